@@ -1,0 +1,120 @@
+"""The errors a caller can act on: a class per meaning, each with its errno and exit code.
+
+Nothing here derives from OSError: an `open()` of our own that fails is a bug or a
+broken store, and must never be told to a program as "no such file".
+"""
+
+from __future__ import annotations
+
+import errno as _errno
+
+
+class HeliosError(Exception):
+    """A refusal: nothing was changed.  `str()` is lower case and names the thing.
+
+    `errno` goes to the kernel, `exit_code` to the shell (1 refused, 2 wrong usage).
+    """
+
+    errno: int = _errno.EIO
+    exit_code: int = 1
+
+
+class UsageError(HeliosError):
+    """Syntax, an unknown verb or option, a bad name, a NUL byte, not UTF-8."""
+
+    errno = _errno.EINVAL
+    exit_code = 2
+
+
+class NotFound(HeliosError):
+    """An unknown revision, branch, tag or path."""
+
+    errno = _errno.ENOENT
+
+
+class AlreadyExists(HeliosError):
+    """The name is taken."""
+
+    errno = _errno.EEXIST
+
+
+class Ambiguous(HeliosError):
+    """An id prefix that more than one commit has."""
+
+    errno = _errno.ENOTUNIQ
+
+
+class Busy(HeliosError):
+    """The branch is in use elsewhere, or holds work that the verb would drop."""
+
+    errno = _errno.EBUSY
+
+
+class Stale(HeliosError):
+    """HEAD is not the commit that the caller expected."""
+
+    errno = _errno.ESTALE
+
+
+class NothingToCommit(HeliosError):
+    """Nothing but times differs from HEAD, and an empty commit was not asked for."""
+
+    errno = _errno.ENODATA
+
+
+class ReadOnly(HeliosError):
+    """A snapshot, or a mount that turned read-only after its store failed."""
+
+    errno = _errno.EROFS
+
+
+class NotPermitted(HeliosError):
+    """A path under `.helios` that may not be changed."""
+
+    errno = _errno.EPERM
+
+
+class TooLarge(HeliosError):
+    """A request of more than 64 KiB."""
+
+    errno = _errno.EMSGSIZE
+
+
+class StoreError(HeliosError):
+    """The store failed: an object is missing or damaged, or a write did not succeed."""
+
+    errno = _errno.EIO
+
+
+class MissingObject(StoreError):
+    """An object that something refers to is not in the store."""
+
+
+class CorruptObject(StoreError):
+    """The bytes of an object do not have its id, or cannot be decoded."""
+
+
+class StoreFull(StoreError):
+    """The disk, or `storage.max_size`, is full."""
+
+    errno = _errno.ENOSPC
+
+
+class StoreBusy(StoreError):
+    """Another process has the store open."""
+
+    errno = _errno.EBUSY
+
+
+class StoreFormat(StoreError):
+    """The store has a format that this version does not know."""
+
+    errno = _errno.EINVAL
+
+
+class PosixError(HeliosError):
+    """What a system call on a file answers; the errno says it all (see `man 2 intro`)."""
+
+    def __init__(self, errno: int, text: str = "") -> None:
+        super().__init__(text or _errno.errorcode.get(errno, str(errno)))
+        self.errno = errno

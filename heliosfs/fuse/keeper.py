@@ -1,0 +1,110 @@
+"""The keeper: saves the working states and drains the store while the mount goes on.
+
+Nothing runs while nothing changes.  A change wakes it: published batches are synced to disk
+within `SYNC_SECONDS`, uncommitted changes are saved within `CHECKPOINT_SECONDS`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import trio
+
+from heliosfs.errors import HeliosError, StoreError
+from heliosfs.fuse.kernel import Kernel
+from heliosfs.repo.repository import Repository
+from heliosfs.workspace.flush import flush_files
+
+SYNC_SECONDS = 0.1
+CHECKPOINT_SECONDS = 0.9
+BACKLOG_BYTES = 128 * 1024 * 1024
+SLICE_BYTES = 2 * 1024 * 1024
+"""What is stored at most before other requests get their turn: about 3 ms."""
+
+log = logging.getLogger(__name__)
+
+
+class Keeper:
+    """Owns the background work of a mount."""
+
+    def __init__(
+        self, repository: Repository, kernel: Kernel, on_failure: Callable[[StoreError], None]
+    ) -> None:
+        self._repository = repository
+        self._store = repository.store
+        self._kernel = kernel
+        self._on_failure = on_failure
+        self._changed = trio.Event()
+        self._draining = trio.Lock()
+        self._syncing = trio.Lock()
+        self.is_idle = True
+        """Whether nothing changed since the last round."""
+
+    def touch(self) -> None:
+        """Something changed, or was published."""
+        if self.is_idle:
+            self.is_idle = False
+            self._changed.set()
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether writers must wait for the store."""
+        return self._store.pending_bytes > BACKLOG_BYTES
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        while True:
+            await self._changed.wait()
+            self._changed = trio.Event()
+            try:
+                await self._round()
+            except HeliosError as error:
+                log.error("the store failed: %s", error)
+                self._on_failure(error if isinstance(error, StoreError) else StoreError(str(error)))
+
+    async def _round(self) -> None:
+        """From the first change on: sync what is published every 100 ms, save after 900 ms."""
+        for _ in range(round(CHECKPOINT_SECONDS / SYNC_SECONDS)):
+            await trio.sleep(SYNC_SECONDS)
+            await self._sync_published()
+        self.is_idle = True
+        await self.shorten(0)
+        self._repository.checkpoint()
+        await self._sync_published()
+        await self._drain()
+
+    async def shorten(self, threshold_bytes: int = 8 * SLICE_BYTES) -> None:
+        """Store dirty files in slices, so that the flush after it holds the loop only briefly.
+
+        Does nothing while less than `threshold_bytes` were written.
+        """
+        if self._repository.contents.dirty_bytes <= threshold_bytes:
+            return
+        for view in self._repository.views():
+            while flush_files(view.workspace, SLICE_BYTES):
+                await trio.lowlevel.checkpoint()
+                if self.is_behind:
+                    self._store.publish()
+                    await self.catch_up()
+
+    async def catch_up(self) -> None:
+        """Wait until the store has taken in what is published."""
+        await self._drain()
+
+    async def sync(self) -> None:
+        """Save everything and wait until it is safe from a power cut.  StoreError."""
+        self._repository.checkpoint()
+        await self._sync_published()
+
+    async def _sync_published(self) -> None:
+        async with self._syncing:
+            work = self._store.plan_sync()
+            if work is not None:
+                await self._kernel.execute(work)
+
+    async def _drain(self) -> None:
+        async with self._draining:
+            work = self._store.plan_drain()
+            if work is not None:
+                await self._kernel.execute(work)

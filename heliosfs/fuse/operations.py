@@ -1,0 +1,377 @@
+"""The request handlers: from FUSE's arguments to the file system's, and back."""
+
+from __future__ import annotations
+
+import errno
+import functools
+import logging
+import os
+import stat
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
+
+import pyfuse3
+import trio
+
+from heliosfs.errors import HeliosError
+from heliosfs.fuse.attributes import attributes, build, negative
+from heliosfs.fuse.keeper import Keeper
+from heliosfs.fuse.kernel import Kernel
+from heliosfs.vfs.control import Channel, Request
+from heliosfs.vfs.files import Files, SetAttributes
+from heliosfs.vfs.filesystem import FileSystem
+from heliosfs.vfs.handles import ChannelHandle
+from heliosfs.workspace.node import DirNode
+
+log = logging.getLogger(__name__)
+_Handler = TypeVar("_Handler", bound=Callable[..., Awaitable[Any]])
+
+
+def handler(function: _Handler) -> _Handler:
+    """Map our errors to their errno, and any other exception to EIO with a traceback."""
+
+    @functools.wraps(function)
+    async def handle(self: Operations, *arguments: Any) -> Any:
+        try:
+            return await function(self, *arguments)
+        except HeliosError as error:
+            raise pyfuse3.FUSEError(error.errno) from None
+        except pyfuse3.FUSEError:
+            raise
+        except Exception:
+            log.exception("%s failed", function.__name__)
+            raise pyfuse3.FUSEError(errno.EIO) from None
+
+    return handle  # type: ignore[return-value]
+
+
+def logged(function: _Handler) -> _Handler:
+    """Log each request and what it was answered, for `--debug`."""
+
+    @functools.wraps(function)
+    async def handle(self: Operations, *arguments: Any) -> Any:
+        shown = ", ".join(_show(argument) for argument in arguments)
+        try:
+            result = await function(self, *arguments)
+        except pyfuse3.FUSEError as error:
+            log.debug("%s(%s): %s", function.__name__, shown, os.strerror(error.errno))
+            raise
+        log.debug("%s(%s): %s", function.__name__, shown, _show(result))
+        return result
+
+    return handle  # type: ignore[return-value]
+
+
+class Operations(pyfuse3.Operations):
+    """One method for each request.  Those that do not wait are atomic."""
+
+    supports_dot_lookup = False
+    enable_writeback_cache = False
+
+    def __init__(
+        self, filesystem: FileSystem, kernel: Kernel, keeper: Keeper, *, xattr: bool = False
+    ) -> None:
+        super().__init__()
+        self._filesystem = filesystem
+        self._nodes = filesystem.nodes
+        self._files = Files(filesystem)
+        self._handles = self._files.handles
+        self._read = self._files.read
+        self._write = self._files.write
+        self._kernel = kernel
+        self._keeper = keeper
+        self._xattr = xattr
+        self._serial = trio.Lock()
+        """Held while a verb runs: from its barrier to the last invalidation."""
+
+    @handler
+    async def lookup(
+        self, parent: int, name: bytes, ctx: pyfuse3.RequestContext
+    ) -> pyfuse3.EntryAttributes:
+        directory = self._filesystem.node(parent)
+        node = self._filesystem.lookup(directory, name)
+        if node is None:
+            if isinstance(directory, DirNode):
+                directory.misses.add(name)
+                return negative()
+            raise pyfuse3.FUSEError(errno.ENOENT)
+        node.lookups += 1
+        return self._entry(directory, node)
+
+    def _entry(self, directory: Any, node: Any) -> pyfuse3.EntryAttributes:
+        """Attributes for a name: what a place shows may be another tree at the next look."""
+        if isinstance(directory, DirNode) or getattr(node, "is_fixed", False):
+            return attributes(node)
+        attr = build(node)
+        attr.entry_timeout = 0
+        return attr
+
+    @handler
+    async def forget(self, inode_list: Sequence[tuple[int, int]]) -> None:
+        for ino, count in inode_list:
+            self._filesystem.forget(ino, count)
+
+    @handler
+    async def getattr(self, inode: int, ctx: Any = None) -> pyfuse3.EntryAttributes:
+        node = self._nodes.get(inode)
+        if node is None:
+            node = self._filesystem.node(inode)
+        return attributes(node)
+
+    @handler
+    async def setattr(
+        self, inode: int, attr: Any, fields: Any, fh: int | None, ctx: Any
+    ) -> pyfuse3.EntryAttributes:
+        node = self._filesystem.node(inode)
+        wanted = SetAttributes(
+            mode=attr.st_mode if fields.update_mode else None,
+            uid=attr.st_uid if fields.update_uid else None,
+            gid=attr.st_gid if fields.update_gid else None,
+            size=attr.st_size if fields.update_size else None,
+            atime_ns=attr.st_atime_ns if fields.update_atime else None,
+            mtime_ns=attr.st_mtime_ns if fields.update_mtime else None,
+        )
+        self._files.set_attributes(node, wanted)
+        self._keeper.touch()
+        return attributes(node)
+
+    @handler
+    async def readlink(self, inode: int, ctx: Any) -> Any:
+        return self._filesystem.readlink(self._filesystem.node(inode))
+
+    @handler
+    async def mknod(self, parent: int, name: bytes, mode: int, rdev: int, ctx: Any) -> Any:
+        return self._create(parent, name, mode, ctx, rdev=rdev)
+
+    @handler
+    async def mkdir(self, parent: int, name: bytes, mode: int, ctx: Any) -> Any:
+        return self._create(parent, name, stat.S_IFDIR | stat.S_IMODE(mode), ctx)
+
+    @handler
+    async def symlink(self, parent: int, name: bytes, target: bytes, ctx: Any) -> Any:
+        return self._create(parent, name, stat.S_IFLNK | 0o777, ctx, target=target)
+
+    def _create(
+        self, parent: int, name: bytes, mode: int, ctx: Any, *, target: bytes = b"", rdev: int = 0
+    ) -> pyfuse3.EntryAttributes:
+        directory = self._filesystem.node(parent)
+        node = self._filesystem.create(
+            directory, name, mode, ctx.uid, ctx.gid, target=target, rdev=rdev
+        )
+        node.lookups += 1
+        self._keeper.touch()
+        return attributes(node)
+
+    @handler
+    async def create(self, parent: int, name: bytes, mode: int, flags: int, ctx: Any) -> Any:
+        directory = self._filesystem.node(parent)
+        node: Any = self._filesystem.create(
+            directory, name, stat.S_IFREG | stat.S_IMODE(mode), ctx.uid, ctx.gid
+        )
+        node.lookups += 1
+        self._keeper.touch()
+        fh = self._files.open_node(node, writing=True)
+        return pyfuse3.FileInfo(fh=pyfuse3.FileHandleT(fh)), attributes(node)
+
+    @handler
+    async def unlink(self, parent: int, name: bytes, ctx: Any) -> None:
+        self._filesystem.unlink(self._filesystem.node(parent), name)
+        self._keeper.touch()
+
+    @handler
+    async def rmdir(self, parent: int, name: bytes, ctx: Any) -> None:
+        self._filesystem.rmdir(self._filesystem.node(parent), name)
+        self._keeper.touch()
+
+    @handler
+    async def rename(
+        self, parent: int, name: bytes, new_parent: int, new_name: bytes, flags: int, ctx: Any
+    ) -> None:
+        node = self._filesystem.node
+        self._filesystem.rename(node(parent), name, node(new_parent), new_name, flags)
+        self._keeper.touch()
+
+    @handler
+    async def link(self, inode: int, parent: int, name: bytes, ctx: Any) -> Any:
+        node = self._filesystem.node
+        linked = self._filesystem.link(node(inode), node(parent), name)
+        linked.lookups += 1
+        self._keeper.touch()
+        return attributes(linked)
+
+    @handler
+    async def open(self, inode: int, flags: int, ctx: Any) -> pyfuse3.FileInfo:
+        node = self._filesystem.node(inode)
+        if flags & os.O_TRUNC:
+            self._keeper.touch()
+        fh = pyfuse3.FileHandleT(self._files.open(node, flags))
+        is_virtual = not hasattr(node, "workspace")
+        return pyfuse3.FileInfo(fh=fh, direct_io=is_virtual, keep_cache=not is_virtual)
+
+    @handler
+    async def read(self, fh: int, off: int, size: int) -> Any:
+        handle = self._handles[fh]
+        if handle.__class__ is ChannelHandle:
+            await self._run(handle.channel, handle.channel.finish())
+            return handle.channel.read(size)
+        return self._read(handle, off, size)
+
+    @handler
+    async def write(self, fh: int, off: int, buf: bytes) -> int:
+        handle = self._handles[fh]
+        if handle.__class__ is ChannelHandle:
+            await self._run(handle.channel, handle.channel.write(buf))
+            return len(buf)
+        written = self._write(handle, off, buf)
+        if self._keeper.is_idle:
+            self._keeper.touch()
+        if self._keeper.is_behind:
+            await self._keeper.catch_up()
+        return written
+
+    @handler
+    async def flush(self, fh: int) -> None:
+        handle = self._handles[fh]
+        if handle.__class__ is ChannelHandle:
+            await self._run(handle.channel, handle.channel.finish())
+
+    @handler
+    async def fsync(self, fh: int, datasync: bool) -> None:
+        handle = self._handles[fh]
+        if handle.__class__ is ChannelHandle:
+            await self._run(handle.channel, handle.channel.finish())
+        await self._keeper.sync()
+
+    @handler
+    async def release(self, fh: int) -> None:
+        self._files.release(fh)
+
+    @handler
+    async def opendir(self, inode: int, ctx: Any) -> Any:
+        return self._files.open_directory(self._filesystem.node(inode))
+
+    @handler
+    async def readdir(self, fh: int, start_id: int, token: Any) -> None:
+        handle = self._handles[fh]
+        directory = handle.node
+        filesystem = self._filesystem
+        names = self._files.listing(handle, start_id)
+        for index in range(start_id, len(names)):
+            name = names[index]
+            if index < 2:
+                node = directory if index == 0 else filesystem.parent(directory)
+                if not pyfuse3.readdir_reply(token, _name(name), build(node), index + 1):
+                    return
+                continue
+            node = filesystem.lookup(directory, name)
+            if node is None:
+                continue
+            attr = node.attr
+            if attr is None or not isinstance(directory, DirNode):
+                attr = build(node)
+                if not isinstance(directory, DirNode) and not getattr(node, "is_fixed", False):
+                    attr.entry_timeout = 0
+            if not pyfuse3.readdir_reply(token, _name(name), attr, index + 1):
+                return
+            node.lookups += 1
+
+    @handler
+    async def releasedir(self, fh: int) -> None:
+        self._files.release(fh)
+
+    @handler
+    async def fsyncdir(self, fh: int, datasync: bool) -> None:
+        await self._keeper.sync()
+
+    @handler
+    async def statfs(self, ctx: Any) -> pyfuse3.StatvfsData:
+        disk = self._filesystem.repository.store.disk()
+        data = pyfuse3.StatvfsData()
+        data.f_bsize = data.f_frsize = disk.f_frsize
+        data.f_blocks = disk.f_blocks
+        data.f_bfree = disk.f_bfree
+        data.f_bavail = disk.f_bavail
+        data.f_files = disk.f_files
+        data.f_ffree = disk.f_ffree
+        data.f_favail = disk.f_favail
+        data.f_namemax = 255
+        return data
+
+    @handler
+    async def getxattr(self, inode: int, name: bytes, ctx: Any) -> Any:
+        if not self._xattr:
+            raise pyfuse3.FUSEError(errno.ENOSYS)
+        value = self._files.get_xattr(self._filesystem.node(inode), name)
+        return value
+
+    @handler
+    async def listxattr(self, inode: int, ctx: Any) -> Any:
+        if not self._xattr:
+            raise pyfuse3.FUSEError(errno.ENOSYS)
+        return self._files.list_xattrs(self._filesystem.node(inode))
+
+    @handler
+    async def setxattr(self, inode: int, name: bytes, value: bytes, ctx: Any) -> None:
+        if not self._xattr:
+            raise pyfuse3.FUSEError(errno.ENOSYS)
+        self._files.set_xattr(self._filesystem.node(inode), name, value)
+        self._keeper.touch()
+
+    @handler
+    async def removexattr(self, inode: int, name: bytes, ctx: Any) -> None:
+        if not self._xattr:
+            raise pyfuse3.FUSEError(errno.ENOSYS)
+        self._files.set_xattr(self._filesystem.node(inode), name, None)
+        self._keeper.touch()
+
+    async def _run(self, channel: Channel, requests: list[Request]) -> None:
+        """Run the requests that a channel completed, and give it the replies.
+
+        Verbs run one after another, so that none starts before the kernel has forgotten what
+        the one before made stale.
+        """
+        for request in requests:
+            async with self._serial:
+                try:
+                    if request.barrier:
+                        if self._files.writers:
+                            await self._kernel.barrier()
+                        await self._keeper.shorten()
+                    text = request.run()
+                    if request.sync:
+                        await self._keeper.sync()
+                except HeliosError as error:
+                    channel.fail(error)
+                    raise
+                finally:
+                    await self._invalidate()
+            self._keeper.touch()
+            channel.answer(text)
+
+    async def _invalidate(self) -> None:
+        repository = self._filesystem.repository
+        stale = repository.take_stale()
+        if stale:
+            await self._kernel.invalidate(stale)
+
+
+def log_requests() -> None:
+    """Make every handler log what it is asked and what it answers."""
+    for name, function in list(vars(Operations).items()):
+        if hasattr(function, "__wrapped__"):
+            setattr(Operations, name, logged(function))
+
+
+def _name(name: bytes) -> pyfuse3.FileNameT:
+    return pyfuse3.FileNameT(name)
+
+
+def _show(value: object) -> str:
+    if isinstance(value, (bytes, bytearray)):
+        return f"{bytes(value[:60])!r}" + (f"+{len(value) - 60}" if len(value) > 60 else "")
+    if isinstance(value, (int, str, type(None))):
+        return repr(value)
+    if isinstance(value, pyfuse3.EntryAttributes):
+        return f"<inode {value.st_ino}>"
+    return f"<{type(value).__name__}>"
+

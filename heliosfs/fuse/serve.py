@@ -1,0 +1,108 @@
+"""Serve a repository at a mount point until it is unmounted."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pyfuse3
+import trio
+
+from heliosfs.errors import HeliosError, StoreError
+from heliosfs.fuse.keeper import Keeper
+from heliosfs.fuse.kernel import Kernel
+from heliosfs.fuse.loop import RequestLoop
+from heliosfs.fuse.operations import Operations, log_requests
+from heliosfs.repo.repository import Repository
+from heliosfs.vfs.filesystem import FileSystem
+
+WORKERS_MIN = 2
+WORKERS_MAX = 64
+_SWITCH_SECONDS = 0.0005
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class MountOptions:
+    """What `helios mount` was asked for."""
+
+    mountpoint: str
+    allow_other: bool = False
+    xattr: bool = False
+    debug: bool = False
+    fsname: str = "heliosfs"
+
+
+def serve(repository: Repository, options: MountOptions, on_ready: Callable[[], None]) -> None:
+    """Mount and answer requests; return once unmounted, or after SIGTERM or SIGINT.
+
+    `on_ready` is called when the mount answers.  Everything is saved before the return.
+    HeliosError when it cannot be mounted.
+    """
+    filesystem = FileSystem(repository)
+    loop = RequestLoop()
+    kernel = Kernel(loop, options.mountpoint)
+
+    def fail(error: StoreError) -> None:
+        filesystem.failure = f"the mount is read-only since its store failed: {error}"
+
+    keeper = Keeper(repository, kernel, fail)
+    operations = Operations(filesystem, kernel, keeper, xattr=options.xattr)
+    if options.debug:
+        log_requests()
+    pyfuse3.trio = loop  # type: ignore[attr-defined]
+    _mount(operations, options)
+    try:
+        trio.run(_main, keeper, loop, on_ready)
+    finally:
+        try:
+            pyfuse3.close()
+        finally:
+            repository.close()
+
+
+def _mount(operations: Operations, options: MountOptions) -> None:
+    fuse_options = {
+        "default_permissions",
+        f"fsname={options.fsname}",
+        "subtype=heliosfs",
+    }
+    if options.allow_other:
+        fuse_options.add("allow_other")
+    try:
+        pyfuse3.init(operations, options.mountpoint, fuse_options)
+    except RuntimeError as error:
+        raise HeliosError(f"cannot mount at {options.mountpoint}: {error}") from error
+
+
+async def _main(keeper: Keeper, loop: RequestLoop, on_ready: Callable[[], None]) -> None:
+    _tune()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(_stop_on_signal)
+        nursery.start_soon(keeper.run)
+        on_ready()
+        await pyfuse3.main(WORKERS_MIN, WORKERS_MAX)
+        nursery.cancel_scope.cancel()
+
+
+async def _stop_on_signal(task_status: trio.TaskStatus[None]) -> None:
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        task_status.started()
+        async for number in signals:
+            log.info("stopping on signal %d", number)
+            pyfuse3.terminate()
+
+
+def _tune() -> None:
+    """Keep the collector and the interpreter's thread switches from holding requests up."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 50, 100_000)
+    sys.setswitchinterval(_SWITCH_SECONDS)
+    os.umask(0)

@@ -1,0 +1,1 @@
+"""Immutable values and their bytes: blob, tree, commit.  Pure: no I/O, no clock."""

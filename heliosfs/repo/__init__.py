@@ -1,0 +1,1 @@
+"""History and the working states of branches: commits, refs, revisions, operation log."""

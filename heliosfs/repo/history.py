@@ -1,0 +1,117 @@
+"""Commits in a store: write, read, enumerate, find by prefix, walk."""
+
+from __future__ import annotations
+
+import heapq
+import struct
+from collections.abc import Iterator
+
+from heliosfs.errors import CorruptObject
+from heliosfs.objects.commit import Commit, commit_id, decode_commit, encode_commit
+from heliosfs.objects.ids import CommitId, Kind, Oid
+from heliosfs.store.base import Store
+
+_COMMIT = b"commit/"
+_CACHED_COUNT = 2048
+
+
+class History:
+    """The graph of commits."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._cache: dict[CommitId, Commit] = {}
+
+    def write(self, commit: Commit) -> CommitId:
+        """Add a commit to the store's batch; the caller publishes."""
+        data = encode_commit(commit)
+        oid = commit_id(data)
+        self._store.add(oid, Kind.COMMIT, data)
+        self._store.put(_COMMIT + oid, b"")
+        self._keep(oid, commit)
+        return oid
+
+    def read(self, oid: CommitId) -> Commit:
+        """MissingObject, CorruptObject."""
+        commit = self._cache.get(oid)
+        if commit is None:
+            data = self._store.read(oid, Kind.COMMIT)
+            try:
+                commit = decode_commit(data)
+            except (ValueError, IndexError, struct.error) as error:
+                raise CorruptObject(f"commit {oid.hex()} cannot be read: {error}") from error
+            self._keep(oid, commit)
+        return commit
+
+    def __contains__(self, oid: CommitId) -> bool:
+        return oid in self._cache or self._store.get(_COMMIT + oid) is not None
+
+    def ids(self) -> Iterator[CommitId]:
+        """Every commit, in order of the ids."""
+        for key, _ in self._store.scan(_COMMIT):
+            yield CommitId(Oid(key[len(_COMMIT) :]))
+
+    def with_prefix(self, prefix: str) -> list[CommitId]:
+        """The commits whose id in hex begins with `prefix`."""
+        whole = bytes.fromhex(prefix[: len(prefix) // 2 * 2])
+        return [
+            CommitId(Oid(key[len(_COMMIT) :]))
+            for key, _ in self._store.scan(_COMMIT + whole)
+            if key[len(_COMMIT) :].hex().startswith(prefix)
+        ]
+
+    def walk(self, start: CommitId | None) -> Iterator[tuple[CommitId, Commit]]:
+        """The commits reachable from `start`, the newest first, none before its children."""
+        if start is None:
+            return
+        waiting = _children_count(self, start)
+        order = 0
+        first = self.read(start)
+        ready = [(-first.committer.seconds, order, start, first)]
+        while ready:
+            _, _, oid, commit = heapq.heappop(ready)
+            yield oid, commit
+            for parent in dict.fromkeys(commit.parents):
+                if waiting is not None:
+                    waiting[parent] -= 1
+                    if waiting[parent]:
+                        continue
+                order += 1
+                ancestor = self.read(parent)
+                heapq.heappush(ready, (-ancestor.committer.seconds, order, parent, ancestor))
+
+    def is_ancestor(self, oid: CommitId, of: CommitId | None) -> bool:
+        """Whether `oid` is `of` or reachable from it."""
+        return any(each == oid for each, _ in self.walk(of))
+
+    def _keep(self, oid: CommitId, commit: Commit) -> None:
+        if len(self._cache) >= _CACHED_COUNT:
+            self._cache.clear()
+        self._cache[oid] = commit
+
+
+def _children_count(history: History, start: CommitId) -> dict[CommitId, int] | None:
+    """How many children each reachable commit has; None where history has no merge.
+
+    A linear history needs no count, so that `log | head` reads only what it prints.
+    """
+    oid: CommitId | None = start
+    seen = 0
+    while oid is not None and seen < 64:
+        parents = history.read(oid).parents
+        if len(parents) > 1:
+            break
+        oid = parents[0] if parents else None
+        seen += 1
+    if oid is None:
+        return None
+    counts: dict[CommitId, int] = {}
+    pending = [start]
+    known = {start}
+    while pending:
+        for parent in dict.fromkeys(history.read(pending.pop()).parents):
+            counts[parent] = counts.get(parent, 0) + 1
+            if parent not in known:
+                known.add(parent)
+                pending.append(parent)
+    return counts

@@ -1,0 +1,176 @@
+"""The operation log: what each verb left and what it made, so that undo and redo can walk.
+
+The log is append-only.  An operation that a verb recorded is undone by itself; an undo is
+recorded as an operation too, which says what the next undo and the next redo refer to.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from heliosfs.errors import CorruptObject, NotFound
+from heliosfs.repo.state import State, decode_state
+from heliosfs.store.base import Store
+
+_HEAD = struct.Struct("<qQQQQQHH")
+_SEQUENCE = struct.Struct(">Q")
+_SLOT = struct.Struct(">Q")
+NONE = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One step of a workspace's life."""
+
+    sequence: int
+    """From 1 on, within the workspace."""
+    time_ns: int
+    verb: str
+    text: str
+    """What it did, for people."""
+    before: State
+    """With the uncommitted changes of that moment."""
+    after: State
+    undoes: int
+    """The operation that `undo` reverts when this one is the last; 0: none."""
+    redoes: int
+    """The undo that `redo` reverts when this one is the last; 0: none."""
+    prior_undoes: int
+    prior_redoes: int
+    reverted: int
+    """Of an undo: which operation it reverted."""
+
+    def encode(self) -> bytes:
+        verb, text = self.verb.encode(), self.text.encode("utf-8", "surrogateescape")
+        fixed = _HEAD.pack(
+            self.time_ns,
+            self.undoes,
+            self.redoes,
+            self.prior_undoes,
+            self.prior_redoes,
+            self.reverted,
+            len(verb),
+            len(text),
+        )
+        return fixed + verb + text + self.before.encode() + self.after.encode()
+
+
+class OperationLog:
+    """The log of one working state.  Changes go into the store's batch; the caller publishes."""
+
+    def __init__(self, store: Store, slot: int) -> None:
+        self._store = store
+        self._prefix = b"op/" + _SLOT.pack(slot)
+        self._last_key = b"oplast/" + _SLOT.pack(slot)
+        known = store.get(self._last_key)
+        self._last = self.read(_SEQUENCE.unpack(known)[0]) if known else None
+
+    @property
+    def last(self) -> Operation | None:
+        """The newest operation."""
+        return self._last
+
+    def restore(self, last: Operation | None) -> None:
+        """Forget what was recorded after `last`: it could not be published."""
+        self._last = last
+
+    def read(self, sequence: int) -> Operation:
+        """CorruptObject when it is not there or cannot be read."""
+        data = self._store.get(self._prefix + _SEQUENCE.pack(sequence))
+        if data is None:
+            raise CorruptObject(f"operation {sequence} is missing in the operation log")
+        return _decode(sequence, data)
+
+    def operations(self) -> Iterator[Operation]:
+        """All of them, the newest first."""
+        sequence = self._last.sequence if self._last else 0
+        while sequence:
+            yield self.read(sequence)
+            sequence -= 1
+
+    def record(self, time_ns: int, verb: str, text: str, before: State, after: State) -> None:
+        """Append what a verb did."""
+        last = self._last
+        sequence = last.sequence + 1 if last else 1
+        self._append(
+            Operation(
+                sequence, time_ns, verb, text[:500], before, after,
+                undoes=sequence,
+                redoes=NONE,
+                prior_undoes=last.undoes if last else NONE,
+                prior_redoes=NONE,
+                reverted=NONE,
+            )
+        )
+
+    def undo_target(self) -> Operation:
+        """The operation that undo reverts now.  NotFound."""
+        if self._last is None or not self._last.undoes:
+            raise NotFound("nothing to undo")
+        return self.read(self._last.undoes)
+
+    def redo_target(self) -> Operation:
+        """The undo that redo reverts now.  NotFound."""
+        if self._last is None or not self._last.redoes:
+            raise NotFound("nothing to redo")
+        return self.read(self._last.redoes)
+
+    def record_undo(self, time_ns: int, target: Operation, before: State) -> None:
+        """Append that `target` was undone, from the state `before`."""
+        last = self._last
+        assert last is not None
+        sequence = last.sequence + 1
+        self._append(
+            Operation(
+                sequence, time_ns, "undo", f"{target.verb}: {target.text}"[:500],
+                before, target.before,
+                undoes=target.prior_undoes,
+                redoes=sequence,
+                prior_undoes=last.undoes,
+                prior_redoes=last.redoes,
+                reverted=target.sequence,
+            )
+        )
+
+    def record_redo(self, time_ns: int, target: Operation, before: State) -> None:
+        """Append that the undo `target` was taken back."""
+        last = self._last
+        assert last is not None
+        sequence = last.sequence + 1
+        self._append(
+            Operation(
+                sequence, time_ns, "redo", target.text, before, target.before,
+                undoes=target.reverted,
+                redoes=target.prior_redoes,
+                prior_undoes=last.undoes,
+                prior_redoes=last.redoes,
+                reverted=target.sequence,
+            )
+        )
+
+    def _append(self, operation: Operation) -> None:
+        key = _SEQUENCE.pack(operation.sequence)
+        self._store.put(self._prefix + key, operation.encode())
+        self._store.put(self._last_key, key)
+        self._last = operation
+
+
+def _decode(sequence: int, data: bytes) -> Operation:
+    try:
+        time_ns, undoes, redoes, prior_undoes, prior_redoes, reverted, verb_len, text_len = (
+            _HEAD.unpack_from(data)
+        )
+    except struct.error as error:
+        raise CorruptObject(f"operation {sequence} cannot be read: {error}") from error
+    at = _HEAD.size
+    verb = data[at : at + verb_len].decode()
+    at += verb_len
+    text = data[at : at + text_len].decode("utf-8", "surrogateescape")
+    before, at = decode_state(data, at + text_len)
+    after, _ = decode_state(data, at)
+    return Operation(
+        sequence, time_ns, verb, text, before, after,
+        undoes, redoes, prior_undoes, prior_redoes, reverted,
+    )

@@ -1,0 +1,142 @@
+"""Branches and tags: names for commits, held in memory and kept in the store."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from heliosfs.errors import AlreadyExists, HeliosError, NotFound
+from heliosfs.objects.ids import OID_BYTES, CommitId, Oid
+from heliosfs.repo.names import check_name
+from heliosfs.repo.state import DETACHED
+from heliosfs.store.base import Store
+
+_SLOT = struct.Struct("<Q")
+_BRANCH = b"branch/"
+_TAG = b"tag/"
+_NEXT = b"repo/next-slot"
+
+
+@dataclass(slots=True)
+class Branch:
+    """A name for the tip of a line of commits."""
+
+    name: str
+    slot: int
+    head: CommitId | None
+    """None before the first commit."""
+
+
+class Refs:
+    """All branches and tags.  Changes go into the store's batch; the caller publishes."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._branches: dict[str, Branch] = {}
+        self._by_slot: dict[int, Branch] = {}
+        self._prefixes: dict[str, int] = {}
+        self.tags: dict[str, CommitId] = {}
+        for key, value in store.scan(_BRANCH):
+            (slot,) = _SLOT.unpack_from(value)
+            head = CommitId(Oid(value[8:])) if len(value) == 8 + OID_BYTES else None
+            self._hold(Branch(key[len(_BRANCH) :].decode("utf-8", "surrogateescape"), slot, head))
+        for key, value in store.scan(_TAG):
+            self.tags[key[len(_TAG) :].decode("utf-8", "surrogateescape")] = CommitId(Oid(value))
+
+    def __iter__(self) -> Iterator[Branch]:
+        return iter(self._branches.values())
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._branches
+
+    def find(self, name: str) -> Branch | None:
+        """The branch of that name, if there is one."""
+        return self._branches.get(name)
+
+    def branch(self, name: str) -> Branch:
+        """The branch of that name.  NotFound."""
+        branch = self._branches.get(name)
+        if branch is None:
+            raise NotFound(f"no branch {name!r}")
+        return branch
+
+    def of_slot(self, slot: int) -> Branch | None:
+        """The branch that owns a working state; None when it was deleted, or detached."""
+        return self._by_slot.get(slot)
+
+    def is_prefix(self, path: str) -> bool:
+        """Whether some branch's name begins with `path` and a slash."""
+        return path in self._prefixes
+
+    def create(self, name: str, head: CommitId | None) -> Branch:
+        """A new branch.  UsageError, AlreadyExists."""
+        self._check_free(name)
+        known = self._store.get(_NEXT)
+        slot = _SLOT.unpack(known)[0] if known else DETACHED + 1
+        self._store.put(_NEXT, _SLOT.pack(slot + 1))
+        branch = Branch(name, slot, head)
+        self._hold(branch)
+        self._write(branch)
+        return branch
+
+    def move(self, branch: Branch, head: CommitId | None) -> None:
+        """Let the branch name another commit."""
+        branch.head = head
+        self._write(branch)
+
+    def rename(self, branch: Branch, name: str) -> None:
+        """UsageError, AlreadyExists."""
+        self._release(branch)
+        try:
+            self._check_free(name)
+        except HeliosError:
+            self._hold(branch)
+            raise
+        self._store.put(_key(branch.name), None)
+        branch.name = name
+        self._hold(branch)
+        self._write(branch)
+
+    def delete(self, branch: Branch) -> None:
+        """Drop the name; the commits stay."""
+        self._release(branch)
+        self._store.put(_key(branch.name), None)
+
+    def _check_free(self, name: str) -> None:
+        check_name(name)
+        if name in self._branches:
+            raise AlreadyExists(f"a branch {name!r} exists already")
+        if name in self._prefixes:
+            raise AlreadyExists(f"there are branches below {name + '/'!r}")
+        for parent in _parents(name):
+            if parent in self._branches:
+                raise AlreadyExists(f"a branch {parent!r} exists already")
+
+    def _hold(self, branch: Branch) -> None:
+        self._branches[branch.name] = branch
+        self._by_slot[branch.slot] = branch
+        for parent in _parents(branch.name):
+            self._prefixes[parent] = self._prefixes.get(parent, 0) + 1
+
+    def _release(self, branch: Branch) -> None:
+        del self._branches[branch.name]
+        del self._by_slot[branch.slot]
+        for parent in _parents(branch.name):
+            self._prefixes[parent] -= 1
+            if not self._prefixes[parent]:
+                del self._prefixes[parent]
+
+    def _write(self, branch: Branch) -> None:
+        self._store.put(_key(branch.name), _SLOT.pack(branch.slot) + (branch.head or b""))
+
+
+def _parents(name: str) -> Iterator[str]:
+    at = name.find("/")
+    while at >= 0:
+        yield name[:at]
+        at = name.find("/", at + 1)
+
+
+def _key(name: str) -> bytes:
+    return _BRANCH + name.encode("utf-8", "surrogateescape")

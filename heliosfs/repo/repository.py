@@ -1,0 +1,239 @@
+"""The repository: one store, its history and refs, and the views that are open on it."""
+
+from __future__ import annotations
+
+import struct
+
+from heliosfs.clock import Clock
+from heliosfs.errors import Busy, NotFound, UsageError
+from heliosfs.objects.ids import CommitId
+from heliosfs.repo.history import History
+from heliosfs.repo.identity import Identity
+from heliosfs.repo.refs import Branch, Refs
+from heliosfs.repo.state import DETACHED, State, decode_state
+from heliosfs.repo.view import View, work_key
+from heliosfs.store.base import Store
+from heliosfs.workspace.contents import Contents
+from heliosfs.workspace.inodes import InodeTable
+from heliosfs.workspace.node import Node
+from heliosfs.workspace.switch import Invalidation, switch
+from heliosfs.workspace.workspace import Workspace, empty_root
+
+DEFAULT_BRANCH = "main"
+
+_SLOT = struct.Struct("<Q")
+_ROOT = b"repo/root"
+
+
+class Repository:
+    """Everything that belongs to one store.  One thread owns it.
+
+    Invariant: the working state of a branch is shown at one place at most: the root view, or a
+    live view in `live`.
+    """
+
+    def __init__(self, store: Store, clock: Clock, identity: Identity) -> None:
+        self.store = store
+        self.clock = clock
+        self.identity = identity
+        self.refs = Refs(store)
+        self.history = History(store)
+        self.inodes: InodeTable[Node] = InodeTable()
+        self.contents = Contents(store)
+        self.stale = Invalidation()
+        """What the kernel must forget before the verb that runs is answered."""
+        self.live: dict[int, View] = {}
+        """Slot -> view, for the branches that are open but not at the root."""
+        self.is_new = store.get(_ROOT) is None
+        self.root = self._open_root()
+
+    @classmethod
+    def open(
+        cls, store: Store, clock: Clock, identity: Identity, branch: str | None = None
+    ) -> Repository:
+        """Open a store, and make it a repository if it is none yet.
+
+        `branch` is what the root shows: the branch of a new repository, or the one to check
+        out.  NotFound.
+        """
+        if store.get(_ROOT) is None:
+            slot = Refs(store).create(branch or DEFAULT_BRANCH, None).slot
+            store.put(_ROOT, _SLOT.pack(slot))
+            repository = cls(store, clock, identity)
+            repository.is_new = True
+            store.publish()
+            return repository
+        repository = cls(store, clock, identity)
+        if branch is not None:
+            repository.checkout_branch(branch)
+        return repository
+
+    def close(self) -> None:
+        """Save every view and close the store.  StoreError."""
+        self.checkpoint()
+        self.store.close()
+
+    def checkpoint(self) -> None:
+        """Save the uncommitted changes of every view.  StoreError."""
+        for view in self.views():
+            view.checkpoint()
+
+    def views(self) -> list[View]:
+        """Every open view, the root first."""
+        return [self.root, *self.live.values()]
+
+    def take_stale(self) -> Invalidation:
+        """What the kernel must forget now; the caller sees to it."""
+        stale, self.stale = self.stale, Invalidation()
+        return stale
+
+    def view_of(self, branch: Branch) -> View | None:
+        """The open view that shows the branch, if one does."""
+        return self.root if self.root.slot == branch.slot else self.live.get(branch.slot)
+
+    def live_view(self, name: str) -> View:
+        """The live view of a branch that is not at the root, opened on demand.  NotFound, Busy."""
+        branch = self.refs.branch(name)
+        if branch.slot == self.root.slot:
+            raise Busy(f"branch {name!r} is checked out at the mount point")
+        view = self.live.get(branch.slot)
+        if view is None:
+            view = self.live[branch.slot] = self._open_view(self.saved_state(branch))
+        return view
+
+    def snapshot(self, oid: CommitId) -> Workspace:
+        """A read-only tree of a commit, with inodes of its own.  MissingObject."""
+        root = self.history.read(oid).root
+        return Workspace(
+            self.store, self.clock, self.inodes, self.contents, root, read_only=True
+        )
+
+    def saved_state(self, branch: Branch) -> State:
+        """The working state of a branch as it was last saved; its HEAD if it has none."""
+        data = self.store.get(work_key(branch.slot))
+        if data is not None:
+            return decode_state(data)[0]._replace(head=branch.head)
+        if branch.head is not None:
+            return State(branch.slot, branch.head, self.history.read(branch.head).root)
+        now = self.clock.now_ns()
+        root = empty_root(self.identity.uid, self.identity.gid, now)
+        return State(branch.slot, None, root)
+
+    def create_branch(
+        self, name: str, base: CommitId | None, fork: View | None = None
+    ) -> Branch:
+        """A branch at `base`: 15 us.  With `fork`, that view's uncommitted changes come along."""
+        branch = self.refs.create(name, base)
+        if fork is not None:
+            state = fork.state()._replace(slot=branch.slot, head=base)
+            self.store.put(work_key(branch.slot), state.encode())
+        self.store.publish()
+        return branch
+
+    def delete_branch(self, name: str, *, force: bool = False) -> CommitId | None:
+        """Drop a branch, and give what it named.
+
+        Busy when it is at the root or has open files, and, without `force`, when it has
+        uncommitted changes or commits that no other branch or tag reaches.
+        """
+        branch = self.refs.branch(name)
+        if branch.slot == self.root.slot:
+            raise Busy(f"cannot delete branch {name!r}: it is checked out at the mount point")
+        if not force:
+            self._check_merged(branch)
+        self.close_live(branch)
+        self.refs.delete(branch)
+        self.store.publish()
+        return branch.head
+
+    def checkout_branch(self, name: str) -> bool:
+        """Show a branch at the root; False when it is there already.  NotFound, Busy.
+
+        Both branches keep their uncommitted changes.  Cost: O(changed) between the two trees.
+        """
+        branch = self.refs.branch(name)
+        if branch.slot == self.root.slot:
+            return False
+        self.close_live(branch)
+        self._show(self.saved_state(branch))
+        self.store.publish()
+        return True
+
+    def checkout_slot(self, slot: int) -> None:
+        """`checkout_branch` by number; NotFound when the branch was deleted."""
+        branch = self.refs.of_slot(slot)
+        if branch is None:
+            raise NotFound("the branch of that operation was deleted")
+        self.checkout_branch(branch.name)
+
+    def checkout_commit(self, view: View, oid: CommitId) -> None:
+        """Make the tree at the root equal to a commit, with HEAD detached.  UsageError."""
+        if view is not self.root:
+            raise UsageError(
+                f"a live view shows its branch, {view.branch!r}: "
+                "use 'reset --hard', or check out at the mount point"
+            )
+        if view.slot == DETACHED:
+            view.restore_detached(oid)
+            return
+        before = view.state()
+        after = State(DETACHED, oid, self.history.read(oid).root)
+        self._show(after)
+        log = self.root.log
+        text = f"{oid.hex()[:12]} (from {view.branch})"
+        log.record(self.clock.now_ns(), "checkout", text, before, after)
+        self.root.save(after)
+        self.store.publish()
+
+    def close_live(self, branch: Branch) -> None:
+        """Save and close the live view of a branch.  Busy when it has open files."""
+        view = self.live.get(branch.slot)
+        if view is None:
+            return
+        if view.workspace.handles:
+            raise Busy(f"branch {branch.name!r} has open files in its live view")
+        view.checkpoint()
+        view.workspace.close()
+        del self.live[branch.slot]
+
+    def _show(self, state: State) -> None:
+        """Let the root view show another working state; the caller publishes."""
+        leaving = self.root
+        leaving.save(leaving.state())
+        self.stale.extend(switch(leaving.workspace, state.root))
+        self.root = View(self, leaving.workspace, state.slot, state.head)
+        self.store.put(_ROOT, _SLOT.pack(state.slot))
+
+    def _check_merged(self, branch: Branch) -> None:
+        view = self.live.get(branch.slot)
+        if view is not None:
+            view.checkpoint()
+        state = self.saved_state(branch)
+        head_root = self.history.read(branch.head).root if branch.head else None
+        if head_root is not None and state.root.oid != head_root.oid:
+            raise Busy(f"branch {branch.name!r} has uncommitted changes: use -D to drop them")
+        head = branch.head
+        if head is None:
+            return
+        others = [other.head for other in self.refs if other is not branch]
+        others += [self.root.head, *self.refs.tags.values()]
+        if head in others:
+            return
+        if not any(self.history.is_ancestor(head, of) for of in dict.fromkeys(others)):
+            raise Busy(f"branch {branch.name!r} has commits that nothing else reaches: use -D")
+
+    def _open_root(self) -> View:
+        known = self.store.get(_ROOT)
+        slot = _SLOT.unpack(known)[0] if known else DETACHED
+        branch = self.refs.of_slot(slot)
+        if branch is not None:
+            return self._open_view(self.saved_state(branch))
+        data = self.store.get(work_key(slot))
+        if data is None:
+            raise NotFound("the repository does not say what the mount point shows")
+        return self._open_view(decode_state(data)[0])
+
+    def _open_view(self, state: State) -> View:
+        workspace = Workspace(self.store, self.clock, self.inodes, self.contents, state.root)
+        return View(self, workspace, state.slot, state.head)
+

@@ -1,0 +1,41 @@
+"""The state of a workspace at a moment, and its bytes."""
+
+from __future__ import annotations
+
+import struct
+from typing import NamedTuple
+
+from heliosfs.errors import CorruptObject
+from heliosfs.objects.ids import OID_BYTES, CommitId, Oid
+from heliosfs.objects.tree import Entry, decode_entry, encode_entry
+
+DETACHED = 0
+"""The slot of the state that belongs to no branch."""
+
+_SLOT = struct.Struct("<QB")
+
+
+class State(NamedTuple):
+    """Which branch's working state, at which commit, with which tree."""
+
+    slot: int
+    """The number that a branch keeps when it is renamed, or `DETACHED`."""
+    head: CommitId | None
+    """None before the first commit."""
+    root: Entry
+
+    def encode(self) -> bytes:
+        head = self.head or b""
+        return _SLOT.pack(self.slot, len(head)) + head + encode_entry(self.root)
+
+
+def decode_state(data: bytes, at: int = 0) -> tuple[State, int]:
+    """The state at `at` and where it ends.  CorruptObject when the bytes do not fit."""
+    try:
+        slot, length = _SLOT.unpack_from(data, at)
+        at += _SLOT.size
+        head = CommitId(Oid(data[at : at + OID_BYTES])) if length else None
+        root, at = decode_entry(data, at + length)
+    except (struct.error, IndexError) as error:
+        raise CorruptObject(f"a working state cannot be read: {error}") from error
+    return State(slot, head, root), at

@@ -1,0 +1,1 @@
+"""The namespace that the kernel sees: inodes, handles, the rules of POSIX, `.helios`."""

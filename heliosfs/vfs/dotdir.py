@@ -1,0 +1,231 @@
+"""The directory `.helios` of a view."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+from weakref import WeakValueDictionary
+
+from heliosfs.commands import reports
+from heliosfs.commands.table import VERBS, Verb
+from heliosfs.errors import HeliosError, NotFound
+from heliosfs.objects.ids import CommitId, Oid
+from heliosfs.repo.repository import Repository
+from heliosfs.repo.revisions import is_stable, resolve
+from heliosfs.repo.view import View
+from heliosfs.vfs.control import Channel, CommandChannel, ErrorLog, MessageChannel
+from heliosfs.vfs.virtual import (
+    ControlFile,
+    LinkDir,
+    PlaceDir,
+    Site,
+    VirtualDir,
+    VirtualText,
+)
+from heliosfs.workspace.node import DirNode
+from heliosfs.workspace.workspace import Workspace
+
+NAME = b".helios"
+_IGNORE = "*\n"
+
+
+class DotDirs:
+    """The `.helios` of every open view.
+
+    Snapshots and live views lie in that of the root alone, so that a directory has one path;
+    the links of a live view's `.helios` lead there.
+    """
+
+    def __init__(self, repository: Repository, site: Site) -> None:
+        self._repository = repository
+        self._site = site
+        self.errors = ErrorLog()
+        self._snapshots: dict[CommitId, Workspace] = {}
+        self._live: dict[int, VirtualDir] = {}
+        self._nested: WeakValueDictionary[str, VirtualDir] = WeakValueDictionary()
+        self._root = _DotDir(self, repository, site, lambda: repository.root).directory
+        self._root.children[b"view"] = PlaceDir(site, self._find_view)
+        self._root.children[b"live"] = PlaceDir(site, self._find_live)
+
+    def of(self, workspace: Workspace) -> VirtualDir | None:
+        """The `.helios` at the root of a workspace; None for a snapshot."""
+        if workspace is self._repository.root.workspace:
+            return self._root
+        for slot, view in self._repository.live.items():
+            if view.workspace is workspace:
+                if slot not in self._live:
+                    find = partial(self._view_of_slot, slot)
+                    self._live[slot] = _DotDir(self, self._repository, self._site, find).directory
+                return self._live[slot]
+        return None
+
+    def drop_snapshot(self, workspace: Workspace) -> None:
+        """Let the tree of a commit go whose root the kernel forgot."""
+        for oid, held in self._snapshots.items():
+            if held is workspace:
+                del self._snapshots[oid]
+                return
+
+    def nest(self, path: str, make: Callable[[], VirtualDir]) -> VirtualDir:
+        """The directory for the first parts of branch names that have a slash."""
+        directory = self._nested.get(path)
+        if directory is None:
+            directory = self._nested[path] = make()
+        return directory
+
+    def _view_of_slot(self, slot: int) -> View:
+        view = self._repository.live.get(slot)
+        if view is None:
+            raise NotFound("the branch of this view was deleted, or is shown elsewhere now")
+        return view
+
+    def _find_view(self, name: bytes) -> DirNode | None:
+        text = name.decode("ascii", "replace")
+        if not is_stable(text):
+            return None
+        oid = CommitId(Oid(bytes.fromhex(text)))
+        workspace = self._snapshots.get(oid)
+        if workspace is None:
+            if oid not in self._repository.history:
+                return None
+            workspace = self._snapshots[oid] = self._repository.snapshot(oid)
+        return workspace.root
+
+    def _find_live(self, name: bytes, prefix: str = "") -> DirNode | VirtualDir | None:
+        path = prefix + _text(name)
+        refs = self._repository.refs
+        branch = refs.find(path)
+        if branch is None:
+            if not refs.is_prefix(path):
+                return None
+            find = partial(self._find_live, prefix=path + "/")
+            return self.nest(
+                f"live {path}", lambda: PlaceDir(self._site, find, is_fixed=False)
+            )
+        if branch.slot == self._repository.root.slot:
+            return None
+        return self._repository.live_view(path).workspace.root
+
+
+class _DotDir:
+    """Makes the `.helios` of one view, which `view` finds whenever it is asked."""
+
+    def __init__(
+        self, owner: DotDirs, repository: Repository, site: Site, view: Callable[[], View]
+    ) -> None:
+        self._owner = owner
+        self._repository = repository
+        self._site = site
+        self._view = view
+        self.directory = VirtualDir(site)
+        children = self.directory.children
+        children[b"README"] = VirtualText(site, reports.readme)
+        for name in (b".gitignore", b".ignore"):
+            children[name] = VirtualText(site, lambda: _IGNORE)
+        for report_name, report in reports.FILES.items():
+            children[report_name.encode()] = VirtualText(site, partial(self._report, report))
+        children[b"ctl"] = self._control()
+        children[b"snapshots"] = LinkDir(site, self._find_snapshot, self._list_snapshots)
+        children[b"branches"] = self._branches("")
+        children[b"diff"] = PlaceDir(site, self._find_diff)
+
+    def _report(self, report: Callable[[Repository, View], str]) -> str:
+        return report(self._repository, self._view())
+
+    def _top(self) -> bytes:
+        """The way from a directory of this `.helios` to the root's `.helios`."""
+        view = self._view()
+        if view.is_root:
+            return b"../"
+        return b"../../../../" + b"../" * (view.branch or "").count("/")
+
+    def _control(self) -> VirtualDir:
+        directory = VirtualDir(self._site)
+        for name, verb in VERBS.items():
+            if verb.control_file:
+                directory.children[name.encode()] = ControlFile(
+                    self._site, partial(self._open_channel, verb)
+                )
+        directory.children[b"command"] = ControlFile(
+            self._site, partial(self._open_channel, None)
+        )
+        directory.children[b"error"] = VirtualText(self._site, self._owner.errors.text)
+        return directory
+
+    def _open_channel(self, verb: Verb | None) -> Channel:
+        errors = self._owner.errors
+        if verb is None:
+            return CommandChannel(errors, self._repository, self._view, None, reports.command_usage)
+        if verb.name == "commit":
+            return MessageChannel(errors, self._repository, self._view)
+        usage = partial(reports.control_usage, verb)
+        return CommandChannel(errors, self._repository, self._view, verb.name, usage)
+
+    def _find_snapshot(self, name: bytes) -> Callable[[], bytes] | None:
+        def target() -> bytes:
+            oid = resolve(self._repository, _text(name), self._view().head)
+            return self._top() + b"view/" + oid.hex().encode()
+
+        try:
+            target()
+        except HeliosError:
+            return None
+        return target
+
+    def _list_snapshots(self) -> Iterator[bytes]:
+        return (oid.hex().encode() for oid in self._repository.history.ids())
+
+    def _branches(self, prefix: str) -> LinkDir:
+        return LinkDir(
+            self._site,
+            partial(self._find_branch, prefix),
+            partial(self._list_branches, prefix),
+            is_fixed=not prefix,
+        )
+
+    def _find_branch(self, prefix: str, name: bytes) -> Callable[[], bytes] | VirtualDir | None:
+        path = prefix + _text(name)
+        refs = self._repository.refs
+        branch = refs.find(path)
+        if branch is None:
+            if not refs.is_prefix(path):
+                return None
+            key = f"branches {id(self)} {path}"
+            return self._owner.nest(key, lambda: self._branches(path + "/"))
+        slot = branch.slot
+
+        def target() -> bytes:
+            top = b"../" * prefix.count("/") + self._top()
+            if self._repository.root.slot == slot:
+                return top + b".."
+            return top + b"live/" + path.encode("utf-8", "surrogateescape")
+
+        return target
+
+    def _list_branches(self, prefix: str) -> Iterator[bytes]:
+        names = {
+            branch.name[len(prefix) :].split("/", 1)[0]: None
+            for branch in self._repository.refs
+            if branch.name.startswith(prefix)
+        }
+        return (name.encode("utf-8", "surrogateescape") for name in names)
+
+    def _find_diff(self, name: bytes) -> VirtualText | None:
+        old, dots, new = _text(name).partition("..")
+        if not dots:
+            return None
+        try:
+            for revision in (old, new):
+                resolve(self._repository, revision or "HEAD", self._view().head)
+        except HeliosError:
+            return None
+
+        def text() -> str:
+            return reports.diff_text(self._repository, self._view(), old, new)
+
+        return VirtualText(self._site, text, is_fixed=False)
+
+
+def _text(name: bytes) -> str:
+    return name.decode("utf-8", "surrogateescape")

@@ -1,0 +1,185 @@
+"""Open files: read, write, truncate, attributes."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from dataclasses import dataclass
+from typing import Any
+
+from heliosfs.errors import NotPermitted, PosixError
+from heliosfs.vfs.filesystem import FileSystem
+from heliosfs.vfs.handles import ChannelHandle, DirHandle, FileHandle, Handle, TextHandle
+from heliosfs.vfs.virtual import ControlFile, VirtualText
+from heliosfs.workspace.node import DirNode, FileNode, Node
+
+FILE_MAX_BYTES = 2**40
+XATTRS_MAX_BYTES = 64 * 1024
+_WRITING = os.O_WRONLY | os.O_RDWR
+
+
+@dataclass(slots=True)
+class SetAttributes:
+    """What setattr(2)'s relatives ask for; None leaves it as it is.  Times in ns."""
+
+    mode: int | None = None
+    uid: int | None = None
+    gid: int | None = None
+    size: int | None = None
+    atime_ns: int | None = None
+    mtime_ns: int | None = None
+
+
+class Files:
+    """The handles of a mount."""
+
+    def __init__(self, filesystem: FileSystem) -> None:
+        self._filesystem = filesystem
+        self._clock = filesystem.repository.clock
+        self._contents = filesystem.repository.contents
+        self.handles: dict[int, Any] = {}
+        self.writers = 0
+        """Files open for writing: only while there are any can the kernel hold dirty pages."""
+        self._next = 1
+
+    def open(self, node: Any, flags: int) -> int:
+        """Open a file.  EROFS, EPERM, ESTALE, EISDIR; EIO when its text cannot be made."""
+        writing = bool(flags & (_WRITING | os.O_TRUNC))
+        if isinstance(node, FileNode):
+            if writing:
+                self._filesystem.check_writable(node)
+                self._filesystem.guard(node.workspace)
+                if flags & os.O_TRUNC:
+                    self.truncate(node, 0)
+            return self.open_node(node, writing)
+        if isinstance(node, ControlFile):
+            return self._add(ChannelHandle(node, node.channel()))
+        if isinstance(node, VirtualText):
+            if writing:
+                raise NotPermitted("what lies under .helios is made by heliosfs")
+            data = node.text().encode("utf-8", "surrogateescape")
+            return self._add(TextHandle(node, data))
+        raise PosixError(errno.EISDIR if stat.S_ISDIR(node.mode) else errno.ENXIO)
+
+    def open_node(self, node: FileNode, writing: bool) -> int:
+        """A handle on a regular file."""
+        if writing:
+            self.writers += 1
+        node.workspace.handles += 1
+        return self._add(FileHandle(node, writing))
+
+    def open_directory(self, node: Any) -> int:
+        """ENOTDIR."""
+        if not stat.S_ISDIR(node.mode):
+            raise PosixError(errno.ENOTDIR)
+        return self._add(DirHandle(node))
+
+    def listing(self, handle: DirHandle, start: int) -> list[bytes]:
+        """The names of a listing, taken anew when it begins, so that offsets keep their meaning."""
+        if start == 0:
+            handle.names = [b".", b"..", *self._filesystem.names(handle.node)]
+        return handle.names
+
+    def read(self, handle: Handle, offset: int, length: int) -> bytes | bytearray:
+        """Up to `length` bytes at `offset`.  StoreError."""
+        if isinstance(handle, FileHandle):
+            return self._contents.read(handle.node, offset, length)
+        if isinstance(handle, TextHandle):
+            return handle.data[offset : offset + length]
+        raise PosixError(errno.EISDIR)
+
+    def write(self, handle: Handle, offset: int, data: bytes) -> int:
+        """Write at `offset`.  EFBIG, EBADF, StoreError."""
+        if not isinstance(handle, FileHandle) or not handle.is_writer:
+            raise PosixError(errno.EBADF)
+        node = handle.node
+        if offset + len(data) > FILE_MAX_BYTES:
+            raise PosixError(errno.EFBIG)
+        if node.raw is not None or self._filesystem.failure is not None:
+            self._filesystem.check_writable(node)
+            node.touch()
+        node.attr = None
+        self._contents.write(node, offset, data)
+        node.mtime_ns = node.ctime_ns = self._clock.now_ns()
+        return len(data)
+
+    def truncate(self, node: FileNode, size: int) -> None:
+        """EFBIG, StoreError."""
+        if size > FILE_MAX_BYTES:
+            raise PosixError(errno.EFBIG)
+        node.touch()
+        self._contents.truncate(node, size)
+        node.mtime_ns = node.ctime_ns = self._clock.now_ns()
+
+    def set_attributes(self, node: Any, wanted: SetAttributes) -> None:
+        """chmod, chown, truncate and utimensat in one.  EROFS, EPERM, EISDIR, EINVAL."""
+        if isinstance(node, ControlFile) and wanted == SetAttributes(size=wanted.size):
+            return
+        changed: Node = self._filesystem.check_writable(node)
+        if wanted.size is not None:
+            if not isinstance(changed, FileNode):
+                raise PosixError(errno.EISDIR if isinstance(changed, DirNode) else errno.EINVAL)
+            self.truncate(changed, wanted.size)
+        changed.touch()
+        if wanted.mode is not None:
+            changed.mode = stat.S_IFMT(changed.mode) | stat.S_IMODE(wanted.mode)
+        if wanted.uid is not None:
+            changed.uid = wanted.uid
+        if wanted.gid is not None:
+            changed.gid = wanted.gid
+        if wanted.atime_ns is not None:
+            changed.atime_ns = wanted.atime_ns
+        if wanted.mtime_ns is not None:
+            changed.mtime_ns = wanted.mtime_ns
+        changed.ctime_ns = self._clock.now_ns()
+
+    def release(self, fh: int) -> None:
+        """The last reference to a handle went."""
+        handle = self.handles.pop(fh)
+        node = handle.node
+        node.opens -= 1
+        if isinstance(handle, FileHandle):
+            if handle.is_writer:
+                self.writers -= 1
+            handle.node.workspace.handles -= 1
+        self._filesystem.settle(node)
+
+    def _add(self, handle: Handle) -> int:
+        fh = self._next
+        self._next += 1
+        self.handles[fh] = handle
+        handle.node.opens += 1
+        return fh
+
+    def get_xattr(self, node: Any, name: bytes) -> bytes:
+        """ENODATA, EOPNOTSUPP outside the user namespace."""
+        _check_user_xattr(name)
+        value = (getattr(node, "xattrs", None) or {}).get(name)
+        if value is None:
+            raise PosixError(errno.ENODATA)
+        return bytes(value)
+
+    def list_xattrs(self, node: Any) -> list[bytes]:
+        """The names, in byte order."""
+        return sorted(getattr(node, "xattrs", None) or {})
+
+    def set_xattr(self, node: Any, name: bytes, value: bytes | None) -> None:
+        """Set, or with None remove.  ENODATA, EOPNOTSUPP, EROFS, EPERM, ENOSPC."""
+        _check_user_xattr(name)
+        changed = self._filesystem.check_writable(node)
+        xattrs = dict(changed.xattrs or {})
+        if value is not None:
+            xattrs[name] = value
+        elif xattrs.pop(name, None) is None:
+            raise PosixError(errno.ENODATA)
+        if sum(len(key) + len(held) for key, held in xattrs.items()) > XATTRS_MAX_BYTES:
+            raise PosixError(errno.ENOSPC)
+        changed.touch()
+        changed.xattrs = xattrs or None
+        changed.ctime_ns = self._clock.now_ns()
+
+
+def _check_user_xattr(name: bytes) -> None:
+    if not name.startswith(b"user."):
+        raise PosixError(errno.EOPNOTSUPP)

@@ -1,0 +1,255 @@
+"""The file system: names and nodes, by the rules of POSIX, without a word of FUSE.
+
+Permissions are the kernel's business (`default_permissions`).  Every method is synchronous
+and atomic; errors are HeliosError with the errno that POSIX names for the call.
+"""
+
+from __future__ import annotations
+
+import errno
+import stat
+from typing import Any, TypeAlias
+
+from heliosfs.errors import HeliosError, NotPermitted, PosixError, ReadOnly
+from heliosfs.objects.tree import NAME_MAX
+from heliosfs.repo.repository import Repository
+from heliosfs.vfs.dotdir import NAME as DOT_HELIOS
+from heliosfs.vfs.dotdir import DotDirs
+from heliosfs.vfs.virtual import Site, VirtualDir, VirtualLink, VirtualNode
+from heliosfs.workspace.node import DirNode, FileNode, LeafNode, Node, SymlinkNode
+from heliosfs.workspace.workspace import Workspace
+
+AnyNode: TypeAlias = "Node | VirtualNode"
+NODES_KEPT = 200_000
+"""From this many nodes on, a clean node goes when the kernel forgets it."""
+
+RENAME_NOREPLACE = 1
+RENAME_EXCHANGE = 2
+
+
+class FileSystem:
+    """What a mount shows: the root view's tree, `.helios`, and what that leads to."""
+
+    def __init__(self, repository: Repository) -> None:
+        self.repository = repository
+        self.nodes: dict[int, Any] = repository.inodes.nodes
+        site = Site(repository.inodes, repository.identity, repository.clock.now_ns())
+        self.dot = DotDirs(repository, site)
+        self.failure: str | None = None
+        """Why nothing can be written any more, after the store failed."""
+
+    def node(self, ino: int) -> Any:
+        """The node of an inode number.  ESTALE when nothing has it any more."""
+        node = self.nodes.get(ino)
+        if node is None:
+            raise PosixError(errno.ESTALE)
+        return node
+
+    def lookup(self, parent: Any, name: bytes) -> AnyNode | None:
+        """The child of that name; None when there is none.  ENOTDIR, ENAMETOOLONG, EIO."""
+        if isinstance(parent, DirNode):
+            self.guard(parent.workspace)
+            found = parent.workspace.lookup(parent, name)
+            if found is not None:
+                return found
+            if name == DOT_HELIOS and parent is parent.workspace.root:
+                return self.dot.of(parent.workspace)
+            if len(name) > NAME_MAX:
+                raise PosixError(errno.ENAMETOOLONG)
+            return None
+        if isinstance(parent, VirtualDir):
+            node: AnyNode | None = parent.lookup(name)
+            return node
+        raise PosixError(errno.ENOTDIR)
+
+    def names(self, directory: Any) -> list[bytes]:
+        """The names that a listing shows, but for the dots."""
+        if isinstance(directory, DirNode):
+            names = list(directory.workspace.names(directory))
+            if directory is directory.workspace.root and self.dot.of(directory.workspace):
+                names.append(DOT_HELIOS)
+            return names
+        return list(directory.names())
+
+    def parent(self, directory: Any) -> AnyNode:
+        """What `..` means; a root is its own parent, since the kernel resolves it."""
+        above: AnyNode = getattr(directory, "parent", None) or directory
+        return above
+
+    def create(
+        self,
+        parent: Any,
+        name: bytes,
+        mode: int,
+        uid: int,
+        gid: int,
+        *,
+        target: bytes = b"",
+        rdev: int = 0,
+    ) -> Node:
+        """A new file, directory, link or device.
+
+        EEXIST, ENOENT (the directory was removed), ENAMETOOLONG, EROFS, EPERM (`.helios`).
+        """
+        directory = self._target(parent, name)
+        if directory.workspace.lookup(directory, name) is not None:
+            raise PosixError(errno.EEXIST)
+        if directory.mode & stat.S_ISGID:
+            gid = directory.gid
+            if stat.S_ISDIR(mode):
+                mode |= stat.S_ISGID
+        return directory.workspace.create(
+            directory, name, mode, uid, gid, target=target, rdev=rdev
+        )
+
+    def link(self, node: Any, parent: Any, name: bytes) -> Node:
+        """One more name for a file.  EXDEV between workspaces, and as `create`."""
+        directory = self._target(parent, name)
+        if not isinstance(node, LeafNode):
+            raise PosixError(errno.EPERM)
+        if node.workspace is not directory.workspace:
+            raise PosixError(errno.EXDEV)
+        if node.parent is None:
+            raise PosixError(errno.ENOENT)
+        if directory.workspace.lookup(directory, name) is not None:
+            raise PosixError(errno.EEXIST)
+        directory.workspace.link(node, directory, name)
+        return node
+
+    def unlink(self, parent: Any, name: bytes) -> Node:
+        """Remove a name that is no directory's.  ENOENT, EISDIR, EROFS, EPERM."""
+        directory, node = self._existing(parent, name)
+        if isinstance(node, DirNode):
+            raise PosixError(errno.EISDIR)
+        return directory.workspace.remove(directory, name)
+
+    def rmdir(self, parent: Any, name: bytes) -> Node:
+        """Remove an empty directory.  ENOENT, ENOTDIR, ENOTEMPTY, EROFS, EPERM."""
+        directory, node = self._existing(parent, name)
+        if not isinstance(node, DirNode):
+            raise PosixError(errno.ENOTDIR)
+        if directory.workspace.load(node):
+            raise PosixError(errno.ENOTEMPTY)
+        return directory.workspace.remove(directory, name)
+
+    def rename(
+        self, parent: Any, name: bytes, new_parent: Any, new_name: bytes, flags: int
+    ) -> None:
+        """rename(2), with RENAME_NOREPLACE and RENAME_EXCHANGE.  EXDEV between workspaces."""
+        if flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE):
+            raise PosixError(errno.EINVAL)
+        source, node = self._existing(parent, name)
+        target = self._target(new_parent, new_name)
+        workspace = source.workspace
+        if target.workspace is not workspace:
+            raise PosixError(errno.EXDEV)
+        if isinstance(node, DirNode) and _is_below(target, node):
+            raise PosixError(errno.EINVAL)
+        there = workspace.lookup(target, new_name)
+        if flags & RENAME_EXCHANGE:
+            if there is None:
+                raise PosixError(errno.ENOENT)
+            if isinstance(there, DirNode) and _is_below(source, there):
+                raise PosixError(errno.EINVAL)
+            if there is not node:
+                workspace.exchange(source, name, target, new_name)
+            return
+        if there is not None:
+            if flags & RENAME_NOREPLACE:
+                raise PosixError(errno.EEXIST)
+            if there is node:
+                return
+            self._check_replaceable(node, there)
+        workspace.rename(source, name, target, new_name)
+
+    def readlink(self, node: Any) -> bytes:
+        """The target of a symbolic link.  EINVAL."""
+        if isinstance(node, (SymlinkNode, VirtualLink)):
+            return node.target
+        raise PosixError(errno.EINVAL)
+
+    def forget(self, ino: int, count: int) -> None:
+        """The kernel dropped `count` references: its last one lets the node go or unload."""
+        node = self.nodes.get(ino)
+        if node is None:
+            return
+        node.lookups -= count
+        if node.lookups > 0 or node.opens:
+            return
+        self.settle(node)
+
+    def settle(self, node: Any) -> None:
+        """Let a node go or unload that neither the kernel nor a handle refers to."""
+        if node.lookups or node.opens:
+            return
+        if isinstance(node, VirtualNode):
+            if not node.is_fixed:
+                self.nodes.pop(node.ino, None)
+            return
+        workspace = node.workspace
+        if workspace.is_closed:
+            self.nodes.pop(node.ino, None)
+        elif node is workspace.root:
+            if workspace.read_only:
+                self.dot.drop_snapshot(workspace)
+                workspace.discard()
+        elif node.parent is None:
+            workspace.release(node)
+        elif workspace.read_only or len(self.nodes) > NODES_KEPT:
+            workspace.unload(node)
+
+    def check_writable(self, node: Any) -> Node:
+        """The node, if it may be changed.  EROFS in a snapshot, EPERM in `.helios`."""
+        if isinstance(node, Node):
+            if node.workspace.read_only:
+                raise ReadOnly("a snapshot cannot be changed")
+            if self.failure is not None:
+                raise ReadOnly(self.failure)
+            return node
+        raise NotPermitted("what lies under .helios is made by heliosfs")
+
+    def guard(self, workspace: Workspace) -> None:
+        """Refuse to go on in a tree whose branch is no longer shown there.  ESTALE."""
+        if workspace.is_closed:
+            raise PosixError(errno.ESTALE)
+
+    def _target(self, parent: Any, name: bytes) -> DirNode:
+        directory = self.check_writable(parent)
+        if not isinstance(directory, DirNode):
+            raise PosixError(errno.ENOTDIR)
+        self.guard(directory.workspace)
+        if len(name) > NAME_MAX:
+            raise PosixError(errno.ENAMETOOLONG)
+        if name == DOT_HELIOS:
+            raise NotPermitted(f"the name {DOT_HELIOS.decode()} is reserved")
+        if directory.parent is None and directory is not directory.workspace.root:
+            raise PosixError(errno.ENOENT)
+        return directory
+
+    def _existing(self, parent: Any, name: bytes) -> tuple[DirNode, Node]:
+        directory = self._target(parent, name)
+        node = directory.workspace.lookup(directory, name)
+        if node is None:
+            raise PosixError(errno.ENOENT)
+        return directory, node
+
+    def _check_replaceable(self, node: Node, there: Node) -> None:
+        if isinstance(there, DirNode):
+            if not isinstance(node, DirNode):
+                raise PosixError(errno.EISDIR)
+            if there.workspace.load(there):
+                raise PosixError(errno.ENOTEMPTY)
+        elif isinstance(node, DirNode):
+            raise PosixError(errno.ENOTDIR)
+
+
+def _is_below(directory: DirNode, above: DirNode) -> bool:
+    """Whether `directory` is `above` or lies in it."""
+    place: DirNode | None = directory
+    while place is not None:
+        if place is above:
+            return True
+        place = place.parent
+    return False
+
+

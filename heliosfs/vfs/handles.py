@@ -1,0 +1,52 @@
+"""Open files and directories."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from heliosfs.vfs.control import Channel
+from heliosfs.vfs.virtual import VirtualDir, VirtualNode
+from heliosfs.workspace.node import DirNode, FileNode
+
+
+class FileHandle:
+    """An open regular file of a workspace or a snapshot."""
+
+    __slots__ = ("is_writer", "node")
+
+    def __init__(self, node: FileNode, is_writer: bool) -> None:
+        self.node = node
+        self.is_writer = is_writer
+
+
+class DirHandle:
+    """An open directory: the names as they were when the listing began."""
+
+    __slots__ = ("names", "node")
+
+    def __init__(self, node: DirNode | VirtualDir) -> None:
+        self.node = node
+        self.names: list[bytes] = []
+
+
+class TextHandle:
+    """An open virtual text: what it was when it was opened."""
+
+    __slots__ = ("data", "node")
+
+    def __init__(self, node: VirtualNode, data: bytes) -> None:
+        self.node = node
+        self.data = data
+
+
+class ChannelHandle:
+    """An open control file."""
+
+    __slots__ = ("channel", "node")
+
+    def __init__(self, node: VirtualNode, channel: Channel) -> None:
+        self.node = node
+        self.channel = channel
+
+
+Handle: TypeAlias = "FileHandle | DirHandle | TextHandle | ChannelHandle"

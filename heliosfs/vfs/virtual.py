@@ -1,0 +1,163 @@
+"""Virtual nodes: what `.helios` is made of."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Callable, Iterator
+from typing import Any
+from weakref import WeakValueDictionary
+
+from heliosfs.repo.identity import Identity
+from heliosfs.workspace.inodes import InodeTable
+
+
+class VirtualNode:
+    """A file that no commit contains.  It answers `stat` like a node of a workspace."""
+
+    __slots__ = (
+        "__weakref__",
+        "atime_ns",
+        "attr",
+        "ctime_ns",
+        "gid",
+        "ino",
+        "is_fixed",
+        "lookups",
+        "mode",
+        "mtime_ns",
+        "opens",
+        "uid",
+    )
+
+    rdev = 0
+    size = 0
+    link_count = 1
+
+    def __init__(self, site: Site, mode: int, *, is_fixed: bool) -> None:
+        self.ino = site.inodes.allocate()
+        site.inodes.nodes[self.ino] = self
+        self.mode = mode
+        self.uid = site.identity.uid
+        self.gid = site.identity.gid
+        self.atime_ns = self.mtime_ns = self.ctime_ns = site.time_ns
+        self.lookups = 0
+        self.opens = 0
+        self.attr: Any = None
+        self.is_fixed = is_fixed
+        """Whether its name means this node for as long as the directory lives."""
+
+
+class Site:
+    """What every virtual node of a mount shares."""
+
+    def __init__(self, inodes: InodeTable[Any], identity: Identity, time_ns: int) -> None:
+        self.inodes = inodes
+        self.identity = identity
+        self.time_ns = time_ns
+
+
+class VirtualDir(VirtualNode):
+    """A directory of fixed names."""
+
+    __slots__ = ("children", "site")
+
+    link_count = 2
+    size = 4096
+
+    def __init__(self, site: Site, *, is_fixed: bool = True) -> None:
+        super().__init__(site, stat.S_IFDIR | 0o555, is_fixed=is_fixed)
+        self.site = site
+        self.children: dict[bytes, Any] = {}
+
+    def lookup(self, name: bytes) -> Any:
+        """The node of that name, or None."""
+        return self.children.get(name)
+
+    def names(self) -> Iterator[bytes]:
+        """What a listing shows, each of which `lookup` finds."""
+        return iter(self.children)
+
+
+class VirtualText(VirtualNode):
+    """A read-only text, made when the file is opened."""
+
+    __slots__ = ("text",)
+
+    def __init__(self, site: Site, text: Callable[[], str], *, is_fixed: bool = True) -> None:
+        super().__init__(site, stat.S_IFREG | 0o444, is_fixed=is_fixed)
+        self.text = text
+
+
+class VirtualLink(VirtualNode):
+    """A symbolic link whose target is looked up when it is read."""
+
+    __slots__ = ("resolve",)
+
+    def __init__(self, site: Site, resolve: Callable[[], bytes]) -> None:
+        super().__init__(site, stat.S_IFLNK | 0o777, is_fixed=False)
+        self.resolve = resolve
+
+    @property
+    def target(self) -> bytes:
+        """HeliosError when what it pointed to is gone."""
+        return self.resolve()
+
+
+class LinkDir(VirtualDir):
+    """A directory of links that are made as they are asked for, and go when forgotten."""
+
+    __slots__ = ("find", "list_names", "made")
+
+    def __init__(
+        self,
+        site: Site,
+        find: Callable[[bytes], Callable[[], bytes] | VirtualDir | None],
+        list_names: Callable[[], Iterator[bytes]],
+        *,
+        is_fixed: bool = True,
+    ) -> None:
+        super().__init__(site, is_fixed=is_fixed)
+        self.find = find
+        """What a name leads to: a link's target, a directory, or None."""
+        self.list_names = list_names
+        self.made: WeakValueDictionary[bytes, VirtualLink] = WeakValueDictionary()
+
+    def lookup(self, name: bytes) -> Any:
+        found = self.find(name)
+        if found is None or isinstance(found, VirtualDir):
+            return found
+        node = self.made.get(name)
+        if node is None:
+            node = self.made[name] = VirtualLink(self.site, found)
+        else:
+            node.resolve = found
+        return node
+
+    def names(self) -> Iterator[bytes]:
+        return self.list_names()
+
+
+class PlaceDir(VirtualDir):
+    """A directory that answers look-ups and lists nothing: `view`, `live`, `diff`."""
+
+    __slots__ = ("find",)
+
+    def __init__(
+        self, site: Site, find: Callable[[bytes], Any], *, is_fixed: bool = True
+    ) -> None:
+        super().__init__(site, is_fixed=is_fixed)
+        self.find = find
+
+    def lookup(self, name: bytes) -> Any:
+        return self.find(name)
+
+
+class ControlFile(VirtualNode):
+    """A control file: every open of it is a channel of its own."""
+
+    __slots__ = ("channel",)
+
+    def __init__(self, site: Site, channel: Callable[[], Any]) -> None:
+        super().__init__(site, stat.S_IFREG | 0o600, is_fixed=True)
+        self.channel = channel
+        """Opens a channel."""

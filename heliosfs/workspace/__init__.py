@@ -1,0 +1,1 @@
+"""L0, the virtual state tree: a mutable tree of nodes over immutable objects."""

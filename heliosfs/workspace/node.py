@@ -1,0 +1,300 @@
+"""Nodes: the mutable counterparts of tree entries.
+
+A node is *clean* while `raw`, its encoded entry, equals what it is; `raw` is None while it
+is dirty.  Invariant: a dirty node is named in `dirty` of every directory that holds it, and
+these are dirty too, up to the root; so a flush visits nothing else.
+"""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from heliosfs.objects.blob import EMPTY_BLOB
+from heliosfs.objects.ids import Oid
+from heliosfs.objects.tree import NO_OID, OID_AT, Entry, encode_entry, encode_file
+from heliosfs.workspace.content import PartedContent
+from heliosfs.workspace.leaves import LeafTable
+
+if TYPE_CHECKING:
+    from heliosfs.workspace.workspace import Workspace
+
+DIRECTORY_BYTES = 4096
+
+
+class Node:
+    """What every file has, whatever its kind."""
+
+    __slots__ = (
+        "attr",
+        "atime_ns",
+        "ctime_ns",
+        "gid",
+        "ino",
+        "lookups",
+        "mode",
+        "mtime_ns",
+        "name",
+        "opens",
+        "parent",
+        "raw",
+        "uid",
+        "workspace",
+        "xattrs",
+    )
+
+    def __init__(self, workspace: Workspace, ino: int, entry: Entry, raw: bytes | None) -> None:
+        self.workspace = workspace
+        self.ino = ino
+        self.parent: DirNode | None = None
+        """The directory that holds it; None for a root and for what is unlinked."""
+        self.name = entry.name
+        self.mode = entry.mode
+        self.uid = entry.uid
+        self.gid = entry.gid
+        self.mtime_ns = entry.mtime_ns
+        self.ctime_ns = entry.mtime_ns
+        self.atime_ns = entry.mtime_ns
+        self.xattrs: Mapping[bytes, bytes] | None = entry.xattrs
+        self.raw = raw
+        self.lookups = 0
+        """References that the kernel holds (its lookup count)."""
+        self.opens = 0
+        """Open handles."""
+        self.attr: Any = None
+        """Kept by the layer above for as long as no attribute changes; see `touch`."""
+
+    def touch(self) -> None:
+        """Note that the node is not as its entry says.  Cost: up to the first dirty parent."""
+        self.attr = None
+        node: Node = self
+        while node.raw is not None:
+            parent = node.parent
+            if parent is None:
+                node.raw = None
+                return
+            parent.dirty.setdefault(node.name, node.raw)
+            node.raw = None
+            node = parent
+
+    def encode(self, oid: Oid) -> bytes:
+        """The encoded entry; `oid` is the id of the node's content."""
+        raise NotImplementedError
+
+    @property
+    def size(self) -> int:
+        """`st_size`."""
+        return 0
+
+    @property
+    def link_count(self) -> int:
+        """`st_nlink`."""
+        raise NotImplementedError
+
+    @property
+    def rdev(self) -> int:
+        """`st_rdev`."""
+        return 0
+
+
+class DirNode(Node):
+    """A directory.  Its children load on first use, as encoded entries that become nodes."""
+
+    __slots__ = ("children", "dirty", "leaves", "misses", "subdir_count", "tree", "unsorted")
+
+    def __init__(self, workspace: Workspace, ino: int, entry: Entry, raw: bytes | None) -> None:
+        super().__init__(workspace, ino, entry, raw)
+        self.tree = entry.oid
+        """The tree as of the last flush."""
+        self.children: dict[bytes, Node | bytes] | None = None
+        """None while not loaded.  A child that nobody looked up is its encoded entry."""
+        self.leaves: LeafTable | None = None
+        self.dirty: dict[bytes, bytes | None] = {}
+        """Names whose entries differ from `tree`, with the encoded entry that is there."""
+        self.misses: set[bytes] = set()
+        """Names of which the kernel may remember that they do not exist."""
+        self.subdir_count = entry.size
+        self.unsorted = False
+
+    def mark(self, name: bytes, old: bytes | None) -> None:
+        """Note that the entry of `name`, `old` so far, came, went or was replaced."""
+        self.dirty.setdefault(name, old)
+        self.touch()
+
+    def encode(self, oid: Oid, links_below: bool = False) -> bytes:
+        if not (self.xattrs or links_below):
+            return encode_file(
+                self.mode, self.uid, self.gid, self.mtime_ns, self.subdir_count, oid, self.name
+            )
+        return encode_entry(
+            Entry(
+                self.name,
+                self.mode,
+                self.uid,
+                self.gid,
+                self.mtime_ns,
+                self.subdir_count,
+                oid,
+                xattrs=self.xattrs,
+                links_below=links_below,
+            )
+        )
+
+    @property
+    def size(self) -> int:
+        return DIRECTORY_BYTES
+
+    @property
+    def link_count(self) -> int:
+        if self.parent is None and self is not self.workspace.root:
+            return 0
+        return 2 + self.subdir_count
+
+
+class LeafNode(Node):
+    """Whatever is not a directory, and so can have several names."""
+
+    __slots__ = ("group", "links")
+
+    def __init__(self, workspace: Workspace, ino: int, entry: Entry, raw: bytes | None) -> None:
+        super().__init__(workspace, ino, entry, raw)
+        self.group = entry.group
+        self.links: set[tuple[DirNode, bytes]] | None = None
+        """Names beside `parent` and `name`."""
+
+    def touch(self) -> None:
+        if self.links and self.raw is not None:
+            oid = content_oid(self)
+            for parent, name in self.links:
+                parent.mark(name, self.encode_as(name, oid))
+        super().touch()
+
+    @property
+    def link_count(self) -> int:
+        return (self.parent is not None) + (len(self.links) if self.links else 0)
+
+    def attach(self, parent: DirNode, name: bytes) -> None:
+        """Give it a name more."""
+        if self.parent is None:
+            self.parent, self.name = parent, name
+        else:
+            if self.links is None:
+                self.links = set()
+            self.links.add((parent, name))
+        self.attr = None
+
+    def detach(self, parent: DirNode, name: bytes) -> None:
+        """Take one of its names away."""
+        if self.parent is parent and self.name == name:
+            self.parent = None
+            if self.links:
+                self.parent, self.name = self.links.pop()
+        elif self.links:
+            self.links.discard((parent, name))
+        self.attr = None
+
+    def encode_as(self, name: bytes, oid: Oid) -> bytes:
+        """The encoded entry under one of several names."""
+        return encode_entry(
+            Entry(
+                name,
+                self.mode,
+                self.uid,
+                self.gid,
+                self.mtime_ns,
+                self.size,
+                oid,
+                group=self.group if self.links else 0,
+                target=getattr(self, "target", b""),
+                rdev=self.rdev,
+                xattrs=self.xattrs,
+            )
+        )
+
+    def encode(self, oid: Oid) -> bytes:
+        return self.encode_as(self.name, oid)
+
+
+class FileNode(LeafNode):
+    """A regular file."""
+
+    __slots__ = ("content", "file_size", "oid", "recent")
+
+    def __init__(self, workspace: Workspace, ino: int, entry: Entry, raw: bytes | None) -> None:
+        super().__init__(workspace, ino, entry, raw)
+        self.file_size = entry.size
+        self.oid: Oid | None = entry.oid
+        """The stored content; None while `content` differs from it."""
+        self.content: bytes | bytearray | PartedContent | None = None
+        """None while not loaded; a bytearray, or parts, once written."""
+        self.recent = False
+        """Read or written since the working set was last reduced."""
+
+    @property
+    def size(self) -> int:
+        return self.file_size
+
+    def encode(self, oid: Oid) -> bytes:
+        if self.xattrs or self.links:
+            return self.encode_as(self.name, oid)
+        return encode_file(
+            self.mode, self.uid, self.gid, self.mtime_ns, self.file_size, oid, self.name
+        )
+
+
+class SymlinkNode(LeafNode):
+    """A symbolic link."""
+
+    __slots__ = ("target",)
+
+    def __init__(self, workspace: Workspace, ino: int, entry: Entry, raw: bytes | None) -> None:
+        super().__init__(workspace, ino, entry, raw)
+        self.target = entry.target
+
+    @property
+    def size(self) -> int:
+        return len(self.target)
+
+
+class SpecialNode(LeafNode):
+    """A FIFO, a socket, a device node."""
+
+    __slots__ = ("device",)
+
+    def __init__(self, workspace: Workspace, ino: int, entry: Entry, raw: bytes | None) -> None:
+        super().__init__(workspace, ino, entry, raw)
+        self.device = entry.rdev
+
+    @property
+    def rdev(self) -> int:
+        return self.device
+
+
+def make_node(workspace: Workspace, ino: int, entry: Entry, raw: bytes | None) -> Node:
+    """The node of the kind that the entry's mode names."""
+    kind = stat.S_IFMT(entry.mode)
+    if kind == stat.S_IFREG:
+        return FileNode(workspace, ino, entry, raw)
+    if kind == stat.S_IFDIR:
+        return DirNode(workspace, ino, entry, raw)
+    if kind == stat.S_IFLNK:
+        return SymlinkNode(workspace, ino, entry, raw)
+    return SpecialNode(workspace, ino, entry, raw)
+
+
+def content_oid(node: Node) -> Oid:
+    """The id that a clean node's entry names."""
+    if isinstance(node, FileNode):
+        return node.oid if node.oid is not None else Oid(EMPTY_BLOB)
+    if isinstance(node, DirNode):
+        return node.tree
+    return NO_OID
+
+
+def base_of(raw: bytes | None) -> Oid | None:
+    """The content that an encoded entry names, as a hint for the store."""
+    if raw is None:
+        return None
+    oid = Oid(raw[OID_AT : OID_AT + 32])
+    return oid if oid != NO_OID else None

@@ -1,0 +1,238 @@
+"""Tree objects in a store: read, write, and compare, opening only what differs."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from heliosfs.errors import CorruptObject
+from heliosfs.objects.blob import WHOLE_MAX
+from heliosfs.objects.ids import Kind, Oid, TreeId, object_id
+from heliosfs.objects.tree import (
+    INDEX_FROM,
+    OID_AT,
+    Entry,
+    LeafRef,
+    decode_entry,
+    decode_index,
+    encode_index,
+    entry_name,
+    is_index,
+    join_leaf,
+    split_leaf,
+    starts_leaf,
+)
+from heliosfs.store.base import Store
+from heliosfs.workspace.content import PartedContent
+
+_MTIME = slice(10, 18)
+_DIRECTORY = 0o040000
+_KIND_MASK = 0o170000
+
+_EMPTY = join_leaf([])
+EMPTY_TREE = TreeId(object_id(Kind.TREE, _EMPTY))
+
+
+class Change(NamedTuple):
+    """What became of one path: added (`old` is None), removed (`new` is None), or altered."""
+
+    path: bytes
+    old: Entry | None
+    new: Entry | None
+
+
+def put_tree(store: Store, data: bytes, base: Oid | None = None) -> TreeId:
+    """Add a tree object and give its id."""
+    oid = object_id(Kind.TREE, data)
+    store.add(oid, Kind.TREE, data, base)
+    return TreeId(oid)
+
+
+def write_entries(store: Store, raws: list[bytes], base: Oid | None = None) -> TreeId:
+    """Add the tree of encoded entries that are in byte order of their names."""
+    if len(raws) < INDEX_FROM:
+        return put_tree(store, join_leaf(raws), base)
+    runs: list[list[bytes]] = [[]]
+    for raw in raws:
+        if starts_leaf(entry_name(raw)) and runs[-1]:
+            runs.append([])
+        runs[-1].append(raw)
+    leaves = [LeafRef(entry_name(run[0]), put_tree(store, join_leaf(run))) for run in runs]
+    return put_tree(store, encode_index(leaves), base)
+
+
+def read_leaf(store: Store, oid: TreeId) -> list[bytes]:
+    """The encoded entries of one leaf.  CorruptObject when it cannot be read."""
+    return _split(_read_tree(store, oid), oid)
+
+
+def read_index(store: Store, oid: TreeId) -> list[LeafRef] | None:
+    """The leaves of a tree with an index; None when the tree is a leaf itself."""
+    data = _read_tree(store, oid)
+    return _index(data, oid) if is_index(data) else None
+
+
+def read_entries(store: Store, oid: TreeId) -> list[bytes]:
+    """All encoded entries of a directory, in byte order of their names."""
+    data = _read_tree(store, oid)
+    if not is_index(data):
+        return _split(data, oid)
+    raws: list[bytes] = []
+    for leaf in _index(data, oid):
+        raws += read_leaf(store, leaf.oid)
+    return raws
+
+
+def changed_entries(
+    store: Store, old: TreeId, new: TreeId
+) -> dict[bytes, tuple[bytes | None, bytes | None]]:
+    """Of two trees, one level deep: name -> (encoded old, encoded new), where they differ.
+
+    Cost: of large directories, only the leaves that differ are read.
+    """
+    if old == new:
+        return {}
+    before, after = _differing(store, old, new)
+    common = before & after
+    changes: dict[bytes, tuple[bytes | None, bytes | None]] = {}
+    for raw in before - common:
+        changes[entry_name(raw)] = (raw, None)
+    for raw in after - common:
+        name = entry_name(raw)
+        changes[name] = (changes.get(name, (None, None))[0], raw)
+    return changes
+
+
+def walk_changes(store: Store, old: TreeId, new: TreeId, prefix: bytes = b"") -> Iterator[Change]:
+    """All paths that differ, depth first, in byte order within each directory.
+
+    A directory that is only on one side is followed by everything below it.  Times alone
+    are no change: an entry that differs in nothing but its mtime is left out.
+    Cost: O(changed); reads a tree only where ids differ.
+    """
+    pending = [(prefix, old, new)]
+    while pending:
+        path, old_tree, new_tree = pending.pop()
+        below = []
+        for name, (old_raw, new_raw) in sorted(changed_entries(store, old_tree, new_tree).items()):
+            before = decode_entry(old_raw)[0] if old_raw else None
+            after = decode_entry(new_raw)[0] if new_raw else None
+            here = path + name
+            if differs(before, after):
+                yield Change(here, before, after)
+            left = _tree_of(before)
+            right = _tree_of(after)
+            if left != right:
+                below.append((here + b"/", left, right))
+        pending += reversed(below)
+
+
+def has_changes(store: Store, old: TreeId, new: TreeId) -> bool:
+    """Whether `walk_changes` would find anything; stops at the first difference."""
+    return next(walk_changes(store, old, new), None) is not None
+
+
+def differs(old: Entry | None, new: Entry | None) -> bool:
+    """Whether an entry changed in itself: times and a directory's contents do not count."""
+    if old is None or new is None:
+        return old is not new
+    if old.mode & _KIND_MASK == _DIRECTORY and new.mode & _KIND_MASK == _DIRECTORY:
+        return (old.mode, old.uid, old.gid, old.xattrs or {}) != (
+            new.mode,
+            new.uid,
+            new.gid,
+            new.xattrs or {},
+        )
+    return old._replace(mtime_ns=0) != new._replace(mtime_ns=0)
+
+
+def find_entry(store: Store, root: Entry, path: bytes) -> Entry | None:
+    """The entry at `path` (no leading slash; b"" is the root itself), or None."""
+    entry = root
+    for part in path.split(b"/") if path else ():
+        if not entry.is_dir:
+            return None
+        raw = _find_raw(store, TreeId(entry.oid), part)
+        if raw is None:
+            return None
+        entry = decode_entry(raw)[0]
+    return entry
+
+
+def read_file(store: Store, entry: Entry) -> bytes:
+    """The bytes of a regular file, all at once."""
+    if not entry.size:
+        return b""
+    if entry.size <= WHOLE_MAX:
+        return store.read(entry.oid, Kind.BLOB)
+    return PartedContent.load(store, entry.oid).read(store, 0, entry.size)
+
+
+def same_but_times(old: bytes, new: bytes) -> bool:
+    """Whether two encoded entries differ in nothing but their mtime."""
+    return old[: _MTIME.start] == new[: _MTIME.start] and old[_MTIME.stop :] == new[_MTIME.stop :]
+
+
+def raw_oid(raw: bytes) -> Oid:
+    """The object id in an encoded entry."""
+    return Oid(raw[OID_AT : OID_AT + 32])
+
+
+def _tree_of(entry: Entry | None) -> TreeId:
+    return TreeId(entry.oid) if entry is not None and entry.is_dir else EMPTY_TREE
+
+
+def _find_raw(store: Store, oid: TreeId, name: bytes) -> bytes | None:
+    data = _read_tree(store, oid)
+    if is_index(data):
+        leaf = None
+        for candidate in _index(data, oid):
+            if leaf is not None and candidate.first > name:
+                break
+            leaf = candidate
+        data = _read_tree(store, leaf.oid) if leaf else _EMPTY
+    return next((raw for raw in _split(data, oid) if entry_name(raw) == name), None)
+
+
+def _differing(store: Store, old: TreeId, new: TreeId) -> tuple[set[bytes], set[bytes]]:
+    old_data, new_data = _read_tree(store, old), _read_tree(store, new)
+    if not is_index(old_data) and not is_index(new_data):
+        return set(_split(old_data, old)), set(_split(new_data, new))
+    old_leaves = _leaves(old_data, old)
+    new_leaves = _leaves(new_data, new)
+    common = old_leaves & new_leaves
+    return (
+        _gather(store, old_leaves - common, old, old_data),
+        _gather(store, new_leaves - common, new, new_data),
+    )
+
+
+def _read_tree(store: Store, oid: TreeId) -> bytes:
+    """The bytes of a tree object; the empty one, which need not be stored, included."""
+    return _EMPTY if oid == EMPTY_TREE else store.read(oid, Kind.TREE)
+
+
+def _leaves(data: bytes, oid: TreeId) -> set[TreeId]:
+    return {leaf.oid for leaf in _index(data, oid)} if is_index(data) else {oid}
+
+
+def _gather(store: Store, leaves: Iterable[TreeId], whole: TreeId, data: bytes) -> set[bytes]:
+    raws: set[bytes] = set()
+    for oid in leaves:
+        raws.update(_split(data, oid) if oid == whole else read_leaf(store, oid))
+    return raws
+
+
+def _split(data: bytes, oid: TreeId) -> list[bytes]:
+    try:
+        return split_leaf(data)
+    except (ValueError, IndexError, struct.error) as error:
+        raise CorruptObject(f"tree {oid.hex()} cannot be read: {error}") from error
+
+
+def _index(data: bytes, oid: TreeId) -> list[LeafRef]:
+    try:
+        return decode_index(data)
+    except (ValueError, IndexError, struct.error) as error:
+        raise CorruptObject(f"tree {oid.hex()} cannot be read: {error}") from error

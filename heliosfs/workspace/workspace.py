@@ -1,0 +1,321 @@
+"""The workspace: a tree of nodes that loads as it is used and knows what changed.
+
+It keeps the tree consistent and leaves the rules of POSIX to the layer above: names are
+valid, kinds fit, and who may do what was decided before.
+"""
+
+from __future__ import annotations
+
+import secrets
+import stat
+from collections.abc import Iterator
+
+from heliosfs.clock import Clock
+from heliosfs.objects.ids import TreeId
+from heliosfs.objects.tree import (
+    FIXED_BYTES,
+    LINK,
+    LINKS_BELOW,
+    NO_OID,
+    Entry,
+    decode_entry,
+    encode_entry,
+)
+from heliosfs.store.base import Store
+from heliosfs.workspace.contents import Contents
+from heliosfs.workspace.inodes import InodeTable
+from heliosfs.workspace.leaves import LeafTable
+from heliosfs.workspace.node import DirNode, FileNode, LeafNode, Node, make_node
+from heliosfs.workspace.trees import EMPTY_TREE, read_entries, read_index, read_leaf
+
+FLAGS_AT = FIXED_BYTES - 2
+
+
+def empty_root(uid: int, gid: int, mtime_ns: int, mode: int = 0o755) -> Entry:
+    """The root entry of a tree without files."""
+    return Entry(b"", stat.S_IFDIR | mode, uid, gid, mtime_ns, 0, EMPTY_TREE)
+
+
+class Workspace:
+    """One tree, shown at one place.
+
+    `generation` counts the changes that moved the whole tree (a checkout), so that work
+    planned before one can tell.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        inodes: InodeTable[Node],
+        contents: Contents,
+        root: Entry,
+        *,
+        read_only: bool = False,
+    ) -> None:
+        self.store = store
+        self.clock = clock
+        self.inodes = inodes
+        self.contents = contents
+        self.read_only = read_only
+        self.handles = 0
+        """Files that are open."""
+        self.is_closed = False
+        """Nothing shows this tree any more; what the kernel still holds of it is stale."""
+        self.was_altered = False
+        """Whether the last flush found more than times to differ from the one before it."""
+        self.generation = 0
+        self.groups: dict[int, LeafNode] = {}
+        """Link group -> the node that all its names share."""
+        self.has_links = root.links_below
+        self.links_loaded = not root.links_below
+        node = make_node(self, inodes.allocate(), root, encode_entry(root))
+        assert isinstance(node, DirNode)
+        self.root = node
+        inodes.nodes[node.ino] = node
+
+    @property
+    def is_dirty(self) -> bool:
+        """Whether anything changed since the last flush."""
+        return self.root.raw is None
+
+    def load(self, directory: DirNode) -> dict[bytes, Node | bytes]:
+        """The children of a directory, read on first use.  StoreError."""
+        children = directory.children
+        if children is not None:
+            return children
+        tree = TreeId(directory.tree)
+        index = read_index(self.store, tree)
+        if index is None:
+            raws = read_entries(self.store, tree)
+        else:
+            stored = [(leaf, read_leaf(self.store, leaf.oid)) for leaf in index]
+            directory.leaves = LeafTable.of_stored(stored)
+            raws = [raw for _, run in stored for raw in run]
+        at = FIXED_BYTES
+        directory.children = children = {raw[at : at + raw[at - 1]]: raw for raw in raws}
+        return children
+
+    def lookup(self, directory: DirNode, name: bytes) -> Node | None:
+        """The child of that name, or None.  StoreError."""
+        children = directory.children
+        if children is None:
+            children = self.load(directory)
+        child = children.get(name)
+        if child.__class__ is bytes:
+            return self._instantiate(directory, name, child)
+        return child  # type: ignore[return-value]
+
+    def names(self, directory: DirNode) -> Iterator[bytes]:
+        """The names in a directory, in no order."""
+        return iter(self.load(directory))
+
+    def _instantiate(self, directory: DirNode, name: bytes, raw: bytes) -> Node:
+        if raw[FLAGS_AT] & LINK:
+            self.load_links()
+            held = self.load(directory)[name]
+            assert isinstance(held, Node)
+            return held
+        entry, _ = decode_entry(raw)
+        node = make_node(self, self.inodes.allocate(), entry, raw)
+        node.parent = directory
+        self.inodes.nodes[node.ino] = node
+        self.load(directory)[name] = node
+        return node
+
+    def load_links(self) -> None:
+        """Make a node for every name that has a link group, so that link counts are known.
+
+        Cost: the directories with such names, and those above them.
+        """
+        if self.links_loaded:
+            return
+        self.links_loaded = True
+        pending = [self.root]
+        while pending:
+            directory = pending.pop()
+            for name, child in list(self.load(directory).items()):
+                if isinstance(child, bytes):
+                    if child[FLAGS_AT] & LINK:
+                        self._adopt_link(directory, name, child)
+                        continue
+                    if not child[FLAGS_AT] & LINKS_BELOW:
+                        continue
+                    child = self._instantiate(directory, name, child)
+                if isinstance(child, DirNode) and (
+                    child.raw is None or child.raw[FLAGS_AT] & LINKS_BELOW
+                ):
+                    pending.append(child)
+
+    def _adopt_link(self, directory: DirNode, name: bytes, raw: bytes) -> None:
+        entry, _ = decode_entry(raw)
+        node = self.groups.get(entry.group)
+        if node is None:
+            made = make_node(self, self.inodes.allocate(), entry, raw)
+            assert isinstance(made, LeafNode)
+            node = self.groups[entry.group] = made
+            self.inodes.nodes[node.ino] = node
+        node.attach(directory, name)
+        self.load(directory)[name] = node
+
+    def create(
+        self, directory: DirNode, name: bytes, mode: int, uid: int, gid: int,
+        *, target: bytes = b"", rdev: int = 0,
+    ) -> Node:
+        """A new child, of the kind that `mode` names.  The name is free."""
+        now = self.clock.now_ns()
+        entry = Entry(name, mode, uid, gid, now, 0, NO_OID, target=target, rdev=rdev)
+        node = make_node(self, self.inodes.allocate(), entry, None)
+        if isinstance(node, FileNode):
+            self.contents.truncate(node, 0)
+        elif isinstance(node, DirNode):
+            node.tree = EMPTY_TREE
+            node.children = {}
+        self.inodes.nodes[node.ino] = node
+        self._insert(directory, name, node)
+        self._changed(directory, now)
+        return node
+
+    def link(self, node: LeafNode, directory: DirNode, name: bytes) -> None:
+        """Give a file one more name, which is free."""
+        now = self.clock.now_ns()
+        if not node.group:
+            node.group = secrets.randbits(63) | 1
+        self.groups[node.group] = node
+        self.has_links = True
+        node.touch()
+        node.ctime_ns = now
+        if node.parent is None:
+            node.raw = None
+        self._insert(directory, name, node)
+        self._changed(directory, now)
+
+    def remove(self, directory: DirNode, name: bytes) -> Node:
+        """Take a name away.  The node lives on while it has other names or open handles."""
+        node = self.lookup(directory, name)
+        assert node is not None
+        now = self.clock.now_ns()
+        self._take(directory, name, node)
+        node.ctime_ns = now
+        node.attr = None
+        self._changed(directory, now)
+        self.release(node)
+        return node
+
+    def rename(
+        self, source: DirNode, name: bytes, target: DirNode, new_name: bytes
+    ) -> Node | None:
+        """Move a child, over whatever has the new name; gives what was replaced."""
+        now = self.clock.now_ns()
+        node = self.lookup(source, name)
+        assert node is not None
+        replaced = self.lookup(target, new_name)
+        if replaced is not None:
+            self._take(target, new_name, replaced)
+            replaced.ctime_ns = now
+            replaced.attr = None
+        self._take(source, name, node)
+        self._insert(target, new_name, node)
+        node.ctime_ns = now
+        node.attr = None
+        self._changed(source, now)
+        self._changed(target, now)
+        if replaced is not None:
+            self.release(replaced)
+        return replaced
+
+    def exchange(self, one: DirNode, name: bytes, other: DirNode, other_name: bytes) -> None:
+        """Swap two children."""
+        now = self.clock.now_ns()
+        first, second = self.lookup(one, name), self.lookup(other, other_name)
+        assert first is not None and second is not None
+        self._take(one, name, first)
+        self._take(other, other_name, second)
+        self._insert(one, name, second)
+        self._insert(other, other_name, first)
+        first.ctime_ns = second.ctime_ns = now
+        self._changed(one, now)
+        self._changed(other, now)
+
+    def release(self, node: Node) -> None:
+        """Let a node go that nothing refers to: no name, no handle, no kernel reference."""
+        if node.parent is None and not node.opens and not node.lookups and node is not self.root:
+            self.inodes.nodes.pop(node.ino, None)
+            if isinstance(node, FileNode):
+                self.contents.drop(node)
+
+    def unload(self, node: Node) -> None:
+        """Let a clean node become its encoded entry again, and those above it that can."""
+        while True:
+            parent = node.parent
+            if (
+                parent is None
+                or node.raw is None
+                or node.lookups
+                or node.opens
+                or (isinstance(node, DirNode) and not _holds_no_node(node))
+                or (isinstance(node, LeafNode) and node.group)
+            ):
+                return
+            if isinstance(node, FileNode):
+                self.contents.drop(node)
+            self.load(parent)[node.name] = node.raw
+            del self.inodes.nodes[node.ino]
+            node.parent = None
+            node = parent
+
+    def close(self) -> None:
+        """Nothing shows the tree any more: drop what the kernel does not hold."""
+        self.is_closed = True
+        self.discard()
+
+    def discard(self) -> None:
+        """Drop every node that the kernel does not hold; the tree is clean or a snapshot."""
+        pending: list[Node] = [self.root]
+        while pending:
+            node = pending.pop()
+            if isinstance(node, DirNode):
+                pending += [
+                    child for child in (node.children or {}).values() if isinstance(child, Node)
+                ]
+            if not node.lookups and not node.opens:
+                self.inodes.nodes.pop(node.ino, None)
+                if isinstance(node, FileNode):
+                    self.contents.drop(node)
+
+    def _insert(self, directory: DirNode, name: bytes, node: Node) -> None:
+        children = self.load(directory)
+        children[name] = node
+        directory.unsorted = True
+        if isinstance(node, LeafNode):
+            node.attach(directory, name)
+        else:
+            node.parent, node.name = directory, name
+            directory.subdir_count += 1
+        node.raw = None
+        directory.misses.discard(name)
+        directory.mark(name, None)
+
+    def _take(self, directory: DirNode, name: bytes, node: Node) -> None:
+        children = self.load(directory)
+        old = node.raw
+        if isinstance(node, LeafNode):
+            node.touch()
+            node.detach(directory, name)
+            if node.group and not node.links:
+                self.groups.pop(node.group, None)
+        else:
+            node.parent = None
+            node.attr = None
+            node.raw = None
+            directory.subdir_count -= 1
+        del children[name]
+        directory.mark(name, old)
+
+    def _changed(self, directory: DirNode, now: int) -> None:
+        directory.mtime_ns = directory.ctime_ns = now
+        directory.touch()
+
+
+def _holds_no_node(directory: DirNode) -> bool:
+    return not any(isinstance(child, Node) for child in (directory.children or {}).values())
