@@ -1,1 +1,4 @@
-"""The adapter: pyfuse3 and trio live here.  It converts, dispatches and waits; it decides nothing."""
+"""The adapter: pyfuse3 and trio live here.
+
+It converts, dispatches and waits; it decides nothing.
+"""

@@ -7,7 +7,8 @@ from typing import Any
 import pyfuse3
 
 FOREVER_SECONDS = 365 * 86400
-BLOCK_BYTES = 512
+PAGE_BYTES = 4096
+_BLOCKS_PER_PAGE = PAGE_BYTES // 512
 IO_BYTES = 128 * 1024
 
 
@@ -31,7 +32,7 @@ def build(node: Any) -> pyfuse3.EntryAttributes:
     size = node.size
     attr.st_size = size
     attr.st_blksize = IO_BYTES
-    attr.st_blocks = -(-size // BLOCK_BYTES)
+    attr.st_blocks = -(-size // PAGE_BYTES) * _BLOCKS_PER_PAGE
     attr.st_atime_ns = node.atime_ns
     attr.st_mtime_ns = node.mtime_ns
     attr.st_ctime_ns = node.ctime_ns

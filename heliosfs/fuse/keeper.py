@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import trio
 
-from heliosfs.errors import HeliosError, StoreError
+from heliosfs.errors import StoreError, StoreFull
 from heliosfs.fuse.kernel import Kernel
 from heliosfs.repo.repository import Repository
 from heliosfs.workspace.flush import flush_files
@@ -59,9 +59,15 @@ class Keeper:
             self._changed = trio.Event()
             try:
                 await self._round()
-            except HeliosError as error:
-                log.error("the store failed: %s", error)
-                self._on_failure(error if isinstance(error, StoreError) else StoreError(str(error)))
+            except StoreFull as error:
+                log.warning("will try again: %s", error)
+                self.touch()
+            except StoreError as error:
+                log.error("nothing can be saved any more: %s", error)
+                self._on_failure(error)
+            except Exception:
+                log.exception("saving failed")
+                self.touch()
 
     async def _round(self) -> None:
         """From the first change on: sync what is published every 100 ms, save after 900 ms."""

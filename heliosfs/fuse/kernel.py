@@ -74,7 +74,11 @@ def _invalidate(stale: Invalidation) -> None:
     for parent, name, child in stale.entries:
         _try(pyfuse3.invalidate_entry, parent, name, child)
     for inode in stale.attributes:
-        _try(pyfuse3.invalidate_inode, inode, True)
+        _try(_forget_attributes, inode)
+
+
+def _forget_attributes(inode: pyfuse3.InodeT) -> None:
+    pyfuse3.invalidate_inode(inode, attr_only=True)
 
 
 def _try(notify: Callable[..., None], *arguments: object) -> None:

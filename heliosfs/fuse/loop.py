@@ -12,7 +12,6 @@ our own handlers waits for a thread.
 from __future__ import annotations
 
 import os
-import resource
 import select
 import time
 from collections.abc import Callable
@@ -23,7 +22,10 @@ import trio
 BURST = 64
 POLL_NS = 100_000
 _CREDIT_MAX = 32
-_BACK_OFF_NS = 20_000_000
+_CROWDED_NS = 2 * POLL_NS
+"""A yield that takes longer gave the CPU to somebody who had use for it."""
+_BACK_OFF_MIN_NS = 10_000_000
+_BACK_OFF_MAX_NS = 640_000_000
 
 
 class RequestLoop:
@@ -47,7 +49,7 @@ class RequestLoop:
         self._served = 0
         self._credit = 0
         self._backed_off_until_ns = 0
-        self._switches = 0
+        self._back_off_ns = _BACK_OFF_MIN_NS
 
     def Lock(self) -> ReaderLock:  # noqa: N802 (the name that pyfuse3 looks up)
         """What the workers take in turn to read a request."""
@@ -88,14 +90,16 @@ class RequestLoop:
         while now_ns < end_ns:
             if ready(0):
                 self._credit = min(self._credit + 1, _CREDIT_MAX)
+                self._back_off_ns = _BACK_OFF_MIN_NS
                 return True
+            before_ns = now_ns
             os.sched_yield()
             now_ns = self._clock_ns()
+            if now_ns - before_ns > _CROWDED_NS:
+                self._backed_off_until_ns = now_ns + self._back_off_ns
+                self._back_off_ns = min(2 * self._back_off_ns, _BACK_OFF_MAX_NS)
+                return bool(ready(0))
         self._credit -= 4
-        switches = resource.getrusage(resource.RUSAGE_THREAD).ru_nivcsw
-        if switches > self._switches + 1:
-            self._backed_off_until_ns = now_ns + _BACK_OFF_NS
-        self._switches = switches
         return False
 
     def _learn(self, slept_ns: int) -> None:

@@ -23,6 +23,9 @@ from heliosfs.vfs.filesystem import FileSystem
 from heliosfs.vfs.handles import ChannelHandle
 from heliosfs.workspace.node import DirNode
 
+MISSES_MAX = 4096
+"""Names of a directory of which the kernel may remember that they do not exist."""
+
 log = logging.getLogger(__name__)
 _Handler = TypeVar("_Handler", bound=Callable[..., Awaitable[Any]])
 
@@ -91,7 +94,7 @@ class Operations(pyfuse3.Operations):
         directory = self._filesystem.node(parent)
         node = self._filesystem.lookup(directory, name)
         if node is None:
-            if isinstance(directory, DirNode):
+            if isinstance(directory, DirNode) and len(directory.misses) < MISSES_MAX:
                 directory.misses.add(name)
                 return negative()
             raise pyfuse3.FUSEError(errno.ENOENT)
@@ -106,10 +109,13 @@ class Operations(pyfuse3.Operations):
         attr.entry_timeout = 0
         return attr
 
-    @handler
     async def forget(self, inode_list: Sequence[tuple[int, int]]) -> None:
-        for ino, count in inode_list:
-            self._filesystem.forget(ino, count)
+        """Has no answer, so it may not raise: pyfuse3 would end the mount."""
+        try:
+            for ino, count in inode_list:
+                self._filesystem.forget(ino, count)
+        except Exception:
+            log.exception("forget failed")
 
     @handler
     async def getattr(self, inode: int, ctx: Any = None) -> pyfuse3.EntryAttributes:
@@ -301,8 +307,7 @@ class Operations(pyfuse3.Operations):
     async def getxattr(self, inode: int, name: bytes, ctx: Any) -> Any:
         if not self._xattr:
             raise pyfuse3.FUSEError(errno.ENOSYS)
-        value = self._files.get_xattr(self._filesystem.node(inode), name)
-        return value
+        return self._files.get_xattr(self._filesystem.node(inode), name)
 
     @handler
     async def listxattr(self, inode: int, ctx: Any) -> Any:
@@ -374,4 +379,3 @@ def _show(value: object) -> str:
     if isinstance(value, pyfuse3.EntryAttributes):
         return f"<inode {value.st_ino}>"
     return f"<{type(value).__name__}>"
-

@@ -59,7 +59,7 @@ def serve(repository: Repository, options: MountOptions, on_ready: Callable[[], 
     pyfuse3.trio = loop  # type: ignore[attr-defined]
     _mount(operations, options)
     try:
-        trio.run(_main, keeper, loop, on_ready)
+        trio.run(_main, keeper, kernel, on_ready)
     finally:
         try:
             pyfuse3.close()
@@ -81,21 +81,26 @@ def _mount(operations: Operations, options: MountOptions) -> None:
         raise HeliosError(f"cannot mount at {options.mountpoint}: {error}") from error
 
 
-async def _main(keeper: Keeper, loop: RequestLoop, on_ready: Callable[[], None]) -> None:
+async def _main(keeper: Keeper, kernel: Kernel, on_ready: Callable[[], None]) -> None:
     _tune()
     async with trio.open_nursery() as nursery:
-        await nursery.start(_stop_on_signal)
+        await nursery.start(_stop_on_signal, kernel)
         nursery.start_soon(keeper.run)
         on_ready()
         await pyfuse3.main(WORKERS_MIN, WORKERS_MAX)
         nursery.cancel_scope.cancel()
 
 
-async def _stop_on_signal(task_status: trio.TaskStatus[None]) -> None:
+async def _stop_on_signal(kernel: Kernel, task_status: trio.TaskStatus[None]) -> None:
+    """End the mount on a signal, with what the kernel still holds of shared mappings."""
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         task_status.started()
         async for number in signals:
             log.info("stopping on signal %d", number)
+            try:
+                await kernel.barrier()
+            except Exception:
+                log.exception("the kernel's dirty pages are lost")
             pyfuse3.terminate()
 
 

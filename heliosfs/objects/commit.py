@@ -12,8 +12,9 @@ from heliosfs.objects.tree import Entry, decode_entry, encode_entry
 
 VERSION = 1
 
-_U32 = struct.Struct("<I")
-_WHEN = struct.Struct("<qh")
+_HEAD = struct.Struct("<B7I")
+_PAIR = struct.Struct("<II")
+_WHO = struct.Struct("<qhHH")
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
@@ -29,7 +30,8 @@ class Signature:
     """Of the person's clock, ahead of UTC."""
 
     def encode(self) -> bytes:
-        return _WHEN.pack(self.seconds, self.offset_minutes) + _field(self.name) + _field(self.email)
+        head = _WHO.pack(self.seconds, self.offset_minutes, len(self.name), len(self.email))
+        return head + self.name + self.email
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,41 +60,48 @@ class Commit:
 
 
 def encode_commit(commit: Commit) -> bytes:
-    """The bytes of a commit: a version, then fields with their lengths."""
-    metadata = b"".join(
-        _field(key.encode()) + _field(value.encode())
-        for key, value in sorted(commit.metadata.items())
+    """The bytes of a commit: a version, the lengths of its fields, the fields."""
+    root = encode_entry(commit.root)
+    parents = b"".join(commit.parents)
+    author = commit.author.encode()
+    committer = author if commit.committer is commit.author else commit.committer.encode()
+    metadata = _encode_metadata(commit.metadata) if commit.metadata else b""
+    message, git = commit.message, commit.git
+    head = _HEAD.pack(
+        VERSION,
+        len(root),
+        len(parents),
+        len(author),
+        len(committer),
+        len(message),
+        len(metadata),
+        len(git),
     )
-    return b"".join(
-        (
-            bytes((VERSION,)),
-            _field(encode_entry(commit.root)),
-            _field(b"".join(commit.parents)),
-            _field(commit.author.encode()),
-            _field(commit.committer.encode()),
-            _field(commit.message),
-            _field(metadata),
-            _field(commit.git),
-        )
-    )
+    return b"".join((head, root, parents, author, committer, message, metadata, git))
 
 
 def decode_commit(data: bytes) -> Commit:
     """Read a commit; ValueError when its version is unknown or the bytes do not fit."""
     if data[0] != VERSION:
         raise ValueError(f"a commit of version {data[0]}; this program knows {VERSION}")
-    root, parents, author, committer, message, metadata, git = _fields(data, 1)
-    pairs = [part.decode() for part in _fields(metadata, 0)]
+    _, *lengths = _HEAD.unpack_from(data)
+    if len(data) != _HEAD.size + sum(lengths):
+        raise ValueError("the length of a commit does not fit its fields")
+    fields = []
+    at = _HEAD.size
+    for length in lengths:
+        fields.append(data[at : at + length])
+        at += length
+    root, parents, author, committer, message, metadata, git = fields
     return Commit(
         decode_entry(root)[0],
         tuple(
-            CommitId(Oid(parents[at : at + OID_BYTES]))
-            for at in range(0, len(parents), OID_BYTES)
+            CommitId(Oid(parents[at : at + OID_BYTES])) for at in range(0, len(parents), OID_BYTES)
         ),
         _decode_signature(author),
         _decode_signature(committer),
         message,
-        MappingProxyType(dict(zip(pairs[::2], pairs[1::2], strict=True))),
+        _decode_metadata(metadata),
         git,
     )
 
@@ -102,23 +111,26 @@ def commit_id(data: bytes) -> CommitId:
     return CommitId(object_id(Kind.COMMIT, data))
 
 
-def _field(data: bytes) -> bytes:
-    return _U32.pack(len(data)) + data
+def _encode_metadata(metadata: Mapping[str, str]) -> bytes:
+    pairs = []
+    for key, value in sorted(metadata.items()):
+        name, text = key.encode(), value.encode()
+        pairs.append(_PAIR.pack(len(name), len(text)) + name + text)
+    return b"".join(pairs)
 
 
-def _fields(data: bytes, at: int) -> list[bytes]:
-    fields = []
+def _decode_metadata(data: bytes) -> Mapping[str, str]:
+    metadata = {}
+    at = 0
     while at < len(data):
-        (length,) = _U32.unpack_from(data, at)
-        at += 4
-        if at + length > len(data):
-            raise ValueError("an object ends within a field")
-        fields.append(data[at : at + length])
-        at += length
-    return fields
+        name, text = _PAIR.unpack_from(data, at)
+        at += _PAIR.size
+        metadata[data[at : at + name].decode()] = data[at + name : at + name + text].decode()
+        at += name + text
+    return MappingProxyType(metadata)
 
 
 def _decode_signature(data: bytes) -> Signature:
-    seconds, offset = _WHEN.unpack_from(data)
-    name, email = _fields(data, _WHEN.size)
-    return Signature(name, email, seconds, offset)
+    seconds, offset, name, email = _WHO.unpack_from(data)
+    at = _WHO.size
+    return Signature(data[at : at + name], data[at + name : at + name + email], seconds, offset)

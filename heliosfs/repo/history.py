@@ -61,17 +61,23 @@ class History:
         ]
 
     def walk(self, start: CommitId | None) -> Iterator[tuple[CommitId, Commit]]:
-        """The commits reachable from `start`, the newest first, none before its children."""
+        """The commits reachable from `start`, the newest first, none before its children.
+
+        Reads what it gives, up to the first merge; all that is below that merge, from there on.
+        """
         if start is None:
             return
-        waiting = _children_count(self, start)
+        waiting: dict[CommitId, int] | None = None
         order = 0
         first = self.read(start)
         ready = [(-first.committer.seconds, order, start, first)]
         while ready:
             _, _, oid, commit = heapq.heappop(ready)
             yield oid, commit
-            for parent in dict.fromkeys(commit.parents):
+            parents = dict.fromkeys(commit.parents)
+            if waiting is None and len(parents) > 1:
+                waiting = _children_count(self, oid)
+            for parent in parents:
                 if waiting is not None:
                     waiting[parent] -= 1
                     if waiting[parent]:
@@ -90,28 +96,13 @@ class History:
         self._cache[oid] = commit
 
 
-def _children_count(history: History, start: CommitId) -> dict[CommitId, int] | None:
-    """How many children each reachable commit has; None where history has no merge.
-
-    A linear history needs no count, so that `log | head` reads only what it prints.
-    """
-    oid: CommitId | None = start
-    seen = 0
-    while oid is not None and seen < 64:
-        parents = history.read(oid).parents
-        if len(parents) > 1:
-            break
-        oid = parents[0] if parents else None
-        seen += 1
-    if oid is None:
-        return None
+def _children_count(history: History, start: CommitId) -> dict[CommitId, int]:
+    """How many children each commit below `start` has among those reachable from it."""
     counts: dict[CommitId, int] = {}
     pending = [start]
-    known = {start}
     while pending:
         for parent in dict.fromkeys(history.read(pending.pop()).parents):
-            counts[parent] = counts.get(parent, 0) + 1
-            if parent not in known:
-                known.add(parent)
+            if parent not in counts:
                 pending.append(parent)
+            counts[parent] = counts.get(parent, 0) + 1
     return counts

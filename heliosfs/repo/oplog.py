@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from heliosfs.errors import CorruptObject, NotFound
+from heliosfs.objects.tree import encode_entry
 from heliosfs.repo.state import State, decode_state
 from heliosfs.store.base import Store
 
@@ -54,7 +55,10 @@ class Operation:
             len(verb),
             len(text),
         )
-        return fixed + verb + text + self.before.encode() + self.after.encode()
+        before = encode_entry(self.before.root)
+        after = before if self.after.root is self.before.root else encode_entry(self.after.root)
+        states = self.before.encode_with(before) + self.after.encode_with(after)
+        return fixed + verb + text + states
 
 
 class OperationLog:
@@ -96,7 +100,12 @@ class OperationLog:
         sequence = last.sequence + 1 if last else 1
         self._append(
             Operation(
-                sequence, time_ns, verb, text[:500], before, after,
+                sequence,
+                time_ns,
+                verb,
+                text[:500],
+                before,
+                after,
                 undoes=sequence,
                 redoes=NONE,
                 prior_undoes=last.undoes if last else NONE,
@@ -122,10 +131,15 @@ class OperationLog:
         last = self._last
         assert last is not None
         sequence = last.sequence + 1
+        text = target.text if target.verb == "redo" else f"{target.verb}: {target.text}"
         self._append(
             Operation(
-                sequence, time_ns, "undo", f"{target.verb}: {target.text}"[:500],
-                before, target.before,
+                sequence,
+                time_ns,
+                "undo",
+                text[:500],
+                before,
+                target.before,
                 undoes=target.prior_undoes,
                 redoes=sequence,
                 prior_undoes=last.undoes,
@@ -135,14 +149,23 @@ class OperationLog:
         )
 
     def record_redo(self, time_ns: int, target: Operation, before: State) -> None:
-        """Append that the undo `target` was taken back."""
+        """Append that the undo `target` was taken back.
+
+        It is undone by itself, not by what it brought back: what was edited between the undo
+        and the redo is in its own `before`.
+        """
         last = self._last
         assert last is not None
         sequence = last.sequence + 1
         self._append(
             Operation(
-                sequence, time_ns, "redo", target.text, before, target.before,
-                undoes=target.reverted,
+                sequence,
+                time_ns,
+                "redo",
+                target.text,
+                before,
+                target.before,
+                undoes=sequence,
                 redoes=target.prior_redoes,
                 prior_undoes=last.undoes,
                 prior_redoes=last.redoes,
@@ -171,6 +194,15 @@ def _decode(sequence: int, data: bytes) -> Operation:
     before, at = decode_state(data, at + text_len)
     after, _ = decode_state(data, at)
     return Operation(
-        sequence, time_ns, verb, text, before, after,
-        undoes, redoes, prior_undoes, prior_redoes, reverted,
+        sequence,
+        time_ns,
+        verb,
+        text,
+        before,
+        after,
+        undoes,
+        redoes,
+        prior_undoes,
+        prior_redoes,
+        reverted,
     )

@@ -6,7 +6,7 @@ import struct
 
 from heliosfs.clock import Clock
 from heliosfs.errors import Busy, NotFound, UsageError
-from heliosfs.objects.ids import CommitId
+from heliosfs.objects.ids import CommitId, TreeId
 from heliosfs.repo.history import History
 from heliosfs.repo.identity import Identity
 from heliosfs.repo.refs import Branch, Refs
@@ -17,6 +17,7 @@ from heliosfs.workspace.contents import Contents
 from heliosfs.workspace.inodes import InodeTable
 from heliosfs.workspace.node import Node
 from heliosfs.workspace.switch import Invalidation, switch
+from heliosfs.workspace.trees import EMPTY_TREE, differs, has_changes
 from heliosfs.workspace.workspace import Workspace, empty_root
 
 DEFAULT_BRANCH = "main"
@@ -104,9 +105,7 @@ class Repository:
     def snapshot(self, oid: CommitId) -> Workspace:
         """A read-only tree of a commit, with inodes of its own.  MissingObject."""
         root = self.history.read(oid).root
-        return Workspace(
-            self.store, self.clock, self.inodes, self.contents, root, read_only=True
-        )
+        return Workspace(self.store, self.clock, self.inodes, self.contents, root, read_only=True)
 
     def saved_state(self, branch: Branch) -> State:
         """The working state of a branch as it was last saved; its HEAD if it has none."""
@@ -119,14 +118,19 @@ class Repository:
         root = empty_root(self.identity.uid, self.identity.gid, now)
         return State(branch.slot, None, root)
 
-    def create_branch(
-        self, name: str, base: CommitId | None, fork: View | None = None
-    ) -> Branch:
+    def create_branch(self, name: str, base: CommitId | None, fork: View | None = None) -> Branch:
         """A branch at `base`: 15 us.  With `fork`, that view's uncommitted changes come along."""
         branch = self.refs.create(name, base)
         if fork is not None:
             state = fork.state()._replace(slot=branch.slot, head=base)
             self.store.put(work_key(branch.slot), state.encode())
+        self.store.publish()
+        return branch
+
+    def rename_branch(self, old: str, new: str) -> Branch:
+        """Give a branch another name; its working state stays.  NotFound, AlreadyExists."""
+        branch = self.refs.branch(old)
+        self.refs.rename(branch, new)
         self.store.publish()
         return branch
 
@@ -209,8 +213,11 @@ class Repository:
         if view is not None:
             view.checkpoint()
         state = self.saved_state(branch)
-        head_root = self.history.read(branch.head).root if branch.head else None
-        if head_root is not None and state.root.oid != head_root.oid:
+        base = self.history.read(branch.head).root if branch.head else None
+        tree = TreeId(base.oid) if base else EMPTY_TREE
+        if (base is not None and differs(base, state.root)) or has_changes(
+            self.store, tree, TreeId(state.root.oid)
+        ):
             raise Busy(f"branch {branch.name!r} has uncommitted changes: use -D to drop them")
         head = branch.head
         if head is None:
@@ -236,4 +243,3 @@ class Repository:
     def _open_view(self, state: State) -> View:
         workspace = Workspace(self.store, self.clock, self.inodes, self.contents, state.root)
         return View(self, workspace, state.slot, state.head)
-

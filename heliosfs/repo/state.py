@@ -25,8 +25,12 @@ class State(NamedTuple):
     root: Entry
 
     def encode(self) -> bytes:
+        return self.encode_with(encode_entry(self.root))
+
+    def encode_with(self, root: bytes) -> bytes:
+        """`encode`, for callers that have the encoded root entry already."""
         head = self.head or b""
-        return _SLOT.pack(self.slot, len(head)) + head + encode_entry(self.root)
+        return _SLOT.pack(self.slot, len(head)) + head + root
 
 
 def decode_state(data: bytes, at: int = 0) -> tuple[State, int]:

@@ -38,6 +38,8 @@ class View:
         self.slot = slot
         self._detached_head = head
         self.log = OperationLog(repository.store, slot)
+        self._saved_root = workspace.root.raw or b""
+        """The encoded root that is in the store; a flush alone does not bring it there."""
 
     @property
     def branch(self) -> str | None:
@@ -62,13 +64,19 @@ class View:
 
     def checkpoint(self) -> None:
         """Save the uncommitted changes.  Does nothing when nothing changed.  StoreError."""
-        if self.workspace.is_dirty:
+        if self.workspace.root.raw == self._saved_root:
+            return
+        try:
             self.save(self.state())
             self.repository.store.publish()
+        except Exception:
+            self._saved_root = b""
+            raise
 
     def save(self, state: State) -> None:
-        """Put the working state into the store's batch."""
+        """Put the working state, which is that of the workspace, into the store's batch."""
         self.repository.store.put(work_key(self.slot), state.encode())
+        self._saved_root = self.workspace.root.raw or b""
 
     def commit(
         self,
@@ -132,6 +140,7 @@ class View:
         except Exception:
             self.log.restore(last)
             self._go(target.before, before)
+            self._saved_root = b""
             raise
         return target
 
@@ -147,6 +156,7 @@ class View:
         except Exception:
             self.log.restore(last)
             self._go(target.before, before)
+            self._saved_root = b""
             raise
         return target
 
@@ -212,6 +222,7 @@ class View:
         except Exception:
             self._set_head(before.head)
             self.log.restore(last)
+            self._saved_root = b""
             raise
 
     def _set_head(self, head: CommitId | None) -> None:

@@ -127,9 +127,7 @@ class Channel:
 class MessageChannel(Channel):
     """`ctl/commit`: the text is the message, complete at a flush, a read or an fsync."""
 
-    def __init__(
-        self, errors: ErrorLog, repository: Repository, view: Callable[[], View]
-    ) -> None:
+    def __init__(self, errors: ErrorLog, repository: Repository, view: Callable[[], View]) -> None:
         super().__init__(errors, lambda: _head_text(view()))
         self._repository = repository
         self._view = view
@@ -144,12 +142,19 @@ class MessageChannel(Channel):
         text = bytes(self._pending)
         self._pending.clear()
         return [
-            Request(True, False, lambda: commit_message(self._repository, self._view(), text))
+            Request(
+                barrier=True,
+                sync=False,
+                run=lambda: commit_message(self._repository, self._view(), text),
+            )
         ]
 
 
 class CommandChannel(Channel):
-    """Any other control file: a command line runs at its newline."""
+    """Any other control file: a command line runs at its newline.
+
+    An empty line is the verb without arguments; `ctl/command` ignores it.
+    """
 
     def __init__(
         self,
@@ -167,7 +172,7 @@ class CommandChannel(Channel):
 
     def _complete(self) -> list[Request]:
         *lines, rest = bytes(self._pending).split(b"\n")
-        requests = [self._request(line) for line in lines if line.strip()]
+        requests = [self._request(line) for line in lines if self._verb or line.strip()]
         self._pending[:] = rest
         return requests
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
 from weakref import WeakValueDictionary
 
 from heliosfs.commands import reports
@@ -100,9 +99,7 @@ class DotDirs:
             if not refs.is_prefix(path):
                 return None
             find = partial(self._find_live, prefix=path + "/")
-            return self.nest(
-                f"live {path}", lambda: PlaceDir(self._site, find, is_fixed=False)
-            )
+            return self.nest(f"live {path}", lambda: PlaceDir(self._site, find, is_fixed=False))
         if branch.slot == self._repository.root.slot:
             return None
         return self._repository.live_view(path).workspace.root
@@ -147,9 +144,7 @@ class _DotDir:
                 directory.children[name.encode()] = ControlFile(
                     self._site, partial(self._open_channel, verb)
                 )
-        directory.children[b"command"] = ControlFile(
-            self._site, partial(self._open_channel, None)
-        )
+        directory.children[b"command"] = ControlFile(self._site, partial(self._open_channel, None))
         directory.children[b"error"] = VirtualText(self._site, self._owner.errors.text)
         return directory
 

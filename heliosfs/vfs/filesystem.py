@@ -10,13 +10,13 @@ import errno
 import stat
 from typing import Any, TypeAlias
 
-from heliosfs.errors import HeliosError, NotPermitted, PosixError, ReadOnly
+from heliosfs.errors import NotPermitted, PosixError, ReadOnly
 from heliosfs.objects.tree import NAME_MAX
 from heliosfs.repo.repository import Repository
 from heliosfs.vfs.dotdir import NAME as DOT_HELIOS
 from heliosfs.vfs.dotdir import DotDirs
 from heliosfs.vfs.virtual import Site, VirtualDir, VirtualLink, VirtualNode
-from heliosfs.workspace.node import DirNode, FileNode, LeafNode, Node, SymlinkNode
+from heliosfs.workspace.node import DirNode, LeafNode, Node, SymlinkNode
 from heliosfs.workspace.workspace import Workspace
 
 AnyNode: TypeAlias = "Node | VirtualNode"
@@ -98,9 +98,7 @@ class FileSystem:
             gid = directory.gid
             if stat.S_ISDIR(mode):
                 mode |= stat.S_ISGID
-        return directory.workspace.create(
-            directory, name, mode, uid, gid, target=target, rdev=rdev
-        )
+        return directory.workspace.create(directory, name, mode, uid, gid, target=target, rdev=rdev)
 
     def link(self, node: Any, parent: Any, name: bytes) -> Node:
         """One more name for a file.  EXDEV between workspaces, and as `create`."""
@@ -135,7 +133,7 @@ class FileSystem:
     def rename(
         self, parent: Any, name: bytes, new_parent: Any, new_name: bytes, flags: int
     ) -> None:
-        """rename(2), with RENAME_NOREPLACE and RENAME_EXCHANGE.  EXDEV between workspaces."""
+        """Move or swap names as renameat2(2) does.  EXDEV between workspaces."""
         if flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE):
             raise PosixError(errno.EINVAL)
         source, node = self._existing(parent, name)
@@ -251,5 +249,3 @@ def _is_below(directory: DirNode, above: DirNode) -> bool:
             return True
         place = place.parent
     return False
-
-

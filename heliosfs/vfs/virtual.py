@@ -142,9 +142,7 @@ class PlaceDir(VirtualDir):
 
     __slots__ = ("find",)
 
-    def __init__(
-        self, site: Site, find: Callable[[bytes], Any], *, is_fixed: bool = True
-    ) -> None:
+    def __init__(self, site: Site, find: Callable[[bytes], Any], *, is_fixed: bool = True) -> None:
         super().__init__(site, is_fixed=is_fixed)
         self.find = find
 

@@ -198,5 +198,3 @@ def _adopt_leaves(
     for name, (_, new) in changes.items():
         table.note(name, new is not None)
     table.adopt(index)
-
-

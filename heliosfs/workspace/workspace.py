@@ -159,8 +159,15 @@ class Workspace:
         self.load(directory)[name] = node
 
     def create(
-        self, directory: DirNode, name: bytes, mode: int, uid: int, gid: int,
-        *, target: bytes = b"", rdev: int = 0,
+        self,
+        directory: DirNode,
+        name: bytes,
+        mode: int,
+        uid: int,
+        gid: int,
+        *,
+        target: bytes = b"",
+        rdev: int = 0,
     ) -> Node:
         """A new child, of the kind that `mode` names.  The name is free."""
         now = self.clock.now_ns()
@@ -202,9 +209,7 @@ class Workspace:
         self.release(node)
         return node
 
-    def rename(
-        self, source: DirNode, name: bytes, target: DirNode, new_name: bytes
-    ) -> Node | None:
+    def rename(self, source: DirNode, name: bytes, target: DirNode, new_name: bytes) -> Node | None:
         """Move a child, over whatever has the new name; gives what was replaced."""
         now = self.clock.now_ns()
         node = self.lookup(source, name)
