@@ -17,7 +17,7 @@ from heliosfs.store.memory import MemoryStore
 from heliosfs.workspace.contents import Contents
 from heliosfs.workspace.flush import flush
 from heliosfs.workspace.inodes import InodeTable
-from heliosfs.workspace.node import DirNode, FileNode, LeafNode, Node
+from heliosfs.workspace.node import AnyNode, DirNode, FileNode, LeafNode, Node
 from heliosfs.workspace.switch import switch
 from heliosfs.workspace.trees import EMPTY_TREE
 from heliosfs.workspace.workspace import Workspace, empty_root
@@ -49,7 +49,7 @@ class WorkspaceMachine(RuleBasedStateMachine):
         self.workspace = self.open(empty_root(0, 0, 1))
 
     def open(self, root: Entry) -> Workspace:
-        inodes: InodeTable[Node] = InodeTable()
+        inodes: InodeTable[AnyNode] = InodeTable()
         return Workspace(self.store, self.clock, inodes, Contents(self.store), root)
 
     def find(self, path: tuple[bytes, ...]) -> tuple[DirNode, Tree] | None:
@@ -155,6 +155,27 @@ class WorkspaceMachine(RuleBasedStateMachine):
         self.workspace = self.open(flush(self.workspace))
 
     @rule()
+    def list(self) -> None:
+        """What a listing makes of the children; a look-up later gives the same inode."""
+        pending = [self.workspace.root]
+        while pending:
+            directory = pending.pop()
+            for name in list(self.workspace.names(directory)):
+                node = self.workspace.peek(directory, name)
+                assert node is not None
+                if isinstance(node, DirNode):
+                    pending.append(node)
+                elif name == NAMES[0]:
+                    found = self.workspace.lookup(directory, name)
+                    assert found is not None and found.ino == node.ino
+
+    @rule()
+    def unload(self) -> None:
+        for node in list(self.workspace.inodes.nodes.values()):
+            if node is not self.workspace.root and node.ino in self.workspace.inodes.nodes:
+                self.workspace.unload(node)
+
+    @rule()
     def reduce(self) -> None:
         self.workspace.contents.reduce(0)
         self.workspace.contents.reduce(0)
@@ -201,7 +222,7 @@ class LargeDirectoryMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.store = MemoryStore()
-        inodes: InodeTable[Node] = InodeTable()
+        inodes: InodeTable[AnyNode] = InodeTable()
         self.workspace = Workspace(
             self.store, FixedClock(), inodes, Contents(self.store), empty_root(0, 0, 1)
         )
@@ -241,7 +262,7 @@ class LargeDirectoryMachine(RuleBasedStateMachine):
     @rule()
     def has_the_id_of_its_contents(self) -> None:
         """The tree's id depends on what is in it, and not on how that came to be."""
-        inodes: InodeTable[Node] = InodeTable()
+        inodes: InodeTable[AnyNode] = InodeTable()
         entry = flush(self.workspace)
         fresh = Workspace(self.store, FixedClock(), inodes, Contents(self.store), entry)
         assert set(fresh.names(fresh.root)) == self.model

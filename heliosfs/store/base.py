@@ -1,0 +1,105 @@
+"""The contract that every store keeps (tests/contract runs it against each of them)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from heliosfs.objects.ids import Kind, Oid
+
+
+class Work(Protocol):
+    """Long work in three steps: planned and applied on the owner's thread, executed on any.
+
+    The plan froze the bytes it needs, so `execute` touches nothing that the owner may change.
+    """
+
+    def execute(self) -> None:
+        """Do it; may block, may run on any thread.  StoreError when it failed."""
+
+    def apply(self) -> None:
+        """Take up the result, on the owner's thread, after `execute` returned or raised."""
+
+
+@dataclass(slots=True)
+class StoreStats:
+    """Counters since the store was opened, and sizes now."""
+
+    hits: int = 0
+    """Reads answered by pending objects or L1."""
+    misses: int = 0
+    """Reads that went to L2."""
+    objects: int = 0
+    """Objects in L2."""
+    stored_bytes: int = 0
+    """Bytes that their encoded payloads take in L2."""
+    logical_bytes: int = 0
+    """Bytes that those objects have when decoded."""
+    file_bytes: int = 0
+    """Bytes of disk that the store's files take."""
+    cache_bytes: int = 0
+    """Bytes that L1 holds."""
+    pending_bytes: int = 0
+    """Bytes that are not in L2 yet: in the journal and in memory."""
+
+
+class Store(Protocol):
+    """Content-addressed objects, and a small ordered map of state, changed together.
+
+    `add` and `put` gather a *batch*.  What they gave is readable at once, but becomes
+    part of the history only by `publish`, which makes the batch atomic: after a crash
+    either all of it is there or nothing.  A published batch survives a killed process;
+    it survives a power cut once a sync that was planned after it was executed.
+
+    One thread owns a store; only `Work.execute` may run elsewhere.
+    """
+
+    def read(self, oid: Oid, kind: Kind) -> bytes:
+        """The bytes of an object.  MissingObject, CorruptObject (checked against the id)."""
+
+    def contains(self, oid: Oid) -> bool:
+        """Whether the object can be read; no promise that its bytes are sound."""
+
+    def add(self, oid: Oid, kind: Kind, data: bytes, base: Oid | None = None) -> None:
+        """Take an object, whose id the caller computed.  What is there already costs nothing.
+
+        `base` is a similar object, usually the previous version of the same path: a hint
+        against which the store may encode.  It need not exist.
+        """
+
+    def get(self, key: bytes) -> bytes | None:
+        """The state under `key` (1 to 400 bytes), or None."""
+
+    def put(self, key: bytes, value: bytes | None) -> None:
+        """Set the state under `key`; None removes it."""
+
+    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """State whose key begins with `prefix`, in byte order of the keys, as of the call."""
+
+    def publish(self) -> None:
+        """Make the batch atomic and safe from a killed process.
+
+        When it raises StoreError (StoreFull), the batch's state is as it was at the last
+        publish, and its objects wait for the next one.
+        """
+
+    def plan_sync(self) -> Work | None:
+        """Work that makes all that is published safe from a power cut; None when it is."""
+
+    def plan_drain(self) -> Work | None:
+        """Work that moves what is published into L2; None when there is nothing to move."""
+
+    @property
+    def pending_bytes(self) -> int:
+        """Bytes of objects that are not in L2 yet, and so take memory."""
+
+    def disk(self) -> os.statvfs_result:
+        """The file system that the store lies on, as statvfs(3) tells it."""
+
+    def stats(self) -> StoreStats:
+        """Counters and sizes; constant time."""
+
+    def close(self) -> None:
+        """Drain, sync and let go.  What was not published is dropped.  Idempotent."""

@@ -1,0 +1,248 @@
+"""How the bytes of objects are encoded: whole, or as what differs from another version.
+
+A delta is two lengths, of what the new version shares with the old one at its
+beginning and its end, and the *middle* between them: as it is, or compressed with the
+old version around the place as dictionary.  The dictionary follows from the old bytes
+and the two lengths alone.
+"""
+
+from __future__ import annotations
+
+import sys
+from enum import IntEnum
+from typing import NamedTuple
+
+from lz4 import block as lz4  # type: ignore[import-untyped]
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+
+class Codec(IntEnum):
+    """What a payload's body is.  Stored; never reuse a value."""
+
+    RAW = 0
+    LZ4 = 1
+    ZSTD = 2
+    SPLICE = 3
+    """A delta whose middle is stored as it is."""
+    SPLICE_LZ4 = 4
+    SPLICE_ZSTD = 5
+
+
+DELTAS = frozenset((Codec.SPLICE, Codec.SPLICE_LZ4, Codec.SPLICE_ZSTD))
+
+
+class Encoded(NamedTuple):
+    """The body of a payload and how to read it."""
+
+    codec: Codec
+    body: bytes
+
+
+class DecodeError(Exception):
+    """The body is damaged."""
+
+
+_TINY_BYTES = 64
+_CONTEXT_BYTES = 16 * 1024
+"""Old bytes on either side of the changed place that serve as dictionary."""
+_LZ4_MAX = 60 * 1024
+"""lz4 looks back 64 KB at most: the dictionary and the middle each stay below."""
+_LZ4_DICT_MIN = 8
+_LZ4_GAIN_MAX = 256
+"""One byte of a body stands for 255 bytes at most."""
+_ZSTD_LEVEL = 3
+_ZSTD_MIN = 1024
+"""Below, what zstd gains over lz4 is not worth the 12 us of setting it up."""
+_LDM_FROM = 512 * 1024
+_WINDOW_LOG_MIN = 10
+_DELTA_MAX = 64 * 1024 * 1024
+"""Old and new together; beyond, a decoder refuses the window by default."""
+
+
+def encode(data: bytes) -> Encoded:
+    """Encode alone: lz4, zstd where lz4 gains little, as it is where both do.
+
+    10 KB of source text: 15 us.
+    """
+    size = len(data)
+    if size < _TINY_BYTES:
+        return Encoded(Codec.RAW, data)
+    enough = size - size // 8
+    body = lz4.compress(data, store_size=False)
+    if len(body) <= enough:
+        return Encoded(Codec.LZ4, body)
+    if size >= _ZSTD_MIN:
+        body = zstd.compress(data, _ZSTD_LEVEL)
+        if len(body) <= enough:
+            return Encoded(Codec.ZSTD, body)
+    return Encoded(Codec.RAW, data)
+
+
+def decode(codec: int, body: bytes, size: int) -> bytes:
+    """The `size` bytes of an object that was encoded alone; DecodeError."""
+    try:
+        if codec == Codec.LZ4:
+            data = _unlz4(body, size, b"")
+        elif codec == Codec.RAW:
+            data = body
+        elif codec == Codec.ZSTD:
+            data = _unzstd(body, size, b"")
+        else:
+            raise DecodeError(f"codec {codec} is unknown here")
+    except (lz4.LZ4BlockError, zstd.ZstdError, ValueError) as error:
+        raise DecodeError(str(error)) from error
+    if len(data) != size:
+        raise DecodeError(f"{len(data)} bytes where {size} were stored")
+    return bytes(data)
+
+
+def encode_delta(data: bytes, base: bytes) -> Encoded | None:
+    """Encode against an older version; None when the two share too little to try.
+
+    A small edit in 10 KB takes 10 us.
+    """
+    if len(data) + len(base) > _DELTA_MAX:
+        return None
+    head = common_prefix(base, data)
+    tail = common_suffix(base, data, min(len(base), len(data)) - head)
+    middle = data[head : len(data) - tail]
+    lengths = varint(head) + varint(tail)
+    if len(middle) < _TINY_BYTES:
+        return Encoded(Codec.SPLICE, lengths + middle)
+    around = _around(base, head, tail)
+    if len(around) < _LZ4_DICT_MIN:
+        return None
+    if len(around) <= _LZ4_MAX and len(middle) <= _LZ4_MAX:
+        codec = Codec.SPLICE_LZ4
+        body: bytes = lz4.compress(middle, store_size=False, dict=around)
+    else:
+        codec = Codec.SPLICE_ZSTD
+        body = _zstd_after(middle, around)
+    if len(body) >= len(middle):
+        return Encoded(Codec.SPLICE, lengths + middle)
+    return Encoded(codec, lengths + body)
+
+
+def decode_delta(codec: int, body: bytes, size: int, base: bytes) -> bytes:
+    """The `size` bytes of an object that was encoded against `base`; DecodeError."""
+    try:
+        head, at = read_varint(body, 0)
+        tail, at = read_varint(body, at)
+        wanted = size - head - tail
+        if wanted < 0 or head + tail > len(base):
+            raise DecodeError("a delta does not fit the version that it changes")
+        if codec == Codec.SPLICE:
+            middle = body[at:]
+        elif codec == Codec.SPLICE_LZ4:
+            middle = _unlz4(body[at:], wanted, _around(base, head, tail))
+        elif codec == Codec.SPLICE_ZSTD:
+            middle = _unzstd(body[at:], wanted, _around(base, head, tail))
+        else:
+            raise DecodeError(f"codec {codec} is unknown here")
+    except (lz4.LZ4BlockError, zstd.ZstdError, ValueError, IndexError) as error:
+        raise DecodeError(str(error)) from error
+    if len(middle) != wanted:
+        raise DecodeError(f"{len(middle)} bytes where {wanted} were stored")
+    return b"".join((base[:head], middle, base[len(base) - tail :]))
+
+
+def common_prefix(a: bytes, b: bytes) -> int:
+    """How many bytes both begin with, by bisection: 4 us for 10 KB.
+
+    >>> common_prefix(b"abcd", b"abxd")
+    2
+    """
+    low, high = 0, min(len(a), len(b))
+    if a[:high] == b[:high]:
+        return high
+    while high - low > 1:
+        mid = (low + high) >> 1
+        if a[low:mid] == b[low:mid]:
+            low = mid
+        else:
+            high = mid
+    return low
+
+
+def common_suffix(a: bytes, b: bytes, limit: int) -> int:
+    """How many bytes, at most `limit`, both end with.
+
+    >>> common_suffix(b"abcd", b"xxcd", 4)
+    2
+    """
+    len_a, len_b = len(a), len(b)
+    if a[len_a - limit :] == b[len_b - limit :]:
+        return limit
+    low, high = 0, limit
+    while high - low > 1:
+        mid = (low + high) >> 1
+        if a[len_a - mid : len_a - low] == b[len_b - mid : len_b - low]:
+            low = mid
+        else:
+            high = mid
+    return low
+
+
+def varint(number: int) -> bytes:
+    """A number in groups of seven bits, the lowest first.
+
+    >>> varint(300).hex()
+    'ac02'
+    """
+    if number < 0x80:
+        return bytes((number,))
+    out = bytearray()
+    while number >= 0x80:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    out.append(number)
+    return bytes(out)
+
+
+def read_varint(data: bytes, at: int) -> tuple[int, int]:
+    """The number at `at` and where the next byte is; IndexError when the bytes end."""
+    byte = data[at]
+    if byte < 0x80:
+        return byte, at + 1
+    number = shift = 0
+    while byte >= 0x80:
+        number |= (byte & 0x7F) << shift
+        shift += 7
+        at += 1
+        byte = data[at]
+    return number | byte << shift, at + 1
+
+
+def _around(base: bytes, head: int, tail: int) -> bytes:
+    return base[max(0, head - _CONTEXT_BYTES) : max(0, len(base) - tail) + _CONTEXT_BYTES]
+
+
+def _unlz4(body: bytes, size: int, before: bytes) -> bytes:
+    """The memory is taken before the body is looked at: refuse what no body can fill."""
+    if size > len(body) * _LZ4_GAIN_MAX:
+        raise DecodeError(f"{len(body)} bytes cannot hold {size}")
+    data: bytes = lz4.decompress(body, uncompressed_size=size, dict=before)
+    return data
+
+
+def _zstd_after(data: bytes, before: bytes) -> bytes:
+    size = len(data) + len(before)
+    options: dict[int, int] = {
+        zstd.CompressionParameter.compression_level: _ZSTD_LEVEL,
+        zstd.CompressionParameter.window_log: max(_WINDOW_LOG_MIN, size.bit_length()),
+        zstd.CompressionParameter.enable_long_distance_matching: int(size > _LDM_FROM),
+    }
+    prefix = zstd.ZstdDict(before, is_raw=True).as_prefix
+    body: bytes = zstd.compress(data, options=options, zstd_dict=prefix)
+    return body
+
+
+def _unzstd(body: bytes, size: int, before: bytes) -> bytes:
+    """At most `size` bytes, so that a damaged length cannot fill the memory."""
+    prefix = zstd.ZstdDict(before, is_raw=True).as_prefix if before else None
+    data: bytes = zstd.ZstdDecompressor(zstd_dict=prefix).decompress(body, max_length=size)
+    return data

@@ -1,0 +1,109 @@
+"""The store's directory, reached by descriptor, and every system call that changes it.
+
+The daemon's directory lies beneath its own mount, where a path would wait for the
+daemon itself; so nothing here uses a path.  Crash tests replace this class by one that
+fails, or dies, at the n-th change.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Sequence
+
+import lmdb
+
+from heliosfs.errors import StoreError, StoreFull
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_BUFFERS_MAX = 512
+"""Buffers for one `pwritev`; IOV_MAX is 1024 on Linux."""
+
+
+class Directory:
+    """Owns a duplicate of the descriptor that it is given, until `close`."""
+
+    def __init__(self, dir_fd: int) -> None:
+        self.fd = os.dup(dir_fd)
+
+    def close(self) -> None:
+        """Idempotent."""
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+    def path_of(self, name: str) -> str:
+        """A path for a library that accepts nothing else; valid while this is open."""
+        return f"/proc/self/fd/{self.fd}/{name}"
+
+    def names(self) -> list[str]:
+        return os.listdir(self.fd)
+
+    def open(self, name: str, flags: int) -> int:
+        """A descriptor of a file, close-on-exec; created with mode 0600 under O_CREAT."""
+        return os.open(name, flags | os.O_CLOEXEC, 0o600, dir_fd=self.fd)
+
+    def read(self, name: str) -> bytes:
+        """The whole of a file; FileNotFoundError."""
+        with os.fdopen(self.open(name, os.O_RDONLY), "rb") as file:
+            return file.read()
+
+    def length(self, name: str) -> int:
+        """The bytes that a file has."""
+        return os.stat(name, dir_fd=self.fd).st_size
+
+    def disk_bytes(self, name: str) -> int:
+        """The bytes of disk that a file takes; 0 when there is none."""
+        try:
+            return os.stat(name, dir_fd=self.fd).st_blocks * 512
+        except FileNotFoundError:
+            return 0
+
+    def disk(self) -> os.statvfs_result:
+        """The file system that the directory lies on."""
+        return os.fstatvfs(self.fd)
+
+    def write(self, fd: int, buffers: Sequence[bytes], offset: int) -> int:
+        """Write all buffers at `offset`; the number of bytes, which is all of them."""
+        if len(buffers) > _BUFFERS_MAX:
+            buffers = (b"".join(buffers),)
+        written = os.pwritev(fd, buffers, offset)
+        if written < sum(map(len, buffers)):
+            written += _write_rest(fd, memoryview(b"".join(buffers))[written:], offset + written)
+        return written
+
+    def sync(self, fd: int) -> None:
+        """fdatasync(2)."""
+        os.fdatasync(fd)
+
+    def sync_names(self) -> None:
+        """Make created, renamed and deleted names safe from a power cut."""
+        os.fsync(self.fd)
+
+    def truncate(self, fd: int, size: int) -> None:
+        os.ftruncate(fd, size)
+
+    def unlink(self, name: str) -> None:
+        os.unlink(name, dir_fd=self.fd)
+
+    def rename(self, old: str, new: str) -> None:
+        os.rename(old, new, src_dir_fd=self.fd, dst_dir_fd=self.fd)
+
+    def commit(self, txn: lmdb.Transaction[bytes]) -> None:
+        """Commit an LMDB transaction; on the disk when it returns."""
+        txn.commit()
+
+
+def _write_rest(fd: int, rest: memoryview, offset: int) -> int:
+    at = offset
+    while rest:
+        written = os.pwrite(fd, rest, at)
+        rest = rest[written:]
+        at += written
+    return at - offset
+
+
+def store_error(what: str, error: OSError) -> StoreError:
+    """What a failed system call means to the store's user."""
+    kind = StoreFull if error.errno in _FULL else StoreError
+    return kind(f"{what}: {os.strerror(error.errno or errno.EIO).lower()}")

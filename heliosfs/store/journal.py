@@ -1,0 +1,202 @@
+"""The journal: batches in files `journal-<n>`, each batch one record, one write.
+
+A record is a header, a *table* (what objects and state changes follow) and the bytes of
+the objects:
+
+    record  magic 4 | crc32 4 | table bytes 4 | object bytes 8 | number 8 | durable 8
+    object  tag 1 | kind 1 | has base 1 | size 8 | id 32 | base 0 or 32
+    state   tag 1 | removed 1 | key bytes 2 | value bytes 4 | key | value
+
+Numbers are consecutive over all segments.  The checksum covers the header behind it and
+the table, and starts from the store's salt; the bytes of an object are checked against
+its id, which is in the table.  So a publish need not run a second checksum over the
+content, and crc32 is the cheapest for the 200 bytes that remain (0.4 us; BLAKE3 1.3 us).
+
+Segments whose batches are in L2 are written over: into pages that are there already a
+write of 17 KB takes 5 us, appended 14 us.  What an older use left behind is known by its
+numbers, which are those of drained batches; what a file's content looks like is not
+taken for a record, for want of the salt.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Sequence
+from zlib import crc32
+
+from heliosfs.errors import StoreError
+from heliosfs.store.directory import Directory, store_error
+from heliosfs.store.pending import Changes, Pending
+
+PREFIX = "journal-"
+RECORD_MAGIC = b"\xf5HJ\x01"
+
+RECORD_HEAD = struct.Struct("<4sIIQQQ")
+CHECKED_FROM = 8
+"""Where the part of a record's header begins that the checksum covers."""
+_U32 = struct.Struct("<I")
+_CHECKED = struct.Struct("<IQQQ")
+OBJECT = struct.Struct("<BBBQ32s")
+STATE = struct.Struct("<BBHI")
+OBJECT_TAG = 1
+STATE_TAG = 2
+
+KEEP_BYTES = 16 * 1024 * 1024
+"""A segment that is kept for its next use gives back the disk beyond this."""
+_SPARES = 2
+
+
+class Segment:
+    """An open segment file."""
+
+    def __init__(self, name: str, fd: int) -> None:
+        self.name = name
+        self.fd = fd
+        self.end = 0
+        """Where the next record goes."""
+        self.extent = 0
+        """Bytes that the file has; at least `end`."""
+        self.last = 0
+        """The number of its last record; 0 when it has none."""
+
+    def shrink(self, directory: Directory) -> None:
+        """Give back the disk that a spare need not hold; on any thread, when drained."""
+        if self.extent > KEEP_BYTES:
+            directory.truncate(self.fd, KEEP_BYTES)
+            self.extent = KEEP_BYTES
+
+
+class Journal:
+    """Owned by one thread.  Opened when the files of the last run are replayed and gone."""
+
+    def __init__(self, directory: Directory, salt: bytes, last_number: int) -> None:
+        self.number = last_number
+        """Of the last batch that was appended."""
+        self.durable = last_number
+        """Of the last batch that is known to be safe from a power cut."""
+        self.names_changed = True
+        self._directory = directory
+        self._seed = crc32(salt)
+        self._broken: str | None = None
+        self._spares: list[Segment] = []
+        self._name_count = 0
+        self._live: list[Segment] = []
+        try:
+            self._live.append(self._create())
+        except OSError as error:
+            raise store_error("cannot create a journal", error) from error
+
+    def append(self, objects: Sequence[Pending], state: Changes) -> None:
+        """Write a batch as the next record: 10 us for 17 KB in 4 objects.  StoreError, StoreFull.
+
+        After an error the journal is as before, or, when that cannot be had, takes nothing more.
+        """
+        if self._broken is not None:
+            raise StoreError(self._broken)
+        segment = self._live[-1]
+        number = self.number + 1
+        table = encode_table(objects, state)
+        contents = [item.data for item in objects]
+        head = encode_head(table, sum(map(len, contents)), number, self.durable, self._seed)
+        try:
+            written = self._directory.write(segment.fd, (head, table, *contents), segment.end)
+        except OSError as error:
+            self._cut_back(segment)
+            raise store_error(f"cannot write {segment.name}", error) from error
+        segment.end += written
+        segment.extent = max(segment.extent, segment.end)
+        segment.last = self.number = number
+
+    def rotate(self) -> None:
+        """Let the next batch begin another segment, so that those before can be freed.
+
+        When none can be made, the current one goes on, and is freed later.
+        """
+        if not self._live[-1].last:
+            return
+        if self._spares:
+            segment = self._spares.pop()
+            segment.end = segment.last = 0
+        else:
+            try:
+                segment = self._create()
+            except OSError:
+                return
+        self._live.append(segment)
+
+    def segments_up_to(self, number: int) -> list[Segment]:
+        """The closed segments whose records all have numbers of at most `number`."""
+        return [segment for segment in self._live[:-1] if segment.last <= number]
+
+    def free(self, segments: list[Segment]) -> None:
+        """Keep drained segments for their next use, and drop those too many."""
+        for segment in segments:
+            self._live.remove(segment)
+            if len(self._spares) < _SPARES:
+                self._spares.append(segment)
+            else:
+                self._drop(segment)
+
+    def unsynced(self) -> list[Segment]:
+        """The segments with records that a power cut may take."""
+        return [segment for segment in self._live if segment.last > self.durable]
+
+    def fail(self, text: str) -> None:
+        """Take nothing more.  A sync that failed may have lost what it did not write."""
+        self._broken = text
+
+    def close(self, *, drained: bool) -> None:
+        """Let go of the files; delete them when all of their batches are in L2."""
+        for segment in (*self._live, *self._spares):
+            if drained:
+                self._drop(segment)
+            else:
+                os.close(segment.fd)
+        self._live.clear()
+        self._spares.clear()
+
+    def disk_bytes(self) -> int:
+        """Bytes that the segments have."""
+        return sum(segment.extent for segment in (*self._live, *self._spares))
+
+    def _create(self) -> Segment:
+        self._name_count += 1
+        name = f"{PREFIX}{self._name_count}"
+        fd = self._directory.open(name, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
+        self.names_changed = True
+        return Segment(name, fd)
+
+    def _cut_back(self, segment: Segment) -> None:
+        """A record that was written in part is void, but its bytes take room on a full disk."""
+        try:
+            self._directory.truncate(segment.fd, segment.end)
+            segment.extent = segment.end
+        except OSError as error:
+            self.fail(f"cannot cut {segment.name} back: {error.strerror}")
+
+    def _drop(self, segment: Segment) -> None:
+        os.close(segment.fd)
+        try:
+            self._directory.unlink(segment.name)
+        except OSError:
+            # It is read at the next open, and known by its numbers to be in L2.
+            return
+
+
+def encode_head(table: bytes, content_bytes: int, number: int, durable: int, seed: int) -> bytes:
+    """The header of a record."""
+    checked = _CHECKED.pack(len(table), content_bytes, number, durable)
+    return RECORD_MAGIC + _U32.pack(crc32(table, crc32(checked, seed))) + checked
+
+
+def encode_table(objects: Sequence[Pending], state: Changes) -> bytes:
+    """What a record holds, without the bytes of its objects."""
+    parts = [
+        OBJECT.pack(OBJECT_TAG, kind, base is not None, len(data), oid) + (base or b"")
+        for oid, kind, data, base in objects
+    ]
+    for key, value in state.items():
+        some = value or b""
+        parts.append(STATE.pack(STATE_TAG, value is None, len(key), len(some)) + key + some)
+    return b"".join(parts)

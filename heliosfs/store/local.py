@@ -1,0 +1,287 @@
+"""The store of a repository: journal, L1 and L2 in one directory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from heliosfs.errors import CorruptObject, MissingObject, NotFound, StoreError
+from heliosfs.objects.ids import Kind, Oid, object_id
+from heliosfs.store import codecs
+from heliosfs.store.base import StoreStats, Work
+from heliosfs.store.cache import Cached, ObjectCache
+from heliosfs.store.directory import Directory, store_error
+from heliosfs.store.drain import Drain, Sync
+from heliosfs.store.encoder import write_batches
+from heliosfs.store.journal import Journal
+from heliosfs.store.layout import has_format, take_lock, write_format
+from heliosfs.store.lmdbstore import FILE, ObjectDatabase
+from heliosfs.store.pending import Batches, Pending, check_key, overlay
+from heliosfs.store.replay import replay, segment_names
+
+DEFAULT_CACHE_BYTES = 512 * 1024 * 1024
+
+_UNSET = object()
+
+
+class LocalStore:
+    """Objects and state pass through four places: the batch, the journal, L1, L2.
+
+    What is not in L2 yet is *pending*: held in memory as it was given, whether it is
+    published (and then in the journal too) or not.  A read asks pending objects, L1, L2.
+    An object leaves memory when a drain that moved it to L2 is applied; a drain that
+    failed leaves everything pending, and the next one takes it again.
+    """
+
+    def __init__(
+        self,
+        directory: Directory,
+        *,
+        cache_bytes: int = DEFAULT_CACHE_BYTES,
+        create: bool = False,
+    ) -> None:
+        """Takes over `directory`.  See `open`."""
+        self._directory = directory
+        self._lock_fd = -1
+        self._database: ObjectDatabase | None = None
+        try:
+            if not has_format(directory) and not create:
+                raise NotFound("there is no heliosfs store in this directory")
+            self._lock_fd = take_lock(directory)
+            fresh = not has_format(directory)
+            self._l2 = self._database = ObjectDatabase(directory)
+            totals = self._l2.totals
+            batches = replay(directory, totals.salt, totals.batch)
+            if batches.last > totals.batch:
+                write_batches(self._l2, batches, 0)
+            self._remove_journal()
+            if fresh:
+                write_format(directory)
+            self._journal = Journal(directory, totals.salt, batches.last)
+        except BaseException:
+            self._let_go()
+            raise
+        self._closed = False
+        self._cache = ObjectCache(cache_bytes)
+        self._pending: dict[Oid, Pending] = {}
+        self._pending_bytes = 0
+        self._pending_hits = 0
+        self._state: dict[bytes, bytes | None] = {}
+        self._batch: list[Pending] = []
+        self._batch_state: dict[bytes, bytes | None] = {}
+        self._published: list[Pending] = []
+        self._published_state: dict[bytes, bytes | None] = {}
+        self._drain: Drain | None = None
+
+    @classmethod
+    def open(
+        cls, dir_fd: int, *, cache_bytes: int = DEFAULT_CACHE_BYTES, create: bool = False
+    ) -> LocalStore:
+        """Open the store in a directory, or make one there; the descriptor stays the caller's.
+
+        What a crash left in the journal is in L2 when this returns.  NotFound when there
+        is no store, StoreFormat when it cannot be read, StoreBusy when another process
+        has it open, StoreError when it is damaged.
+        """
+        return cls(Directory(dir_fd), cache_bytes=cache_bytes, create=create)
+
+    def read(self, oid: Oid, kind: Kind) -> bytes:
+        pending = self._pending.get(oid)
+        if pending is not None:
+            self._pending_hits += 1
+            _check_kind(oid, kind, pending.kind)
+            return pending.data
+        cached = self._cache.get(oid)
+        if cached is not None:
+            _check_kind(oid, kind, cached.kind)
+            return codecs.decode(cached.codec, cached.body, cached.size)
+        found = self._l2.load(oid)
+        if found is None:
+            raise MissingObject(f"object {oid.hex()} is not in the store")
+        chain, data = found
+        _check_kind(oid, kind, chain[-1].kind)
+        if object_id(kind, data) != oid:
+            raise CorruptObject(f"object {oid.hex()} is damaged: its bytes have another id")
+        if len(chain) == 1:
+            encoded = codecs.Encoded(codecs.Codec(chain[0].codec), chain[0].body)
+        else:
+            encoded = codecs.encode(data)
+        self._cache.put(oid, Cached(kind, len(data), *encoded))
+        return data
+
+    def contains(self, oid: Oid) -> bool:
+        return oid in self._pending or oid in self._cache or self._l2.find(oid) is not None
+
+    def add(self, oid: Oid, kind: Kind, data: bytes, base: Oid | None = None) -> None:
+        if self.contains(oid):
+            return
+        pending = Pending(oid, kind, data, base)
+        self._pending[oid] = pending
+        self._pending_bytes += len(data)
+        self._batch.append(pending)
+
+    def get(self, key: bytes) -> bytes | None:
+        value = self._state.get(key, _UNSET)
+        if value is _UNSET:
+            return self._l2.get_state(key)
+        return value  # type: ignore[return-value]
+
+    def put(self, key: bytes, value: bytes | None) -> None:
+        check_key(key)
+        self._state[key] = self._batch_state[key] = value
+
+    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        return iter(overlay(self._l2.scan_state(prefix), self._state, prefix))
+
+    def publish(self) -> None:
+        """One write to the journal."""
+        if not self._batch and not self._batch_state:
+            return
+        try:
+            self._journal.append(self._batch, self._batch_state)
+        except StoreError:
+            self._drop_state()
+            raise
+        self._published += self._batch
+        self._published_state.update(self._batch_state)
+        self._batch = []
+        self._batch_state = {}
+
+    def _drop_state(self) -> None:
+        """Take back the state of a batch that was not published."""
+        draining = self._drain.batches.state if self._drain is not None else {}
+        for key in self._batch_state:
+            if key in self._published_state:
+                self._state[key] = self._published_state[key]
+            elif key in draining:
+                self._state[key] = draining[key]
+            else:
+                del self._state[key]
+        self._batch_state = {}
+
+    @property
+    def pending_bytes(self) -> int:
+        return self._pending_bytes
+
+    def disk(self) -> os.statvfs_result:
+        return self._directory.disk()
+
+    def plan_sync(self) -> Work | None:
+        journal = self._journal
+        if journal.durable == journal.number:
+            return None
+        work = Sync(self._directory, journal.number, self._synced, names=journal.names_changed)
+        for segment in journal.unsynced():
+            work.take(segment.fd)
+        journal.names_changed = False
+        return work
+
+    def _synced(self, sync: Sync) -> None:
+        if sync.succeeded:
+            self._journal.durable = max(self._journal.durable, sync.number)
+            return
+        self._journal.names_changed |= sync.names
+        if sync.failed is not None:
+            self._journal.fail(sync.failed)
+
+    def plan_drain(self) -> Work | None:
+        """Also None while another drain is under way."""
+        if self._drain is not None or not (self._published or self._published_state):
+            return None
+        journal = self._journal
+        journal.rotate()
+        self._drain = Drain(
+            self._l2,
+            self._directory,
+            Batches(self._published, self._published_state, journal.number),
+            journal.segments_up_to(journal.number),
+            self._cache.capacity_bytes,
+            self._drained,
+        )
+        self._published = []
+        self._published_state = {}
+        return self._drain
+
+    def _drained(self, work: Drain) -> None:
+        if work is not self._drain:
+            return
+        self._drain = None
+        batches = work.batches
+        if not work.succeeded:
+            self._published = batches.objects + self._published
+            self._published_state = {**batches.state, **self._published_state}
+            return
+        for item in batches.objects:
+            del self._pending[item.oid]
+            self._pending_bytes -= len(item.data)
+        for key in batches.state:
+            if key not in self._published_state and key not in self._batch_state:
+                del self._state[key]
+        for oid, entry in work.cached:
+            self._cache.put(oid, entry)
+        self._journal.durable = max(self._journal.durable, batches.last)
+        self._journal.free(work.segments)
+
+    def stats(self) -> StoreStats:
+        totals = self._l2.totals
+        return StoreStats(
+            hits=self._cache.hits + self._pending_hits,
+            misses=self._cache.misses,
+            objects=totals.objects,
+            stored_bytes=totals.stored_bytes,
+            logical_bytes=totals.logical_bytes,
+            file_bytes=self._directory.disk_bytes(FILE) + self._journal.disk_bytes(),
+            cache_bytes=self._cache.used_bytes,
+            pending_bytes=self._pending_bytes,
+        )
+
+    def close(self) -> None:
+        """StoreError when L2 took not all: the journal has the rest, for the next open."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            if self._drain is not None:
+                self._drain.cancel()
+                self._drain.apply()
+            try:
+                _run(self.plan_drain())
+            finally:
+                _run(self.plan_sync())
+        finally:
+            self._journal.close(drained=not (self._published or self._published_state))
+            self._let_go()
+
+    def _remove_journal(self) -> None:
+        """Delete the last run's journal, which is in L2; gone before a new one begins."""
+        try:
+            names = segment_names(self._directory)
+            for name in names:
+                self._directory.unlink(name)
+            if names:
+                self._directory.sync_names()
+        except OSError as error:
+            raise store_error("cannot delete the old journal", error) from error
+
+    def _let_go(self) -> None:
+        if self._database is not None:
+            self._database.close()
+        if self._lock_fd >= 0:
+            os.close(self._lock_fd)
+            self._lock_fd = -1
+        self._directory.close()
+
+
+def _run(work: Work | None) -> None:
+    if work is not None:
+        try:
+            work.execute()
+        finally:
+            work.apply()
+
+
+def _check_kind(oid: Oid, wanted: Kind, found: Kind) -> None:
+    if wanted is not found:
+        raise CorruptObject(
+            f"object {oid.hex()} is a {found.name.lower()}, not a {wanted.name.lower()}"
+        )

@@ -1,0 +1,50 @@
+"""Objects and state on their way into L2."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from heliosfs.objects.ids import Kind, Oid
+
+KEY_MAX = 400
+
+Changes = Mapping[bytes, bytes | None]
+"""New state by key; None removes the key."""
+
+
+class Pending(NamedTuple):
+    """An object that is not in L2 yet."""
+
+    oid: Oid
+    kind: Kind
+    data: bytes
+    base: Oid | None
+
+
+@dataclass(frozen=True, slots=True)
+class Batches:
+    """What some consecutive batches gave, in the order in which they gave it."""
+
+    objects: list[Pending]
+    state: Changes
+    last: int
+    """The number of the last of them."""
+
+
+def check_key(key: bytes) -> None:
+    """ValueError unless the key has 1 to 400 bytes."""
+    if not 0 < len(key) <= KEY_MAX:
+        raise ValueError(f"a state key of {len(key)} bytes; 1 to {KEY_MAX} are allowed")
+
+
+def overlay(
+    below: list[tuple[bytes, bytes]], above: Changes, prefix: bytes
+) -> list[tuple[bytes, bytes]]:
+    """`below`, which is in key order and under `prefix`, with the changes above it."""
+    changed = {key: value for key, value in above.items() if key.startswith(prefix)}
+    if not changed:
+        return below
+    merged: dict[bytes, bytes | None] = {**dict(below), **changed}
+    return sorted((key, value) for key, value in merged.items() if value is not None)

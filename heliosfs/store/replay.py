@@ -1,0 +1,168 @@
+"""Reading the journal of a run that did not end well.
+
+A record that a crash cut short ends the journal.  A damaged record is told from that by
+what follows it: some later record says up to which batch the journal was on the disk
+when it was written.  A damaged batch that was on the disk is an error; one that was not
+is what a power cut may take, with all that came after it.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from typing import NamedTuple
+from zlib import crc32
+
+from heliosfs.errors import StoreError
+from heliosfs.objects.ids import OID_BYTES, Kind, Oid, object_id
+from heliosfs.store.directory import Directory, store_error
+from heliosfs.store.journal import (
+    CHECKED_FROM,
+    OBJECT,
+    OBJECT_TAG,
+    PREFIX,
+    RECORD_HEAD,
+    RECORD_MAGIC,
+    STATE,
+    STATE_TAG,
+)
+from heliosfs.store.pending import Batches, Changes, Pending
+
+_log = logging.getLogger(__name__)
+
+
+class Record(NamedTuple):
+    """A batch as it was read back."""
+
+    number: int
+    durable: int
+    objects: list[Pending]
+    state: Changes
+    end: int
+    """Where the next record begins."""
+
+
+@dataclass(slots=True)
+class _Scan:
+    """A segment and its sound records, those that an older use left among them."""
+
+    name: str
+    found: list[Record] = field(default_factory=list)
+    end: int = 0
+    """Where the first bytes begin that are no sound record, or not the next one."""
+    before: int = 0
+    """How many records lie before."""
+
+    def is_broken_at(self, number: int) -> bool:
+        """Whether the record of a batch that is missing should begin at `end`."""
+        if self.before:
+            return self.found[self.before - 1].number == number - 1
+        return any(record.number > number for record in self.found)
+
+
+def segment_names(directory: Directory) -> list[str]:
+    """The names of the journal's files."""
+    return [
+        name
+        for name in directory.names()
+        if name.startswith(PREFIX) and name[len(PREFIX) :].isdigit()
+    ]
+
+
+def replay(directory: Directory, salt: bytes, drained: int) -> Batches:
+    """The batches after number `drained`, in order; StoreError when some were lost to damage."""
+    seed = crc32(salt)
+    try:
+        scans = [_scan(name, directory.read(name), seed) for name in segment_names(directory)]
+    except OSError as error:
+        raise store_error("cannot read the journal", error) from error
+    found = {record.number: record for scan in scans for record in scan.found}
+    objects: list[Pending] = []
+    state: dict[bytes, bytes | None] = {}
+    last = drained
+    while last + 1 in found:
+        last += 1
+        objects += found[last].objects
+        state.update(found[last].state)
+    _check_lost(scans, last)
+    return Batches(objects, state, last)
+
+
+def _check_lost(scans: list[_Scan], last: int) -> None:
+    """StoreError when a batch after `last` was on the disk; a warning when one was not."""
+    later = [record for scan in scans for record in scan.found if record.number > last]
+    if not later:
+        return
+    text = f"batch {last + 1} cannot be read"
+    for scan in scans:
+        if scan.is_broken_at(last + 1):
+            text = f"{scan.name} is damaged at byte {scan.end}: {text}"
+    if max(record.durable for record in later) > last:
+        raise StoreError(text)
+    _log.warning("%s, nor the %d after it: a power cut came before a sync", text, len(later))
+
+
+def _scan(name: str, data: bytes, seed: int) -> _Scan:
+    scan = _Scan(name)
+    at = 0
+    record = read_record(data, at, seed)
+    while record is not None and (not scan.found or record.number == scan.found[-1].number + 1):
+        scan.found.append(record)
+        at = record.end
+        record = read_record(data, at, seed)
+    scan.end = at
+    scan.before = len(scan.found)
+    at = data.find(RECORD_MAGIC, at)
+    while at >= 0:
+        record = read_record(data, at, seed)
+        if record is not None:
+            scan.found.append(record)
+        at = data.find(RECORD_MAGIC, at + 1)
+    return scan
+
+
+def read_record(data: bytes, at: int, seed: int) -> Record | None:
+    """The record at `at`; None when there is none, or not a whole and sound one."""
+    table_at = at + RECORD_HEAD.size
+    if len(data) < table_at or data[at : at + len(RECORD_MAGIC)] != RECORD_MAGIC:
+        return None
+    _, check, table_bytes, content_bytes, number, durable = RECORD_HEAD.unpack_from(data, at)
+    content_at = table_at + table_bytes
+    end = content_at + content_bytes
+    if end > len(data):
+        return None
+    if crc32(data[at + CHECKED_FROM : content_at], seed) != check:
+        return None
+    objects, state = _read_table(data, table_at, content_at)
+    for item in objects:
+        if object_id(item.kind, item.data) != item.oid:
+            return None
+    return Record(number, durable, objects, state, end)
+
+
+def _read_table(data: bytes, at: int, content_at: int) -> tuple[list[Pending], Changes]:
+    """Read a table whose checksum is right; the objects' bytes begin where it ends."""
+    objects = []
+    state: dict[bytes, bytes | None] = {}
+    stop = content_at
+    while at < stop:
+        if data[at] == OBJECT_TAG:
+            _, kind, has_base, size, oid = OBJECT.unpack_from(data, at)
+            at += OBJECT.size
+            base = None
+            if has_base:
+                base = Oid(data[at : at + OID_BYTES])
+                at += OID_BYTES
+            content = data[content_at : content_at + size]
+            content_at += size
+            objects.append(Pending(Oid(oid), Kind(kind), content, base))
+        elif data[at] == STATE_TAG:
+            _, removed, key_bytes, value_bytes = STATE.unpack_from(data, at)
+            at += STATE.size
+            key = data[at : at + key_bytes]
+            at += key_bytes
+            state[key] = None if removed else data[at : at + value_bytes]
+            at += value_bytes
+        else:
+            raise StoreError(f"a journal holds an item of unknown kind {data[at]}")
+    return objects, state

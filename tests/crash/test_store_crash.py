@@ -1,0 +1,436 @@
+"""A process that dies at any write of the store, a disk that fails at any, and what is left."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import lmdb
+import pytest
+from lmdb.verify import verify
+
+from heliosfs.errors import StoreError, StoreFull
+from heliosfs.objects.ids import Kind, Oid, object_id
+from heliosfs.store import lmdbstore
+from heliosfs.store.base import Work
+from heliosfs.store.directory import Directory
+from heliosfs.store.local import LocalStore
+
+
+class Died(BaseException):
+    """The process ends here."""
+
+
+class FaultyDirectory(Directory):
+    """Counts the calls that change anything; the one numbered `fail_at` fails.
+
+    As a death it, and all after it, raise `Died`, a write after half of its bytes.  As an
+    error it alone raises OSError.  `sizes` holds what power loss leaves of each file.
+    """
+
+    def __init__(self, path: Path, fail_at: int, error: int | None = None) -> None:
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        super().__init__(fd)
+        os.close(fd)
+        self.count = 0
+        self.fail_at = fail_at
+        self.error = error
+        self.sizes: dict[str, int] = {}
+
+    def _fails(self) -> bool:
+        self.count += 1
+        if self.error is None:
+            return self.count >= self.fail_at
+        return self.count == self.fail_at
+
+    def _fail(self) -> None:
+        if self.error is None:
+            raise Died
+        raise OSError(self.error, os.strerror(self.error))
+
+    def _step(self) -> None:
+        if self._fails():
+            self._fail()
+
+    def open(self, name: str, flags: int) -> int:
+        if flags & os.O_CREAT:
+            self._step()
+        return super().open(name, flags)
+
+    def write(self, fd: int, buffers: Sequence[bytes], offset: int) -> int:
+        if self._fails():
+            data = b"".join(buffers)
+            if self.error is not None or self.count == self.fail_at:
+                super().write(fd, (data[: len(data) // 2],), offset)
+            self._fail()
+        return super().write(fd, buffers, offset)
+
+    def sync(self, fd: int) -> None:
+        self._step()
+        super().sync(fd)
+        self.sizes[os.path.basename(os.readlink(f"/proc/self/fd/{fd}"))] = os.fstat(fd).st_size
+
+    def sync_names(self) -> None:
+        self._step()
+        super().sync_names()
+
+    def truncate(self, fd: int, size: int) -> None:
+        self._step()
+        super().truncate(fd, size)
+
+    def unlink(self, name: str) -> None:
+        self._step()
+        super().unlink(name)
+
+    def rename(self, old: str, new: str) -> None:
+        self._step()
+        super().rename(old, new)
+
+    def commit(self, txn: lmdb.Transaction[bytes]) -> None:
+        if self._fails():
+            if self.error is None:
+                raise Died
+            kind = lmdb.DiskError if self.error == errno.ENOSPC else lmdb.Error
+            raise kind("mdb_txn_commit")
+        super().commit(txn)
+
+
+class Scenario:
+    """A life of a store, and what it was promised on the way."""
+
+    def __init__(self) -> None:
+        self.objects: dict[Oid, bytes] = {}
+        self.state: dict[bytes, bytes | None] = {}
+        self.published = 0
+        """Of batches whose publish returned."""
+        self.trying = 0
+        self.synced = 0
+        """Of batches that a sync or a drain made safe from a power cut."""
+
+    @staticmethod
+    def blob(number: int) -> bytes:
+        return b"line\n" * 300 + b"edit %d\n" % number + b"tail\n" * 300
+
+    def publish(self, store: LocalStore, number: int) -> None:
+        self.trying = number
+        data = self.blob(number)
+        base = object_id(Kind.BLOB, self.blob(number - 1))
+        store.add(object_id(Kind.BLOB, data), Kind.BLOB, data, base)
+        tree = b"tree %d" % number
+        store.add(object_id(Kind.TREE, tree), Kind.TREE, tree)
+        store.put(b"head", b"%d" % number)
+        store.put(b"last/%d" % (number - 1), None)
+        store.put(b"last/%d" % number, b"here")
+        store.publish()
+        self.published = number
+
+    def run(self, directory: Directory) -> None:
+        store = LocalStore(directory, create=True, cache_bytes=1 << 20)
+        for number in range(1, 13):
+            self.publish(store, number)
+            if number in (2, 9):
+                self._work(store.plan_sync(), number)
+            if number in (4, 7, 8):
+                work = store.plan_drain()
+                self.publish_during(store, number)
+                self._work(work, number)
+        store.close()
+        self.synced = self.published
+
+    def publish_during(self, store: LocalStore, number: int) -> None:
+        """State that changes while a drain is under way."""
+        store.put(b"during", b"%d" % number)
+        store.publish()
+
+    def _work(self, work: Work | None, number: int) -> None:
+        assert work is not None
+        try:
+            work.execute()
+        finally:
+            work.apply()
+        self.synced = number
+
+
+def check(path: Path, scenario: Scenario, at_least: int) -> None:
+    """Open what is left, and see that it is a whole number of batches, all that were promised."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        store = LocalStore.open(fd, create=True, cache_bytes=1 << 20)
+    finally:
+        os.close(fd)
+    head = int(store.get(b"head") or b"0")
+    assert at_least <= head <= scenario.trying
+    assert [key for key, _ in store.scan(b"last/")] == ([b"last/%d" % head] if head else [])
+    for number in range(1, head + 1):
+        for kind, data in ((Kind.BLOB, scenario.blob(number)), (Kind.TREE, b"tree %d" % number)):
+            assert store.read(object_id(kind, data), kind) == data
+    assert not store.contains(object_id(Kind.TREE, b"tree %d" % (head + 1)))
+    store.close()
+    assert verify(str(path / lmdbstore.FILE)) == []
+    assert not [name for name in os.listdir(path) if name.startswith("journal-")]
+
+
+def steps() -> Iterator[int]:
+    """As many as the scenario has; the tests below check that the last one completes it."""
+    yield from range(1, 400)
+
+
+def die_at(path: Path, step: int, scenario: Scenario) -> FaultyDirectory | None:
+    """Run until the death at a step, and leave the files as they are; None when it completed."""
+    path.mkdir()
+    directory = FaultyDirectory(path, step)
+    try:
+        scenario.run(directory)
+    except Died:
+        return directory
+    return None
+
+
+def after_death(path: Path) -> Path:
+    """The files as the next process finds them; the dead one's are still open here."""
+    left = path.with_name(path.name + "-left")
+    shutil.copytree(path, left)
+    return left
+
+
+def test_death_at_every_step(tmp_path: Path) -> None:
+    for step in steps():
+        scenario = Scenario()
+        path = tmp_path / f"{step}"
+        died = die_at(path, step, scenario)
+        check(after_death(path) if died else path, scenario, scenario.published)
+        if died is None:
+            assert step > 30
+            return
+    pytest.fail("the scenario did not complete")
+
+
+def test_power_loss_at_every_step(tmp_path: Path) -> None:
+    """As death, and of the journal only what was synced is left."""
+    for step in steps():
+        scenario = Scenario()
+        path = tmp_path / f"{step}"
+        died = die_at(path, step, scenario)
+        if died is None:
+            return
+        left = after_death(path)
+        for file in left.glob("journal-*"):
+            os.truncate(file, died.sizes.get(file.name, 0))
+        check(left, scenario, scenario.synced)
+    pytest.fail("the scenario did not complete")
+
+
+def test_death_at_every_step_of_the_recovery(tmp_path: Path) -> None:
+    scenario = Scenario()
+    first = tmp_path / "first"
+    assert die_at(first, 30, scenario) is not None
+    left = after_death(first)
+    for step in steps():
+        path = tmp_path / f"{step}"
+        shutil.copytree(left, path)
+        directory = FaultyDirectory(path, step)
+        try:
+            LocalStore(directory).close()
+        except Died:
+            check(after_death(path), scenario, scenario.published)
+        else:
+            assert step > 4
+            return
+    pytest.fail("the recovery did not complete")
+
+
+@pytest.mark.parametrize("error", [errno.ENOSPC, errno.EIO])
+def test_a_failure_at_every_step(tmp_path: Path, error: int) -> None:
+    """An error is told, nothing that was promised is lost, and the next open works."""
+    for step in steps():
+        scenario = Scenario()
+        path = tmp_path / f"{step}"
+        path.mkdir()
+        directory = FaultyDirectory(path, step, error)
+        told: StoreError | None = None
+        try:
+            scenario.run(directory)
+        except StoreError as caught:
+            told = caught
+        assert told is None or told.errno == error
+        check(after_death(path), scenario, scenario.published)
+        if directory.count < step:
+            assert told is None
+            return
+    pytest.fail("the scenario did not complete")
+
+
+def open_store(path: Path) -> LocalStore:
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        return LocalStore.open(fd, create=True, cache_bytes=1 << 20)
+    finally:
+        os.close(fd)
+
+
+def test_a_drain_that_failed_is_made_again(tmp_path: Path) -> None:
+    directory = FaultyDirectory(tmp_path, 1 << 30, errno.ENOSPC)
+    store = LocalStore(directory, create=True)
+    scenario = Scenario()
+    for number in (1, 2):
+        scenario.publish(store, number)
+    work = store.plan_drain()
+    assert work is not None
+    assert store.plan_drain() is None
+    scenario.publish(store, 3)
+    directory.fail_at = directory.count + 1
+    with pytest.raises(StoreFull):
+        work.execute()
+    work.apply()
+    assert store.stats().objects == 0
+    assert store.get(b"head") == b"3"
+    scenario.publish(store, 4)
+    work = store.plan_drain()
+    assert work is not None
+    work.execute()
+    work.apply()
+    assert store.plan_drain() is None
+    assert store.stats().objects == 8
+    assert store.stats().pending_bytes == 0
+    assert store.get(b"head") == b"4"
+    store.close()
+    check(tmp_path, scenario, 4)
+
+
+def test_a_close_during_a_drain_that_never_ran(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    scenario = Scenario()
+    scenario.publish(store, 1)
+    work = store.plan_drain()
+    assert work is not None
+    scenario.publish(store, 2)
+    store.close()
+    work.execute()
+    work.apply()
+    check(tmp_path, scenario, 2)
+
+
+def test_a_sync_that_failed_ends_publishing(tmp_path: Path) -> None:
+    directory = FaultyDirectory(tmp_path, 1 << 30, errno.EIO)
+    store = LocalStore(directory, create=True)
+    scenario = Scenario()
+    scenario.publish(store, 1)
+    work = store.plan_sync()
+    assert work is not None
+    directory.fail_at = directory.count + 1
+    with pytest.raises(StoreError, match="cannot sync"):
+        work.execute()
+    work.apply()
+    with pytest.raises(StoreError, match="cannot sync"):
+        scenario.publish(store, 2)
+    assert store.get(b"head") == b"1"
+    store.close()
+    check(tmp_path, scenario, 1)
+
+
+@pytest.mark.parametrize("draining", [False, True])
+def test_a_publish_that_failed_takes_its_state_back(tmp_path: Path, *, draining: bool) -> None:
+    directory = FaultyDirectory(tmp_path, 1 << 30, errno.ENOSPC)
+    store = LocalStore(directory, create=True)
+    scenario = Scenario()
+    scenario.publish(store, 1)
+    work = store.plan_drain() if draining else None
+    directory.fail_at = directory.count + 1
+    with pytest.raises(StoreFull):
+        scenario.publish(store, 2)
+    assert dict(store.scan(b"")) == {b"head": b"1", b"last/1": b"here"}
+    assert store.get(b"last/2") is None
+    tree = b"tree 2"
+    assert store.read(object_id(Kind.TREE, tree), Kind.TREE) == tree
+    scenario.publish(store, 2)
+    if work is not None:
+        work.execute()
+        work.apply()
+    assert store.get(b"head") == b"2"
+    check(after_death(tmp_path), scenario, 2)
+    store.close()
+
+
+def test_the_map_grows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lmdbstore, "_MAP_BYTES", 256 * 1024)
+    store = open_store(tmp_path)
+    kept = []
+    for _ in range(30):
+        data = os.urandom(100_000)
+        oid = object_id(Kind.BLOB, data)
+        kept.append((oid, data))
+        store.add(oid, Kind.BLOB, data)
+        store.publish()
+        work = store.plan_drain()
+        assert work is not None
+        work.execute()
+        work.apply()
+    store.close()
+    store = open_store(tmp_path)
+    for oid, data in kept:
+        assert store.read(oid, Kind.BLOB) == data
+    store.close()
+
+
+def damage(path: Path, change: Callable[[bytearray], None]) -> None:
+    data = bytearray(path.read_bytes())
+    change(data)
+    path.write_bytes(data)
+
+
+def test_a_damaged_payload_is_reported_and_never_returned(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    data = os.urandom(3_000)
+    oid = object_id(Kind.BLOB, data)
+    store.add(oid, Kind.BLOB, data)
+    store.publish()
+    store.close()
+
+    def flip(content: bytearray) -> None:
+        content[content.index(data[1_000:1_100])] ^= 1
+
+    damage(tmp_path / lmdbstore.FILE, flip)
+    store = open_store(tmp_path)
+    assert store.contains(oid)
+    for _ in range(2):
+        with pytest.raises(StoreError, match=oid.hex()):
+            store.read(oid, Kind.BLOB)
+    store.close()
+
+
+def test_a_database_that_was_cut_short_is_refused(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    data = os.urandom(300_000)
+    store.add(object_id(Kind.BLOB, data), Kind.BLOB, data)
+    store.publish()
+    store.close()
+    os.truncate(tmp_path / lmdbstore.FILE, 100_000)
+    with pytest.raises(StoreError, match="has 100000 bytes where"):
+        open_store(tmp_path)
+
+
+def test_a_database_that_is_none_is_refused(tmp_path: Path) -> None:
+    open_store(tmp_path).close()
+    (tmp_path / lmdbstore.FILE).write_bytes(b"not a database" * 1_000)
+    with pytest.raises(StoreError, match=f"cannot open {lmdbstore.FILE}"):
+        open_store(tmp_path)
+
+
+def test_death_of_a_process(tmp_path: Path) -> None:
+    """A child that is gone in the middle of its work, without any clean-up."""
+    scenario = Scenario()
+    child = os.fork()
+    if not child:
+        try:
+            store = open_store(tmp_path)
+            for number in range(1, 6):
+                scenario.publish(store, number)
+            store.put(b"head", b"never published")
+        finally:
+            os._exit(7)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+    scenario.published = scenario.trying = 5
+    check(tmp_path, scenario, 5)
