@@ -6,6 +6,9 @@ from typing import Any
 
 import pyfuse3
 
+from heliosfs.objects.tree import decode_entry
+from heliosfs.workspace.node import Listed
+
 FOREVER_SECONDS = 365 * 86400
 PAGE_BYTES = 4096
 _BLOCKS_PER_PAGE = PAGE_BYTES // 512
@@ -39,6 +42,24 @@ def build(node: Any) -> pyfuse3.EntryAttributes:
     lasting = getattr(node, "is_fixed", True)
     attr.entry_timeout = FOREVER_SECONDS if lasting else 0
     attr.attr_timeout = FOREVER_SECONDS if lasting else 0
+    return attr
+
+
+def build_listed(listed: Listed) -> pyfuse3.EntryAttributes:
+    """The attributes of a child that has no node."""
+    entry, _ = decode_entry(listed.raw)
+    attr = pyfuse3.EntryAttributes()
+    attr.st_ino = pyfuse3.InodeT(listed.ino)
+    attr.st_mode = pyfuse3.ModeT(entry.mode)
+    attr.st_uid = entry.uid
+    attr.st_gid = entry.gid
+    attr.st_rdev = entry.rdev
+    size = len(entry.target) or entry.size
+    attr.st_size = size
+    attr.st_blksize = IO_BYTES
+    attr.st_blocks = -(-size // PAGE_BYTES) * _BLOCKS_PER_PAGE
+    attr.st_atime_ns = attr.st_mtime_ns = attr.st_ctime_ns = entry.mtime_ns
+    attr.entry_timeout = attr.attr_timeout = FOREVER_SECONDS
     return attr
 
 

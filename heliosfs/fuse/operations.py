@@ -14,14 +14,14 @@ import pyfuse3
 import trio
 
 from heliosfs.errors import HeliosError
-from heliosfs.fuse.attributes import attributes, build, negative
+from heliosfs.fuse.attributes import attributes, build, build_listed, negative
 from heliosfs.fuse.keeper import Keeper
 from heliosfs.fuse.kernel import Kernel
 from heliosfs.vfs.control import Channel, Request
 from heliosfs.vfs.files import Files, SetAttributes
 from heliosfs.vfs.filesystem import FileSystem
 from heliosfs.vfs.handles import ChannelHandle
-from heliosfs.workspace.node import DirNode
+from heliosfs.workspace.node import DirNode, Listed
 
 MISSES_MAX = 4096
 """Names of a directory of which the kernel may remember that they do not exist."""
@@ -269,17 +269,21 @@ class Operations(pyfuse3.Operations):
                 if not pyfuse3.readdir_reply(token, _name(name), build(node), index + 1):
                     return
                 continue
-            node = filesystem.lookup(directory, name)
+            node = filesystem.peek(directory, name)
             if node is None:
                 continue
-            attr = node.attr
-            if attr is None or not isinstance(directory, DirNode):
-                attr = build(node)
-                if not isinstance(directory, DirNode) and not getattr(node, "is_fixed", False):
-                    attr.entry_timeout = 0
+            attr = self._listed(directory, node)
             if not pyfuse3.readdir_reply(token, _name(name), attr, index + 1):
                 return
             node.lookups += 1
+
+    def _listed(self, directory: Any, node: Any) -> pyfuse3.EntryAttributes:
+        """Attributes for a listing, which keeps none: most are never asked for again."""
+        if isinstance(node, Listed):
+            return build_listed(node)
+        if not isinstance(directory, DirNode):
+            return self._entry(directory, node)
+        return build(node) if node.attr is None else node.attr
 
     @handler
     async def releasedir(self, fh: int) -> None:

@@ -26,7 +26,8 @@ class History:
         """Add a commit to the store's batch; the caller publishes."""
         data = encode_commit(commit)
         oid = commit_id(data)
-        self._store.add(oid, Kind.COMMIT, data)
+        base = commit.parents[0] if commit.parents else None
+        self._store.add(oid, Kind.COMMIT, data, base)
         self._store.put(_COMMIT + oid, b"")
         self._keep(oid, commit)
         return oid

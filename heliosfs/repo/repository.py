@@ -15,7 +15,7 @@ from heliosfs.repo.view import View, work_key
 from heliosfs.store.base import Store
 from heliosfs.workspace.contents import Contents
 from heliosfs.workspace.inodes import InodeTable
-from heliosfs.workspace.node import Node
+from heliosfs.workspace.node import AnyNode
 from heliosfs.workspace.switch import Invalidation, switch
 from heliosfs.workspace.trees import EMPTY_TREE, differs, has_changes
 from heliosfs.workspace.workspace import Workspace, empty_root
@@ -39,7 +39,7 @@ class Repository:
         self.identity = identity
         self.refs = Refs(store)
         self.history = History(store)
-        self.inodes: InodeTable[Node] = InodeTable()
+        self.inodes: InodeTable[AnyNode] = InodeTable()
         self.contents = Contents(store)
         self.stale = Invalidation()
         """What the kernel must forget before the verb that runs is answered."""

@@ -16,7 +16,7 @@ from heliosfs.repo.repository import Repository
 from heliosfs.vfs.dotdir import NAME as DOT_HELIOS
 from heliosfs.vfs.dotdir import DotDirs
 from heliosfs.vfs.virtual import Site, VirtualDir, VirtualLink, VirtualNode
-from heliosfs.workspace.node import DirNode, LeafNode, Node, SymlinkNode
+from heliosfs.workspace.node import DirNode, LeafNode, Listed, Node, SymlinkNode
 from heliosfs.workspace.workspace import Workspace
 
 AnyNode: TypeAlias = "Node | VirtualNode"
@@ -43,6 +43,8 @@ class FileSystem:
         node = self.nodes.get(ino)
         if node is None:
             raise PosixError(errno.ESTALE)
+        if node.__class__ is Listed:
+            return node.workspace.lookup(node.parent, node.name)
         return node
 
     def lookup(self, parent: Any, name: bytes) -> AnyNode | None:
@@ -61,6 +63,15 @@ class FileSystem:
             node: AnyNode | None = parent.lookup(name)
             return node
         raise PosixError(errno.ENOTDIR)
+
+    def peek(self, parent: Any, name: bytes) -> Any:
+        """`lookup` for a listing: a child may be a `Listed` one."""
+        if isinstance(parent, DirNode) and not (
+            name == DOT_HELIOS and parent is parent.workspace.root
+        ):
+            self.guard(parent.workspace)
+            return parent.workspace.peek(parent, name)
+        return self.lookup(parent, name)
 
     def names(self, directory: Any) -> list[bytes]:
         """The names that a listing shows, but for the dots."""

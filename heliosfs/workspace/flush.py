@@ -14,7 +14,7 @@ from heliosfs.objects.tree import (
     join_leaf,
 )
 from heliosfs.workspace.leaves import Leaf, LeafTable
-from heliosfs.workspace.node import DirNode, FileNode, LeafNode, Node, base_of, content_oid
+from heliosfs.workspace.node import Child, DirNode, FileNode, LeafNode, Node, base_of, content_oid
 from heliosfs.workspace.trees import EMPTY_TREE, put_tree, same_but_times
 from heliosfs.workspace.workspace import FLAGS_AT, Workspace
 
@@ -106,7 +106,7 @@ def _clean(workspace: Workspace, node: Node, old: bytes | None) -> None:
 
 
 def _write_directory(
-    workspace: Workspace, directory: DirNode, children: dict[bytes, Node | bytes]
+    workspace: Workspace, directory: DirNode, children: dict[bytes, Child]
 ) -> TreeId:
     store = workspace.store
     table = directory.leaves
@@ -136,14 +136,14 @@ def _write_directory(
     return put_tree(store, encode_index(table.refs()), base)
 
 
-def _write_leaf(workspace: Workspace, leaf: Leaf, children: dict[bytes, Node | bytes]) -> None:
+def _write_leaf(workspace: Workspace, leaf: Leaf, children: dict[bytes, Child]) -> None:
     data = join_leaf([_entry(children[name], name) for name in leaf.names])
     oid = TreeId(object_id(Kind.TREE, data))
     workspace.store.add(oid, Kind.TREE, data, leaf.base)
     leaf.oid = leaf.base = oid
 
 
-def _entry(child: Node | bytes, name: bytes) -> bytes:
+def _entry(child: Child, name: bytes) -> bytes:
     if isinstance(child, bytes):
         return child
     if isinstance(child, LeafNode) and child.links:

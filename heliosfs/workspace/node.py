@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from heliosfs.objects.blob import EMPTY_BLOB
 from heliosfs.objects.ids import Oid
@@ -98,6 +98,29 @@ class Node:
         return 0
 
 
+class Listed:
+    """A child that was listed and not used: what the kernel refers to, in a third of the memory.
+
+    It is clean, not a directory, and has one name.  `Workspace.lookup` makes it a node.
+    """
+
+    __slots__ = ("ino", "lookups", "name", "parent", "raw")
+
+    opens = 0
+
+    def __init__(self, ino: int, parent: DirNode, name: bytes, raw: bytes) -> None:
+        self.ino = ino
+        self.parent = parent
+        self.name = name
+        self.raw = raw
+        self.lookups = 0
+
+    @property
+    def workspace(self) -> Workspace:
+        """The workspace of its directory."""
+        return self.parent.workspace
+
+
 class DirNode(Node):
     """A directory.  Its children load on first use, as encoded entries that become nodes."""
 
@@ -107,8 +130,8 @@ class DirNode(Node):
         super().__init__(workspace, ino, entry, raw)
         self.tree = entry.oid
         """The tree as of the last flush."""
-        self.children: dict[bytes, Node | bytes] | None = None
-        """None while not loaded.  A child that nobody looked up is its encoded entry."""
+        self.children: dict[bytes, Child] | None = None
+        """None while not loaded."""
         self.leaves: LeafTable | None = None
         self.dirty: dict[bytes, bytes | None] = {}
         """Names whose entries differ from `tree`, with the encoded entry that is there."""
@@ -269,6 +292,14 @@ class SpecialNode(LeafNode):
     @property
     def rdev(self) -> int:
         return self.device
+
+
+Child: TypeAlias = "Node | Listed | bytes"
+"""A child of a loaded directory: its encoded entry until somebody asks for it."""
+
+
+AnyNode: TypeAlias = "Node | Listed"
+"""What an inode number leads to."""
 
 
 def make_node(workspace: Workspace, ino: int, entry: Entry, raw: bytes | None) -> Node:

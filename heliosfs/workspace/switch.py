@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from heliosfs.objects.ids import TreeId
 from heliosfs.objects.tree import LINK, Entry, decode_entry, encode_entry, entry_name
-from heliosfs.workspace.node import DirNode, FileNode, LeafNode, Node, content_oid
+from heliosfs.workspace.node import Child, DirNode, FileNode, LeafNode, Listed, Node, content_oid
 from heliosfs.workspace.trees import changed_entries, read_entries, read_index
 from heliosfs.workspace.workspace import FLAGS_AT, Workspace
 
@@ -78,7 +78,7 @@ def _plan(workspace: Workspace, target: Entry) -> _Plan:
 
 
 def _changes(
-    workspace: Workspace, directory: DirNode, children: dict[bytes, Node | bytes], tree: TreeId
+    workspace: Workspace, directory: DirNode, children: dict[bytes, Child], tree: TreeId
 ) -> _Changes:
     """What differs between a loaded directory, which is clean, and a tree."""
     if directory.tree == tree:
@@ -105,6 +105,8 @@ def _apply(
     if children is not None:
         for name, (_, new) in changes.items():
             child = children.get(name)
+            if isinstance(child, Listed):
+                child = workspace.lookup(directory, name)
             if child is None:
                 if name in directory.misses:
                     directory.misses.discard(name)
@@ -164,8 +166,9 @@ def _part(
     while pending:
         parent, name, node = pending.pop()
         if isinstance(node, DirNode):
-            for below_name, below in list((node.children or {}).items()):
-                if isinstance(below, Node):
+            for below_name, held in list((node.children or {}).items()):
+                below = None if isinstance(held, bytes) else workspace.lookup(node, below_name)
+                if below is not None:
                     if below.lookups:
                         stale.entries.append((node.ino, below_name, below.ino))
                     pending.append((node, below_name, below))

@@ -73,15 +73,20 @@ def read_index(store: Store, oid: TreeId) -> list[LeafRef] | None:
     return _index(data, oid) if is_index(data) else None
 
 
-def read_entries(store: Store, oid: TreeId) -> list[bytes]:
-    """All encoded entries of a directory, in byte order of their names."""
+def read_directory(
+    store: Store, oid: TreeId
+) -> tuple[list[bytes], list[tuple[LeafRef, list[bytes]]] | None]:
+    """All encoded entries of a directory, and how they lie in leaves when it has an index."""
     data = _read_tree(store, oid)
     if not is_index(data):
-        return _split(data, oid)
-    raws: list[bytes] = []
-    for leaf in _index(data, oid):
-        raws += read_leaf(store, leaf.oid)
-    return raws
+        return _split(data, oid), None
+    stored = [(leaf, read_leaf(store, leaf.oid)) for leaf in _index(data, oid)]
+    return [raw for _, run in stored for raw in run], stored
+
+
+def read_entries(store: Store, oid: TreeId) -> list[bytes]:
+    """All encoded entries of a directory, in byte order of their names."""
+    return read_directory(store, oid)[0]
 
 
 def changed_entries(

@@ -25,8 +25,17 @@ from heliosfs.store.base import Store
 from heliosfs.workspace.contents import Contents
 from heliosfs.workspace.inodes import InodeTable
 from heliosfs.workspace.leaves import LeafTable
-from heliosfs.workspace.node import DirNode, FileNode, LeafNode, Node, make_node
-from heliosfs.workspace.trees import EMPTY_TREE, read_entries, read_index, read_leaf
+from heliosfs.workspace.node import (
+    AnyNode,
+    Child,
+    DirNode,
+    FileNode,
+    LeafNode,
+    Listed,
+    Node,
+    make_node,
+)
+from heliosfs.workspace.trees import EMPTY_TREE, read_directory
 
 FLAGS_AT = FIXED_BYTES - 2
 
@@ -47,7 +56,7 @@ class Workspace:
         self,
         store: Store,
         clock: Clock,
-        inodes: InodeTable[Node],
+        inodes: InodeTable[AnyNode],
         contents: Contents,
         root: Entry,
         *,
@@ -79,19 +88,14 @@ class Workspace:
         """Whether anything changed since the last flush."""
         return self.root.raw is None
 
-    def load(self, directory: DirNode) -> dict[bytes, Node | bytes]:
+    def load(self, directory: DirNode) -> dict[bytes, Child]:
         """The children of a directory, read on first use.  StoreError."""
         children = directory.children
         if children is not None:
             return children
-        tree = TreeId(directory.tree)
-        index = read_index(self.store, tree)
-        if index is None:
-            raws = read_entries(self.store, tree)
-        else:
-            stored = [(leaf, read_leaf(self.store, leaf.oid)) for leaf in index]
+        raws, stored = read_directory(self.store, TreeId(directory.tree))
+        if stored is not None:
             directory.leaves = LeafTable.of_stored(stored)
-            raws = [raw for _, run in stored for raw in run]
         at = FIXED_BYTES
         directory.children = children = {raw[at : at + raw[at - 1]]: raw for raw in raws}
         return children
@@ -102,9 +106,34 @@ class Workspace:
         if children is None:
             children = self.load(directory)
         child = children.get(name)
-        if child.__class__ is bytes:
+        if child is None or isinstance(child, Node):
+            return child
+        if isinstance(child, Listed):
+            return self._promote(child)
+        return self._instantiate(directory, name, child)
+
+    def peek(self, directory: DirNode, name: bytes) -> AnyNode | None:
+        """`lookup` for a listing, which wants inode numbers of many and nodes of few."""
+        child = self.load(directory).get(name)
+        if not isinstance(child, bytes):
+            return child
+        if stat.S_ISDIR(child[0] | child[1] << 8) or child[FLAGS_AT] & LINK:
             return self._instantiate(directory, name, child)
-        return child  # type: ignore[return-value]
+        listed = Listed(self.inodes.allocate(), directory, name, child)
+        self.load(directory)[name] = self.inodes.nodes[listed.ino] = listed
+        return listed
+
+    def _promote(self, listed: Listed) -> Node:
+        """The node of a child that was only listed so far, with its inode number."""
+        directory = listed.parent
+        entry, _ = decode_entry(listed.raw)
+        node = make_node(self, listed.ino, entry, listed.raw)
+        node.name = listed.name
+        node.parent = directory
+        node.lookups = listed.lookups
+        self.inodes.nodes[node.ino] = node
+        self.load(directory)[listed.name] = node
+        return node
 
     def names(self, directory: DirNode) -> Iterator[bytes]:
         """The names in a directory, in no order."""
@@ -249,7 +278,7 @@ class Workspace:
             if isinstance(node, FileNode):
                 self.contents.drop(node)
 
-    def unload(self, node: Node) -> None:
+    def unload(self, node: AnyNode) -> None:
         """Let a clean node become its encoded entry again, and those above it that can."""
         while True:
             parent = node.parent
@@ -266,7 +295,6 @@ class Workspace:
                 self.contents.drop(node)
             self.load(parent)[node.name] = node.raw
             del self.inodes.nodes[node.ino]
-            node.parent = None
             node = parent
 
     def close(self) -> None:
@@ -276,12 +304,14 @@ class Workspace:
 
     def discard(self) -> None:
         """Drop every node that the kernel does not hold; the tree is clean or a snapshot."""
-        pending: list[Node] = [self.root]
+        pending: list[AnyNode] = [self.root]
         while pending:
             node = pending.pop()
             if isinstance(node, DirNode):
                 pending += [
-                    child for child in (node.children or {}).values() if isinstance(child, Node)
+                    child
+                    for child in (node.children or {}).values()
+                    if not isinstance(child, bytes)
                 ]
             if not node.lookups and not node.opens:
                 self.inodes.nodes.pop(node.ino, None)
@@ -323,4 +353,4 @@ class Workspace:
 
 
 def _holds_no_node(directory: DirNode) -> bool:
-    return not any(isinstance(child, Node) for child in (directory.children or {}).values())
+    return all(isinstance(child, bytes) for child in (directory.children or {}).values())
