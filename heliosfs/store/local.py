@@ -21,6 +21,10 @@ from heliosfs.store.replay import replay, segment_names
 
 DEFAULT_CACHE_BYTES = 512 * 1024 * 1024
 
+_LOOK_UP_FROM = 64 * 1024
+"""Smaller objects go through the journal without asking L2, which costs as much; the drain
+finds out that they are there."""
+
 _UNSET = object()
 
 
@@ -113,7 +117,7 @@ class LocalStore:
         return oid in self._pending or oid in self._cache or self._l2.find(oid) is not None
 
     def add(self, oid: Oid, kind: Kind, data: bytes, base: Oid | None = None) -> None:
-        if self.contains(oid):
+        if oid in self._pending or (len(data) >= _LOOK_UP_FROM and self._l2.find(oid) is not None):
             return
         pending = Pending(oid, kind, data, base)
         self._pending[oid] = pending

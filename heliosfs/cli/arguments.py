@@ -1,0 +1,20 @@
+"""An argument parser whose complaints are errors of ours, and which shortens nothing."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any, NoReturn
+
+from heliosfs.errors import UsageError
+
+
+class Parser(argparse.ArgumentParser):
+    """For the verbs that the command line carries out itself."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(
+            formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **options
+        )
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message}; see '{self.prog} --help'")

@@ -1,0 +1,118 @@
+"""A verb for the workspace around the current directory: by its control file, or in process.
+
+A request is a line of JSON to `.helios/ctl/command`: `{"argv": […], "cwd": "src"}`, where
+`cwd` is the current directory below the view's root.  The reply comes back on the same
+descriptor; that of a refused request begins with `error: `, or `error: usage: `.  The
+launcher (`heliosfs/cli/helios`) speaks the same for the verbs that must be fast.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Sequence
+
+from heliosfs.cli.locate import Place, find_dead_mount, find_repository, find_view, open_store
+from heliosfs.errors import HeliosError, NotFound, StoreBusy, UsageError
+
+_READ_BYTES = 128 * 1024
+_ERROR = b"error: "
+_USAGE = b"usage: "
+
+
+class Refused(HeliosError):
+    """What the daemon answered instead of carrying out a request."""
+
+    def __init__(self, text: str, exit_code: int) -> None:
+        super().__init__(text)
+        self.exit_code = exit_code
+
+
+def run(argv: Sequence[str]) -> int:
+    """Carry out a verb where the current directory is, print its reply, give the exit code.
+
+    NotFound outside of every workspace; Refused, HeliosError.
+    """
+    # Like git and cat: a reader that leaves (`helios log | head`) ends us without a word.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    where = _current_directory()
+    view = find_view(where)
+    if view is not None:
+        return _ask(view, argv)
+    place = find_repository(where)
+    if place is not None:
+        return _run_here(place, argv)
+    dead = find_dead_mount(where)
+    if dead is not None:
+        raise NotFound(f"the mount {dead} lost its daemon: mount it again (helios mount {dead})")
+    raise NotFound(f"not inside a heliosfs workspace ({where}, or any directory above it)")
+
+
+def _current_directory() -> str:
+    try:
+        return os.getcwd()
+    except FileNotFoundError as error:
+        raise NotFound("the current directory was removed") from error
+
+
+def _ask(view: Place, argv: Sequence[str]) -> int:
+    request = json.dumps({"argv": list(argv), "cwd": view.below}).encode() + b"\n"
+    try:
+        fd = os.open(view.command, os.O_RDWR | os.O_CLOEXEC)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise HeliosError(f"cannot use {view.command}: {reason}") from error
+    try:
+        os.write(fd, request)
+    except OSError as error:
+        raise _refusal(fd, error) from error
+    while data := os.read(fd, _READ_BYTES):
+        _print(data)
+    return 0
+
+
+def _refusal(fd: int, error: OSError) -> Refused:
+    """What the handle says about a request that failed; the errno's own text if nothing."""
+    text = b""
+    try:
+        while data := os.read(fd, _READ_BYTES):
+            text += data
+    except OSError:
+        pass
+    if not text:
+        return Refused((error.strerror or str(error)).lower(), 1)
+    text = text.removeprefix(_ERROR).removesuffix(b"\n")
+    exit_code = UsageError.exit_code if text.startswith(_USAGE) else 1
+    return Refused(text.removeprefix(_USAGE).decode("utf-8", "replace"), exit_code)
+
+
+def _run_here(place: Place, argv: Sequence[str]) -> int:
+    """Open the store of a workspace that is not mounted, and run the verb in this process."""
+    from heliosfs.cli.identity import identity
+    from heliosfs.clock import SystemClock
+    from heliosfs.commands.table import run as run_verb
+    from heliosfs.repo.repository import Repository
+    from heliosfs.store.local import LocalStore
+
+    dir_fd = open_store(place.root, None, create=False)
+    try:
+        store = LocalStore.open(dir_fd)
+        try:
+            repository = Repository.open(store, SystemClock(), identity(place.root), None)
+            reply = run_verb(repository, repository.root, list(argv), place.below)
+            repository.close()
+        finally:
+            store.close()
+    except StoreBusy as error:
+        raise StoreBusy(f"{place.root} is mounted elsewhere or in use: {error}") from error
+    finally:
+        os.close(dir_fd)
+    _print(reply.encode("utf-8", "surrogateescape"))
+    return 0
+
+
+def _print(data: bytes) -> None:
+    left = memoryview(data)
+    while left:
+        left = left[os.write(1, left) :]

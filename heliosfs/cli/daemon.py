@@ -1,0 +1,201 @@
+"""The process behind a mount: how it is started, how it tells that it is ready, what it runs.
+
+It is forked before a store or a loop exists (an LMDB environment does not survive a fork)
+and reports through a pipe, a line at a time: `taken N` while files are taken in, `ready`,
+or `error CODE TEXT`.  The end of the pipe without either means that it died.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NoReturn
+
+from heliosfs.cli import runfiles
+from heliosfs.cli.identity import identity
+from heliosfs.cli.locate import FSTYPE, open_store
+from heliosfs.errors import HeliosError
+
+if TYPE_CHECKING:
+    from heliosfs.repo.repository import Repository
+
+TAKEN_IN = b"repo/taken-in"
+"""State: what lay in the directory was taken in.  Set once, with the content itself, so
+that a first mount that was cut short begins again."""
+
+_PROGRESS_EVERY = 256
+_LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What is to be mounted, and how."""
+
+    mountpoint: str
+    """Resolved: no symbolic links, absolute."""
+    log: str | None
+    """A path; None for the standard error output."""
+    store: str | None = None
+    branch: str | None = None
+    allow_other: bool = False
+    xattr: bool = False
+    debug: bool = False
+
+
+class MountFailed(HeliosError):
+    """The daemon could not mount; the exit code is the one that it gave."""
+
+    def __init__(self, text: str, exit_code: int = 1) -> None:
+        super().__init__(text)
+        self.exit_code = exit_code
+
+
+def start(setup: Setup, on_taken: Callable[[int], None]) -> None:
+    """Mount in the background; returns when the mount answers.  MountFailed.
+
+    `on_taken` is told how many files were taken in so far.  What interrupts the wait ends
+    the daemon.
+    """
+    log = setup.log or os.devnull
+    log_fd = runfiles.open_log(log)
+    reader, writer = os.pipe()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    pid = os.fork()
+    if pid == 0:
+        os.close(reader)
+        _child(setup, log_fd, writer)
+    os.close(writer)
+    os.close(log_fd)
+    try:
+        with os.fdopen(reader, encoding="utf-8", errors="surrogateescape") as reports:
+            for report in reports:
+                word, _, rest = report.rstrip("\n").partition(" ")
+                if word == "ready":
+                    return
+                if word == "taken":
+                    on_taken(int(rest))
+                if word == "error":
+                    code, _, text = rest.partition(" ")
+                    raise MountFailed(text, int(code))
+    except BaseException:
+        _end(pid)
+        raise
+    _end(pid)
+    raise MountFailed(f"the daemon ended before the mount was ready; its log is {log}")
+
+
+def run(setup: Setup, report: Callable[[str], None]) -> None:
+    """Open the repository, mount it, and serve until it is unmounted.  HeliosError."""
+    from heliosfs.clock import SystemClock
+    from heliosfs.fuse.serve import MountOptions, serve
+    from heliosfs.repo.repository import Repository
+    from heliosfs.store.local import LocalStore
+
+    options = MountOptions(
+        mountpoint=setup.mountpoint,
+        allow_other=setup.allow_other,
+        xattr=setup.xattr,
+        debug=setup.debug,
+        fsname=FSTYPE.removeprefix("fuse."),
+    )
+    # Both are opened now: once mounted, their paths lead into the mount itself.
+    directory_fd = os.open(setup.mountpoint, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    store_fd = open_store(setup.mountpoint, setup.store, create=True)
+    store = LocalStore.open(store_fd, create=True)
+    registered = None
+    try:
+        who = identity(setup.mountpoint)
+        repository = Repository.open(store, SystemClock(), who, setup.branch)
+        _take_in(repository, directory_fd, report)
+        registered = runfiles.register(setup.mountpoint, setup.log or "standard error")
+        serve(repository, options, lambda: report("ready"))
+    finally:
+        # Only the store: `serve` has saved, and a take-in that failed must leave nothing.
+        store.close()
+        for fd in (registered, store_fd, directory_fd):
+            if fd is not None:
+                os.close(fd)
+
+
+def set_up_logging(*, debug: bool) -> None:
+    """Everything goes to the standard error output, which is the log of a daemon."""
+    level = logging.DEBUG if debug else logging.INFO
+    logging.basicConfig(stream=sys.stderr, level=level, format=_LOG_FORMAT)
+    logging.captureWarnings(capture=True)
+
+
+def _take_in(repository: Repository, directory_fd: int, report: Callable[[str], None]) -> None:
+    """Let an empty workspace begin with what lies in the directory beneath the mount."""
+    from heliosfs.workspace.ingest import ingest
+    from heliosfs.workspace.trees import EMPTY_TREE
+
+    store = repository.store
+    if store.get(TAKEN_IN) is not None:
+        return
+    if repository.root.state().root.oid == EMPTY_TREE:
+
+        def progress(count: int) -> None:
+            if count % _PROGRESS_EVERY == 0:
+                report(f"taken {count}")
+
+        count = ingest(repository.root.workspace, directory_fd, progress=progress)
+        report(f"taken {count}")
+    store.put(TAKEN_IN, b"1")
+    repository.checkpoint()
+    store.publish()
+
+
+def _child(setup: Setup, log_fd: int, writer: int) -> NoReturn:
+    """The life of the daemon, from the fork to its exit."""
+    code = 1
+
+    def report(text: str) -> None:
+        # Whoever started us may be gone; the mount does not depend on it.
+        with contextlib.suppress(OSError):
+            os.write(writer, os.fsencode(text) + b"\n")
+            if text == "ready":
+                os.close(writer)
+
+    try:
+        os.setsid()
+        os.chdir("/")
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+        null = os.open(os.devnull, os.O_RDONLY)
+        for source, target in ((null, 0), (log_fd, 1), (log_fd, 2)):
+            os.dup2(source, target)
+        os.close(null)
+        os.close(log_fd)
+        sys.stderr = open(2, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115
+        set_up_logging(debug=setup.debug)
+        logging.getLogger(__name__).info("pid %d mounts %s", os.getpid(), setup.mountpoint)
+        run(setup, report)
+        code = 0
+    except HeliosError as error:
+        logging.getLogger(__name__).error("%s", error)
+        report(f"error {error.exit_code} {one_line(error)}")
+    except BaseException as error:  # noqa: BLE001 - the end of a process: told and logged
+        traceback.print_exc()
+        report(f"error 1 {type(error).__name__}: {one_line(error)}; its log is {setup.log}")
+    finally:
+        logging.shutdown()
+        # Not sys.exit: what the parent had set up to run at its end is not ours to run.
+        os._exit(code)
+
+
+def one_line(error: BaseException) -> str:
+    """The text of an error, for a protocol or a reader that takes lines."""
+    return " ".join(str(error).split("\n"))
+
+
+def _end(pid: int) -> None:
+    """End a daemon that did not get ready, and take its exit status."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGTERM)
+    os.waitpid(pid, 0)

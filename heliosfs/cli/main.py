@@ -1,0 +1,137 @@
+"""From arguments to a verb, and from errors to what the user reads."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from heliosfs import __version__
+from heliosfs.errors import HeliosError, UsageError
+
+_INTERRUPTED = 130
+_USAGE = "usage: "
+"""How the texts of wrong usage begin where only the text is there to tell."""
+
+
+class LocalVerb(NamedTuple):
+    """A verb that the command line carries out itself.  Called with the arguments after it."""
+
+    summary: str
+    run: Callable[[Sequence[str]], int]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `helios`; gives the exit code: 0 done, 1 refused, 2 wrong usage, 130 interrupted."""
+    try:
+        return _dispatch(list(sys.argv[1:] if argv is None else argv))
+    except HeliosError as error:
+        return _complain(str(error).removeprefix(_USAGE), error.exit_code)
+    except SystemExit as done:
+        return done.code if isinstance(done.code, int) else 0
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # What is still buffered must not complain when the interpreter ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 1
+    except OSError as error:
+        where = f": {error.filename}" if error.filename else ""
+        return _complain(f"{(error.strerror or str(error)).lower()}{where}", 1)
+    except Exception as error:  # noqa: BLE001 - the user reads a line, whatever it was
+        if os.environ.get("HELIOS_DEBUG"):
+            import traceback
+
+            traceback.print_exc()
+        text = f"a bug: {type(error).__name__}: {error} (HELIOS_DEBUG=1 shows where)"
+        return _complain(text, 1)
+
+
+def _dispatch(argv: list[str]) -> int:
+    if not argv or argv[0] in ("-h", "--help"):
+        print(_overview())
+        return 0 if argv else UsageError.exit_code
+    if argv[0] in ("-V", "--version", "version"):
+        print(f"helios {__version__}")
+        return 0
+    if argv[0] == "help":
+        return _dispatch([*argv[1:2], "--help"])
+    local = _local_verbs().get(argv[0])
+    if local is not None:
+        return local.run(argv[1:])
+    return _elsewhere(argv)
+
+
+def _elsewhere(argv: list[str]) -> int:
+    """A verb of the table: its help here, everything else where the workspace is."""
+    from heliosfs.commands.table import VERBS
+
+    verb = VERBS.get(argv[0])
+    if verb is None:
+        raise UsageError(_unknown(argv[0], [*VERBS, *_local_verbs()]))
+    parser = verb.parser()
+    # Here too, so that help and wrong usage are told the same without a workspace.
+    if "help" in parser.parse(argv[1:]):
+        print(parser.format_help(), end="")
+        return 0
+    from heliosfs.cli.client import run
+
+    return run(argv)
+
+
+def _local_verbs() -> dict[str, LocalVerb]:
+    """Imports wait until the verb is known: they are most of what starting up costs."""
+    return {
+        "init": LocalVerb("make a repository without mounting it", _init),
+        "mount": LocalVerb("mount a workspace, made on first use", _mount),
+        "umount": LocalVerb("end a mount; everything is kept", _umount),
+    }
+
+
+def _init(argv: Sequence[str]) -> int:
+    from heliosfs.cli.mount import init
+
+    return init(argv)
+
+
+def _mount(argv: Sequence[str]) -> int:
+    from heliosfs.cli.mount import mount
+
+    return mount(argv)
+
+
+def _umount(argv: Sequence[str]) -> int:
+    from heliosfs.cli.umount import umount
+
+    return umount(argv)
+
+
+def _overview() -> str:
+    from heliosfs.commands.table import VERBS
+
+    lines = [
+        "usage: helios VERB [ARGUMENT…]",
+        "",
+        "A verb acts on the workspace that the current directory is in.",
+        "",
+        *(f"  {name:<12} {verb.summary}" for name, verb in _local_verbs().items()),
+        "",
+        *(f"  {name:<12} {verb.summary}" for name, verb in VERBS.items()),
+        "",
+        "'helios VERB --help' tells more. Inside a workspace: cat .helios/README.",
+    ]
+    return "\n".join(lines)
+
+
+def _unknown(name: str, known: Sequence[str]) -> str:
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, known, n=3)
+    hint = f": did you mean {' or '.join(near)}?" if near else " ('helios --help' lists them)"
+    return f"unknown verb {name!r}{hint}"
+
+
+def _complain(text: str, exit_code: int) -> int:
+    print(f"helios: {text}", file=sys.stderr)
+    return exit_code

@@ -1,0 +1,309 @@
+"""`helios mount` and `helios init`: check what is asked, start the daemon, say what is next."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import stat
+import subprocess
+import sys
+from collections.abc import Sequence
+
+from heliosfs.cli import daemon, locate, runfiles
+from heliosfs.cli.arguments import Parser
+from heliosfs.cli.identity import identity
+from heliosfs.errors import AlreadyExists, Busy, HeliosError, NotFound, NotPermitted, UsageError
+
+OPTIONS = {
+    "allow_other": "let other users in, as the modes of the files say",
+    "default_permissions": "let the kernel check modes (always on)",
+    "xattr": "user extended attributes (every write costs one more request)",
+    "debug": "log every request (as --debug)",
+}
+"""What may follow `-o`."""
+
+_DEVICE = "/dev/fuse"
+_FUSE_CONF = "/etc/fuse.conf"
+_DRAIN_SECONDS = 60
+
+
+def mount_parser() -> Parser:
+    """The arguments of `helios mount`."""
+    parser = Parser(
+        prog="helios mount",
+        description="Mount the workspace DIR, and return when it is ready.\n\n"
+        "The first time, its repository is made in DIR/.helios, and what DIR holds becomes\n"
+        "uncommitted content; the files themselves stay beneath the mount, untouched.",
+        epilog="mount options:\n"
+        + "\n".join(f"  {name:<20} {text}" for name, text in OPTIONS.items())
+        + "\n\nend it with 'helios umount DIR' or 'fusermount3 -u DIR'; nothing is lost",
+    )
+    parser.add_argument("directory", metavar="DIR", help="made if only it is missing")
+    parser.add_argument("--foreground", action="store_true", help="stay; log to standard error")
+    parser.add_argument("--store", metavar="DIR", help="keep the repository there instead")
+    parser.add_argument(
+        "--branch",
+        metavar="NAME",
+        help="show this branch at the mount point (of a new repository: name the first one)",
+    )
+    parser.add_argument(
+        "-o",
+        dest="options",
+        metavar="OPT[,OPT]",
+        action="append",
+        default=[],
+        help="mount options, see below",
+    )
+    parser.add_argument("--debug", action="store_true", help="log every request")
+    parser.add_argument("--log", metavar="FILE", help="write the log there")
+    return parser
+
+
+def init_parser() -> Parser:
+    """The arguments of `helios init`."""
+    parser = Parser(
+        prog="helios init",
+        description="Make a repository in DIR/.helios without mounting it.\n\n"
+        "What DIR holds is taken in when it is first mounted.",
+    )
+    parser.add_argument("directory", metavar="DIR", nargs="?", default=".")
+    parser.add_argument("--store", metavar="DIR", help="keep the repository there instead")
+    parser.add_argument("--branch", metavar="NAME", help="name the first branch (main)")
+    return parser
+
+
+def mount(argv: Sequence[str]) -> int:
+    """Run `helios mount`; gives the exit code.  HeliosError."""
+    asked = mount_parser().parse_args(argv)
+    options = parse_options(asked.options)
+    directory = check_directory(asked.directory)
+    store = os.path.realpath(asked.store) if asked.store else None
+    if locate.mount_at(directory) is not None:
+        if not clear_dead_mount(directory):
+            known = runfiles.find(directory)
+            log = f"; its log is {known.log}" if known else ""
+            print(f"{directory} is mounted already{log}")
+            return 0
+        print(f"{directory} was left by a daemon that is gone: unmounted it", flush=True)
+    check_place(directory, store)
+    check_fuse("allow_other" in options)
+    if not runfiles.wait_gone(directory, _DRAIN_SECONDS):
+        raise Busy(f"the daemon that served {directory} before is still saving; try again")
+    _make_directory(directory)
+    log_file: str | None = asked.log
+    if log_file is None and not asked.foreground:
+        log_file = runfiles.log_path(directory)
+    setup = daemon.Setup(
+        mountpoint=directory,
+        log=os.path.abspath(log_file) if log_file else None,
+        store=store,
+        branch=asked.branch,
+        allow_other="allow_other" in options,
+        xattr="xattr" in options,
+        debug=asked.debug or "debug" in options,
+    )
+    return _stay(setup) if asked.foreground else _leave(setup)
+
+
+def init(argv: Sequence[str]) -> int:
+    """Run `helios init`; gives the exit code.  HeliosError."""
+    from heliosfs.clock import SystemClock
+    from heliosfs.repo.repository import Repository
+    from heliosfs.store.local import LocalStore
+
+    asked = init_parser().parse_args(argv)
+    directory = check_directory(asked.directory)
+    if locate.mount_at(directory) is not None:
+        raise AlreadyExists(f"{directory} is mounted")
+    store = os.path.realpath(asked.store) if asked.store else None
+    check_place(directory, store)
+    _make_directory(directory)
+    if locate.has_repository(directory):
+        raise AlreadyExists(f"{directory} has a repository")
+    fd = locate.open_store(directory, store, create=True)
+    try:
+        opened = LocalStore.open(fd, create=True)
+        try:
+            who = identity(directory)
+            repository = Repository.open(opened, SystemClock(), who, asked.branch)
+            print(f"made a repository in {store or os.path.join(directory, locate.REPOSITORY)}")
+            repository.close()
+        finally:
+            opened.close()
+    finally:
+        os.close(fd)
+    print(f"mount it with: helios mount {directory}")
+    return 0
+
+
+def parse_options(given: Sequence[str]) -> set[str]:
+    """The names after `-o`.  UsageError names one that means nothing here."""
+    names = {name for each in given for name in each.split(",") if name}
+    for name in sorted(names - OPTIONS.keys()):
+        raise UsageError(f"unknown mount option {name!r}: there are {', '.join(OPTIONS)}")
+    return names
+
+
+def check_directory(path: str) -> str:
+    """The resolved path of a mount point to be; it or its parent exists.
+
+    UsageError, NotFound, NotPermitted.
+    """
+    if not path or "\0" in path or "\n" in path:
+        raise UsageError(f"not a directory name: {path!r}")
+    directory = os.path.realpath(path)
+    if directory == "/":
+        raise UsageError("cannot mount over the root directory '/'")
+    if locate.mount_at(directory) is not None:
+        return directory
+    parent = os.path.dirname(directory)
+    try:
+        mode = os.stat(directory).st_mode
+    except FileNotFoundError as error:
+        if not os.path.isdir(parent):
+            raise NotFound(f"cannot make {directory}: there is no directory {parent}") from error
+        if not os.access(parent, os.W_OK | os.X_OK):
+            raise NotPermitted(f"cannot make {directory}: {parent} is not writable") from error
+        return directory
+    except OSError as error:
+        raise NotPermitted(f"cannot use {directory}: {(error.strerror or '').lower()}") from error
+    if not stat.S_ISDIR(mode):
+        raise UsageError(f"{directory} is not a directory")
+    if not os.access(directory, os.R_OK | os.W_OK | os.X_OK):
+        raise NotPermitted(f"cannot use {directory}: it must be readable and writable for you")
+    return directory
+
+
+def check_place(directory: str, store: str | None) -> None:
+    """Refuse what cannot work or would hide something.  UsageError, Busy."""
+    for what, path in (("DIR", directory), ("--store", store)):
+        if path is None:
+            continue
+        over = locate.mount_over(path)
+        if over is not None and over.is_ours:
+            raise UsageError(f"{what} {path} lies in the heliosfs workspace {over.path}")
+    if locate.REPOSITORY in directory.split("/"):
+        raise UsageError(f"{directory} lies in a repository")
+    for below in locate.mounts_below(directory):
+        raise Busy(f"the workspace {below.path} is mounted below {directory}")
+    home = os.path.join(directory, locate.REPOSITORY)
+    if store and store != home and (store + "/").startswith(directory + "/"):
+        raise UsageError(f"--store {store} would be hidden by the mount")
+
+
+def clear_dead_mount(directory: str) -> bool:
+    """Take away our mount at `directory` if its daemon is gone; False if it lives.
+
+    UsageError when the mount is not ours, HeliosError when it cannot be taken away.
+    """
+    cleared = False
+    while (found := locate.mount_at(directory)) is not None:
+        if not found.is_ours:
+            raise UsageError(
+                f"{directory} is a mount point of {found.fstype} ({found.source}): "
+                "use a directory below it"
+            )
+        if not locate.is_dead(directory):
+            break
+        before = len(locate.mounts())
+        reason = unmount(directory, lazy=True)
+        if len(locate.mounts()) >= before:
+            raise HeliosError(f"cannot unmount the dead mount {directory}: {reason}")
+        cleared = True
+    return cleared and found is None
+
+
+def unmount(directory: str, *, lazy: bool = False) -> str:
+    """Ask fusermount3, or umount(8) for root without it; gives what it complains about."""
+    if shutil.which("fusermount3"):
+        command = ["fusermount3", "-uz" if lazy else "-u", "--", directory]
+    else:
+        command = ["umount", *(["-l"] if lazy else []), "--", directory]
+    done = subprocess.run(command, capture_output=True, check=False)
+    return os.fsdecode(done.stderr).strip().split("\n")[-1] if done.returncode else ""
+
+
+def check_fuse(allow_other: bool) -> None:
+    """Whether this user may mount at all.  HeliosError, one line each."""
+    if not os.path.exists(_DEVICE):
+        raise HeliosError(
+            f"there is no {_DEVICE}: load the module (modprobe fuse), or give the "
+            f"container the device (docker run --device {_DEVICE} --cap-add SYS_ADMIN)"
+        )
+    if not os.access(_DEVICE, os.R_OK | os.W_OK):
+        raise NotPermitted(f"no permission for {_DEVICE}: it needs mode 0666, or root")
+    if os.geteuid() == 0:
+        return
+    if not shutil.which("fusermount3"):
+        raise HeliosError("there is no fusermount3: install the package fuse3")
+    if allow_other and not _fuse_conf_allows_other():
+        raise NotPermitted(f"allow_other needs a line 'user_allow_other' in {_FUSE_CONF}")
+
+
+def _fuse_conf_allows_other() -> bool:
+    try:
+        with open(_FUSE_CONF, encoding="utf-8", errors="replace") as file:
+            return any(line.split("#")[0].strip() == "user_allow_other" for line in file)
+    except OSError:
+        return False
+
+
+def _make_directory(directory: str) -> None:
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(directory)
+
+
+def _stay(setup: daemon.Setup) -> int:
+    """Serve in this process, with the log on standard error unless `--log` was given."""
+    if setup.log is not None:
+        fd = runfiles.open_log(setup.log)
+        os.dup2(fd, 2)
+        os.close(fd)
+    daemon.set_up_logging(debug=setup.debug)
+
+    def report(text: str) -> None:
+        if text == "ready":
+            print(f"mounted {setup.mountpoint}", flush=True)
+
+    daemon.run(setup, report)
+    return 0
+
+
+def _leave(setup: daemon.Setup) -> int:
+    """Serve in a daemon, and tell what was mounted once the mount answers."""
+    show = sys.stderr.isatty()
+    taken = 0
+
+    def on_taken(count: int) -> None:
+        nonlocal taken
+        taken = count
+        if show:
+            print(f"\rtaking in files: {count}", end="", file=sys.stderr, flush=True)
+
+    try:
+        daemon.start(setup, on_taken)
+    finally:
+        if show and taken:
+            print(file=sys.stderr)
+    path = setup.mountpoint
+    also = f"; took in {taken} files, the originals stay beneath the mount" if taken else ""
+    print(f"mounted {path}{also}")
+    print(f"log: {setup.log}")
+    print(f"  work    edit the files in {path} with anything")
+    print(f"  commit  echo 'what I did' > {path}/.helios/ctl/commit")
+    print(f"  learn   cat {path}/.helios/README")
+    if _stands_beneath(path):
+        print(f"helios: this shell still shows what lies beneath: cd {path}", file=sys.stderr)
+    return 0
+
+
+def _stands_beneath(path: str) -> bool:
+    """Whether the current directory is the old one that the mount now covers."""
+    try:
+        where = os.getcwd()
+        return (where + "/").startswith(path + "/") and not os.path.samestat(
+            os.stat("."), os.stat(where)
+        )
+    except OSError:
+        return False

@@ -1,0 +1,44 @@
+"""What every level shares: a home of its own, and no test that passes by skipping in CI."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+_SOURCES = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _own_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Nothing of the user's settings reaches a test, and nothing of a test reaches the user."""
+    home = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(home))
+        patch.setenv("XDG_STATE_HOME", str(home / "state"))
+        patch.setenv("XDG_CONFIG_HOME", str(home / "config"))
+        patch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+        # Programs that tests start run these sources, whatever is installed.
+        patch.setenv("PYTHONPATH", _SOURCES)
+        for name in ("HELIOS_DEBUG", "HELIOS_AUTHOR_NAME", "HELIOS_AUTHOR_EMAIL"):
+            patch.delenv(name, raising=False)
+        yield
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config
+) -> None:
+    if _skipped_in_ci(terminalreporter):
+        terminalreporter.write_line("a test was skipped: that is a failure in CI", red=True)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is not None and _skipped_in_ci(reporter) and not session.exitstatus:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def _skipped_in_ci(reporter: pytest.TerminalReporter) -> bool:
+    return bool(os.environ.get("CI")) and bool(reporter.stats.get("skipped"))

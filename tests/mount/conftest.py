@@ -1,0 +1,166 @@
+"""`mounted`: a workspace mounted by the real command, ended whatever the test does."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from heliosfs.cli import locate, runfiles
+
+SECONDS = 30
+"""How long anything here may take; all of it takes milliseconds when it works."""
+
+
+class Mounted:
+    """A workspace, its daemon, and the ways to end and begin it again."""
+
+    def __init__(self, path: Path, options: tuple[str, ...] = ()) -> None:
+        self.path = path
+        self.options = options
+        self.output = ""
+        """What the last `helios mount` printed."""
+        self._pidfd = -1
+        self.pid = 0
+        self.log = Path()
+
+    @property
+    def is_mounted(self) -> bool:
+        return locate.mount_at(str(self.path)) is not None
+
+    def mount(self, *options: str) -> None:
+        """Run `helios mount`; the daemon's output is in `log`."""
+        done = self.command("mount", *self.options, *options, str(self.path), cwd=Path("/"))
+        assert done.returncode == 0, done.stderr + self._log_tail()
+        self.output = done.stdout
+        found = runfiles.find(str(self.path))
+        assert found is not None, f"no daemon registered: {done.stdout}"
+        self._close_pidfd()
+        self.pid, self.log = found.pid, Path(found.log)
+        self._pidfd = os.pidfd_open(self.pid)
+
+    def unmount(self) -> None:
+        """Unmount as a user does, and wait until the daemon has saved and ended."""
+        subprocess.run(
+            ["fusermount3", "-u", str(self.path)], check=True, capture_output=True, timeout=SECONDS
+        )
+        self.wait_ended()
+
+    def remount(self, *options: str) -> None:
+        """Unmount, and mount again."""
+        self.unmount()
+        self.mount(*options)
+
+    def terminate(self, number: signal.Signals = signal.SIGTERM) -> None:
+        """Ask the daemon to end, and wait for it."""
+        signal.pidfd_send_signal(self._pidfd, number)
+        self.wait_ended()
+
+    def kill9(self) -> None:
+        """Kill the daemon where it stands; the mount is dead then, until `mount`."""
+        signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+        self.wait_ended()
+
+    def wait_ended(self) -> None:
+        """Wait until the daemon is gone."""
+        ready, _, _ = select.select([self._pidfd], [], [], SECONDS)
+        assert ready, f"the daemon {self.pid} did not end\n{self._log_tail()}"
+
+    def command(
+        self, *argv: str, cwd: Path | None = None, stdin: str = ""
+    ) -> subprocess.CompletedProcess[str]:
+        """Run `helios` (its Python side) in the workspace; the caller checks the exit code."""
+        return subprocess.run(
+            [sys.executable, "-m", "heliosfs.cli", *argv],
+            cwd=cwd or self.path,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+        )
+
+    def helios(self, *argv: str, cwd: Path | None = None) -> str:
+        """Run a verb that must succeed; gives what it printed."""
+        done = self.command(*argv, cwd=cwd)
+        assert done.returncode == 0, f"helios {' '.join(argv)}: {done.stderr}{self._log_tail()}"
+        return done.stdout
+
+    def control(self, verb: str, text: str, *, view: str = ".") -> str:
+        """Write a request to a control file, and read the reply from the same descriptor."""
+        fd = os.open(self.path / view / ".helios" / "ctl" / verb, os.O_RDWR)
+        try:
+            os.write(fd, text.encode())
+            return _read_all(fd).decode()
+        finally:
+            os.close(fd)
+
+    def commit(self, message: str, *, view: str = ".") -> str:
+        """Commit through the control file; gives the id."""
+        return self.control("commit", message, view=view).strip()
+
+    def end(self) -> None:
+        """Leave nothing behind, whatever state this is in."""
+        while self.is_mounted:
+            subprocess.run(
+                ["fusermount3", "-uz", str(self.path)],
+                check=False,
+                capture_output=True,
+                timeout=SECONDS,
+            )
+        if self._pidfd >= 0:
+            ready, _, _ = select.select([self._pidfd], [], [], SECONDS)
+            if not ready:
+                with contextlib.suppress(ProcessLookupError):
+                    signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+                self.wait_ended()
+        self._close_pidfd()
+
+    def _close_pidfd(self) -> None:
+        if self._pidfd >= 0:
+            os.close(self._pidfd)
+        self._pidfd = -1
+
+    def _log_tail(self) -> str:
+        log = Path(runfiles.log_path(str(self.path)))
+        return "\n" + log.read_text(errors="replace")[-4000:] if log.exists() else ""
+
+
+Mounter = Callable[..., Mounted]
+
+
+@pytest.fixture
+def mounter(tmp_path: Path) -> Iterator[Mounter]:
+    """Mounts `tmp_path / name` with the given options, as often as wanted."""
+    made: list[Mounted] = []
+
+    def mount(*options: str, name: str = "ws", start: bool = True) -> Mounted:
+        workspace = Mounted(tmp_path / name, options)
+        made.append(workspace)
+        if start:
+            workspace.mount()
+        return workspace
+
+    yield mount
+    for workspace in reversed(made):
+        workspace.end()
+
+
+@pytest.fixture
+def mounted(mounter: Mounter) -> Mounted:
+    """A new, empty workspace."""
+    return mounter()
+
+
+def _read_all(fd: int) -> bytes:
+    parts = []
+    while data := os.read(fd, 65536):
+        parts.append(data)
+    return b"".join(parts)

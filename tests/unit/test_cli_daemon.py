@@ -1,0 +1,169 @@
+"""How a daemon is started and what it reports, and the take-in of a first mount."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import heliosfs.workspace.ingest
+from heliosfs.cli import daemon
+from heliosfs.clock import FixedClock
+from heliosfs.errors import NotPermitted, UsageError
+from heliosfs.repo.identity import Identity
+from heliosfs.repo.repository import Repository
+from heliosfs.store.memory import MemoryStore
+
+Report = Callable[[str], None]
+
+
+@pytest.fixture
+def setup(tmp_path: Path) -> daemon.Setup:
+    return daemon.Setup(mountpoint=str(tmp_path), log=str(tmp_path / "log"))
+
+
+def run_with(monkeypatch: pytest.MonkeyPatch, run: Callable[[daemon.Setup, Report], None]) -> None:
+    monkeypatch.setattr(daemon, "run", run)
+
+
+def test_it_returns_when_the_mount_is_ready(
+    setup: daemon.Setup, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    reader, writer = os.pipe()
+
+    def run(setup: daemon.Setup, report: Report) -> None:
+        report("taken 256")
+        report("taken 300")
+        report("ready")
+        os.read(reader, 1)
+        (tmp_path / "ran").write_text(f"{os.getcwd()} {os.getsid(0) == os.getpid()}")
+        os.write(2, b"to the log\n")
+
+    run_with(monkeypatch, run)
+    counts: list[int] = []
+    daemon.start(setup, counts.append)
+    assert counts == [256, 300]
+    assert not (tmp_path / "ran").exists()
+    os.write(writer, b"x")
+    os.wait()
+    assert (tmp_path / "ran").read_text() == "/ True"
+    assert "to the log" in (tmp_path / "log").read_text()
+    os.close(reader)
+    os.close(writer)
+
+
+def test_a_refusal_arrives_with_its_exit_code(
+    setup: daemon.Setup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(setup: daemon.Setup, report: Report) -> None:
+        raise UsageError("no such\nbranch é\udcff")
+
+    run_with(monkeypatch, run)
+    with pytest.raises(daemon.MountFailed) as caught:
+        daemon.start(setup, print)
+    assert str(caught.value) == "no such branch é\udcff"
+    assert caught.value.exit_code == 2
+
+
+def test_a_bug_is_a_line_here_and_a_traceback_in_the_log(
+    setup: daemon.Setup, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def run(setup: daemon.Setup, report: Report) -> None:
+        raise ZeroDivisionError("oh")
+
+    run_with(monkeypatch, run)
+    with pytest.raises(daemon.MountFailed, match=f"ZeroDivisionError: oh; its log is {tmp_path}"):
+        daemon.start(setup, print)
+    assert "Traceback" in (tmp_path / "log").read_text()
+
+
+def test_a_daemon_that_dies_is_noticed(
+    setup: daemon.Setup, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    run_with(monkeypatch, lambda setup, report: os._exit(9))
+    with pytest.raises(daemon.MountFailed, match=f"ended before .*its log is {tmp_path}"):
+        daemon.start(setup, print)
+
+
+def test_an_interrupted_wait_ends_the_daemon(
+    setup: daemon.Setup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader, _writer = os.pipe()
+
+    def run(setup: daemon.Setup, report: Report) -> None:
+        report("taken 256")
+        os.read(reader, 1)
+
+    def interrupt(count: int) -> None:
+        raise KeyboardInterrupt
+
+    run_with(monkeypatch, run)
+    with pytest.raises(KeyboardInterrupt):
+        daemon.start(setup, interrupt)
+    with pytest.raises(ChildProcessError):
+        os.wait()
+    os.close(reader)
+    os.close(_writer)
+
+
+def open_repository(store: MemoryStore) -> Repository:
+    who = Identity(b"Ada", b"ada@example.org", 1, 1)
+    return Repository.open(store, FixedClock(), who)
+
+
+def take_in(repository: Repository, directory: Path) -> list[str]:
+    reports: list[str] = []
+    fd = os.open(directory, os.O_DIRECTORY)
+    try:
+        daemon._take_in(repository, fd, reports.append)
+    finally:
+        os.close(fd)
+    return reports
+
+
+def names(repository: Repository) -> list[bytes]:
+    workspace = repository.root.workspace
+    return sorted(workspace.names(workspace.root))
+
+
+def test_files_are_taken_in_once(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("a")
+    (tmp_path / ".helios").mkdir()
+    store = MemoryStore()
+    repository = open_repository(store)
+    assert take_in(repository, tmp_path) == ["taken 1"]
+    assert names(repository) == [b"a"]
+    (tmp_path / "b").write_text("b")
+    assert take_in(open_repository(store), tmp_path) == []
+    assert names(open_repository(store)) == [b"a"]
+
+
+def test_a_take_in_that_failed_begins_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a").write_text("a")
+    store = MemoryStore()
+
+    def fail(*arguments: object, **options: object) -> int:
+        raise NotPermitted("cannot read 'a'")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(heliosfs.workspace.ingest, "ingest", fail)
+        with pytest.raises(NotPermitted):
+            take_in(open_repository(store), tmp_path)
+    repository = open_repository(store)
+    assert not repository.is_new
+    assert take_in(repository, tmp_path) == ["taken 1"]
+    assert names(repository) == [b"a"]
+
+
+def test_what_a_branch_already_holds_is_not_mixed_with_the_directory(tmp_path: Path) -> None:
+    store = MemoryStore()
+    repository = open_repository(store)
+    workspace = repository.root.workspace
+    workspace.create(workspace.root, b"kept", 0o100644, 1, 1)
+    (tmp_path / "a").write_text("a")
+    assert take_in(repository, tmp_path) == []
+    assert names(repository) == [b"kept"]

@@ -1,0 +1,120 @@
+"""The launcher: what it answers itself, and what it hands on."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import heliosfs.cli
+
+LAUNCHER = Path(heliosfs.cli.__file__).with_name("helios")
+SECONDS = 20
+
+
+@pytest.fixture
+def bin_directory(tmp_path: Path) -> Path:
+    """The launcher beside a Python side that only says that it was called."""
+    path = tmp_path / "bin"
+    path.mkdir()
+    (path / "helios").write_bytes(LAUNCHER.read_bytes())
+    (path / "helios-py").write_text('#!/bin/sh\nprintf "python:%s\\n" "$@"\n')
+    for name in ("helios", "helios-py"):
+        (path / name).chmod(0o755)
+    return path
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Path:
+    """A directory that looks like a view; its control file keeps what is written."""
+    path = tmp_path / "ws"
+    (path / ".helios/ctl").mkdir(parents=True)
+    (path / ".helios/ctl/command").touch()
+    (path / "src/a b").mkdir(parents=True)
+    return path
+
+
+def run(program: Path, *argv: str, cwd: Path) -> str:
+    done = subprocess.run(
+        [program, *argv], cwd=cwd, capture_output=True, text=True, timeout=SECONDS, check=True
+    )
+    assert done.stderr == ""
+    return done.stdout
+
+
+def requests(workspace: Path) -> list[dict[str, object]]:
+    text = (workspace / ".helios/ctl/command").read_text()
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_a_hot_verb_is_written_to_the_nearest_control_file(
+    bin_directory: Path, workspace: Path
+) -> None:
+    out = run(bin_directory / "helios", "commit", "-m", "ein Weg, 100%", cwd=workspace / "src/a b")
+    assert out == ""
+    assert requests(workspace) == [{"argv": ["commit", "-m", "ein Weg, 100%"], "cwd": "src/a b"}]
+
+
+def test_at_the_root_of_a_view(bin_directory: Path, workspace: Path) -> None:
+    run(bin_directory / "helios", "status", cwd=workspace)
+    assert requests(workspace) == [{"argv": ["status"], "cwd": ""}]
+
+
+def test_empty_arguments_and_utf8_survive(bin_directory: Path, workspace: Path) -> None:
+    run(bin_directory / "helios", "commit", "-m", "", "提交 $HOME `x` 'y'", cwd=workspace)
+    assert requests(workspace)[0]["argv"] == ["commit", "-m", "", "提交 $HOME `x` 'y'"]
+
+
+@pytest.mark.parametrize("message", ['say "x"', "a\\b", "two\nlines", "a\tb", "\x01"])
+def test_what_needs_escapes_goes_to_python(
+    bin_directory: Path, workspace: Path, message: str
+) -> None:
+    out = run(bin_directory / "helios", "commit", "-m", message, cwd=workspace)
+    assert out == f"python:commit\npython:-m\npython:{message}\n"
+    assert requests(workspace) == []
+
+
+@pytest.mark.parametrize("argv", [["diff"], ["mount", "x"], ["commit", "--help"], ["log", "-h"]])
+def test_other_verbs_and_help_go_to_python(
+    bin_directory: Path, workspace: Path, argv: list[str]
+) -> None:
+    out = run(bin_directory / "helios", *argv, cwd=workspace)
+    assert out == "".join(f"python:{word}\n" for word in argv)
+
+
+def test_outside_of_a_workspace_python_explains(bin_directory: Path, tmp_path: Path) -> None:
+    assert run(bin_directory / "helios", "status", cwd=tmp_path) == "python:status\n"
+
+
+def test_a_directory_name_that_needs_escapes(bin_directory: Path, workspace: Path) -> None:
+    odd = workspace / 'a"b'
+    odd.mkdir()
+    assert run(bin_directory / "helios", "status", cwd=odd) == "python:status\n"
+
+
+def test_through_a_link_on_the_path(bin_directory: Path, tmp_path: Path, workspace: Path) -> None:
+    elsewhere = tmp_path / "usr"
+    elsewhere.mkdir()
+    (elsewhere / "helios").symlink_to(bin_directory / "helios")
+    assert run(elsewhere / "helios", "version", cwd=tmp_path) == "python:version\n"
+    run(elsewhere / "helios", "status", cwd=workspace)
+    assert requests(workspace) == [{"argv": ["status"], "cwd": ""}]
+
+
+def test_a_link_into_another_workspace_counts_as_where_it_leads(
+    bin_directory: Path, workspace: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    (other / ".helios/ctl").mkdir(parents=True)
+    (other / ".helios/ctl/command").touch()
+    (other / "dep").symlink_to(workspace / "src")
+    subprocess.run(
+        ["sh", "-c", f"cd dep && {bin_directory / 'helios'} status"],
+        cwd=other,
+        timeout=SECONDS,
+        check=True,
+    )
+    assert requests(workspace) == [{"argv": ["status"], "cwd": "src"}]
+    assert requests(other) == []

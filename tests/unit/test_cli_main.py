@@ -1,0 +1,177 @@
+"""From arguments to verbs, and from errors to lines and exit codes."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from heliosfs import __version__
+from heliosfs.cli import client
+from heliosfs.cli import main as program
+from heliosfs.commands.table import VERBS
+from heliosfs.errors import HeliosError, StoreBusy, UsageError
+
+main = program.main
+SECONDS = 30
+
+
+@pytest.fixture(autouse=True)
+def outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def fail_with(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+    def run(argv: Sequence[str]) -> int:
+        raise error
+
+    monkeypatch.setattr(client, "run", run)
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    for word in ("--version", "version"):
+        assert main([word]) == 0
+        assert capsys.readouterr().out == f"helios {__version__}\n"
+
+
+def test_help_lists_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    text = capsys.readouterr().out
+    for name in ["init", "mount", "umount", *VERBS]:
+        assert f"\n  {name} " in text
+    assert main([]) == 2
+    assert capsys.readouterr().out == text
+    assert main(["help"]) == 0
+    assert capsys.readouterr().out == text
+
+
+@pytest.mark.parametrize("verb", ["init", "mount", "umount", *VERBS])
+def test_help_of_a_verb_needs_no_workspace(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([verb, "--help"]) == 0
+    text = capsys.readouterr().out
+    assert text.startswith(f"usage: helios {verb}")
+    assert main(["help", verb]) == 0
+    assert capsys.readouterr().out == text
+
+
+def test_help_as_the_value_of_an_option_is_none(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["commit", "-m", "--help"]) == 1
+    assert "not inside a heliosfs workspace" in capsys.readouterr().err
+
+
+def test_an_unknown_verb_is_answered_with_near_ones(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["comit"]) == 2
+    assert capsys.readouterr().err == "helios: unknown verb 'comit': did you mean commit?\n"
+    assert main(["umont"]) == 2
+    assert "umount" in capsys.readouterr().err
+    assert main(["qqqq"]) == 2
+    assert capsys.readouterr().err == "helios: unknown verb 'qqqq' ('helios --help' lists them)\n"
+
+
+def test_wrong_usage_needs_no_workspace(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["commit", "--frobnicate"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("helios: unknown option '--frobnicate'")
+    assert said.count("\n") == 1
+
+
+def test_outside_of_a_workspace(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["status"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith(f"helios: not inside a heliosfs workspace ({tmp_path}")
+
+
+@pytest.mark.parametrize(
+    ("error", "exit_code", "said"),
+    [
+        (UsageError("usage: no"), 2, "helios: no\n"),
+        (StoreBusy("in use by pid 7"), 1, "helios: in use by pid 7\n"),
+        (client.Refused("odd", 2), 2, "helios: odd\n"),
+        (OSError(errno.ENOENT, "No such file", "/x"), 1, "helios: no such file: /x\n"),
+        (KeyboardInterrupt(), 130, ""),
+        (ZeroDivisionError("oh"), 1, "helios: a bug: ZeroDivisionError: oh (HELIOS_DEBUG=1"),
+    ],
+)
+def test_errors_are_a_line_and_an_exit_code(
+    error: BaseException,
+    exit_code: int,
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    fail_with(monkeypatch, error)
+    assert main(["status"]) == exit_code
+    text = capsys.readouterr().err
+    assert text.startswith(said)
+    assert text.count("\n") == (1 if said else 0)
+
+
+def test_a_bug_shows_its_traceback_when_asked(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fail_with(monkeypatch, ZeroDivisionError())
+    monkeypatch.setenv("HELIOS_DEBUG", "1")
+    main(["status"])
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_closed_pipe_is_quiet() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-m", "heliosfs.cli", "--help"],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        timeout=SECONDS,
+        check=False,
+    )
+    os.close(writer)
+    assert done.stderr == b""
+
+
+def ask(tmp_path: Path, answer: bytes, *argv: str) -> int:
+    """Ask a control file that is a plain file: what is in it after the request is the reply."""
+    control = tmp_path / ".helios/ctl/command"
+    control.parent.mkdir(parents=True)
+    request = b'{"argv": ["status"], "cwd": ""}\n'
+    control.write_bytes(b" " * len(request) + answer)
+    return client.run(list(argv))
+
+
+def test_the_reply_is_passed_on_byte_by_byte(
+    tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    answer = b"\xff\0bytes\n" * 50_000
+    assert ask(tmp_path, answer, "status") == 0
+    assert capfdbinary.readouterr().out == answer
+
+
+@pytest.mark.parametrize(
+    ("text", "exit_code", "said"),
+    [
+        (b"error: usage: bad word\n", 2, "bad word"),
+        (b"error: no such branch\nand more\n", 1, "no such branch\nand more"),
+        (b"", 1, "bad file descriptor"),
+    ],
+)
+def test_a_refusal_is_read_from_the_same_handle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: bytes, exit_code: int, said: str
+) -> None:
+    control = tmp_path / ".helios/ctl/command"
+    control.parent.mkdir(parents=True)
+    control.write_bytes(text)
+    control_open = os.open
+
+    def read_only(path: str, flags: int) -> int:
+        return control_open(path, os.O_RDONLY)
+
+    monkeypatch.setattr(os, "open", read_only)
+    with pytest.raises(HeliosError) as caught:
+        client.run(["status"])
+    assert str(caught.value) == said
+    assert caught.value.exit_code == exit_code
