@@ -7,6 +7,7 @@ ctl files, and simple-transaction files (fs/libfs.c).
 
 from __future__ import annotations
 
+import codecs
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -51,37 +52,43 @@ class Channel:
     Invariant: `_pending` holds what was written and not yet taken as a request.  A reply
     belongs to the last write that made a request; the cursor is the channel's own, because
     reads and writes share the kernel's offset.
+
+    A request may take many writes, and some writers go on after one of them failed: the rest
+    of a refused request is refused too, or its tail would pass for a request of its own.
     """
 
     def __init__(self, errors: ErrorLog, idle_text: Callable[[], str]) -> None:
         self._errors = errors
         self._idle_text = idle_text
         self._pending = bytearray()
+        self._refusal: HeliosError | None = None
+        """Why the request that is being written was refused."""
         self._reply: bytes | None = None
         self._cursor = 0
-        self._is_answered = False
 
     def write(self, data: bytes) -> list[Request]:
         """Take bytes in, and give the requests that they complete.
 
         HeliosError refuses them: nothing of the pending request is kept.
         """
-        try:
-            self._pending += data
-            if len(self._pending) > REQUEST_MAX_BYTES:
-                raise TooLarge(f"a request of more than {REQUEST_MAX_BYTES // 1024} KiB")
-            if b"\0" in data:
-                raise UsageError("usage: a request may not contain a NUL byte")
-            requests = self._complete()
-        except HeliosError as error:
-            self.fail(error)
-            raise
-        if requests:
-            self._begin_reply()
-        return requests
+        if self._refusal is None:
+            try:
+                requests = self._take(data)
+            except HeliosError as error:
+                self.fail(error)
+                self._refusal = error
+            else:
+                if requests:
+                    self._begin_reply()
+                return requests
+        refusal = self._refusal
+        if self._ends_request(data):
+            self._refusal = None
+        raise refusal
 
     def finish(self) -> list[Request]:
         """At a flush, a read or an fsync: the request that needs no more bytes, if any."""
+        self._refusal = None
         if not self._pending:
             return []
         try:
@@ -117,7 +124,18 @@ class Channel:
         self._reply = b""
         self._cursor = 0
 
-    def _complete(self) -> list[Request]:
+    def _take(self, data: bytes) -> list[Request]:
+        self._pending += data
+        if len(self._pending) > REQUEST_MAX_BYTES:
+            raise TooLarge(f"a request of more than {REQUEST_MAX_BYTES // 1024} KiB")
+        if b"\0" in data:
+            raise UsageError("usage: a request may not contain a NUL byte")
+        return self._complete(data)
+
+    def _complete(self, data: bytes) -> list[Request]:
+        raise NotImplementedError
+
+    def _ends_request(self, data: bytes) -> bool:
         raise NotImplementedError
 
     def _last(self) -> list[Request]:
@@ -131,14 +149,25 @@ class MessageChannel(Channel):
         super().__init__(errors, lambda: _head_text(view()))
         self._repository = repository
         self._view = view
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
+        """Knows a character that was cut by the end of a write from a wrong one."""
 
-    def _complete(self) -> list[Request]:
-        text = self._pending
-        if len(text) < 4 or text[-1] & 0x80 == 0:
-            _check_utf8(text)
+    def fail(self, error: HeliosError) -> None:
+        super().fail(error)
+        self._decoder.reset()
+
+    def _complete(self, data: bytes) -> list[Request]:
+        try:
+            self._decoder.decode(data)
+        except UnicodeDecodeError as error:
+            raise _not_utf8(error) from error
         return []
 
+    def _ends_request(self, data: bytes) -> bool:
+        return False
+
     def _last(self) -> list[Request]:
+        self._decoder.reset()
         text = bytes(self._pending)
         self._pending.clear()
         return [
@@ -170,11 +199,14 @@ class CommandChannel(Channel):
         self._verb = verb
         """The verb of the file; None when the line names it (`ctl/command`)."""
 
-    def _complete(self) -> list[Request]:
+    def _complete(self, data: bytes) -> list[Request]:
         *lines, rest = bytes(self._pending).split(b"\n")
         requests = [self._request(line) for line in lines if self._verb or line.strip()]
         self._pending[:] = rest
         return requests
+
+    def _ends_request(self, data: bytes) -> bool:
+        return data.endswith(b"\n")
 
     def _last(self) -> list[Request]:
         line = bytes(self._pending)
@@ -182,8 +214,11 @@ class CommandChannel(Channel):
         return [self._request(line)] if line.strip() else []
 
     def _request(self, line: bytes) -> Request:
-        _check_utf8(line)
-        argv, cwd = parse_line(line.decode())
+        try:
+            text = line.decode()
+        except UnicodeDecodeError as error:
+            raise _not_utf8(error) from error
+        argv, cwd = parse_line(text)
         if self._verb is not None:
             argv = [self._verb, *argv]
         if not argv:
@@ -194,11 +229,8 @@ class CommandChannel(Channel):
         )
 
 
-def _check_utf8(text: bytes | bytearray) -> None:
-    try:
-        text.decode()
-    except UnicodeDecodeError as error:
-        raise UsageError(f"usage: a request is UTF-8 text: {error.reason}") from error
+def _not_utf8(error: UnicodeDecodeError) -> UsageError:
+    return UsageError(f"usage: a request is UTF-8 text: {error.reason}")
 
 
 def _head_text(view: View) -> str:

@@ -1,0 +1,126 @@
+"""`branch`: list, create, rename, delete."""
+
+from __future__ import annotations
+
+from heliosfs.commands.options import Options
+from heliosfs.commands.render import commit_line, json_reply, short
+from heliosfs.commands.verb import Request
+from heliosfs.errors import Busy, HeliosError, NotFound
+from heliosfs.repo.refs import Branch
+from heliosfs.repo.repository import Repository
+from heliosfs.repo.revisions import resolve
+from heliosfs.repo.view import View
+
+
+def branch(request: Request, options: Options) -> str:
+    """Do what the options say; a list without any word."""
+    options.only_one("fork", "move", "delete", "force-delete", "show-current", "list")
+    if "delete" in options or "force-delete" in options:
+        return _delete(request, options)
+    if "move" in options:
+        return _rename(request, options)
+    if "show-current" in options:
+        options.at_most(0)
+        return f"{request.view.branch}\n" if request.view.branch else ""
+    if options.words:
+        return _create(request, options)
+    if "fork" in options:
+        raise options.misuse("--fork needs the name of the new branch")
+    return _list(request, options)
+
+
+def create_branch(request: Request, name: str, base: str | None, *, fork: bool) -> Branch:
+    """A branch at `base`, or at HEAD; with `fork`, with the uncommitted changes of the view."""
+    repository, view = request.repository, request.view
+    if fork:
+        return repository.create_branch(name, view.head, fork=view)
+    if base is None and view.head is None:
+        raise NotFound("nothing was committed yet: commit first, or use --fork")
+    return repository.create_branch(name, resolve(repository, base or "HEAD", view.head))
+
+
+def branches_document(repository: Repository, view: View) -> list[dict[str, object]]:
+    """All branches for programs."""
+    return [_document(repository, view, each) for each in _sorted(repository)]
+
+
+def _create(request: Request, options: Options) -> str:
+    fork = "fork" in options
+    if "list" in options or "verbose" in options:
+        raise options.misuse("a list takes no names")
+    options.at_most(1 if fork else 2)
+    name, base = [*options.words, None][:2]
+    assert name is not None
+    made = create_branch(request, name, base, fork=fork)
+    if "json" in options:
+        return json_reply(_document(request.repository, request.view, made))
+    return ""
+
+
+def _delete(request: Request, options: Options) -> str:
+    repository = request.repository
+    if not options.words:
+        raise options.misuse("which branch?")
+    names = list(dict.fromkeys(options.words))
+    for name in names:
+        if repository.refs.branch(name).slot == request.view.slot:
+            raise Busy(f"cannot delete branch {name!r}: it is the one you are on")
+    lines: list[str] = []
+    for name in names:
+        try:
+            head = repository.delete_branch(name, force="force-delete" in options)
+        except HeliosError as error:
+            if lines:
+                done = ", ".join(names[: len(lines)])
+                raise type(error)(f"{error} (deleted before: {done})") from error
+            raise
+        lines.append(f"Deleted branch {name} (was {short(head) if head else 'without a commit'}).")
+    if "json" in options:
+        return json_reply({"deleted": names})
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _rename(request: Request, options: Options) -> str:
+    options.at_most(2)
+    if not options.words:
+        raise options.misuse("what is the new name?")
+    new = options.words[-1]
+    old = options.words[0] if len(options.words) == 2 else request.view.require_branch()
+    renamed = request.repository.rename_branch(old, new)
+    if "json" in options:
+        return json_reply(_document(request.repository, request.view, renamed))
+    return ""
+
+
+def _list(request: Request, options: Options) -> str:
+    repository, view = request.repository, request.view
+    if "json" in options:
+        return json_reply(branches_document(repository, view))
+    rows = []
+    if view.branch is None:
+        at = f" at {short(view.head)}" if view.head else ""
+        rows.append(("*", f"(HEAD detached{at})", view.head))
+    rows += [
+        ("*" if each.slot == view.slot else " ", each.name, each.head)
+        for each in _sorted(repository)
+    ]
+    if "verbose" not in options:
+        return "".join(f"{mark} {name}\n" for mark, name, _ in rows)
+    width = max(len(name) for _, name, _ in rows)
+    return "".join(
+        f"{mark} {name:<{width}} {commit_line(repository, head) if head else '(no commit)'}\n"
+        for mark, name, head in rows
+    )
+
+
+def _sorted(repository: Repository) -> list[Branch]:
+    return sorted(repository.refs, key=lambda branch: branch.name)
+
+
+def _document(repository: Repository, view: View, branch: Branch) -> dict[str, object]:
+    return {
+        "name": branch.name,
+        "head": branch.head.hex() if branch.head else None,
+        "current": branch.slot == view.slot,
+        "mounted": branch.slot == repository.root.slot,
+    }

@@ -1,0 +1,57 @@
+"""`checkout`: which branch, or which commit, is shown at the mount point."""
+
+from __future__ import annotations
+
+from heliosfs.commands.branch import create_branch
+from heliosfs.commands.options import Options
+from heliosfs.commands.render import head_line, json_reply
+from heliosfs.commands.verb import Request
+from heliosfs.errors import NotFound, UsageError
+from heliosfs.repo.repository import Repository
+from heliosfs.repo.revisions import resolve
+
+
+def checkout(request: Request, options: Options) -> str:
+    """Show what the words name; a branch goes before anything else of that name."""
+    options.only_one("branch", "detach")
+    repository, view = request.repository, request.view
+    new = options.value("branch")
+    if new is not None:
+        options.at_most(1)
+        _check_root(request, new)
+        base = options.words[0] if options.words else None
+        create_branch(request, new, base, fork=base is None)
+        repository.checkout_branch(new)
+        return _reply(repository, options, f"Switched to a new branch '{new}'\n")
+    options.at_most(1)
+    if not options.words:
+        raise options.misuse("which branch or revision?")
+    name = options.words[0]
+    if name in repository.refs and "detach" not in options:
+        if name == view.branch:
+            return _reply(repository, options, f"Already on '{name}'\n")
+        _check_root(request, name)
+        repository.checkout_branch(name)
+        return _reply(repository, options, f"Switched to branch '{name}'\n")
+    try:
+        oid = resolve(repository, name, view.head)
+    except NotFound as error:
+        raise NotFound(f"{name[:80]!r} is neither a branch nor a revision: {error}") from error
+    repository.checkout_commit(view, oid)
+    return _reply(repository, options, head_line(repository, repository.root))
+
+
+def _check_root(request: Request, name: str) -> None:
+    """Only the mount point shows now this branch, now that."""
+    if not request.view.is_root:
+        raise UsageError(
+            f"a live view shows its branch, {request.view.branch!r}: "
+            f"{name!r} can be checked out at the mount point"
+        )
+
+
+def _reply(repository: Repository, options: Options, text: str) -> str:
+    if "json" in options:
+        head = repository.root.head
+        return json_reply({"branch": repository.root.branch, "head": head.hex() if head else None})
+    return "" if "quiet" in options else text

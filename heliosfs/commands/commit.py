@@ -1,0 +1,126 @@
+"""`commit`, as a verb and as the text of a control file."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+
+from heliosfs.commands.options import Options
+from heliosfs.commands.render import bytes_of, commit_document, json_reply, short
+from heliosfs.commands.verb import Request
+from heliosfs.errors import Stale, TooLarge, UsageError
+from heliosfs.objects.commit import Signature
+from heliosfs.objects.ids import OID_BYTES, CommitId, Oid
+from heliosfs.repo.repository import Repository
+from heliosfs.repo.view import View
+
+MESSAGE_MAX_BYTES = 64 * 1024
+
+_DEFAULT_MESSAGE = "snapshot"
+_AUTHOR = re.compile(r"([^<>\x00-\x1f]*)<([^<>\x00-\x20]*)>")
+_ID = re.compile(r"[0-9a-f]+")
+
+
+def commit(request: Request, options: Options) -> str:
+    """Make a commit; the reply is git's line about it."""
+    options.at_most(0)
+    repository, view = request.repository, request.view
+    _check_place(request, options)
+    first = view.head is None
+    oid = view.commit(
+        _message(options.values("message")),
+        allow_empty="allow-empty" in options,
+        expect=_expected(options.value("expect"), view),
+        author=_author(options.value("author"), request),
+        metadata=_metadata(options),
+    )
+    made = repository.history.read(oid)
+    if "json" in options:
+        return json_reply({"branch": view.branch} | commit_document(oid, made))
+    if "quiet" in options:
+        return ""
+    place = view.branch or "detached HEAD"
+    return f"[{place}{' (first)' if first else ''} {short(oid)}] {made.subject}\n"
+
+
+def commit_message(repository: Repository, view: View, text: bytes) -> str:
+    """Commit with the whole text as the message; the reply is the new id in hex.
+
+    UsageError when the text is blank, not UTF-8, or has a NUL byte; TooLarge; and the errors
+    of `View.commit`, to which this adds less than 5 us.
+    """
+    try:
+        message = text.decode()
+    except UnicodeDecodeError as error:
+        raise UsageError(f"usage: the message is not UTF-8: {error.reason}") from error
+    return f"{view.commit(_checked(message.rstrip(_NEWLINES))).hex()}\n"
+
+
+_NEWLINES = "\r\n"
+
+
+def _message(paragraphs: list[str]) -> str:
+    if not paragraphs:
+        return _DEFAULT_MESSAGE
+    message = "\n\n".join(text.rstrip(_NEWLINES) for text in paragraphs)
+    _check_text(message, "the message")
+    return _checked(message)
+
+
+def _checked(message: str) -> str:
+    if not message or message.isspace():
+        raise UsageError("usage: empty message")
+    if "\0" in message:
+        raise UsageError("usage: the message has a NUL byte")
+    if len(message) * 4 > MESSAGE_MAX_BYTES and len(message.encode()) > MESSAGE_MAX_BYTES:
+        raise TooLarge(f"the message is longer than {MESSAGE_MAX_BYTES // 1024} KiB")
+    return message
+
+
+def _check_text(text: str, what: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise UsageError(f"usage: {what} is not UTF-8") from error
+
+
+def _check_place(request: Request, options: Options) -> None:
+    """A relative path must stay in the view; whoever wrote an absolute one found the view by it."""
+    path = options.value("work")
+    if path is None or path.startswith("/"):
+        return
+    if posixpath.normpath(posixpath.join(request.cwd, path)).split("/", 1)[0] == "..":
+        raise UsageError(f"usage: {path[:80]!r} is outside of the workspace")
+
+
+def _expected(text: str | None, view: View) -> CommitId | None:
+    if text is None:
+        return None
+    if not _ID.fullmatch(text) or len(text) != 2 * OID_BYTES:
+        raise UsageError(f"usage: --expect takes a full commit id, not {text[:80]!r}")
+    if view.head is None:
+        raise Stale(f"HEAD is no commit yet, not {text}")
+    return CommitId(Oid(bytes.fromhex(text)))
+
+
+def _author(text: str | None, request: Request) -> Signature | None:
+    if text is None:
+        return None
+    found = _AUTHOR.fullmatch(text.strip())
+    if found is None:
+        raise UsageError(f"usage: an author is 'Name <email>', not {text[:80]!r}")
+    now = request.repository.identity.sign(request.repository.clock)
+    return Signature(
+        bytes_of(found[1].strip()), bytes_of(found[2]), now.seconds, now.offset_minutes
+    )
+
+
+def _metadata(options: Options) -> dict[str, str]:
+    metadata = {}
+    for pair in options.values("meta"):
+        key, equals, value = pair.partition("=")
+        if not equals or not key.isprintable() or not key.strip() or "\0" in value:
+            raise options.misuse(f"metadata is KEY=VALUE, not {pair[:80]!r}")
+        _check_text(pair, "the metadata")
+        metadata[key] = value
+    return metadata

@@ -1,0 +1,313 @@
+"""The verbs, declared: names, options, texts.  What carries them out is elsewhere."""
+
+from __future__ import annotations
+
+from heliosfs.commands.options import JSON, Option
+from heliosfs.commands.verb import Verb
+
+_QUIET = Option(("-q", "--quiet"), "reply with nothing")
+_NUMBER = Option(
+    ("-n", "--max-count"), "at most so many; -5 is short for -n 5", "N", is_number=True
+)
+_STAT = Option(("--stat",), "count the changed lines of each file")
+_NAME_STATUS = Option(("--name-status",), "only the paths, with A, M, D, R or T before each")
+_NAME_ONLY = Option(("--name-only",), "only the paths")
+_CONTEXT = Option(("-U", "--unified"), "lines of context (3)", "N")
+
+_E_USAGE = ("EINVAL", "wrong syntax")
+_E_REVISION = ("ENOENT", "the revision names no commit")
+_E_AMBIGUOUS = ("ENOTUNIQ", "more than one commit id begins so")
+_E_FULL = ("ENOSPC, EIO", "the store is full, or failed")
+
+COMMIT = Verb(
+    name="commit",
+    module="commit",
+    summary="make a commit of everything in the workspace",
+    synopsis=("[-m TEXT]... [--allow-empty] [--expect ID] [--json]",),
+    description=(
+        "Every file is part of every commit: nothing has to be added first. The reply\n"
+        "is the branch, the new id and the subject. Of several -m each is a paragraph."
+    ),
+    options=(
+        Option(("-m", "--message"), "the message; 'snapshot' without one", "TEXT"),
+        Option(("-a", "--all"), "take all changes, which every commit does"),
+        Option(("--allow-empty",), "also when nothing changed"),
+        Option(("--expect",), "only if HEAD is still this commit: a full id", "ID"),
+        Option(("--author",), "who wrote it: 'Name <email>'", "AUTHOR"),
+        Option(("--meta",), "metadata of the commit; may be repeated", "KEY=VALUE"),
+        Option(("--work",), "a directory in the workspace that is meant (.)", "PATH"),
+        Option(("--sync",), "reply when the commit is safe from a power cut"),
+        _QUIET,
+        JSON,
+    ),
+    errors=(
+        _E_USAGE,
+        ("EINVAL", "the message is empty, not UTF-8, or has a NUL byte"),
+        ("ENODATA", "nothing to commit: nothing but times differs from HEAD"),
+        ("ESTALE", "--expect names a commit that is not HEAD"),
+        ("EMSGSIZE", "the message is longer than 64 KiB"),
+        _E_FULL,
+    ),
+    example="-m 'fix the parser'",
+    barrier=True,
+)
+
+STATUS = Verb(
+    name="status",
+    module="status",
+    summary="what differs from HEAD",
+    synopsis=("[-s | --porcelain | --json]",),
+    description=(
+        "The branch, and the changes since its last commit. A file that was moved\n"
+        "unchanged is shown as renamed. Times alone are no change."
+    ),
+    options=(
+        Option(("-s", "--short"), "a line for each change: ' A', ' M', ' D', ' R' or ' T'"),
+        Option(("-b", "--branch"), "with --short, begin with the branch"),
+        Option(("--porcelain",), "as --short, with paths from the root of the workspace"),
+        JSON,
+    ),
+    errors=(_E_USAGE, ("EIO", "the store failed")),
+    example="--short",
+    barrier=True,
+)
+
+DIFF = Verb(
+    name="diff",
+    module="diff",
+    summary="the changed lines, for people, patch and git apply",
+    synopsis=(
+        "[OPTION]... [--] [PATH]...",
+        "[OPTION]... REV [--] [PATH]...",
+        "[OPTION]... REV REV [--] [PATH]...",
+    ),
+    description=(
+        "From HEAD to the working tree; from a revision to the working tree; from one\n"
+        "revision to another, which can also be written A..B. Paths are relative to the\n"
+        "current directory. What git's format cannot say (owners, permissions other than\n"
+        "the executable bit, empty directories, devices) is told in lines that begin with #."
+    ),
+    options=(_CONTEXT, _STAT, _NAME_STATUS, _NAME_ONLY, JSON),
+    errors=(
+        _E_USAGE,
+        ("ENOENT", "a word is neither a revision nor a path"),
+        _E_AMBIGUOUS,
+        ("EMSGSIZE", "the diff would be larger than 64 MiB"),
+        ("EIO", "the store failed"),
+    ),
+    example="HEAD~1 HEAD -- src",
+    barrier=True,
+    takes_paths=True,
+)
+
+LOG = Verb(
+    name="log",
+    module="log",
+    summary="the commits that led here, the newest first",
+    synopsis=("[-n N] [--oneline | --json] [--decorate] [REV]",),
+    description="The history of HEAD, or of another revision.",
+    options=(
+        _NUMBER,
+        Option(("--oneline",), "a line for each: id and subject"),
+        Option(("--decorate",), "with the branches and tags that name a commit"),
+        JSON,
+    ),
+    errors=(
+        _E_USAGE,
+        ("ENOENT", "the revision names no commit, or nothing was committed yet"),
+        _E_AMBIGUOUS,
+        ("EIO", "the store failed"),
+    ),
+    example="--oneline -5",
+)
+
+SHOW = Verb(
+    name="show",
+    module="show",
+    summary="a commit and what it changed, or a file as it was then",
+    synopsis=("[OPTION]... [REV]", "REV:PATH"),
+    description=(
+        "Without a path: the commit and its changes since the first parent. REV:PATH\n"
+        "gives the bytes of a file, the names in a directory, the target of a link. PATH\n"
+        "is from the root of the workspace, or from the current directory after ./"
+    ),
+    options=(_CONTEXT, _STAT, _NAME_STATUS, _NAME_ONLY, JSON),
+    errors=(
+        _E_USAGE,
+        ("ENOENT", "the revision names no commit, or has no such path"),
+        _E_AMBIGUOUS,
+        ("EMSGSIZE", "the file is larger than 64 MiB: read it below .helios/snapshots"),
+        ("EIO", "the store failed"),
+    ),
+    example="HEAD~1:src/main.c",
+)
+
+BRANCH = Verb(
+    name="branch",
+    module="branch",
+    summary="list, create, rename and delete branches",
+    synopsis=(
+        "[-v | --show-current | --json]",
+        "[--fork] NAME [BASE]",
+        "-m [OLD] NEW",
+        "(-d | -D) NAME...",
+    ),
+    description=(
+        "A new branch begins at HEAD, or at BASE, with nothing uncommitted. Its live\n"
+        "workspace is .helios/branches/NAME. Nothing else moves: 'checkout' shows a branch\n"
+        "at the mount point."
+    ),
+    options=(
+        Option(("--fork",), "the new branch takes the uncommitted changes along"),
+        Option(("-m", "--move"), "give a branch, or the current one, another name"),
+        Option(("-d", "--delete"), "delete branches of which nothing would be lost"),
+        Option(("-D", "--force-delete"), "delete branches with all that only they have"),
+        Option(("--show-current",), "the name of the current branch; nothing when detached"),
+        Option(("-l", "--list"), "list them, as without any option"),
+        Option(("-v", "--verbose"), "list them with id and subject"),
+        JSON,
+    ),
+    errors=(
+        ("EINVAL", "wrong syntax, or a name that no branch may have"),
+        ("EEXIST", "the name is taken"),
+        ("ENOENT", "no such branch or base; nothing was committed yet"),
+        _E_AMBIGUOUS,
+        ("EBUSY", "the branch is in use, or -d would lose commits or changes"),
+        _E_FULL,
+    ),
+    example="idea-7 main",
+    barrier=True,
+)
+
+CHECKOUT = Verb(
+    name="checkout",
+    module="checkout",
+    summary="show another branch, or an old commit, at the mount point",
+    synopsis=("BRANCH", "-b NAME [BASE]", "[--detach] REV"),
+    description=(
+        "A branch comes with its uncommitted changes, and the one that leaves keeps its\n"
+        "own. Anything else makes the tree exactly that commit, with HEAD detached."
+    ),
+    options=(
+        Option(
+            ("-b", "--branch"),
+            "create a branch first; without BASE it takes the changes along",
+            "NAME",
+        ),
+        Option(("--detach",), "show the commit of a branch, not the branch"),
+        _QUIET,
+        JSON,
+    ),
+    errors=(
+        ("EINVAL", "wrong syntax; a live view always shows its own branch"),
+        ("ENOENT", "neither a branch nor a revision"),
+        ("EEXIST", "-b: the name is taken"),
+        _E_AMBIGUOUS,
+        ("EBUSY", "the live view of the branch has open files"),
+        _E_FULL,
+    ),
+    example="idea-7",
+    barrier=True,
+)
+
+RESET = Verb(
+    name="reset",
+    module="reset",
+    summary="move the branch to another commit, with or without the files",
+    synopsis=("[--soft | --hard] [REV]",),
+    description=(
+        "Without --hard the files stay as they are, and what they differ from REV by is\n"
+        "uncommitted. With --hard the tree becomes exactly REV. 'undo' takes either back,\n"
+        "uncommitted changes included."
+    ),
+    options=(
+        Option(("--soft",), "leave the files alone; this is the default"),
+        Option(("--mixed",), "the same, since there is no index"),
+        Option(("--hard",), "make the files equal to REV"),
+        _QUIET,
+        JSON,
+    ),
+    errors=(_E_USAGE, _E_REVISION, _E_AMBIGUOUS, _E_FULL),
+    example="--hard HEAD~1",
+    barrier=True,
+)
+
+UNDO = Verb(
+    name="undo",
+    module="oplog",
+    summary="take back the last operation",
+    synopsis=("[--json]",),
+    description=(
+        "Brings back the state before the last commit, reset, checkout of a commit or redo:\n"
+        "HEAD and all files, what was uncommitted included. Again: the one before. The\n"
+        "changes made since then are kept for 'redo'."
+    ),
+    options=(JSON,),
+    errors=(
+        _E_USAGE,
+        ("ENOENT", "nothing to undo"),
+        ("EBUSY", "it leads to a branch whose live view has open files"),
+        _E_FULL,
+    ),
+    example="",
+    barrier=True,
+)
+
+REDO = Verb(
+    name="redo",
+    module="oplog",
+    summary="take back the last undo",
+    synopsis=("[--json]",),
+    description=(
+        "Brings back the state before the last undo that was not taken back. Any other\n"
+        "operation after an undo leaves nothing to redo."
+    ),
+    options=(JSON,),
+    errors=(_E_USAGE, ("ENOENT", "nothing to redo"), _E_FULL),
+    example="",
+    barrier=True,
+)
+
+OPLOG = Verb(
+    name="oplog",
+    module="oplog",
+    summary="what was done in this workspace, the newest first",
+    synopsis=("[-n N] [--json]",),
+    description="A line for each operation: number, time, verb, HEAD before and after, text.",
+    options=(_NUMBER, JSON),
+    errors=(_E_USAGE, ("EIO", "the store failed")),
+    example="-n 10",
+)
+
+REV_PARSE = Verb(
+    name="rev-parse",
+    module="rev_parse",
+    summary="the commit id that a revision means",
+    synopsis=("[--short | --abbrev-ref] REV...",),
+    description=(
+        "A revision is a full id, a unique prefix of 4 digits or more, a branch, a tag or\n"
+        "HEAD; after it, ~N goes back N first parents and ^N to the N-th parent."
+    ),
+    options=(
+        Option(("--short",), "only the first 12 digits"),
+        Option(("--abbrev-ref",), "the name of the branch; HEAD when detached"),
+        Option(("--verify",), "exactly one revision"),
+    ),
+    errors=(_E_USAGE, _E_REVISION, _E_AMBIGUOUS),
+    example="HEAD~2",
+)
+
+DECLARED = (
+    COMMIT,
+    STATUS,
+    DIFF,
+    LOG,
+    SHOW,
+    BRANCH,
+    CHECKOUT,
+    RESET,
+    UNDO,
+    REDO,
+    OPLOG,
+    REV_PARSE,
+)

@@ -1,0 +1,188 @@
+"""The words of a request: which options a verb declares, and what a request says of them.
+
+Declared as data, because the same declarations make the help, the reference page and the
+usage of the control files.  The rules are those of getopt_long(3) without abbreviations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from heliosfs.errors import UsageError
+
+_HELP_COLUMN = 26
+
+
+class Option(NamedTuple):
+    """One option of a verb."""
+
+    names: tuple[str, ...]
+    """As written, dashes included; the last one is how the code asks for it."""
+    summary: str
+    value: str = ""
+    """What its value is called in the help; empty for a flag."""
+    is_number: bool = False
+    """Whether `-5` is another way to write `-n 5`."""
+
+    @property
+    def key(self) -> str:
+        """What `Options` knows it by."""
+        return self.names[-1].lstrip("-")
+
+    @property
+    def synopsis(self) -> str:
+        """As the help shows it: `-m, --message TEXT`."""
+        names = ", ".join(self.names)
+        return f"{names} {self.value}" if self.value else names
+
+
+HELP = Option(("-h", "--help"), "show this text")
+JSON = Option(("--json",), "reply with one JSON document")
+
+
+class Options:
+    """What a request said."""
+
+    __slots__ = ("_given", "paths", "verb", "words")
+
+    def __init__(
+        self,
+        verb: str,
+        given: Mapping[str, list[str]],
+        words: list[str],
+        paths: list[str] | None,
+    ) -> None:
+        self.verb = verb
+        self._given = given
+        self.words = words
+        """What is no option, in order."""
+        self.paths = paths
+        """Of a verb that takes paths, the words after `--`; None without a `--`."""
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._given
+
+    def value(self, key: str) -> str | None:
+        """The value of an option; the last one counts."""
+        values = self._given.get(key)
+        return values[-1] if values else None
+
+    def values(self, key: str) -> list[str]:
+        """All values of an option that may be given several times."""
+        return self._given.get(key, [])
+
+    def number(self, key: str) -> int | None:
+        """The value of an option as a number from 0 on.  UsageError."""
+        text = self.value(key)
+        if text is None:
+            return None
+        if not (text.isascii() and text.isdigit() and len(text) < 10):
+            raise self.misuse(f"{text!r} is not a number")
+        return int(text)
+
+    def only_one(self, *keys: str) -> None:
+        """UsageError when more than one of these options is there."""
+        given = [f"--{key}" for key in keys if key in self._given]
+        if len(given) > 1:
+            raise self.misuse(f"{' and '.join(given)} exclude each other")
+
+    def at_most(self, count: int) -> None:
+        """UsageError when there are more words than `count`."""
+        if len(self.words) > count:
+            raise self.misuse(f"one word too many: {self.words[count]!r}")
+
+    def misuse(self, problem: str) -> UsageError:
+        """The error to raise when the request makes no sense."""
+        return misuse(self.verb, problem)
+
+
+def misuse(verb: str, problem: str) -> UsageError:
+    """Wrong syntax, told in the one form that clients know it by."""
+    return UsageError(f"usage: {problem}; see 'helios {verb} --help'")
+
+
+class Parser:
+    """Reads the words of one verb."""
+
+    __slots__ = ("_by_name", "_help", "_takes_paths", "_verb")
+
+    def __init__(
+        self, verb: str, options: Sequence[Option], help_text: str, *, takes_paths: bool
+    ) -> None:
+        self._verb = verb
+        self._by_name = {name: option for option in options for name in option.names}
+        self._help = help_text
+        self._takes_paths = takes_paths
+
+    def format_help(self) -> str:
+        """The help, newline included."""
+        return self._help
+
+    def parse(self, argv: Sequence[str]) -> Options:
+        """What the words after the verb say.  UsageError."""
+        given: dict[str, list[str]] = {}
+        words: list[str] = []
+        paths: list[str] | None = None
+        rest = iter(argv)
+        for word in rest:
+            if word == "--":
+                if self._takes_paths:
+                    paths = list(rest)
+                else:
+                    words += rest
+            elif word.startswith("--"):
+                self._long(word, rest, given)
+            elif word.startswith("-") and len(word) > 1:
+                self._short(word, rest, given)
+            else:
+                words.append(word)
+        return Options(self._verb, given, words, paths)
+
+    def _long(self, word: str, rest: Iterator[str], given: dict[str, list[str]]) -> None:
+        name, equals, value = word.partition("=")
+        option = self._find(name)
+        if option.value:
+            text = value if equals else self._next(name, rest)
+            given.setdefault(option.key, []).append(text)
+        elif equals:
+            raise misuse(self._verb, f"{name} takes no value")
+        else:
+            given[option.key] = [""]
+
+    def _short(self, word: str, rest: Iterator[str], given: dict[str, list[str]]) -> None:
+        number = next((option for option in self._by_name.values() if option.is_number), None)
+        if number is not None and word[1:].isdigit():
+            given.setdefault(number.key, []).append(word[1:])
+            return
+        for at in range(1, len(word)):
+            option = self._find(f"-{word[at]}")
+            if option.value:
+                text = word[at + 1 :] or self._next(f"-{word[at]}", rest)
+                given.setdefault(option.key, []).append(text)
+                return
+            given[option.key] = [""]
+
+    def _next(self, name: str, rest: Iterator[str]) -> str:
+        text = next(rest, None)
+        if text is None:
+            raise misuse(self._verb, f"{name} needs a value")
+        return text
+
+    def _find(self, name: str) -> Option:
+        option = self._by_name.get(name)
+        if option is None:
+            raise misuse(self._verb, f"unknown option {name[:80]!r}")
+        return option
+
+
+def describe(options: Sequence[Option]) -> str:
+    """The options as the help lists them, a line or two each."""
+    lines = []
+    for option in options:
+        synopsis = f"  {option.synopsis}"
+        if len(synopsis) > _HELP_COLUMN - 2:
+            lines += [synopsis, " " * _HELP_COLUMN + option.summary]
+        else:
+            lines.append(f"{synopsis:<{_HELP_COLUMN}}{option.summary}")
+    return "\n".join(lines)

@@ -1,0 +1,217 @@
+"""Unified diffs in git's format, that `git apply` and `patch -p1` take (git-diff(1))."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterator
+
+from heliosfs.commands.changes import FileChange, same_content, same_kind
+from heliosfs.commands.linediff import Effort, Range, changed_ranges, split_lines
+from heliosfs.commands.render import SHORT_DIGITS, bytes_of, quote_path
+from heliosfs.errors import TooLarge
+from heliosfs.objects.ids import Kind, object_id
+from heliosfs.objects.tree import Entry
+from heliosfs.store.base import Store
+from heliosfs.workspace.trees import read_file
+
+DEFAULT_CONTEXT = 3
+PATCH_MAX_BYTES = 64 * 1024 * 1024
+
+_TEXT_MAX_BYTES = 8 * 1024 * 1024
+"""Larger files are binary, so that no request holds the file system up for long."""
+_SNIFFED_BYTES = 8000
+_NO_BLOB = "0" * SHORT_DIGITS
+_NO_NEWLINE = b"\\ No newline at end of file\n"
+
+
+class Patch:
+    """Makes the diff of several files, within one effort and one limit of size."""
+
+    def __init__(self, store: Store, context: int = DEFAULT_CONTEXT) -> None:
+        self._store = store
+        self._context = context
+        self._effort = Effort()
+
+    def text(self, changes: list[FileChange]) -> bytes:
+        """The diff.  TooLarge when it would exceed `PATCH_MAX_BYTES`."""
+        pieces = [bytes_of(f"# {remark}\n") for change in changes for remark in _remarks(change)]
+        size = sum(map(len, pieces))
+        for change in changes:
+            for piece in self._file(change):
+                pieces.append(piece)
+                size += len(piece)
+            if size > PATCH_MAX_BYTES:
+                limit = f"{PATCH_MAX_BYTES // 1024**2} MiB"
+                raise TooLarge(f"the diff is larger than {limit}: name paths, or use --name-status")
+        return b"".join(pieces)
+
+    def counts(self, change: FileChange) -> tuple[int, int] | None:
+        """How many lines were added and removed; None of a binary file."""
+        old, new = _git_part(change.old), _git_part(change.new)
+        if old is not None and new is not None and same_content(old, new):
+            return 0, 0
+        before, after = self._bytes(old), self._bytes(new)
+        if before is None or after is None:
+            return None
+        ranges = changed_ranges(split_lines(before), split_lines(after), self._effort)
+        added = sum(each.new_stop - each.new_start for each in ranges)
+        return added, sum(each.stop - each.start for each in ranges)
+
+    def _file(self, change: FileChange) -> Iterator[bytes]:
+        old, new = _git_part(change.old), _git_part(change.new)
+        source = change.path if change.source is None else change.source
+        if old is not None and new is not None and not same_kind(old, new):
+            yield from self._pair(old, None, source, change.path)
+            yield from self._pair(None, new, source, change.path)
+        elif old is not None or new is not None:
+            yield from self._pair(old, new, source, change.path)
+
+    def _pair(
+        self, old: Entry | None, new: Entry | None, source: bytes, path: bytes
+    ) -> Iterator[bytes]:
+        """One file of the diff: header, then hunks."""
+        lines = _mode_lines(old, new)
+        if source != path:
+            lines += ["similarity index 100%"]
+            lines += [f"rename from {quote_path(source)}", f"rename to {quote_path(path)}"]
+        is_same = old is not None and new is not None and same_content(old, new)
+        if is_same and not lines:
+            return
+        if not is_same:
+            lines.append(_index_line(old, new))
+        names = f"{quote_path(source, around=b'a/')} {quote_path(path, around=b'b/')}"
+        yield bytes_of("\n".join([f"diff --git {names}", *lines]) + "\n")
+        if not is_same:
+            yield from self._content(old, new, source, path)
+
+    def _content(
+        self, old: Entry | None, new: Entry | None, source: bytes, path: bytes
+    ) -> Iterator[bytes]:
+        before, after = self._bytes(old), self._bytes(new)
+        left = quote_path(source, around=b"a/") if old else "/dev/null"
+        right = quote_path(path, around=b"b/") if new else "/dev/null"
+        if before is None or after is None:
+            yield bytes_of(f"Binary files {left} and {right} differ\n")
+            return
+        old_lines, new_lines = split_lines(before), split_lines(after)
+        ranges = changed_ranges(old_lines, new_lines, self._effort)
+        if ranges:
+            yield bytes_of(f"--- {left}{_tab(left)}\n+++ {right}{_tab(right)}\n")
+            yield _hunks(old_lines, new_lines, ranges, self._context)
+
+    def _bytes(self, entry: Entry | None) -> bytes | None:
+        """What is compared: bytes of a file, target of a link; None when it is binary."""
+        if entry is None:
+            return b""
+        if stat.S_ISLNK(entry.mode):
+            return entry.target
+        if entry.size > _TEXT_MAX_BYTES:
+            return None
+        data = read_file(self._store, entry)
+        return None if b"\0" in data[:_SNIFFED_BYTES] else data
+
+
+def _git_part(entry: Entry | None) -> Entry | None:
+    """The entry, if git's format has a place for what it is."""
+    if entry is not None and (stat.S_ISREG(entry.mode) or stat.S_ISLNK(entry.mode)):
+        return entry
+    return None
+
+
+def _git_mode(entry: Entry) -> str:
+    if stat.S_ISLNK(entry.mode):
+        return "120000"
+    return "100755" if entry.mode & stat.S_IXUSR else "100644"
+
+
+def _mode_lines(old: Entry | None, new: Entry | None) -> list[str]:
+    if old is None:
+        assert new is not None
+        return [f"new file mode {_git_mode(new)}"]
+    if new is None:
+        return [f"deleted file mode {_git_mode(old)}"]
+    if _git_mode(old) == _git_mode(new):
+        return []
+    return [f"old mode {_git_mode(old)}", f"new mode {_git_mode(new)}"]
+
+
+def _index_line(old: Entry | None, new: Entry | None) -> str:
+    line = f"index {_blob(old)}..{_blob(new)}"
+    if old is not None and new is not None and _git_mode(old) == _git_mode(new):
+        line += f" {_git_mode(new)}"
+    return line
+
+
+def _blob(entry: Entry | None) -> str:
+    if entry is None:
+        return _NO_BLOB
+    oid = object_id(Kind.BLOB, entry.target) if stat.S_ISLNK(entry.mode) else entry.oid
+    return oid.hex()[:SHORT_DIGITS]
+
+
+def _tab(name: str) -> str:
+    """What tells patch(1) where a name with blanks ends."""
+    return "\t" if " " in name else ""
+
+
+def _remarks(change: FileChange) -> Iterator[str]:
+    """What git's format cannot say about a change."""
+    old, new = change.old, change.new
+    path = quote_path(change.path or b".")
+    if old is None or new is None or not same_kind(old, new):
+        for entry, verb in ((old, "deleted"), (new, "new")):
+            if entry is not None and _git_part(entry) is None:
+                yield f"{verb} {_kind_name(entry)}: {path}"
+        return
+    if old.mode != new.mode and (_git_part(new) is None or _git_mode(old) == _git_mode(new)):
+        yield f"mode {old.mode & 0o7777:04o} -> {new.mode & 0o7777:04o}: {path}"
+    if (old.uid, old.gid) != (new.uid, new.gid):
+        yield f"owner {old.uid}:{old.gid} -> {new.uid}:{new.gid}: {path}"
+    if (old.xattrs or {}) != (new.xattrs or {}):
+        yield f"extended attributes: {path}"
+    if old.group != new.group:
+        yield f"hard links: {path}"
+
+
+def _kind_name(entry: Entry) -> str:
+    if entry.is_dir:
+        return "empty directory"
+    return "pipe or socket" if not entry.rdev else "device"
+
+
+def _hunks(old: list[bytes], new: list[bytes], ranges: list[Range], context: int) -> bytes:
+    groups = [[ranges[0]]]
+    for each in ranges[1:]:
+        if each.start - groups[-1][-1].stop > 2 * context:
+            groups.append([])
+        groups[-1].append(each)
+    return b"".join(piece for group in groups for piece in _hunk(old, new, group, context))
+
+
+def _hunk(old: list[bytes], new: list[bytes], group: list[Range], context: int) -> Iterator[bytes]:
+    start = max(group[0].start - context, 0)
+    new_start = group[0].new_start - (group[0].start - start)
+    stop = min(group[-1].stop + context, len(old))
+    new_stop = group[-1].new_stop + (stop - group[-1].stop)
+    spans = f"-{_span(start, stop)} +{_span(new_start, new_stop)}"
+    yield f"@@ {spans} @@\n".encode()
+    at = start
+    for each in group:
+        yield from _lines(b" ", old[at : each.start])
+        yield from _lines(b"-", old[each.start : each.stop])
+        yield from _lines(b"+", new[each.new_start : each.new_stop])
+        at = each.stop
+    yield from _lines(b" ", old[at:stop])
+
+
+def _span(start: int, stop: int) -> str:
+    count = stop - start
+    first = start + 1 if count else start
+    return str(first) if count == 1 else f"{first},{count}"
+
+
+def _lines(sign: bytes, lines: list[bytes]) -> Iterator[bytes]:
+    for line in lines:
+        yield sign + line
+        if not line.endswith(b"\n"):
+            yield b"\n" + _NO_NEWLINE

@@ -1,0 +1,167 @@
+"""How ids, moments, people and paths are shown in replies, the way git shows them."""
+
+from __future__ import annotations
+
+import json
+import posixpath
+import time
+from typing import TYPE_CHECKING
+
+from heliosfs.errors import UsageError
+from heliosfs.objects.commit import Commit, Signature
+from heliosfs.objects.ids import CommitId, Oid
+
+if TYPE_CHECKING:
+    from heliosfs.repo.repository import Repository
+    from heliosfs.repo.view import View
+
+SHORT_DIGITS = 12
+
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS = (
+    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+)  # fmt: skip
+_ESCAPES = {7: "a", 8: "b", 9: "t", 10: "n", 11: "v", 12: "f", 13: "r", 34: '"', 92: "\\"}
+
+
+def short(oid: Oid) -> str:
+    """The digits of an id that people read."""
+    return oid.hex()[:SHORT_DIGITS]
+
+
+def git_date(seconds: int, offset_minutes: int) -> str:
+    """A moment as `git log` shows it, in its own time zone and no one's language.
+
+    >>> git_date(1_700_000_000, -90)
+    'Tue Nov 14 20:43:20 2023 -0130'
+    """
+    at = time.gmtime(seconds + offset_minutes * 60)
+    return (
+        f"{_DAYS[at.tm_wday]} {_MONTHS[at.tm_mon - 1]} {at.tm_mday} "
+        f"{at.tm_hour:02}:{at.tm_min:02}:{at.tm_sec:02} {at.tm_year} {_zone(offset_minutes, '')}"
+    )
+
+
+def iso_time(seconds: int, offset_minutes: int = 0) -> str:
+    """A moment by ISO 8601, in its own time zone.
+
+    >>> iso_time(1_700_000_000, 60)
+    '2023-11-14T23:13:20+01:00'
+    """
+    at = time.gmtime(seconds + offset_minutes * 60)
+    return (
+        f"{at.tm_year:04}-{at.tm_mon:02}-{at.tm_mday:02}"
+        f"T{at.tm_hour:02}:{at.tm_min:02}:{at.tm_sec:02}{_zone(offset_minutes, ':')}"
+    )
+
+
+def person(signature: Signature) -> str:
+    """Name and address."""
+    return f"{text_of(signature.name)} <{text_of(signature.email)}>"
+
+
+def text_of(data: bytes) -> str:
+    """Bytes as text that gives the same bytes back (PEP 383)."""
+    return data.decode("utf-8", "surrogateescape")
+
+
+def bytes_of(text: str) -> bytes:
+    """The bytes that `text_of` came from."""
+    return text.encode("utf-8", "surrogateescape")
+
+
+def quote_path(path: bytes, *, around: bytes = b"") -> str:
+    r"""A path as git shows it with core.quotePath off: in C quotes only if it has to be.
+
+    `around` goes before the path, within the quotes.
+
+    >>> print(quote_path(b"a b"), quote_path(b"tab\there", around=b"a/"))
+    a b "a/tab\there"
+    """
+    path = around + path
+    try:
+        text = path.decode()
+        if text.isprintable() and '"' not in text and "\\" not in text:
+            return text
+    except UnicodeDecodeError:
+        pass
+    return '"' + "".join(map(_escape, path)) + '"'
+
+
+def below(cwd: str, path: str) -> bytes:
+    """A path that a caller in `cwd` means, from the root of the view.
+
+    UsageError when it leads out of the view.
+
+    >>> below("src/lib", "../x.c")
+    b'src/x.c'
+    """
+    if path.startswith("/"):
+        raise UsageError(f"{path[:80]!r} is absolute: give a path below the workspace")
+    joined = posixpath.normpath(posixpath.join(cwd, path))
+    if joined == ".." or joined.startswith("../"):
+        raise UsageError(f"{path[:80]!r} is outside of the workspace")
+    return b"" if joined == "." else bytes_of(joined)
+
+
+def relative(cwd: str, path: bytes) -> bytes:
+    """A path from the root of the view, as a caller in `cwd` writes it."""
+    return posixpath.relpath(b"/" + path, b"/" + bytes_of(cwd))
+
+
+def where(view: View) -> str:
+    """What HEAD is, in the words of `git status`."""
+    if view.branch is not None:
+        return f"On branch {view.branch}"
+    return f"HEAD detached at {short(view.head)}" if view.head else "HEAD detached"
+
+
+def head_line(repository: Repository, view: View) -> str:
+    """A line that tells which commit HEAD is."""
+    if view.head is None:
+        return "HEAD is now before the first commit\n"
+    return f"HEAD is now at {commit_line(repository, view.head)}\n"
+
+
+def commit_line(repository: Repository, oid: CommitId) -> str:
+    """A commit in one line: id and subject."""
+    return f"{short(oid)} {repository.history.read(oid).subject}".rstrip()
+
+
+def json_reply(document: object) -> str:
+    """The one JSON document of a reply; bytes that are no UTF-8 are lone surrogates in it."""
+    return json.dumps(document, indent=2) + "\n"
+
+
+def commit_document(oid: CommitId, commit: Commit) -> dict[str, object]:
+    """A commit for programs."""
+    return {
+        "id": oid.hex(),
+        "tree": commit.tree.hex(),
+        "parents": [parent.hex() for parent in commit.parents],
+        "author": _signature_document(commit.author),
+        "committer": _signature_document(commit.committer),
+        "subject": commit.subject,
+        "message": text_of(commit.message),
+        "metadata": dict(commit.metadata),
+    }
+
+
+def _signature_document(signature: Signature) -> dict[str, object]:
+    return {
+        "name": text_of(signature.name),
+        "email": text_of(signature.email),
+        "time": iso_time(signature.seconds, signature.offset_minutes),
+        "seconds": signature.seconds,
+    }
+
+
+def _zone(offset_minutes: int, separator: str) -> str:
+    hours, minutes = divmod(abs(offset_minutes), 60)
+    return f"{'-' if offset_minutes < 0 else '+'}{hours:02}{separator}{minutes:02}"
+
+
+def _escape(byte: int) -> str:
+    if byte in _ESCAPES:
+        return "\\" + _ESCAPES[byte]
+    return chr(byte) if 32 <= byte < 127 else f"\\{byte:03o}"

@@ -1,0 +1,129 @@
+"""The texts of the files in `.helios`: what can be read without asking for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import islice
+
+from heliosfs.commands.log import oneline
+from heliosfs.commands.oplog import operation_lines
+from heliosfs.commands.status import long_status, uncommitted
+from heliosfs.commands.table import VERBS, Verb, run
+from heliosfs.repo.repository import Repository
+from heliosfs.repo.view import View
+
+LINES_MAX = 1000
+
+_README = """\
+This is a heliosfs workspace. Work in it as in any directory; everything in it
+but .helios belongs to the next commit.
+
+  echo fix the parser > .helios/ctl/commit   make a commit
+  cat .helios/status .helios/log             what changed; the last commits
+  ls .helios/snapshots/HEAD~2                an old commit, as a read-only tree
+  diff -r .helios/snapshots/HEAD/src src     what changed in it since then
+  echo idea-7 > .helios/ctl/branch           a branch at HEAD
+  cd .helios/branches/idea-7                 its own live workspace, writable
+  echo idea-7 > .helios/ctl/checkout         show it here instead
+  echo --hard HEAD~1 > .helios/ctl/reset     go back, files and all
+  echo > .helios/ctl/undo                    take that back, with what was lost
+
+Every file in ctl is a channel of its own: write a line to it, read the reply
+from the same descriptor. It begins with 'error: ' if the request was refused.
+  exec 3<>.helios/ctl/commit; echo a message >&3; read -r id <&3
+A control file that is read without a request tells its usage. ctl/command takes
+any verb, and ctl/error has the last errors. 'helios VERB' does the same as the
+control files, and prints the reply.
+
+HEAD, branch, log, status, oplog, stats: read them. diff/A..B: the changes from
+A to B. grep -r and find do not enter the history, because it lies behind links.
+"""
+
+
+def readme() -> str:
+    """How to use this directory, on one screen."""
+    return _README
+
+
+def head(repository: Repository, view: View) -> str:
+    """The id of HEAD; nothing before the first commit."""
+    return f"{view.head.hex()}\n" if view.head else ""
+
+
+def branch(repository: Repository, view: View) -> str:
+    """The name of the branch."""
+    return f"{view.branch or '(detached)'}\n"
+
+
+def status(repository: Repository, view: View) -> str:
+    """What differs from HEAD."""
+    return long_status(view, uncommitted(view), "")
+
+
+def log(repository: Repository, view: View) -> str:
+    """A line for each of the last commits."""
+    return oneline(islice(repository.history.walk(view.head), LINES_MAX), {})
+
+
+def oplog(repository: Repository, view: View) -> str:
+    """A line for each of the last operations."""
+    return operation_lines(islice(view.log.operations(), LINES_MAX))
+
+
+def stats(repository: Repository, view: View) -> str:
+    """Counters and sizes, a line each; constant time."""
+    store = repository.store.stats()
+    reads = store.hits + store.misses
+    values = {
+        "branch_count": sum(1 for _ in repository.refs),
+        "live_view_count": len(repository.live),
+        "node_count": len(repository.inodes.nodes),
+        "content_resident_bytes": repository.contents.resident_bytes,
+        "content_budget_bytes": repository.contents.budget_bytes,
+        "cache_hit_count": store.hits,
+        "cache_miss_count": store.misses,
+        "cache_hit_ratio": f"{store.hits / reads:.4f}" if reads else "0",
+        "cache_bytes": store.cache_bytes,
+        "object_count": store.objects,
+        "logical_bytes": store.logical_bytes,
+        "stored_bytes": store.stored_bytes,
+        "pending_bytes": store.pending_bytes,
+        "file_bytes": store.file_bytes,
+    }
+    return "".join(f"{name}: {value}\n" for name, value in values.items())
+
+
+FILES: dict[str, Callable[[Repository, View], str]] = {
+    "HEAD": head,
+    "branch": branch,
+    "status": status,
+    "log": log,
+    "oplog": oplog,
+    "stats": stats,
+}
+"""Name in `.helios` -> what makes its text."""
+
+
+def diff_text(repository: Repository, view: View, old: str, new: str) -> str:
+    """The text of `diff/OLD..NEW`; an empty side is HEAD."""
+    return run(repository, view, ["diff", old or "HEAD", new or "HEAD", "--"])
+
+
+def control_usage(verb: Verb) -> str:
+    """What a control file says before it was asked for anything."""
+    ways = "".join(
+        f"{'   or' if at else 'usage'}: echo {words} > .helios/ctl/{verb.name}\n"
+        for at, words in enumerate(verb.synopsis)
+    )
+    return f"{ways}\n{verb.details}"
+
+
+def command_usage() -> str:
+    """What `ctl/command` says before it was asked for anything."""
+    lines = [f"  {name:<10} {verb.summary}" for name, verb in VERBS.items()]
+    return (
+        "usage: echo VERB [ARGUMENT]... > .helios/ctl/command\n"
+        '   or: a line of JSON, {"argv": ["VERB", ...], "cwd": "a/directory"}\n\n'
+        + "\n".join(lines)
+        + "\n"
+    )

@@ -1,0 +1,68 @@
+"""`show`: a commit and what it changed, or a path as it was in one."""
+
+from __future__ import annotations
+
+import stat
+
+from heliosfs.commands.changes import compare, entry_document
+from heliosfs.commands.diff import changes_document, changes_text
+from heliosfs.commands.log import medium
+from heliosfs.commands.options import Options
+from heliosfs.commands.patch import PATCH_MAX_BYTES
+from heliosfs.commands.render import below, commit_document, json_reply, quote_path, text_of
+from heliosfs.commands.verb import Request
+from heliosfs.errors import NotFound, TooLarge
+from heliosfs.objects.ids import TreeId
+from heliosfs.objects.tree import Entry, decode_entry
+from heliosfs.repo.revisions import resolve
+from heliosfs.workspace.trees import find_entry, read_entries, read_file
+
+
+def show(request: Request, options: Options) -> str:
+    """The commit that a revision names, HEAD if none, or REV:PATH."""
+    options.at_most(1)
+    repository = request.repository
+    word = options.words[0] if options.words else "HEAD"
+    revision, colon, path = word.partition(":")
+    if colon:
+        return _show_path(request, options, revision, path)
+    oid = resolve(repository, revision, request.view.head)
+    commit = repository.history.read(oid)
+    parent = repository.history.read(commit.parents[0]).root if commit.parents else None
+    changes = compare(repository.store, parent, commit.root)
+    if "json" in options:
+        document = commit_document(oid, commit)
+        return json_reply(document | {"changes": changes_document(request, options, changes)})
+    text = changes_text(request, options, changes)
+    return medium(oid, commit, {}) + (f"\n{text}" if text else "")
+
+
+def _show_path(request: Request, options: Options, revision: str, path: str) -> str:
+    repository = request.repository
+    if not revision:
+        raise options.misuse(f"which revision of {path[:80]!r}?")
+    oid = resolve(repository, revision, request.view.head)
+    root = repository.history.read(oid).root
+    cwd = request.cwd if path.startswith(("./", "../")) else ""
+    entry = find_entry(repository.store, root, below(cwd, path or "."))
+    if entry is None:
+        raise NotFound(f"no path {path[:80]!r} in {oid.hex()[:12]}")
+    if "json" in options:
+        return json_reply(entry_document(entry))
+    if entry.is_dir:
+        return _names(request, entry)
+    if stat.S_ISLNK(entry.mode):
+        return text_of(entry.target) + "\n"
+    if not stat.S_ISREG(entry.mode):
+        raise NotFound(f"{path[:80]!r} in {oid.hex()[:12]} is a pipe, a socket or a device")
+    if entry.size > PATCH_MAX_BYTES:
+        raise TooLarge(f"{path[:80]!r} has {entry.size} bytes: read it below .helios/snapshots")
+    return text_of(read_file(repository.store, entry))
+
+
+def _names(request: Request, directory: Entry) -> str:
+    lines = []
+    for raw in read_entries(request.repository.store, TreeId(directory.oid)):
+        entry, _ = decode_entry(raw)
+        lines.append(quote_path(entry.name) + "/" * entry.is_dir + "\n")
+    return "".join(lines)

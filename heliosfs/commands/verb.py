@@ -1,0 +1,84 @@
+"""A verb as the table declares it, and a request to carry one out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import TYPE_CHECKING, NamedTuple
+
+from heliosfs.commands.options import HELP, Option, Options, Parser, describe
+
+if TYPE_CHECKING:
+    from heliosfs.repo.repository import Repository
+    from heliosfs.repo.view import View
+
+_parsers: dict[str, Parser] = {}
+
+
+class Request(NamedTuple):
+    """Who asks: where a verb acts."""
+
+    repository: Repository
+    view: View
+    cwd: str
+    """The caller's directory below the root of the view; "" at the root."""
+
+
+class Verb(NamedTuple):
+    """Everything there is to say about a verb, for programs and for people."""
+
+    name: str
+    module: str
+    """The module of this package whose function of the same name carries it out."""
+    summary: str
+    synopsis: tuple[str, ...]
+    """The ways to call it, without its name."""
+    description: str
+    options: tuple[Option, ...]
+    errors: tuple[tuple[str, str], ...]
+    """Name of an errno, and when it comes."""
+    example: str
+    """Its words in a typical call, as a shell takes them."""
+    barrier: bool = False
+    """Whether it captures or discards the working state, so that whoever calls it through a
+    mount must run the commit barrier first."""
+    control_file: bool = True
+    """Whether it has a file in `.helios/ctl`."""
+    takes_paths: bool = False
+    """Whether words after `--` are paths."""
+
+    @property
+    def usage(self) -> str:
+        """A line for each way to call it."""
+        lines = [f"helios {self.name} {words}".rstrip() for words in self.synopsis]
+        return "usage: " + "\n   or: ".join(lines)
+
+    @property
+    def details(self) -> str:
+        """What it does and its options, as the help tells it."""
+        return f"{self.description}\n\noptions:\n{describe((*self.options, HELP))}\n"
+
+    def parser(self) -> Parser:
+        """What reads the words after the verb; made once."""
+        parser = _parsers.get(self.name)
+        if parser is None:
+            text = f"{self.usage}\n\n{self.details}"
+            options = (*self.options, HELP)
+            parser = Parser(self.name, options, text, takes_paths=self.takes_paths)
+            _parsers[self.name] = parser
+        return parser
+
+    def run(self, request: Request, argv: list[str]) -> str:
+        """Carry it out and give the reply.  `argv` is what follows the verb."""
+        parser = self.parser()
+        options = parser.parse(argv)
+        if "help" in options:
+            return parser.format_help()
+        return self.function(request, options)
+
+    @property
+    def function(self) -> Callable[[Request, Options], str]:
+        """What carries it out; its module is imported on first use."""
+        module = import_module(f"heliosfs.commands.{self.module}")
+        function: Callable[[Request, Options], str] = getattr(module, self.name.replace("-", "_"))
+        return function
