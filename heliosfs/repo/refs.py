@@ -37,6 +37,13 @@ class Refs:
         self._by_slot: dict[int, Branch] = {}
         self._prefixes: dict[str, int] = {}
         self.tags: dict[str, CommitId] = {}
+        self.reload()
+
+    def reload(self) -> None:
+        """Take everything from the store, for example after a publish failed."""
+        store = self._store
+        for held in (self._branches, self._by_slot, self._prefixes, self.tags):
+            held.clear()
         for key, value in store.scan(_BRANCH):
             (slot,) = _SLOT.unpack_from(value)
             head = CommitId(Oid(value[8:])) if len(value) == 8 + OID_BYTES else None

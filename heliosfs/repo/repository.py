@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 
 from heliosfs.clock import Clock
 from heliosfs.errors import Busy, NotFound, UsageError
@@ -124,14 +125,14 @@ class Repository:
         if fork is not None:
             state = fork.state()._replace(slot=branch.slot, head=base)
             self.store.put(work_key(branch.slot), state.encode())
-        self.store.publish()
+        self._publish_refs()
         return branch
 
     def rename_branch(self, old: str, new: str) -> Branch:
         """Give a branch another name; its working state stays.  NotFound, AlreadyExists."""
         branch = self.refs.branch(old)
         self.refs.rename(branch, new)
-        self.store.publish()
+        self._publish_refs()
         return branch
 
     def delete_branch(self, name: str, *, force: bool = False) -> CommitId | None:
@@ -147,7 +148,7 @@ class Repository:
             self._check_merged(branch)
         self.close_live(branch)
         self.refs.delete(branch)
-        self.store.publish()
+        self._publish_refs()
         return branch.head
 
     def checkout_branch(self, name: str) -> bool:
@@ -160,7 +161,6 @@ class Repository:
             return False
         self.close_live(branch)
         self._show(self.saved_state(branch))
-        self.store.publish()
         return True
 
     def checkout_slot(self, slot: int) -> None:
@@ -171,7 +171,11 @@ class Repository:
         self.checkout_branch(branch.name)
 
     def checkout_commit(self, view: View, oid: CommitId) -> None:
-        """Make the tree at the root equal to a commit, with HEAD detached.  UsageError."""
+        """Make the tree at the root equal to a commit, with HEAD detached.  UsageError.
+
+        `undo` leads back to the branch; or to the uncommitted changes of the detached state
+        that was left last, since these are what the verb discards.
+        """
         if view is not self.root:
             raise UsageError(
                 f"a live view shows its branch, {view.branch!r}: "
@@ -180,14 +184,15 @@ class Repository:
         if view.slot == DETACHED:
             view.restore_detached(oid)
             return
-        before = view.state()
+        before = self._discarded_state() or view.state()
         after = State(DETACHED, oid, self.history.read(oid).root)
-        self._show(after)
-        log = self.root.log
         text = f"{oid.hex()[:12]} (from {view.branch})"
-        log.record(self.clock.now_ns(), "checkout", text, before, after)
-        self.root.save(after)
-        self.store.publish()
+
+        def record(detached: View) -> None:
+            detached.log.record(self.clock.now_ns(), "checkout", text, before, after)
+            detached.save(after)
+
+        self._show(after, record)
 
     def close_live(self, branch: Branch) -> None:
         """Save and close the live view of a branch.  Busy when it has open files."""
@@ -200,13 +205,44 @@ class Repository:
         view.workspace.close()
         del self.live[branch.slot]
 
-    def _show(self, state: State) -> None:
-        """Let the root view show another working state; the caller publishes."""
+    def _show(self, state: State, record: Callable[[View], None] = lambda view: None) -> None:
+        """Let the root view show another working state, and publish."""
         leaving = self.root
-        leaving.save(leaving.state())
+        before = leaving.state()
+        leaving.save(before)
         self.stale.extend(switch(leaving.workspace, state.root))
         self.root = View(self, leaving.workspace, state.slot, state.head)
-        self.store.put(_ROOT, _SLOT.pack(state.slot))
+        try:
+            self.store.put(_ROOT, _SLOT.pack(state.slot))
+            record(self.root)
+            self.store.publish()
+        except Exception:
+            self.stale.extend(switch(leaving.workspace, before.root))
+            leaving.distrust_saved()
+            self.root = leaving
+            raise
+
+    def _publish_refs(self) -> None:
+        try:
+            self.store.publish()
+        except Exception:
+            self.refs.reload()
+            raise
+
+    def _discarded_state(self) -> State | None:
+        """The detached state that was left with uncommitted changes, if there is one."""
+        data = self.store.get(work_key(DETACHED))
+        if data is None:
+            return None
+        state, _ = decode_state(data)
+        if state.head is None:
+            return None
+        base = self.history.read(state.head).root
+        if differs(base, state.root) or has_changes(
+            self.store, TreeId(base.oid), TreeId(state.root.oid)
+        ):
+            return state
+        return None
 
     def _check_merged(self, branch: Branch) -> None:
         view = self.live.get(branch.slot)

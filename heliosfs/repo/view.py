@@ -70,13 +70,17 @@ class View:
             self.save(self.state())
             self.repository.store.publish()
         except Exception:
-            self._saved_root = b""
+            self.distrust_saved()
             raise
 
     def save(self, state: State) -> None:
         """Put the working state, which is that of the workspace, into the store's batch."""
         self.repository.store.put(work_key(self.slot), state.encode())
         self._saved_root = self.workspace.root.raw or b""
+
+    def distrust_saved(self) -> None:
+        """What was saved last may not have been published: save again at the next occasion."""
+        self._saved_root = b""
 
     def commit(
         self,
@@ -140,7 +144,7 @@ class View:
         except Exception:
             self.log.restore(last)
             self._go(target.before, before)
-            self._saved_root = b""
+            self.distrust_saved()
             raise
         return target
 
@@ -156,7 +160,7 @@ class View:
         except Exception:
             self.log.restore(last)
             self._go(target.before, before)
-            self._saved_root = b""
+            self.distrust_saved()
             raise
         return target
 
@@ -188,7 +192,7 @@ class View:
 
     def _differs(self, head: CommitId | None, root: Entry) -> bool:
         if head is None:
-            return True
+            return root.oid != EMPTY_TREE
         old = self.repository.history.read(head).root
         if old.oid == root.oid:
             return differs(old, root)
@@ -222,7 +226,7 @@ class View:
         except Exception:
             self._set_head(before.head)
             self.log.restore(last)
-            self._saved_root = b""
+            self.distrust_saved()
             raise
 
     def _set_head(self, head: CommitId | None) -> None:

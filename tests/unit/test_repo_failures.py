@@ -1,0 +1,125 @@
+"""A verb whose publish fails has changed nothing, in memory as in the store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from heliosfs.clock import FixedClock
+from heliosfs.errors import NotFound, StoreError
+from heliosfs.repo.repository import Repository
+from heliosfs.repo.revisions import resolve
+from heliosfs.store.memory import MemoryStore
+from tests.tree_builder import IDENTITY, TreeBuilder
+
+
+class FailingStore(MemoryStore):
+    """Its next publish fails when it is told so, and takes the batch's state back."""
+
+    is_failing = False
+
+    def publish(self) -> None:
+        if self.is_failing:
+            self.is_failing = False
+            objects = dict(self.objects)
+            self.drop_unpublished()
+            self.objects.update(objects)
+            raise StoreError("the disk is gone")
+        super().publish()
+
+
+def build() -> tuple[FailingStore, Repository]:
+    store = FailingStore()
+    repository = Repository.open(store, FixedClock(), IDENTITY)
+    tree = TreeBuilder(repository.root.workspace)
+    tree.write(b"a", b"one")
+    repository.root.commit("first")
+    tree.write(b"a", b"two")
+    repository.root.commit("second")
+    repository.create_branch("side", repository.root.head)
+    tree.write(b"b", b"uncommitted")
+    return store, repository
+
+
+def commit_of(repository: Repository, text: str) -> None:
+    oid = resolve(repository, text, repository.root.head)
+    repository.checkout_commit(repository.root, oid)
+
+
+VERBS: dict[str, Callable[[Repository], object]] = {
+    "branch": lambda repository: repository.create_branch("new", repository.root.head),
+    "fork": lambda repository: repository.create_branch(
+        "new", repository.root.head, repository.root
+    ),
+    "rename": lambda repository: repository.rename_branch("side", "other"),
+    "delete": lambda repository: repository.delete_branch("side"),
+    "checkout branch": lambda repository: repository.checkout_branch("side"),
+    "checkout commit": lambda repository: commit_of(repository, "HEAD~1"),
+    "commit": lambda repository: repository.root.commit("third"),
+    "reset": lambda repository: repository.root.reset(
+        resolve(repository, "HEAD~1", repository.root.head)
+    ),
+    "undo": lambda repository: repository.root.undo(),
+}
+
+
+def picture(repository: Repository) -> tuple[object, ...]:
+    """Everything that a user could see."""
+    root = repository.root
+    branches = {branch.name: (branch.slot, branch.head) for branch in repository.refs}
+    tree = TreeBuilder(root.workspace)
+    files = {name: bytes(tree.read(name)) for name in sorted(root.workspace.names(tree.node(b"")))}
+    return branches, root.branch, root.head, files, root.state()
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_nothing_has_changed(verb: str) -> None:
+    store, repository = build()
+    before = picture(repository)
+    store.is_failing = True
+    with pytest.raises(StoreError, match="the disk is gone"):
+        VERBS[verb](repository)
+    assert picture(repository) == before
+    repository.checkpoint()
+    store.drop_unpublished()
+    assert picture(Repository.open(store, FixedClock(), IDENTITY)) == before
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_it_succeeds_afterwards(verb: str) -> None:
+    store, repository = build()
+    store.is_failing = True
+    with pytest.raises(StoreError):
+        VERBS[verb](repository)
+    VERBS[verb](repository)
+    after = picture(repository)
+    repository.checkpoint()
+    store.drop_unpublished()
+    assert picture(Repository.open(store, FixedClock(), IDENTITY)) == after
+
+
+def test_undo_of_a_detaching_checkout_gives_back_what_it_discarded() -> None:
+    _, repository = build()
+    tree = TreeBuilder(repository.root.workspace)
+    commit_of(repository, "HEAD~1")
+    tree.write(b"a", b"an idea, detached")
+    repository.checkout_branch("main")
+    assert tree.read(b"a") == b"two"
+    commit_of(repository, "HEAD")
+    assert tree.read(b"a") == b"two"
+    repository.root.undo()
+    assert repository.root.branch is None
+    assert tree.read(b"a") == b"an idea, detached"
+
+
+def test_undo_of_a_detaching_checkout_leads_back_to_the_branch() -> None:
+    _, repository = build()
+    tree = TreeBuilder(repository.root.workspace)
+    commit_of(repository, "HEAD~1")
+    assert repository.root.branch is None
+    with pytest.raises(NotFound):
+        repository.root.redo()
+    repository.root.undo()
+    assert repository.root.branch == "main"
+    assert tree.read(b"b") == b"uncommitted"
