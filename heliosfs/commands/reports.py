@@ -103,6 +103,9 @@ FILES: dict[str, Callable[[Repository, View], str]] = {
 }
 """Name in `.helios` -> what makes its text."""
 
+OF_WORKING_STATE = frozenset({"status"})
+"""Those for which the caller runs the commit barrier first."""
+
 
 def diff_text(repository: Repository, view: View, old: str, new: str) -> str:
     """The text of `diff/OLD..NEW`; an empty side is HEAD."""

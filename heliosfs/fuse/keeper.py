@@ -7,7 +7,7 @@ within `SYNC_SECONDS`, uncommitted changes are saved within `CHECKPOINT_SECONDS`
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import trio
 
@@ -35,17 +35,19 @@ class Keeper:
         self._store = repository.store
         self._kernel = kernel
         self._on_failure = on_failure
-        self._changed = trio.Event()
+        self._save_wanted = trio.Event()
+        self._sync_wanted = trio.Event()
         self._draining = trio.Lock()
         self._syncing = trio.Lock()
         self.is_idle = True
-        """Whether nothing changed since the last round."""
+        """Whether nothing changed since the last save began."""
 
     def touch(self) -> None:
         """Something changed, or was published."""
         if self.is_idle:
             self.is_idle = False
-            self._changed.set()
+            self._save_wanted.set()
+            self._sync_wanted.set()
 
     @property
     def is_behind(self) -> bool:
@@ -54,11 +56,14 @@ class Keeper:
 
     async def run(self) -> None:
         """Work until cancelled."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._go_on, self._sync_for_a_while)
+            nursery.start_soon(self._go_on, self._save_once)
+
+    async def _go_on(self, work: Callable[[], Awaitable[None]]) -> None:
         while True:
-            await self._changed.wait()
-            self._changed = trio.Event()
             try:
-                await self._round()
+                await work()
             except StoreFull as error:
                 log.warning("will try again: %s", error)
                 self.touch()
@@ -69,11 +74,20 @@ class Keeper:
                 log.exception("saving failed")
                 self.touch()
 
-    async def _round(self) -> None:
-        """From the first change on: sync what is published every 100 ms, save after 900 ms."""
-        for _ in range(round(CHECKPOINT_SECONDS / SYNC_SECONDS)):
+    async def _sync_for_a_while(self) -> None:
+        """From a change on, sync what is published every 100 ms, until nothing more comes."""
+        await self._sync_wanted.wait()
+        self._sync_wanted = trio.Event()
+        is_busy = True
+        while is_busy or not self.is_idle:
             await trio.sleep(SYNC_SECONDS)
-            await self._sync_published()
+            is_busy = await self._sync_published()
+
+    async def _save_once(self) -> None:
+        """900 ms after a change, save what is uncommitted and drain the store."""
+        await self._save_wanted.wait()
+        self._save_wanted = trio.Event()
+        await trio.sleep(CHECKPOINT_SECONDS)
         self.is_idle = True
         await self.shorten(0)
         self._repository.checkpoint()
@@ -103,11 +117,13 @@ class Keeper:
         self._repository.checkpoint()
         await self._sync_published()
 
-    async def _sync_published(self) -> None:
+    async def _sync_published(self) -> bool:
+        """Whether there was something to sync."""
         async with self._syncing:
             work = self._store.plan_sync()
             if work is not None:
                 await self._kernel.execute(work)
+            return work is not None
 
     async def _drain(self) -> None:
         async with self._draining:

@@ -21,6 +21,7 @@ from heliosfs.vfs.control import Channel, Request
 from heliosfs.vfs.files import Files, SetAttributes
 from heliosfs.vfs.filesystem import FileSystem
 from heliosfs.vfs.handles import ChannelHandle
+from heliosfs.vfs.virtual import VirtualText
 from heliosfs.workspace.node import DirNode, Listed
 
 MISSES_MAX = 4096
@@ -210,6 +211,8 @@ class Operations(pyfuse3.Operations):
         node = self._filesystem.node(inode)
         if flags & os.O_TRUNC:
             self._keeper.touch()
+        if isinstance(node, VirtualText) and node.barrier and self._files.writers:
+            await self._kernel.barrier()
         fh = pyfuse3.FileHandleT(self._files.open(node, flags))
         is_virtual = not hasattr(node, "workspace")
         return pyfuse3.FileInfo(fh=fh, direct_io=is_virtual, keep_cache=not is_virtual)

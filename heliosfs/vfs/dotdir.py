@@ -16,6 +16,7 @@ from heliosfs.repo.view import View
 from heliosfs.vfs.control import Channel, CommandChannel, ErrorLog, MessageChannel
 from heliosfs.vfs.virtual import (
     ControlFile,
+    FixedText,
     LinkDir,
     PlaceDir,
     Site,
@@ -117,11 +118,13 @@ class _DotDir:
         self._view = view
         self.directory = VirtualDir(site)
         children = self.directory.children
-        children[b"README"] = VirtualText(site, reports.readme)
+        children[b"README"] = FixedText(site, reports.readme())
         for name in (b".gitignore", b".ignore"):
-            children[name] = VirtualText(site, lambda: _IGNORE)
+            children[name] = FixedText(site, _IGNORE)
         for report_name, report in reports.FILES.items():
-            children[report_name.encode()] = VirtualText(site, partial(self._report, report))
+            text = partial(self._report, report)
+            barrier = report_name in reports.OF_WORKING_STATE
+            children[report_name.encode()] = VirtualText(site, text, barrier=barrier)
         children[b"ctl"] = self._control()
         children[b"snapshots"] = LinkDir(site, self._find_snapshot, self._list_snapshots)
         children[b"branches"] = self._branches("")

@@ -81,11 +81,30 @@ class VirtualDir(VirtualNode):
 class VirtualText(VirtualNode):
     """A read-only text, made when the file is opened."""
 
-    __slots__ = ("text",)
+    __slots__ = ("barrier", "text")
 
-    def __init__(self, site: Site, text: Callable[[], str], *, is_fixed: bool = True) -> None:
+    def __init__(
+        self,
+        site: Site,
+        text: Callable[[], str],
+        *,
+        barrier: bool = False,
+        is_fixed: bool = True,
+    ) -> None:
         super().__init__(site, stat.S_IFREG | 0o444, is_fixed=is_fixed)
         self.text = text
+        self.barrier = barrier
+        """Whether it tells of the working state, so that the kernel's dirty pages matter."""
+
+
+class FixedText(VirtualText):
+    """A text that never changes, and so has a size: git reads no more of an ignore file."""
+
+    __slots__ = ("size",)
+
+    def __init__(self, site: Site, text: str) -> None:
+        super().__init__(site, lambda: text)
+        self.size = len(text.encode())
 
 
 class VirtualLink(VirtualNode):

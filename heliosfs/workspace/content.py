@@ -19,16 +19,19 @@ from heliosfs.store.base import Store
 class PartedContent:
     """A file of more than `WHOLE_MAX` bytes, in parts of `PART_BYTES`.
 
-    A part is a stored id, and in memory once it was read (bytes) or written (bytearray).
-    A bytearray may be shorter than its part: the rest is zeros.
+    A part is a stored id, and in memory once it was read or written.  What is in memory may be
+    shorter than its part: the rest is zeros.  A write of a whole part keeps the very bytes it
+    was given; only a part that is changed within becomes a bytearray.
     """
 
-    __slots__ = ("ids", "loaded", "size")
+    __slots__ = ("dirty", "ids", "loaded", "size")
 
     def __init__(self, size: int, ids: list[BlobId]) -> None:
         self.size = size
         self.ids = ids
         self.loaded: dict[int, bytes | bytearray] = {}
+        self.dirty: set[int] = set()
+        """Loaded parts that differ from what their ids name."""
 
     @classmethod
     def of_bytes(cls, data: bytes | bytearray) -> PartedContent:
@@ -36,6 +39,7 @@ class PartedContent:
         content = cls(len(data), [ZERO_PART] * part_count(len(data)))
         for index in range(len(content.ids)):
             content.loaded[index] = bytearray(data[index * PART_BYTES : (index + 1) * PART_BYTES])
+            content.dirty.add(index)
         return content
 
     @classmethod
@@ -80,11 +84,14 @@ class PartedContent:
             covered = start == 0 and index * PART_BYTES + count >= min(
                 self.size, (index + 1) * PART_BYTES
             )
-            part = bytearray() if covered else self._writable(store, index)
-            if len(part) < start:
-                part.extend(bytes(start - len(part)))
-            part[start : start + count] = view[:count]
-            self.loaded[index] = part
+            if covered:
+                self.loaded[index] = data if count == len(data) else bytes(view[:count])
+                self.dirty.add(index)
+            else:
+                part = self._writable(store, index)
+                if len(part) < start:
+                    part.extend(bytes(start - len(part)))
+                part[start : start + count] = view[:count]
             view = view[count:]
             offset += count
 
@@ -94,6 +101,7 @@ class PartedContent:
         if size < self.size:
             for index in [index for index in self.loaded if index >= count]:
                 del self.loaded[index]
+                self.dirty.discard(index)
             del self.ids[count:]
             if size % PART_BYTES:
                 tail = self._writable(store, count - 1)
@@ -121,22 +129,21 @@ class PartedContent:
 
     def store_parts(self, store: Store) -> None:
         """Give every written part an id; they are clean from then on."""
-        for index, part in self.loaded.items():
-            if isinstance(part, bytearray):
-                length = min(PART_BYTES, self.size - index * PART_BYTES)
-                data = bytes(part) + bytes(length - len(part))
-                oid = BlobId(object_id(Kind.BLOB, data))
-                if oid != ZERO_PART:
-                    old = self.ids[index]
-                    store.add(oid, Kind.BLOB, data, old if old != ZERO_PART else None)
-                self.ids[index] = oid
-                self.loaded[index] = data
+        for index in sorted(self.dirty):
+            part = self.loaded[index]
+            length = min(PART_BYTES, self.size - index * PART_BYTES)
+            data = bytes(part) if len(part) == length else bytes(part) + bytes(length - len(part))
+            oid = BlobId(object_id(Kind.BLOB, data))
+            if oid != ZERO_PART:
+                old = self.ids[index]
+                store.add(oid, Kind.BLOB, data, old if old != ZERO_PART else None)
+            self.ids[index] = oid
+            self.loaded[index] = data
+        self.dirty.clear()
 
     def drop_clean(self) -> None:
         """Forget the parts that the store has."""
-        self.loaded = {
-            index: part for index, part in self.loaded.items() if isinstance(part, bytearray)
-        }
+        self.loaded = {index: self.loaded[index] for index in self.dirty}
 
     def _slice(self, store: Store, index: int, start: int, stop: int) -> bytes:
         part = self.loaded.get(index)
@@ -158,4 +165,5 @@ class PartedContent:
         if not isinstance(part, bytearray):
             part = bytearray(self._fetch(store, index) if part is None else part)
             self.loaded[index] = part
+        self.dirty.add(index)
         return part

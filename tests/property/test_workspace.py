@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
 from heliosfs.clock import FixedClock
-from heliosfs.objects.blob import WHOLE_MAX
+from heliosfs.objects.blob import PART_BYTES, WHOLE_MAX
 from heliosfs.objects.tree import Entry
 from heliosfs.store.memory import MemoryStore
 from heliosfs.workspace.contents import Contents
@@ -73,6 +73,15 @@ class WorkspaceMachine(RuleBasedStateMachine):
         if found and path[-1] not in found[1]:
             self.workspace.create(found[0], path[-1], stat.S_IFDIR | 0o755, 1, 2)
             found[1][path[-1]] = {}
+
+    @rule(
+        path=paths,
+        offset=st.sampled_from([0, WHOLE_MAX, WHOLE_MAX + PART_BYTES, WHOLE_MAX + PART_BYTES - 3]),
+        length=st.sampled_from([PART_BYTES, 2 * PART_BYTES + 7, WHOLE_MAX]),
+        fill=st.binary(min_size=1, max_size=3),
+    )
+    def write_parts(self, path: tuple[bytes, ...], offset: int, length: int, fill: bytes) -> None:
+        self.write(path, offset, (fill * length)[:length])
 
     @rule(path=paths, offset=sizes, data=st.binary(min_size=1, max_size=20))
     def write(self, path: tuple[bytes, ...], offset: int, data: bytes) -> None:
