@@ -1,0 +1,176 @@
+"""What the pages say that the code can be asked about: links, verbs, errors, limits, bytes."""
+
+from __future__ import annotations
+
+import errno
+import re
+import struct
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from zlib import crc32
+
+import pytest
+
+from heliosfs import errors
+from heliosfs.cli.main import _local_verbs
+from heliosfs.commands.reports import FILES
+from heliosfs.commands.table import VERBS
+from heliosfs.objects.commit import Commit, Signature, encode_commit
+from heliosfs.objects.ids import CommitId, Kind, Oid
+from heliosfs.objects.tree import Entry, encode_entry
+from heliosfs.repo.oplog import Operation
+from heliosfs.repo.state import State
+from heliosfs.store.codecs import Codec, Encoded
+from heliosfs.store.journal import encode_head, encode_table
+from heliosfs.store.payload import pack
+from heliosfs.store.pending import Pending
+
+SOURCES = Path(__file__).parents[2]
+DOCS = SOURCES / "docs"
+PAGES = [
+    *(SOURCES / f"{name}.md" for name in ("README", "CHANGELOG", "CONTRIBUTING")),
+    *sorted(DOCS.rglob("*.md")),
+]
+
+_LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
+_HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
+_FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+_CODE = re.compile(r"`[^`\n]+`|^    .*$", re.MULTILINE)
+_CONTROL_FILE = re.compile(r"\bctl/([a-z-]+)")
+_COMMAND = re.compile(r"\bhelios ([a-z][a-z-]+)")
+_ROOT_FILE = re.compile(r"(?:cat|tail -1) \S*\.helios/(\w+)(?![\w/])")
+
+pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(SOURCES)))
+
+
+def code_of(text: str) -> str:
+    """What is set as code in a page, a piece to a line."""
+    return "\n".join([*_FENCE.findall(text), *_CODE.findall(_FENCE.sub("", text))])
+
+
+def anchor(heading: str) -> str:
+    """The name that a heading gets in a rendered page."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+def rows(page: Path, heading: str) -> Iterator[list[str]]:
+    """The cells of the first table below a heading."""
+    section = page.read_text().partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    lines = [line for line in section.splitlines() if line.startswith("|")]
+    for line in lines[2:]:
+        yield [cell.strip() for cell in line.strip("|").split("|")]
+
+
+@pages
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in _LINK.findall(_FENCE.sub("", page.read_text())):
+        if target.startswith("https://"):
+            continue
+        path, _, name = target.partition("#")
+        there = (page.parent / path).resolve() if path else page
+        assert there.is_file(), f"{page.name} links to {target}"
+        headings = {anchor(heading) for heading in _HEADING.findall(there.read_text())}
+        assert not name or name in headings, f"{page.name} links to {target}"
+
+
+@pages
+def test_control_files_commands_and_texts_exist(page: Path) -> None:
+    code = code_of(page.read_text())
+    assert set(_CONTROL_FILE.findall(code)) <= {*VERBS, "command", "error"}
+    assert set(_COMMAND.findall(code)) <= {*VERBS, *_local_verbs()}
+    assert set(_ROOT_FILE.findall(code)) <= {*FILES, "README"}
+
+
+def test_every_page_is_in_the_index() -> None:
+    index = DOCS / "index.md"
+    linked = {(DOCS / target).resolve() for target in _LINK.findall(index.read_text())}
+    assert set(DOCS.rglob("*.md")) - {index} == linked
+
+
+def test_the_readme_names_every_limit_of_the_first_version() -> None:
+    limits = (SOURCES / "README.md").read_text().partition("\n## Limits\n")[2]
+    for verb in ("merge", "tag", "restore", "add", "blame", "grep"):
+        assert (f"`{verb}`" in limits) == (verb not in VERBS), verb
+
+
+def test_the_table_of_errors_is_that_of_the_code() -> None:
+    classes = [
+        kind
+        for kind in vars(errors).values()
+        if isinstance(kind, type) and issubclass(kind, errors.HeliosError)
+    ]
+    expected = [
+        [
+            f"`{kind.__name__}`",
+            "any" if kind is errors.PosixError else errno.errorcode[kind.errno],
+            str(kind.exit_code),
+            (kind.__doc__ or "").split("\n", 1)[0],
+        ]
+        for kind in classes
+    ]
+    assert list(rows(DOCS / "reference/errors.md", "Classes")) == expected
+
+
+def test_the_table_of_limits_is_that_of_the_code() -> None:
+    found = list(rows(DOCS / "reference/on-disk-format.md", "Limits"))
+    assert found
+    for _, value, place in found:
+        module, _, name = place.strip("`").rpartition(".")
+        assert getattr(import_module(f"heliosfs.{module}"), name) == int(value), place
+
+
+def test_an_entry_is_as_the_page_on_the_format_says() -> None:
+    xattrs = b"\x06user.a" + (1).to_bytes(4, "little") + b"v"
+    fixed = struct.pack("<HIIqQ32sBB", 0o100644, 1, 2, -3, 4, b"i" * 32, 1 | 2 | 4 | 8 | 16, 1)
+    extras = struct.pack("<QH2sQI", 5, 2, b"to", 6, len(xattrs)) + xattrs
+    entry = Entry(b"n", 0o100644, 1, 2, -3, 4, Oid(b"i" * 32), 5, b"to", 6, {b"user.a": b"v"}, True)
+    assert encode_entry(entry) == fixed + b"n" + extras
+
+
+def test_a_commit_is_as_the_page_on_the_format_says() -> None:
+    root = Entry(b"", 0o40755, 0, 0, 0, 0, Oid(b"t" * 32))
+    who = Signature(b"Ada", b"a@b", -1, -90)
+    commit = Commit(root, (CommitId(Oid(b"p" * 32)),), who, who, b"why", {"k": "v"}, b"git")
+    person = struct.pack("<qhHH", -1, -90, 3, 3) + b"Adaa@b"
+    pair = struct.pack("<II", 1, 1) + b"kv"
+    fields = [encode_entry(root), b"p" * 32, person, person, b"why", pair, b"git"]
+    assert encode_commit(commit) == struct.pack("<B7I", 1, *map(len, fields)) + b"".join(fields)
+
+
+def test_a_record_of_the_journal_is_as_the_page_on_the_format_says() -> None:
+    items = [Pending(Oid(b"o" * 32), Kind.TREE, b"bytes", Oid(b"b" * 32))]
+    table = struct.pack("<BBBQ32s32s", 1, 3, 1, 5, b"o" * 32, b"b" * 32)
+    table += struct.pack("<BBHI3s2s", 2, 0, 3, 2, b"key", b"va")
+    table += struct.pack("<BBHI1s", 2, 1, 1, 0, b"x")
+    assert encode_table(items, {b"key": b"va", b"x": None}) == table
+    checked = struct.pack("<IQQQ", len(table), 5, 7, 6)
+    seed = crc32(b"saltsalt")
+    check = struct.pack("<I", crc32(checked + table, seed))
+    assert encode_head(table, 5, 7, 6, seed) == b"\xf5\x48\x4a\x01" + check + checked
+
+
+def test_states_and_operations_are_as_the_page_on_the_format_says() -> None:
+    root = Entry(b"", 0o40755, 0, 0, 0, 0, Oid(b"t" * 32))
+    before, after = State(1, None, root), State(1, CommitId(Oid(b"c" * 32)), root)
+    first = struct.pack("<QB", 1, 0) + encode_entry(root)
+    second = struct.pack("<QB32s", 1, 32, b"c" * 32) + encode_entry(root)
+    assert (before.encode(), after.encode()) == (first, second)
+    operation = Operation(9, 1, "undo", "text", before, after, 2, 3, 4, 5, 6)
+    head = struct.pack("<qQQQQQHH", 1, 2, 3, 4, 5, 6, 4, 4)
+    assert operation.encode() == head + b"undotext" + first + second
+
+
+def test_a_payload_is_as_the_page_on_the_format_says() -> None:
+    delta = Encoded(Codec.SPLICE, b"body")
+    assert pack(Kind.BLOB, 300, delta, 200, 3) == [b"\x03\x01\xac\x02\x00\xc8\x01\x03body"]
+    pieces = pack(Kind.BLOB, 9000, Encoded(Codec.RAW, b"x" * 9000))
+    assert list(map(len, pieces)) == [4080, 4080, 9000 + 5 - 2 * 4080]
+    assert pieces[0][:5] == b"\x00\x01\xa8\x46\x02"
+
+
+def test_the_glossary_is_in_order() -> None:
+    page = DOCS / "glossary.md"
+    lines = [line for line in page.read_text().splitlines() if line.startswith("|")][2:]
+    words = [line.split("|")[1].strip().lower() for line in lines]
+    assert words == sorted(words)
