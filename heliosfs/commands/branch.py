@@ -68,13 +68,15 @@ def _delete(request: Request, options: Options) -> str:
     lines: list[str] = []
     for name in names:
         try:
-            head = repository.delete_branch(name, force="force-delete" in options)
+            head, rest = repository.delete_branch(name, force="force-delete" in options)
         except HeliosError as error:
             if lines:
                 done = ", ".join(names[: len(lines)])
                 raise type(error)(f"{error} (deleted before: {done})") from error
             raise
         lines.append(f"Deleted branch {name} (was {short(head) if head else 'without a commit'}).")
+        if rest is not None:
+            lines[-1] += f" Its uncommitted changes are in commit {short(rest)}."
     if "json" in options:
         return json_reply({"deleted": names})
     return "".join(f"{line}\n" for line in lines)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from typing import NamedTuple
 
 from heliosfs.clock import Clock
 from heliosfs.errors import Busy, NotFound, UsageError
+from heliosfs.objects.commit import Commit
 from heliosfs.objects.ids import CommitId, TreeId
 from heliosfs.repo.history import History
 from heliosfs.repo.identity import Identity
@@ -25,6 +27,15 @@ DEFAULT_BRANCH = "main"
 
 _SLOT = struct.Struct("<Q")
 _ROOT = b"repo/root"
+
+
+class Deleted(NamedTuple):
+    """What is left of a deleted branch."""
+
+    head: CommitId | None
+    """What it named."""
+    rest: CommitId | None
+    """A commit of its uncommitted changes, if it had any."""
 
 
 class Repository:
@@ -135,11 +146,12 @@ class Repository:
         self._publish_refs()
         return branch
 
-    def delete_branch(self, name: str, *, force: bool = False) -> CommitId | None:
-        """Drop a branch, and give what it named.
+    def delete_branch(self, name: str, *, force: bool = False) -> Deleted:
+        """Drop a branch.
 
         Busy when it is at the root or has open files, and, without `force`, when it has
-        uncommitted changes or commits that no other branch or tag reaches.
+        uncommitted changes or commits that no other branch or tag reaches.  With `force`, its
+        uncommitted changes become a commit that no branch names, so that they can be had back.
         """
         branch = self.refs.branch(name)
         if branch.slot == self.root.slot:
@@ -147,9 +159,11 @@ class Repository:
         if not force:
             self._check_merged(branch)
         self.close_live(branch)
+        state = self.saved_state(branch)
+        rest = self._commit_rest(branch.name, state) if self._is_changed(state) else None
         self.refs.delete(branch)
         self._publish_refs()
-        return branch.head
+        return Deleted(branch.head, rest)
 
     def checkout_branch(self, name: str) -> bool:
         """Show a branch at the root; False when it is there already.  NotFound, Busy.
@@ -235,25 +249,28 @@ class Repository:
         if data is None:
             return None
         state, _ = decode_state(data)
-        if state.head is None:
-            return None
-        base = self.history.read(state.head).root
-        if differs(base, state.root) or has_changes(
-            self.store, TreeId(base.oid), TreeId(state.root.oid)
-        ):
-            return state
-        return None
+        return state if self._is_changed(state) else None
+
+    def _is_changed(self, state: State) -> bool:
+        """Whether a saved state differs from the commit that it is based on."""
+        base = self.history.read(state.head).root if state.head else None
+        tree = TreeId(base.oid) if base else EMPTY_TREE
+        return (base is not None and differs(base, state.root)) or has_changes(
+            self.store, tree, TreeId(state.root.oid)
+        )
+
+    def _commit_rest(self, name: str, state: State) -> CommitId:
+        signature = self.identity.sign(self.clock)
+        message = f"uncommitted changes of branch {name} when it was deleted"
+        parents = (state.head,) if state.head else ()
+        text = message.encode("utf-8", "surrogateescape")
+        return self.history.write(Commit(state.root, parents, signature, signature, text))
 
     def _check_merged(self, branch: Branch) -> None:
         view = self.live.get(branch.slot)
         if view is not None:
             view.checkpoint()
-        state = self.saved_state(branch)
-        base = self.history.read(branch.head).root if branch.head else None
-        tree = TreeId(base.oid) if base else EMPTY_TREE
-        if (base is not None and differs(base, state.root)) or has_changes(
-            self.store, tree, TreeId(state.root.oid)
-        ):
+        if self._is_changed(self.saved_state(branch)):
             raise Busy(f"branch {branch.name!r} has uncommitted changes: use -D to drop them")
         head = branch.head
         if head is None:

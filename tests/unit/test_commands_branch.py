@@ -296,3 +296,14 @@ def test_a_live_view_stays_on_its_branch(stage: Stage) -> None:
     assert stage.run("reset", "--hard", "HEAD~1", branch="x").endswith("first\n")
     assert stage.live("x").read(b"a") == b"1\n"
     assert stage.files.read(b"a") == b"2\n"
+
+def test_a_branch_deleted_by_force_leaves_its_uncommitted_changes_in_a_commit() -> None:
+    stage = Stage()
+    stage.commit("first", a=b"one")
+    stage.run("branch", "idea")
+    stage.live("idea").write(b"a", b"an idea")
+    reply = stage.run("branch", "-D", "idea")
+    rest = reply.split()[-1].rstrip(".")
+    stage.run("branch", "again", rest)
+    assert stage.live("again").read(b"a") == b"an idea"
+    assert stage.run("log", "--oneline", "again").splitlines()[1].endswith("first")
