@@ -6,7 +6,8 @@ import ctypes
 import errno
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 import pyfuse3
@@ -34,26 +35,41 @@ class Kernel:
 
         Each page arrives as a write that the loop serves while this waits.
         """
-        await self._in_thread(_syncfs, self._mountpoint)
+        with self.waiting():
+            await _in_thread(_syncfs, self._mountpoint)
 
     async def invalidate(self, stale: Invalidation) -> None:
-        """Make the kernel forget what it has cached and is no longer so."""
-        await self._in_thread(_invalidate, stale)
+        """Make the kernel forget what it has cached and is no longer so.
+
+        Names go from a thread: the kernel takes the lock of their directory, which a process may
+        hold that waits for us.  Attributes need no lock (fs/fuse/inode.c).
+        """
+        for inode in stale.attributes:
+            _try(_forget_attributes, inode)
+        if stale.entries:
+            with self.waiting():
+                await _in_thread(_forget_entries, stale.entries)
 
     async def execute(self, work: Work) -> None:
         """Execute planned work and apply it, even when it failed.  StoreError."""
         try:
-            await self._in_thread(_execute, work)
+            await _in_thread(_execute, work)
         finally:
             work.apply()
 
-    async def _in_thread(self, function: Callable[[_T], None], argument: _T) -> None:
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Around every wait of a handler: the loop must not poll while one is due."""
         self._loop.waiting_handlers += 1
         try:
-            with trio.CancelScope(shield=True):
-                await trio.to_thread.run_sync(function, argument)
+            yield
         finally:
             self._loop.waiting_handlers -= 1
+
+
+async def _in_thread(function: Callable[[_T], None], argument: _T) -> None:
+    with trio.CancelScope(shield=True):
+        await trio.to_thread.run_sync(function, argument)
 
 
 def _execute(work: Work) -> None:
@@ -70,11 +86,9 @@ def _syncfs(mountpoint: str) -> None:
         os.close(fd)
 
 
-def _invalidate(stale: Invalidation) -> None:
-    for parent, name, child in stale.entries:
+def _forget_entries(entries: list[tuple[int, bytes, int]]) -> None:
+    for parent, name, child in entries:
         _try(pyfuse3.invalidate_entry, parent, name, child)
-    for inode in stale.attributes:
-        _try(_forget_attributes, inode)
 
 
 def _forget_attributes(inode: pyfuse3.InodeT) -> None:

@@ -11,12 +11,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 import pyfuse3
-import trio
 
-from heliosfs.errors import HeliosError
+from heliosfs.errors import HeliosError, PosixError, StoreError
 from heliosfs.fuse.attributes import attributes, build, build_listed, negative
 from heliosfs.fuse.keeper import Keeper
 from heliosfs.fuse.kernel import Kernel
+from heliosfs.fuse.loop import FreeLock
 from heliosfs.vfs.control import Channel, Request
 from heliosfs.vfs.files import Files, SetAttributes
 from heliosfs.vfs.filesystem import FileSystem
@@ -39,6 +39,8 @@ def handler(function: _Handler) -> _Handler:
         try:
             return await function(self, *arguments)
         except HeliosError as error:
+            if isinstance(error, StoreError):
+                log.error("%s: %s", function.__name__, error)
             raise pyfuse3.FUSEError(error.errno) from None
         except pyfuse3.FUSEError:
             raise
@@ -85,7 +87,7 @@ class Operations(pyfuse3.Operations):
         self._kernel = kernel
         self._keeper = keeper
         self._xattr = xattr
-        self._serial = trio.Lock()
+        self._serial = FreeLock()
         """Held while a verb runs: from its barrier to the last invalidation."""
 
     @handler
@@ -172,12 +174,19 @@ class Operations(pyfuse3.Operations):
     @handler
     async def create(self, parent: int, name: bytes, mode: int, flags: int, ctx: Any) -> Any:
         directory = self._filesystem.node(parent)
-        node: Any = self._filesystem.create(
-            directory, name, stat.S_IFREG | stat.S_IMODE(mode), ctx.uid, ctx.gid
-        )
+        try:
+            node: Any = self._filesystem.create(
+                directory, name, stat.S_IFREG | stat.S_IMODE(mode), ctx.uid, ctx.gid
+            )
+            fh = self._files.open_node(node, writing=True)
+        except PosixError as error:
+            # A checkout just now made the file, and the kernel does not know of it yet.
+            if error.errno != errno.EEXIST or flags & os.O_EXCL:
+                raise
+            node = self._filesystem.lookup(directory, name)
+            fh = self._files.open(node, flags)
         node.lookups += 1
         self._keeper.touch()
-        fh = self._files.open_node(node, writing=True)
         return pyfuse3.FileInfo(fh=pyfuse3.FileHandleT(fh)), attributes(node)
 
     @handler
@@ -235,7 +244,8 @@ class Operations(pyfuse3.Operations):
         if self._keeper.is_idle:
             self._keeper.touch()
         if self._keeper.is_behind:
-            await self._keeper.catch_up()
+            with self._kernel.waiting():
+                await self._keeper.catch_up()
         return written
 
     @handler
@@ -249,7 +259,8 @@ class Operations(pyfuse3.Operations):
         handle = self._handles[fh]
         if handle.__class__ is ChannelHandle:
             await self._run(handle.channel, handle.channel.finish())
-        await self._keeper.sync()
+        with self._kernel.waiting():
+            await self._keeper.sync()
 
     @handler
     async def release(self, fh: int) -> None:
@@ -294,7 +305,8 @@ class Operations(pyfuse3.Operations):
 
     @handler
     async def fsyncdir(self, fh: int, datasync: bool) -> None:
-        await self._keeper.sync()
+        with self._kernel.waiting():
+            await self._keeper.sync()
 
     @handler
     async def statfs(self, ctx: Any) -> pyfuse3.StatvfsData:
@@ -351,7 +363,8 @@ class Operations(pyfuse3.Operations):
                         await self._keeper.shorten()
                     text = request.run()
                     if request.sync:
-                        await self._keeper.sync()
+                        with self._kernel.waiting():
+                            await self._keeper.sync()
                 except HeliosError as error:
                     channel.fail(error)
                     raise

@@ -23,7 +23,8 @@ from heliosfs.vfs.filesystem import FileSystem
 
 WORKERS_MIN = 2
 WORKERS_MAX = 64
-_SWITCH_SECONDS = 0.0005
+_SWITCH_SECONDS = 0.00005
+"""How long a thread that drains may keep the interpreter from a request."""
 
 log = logging.getLogger(__name__)
 
@@ -68,13 +69,16 @@ def serve(repository: Repository, options: MountOptions, on_ready: Callable[[], 
 
 
 def _mount(operations: Operations, options: MountOptions) -> None:
-    fuse_options = {
-        "default_permissions",
-        f"fsname={options.fsname}",
-        "subtype=heliosfs",
-    }
+    """Have the kernel check permissions, unless nobody but root can come in.
+
+    Root passes every check but that of execution, which the kernel makes all the same; and the
+    checks cost a getattr of the directory for each create, rename and unlink.
+    """
+    fuse_options = {f"fsname={options.fsname}", "subtype=heliosfs"}
     if options.allow_other:
         fuse_options.add("allow_other")
+    if options.allow_other or os.geteuid() != 0:
+        fuse_options.add("default_permissions")
     try:
         pyfuse3.init(operations, options.mountpoint, fuse_options)
     except RuntimeError as error:

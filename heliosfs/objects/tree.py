@@ -19,6 +19,9 @@ from heliosfs.objects.ids import OID_BYTES, Oid, TreeId
 
 NAME_MAX = 255
 INDEX_FROM = 256
+TIME_MAX_NS = 2**63 - 1
+TIME_MIN_NS = -(2**63)
+"""An entry holds times between the years 1677 and 2262."""
 
 LINK = 1
 """Flag: one of several names of a file; a 64-bit link group follows."""
@@ -68,6 +71,11 @@ class Entry(NamedTuple):
     @property
     def is_dir(self) -> bool:
         return stat.S_ISDIR(self.mode)
+
+
+def clamp_time(time_ns: int) -> int:
+    """The nearest time that an entry can hold, as Linux does it (timestamp_truncate)."""
+    return min(max(time_ns, TIME_MIN_NS), TIME_MAX_NS)
 
 
 def encode_entry(entry: Entry) -> bytes:

@@ -52,6 +52,11 @@ class Directory:
         """The bytes that a file has."""
         return os.stat(name, dir_fd=self.fd).st_size
 
+    def identity(self, name: str) -> tuple[int, int]:
+        """The device and inode of a file."""
+        status = os.stat(name, dir_fd=self.fd)
+        return status.st_dev, status.st_ino
+
     def disk_bytes(self, name: str) -> int:
         """The bytes of disk that a file takes; 0 when there is none."""
         try:

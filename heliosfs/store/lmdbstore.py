@@ -17,8 +17,11 @@ from heliosfs.store.codecs import DecodeError
 from heliosfs.store.directory import Directory
 from heliosfs.store.payload import Payload, decode_chain, unpack
 from heliosfs.store.pending import Changes
+from heliosfs.store.residency import unmap_pages
 
 FILE = "objects.lmdb"
+_UNMAP_AFTER = 512
+"""Objects read from L2 before the pages that were mapped for them are given back."""
 _MAP_BYTES = 64 * 1024**3
 """Address space, not disk: grows by doubling."""
 _LMDB_0_9 = 0
@@ -85,6 +88,7 @@ class ObjectDatabase:
         self._directory = directory
         self._guard = threading.Lock()
         self._map_bytes = _MAP_BYTES
+        self._loads = 0
         with _lmdb_errors("cannot open"):
             self._env = lmdb.open(
                 directory.path_of(FILE),
@@ -98,6 +102,7 @@ class ObjectDatabase:
             try:
                 self._map_bytes = self._env.info()["map_size"]
                 self._check_length()
+                self._file = directory.identity(FILE)
                 self._env.reader_check()
                 self._index = self._env.open_db(b"index")
                 self._payloads = self._env.open_db(b"payloads")
@@ -142,6 +147,9 @@ class ObjectDatabase:
         number = self.find(oid)
         if number is None:
             return None
+        self._loads += 1
+        if self._loads % _UNMAP_AFTER == 0:
+            unmap_pages(*self._file)
         try:
             chain = self.chain(number)
             return chain, decode_chain(chain)[-1]

@@ -114,4 +114,3 @@ def decode_chain(chain: list[Payload]) -> list[bytes]:
     for payload in chain[1:]:
         objects.append(decode_delta(payload.codec, payload.body, payload.size, objects[-1]))
     return objects
-

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from heliosfs.errors import NotPermitted, PosixError
+from heliosfs.objects.tree import clamp_time
 from heliosfs.vfs.filesystem import FileSystem
 from heliosfs.vfs.handles import ChannelHandle, DirHandle, FileHandle, Handle, TextHandle
 from heliosfs.vfs.virtual import ControlFile, VirtualText
@@ -129,9 +130,9 @@ class Files:
         if wanted.gid is not None:
             changed.gid = wanted.gid
         if wanted.atime_ns is not None:
-            changed.atime_ns = wanted.atime_ns
+            changed.atime_ns = clamp_time(wanted.atime_ns)
         if wanted.mtime_ns is not None:
-            changed.mtime_ns = wanted.mtime_ns
+            changed.mtime_ns = clamp_time(wanted.mtime_ns)
         changed.ctime_ns = self._clock.now_ns()
 
     def release(self, fh: int) -> None:

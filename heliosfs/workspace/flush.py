@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from heliosfs.objects.ids import Kind, Oid, TreeId, object_id
+from collections.abc import Collection
+
+from heliosfs.objects.ids import Oid, TreeId
 from heliosfs.objects.tree import (
     INDEX_FROM,
     LINK,
@@ -15,6 +17,7 @@ from heliosfs.objects.tree import (
 )
 from heliosfs.workspace.leaves import Leaf, LeafTable
 from heliosfs.workspace.node import Child, DirNode, FileNode, LeafNode, Node, base_of, content_oid
+from heliosfs.workspace.splice import SPLICED_MAX, splice
 from heliosfs.workspace.trees import EMPTY_TREE, put_tree, same_but_times
 from heliosfs.workspace.workspace import FLAGS_AT, Workspace
 
@@ -113,18 +116,12 @@ def _write_directory(
     base = Oid(directory.tree) if directory.tree != EMPTY_TREE else None
     if len(children) < INDEX_FROM:
         directory.leaves = None
-        if directory.unsorted:
-            children = dict(sorted(children.items()))
-            directory.children = children
-            directory.unsorted = False
-        if workspace.has_links:
-            raws = [_entry(child, name) for name, child in children.items()]
-        else:
-            raws = [
-                child if child.__class__ is bytes else child.raw  # type: ignore[union-attr,misc]
-                for child in children.values()
-            ]
-        return put_tree(store, join_leaf(raws), base)
+        data = _spliced(directory.data, directory.dirty, directory.dirty, children)
+        if data is None:
+            data = _join(directory, children)
+        directory.data = data
+        return put_tree(store, data, base)
+    directory.data = None
     if table is None:
         table = directory.leaves = LeafTable.of_names(sorted(children))
     else:
@@ -132,15 +129,46 @@ def _write_directory(
             table.note(name, name in children)
     for leaf in table.leaves:
         if leaf.oid is None and leaf.names:
-            _write_leaf(workspace, leaf, children)
+            _write_leaf(workspace, leaf, directory.dirty, children)
     return put_tree(store, encode_index(table.refs()), base)
 
 
-def _write_leaf(workspace: Workspace, leaf: Leaf, children: dict[bytes, Child]) -> None:
-    data = join_leaf([_entry(children[name], name) for name in leaf.names])
-    oid = TreeId(object_id(Kind.TREE, data))
-    workspace.store.add(oid, Kind.TREE, data, leaf.base)
-    leaf.oid = leaf.base = oid
+def _write_leaf(
+    workspace: Workspace, leaf: Leaf, dirty: dict[bytes, bytes | None], children: dict[bytes, Child]
+) -> None:
+    data = _spliced(leaf.data, leaf.touched, dirty, children)
+    if data is None:
+        data = join_leaf([_entry(children[name], name) for name in leaf.names])
+    leaf.written(put_tree(workspace.store, data, leaf.base), data)
+
+
+def _join(directory: DirNode, children: dict[bytes, Child]) -> bytes:
+    if directory.unsorted:
+        children = dict(sorted(children.items()))
+        directory.children = children
+        directory.unsorted = False
+    return join_leaf([_entry(child, name) for name, child in children.items()])
+
+
+def _spliced(
+    data: bytes | None,
+    names: Collection[bytes],
+    dirty: dict[bytes, bytes | None],
+    children: dict[bytes, Child],
+) -> bytes | None:
+    """The leaf that was `data`, with the entries of `names` as they are now.
+
+    None when it has to be joined anew: names came or went, or too many entries changed.
+    """
+    if data is None or len(names) > SPLICED_MAX:
+        return None
+    replacements = []
+    for name in names:
+        old, child = dirty[name], children.get(name)
+        if old is None or child is None:
+            return None
+        replacements.append((old, _entry(child, name)))
+    return splice(data, replacements)
 
 
 def _entry(child: Child, name: bytes) -> bytes:

@@ -7,6 +7,7 @@ import stat
 from collections.abc import Callable
 
 from heliosfs.errors import NotPermitted
+from heliosfs.objects.tree import clamp_time
 from heliosfs.store.base import Store
 from heliosfs.workspace.node import DirNode, FileNode, LeafNode, Node
 from heliosfs.workspace.workspace import Workspace
@@ -116,8 +117,8 @@ class _Ingest:
         node.touch()
         node.mode = status.st_mode
         node.uid, node.gid = status.st_uid, status.st_gid
-        node.mtime_ns = status.st_mtime_ns
-        node.atime_ns = status.st_atime_ns
+        node.mtime_ns = clamp_time(status.st_mtime_ns)
+        node.atime_ns = clamp_time(status.st_atime_ns)
         node.xattrs = _user_xattrs(fd, name, status.st_mode) or None
 
 

@@ -12,7 +12,7 @@ from heliosfs.objects.tree import LeafRef, entry_name, starts_leaf
 class Leaf:
     """A run of names and the object that holds their entries."""
 
-    __slots__ = ("base", "names", "oid")
+    __slots__ = ("base", "data", "names", "oid", "touched")
 
     def __init__(self, names: list[bytes], oid: TreeId | None, base: TreeId | None = None) -> None:
         self.names = names
@@ -20,6 +20,19 @@ class Leaf:
         """None while the leaf is not as any object has it."""
         self.base = base
         """The object that the leaf had last; a hint for the store."""
+        self.data: bytes | None = None
+        """Its bytes when it was last written, while only entries of `touched` changed since."""
+        self.touched: set[bytes] = set()
+
+    def written(self, oid: TreeId, data: bytes) -> None:
+        """The leaf is as an object has it."""
+        self.oid = self.base = oid
+        self.data = data
+        self.touched = set()
+
+    def regroup(self) -> None:
+        """Names came or went."""
+        self.oid = self.data = None
 
 
 class LeafTable:
@@ -67,8 +80,10 @@ class LeafTable:
         place = bisect_left(names, name)
         known = place < len(names) and names[place] == name
         leaf.oid = None
+        leaf.touched.add(name)
         if known == present:
             return
+        leaf.regroup()
         if not starts_leaf(name):
             if present:
                 names.insert(place, name)
@@ -81,7 +96,7 @@ class LeafTable:
         else:
             before = self.leaves[at - 1]
             before.names += names[1:]
-            before.oid = None
+            before.regroup()
             del self.leaves[at]
             del self._firsts[at]
 
@@ -89,7 +104,10 @@ class LeafTable:
         """Take the ids of a stored index that describes the very same names."""
         held = [leaf for leaf in self.leaves if leaf.names]
         for leaf, ref in zip(held, index, strict=True):
-            leaf.oid = leaf.base = ref.oid
+            if leaf.oid != ref.oid:
+                leaf.oid = leaf.base = ref.oid
+                leaf.data = None
+                leaf.touched = set()
 
     def refs(self) -> list[LeafRef]:
         """The index, once every leaf that holds a name has an id."""

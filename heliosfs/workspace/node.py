@@ -124,7 +124,16 @@ class Listed:
 class DirNode(Node):
     """A directory.  Its children load on first use, as encoded entries that become nodes."""
 
-    __slots__ = ("children", "dirty", "leaves", "misses", "subdir_count", "tree", "unsorted")
+    __slots__ = (
+        "children",
+        "data",
+        "dirty",
+        "leaves",
+        "misses",
+        "subdir_count",
+        "tree",
+        "unsorted",
+    )
 
     def __init__(self, workspace: Workspace, ino: int, entry: Entry, raw: bytes | None) -> None:
         super().__init__(workspace, ino, entry, raw)
@@ -133,6 +142,8 @@ class DirNode(Node):
         self.children: dict[bytes, Child] | None = None
         """None while not loaded."""
         self.leaves: LeafTable | None = None
+        self.data: bytes | None = None
+        """The bytes of `tree` when it is one leaf that a flush wrote."""
         self.dirty: dict[bytes, bytes | None] = {}
         """Names whose entries differ from `tree`, with the encoded entry that is there."""
         self.misses: set[bytes] = set()

@@ -125,7 +125,9 @@ def _apply(
     tree = TreeId(entry.oid)
     if directory.leaves is not None:
         _adopt_leaves(workspace, directory, tree, changes)
-    directory.tree = tree
+    if directory.tree != tree:
+        directory.tree = tree
+        directory.data = None
     directory.subdir_count = entry.size
     _update(directory, raw, stale)
 
@@ -160,8 +162,7 @@ def _part(
     workspace: Workspace, directory: DirNode, name: bytes, child: Node, stale: Invalidation
 ) -> None:
     """Unlink a node, and all that is loaded below it."""
-    if child.lookups:
-        stale.entries.append((directory.ino, name, child.ino))
+    entries = [(directory.ino, name, child.ino)] if child.lookups else []
     pending = [(directory, name, child)]
     while pending:
         parent, name, node = pending.pop()
@@ -170,7 +171,7 @@ def _part(
                 below = None if isinstance(held, bytes) else workspace.lookup(node, below_name)
                 if below is not None:
                     if below.lookups:
-                        stale.entries.append((node.ino, below_name, below.ino))
+                        entries.append((node.ino, below_name, below.ino))
                     pending.append((node, below_name, below))
             node.children = {}
             node.leaves = None
@@ -187,6 +188,8 @@ def _part(
         node.raw = None
         node.attr = None
         workspace.release(node)
+    # The kernel takes a directory for removed only when nothing is left in it.
+    stale.entries += reversed(entries)
 
 
 def _adopt_leaves(

@@ -16,8 +16,8 @@ from typing import Any
 
 from heliosfs.errors import PosixError
 from heliosfs.repo.repository import Repository
-from heliosfs.vfs.filesystem import FileSystem
 from heliosfs.vfs.files import Files, SetAttributes
+from heliosfs.vfs.filesystem import FileSystem
 from heliosfs.workspace.node import DirNode, FileNode, LeafNode, Node, SymlinkNode
 
 RENAME_NOREPLACE = 1
@@ -124,6 +124,13 @@ class Real:
     def readlink(self, path: PathBytes) -> bytes:
         return os.readlink(self.path(path))
 
+    def listdir(self, path: PathBytes) -> list[bytes]:
+        fd = os.open(self.path(path), os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        try:
+            return sorted(map(os.fsencode, os.listdir(fd)))
+        finally:
+            os.close(fd)
+
     def read_tree(self) -> Status:
         return self._read(self.root)
 
@@ -156,6 +163,7 @@ class Ours:
         self.repository = repository
         self.filesystem = FileSystem(repository)
         self.files = Files(self.filesystem)
+        self.write_only: set[int] = set()
 
     @property
     def root(self) -> DirNode:
@@ -189,6 +197,16 @@ class Ours:
         if not isinstance(node, DirNode):
             raise PosixError(errno.ENOTDIR)
         return node, path[-1]
+
+    def listdir(self, path: PathBytes) -> list[bytes]:
+        """readdirplus: every child that it shows is a reference that the kernel holds."""
+        directory = self.walk(path)
+        if not isinstance(directory, DirNode):
+            raise PosixError(errno.ENOTDIR)
+        found = [name for name in self.filesystem.names(directory) if name != b".helios"]
+        for name in found:
+            self.filesystem.peek(directory, name).lookups += 1
+        return sorted(found)
 
     def forget(self) -> None:
         """The kernel drops every reference that it holds."""
@@ -253,12 +271,17 @@ class Ours:
             raise PosixError(errno.ELOOP)
         if isinstance(node, DirNode) and flags & (os.O_CREAT | os.O_ACCMODE):
             raise PosixError(errno.EISDIR)
-        return self.files.open(node, flags)
+        fh = self.files.open(node, flags)
+        if flags & os.O_ACCMODE == os.O_WRONLY:
+            self.write_only.add(fh)
+        return fh
 
     def close(self, fh: int) -> None:
         self.files.release(fh)
 
     def pread(self, fh: int, length: int, offset: int) -> bytes:
+        if fh in self.write_only:
+            raise PosixError(errno.EBADF)
         return bytes(self.files.read(self.files.handles[fh], offset, length))
 
     def pwrite(self, fh: int, data: bytes, offset: int) -> int:
@@ -337,13 +360,13 @@ def is_within(directory: DirNode, above: object) -> bool:
 def compare(real: Status, ours: Status) -> None:
     """Assert that two trees are equal, with the same files under the same names."""
     groups: dict[int, int] = {}
-    pending = [((), real, ours)]
+    pending: list[tuple[PathBytes, Status, Status]] = [((), real, ours)]
     while pending:
-        path: tuple[bytes, ...]
         path, left, right = pending.pop()
         assert sorted(left.children) == sorted(right.children), path
-        for name in left.children:
-            pending.append(((*path, name), left.children[name], right.children[name]))
+        pending += [
+            ((*path, name), child, right.children[name]) for name, child in left.children.items()
+        ]
         assert groups.setdefault(left.group, right.group) == right.group, path
         assert _shown(left) == _shown(right), path
         assert left.content == right.content, path

@@ -1,0 +1,1 @@
+"""What heliosfs takes, beside what others take, measured in one run: `python -m benchmarks`."""

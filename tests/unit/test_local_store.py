@@ -1,0 +1,311 @@
+"""What the store of a repository does beyond the contract."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from heliosfs.errors import CorruptObject, NotFound, StoreBusy, StoreError, StoreFormat
+from heliosfs.objects.ids import Kind, Oid, object_id
+from heliosfs.store import lmdbstore
+from heliosfs.store.base import Work
+from heliosfs.store.local import LocalStore
+
+
+def open_store(path: Path, *, create: bool = True, cache_bytes: int = 1 << 20) -> LocalStore:
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        return LocalStore.open(fd, create=create, cache_bytes=cache_bytes)
+    finally:
+        os.close(fd)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[LocalStore]:
+    made = open_store(tmp_path)
+    yield made
+    made.close()
+
+
+def add(store: LocalStore, data: bytes, base: Oid | None = None, kind: Kind = Kind.BLOB) -> Oid:
+    oid = object_id(kind, data)
+    store.add(oid, kind, data, base)
+    return oid
+
+
+def run(work: Work | None) -> None:
+    assert work is not None
+    work.execute()
+    work.apply()
+
+
+def drain(store: LocalStore) -> None:
+    store.publish()
+    run(store.plan_drain())
+
+
+def versions(count: int, size: int = 11_000) -> list[bytes]:
+    made = random.Random(7)
+    data = bytearray(made.randbytes(size))
+    found = []
+    for number in range(count):
+        at = made.randrange(size - 8)
+        data[at : at + 8] = b"%08d" % number
+        found.append(bytes(data))
+    return found
+
+
+def test_there_is_no_store_where_none_was_made(tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match="no heliosfs store"):
+        open_store(tmp_path, create=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_store_is_made_beside_other_files(tmp_path: Path) -> None:
+    (tmp_path / "notes").write_text("mine")
+    (tmp_path / "journal-of-mine").write_text("mine too")
+    open_store(tmp_path).close()
+    open_store(tmp_path, create=False).close()
+    assert (tmp_path / "format").read_text() == "heliosfs store\nversion 1\n"
+    assert (tmp_path / "notes").read_text() == "mine"
+    assert (tmp_path / "journal-of-mine").read_text() == "mine too"
+
+
+@pytest.mark.parametrize("create", [False, True])
+def test_a_newer_format_is_refused_and_says_what_to_do(tmp_path: Path, *, create: bool) -> None:
+    open_store(tmp_path).close()
+    (tmp_path / "format").write_text("heliosfs store\nversion 2\n")
+    with pytest.raises(StoreFormat, match=r"format 2.*knows format 1.*newer heliosfs"):
+        open_store(tmp_path, create=create)
+
+
+@pytest.mark.parametrize("text", ["", "tar", "heliosfs store\nversion x\n"])
+def test_a_format_of_something_else_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "format").write_text(text)
+    with pytest.raises(StoreFormat, match="not a heliosfs store"):
+        open_store(tmp_path)
+
+
+def test_an_open_store_is_busy_and_names_its_process(tmp_path: Path, store: LocalStore) -> None:
+    with pytest.raises(StoreBusy, match=f"process {os.getpid()} has the store open"):
+        open_store(tmp_path)
+    store.close()
+    open_store(tmp_path).close()
+
+
+def test_a_store_is_busy_for_another_process(tmp_path: Path, store: LocalStore) -> None:
+    script = (
+        "import os, sys\n"
+        "from heliosfs.errors import StoreBusy\n"
+        "from heliosfs.store.local import LocalStore\n"
+        "try:\n"
+        "    LocalStore.open(os.open(sys.argv[1], os.O_RDONLY))\n"
+        "except StoreBusy as error:\n"
+        "    print(error)\n"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+        cwd=Path(__file__).parents[2],
+    )
+    assert answer.stdout == f"process {os.getpid()} has the store open\n"
+
+
+def test_a_store_that_failed_to_open_lets_go(tmp_path: Path) -> None:
+    open_store(tmp_path).close()
+    content = (tmp_path / lmdbstore.FILE).read_bytes()
+    (tmp_path / lmdbstore.FILE).write_bytes(b"damaged" * 3_000)
+    before = len(os.listdir("/proc/self/fd"))
+    with pytest.raises(StoreError):
+        open_store(tmp_path)
+    assert len(os.listdir("/proc/self/fd")) == before
+    (tmp_path / lmdbstore.FILE).write_bytes(content)
+    open_store(tmp_path).close()
+
+
+def test_a_closed_store_leaves_no_descriptor(tmp_path: Path) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    store = open_store(tmp_path)
+    for number in range(5):
+        add(store, b"%d" % number * 100)
+        store.publish()
+        run(store.plan_sync())
+        run(store.plan_drain())
+    add(store, b"the last")
+    store.publish()
+    store.close()
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_only_the_first_read_goes_to_l2(store: LocalStore) -> None:
+    ids = [add(store, data) for data in versions(3)]
+    store.read(ids[0], Kind.BLOB)
+    drain(store)
+    store.read(ids[1], Kind.BLOB)
+    stats = store.stats()
+    assert (stats.hits, stats.misses) == (2, 0)
+    assert stats.cache_bytes > 0
+    store._cache._entries.clear()
+    store.read(ids[2], Kind.BLOB)
+    store.read(ids[2], Kind.BLOB)
+    stats = store.stats()
+    assert (stats.hits, stats.misses) == (3, 1)
+
+
+@pytest.mark.parametrize("every", [1, 10, 600])
+def test_versions_are_small_and_chains_short(store: LocalStore, every: int) -> None:
+    data = versions(600)
+    base = None
+    for number, content in enumerate(data, 1):
+        base = add(store, content, base)
+        if number % every == 0:
+            drain(store)
+    whole = 3 * len(data[0])
+    assert store.stats().stored_bytes < whole + 600 * 60
+    l2 = store._l2
+    depths = []
+    for content in data:
+        number = l2.find(object_id(Kind.BLOB, content))
+        assert number is not None
+        depths.append(len(l2.chain(number)) - 1)
+    assert max(depths) == 30
+    assert depths[:18] == [*range(16), 1, 2]
+    assert depths[256] == depths[512] == 0
+
+
+def test_versions_that_branch_off(store: LocalStore) -> None:
+    data = versions(20)
+    ids = []
+    for content in data:
+        ids.append(add(store, content, ids[-1] if ids else None))
+    drain(store)
+    branches = []
+    for oid, content in zip(ids, data, strict=True):
+        edited = content + b"of a branch"
+        branches.append((add(store, edited, oid), edited))
+    drain(store)
+    store._cache._entries.clear()
+    for oid, content in (*zip(ids, data, strict=True), *branches):
+        assert store.read(oid, Kind.BLOB) == content
+
+
+def test_a_damaged_base_is_not_built_upon(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    first = b"a first version " + os.urandom(1_500)
+    base = add(store, first)
+    store.publish()
+    store.close()
+    path = tmp_path / lmdbstore.FILE
+    content = bytearray(path.read_bytes())
+    content[content.index(first[500:600])] ^= 1
+    path.write_bytes(content)
+    store = open_store(tmp_path)
+    second = first + b"more"
+    oid = add(store, second, base)
+    drain(store)
+    store._cache._entries.clear()
+    assert store.read(oid, Kind.BLOB) == second
+    with pytest.raises(CorruptObject, match=base.hex()):
+        store.read(base, Kind.BLOB)
+    store.close()
+
+
+def test_state_that_changes_during_a_drain_stays_newer(store: LocalStore) -> None:
+    for key in (b"published", b"gathered", b"left", b"removed"):
+        store.put(key, b"1")
+    store.publish()
+    work = store.plan_drain()
+    store.put(b"published", b"2")
+    store.put(b"removed", None)
+    store.publish()
+    store.put(b"gathered", b"2")
+    run(work)
+    expected = {b"gathered": b"2", b"left": b"1", b"published": b"2"}
+    assert dict(store.scan(b"")) == expected
+    drain(store)
+    assert dict(store.scan(b"")) == expected
+
+
+def test_an_object_added_again_during_a_drain(store: LocalStore) -> None:
+    oid = add(store, b"wanted twice" * 20)
+    store.publish()
+    work = store.plan_drain()
+    add(store, b"wanted twice" * 20)
+    store.publish()
+    run(work)
+    assert store.plan_drain() is None
+    assert store.read(oid, Kind.BLOB) == b"wanted twice" * 20
+    assert store.stats().objects == 1
+
+
+def test_a_sync_planned_before_a_drain_that_freed_its_segments(store: LocalStore) -> None:
+    works = []
+    for number in range(6):
+        add(store, b"%d" % number * 50)
+        store.publish()
+        works.append(store.plan_sync())
+        run(store.plan_drain())
+    for work in works:
+        run(work)
+    assert store.plan_sync() is None
+
+
+def test_the_owner_works_on_while_a_thread_drains(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reads go on while the map grows; what is read is what was added."""
+    monkeypatch.setattr(lmdbstore, "_MAP_BYTES", 512 * 1024)
+    store = open_store(tmp_path, cache_bytes=0)
+    kept: list[tuple[Oid, bytes]] = []
+    source = random.Random(1)
+    for _ in range(8):
+        for _ in range(20):
+            data = source.randbytes(20_000)
+            kept.append((add(store, data, kept[-1][0] if kept else None), data))
+        store.publish()
+        work = store.plan_drain()
+        assert work is not None
+        thread = threading.Thread(target=work.execute)
+        thread.start()
+        while thread.is_alive():
+            oid, data = source.choice(kept)
+            assert store.read(oid, Kind.BLOB) == data
+            assert store.contains(oid)
+            add(store, source.randbytes(100))
+            store.put(b"turn", oid)
+            store.publish()
+            assert store.get(b"turn") == oid
+        thread.join()
+        work.apply()
+    store.close()
+    store = open_store(tmp_path)
+    for oid, data in kept:
+        assert store.read(oid, Kind.BLOB) == data
+    store.close()
+
+
+def test_a_close_waits_for_the_drain_of_a_thread(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    ids = [add(store, data) for data in versions(100)]
+    store.publish()
+    work = store.plan_drain()
+    assert work is not None
+    thread = threading.Thread(target=work.execute)
+    thread.start()
+    store.close()
+    thread.join(30)
+    assert not thread.is_alive()
+    work.apply()
+    store = open_store(tmp_path)
+    assert all(store.contains(oid) for oid in ids)
+    store.close()
