@@ -51,9 +51,9 @@ class RequestLoop:
         self._backed_off_until_ns = 0
         self._back_off_ns = _BACK_OFF_MIN_NS
 
-    def Lock(self) -> FreeLock:  # noqa: N802 (the name that pyfuse3 looks up)
+    def Lock(self) -> ReaderLock:  # noqa: N802 (the name that pyfuse3 looks up)
         """What the workers take in turn to read a request."""
-        return FreeLock()
+        return ReaderLock()
 
     async def wait_readable(self, fd: int) -> None:
         """Return when a request is there.  A checkpoint only when there is none, or in turn."""
@@ -110,12 +110,35 @@ class RequestLoop:
             self._credit = max(self._credit - 1, 0)
 
 
-class FreeLock:
-    """A lock that is taken without a checkpoint when it is free.
+class HandoffLock:
+    """A lock that is taken without a checkpoint when nobody has it or waits for it, and is fair:
+    whoever releases it hands it to the one that has waited longest.
+    """
+
+    __slots__ = ("_is_held", "_lot")
+
+    def __init__(self) -> None:
+        self._is_held = False
+        self._lot = trio.lowlevel.ParkingLot()
+
+    async def __aenter__(self) -> None:
+        if self._is_held:
+            await self._lot.park()
+        self._is_held = True
+
+    async def __aexit__(self, *error: object) -> None:
+        if self._lot:
+            self._lot.unpark()
+        else:
+            self._is_held = False
+
+
+class ReaderLock:
+    """What the workers that read requests take in turn, without a checkpoint when it is free.
 
     It is not fair: the task that runs takes it again, and the others stay parked.  One of
-    them is woken when it is released, and looks when the running task really waits.  So, of
-    the workers that read requests, another one reads on while a handler waits for a thread.
+    them is woken when it is released, and looks when the running task really waits: so while
+    one handler waits for a thread, another worker reads on.
     """
 
     __slots__ = ("_is_held", "_is_waking", "_lot")

@@ -16,7 +16,7 @@ from heliosfs.errors import HeliosError, PosixError, StoreError
 from heliosfs.fuse.attributes import attributes, build, build_listed, negative
 from heliosfs.fuse.keeper import Keeper
 from heliosfs.fuse.kernel import Kernel
-from heliosfs.fuse.loop import FreeLock
+from heliosfs.fuse.loop import HandoffLock
 from heliosfs.vfs.control import Channel, Request
 from heliosfs.vfs.files import Files, SetAttributes
 from heliosfs.vfs.filesystem import FileSystem
@@ -87,7 +87,7 @@ class Operations(pyfuse3.Operations):
         self._kernel = kernel
         self._keeper = keeper
         self._xattr = xattr
-        self._serial = FreeLock()
+        self._serial = HandoffLock()
         """Held while a verb runs: from its barrier to the last invalidation."""
 
     @handler
@@ -123,7 +123,7 @@ class Operations(pyfuse3.Operations):
     @handler
     async def getattr(self, inode: int, ctx: Any = None) -> pyfuse3.EntryAttributes:
         node = self._nodes.get(inode)
-        if node is None:
+        if node is None or node.__class__ is Listed:
             node = self._filesystem.node(inode)
         return attributes(node)
 
@@ -180,11 +180,11 @@ class Operations(pyfuse3.Operations):
             )
             fh = self._files.open_node(node, writing=True)
         except PosixError as error:
-            # A checkout just now made the file, and the kernel does not know of it yet.
             if error.errno != errno.EEXIST or flags & os.O_EXCL:
                 raise
-            node = self._filesystem.lookup(directory, name)
-            fh = self._files.open(node, flags)
+            # A checkout just now made the name, and the kernel does not know of it yet: it looks
+            # again, checks what it may, and opens whatever is there (do_filp_open in fs/namei.c).
+            raise pyfuse3.FUSEError(errno.ESTALE) from None
         node.lookups += 1
         self._keeper.touch()
         return pyfuse3.FileInfo(fh=pyfuse3.FileHandleT(fh)), attributes(node)
@@ -222,7 +222,7 @@ class Operations(pyfuse3.Operations):
             self._keeper.touch()
         if isinstance(node, VirtualText) and node.barrier and self._files.writers:
             await self._kernel.barrier()
-        fh = pyfuse3.FileHandleT(self._files.open(node, flags))
+        fh = pyfuse3.FileHandleT(self._files.open(node, flags, ctx.uid))
         is_virtual = not hasattr(node, "workspace")
         return pyfuse3.FileInfo(fh=fh, direct_io=is_virtual, keep_cache=not is_virtual)
 

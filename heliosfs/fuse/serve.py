@@ -22,7 +22,9 @@ from heliosfs.repo.repository import Repository
 from heliosfs.vfs.filesystem import FileSystem
 
 WORKERS_MIN = 2
-WORKERS_MAX = 64
+WORKERS_MAX = 1_000_000
+"""No bound: each waiting request keeps a worker, and one must be left to read the requests that
+those wait for, however many processes wait at once."""
 _SWITCH_SECONDS = 0.00005
 """How long a thread that drains may keep the interpreter from a request."""
 

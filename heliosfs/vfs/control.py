@@ -106,7 +106,7 @@ class Channel:
 
     def fail(self, error: HeliosError) -> None:
         """Make an error the reply, and drop what was written so far."""
-        self._errors.note(str(error))
+        self._errors.note(str(error).split("\n", 1)[0])
         self._pending.clear()
         self._begin_reply()
         self.answer(f"error: {error}\n")

@@ -44,7 +44,7 @@ class Files:
         """Files open for writing: only while there are any can the kernel hold dirty pages."""
         self._next = 1
 
-    def open(self, node: Any, flags: int) -> int:
+    def open(self, node: Any, flags: int, uid: int = 0) -> int:
         """Open a file.  EROFS, EPERM, ESTALE, EISDIR; EIO when its text cannot be made."""
         writing = bool(flags & (_WRITING | os.O_TRUNC))
         if isinstance(node, FileNode):
@@ -53,6 +53,9 @@ class Files:
                 self._filesystem.guard(node.workspace)
                 if flags & os.O_TRUNC:
                     self.truncate(node, 0)
+                    if uid:
+                        # Every other change comes with the new mode, set by the kernel.
+                        node.mode = without_set_id(node.mode)
             return self.open_node(node, writing)
         if isinstance(node, ControlFile):
             return self._add(ChannelHandle(node, node.channel()))
@@ -181,6 +184,16 @@ class Files:
         changed.ctime_ns = self._clock.now_ns()
 
 
+def without_set_id(mode: int) -> int:
+    """The mode of a file that a user without CAP_FSETID changed (`setattr_should_drop_sgid`)."""
+    drop = stat.S_ISUID
+    if mode & stat.S_IXGRP:
+        drop |= stat.S_ISGID
+    return mode & ~drop
+
+
 def _check_user_xattr(name: bytes) -> None:
     if not name.startswith(b"user."):
         raise PosixError(errno.EOPNOTSUPP)
+    if name == b"user.":
+        raise PosixError(errno.EINVAL)

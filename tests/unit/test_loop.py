@@ -11,7 +11,7 @@ import pytest
 import trio
 import trio.testing
 
-from heliosfs.fuse.loop import BURST, POLL_NS, FreeLock, RequestLoop
+from heliosfs.fuse.loop import BURST, POLL_NS, HandoffLock, ReaderLock, RequestLoop
 
 pytestmark = pytest.mark.trio
 
@@ -295,7 +295,7 @@ async def test_every_worker_may_wait_and_each_comes_back(
 
 
 async def test_a_free_lock_is_taken_without_a_checkpoint() -> None:
-    lock = FreeLock()
+    lock = ReaderLock()
     with trio.testing.assert_no_checkpoints():
         async with lock:
             pass
@@ -304,7 +304,7 @@ async def test_a_free_lock_is_taken_without_a_checkpoint() -> None:
 
 
 async def test_the_lock_holds_one_at_a_time_and_wakes_all_in_the_end() -> None:
-    lock = FreeLock()
+    lock = ReaderLock()
     inside = 0
     entered = 0
 
@@ -327,7 +327,7 @@ async def test_the_lock_holds_one_at_a_time_and_wakes_all_in_the_end() -> None:
 async def test_a_cancelled_worker_does_not_keep_the_lock_from_the_others(
     cancelled_when: str,
 ) -> None:
-    lock = FreeLock()
+    lock = ReaderLock()
     scope = trio.CancelScope()
     entered = []
 
@@ -351,3 +351,30 @@ async def test_a_cancelled_worker_does_not_keep_the_lock_from_the_others(
                 await trio.testing.wait_all_tasks_blocked()
         scope.cancel()
     assert "other" in entered
+
+
+async def test_a_handoff_lock_is_given_in_the_order_of_asking() -> None:
+    lock = HandoffLock()
+    order: list[int] = []
+
+    async def take(number: int) -> None:
+        async with lock:
+            order.append(number)
+            await trio.lowlevel.checkpoint()
+
+    async with trio.open_nursery() as nursery:
+        async with lock:
+            for number in range(5):
+                nursery.start_soon(take, number)
+                await trio.testing.wait_all_tasks_blocked()
+        assert order == []
+        async with lock:
+            order.append(5)
+    assert order == [0, 1, 2, 3, 4, 5]
+
+
+async def test_a_free_handoff_lock_is_taken_without_a_checkpoint() -> None:
+    lock = HandoffLock()
+    with trio.testing.assert_no_checkpoints():
+        async with lock:
+            pass
