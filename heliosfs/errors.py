@@ -50,6 +50,12 @@ class Busy(HeliosError):
     errno = _errno.EBUSY
 
 
+class Conflicted(HeliosError):
+    """Two sides changed the same paths in ways that do not go together."""
+
+    errno = _errno.EAGAIN
+
+
 class Stale(HeliosError):
     """HEAD is not the commit that the caller expected."""
 

@@ -115,7 +115,7 @@ def missing_packages(*, dev: bool) -> list[str]:
         "libc6-dev": os.path.exists("/usr/include/stdio.h"),
     }
     if dev:
-        checks["git"] = shutil.which("git") is not None
+        checks |= {name: shutil.which(name) is not None for name in ("git", "make", "rsync")}
     return [name for name, is_there in checks.items() if not is_there]
 
 

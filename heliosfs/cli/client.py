@@ -11,10 +11,16 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 from heliosfs.cli.locate import Place, find_dead_mount, find_repository, find_view, open_store
 from heliosfs.errors import HeliosError, NotFound, StoreBusy, UsageError
+
+if TYPE_CHECKING:
+    from heliosfs.repo.repository import Repository
+
+T = TypeVar("T")
 
 _READ_BYTES = 128 * 1024
 _ERROR = b"error: "
@@ -36,27 +42,41 @@ def run(argv: Sequence[str]) -> int:
     """
     # Like git and cat: a reader that leaves (`helios log | head`) ends us without a word.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    where = _current_directory()
+    where = current_directory()
     view = find_view(where)
     if view is not None:
-        return _ask(view, argv)
+        for data in _replies(view, argv):
+            _print(data)
+        return 0
     place = find_repository(where)
     if place is not None:
-        return _run_here(place, argv)
+        from heliosfs.commands.table import run as run_verb
+
+        reply = with_repository(
+            place, lambda found: run_verb(found, found.root, list(argv), place.below)
+        )
+        _print(reply.encode("utf-8", "surrogateescape"))
+        return 0
     dead = find_dead_mount(where)
     if dead is not None:
         raise NotFound(f"the mount {dead} lost its daemon: mount it again (helios mount {dead})")
     raise NotFound(f"not inside a heliosfs workspace ({where}, or any directory above it)")
 
 
-def _current_directory() -> str:
+def current_directory() -> str:
+    """The caller's, links resolved.  NotFound when it was removed."""
     try:
         return os.getcwd()
     except FileNotFoundError as error:
         raise NotFound("the current directory was removed") from error
 
 
-def _ask(view: Place, argv: Sequence[str]) -> int:
+def ask(view: Place, argv: Sequence[str]) -> bytes:
+    """The whole reply of a mounted view to a verb.  Refused."""
+    return b"".join(_replies(view, argv))
+
+
+def _replies(view: Place, argv: Sequence[str]) -> Iterator[bytes]:
     request = json.dumps({"argv": list(argv), "cwd": view.below}).encode() + b"\n"
     try:
         fd = os.open(view.command, os.O_RDWR | os.O_CLOEXEC)
@@ -64,12 +84,14 @@ def _ask(view: Place, argv: Sequence[str]) -> int:
         reason = (error.strerror or str(error)).lower()
         raise HeliosError(f"cannot use {view.command}: {reason}") from error
     try:
-        os.write(fd, request)
-    except OSError as error:
-        raise _refusal(fd, error) from error
-    while data := os.read(fd, _READ_BYTES):
-        _print(data)
-    return 0
+        try:
+            os.write(fd, request)
+        except OSError as error:
+            raise _refusal(fd, error) from error
+        while data := os.read(fd, _READ_BYTES):
+            yield data
+    finally:
+        os.close(fd)
 
 
 def _refusal(fd: int, error: OSError) -> Refused:
@@ -87,11 +109,14 @@ def _refusal(fd: int, error: OSError) -> Refused:
     return Refused(text.removeprefix(_USAGE).decode("utf-8", "replace"), exit_code)
 
 
-def _run_here(place: Place, argv: Sequence[str]) -> int:
-    """Open the store of a workspace that is not mounted, and run the verb in this process."""
+def with_repository(place: Place, use: Callable[[Repository], T]) -> T:
+    """Open the store of a workspace that is not mounted, and use it in this process.
+
+    StoreBusy when another process has it open.
+    """
+    from heliosfs.cli.configuration import configuration
     from heliosfs.cli.identity import identity
     from heliosfs.clock import SystemClock
-    from heliosfs.commands.table import run as run_verb
     from heliosfs.repo.repository import Repository
     from heliosfs.store.local import LocalStore
 
@@ -99,8 +124,10 @@ def _run_here(place: Place, argv: Sequence[str]) -> int:
     try:
         store = LocalStore.open(dir_fd)
         try:
+            settings = configuration(dir_fd)
             repository = Repository.open(store, SystemClock(), identity(place.root), None)
-            reply = run_verb(repository, repository.root, list(argv), place.below)
+            repository.configure(settings)
+            result = use(repository)
             repository.close()
         finally:
             store.close()
@@ -108,8 +135,7 @@ def _run_here(place: Place, argv: Sequence[str]) -> int:
         raise StoreBusy(f"{place.root} is mounted elsewhere or in use: {error}") from error
     finally:
         os.close(dir_fd)
-    _print(reply.encode("utf-8", "surrogateescape"))
-    return 0
+    return result
 
 
 def _print(data: bytes) -> None:

@@ -93,6 +93,7 @@ def start(setup: Setup, on_taken: Callable[[int], None]) -> None:
 
 def run(setup: Setup, report: Callable[[str], None]) -> None:
     """Open the repository, mount it, and serve until it is unmounted.  HeliosError."""
+    from heliosfs.cli.configuration import configuration
     from heliosfs.clock import SystemClock
     from heliosfs.fuse.serve import MountOptions, serve
     from heliosfs.repo.repository import Repository
@@ -111,9 +112,11 @@ def run(setup: Setup, report: Callable[[str], None]) -> None:
     store = LocalStore.open(store_fd, create=True)
     registered = None
     try:
+        settings = configuration(store_fd)
         who = identity(setup.mountpoint)
         repository = Repository.open(store, SystemClock(), who, setup.branch)
-        _take_in(repository, directory_fd, report)
+        repository.configure(settings)
+        take_in(repository, directory_fd, report)
         registered = runfiles.register(setup.mountpoint, setup.log or "standard error")
         serve(repository, options, lambda: report("ready"))
     finally:
@@ -131,7 +134,7 @@ def set_up_logging(*, debug: bool) -> None:
     logging.captureWarnings(capture=True)
 
 
-def _take_in(repository: Repository, directory_fd: int, report: Callable[[str], None]) -> None:
+def take_in(repository: Repository, directory_fd: int, report: Callable[[str], None]) -> None:
     """Let an empty workspace begin with what lies in the directory beneath the mount."""
     from heliosfs.workspace.ingest import ingest
     from heliosfs.workspace.trees import EMPTY_TREE

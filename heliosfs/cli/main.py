@@ -14,6 +14,9 @@ _INTERRUPTED = 130
 _USAGE = "usage: "
 """How the texts of wrong usage begin where only the text is there to tell."""
 
+_DOCUMENT = '{"error": '
+"""How a refusal begins that is one JSON document, because --json asked for it."""
+
 
 class LocalVerb(NamedTuple):
     """A verb that the command line carries out itself.  Called with the arguments after it."""
@@ -27,7 +30,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _dispatch(list(sys.argv[1:] if argv is None else argv))
     except HeliosError as error:
-        return _complain(str(error).removeprefix(_USAGE), error.exit_code)
+        text = str(error).removeprefix(_USAGE)
+        if text.startswith(_DOCUMENT):
+            print(text)
+            return error.exit_code
+        return _complain(text, error.exit_code)
     except SystemExit as done:
         return done.code if isinstance(done.code, int) else 0
     except KeyboardInterrupt:
@@ -52,12 +59,12 @@ def _dispatch(argv: list[str]) -> int:
     if not argv or argv[0] in ("-h", "--help"):
         print(_overview())
         return 0 if argv else UsageError.exit_code
-    if argv[0] in ("-V", "--version", "version"):
+    if argv[0] in ("-V", "--version"):
         print(f"helios {__version__}")
         return 0
     if argv[0] == "help":
         return _dispatch([*argv[1:2], "--help"])
-    local = _local_verbs().get(argv[0])
+    local = local_verbs().get(argv[0])
     if local is not None:
         return local.run(argv[1:])
     return _elsewhere(argv)
@@ -69,23 +76,40 @@ def _elsewhere(argv: list[str]) -> int:
 
     verb = VERBS.get(argv[0])
     if verb is None:
-        raise UsageError(_unknown(argv[0], [*VERBS, *_local_verbs()]))
+        raise UsageError(_unknown(argv[0], [*VERBS, *local_verbs()]))
     parser = verb.parser()
     # Here too, so that help and wrong usage are told the same without a workspace.
-    if "help" in parser.parse(argv[1:]):
+    options = parser.parse(argv[1:])
+    if "help" in options:
         print(parser.format_help(), end="")
+        return 0
+    if verb.name == "materialize":
+        from heliosfs.cli.materialize import materialize
+
+        return materialize(options)
+    if verb.name in ("import", "export"):
+        from heliosfs.cli.transfer import transfer
+
+        return transfer(verb.name, argv, options)
+    if verb.name == "version":
+        from heliosfs.commands.version import version_text
+
+        options.at_most(0)
+        print(version_text(as_json="json" in options), end="")
         return 0
     from heliosfs.cli.client import run
 
     return run(argv)
 
 
-def _local_verbs() -> dict[str, LocalVerb]:
+def local_verbs() -> dict[str, LocalVerb]:
     """Imports wait until the verb is known: they are most of what starting up costs."""
     return {
         "init": LocalVerb("make a repository without mounting it", _init),
         "mount": LocalVerb("mount a workspace, made on first use", _mount),
         "umount": LocalVerb("end a mount; everything is kept", _umount),
+        "doctor": LocalVerb("check what this machine offers, and say what to do", _doctor),
+        "completion": LocalVerb("print what makes a shell complete verbs", _completion),
     }
 
 
@@ -107,6 +131,18 @@ def _umount(argv: Sequence[str]) -> int:
     return umount(argv)
 
 
+def _doctor(argv: Sequence[str]) -> int:
+    from heliosfs.cli.doctor import doctor
+
+    return doctor(argv)
+
+
+def _completion(argv: Sequence[str]) -> int:
+    from heliosfs.cli.completion import completion
+
+    return completion(argv)
+
+
 def _overview() -> str:
     from heliosfs.commands.table import VERBS
 
@@ -115,7 +151,7 @@ def _overview() -> str:
         "",
         "A verb acts on the workspace that the current directory is in.",
         "",
-        *(f"  {name:<12} {verb.summary}" for name, verb in _local_verbs().items()),
+        *(f"  {name:<12} {verb.summary}" for name, verb in local_verbs().items()),
         "",
         *(f"  {name:<12} {verb.summary}" for name, verb in VERBS.items()),
         "",

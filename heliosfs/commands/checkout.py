@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from heliosfs.commands.branch import create_branch
 from heliosfs.commands.options import Options
-from heliosfs.commands.render import head_line, json_reply
+from heliosfs.commands.render import head_line, json_reply, text_of
+from heliosfs.commands.restore import checkout_paths
 from heliosfs.commands.verb import Request
 from heliosfs.errors import NotFound, UsageError
 from heliosfs.repo.repository import Repository
@@ -15,6 +16,8 @@ def checkout(request: Request, options: Options) -> str:
     """Show what the words name; a branch goes before anything else of that name."""
     options.only_one("branch", "detach")
     repository, view = request.repository, request.view
+    if options.paths is not None:
+        return _paths(request, options, options.paths)
     new = options.value("branch")
     if new is not None:
         options.at_most(1)
@@ -39,6 +42,20 @@ def checkout(request: Request, options: Options) -> str:
         raise NotFound(f"{name[:80]!r} is neither a branch nor a revision: {error}") from error
     repository.checkout_commit(view, oid)
     return _reply(repository, options, head_line(repository, repository.root))
+
+
+def _paths(request: Request, options: Options, paths: list[str]) -> str:
+    options.at_most(1)
+    if not paths or "branch" in options or "detach" in options:
+        raise options.misuse("after -- come paths, before it at most a revision")
+    revision = options.words[0] if options.words else "HEAD"
+    changed = checkout_paths(request, revision, paths)
+    if "json" in options:
+        return json_reply({"changed": [text_of(path) for path in changed]})
+    if "quiet" in options:
+        return ""
+    count = "1 path" if len(changed) == 1 else f"{len(changed)} paths"
+    return f"Updated {count} from {revision}\n"
 
 
 def _check_root(request: Request, name: str) -> None:

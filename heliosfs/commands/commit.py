@@ -28,7 +28,7 @@ def commit(request: Request, options: Options) -> str:
     _check_place(request, options)
     first = view.head is None
     oid = view.commit(
-        _message(options.values("message")),
+        _message(request, options.values("message")),
         allow_empty="allow-empty" in options,
         expect=_expected(options.value("expect"), view),
         author=_author(options.value("author"), request),
@@ -59,9 +59,19 @@ def commit_message(repository: Repository, view: View, text: bytes) -> str:
 _NEWLINES = "\r\n"
 
 
-def _message(paragraphs: list[str]) -> str:
-    if not paragraphs:
+def _message(request: Request, paragraphs: list[str]) -> str:
+    if paragraphs:
+        return checked_message(paragraphs)
+    theirs = request.view.merging
+    if theirs is None:
         return _DEFAULT_MESSAGE
+    from heliosfs.commands.merge import merge_message
+
+    return merge_message(request.repository, request.view, theirs)
+
+
+def checked_message(paragraphs: list[str]) -> str:
+    """The message of several `-m`.  UsageError, TooLarge."""
     message = "\n\n".join(text.rstrip(_NEWLINES) for text in paragraphs)
     _check_text(message, "the message")
     return _checked(message)

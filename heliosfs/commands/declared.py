@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from heliosfs.commands.options import JSON, Option
+from heliosfs.commands.phrases import (
+    E_AMBIGUOUS,
+    E_FULL,
+    E_REVISION,
+    E_STORE,
+    E_USAGE,
+    NUMBER,
+    QUIET,
+)
 from heliosfs.commands.verb import Verb
 
-_QUIET = Option(("-q", "--quiet"), "reply with nothing")
-_NUMBER = Option(
-    ("-n", "--max-count"), "at most so many; -5 is short for -n 5", "N", is_number=True
-)
 _STAT = Option(("--stat",), "count the changed lines of each file")
 _NAME_STATUS = Option(("--name-status",), "only the paths, with A, M, D, R or T before each")
 _NAME_ONLY = Option(("--name-only",), "only the paths")
 _CONTEXT = Option(("-U", "--unified"), "lines of context (3)", "N")
-
-_E_USAGE = ("EINVAL", "wrong syntax")
-_E_REVISION = ("ENOENT", "the revision names no commit")
-_E_AMBIGUOUS = ("ENOTUNIQ", "more than one commit id begins so")
-_E_FULL = ("ENOSPC, EIO", "the store is full, or failed")
 
 COMMIT = Verb(
     name="commit",
@@ -29,7 +29,7 @@ COMMIT = Verb(
         "is the branch, the new id and the subject. Of several -m each is a paragraph."
     ),
     options=(
-        Option(("-m", "--message"), "the message; 'snapshot' without one", "TEXT"),
+        Option(("-m", "--message"), "the message (snapshot, or that of the open merge)", "TEXT"),
         Option(("-a", "--all"), "take all changes, which every commit does"),
         Option(("--allow-empty",), "also when nothing changed"),
         Option(("--expect",), "only if HEAD is still this commit: a full id", "ID"),
@@ -37,16 +37,16 @@ COMMIT = Verb(
         Option(("--meta",), "metadata of the commit; may be repeated", "KEY=VALUE"),
         Option(("--work",), "a directory in the workspace that is meant (.)", "PATH"),
         Option(("--sync",), "reply when the commit is safe from a power cut"),
-        _QUIET,
+        QUIET,
         JSON,
     ),
     errors=(
-        _E_USAGE,
+        E_USAGE,
         ("EINVAL", "the message is empty, not UTF-8, or has a NUL byte"),
         ("ENODATA", "nothing to commit: nothing but times differs from HEAD"),
         ("ESTALE", "--expect names a commit that is not HEAD"),
         ("EMSGSIZE", "the message is longer than 64 KiB"),
-        _E_FULL,
+        E_FULL,
     ),
     example="-m 'fix the parser'",
     barrier=True,
@@ -67,7 +67,7 @@ STATUS = Verb(
         Option(("--porcelain",), "as --short, with paths from the root of the workspace"),
         JSON,
     ),
-    errors=(_E_USAGE, ("EIO", "the store failed")),
+    errors=(E_USAGE, E_STORE),
     example="--short",
     barrier=True,
 )
@@ -89,11 +89,11 @@ DIFF = Verb(
     ),
     options=(_CONTEXT, _STAT, _NAME_STATUS, _NAME_ONLY, JSON),
     errors=(
-        _E_USAGE,
+        E_USAGE,
         ("ENOENT", "a word is neither a revision nor a path"),
-        _E_AMBIGUOUS,
+        E_AMBIGUOUS,
         ("EMSGSIZE", "the diff would be larger than 64 MiB"),
-        ("EIO", "the store failed"),
+        E_STORE,
     ),
     example="HEAD~1 HEAD -- src",
     barrier=True,
@@ -107,16 +107,16 @@ LOG = Verb(
     synopsis=("[-n N] [--oneline | --json] [--decorate] [REV]",),
     description="The history of HEAD, or of another revision.",
     options=(
-        _NUMBER,
+        NUMBER,
         Option(("--oneline",), "a line for each: id and subject"),
         Option(("--decorate",), "with the branches and tags that name a commit"),
         JSON,
     ),
     errors=(
-        _E_USAGE,
+        E_USAGE,
         ("ENOENT", "the revision names no commit, or nothing was committed yet"),
-        _E_AMBIGUOUS,
-        ("EIO", "the store failed"),
+        E_AMBIGUOUS,
+        E_STORE,
     ),
     example="--oneline -5",
 )
@@ -133,11 +133,11 @@ SHOW = Verb(
     ),
     options=(_CONTEXT, _STAT, _NAME_STATUS, _NAME_ONLY, JSON),
     errors=(
-        _E_USAGE,
+        E_USAGE,
         ("ENOENT", "the revision names no commit, or has no such path"),
-        _E_AMBIGUOUS,
+        E_AMBIGUOUS,
         ("EMSGSIZE", "the file is larger than 64 MiB: read it below .helios/snapshots"),
-        ("EIO", "the store failed"),
+        E_STORE,
     ),
     example="HEAD~1:src/main.c",
 )
@@ -171,9 +171,9 @@ BRANCH = Verb(
         ("EINVAL", "wrong syntax, or a name that no branch may have"),
         ("EEXIST", "the name is taken"),
         ("ENOENT", "no such branch or base; nothing was committed yet"),
-        _E_AMBIGUOUS,
+        E_AMBIGUOUS,
         ("EBUSY", "the branch is in use, or -d would lose commits or changes"),
-        _E_FULL,
+        E_FULL,
     ),
     example="idea-7 main",
     barrier=True,
@@ -183,10 +183,12 @@ CHECKOUT = Verb(
     name="checkout",
     module="checkout",
     summary="show another branch, or an old commit, at the mount point",
-    synopsis=("BRANCH", "-b NAME [BASE]", "[--detach] REV"),
+    synopsis=("BRANCH", "-b NAME [BASE]", "[--detach] REV", "[REV] -- PATH..."),
     description=(
         "A branch comes with its uncommitted changes, and the one that leaves keeps its\n"
-        "own. Anything else makes the tree exactly that commit, with HEAD detached."
+        "own. Anything else makes the tree exactly that commit, with HEAD detached. With\n"
+        "paths HEAD stays, and only these are taken from REV (HEAD); what REV does not\n"
+        "have there is left alone."
     ),
     options=(
         Option(
@@ -195,19 +197,20 @@ CHECKOUT = Verb(
             "NAME",
         ),
         Option(("--detach",), "show the commit of a branch, not the branch"),
-        _QUIET,
+        QUIET,
         JSON,
     ),
     errors=(
         ("EINVAL", "wrong syntax; a live view always shows its own branch"),
-        ("ENOENT", "neither a branch nor a revision"),
+        ("ENOENT", "neither a branch nor a revision; REV has no such path"),
         ("EEXIST", "-b: the name is taken"),
-        _E_AMBIGUOUS,
+        E_AMBIGUOUS,
         ("EBUSY", "the live view of the branch has open files"),
-        _E_FULL,
+        E_FULL,
     ),
     example="idea-7",
     barrier=True,
+    takes_paths=True,
 )
 
 RESET = Verb(
@@ -224,10 +227,10 @@ RESET = Verb(
         Option(("--soft",), "leave the files alone; this is the default"),
         Option(("--mixed",), "the same, since there is no index"),
         Option(("--hard",), "make the files equal to REV"),
-        _QUIET,
+        QUIET,
         JSON,
     ),
-    errors=(_E_USAGE, _E_REVISION, _E_AMBIGUOUS, _E_FULL),
+    errors=(E_USAGE, E_REVISION, E_AMBIGUOUS, E_FULL),
     example="--hard HEAD~1",
     barrier=True,
 )
@@ -244,10 +247,10 @@ UNDO = Verb(
     ),
     options=(JSON,),
     errors=(
-        _E_USAGE,
+        E_USAGE,
         ("ENOENT", "nothing to undo"),
         ("EBUSY", "it leads to a branch whose live view has open files"),
-        _E_FULL,
+        E_FULL,
     ),
     example="",
     barrier=True,
@@ -263,7 +266,7 @@ REDO = Verb(
         "operation after an undo leaves nothing to redo."
     ),
     options=(JSON,),
-    errors=(_E_USAGE, ("ENOENT", "nothing to redo"), _E_FULL),
+    errors=(E_USAGE, ("ENOENT", "nothing to redo"), E_FULL),
     example="",
     barrier=True,
 )
@@ -274,8 +277,8 @@ OPLOG = Verb(
     summary="what was done in this workspace, the newest first",
     synopsis=("[-n N] [--json]",),
     description="A line for each operation: number, time, verb, HEAD before and after, text.",
-    options=(_NUMBER, JSON),
-    errors=(_E_USAGE, ("EIO", "the store failed")),
+    options=(NUMBER, JSON),
+    errors=(E_USAGE, E_STORE),
     example="-n 10",
 )
 
@@ -293,7 +296,7 @@ REV_PARSE = Verb(
         Option(("--abbrev-ref",), "the name of the branch; HEAD when detached"),
         Option(("--verify",), "exactly one revision"),
     ),
-    errors=(_E_USAGE, _E_REVISION, _E_AMBIGUOUS),
+    errors=(E_USAGE, E_REVISION, E_AMBIGUOUS),
     example="HEAD~2",
 )
 

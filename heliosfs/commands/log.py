@@ -33,7 +33,7 @@ def log(request: Request, options: Options) -> str:
         place = f"your current branch {view.branch!r}" if view.branch else "HEAD"
         raise NotFound(f"{place} does not have any commits yet")
     start = resolve(repository, options.words[0] if options.words else "HEAD", view.head)
-    commits = islice(repository.history.walk(start), limit)
+    commits = islice(repository.history.by_date(start), limit)
     if "json" in options:
         return json_reply([commit_document(oid, commit) for oid, commit in commits])
     names = decorations(repository, view) if "decorate" in options else {}
@@ -45,7 +45,7 @@ def log(request: Request, options: Options) -> str:
 def oneline(commits: Iterator[tuple[CommitId, Commit]], names: dict[CommitId, str]) -> str:
     """A line for each commit."""
     return "".join(
-        f"{short(oid)}{names.get(oid, '')} {commit.subject}".rstrip() + "\n"
+        f"{short(oid)}{names.get(oid, '')} {commit.subject}".rstrip(" ") + "\n"
         for oid, commit in commits
     )
 

@@ -6,11 +6,11 @@ import stat
 from collections.abc import Iterator
 
 from heliosfs.commands.changes import FileChange, same_content, same_kind
-from heliosfs.commands.linediff import Effort, Range, changed_ranges, split_lines
 from heliosfs.commands.render import SHORT_DIGITS, bytes_of, quote_path
 from heliosfs.errors import TooLarge
 from heliosfs.objects.ids import Kind, object_id
 from heliosfs.objects.tree import Entry
+from heliosfs.repo.linediff import Effort, Range, changed_ranges, split_lines
 from heliosfs.store.base import Store
 from heliosfs.workspace.trees import read_file
 

@@ -36,8 +36,9 @@ the same words to the same code: this page describes both.
 - Each open file is a channel of its own: its reply is complete and answers its own request,
   whatever others write meanwhile. `exec 3<>.helios/ctl/command; echo status >&3; cat <&3`.
 - A refused request changes nothing. `write` fails with the errno (`ctl/commit`: `close` may), and
-  the reply is one line that begins with `error: `, or with `error: usage: ` where the request was
-  wrong in itself. `ctl/error` lists the last errors.
+  the reply begins with `error: `, or with `error: usage: ` where the request was wrong in
+  itself. It is one line; that of a merge with conflicts names each of them on a line
+  more. `ctl/error` lists the last errors.
 - A verb acts on the view whose `.helios` the file is in: the mount point, or the live workspace
   of a branch. It is there when the verb has replied; nothing has to be waited for.
 - A request has at most 64 KiB, no NUL byte, and is UTF-8.

@@ -6,9 +6,12 @@ from collections.abc import Callable
 from itertools import islice
 
 from heliosfs.commands.log import oneline
+from heliosfs.commands.merge import conflict_lines
 from heliosfs.commands.oplog import operation_lines
+from heliosfs.commands.stats import metrics_text, stats_text
 from heliosfs.commands.status import long_status, uncommitted
 from heliosfs.commands.table import VERBS, Verb, run
+from heliosfs.repo.merging import open_conflicts
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.view import View
 
@@ -35,8 +38,8 @@ A control file that is read without a request tells its usage. ctl/command takes
 any verb, and ctl/error has the last errors. 'helios VERB' does the same as the
 control files, and prints the reply.
 
-HEAD, branch, log, status, oplog, stats: read them. diff/A..B: the changes from
-A to B. grep -r and find do not enter the history, because it lies behind links.
+HEAD, branch, log, status, oplog, conflicts, stats: read them. diff/A..B: the
+changes from A to B. grep -r and find skip the history: it lies behind links.
 """
 
 
@@ -62,7 +65,7 @@ def status(repository: Repository, view: View) -> str:
 
 def log(repository: Repository, view: View) -> str:
     """A line for each of the last commits."""
-    return oneline(islice(repository.history.walk(view.head), LINES_MAX), {})
+    return oneline(islice(repository.history.by_date(view.head), LINES_MAX), {})
 
 
 def oplog(repository: Repository, view: View) -> str:
@@ -70,27 +73,14 @@ def oplog(repository: Repository, view: View) -> str:
     return operation_lines(islice(view.log.operations(), LINES_MAX))
 
 
-def stats(repository: Repository, view: View) -> str:
-    """Counters and sizes, a line each; constant time."""
-    store = repository.store.stats()
-    reads = store.hits + store.misses
-    values = {
-        "branch_count": sum(1 for _ in repository.refs),
-        "live_view_count": len(repository.live),
-        "node_count": len(repository.inodes.nodes),
-        "content_resident_bytes": repository.contents.resident_bytes,
-        "content_budget_bytes": repository.contents.budget_bytes,
-        "cache_hit_count": store.hits,
-        "cache_miss_count": store.misses,
-        "cache_hit_ratio": f"{store.hits / reads:.4f}" if reads else "0",
-        "cache_bytes": store.cache_bytes,
-        "object_count": store.objects,
-        "logical_bytes": store.logical_bytes,
-        "stored_bytes": store.stored_bytes,
-        "pending_bytes": store.pending_bytes,
-        "file_bytes": store.file_bytes,
-    }
-    return "".join(f"{name}: {value}\n" for name, value in values.items())
+def conflicts(repository: Repository, view: View) -> str:
+    """Of the open merge, or of the one refused last: kind and path of each conflict."""
+    return conflict_lines(open_conflicts(view))
+
+
+def helios_yaml(repository: Repository, view: View) -> str:
+    """The settings of this repository; the defaults, as comments, while it has none."""
+    return repository.configuration.shown()
 
 
 FILES: dict[str, Callable[[Repository, View], str]] = {
@@ -99,7 +89,10 @@ FILES: dict[str, Callable[[Repository, View], str]] = {
     "status": status,
     "log": log,
     "oplog": oplog,
-    "stats": stats,
+    "conflicts": conflicts,
+    "stats": stats_text,
+    "metrics": metrics_text,
+    "helios.yaml": helios_yaml,
 }
 """Name in `.helios` -> what makes its text."""
 

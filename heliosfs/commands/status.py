@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from heliosfs.commands.changes import FileChange, by_file, find_renames
+from heliosfs.commands.merge import conflict_lines, conflicts_document
 from heliosfs.commands.options import Options
-from heliosfs.commands.render import json_reply, quote_path, relative, where
+from heliosfs.commands.render import json_reply, quote_path, relative, short, where
 from heliosfs.commands.verb import Request
+from heliosfs.repo.merging import open_conflicts
 from heliosfs.repo.view import View
 
 
@@ -21,6 +23,8 @@ def status(request: Request, options: Options) -> str:
                 "branch": view.branch,
                 "head": view.head.hex() if view.head else None,
                 "clean": not changes,
+                "merging": view.merging.hex() if view.merging else None,
+                "conflicts": conflicts_document(open_conflicts(view)) if view.merging else [],
                 "changes": [change.document for change in changes],
             }
         )
@@ -41,6 +45,12 @@ def long_status(view: View, changes: list[FileChange], cwd: str) -> str:
     lines = [where(view)]
     if view.head is None:
         lines += ["", "No commits yet", ""]
+    if view.merging is not None:
+        lines += [
+            f"A merge of {short(view.merging)} is open: commit to conclude it, or merge --abort",
+            "Conflicts:",
+            *(f"\t{line}" for line in conflict_lines(open_conflicts(view)).splitlines()),
+        ]
     if not changes:
         lines.append("nothing to commit, working tree clean")
         return "\n".join(lines) + "\n"

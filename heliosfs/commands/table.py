@@ -8,6 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from heliosfs.commands.declared import DECLARED
+from heliosfs.commands.declared_git import DECLARED_GIT
+from heliosfs.commands.declared_merge import DECLARED_MERGE
+from heliosfs.commands.declared_search import DECLARED_SEARCH
+from heliosfs.commands.declared_settings import DECLARED_SETTINGS
 from heliosfs.commands.verb import Request, Verb
 from heliosfs.errors import UsageError
 
@@ -17,7 +21,10 @@ if TYPE_CHECKING:
 
 __all__ = ["VERBS", "Request", "Verb", "find_verb", "parse_line", "run"]
 
-VERBS: dict[str, Verb] = {verb.name: verb for verb in DECLARED}
+VERBS: dict[str, Verb] = {
+    verb.name: verb
+    for verb in (*DECLARED, *DECLARED_GIT, *DECLARED_MERGE, *DECLARED_SEARCH, *DECLARED_SETTINGS)
+}
 
 _USAGE = "usage: "
 

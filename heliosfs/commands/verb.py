@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
+from keyword import iskeyword
 from typing import TYPE_CHECKING, NamedTuple
 
 from heliosfs.commands.options import HELP, Option, Options, Parser, describe
@@ -80,5 +81,8 @@ class Verb(NamedTuple):
     def function(self) -> Callable[[Request, Options], str]:
         """What carries it out; its module is imported on first use."""
         module = import_module(f"heliosfs.commands.{self.module}")
-        function: Callable[[Request, Options], str] = getattr(module, self.name.replace("-", "_"))
+        name = self.name.replace("-", "_")
+        function: Callable[[Request, Options], str] = getattr(
+            module, f"{name}_" if iskeyword(name) else name
+        )
         return function

@@ -1,7 +1,7 @@
 """The keeper: saves the working states and drains the store while the mount goes on.
 
 Nothing runs while nothing changes.  A change wakes it: published batches are synced to disk
-within `SYNC_SECONDS`, uncommitted changes are saved within `CHECKPOINT_SECONDS`.
+within `durability.interval`, uncommitted changes are saved within `durability.checkpoint_interval`.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from collections.abc import Awaitable, Callable
 
 import trio
 
+from heliosfs.config.settings import Settings
 from heliosfs.errors import StoreError, StoreFull
 from heliosfs.fuse.kernel import Kernel
 from heliosfs.repo.repository import Repository
 from heliosfs.workspace.flush import flush_files
 
-SYNC_SECONDS = 0.1
-CHECKPOINT_SECONDS = 0.9
 BACKLOG_BYTES = 128 * 1024 * 1024
 SLICE_BYTES = 2 * 1024 * 1024
 """What is stored at most before other requests get their turn: about 3 ms."""
+_SECOND_NS = 10**9
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +50,15 @@ class Keeper:
             self._sync_wanted.set()
 
     @property
+    def _settings(self) -> Settings:
+        return self._repository.configuration.settings
+
+    @property
+    def is_strict(self) -> bool:
+        """Whether no request is answered before what it published is safe (`durability.mode`)."""
+        return self._settings.is_sync
+
+    @property
     def is_behind(self) -> bool:
         """Whether writers must wait for the store."""
         return self._store.pending_bytes > BACKLOG_BYTES
@@ -75,19 +84,19 @@ class Keeper:
                 self.touch()
 
     async def _sync_for_a_while(self) -> None:
-        """From a change on, sync what is published every 100 ms, until nothing more comes."""
+        """From a change on, sync what is published at intervals, until nothing more comes."""
         await self._sync_wanted.wait()
         self._sync_wanted = trio.Event()
         is_busy = True
         while is_busy or not self.is_idle:
-            await trio.sleep(SYNC_SECONDS)
+            await trio.sleep(self._settings.sync_interval_ns / _SECOND_NS)
             is_busy = await self._sync_published()
 
     async def _save_once(self) -> None:
-        """900 ms after a change, save what is uncommitted and drain the store."""
+        """Some time after a change, save what is uncommitted and drain the store."""
         await self._save_wanted.wait()
         self._save_wanted = trio.Event()
-        await trio.sleep(CHECKPOINT_SECONDS)
+        await trio.sleep(self._settings.checkpoint_interval_ns / _SECOND_NS)
         self.is_idle = True
         await self.shorten(0)
         self._repository.checkpoint()
@@ -116,6 +125,16 @@ class Keeper:
         """Save everything and wait until it is safe from a power cut.  StoreError."""
         self._repository.checkpoint()
         await self._sync_published()
+
+    async def acknowledge(self, *, sync: bool) -> None:
+        """Make what a request has published, or all with `sync`, safe from a power cut.
+
+        StoreError.
+        """
+        if sync:
+            await self.sync()
+        else:
+            await self._sync_published()
 
     async def _sync_published(self) -> bool:
         """Whether there was something to sync."""

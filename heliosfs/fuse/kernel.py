@@ -8,15 +8,21 @@ import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TypeVar
 
 import pyfuse3
 import trio
 
 from heliosfs.errors import StoreError
+from heliosfs.fuse.errand import ErrandThread
 from heliosfs.fuse.loop import RequestLoop
 from heliosfs.store.base import Work
 from heliosfs.workspace.switch import Invalidation
+
+BARRIERS_MAX = 4
+"""Threads that wait for the kernel at once: some must be left for the store's work, which the
+writes that a barrier waits for may wait for."""
 
 log = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -29,6 +35,8 @@ class Kernel:
     def __init__(self, loop: RequestLoop, mountpoint: str) -> None:
         self._loop = loop
         self._mountpoint = mountpoint
+        self._errands = ErrandThread()
+        self._barriers = trio.CapacityLimiter(BARRIERS_MAX)
 
     async def barrier(self) -> None:
         """Have every dirty page sent to us: 26 us when there is none.  StoreError.
@@ -36,7 +44,7 @@ class Kernel:
         Each page arrives as a write that the loop serves while this waits.
         """
         with self.waiting():
-            await _in_thread(_syncfs, self._mountpoint)
+            await _in_thread(_syncfs, self._mountpoint, self._barriers)
 
     async def invalidate(self, stale: Invalidation) -> None:
         """Make the kernel forget what it has cached and is no longer so.
@@ -48,7 +56,7 @@ class Kernel:
             _try(_forget_attributes, inode)
         if stale.entries:
             with self.waiting():
-                await _in_thread(_forget_entries, stale.entries)
+                await self._errands.run(partial(_forget_entries, stale.entries))
 
     async def execute(self, work: Work) -> None:
         """Execute planned work and apply it, even when it failed.  StoreError."""
@@ -67,9 +75,11 @@ class Kernel:
             self._loop.waiting_handlers -= 1
 
 
-async def _in_thread(function: Callable[[_T], None], argument: _T) -> None:
+async def _in_thread(
+    function: Callable[[_T], None], argument: _T, limiter: trio.CapacityLimiter | None = None
+) -> None:
     with trio.CancelScope(shield=True):
-        await trio.to_thread.run_sync(function, argument)
+        await trio.to_thread.run_sync(function, argument, limiter=limiter)
 
 
 def _execute(work: Work) -> None:

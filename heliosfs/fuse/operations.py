@@ -362,15 +362,19 @@ class Operations(pyfuse3.Operations):
                             await self._kernel.barrier()
                         await self._keeper.shorten()
                     text = request.run()
-                    if request.sync:
+                    if request.sync or self._keeper.is_strict:
                         with self._kernel.waiting():
-                            await self._keeper.sync()
+                            await self._keeper.acknowledge(sync=request.sync)
                 except HeliosError as error:
                     channel.fail(error)
+                    raise
+                except Exception:
+                    channel.fail(HeliosError("internal error: the log of the mount tells more"))
                     raise
                 finally:
                     await self._invalidate()
             self._keeper.touch()
+            request.answered()
             channel.answer(text)
 
     async def _invalidate(self) -> None:

@@ -54,9 +54,15 @@ class Commit:
 
     @property
     def subject(self) -> str:
-        """The first line of the message, for people."""
-        text = self.message.decode("utf-8", "replace").strip()
-        return text.split("\n", 1)[0]
+        """The first paragraph of the message in one line, as git makes it (format_subject)."""
+        lines: list[bytes] = []
+        for line in self.message.split(b"\n"):
+            text = line.rstrip(b" \t\r")
+            if text:
+                lines.append(text)
+            elif lines:
+                break
+        return b" ".join(lines).decode("utf-8", "replace")
 
 
 def encode_commit(commit: Commit) -> bytes:

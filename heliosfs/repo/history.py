@@ -24,13 +24,22 @@ class History:
 
     def write(self, commit: Commit) -> CommitId:
         """Add a commit to the store's batch; the caller publishes."""
+        oid = self.add(commit)
+        self.announce(oid)
+        return oid
+
+    def add(self, commit: Commit) -> CommitId:
+        """`write`, but the commit is not found among all commits before `announce`."""
         data = encode_commit(commit)
         oid = commit_id(data)
         base = commit.parents[0] if commit.parents else None
         self._store.add(oid, Kind.COMMIT, data, base)
-        self._store.put(_COMMIT + oid, b"")
         self._keep(oid, commit)
         return oid
+
+    def announce(self, oid: CommitId) -> None:
+        """Let a commit that was added be found; the caller publishes."""
+        self._store.put(_COMMIT + oid, b"")
 
     def read(self, oid: CommitId) -> Commit:
         """MissingObject, CorruptObject."""
@@ -86,6 +95,27 @@ class History:
                 order += 1
                 ancestor = self.read(parent)
                 heapq.heappush(ready, (-ancestor.committer.seconds, order, parent, ancestor))
+
+    def by_date(self, start: CommitId | None) -> Iterator[tuple[CommitId, Commit]]:
+        """What `walk` gives in the order of `git log`: of all whose child was given, the newest.
+
+        Where clocks went wrong, a commit can come before one of its children.  Reads what it
+        gives and its parents.
+        """
+        if start is None:
+            return
+        first = self.read(start)
+        seen = {start}
+        ready = [(-first.committer.seconds, 0, start, first)]
+        while ready:
+            _, _, oid, commit = heapq.heappop(ready)
+            yield oid, commit
+            for parent in commit.parents:
+                if parent not in seen:
+                    seen.add(parent)
+                    ancestor = self.read(parent)
+                    entry = (-ancestor.committer.seconds, len(seen), parent, ancestor)
+                    heapq.heappush(ready, entry)
 
     def is_ancestor(self, oid: CommitId, of: CommitId | None) -> bool:
         """Whether `oid` is `of` or reachable from it."""

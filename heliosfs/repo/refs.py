@@ -110,6 +110,22 @@ class Refs:
         self._release(branch)
         self._store.put(_key(branch.name), None)
 
+    def create_tag(self, name: str, oid: CommitId, *, force: bool = False) -> None:
+        """Name a commit.  UsageError, AlreadyExists unless `force` moves the tag."""
+        check_name(name, "tag")
+        if name in self.tags and not force:
+            raise AlreadyExists(f"a tag {name!r} exists already")
+        self.tags[name] = oid
+        self._store.put(_tag_key(name), oid)
+
+    def delete_tag(self, name: str) -> CommitId:
+        """Drop the name, and give the commit.  NotFound."""
+        oid = self.tags.pop(name, None)
+        if oid is None:
+            raise NotFound(f"no tag {name!r}")
+        self._store.put(_tag_key(name), None)
+        return oid
+
     def _check_free(self, name: str) -> None:
         check_name(name)
         if name in self._branches:
@@ -143,6 +159,10 @@ def _parents(name: str) -> Iterator[str]:
     while at >= 0:
         yield name[:at]
         at = name.find("/", at + 1)
+
+
+def _tag_key(name: str) -> bytes:
+    return _TAG + name.encode("utf-8", "surrogateescape")
 
 
 def _key(name: str) -> bytes:

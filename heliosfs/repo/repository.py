@@ -7,11 +7,14 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from heliosfs.clock import Clock
+from heliosfs.config.settings import Settings
 from heliosfs.errors import Busy, NotFound, UsageError
 from heliosfs.objects.commit import Commit
 from heliosfs.objects.ids import CommitId, TreeId
+from heliosfs.repo.configuration import Configuration
 from heliosfs.repo.history import History
 from heliosfs.repo.identity import Identity
+from heliosfs.repo.metrics import Metrics
 from heliosfs.repo.refs import Branch, Refs
 from heliosfs.repo.state import DETACHED, State, decode_state
 from heliosfs.repo.view import View, work_key
@@ -53,10 +56,14 @@ class Repository:
         self.history = History(store)
         self.inodes: InodeTable[AnyNode] = InodeTable()
         self.contents = Contents(store)
+        self.configuration = Configuration()
+        self.metrics = Metrics(clock)
         self.stale = Invalidation()
         """What the kernel must forget before the verb that runs is answered."""
         self.live: dict[int, View] = {}
         """Slot -> view, for the branches that are open but not at the root."""
+        self.open_snapshots: dict[CommitId, Workspace] = {}
+        """The trees of commits that someone looks at; kept by who shows them."""
         self.is_new = store.get(_ROOT) is None
         self.root = self._open_root()
 
@@ -80,6 +87,11 @@ class Repository:
         if branch is not None:
             repository.checkout_branch(branch)
         return repository
+
+    def configure(self, configuration: Configuration) -> None:
+        """Work by a configuration, and by what it is changed to.  StoreError."""
+        self.configuration = configuration
+        configuration.follow(self._apply)
 
     def close(self) -> None:
         """Save every view and close the store.  StoreError."""
@@ -145,6 +157,17 @@ class Repository:
         self.refs.rename(branch, new)
         self._publish_refs()
         return branch
+
+    def create_tag(self, name: str, oid: CommitId, *, force: bool = False) -> None:
+        """Name a commit.  UsageError, AlreadyExists unless `force` moves the tag."""
+        self.refs.create_tag(name, oid, force=force)
+        self._publish_refs()
+
+    def delete_tag(self, name: str) -> CommitId:
+        """Drop a tag, and give what it named.  NotFound."""
+        oid = self.refs.delete_tag(name)
+        self._publish_refs()
+        return oid
 
     def delete_branch(self, name: str, *, force: bool = False) -> Deleted:
         """Drop a branch.
@@ -225,7 +248,7 @@ class Repository:
         before = leaving.state()
         leaving.save(before)
         self.stale.extend(switch(leaving.workspace, state.root))
-        self.root = View(self, leaving.workspace, state.slot, state.head)
+        self.root = View(self, leaving.workspace, state.slot, state.head, state.merging)
         try:
             self.store.put(_ROOT, _SLOT.pack(state.slot))
             record(self.root)
@@ -235,6 +258,12 @@ class Repository:
             leaving.distrust_saved()
             self.root = leaving
             raise
+
+    def _apply(self, settings: Settings) -> None:
+        self.contents.budget_bytes = settings.working_set_bytes
+        if self.contents.resident_bytes > settings.working_set_bytes:
+            self.contents.reduce(settings.working_set_bytes)
+        self.store.tune(settings.l1_cache_bytes, prefer_zstd=settings.prefer_zstd)
 
     def _publish_refs(self) -> None:
         try:
@@ -295,4 +324,4 @@ class Repository:
 
     def _open_view(self, state: State) -> View:
         workspace = Workspace(self.store, self.clock, self.inodes, self.contents, state.root)
-        return View(self, workspace, state.slot, state.head)
+        return View(self, workspace, state.slot, state.head, state.merging)

@@ -23,13 +23,15 @@ class State(NamedTuple):
     head: CommitId | None
     """None before the first commit."""
     root: Entry
+    merging: CommitId | None = None
+    """The commit whose merge is open: the next commit gets it as second parent."""
 
     def encode(self) -> bytes:
         return self.encode_with(encode_entry(self.root))
 
     def encode_with(self, root: bytes) -> bytes:
         """`encode`, for callers that have the encoded root entry already."""
-        head = self.head or b""
+        head = (self.head or b"") + (self.merging or b"")
         return _SLOT.pack(self.slot, len(head)) + head + root
 
 
@@ -38,8 +40,12 @@ def decode_state(data: bytes, at: int = 0) -> tuple[State, int]:
     try:
         slot, length = _SLOT.unpack_from(data, at)
         at += _SLOT.size
-        head = CommitId(Oid(data[at : at + OID_BYTES])) if length else None
+        ids = [
+            CommitId(Oid(data[start : start + OID_BYTES]))
+            for start in range(at, at + length, OID_BYTES)
+        ]
+        head, merging = (*ids, None, None)[:2]
         root, at = decode_entry(data, at + length)
     except (struct.error, IndexError) as error:
         raise CorruptObject(f"a working state cannot be read: {error}") from error
-    return State(slot, head, root), at
+    return State(slot, head, root, merging), at

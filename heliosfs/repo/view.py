@@ -17,6 +17,7 @@ from heliosfs.workspace.trees import EMPTY_TREE, Change, differs, has_changes, w
 from heliosfs.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
+    from heliosfs.repo.merge import Conflict
     from heliosfs.repo.repository import Repository
 
 _NO_METADATA: Mapping[str, str] = {}
@@ -31,12 +32,21 @@ class View:
     """
 
     def __init__(
-        self, repository: Repository, workspace: Workspace, slot: int, head: CommitId | None
+        self,
+        repository: Repository,
+        workspace: Workspace,
+        slot: int,
+        head: CommitId | None,
+        merging: CommitId | None = None,
     ) -> None:
         self.repository = repository
         self.workspace = workspace
         self.slot = slot
         self._detached_head = head
+        self.merging = merging
+        """The commit whose merge is open."""
+        self.conflicts: list[Conflict] = []
+        """Of the merge that was tried last, and refused or left open, since the view was opened."""
         self.log = OperationLog(repository.store, slot)
         self._saved_root = workspace.root.raw or b""
         """The encoded root that is in the store; a flush alone does not bring it there."""
@@ -60,7 +70,7 @@ class View:
 
     def state(self) -> State:
         """The state now; what is dirty goes into the store's batch."""
-        return State(self.slot, self.head, flush(self.workspace))
+        return State(self.slot, self.head, flush(self.workspace), self.merging)
 
     def checkpoint(self) -> None:
         """Save the uncommitted changes.  Does nothing when nothing changed.  StoreError."""
@@ -93,6 +103,7 @@ class View:
     ) -> CommitId:
         """Make a commit of everything in the workspace: 40 us for one changed file.
 
+        It concludes an open merge: the commit that is merged becomes the second parent.
         NothingToCommit when nothing but times differs from HEAD; Stale when `expect` is not HEAD.
         """
         head = self.head
@@ -103,16 +114,17 @@ class View:
         workspace = self.workspace
         flushed = workspace.root.tree
         root = flush(workspace)
-        before = State(self.slot, head, root)
+        before = State(self.slot, head, root, self.merging)
         is_altered = workspace.was_altered and self._is_tree(head, flushed)
-        if not (is_altered or allow_empty or self._differs(head, root)):
+        is_wanted = allow_empty or self.merging is not None
+        if not (is_altered or is_wanted or self._differs(head, root)):
             raise NothingToCommit("nothing to commit, working tree clean")
         signature = repository.identity.sign(repository.clock)
-        parents = (head,) if head else ()
+        parents = tuple(oid for oid in (head, self.merging) if oid is not None)
         text = message.encode("utf-8", "surrogateescape")
         commit = Commit(root, parents, author or signature, signature, text, metadata)
         oid = repository.history.write(commit)
-        self._finish("commit", commit.subject, before, before._replace(head=oid))
+        self._finish("commit", commit.subject, before, before._replace(head=oid, merging=None))
         return oid
 
     def reset(self, target: CommitId, *, hard: bool = True) -> None:
@@ -120,14 +132,14 @@ class View:
         before = self.state()
         root = self.repository.history.read(target).root if hard else before.root
         mode = "--hard" if hard else "--soft"
-        self._move("reset", f"{mode} {target.hex()[:12]}", before, State(self.slot, target, root))
+        self.move("reset", f"{mode} {target.hex()[:12]}", before, State(self.slot, target, root))
 
     def restore_detached(self, target: CommitId) -> None:
         """Of the detached view: go to another commit."""
         before = self.state()
         root = self.repository.history.read(target).root
         after = State(DETACHED, target, root)
-        self._move("checkout", target.hex()[:12], before, after)
+        self.move("checkout", target.hex()[:12], before, after)
 
     def undo(self) -> Operation:
         """Revert the last operation that is not undone; gives it.  NotFound."""
@@ -200,8 +212,11 @@ class View:
             self.repository.store, TreeId(old.oid), TreeId(root.oid)
         )
 
-    def _move(self, verb: str, text: str, before: State, after: State) -> None:
-        """Switch the tree, then record; switch back when that fails."""
+    def move(self, verb: str, text: str, before: State, after: State) -> None:
+        """Go from the state now to another one of the same slot, and record that.
+
+        Every verb that changes the tree ends here.  StoreError leaves everything as it was.
+        """
         stale = switch(self.workspace, after.root)
         try:
             self._finish(verb, text, before, after)
@@ -213,23 +228,25 @@ class View:
 
     def _go(self, before: State, after: State) -> None:
         self.repository.stale.extend(switch(self.workspace, after.root))
-        self._set_head(after.head)
+        self._adopt(after)
         self.save(after)
 
     def _finish(self, verb: str, text: str, before: State, after: State) -> None:
         last = self.log.last
+        self.conflicts = []
         try:
-            self._set_head(after.head)
+            self._adopt(after)
             self.save(after)
             self.log.record(self.repository.clock.now_ns(), verb, text, before, after)
             self.repository.store.publish()
         except Exception:
-            self._set_head(before.head)
+            self._adopt(before)
             self.log.restore(last)
             self.distrust_saved()
             raise
 
-    def _set_head(self, head: CommitId | None) -> None:
+    def _adopt(self, state: State) -> None:
+        head, self.merging = state.head, state.merging
         branch = self.repository.refs.of_slot(self.slot)
         if branch is None:
             self._detached_head = head

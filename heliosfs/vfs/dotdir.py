@@ -41,7 +41,7 @@ class DotDirs:
         self._repository = repository
         self._site = site
         self.errors = ErrorLog()
-        self._snapshots: dict[CommitId, Workspace] = {}
+        self._snapshots = repository.open_snapshots
         self._live: dict[int, VirtualDir] = {}
         self._nested: WeakValueDictionary[str, VirtualDir] = WeakValueDictionary()
         self._root = _DotDir(self, repository, site, lambda: repository.root).directory

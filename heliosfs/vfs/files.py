@@ -12,11 +12,15 @@ from heliosfs.errors import NotPermitted, PosixError
 from heliosfs.objects.tree import clamp_time
 from heliosfs.vfs.filesystem import FileSystem
 from heliosfs.vfs.handles import ChannelHandle, DirHandle, FileHandle, Handle, TextHandle
+from heliosfs.vfs.room import Room
 from heliosfs.vfs.virtual import ControlFile, VirtualText
 from heliosfs.workspace.node import DirNode, FileNode, Node
 
 FILE_MAX_BYTES = 2**40
-XATTRS_MAX_BYTES = 64 * 1024
+XATTRS_MAX_BYTES = 128 * 1024
+"""Names and values of a file together; the kernel allows 64 KiB for one value."""
+XATTR_NAMES_MAX_BYTES = 64 * 1024
+"""What listxattr(2) can tell of a file (XATTR_LIST_MAX)."""
 _WRITING = os.O_WRONLY | os.O_RDWR
 
 
@@ -39,6 +43,7 @@ class Files:
         self._filesystem = filesystem
         self._clock = filesystem.repository.clock
         self._contents = filesystem.repository.contents
+        self._room = Room(filesystem.repository)
         self.handles: dict[int, Any] = {}
         self.writers = 0
         """Files open for writing: only while there are any can the kernel hold dirty pages."""
@@ -94,7 +99,7 @@ class Files:
         raise PosixError(errno.EISDIR)
 
     def write(self, handle: Handle, offset: int, data: bytes) -> int:
-        """Write at `offset`.  EFBIG, EBADF, StoreError."""
+        """Write at `offset`.  EFBIG, EBADF, ENOSPC, StoreError."""
         if not isinstance(handle, FileHandle) or not handle.is_writer:
             raise PosixError(errno.EBADF)
         node = handle.node
@@ -102,7 +107,10 @@ class Files:
             raise PosixError(errno.EFBIG)
         if node.raw is not None or self._filesystem.failure is not None:
             self._filesystem.check_writable(node)
+            self._room.take(len(data))
             node.touch()
+        else:
+            self._room.take(len(data))
         node.attr = None
         self._contents.write(node, offset, data)
         node.mtime_ns = node.ctime_ns = self._clock.now_ns()
@@ -177,7 +185,11 @@ class Files:
             xattrs[name] = value
         elif xattrs.pop(name, None) is None:
             raise PosixError(errno.ENODATA)
-        if sum(len(key) + len(held) for key, held in xattrs.items()) > XATTRS_MAX_BYTES:
+        names_bytes = sum(len(key) + 1 for key in xattrs)
+        if (
+            names_bytes > XATTR_NAMES_MAX_BYTES
+            or names_bytes + sum(map(len, xattrs.values())) > XATTRS_MAX_BYTES
+        ):
             raise PosixError(errno.ENOSPC)
         changed.touch()
         changed.xattrs = xattrs or None

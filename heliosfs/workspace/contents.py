@@ -178,6 +178,7 @@ class Contents:
         else:
             parted.resize(self.store, offset)
         node.file_size = parted.size
+        self.dirty_bytes += len(data)
         self._charge(len(parted.loaded) * PART_BYTES)
 
     def _charge(self, count_bytes: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,7 +38,7 @@ def open_local(path: Path) -> LocalStore:
 
 @pytest.fixture(params=["memory", "local", "local-drained", "local-uncached"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    made: Store
+    made: Any
     if request.param == "memory":
         made = MemoryStore()
     else:

@@ -28,6 +28,7 @@ from heliosfs.repo.identity import Identity
 from heliosfs.repo.repository import Repository
 from heliosfs.store.memory import MemoryStore
 from heliosfs.vfs import filesystem
+from heliosfs.workspace.contents import DEFAULT_BUDGET_BYTES
 from tests.property.sides import (
     RENAME_EXCHANGE,
     RENAME_NOREPLACE,
@@ -83,6 +84,8 @@ class Saved:
 class FileSystemMachine(RuleBasedStateMachine):
     """Every rule makes the same call on both sides."""
 
+    budget_bytes = DEFAULT_BUDGET_BYTES
+
     def __init__(self) -> None:
         super().__init__()
         self.umask = os.umask(0)
@@ -98,7 +101,9 @@ class FileSystemMachine(RuleBasedStateMachine):
         self.redoable: list[Saved] = []
 
     def open_repository(self) -> Repository:
-        return Repository.open(self.store, FixedClock(), Identity(b"n", b"e@x", 0, 0))
+        repository = Repository.open(self.store, FixedClock(), Identity(b"n", b"e@x", 0, 0))
+        repository.contents.budget_bytes = self.budget_bytes
+        return repository
 
     def teardown(self) -> None:
         self.close_all()
@@ -347,8 +352,15 @@ def outcome(call: Callable[..., Any], *arguments: Any) -> Any:
         return Failed(error.errno or 0)
 
 
+class SmallBudgetMachine(FileSystemMachine):
+    """The same when next to nothing fits into memory, and is spilled at any moment."""
+
+    budget_bytes = 3 * PART_BYTES
+
+
 TestFileSystem = FileSystemMachine.TestCase
-TestFileSystem.settings = settings(
+TestSmallBudget = SmallBudgetMachine.TestCase
+TestFileSystem.settings = TestSmallBudget.settings = settings(
     max_examples=60,
     stateful_step_count=60,
     deadline=None,

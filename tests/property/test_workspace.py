@@ -115,10 +115,9 @@ class WorkspaceMachine(RuleBasedStateMachine):
     @rule(path=paths)
     def remove(self, path: tuple[bytes, ...]) -> None:
         found = self.find(path)
-        if found and path[-1] in found[1] and not isinstance(found[1][path[-1]], dict):
-            self.workspace.remove(found[0], path[-1])
-            del found[1][path[-1]]
-        elif found and found[1].get(path[-1]) == {}:
+        if not found or path[-1] not in found[1]:
+            return
+        if found[1][path[-1]] == {} or not isinstance(found[1][path[-1]], dict):
             self.workspace.remove(found[0], path[-1])
             del found[1][path[-1]]
 
@@ -197,7 +196,7 @@ class WorkspaceMachine(RuleBasedStateMachine):
         self.compare(self.workspace.root, self.model, counts, seen)
         for ino, count in counts.items():
             node = self.workspace.inodes.nodes[ino]
-            assert node.link_count == count
+            assert isinstance(node, FileNode) and node.link_count == count
 
     def compare(
         self, directory: DirNode, tree: Tree, counts: dict[int, int], seen: dict[int, int]

@@ -117,7 +117,7 @@ def take_in(repository: Repository, directory: Path) -> list[str]:
     reports: list[str] = []
     fd = os.open(directory, os.O_DIRECTORY)
     try:
-        daemon._take_in(repository, fd, reports.append)
+        daemon.take_in(repository, fd, reports.append)
     finally:
         os.close(fd)
     return reports

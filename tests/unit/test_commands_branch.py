@@ -298,6 +298,7 @@ def test_a_live_view_stays_on_its_branch(stage: Stage) -> None:
     assert stage.live("x").read(b"a") == b"1\n"
     assert stage.files.read(b"a") == b"2\n"
 
+
 def test_a_branch_deleted_by_force_leaves_its_uncommitted_changes_in_a_commit() -> None:
     stage = Stage()
     stage.commit("first", a=b"one")

@@ -175,9 +175,9 @@ def test_versions_are_small_and_chains_short(store: LocalStore, every: int) -> N
     l2 = store._l2
     depths = []
     for content in data:
-        number = l2.find(object_id(Kind.BLOB, content))
-        assert number is not None
-        depths.append(len(l2.chain(number)) - 1)
+        found = l2.find(object_id(Kind.BLOB, content))
+        assert found is not None
+        depths.append(len(l2.chain(found)) - 1)
     assert max(depths) == 30
     assert depths[:18] == [*range(16), 1, 2]
     assert depths[256] == depths[512] == 0
@@ -185,7 +185,7 @@ def test_versions_are_small_and_chains_short(store: LocalStore, every: int) -> N
 
 def test_versions_that_branch_off(store: LocalStore) -> None:
     data = versions(20)
-    ids = []
+    ids: list[Oid] = []
     for content in data:
         ids.append(add(store, content, ids[-1] if ids else None))
     drain(store)

@@ -69,7 +69,8 @@ def picture(repository: Repository) -> tuple[object, ...]:
     root = repository.root
     branches = {branch.name: (branch.slot, branch.head) for branch in repository.refs}
     tree = TreeBuilder(root.workspace)
-    files = {name: bytes(tree.read(name)) for name in sorted(root.workspace.names(tree.node(b"")))}
+    names = sorted(root.workspace.names(root.workspace.root))
+    files = {name: bytes(tree.read(name)) for name in names}
     return branches, root.branch, root.head, files, root.state()
 
 

@@ -1,0 +1,45 @@
+"""Which files configure a workspace: the repository's, over the user's, over the machine's."""
+
+from __future__ import annotations
+
+import os
+
+from heliosfs.config.settings import Layer
+from heliosfs.errors import HeliosError, UsageError
+from heliosfs.repo.configuration import FILE, Configuration
+from heliosfs.store.sidefile import StoredFile
+
+_MACHINE = f"/etc/heliosfs/{FILE}"
+
+
+def configuration(store_fd: int) -> Configuration:
+    """What applies to the repository in a directory, whose descriptor must stay open.
+
+    UsageError names file, line and key; HeliosError when a file is there and cannot be read.
+    """
+    return Configuration(StoredFile(store_fd, FILE), layers())
+
+
+def layers() -> list[Layer]:
+    """The files that are for all workspaces, the machine's first; those that are there."""
+    texts = [(path, _read(path)) for path in (_MACHINE, user_path())]
+    return [Layer(path, text) for path, text in texts if text is not None]
+
+
+def user_path() -> str:
+    """Where the user's file would be."""
+    home = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
+    return os.path.join(home, "heliosfs", FILE)
+
+
+def _read(path: str) -> str | None:
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} is not UTF-8: {error.reason}") from error
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise HeliosError(f"cannot read {path}: {reason}") from error

@@ -1,0 +1,265 @@
+"""`helios doctor`: what this machine and this workspace offer, and what to do about the rest."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+from heliosfs import __version__
+from heliosfs.cli import locate, runfiles
+from heliosfs.cli.arguments import Parser
+from heliosfs.cli.client import ask
+from heliosfs.cli.configuration import configuration, layers
+from heliosfs.cli.mount import check_fuse
+from heliosfs.config.settings import Settings, resolve
+from heliosfs.errors import HeliosError
+from heliosfs.store.directory import Directory
+from heliosfs.store.layout import VERSION, has_format
+
+OK, HINT, BAD = "ok", "hint", "bad"
+
+_KERNEL_MIN = (5, 4)
+"""The oldest kernel with all that is used: renameat2 and readdirplus over FUSE, syncfs."""
+_HALT_POLL = "/sys/module/haltpoll/parameters/guest_halt_poll_ns"
+_HALT_POLL_NS = 200_000
+_CPU_INFO = "/proc/cpuinfo"
+_MEMORY_INFO = "/proc/meminfo"
+_CGROUP = "/proc/self/cgroup"
+_CGROUP_ROOT = "/sys/fs/cgroup"
+_FREE_LOW_BYTES = 1024**3
+_FREE_MIN_BYTES = 64 * 1024**2
+_RESERVE_BYTES = 128 * 1024**2
+"""What the daemon takes beside its caches, at rest and under load."""
+_MIB = 1024**2
+
+
+class Finding(NamedTuple):
+    """The answer to one question."""
+
+    subject: str
+    state: str
+    text: str
+
+
+def doctor_parser() -> Parser:
+    """The arguments of `helios doctor`."""
+    parser = Parser(
+        prog="helios doctor",
+        description="Check what this machine offers, and the workspace that DIR is in.\n\n"
+        "The exit code is 1 when something has to be done before a workspace can be mounted.",
+    )
+    parser.add_argument("directory", metavar="DIR", nargs="?", default=".")
+    parser.add_argument("--json", action="store_true", help="reply with one JSON document")
+    return parser
+
+
+def doctor(argv: Sequence[str]) -> int:
+    """Run `helios doctor`; gives the exit code."""
+    asked = doctor_parser().parse_args(argv)
+    findings = list(examine(os.path.realpath(asked.directory)))
+    if asked.json:
+        print(json.dumps([finding._asdict() for finding in findings], indent=2))
+    else:
+        for finding in findings:
+            print(f"{finding.state:<5} {finding.subject:<14} {finding.text}")
+    return 1 if any(finding.state == BAD for finding in findings) else 0
+
+
+def examine(directory: str) -> Iterator[Finding]:
+    """Every finding, for a directory in a workspace or outside of any."""
+    python = ".".join(map(str, sys.version_info[:3]))
+    yield Finding("version", OK, f"helios {__version__}, Python {python}")
+    yield _kernel(os.uname().release)
+    yield _fuse()
+    yield _fusermount()
+    yield _halt_poll(_read(_HALT_POLL), _read(_CPU_INFO))
+    view, place = locate.find_view(directory), None
+    if view is None:
+        place = locate.find_repository(directory)
+    settings: Settings | None = None
+    try:
+        settings = _settings(view, place)
+        yield Finding("configuration", OK, _sources(settings))
+    except HeliosError as error:
+        yield Finding("configuration", BAD, str(error))
+    yield _memory(settings or resolve([]), memory_limit_bytes(_read))
+    if view is not None:
+        yield from _mounted(view)
+    elif place is not None:
+        yield from _unmounted(place)
+    else:
+        yield Finding("workspace", OK, f"{directory} is in none")
+        yield _disk(directory)
+
+
+def _kernel(release: str) -> Finding:
+    digits = release.partition("-")[0].split(".")[:2]
+    version = tuple(int(each) for each in digits if each.isdigit())
+    if version < _KERNEL_MIN:
+        return Finding("kernel", HINT, f"Linux {release}: nothing older than 5.4 is tested")
+    return Finding("kernel", OK, f"Linux {release}")
+
+
+def _fuse() -> Finding:
+    try:
+        check_fuse(allow_other=False)
+    except HeliosError as error:
+        return Finding("fuse", BAD, str(error))
+    return Finding("fuse", OK, "/dev/fuse can be opened")
+
+
+def _fusermount() -> Finding:
+    path = shutil.which("fusermount3")
+    if path is not None:
+        return Finding("fusermount3", OK, path)
+    state = HINT if os.geteuid() == 0 else BAD
+    return Finding("fusermount3", state, "missing: install the package fuse3")
+
+
+def _halt_poll(setting: str | None, cpu_info: str | None) -> Finding:
+    """Whether a virtual CPU that waits for a request is halted at once, which costs 40 us."""
+    subject = "guest halt poll"
+    if setting is not None and setting.strip().isdigit() and int(setting) >= _HALT_POLL_NS:
+        return Finding(subject, OK, f"{int(setting)} ns")
+    if setting is not None:
+        advice = f"echo {_HALT_POLL_NS} > {_HALT_POLL}"
+        return Finding(subject, HINT, f"requests wait for halted CPUs; as root: {advice}")
+    if "hypervisor" in (cpu_info or "").split():
+        advice = "modprobe cpuidle-haltpoll, if the kernel has it, lets them poll first"
+        return Finding(subject, HINT, f"requests wait for halted virtual CPUs: {advice}")
+    return Finding(subject, OK, "not a virtual machine")
+
+
+def _settings(view: locate.Place | None, place: locate.Place | None) -> Settings:
+    """What is in force in a workspace, or what would be in a new one."""
+    if place is not None:
+        fd = locate.open_store(place.root, None, create=False)
+        try:
+            return configuration(fd).settings
+        finally:
+            os.close(fd)
+    below = layers()
+    if view is None:
+        return resolve(below)
+    asked = json.loads(ask(view, ["config", "list", "--changed", "--json"]))
+    known = resolve([])
+    said = {each["key"]: each for each in asked}
+    entries = tuple(
+        entry._replace(value=said[entry.key.path]["value"], source=said[entry.key.path]["source"])
+        if entry.key.path in said
+        else entry
+        for entry in known.entries
+    )
+    return Settings.of(entries)
+
+
+def _sources(settings: Settings) -> str:
+    changed = [entry for entry in settings.entries if entry.line or entry.source != "default"]
+    idle = sum(1 for entry in changed if entry.key.no_effect)
+    files = dict.fromkeys(entry.source for entry in changed)
+    if not changed:
+        return "the defaults"
+    count = "1 key" if len(changed) == 1 else f"{len(changed)} keys"
+    text = f"{count} set in {', '.join(files)}"
+    return text + (f"; {idle} of them without effect: see 'helios config list'" if idle else "")
+
+
+def memory_limit_bytes(read: Callable[[str], str | None]) -> int:
+    """What this process may use: its control groups' limits, or all memory; 0 if unknown."""
+    memory = (read(_MEMORY_INFO) or "").splitlines()
+    limits = [int(line.split()[1]) * 1024 for line in memory if line.startswith("MemTotal:")]
+    for line in (read(_CGROUP) or "").splitlines():
+        _, controllers, group = line.split(":", 2)
+        if controllers == "":
+            limits += _group_limits(read, _CGROUP_ROOT, group, "memory.max")
+        elif "memory" in controllers.split(","):
+            root = os.path.join(_CGROUP_ROOT, "memory")
+            limits += _group_limits(read, root, group, "memory.limit_in_bytes")
+    return min(limits, default=0)
+
+
+def _group_limits(
+    read: Callable[[str], str | None], root: str, group: str, name: str
+) -> Iterator[int]:
+    """The limits of a control group and of those around it (cgroups(7), both versions)."""
+    path = group.strip("/")
+    while True:
+        text = (read(os.path.join(root, path, name)) or "").strip()
+        if text.isdigit():
+            yield int(text)
+        if not path:
+            return
+        path = path.rpartition("/")[0]
+
+
+def _memory(settings: Settings, limit_bytes: int) -> Finding:
+    wanted = settings.working_set_bytes + settings.l1_cache_bytes + _RESERVE_BYTES
+    text = f"{limit_bytes // _MIB} MB; a mount may use {wanted // _MIB} MB"
+    if limit_bytes and wanted > limit_bytes:
+        keys = "performance.working_set and performance.l1_cache_size"
+        return Finding("memory", HINT, f"{text}: lower {keys}")
+    return Finding("memory", OK, text if limit_bytes else "the limit is unknown")
+
+
+def _mounted(view: locate.Place) -> Iterator[Finding]:
+    mount = locate.mount_over(view.root)
+    root = mount.path if mount else view.root
+    daemon = runfiles.find(root)
+    served = f"served by process {daemon.pid}" if daemon else "served by another user's daemon"
+    yield Finding("workspace", OK, f"{root} is mounted, {served}")
+    yield Finding("store", OK, f"format {VERSION}, open")
+    if daemon:
+        yield Finding("log", OK, daemon.log)
+    yield _disk(view.root)
+
+
+def _unmounted(place: locate.Place) -> Iterator[Finding]:
+    yield Finding("workspace", OK, f"{place.root} is not mounted")
+    try:
+        fd = locate.open_store(place.root, None, create=False)
+    except HeliosError as error:
+        yield Finding("store", BAD, str(error))
+        return
+    try:
+        yield _store(fd)
+        yield _disk(f"/proc/self/fd/{fd}")
+    finally:
+        os.close(fd)
+    log = runfiles.log_path(place.root)
+    if os.path.exists(log):
+        yield Finding("log", OK, f"{log} (the last mount's)")
+
+
+def _store(fd: int) -> Finding:
+    directory = Directory(fd)
+    try:
+        known = has_format(directory)
+    except HeliosError as error:
+        return Finding("store", BAD, str(error))
+    finally:
+        directory.close()
+    if not known:
+        return Finding("store", BAD, "there is no heliosfs store where the repository should be")
+    return Finding("store", OK, f"format {VERSION}")
+
+
+def _disk(path: str) -> Finding:
+    """Free space where the store is; statfs of a mount tells of its store's file system."""
+    disk = os.statvfs(path)
+    free_bytes = disk.f_bavail * disk.f_frsize
+    text = f"{free_bytes // _MIB} MB free"
+    if free_bytes < _FREE_MIN_BYTES:
+        return Finding("disk", BAD, f"{text}: nothing can be saved when it is full")
+    return Finding("disk", HINT if free_bytes < _FREE_LOW_BYTES else OK, text)
+
+
+def _read(path: str) -> str | None:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except OSError:
+        return None

@@ -1,0 +1,218 @@
+"""`helios materialize`: the tree of a commit, written into a directory.
+
+In a mounted workspace the daemon only resolves the revision, and the tree is read from the
+snapshot like any directory; otherwise it is read from the store.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterator
+from fnmatch import fnmatchcase
+from functools import partial
+from typing import NamedTuple
+
+from heliosfs.cli.client import ask, current_directory, with_repository
+from heliosfs.cli.locate import find_repository, find_view
+from heliosfs.commands.options import Options
+from heliosfs.errors import AlreadyExists, HeliosError, NotFound
+from heliosfs.objects.ids import TreeId
+from heliosfs.objects.tree import NO_OID, Entry, decode_entry
+from heliosfs.repo.repository import Repository
+from heliosfs.repo.revisions import resolve
+from heliosfs.store.base import Store
+from heliosfs.workspace.content import PartedContent
+from heliosfs.workspace.trees import read_entries, read_file
+
+_PIECE_BYTES = 1024 * 1024
+
+
+class _Item(NamedTuple):
+    """A file, link or directory of the tree."""
+
+    path: bytes
+    entry: Entry
+    """As a tree has it; of a mounted snapshot the id says nothing."""
+    pieces: Callable[[], Iterator[bytes]]
+    """The bytes of a regular file."""
+
+
+def materialize(options: Options) -> int:
+    """Write REV into OUT.  AlreadyExists when OUT holds something; NotFound, StoreError."""
+    if len(options.words) != 2:
+        raise options.misuse("which revision, and which directory?")
+    revision, out = options.words
+    where = current_directory()
+    view = find_view(where)
+    if view is not None:
+        oid = ask(view, ["rev-parse", revision]).decode().strip()
+        root = os.fsencode(os.path.join(view.root, ".helios", "snapshots", oid))
+        count = _write(_snapshot_items(os.path.realpath(root)), out, options)
+    else:
+        place = find_repository(where)
+        if place is None:
+            raise NotFound(f"not inside a heliosfs workspace ({where}, or any directory above it)")
+        count = with_repository(place, lambda each: _from_store(each, revision, out, options))
+    if "quiet" not in options:
+        print(f"{count} file{'' if count == 1 else 's'} written to {out}")
+    return 0
+
+
+def _from_store(repository: Repository, revision: str, out: str, options: Options) -> int:
+    oid = resolve(repository, revision, repository.root.head)
+    root = repository.history.read(oid).root
+    return _write(_stored_items(repository.store, root), out, options)
+
+
+def _stored_items(store: Store, root: Entry) -> Iterator[_Item]:
+    """The tree in a store, every directory before what is in it."""
+    pending = [(b"", root)]
+    while pending:
+        path, entry = pending.pop()
+        yield _Item(path, entry, partial(_stored_pieces, store, entry))
+        if entry.is_dir:
+            prefix = path + b"/" if path else b""
+            for raw in read_entries(store, TreeId(entry.oid)):
+                child, _ = decode_entry(raw)
+                pending.append((prefix + child.name, child))
+
+
+def _stored_pieces(store: Store, entry: Entry) -> Iterator[bytes]:
+    if entry.size <= _PIECE_BYTES:
+        yield read_file(store, entry)
+        return
+    content = PartedContent.load(store, entry.oid)
+    for offset in range(0, entry.size, _PIECE_BYTES):
+        yield content.read(store, offset, _PIECE_BYTES)
+        content.drop_clean()
+
+
+def _snapshot_items(root: bytes) -> Iterator[_Item]:
+    """The tree below a directory, every directory before what is in it."""
+    pending = [b""]
+    while pending:
+        path = pending.pop()
+        place = os.path.join(root, path) if path else root
+        entry = _entry_of(place, path)
+        yield _Item(path, entry, partial(_file_pieces, place))
+        if entry.is_dir:
+            pending += [os.path.join(path, name) for name in sorted(os.listdir(place))]
+
+
+def _entry_of(place: bytes, path: bytes) -> Entry:
+    status = os.lstat(place)
+    kind = stat.S_IFMT(status.st_mode)
+    return Entry(
+        os.path.basename(path),
+        status.st_mode,
+        status.st_uid,
+        status.st_gid,
+        status.st_mtime_ns,
+        status.st_size,
+        NO_OID,
+        group=status.st_ino if status.st_nlink > 1 and kind != stat.S_IFDIR else 0,
+        target=os.readlink(place) if kind == stat.S_IFLNK else b"",
+        rdev=status.st_rdev if kind in (stat.S_IFCHR, stat.S_IFBLK) else 0,
+        xattrs=_xattrs(place) if kind in (stat.S_IFREG, stat.S_IFDIR) else None,
+    )
+
+
+def _xattrs(place: bytes) -> dict[bytes, bytes] | None:
+    try:
+        names = [os.fsencode(each) for each in os.listxattr(place)]
+        return {name: os.getxattr(place, name) for name in names if name.startswith(b"user.")}
+    except OSError:
+        return None
+
+
+def _file_pieces(place: bytes) -> Iterator[bytes]:
+    with open(place, "rb") as file:
+        while data := file.read(_PIECE_BYTES):
+            yield data
+
+
+def _write(items: Iterator[_Item], out: str, options: Options) -> int:
+    """Write what the patterns let through; gives the number of files."""
+    root = os.fsencode(out)
+    _make_empty(root, out)
+    wanted, unwanted = options.values("include"), options.values("exclude")
+    links: dict[int, bytes] = {}
+    made: set[bytes] = {b""}
+    waiting: dict[bytes, Entry] = {}
+    count = 0
+    for path, entry, pieces in items:
+        place = os.path.join(root, path) if path else root
+        if path and _matches(path, unwanted):
+            continue
+        if entry.is_dir:
+            waiting[path] = entry
+        if path and wanted and not _matches(path, wanted):
+            continue
+        parents = [path[:at] for at in range(len(path)) if path[at : at + 1] == b"/"]
+        for above in [*parents, *([path] if entry.is_dir else [])]:
+            if above not in made:
+                os.mkdir(os.path.join(root, above), 0o700)
+                made.add(above)
+        if not entry.is_dir:
+            _make(place, entry, pieces, links)
+            count += 1
+    directories = [(os.path.join(root, path) if path else root, waiting[path]) for path in made]
+    for place, entry in sorted(directories, reverse=True):
+        _attributes(place, entry)
+    return count
+
+
+def _make_empty(root: bytes, out: str) -> None:
+    try:
+        os.makedirs(root, exist_ok=True)
+        is_empty = not os.listdir(root)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise AlreadyExists(f"{out} is not a directory") from error
+    if not is_empty:
+        raise AlreadyExists(f"{out} is not empty")
+
+
+def _matches(path: bytes, patterns: list[str]) -> bool:
+    """Whether the path, a directory above it, or the name of either matches."""
+    parts = os.fsdecode(path).split("/")
+    names = {*parts, *("/".join(parts[: at + 1]) for at in range(len(parts)))}
+    return any(fnmatchcase(name, pattern.strip("/")) for pattern in patterns for name in names)
+
+
+def _make(
+    place: bytes, entry: Entry, pieces: Callable[[], Iterator[bytes]], links: dict[int, bytes]
+) -> None:
+    if entry.group in links:
+        os.link(links[entry.group], place, follow_symlinks=False)
+        return
+    kind = stat.S_IFMT(entry.mode)
+    if kind == stat.S_IFREG:
+        with open(place, "xb") as file:
+            for data in pieces():
+                if data.strip(b"\0"):
+                    file.write(data)
+                else:
+                    file.seek(len(data), os.SEEK_CUR)
+            file.truncate(entry.size)
+    elif kind == stat.S_IFLNK:
+        os.symlink(entry.target, place)
+    else:
+        try:
+            os.mknod(place, entry.mode, entry.rdev)
+        except PermissionError as error:
+            raise HeliosError(f"cannot make the device {os.fsdecode(place)}") from error
+    if entry.group:
+        links[entry.group] = place
+    _attributes(place, entry)
+
+
+def _attributes(place: bytes, entry: Entry) -> None:
+    """Owner, if we may; then attributes, permissions, and times last."""
+    if os.geteuid() == 0:
+        os.chown(place, entry.uid, entry.gid, follow_symlinks=False)
+    if not stat.S_ISLNK(entry.mode):
+        for name, value in (entry.xattrs or {}).items():
+            os.setxattr(place, name, value)
+        os.chmod(place, stat.S_IMODE(entry.mode))
+    os.utime(place, ns=(entry.mtime_ns, entry.mtime_ns), follow_symlinks=False)

@@ -1,0 +1,127 @@
+"""`blame`: who gave each line of a file, and when."""
+
+from __future__ import annotations
+
+import re
+import stat
+
+from heliosfs.commands.options import Options
+from heliosfs.commands.render import (
+    SHORT_DIGITS,
+    below,
+    iso_time,
+    json_reply,
+    quote_path,
+    text_of,
+)
+from heliosfs.commands.verb import Request
+from heliosfs.errors import NotFound, TooLarge
+from heliosfs.objects.ids import CommitId
+from heliosfs.objects.tree import Entry
+from heliosfs.repo.blame import Blame, Origin
+from heliosfs.repo.linediff import split_lines
+from heliosfs.repo.revisions import resolve
+from heliosfs.repo.textmerge import is_text
+from heliosfs.workspace.trees import find_entry, read_file
+
+_NOT_COMMITTED = "Not Committed Yet"
+_LINES = re.compile(r"(\d{1,9})(?:,(\+?)(\d{1,9}))?")
+
+
+def blame(request: Request, options: Options) -> str:
+    """A line for each line of the file, as git blame shows it."""
+    repository, view = request.repository, request.view
+    words = [*options.words, *(options.paths or [])]
+    if not words:
+        raise options.misuse("which file?")
+    if len(words) > 2:
+        raise options.misuse(f"one word too many: {words[2]!r}")
+    revision, word = words if len(words) == 2 else (None, words[0])
+    path = below(request.cwd, word)
+    head = resolve(repository, revision or "HEAD", view.head)
+    root = view.state().root if revision is None else repository.history.read(head).root
+    entry = find_entry(repository.store, root, path)
+    if entry is None or not stat.S_ISREG(entry.mode):
+        raise NotFound(f"no file {word[:80]!r} in {revision or 'the working tree'}")
+    data = _data(request, entry, word)
+    origins = Blame(repository.store, repository.history).run(head, path, data)
+    rows = list(zip(range(1, len(origins) + 1), origins, split_lines(data), strict=True))
+    start, stop = _range(options, len(rows))
+    if "json" in options:
+        return json_reply([_document(request, *row) for row in rows[start:stop]])
+    return _text(request, rows[start:stop], path)
+
+
+def _data(request: Request, entry: Entry, word: str) -> bytes:
+    data = read_file(request.repository.store, entry)
+    if not is_text(data):
+        raise TooLarge(f"{word[:80]!r} is binary, or larger than 8 MiB")
+    return data
+
+
+def _range(options: Options, count: int) -> tuple[int, int]:
+    """The indices that -L START[,STOP] or -L START,+COUNT means."""
+    text = options.value("lines")
+    if text is None:
+        return 0, count
+    found = _LINES.fullmatch(text)
+    if found is None or not int(found[1]):
+        raise options.misuse(f"{text[:80]!r} is not START,STOP")
+    start = int(found[1]) - 1
+    if found[3] is None:
+        return start, count
+    return start, int(found[3]) + (start if found[2] else 0)
+
+
+def _text(request: Request, rows: list[tuple[int, Origin | None, bytes]], path: bytes) -> str:
+    with_paths = any(origin is not None and origin.path != path for _, origin, _ in rows)
+    heads = [_head(request, origin, path if with_paths else None) for _, origin, _ in rows]
+    name_width = max((len(name) for _, name, _, _ in heads), default=0)
+    path_width = max((len(place) for _, _, _, place in heads), default=0)
+    number_width = len(str(rows[-1][0])) if rows else 1
+    lines = []
+    for (number, _, line), (oid, name, date, place) in zip(rows, heads, strict=True):
+        column = f" {place:<{path_width}}" if with_paths else ""
+        text = text_of(line.removesuffix(b"\n"))
+        lines.append(
+            f"{oid}{column} ({name:<{name_width}} {date} {number:>{number_width}}) {text}\n"
+        )
+    return "".join(lines)
+
+
+def _head(request: Request, origin: Origin | None, path: bytes | None) -> tuple[str, str, str, str]:
+    """Id, author, date and path of a line."""
+    place = "" if path is None else quote_path(origin.path if origin else path)
+    if origin is None:
+        clock = request.repository.clock
+        now = clock.now_ns() // 1_000_000_000
+        return "0" * SHORT_DIGITS, _NOT_COMMITTED, _date(now, clock.utc_offset_minutes()), place
+    author = request.repository.history.read(origin.commit).author
+    digits = origin.commit.hex()[:SHORT_DIGITS]
+    oid = f"^{digits[:-1]}" if origin.is_boundary else digits
+    return oid, text_of(author.name), _date(author.seconds, author.offset_minutes), place
+
+
+def _date(seconds: int, offset_minutes: int) -> str:
+    """As git blame shows a moment: `2023-11-14 22:13:20 +0000`."""
+    text = iso_time(seconds, offset_minutes)
+    return f"{text[:10]} {text[11:19]} {text[19:22]}{text[23:]}"
+
+
+def _document(
+    request: Request, number: int, origin: Origin | None, line: bytes
+) -> dict[str, object]:
+    document: dict[str, object] = {"line": number, "text": text_of(line.removesuffix(b"\n"))}
+    if origin is None:
+        return document | {"id": None}
+    oid: CommitId = origin.commit
+    commit = request.repository.history.read(oid)
+    return document | {
+        "id": oid.hex(),
+        "path": text_of(origin.path),
+        "author": text_of(commit.author.name),
+        "time": iso_time(commit.author.seconds, commit.author.offset_minutes),
+        "seconds": commit.author.seconds,
+        "subject": commit.subject,
+        "boundary": origin.is_boundary,
+    }

@@ -1,0 +1,80 @@
+"""The verbs that exchange history with git, declared: import, export."""
+
+from __future__ import annotations
+
+from heliosfs.commands.options import JSON, Option
+from heliosfs.commands.phrases import E_FULL, E_USAGE
+from heliosfs.commands.verb import Verb
+
+_E_PLACE = ("EBUSY", "the path lies in a mounted workspace; git does not answer there")
+
+IMPORT = Verb(
+    name="import",
+    module="importing",
+    summary="take in the history of a git repository, or the files of a directory",
+    synopsis=(
+        "--from-git REPO [--branch B]... [--json]",
+        "--from-dir DIR [--json]",
+        "--verify REPO [--json]",
+    ),
+    description=(
+        "--from-git takes in all commits that branches and tags of REPO reach, and creates\n"
+        "and moves branches and tags here. Again, it takes in what is new. A branch that has\n"
+        "commits or changes of its own stays, and git's becomes 'imported/NAME'. Stopped, it\n"
+        "leaves nothing to see and goes on from there when it is called again. On the command\n"
+        "line, outside of a workspace, it makes one of the current directory first.\n"
+        "--from-dir makes the files of DIR uncommitted content of an empty workspace.\n"
+        "--verify compares every commit's tree with git's, from the bytes of every file."
+    ),
+    options=(
+        Option(("--from-git",), "a git repository: its working tree, or its git directory", "REPO"),
+        Option(("--branch",), "only this branch and the tags below it; may be repeated", "B"),
+        Option(("--from-dir",), "a directory", "DIR"),
+        Option(("--verify",), "compare with a git repository; changes nothing", "REPO"),
+        JSON,
+    ),
+    errors=(
+        E_USAGE,
+        ("EINVAL", "a path that is not absolute, in a control file"),
+        ("ENOENT", "no such repository, directory or branch of git"),
+        ("EBUSY", "--from-dir: the workspace is not empty"),
+        _E_PLACE,
+        ("EIO", "git's objects are damaged or missing, or --verify found a difference"),
+        E_FULL,
+    ),
+    example="--from-git /srv/project.git",
+    barrier=True,
+)
+
+EXPORT = Verb(
+    name="export",
+    module="exporting",
+    summary="put branches and tags into a git repository",
+    synopsis=("--to-git REPO [--squash] [--force] [--json] [BRANCH[:NAME]]...",),
+    description=(
+        "Imported commits and tags get the ids that they have in git; new ones become\n"
+        "ordinary commits. Without a BRANCH all branches and tags go. REPO is made, without\n"
+        "a working tree, if it does not exist. Of an existing one only the named branches,\n"
+        "and tags, change; a branch that is checked out there has to go under another NAME.\n"
+        "Git keeps no empty directories, FIFOs, sockets, devices, owners and times."
+    ),
+    options=(
+        Option(("--to-git",), "a git repository: its working tree, or its git directory", "REPO"),
+        Option(("--squash",), "one commit for all that git does not have yet, of each branch"),
+        Option(("--force",), "also where git's branch or tag has what ours has not"),
+        JSON,
+    ),
+    errors=(
+        E_USAGE,
+        ("EINVAL", "a path that is not absolute, in a control file"),
+        ("ENOENT", "no such branch; REPO is a directory with something else in it"),
+        ("EBUSY", "the branch is checked out in REPO, or has commits that ours has not"),
+        _E_PLACE,
+        ("EIO", "git refused the objects or the refs; nothing was changed"),
+        E_FULL,
+    ),
+    example="--to-git /srv/project.git main",
+    barrier=True,
+)
+
+DECLARED_GIT = (IMPORT, EXPORT)

@@ -1,0 +1,95 @@
+"""The verbs that bring content together, declared: merge, tag, restore."""
+
+from __future__ import annotations
+
+from heliosfs.commands.options import JSON, Option
+from heliosfs.commands.phrases import E_AMBIGUOUS, E_FULL, E_USAGE, QUIET
+from heliosfs.commands.verb import Verb
+
+MERGE = Verb(
+    name="merge",
+    module="merge",
+    summary="bring in what another branch or commit did",
+    synopsis=(
+        "[--ours | --theirs | --markers] [--no-ff] [-m TEXT] BRANCH|REV",
+        "--abort",
+        "--dry-run BRANCH|REV...",
+    ),
+    description=(
+        "All or nothing: with a conflict the tree stays as it is, and the reply and\n"
+        ".helios/conflicts list the paths. --markers writes the conflicts into the files\n"
+        "instead and leaves the merge open: the next commit concludes it, with both\n"
+        "parents. Uncommitted changes elsewhere are kept. Renamed files are followed.\n"
+        "--dry-run tells for HEAD and all named branches which pairs would collide, and\n"
+        "where; it changes nothing."
+    ),
+    options=(
+        Option(("--ours",), "decide every conflict for HEAD; other changes are merged"),
+        Option(("--theirs",), "decide every conflict for the other side"),
+        Option(("--markers",), "write conflicts into the files, in diff3 style"),
+        Option(("--abort",), "back to the state before the open merge"),
+        Option(("--dry-run",), "only tell which branches would collide, on which paths"),
+        Option(("--no-ff",), "make a merge commit where HEAD could just move on"),
+        Option(("--allow-unrelated-histories",), "also without a common commit"),
+        Option(("-m", "--message"), "the message; 'Merge branch ...' without one", "TEXT"),
+        QUIET,
+        JSON,
+    ),
+    errors=(
+        ("EINVAL", "wrong syntax; the histories have no commit in common"),
+        ("ENOENT", "the revision names no commit; --abort: no merge is open"),
+        E_AMBIGUOUS,
+        ("EAGAIN", "conflicts: nothing was changed"),
+        ("EBUSY", "a merge is open already, or uncommitted changes are in the way"),
+        E_FULL,
+    ),
+    example="idea-7",
+    barrier=True,
+)
+
+TAG = Verb(
+    name="tag",
+    module="tag",
+    summary="list, create and delete names for commits",
+    synopsis=("[-l [PATTERN] | --json]", "[-f] NAME [REV]", "-d NAME..."),
+    description="A tag names a commit, HEAD if none is given, and stays there.",
+    options=(
+        Option(("-d", "--delete"), "delete tags; the commits stay"),
+        Option(("-f", "--force"), "move a tag that exists"),
+        Option(("-l", "--list"), "list the tags that match a pattern such as 'v1.*'"),
+        JSON,
+    ),
+    errors=(
+        ("EINVAL", "wrong syntax, or a name that no tag may have"),
+        ("EEXIST", "the name is taken"),
+        ("ENOENT", "no such tag or revision"),
+        E_AMBIGUOUS,
+        E_FULL,
+    ),
+    example="v1.0 HEAD~2",
+)
+
+RESTORE = Verb(
+    name="restore",
+    module="restore",
+    summary="bring back files as they are in a commit",
+    synopsis=("[-s REV] PATH...",),
+    description=(
+        "The paths become exactly what the commit, HEAD by default, has there; what it\n"
+        "does not have is removed. HEAD stays. 'undo' brings back what was uncommitted."
+    ),
+    options=(Option(("-s", "--source"), "the commit (HEAD)", "REV"), JSON),
+    errors=(
+        E_USAGE,
+        ("ENOENT", "the revision names no commit, or there is no such path on either side"),
+        E_AMBIGUOUS,
+        ("EEXIST", "a file lies where a directory of the path is needed"),
+        E_FULL,
+    ),
+    example="-s HEAD~1 src/main.c",
+    barrier=True,
+    takes_paths=True,
+)
+
+DECLARED_MERGE = (MERGE, TAG, RESTORE)
+"""In the order of the reference page."""

@@ -1,0 +1,107 @@
+"""The verbs that look at content, declared: grep, blame, materialize, version."""
+
+from __future__ import annotations
+
+from heliosfs.commands.options import JSON, Option
+from heliosfs.commands.phrases import E_AMBIGUOUS, E_REVISION, E_STORE, E_USAGE
+from heliosfs.commands.verb import Verb
+
+GREP = Verb(
+    name="grep",
+    module="grep",
+    summary="the lines that match a pattern, in the working tree or in commits",
+    synopsis=("[OPTION]... PATTERN [REV]... [--] [PATH]...",),
+    description=(
+        "Searches the working tree below the current directory, or the commits that are\n"
+        "named. The pattern is a regular expression of Python. One request searches at\n"
+        "most 256 MiB; grep -r and rg on the mounted files have no limit."
+    ),
+    options=(
+        Option(("-n", "--line-number"), "with the number of each line"),
+        Option(("-i", "--ignore-case"), "upper and lower case are the same"),
+        Option(("-w", "--word-regexp"), "only whole words"),
+        Option(("-F", "--fixed-strings"), "the pattern is plain text"),
+        Option(("-l", "--files-with-matches"), "only the paths"),
+        Option(("-c", "--count"), "only how many lines of each file match"),
+        Option(("-e", "--regexp"), "a pattern; of several, any may match", "PATTERN"),
+        JSON,
+    ),
+    errors=(
+        ("EINVAL", "wrong syntax, or no pattern"),
+        ("ENOENT", "a word is neither a revision nor a path"),
+        E_AMBIGUOUS,
+        ("EMSGSIZE", "more than 256 MiB to search, or more than 64 MiB of matches"),
+        E_STORE,
+    ),
+    example="-n TODO HEAD~1 -- src",
+    barrier=True,
+    takes_paths=True,
+)
+
+BLAME = Verb(
+    name="blame",
+    module="blame",
+    summary="which commit gave each line of a file",
+    synopsis=("[-L START,STOP] [--json] [REV] [--] PATH",),
+    description=(
+        "Id, author, date, number and text of each line, as git blame shows them. Without\n"
+        "REV the file of the working tree; lines that no commit has are 'Not Committed\n"
+        "Yet'. A file that was renamed is followed."
+    ),
+    options=(
+        Option(("-L", "--lines"), "only these lines: 10,20 or 10,+5", "START,STOP"),
+        JSON,
+    ),
+    errors=(
+        E_USAGE,
+        ("ENOENT", "the revision names no commit, or there is no such file"),
+        E_AMBIGUOUS,
+        ("EMSGSIZE", "the file is binary, or larger than 8 MiB"),
+        E_STORE,
+    ),
+    example="src/main.c",
+    barrier=True,
+    takes_paths=True,
+)
+
+MATERIALIZE = Verb(
+    name="materialize",
+    module="materialize",
+    summary="write the tree of a commit into a directory outside of the workspace",
+    synopsis=("[--include GLOB]... [--exclude GLOB]... REV OUT",),
+    description=(
+        "Modes, times, links, hard links, owners (for root) and user attributes come along.\n"
+        "OUT must be empty or missing. A pattern matches a path or a name, with * ? and [];\n"
+        "a directory stands for all that is in it. Only the command line does this: it\n"
+        "reads the snapshot and nobody in the workspace has to wait. Through a mount\n"
+        "attributes come only if it has the option xattr."
+    ),
+    options=(
+        Option(("--include",), "only what matches; may be repeated", "GLOB"),
+        Option(("--exclude",), "not what matches; may be repeated", "GLOB"),
+        Option(("-q", "--quiet"), "print nothing"),
+    ),
+    errors=(
+        ("EINVAL", "wrong syntax; asked for by a control file"),
+        E_REVISION,
+        E_AMBIGUOUS,
+        ("EEXIST", "OUT is a file, or not empty"),
+        E_STORE,
+    ),
+    example="HEAD~1 /tmp/out --exclude '*.o'",
+    control_file=False,
+)
+
+VERSION = Verb(
+    name="version",
+    module="version",
+    summary="which version of heliosfs this is",
+    synopsis=("[--json]",),
+    description="The name of the program and its version.",
+    options=(JSON,),
+    errors=(E_USAGE,),
+    example="",
+)
+
+DECLARED_SEARCH = (GREP, BLAME, MATERIALIZE, VERSION)
+"""In the order of the reference page."""

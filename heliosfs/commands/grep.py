@@ -1,0 +1,179 @@
+"""`grep`: lines that match, in the working tree or in commits."""
+
+from __future__ import annotations
+
+import re
+import stat
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from heliosfs.commands.options import Options
+from heliosfs.commands.render import below, bytes_of, json_reply, quote_path, relative, text_of
+from heliosfs.commands.verb import Request
+from heliosfs.errors import HeliosError, NotFound, TooLarge
+from heliosfs.objects.ids import TreeId
+from heliosfs.objects.tree import Entry, decode_entry
+from heliosfs.repo.linediff import split_lines
+from heliosfs.repo.revisions import resolve
+from heliosfs.repo.textmerge import is_text
+from heliosfs.workspace.trees import find_entry, read_entries, read_file
+
+SEARCH_MAX_BYTES = 256 * 1024 * 1024
+_REPLY_MAX_BYTES = 64 * 1024 * 1024
+
+
+class _Match(NamedTuple):
+    revision: str
+    """Empty for the working tree."""
+    path: bytes
+    number: int
+    """From 1 on; 0 of a binary file."""
+    line: bytes
+
+
+def grep(request: Request, options: Options) -> str:
+    """The matching lines, as git grep shows them."""
+    options.only_one("files-with-matches", "count", "json")
+    words = list(options.words)
+    patterns = options.values("regexp")
+    if not patterns:
+        if not words:
+            raise options.misuse("which pattern?")
+        patterns = [words.pop(0)]
+    search = _Search(
+        request, _compile(patterns, options), only_first="files-with-matches" in options
+    )
+    revisions, paths = _split_words(request, options, words)
+    roots = [(name, _root(request, name)) for name in revisions] or [("", _working(request))]
+    matches = [match for name, root in roots for match in search.run(name, root, paths)]
+    if "json" in options:
+        return json_reply([_document(match) for match in matches])
+    if "files-with-matches" in options:
+        return "".join(f"{_place(request, match)}\n" for match in matches)
+    if "count" in options:
+        counts: dict[str, int] = {}
+        for match in matches:
+            place = _place(request, match)
+            counts[place] = counts.get(place, 0) + 1
+        return "".join(f"{place}:{count}\n" for place, count in counts.items())
+    return "".join(_line(request, match, with_number="line-number" in options) for match in matches)
+
+
+class _Search:
+    """A search that stops when it becomes too much for one request."""
+
+    def __init__(self, request: Request, pattern: re.Pattern[bytes], *, only_first: bool) -> None:
+        self._store = request.repository.store
+        self._pattern = pattern
+        self._only_first = only_first
+        self._left_bytes = SEARCH_MAX_BYTES
+        self._reply_bytes = 0
+
+    def run(self, revision: str, root: Entry, paths: list[bytes]) -> Iterator[_Match]:
+        """The matches at or below the paths, in byte order.  TooLarge."""
+        for path in paths:
+            entry = find_entry(self._store, root, path)
+            if entry is None:
+                continue
+            for place, file in self._files(path, entry):
+                self._left_bytes -= file.size
+                if self._left_bytes < 0:
+                    limit = f"{SEARCH_MAX_BYTES // 1024**2} MiB"
+                    raise TooLarge(f"more than {limit} to search: name paths, or use grep -r")
+                data = read_file(self._store, file)
+                if self._pattern.search(data):
+                    yield from self._lines(revision, place, data)
+
+    def _files(self, path: bytes, entry: Entry) -> Iterator[tuple[bytes, Entry]]:
+        pending = [(path, entry)]
+        while pending:
+            place, entry = pending.pop()
+            if entry.is_dir:
+                prefix = place + b"/" if place else b""
+                raws = read_entries(self._store, TreeId(entry.oid))
+                entries = (decode_entry(raw)[0] for raw in reversed(raws))
+                pending += [(prefix + each.name, each) for each in entries]
+            elif stat.S_ISREG(entry.mode) and entry.size:
+                yield place, entry
+
+    def _lines(self, revision: str, place: bytes, data: bytes) -> Iterator[_Match]:
+        if not is_text(data):
+            yield _Match(revision, place, 0, b"")
+            return
+        for number, line in enumerate(split_lines(data), 1):
+            text = line.removesuffix(b"\n")
+            if self._pattern.search(text):
+                self._reply_bytes += len(text)
+                if self._reply_bytes > _REPLY_MAX_BYTES:
+                    raise TooLarge("more than 64 MiB of matches: name paths, or use grep -r")
+                yield _Match(revision, place, number, text)
+                if self._only_first:
+                    return
+
+
+def _compile(patterns: list[str], options: Options) -> re.Pattern[bytes]:
+    parts = [bytes_of(each) for each in patterns]
+    if "fixed-strings" in options:
+        parts = [re.escape(part) for part in parts]
+    whole = b"|".join(b"(?:%s)" % part for part in parts)
+    if "word-regexp" in options:
+        whole = rb"\b(?:%s)\b" % whole
+    flags = re.MULTILINE | (re.IGNORECASE if "ignore-case" in options else 0)
+    try:
+        return re.compile(whole, flags)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise options.misuse(f"{patterns[0][:80]!r} is not a pattern: {error}") from error
+
+
+def _split_words(
+    request: Request, options: Options, words: list[str]
+) -> tuple[list[str], list[bytes]]:
+    """Which words are revisions; what is none is a path, if `--` does not say so."""
+    revisions: list[str] = []
+    paths = list(options.paths or [])
+    for at, word in enumerate(words):
+        try:
+            resolve(request.repository, word, request.view.head)
+        except HeliosError as error:
+            if options.paths is not None or not isinstance(error, NotFound):
+                raise
+            paths = words[at:]
+            break
+        revisions.append(word)
+    roots = [_root(request, name) for name in revisions] or [_working(request)]
+    found = [below(request.cwd, path) for path in paths]
+    for path, word in zip(found, paths, strict=True):
+        if all(find_entry(request.repository.store, root, path) is None for root in roots):
+            raise NotFound(f"{word[:80]!r} is neither a revision nor a path")
+    return revisions, found or [bytes_of(request.cwd)]
+
+
+def _root(request: Request, revision: str) -> Entry:
+    oid = resolve(request.repository, revision, request.view.head)
+    return request.repository.history.read(oid).root
+
+
+def _working(request: Request) -> Entry:
+    return request.view.state().root
+
+
+def _place(request: Request, match: _Match) -> str:
+    path = quote_path(relative(request.cwd, match.path))
+    return f"{match.revision}:{path}" if match.revision else path
+
+
+def _line(request: Request, match: _Match, *, with_number: bool) -> str:
+    place = _place(request, match)
+    if not match.number:
+        return f"Binary file {place} matches\n"
+    number = f"{match.number}:" if with_number else ""
+    return f"{place}:{number}{text_of(match.line)}\n"
+
+
+def _document(match: _Match) -> dict[str, object]:
+    return {
+        "revision": match.revision or None,
+        "path": text_of(match.path),
+        "line": match.number or None,
+        "text": text_of(match.line) if match.number else None,
+    }

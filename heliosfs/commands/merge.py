@@ -1,0 +1,176 @@
+"""`merge`: bring in what another branch did, or tell beforehand where it would collide."""
+
+from __future__ import annotations
+
+import json
+from itertools import combinations
+
+from heliosfs.commands.changes import compare, entry_document
+from heliosfs.commands.diffstat import diffstat
+from heliosfs.commands.options import Options
+from heliosfs.commands.patch import Patch
+from heliosfs.commands.render import commit_line, head_line, json_reply, quote_path, short, text_of
+from heliosfs.commands.verb import Request
+from heliosfs.errors import Conflicted
+from heliosfs.objects.ids import CommitId
+from heliosfs.repo import merging
+from heliosfs.repo.merge import Conflict
+from heliosfs.repo.repository import Repository
+from heliosfs.repo.revisions import resolve
+from heliosfs.repo.textmerge import Favor, Labels
+from heliosfs.repo.view import View
+
+_MAIN_BRANCHES = ("main", "master")
+_COMPARED_MAX = 50
+
+
+def merge(request: Request, options: Options) -> str:
+    """Merge a branch or commit into the view, or abort, or only look."""
+    options.only_one("ours", "theirs", "markers", "abort", "dry-run")
+    if "abort" in options:
+        return _abort(request, options)
+    if not options.words:
+        raise options.misuse("which branch or commit?")
+    if "dry-run" in options:
+        return _dry_run(request, options)
+    options.at_most(1)
+    name = options.words[0]
+    repository, view = request.repository, request.view
+    theirs = resolve(repository, name, view.head)
+    before = view.head
+    try:
+        done = merging.merge_into(view, theirs, _wish(request, options, name, theirs))
+    except merging.MergeConflict as error:
+        raise _refusal(error, options) from error
+    if "json" in options:
+        return json_reply(_document(view, done))
+    if "quiet" in options:
+        return ""
+    return _reply(repository, before, done)
+
+
+def conflict_lines(conflicts: list[Conflict]) -> str:
+    """A line for each conflict: its kind, and the path as git quotes it."""
+    return "".join(f"{each.kind}: {quote_path(each.path)}\n" for each in conflicts)
+
+
+def conflicts_document(conflicts: list[Conflict]) -> list[dict[str, object]]:
+    """Conflicts for programs."""
+    return [
+        {
+            "path": text_of(each.path),
+            "kind": each.kind,
+            "base": entry_document(each.base),
+            "ours": entry_document(each.ours),
+            "theirs": entry_document(each.theirs),
+        }
+        for each in conflicts
+    ]
+
+
+def merge_message(repository: Repository, view: View, theirs: CommitId, name: str = "") -> str:
+    """The message of a merge commit, in git's words.
+
+    `name` is what the merge was asked for by; without one, a branch that names the commit.
+    """
+    if not name:
+        name = next((each.name for each in repository.refs if each.head == theirs), theirs.hex())
+    if name in repository.refs:
+        what = f"branch {name!r}"
+    elif name in repository.refs.tags:
+        what = f"tag {name!r}"
+    else:
+        what = f"commit {name!r}"
+    into = f" into {view.branch}" if view.branch and view.branch not in _MAIN_BRANCHES else ""
+    return f"Merge {what}{into}"
+
+
+def _wish(request: Request, options: Options, name: str, theirs: CommitId) -> merging.MergeOptions:
+    from heliosfs.commands.commit import checked_message
+
+    said = options.values("message")
+    message = checked_message(said) if said else merge_message(*request[:2], theirs, name)
+    favor = Favor.OURS if "ours" in options else Favor.NONE
+    return merging.MergeOptions(
+        message,
+        Labels("HEAD", "merged common ancestors", name),
+        Favor.THEIRS if "theirs" in options else favor,
+        markers="markers" in options,
+        fast_forward="no-ff" not in options,
+        unrelated="allow-unrelated-histories" in options,
+    )
+
+
+def _refusal(error: merging.MergeConflict, options: Options) -> Conflicted:
+    """The error in the form that was asked for: one line of JSON, or a line for each path."""
+    if "json" in options:
+        document = {"error": str(error), "conflicts": conflicts_document(error.conflicts)}
+        return Conflicted(json.dumps(document))
+    return Conflicted(f"{error}\n{conflict_lines(error.conflicts)}".rstrip("\n"))
+
+
+def _reply(repository: Repository, before: CommitId | None, done: merging.Done) -> str:
+    if not done.is_news:
+        return "Already up to date.\n"
+    if done.conflicts:
+        return (
+            f"{conflict_lines(done.conflicts)}"
+            "The merge is open: edit these files and commit, or 'merge --abort'.\n"
+        )
+    history = repository.history
+    old = history.read(before).root if before is not None else None
+    stat = diffstat(
+        Patch(repository.store), compare(repository.store, old, history.read(done.head).root)
+    )
+    if done.is_fast_forward:
+        start = short(before) if before is not None else "nothing"
+        return f"Updating {start}..{short(done.head)}\nFast-forward\n{stat}"
+    return f"Merge made: {commit_line(repository, done.head)}\n{stat}"
+
+
+def _document(view: View, done: merging.Done) -> dict[str, object]:
+    return {
+        "branch": view.branch,
+        "head": done.head.hex(),
+        "merged": done.is_news and not done.conflicts,
+        "fast_forward": done.is_fast_forward,
+        "open": bool(done.conflicts),
+        "conflicts": conflicts_document(done.conflicts),
+    }
+
+
+def _abort(request: Request, options: Options) -> str:
+    options.at_most(0)
+    merging.abort(request.view)
+    if "json" in options:
+        head = request.view.head
+        return json_reply({"branch": request.view.branch, "head": head.hex() if head else None})
+    return "" if "quiet" in options else head_line(request.repository, request.view)
+
+
+def _dry_run(request: Request, options: Options) -> str:
+    """Every pair of HEAD and the named ones: where would their merge collide?"""
+    if len(options.words) > _COMPARED_MAX:
+        raise options.misuse(f"more than {_COMPARED_MAX} branches at once")
+    repository, head = request.repository, request.view.head
+    names = list(dict.fromkeys(["HEAD", *options.words]))
+    ids = {name: resolve(repository, name, head) for name in names}
+    found = [
+        (one, other, merging.conflicts_between(repository, ids[one], ids[other]))
+        for one, other in combinations(names, 2)
+    ]
+    if "json" in options:
+        return json_reply(
+            {
+                "clean": not any(conflicts for _, _, conflicts in found),
+                "pairs": [
+                    {"between": [one, other], "conflicts": conflicts_document(conflicts)}
+                    for one, other, conflicts in found
+                ],
+            }
+        )
+    lines = []
+    for one, other, conflicts in found:
+        lines.append(f"{one} {other}: {'conflict' if conflicts else 'clean'}\n")
+        lines += [f"  {line}\n" for line in conflict_lines(conflicts).splitlines()]
+    return "".join(lines)

@@ -1,0 +1,194 @@
+"""Every key of `helios.yaml`: its type, its default, and what it does."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from heliosfs.config.values import Bool, Choice, Duration, Integer, Size, Text, Value, ValueType
+from heliosfs.errors import UsageError
+
+KIB, MIB, GIB = 1024, 1024**2, 1024**3
+MS_NS, HOUR_NS = 10**6, 3600 * 10**9
+
+ANY = "*"
+"""As the last part of a path: any name."""
+
+
+class Key(NamedTuple):
+    """One thing that can be configured."""
+
+    path: str
+    """Its parts joined by dots, as `config` takes it and the file nests it."""
+    type: ValueType
+    default: Value | None
+    """None: nothing is assumed."""
+    summary: str
+    no_effect: str = ""
+    """Why it changes nothing here; empty when it does something."""
+
+    @property
+    def default_text(self) -> str:
+        """The default as the file would say it; empty for none."""
+        return "" if self.default is None else self.type.show(self.default)
+
+
+_NO_PEBBLE = "a setting of PebbleDB; the store here is LMDB, which has no such buffers or levels"
+_NO_GC_YET = "nothing is deleted automatically in this version"
+
+WORKING_SET = Key(
+    "performance.working_set",
+    Size(16 * MIB, 1024 * GIB),
+    GIB,
+    "bytes of file content kept in memory; over it, dirty bytes go to the store and clean ones "
+    "are read again",
+)
+L1_CACHE_SIZE = Key(
+    "performance.l1_cache_size",
+    Size(0, 1024 * GIB),
+    512 * MIB,
+    "bytes of compressed objects kept in memory (L1)",
+)
+BATCH_SIZE = Key(
+    "performance.batch_size",
+    Integer(1, 1_000_000),
+    1000,
+    "operations written together",
+    "a commit is one write to the journal, and what waits there goes to L2 together",
+)
+COMPRESSION = Key(
+    "performance.compression",
+    Choice(("lz4", "zstd")),
+    "lz4",
+    "what new objects are compressed with: lz4 is faster, zstd smaller; either is read",
+)
+MAX_SIZE = Key(
+    "storage.max_size",
+    Size(),
+    0,
+    "bytes of disk that the store may take, about: a write over it fails with ENOSPC; "
+    "0B is no limit",
+)
+PEBBLE = (
+    Key(
+        "storage.pebbledb.write_buffer_size",
+        Size(),
+        None,
+        "the size of a write buffer",
+        _NO_PEBBLE,
+    ),
+    Key(
+        "storage.pebbledb.max_write_buffer_number",
+        Integer(0, 1_000_000),
+        None,
+        "the number of write buffers",
+        _NO_PEBBLE,
+    ),
+    Key("storage.pebbledb.compression", Text(), None, "the compression of its tables", _NO_PEBBLE),
+    Key("storage.pebbledb.compaction_style", Text(), None, "how tables are merged", _NO_PEBBLE),
+    Key(f"storage.pebbledb.{ANY}", Text(), None, "any other setting of PebbleDB", _NO_PEBBLE),
+)
+DURABILITY_MODE = Key(
+    "durability.mode",
+    Choice(("async", "sync")),
+    "async",
+    "when a commit is safe from a power cut: after `durability.interval`, or when it is answered. "
+    "`durability: sync` is short for it",
+)
+DURABILITY_INTERVAL = Key(
+    "durability.interval",
+    Duration(MS_NS, 1000 * MS_NS),
+    100 * MS_NS,
+    "how long after a commit at most the journal is synced to the disk",
+)
+CHECKPOINT_INTERVAL = Key(
+    "durability.checkpoint_interval",
+    Duration(10 * MS_NS, 1000 * MS_NS),
+    900 * MS_NS,
+    "how long after a change at most uncommitted files are saved",
+)
+SNAPSHOT_RETENTION = Key(
+    "ai_optimizations.snapshot_retention",
+    Integer(0, 1_000_000_000),
+    500,
+    "snapshots kept in memory",
+    "a snapshot is opened when it is looked at, and L1 keeps what was used last",
+)
+PARALLEL_HASHING = Key(
+    "ai_optimizations.parallel_hashing",
+    Bool(),
+    default=True,
+    summary="hash with all cores",
+    no_effect="from 256 KB on all cores are always used; less gains nothing from them",
+)
+AUTO_GC = Key(
+    "cleanup.auto_gc_enabled",
+    Bool(),
+    default=False,
+    summary="delete snapshots that nothing reaches, and those older than `cleanup.snapshot_ttl`",
+    no_effect=_NO_GC_YET,
+)
+SNAPSHOT_TTL = Key(
+    "cleanup.snapshot_ttl",
+    Duration(),
+    None,
+    "how old a snapshot of a finished experiment may become",
+    _NO_GC_YET,
+)
+
+KEYS = (
+    WORKING_SET,
+    L1_CACHE_SIZE,
+    BATCH_SIZE,
+    COMPRESSION,
+    MAX_SIZE,
+    *PEBBLE,
+    DURABILITY_MODE,
+    DURABILITY_INTERVAL,
+    CHECKPOINT_INTERVAL,
+    SNAPSHOT_RETENTION,
+    PARALLEL_HASHING,
+    AUTO_GC,
+    SNAPSHOT_TTL,
+)
+
+SHORT = {"durability": DURABILITY_MODE.path}
+"""What may also be written as one value -> the key that it stands for."""
+
+_BY_PATH = {key.path: key for key in KEYS}
+SECTIONS = frozenset(
+    key.path[:at] for key in KEYS for at, mark in enumerate(key.path) if mark == "."
+)
+"""Every path that has keys below it."""
+
+
+def canonical(path: str) -> str:
+    """The path that a short form stands for, or the path itself."""
+    return SHORT.get(path, path)
+
+
+def find_key(path: str) -> Key:
+    """The key of a path.  UsageError suggests what it may have meant."""
+    path = canonical(path)
+    key = _BY_PATH.get(path)
+    if key is not None and not path.endswith(ANY):
+        return key
+    section, _, name = path.rpartition(".")
+    if name.isprintable() and name.isascii() and name.replace("_", "").isalnum():
+        any_key = _BY_PATH.get(f"{section}.{ANY}")
+        if any_key is not None:
+            return any_key._replace(path=path)
+    raise UsageError(f"{path[:80]}: {_unknown(path)}")
+
+
+def _unknown(path: str) -> str:
+    if path in SECTIONS:
+        return f"has keys below it: {', '.join(k for k in _BY_PATH if k.startswith(path + '.'))}"
+    from difflib import get_close_matches
+
+    section, _, last = path.rpartition(".")
+    names = {known.rpartition(".")[2]: known for known in _BY_PATH}
+    beside = [name for name, known in names.items() if known.startswith(f"{section}.")]
+    near = [names[name] for name in get_close_matches(last, beside, n=1)]
+    near += [known for known in _BY_PATH if last and known.startswith(path)]
+    near += [names[last]] if last in names else get_close_matches(path, _BY_PATH, cutoff=0.8)
+    return "unknown key" + (f": did you mean {near[0]}?" if near else "")

@@ -1,0 +1,118 @@
+"""The settings in force: what the files say, the nearest one first, and else the defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from heliosfs.config import schema
+from heliosfs.config.document import Assignment, parse
+from heliosfs.config.schema import ANY, KEYS, Key, find_key
+from heliosfs.config.values import Value
+
+DEFAULT = "default"
+"""The source of what no file says."""
+
+
+class Layer(NamedTuple):
+    """A file, as far as it is known: its text, and what errors call it."""
+
+    source: str
+    text: str
+
+
+class Setting(NamedTuple):
+    """The value of a key, and who says so."""
+
+    key: Key
+    value: Value | None
+    source: str
+    line: int
+    """In the source, from 1 on; 0 for a default."""
+
+    @property
+    def text(self) -> str:
+        """The value as a file would say it; empty when there is none."""
+        return "" if self.value is None else self.key.type.show(self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the program works by.  The attributes are those of the keys that do something."""
+
+    entries: tuple[Setting, ...]
+    """Every key in the order of the schema, and what files say of PebbleDB."""
+    working_set_bytes: int
+    l1_cache_bytes: int
+    prefer_zstd: bool
+    is_sync: bool
+    """Whether a commit is answered only once it is safe from a power cut."""
+    sync_interval_ns: int
+    checkpoint_interval_ns: int
+    max_size_bytes: int
+    """0: no limit."""
+
+    @classmethod
+    def of(cls, entries: tuple[Setting, ...]) -> Settings:
+        """The settings that entries for all keys of the schema make."""
+        values = {entry.key.path: entry.value for entry in entries}
+        return cls(
+            entries,
+            working_set_bytes=_number(values, schema.WORKING_SET),
+            l1_cache_bytes=_number(values, schema.L1_CACHE_SIZE),
+            prefer_zstd=values[schema.COMPRESSION.path] == "zstd",
+            is_sync=values[schema.DURABILITY_MODE.path] == "sync",
+            sync_interval_ns=_number(values, schema.DURABILITY_INTERVAL),
+            checkpoint_interval_ns=_number(values, schema.CHECKPOINT_INTERVAL),
+            max_size_bytes=_number(values, schema.MAX_SIZE),
+        )
+
+    def find(self, path: str) -> Setting:
+        """The setting of a key.  UsageError when there is no such key."""
+        key = find_key(path)
+        for entry in self.entries:
+            if entry.key.path == key.path:
+                return entry
+        return Setting(key, key.default, DEFAULT, 0)
+
+
+def resolve(layers: Iterable[Layer]) -> Settings:
+    """The settings that the files give, of which a later one wins.  UsageError."""
+    said: dict[str, tuple[str, Assignment]] = {}
+    for layer in layers:
+        for path, assignment in parse(layer.text, layer.source).items():
+            said[path] = layer.source, assignment
+    known = [key for key in KEYS if not key.path.endswith(ANY)]
+    others = said.keys() - {key.path for key in known}
+    keys = [*known, *(find_key(path) for path in sorted(others))]
+    return Settings.of(tuple(_setting(key, said) for key in keys))
+
+
+def default_text() -> str:
+    """A `helios.yaml` that sets nothing and shows every key, as comments."""
+    lines = ["# Nothing is set here: these are the defaults."]
+    shown: list[str] = []
+    for key in KEYS:
+        if key.default is None or key.no_effect:
+            continue
+        *sections, name = key.path.split(".")
+        for at, section in enumerate(sections):
+            if shown[: at + 1] != sections[: at + 1]:
+                lines.append(f"# {'  ' * at}{section}:")
+                shown = sections[: at + 1]
+        lines.append(f"# {'  ' * len(sections)}{name}: {key.default_text}")
+    return "\n".join(lines) + "\n"
+
+
+def _setting(key: Key, said: dict[str, tuple[str, Assignment]]) -> Setting:
+    if key.path not in said:
+        return Setting(key, key.default, DEFAULT, 0)
+    source, assignment = said[key.path]
+    return Setting(key, assignment.value, source, assignment.line)
+
+
+def _number(values: dict[str, Value | None], key: Key) -> int:
+    value = values[key.path]
+    assert value is not None
+    return int(value)

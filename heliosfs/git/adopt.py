@@ -1,0 +1,185 @@
+"""What the refs of git become here, once all they name was taken in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from heliosfs.errors import AlreadyExists, UsageError
+from heliosfs.git.ids import IdMap
+from heliosfs.git.raw import parse_tag
+from heliosfs.git.refs import GitRef, Refs
+from heliosfs.objects.ids import CommitId, TreeId
+from heliosfs.repo.refs import Branch
+from heliosfs.repo.repository import DEFAULT_BRANCH, Repository
+from heliosfs.repo.view import View, work_key
+from heliosfs.workspace.trees import EMPTY_TREE, differs, has_changes
+
+ASIDE = "imported/"
+"""Before the name of a branch of git that cannot become the branch of that name here."""
+
+_TAG_DEPTH_MAX = 100
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What an import did to the refs."""
+
+    new: list[str] = field(default_factory=list)
+    moved: list[str] = field(default_factory=list)
+    aside: list[tuple[str, str]] = field(default_factory=list)
+    """Branches that have work of their own here, and where git's went instead."""
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+    """Full names of refs, and why they could not be had."""
+    same_count: int = 0
+    kept_files: bool = False
+    """Whether the files of the workspace stayed as they were, as uncommitted changes."""
+
+
+def adopt(repository: Repository, ids: IdMap, refs: Refs) -> Outcome:
+    """Create and move branches and tags, all in one publish.
+
+    A branch that only git moved follows it, with its files when nothing is uncommitted.
+    One that has commits or changes of its own stays, and git's goes to `imported/NAME`.
+    In a repository without commits HEAD gets the name that it has in git.  StoreError.
+    """
+    return _Adoption(repository, ids, refs).run()
+
+
+class _Adoption:
+    def __init__(self, repository: Repository, ids: IdMap, refs: Refs) -> None:
+        self._repository = repository
+        self._ids = ids
+        self._refs = refs
+        self._outcome = Outcome()
+        self._shown: list[tuple[View, CommitId]] = []
+        """Open views whose branch moves, with the commit that it gets."""
+
+    def run(self) -> Outcome:
+        repository = self._repository
+        try:
+            for _, oid in self._ids.under_way():
+                repository.history.announce(oid)
+            self._ids.clear_under_way()
+            self._name_first_branch()
+            for ref in self._refs.chosen:
+                target = self._commit_of(ref.git_id)
+                try:
+                    if ref.is_branch:
+                        self._branch(ref, target)
+                    elif target is not None:
+                        self._tag(ref, target)
+                except (UsageError, AlreadyExists) as error:
+                    self._outcome.skipped.append((ref.name, str(error)))
+                    continue
+                self._ids.note_ref(ref.name.encode("utf-8", "surrogateescape"), ref.git_id)
+            for view, oid in self._shown:
+                self._show(view, oid)
+            repository.store.publish()
+        except Exception:
+            repository.refs.reload()
+            raise
+        return self._outcome
+
+    def _name_first_branch(self) -> None:
+        repository, head = self._repository, self._refs.head
+        branch = repository.refs.of_slot(repository.root.slot)
+        if head is None or branch is None or branch.head is not None:
+            return
+        name = GitRef(head, b"", b"").short
+        if sum(1 for _ in repository.refs) == 1 and branch.name == DEFAULT_BRANCH != name:
+            try:
+                repository.refs.rename(branch, name)
+            except UsageError as error:
+                self._outcome.skipped.append((head, str(error)))
+
+    def _commit_of(self, git_id: bytes) -> CommitId | None:
+        """The commit that a ref leads to; None for a tag of something else."""
+        for _ in range(_TAG_DEPTH_MAX):
+            oid = self._ids.commit(git_id)
+            data = None if oid is not None else self._ids.tag(git_id)
+            if data is None:
+                return oid
+            git_id = parse_tag(data).target
+        return None
+
+    def _tag(self, ref: GitRef, oid: CommitId) -> None:
+        tags = self._repository.refs.tags
+        known = tags.get(ref.short)
+        if known == oid:
+            self._outcome.same_count += 1
+            return
+        before = self._ids.ref(ref.name.encode("utf-8", "surrogateescape"))
+        if known is not None and (before is None or self._commit_of(before) != known):
+            raise AlreadyExists(f"there is another tag {ref.short!r} here")
+        self._repository.refs.create_tag(ref.short, oid, force=known is not None)
+        (self._outcome.new if known is None else self._outcome.moved).append(ref.name)
+
+    def _branch(self, ref: GitRef, oid: CommitId | None) -> None:
+        refs = self._repository.refs
+        if oid is None:
+            raise UsageError("it names no commit")
+        branch = refs.find(ref.short)
+        if branch is None:
+            refs.create(ref.short, oid)
+            self._outcome.new.append(ref.name)
+        elif branch.head == oid:
+            self._outcome.same_count += 1
+        elif branch.head is None:
+            self._shown_or_moved(branch, oid)
+            self._outcome.new.append(ref.name)
+        elif self._is_behind(ref, branch.head, oid) and not self._is_dirty(branch):
+            self._shown_or_moved(branch, oid)
+            self._outcome.moved.append(ref.name)
+        elif self._repository.history.is_ancestor(oid, branch.head):
+            self._outcome.same_count += 1
+        else:
+            self._put_aside(ref, oid)
+
+    def _put_aside(self, ref: GitRef, oid: CommitId) -> None:
+        refs = self._repository.refs
+        name = ASIDE + ref.short
+        branch = refs.find(name)
+        if branch is None:
+            refs.create(name, oid)
+        elif branch.head != oid:
+            if self._is_dirty(branch):
+                raise AlreadyExists(f"{name!r} has uncommitted changes")
+            self._shown_or_moved(branch, oid)
+        self._outcome.aside.append((ref.short, name))
+
+    def _is_behind(self, ref: GitRef, head: CommitId, oid: CommitId) -> bool:
+        """Whether nothing was done to the branch here since git's was like it."""
+        before = self._ids.ref(ref.name.encode("utf-8", "surrogateescape"))
+        if before is not None and self._commit_of(before) == head:
+            return True
+        return self._repository.history.is_ancestor(head, oid)
+
+    def _is_dirty(self, branch: Branch) -> bool:
+        repository = self._repository
+        view = repository.view_of(branch)
+        if view is not None:
+            return view.has_changes()
+        state = repository.saved_state(branch)
+        base = repository.history.read(branch.head).root if branch.head else None
+        tree = TreeId(base.oid) if base else EMPTY_TREE
+        return (base is not None and differs(base, state.root)) or has_changes(
+            repository.store, tree, TreeId(state.root.oid)
+        )
+
+    def _shown_or_moved(self, branch: Branch, oid: CommitId) -> None:
+        view = self._repository.view_of(branch)
+        if view is not None:
+            self._shown.append((view, oid))
+            return
+        if branch.head is not None or not self._is_dirty(branch):
+            self._repository.store.put(work_key(branch.slot), None)
+        self._repository.refs.move(branch, oid)
+
+    def _show(self, view: View, oid: CommitId) -> None:
+        """Let an open view follow; files that were there before any commit stay."""
+        before = view.state()
+        keeps = view.head is None and before.root.oid != EMPTY_TREE
+        self._outcome.kept_files = self._outcome.kept_files or keeps
+        root = before.root if keeps else self._repository.history.read(oid).root
+        after = before._replace(head=oid, root=root)
+        view.move("import", oid.hex()[:12], before, after)

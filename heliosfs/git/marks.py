@@ -1,0 +1,48 @@
+"""What a workspace that held the files before the history came still lacks of it."""
+
+from __future__ import annotations
+
+import stat
+
+from heliosfs.git.modes import GITLINK, LEGACY_MODE
+from heliosfs.objects.ids import TreeId
+from heliosfs.objects.tree import XATTRS, Entry, decode_entry
+from heliosfs.repo.view import View
+from heliosfs.workspace.node import DirNode, Node
+from heliosfs.workspace.trees import read_entries
+
+_FLAGS_AT = 58
+_DIRECTORY = stat.S_IFDIR
+_OURS = (GITLINK, LEGACY_MODE)
+
+
+def carry_marks(view: View) -> None:
+    """Give files and directories the marks that the entries of HEAD at their paths have.
+
+    So a submodule stays one when the next commit is exported.  Cost: reads the trees of HEAD.
+    """
+    root = view.head_root()
+    if root is None:
+        return
+    store, workspace = view.repository.store, view.workspace
+    pending: list[tuple[Node, Entry]] = [(workspace.root, root)]
+    while pending:
+        node, entry = pending.pop()
+        if not isinstance(node, DirNode) or not entry.is_dir:
+            continue
+        for raw in read_entries(store, TreeId(entry.oid)):
+            is_dir = int.from_bytes(raw[:2], "little") & 0o170000 == _DIRECTORY
+            if not is_dir and not raw[_FLAGS_AT] & XATTRS:
+                continue
+            below, _ = decode_entry(raw)
+            child = workspace.lookup(node, below.name)
+            if child is not None and stat.S_IFMT(child.mode) == stat.S_IFMT(below.mode):
+                _mark(child, below)
+                pending.append((child, below))
+
+
+def _mark(node: Node, entry: Entry) -> None:
+    marks = {name: value for name, value in (entry.xattrs or {}).items() if name in _OURS}
+    if marks:
+        node.touch()
+        node.xattrs = {**(node.xattrs or {}), **marks}

@@ -1,0 +1,96 @@
+"""A pack, written by us and indexed by git (gitformat-pack(5)).
+
+The objects are whole, not deltas: `git gc` in the repository makes them small.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import struct
+import subprocess
+import tempfile
+import zlib
+from collections.abc import Iterable
+from typing import IO
+
+from heliosfs.errors import HeliosError, StoreFull
+from heliosfs.git.process import Git, complaint
+
+_KINDS = {b"commit": 1, b"tree": 2, b"blob": 3, b"tag": 4}
+_LEVEL = 1
+_COPY_BYTES = 1024 * 1024
+_HEAD = struct.Struct(">4sII")
+_VERSION = 2
+
+
+class Pack:
+    """Gathers objects in a nameless file beside the repository's own; `close` drops it."""
+
+    def __init__(self, git: Git) -> None:
+        self._git = git
+        place = os.path.join(git.git_dir, "objects")
+        self._body = tempfile.TemporaryFile(dir=place)  # noqa: SIM115
+        self.count = 0
+
+    def close(self) -> None:
+        """Drop what was gathered.  Idempotent."""
+        self._body.close()
+
+    def add(self, kind: bytes, size: int, pieces: Iterable[bytes]) -> None:
+        """Add an object of `size` bytes.  StoreFull."""
+        deflate = zlib.compressobj(_LEVEL)
+        try:
+            self._body.write(_entry_head(_KINDS[kind], size))
+            for piece in pieces:
+                self._body.write(deflate.compress(piece))
+            self._body.write(deflate.flush())
+        except OSError as error:
+            raise StoreFull(f"cannot write a pack: {(error.strerror or '').lower()}") from error
+        self.count += 1
+
+    def index(self) -> None:
+        """Let git check the pack and take it in: all of it, or nothing.  HeliosError."""
+        if not self.count:
+            return
+        self._body.seek(0)
+        with tempfile.TemporaryFile() as errors:
+            process = self._git.start(
+                "index-pack",
+                "--stdin",
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=errors,
+            )
+            assert process.stdin is not None
+            # When git ends early, it says why.
+            with contextlib.suppress(BrokenPipeError):
+                self._copy(process.stdin)
+            with contextlib.suppress(BrokenPipeError):
+                process.stdin.close()
+            if process.wait():
+                errors.seek(0)
+                raise HeliosError(f"git index-pack: {complaint(errors.read())}")
+
+    def _copy(self, target: IO[bytes]) -> None:
+        digest = hashlib.new(self._git.hash_name)
+        data = _HEAD.pack(b"PACK", _VERSION, self.count)
+        while data:
+            digest.update(data)
+            target.write(data)
+            data = self._body.read(_COPY_BYTES)
+        target.write(digest.digest())
+
+
+def _entry_head(kind: int, size: int) -> bytes:
+    """Kind and size of an entry: four bits of the size, then seven a byte, the lowest first."""
+    out = bytearray()
+    byte = kind << 4 | size & 15
+    size >>= 4
+    while size:
+        out.append(byte | 0x80)
+        byte = size & 0x7F
+        size >>= 7
+    out.append(byte)
+    return bytes(out)

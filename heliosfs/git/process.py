@@ -1,0 +1,135 @@
+"""Run git on a repository, without the user's configuration and without programs of others."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from typing import IO
+
+from heliosfs.errors import Busy, HeliosError, NotFound
+
+PROBE_SECONDS = 20
+"""How long a question that git answers at once may take."""
+
+_SETTINGS = (
+    "core.fsmonitor=false",
+    "core.hooksPath=/dev/null",
+    "core.quotePath=false",
+    "gc.auto=0",
+    "protocol.allow=never",
+    # Whoever names a repository means it, and nothing in its configuration can run a program.
+    "safe.directory=*",
+)
+_OVERRIDES = {
+    "GIT_ALLOW_PROTOCOL": "",
+    "GIT_CONFIG_GLOBAL": os.devnull,
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_GRAFT_FILE": os.devnull,
+    "GIT_NO_REPLACE_OBJECTS": "1",
+    "GIT_OPTIONAL_LOCKS": "0",
+    "GIT_TERMINAL_PROMPT": "0",
+    "LC_ALL": "C",
+}
+
+
+def environment() -> dict[str, str]:
+    """The environment that a command inherits, without what steers git, and with our settings."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    return kept | _OVERRIDES
+
+
+class Git:
+    """A git repository."""
+
+    def __init__(self, git_dir: str) -> None:
+        self.git_dir = git_dir
+        """Absolute: `.git`, or a bare repository."""
+        form = self.ask("rev-parse", "--show-object-format").decode().strip()
+        self.hash_name = form
+        """`sha1` or `sha256`."""
+        self.id_bytes = 32 if form == "sha256" else 20
+
+    @classmethod
+    def find(cls, path: str) -> Git:
+        """The repository whose working tree or git directory is `path`.  NotFound, Busy."""
+        # Neither the path nor what is above it: only git's own rules for `path` itself.
+        command = _command(None, "-C", path, "rev-parse", "--absolute-git-dir")
+        bounds = environment() | {"GIT_CEILING_DIRECTORIES": os.path.dirname(path)}
+        try:
+            done = subprocess.run(
+                command, capture_output=True, timeout=PROBE_SECONDS, env=bounds, check=False
+            )
+        except subprocess.TimeoutExpired as error:
+            raise Busy(f"git does not answer in {path}") from error
+        except FileNotFoundError as error:
+            raise NotFound("there is no git: install it") from error
+        if done.returncode:
+            raise NotFound(f"{path} is not a git repository: {complaint(done.stderr)}")
+        return cls(os.fsdecode(done.stdout.removesuffix(b"\n")))
+
+    @classmethod
+    def create(cls, path: str) -> Git:
+        """A new bare repository."""
+        done = subprocess.run(
+            _command(None, "init", "--quiet", "--bare", "--template=", "--", path),
+            capture_output=True,
+            timeout=PROBE_SECONDS,
+            env=environment(),
+            check=False,
+        )
+        if done.returncode:
+            raise HeliosError(f"cannot make a repository in {path}: {complaint(done.stderr)}")
+        return cls(os.path.realpath(path))
+
+    def ask(self, *argv: str, data: bytes = b"", seconds: float | None = PROBE_SECONDS) -> bytes:
+        """What a command prints.  HeliosError when it fails, Busy when it takes too long."""
+        try:
+            done = subprocess.run(
+                _command(self.git_dir, *argv),
+                input=data,
+                capture_output=True,
+                timeout=seconds,
+                env=environment(),
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise Busy(f"git {argv[0]} does not answer in {self.git_dir}") from error
+        if done.returncode:
+            raise HeliosError(f"git {argv[0]}: {complaint(done.stderr)}")
+        return done.stdout
+
+    def start(
+        self, *argv: str, stdin: IO[bytes] | int, stdout: IO[bytes] | int, stderr: IO[bytes]
+    ) -> subprocess.Popen[bytes]:
+        """A command that runs beside us; its streams are what the caller gives."""
+        return subprocess.Popen(
+            _command(self.git_dir, *argv),
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            env=environment(),
+        )
+
+    def is_shallow(self) -> bool:
+        """Whether history was cut off when it was cloned."""
+        return self.ask("rev-parse", "--is-shallow-repository").strip() == b"true"
+
+    def symbolic_head(self) -> str | None:
+        """The full name of the branch that HEAD names; None when it is detached."""
+        command = _command(self.git_dir, "symbolic-ref", "--quiet", "HEAD")
+        done = subprocess.run(
+            command, capture_output=True, timeout=PROBE_SECONDS, env=environment(), check=False
+        )
+        return os.fsdecode(done.stdout.removesuffix(b"\n")) or None
+
+
+def complaint(stderr: bytes) -> str:
+    """The last line that git complained with."""
+    lines = stderr.decode("utf-8", "replace").strip().split("\n")
+    return lines[-1].removeprefix("fatal: ").removeprefix("error: ") or "failed"
+
+
+def _command(git_dir: str | None, *argv: str) -> list[str]:
+    settings = [word for setting in _SETTINGS for word in ("-c", setting)]
+    place = [f"--git-dir={git_dir}"] if git_dir is not None else []
+    return ["git", *settings, *place, *argv]

@@ -1,0 +1,65 @@
+"""Whether what was imported is what git has: every commit, file by file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from heliosfs.git import raw
+from heliosfs.git.encode import GitEncoder
+from heliosfs.git.ids import IdMap
+from heliosfs.git.process import Git
+from heliosfs.git.refs import Refs
+from heliosfs.repo.repository import Repository
+
+_LIST_SECONDS = 3600
+
+
+@dataclass(slots=True)
+class Verified:
+    """What a comparison found."""
+
+    commit_count: int = 0
+    """Compared."""
+    missing: list[str] = field(default_factory=list)
+    """Commits of git, in hex, that were not imported."""
+    different: list[str] = field(default_factory=list)
+    """Commits of git, in hex, whose tree or own bytes are not the same here."""
+
+
+def verify(repository: Repository, git: Git, progress: Callable[[int, int], None]) -> Verified:
+    """Compare all commits that branches and tags reach.
+
+    The trees are hashed anew the way git does it, from every byte of every file in the store,
+    and not taken from what the import wrote down.  `progress` is told how many commits are done,
+    of how many.  StoreError when an object is damaged.
+    """
+    found = Verified()
+    ids = IdMap(repository.store)
+    encoder = GitEncoder(repository.store, git.hash_name, lambda git_id: False, None)
+    commits = list(_commits(git))
+    for count, (git_id, tree) in enumerate(commits, 1):
+        oid = ids.commit(git_id)
+        if oid is None:
+            found.missing.append(git_id.hex())
+        else:
+            commit = repository.history.read(oid)
+            same = encoder.root(commit.tree) == tree
+            if commit.git and raw.git_id(git.hash_name, b"commit", commit.git) != git_id:
+                same = False
+            if not same:
+                found.different.append(git_id.hex())
+        progress(count, len(commits))
+    found.commit_count = len(commits)
+    return found
+
+
+def _commits(git: Git) -> Iterator[tuple[bytes, bytes]]:
+    """Raw id and raw id of the tree of each commit, the oldest first."""
+    wanted = "".join(f"{ref.git_id.hex()}\n" for ref in Refs(git).chosen)
+    if not wanted:
+        return
+    argv = ("rev-list", "--reverse", "--topo-order", "--no-commit-header", "--format=%H %T")
+    for line in git.ask(*argv, "--stdin", data=wanted.encode(), seconds=_LIST_SECONDS).splitlines():
+        commit, _, tree = line.partition(b" ")
+        yield bytes.fromhex(commit.decode("ascii")), bytes.fromhex(tree.decode("ascii"))

@@ -1,0 +1,69 @@
+"""The configuration of a repository: its `helios.yaml`, what is below it, and who follows it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from heliosfs.config.document import assign, remove
+from heliosfs.config.schema import find_key
+from heliosfs.config.settings import Layer, Setting, Settings, default_text, resolve
+from heliosfs.errors import NotFound, UsageError
+from heliosfs.store.sidefile import MemoryFile, SideFile
+
+FILE = "helios.yaml"
+
+
+class Configuration:
+    """The settings now, and the one file among their sources that can be changed from here.
+
+    A change is checked, then written, then told to everyone who follows.
+    """
+
+    def __init__(self, file: SideFile | None = None, below: Sequence[Layer] = ()) -> None:
+        """`below` are the texts of the other files, the farthest first.  UsageError, StoreError."""
+        self._file = file or MemoryFile()
+        self._below = tuple(below)
+        data = self._file.read()
+        try:
+            self.text = (data or b"").decode()
+        except UnicodeDecodeError as error:
+            raise UsageError(f"{FILE} is not UTF-8: {error.reason}") from error
+        self.settings: Settings = self._resolve(self.text)
+        self._followers: list[Callable[[Settings], None]] = []
+
+    def follow(self, apply: Callable[[Settings], None]) -> None:
+        """Call `apply` with the settings, now and whenever they have changed."""
+        apply(self.settings)
+        self._followers.append(apply)
+
+    def set(self, path: str, text: str) -> Setting:
+        """Set a key in the file; gives what is in force.  UsageError, StoreError."""
+        key = find_key(path)
+        try:
+            value = key.type.parse(text)
+        except ValueError as error:
+            raise UsageError(f"{path}: {error}") from error
+        self._change(assign(self.text, key.path, key.type.show(value), FILE))
+        return self.settings.find(key.path)
+
+    def unset(self, path: str) -> Setting:
+        """Take a key out of the file; gives what is in force.  NotFound, UsageError, StoreError."""
+        entry = self.settings.find(path)
+        if entry.source != FILE:
+            raise NotFound(f"{entry.key.path} is not set in {FILE}")
+        self._change(remove(self.text, entry.key.path, FILE))
+        return self.settings.find(entry.key.path)
+
+    def shown(self) -> str:
+        """The file; without one, a text of the defaults."""
+        return self.text or default_text()
+
+    def _resolve(self, text: str) -> Settings:
+        return resolve([*self._below, Layer(FILE, text)])
+
+    def _change(self, text: str) -> None:
+        settings = self._resolve(text)
+        self._file.replace(text.encode())
+        self.text, self.settings = text, settings
+        for apply in self._followers:
+            apply(settings)

@@ -1,0 +1,333 @@
+"""Three-way merge of trees: what theirs changed, brought into ours.
+
+Only what changed on either side is looked at.  A file is followed when it was renamed: its
+versions are merged under the new path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from heliosfs.objects.ids import TreeId
+from heliosfs.objects.tree import Entry
+from heliosfs.repo.entrymerge import EntryMerger, Rules, same_file
+from heliosfs.repo.renames import Pair, find_renames
+from heliosfs.repo.textmerge import Favor
+from heliosfs.store.base import Store
+from heliosfs.workspace.edit import edit_tree
+from heliosfs.workspace.links import split_uneven_links
+from heliosfs.workspace.trees import EMPTY_TREE, Change, differs, find_entry, walk_changes
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """A path that the two sides changed in ways that do not go together."""
+
+    path: bytes
+    kind: str
+    """content, binary, mode, type, add/add, modify/delete, rename/delete, rename/rename,
+    rename/add, or file/directory."""
+    base: Entry | None = None
+    ours: Entry | None = None
+    theirs: Entry | None = None
+
+
+class Merged(NamedTuple):
+    """The merged tree; what was undecided is in it as `Rules` say."""
+
+    root: Entry
+    conflicts: list[Conflict]
+
+
+class Place(NamedTuple):
+    """Where a file is on one side, and what it is there."""
+
+    path: bytes
+    entry: Entry
+
+
+def merge_trees(
+    store: Store,
+    base: Entry | None,
+    ours: Entry,
+    theirs: Entry,
+    rules: Rules,
+    now_ns: int,
+) -> Merged:
+    """Merge two roots that came from `base` (None: from nothing).
+
+    Objects go into the store's batch.  Cost: O(changed on both sides).
+    """
+    if base is not None and theirs.oid == base.oid and not differs(base, theirs):
+        return Merged(ours, [])
+    merge = TreeMerge(store, base, ours, theirs, rules, now_ns)
+    merge.decide()
+    root = edit_tree(store, ours, merge.edits, now_ns)
+    return Merged(split_uneven_links(store, root, merge.edits, now_ns), merge.conflicts)
+
+
+def find_conflicts(
+    store: Store, base: Entry | None, ours: Entry, theirs: Entry, rules: Rules, now_ns: int
+) -> list[Conflict]:
+    """What `merge_trees` would find undecided, without the tree being made."""
+    merge = TreeMerge(store, base, ours, theirs, rules, now_ns)
+    merge.decide()
+    return merge.conflicts
+
+
+class _Placed(NamedTuple):
+    """What the merged tree has at a path."""
+
+    entry: Entry
+    is_ours: bool
+    """Whether ours has a file at that path too."""
+
+
+class Side:
+    """What one side changed since the base."""
+
+    def __init__(self, store: Store, base: Entry | None, root: Entry) -> None:
+        tree = TreeId(base.oid) if base is not None else EMPTY_TREE
+        changes = list(walk_changes(store, tree, TreeId(root.oid)))
+        if base is not None and differs(base, root):
+            changes.append(Change(b"", base, root))
+        self.files: dict[bytes, Pair] = {}
+        self.directories: dict[bytes, Pair] = {}
+        self.renames: dict[bytes, bytes] = {}
+        for path, old, new in changes:
+            is_dir = (old is not None and old.is_dir, new is not None and new.is_dir)
+            files = None if is_dir[0] else old, None if is_dir[1] else new
+            directories = old if is_dir[0] else None, new if is_dir[1] else None
+            if files != (None, None):
+                self.files[path] = files
+            if directories != (None, None):
+                self.directories[path] = directories
+
+    def find(self, path: bytes, base: Entry) -> Place | None:
+        """Where the file that the base has at `path` is now."""
+        if path not in self.files:
+            return Place(path, base)
+        new = self.files[path][1]
+        if new is not None:
+            return Place(path, new)
+        target = self.renames.get(path)
+        entry = self.files[target][1] if target is not None else None
+        return Place(target, entry) if target is not None and entry is not None else None
+
+    def base(self, path: bytes) -> Entry | None:
+        """The file that the base had at `path`, if this side changed it."""
+        return self.files.get(path, (None, None))[0]
+
+    def added(self, path: bytes) -> Entry | None:
+        """The file that this side, and not the base, has at `path`."""
+        old, new = self.files.get(path, (None, None))
+        return new if old is None else None
+
+
+class TreeMerge:
+    """A merge at work: `edits` make the merged tree out of ours."""
+
+    def __init__(
+        self,
+        store: Store,
+        base: Entry | None,
+        ours: Entry,
+        theirs: Entry,
+        rules: Rules,
+        now_ns: int,
+    ) -> None:
+        self._store = store
+        self._root = ours
+        self._their_root = theirs
+        self._rules = rules
+        self._merger = EntryMerger(store, rules, now_ns)
+        self._ours = Side(store, base, ours)
+        self._theirs = Side(store, base, theirs)
+        self._ours.renames = find_renames(store, self._ours.files, self._theirs.files.keys())
+        self._theirs.renames = find_renames(store, self._theirs.files, self._ours.files.keys())
+        self._placed: dict[bytes, _Placed] = {}
+        self.edits: dict[bytes, Entry | None] = {}
+        self.conflicts: list[Conflict] = []
+
+    def decide(self) -> None:
+        """Fill `edits`, and `conflicts` in order of the paths."""
+        self._files()
+        self._directories()
+        self._clear_collisions()
+        self.conflicts.sort(key=lambda each: (each.path, each.kind))
+
+    def _files(self) -> None:
+        """Decide on every file that either side changed, then on the edits that follow."""
+        mine, other = self._ours, self._theirs
+        paths = sorted({*mine.files, *other.files})
+        for path in paths:
+            base = mine.base(path) or other.base(path)
+            if base is not None:
+                self._known(path, base, mine.find(path, base), other.find(path, base))
+        for side in (mine, other):
+            targets = set(side.renames.values())
+            for path in paths:
+                entry = side.added(path)
+                if entry is not None and path not in targets:
+                    self._put(path, entry, is_ours=side is mine)
+        for path in {*paths, *self._placed}:
+            here = mine.files[path][1] if path in mine.files else other.base(path)
+            placed = self._placed.get(path)
+            if placed is None:
+                if here is not None:
+                    self.edits[path] = None
+            elif placed.entry != here:
+                self.edits[path] = placed.entry
+
+    def _directories(self) -> None:
+        """Bring in the directories that theirs made, removed or changed in themselves."""
+        for path, (old, new) in self._theirs.directories.items():
+            here = self._ours.directories.get(path, (old, old))[1]
+            if new is None:
+                if here is not None:
+                    self.edits.setdefault(path, None)
+            elif old is None:
+                if here is None and path not in self._placed:
+                    self.edits[path] = new
+            elif here is not None:
+                merged = self._merger.merge(_bare(old), _bare(here), _bare(new))
+                self._note(path, merged.conflict, old, here, new)
+                self.edits[path] = merged.entry
+        for path in [path for path, entry in self.edits.items() if entry is not None]:
+            self._make_parents(path)
+
+    def _clear_collisions(self) -> None:
+        """Decide where one side has a file and the other a directory with something in it."""
+        for path in sorted(path for path, entry in self.edits.items() if entry is not None):
+            entry = self.edits.get(path)
+            if entry is None:
+                continue
+            above = next((each for each in _parents(path) if self._file_at(each)), None)
+            if above is not None:
+                self._collide(above)
+            elif not entry.is_dir and self._keeps_something(path):
+                self._collide(path)
+
+    def _known(self, path: bytes, base: Entry, ours: Place | None, theirs: Place | None) -> None:
+        """A file that the base has."""
+        if ours is None or theirs is None:
+            self._deleted(path, base, ours, theirs)
+            return
+        merged = self._merger.merge(base, ours.entry, theirs.entry)
+        target = theirs.path if ours.path == path else ours.path
+        if path not in (ours.path, theirs.path) and ours.path != theirs.path:
+            if self._rules.favor is Favor.THEIRS:
+                target = theirs.path
+            elif self._rules.favor is Favor.NONE:
+                self._note(ours.path, "rename/rename", base, ours.entry, None)
+                self._note(theirs.path, "rename/rename", base, None, theirs.entry)
+                if not self._rules.is_virtual:
+                    self._put(theirs.path, merged.entry, is_ours=False)
+        self._note(target, merged.conflict, base, ours.entry, theirs.entry)
+        self._put(target, merged.entry, is_ours=target == ours.path)
+
+    def _deleted(self, path: bytes, base: Entry, ours: Place | None, theirs: Place | None) -> None:
+        """One side deleted the file: no conflict if the other left it alone."""
+        place = ours or theirs
+        if place is None or (place.path == path and same_file(base, place.entry)):
+            return
+        keep = place.entry
+        if self._rules.favor is Favor.NONE:
+            kind = "modify/delete" if place.path == path else "rename/delete"
+            mine, other = (keep, None) if ours else (None, keep)
+            self.conflicts.append(Conflict(place.path, kind, base, mine, other))
+            if self._rules.is_virtual:
+                self._put(path, base, is_ours=ours is not None)
+                return
+        elif (self._rules.favor is Favor.OURS) != (ours is not None):
+            return
+        self._put(place.path, keep, is_ours=ours is not None)
+
+    def _put(self, path: bytes, entry: Entry, *, is_ours: bool) -> None:
+        """Let a file be at a path, together with another that is there already."""
+        there = self._placed.get(path)
+        if there is not None:
+            pair = (entry, there.entry) if is_ours else (there.entry, entry)
+            merged = self._merger.merge(None, *pair)
+            moved = {*self._ours.renames.values(), *self._theirs.renames.values()}
+            kind = "rename/add" if path in moved and merged.conflict else merged.conflict
+            self._note(path, kind, None, *pair)
+            entry, is_ours = merged.entry, True
+        self._placed[path] = _Placed(entry._replace(name=path.rpartition(b"/")[2]), is_ours)
+
+    def _note(
+        self, path: bytes, kind: str, base: Entry | None, ours: Entry | None, theirs: Entry | None
+    ) -> None:
+        if kind:
+            self.conflicts.append(Conflict(path, kind, base, ours, theirs))
+
+    def _make_parents(self, path: bytes) -> None:
+        """Directories that are missing above a path come as theirs have them."""
+        for above in _parents(path):
+            if self.edits.get(above) is None and self._directory(self._root, above) is None:
+                entry = self._directory(self._their_root, above)
+                if entry is not None and above not in self._placed:
+                    self.edits[above] = entry
+
+    def _directory(self, root: Entry, path: bytes) -> Entry | None:
+        entry = find_entry(self._store, root, path)
+        return entry if entry is not None and entry.is_dir else None
+
+    def _file_at(self, path: bytes) -> Entry | None:
+        """The file that the merged tree has at a path, as far as it is decided."""
+        entry = self.edits.get(path)
+        if path not in self.edits:
+            entry = find_entry(self._store, self._root, path)
+        return entry if entry is not None and not entry.is_dir else None
+
+    def _keeps_something(self, path: bytes) -> bool:
+        """Whether a directory of ours still has something in it after the edits."""
+        return any(each not in self.edits for each in self._below(path))
+
+    def _below(self, path: bytes) -> Iterator[bytes]:
+        directory = self._directory(self._root, path)
+        tree = TreeId(directory.oid) if directory is not None else EMPTY_TREE
+        for change in walk_changes(self._store, EMPTY_TREE, tree, path + b"/"):
+            yield change.path
+
+    def _collide(self, path: bytes) -> None:
+        """A file at `path`, and files below it: keep both, or those of the favoured side."""
+        entry = self._file_at(path)
+        assert entry is not None
+        placed = self._placed.get(path)
+        is_ours = placed is None or placed.is_ours
+        favor = self._rules.favor
+        if favor is Favor.NONE or (favor is Favor.THEIRS) == is_ours:
+            self._make_directory(path)
+            if favor is Favor.NONE:
+                mine, other = (entry, None) if is_ours else (None, entry)
+                self.conflicts.append(Conflict(path, "file/directory", None, mine, other))
+                labels = self._rules.labels
+                label = (labels.ours if is_ours else labels.theirs).replace("/", "_")
+                self.edits[path + b"~" + label.encode("utf-8", "surrogateescape")] = entry
+            return
+        for each in [each for each in self.edits if each.startswith(path + b"/")]:
+            del self.edits[each]
+        self.edits.update(dict.fromkeys(self._below(path)))
+
+    def _make_directory(self, path: bytes) -> None:
+        """Let a directory be where a file was to be."""
+        self.edits.pop(path, None)
+        if self._directory(self._root, path) is None:
+            entry = self._directory(self._their_root, path)
+            assert entry is not None
+            self.edits[path] = entry
+
+
+def _bare(entry: Entry) -> Entry:
+    """A directory by its attributes alone."""
+    return entry._replace(oid=EMPTY_TREE, size=0, links_below=False)
+
+
+def _parents(path: bytes) -> Iterator[bytes]:
+    at = path.find(b"/")
+    while at >= 0:
+        yield path[:at]
+        at = path.find(b"/", at + 1)

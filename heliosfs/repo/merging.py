@@ -1,0 +1,222 @@
+"""Merging into a view: fast-forward, merge commit, open merge, abort.
+
+All or nothing: what is refused changes nothing, and what is done is one operation that undo
+takes back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from heliosfs.errors import AlreadyExists, Busy, Conflicted, NotFound, UsageError
+from heliosfs.objects.commit import Commit
+from heliosfs.objects.ids import CommitId, TreeId
+from heliosfs.objects.tree import Entry
+from heliosfs.repo.entrymerge import Rules
+from heliosfs.repo.history import History
+from heliosfs.repo.merge import Conflict, find_conflicts, merge_trees
+from heliosfs.repo.mergebase import merge_bases
+from heliosfs.repo.repository import Repository
+from heliosfs.repo.state import State
+from heliosfs.repo.textmerge import Favor, Labels
+from heliosfs.repo.view import View
+from heliosfs.store.base import Store
+from heliosfs.workspace.edit import edit_tree
+from heliosfs.workspace.trees import Change, differs, walk_changes
+
+_DEPTH_MAX = 10
+"""How many bases are merged on top of each other before the oldest one will do."""
+
+_SHOWN_COUNT = 20
+
+
+class MergeConflict(Conflicted):
+    """A merge that was refused; the tree is untouched."""
+
+    def __init__(self, conflicts: list[Conflict]) -> None:
+        count = len(conflicts)
+        paths = "1 path" if count == 1 else f"{count} paths"
+        super().__init__(f"conflict in {paths}: nothing was changed")
+        self.conflicts = conflicts
+
+
+class Done(NamedTuple):
+    """What a merge came to."""
+
+    head: CommitId
+    is_fast_forward: bool
+    is_news: bool
+    """False when there was nothing to merge."""
+    conflicts: list[Conflict]
+    """Of a merge that is open now."""
+
+
+class MergeOptions(NamedTuple):
+    """How to merge."""
+
+    message: str
+    labels: Labels = Labels()
+    favor: Favor = Favor.NONE
+    markers: bool = False
+    """Whether conflicts go into the workspace, with the merge left open."""
+    fast_forward: bool = True
+    unrelated: bool = False
+    """Whether histories without a common commit may be merged."""
+
+
+def merge_into(view: View, theirs: CommitId, options: MergeOptions) -> Done:
+    """Merge a commit into the state of a view; uncommitted changes elsewhere stay.
+
+    Busy when a merge is open, or uncommitted changes are in the way; MergeConflict; UsageError
+    when the histories have nothing in common.  Cost: O(changed on both sides).
+    """
+    if view.merging is not None:
+        raise Busy("a merge is open: commit it, or take it back with 'merge --abort'")
+    repository = view.repository
+    history = repository.history
+    head = view.head
+    bases = merge_bases(history, head, theirs) if head is not None else []
+    if head is not None and theirs in bases:
+        return Done(head, is_fast_forward=False, is_news=False, conflicts=[])
+    root = history.read(theirs).root
+    text = options.message.split("\n", 1)[0]
+    if head is None or (head in bases and options.fast_forward):
+        before = view.state()
+        after = _carry(repository, view, before, root)
+        view.move("merge", text, before, State(view.slot, theirs, after))
+        return Done(theirs, is_fast_forward=True, is_news=True, conflicts=[])
+    if not bases and not options.unrelated:
+        raise UsageError("usage: the histories have no commit in common")
+    now = repository.clock.now_ns()
+    base = _base_root(history, repository.store, head, theirs, now)
+    rules = Rules(options.favor, options.labels)
+    ours = history.read(head).root
+    merged = merge_trees(repository.store, base, ours, root, rules, now)
+    if merged.conflicts and not options.markers:
+        view.conflicts = merged.conflicts
+        raise MergeConflict(merged.conflicts)
+    before = view.state()
+    after = _carry(repository, view, before, merged.root)
+    if merged.conflicts:
+        view.move("merge", f"{text} (open)", before, State(view.slot, head, after, theirs))
+        view.conflicts = merged.conflicts
+        return Done(head, is_fast_forward=False, is_news=True, conflicts=merged.conflicts)
+    signature = repository.identity.sign(repository.clock)
+    message = options.message.encode("utf-8", "surrogateescape")
+    commit = Commit(merged.root, (head, theirs), signature, signature, message)
+    oid = history.write(commit)
+    view.move("merge", text, before, State(view.slot, oid, after))
+    return Done(oid, is_fast_forward=False, is_news=True, conflicts=[])
+
+
+def abort(view: View) -> None:
+    """Go back to the state before the open merge, uncommitted changes of then included.
+
+    NotFound when none is open.  What was edited since then can be had back with undo.
+    """
+    if view.merging is None:
+        raise NotFound("no merge is open")
+    before = view.state()
+    root = view.head_root()
+    assert root is not None
+    target = State(view.slot, view.head, root)
+    for operation in view.log.operations():
+        opened = operation.after.merging == view.merging and operation.before.merging is None
+        if opened and operation.verb == "merge" and operation.before.slot == view.slot:
+            target = operation.before
+            break
+    view.move("merge", "--abort", before, target)
+
+
+def open_conflicts(view: View) -> list[Conflict]:
+    """The conflicts of the merge that is open, or of the one that was refused last."""
+    if view.merging is not None and view.head is not None and not view.conflicts:
+        view.conflicts = conflicts_between(view.repository, view.head, view.merging)
+    return view.conflicts
+
+
+def conflicts_between(repository: Repository, ours: CommitId, theirs: CommitId) -> list[Conflict]:
+    """Where a merge of two commits would collide; nothing is changed.
+
+    Cost: O(changed on both sides); texts are read only where both sides changed a file.
+    """
+    history = repository.history
+    if ours == theirs:
+        return []
+    now = repository.clock.now_ns()
+    base = _base_root(history, repository.store, ours, theirs, now)
+    roots = history.read(ours).root, history.read(theirs).root
+    return find_conflicts(repository.store, base, *roots, Rules(), now)
+
+
+def _base_root(
+    history: History,
+    store: Store,
+    ours: CommitId,
+    theirs: CommitId,
+    now_ns: int,
+    depth: int = 0,
+) -> Entry | None:
+    """The tree that both came from: of several merge bases, what their merge gives.
+
+    None of unrelated histories.  Source: the recursive strategy of git-merge(1).
+    """
+    bases = merge_bases(history, ours, theirs)
+    if not bases:
+        return None
+    root = history.read(bases[0]).root
+    if depth == _DEPTH_MAX:
+        return root
+    labels = Labels("Temporary merge branch 1", "base", "Temporary merge branch 2")
+    for other in bases[1:]:
+        below = _base_root(history, store, bases[0], other, now_ns, depth + 1)
+        rules = Rules(labels=labels, is_virtual=True)
+        root = merge_trees(store, below, root, history.read(other).root, rules, now_ns).root
+    return root
+
+
+def _carry(repository: Repository, view: View, before: State, target: Entry) -> Entry:
+    """The target's tree with the uncommitted changes of the state on top.  Busy."""
+    store = repository.store
+    head = view.head_root()
+    working = before.root
+    if head is None:
+        if working.size or view.has_changes():
+            raise Busy("there are uncommitted files and no commit yet: commit them first")
+        return target
+    if head.oid == working.oid and not differs(head, working):
+        return target
+    changes = _changes(store, head, target)
+    dirty = _changes(store, head, working)
+    blocking = _in_the_way(dirty, changes)
+    if blocking:
+        shown = ", ".join(repr(path.decode("utf-8", "replace")) for path in blocking[:_SHOWN_COUNT])
+        more = f" and {len(blocking) - _SHOWN_COUNT} more" if blocking[_SHOWN_COUNT:] else ""
+        raise Busy(f"uncommitted changes would be overwritten, commit them first: {shown}{more}")
+    edits = {change.path: change.new for change in changes}
+    try:
+        return edit_tree(store, working, edits, repository.clock.now_ns())
+    except AlreadyExists as error:
+        raise Busy(f"uncommitted changes are in the way: {error}") from error
+
+
+def _changes(store: Store, old: Entry, new: Entry) -> list[Change]:
+    changes = list(walk_changes(store, TreeId(old.oid), TreeId(new.oid)))
+    if differs(old, new):
+        changes.append(Change(b"", old, new))
+    return changes
+
+
+def _in_the_way(dirty: Sequence[Change], changes: Sequence[Change]) -> list[bytes]:
+    """Paths that were changed and not committed, and that the merge changes otherwise."""
+    coming = {change.path: change.new for change in changes}
+    blocking = []
+    for path, _, new in dirty:
+        if path not in coming:
+            continue
+        other = coming[path]
+        both_directories = all(entry is None or entry.is_dir for entry in (new, other))
+        if not both_directories and differs(new, other):
+            blocking.append(path)
+    return blocking

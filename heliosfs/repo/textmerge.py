@@ -1,0 +1,149 @@
+"""Three-way merge of texts by lines: the rules of diff3(1), as git-merge-file(1) has them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import Enum
+from typing import NamedTuple
+
+from heliosfs.repo.linediff import Effort, Range, changed_ranges, split_lines
+
+TEXT_MAX_BYTES = 8 * 1024 * 1024
+"""Larger files are binary, so that no request holds the file system up for long."""
+
+_SNIFFED_BYTES = 8000
+_MARKER = 7
+
+
+class Favor(Enum):
+    """Which side a conflict is decided for."""
+
+    NONE = "none"
+    OURS = "ours"
+    THEIRS = "theirs"
+
+
+class Labels(NamedTuple):
+    """What the conflict markers call the three versions."""
+
+    ours: str = "ours"
+    base: str = "base"
+    theirs: str = "theirs"
+
+
+DEFAULT_LABELS = Labels()
+
+
+class MergedText(NamedTuple):
+    """The outcome; with conflicts, they stand in `data` between markers."""
+
+    data: bytes
+    conflict_count: int
+
+
+class _Piece(NamedTuple):
+    """Lines of the base that at least one side changed, and where they are on each side."""
+
+    start: int
+    stop: int
+    ours_start: int
+    ours_stop: int
+    theirs_start: int
+    theirs_stop: int
+
+
+def is_text(data: bytes) -> bool:
+    """Whether lines of it can be merged: git's rule, no NUL byte near the beginning."""
+    return len(data) <= TEXT_MAX_BYTES and b"\0" not in data[:_SNIFFED_BYTES]
+
+
+def merge_texts(
+    base: bytes,
+    ours: bytes,
+    theirs: bytes,
+    *,
+    favor: Favor = Favor.NONE,
+    labels: Labels = DEFAULT_LABELS,
+    effort: Effort | None = None,
+) -> MergedText:
+    r"""Take from each side what it changed.
+
+    Changes that overlap or touch are a conflict unless they are the same.  `favor` decides
+    it; otherwise it is written out in diff3 style.  Cost: linear, and bounded by `effort`.
+
+    >>> merge_texts(b"a\nb\nc\n", b"A\nb\nc\n", b"a\nb\nC\n")
+    MergedText(data=b'A\nb\nC\n', conflict_count=0)
+    """
+    effort = effort or Effort()
+    lines = split_lines(base), split_lines(ours), split_lines(theirs)
+    out: list[bytes] = []
+    conflict_count = 0
+    at = 0
+    for piece in _pieces(*lines, effort):
+        out += lines[0][at : piece.start]
+        at = piece.stop
+        old = lines[0][piece.start : piece.stop]
+        mine = lines[1][piece.ours_start : piece.ours_stop]
+        other = lines[2][piece.theirs_start : piece.theirs_stop]
+        if other in (mine, old) or (mine != old and favor is Favor.OURS):
+            out += mine
+        elif mine == old or favor is Favor.THEIRS:
+            out += other
+        else:
+            conflict_count += 1
+            out += _marked(mine, old, other, labels)
+    out += lines[0][at:]
+    return MergedText(b"".join(out), conflict_count)
+
+
+def _pieces(
+    base: list[bytes], ours: list[bytes], theirs: list[bytes], effort: Effort
+) -> Iterator[_Piece]:
+    """The changed stretches of the base, those that overlap or touch put together."""
+    left = changed_ranges(base, ours, effort)
+    right = changed_ranges(base, theirs, effort)
+    i = j = left_shift = right_shift = 0
+    while i < len(left) or j < len(right):
+        take_left = j >= len(right) or (i < len(left) and left[i].start <= right[j].start)
+        start = left[i].start if take_left else right[j].start
+        stop = start
+        first_left, first_right = i, j
+        while True:
+            if i < len(left) and left[i].start <= stop:
+                stop = max(stop, left[i].stop)
+                i += 1
+            elif j < len(right) and right[j].start <= stop:
+                stop = max(stop, right[j].stop)
+                j += 1
+            else:
+                break
+        ours_start, theirs_start = start + left_shift, start + right_shift
+        left_shift += _growth(left[first_left:i])
+        right_shift += _growth(right[first_right:j])
+        yield _Piece(start, stop, ours_start, stop + left_shift, theirs_start, stop + right_shift)
+
+
+def _growth(ranges: list[Range]) -> int:
+    """By how many lines the changes made the text longer."""
+    return sum(each.new_stop - each.new_start - (each.stop - each.start) for each in ranges)
+
+
+def _marked(
+    mine: list[bytes], old: list[bytes], other: list[bytes], labels: Labels
+) -> Iterator[bytes]:
+    ending = b"\r\n" if (mine or old or other)[0].endswith(b"\r\n") else b"\n"
+    for sign, label, lines in (
+        (b"<", labels.ours, mine),
+        (b"|", labels.base, old),
+        (b"=", "", other),
+    ):
+        yield _marker(sign, label, ending)
+        yield from lines
+        if lines and not lines[-1].endswith(b"\n"):
+            yield ending
+    yield _marker(b">", labels.theirs, ending)
+
+
+def _marker(sign: bytes, label: str, ending: bytes) -> bytes:
+    text = sign * _MARKER + b" " + label.encode("utf-8", "surrogateescape")
+    return text.rstrip(b" ") + ending

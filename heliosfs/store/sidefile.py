@@ -1,0 +1,69 @@
+"""A small file beside a store: read whole, replaced whole."""
+
+from __future__ import annotations
+
+import os
+from typing import Protocol
+
+from heliosfs.store.directory import Directory, store_error
+
+
+class SideFile(Protocol):
+    """A file of a name that the store leaves alone."""
+
+    def read(self) -> bytes | None:
+        """All of it; None when there is none.  StoreError."""
+
+    def replace(self, data: bytes) -> None:
+        """Give it other bytes: all of them, or, after a failure or a crash, none.  StoreError."""
+
+
+class StoredFile:
+    """A file in the store's directory, which may lie beneath the mount."""
+
+    def __init__(self, dir_fd: int, name: str) -> None:
+        """Keeps the descriptor that it is given, which stays the caller's."""
+        self._dir_fd = dir_fd
+        self._name = name
+
+    def read(self) -> bytes | None:
+        directory = Directory(self._dir_fd)
+        try:
+            return directory.read(self._name)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise store_error(f"cannot read {self._name}", error) from error
+        finally:
+            directory.close()
+
+    def replace(self, data: bytes) -> None:
+        """On the disk when it returns: some milliseconds."""
+        directory = Directory(self._dir_fd)
+        new = f"{self._name}.new"
+        try:
+            fd = directory.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+            try:
+                directory.write(fd, (data,), 0)
+                directory.sync(fd)
+            finally:
+                os.close(fd)
+            directory.rename(new, self._name)
+            directory.sync_names()
+        except OSError as error:
+            raise store_error(f"cannot write {self._name}", error) from error
+        finally:
+            directory.close()
+
+
+class MemoryFile:
+    """A file that lasts as long as the process."""
+
+    def __init__(self, data: bytes | None = None) -> None:
+        self.data = data
+
+    def read(self) -> bytes | None:
+        return self.data
+
+    def replace(self, data: bytes) -> None:
+        self.data = data

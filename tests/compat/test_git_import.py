@@ -1,0 +1,290 @@
+"""Import against the real git: history, files, refs, increments, what is refused."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from heliosfs.errors import Busy, HeliosError, NotFound, UsageError
+from heliosfs.git.importer import Import
+from heliosfs.git.process import Git
+from heliosfs.git.refs import Refs
+from heliosfs.objects.ids import TreeId
+from heliosfs.objects.tree import decode_entry
+from heliosfs.repo.revisions import resolve
+from heliosfs.workspace.trees import find_entry, read_entries, write_entries
+from tests.git_repository import Clone, everything
+from tests.tree_builder import Stage
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    return everything(tmp_path_factory.mktemp("git") / "clone")
+
+
+@pytest.fixture
+def stage() -> Stage:
+    return Stage()
+
+
+def import_(stage: Stage, clone: Clone, *argv: str) -> str:
+    return stage.run("import", "--from-git", str(clone.path), *argv)
+
+
+def log_lines(text: str) -> list[str]:
+    return [line.partition(" ")[2] for line in text.splitlines()]
+
+
+def test_the_log_is_that_of_git_line_for_line(stage: Stage, clone: Clone) -> None:
+    import_(stage, clone)
+    branches = [branch.name for branch in stage.repository.refs]
+    assert len(branches) == 10
+    for name in branches:
+        theirs = clone.git("log", "--oneline", f"refs/heads/{name}").decode()
+        ours = stage.run("log", "--oneline", name)
+        assert log_lines(ours) == log_lines(theirs), name
+
+
+def test_people_times_and_messages(stage: Stage, clone: Clone) -> None:
+    import_(stage, clone)
+    form = "--format=%an%x00%ae%x00%at%x00%ai%x00%cn%x00%ct%x00%B"
+    for name in ("trunk", "light", "odd/latin1", "odd/signed"):
+        said = clone.git("log", "-1", "--encoding=UTF-8", form, name, "--").split(b"\0")
+        oid = resolve(stage.repository, name, stage.view.head)
+        commit = stage.repository.history.read(oid)
+        author, committer = commit.author, commit.committer
+        assert [author.name, author.email, b"%d" % author.seconds] == said[:3]
+        zone = int(said[3][-5:-2]) * 60
+        zone += int(said[3][-2:]) * (-1 if said[3][-5:-4] == b"-" else 1)
+        assert author.offset_minutes == zone
+        assert [committer.name, b"%d" % committer.seconds] == said[4:6]
+        assert commit.message.rstrip(b"\n") == said[6].rstrip(b"\n")
+
+
+def test_files_are_those_of_a_checkout(stage: Stage, clone: Clone) -> None:
+    import_(stage, clone)
+    assert stage.view.branch == "trunk"
+    tree = stage.files.tree()
+    listed = clone.git("ls-tree", "-r", "-t", "-z", "HEAD").split(b"\0")[:-1]
+    expected = {}
+    for line in listed:
+        head, _, path = line.partition(b"\t")
+        mode, kind, oid = head.decode().split()
+        data = clone.git("cat-file", "blob", oid) if kind == "blob" else b""
+        expected[path] = (
+            {
+                "100644": stat.S_IFREG | 0o644,
+                "100755": stat.S_IFREG | 0o755,
+                "120000": stat.S_IFLNK | 0o777,
+            }.get(mode, stat.S_IFDIR | 0o755),
+            data,
+        )
+    assert tree == expected
+    assert stage.run("status", "--short") == ""
+
+
+def test_equal_trees_are_equal_and_times_follow_the_content(stage: Stage, tmp_path: Path) -> None:
+    clone = Clone(tmp_path / "clone")
+    clone.write("dir/file", b"one\n")
+    clone.commit("one")
+    clone.write("dir/file", b"two\n")
+    clone.commit("two")
+    clone.write("dir/file", b"one\n")
+    clone.commit("one again")
+    import_(stage, clone)
+    history, head = stage.repository.history, stage.view.head
+    roots = [commit.root for _, commit in history.walk(head)]
+    assert roots[0] == roots[2]
+    times = set()
+    for root in roots:
+        entry = find_entry(stage.store, root, b"dir/file")
+        assert entry is not None
+        times.add(entry.mtime_ns)
+        assert 318_211_200 <= entry.mtime_ns // 10**9 < 600_000_000
+    assert len(times) == 2
+
+
+def test_an_import_again_takes_only_what_is_new(stage: Stage, tmp_path: Path) -> None:
+    clone = Clone(tmp_path / "clone")
+    clone.write("a", b"1\n")
+    clone.commit("one")
+    assert import_(stage, clone).startswith("1 commits, 3 objects")
+    first = stage.head
+    assert "as before: 1" in import_(stage, clone)
+    clone.write("b/c", b"2\n")
+    clone.commit("two")
+    assert import_(stage, clone).startswith("1 commits, 4 objects")
+    assert stage.run("rev-parse", "HEAD~1").strip() == first
+    assert stage.files.read(b"b/c") == b"2\n"
+    assert stage.run("undo").startswith("undone") or stage.head == first
+
+
+def test_work_of_ones_own_is_not_moved(stage: Stage, tmp_path: Path) -> None:
+    clone = Clone(tmp_path / "clone")
+    clone.write("a", b"1\n")
+    clone.commit("one")
+    clone.git("branch", "other")
+    import_(stage, clone)
+    mine = stage.commit("mine", mine=b"x")
+    clone.write("a", b"2\n")
+    clone.commit("theirs")
+    reply = import_(stage, clone)
+    assert "branch 'trunk' has work of its own here: git's is 'imported/trunk'" in reply
+    assert stage.head == mine
+    assert stage.repository.refs.branch("imported/trunk").head is not None
+    stage.files.write(b"a", b"uncommitted")
+    stage.run("checkout", "-b", "elsewhere")
+    assert "imported/trunk" in import_(stage, clone)
+    assert stage.files.read(b"a") == b"uncommitted"
+
+
+def test_two_repositories_share_content(stage: Stage, tmp_path: Path) -> None:
+    one = Clone(tmp_path / "one", "one")
+    two = Clone(tmp_path / "two", "two")
+    for clone in (one, two):
+        clone.write("same/file", b"the same\n" * 100)
+    one.commit("one")
+    two.commit("two", GIT_AUTHOR_NAME="Zoe")
+    import_(stage, one)
+    before = len(stage.store.objects)
+    import_(stage, two)
+    assert len(stage.store.objects) == before + 1
+    assert {branch.name for branch in stage.repository.refs} == {"one", "two"}
+
+
+def test_one_branch(stage: Stage, clone: Clone) -> None:
+    import_(stage, clone, "--branch", "side/0")
+    assert {branch.name for branch in stage.repository.refs} == {"trunk", "side/0"}
+    assert set(stage.repository.refs.tags) == {"light", "v1.0", "nested"}
+    with pytest.raises(NotFound, match="no branch 'none'"):
+        import_(stage, clone, "--branch", "none")
+
+
+def test_nothing_shows_before_the_end_and_the_rest_goes_on(stage: Stage, clone: Clone) -> None:
+    git = Git.find(str(clone.path))
+    importing = Import(stage.repository, git, Refs(git))
+    steps = 0
+    while (step := importing.plan(limit_bytes=4096, limit_objects=3)) is not None:
+        step.execute()
+        step.apply()
+        stage.store.publish()
+        steps += 1
+        if importing.progress.commits == 4:
+            break
+    importing.close()
+    assert steps > 5
+    assert list(stage.repository.history.ids()) == []
+    stage.crash()
+    assert [branch.name for branch in stage.repository.refs] == ["main"]
+    import_(stage, clone)
+    assert f"{13} commits" in stage.run("import", "--verify", str(clone.path))
+    count = len(clone.git("rev-list", "--all").split())
+    assert sum(1 for _ in stage.repository.history.ids()) == count
+    assert not [key for key in stage.store.state if key.startswith(b"git-import/")]
+
+
+def test_a_submodule_is_an_empty_directory_with_a_mark(stage: Stage, tmp_path: Path) -> None:
+    clone = Clone(tmp_path / "clone")
+    clone.write("a", b"1\n")
+    first = clone.commit("one")
+    clone.git("update-index", "--add", "--cacheinfo", f"160000,{first},lib")
+    clone.git("commit", "--quiet", "-m", "with a submodule")
+    import_(stage, clone)
+    root = stage.view.head_root()
+    assert root is not None
+    entries = [decode_entry(raw)[0] for raw in read_entries(stage.store, TreeId(root.oid))]
+    marks = {entry.name: dict(entry.xattrs or {}) for entry in entries}
+    assert marks == {b"a": {}, b"lib": {b"user.heliosfs.gitlink": first.encode()}}
+    assert stat.S_ISDIR(stage.files.node(b"lib").mode)
+
+
+def test_files_that_were_there_first_stay(stage: Stage, tmp_path: Path) -> None:
+    clone = Clone(tmp_path / "clone")
+    clone.write("a", b"1\n")
+    first = clone.commit("one")
+    clone.git("update-index", "--add", "--cacheinfo", f"160000,{first},lib")
+    clone.git("commit", "--quiet", "-m", "with a submodule")
+    stage.files.write(b"a", b"edited\n")
+    stage.files.write(b"untracked", b"u\n")
+    stage.files.write(b"lib/inside", b"i\n")
+    assert "the files stay as they are" in import_(stage, clone)
+    assert stage.files.read(b"a") == b"edited\n"
+    assert sorted(stage.run("status", "--short").split()) == [
+        *("A", "A", "M", "a", "lib/inside", "untracked")
+    ]
+
+
+@pytest.mark.parametrize("name", [b".git", b"..", b".GIT", b"x" * 300, b"a/b"])
+def test_a_tree_that_no_directory_can_hold_is_refused(
+    stage: Stage, tmp_path: Path, name: bytes
+) -> None:
+    clone = Clone(tmp_path / "clone")
+    blob = bytes.fromhex(clone.object("blob", b"x"))
+    tree = clone.object("tree", b"100644 " + name + b"\0" + blob)
+    person = b"A <a@b> 1 +0000"
+    raw = b"tree %s\nauthor %s\ncommitter %s\n\nbad\n" % (tree.encode(), person, person)
+    clone.git("update-ref", "refs/heads/trunk", clone.object("commit", raw))
+    with pytest.raises(HeliosError, match="no directory can hold an entry"):
+        import_(stage, clone)
+    assert stage.view.head is None
+
+
+def test_what_is_no_repository_is_refused(stage: Stage, tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match="is not a git repository"):
+        stage.run("import", "--from-git", str(tmp_path))
+    with pytest.raises(UsageError, match="absolute path"):
+        stage.run("import", "--from-git", "relative")
+    with pytest.raises(NotFound, match="has no commit yet"):
+        import_(stage, Clone(tmp_path / "new"))
+    shallow = tmp_path / "shallow"
+    clone = Clone(tmp_path / "deep")
+    clone.commit("one")
+    clone.commit("two")
+    clone.git("clone", "--quiet", "--depth=1", f"file://{clone.path}", str(shallow))
+    with pytest.raises(HeliosError, match="shallow"):
+        stage.run("import", "--from-git", str(shallow))
+
+
+def test_files_of_a_directory(stage: Stage, tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub/file").write_bytes(b"x")
+    assert "took in 1 files" in stage.run("import", "--from-dir", str(tmp_path))
+    assert stage.files.read(b"sub/file") == b"x"
+    assert stage.view.head is None
+    with pytest.raises(Busy, match="not empty"):
+        stage.run("import", "--from-dir", str(tmp_path))
+    with pytest.raises(UsageError):
+        stage.run("import")
+    with pytest.raises(UsageError, match="exclude each other"):
+        stage.run("import", "--from-dir", "/a", "--from-git", "/b")
+
+
+def test_verify_finds_what_is_missing_or_not_the_same(stage: Stage, clone: Clone) -> None:
+    with pytest.raises(HeliosError, match="13 were not imported"):
+        stage.run("import", "--verify", str(clone.path))
+    import_(stage, clone)
+    assert stage.run("import", "--verify", str(clone.path)).startswith("13 commits")
+
+
+def test_large_directories_are_as_the_workspace_would_write_them(
+    stage: Stage, tmp_path: Path
+) -> None:
+    clone = Clone(tmp_path / "clone")
+    for number in range(700):
+        clone.write(f"big/{number:04}", b"%d\n" % number)
+    clone.write("big/0100.d/x", b"x")
+    clone.commit("one")
+    for number in range(0, 700, 90):
+        clone.write(f"big/{number:04}", b"changed\n")
+    clone.commit("two")
+    import_(stage, clone)
+    history = stage.repository.history
+    for _, commit in history.walk(stage.view.head):
+        big = find_entry(stage.store, commit.root, b"big")
+        assert big is not None
+        raws = read_entries(stage.store, TreeId(big.oid))
+        assert len(raws) == 701
+        assert write_entries(stage.store, raws) == big.oid
+    assert stage.run("import", "--verify", str(clone.path)).startswith("2 commits")

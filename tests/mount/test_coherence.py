@@ -1,0 +1,150 @@
+"""The kernel's page cache against a model, while the tree changes under it."""
+
+from __future__ import annotations
+
+import errno
+import mmap
+import os
+import random
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.mount.conftest import Mounted
+
+STEPS = 500
+NAMES = ("a", "b", "c", "d/x", "d/y")
+
+
+class Fuzz:
+    """Random edits of a few files, commits and resets, with files that stay open."""
+
+    def __init__(self, mounted: Mounted, seed: int) -> None:
+        self.mounted = mounted
+        self.random = random.Random(seed)
+        self.model: dict[str, bytes] = {}
+        self.commits: list[tuple[str, dict[str, bytes]]] = []
+        self.held: list[int] = []
+        (mounted.path / "d").mkdir()
+
+    def step(self) -> None:
+        name = self.random.choice(NAMES)
+        path = self.mounted.path / name
+        edits = [self.write, self.write, self.append, self.truncate, self.map, self.map]
+        moves = [self.rename, self.unlink, self.read, self.hold]
+        verbs = [self.commit, self.reset, self.look_back]
+        act = self.random.choice(edits * 2 + moves + verbs)
+        if act in edits and name not in self.model:
+            path.write_bytes(b"")
+            self.model[name] = b""
+        if act in verbs or name in self.model:
+            act(name, path)
+
+    def change(self, name: str, offset: int, data: bytes) -> None:
+        content = bytearray(self.model[name])
+        content.extend(bytes(max(0, offset - len(content))))
+        content[offset : offset + len(data)] = data
+        self.model[name] = bytes(content)
+
+    def write(self, name: str, path: Path) -> None:
+        offset = self.random.choice([0, len(self.model[name]), self.random.randrange(300_000)])
+        data = self.random.randbytes(self.random.choice([1, 50, 4096, 70_000]))
+        with open(path, "r+b", buffering=0) as file:
+            os.pwrite(file.fileno(), data, offset)
+        self.change(name, offset, data)
+
+    def append(self, name: str, path: Path) -> None:
+        data = self.random.randbytes(100)
+        with open(path, "ab") as file:
+            file.write(data)
+        self.model[name] += data
+
+    def truncate(self, name: str, path: Path) -> None:
+        size = self.random.choice([0, 10, self.random.randrange(400_000), 1_100_000])
+        os.truncate(path, size)
+        self.model[name] = self.model[name][:size].ljust(size, b"\0")
+
+    def map(self, name: str, path: Path) -> None:
+        size = len(self.model[name])
+        if not size:
+            return
+        with open(path, "r+b") as file, mmap.mmap(file.fileno(), size) as mapped:
+            data = self.random.randbytes(min(30, size))
+            offset = self.random.randrange(size - len(data) + 1)
+            mapped[offset : offset + len(data)] = data
+            self.change(name, offset, data)
+            assert mapped[:] == self.model[name]
+            if self.random.random() < 0.3:
+                self.commit(name, path)
+
+    def rename(self, name: str, path: Path) -> None:
+        target = self.random.choice(NAMES)
+        os.rename(path, self.mounted.path / target)
+        self.model[target] = self.model.pop(name)
+
+    def unlink(self, name: str, path: Path) -> None:
+        path.unlink()
+        del self.model[name]
+
+    def read(self, name: str, path: Path) -> None:
+        assert path.read_bytes() == self.model[name]
+
+    def hold(self, name: str, path: Path) -> None:
+        self.held.append(os.open(path, os.O_RDONLY))
+        if len(self.held) > 5:
+            os.close(self.held.pop(0))
+
+    def commit(self, name: str, path: Path) -> None:
+        try:
+            oid = self.mounted.commit("step")
+        except OSError as error:
+            if error.errno != errno.ENODATA:
+                raise
+        else:
+            self.commits.append((oid, dict(self.model)))
+
+    def reset(self, name: str, path: Path) -> None:
+        if not self.commits:
+            return
+        before = self.model
+        kept = [os.pread(fd, 1 << 21, 0) for fd in self.held]
+        oid, content = self.random.choice(self.commits[-10:])
+        self.mounted.control("reset", f"--hard {oid}\n")
+        self.model = dict(content)
+        self.check(self.mounted.path, self.model)
+        assert [os.pread(fd, 1 << 21, 0) for fd in self.held] == kept
+        if self.random.random() < 0.5:
+            self.mounted.control("undo", "\n")
+            self.model = before
+            self.check(self.mounted.path, self.model)
+
+    def look_back(self, name: str, path: Path) -> None:
+        if self.commits:
+            oid, content = self.random.choice(self.commits)
+            self.check(self.mounted.path / ".helios/snapshots" / oid, content)
+
+    def check(self, root: Path, content: dict[str, bytes]) -> None:
+        for name in NAMES:
+            path = root / name
+            assert path.exists() == (name in content), name
+            if name in content:
+                assert path.stat().st_size == len(content[name]), name
+                assert path.read_bytes() == content[name], name
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_what_programs_read_is_what_is_there(mounted: Mounted, seed: int) -> None:
+    fuzz = Fuzz(mounted, seed)
+    try:
+        for _ in range(STEPS):
+            fuzz.step()
+    finally:
+        for fd in fuzz.held:
+            os.close(fd)
+    fuzz.check(mounted.path, fuzz.model)
+    mounted.remount()
+    fuzz.check(mounted.path, fuzz.model)
+    for oid, content in fuzz.commits:
+        fuzz.check(mounted.path / ".helios/snapshots" / oid, content)

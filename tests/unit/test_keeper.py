@@ -1,0 +1,116 @@
+"""The keeper: when what is published reaches the disk, as the configuration says."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import pytest
+import trio
+import trio.testing
+
+from heliosfs.errors import StoreError
+from heliosfs.fuse.keeper import Keeper
+from heliosfs.fuse.kernel import Kernel
+from heliosfs.store.memory import MemoryStore
+from tests.tree_builder import Stage
+
+pytestmark = pytest.mark.trio
+
+
+class SlowStore(MemoryStore):
+    """A store that knows whether it was synced since the last publish."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_synced = True
+        self.synced_at: list[float] = []
+
+    def publish(self) -> None:
+        super().publish()
+        self.is_synced = False
+
+    def plan_sync(self) -> Any:
+        return None if self.is_synced else self
+
+    def execute(self) -> None:
+        self.is_synced = True
+        self.synced_at.append(trio.current_time())
+
+    def apply(self) -> None:
+        pass
+
+
+class Here:
+    """Executes work where it is asked for."""
+
+    async def execute(self, work: Any) -> None:
+        await trio.lowlevel.checkpoint()
+        work.execute()
+        work.apply()
+
+
+def made() -> tuple[Stage, SlowStore, Keeper]:
+    store = SlowStore()
+    stage = Stage(store)
+
+    def fail(error: StoreError) -> None:
+        raise AssertionError(error)
+
+    return stage, store, Keeper(stage.repository, cast("Kernel", Here()), fail)
+
+
+async def first_sync(stage: Stage, store: SlowStore, keeper: Keeper) -> float:
+    """Seconds from a commit to the sync that makes it safe."""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(keeper.run)
+        await trio.testing.wait_all_tasks_blocked()
+        stage.commit(file=b"x")
+        began = trio.current_time()
+        keeper.touch()
+        await trio.sleep(2)
+        nursery.cancel_scope.cancel()
+    return store.synced_at[0] - began
+
+
+async def test_a_commit_is_synced_after_the_interval(autojump_clock: object) -> None:
+    assert await first_sync(*made()) == pytest.approx(0.1)
+
+
+async def test_the_interval_can_be_changed(autojump_clock: object) -> None:
+    stage, store, keeper = made()
+    stage.run("config", "set", "durability.interval", "500ms")
+    store.is_synced = True
+    assert await first_sync(stage, store, keeper) == pytest.approx(0.5)
+
+
+async def test_the_checkpoint_interval_can_be_changed(autojump_clock: object) -> None:
+    stage, _, keeper = made()
+    stage.run("config", "set", "durability.checkpoint_interval", "300ms")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(keeper.run)
+        await trio.testing.wait_all_tasks_blocked()
+        stage.files.write(b"file", b"not committed")
+        keeper.touch()
+        await trio.sleep(0.299)
+        assert not keeper.is_idle
+        await trio.sleep(0.002)
+        assert keeper.is_idle
+        nursery.cancel_scope.cancel()
+    stage.crash()
+    assert stage.files.read(b"file") == b"not committed"
+
+
+async def test_strict_durability_syncs_before_the_answer() -> None:
+    stage, store, keeper = made()
+    assert not keeper.is_strict
+    stage.run("config", "set", "durability", "sync")
+    assert keeper.is_strict
+    stage.commit(file=b"x")
+    assert not store.is_synced
+    await keeper.acknowledge(sync=False)
+    assert store.is_synced
+    stage.files.write(b"file", b"y")
+    await keeper.acknowledge(sync=False)
+    assert len(store.synced_at) == 1
+    await keeper.acknowledge(sync=True)
+    assert len(store.synced_at) == 2
