@@ -19,6 +19,7 @@ from types import FrameType
 from benchmarks import fileops, inprocess, memory, mounted, storage
 from benchmarks.measure import Plan, environment
 from benchmarks.peers import set_git_environment
+from benchmarks.readme import update
 from benchmarks.table import Row, document, render
 
 BENCHMARKS: dict[str, Callable[[Plan], Iterator[Row]]] = {
@@ -60,6 +61,8 @@ def main(argv: Sequence[str]) -> int:
     print(render(rows), end="")
     asked.json.parent.mkdir(parents=True, exist_ok=True)
     asked.json.write_text(json.dumps(document(rows, where), indent=1) + "\n")
+    if asked.readme is not None:
+        update(asked.readme, rows, where)
     print(f"{where['seconds']} s; written to {asked.json}", file=sys.stderr)
     return 1 if failed else 0
 
@@ -88,6 +91,9 @@ def _parser() -> argparse.ArgumentParser:
         "--dir",
         default=os.environ.get("TMPDIR", "/var/tmp"),
         help="a directory on the disk to measure ($TMPDIR, or /var/tmp)",
+    )
+    parser.add_argument(
+        "--readme", type=Path, metavar="FILE", help="write the table into this page, too"
     )
     parser.add_argument("--list", action="store_true", help="name the benchmarks")
     return parser

@@ -8,6 +8,7 @@ from collections import Counter
 
 import pytest
 
+from benchmarks.readme import BEGIN, END, markdown, replace_section
 from benchmarks.table import Figure, Peer, Row, Unit, document, figure_of, render, show
 from benchmarks.trees import FANOUT, HOT_BYTES, Tree, nested_path, revised, text, versions
 
@@ -189,3 +190,30 @@ def test_versions_of_a_file_differ_from_the_one_before_in_one_line() -> None:
         assert old != new
         assert abs(len(new) - len(old)) <= 1
     assert list(versions(HOT_BYTES, 20)) == list(versions(HOT_BYTES, 20))
+
+
+def test_the_readme_section_is_replaced_and_says_what_missed() -> None:
+    rows = [
+        Row("commit", "commit", Figure(90_000, 120_000, 3), budget=60_000),
+        Row("files", "rename", Figure(50_000, 60_000, 3), peers=(Peer("C", Figure(1e5, 2e5, 3)),)),
+    ]
+    where = {
+        "python": "3.11.7",
+        "git": "2.39",
+        "cpus": 2,
+        "cpu": "a CPU",
+        "disk": "ext4",
+        "load_average": 0.25,
+    }
+    page = replace_section(f"before\n{BEGIN}old\n{END}\nafter\n", markdown(rows, where))
+    assert page.startswith("before\n")
+    assert page.endswith("\nafter\n")
+    assert "old" not in page
+    assert "| commit | 90.0 us | 120 us | 60.0 us, missed |  |" in page
+    assert "| rename | 50.0 us | 60.0 us |  | C 100 us |" in page
+    assert "load average before the run 0.2" in page
+
+
+def test_a_page_without_marks_is_refused() -> None:
+    with pytest.raises(ValueError, match="no marks"):
+        replace_section("nothing here", "x")
