@@ -52,11 +52,12 @@ class Kernel:
         Names go from a thread: the kernel takes the lock of their directory, which a process may
         hold that waits for us.  Attributes need no lock (fs/fuse/inode.c).
         """
-        for inode in stale.attributes:
-            _try(_forget_attributes, inode)
         if stale.entries:
             with self.waiting():
                 await self._errands.run(partial(_forget_entries, stale.entries))
+        # Last: with a name, the kernel takes all links of its file for gone.
+        for inode in stale.attributes:
+            _try(_forget_attributes, inode)
 
     async def execute(self, work: Work) -> None:
         """Execute planned work and apply it, even when it failed.  StoreError."""

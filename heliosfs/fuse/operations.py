@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import errno
-import functools
 import logging
 import os
 import stat
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import Any
 
 import pyfuse3
 
-from heliosfs.errors import HeliosError, PosixError, StoreError
+from heliosfs.errors import HeliosError, PosixError
 from heliosfs.fuse.attributes import attributes, build, build_listed, negative
+from heliosfs.fuse.handler import handler
 from heliosfs.fuse.keeper import Keeper
 from heliosfs.fuse.kernel import Kernel
 from heliosfs.fuse.loop import HandoffLock
@@ -28,44 +28,6 @@ MISSES_MAX = 4096
 """Names of a directory of which the kernel may remember that they do not exist."""
 
 log = logging.getLogger(__name__)
-_Handler = TypeVar("_Handler", bound=Callable[..., Awaitable[Any]])
-
-
-def handler(function: _Handler) -> _Handler:
-    """Map our errors to their errno, and any other exception to EIO with a traceback."""
-
-    @functools.wraps(function)
-    async def handle(self: Operations, *arguments: Any) -> Any:
-        try:
-            return await function(self, *arguments)
-        except HeliosError as error:
-            if isinstance(error, StoreError):
-                log.error("%s: %s", function.__name__, error)
-            raise pyfuse3.FUSEError(error.errno) from None
-        except pyfuse3.FUSEError:
-            raise
-        except Exception:
-            log.exception("%s failed", function.__name__)
-            raise pyfuse3.FUSEError(errno.EIO) from None
-
-    return handle  # type: ignore[return-value]
-
-
-def logged(function: _Handler) -> _Handler:
-    """Log each request and what it was answered, for `--debug`."""
-
-    @functools.wraps(function)
-    async def handle(self: Operations, *arguments: Any) -> Any:
-        shown = ", ".join(_show(argument) for argument in arguments)
-        try:
-            result = await function(self, *arguments)
-        except pyfuse3.FUSEError as error:
-            log.debug("%s(%s): %s", function.__name__, shown, os.strerror(error.errno))
-            raise
-        log.debug("%s(%s): %s", function.__name__, shown, _show(result))
-        return result
-
-    return handle  # type: ignore[return-value]
 
 
 class Operations(pyfuse3.Operations):
@@ -384,22 +346,5 @@ class Operations(pyfuse3.Operations):
             await self._kernel.invalidate(stale)
 
 
-def log_requests() -> None:
-    """Make every handler log what it is asked and what it answers."""
-    for name, function in list(vars(Operations).items()):
-        if hasattr(function, "__wrapped__"):
-            setattr(Operations, name, logged(function))
-
-
 def _name(name: bytes) -> pyfuse3.FileNameT:
     return pyfuse3.FileNameT(name)
-
-
-def _show(value: object) -> str:
-    if isinstance(value, (bytes, bytearray)):
-        return f"{bytes(value[:60])!r}" + (f"+{len(value) - 60}" if len(value) > 60 else "")
-    if isinstance(value, (int, str, type(None))):
-        return repr(value)
-    if isinstance(value, pyfuse3.EntryAttributes):
-        return f"<inode {value.st_ino}>"
-    return f"<{type(value).__name__}>"

@@ -14,10 +14,11 @@ import pyfuse3
 import trio
 
 from heliosfs.errors import HeliosError, StoreError
+from heliosfs.fuse.handler import log_requests
 from heliosfs.fuse.keeper import Keeper
 from heliosfs.fuse.kernel import Kernel
 from heliosfs.fuse.loop import RequestLoop
-from heliosfs.fuse.operations import Operations, log_requests
+from heliosfs.fuse.operations import Operations
 from heliosfs.repo.repository import Repository
 from heliosfs.vfs.filesystem import FileSystem
 
@@ -58,7 +59,7 @@ def serve(repository: Repository, options: MountOptions, on_ready: Callable[[], 
     keeper = Keeper(repository, kernel, fail)
     operations = Operations(filesystem, kernel, keeper, xattr=options.xattr)
     if options.debug:
-        log_requests()
+        log_requests(Operations)
     pyfuse3.trio = loop  # type: ignore[attr-defined]
     _mount(operations, options)
     try:

@@ -9,7 +9,8 @@ import pyfuse3
 import pytest
 
 from heliosfs.errors import CorruptObject, PosixError, ReadOnly
-from heliosfs.fuse.operations import Operations, handler, logged
+from heliosfs.fuse.handler import handler, logged
+from heliosfs.fuse.operations import Operations
 
 pytestmark = pytest.mark.trio
 
