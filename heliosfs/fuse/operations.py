@@ -107,6 +107,11 @@ class Operations(pyfuse3.Operations):
         return attributes(node)
 
     @handler
+    async def access(self, inode: int, mode: int, ctx: Any) -> bool:
+        """Whether root may; asked only where the kernel checks no permissions itself."""
+        return not mode & os.X_OK or self._filesystem.is_executable(self._filesystem.node(inode))
+
+    @handler
     async def readlink(self, inode: int, ctx: Any) -> Any:
         return self._filesystem.readlink(self._filesystem.node(inode))
 

@@ -207,6 +207,10 @@ class FileSystem:
         elif workspace.read_only or len(self.nodes) > NODES_KEPT:
             workspace.unload(node)
 
+    def is_executable(self, node: Any) -> bool:
+        """Whether root may execute it, or search it: not a file that nobody may execute."""
+        return not stat.S_ISREG(node.mode) or bool(node.mode & 0o111)
+
     def check_writable(self, node: Any) -> Node:
         """The node, if it may be changed.  EROFS in a snapshot, EPERM in `.helios`."""
         if isinstance(node, Node):

@@ -49,6 +49,8 @@ def switch(workspace: Workspace, target: Entry) -> Invalidation:
         workspace.generation += 1
         workspace.has_links = workspace.has_links or target.links_below
         workspace.links_loaded = not target.links_below
+        if workspace.groups:
+            _relink(workspace, stale)
     return stale
 
 
@@ -132,6 +134,18 @@ def _apply(
     _update(directory, raw, stale)
 
 
+def _relink(workspace: Workspace, stale: Invalidation) -> None:
+    """Give the files with several names, as far as they are loaded, those of the new tree."""
+    held = list(workspace.groups.values())
+    before = [node.link_count for node in held]
+    workspace.load_links()
+    for node, count in zip(held, before, strict=True):
+        workspace.leave_group(node)
+        node.raw = node.encode(content_oid(node))
+        if node.link_count != count and node.lookups:
+            stale.attributes.append(node.ino)
+
+
 def _stays(child: Node, new: bytes) -> bool:
     """Whether the node can become the new entry without a program noticing but by stat."""
     entry, _ = decode_entry(new)
@@ -154,7 +168,8 @@ def _update(node: Node, raw: bytes, stale: Invalidation) -> None:
     node.xattrs = entry.xattrs
     node.raw = raw
     node.attr = None
-    if node.lookups:
+    # The kernel knows the root of a mount without ever looking it up.
+    if node.lookups or node is node.workspace.root:
         stale.attributes.append(node.ino)
 
 
@@ -179,7 +194,6 @@ def _part(
         elif isinstance(node, LeafNode):
             node.detach(parent, name)
             if node.parent is not None:
-                node.raw = node.encode(content_oid(node))
                 if node.lookups:
                     stale.attributes.append(node.ino)
                 continue

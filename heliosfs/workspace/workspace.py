@@ -75,7 +75,7 @@ class Workspace:
         """Whether the last flush found more than times to differ from the one before it."""
         self.generation = 0
         self.groups: dict[int, LeafNode] = {}
-        """Link group -> the node that all its names share."""
+        """Link group -> the node that all its names share, every one of them loaded."""
         self.has_links = root.links_below
         self.links_loaded = not root.links_below
         node = make_node(self, inodes.allocate(), root, encode_entry(root))
@@ -159,7 +159,6 @@ class Workspace:
         """
         if self.links_loaded:
             return
-        self.links_loaded = True
         pending = [self.root]
         while pending:
             directory = pending.pop()
@@ -175,6 +174,7 @@ class Workspace:
                     child.raw is None or child.raw[FLAGS_AT] & LINKS_BELOW
                 ):
                     pending.append(child)
+        self.links_loaded = True
 
     def _adopt_link(self, directory: DirNode, name: bytes, raw: bytes) -> None:
         entry, _ = decode_entry(raw)
@@ -232,6 +232,7 @@ class Workspace:
         assert node is not None
         now = self.clock.now_ns()
         self._take(directory, name, node)
+        self.leave_group(node)
         node.ctime_ns = now
         node.attr = None
         self._changed(directory, now)
@@ -246,6 +247,7 @@ class Workspace:
         replaced = self.lookup(target, new_name)
         if replaced is not None:
             self._take(target, new_name, replaced)
+            self.leave_group(replaced)
             replaced.ctime_ns = now
             replaced.attr = None
         self._take(source, name, node)
@@ -270,6 +272,12 @@ class Workspace:
         first.ctime_ns = second.ctime_ns = now
         self._changed(one, now)
         self._changed(other, now)
+
+    def leave_group(self, node: Node) -> None:
+        """Give up the link group of a file that lost a name and has one left, or none."""
+        if isinstance(node, LeafNode) and node.group and not node.links:
+            self.groups.pop(node.group, None)
+            node.group = 0
 
     def release(self, node: Node) -> None:
         """Let a node go that nothing refers to: no name, no handle, no kernel reference."""
@@ -337,8 +345,6 @@ class Workspace:
         if isinstance(node, LeafNode):
             node.touch()
             node.detach(directory, name)
-            if node.group and not node.links:
-                self.groups.pop(node.group, None)
         else:
             node.parent = None
             node.attr = None

@@ -1,0 +1,127 @@
+"""Many programs in the same directories while the tree is committed and moved under them."""
+
+from __future__ import annotations
+
+import collections
+import json
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.mount.conftest import Mounted, Mounter
+from tests.mount.programs import SECONDS, errno_of, put, run
+from tests.posix.consistency import mounted_tree, opened, stored_tree
+from tests.posix.crowd import EXPECTED
+
+CROWD = 32
+CROWD_SECONDS = 2
+
+
+def start_crowd(where: Path, seed: int, size: int = CROWD) -> list[subprocess.Popen[bytes]]:
+    return [
+        subprocess.Popen(
+            [sys.executable, "-m", "tests.posix.crowd", str(seed + number), str(CROWD_SECONDS)],
+            cwd=where, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )
+        for number in range(size)
+    ]  # fmt: skip
+
+
+def unexpected(crowd: list[subprocess.Popen[bytes]]) -> dict[str, int]:
+    """What no program should have seen; the crowd has ended."""
+    outcomes: collections.Counter[str] = collections.Counter()
+    for process in crowd:
+        out, err = process.communicate(timeout=SECONDS)
+        assert process.returncode == 0, err.decode()
+        outcomes.update(json.loads(out)["outcomes"])
+    assert sum(outcomes.values()) > 10 * len(crowd)
+    return {
+        outcome: count
+        for outcome, count in outcomes.items()
+        if outcome.split()[1] not in EXPECTED
+        # Of directories: they have one name, and cannot go below themselves.
+        and outcome not in ("link EPERM", "rename_directory EINVAL")
+    }
+
+
+def check(mounted: Mounted) -> None:
+    """The same tree through the mount, in process, and through another mount."""
+    shown = mounted_tree(mounted.path)
+    mounted.unmount()
+    with opened(mounted.path) as repository:
+        assert stored_tree(repository) == shown
+    mounted.mount()
+    assert mounted_tree(mounted.path) == shown
+    log = mounted.log.read_text()
+    assert "Traceback" not in log and "ERROR" not in log
+
+
+def with_a_commit(mounter: Mounter) -> Mounted:
+    mounted = mounter()
+    put(mounted.path / "d0/file", "text")
+    mounted.commit("one")
+    return mounted
+
+
+def node_count(mounted: Mounted) -> int:
+    """How many nodes the daemon holds."""
+    text = (mounted.path / ".helios/stats").read_text()
+    stats = dict(line.split(": ") for line in text.splitlines())
+    return int(stats["node_count"])
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_crowd_while_the_tree_moves(mounter: Mounter, seed: int) -> None:
+    mounted = with_a_commit(mounter)
+    choose = random.Random(seed)
+    mounted.control("branch", "other\n")
+    requests = [
+        ("commit", "more"),
+        ("commit", "more"),
+        ("reset", "--hard HEAD~1\n"),
+        ("checkout", "main\n"),
+        ("checkout", "other\n"),
+        ("checkout", "HEAD\n"),
+        ("undo", "\n"),
+        ("redo", "\n"),
+    ]
+    answers: collections.Counter[str] = collections.Counter()
+    crowd = start_crowd(mounted.path, seed * 1000)
+    while any(process.poll() is None for process in crowd):
+        verb, text = choose.choice(requests)
+        answers[f"{verb} {errno_of(mounted.control, verb, text)}"] += 1
+    assert unexpected(crowd) == {}
+    assert answers["commit ok"] > 2 and answers["checkout ok"] > 0, answers
+    assert {answer.split()[1] for answer in answers} <= {"ok", "ENODATA", "ENOENT"}, answers
+    check(mounted)
+
+
+def test_a_crowd_in_two_branches_at_once(mounter: Mounter) -> None:
+    mounted = with_a_commit(mounter)
+    mounted.control("branch", "idea\n")
+    live = mounted.path / ".helios/live/idea"
+    crowd = start_crowd(mounted.path, 1, CROWD // 2) + start_crowd(live, 2, CROWD // 2)
+    while any(process.poll() is None for process in crowd):
+        errno_of(mounted.commit, "at the root")
+        errno_of(mounted.commit, "in the branch", view=".helios/live/idea")
+    assert unexpected(crowd) == {}
+    other = mounted_tree(live)
+    check(mounted)
+    assert mounted_tree(live) == other
+    mounted.control("checkout", "idea\n")
+    check(mounted)
+
+
+def test_nothing_is_left_of_what_went(mounter: Mounter) -> None:
+    mounted = mounter()
+    before = node_count(mounted)
+    crowd = start_crowd(mounted.path, 7)
+    assert unexpected(crowd) == {}
+    for path in mounted.path.iterdir():
+        if path.name != ".helios":
+            run("rm", "-rf", path, cwd=mounted.path)
+    assert node_count(mounted) == before
+    check(mounted)
