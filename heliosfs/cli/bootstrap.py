@@ -115,7 +115,8 @@ def missing_packages(*, dev: bool) -> list[str]:
         "libc6-dev": os.path.exists("/usr/include/stdio.h"),
     }
     if dev:
-        checks |= {name: shutil.which(name) is not None for name in ("git", "make", "patch", "rsync")}
+        tools = ("git", "make", "patch", "rsync")
+        checks |= {name: shutil.which(name) is not None for name in tools}
     return [name for name, is_there in checks.items() if not is_there]
 
 
