@@ -7,8 +7,8 @@ from typing import NamedTuple
 from heliosfs.config.values import Bool, Choice, Duration, Integer, Size, Text, Value, ValueType
 from heliosfs.errors import UsageError
 
-KIB, MIB, GIB = 1024, 1024**2, 1024**3
-MS_NS, HOUR_NS = 10**6, 3600 * 10**9
+MIB, GIB = 1024**2, 1024**3
+MS_NS = 10**6
 
 ANY = "*"
 """As the last part of a path: any name."""

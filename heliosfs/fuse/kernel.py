@@ -1,4 +1,4 @@
-"""What we ask of the kernel, from threads, because it may wait for requests that we must serve."""
+"""What we ask of the kernel: from threads, where it may wait for requests that we must serve."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Kernel:
-    """The barrier, the invalidations, and the store's work, each on a thread of trio's."""
+    """The barrier, the invalidations, and the store's work."""
 
     def __init__(self, loop: RequestLoop, mountpoint: str) -> None:
         self._loop = loop

@@ -61,14 +61,8 @@ class RequestLoop:
             self._poller = select.poll()
             self._poller.register(fd, select.POLLIN)
         ready = self._poller.poll
-        if ready(0):
-            self._served += 1
-            if self._served < BURST:
-                return
-            self._served = 0
-            await trio.lowlevel.checkpoint()
-            return
-        if self._credit > 0 and not self.waiting_handlers and self._poll(ready):
+        may_poll = self._credit > 0 and not self.waiting_handlers
+        if ready(0) or (may_poll and self._poll(ready)):
             self._served += 1
             if self._served >= BURST:
                 self._served = 0

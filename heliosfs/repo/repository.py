@@ -143,7 +143,7 @@ class Repository:
         return State(branch.slot, None, root)
 
     def create_branch(self, name: str, base: CommitId | None, fork: View | None = None) -> Branch:
-        """A branch at `base`: 15 us.  With `fork`, that view's uncommitted changes come along."""
+        """A branch at `base`: 10 us.  With `fork`, that view's uncommitted changes come along."""
         branch = self.refs.create(name, base)
         if fork is not None:
             state = fork.state()._replace(slot=branch.slot, head=base)

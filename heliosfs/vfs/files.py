@@ -107,11 +107,8 @@ class Files:
             raise PosixError(errno.EFBIG)
         if node.raw is not None or self._filesystem.failure is not None:
             self._filesystem.check_writable(node)
-            self._room.take(len(data))
-            node.touch()
-        else:
-            self._room.take(len(data))
-        node.attr = None
+        self._room.take(len(data))
+        node.touch()
         self._contents.write(node, offset, data)
         node.mtime_ns = node.ctime_ns = self._clock.now_ns()
         return len(data)

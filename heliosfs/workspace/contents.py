@@ -14,7 +14,6 @@ from heliosfs.workspace.content import PartedContent
 from heliosfs.workspace.node import FileNode
 
 DEFAULT_BUDGET_BYTES = 1024**3
-FILE_SIZE_MAX = 2**63 - 1
 
 
 class Contents:

@@ -46,7 +46,6 @@ def switch(workspace: Workspace, target: Entry) -> Invalidation:
     for directory, raw, changes in plan:
         _apply(workspace, directory, raw, changes, stale)
     if plan:
-        workspace.generation += 1
         workspace.has_links = workspace.has_links or target.links_below
         workspace.links_loaded = not target.links_below
         if workspace.groups:

@@ -11,7 +11,6 @@ from heliosfs.objects.blob import WHOLE_MAX
 from heliosfs.objects.ids import Kind, Oid, TreeId, object_id
 from heliosfs.objects.tree import (
     INDEX_FROM,
-    OID_AT,
     Entry,
     LeafRef,
     decode_entry,
@@ -177,11 +176,6 @@ def read_file(store: Store, entry: Entry) -> bytes:
 def same_but_times(old: bytes, new: bytes) -> bool:
     """Whether two encoded entries differ in nothing but their mtime."""
     return old[: _MTIME.start] == new[: _MTIME.start] and old[_MTIME.stop :] == new[_MTIME.stop :]
-
-
-def raw_oid(raw: bytes) -> Oid:
-    """The object id in an encoded entry."""
-    return Oid(raw[OID_AT : OID_AT + 32])
 
 
 def _tree_of(entry: Entry | None) -> TreeId:

@@ -46,11 +46,7 @@ def empty_root(uid: int, gid: int, mtime_ns: int, mode: int = 0o755) -> Entry:
 
 
 class Workspace:
-    """One tree, shown at one place.
-
-    `generation` counts the changes that moved the whole tree (a checkout), so that work
-    planned before one can tell.
-    """
+    """One tree, shown at one place."""
 
     def __init__(
         self,
@@ -73,7 +69,6 @@ class Workspace:
         """Nothing shows this tree any more; what the kernel still holds of it is stale."""
         self.was_altered = False
         """Whether the last flush found more than times to differ from the one before it."""
-        self.generation = 0
         self.groups: dict[int, LeafNode] = {}
         """Link group -> the node that all its names share, every one of them loaded."""
         self.has_links = root.links_below
