@@ -20,6 +20,11 @@ from heliosfs.workspace.flush import flush_files
 BACKLOG_BYTES = 128 * 1024 * 1024
 SLICE_BYTES = 2 * 1024 * 1024
 """What is stored at most before other requests get their turn: about 3 ms."""
+SEAL_FROM_BYTES = 16 * 1024 * 1024
+"""Written parts of large files begin to go into the store from here on, on a thread."""
+UNSEALED_MAX_BYTES = 64 * 1024 * 1024
+"""With more of them, writers wait."""
+_SEALED_AT_ONCE_BYTES = 4 * 1024 * 1024
 _SECOND_NS = 10**9
 
 log = logging.getLogger(__name__)
@@ -33,10 +38,13 @@ class Keeper:
     ) -> None:
         self._repository = repository
         self._store = repository.store
+        self._parts = repository.contents.parts
         self._kernel = kernel
         self._on_failure = on_failure
         self._save_wanted = trio.Event()
         self._sync_wanted = trio.Event()
+        self._seal_wanted = trio.Event()
+        self._sealing = trio.Lock()
         self._draining = trio.Lock()
         self._syncing = trio.Lock()
         self.is_idle = True
@@ -58,16 +66,21 @@ class Keeper:
         """Whether no request is answered before what it published is safe (`durability.mode`)."""
         return self._settings.is_sync
 
-    @property
-    def is_behind(self) -> bool:
-        """Whether writers must wait for the store."""
-        return self._store.pending_bytes > BACKLOG_BYTES
+    def written(self) -> bool:
+        """Something was written: whether the writer must wait for `catch_up`.  0.2 us."""
+        if self.is_idle:
+            self.touch()
+        dirty_bytes = self._parts.dirty_bytes
+        if dirty_bytes > SEAL_FROM_BYTES:
+            self._seal_wanted.set()
+        return dirty_bytes > UNSEALED_MAX_BYTES or self._store.pending_bytes > BACKLOG_BYTES
 
     async def run(self) -> None:
         """Work until cancelled."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._go_on, self._sync_for_a_while)
             nursery.start_soon(self._go_on, self._save_once)
+            nursery.start_soon(self._go_on, self._seal_some)
 
     async def _go_on(self, work: Callable[[], Awaitable[None]]) -> None:
         while True:
@@ -110,16 +123,38 @@ class Keeper:
         """
         if self._repository.contents.dirty_bytes <= threshold_bytes:
             return
+        await self._seal(0)
         for view in self._repository.views():
             while flush_files(view.workspace, SLICE_BYTES):
                 await trio.lowlevel.checkpoint()
-                if self.is_behind:
-                    self._store.publish()
-                    await self.catch_up()
+                await self._relieve()
 
     async def catch_up(self) -> None:
-        """Wait until the store has taken in what is published."""
-        await self._drain()
+        """Wait until the store has taken in what was written."""
+        if self._parts.dirty_bytes > UNSEALED_MAX_BYTES:
+            await self._seal(UNSEALED_MAX_BYTES)
+        await self._relieve()
+
+    async def _seal_some(self) -> None:
+        await self._seal_wanted.wait()
+        self._seal_wanted = trio.Event()
+        await self._seal(SEAL_FROM_BYTES // 2)
+
+    async def _seal(self, target_bytes: int) -> None:
+        """Store written parts of large files until at most so many bytes of them are left."""
+        while self._parts.dirty_bytes > target_bytes:
+            async with self._sealing:
+                work = self._repository.contents.plan_seal(_SEALED_AT_ONCE_BYTES)
+                if work is None:
+                    return
+                await self._kernel.execute(work)
+            await self._relieve()
+
+    async def _relieve(self) -> None:
+        """Drain, if much waits for it."""
+        if self._store.pending_bytes > BACKLOG_BYTES:
+            self._store.publish()
+            await self._drain()
 
     async def sync(self) -> None:
         """Save everything and wait until it is safe from a power cut.  StoreError."""

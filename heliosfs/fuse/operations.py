@@ -208,9 +208,7 @@ class Operations(pyfuse3.Operations):
             await self._run(handle.channel, handle.channel.write(buf))
             return len(buf)
         written = self._write(handle, off, buf)
-        if self._keeper.is_idle:
-            self._keeper.touch()
-        if self._keeper.is_behind:
+        if self._keeper.written():
             with self._kernel.waiting():
                 await self._keeper.catch_up()
         return written

@@ -10,7 +10,7 @@ from heliosfs.git.ids import IdMap
 from heliosfs.git.modes import LEGACY_MODE, git_mode_of, gitlink_of
 from heliosfs.git.names import is_reserved
 from heliosfs.git.recent import Recent
-from heliosfs.objects.blob import PART_BYTES, WHOLE_MAX, ZERO_PART, decode_parts
+from heliosfs.objects.blob import PART_BYTES, WHOLE_MAX, decode_parts, part_count
 from heliosfs.objects.ids import Kind, Oid, TreeId
 from heliosfs.objects.tree import Entry, decode_entry
 from heliosfs.store.base import Store
@@ -138,9 +138,11 @@ class GitEncoder:
             yield self._store.read(entry.oid, Kind.BLOB) if entry.size else b""
             return
         left = entry.size
-        for oid in decode_parts(self._store.read(entry.oid, Kind.PARTS)).ids:
+        ids = decode_parts(self._store.read(entry.oid, Kind.PARTS)).ids
+        for index in range(part_count(left)):
+            oid = ids.get(index)
             length = min(left, PART_BYTES)
-            yield bytes(length) if oid == ZERO_PART else self._store.read(oid, Kind.BLOB)
+            yield bytes(length) if oid is None else self._store.read(oid, Kind.BLOB)
             left -= length
 
     def _give(self, kind: bytes, size: int, pieces: Callable[[], Iterable[bytes]]) -> bytes:

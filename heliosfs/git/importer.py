@@ -66,7 +66,8 @@ class Import:
         self._held: dict[bytes, GitObject] = {}
         """Trees of the commit that is being read."""
         self._commits: deque[GitObject] = deque()
-        self._parts: list[BlobId] = []
+        self._parts: dict[int, BlobId] = {}
+        self._part_count = 0
         self._fresh_bytes = 0
         self._left: Iterator[None] | None = None
         self._stream: ObjectStream | None = None
@@ -143,9 +144,10 @@ class Import:
 
     def _take_blob(self, blob: GitObject) -> None:
         oid: Oid
-        if self._parts:
+        if self._part_count:
             data = encode_parts(blob.size, self._parts)
-            self._parts = []
+            self._parts = {}
+            self._part_count = 0
             oid = object_id(Kind.PARTS, data)
             self._store.add(oid, Kind.PARTS, data)
             self._ids.note(blob.id, Kind.PARTS, oid, blob.size)
@@ -159,7 +161,8 @@ class Import:
         oid = BlobId(object_id(Kind.BLOB, data))
         if oid != ZERO_PART:
             self._store.add(oid, Kind.BLOB, data)
-        self._parts.append(oid)
+            self._parts[self._part_count] = oid
+        self._part_count += 1
 
     def _base(self, path: bytes, oid: Oid) -> Oid | None:
         base = self._bases.get(path)

@@ -2,16 +2,18 @@
 
 A file of at most `WHOLE_MAX` bytes is one BLOB.  A larger one is a PARTS object: its
 size, then the id of each part in order.  Every part holds `PART_BYTES` bytes, the last
-one what is left.  The rule depends on the size alone, so equal files have equal ids.
-A hole is a part of zeros and has `ZERO_PART`, which is never stored nor read.
+one what is left.  A hole is a full part of zeros, which is never stored nor read; a file
+with holes names its parts in runs, and takes nothing for the holes.  The rule depends on
+the content alone, so equal files have equal ids.
 """
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from typing import NamedTuple
 
-from heliosfs.objects.ids import OID_BYTES, BlobId, Kind, object_id
+from heliosfs.objects.ids import OID_BYTES, BlobId, Kind, Oid, object_id
 
 PART_BYTES = 128 * 1024
 WHOLE_MAX = 1024 * 1024
@@ -20,13 +22,17 @@ EMPTY_BLOB = BlobId(object_id(Kind.BLOB, b""))
 ZERO_PART = BlobId(object_id(Kind.BLOB, bytes(PART_BYTES)))
 
 _SIZE = struct.Struct("<Q")
+_RUN = struct.Struct("<II")
+_HAS_HOLES = 1 << 63
+"""Bit of the size: runs follow, not all parts."""
 
 
 class Parts(NamedTuple):
     """A decoded PARTS object."""
 
     size: int
-    ids: list[BlobId]
+    ids: dict[int, BlobId]
+    """Number of a part -> its id, in order; a hole is not in it."""
 
 
 def part_count(size: int) -> int:
@@ -38,17 +44,55 @@ def part_count(size: int) -> int:
     return -(-size // PART_BYTES)
 
 
-def encode_parts(size: int, ids: list[BlobId]) -> bytes:
-    """The bytes of a PARTS object."""
-    return _SIZE.pack(size) + b"".join(ids)
+def encode_parts(size: int, ids: Mapping[int, BlobId]) -> bytes:
+    """The bytes of a PARTS object.  `ids` has what `Parts.ids` has, in any order."""
+    order = sorted(ids)
+    if len(order) == part_count(size):
+        return _SIZE.pack(size) + b"".join([ids[index] for index in order])
+    parts = [_SIZE.pack(size | _HAS_HOLES)]
+    at = 0
+    while at < len(order):
+        first, begin = order[at], at
+        while at < len(order) and order[at] - first == at - begin:
+            at += 1
+        parts.append(_RUN.pack(first, at - begin))
+        parts += [ids[index] for index in order[begin:at]]
+    return b"".join(parts)
 
 
 def decode_parts(data: bytes) -> Parts:
     """Read a PARTS object; ValueError when its length does not fit its size."""
+    if len(data) < _SIZE.size:
+        raise ValueError(f"a parts object of {len(data)} bytes")
     (size,) = _SIZE.unpack_from(data)
-    if len(data) != _SIZE.size + part_count(size) * OID_BYTES:
+    count = part_count(size & ~_HAS_HOLES)
+    if size & _HAS_HOLES:
+        return Parts(size & ~_HAS_HOLES, _decode_runs(data, count))
+    if len(data) != _SIZE.size + count * OID_BYTES:
         raise ValueError(f"a parts object of {len(data)} bytes for a file of {size}")
-    return Parts(
-        size,
-        [BlobId(data[at : at + OID_BYTES]) for at in range(_SIZE.size, len(data), OID_BYTES)],  # type: ignore[arg-type]
-    )
+    ids = _decode_ids(data, _SIZE.size, 0, count)
+    # Format 1 named holes by the id of their zeros.
+    return Parts(size, {index: oid for index, oid in ids.items() if oid != ZERO_PART})
+
+
+def _decode_runs(data: bytes, count: int) -> dict[int, BlobId]:
+    ids: dict[int, BlobId] = {}
+    at, free = _SIZE.size, 0
+    while at < len(data):
+        if at + _RUN.size > len(data):
+            raise ValueError("a parts object ends within a run")
+        first, length = _RUN.unpack_from(data, at)
+        at += _RUN.size
+        end = at + length * OID_BYTES
+        if not free <= first < first + length <= count or end > len(data):
+            raise ValueError(f"a run of {length} parts from {first} on in a file of {count}")
+        ids.update(_decode_ids(data, at, first, length))
+        at, free = end, first + length
+    return ids
+
+
+def _decode_ids(data: bytes, at: int, first: int, count: int) -> dict[int, BlobId]:
+    return {
+        first + number: BlobId(Oid(data[at + number * OID_BYTES : at + (number + 1) * OID_BYTES]))
+        for number in range(count)
+    }

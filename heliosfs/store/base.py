@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from heliosfs.objects.ids import Kind, Oid
+from heliosfs.store.addition import Addition, NewObject
 
 
 class Work(Protocol):
@@ -68,6 +69,9 @@ class Store(Protocol):
         `base` is a similar object, usually the previous version of the same path: a hint
         against which the store may encode.  It need not exist.
         """
+
+    def plan_add(self, objects: Sequence[NewObject]) -> Addition:
+        """Work that adds objects, and computes their ids where it is executed."""
 
     def get(self, key: bytes) -> bytes | None:
         """The state under `key` (1 to 400 bytes), or None."""

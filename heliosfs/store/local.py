@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from heliosfs.errors import CorruptObject, MissingObject, NotFound, StoreError
 from heliosfs.objects.ids import Kind, Oid, object_id
 from heliosfs.store import codecs
+from heliosfs.store.addition import Addition, NewObject
 from heliosfs.store.base import StoreStats, Work
 from heliosfs.store.cache import Cached, ObjectCache
 from heliosfs.store.directory import Directory, store_error
@@ -124,6 +125,9 @@ class LocalStore:
         self._pending[oid] = pending
         self._pending_bytes += len(data)
         self._batch.append(pending)
+
+    def plan_add(self, objects: Sequence[NewObject]) -> Addition:
+        return Addition(objects, self.add)
 
     def get(self, key: bytes) -> bytes | None:
         value = self._state.get(key, _UNSET)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from heliosfs.errors import CorruptObject, MissingObject
 from heliosfs.objects.ids import Kind, Oid, object_id
+from heliosfs.store.addition import Addition, NewObject
 from heliosfs.store.base import StoreStats, Work
 from heliosfs.store.pending import check_key
 
@@ -48,6 +49,9 @@ class MemoryStore:
             self.objects[oid] = _Object(kind, data)
             self._added.append(oid)
             self._logical_bytes += len(data)
+
+    def plan_add(self, objects: Sequence[NewObject]) -> Addition:
+        return Addition(objects, self.add)
 
     def get(self, key: bytes) -> bytes | None:
         return self.state.get(key)

@@ -2,59 +2,89 @@
 
 from __future__ import annotations
 
+from collections import deque
+from typing import NamedTuple, TypeAlias
+
 from heliosfs.errors import CorruptObject
 from heliosfs.objects.blob import (
-    EMPTY_BLOB,
     PART_BYTES,
     WHOLE_MAX,
-    ZERO_PART,
     decode_parts,
     encode_parts,
     part_count,
 )
 from heliosfs.objects.ids import BlobId, Kind, Oid, object_id
 from heliosfs.store.base import Store
+from heliosfs.workspace.overlay import EXTENTS_MAX, Overlay
+
+READ_PARTS_KEPT = 8
+"""Of what was only read.  The kernel caches what it was given, and rarely asks twice."""
+
+_ZEROS = bytes(PART_BYTES)
+
+Part: TypeAlias = "bytes | bytearray | Overlay"
+
+
+class DirtyPart(NamedTuple):
+    """A part on its way into the store."""
+
+    number: int
+    data: bytes
+    base: Oid | None
+    """What the part was before, if it was stored."""
+
+
+class Account:
+    """Bytes of parts that are in memory, of all the contents that share it."""
+
+    __slots__ = ("dirty_bytes", "resident_bytes")
+
+    def __init__(self) -> None:
+        self.resident_bytes = 0
+        self.dirty_bytes = 0
+        """Of these, what the store does not have."""
 
 
 class PartedContent:
     """A file of more than `WHOLE_MAX` bytes, in parts of `PART_BYTES`.
 
     A part is a stored id, and in memory once it was read or written.  What is in memory may be
-    shorter than its part: the rest is zeros.  A write of a whole part keeps the very bytes it
-    was given; only a part that is changed within becomes a bytearray.
+    shorter than its part: the rest is zeros.  A part without either is a hole.  A write of a
+    whole part keeps the very bytes it was given; one within a part that is not in memory is kept
+    beside it, as an `Overlay`; else the part becomes a bytearray.  These two are dirty.
     """
 
-    __slots__ = ("dirty", "ids", "loaded", "size")
+    __slots__ = ("_read", "account", "dirty", "ids", "loaded", "size", "tail")
 
-    def __init__(self, size: int, ids: list[BlobId]) -> None:
+    def __init__(self, size: int, ids: dict[int, BlobId], account: Account | None = None) -> None:
         self.size = size
         self.ids = ids
-        self.loaded: dict[int, bytes | bytearray] = {}
-        self.dirty: set[int] = set()
-        """Loaded parts that differ from what their ids name."""
+        """Number of a part -> its id; a hole is not in it."""
+        self.loaded: dict[int, Part] = {}
+        self.dirty: dict[int, None] = {}
+        """Loaded parts that differ from what their ids name, the one written first first."""
+        self.account = account or Account()
+        self.tail = -1
+        """The part that was written last."""
+        self._read: deque[int] = deque()
 
     @classmethod
-    def of_bytes(cls, data: bytes | bytearray) -> PartedContent:
+    def of_bytes(cls, data: bytes | bytearray, account: Account | None = None) -> PartedContent:
         """Take over the bytes of a file that outgrew one object."""
-        content = cls(len(data), [ZERO_PART] * part_count(len(data)))
-        for index in range(len(content.ids)):
-            content.loaded[index] = bytearray(data[index * PART_BYTES : (index + 1) * PART_BYTES])
-            content.dirty.add(index)
+        content = cls(len(data), {}, account)
+        for index in range(part_count(len(data))):
+            part = bytearray(data[index * PART_BYTES : (index + 1) * PART_BYTES])
+            content._hold(index, part, is_dirty=True)
         return content
 
     @classmethod
-    def load(cls, store: Store, oid: Oid) -> PartedContent:
+    def load(cls, store: Store, oid: Oid, account: Account | None = None) -> PartedContent:
         """Read the list of parts, and none of them."""
         try:
             size, ids = decode_parts(store.read(oid, Kind.PARTS))
         except ValueError as error:
             raise CorruptObject(f"parts {oid.hex()} cannot be read: {error}") from error
-        return cls(size, ids)
-
-    @property
-    def resident_bytes(self) -> int:
-        """Memory that the loaded parts take."""
-        return sum(map(len, self.loaded.values()))
+        return cls(size, ids, account)
 
     def read(self, store: Store, offset: int, length: int) -> bytes:
         """`length` bytes from `offset`, fewer at the end of the file."""
@@ -73,7 +103,10 @@ class PartedContent:
         return b"".join(pieces)
 
     def write(self, store: Store, offset: int, data: bytes) -> None:
-        """Put `data` at `offset`; what lies between the old end and it becomes a hole."""
+        """Put `data` at `offset`; what lies between the old end and it becomes a hole.
+
+        Nothing is read but a part that was written here and there already.
+        """
         end = offset + len(data)
         if end > self.size:
             self.resize(store, end)
@@ -81,17 +114,14 @@ class PartedContent:
         while offset < end:
             index, start = divmod(offset, PART_BYTES)
             count = min(PART_BYTES - start, end - offset)
-            covered = start == 0 and index * PART_BYTES + count >= min(
+            piece = data if count == len(data) else bytes(view[:count])
+            if start == 0 and index * PART_BYTES + count >= min(
                 self.size, (index + 1) * PART_BYTES
-            )
-            if covered:
-                self.loaded[index] = data if count == len(data) else bytes(view[:count])
-                self.dirty.add(index)
+            ):
+                self._hold(index, piece, is_dirty=True)
             else:
-                part = self._writable(store, index)
-                if len(part) < start:
-                    part.extend(bytes(start - len(part)))
-                part[start : start + count] = view[:count]
+                self._write_within(store, index, start, piece)
+            self.tail = index
             view = view[count:]
             offset += count
 
@@ -100,16 +130,17 @@ class PartedContent:
         count = part_count(size)
         if size < self.size:
             for index in [index for index in self.loaded if index >= count]:
-                del self.loaded[index]
-                self.dirty.discard(index)
-            del self.ids[count:]
+                self._drop(index)
+            for index in [index for index in self.ids if index >= count]:
+                del self.ids[index]
             if size % PART_BYTES:
                 tail = self._writable(store, count - 1)
+                before = len(tail)
                 del tail[size % PART_BYTES :]
+                self._grew(len(tail) - before)
         else:
             if self.size % PART_BYTES:
-                self._writable(store, len(self.ids) - 1)
-            self.ids += [ZERO_PART] * (count - len(self.ids))
+                self._writable(store, part_count(self.size) - 1)
             if size % PART_BYTES and count - 1 not in self.loaded:
                 self._writable(store, count - 1)
         self.size = size
@@ -118,9 +149,10 @@ class PartedContent:
         """Store what was written and give the id of the whole, whatever size it has now."""
         if self.size <= WHOLE_MAX:
             data = self.read(store, 0, self.size)
-            oid = object_id(Kind.BLOB, data) if data else EMPTY_BLOB
-            store.add(oid, Kind.BLOB, data, base)
-            return oid
+            blob = object_id(Kind.BLOB, data)
+            if data:
+                store.add(blob, Kind.BLOB, data, base)
+            return blob
         self.store_parts(store)
         encoded = encode_parts(self.size, self.ids)
         oid = object_id(Kind.PARTS, encoded)
@@ -128,42 +160,151 @@ class PartedContent:
         return oid
 
     def store_parts(self, store: Store) -> None:
-        """Give every written part an id; they are clean from then on."""
+        """Give every written part an id; they are clean from then on, and stay in memory."""
         for index in sorted(self.dirty):
-            part = self.loaded[index]
-            length = min(PART_BYTES, self.size - index * PART_BYTES)
-            data = bytes(part) if len(part) == length else bytes(part) + bytes(length - len(part))
-            oid = BlobId(object_id(Kind.BLOB, data))
-            if oid != ZERO_PART:
-                old = self.ids[index]
-                store.add(oid, Kind.BLOB, data, old if old != ZERO_PART else None)
-            self.ids[index] = oid
-            self.loaded[index] = data
-        self.dirty.clear()
+            data, base = self._frozen(store, index)
+            oid = None
+            if data != _ZEROS:
+                oid = BlobId(object_id(Kind.BLOB, data))
+                store.add(oid, Kind.BLOB, data, base)
+            self._name(index, oid)
+            self._hold(index, data, is_dirty=False)
+
+    def dirty_parts(self, store: Store, limit_bytes: int) -> list[DirtyPart]:
+        """Some of what was written, as it is now, to be stored elsewhere and then `settle`d.
+
+        The part that was written last is left: whoever writes in order is not done with it.
+        Holes are settled at once.
+        """
+        parts: list[DirtyPart] = []
+        for index in list(self.dirty):
+            if limit_bytes <= 0:
+                break
+            if index == self.tail:
+                continue
+            data, base = self._frozen(store, index)
+            self._hold(index, data, is_dirty=True)
+            part = DirtyPart(index, data, base)
+            if data == _ZEROS:
+                self.settle(part, None)
+            else:
+                parts.append(part)
+                limit_bytes -= len(data)
+        return parts
+
+    def settle(self, part: DirtyPart, oid: BlobId | None) -> None:
+        """A part of `dirty_parts` is in the store (None: is a hole), and leaves memory.
+
+        Does nothing when it was written again meanwhile, or cut off.
+        """
+        if self.loaded.get(part.number) is part.data:
+            self._name(part.number, oid)
+            self._drop(part.number)
 
     def drop_clean(self) -> None:
         """Forget the parts that the store has."""
-        self.loaded = {index: self.loaded[index] for index in self.dirty}
+        for index in [index for index in self.loaded if index not in self.dirty]:
+            self._drop(index)
+        self._read.clear()
+
+    def close(self) -> None:
+        """Forget all that is in memory."""
+        for index in list(self.loaded):
+            self._drop(index)
+
+    def _frozen(self, store: Store, index: int) -> tuple[bytes, Oid | None]:
+        """The bytes of a dirty part, all of them, and what it was before."""
+        part = self.loaded[index]
+        length = min(PART_BYTES, self.size - index * PART_BYTES)
+        if isinstance(part, Overlay):
+            part = part.over(self._fetch(store, index))
+        data = bytes(part) if len(part) == length else bytes(part) + bytes(length - len(part))
+        return data, self.ids.get(index)
+
+    def _write_within(self, store: Store, index: int, start: int, piece: bytes) -> None:
+        part = self.loaded.get(index)
+        if part is None and index in self.ids:
+            part = Overlay()
+        if isinstance(part, Overlay) and len(part) < EXTENTS_MAX:
+            self._drop(index)
+            part.write(start, piece)
+            self._hold(index, part, is_dirty=True)
+            return
+        whole = self._writable(store, index)
+        before = len(whole)
+        if before < start:
+            whole.extend(bytes(start - before))
+        whole[start : start + len(piece)] = piece
+        self._grew(len(whole) - before)
 
     def _slice(self, store: Store, index: int, start: int, stop: int) -> bytes:
         part = self.loaded.get(index)
-        if part is None:
+        if isinstance(part, Overlay):
+            written = part.read(start, stop)
+            if written is not None:
+                return written
+            part = self._writable(store, index)
+        elif part is None:
             part = self._fetch(store, index)
-            self.loaded[index] = part
+            if part:
+                self._keep_read(index, part)
         piece = bytes(part[start:stop])
         missing = stop - start - len(piece)
         return piece + bytes(missing) if missing else piece
 
+    def _keep_read(self, index: int, part: bytes) -> None:
+        self._hold(index, part, is_dirty=False)
+        self._read.append(index)
+        if len(self._read) > READ_PARTS_KEPT:
+            oldest = self._read.popleft()
+            if oldest not in self.dirty:
+                self._drop(oldest)
+
     def _fetch(self, store: Store, index: int) -> bytes:
-        oid = self.ids[index]
-        if oid == ZERO_PART:
-            return b""
-        return store.read(oid, Kind.BLOB)
+        oid = self.ids.get(index)
+        return b"" if oid is None else store.read(oid, Kind.BLOB)
 
     def _writable(self, store: Store, index: int) -> bytearray:
+        """A part as a bytearray, dirty from now on."""
         part = self.loaded.get(index)
-        if not isinstance(part, bytearray):
-            part = bytearray(self._fetch(store, index) if part is None else part)
-            self.loaded[index] = part
-        self.dirty.add(index)
-        return part
+        if isinstance(part, bytearray):
+            return part
+        if isinstance(part, Overlay):
+            whole = part.over(self._fetch(store, index))
+        else:
+            whole = bytearray(self._fetch(store, index) if part is None else part)
+        self._hold(index, whole, is_dirty=True)
+        return whole
+
+    def _hold(self, index: int, part: Part, *, is_dirty: bool) -> None:
+        self._drop(index)
+        self.loaded[index] = part
+        size = _bytes_of(part)
+        self.account.resident_bytes += size
+        if is_dirty:
+            self.dirty[index] = None
+            self.account.dirty_bytes += size
+
+    def _drop(self, index: int) -> None:
+        part = self.loaded.pop(index, None)
+        if part is not None:
+            size = _bytes_of(part)
+            self.account.resident_bytes -= size
+            if index in self.dirty:
+                del self.dirty[index]
+                self.account.dirty_bytes -= size
+
+    def _grew(self, count_bytes: int) -> None:
+        """A dirty bytearray did."""
+        self.account.resident_bytes += count_bytes
+        self.account.dirty_bytes += count_bytes
+
+    def _name(self, index: int, oid: BlobId | None) -> None:
+        if oid is None:
+            self.ids.pop(index, None)
+        else:
+            self.ids[index] = oid
+
+
+def _bytes_of(part: Part) -> int:
+    return part.size_bytes if isinstance(part, Overlay) else len(part)

@@ -3,14 +3,16 @@
 A file of at most `WHOLE_MAX` bytes is `bytes` while clean and a `bytearray` once written;
 a larger one is a `PartedContent`.  Over the budget, what was not used lately goes: dirty
 bytes into the store first, then all of them out of memory, to be read again when needed.
+Written parts of large files can go earlier, by a `Work` of `plan_seal`.
 """
 
 from __future__ import annotations
 
-from heliosfs.objects.blob import EMPTY_BLOB, PART_BYTES, WHOLE_MAX
-from heliosfs.objects.ids import Kind, Oid, object_id
-from heliosfs.store.base import Store
-from heliosfs.workspace.content import PartedContent
+from heliosfs.objects.blob import EMPTY_BLOB, WHOLE_MAX
+from heliosfs.objects.ids import BlobId, Kind, Oid, object_id
+from heliosfs.store.addition import NewObject
+from heliosfs.store.base import Store, Work
+from heliosfs.workspace.content import Account, DirtyPart, PartedContent
 from heliosfs.workspace.node import FileNode
 
 DEFAULT_BUDGET_BYTES = 1024**3
@@ -22,10 +24,27 @@ class Contents:
     def __init__(self, store: Store, budget_bytes: int = DEFAULT_BUDGET_BYTES) -> None:
         self.store = store
         self.budget_bytes = budget_bytes
-        self.resident_bytes = 0
-        self.dirty_bytes = 0
-        """An upper estimate of what a flush would store now."""
+        self.parts = Account()
+        """Of all large files."""
+        self._whole_bytes = 0
+        self._written_bytes = 0
         self._loaded: dict[FileNode, None] = {}
+        self._unsealed: dict[FileNode, None] = {}
+        """Large files with written parts, perhaps; the one written first first."""
+
+    @property
+    def resident_bytes(self) -> int:
+        """The bytes of files that are in memory."""
+        return self._whole_bytes + self.parts.resident_bytes
+
+    @property
+    def dirty_bytes(self) -> int:
+        """An upper estimate of what a flush would store now."""
+        return self._written_bytes + self.parts.dirty_bytes
+
+    def flushed(self) -> None:
+        """All small files were stored."""
+        self._written_bytes = 0
 
     def read(self, node: FileNode, offset: int, length: int) -> bytes | bytearray:
         """Up to `length` bytes from `offset`: 0.3 us when loaded.  StoreError."""
@@ -36,9 +55,8 @@ class Contents:
             content = self.load(node)
         node.recent = True
         if isinstance(content, PartedContent):
-            before = len(content.loaded)
             data = content.read(self.store, offset, length)
-            self._charge((len(content.loaded) - before) * PART_BYTES)
+            self._charge(0)
             return data
         return content[offset : offset + length]
 
@@ -49,11 +67,10 @@ class Contents:
             content = self._writable(node)
         end = offset + len(data)
         if isinstance(content, PartedContent):
-            before = len(content.loaded)
             content.write(self.store, offset, data)
             node.file_size = content.size
-            self.dirty_bytes += len(data)
-            self._charge((len(content.loaded) - before) * PART_BYTES)
+            self._unsealed[node] = None
+            self._charge(0)
             return
         size = len(content)
         if end > WHOLE_MAX:
@@ -62,7 +79,7 @@ class Contents:
         if offset > size:
             content.extend(bytes(offset - size))
         content[offset:end] = data
-        self.dirty_bytes += len(data)
+        self._written_bytes += len(data)
         if end > size:
             node.file_size = end
             self._charge(end - size)
@@ -80,15 +97,18 @@ class Contents:
         if not isinstance(content, PartedContent) and size > WHOLE_MAX:
             self._outgrow(node, size, b"")
             return
-        before = _resident(content)
         if isinstance(content, PartedContent):
             content.resize(self.store, size)
-        elif size < len(content):
-            del content[size:]
+            self._unsealed[node] = None
+            self._charge(0)
         else:
-            content.extend(bytes(size - len(content)))
+            before = len(content)
+            if size < before:
+                del content[size:]
+            else:
+                content.extend(bytes(size - before))
+            self._charge(size - before)
         node.file_size = size
-        self._charge(_resident(content) - before)
 
     def freeze(self, node: FileNode, base: Oid | None) -> Oid:
         """Store what was written, and give the id of the content.  The bytes stay loaded."""
@@ -114,7 +134,7 @@ class Contents:
         oid = node.oid
         assert oid is not None
         if node.file_size > WHOLE_MAX:
-            content: bytes | PartedContent = PartedContent.load(self.store, oid)
+            content: bytes | PartedContent = PartedContent.load(self.store, oid, self.parts)
         else:
             content = self.store.read(oid, Kind.BLOB) if node.file_size else b""
             self._charge(len(content))
@@ -126,7 +146,11 @@ class Contents:
         """Forget the bytes of a file: it is clean, or gone."""
         content = node.content
         if content is not None:
-            self.resident_bytes -= _resident(content)
+            if isinstance(content, PartedContent):
+                content.close()
+                self._unsealed.pop(node, None)
+            else:
+                self._whole_bytes -= len(content)
             node.content = None
             self._loaded.pop(node, None)
 
@@ -145,13 +169,27 @@ class Contents:
                     self._spill(node)
         self.store.publish()
 
+    def plan_seal(self, limit_bytes: int) -> Work | None:
+        """Work that stores about `limit_bytes` of written parts and lets them leave memory.
+
+        None when there are none but those that somebody is writing now.  StoreError.
+        """
+        for node in list(self._unsealed):
+            content = node.content
+            if isinstance(content, PartedContent):
+                parts = content.dirty_parts(self.store, limit_bytes)
+                if parts:
+                    return _Seal(self.store, content, parts)
+                if content.dirty:
+                    continue
+            del self._unsealed[node]
+        return None
+
     def _spill(self, node: FileNode) -> None:
         content = node.content
         if isinstance(content, PartedContent):
-            before = len(content.loaded)
             content.store_parts(self.store)
             content.drop_clean()
-            self.resident_bytes -= (before - len(content.loaded)) * PART_BYTES
         else:
             self.freeze(node, None)
             self.drop(node)
@@ -169,24 +207,38 @@ class Contents:
     def _outgrow(self, node: FileNode, offset: int, data: bytes) -> None:
         content = node.content
         assert isinstance(content, bytearray)
-        self.resident_bytes -= len(content)
-        parted = PartedContent.of_bytes(content)
+        self._whole_bytes -= len(content)
+        self._written_bytes = max(0, self._written_bytes - len(content))
+        parted = PartedContent.of_bytes(content, self.parts)
         node.content = parted
         if data:
             parted.write(self.store, offset, data)
         else:
             parted.resize(self.store, offset)
         node.file_size = parted.size
-        self.dirty_bytes += len(data)
-        self._charge(len(parted.loaded) * PART_BYTES)
+        self._unsealed[node] = None
+        self._charge(0)
 
     def _charge(self, count_bytes: int) -> None:
-        self.resident_bytes += count_bytes
+        self._whole_bytes += count_bytes
         if self.resident_bytes > self.budget_bytes:
             self.reduce(self.budget_bytes // 8 * 7)
 
 
-def _resident(content: bytes | bytearray | PartedContent) -> int:
-    if isinstance(content, PartedContent):
-        return len(content.loaded) * PART_BYTES
-    return len(content)
+class _Seal:
+    """Written parts of one file, on their way into the store."""
+
+    def __init__(self, store: Store, content: PartedContent, parts: list[DirtyPart]) -> None:
+        self._content = content
+        self._parts = parts
+        self._addition = store.plan_add(
+            [NewObject(Kind.BLOB, part.data, part.base) for part in parts]
+        )
+
+    def execute(self) -> None:
+        self._addition.execute()
+
+    def apply(self) -> None:
+        self._addition.apply()
+        for part, oid in zip(self._parts, self._addition.oids, strict=False):
+            self._content.settle(part, BlobId(oid))

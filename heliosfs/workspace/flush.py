@@ -33,7 +33,7 @@ def flush(workspace: Workspace) -> Entry:
     if root.raw is None:
         for directory in reversed(_dirty_directories(root)):
             _flush_directory(workspace, directory)
-        workspace.contents.dirty_bytes = 0
+        workspace.contents.flushed()
     assert root.raw is not None
     return decode_entry(root.raw)[0]
 

@@ -1,0 +1,134 @@
+"""A large file does what a bytearray does, however its parts come and go."""
+
+from __future__ import annotations
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from heliosfs.objects.blob import PART_BYTES, WHOLE_MAX, decode_parts, encode_parts
+from heliosfs.objects.ids import BlobId, Kind, object_id
+from heliosfs.store.addition import NewObject
+from heliosfs.store.memory import MemoryStore
+from heliosfs.workspace.content import Account, DirtyPart, PartedContent
+from heliosfs.workspace.overlay import Overlay
+
+_MAX = WHOLE_MAX + 3 * PART_BYTES
+_NEAR_EDGES = st.one_of(
+    st.integers(0, _MAX),
+    st.builds(
+        lambda part, by: max(0, part * PART_BYTES + by),
+        st.integers(0, _MAX // PART_BYTES),
+        st.integers(-3, 3),
+    ),
+)
+
+
+class ContentMachine(RuleBasedStateMachine):
+    """The model is a bytearray; sizes stay above `WHOLE_MAX`, as `Contents` sees to it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.store = MemoryStore()
+        self.account = Account()
+        self.model = bytearray(b"begin" * (WHOLE_MAX // 5 + 2))
+        self.content = PartedContent.of_bytes(self.model, self.account)
+        self.under_way: list[DirtyPart] = []
+
+    @rule(offset=_NEAR_EDGES, data=st.binary(min_size=1, max_size=9))
+    def write_little(self, offset: int, data: bytes) -> None:
+        self._write(offset, data)
+
+    @rule(
+        offset=_NEAR_EDGES,
+        length=st.sampled_from([4096, PART_BYTES - 1, PART_BYTES, PART_BYTES + 1, 3 * PART_BYTES]),
+        byte=st.sampled_from([b"\0", b"x"]),
+    )
+    def write_much(self, offset: int, length: int, byte: bytes) -> None:
+        self._write(offset, byte * length)
+
+    def _write(self, offset: int, data: bytes) -> None:
+        self.content.write(self.store, offset, data)
+        if len(self.model) < offset:
+            self.model.extend(bytes(offset - len(self.model)))
+        self.model[offset : offset + len(data)] = data
+
+    @rule(size=_NEAR_EDGES)
+    def resize(self, size: int) -> None:
+        size = max(size, WHOLE_MAX + 1)
+        self.content.resize(self.store, size)
+        del self.model[size:]
+        self.model.extend(bytes(size - len(self.model)))
+
+    @rule(offset=_NEAR_EDGES, length=st.sampled_from([1, 4096, PART_BYTES, 2 * PART_BYTES + 5]))
+    def read(self, offset: int, length: int) -> None:
+        assert self.content.read(self.store, offset, length) == self.model[offset : offset + length]
+
+    @rule(limit_bytes=st.sampled_from([1, 2 * PART_BYTES, _MAX]))
+    @precondition(lambda self: not self.under_way)
+    def begin_seal(self, limit_bytes: int) -> None:
+        self.under_way = self.content.dirty_parts(self.store, limit_bytes)
+        assert all(part.number != self.content.tail for part in self.under_way)
+
+    @rule()
+    def end_seal(self) -> None:
+        work = self.store.plan_add(
+            [NewObject(Kind.BLOB, part.data, part.base) for part in self.under_way]
+        )
+        work.execute()
+        work.apply()
+        for part, oid in zip(self.under_way, work.oids, strict=True):
+            self.content.settle(part, BlobId(oid))
+        self.under_way = []
+
+    @rule()
+    def store_and_load(self) -> None:
+        oid = self.content.freeze(self.store, None)
+        again = bytearray(self.model)
+        assert oid == PartedContent.of_bytes(again).freeze(MemoryStore(), None)
+        assert not self.content.dirty
+        self.content.close()
+        self.content = PartedContent.load(self.store, oid, self.account)
+
+    @rule()
+    def drop_clean(self) -> None:
+        self.content.drop_clean()
+
+    @invariant()
+    def counts(self) -> None:
+        loaded = self.content.loaded
+        sizes = {
+            index: part.size_bytes if isinstance(part, Overlay) else len(part)
+            for index, part in loaded.items()
+        }
+        assert self.account.resident_bytes == sum(sizes.values())
+        assert self.account.dirty_bytes == sum(sizes[index] for index in self.content.dirty)
+        assert self.content.size == len(self.model)
+
+    def teardown(self) -> None:
+        assert self.content.read(self.store, 0, len(self.model) + 1) == self.model
+
+
+TestContent = ContentMachine.TestCase
+TestContent.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+
+
+def test_a_write_within_a_stored_part_reads_nothing() -> None:
+    store = MemoryStore()
+    data = b"a" * (WHOLE_MAX + PART_BYTES)
+    oid = PartedContent.of_bytes(data).freeze(store, None)
+    content = PartedContent.load(store, oid)
+    reads = store.stats().hits
+    for number in range(8):
+        content.write(store, number * PART_BYTES + 4096, b"b" * 4096)
+    assert store.stats().hits == reads
+    assert content.account.resident_bytes == 8 * 4096
+    assert content.read(store, 4096, 8192) == b"b" * 4096 + b"a" * 4096
+
+
+def test_holes_take_nothing() -> None:
+    part = BlobId(object_id(Kind.BLOB, b"x"))
+    size = 2**40
+    encoded = encode_parts(size, {5: part, 6: part, 2**23 - 1: part})
+    assert len(encoded) == 8 + 2 * 8 + 3 * 32
+    assert decode_parts(encoded) == (size, {5: part, 6: part, 2**23 - 1: part})
