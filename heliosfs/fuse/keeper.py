@@ -31,7 +31,10 @@ log = logging.getLogger(__name__)
 
 
 class Keeper:
-    """Owns the background work of a mount."""
+    """Owns the background work of a mount.
+
+    While a file is open for writing, it asks the kernel for dirty pages at each interval.
+    """
 
     def __init__(
         self, repository: Repository, kernel: Kernel, on_failure: Callable[[StoreError], None]
@@ -111,6 +114,14 @@ class Keeper:
         self._save_wanted = trio.Event()
         await trio.sleep(self._settings.checkpoint_interval_ns / _SECOND_NS)
         self.is_idle = True
+        contents = self._repository.contents
+        if contents.writers:
+            # The kernel holds what was stored through mappings, and tells nobody: ask every time.
+            self._save_wanted.set()
+            try:
+                await self._kernel.barrier()
+            except StoreError as error:
+                log.warning("before a save: %s", error)
         await self.shorten(0)
         self._repository.checkpoint()
         await self._sync_published()

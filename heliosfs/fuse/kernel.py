@@ -43,8 +43,15 @@ class Kernel:
 
         Each page arrives as a write that the loop serves while this waits.
         """
-        with self.waiting():
-            await _in_thread(_syncfs, self._mountpoint, self._barriers)
+        async with self._barriers:
+            with self.waiting():
+                await _in_thread(_syncfs, self._mountpoint)
+
+    async def last_barrier(self) -> None:
+        """A barrier after which there is none, for nobody may serve its writes.  StoreError."""
+        await self.barrier()
+        for number in range(BARRIERS_MAX):
+            await self._barriers.acquire_on_behalf_of(number)
 
     async def invalidate(self, stale: Invalidation) -> None:
         """Make the kernel forget what it has cached and is no longer so.
@@ -76,11 +83,9 @@ class Kernel:
             self._loop.waiting_handlers -= 1
 
 
-async def _in_thread(
-    function: Callable[[_T], None], argument: _T, limiter: trio.CapacityLimiter | None = None
-) -> None:
+async def _in_thread(function: Callable[[_T], None], argument: _T) -> None:
     with trio.CancelScope(shield=True):
-        await trio.to_thread.run_sync(function, argument, limiter=limiter)
+        await trio.to_thread.run_sync(function, argument)
 
 
 def _execute(work: Work) -> None:

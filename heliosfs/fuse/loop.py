@@ -46,6 +46,8 @@ class RequestLoop:
         self.sleeps = 0
         self._clock_ns = clock_ns
         self._poller: select.poll | None = None
+        self._open: Callable[[], None] | None = None
+        self._is_first = True
         self._served = 0
         self._credit = 0
         self._backed_off_until_ns = 0
@@ -55,9 +57,18 @@ class RequestLoop:
         """What the workers take in turn to read a request."""
         return ReaderLock()
 
+    def open_with(self, call: Callable[[], None]) -> None:
+        """Let the first request, which is there, be served, and then call this."""
+        self._open = call
+
     async def wait_readable(self, fd: int) -> None:
         """Return when a request is there.  A checkpoint only when there is none, or in turn."""
         if self._poller is None:
+            if self._open is not None:
+                if self._is_first:
+                    self._is_first = False
+                    return
+                self._open()
             self._poller = select.poll()
             self._poller.register(fd, select.POLLIN)
         ready = self._poller.poll

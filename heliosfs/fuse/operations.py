@@ -22,7 +22,7 @@ from heliosfs.vfs.files import Files, SetAttributes
 from heliosfs.vfs.filesystem import FileSystem
 from heliosfs.vfs.handles import ChannelHandle
 from heliosfs.vfs.virtual import VirtualText
-from heliosfs.workspace.node import DirNode, Listed
+from heliosfs.workspace.node import DirNode, FileNode, Listed
 
 MISSES_MAX = 4096
 """Names of a directory of which the kernel may remember that they do not exist."""
@@ -42,6 +42,7 @@ class Operations(pyfuse3.Operations):
         super().__init__()
         self._filesystem = filesystem
         self._nodes = filesystem.nodes
+        self._contents = filesystem.repository.contents
         self._files = Files(filesystem)
         self._handles = self._files.handles
         self._read = self._files.read
@@ -185,9 +186,9 @@ class Operations(pyfuse3.Operations):
     @handler
     async def open(self, inode: int, flags: int, ctx: Any) -> pyfuse3.FileInfo:
         node = self._filesystem.node(inode)
-        if flags & os.O_TRUNC:
+        if flags & (os.O_WRONLY | os.O_RDWR | os.O_TRUNC) and isinstance(node, FileNode):
             self._keeper.touch()
-        if isinstance(node, VirtualText) and node.barrier and self._files.writers:
+        if isinstance(node, VirtualText) and node.barrier and self._contents.writers:
             await self._kernel.barrier()
         fh = pyfuse3.FileHandleT(self._files.open(node, flags, ctx.uid))
         is_virtual = not hasattr(node, "workspace")
@@ -323,7 +324,7 @@ class Operations(pyfuse3.Operations):
             async with self._serial:
                 try:
                     if request.barrier:
-                        if self._files.writers:
+                        if self._contents.writers:
                             await self._kernel.barrier()
                         await self._keeper.shorten()
                     text = request.run()

@@ -15,6 +15,7 @@ import trio
 
 from heliosfs.errors import HeliosError, StoreError
 from heliosfs.fuse.handler import log_requests
+from heliosfs.fuse.handshake import Connection
 from heliosfs.fuse.keeper import Keeper
 from heliosfs.fuse.kernel import Kernel
 from heliosfs.fuse.loop import RequestLoop
@@ -61,17 +62,19 @@ def serve(repository: Repository, options: MountOptions, on_ready: Callable[[], 
     if options.debug:
         log_requests(Operations)
     pyfuse3.trio = loop  # type: ignore[attr-defined]
-    _mount(operations, options)
+    connection = _mount(operations, options)
+    loop.open_with(connection.open)
     try:
         trio.run(_main, keeper, kernel, on_ready)
     finally:
         try:
+            connection.end()
             pyfuse3.close()
         finally:
             repository.close()
 
 
-def _mount(operations: Operations, options: MountOptions) -> None:
+def _mount(operations: Operations, options: MountOptions) -> Connection:
     """Have the kernel check permissions, unless nobody but root can come in.
 
     Root passes every check but that of execution, which the kernel makes all the same; and the
@@ -82,10 +85,16 @@ def _mount(operations: Operations, options: MountOptions) -> None:
         fuse_options.add("allow_other")
     if options.allow_other or os.geteuid() != 0:
         fuse_options.add("default_permissions")
+    connection = Connection(options.mountpoint, fuse_options)
     try:
-        pyfuse3.init(operations, options.mountpoint, fuse_options)
-    except RuntimeError as error:
-        raise HeliosError(f"cannot mount at {options.mountpoint}: {error}") from error
+        pyfuse3.init(operations, connection.device, fuse_options)
+        connection.offer()
+    except BaseException as error:
+        connection.end()
+        if isinstance(error, RuntimeError):
+            raise HeliosError(f"cannot mount at {options.mountpoint}: {error}") from error
+        raise
+    return connection
 
 
 async def _main(keeper: Keeper, kernel: Kernel, on_ready: Callable[[], None]) -> None:
@@ -105,7 +114,7 @@ async def _stop_on_signal(kernel: Kernel, task_status: trio.TaskStatus[None]) ->
         async for number in signals:
             log.info("stopping on signal %d", number)
             try:
-                await kernel.barrier()
+                await kernel.last_barrier()
             except Exception:
                 log.exception("the kernel's dirty pages are lost")
             pyfuse3.terminate()

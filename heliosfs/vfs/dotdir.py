@@ -160,16 +160,12 @@ class _DotDir:
         usage = partial(reports.control_usage, verb)
         return CommandChannel(errors, self._repository, self._view, verb.name, usage)
 
-    def _find_snapshot(self, name: bytes) -> Callable[[], bytes] | None:
-        def target() -> bytes:
+    def _find_snapshot(self, name: bytes) -> bytes | None:
+        try:
             oid = resolve(self._repository, _text(name), self._view().head)
             return self._top() + b"view/" + oid.hex().encode()
-
-        try:
-            target()
         except HeliosError:
             return None
-        return target
 
     def _list_snapshots(self) -> Iterator[bytes]:
         return (oid.hex().encode() for oid in self._repository.history.ids())
@@ -182,7 +178,7 @@ class _DotDir:
             is_fixed=not prefix,
         )
 
-    def _find_branch(self, prefix: str, name: bytes) -> Callable[[], bytes] | VirtualDir | None:
+    def _find_branch(self, prefix: str, name: bytes) -> bytes | VirtualDir | None:
         path = prefix + _text(name)
         refs = self._repository.refs
         branch = refs.find(path)
@@ -191,15 +187,10 @@ class _DotDir:
                 return None
             key = f"branches {id(self)} {path}"
             return self._owner.nest(key, lambda: self._branches(path + "/"))
-        slot = branch.slot
-
-        def target() -> bytes:
-            top = b"../" * prefix.count("/") + self._top()
-            if self._repository.root.slot == slot:
-                return top + b".."
-            return top + b"live/" + path.encode("utf-8", "surrogateescape")
-
-        return target
+        top = b"../" * prefix.count("/") + self._top()
+        if self._repository.root.slot == branch.slot:
+            return top + b".."
+        return top + b"live/" + path.encode("utf-8", "surrogateescape")
 
     def _list_branches(self, prefix: str) -> Iterator[bytes]:
         names = {

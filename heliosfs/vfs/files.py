@@ -45,8 +45,6 @@ class Files:
         self._contents = filesystem.repository.contents
         self._room = Room(filesystem.repository)
         self.handles: dict[int, Any] = {}
-        self.writers = 0
-        """Files open for writing: only while there are any can the kernel hold dirty pages."""
         self._next = 1
 
     def open(self, node: Any, flags: int, uid: int = 0) -> int:
@@ -74,7 +72,7 @@ class Files:
     def open_node(self, node: FileNode, writing: bool) -> int:
         """A handle on a regular file."""
         if writing:
-            self.writers += 1
+            self._contents.writers += 1
         node.workspace.handles += 1
         return self._add(FileHandle(node, writing))
 
@@ -150,7 +148,7 @@ class Files:
         node.opens -= 1
         if isinstance(handle, FileHandle):
             if handle.is_writer:
-                self.writers -= 1
+                self._contents.writers -= 1
             handle.node.workspace.handles -= 1
         self._filesystem.settle(node)
 

@@ -108,18 +108,13 @@ class FixedText(VirtualText):
 
 
 class VirtualLink(VirtualNode):
-    """A symbolic link whose target is looked up when it is read."""
+    """A symbolic link.  The kernel keeps its target: another target is another link."""
 
-    __slots__ = ("resolve",)
+    __slots__ = ("target",)
 
-    def __init__(self, site: Site, resolve: Callable[[], bytes]) -> None:
+    def __init__(self, site: Site, target: bytes) -> None:
         super().__init__(site, stat.S_IFLNK | 0o777, is_fixed=False)
-        self.resolve = resolve
-
-    @property
-    def target(self) -> bytes:
-        """HeliosError when what it pointed to is gone."""
-        return self.resolve()
+        self.target = target
 
 
 class LinkDir(VirtualDir):
@@ -130,7 +125,7 @@ class LinkDir(VirtualDir):
     def __init__(
         self,
         site: Site,
-        find: Callable[[bytes], Callable[[], bytes] | VirtualDir | None],
+        find: Callable[[bytes], bytes | VirtualDir | None],
         list_names: Callable[[], Iterator[bytes]],
         *,
         is_fixed: bool = True,
@@ -146,10 +141,8 @@ class LinkDir(VirtualDir):
         if found is None or isinstance(found, VirtualDir):
             return found
         node = self.made.get(name)
-        if node is None:
+        if node is None or node.target != found:
             node = self.made[name] = VirtualLink(self.site, found)
-        else:
-            node.resolve = found
         return node
 
     def names(self) -> Iterator[bytes]:

@@ -26,6 +26,8 @@ class Contents:
         self.budget_bytes = budget_bytes
         self.parts = Account()
         """Of all large files."""
+        self.writers = 0
+        """Files open for writing: only while there are any can the kernel hold dirty pages."""
         self._whole_bytes = 0
         self._written_bytes = 0
         self._loaded: dict[FileNode, None] = {}

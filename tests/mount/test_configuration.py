@@ -27,13 +27,14 @@ def config_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_set_takes_effect_on_the_running_mount(mounted: Mounted) -> None:
-    (mounted.path / "large").write_bytes(os.urandom(24 * MIB))
+    for number in range(24):
+        (mounted.path / f"{number}").write_bytes(os.urandom(MIB))
     assert measures(mounted)["content_resident_bytes"] >= 24 * MIB
     mounted.helios("config", "set", "performance.working_set", "16MB")
     after = measures(mounted)
     assert after["content_budget_bytes"] == 16 * MIB
     assert after["content_resident_bytes"] <= 16 * MIB
-    assert (mounted.path / "large").stat().st_size == 24 * MIB
+    assert (mounted.path / "0").stat().st_size == MIB
     mounted.control("config", "set performance.l1_cache_size 64MB\n")
     assert measures(mounted)["cache_capacity_bytes"] == 64 * MIB
     shown = (mounted.path / ".helios" / "helios.yaml").read_text()

@@ -177,7 +177,7 @@ def test_files_that_come_and_go_leave_nothing(caller: Caller) -> None:
         assert node.ino not in caller.filesystem.nodes
     assert len(caller.filesystem.nodes) == nodes
     assert caller.repository.contents.resident_bytes == resident
-    assert caller.files.writers == 0
+    assert caller.filesystem.repository.contents.writers == 0
     assert caller.repository.root.workspace.handles == 0
 
 
