@@ -19,9 +19,9 @@ from heliosfs.clock import SystemClock
 from heliosfs.repo.identity import Identity
 from heliosfs.repo.repository import Repository
 from heliosfs.store.local import LocalStore
+from heliosfs.store.steps import drain
 from heliosfs.vfs.files import Files
 from heliosfs.vfs.filesystem import FileSystem
-from heliosfs.workspace.ingest import drain
 from heliosfs.workspace.node import FileNode
 
 _DRAIN_EVERY = 100

@@ -56,6 +56,12 @@ class Conflicted(HeliosError):
     errno = _errno.EAGAIN
 
 
+class Interrupted(HeliosError):
+    """A long verb was stopped: by a signal to who asked for it, or as the mount ends."""
+
+    errno = _errno.EINTR
+
+
 class Stale(HeliosError):
     """HEAD is not the commit that the caller expected."""
 

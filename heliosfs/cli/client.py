@@ -4,6 +4,8 @@ A request is a line of JSON to `.helios/ctl/command`: `{"argv": […], "cwd": "s
 `cwd` is the current directory below the view's root.  The reply comes back on the same
 descriptor; that of a refused request begins with `error: `, or `error: usage: `.  The
 launcher (`heliosfs/cli/helios`) speaks the same for the verbs that must be fast.
+With `"progress": true` the reply to a long verb may begin with lines `progress: {…}`, each of
+which comes when it is read; closing the descriptor ends the verb.
 """
 
 from __future__ import annotations
@@ -19,11 +21,14 @@ from heliosfs.errors import HeliosError, NotFound, StoreBusy, UsageError
 
 if TYPE_CHECKING:
     from heliosfs.repo.repository import Repository
+    from heliosfs.store.steps import Progress
 
 T = TypeVar("T")
 
 _READ_BYTES = 128 * 1024
 _ERROR = b"error: "
+_PROGRESS = b"progress: "
+"""Before how far a long verb is; a line always arrives as a whole."""
 _USAGE = b"usage: "
 
 
@@ -35,17 +40,18 @@ class Refused(HeliosError):
         self.exit_code = exit_code
 
 
-def run(argv: Sequence[str]) -> int:
+def run(argv: Sequence[str], tell: Callable[[Progress], None] | None = None) -> int:
     """Carry out a verb where the current directory is, print its reply, give the exit code.
 
-    NotFound outside of every workspace; Refused, HeliosError.
+    `tell` is told how far a long verb is.  NotFound outside of every workspace; Refused,
+    HeliosError.
     """
     # Like git and cat: a reader that leaves (`helios log | head`) ends us without a word.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     where = current_directory()
     view = find_view(where)
     if view is not None:
-        for data in _replies(view, argv):
+        for data in _replies(view, argv, tell):
             _print(data)
         return 0
     place = find_repository(where)
@@ -53,7 +59,10 @@ def run(argv: Sequence[str]) -> int:
         from heliosfs.commands.table import run as run_verb
 
         reply = with_repository(
-            place, lambda found: run_verb(found, found.root, list(argv), place.below)
+            place,
+            lambda found: run_verb(
+                found, found.root, list(argv), place.below, tell or (lambda progress: None)
+            ),
         )
         _print(reply.encode("utf-8", "surrogateescape"))
         return 0
@@ -76,8 +85,11 @@ def ask(view: Place, argv: Sequence[str]) -> bytes:
     return b"".join(_replies(view, argv))
 
 
-def _replies(view: Place, argv: Sequence[str]) -> Iterator[bytes]:
-    request = json.dumps({"argv": list(argv), "cwd": view.below}).encode() + b"\n"
+def _replies(
+    view: Place, argv: Sequence[str], tell: Callable[[Progress], None] | None = None
+) -> Iterator[bytes]:
+    document = {"argv": list(argv), "cwd": view.below}
+    request = json.dumps(document | {"progress": True} if tell else document).encode() + b"\n"
     try:
         fd = os.open(view.command, os.O_RDWR | os.O_CLOEXEC)
     except OSError as error:
@@ -86,12 +98,25 @@ def _replies(view: Place, argv: Sequence[str]) -> Iterator[bytes]:
     try:
         try:
             os.write(fd, request)
+            data = os.read(fd, _READ_BYTES)
+            while tell and data.startswith(_PROGRESS):
+                data = _told(data, tell) or os.read(fd, _READ_BYTES)
         except OSError as error:
             raise _refusal(fd, error) from error
-        while data := os.read(fd, _READ_BYTES):
+        while data:
             yield data
+            data = os.read(fd, _READ_BYTES)
     finally:
         os.close(fd)
+
+
+def _told(data: bytes, tell: Callable[[Progress], None]) -> bytes:
+    """Tell what the first line says, and give what comes after it."""
+    from heliosfs.store.steps import Progress
+
+    line, _, rest = data.partition(b"\n")
+    tell(Progress(**json.loads(line[len(_PROGRESS) :])))
+    return rest
 
 
 def _refusal(fd: int, error: OSError) -> Refused:

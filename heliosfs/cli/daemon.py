@@ -136,6 +136,7 @@ def set_up_logging(*, debug: bool) -> None:
 
 def take_in(repository: Repository, directory_fd: int, report: Callable[[str], None]) -> None:
     """Let an empty workspace begin with what lies in the directory beneath the mount."""
+    from heliosfs.store.steps import Progress, run_to_end
     from heliosfs.workspace.ingest import ingest
     from heliosfs.workspace.trees import EMPTY_TREE
 
@@ -144,11 +145,11 @@ def take_in(repository: Repository, directory_fd: int, report: Callable[[str], N
         return
     if repository.root.state().root.oid == EMPTY_TREE:
 
-        def progress(count: int) -> None:
-            if count % _PROGRESS_EVERY == 0:
-                report(f"taken {count}")
+        def tell(progress: Progress) -> None:
+            if progress.done % _PROGRESS_EVERY == 0:
+                report(f"taken {progress.done}")
 
-        count = ingest(repository.root.workspace, directory_fd, progress=progress)
+        count = run_to_end(ingest(repository.root.workspace, directory_fd), store, tell)
         report(f"taken {count}")
     store.put(TAKEN_IN, b"1")
     repository.checkpoint()

@@ -99,7 +99,15 @@ def _elsewhere(argv: list[str]) -> int:
         return 0
     from heliosfs.cli.client import run
 
-    return run(argv)
+    if not verb.is_long:
+        return run(argv)
+    from heliosfs.cli.progress import ProgressLine
+
+    line = ProgressLine()
+    try:
+        return run(argv, line.tell)
+    finally:
+        line.end()
 
 
 def local_verbs() -> dict[str, LocalVerb]:

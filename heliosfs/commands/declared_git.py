@@ -44,6 +44,7 @@ IMPORT = Verb(
     ),
     example="--from-git /srv/project.git",
     barrier=True,
+    is_long=True,
 )
 
 EXPORT = Verb(
@@ -74,7 +75,7 @@ EXPORT = Verb(
         E_FULL,
     ),
     example="--to-git /srv/project.git main",
-    barrier=True,
+    is_long=True,
 )
 
 DECLARED_GIT = (IMPORT, EXPORT)

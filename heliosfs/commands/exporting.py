@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 from contextlib import closing
+from functools import partial
 
 from heliosfs.commands.options import Options
-from heliosfs.commands.places import outside
+from heliosfs.commands.places import named_path
 from heliosfs.commands.render import json_reply
 from heliosfs.commands.verb import Request
 from heliosfs.errors import NotFound
@@ -16,37 +17,40 @@ from heliosfs.git.pack import Pack
 from heliosfs.git.process import Git
 from heliosfs.git.refs import HEADS
 from heliosfs.git.target import Target
-from heliosfs.repo.repository import Repository
+from heliosfs.store.steps import Steps, on_thread
 
 _ID_DIGITS = 12
 
 
-def export(request: Request, options: Options) -> str:
-    """Do what the options say, to the end: nothing else is served meanwhile."""
-    return run_export(request, options, outside(options, "to-git"))
+def export(request: Request, options: Options) -> Steps[str]:
+    """Do what the options say."""
+    path = yield from named_path(options, "to-git", outside=True)
+    return (yield from export_steps(request, options, path))
 
 
-def run_export(request: Request, options: Options, path: str | None) -> str:
+def export_steps(request: Request, options: Options, path: str | None) -> Steps[str]:
     """The verb, for callers that know where the repository is."""
     if path is None:
         raise options.misuse("--to-git says where")
     repository = request.repository
     branches = choose(repository, options.words)
-    git, is_new = _open(path)
+    git, is_new = yield from on_thread(partial(_open, path))
     try:
-        with closing(Target(git)) as target, closing(Pack(git)) as pack:
-            done = Export(repository, target, pack).run(
+        target = yield from on_thread(partial(Target, git))
+        with closing(target), closing(Pack(git)) as pack:
+            done = yield from Export(repository, target, pack).run(
                 branches,
                 tags=not options.words and "squash" not in options,
                 squash="squash" in options,
                 force="force" in options,
             )
+        if is_new:
+            current = branches.get(repository.root.branch or "", next(iter(branches.values())))
+            yield from on_thread(partial(git.ask, "symbolic-ref", "HEAD", HEADS + current))
     except BaseException:
         if is_new:
             shutil.rmtree(path, ignore_errors=True)
         raise
-    if is_new:
-        _set_head(repository, git, branches)
     if "json" in options:
         return json_reply(_document(done))
     return _text(done, git)
@@ -62,13 +66,6 @@ def _open(path: str) -> tuple[Git, bool]:
         if os.path.isdir(path) and not os.listdir(path):
             return Git.create(path), True
         raise
-
-
-def _set_head(repository: Repository, git: Git, branches: dict[str, str]) -> None:
-    """Let a new repository have the branch of the mount point checked out."""
-    current = repository.root.branch
-    name = branches.get(current or "", next(iter(branches.values())))
-    git.ask("symbolic-ref", "HEAD", HEADS + name)
 
 
 def _text(done: Exported, git: Git) -> str:

@@ -42,6 +42,9 @@ the same words to the same code: this page describes both.
 - A verb acts on the view whose `.helios` the file is in: the mount point, or the live workspace
   of a branch. It is there when the verb has replied; nothing has to be waited for.
 - A request has at most 64 KiB, no NUL byte, and is UTF-8.
+- A long verb, which its section calls so, holds nobody up: other verbs and all file requests go
+  on beside it, up to its last step. One runs at a time; a second one is refused with EBUSY. A
+  signal that ends programs (Ctrl-C) ends it with EINTR, and so does the end of the mount.
 
 A line is words, quoted as in a shell, or JSON where quoting is in the way: a list of words, or
 an object that also tells where relative paths begin.
@@ -51,6 +54,11 @@ an object that also tells where relative paths begin.
 With `--json` the reply is one JSON document. Times are ISO 8601 with seconds since the epoch
 beside them, ids are full. Bytes of a path or a message that are no UTF-8 come as lone
 surrogates (`\\udc80` to `\\udcff`, PEP 383): Python's `os.fsencode` gives the bytes back.
+
+With `"progress": true` in such an object, `write` returns before a long verb is done. Each read
+then gives a line, until it is done and the reply follows; closing the descriptor ends the verb:
+
+    progress: {"done": 120, "total": 4000, "unit": "commits", "objects": 2600}
 """
 
 
@@ -77,7 +85,10 @@ def _files() -> str:
 def _verb(verb: Verb) -> str:
     lines = [f"## {verb.name}", "", _sentence(verb.summary), ""]
     lines += [f"    helios {verb.name} {words}".rstrip() for words in verb.synopsis]
-    lines += ["", verb.description, "", "| option | |", "|---|---|"]
+    lines += ["", verb.description, ""]
+    if verb.is_long:
+        lines += ["A long verb.", ""]
+    lines += ["| option | |", "|---|---|"]
     lines += [f"| `{each.synopsis}` | {each.summary} |" for each in verb.options]
     lines += ["", "| errno | when |", "|---|---|"]
     lines += [f"| {name} | {when} |" for name, when in verb.errors]

@@ -5,7 +5,8 @@ The control files, the command line and the reference page all read this table.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
 
 from heliosfs.commands.declared import DECLARED
 from heliosfs.commands.declared_git import DECLARED_GIT
@@ -18,8 +19,9 @@ from heliosfs.errors import UsageError
 if TYPE_CHECKING:
     from heliosfs.repo.repository import Repository
     from heliosfs.repo.view import View
+    from heliosfs.store.steps import Progress, Steps
 
-__all__ = ["VERBS", "Request", "Verb", "find_verb", "parse_line", "run"]
+__all__ = ["VERBS", "Line", "Request", "Verb", "begin", "find_verb", "parse_line", "run"]
 
 VERBS: dict[str, Verb] = {
     verb.name: verb
@@ -41,34 +43,63 @@ def find_verb(name: str) -> Verb:
     return verb
 
 
-def run(repository: Repository, view: View, argv: list[str], cwd: str = "") -> str:
+def run(
+    repository: Repository,
+    view: View,
+    argv: list[str],
+    cwd: str = "",
+    report: Callable[[Progress], None] = lambda progress: None,
+) -> str:
     """Carry out a verb and give its reply; `argv` begins with the verb's name.
 
     The text of every UsageError begins with `usage: `, which is how a client that has only
     the text knows it.  Text that is not UTF-8 is in surrogates (PEP 383), in the words and in
-    the reply.
+    the reply.  `report` is told how far a long verb is.
     """
-    if not argv:
-        raise UsageError(f"{_USAGE}a request names a verb")
     try:
-        return find_verb(argv[0]).run(Request(repository, view, cwd), argv[1:])
+        return _verb_of(argv).run(Request(repository, view, cwd), argv[1:], report)
     except UsageError as error:
-        text = str(error)
-        if text.startswith(_USAGE):
-            raise
-        raise UsageError(_USAGE + text) from error
+        raise _usage(error) from error
 
 
-def parse_line(text: str) -> tuple[list[str], str]:
-    """The words of a request, and the caller's directory below the view's root.
+def begin(repository: Repository, view: View, argv: list[str], cwd: str = "") -> Steps[str]:
+    """`run` in steps, for a long verb."""
+    try:
+        return (yield from _verb_of(argv).begin(Request(repository, view, cwd), argv[1:]))
+    except UsageError as error:
+        raise _usage(error) from error
+
+
+def _verb_of(argv: list[str]) -> Verb:
+    if not argv:
+        raise UsageError("a request names a verb")
+    return find_verb(argv[0])
+
+
+def _usage(error: UsageError) -> UsageError:
+    return UsageError(_USAGE + str(error).removeprefix(_USAGE))
+
+
+class Line(NamedTuple):
+    """A request as it was written."""
+
+    argv: list[str]
+    cwd: str = ""
+    """The caller's directory below the view's root."""
+    progress: bool = False
+    """Whether the reply of a long verb begins with lines that tell how far it is."""
+
+
+def parse_line(text: str) -> Line:
+    """The words of a request.
 
     A line is shell-like words, a JSON list of words, or a JSON object
-    `{"argv": [...], "cwd": "..."}`.  UsageError.
+    `{"argv": [...], "cwd": "...", "progress": true}`.  UsageError.
 
-    >>> parse_line("reset --hard 'HEAD~1'")
-    (['reset', '--hard', 'HEAD~1'], '')
+    >>> parse_line("reset --hard 'HEAD~1'").argv
+    ['reset', '--hard', 'HEAD~1']
     >>> parse_line('{"argv": ["status"], "cwd": "src"}')
-    (['status'], 'src')
+    Line(argv=['status'], cwd='src', progress=False)
     """
     line = text.strip()
     if "\0" in line:
@@ -76,16 +107,16 @@ def parse_line(text: str) -> tuple[list[str], str]:
     if line.startswith(("{", "[")):
         return _parse_json(line)
     if not any(mark in line for mark in "'\"\\"):
-        return line.split(), ""
+        return Line(line.split())
     import shlex
 
     try:
-        return shlex.split(line), ""
+        return Line(shlex.split(line))
     except ValueError as error:
         raise UsageError(f"{_USAGE}{str(error).lower()} in {line[:80]!r}") from error
 
 
-def _parse_json(line: str) -> tuple[list[str], str]:
+def _parse_json(line: str) -> Line:
     import json
 
     try:
@@ -93,8 +124,10 @@ def _parse_json(line: str) -> tuple[list[str], str]:
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{_USAGE}not JSON: {error}") from error
     cwd: object = ""
+    progress: object = False
     if isinstance(value, dict):
         cwd = value.pop("cwd", "")
+        progress = value.pop("progress", False)
         argv = value.pop("argv", None)
         if value:
             raise UsageError(f"{_USAGE}unknown key {next(iter(value))[:80]!r} in the request")
@@ -104,6 +137,8 @@ def _parse_json(line: str) -> tuple[list[str], str]:
         raise UsageError(f"{_USAGE}'argv' must be a list of strings")
     if not isinstance(cwd, str) or any(part in (".", "..") for part in cwd.split("/")):
         raise UsageError(f"{_USAGE}'cwd' must be the path of a directory below the view's root")
+    if not isinstance(progress, bool):
+        raise UsageError(f"{_USAGE}'progress' must be true or false")
     if "\0" in cwd or any("\0" in word for word in argv):
         raise UsageError(f"{_USAGE}a request may not contain a NUL byte")
-    return argv, cwd.strip("/")
+    return Line(argv, cwd.strip("/"), progress)

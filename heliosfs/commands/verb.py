@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib import import_module
 from keyword import iskeyword
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from heliosfs.commands.options import HELP, Option, Options, Parser, describe
 
 if TYPE_CHECKING:
     from heliosfs.repo.repository import Repository
     from heliosfs.repo.view import View
+    from heliosfs.store.steps import Progress, Steps
 
 _parsers: dict[str, Parser] = {}
 
@@ -47,6 +48,8 @@ class Verb(NamedTuple):
     """Whether it has a file in `.helios/ctl`."""
     takes_paths: bool = False
     """Whether words after `--` are paths."""
+    is_long: bool = False
+    """Whether its function gives steps instead of the reply, so that others need not wait."""
 
     @property
     def usage(self) -> str:
@@ -69,20 +72,39 @@ class Verb(NamedTuple):
             _parsers[self.name] = parser
         return parser
 
-    def run(self, request: Request, argv: list[str]) -> str:
+    def run(
+        self,
+        request: Request,
+        argv: list[str],
+        report: Callable[[Progress], None] = lambda progress: None,
+    ) -> str:
         """Carry it out and give the reply.  `argv` is what follows the verb."""
+        if self.is_long:
+            from heliosfs.store.steps import run_to_end
+
+            return run_to_end(self.begin(request, argv), request.repository.store, report)
         parser = self.parser()
         options = parser.parse(argv)
         if "help" in options:
             return parser.format_help()
-        return self.function(request, options)
+        reply: str = self.function(request, options)
+        return reply
+
+    def begin(self, request: Request, argv: list[str]) -> Steps[str]:
+        """Carry a long verb out in steps, which result in the reply."""
+        parser = self.parser()
+        options = parser.parse(argv)
+        if "help" in options:
+            return parser.format_help()
+        reply: str = yield from self.function(request, options)
+        return reply
 
     @property
-    def function(self) -> Callable[[Request, Options], str]:
+    def function(self) -> Callable[[Request, Options], Any]:
         """What carries it out; its module is imported on first use."""
         module = import_module(f"heliosfs.commands.{self.module}")
         name = self.name.replace("-", "_")
-        function: Callable[[Request, Options], str] = getattr(
+        function: Callable[[Request, Options], Any] = getattr(
             module, f"{name}_" if iskeyword(name) else name
         )
         return function

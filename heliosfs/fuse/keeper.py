@@ -125,7 +125,7 @@ class Keeper:
         await self.shorten(0)
         self._repository.checkpoint()
         await self._sync_published()
-        await self._drain()
+        await self.drain()
 
     async def shorten(self, threshold_bytes: int = 8 * SLICE_BYTES) -> None:
         """Store dirty files in slices, so that the flush after it holds the loop only briefly.
@@ -165,7 +165,7 @@ class Keeper:
         """Drain, if much waits for it."""
         if self._store.pending_bytes > BACKLOG_BYTES:
             self._store.publish()
-            await self._drain()
+            await self.drain()
 
     async def sync(self) -> None:
         """Save everything and wait until it is safe from a power cut.  StoreError."""
@@ -190,7 +190,8 @@ class Keeper:
                 await self._kernel.execute(work)
             return work is not None
 
-    async def _drain(self) -> None:
+    async def drain(self) -> None:
+        """Move what is published into L2."""
         async with self._draining:
             work = self._store.plan_drain()
             if work is not None:

@@ -11,17 +11,16 @@ from typing import Any
 
 import pyfuse3
 
-from heliosfs.errors import HeliosError, PosixError
+from heliosfs.errors import PosixError
 from heliosfs.fuse.attributes import attributes, build, build_listed, negative
 from heliosfs.fuse.handler import handler
 from heliosfs.fuse.keeper import Keeper
 from heliosfs.fuse.kernel import Kernel
-from heliosfs.fuse.loop import HandoffLock
-from heliosfs.vfs.control import Channel, Request
+from heliosfs.fuse.verbs import Verbs
 from heliosfs.vfs.files import Files, SetAttributes
 from heliosfs.vfs.filesystem import FileSystem
 from heliosfs.vfs.handles import ChannelHandle
-from heliosfs.vfs.virtual import VirtualText
+from heliosfs.vfs.virtual import ControlFile, VirtualText
 from heliosfs.workspace.node import DirNode, FileNode, Listed
 
 MISSES_MAX = 4096
@@ -50,8 +49,11 @@ class Operations(pyfuse3.Operations):
         self._kernel = kernel
         self._keeper = keeper
         self._xattr = xattr
-        self._serial = HandoffLock()
-        """Held while a verb runs: from its barrier to the last invalidation."""
+        self._verbs = Verbs(filesystem.repository, kernel, keeper)
+
+    def end(self) -> None:
+        """The mount ends: no long verb goes on."""
+        self._verbs.end()
 
     @handler
     async def lookup(
@@ -191,6 +193,8 @@ class Operations(pyfuse3.Operations):
         if isinstance(node, VirtualText) and node.barrier and self._contents.writers:
             await self._kernel.barrier()
         fh = pyfuse3.FileHandleT(self._files.open(node, flags, ctx.uid))
+        if isinstance(node, ControlFile):
+            self._handles[fh].channel.opener_pid = ctx.pid
         is_virtual = not hasattr(node, "workspace")
         return pyfuse3.FileInfo(fh=fh, direct_io=is_virtual, keep_cache=not is_virtual)
 
@@ -198,15 +202,17 @@ class Operations(pyfuse3.Operations):
     async def read(self, fh: int, off: int, size: int) -> Any:
         handle = self._handles[fh]
         if handle.__class__ is ChannelHandle:
-            await self._run(handle.channel, handle.channel.finish())
-            return handle.channel.read(size)
+            channel = handle.channel
+            await self._verbs.run(channel, channel.finish())
+            await self._verbs.go_on(channel)
+            return channel.read(size)
         return self._read(handle, off, size)
 
     @handler
     async def write(self, fh: int, off: int, buf: bytes) -> int:
         handle = self._handles[fh]
         if handle.__class__ is ChannelHandle:
-            await self._run(handle.channel, handle.channel.write(buf))
+            await self._verbs.run(handle.channel, handle.channel.write(buf))
             return len(buf)
         written = self._write(handle, off, buf)
         if self._keeper.written():
@@ -218,18 +224,21 @@ class Operations(pyfuse3.Operations):
     async def flush(self, fh: int) -> None:
         handle = self._handles[fh]
         if handle.__class__ is ChannelHandle:
-            await self._run(handle.channel, handle.channel.finish())
+            await self._verbs.run(handle.channel, handle.channel.finish())
 
     @handler
     async def fsync(self, fh: int, datasync: bool) -> None:
         handle = self._handles[fh]
         if handle.__class__ is ChannelHandle:
-            await self._run(handle.channel, handle.channel.finish())
+            await self._verbs.run(handle.channel, handle.channel.finish())
         with self._kernel.waiting():
             await self._keeper.sync()
 
     @handler
     async def release(self, fh: int) -> None:
+        handle = self._handles[fh]
+        if handle.__class__ is ChannelHandle:
+            self._verbs.release(handle.channel)
         self._files.release(fh)
 
     @handler
@@ -313,41 +322,6 @@ class Operations(pyfuse3.Operations):
             raise pyfuse3.FUSEError(errno.ENOSYS)
         self._files.set_xattr(self._filesystem.node(inode), name, None)
         self._keeper.touch()
-
-    async def _run(self, channel: Channel, requests: list[Request]) -> None:
-        """Run the requests that a channel completed, and give it the replies.
-
-        Verbs run one after another, so that none starts before the kernel has forgotten what
-        the one before made stale.
-        """
-        for request in requests:
-            async with self._serial:
-                try:
-                    if request.barrier:
-                        if self._contents.writers:
-                            await self._kernel.barrier()
-                        await self._keeper.shorten()
-                    text = request.run()
-                    if request.sync or self._keeper.is_strict:
-                        with self._kernel.waiting():
-                            await self._keeper.acknowledge(sync=request.sync)
-                except HeliosError as error:
-                    channel.fail(error)
-                    raise
-                except Exception:
-                    channel.fail(HeliosError("internal error: the log of the mount tells more"))
-                    raise
-                finally:
-                    await self._invalidate()
-            self._keeper.touch()
-            request.answered()
-            channel.answer(text)
-
-    async def _invalidate(self) -> None:
-        repository = self._filesystem.repository
-        stale = repository.take_stale()
-        if stale:
-            await self._kernel.invalidate(stale)
 
 
 def _name(name: bytes) -> pyfuse3.FileNameT:

@@ -65,7 +65,7 @@ def serve(repository: Repository, options: MountOptions, on_ready: Callable[[], 
     connection = _mount(operations, options)
     loop.open_with(connection.open)
     try:
-        trio.run(_main, keeper, kernel, on_ready)
+        trio.run(_main, operations, keeper, kernel, on_ready)
     finally:
         try:
             connection.end()
@@ -97,22 +97,27 @@ def _mount(operations: Operations, options: MountOptions) -> Connection:
     return connection
 
 
-async def _main(keeper: Keeper, kernel: Kernel, on_ready: Callable[[], None]) -> None:
+async def _main(
+    operations: Operations, keeper: Keeper, kernel: Kernel, on_ready: Callable[[], None]
+) -> None:
     _tune()
     async with trio.open_nursery() as nursery:
-        await nursery.start(_stop_on_signal, kernel)
+        await nursery.start(_stop_on_signal, operations, kernel)
         nursery.start_soon(keeper.run)
         on_ready()
         await pyfuse3.main(WORKERS_MIN, WORKERS_MAX)
         nursery.cancel_scope.cancel()
 
 
-async def _stop_on_signal(kernel: Kernel, task_status: trio.TaskStatus[None]) -> None:
+async def _stop_on_signal(
+    operations: Operations, kernel: Kernel, task_status: trio.TaskStatus[None]
+) -> None:
     """End the mount on a signal, with what the kernel still holds of shared mappings."""
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         task_status.started()
         async for number in signals:
             log.info("stopping on signal %d", number)
+            operations.end()
             try:
                 await kernel.last_barrier()
             except Exception:

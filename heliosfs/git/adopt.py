@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections import deque
 from dataclasses import dataclass, field
 
 from heliosfs.errors import AlreadyExists, UsageError
@@ -12,12 +14,15 @@ from heliosfs.objects.ids import CommitId, TreeId
 from heliosfs.repo.refs import Branch
 from heliosfs.repo.repository import DEFAULT_BRANCH, Repository
 from heliosfs.repo.view import View, work_key
+from heliosfs.store.steps import ALONE, TURN, Steps
 from heliosfs.workspace.trees import EMPTY_TREE, differs, has_changes
 
 ASIDE = "imported/"
 """Before the name of a branch of git that cannot become the branch of that name here."""
 
 _TAG_DEPTH_MAX = 100
+_PUBLISH_COUNT = 500
+_MOVED_MAX = 500
 
 
 @dataclass(slots=True)
@@ -35,7 +40,7 @@ class Outcome:
     """Whether the files of the workspace stayed as they were, as uncommitted changes."""
 
 
-def adopt(repository: Repository, ids: IdMap, refs: Refs) -> Outcome:
+def adopt(repository: Repository, ids: IdMap, refs: Refs) -> Steps[Outcome]:
     """Create and move branches and tags, all in one publish.
 
     A branch that only git moved follows it, with its files when nothing is uncommitted.
@@ -53,13 +58,35 @@ class _Adoption:
         self._outcome = Outcome()
         self._shown: list[tuple[View, CommitId]] = []
         """Open views whose branch moves, with the commit that it gets."""
+        self._targets: dict[bytes, CommitId | None] = {}
+        self._compared: set[tuple[CommitId, CommitId]] = set()
+        self._reached: set[tuple[CommitId, CommitId]] = set()
+        """Pairs of which the first is an ancestor of the second."""
 
-    def run(self) -> Outcome:
+    def run(self) -> Steps[Outcome]:
+        yield from self._announce()
+        for ref in self._refs.chosen:
+            yield from self._compare(ref, sys.maxsize)
+        yield ALONE
+        # Where a branch moved meanwhile: from where it was it is not far.
+        for ref in self._refs.chosen:
+            yield from self._compare(ref, _MOVED_MAX)
+        self._move_refs()
+        return self._outcome
+
+    def _announce(self) -> Steps[None]:
+        """Commits can be seen a moment before the refs: each of them is whole."""
+        for count, (_, oid) in enumerate(self._ids.under_way(), 1):
+            self._repository.history.announce(oid)
+            if not count % _PUBLISH_COUNT:
+                self._repository.store.publish()
+                yield TURN
+        self._repository.store.publish()
+
+    def _move_refs(self) -> None:
+        """All of them or none, without a turn of others."""
         repository = self._repository
         try:
-            for _, oid in self._ids.under_way():
-                repository.history.announce(oid)
-            self._ids.clear_under_way()
             self._name_first_branch()
             for ref in self._refs.chosen:
                 target = self._commit_of(ref.git_id)
@@ -74,11 +101,42 @@ class _Adoption:
                 self._ids.note_ref(ref.name.encode("utf-8", "surrogateescape"), ref.git_id)
             for view, oid in self._shown:
                 self._show(view, oid)
-            repository.store.publish()
+            self._ids.clear_under_way()
+            self._ids.publish()
         except Exception:
             repository.refs.reload()
             raise
-        return self._outcome
+
+    def _compare(self, ref: GitRef, limit: int) -> Steps[None]:
+        """Find out which of branch and ref is an ancestor of the other, where it will matter.
+
+        Looks at `limit` commits at most.
+        """
+        oid = self._commit_of(ref.git_id)
+        branch = self._repository.refs.find(ref.short) if ref.is_branch else None
+        if branch is None or branch.head is None or oid is None or branch.head == oid:
+            return
+        if self._is_behind(ref, branch.head, oid) or (branch.head, oid) in self._compared:
+            return
+        self._compared.add((branch.head, oid))
+        for one, other in ((branch.head, oid), (oid, branch.head)):
+            if (yield from self._reaches(other, one, limit)):
+                self._reached.add((one, other))
+                return
+
+    def _reaches(self, start: CommitId, target: CommitId, limit: int) -> Steps[bool]:
+        """`History.is_ancestor` in steps."""
+        seen = {start}
+        pending = deque(seen)
+        while pending and len(seen) <= limit:
+            for parent in self._repository.history.read(pending.popleft()).parents:
+                if parent == target or (target, parent) in self._reached:
+                    return True
+                if parent not in seen:
+                    seen.add(parent)
+                    pending.append(parent)
+            yield TURN
+        return False
 
     def _name_first_branch(self) -> None:
         repository, head = self._repository, self._refs.head
@@ -94,6 +152,11 @@ class _Adoption:
 
     def _commit_of(self, git_id: bytes) -> CommitId | None:
         """The commit that a ref leads to; None for a tag of something else."""
+        if git_id not in self._targets:
+            self._targets[git_id] = self._find_commit(git_id)
+        return self._targets[git_id]
+
+    def _find_commit(self, git_id: bytes) -> CommitId | None:
         for _ in range(_TAG_DEPTH_MAX):
             oid = self._ids.commit(git_id)
             data = None if oid is not None else self._ids.tag(git_id)
@@ -130,7 +193,7 @@ class _Adoption:
         elif self._is_behind(ref, branch.head, oid) and not self._is_dirty(branch):
             self._shown_or_moved(branch, oid)
             self._outcome.moved.append(ref.name)
-        elif self._repository.history.is_ancestor(oid, branch.head):
+        elif (oid, branch.head) in self._reached:
             self._outcome.same_count += 1
         else:
             self._put_aside(ref, oid)
@@ -152,7 +215,7 @@ class _Adoption:
         before = self._ids.ref(ref.name.encode("utf-8", "surrogateescape"))
         if before is not None and self._commit_of(before) == head:
             return True
-        return self._repository.history.is_ancestor(head, oid)
+        return (head, oid) in self._reached
 
     def _is_dirty(self, branch: Branch) -> bool:
         repository = self._repository

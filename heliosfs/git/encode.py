@@ -6,6 +6,7 @@ import hashlib
 import stat
 from collections.abc import Callable, Iterable, Iterator
 
+from heliosfs.git import raw
 from heliosfs.git.ids import IdMap
 from heliosfs.git.modes import LEGACY_MODE, git_mode_of, gitlink_of
 from heliosfs.git.names import is_reserved
@@ -14,10 +15,11 @@ from heliosfs.objects.blob import PART_BYTES, WHOLE_MAX, decode_parts, part_coun
 from heliosfs.objects.ids import Kind, Oid, TreeId
 from heliosfs.objects.tree import Entry, decode_entry
 from heliosfs.store.base import Store
+from heliosfs.store.steps import TURN, Steps
 from heliosfs.workspace.trees import EMPTY_TREE, read_entries
 
-Sink = Callable[[bytes, int, Iterable[bytes]], None]
-"""Takes an object of git: kind, size, and its bytes in pieces."""
+Sink = Callable[[bytes, int, Iterable[bytes]], Iterator[None]]
+"""Takes an object of git: kind, size, and its bytes in pieces; yields after each of them."""
 
 
 class GitEncoder:
@@ -52,18 +54,30 @@ class GitEncoder:
 
     def give(self, kind: bytes, data: bytes) -> bytes:
         """An object of git, all at once; gives its id."""
-        return self._give(kind, len(data), lambda: (data,))
+        git_id = raw.git_id(self._hash_name, kind, data)
+        if self._sink is not None and self._is_wanted(git_id):
+            for _ in self._sink(kind, len(data), (data,)):
+                pass
+        return git_id
 
-    def file(self, oid: Oid, size: int) -> bytes:
-        """The id of a regular file's content."""
-        return self._content(Entry(b"", stat.S_IFREG | 0o644, 0, 0, 0, size, oid))
+    def file(self, oid: Oid, size: int) -> Steps[bytes]:
+        """The id of a regular file's content, which goes to the sink in pieces."""
+        digest = hashlib.new(self._hash_name, b"blob %d\0" % size)
+        for piece in self._pieces(oid, size):
+            digest.update(piece)
+            yield TURN
+        git_id = digest.digest()
+        if self._sink is not None and self._is_wanted(git_id):
+            for _ in self._sink(b"blob", size, self._pieces(oid, size)):
+                yield TURN
+        self._known[oid] = git_id
+        return git_id
 
-    def root(self, tree: TreeId) -> bytes:
-        """The id of a commit's tree: git's empty tree if there is nothing in it."""
-        return self._tree(tree) or self.give(b"tree", b"")
+    def root(self, tree: TreeId) -> Steps[bytes]:
+        """The id of a commit's tree: git's empty tree if there is nothing in it.
 
-    def _tree(self, tree: TreeId) -> bytes:
-        """Children before their parents, without recursion: a tree may be deeper than the stack."""
+        Children before their parents, without recursion: a tree may be deeper than the stack.
+        """
         known = self._known
         stack: list[tuple[Oid, list[bytes]]] = [(tree, [])]
         while stack:
@@ -76,15 +90,19 @@ class GitEncoder:
                     continue
                 raws = read_entries(self._store, TreeId(oid))
                 stack[-1] = (oid, raws)
-            fresh = [decode_entry(raw)[0] for raw in raws if self._rows.get(raw) is None]
+            fresh = [decode_entry(each)[0] for each in raws if self._rows.get(each) is None]
             below = [each.oid for each in fresh if _is_walked(each) and each.oid not in known]
             if below:
                 stack += [(each, []) for each in below]
                 continue
+            for each in fresh:
+                if stat.S_ISREG(each.mode) and each.oid not in known:
+                    yield from self.file(each.oid, each.size)
             known[oid] = self._encode(raws)
             if known[oid]:
                 self.fresh.append((oid, known[oid]))
-        return known[tree]
+            yield TURN
+        return known[tree] or self.give(b"tree", b"")
 
     def _is_there(self, oid: Oid) -> bool:
         """Whether git has what a tree was imported from, or exported as, before."""
@@ -95,13 +113,13 @@ class GitEncoder:
         return True
 
     def _encode(self, raws: list[bytes]) -> bytes:
-        rows = [row for raw in raws if (row := self._rows.get(raw) or self._row(raw))]
+        rows = [row for each in raws if (row := self._rows.get(each) or self._row(each))]
         rows.sort()
         return self.give(b"tree", b"".join(row for _, row in rows)) if rows else b""
 
-    def _row(self, raw: bytes) -> tuple[bytes, bytes] | None:
+    def _row(self, encoded: bytes) -> tuple[bytes, bytes] | None:
         """Of one encoded entry: how git sorts it, and its bytes in git; None: it is left out."""
-        entry, _ = decode_entry(raw)
+        entry, _ = decode_entry(encoded)
         git_mode = git_mode_of(entry)
         if not git_mode:
             self.special_count += 1
@@ -115,7 +133,7 @@ class GitEncoder:
             return None
         key = entry.name + b"/" if _is_tree(entry) else entry.name
         row = (key, b"%s %s\0%s" % (git_mode, entry.name, git_id))
-        self._rows.put(raw, row)
+        self._rows.put(encoded, row)
         return row
 
     def _content(self, entry: Entry) -> bytes:
@@ -126,36 +144,27 @@ class GitEncoder:
             return gitlink_of(entry) or self._known[entry.oid]
         if stat.S_ISLNK(entry.mode):
             return self.give(b"blob", entry.target)
-        git_id = self._known.get(entry.oid)
-        if git_id is None:
-            git_id = self._give(b"blob", entry.size, lambda: self._pieces(entry))
-            self._known[entry.oid] = git_id
-        return git_id
+        return self._known[entry.oid]
 
-    def _pieces(self, entry: Entry) -> Iterator[bytes]:
+    def _pieces(self, oid: Oid, size: int) -> Iterator[bytes]:
         """The bytes of a regular file."""
-        if entry.size <= WHOLE_MAX:
-            yield self._store.read(entry.oid, Kind.BLOB) if entry.size else b""
+        if size <= WHOLE_MAX:
+            yield self._store.read(oid, Kind.BLOB) if size else b""
             return
-        left = entry.size
-        ids = decode_parts(self._store.read(entry.oid, Kind.PARTS)).ids
+        left = size
+        ids = decode_parts(self._store.read(oid, Kind.PARTS)).ids
         for index in range(part_count(left)):
-            oid = ids.get(index)
+            part = ids.get(index)
             length = min(left, PART_BYTES)
-            yield bytes(length) if oid is None else self._store.read(oid, Kind.BLOB)
+            yield bytes(length) if part is None else self._store.read(part, Kind.BLOB)
             left -= length
 
-    def _give(self, kind: bytes, size: int, pieces: Callable[[], Iterable[bytes]]) -> bytes:
-        """`pieces` is called twice when git lacks the object: once for the id, once to write."""
-        digest = hashlib.new(self._hash_name, b"%s %d\0" % (kind, size))
-        for piece in pieces():
-            digest.update(piece)
-        git_id = digest.digest()
-        if self._sink is not None and git_id not in self._given:
-            self._given.add(git_id)
-            if not self._has(git_id):
-                self._sink(kind, size, pieces())
-        return git_id
+    def _is_wanted(self, git_id: bytes) -> bool:
+        """Whether git lacks an object, and was not given it before."""
+        if git_id in self._given:
+            return False
+        self._given.add(git_id)
+        return not self._has(git_id)
 
 
 def _is_tree(entry: Entry) -> bool:

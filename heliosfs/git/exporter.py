@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from heliosfs.errors import Busy, CorruptObject, NotFound, UsageError
 from heliosfs.git import raw
@@ -16,8 +17,10 @@ from heliosfs.objects.commit import Commit
 from heliosfs.objects.ids import CommitId, Kind, TreeId
 from heliosfs.repo.names import check_name
 from heliosfs.repo.repository import Repository
+from heliosfs.store.steps import TURN, Progress, Steps, on_thread
 
 _TAG_DEPTH_MAX = 100
+_PUBLISH_COUNT = 1000
 
 
 @dataclass(slots=True)
@@ -52,37 +55,42 @@ class Export:
         self._commits: dict[CommitId, bytes] = {}
         self._fresh: list[tuple[CommitId, bytes]] = []
 
-    def run(self, branches: dict[str, str], *, tags: bool, squash: bool, force: bool) -> Exported:
-        """Export branches, each under a name; with `tags`, all tags.
+    def run(
+        self, branches: dict[str, str], *, tags: bool, squash: bool, force: bool
+    ) -> Steps[Exported]:
+        """Export branches, each under a name, and with `tags` all tags, as they are now.
 
         Busy when a branch is checked out there, or has commits that ours has not.
         """
         done = Exported()
-        for name, as_name in branches.items():
-            head = self._repository.refs.branch(name).head
+        refs = self._repository.refs
+        heads = [(name, refs.branch(name).head, as_name) for name, as_name in branches.items()]
+        tagged = sorted(refs.tags.items()) if tags else []
+        for name, head, as_name in heads:
             if head is None:
                 continue
             ref = HEADS + check_name(as_name)
-            done.refs[ref] = self._squash(head, name) if squash else self._commit(head)
+            give = self._squash(head, name) if squash else self._commit(head)
+            done.refs[ref] = yield from give
         if tags:
-            done.refs.update(self._tags())
-        self._pack.index()
+            done.refs.update((yield from self._tags(tagged)))
+        yield from on_thread(self._pack.index)
         done.object_count = self._pack.count
         old = self._target.refs
         changes = {ref: git_id for ref, git_id in done.refs.items() if old.get(ref) != git_id}
         if not force:
             for ref, git_id in changes.items():
-                self._check_forward(ref, git_id)
-        self._target.move(changes)
+                yield from on_thread(partial(self._check_forward, ref, git_id))
+        yield from on_thread(partial(self._target.move, changes))
         done.changed = list(changes)
-        self._remember()
+        yield from self._remember()
         encoder = self._encoder
         done.empty_count = encoder.empty_count
         done.special_count = encoder.special_count
         done.dotgit_count = encoder.dotgit_count
         return done
 
-    def _commit(self, head: CommitId) -> bytes:
+    def _commit(self, head: CommitId) -> Steps[bytes]:
         """The git id of a commit; it and all before it are given to the pack, parents first."""
         stack = [head]
         while stack:
@@ -93,12 +101,14 @@ class Export:
             commit = self._repository.history.read(oid)
             missing = [each for each in commit.parents if each not in self._commits]
             missing = [each for each in missing if not self._is_there(each)]
+            yield TURN
             if missing:
                 stack += missing
                 continue
             parents = [self._commits[each] for each in commit.parents]
-            self._commits[oid] = self._write(oid, commit, parents)
+            self._commits[oid] = yield from self._write(oid, commit, parents)
             stack.pop()
+            yield Progress(len(self._commits), 0, "commits", self._pack.count)
         return self._commits[head]
 
     def _is_there(self, oid: CommitId) -> bool:
@@ -112,8 +122,8 @@ class Export:
         self._commits[oid] = git_id
         return True
 
-    def _write(self, oid: CommitId, commit: Commit, parents: list[bytes]) -> bytes:
-        tree = self._encoder.root(commit.tree)
+    def _write(self, oid: CommitId, commit: Commit, parents: list[bytes]) -> Steps[bytes]:
+        tree = yield from self._encoder.root(commit.tree)
         if not commit.git:
             git_id = self._encoder.give(
                 b"commit",
@@ -131,7 +141,7 @@ class Export:
             raise CorruptObject(f"imported commit {oid.hex()} does not give git's commit back")
         return self._encoder.give(b"commit", commit.git)
 
-    def _squash(self, head: CommitId, name: str) -> bytes:
+    def _squash(self, head: CommitId, name: str) -> Steps[bytes]:
         """One commit for all that were made since the last one that git has or gave."""
         history = self._repository.history
         tip = history.read(head)
@@ -141,13 +151,14 @@ class Export:
             commit = history.read(oid)
             subjects.append(commit.subject)
             oid = commit.parents[0] if commit.parents else None
+            yield TURN
         if len(subjects) < 2:
-            return self._commit(head)
-        base = [self._commit(oid)] if oid is not None else []
+            return (yield from self._commit(head))
+        base = [(yield from self._commit(oid))] if oid is not None else []
         lines = [f"{name}: {subjects[0]}", "", *(f"* {each}" for each in reversed(subjects))]
         message = "\n".join(lines).encode("utf-8", "surrogateescape")
         squashed = replace(tip, message=message)
-        tree = self._encoder.root(squashed.tree)
+        tree = yield from self._encoder.root(squashed.tree)
         git_id = self._encoder.give(
             b"commit",
             raw.encode_commit(tree, base, squashed.author, squashed.committer, squashed.message),
@@ -155,11 +166,11 @@ class Export:
         self._fresh.append((head, git_id))
         return git_id
 
-    def _tags(self) -> dict[str, bytes]:
+    def _tags(self, tagged: list[tuple[str, CommitId]]) -> Steps[dict[str, bytes]]:
         """Tags as git had them, where they still mean that; plain ones otherwise."""
         found = {}
-        for name, oid in sorted(self._repository.refs.tags.items()):
-            commit = self._commit(oid)
+        for name, oid in tagged:
+            commit = yield from self._commit(oid)
             known = self._ids.ref((TAGS + name).encode("utf-8", "surrogateescape"))
             chain, target = self._unwrap(known or commit)
             if target == commit:
@@ -168,20 +179,20 @@ class Export:
             else:
                 found[TAGS + name] = commit
         for ref, git_id in self._ids.refs():
-            if ref.startswith(TAGS.encode()) and self._other_tag(git_id):
+            if ref.startswith(TAGS.encode()) and (yield from self._other_tag(git_id)):
                 found[ref.decode("utf-8", "surrogateescape")] = git_id
         return found
 
-    def _other_tag(self, git_id: bytes) -> bool:
+    def _other_tag(self, git_id: bytes) -> Steps[bool]:
         """Give a tag of a tree or of a file, if it is one: only git has a use for it."""
         chain, target = self._unwrap(git_id)
         known = self._ids.find(target)
         if known is None or known.kind == Kind.COMMIT or len(target) != self._id_bytes:
             return False
         if known.kind == Kind.TREE:
-            given = self._encoder.root(TreeId(known.oid))
+            given = yield from self._encoder.root(TreeId(known.oid))
         else:
-            given = self._encoder.file(known.oid, known.size)
+            given = yield from self._encoder.file(known.oid, known.size)
         if given != target:
             raise CorruptObject(f"imported object {target.hex()} does not give git's back")
         self._give_tags(chain)
@@ -211,15 +222,21 @@ class Export:
                 "that ours has not: import them first, or use --force"
             )
 
-    def _remember(self) -> None:
+    def _remember(self) -> Steps[None]:
         """What later exports and imports need not find out again."""
-        store = self._repository.store
         for tree, git_id in self._encoder.fresh:
             self._ids.note_git_of(tree, git_id)
+            yield from self._publish(_PUBLISH_COUNT)
         for commit, git_id in self._fresh:
             self._ids.note_git_of(commit, git_id)
             self._ids.note(git_id, Kind.COMMIT, commit, 0)
-        store.publish()
+            yield from self._publish(_PUBLISH_COUNT)
+        yield from self._publish(0)
+
+    def _publish(self, at_least: int) -> Steps[None]:
+        if self._ids.noted_count >= at_least:
+            self._ids.publish()
+            yield TURN
 
 
 def choose(repository: Repository, words: Iterable[str]) -> dict[str, str]:

@@ -6,7 +6,7 @@
 | `git-of/` our id | git's id of a tree or commit, in the last form that was seen |
 | `git-ref/` full name of a ref | git's id as of the last import |
 | `git-tag/` id of git | an annotated tag, as git has it |
-| `git-import/` id of git | our id of a commit, while its import is under way |
+| `git-taken/` number | commits of an import under way: length of git's ids, then git's and ours |
 """
 
 from __future__ import annotations
@@ -15,16 +15,17 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from heliosfs.objects.ids import CommitId, Kind, Oid
+from heliosfs.objects.ids import OID_BYTES, CommitId, Kind, Oid
 from heliosfs.store.base import Store
 
 _ID = b"git/"
 _OF = b"git-of/"
 _REF = b"git-ref/"
 _TAG = b"git-tag/"
-_IMPORT = b"git-import/"
+_TAKEN = b"git-taken/"
 
 _KNOWN = struct.Struct("<B32sQ")
+_NUMBER = struct.Struct(">Q")
 
 
 class Known(NamedTuple):
@@ -36,14 +37,38 @@ class Known(NamedTuple):
 
 
 class IdMap:
-    """Reads and writes the state above.  Changes go into the store's batch."""
+    """Reads and writes the state above.
+
+    What is noted waits here for `publish`: between two steps of an import others may fail to
+    publish, and the store's batch loses its state then.
+    """
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._noted: dict[bytes, bytes | None] = {}
+        self._taken: list[bytes] = []
+        """Git's and our id, concatenated, of commits that are taken in and not published yet."""
+        self._taken_count: int | None = None
+
+    @property
+    def noted_count(self) -> int:
+        """How many keys wait for `publish`."""
+        return len(self._noted)
+
+    def publish(self) -> None:
+        """Publish what was noted, and the objects that it is about.  StoreError."""
+        if self._taken:
+            id_bytes = len(self._taken[0]) - OID_BYTES
+            self._noted[self._next_taken()] = bytes((id_bytes,)) + b"".join(self._taken)
+            self._taken = []
+        for key, value in self._noted.items():
+            self._store.put(key, value)
+        self._noted = {}
+        self._store.publish()
 
     def find(self, git_id: bytes) -> Known | None:
         """What became of an object of git: 2 us."""
-        value = self._store.get(_ID + git_id)
+        value = self._get(_ID + git_id)
         if value is None:
             return None
         kind, oid, size = _KNOWN.unpack(value)
@@ -51,7 +76,7 @@ class IdMap:
 
     def note(self, git_id: bytes, kind: Kind, oid: Oid, size: int) -> None:
         """An object was taken in; what it refers to was noted before."""
-        self._store.put(_ID + git_id, _KNOWN.pack(kind, oid, size))
+        self._noted[_ID + git_id] = _KNOWN.pack(kind, oid, size)
 
     def commit(self, git_id: bytes) -> CommitId | None:
         """The commit of ours that a commit of git became, or came from."""
@@ -60,15 +85,15 @@ class IdMap:
 
     def git_of(self, oid: Oid) -> bytes | None:
         """Git's id of a tree or commit of ours, if it was ever imported or exported."""
-        return self._store.get(_OF + oid)
+        return self._get(_OF + oid)
 
     def note_git_of(self, oid: Oid, git_id: bytes) -> None:
         """A tree or commit of ours is this object of git."""
-        self._store.put(_OF + oid, git_id)
+        self._noted[_OF + oid] = git_id
 
     def ref(self, name: bytes) -> bytes | None:
         """What a ref of git named at the last import."""
-        return self._store.get(_REF + name)
+        return self._get(_REF + name)
 
     def refs(self) -> Iterator[tuple[bytes, bytes]]:
         """Full name and git's id of every imported ref."""
@@ -76,26 +101,41 @@ class IdMap:
             yield key[len(_REF) :], value
 
     def note_ref(self, name: bytes, git_id: bytes) -> None:
-        self._store.put(_REF + name, git_id)
+        self._noted[_REF + name] = git_id
 
     def tag(self, git_id: bytes) -> bytes | None:
         """The bytes of an annotated tag."""
-        return self._store.get(_TAG + git_id)
+        return self._get(_TAG + git_id)
 
     def note_tag(self, git_id: bytes, data: bytes) -> None:
-        self._store.put(_TAG + git_id, data)
+        self._noted[_TAG + git_id] = data
 
     def note_commit(self, git_id: bytes, oid: CommitId) -> None:
         """A commit was taken in by an import that is under way."""
         self.note(git_id, Kind.COMMIT, oid, 0)
-        self._store.put(_IMPORT + git_id, oid)
+        self._taken.append(git_id + oid)
 
     def under_way(self) -> Iterator[tuple[bytes, CommitId]]:
-        """The commits of imports that did not finish, and git's ids of them."""
-        for key, value in self._store.scan(_IMPORT):
-            yield key[len(_IMPORT) :], CommitId(Oid(value))
+        """The published commits of imports that did not finish, and git's ids of them."""
+        for _, value in self._store.scan(_TAKEN):
+            id_bytes = value[0]
+            size = id_bytes + OID_BYTES
+            for at in range(1, len(value), size):
+                pair = value[at : at + size]
+                yield pair[:id_bytes], CommitId(Oid(pair[id_bytes:]))
 
     def clear_under_way(self) -> None:
         """The import is finished."""
-        for key, _ in list(self._store.scan(_IMPORT)):
-            self._store.put(key, None)
+        for key, _ in self._store.scan(_TAKEN):
+            self._noted[key] = None
+
+    def _next_taken(self) -> bytes:
+        if self._taken_count is None:
+            keys = [key for key, _ in self._store.scan(_TAKEN)]
+            self._taken_count = _NUMBER.unpack(keys[-1][len(_TAKEN) :])[0] + 1 if keys else 0
+        key = _TAKEN + _NUMBER.pack(self._taken_count)
+        self._taken_count += 1
+        return key
+
+    def _get(self, key: bytes) -> bytes | None:
+        return self._noted[key] if key in self._noted else self._store.get(key)

@@ -1,11 +1,10 @@
-"""Import: what git has becomes objects of the store, in steps of bounded work."""
+"""Import: what git has becomes objects of the store, in small steps."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import islice
+from functools import partial
 
 from heliosfs.errors import HeliosError
 from heliosfs.git.adopt import Outcome, adopt
@@ -20,45 +19,31 @@ from heliosfs.objects.blob import EMPTY_BLOB, ZERO_PART, encode_parts
 from heliosfs.objects.commit import Commit
 from heliosfs.objects.ids import BlobId, CommitId, Kind, Oid, object_id
 from heliosfs.repo.repository import Repository
-from heliosfs.store.base import Work
+from heliosfs.store.steps import TURN, Progress, Steps, on_thread
 
-STEP_BYTES = 256 * 1024
-STEP_OBJECTS = 256
-"""What a step reads and takes in: about 10 ms of the owner's time."""
-_PUBLISH_BYTES = 4 * 1024 * 1024
-
-
-@dataclass(slots=True)
-class Progress:
-    """How far an import is."""
-
-    commits: int = 0
-    """Taken in by this run."""
-    commit_count: int = 0
-    """To be taken in by this run."""
-    objects: int = 0
+READ_BYTES = 256 * 1024
+"""What is read from git at once, and then taken in and published."""
 
 
 class Import:
     """The import of some refs.
 
-        while (step := importing.plan()) is not None:
-            step.execute()       # reads from git; on any thread
-            step.apply()         # takes in; on the owner's thread
-        outcome = importing.finish()
-
-    Nothing shows in the repository before `finish`, and then everything at once.  What was
+    Nothing shows in the repository before the last step, and then everything at once.  What was
     taken in is kept when an import ends early, and the next one goes on from there.
-    Memory: 60 MB at most for what repeats, and the trees of one commit; and, as with every
-    writer, what the store has not drained yet: the caller looks after `store.pending_bytes`.
+    Memory: 60 MB at most for what repeats, the trees of one commit, and what is read at once.
     """
 
-    def __init__(self, repository: Repository, git: Git, refs: Refs) -> None:
-        self.progress = Progress()
+    def __init__(
+        self, repository: Repository, git: Git, refs: Refs, read_bytes: int = READ_BYTES
+    ) -> None:
+        self.commit_count = 0
+        """Taken in by this run."""
+        self.object_count = 0
         self._repository = repository
         self._store = repository.store
         self._git = git
         self._refs = refs
+        self._read_bytes = read_bytes
         self._ids = IdMap(repository.store)
         self._trees = TreeReader(self._store, self._ids, repository.identity, git.id_bytes)
         self._bases: Recent[Oid] = Recent()
@@ -68,63 +53,46 @@ class Import:
         self._commits: deque[GitObject] = deque()
         self._parts: dict[int, BlobId] = {}
         self._part_count = 0
-        self._fresh_bytes = 0
-        self._left: Iterator[None] | None = None
         self._stream: ObjectStream | None = None
-        self._opening = self._plan_opening()
+        self._is_shallow = False
 
-    def close(self) -> None:
-        """End git.  Idempotent."""
-        if self._stream is not None:
-            self._stream.close()
-            self._stream = None
+    def run(self) -> Steps[Outcome]:
+        """Take everything in, then let the refs name it, in one publish.  HeliosError."""
+        try:
+            yield from self._take_history()
+        finally:
+            if self._stream is not None:
+                self._stream.close()
+        return (yield from adopt(self._repository, self._ids, self._refs))
 
-    def plan(self, limit_bytes: int = STEP_BYTES, limit_objects: int = STEP_OBJECTS) -> Work | None:
-        """The next step; None when everything was taken in."""
-        if self._opening is not None:
-            return self._opening
-        if self._left is not None:
-            return _Step(self, None, 0, limit_objects)
-        if self._stream is None:
-            return None
-        return _Step(self, self._stream, limit_bytes, limit_objects)
-
-    def finish(self) -> Outcome:
-        """Let the refs name what was taken in, in one publish.  StoreError: nothing happened."""
-        assert self._stream is None and self._opening is None, "the steps are not done"
-        return adopt(self._repository, self._ids, self._refs)
-
-    def take(self, objects: list[GitObject] | None, limit: int) -> None:
-        """Take in what a step read, or go on with what the last one left."""
-        if objects is not None:
-            if not objects:
-                self.close()
-            self._left = self._take_all(objects)
-        assert self._left is not None
-        done = sum(1 for _ in islice(self._left, limit))
-        if done < limit:
-            self._left = None
-        if self._fresh_bytes >= _PUBLISH_BYTES or (self._stream is None and self._left is None):
-            self._publish()
-
-    def opened(self, stream: ObjectStream, commit_count: int) -> None:
-        """Take up what the first step began."""
-        self._opening = None
-        self._stream = stream
-        self.progress.commit_count = commit_count
-
-    def _plan_opening(self) -> _Opening | None:
+    def _take_history(self) -> Steps[None]:
         # Only what is complete: of refs that were imported, or of an import that was cut short.
         known = {git_id for _, git_id in self._ids.refs()}
         known.update(git_id for git_id, _ in self._ids.under_way())
         known = {git_id for git_id in known if len(git_id) == self._git.id_bytes}
-        fresh = [ref.git_id for ref in self._refs.chosen if ref.git_id not in known]
-        return _Opening(self, self._git, self._refs, fresh, known) if fresh else None
+        wanted = [ref.git_id for ref in self._refs.chosen if ref.git_id not in known]
+        if not wanted:
+            return
+        total, stream = yield from on_thread(partial(self._open, wanted, known))
+        while objects := (yield from on_thread(partial(stream.read, self._read_bytes))):
+            for _ in self._take_all(objects):
+                yield TURN
+            self._ids.publish()
+            yield Progress(self.commit_count, total, "commits", self.object_count)
+        for _ in self._close_commits():
+            yield TURN
+        self._ids.publish()
+
+    def _open(self, wanted: list[bytes], known: set[bytes]) -> tuple[int, ObjectStream]:
+        """On a thread: git walks the history, which takes it seconds when that is long."""
+        self._is_shallow = self._git.is_shallow()
+        total = self._refs.count_commits(wanted, known)
+        self._stream = ObjectStream(self._git, wanted, known)
+        return total, self._stream
 
     def _take_all(self, objects: list[GitObject]) -> Iterator[None]:
         """Yields after each bounded piece of work."""
         for each in objects:
-            self._fresh_bytes += len(each.data) + 256
             if each.kind == b"commit":
                 yield from self._close_commits()
                 self._commits.append(each)
@@ -137,10 +105,8 @@ class Import:
             else:
                 self._ids.note_tag(each.id, each.data)
             if each.kind != PART:
-                self.progress.objects += 1
+                self.object_count += 1
             yield
-        if not objects:
-            yield from self._close_commits()
 
     def _take_blob(self, blob: GitObject) -> None:
         oid: Oid
@@ -176,7 +142,7 @@ class Import:
             each = self._commits.popleft()
             if self._ids.commit(each.id) is None:
                 self._take_commit(each)
-            self.progress.commits += 1
+            self.commit_count += 1
             yield
 
     def _turn_trees(self) -> Iterator[None]:
@@ -222,54 +188,7 @@ class Import:
         for parent in raw.parents:
             oid = self._ids.commit(parent)
             if oid is None:
-                hint = "the repository is shallow" if self._git.is_shallow() else "it is missing"
+                hint = "the repository is shallow" if self._is_shallow else "it is missing"
                 raise HeliosError(f"parent {parent.hex()} of {git_id.hex()}: {hint}")
             parents.append(oid)
         return tuple(parents)
-
-    def _publish(self) -> None:
-        self._store.publish()
-        self._fresh_bytes = 0
-
-
-class _Opening:
-    """The first step: git walks the history, which takes it seconds when that is long."""
-
-    def __init__(
-        self, owner: Import, git: Git, refs: Refs, wanted: list[bytes], known: set[bytes]
-    ) -> None:
-        self._owner = owner
-        self._git = git
-        self._refs = refs
-        self._wanted = wanted
-        self._known = known
-        self._opened: tuple[ObjectStream, int] | None = None
-
-    def execute(self) -> None:
-        count = self._refs.count_commits(self._wanted, self._known)
-        self._opened = ObjectStream(self._git, self._wanted, self._known), count
-
-    def apply(self) -> None:
-        if self._opened is not None:
-            self._owner.opened(*self._opened)
-
-
-class _Step:
-    """Some objects: read on any thread, taken in on the owner's."""
-
-    def __init__(
-        self, owner: Import, stream: ObjectStream | None, limit_bytes: int, limit_objects: int
-    ) -> None:
-        self._owner = owner
-        self._stream = stream
-        self._limit_bytes = limit_bytes
-        self._limit_objects = limit_objects
-        self._objects: list[GitObject] | None = None
-
-    def execute(self) -> None:
-        if self._stream is not None:
-            self._objects = self._stream.read(self._limit_bytes)
-
-    def apply(self) -> None:
-        if self._stream is None or self._objects is not None:
-            self._owner.take(self._objects, self._limit_objects)

@@ -8,6 +8,7 @@ from heliosfs.git.modes import GITLINK, LEGACY_MODE
 from heliosfs.objects.ids import TreeId
 from heliosfs.objects.tree import XATTRS, Entry, decode_entry
 from heliosfs.repo.view import View
+from heliosfs.store.steps import TURN, Steps
 from heliosfs.workspace.node import DirNode, Node
 from heliosfs.workspace.trees import read_entries
 
@@ -16,7 +17,7 @@ _DIRECTORY = stat.S_IFDIR
 _OURS = (GITLINK, LEGACY_MODE)
 
 
-def carry_marks(view: View) -> None:
+def carry_marks(view: View) -> Steps[None]:
     """Give files and directories the marks that the entries of HEAD at their paths have.
 
     So a submodule stays one when the next commit is exported.  Cost: reads the trees of HEAD.
@@ -39,6 +40,7 @@ def carry_marks(view: View) -> None:
             if child is not None and stat.S_IFMT(child.mode) == stat.S_IFMT(below.mode):
                 _mark(child, below)
                 pending.append((child, below))
+        yield TURN
 
 
 def _mark(node: Node, entry: Entry) -> None:

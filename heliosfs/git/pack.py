@@ -12,7 +12,7 @@ import struct
 import subprocess
 import tempfile
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import IO
 
 from heliosfs.errors import HeliosError, StoreFull
@@ -38,16 +38,14 @@ class Pack:
         """Drop what was gathered.  Idempotent."""
         self._body.close()
 
-    def add(self, kind: bytes, size: int, pieces: Iterable[bytes]) -> None:
-        """Add an object of `size` bytes.  StoreFull."""
+    def add(self, kind: bytes, size: int, pieces: Iterable[bytes]) -> Iterator[None]:
+        """Add an object of `size` bytes; yields after each piece.  StoreFull."""
         deflate = zlib.compressobj(_LEVEL)
-        try:
-            self._body.write(_entry_head(_KINDS[kind], size))
-            for piece in pieces:
-                self._body.write(deflate.compress(piece))
-            self._body.write(deflate.flush())
-        except OSError as error:
-            raise StoreFull(f"cannot write a pack: {(error.strerror or '').lower()}") from error
+        self._write(_entry_head(_KINDS[kind], size))
+        for piece in pieces:
+            self._write(deflate.compress(piece))
+            yield
+        self._write(deflate.flush())
         self.count += 1
 
     def index(self) -> None:
@@ -72,6 +70,12 @@ class Pack:
             if process.wait():
                 errors.seek(0)
                 raise HeliosError(f"git index-pack: {complaint(errors.read())}")
+
+    def _write(self, data: bytes) -> None:
+        try:
+            self._body.write(data)
+        except OSError as error:
+            raise StoreFull(f"cannot write a pack: {(error.strerror or '').lower()}") from error
 
     def _copy(self, target: IO[bytes]) -> None:
         digest = hashlib.new(self._git.hash_name)

@@ -12,6 +12,7 @@ import os
 import signal
 import subprocess
 import tempfile
+import threading
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -80,14 +81,17 @@ class ObjectStream:
             fcntl.fcntl(self._fd, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
 
     def close(self) -> None:
-        """End git if it still runs.  Idempotent."""
-        for process in (self._printer, self._lister):
-            if process.poll() is None:
-                process.send_signal(signal.SIGKILL)
-            process.wait()
+        """End git if it still runs.  Idempotent.
+
+        Does not wait for it: it may be reading from a mount that its caller serves.
+        """
         assert self._printer.stdout is not None
         self._printer.stdout.close()
         self._errors.close()
+        for process in (self._printer, self._lister):
+            if process.poll() is None:
+                process.send_signal(signal.SIGKILL)
+                threading.Thread(target=process.wait, name="reaper", daemon=True).start()
 
     def read(self, limit_bytes: int) -> list[GitObject]:
         """The next objects, of about `limit_bytes` in all; none at the end.  HeliosError."""

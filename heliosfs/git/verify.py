@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from heliosfs.git import raw
@@ -11,6 +11,7 @@ from heliosfs.git.ids import IdMap
 from heliosfs.git.process import Git
 from heliosfs.git.refs import Refs
 from heliosfs.repo.repository import Repository
+from heliosfs.store.steps import Progress, Steps, on_thread
 
 _LIST_SECONDS = 3600
 
@@ -27,29 +28,28 @@ class Verified:
     """Commits of git, in hex, whose tree or own bytes are not the same here."""
 
 
-def verify(repository: Repository, git: Git, progress: Callable[[int, int], None]) -> Verified:
+def verify(repository: Repository, git: Git) -> Steps[Verified]:
     """Compare all commits that branches and tags reach.
 
     The trees are hashed anew the way git does it, from every byte of every file in the store,
-    and not taken from what the import wrote down.  `progress` is told how many commits are done,
-    of how many.  StoreError when an object is damaged.
+    and not taken from what the import wrote down.  StoreError when an object is damaged.
     """
     found = Verified()
     ids = IdMap(repository.store)
     encoder = GitEncoder(repository.store, git.hash_name, lambda git_id: False, None)
-    commits = list(_commits(git))
+    commits = yield from on_thread(lambda: list(_commits(git)))
     for count, (git_id, tree) in enumerate(commits, 1):
         oid = ids.commit(git_id)
         if oid is None:
             found.missing.append(git_id.hex())
         else:
             commit = repository.history.read(oid)
-            same = encoder.root(commit.tree) == tree
+            same = (yield from encoder.root(commit.tree)) == tree
             if commit.git and raw.git_id(git.hash_name, b"commit", commit.git) != git_id:
                 same = False
             if not same:
                 found.different.append(git_id.hex())
-        progress(count, len(commits))
+        yield Progress(count, len(commits), "commits")
     found.commit_count = len(commits)
     return found
 

@@ -12,14 +12,25 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import perf_counter_ns
+from typing import NamedTuple
 
 from heliosfs.commands.commit import commit_message
-from heliosfs.commands.table import find_verb, parse_line, run
+from heliosfs.commands.table import begin, find_verb, parse_line, run
 from heliosfs.errors import HeliosError, TooLarge, UsageError
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.view import View
+from heliosfs.store.steps import Steps
 
 REQUEST_MAX_BYTES = 64 * 1024
+
+
+class LongRequest(NamedTuple):
+    """What more there is to say of a long verb."""
+
+    name: str
+    begin: Callable[[], Steps[str]]
+    progress: bool
+    """Whether who asks reads the reply as it comes, and how far it is before that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +43,8 @@ class Request:
     """Whether the reply must wait until the store is safe from a power cut."""
     run: Callable[[], str]
     observe: Callable[[int], None] | None = None
+    long: LongRequest | None = None
+    """Of a verb that is carried out in steps; then nobody calls `run`."""
     """Told how long the request took, in ns, once it was carried out."""
     begun_ns: int = field(default_factory=perf_counter_ns)
 
@@ -74,6 +87,13 @@ class Channel:
         """Why the request that is being written was refused."""
         self._reply: bytes | None = None
         self._cursor = 0
+        self.opener_pid = 0
+        """The thread that opened the file; 0 when that is not known."""
+
+    @property
+    def is_read(self) -> bool:
+        """Whether nothing of the reply so far is left to read."""
+        return self._reply is not None and self._cursor >= len(self._reply)
 
     def write(self, data: bytes) -> list[Request]:
         """Take bytes in, and give the requests that they complete.
@@ -228,18 +248,21 @@ class CommandChannel(Channel):
             text = line.decode()
         except UnicodeDecodeError as error:
             raise _not_utf8(error) from error
-        argv, cwd = parse_line(text)
+        argv, cwd, progress = parse_line(text)
         if self._verb is not None:
             argv = [self._verb, *argv]
         if not argv:
             raise UsageError("usage: a command line names a verb")
         verb = find_verb(argv[0])
-        metrics = self._repository.metrics
+        repository, view = self._repository, self._view
         return Request(
             verb.barrier,
             "--sync" in argv,
-            lambda: run(self._repository, self._view(), argv, cwd),
-            metrics.observe_commit if verb.name == "commit" else None,
+            lambda: run(repository, view(), argv, cwd),
+            repository.metrics.observe_commit if verb.name == "commit" else None,
+            LongRequest(verb.name, lambda: begin(repository, view(), argv, cwd), progress)
+            if verb.is_long
+            else None,
         )
 
 

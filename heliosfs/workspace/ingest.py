@@ -4,122 +4,141 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Iterator
+from functools import partial
+from typing import NamedTuple
 
 from heliosfs.errors import NotPermitted
 from heliosfs.objects.tree import clamp_time
-from heliosfs.store.base import Store
+from heliosfs.store.steps import Progress, Steps, on_thread
 from heliosfs.workspace.node import DirNode, FileNode, LeafNode, Node
 from heliosfs.workspace.workspace import Workspace
 
 _READ_BYTES = 1024 * 1024
-_BACKLOG_BYTES = 128 * 1024 * 1024
 
 
 def ingest(
-    workspace: Workspace,
-    dir_fd: int,
-    skip: frozenset[bytes] = frozenset({b".helios"}),
-    progress: Callable[[int], None] = lambda count: None,
-) -> int:
+    workspace: Workspace, dir_fd: int, skip: frozenset[bytes] = frozenset({b".helios"})
+) -> Steps[int]:
     """Copy everything below the open directory into an empty workspace, and count the files.
 
     `skip` names what is left out, at any depth.  Modes, owners, times, links, hard links and
     user xattrs come along.  NotPermitted names what cannot be read.
     """
-    return _Ingest(workspace, progress).run(dir_fd, skip)
+    return _Ingest(workspace).run(dir_fd, skip)
+
+
+class _Found(NamedTuple):
+    """What a directory has under a name."""
+
+    name: bytes
+    status: os.stat_result
+    target: bytes
+    """Of a symbolic link."""
+    xattrs: dict[bytes, bytes]
 
 
 class _Frame:
     """A directory that is being read, and what of it is left."""
 
-    __slots__ = ("fd", "names", "node")
+    __slots__ = ("fd", "found", "node", "own")
 
-    def __init__(self, fd: int, node: DirNode, skip: frozenset[bytes]) -> None:
+    def __init__(self, fd: int, node: DirNode) -> None:
         self.fd = fd
         self.node = node
-        self.names = iter(sorted({os.fsencode(name) for name in os.listdir(fd)} - skip))
-
-
-def drain(store: Store) -> None:
-    """Move what is published into L2 at once, for callers that have nobody waiting."""
-    work = store.plan_drain()
-    if work is not None:
-        try:
-            work.execute()
-        finally:
-            work.apply()
+        self.own: _Found | None = None
+        self.found: Iterator[_Found] | None = None
 
 
 class _Ingest:
-    def __init__(self, workspace: Workspace, progress: Callable[[int], None]) -> None:
+    def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
-        self._progress = progress
         self._seen: dict[tuple[int, int], LeafNode] = {}
         self._count = 0
 
-    def run(self, dir_fd: int, skip: frozenset[bytes]) -> int:
+    def run(self, dir_fd: int, skip: frozenset[bytes]) -> Steps[int]:
         """Depth first, without recursion: a tree may be deeper than Python's stack."""
-        root = self._workspace.root
-        frames = [_Frame(_open(dir_fd, b".", os.O_DIRECTORY), root, skip)]
+        frames = [_Frame(_open(dir_fd, b".", os.O_DIRECTORY), self._workspace.root)]
         try:
             while frames:
                 frame = frames[-1]
-                name = next(frame.names, None)
-                if name is None:
-                    self._attributes(frame.node, os.stat(frame.fd), frame.fd, b".")
+                if frame.found is None:
+                    frame.own, found = yield from on_thread(partial(_scan, frame.fd, skip))
+                    frame.found = iter(found)
+                each = next(frame.found, None)
+                if each is None:
+                    assert frame.own is not None
+                    _attributes(frame.node, frame.own)
                     os.close(frames.pop().fd)
-                else:
-                    node = self._child(frame.fd, name, frame.node)
-                    if isinstance(node, DirNode):
-                        fd = _open(frame.fd, name, os.O_DIRECTORY)
-                        frames.append(_Frame(fd, node, skip))
+                    continue
+                node = self._child(each, frame.node)
+                if isinstance(node, DirNode):
+                    fd = yield from on_thread(partial(_open, frame.fd, each.name, os.O_DIRECTORY))
+                    frames.append(_Frame(fd, node))
+                elif isinstance(node, FileNode):
+                    yield from self._bytes(frame.fd, each, node)
+                yield Progress(self._count, 0, "files")
         finally:
             for frame in frames:
                 os.close(frame.fd)
         return self._count
 
-    def _child(self, fd: int, name: bytes, parent: DirNode) -> Node | None:
-        workspace = self._workspace
-        status = os.stat(name, dir_fd=fd, follow_symlinks=False)
+    def _child(self, found: _Found, parent: DirNode) -> Node | None:
+        """The new node; None for a further name of one that was made before."""
+        status = found.status
         key = (status.st_dev, status.st_ino)
         if status.st_nlink > 1 and key in self._seen:
-            workspace.link(self._seen[key], parent, name)
+            self._workspace.link(self._seen[key], parent, found.name)
             return None
-        target = os.readlink(name, dir_fd=fd) if stat.S_ISLNK(status.st_mode) else b""
         rdev = status.st_rdev if stat.S_IFMT(status.st_mode) in (stat.S_IFCHR, stat.S_IFBLK) else 0
-        node = workspace.create(
-            parent, name, status.st_mode, status.st_uid, status.st_gid, target=target, rdev=rdev
+        node = self._workspace.create(
+            parent,
+            found.name,
+            status.st_mode,
+            status.st_uid,
+            status.st_gid,
+            target=found.target,
+            rdev=rdev,
         )
         if isinstance(node, LeafNode):
-            if isinstance(node, FileNode):
-                self._bytes(fd, name, node)
             self._count += 1
-            self._progress(self._count)
             if status.st_nlink > 1:
                 self._seen[key] = node
-            self._attributes(node, status, fd, name)
+            _attributes(node, found)
         return node
 
-    def _bytes(self, fd: int, name: bytes, node: FileNode) -> None:
-        file = _open(fd, name, 0)
+    def _bytes(self, dir_fd: int, found: _Found, node: FileNode) -> Steps[None]:
+        file = yield from on_thread(partial(_open, dir_fd, found.name, 0))
         try:
             offset = 0
-            while data := os.read(file, _READ_BYTES):
+            while data := (yield from on_thread(partial(os.read, file, _READ_BYTES))):
                 self._workspace.contents.write(node, offset, data)
                 offset += len(data)
         finally:
             os.close(file)
-        if self._workspace.store.pending_bytes > _BACKLOG_BYTES:
-            drain(self._workspace.store)
+        _attributes(node, found)
 
-    def _attributes(self, node: Node, status: os.stat_result, fd: int, name: bytes) -> None:
-        node.touch()
-        node.mode = status.st_mode
-        node.uid, node.gid = status.st_uid, status.st_gid
-        node.mtime_ns = clamp_time(status.st_mtime_ns)
-        node.atime_ns = clamp_time(status.st_atime_ns)
-        node.xattrs = _user_xattrs(fd, name, status.st_mode) or None
+
+def _scan(fd: int, skip: frozenset[bytes]) -> tuple[_Found, list[_Found]]:
+    """What there is to know of a directory, and of everything in it."""
+    names = sorted({os.fsencode(name) for name in os.listdir(fd)} - skip)
+    return _look(fd, b"."), [_look(fd, name) for name in names]
+
+
+def _look(fd: int, name: bytes) -> _Found:
+    status = os.stat(name, dir_fd=fd, follow_symlinks=False)
+    target = os.readlink(name, dir_fd=fd) if stat.S_ISLNK(status.st_mode) else b""
+    return _Found(name, status, target, _user_xattrs(fd, name, status.st_mode))
+
+
+def _attributes(node: Node, found: _Found) -> None:
+    status = found.status
+    node.touch()
+    node.mode = status.st_mode
+    node.uid, node.gid = status.st_uid, status.st_gid
+    node.mtime_ns = clamp_time(status.st_mtime_ns)
+    node.atime_ns = clamp_time(status.st_atime_ns)
+    node.xattrs = found.xattrs or None
 
 
 def _open(dir_fd: int, path: bytes, flags: int) -> int:

@@ -14,6 +14,7 @@ from heliosfs.git.refs import Refs
 from heliosfs.objects.ids import TreeId
 from heliosfs.objects.tree import decode_entry
 from heliosfs.repo.revisions import resolve
+from heliosfs.store.steps import Progress, Turn, perform
 from heliosfs.workspace.trees import find_entry, read_entries, write_entries
 from tests.git_repository import Clone, everything
 from tests.tree_builder import Stage
@@ -164,17 +165,14 @@ def test_one_branch(stage: Stage, clone: Clone) -> None:
 
 def test_nothing_shows_before_the_end_and_the_rest_goes_on(stage: Stage, clone: Clone) -> None:
     git = Git.find(str(clone.path))
-    importing = Import(stage.repository, git, Refs(git))
-    steps = 0
-    while (step := importing.plan(limit_bytes=4096, limit_objects=3)) is not None:
-        step.execute()
-        step.apply()
-        stage.store.publish()
-        steps += 1
-        if importing.progress.commits == 4:
+    importing = Import(stage.repository, git, Refs(git), read_bytes=4096)
+    steps = importing.run()
+    for step in steps:
+        if not isinstance(step, (Turn, Progress)):
+            perform(step)
+        elif importing.commit_count >= 4:
             break
-    importing.close()
-    assert steps > 5
+    steps.close()
     assert list(stage.repository.history.ids()) == []
     stage.crash()
     assert [branch.name for branch in stage.repository.refs] == ["main"]
@@ -182,7 +180,7 @@ def test_nothing_shows_before_the_end_and_the_rest_goes_on(stage: Stage, clone: 
     assert f"{13} commits" in stage.run("import", "--verify", str(clone.path))
     count = len(clone.git("rev-list", "--all").split())
     assert sum(1 for _ in stage.repository.history.ids()) == count
-    assert not [key for key in stage.store.state if key.startswith(b"git-import/")]
+    assert not [key for key in stage.store.state if key.startswith(b"git-taken/")]
 
 
 def test_a_submodule_is_an_empty_directory_with_a_mark(stage: Stage, tmp_path: Path) -> None:

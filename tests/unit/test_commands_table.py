@@ -9,7 +9,7 @@ import pytest
 
 from heliosfs.commands import reference, reports
 from heliosfs.commands.options import Option, Parser
-from heliosfs.commands.table import VERBS, find_verb, parse_line
+from heliosfs.commands.table import VERBS, Line, find_verb, parse_line
 from heliosfs.errors import UsageError
 from tests.tree_builder import Stage
 
@@ -132,7 +132,11 @@ def test_words_after_dashes_are_words_where_there_are_no_paths() -> None:
     ],
 )
 def test_lines(line: str, argv: list[str], cwd: str) -> None:
-    assert parse_line(line) == (argv, cwd)
+    assert parse_line(line) == Line(argv, cwd)
+
+
+def test_who_asks_may_want_to_know_how_far_it_is() -> None:
+    assert parse_line('{"argv": ["import"], "progress": true}') == Line(["import"], "", True)
 
 
 @pytest.mark.parametrize(
@@ -148,6 +152,7 @@ def test_lines(line: str, argv: list[str], cwd: str) -> None:
         '{"argv": ["log"], "cwd": "../x"}',
         '{"argv": ["log"], "cwd": "a/./b"}',
         '{"argv": ["log"], "user": "me"}',
+        '{"argv": ["log"], "progress": 1}',
         '["a\\u0000b"]',
         '{"argv": [], "cwd": "\\u0000"}',
         "a\0b",
