@@ -1,0 +1,263 @@
+"""Import and export through a mount: others work on, and whoever asked may stop it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.git_repository import git, refs_of
+from tests.mount.conftest import SECONDS, Mounted, Mounter
+from tests.mount.programs import errno_of, run, shell
+
+FEW = 1000
+MANY = 6000
+"""Commits whose import takes longer than what is done to it."""
+
+
+def made(path: Path, count: int) -> Path:
+    """A repository with four objects in each commit."""
+    path.mkdir()
+    git(path, "init", "--quiet", "--bare", "-b", "trunk")
+    parts = []
+    for number in range(count):
+        body = b"%d\n" % number * 200
+        parts.append(
+            b"commit refs/heads/trunk\ncommitter A <a@b> %d +0000\ndata 3\nmsg\n" % number
+            + b"M 100644 inline d%d/f%d\n" % (number % 7, number % 97)
+            + b"data %d\n%s\n" % (len(body), body)
+        )
+    git(path, "fast-import", "--quiet", data=b"".join(parts))
+    return path
+
+
+@pytest.fixture(scope="module")
+def history(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return made(tmp_path_factory.mktemp("git") / "few.git", FEW)
+
+
+@pytest.fixture(scope="module")
+def long_history(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return made(tmp_path_factory.mktemp("git") / "many.git", MANY)
+
+
+class Reader:
+    """An import whose reply is read along, as the command line does."""
+
+    def __init__(self, workspace: Mounted, source: Path) -> None:
+        self.fd = os.open(workspace.path / ".helios/ctl/command", os.O_RDWR)
+        line = {"argv": ["import", "--from-git", str(source)], "progress": True}
+        os.write(self.fd, json.dumps(line).encode() + b"\n")
+
+    def progress(self) -> dict[str, int]:
+        """How far it is, once it has begun to take commits in."""
+        done: dict[str, int] = {"done": 0}
+        while not done["done"]:
+            line = os.read(self.fd, 65536).decode()
+            assert line.startswith("progress: "), line
+            done = json.loads(line.removeprefix("progress: "))
+        return done
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            os.close(self.fd)
+
+
+def branches(workspace: Mounted) -> set[str]:
+    return set(os.listdir(workspace.path / ".helios/branches"))
+
+
+def assert_nothing_shows(workspace: Mounted) -> None:
+    assert branches(workspace) == {"main"}
+    assert os.listdir(workspace.path / ".helios/snapshots") == []
+
+
+def assert_goes_on(workspace: Mounted, source: Path) -> None:
+    """The next import begins with what the last one did not do."""
+    reader = Reader(workspace, source)
+    assert 0 < reader.progress()["total"] < MANY
+    reader.close()
+
+
+def taken(reply: str) -> int:
+    """How many commits a reply says were taken in."""
+    return int(reply.split(" ", 1)[0])
+
+
+def test_others_work_while_it_runs(mounted: Mounted, history: Path) -> None:
+    replies: list[str] = []
+    words = f"--from-git {history}\n"
+    thread = threading.Thread(target=lambda: replies.append(mounted.control("import", words)))
+    (mounted.path / "kept").write_text("first")
+    first = mounted.commit("first")
+    thread.start()
+    ids: list[str] = []
+    while thread.is_alive():
+        (mounted.path / "kept").write_text(str(len(ids)))
+        os.stat(mounted.path / "kept")
+        ids.append(mounted.commit(f"commit {len(ids)}"))
+    thread.join()
+    assert replies[0].startswith(f"{FEW} commits, ")
+    # Each took its turn: the import is far longer than any of them.
+    assert len(ids) > 20
+    log = mounted.helios("log", "--oneline").splitlines()
+    assert len(log) == len(ids) + 1
+    assert mounted.helios("rev-parse", f"HEAD~{len(ids)}").strip() == first
+    assert branches(mounted) == {"main", "trunk"}
+    mounted.helios("import", "--verify", str(history))
+
+
+def test_one_at_a_time(mounted: Mounted, long_history: Path, tmp_path: Path) -> None:
+    reader = Reader(mounted, long_history)
+    assert reader.progress()["total"] == MANY
+    out = tmp_path / "out.git"
+    assert errno_of(mounted.control, "import", f"--from-git {long_history}\n") == "EBUSY"
+    done = mounted.command("export", "--to-git", str(out))
+    assert (done.returncode, out.exists()) == (1, False)
+    assert "an exclusive operation runs, 'import'" in done.stderr
+    assert mounted.helios("status").startswith("On branch main\n")
+    reader.close()
+    (mounted.path / "file").write_text("x")
+    mounted.commit("one")
+    mounted.helios("export", "--to-git", str(out))
+    assert list(refs_of(out)) == ["refs/heads/main"]
+
+
+def test_who_closes_ends_it_and_the_next_goes_on(mounted: Mounted, long_history: Path) -> None:
+    reader = Reader(mounted, long_history)
+    progress = reader.progress()
+    reader.close()
+    assert_nothing_shows(mounted)
+    reply = mounted.helios("import", "--from-git", str(long_history))
+    assert 0 < taken(reply) <= MANY - progress["done"]
+    assert branches(mounted) == {"trunk"}
+    mounted.helios("import", "--verify", str(long_history))
+
+
+def test_after_kill_9_it_goes_on(mounted: Mounted, long_history: Path) -> None:
+    reader = Reader(mounted, long_history)
+    reader.progress()
+    mounted.kill9()
+    reader.close()
+    subprocess.run(["fusermount3", "-uz", str(mounted.path)], check=True, timeout=SECONDS)
+    mounted.mount()
+    assert_nothing_shows(mounted)
+    assert_goes_on(mounted, long_history)
+
+
+def test_a_daemon_that_shall_end_does(mounted: Mounted, long_history: Path) -> None:
+    errors: list[str] = []
+
+    def ask() -> None:
+        errors.append(errno_of(mounted.control, "import", f"--from-git {long_history}\n"))
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    time.sleep(0.3)
+    mounted.terminate()
+    thread.join(SECONDS)
+    # The kernel may be quicker than our answer.
+    assert errors in (["EINTR"], ["ENOTCONN"], ["ECONNABORTED"])
+    mounted.mount()
+    assert_nothing_shows(mounted)
+
+
+def test_the_command_line_shows_how_far_it_is_and_ends_at_ctrl_c(
+    mounted: Mounted, long_history: Path
+) -> None:
+    pid, terminal = pty.fork()
+    if not pid:
+        os.chdir(mounted.path)
+        argv = [sys.executable, "-m", "heliosfs.cli", "import", "--from-git", str(long_history)]
+        os.execv(sys.executable, argv)
+    shown = b""
+    while b" s left" not in shown:
+        shown += os.read(terminal, 4096)
+    os.write(terminal, b"\x03")
+    with contextlib.suppress(OSError):
+        while data := os.read(terminal, 4096):
+            shown += data
+    os.close(terminal)
+    _, status = os.waitpid(pid, 0)
+    assert os.waitstatus_to_exitcode(status) == 130
+    assert b"of 6,000 commits, " in shown
+    assert_nothing_shows(mounted)
+    assert_goes_on(mounted, long_history)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_who_waits_in_write_can_be_killed(
+    mounted: Mounted, long_history: Path, number: signal.Signals
+) -> None:
+    script = f"echo --from-git {long_history} > .helios/ctl/import"
+    client = subprocess.Popen(["bash", "-c", script], cwd=mounted.path, stderr=subprocess.PIPE)
+    with client:
+        time.sleep(0.3)
+        client.send_signal(number)
+        assert client.wait(SECONDS) == -number
+    assert_nothing_shows(mounted)
+    assert_goes_on(mounted, long_history)
+
+
+@pytest.mark.parametrize("name", ["bash", "dash"])
+def test_shells_read_one_complete_reply(mounted: Mounted, history: Path, name: str) -> None:
+    script = f"exec 3<>.helios/ctl/import; echo --from-git {history} >&3; cat <&3"
+    assert shell(script, mounted.path, name).stdout.splitlines() == [
+        f"{FEW} commits, {4 * FEW} objects from {history}",
+        "  new: heads/trunk",
+    ]
+
+
+def test_the_history_of_the_workspace_itself(mounter: Mounter) -> None:
+    """A project that is mounted, and whose `.git` gets more commits in the mount."""
+    workspace = mounter(start=False)
+    workspace.path.mkdir()
+    git(workspace.path, "init", "--quiet", "-b", "main")
+    (workspace.path / "a").write_text("1\n")
+    git(workspace.path, "add", "a")
+    git(workspace.path, "commit", "--quiet", "-m", "one")
+    workspace.mount()
+    reply = workspace.helios("import", "--from-git", ".")
+    assert taken(reply) == 1
+    assert "the files stay as they are" in reply
+    (workspace.path / "a").write_text("2\n")
+    run(
+        "git",
+        "-c",
+        "user.name=A",
+        "-c",
+        "user.email=a@b",
+        "commit",
+        "-qam",
+        "two",
+        cwd=workspace.path,
+    )
+    assert taken(workspace.helios("import", "--from-git", ".")) == 1
+    workspace.helios("import", "--verify", ".")
+    assert "main" in branches(workspace)
+
+
+def test_files_of_a_directory(mounted: Mounted, tmp_path: Path) -> None:
+    source = tmp_path / "files"
+    for number in range(300):
+        place = source / f"d{number % 10}" / f"f{number}"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(str(number))
+    assert mounted.helios("import", "--from-dir", str(source)).startswith("took in 300 files")
+    assert run("diff", "-r", "-x", ".helios", source, mounted.path, cwd=tmp_path).stdout == ""
+    done = mounted.command("import", "--from-dir", str(source))
+    assert "the workspace is not empty" in done.stderr
+    inside = mounted.path / "d1"
+    assert (
+        "lies in the mounted workspace"
+        in mounted.command("import", "--from-dir", str(inside)).stderr
+    )
