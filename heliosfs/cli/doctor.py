@@ -32,7 +32,7 @@ _CGROUP = "/proc/self/cgroup"
 _CGROUP_ROOT = "/sys/fs/cgroup"
 _FREE_LOW_BYTES = 1024**3
 _FREE_MIN_BYTES = 64 * 1024**2
-_RESERVE_BYTES = 128 * 1024**2
+_RESERVE_BYTES = 256 * 1024**2
 """What the daemon takes beside its caches, at rest and under load."""
 _MIB = 1024**2
 
@@ -197,11 +197,10 @@ def _group_limits(
 
 
 def _memory(settings: Settings, limit_bytes: int) -> Finding:
-    wanted = settings.working_set_bytes + settings.l1_cache_bytes + _RESERVE_BYTES
+    wanted = settings.working_set_bytes + _RESERVE_BYTES
     text = f"{limit_bytes // _MIB} MB; a mount may use {wanted // _MIB} MB"
     if limit_bytes and wanted > limit_bytes:
-        keys = "performance.working_set and performance.l1_cache_size"
-        return Finding("memory", HINT, f"{text}: lower {keys}")
+        return Finding("memory", HINT, f"{text}: lower performance.working_set")
     return Finding("memory", OK, text if limit_bytes else "the limit is unknown")
 
 

@@ -210,7 +210,7 @@ MEASURES = (
         "bytes",
         "gauge",
         "content_budget_bytes",
-        "how much that may be",
+        "how much that may be, together with nodes, L1 and what is pending",
         "performance.working_set",
         lambda now: now.repository.contents.budget_bytes,
     ),

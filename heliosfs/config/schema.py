@@ -39,8 +39,8 @@ WORKING_SET = Key(
     "performance.working_set",
     Size(16 * MIB, 1024 * GIB),
     GIB,
-    "bytes of file content kept in memory; over it, dirty bytes go to the store and clean ones "
-    "are read again",
+    "memory for file content, nodes, L1 (at most half of it) and what waits for the store; over "
+    "it, dirty bytes go to the store and clean ones are read again",
 )
 L1_CACHE_SIZE = Key(
     "performance.l1_cache_size",

@@ -16,6 +16,7 @@ from heliosfs.fuse.attributes import attributes, build, build_listed, negative
 from heliosfs.fuse.handler import handler
 from heliosfs.fuse.keeper import Keeper
 from heliosfs.fuse.kernel import Kernel
+from heliosfs.fuse.trimmer import Trimmer
 from heliosfs.fuse.verbs import Verbs
 from heliosfs.vfs.files import Files, SetAttributes
 from heliosfs.vfs.filesystem import FileSystem
@@ -36,7 +37,13 @@ class Operations(pyfuse3.Operations):
     enable_writeback_cache = False
 
     def __init__(
-        self, filesystem: FileSystem, kernel: Kernel, keeper: Keeper, *, xattr: bool = False
+        self,
+        filesystem: FileSystem,
+        kernel: Kernel,
+        keeper: Keeper,
+        trimmer: Trimmer,
+        *,
+        xattr: bool = False,
     ) -> None:
         super().__init__()
         self._filesystem = filesystem
@@ -48,6 +55,7 @@ class Operations(pyfuse3.Operations):
         self._write = self._files.write
         self._kernel = kernel
         self._keeper = keeper
+        self._look = trimmer.look
         self._xattr = xattr
         self._verbs = Verbs(filesystem.repository, kernel, keeper)
 
@@ -67,6 +75,7 @@ class Operations(pyfuse3.Operations):
                 return negative()
             raise pyfuse3.FUSEError(errno.ENOENT)
         node.lookups += 1
+        self._look()
         return self._entry(directory, node)
 
     def _entry(self, directory: Any, node: Any) -> pyfuse3.EntryAttributes:
@@ -156,6 +165,7 @@ class Operations(pyfuse3.Operations):
             # again, checks what it may, and opens whatever is there (do_filp_open in fs/namei.c).
             raise pyfuse3.FUSEError(errno.ESTALE) from None
         node.lookups += 1
+        self._look()
         self._keeper.touch()
         return pyfuse3.FileInfo(fh=pyfuse3.FileHandleT(fh)), attributes(node)
 
@@ -251,6 +261,7 @@ class Operations(pyfuse3.Operations):
         directory = handle.node
         filesystem = self._filesystem
         names = self._files.listing(handle, start_id)
+        self._look()
         for index in range(start_id, len(names)):
             name = names[index]
             if index < 2:

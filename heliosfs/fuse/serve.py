@@ -7,7 +7,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
 import pyfuse3
@@ -20,6 +20,7 @@ from heliosfs.fuse.keeper import Keeper
 from heliosfs.fuse.kernel import Kernel
 from heliosfs.fuse.loop import RequestLoop
 from heliosfs.fuse.operations import Operations
+from heliosfs.fuse.trimmer import Trimmer
 from heliosfs.repo.repository import Repository
 from heliosfs.vfs.filesystem import FileSystem
 
@@ -58,14 +59,15 @@ def serve(repository: Repository, options: MountOptions, on_ready: Callable[[], 
         filesystem.failure = f"the mount is read-only since its store failed: {error}"
 
     keeper = Keeper(repository, kernel, fail)
-    operations = Operations(filesystem, kernel, keeper, xattr=options.xattr)
+    trimmer = Trimmer(filesystem, kernel)
+    operations = Operations(filesystem, kernel, keeper, trimmer, xattr=options.xattr)
     if options.debug:
         log_requests(Operations)
     pyfuse3.trio = loop  # type: ignore[attr-defined]
     connection = _mount(operations, options)
     loop.open_with(connection.open)
     try:
-        trio.run(_main, operations, keeper, kernel, on_ready)
+        trio.run(_main, operations, (keeper.run, trimmer.run), kernel, on_ready)
     finally:
         try:
             connection.end()
@@ -98,12 +100,16 @@ def _mount(operations: Operations, options: MountOptions) -> Connection:
 
 
 async def _main(
-    operations: Operations, keeper: Keeper, kernel: Kernel, on_ready: Callable[[], None]
+    operations: Operations,
+    background: Iterable[Callable[[], Awaitable[None]]],
+    kernel: Kernel,
+    on_ready: Callable[[], None],
 ) -> None:
     _tune()
     async with trio.open_nursery() as nursery:
         await nursery.start(_stop_on_signal, operations, kernel)
-        nursery.start_soon(keeper.run)
+        for work in background:
+            nursery.start_soon(work)
         on_ready()
         await pyfuse3.main(WORKERS_MIN, WORKERS_MAX)
         nursery.cancel_scope.cancel()

@@ -19,7 +19,7 @@ from heliosfs.repo.refs import Branch, Refs
 from heliosfs.repo.state import DETACHED, State, decode_state
 from heliosfs.repo.view import View, work_key
 from heliosfs.store.base import Store
-from heliosfs.workspace.contents import Contents
+from heliosfs.workspace.contents import DEFAULT_BUDGET_BYTES, Contents
 from heliosfs.workspace.inodes import InodeTable
 from heliosfs.workspace.node import AnyNode
 from heliosfs.workspace.switch import Invalidation, switch
@@ -27,6 +27,8 @@ from heliosfs.workspace.trees import EMPTY_TREE, differs, has_changes
 from heliosfs.workspace.workspace import Workspace, empty_root
 
 DEFAULT_BRANCH = "main"
+NODE_BYTES = 1_100
+"""What a node takes: itself, attributes, name, encoded entry, and its places in two tables."""
 
 _SLOT = struct.Struct("<Q")
 _ROOT = b"repo/root"
@@ -55,7 +57,9 @@ class Repository:
         self.refs = Refs(store)
         self.history = History(store)
         self.inodes: InodeTable[AnyNode] = InodeTable()
-        self.contents = Contents(store)
+        self.contents = Contents(store, others=self._other_bytes)
+        self.nodes_max = DEFAULT_BUDGET_BYTES // 4 // NODE_BYTES
+        """With more nodes, the kernel is asked to forget some."""
         self.configuration = Configuration()
         self.metrics = Metrics(clock)
         self.stale = Invalidation()
@@ -260,10 +264,15 @@ class Repository:
             raise
 
     def _apply(self, settings: Settings) -> None:
-        self.contents.budget_bytes = settings.working_set_bytes
-        if self.contents.resident_bytes > settings.working_set_bytes:
-            self.contents.reduce(settings.working_set_bytes)
-        self.store.tune(settings.l1_cache_bytes, prefer_zstd=settings.prefer_zstd)
+        working_set_bytes = settings.working_set_bytes
+        cache_bytes = min(settings.l1_cache_bytes, working_set_bytes // 2)
+        self.store.tune(cache_bytes, prefer_zstd=settings.prefer_zstd)
+        self.nodes_max = working_set_bytes // 4 // NODE_BYTES
+        self.contents.budget(working_set_bytes)
+
+    def _other_bytes(self) -> int:
+        """What of the working set is not contents."""
+        return self.store.memory_bytes + len(self.inodes.nodes) * NODE_BYTES
 
     def _publish_refs(self) -> None:
         try:

@@ -99,6 +99,10 @@ class Store(Protocol):
     def pending_bytes(self) -> int:
         """Bytes of objects that are not in L2 yet, and so take memory."""
 
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes of memory that the store takes: L1, and what is not in L2 yet."""
+
     def tune(self, cache_bytes: int, *, prefer_zstd: bool) -> None:
         """Bound L1, and choose how objects are encoded from the next drain on."""
 

@@ -172,6 +172,10 @@ class LocalStore:
     def pending_bytes(self) -> int:
         return self._pending_bytes
 
+    @property
+    def memory_bytes(self) -> int:
+        return self._pending_bytes + self._cache.used_bytes
+
     def tune(self, cache_bytes: int, *, prefer_zstd: bool) -> None:
         self._cache.resize(cache_bytes)
         self._prefer_zstd = prefer_zstd

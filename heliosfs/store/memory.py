@@ -86,6 +86,10 @@ class MemoryStore:
     def pending_bytes(self) -> int:
         return 0
 
+    @property
+    def memory_bytes(self) -> int:
+        return 0
+
     def tune(self, cache_bytes: int, *, prefer_zstd: bool) -> None:
         """There is no cache, and nothing is encoded."""
 

@@ -20,9 +20,6 @@ from heliosfs.workspace.node import DirNode, LeafNode, Listed, Node, SymlinkNode
 from heliosfs.workspace.workspace import Workspace
 
 AnyNode: TypeAlias = "Node | VirtualNode"
-NODES_KEPT = 200_000
-"""From this many nodes on, a clean node goes when the kernel forgets it."""
-
 RENAME_NOREPLACE = 1
 RENAME_EXCHANGE = 2
 
@@ -204,7 +201,7 @@ class FileSystem:
                 workspace.discard()
         elif node.parent is None:
             workspace.release(node)
-        elif workspace.read_only or len(self.nodes) > NODES_KEPT:
+        elif workspace.read_only or len(self.nodes) > self.repository.nodes_max // 2:
             workspace.unload(node)
 
     def is_executable(self, node: Any) -> bool:

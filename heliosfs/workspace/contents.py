@@ -8,6 +8,8 @@ Written parts of large files can go earlier, by a `Work` of `plan_seal`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from heliosfs.objects.blob import EMPTY_BLOB, WHOLE_MAX
 from heliosfs.objects.ids import BlobId, Kind, Oid, object_id
 from heliosfs.store.addition import NewObject
@@ -19,11 +21,20 @@ DEFAULT_BUDGET_BYTES = 1024**3
 
 
 class Contents:
-    """The working set: which files' bytes are in memory, and how many bytes that is."""
+    """The working set: which files' bytes are in memory, and how many bytes that is.
 
-    def __init__(self, store: Store, budget_bytes: int = DEFAULT_BUDGET_BYTES) -> None:
+    They share the budget with what else there is (`others`): L1, nodes, what waits for L2.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        budget_bytes: int = DEFAULT_BUDGET_BYTES,
+        others: Callable[[], int] = lambda: 0,
+    ) -> None:
         self.store = store
         self.budget_bytes = budget_bytes
+        self._others = others
         self.parts = Account()
         """Of all large files."""
         self.writers = 0
@@ -43,6 +54,11 @@ class Contents:
     def dirty_bytes(self) -> int:
         """An upper estimate of what a flush would store now."""
         return self._written_bytes + self.parts.dirty_bytes
+
+    def budget(self, budget_bytes: int) -> None:
+        """Have another budget from now on.  StoreError."""
+        self.budget_bytes = budget_bytes
+        self._charge(0)
 
     def flushed(self) -> None:
         """All small files were stored."""
@@ -223,8 +239,9 @@ class Contents:
 
     def _charge(self, count_bytes: int) -> None:
         self._whole_bytes += count_bytes
-        if self.resident_bytes > self.budget_bytes:
-            self.reduce(self.budget_bytes // 8 * 7)
+        room_bytes = self.budget_bytes - self._others()
+        if self.resident_bytes > max(room_bytes, self.budget_bytes // 8):
+            self.reduce(max(room_bytes, 0) // 8 * 7)
 
 
 class _Seal:

@@ -300,6 +300,11 @@ class Workspace:
             del self.inodes.nodes[node.ino]
             node = parent
 
+    def collapse(self, directory: DirNode) -> None:
+        """Forget the entries of a directory that is clean and has no nodes below it."""
+        if directory.raw is not None and directory.children and _holds_no_node(directory):
+            directory.children = directory.leaves = directory.data = None
+
     def close(self) -> None:
         """Nothing shows the tree any more: drop what the kernel does not hold."""
         self.is_closed = True

@@ -27,7 +27,7 @@ from heliosfs.objects.ids import CommitId
 from heliosfs.repo.identity import Identity
 from heliosfs.repo.repository import Repository
 from heliosfs.store.memory import MemoryStore
-from heliosfs.vfs import filesystem
+from heliosfs.vfs.trim import SLICE_COUNT, Trim
 from heliosfs.workspace.contents import DEFAULT_BUDGET_BYTES
 from tests.property.sides import (
     RENAME_EXCHANGE,
@@ -246,9 +246,15 @@ class FileSystemMachine(RuleBasedStateMachine):
     @rule()
     def forget(self) -> None:
         """The kernel forgets what it knows; clean nodes become entries again."""
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(filesystem, "NODES_KEPT", 0)
-            self.ours.forget()
+        repository = self.ours.repository
+        kept, repository.nodes_max = repository.nodes_max, 0
+        trim = Trim(self.ours.filesystem)
+        for names in trim.slices():
+            assert len(names) <= SLICE_COUNT
+        self.ours.forget()
+        for _ in trim.collapse():
+            pass
+        repository.nodes_max = kept
 
     @rule()
     def reduce(self) -> None:

@@ -15,7 +15,6 @@ from heliosfs.objects.ids import CommitId
 from heliosfs.repo.identity import Identity
 from heliosfs.repo.repository import Repository
 from heliosfs.store.memory import MemoryStore
-from heliosfs.vfs import filesystem as filesystem_module
 from heliosfs.vfs.files import FILE_MAX_BYTES, XATTRS_MAX_BYTES, Files, SetAttributes
 from heliosfs.vfs.filesystem import FileSystem
 from heliosfs.workspace.node import DirNode, FileNode, Node
@@ -208,7 +207,7 @@ def test_what_a_checkout_replaced_is_let_go(caller: Caller) -> None:
 def test_clean_nodes_go_when_there_are_many(
     caller: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(filesystem_module, "NODES_KEPT", 0)
+    caller.filesystem.repository.nodes_max = 0
     caller.mkdir("a")
     caller.mkdir("a/b")
     for number in range(50):

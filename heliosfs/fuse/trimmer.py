@@ -1,0 +1,53 @@
+"""Runs trims, when there are too many nodes."""
+
+from __future__ import annotations
+
+import logging
+
+import trio
+
+from heliosfs.fuse.kernel import Kernel
+from heliosfs.vfs.filesystem import FileSystem
+from heliosfs.vfs.trim import Trim
+from heliosfs.workspace.switch import Invalidation
+
+_REST_SECONDS = 1.0
+"""After a trim: what it could not do, another one at once could not either."""
+
+log = logging.getLogger(__name__)
+
+
+class Trimmer:
+    """Sleeps until `look` finds too many nodes."""
+
+    def __init__(self, filesystem: FileSystem, kernel: Kernel) -> None:
+        self._filesystem = filesystem
+        self._nodes = filesystem.nodes
+        self._repository = filesystem.repository
+        self._kernel = kernel
+        self._wanted = trio.Event()
+
+    def look(self) -> None:
+        """After nodes were made: 0.1 us."""
+        if len(self._nodes) > self._repository.nodes_max:
+            self._wanted.set()
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        while True:
+            await self._wanted.wait()
+            self._wanted = trio.Event()
+            try:
+                await self._trim()
+            except Exception:
+                log.exception("a trim failed")
+            await trio.sleep(_REST_SECONDS)
+
+    async def _trim(self) -> None:
+        trim = Trim(self._filesystem)
+        for names in trim.slices():
+            await self._kernel.invalidate(Invalidation(entries=names))
+            # The forgets come as requests.
+            await trio.lowlevel.checkpoint()
+        for _ in trim.collapse():
+            await trio.lowlevel.checkpoint()

@@ -1,0 +1,69 @@
+"""Trim: what of a large tree the kernel is asked to forget, so that the daemon can, too.
+
+The kernel drops what it knows of a file when memory is short, its own or a container's, and
+not for our sake; until then each name that was listed or made has a node.  So with too many
+nodes, those made longest ago go: the kernel is told to forget the name, answers with a forget,
+and the node becomes its encoded entry again.  Nobody notices but by one look-up more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+from heliosfs.vfs.filesystem import FileSystem
+from heliosfs.workspace.node import DirNode, LeafNode, Listed
+
+SLICE_COUNT = 512
+"""Names at once: about 2 ms."""
+_LOOKED_AT_COUNT = 4096
+_TARGET = 0.75
+
+
+class Trim:
+    """One pass over the nodes, oldest first, until a quarter of those allowed is free."""
+
+    def __init__(self, filesystem: FileSystem) -> None:
+        self._filesystem = filesystem
+        self._inodes = list(filesystem.nodes)
+        self._at = 0
+        self._directories: dict[DirNode, None] = {}
+        self._target = int(filesystem.repository.nodes_max * _TARGET)
+
+    def slices(self) -> Iterator[list[tuple[int, bytes, int]]]:
+        """Names to be forgotten by the kernel, as `Invalidation.entries`; some thousand nodes are
+        looked at for each slice.
+        """
+        nodes = self._filesystem.nodes
+        while self._at < len(self._inodes) and len(nodes) > self._target:
+            found: list[tuple[int, bytes, int]] = []
+            end = min(self._at + _LOOKED_AT_COUNT, len(self._inodes))
+            for ino in islice(self._inodes, self._at, end):
+                self._at += 1
+                node: Any = nodes.get(ino)
+                if _can_go(node):
+                    found.append((node.parent.ino, node.name, 0))
+                    self._directories[node.parent] = None
+                    if len(found) == SLICE_COUNT:
+                        break
+            yield found
+
+    def collapse(self) -> Iterator[None]:
+        """Let the entries of directories go whose nodes all went; yields after each directory."""
+        for directory in self._directories:
+            directory.workspace.collapse(directory)
+            yield
+
+
+def _can_go(node: Any) -> bool:
+    """Not a directory, where somebody may stand, nor what is open, changed or has two names."""
+    if isinstance(node, Listed):
+        return True
+    return (
+        isinstance(node, LeafNode)
+        and node.parent is not None
+        and node.raw is not None
+        and not node.opens
+        and not node.group
+    )

@@ -1,0 +1,56 @@
+"""A tree larger than memory allows: the kernel is asked to forget, and nobody notices."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+
+from tests.mount.conftest import Mounted
+from tests.mount.programs import SECONDS
+
+COUNT = 6_000
+"""More than a quarter of the smallest working set holds: 3,800 nodes."""
+
+
+def node_count(mounted: Mounted) -> int:
+    found = json.loads(mounted.helios("stats", "--json"))["node_count"]
+    assert isinstance(found, int)
+    return found
+
+
+def wait_below(mounted: Mounted, count: int) -> None:
+    deadline = time.monotonic() + SECONDS
+    while node_count(mounted) > count:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def test_nodes_go_and_files_stay(mounted: Mounted) -> None:
+    mounted.helios("config", "set", "performance.working_set", "16MB")
+    place = mounted.path / "d"
+    place.mkdir()
+    first = os.open(place / "first", os.O_RDWR | os.O_CREAT)
+    os.write(first, b"still open")
+    os.symlink("first", place / "link")
+    os.link(place / "first", place / "second")
+    here = os.open(place, os.O_RDONLY)
+    for number in range(COUNT):
+        (place / f"{number}").write_text(f"{number}")
+    wait_below(mounted, COUNT // 2)
+
+    assert os.pread(first, 99, 0) == b"still open"
+    assert os.readlink(f"/proc/self/fd/{first}") == str(place / "first")
+    assert os.readlink(f"/proc/self/fd/{here}") == str(place)
+    assert os.fstat(first).st_nlink == 2
+    assert len(os.listdir(here)) == COUNT + 3
+    for number in range(0, COUNT, 97):
+        assert (place / f"{number}").read_text() == f"{number}"
+    (place / "5").write_text("changed")
+    mounted.commit("one")
+    wait_below(mounted, COUNT // 2)
+    assert (place / "5").read_text() == "changed"
+    assert os.stat(place / "link").st_ino == os.fstat(first).st_ino
+    assert "Traceback" not in mounted.log.read_text()
+    os.close(first)
+    os.close(here)
