@@ -30,6 +30,7 @@ but .helios belongs to the next commit.
   echo idea-7 > .helios/ctl/checkout         show it here instead
   echo --hard HEAD~1 > .helios/ctl/reset     go back, files and all
   echo > .helios/ctl/undo                    take that back, with what was lost
+  echo start try-9 > .helios/ctl/experiment  a branch whose commits get scores
 
 Every file in ctl is a channel of its own: write a line to it, read the reply
 from the same descriptor. It begins with 'error: ' if the request was refused.
