@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from heliosfs.commands.options import JSON, Option
-from heliosfs.commands.phrases import E_AMBIGUOUS, E_FULL, QUIET
+from heliosfs.commands.phrases import E_AMBIGUOUS, E_FULL, E_STORE, QUIET
 from heliosfs.commands.verb import Verb
 
 EXPERIMENT = Verb(
@@ -55,5 +55,23 @@ EXPERIMENT = Verb(
     barrier=True,
 )
 
-DECLARED_EXPERIMENTS = (EXPERIMENT,)
+REPORT = Verb(
+    name="report",
+    module="report",
+    summary="a page that shows experiments, scores and the graph of commits",
+    synopsis=("[FILE]",),
+    description=(
+        "Writes one HTML page into FILE, or to the standard output. It needs no network and no\n"
+        "server: open it in a browser, attach it, keep it. The same page is\n"
+        ".helios/report.html, made when it is opened. It has up to 20,000 commits; messages\n"
+        "and diffs of those that matter most, and for the others the command that shows them."
+    ),
+    options=(QUIET,),
+    errors=(("EINVAL", "wrong syntax; a FILE, asked for by a control file"), E_STORE),
+    example="report.html",
+    control_file=False,
+    is_long=True,
+)
+
+DECLARED_EXPERIMENTS = (EXPERIMENT, REPORT)
 """In the order of the reference page."""

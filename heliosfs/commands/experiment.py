@@ -18,9 +18,10 @@ from heliosfs.commands.options import Options
 from heliosfs.commands.render import json_reply, short
 from heliosfs.commands.verb import Request
 from heliosfs.errors import Busy, NotFound
+from heliosfs.objects.commit import Commit
 from heliosfs.objects.ids import CommitId
 from heliosfs.repo import experiments
-from heliosfs.repo.experiments import ABANDONED, FINISHED, Experiment
+from heliosfs.repo.experiments import ABANDONED, FINISHED, METADATA_KEY, Experiment
 from heliosfs.repo.revisions import resolve
 from heliosfs.repo.scores import best_of, check_score
 
@@ -128,12 +129,16 @@ def _recorded_commit(request: Request, options: Options) -> tuple[CommitId, Expe
         raise NotFound(f"{place} is no experiment: name one with -e, or a commit with --commit")
     branch = repository.refs.of_slot(found.slot)
     head = branch.head if branch else found.tip
-    if head is not None and head in repository.experiments.commits(found):
+    if head is not None and _name_in(repository.history.read(head)) == found.name:
         return head, found
     raise NotFound(
         f"experiment {found.name!r} has made no commit at its HEAD yet: "
         "commit first, or name a commit with --commit"
     )
+
+
+def _name_in(commit: Commit) -> str | None:
+    return commit.metadata.get(METADATA_KEY)
 
 
 def _list(request: Request, options: Options, words: list[str]) -> str:

@@ -8,12 +8,14 @@ from itertools import islice
 from heliosfs.commands.log import oneline
 from heliosfs.commands.merge import conflict_lines
 from heliosfs.commands.oplog import operation_lines
+from heliosfs.commands.report import page_steps
 from heliosfs.commands.stats import metrics_text, stats_text
 from heliosfs.commands.status import long_status, uncommitted
 from heliosfs.commands.table import VERBS, Verb, run
 from heliosfs.repo.merging import open_conflicts
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.view import View
+from heliosfs.store.steps import Steps
 
 LINES_MAX = 1000
 
@@ -96,6 +98,9 @@ FILES: dict[str, Callable[[Repository, View], str]] = {
     "helios.yaml": helios_yaml,
 }
 """Name in `.helios` -> what makes its text."""
+
+PAGES: dict[str, Callable[[Repository], Steps[str]]] = {"report.html": page_steps}
+"""Name in `.helios` -> the steps that make its text, of those that take long."""
 
 OF_WORKING_STATE = frozenset({"status"})
 """Those for which the caller runs the commit barrier first."""
