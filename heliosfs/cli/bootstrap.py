@@ -18,6 +18,9 @@ _STAMPED = ("requirements.lock", "requirements-dev.lock", "pyproject.toml", "hel
 """Files that decide what is in `.venv`."""
 
 
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+"""The test of the report page takes the first that is there."""
+
 _STEERING = frozenset(
     {
         "PIP_CONSTRAINT",
@@ -117,6 +120,8 @@ def missing_packages(*, dev: bool) -> list[str]:
     if dev:
         tools = ("git", "make", "patch", "rsync")
         checks |= {name: shutil.which(name) is not None for name in tools}
+        if not _is_ubuntu():
+            checks["chromium"] = any(map(shutil.which, BROWSERS))
     return [name for name, is_there in checks.items() if not is_there]
 
 
@@ -201,6 +206,11 @@ def _has_fuse3() -> bool:
         return subprocess.run(["pkg-config", "--exists", "fuse3"], check=False).returncode == 0
     except OSError:
         return False
+
+
+def _is_ubuntu() -> bool:
+    """There Chromium is a snap, which a container cannot install."""
+    return "ID=ubuntu\n" in _read("/etc/os-release")
 
 
 def _stamp() -> str:

@@ -59,6 +59,8 @@ def vocabulary() -> list[Word]:
         if verb.name == "config":
             keys = (key.path for key in KEYS if not key.path.endswith(ANY))
             fixed = ("list", "get", "set", "unset", *keys)
+        elif verb.name == "experiment":
+            fixed = ("start", "record", "list", "show", "best", "finish", "abandon")
         words.append(
             Word(
                 verb.name,

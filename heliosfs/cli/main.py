@@ -87,6 +87,10 @@ def _elsewhere(argv: list[str]) -> int:
         from heliosfs.cli.materialize import materialize
 
         return materialize(options)
+    if verb.name == "report":
+        from heliosfs.cli.report import report
+
+        return report(options)
     if verb.name in ("import", "export"):
         from heliosfs.cli.transfer import transfer
 

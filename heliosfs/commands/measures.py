@@ -79,6 +79,13 @@ def _utilization(now: Sample) -> Number:
     return _share(used_bytes, used_bytes + disk.f_bavail * disk.f_frsize)
 
 
+def _active_snapshots(now: Sample) -> Number:
+    repository = now.repository
+    running = repository.experiments.running
+    open_count = sum(view.slot in running for view in repository.views())
+    return len(repository.open_snapshots) + open_count
+
+
 _LATENCY = (
     "from the complete request to its reply, the wait for earlier requests and for the kernel's "
     "dirty pages included; a log-linear histogram since the mount, off by at most 1.6 %"
@@ -138,9 +145,10 @@ MEASURES = (
         "count",
         "gauge",
         "active_snapshots",
-        "snapshots that are in memory because someone looks at them",
-        "counted: opened through .helios/snapshots and not yet forgotten by the kernel",
-        lambda now: len(now.repository.open_snapshots),
+        "snapshots and running experiments that are in memory",
+        "counted: opened through .helios/snapshots and not yet forgotten by the kernel; "
+        "running experiments whose branch is at the mount point or open under .helios/branches",
+        _active_snapshots,
     ),
     Measure(
         "memory_usage",
@@ -177,6 +185,24 @@ MEASURES = (
         "branches",
         "counted",
         lambda now: sum(1 for _ in now.repository.refs),
+    ),
+    Measure(
+        "experiment_count",
+        "count",
+        "gauge",
+        "experiments",
+        "experiments, in every state",
+        "counted",
+        lambda now: len(now.repository.experiments),
+    ),
+    Measure(
+        "running_experiment_count",
+        "count",
+        "gauge",
+        "running_experiments",
+        "experiments that were neither finished nor abandoned",
+        "counted",
+        lambda now: len(now.repository.experiments.running),
     ),
     Measure(
         "live_view_count",

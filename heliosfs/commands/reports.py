@@ -8,12 +8,14 @@ from itertools import islice
 from heliosfs.commands.log import oneline
 from heliosfs.commands.merge import conflict_lines
 from heliosfs.commands.oplog import operation_lines
+from heliosfs.commands.report import page_steps
 from heliosfs.commands.stats import metrics_text, stats_text
 from heliosfs.commands.status import long_status, uncommitted
 from heliosfs.commands.table import VERBS, Verb, run
 from heliosfs.repo.merging import open_conflicts
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.view import View
+from heliosfs.store.steps import Steps
 
 LINES_MAX = 1000
 
@@ -30,6 +32,7 @@ but .helios belongs to the next commit.
   echo idea-7 > .helios/ctl/checkout         show it here instead
   echo --hard HEAD~1 > .helios/ctl/reset     go back, files and all
   echo > .helios/ctl/undo                    take that back, with what was lost
+  echo start try-9 > .helios/ctl/experiment  a branch whose commits get scores
 
 Every file in ctl is a channel of its own: write a line to it, read the reply
 from the same descriptor. It begins with 'error: ' if the request was refused.
@@ -95,6 +98,9 @@ FILES: dict[str, Callable[[Repository, View], str]] = {
     "helios.yaml": helios_yaml,
 }
 """Name in `.helios` -> what makes its text."""
+
+PAGES: dict[str, Callable[[Repository], Steps[str]]] = {"report.html": page_steps}
+"""Name in `.helios` -> the steps that make its text, of those that take long."""
 
 OF_WORKING_STATE = frozenset({"status"})
 """Those for which the caller runs the commit barrier first."""

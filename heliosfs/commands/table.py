@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from heliosfs.commands.declared import DECLARED
+from heliosfs.commands.declared_experiments import DECLARED_EXPERIMENTS
 from heliosfs.commands.declared_git import DECLARED_GIT
 from heliosfs.commands.declared_merge import DECLARED_MERGE
 from heliosfs.commands.declared_search import DECLARED_SEARCH
@@ -25,7 +26,14 @@ __all__ = ["VERBS", "Line", "Request", "Verb", "begin", "find_verb", "parse_line
 
 VERBS: dict[str, Verb] = {
     verb.name: verb
-    for verb in (*DECLARED, *DECLARED_GIT, *DECLARED_MERGE, *DECLARED_SEARCH, *DECLARED_SETTINGS)
+    for verb in (
+        *DECLARED,
+        *DECLARED_GIT,
+        *DECLARED_MERGE,
+        *DECLARED_SEARCH,
+        *DECLARED_EXPERIMENTS,
+        *DECLARED_SETTINGS,
+    )
 }
 
 _USAGE = "usage: "

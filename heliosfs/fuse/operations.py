@@ -21,7 +21,7 @@ from heliosfs.fuse.verbs import Verbs
 from heliosfs.vfs.files import Files, SetAttributes
 from heliosfs.vfs.filesystem import FileSystem
 from heliosfs.vfs.handles import ChannelHandle
-from heliosfs.vfs.virtual import ControlFile, VirtualText
+from heliosfs.vfs.virtual import BuiltText, ControlFile, VirtualText
 from heliosfs.workspace.node import DirNode, FileNode, Listed
 
 MISSES_MAX = 4096
@@ -202,7 +202,11 @@ class Operations(pyfuse3.Operations):
             self._keeper.touch()
         if isinstance(node, VirtualText) and node.barrier and self._contents.writers:
             await self._kernel.barrier()
-        fh = pyfuse3.FileHandleT(self._files.open(node, flags, ctx.uid))
+        if isinstance(node, BuiltText) and not flags & (os.O_ACCMODE | os.O_TRUNC):
+            text = await self._verbs.work_off(node.steps())
+            fh = pyfuse3.FileHandleT(self._files.open_text(node, text))
+        else:
+            fh = pyfuse3.FileHandleT(self._files.open(node, flags, ctx.uid))
         if isinstance(node, ControlFile):
             self._handles[fh].channel.opener_pid = ctx.pid
         is_virtual = not hasattr(node, "workspace")

@@ -105,7 +105,7 @@ def merge_into(view: View, theirs: CommitId, options: MergeOptions) -> Done:
     signature = repository.identity.sign(repository.clock)
     message = options.message.encode("utf-8", "surrogateescape")
     commit = Commit(merged.root, (head, theirs), signature, signature, message)
-    oid = history.write(commit)
+    oid = view.write(commit)
     view.move("merge", text, before, State(view.slot, oid, after))
     return Done(oid, is_fast_forward=False, is_news=True, conflicts=[])
 

@@ -12,6 +12,7 @@ from heliosfs.errors import Busy, NotFound, UsageError
 from heliosfs.objects.commit import Commit
 from heliosfs.objects.ids import CommitId, TreeId
 from heliosfs.repo.configuration import Configuration
+from heliosfs.repo.experiments import Experiments
 from heliosfs.repo.history import History
 from heliosfs.repo.identity import Identity
 from heliosfs.repo.metrics import Metrics
@@ -55,6 +56,7 @@ class Repository:
         self.clock = clock
         self.identity = identity
         self.refs = Refs(store)
+        self.experiments = Experiments(store)
         self.history = History(store)
         self.inodes: InodeTable[AnyNode] = InodeTable()
         self.contents = Contents(store, others=self._other_bytes)
@@ -152,25 +154,25 @@ class Repository:
         if fork is not None:
             state = fork.state()._replace(slot=branch.slot, head=base)
             self.store.put(work_key(branch.slot), state.encode())
-        self._publish_refs()
+        self.publish_refs()
         return branch
 
     def rename_branch(self, old: str, new: str) -> Branch:
         """Give a branch another name; its working state stays.  NotFound, AlreadyExists."""
         branch = self.refs.branch(old)
         self.refs.rename(branch, new)
-        self._publish_refs()
+        self.publish_refs()
         return branch
 
     def create_tag(self, name: str, oid: CommitId, *, force: bool = False) -> None:
         """Name a commit.  UsageError, AlreadyExists unless `force` moves the tag."""
         self.refs.create_tag(name, oid, force=force)
-        self._publish_refs()
+        self.publish_refs()
 
     def delete_tag(self, name: str) -> CommitId:
         """Drop a tag, and give what it named.  NotFound."""
         oid = self.refs.delete_tag(name)
-        self._publish_refs()
+        self.publish_refs()
         return oid
 
     def delete_branch(self, name: str, *, force: bool = False) -> Deleted:
@@ -189,7 +191,8 @@ class Repository:
         state = self.saved_state(branch)
         rest = self._commit_rest(branch.name, state) if self._is_changed(state) else None
         self.refs.delete(branch)
-        self._publish_refs()
+        self.experiments.branch_deleted(branch.slot, rest or branch.head)
+        self.publish_refs()
         return Deleted(branch.head, rest)
 
     def checkout_branch(self, name: str) -> bool:
@@ -235,6 +238,15 @@ class Repository:
 
         self._show(after, record)
 
+    def publish_refs(self) -> None:
+        """Publish what was changed of branches, tags and experiments.  StoreError."""
+        try:
+            self.store.publish()
+        except Exception:
+            self.refs.reload()
+            self.experiments.reload()
+            raise
+
     def close_live(self, branch: Branch) -> None:
         """Save and close the live view of a branch.  Busy when it has open files."""
         view = self.live.get(branch.slot)
@@ -273,13 +285,6 @@ class Repository:
     def _other_bytes(self) -> int:
         """What of the working set is not contents."""
         return self.store.memory_bytes + len(self.inodes.nodes) * NODE_BYTES
-
-    def _publish_refs(self) -> None:
-        try:
-            self.store.publish()
-        except Exception:
-            self.refs.reload()
-            raise
 
     def _discarded_state(self) -> State | None:
         """The detached state that was left with uncommitted changes, if there is one."""

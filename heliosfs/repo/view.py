@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from heliosfs.errors import NothingToCommit, Stale, UsageError
 from heliosfs.objects.commit import Commit, Signature
 from heliosfs.objects.ids import CommitId, Oid, TreeId
 from heliosfs.objects.tree import Entry
+from heliosfs.repo.experiments import METADATA_KEY
 from heliosfs.repo.oplog import Operation, OperationLog
 from heliosfs.repo.state import DETACHED, State
 from heliosfs.workspace.flush import flush
@@ -123,8 +125,22 @@ class View:
         parents = tuple(oid for oid in (head, self.merging) if oid is not None)
         text = message.encode("utf-8", "surrogateescape")
         commit = Commit(root, parents, author or signature, signature, text, metadata)
-        oid = repository.history.write(commit)
+        oid = self.write(commit)
         self._finish("commit", commit.subject, before, before._replace(head=oid, merging=None))
+        return oid
+
+    def write(self, commit: Commit) -> CommitId:
+        """Add a commit that is made here to the store's batch; the caller publishes.
+
+        That of an experiment carries its name, and is one of its commits.
+        """
+        repository = self.repository
+        experiment = repository.experiments.running.get(self.slot)
+        if experiment is None:
+            return repository.history.write(commit)
+        metadata = {**commit.metadata, METADATA_KEY: experiment.name}
+        oid = repository.history.write(replace(commit, metadata=metadata))
+        repository.experiments.add_commit(experiment, oid)
         return oid
 
     def reset(self, target: CommitId, *, hard: bool = True) -> None:

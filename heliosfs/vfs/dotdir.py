@@ -15,6 +15,7 @@ from heliosfs.repo.revisions import is_stable, resolve
 from heliosfs.repo.view import View
 from heliosfs.vfs.control import Channel, CommandChannel, ErrorLog, MessageChannel
 from heliosfs.vfs.virtual import (
+    BuiltText,
     ControlFile,
     FixedText,
     LinkDir,
@@ -125,6 +126,9 @@ class _DotDir:
             text = partial(self._report, report)
             barrier = report_name in reports.OF_WORKING_STATE
             children[report_name.encode()] = VirtualText(site, text, barrier=barrier)
+        for page_name, page in reports.PAGES.items():
+            steps = partial(page, repository)
+            children[page_name.encode()] = BuiltText(site, steps, repository.store)
         children[b"ctl"] = self._control()
         children[b"snapshots"] = LinkDir(site, self._find_snapshot, self._list_snapshots)
         children[b"branches"] = self._branches("")

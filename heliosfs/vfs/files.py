@@ -65,9 +65,12 @@ class Files:
         if isinstance(node, VirtualText):
             if writing:
                 raise NotPermitted("what lies under .helios is made by heliosfs")
-            data = node.text().encode("utf-8", "surrogateescape")
-            return self._add(TextHandle(node, data))
+            return self.open_text(node, node.text())
         raise PosixError(errno.EISDIR if stat.S_ISDIR(node.mode) else errno.ENXIO)
+
+    def open_text(self, node: VirtualText, text: str) -> int:
+        """A handle on a text as it was made now."""
+        return self._add(TextHandle(node, text.encode("utf-8", "surrogateescape")))
 
     def open_node(self, node: FileNode, writing: bool) -> int:
         """A handle on a regular file."""

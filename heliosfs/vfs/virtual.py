@@ -8,6 +8,8 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from heliosfs.repo.identity import Identity
+from heliosfs.store.base import Store
+from heliosfs.store.steps import Steps, run_to_end
 from heliosfs.workspace.inodes import InodeTable
 
 
@@ -95,6 +97,16 @@ class VirtualText(VirtualNode):
         self.text = text
         self.barrier = barrier
         """Whether it tells of the working state, so that the kernel's dirty pages matter."""
+
+
+class BuiltText(VirtualText):
+    """A text that takes long to make, and so is made in steps while others are served."""
+
+    __slots__ = ("steps",)
+
+    def __init__(self, site: Site, steps: Callable[[], Steps[str]], store: Store) -> None:
+        super().__init__(site, lambda: run_to_end(steps(), store))
+        self.steps = steps
 
 
 class FixedText(VirtualText):

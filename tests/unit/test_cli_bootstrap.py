@@ -149,6 +149,18 @@ def test_what_is_missing_is_found_out_by_looking(monkeypatch: pytest.MonkeyPatch
     assert "fuse3" not in bootstrap.missing_packages(dev=False)
 
 
+@pytest.mark.parametrize("system", ["debian", "ubuntu"])
+def test_a_browser_is_wanted_where_a_package_has_one(
+    monkeypatch: pytest.MonkeyPatch, system: str
+) -> None:
+    monkeypatch.setattr(bootstrap, "_read", lambda path: f"NAME=x\nID={system}\n")
+    which(monkeypatch)
+    assert ("chromium" in bootstrap.missing_packages(dev=True)) == (system == "debian")
+    assert "chromium" not in bootstrap.missing_packages(dev=False)
+    which(monkeypatch, "google-chrome")
+    assert "chromium" not in bootstrap.missing_packages(dev=True)
+
+
 def test_python_s_own_packages_are_those_of_its_version(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -1,0 +1,277 @@
+"""What `experiment list` and `show` tell: a row for each experiment, a row for each commit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from heliosfs.commands.options import Options
+from heliosfs.commands.render import iso_time, short
+from heliosfs.objects.ids import CommitId
+from heliosfs.repo.experiments import Experiment
+from heliosfs.repo.repository import Repository
+from heliosfs.repo.scores import DEFAULT_METRIC, Scored, Scores, best_of, main_metric, value_of
+
+_SECOND_NS = 10**9
+_LIST_SORTS = ("score", "age", "commits", "name")
+_SHOW_SORTS = ("score", "age", "name")
+_AGES = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """An experiment with what its commits come to."""
+
+    experiment: Experiment
+    commits: list[CommitId]
+    """Those that are still there, the oldest first."""
+    scores: dict[CommitId, Scores]
+    """Of those that have any."""
+    metrics: dict[str, int]
+    """Every metric in use, and how many commits have it."""
+    metric: str
+    """The one that is shown."""
+    scored: list[Scored]
+    """The commits that have it, the oldest first."""
+
+    @property
+    def minimize(self) -> bool:
+        """Whether less is better."""
+        return self.metric in self.experiment.minimize
+
+    @property
+    def best(self) -> Scored | None:
+        return best_of(self.scored, minimize=self.minimize)
+
+    @property
+    def last(self) -> Scored | None:
+        return self.scored[-1] if self.scored else None
+
+
+def summarize(repository: Repository, experiment: Experiment, by: str | None = None) -> Summary:
+    """Gather an experiment: 3 us a commit.  `by` is the metric, if not the main one."""
+    history, known = repository.history, repository.experiments
+    commits = [oid for oid in known.commits(experiment) if oid in history]
+    scores = {oid: found for oid in commits if (found := known.scores(oid))}
+    metrics: dict[str, int] = {}
+    for found in scores.values():
+        for metric in found:
+            metrics[metric] = metrics.get(metric, 0) + 1
+    metric = by or main_metric(metrics, experiment.minimize)
+    scored = [
+        Scored(oid, found[metric], value_of(found[metric]))
+        for oid, found in scores.items()
+        if metric in found
+    ]
+    return Summary(experiment, commits, scores, metrics, metric, scored)
+
+
+def sorted_summaries(rows: list[Summary], options: Options) -> list[Summary]:
+    """In the order that the options ask for; by age, the youngest first, if they do not."""
+    sort = _sort(options, _LIST_SORTS)
+    if sort == "score":
+        return _by_score(rows, lambda row: (row.best, row.minimize), options)
+    keys: dict[str, Callable[[Summary], int | str]] = {
+        "age": lambda row: -row.experiment.started_ns,
+        "commits": lambda row: -len(row.commits),
+        "name": lambda row: row.experiment.name,
+    }
+    return sorted(rows, key=keys[sort], reverse="reverse" in options)
+
+
+def list_text(repository: Repository, rows: list[Summary]) -> str:
+    """A table with a head; a hint when there is nothing."""
+    if not rows:
+        return "no experiments yet: helios experiment start NAME\n"
+    now_ns = repository.clock.now_ns()
+    cells = [("NAME", "BRANCH", "COMMITS", "BEST", "LAST", "AGE", "STATE")]
+    for row in rows:
+        each = row.experiment
+        branch = repository.refs.of_slot(each.slot)
+        cells.append(
+            (
+                each.name,
+                branch.name if branch else "-",
+                str(len(row.commits)),
+                _number(row, row.best),
+                _number(row, row.last),
+                age((now_ns - each.started_ns) // _SECOND_NS),
+                each.state,
+            )
+        )
+    return table(cells, right=(2, 3, 4, 5))
+
+
+def list_document(repository: Repository, row: Summary) -> dict[str, object]:
+    """An experiment for programs."""
+    each = row.experiment
+    branch = repository.refs.of_slot(each.slot)
+    head = branch.head if branch else each.tip
+    started = each.started_ns // _SECOND_NS
+    ended = each.ended_ns // _SECOND_NS if each.ended_ns is not None else None
+    return {
+        "name": each.name,
+        "state": each.state,
+        "branch": branch.name if branch else None,
+        "head": head.hex() if head else None,
+        "base": each.base.hex(),
+        "started": iso_time(started),
+        "started_seconds": started,
+        "ended": None if ended is None else iso_time(ended),
+        "ended_seconds": ended,
+        "parameters": dict(each.parameters),
+        "minimize": list(each.minimize),
+        "commit_count": len(row.commits),
+        "metric": row.metric,
+        "best": _scored_document(row.best),
+        "last": _scored_document(row.last),
+    }
+
+
+def show_text(repository: Repository, row: Summary, options: Options) -> str:
+    """The record, and a table of the commits."""
+    each = row.experiment
+    branch = repository.refs.of_slot(each.slot)
+    started = each.started_ns // _SECOND_NS
+    facts = [
+        ("experiment", each.name),
+        ("state", each.state),
+        ("branch", branch.name if branch else f"deleted (was {_short(each.tip)})"),
+        ("base", f"{short(each.base)} {_subject(repository, each.base)}".rstrip()),
+        ("started", iso_time(started, repository.clock.utc_offset_minutes())),
+        *(("parameter", f"{key}={value}") for key, value in each.parameters.items()),
+        *(("minimize", metric) for metric in each.minimize),
+        ("commits", str(len(row.commits))),
+    ]
+    width = max(len(name) for name, _ in facts)
+    lines = [f"{name + ':':<{width + 1}} {value}\n" for name, value in facts]
+    if row.commits:
+        lines += ["\n", _commit_table(repository, row, options)]
+    return "".join(lines)
+
+
+def show_document(
+    repository: Repository, row: Summary, options: Options | None = None
+) -> dict[str, object]:
+    """An experiment for programs, with its commits."""
+    ordered = _sorted_commits(repository, row, options) if options else row.commits
+    commits = []
+    for oid in ordered:
+        commit = repository.history.read(oid)
+        commits.append(
+            {
+                "id": oid.hex(),
+                "parents": [parent.hex() for parent in commit.parents],
+                "time": iso_time(commit.committer.seconds, commit.committer.offset_minutes),
+                "seconds": commit.committer.seconds,
+                "subject": commit.subject,
+                "scores": dict(row.scores.get(oid, {})),
+            }
+        )
+    return list_document(repository, row) | {"commits": commits}
+
+
+def age(seconds: int) -> str:
+    """A span in its largest unit.
+
+    >>> age(59), age(7200), age(200_000)
+    ('59 s', '2 h', '2 d')
+    """
+    for size, unit in _AGES:
+        if seconds >= size:
+            return f"{seconds // size} {unit}"
+    return "0 s"
+
+
+def table(rows: Sequence[Sequence[str]], *, right: Sequence[int]) -> str:
+    """Columns two blanks apart; those in `right` are flush right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        cells = [
+            f"{cell:>{width}}" if at in right else f"{cell:<{width}}"
+            for at, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  ".join(cells).rstrip() + "\n")
+    return "".join(lines)
+
+
+def _commit_table(repository: Repository, row: Summary, options: Options) -> str:
+    others = sorted(metric for metric in row.metrics if metric != row.metric)
+    metrics = [row.metric, *others] if row.metrics else []
+    now = repository.clock.now_ns() // _SECOND_NS
+    best = row.best
+    cells = [["", "COMMIT", *metrics, "AGE", "SUBJECT"]]
+    for oid in _sorted_commits(repository, row, options):
+        commit = repository.history.read(oid)
+        scores = row.scores.get(oid, {})
+        cells.append(
+            [
+                "*" if best is not None and best.oid == oid else "",
+                short(oid),
+                *(scores.get(metric, "-") for metric in metrics),
+                age(max(now - commit.committer.seconds, 0)),
+                commit.subject,
+            ]
+        )
+    return table(cells, right=range(2, 3 + len(metrics)))
+
+
+def _sorted_commits(repository: Repository, row: Summary, options: Options) -> list[CommitId]:
+    sort = _sort(options, _SHOW_SORTS)
+    newest_first = list(reversed(row.commits))
+    if sort == "score":
+        values = {each.oid: each for each in row.scored}
+        return _by_score(row.commits, lambda oid: (values.get(oid), row.minimize), options)
+    if sort == "name":
+        return sorted(
+            newest_first,
+            key=lambda oid: _subject(repository, oid),
+            reverse="reverse" in options,
+        )
+    return list(row.commits) if "reverse" in options else newest_first
+
+
+def _sort(options: Options, known: tuple[str, ...]) -> str:
+    sort = options.value("sort") or "age"
+    if sort not in known:
+        raise options.misuse(f"--sort takes {', '.join(known)}, not {sort[:80]!r}")
+    return sort
+
+
+def _by_score(
+    rows: Sequence[_T], score: Callable[[_T], tuple[Scored | None, bool]], options: Options
+) -> list[_T]:
+    """The best first; what has no score comes last, whichever way."""
+
+    def goodness(row: _T) -> float:
+        found, minimize = score(row)
+        assert found is not None
+        return found.value if minimize else -found.value
+
+    having = [row for row in rows if score(row)[0] is not None]
+    rest = [row for row in rows if score(row)[0] is None]
+    return sorted(having, key=goodness, reverse="reverse" in options) + rest
+
+
+def _number(row: Summary, scored: Scored | None) -> str:
+    if scored is None:
+        return "-"
+    return scored.text if row.metric == DEFAULT_METRIC else f"{row.metric}={scored.text}"
+
+
+def _scored_document(scored: Scored | None) -> dict[str, object] | None:
+    if scored is None:
+        return None
+    return {"id": scored.oid.hex(), "text": scored.text, "value": scored.value}
+
+
+def _subject(repository: Repository, oid: CommitId) -> str:
+    """The subject of a commit; nothing of one that is gone."""
+    return repository.history.read(oid).subject if oid in repository.history else ""
+
+
+def _short(oid: CommitId | None) -> str:
+    return short(oid) if oid else "without a commit"

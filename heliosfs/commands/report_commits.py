@@ -1,0 +1,148 @@
+"""Which commits are in the report: those of experiments, and the newest of what refs reach."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import NamedTuple
+
+from heliosfs.commands.render import short, text_of
+from heliosfs.errors import MissingObject
+from heliosfs.objects.ids import CommitId
+from heliosfs.repo.experiments import Experiment
+from heliosfs.repo.repository import Repository
+from heliosfs.repo.scores import Scored, Scores, best_of, main_metric, value_of
+from heliosfs.store.steps import TURN, Steps
+
+COMMITS_MAX = 20_000
+OTHERS_MAX = 500
+"""Of the commits without scores, how many are of interest: diffs of real history take 1 ms each."""
+_SUBJECT_MAX_CHARACTERS = 200
+
+
+class Row(NamedTuple):
+    """A commit as far as the page lists it."""
+
+    oid: CommitId
+    seconds: int
+    parents: tuple[CommitId, ...]
+    subject: str
+    author: str
+    scores: Scores
+
+    @property
+    def shown_id(self) -> str:
+        """The digits by which the page knows it."""
+        return short(self.oid)
+
+
+@dataclass(slots=True)
+class Own:
+    """An experiment, and those of its commits that are still there."""
+
+    experiment: Experiment
+    commits: list[CommitId] = field(default_factory=list)
+
+
+class Gathered:
+    """The commits, experiments and refs of a repository at one time, more or less.
+
+    Commits may come while this is gathered: some of them are in it then.  None of it is wrong.
+    """
+
+    def __init__(self, repository: Repository) -> None:
+        self._repository = repository
+        self.experiments = [Own(each) for each in repository.experiments]
+        self.experiments.sort(key=lambda own: own.experiment.started_ns)
+        self.refs: list[tuple[str, str, CommitId | None]] = [
+            *(("branch", each.name, each.head) for each in repository.refs),
+            *(("tag", name, oid) for name, oid in sorted(repository.refs.tags.items())),
+        ]
+        self._heads = [oid for _, _, oid in self.refs if oid is not None]
+        self._heads += [own.experiment.base for own in self.experiments]
+        if repository.root.head is not None:
+            self._heads.append(repository.root.head)
+        self.rows: dict[CommitId, Row] = {}
+        self.left_out = False
+        """Whether there are more commits than the page has."""
+
+    def gather(self) -> Steps[None]:
+        """Read the commits."""
+        known = self._repository.experiments
+        for own in self.experiments:
+            for oid in known.commits(own.experiment):
+                if self._read(oid) is not None:
+                    own.commits.append(oid)
+                yield TURN
+        yield from self._walk()
+        if len(self.rows) > COMMITS_MAX:
+            self.left_out = True
+            newest = heapq.nlargest(COMMITS_MAX, self.rows.values(), key=lambda row: row.seconds)
+            self.rows = {row.oid: row for row in newest}
+            yield TURN
+
+    def by_interest(self) -> Iterator[Row]:
+        """Best and last of each experiment, then what has scores, then some more, newest first."""
+        first: dict[CommitId, None] = {}
+        for own in self.experiments:
+            first |= dict.fromkeys(self._outstanding(own))
+        newest = list(reversed(self.rows.values()))
+        newest.sort(key=lambda row: -row.seconds)
+        first |= {row.oid: None for row in newest if row.scores}
+        others = (row for row in newest if row.oid not in first)
+        first |= {row.oid: None for row in islice(others, OTHERS_MAX)}
+        return (self.rows[oid] for oid in first)
+
+    def _outstanding(self, own: Own) -> list[CommitId]:
+        rows = [self.rows[oid] for oid in own.commits if oid in self.rows]
+        minimized = own.experiment.minimize
+        metric = main_metric({name: 0 for row in rows for name in row.scores}, minimized)
+        scored = [
+            Scored(row.oid, row.scores[metric], value_of(row.scores[metric]))
+            for row in rows
+            if metric in row.scores
+        ]
+        best = best_of(scored, minimize=metric in minimized)
+        return ([best.oid] if best else []) + [row.oid for row in rows[-1:]]
+
+    def _walk(self) -> Steps[None]:
+        """Follow the refs and the bases of experiments, the newest commits first."""
+        seen: set[CommitId] = set()
+        ready: list[tuple[int, CommitId]] = []
+        pending = self._heads
+        while pending or ready:
+            for oid in pending:
+                row = None if oid in seen else self._read(oid)
+                seen.add(oid)
+                if row is not None:
+                    heapq.heappush(ready, (-row.seconds, oid))
+                yield TURN
+            if not ready:
+                return
+            if len(self.rows) >= COMMITS_MAX:
+                self.left_out = True
+                return
+            pending = list(self.rows[heapq.heappop(ready)[1]].parents)
+
+    def _read(self, oid: CommitId) -> Row | None:
+        """None of a commit that is gone."""
+        if oid in self.rows:
+            return self.rows[oid]
+        history = self._repository.history
+        try:
+            if oid not in history:
+                return None
+            commit = history.read(oid)
+        except MissingObject:
+            return None
+        row = self.rows[oid] = Row(
+            oid,
+            commit.committer.seconds,
+            commit.parents,
+            commit.subject[:_SUBJECT_MAX_CHARACTERS],
+            text_of(commit.author.name),
+            self._repository.experiments.scores(oid),
+        )
+        return row

@@ -1,0 +1,218 @@
+"""Experiments: a branch with a record, the commits made on it, and their scores.
+
+Commits are immutable and named by their content, so the numbers lie beside them, as state. The
+operation log knows nothing of it: `undo` takes back what happened to files, not what was measured.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from heliosfs.errors import AlreadyExists, CorruptObject, NotFound, UsageError
+from heliosfs.objects.ids import OID_BYTES, CommitId, Oid
+from heliosfs.repo.scores import Scores
+from heliosfs.store.base import Store
+
+if TYPE_CHECKING:
+    from heliosfs.repo.repository import Repository
+
+RUNNING, FINISHED, ABANDONED = "running", "finished", "abandoned"
+METADATA_KEY = "experiment"
+"""Under which the commits of an experiment carry its name."""
+CHUNK_COUNT = 16
+"""Ids under one key: a commit writes 32 to 512 bytes of state."""
+
+_EXPERIMENT = b"experiment/"
+_VARIANTS = b"variants/"
+_SCORE = b"score/"
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """The record of an experiment."""
+
+    name: str
+    slot: int
+    """Of its branch, which may have another name by now."""
+    base: CommitId
+    started_ns: int
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    minimize: tuple[str, ...] = ()
+    """The metrics of which less is better."""
+    state: str = RUNNING
+    ended_ns: int | None = None
+    tip: CommitId | None = None
+    """What its branch named when it was deleted."""
+
+    def encode(self) -> bytes:
+        document = {
+            "slot": self.slot,
+            "base": self.base.hex(),
+            "started_ns": self.started_ns,
+            "parameters": dict(self.parameters),
+            "minimize": self.minimize,
+            "state": self.state,
+            "ended_ns": self.ended_ns,
+            "tip": self.tip.hex() if self.tip else None,
+        }
+        return json.dumps(document, separators=(",", ":")).encode()
+
+
+def decode_experiment(name: str, data: bytes) -> Experiment:
+    """CorruptObject when the bytes are not those of a record."""
+    try:
+        document = json.loads(data)
+        return Experiment(
+            name,
+            document["slot"],
+            _commit_id(document["base"]),
+            document["started_ns"],
+            document["parameters"],
+            tuple(document["minimize"]),
+            document["state"],
+            document["ended_ns"],
+            _commit_id(document["tip"]) if document["tip"] else None,
+        )
+    except (ValueError, TypeError, KeyError) as error:
+        raise CorruptObject(f"experiment {name!r} cannot be read: {error}") from error
+
+
+class Experiments:
+    """All experiments.  Changes go into the store's batch; the caller publishes."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._by_name: dict[str, Experiment] = {}
+        self._by_slot: dict[int, Experiment] = {}
+        self.running: dict[int, Experiment] = {}
+        """Slot -> experiment, of those whose commits are counted."""
+        self.reload()
+
+    def reload(self) -> None:
+        """Take everything from the store, for example after a publish failed."""
+        for held in (self._by_name, self._by_slot, self.running):
+            held.clear()
+        for key, value in self._store.scan(_EXPERIMENT):
+            self._hold(decode_experiment(key[len(_EXPERIMENT) :].decode(), value))
+
+    def __iter__(self) -> Iterator[Experiment]:
+        """In the order of their names."""
+        return iter([self._by_name[name] for name in sorted(self._by_name)])
+
+    def __len__(self) -> int:
+        return len(self._by_name)
+
+    def get(self, name: str) -> Experiment:
+        """The experiment of that name.  NotFound."""
+        found = self._by_name.get(name)
+        if found is None:
+            raise NotFound(f"no experiment {name[:80]!r}: 'experiment list' shows them")
+        return found
+
+    def of_slot(self, slot: int) -> Experiment | None:
+        """The experiment of a branch, whatever its state."""
+        return self._by_slot.get(slot)
+
+    def check_free(self, name: str) -> None:
+        """AlreadyExists, UsageError."""
+        if name in self._by_name:
+            state = self._by_name[name].state
+            raise AlreadyExists(f"an experiment {name!r} exists already ({state})")
+        try:
+            name.encode()
+        except UnicodeEncodeError as error:
+            raise UsageError("usage: the name of an experiment is UTF-8") from error
+
+    def put(self, experiment: Experiment) -> None:
+        """Set a record, new or not."""
+        self._hold(experiment)
+        self._store.put(_EXPERIMENT + experiment.name.encode(), experiment.encode())
+
+    def branch_deleted(self, slot: int, tip: CommitId | None) -> None:
+        """Keep what the branch of an experiment named last."""
+        experiment = self._by_slot.get(slot)
+        if experiment is not None:
+            self.put(replace(experiment, tip=tip))
+
+    def add_commit(self, experiment: Experiment, oid: CommitId) -> None:
+        """A commit was made on the experiment's branch."""
+        key = _variants_key(experiment.slot)
+        held = self._store.get(key) or bytes(4)
+        count = int.from_bytes(held[:4], "little")
+        ids = held[4:] + oid
+        if len(ids) == CHUNK_COUNT * OID_BYTES:
+            self._store.put(key + b"/%08x" % count, ids)
+            count, ids = count + 1, b""
+        self._store.put(key, count.to_bytes(4, "little") + ids)
+
+    def commits(self, experiment: Experiment) -> list[CommitId]:
+        """The commits made in an experiment, in order; those that a reset left included."""
+        values = [value for _, value in self._store.scan(_variants_key(experiment.slot))]
+        if not values:
+            return []
+        ids = b"".join([*values[1:], values[0][4:]])
+        starts = range(0, len(ids), OID_BYTES)
+        return list(dict.fromkeys(CommitId(Oid(ids[at : at + OID_BYTES])) for at in starts))
+
+    def record(self, oid: CommitId, scores: Scores) -> None:
+        """Give a commit numbers, over those of the same metrics that it has."""
+        document = {**self.scores(oid), **scores}
+        text = json.dumps(document, separators=(",", ":"), sort_keys=True)
+        self._store.put(_SCORE + oid, text.encode())
+
+    def scores(self, oid: CommitId) -> Scores:
+        """The numbers of a commit.  CorruptObject."""
+        data = self._store.get(_SCORE + oid)
+        if data is None:
+            return {}
+        try:
+            return {str(metric): str(text) for metric, text in json.loads(data).items()}
+        except (ValueError, AttributeError) as error:
+            raise CorruptObject(f"scores of {oid.hex()} cannot be read: {error}") from error
+
+    def _hold(self, experiment: Experiment) -> None:
+        self._by_name[experiment.name] = self._by_slot[experiment.slot] = experiment
+        if experiment.state == RUNNING:
+            self.running[experiment.slot] = experiment
+        else:
+            self.running.pop(experiment.slot, None)
+
+
+def start(
+    repository: Repository,
+    name: str,
+    base: CommitId,
+    parameters: Mapping[str, str],
+    minimize: tuple[str, ...],
+) -> Experiment:
+    """Make the branch and the record.  UsageError, AlreadyExists, StoreError."""
+    repository.experiments.check_free(name)
+    slot = repository.refs.create(name, base).slot
+    now_ns = repository.clock.now_ns()
+    made = Experiment(name, slot, base, now_ns, parameters, minimize)
+    repository.experiments.put(made)
+    repository.publish_refs()
+    return made
+
+
+def end(repository: Repository, experiment: Experiment, state: str) -> Experiment:
+    """Finish or abandon: from now on its branch is like any other.  StoreError."""
+    ended_ns = repository.clock.now_ns()
+    ended = replace(experiment, state=state, ended_ns=ended_ns)
+    repository.experiments.put(ended)
+    repository.publish_refs()
+    return ended
+
+
+def _commit_id(text: str) -> CommitId:
+    oid = bytes.fromhex(text)
+    if len(oid) != OID_BYTES:
+        raise ValueError(f"{text!r} is no id")
+    return CommitId(Oid(oid))
+
+
+def _variants_key(slot: int) -> bytes:
+    return _VARIANTS + b"%016x" % slot
