@@ -28,6 +28,6 @@ def test_an_old_kernel_is_asked_for_nothing_that_it_does_not_have() -> None:
 
 def test_a_mount_that_is_refused_says_why(tmp_path: Path) -> None:
     before = os.listdir("/proc/self/fd")
-    with pytest.raises(HeliosError, match="cannot mount at .*/none: .*[Nn]o such file"):
+    with pytest.raises(HeliosError, match=r"cannot mount at .*/none: .*[Nn]o such file"):
         Connection(str(tmp_path / "none"), {"fsname=test"})
     assert len(os.listdir("/proc/self/fd")) == len(before)
