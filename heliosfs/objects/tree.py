@@ -42,6 +42,7 @@ _U32 = struct.Struct("<I")
 _U16 = struct.Struct("<H")
 _LEAF = b"\0"
 _INDEX = b"\1"
+_DIRECTORY = stat.S_IFDIR >> 8
 
 FIXED_BYTES = _FIXED.size
 OID_AT = 26
@@ -145,16 +146,20 @@ def entry_name(raw: bytes) -> bytes:
     return raw[FIXED_BYTES : FIXED_BYTES + raw[FIXED_BYTES - 1]]
 
 
+def is_dir_entry(raw: bytes) -> bool:
+    """Whether an encoded entry is that of a directory."""
+    return raw[1] & 0xF0 == _DIRECTORY
+
+
 def split_leaf(data: bytes) -> list[bytes]:
     """The encoded entries of a leaf, undecoded; ValueError when the bytes do not fit."""
-    if data[:1] != _LEAF:
-        raise ValueError("not a leaf")
+    check_leaf(data)
     at, end = 1, len(data)
     raws = []
     while at < end:
         stop = at + FIXED_BYTES + data[at + 59]
         if data[at + 58]:
-            stop = _end_of_extras(data, data[at + 58], stop)
+            stop = end_of_extras(data, data[at + 58], stop)
         raws.append(data[at:stop])
         at = stop
     if at != end:
@@ -162,7 +167,14 @@ def split_leaf(data: bytes) -> list[bytes]:
     return raws
 
 
-def _end_of_extras(data: bytes, flags: int, at: int) -> int:
+def check_leaf(data: bytes) -> None:
+    """ValueError when the bytes of a tree object are not those of a leaf."""
+    if data[:1] != _LEAF:
+        raise ValueError("not a leaf")
+
+
+def end_of_extras(data: bytes, flags: int, at: int) -> int:
+    """Where an entry ends whose name ends at `at`."""
     if flags & LINK:
         at += 8
     if flags & TARGET:
@@ -177,6 +189,15 @@ def _end_of_extras(data: bytes, flags: int, at: int) -> int:
 def join_leaf(entries: list[bytes]) -> bytes:
     """A leaf of encoded entries that are in byte order of their names."""
     return _LEAF + b"".join(entries)
+
+
+def join_leaves(leaves: list[bytes]) -> bytes:
+    """One leaf with the entries of several, in their order.  ValueError when one is none."""
+    if len(leaves) == 1:
+        return leaves[0]
+    for leaf in leaves:
+        check_leaf(leaf)
+    return _LEAF + b"".join([leaf[1:] for leaf in leaves])
 
 
 class LeafRef(NamedTuple):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 from heliosfs.objects.ids import Oid, TreeId
 from heliosfs.objects.tree import (
     INDEX_FROM,
@@ -15,9 +13,10 @@ from heliosfs.objects.tree import (
     encode_index,
     join_leaf,
 )
+from heliosfs.store.base import Store
+from heliosfs.workspace.leafbytes import SPLICED_MAX, Edit, entry_of, join_children, splice
 from heliosfs.workspace.leaves import Leaf, LeafTable
-from heliosfs.workspace.node import Child, DirNode, FileNode, LeafNode, Node, base_of, content_oid
-from heliosfs.workspace.splice import SPLICED_MAX, splice
+from heliosfs.workspace.node import Child, DirNode, FileNode, LeafNode, base_of
 from heliosfs.workspace.trees import EMPTY_TREE, put_tree, same_but_times
 from heliosfs.workspace.workspace import FLAGS_AT, Workspace
 
@@ -73,108 +72,100 @@ def _dirty_directories(root: DirNode) -> list[DirNode]:
 
 
 def _flush_directory(workspace: Workspace, directory: DirNode) -> None:
-    dirty = directory.dirty
-    below = False
-    if dirty:
+    if directory.dirty:
         children = workspace.load(directory)
-        for name, old in dirty.items():
-            node = children.get(name)
-            if isinstance(node, Node):
-                _clean(workspace, node, old)
-                if isinstance(node, LeafNode) and not workspace.was_altered:
-                    workspace.was_altered = old is None or not same_but_times(
-                        old, _entry(node, name)
-                    )
-            elif node is None and old is not None:
-                workspace.was_altered = True
-        directory.tree = _write_directory(workspace, directory, children)
+        edits = _clean(workspace, directory.dirty, children)
+        if len(children) < INDEX_FROM:
+            tree = _write_leaf_directory(workspace.store, directory, edits)
+        else:
+            tree = _write_index(workspace.store, directory, children)
+        directory.tree = tree
         directory.dirty = {}
-    if workspace.has_links:
-        below = any(
-            _entry(node, name)[FLAGS_AT] & (LINK | LINKS_BELOW)
-            for name, node in workspace.load(directory).items()
-        )
+    below = workspace.has_links and any(
+        entry_of(child, name)[FLAGS_AT] & (LINK | LINKS_BELOW)
+        for name, child in workspace.load(directory).items()
+    )
     directory.raw = directory.encode(directory.tree, below)
 
 
-def _clean(workspace: Workspace, node: Node, old: bytes | None) -> None:
-    """Give a dirty node that is not a directory its entry; directories were flushed before."""
-    if node.raw is not None:
-        return
-    if isinstance(node, FileNode):
-        oid = workspace.contents.freeze(node, base_of(old))
-    else:
-        oid = NO_OID
-    node.raw = node.encode(oid)
+def _clean(
+    workspace: Workspace, dirty: dict[bytes, bytes | None], children: dict[bytes, Child]
+) -> list[Edit] | None:
+    """Give every dirty node its entry, but for directories, which were flushed before.
+
+    What the entries were and are; None when names came or went.
+    """
+    edits: list[Edit] | None = []
+    for name, old in dirty.items():
+        child = children.get(name)
+        if child is None:
+            edits = None
+            workspace.was_altered |= old is not None
+            continue
+        if isinstance(child, LeafNode) and child.raw is None:
+            oid = NO_OID
+            if isinstance(child, FileNode):
+                oid = workspace.contents.freeze(child, base_of(old))
+            child.raw = child.encode(oid)
+        new = entry_of(child, name)
+        if old is None:
+            edits = None
+        elif edits is not None:
+            edits.append((old, new))
+        if not workspace.was_altered and isinstance(child, LeafNode):
+            workspace.was_altered = old is None or not same_but_times(old, new)
+    return edits
 
 
-def _write_directory(
-    workspace: Workspace, directory: DirNode, children: dict[bytes, Child]
-) -> TreeId:
-    store = workspace.store
+def _write_leaf_directory(store: Store, directory: DirNode, edits: list[Edit] | None) -> TreeId:
+    data = None if directory.leaves is not None else directory.data
+    directory.leaves = None
+    if data is not None:
+        data = splice(data, edits) if edits is not None and len(edits) <= SPLICED_MAX else None
+    if data is None:
+        data = join_children(directory)
+    directory.data = data
+    return put_tree(store, data, _base(directory))
+
+
+def _write_index(store: Store, directory: DirNode, children: dict[bytes, Child]) -> TreeId:
     table = directory.leaves
-    base = Oid(directory.tree) if directory.tree != EMPTY_TREE else None
-    if len(children) < INDEX_FROM:
-        directory.leaves = None
-        data = _spliced(directory.data, directory.dirty, directory.dirty, children)
-        if data is None:
-            data = _join(directory, children)
-        directory.data = data
-        return put_tree(store, data, base)
-    directory.data = None
     if table is None:
         table = directory.leaves = LeafTable.of_names(sorted(children))
     else:
         for name in directory.dirty:
             table.note(name, name in children)
-    for leaf in table.leaves:
-        if leaf.oid is None and leaf.names:
-            _write_leaf(workspace, leaf, directory.dirty, children)
-    return put_tree(store, encode_index(table.refs()), base)
+    data = None if table.is_regrouped else directory.data
+    for leaf in table.stale:
+        if leaf.names:
+            before = leaf.base
+            now = _write_leaf(store, leaf, directory.dirty, children)
+            if data is not None:
+                data = splice(data, [(before, now)]) if before is not None else None
+    if data is None:
+        data = encode_index(table.refs())
+    table.settle()
+    directory.data = data
+    return put_tree(store, data, _base(directory))
+
+
+def _base(directory: DirNode) -> Oid | None:
+    return Oid(directory.tree) if directory.tree != EMPTY_TREE else None
 
 
 def _write_leaf(
-    workspace: Workspace, leaf: Leaf, dirty: dict[bytes, bytes | None], children: dict[bytes, Child]
-) -> None:
-    data = _spliced(leaf.data, leaf.touched, dirty, children)
+    store: Store, leaf: Leaf, dirty: dict[bytes, bytes | None], children: dict[bytes, Child]
+) -> TreeId:
+    data = leaf.data
+    if data is not None:
+        edits = [
+            (old, entry_of(children[name], name))
+            for name in leaf.touched
+            if (old := dirty[name]) is not None
+        ]
+        data = splice(data, edits) if len(edits) == len(leaf.touched) <= SPLICED_MAX else None
     if data is None:
-        data = join_leaf([_entry(children[name], name) for name in leaf.names])
-    leaf.written(put_tree(workspace.store, data, leaf.base), data)
-
-
-def _join(directory: DirNode, children: dict[bytes, Child]) -> bytes:
-    if directory.unsorted:
-        children = dict(sorted(children.items()))
-        directory.children = children
-        directory.unsorted = False
-    return join_leaf([_entry(child, name) for name, child in children.items()])
-
-
-def _spliced(
-    data: bytes | None,
-    names: Collection[bytes],
-    dirty: dict[bytes, bytes | None],
-    children: dict[bytes, Child],
-) -> bytes | None:
-    """The leaf that was `data`, with the entries of `names` as they are now.
-
-    None when it has to be joined anew: names came or went, or too many entries changed.
-    """
-    if data is None or len(names) > SPLICED_MAX:
-        return None
-    replacements = []
-    for name in names:
-        old, child = dirty[name], children.get(name)
-        if old is None or child is None:
-            return None
-        replacements.append((old, _entry(child, name)))
-    return splice(data, replacements)
-
-
-def _entry(child: Child, name: bytes) -> bytes:
-    if isinstance(child, bytes):
-        return child
-    if isinstance(child, LeafNode) and child.links:
-        return child.encode_as(name, content_oid(child))
-    assert child.raw is not None
-    return child.raw
+        data = join_leaf([entry_of(children[name], name) for name in leaf.names])
+    oid = put_tree(store, data, leaf.base)
+    leaf.written(oid, data)
+    return oid

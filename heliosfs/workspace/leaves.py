@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from heliosfs.objects.ids import TreeId
 from heliosfs.objects.tree import LeafRef, entry_name, starts_leaf
@@ -21,11 +21,11 @@ class Leaf:
         self.base = base
         """The object that the leaf had last; a hint for the store."""
         self.data: bytes | None = None
-        """Its bytes when it was last written, while only entries of `touched` changed since."""
+        """Its bytes as `base` has them, while only entries of `touched` changed since."""
         self.touched: set[bytes] = set()
 
-    def written(self, oid: TreeId, data: bytes) -> None:
-        """The leaf is as an object has it."""
+    def written(self, oid: TreeId, data: bytes | None) -> None:
+        """The leaf is as an object has it, whose bytes are `data` if somebody knows them."""
         self.oid = self.base = oid
         self.data = data
         self.touched = set()
@@ -42,11 +42,15 @@ class LeafTable:
     the first leaf, which holds what lies before the first such name and may be empty.
     """
 
-    __slots__ = ("_firsts", "leaves")
+    __slots__ = ("_firsts", "is_regrouped", "leaves", "stale")
 
     def __init__(self, leaves: list[Leaf], firsts: list[bytes]) -> None:
         self.leaves = leaves
         self._firsts = firsts
+        self.stale: dict[Leaf, None] = {}
+        """Leaves that are not as any object has them; maybe one that holds no name."""
+        self.is_regrouped = False
+        """Whether names came or went since the index was written."""
 
     @classmethod
     def of_names(cls, names: Iterable[bytes]) -> LeafTable:
@@ -57,6 +61,8 @@ class LeafTable:
                 table.leaves.append(Leaf([], None))
                 table._firsts.append(name)
             table.leaves[-1].names.append(name)
+        table.stale = dict.fromkeys(table.leaves)
+        table.is_regrouped = True
         return table
 
     @classmethod
@@ -79,10 +85,14 @@ class LeafTable:
         names = leaf.names
         place = bisect_left(names, name)
         known = place < len(names) and names[place] == name
+        if not known and not present:
+            return
         leaf.oid = None
         leaf.touched.add(name)
-        if known == present:
+        self.stale[leaf] = None
+        if known and present:
             return
+        self.is_regrouped = True
         leaf.regroup()
         if not starts_leaf(name):
             if present:
@@ -90,24 +100,32 @@ class LeafTable:
             else:
                 del names[place]
         elif present:
-            self.leaves.insert(at + 1, Leaf([name, *names[place:]], None, leaf.base))
+            cut = Leaf([name, *names[place:]], None, leaf.base)
+            self.leaves.insert(at + 1, cut)
             self._firsts.insert(at + 1, name)
+            self.stale[cut] = None
             del names[place:]
         else:
             before = self.leaves[at - 1]
             before.names += names[1:]
             before.regroup()
+            self.stale[before] = None
             del self.leaves[at]
             del self._firsts[at]
+            del self.stale[leaf]
 
-    def adopt(self, index: list[LeafRef]) -> None:
-        """Take the ids of a stored index that describes the very same names."""
+    def adopt(self, index: list[LeafRef], known: Mapping[TreeId, bytes]) -> None:
+        """Become clean by a stored index of the very same names; `known` are bytes of leaves."""
         held = [leaf for leaf in self.leaves if leaf.names]
         for leaf, ref in zip(held, index, strict=True):
             if leaf.oid != ref.oid:
-                leaf.oid = leaf.base = ref.oid
-                leaf.data = None
-                leaf.touched = set()
+                leaf.written(ref.oid, known.get(ref.oid))
+        self.settle()
+
+    def settle(self) -> None:
+        """The index is as an object has it."""
+        self.stale = {}
+        self.is_regrouped = False
 
     def refs(self) -> list[LeafRef]:
         """The index, once every leaf that holds a name has an id."""

@@ -10,10 +10,10 @@ from __future__ import annotations
 import stat
 from dataclasses import dataclass, field
 
-from heliosfs.objects.ids import TreeId
-from heliosfs.objects.tree import LINK, Entry, decode_entry, encode_entry, entry_name
-from heliosfs.workspace.node import Child, DirNode, FileNode, LeafNode, Listed, Node, content_oid
-from heliosfs.workspace.trees import changed_entries, read_entries, read_index
+from heliosfs.objects.tree import LINK, Entry, decode_entry
+from heliosfs.workspace.leaves import LeafTable
+from heliosfs.workspace.node import DirNode, FileNode, LeafNode, Listed, Node, content_oid
+from heliosfs.workspace.plan import Step, plan
 from heliosfs.workspace.workspace import FLAGS_AT, Workspace
 
 
@@ -41,11 +41,11 @@ def switch(workspace: Workspace, target: Entry) -> Invalidation:
     StoreError leaves the tree as it was: the trees are read before anything is altered.
     """
     assert not workspace.is_dirty
-    plan = _plan(workspace, target)
+    steps = plan(workspace, target)
     stale = Invalidation()
-    for directory, raw, changes in plan:
-        _apply(workspace, directory, raw, changes, stale)
-    if plan:
+    for step in steps:
+        _apply(workspace, step, stale)
+    if steps:
         workspace.has_links = workspace.has_links or target.links_below
         workspace.links_loaded = not target.links_below
         if workspace.groups:
@@ -53,58 +53,11 @@ def switch(workspace: Workspace, target: Entry) -> Invalidation:
     return stale
 
 
-_Changes = dict[bytes, tuple[bytes | None, bytes | None]]
-_Plan = list[tuple[DirNode, bytes, _Changes]]
-
-
-def _plan(workspace: Workspace, target: Entry) -> _Plan:
-    """For each directory that stays: its new entry, and what changes in it."""
-    raw = encode_entry(target)
-    if raw == workspace.root.raw:
-        return []
-    plan: _Plan = []
-    pending = [(workspace.root, raw)]
-    while pending:
-        directory, raw = pending.pop()
-        changes: _Changes = {}
-        if directory.children is not None:
-            tree = TreeId(decode_entry(raw)[0].oid)
-            changes = _changes(workspace, directory, directory.children, tree)
-            for name, (_, new) in changes.items():
-                child = directory.children.get(name)
-                if isinstance(child, DirNode) and new and stat.S_ISDIR(decode_entry(new)[0].mode):
-                    pending.append((child, new))
-        plan.append((directory, raw, changes))
-    return plan
-
-
-def _changes(
-    workspace: Workspace, directory: DirNode, children: dict[bytes, Child], tree: TreeId
-) -> _Changes:
-    """What differs between a loaded directory, which is clean, and a tree."""
-    if directory.tree == tree:
-        return {}
-    if directory.leaves is not None or workspace.has_links:
-        return changed_entries(workspace.store, TreeId(directory.tree), tree)
-    before = [child if isinstance(child, bytes) else child.raw for child in children.values()]
-    after = read_entries(workspace.store, tree)
-    changes: _Changes = {}
-    for raw in set(before).difference(after):
-        assert raw is not None
-        changes[entry_name(raw)] = (raw, None)
-    for raw in set(after).difference(before):
-        name = entry_name(raw)
-        changes[name] = (changes.get(name, (None, None))[0], raw)
-    return changes
-
-
-def _apply(
-    workspace: Workspace, directory: DirNode, raw: bytes, changes: _Changes, stale: Invalidation
-) -> None:
-    entry, _ = decode_entry(raw)
+def _apply(workspace: Workspace, step: Step, stale: Invalidation) -> None:
+    directory = step.directory
     children = directory.children
     if children is not None:
-        for name, (_, new) in changes.items():
+        for name, (old, new) in step.changes.items():
             child = children.get(name)
             if isinstance(child, Listed):
                 child = workspace.lookup(directory, name)
@@ -115,22 +68,20 @@ def _apply(
             elif isinstance(child, Node):
                 if new and _stays(child, new):
                     if isinstance(child, LeafNode):
-                        _update(child, new, stale)
+                        _update(child, new, decode_entry(new)[0], stale)
                     continue
                 _part(workspace, directory, name, child, stale)
             if new is None:
                 del children[name]
             else:
                 children[name] = new
-                directory.unsorted = True
-    tree = TreeId(entry.oid)
-    if directory.leaves is not None:
-        _adopt_leaves(workspace, directory, tree, changes)
-    if directory.tree != tree:
-        directory.tree = tree
-        directory.data = None
-    directory.subdir_count = entry.size
-    _update(directory, raw, stale)
+                directory.unsorted |= old is None
+    if directory.leaves is not None and directory.tree != step.entry.oid:
+        _adopt_leaves(directory, directory.leaves, step)
+    directory.tree = step.entry.oid
+    directory.data = step.data
+    directory.subdir_count = step.entry.size
+    _update(directory, step.raw, step.entry, stale)
 
 
 def _relink(workspace: Workspace, stale: Invalidation) -> None:
@@ -159,8 +110,7 @@ def _stays(child: Node, new: bytes) -> bool:
     return entry.target == getattr(child, "target", b"") and entry.rdev == child.rdev
 
 
-def _update(node: Node, raw: bytes, stale: Invalidation) -> None:
-    entry, _ = decode_entry(raw)
+def _update(node: Node, raw: bytes, entry: Entry, stale: Invalidation) -> None:
     node.mode, node.uid, node.gid = entry.mode, entry.uid, entry.gid
     node.mtime_ns = entry.mtime_ns
     node.ctime_ns = node.workspace.clock.now_ns()
@@ -205,15 +155,11 @@ def _part(
     stale.entries += reversed(entries)
 
 
-def _adopt_leaves(
-    workspace: Workspace, directory: DirNode, tree: TreeId, changes: _Changes
-) -> None:
-    table = directory.leaves
-    assert table is not None
-    index = read_index(workspace.store, tree)
-    if index is None:
+def _adopt_leaves(directory: DirNode, table: LeafTable, step: Step) -> None:
+    if step.leaves is None:
         directory.leaves = None
         return
-    for name, (_, new) in changes.items():
-        table.note(name, new is not None)
-    table.adopt(index)
+    for name, (old, new) in step.changes.items():
+        if old is None or new is None:
+            table.note(name, new is not None)
+    table.adopt(*step.leaves)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from heliosfs.errors import CorruptObject
 from heliosfs.objects.blob import WHOLE_MAX
 from heliosfs.objects.ids import Kind, Oid, TreeId, object_id
+from heliosfs.objects.leafdiff import Changes, changed_names
 from heliosfs.objects.tree import (
     INDEX_FROM,
     Entry,
@@ -19,6 +20,7 @@ from heliosfs.objects.tree import (
     entry_name,
     is_index,
     join_leaf,
+    join_leaves,
     split_leaf,
     starts_leaf,
 )
@@ -63,23 +65,17 @@ def write_entries(store: Store, raws: list[bytes], base: Oid | None = None) -> T
 
 def read_leaf(store: Store, oid: TreeId) -> list[bytes]:
     """The encoded entries of one leaf.  CorruptObject when it cannot be read."""
-    return _split(_read_tree(store, oid), oid)
-
-
-def read_index(store: Store, oid: TreeId) -> list[LeafRef] | None:
-    """The leaves of a tree with an index; None when the tree is a leaf itself."""
-    data = _read_tree(store, oid)
-    return _index(data, oid) if is_index(data) else None
+    return _split(read_tree(store, oid), oid)
 
 
 def read_directory(
     store: Store, oid: TreeId
 ) -> tuple[list[bytes], list[tuple[LeafRef, list[bytes]]] | None]:
     """All encoded entries of a directory, and how they lie in leaves when it has an index."""
-    data = _read_tree(store, oid)
+    data = read_tree(store, oid)
     if not is_index(data):
         return _split(data, oid), None
-    stored = [(leaf, read_leaf(store, leaf.oid)) for leaf in _index(data, oid)]
+    stored = [(leaf, read_leaf(store, leaf.oid)) for leaf in index_of(data, oid)]
     return [raw for _, run in stored for raw in run], stored
 
 
@@ -88,24 +84,30 @@ def read_entries(store: Store, oid: TreeId) -> list[bytes]:
     return read_directory(store, oid)[0]
 
 
-def changed_entries(
-    store: Store, old: TreeId, new: TreeId
-) -> dict[bytes, tuple[bytes | None, bytes | None]]:
-    """Of two trees, one level deep: name -> (encoded old, encoded new), where they differ.
+def changed_entries(store: Store, old: TreeId, new: TreeId) -> Changes:
+    """What differs between two trees, one level deep.
 
     Cost: of large directories, only the leaves that differ are read.
     """
     if old == new:
         return {}
-    before, after = _differing(store, old, new)
-    common = before & after
-    changes: dict[bytes, tuple[bytes | None, bytes | None]] = {}
-    for raw in before - common:
-        changes[entry_name(raw)] = (raw, None)
-    for raw in after - common:
-        name = entry_name(raw)
-        changes[name] = (changes.get(name, (None, None))[0], raw)
-    return changes
+    old_data, new_data = read_tree(store, old), read_tree(store, new)
+    if not (is_index(old_data) or is_index(new_data)):
+        return compare_leaves([old_data], [new_data], new)
+    old_leaves, new_leaves = _leaf_ids(old_data, old), _leaf_ids(new_data, new)
+    return compare_leaves(
+        [read_tree(store, oid) for oid in old_leaves if oid not in new_leaves],
+        [read_tree(store, oid) for oid in new_leaves if oid not in old_leaves],
+        new,
+    )
+
+
+def compare_leaves(old: list[bytes], new: list[bytes], oid: TreeId) -> Changes:
+    """What differs between two runs of leaves.  CorruptObject; `oid` is what it names."""
+    try:
+        return changed_names(join_leaves(old), join_leaves(new))
+    except (ValueError, IndexError, struct.error) as error:
+        raise CorruptObject(f"tree {oid.hex()} cannot be read: {error}") from error
 
 
 def walk_changes(store: Store, old: TreeId, new: TreeId, prefix: bytes = b"") -> Iterator[Change]:
@@ -183,44 +185,24 @@ def _tree_of(entry: Entry | None) -> TreeId:
 
 
 def _find_raw(store: Store, oid: TreeId, name: bytes) -> bytes | None:
-    data = _read_tree(store, oid)
+    data = read_tree(store, oid)
     if is_index(data):
         leaf = None
-        for candidate in _index(data, oid):
+        for candidate in index_of(data, oid):
             if leaf is not None and candidate.first > name:
                 break
             leaf = candidate
-        data = _read_tree(store, leaf.oid) if leaf else _EMPTY
+        data = read_tree(store, leaf.oid) if leaf else _EMPTY
     return next((raw for raw in _split(data, oid) if entry_name(raw) == name), None)
 
 
-def _differing(store: Store, old: TreeId, new: TreeId) -> tuple[set[bytes], set[bytes]]:
-    old_data, new_data = _read_tree(store, old), _read_tree(store, new)
-    if not is_index(old_data) and not is_index(new_data):
-        return set(_split(old_data, old)), set(_split(new_data, new))
-    old_leaves = _leaves(old_data, old)
-    new_leaves = _leaves(new_data, new)
-    common = old_leaves & new_leaves
-    return (
-        _gather(store, old_leaves - common, old, old_data),
-        _gather(store, new_leaves - common, new, new_data),
-    )
-
-
-def _read_tree(store: Store, oid: TreeId) -> bytes:
+def read_tree(store: Store, oid: TreeId) -> bytes:
     """The bytes of a tree object; the empty one, which need not be stored, included."""
     return _EMPTY if oid == EMPTY_TREE else store.read(oid, Kind.TREE)
 
 
-def _leaves(data: bytes, oid: TreeId) -> set[TreeId]:
-    return {leaf.oid for leaf in _index(data, oid)} if is_index(data) else {oid}
-
-
-def _gather(store: Store, leaves: Iterable[TreeId], whole: TreeId, data: bytes) -> set[bytes]:
-    raws: set[bytes] = set()
-    for oid in leaves:
-        raws.update(_split(data, oid) if oid == whole else read_leaf(store, oid))
-    return raws
+def _leaf_ids(data: bytes, oid: TreeId) -> dict[TreeId, None]:
+    return {leaf.oid: None for leaf in index_of(data, oid)} if is_index(data) else {oid: None}
 
 
 def _split(data: bytes, oid: TreeId) -> list[bytes]:
@@ -230,7 +212,8 @@ def _split(data: bytes, oid: TreeId) -> list[bytes]:
         raise CorruptObject(f"tree {oid.hex()} cannot be read: {error}") from error
 
 
-def _index(data: bytes, oid: TreeId) -> list[LeafRef]:
+def index_of(data: bytes, oid: TreeId) -> list[LeafRef]:
+    """The leaves that an index names.  CorruptObject; `oid` is what it says."""
     try:
         return decode_index(data)
     except (ValueError, IndexError, struct.error) as error:

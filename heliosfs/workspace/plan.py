@@ -1,0 +1,106 @@
+"""What a switch has to change, read before anything is altered."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from heliosfs.objects.ids import TreeId
+from heliosfs.objects.leafdiff import Changes
+from heliosfs.objects.tree import (
+    Entry,
+    LeafRef,
+    decode_entry,
+    encode_entry,
+    is_dir_entry,
+    is_index,
+)
+from heliosfs.workspace.leafbytes import join_children
+from heliosfs.workspace.leaves import LeafTable
+from heliosfs.workspace.node import DirNode
+from heliosfs.workspace.trees import changed_entries, compare_leaves, index_of, read_tree
+from heliosfs.workspace.workspace import Workspace
+
+
+class Index(NamedTuple):
+    """What an index and those of its leaves that differ from the present ones hold."""
+
+    refs: list[LeafRef]
+    read: dict[TreeId, bytes]
+
+
+class Step(NamedTuple):
+    """A directory that stays, and what becomes of it."""
+
+    directory: DirNode
+    raw: bytes
+    """Its new entry, encoded."""
+    entry: Entry
+    changes: Changes
+    data: bytes | None
+    """The bytes of its new tree, if they are known."""
+    leaves: Index | None
+    """When it has an index before and after."""
+
+
+def plan(workspace: Workspace, target: Entry) -> list[Step]:
+    """A step for each directory that stays and differs.  The tree is clean.  StoreError."""
+    raw = encode_entry(target)
+    if raw == workspace.root.raw:
+        return []
+    steps: list[Step] = []
+    pending = [(workspace.root, raw)]
+    while pending:
+        directory, raw = pending.pop()
+        step = _step(workspace, directory, raw)
+        steps.append(step)
+        children = directory.children
+        if children is not None:
+            for name, (_, new) in step.changes.items():
+                child = children.get(name)
+                if isinstance(child, DirNode) and new and is_dir_entry(new):
+                    pending.append((child, new))
+    return steps
+
+
+def _step(workspace: Workspace, directory: DirNode, raw: bytes) -> Step:
+    entry, _ = decode_entry(raw)
+    tree = TreeId(entry.oid)
+    if directory.tree == tree:
+        return Step(directory, raw, entry, {}, directory.data, None)
+    if directory.children is None:
+        return Step(directory, raw, entry, {}, None, None)
+    store = workspace.store
+    table = directory.leaves
+    data = read_tree(store, tree)
+    if is_index(data):
+        if table is not None:
+            return _index_step(workspace, directory, table, raw, entry, data)
+    else:
+        before = directory.data if directory.data is not None else join_children(directory)
+        if not is_index(before):
+            return Step(directory, raw, entry, compare_leaves([before], [data], tree), data, None)
+    changes = changed_entries(store, TreeId(directory.tree), tree)
+    return Step(directory, raw, entry, changes, data, None)
+
+
+def _index_step(
+    workspace: Workspace,
+    directory: DirNode,
+    table: LeafTable,
+    raw: bytes,
+    entry: Entry,
+    data: bytes,
+) -> Step:
+    store = workspace.store
+    tree = TreeId(entry.oid)
+    refs = index_of(data, tree)
+    wanted = {ref.oid for ref in refs}
+    held = {leaf.oid: leaf for leaf in table.leaves if leaf.oid is not None}
+    before = [
+        leaf.data if leaf.data is not None else read_tree(store, oid)
+        for oid, leaf in held.items()
+        if oid not in wanted
+    ]
+    read = {ref.oid: read_tree(store, ref.oid) for ref in refs if ref.oid not in held}
+    changes = compare_leaves(before, list(read.values()), tree)
+    return Step(directory, raw, entry, changes, data, Index(refs, read))

@@ -1,0 +1,102 @@
+"""Switches between directories of every size, in any order."""
+
+from __future__ import annotations
+
+import itertools
+import stat
+
+import pytest
+
+from heliosfs.clock import FixedClock
+from heliosfs.errors import CorruptObject
+from heliosfs.objects.ids import Kind, TreeId, object_id
+from heliosfs.objects.tree import INDEX_FROM, Entry, decode_entry, is_index
+from heliosfs.store.memory import MemoryStore
+from heliosfs.workspace.contents import Contents
+from heliosfs.workspace.flush import flush
+from heliosfs.workspace.inodes import InodeTable
+from heliosfs.workspace.node import AnyNode, FileNode
+from heliosfs.workspace.switch import switch
+from heliosfs.workspace.trees import read_entries, read_tree
+from heliosfs.workspace.workspace import Workspace, empty_root
+
+COUNTS = (0, 3, INDEX_FROM - 1, INDEX_FROM, 3 * INDEX_FROM)
+
+
+@pytest.fixture
+def workspace() -> Workspace:
+    store = MemoryStore()
+    inodes: InodeTable[AnyNode] = InodeTable()
+    return Workspace(store, FixedClock(), inodes, Contents(store), empty_root(0, 0, 1))
+
+
+def names_of(count: int) -> list[bytes]:
+    return [b"file-%d" % number for number in range(count)]
+
+
+def fill(workspace: Workspace, count: int) -> None:
+    """Let the root have so many files, whatever it has."""
+    wanted = set(names_of(count))
+    held = set(workspace.names(workspace.root))
+    for name in held - wanted:
+        workspace.remove(workspace.root, name)
+    for name in wanted - held:
+        workspace.create(workspace.root, name, stat.S_IFREG | 0o644, 0, 0)
+
+
+def edit(workspace: Workspace, name: bytes, size: int) -> None:
+    node = workspace.lookup(workspace.root, name)
+    assert isinstance(node, FileNode)
+    node.touch()
+    workspace.contents.truncate(node, size)
+
+
+def sizes(workspace: Workspace, root: Entry) -> dict[bytes, int]:
+    """What the store has of a root."""
+    raws = read_entries(workspace.store, TreeId(root.oid))
+    return {entry.name: entry.size for entry in (decode_entry(raw)[0] for raw in raws)}
+
+
+@pytest.mark.parametrize("start", COUNTS)
+def test_from_any_size_to_any_other_and_on(workspace: Workspace, start: int) -> None:
+    roots = {}
+    for count in COUNTS:
+        fill(workspace, count)
+        roots[count] = flush(workspace)
+        is_large = is_index(read_tree(workspace.store, TreeId(roots[count].oid)))
+        assert is_large == (count >= INDEX_FROM)
+    switch(workspace, roots[start])
+    for there, back in itertools.permutations(COUNTS, 2):
+        for count in (there, back):
+            switch(workspace, roots[count])
+            assert set(workspace.names(workspace.root)) == set(names_of(count))
+            assert flush(workspace) == roots[count]
+
+
+@pytest.mark.parametrize(("there", "here"), [*itertools.permutations(COUNTS[1:], 2)])
+def test_what_is_edited_after_a_switch_is_stored(
+    workspace: Workspace, there: int, here: int
+) -> None:
+    fill(workspace, here)
+    root = flush(workspace)
+    fill(workspace, there)
+    flush(workspace)
+    switch(workspace, root)
+    edit(workspace, b"file-1", 5)
+    expected = {name: 5 if name == b"file-1" else 0 for name in names_of(here)}
+    assert sizes(workspace, flush(workspace)) == expected
+    switch(workspace, root)
+    assert sizes(workspace, flush(workspace)) == dict.fromkeys(names_of(here), 0)
+
+
+@pytest.mark.parametrize("count", [3, INDEX_FROM])
+def test_a_tree_that_cannot_be_read_alters_nothing(workspace: Workspace, count: int) -> None:
+    fill(workspace, count)
+    before = flush(workspace)
+    data = read_tree(workspace.store, TreeId(before.oid))[:-1]
+    oid = object_id(Kind.TREE, data)
+    workspace.store.add(oid, Kind.TREE, data)
+    with pytest.raises(CorruptObject, match=oid.hex()):
+        switch(workspace, before._replace(oid=oid))
+    assert flush(workspace) == before
+    assert set(workspace.names(workspace.root)) == set(names_of(count))
