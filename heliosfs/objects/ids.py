@@ -38,5 +38,6 @@ _PARALLEL_FROM = 256 * 1024
 def object_id(kind: Kind, data: bytes | bytearray | memoryview) -> Oid:
     """The id of an object: 3.7 us for 10 KB."""
     if len(data) < _PARALLEL_FROM:
-        return Oid(blake3(_TAGS[kind] + data).digest())
+        # Without the call of Oid(), which would be a tenth of the time for a small tree.
+        return blake3(_TAGS[kind] + data).digest()  # type: ignore[return-value]
     return Oid(blake3(_TAGS[kind], max_threads=blake3.AUTO).update(data).digest())

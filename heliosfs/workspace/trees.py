@@ -31,8 +31,11 @@ _MTIME = slice(10, 18)
 _DIRECTORY = 0o040000
 _KIND_MASK = 0o170000
 
+_TREE = Kind.TREE
+"""A name of the module is found faster than a member of an enum."""
+
 _EMPTY = join_leaf([])
-EMPTY_TREE = TreeId(object_id(Kind.TREE, _EMPTY))
+EMPTY_TREE = TreeId(object_id(_TREE, _EMPTY))
 
 
 class Change(NamedTuple):
@@ -45,9 +48,9 @@ class Change(NamedTuple):
 
 def put_tree(store: Store, data: bytes, base: Oid | None = None) -> TreeId:
     """Add a tree object and give its id."""
-    oid = object_id(Kind.TREE, data)
-    store.add(oid, Kind.TREE, data, base)
-    return TreeId(oid)
+    oid = TreeId(object_id(_TREE, data))
+    store.add(oid, _TREE, data, base)
+    return oid
 
 
 def write_entries(store: Store, raws: list[bytes], base: Oid | None = None) -> TreeId:
@@ -198,7 +201,7 @@ def _find_raw(store: Store, oid: TreeId, name: bytes) -> bytes | None:
 
 def read_tree(store: Store, oid: TreeId) -> bytes:
     """The bytes of a tree object; the empty one, which need not be stored, included."""
-    return _EMPTY if oid == EMPTY_TREE else store.read(oid, Kind.TREE)
+    return _EMPTY if oid == EMPTY_TREE else store.read(oid, _TREE)
 
 
 def _leaf_ids(data: bytes, oid: TreeId) -> dict[TreeId, None]:
