@@ -15,6 +15,8 @@ from queue import SimpleQueue
 import trio
 
 WATCHED_NS = 300_000
+_SPUN_NS = 60_000
+"""Before the first pass of the loop, which takes longer than most errands."""
 
 
 class _Errand:
@@ -41,7 +43,10 @@ class ErrandThread:
             threading.Thread(target=self._work, name="errands", daemon=True).start()
         errand = _Errand(call)
         self._queue.put(errand)
-        end_ns = time.monotonic_ns() + WATCHED_NS
+        now_ns = time.monotonic_ns()
+        spun_ns, end_ns = now_ns + _SPUN_NS, now_ns + WATCHED_NS
+        while not errand.is_done and time.monotonic_ns() < spun_ns:
+            time.sleep(0)
         with trio.CancelScope(shield=True):
             while not errand.is_done and time.monotonic_ns() < end_ns:
                 time.sleep(0)  # lets the thread have the interpreter; sched_yield would not
