@@ -18,7 +18,7 @@ from heliosfs.cli.mount import check_fuse
 from heliosfs.config.settings import Settings, resolve
 from heliosfs.errors import HeliosError
 from heliosfs.store.directory import Directory
-from heliosfs.store.layout import VERSION, has_format
+from heliosfs.store.layout import VERSION, read_format
 
 OK, HINT, BAD = "ok", "hint", "bad"
 
@@ -236,14 +236,16 @@ def _unmounted(place: locate.Place) -> Iterator[Finding]:
 def _store(fd: int) -> Finding:
     directory = Directory(fd)
     try:
-        known = has_format(directory)
+        version = read_format(directory)
     except HeliosError as error:
         return Finding("store", BAD, str(error))
     finally:
         directory.close()
-    if not known:
+    if version is None:
         return Finding("store", BAD, "there is no heliosfs store where the repository should be")
-    return Finding("store", OK, f"format {VERSION}")
+    if version < VERSION:
+        return Finding("store", OK, f"format {version}; a mount makes it format {VERSION}")
+    return Finding("store", OK, f"format {version}")
 
 
 def _disk(path: str) -> Finding:

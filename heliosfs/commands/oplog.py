@@ -8,7 +8,7 @@ from itertools import islice
 from heliosfs.commands.options import Options
 from heliosfs.commands.render import head_line, iso_time, json_reply, short
 from heliosfs.commands.verb import Request
-from heliosfs.repo.oplog import Operation
+from heliosfs.repo.oprecord import Operation
 from heliosfs.repo.state import State
 
 _BILLION = 1_000_000_000

@@ -11,7 +11,7 @@ from heliosfs.objects.commit import Commit, commit_id, decode_commit, encode_com
 from heliosfs.objects.ids import CommitId, Kind, Oid
 from heliosfs.store.base import Store
 
-_COMMIT = b"commit/"
+_COMMIT = b"@commit/"
 _CACHED_COUNT = 2048
 
 

@@ -8,65 +8,26 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from heliosfs.errors import CorruptObject, NotFound
-from heliosfs.objects.tree import encode_entry
-from heliosfs.repo.state import State, decode_state
+from heliosfs.repo.history import History
+from heliosfs.repo.oprecord import TEXT_MAX, Operation, decode_operation, encode_operation
+from heliosfs.repo.state import State
 from heliosfs.store.base import Store
 
-_HEAD = struct.Struct("<qQQQQQHH")
 _SEQUENCE = struct.Struct(">Q")
 _SLOT = struct.Struct(">Q")
 NONE = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """One step of a workspace's life."""
-
-    sequence: int
-    """From 1 on, within the workspace."""
-    time_ns: int
-    verb: str
-    text: str
-    """What it did, for people."""
-    before: State
-    """With the uncommitted changes of that moment."""
-    after: State
-    undoes: int
-    """The operation that `undo` reverts when this one is the last; 0: none."""
-    redoes: int
-    """The undo that `redo` reverts when this one is the last; 0: none."""
-    prior_undoes: int
-    prior_redoes: int
-    reverted: int
-    """Of an undo: which operation it reverted."""
-
-    def encode(self) -> bytes:
-        verb, text = self.verb.encode(), self.text.encode("utf-8", "surrogateescape")
-        fixed = _HEAD.pack(
-            self.time_ns,
-            self.undoes,
-            self.redoes,
-            self.prior_undoes,
-            self.prior_redoes,
-            self.reverted,
-            len(verb),
-            len(text),
-        )
-        before = encode_entry(self.before.root)
-        after = before if self.after.root is self.before.root else encode_entry(self.after.root)
-        states = self.before.encode_with(before) + self.after.encode_with(after)
-        return fixed + verb + text + states
-
-
 class OperationLog:
     """The log of one working state.  Changes go into the store's batch; the caller publishes."""
 
-    def __init__(self, store: Store, slot: int) -> None:
+    def __init__(self, store: Store, history: History, slot: int) -> None:
         self._store = store
-        self._prefix = b"op/" + _SLOT.pack(slot)
+        self._history = history
+        self._slot = slot
+        self._prefix = b"~op/" + _SLOT.pack(slot)
         self._last_key = b"oplast/" + _SLOT.pack(slot)
         known = store.get(self._last_key)
         self._last = self.read(_SEQUENCE.unpack(known)[0]) if known else None
@@ -85,7 +46,7 @@ class OperationLog:
         data = self._store.get(self._prefix + _SEQUENCE.pack(sequence))
         if data is None:
             raise CorruptObject(f"operation {sequence} is missing in the operation log")
-        return _decode(sequence, data)
+        return decode_operation(sequence, data, self._slot, self._history)
 
     def operations(self) -> Iterator[Operation]:
         """All of them, the newest first."""
@@ -103,7 +64,7 @@ class OperationLog:
                 sequence,
                 time_ns,
                 verb,
-                text[:500],
+                text[:TEXT_MAX],
                 before,
                 after,
                 undoes=sequence,
@@ -137,7 +98,7 @@ class OperationLog:
                 sequence,
                 time_ns,
                 "undo",
-                text[:500],
+                text[:TEXT_MAX],
                 before,
                 target.before,
                 undoes=target.prior_undoes,
@@ -175,34 +136,7 @@ class OperationLog:
 
     def _append(self, operation: Operation) -> None:
         key = _SEQUENCE.pack(operation.sequence)
-        self._store.put(self._prefix + key, operation.encode())
+        data = encode_operation(operation, self._slot, self._history)
+        self._store.put(self._prefix + key, data)
         self._store.put(self._last_key, key)
         self._last = operation
-
-
-def _decode(sequence: int, data: bytes) -> Operation:
-    try:
-        time_ns, undoes, redoes, prior_undoes, prior_redoes, reverted, verb_len, text_len = (
-            _HEAD.unpack_from(data)
-        )
-    except struct.error as error:
-        raise CorruptObject(f"operation {sequence} cannot be read: {error}") from error
-    at = _HEAD.size
-    verb = data[at : at + verb_len].decode()
-    at += verb_len
-    text = data[at : at + text_len].decode("utf-8", "surrogateescape")
-    before, at = decode_state(data, at + text_len)
-    after, _ = decode_state(data, at)
-    return Operation(
-        sequence,
-        time_ns,
-        verb,
-        text,
-        before,
-        after,
-        undoes,
-        redoes,
-        prior_undoes,
-        prior_redoes,
-        reverted,
-    )

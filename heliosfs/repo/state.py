@@ -35,17 +35,23 @@ class State(NamedTuple):
         return _SLOT.pack(self.slot, len(head)) + head + root
 
 
+def decode_heads(data: bytes, at: int) -> tuple[int, CommitId | None, CommitId | None, int]:
+    """Slot, HEAD, the commit whose merge is open, and where the root entry of a state begins."""
+    slot, length = _SLOT.unpack_from(data, at)
+    at += _SLOT.size
+    ids = [
+        CommitId(Oid(data[start : start + OID_BYTES]))
+        for start in range(at, at + length, OID_BYTES)
+    ]
+    head, merging = (*ids, None, None)[:2]
+    return slot, head, merging, at + length
+
+
 def decode_state(data: bytes, at: int = 0) -> tuple[State, int]:
     """The state at `at` and where it ends.  CorruptObject when the bytes do not fit."""
     try:
-        slot, length = _SLOT.unpack_from(data, at)
-        at += _SLOT.size
-        ids = [
-            CommitId(Oid(data[start : start + OID_BYTES]))
-            for start in range(at, at + length, OID_BYTES)
-        ]
-        head, merging = (*ids, None, None)[:2]
-        root, at = decode_entry(data, at + length)
+        slot, head, merging, at = decode_heads(data, at)
+        root, at = decode_entry(data, at)
     except (struct.error, IndexError) as error:
         raise CorruptObject(f"a working state cannot be read: {error}") from error
     return State(slot, head, root, merging), at

@@ -11,7 +11,8 @@ from heliosfs.objects.commit import Commit, Signature
 from heliosfs.objects.ids import CommitId, Oid, TreeId
 from heliosfs.objects.tree import Entry
 from heliosfs.repo.experiments import METADATA_KEY
-from heliosfs.repo.oplog import Operation, OperationLog
+from heliosfs.repo.oplog import OperationLog
+from heliosfs.repo.oprecord import Operation
 from heliosfs.repo.state import DETACHED, State
 from heliosfs.workspace.flush import flush
 from heliosfs.workspace.switch import switch
@@ -50,7 +51,7 @@ class View:
         """The commit whose merge is open."""
         self.conflicts: list[Conflict] = []
         """Of the merge that was tried last, and refused or left open, since the view was opened."""
-        self.log = OperationLog(repository.store, slot)
+        self.log = OperationLog(repository.store, repository.history, slot)
         self._saved_root = workspace.root.raw or b""
         """The encoded root that is in the store; a flush alone does not bring it there."""
 

@@ -10,6 +10,16 @@ from typing import Protocol
 from heliosfs.objects.ids import Kind, Oid
 from heliosfs.store.addition import Addition, NewObject
 
+LISTED = b"@"
+"""State `@name/` id of a commit, with an empty value, says that the list of that name has it."""
+NUMBERED = b"~"
+"""State `#name/` slot number (8 bytes each, big-endian) belongs to a series of values.
+
+Both kinds take a few bytes in L2: a list two for each commit; a value of a series, if it
+begins with the id of a commit, what follows and three for the id.
+"""
+SLOT_BYTES = 8
+
 
 class Work(Protocol):
     """Long work in three steps: planned and applied on the owner's thread, executed on any.

@@ -47,8 +47,14 @@ class Drain:
         with self._running:
             if self._cancelled or self.succeeded:
                 return
+            batches = self.batches
             self.cached = write_batches(
-                self._database, self.batches, self._cache_bytes, prefer_zstd=self._prefer_zstd
+                self._database,
+                batches.objects,
+                batches.state,
+                batches.last,
+                self._cache_bytes,
+                prefer_zstd=self._prefer_zstd,
             )
             self.succeeded = True
             try:

@@ -2,7 +2,7 @@
 
     format         text: what this is, and its version
     lock           flock(2) while a process has the store open; its pid as text
-    objects.lmdb   L2, and LMDB's own lock file beside it
+    store.lmdb     L2, and LMDB's own lock file beside it
     journal-<n>    what is not in L2 yet
 
 Other files may lie beside these; they are left alone.
@@ -13,11 +13,14 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+from contextlib import suppress
 
 from heliosfs.errors import StoreBusy, StoreFormat
+from heliosfs.store import format1
+from heliosfs.store.compact import COMPACT_FILE
 from heliosfs.store.directory import Directory, store_error
 
-VERSION = 1
+VERSION = 2
 
 _FORMAT = "format"
 _FORMAT_NEW = "format.new"
@@ -26,28 +29,39 @@ _TEXT = "heliosfs store\nversion {}\n"
 _PATTERN = re.compile(rb"heliosfs store\nversion (\d+)\n")
 
 
-def has_format(directory: Directory) -> bool:
-    """Whether this is a store that can be read; StoreFormat when it is one that cannot."""
+def read_format(directory: Directory) -> int | None:
+    """The version of the store that is here, if one is.  StoreFormat when it cannot be read."""
     try:
         text = directory.read(_FORMAT)
     except FileNotFoundError:
-        return False
+        return None
     except OSError as error:
         raise store_error("cannot read the store's format", error) from error
     match = _PATTERN.fullmatch(text)
     if match is None:
         raise StoreFormat("this directory holds a file `format` that is not a heliosfs store's")
     version = int(match[1])
-    if version != VERSION:
+    if not 0 < version <= VERSION:
         raise StoreFormat(
-            f"the store has format {version}, and this heliosfs knows format {VERSION}: "
-            + ("install a newer heliosfs" if version > VERSION else "open it with an older one")
+            f"the store has format {version}, and this heliosfs knows formats 1 to {VERSION}: "
+            "install a newer heliosfs"
         )
-    return True
+    return version
+
+
+def remove_leftovers(directory: Directory) -> None:
+    """Delete what an upgrade or a compaction that was cut off left behind."""
+    try:
+        there = set(directory.names())
+        for name in (*format1.FILES, COMPACT_FILE):
+            if name in there:
+                directory.unlink(name)
+    except OSError as error:
+        raise store_error("cannot delete files of an earlier format", error) from error
 
 
 def write_format(directory: Directory) -> None:
-    """Declare the directory a store; the last step of making one."""
+    """Declare the directory a store of this format; the last step of making one."""
     try:
         fd = directory.open(_FORMAT_NEW, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         try:
@@ -59,6 +73,13 @@ def write_format(directory: Directory) -> None:
         directory.sync_names()
     except OSError as error:
         raise store_error("cannot make a store", error) from error
+
+
+def release_lock(fd: int) -> None:
+    """Let another process have the store; the empty file takes no disk."""
+    with suppress(OSError):
+        os.ftruncate(fd, 0)
+    os.close(fd)
 
 
 def take_lock(directory: Directory) -> int:

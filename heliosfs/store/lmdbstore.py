@@ -1,42 +1,51 @@
-"""L2: payloads, their index and the drained state, in one LMDB file."""
+"""L2: objects, their index and the drained state, in one LMDB file."""
 
 from __future__ import annotations
 
 import os
 import struct
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import NamedTuple
 
 import lmdb
 
-from heliosfs.errors import CorruptObject, StoreError, StoreFull
-from heliosfs.objects.ids import Oid
+from heliosfs.errors import CorruptObject, StoreError
+from heliosfs.objects.ids import Kind, Oid, object_id
 from heliosfs.store.codecs import DecodeError
 from heliosfs.store.directory import Directory
-from heliosfs.store.payload import Payload, decode_chain, unpack
+from heliosfs.store.environment import (
+    FILE,
+    MAP_BYTES,
+    MapFull,
+    Tables,
+    check_length,
+    lmdb_errors,
+    mapped,
+    open_environment,
+    open_tables,
+)
+from heliosfs.store.payload import SHORT_BYTES, Payload, decode_chain
 from heliosfs.store.pending import Changes
 from heliosfs.store.residency import unmap_pages
+from heliosfs.store.snapshot import INDEX_KEY, Recent, Snapshot, index_entry, piece_key
+from heliosfs.store.states import StateReader
 
-FILE = "objects.lmdb"
+RECENT_MAX = 4096
+"""Objects that a table in memory finds, before they go into the index together: so a drain does
+not write a page of the index for each of its objects.  Read back in 4 ms when L2 is opened."""
+TOTALS_KEY = b"totals"
 _UNMAP_AFTER = 512
 """Objects read from L2 before the pages that were mapped for them are given back."""
-_MAP_BYTES = 64 * 1024**3
-"""Address space, not disk: grows by doubling."""
-_LMDB_0_9 = 0
-"""0.9 and 1.0 refuse each other's files; all tools read those of 0.9."""
-_CHAIN_MAX = 256
-_NUMBER = struct.Struct(">Q")
-_TOTALS = struct.Struct("<QQQQQ8s")
-_TOTALS_KEY = b"totals"
+_TOTALS = struct.Struct("<QQQQQQ8s")
 
 
 class Totals(NamedTuple):
     """What L2 holds, written with every transaction."""
 
     next_number: int = 1
-    """Under which the next payload is stored."""
+    """Which the next object gets."""
+    indexed: int = 1
+    """The first number that is not in the index."""
     objects: int = 0
     stored_bytes: int = 0
     logical_bytes: int = 0
@@ -47,33 +56,10 @@ class Totals(NamedTuple):
 
 
 class Insert(NamedTuple):
-    """A new object: its pieces go under consecutive numbers, from `number` on."""
+    """A bundle, or an object alone, under the number of the (first) object."""
 
-    oid: Oid
     number: int
     pieces: list[bytes]
-
-
-class Reader:
-    """A read transaction of the thread that writes, which cannot grow the map meanwhile."""
-
-    def __init__(
-        self,
-        txn: lmdb.Transaction[bytes],
-        index: lmdb._Database,
-    ) -> None:
-        """The default database of `txn` is that of the payloads."""
-        self._txn = txn
-        self._index = index
-
-    def find(self, oid: Oid) -> int | None:
-        """The number of an object's payload."""
-        raw = self._txn.get(oid, db=self._index)
-        return None if raw is None else _NUMBER.unpack(raw)[0]
-
-    def chain(self, number: int) -> list[Payload]:
-        """A payload after all that it needs to be decoded; DecodeError."""
-        return _read_chain(self._txn, number)
 
 
 class ObjectDatabase:
@@ -83,215 +69,177 @@ class ObjectDatabase:
     holds the guard while one of its own is open, for growing the map would end it.
     """
 
-    def __init__(self, directory: Directory) -> None:
-        """StoreError when the file is no sound LMDB file."""
+    def __init__(self, directory: Directory, salt: bytes = b"") -> None:
+        """Open it; a new one gets the salt, or a random one.  StoreError when it is not sound."""
         self._directory = directory
         self._guard = threading.Lock()
-        self._map_bytes = _MAP_BYTES
         self._loads = 0
-        with _lmdb_errors("cannot open"):
-            self._env = lmdb.open(
-                directory.path_of(FILE),
-                map_size=self._map_bytes,
-                subdir=False,
-                mode=0o600,
-                max_dbs=4,
-                max_spare_txns=1,
-                lib_version=_LMDB_0_9,
-            )
+        self._recent = Recent({})
+        with lmdb_errors("cannot open"):
+            self.env = open_environment(directory.path_of(FILE), MAP_BYTES)
             try:
-                self._map_bytes = self._env.info()["map_size"]
-                self._check_length()
+                self.map_bytes = self.env.info()["map_size"]
+                check_length(self.env, directory, FILE)
                 self._file = directory.identity(FILE)
-                self._env.reader_check()
-                self._index = self._env.open_db(b"index")
-                self._payloads = self._env.open_db(b"payloads")
-                self._state = self._env.open_db(b"state")
-                self._meta = self._env.open_db(b"meta")
-                with self._env.begin(db=self._meta) as txn:
-                    raw = txn.get(_TOTALS_KEY)
+                self.env.reader_check()
+                self.tables = open_tables(self.env)
+                with self.env.begin() as txn:
+                    raw = txn.get(TOTALS_KEY)
+                if raw is not None:
+                    self.totals = Totals(*_TOTALS.unpack(raw))
+                    self._read_recent()
+                else:
+                    self.totals = Totals(salt=salt or os.urandom(8))
+                    self.write([], [], {}, self.totals)
             except BaseException:
-                self._env.close()
+                self.env.close()
                 raise
-        if raw is not None:
-            self.totals = Totals(*_TOTALS.unpack(raw))
-        else:
-            self._write_first()
 
-    def _write_first(self) -> None:
+    def _read_recent(self) -> None:
         try:
-            self.write([], {}, Totals(salt=os.urandom(8)))
-        except BaseException:
-            self._env.close()
-            raise
+            with self.reading() as snapshot:
+                headers = snapshot.headers(self.totals.indexed)
+                self._recent = Recent({each.id[:SHORT_BYTES]: each.number for each in headers})
+        except DecodeError as error:
+            raise StoreError(f"{FILE} is damaged: {error}") from error
 
     def close(self) -> None:
         """Idempotent; no transaction may be open."""
-        self._env.close()
+        self.env.close()
 
-    def find(self, oid: Oid) -> int | None:
-        """The number of an object's payload: 1 us."""
-        try:
-            with self._guard:
-                txn = self._env.begin(db=self._index)
-                try:
-                    raw = txn.get(oid)
-                finally:
-                    txn.abort()
-        except lmdb.Error as error:
-            raise _mapped("cannot read", error) from error
-        return None if raw is None else _NUMBER.unpack(raw)[0]
+    def has(self, oid: Oid, kind: Kind, data: bytes) -> bool:
+        """Whether the object is here and sound: 2 us when it is not, else as `load`."""
+        with self._seeing() as snapshot:
+            return snapshot.find(oid, kind, data) is not None
 
     def load(self, oid: Oid) -> tuple[list[Payload], bytes] | None:
-        """An object's chain and its bytes, not checked against its id; CorruptObject."""
-        number = self.find(oid)
-        if number is None:
-            return None
+        """An object's chain and its bytes, checked against its id; CorruptObject."""
         self._loads += 1
         if self._loads % _UNMAP_AFTER == 0:
             unmap_pages(*self._file)
-        try:
-            chain = self.chain(number)
-            return chain, decode_chain(chain)[-1]
-        except DecodeError as error:
-            raise CorruptObject(f"object {oid.hex()} is damaged: {error}") from error
-
-    def chain(self, number: int) -> list[Payload]:
-        """A payload after all that it needs to be decoded; DecodeError."""
-        try:
-            with self._guard:
-                txn = self._env.begin(db=self._payloads)
+        reason = ""
+        with self._seeing() as snapshot:
+            for number in snapshot.candidates(oid):
                 try:
-                    return _read_chain(txn, number)
-                finally:
-                    txn.abort()
-        except lmdb.Error as error:
-            raise _mapped("cannot read", error) from error
-
-    @contextmanager
-    def reading(self) -> Iterator[Reader]:
-        """A reader for the thread that is about to write; not open while it writes."""
-        with _lmdb_errors("cannot read"), self._env.begin(db=self._payloads) as txn:
-            yield Reader(txn, self._index)
+                    chain = snapshot.chain(number)
+                    data = decode_chain(chain)[-1]
+                except DecodeError as error:
+                    reason = str(error)
+                    continue
+                if object_id(chain[-1].kind, data) == oid:
+                    return chain, data
+                reason = "its bytes have another id"
+        if reason:
+            raise CorruptObject(f"object {oid.hex()} is damaged: {reason}")
+        return None
 
     def get_state(self, key: bytes) -> bytes | None:
         """The drained state under a key."""
-        try:
-            with self._guard:
-                txn = self._env.begin(db=self._state)
-                try:
-                    return txn.get(key)
-                finally:
-                    txn.abort()
-        except lmdb.Error as error:
-            raise _mapped("cannot read", error) from error
+        with self._seeing() as snapshot:
+            return StateReader(snapshot).get(key)
 
     def scan_state(self, prefix: bytes) -> list[tuple[bytes, bytes]]:
         """The drained state under a prefix, in key order."""
-        found = []
-        with self._guard, _lmdb_errors("cannot read"), self._env.begin(db=self._state) as txn:
-            cursor = txn.cursor()
-            more = cursor.set_range(prefix)
-            while more:
-                key, value = cursor.item()
-                if not key.startswith(prefix):
-                    break
-                found.append((key, value))
-                more = cursor.next()
-        return found
+        with self._seeing() as snapshot:
+            return StateReader(snapshot).scan(prefix)
 
-    def write(self, inserts: list[Insert], state: Changes, totals: Totals) -> None:
+    def reading(self) -> Reading:
+        """A snapshot for the thread that writes, which cannot grow the map meanwhile."""
+        return Reading(self.env, self.tables, self._recent, None)
+
+    def _seeing(self) -> Reading:
+        """A snapshot for the owner's thread."""
+        return Reading(self.env, self.tables, self._recent, self._guard)
+
+    def write(
+        self, inserts: list[Insert], found: list[tuple[bytes, int]], state: Changes, totals: Totals
+    ) -> None:
         """One transaction, on the disk when this returns.  StoreError, StoreFull: nothing of it is.
 
-        `totals` are those after it.  Not on the owner's thread: it waits for the disk.
+        `found` are the short ids of the new objects and their numbers, `totals` those after
+        it.  Not on the owner's thread: it waits for the disk.
         """
+        numbers = self._recent.numbers
+        recent = Recent({**numbers, **dict(found)})
+        entries: list[tuple[bytes, int]] = []
+        count = len(recent.numbers)
+        if count > RECENT_MAX or count < len(numbers) + len(found):
+            entries = [*numbers.items(), *found]
+            totals = totals._replace(indexed=totals.next_number)
+            recent = Recent({})
         while True:
             try:
-                with _lmdb_errors("cannot write"):
-                    self._try_write(inserts, state, totals)
-            except _MapFull:
+                with lmdb_errors("cannot write"):
+                    self._try_write(inserts, entries, recent, state, totals)
+            except MapFull:
                 self._grow()
             else:
                 self.totals = totals
+                self._recent = recent
                 return
 
-    def _try_write(self, inserts: list[Insert], state: Changes, totals: Totals) -> None:
-        txn = self._env.begin(write=True)
+    def _try_write(
+        self,
+        inserts: list[Insert],
+        entries: list[tuple[bytes, int]],
+        recent: Recent,
+        state: Changes,
+        totals: Totals,
+    ) -> None:
+        tables = self.tables
+        txn = self.env.begin(write=True)
         try:
-            for oid, number, pieces in inserts:
-                for index, piece in enumerate(pieces, number):
-                    txn.put(_NUMBER.pack(index), piece, append=True, db=self._payloads)
-                txn.put(oid, _NUMBER.pack(number), db=self._index)
-            for key, value in state.items():
-                if value is None:
-                    txn.delete(key, db=self._state)
-                else:
-                    txn.put(key, value, db=self._state)
-            txn.put(_TOTALS_KEY, _TOTALS.pack(*totals), db=self._meta)
+            for number, pieces in inserts:
+                # The first may be the bundle that was the last, and grows.
+                is_new = number >= self.totals.next_number
+                for index, piece in enumerate(pieces):
+                    txn.put(piece_key(number, index), piece, append=is_new, db=tables.objects)
+            if entries:
+                values = [(INDEX_KEY, index_entry(*entry)) for entry in sorted(entries)]
+                txn.cursor(tables.ids).putmulti(values, dupdata=True)
+            if state:
+                StateReader(Snapshot(txn, tables, recent)).write(state)
+            txn.put(TOTALS_KEY, _TOTALS.pack(*totals))
             self._directory.commit(txn)
         except BaseException:
             txn.abort()
             raise
 
     def _grow(self) -> None:
-        with self._guard, _lmdb_errors("cannot grow"):
-            self._env.set_mapsize(self._map_bytes * 2)
-            self._map_bytes *= 2
-
-    def _check_length(self) -> None:
-        """Reading behind the end of a mapped file that was cut short would kill the process."""
-        with self._env.begin() as txn:
-            page_bytes = txn.stat()["psize"]
-        wanted = (self._env.info()["last_pgno"] + 1) * page_bytes
-        length = self._directory.length(FILE)
-        if length < wanted:
-            raise StoreError(f"{FILE} has {length} bytes where {wanted} were written")
+        with self._guard, lmdb_errors("cannot grow"):
+            self.env.set_mapsize(self.map_bytes * 2)
+            self.map_bytes *= 2
 
 
-class _MapFull(StoreError):
-    """The map must grow; never leaves this module."""
+class Reading:
+    """A read transaction as a context; under the guard, if there is one."""
 
+    __slots__ = ("_env", "_guard", "_recent", "_tables", "_txn")
 
-def _read_chain(txn: lmdb.Transaction[bytes], number: int) -> list[Payload]:
-    chain = []
-    at: int | None = number
-    while at is not None:
-        data = txn.get(_NUMBER.pack(at))
-        if data is None:
-            raise DecodeError(f"payload {at} is missing")
-        payload = unpack(at, data)
-        if payload.further:
-            payload = unpack(at, _join(txn, at, data, payload.further))
-        chain.append(payload)
-        if len(chain) > _CHAIN_MAX:
-            raise DecodeError(f"payload {number} ends a chain that is too long")
-        at = payload.base
-    chain.reverse()
-    return chain
+    def __init__(
+        self, env: lmdb.Environment, tables: Tables, recent: Recent, guard: threading.Lock | None
+    ) -> None:
+        self._env = env
+        self._tables = tables
+        self._recent = recent
+        self._guard = guard
 
+    def __enter__(self) -> Snapshot:
+        if self._guard is not None:
+            self._guard.acquire()
+        try:
+            self._txn = self._env.begin()
+        except lmdb.Error as error:
+            self._end()
+            raise mapped("cannot read", error) from error
+        return Snapshot(self._txn, self._tables, self._recent)
 
-def _join(txn: lmdb.Transaction[bytes], number: int, first: bytes, count: int) -> bytes:
-    pieces = [first]
-    for index in range(number + 1, number + 1 + count):
-        piece = txn.get(_NUMBER.pack(index))
-        if piece is None:
-            raise DecodeError(f"payload {number} lacks its piece {index}")
-        pieces.append(piece)
-    return b"".join(pieces)
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self._txn.abort()
+        self._end()
+        if isinstance(error, lmdb.Error):
+            raise mapped("cannot read", error) from error
 
-
-def _mapped(what: str, error: lmdb.Error) -> StoreError:
-    text = f"{what} {FILE}: {error}"
-    if isinstance(error, lmdb.MapFullError):
-        return _MapFull(text)
-    if isinstance(error, lmdb.DiskError):
-        return StoreFull(text)
-    return StoreError(text)
-
-
-@contextmanager
-def _lmdb_errors(what: str) -> Iterator[None]:
-    try:
-        yield
-    except lmdb.Error as error:
-        raise _mapped(what, error) from error
+    def _end(self) -> None:
+        if self._guard is not None:
+            self._guard.release()

@@ -6,19 +6,28 @@ import os
 from collections.abc import Iterator, Sequence
 
 from heliosfs.errors import CorruptObject, MissingObject, NotFound, StoreError
-from heliosfs.objects.ids import Kind, Oid, object_id
-from heliosfs.store import codecs
+from heliosfs.objects.ids import Kind, Oid
+from heliosfs.store import codecs, format1
 from heliosfs.store.addition import Addition, NewObject
 from heliosfs.store.base import StoreStats, Work
 from heliosfs.store.cache import Cached, ObjectCache
+from heliosfs.store.compact import compact
 from heliosfs.store.directory import Directory, store_error
 from heliosfs.store.drain import Drain, Sync
 from heliosfs.store.encoder import write_batches
+from heliosfs.store.environment import FILE
 from heliosfs.store.journal import Journal
-from heliosfs.store.layout import has_format, take_lock, write_format
-from heliosfs.store.lmdbstore import FILE, ObjectDatabase
+from heliosfs.store.layout import (
+    read_format,
+    release_lock,
+    remove_leftovers,
+    take_lock,
+    write_format,
+)
+from heliosfs.store.lmdbstore import ObjectDatabase
 from heliosfs.store.pending import Batches, Pending, check_key, overlay
 from heliosfs.store.replay import replay, segment_names
+from heliosfs.store.upgrade import upgrade
 
 DEFAULT_CACHE_BYTES = 512 * 1024 * 1024
 
@@ -50,17 +59,20 @@ class LocalStore:
         self._lock_fd = -1
         self._database: ObjectDatabase | None = None
         try:
-            if not has_format(directory) and not create:
+            if read_format(directory) is None and not create:
                 raise NotFound("there is no heliosfs store in this directory")
             self._lock_fd = take_lock(directory)
-            fresh = not has_format(directory)
+            version = read_format(directory)
+            if version == format1.VERSION:
+                upgrade(directory)
+            remove_leftovers(directory)
             self._l2 = self._database = ObjectDatabase(directory)
             totals = self._l2.totals
             batches = replay(directory, totals.salt, totals.batch)
             if batches.last > totals.batch:
-                write_batches(self._l2, batches, 0)
+                write_batches(self._l2, batches.objects, batches.state, batches.last)
             self._remove_journal()
-            if fresh:
+            if version is None:
                 write_format(directory)
             self._journal = Journal(directory, totals.salt, batches.last)
         except BaseException:
@@ -106,8 +118,6 @@ class LocalStore:
             raise MissingObject(f"object {oid.hex()} is not in the store")
         chain, data = found
         _check_kind(oid, kind, chain[-1].kind)
-        if object_id(kind, data) != oid:
-            raise CorruptObject(f"object {oid.hex()} is damaged: its bytes have another id")
         if len(chain) == 1:
             encoded = codecs.Encoded(codecs.Codec(chain[0].codec), chain[0].body)
         else:
@@ -116,10 +126,17 @@ class LocalStore:
         return data
 
     def contains(self, oid: Oid) -> bool:
-        return oid in self._pending or oid in self._cache or self._l2.find(oid) is not None
+        if oid in self._pending or oid in self._cache:
+            return True
+        try:
+            return self._l2.load(oid) is not None
+        except CorruptObject:
+            return True
 
     def add(self, oid: Oid, kind: Kind, data: bytes, base: Oid | None = None) -> None:
-        if oid in self._pending or (len(data) >= _LOOK_UP_FROM and self._l2.find(oid) is not None):
+        if oid in self._pending:
+            return
+        if len(data) >= _LOOK_UP_FROM and self._l2.has(oid, kind, data):
             return
         pending = Pending(oid, kind, data, base)
         self._pending[oid] = pending
@@ -267,7 +284,10 @@ class LocalStore:
             finally:
                 _run(self.plan_sync())
         finally:
-            self._journal.close(drained=not (self._published or self._published_state))
+            is_drained = not (self._published or self._published_state)
+            self._journal.close(drained=is_drained)
+            if is_drained:
+                compact(self._directory, self._l2)
             self._let_go()
 
     def _remove_journal(self) -> None:
@@ -285,7 +305,7 @@ class LocalStore:
         if self._database is not None:
             self._database.close()
         if self._lock_fd >= 0:
-            os.close(self._lock_fd)
+            release_lock(self._lock_fd)
             self._lock_fd = -1
         self._directory.close()
 

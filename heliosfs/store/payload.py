@@ -1,17 +1,21 @@
-"""What lies under an object's number in L2: a header, then the encoded bytes.
+"""What an object is in L2: a record, alone under its number or in a bundle with its neighbours.
 
-    codec 1 | kind 1 | size | further pieces | of a delta: distance, position | body
+    record  codec and kind 1 | id 7 or 32 | size | of a delta: distance, position | body
+    bundle  count 1 | where each record ends, 2 each | records of consecutive numbers
+    alone   0 | further pieces | record
 
-The last four are numbers in groups of seven bits.  A delta names its base by the
-distance between their numbers, and says how far down its chain it stands, which bounds
-the chain.  A payload of more than a page is cut into pieces under consecutive numbers.
+Sizes, distances, positions and counts are numbers in groups of seven bits.  A delta names
+its base by the distance between their numbers, and says how far down its chain it stands,
+which bounds the chain.  A commit has its whole id, since commits are listed by their ids;
+other objects have its first bytes, enough to find them: whoever finds one compares.
 """
 
 from __future__ import annotations
 
+import struct
 from typing import NamedTuple
 
-from heliosfs.objects.ids import Kind
+from heliosfs.objects.ids import OID_BYTES, Kind, Oid
 from heliosfs.store.codecs import (
     DELTAS,
     DecodeError,
@@ -22,6 +26,8 @@ from heliosfs.store.codecs import (
     varint,
 )
 
+SHORT_BYTES = 7
+"""The part of an id that is kept of an object that is no commit, and is in the index of all."""
 INLINE_BYTES = 2_022
 """The largest value that LMDB keeps inside a 4 KB page, under an 8-byte key."""
 PAGE_BYTES = 4_096
@@ -33,48 +39,126 @@ A larger one needs pages in a row: on a free list of single pages, which gc leav
 searches all of it in vain and lets the file grow (0.6 ms and 185 KB for 200 KB in pieces
 of 64 KB; 0.14 ms and nothing in pieces of a page).  A payload of 128 KB is read as fast.
 """
+BUNDLE_MAX = 255
+"""Records in a bundle."""
 _COUNT_SLACK = 4
+_KIND_SHIFT = 4
+_CODEC_MASK = 15
+_END = struct.Struct("<H")
 _KINDS = {int(kind): kind for kind in Kind}
 
 
 class Payload(NamedTuple):
-    """A payload, read but not decoded."""
+    """A record, read but not decoded."""
 
     number: int
     codec: int
     kind: Kind
+    id: bytes
+    """The object's id as far as it is kept: all of a commit's, the short one of others."""
     size: int
     """Bytes of the object."""
-    further: int
-    """How many pieces follow the first."""
     base: int | None
-    """The number of the payload that a delta changes."""
+    """The number of the object that a delta changes."""
     position: int
     """0 for an object encoded alone, else 1 more than that of the version before it."""
     body: bytes
 
 
+def kept_id(oid: Oid, kind: Kind) -> bytes:
+    """What a record keeps of an id."""
+    return oid if kind is Kind.COMMIT else oid[:SHORT_BYTES]
+
+
 def pack(
-    kind: Kind, size: int, encoded: Encoded, distance: int = 0, position: int = 0
-) -> list[bytes]:
-    """The pieces to store under consecutive numbers."""
+    oid: Oid, kind: Kind, size: int, encoded: Encoded, distance: int = 0, position: int = 0
+) -> bytes:
+    """A record."""
     codec, body = encoded
-    head = bytes((codec, kind)) + varint(size)
     link = varint(distance) + varint(position) if codec in DELTAS else b""
-    whole = b"".join((head, b"\0", link, body))
-    if len(whole) <= INLINE_BYTES:
-        return [whole]
+    mark = bytes((codec | kind << _KIND_SHIFT,))
+    return b"".join((mark, kept_id(oid, kind), varint(size), link, body))
+
+
+def unpack(number: int, data: bytes) -> Payload:
+    """Read a record; DecodeError."""
+    try:
+        codec, kind = data[0] & _CODEC_MASK, _KINDS[data[0] >> _KIND_SHIFT]
+        at = 1 + (OID_BYTES if kind is Kind.COMMIT else SHORT_BYTES)
+        kept = data[1:at]
+        size, at = read_varint(data, at)
+        if codec not in DELTAS:
+            return Payload(number, codec, kind, kept, size, None, 0, data[at:])
+        distance, at = read_varint(data, at)
+        position, at = read_varint(data, at)
+    except (IndexError, KeyError) as error:
+        raise DecodeError(f"object {number} has no sound header") from error
+    if not 0 < distance < number:
+        raise DecodeError(f"object {number} changes one {distance} before it")
+    return Payload(number, codec, kind, kept, size, number - distance, position, data[at:])
+
+
+def commit_oid(record: bytes) -> Oid | None:
+    """The id of a commit; None when the record is of something else."""
+    if record[0] >> _KIND_SHIFT != Kind.COMMIT:
+        return None
+    return Oid(record[1 : 1 + OID_BYTES])
+
+
+def join_bundle(records: list[bytes]) -> bytes:
+    """A bundle of 1 to `BUNDLE_MAX` records; one that was removed is empty."""
+    ends = []
+    end = 0
+    for record in records:
+        end += len(record)
+        ends.append(end)
+    count = len(records)
+    return b"".join((struct.pack(f"<B{count}H", count, *ends), *records))
+
+
+def bundle_count(value: bytes) -> int:
+    """How many consecutive numbers lie under a key; 0 when an object lies alone."""
+    return value[0]
+
+
+def record_in(value: bytes, index: int) -> bytes:
+    """A record of a bundle; empty when it was removed.  IndexError, struct.error."""
+    start = 1 + _END.size * value[0]
+    begin = _END.unpack_from(value, _END.size * index - 1)[0] if index else 0
+    return value[start + begin : start + _END.unpack_from(value, _END.size * index + 1)[0]]
+
+
+def split_bundle(value: bytes) -> list[bytes]:
+    """The records of a bundle; DecodeError."""
+    try:
+        return [record_in(value, index) for index in range(value[0])]
+    except struct.error as error:
+        raise DecodeError("a bundle is damaged") from error
+
+
+def fits_bundle(record_bytes: int, count: int) -> bool:
+    """Whether `count` records of so many bytes together are a bundle."""
+    size = 1 + _END.size * count + record_bytes
+    return size <= INLINE_BYTES and count <= BUNDLE_MAX
+
+
+def cut_alone(record: bytes) -> list[bytes]:
+    """The pieces of an object that is too large for a bundle; the first goes under its number."""
     # A longer count would move the cuts that it counts: the slack is for what it may grow by.
-    cuts = piece_lengths(len(whole) + _COUNT_SLACK)
-    if len(cuts) == 1:
-        return [whole]
-    whole = b"".join((head, varint(len(cuts) - 1), link, body))
+    cuts = piece_lengths(2 + len(record) + _COUNT_SLACK)
+    whole = b"".join((b"\0", varint(len(cuts) - 1), record))
     pieces = []
     at = 0
     for cut in cuts:
         pieces.append(whole[at : at + cut])
         at += cut
-    return pieces
+    return [piece for piece in pieces if piece]
+
+
+def read_alone(value: bytes) -> tuple[int, bytes]:
+    """How many pieces follow the first, and what of the record is in it.  IndexError."""
+    further, at = read_varint(value, 1)
+    return further, value[at:]
 
 
 def piece_lengths(length: int) -> list[int]:
@@ -89,28 +173,12 @@ def piece_lengths(length: int) -> list[int]:
     return [PIECE_BYTES] * (length // PIECE_BYTES) + [rest] * (rest > 0)
 
 
-def unpack(number: int, data: bytes) -> Payload:
-    """Read a payload, of which the first piece holds the header; DecodeError."""
-    try:
-        codec, kind = data[0], _KINDS[data[1]]
-        size, at = read_varint(data, 2)
-        further, at = read_varint(data, at)
-        if codec not in DELTAS:
-            return Payload(number, codec, kind, size, further, None, 0, data[at:])
-        distance, at = read_varint(data, at)
-        position, at = read_varint(data, at)
-    except (IndexError, KeyError) as error:
-        raise DecodeError(f"payload {number} has no sound header") from error
-    if not 0 < distance <= number:
-        raise DecodeError(f"payload {number} changes one {distance} before it")
-    base = number - distance
-    return Payload(number, codec, kind, size, further, base, position, data[at:])
-
-
 def decode_chain(chain: list[Payload]) -> list[bytes]:
-    """The objects of a chain of payloads, each but the first a delta to the one before."""
-    first = chain[0]
-    objects = [decode(first.codec, first.body, first.size)]
+    """The objects of a chain, each but the first a delta to the one before; DecodeError."""
+    before = chain[0]
+    objects = [decode(before.codec, before.body, before.size)]
     for payload in chain[1:]:
-        objects.append(decode_delta(payload.codec, payload.body, payload.size, objects[-1]))
+        named = before.id if payload.kind is Kind.COMMIT else b""
+        objects.append(decode_delta(payload.codec, payload.body, payload.size, objects[-1], named))
+        before = payload
     return objects

@@ -11,6 +11,7 @@ import pytest
 
 from heliosfs.errors import CorruptObject, MissingObject
 from heliosfs.objects.ids import Kind, Oid, object_id
+from heliosfs.store import encoder, lmdbstore, payload, snapshot
 from heliosfs.store.base import Store, Work
 from heliosfs.store.local import LocalStore
 from heliosfs.store.memory import MemoryStore
@@ -36,16 +37,34 @@ def open_local(path: Path) -> LocalStore:
         os.close(fd)
 
 
-@pytest.fixture(params=["memory", "local", "local-drained", "local-uncached"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+@pytest.fixture(
+    params=[
+        "memory",
+        "local",
+        "local-drained",
+        "local-uncached",
+        "local-indexed",
+        "local-colliding",
+    ]
+)
+def store(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Store]:
     made: Any
+    if request.param == "local-indexed":
+        monkeypatch.setattr(lmdbstore, "RECENT_MAX", 3)
+    if request.param == "local-colliding":
+        # One object in 256 has the same short id: in the table in memory and in the index.
+        monkeypatch.setattr(lmdbstore, "RECENT_MAX", 20)
+        for module in (payload, snapshot, encoder, lmdbstore):
+            monkeypatch.setattr(module, "SHORT_BYTES", 1)
     if request.param == "memory":
         made = MemoryStore()
     else:
         made = open_local(tmp_path)
-    if request.param == "local-drained":
+    if request.param in ("local-drained", "local-indexed"):
         made = Drained(made)
-    if request.param == "local-uncached":
+    if request.param in ("local-uncached", "local-colliding"):
         made = Drained(made)
         made._cache.capacity_bytes = 0
     yield made
@@ -170,6 +189,111 @@ def test_state_is_a_map(store: Store) -> None:
     store.put(b"never there", None)
     store.publish()
     assert store.get(b"never there") is None
+
+
+def commit(number: int) -> tuple[Oid, Kind, bytes]:
+    data = b"commit %d of an author whose name is long enough" % number
+    return object_id(Kind.COMMIT, data), Kind.COMMIT, data
+
+
+def test_lists_of_commits(store: Store) -> None:
+    commits = [commit(number) for number in range(700)]
+    for number, each in enumerate(commits):
+        store.add(*each, base=commits[number - 1][0] if number else None)
+        store.put(b"@commit/" + each[0], b"")
+        store.put(b"@other/" + each[0], b"" if number % 3 else None)
+        if number % 50 == 0:
+            store.publish()
+    store.publish()
+    store.put(b"@commit/" + commits[7][0], None)
+    store.publish()
+    keys = sorted(b"@commit/" + oid for oid, _, _ in commits if oid != commits[7][0])
+    assert list(store.scan(b"@commit/")) == [(key, b"") for key in keys]
+    assert len(list(store.scan(b"@other/"))) == 466
+    assert len(list(store.scan(b"@"))) == 699 + 466
+    assert store.get(b"@commit/" + commits[6][0]) == b""
+    assert store.get(b"@commit/" + commits[7][0]) is None
+    assert store.get(b"@other/" + commits[7][0]) == b""
+    assert store.get(b"@third/" + commits[7][0]) is None
+    for oid, _, _ in commits[:9]:
+        for length in (1, 2, 7, 20, 32):
+            found = [key for key in keys if key[8 : 8 + length] == oid[:length]]
+            assert [key for key, _ in store.scan(b"@commit/" + oid[:length])] == found
+    store.put(b"@commit/" + commits[7][0], b"")
+    store.publish()
+    assert len(list(store.scan(b"@commit/"))) == 700
+
+
+def test_a_list_may_name_what_is_no_commit_of_the_store(store: Store) -> None:
+    missing = b"@commit/" + object_id(Kind.COMMIT, b"never added")
+    tree, kind, data = object_id(Kind.TREE, b"a tree"), Kind.TREE, b"a tree"
+    store.add(tree, kind, data)
+    store.put(missing, b"")
+    store.put(b"@commit/" + tree, b"")
+    store.publish()
+    assert store.get(missing) == store.get(b"@commit/" + tree) == b""
+    assert list(store.scan(missing[:10])) == [(missing, b"")]
+    late = b"never added"
+    store.add(object_id(Kind.COMMIT, late), Kind.COMMIT, late)
+    store.publish()
+    assert store.get(missing) == b""
+    store.put(missing, None)
+    store.publish()
+    assert [key for key, _ in store.scan(b"@")] == [b"@commit/" + tree]
+
+
+def test_series(store: Store) -> None:
+    def key(slot: int, number: int) -> bytes:
+        return b"~op/" + slot.to_bytes(8, "big") + number.to_bytes(8, "big")
+
+    commits = [commit(number) for number in range(40)]
+    kept = {}
+    for number in range(300):
+        if number < 40:
+            store.add(*commits[number])
+        value = [commits[number % 40][0] + b"%d" % number, b"%d" % number, b"", b"x" * 900][
+            number % 4
+        ]
+        for slot in (0, 1, 2**63):
+            kept[key(slot, number)] = value
+            store.put(key(slot, number), value)
+        if number % 30 == 0:
+            store.publish()
+    store.publish()
+    assert dict(store.scan(b"~op/")) == kept
+    for number in (0, 17, 150, 299, 3, 4, 5, 6):
+        kept[key(1, number)] = commits[5][0]
+        store.put(key(1, number), commits[5][0])
+        del kept[key(0, number)]
+        store.put(key(0, number), None)
+    store.put(key(7, 2**64 - 1), b"last")
+    store.put(key(7, 3), b"before")
+    store.publish()
+    kept[key(7, 3)], kept[key(7, 2**64 - 1)] = b"before", b"last"
+    assert list(store.scan(b"~op/")) == sorted(kept.items())
+    assert list(store.scan(b"")) == sorted(kept.items())
+    for slot in (0, 1, 7, 2**63):
+        prefix = key(slot, 0)[:12]
+        found = sorted(item for item in kept.items() if item[0].startswith(prefix))
+        assert list(store.scan(prefix)) == found
+        assert list(store.scan(key(slot, 256)[:19])) == [
+            item for item in found if item[0][12:19] == key(slot, 256)[12:19]
+        ]
+    assert store.get(key(1, 17)) == commits[5][0]
+    assert store.get(key(0, 17)) is None
+    assert store.get(key(3, 17)) is None
+    for number in range(300):
+        store.put(key(1, number), None)
+    store.publish()
+    assert list(store.scan(key(1, 0)[:12])) == []
+
+
+@pytest.mark.parametrize(
+    "key", [b"@commit", b"@commit/" + b"i" * 31, b"~op/" + b"n" * 15, b"~" + b"n" * 16]
+)
+def test_keys_of_lists_and_series_have_a_shape(store: Store, key: bytes) -> None:
+    with pytest.raises(ValueError, match="state key"):
+        store.put(key, b"")
 
 
 @pytest.mark.parametrize("key", [b"", b"x" * 401], ids=["empty", "long"])

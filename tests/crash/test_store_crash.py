@@ -5,10 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import lmdb
 import pytest
 from lmdb.verify import verify
 
@@ -17,85 +16,9 @@ from heliosfs.objects.ids import Kind, Oid, object_id
 from heliosfs.store import lmdbstore
 from heliosfs.store.base import Work
 from heliosfs.store.directory import Directory
+from heliosfs.store.environment import FILE
 from heliosfs.store.local import LocalStore
-
-
-class Died(BaseException):
-    """The process ends here."""
-
-
-class FaultyDirectory(Directory):
-    """Counts the calls that change anything; the one numbered `fail_at` fails.
-
-    As a death it, and all after it, raise `Died`, a write after half of its bytes.  As an
-    error it alone raises OSError.  `sizes` holds what power loss leaves of each file.
-    """
-
-    def __init__(self, path: Path, fail_at: int, error: int | None = None) -> None:
-        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-        super().__init__(fd)
-        os.close(fd)
-        self.count = 0
-        self.fail_at = fail_at
-        self.error = error
-        self.sizes: dict[str, int] = {}
-
-    def _fails(self) -> bool:
-        self.count += 1
-        if self.error is None:
-            return self.count >= self.fail_at
-        return self.count == self.fail_at
-
-    def _fail(self) -> None:
-        if self.error is None:
-            raise Died
-        raise OSError(self.error, os.strerror(self.error))
-
-    def _step(self) -> None:
-        if self._fails():
-            self._fail()
-
-    def open(self, name: str, flags: int) -> int:
-        if flags & os.O_CREAT:
-            self._step()
-        return super().open(name, flags)
-
-    def write(self, fd: int, buffers: Sequence[bytes], offset: int) -> int:
-        if self._fails():
-            data = b"".join(buffers)
-            if self.error is not None or self.count == self.fail_at:
-                super().write(fd, (data[: len(data) // 2],), offset)
-            self._fail()
-        return super().write(fd, buffers, offset)
-
-    def sync(self, fd: int) -> None:
-        self._step()
-        super().sync(fd)
-        self.sizes[os.path.basename(os.readlink(f"/proc/self/fd/{fd}"))] = os.fstat(fd).st_size
-
-    def sync_names(self) -> None:
-        self._step()
-        super().sync_names()
-
-    def truncate(self, fd: int, size: int) -> None:
-        self._step()
-        super().truncate(fd, size)
-
-    def unlink(self, name: str) -> None:
-        self._step()
-        super().unlink(name)
-
-    def rename(self, old: str, new: str) -> None:
-        self._step()
-        super().rename(old, new)
-
-    def commit(self, txn: lmdb.Transaction[bytes]) -> None:
-        if self._fails():
-            if self.error is None:
-                raise Died
-            kind = lmdb.DiskError if self.error == errno.ENOSPC else lmdb.Error
-            raise kind("mdb_txn_commit")
-        super().commit(txn)
+from tests.crash.faulty import Died, FaultyDirectory
 
 
 class Scenario:
@@ -169,7 +92,7 @@ def check(path: Path, scenario: Scenario, at_least: int) -> None:
             assert store.read(object_id(kind, data), kind) == data
     assert not store.contains(object_id(Kind.TREE, b"tree %d" % (head + 1)))
     store.close()
-    assert verify(str(path / lmdbstore.FILE)) == []
+    assert verify(str(path / FILE)) == []
     assert not [name for name in os.listdir(path) if name.startswith("journal-")]
 
 
@@ -355,7 +278,7 @@ def test_a_publish_that_failed_takes_its_state_back(tmp_path: Path, *, draining:
 
 
 def test_the_map_grows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lmdbstore, "_MAP_BYTES", 256 * 1024)
+    monkeypatch.setattr(lmdbstore, "MAP_BYTES", 256 * 1024)
     store = open_store(tmp_path)
     kept = []
     for _ in range(30):
@@ -392,7 +315,7 @@ def test_a_damaged_payload_is_reported_and_never_returned(tmp_path: Path) -> Non
     def flip(content: bytearray) -> None:
         content[content.index(data[1_000:1_100])] ^= 1
 
-    damage(tmp_path / lmdbstore.FILE, flip)
+    damage(tmp_path / FILE, flip)
     store = open_store(tmp_path)
     assert store.contains(oid)
     for _ in range(2):
@@ -407,15 +330,15 @@ def test_a_database_that_was_cut_short_is_refused(tmp_path: Path) -> None:
     store.add(object_id(Kind.BLOB, data), Kind.BLOB, data)
     store.publish()
     store.close()
-    os.truncate(tmp_path / lmdbstore.FILE, 100_000)
+    os.truncate(tmp_path / FILE, 100_000)
     with pytest.raises(StoreError, match="has 100000 bytes where"):
         open_store(tmp_path)
 
 
 def test_a_database_that_is_none_is_refused(tmp_path: Path) -> None:
     open_store(tmp_path).close()
-    (tmp_path / lmdbstore.FILE).write_bytes(b"not a database" * 1_000)
-    with pytest.raises(StoreError, match=f"cannot open {lmdbstore.FILE}"):
+    (tmp_path / FILE).write_bytes(b"not a database" * 1_000)
+    with pytest.raises(StoreError, match=f"cannot open {FILE}"):
         open_store(tmp_path)
 
 

@@ -15,7 +15,8 @@ from heliosfs.objects.ids import Kind, Oid, object_id
 from heliosfs.store.base import Work
 from heliosfs.store.local import LocalStore
 
-KEYS = st.sampled_from([b"a", b"a/1", b"a/2", b"b", b"\xff\xff"])
+SERIES = [b"~op/" + bytes(7) + b"\1" + number.to_bytes(8, "big") for number in (1, 2, 3, 4, 300)]
+KEYS = st.sampled_from([b"a", b"a/1", b"a/2", b"b", b"\xff\xff", *SERIES])
 CONTENT = st.one_of(
     st.binary(max_size=80),
     st.builds(lambda data, times: data * times, st.binary(max_size=40), st.integers(1, 400)),
@@ -85,6 +86,20 @@ class StoreMachine(RuleBasedStateMachine):
         else:
             self.batch_state[key] = value
 
+    @rule(oid=objects, is_listed=st.booleans())
+    def list_object(self, oid: Oid, *, is_listed: bool) -> None:
+        key = b"@list/" + oid
+        self.store.put(key, b"" if is_listed else None)
+        if is_listed:
+            self.batch_state[key] = b""
+        else:
+            self.batch_state.pop(key, None)
+
+    @rule(oid=objects, key=st.sampled_from(SERIES), rest=st.binary(max_size=5))
+    def refer(self, oid: Oid, key: bytes, rest: bytes) -> None:
+        self.store.put(key, oid + rest)
+        self.batch_state[key] = oid + rest
+
     @rule()
     def publish(self) -> None:
         self.store.publish()
@@ -131,7 +146,8 @@ class StoreMachine(RuleBasedStateMachine):
         assert dict(self.store.scan(b"")) == self.batch_state
         expected = sorted(item for item in self.batch_state.items() if item[0].startswith(b"a/"))
         assert list(self.store.scan(b"a/")) == expected
-        assert self.store.get(b"a") == self.batch_state.get(b"a")
+        for key in (b"a", SERIES[0], SERIES[4]):
+            assert self.store.get(key) == self.batch_state.get(key)
 
 
 StoreMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)

@@ -1,4 +1,4 @@
-"""The codecs, and how payloads are laid out."""
+"""The codecs."""
 
 from __future__ import annotations
 
@@ -7,17 +7,8 @@ import random
 
 import pytest
 
-from heliosfs.objects.ids import Kind
 from heliosfs.store import codecs
 from heliosfs.store.codecs import Codec, DecodeError
-from heliosfs.store.payload import (
-    INLINE_BYTES,
-    PIECE_BYTES,
-    decode_chain,
-    pack,
-    piece_lengths,
-    unpack,
-)
 
 TEXT = b"".join(b"line %d of a text that repeats itself\n" % number for number in range(3_000))
 
@@ -79,6 +70,16 @@ def test_a_small_edit_is_a_small_delta(size: int) -> None:
         assert codecs.decode_delta(*delta, len(data), base) == data
 
 
+def test_what_a_delta_names_beside_its_base_is_shared() -> None:
+    named = os.urandom(32)
+    base, data = os.urandom(300), os.urandom(100) + named + os.urandom(40)
+    delta = codecs.encode_delta(data, base, named)
+    assert delta is not None
+    assert delta.codec is Codec.SPLICE_LZ4
+    assert len(delta.body) < len(data) - 20
+    assert codecs.decode_delta(*delta, len(data), base, named) == data
+
+
 def test_a_delta_against_something_else_gains_nothing() -> None:
     data, base = os.urandom(5_000), os.urandom(5_000)
     delta = codecs.encode_delta(data, base)
@@ -131,43 +132,3 @@ def test_a_damaged_length_takes_no_memory() -> None:
 def test_varints(number: int) -> None:
     data = b"x" + codecs.varint(number) + b"y"
     assert codecs.read_varint(data, 1) == (number, len(data) - 1)
-
-
-def test_pieces_waste_little() -> None:
-    for length in (*range(1, 13_000, 13), PIECE_BYTES, PIECE_BYTES + 1, 1 << 20):
-        pieces = piece_lengths(length)
-        assert sum(pieces) == length
-        assert min(pieces) > 0
-        assert max(pieces) <= PIECE_BYTES
-        waste = [PIECE_BYTES - piece for piece in pieces if piece > INLINE_BYTES]
-        assert sum(waste) <= PIECE_BYTES - INLINE_BYTES
-
-
-@pytest.mark.parametrize("size", [0, 1, 300, 2_010, 2_020, 5_000, 70_000, 3_000_000, 9_000_000])
-def test_a_payload_round_trips(size: int) -> None:
-    data = random.Random(size).randbytes(size)
-    pieces = pack(Kind.TREE, size, codecs.encode(data))
-    payload = unpack(7, pieces[0])
-    assert payload.further == len(pieces) - 1
-    payload = unpack(7, b"".join(pieces))
-    assert (payload.number, payload.kind, payload.size) == (7, Kind.TREE, size)
-    assert (payload.base, payload.position) == (None, 0)
-    assert decode_chain([payload]) == [data]
-
-
-def test_a_delta_names_its_base() -> None:
-    base, data = TEXT[:9_000], TEXT[:4_000] + b"!" + TEXT[4_000:9_000]
-    delta = codecs.encode_delta(data, base)
-    assert delta is not None
-    payload = unpack(1_000, b"".join(pack(Kind.BLOB, len(data), delta, 900, 17)))
-    assert (payload.base, payload.position) == (100, 17)
-    whole = unpack(100, b"".join(pack(Kind.BLOB, len(base), codecs.encode(base))))
-    assert decode_chain([whole, payload]) == [base, data]
-
-
-@pytest.mark.parametrize(
-    "data", [b"", b"\1", b"\1\1", b"\1\1\x80", b"\1\x63\1\0", b"\3\1\5\0\0\1", b"\3\1\5\0\x09\1"]
-)
-def test_damaged_headers_are_errors(data: bytes) -> None:
-    with pytest.raises(DecodeError):
-        unpack(8, data)

@@ -19,12 +19,16 @@ from heliosfs.commands.table import VERBS
 from heliosfs.objects.commit import Commit, Signature, encode_commit
 from heliosfs.objects.ids import CommitId, Kind, Oid
 from heliosfs.objects.tree import Entry, encode_entry
-from heliosfs.repo.oplog import Operation
+from heliosfs.repo.history import History
+from heliosfs.repo.oprecord import Operation, encode_operation
 from heliosfs.repo.state import State
 from heliosfs.store.codecs import Codec, Encoded
 from heliosfs.store.journal import encode_head, encode_table
-from heliosfs.store.payload import pack
+from heliosfs.store.memory import MemoryStore
+from heliosfs.store.numbered import Value, join_blocks
+from heliosfs.store.payload import cut_alone, join_bundle, pack
 from heliosfs.store.pending import Pending
+from heliosfs.store.snapshot import index_entry
 
 SOURCES = Path(__file__).parents[2]
 DOCS = SOURCES / "docs"
@@ -156,17 +160,38 @@ def test_states_and_operations_are_as_the_page_on_the_format_says() -> None:
     first = struct.pack("<QB", 1, 0) + encode_entry(root)
     second = struct.pack("<QB32s", 1, 32, b"c" * 32) + encode_entry(root)
     assert (before.encode(), after.encode()) == (first, second)
-    operation = Operation(9, 1, "undo", "text", before, after, 2, 3, 4, 5, 6)
-    head = struct.pack("<qQQQQQHH", 1, 2, 3, 4, 5, 6, 4, 4)
-    assert operation.encode() == head + b"undotext" + first + second
+    history = History(MemoryStore())
+    operation = Operation(9, 1, "undo", "text", before, after, 2, 3, 4, 5, 300)
+    head = struct.pack("<32sBq", b"c" * 32, 0, 1) + b"\2\3\4\5\xac\2"
+    assert encode_operation(operation, 1, history) == head + b"\4undo\4text" + first + second
+    who = Signature(b"n", b"e", 1, 0)
+    oid = history.write(Commit(root, (), who, who, b"why"))
+    operation = Operation(9, 1, "commit", "why", before, State(1, oid, root), 9, 0, 8, 0, 0)
+    assert encode_operation(operation, 1, history) == struct.pack("<32sBq", oid, 1 | 2 | 4, 1)
+    operation = Operation(9, 1, "go", "there", after, State(1, oid, root), 9, 0, 8, 0, 0)
+    head = struct.pack("<32sBq", oid, 4 | 16, 1) + b"\2go\5there"
+    at_head = struct.pack("<QB32s", 1, 32, oid)
+    assert encode_operation(operation, 1, history) == head + second + at_head
 
 
-def test_a_payload_is_as_the_page_on_the_format_says() -> None:
+def test_a_record_and_a_bundle_are_as_the_page_on_the_format_says() -> None:
+    oid = Oid(bytes(range(32)))
     delta = Encoded(Codec.SPLICE, b"body")
-    assert pack(Kind.BLOB, 300, delta, 200, 3) == [b"\x03\x01\xac\x02\x00\xc8\x01\x03body"]
-    pieces = pack(Kind.BLOB, 9000, Encoded(Codec.RAW, b"x" * 9000))
-    assert list(map(len, pieces)) == [4080, 4080, 9000 + 5 - 2 * 4080]
-    assert pieces[0][:5] == b"\x00\x01\xa8\x46\x02"
+    blob = pack(oid, Kind.BLOB, 300, delta, 200, 3)
+    assert blob == b"\x13" + oid[:7] + b"\xac\x02\xc8\x01\x03body"
+    commit = pack(oid, Kind.COMMIT, 4, Encoded(Codec.RAW, b"text"))
+    assert commit == b"\x40" + oid + b"\x04text"
+    assert join_bundle([b"abc", b"", b"d"]) == b"\3" + struct.pack("<3H", 3, 3, 4) + b"abcd"
+    record = pack(oid, Kind.BLOB, 9000, Encoded(Codec.RAW, b"x" * 9000))
+    pieces = cut_alone(record)
+    assert b"".join(pieces) == b"\0\2" + record
+    assert list(map(len, pieces)) == [4080, 4080, len(record) + 2 - 2 * 4080]
+    assert index_entry(oid[:7], 258) == oid[:7] + b"\0\0\0\1\2"
+
+
+def test_blocks_of_state_are_as_the_page_on_the_format_says() -> None:
+    values = {5: Value(0, b"ab"), 7: Value(300, b"c"), 8: Value(0, b"")}
+    assert list(join_blocks(values)) == [(5, b"\0\4ab" + b"\2\3\xac\2c" + b"\1\0")]
 
 
 def test_the_glossary_is_in_order() -> None:

@@ -11,11 +11,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from lmdb.verify import verify
 
 from heliosfs.errors import CorruptObject, NotFound, StoreBusy, StoreError, StoreFormat
 from heliosfs.objects.ids import Kind, Oid, object_id
 from heliosfs.store import lmdbstore
 from heliosfs.store.base import Work
+from heliosfs.store.environment import FILE
 from heliosfs.store.local import LocalStore
 
 
@@ -73,7 +75,7 @@ def test_a_store_is_made_beside_other_files(tmp_path: Path) -> None:
     (tmp_path / "journal-of-mine").write_text("mine too")
     open_store(tmp_path).close()
     open_store(tmp_path, create=False).close()
-    assert (tmp_path / "format").read_text() == "heliosfs store\nversion 1\n"
+    assert (tmp_path / "format").read_text() == "heliosfs store\nversion 2\n"
     assert (tmp_path / "notes").read_text() == "mine"
     assert (tmp_path / "journal-of-mine").read_text() == "mine too"
 
@@ -81,8 +83,8 @@ def test_a_store_is_made_beside_other_files(tmp_path: Path) -> None:
 @pytest.mark.parametrize("create", [False, True])
 def test_a_newer_format_is_refused_and_says_what_to_do(tmp_path: Path, *, create: bool) -> None:
     open_store(tmp_path).close()
-    (tmp_path / "format").write_text("heliosfs store\nversion 2\n")
-    with pytest.raises(StoreFormat, match=r"format 2.*knows format 1.*newer heliosfs"):
+    (tmp_path / "format").write_text("heliosfs store\nversion 3\n")
+    with pytest.raises(StoreFormat, match=r"format 3.*knows formats 1 to 2.*newer heliosfs"):
         open_store(tmp_path, create=create)
 
 
@@ -123,13 +125,13 @@ def test_a_store_is_busy_for_another_process(tmp_path: Path, store: LocalStore) 
 
 def test_a_store_that_failed_to_open_lets_go(tmp_path: Path) -> None:
     open_store(tmp_path).close()
-    content = (tmp_path / lmdbstore.FILE).read_bytes()
-    (tmp_path / lmdbstore.FILE).write_bytes(b"damaged" * 3_000)
+    content = (tmp_path / FILE).read_bytes()
+    (tmp_path / FILE).write_bytes(b"damaged" * 3_000)
     before = len(os.listdir("/proc/self/fd"))
     with pytest.raises(StoreError):
         open_store(tmp_path)
     assert len(os.listdir("/proc/self/fd")) == before
-    (tmp_path / lmdbstore.FILE).write_bytes(content)
+    (tmp_path / FILE).write_bytes(content)
     open_store(tmp_path).close()
 
 
@@ -175,9 +177,9 @@ def test_versions_are_small_and_chains_short(store: LocalStore, every: int) -> N
     l2 = store._l2
     depths = []
     for content in data:
-        found = l2.find(object_id(Kind.BLOB, content))
+        found = l2.load(object_id(Kind.BLOB, content))
         assert found is not None
-        depths.append(len(l2.chain(found)) - 1)
+        depths.append(len(found[0]) - 1)
     assert max(depths) == 30
     assert depths[:18] == [*range(16), 1, 2]
     assert depths[256] == depths[512] == 0
@@ -205,7 +207,7 @@ def test_a_damaged_base_is_not_built_upon(tmp_path: Path) -> None:
     base = add(store, first)
     store.publish()
     store.close()
-    path = tmp_path / lmdbstore.FILE
+    path = tmp_path / FILE
     content = bytearray(path.read_bytes())
     content[content.index(first[500:600])] ^= 1
     path.write_bytes(content)
@@ -218,6 +220,75 @@ def test_a_damaged_base_is_not_built_upon(tmp_path: Path) -> None:
     with pytest.raises(CorruptObject, match=base.hex()):
         store.read(base, Kind.BLOB)
     store.close()
+
+
+def test_a_damaged_object_is_sound_once_it_is_added_again(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    data = b"what is wanted back " + os.urandom(1_500)
+    oid = add(store, data)
+    commit = add(store, data, kind=Kind.COMMIT)
+    store.publish()
+    store.close()
+    path = tmp_path / FILE
+    content = path.read_bytes()
+    path.write_bytes(content.replace(data[500:600], bytes(100)))
+    store = open_store(tmp_path)
+    for each, kind in ((oid, Kind.BLOB), (commit, Kind.COMMIT)):
+        with pytest.raises(CorruptObject, match=each.hex()):
+            store.read(each, kind)
+        add(store, data, kind=kind)
+        drain(store)
+        store._cache._entries.clear()
+        assert store.read(each, kind) == data
+    store.close()
+    store = open_store(tmp_path)
+    assert store.read(oid, Kind.BLOB) == data
+    assert store.stats().objects == 4
+    store.close()
+
+
+@pytest.mark.parametrize("recent_max", [0, 5, 12, 100])
+def test_objects_are_found_after_reopening_wherever_they_are_indexed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recent_max: int
+) -> None:
+    monkeypatch.setattr(lmdbstore, "RECENT_MAX", recent_max)
+    kept: dict[Oid, bytes] = {}
+    base = None
+    for turn in range(6):
+        store = open_store(tmp_path)
+        for content in versions(15, 3_000 + turn):
+            base = add(store, content, base)
+            kept[base] = content
+            if len(kept) % 4 == 0:
+                drain(store)
+        store.publish()
+        store.close()
+    store = open_store(tmp_path)
+    for oid, content in kept.items():
+        assert store.read(oid, Kind.BLOB) == content
+    assert store.stats().objects == len(kept)
+    store.close()
+
+
+def test_a_file_with_free_pages_is_copied_when_it_is_closed(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    for number in range(40):
+        store.put(b"key", os.urandom(100_000))
+        store.put(b"n/%d" % number, b"%d" % number)
+        drain(store)
+    oid = add(store, b"an object" * 1_000)
+    drain(store)
+    before = (tmp_path / FILE).stat().st_size
+    store.close()
+    assert (tmp_path / FILE).stat().st_size < before / 2
+    assert sorted(os.listdir(tmp_path)) == ["format", "lock", FILE]
+    assert verify(str(tmp_path / FILE)) == []
+    store = open_store(tmp_path)
+    assert len(list(store.scan(b"n/"))) == 40
+    assert store.read(oid, Kind.BLOB) == b"an object" * 1_000
+    inode = (tmp_path / FILE).stat().st_ino
+    store.close()
+    assert (tmp_path / FILE).stat().st_ino == inode
 
 
 def test_state_that_changes_during_a_drain_stays_newer(store: LocalStore) -> None:
@@ -264,7 +335,7 @@ def test_the_owner_works_on_while_a_thread_drains(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Reads go on while the map grows; what is read is what was added."""
-    monkeypatch.setattr(lmdbstore, "_MAP_BYTES", 512 * 1024)
+    monkeypatch.setattr(lmdbstore, "MAP_BYTES", 512 * 1024)
     store = open_store(tmp_path, cache_bytes=0)
     kept: list[tuple[Oid, bytes]] = []
     source = random.Random(1)

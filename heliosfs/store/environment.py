@@ -1,0 +1,94 @@
+"""The LMDB file of L2: how it is opened, what tables it has, and what its errors mean."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple, TypeAlias
+
+import lmdb
+
+from heliosfs.errors import StoreError, StoreFull
+from heliosfs.store.directory import Directory
+
+FILE = "store.lmdb"
+LOCK_FILE = f"{FILE}-lock"
+MAP_BYTES = 64 * 1024**3
+"""Address space, not disk: grows by doubling."""
+LMDB_0_9 = 0
+"""0.9 and 1.0 refuse each other's files; all tools read those of 0.9."""
+
+Transaction: TypeAlias = "lmdb.Transaction[bytes]"
+Table: TypeAlias = "lmdb._Database"  # noqa: SLF001 - the library has no other name for it
+
+
+class Tables(NamedTuple):
+    """The named databases of an environment."""
+
+    objects: Table
+    ids: Table
+    """The index: from ids to numbers."""
+    state: Table
+
+
+def open_environment(path: str, map_bytes: int, *, sync: bool = True) -> lmdb.Environment:
+    """Open or make a file.  Without `sync` nobody else reads it yet, and the caller syncs."""
+    return lmdb.open(
+        path,
+        map_size=map_bytes,
+        subdir=False,
+        mode=0o600,
+        max_dbs=len(Tables._fields),
+        max_spare_txns=1,
+        sync=sync,
+        lock=sync,
+        lib_version=LMDB_0_9,
+    )
+
+
+def open_tables(env: lmdb.Environment, txn: Transaction | None = None) -> Tables:
+    """Open or make the tables."""
+    return Tables(
+        env.open_db(b"objects", txn=txn),
+        env.open_db(b"ids", txn=txn, dupsort=True, dupfixed=True),
+        env.open_db(b"state", txn=txn),
+    )
+
+
+def used_pages(txn: Transaction, tables: Tables) -> int:
+    """How many pages the tables take."""
+    stats = [txn.stat(), *map(txn.stat, tables)]
+    return sum(stat["branch_pages"] + stat["leaf_pages"] + stat["overflow_pages"] for stat in stats)
+
+
+def check_length(env: lmdb.Environment, directory: Directory, name: str) -> None:
+    """Reading behind the end of a mapped file that was cut short would kill the process."""
+    with env.begin() as txn:
+        page_bytes = txn.stat()["psize"]
+    wanted = (env.info()["last_pgno"] + 1) * page_bytes
+    length = directory.length(name)
+    if length < wanted:
+        raise StoreError(f"{name} has {length} bytes where {wanted} were written")
+
+
+class MapFull(StoreError):
+    """The map must grow; never leaves L2."""
+
+
+def mapped(what: str, error: lmdb.Error) -> StoreError:
+    """What an error of LMDB means to the store's user."""
+    text = f"{what} {FILE}: {error}"
+    if isinstance(error, lmdb.MapFullError):
+        return MapFull(text)
+    if isinstance(error, lmdb.DiskError):
+        return StoreFull(text)
+    return StoreError(text)
+
+
+@contextmanager
+def lmdb_errors(what: str) -> Iterator[None]:
+    """Errors of LMDB are ours."""
+    try:
+        yield
+    except lmdb.Error as error:
+        raise mapped(what, error) from error

@@ -1,0 +1,176 @@
+"""L2 as format 1 had it: read once, when such a store is opened.
+
+index      id -> number of the payload, u64 big-endian
+payloads   number -> codec 1 | kind 1 | size | further pieces | of a delta: distance,
+position | body; in pieces under consecutive numbers
+state      key -> value
+meta       totals -> next number, objects, stored bytes, logical bytes, batch (u64 each), salt 8
+"""
+
+from __future__ import annotations
+
+import logging
+import struct
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import lmdb
+
+from heliosfs.errors import StoreError
+from heliosfs.objects.ids import Kind, object_id
+from heliosfs.store.base import LISTED, NUMBERED
+from heliosfs.store.codecs import DELTAS, DecodeError, decode, decode_delta, read_varint
+from heliosfs.store.directory import Directory
+from heliosfs.store.environment import LMDB_0_9, check_length
+from heliosfs.store.pending import Pending
+
+VERSION = 1
+FILE = "objects.lmdb"
+FILES = (FILE, f"{FILE}-lock")
+_NUMBER = struct.Struct(">Q")
+_TOTALS = struct.Struct("<QQQQQ8s")
+_MAP_BYTES = 1 << 40
+"""Address space; a file of format 1 is only read."""
+_KEPT_BYTES = 64 * 1024 * 1024
+_COMMIT = b"commit/"
+_OPERATION = b"op/"
+_IN_FORMAT_1 = bytes(32) + b"\xff"
+"""Stands before an operation that is encoded as format 1 did."""
+_KINDS = {int(kind): kind for kind in Kind}
+
+_log = logging.getLogger(__name__)
+
+
+def upgraded(state: Iterable[tuple[bytes, bytes | None]]) -> dict[bytes, bytes | None]:
+    """State as format 2 has it: commits as a list, operations as series."""
+    made: dict[bytes, bytes | None] = {}
+    for key, value in state:
+        if key.startswith(_COMMIT):
+            made[LISTED + key] = value
+        elif key.startswith(_OPERATION):
+            made[NUMBERED + key] = None if value is None else _IN_FORMAT_1 + value
+        else:
+            made[key] = value
+    return made
+
+
+class _Payload(NamedTuple):
+    codec: int
+    kind: Kind
+    size: int
+    base: int | None
+    next_number: int
+    body: bytes
+
+
+class _Decoded(NamedTuple):
+    kind: Kind
+    data: bytes
+
+
+class OldDatabase:
+    """A file of format 1, whose store nobody else has open."""
+
+    def __init__(self, directory: Directory) -> None:
+        """StoreError."""
+        try:
+            self._env = lmdb.open(
+                directory.path_of(FILE),
+                map_size=_MAP_BYTES,
+                subdir=False,
+                readonly=True,
+                lock=False,
+                max_dbs=4,
+                lib_version=LMDB_0_9,
+            )
+        except lmdb.Error as error:
+            raise StoreError(f"cannot open {FILE}: {error}") from error
+        try:
+            check_length(self._env, directory, FILE)
+            names = (b"index", b"payloads", b"state", b"meta")
+            self._index, self._payloads, self._state, meta = (
+                self._env.open_db(name, create=False) for name in names
+            )
+            self._txn = self._env.begin()
+            totals = _TOTALS.unpack(self._txn.get(b"totals", db=meta) or b"")
+        except (lmdb.Error, struct.error) as error:
+            self._env.close()
+            raise StoreError(f"cannot open {FILE}: {error}") from error
+        self.batch: int = totals[-2]
+        """The number of the last batch of which all is here."""
+        self.salt: bytes = totals[-1]
+        self._kept: OrderedDict[int, _Decoded] = OrderedDict()
+        self._kept_bytes = 0
+
+    def close(self) -> None:
+        self._txn.abort()
+        self._env.close()
+
+    def state(self) -> Iterator[tuple[bytes, bytes]]:
+        """All state."""
+        return iter(self._txn.cursor(self._state))
+
+    def objects(self) -> Iterator[Pending]:
+        """All sound objects, every base before its deltas; what is damaged is logged."""
+        cursor = self._txn.cursor(self._payloads)
+        number = 1
+        while cursor.set_range(_NUMBER.pack(number)):
+            (number,) = _NUMBER.unpack(cursor.key())
+            next_number = number + 1
+            try:
+                payload = self._payload(number)
+                next_number = payload.next_number
+                kind, data = self._decode(number, payload)
+                oid = object_id(kind, data)
+                if self._txn.get(oid, db=self._index) != _NUMBER.pack(number):
+                    raise DecodeError(f"payload {number} has another id than it was stored under")
+                base = None if payload.base is None else object_id(*self._decode(payload.base))
+                yield Pending(oid, kind, data, base)
+            except DecodeError as error:
+                _log.error("an object of %s is damaged and stays behind: %s", FILE, error)
+            number = next_number
+
+    def _payload(self, number: int) -> _Payload:
+        """A payload and its further pieces; DecodeError."""
+        raw = self._txn.get(_NUMBER.pack(number), db=self._payloads)
+        if raw is None:
+            raise DecodeError(f"payload {number} is missing")
+        try:
+            codec, kind = raw[0], _KINDS[raw[1]]
+            size, at = read_varint(raw, 2)
+            further, at = read_varint(raw, at)
+            base = None
+            if codec in DELTAS:
+                distance, at = read_varint(raw, at)
+                _, at = read_varint(raw, at)
+                base = number - distance
+                if not 0 < base < number:
+                    raise DecodeError(f"payload {number} changes {base}")
+        except (IndexError, KeyError) as error:
+            raise DecodeError(f"payload {number} has no sound header") from error
+        next_number = number + 1 + further
+        keys = map(_NUMBER.pack, range(number + 1, next_number))
+        pieces = (self._txn.get(key, db=self._payloads) or b"" for key in keys)
+        body = b"".join((raw[at:], *pieces))
+        return _Payload(codec, kind, size, base, next_number, body)
+
+    def _decode(self, number: int, payload: _Payload | None = None) -> _Decoded:
+        """The object of a payload; DecodeError."""
+        kept = self._kept.get(number)
+        if kept is not None:
+            return kept
+        codec, kind, size, base, _, body = payload or self._payload(number)
+        if base is None:
+            data = decode(codec, body, size)
+        else:
+            data = decode_delta(codec, body, size, self._decode(base).data)
+        found = _Decoded(kind, data)
+        self._keep(number, found)
+        return found
+
+    def _keep(self, number: int, found: _Decoded) -> None:
+        self._kept[number] = found
+        self._kept_bytes += len(found.data)
+        while self._kept_bytes > _KEPT_BYTES:
+            self._kept_bytes -= len(self._kept.popitem(last=False)[1].data)

@@ -1,0 +1,139 @@
+"""Numbered state in L2: many small values of one family, in order, packed into few.
+
+A *block* lies under the family and the number of its first entry.  An entry is
+
+    steps from the number before | bytes of the rest, twice, plus 1 if it refers | [object] | rest
+
+numbers in groups of seven bits.  A value that begins with the id of a commit *refers*: the
+number of the object stands for the 32 bytes.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from heliosfs.errors import CorruptObject
+from heliosfs.store.codecs import read_varint, varint
+from heliosfs.store.environment import Table, Transaction
+
+_NUMBER = struct.Struct(">Q")
+_BLOCK_BYTES = 1_320
+"""Three fill a page.  A block is read from its beginning to the value that is asked for."""
+_BLOCK_MAX = 128
+"""Entries: read in 20 us."""
+
+
+class Value(NamedTuple):
+    """A value as it is packed."""
+
+    refers: int
+    """The number of the commit whose id comes first; 0: none does."""
+    rest: bytes
+
+
+def split_block(first: int, block: bytes) -> Iterator[tuple[int, Value]]:
+    """The entries of a block with their numbers, in order; CorruptObject."""
+    at, end, number = 0, len(block), first
+    try:
+        while at < end:
+            step, at = read_varint(block, at)
+            length, at = read_varint(block, at)
+            refers = 0
+            if length & 1:
+                refers, at = read_varint(block, at)
+            number += step
+            stop = at + (length >> 1)
+            yield number, Value(refers, block[at:stop])
+            at = stop
+    except IndexError as error:
+        raise CorruptObject(f"a block of state, from number {first} on, is damaged") from error
+    if at != end:
+        raise CorruptObject(f"a block of state, from number {first} on, is cut short")
+
+
+def join_blocks(entries: Mapping[int, Value]) -> Iterator[tuple[int, bytes]]:
+    """Blocks of entries, which are in order: the first number of each, and its bytes."""
+    parts: list[bytes] = []
+    size = first = before = 0
+    for number, (refers, rest) in entries.items():
+        if size + len(rest) > _BLOCK_BYTES or len(parts) == _BLOCK_MAX:
+            yield first, b"".join(parts)
+            parts, size = [], 0
+        if not parts:
+            first = before = number
+        link = varint(refers) if refers else b""
+        length = varint(len(rest) << 1 | (refers > 0))
+        entry = b"".join((varint(number - before), length, link, rest))
+        parts.append(entry)
+        size += len(entry)
+        before = number
+    if parts:
+        yield first, b"".join(parts)
+
+
+def get_numbered(txn: Transaction, state: Table, family: bytes, number: int) -> Value | None:
+    """A value of a family."""
+    found = _block_of(txn, state, family, number)
+    if found is not None:
+        for each, value in split_block(*found):
+            if each >= number:
+                return value if each == number else None
+    return None
+
+
+def write_numbered(
+    txn: Transaction, state: Table, family: bytes, changes: Mapping[int, Value | None]
+) -> None:
+    """Set or remove values of a family: each block that changes is written once."""
+    waiting = sorted(changes)
+    at = 0
+    while at < len(waiting):
+        number = waiting[at]
+        block = _block_of(txn, state, family, number)
+        changed: dict[int, Value | None] = dict(split_block(*block)) if block else {}
+        limit = _next_block(txn, state, family, number)
+        begin = at
+        while at < len(waiting) and (limit is None or waiting[at] < limit):
+            at += 1
+        for each in waiting[begin:at]:
+            changed[each] = changes[each]
+        left = {each: value for each, value in sorted(changed.items()) if value is not None}
+        if block:
+            txn.delete(family + _NUMBER.pack(block[0]), db=state)
+        for first, data in join_blocks(left):
+            key = family + _NUMBER.pack(first)
+            is_last = not txn.cursor(state).set_range(key)
+            txn.put(key, data, append=is_last, db=state)
+
+
+def _block_of(
+    txn: Transaction, state: Table, family: bytes, number: int
+) -> tuple[int, bytes] | None:
+    """The last block that begins at the number or before: its first number and its bytes."""
+    cursor = txn.cursor(state)
+    key = family + _NUMBER.pack(number)
+    if cursor.set_range(key):
+        found = cursor.key() == key or cursor.prev()
+    else:
+        found = cursor.last()
+    if not found:
+        return None
+    first = _number_in(cursor.key(), family)
+    return None if first is None else (first, cursor.value())
+
+
+def _next_block(txn: Transaction, state: Table, family: bytes, number: int) -> int | None:
+    """The first number of the block behind a number, if there is one."""
+    cursor = txn.cursor(state)
+    if not cursor.set_range(family + _NUMBER.pack(number + 1)):
+        return None
+    return _number_in(cursor.key(), family)
+
+
+def _number_in(key: bytes, family: bytes) -> int | None:
+    """The number in the key of a block; None when it is a key of something else."""
+    if len(key) != len(family) + _NUMBER.size or not key.startswith(family):
+        return None
+    return int(_NUMBER.unpack_from(key, len(family))[0])

@@ -1,0 +1,231 @@
+"""Reading L2 as of the begin of a transaction: where objects lie, and which of them is meant."""
+
+from __future__ import annotations
+
+import struct
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping
+from itertools import islice
+
+import lmdb
+
+from heliosfs.objects.ids import Kind, Oid, object_id
+from heliosfs.store.codecs import DecodeError
+from heliosfs.store.environment import Tables, Transaction
+from heliosfs.store.payload import (
+    SHORT_BYTES,
+    Payload,
+    bundle_count,
+    commit_oid,
+    decode_chain,
+    read_alone,
+    record_in,
+    split_bundle,
+    unpack,
+)
+
+INDEX_KEY = b"\0"
+"""The one key of the index: its values are the entries."""
+NUMBER = struct.Struct(">Q")
+_ENTRY_NUMBER_BYTES = 5
+_CHAIN_MAX = 256
+_PIECE = struct.Struct(">QI")
+
+
+def index_entry(short: bytes, number: int) -> bytes:
+    """An entry of the index; they sort by id."""
+    return short + number.to_bytes(_ENTRY_NUMBER_BYTES, "big")
+
+
+def piece_key(number: int, index: int) -> bytes:
+    """Where a piece of an object lies; the first is under the number alone."""
+    return _PIECE.pack(number, index) if index else NUMBER.pack(number)
+
+
+class Recent:
+    """The objects that are not in the index yet: short id -> number.  Never changed."""
+
+    def __init__(self, numbers: Mapping[bytes, int]) -> None:
+        self.numbers = numbers
+        self._order: list[bytes] | None = None
+
+    def with_prefix(self, short: bytes) -> list[int]:
+        """The numbers of those whose short id begins like this."""
+        order = self._order
+        if order is None:
+            order = self._order = sorted(self.numbers)
+        found = []
+        for each in islice(order, bisect_left(order, short), None):
+            if not each.startswith(short):
+                break
+            found.append(self.numbers[each])
+        return found
+
+
+class Snapshot:
+    """What a transaction sees of the objects.
+
+    An id is looked up by its first bytes, so what is found is a candidate: two objects may
+    share them, by chance or by someone's effort.  Methods that take an id compare.
+    """
+
+    __slots__ = ("_cursor", "_first", "_recent", "_value", "tables", "txn")
+
+    def __init__(self, txn: Transaction, tables: Tables, recent: Recent) -> None:
+        """`recent` was taken before the transaction began: what left it since, `txn` sees."""
+        self.txn = txn
+        self.tables = tables
+        self._cursor = txn.cursor(tables.objects)
+        self._recent = recent
+        self._first = 0
+        self._value = b""
+
+    def candidates(self, oid: Oid) -> list[int]:
+        """The numbers of the objects whose id begins like this one, the newest first."""
+        short = oid[:SHORT_BYTES]
+        recent = self._recent.numbers.get(short)
+        found = [] if recent is None else [recent]
+        cursor = self.txn.cursor(self.tables.ids)
+        if cursor.set_range_dup(INDEX_KEY, short):
+            older = []
+            while (entry := cursor.value()).startswith(short):
+                older.append(int.from_bytes(entry[SHORT_BYTES:], "big"))
+                if not cursor.next_dup():
+                    break
+            found += reversed(older)
+        return found
+
+    def numbers_with_prefix(self, prefix: bytes) -> list[int]:
+        """The numbers of the objects whose id may begin with these bytes."""
+        short = prefix[:SHORT_BYTES]
+        found = self._recent.with_prefix(short)
+        cursor = self.txn.cursor(self.tables.ids)
+        more = cursor.set_range_dup(INDEX_KEY, short)
+        while more and (entry := cursor.value()).startswith(short):
+            found.append(int.from_bytes(entry[SHORT_BYTES:], "big"))
+            more = cursor.next_dup()
+        return found
+
+    def find(self, oid: Oid, kind: Kind, data: bytes) -> int | None:
+        """The number of the object that has just these bytes.
+
+        Costs what reading it costs when it is there, else 1 us.
+        """
+        for number in self.candidates(oid):
+            try:
+                chain = self.chain(number)
+                payload = chain[-1]
+                is_like = payload.kind is kind and payload.size == len(data)
+                if is_like and decode_chain(chain)[-1] == data:
+                    return number
+            except DecodeError:
+                continue
+        return None
+
+    def commits(self, oid: Oid) -> list[int]:
+        """The numbers of a commit: one, or more if an earlier copy was found damaged."""
+        found = []
+        for number in self.candidates(oid):
+            try:
+                if self.payload(number).id == oid:
+                    found.append(number)
+            except DecodeError:
+                continue
+        return found
+
+    def oid_of(self, number: int) -> Oid:
+        """The id of an object: of a commit 2 us, of others what reading them costs; DecodeError."""
+        oid = commit_oid(self._record(number))
+        if oid is not None:
+            return oid
+        chain = self.chain(number)
+        return object_id(chain[-1].kind, decode_chain(chain)[-1])
+
+    def payload(self, number: int) -> Payload:
+        """What is known of an object; DecodeError when it is not there or not sound."""
+        return unpack(number, self._record(number))
+
+    def _record(self, number: int) -> bytes:
+        index = number - self._first
+        value = self._value
+        if not value or not 0 <= index < (value[0] or 1):
+            value = self._go_to(number)
+            index = number - self._first
+        try:
+            record = record_in(value, index) if value[0] else self._join(number, value)
+        except (IndexError, struct.error) as error:
+            raise DecodeError(f"object {number} lies in a damaged bundle") from error
+        if not record:
+            raise DecodeError(f"object {number} is missing")
+        return record
+
+    def chain(self, number: int) -> list[Payload]:
+        """A record after all that it needs to be decoded; DecodeError."""
+        chain = []
+        at: int | None = number
+        while at is not None:
+            payload = self.payload(at)
+            chain.append(payload)
+            if len(chain) > _CHAIN_MAX:
+                raise DecodeError(f"object {number} ends a chain that is too long")
+            at = payload.base
+        chain.reverse()
+        return chain
+
+    def headers(self, number: int) -> Iterator[Payload]:
+        """The records from a number on, in order of the numbers; DecodeError.
+
+        The body of one that lies alone is only its first piece.
+        """
+        cursor = self.txn.cursor(self.tables.objects)
+        more = _seek(cursor, number)
+        while more:
+            key, value = cursor.item()
+            if len(key) == NUMBER.size:
+                (first,) = NUMBER.unpack(key)
+                records = split_bundle(value) if value[0] else [read_alone(value)[1]]
+                for at, record in enumerate(records, first):
+                    if record and at >= number:
+                        yield unpack(at, record)
+            more = cursor.next()
+
+    def last_bundle(self) -> tuple[int, bytes] | None:
+        """The first number and the value of the bundle that ends the database, if one does."""
+        if not self._cursor.last():
+            return None
+        key, value = self._cursor.item()
+        if len(key) != NUMBER.size or not bundle_count(value):
+            return None
+        return NUMBER.unpack(key)[0], value
+
+    def _go_to(self, number: int) -> bytes:
+        """The value that holds a number; it stays for the next one."""
+        self._value = b""
+        if _seek(self._cursor, number):
+            key, value = self._cursor.item()
+            if len(key) == NUMBER.size:
+                (first,) = NUMBER.unpack(key)
+                if first <= number < first + (bundle_count(value) or 1):
+                    self._first, self._value = first, value
+                    return value
+        raise DecodeError(f"object {number} is missing")
+
+    def _join(self, number: int, first: bytes) -> bytes:
+        further, record = read_alone(first)
+        pieces = [record]
+        cursor = self._cursor
+        if further and not cursor.set_key(NUMBER.pack(number)):
+            raise DecodeError(f"object {number} is missing")
+        for index in range(1, further + 1):
+            if not cursor.next() or cursor.key() != piece_key(number, index):
+                raise DecodeError(f"object {number} lacks its piece {index}")
+            pieces.append(cursor.value())
+        return b"".join(pieces)
+
+
+def _seek(cursor: lmdb.Cursor[bytes], number: int) -> bool:
+    """Go to the key of a number, or the last one before it; False when there is none."""
+    key = NUMBER.pack(number)
+    if cursor.set_range(key):
+        return cursor.key() == key or cursor.prev() or cursor.first()
+    return cursor.last()

@@ -1,0 +1,132 @@
+"""State in L2: most of it as it is, numbered state and lists of commits packed.
+
+`#name/` slot number is kept in blocks under `#name/` slot.  `@name/` id, of a commit that is
+here, is kept as the number of that object, in blocks under `@name/`; of another, as it is.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+
+from heliosfs.errors import CorruptObject
+from heliosfs.objects.ids import OID_BYTES, Oid
+from heliosfs.store.base import LISTED, NUMBERED
+from heliosfs.store.codecs import DecodeError
+from heliosfs.store.numbered import Value, get_numbered, split_block, write_numbered
+from heliosfs.store.pending import Changes
+from heliosfs.store.snapshot import Snapshot
+
+_NUMBER = struct.Struct(">Q")
+_LISTED = Value(0, b"")
+
+
+class StateReader:
+    """State as a transaction sees it."""
+
+    def __init__(self, objects: Snapshot) -> None:
+        self._txn = objects.txn
+        self._state = objects.tables.state
+        self._objects = objects
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value under a key."""
+        mark = key[:1]
+        if mark == NUMBERED:
+            value = get_numbered(self._txn, self._state, *_split_numbered(key))
+            return None if value is None else self._whole(value)
+        if mark == LISTED and self._listed_as(*_split_listed(key)) is not None:
+            return b""
+        return self._txn.get(key, db=self._state)
+
+    def scan(self, prefix: bytes) -> list[tuple[bytes, bytes]]:
+        """All under a prefix, in key order."""
+        name, slash, part = prefix.partition(b"/")
+        mark = prefix[:1]
+        found: list[tuple[bytes, bytes]] = []
+        if mark == LISTED and part:
+            found += self._listed_under(name + slash, part)
+        elif mark == NUMBERED:
+            prefix, whole = name + slash + part[: _NUMBER.size], prefix
+            return [item for item in self._expanded(prefix) if item[0].startswith(whole)]
+        found += self._expanded(prefix)
+        found.sort()
+        return found
+
+    def write(self, changes: Changes) -> None:
+        """Make changes, in a transaction that writes and has their objects already."""
+        packed: dict[bytes, dict[int, Value | None]] = {}
+        for key, value in changes.items():
+            mark = key[:1]
+            if mark == NUMBERED:
+                family, number = _split_numbered(key)
+                entry = None if value is None else self._packed(value)
+                packed.setdefault(family, {})[number] = entry
+            elif mark == LISTED and (numbers := self._objects.commits(_split_listed(key)[1])):
+                entries = packed.setdefault(_split_listed(key)[0], {})
+                entries.update(dict.fromkeys(numbers))
+                if value is not None:
+                    entries[numbers[0]] = _LISTED
+                self._txn.delete(key, db=self._state)
+            elif value is None:
+                self._txn.delete(key, db=self._state)
+            else:
+                self._txn.put(key, value, db=self._state)
+        for family, entries in packed.items():
+            write_numbered(self._txn, self._state, family, entries)
+
+    def _packed(self, value: bytes) -> Value:
+        if len(value) >= OID_BYTES:
+            numbers = self._objects.commits(Oid(value[:OID_BYTES]))
+            if numbers:
+                return Value(numbers[0], value[OID_BYTES:])
+        return Value(0, value)
+
+    def _whole(self, value: Value) -> bytes:
+        return self._oid(value.refers) + value.rest if value.refers else value.rest
+
+    def _oid(self, number: int) -> Oid:
+        try:
+            return self._objects.oid_of(number)
+        except DecodeError as error:
+            raise CorruptObject(f"state refers to an object: {error}") from error
+
+    def _listed_as(self, family: bytes, oid: Oid) -> int | None:
+        """The number under which a commit is listed."""
+        for number in self._objects.commits(oid):
+            if get_numbered(self._txn, self._state, family, number) is not None:
+                return number
+        return None
+
+    def _listed_under(self, family: bytes, part: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """The commits of a list whose ids begin with some bytes."""
+        for number in self._objects.numbers_with_prefix(part):
+            if get_numbered(self._txn, self._state, family, number) is not None:
+                oid = self._oid(number)
+                if oid.startswith(part):
+                    yield family + oid, b""
+
+    def _expanded(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """What the keys in the database that begin like this stand for."""
+        cursor = self._txn.cursor(self._state)
+        more = cursor.set_range(prefix)
+        while more and (key := cursor.key()).startswith(prefix):
+            family, number = key[: -_NUMBER.size], key[-_NUMBER.size :]
+            mark = key[:1]
+            if mark == NUMBERED:
+                for each, value in split_block(_NUMBER.unpack(number)[0], cursor.value()):
+                    yield family + _NUMBER.pack(each), self._whole(value)
+            elif mark == LISTED and key.find(b"/") + 1 == len(family):
+                for each, _ in split_block(_NUMBER.unpack(number)[0], cursor.value()):
+                    yield family + self._oid(each), b""
+            else:
+                yield key, cursor.value()
+            more = cursor.next()
+
+
+def _split_numbered(key: bytes) -> tuple[bytes, int]:
+    return key[: -_NUMBER.size], _NUMBER.unpack(key[-_NUMBER.size :])[0]
+
+
+def _split_listed(key: bytes) -> tuple[bytes, Oid]:
+    return key[:-OID_BYTES], Oid(key[-OID_BYTES:])

@@ -1,0 +1,61 @@
+"""From format 1 to format 2: a new file beside the old one.
+
+    1. what an upgrade that was cut off left of the new file is deleted
+    2. the new file is written, with what the journal has
+    3. `format` says 2, by a rename
+    4. the old file is deleted (`layout.remove_leftovers`, also at a later open)
+
+A crash before 3 leaves a store of format 1, after it one of format 2.
+"""
+
+from __future__ import annotations
+
+import logging
+from itertools import chain
+
+from heliosfs.errors import StoreError
+from heliosfs.store import format1
+from heliosfs.store.directory import Directory, store_error
+from heliosfs.store.encoder import write_batches
+from heliosfs.store.environment import FILE, LOCK_FILE
+from heliosfs.store.layout import VERSION, write_format
+from heliosfs.store.lmdbstore import ObjectDatabase
+from heliosfs.store.replay import replay
+
+_log = logging.getLogger(__name__)
+
+
+def upgrade(directory: Directory) -> None:
+    """Make a store of format 1, which this process has locked, one of format 2.
+
+    Needs the disk for both, and 20 s for a million objects.  StoreError, StoreFull: the store
+    is as it was.
+    """
+    _log.info("the store has format %d, and becomes format %d", format1.VERSION, VERSION)
+    _remove_new(directory)
+    old = format1.OldDatabase(directory)
+    try:
+        new = ObjectDatabase(directory, old.salt)
+        try:
+            batches = replay(directory, old.salt, old.batch)
+            objects = chain(old.objects(), batches.objects)
+            state = format1.upgraded(chain(old.state(), batches.state.items()))
+            write_batches(new, objects, state, batches.last)
+        finally:
+            new.close()
+    except StoreError:
+        _remove_new(directory)
+        raise
+    finally:
+        old.close()
+    write_format(directory)
+
+
+def _remove_new(directory: Directory) -> None:
+    try:
+        there = set(directory.names())
+        for name in (FILE, LOCK_FILE):
+            if name in there:
+                directory.unlink(name)
+    except OSError as error:
+        raise store_error("cannot delete an unfinished upgrade", error) from error

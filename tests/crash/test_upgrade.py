@@ -1,0 +1,153 @@
+"""A store of format 1, kept as a file, becomes one of format 2: all of it, or it stays."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import tarfile
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from lmdb.verify import verify
+
+from heliosfs.errors import StoreError
+from heliosfs.store import format1
+from heliosfs.store.environment import FILE
+from heliosfs.store.local import LocalStore
+from heliosfs.store.memory import MemoryStore
+from tests.crash.faulty import Died, FaultyDirectory
+from tests.tree_builder import Stage
+
+DATA = Path(__file__).parents[1] / "data"
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> Path:
+    """40 versions, branches, undone resets, and a journal that was not drained."""
+    path = tmp_path / "old"
+    path.mkdir()
+    with tarfile.open(DATA / "format-1.tar.xz") as archive:
+        archive.extractall(path, filter="data")
+    return path
+
+
+@pytest.fixture(scope="session")
+def expected() -> Any:
+    return json.loads((DATA / "format-1.json").read_text())
+
+
+def open_stage(path: Path) -> Stage:
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        # A stage asks a memory store for no more than any store has, unless it crashes.
+        return Stage(cast("MemoryStore", LocalStore.open(fd)))
+    finally:
+        os.close(fd)
+
+
+def check(path: Path, expected: Any) -> None:
+    """Everything that format 1 had is there, in a store of format 2."""
+    stage = open_stage(path)
+    assert (path / "format").read_text() == "heliosfs store\nversion 2\n"
+    assert stage.run("log", "--oneline") == expected["log"]
+    assert stage.run("log", "--oneline", "idea") == expected["idea"]
+    assert stage.run("oplog", "-n", "1000") == expected["oplog"]
+    assert stage.run("oplog", branch="idea") == expected["idea_oplog"]
+    assert stage.run("status", "--short") == expected["status"]
+    assert stage.run("status", "--short", branch="idea") == expected["idea_status"]
+    assert stage.run("branch") == expected["branches"]
+    listed = {oid.hex() for oid in stage.repository.history.ids()}
+    assert set(expected["heads"]) < listed
+    assert len(listed) == len(expected["heads"]) + 1
+    tree = {
+        name.decode(): [mode, sha256(data).hexdigest()]
+        for name, (mode, data) in stage.files.tree().items()
+        if b"many/" not in name
+    }
+    assert tree == expected["tree"]
+    assert stage.files.read(b"many/file-257") == b"content 257\n"
+    for oid in stage.repository.history.ids():
+        stage.run("reset", "--hard", oid.hex())
+        assert b"changed in version" in stage.files.read(b"src/app.py")
+    for _ in listed:
+        stage.run("undo")
+    assert stage.run("status", "--short") == expected["status"]
+    stage.run("undo")
+    assert not stage.run("log", "--oneline").startswith(expected["log"][:12])
+    stage.repository.close()
+    assert verify(str(path / FILE)) == []
+    assert sorted(os.listdir(path)) == ["format", "lock", FILE]
+
+
+def test_a_store_of_format_1_opens(old: Path, expected: Any) -> None:
+    check(old, expected)
+
+
+def test_death_at_every_step(old: Path, tmp_path: Path, expected: Any) -> None:
+    for step in range(1, 100):
+        path = tmp_path / f"{step}"
+        shutil.copytree(old, path)
+        directory = FaultyDirectory(path, step)
+        try:
+            LocalStore(directory).close()
+        except Died:
+            left = tmp_path / f"{step}-left"
+            shutil.copytree(path, left)
+            check(left, expected)
+        else:
+            assert step > 8
+            return
+    pytest.fail("the upgrade did not complete")
+
+
+@pytest.mark.parametrize("error", [errno.ENOSPC, errno.EIO])
+def test_a_failure_at_every_step(old: Path, tmp_path: Path, expected: Any, error: int) -> None:
+    for step in range(1, 100):
+        path = tmp_path / f"{step}"
+        shutil.copytree(old, path)
+        directory = FaultyDirectory(path, step, error)
+        told = None
+        try:
+            LocalStore(directory).close()
+        except StoreError as caught:
+            told = caught
+        assert told is None or told.errno == error
+        check(path, expected)
+        if directory.count < step:
+            assert told is None
+            return
+    pytest.fail("the upgrade did not complete")
+
+
+def test_an_upgrade_that_fails_leaves_no_file_behind(old: Path) -> None:
+    directory = FaultyDirectory(old, 3, errno.ENOSPC)
+    with pytest.raises(StoreError, match="store"):
+        LocalStore(directory)
+    assert FILE not in os.listdir(old)
+
+
+def test_a_damaged_object_of_format_1_stays_behind(
+    old: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = old / format1.FILE
+    content = bytearray(file.read_bytes())
+    at = content.index(bytes((at * at * 7919 >> 5) & 255 for at in range(200, 230)))
+    content[at] ^= 1
+    file.write_bytes(content)
+    stage = open_stage(old)
+    (message,) = [record.message for record in caplog.records if "damaged" in record.message]
+    assert "of objects.lmdb is damaged and stays behind: payload 174 has another id" in message
+    with pytest.raises(StoreError, match="is not in the store"):
+        stage.files.read(b"noise")
+    assert stage.files.read(b"big")
+    stage.repository.close()
+
+
+def test_a_file_of_format_1_that_was_cut_short_is_refused(old: Path) -> None:
+    os.truncate(old / format1.FILE, 50_000)
+    with pytest.raises(StoreError, match=r"objects\.lmdb has 50000 bytes where"):
+        open_stage(old)
