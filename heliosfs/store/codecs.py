@@ -200,14 +200,19 @@ def varint(number: int) -> bytes:
     >>> varint(300).hex()
     'ac02'
     """
-    if number < 0x80:
-        return bytes((number,))
+    if number < len(_VARINTS):
+        return _VARINTS[number]
     out = bytearray()
     while number >= 0x80:
         out.append(number & 0x7F | 0x80)
         number >>= 7
     out.append(number)
     return bytes(out)
+
+
+_VARINTS = [bytes((number,)) for number in range(0x80)] + [
+    bytes((number & 0x7F | 0x80, number >> 7)) for number in range(0x80, 0x400)
+]
 
 
 def read_varint(data: bytes, at: int) -> tuple[int, int]:

@@ -7,20 +7,11 @@ from typing import NamedTuple
 
 from heliosfs.objects.ids import Kind, Oid, object_id
 from heliosfs.store import codecs
+from heliosfs.store.bundles import Bundles, Insert
 from heliosfs.store.cache import ENTRY_BYTES, Cached
 from heliosfs.store.codecs import DecodeError
-from heliosfs.store.lmdbstore import Insert, ObjectDatabase, Totals
-from heliosfs.store.payload import (
-    SHORT_BYTES,
-    bundle_count,
-    cut_alone,
-    decode_chain,
-    fits_bundle,
-    join_bundle,
-    kept_id,
-    pack,
-    split_bundle,
-)
+from heliosfs.store.lmdbstore import ObjectDatabase, Totals
+from heliosfs.store.payload import SHORT_BYTES, decode_chain, kept_id, pack
 from heliosfs.store.pending import Changes, Pending
 from heliosfs.store.snapshot import Snapshot
 
@@ -73,7 +64,6 @@ class _Version(NamedTuple):
     number: int
     position: int
     base: int | None
-    kind: Kind
     id: bytes
     """As far as its record keeps it."""
     data: bytes
@@ -94,44 +84,55 @@ class Encoder:
         self._snapshot = snapshot
         self._prefer_zstd = prefer_zstd
         self._before = totals
-        self._number = totals.next_number
         self._stored_bytes = self._logical_bytes = 0
         self.cached: list[tuple[Oid, Cached]] = []
         """What L1 may take: the first `cache_bytes` of what was encoded."""
         self.room = cache_bytes
-        self._ids: dict[Oid, int] = {}
-        self._versions: dict[int, _Version] = {}
-        self._done: list[Insert] = []
-        self._bundle_first = self._number
-        self._bundle: list[bytes] = []
-        self._bundle_bytes = 0
-        last = snapshot.last_bundle()
-        if last is not None and last[0] + bundle_count(last[1]) == self._number:
-            self._bundle_first = last[0]
-            self._bundle = split_bundle(last[1])
-            self._bundle_bytes = sum(map(len, self._bundle))
+        self._numbers: dict[Oid, int] = {}
+        self._items: list[Pending] = []
+        """The objects of this transaction, in the order of their numbers."""
+        self._deltas: dict[int, _Version] = {}
+        """By number: those of them that are encoded against another."""
+        self._bundles = Bundles(snapshot, totals.next_number)
 
     def take(self, items: Iterator[Pending]) -> bool:
         """Encode as many objects as one transaction should have; whether there may be more."""
+        numbers, snapshot = self._numbers, self._snapshot
+        number = self._before.next_number
         for item in items:
-            self._encode(item)
+            oid, kind, data, base = item
+            if oid in numbers or (
+                snapshot.has_candidate(oid) and snapshot.find(oid, kind, data) is not None
+            ):
+                continue
+            if base is None:
+                encoded = codecs.encode(data, prefer_zstd=self._prefer_zstd)
+                self._offer(item, encoded)
+                record = pack(oid, kind, len(data), encoded)
+            else:
+                record = self._encode_version(number, item, base)
+            self._bundles.add(number, record)
+            self._items.append(item)
+            numbers[oid] = number
+            number += 1
+            self._logical_bytes += len(data)
+            self._stored_bytes += len(record)
             if self._stored_bytes >= TXN_BYTES:
                 return True
         return False
 
     def inserts(self) -> list[Insert]:
-        """What to write: the first may replace the bundle that was the last."""
-        if self._ids and self._bundle:
-            return [*self._done, Insert(self._bundle_first, [join_bundle(self._bundle)])]
-        return self._done
+        """What to write."""
+        return self._bundles.inserts()
 
     @property
     def totals(self) -> Totals:
         """What L2 will hold with all that was encoded."""
         before = self._before
+        count = len(self._items)
         return before._replace(
-            next_number=self._number,
-            objects=before.objects + len(self._ids),
+            next_number=before.next_number + count,
+            objects=before.objects + count,
             stored_bytes=before.stored_bytes + self._stored_bytes,
             logical_bytes=before.logical_bytes + self._logical_bytes,
         )
@@ -139,59 +140,31 @@ class Encoder:
     @property
     def numbers(self) -> list[tuple[bytes, int]]:
         """The short ids of the new objects and their numbers."""
-        return [(oid[:SHORT_BYTES], number) for oid, number in self._ids.items()]
+        return [(oid[:SHORT_BYTES], number) for oid, number in self._numbers.items()]
 
-    def _encode(self, item: Pending) -> None:
-        """Give an object the next number, unless L2 has it."""
-        oid, kind, data, base_oid = item
-        if oid in self._ids or self._snapshot.find(oid, kind, data) is not None:
-            return
+    def _encode_version(self, number: int, item: Pending, base_oid: Oid) -> bytes:
+        """The record of an object that has a base."""
+        oid, kind, data, _ = item
         size = len(data)
-        number = self._number
-        base, position = self._base_of(base_oid) if base_oid is not None else (None, 0)
+        base, position = self._base_of(base_oid)
         # What begins a chain anew is rare and large: worth zstd.
         prefer_zstd = self._prefer_zstd or position == _WHOLE_EVERY
         alone = codecs.encode(data, prefer_zstd=prefer_zstd)
-        self._offer(oid, Cached(kind, size, *alone))
-        delta = None
+        self._offer(item, alone)
         if base is not None:
             named = base.id if kind is Kind.COMMIT else b""
             delta = codecs.encode_delta(data, base.data, named, prefer_zstd=prefer_zstd)
-        if base is not None and delta is not None and _pays(delta.body, alone.body):
-            version = _Version(number, position, base.number, kind, kept_id(oid, kind), data)
-            record = pack(oid, kind, size, delta, number - base.number, position)
-        else:
-            version = _Version(number, 0, None, kind, kept_id(oid, kind), data)
-            record = pack(oid, kind, size, alone)
-        self._ids[oid] = number
-        self._versions[number] = version
-        self._number += 1
-        self._stored_bytes += len(record)
-        self._logical_bytes += size
-        self._place(number, record)
+            if delta is not None and _pays(delta.body, alone.body):
+                kept = kept_id(oid, kind)
+                self._deltas[number] = _Version(number, position, base.number, kept, data)
+                return pack(oid, kind, size, delta, number - base.number, position)
+        return pack(oid, kind, size, alone)
 
-    def _place(self, number: int, record: bytes) -> None:
-        """Put a record behind those before it."""
-        bundle = self._bundle
-        if fits_bundle(self._bundle_bytes + len(record), len(bundle) + 1):
-            if not bundle:
-                self._bundle_first = number
-            bundle.append(record)
-            self._bundle_bytes += len(record)
-            return
-        if bundle:
-            self._done.append(Insert(self._bundle_first, [join_bundle(bundle)]))
-            self._bundle = []
-            self._bundle_bytes = 0
-        if fits_bundle(len(record), 1):
-            self._place(number, record)
-        else:
-            self._done.append(Insert(number, cut_alone(record)))
-
-    def _offer(self, oid: Oid, entry: Cached) -> None:
-        self.room -= len(entry.body) + ENTRY_BYTES
+    def _offer(self, item: Pending, encoded: codecs.Encoded) -> None:
+        codec, body = encoded
+        self.room -= len(body) + ENTRY_BYTES
         if self.room >= 0:
-            self.cached.append((oid, entry))
+            self.cached.append((item.oid, Cached(item.kind, len(item.data), codec, body)))
 
     def _base_of(self, oid: Oid) -> tuple[_Version | None, int]:
         """The version to encode against, if any, and the position in the chain."""
@@ -208,30 +181,36 @@ class Encoder:
 
     def _lineage(self, oid: Oid) -> Iterator[_Version]:
         """An object, and what it is a delta to, and so on; nothing when it is not sound."""
-        number: int | None = self._ids.get(oid)
+        number = self._numbers.get(oid)
         if number is None:
             for candidate in self._snapshot.candidates(oid):
-                versions = self._stored(candidate)
-                if versions and object_id(versions[0].kind, versions[0].data) == oid:
+                versions = self._stored(candidate, oid)
+                if versions:
                     yield from versions
                     return
-            return
-        while number in self._versions:
-            version = self._versions[number]
+        first = self._before.next_number
+        while number is not None and number >= first:
+            version = self._deltas.get(number) or self._whole(number)
             yield version
             number = version.base
         if number is not None:
             yield from self._stored(number)
 
-    def _stored(self, number: int) -> list[_Version]:
-        """An object that is in L2, and what it is a delta to, and so on."""
+    def _whole(self, number: int) -> _Version:
+        oid, kind, data, _ = self._items[number - self._before.next_number]
+        return _Version(number, 0, None, kept_id(oid, kind), data)
+
+    def _stored(self, number: int, oid: Oid | None = None) -> list[_Version]:
+        """An object that is in L2, and what it is a delta to, and so on; it must have the id."""
         try:
             chain = self._snapshot.chain(number)
             objects = decode_chain(chain)
         except DecodeError:
             return []
+        if oid is not None and object_id(chain[-1].kind, objects[-1]) != oid:
+            return []
         return [
-            _Version(payload.number, payload.position, payload.base, payload.kind, payload.id, data)
+            _Version(payload.number, payload.position, payload.base, payload.id, data)
             for payload, data in zip(reversed(chain), reversed(objects), strict=True)
         ]
 

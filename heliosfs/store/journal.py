@@ -12,10 +12,10 @@ the table, and starts from the store's salt; the bytes of an object are checked 
 its id, which is in the table.  So a publish need not run a second checksum over the
 content, and crc32 is the cheapest for the 200 bytes that remain (0.4 us; BLAKE3 1.3 us).
 
-Segments whose batches are in L2 are written over: into pages that are there already a
-write of 17 KB takes 5 us, appended 14 us.  What an older use left behind is known by its
-numbers, which are those of drained batches; what a file's content looks like is not
-taken for a record, for want of the salt.
+Segments whose batches are in L2 are written over, and new ones are filled with zeros first:
+into pages that are there already a write of 17 KB takes 2 us, appended 10 us.  What an older
+use left behind is known by its numbers, which are those of drained batches; what a file's
+content looks like is not taken for a record, for want of the salt.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Sequence
+from contextlib import suppress
 from zlib import crc32
 
 from heliosfs.errors import StoreError
@@ -39,12 +40,19 @@ _U32 = struct.Struct("<I")
 _CHECKED = struct.Struct("<IQQQ")
 OBJECT = struct.Struct("<BBBQ32s")
 STATE = struct.Struct("<BBHI")
+_pack_object = OBJECT.pack
+_pack_state = STATE.pack
 OBJECT_TAG = 1
 STATE_TAG = 2
 
 KEEP_BYTES = 16 * 1024 * 1024
 """A segment that is kept for its next use gives back the disk beyond this."""
 _SPARES = 2
+_PREPARED_BYTES = 2 * 1024 * 1024
+"""What is written of a segment before its first use: 0.5 ms, and a hundred commits."""
+_FOLIO_BYTES = 64 * 1024
+"""At once: the kernel makes as large a folio of it, and larger ones are slow to write a part of
+(17 KB into one of 64 KiB 1.8 us, of 1 MiB 3.6, of 2 MiB 5.6; ext4, Linux 6.18)."""
 
 
 class Segment:
@@ -86,6 +94,20 @@ class Journal:
             self._live.append(self._create())
         except OSError as error:
             raise store_error("cannot create a journal", error) from error
+
+    def prepare(self) -> None:
+        """Have pages for the first records, and a spare: 1 ms.  Without, all is only slower."""
+        with suppress(OSError):
+            self._spares.append(self._create())
+        zeros = (bytes(_FOLIO_BYTES),)
+        for segment in (*self._live, *self._spares):
+            try:
+                for at in range(0, _PREPARED_BYTES, _FOLIO_BYTES):
+                    segment.extent = at + self._directory.write(segment.fd, zeros, at)
+            except OSError:
+                with suppress(OSError):
+                    self._directory.truncate(segment.fd, 0)
+                    segment.extent = 0
 
     def append(self, objects: Sequence[Pending], state: Changes) -> None:
         """Write a batch as the next record: 10 us for 17 KB in 4 objects.  StoreError, StoreFull.
@@ -192,11 +214,15 @@ def encode_head(table: bytes, content_bytes: int, number: int, durable: int, see
 
 def encode_table(objects: Sequence[Pending], state: Changes) -> bytes:
     """What a record holds, without the bytes of its objects."""
-    parts = [
-        OBJECT.pack(OBJECT_TAG, kind, base is not None, len(data), oid) + (base or b"")
-        for oid, kind, data, base in objects
-    ]
+    parts: list[bytes] = []
+    for oid, kind, data, base in objects:
+        if base is None:
+            parts.append(_pack_object(OBJECT_TAG, kind, 0, len(data), oid))
+        else:
+            parts += (_pack_object(OBJECT_TAG, kind, 1, len(data), oid), base)
     for key, value in state.items():
-        some = value or b""
-        parts.append(STATE.pack(STATE_TAG, value is None, len(key), len(some)) + key + some)
+        if value is None:
+            parts += (_pack_state(STATE_TAG, 1, len(key), 0), key)
+        else:
+            parts += (_pack_state(STATE_TAG, 0, len(key), len(value)), key, value)
     return b"".join(parts)

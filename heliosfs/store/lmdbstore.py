@@ -11,6 +11,7 @@ import lmdb
 
 from heliosfs.errors import CorruptObject, StoreError
 from heliosfs.objects.ids import Kind, Oid, object_id
+from heliosfs.store.bundles import Insert
 from heliosfs.store.codecs import DecodeError
 from heliosfs.store.directory import Directory
 from heliosfs.store.environment import (
@@ -53,13 +54,6 @@ class Totals(NamedTuple):
     """The number of the last batch of which all is here."""
     salt: bytes = b""
     """8 random bytes, made with the store, that mark the journal's records as its own."""
-
-
-class Insert(NamedTuple):
-    """A bundle, or an object alone, under the number of the (first) object."""
-
-    number: int
-    pieces: list[bytes]
 
 
 class ObjectDatabase:

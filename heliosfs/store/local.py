@@ -75,6 +75,7 @@ class LocalStore:
             if version is None:
                 write_format(directory)
             self._journal = Journal(directory, totals.salt, batches.last)
+            self._journal.prepare()
         except BaseException:
             self._let_go()
             raise
@@ -246,14 +247,14 @@ class LocalStore:
             self._published = batches.objects + self._published
             self._published_state = {**batches.state, **self._published_state}
             return
-        for item in batches.objects:
-            del self._pending[item.oid]
-            self._pending_bytes -= len(item.data)
+        pending = self._pending
+        for oid, _, data, _ in batches.objects:
+            del pending[oid]
+            self._pending_bytes -= len(data)
         for key in batches.state:
             if key not in self._published_state and key not in self._batch_state:
                 del self._state[key]
-        for oid, entry in work.cached:
-            self._cache.put(oid, entry)
+        self._cache.put_all(work.cached)
         self._journal.durable = max(self._journal.durable, batches.last)
         self._journal.free(work.segments)
 

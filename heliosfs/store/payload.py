@@ -18,6 +18,7 @@ from typing import NamedTuple
 from heliosfs.objects.ids import OID_BYTES, Kind, Oid
 from heliosfs.store.codecs import (
     DELTAS,
+    Codec,
     DecodeError,
     Encoded,
     decode,
@@ -41,11 +42,16 @@ of 64 KB; 0.14 ms and nothing in pieces of a page).  A payload of 128 KB is read
 """
 BUNDLE_MAX = 255
 """Records in a bundle."""
+BUNDLE_BYTES = INLINE_BYTES - 1
+"""What the records of a bundle take together, each with `END_BYTES`."""
+END_BYTES = 2
 _COUNT_SLACK = 4
 _KIND_SHIFT = 4
 _CODEC_MASK = 15
 _END = struct.Struct("<H")
 _KINDS = {int(kind): kind for kind in Kind}
+_MARKS = [[bytes((codec | kind << _KIND_SHIFT,)) for codec in Codec] for kind in (0, *Kind)]
+"""By kind and codec: the first byte of a record."""
 
 
 class Payload(NamedTuple):
@@ -73,11 +79,13 @@ def kept_id(oid: Oid, kind: Kind) -> bytes:
 def pack(
     oid: Oid, kind: Kind, size: int, encoded: Encoded, distance: int = 0, position: int = 0
 ) -> bytes:
-    """A record."""
+    """A record; of an object that is encoded alone, distance and position are 0."""
     codec, body = encoded
-    link = varint(distance) + varint(position) if codec in DELTAS else b""
-    mark = bytes((codec | kind << _KIND_SHIFT,))
-    return b"".join((mark, kept_id(oid, kind), varint(size), link, body))
+    mark = _MARKS[kind][codec]
+    kept = kept_id(oid, kind)
+    if not distance:
+        return b"".join((mark, kept, varint(size), body))
+    return b"".join((mark, kept, varint(size), varint(distance), varint(position), body))
 
 
 def unpack(number: int, data: bytes) -> Payload:
@@ -134,12 +142,6 @@ def split_bundle(value: bytes) -> list[bytes]:
         return [record_in(value, index) for index in range(value[0])]
     except struct.error as error:
         raise DecodeError("a bundle is damaged") from error
-
-
-def fits_bundle(record_bytes: int, count: int) -> bool:
-    """Whether `count` records of so many bytes together are a bundle."""
-    size = 1 + _END.size * count + record_bytes
-    return size <= INLINE_BYTES and count <= BUNDLE_MAX
 
 
 def cut_alone(record: bytes) -> list[bytes]:

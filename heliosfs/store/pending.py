@@ -10,6 +10,7 @@ from heliosfs.objects.ids import OID_BYTES, Kind, Oid
 from heliosfs.store.base import LISTED, NUMBERED, SLOT_BYTES
 
 KEY_MAX = 400
+_SHAPED = LISTED + NUMBERED
 
 Changes = Mapping[bytes, bytes | None]
 """New state by key; None removes the key."""
@@ -38,8 +39,8 @@ def check_key(key: bytes) -> None:
     """ValueError unless the key has 1 to 400 bytes, and the shape that its first byte asks for."""
     if not 0 < len(key) <= KEY_MAX:
         raise ValueError(f"a state key of {len(key)} bytes; 1 to {KEY_MAX} are allowed")
-    mark = key[:1]
-    if mark in (LISTED, NUMBERED):
+    if key[0] in _SHAPED:
+        mark = key[:1]
         rest = len(key) - key.find(b"/") - 1
         if rest != (OID_BYTES if mark == LISTED else 2 * SLOT_BYTES):
             raise ValueError(f"a state key beginning with {mark!r} and ending with {rest} bytes")

@@ -69,37 +69,45 @@ class Snapshot:
     share them, by chance or by someone's effort.  Methods that take an id compare.
     """
 
-    __slots__ = ("_cursor", "_first", "_recent", "_value", "tables", "txn")
+    __slots__ = ("_cursor", "_first", "_ids_cursor", "_recent", "_value", "tables", "txn")
 
     def __init__(self, txn: Transaction, tables: Tables, recent: Recent) -> None:
         """`recent` was taken before the transaction began: what left it since, `txn` sees."""
         self.txn = txn
         self.tables = tables
         self._cursor = txn.cursor(tables.objects)
+        self._ids_cursor = txn.cursor(tables.ids)
         self._recent = recent
         self._first = 0
         self._value = b""
+
+    def has_candidate(self, oid: Oid) -> bool:
+        """Whether there may be an object of this id: 0.6 us."""
+        short = oid[:SHORT_BYTES]
+        if short in self._recent.numbers:
+            return True
+        cursor = self._ids_cursor
+        return cursor.set_range_dup(INDEX_KEY, short) and cursor.value().startswith(short)
 
     def candidates(self, oid: Oid) -> list[int]:
         """The numbers of the objects whose id begins like this one, the newest first."""
         short = oid[:SHORT_BYTES]
         recent = self._recent.numbers.get(short)
         found = [] if recent is None else [recent]
-        cursor = self.txn.cursor(self.tables.ids)
-        if cursor.set_range_dup(INDEX_KEY, short):
-            older = []
-            while (entry := cursor.value()).startswith(short):
-                older.append(int.from_bytes(entry[SHORT_BYTES:], "big"))
-                if not cursor.next_dup():
-                    break
-            found += reversed(older)
+        older = []
+        cursor = self._ids_cursor
+        more = cursor.set_range_dup(INDEX_KEY, short)
+        while more and (entry := cursor.value()).startswith(short):
+            older.append(int.from_bytes(entry[SHORT_BYTES:], "big"))
+            more = cursor.next_dup()
+        found += reversed(older)
         return found
 
     def numbers_with_prefix(self, prefix: bytes) -> list[int]:
         """The numbers of the objects whose id may begin with these bytes."""
         short = prefix[:SHORT_BYTES]
         found = self._recent.with_prefix(short)
-        cursor = self.txn.cursor(self.tables.ids)
+        cursor = self._ids_cursor
         more = cursor.set_range_dup(INDEX_KEY, short)
         while more and (entry := cursor.value()).startswith(short):
             found.append(int.from_bytes(entry[SHORT_BYTES:], "big"))

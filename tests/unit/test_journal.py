@@ -321,3 +321,47 @@ def test_a_spare_segment_gives_disk_back(directory: Directory) -> None:
     journal.free([segment])
     assert os.stat(segment.name, dir_fd=directory.fd).st_size == KEEP_BYTES
     journal.close(drained=True)
+
+
+def test_a_prepared_journal_grows_into_its_pages(directory: Directory) -> None:
+    journal = Journal(directory, SALT, 0)
+    journal.prepare()
+    size = journal.disk_bytes()
+    batches = [batch(number) for number in range(1, 9)]
+    for number, each in enumerate(batches, 1):
+        journal.append(*each)
+        if number == 4:
+            journal.rotate()
+    assert segment_names(directory) == ["journal-1", "journal-2"]
+    assert journal.disk_bytes() == size
+    assert replay(directory, SALT, 0) == joined(batches)
+    journal.close(drained=False)
+
+
+@pytest.mark.parametrize("room", [0, 10, 3 << 20])
+def test_a_journal_that_cannot_be_prepared_works(directory: FailingDirectory, room: int) -> None:
+    journal = Journal(directory, SALT, 0)
+    directory.room = room
+    journal.prepare()
+    directory.room = 1 << 40
+    journal.append(*batch(1))
+    journal.rotate()
+    journal.append(*batch(2))
+    journal.close(drained=False)
+    assert replay(directory, SALT, 0) == joined([batch(1), batch(2)])
+    written = sum(directory.length(name) for name in segment_names(directory))
+    assert written < (3 << 20)
+
+
+def test_a_full_disk_takes_what_fits_the_prepared_pages(directory: FailingDirectory) -> None:
+    """Writing over pages takes no room; a record that needs more is refused as a whole."""
+    journal = Journal(directory, SALT, 0)
+    journal.prepare()
+    journal.append(*batch(1))
+    directory.room = 100
+    with pytest.raises(StoreFull):
+        journal.append([pending(os.urandom(3 << 20))], {})
+    directory.room = 1 << 40
+    journal.append(*batch(2))
+    journal.close(drained=False)
+    assert replay(directory, SALT, 0) == joined([batch(1), batch(2)])

@@ -10,13 +10,13 @@ from heliosfs.objects.ids import Kind, object_id
 from heliosfs.store import codecs
 from heliosfs.store.codecs import Codec, DecodeError, Encoded
 from heliosfs.store.payload import (
-    BUNDLE_MAX,
+    BUNDLE_BYTES,
+    END_BYTES,
     INLINE_BYTES,
     PIECE_BYTES,
     SHORT_BYTES,
     cut_alone,
     decode_chain,
-    fits_bundle,
     join_bundle,
     pack,
     piece_lengths,
@@ -95,12 +95,8 @@ def test_bundles() -> None:
     assert len(bundle) == 1 + 5 * 2 + 313
 
 
-def test_what_fits_a_bundle_shares_a_page() -> None:
-    assert fits_bundle(INLINE_BYTES - 3, 1)
-    assert not fits_bundle(INLINE_BYTES - 2, 1)
-    assert fits_bundle(BUNDLE_MAX, BUNDLE_MAX)
-    assert not fits_bundle(BUNDLE_MAX, BUNDLE_MAX + 1)
-    full = join_bundle([b"x" * (INLINE_BYTES - 5), b""])
+def test_a_full_bundle_shares_a_page() -> None:
+    full = join_bundle([b"x" * (BUNDLE_BYTES - 2 * END_BYTES), b""])
     assert len(full) == INLINE_BYTES
 
 

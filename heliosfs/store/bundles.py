@@ -1,0 +1,63 @@
+"""From records to what is written: bundles of consecutive records, and large ones alone."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from heliosfs.store.payload import (
+    BUNDLE_BYTES,
+    BUNDLE_MAX,
+    END_BYTES,
+    bundle_count,
+    cut_alone,
+    join_bundle,
+    split_bundle,
+)
+from heliosfs.store.snapshot import Snapshot
+
+
+class Insert(NamedTuple):
+    """A bundle, or an object alone, under the number of the (first) object."""
+
+    number: int
+    pieces: list[bytes]
+
+
+class Bundles:
+    """Takes records in order of their numbers; goes on with the bundle that L2 ends with."""
+
+    def __init__(self, snapshot: Snapshot, next_number: int) -> None:
+        self._done: list[Insert] = []
+        self._first = next_number
+        self._records: list[bytes] = []
+        self._room = BUNDLE_BYTES
+        self._is_changed = False
+        last = snapshot.last_bundle()
+        if last is not None and last[0] + bundle_count(last[1]) == next_number:
+            self._first, self._records = last[0], split_bundle(last[1])
+            self._room -= sum(len(record) + END_BYTES for record in self._records)
+
+    def add(self, number: int, record: bytes) -> None:
+        """Put a record behind those before it."""
+        size = len(record) + END_BYTES
+        records = self._records
+        if size <= self._room and len(records) < BUNDLE_MAX:
+            records.append(record)
+            self._room -= size
+            self._is_changed = True
+            return
+        if self._is_changed:
+            self._done.append(self._bundle())
+        self._is_changed = size <= BUNDLE_BYTES
+        if self._is_changed:
+            self._first, self._records, self._room = number, [record], BUNDLE_BYTES - size
+        else:
+            self._first, self._records, self._room = number + 1, [], BUNDLE_BYTES
+            self._done.append(Insert(number, cut_alone(record)))
+
+    def inserts(self) -> list[Insert]:
+        """What to write: the first may replace the bundle that was the last."""
+        return [*self._done, self._bundle()] if self._is_changed else self._done
+
+    def _bundle(self) -> Insert:
+        return Insert(self._first, [join_bundle(self._records)])
