@@ -97,13 +97,12 @@ class Encoder:
 
     def take(self, items: Iterator[Pending]) -> bool:
         """Encode as many objects as one transaction should have; whether there may be more."""
-        numbers, snapshot = self._numbers, self._snapshot
+        numbers = self._numbers
         number = self._before.next_number
-        for item in items:
+        put_record = self._bundles.add
+        for item in self._snapshot.missing(items):
             oid, kind, data, base = item
-            if oid in numbers or (
-                snapshot.has_candidate(oid) and snapshot.find(oid, kind, data) is not None
-            ):
+            if oid in numbers:
                 continue
             if base is None:
                 encoded = codecs.encode(data, prefer_zstd=self._prefer_zstd)
@@ -111,7 +110,7 @@ class Encoder:
                 record = pack(oid, kind, len(data), encoded)
             else:
                 record = self._encode_version(number, item, base)
-            self._bundles.add(number, record)
+            put_record(number, record)
             self._items.append(item)
             numbers[oid] = number
             number += 1

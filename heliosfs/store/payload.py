@@ -82,10 +82,9 @@ def pack(
     """A record; of an object that is encoded alone, distance and position are 0."""
     codec, body = encoded
     mark = _MARKS[kind][codec]
-    kept = kept_id(oid, kind)
-    if not distance:
-        return b"".join((mark, kept, varint(size), body))
-    return b"".join((mark, kept, varint(size), varint(distance), varint(position), body))
+    kept = oid if kind is Kind.COMMIT else oid[:SHORT_BYTES]
+    link = varint(distance) + varint(position) if distance else b""
+    return b"".join((mark, kept, varint(size), link, body))
 
 
 def unpack(number: int, data: bytes) -> Payload:

@@ -343,7 +343,7 @@ def test_commits_that_are_gone_are_left_out(stage: Stage) -> None:
     gone = attempt(stage, "idea", "one", "score=9")
     stage.run("reset", "--hard", "HEAD~1", branch="idea")
     kept = attempt(stage, "idea", "two", "score=1")
-    stage.store.put(b"commit/" + bytes.fromhex(gone), None)
+    stage.store.put(b"@commit/" + bytes.fromhex(gone), None)
     stage.store.publish()
     stage.reopen()
     assert shown(stage, "idea")["commit_count"] == 1

@@ -139,7 +139,7 @@ def test_commits_that_are_gone_are_left_out(stage: Stage) -> None:
     kept = attempt(stage, "kept", "score=1")
     steps = page_steps(stage.repository)
     next(steps)
-    stage.store.put(b"commit/" + bytes.fromhex(full), None)
+    stage.store.put(b"@commit/" + bytes.fromhex(full), None)
     stage.store.publish()
     stage.reopen()
     del stage.store.objects[next(oid for oid in stage.store.objects if oid.hex() == full)]
