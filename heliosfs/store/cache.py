@@ -11,6 +11,7 @@ from heliosfs.store.codecs import Codec
 
 ENTRY_BYTES = 300
 """What an entry takes beside its body: id, tuple, number objects, its place in the table."""
+_NEW_SHARE = 4
 
 
 class Cached(NamedTuple):
@@ -24,47 +25,59 @@ class Cached(NamedTuple):
 
 
 class ObjectCache:
-    """An LRU whose entries take at most `capacity_bytes` together."""
+    """An LRU in two parts, whose entries take at most `capacity_bytes` together.
+
+    An entry is *new* until it is asked for again.  New ones go first, as long as they take a
+    quarter of the bytes: so what passes through once, such as a file that is larger than L1,
+    leaves three quarters to what is used again and again (segmented LRU: Karedla, Love,
+    Wherry, 1994).
+    """
 
     def __init__(self, capacity_bytes: int) -> None:
         self.capacity_bytes = capacity_bytes
         self.used_bytes = 0
         self.hits = 0
         self.misses = 0
-        self._entries: OrderedDict[Oid, Cached] = OrderedDict()
+        self._new: OrderedDict[Oid, Cached] = OrderedDict()
+        self._new_bytes = 0
+        self._proven: OrderedDict[Oid, Cached] = OrderedDict()
 
     def __contains__(self, oid: Oid) -> bool:
-        return oid in self._entries
+        return oid in self._proven or oid in self._new
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._proven) + len(self._new)
 
     def get(self, oid: Oid) -> Cached | None:
         """The entry, now the one used last; counts a hit or a miss."""
-        entry = self._entries.get(oid)
-        if entry is None:
-            self.misses += 1
-            return None
+        entry = self._proven.get(oid)
+        if entry is not None:
+            self._proven.move_to_end(oid)
+        else:
+            entry = self._new.pop(oid, None)
+            if entry is None:
+                self.misses += 1
+                return None
+            self._new_bytes -= len(entry.body) + ENTRY_BYTES
+            self._proven[oid] = entry
         self.hits += 1
-        self._entries.move_to_end(oid)
         return entry
 
     def put(self, oid: Oid, entry: Cached) -> None:
-        """Take an entry, and drop the ones used longest ago.  One larger than all is not taken."""
+        """Take an entry, and drop others.  One larger than all is not taken."""
         if len(entry.body) + ENTRY_BYTES <= self.capacity_bytes:
             self.put_all(((oid, entry),))
 
     def put_all(self, entries: Iterable[tuple[Oid, Cached]]) -> None:
         """`put` for many: 0.4 us each."""
-        held = self._entries
-        used_bytes = self.used_bytes
+        proven, new = self._proven, self._new
+        added_bytes = 0
         for oid, entry in entries:
-            old = held.pop(oid, None)
-            if old is not None:
-                used_bytes -= len(old.body) + ENTRY_BYTES
-            held[oid] = entry
-            used_bytes += len(entry.body) + ENTRY_BYTES
-        self.used_bytes = used_bytes
+            if oid not in proven and oid not in new:
+                new[oid] = entry
+                added_bytes += len(entry.body) + ENTRY_BYTES
+        self._new_bytes += added_bytes
+        self.used_bytes += added_bytes
         self._shrink()
 
     def resize(self, capacity_bytes: int) -> None:
@@ -74,5 +87,9 @@ class ObjectCache:
 
     def _shrink(self) -> None:
         while self.used_bytes > self.capacity_bytes:
-            _, dropped = self._entries.popitem(last=False)
+            if self._new_bytes * _NEW_SHARE > self.capacity_bytes or not self._proven:
+                _, dropped = self._new.popitem(last=False)
+                self._new_bytes -= len(dropped.body) + ENTRY_BYTES
+            else:
+                _, dropped = self._proven.popitem(last=False)
             self.used_bytes -= len(dropped.body) + ENTRY_BYTES

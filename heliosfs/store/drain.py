@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
 
-from heliosfs.objects.ids import Oid
-from heliosfs.store.cache import Cached
 from heliosfs.store.directory import Directory, store_error
-from heliosfs.store.encoder import write_batches
+from heliosfs.store.encoder import Slice, write_batches
 from heliosfs.store.journal import Segment
 from heliosfs.store.lmdbstore import ObjectDatabase
-from heliosfs.store.pending import Batches
+from heliosfs.store.pending import Batches, Pending
 
 
 class Drain:
@@ -29,11 +28,15 @@ class Drain:
         *,
         prefer_zstd: bool = False,
     ) -> None:
-        self.batches = batches
+        self.state = batches.state
+        self.last = batches.last
+        """The number of the last batch."""
         self.segments = segments
-        self.cached: list[tuple[Oid, Cached]] = []
-        """For L1, when it succeeded."""
+        self.slices: deque[Slice] = deque()
+        """What is in L2 by now and not taken up yet, while it runs."""
         self.succeeded = False
+        self._waiting = deque(batches.objects)
+        self._started: list[Pending] = []
         self._database = database
         self._directory = directory
         self._cache_bytes = cache_bytes
@@ -47,15 +50,17 @@ class Drain:
         with self._running:
             if self._cancelled or self.succeeded:
                 return
-            batches = self.batches
-            self.cached = write_batches(
+            slices = write_batches(
                 self._database,
-                batches.objects,
-                batches.state,
-                batches.last,
+                self._taking(),
+                self.state,
+                self.last,
                 self._cache_bytes,
                 prefer_zstd=self._prefer_zstd,
             )
+            for each in slices:
+                self._started = []
+                self.slices.append(each)
             self.succeeded = True
             try:
                 for segment in self.segments:
@@ -66,10 +71,21 @@ class Drain:
     def apply(self) -> None:
         self._done(self)
 
+    def left(self) -> list[Pending]:
+        """The objects that did not come to L2, when it does not run any more."""
+        return [*self._started, *self._waiting]
+
     def cancel(self) -> None:
         """Wait until it does not run; after this, it does nothing more."""
         with self._running:
             self._cancelled = True
+
+    def _taking(self) -> Iterator[Pending]:
+        """Lets go of each object: it stays in memory only as long as the store has it."""
+        while self._waiting:
+            item = self._waiting.popleft()
+            self._started.append(item)
+            yield item
 
 
 class Sync:

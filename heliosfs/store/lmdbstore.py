@@ -37,6 +37,8 @@ not write a page of the index for each of its objects.  Read back in 4 ms when L
 TOTALS_KEY = b"totals"
 _UNMAP_AFTER = 512
 """Objects read from L2 before the pages that were mapped for them are given back."""
+_UNMAP_AFTER_BYTES = 1024 * 1024
+"""The same for what one transaction writes."""
 _TOTALS = struct.Struct("<QQQQQQ8s")
 
 
@@ -168,9 +170,12 @@ class ObjectDatabase:
             except MapFull:
                 self._grow()
             else:
-                self.totals = totals
-                self._recent = recent
-                return
+                break
+        written_bytes = totals.stored_bytes - self.totals.stored_bytes
+        self.totals = totals
+        self._recent = recent
+        if written_bytes >= _UNMAP_AFTER_BYTES:
+            unmap_pages(*self._file)
 
     def _try_write(
         self,

@@ -43,8 +43,8 @@ class LocalStore:
 
     What is not in L2 yet is *pending*: held in memory as it was given, whether it is
     published (and then in the journal too) or not.  A read asks pending objects, L1, L2.
-    An object leaves memory when a drain that moved it to L2 is applied; a drain that
-    failed leaves everything pending, and the next one takes it again.
+    An object leaves memory when a drain has moved it to L2, some MB at a time; what a drain
+    that failed did not move stays pending, and the next one takes it.
     """
 
     def __init__(
@@ -70,7 +70,8 @@ class LocalStore:
             totals = self._l2.totals
             batches = replay(directory, totals.salt, totals.batch)
             if batches.last > totals.batch:
-                write_batches(self._l2, batches.objects, batches.state, batches.last)
+                for _ in write_batches(self._l2, *batches):
+                    pass
             self._remove_journal()
             if version is None:
                 write_format(directory)
@@ -176,7 +177,7 @@ class LocalStore:
 
     def _drop_state(self) -> None:
         """Take back the state of a batch that was not published."""
-        draining = self._drain.batches.state if self._drain is not None else {}
+        draining = self._drain.state if self._drain is not None else {}
         for key in self._batch_state:
             if key in self._published_state:
                 self._state[key] = self._published_state[key]
@@ -188,11 +189,13 @@ class LocalStore:
 
     @property
     def pending_bytes(self) -> int:
+        if self._drain is not None and self._drain.slices:
+            self._release(self._drain)
         return self._pending_bytes
 
     @property
     def memory_bytes(self) -> int:
-        return self._pending_bytes + self._cache.used_bytes
+        return self.pending_bytes + self._cache.used_bytes
 
     def tune(self, cache_bytes: int, *, prefer_zstd: bool) -> None:
         self._cache.resize(cache_bytes)
@@ -242,21 +245,26 @@ class LocalStore:
         if work is not self._drain:
             return
         self._drain = None
-        batches = work.batches
+        self._release(work)
         if not work.succeeded:
-            self._published = batches.objects + self._published
-            self._published_state = {**batches.state, **self._published_state}
+            self._published = work.left() + self._published
+            self._published_state = {**work.state, **self._published_state}
             return
-        pending = self._pending
-        for oid, _, data, _ in batches.objects:
-            del pending[oid]
-            self._pending_bytes -= len(data)
-        for key in batches.state:
+        for key in work.state:
             if key not in self._published_state and key not in self._batch_state:
                 del self._state[key]
-        self._cache.put_all(work.cached)
-        self._journal.durable = max(self._journal.durable, batches.last)
+        self._journal.durable = max(self._journal.durable, work.last)
         self._journal.free(work.segments)
+
+    def _release(self, drain: Drain) -> None:
+        """Let go of what a drain brought to L2, while it goes on."""
+        pending = self._pending
+        while drain.slices:
+            objects, cached = drain.slices.popleft()
+            for oid, _, data, _ in objects:
+                del pending[oid]
+                self._pending_bytes -= len(data)
+            self._cache.put_all(cached)
 
     def stats(self) -> StoreStats:
         totals = self._l2.totals
@@ -268,7 +276,7 @@ class LocalStore:
             logical_bytes=totals.logical_bytes,
             file_bytes=self._directory.disk_bytes(FILE) + self._journal.disk_bytes(),
             cache_bytes=self._cache.used_bytes,
-            pending_bytes=self._pending_bytes,
+            pending_bytes=self.pending_bytes,
         )
 
     def close(self) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from heliosfs.objects.ids import OID_BYTES, Kind, Oid
@@ -25,8 +24,7 @@ class Pending(NamedTuple):
     base: Oid | None
 
 
-@dataclass(frozen=True, slots=True)
-class Batches:
+class Batches(NamedTuple):
     """What some consecutive batches gave, in the order in which they gave it."""
 
     objects: list[Pending]

@@ -40,7 +40,8 @@ def upgrade(directory: Directory) -> None:
             batches = replay(directory, old.salt, old.batch)
             objects = chain(old.objects(), batches.objects)
             state = format1.upgraded(chain(old.state(), batches.state.items()))
-            write_batches(new, objects, state, batches.last)
+            for _ in write_batches(new, objects, state, batches.last):
+                pass
         finally:
             new.close()
     except StoreError:

@@ -24,25 +24,51 @@ def test_hits_and_misses_are_counted() -> None:
     assert (cache.hits, cache.misses) == (1, 1)
 
 
+def held(cache: ObjectCache) -> list[int]:
+    return [number for number in range(100) if oid(number) in cache]
+
+
 def test_it_stays_within_its_bytes_and_drops_what_was_used_longest_ago() -> None:
-    cache = ObjectCache(3 * (100 + ENTRY_BYTES))
-    for number in range(3):
+    cache = ObjectCache(4 * (100 + ENTRY_BYTES))
+    for number in range(4):
         cache.put(oid(number), entry(100))
     cache.get(oid(0))
-    cache.put(oid(3), entry(100))
-    assert [number for number in range(4) if oid(number) in cache] == [0, 2, 3]
+    cache.put(oid(4), entry(100))
+    assert held(cache) == [0, 2, 3, 4]
     assert cache.used_bytes == cache.capacity_bytes
-    cache.put(oid(4), entry(101))
-    assert [number for number in range(5) if oid(number) in cache] == [3, 4]
-    assert cache.used_bytes == 201 + 2 * ENTRY_BYTES
+    cache.put(oid(5), entry(101))
+    assert held(cache) == [0, 4, 5]
+    assert cache.used_bytes == 301 + 3 * ENTRY_BYTES
+    cache.resize(100 + ENTRY_BYTES)
+    assert held(cache) == [0]
+    cache.resize(0)
+    assert (len(cache), cache.used_bytes) == (0, 0)
+
+
+def test_what_passes_through_once_leaves_what_is_used_again() -> None:
+    cache = ObjectCache(40 * (100 + ENTRY_BYTES))
+    for number in range(20):
+        cache.put(oid(number), entry(100))
+        cache.get(oid(number))
+    for number in range(1_000, 2_000):
+        cache.put(oid(number), entry(100))
+    assert held(cache) == list(range(20))
+    assert len(cache) == 40
+    for number in range(20, 60):
+        cache.put(oid(number), entry(100))
+        cache.get(oid(number))
+    cache.put(oid(60), entry(100))
+    assert held(cache) == list(range(30, 61))
+    assert len(cache) == 40
 
 
 def test_an_entry_put_again_counts_once() -> None:
     cache = ObjectCache(10_000)
-    cache.put(oid(1), entry(100))
-    cache.put(oid(1), entry(50))
-    assert len(cache) == 1
-    assert cache.used_bytes == 50 + ENTRY_BYTES
+    for _ in range(3):
+        cache.put(oid(1), entry(100))
+        assert len(cache) == 1
+        assert cache.used_bytes == 100 + ENTRY_BYTES
+        cache.get(oid(1))
 
 
 def test_an_entry_larger_than_everything_drops_nothing() -> None:

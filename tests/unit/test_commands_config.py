@@ -122,7 +122,7 @@ def test_the_store_follows_its_configuration(tmp_path: Path) -> None:
         work.execute()
         work.apply()
         return next(
-            entry.codec for entry in reversed(store._cache._entries.values()) if entry.size > 5000
+            entry.codec for entry in reversed(store._cache._new.values()) if entry.size > 5000
         )
 
     assert drained_codec(b"one") == Codec.LZ4
