@@ -45,7 +45,6 @@ BUNDLE_MAX = 255
 BUNDLE_BYTES = INLINE_BYTES - 1
 """What the records of a bundle take together, each with `END_BYTES`."""
 END_BYTES = 2
-_COUNT_SLACK = 4
 _KIND_SHIFT = 4
 _CODEC_MASK = 15
 _END = struct.Struct("<H")
@@ -145,33 +144,20 @@ def split_bundle(value: bytes) -> list[bytes]:
 
 def cut_alone(record: bytes) -> list[bytes]:
     """The pieces of an object that is too large for a bundle; the first goes under its number."""
-    # A longer count would move the cuts that it counts: the slack is for what it may grow by.
-    cuts = piece_lengths(2 + len(record) + _COUNT_SLACK)
-    whole = b"".join((b"\0", varint(len(cuts) - 1), record))
-    pieces = []
-    at = 0
-    for cut in cuts:
-        pieces.append(whole[at : at + cut])
-        at += cut
-    return [piece for piece in pieces if piece]
+    further, wanted = 0, -1
+    head = b""
+    while further != wanted:
+        further = max(wanted, 0)
+        head = b"\0" + varint(further)
+        wanted = (len(head) + len(record) - 1) // PIECE_BYTES
+    whole = head + record
+    return [whole[at : at + PIECE_BYTES] for at in range(0, len(whole), PIECE_BYTES)]
 
 
 def read_alone(value: bytes) -> tuple[int, bytes]:
     """How many pieces follow the first, and what of the record is in it.  IndexError."""
     further, at = read_varint(value, 1)
     return further, value[at:]
-
-
-def piece_lengths(length: int) -> list[int]:
-    """How a payload is cut, so that little of the pages that it takes is left empty.
-
-    A value that fits half a page shares pages; a larger one takes a page of its own.
-
-    >>> piece_lengths(2_000), piece_lengths(3_000), piece_lengths(4_500)
-    ([2000], [3000], [4080, 420])
-    """
-    rest = length % PIECE_BYTES
-    return [PIECE_BYTES] * (length // PIECE_BYTES) + [rest] * (rest > 0)
 
 
 def decode_chain(chain: list[Payload]) -> list[bytes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -107,6 +108,18 @@ def test_every_kind_and_shape_of_object(store: Store, kind: Kind, data: bytes) -
     store.publish()
     assert store.read(oid, kind) == data
     assert store.read(oid, kind) == data
+
+
+def test_objects_of_every_length_around_a_page(store: Store) -> None:
+    source = random.Random(3)
+    added = []
+    for pages in (1, 2, 24):
+        for length in range(pages * 4080 - 45, pages * 4080 + 5):
+            added.append(blob(source.randbytes(length)))
+            store.add(*added[-1])
+    store.publish()
+    for oid, kind, data in added:
+        assert store.read(oid, kind) == data
 
 
 def test_a_missing_object_is_named(store: Store) -> None:

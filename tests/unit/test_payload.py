@@ -19,7 +19,6 @@ from heliosfs.store.payload import (
     decode_chain,
     join_bundle,
     pack,
-    piece_lengths,
     read_alone,
     record_in,
     split_bundle,
@@ -30,14 +29,16 @@ TEXT = b"".join(b"line %d of a text that repeats itself\n" % number for number i
 OID = object_id(Kind.BLOB, b"any")
 
 
-def test_pieces_waste_little() -> None:
-    for length in (*range(1, 13_000, 13), PIECE_BYTES, PIECE_BYTES + 1, 1 << 20):
-        pieces = piece_lengths(length)
-        assert sum(pieces) == length
-        assert min(pieces) > 0
-        assert max(pieces) <= PIECE_BYTES
-        waste = [PIECE_BYTES - piece for piece in pieces if piece > INLINE_BYTES]
-        assert sum(waste) <= PIECE_BYTES - INLINE_BYTES
+@pytest.mark.parametrize("count", [1, 2, 127, 128, 129, 130])
+def test_pieces_fill_their_pages_whatever_the_length(count: int) -> None:
+    for length in range(count * PIECE_BYTES - 10, count * PIECE_BYTES + 10):
+        record = bytes(length)
+        pieces = cut_alone(record)
+        further, first = read_alone(pieces[0])
+        assert further == len(pieces) - 1
+        assert b"".join((first, *pieces[1:])) == record
+        assert all(len(piece) == PIECE_BYTES for piece in pieces[:-1])
+        assert 0 < len(pieces[-1]) <= PIECE_BYTES
 
 
 @pytest.mark.parametrize("kind", list(Kind))
