@@ -1,29 +1,22 @@
-"""Objects whose ids are computed on another thread than the store's."""
+"""Objects that are hashed, and large ones written, on another thread than the store's."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 from heliosfs.objects.ids import Kind, Oid, object_id
+from heliosfs.store.base import NewObject
+from heliosfs.store.packs import PACKED_FROM_BYTES
+from heliosfs.store.pending import Pending
+
+Add = Callable[[Oid, Kind, bytes, Oid | None], None]
 
 
-class NewObject(NamedTuple):
-    """What `Store.add` takes, but for the id."""
+class HashedAddition:
+    """Computes the ids elsewhere, and then adds one object after another."""
 
-    kind: Kind
-    data: bytes
-    base: Oid | None = None
-
-
-class Addition:
-    """`Work` that hashes objects and adds them to the store's batch."""
-
-    def __init__(
-        self, objects: Sequence[NewObject], add: Callable[[Oid, Kind, bytes, Oid | None], None]
-    ) -> None:
+    def __init__(self, objects: Sequence[NewObject], add: Add) -> None:
         self.oids: list[Oid] = []
-        """The ids, in the order of the objects; empty unless it was executed."""
         self._objects = objects
         self._add = add
 
@@ -33,3 +26,37 @@ class Addition:
     def apply(self) -> None:
         for oid, (kind, data, base) in zip(self.oids, self._objects, strict=False):
             self._add(oid, kind, data, base)
+
+
+class PackedAddition(HashedAddition):
+    """Writes large objects that have no base to a pack, too, where it is executed."""
+
+    def __init__(
+        self,
+        objects: Sequence[NewObject],
+        add: Add,
+        write: Callable[[Oid, Kind, bytes], Pending | None],
+        name: Callable[[Pending], None],
+    ) -> None:
+        """`write` runs on any thread, and gives None when the store has the object."""
+        super().__init__(objects, add)
+        self._write = write
+        self._name = name
+        self._written: dict[Oid, Pending] = {}
+
+    def execute(self) -> None:
+        """StoreError, StoreFull."""
+        super().execute()
+        oids, self.oids = self.oids, []
+        for oid, (kind, data, base) in zip(oids, self._objects, strict=True):
+            if base is None and len(data) >= PACKED_FROM_BYTES and oid not in self._written:
+                written = self._write(oid, kind, data)
+                if written is not None:
+                    self._written[oid] = written
+        self.oids = oids
+
+    def apply(self) -> None:
+        if self.oids:
+            for written in self._written.values():
+                self._name(written)
+        super().apply()

@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from heliosfs.objects.ids import Kind, Oid
-from heliosfs.store.addition import Addition, NewObject
 
 LISTED = b"@"
 """State `@name/` id of a commit, with an empty value, says that the list of that name has it."""
@@ -32,6 +31,21 @@ class Work(Protocol):
 
     def apply(self) -> None:
         """Take up the result, on the owner's thread, after `execute` returned or raised."""
+
+
+class NewObject(NamedTuple):
+    """What `Store.add` takes, but for the id."""
+
+    kind: Kind
+    data: bytes
+    base: Oid | None = None
+
+
+class Addition(Work, Protocol):
+    """Work that adds objects."""
+
+    oids: list[Oid]
+    """The ids, in the order of the objects; empty unless it was executed."""
 
 
 @dataclass(slots=True)

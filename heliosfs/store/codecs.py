@@ -30,6 +30,8 @@ class Codec(IntEnum):
     """A delta whose middle is stored as it is."""
     SPLICE_LZ4 = 4
     SPLICE_ZSTD = 5
+    PACKED = 6
+    """The body is the place of another one, in a pack."""
 
 
 DELTAS = frozenset((Codec.SPLICE, Codec.SPLICE_LZ4, Codec.SPLICE_ZSTD))

@@ -15,13 +15,14 @@ import lmdb
 
 from heliosfs.store.directory import Directory
 from heliosfs.store.environment import (
+    ALONE_KEYS,
     FILE,
     LOCK_FILE,
     open_environment,
     open_tables,
     used_pages,
 )
-from heliosfs.store.lmdbstore import TOTALS_KEY, ObjectDatabase
+from heliosfs.store.lmdbstore import ObjectDatabase
 
 COMPACT_FILE = f"{FILE}.new"
 _FREE_SHARE_MIN = 10
@@ -73,7 +74,8 @@ def _copy(database: ObjectDatabase, path: str) -> None:
         database.env.begin() as source,
     ):
         txn = copy.begin(write=True)
-        txn.put(TOTALS_KEY, source.get(TOTALS_KEY) or b"")
+        for key in ALONE_KEYS:
+            txn.put(key, source.get(key) or b"")
         for old, new in zip(database.tables, open_tables(copy, txn), strict=True):
             items = iter(source.cursor(old))
             while some := list(islice(items, _ITEMS_AT_ONCE)):

@@ -112,8 +112,12 @@ class Sync:
             self._let_go()
             raise store_error("cannot sync the journal", error) from error
 
+    def take_all(self, fds: list[int]) -> None:
+        """Descriptors that become its own."""
+        self._fds += fds
+
     def execute(self) -> None:
-        """Call fdatasync(2) on the segments; StoreError."""
+        """Call fdatasync(2) on the files, in the order in which they were taken; StoreError."""
         try:
             for fd in self._fds:
                 self._directory.sync(fd)

@@ -11,6 +11,7 @@ from heliosfs.store.bundles import Bundles, Insert
 from heliosfs.store.cache import ENTRY_BYTES, Cached
 from heliosfs.store.codecs import DecodeError
 from heliosfs.store.lmdbstore import ObjectDatabase, Totals
+from heliosfs.store.packs import PACKED_FROM_BYTES, Packed, Place, encode_large
 from heliosfs.store.payload import SHORT_BYTES, decode_chain, kept_id, pack
 from heliosfs.store.pending import Changes, Pending
 from heliosfs.store.snapshot import Snapshot
@@ -58,11 +59,11 @@ def write_batches(
         with database.reading() as snapshot:
             encoder = Encoder(snapshot, database.totals, cache_bytes, prefer_zstd=prefer_zstd)
             is_more = encoder.take(items)
-        if is_more:
-            database.write(encoder.inserts(), encoder.numbers, {}, encoder.totals)
-        else:
-            totals = encoder.totals._replace(batch=last)
-            database.write(encoder.inserts(), encoder.numbers, state, totals)
+        totals = encoder.totals if is_more else encoder.totals._replace(batch=last)
+        then: Changes = {} if is_more else state
+        if encoder.places:
+            database.packs.sync()
+        database.write(encoder.inserts(), encoder.numbers, then, totals, encoder.places)
         yield Slice(encoder.taken, encoder.cached)
 
 
@@ -92,7 +93,7 @@ class Encoder:
         self._snapshot = snapshot
         self._prefer_zstd = prefer_zstd
         self._before = totals
-        self._stored_bytes = self._logical_bytes = 0
+        self._stored_bytes = self._logical_bytes = self._record_bytes = 0
         self.taken: list[Pending] = []
         """What was looked at, whether L2 had it or not."""
         self.cached: list[tuple[Oid, Cached]] = []
@@ -103,6 +104,8 @@ class Encoder:
         """The objects of this transaction, in the order of their numbers."""
         self._deltas: dict[int, _Version] = {}
         """By number: those of them that are encoded against another."""
+        self.places: list[Place] = []
+        """What of the packs is named."""
         self._bundles = Bundles(snapshot, totals.next_number)
 
     def take(self, items: Iterator[Pending]) -> bool:
@@ -111,22 +114,27 @@ class Encoder:
         number = self._before.next_number
         put_record = self._bundles.add
         for item in self._snapshot.missing(self._noted(items)):
-            oid, kind, data, base = item
+            oid, _, data, base = item
             if oid in numbers:
                 continue
-            if base is None:
-                encoded = codecs.encode(data, prefer_zstd=self._prefer_zstd)
-                self._offer(item, encoded)
-                record = pack(oid, kind, len(data), encoded)
+            if isinstance(data, Packed):
+                record = self._name(item, data)
+                size = data.size
             else:
-                record = self._encode_version(number, item, base)
+                size = len(data)
+                if base is not None:
+                    record = self._encode_version(number, item, data, base)
+                else:
+                    encoded = self._encode_alone(item, data, prefer_zstd=self._prefer_zstd)
+                    record = self._whole_record(item, size, encoded)
             put_record(number, record)
             self._items.append(item)
             numbers[oid] = number
             number += 1
-            self._logical_bytes += len(data)
+            self._logical_bytes += size
             self._stored_bytes += len(record)
-            if self._stored_bytes >= TXN_BYTES or len(numbers) >= TXN_OBJECTS:
+            self._record_bytes += len(record)
+            if self._record_bytes >= TXN_BYTES or len(numbers) >= TXN_OBJECTS:
                 return True
         return False
 
@@ -135,6 +143,26 @@ class Encoder:
         for item in items:
             note(item)
             yield item
+
+    def _name(self, item: Pending, packed: Packed) -> bytes:
+        """The record of an object whose body lies in a pack."""
+        self.places.append(packed.place)
+        self._stored_bytes += packed.place.length
+        encoded = codecs.Encoded(codecs.Codec.PACKED, packed.place.encode())
+        return pack(item.oid, item.kind, packed.size, encoded)
+
+    def _encode_alone(self, item: Pending, data: bytes, *, prefer_zstd: bool) -> codecs.Encoded:
+        if len(data) >= PACKED_FROM_BYTES:
+            return encode_large(data, prefer_zstd=prefer_zstd)
+        encoded = codecs.encode(data, prefer_zstd=prefer_zstd)
+        self._offer(item, encoded)
+        return encoded
+
+    def _whole_record(self, item: Pending, size: int, encoded: codecs.Encoded) -> bytes:
+        """The record of an object that is no delta; a large body goes into a pack."""
+        if len(encoded.body) >= PACKED_FROM_BYTES // 2:
+            return self._name(item, Packed(self._snapshot.packs.append(encoded), size))
+        return pack(item.oid, item.kind, size, encoded)
 
     def inserts(self) -> list[Insert]:
         """What to write."""
@@ -157,15 +185,14 @@ class Encoder:
         """The short ids of the new objects and their numbers."""
         return [(oid[:SHORT_BYTES], number) for oid, number in self._numbers.items()]
 
-    def _encode_version(self, number: int, item: Pending, base_oid: Oid) -> bytes:
+    def _encode_version(self, number: int, item: Pending, data: bytes, base_oid: Oid) -> bytes:
         """The record of an object that has a base."""
-        oid, kind, data, _ = item
+        oid, kind, _, _ = item
         size = len(data)
         base, position = self._base_of(base_oid)
         # What begins a chain anew is rare and large: worth zstd.
         prefer_zstd = self._prefer_zstd or position == _WHOLE_EVERY
-        alone = codecs.encode(data, prefer_zstd=prefer_zstd)
-        self._offer(item, alone)
+        alone = self._encode_alone(item, data, prefer_zstd=prefer_zstd)
         if base is not None:
             named = base.id if kind is Kind.COMMIT else b""
             delta = codecs.encode_delta(data, base.data, named, prefer_zstd=prefer_zstd)
@@ -173,7 +200,7 @@ class Encoder:
                 kept = kept_id(oid, kind)
                 self._deltas[number] = _Version(number, position, base.number, kept, data)
                 return pack(oid, kind, size, delta, number - base.number, position)
-        return pack(oid, kind, size, alone)
+        return self._whole_record(item, size, alone)
 
     def _offer(self, item: Pending, encoded: codecs.Encoded) -> None:
         codec, body = encoded
@@ -205,7 +232,10 @@ class Encoder:
                     return
         first = self._before.next_number
         while number is not None and number >= first:
-            version = self._deltas.get(number) or self._whole(number)
+            try:
+                version = self._deltas.get(number) or self._whole(number)
+            except DecodeError:
+                return
             yield version
             number = version.base
         if number is not None:
@@ -213,6 +243,8 @@ class Encoder:
 
     def _whole(self, number: int) -> _Version:
         oid, kind, data, _ = self._items[number - self._before.next_number]
+        if isinstance(data, Packed):
+            data = self._snapshot.packs.load(data)
         return _Version(number, 0, None, kept_id(oid, kind), data)
 
     def _stored(self, number: int, oid: Oid | None = None) -> list[_Version]:

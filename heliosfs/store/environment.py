@@ -22,6 +22,12 @@ Transaction: TypeAlias = "lmdb.Transaction[bytes]"
 Table: TypeAlias = "lmdb._Database"  # noqa: SLF001 - the library has no other name for it
 
 
+TOTALS_KEY = b"totals"
+PACKS_KEY = b"packs"
+ALONE_KEYS = (TOTALS_KEY, PACKS_KEY)
+"""Of the unnamed database."""
+
+
 class Tables(NamedTuple):
     """The named databases of an environment."""
 

@@ -5,6 +5,7 @@ the objects:
 
     record  magic 4 | crc32 4 | table bytes 4 | object bytes 8 | number 8 | durable 8
     object  tag 1 | kind 1 | has base 1 | size 8 | id 32 | base 0 or 32
+    packed  tag 1 | kind 1 | 0 1 | size 8 | id 32 | place
     state   tag 1 | removed 1 | key bytes 2 | value bytes 4 | key | value
 
 Numbers are consecutive over all segments.  The checksum covers the header behind it and
@@ -28,6 +29,7 @@ from zlib import crc32
 
 from heliosfs.errors import StoreError
 from heliosfs.store.directory import Directory, store_error
+from heliosfs.store.packs import Packed
 from heliosfs.store.pending import Changes, Pending
 
 PREFIX = "journal-"
@@ -44,6 +46,7 @@ _pack_object = OBJECT.pack
 _pack_state = STATE.pack
 OBJECT_TAG = 1
 STATE_TAG = 2
+PACKED_TAG = 3
 
 KEEP_BYTES = 16 * 1024 * 1024
 """A segment that is kept for its next use gives back the disk beyond this."""
@@ -119,7 +122,7 @@ class Journal:
         segment = self._live[-1]
         number = self.number + 1
         table = encode_table(objects, state)
-        contents = [item.data for item in objects]
+        contents = [item.data for item in objects if isinstance(item.data, bytes)]
         head = encode_head(table, sum(map(len, contents)), number, self.durable, self._seed)
         try:
             written = self._directory.write(segment.fd, (head, table, *contents), segment.end)
@@ -216,7 +219,9 @@ def encode_table(objects: Sequence[Pending], state: Changes) -> bytes:
     """What a record holds, without the bytes of its objects."""
     parts: list[bytes] = []
     for oid, kind, data, base in objects:
-        if base is None:
+        if isinstance(data, Packed):
+            parts += (_pack_object(PACKED_TAG, kind, 0, data.size, oid), data.place.encode())
+        elif base is None:
             parts.append(_pack_object(OBJECT_TAG, kind, 0, len(data), oid))
         else:
             parts += (_pack_object(OBJECT_TAG, kind, 1, len(data), oid), base)

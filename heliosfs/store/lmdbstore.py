@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import struct
 import threading
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import lmdb
@@ -17,6 +18,8 @@ from heliosfs.store.directory import Directory
 from heliosfs.store.environment import (
     FILE,
     MAP_BYTES,
+    PACKS_KEY,
+    TOTALS_KEY,
     MapFull,
     Tables,
     check_length,
@@ -25,6 +28,7 @@ from heliosfs.store.environment import (
     open_environment,
     open_tables,
 )
+from heliosfs.store.packs import Packs, Place, Use, decode_uses, encode_uses, with_places
 from heliosfs.store.payload import SHORT_BYTES, Payload, decode_chain
 from heliosfs.store.pending import Changes
 from heliosfs.store.residency import unmap_pages
@@ -34,7 +38,6 @@ from heliosfs.store.states import StateReader
 RECENT_MAX = 4096
 """Objects that a table in memory finds, before they go into the index together: so a drain does
 not write a page of the index for each of its objects.  Read back in 4 ms when L2 is opened."""
-TOTALS_KEY = b"totals"
 _UNMAP_AFTER = 512
 """Objects read from L2 before the pages that were mapped for them are given back."""
 _UNMAP_AFTER_BYTES = 1024 * 1024
@@ -71,6 +74,9 @@ class ObjectDatabase:
         self._guard = threading.Lock()
         self._loads = 0
         self._recent = Recent({})
+        self.packs = Packs(directory)
+        self.uses: dict[int, Use] = {}
+        """What is named of the packs."""
         with lmdb_errors("cannot open"):
             self.env = open_environment(directory.path_of(FILE), MAP_BYTES)
             try:
@@ -81,6 +87,7 @@ class ObjectDatabase:
                 self.tables = open_tables(self.env)
                 with self.env.begin() as txn:
                     raw = txn.get(TOTALS_KEY)
+                    self.uses = decode_uses(txn.get(PACKS_KEY) or b"")
                 if raw is not None:
                     self.totals = Totals(*_TOTALS.unpack(raw))
                     self._read_recent()
@@ -102,6 +109,7 @@ class ObjectDatabase:
     def close(self) -> None:
         """Idempotent; no transaction may be open."""
         self.env.close()
+        self.packs.close()
 
     def has(self, oid: Oid, kind: Kind, data: bytes) -> bool:
         """Whether the object is here and sound: 2 us when it is not, else as `load`."""
@@ -141,19 +149,25 @@ class ObjectDatabase:
 
     def reading(self) -> Reading:
         """A snapshot for the thread that writes, which cannot grow the map meanwhile."""
-        return Reading(self.env, self.tables, self._recent, None)
+        return Reading(self.env, self.tables, self._recent, self.packs, None)
 
     def _seeing(self) -> Reading:
         """A snapshot for the owner's thread."""
-        return Reading(self.env, self.tables, self._recent, self._guard)
+        return Reading(self.env, self.tables, self._recent, self.packs, self._guard)
 
     def write(
-        self, inserts: list[Insert], found: list[tuple[bytes, int]], state: Changes, totals: Totals
+        self,
+        inserts: list[Insert],
+        found: list[tuple[bytes, int]],
+        state: Changes,
+        totals: Totals,
+        places: Iterable[Place] = (),
     ) -> None:
         """One transaction, on the disk when this returns.  StoreError, StoreFull: nothing of it is.
 
         `found` are the short ids of the new objects and their numbers, `totals` those after
-        it.  Not on the owner's thread: it waits for the disk.
+        it, `places` what it names of the packs, which are synced.  Not on the owner's thread:
+        it waits for the disk.
         """
         numbers = self._recent.numbers
         recent = Recent({**numbers, **dict(found)})
@@ -163,10 +177,11 @@ class ObjectDatabase:
             entries = [*numbers.items(), *found]
             totals = totals._replace(indexed=totals.next_number)
             recent = Recent({})
+        uses = with_places(self.uses, places)
         while True:
             try:
                 with lmdb_errors("cannot write"):
-                    self._try_write(inserts, entries, recent, state, totals)
+                    self._try_write(inserts, entries, recent, state, totals, uses)
             except MapFull:
                 self._grow()
             else:
@@ -174,6 +189,7 @@ class ObjectDatabase:
         written_bytes = totals.stored_bytes - self.totals.stored_bytes
         self.totals = totals
         self._recent = recent
+        self.uses = uses
         if written_bytes >= _UNMAP_AFTER_BYTES:
             unmap_pages(*self._file)
 
@@ -184,6 +200,7 @@ class ObjectDatabase:
         recent: Recent,
         state: Changes,
         totals: Totals,
+        uses: Mapping[int, Use],
     ) -> None:
         tables = self.tables
         txn = self.env.begin(write=True)
@@ -197,8 +214,10 @@ class ObjectDatabase:
                 values = [(INDEX_KEY, index_entry(*entry)) for entry in sorted(entries)]
                 txn.cursor(tables.ids).putmulti(values, dupdata=True)
             if state:
-                StateReader(Snapshot(txn, tables, recent)).write(state)
+                StateReader(Snapshot(txn, tables, recent, self.packs)).write(state)
             txn.put(TOTALS_KEY, _TOTALS.pack(*totals))
+            if uses:
+                txn.put(PACKS_KEY, encode_uses(uses))
             self._directory.commit(txn)
         except BaseException:
             txn.abort()
@@ -213,14 +232,20 @@ class ObjectDatabase:
 class Reading:
     """A read transaction as a context; under the guard, if there is one."""
 
-    __slots__ = ("_env", "_guard", "_recent", "_tables", "_txn")
+    __slots__ = ("_env", "_guard", "_packs", "_recent", "_tables", "_txn")
 
     def __init__(
-        self, env: lmdb.Environment, tables: Tables, recent: Recent, guard: threading.Lock | None
+        self,
+        env: lmdb.Environment,
+        tables: Tables,
+        recent: Recent,
+        packs: Packs,
+        guard: threading.Lock | None,
     ) -> None:
         self._env = env
         self._tables = tables
         self._recent = recent
+        self._packs = packs
         self._guard = guard
 
     def __enter__(self) -> Snapshot:
@@ -231,7 +256,7 @@ class Reading:
         except lmdb.Error as error:
             self._end()
             raise mapped("cannot read", error) from error
-        return Snapshot(self._txn, self._tables, self._recent)
+        return Snapshot(self._txn, self._tables, self._recent, self._packs)
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self._txn.abort()

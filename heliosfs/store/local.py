@@ -6,10 +6,10 @@ import os
 from collections.abc import Iterator, Sequence
 
 from heliosfs.errors import CorruptObject, MissingObject, NotFound, StoreError
-from heliosfs.objects.ids import Kind, Oid
+from heliosfs.objects.ids import Kind, Oid, object_id
 from heliosfs.store import codecs, format1
-from heliosfs.store.addition import Addition, NewObject
-from heliosfs.store.base import StoreStats, Work
+from heliosfs.store.addition import PackedAddition
+from heliosfs.store.base import Addition, NewObject, StoreStats, Work
 from heliosfs.store.cache import Cached, ObjectCache
 from heliosfs.store.compact import compact
 from heliosfs.store.directory import Directory, store_error
@@ -25,15 +25,12 @@ from heliosfs.store.layout import (
     write_format,
 )
 from heliosfs.store.lmdbstore import ObjectDatabase
+from heliosfs.store.packs import PACKED_FROM_BYTES, Packed, encode_large
 from heliosfs.store.pending import Batches, Pending, check_key, overlay
 from heliosfs.store.replay import replay, segment_names
 from heliosfs.store.upgrade import upgrade
 
 DEFAULT_CACHE_BYTES = 512 * 1024 * 1024
-
-_LOOK_UP_FROM = 64 * 1024
-"""Smaller objects go through the journal without asking L2, which costs as much; the drain
-finds out that they are there."""
 
 _UNSET = object()
 
@@ -68,10 +65,11 @@ class LocalStore:
             remove_leftovers(directory)
             self._l2 = self._database = ObjectDatabase(directory)
             totals = self._l2.totals
-            batches = replay(directory, totals.salt, totals.batch)
+            batches = replay(directory, self._l2.packs, totals.salt, totals.batch)
             if batches.last > totals.batch:
                 for _ in write_batches(self._l2, *batches):
                     pass
+            self._l2.packs.tidy(self._l2.uses)
             self._remove_journal()
             if version is None:
                 write_format(directory)
@@ -110,7 +108,8 @@ class LocalStore:
         if pending is not None:
             self._pending_hits += 1
             _check_kind(oid, kind, pending.kind)
-            return pending.data
+            data = pending.data
+            return self._load_packed(pending, data) if isinstance(data, Packed) else data
         cached = self._cache.get(oid)
         if cached is not None:
             _check_kind(oid, kind, cached.kind)
@@ -120,6 +119,9 @@ class LocalStore:
             raise MissingObject(f"object {oid.hex()} is not in the store")
         chain, data = found
         _check_kind(oid, kind, chain[-1].kind)
+        if len(data) >= PACKED_FROM_BYTES:
+            # It would push out much, and the page cache has it.
+            return data
         if len(chain) == 1:
             encoded = codecs.Encoded(codecs.Codec(chain[0].codec), chain[0].body)
         else:
@@ -138,7 +140,7 @@ class LocalStore:
     def add(self, oid: Oid, kind: Kind, data: bytes, base: Oid | None = None) -> None:
         if oid in self._pending:
             return
-        if len(data) >= _LOOK_UP_FROM and self._l2.has(oid, kind, data):
+        if len(data) >= PACKED_FROM_BYTES and self._l2.has(oid, kind, data):
             return
         pending = Pending(oid, kind, data, base)
         self._pending[oid] = pending
@@ -146,7 +148,28 @@ class LocalStore:
         self._batch.append(pending)
 
     def plan_add(self, objects: Sequence[NewObject]) -> Addition:
-        return Addition(objects, self.add)
+        return PackedAddition(objects, self.add, self._write_packed, self._name_packed)
+
+    def _write_packed(self, oid: Oid, kind: Kind, data: bytes) -> Pending | None:
+        """On any thread: write a large object to a pack; None when the store has it."""
+        if oid in self._pending or self._l2.has(oid, kind, data):
+            return None
+        place = self._l2.packs.append(encode_large(data, prefer_zstd=self._prefer_zstd))
+        return Pending(oid, kind, Packed(place, len(data)), None)
+
+    def _name_packed(self, pending: Pending) -> None:
+        if pending.oid not in self._pending:
+            self._pending[pending.oid] = pending
+            self._batch.append(pending)
+
+    def _load_packed(self, pending: Pending, packed: Packed) -> bytes:
+        try:
+            data = self._l2.packs.load(packed)
+        except codecs.DecodeError as error:
+            raise CorruptObject(f"object {pending.oid.hex()} is damaged: {error}") from error
+        if object_id(pending.kind, data) != pending.oid:
+            raise CorruptObject(f"object {pending.oid.hex()} is damaged: its bytes have another id")
+        return data
 
     def get(self, key: bytes) -> bytes | None:
         value = self._state.get(key, _UNSET)
@@ -208,7 +231,11 @@ class LocalStore:
         journal = self._journal
         if journal.durable == journal.number:
             return None
-        work = Sync(self._directory, journal.number, self._synced, names=journal.names_changed)
+        packs = self._l2.packs
+        names = journal.names_changed or packs.names_changed
+        work = Sync(self._directory, journal.number, self._synced, names=names)
+        work.take_all(packs.take_unsynced())
+        packs.names_changed = False
         for segment in journal.unsynced():
             work.take(segment.fd)
         journal.names_changed = False
@@ -274,7 +301,9 @@ class LocalStore:
             objects=totals.objects,
             stored_bytes=totals.stored_bytes,
             logical_bytes=totals.logical_bytes,
-            file_bytes=self._directory.disk_bytes(FILE) + self._journal.disk_bytes(),
+            file_bytes=self._directory.disk_bytes(FILE)
+            + self._l2.packs.disk_bytes
+            + self._journal.disk_bytes(),
             cache_bytes=self._cache.used_bytes,
             pending_bytes=self.pending_bytes,
         )

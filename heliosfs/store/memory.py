@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from heliosfs.errors import CorruptObject, MissingObject
 from heliosfs.objects.ids import Kind, Oid, object_id
-from heliosfs.store.addition import Addition, NewObject
-from heliosfs.store.base import StoreStats, Work
+from heliosfs.store.addition import HashedAddition
+from heliosfs.store.base import Addition, NewObject, StoreStats, Work
 from heliosfs.store.pending import check_key
 
 
@@ -51,7 +51,7 @@ class MemoryStore:
             self._logical_bytes += len(data)
 
     def plan_add(self, objects: Sequence[NewObject]) -> Addition:
-        return Addition(objects, self.add)
+        return HashedAddition(objects, self.add)
 
     def get(self, key: bytes) -> bytes | None:
         return self.state.get(key)

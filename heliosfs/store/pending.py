@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from heliosfs.objects.ids import OID_BYTES, Kind, Oid
 from heliosfs.store.base import LISTED, NUMBERED, SLOT_BYTES
+from heliosfs.store.packs import Packed
 
 KEY_MAX = 400
 _SHAPED = LISTED + NUMBERED
@@ -20,7 +21,7 @@ class Pending(NamedTuple):
 
     oid: Oid
     kind: Kind
-    data: bytes
+    data: bytes | Packed
     base: Oid | None
 
 

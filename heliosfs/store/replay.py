@@ -15,17 +15,20 @@ from zlib import crc32
 
 from heliosfs.errors import StoreError
 from heliosfs.objects.ids import OID_BYTES, Kind, Oid, object_id
+from heliosfs.store.codecs import DecodeError
 from heliosfs.store.directory import Directory, store_error
 from heliosfs.store.journal import (
     CHECKED_FROM,
     OBJECT,
     OBJECT_TAG,
+    PACKED_TAG,
     PREFIX,
     RECORD_HEAD,
     RECORD_MAGIC,
     STATE,
     STATE_TAG,
 )
+from heliosfs.store.packs import Packed, Packs, decode_place
 from heliosfs.store.pending import Batches, Changes, Pending
 
 _log = logging.getLogger(__name__)
@@ -69,7 +72,7 @@ def segment_names(directory: Directory) -> list[str]:
     ]
 
 
-def replay(directory: Directory, salt: bytes, drained: int) -> Batches:
+def replay(directory: Directory, packs: Packs, salt: bytes, drained: int) -> Batches:
     """The batches after number `drained`, in order; StoreError when some were lost to damage."""
     seed = crc32(salt)
     try:
@@ -80,12 +83,24 @@ def replay(directory: Directory, salt: bytes, drained: int) -> Batches:
     objects: list[Pending] = []
     state: dict[bytes, bytes | None] = {}
     last = drained
-    while last + 1 in found:
+    while last + 1 in found and _are_packed(packs, found[last + 1].objects):
         last += 1
         objects += found[last].objects
         state.update(found[last].state)
     _check_lost(scans, last)
     return Batches(objects, state, last)
+
+
+def _are_packed(packs: Packs, objects: list[Pending]) -> bool:
+    """Whether the packs have what a record names of them."""
+    try:
+        return all(
+            object_id(item.kind, packs.load(item.data)) == item.oid
+            for item in objects
+            if isinstance(item.data, Packed)
+        )
+    except DecodeError:
+        return False
 
 
 def _check_lost(scans: list[_Scan], last: int) -> None:
@@ -135,7 +150,7 @@ def read_record(data: bytes, at: int, seed: int) -> Record | None:
         return None
     objects, state = _read_table(data, table_at, content_at)
     for item in objects:
-        if object_id(item.kind, item.data) != item.oid:
+        if isinstance(item.data, bytes) and object_id(item.kind, item.data) != item.oid:
             return None
     return Record(number, durable, objects, state, end)
 
@@ -156,6 +171,10 @@ def _read_table(data: bytes, at: int, content_at: int) -> tuple[list[Pending], C
             content = data[content_at : content_at + size]
             content_at += size
             objects.append(Pending(Oid(oid), Kind(kind), content, base))
+        elif data[at] == PACKED_TAG:
+            _, kind, _, size, oid = OBJECT.unpack_from(data, at)
+            place, at = decode_place(data, at + OBJECT.size)
+            objects.append(Pending(Oid(oid), Kind(kind), Packed(place, size), None))
         elif data[at] == STATE_TAG:
             _, removed, key_bytes, value_bytes = STATE.unpack_from(data, at)
             at += STATE.size

@@ -10,8 +10,9 @@ from itertools import islice
 import lmdb
 
 from heliosfs.objects.ids import Kind, Oid, object_id
-from heliosfs.store.codecs import DecodeError
+from heliosfs.store.codecs import Codec, DecodeError
 from heliosfs.store.environment import Tables, Transaction
+from heliosfs.store.packs import Packed, Packs, decode_place
 from heliosfs.store.payload import (
     SHORT_BYTES,
     Payload,
@@ -70,15 +71,16 @@ class Snapshot:
     share them, by chance or by someone's effort.  Methods that take an id compare.
     """
 
-    __slots__ = ("_cursor", "_first", "_ids_cursor", "_recent", "_value", "tables", "txn")
+    __slots__ = ("_cursor", "_first", "_ids_cursor", "_recent", "_value", "packs", "tables", "txn")
 
-    def __init__(self, txn: Transaction, tables: Tables, recent: Recent) -> None:
+    def __init__(self, txn: Transaction, tables: Tables, recent: Recent, packs: Packs) -> None:
         """`recent` was taken before the transaction began: what left it since, `txn` sees."""
         self.txn = txn
         self.tables = tables
         self._cursor = txn.cursor(tables.objects)
         self._ids_cursor = txn.cursor(tables.ids)
         self._recent = recent
+        self.packs = packs
         self._first = 0
         self._value = b""
 
@@ -87,13 +89,18 @@ class Snapshot:
         recent = self._recent.numbers
         cursor = self._ids_cursor
         for item in items:
-            oid, kind, data, _ = item
-            short = oid[:SHORT_BYTES]
+            short = item.oid[:SHORT_BYTES]
             is_candidate = short in recent or (
                 cursor.set_range_dup(INDEX_KEY, short) and cursor.value().startswith(short)
             )
-            if not is_candidate or self.find(oid, kind, data) is None:
+            if not is_candidate or not self._holds(item):
                 yield item
+
+    def _holds(self, item: Pending) -> bool:
+        oid, kind, data, _ = item
+        if isinstance(data, Packed):
+            return self.has(oid)
+        return self.find(oid, kind, data) is not None
 
     def candidates(self, oid: Oid) -> list[int]:
         """The numbers of the objects whose id begins like this one, the newest first."""
@@ -136,6 +143,17 @@ class Snapshot:
                 continue
         return None
 
+    def has(self, oid: Oid) -> bool:
+        """Whether an object with this id is here and sound; costs what reading it costs."""
+        for number in self.candidates(oid):
+            try:
+                chain = self.chain(number)
+                if object_id(chain[-1].kind, decode_chain(chain)[-1]) == oid:
+                    return True
+            except DecodeError:
+                continue
+        return False
+
     def commits(self, oid: Oid) -> list[int]:
         """The numbers of a commit: one, or more if an earlier copy was found damaged."""
         found = []
@@ -173,12 +191,22 @@ class Snapshot:
             raise DecodeError(f"object {number} is missing")
         return record
 
+    def _unpacked(self, payload: Payload) -> Payload:
+        try:
+            place, _ = decode_place(payload.body)
+        except IndexError as error:
+            raise DecodeError(f"object {payload.number} has no sound place in a pack") from error
+        codec, body = self.packs.read(place)
+        return payload._replace(codec=codec, body=body)
+
     def chain(self, number: int) -> list[Payload]:
-        """A record after all that it needs to be decoded; DecodeError."""
+        """A record after all that it needs to be decoded, bodies read from packs; DecodeError."""
         chain = []
         at: int | None = number
         while at is not None:
             payload = self.payload(at)
+            if payload.codec == Codec.PACKED:
+                payload = self._unpacked(payload)
             chain.append(payload)
             if len(chain) > _CHAIN_MAX:
                 raise DecodeError(f"object {number} ends a chain that is too long")

@@ -37,7 +37,7 @@ def upgrade(directory: Directory) -> None:
     try:
         new = ObjectDatabase(directory, old.salt)
         try:
-            batches = replay(directory, old.salt, old.batch)
+            batches = replay(directory, new.packs, old.salt, old.batch)
             objects = chain(old.objects(), batches.objects)
             state = format1.upgraded(chain(old.state(), batches.state.items()))
             for _ in write_batches(new, objects, state, batches.last):

@@ -12,8 +12,7 @@ from collections.abc import Callable
 
 from heliosfs.objects.blob import EMPTY_BLOB, WHOLE_MAX
 from heliosfs.objects.ids import BlobId, Kind, Oid, object_id
-from heliosfs.store.addition import NewObject
-from heliosfs.store.base import Store, Work
+from heliosfs.store.base import NewObject, Store, Work
 from heliosfs.workspace.content import Account, DirtyPart, PartedContent
 from heliosfs.workspace.node import FileNode
 

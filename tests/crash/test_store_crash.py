@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import random
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,10 +15,11 @@ from lmdb.verify import verify
 from heliosfs.errors import StoreError, StoreFull
 from heliosfs.objects.ids import Kind, Oid, object_id
 from heliosfs.store import lmdbstore
-from heliosfs.store.base import Work
+from heliosfs.store.base import NewObject, Work
 from heliosfs.store.directory import Directory
 from heliosfs.store.environment import FILE
 from heliosfs.store.local import LocalStore
+from heliosfs.store.packs import PACKED_FROM_BYTES
 from tests.crash.faulty import Died, FaultyDirectory
 
 
@@ -37,8 +39,25 @@ class Scenario:
     def blob(number: int) -> bytes:
         return b"line\n" * 300 + b"edit %d\n" % number + b"tail\n" * 300
 
+    @staticmethod
+    def large(number: int) -> bytes:
+        """What lies in a pack; of every third, what nothing can compress."""
+        if number % 3:
+            return b"large %d\n" % number * 12_000
+        return random.Random(number).randbytes(PACKED_FROM_BYTES + number)
+
+    def add_large(self, store: LocalStore, number: int) -> None:
+        """As written parts of a large file come, from another thread; some with a base."""
+        base = object_id(Kind.BLOB, self.large(number - 1)) if number % 4 == 0 else None
+        work = store.plan_add([NewObject(Kind.BLOB, self.large(number), base)])
+        try:
+            work.execute()
+        finally:
+            work.apply()
+
     def publish(self, store: LocalStore, number: int) -> None:
         self.trying = number
+        self.add_large(store, number)
         data = self.blob(number)
         base = object_id(Kind.BLOB, self.blob(number - 1))
         store.add(object_id(Kind.BLOB, data), Kind.BLOB, data, base)
@@ -88,7 +107,11 @@ def check(path: Path, scenario: Scenario, at_least: int) -> None:
     assert at_least <= head <= scenario.trying
     assert [key for key, _ in store.scan(b"last/")] == ([b"last/%d" % head] if head else [])
     for number in range(1, head + 1):
-        for kind, data in ((Kind.BLOB, scenario.blob(number)), (Kind.TREE, b"tree %d" % number)):
+        for kind, data in (
+            (Kind.BLOB, scenario.blob(number)),
+            (Kind.BLOB, scenario.large(number)),
+            (Kind.TREE, b"tree %d" % number),
+        ):
             assert store.read(object_id(kind, data), kind) == data
     assert not store.contains(object_id(Kind.TREE, b"tree %d" % (head + 1)))
     store.close()
@@ -132,7 +155,7 @@ def test_death_at_every_step(tmp_path: Path) -> None:
 
 
 def test_power_loss_at_every_step(tmp_path: Path) -> None:
-    """As death, and of the journal only what was synced is left."""
+    """As death, and of the journal and the packs only what was synced is left."""
     for step in steps():
         scenario = Scenario()
         path = tmp_path / f"{step}"
@@ -140,7 +163,7 @@ def test_power_loss_at_every_step(tmp_path: Path) -> None:
         if died is None:
             return
         left = after_death(path)
-        for file in left.glob("journal-*"):
+        for file in (*left.glob("journal-*"), *left.glob("pack-*")):
             os.truncate(file, died.sizes.get(file.name, 0))
         check(left, scenario, scenario.synced)
     pytest.fail("the scenario did not complete")
@@ -216,7 +239,7 @@ def test_a_drain_that_failed_is_made_again(tmp_path: Path) -> None:
     work.execute()
     work.apply()
     assert store.plan_drain() is None
-    assert store.stats().objects == 8
+    assert store.stats().objects == 12
     assert store.stats().pending_bytes == 0
     assert store.get(b"head") == b"4"
     store.close()
@@ -261,6 +284,7 @@ def test_a_publish_that_failed_takes_its_state_back(tmp_path: Path, *, draining:
     scenario = Scenario()
     scenario.publish(store, 1)
     work = store.plan_drain() if draining else None
+    scenario.add_large(store, 2)
     directory.fail_at = directory.count + 1
     with pytest.raises(StoreFull):
         scenario.publish(store, 2)
@@ -281,8 +305,8 @@ def test_the_map_grows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lmdbstore, "MAP_BYTES", 256 * 1024)
     store = open_store(tmp_path)
     kept = []
-    for _ in range(30):
-        data = os.urandom(100_000)
+    for _ in range(60):
+        data = os.urandom(PACKED_FROM_BYTES - 1_000)
         oid = object_id(Kind.BLOB, data)
         kept.append((oid, data))
         store.add(oid, Kind.BLOB, data)
@@ -326,8 +350,9 @@ def test_a_damaged_payload_is_reported_and_never_returned(tmp_path: Path) -> Non
 
 def test_a_database_that_was_cut_short_is_refused(tmp_path: Path) -> None:
     store = open_store(tmp_path)
-    data = os.urandom(300_000)
-    store.add(object_id(Kind.BLOB, data), Kind.BLOB, data)
+    for _ in range(300):
+        data = os.urandom(1_000)
+        store.add(object_id(Kind.BLOB, data), Kind.BLOB, data)
     store.publish()
     store.close()
     os.truncate(tmp_path / FILE, 100_000)

@@ -8,7 +8,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from heliosfs.objects.blob import PART_BYTES, WHOLE_MAX, decode_parts, encode_parts
 from heliosfs.objects.ids import BlobId, Kind, object_id
-from heliosfs.store.addition import NewObject
+from heliosfs.store.base import NewObject
 from heliosfs.store.memory import MemoryStore
 from heliosfs.workspace.content import Account, DirtyPart, PartedContent
 from heliosfs.workspace.overlay import Overlay

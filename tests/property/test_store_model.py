@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import tempfile
 from pathlib import Path
@@ -12,8 +13,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
 from heliosfs.objects.ids import Kind, Oid, object_id
-from heliosfs.store.base import Work
+from heliosfs.store.base import NewObject, Work
 from heliosfs.store.local import LocalStore
+from heliosfs.store.packs import PACKED_FROM_BYTES
 
 SERIES = [b"~op/" + bytes(7) + b"\1" + number.to_bytes(8, "big") for number in (1, 2, 3, 4, 300)]
 KEYS = st.sampled_from([b"a", b"a/1", b"a/2", b"b", b"\xff\xff", *SERIES])
@@ -71,6 +73,25 @@ class StoreMachine(RuleBasedStateMachine):
     def add_version(self, base: Oid, head: int, tail: int, edit: bytes, kind: Kind) -> Oid:
         old = self.batch_objects.get(base, (kind, b""))[1]
         return self._add(old[:head] + edit + old[len(old) - tail :], kind, base)
+
+    @rule(
+        target=objects,
+        seed=st.integers(0, 5),
+        kind=st.sampled_from(Kind),
+        is_random=st.booleans(),
+        elsewhere=st.booleans(),
+    )
+    def add_large(self, seed: int, kind: Kind, *, is_random: bool, elsewhere: bool) -> Oid:
+        size = PACKED_FROM_BYTES + 1000 * seed
+        data = random.Random(seed).randbytes(size) if is_random else b"line %d\n" % seed * 9_000
+        if not elsewhere:
+            return self._add(data, kind, None)
+        work = self.store.plan_add([NewObject(kind, data), NewObject(kind, data[:100])])
+        work.execute()
+        work.apply()
+        self.batch_objects[work.oids[0]] = (kind, data)
+        self.batch_objects[work.oids[1]] = (kind, data[:100])
+        return work.oids[0]
 
     def _add(self, data: bytes, kind: Kind, base: Oid | None) -> Oid:
         oid = object_id(kind, data)

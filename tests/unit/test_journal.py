@@ -14,6 +14,7 @@ from heliosfs.errors import StoreError, StoreFull
 from heliosfs.objects.ids import Kind, Oid, object_id
 from heliosfs.store.directory import Directory
 from heliosfs.store.journal import KEEP_BYTES, Journal
+from heliosfs.store.packs import Packs
 from heliosfs.store.pending import Batches, Changes, Pending
 from heliosfs.store.replay import replay, segment_names
 
@@ -89,11 +90,11 @@ def fill(directory: Directory, count: int) -> tuple[list[Batch], list[int]]:
 
 def test_batches_are_read_back(directory: Directory) -> None:
     batches, _ = fill(directory, 5)
-    assert replay(directory, SALT, 0) == joined(batches)
-    after_three = replay(directory, SALT, 3)
+    assert replay(directory, Packs(directory), SALT, 0) == joined(batches)
+    after_three = replay(directory, Packs(directory), SALT, 3)
     assert after_three.objects == batches[3][0] + batches[4][0]
     assert after_three.last == 5
-    assert replay(directory, SALT, 5) == Batches([], {}, 5)
+    assert replay(directory, Packs(directory), SALT, 5) == Batches([], {}, 5)
 
 
 def test_large_batches_and_none(directory: Directory) -> None:
@@ -102,7 +103,7 @@ def test_large_batches_and_none(directory: Directory) -> None:
     journal.append(objects, {})
     journal.append([pending(os.urandom(1 << 20))], {b"k": bytes(100_000)})
     journal.close(drained=False)
-    found = replay(directory, SALT, 0)
+    found = replay(directory, Packs(directory), SALT, 0)
     assert found.objects[:3_000] == objects
     assert len(found.objects) == 3_001
     assert found.state == {b"k": bytes(100_000)}
@@ -115,10 +116,10 @@ def test_a_record_cut_at_any_byte_ends_the_journal(tmp_path: Path, directory: Di
     assert ends[-1] == len(whole)
     for length in range(ends[1], ends[2]):
         path.write_bytes(whole[:length])
-        assert replay(directory, SALT, 0) == joined(batches[:2]), length
+        assert replay(directory, Packs(directory), SALT, 0) == joined(batches[:2]), length
     for length in range(ends[0]):
         path.write_bytes(whole[:length])
-        assert replay(directory, SALT, 0).last == 0
+        assert replay(directory, Packs(directory), SALT, 0).last == 0
 
 
 def test_a_tail_that_was_never_written_ends_the_journal(
@@ -129,7 +130,7 @@ def test_a_tail_that_was_never_written_ends_the_journal(
     whole = path.read_bytes()
     for from_byte in range(ends[1], ends[2], 7):
         path.write_bytes(whole[:from_byte] + bytes(len(whole) - from_byte + 5_000))
-        assert replay(directory, SALT, 0) == joined(batches[:2])
+        assert replay(directory, Packs(directory), SALT, 0) == joined(batches[:2])
 
 
 def test_every_flipped_bit_is_found(tmp_path: Path, directory: Directory) -> None:
@@ -140,7 +141,7 @@ def test_every_flipped_bit_is_found(tmp_path: Path, directory: Directory) -> Non
         damaged = bytearray(whole)
         damaged[at] ^= 1 << at % 8
         path.write_bytes(damaged)
-        assert replay(directory, SALT, 0) == joined(batches[:1]), at
+        assert replay(directory, Packs(directory), SALT, 0) == joined(batches[:1]), at
 
 
 def test_damage_to_what_was_on_the_disk_is_an_error(tmp_path: Path, directory: Directory) -> None:
@@ -159,13 +160,13 @@ def test_damage_to_what_was_on_the_disk_is_an_error(tmp_path: Path, directory: D
         damaged[at] ^= 1
         path.write_bytes(damaged)
         with pytest.raises(StoreError, match=f"journal-1 is damaged at byte {first_end}"):
-            replay(directory, SALT, 0)
-        assert replay(directory, SALT, 2).last == 3
+            replay(directory, Packs(directory), SALT, 0)
+        assert replay(directory, Packs(directory), SALT, 2).last == 3
     damaged = bytearray(whole)
     damaged[50] ^= 1
     path.write_bytes(damaged)
     with pytest.raises(StoreError, match="damaged at byte 0: batch 1 "):
-        replay(directory, SALT, 0)
+        replay(directory, Packs(directory), SALT, 0)
 
 
 def test_damage_to_what_was_not_on_the_disk_loses_what_came_after(
@@ -177,7 +178,7 @@ def test_damage_to_what_was_not_on_the_disk_loses_what_came_after(
     damaged[ends[0] : ends[0] + 100] = bytes(100)
     path.write_bytes(damaged)
     with caplog.at_level(logging.WARNING):
-        assert replay(directory, SALT, 0) == joined(batches[:1])
+        assert replay(directory, Packs(directory), SALT, 0) == joined(batches[:1])
     assert f"journal-1 is damaged at byte {ends[0]}" in caplog.text
     assert "the 2 after it" in caplog.text
 
@@ -193,7 +194,7 @@ def test_a_lost_segment_is_an_error_when_it_was_on_the_disk(
     journal.close(drained=False)
     (tmp_path / "journal-1").unlink()
     with pytest.raises(StoreError, match="batch 1 cannot be read"):
-        replay(directory, SALT, 0)
+        replay(directory, Packs(directory), SALT, 0)
 
 
 def test_segments_are_read_in_the_order_of_their_batches(directory: Directory) -> None:
@@ -209,9 +210,9 @@ def test_segments_are_read_in_the_order_of_their_batches(directory: Directory) -
     names = segment_names(directory)
     assert len(names) <= 5
     journal.close(drained=False)
-    found = replay(directory, SALT, 27)
+    found = replay(directory, Packs(directory), SALT, 27)
     assert found.objects == batches[27][0] + batches[28][0] + batches[29][0]
-    assert replay(directory, SALT, 24).last == 30
+    assert replay(directory, Packs(directory), SALT, 24).last == 30
 
 
 def test_what_an_older_use_left_is_never_a_record(directory: Directory) -> None:
@@ -225,7 +226,7 @@ def test_what_an_older_use_left_is_never_a_record(directory: Directory) -> None:
     for number in (22, 23):
         journal.append(*batch(number))
     journal.close(drained=False)
-    assert replay(directory, SALT, 20) == Batches(
+    assert replay(directory, Packs(directory), SALT, 20) == Batches(
         [item for number in (21, 22, 23) for item in batch(number)[0]],
         joined([batch(21), batch(22), batch(23)]).state,
         23,
@@ -234,7 +235,7 @@ def test_what_an_older_use_left_is_never_a_record(directory: Directory) -> None:
 
 def test_records_of_another_store_are_none(directory: Directory) -> None:
     fill(directory, 3)
-    assert replay(directory, b"another!", 0) == Batches([], {}, 0)
+    assert replay(directory, Packs(directory), b"another!", 0) == Batches([], {}, 0)
 
 
 def test_other_files_are_not_segments(tmp_path: Path, directory: Directory) -> None:
@@ -242,7 +243,7 @@ def test_other_files_are_not_segments(tmp_path: Path, directory: Directory) -> N
     (tmp_path / "journal-new").write_bytes(b"mine")
     (tmp_path / "journal-7").write_bytes(b"")
     assert sorted(segment_names(directory)) == ["journal-1", "journal-7"]
-    assert replay(directory, SALT, 0) == joined(batches)
+    assert replay(directory, Packs(directory), SALT, 0) == joined(batches)
 
 
 @pytest.mark.parametrize("room", [0, 1, 35, 36, 200, 400])
@@ -257,7 +258,7 @@ def test_a_full_disk_leaves_the_journal_as_it_was(directory: FailingDirectory, r
     directory.room = 1 << 40
     journal.append(*batch(2))
     journal.close(drained=False)
-    assert replay(directory, SALT, 0) == joined([batch(1), batch(2)])
+    assert replay(directory, Packs(directory), SALT, 0) == joined([batch(1), batch(2)])
 
 
 def test_a_failed_write_is_an_error(directory: FailingDirectory) -> None:
@@ -269,7 +270,7 @@ def test_a_failed_write_is_an_error(directory: FailingDirectory) -> None:
     directory.room = 1 << 40
     journal.append(*batch(1))
     journal.close(drained=False)
-    assert replay(directory, SALT, 0) == joined([batch(1)])
+    assert replay(directory, Packs(directory), SALT, 0) == joined([batch(1)])
 
 
 def test_a_journal_that_cannot_be_cut_back_takes_nothing_more(
@@ -296,7 +297,7 @@ def test_no_room_for_a_new_segment_keeps_the_old(directory: FailingDirectory) ->
     journal.rotate()
     assert [segment.name for segment in journal.segments_up_to(2)] == ["journal-1"]
     journal.close(drained=False)
-    assert replay(directory, SALT, 0) == joined([batch(1), batch(2)])
+    assert replay(directory, Packs(directory), SALT, 0) == joined([batch(1), batch(2)])
 
 
 def test_a_drained_journal_leaves_no_file(directory: Directory) -> None:
@@ -334,7 +335,7 @@ def test_a_prepared_journal_grows_into_its_pages(directory: Directory) -> None:
             journal.rotate()
     assert segment_names(directory) == ["journal-1", "journal-2"]
     assert journal.disk_bytes() == size
-    assert replay(directory, SALT, 0) == joined(batches)
+    assert replay(directory, Packs(directory), SALT, 0) == joined(batches)
     journal.close(drained=False)
 
 
@@ -348,7 +349,7 @@ def test_a_journal_that_cannot_be_prepared_works(directory: FailingDirectory, ro
     journal.rotate()
     journal.append(*batch(2))
     journal.close(drained=False)
-    assert replay(directory, SALT, 0) == joined([batch(1), batch(2)])
+    assert replay(directory, Packs(directory), SALT, 0) == joined([batch(1), batch(2)])
     written = sum(directory.length(name) for name in segment_names(directory))
     assert written < (3 << 20)
 
@@ -364,4 +365,4 @@ def test_a_full_disk_takes_what_fits_the_prepared_pages(directory: FailingDirect
     directory.room = 1 << 40
     journal.append(*batch(2))
     journal.close(drained=False)
-    assert replay(directory, SALT, 0) == joined([batch(1), batch(2)])
+    assert replay(directory, Packs(directory), SALT, 0) == joined([batch(1), batch(2)])
