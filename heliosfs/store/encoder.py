@@ -24,6 +24,8 @@ _STEP = 16
 _WHOLE_EVERY = _STEP * _STEP
 _PAYS_BELOW = 0.75
 """A delta must save a quarter of the object encoded alone: it makes reading dearer."""
+_SURELY_PAYS = 16
+"""A delta of a large object that is so many times smaller is not compared with anything."""
 _PAYS_BYTES = 12
 _TINY_BYTES = 128
 """Of a smaller object, that it saves `_PAYS_BYTES` is enough: such chains are read fast."""
@@ -192,14 +194,18 @@ class Encoder:
         base, position = self._base_of(base_oid)
         # What begins a chain anew is rare and large: worth zstd.
         prefer_zstd = self._prefer_zstd or position == _WHOLE_EVERY
-        alone = self._encode_alone(item, data, prefer_zstd=prefer_zstd)
+        delta = None
         if base is not None:
             named = base.id if kind is Kind.COMMIT else b""
             delta = codecs.encode_delta(data, base.data, named, prefer_zstd=prefer_zstd)
-            if delta is not None and _pays(delta.body, alone.body):
-                kept = kept_id(oid, kind)
-                self._deltas[number] = _Version(number, position, base.number, kept, data)
-                return pack(oid, kind, size, delta, number - base.number, position)
+        alone = None
+        if delta is None or size < PACKED_FROM_BYTES or len(delta.body) * _SURELY_PAYS > size:
+            alone = self._encode_alone(item, data, prefer_zstd=prefer_zstd)
+        if base is not None and delta is not None and _pays(delta, alone):
+            kept = kept_id(oid, kind)
+            self._deltas[number] = _Version(number, position, base.number, kept, data)
+            return pack(oid, kind, size, delta, number - base.number, position)
+        assert alone is not None
         return self._whole_record(item, size, alone)
 
     def _offer(self, item: Pending, encoded: codecs.Encoded) -> None:
@@ -262,8 +268,11 @@ class Encoder:
         ]
 
 
-def _pays(delta: bytes, alone: bytes) -> bool:
-    """Whether a delta is worth it."""
-    if len(alone) < _TINY_BYTES:
-        return len(delta) <= len(alone) - _PAYS_BYTES
-    return len(delta) < len(alone) * _PAYS_BELOW
+def _pays(delta: codecs.Encoded, alone: codecs.Encoded | None) -> bool:
+    """Whether a delta is worth it; None when that is certain."""
+    if alone is None:
+        return True
+    delta_bytes, alone_bytes = len(delta.body), len(alone.body)
+    if alone_bytes < _TINY_BYTES:
+        return delta_bytes <= alone_bytes - _PAYS_BYTES
+    return delta_bytes < alone_bytes * _PAYS_BELOW
