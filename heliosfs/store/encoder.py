@@ -28,15 +28,6 @@ _TINY_BYTES = 128
 """Of a smaller object, that it saves `_PAYS_BYTES` is enough: such chains are read fast."""
 
 
-class Slice(NamedTuple):
-    """What one transaction brought to L2."""
-
-    objects: list[Pending]
-    """Those that are there now, whether by this transaction or before it."""
-    cached: list[tuple[Oid, Cached]]
-    """What L1 may take of them."""
-
-
 def write_batches(
     database: ObjectDatabase,
     objects: Iterable[Pending],
@@ -45,12 +36,12 @@ def write_batches(
     cache_bytes: int = 0,
     *,
     prefer_zstd: bool = False,
-) -> Iterator[Slice]:
-    """Write what batches gave to L2, a transaction at each step.  StoreError, StoreFull.
+) -> Iterator[list[tuple[Oid, Cached]]]:
+    """Write what batches gave to L2, a transaction at each step, which gives what L1 may take.
 
-    `last` is the number of the last batch.  The state, and that number, which says that the
-    batches are here, go with the last transaction: a crash between two leaves objects that
-    nothing refers to.
+    StoreError, StoreFull.  `last` is the number of the last batch.  The state, and that
+    number, which says that the batches are here, go with the last transaction: a crash
+    between two leaves objects that nothing refers to.
     """
     items = iter(objects)
     is_more = True
@@ -63,7 +54,7 @@ def write_batches(
         else:
             totals = encoder.totals._replace(batch=last)
             database.write(encoder.inserts(), encoder.numbers, state, totals)
-        yield Slice(encoder.taken, encoder.cached)
+        yield encoder.cached
 
 
 class _Version(NamedTuple):
@@ -93,8 +84,6 @@ class Encoder:
         self._prefer_zstd = prefer_zstd
         self._before = totals
         self._stored_bytes = self._logical_bytes = 0
-        self.taken: list[Pending] = []
-        """What was looked at, whether L2 had it or not."""
         self.cached: list[tuple[Oid, Cached]] = []
         """What L1 may take: the first `cache_bytes` of what was encoded."""
         self._room = cache_bytes
@@ -107,10 +96,11 @@ class Encoder:
 
     def take(self, items: Iterator[Pending]) -> bool:
         """Encode as many objects as one transaction should have; whether there may be more."""
-        numbers = self._numbers
+        numbers, encoded_items, put_record = self._numbers, self._items, self._bundles.add
         number = self._before.next_number
-        put_record = self._bundles.add
-        for item in self._snapshot.missing(self._noted(items)):
+        stored_bytes = logical_bytes = 0
+        is_full = False
+        for item in self._snapshot.missing(items):
             oid, kind, data, base = item
             if oid in numbers:
                 continue
@@ -121,20 +111,16 @@ class Encoder:
             else:
                 record = self._encode_version(number, item, base)
             put_record(number, record)
-            self._items.append(item)
+            encoded_items.append(item)
             numbers[oid] = number
             number += 1
-            self._logical_bytes += len(data)
-            self._stored_bytes += len(record)
-            if self._stored_bytes >= TXN_BYTES or len(numbers) >= TXN_OBJECTS:
-                return True
-        return False
-
-    def _noted(self, items: Iterator[Pending]) -> Iterator[Pending]:
-        note = self.taken.append
-        for item in items:
-            note(item)
-            yield item
+            logical_bytes += len(data)
+            stored_bytes += len(record)
+            if stored_bytes >= TXN_BYTES or len(encoded_items) >= TXN_OBJECTS:
+                is_full = True
+                break
+        self._logical_bytes, self._stored_bytes = logical_bytes, stored_bytes
+        return is_full
 
     def inserts(self) -> list[Insert]:
         """What to write."""
