@@ -6,12 +6,24 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
+from heliosfs.objects.ids import Oid
+from heliosfs.store.cache import Cached
 from heliosfs.store.directory import Directory, store_error
-from heliosfs.store.encoder import Slice, write_batches
+from heliosfs.store.encoder import write_batches
 from heliosfs.store.journal import Segment
 from heliosfs.store.lmdbstore import ObjectDatabase
 from heliosfs.store.pending import Batches, Pending
+
+
+class Slice(NamedTuple):
+    """What a transaction brought to L2."""
+
+    objects: list[Pending]
+    """Those that are there now, whether by this transaction or before it."""
+    cached: list[tuple[Oid, Cached]]
+    """What L1 may take of them."""
 
 
 class Drain:
@@ -50,7 +62,7 @@ class Drain:
         with self._running:
             if self._cancelled or self.succeeded:
                 return
-            slices = write_batches(
+            steps = write_batches(
                 self._database,
                 self._taking(),
                 self.state,
@@ -58,9 +70,9 @@ class Drain:
                 self._cache_bytes,
                 prefer_zstd=self._prefer_zstd,
             )
-            for each in slices:
+            for cached in steps:
+                self.slices.append(Slice(self._started, cached))
                 self._started = []
-                self.slices.append(each)
             self.succeeded = True
             try:
                 for segment in self.segments:

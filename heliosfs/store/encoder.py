@@ -31,15 +31,6 @@ _TINY_BYTES = 128
 """Of a smaller object, that it saves `_PAYS_BYTES` is enough: such chains are read fast."""
 
 
-class Slice(NamedTuple):
-    """What one transaction brought to L2."""
-
-    objects: list[Pending]
-    """Those that are there now, whether by this transaction or before it."""
-    cached: list[tuple[Oid, Cached]]
-    """What L1 may take of them."""
-
-
 def write_batches(
     database: ObjectDatabase,
     objects: Iterable[Pending],
@@ -48,12 +39,12 @@ def write_batches(
     cache_bytes: int = 0,
     *,
     prefer_zstd: bool = False,
-) -> Iterator[Slice]:
-    """Write what batches gave to L2, a transaction at each step.  StoreError, StoreFull.
+) -> Iterator[list[tuple[Oid, Cached]]]:
+    """Write what batches gave to L2, a transaction at each step, which gives what L1 may take.
 
-    `last` is the number of the last batch.  The state, and that number, which says that the
-    batches are here, go with the last transaction: a crash between two leaves objects that
-    nothing refers to.
+    StoreError, StoreFull.  `last` is the number of the last batch.  The state, and that
+    number, which says that the batches are here, go with the last transaction: a crash
+    between two leaves objects that nothing refers to.
     """
     items = iter(objects)
     is_more = True
@@ -66,7 +57,7 @@ def write_batches(
         if encoder.places:
             database.packs.sync()
         database.write(encoder.inserts(), encoder.numbers, then, totals, encoder.places)
-        yield Slice(encoder.taken, encoder.cached)
+        yield encoder.cached
 
 
 class _Version(NamedTuple):
@@ -95,9 +86,7 @@ class Encoder:
         self._snapshot = snapshot
         self._prefer_zstd = prefer_zstd
         self._before = totals
-        self._stored_bytes = self._logical_bytes = self._record_bytes = 0
-        self.taken: list[Pending] = []
-        """What was looked at, whether L2 had it or not."""
+        self._stored_bytes = self._logical_bytes = self._packed_bytes = 0
         self.cached: list[tuple[Oid, Cached]] = []
         """What L1 may take: the first `cache_bytes` of what was encoded."""
         self._room = cache_bytes
@@ -112,10 +101,11 @@ class Encoder:
 
     def take(self, items: Iterator[Pending]) -> bool:
         """Encode as many objects as one transaction should have; whether there may be more."""
-        numbers = self._numbers
+        numbers, encoded_items, put_record = self._numbers, self._items, self._bundles.add
         number = self._before.next_number
-        put_record = self._bundles.add
-        for item in self._snapshot.missing(self._noted(items)):
+        stored_bytes = logical_bytes = 0
+        is_full = False
+        for item in self._snapshot.missing(items):
             oid, _, data, base = item
             if oid in numbers:
                 continue
@@ -130,26 +120,22 @@ class Encoder:
                     encoded = self._encode_alone(item, data, prefer_zstd=self._prefer_zstd)
                     record = self._whole_record(item, size, encoded)
             put_record(number, record)
-            self._items.append(item)
+            encoded_items.append(item)
             numbers[oid] = number
             number += 1
-            self._logical_bytes += size
-            self._stored_bytes += len(record)
-            self._record_bytes += len(record)
-            if self._record_bytes >= TXN_BYTES or len(numbers) >= TXN_OBJECTS:
-                return True
-        return False
-
-    def _noted(self, items: Iterator[Pending]) -> Iterator[Pending]:
-        note = self.taken.append
-        for item in items:
-            note(item)
-            yield item
+            logical_bytes += size
+            stored_bytes += len(record)
+            if stored_bytes >= TXN_BYTES or len(encoded_items) >= TXN_OBJECTS:
+                is_full = True
+                break
+        self._logical_bytes = logical_bytes
+        self._stored_bytes = stored_bytes + self._packed_bytes
+        return is_full
 
     def _name(self, item: Pending, packed: Packed) -> bytes:
         """The record of an object whose body lies in a pack."""
         self.places.append(packed.place)
-        self._stored_bytes += packed.place.length
+        self._packed_bytes += packed.place.length
         encoded = codecs.Encoded(codecs.Codec.PACKED, packed.place.encode())
         return pack(item.oid, item.kind, packed.size, encoded)
 

@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 def upgrade(directory: Directory) -> None:
     """Make a store of format 1, which this process has locked, one of format 2.
 
-    Needs the disk for both, and 20 s for a million objects.  StoreError, StoreFull: the store
+    Needs the disk for both, and 70 us for each object.  StoreError, StoreFull: the store
     is as it was.
     """
     _log.info("the store has format %d, and becomes format %d", format1.VERSION, VERSION)
