@@ -70,10 +70,11 @@ def check(path: Path, expected: Any) -> None:
     }
     assert tree == expected["tree"]
     assert stage.files.read(b"many/file-257") == b"content 257\n"
-    for oid in stage.repository.history.ids():
-        stage.run("reset", "--hard", oid.hex())
+    some = sorted(listed)[::8]
+    for commit in some:
+        stage.run("reset", "--hard", commit)
         assert b"changed in version" in stage.files.read(b"src/app.py")
-    for _ in listed:
+    for _ in some:
         stage.run("undo")
     assert stage.run("status", "--short") == expected["status"]
     stage.run("undo")
