@@ -48,14 +48,15 @@ def _paths(request: Request, options: Options, paths: list[str]) -> str:
     options.at_most(1)
     if not paths or "branch" in options or "detach" in options:
         raise options.misuse("after -- come paths, before it at most a revision")
-    revision = options.words[0] if options.words else "HEAD"
+    revision = options.words[0] if options.words else None
+    place = "HEAD" if request.view.stage.root is None else "the stage"
     changed = checkout_paths(request, revision, paths)
     if "json" in options:
         return json_reply({"changed": [text_of(path) for path in changed]})
     if "quiet" in options:
         return ""
     count = "1 path" if len(changed) == 1 else f"{len(changed)} paths"
-    return f"Updated {count} from {revision}\n"
+    return f"Updated {count} from {revision or place}\n"
 
 
 def _check_root(request: Request, name: str) -> None:

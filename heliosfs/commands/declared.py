@@ -19,23 +19,56 @@ _NAME_STATUS = Option(("--name-status",), "only the paths, with A, M, D, R or T 
 _NAME_ONLY = Option(("--name-only",), "only the paths")
 _CONTEXT = Option(("-U", "--unified"), "lines of context (3)", "N")
 
+ADD = Verb(
+    name="add",
+    module="add",
+    summary="stage paths: choose what the next commit takes",
+    synopsis=("[-v] [--json] PATH...", "-A"),
+    description=(
+        "Every file belongs to the next commit, without being added. After 'add' a commit\n"
+        "takes only what was added, as it was then; 'commit --work' takes everything all\n"
+        "the same. A directory stands for all below it, a deleted path for its deletion.\n"
+        "'reset' and 'restore --staged' unstage. While a merge is open nothing is staged:\n"
+        "its commit takes everything."
+    ),
+    options=(
+        Option(("-A", "--all"), "everything, wherever the current directory is"),
+        Option(("-v", "--verbose"), "reply with a line for each path"),
+        JSON,
+    ),
+    errors=(
+        E_USAGE,
+        ("ENOENT", "nothing lies at one of the paths, or ever did; nothing was staged"),
+        E_FULL,
+    ),
+    example="src/main.c",
+    barrier=True,
+    takes_paths=True,
+)
+
 COMMIT = Verb(
     name="commit",
     module="commit",
-    summary="make a commit of everything in the workspace",
-    synopsis=("[-m TEXT]... [--allow-empty] [--expect ID] [--json]",),
+    summary="make a commit of everything, or of what was added",
+    synopsis=(
+        "[-m TEXT]... [--amend] [--work] [--allow-empty] [--expect ID]",
+        "[-m TEXT]... [--amend] [--expect ID] [--] PATH...",
+    ),
     description=(
-        "Every file is part of every commit: nothing has to be added first. The reply\n"
-        "is the branch, the new id and the subject. Of several -m each is a paragraph."
+        "Every file is part of every commit: nothing has to be added first. If something\n"
+        "was, only that is committed, unless --work says otherwise. Of named paths only\n"
+        "these are committed, as they are now; '.' at the root is everything. The reply is\n"
+        "the branch, the new id and the subject. Of several -m each is a paragraph."
     ),
     options=(
         Option(("-m", "--message"), "the message (snapshot, or that of the open merge)", "TEXT"),
-        Option(("-a", "--all"), "take all changes, which every commit does"),
+        Option(("--work",), "take everything, also if something was added"),
+        Option(("-a", "--all"), "the same"),
+        Option(("--amend",), "replace the last commit; what is not given stays as it was"),
         Option(("--allow-empty",), "also when nothing changed"),
         Option(("--expect",), "only if HEAD is still this commit: a full id", "ID"),
         Option(("--author",), "who wrote it: 'Name <email>'", "AUTHOR"),
         Option(("--meta",), "metadata of the commit; may be repeated", "KEY=VALUE"),
-        Option(("--work",), "a directory in the workspace that is meant (.)", "PATH"),
         Option(("--sync",), "reply when the commit is safe from a power cut"),
         QUIET,
         JSON,
@@ -44,12 +77,15 @@ COMMIT = Verb(
         E_USAGE,
         ("EINVAL", "the message is empty, not UTF-8, or has a NUL byte"),
         ("ENODATA", "nothing to commit: nothing but times differs from HEAD"),
+        ("ENOENT", "nothing lies at a path, or ever did; --amend: no commit yet"),
+        ("EBUSY", "--amend, or paths, while a merge is open"),
         ("ESTALE", "--expect names a commit that is not HEAD"),
         ("EMSGSIZE", "the message is longer than 64 KiB"),
         E_FULL,
     ),
     example="-m 'fix the parser'",
     barrier=True,
+    takes_paths=True,
 )
 
 STATUS = Verb(
@@ -58,11 +94,13 @@ STATUS = Verb(
     summary="what differs from HEAD",
     synopsis=("[-s | --porcelain | --json]",),
     description=(
-        "The branch, and the changes since its last commit. A file that was moved\n"
-        "unchanged is shown as renamed. Times alone are no change."
+        "The branch, and the changes since its last commit; if something was added, what\n"
+        "is staged and what is not. A file that was moved unchanged is shown as renamed.\n"
+        "Times alone are no change. In a line of --short the first letter is for what is\n"
+        "staged, the second for what is not."
     ),
     options=(
-        Option(("-s", "--short"), "a line for each change: ' A', ' M', ' D', ' R' or ' T'"),
+        Option(("-s", "--short"), "a line for each path: a letter of A, M, D, R or T"),
         Option(("-b", "--branch"), "with --short, begin with the branch"),
         Option(("--porcelain",), "as --short, with paths from the root of the workspace"),
         JSON,
@@ -82,12 +120,20 @@ DIFF = Verb(
         "[OPTION]... REV REV [--] [PATH]...",
     ),
     description=(
-        "From HEAD to the working tree; from a revision to the working tree; from one\n"
-        "revision to another, which can also be written A..B. Paths are relative to the\n"
+        "From HEAD, or from what was added, to the working tree; from a revision to the\n"
+        "working tree; from one revision to another, which can also be written A..B; with\n"
+        "--staged from HEAD, or a revision, to what was added. Paths are relative to the\n"
         "current directory. What git's format cannot say (owners, permissions other than\n"
         "the executable bit, empty directories, devices) is told in lines that begin with #."
     ),
-    options=(_CONTEXT, _STAT, _NAME_STATUS, _NAME_ONLY, JSON),
+    options=(
+        Option(("--cached", "--staged"), "what the next commit takes of what was added"),
+        _CONTEXT,
+        _STAT,
+        _NAME_STATUS,
+        _NAME_ONLY,
+        JSON,
+    ),
     errors=(
         E_USAGE,
         ("ENOENT", "a word is neither a revision nor a path"),
@@ -217,22 +263,28 @@ RESET = Verb(
     name="reset",
     module="reset",
     summary="move the branch to another commit, with or without the files",
-    synopsis=("[--soft | --hard] [REV]",),
+    synopsis=("[--soft | --mixed | --hard] [REV]", "[REV] [--] PATH..."),
     description=(
         "Without --hard the files stay as they are, and what they differ from REV by is\n"
         "uncommitted. With --hard the tree becomes exactly REV. 'undo' takes either back,\n"
-        "uncommitted changes included."
+        "uncommitted changes included. With paths nothing moves: they are unstaged."
     ),
     options=(
-        Option(("--soft",), "leave the files alone; this is the default"),
-        Option(("--mixed",), "the same, since there is no index"),
+        Option(("--soft",), "leave the files alone, and what was added stays staged"),
+        Option(("--mixed",), "leave the files alone, nothing is staged; this is the default"),
         Option(("--hard",), "make the files equal to REV"),
         QUIET,
         JSON,
     ),
-    errors=(E_USAGE, E_REVISION, E_AMBIGUOUS, E_FULL),
+    errors=(
+        E_USAGE,
+        ("ENOENT", "the revision names no commit; there is no such path"),
+        E_AMBIGUOUS,
+        E_FULL,
+    ),
     example="--hard HEAD~1",
     barrier=True,
+    takes_paths=True,
 )
 
 UNDO = Verb(
@@ -301,6 +353,7 @@ REV_PARSE = Verb(
 )
 
 DECLARED = (
+    ADD,
     COMMIT,
     STATUS,
     DIFF,

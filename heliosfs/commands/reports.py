@@ -10,7 +10,7 @@ from heliosfs.commands.merge import conflict_lines
 from heliosfs.commands.oplog import operation_lines
 from heliosfs.commands.report import page_steps
 from heliosfs.commands.stats import metrics_text, stats_text
-from heliosfs.commands.status import long_status, uncommitted
+from heliosfs.commands.status import long_status
 from heliosfs.commands.table import VERBS, Verb, run
 from heliosfs.repo.merging import open_conflicts
 from heliosfs.repo.repository import Repository
@@ -63,7 +63,7 @@ def branch(repository: Repository, view: View) -> str:
 
 def status(repository: Repository, view: View) -> str:
     """What differs from HEAD."""
-    return long_status(view, uncommitted(view), "")
+    return long_status(view, "")
 
 
 def log(repository: Repository, view: View) -> str:

@@ -17,6 +17,7 @@ from heliosfs.repo.history import History
 from heliosfs.repo.identity import Identity
 from heliosfs.repo.metrics import Metrics
 from heliosfs.repo.refs import Branch, Refs
+from heliosfs.repo.staging import Stage
 from heliosfs.repo.state import DETACHED, State, decode_state
 from heliosfs.repo.view import View, work_key
 from heliosfs.store.base import Store
@@ -154,6 +155,7 @@ class Repository:
         if fork is not None:
             state = fork.state()._replace(slot=branch.slot, head=base)
             self.store.put(work_key(branch.slot), state.encode())
+            Stage(self.store, branch.slot).replace(fork.stage.root)
         self.publish_refs()
         return branch
 
@@ -191,6 +193,7 @@ class Repository:
         state = self.saved_state(branch)
         rest = self._commit_rest(branch.name, state) if self._is_changed(state) else None
         self.refs.delete(branch)
+        Stage(self.store, branch.slot).replace(None)
         self.experiments.branch_deleted(branch.slot, rest or branch.head)
         self.publish_refs()
         return Deleted(branch.head, rest)
@@ -234,6 +237,7 @@ class Repository:
 
         def record(detached: View) -> None:
             detached.log.record(self.clock.now_ns(), "checkout", text, before, after)
+            detached.restage(None)
             detached.save(after)
 
         self._show(after, record)
@@ -313,7 +317,8 @@ class Repository:
         view = self.live.get(branch.slot)
         if view is not None:
             view.checkpoint()
-        if self._is_changed(self.saved_state(branch)):
+        is_staged = Stage(self.store, branch.slot).root is not None
+        if is_staged or self._is_changed(self.saved_state(branch)):
             raise Busy(f"branch {branch.name!r} has uncommitted changes: use -D to drop them")
         head = branch.head
         if head is None:

@@ -177,7 +177,7 @@ def test_words_of_a_diff_that_say_too_little(stage: Stage) -> None:
         stage.run("diff", "keep")
     assert stage.run("diff", "--name-only", "--", "keep") == "keep\n"
     assert stage.run("diff", "keep", "--") == stage.run("diff")
-    with pytest.raises(UsageError, match="more than two revisions"):
+    with pytest.raises(UsageError, match="one revision too many"):
         stage.run("diff", "HEAD", "HEAD", "HEAD", "--")
     for path in ("/etc/passwd", "../x"):
         with pytest.raises(UsageError):
