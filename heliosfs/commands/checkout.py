@@ -7,7 +7,8 @@ from heliosfs.commands.options import Options
 from heliosfs.commands.render import head_line, json_reply, text_of
 from heliosfs.commands.restore import checkout_paths
 from heliosfs.commands.verb import Request
-from heliosfs.errors import NotFound, UsageError
+from heliosfs.commands.words import is_path, named
+from heliosfs.errors import HeliosError, NotFound, UsageError
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.revisions import resolve
 
@@ -16,20 +17,21 @@ def checkout(request: Request, options: Options) -> str:
     """Show what the words name; a branch goes before anything else of that name."""
     options.only_one("branch", "detach")
     repository, view = request.repository, request.view
+    new = options.value("branch")
+    if options.paths is None and new is None:
+        _find_paths(request, options)
     if options.paths is not None:
         return _paths(request, options, options.paths)
-    new = options.value("branch")
+    options.at_most(1)
     if new is not None:
-        options.at_most(1)
         _check_root(request, new)
         base = options.words[0] if options.words else None
         create_branch(request, new, base, fork=base is None)
         repository.checkout_branch(new)
         return _reply(repository, options, f"Switched to a new branch '{new}'\n")
-    options.at_most(1)
     if not options.words:
         raise options.misuse("which branch or revision?")
-    name = options.words[0]
+    name = named(request, options.words[0])
     if name in repository.refs and "detach" not in options:
         if name == view.branch:
             return _reply(repository, options, f"Already on '{name}'\n")
@@ -42,6 +44,25 @@ def checkout(request: Request, options: Options) -> str:
         raise NotFound(f"{name[:80]!r} is neither a branch nor a revision: {error}") from error
     repository.checkout_commit(view, oid)
     return _reply(repository, options, head_line(repository, repository.root))
+
+
+def _find_paths(request: Request, options: Options) -> None:
+    """Without `--`: what is no revision, and what comes after one, are paths."""
+    words = options.words
+    count = 0 if words and not _is_revision(request, words[0]) else 1
+    paths = words[count:]
+    if paths and all(is_path(request, word) for word in paths):
+        options.words, options.paths = words[:count], paths
+
+
+def _is_revision(request: Request, word: str) -> bool:
+    if word == "-" or word in request.repository.refs:
+        return True
+    try:
+        resolve(request.repository, word, request.view.head)
+    except HeliosError:
+        return False
+    return True
 
 
 def _paths(request: Request, options: Options, paths: list[str]) -> str:

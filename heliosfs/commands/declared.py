@@ -121,10 +121,11 @@ DIFF = Verb(
     ),
     description=(
         "From HEAD, or from what was added, to the working tree; from a revision to the\n"
-        "working tree; from one revision to another, which can also be written A..B; with\n"
-        "--staged from HEAD, or a revision, to what was added. Paths are relative to the\n"
-        "current directory. What git's format cannot say (owners, permissions other than\n"
-        "the executable bit, empty directories, devices) is told in lines that begin with #."
+        "working tree; from one revision to another, which can also be written A..B, or\n"
+        "A...B to begin at what both have in common; with --staged from HEAD, or a\n"
+        "revision, to what was added. Paths are relative to the current directory. What\n"
+        "git's format cannot say (owners, permissions other than the executable bit, empty\n"
+        "directories, devices) is told in lines that begin with #."
     ),
     options=(
         Option(("--cached", "--staged"), "what the next commit takes of what was added"),
@@ -150,21 +151,29 @@ LOG = Verb(
     name="log",
     module="log",
     summary="the commits that led here, the newest first",
-    synopsis=("[-n N] [--oneline | --json] [--decorate] [REV]",),
-    description="The history of HEAD, or of another revision.",
+    synopsis=("[OPTION]... [REV | A..B | A...B]... [--] [PATH]...",),
+    description=(
+        "The history of HEAD, or of other revisions. A..B is what B has and A has not,\n"
+        "A...B what only one of them has. With paths, the commits that changed something\n"
+        "there; where a merge has it as one parent has, only that parent's side."
+    ),
     options=(
         NUMBER,
         Option(("--oneline",), "a line for each: id and subject"),
+        Option(("--graph",), "draw how the commits hang together, line by line of history"),
+        Option(("--all",), "of all branches and tags"),
+        Option(("--follow",), "of one file, also under the names it had before"),
         Option(("--decorate",), "with the branches and tags that name a commit"),
         JSON,
     ),
     errors=(
         E_USAGE,
-        ("ENOENT", "the revision names no commit, or nothing was committed yet"),
+        ("ENOENT", "a word is neither a revision nor a path, or nothing was committed yet"),
         E_AMBIGUOUS,
         E_STORE,
     ),
     example="--oneline -5",
+    takes_paths=True,
 )
 
 SHOW = Verb(
@@ -229,12 +238,12 @@ CHECKOUT = Verb(
     name="checkout",
     module="checkout",
     summary="show another branch, or an old commit, at the mount point",
-    synopsis=("BRANCH", "-b NAME [BASE]", "[--detach] REV", "[REV] -- PATH..."),
+    synopsis=("BRANCH", "-", "-b NAME [BASE]", "[--detach] REV", "[REV] [--] PATH..."),
     description=(
         "A branch comes with its uncommitted changes, and the one that leaves keeps its\n"
-        "own. Anything else makes the tree exactly that commit, with HEAD detached. With\n"
-        "paths HEAD stays, and only these are taken from REV (HEAD); what REV does not\n"
-        "have there is left alone."
+        "own. Anything else makes the tree exactly that commit, with HEAD detached. A dash\n"
+        "is what was checked out before. With paths HEAD stays, and only these are taken\n"
+        "from REV, or from what was added, or HEAD; what it does not have is left alone."
     ),
     options=(
         Option(
@@ -248,7 +257,7 @@ CHECKOUT = Verb(
     ),
     errors=(
         ("EINVAL", "wrong syntax; a live view always shows its own branch"),
-        ("ENOENT", "neither a branch nor a revision; REV has no such path"),
+        ("ENOENT", "neither a branch nor a revision nor a path; REV has no such path"),
         ("EEXIST", "-b: the name is taken"),
         E_AMBIGUOUS,
         ("EBUSY", "the live view of the branch has open files"),
@@ -340,8 +349,9 @@ REV_PARSE = Verb(
     summary="the commit id that a revision means",
     synopsis=("[--short | --abbrev-ref] REV...",),
     description=(
-        "A revision is a full id, a unique prefix of 4 digits or more, a branch, a tag or\n"
-        "HEAD; after it, ~N goes back N first parents and ^N to the N-th parent."
+        "A revision is a full id, a unique prefix of 4 digits or more, a branch, a tag,\n"
+        "HEAD, or @{-1} for what was checked out before; after it, ~N goes back N first\n"
+        "parents and ^N to the N-th parent."
     ),
     options=(
         Option(("--short",), "only the first 12 digits"),

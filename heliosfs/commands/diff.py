@@ -10,12 +10,13 @@ from heliosfs.commands.options import Options
 from heliosfs.commands.patch import DEFAULT_CONTEXT, Patch
 from heliosfs.commands.render import below, json_reply, text_of
 from heliosfs.commands.verb import Request
-from heliosfs.errors import HeliosError, NotFound
+from heliosfs.commands.words import exists, range_of, split_words
+from heliosfs.errors import NotFound
 from heliosfs.objects.ids import CommitId
 from heliosfs.objects.tree import Entry
+from heliosfs.repo.mergebase import merge_bases
 from heliosfs.repo.revisions import resolve
 from heliosfs.repo.staging import base_root
-from heliosfs.workspace.trees import find_entry
 
 
 class _Side(NamedTuple):
@@ -32,7 +33,7 @@ def diff(request: Request, options: Options) -> str:
     assert new.root is not None
     paths = [below(request.cwd, word) for word in words]
     for path, word in zip(paths, words, strict=True):
-        if not _exists(request, path, old.root, new.root):
+        if not exists(request, path, old.root, new.root):
             raise NotFound(f"no path {word[:80]!r} on either side")
     changes = within(compare(request.repository.store, old.root, new.root), paths)
     if "json" in options:
@@ -68,59 +69,19 @@ def changes_document(
     return [change.document | stat_document(patch, change) for change in changes]
 
 
-def split_words(request: Request, options: Options) -> tuple[list[str], list[str]]:
-    """Which words are revisions and which are paths; without `--`, only if that is plain."""
-    if options.paths is not None:
-        return options.words, options.paths
-    for count, word in enumerate(options.words):
-        problem = _revision_problem(request, word)
-        found = is_path(request, word)
-        if problem is None and found:
-            raise options.misuse(f"{word[:80]!r} is a revision and a path: put -- before paths")
-        if found:
-            return options.words[:count], options.words[count:]
-        if isinstance(problem, NotFound):
-            raise NotFound(f"{word[:80]!r} is neither a revision nor a path") from problem
-        if problem is not None:
-            raise problem
-    return options.words, []
-
-
-def _revision_problem(request: Request, word: str) -> HeliosError | None:
-    """Why a word is no revision, nor two with dots between them."""
-    try:
-        for revision in _range(word) or (word,):
-            resolve(request.repository, revision, request.view.head)
-    except HeliosError as error:
-        return error
-    return None
-
-
-def is_path(request: Request, word: str) -> bool:
-    """Whether something lies there, in the stage or HEAD or in the working tree."""
-    try:
-        path = below(request.cwd, word)
-    except HeliosError:
-        return False
-    return _exists(request, path, base_root(request.view), request.view.selected())
-
-
-def _exists(request: Request, path: bytes, *roots: Entry | None) -> bool:
-    store = request.repository.store
-    return any(root is not None and find_entry(store, root, path) is not None for root in roots)
-
-
 def _sides(request: Request, options: Options, revisions: list[str]) -> tuple[_Side, _Side]:
     view = request.view
-    pair = _range(revisions[0]) if len(revisions) == 1 else None
+    pair = range_of(revisions[0]) if len(revisions) == 1 else None
     if pair is not None:
-        revisions = list(pair)
+        revisions = [pair.old, pair.new]
     is_staged = "staged" in options
     most = 1 if is_staged else 2
     if len(revisions) > most:
         raise options.misuse(f"one revision too many: {revisions[most]!r}")
     named = [_side(request, resolve(request.repository, each, view.head)) for each in revisions]
     if len(named) == 2:
+        if pair is not None and pair.is_symmetric:
+            return _common(request, *named), named[1]
         return named[0], named[1]
     if is_staged:
         head = _side(request, view.head)
@@ -133,9 +94,10 @@ def _side(request: Request, oid: CommitId | None) -> _Side:
     return _Side(request.repository.history.read(oid).root if oid else None, oid)
 
 
-def _range(word: str) -> tuple[str, str] | None:
-    """`A..B`, where either may be left out and means HEAD then."""
-    old, dots, new = word.partition("..")
-    if not dots or new.startswith(".") or "/" in (old[-1:], new[:1]) or not (old or new):
-        return None
-    return old or "HEAD", new or "HEAD"
+def _common(request: Request, one: _Side, other: _Side) -> _Side:
+    """What two commits have in common: their merge base, the newest of several."""
+    assert one.commit is not None and other.commit is not None
+    bases = merge_bases(request.repository.history, one.commit, other.commit)
+    if not bases:
+        raise NotFound("the histories have no commit in common")
+    return _side(request, bases[-1])

@@ -15,6 +15,7 @@ from heliosfs.commands.table import VERBS, Verb, run
 from heliosfs.repo.merging import open_conflicts
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.view import View
+from heliosfs.repo.walks import by_date
 from heliosfs.store.steps import Steps
 
 LINES_MAX = 1000
@@ -68,7 +69,9 @@ def status(repository: Repository, view: View) -> str:
 
 def log(repository: Repository, view: View) -> str:
     """A line for each of the last commits."""
-    return oneline(islice(repository.history.by_date(view.head), LINES_MAX), {})
+    tips = [view.head] if view.head is not None else []
+    visits = islice(by_date(repository.history, tips), LINES_MAX)
+    return oneline(((each.oid, each.commit) for each in visits), {})
 
 
 def oplog(repository: Repository, view: View) -> str:

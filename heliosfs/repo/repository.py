@@ -10,7 +10,7 @@ from heliosfs.clock import Clock
 from heliosfs.config.settings import Settings
 from heliosfs.errors import Busy, NotFound, UsageError
 from heliosfs.objects.commit import Commit
-from heliosfs.objects.ids import CommitId, TreeId
+from heliosfs.objects.ids import CommitId, Oid, TreeId
 from heliosfs.repo.configuration import Configuration
 from heliosfs.repo.experiments import Experiments
 from heliosfs.repo.history import History
@@ -34,6 +34,7 @@ NODE_BYTES = 1_100
 
 _SLOT = struct.Struct("<Q")
 _ROOT = b"repo/root"
+_PREVIOUS = b"repo/previous"
 
 
 class Deleted(NamedTuple):
@@ -251,6 +252,14 @@ class Repository:
             self.experiments.reload()
             raise
 
+    def previous(self) -> tuple[int, CommitId | None]:
+        """What the root showed before: a slot, and the commit at its HEAD then.  NotFound."""
+        data = self.store.get(_PREVIOUS)
+        if data is None:
+            raise NotFound("nothing else was checked out before")
+        (slot,) = _SLOT.unpack_from(data)
+        return slot, CommitId(Oid(data[_SLOT.size :])) if len(data) > _SLOT.size else None
+
     def close_live(self, branch: Branch) -> None:
         """Save and close the live view of a branch.  Busy when it has open files."""
         view = self.live.get(branch.slot)
@@ -271,6 +280,7 @@ class Repository:
         self.root = View(self, leaving.workspace, state.slot, state.head, state.merging)
         try:
             self.store.put(_ROOT, _SLOT.pack(state.slot))
+            self.store.put(_PREVIOUS, _SLOT.pack(before.slot) + (before.head or b""))
             record(self.root)
             self.store.publish()
         except Exception:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -161,3 +162,44 @@ def test_readme_fits_a_screen() -> None:
     lines = reports.readme().splitlines()
     assert len(lines) <= 24
     assert max(map(len, lines)) <= 80
+
+
+def test_history_of_a_path(stage: Stage) -> None:
+    def subjects(*words: str, cwd: str = "") -> list[str]:
+        lines = stage.run("log", "--oneline", *words, cwd=cwd).splitlines()
+        return [line.partition(" ")[2] for line in lines]
+
+    stage.commit("third", b=b"b\n")
+    assert subjects("a") == ["second", "first"]
+    assert subjects("-1", "HEAD", "--", "a") == ["second"]
+    assert subjects("lib", cwd="src") == ["second"]
+    assert subjects("--", "gone") == []
+    assert subjects("HEAD~2..HEAD") == ["third", "second"]
+    stage.files.rename(b"a", b"z")
+    stage.commit("moved")
+    assert subjects("z") == ["moved"]
+    assert subjects("--follow", "z") == ["moved", "second", "first"]
+    for words in (["--follow"], ["--follow", "b", "z"], ["--graph", "--json"]):
+        with pytest.raises(UsageError):
+            stage.run("log", *words)
+    with pytest.raises(NotFound, match="neither a revision nor a path"):
+        stage.run("log", "nope")
+
+
+def test_a_graph_of_a_merge(stage: Stage) -> None:
+    stage.run("branch", "side")
+    stage.live("side").write(b"side", b"1\n")
+    stage.run("commit", "-m", "aside", branch="side")
+    stage.commit("here", here=b"1\n")
+    stage.run("merge", "-m", "both", "side")
+    lines = stage.run("log", "--graph", "--oneline", "--decorate").splitlines()
+    drawn = [re.sub(r"\b[0-9a-f]{12} ", "", line) for line in lines]
+    assert drawn == [
+        "*   (HEAD -> main) both",
+        "|\\  ",
+        "| * (side) aside",
+        "* | here",
+        "|/  ",
+        "* second",
+        "* first",
+    ]

@@ -52,7 +52,7 @@ def test_unknown_verb_suggests_one() -> None:
         (["commit", "--allow-empty=yes"], "--allow-empty takes no value"),
         (["commit", "--allow"], "unknown option '--allow'"),
         (["status", "word"], "one word too many: 'word'"),
-        (["log", "a", "b"], "one word too many: 'b'"),
+        (["oplog", "b"], "one word too many: 'b'"),
         (["log", "-n", "many"], "'many' is not a number"),
         (["log", "-n", "-1"], "'-1' is not a number"),
         (["log", "-n", "9" * 50], "is not a number"),
