@@ -91,6 +91,10 @@ def _elsewhere(argv: list[str]) -> int:
         from heliosfs.cli.report import report
 
         return report(options)
+    if verb.name == "run":
+        from heliosfs.cli.run import run as run_command
+
+        return run_command(options)
     if verb.name in ("import", "export"):
         from heliosfs.cli.transfer import transfer
 

@@ -105,15 +105,22 @@ def misuse(verb: str, problem: str) -> UsageError:
 class Parser:
     """Reads the words of one verb."""
 
-    __slots__ = ("_by_name", "_help", "_takes_paths", "_verb")
+    __slots__ = ("_by_name", "_help", "_takes_command", "_takes_paths", "_verb")
 
     def __init__(
-        self, verb: str, options: Sequence[Option], help_text: str, *, takes_paths: bool
+        self,
+        verb: str,
+        options: Sequence[Option],
+        help_text: str,
+        *,
+        takes_paths: bool,
+        takes_command: bool = False,
     ) -> None:
         self._verb = verb
         self._by_name = {name: option for option in options for name in option.names}
         self._help = help_text
         self._takes_paths = takes_paths
+        self._takes_command = takes_command
 
     def format_help(self) -> str:
         """The help, newline included."""
@@ -137,6 +144,8 @@ class Parser:
                 self._short(word, rest, given)
             else:
                 words.append(word)
+                if self._takes_command:
+                    words += rest
         return Options(self._verb, given, words, paths)
 
     def _long(self, word: str, rest: Iterator[str], given: dict[str, list[str]]) -> None:

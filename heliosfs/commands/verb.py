@@ -50,6 +50,8 @@ class Verb(NamedTuple):
     """Whether words after `--` are paths."""
     is_long: bool = False
     """Whether its function gives steps instead of the reply, so that others need not wait."""
+    takes_command: bool = False
+    """Whether its first word begins a command, whose options are not its own."""
 
     @property
     def usage(self) -> str:
@@ -68,7 +70,13 @@ class Verb(NamedTuple):
         if parser is None:
             text = f"{self.usage}\n\n{self.details}"
             options = (*self.options, HELP)
-            parser = Parser(self.name, options, text, takes_paths=self.takes_paths)
+            parser = Parser(
+                self.name,
+                options,
+                text,
+                takes_paths=self.takes_paths,
+                takes_command=self.takes_command,
+            )
             _parsers[self.name] = parser
         return parser
 
