@@ -5,7 +5,7 @@ from __future__ import annotations
 from heliosfs.commands.options import Options
 from heliosfs.commands.render import below, json_reply, quote_path, relative, text_of
 from heliosfs.commands.verb import Request
-from heliosfs.errors import NotFound
+from heliosfs.errors import NotFound, NotPermitted
 from heliosfs.objects.tree import Entry
 from heliosfs.repo.staging import base_root, stage_paths
 from heliosfs.workspace.trees import find_entry
@@ -20,7 +20,7 @@ def add(request: Request, options: Options) -> str:
     if not words and "all" not in options:
         raise options.misuse("which path? 'add .' takes all below the current directory")
     view = request.view
-    source = view.selected()
+    source = view.state().root if "force" in options else view.selected()
     paths = [b""] if "all" in options and not words else _existing(request, words, source)
     changed = [] if view.merging is not None else stage_paths(view, source, paths)
     if "json" in options:
@@ -43,6 +43,8 @@ def _existing(request: Request, words: list[str], source: Entry) -> list[bytes]:
     for word in words:
         path = below(request.cwd, word)
         if all(find_entry(store, root, path) is None for root in (source, base)):
+            if find_entry(store, request.view.state().root, path) is not None:
+                raise NotPermitted(f"{word[:80]!r} is ignored: 'add -f' stages it all the same")
             raise NotFound(f"no path {word[:80]!r}: nothing was staged")
         paths.append(path)
     return paths

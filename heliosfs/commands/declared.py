@@ -23,7 +23,7 @@ ADD = Verb(
     name="add",
     module="add",
     summary="stage paths: choose what the next commit takes",
-    synopsis=("[-v] [--json] PATH...", "-A"),
+    synopsis=("[-f] [-v] [--json] PATH...", "-A"),
     description=(
         "Every file belongs to the next commit, without being added. After 'add' a commit\n"
         "takes only what was added, as it was then; 'commit --work' takes everything all\n"
@@ -33,12 +33,14 @@ ADD = Verb(
     ),
     options=(
         Option(("-A", "--all"), "everything, wherever the current directory is"),
+        Option(("-f", "--force"), "also what a .heliosignore names"),
         Option(("-v", "--verbose"), "reply with a line for each path"),
         JSON,
     ),
     errors=(
         E_USAGE,
         ("ENOENT", "nothing lies at one of the paths, or ever did; nothing was staged"),
+        ("EPERM", "a path is ignored, and -f was not given; nothing was staged"),
         E_FULL,
     ),
     example="src/main.c",
@@ -103,6 +105,7 @@ STATUS = Verb(
         Option(("-s", "--short"), "a line for each path: a letter of A, M, D, R or T"),
         Option(("-b", "--branch"), "with --short, begin with the branch"),
         Option(("--porcelain",), "as --short, with paths from the root of the workspace"),
+        Option(("--ignored",), "also what a .heliosignore keeps out of commits"),
         JSON,
     ),
     errors=(E_USAGE, E_STORE),

@@ -60,10 +60,10 @@ def restore_paths(
     too.  NotFound names a path that is on neither side (with `overlay`: not in the source).
     """
     view = request.view
-    before = view.state()
-    sides = (source,) if overlay else (before.root, source)
+    before, here = view.state(), view.selected()
+    sides = (source,) if overlay else (here, source)
     paths = _existing(request, words, name, *sides)
-    root, changed = _grafted(request, before.root, source, paths, overlay=overlay)
+    root, changed = _grafted(request, here, source, paths, overlay=overlay)
     staged = view.stage.root
     if staged is not None and with_stage:
         staged, unstaged = _grafted(request, staged, source, paths, overlay=overlay)
@@ -71,7 +71,8 @@ def restore_paths(
         staged = staged if is_news(view, staged) else None
     if changed:
         text = f"{name[:SHORT_DIGITS]}: {' '.join(words)}"
-        view.move("restore", text, before, before._replace(root=root), staged)
+        after = before._replace(root=view.ignoring.keep(root))
+        view.move("restore", text, before, after, staged)
     return changed
 
 

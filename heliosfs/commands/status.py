@@ -7,10 +7,11 @@ from typing import NamedTuple
 from heliosfs.commands.changes import FileChange, by_file, compare, find_renames
 from heliosfs.commands.merge import conflict_lines, conflicts_document
 from heliosfs.commands.options import Options
-from heliosfs.commands.render import json_reply, quote_path, relative, short, where
+from heliosfs.commands.render import json_reply, quote_path, relative, short, text_of, where
 from heliosfs.commands.verb import Request
 from heliosfs.repo.merging import open_conflicts
 from heliosfs.repo.view import View
+from heliosfs.workspace.trees import Change
 
 
 class Standing(NamedTuple):
@@ -31,13 +32,22 @@ def status(request: Request, options: Options) -> str:
     options.only_one("short", "porcelain", "json")
     options.at_most(0)
     view = request.view
+    ignored = view.ignoring.ignored() if "ignored" in options else []
     if "json" in options:
-        return json_reply(_document(view))
-    if "porcelain" in options:
-        return _short(view, "", with_branch="branch" in options)
-    if "short" in options:
-        return _short(view, request.cwd, with_branch="branch" in options)
-    return long_status(view, request.cwd)
+        document = _document(view)
+        if "ignored" in options:
+            document["ignored"] = [text_of(change.path) for change in ignored]
+        return json_reply(document)
+    if "short" in options or "porcelain" in options:
+        cwd = "" if "porcelain" in options else request.cwd
+        lines = _short(view, cwd, with_branch="branch" in options)
+        return lines + "".join(f"!! {_place(cwd, change)}\n" for change in ignored)
+    text = long_status(view, request.cwd)
+    if not ignored:
+        return text
+    return f"{text}\nIgnored files:\n" + "".join(
+        f"\t{_place(request.cwd, change)}\n" for change in ignored
+    )
 
 
 def uncommitted(view: View) -> list[FileChange]:
@@ -121,9 +131,13 @@ def _lines(changes: list[FileChange], cwd: str) -> list[str]:
 
 
 def _paths(change: FileChange, cwd: str) -> str:
-    entry = change.new or change.old
-    assert entry is not None
-    path = quote_path(relative(cwd, change.path) + b"/" * entry.is_dir)
+    path = _place(cwd, change)
     if change.source is None:
         return path
     return f"{quote_path(relative(cwd, change.source))} -> {path}"
+
+
+def _place(cwd: str, change: FileChange | Change) -> str:
+    entry = change.new or change.old
+    assert entry is not None
+    return quote_path(relative(cwd, change.path) + b"/" * entry.is_dir)

@@ -245,6 +245,7 @@ class _Adoption:
         before = view.state()
         keeps = view.head is None and before.root.oid != EMPTY_TREE
         self._outcome.kept_files = self._outcome.kept_files or keeps
-        root = before.root if keeps else self._repository.history.read(oid).root
+        root = self._repository.history.read(oid).root
+        root = before.root if keeps else view.ignoring.keep(root)
         after = before._replace(head=oid, root=root)
         view.move("import", oid.hex()[:12], before, after)

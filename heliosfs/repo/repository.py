@@ -11,6 +11,7 @@ from heliosfs.config.settings import Settings
 from heliosfs.errors import Busy, NotFound, UsageError
 from heliosfs.objects.commit import Commit
 from heliosfs.objects.ids import CommitId, Oid, TreeId
+from heliosfs.objects.tree import Entry
 from heliosfs.repo.configuration import Configuration
 from heliosfs.repo.experiments import Experiments
 from heliosfs.repo.history import History
@@ -24,6 +25,7 @@ from heliosfs.store.base import Store
 from heliosfs.workspace.contents import DEFAULT_BUDGET_BYTES, Contents
 from heliosfs.workspace.inodes import InodeTable
 from heliosfs.workspace.node import AnyNode
+from heliosfs.workspace.select import select
 from heliosfs.workspace.switch import Invalidation, switch
 from heliosfs.workspace.trees import EMPTY_TREE, differs, has_changes
 from heliosfs.workspace.workspace import Workspace, empty_root
@@ -233,7 +235,7 @@ class Repository:
             view.restore_detached(oid)
             return
         before = self._discarded_state() or view.state()
-        after = State(DETACHED, oid, self.history.read(oid).root)
+        after = State(DETACHED, oid, view.ignoring.keep(self.history.read(oid).root))
         text = f"{oid.hex()[:12]} (from {view.branch})"
 
         def record(detached: View) -> None:
@@ -311,17 +313,28 @@ class Repository:
     def _is_changed(self, state: State) -> bool:
         """Whether a saved state differs from the commit that it is based on."""
         base = self.history.read(state.head).root if state.head else None
+        root = self._selected(state)
         tree = TreeId(base.oid) if base else EMPTY_TREE
-        return (base is not None and differs(base, state.root)) or has_changes(
-            self.store, tree, TreeId(state.root.oid)
+        return (base is not None and differs(base, root)) or has_changes(
+            self.store, tree, TreeId(root.oid)
         )
+
+    def _selected(self, state: State) -> Entry:
+        """The root of a saved state without what is ignored in it."""
+        if state.head is not None:
+            base = self.history.read(state.head).root
+        else:
+            base = state.root._replace(oid=EMPTY_TREE, size=0, links_below=False)
+        return select(self.store, base, state.root, self.clock.now_ns()).root
 
     def _commit_rest(self, name: str, state: State) -> CommitId:
         signature = self.identity.sign(self.clock)
         message = f"uncommitted changes of branch {name} when it was deleted"
         parents = (state.head,) if state.head else ()
         text = message.encode("utf-8", "surrogateescape")
-        return self.history.write(Commit(state.root, parents, signature, signature, text))
+        return self.history.write(
+            Commit(self._selected(state), parents, signature, signature, text)
+        )
 
     def _check_merged(self, branch: Branch) -> None:
         view = self.live.get(branch.slot)

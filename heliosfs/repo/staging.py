@@ -56,7 +56,7 @@ def base_root(view: View) -> Entry:
 
 def nothing(view: View) -> Entry:
     """What HEAD is before the first commit: the root of the working tree without its contents."""
-    return view.selected()._replace(oid=EMPTY_TREE, size=0, links_below=False)
+    return view.state().root._replace(oid=EMPTY_TREE, size=0, links_below=False)
 
 
 def stage_paths(view: View, source: Entry, paths: Sequence[bytes]) -> list[bytes]:

@@ -11,6 +11,7 @@ from heliosfs.objects.commit import Commit, Signature
 from heliosfs.objects.ids import CommitId, Oid, TreeId
 from heliosfs.objects.tree import Entry
 from heliosfs.repo.experiments import METADATA_KEY
+from heliosfs.repo.ignoring import Ignoring
 from heliosfs.repo.oplog import OperationLog
 from heliosfs.repo.oprecord import Operation
 from heliosfs.repo.staging import Stage
@@ -54,6 +55,8 @@ class View:
         """Of the merge that was tried last, and refused or left open, since the view was opened."""
         self.log = OperationLog(repository.store, repository.history, slot)
         self.stage = Stage(repository.store, slot)
+        self.ignoring = Ignoring(self)
+        self.ignoring.look_again()
         self._saved_root = workspace.root.raw or b""
         """The encoded root that is in the store; a flush alone does not bring it there."""
 
@@ -126,6 +129,8 @@ class View:
         root = flush(workspace)
         before = State(self.slot, head, root, self.merging)
         content = content or self.stage.root
+        if content is None and workspace.has_rules:
+            content = self.ignoring.select(root)
         is_altered = content is None and workspace.was_altered and self._is_tree(head, flushed)
         root = content or root
         is_wanted = allow_empty or self.merging is not None
@@ -178,7 +183,7 @@ class View:
         before = self.state()
         old = self.repository.history.read(head)
         commit = Commit(
-            content or self.stage.root or before.root,
+            content or self.stage.root or self.selected(),
             old.parents,
             author or old.author,
             self.repository.identity.sign(self.repository.clock),
@@ -197,7 +202,7 @@ class View:
         """
         before = self.state()
         goal = self.repository.history.read(target).root
-        after = State(self.slot, target, goal if hard else before.root)
+        after = State(self.slot, target, self.ignoring.keep(goal) if hard else before.root)
         staged = self.stage.root if soft else None
         if staged is not None and not self._differs(target, staged):
             staged = None
@@ -208,7 +213,7 @@ class View:
         """Of the detached view: go to another commit."""
         before = self.state()
         root = self.repository.history.read(target).root
-        after = State(DETACHED, target, root)
+        after = State(DETACHED, target, self.ignoring.keep(root))
         self.move("checkout", target.hex()[:12], before, after)
 
     def undo(self) -> Operation:
@@ -230,7 +235,7 @@ class View:
 
     def changes(self) -> Iterator[Change]:
         """What differs from HEAD, as `walk_changes` gives it; the root's own entry included."""
-        root = flush(self.workspace)
+        root = self.selected()
         head = self.head_root()
         if head is not None and differs(head, root):
             yield Change(b"", head, root)
@@ -239,7 +244,7 @@ class View:
 
     def has_changes(self) -> bool:
         """Whether anything differs from HEAD."""
-        return self._differs(self.head, flush(self.workspace))
+        return self._differs(self.head, self.selected())
 
     def head_root(self) -> Entry | None:
         """The root entry of HEAD; None before the first commit."""
@@ -252,8 +257,8 @@ class View:
         return self.branch
 
     def selected(self) -> Entry:
-        """The root of what a commit of everything would have."""
-        return flush(self.workspace)
+        """The root of what a commit of everything would have: what is ignored is not in it."""
+        return self.ignoring.select(flush(self.workspace))
 
     def _check_head(self, expect: CommitId | None) -> None:
         head = self.head
@@ -290,13 +295,14 @@ class View:
             raise
         finally:
             self.repository.stale.extend(stale)
+            self.ignoring.look_again()
 
     def _step(
         self, target: Operation, before: State, record: Callable[[int, Operation, State], None]
     ) -> None:
         """Go to the state before `target`, its stage included, and record that."""
         last, staged = self.log.last, self.stage.root
-        self._go(target.before)
+        self._go(self.ignoring.keep_in(target.before))
         try:
             record(self.repository.clock.now_ns(), target, before)
             self.restage(self.stage.remembered(target.sequence))
@@ -311,6 +317,7 @@ class View:
     def _go(self, after: State) -> None:
         self.repository.stale.extend(switch(self.workspace, after.root))
         self._adopt(after)
+        self.ignoring.look_again()
         self.save(after)
 
     def _finish(

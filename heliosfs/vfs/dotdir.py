@@ -195,9 +195,7 @@ class _DotDir:
             is_fixed=not prefix,
         )
 
-    def _find_branch(
-        self, prefix: str, is_listed: bool, name: bytes
-    ) -> bytes | VirtualDir | None:
+    def _find_branch(self, prefix: str, is_listed: bool, name: bytes) -> bytes | VirtualDir | None:
         path = prefix + _text(name)
         refs = self._repository.refs
         branch = refs.find(path)
