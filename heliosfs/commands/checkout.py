@@ -1,4 +1,4 @@
-"""`checkout`: which branch, or which commit, is shown at the mount point."""
+"""`checkout` and `switch`: which branch, or which commit, is shown at the mount point."""
 
 from __future__ import annotations
 
@@ -16,16 +16,34 @@ from heliosfs.repo.revisions import resolve
 def checkout(request: Request, options: Options) -> str:
     """Show what the words name; a branch goes before anything else of that name."""
     options.only_one("branch", "detach")
-    repository, view = request.repository, request.view
     new = options.value("branch")
     if options.paths is None and new is None:
         _find_paths(request, options)
     if options.paths is not None:
         return _paths(request, options, options.paths)
+    return _show(request, options, new)
+
+
+def switch(request: Request, options: Options) -> str:
+    """Show a branch; anything else only with --detach."""
+    options.only_one("create", "detach")
+    new = options.value("create")
+    if new is None and "detach" not in options and options.words:
+        name = named(request, options.words[0])
+        if name not in request.repository.refs:
+            if _is_revision(request, name):
+                raise options.misuse(f"{name[:80]!r} is no branch: use --detach to look at it")
+            raise NotFound(f"no branch {name[:80]!r}")
+    return _show(request, options, new)
+
+
+def _show(request: Request, options: Options, new: str | None) -> str:
+    """Show the one word at the mount point, or a branch that is created there."""
     options.at_most(1)
+    repository, view = request.repository, request.view
     if new is not None:
         _check_root(request, new)
-        base = options.words[0] if options.words else None
+        base = named(request, options.words[0]) if options.words else None
         create_branch(request, new, base, fork=base is None)
         repository.checkout_branch(new)
         return _reply(repository, options, f"Switched to a new branch '{new}'\n")

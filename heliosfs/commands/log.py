@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import islice
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
+from heliosfs.commands.changes import compare, within
+from heliosfs.commands.diff import changes_text
 from heliosfs.commands.graph import Graph
 from heliosfs.commands.options import Options
+from heliosfs.commands.patch import PATCH_MAX_BYTES
 from heliosfs.commands.render import (
     below,
     commit_document,
@@ -18,7 +21,7 @@ from heliosfs.commands.render import (
 )
 from heliosfs.commands.verb import Request
 from heliosfs.commands.words import range_of, split_words
-from heliosfs.errors import NotFound
+from heliosfs.errors import NotFound, TooLarge
 from heliosfs.objects.commit import Commit
 from heliosfs.objects.ids import CommitId
 from heliosfs.repo.mergebase import merge_bases
@@ -26,42 +29,95 @@ from heliosfs.repo.pathlog import PathLog
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.revisions import resolve
 from heliosfs.repo.view import View
-from heliosfs.repo.walks import Stepper, Visit, by_date, hidden_by, topological, whole
+from heliosfs.repo.walks import Stepper, Visit, by_date, first_parent, hidden_by, topological, whole
+from heliosfs.store.steps import TURN, Steps, Turn
+
+_CHANGES = ("patch", "stat", "name-status", "name-only")
 
 
-def log(request: Request, options: Options) -> str:
+def log(request: Request, options: Options) -> Steps[str]:
     """The history in git's medium format, or a line for each commit."""
     options.only_one("oneline", "json")
     options.only_one("graph", "json")
-    limit = options.number("max-count")
-    visits = islice(_visits(request, options), limit)
+    entries = yield from _entries(request, options)
     if "json" in options:
-        return json_reply([commit_document(each.oid, each.commit) for each in visits])
-    names = decorations(request.repository, request.view) if "decorate" in options else {}
+        return json_reply([commit_document(each.visit.oid, each.visit.commit) for each in entries])
+    is_short = "oneline" in options
     if "graph" in options:
-        return graph_text(visits, names, is_short="oneline" in options)
-    commits = ((each.oid, each.commit) for each in visits)
-    if "oneline" in options:
-        return oneline(commits, names)
-    return "\n".join(medium(oid, commit, names) for oid, commit in commits)
+        reply = yield from _with_graph(entries, is_short=is_short)
+        return reply
+    if is_short:
+        return "".join(each.head + each.changes for each in entries)
+    return "\n".join(
+        f"{each.head}\n{each.changes}" if each.changes else each.head for each in entries
+    )
 
 
-def _visits(request: Request, options: Options) -> Iterator[Visit]:
+class _Entry(NamedTuple):
+    """A commit as the log shows it."""
+
+    visit: Visit
+    head: str
+    changes: str
+    """What it changed, if that was asked for."""
+
+
+def _entries(request: Request, options: Options) -> Steps[list[_Entry]]:
+    """TooLarge when the changes take more than one reply may have."""
+    limit = options.number("max-count")
+    names = decorations(request.repository, request.view) if "decorate" in options else {}
+    form = _line if "oneline" in options else medium
+    with_changes = any(each in options for each in _CHANGES)
+    left_bytes = PATCH_MAX_BYTES
+    walk = yield from _walk(request, options)
+    found: list[_Entry] = []
+    while limit is None or len(found) < limit:
+        visit = next(walk, None)
+        if visit is None:
+            break
+        yield TURN
+        if isinstance(visit, Turn):
+            continue
+        changes = _changes(request, options, visit) if with_changes else ""
+        left_bytes -= len(changes)
+        if left_bytes < 0:
+            raise TooLarge("the changes take more than 64 MiB: name paths, or limit with -n")
+        found.append(_Entry(visit, form(visit.oid, visit.commit, names), changes))
+    return found
+
+
+def _changes(request: Request, options: Options, visit: Visit) -> str:
+    """What a commit changed; of a merge only with --first-parent, and then on that side."""
+    repository = request.repository
+    parents = visit.commit.parents
+    if len(parents) > 1 and "first-parent" not in options:
+        return ""
+    old = repository.history.read(parents[0]).root if parents else None
+    _, words = split_words(request, options)
+    paths = [below(request.cwd, word) for word in words]
+    changes = within(compare(repository.store, old, visit.commit.root), paths)
+    return changes_text(request, options, changes)
+
+
+def _walk(request: Request, options: Options) -> Steps[Iterator[Visit | Turn]]:
     """The commits that the words ask for, in the order that the options ask for."""
     repository, view = request.repository, request.view
     history = repository.history
     revisions, words = split_words(request, options)
     paths = [below(request.cwd, word) for word in words]
     tips, excluded = _tips(request, options, revisions)
-    hidden = hidden_by(history, tips, excluded) if excluded else ()
-    step: Stepper = whole
     if "follow" in options and len(paths) != 1:
         raise options.misuse("--follow takes one path")
-    if paths:
-        step = PathLog(repository.store, history, paths, follows="follow" in options).step
     if not tips:
         place = f"your current branch {view.branch!r}" if view.branch else "HEAD"
         raise NotFound(f"{place} does not have any commits yet")
+    step: Stepper = first_parent if "first-parent" in options else whole
+    if paths:
+        follows = "follow" in options
+        step = PathLog(repository.store, history, paths, step, follows=follows).step
+    hidden: set[CommitId] = set()
+    if excluded:
+        hidden = yield from hidden_by(history, tips, excluded)
     walk = topological if "graph" in options else by_date
     return walk(history, tips, hidden, step)
 
@@ -94,18 +150,18 @@ def _tips(
     return tips, excluded
 
 
-def oneline(commits: Iterator[tuple[CommitId, Commit]], names: dict[CommitId, str]) -> str:
+def oneline(visits: Iterable[Visit]) -> str:
     """A line for each commit."""
-    return "".join(f"{_line(oid, commit, names)}\n" for oid, commit in commits)
+    return "".join(_line(visit.oid, visit.commit, {}) for visit in visits)
 
 
-def graph_text(visits: Iterator[Visit], names: dict[CommitId, str], *, is_short: bool) -> str:
+def _with_graph(entries: Iterable[_Entry], *, is_short: bool) -> Steps[str]:
     """The commits with the lines of history between them drawn on the left."""
     graph = Graph()
     lines: list[str] = []
-    for oid, commit, parents in visits:
-        text = _line(oid, commit, names) if is_short else medium(oid, commit, names)
-        graph.begin(oid, parents)
+    for visit, text, changes in entries:
+        yield TURN
+        graph.begin(visit.oid, visit.parents)
         if lines and not is_short:
             lines.append(graph.padding())
         first, *rest = text.removesuffix("\n").split("\n")
@@ -116,6 +172,10 @@ def graph_text(visits: Iterator[Visit], names: dict[CommitId, str], *, is_short:
         lines += [graph.row()[0] + line for line in rest]
         while not graph.is_done:
             lines.append(graph.row()[0])
+        if changes:
+            rest = [] if is_short else [""]
+            rest += changes.removesuffix("\n").split("\n")
+            lines += [graph.row()[0] + line for line in rest]
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -135,7 +195,7 @@ def medium(oid: CommitId, commit: Commit, names: dict[CommitId, str]) -> str:
 
 
 def _line(oid: CommitId, commit: Commit, names: dict[CommitId, str]) -> str:
-    return f"{short(oid)}{names.get(oid, '')} {commit.subject}".rstrip(" ")
+    return f"{short(oid)}{names.get(oid, '')} {commit.subject}".rstrip(" ") + "\n"
 
 
 def decorations(repository: Repository, view: View) -> dict[CommitId, str]:

@@ -24,6 +24,8 @@ class Option(NamedTuple):
     """What its value is called in the help; empty for a flag."""
     is_number: bool = False
     """Whether `-5` is another way to write `-n 5`."""
+    is_optional: bool = False
+    """Whether its value may be left out; it comes after `=` then."""
 
     @property
     def key(self) -> str:
@@ -34,6 +36,8 @@ class Option(NamedTuple):
     def synopsis(self) -> str:
         """As the help shows it: `-m, --message TEXT`."""
         names = ", ".join(self.names)
+        if self.is_optional:
+            return f"{names}[={self.value}]"
         return f"{names} {self.value}" if self.value else names
 
 
@@ -152,7 +156,7 @@ class Parser:
         name, equals, value = word.partition("=")
         option = self._find(name)
         if option.value:
-            text = value if equals else self._next(name, rest)
+            text = value if equals or option.is_optional else self._next(name, rest)
             given.setdefault(option.key, []).append(text)
         elif equals:
             raise misuse(self._verb, f"{name} takes no value")

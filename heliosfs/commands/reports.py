@@ -15,7 +15,7 @@ from heliosfs.commands.table import VERBS, Verb, run
 from heliosfs.repo.merging import open_conflicts
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.view import View
-from heliosfs.repo.walks import by_date
+from heliosfs.repo.walks import Visit, by_date
 from heliosfs.store.steps import Steps
 
 LINES_MAX = 1000
@@ -71,7 +71,7 @@ def log(repository: Repository, view: View) -> str:
     """A line for each of the last commits."""
     tips = [view.head] if view.head is not None else []
     visits = islice(by_date(repository.history, tips), LINES_MAX)
-    return oneline(((each.oid, each.commit) for each in visits), {})
+    return oneline(each for each in visits if isinstance(each, Visit))
 
 
 def oplog(repository: Repository, view: View) -> str:

@@ -50,6 +50,8 @@ class Verb(NamedTuple):
     """Whether words after `--` are paths."""
     is_long: bool = False
     """Whether its function gives steps instead of the reply, so that others need not wait."""
+    is_reading: bool = False
+    """Whether its function gives steps that change nothing: it runs beside all others."""
     takes_command: bool = False
     """Whether its first word begins a command, whose options are not its own."""
 
@@ -87,7 +89,7 @@ class Verb(NamedTuple):
         report: Callable[[Progress], None] = lambda progress: None,
     ) -> str:
         """Carry it out and give the reply.  `argv` is what follows the verb."""
-        if self.is_long:
+        if self.is_long or self.is_reading:
             from heliosfs.store.steps import run_to_end
 
             return run_to_end(self.begin(request, argv), request.repository.store, report)
@@ -99,7 +101,7 @@ class Verb(NamedTuple):
         return reply
 
     def begin(self, request: Request, argv: list[str]) -> Steps[str]:
-        """Carry a long verb out in steps, which result in the reply."""
+        """Carry a long or reading verb out in steps, which result in the reply."""
         parser = self.parser()
         options = parser.parse(argv)
         if "help" in options:

@@ -29,6 +29,7 @@ class Ignoring:
     def __init__(self, view: View) -> None:
         self._view = view
         self._quiet = Quiet()
+        view.workspace.has_rules = True
 
     def select(self, work: Entry) -> Entry:
         """What a commit of everything would have, of a working tree that is flushed."""

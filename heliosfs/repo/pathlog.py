@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from heliosfs.objects.commit import Commit
-from heliosfs.objects.ids import CommitId, TreeId
+from heliosfs.objects.ids import CommitId, Oid, TreeId
 from heliosfs.objects.tree import Entry
 from heliosfs.repo.history import History
 from heliosfs.repo.merge import Side
 from heliosfs.repo.renames import find_renames
-from heliosfs.repo.walks import Step
+from heliosfs.repo.walks import Step, Stepper, whole
 from heliosfs.store.base import Store
 from heliosfs.workspace.trees import differs, find_entry, has_changes
+
+_KNOWN_MAX = 100_000
 
 
 class PathLog:
@@ -22,17 +24,27 @@ class PathLog:
     """
 
     def __init__(
-        self, store: Store, history: History, paths: Sequence[bytes], *, follows: bool = False
+        self,
+        store: Store,
+        history: History,
+        paths: Sequence[bytes],
+        step: Stepper = whole,
+        *,
+        follows: bool = False,
     ) -> None:
         self._store = store
         self._history = history
         self._paths = list(paths)
+        self._step = step
+        """Where a walk goes that does not look at paths."""
         self._follows = follows
         """Whether a file that a commit renamed goes on under its name before."""
+        self._known: dict[tuple[Oid, bytes], Entry | None] = {}
+        """What directories have under a name: most are the same from commit to commit."""
 
     def step(self, oid: CommitId, commit: Commit) -> Step:
         """Whether the commit changed the paths, and where to go on.  Cost: O(depth)."""
-        parents = tuple(dict.fromkeys(commit.parents))
+        parents = self._step(oid, commit).parents
         if not parents:
             return Step((), is_shown=any(self._at(commit.root, path) for path in self._paths))
         roots = [self._history.read(parent).root for parent in parents]
@@ -59,7 +71,17 @@ class PathLog:
         return not has_changes(self._store, TreeId(before.oid), TreeId(after.oid))
 
     def _at(self, root: Entry, path: bytes) -> Entry | None:
-        return find_entry(self._store, root, path)
+        entry: Entry | None = root
+        for name in path.split(b"/") if path else ():
+            if entry is None or not entry.is_dir:
+                return None
+            key = entry.oid, name
+            if key not in self._known:
+                if len(self._known) >= _KNOWN_MAX:
+                    self._known.clear()
+                self._known[key] = find_entry(self._store, entry, name)
+            entry = self._known[key]
+        return entry
 
 
 def rename_source(store: Store, old: Entry, new: Entry, path: bytes) -> bytes | None:

@@ -56,7 +56,6 @@ class View:
         self.log = OperationLog(repository.store, repository.history, slot)
         self.stage = Stage(repository.store, slot)
         self.ignoring = Ignoring(self)
-        self.ignoring.look_again()
         self._saved_root = workspace.root.raw or b""
         """The encoded root that is in the store; a flush alone does not bring it there."""
 

@@ -1,4 +1,8 @@
-"""Walks: which commits a log gives, and in which order (git-log(1))."""
+"""Walks: which commits a log gives, and in which order (git-log(1)).
+
+A walk gives a turn where it has looked at a commit and has none to give, so that whoever walks
+can let others in (store/steps.py).
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ from typing import NamedTuple
 from heliosfs.objects.commit import Commit
 from heliosfs.objects.ids import CommitId
 from heliosfs.repo.history import History
+from heliosfs.store.steps import TURN, Steps, Turn
 
 _DOUBTS = 5
 """How many more commits are looked at, in case clocks went wrong, once all are hidden."""
@@ -39,10 +44,15 @@ def whole(oid: CommitId, commit: Commit) -> Step:
     return Step(tuple(dict.fromkeys(commit.parents)))
 
 
+def first_parent(oid: CommitId, commit: Commit) -> Step:
+    """The step of a walk that leaves out what merges brought in."""
+    return Step(commit.parents[:1])
+
+
 def hidden_by(
     history: History, tips: Sequence[CommitId], excluded: Sequence[CommitId]
-) -> set[CommitId]:
-    """The commits that `excluded` reach, as far as `tips` may reach them.
+) -> Steps[set[CommitId]]:
+    """Results in the commits that `excluded` reach, as far as `tips` may reach them.
 
     Cost: the commits that only one side reaches, and those as young as the common ones.
     """
@@ -67,6 +77,7 @@ def hidden_by(
         visible.discard(oid)
         for parent in history.read(oid).parents:
             mark(parent, is_hidden=marks[oid])
+        yield TURN
     return {oid for oid, is_hidden in marks.items() if is_hidden}
 
 
@@ -75,14 +86,13 @@ def by_date(
     tips: Sequence[CommitId],
     hidden: Collection[CommitId] = (),
     step: Stepper = whole,
-) -> Iterator[Visit]:
+) -> Iterator[Visit | Turn]:
     """The commits in git's order: of all whose child was given, the newest.
 
     Reads what it gives and its parents.  The parents of what it gives are those of the step.
     """
     for oid, commit, found in _visits(history, tips, hidden, step):
-        if found.is_shown:
-            yield Visit(oid, commit, found.parents)
+        yield Visit(oid, commit, found.parents) if found.is_shown else TURN
 
 
 def topological(
@@ -90,12 +100,15 @@ def topological(
     tips: Sequence[CommitId],
     hidden: Collection[CommitId] = (),
     step: Stepper = whole,
-) -> Iterator[Visit]:
+) -> Iterator[Visit | Turn]:
     """The commits with no parent before its children, and one line of history after another.
 
     Reads all of them before it gives the first.
     """
-    visits = {oid: (commit, found) for oid, commit, found in _visits(history, tips, hidden, step)}
+    visits = {}
+    for oid, commit, found in _visits(history, tips, hidden, step):
+        visits[oid] = commit, found
+        yield TURN
     children = dict.fromkeys(visits, 0)
     for _, found in visits.values():
         for parent in found.parents:

@@ -64,6 +64,11 @@ def test_a_random_history(tmp_path: Path, seed: int) -> None:
         ["--graph", f"{one}..c40"],
         [f"{one}...{other}"],
         ["--graph", "-n", "7", "--all"],
+        ["--first-parent", "c40"],
+        ["--graph", "--first-parent", "c40"],
+        ["--name-status", "--all"],
+        ["--graph", "--name-status", "--all"],
+        ["--name-only", "c40", "--", "d"],
     ]
     for name in (*FILES, "d", "d/e"):
         asked += [["c40", "--", name], ["--graph", "--all", "--", name]]
@@ -77,8 +82,10 @@ def test_whole_messages_beside_a_graph(tmp_path: Path, seed: int) -> None:
     clone = history(tmp_path / "git", seed)
     stage = Stage()
     stage.run("import", "--from-git", str(clone.path))
-    theirs = clone.git("log", "--graph", "--all").decode()
-    assert plain(stage.run("log", "--graph", "--all")) == plain(theirs)
+    for words in (["--all"], ["--graph", "--all"]):
+        for changes in ([], ["--stat"], ["--name-only"], ["-p"]):
+            theirs = clone.git("log", *words, *changes).decode()
+            assert plain(stage.run("log", *words, *changes)) == plain(theirs), (words, changes)
 
 
 def test_a_renamed_file_is_followed(tmp_path: Path) -> None:

@@ -346,3 +346,22 @@ def test_paths_without_dashes(stage: Stage) -> None:
     assert stage.run("checkout", "a") == "Switched to branch 'a'\n"
     with pytest.raises(NotFound, match="neither a branch nor a revision"):
         stage.run("checkout", "nope")
+
+
+def test_switch_shows_branches_only(stage: Stage) -> None:
+    assert stage.run("switch", "-c", "idea", "HEAD~1") == "Switched to a new branch 'idea'\n"
+    assert stage.files.read(b"a") == b"1\n"
+    assert stage.run("switch", "-") == "Switched to branch 'main'\n"
+    stage.files.write(b"a", b"3\n")
+    stage.run("switch", "-c", "along")
+    assert stage.files.read(b"a") == b"3\n"
+    assert stage.run("switch", "along") == "Already on 'along'\n"
+    with pytest.raises(UsageError, match="no branch: use --detach"):
+        stage.run("switch", "HEAD~1")
+    with pytest.raises(NotFound, match="no branch 'nope'"):
+        stage.run("switch", "nope")
+    assert "HEAD is now at" in stage.run("switch", "--detach", "main~1")
+    assert stage.view.branch is None
+    stage.run("switch", "main")
+    stage.run("branch", "-M", "trunk")
+    assert "* trunk\n" in stage.run("branch", "-a")

@@ -203,3 +203,26 @@ def test_a_graph_of_a_merge(stage: Stage) -> None:
         "* second",
         "* first",
     ]
+
+
+def test_a_short_id_has_as_many_digits_as_wanted(stage: Stage) -> None:
+    assert stage.run("rev-parse", "--short", "HEAD") == f"{stage.head[:12]}\n"
+    assert stage.run("rev-parse", "--short=8", "HEAD") == f"{stage.head[:8]}\n"
+    assert stage.run("rev-parse", "--short=1", "HEAD").strip() == stage.head[:4]
+    with pytest.raises(UsageError, match="not a number"):
+        stage.run("rev-parse", "--short=x", "HEAD")
+
+
+def test_a_commit_by_paths(stage: Stage) -> None:
+    assert stage.run("show", "--name-only", "HEAD", "src/lib").endswith("\nsrc/lib/x.c\n")
+    assert stage.run("show", "--name-only", "--", "a").endswith("\n    second\n\na\n")
+    with pytest.raises(UsageError, match="one revision too many"):
+        stage.run("show", "HEAD", "HEAD~1")
+
+
+def test_changes_in_a_log(stage: Stage) -> None:
+    first, second = stage.run("rev-parse", "--short", "HEAD~1", "HEAD").split()
+    assert stage.run("log", "--oneline", "--name-status", "--", "a") == (
+        f"{second} second\nM\ta\n{first} first\nA\ta\n"
+    )
+    assert "-1\n+2\n" in stage.run("log", "-p", "-1")

@@ -277,3 +277,18 @@ def test_an_ignore_file_deep_below_goes_on_working() -> None:
         assert sorted(committed(stage)) == ["d/e/.heliosignore", "f"]
         if number == 3:
             stage.reopen()
+
+
+def test_nobody_looks_before_a_verb_needs_it(stage: Stage) -> None:
+    """A view opens whatever is the matter with its HEAD."""
+    stage.commit("second")
+    stage.reopen()
+    assert stage.view.workspace.has_rules
+    stage.run("status")
+    plain = Stage()
+    plain.commit("first", a=b"1\n")
+    plain.files.write(b"b", b"1\n")
+    plain.reopen()
+    assert plain.view.workspace.has_rules
+    plain.run("commit", "-m", "second")
+    assert not plain.view.workspace.has_rules
