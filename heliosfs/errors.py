@@ -81,7 +81,7 @@ class ReadOnly(HeliosError):
 
 
 class NotPermitted(HeliosError):
-    """A path under `.helios` that may not be changed."""
+    """A path under `.helios` that may not be changed, or one that is ignored."""
 
     errno = _errno.EPERM
 

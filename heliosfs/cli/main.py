@@ -28,7 +28,9 @@ class LocalVerb(NamedTuple):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `helios`; gives the exit code: 0 done, 1 refused, 2 wrong usage, 130 interrupted."""
     try:
-        return _dispatch(list(sys.argv[1:] if argv is None else argv))
+        exit_code = _dispatch(list(sys.argv[1:] if argv is None else argv))
+        sys.stdout.flush()
+        return exit_code
     except HeliosError as error:
         text = str(error).removeprefix(_USAGE)
         if text.startswith(_DOCUMENT):
@@ -91,6 +93,10 @@ def _elsewhere(argv: list[str]) -> int:
         from heliosfs.cli.report import report
 
         return report(options)
+    if verb.name == "run":
+        from heliosfs.cli.run import run as run_command
+
+        return run_command(options)
     if verb.name in ("import", "export"):
         from heliosfs.cli.transfer import transfer
 

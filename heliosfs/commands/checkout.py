@@ -1,4 +1,4 @@
-"""`checkout`: which branch, or which commit, is shown at the mount point."""
+"""`checkout` and `switch`: which branch, or which commit, is shown at the mount point."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from heliosfs.commands.options import Options
 from heliosfs.commands.render import head_line, json_reply, text_of
 from heliosfs.commands.restore import checkout_paths
 from heliosfs.commands.verb import Request
-from heliosfs.errors import NotFound, UsageError
+from heliosfs.commands.words import is_path, named
+from heliosfs.errors import HeliosError, NotFound, UsageError
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.revisions import resolve
 
@@ -15,21 +16,40 @@ from heliosfs.repo.revisions import resolve
 def checkout(request: Request, options: Options) -> str:
     """Show what the words name; a branch goes before anything else of that name."""
     options.only_one("branch", "detach")
-    repository, view = request.repository, request.view
+    new = options.value("branch")
+    if options.paths is None and new is None:
+        _find_paths(request, options)
     if options.paths is not None:
         return _paths(request, options, options.paths)
-    new = options.value("branch")
+    return _show(request, options, new)
+
+
+def switch(request: Request, options: Options) -> str:
+    """Show a branch; anything else only with --detach."""
+    options.only_one("create", "detach")
+    new = options.value("create")
+    if new is None and "detach" not in options and options.words:
+        name = named(request, options.words[0])
+        if name not in request.repository.refs:
+            if _is_revision(request, name):
+                raise options.misuse(f"{name[:80]!r} is no branch: use --detach to look at it")
+            raise NotFound(f"no branch {name[:80]!r}")
+    return _show(request, options, new)
+
+
+def _show(request: Request, options: Options, new: str | None) -> str:
+    """Show the one word at the mount point, or a branch that is created there."""
+    options.at_most(1)
+    repository, view = request.repository, request.view
     if new is not None:
-        options.at_most(1)
         _check_root(request, new)
-        base = options.words[0] if options.words else None
+        base = named(request, options.words[0]) if options.words else None
         create_branch(request, new, base, fork=base is None)
         repository.checkout_branch(new)
         return _reply(repository, options, f"Switched to a new branch '{new}'\n")
-    options.at_most(1)
     if not options.words:
         raise options.misuse("which branch or revision?")
-    name = options.words[0]
+    name = named(request, options.words[0])
     if name in repository.refs and "detach" not in options:
         if name == view.branch:
             return _reply(repository, options, f"Already on '{name}'\n")
@@ -44,18 +64,38 @@ def checkout(request: Request, options: Options) -> str:
     return _reply(repository, options, head_line(repository, repository.root))
 
 
+def _find_paths(request: Request, options: Options) -> None:
+    """Without `--`: what is no revision, and what comes after one, are paths."""
+    words = options.words
+    count = 0 if words and not _is_revision(request, words[0]) else 1
+    paths = words[count:]
+    if paths and all(is_path(request, word) for word in paths):
+        options.words, options.paths = words[:count], paths
+
+
+def _is_revision(request: Request, word: str) -> bool:
+    if word == "-" or word in request.repository.refs:
+        return True
+    try:
+        resolve(request.repository, word, request.view.head)
+    except HeliosError:
+        return False
+    return True
+
+
 def _paths(request: Request, options: Options, paths: list[str]) -> str:
     options.at_most(1)
     if not paths or "branch" in options or "detach" in options:
         raise options.misuse("after -- come paths, before it at most a revision")
-    revision = options.words[0] if options.words else "HEAD"
+    revision = options.words[0] if options.words else None
+    place = "HEAD" if request.view.stage.root is None else "the stage"
     changed = checkout_paths(request, revision, paths)
     if "json" in options:
         return json_reply({"changed": [text_of(path) for path in changed]})
     if "quiet" in options:
         return ""
     count = "1 path" if len(changed) == 1 else f"{len(changed)} paths"
-    return f"Updated {count} from {revision}\n"
+    return f"Updated {count} from {revision or place}\n"
 
 
 def _check_root(request: Request, name: str) -> None:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import posixpath
 import re
+from typing import TypedDict
 
 from heliosfs.commands.options import Options
-from heliosfs.commands.render import bytes_of, commit_document, json_reply, short
+from heliosfs.commands.render import below, bytes_of, commit_document, json_reply, short
 from heliosfs.commands.verb import Request
-from heliosfs.errors import Stale, TooLarge, UsageError
+from heliosfs.errors import Busy, NotFound, Stale, TooLarge, UsageError
 from heliosfs.objects.commit import Signature
-from heliosfs.objects.ids import OID_BYTES, CommitId, Oid
+from heliosfs.objects.ids import OID_BYTES, CommitId, Oid, TreeId
+from heliosfs.objects.tree import Entry
 from heliosfs.repo.repository import Repository
+from heliosfs.repo.staging import nothing
 from heliosfs.repo.view import View
+from heliosfs.workspace.graft import graft
+from heliosfs.workspace.trees import differs, find_entry, has_changes
 
 MESSAGE_MAX_BYTES = 64 * 1024
 
@@ -23,17 +27,22 @@ _ID = re.compile(r"[0-9a-f]+")
 
 def commit(request: Request, options: Options) -> str:
     """Make a commit; the reply is git's line about it."""
-    options.at_most(0)
     repository, view = request.repository, request.view
-    _check_place(request, options)
     first = view.head is None
-    oid = view.commit(
-        _message(request, options.values("message")),
-        allow_empty="allow-empty" in options,
-        expect=_expected(options.value("expect"), view),
-        author=_author(options.value("author"), request),
-        metadata=_metadata(options),
-    )
+    given = options.values("message")
+    content, kept = _content(request, options)
+    details: _Details = {
+        "expect": _expected(options.value("expect"), view),
+        "author": _author(options.value("author"), request),
+        "metadata": _metadata(options),
+        "content": content,
+        "kept": kept,
+    }
+    if "amend" in options:
+        oid = view.amend(checked_message(given) if given else None, **details)
+    else:
+        message = _message(request, given)
+        oid = view.commit(message, allow_empty="allow-empty" in options, **details)
     made = repository.history.read(oid)
     if "json" in options:
         return json_reply({"branch": view.branch} | commit_document(oid, made))
@@ -54,6 +63,16 @@ def commit_message(repository: Repository, view: View, text: bytes) -> str:
     except UnicodeDecodeError as error:
         raise UsageError(f"usage: the message is not UTF-8: {error.reason}") from error
     return f"{view.commit(_checked(message.rstrip(_NEWLINES))).hex()}\n"
+
+
+class _Details(TypedDict):
+    """What a commit and an amended one are told alike."""
+
+    expect: CommitId | None
+    author: Signature | None
+    metadata: dict[str, str]
+    content: Entry | None
+    kept: Entry | None
 
 
 _NEWLINES = "\r\n"
@@ -94,13 +113,33 @@ def _check_text(text: str, what: str) -> None:
         raise UsageError(f"usage: {what} is not UTF-8") from error
 
 
-def _check_place(request: Request, options: Options) -> None:
-    """A relative path must stay in the view; whoever wrote an absolute one found the view by it."""
-    path = options.value("work")
-    if path is None or path.startswith("/"):
-        return
-    if posixpath.normpath(posixpath.join(request.cwd, path)).split("/", 1)[0] == "..":
-        raise UsageError(f"usage: {path[:80]!r} is outside of the workspace")
+def _content(request: Request, options: Options) -> tuple[Entry | None, Entry | None]:
+    """The tree to commit if it is not the usual one, and what stays staged.
+
+    Of named paths only these are committed.  An absolute one, and the root of the view, is
+    everything: whoever wrote it found the view by it.  NotFound, UsageError.
+    """
+    view = request.view
+    words = [*options.words, *(options.paths or [])]
+    paths = [b"" if word.startswith("/") else below(request.cwd, word) for word in words]
+    if b"" in paths or not paths:
+        is_all = bool(paths) or "work" in options or "all" in options
+        return (view.selected() if is_all and view.stage.root else None), None
+    if view.merging is not None:
+        raise Busy("a merge is open: its commit takes everything, not single paths")
+    store = request.repository.store
+    head, source, staged = view.head_root() or nothing(view), view.selected(), view.stage.root
+    for path, word in zip(paths, words, strict=True):
+        if all(find_entry(store, root, path) is None for root in (head, source)):
+            raise NotFound(f"no path {word[:80]!r}")
+    now = request.repository.clock.now_ns()
+    content = graft(store, head, source, paths, now).root
+    if staged is None:
+        return content, None
+    kept = graft(store, staged, source, paths, now).root
+    tree = TreeId(content.oid)
+    is_kept = differs(content, kept) or has_changes(store, tree, TreeId(kept.oid))
+    return content, kept if is_kept else None
 
 
 def _expected(text: str | None, view: View) -> CommitId | None:

@@ -1,4 +1,4 @@
-"""The verbs, declared: names, options, texts.  What carries them out is elsewhere."""
+"""The verbs that make and show changes, declared: add, commit, status, diff, log, show."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from heliosfs.commands.options import JSON, Option
 from heliosfs.commands.phrases import (
     E_AMBIGUOUS,
     E_FULL,
-    E_REVISION,
     E_STORE,
     E_USAGE,
     NUMBER,
@@ -19,23 +18,58 @@ _NAME_STATUS = Option(("--name-status",), "only the paths, with A, M, D, R or T 
 _NAME_ONLY = Option(("--name-only",), "only the paths")
 _CONTEXT = Option(("-U", "--unified"), "lines of context (3)", "N")
 
+ADD = Verb(
+    name="add",
+    module="add",
+    summary="stage paths: choose what the next commit takes",
+    synopsis=("[-f] [-v] [--json] PATH...", "-A"),
+    description=(
+        "Every file belongs to the next commit, without being added. After 'add' a commit\n"
+        "takes only what was added, as it was then; 'commit --work' takes everything all\n"
+        "the same. A directory stands for all below it, a deleted path for its deletion.\n"
+        "'reset' and 'restore --staged' unstage. While a merge is open nothing is staged:\n"
+        "its commit takes everything."
+    ),
+    options=(
+        Option(("-A", "--all"), "everything, wherever the current directory is"),
+        Option(("-f", "--force"), "also what a .heliosignore names"),
+        Option(("-v", "--verbose"), "reply with a line for each path"),
+        JSON,
+    ),
+    errors=(
+        E_USAGE,
+        ("ENOENT", "nothing lies at one of the paths, or ever did; nothing was staged"),
+        ("EPERM", "a path is ignored, and -f was not given; nothing was staged"),
+        E_FULL,
+    ),
+    example="src/main.c",
+    barrier=True,
+    takes_paths=True,
+)
+
 COMMIT = Verb(
     name="commit",
     module="commit",
-    summary="make a commit of everything in the workspace",
-    synopsis=("[-m TEXT]... [--allow-empty] [--expect ID] [--json]",),
+    summary="make a commit of everything, or of what was added",
+    synopsis=(
+        "[-m TEXT]... [--amend] [--work] [--allow-empty] [--expect ID]",
+        "[-m TEXT]... [--amend] [--expect ID] [--] PATH...",
+    ),
     description=(
-        "Every file is part of every commit: nothing has to be added first. The reply\n"
-        "is the branch, the new id and the subject. Of several -m each is a paragraph."
+        "Every file is part of every commit: nothing has to be added first. If something\n"
+        "was, only that is committed, unless --work says otherwise. Of named paths only\n"
+        "these are committed, as they are now; '.' at the root is everything. The reply is\n"
+        "the branch, the new id and the subject. Of several -m each is a paragraph."
     ),
     options=(
         Option(("-m", "--message"), "the message (snapshot, or that of the open merge)", "TEXT"),
-        Option(("-a", "--all"), "take all changes, which every commit does"),
+        Option(("--work",), "take everything, also if something was added"),
+        Option(("-a", "--all"), "the same"),
+        Option(("--amend",), "replace the last commit; what is not given stays as it was"),
         Option(("--allow-empty",), "also when nothing changed"),
         Option(("--expect",), "only if HEAD is still this commit: a full id", "ID"),
         Option(("--author",), "who wrote it: 'Name <email>'", "AUTHOR"),
         Option(("--meta",), "metadata of the commit; may be repeated", "KEY=VALUE"),
-        Option(("--work",), "a directory in the workspace that is meant (.)", "PATH"),
         Option(("--sync",), "reply when the commit is safe from a power cut"),
         QUIET,
         JSON,
@@ -44,12 +78,15 @@ COMMIT = Verb(
         E_USAGE,
         ("EINVAL", "the message is empty, not UTF-8, or has a NUL byte"),
         ("ENODATA", "nothing to commit: nothing but times differs from HEAD"),
+        ("ENOENT", "nothing lies at a path, or ever did; --amend: no commit yet"),
+        ("EBUSY", "--amend, or paths, while a merge is open"),
         ("ESTALE", "--expect names a commit that is not HEAD"),
         ("EMSGSIZE", "the message is longer than 64 KiB"),
         E_FULL,
     ),
     example="-m 'fix the parser'",
     barrier=True,
+    takes_paths=True,
 )
 
 STATUS = Verb(
@@ -58,13 +95,16 @@ STATUS = Verb(
     summary="what differs from HEAD",
     synopsis=("[-s | --porcelain | --json]",),
     description=(
-        "The branch, and the changes since its last commit. A file that was moved\n"
-        "unchanged is shown as renamed. Times alone are no change."
+        "The branch, and the changes since its last commit; if something was added, what\n"
+        "is staged and what is not. A file that was moved unchanged is shown as renamed.\n"
+        "Times alone are no change. In a line of --short the first letter is for what is\n"
+        "staged, the second for what is not."
     ),
     options=(
-        Option(("-s", "--short"), "a line for each change: ' A', ' M', ' D', ' R' or ' T'"),
+        Option(("-s", "--short"), "a line for each path: a letter of A, M, D, R or T"),
         Option(("-b", "--branch"), "with --short, begin with the branch"),
         Option(("--porcelain",), "as --short, with paths from the root of the workspace"),
+        Option(("--ignored",), "also what a .heliosignore keeps out of commits"),
         JSON,
     ),
     errors=(E_USAGE, E_STORE),
@@ -82,12 +122,21 @@ DIFF = Verb(
         "[OPTION]... REV REV [--] [PATH]...",
     ),
     description=(
-        "From HEAD to the working tree; from a revision to the working tree; from one\n"
-        "revision to another, which can also be written A..B. Paths are relative to the\n"
-        "current directory. What git's format cannot say (owners, permissions other than\n"
-        "the executable bit, empty directories, devices) is told in lines that begin with #."
+        "From HEAD, or from what was added, to the working tree; from a revision to the\n"
+        "working tree; from one revision to another, which can also be written A..B, or\n"
+        "A...B to begin at what both have in common; with --staged from HEAD, or a\n"
+        "revision, to what was added. Paths are relative to the current directory. What\n"
+        "git's format cannot say (owners, permissions other than the executable bit, empty\n"
+        "directories, devices) is told in lines that begin with #."
     ),
-    options=(_CONTEXT, _STAT, _NAME_STATUS, _NAME_ONLY, JSON),
+    options=(
+        Option(("--cached", "--staged"), "what the next commit takes of what was added"),
+        _CONTEXT,
+        _STAT,
+        _NAME_STATUS,
+        _NAME_ONLY,
+        JSON,
+    ),
     errors=(
         E_USAGE,
         ("ENOENT", "a word is neither a revision nor a path"),
@@ -104,32 +153,47 @@ LOG = Verb(
     name="log",
     module="log",
     summary="the commits that led here, the newest first",
-    synopsis=("[-n N] [--oneline | --json] [--decorate] [REV]",),
-    description="The history of HEAD, or of another revision.",
+    synopsis=("[OPTION]... [REV | A..B | A...B]... [--] [PATH]...",),
+    description=(
+        "The history of HEAD, or of other revisions. A..B is what B has and A has not,\n"
+        "A...B what only one of them has. With paths, the commits that changed something\n"
+        "there; where a merge has it as one parent has, only that parent's side."
+    ),
     options=(
         NUMBER,
         Option(("--oneline",), "a line for each: id and subject"),
+        Option(("--graph",), "draw how the commits hang together, line by line of history"),
+        Option(("--all",), "of all branches and tags"),
+        Option(("--first-parent",), "leave out what merges brought in"),
+        Option(("--follow",), "of one file, also under the names it had before"),
         Option(("--decorate",), "with the branches and tags that name a commit"),
+        Option(("-p", "--patch"), "with the changed lines; of merges only with --first-parent"),
+        _STAT,
+        _NAME_STATUS,
+        _NAME_ONLY,
         JSON,
     ),
     errors=(
         E_USAGE,
-        ("ENOENT", "the revision names no commit, or nothing was committed yet"),
+        ("ENOENT", "a word is neither a revision nor a path, or nothing was committed yet"),
         E_AMBIGUOUS,
+        ("EMSGSIZE", "the changes would be larger than 64 MiB"),
         E_STORE,
     ),
     example="--oneline -5",
+    takes_paths=True,
+    is_reading=True,
 )
 
 SHOW = Verb(
     name="show",
     module="show",
     summary="a commit and what it changed, or a file as it was then",
-    synopsis=("[OPTION]... [REV]", "REV:PATH"),
+    synopsis=("[OPTION]... [REV] [--] [PATH]...", "REV:PATH"),
     description=(
-        "Without a path: the commit and its changes since the first parent. REV:PATH\n"
-        "gives the bytes of a file, the names in a directory, the target of a link. PATH\n"
-        "is from the root of the workspace, or from the current directory after ./"
+        "The commit and its changes since the first parent, or those of some paths.\n"
+        "REV:PATH gives the bytes of a file, the names in a directory, the target of a\n"
+        "link. There PATH is from the root, or from the current directory after ./"
     ),
     options=(_CONTEXT, _STAT, _NAME_STATUS, _NAME_ONLY, JSON),
     errors=(
@@ -140,177 +204,8 @@ SHOW = Verb(
         E_STORE,
     ),
     example="HEAD~1:src/main.c",
-)
-
-BRANCH = Verb(
-    name="branch",
-    module="branch",
-    summary="list, create, rename and delete branches",
-    synopsis=(
-        "[-v | --show-current | --json]",
-        "[--fork] NAME [BASE]",
-        "-m [OLD] NEW",
-        "(-d | -D) NAME...",
-    ),
-    description=(
-        "A new branch begins at HEAD, or at BASE, with nothing uncommitted. Its live\n"
-        "workspace is .helios/branches/NAME. Nothing else moves: 'checkout' shows a branch\n"
-        "at the mount point."
-    ),
-    options=(
-        Option(("--fork",), "the new branch takes the uncommitted changes along"),
-        Option(("-m", "--move"), "give a branch, or the current one, another name"),
-        Option(("-d", "--delete"), "delete branches of which nothing would be lost"),
-        Option(("-D", "--force-delete"), "delete branches with all that only they have"),
-        Option(("--show-current",), "the name of the current branch; nothing when detached"),
-        Option(("-l", "--list"), "list them, as without any option"),
-        Option(("-v", "--verbose"), "list them with id and subject"),
-        JSON,
-    ),
-    errors=(
-        ("EINVAL", "wrong syntax, or a name that no branch may have"),
-        ("EEXIST", "the name is taken"),
-        ("ENOENT", "no such branch or base; nothing was committed yet"),
-        E_AMBIGUOUS,
-        ("EBUSY", "the branch is in use, or -d would lose commits or changes"),
-        E_FULL,
-    ),
-    example="idea-7 main",
-    barrier=True,
-)
-
-CHECKOUT = Verb(
-    name="checkout",
-    module="checkout",
-    summary="show another branch, or an old commit, at the mount point",
-    synopsis=("BRANCH", "-b NAME [BASE]", "[--detach] REV", "[REV] -- PATH..."),
-    description=(
-        "A branch comes with its uncommitted changes, and the one that leaves keeps its\n"
-        "own. Anything else makes the tree exactly that commit, with HEAD detached. With\n"
-        "paths HEAD stays, and only these are taken from REV (HEAD); what REV does not\n"
-        "have there is left alone."
-    ),
-    options=(
-        Option(
-            ("-b", "--branch"),
-            "create a branch first; without BASE it takes the changes along",
-            "NAME",
-        ),
-        Option(("--detach",), "show the commit of a branch, not the branch"),
-        QUIET,
-        JSON,
-    ),
-    errors=(
-        ("EINVAL", "wrong syntax; a live view always shows its own branch"),
-        ("ENOENT", "neither a branch nor a revision; REV has no such path"),
-        ("EEXIST", "-b: the name is taken"),
-        E_AMBIGUOUS,
-        ("EBUSY", "the live view of the branch has open files"),
-        E_FULL,
-    ),
-    example="idea-7",
-    barrier=True,
     takes_paths=True,
 )
 
-RESET = Verb(
-    name="reset",
-    module="reset",
-    summary="move the branch to another commit, with or without the files",
-    synopsis=("[--soft | --hard] [REV]",),
-    description=(
-        "Without --hard the files stay as they are, and what they differ from REV by is\n"
-        "uncommitted. With --hard the tree becomes exactly REV. 'undo' takes either back,\n"
-        "uncommitted changes included."
-    ),
-    options=(
-        Option(("--soft",), "leave the files alone; this is the default"),
-        Option(("--mixed",), "the same, since there is no index"),
-        Option(("--hard",), "make the files equal to REV"),
-        QUIET,
-        JSON,
-    ),
-    errors=(E_USAGE, E_REVISION, E_AMBIGUOUS, E_FULL),
-    example="--hard HEAD~1",
-    barrier=True,
-)
-
-UNDO = Verb(
-    name="undo",
-    module="oplog",
-    summary="take back the last operation",
-    synopsis=("[--json]",),
-    description=(
-        "Brings back the state before the last commit, reset, checkout of a commit or redo:\n"
-        "HEAD and all files, what was uncommitted included. Again: the one before. The\n"
-        "changes made since then are kept for 'redo'."
-    ),
-    options=(JSON,),
-    errors=(
-        E_USAGE,
-        ("ENOENT", "nothing to undo"),
-        ("EBUSY", "it leads to a branch whose live view has open files"),
-        E_FULL,
-    ),
-    example="",
-    barrier=True,
-)
-
-REDO = Verb(
-    name="redo",
-    module="oplog",
-    summary="take back the last undo",
-    synopsis=("[--json]",),
-    description=(
-        "Brings back the state before the last undo that was not taken back. Any other\n"
-        "operation after an undo leaves nothing to redo."
-    ),
-    options=(JSON,),
-    errors=(E_USAGE, ("ENOENT", "nothing to redo"), E_FULL),
-    example="",
-    barrier=True,
-)
-
-OPLOG = Verb(
-    name="oplog",
-    module="oplog",
-    summary="what was done in this workspace, the newest first",
-    synopsis=("[-n N] [--json]",),
-    description="A line for each operation: number, time, verb, HEAD before and after, text.",
-    options=(NUMBER, JSON),
-    errors=(E_USAGE, E_STORE),
-    example="-n 10",
-)
-
-REV_PARSE = Verb(
-    name="rev-parse",
-    module="rev_parse",
-    summary="the commit id that a revision means",
-    synopsis=("[--short | --abbrev-ref] REV...",),
-    description=(
-        "A revision is a full id, a unique prefix of 4 digits or more, a branch, a tag or\n"
-        "HEAD; after it, ~N goes back N first parents and ^N to the N-th parent."
-    ),
-    options=(
-        Option(("--short",), "only the first 12 digits"),
-        Option(("--abbrev-ref",), "the name of the branch; HEAD when detached"),
-        Option(("--verify",), "exactly one revision"),
-    ),
-    errors=(E_USAGE, E_REVISION, E_AMBIGUOUS),
-    example="HEAD~2",
-)
-
-DECLARED = (
-    COMMIT,
-    STATUS,
-    DIFF,
-    LOG,
-    SHOW,
-    BRANCH,
-    CHECKOUT,
-    RESET,
-    UNDO,
-    REDO,
-    OPLOG,
-    REV_PARSE,
-)
+DECLARED = (ADD, COMMIT, STATUS, DIFF, LOG, SHOW)
+"""In the order of the reference page."""

@@ -40,7 +40,7 @@ MERGE = Verb(
         ("ENOENT", "the revision names no commit; --abort: no merge is open"),
         E_AMBIGUOUS,
         ("EAGAIN", "conflicts: nothing was changed"),
-        ("EBUSY", "a merge is open already, or uncommitted changes are in the way"),
+        ("EBUSY", "a merge is open already, or uncommitted or staged changes are in the way"),
         E_FULL,
     ),
     example="idea-7",
@@ -73,12 +73,18 @@ RESTORE = Verb(
     name="restore",
     module="restore",
     summary="bring back files as they are in a commit",
-    synopsis=("[-s REV] PATH...",),
+    synopsis=("[-s REV] [--staged [--worktree]] PATH...",),
     description=(
-        "The paths become exactly what the commit, HEAD by default, has there; what it\n"
-        "does not have is removed. HEAD stays. 'undo' brings back what was uncommitted."
+        "The paths become exactly what the commit, or the stage, has there; what it does\n"
+        "not have is removed. HEAD stays. 'undo' brings back what was uncommitted. With\n"
+        "--staged the files stay as they are, and the paths are unstaged."
     ),
-    options=(Option(("-s", "--source"), "the commit (HEAD)", "REV"), JSON),
+    options=(
+        Option(("-s", "--source"), "the commit (what is staged; with --staged: HEAD)", "REV"),
+        Option(("-S", "--staged"), "change the stage, not the files"),
+        Option(("-W", "--worktree"), "change the files, with --staged too"),
+        JSON,
+    ),
     errors=(
         E_USAGE,
         ("ENOENT", "the revision names no commit, or there is no such path on either side"),

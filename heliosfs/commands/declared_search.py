@@ -1,4 +1,4 @@
-"""The verbs that look at content, declared: grep, blame, materialize, version."""
+"""The verbs that look at content, or take it elsewhere: grep, blame, materialize, run, version."""
 
 from __future__ import annotations
 
@@ -92,6 +92,33 @@ MATERIALIZE = Verb(
     control_file=False,
 )
 
+RUN = Verb(
+    name="run",
+    module="run",
+    summary="run a command in the workspace of a branch",
+    synopsis=("[-b BRANCH] [-q] [--] COMMAND [ARGUMENT]...",),
+    description=(
+        "The command sees the branch at the path of the mount point, in a mount namespace\n"
+        "of its own: absolute paths of the workspace lead into the branch, and .helios is\n"
+        "that of the branch. It begins in the same directory, if the branch has it. A\n"
+        "branch that does not exist is made at HEAD. Where no namespace can be had, the\n"
+        "branch is only the current directory, and a line says so. HELIOS_BRANCH is its\n"
+        "name. The exit code is that of the command. Only the command line does this."
+    ),
+    options=(
+        Option(("-b", "--branch"), "the branch; without it the current one", "BRANCH"),
+        Option(("-q", "--quiet"), "do not tell of a new branch, or of a missing namespace"),
+    ),
+    errors=(
+        ("EINVAL", "wrong syntax; asked for by a control file; a name that no branch may have"),
+        ("ENOENT", "the workspace is not mounted; nothing was committed yet"),
+        E_STORE,
+    ),
+    example="-b idea-7 -- make test",
+    control_file=False,
+    takes_command=True,
+)
+
 VERSION = Verb(
     name="version",
     module="version",
@@ -103,5 +130,5 @@ VERSION = Verb(
     example="",
 )
 
-DECLARED_SEARCH = (GREP, BLAME, MATERIALIZE, VERSION)
+DECLARED_SEARCH = (GREP, BLAME, MATERIALIZE, RUN, VERSION)
 """In the order of the reference page."""

@@ -154,7 +154,7 @@ def _root(request: Request, revision: str) -> Entry:
 
 
 def _working(request: Request) -> Entry:
-    return request.view.state().root
+    return request.view.selected()
 
 
 def _place(request: Request, match: _Match) -> str:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import islice
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
+from heliosfs.commands.changes import compare, within
+from heliosfs.commands.diff import changes_text
+from heliosfs.commands.graph import Graph
 from heliosfs.commands.options import Options
+from heliosfs.commands.patch import PATCH_MAX_BYTES
 from heliosfs.commands.render import (
+    below,
     commit_document,
     git_date,
     json_reply,
@@ -15,39 +20,163 @@ from heliosfs.commands.render import (
     text_of,
 )
 from heliosfs.commands.verb import Request
-from heliosfs.errors import NotFound
+from heliosfs.commands.words import range_of, split_words
+from heliosfs.errors import NotFound, TooLarge
 from heliosfs.objects.commit import Commit
 from heliosfs.objects.ids import CommitId
+from heliosfs.repo.mergebase import merge_bases
+from heliosfs.repo.pathlog import PathLog
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.revisions import resolve
 from heliosfs.repo.view import View
+from heliosfs.repo.walks import Stepper, Visit, by_date, first_parent, hidden_by, topological, whole
+from heliosfs.store.steps import TURN, Steps, Turn
+
+_CHANGES = ("patch", "stat", "name-status", "name-only")
 
 
-def log(request: Request, options: Options) -> str:
+def log(request: Request, options: Options) -> Steps[str]:
     """The history in git's medium format, or a line for each commit."""
     options.only_one("oneline", "json")
-    options.at_most(1)
+    options.only_one("graph", "json")
+    entries = yield from _entries(request, options)
+    if "json" in options:
+        return json_reply([commit_document(each.visit.oid, each.visit.commit) for each in entries])
+    is_short = "oneline" in options
+    if "graph" in options:
+        reply = yield from _with_graph(entries, is_short=is_short)
+        return reply
+    if is_short:
+        return "".join(each.head + each.changes for each in entries)
+    return "\n".join(
+        f"{each.head}\n{each.changes}" if each.changes else each.head for each in entries
+    )
+
+
+class _Entry(NamedTuple):
+    """A commit as the log shows it."""
+
+    visit: Visit
+    head: str
+    changes: str
+    """What it changed, if that was asked for."""
+
+
+def _entries(request: Request, options: Options) -> Steps[list[_Entry]]:
+    """TooLarge when the changes take more than one reply may have."""
     limit = options.number("max-count")
+    names = decorations(request.repository, request.view) if "decorate" in options else {}
+    form = _line if "oneline" in options else medium
+    with_changes = any(each in options for each in _CHANGES)
+    left_bytes = PATCH_MAX_BYTES
+    walk = yield from _walk(request, options)
+    found: list[_Entry] = []
+    while limit is None or len(found) < limit:
+        visit = next(walk, None)
+        if visit is None:
+            break
+        yield TURN
+        if isinstance(visit, Turn):
+            continue
+        changes = _changes(request, options, visit) if with_changes else ""
+        left_bytes -= len(changes)
+        if left_bytes < 0:
+            raise TooLarge("the changes take more than 64 MiB: name paths, or limit with -n")
+        found.append(_Entry(visit, form(visit.oid, visit.commit, names), changes))
+    return found
+
+
+def _changes(request: Request, options: Options, visit: Visit) -> str:
+    """What a commit changed; of a merge only with --first-parent, and then on that side."""
+    repository = request.repository
+    parents = visit.commit.parents
+    if len(parents) > 1 and "first-parent" not in options:
+        return ""
+    old = repository.history.read(parents[0]).root if parents else None
+    _, words = split_words(request, options)
+    paths = [below(request.cwd, word) for word in words]
+    changes = within(compare(repository.store, old, visit.commit.root), paths)
+    return changes_text(request, options, changes)
+
+
+def _walk(request: Request, options: Options) -> Steps[Iterator[Visit | Turn]]:
+    """The commits that the words ask for, in the order that the options ask for."""
     repository, view = request.repository, request.view
-    if not options.words and view.head is None:
+    history = repository.history
+    revisions, words = split_words(request, options)
+    paths = [below(request.cwd, word) for word in words]
+    tips, excluded = _tips(request, options, revisions)
+    if "follow" in options and len(paths) != 1:
+        raise options.misuse("--follow takes one path")
+    if not tips:
         place = f"your current branch {view.branch!r}" if view.branch else "HEAD"
         raise NotFound(f"{place} does not have any commits yet")
-    start = resolve(repository, options.words[0] if options.words else "HEAD", view.head)
-    commits = islice(repository.history.by_date(start), limit)
-    if "json" in options:
-        return json_reply([commit_document(oid, commit) for oid, commit in commits])
-    names = decorations(repository, view) if "decorate" in options else {}
-    if "oneline" in options:
-        return oneline(commits, names)
-    return "\n".join(medium(oid, commit, names) for oid, commit in commits)
+    step: Stepper = first_parent if "first-parent" in options else whole
+    if paths:
+        follows = "follow" in options
+        step = PathLog(repository.store, history, paths, step, follows=follows).step
+    hidden: set[CommitId] = set()
+    if excluded:
+        hidden = yield from hidden_by(history, tips, excluded)
+    walk = topological if "graph" in options else by_date
+    return walk(history, tips, hidden, step)
 
 
-def oneline(commits: Iterator[tuple[CommitId, Commit]], names: dict[CommitId, str]) -> str:
+def _tips(
+    request: Request, options: Options, revisions: list[str]
+) -> tuple[list[CommitId], list[CommitId]]:
+    """The commits that the walk begins at, and those whose history is left out."""
+    repository, head = request.repository, request.view.head
+    tips: list[CommitId] = []
+    excluded: list[CommitId] = []
+    for revision in revisions:
+        found = range_of(revision)
+        if found is None:
+            tips.append(resolve(repository, revision, head))
+            continue
+        old, new = (resolve(repository, each, head) for each in (found.old, found.new))
+        tips += [old, new] if found.is_symmetric else [new]
+        if found.is_symmetric:
+            excluded += merge_bases(repository.history, old, new)
+        else:
+            excluded.append(old)
+    if "all" in options:
+        branches = sorted(repository.refs, key=lambda branch: branch.name)
+        named = [branch.head for branch in branches]
+        named += [oid for _, oid in sorted(repository.refs.tags.items())]
+        tips += [oid for oid in (*named, head) if oid is not None]
+    elif not revisions and head is not None:
+        tips.append(head)
+    return tips, excluded
+
+
+def oneline(visits: Iterable[Visit]) -> str:
     """A line for each commit."""
-    return "".join(
-        f"{short(oid)}{names.get(oid, '')} {commit.subject}".rstrip(" ") + "\n"
-        for oid, commit in commits
-    )
+    return "".join(_line(visit.oid, visit.commit, {}) for visit in visits)
+
+
+def _with_graph(entries: Iterable[_Entry], *, is_short: bool) -> Steps[str]:
+    """The commits with the lines of history between them drawn on the left."""
+    graph = Graph()
+    lines: list[str] = []
+    for visit, text, changes in entries:
+        yield TURN
+        graph.begin(visit.oid, visit.parents)
+        if lines and not is_short:
+            lines.append(graph.padding())
+        first, *rest = text.removesuffix("\n").split("\n")
+        is_commit = False
+        while not is_commit:
+            row, is_commit = graph.row()
+            lines.append(row + first if is_commit else row)
+        lines += [graph.row()[0] + line for line in rest]
+        while not graph.is_done:
+            lines.append(graph.row()[0])
+        if changes:
+            rest = [] if is_short else [""]
+            rest += changes.removesuffix("\n").split("\n")
+            lines += [graph.row()[0] + line for line in rest]
+    return "".join(f"{line}\n" for line in lines)
 
 
 def medium(oid: CommitId, commit: Commit, names: dict[CommitId, str]) -> str:
@@ -63,6 +192,10 @@ def medium(oid: CommitId, commit: Commit, names: dict[CommitId, str]) -> str:
     message = text_of(commit.message).rstrip("\n")
     lines += [f"    {line}".rstrip(" ") for line in message.split("\n")]
     return "\n".join(lines) + "\n"
+
+
+def _line(oid: CommitId, commit: Commit, names: dict[CommitId, str]) -> str:
+    return f"{short(oid)}{names.get(oid, '')} {commit.subject}".rstrip(" ") + "\n"
 
 
 def decorations(repository: Repository, view: View) -> dict[CommitId, str]:

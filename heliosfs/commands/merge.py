@@ -11,6 +11,7 @@ from heliosfs.commands.options import Options
 from heliosfs.commands.patch import Patch
 from heliosfs.commands.render import commit_line, head_line, json_reply, quote_path, short, text_of
 from heliosfs.commands.verb import Request
+from heliosfs.commands.words import named
 from heliosfs.errors import Conflicted
 from heliosfs.objects.ids import CommitId
 from heliosfs.repo import merging
@@ -34,7 +35,7 @@ def merge(request: Request, options: Options) -> str:
     if "dry-run" in options:
         return _dry_run(request, options)
     options.at_most(1)
-    name = options.words[0]
+    name = named(request, options.words[0])
     repository, view = request.repository, request.view
     theirs = resolve(repository, name, view.head)
     before = view.head

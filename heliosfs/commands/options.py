@@ -24,6 +24,8 @@ class Option(NamedTuple):
     """What its value is called in the help; empty for a flag."""
     is_number: bool = False
     """Whether `-5` is another way to write `-n 5`."""
+    is_optional: bool = False
+    """Whether its value may be left out; it comes after `=` then."""
 
     @property
     def key(self) -> str:
@@ -34,6 +36,8 @@ class Option(NamedTuple):
     def synopsis(self) -> str:
         """As the help shows it: `-m, --message TEXT`."""
         names = ", ".join(self.names)
+        if self.is_optional:
+            return f"{names}[={self.value}]"
         return f"{names} {self.value}" if self.value else names
 
 
@@ -105,15 +109,22 @@ def misuse(verb: str, problem: str) -> UsageError:
 class Parser:
     """Reads the words of one verb."""
 
-    __slots__ = ("_by_name", "_help", "_takes_paths", "_verb")
+    __slots__ = ("_by_name", "_help", "_takes_command", "_takes_paths", "_verb")
 
     def __init__(
-        self, verb: str, options: Sequence[Option], help_text: str, *, takes_paths: bool
+        self,
+        verb: str,
+        options: Sequence[Option],
+        help_text: str,
+        *,
+        takes_paths: bool,
+        takes_command: bool = False,
     ) -> None:
         self._verb = verb
         self._by_name = {name: option for option in options for name in option.names}
         self._help = help_text
         self._takes_paths = takes_paths
+        self._takes_command = takes_command
 
     def format_help(self) -> str:
         """The help, newline included."""
@@ -137,13 +148,15 @@ class Parser:
                 self._short(word, rest, given)
             else:
                 words.append(word)
+                if self._takes_command:
+                    words += rest
         return Options(self._verb, given, words, paths)
 
     def _long(self, word: str, rest: Iterator[str], given: dict[str, list[str]]) -> None:
         name, equals, value = word.partition("=")
         option = self._find(name)
         if option.value:
-            text = value if equals else self._next(name, rest)
+            text = value if equals or option.is_optional else self._next(name, rest)
             given.setdefault(option.key, []).append(text)
         elif equals:
             raise misuse(self._verb, f"{name} takes no value")

@@ -20,6 +20,7 @@ PATCH_MAX_BYTES = 64 * 1024 * 1024
 _TEXT_MAX_BYTES = 8 * 1024 * 1024
 """Larger files are binary, so that no request holds the file system up for long."""
 _SNIFFED_BYTES = 8000
+_HEADING_BYTES = 80
 _NO_BLOB = "0" * SHORT_DIGITS
 _NO_NEWLINE = b"\\ No newline at end of file\n"
 
@@ -185,16 +186,36 @@ def _hunks(old: list[bytes], new: list[bytes], ranges: list[Range], context: int
         if each.start - groups[-1][-1].stop > 2 * context:
             groups.append([])
         groups[-1].append(each)
-    return b"".join(piece for group in groups for piece in _hunk(old, new, group, context))
+    pieces: list[bytes] = []
+    heading = b""
+    looked = 0
+    for group in groups:
+        start = max(group[0].start - context, 0)
+        heading = next(
+            (found for at in range(start - 1, looked - 1, -1) if (found := _heading(old[at]))),
+            heading,
+        )
+        looked = start
+        pieces += _hunk(old, new, group, context, heading)
+    return b"".join(pieces)
 
 
-def _hunk(old: list[bytes], new: list[bytes], group: list[Range], context: int) -> Iterator[bytes]:
+def _heading(line: bytes) -> bytes:
+    """What git writes after the spans of the hunks below a line that begins like a definition."""
+    if line[:1].isalpha() or line[:1] in (b"_", b"$"):
+        return b" " + line[:_HEADING_BYTES].rstrip()
+    return b""
+
+
+def _hunk(
+    old: list[bytes], new: list[bytes], group: list[Range], context: int, heading: bytes
+) -> Iterator[bytes]:
     start = max(group[0].start - context, 0)
     new_start = group[0].new_start - (group[0].start - start)
     stop = min(group[-1].stop + context, len(old))
     new_stop = group[-1].new_stop + (stop - group[-1].stop)
     spans = f"-{_span(start, stop)} +{_span(new_start, new_stop)}"
-    yield f"@@ {spans} @@\n".encode()
+    yield f"@@ {spans} @@".encode() + heading + b"\n"
     at = start
     for each in group:
         yield from _lines(b" ", old[at : each.start])

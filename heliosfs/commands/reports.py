@@ -10,11 +10,12 @@ from heliosfs.commands.merge import conflict_lines
 from heliosfs.commands.oplog import operation_lines
 from heliosfs.commands.report import page_steps
 from heliosfs.commands.stats import metrics_text, stats_text
-from heliosfs.commands.status import long_status, uncommitted
+from heliosfs.commands.status import long_status
 from heliosfs.commands.table import VERBS, Verb, run
 from heliosfs.repo.merging import open_conflicts
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.view import View
+from heliosfs.repo.walks import Visit, by_date
 from heliosfs.store.steps import Steps
 
 LINES_MAX = 1000
@@ -63,12 +64,14 @@ def branch(repository: Repository, view: View) -> str:
 
 def status(repository: Repository, view: View) -> str:
     """What differs from HEAD."""
-    return long_status(view, uncommitted(view), "")
+    return long_status(view, "")
 
 
 def log(repository: Repository, view: View) -> str:
     """A line for each of the last commits."""
-    return oneline(islice(repository.history.by_date(view.head), LINES_MAX), {})
+    tips = [view.head] if view.head is not None else []
+    visits = islice(by_date(repository.history, tips), LINES_MAX)
+    return oneline(each for each in visits if isinstance(each, Visit))
 
 
 def oplog(repository: Repository, view: View) -> str:

@@ -1,21 +1,63 @@
-"""`reset`: move a branch, with or without its files."""
+"""`reset`: move a branch, with or without its files; unstage paths."""
 
 from __future__ import annotations
 
 from heliosfs.commands.options import Options
 from heliosfs.commands.render import head_line, json_reply
 from heliosfs.commands.verb import Request
+from heliosfs.errors import NotFound
+from heliosfs.objects.ids import CommitId
 from heliosfs.repo.revisions import resolve
+from heliosfs.repo.staging import nothing
 
 
 def reset(request: Request, options: Options) -> str:
-    """Go to a commit, HEAD if none is named."""
+    """Go to a commit, HEAD if none is named; or, with paths, unstage what is there."""
     options.only_one("soft", "mixed", "hard")
-    options.at_most(1)
-    view = request.view
-    target = options.words[0] if options.words else "HEAD"
-    oid = resolve(request.repository, target, view.head)
-    view.reset(oid, hard="hard" in options)
+    repository, view = request.repository, request.view
+    oid, paths = _target(request, options)
+    if paths and ("soft" in options or "hard" in options):
+        raise options.misuse("with paths reset only unstages: 'restore' changes files")
+    if paths:
+        _unstage(request, oid, paths)
+    elif oid is None:
+        _unstage(request._replace(cwd=""), None, ["."])
+    else:
+        view.reset(oid, hard="hard" in options, soft="soft" in options)
     if "json" in options:
-        return json_reply({"branch": view.branch, "head": oid.hex()})
-    return "" if "quiet" in options else head_line(request.repository, view)
+        return json_reply({"branch": view.branch, "head": view.head.hex() if view.head else None})
+    return "" if "quiet" in options or paths else head_line(repository, view)
+
+
+def _target(request: Request, options: Options) -> tuple[CommitId | None, list[str]]:
+    """The commit and the paths; before the first commit there is none, and only the stage goes.
+
+    A word is a revision if it can be one.  NotFound.
+    """
+    repository, head = request.repository, request.view.head
+    words, paths = options.words, options.paths
+    if not words:
+        if head is None and not ("soft" in options or "hard" in options):
+            return None, paths or []
+        return resolve(repository, "HEAD", head), paths or []
+    try:
+        oid = resolve(repository, words[0], head)
+    except NotFound:
+        from heliosfs.commands.words import is_path
+
+        if paths is not None or not all(is_path(request, word) for word in words):
+            raise
+        return head, words
+    if paths is None:
+        return oid, words[1:]
+    options.at_most(1)
+    return oid, paths
+
+
+def _unstage(request: Request, oid: CommitId | None, words: list[str]) -> None:
+    from heliosfs.commands.restore import unstage
+
+    if oid is None:
+        unstage(request, nothing(request.view), "HEAD", words)
+    else:
+        unstage(request, request.repository.history.read(oid).root, oid.hex(), words)

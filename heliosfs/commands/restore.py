@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from heliosfs.commands.options import Options
-from heliosfs.commands.render import below, json_reply, short, text_of
+from heliosfs.commands.render import SHORT_DIGITS, below, json_reply, text_of
 from heliosfs.commands.verb import Request
 from heliosfs.errors import NotFound
-from heliosfs.objects.ids import CommitId, TreeId
 from heliosfs.objects.tree import Entry
 from heliosfs.repo.revisions import resolve
-from heliosfs.workspace.edit import edit_tree
-from heliosfs.workspace.trees import EMPTY_TREE, Change, differs, find_entry, walk_changes
+from heliosfs.repo.staging import base_root, is_news, stage_paths
+from heliosfs.workspace.graft import Grafted, graft
+from heliosfs.workspace.trees import find_entry
 
 
 def restore(request: Request, options: Options) -> str:
@@ -20,72 +18,87 @@ def restore(request: Request, options: Options) -> str:
     words = [*options.words, *(options.paths or [])]
     if not words:
         raise options.misuse("which path?")
-    oid = resolve(request.repository, options.value("source") or "HEAD", request.view.head)
-    changed = restore_paths(request, oid, words, overlay=False)
+    is_staged = "staged" in options
+    source, name = _source(request, options.value("source") or ("HEAD" if is_staged else None))
+    if is_staged and "worktree" not in options:
+        changed = unstage(request, source, name, words)
+    else:
+        changed = restore_paths(request, source, name, words, with_stage=is_staged)
     if "json" in options:
-        return json_reply({"source": oid.hex(), "changed": [text_of(path) for path in changed]})
+        return json_reply({"source": name, "changed": [text_of(path) for path in changed]})
     return ""
 
 
-def checkout_paths(request: Request, revision: str, words: list[str]) -> list[bytes]:
-    """Bring the paths from a commit; files that it does not have stay.  Gives what changed."""
-    oid = resolve(request.repository, revision, request.view.head)
-    return restore_paths(request, oid, words, overlay=True)
+def checkout_paths(request: Request, revision: str | None, words: list[str]) -> list[bytes]:
+    """Bring the paths from a commit, or from the stage; files that it does not have stay.
+
+    Gives what changed.  Where something is staged, what comes from a commit is staged too.
+    """
+    source, name = _source(request, revision)
+    with_stage = revision is not None
+    return restore_paths(request, source, name, words, overlay=True, with_stage=with_stage)
+
+
+def unstage(request: Request, source: Entry, name: str, words: list[str]) -> list[bytes]:
+    """Make the paths in the stage what the source has there; gives what changed."""
+    paths = _existing(request, words, name, base_root(request.view), source)
+    return stage_paths(request.view, source, paths)
 
 
 def restore_paths(
-    request: Request, oid: CommitId, words: list[str], *, overlay: bool
+    request: Request,
+    source: Entry,
+    name: str,
+    words: list[str],
+    *,
+    overlay: bool = False,
+    with_stage: bool = False,
 ) -> list[bytes]:
-    """Take paths out of a commit into the working tree, as one operation; gives what changed.
+    """Take paths of a tree into the working tree, as one operation; gives what changed.
 
-    With `overlay` nothing is removed.  NotFound names a path that is on neither side (with
-    `overlay`: not in the commit).  Cost: O(changed).
+    With `overlay` nothing is removed.  With `with_stage` the stage, if there is one, gets them
+    too.  NotFound names a path that is on neither side (with `overlay`: not in the source).
     """
-    repository, view = request.repository, request.view
-    store = repository.store
-    before = view.state()
-    source = repository.history.read(oid).root
-    edits: dict[bytes, Entry | None] = {}
-    for word in words:
-        path = below(request.cwd, word)
-        here, there = (find_entry(store, root, path) for root in (before.root, source))
-        if there is None and (overlay or here is None):
-            raise NotFound(f"no path {word[:80]!r} in {short(oid)}")
-        for change in _difference(request, path, here, there):
-            is_replaced = there is not None and not there.is_dir
-            if change.new is not None or not overlay or is_replaced:
-                edits[change.path] = change.new
-    changed = sorted(edits)
-    if not changed:
-        return []
-    for path in changed:
-        _make_parents(request, edits, path, before.root, source)
-    root = edit_tree(store, before.root, edits, repository.clock.now_ns())
-    text = f"{short(oid)}: {' '.join(words)}"
-    view.move("restore", text, before, before._replace(root=root))
+    view = request.view
+    before, here = view.state(), view.selected()
+    sides = (source,) if overlay else (here, source)
+    paths = _existing(request, words, name, *sides)
+    root, changed = _grafted(request, here, source, paths, overlay=overlay)
+    staged = view.stage.root
+    if staged is not None and with_stage:
+        staged, unstaged = _grafted(request, staged, source, paths, overlay=overlay)
+        changed = sorted({*changed, *unstaged})
+        staged = staged if is_news(view, staged) else None
+    if changed:
+        text = f"{name[:SHORT_DIGITS]}: {' '.join(words)}"
+        after = before._replace(root=view.ignoring.keep(root))
+        view.move("restore", text, before, after, staged)
     return changed
 
 
-def _difference(
-    request: Request, path: bytes, here: Entry | None, there: Entry | None
-) -> Iterator[Change]:
-    if differs(here, there):
-        yield Change(path, here, there)
-    old, new = (
-        TreeId(entry.oid) if entry is not None and entry.is_dir else EMPTY_TREE
-        for entry in (here, there)
-    )
-    yield from walk_changes(request.repository.store, old, new, path + b"/" if path else b"")
+def _source(request: Request, revision: str | None) -> tuple[Entry, str]:
+    """The tree that a revision names, and its id; without one, the stage or HEAD."""
+    view = request.view
+    if revision is None and view.stage.root is not None:
+        return view.stage.root, "stage"
+    oid = resolve(request.repository, revision or "HEAD", view.head)
+    return request.repository.history.read(oid).root, oid.hex()
 
 
-def _make_parents(
-    request: Request, edits: dict[bytes, Entry | None], path: bytes, root: Entry, source: Entry
-) -> None:
-    """The directories that are missing above a restored path come with it."""
-    store = request.repository.store
-    above = path.rpartition(b"/")[0]
-    while above and edits[path] is not None and above not in edits:
-        if find_entry(store, root, above) is not None:
-            return
-        edits[above] = find_entry(store, source, above)
-        above = above.rpartition(b"/")[0]
+def _existing(request: Request, words: list[str], name: str, *sides: Entry) -> list[bytes]:
+    """The paths that the words mean.  NotFound names one that is on none of the sides."""
+    paths = []
+    for word in words:
+        path = below(request.cwd, word)
+        if all(find_entry(request.repository.store, root, path) is None for root in sides):
+            raise NotFound(f"no path {word[:80]!r} in {name[:SHORT_DIGITS]}")
+        paths.append(path)
+    return paths
+
+
+def _grafted(
+    request: Request, target: Entry, source: Entry, paths: list[bytes], *, overlay: bool
+) -> Grafted:
+    repository = request.repository
+    now = repository.clock.now_ns()
+    return graft(repository.store, target, source, paths, now, overlay=overlay)

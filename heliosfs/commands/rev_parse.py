@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from heliosfs.commands.options import Options
-from heliosfs.commands.render import short
+from heliosfs.commands.render import SHORT_DIGITS
 from heliosfs.commands.verb import Request
-from heliosfs.repo.revisions import resolve
+from heliosfs.repo.revisions import PREFIX_MIN_DIGITS, resolve
 
 
 def rev_parse(request: Request, options: Options) -> str:
@@ -26,4 +26,11 @@ def _line(request: Request, options: Options, word: str) -> str:
         if word in repository.refs:
             return word
     oid = resolve(repository, word, view.head)
-    return short(oid) if "short" in options else oid.hex()
+    if "short" not in options:
+        return oid.hex()
+    wanted = options.number("short") if options.value("short") else SHORT_DIGITS
+    assert wanted is not None
+    digits = max(wanted, PREFIX_MIN_DIGITS)
+    while len(repository.history.with_prefix(oid.hex()[:digits])) > 1:
+        digits += 1
+    return oid.hex()[:digits]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import stat
 
-from heliosfs.commands.changes import compare, entry_document
+from heliosfs.commands.changes import compare, entry_document, within
 from heliosfs.commands.diff import changes_document, changes_text
 from heliosfs.commands.log import medium
 from heliosfs.commands.options import Options
 from heliosfs.commands.patch import PATCH_MAX_BYTES
 from heliosfs.commands.render import below, commit_document, json_reply, quote_path, text_of
 from heliosfs.commands.verb import Request
+from heliosfs.commands.words import split_words
 from heliosfs.errors import NotFound, TooLarge
 from heliosfs.objects.ids import TreeId
 from heliosfs.objects.tree import Entry, decode_entry
@@ -20,16 +21,19 @@ from heliosfs.workspace.trees import find_entry, read_entries, read_file
 
 def show(request: Request, options: Options) -> str:
     """The commit that a revision names, HEAD if none, or REV:PATH."""
-    options.at_most(1)
     repository = request.repository
-    word = options.words[0] if options.words else "HEAD"
-    revision, colon, path = word.partition(":")
-    if colon:
+    if options.words and ":" in options.words[0]:
+        options.at_most(1)
+        revision, _, path = options.words[0].partition(":")
         return _show_path(request, options, revision, path)
-    oid = resolve(repository, revision, request.view.head)
+    revisions, words = split_words(request, options)
+    if len(revisions) > 1:
+        raise options.misuse(f"one revision too many: {revisions[1]!r}")
+    oid = resolve(repository, revisions[0] if revisions else "HEAD", request.view.head)
     commit = repository.history.read(oid)
     parent = repository.history.read(commit.parents[0]).root if commit.parents else None
-    changes = compare(repository.store, parent, commit.root)
+    paths = [below(request.cwd, word) for word in words]
+    changes = within(compare(repository.store, parent, commit.root), paths)
     if "json" in options:
         document = commit_document(oid, commit)
         return json_reply(document | {"changes": changes_document(request, options, changes)})

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from heliosfs.commands.declared import DECLARED
+from heliosfs.commands.declared_branch import DECLARED_BRANCH
 from heliosfs.commands.declared_experiments import DECLARED_EXPERIMENTS
 from heliosfs.commands.declared_git import DECLARED_GIT
 from heliosfs.commands.declared_merge import DECLARED_MERGE
@@ -28,6 +29,7 @@ VERBS: dict[str, Verb] = {
     verb.name: verb
     for verb in (
         *DECLARED,
+        *DECLARED_BRANCH,
         *DECLARED_GIT,
         *DECLARED_MERGE,
         *DECLARED_SEARCH,

@@ -50,6 +50,10 @@ class Verb(NamedTuple):
     """Whether words after `--` are paths."""
     is_long: bool = False
     """Whether its function gives steps instead of the reply, so that others need not wait."""
+    is_reading: bool = False
+    """Whether its function gives steps that change nothing: it runs beside all others."""
+    takes_command: bool = False
+    """Whether its first word begins a command, whose options are not its own."""
 
     @property
     def usage(self) -> str:
@@ -68,7 +72,13 @@ class Verb(NamedTuple):
         if parser is None:
             text = f"{self.usage}\n\n{self.details}"
             options = (*self.options, HELP)
-            parser = Parser(self.name, options, text, takes_paths=self.takes_paths)
+            parser = Parser(
+                self.name,
+                options,
+                text,
+                takes_paths=self.takes_paths,
+                takes_command=self.takes_command,
+            )
             _parsers[self.name] = parser
         return parser
 
@@ -79,7 +89,7 @@ class Verb(NamedTuple):
         report: Callable[[Progress], None] = lambda progress: None,
     ) -> str:
         """Carry it out and give the reply.  `argv` is what follows the verb."""
-        if self.is_long:
+        if self.is_long or self.is_reading:
             from heliosfs.store.steps import run_to_end
 
             return run_to_end(self.begin(request, argv), request.repository.store, report)
@@ -91,7 +101,7 @@ class Verb(NamedTuple):
         return reply
 
     def begin(self, request: Request, argv: list[str]) -> Steps[str]:
-        """Carry a long verb out in steps, which result in the reply."""
+        """Carry a long or reading verb out in steps, which result in the reply."""
         parser = self.parser()
         options = parser.parse(argv)
         if "help" in options:

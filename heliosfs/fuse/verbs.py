@@ -59,10 +59,13 @@ class Verbs:
         """Run the requests that a channel completed, and give it the replies."""
         for request in requests:
             try:
-                if request.long is None:
-                    reply: str | None = await self._run_at_once(request)
-                else:
+                reply: str | None
+                if request.reading is not None:
+                    reply = await self.work_off(request.reading())
+                elif request.long is not None:
                     reply = await self._begin(channel, request, request.long)
+                else:
+                    reply = await self._run_at_once(request)
             except Exception as error:
                 channel.fail(_told(error))
                 raise

@@ -13,6 +13,7 @@ from heliosfs.git.refs import GitRef, Refs
 from heliosfs.objects.ids import CommitId, TreeId
 from heliosfs.repo.refs import Branch
 from heliosfs.repo.repository import DEFAULT_BRANCH, Repository
+from heliosfs.repo.staging import Stage
 from heliosfs.repo.view import View, work_key
 from heliosfs.store.steps import ALONE, TURN, Steps
 from heliosfs.workspace.trees import EMPTY_TREE, differs, has_changes
@@ -236,6 +237,7 @@ class _Adoption:
             return
         if branch.head is not None or not self._is_dirty(branch):
             self._repository.store.put(work_key(branch.slot), None)
+            Stage(self._repository.store, branch.slot).replace(None)
         self._repository.refs.move(branch, oid)
 
     def _show(self, view: View, oid: CommitId) -> None:
@@ -243,6 +245,7 @@ class _Adoption:
         before = view.state()
         keeps = view.head is None and before.root.oid != EMPTY_TREE
         self._outcome.kept_files = self._outcome.kept_files or keeps
-        root = before.root if keeps else self._repository.history.read(oid).root
+        root = self._repository.history.read(oid).root
+        root = before.root if keeps else view.ignoring.keep(root)
         after = before._replace(head=oid, root=root)
         view.move("import", oid.hex()[:12], before, after)

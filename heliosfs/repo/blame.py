@@ -11,8 +11,7 @@ from heliosfs.objects.ids import CommitId, Oid
 from heliosfs.objects.tree import Entry
 from heliosfs.repo.history import History
 from heliosfs.repo.linediff import Effort, changed_ranges, split_lines
-from heliosfs.repo.merge import Side
-from heliosfs.repo.renames import find_renames
+from heliosfs.repo.pathlog import rename_source
 from heliosfs.repo.textmerge import TEXT_MAX_BYTES
 from heliosfs.store.base import Store
 from heliosfs.workspace.trees import find_entry, read_file
@@ -130,9 +129,8 @@ class Blame:
 
     def _source(self, parent: CommitId, oid: CommitId, path: bytes) -> bytes | None:
         """The path that the parent has the file under, if the commit renamed it."""
-        side = Side(self._store, self._history.read(parent).root, self._history.read(oid).root)
-        renames = find_renames(self._store, side.files, side.files.keys())
-        return next((source for source, target in renames.items() if target == path), None)
+        old, new = self._history.read(parent).root, self._history.read(oid).root
+        return rename_source(self._store, old, new, path)
 
     def _text(self, entry: Entry) -> list[bytes]:
         if entry.size > TEXT_MAX_BYTES:

@@ -96,27 +96,6 @@ class History:
                 ancestor = self.read(parent)
                 heapq.heappush(ready, (-ancestor.committer.seconds, order, parent, ancestor))
 
-    def by_date(self, start: CommitId | None) -> Iterator[tuple[CommitId, Commit]]:
-        """What `walk` gives in the order of `git log`: of all whose child was given, the newest.
-
-        Where clocks went wrong, a commit can come before one of its children.  Reads what it
-        gives and its parents.
-        """
-        if start is None:
-            return
-        first = self.read(start)
-        seen = {start}
-        ready = [(-first.committer.seconds, 0, start, first)]
-        while ready:
-            _, _, oid, commit = heapq.heappop(ready)
-            yield oid, commit
-            for parent in commit.parents:
-                if parent not in seen:
-                    seen.add(parent)
-                    ancestor = self.read(parent)
-                    entry = (-ancestor.committer.seconds, len(seen), parent, ancestor)
-                    heapq.heappush(ready, entry)
-
     def is_ancestor(self, oid: CommitId, of: CommitId | None) -> bool:
         """Whether `oid` is `of` or reachable from it."""
         return any(each == oid for each, _ in self.walk(of))

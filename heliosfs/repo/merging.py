@@ -73,6 +73,8 @@ def merge_into(view: View, theirs: CommitId, options: MergeOptions) -> Done:
     """
     if view.merging is not None:
         raise Busy("a merge is open: commit it, or take it back with 'merge --abort'")
+    if view.stage.root is not None:
+        raise Busy("changes are staged: commit them, or unstage them with 'reset'")
     repository = view.repository
     history = repository.history
     head = view.head

@@ -10,19 +10,22 @@ from heliosfs.clock import Clock
 from heliosfs.config.settings import Settings
 from heliosfs.errors import Busy, NotFound, UsageError
 from heliosfs.objects.commit import Commit
-from heliosfs.objects.ids import CommitId, TreeId
+from heliosfs.objects.ids import CommitId, Oid, TreeId
+from heliosfs.objects.tree import Entry
 from heliosfs.repo.configuration import Configuration
 from heliosfs.repo.experiments import Experiments
 from heliosfs.repo.history import History
 from heliosfs.repo.identity import Identity
 from heliosfs.repo.metrics import Metrics
 from heliosfs.repo.refs import Branch, Refs
+from heliosfs.repo.staging import Stage
 from heliosfs.repo.state import DETACHED, State, decode_state
 from heliosfs.repo.view import View, work_key
 from heliosfs.store.base import Store
 from heliosfs.workspace.contents import DEFAULT_BUDGET_BYTES, Contents
 from heliosfs.workspace.inodes import InodeTable
 from heliosfs.workspace.node import AnyNode
+from heliosfs.workspace.select import select
 from heliosfs.workspace.switch import Invalidation, switch
 from heliosfs.workspace.trees import EMPTY_TREE, differs, has_changes
 from heliosfs.workspace.workspace import Workspace, empty_root
@@ -33,6 +36,7 @@ NODE_BYTES = 1_100
 
 _SLOT = struct.Struct("<Q")
 _ROOT = b"repo/root"
+_PREVIOUS = b"repo/previous"
 
 
 class Deleted(NamedTuple):
@@ -154,6 +158,7 @@ class Repository:
         if fork is not None:
             state = fork.state()._replace(slot=branch.slot, head=base)
             self.store.put(work_key(branch.slot), state.encode())
+            Stage(self.store, branch.slot).replace(fork.stage.root)
         self.publish_refs()
         return branch
 
@@ -191,6 +196,7 @@ class Repository:
         state = self.saved_state(branch)
         rest = self._commit_rest(branch.name, state) if self._is_changed(state) else None
         self.refs.delete(branch)
+        Stage(self.store, branch.slot).replace(None)
         self.experiments.branch_deleted(branch.slot, rest or branch.head)
         self.publish_refs()
         return Deleted(branch.head, rest)
@@ -229,11 +235,12 @@ class Repository:
             view.restore_detached(oid)
             return
         before = self._discarded_state() or view.state()
-        after = State(DETACHED, oid, self.history.read(oid).root)
+        after = State(DETACHED, oid, view.ignoring.keep(self.history.read(oid).root))
         text = f"{oid.hex()[:12]} (from {view.branch})"
 
         def record(detached: View) -> None:
             detached.log.record(self.clock.now_ns(), "checkout", text, before, after)
+            detached.restage(None)
             detached.save(after)
 
         self._show(after, record)
@@ -246,6 +253,14 @@ class Repository:
             self.refs.reload()
             self.experiments.reload()
             raise
+
+    def previous(self) -> tuple[int, CommitId | None]:
+        """What the root showed before: a slot, and the commit at its HEAD then.  NotFound."""
+        data = self.store.get(_PREVIOUS)
+        if data is None:
+            raise NotFound("nothing else was checked out before")
+        (slot,) = _SLOT.unpack_from(data)
+        return slot, CommitId(Oid(data[_SLOT.size :])) if len(data) > _SLOT.size else None
 
     def close_live(self, branch: Branch) -> None:
         """Save and close the live view of a branch.  Busy when it has open files."""
@@ -267,6 +282,7 @@ class Repository:
         self.root = View(self, leaving.workspace, state.slot, state.head, state.merging)
         try:
             self.store.put(_ROOT, _SLOT.pack(state.slot))
+            self.store.put(_PREVIOUS, _SLOT.pack(before.slot) + (before.head or b""))
             record(self.root)
             self.store.publish()
         except Exception:
@@ -297,23 +313,35 @@ class Repository:
     def _is_changed(self, state: State) -> bool:
         """Whether a saved state differs from the commit that it is based on."""
         base = self.history.read(state.head).root if state.head else None
+        root = self._selected(state)
         tree = TreeId(base.oid) if base else EMPTY_TREE
-        return (base is not None and differs(base, state.root)) or has_changes(
-            self.store, tree, TreeId(state.root.oid)
+        return (base is not None and differs(base, root)) or has_changes(
+            self.store, tree, TreeId(root.oid)
         )
+
+    def _selected(self, state: State) -> Entry:
+        """The root of a saved state without what is ignored in it."""
+        if state.head is not None:
+            base = self.history.read(state.head).root
+        else:
+            base = state.root._replace(oid=EMPTY_TREE, size=0, links_below=False)
+        return select(self.store, base, state.root, self.clock.now_ns()).root
 
     def _commit_rest(self, name: str, state: State) -> CommitId:
         signature = self.identity.sign(self.clock)
         message = f"uncommitted changes of branch {name} when it was deleted"
         parents = (state.head,) if state.head else ()
         text = message.encode("utf-8", "surrogateescape")
-        return self.history.write(Commit(state.root, parents, signature, signature, text))
+        return self.history.write(
+            Commit(self._selected(state), parents, signature, signature, text)
+        )
 
     def _check_merged(self, branch: Branch) -> None:
         view = self.live.get(branch.slot)
         if view is not None:
             view.checkpoint()
-        if self._is_changed(self.saved_state(branch)):
+        is_staged = Stage(self.store, branch.slot).root is not None
+        if is_staged or self._is_changed(self.saved_state(branch)):
             raise Busy(f"branch {branch.name!r} has uncommitted changes: use -D to drop them")
         head = branch.head
         if head is None:

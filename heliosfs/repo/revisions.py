@@ -7,6 +7,7 @@ import re
 from heliosfs.errors import Ambiguous, NotFound, UsageError
 from heliosfs.objects.ids import CommitId, Oid
 from heliosfs.repo.repository import Repository
+from heliosfs.repo.state import DETACHED
 
 PREFIX_MIN_DIGITS = 4
 
@@ -16,8 +17,8 @@ _HEX = re.compile(r"[0-9a-f]+")
 
 
 def resolve(repository: Repository, text: str, head: CommitId | None) -> CommitId:
-    """The commit that `text` names: an id, a unique prefix of one, a branch, a tag, or HEAD,
-    with `~n` and `^n` after it.
+    """The commit that `text` names: an id, a unique prefix of one, a branch, a tag, HEAD, or
+    `@{-1}` for what was checked out before, with `~n` and `^n` after it.
 
     `head` is what HEAD means.  UsageError, NotFound, Ambiguous.  Cost: a walk of n commits.
     """
@@ -45,6 +46,8 @@ def _base(repository: Repository, name: str, head: CommitId | None) -> CommitId:
         if head is None:
             raise NotFound("HEAD names no commit yet: nothing was committed")
         return head
+    if name == "@{-1}":
+        return _previous(repository)
     if is_stable(name):
         oid = CommitId(Oid(bytes.fromhex(name)))
         if oid not in repository.history:
@@ -66,6 +69,17 @@ def _base(repository: Repository, name: str, head: CommitId | None) -> CommitId:
             ids = ", ".join(oid.hex()[: len(name) + 4] for oid in found[:4])
             raise Ambiguous(f"{name!r} is the beginning of {len(found)} ids: {ids}")
     raise NotFound(f"no revision {name[:80]!r}")
+
+
+def _previous(repository: Repository) -> CommitId:
+    """What was checked out before, as it is now."""
+    slot, oid = repository.previous()
+    branch = repository.refs.of_slot(slot)
+    if branch is not None:
+        oid = branch.head
+    if oid is None or (branch is None and slot != DETACHED):
+        raise NotFound("the branch that was checked out before was deleted, or has no commit")
+    return oid
 
 
 def _parent(repository: Repository, oid: CommitId, number: int, text: str) -> CommitId:

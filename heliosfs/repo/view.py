@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from heliosfs.errors import NothingToCommit, Stale, UsageError
+from heliosfs.errors import Busy, NotFound, NothingToCommit, Stale, UsageError
 from heliosfs.objects.commit import Commit, Signature
 from heliosfs.objects.ids import CommitId, Oid, TreeId
 from heliosfs.objects.tree import Entry
 from heliosfs.repo.experiments import METADATA_KEY
+from heliosfs.repo.ignoring import Ignoring
 from heliosfs.repo.oplog import OperationLog
 from heliosfs.repo.oprecord import Operation
+from heliosfs.repo.staging import Stage
 from heliosfs.repo.state import DETACHED, State
 from heliosfs.workspace.flush import flush
 from heliosfs.workspace.switch import switch
@@ -52,6 +54,8 @@ class View:
         self.conflicts: list[Conflict] = []
         """Of the merge that was tried last, and refused or left open, since the view was opened."""
         self.log = OperationLog(repository.store, repository.history, slot)
+        self.stage = Stage(repository.store, slot)
+        self.ignoring = Ignoring(self)
         self._saved_root = workspace.root.raw or b""
         """The encoded root that is in the store; a flush alone does not bring it there."""
 
@@ -106,22 +110,28 @@ class View:
         expect: CommitId | None = None,
         author: Signature | None = None,
         metadata: Mapping[str, str] = _NO_METADATA,
+        content: Entry | None = None,
+        kept: Entry | None = None,
     ) -> CommitId:
-        """Make a commit of everything in the workspace: 50 us for one changed file of 10 KB.
+        """Make a commit of what is staged; of everything in the workspace if nothing is.
 
+        `content` is the root of another tree to commit, after which `kept` is staged.
         It concludes an open merge: the commit that is merged becomes the second parent.
         NothingToCommit when nothing but times differs from HEAD; Stale when `expect` is not HEAD.
+        Cost: 50 us for one changed file of 10 KB.
         """
+        self._check_head(expect)
         head = self.head
-        if expect is not None and expect != head:
-            now = head.hex() if head else "no commit"
-            raise Stale(f"HEAD is {now}, not {expect.hex()}")
         repository = self.repository
         workspace = self.workspace
         flushed = workspace.root.tree
         root = flush(workspace)
         before = State(self.slot, head, root, self.merging)
-        is_altered = workspace.was_altered and self._is_tree(head, flushed)
+        content = content or self.stage.root
+        if content is None and workspace.has_rules:
+            content = self.ignoring.select(root)
+        is_altered = content is None and workspace.was_altered and self._is_tree(head, flushed)
+        root = content or root
         is_wanted = allow_empty or self.merging is not None
         if not (is_altered or is_wanted or self._differs(head, root)):
             raise NothingToCommit("nothing to commit, working tree clean")
@@ -130,7 +140,8 @@ class View:
         text = message.encode("utf-8", "surrogateescape")
         commit = Commit(root, parents, author or signature, signature, text, metadata)
         oid = self.write(commit)
-        self._finish("commit", commit.subject, before, State(self.slot, oid, root))
+        after = State(self.slot, oid, before.root)
+        self._finish("commit", commit.subject, before, after, kept)
         return oid
 
     def write(self, commit: Commit) -> CommitId:
@@ -147,18 +158,61 @@ class View:
         repository.experiments.add_commit(experiment, oid)
         return oid
 
-    def reset(self, target: CommitId, *, hard: bool = True) -> None:
-        """Let the branch name `target`; with `hard`, make the tree exactly equal to it."""
+    def amend(
+        self,
+        message: str | None,
+        *,
+        expect: CommitId | None = None,
+        author: Signature | None = None,
+        metadata: Mapping[str, str] = _NO_METADATA,
+        content: Entry | None = None,
+        kept: Entry | None = None,
+    ) -> CommitId:
+        """Replace the commit at HEAD by one of its parents that has what a commit would take now.
+
+        What is not given (message, author, metadata) is as in the commit that is replaced.
+        NotFound before the first commit; Busy while a merge is open; Stale.
+        """
+        self._check_head(expect)
+        head = self.head
+        if head is None:
+            raise NotFound("there is no commit yet to amend")
+        if self.merging is not None:
+            raise Busy("a merge is open: commit it, or take it back with 'merge --abort'")
         before = self.state()
-        root = self.repository.history.read(target).root if hard else before.root
-        mode = "--hard" if hard else "--soft"
-        self.move("reset", f"{mode} {target.hex()[:12]}", before, State(self.slot, target, root))
+        old = self.repository.history.read(head)
+        commit = Commit(
+            content or self.stage.root or self.selected(),
+            old.parents,
+            author or old.author,
+            self.repository.identity.sign(self.repository.clock),
+            old.message if message is None else message.encode("utf-8", "surrogateescape"),
+            metadata or old.metadata,
+        )
+        oid = self.write(commit)
+        after = before._replace(head=oid)
+        self._finish("commit", f"(amend) {commit.subject}", before, after, kept)
+        return oid
+
+    def reset(self, target: CommitId, *, hard: bool = True, soft: bool = False) -> None:
+        """Let the branch name `target`; with `hard`, make the tree exactly equal to it.
+
+        Nothing is staged then, but with `soft` what was staged before.
+        """
+        before = self.state()
+        goal = self.repository.history.read(target).root
+        after = State(self.slot, target, self.ignoring.keep(goal) if hard else before.root)
+        staged = self.stage.root if soft else None
+        if staged is not None and not self._differs(target, staged):
+            staged = None
+        mode = "--hard" if hard else "--soft" if soft else "--mixed"
+        self.move("reset", f"{mode} {target.hex()[:12]}", before, after, staged)
 
     def restore_detached(self, target: CommitId) -> None:
         """Of the detached view: go to another commit."""
         before = self.state()
         root = self.repository.history.read(target).root
-        after = State(DETACHED, target, root)
+        after = State(DETACHED, target, self.ignoring.keep(root))
         self.move("checkout", target.hex()[:12], before, after)
 
     def undo(self) -> Operation:
@@ -168,37 +222,19 @@ class View:
         if target.before.slot != self.slot:
             self.repository.checkout_slot(target.before.slot)
             return target
-        last = self.log.last
-        self._go(before, target.before)
-        try:
-            self.log.record_undo(self.repository.clock.now_ns(), target, before)
-            self.repository.store.publish()
-        except Exception:
-            self.log.restore(last)
-            self._go(target.before, before)
-            self.distrust_saved()
-            raise
+        self._step(target, before, self.log.record_undo)
         return target
 
     def redo(self) -> Operation:
         """Take back the last undo that is not taken back; gives it.  NotFound."""
         target = self.log.redo_target()
         before = self.state()
-        last = self.log.last
-        self._go(before, target.before)
-        try:
-            self.log.record_redo(self.repository.clock.now_ns(), target, before)
-            self.repository.store.publish()
-        except Exception:
-            self.log.restore(last)
-            self._go(target.before, before)
-            self.distrust_saved()
-            raise
+        self._step(target, before, self.log.record_redo)
         return target
 
     def changes(self) -> Iterator[Change]:
         """What differs from HEAD, as `walk_changes` gives it; the root's own entry included."""
-        root = flush(self.workspace)
+        root = self.selected()
         head = self.head_root()
         if head is not None and differs(head, root):
             yield Change(b"", head, root)
@@ -207,7 +243,7 @@ class View:
 
     def has_changes(self) -> bool:
         """Whether anything differs from HEAD."""
-        return self._differs(self.head, flush(self.workspace))
+        return self._differs(self.head, self.selected())
 
     def head_root(self) -> Entry | None:
         """The root entry of HEAD; None before the first commit."""
@@ -218,6 +254,16 @@ class View:
         if self.branch is None:
             raise UsageError("HEAD is detached: check out a branch first")
         return self.branch
+
+    def selected(self) -> Entry:
+        """The root of what a commit of everything would have: what is ignored is not in it."""
+        return self.ignoring.select(flush(self.workspace))
+
+    def _check_head(self, expect: CommitId | None) -> None:
+        head = self.head
+        if expect is not None and expect != head:
+            now = head.hex() if head else "no commit"
+            raise Stale(f"HEAD is {now}, not {expect.hex()}")
 
     def _is_tree(self, head: CommitId | None, tree: Oid) -> bool:
         return head is not None and self.repository.history.read(head).root.oid == tree
@@ -232,38 +278,71 @@ class View:
             self.repository.store, TreeId(old.oid), TreeId(root.oid)
         )
 
-    def move(self, verb: str, text: str, before: State, after: State) -> None:
+    def move(
+        self, verb: str, text: str, before: State, after: State, staged: Entry | None = None
+    ) -> None:
         """Go from the state now to another one of the same slot, and record that.
 
-        Every verb that changes the tree ends here.  StoreError leaves everything as it was.
+        `staged` is the stage from then on.  Every verb that changes the tree ends here.
+        StoreError leaves everything as it was.
         """
         stale = switch(self.workspace, after.root)
         try:
-            self._finish(verb, text, before, after)
+            self._finish(verb, text, before, after, staged)
         except Exception:
             switch(self.workspace, before.root)
             raise
         finally:
             self.repository.stale.extend(stale)
+            self.ignoring.look_again()
 
-    def _go(self, before: State, after: State) -> None:
+    def _step(
+        self, target: Operation, before: State, record: Callable[[int, Operation, State], None]
+    ) -> None:
+        """Go to the state before `target`, its stage included, and record that."""
+        last, staged = self.log.last, self.stage.root
+        self._go(self.ignoring.keep_in(target.before))
+        try:
+            record(self.repository.clock.now_ns(), target, before)
+            self.restage(self.stage.remembered(target.sequence))
+            self.repository.store.publish()
+        except Exception:
+            self.log.restore(last)
+            self.stage.root = staged
+            self._go(before)
+            self.distrust_saved()
+            raise
+
+    def _go(self, after: State) -> None:
         self.repository.stale.extend(switch(self.workspace, after.root))
         self._adopt(after)
+        self.ignoring.look_again()
         self.save(after)
 
-    def _finish(self, verb: str, text: str, before: State, after: State) -> None:
-        last = self.log.last
+    def _finish(
+        self, verb: str, text: str, before: State, after: State, staged: Entry | None
+    ) -> None:
+        last, staged_before = self.log.last, self.stage.root
         self.conflicts = []
         try:
             self._adopt(after)
             self.save(after)
             self.log.record(self.repository.clock.now_ns(), verb, text, before, after)
+            if staged is not None or staged_before is not None:
+                self.restage(staged)
             self.repository.store.publish()
         except Exception:
             self._adopt(before)
             self.log.restore(last)
+            self.stage.root = staged_before
             self.distrust_saved()
             raise
+
+    def restage(self, staged: Entry | None) -> None:
+        """Let the operation that was just recorded know the stage before, and stage another."""
+        assert self.log.last is not None
+        self.stage.remember(self.log.last.sequence)
+        self.stage.replace(staged)
 
     def _adopt(self, state: State) -> None:
         head, self.merging = state.head, state.merging

@@ -43,9 +43,11 @@ class Request:
     """Whether the reply must wait until the store is safe from a power cut."""
     run: Callable[[], str]
     observe: Callable[[int], None] | None = None
+    """Told how long the request took, in ns, once it was carried out."""
     long: LongRequest | None = None
     """Of a verb that is carried out in steps; then nobody calls `run`."""
-    """Told how long the request took, in ns, once it was carried out."""
+    reading: Callable[[], Steps[str]] | None = None
+    """The same, of a verb that changes nothing."""
     begun_ns: int = field(default_factory=perf_counter_ns)
 
     def answered(self) -> None:
@@ -263,6 +265,7 @@ class CommandChannel(Channel):
             LongRequest(verb.name, lambda: begin(repository, view(), argv, cwd), progress)
             if verb.is_long
             else None,
+            (lambda: begin(repository, view(), argv, cwd)) if verb.is_reading else None,
         )
 
 

@@ -34,8 +34,9 @@ _IGNORE = "*\n"
 class DotDirs:
     """The `.helios` of every open view.
 
-    Snapshots and live views lie in that of the root alone, so that a directory has one path;
-    the links of a live view's `.helios` lead there.
+    Snapshots and live views lie in that of the root alone, so that a directory has one path.
+    What a live view has under the same names are links that lead there; `helios run` mounts
+    the directories of the root over them, where the live view is mounted somewhere else.
     """
 
     def __init__(self, repository: Repository, site: Site) -> None:
@@ -45,9 +46,8 @@ class DotDirs:
         self._snapshots = repository.open_snapshots
         self._live: dict[int, VirtualDir] = {}
         self._nested: WeakValueDictionary[str, VirtualDir] = WeakValueDictionary()
-        self._root = _DotDir(self, repository, site, lambda: repository.root).directory
-        self._root.children[b"view"] = PlaceDir(site, self._find_view)
-        self._root.children[b"live"] = PlaceDir(site, self._find_live)
+        places = PlaceDir(site, self._find_view), PlaceDir(site, self._find_live)
+        self._root = _DotDir(self, repository, site, lambda: repository.root, places).directory
 
     def of(self, workspace: Workspace) -> VirtualDir | None:
         """The `.helios` at the root of a workspace; None for a snapshot."""
@@ -111,7 +111,12 @@ class _DotDir:
     """Makes the `.helios` of one view, which `view` finds whenever it is asked."""
 
     def __init__(
-        self, owner: DotDirs, repository: Repository, site: Site, view: Callable[[], View]
+        self,
+        owner: DotDirs,
+        repository: Repository,
+        site: Site,
+        view: Callable[[], View],
+        places: tuple[VirtualDir, VirtualDir] | None = None,
     ) -> None:
         self._owner = owner
         self._repository = repository
@@ -132,6 +137,10 @@ class _DotDir:
         children[b"ctl"] = self._control()
         children[b"snapshots"] = LinkDir(site, self._find_snapshot, self._list_snapshots)
         children[b"branches"] = self._branches("")
+        children[b"view"], children[b"live"] = places or (
+            LinkDir(site, self._find_view, _no_names),
+            self._branches("", is_listed=False),
+        )
         children[b"diff"] = PlaceDir(site, self._find_diff)
 
     def _report(self, report: Callable[[Repository, View], str]) -> str:
@@ -167,34 +176,39 @@ class _DotDir:
     def _find_snapshot(self, name: bytes) -> bytes | None:
         try:
             oid = resolve(self._repository, _text(name), self._view().head)
-            return self._top() + b"view/" + oid.hex().encode()
+            return b"../view/" + oid.hex().encode()
         except HeliosError:
             return None
 
     def _list_snapshots(self) -> Iterator[bytes]:
         return (oid.hex().encode() for oid in self._repository.history.ids())
 
-    def _branches(self, prefix: str) -> LinkDir:
+    def _find_view(self, name: bytes) -> bytes | None:
+        return self._top() + b"view/" + name if is_stable(_text(name)) else None
+
+    def _branches(self, prefix: str, *, is_listed: bool = True) -> LinkDir:
+        """Links to the workspaces of branches: `branches`, or the `live` of a live view."""
         return LinkDir(
             self._site,
-            partial(self._find_branch, prefix),
-            partial(self._list_branches, prefix),
+            partial(self._find_branch, prefix, is_listed),
+            partial(self._list_branches, prefix) if is_listed else _no_names,
             is_fixed=not prefix,
         )
 
-    def _find_branch(self, prefix: str, name: bytes) -> bytes | VirtualDir | None:
+    def _find_branch(self, prefix: str, is_listed: bool, name: bytes) -> bytes | VirtualDir | None:
         path = prefix + _text(name)
         refs = self._repository.refs
         branch = refs.find(path)
         if branch is None:
             if not refs.is_prefix(path):
                 return None
-            key = f"branches {id(self)} {path}"
-            return self._owner.nest(key, lambda: self._branches(path + "/"))
-        top = b"../" * prefix.count("/") + self._top()
-        if self._repository.root.slot == branch.slot:
-            return top + b".."
-        return top + b"live/" + path.encode("utf-8", "surrogateescape")
+            key = f"branches {id(self)} {is_listed} {path}"
+            return self._owner.nest(key, lambda: self._branches(path + "/", is_listed=is_listed))
+        up = b"../" * prefix.count("/")
+        is_way_out = self._view().is_root or not is_listed
+        if self._repository.root.slot == branch.slot and is_way_out:
+            return up + self._top() + b".."
+        return up + (b"../" if is_listed else self._top()) + b"live/" + _bytes(path)
 
     def _list_branches(self, prefix: str) -> Iterator[bytes]:
         names = {
@@ -202,7 +216,7 @@ class _DotDir:
             for branch in self._repository.refs
             if branch.name.startswith(prefix)
         }
-        return (name.encode("utf-8", "surrogateescape") for name in names)
+        return (_bytes(name) for name in names)
 
     def _find_diff(self, name: bytes) -> VirtualText | None:
         old, dots, new = _text(name).partition("..")
@@ -222,3 +236,11 @@ class _DotDir:
 
 def _text(name: bytes) -> str:
     return name.decode("utf-8", "surrogateescape")
+
+
+def _bytes(name: str) -> bytes:
+    return name.encode("utf-8", "surrogateescape")
+
+
+def _no_names() -> Iterator[bytes]:
+    return iter(())

@@ -14,6 +14,7 @@ from heliosfs.objects.tree import (
     join_leaf,
 )
 from heliosfs.store.base import Store
+from heliosfs.workspace.ignore import IGNORE_NAME
 from heliosfs.workspace.leafbytes import SPLICED_MAX, Edit, entry_of, join_children, splice
 from heliosfs.workspace.leaves import Leaf, LeafTable
 from heliosfs.workspace.node import Child, DirNode, FileNode, LeafNode, base_of
@@ -74,6 +75,8 @@ def _dirty_directories(root: DirNode) -> list[DirNode]:
 def _flush_directory(workspace: Workspace, directory: DirNode) -> None:
     if directory.dirty:
         children = workspace.load(directory)
+        if IGNORE_NAME in children:
+            workspace.has_rules = True
         edits = _clean(workspace, directory.dirty, children)
         if len(children) < INDEX_FROM:
             tree = _write_leaf_directory(workspace.store, directory, edits)

@@ -67,6 +67,8 @@ class Workspace:
         """Files that are open."""
         self.is_closed = False
         """Nothing shows this tree any more; what the kernel still holds of it is stale."""
+        self.has_rules = False
+        """Whether an ignore file may apply to something that changed; see repo/ignoring.py."""
         self.was_altered = False
         """Whether the last flush found more than times to differ from the one before it."""
         self.groups: dict[int, LeafNode] = {}

@@ -214,3 +214,25 @@ def test_kinds_of_changes_agree_with_git(stage: Stage, tmp_path: Path) -> None:
     letters = sorted(each[:1] for each in expected if each in (b"A", b"M", b"D", b"T", b"R100"))
     ours = stage.run("diff", "--name-status").splitlines()
     assert sorted(line[:1].encode() for line in ours) == letters
+
+
+def test_hunks_name_the_function_as_git_does(tmp_path: Path) -> None:
+    lines = []
+    for number in range(40):
+        lines += [f"def function_{number}(): {'x' * number * 3}  \n", *["    body\n"] * number]
+    lines += ["_private = 1\n", "\tindented\n", "$dollar\n", "é is no letter here\n", *["\n"] * 9]
+    old = "".join(lines).encode()
+    stage = Stage()
+    stage.files.write(b"f", old)
+    stage.commit("base")
+    for at in range(5, len(lines), 37):
+        lines[at] = "    changed\n"
+    lines[-1] = "end\n"
+    stage.files.write(b"f", "".join(lines).encode())
+    where = tmp_path / "tree"
+    write_out({b"f": (stat.S_IFREG | 0o644, old)}, where)
+    git(where, "init", "-q")
+    git(where, "add", "f")
+    (where / "f").write_text("".join(lines))
+    theirs = git(where, "diff").split(b"\n", 2)[2]
+    assert diff_of(stage).split(b"\n", 2)[2] == theirs

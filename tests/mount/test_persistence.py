@@ -135,6 +135,25 @@ def test_acknowledged_verbs_outlive_a_killed_daemon(mounted: Mounted) -> None:
     assert (mounted.path / "d/file").read_text() == "two\n"
 
 
+def test_what_was_added_outlives_a_killed_daemon(mounted: Mounted) -> None:
+    put(mounted.path / ".heliosignore", "*.o\n")
+    put(mounted.path / "file", "one\n")
+    mounted.commit("one")
+    put(mounted.path / "file", "two\n")
+    put(mounted.path / "object.o", "object\n")
+    mounted.control("add", "file\n")
+    put(mounted.path / "file", "three\n")
+    fd = os.open(mounted.path / "file", os.O_RDONLY)
+    os.fsync(fd)
+    os.close(fd)
+    mounted.kill9()
+    mounted.mount()
+    assert mounted.control("status", "-s --ignored\n").startswith("M")
+    mounted.commit("what was added")
+    assert (mounted.path / ".helios/snapshots/HEAD/file").read_text() == "two\n"
+    assert not (mounted.path / ".helios/snapshots/HEAD/object.o").exists()
+
+
 def test_uncommitted_changes_outlive_a_killed_daemon_after_a_checkpoint(mounted: Mounted) -> None:
     fill(mounted)
     before = describe(mounted)

@@ -29,7 +29,8 @@ LAUNCHER = Path(heliosfs.cli.__file__).with_name("helios")
 SECONDS = 60
 TOUR = "## Two-minute tour\n"
 PAGES = ["README.md", "docs/tutorial.md", *(f"docs/how-to/{name}.md" for name in
-         ("agents", "experiments", "go-back", "parallel-ideas"))]  # fmt: skip
+         ("agents", "commit-a-part", "experiments", "go-back", "ignore-files",
+          "parallel-ideas"))]  # fmt: skip
 
 _BLOCK = re.compile(r"^```(sh|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _STATED = re.compile(r"(?:^|\s+)# => ?(.*)$")

@@ -1,4 +1,4 @@
-"""commit, edit, reset, undo, redo, checkout in any order, against a model of whole trees."""
+"""add, commit, edit, reset, undo, redo, checkout in any order, against a model of whole trees."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from heliosfs.errors import NotFound, NothingToCommit
+from heliosfs.objects.ids import TreeId
+from heliosfs.objects.tree import Entry
+from heliosfs.workspace.trees import EMPTY_TREE, read_file, walk_changes
 from tests.tree_builder import Stage
 
 Tree = dict[bytes, bytes]
@@ -20,10 +23,14 @@ DATA = st.sampled_from([b"", b"1", b"two\n", b"three" * 100])
 
 @dataclass
 class Moment:
-    """A working state: what HEAD is, and every file."""
+    """A working state: what HEAD is, every file, and what is staged."""
 
     head: str | None
     tree: Tree
+    stage: Tree | None = None
+
+    def copy(self) -> Moment:
+        return Moment(self.head, dict(self.tree), self.stage)
 
 
 @dataclass
@@ -78,21 +85,57 @@ class HistoryMachine(RuleBasedStateMachine):
     @rule()
     def commit(self) -> None:
         now = self.line.now
-        if now.head is not None and self.commits[now.head] == now.tree:
+        taken = now.tree if now.stage is None else now.stage
+        if now.head is not None and self.commits[now.head] == taken:
             with pytest.raises(NothingToCommit):
                 self.stage.run("commit")
             return
         self.stage.run("commit", "--allow-empty")
-        self.commits[self.stage.head] = dict(now.tree)
+        self.commits[self.stage.head] = dict(taken)
         self.line.step(Moment(self.stage.head, dict(now.tree)))
 
+    @rule(words=st.sampled_from([["--work"], ["--amend", "--work"], ["--amend"]]))
+    def commit_otherwise(self, words: list[str]) -> None:
+        now = self.line.now
+        if now.head is None and "--amend" in words:
+            with pytest.raises(NotFound, match="no commit yet"):
+                self.stage.run("commit", *words)
+            return
+        self.stage.run("commit", "--allow-empty", *words)
+        taken = now.tree if now.stage is None or "--work" in words else now.stage
+        self.commits[self.stage.head] = dict(taken)
+        self.line.step(Moment(self.stage.head, dict(now.tree)))
+
+    @rule(path=PATHS)
+    def add(self, path: bytes) -> None:
+        now = self.line.now
+        base = self.base(now)
+        if path not in now.tree and path not in base:
+            with pytest.raises(NotFound):
+                self.stage.run("add", path.decode())
+            return
+        self.stage.run("add", path.decode())
+        staged = {key: data for key, data in base.items() if key != path}
+        if path in now.tree:
+            staged[path] = now.tree[path]
+        now.stage = None if staged == self.head_tree(now) else staged
+
+    def head_tree(self, moment: Moment) -> Tree:
+        return self.commits[moment.head] if moment.head is not None else {}
+
+    def base(self, moment: Moment) -> Tree:
+        return self.head_tree(moment) if moment.stage is None else moment.stage
+
     @precondition(lambda self: self.commits)
-    @rule(data=st.data(), mode=st.sampled_from(["--hard", "--soft"]))
+    @rule(data=st.data(), mode=st.sampled_from(["--hard", "--soft", "--mixed"]))
     def reset(self, data: st.DataObject, mode: str) -> None:
         target = data.draw(st.sampled_from(sorted(self.commits)))
         self.stage.run("reset", mode, target)
         tree = self.commits[target] if mode == "--hard" else self.line.now.tree
-        self.line.step(Moment(target, dict(tree)))
+        staged = self.line.now.stage if mode == "--soft" else None
+        if staged == self.commits[target]:
+            staged = None
+        self.line.step(Moment(target, dict(tree), staged))
 
     @rule()
     def undo(self) -> None:
@@ -104,7 +147,7 @@ class HistoryMachine(RuleBasedStateMachine):
         self.stage.run("undo")
         line.redo.append(line.now)
         line.now = line.undo.pop()
-        line.now = Moment(line.now.head, dict(line.now.tree))
+        line.now = line.now.copy()
 
     @rule()
     def redo(self) -> None:
@@ -116,7 +159,7 @@ class HistoryMachine(RuleBasedStateMachine):
         self.stage.run("redo")
         line.undo.append(line.now)
         line.now = line.redo.pop()
-        line.now = Moment(line.now.head, dict(line.now.tree))
+        line.now = line.now.copy()
 
     @precondition(lambda self: self.line.undo)
     @rule(path=PATHS, data=DATA)
@@ -133,8 +176,7 @@ class HistoryMachine(RuleBasedStateMachine):
     def fork(self) -> None:
         name = f"branch-{len(self.lines)}"
         self.stage.run("branch", "--fork", name)
-        now = self.line.now
-        self.lines[name] = Line(Moment(now.head, dict(now.tree)))
+        self.lines[name] = Line(self.line.now.copy())
 
     @rule(data=st.data())
     def checkout(self, data: st.DataObject) -> None:
@@ -165,6 +207,19 @@ class HistoryMachine(RuleBasedStateMachine):
         files = {path: data for path, (mode, data) in found.items() if mode & 0o100000}
         assert files == now.tree
         assert self.stage.view.branch == self.current
+        staged = self.stage.view.stage.root
+        assert (staged is None) == (now.stage is None)
+        if staged is not None:
+            assert self.files_of(staged) == now.stage
+
+    def files_of(self, root: Entry) -> Tree:
+        store = self.stage.store
+        changes = walk_changes(store, EMPTY_TREE, TreeId(root.oid))
+        return {
+            change.path: read_file(store, change.new)
+            for change in changes
+            if change.new is not None and not change.new.is_dir
+        }
 
     def names(self, path: bytes) -> list[bytes]:
         files = self.stage.files

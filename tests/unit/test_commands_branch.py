@@ -309,3 +309,59 @@ def test_a_branch_deleted_by_force_leaves_its_uncommitted_changes_in_a_commit() 
     stage.run("branch", "again", rest)
     assert stage.live("again").read(b"a") == b"an idea"
     assert stage.run("log", "--oneline", "again").splitlines()[1].endswith("first")
+
+
+def test_back_to_what_was_checked_out_before(stage: Stage) -> None:
+    with pytest.raises(NotFound, match="nothing else was checked out"):
+        stage.run("checkout", "-")
+    stage.run("checkout", "-b", "idea", "HEAD~1")
+    assert stage.run("checkout", "-") == "Switched to branch 'main'\n"
+    assert stage.run("checkout", "-") == "Switched to branch 'idea'\n"
+    first = stage.head
+    stage.run("checkout", "main~1")
+    stage.run("checkout", "main")
+    stage.reopen()
+    assert stage.run("rev-parse", "@{-1}").strip() == first
+    assert "HEAD is now at" in stage.run("checkout", "-")
+    assert stage.view.branch is None
+    assert stage.run("checkout", "-") == "Switched to branch 'main'\n"
+    stage.run("checkout", "idea")
+    stage.run("commit", "--allow-empty", "-m", "on idea")
+    stage.run("checkout", "main")
+    stage.run("merge", "--no-ff", "-")
+    assert "Merge branch 'idea'" in stage.run("log", "-1")
+    stage.run("branch", "-D", "idea")
+    for argv in (["checkout", "-"], ["rev-parse", "@{-1}"]):
+        with pytest.raises(NotFound, match="deleted"):
+            stage.run(*argv)
+
+
+def test_paths_without_dashes(stage: Stage) -> None:
+    stage.files.write(b"a", b"3\n")
+    assert stage.run("checkout", "a") == "Updated 1 path from HEAD\n"
+    assert stage.files.read(b"a") == b"2\n"
+    assert stage.run("checkout", "HEAD~1", "a") == "Updated 1 path from HEAD~1\n"
+    assert stage.files.read(b"a") == b"1\n"
+    stage.run("branch", "a")
+    assert stage.run("checkout", "a") == "Switched to branch 'a'\n"
+    with pytest.raises(NotFound, match="neither a branch nor a revision"):
+        stage.run("checkout", "nope")
+
+
+def test_switch_shows_branches_only(stage: Stage) -> None:
+    assert stage.run("switch", "-c", "idea", "HEAD~1") == "Switched to a new branch 'idea'\n"
+    assert stage.files.read(b"a") == b"1\n"
+    assert stage.run("switch", "-") == "Switched to branch 'main'\n"
+    stage.files.write(b"a", b"3\n")
+    stage.run("switch", "-c", "along")
+    assert stage.files.read(b"a") == b"3\n"
+    assert stage.run("switch", "along") == "Already on 'along'\n"
+    with pytest.raises(UsageError, match="no branch: use --detach"):
+        stage.run("switch", "HEAD~1")
+    with pytest.raises(NotFound, match="no branch 'nope'"):
+        stage.run("switch", "nope")
+    assert "HEAD is now at" in stage.run("switch", "--detach", "main~1")
+    assert stage.view.branch is None
+    stage.run("switch", "main")
+    stage.run("branch", "-M", "trunk")
+    assert "* trunk\n" in stage.run("branch", "-a")

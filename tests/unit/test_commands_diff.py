@@ -177,7 +177,7 @@ def test_words_of_a_diff_that_say_too_little(stage: Stage) -> None:
         stage.run("diff", "keep")
     assert stage.run("diff", "--name-only", "--", "keep") == "keep\n"
     assert stage.run("diff", "keep", "--") == stage.run("diff")
-    with pytest.raises(UsageError, match="more than two revisions"):
+    with pytest.raises(UsageError, match="one revision too many"):
         stage.run("diff", "HEAD", "HEAD", "HEAD", "--")
     for path in ("/etc/passwd", "../x"):
         with pytest.raises(UsageError):
@@ -227,7 +227,7 @@ def test_a_diff_has_a_limit(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_context(stage: Stage) -> None:
-    assert "@@ -2 +2 @@\n-two\n+2\n" in stage.run("diff", "-U0", "src/lib")
+    assert "@@ -2 +2 @@ one\n-two\n+2\n" in stage.run("diff", "-U0", "src/lib")
     assert "@@ -1,3 +1,3 @@\n one\n-two\n+2\n three\n" in stage.run("diff", "-U1", "src/lib")
 
 
@@ -265,3 +265,14 @@ def test_effort_is_bounded() -> None:
     assert ranges
     assert split_lines(b"a\r\nb\n\nc") == [b"a\r\n", b"b\n", b"\n", b"c"]
     assert split_lines(b"") == []
+
+
+def test_three_dots_begin_at_what_both_share(stage: Stage) -> None:
+    stage.run("commit", "-m", "base")
+    stage.run("branch", "side")
+    stage.live("side").write(b"side", b"1\n")
+    stage.run("commit", "-m", "side", branch="side")
+    stage.commit("main", main=b"2\n")
+    assert stage.run("diff", "--name-status", "main...side") == "A\tside\n"
+    assert stage.run("diff", "--name-status", "side...") == "A\tmain\n"
+    assert stage.run("diff", "--name-status", "main..side") == "D\tmain\nA\tside\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -161,3 +162,67 @@ def test_readme_fits_a_screen() -> None:
     lines = reports.readme().splitlines()
     assert len(lines) <= 24
     assert max(map(len, lines)) <= 80
+
+
+def test_history_of_a_path(stage: Stage) -> None:
+    def subjects(*words: str, cwd: str = "") -> list[str]:
+        lines = stage.run("log", "--oneline", *words, cwd=cwd).splitlines()
+        return [line.partition(" ")[2] for line in lines]
+
+    stage.commit("third", b=b"b\n")
+    assert subjects("a") == ["second", "first"]
+    assert subjects("-1", "HEAD", "--", "a") == ["second"]
+    assert subjects("lib", cwd="src") == ["second"]
+    assert subjects("--", "gone") == []
+    assert subjects("HEAD~2..HEAD") == ["third", "second"]
+    stage.files.rename(b"a", b"z")
+    stage.commit("moved")
+    assert subjects("z") == ["moved"]
+    assert subjects("--follow", "z") == ["moved", "second", "first"]
+    for words in (["--follow"], ["--follow", "b", "z"], ["--graph", "--json"]):
+        with pytest.raises(UsageError):
+            stage.run("log", *words)
+    with pytest.raises(NotFound, match="neither a revision nor a path"):
+        stage.run("log", "nope")
+
+
+def test_a_graph_of_a_merge(stage: Stage) -> None:
+    stage.run("branch", "side")
+    stage.live("side").write(b"side", b"1\n")
+    stage.run("commit", "-m", "aside", branch="side")
+    stage.commit("here", here=b"1\n")
+    stage.run("merge", "-m", "both", "side")
+    lines = stage.run("log", "--graph", "--oneline", "--decorate").splitlines()
+    drawn = [re.sub(r"\b[0-9a-f]{12} ", "", line) for line in lines]
+    assert drawn == [
+        "*   (HEAD -> main) both",
+        "|\\  ",
+        "| * (side) aside",
+        "* | here",
+        "|/  ",
+        "* second",
+        "* first",
+    ]
+
+
+def test_a_short_id_has_as_many_digits_as_wanted(stage: Stage) -> None:
+    assert stage.run("rev-parse", "--short", "HEAD") == f"{stage.head[:12]}\n"
+    assert stage.run("rev-parse", "--short=8", "HEAD") == f"{stage.head[:8]}\n"
+    assert stage.run("rev-parse", "--short=1", "HEAD").strip() == stage.head[:4]
+    with pytest.raises(UsageError, match="not a number"):
+        stage.run("rev-parse", "--short=x", "HEAD")
+
+
+def test_a_commit_by_paths(stage: Stage) -> None:
+    assert stage.run("show", "--name-only", "HEAD", "src/lib").endswith("\nsrc/lib/x.c\n")
+    assert stage.run("show", "--name-only", "--", "a").endswith("\n    second\n\na\n")
+    with pytest.raises(UsageError, match="one revision too many"):
+        stage.run("show", "HEAD", "HEAD~1")
+
+
+def test_changes_in_a_log(stage: Stage) -> None:
+    first, second = stage.run("rev-parse", "--short", "HEAD~1", "HEAD").split()
+    assert stage.run("log", "--oneline", "--name-status", "--", "a") == (
+        f"{second} second\nM\ta\n{first} first\nA\ta\n"
+    )
+    assert "-1\n+2\n" in stage.run("log", "-p", "-1")

@@ -244,7 +244,9 @@ def test_a_live_view_has_a_dot_helios_whose_links_lead_out(caller: Caller) -> No
     assert caller.read(f"{live}/.helios/snapshots/HEAD/file") == b"one"
     assert caller.walk(f"{live}/.helios/branches/main") is caller.root
     assert caller.walk(f"{live}/.helios/branches/a/b/c") is caller.walk(live)
-    assert "view" not in caller.names(f"{live}/.helios")
+    assert caller.walk(f"{live}/.helios/live/a/b/c") is caller.walk(live)
+    assert list(caller.names(f"{live}/.helios/view")) == []
+    assert list(caller.names(f"{live}/.helios/live/a")) == []
     caller.write(f"{live}/file", b"two")
     assert caller.read("file") == b"one"
 

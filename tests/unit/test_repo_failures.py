@@ -10,6 +10,7 @@ from heliosfs.clock import FixedClock
 from heliosfs.errors import NotFound, StoreError
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.revisions import resolve
+from heliosfs.repo.staging import stage_paths
 from heliosfs.store.memory import MemoryStore
 from tests.tree_builder import IDENTITY, TreeBuilder
 
@@ -39,6 +40,9 @@ def build() -> tuple[FailingStore, Repository]:
     repository.root.commit("second")
     repository.create_branch("side", repository.root.head)
     tree.write(b"b", b"uncommitted")
+    tree.write(b"c", b"staged")
+    view = repository.root
+    stage_paths(view, view.selected(), [b"c"])
     return store, repository
 
 
@@ -60,6 +64,11 @@ VERBS: dict[str, Callable[[Repository], object]] = {
     "reset": lambda repository: repository.root.reset(
         resolve(repository, "HEAD~1", repository.root.head)
     ),
+    "stage": lambda repository: stage_paths(repository.root, repository.root.selected(), [b"b"]),
+    "unstage": lambda repository: repository.root.reset(
+        resolve(repository, "HEAD", repository.root.head), hard=False
+    ),
+    "amend": lambda repository: repository.root.amend("again"),
     "undo": lambda repository: repository.root.undo(),
 }
 
@@ -71,7 +80,7 @@ def picture(repository: Repository) -> tuple[object, ...]:
     tree = TreeBuilder(root.workspace)
     names = sorted(root.workspace.names(root.workspace.root))
     files = {name: bytes(tree.read(name)) for name in names}
-    return branches, root.branch, root.head, files, root.state()
+    return branches, root.branch, root.head, files, root.state(), root.stage.root
 
 
 @pytest.mark.parametrize("verb", VERBS)

@@ -1,0 +1,51 @@
+"""A mount namespace for this process, without root where the kernel lets anybody have one.
+
+Python has `os.unshare` only from 3.12 on, and no mount(2).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Sequence
+
+_CLONE_NEWNS = 0x00020000
+_CLONE_NEWUSER = 0x10000000
+_MS_BIND = 0x1000
+_MS_REC = 0x4000
+_MS_PRIVATE = 0x40000
+
+
+def bind_privately(source: str, target: str, inner: Sequence[tuple[str, str]]) -> None:
+    """Let this process and its children see `source` at `target`; nobody else does.
+
+    `inner` are pairs that are mounted before, at targets in `source`.  OSError where the kernel
+    allows no namespace: without CAP_SYS_ADMIN it takes a user namespace, in which user and
+    group are mapped to themselves.  Only a process with one thread can have one (unshare(2)).
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    uid, gid = os.geteuid(), os.getegid()
+    if libc.unshare(_CLONE_NEWNS):
+        _check(libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNS), "unshare")
+        for name, text in (
+            ("setgroups", "deny"),
+            ("uid_map", f"{uid} {uid} 1"),
+            ("gid_map", f"{gid} {gid} 1"),
+        ):
+            with open(f"/proc/self/{name}", "w", encoding="ascii") as file:
+                file.write(text)
+    _check(libc.mount(b"none", b"/", None, _MS_REC | _MS_PRIVATE, None), "/")
+    for what, where in inner:
+        _bind(libc, what, where, _MS_BIND)
+    _bind(libc, source, target, _MS_BIND | _MS_REC)
+
+
+def _bind(libc: ctypes.CDLL, source: str, target: str, flags: int) -> None:
+    done = libc.mount(os.fsencode(source), os.fsencode(target), None, flags, None)
+    _check(done, target)
+
+
+def _check(result: int, what: str) -> None:
+    if result:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), what)

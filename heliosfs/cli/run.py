@@ -1,0 +1,112 @@
+"""`helios run`: a command in the workspace of a branch, seen at the path of the mount point."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import NamedTuple
+
+from heliosfs.cli.client import ask, current_directory
+from heliosfs.cli.locate import REPOSITORY, Place, find_repository, find_view, mount_over
+from heliosfs.cli.namespace import bind_privately
+from heliosfs.commands.options import Options
+from heliosfs.errors import NotFound
+
+_NOT_FOUND = 127
+_NOT_EXECUTABLE = 126
+
+
+class _Stand(NamedTuple):
+    """Where the command is to stand."""
+
+    branch: str | None
+    """None of a detached HEAD."""
+    is_shown: bool
+    """Whether the mount point shows it anyway."""
+
+
+def run(options: Options) -> int:
+    """Become the command; gives an exit code only if there is no such command.
+
+    NotFound when the workspace is not mounted; Refused.
+    """
+    if not options.words:
+        raise options.misuse("which command?")
+    where = current_directory()
+    view = find_view(where)
+    if view is None:
+        place = find_repository(where)
+        hint = f": helios mount {place.root}" if place is not None else ""
+        raise NotFound(f"not inside a mounted workspace ({where}){hint}")
+    stand = _stand(view, options.value("branch"), is_quiet="quiet" in options)
+    over = mount_over(view.root)
+    top = over.path if over is not None else view.root
+    root = top
+    if stand.branch is not None and not stand.is_shown:
+        live = os.path.join(top, REPOSITORY, "live", stand.branch)
+        root = _show(live, top, is_quiet="quiet" in options)
+    _enter(root, view.below)
+    if stand.branch is not None:
+        os.environ["HELIOS_BRANCH"] = stand.branch
+    return _become(options.words)
+
+
+def _stand(view: Place, wanted: str | None, *, is_quiet: bool) -> _Stand:
+    """The branch that is wanted, made if it is missing; without one, that of the view."""
+    branches = json.loads(ask(view, ["branch", "--json"]))
+    for each in branches:
+        if each["name"] == wanted if wanted is not None else each["current"]:
+            return _Stand(each["name"], each["mounted"])
+    if wanted is None:
+        return _Stand(None, is_shown=True)
+    made = json.loads(ask(view, ["branch", "--json", "--", wanted]))
+    if not is_quiet:
+        print(f"helios: new branch {wanted!r} at {made['head'][:12]}", file=sys.stderr)
+    return _Stand(wanted, is_shown=False)
+
+
+def _show(live: str, top: str, *, is_quiet: bool) -> str:
+    """Put the live view in the place of the mount point; gives where it is in the end.
+
+    The directories of `.helios` that the links of every view lead to come along.
+    """
+    places = [os.path.join(REPOSITORY, name) for name in ("view", "live")]
+    pairs = [(os.path.join(top, place), os.path.join(live, place)) for place in places]
+    try:
+        bind_privately(live, top, pairs)
+    except OSError as error:
+        if not is_quiet:
+            reason = (error.strerror or str(error)).lower()
+            print(
+                f"helios: no mount namespace ({reason}): {top} still shows another branch, "
+                f"and the command runs in {live}",
+                file=sys.stderr,
+            )
+        return live
+    return top
+
+
+def _enter(root: str, below: str) -> None:
+    """Go to the directory that the caller is in, or the nearest above it that is there."""
+    path = os.path.normpath(os.path.join(root, below))
+    while True:
+        try:
+            os.chdir(path)
+        except (FileNotFoundError, NotADirectoryError):
+            path = os.path.dirname(path)
+        else:
+            os.environ["PWD"] = path
+            return
+
+
+def _become(command: list[str]) -> int:
+    try:
+        os.execvp(command[0], command)
+    except FileNotFoundError:
+        print(f"helios: no command {command[0]!r}", file=sys.stderr)
+        return _NOT_FOUND
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        print(f"helios: cannot run {command[0]!r}: {reason}", file=sys.stderr)
+        return _NOT_EXECUTABLE

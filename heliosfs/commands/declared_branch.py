@@ -1,0 +1,211 @@
+"""The verbs that move between states, declared: branch, checkout, reset, undo and more."""
+
+from __future__ import annotations
+
+from heliosfs.commands.options import JSON, Option
+from heliosfs.commands.phrases import (
+    E_AMBIGUOUS,
+    E_FULL,
+    E_REVISION,
+    E_STORE,
+    E_USAGE,
+    NUMBER,
+    QUIET,
+)
+from heliosfs.commands.verb import Verb
+
+BRANCH = Verb(
+    name="branch",
+    module="branch",
+    summary="list, create, rename and delete branches",
+    synopsis=(
+        "[-v | --show-current | --json]",
+        "[--fork] NAME [BASE]",
+        "-m [OLD] NEW",
+        "(-d | -D) NAME...",
+    ),
+    description=(
+        "A new branch begins at HEAD, or at BASE, with nothing uncommitted. Its live\n"
+        "workspace is .helios/branches/NAME. Nothing else moves: 'checkout' shows a branch\n"
+        "at the mount point."
+    ),
+    options=(
+        Option(("--fork",), "the new branch takes the uncommitted changes along"),
+        Option(("-m", "-M", "--move"), "give a branch, or the current one, another name"),
+        Option(("-d", "--delete"), "delete branches of which nothing would be lost"),
+        Option(("-D", "--force-delete"), "delete branches with all that only they have"),
+        Option(("--show-current",), "the name of the current branch; nothing when detached"),
+        Option(("-l", "-a", "--list"), "list them, as without any option"),
+        Option(("-v", "--verbose"), "list them with id and subject"),
+        JSON,
+    ),
+    errors=(
+        ("EINVAL", "wrong syntax, or a name that no branch may have"),
+        ("EEXIST", "the name is taken"),
+        ("ENOENT", "no such branch or base; nothing was committed yet"),
+        E_AMBIGUOUS,
+        ("EBUSY", "the branch is in use, or -d would lose commits or changes"),
+        E_FULL,
+    ),
+    example="idea-7 main",
+    barrier=True,
+)
+
+CHECKOUT = Verb(
+    name="checkout",
+    module="checkout",
+    summary="show another branch, or an old commit, at the mount point",
+    synopsis=("BRANCH", "-", "-b NAME [BASE]", "[--detach] REV", "[REV] [--] PATH..."),
+    description=(
+        "A branch comes with its uncommitted changes, and the one that leaves keeps its\n"
+        "own. Anything else makes the tree exactly that commit, with HEAD detached. A dash\n"
+        "is what was checked out before. With paths HEAD stays, and only these are taken\n"
+        "from REV, or from what was added, or HEAD; what it does not have is left alone."
+    ),
+    options=(
+        Option(
+            ("-b", "--branch"),
+            "create a branch first; without BASE it takes the changes along",
+            "NAME",
+        ),
+        Option(("--detach",), "show the commit of a branch, not the branch"),
+        QUIET,
+        JSON,
+    ),
+    errors=(
+        ("EINVAL", "wrong syntax; a live view always shows its own branch"),
+        ("ENOENT", "neither a branch nor a revision nor a path; REV has no such path"),
+        ("EEXIST", "-b: the name is taken"),
+        E_AMBIGUOUS,
+        ("EBUSY", "the live view of the branch has open files"),
+        E_FULL,
+    ),
+    example="idea-7",
+    barrier=True,
+    takes_paths=True,
+)
+
+SWITCH = Verb(
+    name="switch",
+    module="checkout",
+    summary="show another branch at the mount point",
+    synopsis=("BRANCH", "-", "-c NAME [BASE]", "--detach REV"),
+    description="What 'checkout' does, for those who are used to this name, and never with paths.",
+    options=(
+        Option(
+            ("-c", "--create"),
+            "create a branch first; without BASE it takes the changes along",
+            "NAME",
+        ),
+        Option(("-d", "--detach"), "show a commit, with HEAD detached"),
+        QUIET,
+        JSON,
+    ),
+    errors=(
+        ("EINVAL", "wrong syntax; a live view always shows its own branch; no branch"),
+        ("ENOENT", "no such branch or revision"),
+        ("EEXIST", "-c: the name is taken"),
+        E_AMBIGUOUS,
+        ("EBUSY", "the live view of the branch has open files"),
+        E_FULL,
+    ),
+    example="idea-7",
+    barrier=True,
+)
+
+RESET = Verb(
+    name="reset",
+    module="reset",
+    summary="move the branch to another commit, with or without the files",
+    synopsis=("[--soft | --mixed | --hard] [REV]", "[REV] [--] PATH..."),
+    description=(
+        "Without --hard the files stay as they are, and what they differ from REV by is\n"
+        "uncommitted. With --hard the tree becomes exactly REV. 'undo' takes either back,\n"
+        "uncommitted changes included. With paths nothing moves: they are unstaged."
+    ),
+    options=(
+        Option(("--soft",), "leave the files alone, and what was added stays staged"),
+        Option(("--mixed",), "leave the files alone, nothing is staged; this is the default"),
+        Option(("--hard",), "make the files equal to REV"),
+        QUIET,
+        JSON,
+    ),
+    errors=(
+        E_USAGE,
+        ("ENOENT", "the revision names no commit; there is no such path"),
+        E_AMBIGUOUS,
+        E_FULL,
+    ),
+    example="--hard HEAD~1",
+    barrier=True,
+    takes_paths=True,
+)
+
+UNDO = Verb(
+    name="undo",
+    module="oplog",
+    summary="take back the last operation",
+    synopsis=("[--json]",),
+    description=(
+        "Brings back the state before the last commit, reset, checkout of a commit or redo:\n"
+        "HEAD and all files, what was uncommitted included. Again: the one before. The\n"
+        "changes made since then are kept for 'redo'."
+    ),
+    options=(JSON,),
+    errors=(
+        E_USAGE,
+        ("ENOENT", "nothing to undo"),
+        ("EBUSY", "it leads to a branch whose live view has open files"),
+        E_FULL,
+    ),
+    example="",
+    barrier=True,
+)
+
+REDO = Verb(
+    name="redo",
+    module="oplog",
+    summary="take back the last undo",
+    synopsis=("[--json]",),
+    description=(
+        "Brings back the state before the last undo that was not taken back. Any other\n"
+        "operation after an undo leaves nothing to redo."
+    ),
+    options=(JSON,),
+    errors=(E_USAGE, ("ENOENT", "nothing to redo"), E_FULL),
+    example="",
+    barrier=True,
+)
+
+OPLOG = Verb(
+    name="oplog",
+    module="oplog",
+    summary="what was done in this workspace, the newest first",
+    synopsis=("[-n N] [--json]",),
+    description="A line for each operation: number, time, verb, HEAD before and after, text.",
+    options=(NUMBER, JSON),
+    errors=(E_USAGE, E_STORE),
+    example="-n 10",
+)
+
+REV_PARSE = Verb(
+    name="rev-parse",
+    module="rev_parse",
+    summary="the commit id that a revision means",
+    synopsis=("[--short | --abbrev-ref] REV...",),
+    description=(
+        "A revision is a full id, a unique prefix of 4 digits or more, a branch, a tag,\n"
+        "HEAD, or @{-1} for what was checked out before; after it, ~N goes back N first\n"
+        "parents and ^N to the N-th parent."
+    ),
+    options=(
+        Option(("--short",), "only the first 12 digits, or N", "N", is_optional=True),
+        Option(("--abbrev-ref",), "the name of the branch; HEAD when detached"),
+        Option(("--verify",), "exactly one revision"),
+    ),
+    errors=(E_USAGE, E_REVISION, E_AMBIGUOUS),
+    example="HEAD~2",
+)
+
+DECLARED_BRANCH = (BRANCH, CHECKOUT, SWITCH, RESET, UNDO, REDO, OPLOG, REV_PARSE)
+"""In the order of the reference page."""

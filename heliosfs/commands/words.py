@@ -1,0 +1,92 @@
+"""Words that may be revisions or paths: which of them are what."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from heliosfs.commands.options import Options
+from heliosfs.commands.render import below
+from heliosfs.commands.verb import Request
+from heliosfs.errors import HeliosError, NotFound
+from heliosfs.objects.tree import Entry
+from heliosfs.repo.revisions import resolve
+from heliosfs.repo.staging import base_root
+from heliosfs.workspace.trees import find_entry
+
+
+class Range(NamedTuple):
+    """Two revisions with dots between them."""
+
+    old: str
+    new: str
+    is_symmetric: bool
+    """Three dots: what both have in common counts as the older one."""
+
+
+def range_of(word: str) -> Range | None:
+    """`A..B` or `A...B`, where either may be left out and means HEAD then.
+
+    >>> range_of("main...")
+    Range(old='main', new='HEAD', is_symmetric=True)
+    """
+    old, dots, new = word.partition("..")
+    is_symmetric = new.startswith(".")
+    new = new[is_symmetric:]
+    if not dots or new.startswith(".") or "/" in (old[-1:], new[:1]) or not (old or new):
+        return None
+    return Range(old or "HEAD", new or "HEAD", is_symmetric)
+
+
+def named(request: Request, word: str) -> str:
+    """What a word means as a name: `-` is what was checked out before, by its name if it has one.
+
+    NotFound.
+    """
+    if word != "-":
+        return word
+    branch = request.repository.refs.of_slot(request.repository.previous()[0])
+    return branch.name if branch is not None else "@{-1}"
+
+
+def split_words(request: Request, options: Options) -> tuple[list[str], list[str]]:
+    """Which words are revisions and which are paths; without `--`, only if that is plain."""
+    if options.paths is not None:
+        return options.words, options.paths
+    for count, word in enumerate(options.words):
+        problem = _revision_problem(request, word)
+        found = is_path(request, word)
+        if problem is None and found:
+            raise options.misuse(f"{word[:80]!r} is a revision and a path: put -- before paths")
+        if found:
+            return options.words[:count], options.words[count:]
+        if isinstance(problem, NotFound):
+            raise NotFound(f"{word[:80]!r} is neither a revision nor a path") from problem
+        if problem is not None:
+            raise problem
+    return options.words, []
+
+
+def _revision_problem(request: Request, word: str) -> HeliosError | None:
+    """Why a word is no revision, nor two with dots between them."""
+    try:
+        found = range_of(word)
+        for revision in (found.old, found.new) if found else (word,):
+            resolve(request.repository, revision, request.view.head)
+    except HeliosError as error:
+        return error
+    return None
+
+
+def is_path(request: Request, word: str) -> bool:
+    """Whether something lies there, in the stage or HEAD or in the working tree."""
+    try:
+        path = below(request.cwd, word)
+    except HeliosError:
+        return False
+    return exists(request, path, base_root(request.view), request.view.selected())
+
+
+def exists(request: Request, path: bytes, *roots: Entry | None) -> bool:
+    """Whether one of the trees has something at the path."""
+    store = request.repository.store
+    return any(root is not None and find_entry(store, root, path) is not None for root in roots)

@@ -1,0 +1,91 @@
+"""The history of paths: which commits changed them (git-log(1), History Simplification)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from heliosfs.objects.commit import Commit
+from heliosfs.objects.ids import CommitId, Oid, TreeId
+from heliosfs.objects.tree import Entry
+from heliosfs.repo.history import History
+from heliosfs.repo.merge import Side
+from heliosfs.repo.renames import find_renames
+from heliosfs.repo.walks import Step, Stepper, whole
+from heliosfs.store.base import Store
+from heliosfs.workspace.trees import differs, find_entry, has_changes
+
+_KNOWN_MAX = 100_000
+
+
+class PathLog:
+    """The steps of a walk that gives only the commits which changed one of the paths.
+
+    Where a merge has them as one of its parents has, the walk goes on there alone.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        history: History,
+        paths: Sequence[bytes],
+        step: Stepper = whole,
+        *,
+        follows: bool = False,
+    ) -> None:
+        self._store = store
+        self._history = history
+        self._paths = list(paths)
+        self._step = step
+        """Where a walk goes that does not look at paths."""
+        self._follows = follows
+        """Whether a file that a commit renamed goes on under its name before."""
+        self._known: dict[tuple[Oid, bytes], Entry | None] = {}
+        """What directories have under a name: most are the same from commit to commit."""
+
+    def step(self, oid: CommitId, commit: Commit) -> Step:
+        """Whether the commit changed the paths, and where to go on.  Cost: O(depth)."""
+        parents = self._step(oid, commit).parents
+        if not parents:
+            return Step((), is_shown=any(self._at(commit.root, path) for path in self._paths))
+        roots = [self._history.read(parent).root for parent in parents]
+        for parent, root in zip(parents, roots, strict=True):
+            if all(self._is_same(root, commit.root, path) for path in self._paths):
+                return Step((parent,), is_shown=False)
+        if self._follows:
+            self._follow(roots[0], commit.root)
+        return Step(parents)
+
+    def _follow(self, old: Entry, new: Entry) -> None:
+        for at, path in enumerate(self._paths):
+            if self._at(old, path) is None and self._at(new, path) is not None:
+                self._paths[at] = rename_source(self._store, old, new, path) or path
+
+    def _is_same(self, old: Entry, new: Entry, path: bytes) -> bool:
+        if old.oid == new.oid:
+            return True
+        before, after = self._at(old, path), self._at(new, path)
+        if differs(before, after):
+            return False
+        if before is None or after is None or not (before.is_dir and after.is_dir):
+            return True
+        return not has_changes(self._store, TreeId(before.oid), TreeId(after.oid))
+
+    def _at(self, root: Entry, path: bytes) -> Entry | None:
+        entry: Entry | None = root
+        for name in path.split(b"/") if path else ():
+            if entry is None or not entry.is_dir:
+                return None
+            key = entry.oid, name
+            if key not in self._known:
+                if len(self._known) >= _KNOWN_MAX:
+                    self._known.clear()
+                self._known[key] = find_entry(self._store, entry, name)
+            entry = self._known[key]
+        return entry
+
+
+def rename_source(store: Store, old: Entry, new: Entry, path: bytes) -> bytes | None:
+    """The path that a file of `new` had in `old`, if it was renamed in between."""
+    side = Side(store, old, new)
+    renames = find_renames(store, side.files, side.files.keys())
+    return next((source for source, target in renames.items() if target == path), None)

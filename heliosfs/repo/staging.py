@@ -1,0 +1,96 @@
+"""The stage: what `add` put aside for the next commit of a working state.
+
+It is a tree: that of HEAD with the staged paths as they were when they were added.  While
+there is none, a commit takes everything.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from heliosfs.objects.ids import TreeId
+from heliosfs.objects.tree import Entry, decode_entry, encode_entry
+from heliosfs.store.base import Store
+from heliosfs.workspace.graft import graft
+from heliosfs.workspace.trees import EMPTY_TREE, differs, has_changes
+
+if TYPE_CHECKING:
+    from heliosfs.repo.view import View
+
+_OPERATION = struct.Struct(">QQ")
+
+
+class Stage:
+    """The stage of one slot.  Changes go into the store's batch; the caller publishes."""
+
+    def __init__(self, store: Store, slot: int) -> None:
+        self._store = store
+        self._slot = slot
+        data = store.get(_stage_key(slot))
+        self.root = decode_entry(data)[0] if data is not None else None
+        """None while nothing is staged."""
+
+    def replace(self, root: Entry | None) -> None:
+        """Stage another tree, or nothing."""
+        if root is not None or self.root is not None:
+            self.root = root
+            self._store.put(_stage_key(self._slot), encode_entry(root) if root else None)
+
+    def remember(self, sequence: int) -> None:
+        """Keep what is staged with the operation that is being recorded, for its undo."""
+        if self.root is not None:
+            self._store.put(_operation_key(self._slot, sequence), encode_entry(self.root))
+
+    def remembered(self, sequence: int) -> Entry | None:
+        """What was staged before an operation."""
+        data = self._store.get(_operation_key(self._slot, sequence))
+        return decode_entry(data)[0] if data is not None else None
+
+
+def base_root(view: View) -> Entry:
+    """What the working tree is compared with, and paths are added to: the stage, or HEAD."""
+    return view.stage.root or view.head_root() or nothing(view)
+
+
+def nothing(view: View) -> Entry:
+    """What HEAD is before the first commit: the root of the working tree without its contents."""
+    return view.state().root._replace(oid=EMPTY_TREE, size=0, links_below=False)
+
+
+def stage_paths(view: View, source: Entry, paths: Sequence[bytes]) -> list[bytes]:
+    """Stage paths as `source` has them, and publish; gives what changed in the stage.
+
+    A stage that is equal to HEAD goes.  StoreError leaves the stage as it was.
+    """
+    before = view.stage.root
+    store = view.repository.store
+    root, changed = graft(store, base_root(view), source, paths, view.repository.clock.now_ns())
+    if not changed:
+        return []
+    try:
+        view.stage.replace(root if is_news(view, root) else None)
+        store.publish()
+    except Exception:
+        view.stage.root = before
+        raise
+    return changed
+
+
+def is_news(view: View, root: Entry) -> bool:
+    """Whether a tree differs from HEAD in more than times."""
+    head = view.head_root()
+    if head is None:
+        return root.oid != EMPTY_TREE
+    return differs(head, root) or has_changes(
+        view.repository.store, TreeId(head.oid), TreeId(root.oid)
+    )
+
+
+def _stage_key(slot: int) -> bytes:
+    return b"stage/%016x" % slot
+
+
+def _operation_key(slot: int, sequence: int) -> bytes:
+    return b"op-stage/" + _OPERATION.pack(slot, sequence)

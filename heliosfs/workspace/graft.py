@@ -1,0 +1,71 @@
+"""Graft: some paths of one tree, taken over into another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from heliosfs.objects.ids import TreeId
+from heliosfs.objects.tree import Entry
+from heliosfs.store.base import Store
+from heliosfs.workspace.edit import edit_tree
+from heliosfs.workspace.trees import EMPTY_TREE, Change, differs, find_entry, walk_changes
+
+
+class Grafted(NamedTuple):
+    """A tree with paths of another one in it."""
+
+    root: Entry
+    changed: list[bytes]
+    """The paths that differ from before, in byte order."""
+
+
+def graft(
+    store: Store,
+    target: Entry,
+    source: Entry,
+    paths: Iterable[bytes],
+    now_ns: int,
+    *,
+    overlay: bool = False,
+) -> Grafted:
+    """Make the paths of `target`, with all below them, what `source` has there.
+
+    What `source` does not have goes; with `overlay` it stays.  Directories that are missing
+    above a path come with it.  The objects go into the store's batch.  AlreadyExists when a
+    file lies where a directory is needed.  Cost: O(changed).
+    """
+    edits: dict[bytes, Entry | None] = {}
+    for path in paths:
+        here, there = (find_entry(store, root, path) for root in (target, source))
+        for change in _difference(store, path, here, there):
+            is_replaced = there is not None and not there.is_dir
+            if change.new is not None or not overlay or is_replaced:
+                edits[change.path] = change.new
+    changed = sorted(edits)
+    for path in changed:
+        _make_parents(store, edits, path, target, source)
+    return Grafted(edit_tree(store, target, edits, now_ns), changed)
+
+
+def _difference(
+    store: Store, path: bytes, here: Entry | None, there: Entry | None
+) -> Iterator[Change]:
+    if differs(here, there):
+        yield Change(path, here, there)
+    old, new = (
+        TreeId(entry.oid) if entry is not None and entry.is_dir else EMPTY_TREE
+        for entry in (here, there)
+    )
+    yield from walk_changes(store, old, new, path + b"/" if path else b"")
+
+
+def _make_parents(
+    store: Store, edits: dict[bytes, Entry | None], path: bytes, target: Entry, source: Entry
+) -> None:
+    above = path.rpartition(b"/")[0]
+    while above and edits[path] is not None and above not in edits:
+        if find_entry(store, target, above) is not None:
+            return
+        edits[above] = find_entry(store, source, above)
+        above = above.rpartition(b"/")[0]

@@ -1,0 +1,73 @@
+""".heliosignore against git's .gitignore: the same files are committed, at random."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from heliosfs.objects.ids import TreeId
+from heliosfs.workspace.trees import EMPTY_TREE, walk_changes
+from tests.git_repository import Clone
+from tests.tree_builder import Stage
+
+NAMES = ["a", "b", "build", "keep", "x.o", "y.o", "z.txt"]
+PATTERNS = [
+    "*.o", "!x.o", "/build/", "build", "build/", "!build/keep", "**/keep", "a/*", "!a/b", "/a/b/",
+    "a/**/x.o", "[xy].o", "?", "*", "!*/", "!*.txt", "/*.txt", "\\!odd", "# remark", "", "b/",
+    "!b/", "a/b", "**/build/**", "z.t*t", "keep/ ", "\\*", "!", "/", "//", "a//b", "*.o/",
+]  # fmt: skip
+
+
+def files_of(random_: random.Random) -> dict[str, str]:
+    files = {}
+    for _ in range(25):
+        parts = [random_.choice(NAMES[:4]) for _ in range(random_.randrange(4))]
+        files["/".join([*parts, random_.choice(NAMES)])] = str(random_.random())
+    for _ in range(random_.choice([1, 1, 2, 3])):
+        above = random_.choice(["", "", *[path.rpartition("/")[0] for path in files]])
+        lines = random_.choices(PATTERNS, k=random_.randrange(1, 5))
+        files[f"{above}/IGNORE".lstrip("/")] = "\n".join(lines) + "\n"
+    paths = sorted(files)
+    return {
+        path: files[path]
+        for path in paths
+        if not any(other.startswith(path + "/") for other in paths)
+    }
+
+
+def committed(stage: Stage) -> set[str]:
+    root = stage.view.head_root()
+    assert root is not None
+    changes = walk_changes(stage.store, EMPTY_TREE, TreeId(root.oid))
+    return {each.path.decode() for each in changes if each.new and not each.new.is_dir}
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_the_same_files_are_committed(tmp_path: Path, seed: int) -> None:
+    random_ = random.Random(seed)
+    clone = Clone(tmp_path / "git")
+    stage = Stage()
+    there: dict[str, str] = {}
+    for number in range(3):
+        for path in [path for path in there if random_.random() < 0.5]:
+            (clone.path / path.replace("IGNORE", ".gitignore")).unlink()
+            stage.files.remove(path.replace("IGNORE", ".heliosignore").encode())
+            del there[path]
+        for path, text in files_of(random_).items():
+            above = [path[:at] for at, mark in enumerate(path) if mark == "/"]
+            is_free = path not in there and not any(each.startswith(path + "/") for each in there)
+            if not is_free or any(each in there for each in above):
+                continue
+            if (clone.path / path).is_dir():
+                continue
+            there[path] = text
+            clone.write(path.replace("IGNORE", ".gitignore"), text.encode())
+            stage.files.write(path.replace("IGNORE", ".heliosignore").encode(), text.encode())
+        clone.git("add", "--all")
+        clone.git("commit", "--quiet", "--allow-empty", "-m", str(number))
+        stage.run("commit", "--allow-empty", "-m", str(number))
+        theirs = clone.git("ls-files").decode().replace(".gitignore", ".heliosignore").split("\n")
+        assert committed(stage) == {path for path in theirs if path}, there
+        assert stage.run("status", "-s") == ""
