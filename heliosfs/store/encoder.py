@@ -25,7 +25,7 @@ _WHOLE_EVERY = _STEP * _STEP
 _PAYS_BELOW = 0.75
 """A delta must save a quarter of the object encoded alone: it makes reading dearer."""
 _SURELY_PAYS = 16
-"""A delta of a large object that is so many times smaller is not compared with anything."""
+"""A delta of a large or cold object, so many times smaller, is not compared with anything."""
 _PAYS_BYTES = 12
 _TINY_BYTES = 128
 """Of a smaller object, that it saves `_PAYS_BYTES` is enough: such chains are read fast."""
