@@ -6,7 +6,7 @@ from heliosfs.commands.options import JSON, Option
 from heliosfs.commands.phrases import E_FULL, E_USAGE
 from heliosfs.commands.verb import Verb
 
-_E_PLACE = ("EBUSY", "the path lies in a mounted workspace; git does not answer there")
+_E_SILENT = ("EBUSY", "git does not answer there")
 
 IMPORT = Verb(
     name="import",
@@ -37,8 +37,8 @@ IMPORT = Verb(
         E_USAGE,
         ("EINVAL", "a path that is not absolute, in a control file"),
         ("ENOENT", "no such repository, directory or branch of git"),
-        ("EBUSY", "--from-dir: the workspace is not empty"),
-        _E_PLACE,
+        ("EBUSY", "--from-dir: the workspace is not empty, or DIR lies in a mounted one"),
+        _E_SILENT,
         ("EIO", "git's objects are damaged or missing, or --verify found a difference"),
         E_FULL,
     ),
@@ -70,7 +70,7 @@ EXPORT = Verb(
         ("EINVAL", "a path that is not absolute, in a control file"),
         ("ENOENT", "no such branch; REPO is a directory with something else in it"),
         ("EBUSY", "the branch is checked out in REPO, or has commits that ours has not"),
-        _E_PLACE,
+        _E_SILENT,
         ("EIO", "git refused the objects or the refs; nothing was changed"),
         E_FULL,
     ),

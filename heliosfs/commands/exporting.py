@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-from contextlib import closing
+import threading
+from collections.abc import Callable
+from contextlib import closing, suppress
 from functools import partial
 
 from heliosfs.commands.options import Options
-from heliosfs.commands.places import named_path
+from heliosfs.commands.places import named_path, workspace_over
 from heliosfs.commands.render import json_reply
 from heliosfs.commands.verb import Request
 from heliosfs.errors import NotFound
@@ -24,7 +26,7 @@ _ID_DIGITS = 12
 
 def export(request: Request, options: Options) -> Steps[str]:
     """Do what the options say."""
-    path = yield from named_path(options, "to-git", outside=True)
+    path = yield from named_path(options, "to-git")
     return (yield from export_steps(request, options, path))
 
 
@@ -34,38 +36,54 @@ def export_steps(request: Request, options: Options, path: str | None) -> Steps[
         raise options.misuse("--to-git says where")
     repository = request.repository
     branches = choose(repository, options.words)
-    git, is_new = yield from on_thread(partial(_open, path))
+    git, device = yield from on_thread(partial(_open, path))
+    is_outside = workspace_over(git.git_dir) is None
     try:
         target = yield from on_thread(partial(Target, git))
-        with closing(target), closing(Pack(git)) as pack:
+        with closing(target), closing(Pack(git, beside=is_outside)) as pack:
             done = yield from Export(repository, target, pack).run(
                 branches,
                 tags=not options.words and "squash" not in options,
                 squash="squash" in options,
                 force="force" in options,
             )
-        if is_new:
+        if device is not None:
             current = branches.get(repository.root.branch or "", next(iter(branches.values())))
             yield from on_thread(partial(git.ask, "symbolic-ref", "HEAD", HEADS + current))
-    except BaseException:
-        if is_new:
-            shutil.rmtree(path, ignore_errors=True)
+    except BaseException as error:
+        if device is not None:
+            yield from _take_back(partial(_remove, path, device), error)
         raise
     if "json" in options:
         return json_reply(_document(done))
     return _text(done, git)
 
 
-def _open(path: str) -> tuple[Git, bool]:
-    """The repository, and whether it was made now."""
-    if not os.path.lexists(path):
-        return Git.create(path), True
-    try:
-        return Git.find(path), False
-    except NotFound:
-        if os.path.isdir(path) and not os.listdir(path):
-            return Git.create(path), True
-        raise
+def _open(path: str) -> tuple[Git, int | None]:
+    """The repository; if it was made now, also the device that it is on."""
+    if os.path.lexists(path):
+        try:
+            return Git.find(path), None
+        except NotFound:
+            if not os.path.isdir(path) or os.listdir(path):
+                raise
+    git = Git.create(path)
+    return git, os.lstat(path).st_dev
+
+
+def _take_back(remove: Callable[[], None], error: BaseException) -> Steps[None]:
+    """Whoever closes the steps waits for nothing any more."""
+    if isinstance(error, Exception):
+        yield from on_thread(remove)
+    else:
+        threading.Thread(target=remove, name="remover").start()
+
+
+def _remove(path: str, device: int) -> None:
+    """Remove what was made, but not what a mount covered that has ended meanwhile."""
+    with suppress(OSError):
+        if os.lstat(path).st_dev == device:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _text(done: Exported, git: Git) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import partial
 
 from heliosfs.commands.options import Options
-from heliosfs.commands.places import named_path
+from heliosfs.commands.places import named_path, workspace_over
 from heliosfs.commands.render import json_reply
 from heliosfs.commands.verb import Request
 from heliosfs.errors import Busy, HeliosError, NotFound
@@ -37,8 +37,13 @@ def import_(request: Request, options: Options) -> Steps[str]:
     """Do what the options say."""
     sources = {}
     for key in SOURCES:
-        # Git is asked on threads, and so may ask ourselves.
-        sources[key] = yield from named_path(options, key, outside=key == "from-dir")
+        sources[key] = yield from named_path(options, key)
+    if (path := sources["from-dir"]) is not None and (place := workspace_over(path)) is not None:
+        # Its files are read here; git is asked on threads, and so may ask ourselves.
+        raise Busy(
+            f"{path} lies in the mounted workspace {place}: unmount it first, or name a "
+            "directory outside"
+        )
     return (yield from import_steps(request, options, sources))
 
 

@@ -1,4 +1,4 @@
-"""Paths outside of the workspace that a request names, for a daemon that must not block on them."""
+"""Paths that a request names, for a daemon that must not block on what it serves itself."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import re
 from functools import partial
 
 from heliosfs.commands.options import Options
-from heliosfs.errors import Busy
 from heliosfs.store.steps import Steps, on_thread
 
 _MOUNTINFO = "/proc/self/mountinfo"
@@ -15,12 +14,10 @@ _OURS = b"fuse.heliosfs"
 _OCTAL = re.compile(rb"\\([0-7]{3})")
 
 
-def named_path(options: Options, key: str, *, outside: bool) -> Steps[str | None]:
+def named_path(options: Options, key: str) -> Steps[str | None]:
     """The path that an option names, links resolved; None when the option is not there.
 
-    UsageError when it is relative: nobody's current directory is known.  With `outside`, Busy
-    when it leads into a mounted workspace: for what is not done on a thread, this may be the
-    daemon that would have to serve it.
+    UsageError when it is relative: nobody's current directory is known.
     """
     path = options.value(key)
     if path is None:
@@ -28,13 +25,18 @@ def named_path(options: Options, key: str, *, outside: bool) -> Steps[str | None
     if not path.startswith("/"):
         raise options.misuse(f"--{key} takes an absolute path here, not {path[:80]!r}")
     resolved: str = yield from on_thread(partial(os.path.realpath, path))
-    for place in _mount_points() if outside else ():
-        if (os.fsencode(resolved) + b"/").startswith(place + b"/"):
-            raise Busy(
-                f"{path} lies in the mounted workspace {os.fsdecode(place)}: unmount it first, "
-                "or name a path outside"
-            )
     return resolved
+
+
+def workspace_over(path: str) -> str | None:
+    """Where a workspace is mounted that a path without links leads into.
+
+    It may be the one whose daemon asks, and waits for itself if it touches what is there.
+    """
+    for place in _mount_points():
+        if (os.fsencode(path) + b"/").startswith(place + b"/"):
+            return os.fsdecode(place)
+    return None
 
 
 def _mount_points() -> list[bytes]:

@@ -22,6 +22,8 @@ SLICE_BYTES = 2 * 1024 * 1024
 """What is stored at most before other requests get their turn: about 3 ms."""
 SEAL_FROM_BYTES = 16 * 1024 * 1024
 """Written parts of large files begin to go into the store from here on, on a thread."""
+TRIM_FROM_BYTES = 16 * 1024 * 1024
+"""After so much was drained, memory that is free goes back to the system."""
 UNSEALED_MAX_BYTES = 64 * 1024 * 1024
 """With more of them, writers wait."""
 _SEALED_AT_ONCE_BYTES = 4 * 1024 * 1024
@@ -50,6 +52,8 @@ class Keeper:
         self._sealing = trio.Lock()
         self._draining = trio.Lock()
         self._syncing = trio.Lock()
+        self._drained_bytes = 0
+        """Since memory was given back."""
         self.is_idle = True
         """Whether nothing changed since the last save began."""
 
@@ -126,6 +130,9 @@ class Keeper:
         self._repository.checkpoint()
         await self._sync_published()
         await self.drain()
+        if self._drained_bytes > TRIM_FROM_BYTES and not self._kernel.is_working:
+            self._drained_bytes = 0
+            await self._kernel.give_memory_back()
 
     async def shorten(self, threshold_bytes: int = 8 * SLICE_BYTES) -> None:
         """Store dirty files in slices, so that the flush after it holds the loop only briefly.
@@ -193,6 +200,8 @@ class Keeper:
     async def drain(self) -> None:
         """Move what is published into L2."""
         async with self._draining:
+            before_bytes = self._store.pending_bytes
             work = self._store.plan_drain()
             if work is not None:
                 await self._kernel.execute(work)
+                self._drained_bytes += max(0, before_bytes - self._store.pending_bytes)

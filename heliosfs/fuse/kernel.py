@@ -17,6 +17,7 @@ import trio
 from heliosfs.errors import StoreError
 from heliosfs.fuse.errand import ErrandThread
 from heliosfs.fuse.loop import RequestLoop
+from heliosfs.fuse.memory import give_back
 from heliosfs.store.base import Work
 from heliosfs.workspace.switch import Invalidation
 
@@ -72,6 +73,25 @@ class Kernel:
             await _in_thread(_execute, work)
         finally:
             work.apply()
+
+    @property
+    def is_working(self) -> bool:
+        """Whether long work is under way."""
+        return self._loop.long_work > 0
+
+    async def give_memory_back(self) -> None:
+        """Let go of memory that is free."""
+        await trio.to_thread.run_sync(give_back)
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """Around long work in slices: the next request may come before the next slice."""
+        self._loop.long_work += 1
+        try:
+            with self.waiting():
+                yield
+        finally:
+            self._loop.long_work -= 1
 
     @contextmanager
     def waiting(self) -> Iterator[None]:

@@ -218,6 +218,7 @@ class Operations(pyfuse3.Operations):
         if handle.__class__ is ChannelHandle:
             channel = handle.channel
             await self._verbs.run(channel, channel.finish())
+            channel.seek(off)
             await self._verbs.go_on(channel)
             return channel.read(size)
         return self._read(handle, off, size)

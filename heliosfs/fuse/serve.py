@@ -19,6 +19,7 @@ from heliosfs.fuse.handshake import Connection
 from heliosfs.fuse.keeper import Keeper
 from heliosfs.fuse.kernel import Kernel
 from heliosfs.fuse.loop import RequestLoop
+from heliosfs.fuse.memory import use_one_heap
 from heliosfs.fuse.operations import Operations
 from heliosfs.fuse.trimmer import Trimmer
 from heliosfs.repo.repository import Repository
@@ -137,4 +138,5 @@ def _tune() -> None:
     gc.freeze()
     gc.set_threshold(50_000, 50, 100_000)
     sys.setswitchinterval(_SWITCH_SECONDS)
+    use_one_heap()
     os.umask(0)

@@ -111,7 +111,7 @@ class Verbs:
         """What steps result in that change nothing, and so may run beside a long verb."""
         driven = Driven(steps)
         try:
-            with self._kernel.waiting():
+            with self._kernel.working():
                 await self._driver.go_on(driven, None, self._check_ending)
         finally:
             driven.close()
@@ -137,7 +137,7 @@ class Verbs:
     async def _drive(self, run: _LongRun, end_ns: int | None = None) -> str | None:
         """Go on until it is done, or it is `end_ns`; gives the reply, if it is there."""
         try:
-            with self._kernel.waiting():
+            with self._kernel.working():
                 if await self._driver.go_on(run, end_ns, partial(self._check, run)):
                     await self._drive_alone(run)
                 elif run.results and run.request is not None:

@@ -85,10 +85,9 @@ class Import:
 
     def _open(self, wanted: list[bytes], known: set[bytes]) -> tuple[int, ObjectStream]:
         """On a thread: git walks the history, which takes it seconds when that is long."""
+        self._stream = stream = ObjectStream(self._git, wanted, known)
         self._is_shallow = self._git.is_shallow()
-        total = self._refs.count_commits(wanted, known)
-        self._stream = ObjectStream(self._git, wanted, known)
-        return total, self._stream
+        return self._refs.count_commits(wanted, known), stream
 
     def _take_all(self, objects: list[GitObject]) -> Iterator[None]:
         """Yields after each bounded piece of work."""
@@ -115,18 +114,19 @@ class Import:
             self._parts = {}
             self._part_count = 0
             oid = object_id(Kind.PARTS, data)
-            self._store.add(oid, Kind.PARTS, data)
+            self._store.add(oid, Kind.PARTS, data, is_cold=True)
             self._ids.note(blob.id, Kind.PARTS, oid, blob.size)
             return
         oid = object_id(Kind.BLOB, blob.data)
         if oid != EMPTY_BLOB:
-            self._store.add(oid, Kind.BLOB, blob.data, self._base(b"b" + blob.path, oid))
+            base = self._base(b"b" + blob.path, oid)
+            self._store.add(oid, Kind.BLOB, blob.data, base, is_cold=True)
         self._ids.note(blob.id, Kind.BLOB, oid, blob.size)
 
     def _take_part(self, data: bytes) -> None:
         oid = BlobId(object_id(Kind.BLOB, data))
         if oid != ZERO_PART:
-            self._store.add(oid, Kind.BLOB, data)
+            self._store.add(oid, Kind.BLOB, data, is_cold=True)
             self._parts[self._part_count] = oid
         self._part_count += 1
 

@@ -26,11 +26,15 @@ _VERSION = 2
 
 
 class Pack:
-    """Gathers objects in a nameless file beside the repository's own; `close` drops it."""
+    """Gathers objects in a nameless file; `close` drops it.
 
-    def __init__(self, git: Git) -> None:
+    With `beside` it lies beside the repository's own, where there must be room for it anyway:
+    not for who serves the mount that the repository is in, because it would wait for itself.
+    """
+
+    def __init__(self, git: Git, *, beside: bool) -> None:
         self._git = git
-        place = os.path.join(git.git_dir, "objects")
+        place = os.path.join(git.git_dir, "objects") if beside else None
         self._body = tempfile.TemporaryFile(dir=place)  # noqa: SIM115
         self.count = 0
 

@@ -58,11 +58,12 @@ def parse_commit(data: bytes) -> RawCommit:
             encoding = value
     if not tree:
         raise ValueError("a commit without a tree")
+    by = _person(_as_utf8(author, encoding))
     return RawCommit(
         bytes.fromhex(tree.decode("ascii")),
         parents,
-        _person(_as_utf8(author, encoding)),
-        _person(_as_utf8(committer, encoding)),
+        by,
+        by if committer == author else _person(_as_utf8(committer, encoding)),
         _as_utf8(message, encoding).split(b"\0", 1)[0],
     )
 

@@ -13,6 +13,7 @@ import signal
 import subprocess
 import tempfile
 import threading
+from binascii import unhexlify
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -116,12 +117,16 @@ class ObjectStream:
         fields = self._buffer[self._at : end].split(b" ", 3)
         if len(fields) < 3:
             raise HeliosError(f"git object {fields[0].decode()} is missing in the repository")
-        self._at = end + 1
-        name, kind, size = bytes.fromhex(fields[0].decode()), fields[1], int(fields[2])
+        self._at = start = end + 1
+        name, kind, size = unhexlify(fields[0]), fields[1], int(fields[2])
         path = fields[3] if len(fields) == 4 else b""
         if kind == b"blob" and size > WHOLE_MAX:
             self._large = (name, path, size, size)
             return self._next_part(name, path, size, size)
+        end = start + size
+        if end < len(self._buffer):
+            self._at = end + 1
+            return GitObject(kind, name, path, self._buffer[start:end], size)
         return GitObject(kind, name, path, self._take(size, 1), size)
 
     def _next_part(self, name: bytes, path: bytes, size: int, left: int) -> GitObject:

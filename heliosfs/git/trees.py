@@ -5,7 +5,7 @@ from __future__ import annotations
 import stat
 from collections.abc import Iterable, Mapping
 from itertools import compress
-from operator import itemgetter
+from operator import ge, itemgetter
 from typing import Any, NamedTuple
 
 from heliosfs.errors import HeliosError
@@ -37,7 +37,7 @@ from heliosfs.objects.tree import (
 )
 from heliosfs.repo.identity import Identity
 from heliosfs.store.base import Store
-from heliosfs.workspace.trees import EMPTY_TREE, put_tree, read_file
+from heliosfs.workspace.trees import EMPTY_TREE, read_file
 
 _TARGET_MAX_BYTES = 4095
 """Of a symbolic link (PATH_MAX without the NUL)."""
@@ -96,17 +96,17 @@ class TreeReader:
                 return needed
         # Columns and C loops: this runs for every entry of every tree of the history.
         names, keys, raws, are_dirs, starts = _columns(entries)
-        if keys != sorted(set(keys)):
+        if any(map(ge, keys, keys[1:])):
             raise _malformed(git_id, "its entries are not in order, or not distinct")
         directories = sum(are_dirs)
-        if directories and names != sorted(set(names)):
+        if directories and any(map(ge, names, names[1:])):
             if len(set(names)) < len(names):
                 raise _malformed(git_id, "its entries are not distinct")
             names, _, raws, _, starts = _columns(sorted(entries, key=itemgetter(0)))
         if not raws:
             oid = EMPTY_TREE
         elif len(raws) < INDEX_FROM:
-            oid = put_tree(self._store, join_leaf(raws), base)
+            oid = self._put_tree(join_leaf(raws), base)
         else:
             oid = self._write_index(names, raws, starts, base)
         known = Known(Kind.TREE, oid, directories)
@@ -122,13 +122,19 @@ class TreeReader:
         leaves = []
         for at, end in zip([0, *cuts], [*cuts, len(raws)], strict=True):
             data = join_leaf(raws[at:end])
-            oid = object_id(Kind.TREE, data)
+            oid = TreeId(object_id(Kind.TREE, data))
             if self._leaves.get(oid) is None:
-                self._store.add(oid, Kind.TREE, data, self._leaf_bases.get(names[at]))
+                base_leaf = self._leaf_bases.get(names[at])
+                self._store.add(oid, Kind.TREE, data, base_leaf, is_cold=True)
                 self._leaves.put(oid, oid)
                 self._leaf_bases.put(names[at], oid)
-            leaves.append(LeafRef(names[at], TreeId(oid)))
-        return put_tree(self._store, encode_index(leaves), base)
+            leaves.append(LeafRef(names[at], oid))
+        return self._put_tree(encode_index(leaves), base)
+
+    def _put_tree(self, data: bytes, base: Oid | None) -> TreeId:
+        oid = TreeId(object_id(Kind.TREE, data))
+        self._store.add(oid, Kind.TREE, data, base, is_cold=True)
+        return oid
 
     def _complete(
         self,

@@ -87,11 +87,20 @@ class Store(Protocol):
     def contains(self, oid: Oid) -> bool:
         """Whether the object can be read; no promise that its bytes are sound."""
 
-    def add(self, oid: Oid, kind: Kind, data: bytes, base: Oid | None = None) -> None:
+    def add(
+        self,
+        oid: Oid,
+        kind: Kind,
+        data: bytes,
+        base: Oid | None = None,
+        *,
+        is_cold: bool = False,
+    ) -> None:
         """Take an object, whose id the caller computed.  What is there already costs nothing.
 
         `base` is a similar object, usually the previous version of the same path: a hint
-        against which the store may encode.  It need not exist.
+        against which the store may encode.  It need not exist.  What `is_cold` is not going to
+        be read soon, and so does not take the place of something else in L1.
         """
 
     def plan_add(self, objects: Sequence[NewObject]) -> Addition:

@@ -61,6 +61,8 @@ _ZSTD_MIN = 1024
 """Below, what zstd gains over lz4 is not worth the 12 us of setting it up."""
 _LDM_FROM = 512 * 1024
 _WINDOW_LOG_MIN = 10
+_EDITS = (0, 64, 512)
+"""Bytes of an edit, which is where the equal end of two versions is looked for first."""
 _DELTA_MAX = 64 * 1024 * 1024
 """Old and new together; beyond, a decoder refuses the window by default."""
 
@@ -184,9 +186,16 @@ def common_suffix(a: bytes, b: bytes, limit: int) -> int:
     2
     """
     len_a, len_b = len(a), len(b)
-    if a[len_a - limit :] == b[len_b - limit :]:
-        return limit
-    low, high = 0, limit
+    low, high = 0, limit + 1
+    # Most edits are small: look where a small one would end before looking anywhere.
+    for edit in _EDITS:
+        length = limit - edit
+        if length <= 0:
+            break
+        if a[len_a - length :] == b[len_b - length :]:
+            low = length
+            break
+        high = length
     while high - low > 1:
         mid = (low + high) >> 1
         if a[len_a - mid : len_a - low] == b[len_b - mid : len_b - low]:

@@ -13,7 +13,7 @@ from heliosfs.store.codecs import DecodeError
 from heliosfs.store.lmdbstore import ObjectDatabase, Totals
 from heliosfs.store.packs import PACKED_FROM_BYTES, Packed, Place, encode_large
 from heliosfs.store.payload import SHORT_BYTES, decode_chain, kept_id, pack
-from heliosfs.store.pending import Changes, Pending
+from heliosfs.store.pending import Changes, Cold, Pending
 from heliosfs.store.snapshot import Snapshot
 
 TXN_BYTES = 4 * 1024 * 1024
@@ -25,7 +25,7 @@ _WHOLE_EVERY = _STEP * _STEP
 _PAYS_BELOW = 0.75
 """A delta must save a quarter of the object encoded alone: it makes reading dearer."""
 _SURELY_PAYS = 16
-"""A delta of a large object that is so many times smaller is not compared with anything."""
+"""A delta of a large or cold object, so many times smaller, is not compared with anything."""
 _PAYS_BYTES = 12
 _TINY_BYTES = 128
 """Of a smaller object, that it saves `_PAYS_BYTES` is enough: such chains are read fast."""
@@ -185,7 +185,8 @@ class Encoder:
             named = base.id if kind is Kind.COMMIT else b""
             delta = codecs.encode_delta(data, base.data, named, prefer_zstd=prefer_zstd)
         alone = None
-        if delta is None or size < PACKED_FROM_BYTES or len(delta.body) * _SURELY_PAYS > size:
+        is_for_cache = size < PACKED_FROM_BYTES and item.__class__ is not Cold
+        if delta is None or is_for_cache or len(delta.body) * _SURELY_PAYS > size:
             alone = self._encode_alone(item, data, prefer_zstd=prefer_zstd)
         if base is not None and delta is not None and _pays(delta, alone):
             kept = kept_id(oid, kind)
@@ -195,6 +196,8 @@ class Encoder:
         return self._whole_record(item, size, alone)
 
     def _offer(self, item: Pending, encoded: codecs.Encoded) -> None:
+        if item.__class__ is Cold:
+            return
         codec, body = encoded
         self._room -= len(body) + ENTRY_BYTES
         if self._room >= 0:

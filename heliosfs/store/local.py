@@ -26,7 +26,7 @@ from heliosfs.store.layout import (
 )
 from heliosfs.store.lmdbstore import ObjectDatabase
 from heliosfs.store.packs import PACKED_FROM_BYTES, Packed, encode_large
-from heliosfs.store.pending import Batches, Pending, check_key, overlay
+from heliosfs.store.pending import Batches, Cold, Pending, check_key, overlay
 from heliosfs.store.replay import replay, segment_names
 from heliosfs.store.upgrade import upgrade
 
@@ -137,12 +137,20 @@ class LocalStore:
         except CorruptObject:
             return True
 
-    def add(self, oid: Oid, kind: Kind, data: bytes, base: Oid | None = None) -> None:
+    def add(
+        self,
+        oid: Oid,
+        kind: Kind,
+        data: bytes,
+        base: Oid | None = None,
+        *,
+        is_cold: bool = False,
+    ) -> None:
         if oid in self._pending:
             return
         if len(data) >= PACKED_FROM_BYTES and self._l2.has(oid, kind, data):
             return
-        pending = Pending(oid, kind, data, base)
+        pending = (Cold if is_cold else Pending)(oid, kind, data, base)
         self._pending[oid] = pending
         self._pending_bytes += len(data)
         self._batch.append(pending)

@@ -44,7 +44,15 @@ class MemoryStore:
     def contains(self, oid: Oid) -> bool:
         return oid in self.objects
 
-    def add(self, oid: Oid, kind: Kind, data: bytes, base: Oid | None = None) -> None:
+    def add(
+        self,
+        oid: Oid,
+        kind: Kind,
+        data: bytes,
+        base: Oid | None = None,
+        *,
+        is_cold: bool = False,
+    ) -> None:
         if oid not in self.objects:
             self.objects[oid] = _Object(kind, data)
             self._added.append(oid)

@@ -25,6 +25,12 @@ class Pending(NamedTuple):
     base: Oid | None
 
 
+class Cold(Pending):
+    """One that is not going to be read soon: L1 need not have it."""
+
+    __slots__ = ()
+
+
 class Batches(NamedTuple):
     """What some consecutive batches gave, in the order in which they gave it."""
 

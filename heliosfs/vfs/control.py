@@ -75,7 +75,8 @@ class Channel:
 
     Invariant: `_pending` holds what was written and not yet taken as a request.  A reply
     belongs to the last write that made a request; the cursor is the channel's own, because
-    reads and writes share the kernel's offset.
+    reads and writes share the kernel's offset.  `_start` is the offset that the kernel had for
+    the first byte of the reply, while nothing but reads and seeks can have moved it.
 
     A request may take many writes, and some writers go on after one of them failed: the rest
     of a refused request is refused too, or its tail would pass for a request of its own.
@@ -89,6 +90,7 @@ class Channel:
         """Why the request that is being written was refused."""
         self._reply: bytes | None = None
         self._cursor = 0
+        self._start: int | None = None
         self.opener_pid = 0
         """The thread that opened the file; 0 when that is not known."""
 
@@ -102,6 +104,7 @@ class Channel:
 
         HeliosError refuses them: nothing of the pending request is kept.
         """
+        self._start = None
         if self._refusal is None:
             try:
                 requests = self._take(data)
@@ -142,6 +145,17 @@ class Channel:
         self._begin_reply()
         self.answer(f"error: {error}\n")
 
+    def seek(self, offset: int) -> None:
+        """A read comes, at this offset of the kernel's: go back in the reply if the reader did.
+
+        bash's `read` asks for 4 KiB, and seeks back to the end of the line that it wanted.
+        """
+        start = self._start
+        if start is not None and start <= offset < start + self._cursor:
+            self._cursor = offset - start
+        else:
+            self._start = offset - self._cursor
+
     def read(self, length: int) -> bytes:
         """The next bytes of the reply; without a request, what the file says of itself."""
         if self._reply is None:
@@ -154,6 +168,7 @@ class Channel:
     def _begin_reply(self) -> None:
         self._reply = b""
         self._cursor = 0
+        self._start = None
 
     def _take(self, data: bytes) -> list[Request]:
         self._pending += data

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import heliosfs.cli
+
 SECONDS = 60
+SOURCES = Path(__file__).parents[2]
+LAUNCHER = Path(heliosfs.cli.__file__).with_name("helios")
 
 
 def run(*argv: str | Path, cwd: Path, ok: bool = True) -> subprocess.CompletedProcess[str]:
@@ -51,3 +57,21 @@ def put(path: Path, text: str) -> None:
 def names(path: Path) -> list[str]:
     """What a directory lists, but for `.helios`."""
     return sorted(name for name in os.listdir(path) if name != ".helios")
+
+
+def with_helios(directory: Path) -> dict[str, str]:
+    """The environment of a user who has `helios` on the path, and the stand-ins for SDKs.
+
+    The command is put into `directory`, which is made.
+    """
+    directory.mkdir()
+    (directory / "helios").write_bytes(LAUNCHER.read_bytes())
+    python = shlex.quote(sys.executable)
+    (directory / "helios-py").write_text(f'#!/bin/sh\nexec {python} -m heliosfs.cli "$@"\n')
+    for name in ("helios", "helios-py"):
+        (directory / name).chmod(0o755)
+    return os.environ | {
+        "PATH": f"{directory}:{os.environ['PATH']}",
+        "PYTHONPATH": f"{SOURCES}:{SOURCES / 'tests/standins'}",
+        "LC_ALL": "C.UTF-8",
+    }

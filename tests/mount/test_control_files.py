@@ -69,6 +69,36 @@ def test_a_descriptor_for_request_and_reply(changed: Mounted, name: str) -> None
     assert messages(changed) == ["n", "m"]
 
 
+READ_BY_SHELL = """
+exec 3<>.helios/ctl/branch
+for n in 1 2; do
+    echo >&3
+    read -r a <&3
+    read -r b <&3
+    echo $a, $b
+    cat <&3
+done
+"""
+READ_BY_PYTHON = """
+with open('.helios/ctl/branch', 'r+b', 0) as file:
+    for _ in range(2):
+        file.write(b'\\n')
+        a, b, *rest = [line.decode() for line in file]
+        print(a.strip() + ',', b.strip() + '\\n' + ''.join(rest), end='')
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "script"),
+    [("bash", READ_BY_SHELL), ("dash", READ_BY_SHELL), (sys.executable, READ_BY_PYTHON)],
+)
+def test_a_line_of_a_reply_and_then_the_rest(changed: Mounted, name: str, script: str) -> None:
+    changed.commit("one")
+    for branch in ("a", "b", "c"):
+        changed.control("branch", f"{branch}\n")
+    assert shell(script, changed.path, name).stdout == "a, b\n  c\n* main\n" * 2
+
+
 @pytest.mark.parametrize(
     "writer",
     [

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.git_repository import git, refs_of
+from tests.git_repository import Clone, git, refs_of
 from tests.mount.conftest import SECONDS, Mounted, Mounter
 from tests.mount.programs import errno_of, run, shell
 
@@ -244,6 +244,49 @@ def test_the_history_of_the_workspace_itself(mounter: Mounter) -> None:
     assert taken(workspace.helios("import", "--from-git", ".")) == 1
     workspace.helios("import", "--verify", ".")
     assert "main" in branches(workspace)
+
+
+def test_export_into_the_workspace_itself(mounter: Mounter) -> None:
+    """Git reads and writes in the mount whose daemon waits for it."""
+    workspace = mounter(start=False)
+    project = Clone(workspace.path, "main")
+    for number in range(50):
+        project.write(f"d{number % 7}/f{number % 11}", b"%d\n" % number * 5000)
+        project.commit(f"change {number}")
+    workspace.mount()
+    workspace.helios("import", "--from-git", ".")
+    (workspace.path / "d1/new").write_text("x" * 2_000_000)
+    workspace.helios("branch", "idea", "--fork")
+    workspace.helios("commit", "-m", "new", cwd=workspace.path / ".helios/branches/idea")
+    before = project.git("status", "--porcelain")
+    reply = workspace.helios("export", "--to-git", ".", "idea")
+    assert "heads/idea" in reply
+    assert project.git("log", "-1", "--format=%s", "idea") == b"new\n"
+    assert project.git("status", "--porcelain") == before
+    project.git("fsck", "--strict")
+    # A repository that is made for it, and one that a refusal leaves nothing of.
+    workspace.helios("export", "--to-git", "out.git", "main:trunk")
+    assert refs_of(workspace.path / "out.git") == {"refs/heads/trunk": project.id("main")}
+    done = workspace.command("export", "--to-git", "none.git", "main:bad..name")
+    assert done.returncode == 2
+    assert not (workspace.path / "none.git").exists()
+
+
+def test_an_export_that_is_stopped_leaves_no_repository(
+    mounted: Mounted, long_history: Path
+) -> None:
+    mounted.helios("import", "--from-git", str(long_history))
+    out = mounted.path / "out.git"
+    fd = os.open(mounted.path / ".helios/ctl/command", os.O_RDWR)
+    line = {"argv": ["export", "--to-git", str(out)], "progress": True}
+    os.write(fd, json.dumps(line).encode() + b"\n")
+    assert os.read(fd, 65536).startswith(b"progress: ")
+    assert out.exists()
+    os.close(fd)
+    end = time.monotonic() + SECONDS
+    while out.exists() and time.monotonic() < end:
+        time.sleep(0.01)
+    assert not out.exists()
 
 
 def test_files_of_a_directory(mounted: Mounted, tmp_path: Path) -> None:

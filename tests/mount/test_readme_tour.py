@@ -8,7 +8,6 @@ a command without stated output must succeed.
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import subprocess
@@ -19,13 +18,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-import heliosfs.cli
+from tests.mount.programs import with_helios
 
 if TYPE_CHECKING:
     from tests.mount.conftest import Mounted
 
 SOURCES = Path(__file__).parents[2]
-LAUNCHER = Path(heliosfs.cli.__file__).with_name("helios")
 SECONDS = 60
 TOUR = "## Two-minute tour\n"
 PAGES = ["README.md", "docs/tutorial.md", *(f"docs/how-to/{name}.md" for name in
@@ -116,19 +114,8 @@ def is_complete(command: str) -> bool:
 
 def run(steps: list[Step], mounted: Mounted, tmp_path: Path) -> list[tuple[int, str]]:
     """Run all steps in one shell whose home holds the workspace; exit code and output of each."""
-    programs = tmp_path / "bin"
-    programs.mkdir()
-    (programs / "helios").write_bytes(LAUNCHER.read_bytes())
-    python = shlex.quote(sys.executable)
-    (programs / "helios-py").write_text(f'#!/bin/sh\nexec {python} -m heliosfs.cli "$@"\n')
-    for name in ("helios", "helios-py"):
-        (programs / name).chmod(0o755)
     script = "".join(f"{step.command}\nprintf '{_MARK}%s{_MARK}' $?\n" for step in steps)
-    environment = os.environ | {
-        "HOME": str(mounted.path.parent),
-        "PATH": f"{programs}:{os.environ['PATH']}",
-        "LC_ALL": "C.UTF-8",
-    }
+    environment = with_helios(tmp_path / "bin") | {"HOME": str(mounted.path.parent)}
     done = subprocess.run(
         ["bash", "-c", script],
         cwd=mounted.path.parent,

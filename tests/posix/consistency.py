@@ -20,6 +20,7 @@ from heliosfs.store.memory import MemoryStore
 from heliosfs.workspace.node import DirNode, FileNode, LeafNode, Node, SymlinkNode, content_oid
 from heliosfs.workspace.trees import read_entries, write_entries
 from heliosfs.workspace.workspace import Workspace
+from tests.mount.conftest import Mounted
 from tests.tree_builder import IDENTITY
 
 Tree = dict[bytes, "Found"]
@@ -37,6 +38,18 @@ class Found(NamedTuple):
     first: bytes
     """The first path, in byte order, of the same file."""
     content: bytes
+
+
+def assert_sound(mounted: Mounted) -> None:
+    """The same tree through the mount, in process, and through another mount."""
+    shown = mounted_tree(mounted.path)
+    mounted.unmount()
+    with opened(mounted.path) as repository:
+        assert stored_tree(repository) == shown
+    mounted.mount()
+    assert mounted_tree(mounted.path) == shown
+    log = mounted.log.read_text()
+    assert "Traceback" not in log and "ERROR" not in log
 
 
 def mounted_tree(root: Path) -> Tree:

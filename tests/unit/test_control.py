@@ -135,6 +135,30 @@ def test_dash_reads_byte_by_byte(control: Control) -> None:
     assert len(control.messages) == 1
 
 
+def test_who_reads_ahead_may_go_back(control: Control) -> None:
+    """What bash's `read` does for a line: offset 7 is where the request ended."""
+    channel = control.command()
+    control.write(channel, b"branch\n")
+    reply = b"* main\n"
+    for offset, expected in ((7, reply), (12, reply[5:]), (9, reply[2:]), (7 + len(reply), b"")):
+        channel.seek(offset)
+        assert channel.read(4096) == expected
+
+
+def test_offsets_say_nothing_across_a_request(control: Control) -> None:
+    channel = control.command()
+    replies = []
+    for offset in (0, 4, 2):
+        control.write(channel, b"branch\n")
+        channel.seek(offset)
+        replies += [channel.read(4), channel.read(65536)]
+    assert set(replies) == {b"* ma", b"in\n"}
+    # Neither what lies before the reply, nor what lies after it.
+    for offset in (0, 1000):
+        channel.seek(offset)
+        assert channel.read(4) == b""
+
+
 def test_a_read_without_a_flush_runs_the_request(control: Control) -> None:
     channel = control.message()
     control.write(channel, b"m")

@@ -9,7 +9,7 @@ import trio
 import trio.testing
 
 from heliosfs.errors import StoreError
-from heliosfs.fuse.keeper import Keeper
+from heliosfs.fuse.keeper import TRIM_FROM_BYTES, Keeper
 from heliosfs.fuse.kernel import Kernel
 from heliosfs.store.memory import MemoryStore
 from tests.tree_builder import Stage
@@ -43,10 +43,17 @@ class SlowStore(MemoryStore):
 class Here:
     """Executes work where it is asked for."""
 
+    is_working = False
+    given_count = 0
+
     async def execute(self, work: Any) -> None:
         await trio.lowlevel.checkpoint()
         work.execute()
         work.apply()
+
+    async def give_memory_back(self) -> None:
+        await trio.lowlevel.checkpoint()
+        self.given_count += 1
 
 
 def made() -> tuple[Stage, SlowStore, Keeper]:
@@ -114,3 +121,48 @@ async def test_strict_durability_syncs_before_the_answer() -> None:
     assert len(store.synced_at) == 1
     await keeper.acknowledge(sync=True)
     assert len(store.synced_at) == 2
+
+
+class FullStore(SlowStore):
+    """A store in which something waits for a drain."""
+
+    waiting_bytes = 0
+
+    @property
+    def pending_bytes(self) -> int:
+        return self.waiting_bytes
+
+    def plan_sync(self) -> Any:
+        return None
+
+    def plan_drain(self) -> Any:
+        return self
+
+    def execute(self) -> None:
+        self.waiting_bytes = 0
+
+
+async def test_memory_goes_back_once_much_was_drained_and_nothing_long_goes_on(
+    autojump_clock: object,
+) -> None:
+    store, here = FullStore(), Here()
+
+    def fail(error: StoreError) -> None:
+        raise AssertionError(error)
+
+    keeper = Keeper(Stage(store).repository, cast("Kernel", here), fail)
+    given = []
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(keeper.run)
+        for is_working, waiting_bytes in (
+            (False, TRIM_FROM_BYTES),
+            (True, 1),
+            (False, 0),
+            (False, 0),
+        ):
+            here.is_working, store.waiting_bytes = is_working, waiting_bytes
+            keeper.touch()
+            await trio.sleep(5)
+            given.append(here.given_count)
+        nursery.cancel_scope.cancel()
+    assert given == [0, 0, 1, 1]

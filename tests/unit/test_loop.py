@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import select
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -378,3 +379,35 @@ async def test_a_free_handoff_lock_is_taken_without_a_checkpoint() -> None:
     with trio.testing.assert_no_checkpoints():
         async with lock:
             pass
+
+
+async def test_beside_long_work_the_next_request_is_waited_for(
+    loop: RequestLoop, requests: Requests, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not left to the end of the next slice: the task that works does not come in between."""
+    loop.long_work = 1
+    worked = []
+
+    async def work() -> None:
+        while True:
+            worked.append(1)
+            await trio.lowlevel.checkpoint()
+
+    requests.send()
+    await serve(loop, requests, 1)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(work)
+        monkeypatch.setattr("heliosfs.fuse.loop.LINGER_SECONDS", 10)
+        sender = threading.Timer(0.01, requests.send)
+        sender.start()
+        count = len(worked)
+        await loop.wait_readable(requests.reader)
+        assert loop.sleeps == 0 and len(worked) == count
+        requests.take()
+        # None comes: the work goes on.
+        monkeypatch.setattr("heliosfs.fuse.loop.LINGER_SECONDS", 0.01)
+        with trio.move_on_after(0.1):
+            await loop.wait_readable(requests.reader)
+        assert loop.sleeps == 1 and len(worked) > count
+        nursery.cancel_scope.cancel()
+    sender.join()
