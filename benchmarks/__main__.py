@@ -16,9 +16,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from benchmarks import fileops, inprocess, memory, mounted, storage
+from benchmarks import fileops, inprocess, memory, mounted, programs, storage, warm
+from benchmarks.git import set_git_environment
 from benchmarks.measure import Plan, environment
-from benchmarks.peers import set_git_environment
 from benchmarks.readme import update
 from benchmarks.table import Row, document, render
 
@@ -30,9 +30,11 @@ BENCHMARKS: dict[str, Callable[[Plan], Iterator[Row]]] = {
     "control": mounted.control,
     "command": mounted.command,
     "files": fileops.files,
-    "warm": fileops.warm,
+    "placement": fileops.placement,
+    "warm": warm.warm,
     "storage": storage.storage,
     "memory": memory.memory,
+    "programs": programs.programs,
 }
 JSON_PATH = Path(__file__).parents[1] / "build" / "benchmarks.json"
 
@@ -124,6 +126,7 @@ def _set_environment(scratch: Path) -> None:
     """Nothing of the user's is read, and nothing is written outside of the scratch directory."""
     set_git_environment()
     os.environ["PYTHONPATH"] = str(Path(__file__).parents[1])
+    os.environ["npm_config_cache"] = str(scratch / "npm")  # noqa: SIM112 - the name that npm reads
     os.environ["XDG_STATE_HOME"] = str(scratch / "state")
     os.environ["HELIOS_AUTHOR_NAME"] = "bench"
     os.environ["HELIOS_AUTHOR_EMAIL"] = "bench@example.org"

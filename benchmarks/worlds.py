@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from benchmarks.daemons import end, unmount
 from benchmarks.measure import COMMAND_SECONDS, Plan
-from benchmarks.peers import end, unmount
 from benchmarks.trees import HOT_BYTES, Tree, fill, revised, text
 from heliosfs.clock import SystemClock
 from heliosfs.repo.identity import Identity
