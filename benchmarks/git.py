@@ -11,7 +11,7 @@ from benchmarks.measure import Action, Plan, run
 from benchmarks.table import Figure, Peer, figure_of
 from benchmarks.trees import HOT_BYTES, Tree, revised, text, write_tree
 
-_GIT_ENVIRONMENT = {
+GIT_ENVIRONMENT = {
     "GIT_CONFIG_GLOBAL": os.devnull,
     "GIT_CONFIG_NOSYSTEM": "1",
     "GIT_AUTHOR_NAME": "bench",
@@ -19,6 +19,7 @@ _GIT_ENVIRONMENT = {
     "GIT_COMMITTER_NAME": "bench",
     "GIT_COMMITTER_EMAIL": "bench@example.org",
 }
+"""No one's configuration, and somebody to commit as."""
 
 
 class GitFigures(NamedTuple):
@@ -51,7 +52,7 @@ _COMMANDS = {
 
 def set_git_environment() -> None:
     """Let git see no one's configuration."""
-    os.environ.update(_GIT_ENVIRONMENT)
+    os.environ.update(GIT_ENVIRONMENT)
 
 
 def git_figures(plan: Plan, tree: Tree) -> GitFigures:

@@ -139,9 +139,9 @@ def make_repository(directory: Path, tree: Tree) -> None:
 
 
 @contextmanager
-def serving(plan: Plan, directory: Path) -> Iterator[Mount]:
+def serving(plan: Plan, directory: Path, module: str = "heliosfs.cli") -> Iterator[Mount]:
     """Mount a directory as `helios mount` does, in a process of its own."""
-    command = [sys.executable, "-m", "heliosfs.cli", "mount", "--foreground"]
+    command = [sys.executable, "-m", module, "mount", "--foreground"]
     log = plan.scratch / "daemon.log"
     with subprocess.Popen(
         [*command, "--log", log, directory], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL
