@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.measure import COMMAND_SECONDS
@@ -21,13 +24,33 @@ def await_mount(place: Path, process: subprocess.Popen[bytes]) -> None:
         time.sleep(0.01)
 
 
-def unmount(place: Path) -> None:
+@contextmanager
+def ending(place: Path, process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Unmount the place and end the process at the end of the block; no signal interrupts that."""
+    try:
+        yield
+    finally:
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+        try:
+            was_mounted = os.path.ismount(place)
+            if not was_mounted:
+                process.terminate()
+            _unmount(place)
+            _end(process)
+            if not was_mounted:
+                # It may have come up to that point meanwhile.
+                _unmount(place)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _unmount(place: Path) -> None:
     """Unmount, also what is busy or dead."""
     if subprocess.run(["fusermount3", "-u", place], capture_output=True, check=False).returncode:
         subprocess.run(["fusermount3", "-uz", place], capture_output=True, check=False)
 
 
-def end(process: subprocess.Popen[bytes]) -> None:
+def _end(process: subprocess.Popen[bytes]) -> None:
     """Wait for a process whose mount is gone; it ends whatever it does."""
     try:
         process.wait(COMMAND_SECONDS)

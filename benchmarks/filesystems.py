@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.daemons import await_mount, end, unmount
+from benchmarks.daemons import await_mount, ending
 from benchmarks.measure import Plan, run
 from benchmarks.worlds import serving
 
@@ -73,15 +73,14 @@ def _served(find: Callable[[Plan], str], arguments: Callable[[Plan, Path], list[
         place = plan.directory("mounted")
         command = [program, "-f", *arguments(plan, source), str(place)]
         quiet = subprocess.DEVNULL
-        with subprocess.Popen(command, stdin=quiet, stdout=quiet, stderr=quiet) as process:
-            try:
-                _allow_files(process.pid)
-                await_mount(place, process)
-                yield place
-            finally:
-                unmount(place)
-                end(process)
-                place.rmdir()
+        with (
+            subprocess.Popen(command, stdin=quiet, stdout=quiet, stderr=quiet) as process,
+            ending(place, process),
+        ):
+            _allow_files(process.pid)
+            await_mount(place, process)
+            yield place
+        place.rmdir()
 
     return mount
 

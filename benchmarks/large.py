@@ -23,7 +23,9 @@ _QUICK_SIZE = GIB // 4
 _RANDOM_COUNT = 2_000
 _POOL_BYTES = 16 << 20
 _STRIDE = 4_099
-"""Odd, so that no two parts of the file hold the same bytes."""
+"""Bytes between two: odd, so that parts of 128 KiB are alike after 131,072 of them only."""
+_TURN_COUNT = 16_384
+"""Mebibytes from the first of a turn to that of the next: more than a half has."""
 _REPEATS = 5
 _QUICK_REPEATS = 1
 _LIMITS = {IN_C.name: 1.0}
@@ -38,13 +40,18 @@ Taken = dict[str, dict[str, list[float]]]
 class Content:
     """What a half of the file is filled with: 1 MiB after the other, all of them different."""
 
-    def __init__(self, name: str, pool: bytes) -> None:
+    def __init__(self, name: str, pool: bytes | memoryview, first: int = 0) -> None:
         self.name = name
         self._pool = memoryview(pool)
+        self._first = first
+
+    def in_turn(self, turn: int) -> Content:
+        """The same kind, but no bytes that another turn has: a store would know them."""
+        return Content(self.name, self._pool, turn * _TURN_COUNT)
 
     def mebibyte(self, number: int) -> memoryview:
         """The bytes of that number; costs nothing."""
-        at = number * _STRIDE % (len(self._pool) - _STEP)
+        at = (self._first + number) * _STRIDE % (len(self._pool) - _STEP)
         return self._pool[at : at + _STEP]
 
 
@@ -96,11 +103,12 @@ def large(plan: Plan) -> Iterator[Row]:
     """A file of 4 GiB (--size), in sequence and at random, beside the disk and C passthrough."""
     size_bytes = plan.size_bytes or (_QUICK_SIZE if plan.quick else _SIZE)
     half = size_bytes // 2 // _STEP * _STEP
-    filled = contents()
+    kinds = contents()
     rates: Taken = {}
     waits: Taken = {}
     with lineup(plan, (OURS, DISK, IN_C)) as lined:
         for turn in range(repeats(plan, _REPEATS, _QUICK_REPEATS)):
+            filled = tuple(each.in_turn(turn) for each in kinds)
             _write_all(lined, filled, half, rates)
             _read_all(lined, filled, half, rates)
             _at_random(lined, 2 * half, turn, waits)

@@ -46,7 +46,8 @@ def _where(environment: Mapping[str, object]) -> str:
         f"Python {environment['python']}, git {environment['git']}, "
         f"Linux {environment['kernel']}, libfuse {environment['libfuse']}, "
         f"{environment['cpus']} CPUs ({environment['cpu']}), {environment['disk']}, "
-        f"load average before the run {environment['load_average']:.1f}."
+        f"load average before the run {environment['load_average']:.1f}"
+        f"{'; a quick run, of fewer and smaller samples' if environment['quick'] else ''}."
     )
 
 
@@ -117,4 +118,4 @@ def _notes(rows: Sequence[Row]) -> str:
         for peer in row.peers:
             if peer.note:
                 said[peer.note] = None
-    return "".join(f"\n- {note[0].upper()}{note[1:]}." for note in said) + ("\n" if said else "")
+    return "".join(f"\n- {note}" for note in said) + ("\n" if said else "")

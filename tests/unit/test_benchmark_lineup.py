@@ -100,8 +100,13 @@ def test_as_many_processes_spin_as_there_are_cpus_and_they_end() -> None:
 
 def test_what_fills_a_large_file_comes_back_and_no_part_is_like_another(tmp_path: Path) -> None:
     content = Content("bytes", os.urandom(2 << 20))
-    parts = {bytes(content.mebibyte(number)[:4096]) for number in range(8)}
-    assert len(parts) == 8
+    parts = {
+        bytes(each.mebibyte(number)[at : at + 65536])
+        for each in (content, content.in_turn(1))
+        for number in range(8)
+        for at in range(0, 1 << 20, 65536)
+    }
+    assert len(parts) == 2 * 8 * 16
     path = tmp_path / "large"
     assert write(path, content, 0, 2 << 20) > 0
     assert read(path, content, 0, 2 << 20) > 0

@@ -204,6 +204,7 @@ WHERE = {
     "cpu": "a CPU",
     "disk": "ext4",
     "load_average": 0.25,
+    "quick": False,
 }
 
 
@@ -232,7 +233,8 @@ def test_the_section_is_replaced_and_says_what_missed() -> None:
     assert "| commit | 90.0 us | 120 us | 60.0 us, missed |  |" in page
     assert "| stat | 2.00 us | 3.00 us | 1.5 x C, missed | C 1.00 us |" in page
     assert "rename" not in page
-    assert "load average before the run 0.2" in page
+    assert "load average before the run 0.2." in page
+    assert "0.2; a quick run" in everything(rows, {**WHERE, "quick": True})
 
 
 def test_a_page_has_a_table_for_each_benchmark_with_a_column_for_each_peer() -> None:
@@ -250,7 +252,7 @@ def test_a_page_has_a_table_for_each_benchmark_with_a_column_for_each_peer() -> 
         "|---|---:|---:|---|---:|---:|\n"
         "| rename | 50.0 us | 60.0 us | 0.5 x C | 100 us (x 0.500) | none |\n"
         "| unlink | 60.0 us | 60.0 us | 0.5 x C, missed | 100 us (x 0.600) | none |\n"
-        "\n- The example.\n- Not here.\n- Twice.\n\n"
+        "\n- the example\n- not here\n- twice\n\n"
     )
     assert "| at rest | 70.0 MB |  | 60.0 MB, missed |  |\n| more | 7.00 MB |  |  |  |" in memory
 
