@@ -16,10 +16,22 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from benchmarks import fileops, inprocess, memory, mounted, storage
+from benchmarks import (
+    bounded,
+    fileops,
+    inprocess,
+    large,
+    memory,
+    mounted,
+    polling,
+    programs,
+    storage,
+    warm,
+)
+from benchmarks.git import set_git_environment
+from benchmarks.large import GIB
 from benchmarks.measure import Plan, environment
-from benchmarks.peers import set_git_environment
-from benchmarks.readme import update
+from benchmarks.pages import budgets, everything, update
 from benchmarks.table import Row, document, render
 
 BENCHMARKS: dict[str, Callable[[Plan], Iterator[Row]]] = {
@@ -30,10 +42,18 @@ BENCHMARKS: dict[str, Callable[[Plan], Iterator[Row]]] = {
     "control": mounted.control,
     "command": mounted.command,
     "files": fileops.files,
-    "warm": fileops.warm,
+    "placement": fileops.placement,
+    "warm": warm.warm,
     "storage": storage.storage,
     "memory": memory.memory,
+    "idle": polling.idle,
+    "programs": programs.programs,
+    "polling": polling.polling,
+    "large": large.large,
+    "bounded": bounded.bounded,
 }
+LONG = {"programs", "polling", "large", "bounded"}
+"""Those that take minutes each."""
 JSON_PATH = Path(__file__).parents[1] / "build" / "benchmarks.json"
 
 
@@ -46,25 +66,41 @@ def main(argv: Sequence[str]) -> int:
             parser.error(f"there is no benchmark {name!r}: there are {', '.join(BENCHMARKS)}")
     if asked.list:
         for name, function in BENCHMARKS.items():
-            print(f"{name:<10} {function.__doc__}")
+            print(f"{name:<10} {function.__doc__}{' [long]' if name in LONG else ''}")
         return 0
     signal.signal(signal.SIGTERM, _stop)
     with _scratch(asked.dir) as scratch:
-        plan = Plan(scratch, quick=asked.quick, repeats=asked.repeats)
+        plan = Plan(
+            scratch,
+            quick=asked.quick,
+            repeats=asked.repeats,
+            size_bytes=int(asked.size * GIB) if asked.size else None,
+            file_count=asked.count,
+        )
         _set_environment(scratch)
         where = environment(plan)
         began = time.monotonic()
         rows: list[Row] = []
-        failed = [name for name in asked.names or BENCHMARKS if not _measure(name, plan, rows)]
+        failed = [name for name in _names(asked) if not _measure(name, plan, rows)]
         where["failed"] = failed
         where["seconds"] = round(time.monotonic() - began, 1)
     print(render(rows), end="")
     asked.json.parent.mkdir(parents=True, exist_ok=True)
     asked.json.write_text(json.dumps(document(rows, where), indent=1) + "\n")
     if asked.readme is not None:
-        update(asked.readme, rows, where)
+        update(asked.readme, budgets(rows, where))
+    if asked.page is not None:
+        update(asked.page, everything(rows, where))
     print(f"{where['seconds']} s; written to {asked.json}", file=sys.stderr)
     return 1 if failed else 0
+
+
+def _names(asked: argparse.Namespace) -> Sequence[str]:
+    """The benchmarks to run, in their order in the table when none is named."""
+    if asked.names:
+        names: Sequence[str] = asked.names
+        return names
+    return [name for name in BENCHMARKS if asked.all or name not in LONG]
 
 
 def _measure(name: str, plan: Plan, rows: list[Row]) -> bool:
@@ -83,9 +119,12 @@ def _measure(name: str, plan: Plan, rows: list[Row]) -> bool:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help="all of them by default")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="all but the long ones by default")
+    parser.add_argument("--all", action="store_true", help="the long ones, too")
     parser.add_argument("--quick", action="store_true", help="fewer samples, smaller trees")
     parser.add_argument("--repeats", type=_count, metavar="N", help="samples for each figure")
+    parser.add_argument("--size", type=float, metavar="GIB", help="of the file: large, bounded")
+    parser.add_argument("--count", type=_count, metavar="N", help="files in the tree of bounded")
     parser.add_argument("--json", type=Path, default=JSON_PATH, metavar="FILE")
     parser.add_argument(
         "--dir",
@@ -93,7 +132,10 @@ def _parser() -> argparse.ArgumentParser:
         help="a directory on the disk to measure ($TMPDIR, or /var/tmp)",
     )
     parser.add_argument(
-        "--readme", type=Path, metavar="FILE", help="write the table into this page, too"
+        "--readme", type=Path, metavar="FILE", help="write what has a budget into this page, too"
+    )
+    parser.add_argument(
+        "--page", type=Path, metavar="FILE", help="write all of it into this page, too"
     )
     parser.add_argument("--list", action="store_true", help="name the benchmarks")
     return parser
@@ -124,6 +166,7 @@ def _set_environment(scratch: Path) -> None:
     """Nothing of the user's is read, and nothing is written outside of the scratch directory."""
     set_git_environment()
     os.environ["PYTHONPATH"] = str(Path(__file__).parents[1])
+    os.environ["npm_config_cache"] = str(scratch / "npm")  # noqa: SIM112 - the name that npm reads
     os.environ["XDG_STATE_HOME"] = str(scratch / "state")
     os.environ["HELIOS_AUTHOR_NAME"] = "bench"
     os.environ["HELIOS_AUTHOR_EMAIL"] = "bench@example.org"

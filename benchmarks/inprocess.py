@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 
+from benchmarks.git import git_figures
 from benchmarks.measure import Plan
-from benchmarks.peers import git_figures
 from benchmarks.table import Figure, Row, Unit, figure_of
 from benchmarks.trees import HOT_BYTES, Tree, text
 from benchmarks.worlds import World, collector_as_mounted, world

@@ -30,6 +30,10 @@ class Plan:
     quick: bool = False
     repeats: int | None = None
     """Samples for every figure, instead of the number that each asks for."""
+    size_bytes: int | None = None
+    """Of the large file, instead of the size that each benchmark has."""
+    file_count: int | None = None
+    """In the large tree, instead of the number that the benchmark has."""
     memo: dict[object, object] = field(default_factory=dict)
     """What several benchmarks share, made by the first that wants it."""
 

@@ -26,7 +26,7 @@ def memory(plan: Plan) -> Iterator[Row]:
     make_repository(directory, tree)
     with serving(plan, directory) as mount:
         before = mount.rss_bytes()
-        entries = _list(mount.path)
+        entries = list_tree(mount.path)
         assert entries > tree.file_count
         listed = mount.rss_bytes()
         yield _row(f"{tree.name} mounted and listed once, more", listed - at_rest, 60 * _MB)
@@ -41,7 +41,7 @@ def _row(what: str, size_bytes: float, budget: float | None) -> Row:
     return Row("memory", what, figure, Unit.BYTES, budget=budget, note=note)
 
 
-def _list(root: Path) -> int:
+def list_tree(root: Path) -> int:
     """Every name, and the attributes of each, as `ls -lR` does."""
     count = 0
     pending = [str(root)]

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from benchmarks.git import Changes, git_figures
 from benchmarks.measure import COMMAND_SECONDS, Action, Plan
-from benchmarks.peers import Changes, git_figures
 from benchmarks.table import Row, figure_of
 from benchmarks.trees import Tree
 from benchmarks.worlds import Mount, mounted

@@ -20,6 +20,15 @@ class Unit(Enum):
     BYTES = "bytes"
     TIMES = "times"
     """A ratio."""
+    SHARE = "share"
+    """Of a whole, which is 1."""
+    PER_SECOND = "per second"
+    BYTES_PER_SECOND = "bytes per second"
+
+    @property
+    def is_rate(self) -> bool:
+        """Whether more is better."""
+        return self in {Unit.PER_SECOND, Unit.BYTES_PER_SECOND}
 
 
 class Figure(NamedTuple):
@@ -50,7 +59,7 @@ class Peer:
     figure: Figure | None
     """None when it could not be measured; `note` says why."""
     limit: float | None = None
-    """The ratio, ours to the peer's, that the budget allows."""
+    """The ratio, ours to the peer's, that the budget allows: of a rate, the least."""
     note: str = ""
 
 
@@ -73,12 +82,18 @@ class Row:
         """Whether it keeps to its budget; None when it has none."""
         if self.budget is None:
             return None
+        assert not self.unit.is_rate, "a rate is only compared"
         return self.figure.median <= self.budget and (
             self.budget_p95 is None or self.figure.p95 <= self.budget_p95
         )
 
+    @property
+    def has_spread(self) -> bool:
+        """Whether the 95th percentile tells of the bad cases."""
+        return self.figure.samples > 1 and self.unit is not Unit.TIMES and not self.unit.is_rate
+
     def ratio(self, peer: Peer) -> float | None:
-        """Ours to the peer's, of the medians: below 1, we take less."""
+        """Ours to the peer's, of the medians: below 1, we take less, or do less in a second."""
         if peer.figure is None or not peer.figure.median:
             return None
         return self.figure.median / peer.figure.median
@@ -86,7 +101,9 @@ class Row:
     def is_within(self, peer: Peer) -> bool | None:
         """Whether the ratio keeps to its limit; None when it has none, or was not measured."""
         ratio = self.ratio(peer)
-        return None if ratio is None or peer.limit is None else ratio <= peer.limit
+        if ratio is None or peer.limit is None:
+            return None
+        return ratio >= peer.limit if self.unit.is_rate else ratio <= peer.limit
 
 
 HEADINGS = ("what", "median", "p95", "budget", "", "peer", "its median", "ratio", "limit", "")
@@ -120,7 +137,7 @@ def _lines(row: Row, notes: list[str]) -> list[Sequence[str]]:
     own = (
         "  " + row.what + _mark(row.note, notes),
         show(row.figure.median, row.unit),
-        show(row.figure.p95, row.unit) if row.figure.samples > 1 else "",
+        show(row.figure.p95, row.unit) if row.has_spread else "",
         budget,
         _verdict(row.is_met),
     )
@@ -163,6 +180,14 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
     return "  ".join(padded).rstrip()
 
 
+_STEPS = {
+    Unit.NS: ("ns", "us", "ms", "s"),
+    Unit.BYTES: ("B", "KB", "MB", "GB"),
+    Unit.BYTES_PER_SECOND: ("B/s", "KB/s", "MB/s", "GB/s"),
+    Unit.PER_SECOND: ("/s", "thousand/s"),
+}
+
+
 def show(value: float, unit: Unit) -> str:
     """A value for people, with three digits that mean something.
 
@@ -171,7 +196,9 @@ def show(value: float, unit: Unit) -> str:
     """
     if unit is Unit.TIMES:
         return _digits(value)
-    steps = ("ns", "us", "ms", "s") if unit is Unit.NS else ("B", "KB", "MB", "GB")
+    if unit is Unit.SHARE:
+        return f"{_digits(100 * value)} %"
+    steps = _STEPS[unit]
     step = 0
     while abs(value) >= 999.5 and step < len(steps) - 1:
         value /= 1000

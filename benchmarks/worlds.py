@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from benchmarks.daemons import ending
 from benchmarks.measure import COMMAND_SECONDS, Plan
-from benchmarks.peers import end, unmount
 from benchmarks.trees import HOT_BYTES, Tree, fill, revised, text
 from heliosfs.clock import SystemClock
 from heliosfs.repo.identity import Identity
@@ -139,22 +139,21 @@ def make_repository(directory: Path, tree: Tree) -> None:
 
 
 @contextmanager
-def serving(plan: Plan, directory: Path) -> Iterator[Mount]:
+def serving(plan: Plan, directory: Path, module: str = "heliosfs.cli") -> Iterator[Mount]:
     """Mount a directory as `helios mount` does, in a process of its own."""
-    command = [sys.executable, "-m", "heliosfs.cli", "mount", "--foreground"]
+    command = [sys.executable, "-m", module, "mount", "--foreground"]
     log = plan.scratch / "daemon.log"
-    with subprocess.Popen(
-        [*command, "--log", log, directory], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL
-    ) as process:
-        try:
-            assert process.stdout is not None
-            ready, _, _ = select.select([process.stdout], [], [], COMMAND_SECONDS)
-            if not ready or not process.stdout.readline().startswith(b"mounted"):
-                raise RuntimeError(f"cannot mount: {log.read_text(errors='replace')[-2000:]}")
-            yield Mount(directory, process.pid)
-        finally:
-            unmount(directory)
-            end(process)
+    with (
+        subprocess.Popen(
+            [*command, "--log", log, directory], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL
+        ) as process,
+        ending(directory, process),
+    ):
+        assert process.stdout is not None
+        ready, _, _ = select.select([process.stdout], [], [], COMMAND_SECONDS)
+        if not ready or not process.stdout.readline().startswith(b"mounted"):
+            raise RuntimeError(f"cannot mount: {log.read_text(errors='replace')[-2000:]}")
+        yield Mount(directory, process.pid)
 
 
 @contextmanager

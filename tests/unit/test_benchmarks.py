@@ -8,7 +8,7 @@ from collections import Counter
 
 import pytest
 
-from benchmarks.readme import BEGIN, END, markdown, replace_section
+from benchmarks.pages import BEGIN, END, budgets, everything, replace_section
 from benchmarks.table import Figure, Peer, Row, Unit, document, figure_of, render, show
 from benchmarks.trees import FANOUT, HOT_BYTES, Tree, nested_path, revised, text, versions
 
@@ -73,6 +73,9 @@ def test_a_ratio_is_ours_to_the_peers() -> None:
         (0.00231, Unit.TIMES, "0.00231"),
         (1.2, Unit.TIMES, "1.20"),
         (1234, Unit.TIMES, "1230"),
+        (0.0123, Unit.SHARE, "1.23 %"),
+        (1.5e9, Unit.BYTES_PER_SECOND, "1.50 GB/s"),
+        (43_100, Unit.PER_SECOND, "43.1 thousand/s"),
     ],
 )
 def test_values_are_shown_with_three_digits(value: float, unit: Unit, shown: str) -> None:
@@ -192,26 +195,66 @@ def test_versions_of_a_file_differ_from_the_one_before_in_one_line() -> None:
     assert list(versions(HOT_BYTES, 20)) == list(versions(HOT_BYTES, 20))
 
 
-def test_the_readme_section_is_replaced_and_says_what_missed() -> None:
+WHERE = {
+    "python": "3.11.7",
+    "git": "2.39",
+    "kernel": "6.18",
+    "libfuse": "3.14",
+    "cpus": 2,
+    "cpu": "a CPU",
+    "disk": "ext4",
+    "load_average": 0.25,
+    "quick": False,
+}
+
+
+def test_a_rate_is_met_by_more_and_a_time_by_less() -> None:
+    half = Peer("C", Figure(2e6, 2e6, 5), limit=1.0)
+    assert row(1e6, unit=Unit.BYTES_PER_SECOND).is_within(half) is False
+    assert row(3e6, unit=Unit.BYTES_PER_SECOND).is_within(half) is True
+    assert row(3e6).is_within(half) is False
+
+
+def test_a_rate_has_no_p95_for_that_would_be_its_best() -> None:
+    lines = render([row(5e6, 9e6, unit=Unit.BYTES_PER_SECOND)]).splitlines()
+    assert lines[-1].split() == ["one", "file", "5.00", "MB/s"]
+
+
+def test_the_section_is_replaced_and_says_what_missed() -> None:
     rows = [
         Row("commit", "commit", Figure(90_000, 120_000, 3), budget=60_000),
         Row("files", "rename", Figure(50_000, 60_000, 3), peers=(Peer("C", Figure(1e5, 2e5, 3)),)),
+        Row("warm", "stat", Figure(2_000, 3_000, 3), peers=(Peer("C", Figure(1e3, 2e3, 3), 1.5),)),
     ]
-    where = {
-        "python": "3.11.7",
-        "git": "2.39",
-        "cpus": 2,
-        "cpu": "a CPU",
-        "disk": "ext4",
-        "load_average": 0.25,
-    }
-    page = replace_section(f"before\n{BEGIN}old\n{END}\nafter\n", markdown(rows, where))
+    page = replace_section(f"before\n{BEGIN}old\n{END}\nafter\n", budgets(rows, WHERE))
     assert page.startswith("before\n")
     assert page.endswith("\nafter\n")
     assert "old" not in page
     assert "| commit | 90.0 us | 120 us | 60.0 us, missed |  |" in page
-    assert "| rename | 50.0 us | 60.0 us |  | C 100 us |" in page
-    assert "load average before the run 0.2" in page
+    assert "| stat | 2.00 us | 3.00 us | 1.5 x C, missed | C 1.00 us |" in page
+    assert "rename" not in page
+    assert "load average before the run 0.2." in page
+    assert "0.2; a quick run" in everything(rows, {**WHERE, "quick": True})
+
+
+def test_a_page_has_a_table_for_each_benchmark_with_a_column_for_each_peer() -> None:
+    c, jj = Peer("C", Figure(1e5, 2e5, 3), 0.5, "the example"), Peer("jj", None, note="not here")
+    rows = [
+        Row("files", "rename", Figure(50_000, 60_000, 3), peers=(c, jj)),
+        Row("files", "unlink", Figure(60_000, 60_000, 3), peers=(c, jj), note="twice"),
+        Row("memory", "at rest", Figure(7e7, 7e7, 1), Unit.BYTES, budget=6e7),
+        Row("memory", "more", Figure(7e6, 7e6, 1), Unit.BYTES, peers=(jj,)),
+    ]
+    files, _, memory = everything(rows, WHERE).partition("### memory")
+    assert files.endswith(
+        "### files\n\n"
+        "| what | heliosfs | p95 | budget | C | jj |\n"
+        "|---|---:|---:|---|---:|---:|\n"
+        "| rename | 50.0 us | 60.0 us | 0.5 x C | 100 us (x 0.500) | none |\n"
+        "| unlink | 60.0 us | 60.0 us | 0.5 x C, missed | 100 us (x 0.600) | none |\n"
+        "\n- the example\n- not here\n- twice\n\n"
+    )
+    assert "| at rest | 70.0 MB |  | 60.0 MB, missed |  |\n| more | 7.00 MB |  |  |  |" in memory
 
 
 def test_a_page_without_marks_is_refused() -> None:

@@ -142,6 +142,15 @@ async def test_an_idle_loop_sleeps_and_does_not_poll(
     assert loop.sleeps == 10
 
 
+async def test_polls_that_may_take_no_time_are_not_made(
+    loop: RequestLoop, requests: Requests, time: Time, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("heliosfs.fuse.loop.POLL_NS", 0)
+    for _ in range(10):
+        await sleep_once(loop, requests, time, 0)
+    assert (loop.polls, loop.sleeps) == (0, 10)
+
+
 async def test_close_requests_make_it_poll(
     loop: RequestLoop, requests: Requests, time: Time, monkeypatch: pytest.MonkeyPatch
 ) -> None:

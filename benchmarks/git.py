@@ -1,25 +1,17 @@
-"""The others: git in a tree of the same files, and libfuse's passthrough file system in C."""
+"""git, in a tree of the same files."""
 
 from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.measure import COMMAND_SECONDS, Action, Plan, run
+from benchmarks.measure import Action, Plan, run
 from benchmarks.table import Figure, Peer, figure_of
 from benchmarks.trees import HOT_BYTES, Tree, revised, text, write_tree
 
-PASSTHROUGH = Path("/usr/share/doc/libfuse3-dev/examples/passthrough_ll.c")
-PASSTHROUGH_OPTIONS = "cache=always"
-"""It caches as much as we do: without it, it would be asked more often."""
-
-_GIT_ENVIRONMENT = {
+GIT_ENVIRONMENT = {
     "GIT_CONFIG_GLOBAL": os.devnull,
     "GIT_CONFIG_NOSYSTEM": "1",
     "GIT_AUTHOR_NAME": "bench",
@@ -27,7 +19,7 @@ _GIT_ENVIRONMENT = {
     "GIT_COMMITTER_NAME": "bench",
     "GIT_COMMITTER_EMAIL": "bench@example.org",
 }
-_MOUNT_SECONDS = 10
+"""No one's configuration, and somebody to commit as."""
 
 
 class GitFigures(NamedTuple):
@@ -60,7 +52,7 @@ _COMMANDS = {
 
 def set_git_environment() -> None:
     """Let git see no one's configuration."""
-    os.environ.update(_GIT_ENVIRONMENT)
+    os.environ.update(GIT_ENVIRONMENT)
 
 
 def git_figures(plan: Plan, tree: Tree) -> GitFigures:
@@ -135,60 +127,3 @@ class Changes:
             os.write(fd, revised(data, self._number))
         finally:
             os.close(fd)
-
-
-@contextmanager
-def passthrough(plan: Plan, source: Path) -> Iterator[Path | str]:
-    """A mount of libfuse's `passthrough_ll` over `source`; or why there is none."""
-    program = plan.scratch / "passthrough_ll"
-    if not program.exists():
-        reason = _compile(program)
-        if reason:
-            yield reason
-            return
-    place = plan.directory("passthrough")
-    options = f"source={source},{PASSTHROUGH_OPTIONS}"
-    command = [str(program), "-f", "-o", options, str(place)]
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
-        try:
-            _await_mount(place, process)
-            yield place
-        finally:
-            unmount(place)
-            end(process)
-            place.rmdir()
-
-
-def _compile(program: Path) -> str:
-    """Build it; gives the reason when that cannot be done."""
-    if not PASSTHROUGH.exists():
-        return f"C passthrough not measured: no {PASSTHROUGH} (apt-get install libfuse3-dev)"
-    try:
-        flags = run("pkg-config", "--cflags", "--libs", "fuse3").split()
-        run("gcc", "-O2", "-o", str(program), str(PASSTHROUGH), *flags)
-    except (OSError, subprocess.CalledProcessError) as error:
-        return f"C passthrough not measured: it does not compile ({error})"
-    return ""
-
-
-def _await_mount(place: Path, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + _MOUNT_SECONDS
-    while not os.path.ismount(place):
-        if process.poll() is not None or time.monotonic() > deadline:
-            raise RuntimeError(f"nothing was mounted at {place}")
-        time.sleep(0.01)
-
-
-def unmount(place: Path) -> None:
-    """Unmount, also what is busy or dead."""
-    if subprocess.run(["fusermount3", "-u", place], capture_output=True, check=False).returncode:
-        subprocess.run(["fusermount3", "-uz", place], capture_output=True, check=False)
-
-
-def end(process: subprocess.Popen[bytes]) -> None:
-    """Wait for a process whose mount is gone; it ends whatever it does."""
-    try:
-        process.wait(COMMAND_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
