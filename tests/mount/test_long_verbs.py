@@ -88,6 +88,19 @@ def assert_goes_on(workspace: Mounted, source: Path) -> None:
     reader.close()
 
 
+def wait_until_some_is_taken(workspace: Mounted) -> None:
+    """Until the store has got some thousand bytes of the import that runs."""
+    deadline = time.monotonic() + SECONDS
+    while time.monotonic() < deadline:
+        told = dict(
+            line.split(": ") for line in (workspace.path / ".helios/stats").read_text().splitlines()
+        )
+        if int(told["pending_bytes"]) > 4096 or int(told["object_count"]) > 100:
+            return
+        time.sleep(0.01)
+    pytest.fail("nothing was taken in")
+
+
 def taken(reply: str) -> int:
     """How many commits a reply says were taken in."""
     return int(reply.split(" ", 1)[0])
@@ -201,7 +214,7 @@ def test_who_waits_in_write_can_be_killed(
     script = f"echo --from-git {long_history} > .helios/ctl/import"
     client = subprocess.Popen(["bash", "-c", script], cwd=mounted.path, stderr=subprocess.PIPE)
     with client:
-        time.sleep(0.3)
+        wait_until_some_is_taken(mounted)
         client.send_signal(number)
         assert client.wait(SECONDS) == -number
     assert_nothing_shows(mounted)
