@@ -89,13 +89,13 @@ def assert_goes_on(workspace: Mounted, source: Path) -> None:
 
 
 def wait_until_some_is_taken(workspace: Mounted) -> None:
-    """Until the store has got some thousand bytes of the import that runs."""
+    """Until the store has got some hundred thousand bytes of the import that runs."""
     deadline = time.monotonic() + SECONDS
     while time.monotonic() < deadline:
         told = dict(
             line.split(": ") for line in (workspace.path / ".helios/stats").read_text().splitlines()
         )
-        if int(told["pending_bytes"]) > 4096 or int(told["object_count"]) > 100:
+        if int(told["pending_bytes"]) > 400_000 or int(told["object_count"]) > 2000:
             return
         time.sleep(0.01)
     pytest.fail("nothing was taken in")
