@@ -206,12 +206,17 @@ def clear_dead_mount(directory: str) -> bool:
             )
         if not locate.is_dead(directory):
             break
-        before = len(locate.mounts())
+        before = _mount_count(directory)
         reason = unmount(directory, lazy=True)
-        if len(locate.mounts()) >= before:
+        if _mount_count(directory) >= before:
             raise HeliosError(f"cannot unmount the dead mount {directory}: {reason}")
         cleared = True
     return cleared and found is None
+
+
+def _mount_count(directory: str) -> int:
+    """How many mounts lie on top of each other at a directory."""
+    return sum(mount.path == directory for mount in locate.mounts())
 
 
 def unmount(directory: str, *, lazy: bool = False) -> str:
