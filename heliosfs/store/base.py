@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -70,6 +71,73 @@ class StoreStats:
     """Bytes that are not in L2 yet: in the journal and in memory."""
 
 
+class Swept(NamedTuple):
+    """What a garbage collection removed, or would remove."""
+
+    objects: int = 0
+    stored_bytes: int = 0
+    """Bytes that their payloads took."""
+
+
+class Collection(Protocol):
+    """A garbage collection that is under way; a store has one at a time.
+
+    Nothing is removed before `plan_sweep` is called for the first time.  Then go the objects
+    that were not marked and not added since the collection began, but for those that others
+    need to be decoded.  Whoever begins one sees to it that nobody refers to what goes.
+    """
+
+    def looking(self) -> AbstractContextManager[None]:
+        """Around calls of `read`, `mark`, `is_marked` and `scan`, on any one thread."""
+
+    def read(self, oid: Oid, kind: Kind) -> bytes:
+        """`Store.read`, without L1 taking note."""
+
+    def mark(self, oid: Oid) -> bool:
+        """Keep an object; whether it was not marked before.  MissingObject."""
+
+    def is_marked(self, oid: Oid) -> bool:
+        """Whether an object is there and will stay."""
+
+    def scan(self, prefix: bytes) -> list[tuple[bytes, bytes]]:
+        """`Store.scan`, of what `plan_settle` moved into L2; later changes may be missing.
+
+        The prefix ends with a slash.
+        """
+
+    def plan_pack(self) -> Work | None:
+        """Work that encodes some of what is marked in less space; None when nothing is left.
+
+        Before a sweep, and slow: a few MB a second.
+        """
+
+    @property
+    def packed_bytes(self) -> int:
+        """How much less the payloads take by `plan_pack`."""
+
+    def plan_settle(self) -> Work | None:
+        """Work that moves what is published into L2; None when all is that was at the first call.
+
+        To be done before a sweep, so that no state in L2 names what goes.
+        """
+
+    def plan_count(self) -> Work | None:
+        """Work that counts what a sweep would remove into `swept`; None when it is counted."""
+
+    def plan_sweep(self) -> Work | None:
+        """Work that removes some of what is not marked, some ms; None when all of it is gone.
+
+        From the first one on, nothing more is marked.
+        """
+
+    @property
+    def swept(self) -> Swept:
+        """What was removed, or counted, so far."""
+
+    def close(self) -> None:
+        """End it, at any point: what was not removed yet stays.  Idempotent."""
+
+
 class Store(Protocol):
     """Content-addressed objects, and a small ordered map of state, changed together.
 
@@ -127,6 +195,9 @@ class Store(Protocol):
 
     def plan_drain(self) -> Work | None:
         """Work that moves what is published into L2; None when there is nothing to move."""
+
+    def collect(self) -> Collection:
+        """Begin a garbage collection.  Busy while another one is under way."""
 
     @property
     def pending_bytes(self) -> int:

@@ -61,7 +61,8 @@ def _pays(database: ObjectDatabase) -> bool:
     with database.env.begin() as txn:
         used = used_pages(txn, database.tables)
     pages = database.env.info()["last_pgno"] + 1
-    return used <= _USED_PAGES_MAX and (pages - used) * _FREE_SHARE_MIN >= pages
+    is_loose = database.is_loose or (pages - used) * _FREE_SHARE_MIN >= pages
+    return used <= _USED_PAGES_MAX and is_loose
 
 
 def _copy(database: ObjectDatabase, path: str) -> None:

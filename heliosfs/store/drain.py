@@ -87,6 +87,11 @@ class Drain:
         """The objects that did not come to L2, when it does not run any more."""
         return [*self._started, *self._waiting]
 
+    def wait(self) -> None:
+        """Wait until it does not run."""
+        with self._running:
+            pass
+
     def cancel(self) -> None:
         """Wait until it does not run; after this, it does nothing more."""
         with self._running:
@@ -98,6 +103,19 @@ class Drain:
             item = self._waiting.popleft()
             self._started.append(item)
             yield item
+
+
+class Waiting:
+    """Work that is done when a drain that somebody else executes is."""
+
+    def __init__(self, drain: Drain) -> None:
+        self._drain = drain
+
+    def execute(self) -> None:
+        self._drain.wait()
+
+    def apply(self) -> None:
+        pass
 
 
 class Sync:

@@ -11,6 +11,7 @@ from heliosfs.store.bundles import Bundles, Insert
 from heliosfs.store.cache import ENTRY_BYTES, Cached
 from heliosfs.store.codecs import DecodeError
 from heliosfs.store.lmdbstore import ObjectDatabase, Totals
+from heliosfs.store.marks import Marks
 from heliosfs.store.packs import PACKED_FROM_BYTES, Packed, Place, encode_large
 from heliosfs.store.payload import SHORT_BYTES, decode_chain, kept_id, pack
 from heliosfs.store.pending import Changes, Cold, Pending
@@ -49,14 +50,18 @@ def write_batches(
     items = iter(objects)
     is_more = True
     while is_more:
-        with database.reading() as snapshot:
-            encoder = Encoder(snapshot, database.totals, cache_bytes, prefer_zstd=prefer_zstd)
-            is_more = encoder.take(items)
-        totals = encoder.totals if is_more else encoder.totals._replace(batch=last)
-        then: Changes = {} if is_more else state
-        if encoder.places:
-            database.packs.sync()
-        database.write(encoder.inserts(), encoder.numbers, then, totals, encoder.places)
+        with database.writing:
+            marks = database.marks
+            with database.reading() as snapshot:
+                encoder = Encoder(
+                    snapshot, database.totals, cache_bytes, marks, prefer_zstd=prefer_zstd
+                )
+                is_more = encoder.take(items)
+            totals = encoder.totals if is_more else encoder.totals._replace(batch=last)
+            then: Changes = {} if is_more else state
+            if encoder.places:
+                database.packs.sync()
+            database.write(encoder.inserts(), encoder.numbers, then, totals, encoder.places)
         yield encoder.cached
 
 
@@ -80,9 +85,16 @@ class Encoder:
     """
 
     def __init__(
-        self, snapshot: Snapshot, totals: Totals, cache_bytes: int, *, prefer_zstd: bool = False
+        self,
+        snapshot: Snapshot,
+        totals: Totals,
+        cache_bytes: int,
+        marks: Marks | None = None,
+        *,
+        prefer_zstd: bool = False,
     ) -> None:
-        """`snapshot` is of what the transaction is to change."""
+        """`snapshot` is of what the transaction is to change, `marks` of what may leave it."""
+        self._marks = marks
         self._snapshot = snapshot
         self._prefer_zstd = prefer_zstd
         self._before = totals
@@ -105,7 +117,7 @@ class Encoder:
         number = self._before.next_number
         stored_bytes = logical_bytes = 0
         is_full = False
-        for item in self._snapshot.missing(items):
+        for item in self._snapshot.missing(items, self._marks):
             oid, _, data, base = item
             if oid in numbers:
                 continue
@@ -221,6 +233,8 @@ class Encoder:
         number = self._numbers.get(oid)
         if number is None:
             for candidate in self._snapshot.candidates(oid):
+                if self._marks is not None and not self._marks.is_sure(candidate):
+                    continue
                 versions = self._stored(candidate, oid)
                 if versions:
                     yield from versions

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import struct
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import lmdb
@@ -13,6 +14,7 @@ import lmdb
 from heliosfs.errors import CorruptObject, StoreError
 from heliosfs.objects.ids import Kind, Oid, object_id
 from heliosfs.store.bundles import Insert
+from heliosfs.store.change import Change
 from heliosfs.store.codecs import DecodeError
 from heliosfs.store.directory import Directory
 from heliosfs.store.environment import (
@@ -28,7 +30,16 @@ from heliosfs.store.environment import (
     open_environment,
     open_tables,
 )
-from heliosfs.store.packs import Packs, Place, Use, decode_uses, encode_uses, with_places
+from heliosfs.store.marks import Marks
+from heliosfs.store.packs import (
+    Packs,
+    Place,
+    Use,
+    decode_uses,
+    encode_uses,
+    with_places,
+    without_places,
+)
 from heliosfs.store.payload import SHORT_BYTES, Payload, decode_chain
 from heliosfs.store.pending import Changes
 from heliosfs.store.residency import unmap_pages
@@ -77,6 +88,13 @@ class ObjectDatabase:
         self.packs = Packs(directory)
         self.uses: dict[int, Use] = {}
         """What is named of the packs."""
+        self.writing = threading.Lock()
+        """Held by whoever writes, from what it reads for it to its commit."""
+        self._browsing = threading.Lock()
+        self.is_loose = False
+        """Whether records were removed or made smaller: pages in use may be half empty."""
+        self.marks: Marks | None = None
+        """Of the garbage collection that is under way."""
         with lmdb_errors("cannot open"):
             self.env = open_environment(directory.path_of(FILE), MAP_BYTES)
             try:
@@ -151,6 +169,17 @@ class ObjectDatabase:
         """A snapshot for the thread that writes, which cannot grow the map meanwhile."""
         return Reading(self.env, self.tables, self._recent, self.packs, None)
 
+    @contextmanager
+    def browsing(self) -> Iterator[Snapshot]:
+        """A snapshot for a third thread that reads much, for some ms at a time.
+
+        Not under the guard: a thread that takes it again and again would starve the owner.
+        """
+        with self._browsing:
+            with self.reading() as snapshot:
+                yield snapshot
+            unmap_pages(*self._file)
+
     def _seeing(self) -> Reading:
         """A snapshot for the owner's thread."""
         return Reading(self.env, self.tables, self._recent, self.packs, self._guard)
@@ -186,6 +215,7 @@ class ObjectDatabase:
                 self._grow()
             else:
                 break
+        self.packs.named(places)
         written_bytes = totals.stored_bytes - self.totals.stored_bytes
         self.totals = totals
         self._recent = recent
@@ -223,8 +253,51 @@ class ObjectDatabase:
             txn.abort()
             raise
 
+    def change(self, make: Callable[[Change], None]) -> Change:
+        """One transaction that removes, on the disk when this returns.  As `write`.
+
+        `make` is called once more when the map had to grow.
+        """
+        while True:
+            try:
+                with lmdb_errors("cannot write"):
+                    change, totals, uses = self._try_change(make)
+            except MapFull:
+                self._grow()
+            else:
+                self.totals = totals
+                self.uses = uses
+                self.is_loose = True
+                self.packs.named(change.places)
+                return change
+
+    def _try_change(self, make: Callable[[Change], None]) -> tuple[Change, Totals, dict[int, Use]]:
+        txn = self.env.begin(write=True)
+        try:
+            change = Change(txn, self.tables, self.packs)
+            make(change)
+            before = self.totals
+            totals = before._replace(
+                objects=before.objects - change.objects,
+                stored_bytes=before.stored_bytes - change.stored_bytes,
+                logical_bytes=before.logical_bytes - change.logical_bytes,
+            )
+            uses = without_places(with_places(self.uses, change.places), change.lost_places)
+            txn.put(TOTALS_KEY, _TOTALS.pack(*totals))
+            txn.put(PACKS_KEY, encode_uses(uses))
+            self._directory.commit(txn)
+        except BaseException:
+            txn.abort()
+            raise
+        return change, totals, uses
+
+    def forget_recent(self, keeps: Callable[[int], bool]) -> None:
+        """Take what is not kept out of the table of what is not in the index yet."""
+        numbers = self._recent.numbers.items()
+        self._recent = Recent({short: number for short, number in numbers if keeps(number)})
+
     def _grow(self) -> None:
-        with self._guard, lmdb_errors("cannot grow"):
+        with self._browsing, self._guard, lmdb_errors("cannot grow"):
             self.env.set_mapsize(self.map_bytes * 2)
             self.map_bytes *= 2
 

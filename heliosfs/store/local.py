@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
-from heliosfs.errors import CorruptObject, MissingObject, NotFound, StoreError
+from heliosfs.errors import Busy, CorruptObject, MissingObject, NotFound, StoreError
 from heliosfs.objects.ids import Kind, Oid, object_id
 from heliosfs.store import codecs, format1
 from heliosfs.store.addition import PackedAddition
-from heliosfs.store.base import Addition, NewObject, StoreStats, Work
+from heliosfs.store.base import Addition, Collection, NewObject, StoreStats, Work
 from heliosfs.store.cache import Cached, ObjectCache
+from heliosfs.store.collection import LocalCollection
 from heliosfs.store.compact import compact
 from heliosfs.store.directory import Directory, store_error
-from heliosfs.store.drain import Drain, Sync
+from heliosfs.store.drain import Drain, Sync, Waiting
 from heliosfs.store.encoder import write_batches
 from heliosfs.store.environment import FILE
 from heliosfs.store.journal import Journal
@@ -90,6 +91,7 @@ class LocalStore:
         self._published: list[Pending] = []
         self._published_state: dict[bytes, bytes | None] = {}
         self._drain: Drain | None = None
+        self._collection: LocalCollection | None = None
 
     @classmethod
     def open(
@@ -130,7 +132,7 @@ class LocalStore:
         return data
 
     def contains(self, oid: Oid) -> bool:
-        if oid in self._pending or oid in self._cache:
+        if oid in self._pending:
             return True
         try:
             return self._l2.load(oid) is not None
@@ -148,7 +150,8 @@ class LocalStore:
     ) -> None:
         if oid in self._pending:
             return
-        if len(data) >= PACKED_FROM_BYTES and self._l2.has(oid, kind, data):
+        is_looked_up = len(data) >= PACKED_FROM_BYTES and self._collection is None
+        if is_looked_up and self._l2.has(oid, kind, data):
             return
         pending = (Cold if is_cold else Pending)(oid, kind, data, base)
         self._pending[oid] = pending
@@ -160,7 +163,9 @@ class LocalStore:
 
     def _write_packed(self, oid: Oid, kind: Kind, data: bytes) -> Pending | None:
         """On any thread: write a large object to a pack; None when the store has it."""
-        if oid in self._pending or self._l2.has(oid, kind, data):
+        if oid in self._pending:
+            return None
+        if self._collection is None and self._l2.has(oid, kind, data):
             return None
         place = self._l2.packs.append(encode_large(data, prefer_zstd=self._prefer_zstd))
         return Pending(oid, kind, Packed(place, len(data)), None)
@@ -301,6 +306,26 @@ class LocalStore:
                 self._pending_bytes -= len(data)
             self._cache.put_all(cached)
 
+    def collect(self) -> Collection:
+        if self._collection is not None:
+            raise Busy("a garbage collection is under way")
+        self._collection = LocalCollection(self._l2, self._pending, self._settling, self._collected)
+        return self._collection
+
+    def _settling(self) -> Callable[[], Work | None]:
+        """What plans work until all that is published now is in L2."""
+        number = self._journal.number
+
+        def plan() -> Work | None:
+            if self._l2.totals.batch >= number:
+                return None
+            return self.plan_drain() if self._drain is None else Waiting(self._drain)
+
+        return plan
+
+    def _collected(self) -> None:
+        self._collection = None
+
     def stats(self) -> StoreStats:
         totals = self._l2.totals
         return StoreStats(
@@ -321,6 +346,8 @@ class LocalStore:
         if self._closed:
             return
         self._closed = True
+        if self._collection is not None:
+            self._collection.close()
         try:
             if self._drain is not None:
                 self._drain.cancel()

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from itertools import islice
 from typing import NamedTuple
 
-from heliosfs.errors import CorruptObject, MissingObject
+from heliosfs.errors import Busy, CorruptObject, MissingObject
 from heliosfs.objects.ids import Kind, Oid, object_id
 from heliosfs.store.addition import HashedAddition
-from heliosfs.store.base import Addition, NewObject, StoreStats, Work
+from heliosfs.store.base import Addition, Collection, NewObject, StoreStats, Swept, Work
 from heliosfs.store.pending import check_key
+
+_SWEPT_COUNT = 16
+"""Objects that a step of a sweep removes: few, so that tests come in between."""
 
 
 class _Object(NamedTuple):
@@ -28,9 +33,12 @@ class MemoryStore:
         self.objects: dict[Oid, _Object] = {}
         self.state: dict[bytes, bytes] = {}
         self._added: list[Oid] = []
+        self.given: set[Oid] = set()
+        """By the batch, whether they were there already or not."""
         self._replaced: dict[bytes, bytes | None] = {}
         self._hits = 0
         self._logical_bytes = 0
+        self.collection: _MemoryCollection | None = None
 
     def read(self, oid: Oid, kind: Kind) -> bytes:
         found = self.objects.get(oid)
@@ -57,6 +65,9 @@ class MemoryStore:
             self.objects[oid] = _Object(kind, data)
             self._added.append(oid)
             self._logical_bytes += len(data)
+        self.given.add(oid)
+        if self.collection is not None:
+            self.collection.added.add(oid)
 
     def plan_add(self, objects: Sequence[NewObject]) -> Addition:
         return HashedAddition(objects, self.add)
@@ -77,10 +88,12 @@ class MemoryStore:
 
     def publish(self) -> None:
         self._added.clear()
+        self.given.clear()
         self._replaced.clear()
 
     def drop_unpublished(self) -> None:
         """Go back to the last publish."""
+        self.collection = None
         for oid in self._added:
             self._logical_bytes -= len(self.objects.pop(oid).data)
         for key, value in self._replaced.items():
@@ -89,6 +102,18 @@ class MemoryStore:
             else:
                 self.state[key] = value
         self.publish()
+
+    def collect(self) -> Collection:
+        if self.collection is not None:
+            raise Busy("a garbage collection is under way")
+        self.collection = _MemoryCollection(self)
+        return self.collection
+
+    def forget(self, oid: Oid) -> int:
+        """Remove an object; the bytes that it had."""
+        size = len(self.objects.pop(oid).data)
+        self._logical_bytes -= size
+        return size
 
     @property
     def pending_bytes(self) -> int:
@@ -120,3 +145,78 @@ class MemoryStore:
 
     def close(self) -> None:
         self.drop_unpublished()
+
+
+class _MemoryCollection:
+    """Looks at the store's own dict, on whatever thread it is asked."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
+        self.added = set(store.given)
+        self._marked: set[Oid] = set()
+        self._left: list[Oid] | None = None
+        self.swept = Swept()
+
+    def looking(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def read(self, oid: Oid, kind: Kind) -> bytes:
+        return self._store.read(oid, kind)
+
+    def mark(self, oid: Oid) -> bool:
+        if oid not in self._store.objects:
+            raise MissingObject(f"object {oid.hex()} is not in the store")
+        fresh = oid not in self._marked
+        self._marked.add(oid)
+        return fresh
+
+    def scan(self, prefix: bytes) -> list[tuple[bytes, bytes]]:
+        return list(self._store.scan(prefix))
+
+    def is_marked(self, oid: Oid) -> bool:
+        return oid in self._marked or oid in self.added
+
+    packed_bytes = 0
+
+    def plan_pack(self) -> Work | None:
+        return None
+
+    def plan_settle(self) -> Work | None:
+        return None
+
+    def plan_count(self) -> Work | None:
+        return self._plan(removes=False)
+
+    def plan_sweep(self) -> Work | None:
+        return self._plan(removes=True)
+
+    def close(self) -> None:
+        if self._store.collection is self:
+            self._store.collection = None
+
+    def _plan(self, *, removes: bool) -> Work | None:
+        if self._left is None:
+            self._left = [oid for oid in self._store.objects if not self.is_marked(oid)]
+        return _MemorySweep(self, removes=removes) if self._left else None
+
+    def take(self, *, removes: bool) -> None:
+        """Remove or count some of what is left."""
+        assert self._left is not None
+        for oid in islice(self._left, _SWEPT_COUNT):
+            if self.is_marked(oid):
+                continue
+            size = self._store.forget(oid) if removes else len(self._store.objects[oid].data)
+            self.swept = Swept(self.swept.objects + 1, self.swept.stored_bytes + size)
+        del self._left[:_SWEPT_COUNT]
+
+
+class _MemorySweep:
+    def __init__(self, collection: _MemoryCollection, *, removes: bool) -> None:
+        self._collection = collection
+        self._removes = removes
+
+    def execute(self) -> None:
+        pass
+
+    def apply(self) -> None:
+        self._collection.take(removes=self._removes)

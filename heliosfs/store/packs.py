@@ -106,6 +106,15 @@ def with_places(uses: Mapping[int, Use], places: Iterable[Place]) -> dict[int, U
     return merged
 
 
+def without_places(uses: Mapping[int, Use], places: Iterable[Place]) -> dict[int, Use]:
+    """The uses when L2 does not name these places any more; a pack of which it names none goes."""
+    left = dict(uses)
+    for place in places:
+        use = left[place.pack]
+        left[place.pack] = use._replace(live_bytes=use.live_bytes - place.length)
+    return {pack: use for pack, use in left.items() if use.live_bytes > 0}
+
+
 def encode_large(data: bytes, *, prefer_zstd: bool = False) -> Encoded:
     """Encode alone, without trying for long what looks as if nothing could shrink it.
 
@@ -130,6 +139,8 @@ class Packs:
         self._current = 0
         self._end = 0
         self._unsynced: set[int] = set()
+        self._unnamed: dict[int, int] = {}
+        """How many bodies of a pack were appended and L2 does not name them yet, if ever."""
         self._broken: str | None = None
         self.disk_bytes = 0
         """Bytes of all packs."""
@@ -162,7 +173,49 @@ class Packs:
             self._end += len(body)
             self.disk_bytes += len(body)
             self._unsynced.add(self._current)
+            self._unnamed[self._current] = self._unnamed.get(self._current, 0) + 1
             return Place(self._current, offset, len(body), codec)
+
+    def named(self, places: Iterable[Place]) -> None:
+        """L2 names these places, of which each was appended in this run or the one before."""
+        with self._appending:
+            for place in places:
+                if self._unnamed.get(place.pack):
+                    self._unnamed[place.pack] -= 1
+
+    def retire(self, uses: Mapping[int, Use]) -> None:
+        """Append no more to the current pack if more than half of it is dead."""
+        with self._appending:
+            use = uses.get(self._current, Use(self._end, 0))
+            if use.live_bytes * 2 < use.end:
+                self._end = max(self._end, PACK_MAX_BYTES)
+
+    def is_settled(self, pack: int) -> bool:
+        """Whether L2 names all of a pack that it will ever name."""
+        with self._appending:
+            is_open = pack == self._current and self._end < PACK_MAX_BYTES
+            return not is_open and not self._unnamed.get(pack)
+
+    def remove_unused(self, uses: Mapping[int, Use]) -> None:
+        """Delete the packs of which L2 names nothing, and never will.  StoreError.
+
+        On the owner's thread, so that nobody reads a place that he found a moment ago.
+        """
+        try:
+            for pack in pack_numbers(self._directory):
+                if pack not in uses and self.is_settled(pack):
+                    self._remove(pack)
+        except OSError as error:
+            raise store_error("cannot delete a pack", error) from error
+
+    def _remove(self, pack: int) -> None:
+        name = f"{PREFIX}{pack}"
+        with self._table:
+            fd = self._fds.pop(pack, None)
+        if fd is not None:
+            os.close(fd)
+        self.disk_bytes -= self._directory.length(name)
+        self._directory.unlink(name)
 
     def read(self, place: Place) -> Encoded:
         """The body at a place; DecodeError when it is not all there."""

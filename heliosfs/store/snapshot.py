@@ -6,12 +6,14 @@ import struct
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
+from typing import NamedTuple
 
 import lmdb
 
 from heliosfs.objects.ids import Kind, Oid, object_id
 from heliosfs.store.codecs import Codec, DecodeError
 from heliosfs.store.environment import Tables, Transaction
+from heliosfs.store.marks import Marks
 from heliosfs.store.packs import Packed, Packs, decode_place
 from heliosfs.store.payload import (
     SHORT_BYTES,
@@ -64,6 +66,25 @@ class Recent:
         return found
 
 
+class Stored(NamedTuple):
+    """What lies under the key of a number."""
+
+    first: int
+    value: bytes
+    records: list[tuple[int, bytes]]
+    """Number and record, empty when it was removed; of a large object its first piece."""
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether it is one large object."""
+        return not bundle_count(self.value)
+
+
+def alone_keys(number: int, value: bytes) -> list[bytes]:
+    """The keys of an object's pieces, the first of which is `value`."""
+    return [piece_key(number, index) for index in range(read_alone(value)[0] + 1)]
+
+
 class Snapshot:
     """What a transaction sees of the objects.
 
@@ -84,8 +105,11 @@ class Snapshot:
         self._first = 0
         self._value = b""
 
-    def missing(self, items: Iterable[Pending]) -> Iterator[Pending]:
-        """Those that are not here with just these bytes: 1 us each, and reading what is here."""
+    def missing(self, items: Iterable[Pending], marks: Marks | None = None) -> Iterator[Pending]:
+        """Those that are not here with just these bytes: 1 us each, and reading what is here.
+
+        What is here will stay: it is claimed of a garbage collection, or taken for not here.
+        """
         recent = self._recent.numbers
         cursor = self._ids_cursor
         for item in items:
@@ -93,14 +117,13 @@ class Snapshot:
             is_candidate = short in recent or (
                 cursor.set_range_dup(INDEX_KEY, short) and cursor.value().startswith(short)
             )
-            if not is_candidate or not self._holds(item):
+            if not is_candidate or not self._holds(item, marks):
                 yield item
 
-    def _holds(self, item: Pending) -> bool:
+    def _holds(self, item: Pending, marks: Marks | None) -> bool:
         oid, kind, data, _ = item
-        if isinstance(data, Packed):
-            return self.has(oid)
-        return self.find(oid, kind, data) is not None
+        number = self._sound(oid) if isinstance(data, Packed) else self.find(oid, kind, data)
+        return number is not None and (marks is None or marks.claim(number))
 
     def candidates(self, oid: Oid) -> list[int]:
         """The numbers of the objects whose id begins like this one, the newest first."""
@@ -127,6 +150,19 @@ class Snapshot:
             more = cursor.next_dup()
         return found
 
+    def numbers_of(self, oid: Oid) -> list[int]:
+        """The numbers of an object, or of the only one whose id begins like this: 2 us."""
+        found = self.candidates(oid)
+        if len(found) > 1:
+            found = [number for number in found if self._is(number, oid)]
+        return found
+
+    def _is(self, number: int, oid: Oid) -> bool:
+        try:
+            return self.oid_of(number) == oid
+        except DecodeError:
+            return False
+
     def find(self, oid: Oid, kind: Kind, data: bytes) -> int | None:
         """The number of the object that has just these bytes.
 
@@ -145,14 +181,17 @@ class Snapshot:
 
     def has(self, oid: Oid) -> bool:
         """Whether an object with this id is here and sound; costs what reading it costs."""
+        return self._sound(oid) is not None
+
+    def _sound(self, oid: Oid) -> int | None:
         for number in self.candidates(oid):
             try:
                 chain = self.chain(number)
                 if object_id(chain[-1].kind, decode_chain(chain)[-1]) == oid:
-                    return True
+                    return number
             except DecodeError:
                 continue
-        return False
+        return None
 
     def commits(self, oid: Oid) -> list[int]:
         """The numbers of a commit: one, or more if an earlier copy was found damaged."""
@@ -191,7 +230,8 @@ class Snapshot:
             raise DecodeError(f"object {number} is missing")
         return record
 
-    def _unpacked(self, payload: Payload) -> Payload:
+    def unpacked(self, payload: Payload) -> Payload:
+        """A payload whose body lies in a pack, with that body; DecodeError."""
         try:
             place, _ = decode_place(payload.body)
         except IndexError as error:
@@ -206,7 +246,7 @@ class Snapshot:
         while at is not None:
             payload = self.payload(at)
             if payload.codec == Codec.PACKED:
-                payload = self._unpacked(payload)
+                payload = self.unpacked(payload)
             chain.append(payload)
             if len(chain) > _CHAIN_MAX:
                 raise DecodeError(f"object {number} ends a chain that is too long")
@@ -230,6 +270,37 @@ class Snapshot:
                     if record and at >= number:
                         yield unpack(at, record)
             more = cursor.next()
+
+    def values(self, number: int) -> Iterator[Stored]:
+        """What lies under the key that holds a number, and under those behind it; DecodeError."""
+        cursor = self.txn.cursor(self.tables.objects)
+        more = _seek(cursor, number)
+        while more:
+            key, value = cursor.item()
+            if len(key) == NUMBER.size:
+                (first,) = NUMBER.unpack(key)
+                records = split_bundle(value) if bundle_count(value) else [read_alone(value)[1]]
+                stored = Stored(first, value, list(enumerate(records, first)))
+                if first + len(records) > number:
+                    yield stored
+                if stored.is_alone:
+                    more = cursor.set_range(NUMBER.pack(first + 1))
+                    continue
+            more = cursor.next()
+
+    def alone_bytes(self, number: int) -> int:
+        """The bytes of the record of an object that lies alone; DecodeError."""
+        return len(self._join(number, self._go_to(number)))
+
+    def index_entries(self, begin: bytes, limit: int) -> list[tuple[bytes, int]]:
+        """At most `limit` entries of the index from one on: short id and number."""
+        cursor = self._ids_cursor
+        if not cursor.set_range_dup(INDEX_KEY, begin):
+            return []
+        return [
+            (entry[:SHORT_BYTES], int.from_bytes(entry[SHORT_BYTES:], "big"))
+            for entry in islice(cursor.iternext_dup(), limit)
+        ]
 
     def last_bundle(self) -> tuple[int, bytes] | None:
         """The first number and the value of the bundle that ends the database, if one does."""

@@ -48,8 +48,8 @@ class StateReader:
             found += self._listed_under(name + slash, part)
         elif mark == NUMBERED:
             prefix, whole = name + slash + part[: _NUMBER.size], prefix
-            return [item for item in self._expanded(prefix) if item[0].startswith(whole)]
-        found += self._expanded(prefix)
+            return [item for item in self.expanded(prefix) if item[0].startswith(whole)]
+        found += self.expanded(prefix)
         found.sort()
         return found
 
@@ -106,8 +106,8 @@ class StateReader:
                 if oid.startswith(part):
                     yield family + oid, b""
 
-    def _expanded(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """What the keys in the database that begin like this stand for."""
+    def expanded(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """What the keys in the database that begin like this stand for, in no order."""
         cursor = self._txn.cursor(self._state)
         more = cursor.set_range(prefix)
         while more and (key := cursor.key()).startswith(prefix):

@@ -1,0 +1,126 @@
+"""A transaction that takes objects out of L2, or encodes them in less space."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from heliosfs.store.codecs import Codec
+from heliosfs.store.environment import Tables, Transaction
+from heliosfs.store.packs import Packs, Place, decode_place
+from heliosfs.store.payload import (
+    BUNDLE_BYTES,
+    END_BYTES,
+    Payload,
+    cut_alone,
+    join_bundle,
+    unpack,
+)
+from heliosfs.store.snapshot import (
+    INDEX_KEY,
+    NUMBER,
+    Recent,
+    Snapshot,
+    Stored,
+    alone_keys,
+    piece_key,
+)
+
+
+def packed_bytes(number: int, record: bytes) -> int:
+    """The bytes that an object has in a pack; DecodeError."""
+    payload = unpack(number, record)
+    return decode_place(payload.body)[0].length if payload.codec == Codec.PACKED else 0
+
+
+class Change:
+    """What it removed, until it is committed or given up."""
+
+    def __init__(self, txn: Transaction, tables: Tables, packs: Packs) -> None:
+        self._txn = txn
+        self._snapshot = Snapshot(txn, tables, Recent({}), packs)
+        self.places: list[Place] = []
+        """What it names of the packs."""
+        self.lost_places: list[Place] = []
+        """What it names no more."""
+        self._objects = tables.objects
+        self._ids = tables.ids
+        self.objects = self.stored_bytes = self.logical_bytes = 0
+
+    def unlist(self, entries: Iterable[bytes]) -> None:
+        """Take entries out of the index."""
+        for entry in entries:
+            self._txn.delete(INDEX_KEY, entry, db=self._ids)
+
+    def remove(self, stored: Stored, keeps: Callable[[int], bool]) -> None:
+        """Remove the records under a key whose numbers are not kept.  DecodeError."""
+        left = []
+        for number, record in stored.records:
+            if not record or keeps(number):
+                left.append(record)
+                continue
+            left.append(b"")
+            self.objects += 1
+            self.logical_bytes += self._let_go(number, record).size
+            if not stored.is_alone:
+                self.stored_bytes += len(record)
+        if stored.is_alone:
+            self._remove_alone(stored)
+        elif any(left):
+            self._txn.put(NUMBER.pack(stored.first), join_bundle(left), db=self._objects)
+        else:
+            self._txn.delete(NUMBER.pack(stored.first), db=self._objects)
+
+    def rewrite(self, number: int, record: bytes) -> None:
+        """Replace the record of a number.  DecodeError."""
+        stored = next(self._snapshot.values(number))
+        if stored.is_alone:
+            self._remove_alone(stored)
+            is_small = len(record) + END_BYTES <= BUNDLE_BYTES
+            pieces = [join_bundle([record])] if is_small else cut_alone(record)
+            for index, piece in enumerate(pieces):
+                self._txn.put(piece_key(number, index), piece, db=self._objects)
+            self.stored_bytes -= len(record)
+        else:
+            records = [each for _, each in stored.records]
+            self.stored_bytes += len(records[number - stored.first]) - len(record)
+            records[number - stored.first] = record
+            self._put_bundles(stored.first, records)
+
+    def _put_bundles(self, first: int, records: list[bytes]) -> None:
+        """One bundle, or more when they became too long for it."""
+        run: list[bytes] = []
+        room = BUNDLE_BYTES
+        for number, record in enumerate(records, first):
+            room -= len(record) + END_BYTES
+            if run and room < 0:
+                key = NUMBER.pack(number - len(run))
+                self._txn.put(key, join_bundle(run), db=self._objects)
+                run, room = [], BUNDLE_BYTES - len(record) - END_BYTES
+            run.append(record)
+        key = NUMBER.pack(first + len(records) - len(run))
+        self._txn.put(key, join_bundle(run), db=self._objects)
+
+    def move(self, number: int, record: bytes, place: Place) -> None:
+        """Replace the record of an object in a pack by one that names another place."""
+        self._let_go(number, self._record_of(number))
+        self.places.append(place)
+        self.stored_bytes -= place.length
+        self.rewrite(number, record)
+
+    def _record_of(self, number: int) -> bytes:
+        return dict(next(self._snapshot.values(number)).records)[number]
+
+    def _let_go(self, number: int, record: bytes) -> Payload:
+        """Note what a record had in a pack."""
+        payload = unpack(number, record)
+        if payload.codec == Codec.PACKED:
+            place, _ = decode_place(payload.body)
+            self.lost_places.append(place)
+            self.stored_bytes += place.length
+        return payload
+
+    def _remove_alone(self, stored: Stored) -> None:
+        for key in alone_keys(stored.first, stored.value):
+            piece = self._txn.pop(key, db=self._objects)
+            self.stored_bytes += len(piece or b"")
+        self.stored_bytes -= len(stored.value) - len(stored.records[0][1])

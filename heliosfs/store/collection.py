@@ -1,0 +1,175 @@
+"""A garbage collection of a store on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TypeVar
+
+from heliosfs.errors import CorruptObject, MissingObject
+from heliosfs.objects.ids import Kind, Oid, object_id
+from heliosfs.store.base import Swept, Work
+from heliosfs.store.chains import Chains
+from heliosfs.store.codecs import DecodeError
+from heliosfs.store.lmdbstore import ObjectDatabase
+from heliosfs.store.marks import Marks
+from heliosfs.store.pace import Pace
+from heliosfs.store.packs import Packed
+from heliosfs.store.pending import Pending
+from heliosfs.store.repack import Repack
+from heliosfs.store.snapshot import Snapshot
+from heliosfs.store.states import StateReader
+from heliosfs.store.sweep import Sweep
+
+_T = TypeVar("_T")
+
+
+class LocalCollection:
+    """Marks in L2; what is pending stays anyway.
+
+    The drain claims what it is given and L2 has (`Marks`), so an object that a batch brings
+    while the collection runs stays.  Large objects are not looked up in L2 meanwhile.
+    """
+
+    def __init__(
+        self,
+        database: ObjectDatabase,
+        pending: Mapping[Oid, Pending],
+        settling: Callable[[], Callable[[], Work | None]],
+        closed: Callable[[], None],
+    ) -> None:
+        """`pending` is the store's own."""
+        self._database = database
+        self._pending = pending
+        self._closed = closed
+        self._settling = settling
+        self._settle: Callable[[], Work | None] | None = None
+        self._marks = database.marks = Marks(database.totals.next_number)
+        self._chains = Chains()
+        self._entered: set[Oid] = set()
+        """Pending objects that were marked."""
+        self._repack: Repack | None = None
+        self._sweep: Sweep | None = None
+
+    @contextmanager
+    def looking(self) -> Iterator[None]:
+        with self._database.browsing() as self._snapshot:
+            yield
+
+    def read(self, oid: Oid, kind: Kind) -> bytes:
+        pending = self._pending.get(oid)
+        if pending is not None:
+            found, data = pending.kind, self._data(pending)
+        else:
+            loaded = self._look(lambda snapshot: self._chains.load(snapshot, oid))
+            if loaded is None:
+                raise _missing(oid)
+            found, data = loaded
+        if found is not kind:
+            raise CorruptObject(
+                f"object {oid.hex()} is a {found.name.lower()}, not a {kind.name.lower()}"
+            )
+        return data
+
+    def _data(self, pending: Pending) -> bytes:
+        data = pending.data
+        if not isinstance(data, Packed):
+            return data
+        try:
+            loaded = self._database.packs.load(data)
+        except DecodeError as error:
+            raise CorruptObject(f"object {pending.oid.hex()} is damaged: {error}") from error
+        if object_id(pending.kind, loaded) != pending.oid:
+            raise CorruptObject(f"object {pending.oid.hex()} is damaged: its bytes have another id")
+        return loaded
+
+    def mark(self, oid: Oid) -> bool:
+        # First in L2: a batch that has the object once more may never be published.
+        numbers = self._snapshot.numbers_of(oid)
+        if not numbers and oid in self._pending:
+            is_new = oid not in self._entered
+            self._entered.add(oid)
+            return is_new
+        numbers = numbers or self._look(lambda snapshot: snapshot.numbers_of(oid)) or []
+        if not numbers:
+            raise _missing(oid)
+        is_new = False
+        for number in numbers:
+            is_new |= self._marks.reach(number)
+        return is_new
+
+    def _look(self, ask: Callable[[Snapshot], _T | None]) -> _T | None:
+        """Ask the snapshot, and a newer one: what was pending a moment ago may be drained now."""
+        found = ask(self._snapshot)
+        if not found:
+            with self._database.reading() as newer:
+                found = ask(newer)
+        return found
+
+    def is_marked(self, oid: Oid) -> bool:
+        if oid in self._pending:
+            return True
+        return any(map(self._marks.keeps, self._snapshot.numbers_of(oid)))
+
+    def scan(self, prefix: bytes) -> list[tuple[bytes, bytes]]:
+        pace, found = Pace(), []
+        for item in StateReader(self._snapshot).expanded(prefix):
+            found.append(item)
+            pace()
+        found.sort()
+        return found
+
+    def plan_pack(self) -> Work | None:
+        if self._repack is None:
+            self._repack = Repack(self._database, self._marks)
+        return None if self._repack.is_done else _Step(self._repack)
+
+    @property
+    def packed_bytes(self) -> int:
+        return self._repack.saved_bytes if self._repack else 0
+
+    def plan_settle(self) -> Work | None:
+        if self._settle is None:
+            self._settle = self._settling()
+        work = self._settle()
+        if work is None:
+            self._settle = None
+        return work
+
+    def plan_count(self) -> Work | None:
+        return self._plan(counts_only=True)
+
+    def plan_sweep(self) -> Work | None:
+        return self._plan(counts_only=False)
+
+    @property
+    def swept(self) -> Swept:
+        return self._sweep.swept if self._sweep else Swept()
+
+    def close(self) -> None:
+        if self._database.marks is self._marks:
+            self._database.marks = None
+            self._closed()
+
+    def _plan(self, *, counts_only: bool) -> Work | None:
+        if self._sweep is None:
+            self._sweep = Sweep(self._database, self._marks, counts_only=counts_only)
+        return None if self._sweep.is_done else _Step(self._sweep)
+
+
+class _Step:
+    """The next piece of a sweep, or of packing."""
+
+    def __init__(self, work: Sweep | Repack) -> None:
+        self._work = work
+
+    def execute(self) -> None:
+        self._work.step()
+
+    def apply(self) -> None:
+        if isinstance(self._work, Sweep):
+            self._work.applied()
+
+
+def _missing(oid: Oid) -> MissingObject:
+    return MissingObject(f"object {oid.hex()} is not in the store")

@@ -1,0 +1,70 @@
+"""Winning back the disk of packs in which most is dead: what is live is copied to another."""
+
+from __future__ import annotations
+
+from heliosfs.objects.ids import Oid
+from heliosfs.store.change import Change
+from heliosfs.store.codecs import Codec, Encoded
+from heliosfs.store.lmdbstore import ObjectDatabase
+from heliosfs.store.pace import Pace
+from heliosfs.store.packs import Place, decode_place
+from heliosfs.store.payload import Payload, pack
+
+_SCANNED = 5_000
+_STEP_BYTES = 8 * 1024 * 1024
+
+
+class PackCopy:
+    """Work in steps.  Numbers stay; only the places that their records name change."""
+
+    def __init__(self, database: ObjectDatabase) -> None:
+        self._database = database
+        self._end = database.totals.next_number
+        database.packs.retire(database.uses)
+        self._packs = {
+            number
+            for number, use in database.uses.items()
+            if use.live_bytes * 2 < use.end and database.packs.is_settled(number)
+        }
+        self._next = 1
+
+    @property
+    def is_done(self) -> bool:
+        """Whether no step is left."""
+        return not self._packs or self._next >= self._end
+
+    def step(self) -> None:
+        """Copy some.  StoreError, StoreFull: nothing changed.  DecodeError."""
+        database = self._database
+        moves: list[tuple[Payload, Place]] = []
+        for payload, place in self._some():
+            moves.append((payload, database.packs.append(database.packs.read(place))))
+        if moves:
+            database.packs.sync()
+            with database.writing:
+                database.change(lambda change: _move(change, moves))
+
+    def _some(self) -> list[tuple[Payload, Place]]:
+        pace, seen, left = Pace(), 0, _STEP_BYTES
+        found: list[tuple[Payload, Place]] = []
+        with self._database.browsing() as snapshot:
+            for payload in snapshot.headers(self._next):
+                pace()
+                if payload.number >= self._end or seen == _SCANNED or left < 0:
+                    return found
+                seen += 1
+                self._next = payload.number + 1
+                if payload.codec == Codec.PACKED:
+                    place, _ = decode_place(payload.body)
+                    if place.pack in self._packs:
+                        found.append((payload, place))
+                        left -= place.length
+        self._next = self._end
+        return found
+
+
+def _move(change: Change, moves: list[tuple[Payload, Place]]) -> None:
+    for payload, place in moves:
+        encoded = Encoded(Codec.PACKED, place.encode())
+        record = pack(Oid(payload.id), payload.kind, payload.size, encoded)
+        change.move(payload.number, record, place)

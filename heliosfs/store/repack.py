@@ -1,0 +1,177 @@
+"""Repack: encoding what stays in less space, at leisure, in short transactions.
+
+Numbers, and what is a delta to what, stay: so chains keep their lengths.  Only an object that is
+whole, and that no other one is made against, may become a delta, to another one that is whole.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from heliosfs.errors import StoreError
+from heliosfs.objects.ids import Kind, Oid
+from heliosfs.store import codecs
+from heliosfs.store.chains import Chains
+from heliosfs.store.change import Change
+from heliosfs.store.codecs import Codec, DecodeError, Encoded, decode, decode_delta
+from heliosfs.store.likeness import Likeness, features
+from heliosfs.store.lmdbstore import ObjectDatabase
+from heliosfs.store.marks import Marks
+from heliosfs.store.pace import Pace
+from heliosfs.store.payload import Payload, pack
+from heliosfs.store.snapshot import Snapshot
+
+_SCANNED = 5_000
+_STEP_BYTES = 256 * 1024
+"""Objects that are encoded in a step: 80 ms."""
+_STEP_RECORDS = 2_000
+_WHOLE = frozenset((Codec.RAW, Codec.LZ4, Codec.ZSTD))
+_SMALL_BYTES = 512
+"""Of smaller objects little can be gained."""
+_LARGE_BYTES = 4 * 1024 * 1024
+_PAYS_BELOW = 0.5
+"""A delta that was not there before makes reading dearer: it must halve the object."""
+
+
+class _Rewrite(NamedTuple):
+    number: int
+    record: bytes
+
+
+class _Found(NamedTuple):
+    """Another encoding of an object."""
+
+    encoded: Encoded
+    base: int = 0
+    position: int = 0
+
+
+class Repack:
+    """Work in steps, each of which `step` carries out on any thread."""
+
+    def __init__(self, database: ObjectDatabase, marks: Marks) -> None:
+        self._database = database
+        self._marks = marks
+        self._end = database.totals.next_number
+        self._is_base = bytearray(self._end)
+        self._scanned = False
+        self._next = 1
+        self._chains = Chains()
+        self._likeness = Likeness()
+        self.saved_bytes = 0
+
+    @property
+    def is_done(self) -> bool:
+        """Whether no step is left."""
+        return self._scanned and self._next >= self._end
+
+    def step(self) -> None:
+        """Do some of it.  StoreError, StoreFull."""
+        try:
+            if self._scanned:
+                self._encode_some()
+            else:
+                self._scan_some()
+        except DecodeError as error:
+            raise StoreError(f"the store cannot be packed: {error}") from error
+
+    def _scan_some(self) -> None:
+        """Note what others are made against."""
+        pace, seen = Pace(), 0
+        with self._database.browsing() as snapshot:
+            for payload in snapshot.headers(self._next):
+                pace()
+                if payload.number >= self._end or seen == _SCANNED:
+                    break
+                seen += 1
+                self._next = payload.number + 1
+                if payload.base is not None:
+                    self._is_base[payload.base] = 1
+        if seen < _SCANNED:
+            self._scanned = True
+            self._next = 1
+
+    def _encode_some(self) -> None:
+        """What is read does not change until it is written: nobody else writes old numbers."""
+        pace, seen, left = Pace(), 0, _STEP_BYTES
+        rewrites: list[_Rewrite] = []
+        with self._database.browsing() as snapshot:
+            for stored in snapshot.values(self._next):
+                if stored.first >= self._end or left < 0 or seen >= _STEP_RECORDS:
+                    break
+                for number, record in stored.records:
+                    seen += 1
+                    if not record or number >= self._end or not self._marks.keeps(number):
+                        continue
+                    payload = snapshot.payload(number)
+                    if _SMALL_BYTES <= payload.size <= _LARGE_BYTES:
+                        smaller = self._smaller(snapshot, payload)
+                        left -= payload.size
+                        if smaller is not None:
+                            rewrites.append(_Rewrite(number, smaller))
+                    pace()
+                self._next = stored.first + len(stored.records)
+            else:
+                self._next = self._end
+        if rewrites:
+            with self._database.writing:
+                done = self._database.change(lambda change: _write(change, rewrites))
+            self.saved_bytes += done.stored_bytes
+
+    def _smaller(self, snapshot: Snapshot, payload: Payload) -> bytes | None:
+        """A record that takes less, if there is one."""
+        data = self._chains.decode(snapshot, payload.number).data
+        if payload.codec in _WHOLE:
+            found = self._whole_again(snapshot, payload, data)
+        elif payload.codec == Codec.SPLICE_LZ4:
+            found = self._delta_again(snapshot, payload, data)
+        else:
+            return None
+        if found is None or len(found.encoded.body) >= len(payload.body):
+            return None
+        distance = payload.number - found.base if found.base else 0
+        return pack(
+            Oid(payload.id), payload.kind, payload.size, found.encoded, distance, found.position
+        )
+
+    def _whole_again(self, snapshot: Snapshot, payload: Payload, data: bytes) -> _Found | None:
+        alone = codecs.squeeze(data) if payload.codec != Codec.ZSTD else _body_of(payload)
+        if payload.kind is not Kind.BLOB:
+            return _Found(alone)
+        marks = features(data)
+        nearest = None if self._is_base[payload.number] else self._likeness.nearest(marks)
+        if nearest is not None:
+            base = self._chains.decode(snapshot, nearest).data
+            delta = codecs.encode_delta(data, base, prefer_zstd=True)
+            if delta is not None and len(delta.body) < len(alone.body) * _PAYS_BELOW:
+                self._is_base[nearest] = 1
+                _check(decode_delta(delta.codec, delta.body, len(data), base), data)
+                return _Found(delta, nearest, 1)
+        self._likeness.add(payload.number, marks)
+        _check(decode(alone.codec, alone.body, len(data)), data)
+        return _Found(alone)
+
+    def _delta_again(self, snapshot: Snapshot, payload: Payload, data: bytes) -> _Found | None:
+        assert payload.base is not None
+        base = self._chains.decode(snapshot, payload.base)
+        named = base.id if payload.kind is Kind.COMMIT else b""
+        delta = codecs.encode_delta(data, base.data, named, prefer_zstd=True)
+        if delta is None:
+            return None
+        _check(decode_delta(delta.codec, delta.body, len(data), base.data, named), data)
+        return _Found(delta, payload.base, payload.position)
+
+
+def _body_of(payload: Payload) -> Encoded:
+    return Encoded(Codec(payload.codec), payload.body)
+
+
+def _check(decoded: bytes, data: bytes) -> None:
+    """What cannot be read again must not replace what can."""
+    if decoded != data:
+        raise DecodeError("an encoding gives other bytes back")
+
+
+def _write(change: Change, rewrites: list[_Rewrite]) -> None:
+    for number, record in rewrites:
+        change.rewrite(number, record)

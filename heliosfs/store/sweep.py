@@ -1,0 +1,173 @@
+"""Sweep: removing from L2 what a garbage collection did not mark, in short transactions.
+
+    settle   from here on nobody comes to rely on what goes
+    scan     which objects are deltas to which: what a kept one needs stays
+    unlist   the index forgets what goes
+    remove   the records go
+    copy     what is left in packs that are more than half dead goes elsewhere (`PackCopy`)
+
+Each step holds the writer's lock, so that a drain comes between two steps and never into one.
+A crash between two leaves objects that no index lists; the next collection removes them.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable
+from functools import partial
+
+from heliosfs.errors import StoreError
+from heliosfs.store.base import Swept
+from heliosfs.store.change import Change, packed_bytes
+from heliosfs.store.codecs import DecodeError
+from heliosfs.store.lmdbstore import ObjectDatabase
+from heliosfs.store.marks import Marks
+from heliosfs.store.pace import Pace
+from heliosfs.store.packcopy import PackCopy
+from heliosfs.store.payload import SHORT_BYTES
+from heliosfs.store.snapshot import Stored, index_entry
+
+_SCANNED = 5_000
+"""Records whose headers are read in a step: 15 ms."""
+_LISTED = 20_000
+"""Entries of the index that are looked at in a step: 15 ms."""
+_REMOVED = 1_000
+"""Objects that a transaction removes."""
+
+
+class Sweep:
+    """Work in steps, each of which `step` carries out on any thread."""
+
+    def __init__(self, database: ObjectDatabase, marks: Marks, *, counts_only: bool) -> None:
+        self._database = database
+        self._marks = marks
+        self._counts_only = counts_only
+        self.swept = Swept()
+        self._bases = array("Q")
+        self._next = 1
+        self._next_entry = index_entry(bytes(SHORT_BYTES), 0)
+        self._steps: list[Callable[[], bool]] = [self._scan, self._count]
+        if not counts_only:
+            self._steps = [self._settle, self._scan, self._unlist, self._remove]
+        self._copy: PackCopy | None = None
+
+    @property
+    def is_done(self) -> bool:
+        """Whether no step is left."""
+        return not self._steps and (self._copy is None or self._copy.is_done)
+
+    def step(self) -> None:
+        """Do some of it.  StoreError, StoreFull."""
+        try:
+            if self._steps:
+                with self._database.writing:
+                    if self._steps[0]():
+                        del self._steps[0]
+                        self._next = 1
+            elif self._copy is not None:
+                self._copy.step()
+        except DecodeError as error:
+            raise StoreError(f"the store cannot be swept: {error}") from error
+        if not self._steps and self._copy is None and not self._counts_only:
+            self._copy = PackCopy(self._database)
+
+    def applied(self) -> None:
+        """A step was taken: give back the disk of packs that nothing names any more.  StoreError.
+
+        On the owner's thread.
+        """
+        if self._copy is not None:
+            self._database.packs.remove_unused(self._database.uses)
+
+    def _settle(self) -> bool:
+        self._marks.is_final = True
+        return True
+
+    def _scan(self) -> bool:
+        """Note the bases of all records; at the end, keep those that are needed."""
+        self._bases = self._bases or array("Q", bytes(8 * self._database.totals.next_number))
+        end = len(self._bases)
+        seen = 0
+        pace = Pace()
+        with self._database.reading() as snapshot:
+            for payload in snapshot.headers(self._next):
+                pace()
+                if payload.number >= end or seen == _SCANNED:
+                    break
+                seen += 1
+                self._next = payload.number + 1
+                if payload.base is not None:
+                    self._bases[payload.number] = payload.base
+        if seen == _SCANNED:
+            return False
+        marks, bases = self._marks, self._bases
+        for number in range(end - 1, 0, -1):
+            pace()
+            if bases[number] and marks.keeps(number):
+                marks.need(bases[number])
+        return True
+
+    def _unlist(self) -> bool:
+        """Take some of what goes out of the index."""
+        self._database.forget_recent(self._marks.keeps)
+        with self._database.reading() as snapshot:
+            entries = snapshot.index_entries(self._next_entry, _LISTED)
+        if not entries:
+            return True
+        gone = [index_entry(*entry) for entry in entries if not self._marks.keeps(entry[1])]
+        if gone:
+            self._database.change(lambda change: change.unlist(gone))
+        short, number = entries[-1]
+        self._next_entry = index_entry(short, number + 1)
+        return False
+
+    def _count(self) -> bool:
+        """Find out how much some of what goes is."""
+        values = self._doomed_values()
+        with self._database.reading() as snapshot:
+            for stored in values:
+                for number, record in stored.records:
+                    if record and not self._marks.keeps(number):
+                        alone_bytes = snapshot.alone_bytes(number) if stored.is_alone else 0
+                        self._note(1, alone_bytes or len(record) + packed_bytes(number, record))
+        return self._next >= len(self._bases)
+
+    def _remove(self) -> bool:
+        """Remove some of what goes."""
+        values = self._doomed_values()
+        if values:
+            done = self._database.change(partial(self._remove_from, values))
+            self._note(done.objects, done.stored_bytes)
+        return self._next >= len(self._bases)
+
+    def _remove_from(self, values: list[Stored], change: Change) -> None:
+        pace = Pace()
+        for stored in values:
+            change.remove(stored, self._marks.keeps)
+            pace()
+
+    def _doomed_values(self) -> list[Stored]:
+        """The next values of which something goes, as many as a transaction should have."""
+        end = len(self._bases)
+        keeps = self._marks.keeps
+        found: list[Stored] = []
+        seen = count = 0
+        pace = Pace()
+        with self._database.reading() as snapshot:
+            for stored in snapshot.values(self._next):
+                pace()
+                if stored.first >= end or seen >= _SCANNED or count >= _REMOVED:
+                    break
+                self._next = stored.first + len(stored.records)
+                seen += len(stored.records)
+                doomed = sum(1 for number, record in stored.records if record and not keeps(number))
+                if doomed:
+                    found.append(stored)
+                    count += doomed
+            else:
+                self._next = end
+        return found
+
+    def _note(self, objects: int, stored_bytes: int) -> None:
+        swept = self.swept
+        self.swept = Swept(swept.objects + objects, swept.stored_bytes + stored_bytes)
