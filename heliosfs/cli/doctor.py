@@ -12,9 +12,10 @@ from typing import NamedTuple
 from heliosfs import __version__
 from heliosfs.cli import locate, runfiles
 from heliosfs.cli.arguments import Parser
-from heliosfs.cli.client import ask
+from heliosfs.cli.client import ask, with_repository
 from heliosfs.cli.configuration import configuration, layers
 from heliosfs.cli.mount import check_fuse
+from heliosfs.commands.table import run
 from heliosfs.config.settings import Settings, resolve
 from heliosfs.errors import HeliosError
 from heliosfs.store.directory import Directory
@@ -53,6 +54,7 @@ def doctor_parser() -> Parser:
         "The exit code is 1 when something has to be done before a workspace can be mounted.",
     )
     parser.add_argument("directory", metavar="DIR", nargs="?", default=".")
+    parser.add_argument("--store", action="store_true", help="read everything in the store, too")
     parser.add_argument("--json", action="store_true", help="reply with one JSON document")
     return parser
 
@@ -60,7 +62,7 @@ def doctor_parser() -> Parser:
 def doctor(argv: Sequence[str]) -> int:
     """Run `helios doctor`; gives the exit code."""
     asked = doctor_parser().parse_args(argv)
-    findings = list(examine(os.path.realpath(asked.directory)))
+    findings = list(examine(os.path.realpath(asked.directory), reads_all=asked.store))
     if asked.json:
         print(json.dumps([finding._asdict() for finding in findings], indent=2))
     else:
@@ -69,8 +71,11 @@ def doctor(argv: Sequence[str]) -> int:
     return 1 if any(finding.state == BAD for finding in findings) else 0
 
 
-def examine(directory: str) -> Iterator[Finding]:
-    """Every finding, for a directory in a workspace or outside of any."""
+def examine(directory: str, *, reads_all: bool = False) -> Iterator[Finding]:
+    """Every finding, for a directory in a workspace or outside of any.
+
+    With `reads_all`, every object in the store is read: seconds to minutes.
+    """
     python = ".".join(map(str, sys.version_info[:3]))
     yield Finding("version", OK, f"helios {__version__}, Python {python}")
     yield _kernel(os.uname().release)
@@ -94,6 +99,8 @@ def examine(directory: str) -> Iterator[Finding]:
     else:
         yield Finding("workspace", OK, f"{directory} is in none")
         yield _disk(directory)
+    if reads_all and (view is not None or place is not None):
+        yield _objects(view, place)
 
 
 def _kernel(release: str) -> Finding:
@@ -246,6 +253,19 @@ def _store(fd: int) -> Finding:
     if version < VERSION:
         return Finding("store", OK, f"format {version}; a mount makes it format {VERSION}")
     return Finding("store", OK, f"format {version}")
+
+
+def _objects(view: locate.Place | None, place: locate.Place | None) -> Finding:
+    """What `helios fsck` finds."""
+    try:
+        if place is not None:
+            text = with_repository(place, lambda found: run(found, found.root, ["fsck"]))
+        else:
+            assert view is not None
+            text = ask(view, ["fsck"]).decode()
+    except HeliosError as error:
+        return Finding("objects", BAD, str(error))
+    return Finding("objects", OK, text.strip())
 
 
 def _disk(path: str) -> Finding:

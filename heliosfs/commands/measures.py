@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
+from heliosfs.repo.gc import Collected, last_collected
 from heliosfs.repo.metrics import resident_bytes
 from heliosfs.repo.repository import Repository
 from heliosfs.store.base import StoreStats
@@ -53,7 +54,7 @@ def show(measure: Measure, value: Number) -> str:
     if value is None:
         return "-"
     if measure.unit == "s":
-        return f"{value * 1000:.3f}ms"
+        return f"{value * 1000:.3f}ms" if value < 1 else f"{value:.1f}s"
     if measure.unit == "ratio":
         return f"{value:.4f}" if value >= 0.001 or not value else f"{value:.1e}"
     if measure.name == "memory_usage":
@@ -67,6 +68,19 @@ def _latency(share: float) -> Callable[[Sample], Number]:
         return None if nanoseconds is None else nanoseconds / _SECOND_NS
 
     return take
+
+
+def _gc_age(now: Sample) -> Number:
+    last = last_collected(now.repository.store)
+    return (now.repository.clock.now_ns() - last.time_ns) / _SECOND_NS if last else None
+
+
+def _of_last_gc(take: Callable[[Collected], Number]) -> Callable[[Sample], Number]:
+    def taken(now: Sample) -> Number:
+        last = last_collected(now.repository.store)
+        return take(last) if last else None
+
+    return taken
 
 
 def _share(part: float, whole: float) -> Number:
@@ -176,6 +190,56 @@ MEASURES = (
         "bytes that are in the journal and in memory, and not in L2 yet",
         "sum of the sizes of those objects; the same as pending_bytes",
         lambda now: now.store.pending_bytes,
+    ),
+    Measure(
+        "gc_age",
+        "s",
+        "gauge",
+        "gc_age_seconds",
+        "time since the last garbage collection ended",
+        "kept in the store, so also that of an earlier mount",
+        _gc_age,
+    ),
+    *(
+        Measure(
+            f"gc_{name}",
+            unit,
+            "gauge",
+            f"gc_{exported}",
+            meaning,
+            "of the last garbage collection",
+            _of_last_gc(take),
+        )
+        for name, unit, exported, meaning, take in (
+            (
+                "duration",
+                "s",
+                "duration_seconds",
+                "how long it took",
+                lambda last: last.duration_ns / _SECOND_NS,
+            ),
+            (
+                "removed_commit_count",
+                "count",
+                "removed_commits",
+                "commits that it removed",
+                lambda last: last.commits,
+            ),
+            (
+                "removed_object_count",
+                "count",
+                "removed_objects",
+                "objects that it removed",
+                lambda last: last.objects,
+            ),
+            (
+                "removed_bytes",
+                "bytes",
+                "removed_bytes",
+                "bytes that their payloads took",
+                lambda last: last.stored_bytes,
+            ),
+        )
     ),
     Measure(
         "branch_count",

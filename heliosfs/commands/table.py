@@ -15,6 +15,7 @@ from heliosfs.commands.declared_git import DECLARED_GIT
 from heliosfs.commands.declared_merge import DECLARED_MERGE
 from heliosfs.commands.declared_search import DECLARED_SEARCH
 from heliosfs.commands.declared_settings import DECLARED_SETTINGS
+from heliosfs.commands.declared_upkeep import DECLARED_UPKEEP
 from heliosfs.commands.verb import Request, Verb
 from heliosfs.errors import UsageError
 
@@ -35,6 +36,7 @@ VERBS: dict[str, Verb] = {
         *DECLARED_SEARCH,
         *DECLARED_EXPERIMENTS,
         *DECLARED_SETTINGS,
+        *DECLARED_UPKEEP,
     )
 }
 

@@ -42,7 +42,7 @@ a workspace whose files are wrong is not mounted (exit code 2).
 ## Values
 
 - A **size** is a number with `B`, `KB`, `MB`, `GB` or `TB` (or `KiB` and so on). A KB is 1024 bytes. Without a unit it is bytes.
-- A **duration** is a number with `us`, `ms`, `s`, `m`, `h` or `d`.
+- A **duration** is a number with `us`, `ms`, `s`, `m`, `h`, `d` or `w`.
 - **true or false** may also be written yes and no, on and off.
 
 ## Keys

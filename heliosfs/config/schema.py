@@ -9,6 +9,7 @@ from heliosfs.errors import UsageError
 
 MIB, GIB = 1024**2, 1024**3
 MS_NS = 10**6
+DAY_NS = 86_400 * 10**9
 
 ANY = "*"
 """As the last part of a path: any name."""
@@ -33,7 +34,6 @@ class Key(NamedTuple):
 
 
 _NO_PEBBLE = "a setting of PebbleDB; the store here is LMDB, which has no such buffers or levels"
-_NO_GC_YET = "nothing is deleted automatically in this version"
 
 WORKING_SET = Key(
     "performance.working_set",
@@ -108,10 +108,10 @@ CHECKPOINT_INTERVAL = Key(
 )
 SNAPSHOT_RETENTION = Key(
     "ai_optimizations.snapshot_retention",
-    Integer(0, 1_000_000_000),
+    Integer(0, 1_000_000),
     500,
-    "snapshots kept in memory",
-    "a snapshot is opened when it is looked at, and L1 keeps what was used last",
+    "how many operations of each branch `gc` leaves for `undo` at most; so many commits, and at "
+    "least 2048, stay decoded in memory",
 )
 PARALLEL_HASHING = Key(
     "ai_optimizations.parallel_hashing",
@@ -124,15 +124,20 @@ AUTO_GC = Key(
     "cleanup.auto_gc_enabled",
     Bool(),
     default=False,
-    summary="delete snapshots that nothing reaches, and those older than `cleanup.snapshot_ttl`",
-    no_effect=_NO_GC_YET,
+    summary="run `gc` in the mount now and then, when it has been idle for a while",
 )
 SNAPSHOT_TTL = Key(
     "cleanup.snapshot_ttl",
     Duration(),
-    None,
-    "how old a snapshot of a finished experiment may become",
-    _NO_GC_YET,
+    30 * DAY_NS,
+    "how old a commit that nothing reaches becomes, and how long an operation can be undone, "
+    "before `gc` removes it",
+)
+GC_INTERVAL = Key(
+    "cleanup.interval",
+    Duration(MS_NS),
+    DAY_NS // 24,
+    "the time from one automatic `gc` to the next, at least",
 )
 
 KEYS = (
@@ -149,6 +154,7 @@ KEYS = (
     PARALLEL_HASHING,
     AUTO_GC,
     SNAPSHOT_TTL,
+    GC_INTERVAL,
 )
 
 SHORT = {"durability": DURABILITY_MODE.path}

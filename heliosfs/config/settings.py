@@ -52,6 +52,11 @@ class Settings:
     checkpoint_interval_ns: int
     max_size_bytes: int
     """0: no limit."""
+    retention_count: int
+    """Commits kept decoded, and operations kept in each log."""
+    is_gc_automatic: bool
+    gc_interval_ns: int
+    snapshot_ttl_ns: int
 
     @classmethod
     def of(cls, entries: tuple[Setting, ...]) -> Settings:
@@ -66,6 +71,10 @@ class Settings:
             sync_interval_ns=_number(values, schema.DURABILITY_INTERVAL),
             checkpoint_interval_ns=_number(values, schema.CHECKPOINT_INTERVAL),
             max_size_bytes=_number(values, schema.MAX_SIZE),
+            retention_count=_number(values, schema.SNAPSHOT_RETENTION),
+            is_gc_automatic=values[schema.AUTO_GC.path] is True,
+            gc_interval_ns=_number(values, schema.GC_INTERVAL),
+            snapshot_ttl_ns=_number(values, schema.SNAPSHOT_TTL),
         )
 
     def find(self, path: str) -> Setting:

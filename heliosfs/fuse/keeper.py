@@ -41,7 +41,7 @@ class Keeper:
     def __init__(
         self, repository: Repository, kernel: Kernel, on_failure: Callable[[StoreError], None]
     ) -> None:
-        self._repository = repository
+        self.repository = repository
         self._store = repository.store
         self._parts = repository.contents.parts
         self._kernel = kernel
@@ -56,17 +56,23 @@ class Keeper:
         """Since memory was given back."""
         self.is_idle = True
         """Whether nothing changed since the last save began."""
+        self.change_count = 0
+        """Counts on while something changes, a step for each save."""
+        self.changed = trio.Event()
+        """Set at the next change; replaced by who waits for it."""
 
     def touch(self) -> None:
         """Something changed, or was published."""
         if self.is_idle:
             self.is_idle = False
+            self.change_count += 1
+            self.changed.set()
             self._save_wanted.set()
             self._sync_wanted.set()
 
     @property
     def _settings(self) -> Settings:
-        return self._repository.configuration.settings
+        return self.repository.configuration.settings
 
     @property
     def is_strict(self) -> bool:
@@ -118,7 +124,7 @@ class Keeper:
         self._save_wanted = trio.Event()
         await trio.sleep(self._settings.checkpoint_interval_ns / _SECOND_NS)
         self.is_idle = True
-        contents = self._repository.contents
+        contents = self.repository.contents
         if contents.writers:
             # The kernel holds what was stored through mappings, and tells nobody: ask every time.
             self._save_wanted.set()
@@ -127,7 +133,7 @@ class Keeper:
             except StoreError as error:
                 log.warning("before a save: %s", error)
         await self.shorten(0)
-        self._repository.checkpoint()
+        self.repository.checkpoint()
         await self._sync_published()
         await self.drain()
         if self._drained_bytes > TRIM_FROM_BYTES and not self._kernel.is_working:
@@ -139,10 +145,10 @@ class Keeper:
 
         Does nothing while less than `threshold_bytes` were written.
         """
-        if self._repository.contents.dirty_bytes <= threshold_bytes:
+        if self.repository.contents.dirty_bytes <= threshold_bytes:
             return
         await self._seal(0)
-        for view in self._repository.views():
+        for view in self.repository.views():
             while flush_files(view.workspace, SLICE_BYTES):
                 await trio.lowlevel.checkpoint()
                 await self._relieve()
@@ -162,7 +168,7 @@ class Keeper:
         """Store written parts of large files until at most so many bytes of them are left."""
         while self._parts.dirty_bytes > target_bytes:
             async with self._sealing:
-                work = self._repository.contents.plan_seal(_SEALED_AT_ONCE_BYTES)
+                work = self.repository.contents.plan_seal(_SEALED_AT_ONCE_BYTES)
                 if work is None:
                     return
                 await self._kernel.execute(work)
@@ -176,7 +182,7 @@ class Keeper:
 
     async def sync(self) -> None:
         """Save everything and wait until it is safe from a power cut.  StoreError."""
-        self._repository.checkpoint()
+        self.repository.checkpoint()
         await self._sync_published()
 
     async def acknowledge(self, *, sync: bool) -> None:

@@ -57,11 +57,7 @@ class Operations(pyfuse3.Operations):
         self._keeper = keeper
         self._look = trimmer.look
         self._xattr = xattr
-        self._verbs = Verbs(filesystem.repository, kernel, keeper)
-
-    def end(self) -> None:
-        """The mount ends: no long verb goes on."""
-        self._verbs.end()
+        self.verbs = Verbs(filesystem.repository, kernel, keeper)
 
     @handler
     async def lookup(
@@ -203,7 +199,7 @@ class Operations(pyfuse3.Operations):
         if isinstance(node, VirtualText) and node.barrier and self._contents.writers:
             await self._kernel.barrier()
         if isinstance(node, BuiltText) and not flags & (os.O_ACCMODE | os.O_TRUNC):
-            text = await self._verbs.work_off(node.steps())
+            text = await self.verbs.work_off(node.steps())
             fh = pyfuse3.FileHandleT(self._files.open_text(node, text))
         else:
             fh = pyfuse3.FileHandleT(self._files.open(node, flags, ctx.uid))
@@ -217,9 +213,9 @@ class Operations(pyfuse3.Operations):
         handle = self._handles[fh]
         if handle.__class__ is ChannelHandle:
             channel = handle.channel
-            await self._verbs.run(channel, channel.finish())
+            await self.verbs.run(channel, channel.finish())
             channel.seek(off)
-            await self._verbs.go_on(channel)
+            await self.verbs.go_on(channel)
             return channel.read(size)
         return self._read(handle, off, size)
 
@@ -227,7 +223,7 @@ class Operations(pyfuse3.Operations):
     async def write(self, fh: int, off: int, buf: bytes) -> int:
         handle = self._handles[fh]
         if handle.__class__ is ChannelHandle:
-            await self._verbs.run(handle.channel, handle.channel.write(buf))
+            await self.verbs.run(handle.channel, handle.channel.write(buf))
             return len(buf)
         written = self._write(handle, off, buf)
         if self._keeper.written():
@@ -239,13 +235,13 @@ class Operations(pyfuse3.Operations):
     async def flush(self, fh: int) -> None:
         handle = self._handles[fh]
         if handle.__class__ is ChannelHandle:
-            await self._verbs.run(handle.channel, handle.channel.finish())
+            await self.verbs.run(handle.channel, handle.channel.finish())
 
     @handler
     async def fsync(self, fh: int, datasync: bool) -> None:
         handle = self._handles[fh]
         if handle.__class__ is ChannelHandle:
-            await self._verbs.run(handle.channel, handle.channel.finish())
+            await self.verbs.run(handle.channel, handle.channel.finish())
         with self._kernel.waiting():
             await self._keeper.sync()
 
@@ -253,7 +249,7 @@ class Operations(pyfuse3.Operations):
     async def release(self, fh: int) -> None:
         handle = self._handles[fh]
         if handle.__class__ is ChannelHandle:
-            self._verbs.release(handle.channel)
+            self.verbs.release(handle.channel)
         self._files.release(fh)
 
     @handler

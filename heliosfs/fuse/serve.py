@@ -14,6 +14,7 @@ import pyfuse3
 import trio
 
 from heliosfs.errors import HeliosError, StoreError
+from heliosfs.fuse.collector import Collector
 from heliosfs.fuse.handler import log_requests
 from heliosfs.fuse.handshake import Connection
 from heliosfs.fuse.keeper import Keeper
@@ -23,6 +24,7 @@ from heliosfs.fuse.memory import use_one_heap
 from heliosfs.fuse.operations import Operations
 from heliosfs.fuse.trimmer import Trimmer
 from heliosfs.repo.repository import Repository
+from heliosfs.store.pace import Pace
 from heliosfs.vfs.filesystem import FileSystem
 
 WORKERS_MIN = 2
@@ -62,13 +64,15 @@ def serve(repository: Repository, options: MountOptions, on_ready: Callable[[], 
     keeper = Keeper(repository, kernel, fail)
     trimmer = Trimmer(filesystem, kernel)
     operations = Operations(filesystem, kernel, keeper, trimmer, xattr=options.xattr)
+    collector = Collector(repository, keeper, operations.verbs.run_long)
     if options.debug:
         log_requests(Operations)
     pyfuse3.trio = loop  # type: ignore[attr-defined]
     connection = _mount(operations, options)
     loop.open_with(connection.open)
     try:
-        trio.run(_main, operations, (keeper.run, trimmer.run), kernel, on_ready)
+        background = (keeper.run, trimmer.run, collector.run)
+        trio.run(_main, operations, background, kernel, on_ready)
     finally:
         try:
             connection.end()
@@ -124,7 +128,7 @@ async def _stop_on_signal(
         task_status.started()
         async for number in signals:
             log.info("stopping on signal %d", number)
-            operations.end()
+            operations.verbs.end()
             try:
                 await kernel.last_barrier()
             except Exception:
@@ -139,4 +143,5 @@ def _tune() -> None:
     gc.set_threshold(50_000, 50, 100_000)
     sys.setswitchinterval(_SWITCH_SECONDS)
     use_one_heap()
+    Pace.is_shared = True
     os.umask(0)

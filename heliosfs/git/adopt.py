@@ -176,6 +176,7 @@ class _Adoption:
         if known is not None and (before is None or self._commit_of(before) != known):
             raise AlreadyExists(f"there is another tag {ref.short!r} here")
         self._repository.refs.create_tag(ref.short, oid, force=known is not None)
+        self._drop(known)
         (self._outcome.new if known is None else self._outcome.moved).append(ref.name)
 
     def _branch(self, ref: GitRef, oid: CommitId | None) -> None:
@@ -238,7 +239,12 @@ class _Adoption:
         if branch.head is not None or not self._is_dirty(branch):
             self._repository.store.put(work_key(branch.slot), None)
             Stage(self._repository.store, branch.slot).replace(None)
+        self._drop(branch.head)
         self._repository.refs.move(branch, oid)
+
+    def _drop(self, oid: CommitId | None) -> None:
+        if oid is not None:
+            self._repository.refs.drop(oid, self._repository.clock.now_ns())
 
     def _show(self, view: View, oid: CommitId) -> None:
         """Let an open view follow; files that were there before any commit stay."""

@@ -15,8 +15,11 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from heliosfs.git.raw import parse_tag
 from heliosfs.objects.ids import OID_BYTES, CommitId, Kind, Oid
-from heliosfs.store.base import Store
+from heliosfs.objects.references import NEVER_STORED
+from heliosfs.store.base import Collection, Store
+from heliosfs.store.pace import Pace
 
 _ID = b"git/"
 _OF = b"git-of/"
@@ -128,6 +131,30 @@ class IdMap:
         """The import is finished."""
         for key, _ in self._store.scan(_TAKEN):
             self._noted[key] = None
+
+    def stale(self, collection: Collection) -> list[bytes]:
+        """The keys of state about objects that a garbage collection did not mark."""
+        pace = Pace()
+
+        def goes(oid: Oid) -> bool:
+            pace()
+            return oid not in NEVER_STORED and not collection.is_marked(oid)
+
+        ids = collection.scan(_ID)
+        keys = [key for key, value in ids if goes(Oid(_KNOWN.unpack(value)[1]))]
+        return keys + [key for key, _ in collection.scan(_OF) if goes(Oid(key[len(_OF) :]))]
+
+    def stale_refs(self, collection: Collection) -> list[bytes]:
+        """The keys of refs and annotated tags that lead to nothing that is known any more."""
+        known = {key[len(_ID) :] for key, _ in collection.scan(_ID)}
+        tags = {key[len(_TAG) :]: parse_tag(data).target for key, data in collection.scan(_TAG)}
+        while led := [tag for tag, target in tags.items() if target in known]:
+            # Tags may name tags.
+            known.update(led)
+            for tag in led:
+                del tags[tag]
+        keys = [key for key, git_id in collection.scan(_REF) if git_id not in known]
+        return keys + [_TAG + tag for tag in tags]
 
     def _next_taken(self) -> bytes:
         if self._taken_count is None:

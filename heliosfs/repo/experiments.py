@@ -173,6 +173,11 @@ class Experiments:
         except (ValueError, AttributeError) as error:
             raise CorruptObject(f"scores of {oid.hex()} cannot be read: {error}") from error
 
+    def forget_scores(self, oid: CommitId) -> None:
+        """Drop the numbers of a commit that is gone."""
+        if self._store.get(_SCORE + oid) is not None:
+            self._store.put(_SCORE + oid, None)
+
     def _hold(self, experiment: Experiment) -> None:
         self._by_name[experiment.name] = self._by_slot[experiment.slot] = experiment
         if experiment.state == RUNNING:

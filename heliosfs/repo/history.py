@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import heapq
 import struct
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from heliosfs.errors import CorruptObject
 from heliosfs.objects.commit import Commit, commit_id, decode_commit, encode_commit
 from heliosfs.objects.ids import CommitId, Kind, Oid
+from heliosfs.store.base import Collection as StoreCollection
 from heliosfs.store.base import Store
 
 _COMMIT = b"@commit/"
-_CACHED_COUNT = 2048
+CACHED_MIN = 2048
 
 
 class History:
@@ -21,6 +22,12 @@ class History:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._cache: dict[CommitId, Commit] = {}
+        self.capacity = CACHED_MIN
+        """How many decoded commits are kept in memory at most."""
+        self._condemned: set[CommitId] = set()
+        """Listed in the store, but taken for gone."""
+        self.announced: set[CommitId] | None = None
+        """For a garbage collection that is under way: the commits announced since it began."""
 
     def write(self, commit: Commit) -> CommitId:
         """Add a commit to the store's batch; the caller publishes."""
@@ -39,36 +46,58 @@ class History:
 
     def announce(self, oid: CommitId) -> None:
         """Let a commit that was added be found; the caller publishes."""
+        self._condemned.discard(oid)
+        if self.announced is not None:
+            self.announced.add(oid)
         self._store.put(_COMMIT + oid, b"")
 
     def read(self, oid: CommitId) -> Commit:
         """MissingObject, CorruptObject."""
         commit = self._cache.get(oid)
         if commit is None:
-            data = self._store.read(oid, Kind.COMMIT)
-            try:
-                commit = decode_commit(data)
-            except (ValueError, IndexError, struct.error) as error:
-                raise CorruptObject(f"commit {oid.hex()} cannot be read: {error}") from error
+            commit = decoded(oid, self._store.read(oid, Kind.COMMIT))
             self._keep(oid, commit)
         return commit
 
     def __contains__(self, oid: CommitId) -> bool:
+        if oid in self._condemned:
+            return False
         return oid in self._cache or self._store.get(_COMMIT + oid) is not None
 
     def ids(self) -> Iterator[CommitId]:
         """Every commit, in order of the ids."""
-        for key, _ in self._store.scan(_COMMIT):
-            yield CommitId(Oid(key[len(_COMMIT) :]))
+        return self._listed(b"")
+
+    def condemn(self, oids: Collection[CommitId]) -> None:
+        """Let commits be found no more; they are listed until `forget`, or `pardon` ends it."""
+        self._condemned.update(oids)
+        for oid in oids:
+            self._cache.pop(oid, None)
+
+    def pardon(self) -> None:
+        """Let those condemned commits be found again that were not forgotten."""
+        self._condemned.clear()
+
+    def forget(self, limit: int) -> list[CommitId]:
+        """Take at most `limit` condemned commits out of the list, and give them.
+
+        The caller publishes.
+        """
+        taken = [self._condemned.pop() for _ in range(min(limit, len(self._condemned)))]
+        for oid in taken:
+            self._store.put(_COMMIT + oid, None)
+        return taken
 
     def with_prefix(self, prefix: str) -> list[CommitId]:
         """The commits whose id in hex begins with `prefix`."""
         whole = bytes.fromhex(prefix[: len(prefix) // 2 * 2])
-        return [
-            CommitId(Oid(key[len(_COMMIT) :]))
-            for key, _ in self._store.scan(_COMMIT + whole)
-            if key[len(_COMMIT) :].hex().startswith(prefix)
-        ]
+        return [oid for oid in self._listed(whole) if oid.hex().startswith(prefix)]
+
+    def _listed(self, prefix: bytes) -> Iterator[CommitId]:
+        for key, _ in self._store.scan(_COMMIT + prefix):
+            oid = CommitId(Oid(key[len(_COMMIT) :]))
+            if oid not in self._condemned:
+                yield oid
 
     def walk(self, start: CommitId | None) -> Iterator[tuple[CommitId, Commit]]:
         """The commits reachable from `start`, the newest first, none before its children.
@@ -101,9 +130,22 @@ class History:
         return any(each == oid for each, _ in self.walk(of))
 
     def _keep(self, oid: CommitId, commit: Commit) -> None:
-        if len(self._cache) >= _CACHED_COUNT:
+        if len(self._cache) >= self.capacity:
             self._cache.clear()
         self._cache[oid] = commit
+
+
+def listed_in(collection: StoreCollection) -> list[CommitId]:
+    """The commits that are listed in L2, on whatever thread `collection` is used."""
+    return [CommitId(Oid(key[len(_COMMIT) :])) for key, _ in collection.scan(_COMMIT)]
+
+
+def decoded(oid: CommitId, data: bytes) -> Commit:
+    """The commit of these bytes.  CorruptObject."""
+    try:
+        return decode_commit(data)
+    except (ValueError, IndexError, struct.error) as error:
+        raise CorruptObject(f"commit {oid.hex()} cannot be read: {error}") from error
 
 
 def _children_count(history: History, start: CommitId) -> dict[CommitId, int]:

@@ -17,6 +17,8 @@ from heliosfs.store.base import Store
 
 _SEQUENCE = struct.Struct(">Q")
 _SLOT = struct.Struct(">Q")
+_LAST = b"oplast/"
+_FIRST = b"opfirst/"
 NONE = 0
 
 
@@ -28,7 +30,8 @@ class OperationLog:
         self._history = history
         self._slot = slot
         self._prefix = b"~op/" + _SLOT.pack(slot)
-        self._last_key = b"oplast/" + _SLOT.pack(slot)
+        self._last_key = _LAST + _SLOT.pack(slot)
+        self._first_key = _FIRST + _SLOT.pack(slot)
         known = store.get(self._last_key)
         self._last = self.read(_SEQUENCE.unpack(known)[0]) if known else None
 
@@ -36,6 +39,12 @@ class OperationLog:
     def last(self) -> Operation | None:
         """The newest operation."""
         return self._last
+
+    @property
+    def first(self) -> int:
+        """The sequence of the oldest operation that was not dropped."""
+        known = self._store.get(self._first_key)
+        return int(_SEQUENCE.unpack(known)[0]) if known else 1
 
     def restore(self, last: Operation | None) -> None:
         """Forget what was recorded after `last`: it could not be published."""
@@ -51,7 +60,8 @@ class OperationLog:
     def operations(self) -> Iterator[Operation]:
         """All of them, the newest first."""
         sequence = self._last.sequence if self._last else 0
-        while sequence:
+        first = self.first
+        while sequence >= first:
             yield self.read(sequence)
             sequence -= 1
 
@@ -77,15 +87,37 @@ class OperationLog:
 
     def undo_target(self) -> Operation:
         """The operation that undo reverts now.  NotFound."""
-        if self._last is None or not self._last.undoes:
-            raise NotFound("nothing to undo")
-        return self.read(self._last.undoes)
+        return self._target(self._last.undoes if self._last else NONE, "undo")
 
     def redo_target(self) -> Operation:
         """The undo that redo reverts now.  NotFound."""
-        if self._last is None or not self._last.redoes:
-            raise NotFound("nothing to redo")
-        return self.read(self._last.redoes)
+        return self._target(self._last.redoes if self._last else NONE, "redo")
+
+    def _target(self, sequence: int, verb: str) -> Operation:
+        if not sequence:
+            raise NotFound(f"nothing to {verb}")
+        if sequence < self.first:
+            raise NotFound(f"nothing to {verb}: a garbage collection dropped what came before")
+        return self.read(sequence)
+
+    def drop_before(self, sequence: int, limit: int) -> int:
+        """Forget at most `limit` operations, the oldest first, that come before `sequence`.
+
+        Gives how many.  When none is left the log begins anew.  The caller publishes.
+        """
+        if self._last is None:
+            return 0
+        first, last = self.first, self._last.sequence
+        end = min(first + limit, sequence, last + 1)
+        for each in range(first, end):
+            self._store.put(self._prefix + _SEQUENCE.pack(each), None)
+        if end > last:
+            self._last = None
+            self._store.put(self._last_key, None)
+            self._store.put(self._first_key, None)
+        elif end > first:
+            self._store.put(self._first_key, _SEQUENCE.pack(end))
+        return max(0, end - first)
 
     def record_undo(self, time_ns: int, target: Operation, before: State) -> None:
         """Append that `target` was undone, from the state `before`."""
@@ -140,3 +172,8 @@ class OperationLog:
         self._store.put(self._prefix + key, data)
         self._store.put(self._last_key, key)
         self._last = operation
+
+
+def logged_slots(store: Store) -> list[int]:
+    """The slots that have an operation log."""
+    return [_SLOT.unpack_from(key, len(_LAST))[0] for key, _ in store.scan(_LAST)]

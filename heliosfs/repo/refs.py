@@ -16,6 +16,8 @@ _SLOT = struct.Struct("<Q")
 _BRANCH = b"branch/"
 _TAG = b"tag/"
 _NEXT = b"repo/next-slot"
+_DROPPED = b"dropped/"
+_TIME = struct.Struct(">Q")
 
 
 @dataclass(slots=True)
@@ -125,6 +127,23 @@ class Refs:
             raise NotFound(f"no tag {name!r}")
         self._store.put(_tag_key(name), None)
         return oid
+
+    def drop(self, oid: CommitId, time_ns: int) -> None:
+        """Note that a ref named a commit until now, and no operation log says so.
+
+        A garbage collection keeps such a commit for a while, however old it is.
+        """
+        self._store.put(_DROPPED + _TIME.pack(time_ns) + oid, b"")
+
+    def dropped(self) -> Iterator[tuple[int, CommitId]]:
+        """The commits of `drop`, and when it was, the oldest first."""
+        at = len(_DROPPED) + _TIME.size
+        for key, _ in self._store.scan(_DROPPED):
+            yield _TIME.unpack_from(key, len(_DROPPED))[0], CommitId(Oid(key[at:]))
+
+    def forget_dropped(self, oid: CommitId, time_ns: int) -> None:
+        """Keep the commit no longer; the caller publishes."""
+        self._store.put(_DROPPED + _TIME.pack(time_ns) + oid, None)
 
     def _check_free(self, name: str) -> None:
         check_name(name)

@@ -14,7 +14,7 @@ from heliosfs.objects.ids import CommitId, Oid, TreeId
 from heliosfs.objects.tree import Entry
 from heliosfs.repo.configuration import Configuration
 from heliosfs.repo.experiments import Experiments
-from heliosfs.repo.history import History
+from heliosfs.repo.history import CACHED_MIN, History
 from heliosfs.repo.identity import Identity
 from heliosfs.repo.metrics import Metrics
 from heliosfs.repo.refs import Branch, Refs
@@ -74,6 +74,8 @@ class Repository:
         """Slot -> view, for the branches that are open but not at the root."""
         self.open_snapshots: dict[CommitId, Workspace] = {}
         """The trees of commits that someone looks at; kept by who shows them."""
+        self.on_collect: list[Callable[[], None]] = []
+        """Told when a garbage collection begins: to forget ids of objects that no root reaches."""
         self.is_new = store.get(_ROOT) is None
         self.root = self._open_root()
 
@@ -171,12 +173,16 @@ class Repository:
 
     def create_tag(self, name: str, oid: CommitId, *, force: bool = False) -> None:
         """Name a commit.  UsageError, AlreadyExists unless `force` moves the tag."""
+        before = self.refs.tags.get(name)
         self.refs.create_tag(name, oid, force=force)
+        if before is not None:
+            self.refs.drop(before, self.clock.now_ns())
         self.publish_refs()
 
     def delete_tag(self, name: str) -> CommitId:
         """Drop a tag, and give what it named.  NotFound."""
         oid = self.refs.delete_tag(name)
+        self.refs.drop(oid, self.clock.now_ns())
         self.publish_refs()
         return oid
 
@@ -198,6 +204,8 @@ class Repository:
         self.refs.delete(branch)
         Stage(self.store, branch.slot).replace(None)
         self.experiments.branch_deleted(branch.slot, rest or branch.head)
+        if branch.head is not None:
+            self.refs.drop(branch.head, self.clock.now_ns())
         self.publish_refs()
         return Deleted(branch.head, rest)
 
@@ -297,6 +305,7 @@ class Repository:
         self.store.tune(cache_bytes, prefer_zstd=settings.prefer_zstd)
         self.nodes_max = working_set_bytes // 4 // NODE_BYTES
         self.contents.budget(working_set_bytes)
+        self.history.capacity = max(CACHED_MIN, settings.retention_count)
 
     def _other_bytes(self) -> int:
         """What of the working set is not contents."""

@@ -58,6 +58,19 @@ def test_a_workspace_that_is_not_mounted(
     assert found(ws)["store"].state == BAD
 
 
+def test_everything_in_the_store_is_read_if_asked(tmp_path: Path) -> None:
+    ws = tmp_path / "ws"
+    assert main(["init", str(ws)]) == 0
+    findings = {each.subject: each for each in examine(str(ws), reads_all=True)}
+    assert findings["objects"] == Finding(
+        "objects", OK, "0 commits, 0 operations, 0 objects: all sound"
+    )
+    assert "objects" not in found(ws)
+    (ws / ".helios" / "store.lmdb").write_bytes(b"no store at all" * 1000)
+    findings = {each.subject: each for each in examine(str(ws), reads_all=True)}
+    assert findings["objects"].state == BAD
+
+
 def test_the_users_file_is_read(tmp_path: Path) -> None:
     path = tmp_path / "config" / "heliosfs" / "helios.yaml"
     path.parent.mkdir(parents=True)

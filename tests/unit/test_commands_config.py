@@ -55,7 +55,7 @@ def test_list_tells_sources_and_what_has_no_effect(stage: Stage) -> None:
     )
     documents = {each["key"]: each for each in json.loads(stage.run("config", "--json"))}
     assert documents["performance.compression"]["effect"] is True
-    assert documents["cleanup.auto_gc_enabled"]["effect"] is False
+    assert documents["cleanup.auto_gc_enabled"]["effect"] is True
     assert documents["storage.pebbledb.write_buffer_size"]["value"] == 512 * 1024**2
     one = json.loads(stage.run("config", "get", "durability.interval", "--json"))
     assert (one["text"], one["value"], one["line"]) == ("100ms", 10**8, None)

@@ -86,9 +86,9 @@ def test_the_page_is_made_from_the_table() -> None:
 @pytest.mark.parametrize(
     ("name", "l1_cache_bytes", "prefer_zstd", "idle_count"),
     [
-        ("high-frequency", 2 * 1024**3, False, 5),
-        ("storage-optimised", 256 * 1024**2, True, 4),
-        ("development", 512 * 1024**2, False, 1),
+        ("high-frequency", 2 * 1024**3, False, 4),
+        ("storage-optimised", 256 * 1024**2, True, 2),
+        ("development", 512 * 1024**2, False, 0),
     ],
 )
 def test_the_examples_load(
@@ -100,6 +100,19 @@ def test_the_examples_load(
     assert settings.prefer_zstd is prefer_zstd
     idle = [each for each in settings.entries if each.line and each.key.no_effect]
     assert len(idle) == idle_count
+
+
+def test_the_profile_for_little_disk_cleans_up() -> None:
+    settings = resolve([Layer("example", (EXAMPLES / "storage-optimised.yaml").read_text())])
+    assert settings.is_gc_automatic
+    assert settings.snapshot_ttl_ns == 48 * 3600 * 10**9
+
+
+def test_nothing_is_cleaned_up_by_default() -> None:
+    settings = resolve([])
+    assert not settings.is_gc_automatic
+    assert settings.snapshot_ttl_ns == 30 * 86_400 * 10**9
+    assert settings.retention_count == 500
 
 
 def test_every_example_is_tested() -> None:

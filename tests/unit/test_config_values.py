@@ -27,7 +27,13 @@ def test_sizes(text: str, expected: int) -> None:
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("100ms", 10**8), ("1.5s", 1500 * 10**6), ("48h", 2 * 86400 * 10**9), ("250us", 250_000)],
+    [
+        ("100ms", 10**8),
+        ("1.5s", 1500 * 10**6),
+        ("48h", 2 * 86400 * 10**9),
+        ("250us", 250_000),
+        ("2w", 14 * 86400 * 10**9),
+    ],
 )
 def test_durations(text: str, expected: int) -> None:
     assert Duration().parse(text) == expected

@@ -1,0 +1,52 @@
+"""`fsck`: whether everything in the store is sound."""
+
+from __future__ import annotations
+
+import json
+
+from heliosfs.commands.options import Options
+from heliosfs.commands.render import json_reply
+from heliosfs.commands.verb import Request
+from heliosfs.errors import CorruptObject
+from heliosfs.repo.check import Checked, check_store
+from heliosfs.store.steps import Steps
+
+_SHOWN_COUNT = 20
+
+
+def fsck(request: Request, options: Options) -> Steps[str]:
+    """Read everything; CorruptObject with what is wrong, if anything is."""
+    options.at_most(0)
+    checked = yield from check_store(request.repository)
+    as_json = "json" in options
+    if checked.problems:
+        # A refusal is one line, by which a client that wants JSON knows it.
+        raise CorruptObject(json.dumps(_document(checked)) if as_json else _problems(checked))
+    return json_reply(_document(checked)) if as_json else f"{_read(checked)}: all sound\n"
+
+
+def _read(checked: Checked) -> str:
+    return f"{checked.commits} commits, {checked.operations} operations, {checked.objects} objects"
+
+
+def _problems(checked: Checked) -> str:
+    lines = [f"{_read(checked)}: {_count(checked)}"]
+    lines += [f"  {place}: {text}" for place, text in checked.problems[:_SHOWN_COUNT]]
+    if len(checked.problems) > _SHOWN_COUNT:
+        lines.append(f"  and {len(checked.problems) - _SHOWN_COUNT} more")
+    return "\n".join(lines)
+
+
+def _count(checked: Checked) -> str:
+    count = len(checked.problems)
+    return f"{count} {'problem' if count == 1 else 'problems'}"
+
+
+def _document(checked: Checked) -> dict[str, object]:
+    return {
+        **({"error": _count(checked)} if checked.problems else {}),
+        "commit_count": checked.commits,
+        "operation_count": checked.operations,
+        "object_count": checked.objects,
+        "problems": [problem._asdict() for problem in checked.problems],
+    }

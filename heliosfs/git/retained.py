@@ -1,0 +1,47 @@
+"""The state of imports and exports, to a garbage collection."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from heliosfs.git.ids import IdMap
+from heliosfs.objects.ids import CommitId
+from heliosfs.repo.repository import Repository
+from heliosfs.store.base import Collection
+from heliosfs.store.steps import TURN, Steps, on_thread
+
+_REMOVED_COUNT = 256
+
+
+class GitState:
+    """Keeps what an import has begun with, and drops what is known of objects that go.
+
+    Else a later import would take it that they are here.
+    """
+
+    def __init__(self, repository: Repository) -> None:
+        self._store = repository.store
+        self._ids = IdMap(repository.store)
+
+    def commits(self) -> Iterator[CommitId]:
+        """Those of imports that did not finish."""
+        for _, oid in self._ids.under_way():
+            yield oid
+
+    def forget(self, collection: Collection) -> Steps[None]:
+        """Drop the ids of objects that go, and the refs and tags that led to them."""
+        for find in (self._ids.stale, self._ids.stale_refs):
+            keys = yield from on_thread(partial(_within, collection, find))
+            for at in range(0, len(keys), _REMOVED_COUNT):
+                for key in keys[at : at + _REMOVED_COUNT]:
+                    self._store.put(key, None)
+                self._store.publish()
+                yield TURN
+            while (work := collection.plan_settle()) is not None:
+                yield work
+
+
+def _within(collection: Collection, find: Callable[[Collection], list[bytes]]) -> list[bytes]:
+    with collection.looking():
+        return find(collection)

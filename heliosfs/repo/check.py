@@ -1,0 +1,155 @@
+"""Check: whether everything that can be reached is there and sound."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from heliosfs.errors import StoreError
+from heliosfs.objects.ids import CommitId, Kind, Oid
+from heliosfs.objects.references import Reference
+from heliosfs.repo.closure import Closure
+from heliosfs.repo.history import listed_in
+from heliosfs.repo.repository import Repository
+from heliosfs.repo.roots import (
+    log_of,
+    nameless_files,
+    saved_states,
+    slots,
+    staged_before,
+    staged_roots,
+    state_references,
+)
+from heliosfs.repo.state import DETACHED, State
+from heliosfs.store.base import Collection
+from heliosfs.store.steps import TURN, Progress, Steps, on_thread
+
+_STEP_COUNT = 500
+"""Objects in one go on the thread, each of which is read and hashed."""
+
+
+class Problem(NamedTuple):
+    """Something that cannot be had any more."""
+
+    place: str
+    """What needs it: the first that was found to."""
+    text: str
+
+
+class Checked(NamedTuple):
+    """What a check found."""
+
+    commits: int
+    operations: int
+    objects: int
+    """Read, decoded and compared with their ids."""
+    problems: list[Problem]
+
+
+def check_store(repository: Repository) -> Steps[Checked]:
+    """Read every object that commits, working states and operations reach.
+
+    Problems are collected, not raised.  L1 is passed by.  Busy while a garbage collection runs.
+    """
+    collection = repository.store.collect()
+    try:
+        return (yield from _Check(repository, collection).steps())
+    finally:
+        collection.close()
+
+
+class _Check:
+    def __init__(self, repository: Repository, collection: Collection) -> None:
+        self._repository = repository
+        self._collection = collection
+        self._closure = Closure(collection.read, self._enter)
+        self._roots: deque[tuple[str, Iterable[Reference]]] = deque()
+        self._place = ""
+        self._problems: list[Problem] = []
+
+    def steps(self) -> Steps[Checked]:
+        repository = self._repository
+        repository.checkpoint()
+        yield TURN
+        while (work := self._collection.plan_settle()) is not None:
+            yield work
+        listed = yield from on_thread(self._listed)
+        self._roots += (("the list of commits", [(Kind.COMMIT, oid)]) for oid in listed)
+        yield from self._walk()
+        for state in list(saved_states(repository)):
+            place = f"the working state of {self._name(state.slot)}"
+            self._roots.append((place, list(state_references(state))))
+        self._roots.append(("what is staged", list(staged_roots(repository))))
+        for slot, sequence, found in staged_before(repository):
+            place = f"what was staged before operation {sequence} of {self._name(slot)}"
+            self._roots.append((place, found))
+        for found in nameless_files(repository):
+            self._roots.append(("an open file without a name", found))
+            yield TURN
+        operations = 0
+        for slot in slots(repository):
+            operations += yield from self._take_operations(slot)
+        yield from self._walk()
+        return Checked(len(listed), operations, self._closure.count, self._problems)
+
+    def _listed(self) -> list[CommitId]:
+        with self._collection.looking():
+            return listed_in(self._collection)
+
+    def _take_operations(self, slot: int) -> Steps[int]:
+        count = 0
+        log, name = log_of(self._repository, slot), self._name(slot)
+        try:
+            for operation in log.operations():
+                place = f"operation {operation.sequence} of {name}"
+                states: list[State] = [operation.before, operation.after]
+                found = [each for state in states for each in state_references(state)]
+                self._roots.append((place, found))
+                count += 1
+                yield TURN
+        except StoreError as error:
+            self._problems.append(Problem(f"the operation log of {name}", str(error)))
+        return count
+
+    def _name(self, slot: int) -> str:
+        branch = self._repository.refs.of_slot(slot)
+        return "the detached HEAD" if slot == DETACHED or branch is None else branch.name
+
+    def _walk(self) -> Steps[None]:
+        is_more = True
+        while is_more:
+            is_more = yield from on_thread(self._advance)
+            total = self._repository.store.stats().objects
+            yield Progress(self._closure.count, max(total, self._closure.count), "objects")
+
+    def _advance(self) -> bool:
+        """Read some objects, on a thread; whether there are more."""
+        with self._collection.looking():
+            return self._read_some()
+
+    def _read_some(self) -> bool:
+        closure = self._closure
+        left = _STEP_COUNT
+        while left > 0:
+            before = closure.count
+            try:
+                if not closure.advance(left):
+                    if not self._roots:
+                        return False
+                    self._place, found = self._roots.popleft()
+                    closure.add(found)
+            except StoreError as error:
+                self._problems.append(Problem(self._place, str(error)))
+            left -= closure.count - before
+        return True
+
+    def _enter(self, kind: Kind, oid: Oid) -> bool:
+        """Read an object that is new.  What comes next in the walk belongs to the last commit."""
+        if not self._collection.mark(oid):
+            return False
+        if kind is Kind.COMMIT:
+            self._place = f"commit {oid.hex()[:12]}"
+        elif kind is Kind.BLOB:
+            self._collection.read(oid, kind)
+        return True

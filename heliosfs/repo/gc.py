@@ -1,0 +1,371 @@
+"""Garbage collection: what nothing needs any more goes, while the workspace is in use.
+
+It runs in three parts.  *Judge*: which operations and commits stay.  *Mark*: the objects that
+these, and everything else in `repo/roots.py`, reach.  *Sweep*: state that names what goes, then
+the objects.
+
+What makes it sound beside everybody else is one moment, in which nothing else runs (`_freeze`).
+From then on the commits that go cannot be found, so an object that is used later was reachable
+at that moment, and is marked; or it is given to the store again, which keeps it.  So nobody may
+remember ids of objects that no root reaches: `Repository.on_collect` tells those who do.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from typing import NamedTuple, Protocol
+
+from heliosfs.errors import CorruptObject, MissingObject
+from heliosfs.objects.commit import Commit
+from heliosfs.objects.ids import CommitId, Kind, Oid
+from heliosfs.repo.closure import Closure
+from heliosfs.repo.history import decoded, listed_in
+from heliosfs.repo.repository import Repository
+from heliosfs.repo.retention import Judgement, KeptLog, Retention, kept_operations
+from heliosfs.repo.roots import (
+    commit_roots,
+    dead_slots,
+    forget_staged,
+    heads,
+    log_of,
+    nameless_files,
+    saved_states,
+    slots,
+    staged_before,
+    staged_roots,
+    state_references,
+)
+from heliosfs.repo.view import work_key
+from heliosfs.store.base import Collection, Store, Work
+from heliosfs.store.pace import Pace
+from heliosfs.store.steps import TURN, Progress, Steps, on_thread
+from heliosfs.workspace.flush import flush_files
+
+_LAST = b"gc/last"
+_RECORD = struct.Struct("<qqQQQQQQ")
+_READ_COUNT = 1_000
+"""Commits that are read in one go on the thread: 50 ms."""
+_MARK_COUNT = 2_000
+"""Objects that are marked in one go: 50 ms."""
+_STATE_COUNT = 256
+"""Keys that are removed before others have their turn: 0.5 ms."""
+_FLUSH_BYTES = 2 * 1024 * 1024
+
+
+class Guest(Protocol):
+    """State that a layer above keeps in the store, and that names objects."""
+
+    def commits(self) -> Iterable[CommitId]:
+        """Those that must stay though no ref reaches them yet."""
+
+    def forget(self, collection: Collection) -> Steps[None]:
+        """Drop, and publish, what names objects that go: those that are not marked."""
+
+
+class Collected(NamedTuple):
+    """What a garbage collection did, or would do."""
+
+    time_ns: int
+    """When it ended."""
+    duration_ns: int
+    commits: int
+    operations: int
+    objects: int
+    stored_bytes: int
+    packed_bytes: int = 0
+    """By how much less the rest takes."""
+    undo_commits: int = 0
+    """Commits that stay only because `undo` leads to them."""
+
+
+def last_collected(store: Store) -> Collected | None:
+    """What the last collection did, in this run or an earlier one."""
+    data = store.get(_LAST)
+    return Collected(*_RECORD.unpack(data)) if data else None
+
+
+def collect_garbage(
+    repository: Repository,
+    retention: Retention,
+    guests: Sequence[Guest] = (),
+    *,
+    dry_run: bool = False,
+    packs: bool = False,
+) -> Steps[Collected]:
+    """Remove what no root reaches; with `dry_run`, find out how much that is.
+
+    With `packs`, what stays is encoded in less space, which takes ten times as long.
+
+    Busy while another collection runs.  MissingObject, CorruptObject: something that must stay is
+    damaged, and nothing was removed.  Ended early, it has removed a part of what goes.
+    """
+    collection = repository.store.collect()
+    history = repository.history
+    history.announced = set()
+    try:
+        run = _Run(repository, collection, retention, guests)
+        result = yield from run.steps(dry_run=dry_run, packs=packs)
+    except (MissingObject, CorruptObject) as error:
+        raise type(error)(f"nothing was removed, since {error}: 'helios fsck' tells more") from None
+    finally:
+        history.announced = None
+        history.pardon()
+        collection.close()
+    return result
+
+
+class _Run:
+    def __init__(
+        self,
+        repository: Repository,
+        collection: Collection,
+        retention: Retention,
+        guests: Sequence[Guest],
+    ) -> None:
+        self._repository = repository
+        self._store = repository.store
+        self._collection = collection
+        self._retention = retention
+        self._guests = guests
+        self._judgement = Judgement(retention)
+        self._logs: dict[int, KeptLog] = {}
+        self._undo_commits = 0
+        self._closure = Closure(
+            collection.read, lambda kind, oid: collection.mark(oid), self._mark_link
+        )
+
+    def steps(self, *, dry_run: bool, packs: bool) -> Steps[Collected]:
+        clock = self._repository.clock
+        begun_ns = clock.now_ns()
+        yield from self._judge()
+        yield from self._flush()
+        doomed = self._freeze(dry_run=dry_run)
+        yield TURN
+        yield from self._mark()
+        if dry_run:
+            commits, operations = len(doomed), self._count_operations()
+            yield from self._drive(self._collection.plan_count)
+        else:
+            operations = yield from self._forget_operations()
+            commits = yield from self._forget_commits()
+            yield from self._forget_rest()
+            # What names an object is gone from L2 before the object goes.
+            yield from self._settle()
+            if packs:
+                yield from self._drive(self._collection.plan_pack)
+            yield from self._drive(self._collection.plan_sweep)
+        now_ns = clock.now_ns()
+        swept = self._collection.swept
+        collected = Collected(
+            now_ns,
+            now_ns - begun_ns,
+            commits,
+            operations,
+            swept.objects,
+            swept.stored_bytes,
+            self._collection.packed_bytes,
+            self._undo_commits,
+        )
+        if not dry_run:
+            self._store.put(_LAST, _RECORD.pack(*collected))
+            self._store.publish()
+        return collected
+
+    def _judge(self) -> Steps[None]:
+        """Decide about operations and commits, as far as that can be known before `_freeze`."""
+        judgement = self._judgement
+        for slot in slots(self._repository):
+            for kept in kept_operations(log_of(self._repository, slot), self._retention):
+                self._logs[slot] = kept
+                yield TURN
+        yield from self._settle()
+        listed = yield from on_thread(self._listed)
+        for at in range(0, len(listed), _READ_COUNT):
+            yield from self._learn(listed[at : at + _READ_COUNT])
+        yield from self._keep([*judgement.young(), *self._tips(), *(yield from self._scored())])
+        count = len(judgement.kept)
+        yield from self._keep([oid for kept in self._logs.values() for oid in heads(kept.states)])
+        self._undo_commits = len(judgement.kept) - count
+        for kept in self._logs.values():
+            self._enter_states(kept)
+            yield TURN
+
+    def _scored(self) -> Steps[list[CommitId]]:
+        """The commits of running experiments that have a score, those that a reset left, too."""
+        experiments, history = self._repository.experiments, self._repository.history
+        found = []
+        for experiment in list(experiments.running.values()):
+            for oid in experiments.commits(experiment):
+                if oid in history and experiments.scores(oid):
+                    found.append(oid)
+                yield TURN
+        return found
+
+    def _keep(self, tips: list[CommitId]) -> Steps[None]:
+        """Keep commits and what they reach."""
+        while tips:
+            tips = yield from on_thread(partial(self._judgement.keep, tips))
+            yield from self._learn(tips)
+
+    def _listed(self) -> list[CommitId]:
+        with self._collection.looking():
+            return listed_in(self._collection)
+
+    def _learn(self, oids: list[CommitId]) -> Steps[None]:
+        """Note commits that were read on a thread."""
+
+        def read() -> list[Commit]:
+            pace, commits = Pace(), []
+            with self._collection.looking():
+                for oid in oids:
+                    commits.append(decoded(oid, self._collection.read(oid, Kind.COMMIT)))
+                    pace()
+            return commits
+
+        for oid, commit in zip(oids, (yield from on_thread(read)), strict=True):
+            self._judgement.note(oid, commit)
+
+    def _flush(self) -> Steps[None]:
+        """Leave little for the flush in `_freeze` to do."""
+        for view in self._repository.views():
+            while flush_files(view.workspace, _FLUSH_BYTES):
+                yield TURN
+
+    def _freeze(self, *, dry_run: bool) -> set[CommitId]:
+        """The one moment: what can be reached now is what stays.  Gives the commits that go."""
+        repository, history = self._repository, self._repository.history
+        repository.checkpoint()
+        for slot in slots(repository):
+            self._take_new_operations(slot)
+        states = [*saved_states(repository), *(view.state() for view in repository.views())]
+        assert history.announced is not None
+        states += (state for kept in self._logs.values() for state in kept.states)
+        tips = [*self._tips(), *history.announced, *heads(states)]
+        while tips:
+            tips = self._judgement.keep(tips)
+            for oid in tips:
+                self._judgement.note(oid, history.read(oid))
+        for state in states:
+            self._closure.add(state_references(state))
+        self._closure.add(staged_roots(repository))
+        for slot, sequence, staged in staged_before(repository):
+            if slot in self._logs and sequence >= self._logs[slot].first:
+                self._closure.add(staged)
+        doomed = self._judgement.doomed()
+        if not dry_run:
+            history.condemn(doomed)
+            for forget in repository.on_collect:
+                forget()
+        return doomed
+
+    def _tips(self) -> Iterator[CommitId]:
+        """The commits that something names, the operation logs left out."""
+        repository, retention = self._repository, self._retention
+        yield from commit_roots(repository)
+        for time_ns, oid in repository.refs.dropped():
+            if retention.keeps_unreached and time_ns >= retention.since_ns:
+                yield oid
+        for guest in self._guests:
+            yield from guest.commits()
+
+    def _take_new_operations(self, slot: int) -> None:
+        """Keep what was recorded since the log was looked at."""
+        log = log_of(self._repository, slot)
+        kept = self._logs.setdefault(slot, KeptLog(log.first, log.first - 1))
+        for operation in log.operations():
+            if operation.sequence <= kept.last:
+                break
+            kept.states += (operation.before, operation.after)
+        kept.last = log.last.sequence if log.last else 0
+
+    def _enter_states(self, kept: KeptLog) -> None:
+        """Let the trees of a log's states be marked; its commits are known to stay by now."""
+        for state in kept.states:
+            self._closure.add(state_references(state))
+        kept.states = []
+
+    def _mark(self) -> Steps[None]:
+        closure = self._closure
+        closure.add([(Kind.COMMIT, oid) for oid in self._judgement.kept])
+        for found in nameless_files(self._repository):
+            closure.add(found)
+            yield TURN
+        is_more = True
+        while is_more:
+            is_more = yield from on_thread(self._advance)
+            yield Progress(closure.count, self._store.stats().objects, "objects marked")
+
+    def _advance(self) -> bool:
+        with self._collection.looking():
+            return self._closure.advance(_MARK_COUNT)
+
+    def _mark_link(self, blob: Oid) -> None:
+        try:
+            self._collection.mark(blob)
+        except MissingObject:
+            # Most links were not imported.
+            return
+
+    def _count_operations(self) -> int:
+        ends = [(slot, kept.first) for slot, kept in self._logs.items()]
+        ends += ((slot, self._end_of(slot)) for slot in dead_slots(self._repository))
+        return sum(max(0, end - log_of(self._repository, slot).first) for slot, end in ends)
+
+    def _end_of(self, slot: int) -> int:
+        """The sequence after that of the last operation."""
+        last = log_of(self._repository, slot).last
+        return last.sequence + 1 if last else 0
+
+    def _forget_operations(self) -> Steps[int]:
+        """Drop the operations that do not stay, and what deleted branches left; how many."""
+        count = 0
+        for slot, kept in self._logs.items():
+            count += yield from self._drop_operations(slot, kept.first)
+        for slot in dead_slots(self._repository):
+            count += yield from self._drop_operations(slot, self._end_of(slot))
+            self._store.put(work_key(slot), None)
+            self._store.publish()
+        return count
+
+    def _drop_operations(self, slot: int, first: int) -> Steps[int]:
+        count = 0
+        begin = log_of(self._repository, slot).first
+        while dropped := log_of(self._repository, slot).drop_before(first, _STATE_COUNT):
+            for sequence in range(begin, begin + dropped):
+                forget_staged(self._repository, slot, sequence)
+            begin += dropped
+            self._store.publish()
+            count += dropped
+            yield TURN
+        return count
+
+    def _forget_commits(self) -> Steps[int]:
+        """Take the commits that go out of all lists; how many."""
+        count = 0
+        while taken := self._repository.history.forget(_STATE_COUNT):
+            for oid in taken:
+                self._repository.experiments.forget_scores(oid)
+            self._store.publish()
+            count += len(taken)
+            yield TURN
+        return count
+
+    def _forget_rest(self) -> Steps[None]:
+        refs, retention = self._repository.refs, self._retention
+        for time_ns, oid in refs.dropped():
+            if not retention.keeps_unreached or time_ns < retention.since_ns:
+                refs.forget_dropped(oid, time_ns)
+        self._store.publish()
+        for guest in self._guests:
+            yield from guest.forget(self._collection)
+
+    def _settle(self) -> Steps[None]:
+        while (work := self._collection.plan_settle()) is not None:
+            yield work
+
+    def _drive(self, plan: Callable[[], Work | None]) -> Steps[None]:
+        while (work := plan()) is not None:
+            yield work
+            yield Progress(self._collection.swept.objects, 0, "objects removed")

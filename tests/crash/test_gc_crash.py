@@ -1,0 +1,209 @@
+"""A process that dies at any write of a garbage collection, a disk that fails at any."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lmdb.verify import verify
+
+from heliosfs.clock import FixedClock
+from heliosfs.commands.gc import collect
+from heliosfs.commands.table import run
+from heliosfs.errors import StoreError
+from heliosfs.repo import gc
+from heliosfs.repo.check import check_store
+from heliosfs.repo.repository import Repository
+from heliosfs.repo.retention import Retention
+from heliosfs.store import lmdbstore, packcopy, packs, repack, sweep
+from heliosfs.store.environment import FILE
+from heliosfs.store.local import LocalStore
+from heliosfs.store.steps import Progress, Turn, run_to_end
+from tests.crash.faulty import Died, FaultyDirectory
+from tests.crash.test_store_crash import after_death, open_store
+from tests.tree_builder import IDENTITY, TreeBuilder
+
+NEVER = 1 << 30
+TEXT = b"line\n" * 400
+EVERYTHING = Retention(since_ns=2**62, operation_count=2, keeps_unreached=False)
+
+
+@pytest.fixture(autouse=True)
+def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that there are many."""
+    monkeypatch.setattr(sweep, "_REMOVED", 12)
+    monkeypatch.setattr(repack, "_STEP_BYTES", 3_000)
+    monkeypatch.setattr(sweep, "_LISTED", 20)
+    monkeypatch.setattr(gc, "_STATE_COUNT", 4)
+    monkeypatch.setattr(lmdbstore, "RECENT_MAX", 8)
+    monkeypatch.setattr(packs, "PACK_MAX_BYTES", 200_000)
+    monkeypatch.setattr(packcopy, "_STEP_BYTES", 60_000)
+
+
+class Life:
+    """A repository with much to collect, and commits that are made while that is done."""
+
+    def __init__(self, path: Path) -> None:
+        path.mkdir()
+        self.path = path
+        self.directory = FaultyDirectory(path, NEVER)
+        self.store = LocalStore(self.directory, create=True, cache_bytes=1 << 20)
+        self.repository = Repository.open(self.store, FixedClock(), IDENTITY)
+        self.trees: dict[str, bytes] = {}
+        """Commit -> what its file holds; of those that were acknowledged."""
+        self.head = ""
+        for number in range(8):
+            self.commit(number)
+            if number % 3 == 1:
+                self.work()
+        self.run("branch", "idea")
+        self.run("reset", "--hard", "HEAD~5")
+        self.head = self._head()
+        self.run("branch", "-D", "idea")
+        self.work()
+        for number in range(3):
+            self.files.write(b"draft", b"draft %d" % number * 300)
+            self.repository.checkpoint()
+            self.work()
+
+    @property
+    def files(self) -> TreeBuilder:
+        return TreeBuilder(self.repository.root.workspace)
+
+    def run(self, *argv: str) -> None:
+        run(self.repository, self.repository.root, list(argv))
+
+    def commit(self, number: int) -> None:
+        content = TEXT + b"edit %d\n" % number + TEXT + bytes(range(number))
+        self.files.write(b"file", content)
+        self.files.write(b"d/%d" % (number % 3), os.urandom(200) * number)
+        if number < 6:
+            self.files.write(b"large/%d" % number, os.urandom(70_000))
+            if number % 3:
+                self.files.remove(b"large/%d" % (number - 1))
+        self.run("commit", "-m", f"{number}")
+        self.head = self._head()
+        self.trees[self.head] = content
+
+    def _head(self) -> str:
+        head = self.repository.root.head
+        assert head is not None
+        return head.hex()
+
+    def work(self) -> None:
+        work = self.store.plan_drain()
+        if work is not None:
+            work.execute()
+            work.apply()
+
+    def collect(self) -> None:
+        """With commits in between, some of them equal to what goes."""
+        turns = 0
+        number = 20
+        for step in collect(self.repository, EVERYTHING, packs=True):
+            if not isinstance(step, (Turn, Progress)):
+                try:
+                    step.execute()
+                finally:
+                    step.apply()
+            turns += 1
+            if turns % 6 == 3:
+                self.commit(number)
+                number += 1
+            if turns % 12 == 4:
+                self.work()
+        self.work()
+        assert turns > 40
+
+
+def reopened(path: Path) -> Repository:
+    return Repository.open(open_store(path), FixedClock(), IDENTITY)
+
+
+def assert_sound(path: Path, life: Life, *, acknowledged: bool = True) -> None:
+    """Everything that is listed can be read, and what was acknowledged is there."""
+    repository = reopened(path)
+    assert run_to_end(check_store(repository), repository.store).problems == []
+    listed = {oid.hex() for oid in repository.history.ids()}
+    for oid in repository.history.ids():
+        files = TreeBuilder(repository.snapshot(oid))
+        if oid.hex() in life.trees:
+            assert files.read(b"file") == life.trees[oid.hex()]
+    if acknowledged:
+        assert life.head in listed
+        head = repository.root.head
+        assert head is not None and head.hex() == life.head
+    run_to_end(collect(repository, EVERYTHING), repository.store)
+    checked = run_to_end(check_store(repository), repository.store)
+    assert checked.problems == []
+    left: Any = repository.store.stats().objects
+    assert left <= checked.objects + 6, "more than what deltas need"
+    repository.close()
+    assert verify(str(path / FILE)) == []
+
+
+def die_at(path: Path, step: int) -> tuple[Life, bool]:
+    life = Life(path)
+    life.directory.fail_at = life.directory.count + step
+    try:
+        life.collect()
+    except Died:
+        return life, True
+    life.directory.fail_at = NEVER
+    life.store.close()
+    return life, False
+
+
+def at_every_step(tmp_path: Path, look: Callable[[Path, Life], None]) -> None:
+    for step in range(1, 200):
+        path = tmp_path / f"{step}"
+        life, is_dead = die_at(path, step)
+        if not is_dead:
+            assert step > 20
+            assert_sound(path, life)
+            return
+        look(after_death(path), life)
+        shutil.rmtree(path)
+    pytest.fail("the collection did not complete")
+
+
+def test_death_at_every_step(tmp_path: Path) -> None:
+    at_every_step(tmp_path, assert_sound)
+
+
+def test_power_loss_at_every_step(tmp_path: Path) -> None:
+    """As death, and of the journal only what was synced is left."""
+
+    def look(left: Path, life: Life) -> None:
+        for file in left.glob("journal-*"):
+            os.truncate(file, life.directory.sizes.get(file.name, 0))
+        assert_sound(left, life, acknowledged=False)
+
+    at_every_step(tmp_path, look)
+
+
+@pytest.mark.parametrize("error", [errno.ENOSPC, errno.EIO])
+def test_a_failure_at_every_step(tmp_path: Path, error: int) -> None:
+    """It is told, the repository goes on to be used, and so does the next process."""
+    for step in range(1, 200):
+        path = tmp_path / f"{step}"
+        life = Life(path)
+        life.directory.error = error
+        life.directory.fail_at = life.directory.count + step
+        told: StoreError | None = None
+        try:
+            life.collect()
+        except StoreError as caught:
+            told = caught
+        if life.directory.count < life.directory.fail_at:
+            assert told is None
+            return
+        assert told is None or told.errno == error
+        assert_sound(after_death(path), life)
+        shutil.rmtree(path)
+    pytest.fail("the collection did not complete")
