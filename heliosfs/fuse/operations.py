@@ -275,6 +275,7 @@ class Operations(pyfuse3.Operations):
                 continue
             attr = self._listed(directory, node)
             if not pyfuse3.readdir_reply(token, _name(name), attr, index + 1):
+                filesystem.settle(node)
                 return
             node.lookups += 1
 

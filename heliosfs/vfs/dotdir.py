@@ -16,6 +16,7 @@ from heliosfs.repo.view import View
 from heliosfs.vfs.control import Channel, CommandChannel, ErrorLog, MessageChannel
 from heliosfs.vfs.virtual import (
     BuiltText,
+    ControlDir,
     ControlFile,
     FixedText,
     LinkDir,
@@ -154,13 +155,16 @@ class _DotDir:
         return b"../../../../" + b"../" * (view.branch or "").count("/")
 
     def _control(self) -> VirtualDir:
-        directory = VirtualDir(self._site)
+        directory = ControlDir(self._site)
+        directory.long[b"command"] = partial(self._open_channel, None)
         for name, verb in VERBS.items():
-            if verb.control_file:
-                directory.children[name.encode()] = ControlFile(
-                    self._site, partial(self._open_channel, verb)
-                )
-        directory.children[b"command"] = ControlFile(self._site, partial(self._open_channel, None))
+            if not verb.control_file:
+                continue
+            channel = partial(self._open_channel, verb)
+            if verb.is_long or verb.is_reading:
+                directory.long[name.encode()] = channel
+            else:
+                directory.children[name.encode()] = ControlFile(self._site, channel)
         directory.children[b"error"] = VirtualText(self._site, self._owner.errors.text)
         return directory
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -179,7 +180,31 @@ class ControlFile(VirtualNode):
 
     __slots__ = ("channel",)
 
-    def __init__(self, site: Site, channel: Callable[[], Any]) -> None:
-        super().__init__(site, stat.S_IFREG | 0o600, is_fixed=True)
+    def __init__(self, site: Site, channel: Callable[[], Any], *, is_fixed: bool = True) -> None:
+        super().__init__(site, stat.S_IFREG | 0o600, is_fixed=is_fixed)
         self.channel = channel
         """Opens a channel."""
+
+
+class ControlDir(VirtualDir):
+    """The directory of the control files.
+
+    The kernel lets one write at a time into a file, and a request that takes long is answered
+    within its write.  So what such a request may be written to is another file at each look-up.
+    """
+
+    __slots__ = ("long",)
+
+    def __init__(self, site: Site) -> None:
+        super().__init__(site)
+        self.long: dict[bytes, Callable[[], Any]] = {}
+        """Name -> how a channel is opened."""
+
+    def lookup(self, name: bytes) -> Any:
+        channel = self.long.get(name)
+        if channel is None:
+            return super().lookup(name)
+        return ControlFile(self.site, channel, is_fixed=False)
+
+    def names(self) -> Iterator[bytes]:
+        return chain(self.children, self.long)

@@ -144,6 +144,24 @@ def test_one_at_a_time(mounted: Mounted, long_history: Path, tmp_path: Path) -> 
     assert list(refs_of(out)) == ["refs/heads/main"]
 
 
+def test_nobody_waits_to_write_another_request(mounted: Mounted, long_history: Path) -> None:
+    """A shell's import is answered within its write, during which the kernel locks the file."""
+    (mounted.path / "file").write_text("text")
+    head = mounted.commit("first")
+    script = f"echo --from-git {long_history} > .helios/ctl/import"
+    with subprocess.Popen(["bash", "-c", script], cwd=mounted.path) as one, subprocess.Popen(
+        ["bash", "-c", f"echo import --from-git {long_history} > .helios/ctl/command"],
+        cwd=mounted.path,
+        stderr=subprocess.DEVNULL,
+    ) as two:
+        wait_until_taken(mounted)
+        assert mounted.control("command", "rev-parse HEAD\n") == f"{head}\n"
+        assert mounted.control("rev-parse", "HEAD\n") == f"{head}\n"
+        assert one.poll() is None or two.poll() is None
+        for client in (one, two):
+            client.kill()
+
+
 def test_who_closes_ends_it_and_the_next_goes_on(mounted: Mounted, long_history: Path) -> None:
     reader = Reader(mounted, long_history)
     progress = reader.progress()
