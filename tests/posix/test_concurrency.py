@@ -117,6 +117,33 @@ def test_a_crowd_beside_imports(mounter: Mounter, tmp_path: Path) -> None:
     assert_sound(mounted)
 
 
+def test_a_crowd_beside_garbage_collections(mounter: Mounter) -> None:
+    """Of what commits, resets and operations leave behind, all of it at once."""
+    mounted = with_a_commit(mounter)
+    replies: list[str] = []
+    crowd = start_crowd(mounted.path, 4000)
+
+    def collect() -> None:
+        while any(process.poll() is None for process in crowd):
+            line = "--aggressive --remove-old-snapshots --before=0s\n"
+            replies.append(mounted.control("gc", line))
+
+    collector = threading.Thread(target=collect)
+    collector.start()
+    answers: collections.Counter[str] = collections.Counter()
+    while collector.is_alive():
+        answer = errno_of(mounted.commit, "to be removed")
+        answers[answer] += 1
+        if answer == "ok":
+            mounted.control("reset", "--hard HEAD~1\n")
+    collector.join()
+    assert unexpected(crowd) == {}
+    assert any(reply.startswith("removed") for reply in replies), replies
+    assert answers.keys() <= {"ok", "ENODATA"}, answers
+    assert mounted.control("fsck", "\n").endswith("all sound\n")
+    assert_sound(mounted)
+
+
 def test_a_crowd_in_two_branches_at_once(mounter: Mounter) -> None:
     mounted = with_a_commit(mounter)
     mounted.control("branch", "idea\n")
