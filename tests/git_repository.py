@@ -83,6 +83,22 @@ def git(path: Path, *argv: str, data: bytes = b"", **environment: str) -> bytes:
     return done.stdout
 
 
+def quick_history(path: Path, count: int) -> Path:
+    """A bare repository, its branch `trunk`, with four objects in each of `count` commits."""
+    path.mkdir()
+    git(path, "init", "--quiet", "--bare", "-b", "trunk")
+    parts = []
+    for number in range(count):
+        body = b"%d\n" % number * 200
+        parts.append(
+            b"commit refs/heads/trunk\ncommitter A <a@b> %d +0000\ndata 3\nmsg\n" % number
+            + b"M 100644 inline d%d/f%d\n" % (number % 7, number % 97)
+            + b"data %d\n%s\n" % (len(body), body)
+        )
+    git(path, "fast-import", "--quiet", data=b"".join(parts))
+    return path
+
+
 def refs_of(path: Path) -> dict[str, str]:
     """Full name -> id, of branches and tags."""
     argv = ("for-each-ref", "--format=%(refname) %(objectname)", "refs/heads", "refs/tags")

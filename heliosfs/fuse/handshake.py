@@ -8,6 +8,7 @@ the device takes the socket's place.  Sources: include/uapi/linux/fuse.h, mount.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import socket
@@ -57,7 +58,11 @@ class Connection:
         self._ours.send(request)
 
     def open(self) -> None:
-        """Hand libfuse's answer to the kernel, and the device to libfuse.  HeliosError."""
+        """Hand libfuse's answer to the kernel, and the device to libfuse.  HeliosError.
+
+        When it was unmounted meanwhile, nobody waits for the answer, and libfuse learns it from
+        the device.
+        """
         self._ours.settimeout(_ANSWER_SECONDS)
         answer = bytearray(self._ours.recv(_REQUEST_MAX_BYTES))
         _, error, _ = _ANSWER_HEAD.unpack_from(answer)
@@ -66,7 +71,8 @@ class Connection:
         at = _ANSWER_HEAD.size + _FLAGS_AT
         (flags,) = _FLAGS.unpack_from(answer, at)
         _FLAGS.pack_into(answer, at, chosen(flags, self._offered))
-        os.write(self._real, answer)
+        with contextlib.suppress(FileNotFoundError):
+            os.write(self._real, answer)
         os.dup2(self._real, self._fd, inheritable=False)
         self._let_go()
         self._is_open = True

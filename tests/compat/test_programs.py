@@ -19,6 +19,7 @@ import pytest
 from tests.mount.conftest import Mounted, Mounter
 from tests.mount.programs import SECONDS, put, run, shell
 
+UNSHARED = ["unshare", "--mount", "sh", "-ec"]
 GIT = ["git", "-c", "user.name=n", "-c", "user.email=e@example.org"]
 
 
@@ -310,7 +311,53 @@ def test_a_bind_mount_as_containers_make_them(mounted: Mounted) -> None:
     put(mounted.path / "project/file", "text\n")
     (mounted.path / "inside").mkdir()
     script = "mount --bind project inside && cat inside/file && echo more >> inside/file"
-    done = run("unshare", "--mount", "sh", "-ec", script, cwd=mounted.path)
+    done = run(*UNSHARED, script, cwd=mounted.path)
     assert done.stdout == "text\n"
     assert (mounted.path / "project/file").read_text() == "text\nmore\n"
     assert list((mounted.path / "inside").iterdir()) == []
+
+
+def test_the_lower_directory_of_an_overlay(mounted: Mounted, tmp_path: Path) -> None:
+    """A container's own layer over the workspace, which does not change."""
+    place = tmp_path / "place"
+    place.mkdir()
+    put(mounted.path / "project/file", "text\n")
+    put(mounted.path / "project/gone/file", "to go\n")
+    (mounted.path / "project/link").symlink_to("file")
+    mounted.commit("before")
+    script = """
+        mount -t tmpfs none "$1"
+        mkdir "$1"/upper "$1"/work "$1"/merged
+        options="lowerdir=project,upperdir=$1/upper,workdir=$1/work"
+        mount -t overlay -o "$options" none "$1"/merged
+        cd "$1"/merged
+        echo more >> link
+        rm -r gone
+        mkdir gone
+        cat file
+        find . | sort
+    """
+    done = run(*UNSHARED, script, "sh", place, cwd=mounted.path)
+    assert done.stdout.split() == ["text", "more", ".", "./file", "./gone", "./link"]
+    assert (mounted.path / "project/file").read_text() == "text\n"
+    assert "clean" in mounted.helios("status")
+
+
+def test_a_workspace_bound_read_only(mounted: Mounted, tmp_path: Path) -> None:
+    """All of it, `.helios` included: what is outside still writes."""
+    place = tmp_path / "place"
+    place.mkdir()
+    put(mounted.path / "file", "one\n")
+    script = """
+        mount --rbind . "$1"
+        mount -o remount,bind,ro "$1"
+        cat "$1"/file
+        echo two > file
+        echo from outside > .helios/ctl/commit
+        cmp "$1"/file file
+        cat "$1"/.helios/snapshots/HEAD/file
+        ! echo three > "$1"/file
+    """
+    done = run(*UNSHARED, script, "sh", place, cwd=mounted.path)
+    assert done.stdout == "one\ntwo\n"
+    assert (mounted.path / "file").read_text() == "two\n"

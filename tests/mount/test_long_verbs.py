@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.git_repository import Clone, git, refs_of
+from tests.git_repository import Clone, git, quick_history, refs_of
 from tests.mount.conftest import SECONDS, Mounted, Mounter
 from tests.mount.programs import errno_of, run, shell
 
@@ -24,30 +24,14 @@ MANY = 6000
 """Commits whose import takes longer than what is done to it."""
 
 
-def made(path: Path, count: int) -> Path:
-    """A repository with four objects in each commit."""
-    path.mkdir()
-    git(path, "init", "--quiet", "--bare", "-b", "trunk")
-    parts = []
-    for number in range(count):
-        body = b"%d\n" % number * 200
-        parts.append(
-            b"commit refs/heads/trunk\ncommitter A <a@b> %d +0000\ndata 3\nmsg\n" % number
-            + b"M 100644 inline d%d/f%d\n" % (number % 7, number % 97)
-            + b"data %d\n%s\n" % (len(body), body)
-        )
-    git(path, "fast-import", "--quiet", data=b"".join(parts))
-    return path
-
-
 @pytest.fixture(scope="module")
 def history(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return made(tmp_path_factory.mktemp("git") / "few.git", FEW)
+    return quick_history(tmp_path_factory.mktemp("git") / "few.git", FEW)
 
 
 @pytest.fixture(scope="module")
 def long_history(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return made(tmp_path_factory.mktemp("git") / "many.git", MANY)
+    return quick_history(tmp_path_factory.mktemp("git") / "many.git", MANY)
 
 
 class Reader:

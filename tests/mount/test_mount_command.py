@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import struct
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,6 +15,7 @@ import pytest
 
 import heliosfs.cli
 from heliosfs.cli import locate
+from heliosfs.fuse.handshake import Connection
 
 if TYPE_CHECKING:
     from tests.mount.conftest import Mounted, Mounter
@@ -320,3 +322,20 @@ def test_a_reader_that_leaves_is_no_error(mounted: Mounted) -> None:
     )
     assert done.stdout == "a\n"
     assert done.stderr == ""
+
+
+def test_unmounted_before_the_kernel_is_answered(tmp_path: Path) -> None:
+    """As by a script that unmounts at once: `helios mount` is ready a moment earlier."""
+    connection = Connection(str(tmp_path), {"fsname=test"})
+    try:
+        connection.offer()
+        subprocess.run(["fusermount3", "-uz", str(tmp_path)], check=True, timeout=SECONDS)
+        fd = int(connection.device.rpartition("/")[2])
+        assert len(os.read(fd, 65536)) > 40
+        os.write(fd, struct.pack("<IiQ", 80, 0, 2) + bytes(64))
+        connection.open()
+        with pytest.raises(OSError, match="No such device"):
+            os.read(fd, 65536)
+    finally:
+        connection.end()
+    os.close(fd)

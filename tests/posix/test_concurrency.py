@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import collections
 import json
+import os
 import random
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
+from tests.git_repository import quick_history
 from tests.mount.conftest import Mounted, Mounter
 from tests.mount.programs import SECONDS, errno_of, put, run
 from tests.posix.consistency import assert_sound, mounted_tree
@@ -84,6 +87,60 @@ def test_a_crowd_while_the_tree_moves(mounter: Mounter, seed: int) -> None:
     assert unexpected(crowd) == {}
     assert answers["commit ok"] > 2 and answers["checkout ok"] > 0, answers
     assert {answer.split()[1] for answer in answers} <= {"ok", "ENODATA", "ENOENT"}, answers
+    assert_sound(mounted)
+
+
+def test_a_crowd_beside_imports(mounter: Mounter, tmp_path: Path) -> None:
+    """Of a history that is new, and again, while the tree is committed and moved to it."""
+    mounted = with_a_commit(mounter)
+    history = quick_history(tmp_path / "history.git", 1500)
+    replies: list[str] = []
+    crowd = start_crowd(mounted.path, 3000)
+
+    def take_in() -> None:
+        while any(process.poll() is None for process in crowd):
+            replies.append(mounted.control("import", f"--from-git {history}\n"))
+
+    importer = threading.Thread(target=take_in)
+    importer.start()
+    answers: collections.Counter[str] = collections.Counter()
+    while importer.is_alive():
+        answers[errno_of(mounted.commit, "beside it")] += 1
+        branch = "trunk" if "trunk" in os.listdir(mounted.path / ".helios/branches") else "main"
+        for name in (branch, "main"):
+            mounted.control("checkout", f"{name}\n")
+    importer.join()
+    assert unexpected(crowd) == {}
+    assert replies[0].startswith("1500 commits, ")
+    assert answers.keys() <= {"ok", "ENODATA"}, answers
+    mounted.helios("import", "--verify", str(history))
+    assert_sound(mounted)
+
+
+def test_a_crowd_beside_garbage_collections(mounter: Mounter) -> None:
+    """Of what commits, resets and operations leave behind, all of it at once."""
+    mounted = with_a_commit(mounter)
+    replies: list[str] = []
+    crowd = start_crowd(mounted.path, 4000)
+
+    def collect() -> None:
+        while any(process.poll() is None for process in crowd):
+            line = "--aggressive --remove-old-snapshots --before=0s\n"
+            replies.append(mounted.control("gc", line))
+
+    collector = threading.Thread(target=collect)
+    collector.start()
+    answers: collections.Counter[str] = collections.Counter()
+    while collector.is_alive():
+        answer = errno_of(mounted.commit, "to be removed")
+        answers[answer] += 1
+        if answer == "ok":
+            mounted.control("reset", "--hard HEAD~1\n")
+    collector.join()
+    assert unexpected(crowd) == {}
+    assert any(reply.startswith("removed") for reply in replies), replies
+    assert answers.keys() <= {"ok", "ENODATA"}, answers
+    assert mounted.control("fsck", "\n").endswith("all sound\n")
     assert_sound(mounted)
 
 
