@@ -70,8 +70,7 @@ class Mounted:
 
     def wait_ended(self) -> None:
         """Wait until the daemon is gone."""
-        ready, _, _ = select.select([self._pidfd], [], [], SECONDS)
-        assert ready, f"the daemon {self.pid} did not end\n{self._log_tail()}"
+        assert self._has_ended(), f"the daemon {self.pid} did not end\n{self._log_tail()}"
 
     def command(
         self, *argv: str, cwd: Path | None = None, stdin: str = ""
@@ -115,13 +114,17 @@ class Mounted:
                 capture_output=True,
                 timeout=SECONDS,
             )
-        if self._pidfd >= 0:
-            ready, _, _ = select.select([self._pidfd], [], [], SECONDS)
-            if not ready:
-                with contextlib.suppress(ProcessLookupError):
-                    signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
-                self.wait_ended()
+        if self._pidfd >= 0 and not self._has_ended():
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+            self.wait_ended()
         self._close_pidfd()
+
+    def _has_ended(self) -> bool:
+        """Wait for it; select(2) could not, where other tests hold a thousand descriptors."""
+        poller = select.poll()
+        poller.register(self._pidfd, select.POLLIN)
+        return bool(poller.poll(SECONDS * 1000))
 
     def _close_pidfd(self) -> None:
         if self._pidfd >= 0:

@@ -133,11 +133,14 @@ def test_nobody_waits_to_write_another_request(mounted: Mounted, long_history: P
     (mounted.path / "file").write_text("text")
     head = mounted.commit("first")
     script = f"echo --from-git {long_history} > .helios/ctl/import"
-    with subprocess.Popen(["bash", "-c", script], cwd=mounted.path) as one, subprocess.Popen(
-        ["bash", "-c", f"echo import --from-git {long_history} > .helios/ctl/command"],
-        cwd=mounted.path,
-        stderr=subprocess.DEVNULL,
-    ) as two:
+    with (
+        subprocess.Popen(["bash", "-c", script], cwd=mounted.path) as one,
+        subprocess.Popen(
+            ["bash", "-c", f"echo import --from-git {long_history} > .helios/ctl/command"],
+            cwd=mounted.path,
+            stderr=subprocess.DEVNULL,
+        ) as two,
+    ):
         wait_until_taken(mounted)
         assert mounted.control("command", "rev-parse HEAD\n") == f"{head}\n"
         assert mounted.control("rev-parse", "HEAD\n") == f"{head}\n"
