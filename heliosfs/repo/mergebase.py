@@ -26,7 +26,7 @@ def merge_bases(history: History, ours: CommitId, theirs: CommitId) -> list[Comm
 
 def is_ancestor(history: History, oid: CommitId, of: CommitId) -> bool:
     """Whether `oid` is `of` or reachable from it.  Cost: as `merge_bases`."""
-    return oid == of or _common(history, oid, of) == [oid]
+    return oid == of or oid in _common(history, oid, of)
 
 
 def _is_below(history: History, oid: CommitId, others: list[CommitId]) -> bool:
@@ -37,7 +37,8 @@ def _common(history: History, ours: CommitId, theirs: CommitId) -> list[CommitId
     """Common ancestors, the best among them: git's `paint_down_to_common` (commit-reach.c).
 
     Each side paints what it reaches.  What has both colours is a candidate, and all below
-    a candidate is stale; the walk ends when nothing else is left to visit.
+    a candidate is stale; the walk ends when nothing else is left to visit.  Where clocks were
+    wrong, a candidate may be found that is below another one.
     """
     if ours == theirs:
         return [ours]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -144,12 +145,10 @@ def test_text_of_both_sides(base: bytes, ours: bytes, theirs: bytes) -> None:
     assert (b"<<<<<<< ours" in one.data) == bool(one.conflict_count)
 
 
-@settings(max_examples=50, deadline=None)
-@given(data=st.data(), seconds=st.lists(st.integers(0, 5), min_size=2, max_size=14))
+@settings(max_examples=300, deadline=None)
+@given(data=st.data(), seconds=st.lists(st.integers(0, 3), min_size=2, max_size=14))
 def test_merge_bases_by_definition(data: st.DataObject, seconds: list[int]) -> None:
     """Against sets of ancestors, with clocks that run as they like."""
-    from dataclasses import replace
-
     stage = Stage()
     stage.commit()
     history = stage.repository.history
