@@ -14,7 +14,7 @@ import select
 import socket
 import struct
 import subprocess
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from heliosfs.errors import HeliosError
 
@@ -29,6 +29,10 @@ _AUTO_INVAL_DATA = 1 << 12
 _CACHE_SYMLINKS = 1 << 23
 _EXPLICIT_INVAL_DATA = 1 << 25
 _ANSWER_SECONDS = 10
+_MINOR_AT = 4
+_PRUNE_FROM_MINOR = 45
+_NOTIFY_PRUNE = 9
+_PRUNE_HEAD = struct.Struct("<IIQ")
 
 
 class Connection:
@@ -42,6 +46,8 @@ class Connection:
         self._fd = theirs.detach()
         self._offered = 0
         self._is_open = False
+        self.can_prune = False
+        """Whether the kernel knows `prune` (Linux 6.18); known once it was mounted."""
 
     @property
     def device(self) -> str:
@@ -55,6 +61,8 @@ class Connection:
         if opcode != _INIT:
             raise HeliosError(f"cannot mount: the kernel began with request {opcode}")
         (self._offered,) = _FLAGS.unpack_from(request, _REQUEST_HEAD.size + _FLAGS_AT)
+        (minor,) = _FLAGS.unpack_from(request, _REQUEST_HEAD.size + _MINOR_AT)
+        self.can_prune = minor >= _PRUNE_FROM_MINOR
         self._ours.send(request)
 
     def open(self) -> None:
@@ -76,6 +84,16 @@ class Connection:
         os.dup2(self._real, self._fd, inheritable=False)
         self._let_go()
         self._is_open = True
+
+    def prune(self, inodes: Sequence[int]) -> None:
+        """Have the kernel forget what nobody uses of these inodes, mounts on them included.
+
+        Takes no lock that a process may hold while it waits for us.  OSError.
+        """
+        body = _PRUNE_HEAD.pack(len(inodes), 0, 0) + struct.pack(f"<{len(inodes)}Q", *inodes)
+        os.write(
+            self._fd, _ANSWER_HEAD.pack(_ANSWER_HEAD.size + len(body), _NOTIFY_PRUNE, 0) + body
+        )
 
     def end(self) -> None:
         """Unmount, unless that was done by somebody else; before libfuse lets go of the device."""

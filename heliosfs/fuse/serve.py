@@ -69,6 +69,8 @@ def serve(repository: Repository, options: MountOptions, on_ready: Callable[[], 
         log_requests(Operations)
     pyfuse3.trio = loop  # type: ignore[attr-defined]
     connection = _mount(operations, options)
+    if connection.can_prune:
+        trimmer.prune = connection.prune
     loop.open_with(connection.open)
     try:
         background = (keeper.run, trimmer.run, collector.run)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Sequence
 
 import trio
 
@@ -26,6 +27,11 @@ class Trimmer:
         self._repository = filesystem.repository
         self._kernel = kernel
         self._wanted = trio.Event()
+        self.prune: Callable[[Sequence[int]], None] | None = None
+        """How the kernel is asked to forget inodes that nobody uses, if it knows that.
+
+        Else it is asked to forget names: that takes what is mounted on a file away, too.
+        """
 
     def look(self) -> None:
         """After nodes were made: 0.1 us."""
@@ -45,8 +51,12 @@ class Trimmer:
 
     async def _trim(self) -> None:
         trim = Trim(self._filesystem)
-        for names in trim.slices():
-            await self._kernel.invalidate(Invalidation(entries=names))
+        for found in trim.slices():
+            if self.prune is not None:
+                self.prune([ino for _, _, ino in found])
+            else:
+                names = [(parent, name, 0) for parent, name, _ in found]
+                await self._kernel.invalidate(Invalidation(entries=names))
             # The forgets come as requests.
             await trio.lowlevel.checkpoint()
         for _ in trim.collapse():

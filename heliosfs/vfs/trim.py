@@ -2,7 +2,7 @@
 
 The kernel drops what it knows of a file when memory is short, its own or a container's, and
 not for our sake; until then each name that was listed or made has a node.  So with too many
-nodes, those made longest ago go: the kernel is told to forget the name, answers with a forget,
+nodes, those made longest ago go: the kernel is told to forget them, answers with a forget,
 and the node becomes its encoded entry again.  Nobody notices but by one look-up more.
 """
 
@@ -32,8 +32,9 @@ class Trim:
         self._target = int(filesystem.repository.nodes_max * _TARGET)
 
     def slices(self) -> Iterator[list[tuple[int, bytes, int]]]:
-        """Names to be forgotten by the kernel, as `Invalidation.entries`; some thousand nodes are
-        looked at for each slice.
+        """What the kernel is to forget: inode of the directory, name, inode.
+
+        Some thousand nodes are looked at for each slice.
         """
         nodes = self._filesystem.nodes
         while self._at < len(self._inodes) and len(nodes) > self._target:
@@ -43,7 +44,7 @@ class Trim:
                 self._at += 1
                 node: Any = nodes.get(ino)
                 if _can_go(node):
-                    found.append((node.parent.ino, node.name, 0))
+                    found.append((node.parent.ino, node.name, node.ino))
                     self._directories[node.parent] = None
                     if len(found) == SLICE_COUNT:
                         break

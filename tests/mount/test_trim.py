@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import time
+from pathlib import Path
 
 from tests.mount.conftest import Mounted
 from tests.mount.programs import SECONDS
@@ -54,3 +56,22 @@ def test_nodes_go_and_files_stay(mounted: Mounted) -> None:
     assert "Traceback" not in mounted.log.read_text()
     os.close(first)
     os.close(here)
+
+
+def test_what_is_mounted_on_a_file_stays(mounted: Mounted, tmp_path: Path) -> None:
+    """As a container's secrets are; where the kernel can be asked for just what nobody uses."""
+    mounted.helios("config", "set", "performance.working_set", "16MB")
+    (tmp_path / "secret").write_text("secret")
+    place = mounted.path / "env"
+    place.write_text("beneath")
+    subprocess.run(["mount", "--bind", tmp_path / "secret", place], check=True, timeout=SECONDS)
+    try:
+        (mounted.path / "d").mkdir()
+        for number in range(COUNT):
+            (mounted.path / "d" / f"{number}").write_text("")
+        wait_below(mounted, COUNT // 2)
+        release = tuple(map(int, os.uname().release.split("-")[0].split(".")[:2]))
+        assert place.read_text() == ("secret" if release >= (6, 18) else "beneath")
+    finally:
+        subprocess.run(["umount", "-l", place], check=False, capture_output=True, timeout=SECONDS)
+    assert place.read_text() == "beneath"
