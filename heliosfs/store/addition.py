@@ -37,11 +37,17 @@ class PackedAddition(HashedAddition):
         add: Add,
         write: Callable[[Oid, Kind, bytes], Pending | None],
         name: Callable[[Pending], None],
+        is_safe: Callable[[], bool],
     ) -> None:
-        """`write` runs on any thread, and gives None when the store has the object."""
+        """`write` runs on any thread, and gives None when the store has the object.
+
+        `is_safe` tells, when the result is taken up, whether what it had then cannot be gone.
+        """
         super().__init__(objects, add)
         self._write = write
         self._name = name
+        self._is_safe = is_safe
+        self._found: set[Oid] = set()
         self._written: dict[Oid, Pending] = {}
 
     def execute(self) -> None:
@@ -51,12 +57,18 @@ class PackedAddition(HashedAddition):
         for oid, (kind, data, base) in zip(oids, self._objects, strict=True):
             if base is None and len(data) >= PACKED_FROM_BYTES and oid not in self._written:
                 written = self._write(oid, kind, data)
-                if written is not None:
+                if written is None:
+                    self._found.add(oid)
+                else:
                     self._written[oid] = written
         self.oids = oids
 
     def apply(self) -> None:
-        if self.oids:
-            for written in self._written.values():
-                self._name(written)
-        super().apply()
+        if not self.oids:
+            return
+        for written in self._written.values():
+            self._name(written)
+        there = self._found if self._is_safe() else set()
+        for oid, (kind, data, base) in zip(self.oids, self._objects, strict=True):
+            if oid not in there:
+                self._add(oid, kind, data, base)

@@ -92,6 +92,7 @@ class LocalStore:
         self._published_state: dict[bytes, bytes | None] = {}
         self._drain: Drain | None = None
         self._collection: LocalCollection | None = None
+        self._collection_count = 0
 
     @classmethod
     def open(
@@ -159,7 +160,13 @@ class LocalStore:
         self._batch.append(pending)
 
     def plan_add(self, objects: Sequence[NewObject]) -> Addition:
-        return PackedAddition(objects, self.add, self._write_packed, self._name_packed)
+        collected = self._collection_count
+
+        def is_safe() -> bool:
+            """Whether no collection began since: what the store had then, it has now."""
+            return self._collection_count == collected
+
+        return PackedAddition(objects, self.add, self._write_packed, self._name_packed, is_safe)
 
     def _write_packed(self, oid: Oid, kind: Kind, data: bytes) -> Pending | None:
         """On any thread: write a large object to a pack; None when the store has it."""
@@ -309,6 +316,7 @@ class LocalStore:
     def collect(self) -> Collection:
         if self._collection is not None:
             raise Busy("a garbage collection is under way")
+        self._collection_count += 1
         self._collection = LocalCollection(self._l2, self._pending, self._settling, self._collected)
         return self._collection
 
