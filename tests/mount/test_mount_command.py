@@ -339,3 +339,10 @@ def test_unmounted_before_the_kernel_is_answered(tmp_path: Path) -> None:
     finally:
         connection.end()
     os.close(fd)
+
+
+def test_root_s_mount_reads_large_files_in_large_requests(mounter: Mounter) -> None:
+    mounted = mounter(name="a name\twith blanks")
+    device = mounted.path.stat().st_dev
+    place = f"/sys/class/bdi/{os.major(device)}:{os.minor(device)}/read_ahead_kb"
+    assert int(Path(place).read_text()) == (512 if os.geteuid() == 0 else 128)
