@@ -7,15 +7,13 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from heliosfs.errors import CorruptObject, MissingObject
-from heliosfs.objects.ids import Kind, Oid, object_id
+from heliosfs.objects.ids import Kind, Oid
 from heliosfs.store.base import Swept, Work
 from heliosfs.store.chains import Chains
-from heliosfs.store.codecs import DecodeError
 from heliosfs.store.lmdbstore import ObjectDatabase
 from heliosfs.store.marks import Marks
 from heliosfs.store.pace import Pace
-from heliosfs.store.packs import Packed
-from heliosfs.store.pending import Pending
+from heliosfs.store.pending import Pending, bytes_of
 from heliosfs.store.repack import Repack
 from heliosfs.store.snapshot import Snapshot
 from heliosfs.store.states import StateReader
@@ -59,7 +57,7 @@ class LocalCollection:
     def read(self, oid: Oid, kind: Kind) -> bytes:
         pending = self._pending.get(oid)
         if pending is not None:
-            found, data = pending.kind, self._data(pending)
+            found, data = pending.kind, bytes_of(self._database.packs, pending)
         else:
             loaded = self._look(lambda snapshot: self._chains.load(snapshot, oid))
             if loaded is None:
@@ -70,18 +68,6 @@ class LocalCollection:
                 f"object {oid.hex()} is a {found.name.lower()}, not a {kind.name.lower()}"
             )
         return data
-
-    def _data(self, pending: Pending) -> bytes:
-        data = pending.data
-        if not isinstance(data, Packed):
-            return data
-        try:
-            loaded = self._database.packs.load(data)
-        except DecodeError as error:
-            raise CorruptObject(f"object {pending.oid.hex()} is damaged: {error}") from error
-        if object_id(pending.kind, loaded) != pending.oid:
-            raise CorruptObject(f"object {pending.oid.hex()} is damaged: its bytes have another id")
-        return loaded
 
     def mark(self, oid: Oid) -> bool:
         # First in L2: a batch that has the object once more may never be published.

@@ -253,7 +253,7 @@ class Encoder:
     def _whole(self, number: int) -> _Version:
         oid, kind, data, _ = self._items[number - self._before.next_number]
         if isinstance(data, Packed):
-            data = self._snapshot.packs.load(data)
+            data = self._snapshot.packs.load(data, kind, oid)
         return _Version(number, 0, None, kept_id(oid, kind), data)
 
     def _stored(self, number: int, oid: Oid | None = None) -> list[_Version]:

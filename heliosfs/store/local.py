@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 
 from heliosfs.errors import Busy, CorruptObject, MissingObject, NotFound, StoreError
-from heliosfs.objects.ids import Kind, Oid, object_id
+from heliosfs.objects.ids import Kind, Oid
 from heliosfs.store import codecs, format1
 from heliosfs.store.addition import PackedAddition
 from heliosfs.store.base import Addition, Collection, NewObject, StoreStats, Work
@@ -27,7 +27,7 @@ from heliosfs.store.layout import (
 )
 from heliosfs.store.lmdbstore import ObjectDatabase
 from heliosfs.store.packs import PACKED_FROM_BYTES, Packed, encode_large
-from heliosfs.store.pending import Batches, Cold, Pending, check_key, overlay
+from heliosfs.store.pending import Batches, Cold, Pending, bytes_of, check_key, overlay
 from heliosfs.store.replay import replay, segment_names
 from heliosfs.store.upgrade import upgrade
 
@@ -111,8 +111,7 @@ class LocalStore:
         if pending is not None:
             self._pending_hits += 1
             _check_kind(oid, kind, pending.kind)
-            data = pending.data
-            return self._load_packed(pending, data) if isinstance(data, Packed) else data
+            return bytes_of(self._l2.packs, pending)
         cached = self._cache.get(oid)
         if cached is not None:
             _check_kind(oid, kind, cached.kind)
@@ -181,15 +180,6 @@ class LocalStore:
         if pending.oid not in self._pending:
             self._pending[pending.oid] = pending
             self._batch.append(pending)
-
-    def _load_packed(self, pending: Pending, packed: Packed) -> bytes:
-        try:
-            data = self._l2.packs.load(packed)
-        except codecs.DecodeError as error:
-            raise CorruptObject(f"object {pending.oid.hex()} is damaged: {error}") from error
-        if object_id(pending.kind, data) != pending.oid:
-            raise CorruptObject(f"object {pending.oid.hex()} is damaged: its bytes have another id")
-        return data
 
     def get(self, key: bytes) -> bytes | None:
         value = self._state.get(key, _UNSET)

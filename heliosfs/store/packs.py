@@ -22,6 +22,7 @@ from typing import NamedTuple
 from lz4 import block as lz4  # type: ignore[import-untyped]
 
 from heliosfs.errors import StoreError
+from heliosfs.objects.ids import Kind, Oid, object_id
 from heliosfs.store.codecs import (
     Codec,
     DecodeError,
@@ -251,9 +252,12 @@ class Packs:
             for fd in fds:
                 os.close(fd)
 
-    def load(self, packed: Packed) -> bytes:
-        """The bytes of an object, not compared with its id; DecodeError."""
-        return decode(*self.read(packed.place), packed.size)
+    def load(self, packed: Packed, kind: Kind, oid: Oid) -> bytes:
+        """The bytes of an object; DecodeError when they do not have its id."""
+        data = decode(*self.read(packed.place), packed.size)
+        if object_id(kind, data) != oid:
+            raise DecodeError("its bytes have another id")
+        return data
 
     def close(self) -> None:
         """Idempotent."""

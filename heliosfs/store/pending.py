@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from heliosfs.errors import CorruptObject
 from heliosfs.objects.ids import OID_BYTES, Kind, Oid
 from heliosfs.store.base import LISTED, NUMBERED, SLOT_BYTES
-from heliosfs.store.packs import Packed
+from heliosfs.store.codecs import DecodeError
+from heliosfs.store.packs import Packed, Packs
 
 KEY_MAX = 400
 _SHAPED = LISTED + NUMBERED
@@ -38,6 +40,17 @@ class Batches(NamedTuple):
     state: Changes
     last: int
     """The number of the last of them."""
+
+
+def bytes_of(packs: Packs, pending: Pending) -> bytes:
+    """The bytes of an object, from its pack if they lie there; CorruptObject."""
+    data = pending.data
+    if not isinstance(data, Packed):
+        return data
+    try:
+        return packs.load(data, pending.kind, pending.oid)
+    except DecodeError as error:
+        raise CorruptObject(f"object {pending.oid.hex()} is damaged: {error}") from error
 
 
 def check_key(key: bytes) -> None:

@@ -94,13 +94,12 @@ def replay(directory: Directory, packs: Packs, salt: bytes, drained: int) -> Bat
 def _are_packed(packs: Packs, objects: list[Pending]) -> bool:
     """Whether the packs have what a record names of them."""
     try:
-        return all(
-            object_id(item.kind, packs.load(item.data)) == item.oid
-            for item in objects
-            if isinstance(item.data, Packed)
-        )
+        for item in objects:
+            if isinstance(item.data, Packed):
+                packs.load(item.data, item.kind, item.oid)
     except DecodeError:
         return False
+    return True
 
 
 def _check_lost(scans: list[_Scan], last: int) -> None:

@@ -106,6 +106,22 @@ def test_a_version_of_a_packed_object_is_a_delta_to_it(tmp_path: Path) -> None:
     store.close()
 
 
+def test_a_version_of_what_is_damaged_is_stored_whole(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    (first,) = add(store, RANDOM)
+    changed = RANDOM[:500] + b"changed" + RANDOM[500:]
+    oid = object_id(Kind.BLOB, changed)
+    store.add(oid, Kind.BLOB, changed, first)
+    store.publish()
+    with open(tmp_path / "pack-1", "r+b") as file:
+        file.seek(5000)
+        file.write(b"damage")
+    drain(store)
+    assert store.read(oid, Kind.BLOB) == changed
+    assert store.stats().stored_bytes > 2 * len(RANDOM)
+    store.close()
+
+
 def test_what_was_never_published_is_cut_off_at_the_next_open(tmp_path: Path) -> None:
     store = open_store(tmp_path)
     (oid,) = add(store, RANDOM)
