@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from bisect import bisect_right
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +23,7 @@ XATTRS_MAX_BYTES = 128 * 1024
 """Names and values of a file together; the kernel allows 64 KiB for one value."""
 XATTR_NAMES_MAX_BYTES = 64 * 1024
 """What listxattr(2) can tell of a file (XATTR_LIST_MAX)."""
+_DOT_AT, _DOT_DOT_AT = 1, 2
 _WRITING = os.O_WRONLY | os.O_RDWR
 
 
@@ -85,11 +88,26 @@ class Files:
             raise PosixError(errno.ENOTDIR)
         return self._add(DirHandle(node))
 
-    def listing(self, handle: DirHandle, start: int) -> list[bytes]:
-        """The names of a listing, taken anew when it begins, so that offsets keep their meaning."""
-        if start == 0:
-            handle.names = [b".", b"..", *self._filesystem.names(handle.node)]
-        return handle.names
+    def listing(self, handle: DirHandle, start: int) -> Iterator[tuple[int, bytes]]:
+        """The names behind the position `start`, each with its own; taken anew when it is 0.
+
+        A position is a hash of the name, and names come in its order.  So it keeps its meaning
+        while the directory changes, and the kernel may answer a part of a listing from what it
+        kept of another one.  Two names with one hash could be parted: one in 10^9 directories of
+        100,000 names.  Cost: a sort at the beginning, 40 ms for 100,000 names.
+        """
+        node = handle.node
+        if start == 0 or not handle.names:
+            handle.names = sorted(self._filesystem.names(node), key=hash)
+            if isinstance(node, DirNode):
+                node.is_listing_stale = False
+        if start < _DOT_AT:
+            yield _DOT_AT, b"."
+        if start < _DOT_DOT_AT:
+            yield _DOT_DOT_AT, b".."
+        names = handle.names
+        for index in range(bisect_right(names, start, key=_position), len(names)):
+            yield _position(names[index]), names[index]
 
     def read(self, handle: Handle, offset: int, length: int) -> bytes | bytearray:
         """Up to `length` bytes at `offset`.  StoreError."""
@@ -192,6 +210,11 @@ class Files:
         changed.touch()
         changed.xattrs = xattrs or None
         changed.ctime_ns = self._clock.now_ns()
+
+
+def _position(name: bytes) -> int:
+    """Between those of the dots and 2^62, in the order of the hashes."""
+    return ((hash(name) + 2**63) >> 2) + _DOT_DOT_AT + 1
 
 
 def without_set_id(mode: int) -> int:

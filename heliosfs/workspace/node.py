@@ -128,6 +128,7 @@ class DirNode(Node):
         "children",
         "data",
         "dirty",
+        "is_listing_stale",
         "leaves",
         "misses",
         "subdir_count",
@@ -148,6 +149,8 @@ class DirNode(Node):
         """Names whose entries differ from `tree`, with the encoded entry that is there."""
         self.misses: set[bytes] = set()
         """Names of which the kernel may remember that they do not exist."""
+        self.is_listing_stale = False
+        """Whether a listing that the kernel kept tells what is no longer so."""
         self.subdir_count = entry.size
         self.unsorted = False
 

@@ -299,6 +299,7 @@ class Workspace:
             if isinstance(node, FileNode):
                 self.contents.drop(node)
             self.load(parent)[node.name] = node.raw
+            parent.is_listing_stale = True
             del self.inodes.nodes[node.ino]
             node = parent
 

@@ -84,6 +84,11 @@ def list_directory(path: Path) -> None:
         assert len([entry.stat(follow_symlinks=False) for entry in entries]) == 52
 
 
+def list_twice(path: Path) -> None:
+    for _ in range(2):
+        list_directory(path)
+
+
 def store_through_mapping(path: Path) -> None:
     fd = os.open(path, os.O_RDWR)
     with mmap.mmap(fd, 4) as mapped:
@@ -143,6 +148,10 @@ ACTIONS: dict[str, tuple[Callable[[Path], object], Callable[[Path], object]]] = 
     "chmod": (lambda d: os.stat(d / "file"), lambda d: os.chmod(d / "file", 0o600)),
     "list a directory of 50 files, with stat of each": (
         lambda d: None,
+        lambda d: list_directory(d / "many"),
+    ),
+    "list it again, from the second time on": (
+        lambda d: list_twice(d / "many"),
         lambda d: list_directory(d / "many"),
     ),
     "stat of each, afterwards": (
