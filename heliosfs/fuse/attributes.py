@@ -6,7 +6,7 @@ from typing import Any
 
 from heliosfs.fuse.wire import ATTR_AT, ATTR_HOLDS, ENTRY, ENTRY_BYTES
 from heliosfs.objects.tree import decode_entry
-from heliosfs.workspace.node import Listed
+from heliosfs.workspace.node import DirNode, Listed
 
 FOREVER_SECONDS = 365 * 86400
 PAGE_BYTES = 4096
@@ -110,3 +110,19 @@ def build_listed(listed: Listed) -> bytes:
         IO_BYTES,
         0,
     )
+
+
+def entry_in(directory: Any, node: Any) -> bytes:
+    """What a place shows may be another tree at the next look."""
+    if isinstance(directory, DirNode) or getattr(node, "is_fixed", False):
+        return entry(node)
+    return entry_once(node)
+
+
+def listed_in(directory: Any, node: Any) -> bytes:
+    """The entry for a listing, which keeps none: most are never asked for again."""
+    if isinstance(node, Listed):
+        return build_listed(node)
+    if not isinstance(directory, DirNode):
+        return entry_in(directory, node)
+    return build(node) if node.attr is None else node.attr

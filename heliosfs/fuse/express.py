@@ -14,9 +14,8 @@ import pyfuse3
 import trio
 
 from heliosfs.fuse.connection import Connection
-from heliosfs.fuse.handler import errno_of
+from heliosfs.fuse.handler import Handler, errno_of
 from heliosfs.fuse.loop import ReaderLock, RequestLoop
-from heliosfs.fuse.requests import Handler
 from heliosfs.fuse.wire import HEAD, Data, Opcode
 
 IDLE_MAX = 4

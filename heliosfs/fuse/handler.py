@@ -1,4 +1,4 @@
-"""What is around the handlers that pyfuse3 calls: errors become errnos, `--debug` becomes a log."""
+"""What a handler of requests is, and what is around those that pyfuse3 calls."""
 
 from __future__ import annotations
 
@@ -6,12 +6,21 @@ import errno
 import functools
 import logging
 import os
-from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeAlias, TypeVar
 
 import pyfuse3
 
 from heliosfs.errors import HeliosError, StoreError
+from heliosfs.fuse.wire import Data, Message, Opened
+
+Answer: TypeAlias = "Data | Coroutine[Any, Any, Data] | None"
+"""None: to some requests the kernel wants none."""
+Handler: TypeAlias = Callable[[int, Message, int], Answer]
+"""From the inode, the message and its length."""
+DONE = b""
+OPENED_FILE = Opened.KEEP_CACHE | Opened.NO_FLUSH
+"""How the kernel treats the files of a workspace, which nobody else changes."""
 
 log = logging.getLogger(__name__)
 _Handler = TypeVar("_Handler", bound=Callable[..., Awaitable[Any]])

@@ -23,9 +23,10 @@ from heliosfs.fuse.kernel import Kernel
 from heliosfs.fuse.loop import RequestLoop
 from heliosfs.fuse.memory import use_one_heap
 from heliosfs.fuse.mounting import mount
+from heliosfs.fuse.names import NameRequests
 from heliosfs.fuse.notices import Notices
 from heliosfs.fuse.operations import Operations
-from heliosfs.fuse.requests import Requests
+from heliosfs.fuse.requests import HandleRequests
 from heliosfs.fuse.tracing import traced
 from heliosfs.fuse.trimmer import Trimmer
 from heliosfs.fuse.verbs import Verbs
@@ -101,10 +102,13 @@ def _serve(
 
     keeper = Keeper(repository, kernel, fail)
     trimmer = Trimmer(filesystem, kernel)
-    requests = Requests(filesystem, files, kernel, keeper, trimmer)
+    verbs = Verbs(repository, kernel, keeper)
     operations = Operations(filesystem, files, kernel, keeper, xattr=options.xattr)
-    collector = Collector(repository, keeper, requests.verbs.run_long)
-    handlers = requests.handlers
+    collector = Collector(repository, keeper, verbs.run_long)
+    handlers = {
+        **NameRequests(filesystem, files, keeper, trimmer).handlers,
+        **HandleRequests(filesystem, files, verbs, kernel, keeper, trimmer).handlers,
+    }
     if options.debug:
         log_requests(Operations)
         handlers = traced(handlers)
@@ -116,7 +120,7 @@ def _serve(
         trimmer.prune = notices.prune
     express = Express(connection, loop, handlers)
     background = (keeper.run, trimmer.run, collector.run)
-    trio.run(_main, express, background, kernel, requests.verbs, on_ready)
+    trio.run(_main, express, background, kernel, verbs, on_ready)
 
 
 async def _main(

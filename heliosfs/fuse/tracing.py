@@ -9,8 +9,7 @@ from typing import Any
 
 from heliosfs.errors import HeliosError
 from heliosfs.fuse import wire
-from heliosfs.fuse.handler import show
-from heliosfs.fuse.requests import Answer, Handler
+from heliosfs.fuse.handler import Answer, Handler, show
 from heliosfs.fuse.wire import BODY_AT, Data, Message, Opcode, Opened
 
 _NAMES_AT = {
@@ -21,6 +20,7 @@ _NAMES_AT = {
     Opcode.MKNOD: wire.MKNOD.size,
     Opcode.MKDIR: wire.MKDIR.size,
     Opcode.CREATE: wire.CREATE.size,
+    Opcode.TMPFILE: wire.CREATE.size,
     Opcode.LINK: wire.NUMBER.size,
     Opcode.RENAME: wire.NUMBER.size,
     Opcode.RENAME2: wire.RENAME2.size,
@@ -32,6 +32,7 @@ _ENTRIES = (
     Opcode.MKNOD,
     Opcode.MKDIR,
     Opcode.CREATE,
+    Opcode.TMPFILE,
     Opcode.LINK,
 )
 _OPENS = (Opcode.OPEN, Opcode.OPENDIR)

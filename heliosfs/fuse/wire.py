@@ -57,6 +57,12 @@ OPENED = struct.Struct("=QIi")
 TRANSFER = struct.Struct("=QQI")
 """fh, offset, size: how the body of a read, a write and a listing begins."""
 TRANSFER_BYTES = 40
+ALLOCATE = struct.Struct("=QQQI")
+"""fh, offset, length, mode."""
+SEEK = struct.Struct("=QQI")
+"""fh, offset, whence."""
+COPY = struct.Struct("=QQQQQQ")
+"""fh and offset of the source; inode, fh and offset of the target; length."""
 WRITTEN = struct.Struct("=II")
 NUMBER = struct.Struct("=Q")
 """An inode, a file handle, or a count."""
@@ -99,8 +105,13 @@ class Opcode(IntEnum):
     CREATE = 35
     DESTROY = 38
     BATCH_FORGET = 42
+    FALLOCATE = 43
     READDIRPLUS = 44
     RENAME2 = 45
+    LSEEK = 46
+    COPY_FILE_RANGE = 47
+    TMPFILE = 51
+    COPY_FILE_RANGE_64 = 53
 
 
 class Notice(IntEnum):

@@ -24,6 +24,10 @@ XATTRS_MAX_BYTES = 128 * 1024
 XATTR_NAMES_MAX_BYTES = 64 * 1024
 """What listxattr(2) can tell of a file (XATTR_LIST_MAX)."""
 _DOT_AT, _DOT_DOT_AT = 1, 2
+_KEEP_SIZE, _PUNCH_HOLE, _ZERO_RANGE = 1, 2, 16
+"""Modes of fallocate(2)."""
+_COPIED_MAX_BYTES = 2**30
+"""With one request: 10 ms."""
 _WRITING = os.O_WRONLY | os.O_RDWR
 
 
@@ -139,6 +143,65 @@ class Files:
         node.touch()
         self._contents.truncate(node, size)
         node.mtime_ns = node.ctime_ns = self._clock.now_ns()
+
+    def allocate(self, handle: Handle, mode: int, offset: int, length: int) -> None:
+        """fallocate(2): room, zeros and holes.  EBADF, EFBIG, ENOSPC, EOPNOTSUPP, StoreError.
+
+        Nothing is set aside for who asks for room; only whether it is there now is looked at.
+        """
+        if not isinstance(handle, FileHandle) or not handle.is_writer:
+            raise PosixError(errno.EBADF)
+        if mode & ~(_KEEP_SIZE | _PUNCH_HOLE | _ZERO_RANGE):
+            raise PosixError(errno.EOPNOTSUPP)
+        node, end = handle.node, offset + length
+        if end > FILE_MAX_BYTES:
+            raise PosixError(errno.EFBIG)
+        self._filesystem.check_writable(node)
+        if not mode & _PUNCH_HOLE:
+            self._room.look(length)
+        node.touch()
+        if mode & (_PUNCH_HOLE | _ZERO_RANGE) and offset < node.file_size:
+            self._contents.punch(node, offset, min(end, node.file_size))
+        if not mode & _KEEP_SIZE and end > node.file_size:
+            self._contents.truncate(node, end)
+        node.mtime_ns = node.ctime_ns = self._clock.now_ns()
+
+    def seek(self, handle: Handle, offset: int, whence: int) -> int:
+        """lseek(2) with SEEK_DATA or SEEK_HOLE.  ENXIO, EINVAL, StoreError."""
+        if not isinstance(handle, FileHandle) or whence not in (os.SEEK_DATA, os.SEEK_HOLE):
+            raise PosixError(errno.EINVAL)
+        node = handle.node
+        if offset >= node.file_size:
+            raise PosixError(errno.ENXIO)
+        if whence == os.SEEK_HOLE:
+            return self._contents.next_hole(node, offset)
+        found = self._contents.next_data(node, offset)
+        if found >= node.file_size:
+            raise PosixError(errno.ENXIO)
+        return found
+
+    def copy(self, source: Handle, offset: int, target: Handle, at: int, length: int) -> int:
+        """copy_file_range(2), also between branches and out of snapshots; gives the count.
+
+        Not more than it says was copied.  EBADF, EFBIG, ENOSPC, StoreError; EXDEV for what is
+        no file of a workspace, which the kernel then copies itself.
+        """
+        if not isinstance(source, FileHandle) or not isinstance(target, FileHandle):
+            raise PosixError(errno.EXDEV)
+        if not target.is_writer:
+            raise PosixError(errno.EBADF)
+        node = target.node
+        length = min(length, _COPIED_MAX_BYTES, max(0, source.node.file_size - offset))
+        if at + length > FILE_MAX_BYTES:
+            raise PosixError(errno.EFBIG)
+        self._filesystem.check_writable(node)
+        if length == 0:
+            return 0
+        self._room.take(length)
+        node.touch()
+        copied = self._contents.copy(source.node, offset, node, at, length)
+        node.mtime_ns = node.ctime_ns = self._clock.now_ns()
+        return copied
 
     def set_attributes(self, node: Any, wanted: SetAttributes) -> None:
         """chmod, chown, truncate and utimensat in one.  EROFS, EPERM, EISDIR, EINVAL."""

@@ -28,9 +28,10 @@ class Room:
         """Count bytes that are about to be written.  StoreFull."""
         self._left_bytes -= count_bytes
         if self._left_bytes < 0:
-            self._look(count_bytes)
+            self.look(count_bytes)
 
-    def _look(self, count_bytes: int) -> None:
+    def look(self, count_bytes: int) -> None:
+        """Look whether so many bytes have room now.  10 us.  StoreFull."""
         repository = self._repository
         store = repository.store
         disk = store.disk()

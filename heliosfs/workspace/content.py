@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from itertools import chain
 from typing import NamedTuple, TypeAlias
 
 from heliosfs.errors import CorruptObject
@@ -115,9 +116,7 @@ class PartedContent:
             index, start = divmod(offset, PART_BYTES)
             count = min(PART_BYTES - start, end - offset)
             piece = data if count == len(data) else bytes(view[:count])
-            if start == 0 and index * PART_BYTES + count >= min(
-                self.size, (index + 1) * PART_BYTES
-            ):
+            if count == self.part_bytes(index):
                 self._hold(index, piece, is_dirty=True)
             else:
                 self._write_within(store, index, start, piece)
@@ -144,6 +143,58 @@ class PartedContent:
             if size % PART_BYTES and count - 1 not in self.loaded:
                 self._writable(store, count - 1)
         self.size = size
+
+    def punch(self, store: Store, offset: int, end: int) -> None:
+        """Make zeros of the bytes from `offset` to `end`, which the file has; holes of parts."""
+        while offset < end:
+            index, start = divmod(offset, PART_BYTES)
+            stop = min(PART_BYTES, end - index * PART_BYTES)
+            if self._is_hole(index):
+                pass
+            elif stop - start == PART_BYTES:  # a shorter one at the end is never a hole
+                self._drop(index)
+                self._name(index, None)
+            else:
+                self._write_within(store, index, start, bytes(stop - start))
+            offset = index * PART_BYTES + stop
+
+    def next_data(self, offset: int) -> int:
+        """Where the next part begins, from `offset` on, that is not a hole; the size if none does.
+
+        Cost: O(parts that are no holes).
+        """
+        index = offset // PART_BYTES
+        if not self._is_hole(index):
+            return offset
+        later = [number for number in chain(self.ids, self.loaded) if number > index]
+        return min(min(later) * PART_BYTES, self.size) if later else self.size
+
+    def next_hole(self, offset: int) -> int:
+        """Where the next hole begins, from `offset` on; the size if there is none."""
+        index = offset // PART_BYTES
+        if self._is_hole(index):
+            return offset
+        while not self._is_hole(index):
+            index += 1
+        return min(index * PART_BYTES, self.size)
+
+    def share(self, store: Store, source: PartedContent, number: int, index: int) -> None:
+        """Make the part `index` what the part `number` of another file is.
+
+        What the store has is named, and not read.  Both parts have one length.
+        """
+        data = source._frozen(store, number)[0] if number in source.dirty else None
+        self._drop(index)
+        self._name(index, source.ids.get(number))
+        if data is not None:
+            self._hold(index, data, is_dirty=True)
+
+    def part_bytes(self, index: int) -> int:
+        """The length of a part: all but the last have one."""
+        return min(PART_BYTES, self.size - index * PART_BYTES)
+
+    def _is_hole(self, index: int) -> bool:
+        return index not in self.ids and index not in self.loaded
 
     def freeze(self, store: Store, base: Oid | None) -> Oid:
         """Store what was written and give the id of the whole, whatever size it has now."""
@@ -215,7 +266,7 @@ class PartedContent:
     def _frozen(self, store: Store, index: int) -> tuple[bytes, Oid | None]:
         """The bytes of a dirty part, all of them, and what it was before."""
         part = self.loaded[index]
-        length = min(PART_BYTES, self.size - index * PART_BYTES)
+        length = self.part_bytes(index)
         if isinstance(part, Overlay):
             part = part.over(self._fetch(store, index))
         data = bytes(part) if len(part) == length else bytes(part) + bytes(length - len(part))

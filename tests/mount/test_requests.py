@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.mount.programs import put
+from tests.posix.syscalls import copied
 
 if TYPE_CHECKING:
     from tests.mount.conftest import Mounted, Mounter
@@ -146,6 +147,10 @@ ACTIONS: dict[str, tuple[Callable[[Path], object], Callable[[Path], object]]] = 
     "unlink": (lambda d: os.stat(d / "file"), lambda d: os.unlink(d / "file")),
     "mkdir": (lambda d: None, lambda d: os.mkdir(d / "sub")),
     "chmod": (lambda d: os.stat(d / "file"), lambda d: os.chmod(d / "file", 0o600)),
+    "copy a file, as cp does": (
+        lambda d: os.stat(d / "file"),
+        lambda d: copied(str(d / "file"), str(d / "copy")),
+    ),
     "list a directory of 50 files, with stat of each": (
         lambda d: None,
         lambda d: list_directory(d / "many"),

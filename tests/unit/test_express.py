@@ -17,8 +17,8 @@ import trio.testing
 from heliosfs.errors import CorruptObject, PosixError
 from heliosfs.fuse.connection import Connection
 from heliosfs.fuse.express import IDLE_MAX, Express
+from heliosfs.fuse.handler import Answer, Handler
 from heliosfs.fuse.loop import RequestLoop
-from heliosfs.fuse.requests import Answer, Handler
 from heliosfs.fuse.tracing import traced
 from heliosfs.fuse.wire import Message, Opcode
 
