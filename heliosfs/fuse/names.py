@@ -161,6 +161,7 @@ class NameRequests:
             # A checkout just now made the name, and the kernel does not know of it yet: it looks
             # again, checks what it may, and opens whatever is there (do_filp_open in fs/namei.c).
             raise PosixError(errno.ESTALE) from None
+        node.was_opened = True
         fh = self._files.open_node(node, writing=True)
         return entry(node) + wire.OPENED.pack(fh, OPENED_FILE, 0)
 
@@ -171,6 +172,7 @@ class NameRequests:
         node = self._filesystem.create_unnamed(self._node(ino), mode, uid, gid)
         node.lookups += 1
         self._keeper.touch()
+        node.was_opened = True
         fh = self._files.open_node(node, writing=True)
         return entry(node) + wire.OPENED.pack(fh, OPENED_FILE, 0)
 

@@ -12,10 +12,12 @@ import os
 import struct
 from collections.abc import Sequence
 
-from heliosfs.fuse.wire import ANSWER_HEAD, Notice
+from heliosfs.fuse.wire import ANSWER_HEAD, Data, Notice
 
 _INODE = struct.Struct("=Qqq")
 """Inode, and the range of its cached pages: from a negative offset on, none."""
+_STORE = struct.Struct("=QQII")
+"""Inode, offset, length, -."""
 _ENTRY = struct.Struct("=QII")
 """Directory, length of the name, -."""
 _DELETE = struct.Struct("=QQII")
@@ -49,6 +51,14 @@ class Notices:
     def listing(self, ino: int) -> None:
         """The names in a directory changed, and so its attributes."""
         self._tell(Notice.INVALIDATE_INODE, _INODE.pack(ino, 0, 0))
+
+    def store(self, ino: int, offset: int, data: Data) -> None:
+        """Keep these bytes of a file, from the beginning of a page on: 2 us.
+
+        Only of a file that nobody has open: the kernel waits for whoever reads the same page,
+        and that one waits for us.  So nothing in the cache is newer, either.
+        """
+        self._tell(Notice.STORE, _STORE.pack(ino, offset, len(data), 0) + data)
 
     def prune(self, inodes: Sequence[int]) -> None:
         """Forget what nobody uses of these inodes, mounts on them included.  Linux 6.18."""

@@ -107,7 +107,7 @@ def _serve(
     collector = Collector(repository, keeper, verbs.run_long)
     handlers = {
         **NameRequests(filesystem, files, keeper, trimmer).handlers,
-        **HandleRequests(filesystem, files, verbs, kernel, keeper, trimmer).handlers,
+        **HandleRequests(filesystem, files, verbs, kernel, keeper, trimmer, notices).handlers,
     }
     if options.debug:
         log_requests(Operations)

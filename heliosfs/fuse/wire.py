@@ -119,6 +119,7 @@ class Notice(IntEnum):
 
     INVALIDATE_INODE = 2
     INVALIDATE_ENTRY = 3
+    STORE = 4
     DELETE = 6
     PRUNE = 9
 

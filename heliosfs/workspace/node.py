@@ -256,7 +256,7 @@ class LeafNode(Node):
 class FileNode(LeafNode):
     """A regular file."""
 
-    __slots__ = ("content", "file_size", "oid", "recent")
+    __slots__ = ("content", "file_size", "oid", "recent", "was_opened")
 
     def __init__(self, workspace: Workspace, ino: int, entry: Entry, raw: bytes | None) -> None:
         super().__init__(workspace, ino, entry, raw)
@@ -267,6 +267,8 @@ class FileNode(LeafNode):
         """None while not loaded; a bytearray, or parts, once written."""
         self.recent = False
         """Read or written since the working set was last reduced."""
+        self.was_opened = False
+        """Whether the kernel may have bytes of it."""
 
     @property
     def size(self) -> int:

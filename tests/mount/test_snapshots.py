@@ -269,9 +269,9 @@ def test_recursive_programs_do_not_enter_the_history(mounter: Mounter) -> None:
     with open(workspace.log) as log:
         log.seek(log_bytes)
         asked = log.read()
-    reads = re.findall(r" read\(\d+, ", asked)
-    # Each file of the workspace was read once, though two programs looked: then the kernel has it.
-    assert len(re.findall(r" read\(\d+, fh \d+, at 0, \d+\): b'word", asked)) == count
+    # Only what lies under `.helios`: the kernel has the rest since it was opened.
+    reads = re.findall(r" read\(\d+, fh \d+, at 0, \d+\): (.*)", asked)
+    assert reads and not any(data.startswith("b'word") for data in reads)
     assert len(reads) < count * 4
     view = re.findall(r" lookup\(\d+, b'[0-9a-f]{64}'", asked)
     # Which are looked at by grep and du, and thrice by os.walk: as link, as its target, as both.
