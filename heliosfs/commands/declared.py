@@ -16,6 +16,10 @@ from heliosfs.commands.verb import Verb
 _STAT = Option(("--stat",), "count the changed lines of each file")
 _NAME_STATUS = Option(("--name-status",), "only the paths, with A, M, D, R or T before each")
 _NAME_ONLY = Option(("--name-only",), "only the paths")
+_RENAMES = (
+    Option(("-M", "--find-renames"), "pair deleted with new files that are alike (the default)"),
+    Option(("--no-renames",), "do not"),
+)
 _CONTEXT = Option(("-U", "--unified"), "lines of context (3)", "N")
 
 ADD = Verb(
@@ -135,6 +139,7 @@ DIFF = Verb(
         _STAT,
         _NAME_STATUS,
         _NAME_ONLY,
+        *_RENAMES,
         JSON,
     ),
     errors=(
@@ -171,6 +176,7 @@ LOG = Verb(
         _STAT,
         _NAME_STATUS,
         _NAME_ONLY,
+        *_RENAMES,
         JSON,
     ),
     errors=(
@@ -195,7 +201,7 @@ SHOW = Verb(
         "REV:PATH gives the bytes of a file, the names in a directory, the target of a\n"
         "link. There PATH is from the root, or from the current directory after ./"
     ),
-    options=(_CONTEXT, _STAT, _NAME_STATUS, _NAME_ONLY, JSON),
+    options=(_CONTEXT, _STAT, _NAME_STATUS, _NAME_ONLY, *_RENAMES, JSON),
     errors=(
         E_USAGE,
         ("ENOENT", "the revision names no commit, or has no such path"),

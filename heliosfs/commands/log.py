@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from heliosfs.commands.changes import compare, within
-from heliosfs.commands.diff import changes_text
+from heliosfs.commands.diff import changes_text, compared
 from heliosfs.commands.graph import Graph
 from heliosfs.commands.options import Options
 from heliosfs.commands.patch import PATCH_MAX_BYTES
@@ -95,8 +94,7 @@ def _changes(request: Request, options: Options, visit: Visit) -> str:
     old = repository.history.read(parents[0]).root if parents else None
     _, words = split_words(request, options)
     paths = [below(request.cwd, word) for word in words]
-    changes = within(compare(repository.store, old, visit.commit.root), paths)
-    return changes_text(request, options, changes)
+    return changes_text(request, options, compared(request, options, old, visit.commit.root, paths))
 
 
 def _walk(request: Request, options: Options) -> Steps[Iterator[Visit | Turn]]:

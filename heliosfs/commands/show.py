@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import stat
 
-from heliosfs.commands.changes import compare, entry_document, within
-from heliosfs.commands.diff import changes_document, changes_text
+from heliosfs.commands.changes import entry_document
+from heliosfs.commands.diff import changes_document, changes_text, compared
 from heliosfs.commands.log import medium
 from heliosfs.commands.options import Options
 from heliosfs.commands.patch import PATCH_MAX_BYTES
@@ -33,7 +33,7 @@ def show(request: Request, options: Options) -> str:
     commit = repository.history.read(oid)
     parent = repository.history.read(commit.parents[0]).root if commit.parents else None
     paths = [below(request.cwd, word) for word in words]
-    changes = within(compare(repository.store, parent, commit.root), paths)
+    changes = compared(request, options, parent, commit.root, paths)
     if "json" in options:
         document = commit_document(oid, commit)
         return json_reply(document | {"changes": changes_document(request, options, changes)})
