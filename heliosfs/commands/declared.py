@@ -20,6 +20,14 @@ _RENAMES = (
     Option(("-M", "--find-renames"), "pair deleted with new files that are alike (the default)"),
     Option(("--no-renames",), "do not"),
 )
+_FORMATS = (
+    Option(
+        ("--pretty", "--format"),
+        "oneline, short, full, fuller, or such as '%h %an %s'",
+        "FORM",
+    ),
+    Option(("--date",), "default, iso, short, rfc, relative, unix or raw", "FORM"),
+)
 _CONTEXT = Option(("-U", "--unified"), "lines of context (3)", "N")
 
 ADD = Verb(
@@ -167,8 +175,18 @@ LOG = Verb(
     options=(
         NUMBER,
         Option(("--oneline",), "a line for each: id and subject"),
+        *_FORMATS,
         Option(("--graph",), "draw how the commits hang together, line by line of history"),
+        Option(("--reverse",), "the oldest of them first"),
         Option(("--all",), "of all branches and tags"),
+        Option(("--author",), "only what somebody wrote: a pattern of 'Name <email>'", "PATTERN"),
+        Option(("--committer",), "only what somebody committed", "PATTERN"),
+        Option(("--grep",), "only where the message has it; of several, any", "PATTERN"),
+        Option(("-i", "--regexp-ignore-case"), "take A for a in patterns"),
+        Option(("--after", "--since"), "only since a date, or '2 weeks ago'", "DATE"),
+        Option(("--before", "--until"), "only until then", "DATE"),
+        Option(("--merges",), "only merges"),
+        Option(("--no-merges",), "no merges"),
         Option(("--first-parent",), "leave out what merges brought in"),
         Option(("--follow",), "of one file, also under the names it had before"),
         Option(("--decorate",), "with the branches and tags that name a commit"),
@@ -201,7 +219,16 @@ SHOW = Verb(
         "REV:PATH gives the bytes of a file, the names in a directory, the target of a\n"
         "link. There PATH is from the root, or from the current directory after ./"
     ),
-    options=(_CONTEXT, _STAT, _NAME_STATUS, _NAME_ONLY, *_RENAMES, JSON),
+    options=(
+        _CONTEXT,
+        _STAT,
+        _NAME_STATUS,
+        _NAME_ONLY,
+        Option(("-s", "--no-patch"), "only the commit, not what it changed"),
+        *_FORMATS,
+        *_RENAMES,
+        JSON,
+    ),
     errors=(
         E_USAGE,
         ("ENOENT", "the revision names no commit, or has no such path"),
