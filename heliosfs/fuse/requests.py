@@ -150,7 +150,13 @@ class HandleRequests:
 
     def _fallocate(self, ino: int, message: Message, end: int) -> Answer:
         fh, offset, length, mode = wire.ALLOCATE.unpack_from(message, BODY_AT)
-        self._files.allocate(self._handles[fh], mode, offset, length)
+        uid, gid, _ = wire.CALLER.unpack_from(message, wire.CALLER_AT)
+        handle = self._handles[fh]
+        before = handle.node.mode
+        self._files.allocate(handle, mode, offset, length, uid, gid)
+        if handle.node.mode != before:
+            # The kernel expects new times, and keeps the mode.
+            self._notices.attributes(ino)
         return self._caught_up(DONE)
 
     def _lseek(self, ino: int, message: Message, end: int) -> bytes:

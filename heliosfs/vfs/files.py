@@ -144,10 +144,14 @@ class Files:
         self._contents.truncate(node, size)
         node.mtime_ns = node.ctime_ns = self._clock.now_ns()
 
-    def allocate(self, handle: Handle, mode: int, offset: int, length: int) -> None:
+    def allocate(
+        self, handle: Handle, mode: int, offset: int, length: int, uid: int = 0, gid: int = 0
+    ) -> None:
         """fallocate(2): room, zeros and holes.  EBADF, EFBIG, ENOSPC, EOPNOTSUPP, StoreError.
 
         Nothing is set aside for who asks for room; only whether it is there now is looked at.
+        A user other than root who is not of the file's group takes the set-id bits away; of the
+        user's groups the first one is known.
         """
         if not isinstance(handle, FileHandle) or not handle.is_writer:
             raise PosixError(errno.EBADF)
@@ -158,8 +162,12 @@ class Files:
             raise PosixError(errno.EFBIG)
         self._filesystem.check_writable(node)
         if not mode & _PUNCH_HOLE:
-            self._room.look(length)
+            self._room.check(length)
         node.touch()
+        if uid:
+            node.mode = without_set_id(node.mode)
+            if gid != node.gid:
+                node.mode &= ~stat.S_ISGID
         if mode & (_PUNCH_HOLE | _ZERO_RANGE) and offset < node.file_size:
             self._contents.punch(node, offset, min(end, node.file_size))
         if not mode & _KEEP_SIZE and end > node.file_size:

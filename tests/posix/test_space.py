@@ -13,6 +13,7 @@ from tests.posix.syscalls import (
     FALLOC_FL_KEEP_SIZE,
     FALLOC_FL_PUNCH_HOLE,
     FALLOC_FL_ZERO_RANGE,
+    as_user,
     copied,
     copy_range,
     create,
@@ -88,6 +89,22 @@ def test_fallocate_is_refused_clearly(place: Path) -> None:
     assert errno_of(fallocate, fd, 0, 0, 4096) == "EBADF"
     os.close(fd)
     assert Path("file").read_bytes() == b"text"
+
+
+def test_who_allocates_takes_the_set_id_bits_away(place: Path) -> None:
+    for before, after in ((0o6777, 0o777), (0o2766, 0o766)):
+        create("file", b"text", before)
+        with as_user(1234):
+            fd = os.open("file", os.O_RDWR)
+            fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, 4096)
+            os.close(fd)
+        assert stat.S_IMODE(os.stat("file").st_mode) == after
+        os.chmod("file", before)
+        fd = os.open("file", os.O_RDWR)
+        fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, 4096)
+        os.close(fd)
+        assert stat.S_IMODE(os.stat("file").st_mode) == before
+        os.unlink("file")
 
 
 @pytest.mark.parametrize("size", [0, 5000, 1 << 20, (5 << 20) + 77])
