@@ -34,7 +34,7 @@ ADD = Verb(
     name="add",
     module="add",
     summary="stage paths: choose what the next commit takes",
-    synopsis=("[-f] [-v] [--json] PATH...", "-A"),
+    synopsis=("[-f] [-v] [--json] PATH...", "-A", "-u [PATH]..."),
     description=(
         "Every file belongs to the next commit, without being added. After 'add' a commit\n"
         "takes only what was added, as it was then; 'commit --work' takes everything all\n"
@@ -44,6 +44,7 @@ ADD = Verb(
     ),
     options=(
         Option(("-A", "--all"), "everything, wherever the current directory is"),
+        Option(("-u", "--update"), "what changed or went, and nothing new"),
         Option(("-f", "--force"), "also what a .heliosignore names"),
         Option(("-v", "--verbose"), "reply with a line for each path"),
         JSON,
@@ -75,6 +76,8 @@ COMMIT = Verb(
     ),
     options=(
         Option(("-m", "--message"), "the message (snapshot, or that of the open merge)", "TEXT"),
+        Option(("-F", "--file"), "read the message from a file, or - for the input", "FILE"),
+        Option(("--no-edit",), "with --amend, keep the message; as without it"),
         Option(("--work",), "take everything, also if something was added"),
         Option(("-a", "--all"), "the same"),
         Option(("--amend",), "replace the last commit; what is not given stays as it was"),
@@ -108,7 +111,7 @@ STATUS = Verb(
     synopsis=("[-s | --porcelain | --json]",),
     description=(
         "The branch, and the changes since its last commit; if something was added, what\n"
-        "is staged and what is not. A file that was moved unchanged is shown as renamed.\n"
+        "is staged and what is not. A file that moved is shown as renamed, if half of it stayed.\n"
         "Times alone are no change. In a line of --short the first letter is for what is\n"
         "staged, the second for what is not."
     ),
