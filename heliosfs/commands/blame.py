@@ -22,13 +22,14 @@ from heliosfs.repo.blame import Blame, Origin
 from heliosfs.repo.linediff import split_lines
 from heliosfs.repo.revisions import resolve
 from heliosfs.repo.textmerge import is_text
+from heliosfs.store.steps import Steps
 from heliosfs.workspace.trees import find_entry, read_file
 
 _NOT_COMMITTED = "Not Committed Yet"
 _LINES = re.compile(r"(\d{1,9})(?:,(\+?)(\d{1,9}))?")
 
 
-def blame(request: Request, options: Options) -> str:
+def blame(request: Request, options: Options) -> Steps[str]:
     """A line for each line of the file, as git blame shows it."""
     repository, view = request.repository, request.view
     words = [*options.words, *(options.paths or [])]
@@ -44,7 +45,7 @@ def blame(request: Request, options: Options) -> str:
     if entry is None or not stat.S_ISREG(entry.mode):
         raise NotFound(f"no file {word[:80]!r} in {revision or 'the working tree'}")
     data = _data(request, entry, word)
-    origins = Blame(repository.store, repository.history).run(head, path, data)
+    origins = yield from Blame(repository.store, repository.history).run(head, path, data)
     rows = list(zip(range(1, len(origins) + 1), origins, split_lines(data), strict=True))
     start, stop = _range(options, len(rows))
     if "json" in options:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from heliosfs.commands.render import quote_path, text_of
@@ -11,10 +11,13 @@ from heliosfs.objects.ids import TreeId
 from heliosfs.objects.tree import Entry
 from heliosfs.repo import renames
 from heliosfs.store.base import Store
+from heliosfs.store.steps import TURN, Steps
 from heliosfs.workspace.trees import EMPTY_TREE, Change, differs, walk_changes
 
 _PAIRS_MAX = 1000
 """Files that are compared to find renames."""
+_WALKED_AT_ONCE = 100
+"""Changes: 1 ms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +104,29 @@ def compare(
 
     Cost: O(changed).
     """
-    changes: list[Change] = []
+    return _ordered(store, by_file(_walk(store, old, new)), with_renames=with_renames)
+
+
+def compare_in_steps(
+    store: Store, old: Entry | None, new: Entry, *, with_renames: bool = True
+) -> Steps[list[FileChange]]:
+    """`compare`, letting others in between."""
+    changes = []
+    for count, change in enumerate(_walk(store, old, new)):
+        changes.append(change)
+        if not count % _WALKED_AT_ONCE:
+            yield TURN
+    return _ordered(store, by_file(changes), with_renames=with_renames)
+
+
+def _walk(store: Store, old: Entry | None, new: Entry) -> Iterator[Change]:
     if old is not None and differs(old, new):
-        changes.append(Change(b"", old, new))
+        yield Change(b"", old, new)
     tree = TreeId(old.oid) if old else EMPTY_TREE
-    changes += walk_changes(store, tree, TreeId(new.oid))
-    found = by_file(changes)
+    yield from walk_changes(store, tree, TreeId(new.oid))
+
+
+def _ordered(store: Store, found: list[FileChange], *, with_renames: bool) -> list[FileChange]:
     if with_renames:
         return find_renames(store, found)
     return sorted(found, key=lambda change: change.path)

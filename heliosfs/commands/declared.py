@@ -163,6 +163,7 @@ DIFF = Verb(
     example="HEAD~1 HEAD -- src",
     barrier=True,
     takes_paths=True,
+    is_reading=True,
 )
 
 LOG = Verb(
@@ -241,6 +242,7 @@ SHOW = Verb(
     ),
     example="HEAD~1:src/main.c",
     takes_paths=True,
+    is_reading=True,
 )
 
 DECLARED = (ADD, COMMIT, STATUS, DIFF, LOG, SHOW)

@@ -53,6 +53,7 @@ EXPERIMENT = Verb(
     ),
     example="record score=0.93 tests=41/42",
     barrier=True,
+    reading_words=("", "list"),
 )
 
 REPORT = Verb(

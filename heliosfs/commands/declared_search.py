@@ -35,6 +35,7 @@ GREP = Verb(
     ),
     example="-n TODO HEAD~1 -- src",
     barrier=True,
+    is_reading=True,
     takes_paths=True,
 )
 
@@ -61,6 +62,7 @@ BLAME = Verb(
     ),
     example="src/main.c",
     barrier=True,
+    is_reading=True,
     takes_paths=True,
 )
 

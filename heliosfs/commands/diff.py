@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from heliosfs.commands.changes import FileChange, compare, name_status, within
+from heliosfs.commands.changes import FileChange, compare_in_steps, name_status, within
 from heliosfs.commands.diffstat import diffstat, stat_document
 from heliosfs.commands.options import Options
 from heliosfs.commands.patch import DEFAULT_CONTEXT, Patch
@@ -17,6 +17,7 @@ from heliosfs.objects.tree import Entry
 from heliosfs.repo.mergebase import merge_bases
 from heliosfs.repo.revisions import resolve
 from heliosfs.repo.staging import base_root
+from heliosfs.store.steps import TURN, Steps
 
 
 class _Side(NamedTuple):
@@ -26,7 +27,7 @@ class _Side(NamedTuple):
     commit: CommitId | None = None
 
 
-def diff(request: Request, options: Options) -> str:
+def diff(request: Request, options: Options) -> Steps[str]:
     """From the stage, HEAD or a revision to the working tree, or between two revisions."""
     revisions, words = split_words(request, options)
     old, new = _sides(request, options, revisions)
@@ -35,28 +36,30 @@ def diff(request: Request, options: Options) -> str:
     for path, word in zip(paths, words, strict=True):
         if not exists(request, path, old.root, new.root):
             raise NotFound(f"no path {word[:80]!r} on either side")
-    changes = compared(request, options, old.root, new.root, paths)
+    changes = yield from compared(request, options, old.root, new.root, paths)
     if "json" in options:
+        document = yield from changes_document(request, options, changes)
         return json_reply(
             {
                 "old": old.commit.hex() if old.commit else None,
                 "new": new.commit.hex() if new.commit else None,
-                "changes": changes_document(request, options, changes),
+                "changes": document,
             }
         )
-    return changes_text(request, options, changes)
+    return (yield from changes_text(request, options, changes))
 
 
 def compared(
     request: Request, options: Options, old: Entry | None, new: Entry, paths: list[bytes]
-) -> list[FileChange]:
+) -> Steps[list[FileChange]]:
     """The changes between two roots below some paths, with renames unless the options say no."""
     store = request.repository.store
     with_renames = "no-renames" not in options
-    return within(compare(store, old, new, with_renames=with_renames), paths)
+    changes = yield from compare_in_steps(store, old, new, with_renames=with_renames)
+    return within(changes, paths)
 
 
-def changes_text(request: Request, options: Options, changes: list[FileChange]) -> str:
+def changes_text(request: Request, options: Options, changes: list[FileChange]) -> Steps[str]:
     """Changes in the format that the options ask for."""
     options.only_one("stat", "name-status", "name-only")
     if "name-status" in options or "name-only" in options:
@@ -64,18 +67,22 @@ def changes_text(request: Request, options: Options, changes: list[FileChange]) 
     context = options.number("unified")
     patch = Patch(request.repository.store, DEFAULT_CONTEXT if context is None else context)
     if "stat" in options:
-        return diffstat(patch, changes)
-    return text_of(patch.text(changes))
+        return (yield from diffstat(patch, changes))
+    return text_of((yield from patch.text(changes)))
 
 
 def changes_document(
     request: Request, options: Options, changes: list[FileChange]
-) -> list[dict[str, object]]:
+) -> Steps[list[dict[str, object]]]:
     """Changes for programs; the lines are counted if --stat asks for it."""
     if "stat" not in options:
         return [change.document for change in changes]
     patch = Patch(request.repository.store)
-    return [change.document | stat_document(patch, change) for change in changes]
+    documents = []
+    for change in changes:
+        documents.append(change.document | stat_document(patch, change))
+        yield TURN
+    return documents
 
 
 def _sides(request: Request, options: Options, revisions: list[str]) -> tuple[_Side, _Side]:

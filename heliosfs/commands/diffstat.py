@@ -5,15 +5,19 @@ from __future__ import annotations
 from heliosfs.commands.changes import FileChange
 from heliosfs.commands.patch import Patch
 from heliosfs.commands.render import quote_path
+from heliosfs.store.steps import TURN, Steps
 
 _COLUMNS = 80
 
 
-def diffstat(patch: Patch, changes: list[FileChange]) -> str:
+def diffstat(patch: Patch, changes: list[FileChange]) -> Steps[str]:
     """A line for each file with a bar of what was added and removed, and a line of totals."""
     if not changes:
         return ""
-    counted = [(_name(change), patch.counts(change), change) for change in changes]
+    counted = []
+    for change in changes:
+        counted.append((_name(change), patch.counts(change), change))
+        yield TURN
     name_width = max(len(name) for name, _, _ in counted)
     largest = max((sum(counts) for _, counts, _ in counted if counts), default=0)
     number_width = max(len(str(largest)), 3 if any(not counts for _, counts, _ in counted) else 1)

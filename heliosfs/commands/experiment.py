@@ -24,6 +24,7 @@ from heliosfs.repo import experiments
 from heliosfs.repo.experiments import ABANDONED, FINISHED, METADATA_KEY, Experiment
 from heliosfs.repo.revisions import resolve
 from heliosfs.repo.scores import best_of, check_score
+from heliosfs.store.steps import TURN, Steps
 
 _ALLOWED = {
     "start": {"from", "param", "minimize", "checkout", "quiet", "json"},
@@ -37,8 +38,8 @@ _ALLOWED = {
 _OPTIONS = sorted(set[str]().union(*_ALLOWED.values()))
 
 
-def experiment(request: Request, options: Options) -> str:
-    """Do what the first word says; a list without any."""
+def experiment(request: Request, options: Options) -> str | Steps[str]:
+    """Do what the first word says; a list, in steps, without any."""
     action, *words = options.words or ["list"]
     carry_out = _ACTIONS.get(action)
     if carry_out is None:
@@ -141,12 +142,15 @@ def _name_in(commit: Commit) -> str | None:
     return commit.metadata.get(METADATA_KEY)
 
 
-def _list(request: Request, options: Options, words: list[str]) -> str:
+def _list(request: Request, options: Options, words: list[str]) -> Steps[str]:
     if words:
         raise options.misuse("'experiment list' takes no name: 'experiment show NAME'")
     repository = request.repository
     by = options.value("by")
-    summaries = [summarize(repository, each, by) for each in repository.experiments]
+    summaries = []
+    for each in list(repository.experiments):
+        summaries.append(summarize(repository, each, by))
+        yield TURN
     rows = sorted_summaries(summaries, options)
     if "json" in options:
         return json_reply([list_document(repository, each) for each in rows])
@@ -235,7 +239,7 @@ def _named(request: Request, options: Options, words: list[str]) -> Experiment:
     return found
 
 
-_ACTIONS: dict[str, Callable[[Request, Options, list[str]], str]] = {
+_ACTIONS: dict[str, Callable[[Request, Options, list[str]], str | Steps[str]]] = {
     "start": _start,
     "record": _record,
     "list": _list,

@@ -16,6 +16,7 @@ from heliosfs.objects.tree import Entry, decode_entry
 from heliosfs.repo.linediff import split_lines
 from heliosfs.repo.revisions import resolve
 from heliosfs.repo.textmerge import is_text
+from heliosfs.store.steps import TURN, Steps
 from heliosfs.workspace.trees import find_entry, read_entries, read_file
 
 SEARCH_MAX_BYTES = 256 * 1024 * 1024
@@ -31,7 +32,7 @@ class _Match(NamedTuple):
     line: bytes
 
 
-def grep(request: Request, options: Options) -> str:
+def grep(request: Request, options: Options) -> Steps[str]:
     """The matching lines, as git grep shows them."""
     options.only_one("files-with-matches", "count", "json")
     words = list(options.words)
@@ -45,7 +46,9 @@ def grep(request: Request, options: Options) -> str:
     )
     revisions, paths = _split_words(request, options, words)
     roots = [(name, _root(request, name)) for name in revisions] or [("", _working(request))]
-    matches = [match for name, root in roots for match in search.run(name, root, paths)]
+    for name, root in roots:
+        yield from search.run(name, root, paths)
+    matches = search.matches
     if "json" in options:
         return json_reply([_document(match) for match in matches])
     if "files-with-matches" in options:
@@ -68,9 +71,11 @@ class _Search:
         self._only_first = only_first
         self._left_bytes = SEARCH_MAX_BYTES
         self._reply_bytes = 0
+        self.matches: list[_Match] = []
+        """Those that were found so far."""
 
-    def run(self, revision: str, root: Entry, paths: list[bytes]) -> Iterator[_Match]:
-        """The matches at or below the paths, in byte order.  TooLarge."""
+    def run(self, revision: str, root: Entry, paths: list[bytes]) -> Steps[None]:
+        """Find the matches at or below the paths, in byte order.  TooLarge."""
         for path in paths:
             entry = find_entry(self._store, root, path)
             if entry is None:
@@ -82,7 +87,8 @@ class _Search:
                     raise TooLarge(f"more than {limit} to search: name paths, or use grep -r")
                 data = read_file(self._store, file)
                 if self._pattern.search(data):
-                    yield from self._lines(revision, place, data)
+                    self.matches += self._lines(revision, place, data)
+                yield TURN
 
     def _files(self, path: bytes, entry: Entry) -> Iterator[tuple[bytes, Entry]]:
         pending = [(path, entry)]

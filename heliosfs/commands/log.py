@@ -66,7 +66,9 @@ def _entries(request: Request, options: Options, form: Form) -> Steps[list[_Entr
         yield TURN
         if isinstance(visit, Turn) or (wanted is not None and not wanted(visit.commit)):
             continue
-        changes = _changes(request, options, visit) if with_changes else ""
+        changes = ""
+        if with_changes:
+            changes = yield from _changes(request, options, visit)
         left_bytes -= len(changes)
         if left_bytes < 0:
             raise TooLarge("the changes take more than 64 MiB: name paths, or limit with -n")
@@ -74,7 +76,7 @@ def _entries(request: Request, options: Options, form: Form) -> Steps[list[_Entr
     return found
 
 
-def _changes(request: Request, options: Options, visit: Visit) -> str:
+def _changes(request: Request, options: Options, visit: Visit) -> Steps[str]:
     """What a commit changed; of a merge only with --first-parent, and then on that side."""
     repository = request.repository
     parents = visit.commit.parents
@@ -83,7 +85,8 @@ def _changes(request: Request, options: Options, visit: Visit) -> str:
     old = repository.history.read(parents[0]).root if parents else None
     _, words = split_words(request, options)
     paths = [below(request.cwd, word) for word in words]
-    return changes_text(request, options, compared(request, options, old, visit.commit.root, paths))
+    changes = yield from compared(request, options, old, visit.commit.root, paths)
+    return (yield from changes_text(request, options, changes))
 
 
 def _walk(request: Request, options: Options) -> Steps[Iterator[Visit | Turn]]:

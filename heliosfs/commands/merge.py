@@ -20,6 +20,7 @@ from heliosfs.repo.repository import Repository
 from heliosfs.repo.revisions import resolve
 from heliosfs.repo.textmerge import Favor, Labels
 from heliosfs.repo.view import View
+from heliosfs.store.steps import run_to_end
 
 _MAIN_BRANCHES = ("main", "master")
 _COMPARED_MAX = 50
@@ -125,9 +126,9 @@ def _reply(repository: Repository, before: CommitId | None, done: merging.Done) 
         )
     history = repository.history
     old = history.read(before).root if before is not None else None
-    stat = diffstat(
-        Patch(repository.store), compare(repository.store, old, history.read(done.head).root)
-    )
+    store = repository.store
+    changes = compare(store, old, history.read(done.head).root)
+    stat = run_to_end(diffstat(Patch(store), changes), store)
     if done.is_fast_forward:
         start = short(before) if before is not None else "nothing"
         return f"Updating {start}..{short(done.head)}\nFast-forward\n{stat}"

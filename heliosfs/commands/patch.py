@@ -12,6 +12,7 @@ from heliosfs.objects.ids import Kind, object_id
 from heliosfs.objects.tree import Entry
 from heliosfs.repo.linediff import Effort, Range, changed_ranges, split_lines
 from heliosfs.store.base import Store
+from heliosfs.store.steps import TURN, Steps
 from heliosfs.workspace.trees import read_file
 
 DEFAULT_CONTEXT = 3
@@ -33,8 +34,8 @@ class Patch:
         self._context = context
         self._effort = Effort()
 
-    def text(self, changes: list[FileChange]) -> bytes:
-        """The diff.  TooLarge when it would exceed `PATCH_MAX_BYTES`."""
+    def text(self, changes: list[FileChange]) -> Steps[bytes]:
+        """The diff, a step for each file.  TooLarge when it would exceed `PATCH_MAX_BYTES`."""
         pieces = [bytes_of(f"# {remark}\n") for change in changes for remark in _remarks(change)]
         size = sum(map(len, pieces))
         for change in changes:
@@ -44,6 +45,7 @@ class Patch:
             if size > PATCH_MAX_BYTES:
                 limit = f"{PATCH_MAX_BYTES // 1024**2} MiB"
                 raise TooLarge(f"the diff is larger than {limit}: name paths, or use --name-status")
+            yield TURN
         return b"".join(pieces)
 
     def counts(self, change: FileChange) -> tuple[int, int] | None:

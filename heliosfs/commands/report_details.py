@@ -89,7 +89,7 @@ class Details:
             if _is_large(change):
                 remarks.append(f"{quote_path(change.path)} is large")
                 continue
-            text += text_of(Patch(store).text([change]))
+            text += text_of((yield from Patch(store).text([change])))
             if len(text) > DIFF_MAX_BYTES:
                 text = text[: text.rfind("\n", 0, DIFF_MAX_BYTES) + 1]
                 remarks.append("the diff is long")

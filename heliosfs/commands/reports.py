@@ -11,7 +11,7 @@ from heliosfs.commands.oplog import operation_lines
 from heliosfs.commands.report import page_steps
 from heliosfs.commands.stats import metrics_text, stats_text
 from heliosfs.commands.status import long_status
-from heliosfs.commands.table import VERBS, Verb, run
+from heliosfs.commands.table import VERBS, Verb, begin
 from heliosfs.repo.merging import open_conflicts
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.view import View
@@ -109,9 +109,9 @@ OF_WORKING_STATE = frozenset({"status"})
 """Those for which the caller runs the commit barrier first."""
 
 
-def diff_text(repository: Repository, view: View, old: str, new: str) -> str:
+def diff_text(repository: Repository, view: View, old: str, new: str) -> Steps[str]:
     """The text of `diff/OLD..NEW`; an empty side is HEAD."""
-    return run(repository, view, ["diff", old or "HEAD", new or "HEAD", "--"])
+    return begin(repository, view, ["diff", old or "HEAD", new or "HEAD", "--"])
 
 
 def control_usage(verb: Verb) -> str:

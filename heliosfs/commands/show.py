@@ -16,10 +16,11 @@ from heliosfs.errors import NotFound, TooLarge
 from heliosfs.objects.ids import TreeId
 from heliosfs.objects.tree import Entry, decode_entry
 from heliosfs.repo.revisions import resolve
+from heliosfs.store.steps import Steps
 from heliosfs.workspace.trees import find_entry, read_entries, read_file
 
 
-def show(request: Request, options: Options) -> str:
+def show(request: Request, options: Options) -> Steps[str]:
     """The commit that a revision names, HEAD if none, or REV:PATH."""
     repository = request.repository
     if options.words and ":" in options.words[0]:
@@ -33,11 +34,13 @@ def show(request: Request, options: Options) -> str:
     commit = repository.history.read(oid)
     parent = repository.history.read(commit.parents[0]).root if commit.parents else None
     paths = [below(request.cwd, word) for word in words]
-    changes = compared(request, options, parent, commit.root, paths)
+    changes = yield from compared(request, options, parent, commit.root, paths)
     if "json" in options:
-        document = commit_document(oid, commit)
-        return json_reply(document | {"changes": changes_document(request, options, changes)})
-    text = "" if "no-patch" in options else changes_text(request, options, changes)
+        document = yield from changes_document(request, options, changes)
+        return json_reply(commit_document(oid, commit) | {"changes": document})
+    text = ""
+    if "no-patch" not in options:
+        text = yield from changes_text(request, options, changes)
     form = form_of(request, options)
     return form.join([(form.show(oid, commit), text)])
 

@@ -8,6 +8,7 @@ from keyword import iskeyword
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from heliosfs.commands.options import HELP, Option, Options, Parser, describe
+from heliosfs.errors import UsageError
 
 if TYPE_CHECKING:
     from heliosfs.repo.repository import Repository
@@ -52,6 +53,8 @@ class Verb(NamedTuple):
     """Whether its function gives steps instead of the reply, so that others need not wait."""
     is_reading: bool = False
     """Whether its function gives steps that change nothing: it runs beside all others."""
+    reading_words: tuple[str, ...] = ()
+    """The same, where the first word is one of these; "" is none."""
     takes_command: bool = False
     """Whether its first word begins a command, whose options are not its own."""
 
@@ -89,7 +92,7 @@ class Verb(NamedTuple):
         report: Callable[[Progress], None] = lambda progress: None,
     ) -> str:
         """Carry it out and give the reply.  `argv` is what follows the verb."""
-        if self.is_long or self.is_reading:
+        if self.is_long or self.reads(argv):
             from heliosfs.store.steps import run_to_end
 
             return run_to_end(self.begin(request, argv), request.repository.store, report)
@@ -108,6 +111,16 @@ class Verb(NamedTuple):
             return parser.format_help()
         reply: str = yield from self.function(request, options)
         return reply
+
+    def reads(self, argv: list[str]) -> bool:
+        """Whether it changes nothing with these words, and gives steps."""
+        if not self.reading_words:
+            return self.is_reading
+        try:
+            words = self.parser().parse(argv).words
+        except UsageError:
+            return False
+        return (words[0] if words else "") in self.reading_words
 
     @property
     def function(self) -> Callable[[Request, Options], Any]:

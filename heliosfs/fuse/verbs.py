@@ -61,6 +61,7 @@ class Verbs:
             try:
                 reply: str | None
                 if request.reading is not None:
+                    await self._capture(request)
                     reply = await self.work_off(request.reading())
                 elif request.long is not None:
                     reply = await self._begin(channel, request, request.long)

@@ -14,6 +14,7 @@ from heliosfs.repo.linediff import Effort, changed_ranges, split_lines
 from heliosfs.repo.pathlog import rename_source
 from heliosfs.repo.textmerge import TEXT_MAX_BYTES
 from heliosfs.store.base import Store
+from heliosfs.store.steps import TURN, Steps
 from heliosfs.workspace.trees import find_entry, read_file
 
 COMMITS_MAX = 50_000
@@ -47,7 +48,7 @@ class Blame:
         self._effort = Effort()
         self._lines: dict[Oid, list[bytes]] = {}
 
-    def run(self, head: CommitId, path: bytes, data: bytes) -> list[Origin | None]:
+    def run(self, head: CommitId, path: bytes, data: bytes) -> Steps[list[Origin | None]]:
         """For each line of `data`, which may differ from what `head` has at `path`, its origin.
 
         None of a line that no commit has.  A file that was renamed is followed.
@@ -70,6 +71,7 @@ class Blame:
             if not left:
                 continue
             visits += 1
+            yield TURN
             is_end = visits > COMMITS_MAX
             for suspect, lines_there in () if is_end else self._parents(oid, place, left):
                 known = pending.get(suspect)

@@ -280,7 +280,7 @@ class CommandChannel(Channel):
             LongRequest(verb.name, lambda: begin(repository, view(), argv, cwd), progress)
             if verb.is_long
             else None,
-            (lambda: begin(repository, view(), argv, cwd)) if verb.is_reading else None,
+            (lambda: begin(repository, view(), argv, cwd)) if verb.reads(argv[1:]) else None,
         )
 
 

@@ -13,6 +13,7 @@ from heliosfs.objects.ids import CommitId, Oid
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.revisions import is_stable, resolve
 from heliosfs.repo.view import View
+from heliosfs.store.steps import Steps
 from heliosfs.vfs.control import Channel, CommandChannel, ErrorLog, MessageChannel
 from heliosfs.vfs.virtual import (
     BuiltText,
@@ -161,7 +162,7 @@ class _DotDir:
             if not verb.control_file:
                 continue
             channel = partial(self._open_channel, verb)
-            if verb.is_long or verb.is_reading:
+            if verb.is_long or verb.is_reading or verb.reading_words:
                 directory.long[name.encode()] = channel
             else:
                 directory.children[name.encode()] = ControlFile(self._site, channel)
@@ -232,10 +233,10 @@ class _DotDir:
         except HeliosError:
             return None
 
-        def text() -> str:
+        def steps() -> Steps[str]:
             return reports.diff_text(self._repository, self._view(), old, new)
 
-        return VirtualText(self._site, text, is_fixed=False)
+        return BuiltText(self._site, steps, self._repository.store, is_fixed=False)
 
 
 def _text(name: bytes) -> str:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -110,6 +111,61 @@ def test_others_work_while_it_runs(mounted: Mounted, history: Path) -> None:
     assert mounted.helios("rev-parse", f"HEAD~{len(ids)}").strip() == first
     assert branches(mounted) == {"main", "trunk"}
     mounted.helios("import", "--verify", str(history))
+
+
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mounted]:
+    """A workspace in which looking takes a while."""
+    made = Mounted(tmp_path_factory.mktemp("wide") / "ws")
+    try:
+        made.mount()
+        for word in ("old", "new"):
+            for number in range(400):
+                lines = (
+                    f"{word if at % 9 else 'same'} line {at} of {number}\n" for at in range(900)
+                )
+                (made.path / f"f{number}").write_text("".join(lines))
+            made.commit(word)
+        yield made
+    finally:
+        made.end()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["grep", "-c", "line 8.*of"],
+        ["diff", "HEAD~1", "HEAD"],
+        ["diff", "--stat", "HEAD~1", "HEAD"],
+        ["show", "--json", "--stat"],
+    ],
+    ids=" ".join,
+)
+def test_who_only_looks_lets_others_in(wide: Mounted, words: list[str]) -> None:
+    """And sees what was there when the request came, whatever they do."""
+    quiet = wide.helios(*words)
+    fd = os.open(wide.path / ".helios/ctl/command", os.O_RDWR)
+    begins, replies = threading.Event(), []
+
+    def ask() -> None:
+        begins.set()
+        os.write(fd, json.dumps(words).encode() + b"\n")
+        replies.append(b"".join(iter(lambda: os.read(fd, 1 << 17), b"")).decode())
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    assert begins.wait(SECONDS)
+    done = 0
+    while not replies:
+        place = wide.path / f"made-{done}"
+        place.mkdir()
+        place.rmdir()
+        done += 1
+    asking.join(SECONDS)
+    os.close(fd)
+    assert replies == [quiet]
+    # Without turns a few would come through: before the request is there, and after its reply.
+    assert done > 30
 
 
 def test_one_at_a_time(mounted: Mounted, long_history: Path, tmp_path: Path) -> None:

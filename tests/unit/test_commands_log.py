@@ -11,6 +11,7 @@ from heliosfs.commands import reports
 from heliosfs.commands.render import git_date, iso_time
 from heliosfs.errors import NotFound, TooLarge, UsageError
 from heliosfs.objects.blob import WHOLE_MAX
+from heliosfs.store.steps import run_to_end
 from tests.tree_builder import Stage
 
 
@@ -145,8 +146,8 @@ def test_reports(stage: Stage) -> None:
     assert stats["commit_latency_p95"] == "-"
     stage.run("checkout", "HEAD")
     assert report("branch") == "(detached)\n"
-    first = reports.diff_text(stage.repository, stage.view, "main~1", "")
-    assert first == stage.run("diff", "main~1", "HEAD")
+    steps = reports.diff_text(stage.repository, stage.view, "main~1", "")
+    assert run_to_end(steps, stage.store) == stage.run("diff", "main~1", "HEAD")
 
 
 def test_reports_before_the_first_commit() -> None:
