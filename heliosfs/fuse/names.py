@@ -16,6 +16,7 @@ from heliosfs.fuse.attributes import MISSING, attributes, entry, entry_in
 from heliosfs.fuse.handler import DONE, OPENED_FILE, Handler
 from heliosfs.fuse.keeper import Keeper
 from heliosfs.fuse.trimmer import Trimmer
+from heliosfs.fuse.watchers import Watchers
 from heliosfs.fuse.wire import BODY_AT, Message, Opcode, Valid
 from heliosfs.vfs.files import Files, SetAttributes
 from heliosfs.vfs.filesystem import FileSystem
@@ -30,7 +31,12 @@ class NameRequests:
     """A handler for each opcode.  None of them waits, so each is atomic."""
 
     def __init__(
-        self, filesystem: FileSystem, files: Files, keeper: Keeper, trimmer: Trimmer
+        self,
+        filesystem: FileSystem,
+        files: Files,
+        keeper: Keeper,
+        trimmer: Trimmer,
+        watchers: Watchers,
     ) -> None:
         self._filesystem = filesystem
         self._nodes = filesystem.nodes
@@ -39,6 +45,7 @@ class NameRequests:
         self._files = files
         self._keeper = keeper
         self._look = trimmer.look
+        self._tellers = watchers.tellers
         self.handlers: dict[int, Handler] = {
             Opcode.LOOKUP: self._lookup,
             Opcode.FORGET: self._forget,
@@ -87,6 +94,8 @@ class NameRequests:
 
     def _setattr(self, ino: int, message: Message, end: int) -> bytes:
         node = self._node(ino)
+        if self._tellers and wire.CALLER.unpack_from(message, wire.CALLER_AT)[2] in self._tellers:
+            return attributes(node)
         valid, _, _, size, _, atime, mtime, _, atime_ns, mtime_ns, _, mode, _, uid, gid = (
             wire.SETATTR.unpack_from(message, BODY_AT)
         )

@@ -30,6 +30,7 @@ from heliosfs.fuse.requests import HandleRequests
 from heliosfs.fuse.tracing import traced
 from heliosfs.fuse.trimmer import Trimmer
 from heliosfs.fuse.verbs import Verbs
+from heliosfs.fuse.watchers import Watchers
 from heliosfs.repo.repository import Repository
 from heliosfs.store.pace import Pace
 from heliosfs.vfs.files import Files
@@ -102,11 +103,12 @@ def _serve(
 
     keeper = Keeper(repository, kernel, fail)
     trimmer = Trimmer(filesystem, kernel)
-    verbs = Verbs(repository, kernel, keeper)
+    watchers = Watchers(repository, options.mountpoint)
+    verbs = Verbs(repository, kernel, keeper, watchers)
     operations = Operations(filesystem, files, kernel, keeper, xattr=options.xattr)
     collector = Collector(repository, keeper, verbs.run_long)
     handlers = {
-        **NameRequests(filesystem, files, keeper, trimmer).handlers,
+        **NameRequests(filesystem, files, keeper, trimmer, watchers).handlers,
         **HandleRequests(filesystem, files, verbs, kernel, keeper, trimmer, notices).handlers,
     }
     if options.debug:
@@ -119,7 +121,7 @@ def _serve(
     if connection.begin():
         trimmer.prune = notices.prune
     express = Express(connection, loop, handlers)
-    background = (keeper.run, trimmer.run, collector.run)
+    background = (keeper.run, trimmer.run, collector.run, watchers.run)
     trio.run(_main, express, background, kernel, verbs, on_ready)
 
 

@@ -13,6 +13,7 @@ from heliosfs.fuse.driver import Driven, Driver
 from heliosfs.fuse.keeper import Keeper
 from heliosfs.fuse.kernel import Kernel
 from heliosfs.fuse.loop import HandoffLock
+from heliosfs.fuse.watchers import Watchers
 from heliosfs.repo.repository import Repository
 from heliosfs.store.steps import Steps
 from heliosfs.vfs.control import Channel, LongRequest, Request
@@ -45,8 +46,11 @@ class Verbs:
     one before made stale.  A long verb runs beside them, up to its last step, and one at most.
     """
 
-    def __init__(self, repository: Repository, kernel: Kernel, keeper: Keeper) -> None:
+    def __init__(
+        self, repository: Repository, kernel: Kernel, keeper: Keeper, watchers: Watchers
+    ) -> None:
         self._repository = repository
+        self._watchers = watchers
         self._kernel = kernel
         self._keeper = keeper
         self._serial = HandoffLock()
@@ -197,6 +201,8 @@ class Verbs:
         stale = self._repository.take_stale()
         if stale:
             await self._kernel.invalidate(stale)
+            if stale.changed:
+                self._watchers.note(stale.changed)
 
     def _answer(self, channel: Channel, request: Request, reply: str) -> None:
         self._keeper.touch()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import stat
 from dataclasses import dataclass, field
 
+from heliosfs.objects.leafdiff import Changes
 from heliosfs.objects.tree import LINK, Entry, decode_entry
 from heliosfs.workspace.leaves import LeafTable
 from heliosfs.workspace.node import DirNode, FileNode, LeafNode, Listed, Node, content_oid
@@ -27,11 +28,14 @@ class Invalidation:
     """Inodes whose attributes changed."""
     listings: list[int] = field(default_factory=list)
     """Directories of which names changed, or the inodes that these lead to."""
+    changed: list[tuple[DirNode, Changes]] = field(default_factory=list)
+    """What changed in them: no cache, but for those who watch."""
 
     def extend(self, other: Invalidation) -> None:
         self.entries += other.entries
         self.attributes += other.attributes
         self.listings += other.listings
+        self.changed += other.changed
 
     def __bool__(self) -> bool:
         return bool(self.entries or self.attributes or self.listings)
@@ -90,6 +94,7 @@ def _apply(workspace: Workspace, step: Step, stale: Invalidation) -> None:
     if is_listing_stale and _is_known(directory):
         directory.is_listing_stale = True
         stale.listings.append(directory.ino)
+        stale.changed.append((directory, step.changes))
 
 
 def _relink(workspace: Workspace, stale: Invalidation) -> None:

@@ -7,9 +7,11 @@ import ctypes
 import os
 import select
 import struct
+import time
 from pathlib import Path
 
-from tests.mount.conftest import Mounted
+from heliosfs.fuse.watchers import SETTLE_SECONDS
+from tests.mount.conftest import SECONDS, Mounted, Mounter
 from tests.posix.syscalls import create
 
 MODIFY, ATTRIB, CLOSE_WRITE = 0x2, 0x4, 0x8
@@ -35,6 +37,14 @@ class Watcher(contextlib.AbstractContextManager["Watcher"]):
 
     def __exit__(self, *error: object) -> None:
         os.close(self._fd)
+
+    def wait_for(self, *wanted: str) -> list[str]:
+        """All that happened, each once and in order of the alphabet, once all of these did."""
+        found: set[str] = set()
+        deadline = time.monotonic() + SECONDS
+        while not found.issuperset(wanted) and time.monotonic() < deadline:
+            found.update(self.events())
+        return sorted(found | set(self.events()))
 
     def events(self) -> list[str]:
         """What happened since the last time: `event path name`."""
@@ -90,6 +100,51 @@ def test_a_checkout_tells_the_watchers_of_what_goes(workspace: Mounted, place: P
     os.mkdir("removed")
     with Watcher(".", "changed", "same", "added", "removed") as watcher:
         workspace.control("reset", "--hard HEAD~1\n")
-        assert sorted(watcher.events()) == ["gone added", "gone changed"]
+        assert watcher.wait_for("attrib .", "attrib . changed") == [
+            *("attrib .", "attrib . changed", "gone added", "gone changed"),
+        ]
         create("changed", b"three")
         assert set(watcher.events()) == {"modify . changed", "attrib . changed", "close . changed"}
+
+
+def test_a_checkout_tells_who_watches_a_directory(workspace: Mounted, place: Path) -> None:
+    """In a live branch as well; what did not change is not told of, and nothing is altered."""
+    os.makedirs("deep/below")
+    for name in ("changed", "same", "gone", "deep/below/file"):
+        create(name, b"one")
+    os.chmod("changed", 0o4751)
+    workspace.commit("one")
+    workspace.helios("branch", "watched")
+    here = os.getcwd()
+    live = workspace.path / ".helios/branches/watched" / place.name
+    for directory, view in ((place, "."), (live, ".helios/branches/watched")):
+        os.chdir(directory)
+        create("changed", b"two", 0o4751)
+        create("deep/below/file", b"two")
+        os.unlink("gone")
+        workspace.commit("two", view=view)
+        with Watcher(".", "deep/below") as watcher:
+            workspace.control("reset", "--hard HEAD~1\n", view=view)
+            assert watcher.wait_for("attrib deep/below file", "attrib . changed") == [
+                "attrib . changed",
+                "attrib . gone",
+                "attrib deep/below file",
+            ]
+            assert os.stat("changed").st_mode & 0o7777 == 0o4751
+            assert workspace.helios("status", "-s", cwd=directory) == ""
+            # Who looks at once looks at what is there: the file of the commit.
+            assert Path("deep/below/file").read_bytes() == b"one"
+    os.chdir(here)
+
+
+def test_without_watchers_nothing_is_asked(mounter: Mounter) -> None:
+    mounted = mounter("--debug")
+    for text in ("one", "two"):
+        (mounted.path / "file").write_text(text)
+        mounted.commit(text)
+    assert os.listdir(mounted.path)
+    begin = mounted.log.stat().st_size
+    mounted.control("reset", "--hard HEAD~1\n")
+    time.sleep(4 * SETTLE_SECONDS)
+    log = mounted.log.read_text()[begin:]
+    assert "setattr" not in log and "Traceback" not in log

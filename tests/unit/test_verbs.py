@@ -22,6 +22,7 @@ from heliosfs.fuse.kernel import Kernel
 from heliosfs.fuse.loop import RequestLoop
 from heliosfs.fuse.notices import Notices
 from heliosfs.fuse.verbs import Verbs
+from heliosfs.fuse.watchers import Watchers
 from heliosfs.store.steps import ALONE, TURN, Progress, Steps, on_thread
 from heliosfs.vfs.control import CommandChannel, ErrorLog, LongRequest, Request
 from tests.tree_builder import Stage
@@ -37,7 +38,7 @@ class Mount:
         repository = self.stage.repository
         kernel = Kernel(RequestLoop(), "/", Notices(-1))
         keeper = Keeper(repository, kernel, lambda error: None)
-        self.verbs = Verbs(repository, kernel, keeper)
+        self.verbs = Verbs(repository, kernel, keeper, Watchers(repository, "/"))
 
     def channel(self) -> CommandChannel:
         stage = self.stage
