@@ -5,22 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from heliosfs.errors import CorruptObject
 from heliosfs.objects.ids import Kind, Oid, object_id
 from heliosfs.store import codecs
 from heliosfs.store.bundles import Bundles, Insert
 from heliosfs.store.cache import ENTRY_BYTES, Cached
 from heliosfs.store.codecs import DecodeError
+from heliosfs.store.edited import Edited
 from heliosfs.store.lmdbstore import ObjectDatabase, Totals
 from heliosfs.store.marks import Marks
 from heliosfs.store.packs import PACKED_FROM_BYTES, Packed, Place, encode_large
 from heliosfs.store.payload import SHORT_BYTES, decode_chain, kept_id, pack
-from heliosfs.store.pending import Changes, Cold, Pending
+from heliosfs.store.pending import Changes, Cold, Pending, bytes_of
 from heliosfs.store.snapshot import Snapshot
 
 TXN_BYTES = 4 * 1024 * 1024
 """Records in one transaction, about."""
 TXN_OBJECTS = 4096
 """So that the owner lets go of them in 3 ms."""
+TXN_EDITED_BYTES = 32 * 1024 * 1024
+"""All the bytes of the edited objects of one transaction, which it holds to encode them."""
 _STEP = 16
 _WHOLE_EVERY = _STEP * _STEP
 _PAYS_BELOW = 0.75
@@ -110,12 +114,14 @@ class Encoder:
         self.places: list[Place] = []
         """What of the packs is named."""
         self._bundles = Bundles(snapshot, totals.next_number)
+        self._read_last: tuple[tuple[int, Oid] | None, list[_Version]] = None, []
+        """What was read of L2: what was edited, a delta is made against."""
 
     def take(self, items: Iterator[Pending]) -> bool:
         """Encode as many objects as one transaction should have; whether there may be more."""
         numbers, encoded_items, put_record = self._numbers, self._items, self._bundles.add
         number = self._before.next_number
-        stored_bytes = logical_bytes = 0
+        stored_bytes = logical_bytes = edited_bytes = 0
         is_full = False
         for item in self._snapshot.missing(items, self._marks):
             oid, _, data, base = item
@@ -125,6 +131,9 @@ class Encoder:
                 record = self._name(item, data)
                 size = data.size
             else:
+                if isinstance(data, Edited):
+                    data = self._bytes_of(item)
+                    edited_bytes += len(data)
                 size = len(data)
                 if base is not None:
                     record = self._encode_version(number, item, data, base)
@@ -137,7 +146,11 @@ class Encoder:
             number += 1
             logical_bytes += size
             stored_bytes += len(record)
-            if stored_bytes >= TXN_BYTES or len(encoded_items) >= TXN_OBJECTS:
+            if (
+                stored_bytes >= TXN_BYTES
+                or len(encoded_items) >= TXN_OBJECTS
+                or edited_bytes >= TXN_EDITED_BYTES
+            ):
                 is_full = True
                 break
         self._logical_bytes = logical_bytes
@@ -251,13 +264,33 @@ class Encoder:
             yield from self._stored(number)
 
     def _whole(self, number: int) -> _Version:
-        oid, kind, data, _ = self._items[number - self._before.next_number]
+        item = self._items[number - self._before.next_number]
+        oid, kind, data, _ = item
         if isinstance(data, Packed):
             data = self._snapshot.packs.load(data, kind, oid)
+        elif isinstance(data, Edited):
+            data = self._bytes_of(item)
         return _Version(number, 0, None, kept_id(oid, kind), data)
+
+    def _bytes_of(self, item: Pending) -> bytes:
+        """All the bytes of an edited object; CorruptObject when its base cannot be read."""
+        return bytes_of(self._snapshot.packs, item, self._read)
+
+    def _read(self, oid: Oid, kind: Kind) -> bytes:
+        """An object of this transaction, or of L2."""
+        number = self._numbers.get(oid)
+        if number is not None:
+            return (self._deltas.get(number) or self._whole(number)).data
+        for candidate in self._snapshot.candidates(oid):
+            versions = self._stored(candidate, oid)
+            if versions:
+                return versions[0].data
+        raise CorruptObject(f"object {oid.hex()}, which was edited, cannot be read")
 
     def _stored(self, number: int, oid: Oid | None = None) -> list[_Version]:
         """An object that is in L2, and what it is a delta to, and so on; it must have the id."""
+        if (number, oid) == self._read_last[0]:
+            return self._read_last[1]
         try:
             chain = self._snapshot.chain(number)
             objects = decode_chain(chain)
@@ -265,10 +298,13 @@ class Encoder:
             return []
         if oid is not None and object_id(chain[-1].kind, objects[-1]) != oid:
             return []
-        return [
+        versions = [
             _Version(payload.number, payload.position, payload.base, payload.id, data)
             for payload, data in zip(reversed(chain), reversed(objects), strict=True)
         ]
+        if oid is not None:
+            self._read_last = (number, oid), versions
+        return versions
 
 
 def _pays(delta: codecs.Encoded, alone: codecs.Encoded | None) -> bool:

@@ -134,6 +134,11 @@ class ObjectDatabase:
         with self._seeing() as snapshot:
             return snapshot.find(oid, kind, data) is not None
 
+    def names(self, oid: Oid) -> bool:
+        """Whether an object has this id, as far as the index tells: 2 us."""
+        with self._seeing() as snapshot:
+            return bool(snapshot.candidates(oid))
+
     def load(self, oid: Oid) -> tuple[list[Payload], bytes] | None:
         """An object's chain and its bytes, checked against its id; CorruptObject."""
         self._loads += 1

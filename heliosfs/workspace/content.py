@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from typing import NamedTuple, TypeAlias
 
 from heliosfs.errors import CorruptObject
@@ -14,7 +15,7 @@ from heliosfs.objects.blob import (
     part_count,
 )
 from heliosfs.objects.ids import BlobId, Kind, Oid, object_id
-from heliosfs.store.base import Store
+from heliosfs.store.base import Edit, Store
 from heliosfs.workspace.overlay import EXTENTS_MAX, Overlay
 
 READ_PARTS_KEPT = 8
@@ -32,6 +33,8 @@ class DirtyPart(NamedTuple):
     data: bytes
     base: Oid | None
     """What the part was before, if it was stored."""
+    edits: Sequence[Edit]
+    """What makes the base this part, if that is known."""
 
 
 class Account:
@@ -50,7 +53,7 @@ class PartedContent:
 
     A part is a stored id, and in memory once it was read or written.  What is in memory may be
     shorter than its part: the rest is zeros.  A part without either is a hole.  A write of a
-    whole part keeps the very bytes it was given; one within a part that is not in memory is kept
+    whole part keeps the very bytes it was given; one within a part that the store has is kept
     beside it, as an `Overlay`; else the part becomes a bytearray.  These two are dirty.
     """
 
@@ -162,11 +165,11 @@ class PartedContent:
     def store_parts(self, store: Store) -> None:
         """Give every written part an id; they are clean from then on, and stay in memory."""
         for index in sorted(self.dirty):
-            data, base = self._frozen(store, index)
+            _, data, base, edits = self._frozen(store, index)
             oid = None
             if data != _ZEROS:
                 oid = BlobId(object_id(Kind.BLOB, data))
-                store.add(oid, Kind.BLOB, data, base)
+                store.add(oid, Kind.BLOB, data, base, edits=edits)
             self._name(index, oid)
             self._hold(index, data, is_dirty=False)
 
@@ -182,14 +185,13 @@ class PartedContent:
                 break
             if index == self.tail:
                 continue
-            data, base = self._frozen(store, index)
-            self._hold(index, data, is_dirty=True)
-            part = DirtyPart(index, data, base)
-            if data == _ZEROS:
+            part = self._frozen(store, index)
+            self._hold(index, part.data, is_dirty=True)
+            if part.data == _ZEROS:
                 self.settle(part, None)
             else:
                 parts.append(part)
-                limit_bytes -= len(data)
+                limit_bytes -= len(part.data)
         return parts
 
     def settle(self, part: DirtyPart, oid: BlobId | None) -> None:
@@ -212,19 +214,29 @@ class PartedContent:
         for index in list(self.loaded):
             self._drop(index)
 
-    def _frozen(self, store: Store, index: int) -> tuple[bytes, Oid | None]:
-        """The bytes of a dirty part, all of them, and what it was before."""
+    def _frozen(self, store: Store, index: int) -> DirtyPart:
+        """A dirty part with all of its bytes, and what it was before."""
         part = self.loaded[index]
         length = min(PART_BYTES, self.size - index * PART_BYTES)
+        edits: Sequence[Edit] = ()
         if isinstance(part, Overlay):
-            part = part.over(self._fetch(store, index))
+            edits = part.extents
+            part = self._read_below(store, index, part).whole()
         data = bytes(part) if len(part) == length else bytes(part) + bytes(length - len(part))
-        return data, self.ids.get(index)
+        return DirtyPart(index, data, self.ids.get(index), edits)
+
+    def _read_below(self, store: Store, index: int, part: Overlay) -> Overlay:
+        """An overlay with what is below it."""
+        if part.below is None:
+            part.below = self._fetch(store, index)
+            self.account.resident_bytes += len(part.below)
+        return part
 
     def _write_within(self, store: Store, index: int, start: int, piece: bytes) -> None:
         part = self.loaded.get(index)
-        if part is None and index in self.ids:
-            part = Overlay()
+        if index in self.ids and index not in self.dirty:
+            assert not isinstance(part, (Overlay, bytearray))
+            part = Overlay(part)
         if isinstance(part, Overlay) and len(part) < EXTENTS_MAX:
             self._drop(index)
             part.write(start, piece)
@@ -240,11 +252,12 @@ class PartedContent:
     def _slice(self, store: Store, index: int, start: int, stop: int) -> bytes:
         part = self.loaded.get(index)
         if isinstance(part, Overlay):
-            written = part.read(start, stop)
-            if written is not None:
-                return written
-            part = self._writable(store, index)
-        elif part is None:
+            piece = part.read(start, stop)
+            if piece is None:
+                piece = self._read_below(store, index, part).read(start, stop)
+            assert piece is not None
+            return piece + bytes(stop - start - len(piece))
+        if part is None:
             part = self._fetch(store, index)
             if part:
                 self._keep_read(index, part)
@@ -270,7 +283,7 @@ class PartedContent:
         if isinstance(part, bytearray):
             return part
         if isinstance(part, Overlay):
-            whole = part.over(self._fetch(store, index))
+            whole = self._read_below(store, index, part).whole()
         else:
             whole = bytearray(self._fetch(store, index) if part is None else part)
         self._hold(index, whole, is_dirty=True)
@@ -279,20 +292,18 @@ class PartedContent:
     def _hold(self, index: int, part: Part, *, is_dirty: bool) -> None:
         self._drop(index)
         self.loaded[index] = part
-        size = _bytes_of(part)
-        self.account.resident_bytes += size
+        self.account.resident_bytes += _resident_bytes(part)
         if is_dirty:
             self.dirty[index] = None
-            self.account.dirty_bytes += size
+            self.account.dirty_bytes += _dirty_bytes(part)
 
     def _drop(self, index: int) -> None:
         part = self.loaded.pop(index, None)
         if part is not None:
-            size = _bytes_of(part)
-            self.account.resident_bytes -= size
+            self.account.resident_bytes -= _resident_bytes(part)
             if index in self.dirty:
                 del self.dirty[index]
-                self.account.dirty_bytes -= size
+                self.account.dirty_bytes -= _dirty_bytes(part)
 
     def _grew(self, count_bytes: int) -> None:
         """A dirty bytearray did."""
@@ -306,5 +317,12 @@ class PartedContent:
             self.ids[index] = oid
 
 
-def _bytes_of(part: Part) -> int:
+def _dirty_bytes(part: Part) -> int:
+    """What the store does not have of a dirty part."""
     return part.size_bytes if isinstance(part, Overlay) else len(part)
+
+
+def _resident_bytes(part: Part) -> int:
+    if isinstance(part, Overlay) and part.below is not None:
+        return part.size_bytes + len(part.below)
+    return _dirty_bytes(part)

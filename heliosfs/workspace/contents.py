@@ -250,7 +250,7 @@ class _Seal:
         self._content = content
         self._parts = parts
         self._addition = store.plan_add(
-            [NewObject(Kind.BLOB, part.data, part.base) for part in parts]
+            [NewObject(Kind.BLOB, part.data, part.base, part.edits) for part in parts]
         )
 
     def execute(self) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from heliosfs.objects.blob import PART_BYTES, WHOLE_MAX, decode_parts, encode_parts
-from heliosfs.objects.ids import BlobId, Kind, object_id
-from heliosfs.store.base import NewObject
+from heliosfs.objects.ids import BlobId, Kind, Oid, object_id
+from heliosfs.store.base import Edit, NewObject
+from heliosfs.store.edited import Edited
 from heliosfs.store.memory import MemoryStore
 from heliosfs.workspace.content import Account, DirtyPart, PartedContent
 from heliosfs.workspace.overlay import Overlay
@@ -24,12 +27,35 @@ _NEAR_EDGES = st.one_of(
 )
 
 
+class CheckingStore(MemoryStore):
+    """A store that looks whether edits make of the base what is added."""
+
+    edited_count = 0
+
+    def add(
+        self,
+        oid: Oid,
+        kind: Kind,
+        data: bytes,
+        base: Oid | None = None,
+        *,
+        is_cold: bool = False,
+        edits: Sequence[Edit] = (),
+    ) -> None:
+        if edits:
+            assert base is not None
+            edited = Edited(base, len(data), edits)
+            assert edited.apply(self.read(base, kind), kind, oid) == data
+            self.edited_count += 1
+        super().add(oid, kind, data, base, is_cold=is_cold, edits=edits)
+
+
 class ContentMachine(RuleBasedStateMachine):
     """The model is a bytearray; sizes stay above `WHOLE_MAX`, as `Contents` sees to it."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.store = MemoryStore()
+        self.store = CheckingStore()
         self.account = Account()
         self.model = bytearray(b"begin" * (WHOLE_MAX // 5 + 2))
         self.content = PartedContent.of_bytes(self.model, self.account)
@@ -72,9 +98,7 @@ class ContentMachine(RuleBasedStateMachine):
 
     @rule()
     def end_seal(self) -> None:
-        work = self.store.plan_add(
-            [NewObject(Kind.BLOB, part.data, part.base) for part in self.under_way]
-        )
+        work = self.store.plan_add([NewObject(Kind.BLOB, *part[1:]) for part in self.under_way])
         work.execute()
         work.apply()
         for part, oid in zip(self.under_way, work.oids, strict=True):
@@ -101,7 +125,8 @@ class ContentMachine(RuleBasedStateMachine):
             index: part.size_bytes if isinstance(part, Overlay) else len(part)
             for index, part in loaded.items()
         }
-        assert self.account.resident_bytes == sum(sizes.values())
+        below = [part.below or b"" for part in loaded.values() if isinstance(part, Overlay)]
+        assert self.account.resident_bytes == sum(sizes.values()) + sum(map(len, below))
         assert self.account.dirty_bytes == sum(sizes[index] for index in self.content.dirty)
         assert self.content.size == len(self.model)
 
@@ -111,6 +136,21 @@ class ContentMachine(RuleBasedStateMachine):
 
 TestContent = ContentMachine.TestCase
 TestContent.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+
+
+def test_a_part_that_is_written_again_and_again_is_told_by_its_edits() -> None:
+    store = CheckingStore()
+    content = PartedContent.of_bytes(b"a" * (WHOLE_MAX + PART_BYTES))
+    base = content.freeze(store, None)
+    for number in range(1, 6):
+        content.write(store, number * 4096, b"b" * 4096)
+        assert content.read(store, number * 4096, 4097) == b"b" * 4096 + b"a"
+        assert content.account.dirty_bytes == 4096
+        reads = store.stats().hits
+        base = content.freeze(store, base)
+        # The store's check of the edits is one.
+        assert store.stats().hits == reads + 1
+        assert store.edited_count == number
 
 
 def test_a_write_within_a_stored_part_reads_nothing() -> None:
