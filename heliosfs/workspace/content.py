@@ -13,6 +13,7 @@ from heliosfs.objects.blob import (
     decode_parts,
     encode_parts,
     part_count,
+    revise_parts,
 )
 from heliosfs.objects.ids import BlobId, Kind, Oid, object_id
 from heliosfs.store.base import Edit, Store
@@ -57,7 +58,17 @@ class PartedContent:
     beside it, as an `Overlay`; else the part becomes a bytearray.  These two are dirty.
     """
 
-    __slots__ = ("_read", "account", "dirty", "ids", "loaded", "size", "tail")
+    __slots__ = (
+        "_read",
+        "_renamed",
+        "_stored",
+        "account",
+        "dirty",
+        "ids",
+        "loaded",
+        "size",
+        "tail",
+    )
 
     def __init__(self, size: int, ids: dict[int, BlobId], account: Account | None = None) -> None:
         self.size = size
@@ -70,6 +81,10 @@ class PartedContent:
         self.tail = -1
         """The part that was written last."""
         self._read: deque[int] = deque()
+        self._stored: tuple[Oid, bytes] | None = None
+        """The list of parts that the store has, and its id."""
+        self._renamed: set[int] = set()
+        """Parts that got another id since."""
 
     @classmethod
     def of_bytes(cls, data: bytes | bytearray, account: Account | None = None) -> PartedContent:
@@ -84,10 +99,13 @@ class PartedContent:
     def load(cls, store: Store, oid: Oid, account: Account | None = None) -> PartedContent:
         """Read the list of parts, and none of them."""
         try:
-            size, ids = decode_parts(store.read(oid, Kind.PARTS))
+            encoded = store.read(oid, Kind.PARTS)
+            size, ids = decode_parts(encoded)
         except ValueError as error:
             raise CorruptObject(f"parts {oid.hex()} cannot be read: {error}") from error
-        return cls(size, ids, account)
+        content = cls(size, ids, account)
+        content._stored = oid, encoded
+        return content
 
     def read(self, store: Store, offset: int, length: int) -> bytes:
         """`length` bytes from `offset`, fewer at the end of the file."""
@@ -157,9 +175,22 @@ class PartedContent:
                 store.add(blob, Kind.BLOB, data, base)
             return blob
         self.store_parts(store)
-        encoded = encode_parts(self.size, self.ids)
+        return self._store_list(store, base)
+
+    def _store_list(self, store: Store, base: Oid | None) -> Oid:
+        edits: Sequence[Edit] = ()
+        encoded = b""
+        if self._stored is not None:
+            before, old = self._stored
+            revised = revise_parts(old, self.size, self.ids, self._renamed)
+            if revised is not None:
+                base = before
+                encoded, edits = revised
+        encoded = encoded or encode_parts(self.size, self.ids)
         oid = object_id(Kind.PARTS, encoded)
-        store.add(oid, Kind.PARTS, encoded, base)
+        store.add(oid, Kind.PARTS, encoded, base, edits=edits)
+        self._stored = oid, encoded
+        self._renamed.clear()
         return oid
 
     def store_parts(self, store: Store) -> None:
@@ -311,6 +342,7 @@ class PartedContent:
         self.account.dirty_bytes += count_bytes
 
     def _name(self, index: int, oid: BlobId | None) -> None:
+        self._renamed.add(index)
         if oid is None:
             self.ids.pop(index, None)
         else:

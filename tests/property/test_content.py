@@ -148,9 +148,9 @@ def test_a_part_that_is_written_again_and_again_is_told_by_its_edits() -> None:
         assert content.account.dirty_bytes == 4096
         reads = store.stats().hits
         base = content.freeze(store, base)
-        # The store's check of the edits is one.
-        assert store.stats().hits == reads + 1
-        assert store.edited_count == number
+        # By the store, which checks the edits of the part and of the list.
+        assert store.stats().hits == reads + 2
+        assert store.edited_count == 2 * number
 
 
 def test_a_write_within_a_stored_part_reads_nothing() -> None:
@@ -172,3 +172,20 @@ def test_holes_take_nothing() -> None:
     encoded = encode_parts(size, {5: part, 6: part, 2**23 - 1: part})
     assert len(encoded) == 8 + 2 * 8 + 3 * 32
     assert decode_parts(encoded) == (size, {5: part, 6: part, 2**23 - 1: part})
+
+
+def test_the_list_of_parts_is_told_by_what_changed_of_it() -> None:
+    store = CheckingStore()
+    data = bytearray(b"a" * (WHOLE_MAX + PART_BYTES))
+    content = PartedContent.load(store, PartedContent.of_bytes(data).freeze(store, None))
+    for size in (len(data) + 2 * PART_BYTES + 5, len(data) - 7):
+        content.resize(store, size)
+        del data[size:]
+        data.extend(bytes(size - len(data)))
+        end = len(data)
+        content.write(store, end - 3 * PART_BYTES, b"c" * 3 * PART_BYTES)
+        data[end - 3 * PART_BYTES :] = b"c" * 3 * PART_BYTES
+        before = store.edited_count
+        oid = content.freeze(store, None)
+        assert store.edited_count > before
+        assert oid == PartedContent.of_bytes(data).freeze(MemoryStore(), None)
