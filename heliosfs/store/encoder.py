@@ -119,28 +119,30 @@ class Encoder:
 
     def take(self, items: Iterator[Pending]) -> bool:
         """Encode as many objects as one transaction should have; whether there may be more."""
-        numbers, encoded_items, put_record = self._numbers, self._items, self._bundles.add
-        number = self._before.next_number
+        numbers, encoded_items = self._numbers, self._items
+        prefer_zstd = self._prefer_zstd
+        first = number = self._before.next_number
+        records: list[bytes] = []
         stored_bytes = logical_bytes = edited_bytes = 0
         is_full = False
         for item in self._snapshot.missing(items, self._marks):
             oid, _, data, base = item
             if oid in numbers:
                 continue
-            if isinstance(data, Packed):
-                record = self._name(item, data)
-                size = data.size
-            else:
-                if isinstance(data, Edited):
-                    data = self._bytes_of(item)
-                    edited_bytes += len(data)
+            if isinstance(data, Edited):
+                data = self._bytes_of(item)
+                edited_bytes += len(data)
+            if isinstance(data, bytes):
                 size = len(data)
                 if base is not None:
                     record = self._encode_version(number, item, data, base)
                 else:
-                    encoded = self._encode_alone(item, data, prefer_zstd=self._prefer_zstd)
+                    encoded = self._encode_alone(item, data, prefer_zstd)
                     record = self._whole_record(item, size, encoded)
-            put_record(number, record)
+            else:
+                record = self._name(item, data)
+                size = data.size
+            records.append(record)
             encoded_items.append(item)
             numbers[oid] = number
             number += 1
@@ -153,6 +155,7 @@ class Encoder:
             ):
                 is_full = True
                 break
+        self._bundles.add(first, records)
         self._logical_bytes = logical_bytes
         self._stored_bytes = stored_bytes + self._packed_bytes
         return is_full
@@ -164,11 +167,18 @@ class Encoder:
         encoded = codecs.Encoded(codecs.Codec.PACKED, packed.place.encode())
         return pack(item.oid, item.kind, packed.size, encoded)
 
-    def _encode_alone(self, item: Pending, data: bytes, *, prefer_zstd: bool) -> codecs.Encoded:
+    def _encode_alone(self, item: Pending, data: bytes, prefer_zstd: bool) -> codecs.Encoded:
         if len(data) >= PACKED_FROM_BYTES:
             return encode_large(data, prefer_zstd=prefer_zstd)
         encoded = codecs.encode(data, prefer_zstd=prefer_zstd)
-        self._offer(item, encoded)
+        if item.__class__ is not Cold:
+            codec, body = encoded
+            self._room -= len(body) + ENTRY_BYTES
+            if self._room >= 0:
+                oid, kind, _, _ = item
+                # What Cached() does, without its call.
+                fields = (kind, len(data), codec, body)
+                self.cached.append((oid, tuple.__new__(Cached, fields)))
         return encoded
 
     def _whole_record(self, item: Pending, size: int, encoded: codecs.Encoded) -> bytes:
@@ -212,21 +222,13 @@ class Encoder:
         alone = None
         is_for_cache = size < PACKED_FROM_BYTES and item.__class__ is not Cold
         if delta is None or is_for_cache or len(delta.body) * _SURELY_PAYS > size:
-            alone = self._encode_alone(item, data, prefer_zstd=prefer_zstd)
+            alone = self._encode_alone(item, data, prefer_zstd)
         if base is not None and delta is not None and _pays(delta, alone):
             kept = kept_id(oid, kind)
             self._deltas[number] = _Version(number, position, base.number, kept, data)
             return pack(oid, kind, size, delta, number - base.number, position)
         assert alone is not None
         return self._whole_record(item, size, alone)
-
-    def _offer(self, item: Pending, encoded: codecs.Encoded) -> None:
-        if item.__class__ is Cold:
-            return
-        codec, body = encoded
-        self._room -= len(body) + ENTRY_BYTES
-        if self._room >= 0:
-            self.cached.append((item.oid, Cached(item.kind, len(item.data), codec, body)))
 
     def _base_of(self, oid: Oid) -> tuple[_Version | None, int]:
         """The version to encode against, if any, and the position in the chain."""

@@ -246,8 +246,9 @@ class ObjectDatabase:
                 for index, piece in enumerate(pieces):
                     txn.put(piece_key(number, index), piece, append=is_new, db=tables.objects)
             if entries:
-                values = [(INDEX_KEY, index_entry(*entry)) for entry in sorted(entries)]
-                txn.cursor(tables.ids).putmulti(values, dupdata=True)
+                values = sorted([index_entry(short, number) for short, number in entries])
+                keyed = [(INDEX_KEY, value) for value in values]
+                txn.cursor(tables.ids).putmulti(keyed, dupdata=True)
             if state:
                 StateReader(Snapshot(txn, tables, recent, self.packs)).write(state)
             txn.put(TOTALS_KEY, _TOTALS.pack(*totals))

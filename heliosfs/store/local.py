@@ -314,9 +314,9 @@ class LocalStore:
         pending = self._pending
         while drain.slices:
             objects, cached = drain.slices.popleft()
-            for oid, _, data, _ in objects:
-                del pending[oid]
-                self._pending_bytes -= len(data)
+            for item in objects:
+                del pending[item[0]]
+            self._pending_bytes -= sum([len(item[2]) for item in objects])
             self._cache.put_all(cached)
 
     def collect(self) -> Collection:
