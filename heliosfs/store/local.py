@@ -155,7 +155,9 @@ class LocalStore:
         is_looked_up = len(data) >= PACKED_FROM_BYTES and self._collection is None
         if is_looked_up and self._l2.has(oid, kind, data):
             return
-        held = (base and self._edited(base, len(data), edits)) or data
+        held: bytes | Edited = data
+        if edits and base is not None:
+            held = self._edited(base, len(data), edits) or data
         pending = (Cold if is_cold else Pending)(oid, kind, held, base)
         self._pending[oid] = pending
         self._pending_bytes += len(held)
