@@ -41,12 +41,14 @@ class DirtyPart(NamedTuple):
 class Account:
     """Bytes of parts that are in memory, of all the contents that share it."""
 
-    __slots__ = ("dirty_bytes", "resident_bytes")
+    __slots__ = ("dirty_bytes", "dirty_count", "resident_bytes")
 
     def __init__(self) -> None:
         self.resident_bytes = 0
         self.dirty_bytes = 0
         """Of these, what the store does not have."""
+        self.dirty_count = 0
+        """Parts of which it does not have all."""
 
 
 class PartedContent:
@@ -327,6 +329,7 @@ class PartedContent:
         if is_dirty:
             self.dirty[index] = None
             self.account.dirty_bytes += _dirty_bytes(part)
+            self.account.dirty_count += 1
 
     def _drop(self, index: int) -> None:
         part = self.loaded.pop(index, None)
@@ -335,6 +338,7 @@ class PartedContent:
             if index in self.dirty:
                 del self.dirty[index]
                 self.account.dirty_bytes -= _dirty_bytes(part)
+                self.account.dirty_count -= 1
 
     def _grew(self, count_bytes: int) -> None:
         """A dirty bytearray did."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from heliosfs.objects.blob import EMPTY_BLOB, WHOLE_MAX
+from heliosfs.objects.blob import EMPTY_BLOB, PART_BYTES, WHOLE_MAX
 from heliosfs.objects.ids import BlobId, Kind, Oid, object_id
 from heliosfs.store.base import NewObject, Store, Work
 from heliosfs.workspace.content import Account, DirtyPart, PartedContent
@@ -51,8 +51,13 @@ class Contents:
 
     @property
     def dirty_bytes(self) -> int:
-        """An upper estimate of what a flush would store now."""
+        """An upper estimate of what was written and the store does not have."""
         return self._written_bytes + self.parts.dirty_bytes
+
+    @property
+    def flush_bytes(self) -> int:
+        """An upper estimate of what a flush would hash now: of a large file, whole parts."""
+        return self._written_bytes + self.parts.dirty_count * PART_BYTES
 
     def budget(self, budget_bytes: int) -> None:
         """Have another budget from now on.  StoreError."""
@@ -238,8 +243,11 @@ class Contents:
 
     def _charge(self, count_bytes: int) -> None:
         self._whole_bytes += count_bytes
+        resident_bytes = self._whole_bytes + self.parts.resident_bytes
+        if resident_bytes <= self.budget_bytes // 8:
+            return
         room_bytes = self.budget_bytes - self._others()
-        if self.resident_bytes > max(room_bytes, self.budget_bytes // 8):
+        if resident_bytes > room_bytes:
             self.reduce(max(room_bytes, 0) // 8 * 7)
 
 

@@ -128,6 +128,7 @@ class ContentMachine(RuleBasedStateMachine):
         below = [part.below or b"" for part in loaded.values() if isinstance(part, Overlay)]
         assert self.account.resident_bytes == sum(sizes.values()) + sum(map(len, below))
         assert self.account.dirty_bytes == sum(sizes[index] for index in self.content.dirty)
+        assert self.account.dirty_count == len(self.content.dirty)
         assert self.content.size == len(self.model)
 
     def teardown(self) -> None:
