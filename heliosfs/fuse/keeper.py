@@ -143,9 +143,9 @@ class Keeper:
     async def shorten(self, threshold_bytes: int = 8 * SLICE_BYTES) -> None:
         """Store dirty files in slices, so that the flush after it holds the loop only briefly.
 
-        Does nothing while less than `threshold_bytes` were written.
+        Does nothing while the flush has at most `threshold_bytes` to hash.
         """
-        if self.repository.contents.dirty_bytes <= threshold_bytes:
+        if self.repository.contents.flush_bytes <= threshold_bytes:
             return
         await self._seal(0)
         for view in self.repository.views():

@@ -10,7 +10,7 @@ the content alone, so equal files have equal ids.
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from heliosfs.objects.ids import OID_BYTES, BlobId, Kind, Oid, object_id
@@ -58,6 +58,31 @@ def encode_parts(size: int, ids: Mapping[int, BlobId]) -> bytes:
         parts.append(_RUN.pack(first, at - begin))
         parts += [ids[index] for index in order[begin:at]]
     return b"".join(parts)
+
+
+def revise_parts(
+    before: bytes, size: int, ids: Mapping[int, BlobId], renamed: Iterable[int]
+) -> tuple[bytes, list[tuple[int, bytes]]] | None:
+    """`encode_parts` for a file of which only some parts have other ids than `before` says.
+
+    With where the bytes differ, and what is there now, in order.  None when one of the two has
+    holes.  Cost: a copy, and what differs.
+    """
+    (old_size,) = _SIZE.unpack_from(before)
+    count = part_count(size)
+    if len(ids) != count or len(before) != _SIZE.size + part_count(old_size) * OID_BYTES:
+        return None
+    edits: list[tuple[int, bytes]] = []
+    if size != old_size:
+        edits.append((0, _SIZE.pack(size)))
+    edits += [
+        (_SIZE.size + index * OID_BYTES, ids[index]) for index in sorted(renamed) if index < count
+    ]
+    length = _SIZE.size + count * OID_BYTES
+    encoded = bytearray(before[:length])
+    for at, data in edits:
+        encoded[at : at + len(data)] = data
+    return bytes(encoded), edits
 
 
 def decode_parts(data: bytes) -> Parts:

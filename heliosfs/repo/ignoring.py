@@ -79,5 +79,4 @@ class Ignoring:
             return whole or target
 
     def _select(self, base: Entry, work: Entry, quiet: Quiet | None) -> Selection:
-        repository = self._view.repository
-        return select(repository.store, base, work, repository.clock.now_ns(), quiet)
+        return select(self._view.repository.store, base, work, quiet)

@@ -334,7 +334,7 @@ class Repository:
             base = self.history.read(state.head).root
         else:
             base = state.root._replace(oid=EMPTY_TREE, size=0, links_below=False)
-        return select(self.store, base, state.root, self.clock.now_ns()).root
+        return select(self.store, base, state.root).root
 
     def _commit_rest(self, name: str, state: State) -> CommitId:
         signature = self.identity.sign(self.clock)

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from heliosfs.objects.ids import Kind, Oid, object_id
-from heliosfs.store.base import NewObject
+from heliosfs.store.base import Edit, NewObject
 from heliosfs.store.packs import PACKED_FROM_BYTES
 from heliosfs.store.pending import Pending
 
-Add = Callable[[Oid, Kind, bytes, Oid | None], None]
+
+class Add(Protocol):
+    """`Store.add`."""
+
+    def __call__(
+        self, oid: Oid, kind: Kind, data: bytes, base: Oid | None, *, edits: Sequence[Edit]
+    ) -> None: ...
 
 
 class HashedAddition:
@@ -21,11 +28,11 @@ class HashedAddition:
         self._add = add
 
     def execute(self) -> None:
-        self.oids = [object_id(kind, data) for kind, data, _ in self._objects]
+        self.oids = [object_id(kind, data) for kind, data, _, _ in self._objects]
 
     def apply(self) -> None:
-        for oid, (kind, data, base) in zip(self.oids, self._objects, strict=False):
-            self._add(oid, kind, data, base)
+        for oid, (kind, data, base, edits) in zip(self.oids, self._objects, strict=False):
+            self._add(oid, kind, data, base, edits=edits)
 
 
 class PackedAddition(HashedAddition):
@@ -54,7 +61,7 @@ class PackedAddition(HashedAddition):
         """StoreError, StoreFull."""
         super().execute()
         oids, self.oids = self.oids, []
-        for oid, (kind, data, base) in zip(oids, self._objects, strict=True):
+        for oid, (kind, data, base, _) in zip(oids, self._objects, strict=True):
             if base is None and len(data) >= PACKED_FROM_BYTES and oid not in self._written:
                 written = self._write(oid, kind, data)
                 if written is None:
@@ -69,6 +76,6 @@ class PackedAddition(HashedAddition):
         for written in self._written.values():
             self._name(written)
         there = self._found if self._is_safe() else set()
-        for oid, (kind, data, base) in zip(self.oids, self._objects, strict=True):
+        for oid, (kind, data, base, edits) in zip(self.oids, self._objects, strict=True):
             if oid not in there:
-                self._add(oid, kind, data, base)
+                self._add(oid, kind, data, base, edits=edits)

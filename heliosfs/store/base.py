@@ -21,6 +21,10 @@ begins with the id of a commit, what follows and three for the id.
 SLOT_BYTES = 8
 
 
+Edit = tuple[int, bytes]
+"""Where in an object, and what is there instead of what its base has."""
+
+
 class Work(Protocol):
     """Long work in three steps: planned and applied on the owner's thread, executed on any.
 
@@ -40,6 +44,7 @@ class NewObject(NamedTuple):
     kind: Kind
     data: bytes
     base: Oid | None = None
+    edits: Sequence[Edit] = ()
 
 
 class Addition(Work, Protocol):
@@ -163,11 +168,14 @@ class Store(Protocol):
         base: Oid | None = None,
         *,
         is_cold: bool = False,
+        edits: Sequence[Edit] = (),
     ) -> None:
         """Take an object, whose id the caller computed.  What is there already costs nothing.
 
         `base` is a similar object, usually the previous version of the same path: a hint
-        against which the store may encode.  It need not exist.  What `is_cold` is not going to
+        against which the store may encode.  It need not exist, unless there are `edits`: the
+        caller has read it then, and it is of the same kind, and with these edits, cut off or
+        extended with zeros, it is this object.  What `is_cold` is not going to
         be read soon, and so does not take the place of something else in L1.
         """
 

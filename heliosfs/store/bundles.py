@@ -37,23 +37,27 @@ class Bundles:
             self._first, self._records = last[0], split_bundle(last[1])
             self._room -= sum(len(record) + END_BYTES for record in self._records)
 
-    def add(self, number: int, record: bytes) -> None:
-        """Put a record behind those before it."""
-        size = len(record) + END_BYTES
-        records = self._records
-        if size <= self._room and len(records) < BUNDLE_MAX:
-            records.append(record)
-            self._room -= size
-            self._is_changed = True
-            return
-        if self._is_changed:
-            self._done.append(self._bundle())
-        self._is_changed = size <= BUNDLE_BYTES
-        if self._is_changed:
-            self._first, self._records, self._room = number, [record], BUNDLE_BYTES - size
-        else:
-            self._first, self._records, self._room = number + 1, [], BUNDLE_BYTES
-            self._done.append(Insert(number, cut_alone(record)))
+    def add(self, number: int, added: list[bytes]) -> None:
+        """Put records, the first of them of that number, behind those before them."""
+        records, room = self._records, self._room
+        for record in added:
+            size = len(record) + END_BYTES
+            if size <= room and len(records) < BUNDLE_MAX:
+                records.append(record)
+                room -= size
+                self._is_changed = True
+            else:
+                if self._is_changed:
+                    self._done.append(self._bundle())
+                self._is_changed = size <= BUNDLE_BYTES
+                if self._is_changed:
+                    self._first, records, room = number, [record], BUNDLE_BYTES - size
+                else:
+                    self._first, records, room = number + 1, [], BUNDLE_BYTES
+                    self._done.append(Insert(number, cut_alone(record)))
+                self._records = records
+            number += 1
+        self._room = room
 
     def inserts(self) -> list[Insert]:
         """What to write: the first may replace the bundle that was the last."""

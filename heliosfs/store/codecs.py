@@ -34,6 +34,8 @@ class Codec(IntEnum):
     """The body is the place of another one, in a pack."""
 
 
+_LZ4 = Codec.LZ4
+"""A name of the module is found faster than a member of an enum."""
 DELTAS = frozenset((Codec.SPLICE, Codec.SPLICE_LZ4, Codec.SPLICE_ZSTD))
 
 
@@ -82,7 +84,8 @@ def encode(data: bytes, *, prefer_zstd: bool = False) -> Encoded:
         return Encoded(Codec.ZSTD, body) if len(body) <= enough else Encoded(Codec.RAW, data)
     body = lz4.compress(data, store_size=False)
     if len(body) <= enough:
-        return Encoded(Codec.LZ4, body)
+        # What Encoded() does, without its call.
+        return tuple.__new__(Encoded, (_LZ4, body))
     if size >= _ZSTD_MIN:
         body = zstd.compress(data, _ZSTD_LEVEL)
         if len(body) <= enough:

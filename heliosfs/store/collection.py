@@ -57,7 +57,7 @@ class LocalCollection:
     def read(self, oid: Oid, kind: Kind) -> bytes:
         pending = self._pending.get(oid)
         if pending is not None:
-            found, data = pending.kind, bytes_of(self._database.packs, pending)
+            found, data = pending.kind, bytes_of(self._database.packs, pending, self.read)
         else:
             loaded = self._look(lambda snapshot: self._chains.load(snapshot, oid))
             if loaded is None:

@@ -99,8 +99,9 @@ class Drain:
 
     def _taking(self) -> Iterator[Pending]:
         """Lets go of each object: it stays in memory only as long as the store has it."""
-        while self._waiting:
-            item = self._waiting.popleft()
+        waiting = self._waiting
+        while waiting:
+            item = waiting.popleft()
             self._started.append(item)
             yield item
 

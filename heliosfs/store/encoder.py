@@ -5,22 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from heliosfs.errors import CorruptObject
 from heliosfs.objects.ids import Kind, Oid, object_id
 from heliosfs.store import codecs
 from heliosfs.store.bundles import Bundles, Insert
 from heliosfs.store.cache import ENTRY_BYTES, Cached
 from heliosfs.store.codecs import DecodeError
+from heliosfs.store.edited import Edited
 from heliosfs.store.lmdbstore import ObjectDatabase, Totals
 from heliosfs.store.marks import Marks
 from heliosfs.store.packs import PACKED_FROM_BYTES, Packed, Place, encode_large
 from heliosfs.store.payload import SHORT_BYTES, decode_chain, kept_id, pack
-from heliosfs.store.pending import Changes, Cold, Pending
+from heliosfs.store.pending import Changes, Cold, Pending, bytes_of
 from heliosfs.store.snapshot import Snapshot
 
 TXN_BYTES = 4 * 1024 * 1024
 """Records in one transaction, about."""
 TXN_OBJECTS = 4096
 """So that the owner lets go of them in 3 ms."""
+TXN_EDITED_BYTES = 32 * 1024 * 1024
+"""All the bytes of the edited objects of one transaction, which it holds to encode them."""
 _STEP = 16
 _WHOLE_EVERY = _STEP * _STEP
 _PAYS_BELOW = 0.75
@@ -110,36 +114,48 @@ class Encoder:
         self.places: list[Place] = []
         """What of the packs is named."""
         self._bundles = Bundles(snapshot, totals.next_number)
+        self._read_last: tuple[tuple[int, Oid] | None, list[_Version]] = None, []
+        """What was read of L2: what was edited, a delta is made against."""
 
     def take(self, items: Iterator[Pending]) -> bool:
         """Encode as many objects as one transaction should have; whether there may be more."""
-        numbers, encoded_items, put_record = self._numbers, self._items, self._bundles.add
-        number = self._before.next_number
-        stored_bytes = logical_bytes = 0
+        numbers, encoded_items = self._numbers, self._items
+        prefer_zstd = self._prefer_zstd
+        first = number = self._before.next_number
+        records: list[bytes] = []
+        stored_bytes = logical_bytes = edited_bytes = 0
         is_full = False
         for item in self._snapshot.missing(items, self._marks):
             oid, _, data, base = item
             if oid in numbers:
                 continue
-            if isinstance(data, Packed):
-                record = self._name(item, data)
-                size = data.size
-            else:
+            if isinstance(data, Edited):
+                data = self._bytes_of(item)
+                edited_bytes += len(data)
+            if isinstance(data, bytes):
                 size = len(data)
                 if base is not None:
                     record = self._encode_version(number, item, data, base)
                 else:
-                    encoded = self._encode_alone(item, data, prefer_zstd=self._prefer_zstd)
+                    encoded = self._encode_alone(item, data, prefer_zstd)
                     record = self._whole_record(item, size, encoded)
-            put_record(number, record)
+            else:
+                record = self._name(item, data)
+                size = data.size
+            records.append(record)
             encoded_items.append(item)
             numbers[oid] = number
             number += 1
             logical_bytes += size
             stored_bytes += len(record)
-            if stored_bytes >= TXN_BYTES or len(encoded_items) >= TXN_OBJECTS:
+            if (
+                stored_bytes >= TXN_BYTES
+                or len(encoded_items) >= TXN_OBJECTS
+                or edited_bytes >= TXN_EDITED_BYTES
+            ):
                 is_full = True
                 break
+        self._bundles.add(first, records)
         self._logical_bytes = logical_bytes
         self._stored_bytes = stored_bytes + self._packed_bytes
         return is_full
@@ -151,11 +167,18 @@ class Encoder:
         encoded = codecs.Encoded(codecs.Codec.PACKED, packed.place.encode())
         return pack(item.oid, item.kind, packed.size, encoded)
 
-    def _encode_alone(self, item: Pending, data: bytes, *, prefer_zstd: bool) -> codecs.Encoded:
+    def _encode_alone(self, item: Pending, data: bytes, prefer_zstd: bool) -> codecs.Encoded:
         if len(data) >= PACKED_FROM_BYTES:
             return encode_large(data, prefer_zstd=prefer_zstd)
         encoded = codecs.encode(data, prefer_zstd=prefer_zstd)
-        self._offer(item, encoded)
+        if item.__class__ is not Cold:
+            codec, body = encoded
+            self._room -= len(body) + ENTRY_BYTES
+            if self._room >= 0:
+                oid, kind, _, _ = item
+                # What Cached() does, without its call.
+                fields = (kind, len(data), codec, body)
+                self.cached.append((oid, tuple.__new__(Cached, fields)))
         return encoded
 
     def _whole_record(self, item: Pending, size: int, encoded: codecs.Encoded) -> bytes:
@@ -199,21 +222,13 @@ class Encoder:
         alone = None
         is_for_cache = size < PACKED_FROM_BYTES and item.__class__ is not Cold
         if delta is None or is_for_cache or len(delta.body) * _SURELY_PAYS > size:
-            alone = self._encode_alone(item, data, prefer_zstd=prefer_zstd)
+            alone = self._encode_alone(item, data, prefer_zstd)
         if base is not None and delta is not None and _pays(delta, alone):
             kept = kept_id(oid, kind)
             self._deltas[number] = _Version(number, position, base.number, kept, data)
             return pack(oid, kind, size, delta, number - base.number, position)
         assert alone is not None
         return self._whole_record(item, size, alone)
-
-    def _offer(self, item: Pending, encoded: codecs.Encoded) -> None:
-        if item.__class__ is Cold:
-            return
-        codec, body = encoded
-        self._room -= len(body) + ENTRY_BYTES
-        if self._room >= 0:
-            self.cached.append((item.oid, Cached(item.kind, len(item.data), codec, body)))
 
     def _base_of(self, oid: Oid) -> tuple[_Version | None, int]:
         """The version to encode against, if any, and the position in the chain."""
@@ -251,13 +266,33 @@ class Encoder:
             yield from self._stored(number)
 
     def _whole(self, number: int) -> _Version:
-        oid, kind, data, _ = self._items[number - self._before.next_number]
+        item = self._items[number - self._before.next_number]
+        oid, kind, data, _ = item
         if isinstance(data, Packed):
             data = self._snapshot.packs.load(data, kind, oid)
+        elif isinstance(data, Edited):
+            data = self._bytes_of(item)
         return _Version(number, 0, None, kept_id(oid, kind), data)
+
+    def _bytes_of(self, item: Pending) -> bytes:
+        """All the bytes of an edited object; CorruptObject when its base cannot be read."""
+        return bytes_of(self._snapshot.packs, item, self._read)
+
+    def _read(self, oid: Oid, kind: Kind) -> bytes:
+        """An object of this transaction, or of L2."""
+        number = self._numbers.get(oid)
+        if number is not None:
+            return (self._deltas.get(number) or self._whole(number)).data
+        for candidate in self._snapshot.candidates(oid):
+            versions = self._stored(candidate, oid)
+            if versions:
+                return versions[0].data
+        raise CorruptObject(f"object {oid.hex()}, which was edited, cannot be read")
 
     def _stored(self, number: int, oid: Oid | None = None) -> list[_Version]:
         """An object that is in L2, and what it is a delta to, and so on; it must have the id."""
+        if (number, oid) == self._read_last[0]:
+            return self._read_last[1]
         try:
             chain = self._snapshot.chain(number)
             objects = decode_chain(chain)
@@ -265,10 +300,13 @@ class Encoder:
             return []
         if oid is not None and object_id(chain[-1].kind, objects[-1]) != oid:
             return []
-        return [
+        versions = [
             _Version(payload.number, payload.position, payload.base, payload.id, data)
             for payload, data in zip(reversed(chain), reversed(objects), strict=True)
         ]
+        if oid is not None:
+            self._read_last = (number, oid), versions
+        return versions
 
 
 def _pays(delta: codecs.Encoded, alone: codecs.Encoded | None) -> bool:

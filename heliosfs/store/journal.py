@@ -6,6 +6,7 @@ the objects:
     record  magic 4 | crc32 4 | table bytes 4 | object bytes 8 | number 8 | durable 8
     object  tag 1 | kind 1 | has base 1 | size 8 | id 32 | base 0 or 32
     packed  tag 1 | kind 1 | 0 1 | size 8 | id 32 | place
+    edited  tag 1 | kind 1 | 1 1 | size 8 | id 32 | base 32 | edits
     state   tag 1 | removed 1 | key bytes 2 | value bytes 4 | key | value
 
 Numbers are consecutive over all segments.  The checksum covers the header behind it and
@@ -29,6 +30,7 @@ from zlib import crc32
 
 from heliosfs.errors import StoreError
 from heliosfs.store.directory import Directory, store_error
+from heliosfs.store.edited import Edited
 from heliosfs.store.packs import Packed
 from heliosfs.store.pending import Changes, Pending
 
@@ -47,6 +49,7 @@ _pack_state = STATE.pack
 OBJECT_TAG = 1
 STATE_TAG = 2
 PACKED_TAG = 3
+EDITED_TAG = 4
 
 KEEP_BYTES = 16 * 1024 * 1024
 """A segment that is kept for its next use gives back the disk beyond this."""
@@ -221,6 +224,8 @@ def encode_table(objects: Sequence[Pending], state: Changes) -> bytes:
     for oid, kind, data, base in objects:
         if isinstance(data, Packed):
             parts += (_pack_object(PACKED_TAG, kind, 0, data.size, oid), data.place.encode())
+        elif isinstance(data, Edited):
+            parts += (_pack_object(EDITED_TAG, kind, 1, data.size, oid), data.encode())
         elif base is None:
             parts.append(_pack_object(OBJECT_TAG, kind, 0, len(data), oid))
         else:

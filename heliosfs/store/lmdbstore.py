@@ -134,6 +134,11 @@ class ObjectDatabase:
         with self._seeing() as snapshot:
             return snapshot.find(oid, kind, data) is not None
 
+    def names(self, oid: Oid) -> bool:
+        """Whether an object has this id, as far as the index tells: 2 us."""
+        with self._seeing() as snapshot:
+            return bool(snapshot.candidates(oid))
+
     def load(self, oid: Oid) -> tuple[list[Payload], bytes] | None:
         """An object's chain and its bytes, checked against its id; CorruptObject."""
         self._loads += 1
@@ -241,8 +246,9 @@ class ObjectDatabase:
                 for index, piece in enumerate(pieces):
                     txn.put(piece_key(number, index), piece, append=is_new, db=tables.objects)
             if entries:
-                values = [(INDEX_KEY, index_entry(*entry)) for entry in sorted(entries)]
-                txn.cursor(tables.ids).putmulti(values, dupdata=True)
+                values = sorted([index_entry(short, number) for short, number in entries])
+                keyed = [(INDEX_KEY, value) for value in values]
+                txn.cursor(tables.ids).putmulti(keyed, dupdata=True)
             if state:
                 StateReader(Snapshot(txn, tables, recent, self.packs)).write(state)
             txn.put(TOTALS_KEY, _TOTALS.pack(*totals))

@@ -9,12 +9,13 @@ from heliosfs.errors import Busy, CorruptObject, MissingObject, NotFound, StoreE
 from heliosfs.objects.ids import Kind, Oid
 from heliosfs.store import codecs, format1
 from heliosfs.store.addition import PackedAddition
-from heliosfs.store.base import Addition, Collection, NewObject, StoreStats, Work
+from heliosfs.store.base import Addition, Collection, Edit, NewObject, StoreStats, Work
 from heliosfs.store.cache import Cached, ObjectCache
 from heliosfs.store.collection import LocalCollection
 from heliosfs.store.compact import compact
 from heliosfs.store.directory import Directory, store_error
 from heliosfs.store.drain import Drain, Sync, Waiting
+from heliosfs.store.edited import DEPTH_MAX, Edited, is_worth_it
 from heliosfs.store.encoder import write_batches
 from heliosfs.store.environment import FILE
 from heliosfs.store.journal import Journal
@@ -111,7 +112,7 @@ class LocalStore:
         if pending is not None:
             self._pending_hits += 1
             _check_kind(oid, kind, pending.kind)
-            return bytes_of(self._l2.packs, pending)
+            return bytes_of(self._l2.packs, pending, self.read)
         cached = self._cache.get(oid)
         if cached is not None:
             _check_kind(oid, kind, cached.kind)
@@ -147,16 +148,33 @@ class LocalStore:
         base: Oid | None = None,
         *,
         is_cold: bool = False,
+        edits: Sequence[Edit] = (),
     ) -> None:
         if oid in self._pending:
             return
         is_looked_up = len(data) >= PACKED_FROM_BYTES and self._collection is None
         if is_looked_up and self._l2.has(oid, kind, data):
             return
-        pending = (Cold if is_cold else Pending)(oid, kind, data, base)
+        held: bytes | Edited = data
+        if edits and base is not None:
+            held = self._edited(base, len(data), edits) or data
+        pending = (Cold if is_cold else Pending)(oid, kind, held, base)
         self._pending[oid] = pending
-        self._pending_bytes += len(data)
+        self._pending_bytes += len(held)
         self._batch.append(pending)
+
+    def _edited(self, base: Oid, size: int, edits: Sequence[Edit]) -> Edited | None:
+        """An object by its edits, where that pays and its base stays until it is in L2.
+
+        So there are none while a collection runs, which may remove a base that only they need.
+        """
+        if not is_worth_it(size, edits) or self._collection is not None:
+            return None
+        below = self._pending.get(base)
+        if below is None:
+            return Edited(base, size, edits) if self._l2.names(base) else None
+        depth = below.data.depth + 1 if isinstance(below.data, Edited) else 1
+        return Edited(base, size, edits, depth) if depth <= DEPTH_MAX else None
 
     def plan_add(self, objects: Sequence[NewObject]) -> Addition:
         collected = self._collection_count
@@ -298,17 +316,26 @@ class LocalStore:
         pending = self._pending
         while drain.slices:
             objects, cached = drain.slices.popleft()
-            for oid, _, data, _ in objects:
-                del pending[oid]
-                self._pending_bytes -= len(data)
+            for item in objects:
+                del pending[item[0]]
+            self._pending_bytes -= sum([len(item[2]) for item in objects])
             self._cache.put_all(cached)
 
     def collect(self) -> Collection:
         if self._collection is not None:
             raise Busy("a garbage collection is under way")
+        self._make_whole()
         self._collection_count += 1
         self._collection = LocalCollection(self._l2, self._pending, self._settling, self._collected)
         return self._collection
+
+    def _make_whole(self) -> None:
+        """Leave nothing edited in the batch: it may reach L2 after its base was swept."""
+        for at, item in enumerate(self._batch):
+            if isinstance(item.data, Edited):
+                data = self.read(item.oid, item.kind)
+                self._pending_bytes += len(data) - len(item.data)
+                self._batch[at] = self._pending[item.oid] = item._replace(data=data)
 
     def _settling(self) -> Callable[[], Work | None]:
         """What plans work until all that is published now is in L2."""

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from heliosfs.errors import Busy, CorruptObject, MissingObject
 from heliosfs.objects.ids import Kind, Oid, object_id
 from heliosfs.store.addition import HashedAddition
-from heliosfs.store.base import Addition, Collection, NewObject, StoreStats, Swept, Work
+from heliosfs.store.base import Addition, Collection, Edit, NewObject, StoreStats, Swept, Work
 from heliosfs.store.pending import check_key
 
 _SWEPT_COUNT = 16
@@ -60,6 +60,7 @@ class MemoryStore:
         base: Oid | None = None,
         *,
         is_cold: bool = False,
+        edits: Sequence[Edit] = (),
     ) -> None:
         if oid not in self.objects:
             self.objects[oid] = _Object(kind, data)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from heliosfs.errors import CorruptObject
 from heliosfs.objects.ids import OID_BYTES, Kind, Oid
 from heliosfs.store.base import LISTED, NUMBERED, SLOT_BYTES
 from heliosfs.store.codecs import DecodeError
+from heliosfs.store.edited import Edited
 from heliosfs.store.packs import Packed, Packs
 
 KEY_MAX = 400
@@ -23,7 +24,7 @@ class Pending(NamedTuple):
 
     oid: Oid
     kind: Kind
-    data: bytes | Packed
+    data: bytes | Packed | Edited
     base: Oid | None
 
 
@@ -42,15 +43,20 @@ class Batches(NamedTuple):
     """The number of the last of them."""
 
 
-def bytes_of(packs: Packs, pending: Pending) -> bytes:
-    """The bytes of an object, from its pack if they lie there; CorruptObject."""
-    data = pending.data
-    if not isinstance(data, Packed):
-        return data
+def bytes_of(packs: Packs, pending: Pending, read: Callable[[Oid, Kind], bytes]) -> bytes:
+    """The bytes of an object, from its pack if they lie there; CorruptObject.
+
+    `read` reads another one, of which it may be an edited version.
+    """
+    oid, kind, data, _ = pending
     try:
-        return packs.load(data, pending.kind, pending.oid)
+        if isinstance(data, Packed):
+            return packs.load(data, kind, oid)
+        if isinstance(data, Edited):
+            return data.apply(read(data.base, kind), kind, oid)
+        return data
     except DecodeError as error:
-        raise CorruptObject(f"object {pending.oid.hex()} is damaged: {error}") from error
+        raise CorruptObject(f"object {oid.hex()} is damaged: {error}") from error
 
 
 def check_key(key: bytes) -> None:

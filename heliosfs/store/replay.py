@@ -17,8 +17,10 @@ from heliosfs.errors import StoreError
 from heliosfs.objects.ids import OID_BYTES, Kind, Oid, object_id
 from heliosfs.store.codecs import DecodeError
 from heliosfs.store.directory import Directory, store_error
+from heliosfs.store.edited import decode_edited
 from heliosfs.store.journal import (
     CHECKED_FROM,
+    EDITED_TAG,
     OBJECT,
     OBJECT_TAG,
     PACKED_TAG,
@@ -174,6 +176,10 @@ def _read_table(data: bytes, at: int, content_at: int) -> tuple[list[Pending], C
             _, kind, _, size, oid = OBJECT.unpack_from(data, at)
             place, at = decode_place(data, at + OBJECT.size)
             objects.append(Pending(Oid(oid), Kind(kind), Packed(place, size), None))
+        elif data[at] == EDITED_TAG:
+            _, kind, _, size, oid = OBJECT.unpack_from(data, at)
+            edited, at = decode_edited(data, at + OBJECT.size, size)
+            objects.append(Pending(Oid(oid), Kind(kind), edited, edited.base))
         elif data[at] == STATE_TAG:
             _, removed, key_bytes, value_bytes = STATE.unpack_from(data, at)
             at += STATE.size

@@ -14,7 +14,7 @@ from heliosfs.objects.ids import Kind, Oid, object_id
 from heliosfs.store.codecs import Codec, DecodeError
 from heliosfs.store.environment import Tables, Transaction
 from heliosfs.store.marks import Marks
-from heliosfs.store.packs import Packed, Packs, decode_place
+from heliosfs.store.packs import Packs, decode_place
 from heliosfs.store.payload import (
     SHORT_BYTES,
     Payload,
@@ -122,7 +122,7 @@ class Snapshot:
 
     def _holds(self, item: Pending, marks: Marks | None) -> bool:
         oid, kind, data, _ = item
-        number = self._sound(oid) if isinstance(data, Packed) else self.find(oid, kind, data)
+        number = self.find(oid, kind, data) if isinstance(data, bytes) else self._sound(oid)
         return number is not None and (marks is None or marks.claim(number))
 
     def candidates(self, oid: Oid) -> list[int]:

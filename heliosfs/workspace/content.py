@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from itertools import chain
+from collections.abc import Sequence
 from typing import NamedTuple, TypeAlias
 
 from heliosfs.errors import CorruptObject
@@ -13,9 +13,10 @@ from heliosfs.objects.blob import (
     decode_parts,
     encode_parts,
     part_count,
+    revise_parts,
 )
 from heliosfs.objects.ids import BlobId, Kind, Oid, object_id
-from heliosfs.store.base import Store
+from heliosfs.store.base import Edit, Store
 from heliosfs.workspace.overlay import EXTENTS_MAX, Overlay
 
 READ_PARTS_KEPT = 8
@@ -33,17 +34,21 @@ class DirtyPart(NamedTuple):
     data: bytes
     base: Oid | None
     """What the part was before, if it was stored."""
+    edits: Sequence[Edit]
+    """What makes the base this part, if that is known."""
 
 
 class Account:
     """Bytes of parts that are in memory, of all the contents that share it."""
 
-    __slots__ = ("dirty_bytes", "resident_bytes")
+    __slots__ = ("dirty_bytes", "dirty_count", "resident_bytes")
 
     def __init__(self) -> None:
         self.resident_bytes = 0
         self.dirty_bytes = 0
         """Of these, what the store does not have."""
+        self.dirty_count = 0
+        """Parts of which it does not have all."""
 
 
 class PartedContent:
@@ -51,11 +56,21 @@ class PartedContent:
 
     A part is a stored id, and in memory once it was read or written.  What is in memory may be
     shorter than its part: the rest is zeros.  A part without either is a hole.  A write of a
-    whole part keeps the very bytes it was given; one within a part that is not in memory is kept
+    whole part keeps the very bytes it was given; one within a part that the store has is kept
     beside it, as an `Overlay`; else the part becomes a bytearray.  These two are dirty.
     """
 
-    __slots__ = ("_read", "account", "dirty", "ids", "loaded", "size", "tail")
+    __slots__ = (
+        "_read",
+        "_renamed",
+        "_stored",
+        "account",
+        "dirty",
+        "ids",
+        "loaded",
+        "size",
+        "tail",
+    )
 
     def __init__(self, size: int, ids: dict[int, BlobId], account: Account | None = None) -> None:
         self.size = size
@@ -68,6 +83,10 @@ class PartedContent:
         self.tail = -1
         """The part that was written last."""
         self._read: deque[int] = deque()
+        self._stored: tuple[Oid, bytes] | None = None
+        """The list of parts that the store has, and its id."""
+        self._renamed: set[int] = set()
+        """Parts that got another id since."""
 
     @classmethod
     def of_bytes(cls, data: bytes | bytearray, account: Account | None = None) -> PartedContent:
@@ -82,10 +101,13 @@ class PartedContent:
     def load(cls, store: Store, oid: Oid, account: Account | None = None) -> PartedContent:
         """Read the list of parts, and none of them."""
         try:
-            size, ids = decode_parts(store.read(oid, Kind.PARTS))
+            encoded = store.read(oid, Kind.PARTS)
+            size, ids = decode_parts(encoded)
         except ValueError as error:
             raise CorruptObject(f"parts {oid.hex()} cannot be read: {error}") from error
-        return cls(size, ids, account)
+        content = cls(size, ids, account)
+        content._stored = oid, encoded
+        return content
 
     def read(self, store: Store, offset: int, length: int) -> bytes:
         """`length` bytes from `offset`, fewer at the end of the file."""
@@ -149,7 +171,7 @@ class PartedContent:
         while offset < end:
             index, start = divmod(offset, PART_BYTES)
             stop = min(PART_BYTES, end - index * PART_BYTES)
-            if self._is_hole(index):
+            if self.is_hole(index):
                 pass
             elif stop - start == PART_BYTES:  # a shorter one at the end is never a hole
                 self._drop(index)
@@ -158,32 +180,12 @@ class PartedContent:
                 self._write_within(store, index, start, bytes(stop - start))
             offset = index * PART_BYTES + stop
 
-    def next_data(self, offset: int) -> int:
-        """Where the next part begins, from `offset` on, that is not a hole; the size if none does.
-
-        Cost: O(parts that are no holes).
-        """
-        index = offset // PART_BYTES
-        if not self._is_hole(index):
-            return offset
-        later = [number for number in chain(self.ids, self.loaded) if number > index]
-        return min(min(later) * PART_BYTES, self.size) if later else self.size
-
-    def next_hole(self, offset: int) -> int:
-        """Where the next hole begins, from `offset` on; the size if there is none."""
-        index = offset // PART_BYTES
-        if self._is_hole(index):
-            return offset
-        while not self._is_hole(index):
-            index += 1
-        return min(index * PART_BYTES, self.size)
-
     def share(self, store: Store, source: PartedContent, number: int, index: int) -> None:
         """Make the part `index` what the part `number` of another file is.
 
         What the store has is named, and not read.  Both parts have one length.
         """
-        data = source._frozen(store, number)[0] if number in source.dirty else None
+        data = source._frozen(store, number).data if number in source.dirty else None
         self._drop(index)
         self._name(index, source.ids.get(number))
         if data is not None:
@@ -193,7 +195,8 @@ class PartedContent:
         """The length of a part: all but the last have one."""
         return min(PART_BYTES, self.size - index * PART_BYTES)
 
-    def _is_hole(self, index: int) -> bool:
+    def is_hole(self, index: int) -> bool:
+        """Whether a part is neither stored nor in memory, and so all zeros."""
         return index not in self.ids and index not in self.loaded
 
     def freeze(self, store: Store, base: Oid | None) -> Oid:
@@ -205,19 +208,32 @@ class PartedContent:
                 store.add(blob, Kind.BLOB, data, base)
             return blob
         self.store_parts(store)
-        encoded = encode_parts(self.size, self.ids)
+        return self._store_list(store, base)
+
+    def _store_list(self, store: Store, base: Oid | None) -> Oid:
+        edits: Sequence[Edit] = ()
+        encoded = b""
+        if self._stored is not None:
+            before, old = self._stored
+            revised = revise_parts(old, self.size, self.ids, self._renamed)
+            if revised is not None:
+                base = before
+                encoded, edits = revised
+        encoded = encoded or encode_parts(self.size, self.ids)
         oid = object_id(Kind.PARTS, encoded)
-        store.add(oid, Kind.PARTS, encoded, base)
+        store.add(oid, Kind.PARTS, encoded, base, edits=edits)
+        self._stored = oid, encoded
+        self._renamed.clear()
         return oid
 
     def store_parts(self, store: Store) -> None:
         """Give every written part an id; they are clean from then on, and stay in memory."""
         for index in sorted(self.dirty):
-            data, base = self._frozen(store, index)
+            _, data, base, edits = self._frozen(store, index)
             oid = None
             if data != _ZEROS:
                 oid = BlobId(object_id(Kind.BLOB, data))
-                store.add(oid, Kind.BLOB, data, base)
+                store.add(oid, Kind.BLOB, data, base, edits=edits)
             self._name(index, oid)
             self._hold(index, data, is_dirty=False)
 
@@ -233,14 +249,13 @@ class PartedContent:
                 break
             if index == self.tail:
                 continue
-            data, base = self._frozen(store, index)
-            self._hold(index, data, is_dirty=True)
-            part = DirtyPart(index, data, base)
-            if data == _ZEROS:
+            part = self._frozen(store, index)
+            self._hold(index, part.data, is_dirty=True)
+            if part.data == _ZEROS:
                 self.settle(part, None)
             else:
                 parts.append(part)
-                limit_bytes -= len(data)
+                limit_bytes -= len(part.data)
         return parts
 
     def settle(self, part: DirtyPart, oid: BlobId | None) -> None:
@@ -263,19 +278,29 @@ class PartedContent:
         for index in list(self.loaded):
             self._drop(index)
 
-    def _frozen(self, store: Store, index: int) -> tuple[bytes, Oid | None]:
-        """The bytes of a dirty part, all of them, and what it was before."""
+    def _frozen(self, store: Store, index: int) -> DirtyPart:
+        """A dirty part with all of its bytes, and what it was before."""
         part = self.loaded[index]
         length = self.part_bytes(index)
+        edits: Sequence[Edit] = ()
         if isinstance(part, Overlay):
-            part = part.over(self._fetch(store, index))
+            edits = part.extents
+            part = self._read_below(store, index, part).whole()
         data = bytes(part) if len(part) == length else bytes(part) + bytes(length - len(part))
-        return data, self.ids.get(index)
+        return DirtyPart(index, data, self.ids.get(index), edits)
+
+    def _read_below(self, store: Store, index: int, part: Overlay) -> Overlay:
+        """An overlay with what is below it."""
+        if part.below is None:
+            part.below = self._fetch(store, index)
+            self.account.resident_bytes += len(part.below)
+        return part
 
     def _write_within(self, store: Store, index: int, start: int, piece: bytes) -> None:
         part = self.loaded.get(index)
-        if part is None and index in self.ids:
-            part = Overlay()
+        if index in self.ids and index not in self.dirty:
+            assert not isinstance(part, (Overlay, bytearray))
+            part = Overlay(part)
         if isinstance(part, Overlay) and len(part) < EXTENTS_MAX:
             self._drop(index)
             part.write(start, piece)
@@ -291,11 +316,12 @@ class PartedContent:
     def _slice(self, store: Store, index: int, start: int, stop: int) -> bytes:
         part = self.loaded.get(index)
         if isinstance(part, Overlay):
-            written = part.read(start, stop)
-            if written is not None:
-                return written
-            part = self._writable(store, index)
-        elif part is None:
+            piece = part.read(start, stop)
+            if piece is None:
+                piece = self._read_below(store, index, part).read(start, stop)
+            assert piece is not None
+            return piece + bytes(stop - start - len(piece))
+        if part is None:
             part = self._fetch(store, index)
             if part:
                 self._keep_read(index, part)
@@ -321,7 +347,7 @@ class PartedContent:
         if isinstance(part, bytearray):
             return part
         if isinstance(part, Overlay):
-            whole = part.over(self._fetch(store, index))
+            whole = self._read_below(store, index, part).whole()
         else:
             whole = bytearray(self._fetch(store, index) if part is None else part)
         self._hold(index, whole, is_dirty=True)
@@ -330,20 +356,20 @@ class PartedContent:
     def _hold(self, index: int, part: Part, *, is_dirty: bool) -> None:
         self._drop(index)
         self.loaded[index] = part
-        size = _bytes_of(part)
-        self.account.resident_bytes += size
+        self.account.resident_bytes += _resident_bytes(part)
         if is_dirty:
             self.dirty[index] = None
-            self.account.dirty_bytes += size
+            self.account.dirty_bytes += _dirty_bytes(part)
+            self.account.dirty_count += 1
 
     def _drop(self, index: int) -> None:
         part = self.loaded.pop(index, None)
         if part is not None:
-            size = _bytes_of(part)
-            self.account.resident_bytes -= size
+            self.account.resident_bytes -= _resident_bytes(part)
             if index in self.dirty:
                 del self.dirty[index]
-                self.account.dirty_bytes -= size
+                self.account.dirty_bytes -= _dirty_bytes(part)
+                self.account.dirty_count -= 1
 
     def _grew(self, count_bytes: int) -> None:
         """A dirty bytearray did."""
@@ -351,11 +377,19 @@ class PartedContent:
         self.account.dirty_bytes += count_bytes
 
     def _name(self, index: int, oid: BlobId | None) -> None:
+        self._renamed.add(index)
         if oid is None:
             self.ids.pop(index, None)
         else:
             self.ids[index] = oid
 
 
-def _bytes_of(part: Part) -> int:
+def _dirty_bytes(part: Part) -> int:
+    """What the store does not have of a dirty part."""
     return part.size_bytes if isinstance(part, Overlay) else len(part)
+
+
+def _resident_bytes(part: Part) -> int:
+    if isinstance(part, Overlay) and part.below is not None:
+        return part.size_bytes + len(part.below)
+    return _dirty_bytes(part)

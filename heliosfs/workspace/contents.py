@@ -14,6 +14,7 @@ from heliosfs.objects.blob import EMPTY_BLOB, PART_BYTES, WHOLE_MAX
 from heliosfs.objects.ids import BlobId, Kind, Oid, object_id
 from heliosfs.store.base import NewObject, Store, Work
 from heliosfs.workspace.content import Account, DirtyPart, PartedContent
+from heliosfs.workspace.holes import next_data, next_hole
 from heliosfs.workspace.node import FileNode
 
 DEFAULT_BUDGET_BYTES = 1024**3
@@ -53,8 +54,13 @@ class Contents:
 
     @property
     def dirty_bytes(self) -> int:
-        """An upper estimate of what a flush would store now."""
+        """An upper estimate of what was written and the store does not have."""
         return self._written_bytes + self.parts.dirty_bytes
+
+    @property
+    def flush_bytes(self) -> int:
+        """An upper estimate of what a flush would hash now: of a large file, whole parts."""
+        return self._written_bytes + self.parts.dirty_count * PART_BYTES
 
     def budget(self, budget_bytes: int) -> None:
         """Have another budget from now on.  StoreError."""
@@ -141,14 +147,14 @@ class Contents:
             self._written_bytes += end - offset
 
     def next_data(self, node: FileNode, offset: int) -> int:
-        """See `PartedContent.next_data`; only large files have holes.  StoreError."""
+        """See `holes`; only large files have holes.  StoreError."""
         content = self._parts_of(node)
-        return content.next_data(offset) if content else offset
+        return next_data(content, offset) if content else offset
 
     def next_hole(self, node: FileNode, offset: int) -> int:
-        """See `PartedContent.next_hole`; the end of a file counts as one.  StoreError."""
+        """See `holes`; the end of a file counts as one.  StoreError."""
         content = self._parts_of(node)
-        return content.next_hole(offset) if content else node.file_size
+        return next_hole(content, offset) if content else node.file_size
 
     def copy(self, source: FileNode, offset: int, target: FileNode, at: int, length: int) -> int:
         """Copy bytes that `source` has; gives how many it were, for much is copied in steps.
@@ -309,8 +315,11 @@ class Contents:
 
     def _charge(self, count_bytes: int) -> None:
         self._whole_bytes += count_bytes
+        resident_bytes = self._whole_bytes + self.parts.resident_bytes
+        if resident_bytes <= self.budget_bytes // 8:
+            return
         room_bytes = self.budget_bytes - self._others()
-        if self.resident_bytes > max(room_bytes, self.budget_bytes // 8):
+        if resident_bytes > room_bytes:
             self.reduce(max(room_bytes, 0) // 8 * 7)
 
 
@@ -321,7 +330,7 @@ class _Seal:
         self._content = content
         self._parts = parts
         self._addition = store.plan_add(
-            [NewObject(Kind.BLOB, part.data, part.base) for part in parts]
+            [NewObject(Kind.BLOB, part.data, part.base, part.edits) for part in parts]
         )
 
     def execute(self) -> None:

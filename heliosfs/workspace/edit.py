@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import stat
 from collections.abc import Mapping
 
 from heliosfs.errors import AlreadyExists
@@ -15,6 +14,7 @@ from heliosfs.objects.tree import (
     Entry,
     decode_entry,
     encode_entry,
+    is_dir_entry,
 )
 from heliosfs.store.base import Store
 from heliosfs.workspace.content import PartedContent
@@ -42,6 +42,15 @@ def put_file(store: Store, data: bytes, base: Oid | None = None) -> Oid:
     oid = object_id(Kind.BLOB, data)
     store.add(oid, Kind.BLOB, data, base)
     return oid
+
+
+def put_directory(store: Store, entry: Entry, raws: list[bytes], base: Oid | None) -> Entry:
+    """The entry of a directory when it contains `raws`, encoded entries in byte order."""
+    return entry._replace(
+        oid=write_entries(store, raws, base),
+        size=sum(map(is_dir_entry, raws)),
+        links_below=any(raw[_FLAGS_AT] & (LINK | LINKS_BELOW) for raw in raws),
+    )
 
 
 def edit_tree(store: Store, root: Entry, edits: Edits, now_ns: int) -> Entry:
@@ -128,9 +137,9 @@ class _Editor:
                 parent.drop(name)
         elif entry.is_dir:
             if there is not None and there.is_dir:
-                parent.put(_with_attributes(there, entry))
+                parent.put(with_attributes(there, entry))
             else:
-                parent.put(_with_attributes(_empty(there or entry), entry))
+                parent.put(with_attributes(_empty(there or entry), entry))
         elif holds:
             raise AlreadyExists(f"{_show(path)} is a directory with something in it")
         else:
@@ -161,13 +170,9 @@ class _Editor:
         raws = [raw for _, raw in sorted(directory.children.items())]
         old = directory.entry
         base = None if old.oid == EMPTY_TREE else old.oid
-        entry = old._replace(
-            oid=write_entries(self._store, raws, base),
-            size=sum(1 for raw in raws if stat.S_ISDIR(raw[0] | raw[1] << 8)),
-            links_below=any(raw[_FLAGS_AT] & (LINK | LINKS_BELOW) for raw in raws),
-        )
+        entry = put_directory(self._store, old, raws, base)
         if edit is not None:
-            return _with_attributes(entry, edit)
+            return with_attributes(entry, edit)
         return entry._replace(mtime_ns=self._now_ns) if directory.names_changed else entry
 
 
@@ -185,7 +190,8 @@ def _empty(entry: Entry) -> Entry:
     return Entry(entry.name, 0, 0, 0, 0, 0, EMPTY_TREE)
 
 
-def _with_attributes(entry: Entry, edit: Entry) -> Entry:
+def with_attributes(entry: Entry, edit: Entry) -> Entry:
+    """A directory's entry with the attributes of another one, and what it contains."""
     return entry._replace(**{name: getattr(edit, name) for name in _ATTRIBUTES})
 
 

@@ -1,4 +1,4 @@
-"""What was written over a part of a large file whose bytes were not read for it."""
+"""What was written over a part of a large file, apart from what the store has of it."""
 
 from __future__ import annotations
 
@@ -16,17 +16,25 @@ class Overlay:
     >>> overlay.write(7, b"d")
     >>> overlay.read(5, 8), overlay.read(3, 5)
     (b'bcd', None)
-    >>> bytes(overlay.over(b"0123456789"))
-    b'0123abcd89'
+    >>> overlay.below = b"0123456789"
+    >>> overlay.read(3, 5), bytes(overlay.whole())
+    (b'3a', b'0123abcd89')
     """
 
-    __slots__ = ("_data", "_starts", "size_bytes")
+    __slots__ = ("_data", "_starts", "below", "size_bytes")
 
-    def __init__(self) -> None:
+    def __init__(self, below: bytes | None = None) -> None:
+        self.below = below
+        """What the store has, once somebody read it."""
         self._starts: list[int] = []
         self._data: list[bytes] = []
         self.size_bytes = 0
         """Bytes that all extents have together."""
+
+    @property
+    def extents(self) -> list[tuple[int, bytes]]:
+        """Where something was written, and what."""
+        return list(zip(self._starts, self._data, strict=True))
 
     def __len__(self) -> int:
         return len(self._starts)
@@ -51,18 +59,38 @@ class Overlay:
         self.size_bytes += len(data)
 
     def read(self, start: int, stop: int) -> bytes | None:
-        """The bytes from `start` to `stop`, if all of them were written."""
-        at = bisect_left(self._starts, start + 1) - 1
-        if at < 0:
-            return None
-        begin, data = self._starts[at], self._data[at]
-        return data[start - begin : stop - begin] if stop <= begin + len(data) else None
+        """The bytes from `start` to `stop`; None when what is below is needed and not here.
 
-    def over(self, base: bytes) -> bytearray:
-        """`base` with the extents written over it, as long as they need it."""
-        whole = bytearray(base)
+        Fewer where neither that nor an extent reaches.  Cost: what is read.
+        """
+        at = bisect_left(self._starts, start + 1) - 1
+        if at >= 0:
+            begin, data = self._starts[at], self._data[at]
+            if stop <= begin + len(data):
+                return data[start - begin : stop - begin]
+        if self.below is None:
+            return None
+        piece = bytearray(self.below[start:stop])
+        for later in range(max(at, 0), len(self._starts)):
+            begin, data = self._starts[later], self._data[later]
+            if begin >= stop:
+                break
+            _put(piece, begin - start, data[: stop - begin])
+        return bytes(piece)
+
+    def whole(self) -> bytearray:
+        """All of the part, as long as the extents need it; what is below is here."""
+        assert self.below is not None
+        whole = bytearray(self.below)
         for start, data in zip(self._starts, self._data, strict=True):
-            if len(whole) < start:
-                whole.extend(bytes(start - len(whole)))
-            whole[start : start + len(data)] = data
+            _put(whole, start, data)
         return whole
+
+
+def _put(piece: bytearray, at: int, data: bytes) -> None:
+    """Put bytes into others, from `at` on, which may lie before them or behind their end."""
+    if at < 0:
+        data, at = data[-at:], 0
+    if data:
+        piece.extend(bytes(max(0, at - len(piece))))
+        piece[at : at + len(data)] = data

@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from heliosfs.objects.ids import TreeId
-from heliosfs.objects.tree import Entry, decode_entry
+from heliosfs.objects.tree import Entry, decode_entry, encode_entry, entry_name, is_dir_entry
 from heliosfs.store.base import Store
-from heliosfs.workspace.edit import edit_tree
+from heliosfs.workspace.edit import edit_tree, put_directory, with_attributes
 from heliosfs.workspace.ignore import Rules, rules_in
 from heliosfs.workspace.trees import (
     EMPTY_TREE,
@@ -19,12 +19,14 @@ from heliosfs.workspace.trees import (
     changed_entries,
     differs,
     find_entry,
+    read_entries,
     walk_changes,
 )
 
 _QUIET_MAX = 100_000
 
 _Pair = tuple[bytes, TreeId, TreeId, object]
+"""Path, tree of the base, tree at work, and what holds there from above."""
 
 
 class Selection(NamedTuple):
@@ -57,22 +59,17 @@ class Quiet:
         self._pairs[pair] = has_ignored
 
 
-def select(
-    store: Store, base: Entry, work: Entry, now_ns: int, quiet: Quiet | None = None
-) -> Selection:
+def select(store: Store, base: Entry, work: Entry, quiet: Quiet | None = None) -> Selection:
     """Take out of a working tree what is ignored in it.
 
-    The objects go into the store's batch.  Cost: O(changed), and O(ignored) without a memo.
+    The objects go into the store's batch.  Cost: O(changed), and O(ignored) without a memo;
+    memory for the changes of one directory on each level, and for what is ignored.
     """
     if base.oid == work.oid:
         return Selection(work, [], has_rules=False)
     walk = _Walk(store, quiet or Quiet())
-    walk.run(base, work)
-    if not walk.has_ignored:
-        return Selection(work, [], walk.has_rules)
-    return Selection(
-        edit_tree(store, base, walk.edits, now_ns), sorted(walk.ignored), walk.has_rules
-    )
+    root = walk.run(base, work)
+    return Selection(root, sorted(walk.ignored), walk.has_rules)
 
 
 def carry(
@@ -101,129 +98,150 @@ def carry(
 
 
 class _Place(NamedTuple):
-    """A directory to look at."""
+    """A directory of the working tree to look at."""
 
     path: bytes
     old: Entry | None
-    new: Entry | None
+    """What the base has there."""
+    new: Entry
     rules: Rules | None
     """Those of the directories above."""
     is_inside: bool
     """Whether it is ignored, so that only what the base has of it counts."""
 
+    @property
+    def is_altered(self) -> bool:
+        """Whether a commit has something to say of the directory itself."""
+        return self.old is None or not self.old.is_dir or differs(self.old, self.new)
+
+
+class _Directory:
+    """A directory that is being looked at, and what was found in it and below so far."""
+
+    __slots__ = ("below", "edits", "first_ignored", "has_ignored", "is_loud", "pair", "place")
+
+    def __init__(self, place: _Place, pair: _Pair, first_ignored: int) -> None:
+        self.place = place
+        self.pair = pair
+        self.first_ignored = first_ignored
+        """How much was ignored before it."""
+        self.below: list[_Place] = []
+        """Directories in it that were not looked at yet."""
+        self.edits: dict[bytes, bytes | None] = {}
+        """Name -> encoded entry, or none, where the selected tree has not what is there."""
+        self.is_loud = False
+        """Whether something differs from the base that is not ignored."""
+        self.has_ignored = False
+
 
 class _Walk:
+    """From the root to what differs and back, without recursion, as trees are deep."""
+
     def __init__(self, store: Store, quiet: Quiet) -> None:
         self._store = store
         self._quiet = quiet
-        self.edits: dict[bytes, Entry | None] = {}
-        """What makes the base the selected tree."""
         self.ignored: list[Change] = []
-        self._hiding: set[bytes] = set()
-        """Directories with something in them that is ignored."""
         self.has_rules = False
-        self._directories: dict[bytes, Entry] = {}
-        """Those of the working tree that were visited."""
-        self._pairs: dict[bytes, _Pair] = {}
-        self._only_new: list[bytes] = []
-        """Directories that the base does not have, with something in them."""
 
-    @property
-    def has_ignored(self) -> bool:
-        return bool(self._hiding)
+    def run(self, base: Entry, work: Entry) -> Entry:
+        """The selected root."""
+        way = [self._open(_Place(b"", base, work, None, is_inside=False))]
+        while True:
+            directory = way[-1]
+            if directory.below:
+                way.append(self._open(directory.below.pop()))
+                continue
+            way.pop()
+            entry = self._close(directory)
+            if not way:
+                # Not None: the base has the root.
+                return entry or work
+            _take(way[-1], directory, entry)
 
-    def run(self, base: Entry, work: Entry) -> None:
-        self._directories[b""] = work
-        pending = [_Place(b"", base, work, None, is_inside=False)]
-        while pending:
-            pending += self._directory(pending.pop())
-        self._drop_empty()
-        for path in list(self.edits):
-            above = path.rpartition(b"/")[0]
-            while above in self._directories and above not in self.edits:
-                self.edits[above] = self._directories[above]
-        self._note_quiet()
-
-    def _directory(self, place: _Place) -> list[_Place]:
-        """Look at what differs in a directory; gives the directories below that differ."""
+    def _open(self, place: _Place) -> _Directory:
+        """Look at what differs in a directory."""
         path, old, new, rules, is_inside = place
-        prefix = path + b"/" if path else b""
-        before, after = _tree(old), _tree(new)
         # The rules of its own follow from the tree.
-        pair = (path, before, after, (rules.key if rules is not None else None, is_inside))
+        above = (rules.key if rules is not None else None, is_inside)
+        pair = (path, _tree(old), TreeId(new.oid), above)
+        directory = _Directory(place, pair, len(self.ignored))
         known = self._quiet.get(pair)
         if known is not None:
-            if known:
-                self._hiding.add(path)
-                self.has_rules = True
-            return []
-        self._pairs[path] = pair
-        if new is not None and new.is_dir and not is_inside:
+            directory.has_ignored = known
+            self.has_rules |= known
+            return directory
+        prefix = path + b"/" if path else b""
+        if not is_inside:
             rules = rules_in(self._store, new, prefix, rules)
             self.has_rules |= rules is not None
-        below = []
-        for name, (old_raw, new_raw) in changed_entries(self._store, before, after).items():
-            was = decode_entry(old_raw)[0] if old_raw else None
-            now = decode_entry(new_raw)[0] if new_raw else None
-            here = prefix + name
-            is_out = is_inside or (now is not None and _ignores(rules, here, now))
-            if was is None and now is not None and is_out:
-                self._hiding.add(path)
-                self.ignored.append(Change(here, None, now))
+        may_ignore = is_inside or rules is not None
+        for name, (old_raw, new_raw) in changed_entries(self._store, *pair[1:3]).items():
+            if new_raw is None:
+                directory.is_loud = True
                 continue
-            self._note(here, was, now)
-            if _tree(was) != _tree(now):
-                below.append(_Place(here, was, now, rules, is_out))
-        return below
+            is_dir = is_dir_entry(new_raw)
+            if not is_dir and (old_raw is not None or not may_ignore):
+                directory.is_loud = True
+                continue
+            here = prefix + name
+            is_out = is_inside or (rules is not None and rules.ignores(here, is_dir=is_dir))
+            now = decode_entry(new_raw)[0]
+            if old_raw is None and is_out:
+                self.ignored.append(Change(here, None, now))
+                directory.edits[name] = None
+                directory.has_ignored = True
+            elif is_dir:
+                was = decode_entry(old_raw)[0] if old_raw is not None else None
+                below = _Place(here, was, now, rules, is_out)
+                if _tree(was) != now.oid:
+                    directory.below.append(below)
+                else:
+                    directory.is_loud |= below.is_altered
+            else:
+                directory.is_loud = True
+        return directory
 
-    def _note(self, path: bytes, was: Entry | None, now: Entry | None) -> None:
-        if now is not None and now.is_dir:
-            self._directories[path] = now
-            if was is None and now.oid != EMPTY_TREE:
-                self._only_new.append(path)
-            if was is not None and was.is_dir and not differs(was, now):
-                return
-        self.edits[path] = now
+    def _close(self, directory: _Directory) -> Entry | None:
+        """What the selected tree has there, when all below was looked at."""
+        place = directory.place
+        old, new = place.old, place.new
+        if not directory.is_loud and place.path:
+            self._quiet.note(directory.pair, has_ignored=directory.has_ignored)
+        if not directory.has_ignored:
+            return new
+        if directory.is_loud:
+            return self._without(directory)
+        if old is None:
+            # A directory in which everything is ignored is ignored itself.
+            self.ignored[directory.first_ignored :] = [Change(place.path, None, new)]
+            return None
+        if not old.is_dir:
+            return new._replace(oid=EMPTY_TREE, size=0, links_below=False)
+        return with_attributes(old, new) if place.is_altered else old
 
-    def _drop_empty(self) -> None:
-        """A directory in which everything is ignored is ignored itself."""
-        if not self.has_ignored:
-            return
-        only_new = set(self._only_new)
-        kept: set[bytes] = set()
-        for path in self.edits:
-            if path not in only_new:
-                _add_above(kept, path)
-        dropped = [path for path in self._only_new if path not in kept]
-        for path in dropped:
-            del self.edits[path]
-        gone = set(dropped)
-        tops = [path for path in dropped if path.rpartition(b"/")[0] not in gone]
-        places = tuple(path + b"/" for path in tops)
-        self.ignored = [each for each in self.ignored if not each.path.startswith(places)]
-        self.ignored += [Change(path, None, self._directories[path]) for path in tops]
-
-    def _note_quiet(self) -> None:
-        loud: set[bytes] = set()
-        for path in self.edits:
-            _add_above(loud, path)
-        hiding = set(self._hiding)
-        for path in self._hiding:
-            _add_above(hiding, path)
-        for path, pair in self._pairs.items():
-            if path and path not in loud:
-                self._quiet.note(pair, has_ignored=path in hiding)
+    def _without(self, directory: _Directory) -> Entry:
+        old, new = directory.place.old, directory.place.new
+        tree = TreeId(new.oid)
+        children = {entry_name(raw): raw for raw in read_entries(self._store, tree)}
+        for name, raw in directory.edits.items():
+            if raw is None:
+                del children[name]
+            else:
+                children[name] = raw
+        base = _tree(old)
+        return put_directory(
+            self._store, new, list(children.values()), base if base != EMPTY_TREE else tree
+        )
 
 
-def _ignores(rules: Rules | None, path: bytes, entry: Entry) -> bool:
-    return rules is not None and rules.ignores(path, is_dir=entry.is_dir)
-
-
-def _add_above(found: set[bytes], path: bytes) -> None:
-    above = path.rpartition(b"/")[0]
-    while above and above not in found:
-        found.add(above)
-        above = above.rpartition(b"/")[0]
+def _take(above: _Directory, directory: _Directory, entry: Entry | None) -> None:
+    """Let a directory know what became of one in it."""
+    place = directory.place
+    above.has_ignored |= directory.has_ignored
+    if entry is not None:
+        above.is_loud |= directory.is_loud or place.is_altered
+    if entry is not place.new:
+        above.edits[place.new.name] = encode_entry(entry) if entry is not None else None
 
 
 def _tree(entry: Entry | None) -> TreeId:

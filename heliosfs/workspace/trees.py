@@ -196,6 +196,8 @@ def _find_raw(store: Store, oid: TreeId, name: bytes) -> bytes | None:
                 break
             leaf = candidate
         data = read_tree(store, leaf.oid) if leaf else _EMPTY
+    if name not in data:
+        return None
     return next((raw for raw in _split(data, oid) if entry_name(raw) == name), None)
 
 

@@ -166,6 +166,24 @@ def test_a_base_is_a_hint(store: Store) -> None:
         assert store.read(oid, kind) == data
 
 
+@pytest.mark.parametrize("length", [200_000, 150_000, 260_000])
+def test_a_version_by_its_edits(store: Store, length: int) -> None:
+    base, kind, data = blob(os.urandom(200_000))
+    store.add(base, kind, data)
+    for number in range(12):
+        if number % 5 == 2:
+            store.publish()
+        at = number * 7_001
+        whole = data[:at] + b"edit %d" % number + data[at + 5 + len(str(number)) :]
+        whole = whole[:length].ljust(length, b"\0")
+        oid = object_id(kind, whole)
+        store.add(oid, kind, whole, base, edits=[(at, b"edit %d" % number)])
+        assert store.read(oid, kind) == whole
+        base, data = oid, whole
+    store.publish()
+    assert store.read(base, kind) == data
+
+
 @pytest.mark.parametrize("size", [11_000, 70_000, 700_000])
 def test_many_versions_of_a_file(store: Store, size: int) -> None:
     data = bytearray(os.urandom(size // 2).hex().encode())

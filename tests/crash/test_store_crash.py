@@ -15,7 +15,7 @@ from lmdb.verify import verify
 from heliosfs.errors import StoreError, StoreFull
 from heliosfs.objects.ids import Kind, Oid, object_id
 from heliosfs.store import lmdbstore
-from heliosfs.store.base import NewObject, Work
+from heliosfs.store.base import Edit, NewObject, Work
 from heliosfs.store.directory import Directory
 from heliosfs.store.environment import FILE
 from heliosfs.store.local import LocalStore
@@ -46,6 +46,24 @@ class Scenario:
             return b"large %d\n" % number * 12_000
         return random.Random(number).randbytes(PACKED_FROM_BYTES + number)
 
+    @staticmethod
+    def edited(number: int) -> tuple[bytes, list[Edit]]:
+        """A version of a large object, and what makes it of the one before."""
+        edits = [(at * 5_000, b"version %d" % at) for at in range(number + 1)]
+        data = bytearray(Scenario.large(0))
+        for at, edit in edits:
+            data[at : at + len(edit)] = edit
+        return bytes(data), edits[-1:]
+
+    def add_edited(self, store: LocalStore, number: int) -> None:
+        """As a part of a large file is saved of which little was written since."""
+        data, edits = self.edited(number)
+        base = object_id(Kind.BLOB, self.edited(number - 1)[0])
+        if number == 1:
+            before = self.edited(0)[0]
+            store.add(base, Kind.BLOB, before)
+        store.add(object_id(Kind.BLOB, data), Kind.BLOB, data, base, edits=edits)
+
     def add_large(self, store: LocalStore, number: int) -> None:
         """As written parts of a large file come, from another thread; some with a base."""
         base = object_id(Kind.BLOB, self.large(number - 1)) if number % 4 == 0 else None
@@ -58,6 +76,7 @@ class Scenario:
     def publish(self, store: LocalStore, number: int) -> None:
         self.trying = number
         self.add_large(store, number)
+        self.add_edited(store, number)
         data = self.blob(number)
         base = object_id(Kind.BLOB, self.blob(number - 1))
         store.add(object_id(Kind.BLOB, data), Kind.BLOB, data, base)
@@ -110,6 +129,7 @@ def check(path: Path, scenario: Scenario, at_least: int) -> None:
         for kind, data in (
             (Kind.BLOB, scenario.blob(number)),
             (Kind.BLOB, scenario.large(number)),
+            (Kind.BLOB, scenario.edited(number)[0]),
             (Kind.TREE, b"tree %d" % number),
         ):
             assert store.read(object_id(kind, data), kind) == data
@@ -239,7 +259,7 @@ def test_a_drain_that_failed_is_made_again(tmp_path: Path) -> None:
     work.execute()
     work.apply()
     assert store.plan_drain() is None
-    assert store.stats().objects == 12
+    assert store.stats().objects == 17
     assert store.stats().pending_bytes == 0
     assert store.get(b"head") == b"4"
     store.close()

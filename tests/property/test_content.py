@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from heliosfs.objects.blob import PART_BYTES, WHOLE_MAX, decode_parts, encode_parts
-from heliosfs.objects.ids import BlobId, Kind, object_id
-from heliosfs.store.base import NewObject
+from heliosfs.objects.ids import BlobId, Kind, Oid, object_id
+from heliosfs.store.base import Edit, NewObject
+from heliosfs.store.edited import Edited
 from heliosfs.store.memory import MemoryStore
 from heliosfs.workspace.content import Account, DirtyPart, PartedContent
+from heliosfs.workspace.holes import next_data, next_hole
 from heliosfs.workspace.overlay import Overlay
 
 _MAX = WHOLE_MAX + 3 * PART_BYTES
@@ -24,12 +28,35 @@ _NEAR_EDGES = st.one_of(
 )
 
 
+class CheckingStore(MemoryStore):
+    """A store that looks whether edits make of the base what is added."""
+
+    edited_count = 0
+
+    def add(
+        self,
+        oid: Oid,
+        kind: Kind,
+        data: bytes,
+        base: Oid | None = None,
+        *,
+        is_cold: bool = False,
+        edits: Sequence[Edit] = (),
+    ) -> None:
+        if edits:
+            assert base is not None
+            edited = Edited(base, len(data), edits)
+            assert edited.apply(self.read(base, kind), kind, oid) == data
+            self.edited_count += 1
+        super().add(oid, kind, data, base, is_cold=is_cold, edits=edits)
+
+
 class ContentMachine(RuleBasedStateMachine):
     """The model is a bytearray; sizes stay above `WHOLE_MAX`, as `Contents` sees to it."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.store = MemoryStore()
+        self.store = CheckingStore()
         self.account = Account()
         self.model = bytearray(b"begin" * (WHOLE_MAX // 5 + 2))
         self.content = PartedContent.of_bytes(self.model, self.account)
@@ -73,10 +100,10 @@ class ContentMachine(RuleBasedStateMachine):
     @rule(offset=_NEAR_EDGES)
     def seek(self, offset: int) -> None:
         if offset < len(self.model):
-            data = self.content.next_data(offset)
+            data = next_data(self.content, offset)
             assert not any(self.model[offset:data])
-            hole = self.content.next_hole(offset)
-            assert hole >= offset and not any(self.model[hole : self.content.next_data(hole)])
+            hole = next_hole(self.content, offset)
+            assert hole >= offset and not any(self.model[hole : next_data(self.content, hole)])
 
     @rule(data=st.data(), stored=st.booleans())
     def share(self, data: st.DataObject, stored: bool) -> None:
@@ -101,9 +128,7 @@ class ContentMachine(RuleBasedStateMachine):
 
     @rule()
     def end_seal(self) -> None:
-        work = self.store.plan_add(
-            [NewObject(Kind.BLOB, part.data, part.base) for part in self.under_way]
-        )
+        work = self.store.plan_add([NewObject(Kind.BLOB, *part[1:]) for part in self.under_way])
         work.execute()
         work.apply()
         for part, oid in zip(self.under_way, work.oids, strict=True):
@@ -130,8 +155,10 @@ class ContentMachine(RuleBasedStateMachine):
             index: part.size_bytes if isinstance(part, Overlay) else len(part)
             for index, part in loaded.items()
         }
-        assert self.account.resident_bytes == sum(sizes.values())
+        below = [part.below or b"" for part in loaded.values() if isinstance(part, Overlay)]
+        assert self.account.resident_bytes == sum(sizes.values()) + sum(map(len, below))
         assert self.account.dirty_bytes == sum(sizes[index] for index in self.content.dirty)
+        assert self.account.dirty_count == len(self.content.dirty)
         assert self.content.size == len(self.model)
 
     def teardown(self) -> None:
@@ -140,6 +167,21 @@ class ContentMachine(RuleBasedStateMachine):
 
 TestContent = ContentMachine.TestCase
 TestContent.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+
+
+def test_a_part_that_is_written_again_and_again_is_told_by_its_edits() -> None:
+    store = CheckingStore()
+    content = PartedContent.of_bytes(b"a" * (WHOLE_MAX + PART_BYTES))
+    base = content.freeze(store, None)
+    for number in range(1, 6):
+        content.write(store, number * 4096, b"b" * 4096)
+        assert content.read(store, number * 4096, 4097) == b"b" * 4096 + b"a"
+        assert content.account.dirty_bytes == 4096
+        reads = store.stats().hits
+        base = content.freeze(store, base)
+        # By the store, which checks the edits of the part and of the list.
+        assert store.stats().hits == reads + 2
+        assert store.edited_count == 2 * number
 
 
 def test_a_write_within_a_stored_part_reads_nothing() -> None:
@@ -161,3 +203,20 @@ def test_holes_take_nothing() -> None:
     encoded = encode_parts(size, {5: part, 6: part, 2**23 - 1: part})
     assert len(encoded) == 8 + 2 * 8 + 3 * 32
     assert decode_parts(encoded) == (size, {5: part, 6: part, 2**23 - 1: part})
+
+
+def test_the_list_of_parts_is_told_by_what_changed_of_it() -> None:
+    store = CheckingStore()
+    data = bytearray(b"a" * (WHOLE_MAX + PART_BYTES))
+    content = PartedContent.load(store, PartedContent.of_bytes(data).freeze(store, None))
+    for size in (len(data) + 2 * PART_BYTES + 5, len(data) - 7):
+        content.resize(store, size)
+        del data[size:]
+        data.extend(bytes(size - len(data)))
+        end = len(data)
+        content.write(store, end - 3 * PART_BYTES, b"c" * 3 * PART_BYTES)
+        data[end - 3 * PART_BYTES :] = b"c" * 3 * PART_BYTES
+        before = store.edited_count
+        oid = content.freeze(store, None)
+        assert store.edited_count > before
+        assert oid == PartedContent.of_bytes(data).freeze(MemoryStore(), None)

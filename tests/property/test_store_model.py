@@ -93,6 +93,21 @@ class StoreMachine(RuleBasedStateMachine):
         self.batch_objects[work.oids[1]] = (kind, data[:100])
         return work.oids[0]
 
+    @rule(target=objects, base=objects, shift=st.integers(-70_000, 5_000), place=st.integers(0, 99))
+    def add_edited(self, base: Oid, shift: int, place: int) -> Oid:
+        kind, old = self.batch_objects.get(base, (Kind.BLOB, b""))
+        size = max(len(old) + shift, place + 10)
+        data = bytearray(old[:size]) + bytes(max(0, size - len(old)))
+        edits = [(place, b"%d" % place), (place + 5, b"edit")]
+        for at, edit in edits:
+            data[at : at + len(edit)] = edit
+        if base not in self.batch_objects:
+            return self._add(bytes(data), kind, base)
+        oid = object_id(kind, data)
+        self.store.add(oid, kind, bytes(data), base, edits=edits)
+        self.batch_objects[oid] = (kind, bytes(data))
+        return oid
+
     def _add(self, data: bytes, kind: Kind, base: Oid | None) -> Oid:
         oid = object_id(kind, data)
         self.store.add(oid, kind, data, base)

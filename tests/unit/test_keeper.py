@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any, cast
 
 import pytest
@@ -11,6 +12,7 @@ import trio.testing
 from heliosfs.errors import StoreError
 from heliosfs.fuse.keeper import TRIM_FROM_BYTES, Keeper
 from heliosfs.fuse.kernel import Kernel
+from heliosfs.objects.blob import PART_BYTES
 from heliosfs.store.memory import MemoryStore
 from tests.tree_builder import Stage
 
@@ -105,6 +107,21 @@ async def test_the_checkpoint_interval_can_be_changed(autojump_clock: object) ->
         nursery.cancel_scope.cancel()
     stage.crash()
     assert stage.files.read(b"file") == b"not committed"
+
+
+async def test_parts_are_stored_before_a_flush_would_hold_everything_up() -> None:
+    stage, _, keeper = made()
+    contents = stage.repository.contents
+    file = stage.files.write(b"file", os.urandom(1 << 20) * 18)
+    stage.repository.checkpoint()
+    for number in range(144):
+        contents.write(file, number * PART_BYTES + 4096, b"a little")
+    file.touch()
+    assert contents.dirty_bytes < 1 << 20
+    assert contents.flush_bytes == 144 * PART_BYTES
+    await keeper.shorten()
+    assert contents.flush_bytes == 0
+    assert stage.files.read(b"file")[143 * PART_BYTES + 4096 :].startswith(b"a little")
 
 
 async def test_strict_durability_syncs_before_the_answer() -> None:
