@@ -16,7 +16,7 @@ import trio
 from heliosfs.errors import HeliosError, StoreError
 from heliosfs.fuse.collector import Collector
 from heliosfs.fuse.connection import Connection
-from heliosfs.fuse.express import Express
+from heliosfs.fuse.dispatcher import Dispatcher
 from heliosfs.fuse.handler import log_requests
 from heliosfs.fuse.keeper import Keeper
 from heliosfs.fuse.kernel import Kernel
@@ -66,7 +66,6 @@ def serve(repository: Repository, options: MountOptions, on_ready: Callable[[], 
     finally:
         try:
             connection.end()
-            pyfuse3.close()
         finally:
             repository.close()
 
@@ -118,15 +117,18 @@ def _serve(
         pyfuse3.init(operations, connection.device, fuse_options)
     except RuntimeError as error:
         raise HeliosError(f"cannot mount at {options.mountpoint}: {error}") from error
-    if connection.begin():
-        trimmer.prune = notices.prune
-    express = Express(connection, loop, handlers)
-    background = (keeper.run, trimmer.run, collector.run, watchers.run)
-    trio.run(_main, express, background, kernel, verbs, on_ready)
+    try:
+        if connection.begin():
+            trimmer.prune = notices.prune
+        dispatcher = Dispatcher(connection, loop, handlers)
+        background = (keeper.run, trimmer.run, collector.run, watchers.run)
+        trio.run(_main, dispatcher, background, kernel, verbs, on_ready)
+    finally:
+        pyfuse3.close()
 
 
 async def _main(
-    express: Express,
+    dispatcher: Dispatcher,
     background: Iterable[Callable[[], Awaitable[None]]],
     kernel: Kernel,
     verbs: Verbs,
@@ -134,16 +136,16 @@ async def _main(
 ) -> None:
     _tune()
     async with trio.open_nursery() as nursery:
-        await nursery.start(_stop_on_signal, express, kernel, verbs)
+        await nursery.start(_stop_on_signal, dispatcher, kernel, verbs)
         for work in background:
             nursery.start_soon(work)
         on_ready()
-        await express.run()
+        await dispatcher.run()
         nursery.cancel_scope.cancel()
 
 
 async def _stop_on_signal(
-    express: Express,
+    dispatcher: Dispatcher,
     kernel: Kernel,
     verbs: Verbs,
     task_status: trio.TaskStatus[None],
@@ -158,7 +160,7 @@ async def _stop_on_signal(
                 await kernel.last_barrier()
             except Exception:
                 log.exception("the kernel's dirty pages are lost")
-            express.stop()
+            dispatcher.stop()
 
 
 def _tune() -> None:

@@ -16,7 +16,7 @@ import trio.testing
 
 from heliosfs.errors import CorruptObject, PosixError
 from heliosfs.fuse.connection import Connection
-from heliosfs.fuse.express import IDLE_MAX, Express
+from heliosfs.fuse.dispatcher import IDLE_MAX, Dispatcher
 from heliosfs.fuse.handler import Answer, Handler
 from heliosfs.fuse.loop import RequestLoop
 from heliosfs.fuse.tracing import traced
@@ -44,7 +44,7 @@ class Asked:
             Opcode.FLUSH: self._wait_and_fail,
         }
         self.error: Exception = PosixError(errno.ENOTEMPTY)
-        self.express = Express(self.connection, RequestLoop(), traced(self.handlers))
+        self.dispatcher = Dispatcher(self.connection, RequestLoop(), traced(self.handlers))
 
     def ask(self, opcode: int, unique: int, body: bytes = b"") -> None:
         head = struct.pack("=IIQQIIII", 40 + len(body), opcode, unique, 7, 0, 0, 0, 0)
@@ -93,11 +93,11 @@ async def asked(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Asked]:
     monkeypatch.setattr(pyfuse3, "main", main)
     made = Asked()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(made.express.run)
+        nursery.start_soon(made.dispatcher.run)
         yield made
         with trio.fail_after(SECONDS):
             made.release.set()
-            made.express.stop()
+            made.dispatcher.stop()
     made.close()
 
 

@@ -42,7 +42,7 @@ _RELAYED = frozenset(
 _UNANSWERED = (Opcode.FORGET, Opcode.BATCH_FORGET)
 
 
-class Express:
+class Dispatcher:
     """Serves a connection."""
 
     def __init__(
