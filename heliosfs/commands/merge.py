@@ -29,7 +29,8 @@ _COMPARED_MAX = 50
 def merge(request: Request, options: Options) -> str:
     """Merge a branch or commit into the view, or abort, or only look."""
     options.only_one("ours", "theirs", "markers", "abort", "dry-run")
-    options.only_one("squash", "markers", "abort", "dry-run", "no-ff")
+    for key in ("markers", "abort", "dry-run", "no-ff"):
+        options.only_one("squash", key)
     if "abort" in options:
         return _abort(request, options)
     if not options.words:
