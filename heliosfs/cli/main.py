@@ -18,6 +18,27 @@ _DOCUMENT = '{"error": '
 """How a refusal begins that is one JSON document, because --json asked for it."""
 
 
+_OF_GIT = {
+    "bisect": "every commit is a directory, .helios/snapshots/ID: test it there",
+    "cherry-pick": "'helios show REV | git apply' brings in what one commit changed",
+    "clean": "'helios reset --hard' leaves what HEAD has; 'helios undo' brings the rest back",
+    "clone": "'helios import --from-git REPO' takes in all of a repository's history",
+    "describe": "'helios log --decorate' shows tags",
+    "fetch": "'helios import --from-git REPO' again takes in what is new",
+    "ls-files": "'helios show HEAD:' lists what a commit has",
+    "mv": "use mv: a rename is found by the content",
+    "pull": "'helios import --from-git REPO' again takes in what is new",
+    "push": "'helios export --to-git REPO BRANCH' writes branches into a git repository",
+    "rebase": "'helios merge', or 'helios merge --squash', brings branches together",
+    "reflog": "'helios oplog' lists what was done, 'helios undo' takes it back",
+    "revert": "'helios show REV | git apply -R' takes back what one commit changed",
+    "rm": "use rm: the next commit is without the file",
+    "stash": "each branch keeps its uncommitted changes; 'helios branch --fork NAME' copies them",
+    "worktree": "every branch is a directory, .helios/branches/NAME",
+}
+"""Verbs that a user of git may look for, and what there is instead."""
+
+
 class LocalVerb(NamedTuple):
     """A verb that the command line carries out itself.  Called with the arguments after it."""
 
@@ -64,6 +85,11 @@ def _dispatch(argv: list[str]) -> int:
     if argv[0] in ("-V", "--version"):
         print(f"helios {__version__}")
         return 0
+    if argv[0] == "-C":
+        if len(argv) < 2:
+            raise UsageError("-C needs a directory; see 'helios --help'")
+        os.chdir(argv[1])
+        return _dispatch(argv[2:])
     if argv[0] == "help":
         return _dispatch([*argv[1:2], "--help"])
     local = local_verbs().get(argv[0])
@@ -107,6 +133,10 @@ def _elsewhere(argv: list[str]) -> int:
         options.at_most(0)
         print(version_text(as_json="json" in options), end="")
         return 0
+    if verb.name == "commit" and "file" in options:
+        from heliosfs.cli.message import with_message
+
+        argv = with_message(argv, options)
     from heliosfs.cli.client import run
 
     if not verb.is_long:
@@ -165,9 +195,9 @@ def _overview() -> str:
     from heliosfs.commands.table import VERBS
 
     lines = [
-        "usage: helios VERB [ARGUMENT…]",
+        "usage: helios [-C DIR] VERB [ARGUMENT…]",
         "",
-        "A verb acts on the workspace that the current directory is in.",
+        "A verb acts on the workspace that the current directory is in, or DIR after -C.",
         "",
         *(f"  {name:<12} {verb.summary}" for name, verb in local_verbs().items()),
         "",
@@ -181,6 +211,8 @@ def _overview() -> str:
 def _unknown(name: str, known: Sequence[str]) -> str:
     from difflib import get_close_matches
 
+    if name in _OF_GIT:
+        return f"there is no verb {name!r} here: {_OF_GIT[name]}"
     near = get_close_matches(name, known, n=3)
     hint = f": did you mean {' or '.join(near)}?" if near else " ('helios --help' lists them)"
     return f"unknown verb {name!r}{hint}"

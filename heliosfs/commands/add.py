@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from heliosfs.commands.changes import compare, within
 from heliosfs.commands.options import Options
 from heliosfs.commands.render import below, json_reply, quote_path, relative, text_of
 from heliosfs.commands.verb import Request
@@ -17,11 +18,14 @@ def add(request: Request, options: Options) -> str:
     While a merge is open nothing needs to be staged: its commit takes everything.
     """
     words = [*options.words, *(options.paths or [])]
-    if not words and "all" not in options:
+    options.only_one("all", "update")
+    if not words and "all" not in options and "update" not in options:
         raise options.misuse("which path? 'add .' takes all below the current directory")
     view = request.view
     source = view.state().root if "force" in options else view.selected()
-    paths = [b""] if "all" in options and not words else _existing(request, words, source)
+    paths = [b""] if not words else _existing(request, words, source)
+    if "update" in options:
+        paths = _known(request, source, paths)
     changed = [] if view.merging is not None else stage_paths(view, source, paths)
     if "json" in options:
         return json_reply({"staged": [text_of(path) for path in changed]})
@@ -33,6 +37,12 @@ def add(request: Request, options: Options) -> str:
         verb = "remove" if find_entry(store, source, path) is None else "add"
         lines.append(f"{verb} {quote_path(relative(request.cwd, path))!r}\n")
     return "".join(lines)
+
+
+def _known(request: Request, source: Entry, paths: list[bytes]) -> list[bytes]:
+    """What changed below the paths of what was there before: nothing new."""
+    changes = compare(request.repository.store, base_root(request.view), source, with_renames=False)
+    return [each.path for each in within(changes, paths) if each.old is not None]
 
 
 def _existing(request: Request, words: list[str], source: Entry) -> list[bytes]:

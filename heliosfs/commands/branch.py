@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
+
 from heliosfs.commands.options import Options
 from heliosfs.commands.render import commit_line, json_reply, short
 from heliosfs.commands.verb import Request
@@ -22,10 +24,11 @@ def branch(request: Request, options: Options) -> str:
     if "show-current" in options:
         options.at_most(0)
         return f"{request.view.branch}\n" if request.view.branch else ""
-    if options.words:
+    if options.words and not ("list" in options or "verbose" in options):
         return _create(request, options)
-    if "fork" in options:
-        raise options.misuse("--fork needs the name of the new branch")
+    for key in ("fork", "force"):
+        if key in options:
+            raise options.misuse(f"--{key} needs the name of the branch")
     return _list(request, options)
 
 
@@ -46,15 +49,31 @@ def branches_document(repository: Repository, view: View) -> list[dict[str, obje
 
 def _create(request: Request, options: Options) -> str:
     fork = "fork" in options
-    if "list" in options or "verbose" in options:
-        raise options.misuse("a list takes no names")
+    options.only_one("fork", "force")
     options.at_most(1 if fork else 2)
     name, base = [*options.words, None][:2]
     assert name is not None
-    made = create_branch(request, name, base, fork=fork)
+    if "force" in options and name in request.repository.refs:
+        made = _move(request, name, base)
+    else:
+        made = create_branch(request, name, base, fork=fork)
     if "json" in options:
         return json_reply(_document(request.repository, request.view, made))
     return ""
+
+
+def _move(request: Request, name: str, base: str | None) -> Branch:
+    """Let a branch that is elsewhere name another commit, with its files.  Busy."""
+    repository, view = request.repository, request.view
+    branch = repository.refs.branch(name)
+    if branch.slot == view.slot:
+        raise Busy(f"cannot move branch {name!r}: it is the one you are on, use 'reset'")
+    oid = resolve(repository, base or "HEAD", view.head)
+    there = repository.view_of(branch) or repository.live_view(name)
+    if there.has_changes():
+        raise Busy(f"branch {name!r} has uncommitted changes: commit them, or 'reset' it there")
+    there.reset(oid)
+    return branch
 
 
 def _delete(request: Request, options: Options) -> str:
@@ -96,19 +115,22 @@ def _rename(request: Request, options: Options) -> str:
 
 def _list(request: Request, options: Options) -> str:
     repository, view = request.repository, request.view
+    patterns = options.words or ["*"]
+    listed = [
+        each
+        for each in _sorted(repository)
+        if any(fnmatchcase(each.name, pattern) for pattern in patterns)
+    ]
     if "json" in options:
-        return json_reply(branches_document(repository, view))
+        return json_reply([_document(repository, view, each) for each in listed])
     rows = []
-    if view.branch is None:
+    if view.branch is None and not options.words:
         at = f" at {short(view.head)}" if view.head else ""
         rows.append(("*", f"(HEAD detached{at})", view.head))
-    rows += [
-        ("*" if each.slot == view.slot else " ", each.name, each.head)
-        for each in _sorted(repository)
-    ]
+    rows += [("*" if each.slot == view.slot else " ", each.name, each.head) for each in listed]
     if "verbose" not in options:
         return "".join(f"{mark} {name}\n" for mark, name, _ in rows)
-    width = max(len(name) for _, name, _ in rows)
+    width = max((len(name) for _, name, _ in rows), default=0)
     return "".join(
         f"{mark} {name:<{width}} {commit_line(repository, head) if head else '(no commit)'}\n"
         for mark, name, head in rows

@@ -9,8 +9,12 @@ from dataclasses import dataclass
 from heliosfs.commands.render import quote_path, text_of
 from heliosfs.objects.ids import TreeId
 from heliosfs.objects.tree import Entry
+from heliosfs.repo import renames
 from heliosfs.store.base import Store
 from heliosfs.workspace.trees import EMPTY_TREE, Change, differs, walk_changes
+
+_PAIRS_MAX = 1000
+"""Files that are compared to find renames."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +27,8 @@ class FileChange:
     new: Entry | None
     source: bytes | None = None
     """Where it was before, if it was renamed."""
+    percent: int = 0
+    """Of a renamed one, how much is the same."""
 
     @property
     def letter(self) -> str:
@@ -65,6 +71,7 @@ class FileChange:
             "change": self.label,
             "path": text_of(self.path),
             "source": None if self.source is None else text_of(self.source),
+            "similarity": None if self.source is None else self.percent,
             "old": entry_document(self.old),
             "new": entry_document(self.new),
         }
@@ -87,7 +94,9 @@ def entry_document(entry: Entry | None) -> dict[str, object] | None:
     return document
 
 
-def compare(store: Store, old: Entry | None, new: Entry) -> list[FileChange]:
+def compare(
+    store: Store, old: Entry | None, new: Entry, *, with_renames: bool = True
+) -> list[FileChange]:
     """The changes between two roots, in byte order of the paths; `old` None is nothing.
 
     Cost: O(changed).
@@ -97,7 +106,10 @@ def compare(store: Store, old: Entry | None, new: Entry) -> list[FileChange]:
         changes.append(Change(b"", old, new))
     tree = TreeId(old.oid) if old else EMPTY_TREE
     changes += walk_changes(store, tree, TreeId(new.oid))
-    return find_renames(by_file(changes))
+    found = by_file(changes)
+    if with_renames:
+        return find_renames(store, found)
+    return sorted(found, key=lambda change: change.path)
 
 
 def by_file(changes: Iterable[Change]) -> list[FileChange]:
@@ -111,28 +123,23 @@ def by_file(changes: Iterable[Change]) -> list[FileChange]:
     return found
 
 
-def find_renames(changes: list[FileChange]) -> list[FileChange]:
-    """Pair what was deleted with what was added, where the bytes are the same and not none.
+def find_renames(store: Store, changes: list[FileChange]) -> list[FileChange]:
+    """Pair what was deleted with what was added, where half of it is the same (`repo.renames`).
 
-    Of several that fit, one of the same base name is taken.
+    Cost: bounded, 50 ms.
     """
-    gone: dict[bytes, list[FileChange]] = {}
+    pairs = {change.path: (change.old, change.new) for change in changes}
+    found = renames.find_renames(store, pairs, pairs.keys(), _PAIRS_MAX)
+    sources = {rename.path: (path, rename.percent) for path, rename in found.items()}
+    paired = []
     for change in changes:
-        if change.new is None and _can_be_renamed(change.old):
-            assert change.old is not None
-            gone.setdefault(change.old.oid, []).append(change)
-    moved: set[bytes] = set()
-    found = []
-    for change in changes:
-        candidates = gone.get(change.new.oid) if change.new is not None else None
-        if change.old is None and candidates and _can_be_renamed(change.new):
-            source = _best_source(candidates, change.path)
-            candidates.remove(source)
-            moved.add(source.path)
-            change = FileChange(change.path, source.old, change.new, source.path)
-        found.append(change)
-    kept = [change for change in found if change.new is not None or change.path not in moved]
-    return sorted(kept, key=lambda change: change.path)
+        if change.path in sources:
+            source, percent = sources[change.path]
+            old, _ = pairs[source]
+            paired.append(FileChange(change.path, old, change.new, source, percent))
+        elif change.path not in found:
+            paired.append(change)
+    return sorted(paired, key=lambda change: change.path)
 
 
 def within(changes: list[FileChange], paths: list[bytes]) -> list[FileChange]:
@@ -167,7 +174,7 @@ def name_status(changes: list[FileChange], *, letters: bool) -> str:
         elif change.source is None:
             lines.append(f"{change.letter}\t{path}")
         else:
-            lines.append(f"R100\t{quote_path(change.source)}\t{path}")
+            lines.append(f"R{change.percent:03}\t{quote_path(change.source)}\t{path}")
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -187,14 +194,3 @@ def _without_contents(entry: Entry | None) -> Entry | None:
     if entry is not None and entry.is_dir and entry.oid != EMPTY_TREE:
         return None
     return entry
-
-
-def _can_be_renamed(entry: Entry | None) -> bool:
-    return entry is not None and stat.S_ISREG(entry.mode) and entry.size > 0
-
-
-def _best_source(candidates: list[FileChange], path: bytes) -> FileChange:
-    name = path.rpartition(b"/")[2]
-    return next(
-        (each for each in candidates if each.path.rpartition(b"/")[2] == name), candidates[0]
-    )

@@ -28,6 +28,8 @@ _ID = re.compile(r"[0-9a-f]+")
 def commit(request: Request, options: Options) -> str:
     """Make a commit; the reply is git's line about it."""
     repository, view = request.repository, request.view
+    if "file" in options:
+        raise options.misuse("the command line reads the file of -F: here, give the text by -m")
     first = view.head is None
     given = options.values("message")
     content, kept = _content(request, options)

@@ -16,13 +16,25 @@ from heliosfs.commands.verb import Verb
 _STAT = Option(("--stat",), "count the changed lines of each file")
 _NAME_STATUS = Option(("--name-status",), "only the paths, with A, M, D, R or T before each")
 _NAME_ONLY = Option(("--name-only",), "only the paths")
+_RENAMES = (
+    Option(("-M", "--find-renames"), "pair deleted with new files that are alike (the default)"),
+    Option(("--no-renames",), "do not"),
+)
+_FORMATS = (
+    Option(
+        ("--pretty", "--format"),
+        "oneline, short, full, fuller, or such as '%h %an %s'",
+        "FORM",
+    ),
+    Option(("--date",), "default, iso, short, rfc, relative, unix or raw", "FORM"),
+)
 _CONTEXT = Option(("-U", "--unified"), "lines of context (3)", "N")
 
 ADD = Verb(
     name="add",
     module="add",
     summary="stage paths: choose what the next commit takes",
-    synopsis=("[-f] [-v] [--json] PATH...", "-A"),
+    synopsis=("[-f] [-v] [--json] PATH...", "-A", "-u [PATH]..."),
     description=(
         "Every file belongs to the next commit, without being added. After 'add' a commit\n"
         "takes only what was added, as it was then; 'commit --work' takes everything all\n"
@@ -32,6 +44,7 @@ ADD = Verb(
     ),
     options=(
         Option(("-A", "--all"), "everything, wherever the current directory is"),
+        Option(("-u", "--update"), "what changed or went, and nothing new"),
         Option(("-f", "--force"), "also what a .heliosignore names"),
         Option(("-v", "--verbose"), "reply with a line for each path"),
         JSON,
@@ -63,6 +76,8 @@ COMMIT = Verb(
     ),
     options=(
         Option(("-m", "--message"), "the message (snapshot, or that of the open merge)", "TEXT"),
+        Option(("-F", "--file"), "read the message from a file, or - for the input", "FILE"),
+        Option(("--no-edit",), "with --amend, keep the message; as without it"),
         Option(("--work",), "take everything, also if something was added"),
         Option(("-a", "--all"), "the same"),
         Option(("--amend",), "replace the last commit; what is not given stays as it was"),
@@ -96,7 +111,7 @@ STATUS = Verb(
     synopsis=("[-s | --porcelain | --json]",),
     description=(
         "The branch, and the changes since its last commit; if something was added, what\n"
-        "is staged and what is not. A file that was moved unchanged is shown as renamed.\n"
+        "is staged and what is not. A file that moved is shown as renamed, if half of it stayed.\n"
         "Times alone are no change. In a line of --short the first letter is for what is\n"
         "staged, the second for what is not."
     ),
@@ -135,6 +150,7 @@ DIFF = Verb(
         _STAT,
         _NAME_STATUS,
         _NAME_ONLY,
+        *_RENAMES,
         JSON,
     ),
     errors=(
@@ -162,8 +178,18 @@ LOG = Verb(
     options=(
         NUMBER,
         Option(("--oneline",), "a line for each: id and subject"),
+        *_FORMATS,
         Option(("--graph",), "draw how the commits hang together, line by line of history"),
+        Option(("--reverse",), "the oldest of them first"),
         Option(("--all",), "of all branches and tags"),
+        Option(("--author",), "only what somebody wrote: a pattern of 'Name <email>'", "PATTERN"),
+        Option(("--committer",), "only what somebody committed", "PATTERN"),
+        Option(("--grep",), "only where the message has it; of several, any", "PATTERN"),
+        Option(("-i", "--regexp-ignore-case"), "take A for a in patterns"),
+        Option(("--after", "--since"), "only since a date, or '2 weeks ago'", "DATE"),
+        Option(("--before", "--until"), "only until then", "DATE"),
+        Option(("--merges",), "only merges"),
+        Option(("--no-merges",), "no merges"),
         Option(("--first-parent",), "leave out what merges brought in"),
         Option(("--follow",), "of one file, also under the names it had before"),
         Option(("--decorate",), "with the branches and tags that name a commit"),
@@ -171,6 +197,7 @@ LOG = Verb(
         _STAT,
         _NAME_STATUS,
         _NAME_ONLY,
+        *_RENAMES,
         JSON,
     ),
     errors=(
@@ -195,7 +222,16 @@ SHOW = Verb(
         "REV:PATH gives the bytes of a file, the names in a directory, the target of a\n"
         "link. There PATH is from the root, or from the current directory after ./"
     ),
-    options=(_CONTEXT, _STAT, _NAME_STATUS, _NAME_ONLY, JSON),
+    options=(
+        _CONTEXT,
+        _STAT,
+        _NAME_STATUS,
+        _NAME_ONLY,
+        Option(("-s", "--no-patch"), "only the commit, not what it changed"),
+        *_FORMATS,
+        *_RENAMES,
+        JSON,
+    ),
     errors=(
         E_USAGE,
         ("ENOENT", "the revision names no commit, or has no such path"),

@@ -20,9 +20,10 @@ IMPORT = Verb(
     description=(
         "--from-git takes in all commits that branches and tags of REPO reach, and creates\n"
         "and moves branches and tags here. Again, it takes in what is new. A branch that has\n"
-        "commits or changes of its own stays, and git's becomes 'imported/NAME'. Stopped, it\n"
-        "leaves nothing to see and goes on from there when it is called again. On the command\n"
-        "line, outside of a workspace, it makes one of the current directory first.\n"
+        "commits or changes of its own stays, and git's becomes 'imported/NAME'; but where the\n"
+        "files are git's working tree, or as git's commits left them, it follows, and they stay.\n"
+        "Stopped, it leaves nothing to see and goes on from there when it is called again. On the\n"
+        "command line, outside of a workspace, it makes one of the current directory first.\n"
         "--from-dir makes the files of DIR uncommitted content of an empty workspace.\n"
         "--verify compares every commit's tree with git's, from the bytes of every file."
     ),

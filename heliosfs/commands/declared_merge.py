@@ -12,6 +12,7 @@ MERGE = Verb(
     summary="bring in what another branch or commit did",
     synopsis=(
         "[--ours | --theirs | --markers] [--no-ff] [-m TEXT] BRANCH|REV",
+        "[--ours | --theirs] --squash BRANCH|REV",
         "--abort",
         "--dry-run BRANCH|REV...",
     ),
@@ -29,6 +30,7 @@ MERGE = Verb(
         Option(("--markers",), "write conflicts into the files, in diff3 style"),
         Option(("--abort",), "back to the state before the open merge"),
         Option(("--dry-run",), "only tell which branches would collide, on which paths"),
+        Option(("--squash",), "merge the files only: they are uncommitted, HEAD stays"),
         Option(("--no-ff",), "make a merge commit where HEAD could just move on"),
         Option(("--allow-unrelated-histories",), "also without a common commit"),
         Option(("-m", "--message"), "the message; 'Merge branch ...' without one", "TEXT"),

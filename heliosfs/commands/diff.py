@@ -35,7 +35,7 @@ def diff(request: Request, options: Options) -> str:
     for path, word in zip(paths, words, strict=True):
         if not exists(request, path, old.root, new.root):
             raise NotFound(f"no path {word[:80]!r} on either side")
-    changes = within(compare(request.repository.store, old.root, new.root), paths)
+    changes = compared(request, options, old.root, new.root, paths)
     if "json" in options:
         return json_reply(
             {
@@ -45,6 +45,15 @@ def diff(request: Request, options: Options) -> str:
             }
         )
     return changes_text(request, options, changes)
+
+
+def compared(
+    request: Request, options: Options, old: Entry | None, new: Entry, paths: list[bytes]
+) -> list[FileChange]:
+    """The changes between two roots below some paths, with renames unless the options say no."""
+    store = request.repository.store
+    with_renames = "no-renames" not in options
+    return within(compare(store, old, new, with_renames=with_renames), paths)
 
 
 def changes_text(request: Request, options: Options, changes: list[FileChange]) -> str:

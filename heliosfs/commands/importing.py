@@ -73,7 +73,8 @@ def _import_history(
     refs = yield from on_thread(partial(Refs, git, branches))
     if not refs.chosen:
         raise NotFound(f"{path} has no commit yet")
-    importing = Import(repository, git, refs)
+    status = yield from on_thread(partial(os.stat, git.git_dir))
+    importing = Import(repository, git, refs, _view_around(repository, git.git_dir, status))
     outcome = yield from importing.run()
     if outcome.kept_files:
         yield from carry_marks(repository.root)
@@ -81,6 +82,16 @@ def _import_history(
     if as_json:
         return json_reply(_document(importing, outcome, refs))
     return _text(importing, outcome, refs, git)
+
+
+def _view_around(repository: Repository, git_dir: str, status: os.stat_result) -> View | None:
+    """The view that has this `.git` at its root, as it is mounted: known by inode and ctime."""
+    if workspace_over(git_dir) is not None:
+        for view in repository.views():
+            node = view.workspace.lookup(view.workspace.root, b".git")
+            if node is not None and node.ino == status.st_ino:
+                return view if node.ctime_ns == status.st_ctime_ns else None
+    return None
 
 
 def _import_directory(request: Request, path: str, *, as_json: bool) -> Steps[str]:

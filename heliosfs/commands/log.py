@@ -5,30 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from heliosfs.commands.changes import compare, within
-from heliosfs.commands.diff import changes_text
+from heliosfs.commands.diff import changes_text, compared
 from heliosfs.commands.graph import Graph
+from heliosfs.commands.logfilter import filter_of
+from heliosfs.commands.logform import Form, form_of
 from heliosfs.commands.options import Options
 from heliosfs.commands.patch import PATCH_MAX_BYTES
-from heliosfs.commands.render import (
-    below,
-    commit_document,
-    git_date,
-    json_reply,
-    person,
-    short,
-    text_of,
-)
+from heliosfs.commands.render import below, commit_document, json_reply
 from heliosfs.commands.verb import Request
 from heliosfs.commands.words import range_of, split_words
 from heliosfs.errors import NotFound, TooLarge
-from heliosfs.objects.commit import Commit
 from heliosfs.objects.ids import CommitId
 from heliosfs.repo.mergebase import merge_bases
 from heliosfs.repo.pathlog import PathLog
-from heliosfs.repo.repository import Repository
 from heliosfs.repo.revisions import resolve
-from heliosfs.repo.view import View
 from heliosfs.repo.walks import Stepper, Visit, by_date, first_parent, hidden_by, topological, whole
 from heliosfs.store.steps import TURN, Steps, Turn
 
@@ -36,21 +26,20 @@ _CHANGES = ("patch", "stat", "name-status", "name-only")
 
 
 def log(request: Request, options: Options) -> Steps[str]:
-    """The history in git's medium format, or a line for each commit."""
-    options.only_one("oneline", "json")
+    """The history in git's medium format, or another one."""
+    options.only_one("oneline", "json", "format")
     options.only_one("graph", "json")
-    entries = yield from _entries(request, options)
+    options.only_one("graph", "reverse")
+    form = form_of(request, options)
+    entries = yield from _entries(request, options, form)
+    if "reverse" in options:
+        entries.reverse()
     if "json" in options:
         return json_reply([commit_document(each.visit.oid, each.visit.commit) for each in entries])
-    is_short = "oneline" in options
     if "graph" in options:
-        reply = yield from _with_graph(entries, is_short=is_short)
+        reply = yield from _with_graph(entries, is_short=form.is_dense)
         return reply
-    if is_short:
-        return "".join(each.head + each.changes for each in entries)
-    return "\n".join(
-        f"{each.head}\n{each.changes}" if each.changes else each.head for each in entries
-    )
+    return form.join((each.head, each.changes) for each in entries)
 
 
 class _Entry(NamedTuple):
@@ -62,11 +51,10 @@ class _Entry(NamedTuple):
     """What it changed, if that was asked for."""
 
 
-def _entries(request: Request, options: Options) -> Steps[list[_Entry]]:
+def _entries(request: Request, options: Options, form: Form) -> Steps[list[_Entry]]:
     """TooLarge when the changes take more than one reply may have."""
     limit = options.number("max-count")
-    names = decorations(request.repository, request.view) if "decorate" in options else {}
-    form = _line if "oneline" in options else medium
+    wanted = filter_of(options, _now_seconds(request))
     with_changes = any(each in options for each in _CHANGES)
     left_bytes = PATCH_MAX_BYTES
     walk = yield from _walk(request, options)
@@ -76,13 +64,13 @@ def _entries(request: Request, options: Options) -> Steps[list[_Entry]]:
         if visit is None:
             break
         yield TURN
-        if isinstance(visit, Turn):
+        if isinstance(visit, Turn) or (wanted is not None and not wanted(visit.commit)):
             continue
         changes = _changes(request, options, visit) if with_changes else ""
         left_bytes -= len(changes)
         if left_bytes < 0:
             raise TooLarge("the changes take more than 64 MiB: name paths, or limit with -n")
-        found.append(_Entry(visit, form(visit.oid, visit.commit, names), changes))
+        found.append(_Entry(visit, form.show(visit.oid, visit.commit), changes))
     return found
 
 
@@ -95,8 +83,7 @@ def _changes(request: Request, options: Options, visit: Visit) -> str:
     old = repository.history.read(parents[0]).root if parents else None
     _, words = split_words(request, options)
     paths = [below(request.cwd, word) for word in words]
-    changes = within(compare(repository.store, old, visit.commit.root), paths)
-    return changes_text(request, options, changes)
+    return changes_text(request, options, compared(request, options, old, visit.commit.root, paths))
 
 
 def _walk(request: Request, options: Options) -> Steps[Iterator[Visit | Turn]]:
@@ -150,11 +137,6 @@ def _tips(
     return tips, excluded
 
 
-def oneline(visits: Iterable[Visit]) -> str:
-    """A line for each commit."""
-    return "".join(_line(visit.oid, visit.commit, {}) for visit in visits)
-
-
 def _with_graph(entries: Iterable[_Entry], *, is_short: bool) -> Steps[str]:
     """The commits with the lines of history between them drawn on the left."""
     graph = Graph()
@@ -179,34 +161,5 @@ def _with_graph(entries: Iterable[_Entry], *, is_short: bool) -> Steps[str]:
     return "".join(f"{line}\n" for line in lines)
 
 
-def medium(oid: CommitId, commit: Commit, names: dict[CommitId, str]) -> str:
-    """A commit as `git log` shows it; metadata after the date."""
-    lines = [f"commit {oid.hex()}{names.get(oid, '')}"]
-    if len(commit.parents) > 1:
-        lines.append(f"Merge: {' '.join(map(short, commit.parents))}")
-    author = commit.author
-    lines.append(f"Author: {person(author)}")
-    lines.append(f"Date:   {git_date(author.seconds, author.offset_minutes)}")
-    lines += [f"Meta:   {key}={value}" for key, value in commit.metadata.items()]
-    lines.append("")
-    message = text_of(commit.message).rstrip("\n")
-    lines += [f"    {line}".rstrip(" ") for line in message.split("\n")]
-    return "\n".join(lines) + "\n"
-
-
-def _line(oid: CommitId, commit: Commit, names: dict[CommitId, str]) -> str:
-    return f"{short(oid)}{names.get(oid, '')} {commit.subject}".rstrip(" ") + "\n"
-
-
-def decorations(repository: Repository, view: View) -> dict[CommitId, str]:
-    """The names of commits, in parentheses, as `git log --decorate` shows them."""
-    names: dict[CommitId, list[str]] = {}
-    if view.head is not None:
-        head = f"HEAD -> {view.branch}" if view.branch else "HEAD"
-        names[view.head] = [head]
-    for tag, oid in sorted(repository.refs.tags.items()):
-        names.setdefault(oid, []).append(f"tag: {tag}")
-    for branch in sorted(repository.refs, key=lambda branch: branch.name):
-        if branch.head is not None and branch.slot != view.slot:
-            names.setdefault(branch.head, []).append(branch.name)
-    return {oid: f" ({', '.join(each)})" for oid, each in names.items()}
+def _now_seconds(request: Request) -> int:
+    return request.repository.clock.now_ns() // 10**9

@@ -28,6 +28,7 @@ _COMPARED_MAX = 50
 def merge(request: Request, options: Options) -> str:
     """Merge a branch or commit into the view, or abort, or only look."""
     options.only_one("ours", "theirs", "markers", "abort", "dry-run")
+    options.only_one("squash", "markers", "abort", "dry-run", "no-ff")
     if "abort" in options:
         return _abort(request, options)
     if not options.words:
@@ -44,9 +45,12 @@ def merge(request: Request, options: Options) -> str:
     except merging.MergeConflict as error:
         raise _refusal(error, options) from error
     if "json" in options:
-        return json_reply(_document(view, done))
+        document = _document(view, done)
+        return json_reply(document | {"merged": False} if "squash" in options else document)
     if "quiet" in options:
         return ""
+    if "squash" in options and done.is_news:
+        return "Squashed: the changes are here, uncommitted, and HEAD is where it was.\n"
     return _reply(repository, before, done)
 
 
@@ -99,6 +103,7 @@ def _wish(request: Request, options: Options, name: str, theirs: CommitId) -> me
         markers="markers" in options,
         fast_forward="no-ff" not in options,
         unrelated="allow-unrelated-histories" in options,
+        squash="squash" in options,
     )
 
 

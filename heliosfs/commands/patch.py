@@ -65,15 +65,15 @@ class Patch:
             yield from self._pair(old, None, source, change.path)
             yield from self._pair(None, new, source, change.path)
         elif old is not None or new is not None:
-            yield from self._pair(old, new, source, change.path)
+            yield from self._pair(old, new, source, change.path, change.percent)
 
     def _pair(
-        self, old: Entry | None, new: Entry | None, source: bytes, path: bytes
+        self, old: Entry | None, new: Entry | None, source: bytes, path: bytes, percent: int = 0
     ) -> Iterator[bytes]:
         """One file of the diff: header, then hunks."""
         lines = _mode_lines(old, new)
         if source != path:
-            lines += ["similarity index 100%"]
+            lines += [f"similarity index {percent}%"]
             lines += [f"rename from {quote_path(source)}", f"rename to {quote_path(path)}"]
         is_same = old is not None and new is not None and same_content(old, new)
         if is_same and not lines:

@@ -84,7 +84,7 @@ class Details:
         changes = list(islice(walked, _FILES_MAX + 1))
         remarks = ["there are more files"] if len(changes) > _FILES_MAX else []
         text = ""
-        for change in find_renames(by_file(changes[:_FILES_MAX])):
+        for change in find_renames(store, by_file(changes[:_FILES_MAX])):
             yield TURN
             if _is_large(change):
                 remarks.append(f"{quote_path(change.path)} is large")

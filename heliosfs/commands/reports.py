@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import islice
 
-from heliosfs.commands.log import oneline
+from heliosfs.commands.logform import line
 from heliosfs.commands.merge import conflict_lines
 from heliosfs.commands.oplog import operation_lines
 from heliosfs.commands.report import page_steps
@@ -71,7 +71,7 @@ def log(repository: Repository, view: View) -> str:
     """A line for each of the last commits."""
     tips = [view.head] if view.head is not None else []
     visits = islice(by_date(repository.history, tips), LINES_MAX)
-    return oneline(each for each in visits if isinstance(each, Visit))
+    return "".join(line(each.oid, each.commit) for each in visits if isinstance(each, Visit))
 
 
 def oplog(repository: Repository, view: View) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import stat
 
-from heliosfs.commands.changes import compare, entry_document, within
-from heliosfs.commands.diff import changes_document, changes_text
-from heliosfs.commands.log import medium
+from heliosfs.commands.changes import entry_document
+from heliosfs.commands.diff import changes_document, changes_text, compared
+from heliosfs.commands.logform import form_of
 from heliosfs.commands.options import Options
 from heliosfs.commands.patch import PATCH_MAX_BYTES
 from heliosfs.commands.render import below, commit_document, json_reply, quote_path, text_of
@@ -33,12 +33,13 @@ def show(request: Request, options: Options) -> str:
     commit = repository.history.read(oid)
     parent = repository.history.read(commit.parents[0]).root if commit.parents else None
     paths = [below(request.cwd, word) for word in words]
-    changes = within(compare(repository.store, parent, commit.root), paths)
+    changes = compared(request, options, parent, commit.root, paths)
     if "json" in options:
         document = commit_document(oid, commit)
         return json_reply(document | {"changes": changes_document(request, options, changes)})
-    text = changes_text(request, options, changes)
-    return medium(oid, commit, {}) + (f"\n{text}" if text else "")
+    text = "" if "no-patch" in options else changes_text(request, options, changes)
+    form = form_of(request, options)
+    return form.join([(form.show(oid, commit), text)])
 
 
 def _show_path(request: Request, options: Options, revision: str, path: str) -> str:

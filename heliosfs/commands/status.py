@@ -52,7 +52,7 @@ def status(request: Request, options: Options) -> str:
 
 def uncommitted(view: View) -> list[FileChange]:
     """The changes since HEAD, in byte order of the paths."""
-    return find_renames(by_file(view.changes()))
+    return find_renames(view.repository.store, by_file(view.changes()))
 
 
 def standing(view: View) -> Standing:

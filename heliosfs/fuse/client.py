@@ -1,8 +1,9 @@
 """Whether who waits for a reply still wants it.
 
 A process that is to be killed, or gets a signal, while it waits for a request stays until we
-answer (`request_wait_answer` in fs/fuse/dev.c).  The kernel says so by an INTERRUPT, which
-pyfuse3 does not pass on; so the signals that wait for the process are looked at instead.
+answer (`request_wait_answer` in fs/fuse/dev.c).  The kernel says so by an INTERRUPT, of the one
+request that is waited for; a long verb lasts over many.  So the signals that wait for the
+process are looked at instead.
 """
 
 from __future__ import annotations

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import ctypes
-import errno
-import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import TypeVar
 
-import pyfuse3
 import trio
 
 from heliosfs.errors import StoreError
 from heliosfs.fuse.errand import ErrandThread
 from heliosfs.fuse.loop import RequestLoop
 from heliosfs.fuse.memory import give_back
+from heliosfs.fuse.notices import Notices
 from heliosfs.store.base import Work
 from heliosfs.workspace.switch import Invalidation
 
@@ -25,7 +23,6 @@ BARRIERS_MAX = 4
 """Threads that wait for the kernel at once: some must be left for the store's work, which the
 writes that a barrier waits for may wait for."""
 
-log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -33,9 +30,10 @@ _libc = ctypes.CDLL(None, use_errno=True)
 class Kernel:
     """The barrier, the invalidations, and the store's work."""
 
-    def __init__(self, loop: RequestLoop, mountpoint: str) -> None:
+    def __init__(self, loop: RequestLoop, mountpoint: str, notices: Notices) -> None:
         self._loop = loop
         self._mountpoint = mountpoint
+        self._notices = notices
         self._errands = ErrandThread()
         self._barriers = trio.CapacityLimiter(BARRIERS_MAX)
 
@@ -58,14 +56,20 @@ class Kernel:
         """Make the kernel forget what it has cached and is no longer so.
 
         Names go from a thread: the kernel takes the lock of their directory, which a process may
-        hold that waits for us.  Attributes need no lock (fs/fuse/inode.c).
+        hold that waits for us.
         """
         if stale.entries:
             with self.waiting():
-                await self._errands.run(partial(_forget_entries, stale.entries))
+                await self._errands.run(partial(self._forget_entries, stale.entries))
         # Last: with a name, the kernel takes all links of its file for gone.
-        for inode in stale.attributes:
-            _try(_forget_attributes, inode)
+        for ino in stale.attributes:
+            self._notices.attributes(ino)
+        for ino in stale.listings:
+            self._notices.listing(ino)
+
+    def _forget_entries(self, entries: list[tuple[int, bytes, int]]) -> None:
+        for parent, name, child in entries:
+            self._notices.entry(parent, name, child)
 
     async def execute(self, work: Work) -> None:
         """Execute planned work and apply it, even when it failed.  StoreError."""
@@ -120,20 +124,3 @@ def _syncfs(mountpoint: str) -> None:
             raise StoreError(f"cannot have the kernel write back: {os.strerror(code)}")
     finally:
         os.close(fd)
-
-
-def _forget_entries(entries: list[tuple[int, bytes, int]]) -> None:
-    for parent, name, child in entries:
-        _try(pyfuse3.invalidate_entry, parent, name, child)
-
-
-def _forget_attributes(inode: pyfuse3.InodeT) -> None:
-    pyfuse3.invalidate_inode(inode, attr_only=True)
-
-
-def _try(notify: Callable[..., None], *arguments: object) -> None:
-    try:
-        notify(*arguments)
-    except OSError as error:
-        if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ENOTEMPTY):
-            log.warning("the kernel did not take an invalidation %r: %s", arguments, error)

@@ -1,8 +1,7 @@
 """How requests are waited for, which decides the speed of a mount.
 
-pyfuse3 waits through its module global `trio`: a lock, and `wait_readable` on its descriptor,
-which cost a scheduler pass and an epoll re-arm for every request.  `RequestLoop` takes that
-place.  It serves what is there without a pass through the scheduler, at most `BURST` requests
+trio's `wait_readable` costs a scheduler pass and an epoll re-arm for every request.  `RequestLoop`
+serves what is there without a pass through the scheduler, at most `BURST` requests
 in a row, and then polls for a moment before it sleeps, for waking a halted CPU costs more
 than the next request takes to come.  It polls only while that pays: not when requests come
 further apart than the poll lasts, not when other work wants the CPU, and never while one of
@@ -32,16 +31,9 @@ _BACK_OFF_MAX_NS = 640_000_000
 
 
 class RequestLoop:
-    """Stands in for the module `trio` in pyfuse3: the same names, faster."""
-
-    ClosedResourceError = trio.ClosedResourceError
-    open_nursery = staticmethod(trio.open_nursery)
+    """Waits for a descriptor, and is told what else goes on."""
 
     def __init__(self, clock_ns: Callable[[], int] = time.monotonic_ns) -> None:
-        self.lowlevel = self
-        self.current_task = trio.lowlevel.current_task
-        self.current_trio_token = trio.lowlevel.current_trio_token
-        self.notify_closing = trio.lowlevel.notify_closing
         self.waiting_handlers = 0
         """Handlers that wait for a thread: they need the CPU more than a poll does."""
         self.long_work = 0
@@ -51,29 +43,14 @@ class RequestLoop:
         self.sleeps = 0
         self._clock_ns = clock_ns
         self._poller: select.poll | None = None
-        self._open: Callable[[], None] | None = None
-        self._is_first = True
         self._served = 0
         self._credit = 0
         self._backed_off_until_ns = 0
         self._back_off_ns = _BACK_OFF_MIN_NS
 
-    def Lock(self) -> ReaderLock:  # noqa: N802 (the name that pyfuse3 looks up)
-        """What the workers take in turn to read a request."""
-        return ReaderLock()
-
-    def open_with(self, call: Callable[[], None]) -> None:
-        """Let the first request, which is there, be served, and then call this."""
-        self._open = call
-
     async def wait_readable(self, fd: int) -> None:
         """Return when a request is there.  A checkpoint only when there is none, or in turn."""
         if self._poller is None:
-            if self._open is not None:
-                if self._is_first:
-                    self._is_first = False
-                    return
-                self._open()
             self._poller = select.poll()
             self._poller.register(fd, select.POLLIN)
         ready = self._poller.poll

@@ -15,22 +15,26 @@ import trio
 
 from heliosfs.errors import HeliosError, StoreError
 from heliosfs.fuse.collector import Collector
+from heliosfs.fuse.connection import Connection
+from heliosfs.fuse.express import Express
 from heliosfs.fuse.handler import log_requests
-from heliosfs.fuse.handshake import Connection
 from heliosfs.fuse.keeper import Keeper
 from heliosfs.fuse.kernel import Kernel
 from heliosfs.fuse.loop import RequestLoop
 from heliosfs.fuse.memory import use_one_heap
+from heliosfs.fuse.mounting import mount
+from heliosfs.fuse.names import NameRequests
+from heliosfs.fuse.notices import Notices
 from heliosfs.fuse.operations import Operations
+from heliosfs.fuse.requests import HandleRequests
+from heliosfs.fuse.tracing import traced
 from heliosfs.fuse.trimmer import Trimmer
+from heliosfs.fuse.verbs import Verbs
 from heliosfs.repo.repository import Repository
 from heliosfs.store.pace import Pace
+from heliosfs.vfs.files import Files
 from heliosfs.vfs.filesystem import FileSystem
 
-WORKERS_MIN = 2
-WORKERS_MAX = 1_000_000
-"""No bound: each waiting request keeps a worker, and one must be left to read the requests that
-those wait for, however many processes wait at once."""
 _SWITCH_SECONDS = 0.00005
 """How long a thread that drains may keep the interpreter from a request."""
 
@@ -54,27 +58,10 @@ def serve(repository: Repository, options: MountOptions, on_ready: Callable[[], 
     `on_ready` is called when the mount answers.  Everything is saved before the return.
     HeliosError when it cannot be mounted.
     """
-    filesystem = FileSystem(repository)
-    loop = RequestLoop()
-    kernel = Kernel(loop, options.mountpoint)
-
-    def fail(error: StoreError) -> None:
-        filesystem.failure = f"the mount is read-only since its store failed: {error}"
-
-    keeper = Keeper(repository, kernel, fail)
-    trimmer = Trimmer(filesystem, kernel)
-    operations = Operations(filesystem, kernel, keeper, trimmer, xattr=options.xattr)
-    collector = Collector(repository, keeper, operations.verbs.run_long)
-    if options.debug:
-        log_requests(Operations)
-    pyfuse3.trio = loop  # type: ignore[attr-defined]
-    connection = _mount(operations, options)
-    if connection.can_prune:
-        trimmer.prune = connection.prune
-    loop.open_with(connection.open)
+    fuse_options = _fuse_options(options)
+    connection = Connection(mount(options.mountpoint, fuse_options), options.mountpoint)
     try:
-        background = (keeper.run, trimmer.run, collector.run)
-        trio.run(_main, operations, background, kernel, on_ready)
+        _serve(repository, connection, options, fuse_options, on_ready)
     finally:
         try:
             connection.end()
@@ -83,59 +70,93 @@ def serve(repository: Repository, options: MountOptions, on_ready: Callable[[], 
             repository.close()
 
 
-def _mount(operations: Operations, options: MountOptions) -> Connection:
+def _fuse_options(options: MountOptions) -> set[str]:
     """Have the kernel check permissions, unless nobody but root can come in.
 
     Root passes every check but that of execution, which the kernel makes all the same; and the
     checks cost a getattr of the directory for each create, rename and unlink.
     """
-    fuse_options = {f"fsname={options.fsname}", "subtype=heliosfs"}
+    chosen = {f"fsname={options.fsname}", "subtype=heliosfs"}
     if options.allow_other:
-        fuse_options.add("allow_other")
+        chosen.add("allow_other")
     if options.allow_other or os.geteuid() != 0:
-        fuse_options.add("default_permissions")
-    connection = Connection(options.mountpoint, fuse_options)
+        chosen.add("default_permissions")
+    return chosen
+
+
+def _serve(
+    repository: Repository,
+    connection: Connection,
+    options: MountOptions,
+    fuse_options: set[str],
+    on_ready: Callable[[], None],
+) -> None:
+    filesystem = FileSystem(repository)
+    files = Files(filesystem)
+    loop = RequestLoop()
+    notices = Notices(connection.fd)
+    kernel = Kernel(loop, options.mountpoint, notices)
+
+    def fail(error: StoreError) -> None:
+        filesystem.failure = f"the mount is read-only since its store failed: {error}"
+
+    keeper = Keeper(repository, kernel, fail)
+    trimmer = Trimmer(filesystem, kernel)
+    verbs = Verbs(repository, kernel, keeper)
+    operations = Operations(filesystem, files, kernel, keeper, xattr=options.xattr)
+    collector = Collector(repository, keeper, verbs.run_long)
+    handlers = {
+        **NameRequests(filesystem, files, keeper, trimmer).handlers,
+        **HandleRequests(filesystem, files, verbs, kernel, keeper, trimmer, notices).handlers,
+    }
+    if options.debug:
+        log_requests(Operations)
+        handlers = traced(handlers)
     try:
         pyfuse3.init(operations, connection.device, fuse_options)
-        connection.offer()
-    except BaseException as error:
-        connection.end()
-        if isinstance(error, RuntimeError):
-            raise HeliosError(f"cannot mount at {options.mountpoint}: {error}") from error
-        raise
-    return connection
+    except RuntimeError as error:
+        raise HeliosError(f"cannot mount at {options.mountpoint}: {error}") from error
+    if connection.begin():
+        trimmer.prune = notices.prune
+    express = Express(connection, loop, handlers)
+    background = (keeper.run, trimmer.run, collector.run)
+    trio.run(_main, express, background, kernel, verbs, on_ready)
 
 
 async def _main(
-    operations: Operations,
+    express: Express,
     background: Iterable[Callable[[], Awaitable[None]]],
     kernel: Kernel,
+    verbs: Verbs,
     on_ready: Callable[[], None],
 ) -> None:
     _tune()
     async with trio.open_nursery() as nursery:
-        await nursery.start(_stop_on_signal, operations, kernel)
+        await nursery.start(_stop_on_signal, express, kernel, verbs)
         for work in background:
             nursery.start_soon(work)
         on_ready()
-        await pyfuse3.main(WORKERS_MIN, WORKERS_MAX)
+        await express.run()
         nursery.cancel_scope.cancel()
 
 
 async def _stop_on_signal(
-    operations: Operations, kernel: Kernel, task_status: trio.TaskStatus[None]
+    express: Express,
+    kernel: Kernel,
+    verbs: Verbs,
+    task_status: trio.TaskStatus[None],
 ) -> None:
     """End the mount on a signal, with what the kernel still holds of shared mappings."""
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         task_status.started()
         async for number in signals:
             log.info("stopping on signal %d", number)
-            operations.verbs.end()
+            verbs.end()
             try:
                 await kernel.last_barrier()
             except Exception:
                 log.exception("the kernel's dirty pages are lost")
-            pyfuse3.terminate()
+            express.stop()
 
 
 def _tune() -> None:

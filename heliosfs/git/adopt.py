@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 import sys
 from collections import deque
 from dataclasses import dataclass, field
@@ -11,12 +12,20 @@ from heliosfs.git.ids import IdMap
 from heliosfs.git.raw import parse_tag
 from heliosfs.git.refs import GitRef, Refs
 from heliosfs.objects.ids import CommitId, TreeId
+from heliosfs.objects.tree import Entry
 from heliosfs.repo.refs import Branch
 from heliosfs.repo.repository import DEFAULT_BRANCH, Repository
 from heliosfs.repo.staging import Stage
 from heliosfs.repo.view import View, work_key
 from heliosfs.store.steps import ALONE, TURN, Steps
-from heliosfs.workspace.trees import EMPTY_TREE, differs, has_changes
+from heliosfs.workspace.trees import (
+    EMPTY_TREE,
+    Change,
+    differs,
+    find_entry,
+    has_changes,
+    walk_changes,
+)
 
 ASIDE = "imported/"
 """Before the name of a branch of git that cannot become the branch of that name here."""
@@ -41,24 +50,29 @@ class Outcome:
     """Whether the files of the workspace stayed as they were, as uncommitted changes."""
 
 
-def adopt(repository: Repository, ids: IdMap, refs: Refs) -> Steps[Outcome]:
+def adopt(repository: Repository, ids: IdMap, refs: Refs, own: View | None) -> Steps[Outcome]:
     """Create and move branches and tags, all in one publish.
 
-    A branch that only git moved follows it, with its files when nothing is uncommitted.
-    One that has commits or changes of its own stays, and git's goes to `imported/NAME`.
+    A branch that only git moved follows it, with its files when nothing is uncommitted.  With
+    uncommitted changes it follows without its files where these are git's working tree (that
+    of `own`), or have all that git's commits changed already.
+    One that has commits or other changes of its own stays, and git's goes to `imported/NAME`.
     In a repository without commits HEAD gets the name that it has in git.  StoreError.
     """
-    return _Adoption(repository, ids, refs).run()
+    return _Adoption(repository, ids, refs, own).run()
 
 
 class _Adoption:
-    def __init__(self, repository: Repository, ids: IdMap, refs: Refs) -> None:
+    def __init__(
+        self, repository: Repository, ids: IdMap, refs: Refs, own: View | None = None
+    ) -> None:
         self._repository = repository
         self._ids = ids
         self._refs = refs
+        self._own = own
         self._outcome = Outcome()
-        self._shown: list[tuple[View, CommitId]] = []
-        """Open views whose branch moves, with the commit that it gets."""
+        self._shown: list[tuple[View, CommitId, bool]] = []
+        """Open views whose branch moves, with the commit that it gets; whether their files stay."""
         self._targets: dict[bytes, CommitId | None] = {}
         self._compared: set[tuple[CommitId, CommitId]] = set()
         self._reached: set[tuple[CommitId, CommitId]] = set()
@@ -100,8 +114,8 @@ class _Adoption:
                     self._outcome.skipped.append((ref.name, str(error)))
                     continue
                 self._ids.note_ref(ref.name.encode("utf-8", "surrogateescape"), ref.git_id)
-            for view, oid in self._shown:
-                self._show(view, oid)
+            for view, oid, keeps in self._shown:
+                self._show(view, oid, keeps)
             self._ids.clear_under_way()
             self._ids.publish()
         except Exception:
@@ -195,6 +209,9 @@ class _Adoption:
         elif self._is_behind(ref, branch.head, oid) and not self._is_dirty(branch):
             self._shown_or_moved(branch, oid)
             self._outcome.moved.append(ref.name)
+        elif self._is_behind(ref, branch.head, oid) and self._has_files_of(ref, branch, oid):
+            self._shown_or_moved(branch, oid, keeps=True)
+            self._outcome.moved.append(ref.name)
         elif (oid, branch.head) in self._reached:
             self._outcome.same_count += 1
         else:
@@ -231,10 +248,28 @@ class _Adoption:
             repository.store, tree, TreeId(state.root.oid)
         )
 
-    def _shown_or_moved(self, branch: Branch, oid: CommitId) -> None:
+    def _has_files_of(self, ref: GitRef, branch: Branch, oid: CommitId) -> bool:
+        """Whether the uncommitted files of a branch are from after git's commit, not before it.
+
+        O(changed), in git's commits.
+        """
+        view = self._repository.view_of(branch)
+        if view is None or view.stage.root is not None or view.merging is not None:
+            return False
+        if view is self._own and ref.name == self._refs.head:
+            return True
+        store, history = self._repository.store, self._repository.history
+        old, new = view.head_root(), history.read(oid).root
+        here = view.state().root
+        return old is not None and all(
+            _is_directory(change) or _is_same(change.new, find_entry(store, here, change.path))
+            for change in walk_changes(store, TreeId(old.oid), TreeId(new.oid))
+        )
+
+    def _shown_or_moved(self, branch: Branch, oid: CommitId, *, keeps: bool = False) -> None:
         view = self._repository.view_of(branch)
         if view is not None:
-            self._shown.append((view, oid))
+            self._shown.append((view, oid, keeps))
             return
         if branch.head is not None or not self._is_dirty(branch):
             self._repository.store.put(work_key(branch.slot), None)
@@ -246,12 +281,24 @@ class _Adoption:
         if oid is not None:
             self._repository.refs.drop(oid, self._repository.clock.now_ns())
 
-    def _show(self, view: View, oid: CommitId) -> None:
+    def _show(self, view: View, oid: CommitId, keeps: bool) -> None:
         """Let an open view follow; files that were there before any commit stay."""
         before = view.state()
-        keeps = view.head is None and before.root.oid != EMPTY_TREE
+        keeps = keeps or (view.head is None and before.root.oid != EMPTY_TREE)
         self._outcome.kept_files = self._outcome.kept_files or keeps
         root = self._repository.history.read(oid).root
         root = before.root if keeps else view.ignoring.keep(root)
         after = before._replace(head=oid, root=root)
         view.move("import", oid.hex()[:12], before, after)
+
+
+def _is_directory(change: Change) -> bool:
+    return all(entry is None or entry.is_dir for entry in (change.old, change.new))
+
+
+def _is_same(one: Entry | None, other: Entry | None) -> bool:
+    """Whether git would take them for the same."""
+    if one is None or other is None:
+        return one is other
+    same = (one.oid, one.target, stat.S_IFMT(one.mode), one.mode & stat.S_IXUSR)
+    return same == (other.oid, other.target, stat.S_IFMT(other.mode), other.mode & stat.S_IXUSR)

@@ -19,6 +19,7 @@ from heliosfs.objects.blob import EMPTY_BLOB, ZERO_PART, encode_parts
 from heliosfs.objects.commit import Commit
 from heliosfs.objects.ids import BlobId, CommitId, Kind, Oid, object_id
 from heliosfs.repo.repository import Repository
+from heliosfs.repo.view import View
 from heliosfs.store.steps import TURN, Progress, Steps, on_thread
 
 READ_BYTES = 256 * 1024
@@ -34,8 +35,15 @@ class Import:
     """
 
     def __init__(
-        self, repository: Repository, git: Git, refs: Refs, read_bytes: int = READ_BYTES
+        self,
+        repository: Repository,
+        git: Git,
+        refs: Refs,
+        own: View | None = None,
+        *,
+        read_bytes: int = READ_BYTES,
     ) -> None:
+        """`own` is the view whose files are git's working tree, if one is."""
         self.commit_count = 0
         """Taken in by this run."""
         self.object_count = 0
@@ -43,6 +51,7 @@ class Import:
         self._store = repository.store
         self._git = git
         self._refs = refs
+        self._own = own
         self._read_bytes = read_bytes
         self._ids = IdMap(repository.store)
         self._trees = TreeReader(self._store, self._ids, repository.identity, git.id_bytes)
@@ -63,7 +72,7 @@ class Import:
         finally:
             if self._stream is not None:
                 self._stream.close()
-        return (yield from adopt(self._repository, self._ids, self._refs))
+        return (yield from adopt(self._repository, self._ids, self._refs, self._own))
 
     def _take_history(self) -> Steps[None]:
         # Only what is complete: of refs that were imported, or of an import that was cut short.

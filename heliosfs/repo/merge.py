@@ -145,8 +145,9 @@ class TreeMerge:
         self._merger = EntryMerger(store, rules, now_ns)
         self._ours = Side(store, base, ours)
         self._theirs = Side(store, base, theirs)
-        self._ours.renames = find_renames(store, self._ours.files, self._theirs.files.keys())
-        self._theirs.renames = find_renames(store, self._theirs.files, self._ours.files.keys())
+        for side, other in ((self._ours, self._theirs), (self._theirs, self._ours)):
+            found = find_renames(store, side.files, other.files.keys())
+            side.renames = {path: rename.path for path, rename in found.items()}
         self._placed: dict[bytes, _Placed] = {}
         self.edits: dict[bytes, Entry | None] = {}
         self.conflicts: list[Conflict] = []

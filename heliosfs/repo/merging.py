@@ -63,6 +63,8 @@ class MergeOptions(NamedTuple):
     fast_forward: bool = True
     unrelated: bool = False
     """Whether histories without a common commit may be merged."""
+    squash: bool = False
+    """Whether only the files are merged, and HEAD stays where it is."""
 
 
 def merge_into(view: View, theirs: CommitId, options: MergeOptions) -> Done:
@@ -83,6 +85,8 @@ def merge_into(view: View, theirs: CommitId, options: MergeOptions) -> Done:
         return Done(head, is_fast_forward=False, is_news=False, conflicts=[])
     root = history.read(theirs).root
     text = options.message.split("\n", 1)[0]
+    if head is not None and head in bases and options.squash:
+        return _squash(view, head, root, text)
     if head is None or (head in bases and options.fast_forward):
         before = view.state()
         after = _carry(repository, view, before, root)
@@ -98,6 +102,8 @@ def merge_into(view: View, theirs: CommitId, options: MergeOptions) -> Done:
     if merged.conflicts and not options.markers:
         view.conflicts = merged.conflicts
         raise MergeConflict(merged.conflicts)
+    if options.squash and not merged.conflicts:
+        return _squash(view, head, merged.root, text)
     before = view.state()
     after = _carry(repository, view, before, merged.root)
     if merged.conflicts:
@@ -110,6 +116,14 @@ def merge_into(view: View, theirs: CommitId, options: MergeOptions) -> Done:
     oid = view.write(commit)
     view.move("merge", text, before, State(view.slot, oid, after))
     return Done(oid, is_fast_forward=False, is_news=True, conflicts=[])
+
+
+def _squash(view: View, head: CommitId, target: Entry, text: str) -> Done:
+    """Make what was merged uncommitted changes."""
+    before = view.state()
+    after = _carry(view.repository, view, before, target)
+    view.move("merge", f"{text} (squashed)", before, State(view.slot, head, after))
+    return Done(head, is_fast_forward=False, is_news=True, conflicts=[])
 
 
 def abort(view: View) -> None:

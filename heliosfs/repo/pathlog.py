@@ -88,4 +88,4 @@ def rename_source(store: Store, old: Entry, new: Entry, path: bytes) -> bytes | 
     """The path that a file of `new` had in `old`, if it was renamed in between."""
     side = Side(store, old, new)
     renames = find_renames(store, side.files, side.files.keys())
-    return next((source for source, target in renames.items() if target == path), None)
+    return next((source for source, rename in renames.items() if rename.path == path), None)

@@ -16,7 +16,7 @@ from heliosfs.repo.repository import Repository
 from heliosfs.vfs.dotdir import NAME as DOT_HELIOS
 from heliosfs.vfs.dotdir import DotDirs
 from heliosfs.vfs.virtual import Site, VirtualDir, VirtualLink, VirtualNode
-from heliosfs.workspace.node import DirNode, LeafNode, Listed, Node, SymlinkNode
+from heliosfs.workspace.node import DirNode, FileNode, LeafNode, Listed, Node, SymlinkNode
 from heliosfs.workspace.workspace import Workspace
 
 AnyNode: TypeAlias = "Node | VirtualNode"
@@ -108,6 +108,15 @@ class FileSystem:
                 mode |= stat.S_ISGID
         return directory.workspace.create(directory, name, mode, uid, gid, target=target, rdev=rdev)
 
+    def create_unnamed(self, parent: Any, mode: int, uid: int, gid: int) -> FileNode:
+        """A file without a name in the tree of a directory, which `link` can give it.
+
+        It goes with its last handle.  ENOENT, EROFS, EPERM (`.helios`).
+        """
+        directory = self._target(parent, b"")
+        gid = directory.gid if directory.mode & stat.S_ISGID else gid
+        return directory.workspace.create_unnamed(mode, uid, gid)
+
     def link(self, node: Any, parent: Any, name: bytes) -> Node:
         """One more name for a file.  EXDEV between workspaces, and as `create`."""
         directory = self._target(parent, name)
@@ -115,7 +124,7 @@ class FileSystem:
             raise PosixError(errno.EPERM)
         if node.workspace is not directory.workspace:
             raise PosixError(errno.EXDEV)
-        if node.parent is None:
+        if node.parent is None and node not in directory.workspace.unnamed:
             raise PosixError(errno.ENOENT)
         if directory.workspace.lookup(directory, name) is not None:
             raise PosixError(errno.EEXIST)

@@ -20,7 +20,7 @@ class FileHandle:
 
 
 class DirHandle:
-    """An open directory: the names as they were when the listing began."""
+    """An open directory: the names as they were when the listing began, in the order of hashes."""
 
     __slots__ = ("names", "node")
 

@@ -30,6 +30,15 @@ class Room:
         if self._left_bytes < 0:
             self._look(count_bytes)
 
+    def check(self, count_bytes: int) -> None:
+        """Whether there would be room for so many bytes, once they lie in L2: 10 us.  StoreFull."""
+        disk = self._repository.store.disk()
+        if disk.f_bavail * disk.f_frsize < count_bytes:
+            raise StoreFull("the disk of the store has no room for that")
+        limit = self._repository.configuration.settings.max_size_bytes
+        if limit and limit - self._repository.store.stats().file_bytes < count_bytes:
+            raise StoreFull(f"the store may take storage.max_size, {limit} bytes")
+
     def _look(self, count_bytes: int) -> None:
         repository = self._repository
         store = repository.store

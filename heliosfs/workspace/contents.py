@@ -13,10 +13,13 @@ from collections.abc import Callable
 from heliosfs.objects.blob import EMPTY_BLOB, PART_BYTES, WHOLE_MAX
 from heliosfs.objects.ids import BlobId, Kind, Oid, object_id
 from heliosfs.store.base import NewObject, Store, Work
-from heliosfs.workspace.content import Account, DirtyPart, PartedContent
+from heliosfs.workspace.content import PartedContent
 from heliosfs.workspace.node import FileNode
+from heliosfs.workspace.parts import Account, DirtyPart
 
 DEFAULT_BUDGET_BYTES = 1024**3
+COPIED_MAX_BYTES = 4 * 1024 * 1024
+"""At once, where bytes are copied: 1 ms."""
 
 
 class Contents:
@@ -131,6 +134,75 @@ class Contents:
                 content.extend(bytes(size - before))
             self._charge(size - before)
         node.file_size = size
+
+    def punch(self, node: FileNode, offset: int, end: int) -> None:
+        """Make zeros of the bytes from `offset` to `end`, which the file has.  StoreError."""
+        content = self._writable(node)
+        if isinstance(content, PartedContent):
+            content.punch(self.store, offset, end)
+            self._unsealed[node] = None
+            self._charge(0)
+        else:
+            content[offset:end] = bytes(end - offset)
+            self._written_bytes += end - offset
+
+    def next_data(self, node: FileNode, offset: int) -> int:
+        """See `PartedContent.next_data`; only large files have holes.  StoreError."""
+        content = self._parts_of(node)
+        return content.next_data(offset) if content else offset
+
+    def next_hole(self, node: FileNode, offset: int) -> int:
+        """See `PartedContent.next_hole`; the end of a file counts as one.  StoreError."""
+        content = self._parts_of(node)
+        return content.next_hole(offset) if content else node.file_size
+
+    def copy(self, source: FileNode, offset: int, target: FileNode, at: int, length: int) -> int:
+        """Copy bytes that `source` has; gives how many it were, for much is copied in steps.
+
+        All of a file into an empty one, and whole parts of large files, are named and not
+        copied: 1 us a part.  StoreError.
+        """
+        is_whole = length == source.file_size and not (offset or at or target.file_size)
+        if is_whole and source.oid is not None:
+            self.drop(target)
+            target.oid, target.file_size = source.oid, length
+            return length
+        parts = self._parts_of(source)
+        end = at + length
+        if parts is None or end <= WHOLE_MAX or (at - offset) % PART_BYTES:
+            return self._copy_bytes(source, offset, target, at, length)
+        if end > target.file_size:
+            self.truncate(target, end)
+        content = self._writable(target)
+        if not isinstance(content, PartedContent):
+            return self._copy_bytes(source, offset, target, at, length)
+        number, index = offset // PART_BYTES, at // PART_BYTES
+        first = index
+        while at % PART_BYTES == 0 and index * PART_BYTES < end:
+            count = content.part_bytes(index)
+            if count != parts.part_bytes(number) or index * PART_BYTES + count > end:
+                break
+            content.share(self.store, parts, number, index)
+            number, index = number + 1, index + 1
+        if index == first:
+            room = PART_BYTES - at % PART_BYTES
+            return self._copy_bytes(source, offset, target, at, min(length, room))
+        self._unsealed[target] = None
+        self._charge(0)
+        return min(index * PART_BYTES, content.size) - at
+
+    def _copy_bytes(
+        self, source: FileNode, offset: int, target: FileNode, at: int, length: int
+    ) -> int:
+        data = bytes(self.read(source, offset, min(length, COPIED_MAX_BYTES)))
+        self.write(target, at, data)
+        return len(data)
+
+    def _parts_of(self, node: FileNode) -> PartedContent | None:
+        content = node.content
+        if content is None and node.file_size > WHOLE_MAX:
+            content = self.load(node)
+        return content if isinstance(content, PartedContent) else None
 
     def freeze(self, node: FileNode, base: Oid | None) -> Oid:
         """Store what was written, and give the id of the content.  The bytes stay loaded."""

@@ -128,6 +128,7 @@ class DirNode(Node):
         "children",
         "data",
         "dirty",
+        "is_listing_stale",
         "leaves",
         "misses",
         "subdir_count",
@@ -148,6 +149,8 @@ class DirNode(Node):
         """Names whose entries differ from `tree`, with the encoded entry that is there."""
         self.misses: set[bytes] = set()
         """Names of which the kernel may remember that they do not exist."""
+        self.is_listing_stale = False
+        """Whether a listing that the kernel kept tells what is no longer so."""
         self.subdir_count = entry.size
         self.unsorted = False
 
@@ -253,7 +256,7 @@ class LeafNode(Node):
 class FileNode(LeafNode):
     """A regular file."""
 
-    __slots__ = ("content", "file_size", "oid", "recent")
+    __slots__ = ("content", "file_size", "oid", "recent", "was_opened")
 
     def __init__(self, workspace: Workspace, ino: int, entry: Entry, raw: bytes | None) -> None:
         super().__init__(workspace, ino, entry, raw)
@@ -264,6 +267,8 @@ class FileNode(LeafNode):
         """None while not loaded; a bytearray, or parts, once written."""
         self.recent = False
         """Read or written since the working set was last reduced."""
+        self.was_opened = False
+        """Whether the kernel may have bytes of it."""
 
     @property
     def size(self) -> int:

@@ -25,13 +25,16 @@ class Invalidation:
     """Directory's inode, name, and the inode that the name had (0: that it had none)."""
     attributes: list[int] = field(default_factory=list)
     """Inodes whose attributes changed."""
+    listings: list[int] = field(default_factory=list)
+    """Directories of which names changed, or the inodes that these lead to."""
 
     def extend(self, other: Invalidation) -> None:
         self.entries += other.entries
         self.attributes += other.attributes
+        self.listings += other.listings
 
     def __bool__(self) -> bool:
-        return bool(self.entries or self.attributes)
+        return bool(self.entries or self.attributes or self.listings)
 
 
 def switch(workspace: Workspace, target: Entry) -> Invalidation:
@@ -56,6 +59,7 @@ def switch(workspace: Workspace, target: Entry) -> Invalidation:
 def _apply(workspace: Workspace, step: Step, stale: Invalidation) -> None:
     directory = step.directory
     children = directory.children
+    is_listing_stale = children is None
     if children is not None:
         for name, (old, new) in step.changes.items():
             child = children.get(name)
@@ -71,6 +75,7 @@ def _apply(workspace: Workspace, step: Step, stale: Invalidation) -> None:
                         _update(child, new, decode_entry(new)[0], stale)
                     continue
                 _part(workspace, directory, name, child, stale)
+            is_listing_stale = True
             if new is None:
                 del children[name]
             else:
@@ -82,6 +87,9 @@ def _apply(workspace: Workspace, step: Step, stale: Invalidation) -> None:
     directory.data = step.data
     directory.subdir_count = step.entry.size
     _update(directory, step.raw, step.entry, stale)
+    if is_listing_stale and _is_known(directory):
+        directory.is_listing_stale = True
+        stale.listings.append(directory.ino)
 
 
 def _relink(workspace: Workspace, stale: Invalidation) -> None:
@@ -117,9 +125,13 @@ def _update(node: Node, raw: bytes, entry: Entry, stale: Invalidation) -> None:
     node.xattrs = entry.xattrs
     node.raw = raw
     node.attr = None
-    # The kernel knows the root of a mount without ever looking it up.
-    if node.lookups or node is node.workspace.root:
+    if _is_known(node):
         stale.attributes.append(node.ino)
+
+
+def _is_known(node: Node) -> bool:
+    """Whether the kernel knows it; the root of a mount it does without ever looking it up."""
+    return bool(node.lookups) or node is node.workspace.root
 
 
 def _part(

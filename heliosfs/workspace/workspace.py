@@ -73,6 +73,8 @@ class Workspace:
         """Whether the last flush found more than times to differ from the one before it."""
         self.groups: dict[int, LeafNode] = {}
         """Link group -> the node that all its names share, every one of them loaded."""
+        self.unnamed: set[LeafNode] = set()
+        """Files that never had a name; they live by their open handles."""
         self.has_links = root.links_below
         self.links_loaded = not root.links_below
         node = make_node(self, inodes.allocate(), root, encode_entry(root))
@@ -209,13 +211,25 @@ class Workspace:
         self._changed(directory, now)
         return node
 
+    def create_unnamed(self, mode: int, uid: int, gid: int) -> FileNode:
+        """A new regular file to which nothing refers yet."""
+        entry = Entry(b"", mode, uid, gid, self.clock.now_ns(), 0, NO_OID)
+        node = FileNode(self, self.inodes.allocate(), entry, None)
+        self.contents.truncate(node, 0)
+        self.inodes.nodes[node.ino] = node
+        self.unnamed.add(node)
+        return node
+
     def link(self, node: LeafNode, directory: DirNode, name: bytes) -> None:
         """Give a file one more name, which is free."""
         now = self.clock.now_ns()
-        if not node.group:
-            node.group = secrets.randbits(63) | 1
-        self.groups[node.group] = node
-        self.has_links = True
+        if node in self.unnamed:
+            self.unnamed.discard(node)
+        else:
+            if not node.group:
+                node.group = secrets.randbits(63) | 1
+            self.groups[node.group] = node
+            self.has_links = True
         node.touch()
         node.ctime_ns = now
         if node.parent is None:
@@ -281,6 +295,7 @@ class Workspace:
         if node.parent is None and not node.opens and not node.lookups and node is not self.root:
             self.inodes.nodes.pop(node.ino, None)
             if isinstance(node, FileNode):
+                self.unnamed.discard(node)
                 self.contents.drop(node)
 
     def unload(self, node: AnyNode) -> None:
@@ -299,6 +314,7 @@ class Workspace:
             if isinstance(node, FileNode):
                 self.contents.drop(node)
             self.load(parent)[node.name] = node.raw
+            parent.is_listing_stale = True
             del self.inodes.nodes[node.ino]
             node = parent
 

@@ -141,6 +141,33 @@ def test_work_of_ones_own_is_not_moved(stage: Stage, tmp_path: Path) -> None:
     assert stage.files.read(b"a") == b"uncommitted"
 
 
+def test_head_follows_where_the_files_are_as_git_has_them_now(stage: Stage, tmp_path: Path) -> None:
+    """Uncommitted here, and committed there: what is committed there is no change any more."""
+    clone = Clone(tmp_path / "clone")
+    for name in ("a", "b", "gone"):
+        clone.write(name, b"1\n")
+    clone.commit("one")
+    import_(stage, clone)
+    stage.files.write(b"a", b"2\n")
+    stage.files.write(b"new", b"new\n")
+    stage.files.remove(b"gone")
+    stage.files.write(b"b", b"not in git\n")
+    clone.write("a", b"2\n")
+    clone.write("new", b"new\n")
+    clone.git("rm", "--quiet", "gone")
+    clone.commit("two")
+    reply = import_(stage, clone)
+    assert "moved: heads/trunk" in reply and "the files stay as they are" in reply
+    assert stage.run("status", "--porcelain") == " M b\n"
+    assert stage.files.read(b"b") == b"not in git\n"
+    # One file is still as it was before git's next commit: that one is not followed.
+    clone.write("a", b"3\n")
+    clone.write("b", b"not in git\n")
+    clone.commit("three")
+    assert "git's is 'imported/trunk'" in import_(stage, clone)
+    assert stage.run("status", "--porcelain") == " M b\n"
+
+
 def test_two_repositories_share_content(stage: Stage, tmp_path: Path) -> None:
     one = Clone(tmp_path / "one", "one")
     two = Clone(tmp_path / "two", "two")

@@ -8,10 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from heliosfs.commands.moments import ago, parse_moment
+from heliosfs.errors import UsageError
 from tests.git_repository import Clone
 from tests.tree_builder import Stage
 
 _ID = re.compile(r"\b[0-9a-f]{7,64}\b")
+DATES = ("iso-strict", "short", "rfc", "raw", "unix")
 FILES = ["a", "d/b", "d/e/c", "f"]
 
 
@@ -105,3 +108,150 @@ def test_a_renamed_file_is_followed(tmp_path: Path) -> None:
     for words in (["--follow", "new"], ["new"], ["--", "old"], ["other"]):
         theirs = clone.git("log", "--oneline", *words).decode()
         assert plain(stage.run("log", "--oneline", *words)) == plain(theirs), words
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[Clone, Stage]:
+    """People, zones, messages of several kinds, a merge."""
+    clone = Clone(tmp_path_factory.mktemp("told") / "git")
+    messages = [
+        ("Ada", "ada@a", "1600000000 +0000", "first\n"),
+        (
+            "Grace H",
+            "g@h.org",
+            "1600003600 -0130",
+            "Second: a subject\n\nwith a body\nof two lines\n",
+        ),
+        ("Ada", "ada@a", "1600090000 +0545", "third\nstill the subject\n\n\nbody\n\nmore\n"),
+        ("Zoë", "z@z", "1700000000 +0100", "no newline at the end"),
+    ]
+    for number, (name, email, when, message) in enumerate(messages):
+        clone.write("a", b"%d\n" % number)
+        clone.write(f"d/{number}", b"x\n")
+        clone.commit(
+            message,
+            GIT_AUTHOR_NAME=name,
+            GIT_AUTHOR_EMAIL=email,
+            GIT_AUTHOR_DATE=when,
+            GIT_COMMITTER_DATE=when,
+        )
+    clone.git("checkout", "-q", "-b", "side", "HEAD~2")
+    clone.write("side", b"1\n")
+    clone.commit("on the side", GIT_COMMITTER_DATE="1700000100 +0000")
+    clone.git("checkout", "-q", "trunk")
+    clone.seconds = 1_700_001_000
+    clone.merge("side")
+    stage = Stage()
+    stage.run("import", "--from-git", str(clone.path))
+    stage.run("checkout", "trunk")
+    return clone, stage
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--format=%an|%ae|%cn|%ce|%ad|%cd|%aD|%ai|%aI|%at|%as|%cI"],
+        ["--format=%s|%f"],
+        ["--format=%s%n%b<"],
+        ["--format=[%B]"],
+        ["--format=%H %h %T %t %P %p"],
+        ["--format=%D%%%x41%m%Cred%C(auto)%Creset%q", "--decorate"],
+        ["--pretty=format:%s"],
+        ["--pretty=format:%s", "--name-only"],
+        ["--pretty=tformat:%s", "--name-status"],
+        ["--format=%s", "--stat", "-2"],
+        ["--format=%s", "--graph"],
+        ["--format=oneline"],
+        ["--pretty=short"],
+        ["--pretty=full"],
+        ["--pretty=fuller"],
+        ["--pretty=medium", "--date=iso"],
+        *(
+            ["--format=%ad", f"--date={form}"]
+            for form in ("iso-strict", "short", "rfc", "raw", "unix")
+        ),
+        ["--reverse", "--oneline"],
+        ["--reverse", "-2", "--format=%s"],
+        ["--author=Ada", "--format=%s"],
+        ["--author=g@h", "--author=Zo", "--format=%s"],
+        ["--author=ada", "--oneline"],
+        ["-i", "--author=GRACE", "--oneline"],
+        ["--grep=^body", "--oneline"],
+        ["--grep=subject", "--grep=side", "--oneline"],
+        ["--since=2020-09-14T00:00:00Z", "--oneline"],
+        ["--until=@1600003600 +0000", "--oneline"],
+        ["--after=2020-09-13 12:30:00 +0000", "--before=2020-09-14 14:00:00 +0000", "--oneline"],
+        ["--merges", "--oneline"],
+        ["--no-merges", "--oneline", "-2"],
+        ["--author=Ada", "-1", "--oneline"],
+    ],
+    ids=" ".join,
+)
+def test_forms_and_filters(told: tuple[Clone, Stage], words: list[str]) -> None:
+    clone, stage = told
+    theirs = clone.git("log", *words).decode()
+    assert plain(stage.run("log", *words)) == plain(theirs)
+
+
+@pytest.mark.parametrize("words", [["-s"], ["-s", "--format=%s"], ["--format=%an", "--stat"]])
+def test_show_takes_the_same_forms(told: tuple[Clone, Stage], words: list[str]) -> None:
+    clone, stage = told
+    theirs = clone.git("show", *words, "HEAD~1").decode()
+    assert plain(stage.run("show", *words, "HEAD~1")) == plain(theirs)
+
+
+def test_relative_dates_are_those_of_git(told: tuple[Clone, Stage]) -> None:
+    clone, _ = told
+    now = 1_800_000_000
+    for seconds in [
+        *(0, 1, 89, 90, 150, 5399, 5400, 86400, 129_599, 129_600, 1_209_599, 1_209_600),
+        *(70 * 86400, 71 * 86400, 364 * 86400, 365 * 86400, 400 * 86400, 1000 * 86400, 9e7, 3e8),
+    ]:
+        date = f"{now - int(seconds)} +0000"
+        oid = (
+            clone.git(
+                "commit-tree",
+                "-m",
+                "x",
+                "HEAD^{tree}",
+                GIT_AUTHOR_DATE=date,
+                GIT_COMMITTER_DATE=date,
+            )
+            .decode()
+            .strip()
+        )
+        theirs = clone.git("log", "-1", "--format=%ar", oid, GIT_TEST_DATE_NOW=str(now)).decode()
+        assert ago(int(seconds)) + "\n" == theirs
+
+
+def test_dates_of_filters_are_those_of_git(told: tuple[Clone, Stage]) -> None:
+    clone, _ = told
+    now = 1_800_000_000
+    for text in (
+        *("2 weeks ago", "3.days.ago", "yesterday", "1 hour ago", "2 months ago", "now"),
+        *("2026-11-27", "2026-11-27 14:00", "2026-11-27T14:00:05", "2026/1/2 3:04 +0530"),
+    ):
+        theirs = clone.git("rev-parse", f"--since={text}", GIT_TEST_DATE_NOW=str(now)).decode()
+        seconds = int(theirs.partition("=")[2])
+        # Git counts days and months by the calendar, and so across a change of the clocks.
+        assert abs(parse_moment(text, now) - seconds) <= 86400 * 3, text
+        if "month" not in text:
+            assert abs(parse_moment(text, now) - seconds) <= 3600, text
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--since=soon"],
+        ["--format=nice"],
+        ["--date=lunar"],
+        ["--grep=("],
+        ["--merges", "--no-merges"],
+    ],
+)
+def test_nonsense_is_named(told: tuple[Clone, Stage], words: list[str]) -> None:
+    _, stage = told
+    with pytest.raises(
+        UsageError, match=words[0].partition("=")[2].replace("(", r"\(") or "exclude"
+    ):
+        stage.run("log", *words)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import mmap
 import os
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
+from heliosfs.fuse.requests import GIVEN_MAX_BYTES
 
 if TYPE_CHECKING:
     from tests.mount.conftest import Mounted
@@ -148,3 +151,32 @@ def test_what_programs_read_is_what_is_there(mounted: Mounted, seed: int) -> Non
     fuzz.check(mounted.path, fuzz.model)
     for oid, content in fuzz.commits:
         fuzz.check(mounted.path / ".helios/snapshots" / oid, content)
+
+
+def test_the_bytes_that_come_with_an_open(mounted: Mounted) -> None:
+    """Of every size around the end of a page, also after a checkout, a write and a truncation."""
+    place = mounted.path / "d"
+    place.mkdir()
+    sizes = [0, 1, 4095, 4096, 4097, 10_000, GIVEN_MAX_BYTES, GIVEN_MAX_BYTES + 1]
+    ids = {}
+    for version in (b"a", b"b"):
+        for size in sizes:
+            (place / f"{size}").write_bytes(version * size)
+        ids[version] = mounted.commit(version.decode())
+    mounted.remount()
+    for version in (b"b", b"a", b"b", b"a"):
+        mounted.control("reset", f"--hard {ids[version]}\n")
+        for size in sizes:
+            path = place / f"{size}"
+            assert path.read_bytes() == path.read_bytes() == version * size
+            with open(path, "rb") as file, contextlib.suppress(ValueError):  # an empty mapping
+                assert mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)[:] == version * size
+    for size in sizes:
+        path = place / f"{size}"
+        with open(path, "r+b") as file:
+            file.seek(size // 2)
+            file.write(b"written")
+        expected = (b"a" * size)[: size // 2] + b"written" + (b"a" * size)[size // 2 + 7 :]
+        assert path.read_bytes() == expected
+        os.truncate(path, size // 2 + 3)
+        assert path.read_bytes() == expected[: size // 2 + 3]

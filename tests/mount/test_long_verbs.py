@@ -246,21 +246,27 @@ def test_the_history_of_the_workspace_itself(mounter: Mounter) -> None:
     reply = workspace.helios("import", "--from-git", ".")
     assert taken(reply) == 1
     assert "the files stay as they are" in reply
-    (workspace.path / "a").write_text("2\n")
-    run(
-        "git",
-        "-c",
-        "user.name=A",
-        "-c",
-        "user.email=a@b",
-        "commit",
-        "-qam",
-        "two",
-        cwd=workspace.path,
-    )
-    assert taken(workspace.helios("import", "--from-git", ".")) == 1
+    (workspace.path / "b").write_text("not in git\n")
+    for number in (2, 3):
+        (workspace.path / "a").write_text(f"{number}\n")
+        who = ("-c", "user.name=A", "-c", "user.email=a@b")
+        run("git", *who, "commit", "-qam", f"change {number}", cwd=workspace.path)
+        # HEAD follows, whatever was done to the same file since.
+        (workspace.path / "a").write_text("later\n")
+        reply = workspace.helios("import", "--from-git", ".")
+        assert taken(reply) == 1
+        assert "the files stay as they are" in reply
+        assert (workspace.path / "a").read_text() == "later\n"
+        status = workspace.helios("status", "--porcelain")
+        assert [line for line in status.splitlines() if ".git" not in line] == [" M a", " A b"]
+        assert workspace.helios("show", "HEAD:a") == f"{number}\n"
+        subjects = workspace.helios("log", "--oneline").splitlines()[0]
+        assert subjects.endswith(f" change {number}")
     workspace.helios("import", "--verify", ".")
-    assert "main" in branches(workspace)
+    assert branches(workspace) == {"main"}
+    workspace.control("undo", "\n")
+    assert workspace.helios("show", "HEAD:a") == "2\n"
+    assert (workspace.path / "a").read_text() == "later\n"
 
 
 def test_export_into_the_workspace_itself(mounter: Mounter) -> None:

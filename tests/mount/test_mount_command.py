@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import struct
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,7 +14,8 @@ import pytest
 
 import heliosfs.cli
 from heliosfs.cli import locate
-from heliosfs.fuse.handshake import Connection
+from heliosfs.fuse.connection import Connection
+from heliosfs.fuse.mounting import mount
 
 if TYPE_CHECKING:
     from tests.mount.conftest import Mounted, Mounter
@@ -326,19 +326,18 @@ def test_a_reader_that_leaves_is_no_error(mounted: Mounted) -> None:
 
 def test_unmounted_before_the_kernel_is_answered(tmp_path: Path) -> None:
     """As by a script that unmounts at once: `helios mount` is ready a moment earlier."""
-    connection = Connection(str(tmp_path), {"fsname=test"})
+    connection = Connection(mount(str(tmp_path), {"fsname=test"}), str(tmp_path))
+    fd = int(connection.device.rpartition("/")[2])
     try:
-        connection.offer()
+        connection.begin()
         subprocess.run(["fusermount3", "-uz", str(tmp_path)], check=True, timeout=SECONDS)
-        fd = int(connection.device.rpartition("/")[2])
         assert len(os.read(fd, 65536)) > 40
-        os.write(fd, struct.pack("<IiQ", 80, 0, 2) + bytes(64))
-        connection.open()
-        with pytest.raises(OSError, match="No such device"):
-            os.read(fd, 65536)
+        connection.answer(2, bytes(64))
+        with pytest.raises(ConnectionResetError):
+            connection.receive()
     finally:
         connection.end()
-    os.close(fd)
+        os.close(fd)
 
 
 def test_root_s_mount_reads_large_files_in_large_requests(mounter: Mounter) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.mount.programs import put
+from tests.posix.syscalls import copied
 
 if TYPE_CHECKING:
     from tests.mount.conftest import Mounted, Mounter
@@ -84,6 +85,11 @@ def list_directory(path: Path) -> None:
         assert len([entry.stat(follow_symlinks=False) for entry in entries]) == 52
 
 
+def list_twice(path: Path) -> None:
+    for _ in range(2):
+        list_directory(path)
+
+
 def store_through_mapping(path: Path) -> None:
     fd = os.open(path, os.O_RDWR)
     with mmap.mmap(fd, 4) as mapped:
@@ -141,8 +147,16 @@ ACTIONS: dict[str, tuple[Callable[[Path], object], Callable[[Path], object]]] = 
     "unlink": (lambda d: os.stat(d / "file"), lambda d: os.unlink(d / "file")),
     "mkdir": (lambda d: None, lambda d: os.mkdir(d / "sub")),
     "chmod": (lambda d: os.stat(d / "file"), lambda d: os.chmod(d / "file", 0o600)),
+    "copy a file, as cp does": (
+        lambda d: os.stat(d / "file"),
+        lambda d: copied(str(d / "file"), str(d / "copy")),
+    ),
     "list a directory of 50 files, with stat of each": (
         lambda d: None,
+        lambda d: list_directory(d / "many"),
+    ),
+    "list it again, from the second time on": (
+        lambda d: list_twice(d / "many"),
         lambda d: list_directory(d / "many"),
     ),
     "stat of each, afterwards": (
@@ -233,7 +247,8 @@ def test_an_unchanged_file_stays_cached_over_a_commit_and_a_reset(logged: Mounte
     logged.control("reset", "--hard HEAD~1\n")
     assert "read" not in asked(logged, file.read_text)
     assert asked(logged, file.stat) == []
-    assert "read" in asked(logged, other.read_text)
+    assert asked(logged, other.read_text) == ["lookup", "open"]
+    assert other.read_text() == "text\n"
 
 
 def test_links_that_can_move_lead_to_the_new_place(logged: Mounted) -> None:
@@ -256,10 +271,15 @@ def test_an_idle_mount_uses_no_cpu(logged: Mounted) -> None:
         fields = Path(f"/proc/{logged.pid}/stat").read_text().rpartition(")")[2].split()
         return int(fields[11]) + int(fields[12])
 
-    before, switches = ticks(), voluntary_switches(logged.pid)
-    time.sleep(1)
-    assert ticks() - before <= 1
-    assert voluntary_switches(logged.pid) - switches <= 3
+    # On a busy machine the last save comes later, and others look at mounts: one quiet second.
+    spent = []
+    for _ in range(8):
+        before, switches = ticks(), voluntary_switches(logged.pid)
+        time.sleep(1)
+        spent.append((ticks() - before, voluntary_switches(logged.pid) - switches))
+        if spent[-1][0] <= 1 and spent[-1][1] <= 3:
+            return
+    pytest.fail(f"ticks and switches in each second: {spent}")
 
 
 def voluntary_switches(pid: int) -> int:

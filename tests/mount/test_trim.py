@@ -48,6 +48,9 @@ def test_nodes_go_and_files_stay(mounted: Mounted) -> None:
     assert len(os.listdir(here)) == COUNT + 3
     for number in range(0, COUNT, 97):
         assert (place / f"{number}").read_text() == f"{number}"
+    # Also of what has another inode since the kernel kept the listing.
+    with os.scandir(place) as listed:
+        assert all(entry.inode() == os.lstat(entry.path).st_ino for entry in listed)
     (place / "5").write_text("changed")
     mounted.commit("one")
     wait_below(mounted, COUNT // 2)

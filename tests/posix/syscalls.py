@@ -12,22 +12,33 @@ from pathlib import Path
 from tests.mount.programs import errno_of
 
 __all__ = [
+    "FALLOC_FL_KEEP_SIZE",
+    "FALLOC_FL_PUNCH_HOLE",
+    "FALLOC_FL_ZERO_RANGE",
     "RENAME_EXCHANGE",
     "RENAME_NOREPLACE",
     "RENAME_WHITEOUT",
     "Directory",
     "as_user",
+    "copied",
+    "copy_range",
     "create",
     "errno_of",
+    "fallocate",
     "forced_stat",
+    "link_descriptor",
     "renameat2",
 ]
 
 RENAME_NOREPLACE = 1
 RENAME_EXCHANGE = 2
 RENAME_WHITEOUT = 4
+FALLOC_FL_KEEP_SIZE = 1
+FALLOC_FL_PUNCH_HOLE = 2
+FALLOC_FL_ZERO_RANGE = 16
 
 _AT_FDCWD = -100
+_AT_SYMLINK_FOLLOW = 0x400
 _AT_STATX_FORCE_SYNC = 0x2000
 _STATX_BASIC_STATS = 0x7FF
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -54,6 +65,39 @@ def forced_stat(path: str | Path) -> tuple[int, int]:
     _check(_libc.statx(_AT_FDCWD, os.fsencode(path), *flags, buffer), path)
     ino, size = struct.unpack_from("<QQ", buffer, 32)
     return ino, size
+
+
+def fallocate(fd: int, mode: int, offset: int, length: int) -> None:
+    """fallocate(2), which Python has without modes."""
+    arguments = (ctypes.c_int(mode), ctypes.c_long(offset), ctypes.c_long(length))
+    _check(_libc.fallocate(fd, *arguments), f"fd {fd}")
+
+
+def link_descriptor(fd: int, path: str | Path) -> None:
+    """Give an open file a name, as linkat(2) tells how; Python's `os.link` follows no links."""
+    place = f"/proc/self/fd/{fd}".encode()
+    arguments = (_AT_FDCWD, place, _AT_FDCWD, os.fsencode(path), _AT_SYMLINK_FOLLOW)
+    _check(_libc.linkat(*arguments), path)
+
+
+def copy_range(source: int, target: int, length: int, offset: int, at: int) -> int:
+    """All of a range, by copy_file_range(2), which may copy less at once; gives the count."""
+    done = 0
+    while done < length:
+        count = os.copy_file_range(source, target, length - done, offset + done, at + done)
+        if count == 0:
+            break
+        done += count
+    return done
+
+
+def copied(source: str, target: str) -> None:
+    """Copy a file as cp(1) does."""
+    fd_in = os.open(source, os.O_RDONLY)
+    fd_out = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    copy_range(fd_in, fd_out, 1 << 40, 0, 0)
+    os.close(fd_in)
+    os.close(fd_out)
 
 
 @contextlib.contextmanager

@@ -52,7 +52,7 @@ def test_what_stays_is_listed_once_while_others_come_and_go(place: Path) -> None
                 if count % 3 == 0:
                     os.rename(f"new-{count}-0", f"renamed-{count}")
     assert len(set(seen)) == len(seen)
-    assert [name for name in seen if name.startswith(b"stays")] == stays
+    assert sorted(name for name in seen if name.startswith(b"stays")) == sorted(stays)
 
 
 def test_all_is_found_by_who_unlinks_what_he_reads(place: Path) -> None:
@@ -94,6 +94,49 @@ def test_a_listing_that_goes_on_after_a_checkout(workspace: Mounted, place: Path
     assert len(set(seen)) == len(seen)
     assert len([name for name in seen if name and name.startswith(b"stays")]) == 600
     assert len(names(place)) == 600
+
+
+def test_a_listing_that_the_kernel_kept_goes_with_a_checkout(
+    workspace: Mounted, place: Path
+) -> None:
+    (place / "sub").mkdir()
+    fill("one", 30)
+    workspace.commit("one")
+    one = names(place)
+    os.rename("one7", "sub/one7")
+    fill("two", 30)
+    workspace.commit("two")
+    two = names(place)
+    with Directory(".") as listing:
+        assert len(list(listing)) == len(two)
+        for _ in range(20):
+            workspace.control("reset", "--hard HEAD~1\n")
+            assert names(place) == names(place) == one
+            assert names(place / "sub") == []
+            listing.rewind()
+            assert len(list(listing)) == len(one)
+            workspace.control("undo", "\n")
+            assert names(place) == names(place) == two
+            assert names(place / "sub") == ["one7"]
+            listing.rewind()
+            assert len(list(listing)) == len(two)
+
+
+def test_a_part_of_a_listing_may_come_from_another_one(workspace: Mounted, place: Path) -> None:
+    """The kernel has the first of these by heart, the daemon tells the rest of the second."""
+    fill("stays", 2000)
+    workspace.commit("before")
+    fill("goes", 500)
+    workspace.commit("after")
+    for _ in range(5):
+        names(place)
+        with Directory(".") as listing:
+            seen = [listing.read() for _ in range(300)]
+            workspace.control("reset", "--hard HEAD~1\n")
+            seen += list(listing)
+        workspace.control("undo", "\n")
+        assert len(set(seen)) == len(seen)
+        assert len([name for name in seen if name and name.startswith(b"stays")]) == 2000
 
 
 def test_100_000_entries(mounter: Mounter) -> None:

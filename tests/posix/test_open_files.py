@@ -137,26 +137,9 @@ def test_the_limit_of_a_process(place: Path, file_size_limit: int) -> None:
     os.close(fd)
 
 
-def test_holes_read_as_zeros_and_count_as_data(place: Path) -> None:
-    size = 5 << 20
-    create("file", b"begin")
-    fd = os.open("file", os.O_RDWR)
-    os.pwrite(fd, b"end", size - 3)
-    assert os.pread(fd, 10, 0) == b"begin" + bytes(5)
-    assert os.pread(fd, 10, size // 2) == bytes(10)
-    assert os.pread(fd, 10, size - 5) == b"\0\0end"
-    assert os.lseek(fd, 5, os.SEEK_DATA) == 5
-    assert os.lseek(fd, 5, os.SEEK_HOLE) == size
-    assert errno_of(os.lseek, fd, size, os.SEEK_DATA) == "ENXIO"
-    os.close(fd)
-
-
 def test_what_the_kernel_refuses_for_us(place: Path) -> None:
-    assert errno_of(os.open, ".", os.O_TMPFILE | os.O_RDWR) == "ENOTSUP"
     create("file")
     fd = os.open("file", os.O_RDWR)
-    os.posix_fallocate(fd, 0, 10_000)
-    assert os.fstat(fd).st_size == 10_000
     assert errno_of(fcntl.ioctl, fd, 0x80086601, bytes(8)) == "ENOTTY"
     os.close(fd)
 

@@ -13,8 +13,9 @@ from heliosfs.objects.ids import BlobId, Kind, Oid, object_id
 from heliosfs.store.base import Edit, NewObject
 from heliosfs.store.edited import Edited
 from heliosfs.store.memory import MemoryStore
-from heliosfs.workspace.content import Account, DirtyPart, PartedContent
+from heliosfs.workspace.content import PartedContent
 from heliosfs.workspace.overlay import Overlay
+from heliosfs.workspace.parts import Account, DirtyPart
 
 _MAX = WHOLE_MAX + 3 * PART_BYTES
 _NEAR_EDGES = st.one_of(
@@ -89,6 +90,35 @@ class ContentMachine(RuleBasedStateMachine):
     @rule(offset=_NEAR_EDGES, length=st.sampled_from([1, 4096, PART_BYTES, 2 * PART_BYTES + 5]))
     def read(self, offset: int, length: int) -> None:
         assert self.content.read(self.store, offset, length) == self.model[offset : offset + length]
+
+    @rule(offset=_NEAR_EDGES, length=st.sampled_from([1, 4096, PART_BYTES, 3 * PART_BYTES + 5]))
+    def punch(self, offset: int, length: int) -> None:
+        end = min(offset + length, len(self.model))
+        self.content.punch(self.store, offset, end)
+        self.model[offset:end] = bytes(max(0, end - offset))
+
+    @rule(offset=_NEAR_EDGES)
+    def seek(self, offset: int) -> None:
+        if offset < len(self.model):
+            data = self.content.next_data(offset)
+            assert not any(self.model[offset:data])
+            hole = self.content.next_hole(offset)
+            assert hole >= offset and not any(self.model[hole : self.content.next_data(hole)])
+
+    @rule(data=st.data(), stored=st.booleans())
+    def share(self, data: st.DataObject, stored: bool) -> None:
+        """Parts of another file, some of which the store has."""
+        other = PartedContent.of_bytes(b"other" * (WHOLE_MAX // 5 + 9))
+        if stored:
+            other.freeze(self.store, None)
+            other.drop_clean()
+        other.write(self.store, 5, b"written")
+        other.punch(self.store, 2 * PART_BYTES, 3 * PART_BYTES)
+        number = data.draw(st.integers(0, 4))
+        index = data.draw(st.integers(0, len(self.model) // PART_BYTES - 1))
+        self.content.share(self.store, other, number, index)
+        whole = other.read(self.store, number * PART_BYTES, PART_BYTES)
+        self.model[index * PART_BYTES : (index + 1) * PART_BYTES] = whole
 
     @rule(limit_bytes=st.sampled_from([1, 2 * PART_BYTES, _MAX]))
     @precondition(lambda self: not self.under_way)

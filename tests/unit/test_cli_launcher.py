@@ -118,3 +118,12 @@ def test_a_link_into_another_workspace_counts_as_where_it_leads(
     )
     assert requests(workspace) == [{"argv": ["status"], "cwd": "src"}]
     assert requests(other) == []
+
+
+@pytest.mark.parametrize("words", [["-F", "-"], ["-Ffile"], ["--file=x"], ["-aF", "x"]])
+def test_a_file_with_the_message_is_read_by_python(
+    bin_directory: Path, workspace: Path, words: list[str]
+) -> None:
+    out = run(bin_directory / "helios", "commit", *words, cwd=workspace)
+    assert out.splitlines() == [f"python:{word}" for word in ("commit", *words)]
+    assert requests(workspace) == []

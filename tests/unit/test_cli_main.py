@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import subprocess
 import sys
@@ -175,3 +176,64 @@ def test_a_refusal_is_read_from_the_same_handle(
         client.run(["status"])
     assert str(caught.value) == said
     assert caught.value.exit_code == exit_code
+
+
+@pytest.mark.parametrize("name", ["stash", "push", "rm", "cherry-pick"])
+def test_a_verb_of_git_is_answered_with_what_there_is(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([name]) == 2
+    assert f"there is no verb {name!r} here: " in capsys.readouterr().err
+
+
+def test_another_directory(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "ws").mkdir()
+    assert main(["-C", "ws", "init"]) == 0
+    assert main(["-C", str(tmp_path), "-C", "ws", "status"]) == 0
+    assert main(["-C"]) == 2
+    os.chdir(tmp_path)
+    assert main(["-C", "none", "status"]) == 1
+    assert "no such file or directory: none" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "message", "rest"),
+    [
+        (["-F", "-"], "from the input", []),
+        (["-F", "file"], "from a file\n\nwith a body", []),
+        (["-aF", "file", "--json"], "from a file\n\nwith a body", ["-a", "--json"]),
+        (["-Ffile", "--", "F"], "from a file\n\nwith a body", ["--", "F"]),
+        (["--file=file", "-q"], "from a file\n\nwith a body", ["-q"]),
+        (["-qFfile"], "from a file\n\nwith a body", ["-q"]),
+    ],
+)
+def test_a_message_from_a_file(
+    words: list[str], message: str, rest: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[list[str]] = []
+
+    def run(argv: Sequence[str]) -> int:
+        asked.append(list(argv))
+        return 0
+
+    monkeypatch.setattr(client, "run", run)
+    (tmp_path / "file").write_text("\nfrom a file\n\nwith a body\n\n")
+    stdin = io.TextIOWrapper(io.BytesIO(b"from the input\n"))
+    monkeypatch.setattr(sys, "stdin", stdin)
+    assert main(["commit", *words]) == 0
+    (argv,) = asked
+    assert f"--message={message}" in argv
+    assert [word for word in argv[1:] if not word.startswith("--message")] == rest
+
+
+def test_a_message_that_cannot_be_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["commit", "-F", "none"]) == 1
+    assert "no such file or directory: none" in capsys.readouterr().err
+    (tmp_path / "latin").write_bytes(b"\xe4")
+    assert main(["commit", "-F", "latin"]) == 2
+    assert "latin is not UTF-8" in capsys.readouterr().err
+    (tmp_path / "long").write_bytes(b"x" * 70_000)
+    assert main(["commit", "-F", "long"]) == 1
+    assert "longer than 64 KiB" in capsys.readouterr().err
+    assert main(["commit", "-F", "long", "-m", "other"]) == 2
+    assert "exclude each other" in capsys.readouterr().err

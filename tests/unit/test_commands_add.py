@@ -365,3 +365,17 @@ def test_amend(stage: Stage) -> None:
 def test_amend_of_the_first_commit(stage: Stage) -> None:
     stage.run("commit", "--amend", "-m", "begin")
     assert stage.run("log", "--oneline") == f"{stage.head[:12]} begin\n"
+
+
+def test_update_stages_nothing_new() -> None:
+    stage = Stage()
+    stage.commit("base", a=b"1\n", gone=b"1\n")
+    stage.files.write(b"d/kept", b"1\n")
+    stage.commit("more")
+    stage.files.write(b"a", b"2\n")
+    stage.files.remove(b"gone")
+    stage.files.write(b"d/kept", b"2\n")
+    stage.files.write(b"d/new", b"1\n")
+    assert stage.run("add", "-v", "-u", "d") == "add 'd/kept'\n"
+    assert stage.run("add", "-v", "-u") == "add 'a'\nremove 'gone'\n"
+    assert stage.run("status", "-s") == "M  a\nM  d/kept\n A d/new\nD  gone\n"

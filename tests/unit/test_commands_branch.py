@@ -365,3 +365,34 @@ def test_switch_shows_branches_only(stage: Stage) -> None:
     stage.run("switch", "main")
     stage.run("branch", "-M", "trunk")
     assert "* trunk\n" in stage.run("branch", "-a")
+
+
+def test_a_list_of_those_that_match(stage: Stage) -> None:
+    for name in ("idea-1", "idea-2", "other"):
+        stage.run("branch", name)
+    assert stage.run("branch", "--list", "idea-*") == "  idea-1\n  idea-2\n"
+    assert stage.run("branch", "--list", "idea-1", "m*") == "  idea-1\n* main\n"
+    assert stage.run("branch", "-v", "--list", "none*") == ""
+    names = [each["name"] for each in json.loads(stage.run("branch", "--list", "--json", "o*"))]
+    assert names == ["other"]
+
+
+def test_force_moves_a_branch_with_its_files(stage: Stage) -> None:
+    stage.run("branch", "-f", "idea", "HEAD~1")
+    assert stage.live("idea").read(b"a") == b"1\n"
+    stage.run("branch", "-f", "idea")
+    assert stage.live("idea").read(b"a") == b"2\n"
+    assert stage.run("rev-parse", "idea") == f"{stage.head}\n"
+    stage.live("idea").write(b"a", b"uncommitted\n")
+    with pytest.raises(Busy, match="'idea' has uncommitted changes"):
+        stage.run("branch", "-f", "idea", "HEAD~1")
+    assert stage.live("idea").read(b"a") == b"uncommitted\n"
+    stage.run("reset", "--hard", branch="idea")
+    stage.run("branch", "-f", "idea", "HEAD~1")
+    # As every verb that moves a branch, it can be taken back there.
+    stage.run("undo", branch="idea")
+    assert stage.live("idea").read(b"a") == b"2\n"
+    with pytest.raises(Busy, match="the one you are on, use 'reset'"):
+        stage.run("branch", "-f", "main", "HEAD~1")
+    with pytest.raises(NotFound):
+        stage.run("branch", "-f", "idea", "nowhere")

@@ -126,6 +126,32 @@ def test_renames_take_the_same_base_name_first() -> None:
     )
 
 
+def test_a_file_that_moved_and_changed_is_renamed() -> None:
+    stage = Stage()
+    text = b"".join(b"line %d of this file\n" % number for number in range(20))
+    stage.files.write(b"a", text)
+    stage.files.write(b"b", text.replace(b"line", b"other"))
+    stage.commit()
+    stage.files.rename(b"a", b"c")
+    stage.files.write(b"c", text.replace(b"line 1 ", b"line one "))
+    stage.files.remove(b"b")
+    stage.files.write(b"d", b"nothing of it\n" * 30)
+    assert stage.run("status", "-s") == " D b\n R a -> c\n A d\n"
+    assert "renamed:    a -> c" in stage.run("status")
+    assert stage.run("diff", "--name-status") == "D\tb\nR094\ta\tc\nA\td\n"
+    patch = stage.run("diff", "c")
+    assert patch.startswith("diff --git a/c b/c\nnew file mode 100644\n")
+    assert "similarity index 94%\nrename from a\nrename to c\nindex " in stage.run("diff")
+    document = json.loads(stage.run("diff", "--json"))
+    assert [each["similarity"] for each in document["changes"]] == [None, 94, None]
+    no_renames = stage.run("diff", "--no-renames", "--name-status")
+    assert no_renames == "D\ta\nD\tb\nA\tc\nA\td\n"
+    stage.commit("moved")
+    for verb in (["show"], ["log", "-n1"]):
+        assert " a => c |  2 +-\n" in stage.run(*verb, "--stat")
+        assert " => " not in stage.run(*verb, "--stat", "--no-renames")
+
+
 def test_sides_of_a_diff(stage: Stage) -> None:
     base = stage.head
     working = stage.run("diff")

@@ -39,7 +39,7 @@ def test_medium_format(stage: Stage) -> None:
         "Date:   Tue Nov 14 22:13:20 2023 +0000\n"
         "\n"
         "    first\n"
-        "\n"
+        "    \n"
         "    with a body\n"
     )
 

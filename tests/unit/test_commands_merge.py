@@ -352,3 +352,37 @@ def test_merge_in_a_live_view(clean: Stage) -> None:
     shown = clean.run("log", "-n", "1", "--oneline", branch="x")
     assert shown.endswith("Merge branch 'main' into x\n")
     assert b"d" not in clean.files.tree()
+
+
+def test_squash_leaves_the_changes_uncommitted(clean: Stage) -> None:
+    head = clean.head
+    clean.files.write(b"mine", b"uncommitted before\n")
+    reply = clean.run("merge", "--squash", "x")
+    assert reply == "Squashed: the changes are here, uncommitted, and HEAD is where it was.\n"
+    assert clean.head == head
+    assert clean.view.merging is None
+    assert clean.run("status", "-s") == " M a\n A d/new\n A mine\n"
+    clean.commit("as one")
+    parents = json.loads(clean.run("log", "-1", "--json"))[0]["parents"]
+    assert parents == [head]
+    clean.run("undo")
+    clean.run("undo")
+    assert clean.run("status", "-s") == " A mine\n"
+
+
+def test_squash_where_head_could_just_move_on(stage: Stage) -> None:
+    stage.run("reset", "--hard", "HEAD~1")
+    head = stage.head
+    document = json.loads(stage.run("merge", "--squash", "--json", "x"))
+    assert (document["merged"], document["head"]) == (False, head)
+    assert stage.run("status", "-s") == " M a\n A d/new\n"
+    stage.run("commit", "-q", "-m", "as one")
+    assert stage.run("merge", "--squash", "HEAD~1") == "Already up to date.\n"
+
+
+def test_squash_with_a_conflict_changes_nothing(stage: Stage) -> None:
+    with pytest.raises(Conflicted):
+        stage.run("merge", "--squash", "x")
+    assert stage.run("status", "-s") == ""
+    stage.run("merge", "--squash", "--theirs", "x")
+    assert stage.files.read(b"a") == b"theirs\n2\n3\n4\n5\n"

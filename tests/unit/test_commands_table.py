@@ -60,8 +60,10 @@ def test_unknown_verb_suggests_one() -> None:
         (["checkout"], "which branch or revision?"),
         (["branch", "-d"], "which branch?"),
         (["branch", "-m"], "what is the new name?"),
-        (["branch", "--fork"], "--fork needs the name of the new branch"),
-        (["branch", "-v", "x"], "a list takes no names"),
+        (["branch", "--fork"], "--fork needs the name of the branch"),
+        (["branch", "-f"], "--force needs the name of the branch"),
+        (["commit", "-F", "file"], "here, give the text by -m"),
+        (["merge", "--squash", "--markers", "x"], "exclude each other"),
         (["rev-parse"], "which revision?"),
     ],
 )

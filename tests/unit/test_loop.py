@@ -241,8 +241,8 @@ async def test_it_gives_way_when_others_want_the_cpu(
 async def test_a_handler_that_waits_does_not_stop_the_others(
     loop: RequestLoop, requests: Requests
 ) -> None:
-    """Workers as pyfuse3 runs them: the lock around the wait and the read, then the handler."""
-    lock = loop.Lock()
+    """Workers as they are run: the lock around the wait and the read, then the handler."""
+    lock = ReaderLock()
     release = trio.Event()
     served: list[str] = []
 
@@ -279,7 +279,7 @@ async def test_a_handler_that_waits_does_not_stop_the_others(
 async def test_every_worker_may_wait_and_each_comes_back(
     loop: RequestLoop, requests: Requests
 ) -> None:
-    lock = loop.Lock()
+    lock = ReaderLock()
     releases = [trio.Event() for _ in range(3)]
     waiting: list[int] = []
 

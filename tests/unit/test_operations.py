@@ -84,18 +84,4 @@ async def test_every_request_that_has_an_answer_is_wrapped() -> None:
         and callable(function)
         and not hasattr(function, "__wrapped__")
     ]
-    assert bare == ["forget"]
-
-
-class Forgetful:
-    """A file system whose `forget` fails."""
-
-    def forget(self, ino: int, count: int) -> None:
-        raise KeyError(ino)
-
-
-async def test_forget_never_raises(caplog: pytest.LogCaptureFixture) -> None:
-    operations = object.__new__(Operations)
-    operations._filesystem = Forgetful()  # type: ignore[assignment]
-    await operations.forget([(7, 1)])
-    assert "forget failed" in caplog.text
+    assert bare == []

@@ -20,6 +20,7 @@ from heliosfs.fuse.client import wants_to_end
 from heliosfs.fuse.keeper import Keeper
 from heliosfs.fuse.kernel import Kernel
 from heliosfs.fuse.loop import RequestLoop
+from heliosfs.fuse.notices import Notices
 from heliosfs.fuse.verbs import Verbs
 from heliosfs.store.steps import ALONE, TURN, Progress, Steps, on_thread
 from heliosfs.vfs.control import CommandChannel, ErrorLog, LongRequest, Request
@@ -34,7 +35,7 @@ class Mount:
     def __init__(self) -> None:
         self.stage = Stage()
         repository = self.stage.repository
-        kernel = Kernel(RequestLoop(), "/")
+        kernel = Kernel(RequestLoop(), "/", Notices(-1))
         keeper = Keeper(repository, kernel, lambda error: None)
         self.verbs = Verbs(repository, kernel, keeper)
 

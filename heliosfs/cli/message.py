@@ -1,0 +1,50 @@
+"""`commit -F`: the message is read here, for the daemon sees neither our files nor our input."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from heliosfs.commands.commit import MESSAGE_MAX_BYTES
+from heliosfs.commands.options import Options
+from heliosfs.errors import TooLarge, UsageError
+
+_NAMES = ("-F", "--file")
+
+
+def with_message(argv: Sequence[str], options: Options) -> list[str]:
+    """The words of a commit with what the file says in place of its name.
+
+    UsageError when it is not UTF-8, or there is another message; OSError.
+    """
+    options.only_one("message", "file")
+    name = options.value("file")
+    assert name is not None
+    if name == "-":
+        data = sys.stdin.buffer.read(MESSAGE_MAX_BYTES + 1)
+    else:
+        with open(name, "rb") as file:
+            data = file.read(MESSAGE_MAX_BYTES + 1)
+    if len(data) > MESSAGE_MAX_BYTES:
+        raise TooLarge(f"the message is longer than {MESSAGE_MAX_BYTES // 1024} KiB")
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        raise UsageError(f"usage: the message in {name} is not UTF-8: {error.reason}") from error
+    return _replaced(argv, f"--message={text.strip()}")
+
+
+def _replaced(argv: Sequence[str], message: str) -> list[str]:
+    """The words with the first name of the option, and its value, replaced."""
+    words = list(argv)
+    end = words.index("--") if "--" in words else len(words)
+    for at, word in enumerate(words[:end]):
+        if word in _NAMES:
+            return [*words[:at], message, *words[at + 2 :]]
+        if word.startswith("--file="):
+            return [*words[:at], message, *words[at + 1 :]]
+        if word[:1] == "-" and word[:2] != "--" and "F" in word:
+            flags, _, value = word.partition("F")
+            rest = words[at + 1 :] if value else words[at + 2 :]
+            return [*words[:at], *([flags] if flags != "-" else []), message, *rest]
+    raise AssertionError("no -F among the words")

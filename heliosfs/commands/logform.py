@@ -1,0 +1,154 @@
+"""How a commit is shown: git's named formats, a line, or a format of the caller's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from heliosfs.commands.logformat import Format
+from heliosfs.commands.moments import show_moment
+from heliosfs.commands.options import Options
+from heliosfs.commands.render import person, short, text_of
+from heliosfs.commands.verb import Request
+from heliosfs.objects.commit import Commit, Signature
+from heliosfs.objects.ids import CommitId
+from heliosfs.repo.repository import Repository
+from heliosfs.repo.view import View
+
+_NAMED = ("short", "medium", "full", "fuller")
+
+
+class Form:
+    """Shows commits, and puts them together with what they changed."""
+
+    def __init__(
+        self,
+        show: Callable[[CommitId, Commit, str], str],
+        names: dict[CommitId, str],
+        *,
+        is_dense: bool = False,
+        before_changes: str = "",
+        between: str = "",
+    ) -> None:
+        self._show = show
+        self._names = names
+        self.is_dense = is_dense
+        """Whether a commit is a line, with no blank one around it."""
+        self._before_changes = before_changes
+        self._between = between
+
+    def show(self, oid: CommitId, commit: Commit) -> str:
+        """A commit, without what it changed."""
+        return self._show(oid, commit, self._names.get(oid, ""))
+
+    def join(self, entries: Iterable[tuple[str, str]]) -> str:
+        """Commits and their changes, as far as these are there."""
+        return self._between.join(
+            head + self._before_changes + changes if changes else head for head, changes in entries
+        )
+
+
+def form_of(request: Request, options: Options) -> Form:
+    """The form that the options ask for.  UsageError."""
+    now_seconds = request.repository.clock.now_ns() // 10**9
+    date = options.value("date") or "default"
+    try:
+        show_moment(Signature(b"", b"", 0, 0), date, now_seconds)
+    except ValueError:
+        raise options.misuse(
+            f"--date is default, iso, iso-strict, short, rfc, relative, unix or raw, not {date!r}"
+        ) from None
+    template = "oneline" if "oneline" in options else options.value("format") or "medium"
+    names: dict[CommitId, str] = {}
+    if "decorate" in options or "%d" in template or "%D" in template:
+        names = decorations(request.repository, request.view)
+    if template == "oneline":
+        # As --oneline of git, its --format=oneline has full ids.
+        show = line if "oneline" in options else _full_line
+        return Form(show, names, is_dense=True)
+    if template in _NAMED:
+        kind = _Named(template, date, now_seconds)
+        return Form(kind.show, names, before_changes="\n", between="\n")
+    word, colon, rest = template.partition(":")
+    if colon and word in ("format", "tformat"):
+        form = Format(rest, date, now_seconds)
+        if word == "format":
+            return Form(form.show, names, is_dense=True, before_changes="\n", between="\n")
+    elif "%" in template:
+        form = Format(template, date, now_seconds)
+    else:
+        raise options.misuse(
+            f"--format is oneline, {', '.join(_NAMED)}, or has placeholders such as %H and %s, "
+            f"not {template[:80]!r}"
+        )
+    return Form(
+        lambda oid, commit, names: form.show(oid, commit, names) + "\n",
+        names,
+        is_dense=True,
+        before_changes="\n",
+    )
+
+
+class _Named:
+    """A format of git that has a name."""
+
+    def __init__(self, name: str, date: str, now_seconds: int) -> None:
+        self._name = name
+        self._date = date
+        self._now_seconds = now_seconds
+
+    def show(self, oid: CommitId, commit: Commit, names: str) -> str:
+        """A commit as `git log` shows it; metadata after the date."""
+        lines = [f"commit {oid.hex()}{names}"]
+        if len(commit.parents) > 1:
+            lines.append(f"Merge: {' '.join(map(short, commit.parents))}")
+        lines += self._people(commit)
+        if self._name != "short":
+            lines += [f"Meta:   {key}={value}" for key, value in commit.metadata.items()]
+        lines.append("")
+        text = text_of(commit.message).strip("\n")
+        if self._name == "short":
+            text = text.partition("\n\n")[0]
+        lines += [f"    {line.rstrip()}" for line in text.split("\n")]
+        return "\n".join(lines) + "\n"
+
+    def _people(self, commit: Commit) -> list[str]:
+        author, committer = commit.author, commit.committer
+        if self._name == "fuller":
+            return [
+                f"Author:     {person(author)}",
+                f"AuthorDate: {self._moment(author)}",
+                f"Commit:     {person(committer)}",
+                f"CommitDate: {self._moment(committer)}",
+            ]
+        lines = [f"Author: {person(author)}"]
+        if self._name == "full":
+            lines.append(f"Commit: {person(committer)}")
+        elif self._name == "medium":
+            lines.append(f"Date:   {self._moment(author)}")
+        return lines
+
+    def _moment(self, who: Signature) -> str:
+        return show_moment(who, self._date, self._now_seconds)
+
+
+def line(oid: CommitId, commit: Commit, names: str = "") -> str:
+    """A commit in a line: id and subject."""
+    return f"{short(oid)}{names} {commit.subject}".rstrip(" ") + "\n"
+
+
+def _full_line(oid: CommitId, commit: Commit, names: str) -> str:
+    return f"{oid.hex()}{names} {commit.subject}".rstrip(" ") + "\n"
+
+
+def decorations(repository: Repository, view: View) -> dict[CommitId, str]:
+    """The names of commits, in parentheses, as `git log --decorate` shows them."""
+    names: dict[CommitId, list[str]] = {}
+    if view.head is not None:
+        head = f"HEAD -> {view.branch}" if view.branch else "HEAD"
+        names[view.head] = [head]
+    for tag, oid in sorted(repository.refs.tags.items()):
+        names.setdefault(oid, []).append(f"tag: {tag}")
+    for branch in sorted(repository.refs, key=lambda branch: branch.name):
+        if branch.head is not None and branch.slot != view.slot:
+            names.setdefault(branch.head, []).append(branch.name)
+    return {oid: f" ({', '.join(each)})" for oid, each in names.items()}

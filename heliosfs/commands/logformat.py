@@ -1,0 +1,84 @@
+"""`--format`: a commit in the form that the caller spells out (git-log(1), pretty formats)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from heliosfs.commands.moments import show_moment
+from heliosfs.commands.render import short, text_of
+from heliosfs.objects.commit import Commit, Signature
+from heliosfs.objects.ids import CommitId
+
+_PLACEHOLDER = re.compile(
+    r"%(?P<name>[HhTtPpsfbBnDd%]|[ac][nNeEdDriIts]|x[0-9a-fA-F]{2}"
+    r"|C(?:\([^)]*\)|red|green|blue|reset)|m)"
+)
+_DATES = {"D": "rfc", "r": "relative", "i": "iso", "I": "iso-strict", "t": "unix", "s": "short"}
+_UNSAFE = re.compile(r"[^A-Za-z0-9_.]+")
+
+Field = Callable[[CommitId, Commit, str], str]
+
+
+class Format:
+    """A format of the caller's own."""
+
+    def __init__(self, template: str, date: str, now_seconds: int) -> None:
+        """What is no placeholder stays as it is written."""
+        self._template = template
+        self._date = date
+        self._now_seconds = now_seconds
+
+    def show(self, oid: CommitId, commit: Commit, names: str) -> str:
+        """The commit; `names` are its branches and tags, with a blank and parentheses."""
+
+        def fill(found: re.Match[str]) -> str:
+            return self._field(found["name"], oid, commit, names)
+
+        return _PLACEHOLDER.sub(fill, self._template)
+
+    def _field(self, name: str, oid: CommitId, commit: Commit, names: str) -> str:
+        if name[0] in "ac" and len(name) == 2:
+            return self._signed(commit.author if name[0] == "a" else commit.committer, name[1])
+        if name[0] == "x":
+            return chr(int(name[1:], 16))
+        if name[0] in "Cm":
+            return "" if name[0] == "C" else ">"
+        return _FIELDS[name](oid, commit, names)
+
+    def _signed(self, who: Signature, part: str) -> str:
+        if part in "nN":
+            return text_of(who.name)
+        if part in "eE":
+            return text_of(who.email)
+        return show_moment(who, _DATES.get(part, self._date), self._now_seconds)
+
+
+def _body(commit: Commit) -> str:
+    """The message after its first paragraph."""
+    message = text_of(commit.message).strip("\n")
+    _, _, body = message.partition("\n\n")
+    return body.strip("\n") + "\n" if body else ""
+
+
+def _slug(commit: Commit) -> str:
+    line = text_of(commit.message).lstrip("\n").partition("\n")[0]
+    return _UNSAFE.sub("-", line).strip("-.")[:52].rstrip("-.")
+
+
+_FIELDS: dict[str, Field] = {
+    "H": lambda oid, commit, names: oid.hex(),
+    "h": lambda oid, commit, names: short(oid),
+    "T": lambda oid, commit, names: commit.tree.hex(),
+    "t": lambda oid, commit, names: short(commit.tree),
+    "P": lambda oid, commit, names: " ".join(parent.hex() for parent in commit.parents),
+    "p": lambda oid, commit, names: " ".join(map(short, commit.parents)),
+    "s": lambda oid, commit, names: commit.subject,
+    "f": lambda oid, commit, names: _slug(commit),
+    "b": lambda oid, commit, names: _body(commit),
+    "B": lambda oid, commit, names: text_of(commit.message),
+    "d": lambda oid, commit, names: names,
+    "D": lambda oid, commit, names: names[2:-1],
+    "n": lambda oid, commit, names: "\n",
+    "%": lambda oid, commit, names: "%",
+}

@@ -1,0 +1,209 @@
+"""The requests that go by names and inodes, read from the kernel's message and answered.
+
+Each method takes the inode, the message and its length, and gives the body of the answer.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from typing import Any
+
+from heliosfs.errors import PosixError
+from heliosfs.fuse import wire
+from heliosfs.fuse.attributes import MISSING, attributes, entry, entry_in
+from heliosfs.fuse.handler import DONE, OPENED_FILE, Handler
+from heliosfs.fuse.keeper import Keeper
+from heliosfs.fuse.trimmer import Trimmer
+from heliosfs.fuse.wire import BODY_AT, Message, Opcode, Valid
+from heliosfs.vfs.files import Files, SetAttributes
+from heliosfs.vfs.filesystem import FileSystem
+from heliosfs.workspace.node import DirNode, Listed
+
+MISSES_MAX = 4096
+"""Names of a directory of which the kernel may remember that they do not exist."""
+_NAMES_AT = BODY_AT + wire.NUMBER.size
+
+
+class NameRequests:
+    """A handler for each opcode.  None of them waits, so each is atomic."""
+
+    def __init__(
+        self, filesystem: FileSystem, files: Files, keeper: Keeper, trimmer: Trimmer
+    ) -> None:
+        self._filesystem = filesystem
+        self._nodes = filesystem.nodes
+        self._node = filesystem.node
+        self._clock = filesystem.repository.clock
+        self._files = files
+        self._keeper = keeper
+        self._look = trimmer.look
+        self.handlers: dict[int, Handler] = {
+            Opcode.LOOKUP: self._lookup,
+            Opcode.FORGET: self._forget,
+            Opcode.GETATTR: self._getattr,
+            Opcode.SETATTR: self._setattr,
+            Opcode.READLINK: self._readlink,
+            Opcode.SYMLINK: self._symlink,
+            Opcode.MKNOD: self._mknod,
+            Opcode.MKDIR: self._mkdir,
+            Opcode.UNLINK: self._unlink,
+            Opcode.RMDIR: self._rmdir,
+            Opcode.RENAME: self._rename,
+            Opcode.LINK: self._link,
+            Opcode.ACCESS: self._access,
+            Opcode.CREATE: self._create,
+            Opcode.BATCH_FORGET: self._batch_forget,
+            Opcode.RENAME2: self._rename2,
+            Opcode.TMPFILE: self._tmpfile,
+        }
+
+    def _lookup(self, ino: int, message: Message, end: int) -> bytes:
+        directory = self._node(ino)
+        name = bytes(message[BODY_AT : end - 1])
+        node = self._filesystem.lookup(directory, name)
+        if node is None:
+            if isinstance(directory, DirNode) and len(directory.misses) < MISSES_MAX:
+                directory.misses.add(name)
+                return MISSING
+            raise PosixError(errno.ENOENT)
+        node.lookups += 1
+        self._look()
+        return entry_in(directory, node)
+
+    def _forget(self, ino: int, message: Message, end: int) -> None:
+        self._filesystem.forget(ino, *wire.NUMBER.unpack_from(message, BODY_AT))
+
+    def _batch_forget(self, ino: int, message: Message, end: int) -> None:
+        for forgotten, count in wire.FORGET_ONE.iter_unpack(message[_NAMES_AT:end]):
+            self._filesystem.forget(forgotten, count)
+
+    def _getattr(self, ino: int, message: Message, end: int) -> bytes:
+        node = self._nodes.get(ino)
+        if node is None or node.__class__ is Listed:
+            node = self._node(ino)
+        return attributes(node)
+
+    def _setattr(self, ino: int, message: Message, end: int) -> bytes:
+        node = self._node(ino)
+        valid, _, _, size, _, atime, mtime, _, atime_ns, mtime_ns, _, mode, _, uid, gid = (
+            wire.SETATTR.unpack_from(message, BODY_AT)
+        )
+        now_ns = self._clock.now_ns() if valid & (Valid.ATIME_NOW | Valid.MTIME_NOW) else 0
+        wanted = SetAttributes()
+        if valid & Valid.MODE:
+            wanted.mode = mode
+        if valid & Valid.UID:
+            wanted.uid = uid
+        if valid & Valid.GID:
+            wanted.gid = gid
+        if valid & Valid.SIZE:
+            wanted.size = size
+        if valid & Valid.ATIME:
+            wanted.atime_ns = now_ns if valid & Valid.ATIME_NOW else atime * 10**9 + atime_ns
+        if valid & Valid.MTIME:
+            wanted.mtime_ns = now_ns if valid & Valid.MTIME_NOW else mtime * 10**9 + mtime_ns
+        self._files.set_attributes(node, wanted)
+        self._keeper.touch()
+        return attributes(node)
+
+    def _access(self, ino: int, message: Message, end: int) -> bytes:
+        """Whether root may; asked only where the kernel checks no permissions itself."""
+        (mask,) = wire.WORD.unpack_from(message, BODY_AT)
+        if mask & os.X_OK and not self._filesystem.is_executable(self._node(ino)):
+            raise PosixError(errno.EACCES)
+        return DONE
+
+    def _readlink(self, ino: int, message: Message, end: int) -> bytes:
+        return self._filesystem.readlink(self._node(ino))
+
+    def _mknod(self, ino: int, message: Message, end: int) -> bytes:
+        mode, rdev, _, _ = wire.MKNOD.unpack_from(message, BODY_AT)
+        name = bytes(message[BODY_AT + wire.MKNOD.size : end - 1])
+        return entry(self._make(ino, name, mode, message, rdev=rdev))
+
+    def _mkdir(self, ino: int, message: Message, end: int) -> bytes:
+        mode, _ = wire.MKDIR.unpack_from(message, BODY_AT)
+        name = bytes(message[BODY_AT + wire.MKDIR.size : end - 1])
+        return entry(self._make(ino, name, stat.S_IFDIR | stat.S_IMODE(mode), message))
+
+    def _symlink(self, ino: int, message: Message, end: int) -> bytes:
+        name, target = wire.names_at(message, BODY_AT)
+        return entry(self._make(ino, name, stat.S_IFLNK | 0o777, message, target=target))
+
+    def _make(
+        self,
+        parent: int,
+        name: bytes,
+        mode: int,
+        message: Message,
+        *,
+        target: bytes = b"",
+        rdev: int = 0,
+    ) -> Any:
+        uid, gid, _ = wire.CALLER.unpack_from(message, wire.CALLER_AT)
+        directory = self._node(parent)
+        node = self._filesystem.create(directory, name, mode, uid, gid, target=target, rdev=rdev)
+        node.lookups += 1
+        self._look()
+        self._keeper.touch()
+        return node
+
+    def _create(self, ino: int, message: Message, end: int) -> bytes:
+        flags, mode, _, _ = wire.CREATE.unpack_from(message, BODY_AT)
+        name = bytes(message[BODY_AT + wire.CREATE.size : end - 1])
+        try:
+            node = self._make(ino, name, stat.S_IFREG | stat.S_IMODE(mode), message)
+        except PosixError as error:
+            if error.errno != errno.EEXIST or flags & os.O_EXCL:
+                raise
+            # A checkout just now made the name, and the kernel does not know of it yet: it looks
+            # again, checks what it may, and opens whatever is there (do_filp_open in fs/namei.c).
+            raise PosixError(errno.ESTALE) from None
+        node.was_opened = True
+        fh = self._files.open_node(node, writing=True)
+        return entry(node) + wire.OPENED.pack(fh, OPENED_FILE, 0)
+
+    def _tmpfile(self, ino: int, message: Message, end: int) -> bytes:
+        _, mode, _, _ = wire.CREATE.unpack_from(message, BODY_AT)
+        uid, gid, _ = wire.CALLER.unpack_from(message, wire.CALLER_AT)
+        mode = stat.S_IFREG | stat.S_IMODE(mode)
+        node = self._filesystem.create_unnamed(self._node(ino), mode, uid, gid)
+        node.lookups += 1
+        self._keeper.touch()
+        node.was_opened = True
+        fh = self._files.open_node(node, writing=True)
+        return entry(node) + wire.OPENED.pack(fh, OPENED_FILE, 0)
+
+    def _unlink(self, ino: int, message: Message, end: int) -> bytes:
+        self._filesystem.unlink(self._node(ino), bytes(message[BODY_AT : end - 1]))
+        self._keeper.touch()
+        return DONE
+
+    def _rmdir(self, ino: int, message: Message, end: int) -> bytes:
+        self._filesystem.rmdir(self._node(ino), bytes(message[BODY_AT : end - 1]))
+        self._keeper.touch()
+        return DONE
+
+    def _rename(self, ino: int, message: Message, end: int) -> bytes:
+        (target,) = wire.NUMBER.unpack_from(message, BODY_AT)
+        return self._move(ino, target, wire.names_at(message, _NAMES_AT), 0)
+
+    def _rename2(self, ino: int, message: Message, end: int) -> bytes:
+        target, flags, _ = wire.RENAME2.unpack_from(message, BODY_AT)
+        return self._move(ino, target, wire.names_at(message, BODY_AT + wire.RENAME2.size), flags)
+
+    def _move(self, source: int, target: int, names: tuple[bytes, bytes], flags: int) -> bytes:
+        node = self._node
+        self._filesystem.rename(node(source), names[0], node(target), names[1], flags)
+        self._keeper.touch()
+        return DONE
+
+    def _link(self, ino: int, message: Message, end: int) -> bytes:
+        (target,) = wire.NUMBER.unpack_from(message, BODY_AT)
+        name = bytes(message[_NAMES_AT : end - 1])
+        linked = self._filesystem.link(self._node(target), self._node(ino), name)
+        linked.lookups += 1
+        self._keeper.touch()
+        return entry(linked)

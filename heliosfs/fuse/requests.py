@@ -1,0 +1,253 @@
+"""The requests that go by open files and directories, read from the kernel's message and answered.
+
+Each method takes the inode, the message and its length, and gives the body of the answer, or,
+when it has to wait, a coroutine that does.  It has taken what it needs from the message before.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from typing import Any
+
+from heliosfs.errors import StoreError
+from heliosfs.fuse import wire
+from heliosfs.fuse.attributes import NO_ENTRY, listed_in
+from heliosfs.fuse.handler import DONE, OPENED_FILE, Answer, Handler
+from heliosfs.fuse.keeper import Keeper
+from heliosfs.fuse.kernel import Kernel
+from heliosfs.fuse.notices import Notices
+from heliosfs.fuse.trimmer import Trimmer
+from heliosfs.fuse.verbs import Verbs
+from heliosfs.fuse.wire import BODY_AT, Message, Opcode, Opened
+from heliosfs.vfs.files import Files
+from heliosfs.vfs.filesystem import FileSystem
+from heliosfs.vfs.handles import ChannelHandle, DirHandle
+from heliosfs.vfs.virtual import BuiltText, ControlFile, VirtualText
+from heliosfs.workspace.node import DirNode, FileNode
+
+GIVEN_MAX_BYTES = 64 * 1024
+"""Of a file that is opened for the first time: 15 us."""
+_DOTS = (b".", b"..")
+_CACHED_LISTING = Opened.KEEP_CACHE | Opened.CACHE_DIR
+_CHANGING = os.O_WRONLY | os.O_RDWR | os.O_TRUNC
+_DATA_AT = BODY_AT + wire.TRANSFER_BYTES
+
+
+class HandleRequests:
+    """A handler for each opcode.  Those that do not wait are atomic."""
+
+    def __init__(
+        self,
+        filesystem: FileSystem,
+        files: Files,
+        verbs: Verbs,
+        kernel: Kernel,
+        keeper: Keeper,
+        trimmer: Trimmer,
+        notices: Notices,
+    ) -> None:
+        self._filesystem = filesystem
+        self._node = filesystem.node
+        self._contents = filesystem.repository.contents
+        self._files = files
+        self._handles = files.handles
+        self._read_file = files.read
+        self._write_file = files.write
+        self._verbs = verbs
+        self._kernel = kernel
+        self._keeper = keeper
+        self._look = trimmer.look
+        self._notices = notices
+        self.handlers: dict[int, Handler] = {
+            Opcode.OPEN: self._open,
+            Opcode.READ: self._read,
+            Opcode.WRITE: self._write,
+            Opcode.RELEASE: self._release,
+            Opcode.FSYNC: self._fsync,
+            Opcode.FLUSH: self._flush,
+            Opcode.OPENDIR: self._opendir,
+            Opcode.RELEASEDIR: self._releasedir,
+            Opcode.DESTROY: self._destroy,
+            Opcode.FALLOCATE: self._fallocate,
+            Opcode.READDIRPLUS: self._readdirplus,
+            Opcode.LSEEK: self._lseek,
+            Opcode.COPY_FILE_RANGE: self._copy_file_range,
+            Opcode.COPY_FILE_RANGE_64: self._copy_file_range_64,
+        }
+
+    def _open(self, ino: int, message: Message, end: int) -> Answer:
+        node = self._node(ino)
+        flags, _ = wire.OPEN.unpack_from(message, BODY_AT)
+        uid, _, pid = wire.CALLER.unpack_from(message, wire.CALLER_AT)
+        if isinstance(node, FileNode):
+            if flags & _CHANGING:
+                self._keeper.touch()
+            if not node.was_opened:
+                node.was_opened = True
+                if flags & (os.O_ACCMODE | os.O_TRUNC) == os.O_RDONLY:
+                    self._give(node)
+            return wire.OPENED.pack(self._files.open(node, flags, uid), OPENED_FILE, 0)
+        if isinstance(node, VirtualText):
+            return self._open_text(node, flags)
+        fh = self._files.open(node, flags, uid)
+        if isinstance(node, ControlFile):
+            self._handles[fh].channel.opener_pid = pid
+        return wire.OPENED.pack(fh, Opened.DIRECT_IO, 0)
+
+    def _give(self, node: FileNode) -> None:
+        """Have the kernel keep the bytes of a small file, so that who opens it need not ask.
+
+        What cannot be read is left to the read, which says so.
+        """
+        if 0 < node.file_size <= GIVEN_MAX_BYTES:
+            with suppress(StoreError):
+                self._notices.store(node.ino, 0, self._contents.read(node, 0, node.file_size))
+
+    async def _open_text(self, node: VirtualText, flags: int) -> bytes:
+        if node.barrier and self._contents.writers:
+            await self._kernel.barrier()
+        if isinstance(node, BuiltText) and not flags & (os.O_ACCMODE | os.O_TRUNC):
+            fh = self._files.open_text(node, await self._verbs.work_off(node.steps()))
+        else:
+            fh = self._files.open(node, flags)
+        return wire.OPENED.pack(fh, Opened.DIRECT_IO, 0)
+
+    def _read(self, ino: int, message: Message, end: int) -> Answer:
+        fh, offset, size = wire.TRANSFER.unpack_from(message, BODY_AT)
+        handle = self._handles[fh]
+        if handle.__class__ is ChannelHandle:
+            return self._read_channel(handle, offset, size)
+        return self._read_file(handle, offset, size)
+
+    async def _read_channel(self, handle: ChannelHandle, offset: int, size: int) -> bytes:
+        channel = handle.channel
+        await self._verbs.run(channel, channel.finish())
+        channel.seek(offset)
+        await self._verbs.go_on(channel)
+        return channel.read(size)
+
+    def _write(self, ino: int, message: Message, end: int) -> Answer:
+        fh, offset, _ = wire.TRANSFER.unpack_from(message, BODY_AT)
+        handle = self._handles[fh]
+        data = bytes(memoryview(message)[_DATA_AT:end])
+        if handle.__class__ is ChannelHandle:
+            return self._write_channel(handle, data)
+        return self._caught_up(wire.WRITTEN.pack(self._write_file(handle, offset, data), 0))
+
+    def _caught_up(self, answer: bytes) -> Answer:
+        """The answer to a change of bytes, when the store has room for more."""
+        return self._catch_up(answer) if self._keeper.written() else answer
+
+    async def _write_channel(self, handle: ChannelHandle, data: bytes) -> bytes:
+        await self._verbs.run(handle.channel, handle.channel.write(data))
+        return wire.WRITTEN.pack(len(data), 0)
+
+    async def _catch_up(self, answer: bytes) -> bytes:
+        with self._kernel.waiting():
+            await self._keeper.catch_up()
+        return answer
+
+    def _fallocate(self, ino: int, message: Message, end: int) -> Answer:
+        fh, offset, length, mode = wire.ALLOCATE.unpack_from(message, BODY_AT)
+        uid, gid, _ = wire.CALLER.unpack_from(message, wire.CALLER_AT)
+        handle = self._handles[fh]
+        before = handle.node.mode
+        self._files.allocate(handle, mode, offset, length, uid, gid)
+        if handle.node.mode != before:
+            # The kernel expects new times, and keeps the mode.
+            self._notices.attributes(ino)
+        return self._caught_up(DONE)
+
+    def _lseek(self, ino: int, message: Message, end: int) -> bytes:
+        fh, offset, whence = wire.SEEK.unpack_from(message, BODY_AT)
+        return wire.NUMBER.pack(self._files.seek(self._handles[fh], offset, whence))
+
+    def _copy_file_range(self, ino: int, message: Message, end: int) -> Answer:
+        return self._caught_up(wire.WRITTEN.pack(self._copied(message), 0))
+
+    def _copy_file_range_64(self, ino: int, message: Message, end: int) -> Answer:
+        return self._caught_up(wire.NUMBER.pack(self._copied(message)))
+
+    def _copied(self, message: Message) -> int:
+        source, offset, _, target, at, length = wire.COPY.unpack_from(message, BODY_AT)
+        handles = self._handles
+        return self._files.copy(handles[source], offset, handles[target], at, length)
+
+    def _flush(self, ino: int, message: Message, end: int) -> Answer:
+        (fh,) = wire.NUMBER.unpack_from(message, BODY_AT)
+        handle = self._handles[fh]
+        if handle.__class__ is ChannelHandle:
+            return self._finish(handle)
+        return DONE
+
+    async def _finish(self, handle: ChannelHandle) -> bytes:
+        await self._verbs.run(handle.channel, handle.channel.finish())
+        return DONE
+
+    def _fsync(self, ino: int, message: Message, end: int) -> Answer:
+        (fh,) = wire.NUMBER.unpack_from(message, BODY_AT)
+        return self._sync(self._handles[fh])
+
+    async def _sync(self, handle: Any) -> bytes:
+        if handle.__class__ is ChannelHandle:
+            await self._finish(handle)
+        with self._kernel.waiting():
+            await self._keeper.sync()
+        return DONE
+
+    def _release(self, ino: int, message: Message, end: int) -> bytes:
+        (fh,) = wire.NUMBER.unpack_from(message, BODY_AT)
+        handle = self._handles[fh]
+        if handle.__class__ is ChannelHandle:
+            self._verbs.release(handle.channel)
+        self._files.release(fh)
+        return DONE
+
+    def _opendir(self, ino: int, message: Message, end: int) -> bytes:
+        """The kernel keeps the listing of a directory of a workspace while nothing in it changes.
+
+        Of what it changes itself it knows.
+        """
+        node = self._node(ino)
+        flags = Opened(0)
+        if isinstance(node, DirNode):
+            flags = Opened.CACHE_DIR if node.is_listing_stale else _CACHED_LISTING
+        return wire.OPENED.pack(self._files.open_directory(node), flags, 0)
+
+    def _readdirplus(self, ino: int, message: Message, end: int) -> bytes:
+        fh, start, size = wire.TRANSFER.unpack_from(message, BODY_AT)
+        handle: DirHandle = self._handles[fh]
+        directory = handle.node
+        filesystem = self._filesystem
+        parts: list[bytes] = []
+        room = size
+        for position, name in self._files.listing(handle, start):
+            length = len(name)
+            filled = wire.padded(wire.DIRENT.size + length)
+            if room < wire.ENTRY_BYTES + filled:
+                break
+            if name in _DOTS:
+                node = directory if name == b"." else filesystem.parent(directory)
+                listed, mode = NO_ENTRY, node.mode
+            else:
+                node = filesystem.peek(directory, name)
+                if node is None:
+                    continue
+                node.lookups += 1
+                listed = listed_in(directory, node)
+                mode = wire.mode_of(listed)
+            room -= wire.ENTRY_BYTES + filled
+            dirent = wire.DIRENT.pack(node.ino, position, length, mode >> 12)
+            parts += (listed, dirent, name, bytes(filled - wire.DIRENT.size - length))
+        self._look()
+        return b"".join(parts)
+
+    def _releasedir(self, ino: int, message: Message, end: int) -> bytes:
+        (fh,) = wire.NUMBER.unpack_from(message, BODY_AT)
+        self._files.release(fh)
+        return DONE
+
+    def _destroy(self, ino: int, message: Message, end: int) -> bytes:
+        """It was unmounted: the kernel asks nothing more."""
+        return DONE

@@ -1,0 +1,179 @@
+"""The kernel's protocol, as far as it is spoken here (include/uapi/linux/fuse.h).
+
+A message is a head and a body, in the byte order of the machine.  A request's body begins at
+`BODY_AT`; names in it end with a zero byte.
+"""
+
+from __future__ import annotations
+
+import struct
+from enum import IntEnum, IntFlag
+from typing import TypeAlias
+
+Message: TypeAlias = bytearray
+"""What a request was read into: valid until the next one is read."""
+
+Data: TypeAlias = "bytes | bytearray"
+"""The body of an answer."""
+
+BODY_AT = 40
+HEAD = struct.Struct("=IIQQ")
+"""Length, opcode, unique, inode: the head of a request but for the caller."""
+CALLER = struct.Struct("=III")
+"""User, group and process, at `CALLER_AT`."""
+CALLER_AT = 24
+ANSWER_HEAD = struct.Struct("=IiQ")
+"""Length, error (negative) or notice (positive, then unique is 0), unique."""
+
+REQUEST_MAX_BYTES = 1024 * 1024 + 4096
+"""A write of the greatest size that libfuse agrees to, and its heads."""
+
+ENTRY_BYTES = 128
+ATTR_AT = 40
+"""Where in an entry the attributes begin."""
+ENTRY = struct.Struct("=QQQQIIQQQqqqIIIIIIIIII")
+"""Inode, generation, how long name and attributes hold (s, s, ns, ns); then the attributes:
+inode, size, blocks, three times in s and their ns, mode, links, uid, gid, rdev, block size, flags.
+"""
+_MODE_AT = ATTR_AT + 60
+ATTR_HOLDS = struct.Struct("=QII")
+DIRENT = struct.Struct("=QQII")
+"""Inode, offset of the next one, length of the name, type."""
+
+SETATTR = struct.Struct("=IIQQQqqqIIIIIII")
+"""Valid, -, fh, size, owner, three times in s and their ns, mode, -, uid, gid."""
+MKNOD = struct.Struct("=IIII")
+"""Mode, rdev, umask, -."""
+MKDIR = struct.Struct("=II")
+"""Mode, umask."""
+RENAME2 = struct.Struct("=QII")
+"""New directory, flags, -."""
+CREATE = struct.Struct("=IIII")
+"""Flags, mode, umask, -."""
+OPEN = struct.Struct("=II")
+"""Flags, -."""
+OPENED = struct.Struct("=QIi")
+"""fh, flags, -."""
+TRANSFER = struct.Struct("=QQI")
+"""fh, offset, size: how the body of a read, a write and a listing begins."""
+TRANSFER_BYTES = 40
+ALLOCATE = struct.Struct("=QQQI")
+"""fh, offset, length, mode."""
+SEEK = struct.Struct("=QQI")
+"""fh, offset, whence."""
+COPY = struct.Struct("=QQQQQQ")
+"""fh and offset of the source; inode, fh and offset of the target; length."""
+WRITTEN = struct.Struct("=II")
+NUMBER = struct.Struct("=Q")
+"""An inode, a file handle, or a count."""
+WORD = struct.Struct("=I")
+FORGET_ONE = struct.Struct("=QQ")
+"""Inode, count."""
+
+
+class Opcode(IntEnum):
+    """The requests that are answered; every other one is refused with ENOSYS."""
+
+    LOOKUP = 1
+    FORGET = 2
+    GETATTR = 3
+    SETATTR = 4
+    READLINK = 5
+    SYMLINK = 6
+    MKNOD = 8
+    MKDIR = 9
+    UNLINK = 10
+    RMDIR = 11
+    RENAME = 12
+    LINK = 13
+    OPEN = 14
+    READ = 15
+    WRITE = 16
+    STATFS = 17
+    RELEASE = 18
+    FSYNC = 20
+    SETXATTR = 21
+    GETXATTR = 22
+    LISTXATTR = 23
+    REMOVEXATTR = 24
+    FLUSH = 25
+    INIT = 26
+    OPENDIR = 27
+    RELEASEDIR = 29
+    FSYNCDIR = 30
+    ACCESS = 34
+    CREATE = 35
+    DESTROY = 38
+    BATCH_FORGET = 42
+    FALLOCATE = 43
+    READDIRPLUS = 44
+    RENAME2 = 45
+    LSEEK = 46
+    COPY_FILE_RANGE = 47
+    TMPFILE = 51
+    COPY_FILE_RANGE_64 = 53
+
+
+class Notice(IntEnum):
+    """What the kernel is told unasked."""
+
+    INVALIDATE_INODE = 2
+    INVALIDATE_ENTRY = 3
+    STORE = 4
+    DELETE = 6
+    PRUNE = 9
+
+
+class Opened(IntFlag):
+    """How the kernel treats an open file."""
+
+    DIRECT_IO = 1 << 0
+    KEEP_CACHE = 1 << 1
+    CACHE_DIR = 1 << 3
+    NO_FLUSH = 1 << 5
+
+
+class Valid(IntFlag):
+    """Which fields of a setattr count."""
+
+    MODE = 1 << 0
+    UID = 1 << 1
+    GID = 1 << 2
+    SIZE = 1 << 3
+    ATIME = 1 << 4
+    MTIME = 1 << 5
+    ATIME_NOW = 1 << 7
+    MTIME_NOW = 1 << 8
+
+
+class Capability(IntFlag):
+    """Flags of INIT that are chosen here."""
+
+    SPLICE_WRITE = 1 << 7
+    SPLICE_MOVE = 1 << 8
+    SPLICE_READ = 1 << 9
+    AUTO_INVAL_DATA = 1 << 12
+    CACHE_SYMLINKS = 1 << 23
+    EXPLICIT_INVAL_DATA = 1 << 25
+
+
+def name_at(message: Message, at: int) -> bytes:
+    """The name that begins there."""
+    return bytes(message[at : message.index(0, at)])
+
+
+def names_at(message: Message, at: int) -> tuple[bytes, bytes]:
+    """Two names, one after the other."""
+    middle = message.index(0, at)
+    return bytes(message[at:middle]), name_at(message, middle + 1)
+
+
+def mode_of(entry: bytes) -> int:
+    """The mode that an entry tells."""
+    (mode,) = WORD.unpack_from(entry, _MODE_AT)
+    return int(mode)
+
+
+def padded(length: int) -> int:
+    """What a directory entry takes whose name ends at `length`."""
+    return (length + 7) & ~7
