@@ -25,6 +25,7 @@ from heliosfs.fuse.wire import ANSWER_HEAD, BODY_AT, Capability, Data, Message, 
 _MINOR_AT = 4
 _FLAGS_AT = 12
 """In the bodies of INIT and of its answer: after two versions and the read-ahead."""
+_MAX_WRITE_AT = 20
 _PRUNE_FROM_MINOR = 45
 _RELAYED_MAX_BYTES = 128 * 1024
 """The longest are the values of extended attributes, of at most 64 KiB."""
@@ -137,6 +138,10 @@ class Connection:
         at = ANSWER_HEAD.size + _FLAGS_AT
         (flags,) = wire.WORD.unpack_from(answer, at)
         wire.WORD.pack_into(answer, at, agreed(flags, self._offered))
+        # A libfuse of later times may want larger ones, for which `message` has no room.
+        at = ANSWER_HEAD.size + _MAX_WRITE_AT
+        (max_write,) = wire.WORD.unpack_from(answer, at)
+        wire.WORD.pack_into(answer, at, min(max_write, wire.WRITE_MAX_BYTES))
         self._send((answer,))
         widen_read_ahead(self._mountpoint)
 

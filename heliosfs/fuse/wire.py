@@ -25,8 +25,9 @@ CALLER_AT = 24
 ANSWER_HEAD = struct.Struct("=IiQ")
 """Length, error (negative) or notice (positive, then unique is 0), unique."""
 
-REQUEST_MAX_BYTES = 1024 * 1024 + 4096
-"""A write of the greatest size that libfuse agrees to, and its heads."""
+WRITE_MAX_BYTES = 1024 * 1024
+REQUEST_MAX_BYTES = WRITE_MAX_BYTES + 4096
+"""A write of the greatest size, and its heads."""
 
 ENTRY_BYTES = 128
 ATTR_AT = 40

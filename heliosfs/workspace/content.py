@@ -4,51 +4,30 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from typing import NamedTuple, TypeAlias
 
 from heliosfs.errors import CorruptObject
 from heliosfs.objects.blob import (
     PART_BYTES,
     WHOLE_MAX,
     decode_parts,
-    encode_parts,
     part_count,
-    revise_parts,
 )
 from heliosfs.objects.ids import BlobId, Kind, Oid, object_id
 from heliosfs.store.base import Edit, Store
 from heliosfs.workspace.overlay import EXTENTS_MAX, Overlay
+from heliosfs.workspace.parts import (
+    Account,
+    DirtyPart,
+    Part,
+    StoredList,
+    dirty_bytes,
+    resident_bytes,
+)
 
 READ_PARTS_KEPT = 8
 """Of what was only read.  The kernel caches what it was given, and rarely asks twice."""
 
 _ZEROS = bytes(PART_BYTES)
-
-Part: TypeAlias = "bytes | bytearray | Overlay"
-
-
-class DirtyPart(NamedTuple):
-    """A part on its way into the store."""
-
-    number: int
-    data: bytes
-    base: Oid | None
-    """What the part was before, if it was stored."""
-    edits: Sequence[Edit]
-    """What makes the base this part, if that is known."""
-
-
-class Account:
-    """Bytes of parts that are in memory, of all the contents that share it."""
-
-    __slots__ = ("dirty_bytes", "dirty_count", "resident_bytes")
-
-    def __init__(self) -> None:
-        self.resident_bytes = 0
-        self.dirty_bytes = 0
-        """Of these, what the store does not have."""
-        self.dirty_count = 0
-        """Parts of which it does not have all."""
 
 
 class PartedContent:
@@ -61,9 +40,8 @@ class PartedContent:
     """
 
     __slots__ = (
+        "_list",
         "_read",
-        "_renamed",
-        "_stored",
         "account",
         "dirty",
         "ids",
@@ -83,10 +61,7 @@ class PartedContent:
         self.tail = -1
         """The part that was written last."""
         self._read: deque[int] = deque()
-        self._stored: tuple[Oid, bytes] | None = None
-        """The list of parts that the store has, and its id."""
-        self._renamed: set[int] = set()
-        """Parts that got another id since."""
+        self._list = StoredList()
 
     @classmethod
     def of_bytes(cls, data: bytes | bytearray, account: Account | None = None) -> PartedContent:
@@ -106,7 +81,7 @@ class PartedContent:
         except ValueError as error:
             raise CorruptObject(f"parts {oid.hex()} cannot be read: {error}") from error
         content = cls(size, ids, account)
-        content._stored = oid, encoded
+        content._list.stored = oid, encoded
         return content
 
     def read(self, store: Store, offset: int, length: int) -> bytes:
@@ -208,23 +183,7 @@ class PartedContent:
                 store.add(blob, Kind.BLOB, data, base)
             return blob
         self.store_parts(store)
-        return self._store_list(store, base)
-
-    def _store_list(self, store: Store, base: Oid | None) -> Oid:
-        edits: Sequence[Edit] = ()
-        encoded = b""
-        if self._stored is not None:
-            before, old = self._stored
-            revised = revise_parts(old, self.size, self.ids, self._renamed)
-            if revised is not None:
-                base = before
-                encoded, edits = revised
-        encoded = encoded or encode_parts(self.size, self.ids)
-        oid = object_id(Kind.PARTS, encoded)
-        store.add(oid, Kind.PARTS, encoded, base, edits=edits)
-        self._stored = oid, encoded
-        self._renamed.clear()
-        return oid
+        return self._list.store(store, self.size, self.ids, base)
 
     def store_parts(self, store: Store) -> None:
         """Give every written part an id; they are clean from then on, and stay in memory."""
@@ -356,19 +315,19 @@ class PartedContent:
     def _hold(self, index: int, part: Part, *, is_dirty: bool) -> None:
         self._drop(index)
         self.loaded[index] = part
-        self.account.resident_bytes += _resident_bytes(part)
+        self.account.resident_bytes += resident_bytes(part)
         if is_dirty:
             self.dirty[index] = None
-            self.account.dirty_bytes += _dirty_bytes(part)
+            self.account.dirty_bytes += dirty_bytes(part)
             self.account.dirty_count += 1
 
     def _drop(self, index: int) -> None:
         part = self.loaded.pop(index, None)
         if part is not None:
-            self.account.resident_bytes -= _resident_bytes(part)
+            self.account.resident_bytes -= resident_bytes(part)
             if index in self.dirty:
                 del self.dirty[index]
-                self.account.dirty_bytes -= _dirty_bytes(part)
+                self.account.dirty_bytes -= dirty_bytes(part)
                 self.account.dirty_count -= 1
 
     def _grew(self, count_bytes: int) -> None:
@@ -377,19 +336,8 @@ class PartedContent:
         self.account.dirty_bytes += count_bytes
 
     def _name(self, index: int, oid: BlobId | None) -> None:
-        self._renamed.add(index)
+        self._list.renamed.add(index)
         if oid is None:
             self.ids.pop(index, None)
         else:
             self.ids[index] = oid
-
-
-def _dirty_bytes(part: Part) -> int:
-    """What the store does not have of a dirty part."""
-    return part.size_bytes if isinstance(part, Overlay) else len(part)
-
-
-def _resident_bytes(part: Part) -> int:
-    if isinstance(part, Overlay) and part.below is not None:
-        return part.size_bytes + len(part.below)
-    return _dirty_bytes(part)

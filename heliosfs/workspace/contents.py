@@ -13,9 +13,10 @@ from collections.abc import Callable
 from heliosfs.objects.blob import EMPTY_BLOB, PART_BYTES, WHOLE_MAX
 from heliosfs.objects.ids import BlobId, Kind, Oid, object_id
 from heliosfs.store.base import NewObject, Store, Work
-from heliosfs.workspace.content import Account, DirtyPart, PartedContent
+from heliosfs.workspace.content import PartedContent
 from heliosfs.workspace.holes import next_data, next_hole
 from heliosfs.workspace.node import FileNode
+from heliosfs.workspace.parts import Account, DirtyPart
 
 DEFAULT_BUDGET_BYTES = 1024**3
 COPIED_MAX_BYTES = 4 * 1024 * 1024

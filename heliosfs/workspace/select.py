@@ -118,7 +118,16 @@ class _Place(NamedTuple):
 class _Directory:
     """A directory that is being looked at, and what was found in it and below so far."""
 
-    __slots__ = ("below", "edits", "first_ignored", "has_ignored", "is_loud", "pair", "place")
+    __slots__ = (
+        "below",
+        "edits",
+        "first_ignored",
+        "has_ignored",
+        "is_known",
+        "is_loud",
+        "pair",
+        "place",
+    )
 
     def __init__(self, place: _Place, pair: _Pair, first_ignored: int) -> None:
         self.place = place
@@ -127,11 +136,13 @@ class _Directory:
         """How much was ignored before it."""
         self.below: list[_Place] = []
         """Directories in it that were not looked at yet."""
-        self.edits: dict[bytes, bytes | None] = {}
-        """Name -> encoded entry, or none, where the selected tree has not what is there."""
+        self.edits: dict[bytes, Entry | None] = {}
+        """Name -> what the selected tree has there, where that is not what is there."""
         self.is_loud = False
         """Whether something differs from the base that is not ignored."""
         self.has_ignored = False
+        self.is_known = False
+        """Whether the memo says what is to be found."""
 
 
 class _Walk:
@@ -167,6 +178,7 @@ class _Walk:
         directory = _Directory(place, pair, len(self.ignored))
         known = self._quiet.get(pair)
         if known is not None:
+            directory.is_known = True
             directory.has_ignored = known
             self.has_rules |= known
             return directory
@@ -205,7 +217,7 @@ class _Walk:
         """What the selected tree has there, when all below was looked at."""
         place = directory.place
         old, new = place.old, place.new
-        if not directory.is_loud and place.path:
+        if not (directory.is_loud or directory.is_known) and place.path:
             self._quiet.note(directory.pair, has_ignored=directory.has_ignored)
         if not directory.has_ignored:
             return new
@@ -223,11 +235,11 @@ class _Walk:
         old, new = directory.place.old, directory.place.new
         tree = TreeId(new.oid)
         children = {entry_name(raw): raw for raw in read_entries(self._store, tree)}
-        for name, raw in directory.edits.items():
-            if raw is None:
+        for name, entry in directory.edits.items():
+            if entry is None:
                 del children[name]
             else:
-                children[name] = raw
+                children[name] = encode_entry(entry)
         base = _tree(old)
         return put_directory(
             self._store, new, list(children.values()), base if base != EMPTY_TREE else tree
@@ -238,10 +250,11 @@ def _take(above: _Directory, directory: _Directory, entry: Entry | None) -> None
     """Let a directory know what became of one in it."""
     place = directory.place
     above.has_ignored |= directory.has_ignored
-    if entry is not None:
+    # As in the base, or nowhere: no difference.
+    if entry is not None and entry is not place.old:
         above.is_loud |= directory.is_loud or place.is_altered
     if entry is not place.new:
-        above.edits[place.new.name] = encode_entry(entry) if entry is not None else None
+        above.edits[place.new.name] = entry
 
 
 def _tree(entry: Entry | None) -> TreeId:

@@ -168,6 +168,29 @@ def test_uncommitted_changes_outlive_a_killed_daemon_after_a_checkpoint(mounted:
     assert root[0].splitlines()[2:] == root[1].splitlines()[2:]  # type: ignore[attr-defined]
 
 
+def test_little_edits_of_a_large_file_outlive_a_killed_daemon(mounted: Mounted) -> None:
+    file = mounted.path / "large"
+    data = bytearray(os.urandom(3 << 20))
+    file.write_bytes(data)
+    mounted.commit("all of it")
+    fd = os.open(file, os.O_RDWR)
+    commits = {}
+    for number in range(30):
+        at = number * 97_003 % len(data)
+        data[at : at + 5] = b"edit!"
+        os.pwrite(fd, b"edit!", at)
+        if number % 3:
+            commits[mounted.commit(f"{number}")] = bytes(data)
+        else:
+            os.fsync(fd)
+    os.close(fd)
+    mounted.kill9()
+    mounted.mount()
+    assert file.read_bytes() == data
+    for oid, then in commits.items():
+        assert (mounted.path / f".helios/snapshots/{oid}/large").read_bytes() == then
+
+
 def wait_for_checkpoint(mounted: Mounted) -> None:
     """Wait until what was changed so far is saved: 1.5 s is what a checkpoint may take."""
     time.sleep(1.5)

@@ -13,9 +13,10 @@ from heliosfs.objects.ids import BlobId, Kind, Oid, object_id
 from heliosfs.store.base import Edit, NewObject
 from heliosfs.store.edited import Edited
 from heliosfs.store.memory import MemoryStore
-from heliosfs.workspace.content import Account, DirtyPart, PartedContent
+from heliosfs.workspace.content import PartedContent
 from heliosfs.workspace.holes import next_data, next_hole
 from heliosfs.workspace.overlay import Overlay
+from heliosfs.workspace.parts import Account, DirtyPart
 
 _MAX = WHOLE_MAX + 3 * PART_BYTES
 _NEAR_EDGES = st.one_of(

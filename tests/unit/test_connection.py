@@ -15,6 +15,7 @@ import trio
 from heliosfs.errors import HeliosError
 from heliosfs.fuse.connection import Connection, agreed
 from heliosfs.fuse.mounting import mount
+from heliosfs.fuse.wire import WRITE_MAX_BYTES
 
 AUTO_INVAL_DATA = 1 << 12
 CACHE_SYMLINKS = 1 << 23
@@ -72,7 +73,8 @@ def test_kernel_and_libfuse_agree_through_our_hands(
     assert ends.connection.begin() == can_prune
     request = ends.libfuse.recv(4096)
     assert struct.unpack_from("=IIII", request, 40) == (7, minor, 131072, flags & ~SPLICE_READ)
-    answer = struct.pack("=IiQIIII", 32, 0, 2, 7, 38, 131072, AUTO_INVAL_DATA | OTHER)
+    agreed_flags, max_write = AUTO_INVAL_DATA | OTHER, 16 << 20
+    answer = struct.pack("=IiQIIIIII", 40, 0, 2, 7, 38, 131072, agreed_flags, 0, max_write)
 
     async def forward() -> bytes:
         async with trio.open_nursery() as nursery:
@@ -82,8 +84,8 @@ def test_kernel_and_libfuse_agree_through_our_hands(
             nursery.cancel_scope.cancel()
         return ends.kernel.recv(4096)
 
-    told = struct.unpack("=IiQIIII", trio.run(forward))
-    assert told == (32, 0, 2, 7, 38, 131072, OTHER | CACHE_SYMLINKS)
+    told = struct.unpack("=IiQIIIIII", trio.run(forward))
+    assert told == (40, 0, 2, 7, 38, 131072, OTHER | CACHE_SYMLINKS, 0, WRITE_MAX_BYTES)
 
 
 def test_a_refusal_of_libfuse_ends_the_mount(ends: Ends) -> None:
