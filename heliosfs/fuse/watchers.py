@@ -70,11 +70,9 @@ class Watchers:
             except Exception:
                 log.exception("watchers were not told of a checkout")
 
-    def _places(
-        self, changed: Iterable[tuple[DirNode, Changes]], watched: set[int]
-    ) -> list[tuple[bytes, int]]:
-        """Paths to touch, each with its mode."""
-        found: dict[bytes, int] = {}
+    def _places(self, changed: Iterable[tuple[DirNode, Changes]], watched: set[int]) -> list[bytes]:
+        """What came or changed in watched directories, and those that lost something."""
+        found: dict[bytes, None] = {}
         for directory, changes in changed:
             if directory.ino not in watched or len(found) > TOLD_MAX:
                 continue
@@ -82,14 +80,11 @@ class Watchers:
             if place is None:
                 continue
             for name, (old, new) in changes.items():
-                if old and new and is_dir_entry(old) and is_dir_entry(new):
-                    continue
-                child = directory.workspace.lookup(directory, name)
-                if child is None:
-                    found[place] = directory.mode
-                elif not stat.S_ISLNK(child.mode):
-                    found[place + b"/" + name] = child.mode
-        return list(found.items())[:TOLD_MAX]
+                if new is None:
+                    found[place] = None
+                elif not (old and is_dir_entry(old) and is_dir_entry(new)):
+                    found[place + b"/" + name] = None
+        return list(found)[:TOLD_MAX]
 
     def _place(self, directory: DirNode) -> bytes | None:
         """Where a directory is; None when its tree is shown nowhere any more."""
@@ -105,16 +100,31 @@ class Watchers:
                 return b"/".join([self._mountpoint, *reversed(names)])
         return None
 
-    def _tell(self, places: list[tuple[bytes, int]]) -> None:
+    def _tell(self, places: list[bytes]) -> None:
         teller = threading.get_native_id()
         self.tellers.add(teller)
         try:
-            for path, mode in places:
+            device = os.stat(self._mountpoint).st_dev
+            for path in places:
                 # Gone again, or somebody else's: then there is nothing to tell.
                 with contextlib.suppress(OSError):
-                    os.chmod(path, stat.S_IMODE(mode))
+                    _touch(path, device)
         finally:
             self.tellers.discard(teller)
+
+
+def _touch(path: bytes, device: int) -> None:
+    """Give a file of the mount the mode that it has.
+
+    And nothing else: whoever may write there could have put a link in its way.
+    """
+    fd = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        status = os.fstat(fd)
+        if status.st_dev == device and not stat.S_ISLNK(status.st_mode):
+            os.chmod(f"/proc/self/fd/{fd}", stat.S_IMODE(status.st_mode))
+    finally:
+        os.close(fd)
 
 
 def _watched(mountpoint: bytes) -> set[int]:

@@ -10,7 +10,7 @@ import struct
 import time
 from pathlib import Path
 
-from heliosfs.fuse.watchers import SETTLE_SECONDS
+from heliosfs.fuse.watchers import SETTLE_SECONDS, _touch
 from tests.mount.conftest import SECONDS, Mounted, Mounter
 from tests.posix.syscalls import create
 
@@ -148,3 +148,23 @@ def test_without_watchers_nothing_is_asked(mounter: Mounter) -> None:
     time.sleep(4 * SETTLE_SECONDS)
     log = mounted.log.read_text()[begin:]
     assert "setattr" not in log and "Traceback" not in log
+
+
+def test_links_lead_nowhere(tmp_path: Path) -> None:
+    """A daemon of root's must not change files elsewhere, whatever lies at the path by then."""
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "file").write_text("")
+    (tmp_path / "link").symlink_to(outside / "file")
+    (tmp_path / "directory").symlink_to(outside)
+    before = os.stat(outside / "file").st_ctime_ns
+    other_device = os.stat(tmp_path).st_dev + 1
+    for path, device in (
+        ("link", os.stat(tmp_path).st_dev),
+        ("directory/file", other_device),
+        ("outside/file", other_device),
+    ):
+        _touch(os.fsencode(tmp_path / path), device)
+        assert os.stat(outside / "file").st_ctime_ns == before
+    _touch(os.fsencode(outside / "file"), os.stat(tmp_path).st_dev)
+    assert os.stat(outside / "file").st_ctime_ns > before
