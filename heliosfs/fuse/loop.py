@@ -28,6 +28,8 @@ _CROWDED_NS = 2 * POLL_NS
 """A yield that takes longer gave the CPU to somebody who had use for it."""
 _BACK_OFF_MIN_NS = 10_000_000
 _BACK_OFF_MAX_NS = 640_000_000
+_CALM_NS = 1_000_000_000
+"""So long nobody must have wanted the CPU while the loop polled, for the next pause to be short."""
 
 
 class RequestLoop:
@@ -81,17 +83,25 @@ class RequestLoop:
         while now_ns < end_ns:
             if ready(0):
                 self._credit = min(self._credit + 1, _CREDIT_MAX)
-                self._back_off_ns = _BACK_OFF_MIN_NS
                 return True
             before_ns = now_ns
             os.sched_yield()
             now_ns = self._clock_ns()
             if now_ns - before_ns > _CROWDED_NS:
-                self._backed_off_until_ns = now_ns + self._back_off_ns
-                self._back_off_ns = min(2 * self._back_off_ns, _BACK_OFF_MAX_NS)
+                self._back_off(now_ns)
                 return bool(ready(0))
         self._credit -= 4
         return False
+
+    def _back_off(self, now_ns: int) -> None:
+        """Somebody else wants the CPU: no poll for a while, a longer one each time.
+
+        Polls that succeed in between say nothing of that: only calm does.
+        """
+        if now_ns - self._backed_off_until_ns > _CALM_NS:
+            self._back_off_ns = _BACK_OFF_MIN_NS
+        self._backed_off_until_ns = now_ns + self._back_off_ns
+        self._back_off_ns = min(2 * self._back_off_ns, _BACK_OFF_MAX_NS)
 
     def _learn(self, slept_ns: int) -> None:
         """A short sleep would have been worth a poll."""

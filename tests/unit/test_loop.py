@@ -238,6 +238,38 @@ async def test_it_gives_way_when_others_want_the_cpu(
     assert pauses[0] < pauses[1] < pauses[2]
 
 
+async def test_only_calm_makes_the_pauses_short_again(
+    loop: RequestLoop, requests: Requests, time: Time, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A request that comes within a poll is no sign that nobody else wants the CPU."""
+    is_crowded = True
+
+    def give_way() -> None:
+        if is_crowded:
+            time.now_ns += 100 * POLL_NS
+        else:
+            requests.send()
+
+    async def pause() -> int:
+        nonlocal is_crowded
+        is_crowded, polls = True, loop.polls
+        await sleep_once(loop, requests, time, 0)
+        assert loop.polls == polls + 1
+        is_crowded, began_ns = False, time.now_ns
+        while loop.polls == polls + 1:
+            await sleep_once(loop, requests, time, POLL_NS)
+        await serve(loop, requests, 1)
+        return time.now_ns - began_ns
+
+    for _ in range(8):
+        await earn_credit(loop, requests, time)
+    monkeypatch.setattr(os, "sched_yield", give_way)
+    pauses = [await pause() for _ in range(3)]
+    assert pauses[0] < pauses[1] < pauses[2]
+    time.now_ns += 10**10
+    assert await pause() < pauses[1]
+
+
 async def test_a_handler_that_waits_does_not_stop_the_others(
     loop: RequestLoop, requests: Requests
 ) -> None:
