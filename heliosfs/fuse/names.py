@@ -20,7 +20,7 @@ from heliosfs.fuse.watchers import Watchers
 from heliosfs.fuse.wire import BODY_AT, Message, Opcode, Valid
 from heliosfs.vfs.files import Files, SetAttributes
 from heliosfs.vfs.filesystem import FileSystem
-from heliosfs.workspace.node import DirNode, Listed
+from heliosfs.workspace.node import KEPT_ALL, DirNode, Listed
 
 MISSES_MAX = 4096
 """Names of a directory of which the kernel may remember that they do not exist."""
@@ -170,7 +170,7 @@ class NameRequests:
             # A checkout just now made the name, and the kernel does not know of it yet: it looks
             # again, checks what it may, and opens whatever is there (do_filp_open in fs/namei.c).
             raise PosixError(errno.ESTALE) from None
-        node.was_opened = True
+        node.kept = KEPT_ALL
         fh = self._files.open_node(node, writing=True)
         return entry(node) + wire.OPENED.pack(fh, OPENED_FILE, 0)
 
@@ -181,7 +181,7 @@ class NameRequests:
         node = self._filesystem.create_unnamed(self._node(ino), mode, uid, gid)
         node.lookups += 1
         self._keeper.touch()
-        node.was_opened = True
+        node.kept = KEPT_ALL
         fh = self._files.open_node(node, writing=True)
         return entry(node) + wire.OPENED.pack(fh, OPENED_FILE, 0)
 

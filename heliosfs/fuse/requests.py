@@ -12,7 +12,7 @@ from typing import Any
 
 from heliosfs.errors import StoreError
 from heliosfs.fuse import wire
-from heliosfs.fuse.attributes import NO_ENTRY, listed_in
+from heliosfs.fuse.attributes import NO_ENTRY, PAGE_BYTES, listed_in
 from heliosfs.fuse.handler import DONE, OPENED_FILE, Answer, Handler
 from heliosfs.fuse.keeper import Keeper
 from heliosfs.fuse.kernel import Kernel
@@ -24,14 +24,18 @@ from heliosfs.vfs.files import Files
 from heliosfs.vfs.filesystem import FileSystem
 from heliosfs.vfs.handles import ChannelHandle, DirHandle
 from heliosfs.vfs.virtual import BuiltText, ControlFile, VirtualText
-from heliosfs.workspace.node import DirNode, FileNode
+from heliosfs.workspace.node import KEPT_ALL, KEPT_NOTHING, KEPT_PAGES, DirNode, FileNode
 
 GIVEN_MAX_BYTES = 64 * 1024
-"""Of a file that is opened for the first time: 15 us."""
+"""When a file is opened: 15 us."""
 _DOTS = (b".", b"..")
 _CACHED_LISTING = Opened.KEEP_CACHE | Opened.CACHE_DIR
 _CHANGING = os.O_WRONLY | os.O_RDWR | os.O_TRUNC
 _DATA_AT = BODY_AT + wire.TRANSFER_BYTES
+
+
+def _reads(flags: int) -> bool:
+    return flags & os.O_ACCMODE != os.O_WRONLY and not flags & os.O_TRUNC
 
 
 class HandleRequests:
@@ -83,10 +87,8 @@ class HandleRequests:
         if isinstance(node, FileNode):
             if flags & _CHANGING:
                 self._keeper.touch()
-            if not node.was_opened:
-                node.was_opened = True
-                if flags & (os.O_ACCMODE | os.O_TRUNC) == os.O_RDONLY:
-                    self._give(node)
+            if node.kept != KEPT_ALL and not node.opens and _reads(flags):
+                self._give(node)
             return wire.OPENED.pack(self._files.open(node, flags, uid), OPENED_FILE, 0)
         if isinstance(node, VirtualText):
             return self._open_text(node, flags)
@@ -96,13 +98,18 @@ class HandleRequests:
         return wire.OPENED.pack(fh, Opened.DIRECT_IO, 0)
 
     def _give(self, node: FileNode) -> None:
-        """Have the kernel keep the bytes of a small file, so that who opens it need not ask.
+        """Have the kernel keep what it lacks of a small file, so that who opens it need not ask.
 
+        Of what was written through the mount it keeps whole pages, and so lacks the last one.
         What cannot be read is left to the read, which says so.
         """
-        if 0 < node.file_size <= GIVEN_MAX_BYTES:
+        size = node.file_size
+        offset = size // PAGE_BYTES * PAGE_BYTES if node.kept == KEPT_PAGES else 0
+        if offset < size <= offset + GIVEN_MAX_BYTES:
             with suppress(StoreError):
-                self._notices.store(node.ino, 0, self._contents.read(node, 0, node.file_size))
+                data = self._contents.read(node, offset, size - offset)
+                self._notices.store(node.ino, offset, data)
+        node.kept = KEPT_ALL
 
     async def _open_text(self, node: VirtualText, flags: int) -> bytes:
         if node.barrier and self._contents.writers:
@@ -133,7 +140,10 @@ class HandleRequests:
         data = bytes(memoryview(message)[_DATA_AT:end])
         if handle.__class__ is ChannelHandle:
             return self._write_channel(handle, data)
-        return self._caught_up(wire.WRITTEN.pack(self._write_file(handle, offset, data), 0))
+        written = wire.WRITTEN.pack(self._write_file(handle, offset, data), 0)
+        if handle.node.kept == KEPT_ALL:
+            handle.node.kept = KEPT_PAGES
+        return self._caught_up(written)
 
     def _caught_up(self, answer: bytes) -> Answer:
         """The answer to a change of bytes, when the store has room for more."""
@@ -172,7 +182,9 @@ class HandleRequests:
     def _copied(self, message: Message) -> int:
         source, offset, _, target, at, length = wire.COPY.unpack_from(message, BODY_AT)
         handles = self._handles
-        return self._files.copy(handles[source], offset, handles[target], at, length)
+        copied = self._files.copy(handles[source], offset, handles[target], at, length)
+        handles[target].node.kept = KEPT_NOTHING
+        return copied
 
     def _flush(self, ino: int, message: Message, end: int) -> Answer:
         (fh,) = wire.NUMBER.unpack_from(message, BODY_AT)

@@ -253,10 +253,14 @@ class LeafNode(Node):
         return self.encode_as(self.name, oid)
 
 
+KEPT_NOTHING, KEPT_PAGES, KEPT_ALL = range(3)
+"""Nothing; what was written, but for a last page that is no whole one; all."""
+
+
 class FileNode(LeafNode):
     """A regular file."""
 
-    __slots__ = ("content", "file_size", "oid", "recent", "was_opened")
+    __slots__ = ("content", "file_size", "kept", "oid", "recent")
 
     def __init__(self, workspace: Workspace, ino: int, entry: Entry, raw: bytes | None) -> None:
         super().__init__(workspace, ino, entry, raw)
@@ -267,8 +271,8 @@ class FileNode(LeafNode):
         """None while not loaded; a bytearray, or parts, once written."""
         self.recent = False
         """Read or written since the working set was last reduced."""
-        self.was_opened = False
-        """Whether the kernel may have bytes of it."""
+        self.kept = KEPT_NOTHING
+        """What the kernel keeps of its bytes, at least if memory is not short."""
 
     @property
     def size(self) -> int:

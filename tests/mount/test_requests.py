@@ -135,7 +135,7 @@ ACTIONS: dict[str, tuple[Callable[[Path], object], Callable[[Path], object]]] = 
     ),
     "open, read, close, again": (lambda d: read_file(d / "file"), lambda d: read_file(d / "file")),
     "open, read, close, after writing it": (
-        lambda d: write_file(d / "new", b"x" * 4096),
+        lambda d: write_file(d / "new", b"x" * 5000),
         lambda d: read_file(d / "new"),
     ),
     "read of an open file, again": (
