@@ -21,7 +21,6 @@ from heliosfs.git.modes import (
 )
 from heliosfs.git.names import is_reserved
 from heliosfs.git.raw import entry_pattern
-from heliosfs.git.recent import Recent
 from heliosfs.objects.ids import Kind, Oid, TreeId, object_id
 from heliosfs.objects.tree import (
     INDEX_FROM,
@@ -36,7 +35,8 @@ from heliosfs.objects.tree import (
     starts_leaf,
 )
 from heliosfs.repo.identity import Identity
-from heliosfs.store.base import Store
+from heliosfs.store.base import Bulk, Store
+from heliosfs.store.remembered import Recent
 from heliosfs.workspace.trees import EMPTY_TREE, read_file
 
 _TARGET_MAX_BYTES = 4095
@@ -66,8 +66,11 @@ class _Encoded(NamedTuple):
 class TreeReader:
     """Turns trees of git, whose contents are in the store, into trees of the store."""
 
-    def __init__(self, store: Store, ids: IdMap, owner: Identity, id_bytes: int) -> None:
+    def __init__(
+        self, store: Store, bulk: Bulk, ids: IdMap, owner: Identity, id_bytes: int
+    ) -> None:
         self._store = store
+        self._bulk = bulk
         self._ids = ids
         self._owner = owner
         self._id_bytes = id_bytes
@@ -84,7 +87,8 @@ class TreeReader:
     ) -> Known | list[bytes]:
         """Add the tree to the store; or give those of `held` that must be turned before.
 
-        HeliosError when no directory can be like it.  30 us for 40 entries that were seen before.
+        HeliosError when no directory can be like it; MissingObject when what a symbolic link in
+        it names is not written yet.  30 us for 40 entries that were seen before.
         """
         parts: list[bytes] = self._pattern.findall(data)
         if len(b"".join(parts)) != len(data):
@@ -125,7 +129,7 @@ class TreeReader:
             oid = TreeId(object_id(Kind.TREE, data))
             if self._leaves.get(oid) is None:
                 base_leaf = self._leaf_bases.get(names[at])
-                self._store.add(oid, Kind.TREE, data, base_leaf, is_cold=True)
+                self._bulk.add(oid, Kind.TREE, data, base_leaf)
                 self._leaves.put(oid, oid)
                 self._leaf_bases.put(names[at], oid)
             leaves.append(LeafRef(names[at], oid))
@@ -133,7 +137,7 @@ class TreeReader:
 
     def _put_tree(self, data: bytes, base: Oid | None) -> TreeId:
         oid = TreeId(object_id(Kind.TREE, data))
-        self._store.add(oid, Kind.TREE, data, base, is_cold=True)
+        self._bulk.add(oid, Kind.TREE, data, base)
         return oid
 
     def _complete(

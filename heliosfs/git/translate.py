@@ -1,0 +1,121 @@
+"""Commits and trees of git become ours, in the order in which git lists them."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from heliosfs.errors import HeliosError, MissingObject
+from heliosfs.git.ids import IdMap, Known
+from heliosfs.git.prepare import Plain
+from heliosfs.git.raw import RawCommit, parse_commit
+from heliosfs.git.trees import TreeReader, malformed_commit
+from heliosfs.objects.commit import Commit, commit_id, encode_commit
+from heliosfs.objects.ids import CommitId, Kind, Oid
+from heliosfs.repo.identity import Identity
+from heliosfs.store.base import Bulk, Store
+from heliosfs.store.remembered import Recent
+from heliosfs.store.steps import TURN, Steps
+
+
+def write(ids: IdMap, bulk: Bulk) -> Steps[None]:
+    """Write what was gathered, objects and what is noted of them.  StoreError."""
+    ids.hand_over(bulk)
+    work = bulk.plan_write()
+    if work is not None:
+        yield work
+
+
+class Translator:
+    """Takes commits, trees and tags, each after the files that it leads to."""
+
+    def __init__(
+        self, store: Store, bulk: Bulk, ids: IdMap, owner: Identity, id_bytes: int
+    ) -> None:
+        self.commit_count = 0
+        """Taken in."""
+        self.is_shallow = False
+        """Whether history was cut off in git."""
+        self._bulk = bulk
+        self._ids = ids
+        self._trees = TreeReader(store, bulk, ids, owner, id_bytes)
+        self._bases: Recent[Oid] = Recent()
+        """Path of a directory -> what was there last: what the store may encode against."""
+        self._held: dict[bytes, Plain] = {}
+        """Trees of the commit that is being read."""
+        self._commits: deque[Plain] = deque()
+
+    def take(self, plain: Plain) -> Steps[None]:
+        """Take the next object.  HeliosError."""
+        kind, git_id, _, data = plain
+        if kind == b"commit":
+            yield from self.close_commits()
+            self._commits.append(plain)
+        elif kind == b"tree":
+            self._held[git_id] = plain
+        else:
+            self._ids.note_tag(git_id, data)
+
+    def close_commits(self) -> Steps[None]:
+        """Everything of the commit that was read last is there now."""
+        yield from self._turn_trees()
+        while self._commits:
+            _, git_id, _, data = self._commits.popleft()
+            if self._ids.commit(git_id) is None:
+                self._take_commit(git_id, data)
+            self.commit_count += 1
+            yield TURN
+
+    def _turn_trees(self) -> Steps[None]:
+        """The last that was listed first: git lists a tree before those in it."""
+        held = self._held
+        while held:
+            stack = [next(reversed(held))]
+            while stack:
+                tree = held.get(stack[-1])
+                if tree is None:
+                    stack.pop()
+                    continue
+                try:
+                    known = self._turn(tree)
+                except MissingObject:
+                    # The target of a symbolic link is read: it is among what was gathered.
+                    yield from write(self._ids, self._bulk)
+                    known = self._turn(tree)
+                if isinstance(known, list):
+                    stack += known
+                    continue
+                self._bases.put(tree[2], known.oid)
+                del held[tree[1]]
+                yield TURN
+
+    def _turn(self, tree: Plain) -> Known | list[bytes]:
+        _, git_id, path, data = tree
+        return self._trees.turn(git_id, data, self._bases.get(path), self._held)
+
+    def _take_commit(self, git_id: bytes, data: bytes) -> None:
+        try:
+            raw = parse_commit(data)
+        except ValueError as error:
+            raise malformed_commit(git_id, error) from error
+        tree = self._ids.find(raw.tree)
+        if tree is None or tree.kind != Kind.TREE:
+            raise HeliosError(f"tree {raw.tree.hex()} of git commit {git_id.hex()} is not there")
+        parents = self._parents(git_id, raw)
+        encoded = encode_commit(
+            Commit(
+                self._trees.root(tree), parents, raw.author, raw.committer, raw.message, git=data
+            )
+        )
+        oid = commit_id(encoded)
+        self._bulk.add(oid, Kind.COMMIT, encoded, parents[0] if parents else None)
+        self._ids.note_commit(git_id, oid)
+
+    def _parents(self, git_id: bytes, raw: RawCommit) -> tuple[CommitId, ...]:
+        parents = []
+        for parent in raw.parents:
+            oid = self._ids.commit(parent)
+            if oid is None:
+                hint = "the repository is shallow" if self.is_shallow else "it is missing"
+                raise HeliosError(f"parent {parent.hex()} of {git_id.hex()}: {hint}")
+            parents.append(oid)
+        return tuple(parents)
