@@ -19,6 +19,7 @@ WRITTEN_BYTES = 8 * 1024 * 1024
 """What is gathered before it is written."""
 WRITTEN_COUNT = 16 * 1024
 """The same of objects and their ids, about."""
+_ROWS_TURN = 256
 
 
 class Import:
@@ -95,12 +96,12 @@ class Import:
         return self._refs.count_commits(wanted, known), source, self._git.is_shallow()
 
     def _take(self, portion: Portion, bulk: Bulk, translator: Translator) -> Steps[None]:
-        rows, files, plain = portion
-        for row in rows:
+        rows, files, others = portion
+        for count, row in enumerate(rows):
             bulk.add_prepared(prepared_of(row))
-            yield TURN
+            if not count % _ROWS_TURN:
+                yield TURN
         self._ids.note_files(files)
         yield TURN
-        self.object_count += len(files) + len(plain)
-        for each in plain:
-            yield from translator.take(each)
+        self.object_count += len(files) + len(others)
+        yield from translator.take(others)

@@ -12,8 +12,10 @@ import struct
 import sys
 from typing import IO
 
+from heliosfs.git.raw import parse_commit
 from heliosfs.git.stream import PART, CutShort, GitObject, MissingInGit, ObjectStream, reader_of
 from heliosfs.objects.blob import EMPTY_BLOB, ZERO_PART, encode_parts
+from heliosfs.objects.commit import encode_rest
 from heliosfs.objects.ids import BlobId, Kind, Oid, object_id
 from heliosfs.store.remembered import Recent
 from heliosfs.store.versions import Prepared, Versions, encode_alone
@@ -32,8 +34,10 @@ Row = tuple[bytes, int, int, int, bytes | None, int, bytes]
 File = tuple[bytes, int, bytes, int]
 """Git's id of a file, and the kind, our id and the size of it."""
 Plain = tuple[bytes, bytes, bytes, bytes]
-"""A commit, tree or tag: kind, git's id, path, bytes."""
-Portion = tuple[list[Row], list[File], list[Plain]]
+"""A tree, a tag, or a commit that cannot be read: kind, git's id, path or why, bytes."""
+CommitRow = tuple[bytes, bytes, list[bytes], bytes, bytes]
+"""A commit: ids in git of it, its tree and its parents; then what `encode_rest` made of it."""
+Portion = tuple[list[Row], list[File], list[Plain | CommitRow]]
 
 _BLOB = int(Kind.BLOB)
 _KINDS = {int(kind): kind for kind in Kind}
@@ -54,7 +58,7 @@ class Preparer:
         """What the objects become, the files before all else."""
         rows: list[Row] = []
         files: list[File] = []
-        plain: list[Plain] = []
+        others: list[Plain | CommitRow] = []
         for kind, git_id, path, data, size in objects:
             if kind == b"blob":
                 if self._part_count:
@@ -71,9 +75,11 @@ class Preparer:
                 files.append((git_id, _BLOB, oid, size))
             elif kind == PART:
                 self._take_part(data, rows)
+            elif kind == b"commit":
+                others.append(_commit(git_id, data))
             else:
-                plain.append((kind, git_id, path, data))
-        return rows, files, plain
+                others.append((kind, git_id, path, data))
+        return rows, files, others
 
     def _take_part(self, data: bytes, rows: list[Row]) -> None:
         oid = BlobId(object_id(Kind.BLOB, data))
@@ -92,6 +98,15 @@ class Preparer:
     def _whole(self, oid: Oid, kind: Kind, data: bytes) -> Row:
         codec, body = encode_alone(data, prefer_zstd=self._prefer_zstd)
         return oid, int(kind), len(data), 0, None, int(codec), body
+
+
+def _commit(git_id: bytes, data: bytes) -> Plain | CommitRow:
+    try:
+        raw = parse_commit(data)
+    except ValueError as error:
+        return b"commit", git_id, str(error).encode(), data
+    rest = encode_rest(raw.author, raw.committer, raw.message, git=data)
+    return git_id, raw.tree, raw.parents, *rest
 
 
 def prepared_of(row: Row) -> Prepared:

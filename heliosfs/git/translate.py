@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 
 from heliosfs.errors import HeliosError, MissingObject
 from heliosfs.git.ids import IdMap, Known
-from heliosfs.git.prepare import Plain
-from heliosfs.git.raw import RawCommit, parse_commit
-from heliosfs.git.trees import TreeReader, malformed_commit
-from heliosfs.objects.commit import Commit, commit_id, encode_commit
+from heliosfs.git.prepare import CommitRow, Plain
+from heliosfs.git.trees import TreeReader
+from heliosfs.objects.commit import commit_id, join_commit
 from heliosfs.objects.ids import CommitId, Kind, Oid
 from heliosfs.repo.identity import Identity
 from heliosfs.store.base import Bulk, Store
@@ -42,26 +42,32 @@ class Translator:
         """Path of a directory -> what was there last: what the store may encode against."""
         self._held: dict[bytes, Plain] = {}
         """Trees of the commit that is being read."""
-        self._commits: deque[Plain] = deque()
+        self._commits: deque[CommitRow] = deque()
+        self._known: Recent[CommitId] = Recent()
+        """Git's id of a commit -> ours."""
 
-    def take(self, plain: Plain) -> Steps[None]:
-        """Take the next object.  HeliosError."""
-        kind, git_id, _, data = plain
-        if kind == b"commit":
-            yield from self.close_commits()
-            self._commits.append(plain)
-        elif kind == b"tree":
-            self._held[git_id] = plain
-        else:
-            self._ids.note_tag(git_id, data)
+    def take(self, objects: Iterable[Plain | CommitRow]) -> Steps[None]:
+        """Take the next objects.  HeliosError."""
+        for each in objects:
+            if len(each) == 5:
+                yield from self.close_commits()
+                self._commits.append(each)
+                continue
+            kind, git_id, path, data = each
+            if kind == b"tree":
+                self._held[git_id] = each
+            elif kind == b"tag":
+                self._ids.note_tag(git_id, data)
+            else:
+                raise HeliosError(f"git commit {git_id.hex()} cannot be taken in: {path.decode()}")
 
     def close_commits(self) -> Steps[None]:
         """Everything of the commit that was read last is there now."""
         yield from self._turn_trees()
         while self._commits:
-            _, git_id, _, data = self._commits.popleft()
-            if self._ids.commit(git_id) is None:
-                self._take_commit(git_id, data)
+            commit = self._commits.popleft()
+            if self._ids.commit(commit[0]) is None:
+                self._take_commit(*commit)
             self.commit_count += 1
             yield TURN
 
@@ -92,30 +98,22 @@ class Translator:
         _, git_id, path, data = tree
         return self._trees.turn(git_id, data, self._bases.get(path), self._held)
 
-    def _take_commit(self, git_id: bytes, data: bytes) -> None:
-        try:
-            raw = parse_commit(data)
-        except ValueError as error:
-            raise malformed_commit(git_id, error) from error
-        tree = self._ids.find(raw.tree)
+    def _take_commit(
+        self, git_id: bytes, tree_id: bytes, parent_ids: list[bytes], lengths: bytes, rest: bytes
+    ) -> None:
+        tree = self._ids.find(tree_id)
         if tree is None or tree.kind != Kind.TREE:
-            raise HeliosError(f"tree {raw.tree.hex()} of git commit {git_id.hex()} is not there")
-        parents = self._parents(git_id, raw)
-        encoded = encode_commit(
-            Commit(
-                self._trees.root(tree), parents, raw.author, raw.committer, raw.message, git=data
-            )
-        )
-        oid = commit_id(encoded)
-        self._bulk.add(oid, Kind.COMMIT, encoded, parents[0] if parents else None)
+            raise HeliosError(f"tree {tree_id.hex()} of git commit {git_id.hex()} is not there")
+        parents = [self._parent(git_id, each) for each in parent_ids]
+        data = join_commit(self._trees.root(tree), parents, lengths, rest)
+        oid = commit_id(data)
+        self._bulk.add(oid, Kind.COMMIT, data, parents[0] if parents else None)
         self._ids.note_commit(git_id, oid)
+        self._known.put(git_id, oid)
 
-    def _parents(self, git_id: bytes, raw: RawCommit) -> tuple[CommitId, ...]:
-        parents = []
-        for parent in raw.parents:
-            oid = self._ids.commit(parent)
-            if oid is None:
-                hint = "the repository is shallow" if self.is_shallow else "it is missing"
-                raise HeliosError(f"parent {parent.hex()} of {git_id.hex()}: {hint}")
-            parents.append(oid)
-        return tuple(parents)
+    def _parent(self, git_id: bytes, parent: bytes) -> CommitId:
+        oid = self._known.get(parent) or self._ids.commit(parent)
+        if oid is None:
+            hint = "the repository is shallow" if self.is_shallow else "it is missing"
+            raise HeliosError(f"parent {parent.hex()} of {git_id.hex()}: {hint}")
+        return oid

@@ -94,7 +94,7 @@ class TreeReader:
         if len(b"".join(parts)) != len(data):
             raise _malformed(git_id, "it cannot be read")
         entries = list(map(self._entries.young.get, parts))
-        if None in entries:
+        if not all(entries):
             needed = self._complete(git_id, parts, entries, held)
             if needed:
                 return needed
@@ -243,11 +243,6 @@ def _columns(
     """The fields of `_Encoded`, each as a list."""
     columns: Any = list(map(list, zip(*entries, strict=True)))
     return tuple(columns) if columns else ([], [], [], [], [])
-
-
-def malformed_commit(git_id: bytes, error: ValueError) -> HeliosError:
-    """What to raise for a commit that cannot be read."""
-    return HeliosError(f"git commit {git_id.hex()} cannot be taken in: {error}")
 
 
 def _malformed(git_id: bytes, problem: str) -> HeliosError:
