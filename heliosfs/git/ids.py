@@ -81,8 +81,8 @@ class IdMap:
         value = self._get(_ID + git_id)
         if value is None:
             return None
-        kind, oid, size = _KNOWN.unpack(value)
-        return Known(kind, Oid(oid), size)
+        # What Known() does, without its call.
+        return tuple.__new__(Known, _KNOWN.unpack(value))
 
     def note(self, git_id: bytes, kind: Kind, oid: Oid, size: int) -> None:
         """An object was taken in; what it refers to was noted before."""

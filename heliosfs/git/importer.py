@@ -8,7 +8,7 @@ from heliosfs.git.adopt import Outcome, adopt
 from heliosfs.git.ids import IdMap
 from heliosfs.git.prepare import PORTION_BYTES, Portion, prepared_of
 from heliosfs.git.process import Git
-from heliosfs.git.refs import Refs
+from heliosfs.git.refs import CommitCount, Refs
 from heliosfs.git.source import Source
 from heliosfs.git.translate import Translator, write
 from heliosfs.repo.repository import Repository
@@ -51,6 +51,7 @@ class Import:
         self._written_count = written_count
         self._ids = IdMap(repository.store)
         self._source: Source | None = None
+        self._count: CommitCount | None = None
 
     def run(self) -> Steps[Outcome]:
         """Take everything in, then let the refs name it, in one publish.  HeliosError."""
@@ -67,11 +68,13 @@ class Import:
                 bulk.close()
                 if self._source is not None:
                     self._source.close()
+                if self._count is not None:
+                    self._count.close()
         return (yield from adopt(self._repository, self._ids, self._refs))
 
     def _take_history(self, bulk: Bulk, wanted: list[bytes], known: set[bytes]) -> Steps[None]:
         opening = partial(self._open, wanted, known, prefer_zstd=bulk.prefer_zstd)
-        total, source, is_shallow = yield from on_thread(opening)
+        source, count, is_shallow = yield from on_thread(opening)
         translator = Translator(
             self._store, bulk, self._ids, self._repository.identity, self._git.id_bytes
         )
@@ -81,19 +84,20 @@ class Import:
             self.commit_count = translator.commit_count
             if self._ids.noted_count >= self._written_count or bulk.waiting_bytes >= WRITTEN_BYTES:
                 yield from write(self._ids, bulk)
-            yield Progress(self.commit_count, total, "commits", self.object_count)
+            yield Progress(self.commit_count, count.so_far(), "commits", self.object_count)
         yield from translator.close_commits()
         yield from write(self._ids, bulk)
         self.commit_count = translator.commit_count
 
     def _open(
         self, wanted: list[bytes], known: set[bytes], *, prefer_zstd: bool
-    ) -> tuple[int, Source, bool]:
-        """On a thread: git walks the history, which takes it seconds when that is long."""
+    ) -> tuple[Source, CommitCount, bool]:
+        """On a thread: git may be slow."""
         self._source = source = Source(
             self._git, wanted, known, self._portion_bytes, prefer_zstd=prefer_zstd
         )
-        return self._refs.count_commits(wanted, known), source, self._git.is_shallow()
+        self._count = count = self._refs.count_commits(wanted, known)
+        return source, count, self._git.is_shallow()
 
     def _take(self, portion: Portion, bulk: Bulk, translator: Translator) -> Steps[None]:
         rows, files, others = portion

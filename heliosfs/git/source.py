@@ -6,17 +6,15 @@ import contextlib
 import fcntl
 import marshal
 import os
-import signal
 import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import Iterable
 
 from heliosfs.errors import HeliosError
 from heliosfs.git import prepare
 from heliosfs.git.prepare import Portion
-from heliosfs.git.process import Git, complaint, environment
+from heliosfs.git.process import Git, complaint, end_unseen, environment
 from heliosfs.git.stream import FORMAT, LIST, PIPE_BYTES
 
 _PROGRAM = (
@@ -80,16 +78,10 @@ class Source:
         _widen(self._portions.fileno())
 
     def close(self) -> None:
-        """End the programs if they still run.  Idempotent.
-
-        Does not wait for them: they may be reading from a mount that their caller serves.
-        """
-        self._portions.close()
+        """End the programs if they still run, without waiting.  Idempotent."""
         self._errors.close()
         for process in (self._preparer, self._printer, self._lister):
-            if process.poll() is None:
-                process.send_signal(signal.SIGKILL)
-                threading.Thread(target=process.wait, name="reaper", daemon=True).start()
+            end_unseen(process)
 
     def read(self) -> Portion | None:
         """The next portion; None at the end.  HeliosError."""
