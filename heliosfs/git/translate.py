@@ -10,7 +10,7 @@ from heliosfs.git.ids import IdMap, Known
 from heliosfs.git.prepare import CommitRow, Plain
 from heliosfs.git.trees import TreeReader
 from heliosfs.objects.commit import commit_id, join_commit
-from heliosfs.objects.ids import CommitId, Kind, Oid
+from heliosfs.objects.ids import CommitId, Kind
 from heliosfs.repo.identity import Identity
 from heliosfs.store.base import Bulk, Store
 from heliosfs.store.remembered import Recent
@@ -38,8 +38,6 @@ class Translator:
         self._bulk = bulk
         self._ids = ids
         self._trees = TreeReader(store, bulk, ids, owner, id_bytes)
-        self._bases: Recent[Oid] = Recent()
-        """Path of a directory -> what was there last: what the store may encode against."""
         self._held: dict[bytes, Plain] = {}
         """Trees of the commit that is being read."""
         self._commits: deque[CommitRow] = deque()
@@ -90,13 +88,12 @@ class Translator:
                 if isinstance(known, list):
                     stack += known
                     continue
-                self._bases.put(tree[2], known.oid)
                 del held[tree[1]]
                 yield TURN
 
     def _turn(self, tree: Plain) -> Known | list[bytes]:
         _, git_id, path, data = tree
-        return self._trees.turn(git_id, data, self._bases.get(path), self._held)
+        return self._trees.turn(git_id, data, path, self._held)
 
     def _take_commit(
         self, git_id: bytes, tree_id: bytes, parent_ids: list[bytes], lengths: bytes, rest: bytes
