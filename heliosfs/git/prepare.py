@@ -7,13 +7,14 @@ writes *portions*: each marshalled, behind its length.
 
 from __future__ import annotations
 
+import gc
 import marshal
 import struct
 import sys
 from typing import IO
 
 from heliosfs.git.raw import parse_commit
-from heliosfs.git.stream import PART, CutShort, GitObject, MissingInGit, ObjectStream, reader_of
+from heliosfs.git.stream import PART, CutShort, GitObject, MissingInGit, ObjectStream
 from heliosfs.objects.blob import EMPTY_BLOB, ZERO_PART, encode_parts
 from heliosfs.objects.commit import encode_rest
 from heliosfs.objects.ids import BlobId, Kind, Oid, object_id
@@ -21,8 +22,10 @@ from heliosfs.store.remembered import Recent
 from heliosfs.store.versions import Prepared, Versions, encode_alone
 
 LENGTH = struct.Struct("<I")
-PORTION_BYTES = 1024 * 1024
+PORTION_BYTES = 256 * 1024
 """What is read from git at once, and makes a portion."""
+_BUFFER_BYTES = 64 * 1024
+"""Stays in a CPU's cache, as what a pipe holds does not."""
 VERSIONS_BYTES = 48 * 1024 * 1024
 DONE, MISSING, CUT_SHORT = 0, 1, 2
 """How the last portion begins: all is there; an object is not, whose id follows; git stopped."""
@@ -118,13 +121,16 @@ def prepared_of(row: Row) -> Prepared:
 
 def main(argv: list[str]) -> None:
     """Prepare what comes in, until it ends; `argv` says how much at once, and `PREFER_ZSTD`."""
+    # Much is allocated and nothing of it is cyclic: the collector would only walk it.
+    gc.disable()
     portion_bytes = int(argv[0])
-    source, sink = reader_of(0), sys.stdout.buffer
-    stream, preparer = ObjectStream(source), Preparer(prefer_zstd=PREFER_ZSTD in argv)
+    preparer, sink = Preparer(prefer_zstd=PREFER_ZSTD in argv), sys.stdout.buffer
     end: tuple[int, str] = (DONE, "")
     try:
-        while objects := stream.read(portion_bytes):
-            _write(sink, preparer.portion(objects))
+        with open(0, "rb", buffering=_BUFFER_BYTES) as source:
+            stream = ObjectStream(source)
+            while objects := stream.read(portion_bytes):
+                _write(sink, preparer.portion(objects))
     except MissingInGit as error:
         end = (MISSING, str(error))
     except CutShort:

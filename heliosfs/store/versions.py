@@ -20,7 +20,7 @@ STEP = 16
 WHOLE_EVERY = STEP * STEP
 _PAYS_BELOW = 0.75
 """A delta must save a quarter of the object encoded alone: it makes reading dearer."""
-SURELY_PAYS = 16
+SURELY_PAYS = 4
 """A delta of a large or cold object, so many times smaller, is not compared with anything."""
 _PAYS_BYTES = 12
 _TINY_BYTES = 128
