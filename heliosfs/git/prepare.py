@@ -18,6 +18,7 @@ from heliosfs.git.stream import PART, CutShort, GitObject, MissingInGit, ObjectS
 from heliosfs.objects.blob import EMPTY_BLOB, ZERO_PART, encode_parts
 from heliosfs.objects.commit import encode_rest
 from heliosfs.objects.ids import BlobId, Kind, Oid, object_id
+from heliosfs.store.codecs import Codec, Encoded
 from heliosfs.store.remembered import Recent
 from heliosfs.store.versions import Prepared, Versions, encode_alone
 
@@ -33,7 +34,7 @@ PREFER_ZSTD = "zstd"
 """The argument that asks for it."""
 
 Row = tuple[bytes, int, int, int, bytes | None, int, bytes]
-"""`Prepared`, as it is marshalled."""
+"""`Prepared`, as it is marshalled: codec and body; or `_NOT_ENCODED`, and the object."""
 File = tuple[bytes, int, bytes, int]
 """Git's id of a file, and the kind, our id and the size of it."""
 Plain = tuple[bytes, bytes, bytes, bytes]
@@ -43,6 +44,8 @@ CommitRow = tuple[bytes, bytes, list[bytes], bytes, bytes]
 Portion = tuple[list[Row], list[File], list[Plain | CommitRow]]
 
 _BLOB = int(Kind.BLOB)
+_NOT_ENCODED = -1
+_CODECS = list(Codec)
 _KINDS = {int(kind): kind for kind in Kind}
 
 
@@ -73,7 +76,8 @@ class Preparer:
                     self._bases.put(path, oid)
                     prepared = self._versions.encode(oid, Kind.BLOB, data, base)
                     if prepared is not None:
-                        _, _, _, position, against, codec, body = prepared
+                        _, _, _, position, against, encoded, _ = prepared
+                        codec, body = encoded or (_NOT_ENCODED, data)
                         rows.append((oid, _BLOB, size, position, against, int(codec), body))
                 files.append((git_id, _BLOB, oid, size))
             elif kind == PART:
@@ -115,8 +119,10 @@ def _commit(git_id: bytes, data: bytes) -> Plain | CommitRow:
 def prepared_of(row: Row) -> Prepared:
     """The object of a row."""
     oid, kind, size, position, base, codec, body = row
-    against = None if base is None else Oid(base)
-    return Prepared(Oid(oid), _KINDS[kind], size, position, against, codec, body)
+    encoded = None if codec == _NOT_ENCODED else Encoded(_CODECS[codec], body)
+    data = body if encoded is None else b""
+    # What Prepared() does, without its call.
+    return tuple.__new__(Prepared, (oid, _KINDS[kind], size, position, base, encoded, data))
 
 
 def main(argv: list[str]) -> None:

@@ -181,7 +181,7 @@ class TreeReader:
         self._ids.note(git_id, Kind.TREE, oid, directories)
         self._ids.note_git_of(oid, git_id)
         self._bases.put(path, oid)
-        return Known(Kind.TREE, oid, directories)
+        return tuple.__new__(Known, (Kind.TREE, oid, directories))
 
     def _write_index(
         self, names: list[bytes], raws: list[bytes], starts: list[bool], base: Oid | None
@@ -232,14 +232,15 @@ class TreeReader:
         return Entry(b"", mode, owner.uid, owner.gid, CONSTANT_MTIME_NS, tree.size, tree.oid)
 
     def _encode(self, part: bytes, git_id: bytes) -> _Encoded:
-        git_mode, _, rest = part.partition(b" ")
-        name, target_id = rest[: -self._id_bytes - 1], rest[-self._id_bytes :]
+        end = -self._id_bytes
+        target_id = part[end:]
+        git_mode, _, name = part[: end - 1].partition(b" ")
         mode = _PLAIN.get(git_mode, 0)
         if mode and name[:1] != b"." and not (b"~" in name or b"/" in name or len(name) > NAME_MAX):
             is_dir = mode == _PLAIN_DIRECTORY
-            known = self._find(target_id, name, git_id, is_tree=is_dir)
-            if known.oid != EMPTY_TREE:
-                return self._remember(part, name, mode, known, is_tree=is_dir)
+            found = self._ids.find(target_id)
+            if found and (found.kind in _TREES) is is_dir and found.oid != EMPTY_TREE:
+                return self._remember(part, name, mode, found, is_tree=is_dir)
         if name in (b".", b"..") or b"/" in name or len(name) > NAME_MAX or is_reserved(name):
             raise _malformed(git_id, f"no directory can hold an entry {name[:80]!r}")
         mode = mode_of(git_mode)
@@ -269,7 +270,8 @@ class TreeReader:
         owner = self._owner
         raw = encode_file(mode, owner.uid, owner.gid, time_ns, known.size, known.oid, name)
         key = name + b"/" if is_tree else name
-        encoded = _Encoded(name, key, raw, is_tree, starts_leaf(name))
+        # What _Encoded() does, without its call.
+        encoded = tuple.__new__(_Encoded, (name, key, raw, is_tree, starts_leaf(name)))
         self._entries.put(part, encoded)
         return encoded
 

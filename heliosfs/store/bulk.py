@@ -46,7 +46,8 @@ class LocalBulk:
 
     def add_prepared(self, prepared: Prepared) -> None:
         self._objects.append(prepared)
-        self.waiting_bytes += len(prepared.body)
+        encoded = prepared.encoded
+        self.waiting_bytes += len(prepared.data if encoded is None else encoded.body)
 
     def put_all(self, changes: Changes) -> None:
         for key in changes:

@@ -19,7 +19,6 @@ from heliosfs.store.payload import SHORT_BYTES, decode_chain, kept_id, pack
 from heliosfs.store.pending import Changes, Cold, Pending
 from heliosfs.store.snapshot import Snapshot
 from heliosfs.store.versions import (
-    NOT_ENCODED,
     STEP,
     SURELY_PAYS,
     WHOLE_EVERY,
@@ -184,24 +183,23 @@ class Encoder:
 
     def _link(self, number: int, item: Prepared) -> bytes:
         """The record of an object that was prepared."""
-        oid, kind, size, position, base, codec, body = item
-        if base is None:
-            return self._whole_record(oid, kind, size, codecs.Encoded(codecs.Codec(codec), body))
-        if codec == NOT_ENCODED:
-            return self._encode_version(number, Cold(oid, kind, body, base), body, base)
-        base_number = self.given.get(base) or self._written.get(base)
-        if base_number is not None:
-            encoded = codecs.Encoded(codecs.Codec(codec), body)
-            return pack(oid, kind, size, encoded, number - base_number, position)
-        # It was here before, in a chain of its own.
-        data = self._restore(item, base)
+        oid, kind, size, position, base, encoded, data = item
+        if encoded is not None:
+            if base is None:
+                return self._whole_record(oid, kind, size, encoded)
+            base_number = self.given.get(base) or self._written.get(base)
+            if base_number is not None:
+                return pack(oid, kind, size, encoded, number - base_number, position)
+            # It was here before, in a chain of its own.
+            data = self._restore(item, encoded, base)
+        assert base is not None
         return self._encode_version(number, Cold(oid, kind, data, base), data, base)
 
-    def _restore(self, item: Prepared, base: Oid) -> bytes:
+    def _restore(self, item: Prepared, encoded: codecs.Encoded, base: Oid) -> bytes:
         named = base if item.kind is Kind.COMMIT else b""
         for version in self._lineage(base):
             with suppress(DecodeError):
-                return codecs.decode_delta(item.codec, item.body, item.size, version.data, named)
+                return codecs.decode_delta(*encoded, item.size, version.data, named)
             break
         raise CorruptObject(f"object {base.hex()}, which another one changes, is damaged")
 

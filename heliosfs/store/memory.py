@@ -14,7 +14,7 @@ from heliosfs.store.addition import HashedAddition
 from heliosfs.store.base import Addition, Bulk, Collection, NewObject, StoreStats, Swept, Work
 from heliosfs.store.codecs import decode, decode_delta
 from heliosfs.store.pending import check_key
-from heliosfs.store.versions import NOT_ENCODED, Prepared
+from heliosfs.store.versions import Prepared
 
 _SWEPT_COUNT = 16
 """Objects that a step of a sweep removes: few, so that tests come in between."""
@@ -188,14 +188,12 @@ class _MemoryBulk:
         self.waiting_bytes += len(data)
 
     def add_prepared(self, prepared: Prepared) -> None:
-        oid, kind, size, _, base, codec, body = prepared
-        if codec == NOT_ENCODED:
-            data = body
-        elif base is None:
-            data = decode(codec, body, size)
-        else:
+        oid, kind, size, _, base, encoded, data = prepared
+        if encoded is not None and base is None:
+            data = decode(*encoded, size)
+        elif encoded is not None and base is not None:
             named = base if kind is Kind.COMMIT else b""
-            data = decode_delta(codec, body, size, self._versions[base], named)
+            data = decode_delta(*encoded, size, self._versions[base], named)
         self.add(oid, kind, data)
 
     def put_all(self, changes: Mapping[bytes, bytes | None]) -> None:

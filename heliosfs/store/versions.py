@@ -26,7 +26,6 @@ _PAYS_BYTES = 12
 _TINY_BYTES = 128
 """Of a smaller object, that it saves `_PAYS_BYTES` is enough: such chains are read fast."""
 _KNOWN_MAX = 50_000
-NOT_ENCODED = -1
 
 
 def pays(delta: Encoded, alone: Encoded | None) -> bool:
@@ -57,10 +56,10 @@ class Prepared(NamedTuple):
     """In its chain; 0 when it is not a delta."""
     base: Oid | None
     """What it is encoded against."""
-    codec: int
-    """`NOT_ENCODED` for want of the bytes of its base."""
-    body: bytes
-    """Encoded; or the object as it is."""
+    encoded: Encoded | None
+    """None for want of the bytes of its base."""
+    data: bytes = b""
+    """The object, when it is not encoded."""
 
 
 class Versions:
@@ -106,18 +105,18 @@ class Versions:
             old = self._take(against, kind)
             if old is None:
                 self._hold(oid, data, position, anchor)
-                return Prepared(oid, kind, size, position, against, NOT_ENCODED, data)
+                return Prepared(oid, kind, size, position, against, None, data)
             named = against if kind is Kind.COMMIT else b""
             delta = codecs.encode_delta(data, old, named, prefer_zstd=prefer_zstd)
             if delta is not None and len(delta.body) * SURELY_PAYS <= size:
                 self._hold(oid, data, position, anchor)
-                return Prepared(oid, kind, size, position, against, *delta)
+                return Prepared(oid, kind, size, position, against, delta)
         alone = encode_alone(data, prefer_zstd=prefer_zstd)
         if delta is not None and pays(delta, alone):
             self._hold(oid, data, position, anchor)
-            return Prepared(oid, kind, size, position, against, *delta)
+            return Prepared(oid, kind, size, position, against, delta)
         self._hold(oid, data, 0, oid)
-        return Prepared(oid, kind, size, 0, None, *alone)
+        return Prepared(oid, kind, size, 0, None, alone)
 
     def _take(self, oid: Oid, kind: Kind) -> bytes | None:
         """The bytes of a version; forgotten, when no other one will be encoded against it."""
