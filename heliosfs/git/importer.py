@@ -17,7 +17,7 @@ from heliosfs.store.steps import TURN, Progress, Steps, on_thread
 
 WRITTEN_BYTES = 8 * 1024 * 1024
 """What is gathered before it is written."""
-WRITTEN_COUNT = 16 * 1024
+WRITTEN_COUNT = 8 * 1024
 """The same of objects and their ids, about."""
 _ROWS_TURN = 256
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
 
 from heliosfs.objects.ids import Kind, Oid
 from heliosfs.store.encoder import write_batches
@@ -12,8 +13,8 @@ from heliosfs.store.pending import Changes, check_key
 from heliosfs.store.versions import Numbers, Prepared, Versions
 
 VERSIONS_BYTES = 16 * 1024 * 1024
-_ENCODED_COUNT = 128
-"""Objects that are encoded together: a ms, and faster by a sixth than one by one."""
+_ENCODED_COUNT = 64
+"""Objects that are encoded together: 0.7 ms, and faster by a sixth than one by one."""
 
 
 class LocalBulk:
@@ -50,16 +51,19 @@ class LocalBulk:
         self.waiting_bytes += len(prepared.data if encoded is None else encoded.body)
 
     def put_all(self, changes: Changes) -> None:
-        for key in changes:
-            check_key(key)
         self._state.update(changes)
 
     def plan_write(self) -> _Write | None:
         self._encode()
         if not self._objects and not self._state:
             return None
-        work = _Write(self._database, self._numbers, self._objects, self._state)
-        work.prefer_zstd = self.prefer_zstd
+        work = _Write(
+            self._database,
+            self._numbers,
+            self._objects,
+            self._state,
+            prefer_zstd=self.prefer_zstd,
+        )
         self._objects, self._state = [], {}
         self.waiting_bytes = 0
         return work
@@ -69,9 +73,7 @@ class LocalBulk:
 
 
 class _Write:
-    """What was gathered, on its way."""
-
-    prefer_zstd = False
+    """What was gathered, on its way; let go of where it is executed, for that takes some ms."""
 
     def __init__(
         self,
@@ -79,25 +81,36 @@ class _Write:
         numbers: Numbers,
         objects: list[Prepared],
         state: Changes,
+        *,
+        prefer_zstd: bool,
     ) -> None:
         self._database = database
         self._numbers = numbers
-        self._objects = objects
+        self._objects = deque(objects)
         self._state = state
+        self._prefer_zstd = prefer_zstd
 
     def execute(self) -> None:
         """StoreError, StoreFull."""
-        pace = Pace()
+        for key in self._state:
+            check_key(key)
         steps = write_batches(
             self._database,
-            self._objects,
+            self._taking(),
             self._state,
             None,
-            prefer_zstd=self.prefer_zstd,
+            prefer_zstd=self._prefer_zstd,
             numbers=self._numbers,
         )
         for _ in steps:
+            pass
+        self._state = {}
+
+    def _taking(self) -> Iterator[Prepared]:
+        pace = Pace()
+        while self._objects:
             pace()
+            yield self._objects.popleft()
 
     def apply(self) -> None:
-        self._objects = []
+        pass
