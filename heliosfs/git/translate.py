@@ -35,6 +35,9 @@ class Translator:
         """Taken in."""
         self.is_shallow = False
         """Whether history was cut off in git."""
+        stats = store.stats()
+        self._is_first = not stats.objects and not stats.pending_bytes
+        """Whether no commit of git can be known, for want of objects."""
         self._bulk = bulk
         self._ids = ids
         self._trees = TreeReader(store, bulk, ids, owner, id_bytes)
@@ -64,7 +67,7 @@ class Translator:
         yield from self._turn_trees()
         while self._commits:
             commit = self._commits.popleft()
-            if self._ids.commit(commit[0]) is None:
+            if self._is_first or self._ids.commit(commit[0]) is None:
                 self._take_commit(*commit)
             self.commit_count += 1
             yield TURN
