@@ -10,11 +10,11 @@ from heliosfs.git import raw
 from heliosfs.git.ids import IdMap
 from heliosfs.git.modes import LEGACY_MODE, git_mode_of, gitlink_of
 from heliosfs.git.names import is_reserved
-from heliosfs.git.recent import Recent
 from heliosfs.objects.blob import PART_BYTES, WHOLE_MAX, decode_parts, part_count
 from heliosfs.objects.ids import Kind, Oid, TreeId
 from heliosfs.objects.tree import Entry, decode_entry
 from heliosfs.store.base import Store
+from heliosfs.store.remembered import Recent
 from heliosfs.store.steps import TURN, Steps
 from heliosfs.workspace.trees import EMPTY_TREE, read_entries
 

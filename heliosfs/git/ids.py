@@ -12,13 +12,13 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from heliosfs.git.raw import parse_tag
 from heliosfs.objects.ids import OID_BYTES, CommitId, Kind, Oid
 from heliosfs.objects.references import NEVER_STORED
-from heliosfs.store.base import Collection, Store
+from heliosfs.store.base import Bulk, Collection, Store
 from heliosfs.store.pace import Pace
 
 _ID = b"git/"
@@ -42,8 +42,8 @@ class Known(NamedTuple):
 class IdMap:
     """Reads and writes the state above.
 
-    What is noted waits here for `publish`: between two steps of an import others may fail to
-    publish, and the store's batch loses its state then.
+    What is noted waits here for `publish` or `hand_over`: between two steps of an export others
+    may fail to publish, and the store's batch loses its state then.
     """
 
     def __init__(self, store: Store) -> None:
@@ -60,26 +60,39 @@ class IdMap:
 
     def publish(self) -> None:
         """Publish what was noted, and the objects that it is about.  StoreError."""
+        for key, value in self._take_noted().items():
+            self._store.put(key, value)
+        self._store.publish()
+
+    def hand_over(self, bulk: Bulk) -> None:
+        """Have what was noted written with the objects that it is about, before more is asked."""
+        bulk.put_all(self._take_noted())
+
+    def _take_noted(self) -> dict[bytes, bytes | None]:
         if self._taken:
             id_bytes = len(self._taken[0]) - OID_BYTES
             self._noted[self._next_taken()] = bytes((id_bytes,)) + b"".join(self._taken)
             self._taken = []
-        for key, value in self._noted.items():
-            self._store.put(key, value)
-        self._noted = {}
-        self._store.publish()
+        noted, self._noted = self._noted, {}
+        return noted
 
     def find(self, git_id: bytes) -> Known | None:
         """What became of an object of git: 2 us."""
         value = self._get(_ID + git_id)
         if value is None:
             return None
-        kind, oid, size = _KNOWN.unpack(value)
-        return Known(kind, Oid(oid), size)
+        # What Known() does, without its call.
+        return tuple.__new__(Known, _KNOWN.unpack(value))
 
     def note(self, git_id: bytes, kind: Kind, oid: Oid, size: int) -> None:
         """An object was taken in; what it refers to was noted before."""
         self._noted[_ID + git_id] = _KNOWN.pack(kind, oid, size)
+
+    def note_files(self, files: Iterable[tuple[bytes, int, bytes, int]]) -> None:
+        """`note` of many: git's id, kind, our id and size of each."""
+        pack, noted = _KNOWN.pack, self._noted
+        for git_id, kind, oid, size in files:
+            noted[_ID + git_id] = pack(kind, oid, size)
 
     def commit(self, git_id: bytes) -> CommitId | None:
         """The commit of ours that a commit of git became, or came from."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import threading
 from typing import IO
 
 from heliosfs.errors import Busy, HeliosError, NotFound
@@ -121,6 +122,18 @@ class Git:
             command, capture_output=True, timeout=PROBE_SECONDS, env=environment(), check=False
         )
         return os.fsdecode(done.stdout.removesuffix(b"\n")) or None
+
+
+def end_unseen(process: subprocess.Popen[bytes]) -> None:
+    """Let go of what a command prints, and kill it if it still runs.  Idempotent.
+
+    Does not wait for it: it may be reading from a mount that its caller serves.
+    """
+    if process.stdout is not None:
+        process.stdout.close()
+    if process.poll() is None:
+        process.kill()
+        threading.Thread(target=process.wait, name="reaper", daemon=True).start()
 
 
 def complaint(stderr: bytes) -> str:

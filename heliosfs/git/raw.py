@@ -44,6 +44,7 @@ def parse_commit(data: bytes) -> RawCommit:
     tree = b""
     parents = []
     author = committer = encoding = b""
+    is_plain = b"\nencoding " not in head
     for line in head.split(b"\n"):
         key, _, value = line.partition(b" ")
         if key == b"tree" and not tree:
@@ -54,6 +55,9 @@ def parse_commit(data: bytes) -> RawCommit:
             author = value
         elif key == b"committer" and not committer:
             committer = value
+            if is_plain:
+                # Signatures may follow, of many lines.
+                break
         elif key == b"encoding" and not encoding:
             encoding = value
     if not tree:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import compress
-from operator import ge, itemgetter
+from operator import ge, itemgetter, ne
 from typing import Any, NamedTuple
 
 from heliosfs.errors import HeliosError
@@ -21,7 +22,6 @@ from heliosfs.git.modes import (
 )
 from heliosfs.git.names import is_reserved
 from heliosfs.git.raw import entry_pattern
-from heliosfs.git.recent import Recent
 from heliosfs.objects.ids import Kind, Oid, TreeId, object_id
 from heliosfs.objects.tree import (
     INDEX_FROM,
@@ -36,13 +36,16 @@ from heliosfs.objects.tree import (
     starts_leaf,
 )
 from heliosfs.repo.identity import Identity
-from heliosfs.store.base import Store
+from heliosfs.store.base import Bulk, Store
+from heliosfs.store.remembered import Recent
 from heliosfs.workspace.trees import EMPTY_TREE, read_file
 
 _TARGET_MAX_BYTES = 4095
 """Of a symbolic link (PATH_MAX without the NUL)."""
 _TREES = (Kind.TREE,)
 _FILES = (Kind.BLOB, Kind.PARTS)
+_LAST_COUNT = 1000
+"""10 MB for directories of 50 entries."""
 _PLAIN_DIRECTORY = stat.S_IFDIR | 0o755
 _PLAIN = {
     FILE_MODE: stat.S_IFREG | 0o644,
@@ -63,56 +66,122 @@ class _Encoded(NamedTuple):
     starts_leaf: bool
 
 
+@dataclass(slots=True)
+class _Last:
+    """The last tree at a path."""
+
+    parts: list[bytes]
+    """Entries as git has them, and in that order."""
+    raws: Sequence[bytes]
+    """What they are here, in the same order."""
+    arrange: Callable[[Sequence[Any]], Sequence[Any]] | None
+    """Puts entries in the order of their names, where git has another one."""
+    directories: int
+
+
 class TreeReader:
     """Turns trees of git, whose contents are in the store, into trees of the store."""
 
-    def __init__(self, store: Store, ids: IdMap, owner: Identity, id_bytes: int) -> None:
+    def __init__(
+        self, store: Store, bulk: Bulk, ids: IdMap, owner: Identity, id_bytes: int
+    ) -> None:
         self._store = store
+        self._bulk = bulk
         self._ids = ids
         self._owner = owner
         self._id_bytes = id_bytes
         self._pattern = entry_pattern(id_bytes)
         self._entries: Recent[_Encoded] = Recent()
         """By the bytes of the entry in git: what repeats from commit to commit."""
+        self._lasts: Recent[_Last] = Recent(_LAST_COUNT)
+        """By path: what was turned last."""
+        self._bases: Recent[Oid] = Recent()
+        """By path: what the store may encode against."""
         self._leaves: Recent[Oid] = Recent()
         """Leaves of large directories that are in the store."""
         self._leaf_bases: Recent[Oid] = Recent()
         """The leaf that began with a name last."""
 
     def turn(
-        self, git_id: bytes, data: bytes, base: Oid | None, held: Mapping[bytes, object]
+        self, git_id: bytes, data: bytes, path: bytes, held: Mapping[bytes, object]
     ) -> Known | list[bytes]:
         """Add the tree to the store; or give those of `held` that must be turned before.
 
-        HeliosError when no directory can be like it.  30 us for 40 entries that were seen before.
+        HeliosError when no directory can be like it; MissingObject when what a symbolic link in
+        it names is not written yet.  10 us for 40 entries of which one is not what the last tree
+        at `path` had, 20 us for others that were seen before.
         """
         parts: list[bytes] = self._pattern.findall(data)
-        if len(b"".join(parts)) != len(data):
+        if sum(map(len, parts)) != len(data):
             raise _malformed(git_id, "it cannot be read")
+        last = self._lasts.get(path)
+        raws = last and self._change(last, git_id, parts, held)
+        if last and raws:
+            last.parts, last.raws = parts, raws
+            leaf = last.arrange(raws) if last.arrange else raws
+            oid = self._put_tree(join_leaf(leaf), self._bases.get(path))
+            return self._note(git_id, oid, last.directories, path)
+        return self._turn_anew(git_id, parts, path, held)
+
+    def _change(
+        self, last: _Last, git_id: bytes, parts: list[bytes], held: Mapping[bytes, object]
+    ) -> Sequence[bytes] | None:
+        """The encoded entries of a tree that has the names and modes of the last one.
+
+        None when it has others, or leads to what is held.
+        """
+        before = last.parts
+        if len(parts) != len(before):
+            return None
+        raws = list(last.raws)
+        end = -self._id_bytes
+        for at in compress(range(len(parts)), map(ne, parts, before)):
+            part = parts[at]
+            if part[:end] != before[at][:end]:
+                return None
+            entry = self._entries.get(part)
+            if entry is None:
+                if part[end:] in held:
+                    return None
+                entry = self._encode(part, git_id)
+            raws[at] = entry.raw
+        return raws
+
+    def _turn_anew(
+        self, git_id: bytes, parts: list[bytes], path: bytes, held: Mapping[bytes, object]
+    ) -> Known | list[bytes]:
         entries = list(map(self._entries.young.get, parts))
-        if None in entries:
+        if not all(entries):
             needed = self._complete(git_id, parts, entries, held)
             if needed:
                 return needed
-        # Columns and C loops: this runs for every entry of every tree of the history.
+        # Columns and C loops: entries are many.
         names, keys, raws, are_dirs, starts = _columns(entries)
         if any(map(ge, keys, keys[1:])):
             raise _malformed(git_id, "its entries are not in order, or not distinct")
         directories = sum(are_dirs)
+        arrange: Callable[[Sequence[Any]], Sequence[Any]] | None = None
         if directories and any(map(ge, names, names[1:])):
             if len(set(names)) < len(names):
                 raise _malformed(git_id, "its entries are not distinct")
-            names, _, raws, _, starts = _columns(sorted(entries, key=itemgetter(0)))
-        if not raws:
-            oid = EMPTY_TREE
-        elif len(raws) < INDEX_FROM:
-            oid = self._put_tree(join_leaf(raws), base)
+            arrange = itemgetter(*sorted(range(len(names)), key=names.__getitem__))
+        if len(raws) >= INDEX_FROM:
+            if arrange:
+                names, raws, starts = (list(arrange(each)) for each in (names, raws, starts))
+            oid = self._write_index(names, raws, starts, self._bases.get(path))
+        elif raws:
+            self._lasts.put(path, _Last(parts, raws, arrange, directories))
+            leaf = arrange(raws) if arrange else raws
+            oid = self._put_tree(join_leaf(leaf), self._bases.get(path))
         else:
-            oid = self._write_index(names, raws, starts, base)
-        known = Known(Kind.TREE, oid, directories)
-        self._ids.note(git_id, Kind.TREE, oid, known.size)
+            oid = EMPTY_TREE
+        return self._note(git_id, oid, directories, path)
+
+    def _note(self, git_id: bytes, oid: TreeId, directories: int, path: bytes) -> Known:
+        self._ids.note(git_id, Kind.TREE, oid, directories)
         self._ids.note_git_of(oid, git_id)
-        return known
+        self._bases.put(path, oid)
+        return tuple.__new__(Known, (Kind.TREE, oid, directories))
 
     def _write_index(
         self, names: list[bytes], raws: list[bytes], starts: list[bool], base: Oid | None
@@ -125,7 +194,7 @@ class TreeReader:
             oid = TreeId(object_id(Kind.TREE, data))
             if self._leaves.get(oid) is None:
                 base_leaf = self._leaf_bases.get(names[at])
-                self._store.add(oid, Kind.TREE, data, base_leaf, is_cold=True)
+                self._bulk.add(oid, Kind.TREE, data, base_leaf)
                 self._leaves.put(oid, oid)
                 self._leaf_bases.put(names[at], oid)
             leaves.append(LeafRef(names[at], oid))
@@ -133,7 +202,7 @@ class TreeReader:
 
     def _put_tree(self, data: bytes, base: Oid | None) -> TreeId:
         oid = TreeId(object_id(Kind.TREE, data))
-        self._store.add(oid, Kind.TREE, data, base, is_cold=True)
+        self._bulk.add(oid, Kind.TREE, data, base)
         return oid
 
     def _complete(
@@ -163,14 +232,15 @@ class TreeReader:
         return Entry(b"", mode, owner.uid, owner.gid, CONSTANT_MTIME_NS, tree.size, tree.oid)
 
     def _encode(self, part: bytes, git_id: bytes) -> _Encoded:
-        git_mode, _, rest = part.partition(b" ")
-        name, target_id = rest[: -self._id_bytes - 1], rest[-self._id_bytes :]
+        end = -self._id_bytes
+        target_id = part[end:]
+        git_mode, _, name = part[: end - 1].partition(b" ")
         mode = _PLAIN.get(git_mode, 0)
         if mode and name[:1] != b"." and not (b"~" in name or b"/" in name or len(name) > NAME_MAX):
             is_dir = mode == _PLAIN_DIRECTORY
-            known = self._find(target_id, name, git_id, is_tree=is_dir)
-            if known.oid != EMPTY_TREE:
-                return self._remember(part, name, mode, known, is_tree=is_dir)
+            found = self._ids.find(target_id)
+            if found and (found.kind in _TREES) is is_dir and found.oid != EMPTY_TREE:
+                return self._remember(part, name, mode, found, is_tree=is_dir)
         if name in (b".", b"..") or b"/" in name or len(name) > NAME_MAX or is_reserved(name):
             raise _malformed(git_id, f"no directory can hold an entry {name[:80]!r}")
         mode = mode_of(git_mode)
@@ -200,7 +270,8 @@ class TreeReader:
         owner = self._owner
         raw = encode_file(mode, owner.uid, owner.gid, time_ns, known.size, known.oid, name)
         key = name + b"/" if is_tree else name
-        encoded = _Encoded(name, key, raw, is_tree, starts_leaf(name))
+        # What _Encoded() does, without its call.
+        encoded = tuple.__new__(_Encoded, (name, key, raw, is_tree, starts_leaf(name)))
         self._entries.put(part, encoded)
         return encoded
 
@@ -239,11 +310,6 @@ def _columns(
     """The fields of `_Encoded`, each as a list."""
     columns: Any = list(map(list, zip(*entries, strict=True)))
     return tuple(columns) if columns else ([], [], [], [], [])
-
-
-def malformed_commit(git_id: bytes, error: ValueError) -> HeliosError:
-    """What to raise for a commit that cannot be read."""
-    return HeliosError(f"git commit {git_id.hex()} cannot be taken in: {error}")
 
 
 def _malformed(git_id: bytes, problem: str) -> HeliosError:

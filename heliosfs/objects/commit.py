@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -13,6 +13,8 @@ from heliosfs.objects.tree import Entry, decode_entry, encode_entry
 VERSION = 1
 
 _HEAD = struct.Struct("<B7I")
+_FIRST = struct.Struct("<B2I")
+_REST = struct.Struct("<5I")
 _PAIR = struct.Struct("<II")
 _WHO = struct.Struct("<qhHH")
 _NOTHING: Mapping[str, str] = MappingProxyType({})
@@ -67,23 +69,33 @@ class Commit:
 
 def encode_commit(commit: Commit) -> bytes:
     """The bytes of a commit: a version, the lengths of its fields, the fields."""
-    root = encode_entry(commit.root)
-    parents = b"".join(commit.parents)
-    author = commit.author.encode()
-    committer = author if commit.committer is commit.author else commit.committer.encode()
-    metadata = _encode_metadata(commit.metadata) if commit.metadata else b""
-    message, git = commit.message, commit.git
-    head = _HEAD.pack(
-        VERSION,
-        len(root),
-        len(parents),
-        len(author),
-        len(committer),
-        len(message),
-        len(metadata),
-        len(git),
-    )
-    return b"".join((head, root, parents, author, committer, message, metadata, git))
+    author, committer = commit.author, commit.committer
+    rest = encode_rest(author, committer, commit.message, commit.metadata, commit.git)
+    return join_commit(commit.root, commit.parents, *rest)
+
+
+def encode_rest(
+    author: Signature,
+    committer: Signature,
+    message: bytes,
+    metadata: Mapping[str, str] = _NOTHING,
+    git: bytes = b"",
+) -> tuple[bytes, bytes]:
+    """What of a commit does not depend on ids: the lengths of its fields, and the fields."""
+    by = author.encode()
+    then = by if committer is author else committer.encode()
+    pairs = _encode_metadata(metadata) if metadata else b""
+    lengths = _REST.pack(len(by), len(then), len(message), len(pairs), len(git))
+    return lengths, b"".join((by, then, message, pairs, git))
+
+
+def join_commit(
+    root: Entry, parents: Sequence[CommitId], rest_lengths: bytes, rest: bytes
+) -> bytes:
+    """The bytes of a commit, of which `encode_rest` made the rest."""
+    entry = encode_entry(root)
+    ids = b"".join(parents)
+    return b"".join((_FIRST.pack(VERSION, len(entry), len(ids)), rest_lengths, entry, ids, rest))
 
 
 def decode_commit(data: bytes) -> Commit:

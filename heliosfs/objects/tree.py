@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import stat
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 from zlib import crc32
 
@@ -185,7 +185,7 @@ def end_of_extras(data: bytes, flags: int, at: int) -> int:
     return at
 
 
-def join_leaf(entries: list[bytes]) -> bytes:
+def join_leaf(entries: Iterable[bytes]) -> bytes:
     """A leaf of encoded entries that are in byte order of their names."""
     return _LEAF + b"".join(entries)
 

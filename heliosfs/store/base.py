@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from heliosfs.objects.ids import Kind, Oid
+from heliosfs.store.versions import Prepared
 
 LISTED = b"@"
 """State `@name/` id of a commit, with an empty value, says that the list of that name has it."""
@@ -143,6 +144,41 @@ class Collection(Protocol):
         """End it, at any point: what was not removed yet stays.  Idempotent."""
 
 
+class Bulk(Protocol):
+    """Much that comes at once and is read later: an import.
+
+    What it is given goes past the journal and the memory of what is pending, and nothing of it
+    can be read before a write was executed.  The state goes with the last of the objects, so
+    that it never names what is not here: a crash leaves all that was written before, or more
+    objects that nothing refers to.  Nobody else puts its keys meanwhile.
+
+    A store has one at a time, and no garbage collection beside it.
+    """
+
+    waiting_bytes: int
+    """Bytes of objects that no write was planned for yet."""
+    prefer_zstd: bool
+    """As the store was told by `tune`."""
+
+    def add(self, oid: Oid, kind: Kind, data: bytes, base: Oid | None = None) -> None:
+        """As `Store.add`.  No other object but a commit has the same base."""
+
+    def add_prepared(self, prepared: Prepared) -> None:
+        """An object that `Versions` encoded; what it is encoded against was given before it."""
+
+    def put_all(self, changes: Mapping[bytes, bytes | None]) -> None:
+        """As `Store.put`, of each."""
+
+    def plan_write(self) -> Work | None:
+        """Work that writes all that was given since the last one, safe from a power cut.
+
+        StoreError, StoreFull: some of its objects are here, none of its state.
+        """
+
+    def close(self) -> None:
+        """End it; what no write was planned for is dropped.  Idempotent."""
+
+
 class Store(Protocol):
     """Content-addressed objects, and a small ordered map of state, changed together.
 
@@ -182,6 +218,9 @@ class Store(Protocol):
     def plan_add(self, objects: Sequence[NewObject]) -> Addition:
         """Work that adds objects, and computes their ids where it is executed."""
 
+    def bulk(self) -> Bulk:
+        """Begin to write much.  Busy while another one, or a garbage collection, is under way."""
+
     def get(self, key: bytes) -> bytes | None:
         """The state under `key` (1 to 400 bytes), or None."""
 
@@ -205,7 +244,7 @@ class Store(Protocol):
         """Work that moves what is published into L2; None when there is nothing to move."""
 
     def collect(self) -> Collection:
-        """Begin a garbage collection.  Busy while another one is under way."""
+        """Begin a garbage collection.  Busy while another one, or a `Bulk`, is under way."""
 
     @property
     def pending_bytes(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import NamedTuple
 
 from heliosfs.errors import CorruptObject
@@ -18,6 +19,14 @@ from heliosfs.store.packs import PACKED_FROM_BYTES, Packed, Place, encode_large
 from heliosfs.store.payload import SHORT_BYTES, decode_chain, kept_id, pack
 from heliosfs.store.pending import Changes, Cold, Pending, bytes_of
 from heliosfs.store.snapshot import Snapshot
+from heliosfs.store.versions import (
+    STEP,
+    SURELY_PAYS,
+    WHOLE_EVERY,
+    Numbers,
+    Prepared,
+    pays,
+)
 
 TXN_BYTES = 4 * 1024 * 1024
 """Records in one transaction, about."""
@@ -25,31 +34,24 @@ TXN_OBJECTS = 4096
 """So that the owner lets go of them in 3 ms."""
 TXN_EDITED_BYTES = 32 * 1024 * 1024
 """All the bytes of the edited objects of one transaction, which it holds to encode them."""
-_STEP = 16
-_WHOLE_EVERY = _STEP * _STEP
-_PAYS_BELOW = 0.75
-"""A delta must save a quarter of the object encoded alone: it makes reading dearer."""
-_SURELY_PAYS = 16
-"""A delta of a large or cold object, so many times smaller, is not compared with anything."""
-_PAYS_BYTES = 12
-_TINY_BYTES = 128
-"""Of a smaller object, that it saves `_PAYS_BYTES` is enough: such chains are read fast."""
 
 
 def write_batches(
     database: ObjectDatabase,
-    objects: Iterable[Pending],
+    objects: Iterable[Pending | Prepared],
     state: Changes,
-    last: int,
+    last: int | None,
     cache_bytes: int = 0,
     *,
     prefer_zstd: bool = False,
+    numbers: Numbers | None = None,
 ) -> Iterator[list[tuple[Oid, Cached]]]:
     """Write what batches gave to L2, a transaction at each step, which gives what L1 may take.
 
-    StoreError, StoreFull.  `last` is the number of the last batch.  The state, and that
-    number, which says that the batches are here, go with the last transaction: a crash
-    between two leaves objects that nothing refers to.
+    StoreError, StoreFull.  `last` is the number of the last batch, if they are batches.  The
+    state, and that number, which says that the batches are here, go with the last transaction:
+    a crash between two leaves objects that nothing refers to.  `numbers` are of what those
+    objects may be encoded against that were prepared; what is written comes to them.
     """
     items = iter(objects)
     is_more = True
@@ -58,14 +60,23 @@ def write_batches(
             marks = database.marks
             with database.reading() as snapshot:
                 encoder = Encoder(
-                    snapshot, database.totals, cache_bytes, marks, prefer_zstd=prefer_zstd
+                    snapshot,
+                    database.totals,
+                    cache_bytes,
+                    marks,
+                    prefer_zstd=prefer_zstd,
+                    written=numbers,
                 )
                 is_more = encoder.take(items)
-            totals = encoder.totals if is_more else encoder.totals._replace(batch=last)
+            totals = encoder.totals
+            if last is not None and not is_more:
+                totals = totals._replace(batch=last)
             then: Changes = {} if is_more else state
             if encoder.places:
                 database.packs.sync()
             database.write(encoder.inserts(), encoder.numbers, then, totals, encoder.places)
+        if numbers is not None:
+            numbers.add(encoder.given)
         yield encoder.cached
 
 
@@ -83,9 +94,7 @@ class _Version(NamedTuple):
 class Encoder:
     """Encodes the objects of one transaction, in order.
 
-    Version i of a chain changes version i less the lowest power of 16 that divides i,
-    and every 256th is whole: so no object needs more than 30 others, while most deltas
-    are against the version just before.
+    Chains are as `versions` says.
     """
 
     def __init__(
@@ -96,8 +105,10 @@ class Encoder:
         marks: Marks | None = None,
         *,
         prefer_zstd: bool = False,
+        written: Numbers | None = None,
     ) -> None:
         """`snapshot` is of what the transaction is to change, `marks` of what may leave it."""
+        self._written = written or Numbers()
         self._marks = marks
         self._snapshot = snapshot
         self._prefer_zstd = prefer_zstd
@@ -106,8 +117,9 @@ class Encoder:
         self.cached: list[tuple[Oid, Cached]] = []
         """What L1 may take: the first `cache_bytes` of what was encoded."""
         self._room = cache_bytes
-        self._numbers: dict[Oid, int] = {}
-        self._items: list[Pending] = []
+        self.given: dict[Oid, int] = {}
+        """Numbers of the objects of this transaction."""
+        self._items: list[Pending | Prepared] = []
         """The objects of this transaction, in the order of their numbers."""
         self._deltas: dict[int, _Version] = {}
         """By number: those of them that are encoded against another."""
@@ -117,31 +129,36 @@ class Encoder:
         self._read_last: tuple[tuple[int, Oid] | None, list[_Version]] = None, []
         """What was read of L2: what was edited, a delta is made against."""
 
-    def take(self, items: Iterator[Pending]) -> bool:
+    def take(self, items: Iterator[Pending | Prepared]) -> bool:
         """Encode as many objects as one transaction should have; whether there may be more."""
-        numbers, encoded_items = self._numbers, self._items
+        numbers, encoded_items = self.given, self._items
         prefer_zstd = self._prefer_zstd
         first = number = self._before.next_number
         records: list[bytes] = []
         stored_bytes = logical_bytes = edited_bytes = 0
         is_full = False
         for item in self._snapshot.missing(items, self._marks):
-            oid, _, data, base = item
+            oid = item[0]
             if oid in numbers:
                 continue
-            if isinstance(data, Edited):
-                data = self._bytes_of(item)
-                edited_bytes += len(data)
-            if isinstance(data, bytes):
-                size = len(data)
-                if base is not None:
-                    record = self._encode_version(number, item, data, base)
-                else:
-                    encoded = self._encode_alone(item, data, prefer_zstd)
-                    record = self._whole_record(item, size, encoded)
+            if isinstance(item, Prepared):
+                record = self._link(number, item)
+                size = item.size
             else:
-                record = self._name(item, data)
-                size = data.size
+                _, kind, data, base = item
+                if isinstance(data, Edited):
+                    data = self._bytes_of(item)
+                    edited_bytes += len(data)
+                if isinstance(data, bytes):
+                    size = len(data)
+                    if base is not None:
+                        record = self._encode_version(number, item, data, base)
+                    else:
+                        encoded = self._encode_alone(item, data, prefer_zstd)
+                        record = self._whole_record(oid, kind, size, encoded)
+                else:
+                    record = self._name(oid, kind, data)
+                    size = data.size
             records.append(record)
             encoded_items.append(item)
             numbers[oid] = number
@@ -160,12 +177,12 @@ class Encoder:
         self._stored_bytes = stored_bytes + self._packed_bytes
         return is_full
 
-    def _name(self, item: Pending, packed: Packed) -> bytes:
+    def _name(self, oid: Oid, kind: Kind, packed: Packed) -> bytes:
         """The record of an object whose body lies in a pack."""
         self.places.append(packed.place)
         self._packed_bytes += packed.place.length
         encoded = codecs.Encoded(codecs.Codec.PACKED, packed.place.encode())
-        return pack(item.oid, item.kind, packed.size, encoded)
+        return pack(oid, kind, packed.size, encoded)
 
     def _encode_alone(self, item: Pending, data: bytes, prefer_zstd: bool) -> codecs.Encoded:
         if len(data) >= PACKED_FROM_BYTES:
@@ -181,11 +198,33 @@ class Encoder:
                 self.cached.append((oid, tuple.__new__(Cached, fields)))
         return encoded
 
-    def _whole_record(self, item: Pending, size: int, encoded: codecs.Encoded) -> bytes:
+    def _whole_record(self, oid: Oid, kind: Kind, size: int, encoded: codecs.Encoded) -> bytes:
         """The record of an object that is no delta; a large body goes into a pack."""
         if len(encoded.body) >= PACKED_FROM_BYTES // 2:
-            return self._name(item, Packed(self._snapshot.packs.append(encoded), size))
-        return pack(item.oid, item.kind, size, encoded)
+            return self._name(oid, kind, Packed(self._snapshot.packs.append(encoded), size))
+        return pack(oid, kind, size, encoded)
+
+    def _link(self, number: int, item: Prepared) -> bytes:
+        """The record of an object that was prepared."""
+        oid, kind, size, position, base, encoded, data = item
+        if encoded is not None:
+            if base is None:
+                return self._whole_record(oid, kind, size, encoded)
+            base_number = self.given.get(base) or self._written.get(base)
+            if base_number is not None:
+                return pack(oid, kind, size, encoded, number - base_number, position)
+            # It was here before, in a chain of its own.
+            data = self._restore(item, encoded, base)
+        assert base is not None
+        return self._encode_version(number, Cold(oid, kind, data, base), data, base)
+
+    def _restore(self, item: Prepared, encoded: codecs.Encoded, base: Oid) -> bytes:
+        named = base if item.kind is Kind.COMMIT else b""
+        for version in self._lineage(base):
+            with suppress(DecodeError):
+                return codecs.decode_delta(*encoded, item.size, version.data, named)
+            break
+        raise CorruptObject(f"object {base.hex()}, which another one changes, is damaged")
 
     def inserts(self) -> list[Insert]:
         """What to write."""
@@ -206,7 +245,7 @@ class Encoder:
     @property
     def numbers(self) -> list[tuple[bytes, int]]:
         """The short ids of the new objects and their numbers."""
-        return [(oid[:SHORT_BYTES], number) for oid, number in self._numbers.items()]
+        return [(oid[:SHORT_BYTES], number) for oid, number in self.given.items()]
 
     def _encode_version(self, number: int, item: Pending, data: bytes, base_oid: Oid) -> bytes:
         """The record of an object that has a base."""
@@ -214,21 +253,21 @@ class Encoder:
         size = len(data)
         base, position = self._base_of(base_oid)
         # What begins a chain anew is rare and large: worth zstd.
-        prefer_zstd = self._prefer_zstd or position == _WHOLE_EVERY
+        prefer_zstd = self._prefer_zstd or position == WHOLE_EVERY
         delta = None
         if base is not None:
             named = base.id if kind is Kind.COMMIT else b""
             delta = codecs.encode_delta(data, base.data, named, prefer_zstd=prefer_zstd)
         alone = None
         is_for_cache = size < PACKED_FROM_BYTES and item.__class__ is not Cold
-        if delta is None or is_for_cache or len(delta.body) * _SURELY_PAYS > size:
+        if delta is None or is_for_cache or len(delta.body) * SURELY_PAYS > size:
             alone = self._encode_alone(item, data, prefer_zstd)
-        if base is not None and delta is not None and _pays(delta, alone):
+        if base is not None and delta is not None and pays(delta, alone):
             kept = kept_id(oid, kind)
             self._deltas[number] = _Version(number, position, base.number, kept, data)
             return pack(oid, kind, size, delta, number - base.number, position)
         assert alone is not None
-        return self._whole_record(item, size, alone)
+        return self._whole_record(oid, kind, size, alone)
 
     def _base_of(self, oid: Oid) -> tuple[_Version | None, int]:
         """The version to encode against, if any, and the position in the chain."""
@@ -236,16 +275,16 @@ class Encoder:
         for version in self._lineage(oid):
             if not position:
                 position = version.position + 1
-                if position >= _WHOLE_EVERY:
+                if position >= WHOLE_EVERY:
                     return None, position
-                wanted = position - (1 if position % _STEP else _STEP)
+                wanted = position - (1 if position % STEP else STEP)
             if version.position == wanted:
                 return version, position
         return None, 0
 
     def _lineage(self, oid: Oid) -> Iterator[_Version]:
         """An object, and what it is a delta to, and so on; nothing when it is not sound."""
-        number = self._numbers.get(oid)
+        number = self.given.get(oid)
         if number is None:
             for candidate in self._snapshot.candidates(oid):
                 if self._marks is not None and not self._marks.is_sure(candidate):
@@ -267,6 +306,8 @@ class Encoder:
 
     def _whole(self, number: int) -> _Version:
         item = self._items[number - self._before.next_number]
+        if isinstance(item, Prepared):
+            raise DecodeError("the bytes of what was prepared are not at hand")
         oid, kind, data, _ = item
         if isinstance(data, Packed):
             data = self._snapshot.packs.load(data, kind, oid)
@@ -280,7 +321,7 @@ class Encoder:
 
     def _read(self, oid: Oid, kind: Kind) -> bytes:
         """An object of this transaction, or of L2."""
-        number = self._numbers.get(oid)
+        number = self.given.get(oid)
         if number is not None:
             return (self._deltas.get(number) or self._whole(number)).data
         for candidate in self._snapshot.candidates(oid):
@@ -307,13 +348,3 @@ class Encoder:
         if oid is not None:
             self._read_last = (number, oid), versions
         return versions
-
-
-def _pays(delta: codecs.Encoded, alone: codecs.Encoded | None) -> bool:
-    """Whether a delta is worth it; None when that is certain."""
-    if alone is None:
-        return True
-    delta_bytes, alone_bytes = len(delta.body), len(alone.body)
-    if alone_bytes < _TINY_BYTES:
-        return delta_bytes <= alone_bytes - _PAYS_BYTES
-    return delta_bytes < alone_bytes * _PAYS_BELOW

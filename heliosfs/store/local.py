@@ -9,7 +9,8 @@ from heliosfs.errors import Busy, CorruptObject, MissingObject, NotFound, StoreE
 from heliosfs.objects.ids import Kind, Oid
 from heliosfs.store import codecs, format1
 from heliosfs.store.addition import PackedAddition
-from heliosfs.store.base import Addition, Collection, Edit, NewObject, StoreStats, Work
+from heliosfs.store.base import Addition, Bulk, Collection, Edit, NewObject, StoreStats, Work
+from heliosfs.store.bulk import LocalBulk
 from heliosfs.store.cache import Cached, ObjectCache
 from heliosfs.store.collection import LocalCollection
 from heliosfs.store.compact import compact
@@ -94,6 +95,7 @@ class LocalStore:
         self._drain: Drain | None = None
         self._collection: LocalCollection | None = None
         self._collection_count = 0
+        self._bulk: LocalBulk | None = None
 
     @classmethod
     def open(
@@ -198,6 +200,20 @@ class LocalStore:
         if pending.oid not in self._pending:
             self._pending[pending.oid] = pending
             self._batch.append(pending)
+
+    def bulk(self) -> Bulk:
+        self._check_alone()
+        self._bulk = LocalBulk(self._l2, self._bulk_closed, prefer_zstd=self._prefer_zstd)
+        return self._bulk
+
+    def _bulk_closed(self) -> None:
+        self._bulk = None
+
+    def _check_alone(self) -> None:
+        if self._collection is not None:
+            raise Busy("a garbage collection is under way")
+        if self._bulk is not None:
+            raise Busy("an import is under way")
 
     def get(self, key: bytes) -> bytes | None:
         value = self._state.get(key, _UNSET)
@@ -322,8 +338,7 @@ class LocalStore:
             self._cache.put_all(cached)
 
     def collect(self) -> Collection:
-        if self._collection is not None:
-            raise Busy("a garbage collection is under way")
+        self._check_alone()
         self._make_whole()
         self._collection_count += 1
         self._collection = LocalCollection(self._l2, self._pending, self._settling, self._collected)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from itertools import islice
 from typing import NamedTuple
@@ -11,8 +11,19 @@ from typing import NamedTuple
 from heliosfs.errors import Busy, CorruptObject, MissingObject
 from heliosfs.objects.ids import Kind, Oid, object_id
 from heliosfs.store.addition import HashedAddition
-from heliosfs.store.base import Addition, Collection, Edit, NewObject, StoreStats, Swept, Work
+from heliosfs.store.base import (
+    Addition,
+    Bulk,
+    Collection,
+    Edit,
+    NewObject,
+    StoreStats,
+    Swept,
+    Work,
+)
+from heliosfs.store.codecs import decode, decode_delta
 from heliosfs.store.pending import check_key
+from heliosfs.store.versions import Prepared
 
 _SWEPT_COUNT = 16
 """Objects that a step of a sweep removes: few, so that tests come in between."""
@@ -39,6 +50,7 @@ class MemoryStore:
         self._hits = 0
         self._logical_bytes = 0
         self.collection: _MemoryCollection | None = None
+        self.in_bulk = False
 
     def read(self, oid: Oid, kind: Kind) -> bytes:
         found = self.objects.get(oid)
@@ -73,6 +85,12 @@ class MemoryStore:
     def plan_add(self, objects: Sequence[NewObject]) -> Addition:
         return HashedAddition(objects, self.add)
 
+    def bulk(self) -> Bulk:
+        if self.collection is not None or self.in_bulk:
+            raise Busy("a garbage collection or an import is under way")
+        self.in_bulk = True
+        return _MemoryBulk(self)
+
     def get(self, key: bytes) -> bytes | None:
         return self.state.get(key)
 
@@ -95,6 +113,7 @@ class MemoryStore:
     def drop_unpublished(self) -> None:
         """Go back to the last publish."""
         self.collection = None
+        self.in_bulk = False
         for oid in self._added:
             self._logical_bytes -= len(self.objects.pop(oid).data)
         for key, value in self._replaced.items():
@@ -104,9 +123,23 @@ class MemoryStore:
                 self.state[key] = value
         self.publish()
 
+    def take(self, objects: Sequence[_Object], state: Mapping[bytes, bytes | None]) -> None:
+        """Take what a bulk wrote: published, whatever becomes of the batch."""
+        for kind, data in objects:
+            oid = object_id(kind, data)
+            if oid not in self.objects:
+                self.objects[oid] = _Object(kind, data)
+                self._logical_bytes += len(data)
+        for key, value in state.items():
+            self._replaced.pop(key, None)
+            if value is None:
+                self.state.pop(key, None)
+            else:
+                self.state[key] = value
+
     def collect(self) -> Collection:
-        if self.collection is not None:
-            raise Busy("a garbage collection is under way")
+        if self.collection is not None or self.in_bulk:
+            raise Busy("a garbage collection or an import is under way")
         self.collection = _MemoryCollection(self)
         return self.collection
 
@@ -146,6 +179,62 @@ class MemoryStore:
 
     def close(self) -> None:
         self.drop_unpublished()
+
+
+class _MemoryBulk:
+    """Decodes what was prepared; a write puts it beside what is published."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
+        self._objects: list[_Object] = []
+        self._state: dict[bytes, bytes | None] = {}
+        self._versions: dict[Oid, bytes] = {}
+        self.waiting_bytes = 0
+        self.prefer_zstd = False
+
+    def add(self, oid: Oid, kind: Kind, data: bytes, base: Oid | None = None) -> None:
+        self._versions[oid] = data
+        self._objects.append(_Object(kind, data))
+        self.waiting_bytes += len(data)
+
+    def add_prepared(self, prepared: Prepared) -> None:
+        oid, kind, size, _, base, encoded, data = prepared
+        if encoded is not None and base is None:
+            data = decode(*encoded, size)
+        elif encoded is not None and base is not None:
+            named = base if kind is Kind.COMMIT else b""
+            data = decode_delta(*encoded, size, self._versions[base], named)
+        self.add(oid, kind, data)
+
+    def put_all(self, changes: Mapping[bytes, bytes | None]) -> None:
+        for key in changes:
+            check_key(key)
+        self._state.update(changes)
+
+    def plan_write(self) -> Work | None:
+        if not self._objects and not self._state:
+            return None
+        work = _MemoryWrite(self._store, self._objects, self._state)
+        self._objects, self._state, self.waiting_bytes = [], {}, 0
+        return work
+
+    def close(self) -> None:
+        self._store.in_bulk = False
+
+
+class _MemoryWrite:
+    def __init__(
+        self, store: MemoryStore, objects: list[_Object], state: dict[bytes, bytes | None]
+    ) -> None:
+        self._store = store
+        self._objects = objects
+        self._state = state
+
+    def execute(self) -> None:
+        pass
+
+    def apply(self) -> None:
+        self._store.take(self._objects, self._state)
 
 
 class _MemoryCollection:

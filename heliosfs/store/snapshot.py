@@ -27,6 +27,7 @@ from heliosfs.store.payload import (
     unpack,
 )
 from heliosfs.store.pending import Pending
+from heliosfs.store.versions import Prepared
 
 INDEX_KEY = b"\0"
 """The one key of the index: its values are the entries."""
@@ -105,7 +106,9 @@ class Snapshot:
         self._first = 0
         self._value = b""
 
-    def missing(self, items: Iterable[Pending], marks: Marks | None = None) -> Iterator[Pending]:
+    def missing(
+        self, items: Iterable[Pending | Prepared], marks: Marks | None = None
+    ) -> Iterator[Pending | Prepared]:
         """Those that are not here with just these bytes: 1 us each, and reading what is here.
 
         What is here will stay: it is claimed of a garbage collection, or taken for not here.
@@ -113,16 +116,18 @@ class Snapshot:
         recent = self._recent.numbers
         cursor = self._ids_cursor
         for item in items:
-            short = item.oid[:SHORT_BYTES]
+            short = item[0][:SHORT_BYTES]
             is_candidate = short in recent or (
                 cursor.set_range_dup(INDEX_KEY, short) and cursor.value().startswith(short)
             )
             if not is_candidate or not self._holds(item, marks):
                 yield item
 
-    def _holds(self, item: Pending, marks: Marks | None) -> bool:
-        oid, kind, data, _ = item
-        number = self.find(oid, kind, data) if isinstance(data, bytes) else self._sound(oid)
+    def _holds(self, item: Pending | Prepared, marks: Marks | None) -> bool:
+        if isinstance(item, Prepared) or not isinstance(item.data, bytes):
+            number = self._sound(item.oid)
+        else:
+            number = self.find(item.oid, item.kind, item.data)
         return number is not None and (marks is None or marks.claim(number))
 
     def candidates(self, oid: Oid) -> list[int]:

@@ -56,6 +56,7 @@ class StateReader:
     def write(self, changes: Changes) -> None:
         """Make changes, in a transaction that writes and has their objects already."""
         packed: dict[bytes, dict[int, Value | None]] = {}
+        plain: list[tuple[bytes, bytes]] = []
         for key, value in changes.items():
             mark = key[:1]
             if mark == NUMBERED:
@@ -71,7 +72,10 @@ class StateReader:
             elif value is None:
                 self._txn.delete(key, db=self._state)
             else:
-                self._txn.put(key, value, db=self._state)
+                plain.append((key, value))
+        # In order: neighbours go to the same page, and the cursor is there already.
+        plain.sort()
+        self._txn.cursor(self._state).putmulti(plain)
         for family, entries in packed.items():
             write_numbered(self._txn, self._state, family, entries)
 

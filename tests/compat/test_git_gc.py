@@ -74,7 +74,7 @@ def test_a_branch_that_was_collected_is_imported_again(clone: Clone) -> None:
 def test_what_an_import_that_was_cut_short_took_in_stays(clone: Clone) -> None:
     stage = Stage()
     git = Git.find(str(clone.path))
-    steps = Import(stage.repository, git, Refs(git, [])).run()
+    steps = Import(stage.repository, git, Refs(git, []), portion_bytes=512, written_count=1).run()
     for step in steps:
         if not isinstance(step, (Turn, Progress)):
             perform(step)

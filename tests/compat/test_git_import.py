@@ -192,7 +192,7 @@ def test_one_branch(stage: Stage, clone: Clone) -> None:
 
 def test_nothing_shows_before_the_end_and_the_rest_goes_on(stage: Stage, clone: Clone) -> None:
     git = Git.find(str(clone.path))
-    importing = Import(stage.repository, git, Refs(git), read_bytes=4096)
+    importing = Import(stage.repository, git, Refs(git), portion_bytes=4096, written_count=1)
     steps = importing.run()
     for step in steps:
         if not isinstance(step, (Turn, Progress)):

@@ -16,10 +16,10 @@ from heliosfs.git.modes import (
 )
 from heliosfs.git.names import is_reserved
 from heliosfs.git.pack import _entry_head
-from heliosfs.git.recent import Recent
 from heliosfs.objects.commit import Commit, Signature
 from heliosfs.objects.ids import Oid
 from heliosfs.objects.tree import NO_OID, Entry
+from heliosfs.store.remembered import Recent
 
 WHO = Signature(b"Ada", b"a@b", 1_600_000_000, 150)
 

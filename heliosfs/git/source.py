@@ -1,0 +1,119 @@
+"""What of a git repository an import takes in, as it comes from the programs that read it."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import marshal
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable
+
+from heliosfs.errors import HeliosError
+from heliosfs.git import prepare
+from heliosfs.git.prepare import Portion
+from heliosfs.git.process import Git, complaint, end_unseen, environment
+from heliosfs.git.stream import FORMAT, LIST, PIPE_BYTES
+
+_PROGRAM = (
+    "import sys; sys.path[:] = sys.argv.pop(1).split('\\n'); "
+    "from heliosfs.git.prepare import main; main(sys.argv[1:])"
+)
+
+
+class Source:
+    """Gives what `wanted` reaches and `known` does not, in portions.  Ids are raw bytes.
+
+    Three programs in a row: git lists, git prints, ours prepares.  `read` may run on any
+    thread, one call at a time.
+    """
+
+    def __init__(
+        self,
+        git: Git,
+        wanted: Iterable[bytes],
+        known: Iterable[bytes],
+        portion_bytes: int,
+        *,
+        prefer_zstd: bool,
+    ) -> None:
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115
+        with tempfile.TemporaryFile() as revisions:
+            revisions.writelines(each.hex().encode() + b"\n" for each in wanted)
+            revisions.writelines(b"^" + each.hex().encode() + b"\n" for each in known)
+            revisions.seek(0)
+            self._lister = git.start(
+                *LIST,
+                "--ignore-missing",
+                "--stdin",
+                stdin=revisions,
+                stdout=subprocess.PIPE,
+                stderr=self._errors,
+            )
+        assert self._lister.stdout is not None
+        self._printer = git.start(
+            "cat-file",
+            FORMAT,
+            "--buffer",
+            stdin=self._lister.stdout,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+        )
+        self._lister.stdout.close()
+        assert self._printer.stdout is not None
+        _widen(self._printer.stdout.fileno())
+        command = [sys.executable, "-I", "-S", "-c", _PROGRAM, "\n".join(_import_path())]
+        self._preparer = subprocess.Popen(
+            [*command, str(portion_bytes), *([prepare.PREFER_ZSTD] if prefer_zstd else [])],
+            stdin=self._printer.stdout,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            env=environment(),
+        )
+        self._printer.stdout.close()
+        assert self._preparer.stdout is not None
+        self._portions = self._preparer.stdout
+        _widen(self._portions.fileno())
+
+    def close(self) -> None:
+        """End the programs if they still run, without waiting.  Idempotent."""
+        self._errors.close()
+        for process in (self._preparer, self._printer, self._lister):
+            end_unseen(process)
+
+    def read(self) -> Portion | None:
+        """The next portion; None at the end.  HeliosError."""
+        (length,) = prepare.LENGTH.unpack(self._take(prepare.LENGTH.size))
+        portion: Portion | tuple[int, str] = marshal.loads(self._take(length))
+        if len(portion) == 3:
+            return portion
+        how, text = portion
+        if how == prepare.MISSING:
+            raise HeliosError(f"git object {text} is missing in the repository")
+        if how == prepare.CUT_SHORT or self._printer.wait() or self._lister.wait():
+            raise self._failure()
+        return None
+
+    def _take(self, length: int) -> bytes:
+        data = self._portions.read(length)
+        if len(data) != length:
+            raise self._failure()
+        return data
+
+    def _failure(self) -> HeliosError:
+        self._errors.seek(0)
+        return HeliosError(f"git stopped: {complaint(self._errors.read())}")
+
+
+def _import_path() -> list[str]:
+    """Where the program finds our modules and theirs: where they were found here."""
+    here = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    return [here, *map(os.path.abspath, sys.path)]
+
+
+def _widen(fd: int) -> None:
+    """Fewer turns for both ends of a pipe; not every user may have so large a one."""
+    with contextlib.suppress(OSError):
+        fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, PIPE_BYTES)

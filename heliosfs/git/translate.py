@@ -1,0 +1,119 @@
+"""Commits and trees of git become ours, in the order in which git lists them."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+
+from heliosfs.errors import HeliosError, MissingObject
+from heliosfs.git.ids import IdMap, Known
+from heliosfs.git.prepare import CommitRow, Plain
+from heliosfs.git.trees import TreeReader
+from heliosfs.objects.commit import commit_id, join_commit
+from heliosfs.objects.ids import CommitId, Kind
+from heliosfs.repo.identity import Identity
+from heliosfs.store.base import Bulk, Store
+from heliosfs.store.remembered import Recent
+from heliosfs.store.steps import TURN, Steps
+
+
+def write(ids: IdMap, bulk: Bulk) -> Steps[None]:
+    """Write what was gathered, objects and what is noted of them.  StoreError."""
+    ids.hand_over(bulk)
+    work = bulk.plan_write()
+    if work is not None:
+        yield work
+
+
+class Translator:
+    """Takes commits, trees and tags, each after the files that it leads to."""
+
+    def __init__(
+        self, store: Store, bulk: Bulk, ids: IdMap, owner: Identity, id_bytes: int
+    ) -> None:
+        self.commit_count = 0
+        """Taken in."""
+        self.is_shallow = False
+        """Whether history was cut off in git."""
+        stats = store.stats()
+        self._is_first = not stats.objects and not stats.pending_bytes
+        """Whether no commit of git can be known, for want of objects."""
+        self._bulk = bulk
+        self._ids = ids
+        self._trees = TreeReader(store, bulk, ids, owner, id_bytes)
+        self._held: dict[bytes, Plain] = {}
+        """Trees of the commit that is being read."""
+        self._commits: deque[CommitRow] = deque()
+        self._known: Recent[CommitId] = Recent()
+        """Git's id of a commit -> ours."""
+
+    def take(self, objects: Iterable[Plain | CommitRow]) -> Steps[None]:
+        """Take the next objects.  HeliosError."""
+        for each in objects:
+            if len(each) == 5:
+                yield from self.close_commits()
+                self._commits.append(each)
+                continue
+            kind, git_id, path, data = each
+            if kind == b"tree":
+                self._held[git_id] = each
+            elif kind == b"tag":
+                self._ids.note_tag(git_id, data)
+            else:
+                raise HeliosError(f"git commit {git_id.hex()} cannot be taken in: {path.decode()}")
+
+    def close_commits(self) -> Steps[None]:
+        """Everything of the commit that was read last is there now."""
+        yield from self._turn_trees()
+        while self._commits:
+            commit = self._commits.popleft()
+            if self._is_first or self._ids.commit(commit[0]) is None:
+                self._take_commit(*commit)
+            self.commit_count += 1
+            yield TURN
+
+    def _turn_trees(self) -> Steps[None]:
+        """The last that was listed first: git lists a tree before those in it."""
+        held = self._held
+        while held:
+            stack = [next(reversed(held))]
+            while stack:
+                tree = held.get(stack[-1])
+                if tree is None:
+                    stack.pop()
+                    continue
+                try:
+                    known = self._turn(tree)
+                except MissingObject:
+                    # The target of a symbolic link is read: it is among what was gathered.
+                    yield from write(self._ids, self._bulk)
+                    known = self._turn(tree)
+                if isinstance(known, list):
+                    stack += known
+                    continue
+                del held[tree[1]]
+                yield TURN
+
+    def _turn(self, tree: Plain) -> Known | list[bytes]:
+        _, git_id, path, data = tree
+        return self._trees.turn(git_id, data, path, self._held)
+
+    def _take_commit(
+        self, git_id: bytes, tree_id: bytes, parent_ids: list[bytes], lengths: bytes, rest: bytes
+    ) -> None:
+        tree = self._ids.find(tree_id)
+        if tree is None or tree.kind != Kind.TREE:
+            raise HeliosError(f"tree {tree_id.hex()} of git commit {git_id.hex()} is not there")
+        parents = [self._parent(git_id, each) for each in parent_ids]
+        data = join_commit(self._trees.root(tree), parents, lengths, rest)
+        oid = commit_id(data)
+        self._bulk.add(oid, Kind.COMMIT, data, parents[0] if parents else None)
+        self._ids.note_commit(git_id, oid)
+        self._known.put(git_id, oid)
+
+    def _parent(self, git_id: bytes, parent: bytes) -> CommitId:
+        oid = self._known.get(parent) or self._ids.commit(parent)
+        if oid is None:
+            hint = "the repository is shallow" if self.is_shallow else "it is missing"
+            raise HeliosError(f"parent {parent.hex()} of {git_id.hex()}: {hint}")
+        return oid
