@@ -19,6 +19,7 @@ from types import FrameType
 from benchmarks import (
     bounded,
     fileops,
+    importing,
     inprocess,
     large,
     memory,
@@ -45,6 +46,7 @@ BENCHMARKS: dict[str, Callable[[Plan], Iterator[Row]]] = {
     "placement": fileops.placement,
     "warm": warm.warm,
     "storage": storage.storage,
+    "import": importing.importing,
     "memory": memory.memory,
     "idle": polling.idle,
     "programs": programs.programs,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 
@@ -313,3 +314,41 @@ def test_large_directories_are_as_the_workspace_would_write_them(
         assert len(raws) == 701
         assert write_entries(stage.store, raws) == big.oid
     assert stage.run("import", "--verify", str(clone.path)).startswith("2 commits")
+
+
+def test_trees_that_follow_one_another_at_a_path(stage: Stage, tmp_path: Path) -> None:
+    """One changed entry, a mode, a kind, a name; git has `d.x` before `d`, we have it after."""
+    clone = Clone(tmp_path / "clone")
+    clone.write("d/one", b"1\n")
+    clone.write("d.x", b"2\n")
+    clone.write("z", b"3\n")
+    os.symlink("z", clone.path / "link")
+    clone.commit("begin")
+    for number in range(3):
+        clone.write("d/one", b"one %d\n" % number)
+        clone.commit("below")
+        clone.write("d.x", b"x %d\n" % number)
+        clone.write("z", b"z %d\n" % number)
+        clone.commit("two files")
+        (clone.path / "link").unlink()
+        os.symlink(f"z{number}", clone.path / "link")
+        clone.commit("where a link leads to")
+    clone.write("z", b"z 2\n", 0o755)
+    clone.commit("a mode")
+    clone.git("mv", "z", "y")
+    clone.commit("a name")
+    clone.git("rm", "--quiet", "d.x")
+    clone.write("d.x/below", b"now a directory\n")
+    clone.commit("a kind")
+    git = Git.find(str(clone.path))
+    # Each commit alone, and each link's target written when it is read.
+    for step in Import(stage.repository, git, Refs(git), portion_bytes=1).run():
+        if not isinstance(step, (Turn, Progress)):
+            perform(step)
+    count = len(clone.git("rev-list", "HEAD").split())
+    assert stage.run("import", "--verify", str(clone.path)).startswith(f"{count} commits")
+    for _, commit in stage.repository.history.walk(stage.view.head):
+        raws = read_entries(stage.store, TreeId(commit.root.oid))
+        names = [decode_entry(raw)[0].name for raw in raws]
+        assert names == sorted(names)
+        assert write_entries(stage.store, raws) == commit.root.oid
