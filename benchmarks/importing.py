@@ -16,7 +16,7 @@ from benchmarks.measure import Plan, run
 from benchmarks.table import Figure, Peer, Row, Unit, figure_of
 from benchmarks.trees import HOT_BYTES, Tree, revised, text
 
-_COMMITS = 10_000
+_COMMITS = 12_200
 """Of one file each: with the trees that lead to it 50,000 objects."""
 _TREE = Tree(1_000)
 _REPEATS = 5
@@ -24,7 +24,7 @@ _COMMAND_SECONDS = 300
 
 
 def importing(plan: Plan) -> Iterator[Row]:
-    """`helios import --from-git` of 50,000 objects, beside git clone and fast-import [objects/s]."""
+    """`helios import --from-git` of 50,000 objects, beside git's own ways [objects/s]."""
     scratch = plan.directory("import")
     source = scratch / "source.git"
     count = _make(source, _COMMITS // 10 if plan.quick else _COMMITS)
