@@ -120,9 +120,11 @@ def entry_in(directory: Any, node: Any) -> bytes:
 
 
 def listed_in(directory: Any, node: Any) -> bytes:
-    """The entry for a listing, which keeps none: most are never asked for again."""
+    """The entry for a listing, which keeps none of files: most are never asked for again."""
     if isinstance(node, Listed):
         return build_listed(node)
     if not isinstance(directory, DirNode):
         return entry_in(directory, node)
+    if isinstance(node, DirNode):
+        return entry(node)
     return build(node) if node.attr is None else node.attr

@@ -15,6 +15,7 @@ from heliosfs.fuse import wire
 from heliosfs.fuse.attributes import MISSING, attributes, entry, entry_in
 from heliosfs.fuse.handler import DONE, OPENED_FILE, Handler
 from heliosfs.fuse.keeper import Keeper
+from heliosfs.fuse.notices import Notices
 from heliosfs.fuse.trimmer import Trimmer
 from heliosfs.fuse.watchers import Watchers
 from heliosfs.fuse.wire import BODY_AT, Message, Opcode, Valid
@@ -37,6 +38,7 @@ class NameRequests:
         keeper: Keeper,
         trimmer: Trimmer,
         watchers: Watchers,
+        notices: Notices,
     ) -> None:
         self._filesystem = filesystem
         self._nodes = filesystem.nodes
@@ -46,6 +48,7 @@ class NameRequests:
         self._keeper = keeper
         self._look = trimmer.look
         self._tellers = watchers.tellers
+        self._notices = notices
         self.handlers: dict[int, Handler] = {
             Opcode.LOOKUP: self._lookup,
             Opcode.FORGET: self._forget,
@@ -153,11 +156,22 @@ class NameRequests:
     ) -> Any:
         uid, gid, _ = wire.CALLER.unpack_from(message, wire.CALLER_AT)
         directory = self._node(parent)
+        told = _told(directory)
         node = self._filesystem.create(directory, name, mode, uid, gid, target=target, rdev=rdev)
         node.lookups += 1
         self._look()
-        self._keeper.touch()
+        self._changed(told)
         return node
+
+    def _changed(self, told: list[int]) -> None:
+        """Directories changed of which the kernel was told attributes since the change before.
+
+        Whoever asked for them may look at the answer later than whoever changed the directory,
+        and would keep it for good; the kernel then takes it for old (fuse_reverse_inval_inode).
+        """
+        for ino in told:
+            self._notices.attributes(ino)
+        self._keeper.touch()
 
     def _create(self, ino: int, message: Message, end: int) -> bytes:
         flags, mode, _, _ = wire.CREATE.unpack_from(message, BODY_AT)
@@ -186,13 +200,17 @@ class NameRequests:
         return entry(node) + wire.OPENED.pack(fh, OPENED_FILE, 0)
 
     def _unlink(self, ino: int, message: Message, end: int) -> bytes:
-        self._filesystem.unlink(self._node(ino), bytes(message[BODY_AT : end - 1]))
-        self._keeper.touch()
+        directory = self._node(ino)
+        told = _told(directory)
+        self._filesystem.unlink(directory, bytes(message[BODY_AT : end - 1]))
+        self._changed(told)
         return DONE
 
     def _rmdir(self, ino: int, message: Message, end: int) -> bytes:
-        self._filesystem.rmdir(self._node(ino), bytes(message[BODY_AT : end - 1]))
-        self._keeper.touch()
+        directory = self._node(ino)
+        told = _told(directory)
+        self._filesystem.rmdir(directory, bytes(message[BODY_AT : end - 1]))
+        self._changed(told)
         return DONE
 
     def _rename(self, ino: int, message: Message, end: int) -> bytes:
@@ -204,15 +222,23 @@ class NameRequests:
         return self._move(ino, target, wire.names_at(message, BODY_AT + wire.RENAME2.size), flags)
 
     def _move(self, source: int, target: int, names: tuple[bytes, bytes], flags: int) -> bytes:
-        node = self._node
-        self._filesystem.rename(node(source), names[0], node(target), names[1], flags)
-        self._keeper.touch()
+        old, new = self._node(source), self._node(target)
+        told = _told(old, new)
+        self._filesystem.rename(old, names[0], new, names[1], flags)
+        self._changed(told)
         return DONE
 
     def _link(self, ino: int, message: Message, end: int) -> bytes:
         (target,) = wire.NUMBER.unpack_from(message, BODY_AT)
         name = bytes(message[_NAMES_AT : end - 1])
-        linked = self._filesystem.link(self._node(target), self._node(ino), name)
+        directory = self._node(ino)
+        told = _told(directory)
+        linked = self._filesystem.link(self._node(target), directory, name)
         linked.lookups += 1
-        self._keeper.touch()
+        self._changed(told)
         return entry(linked)
+
+
+def _told(*directories: Any) -> list[int]:
+    """Those whose attributes were made for an answer since they changed."""
+    return [each.ino for each in directories if each.attr is not None]

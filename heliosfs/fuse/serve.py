@@ -107,7 +107,7 @@ def _serve(
     operations = Operations(filesystem, files, kernel, keeper, xattr=options.xattr)
     collector = Collector(repository, keeper, verbs.run_long)
     handlers = {
-        **NameRequests(filesystem, files, keeper, trimmer, watchers).handlers,
+        **NameRequests(filesystem, files, keeper, trimmer, watchers, notices).handlers,
         **HandleRequests(filesystem, files, verbs, kernel, keeper, trimmer, notices).handlers,
     }
     if options.debug:

@@ -1,0 +1,88 @@
+"""Requests by name: what the kernel is told beside the answer."""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+import pytest
+
+from heliosfs.fuse.names import NameRequests
+from heliosfs.fuse.notices import Notices
+from heliosfs.fuse.wire import Opcode
+from heliosfs.vfs.files import Files
+from heliosfs.vfs.filesystem import FileSystem
+from tests.tree_builder import Stage
+
+
+class Beside:
+    """What stands for keeper, trimmer and watchers."""
+
+    tellers: frozenset[int] = frozenset()
+
+    def touch(self) -> None: ...
+    def look(self) -> None: ...
+
+
+class Kept(Notices):
+    """Notices that are only counted."""
+
+    def __init__(self) -> None:
+        super().__init__(-1)
+        self.inodes: list[int] = []
+
+    def attributes(self, ino: int) -> None:
+        self.inodes.append(ino)
+
+
+class Asked:
+    """The handlers over a tree, called as the dispatcher calls them."""
+
+    def __init__(self) -> None:
+        filesystem = FileSystem(Stage().repository)
+        beside: Any = Beside()
+        self.notices = Kept()
+        self.requests = NameRequests(
+            filesystem, Files(filesystem), beside, beside, beside, self.notices
+        )
+        self.root = filesystem.repository.root.workspace.root.ino
+
+    def __call__(self, opcode: Opcode, ino: int, body: bytes) -> int:
+        """Gives the inode that the answer begins with, if it does."""
+        message = bytearray(struct.pack("=IIQQIIII", 0, opcode, 2, ino, 0, 0, 0, 0) + body)
+        answer = self.requests.handlers[opcode](ino, message, len(message))
+        assert isinstance(answer, (bytes, type(None)))
+        return struct.unpack_from("=Q", answer)[0] if answer else 0
+
+
+@pytest.fixture
+def asked() -> Asked:
+    return Asked()
+
+
+def test_an_answer_that_is_looked_at_late_does_not_stay(asked: Asked) -> None:
+    """For each way to change a directory: its attributes, if they were told before, are old."""
+    mode = struct.pack("=II", 0o755, 0)
+    one = asked(Opcode.MKDIR, asked.root, mode + b"one\0")
+    two = asked(Opcode.MKDIR, asked.root, mode + b"two\0")
+    file = asked(Opcode.MKNOD, one, struct.pack("=IIII", 0o100644, 0, 0, 0) + b"file\0")
+    changes = [
+        (Opcode.MKDIR, one, mode + b"sub\0", {one}),
+        (Opcode.RMDIR, one, b"sub\0", {one}),
+        (Opcode.SYMLINK, one, b"link\0to\0", {one}),
+        (Opcode.UNLINK, one, b"link\0", {one}),
+        (Opcode.LINK, two, struct.pack("=Q", file) + b"file\0", {two}),
+        (Opcode.RENAME, one, struct.pack("=Q", two) + b"file\0moved\0", {one, two}),
+        (Opcode.RENAME2, two, struct.pack("=QII", one, 1, 0) + b"moved\0back\0", {one, two}),
+        (Opcode.CREATE, two, struct.pack("=IIII", 1, 0o644, 0, 0) + b"new\0", {two}),
+    ]
+    for opcode, ino, body, changed in changes:
+        for directory in (one, two):
+            asked(Opcode.GETATTR, directory, bytes(16))
+        asked.notices.inodes.clear()
+        asked(opcode, ino, body)
+        assert set(asked.notices.inodes) == changed, opcode
+    # Of what was not asked about since, nothing need be said.
+    asked.notices.inodes.clear()
+    asked(Opcode.UNLINK, two, b"new\0")
+    assert asked.notices.inodes == []
