@@ -19,13 +19,17 @@ UID = pwd.getpwnam("nobody").pw_uid
 """fusermount3 wants somebody who has a name."""
 
 # In namespaces of their own: what is mounted and what runs there goes with the shell.  /dev/fuse
-# is root's alone on some machines, so there it is a node that everybody may open.  The one right
-# kept is to read what lies below directories of others, for the interpreter may be such.
+# is root's alone on some machines, so there it is a node that everybody may open.  The home is
+# mounted where everybody can get, for temporary directories may be the tester's alone.  The one
+# right kept is to read what lies below directories of others, for the interpreter may be such.
+HOME = Path("/media")
 ENTER = """
 set -e
 mount -t tmpfs -o mode=755 none dev
 mknod -m 666 dev/fuse c 10 229
 mount --bind dev/fuse /dev/fuse
+mount --bind . {home}
+cd {home}
 exec setpriv --reuid {uid} --regid {uid} --clear-groups \
     --inh-caps=-all,+dac_read_search --ambient-caps=-all,+dac_read_search \
     --bounding-set=-all,+dac_read_search,+setuid,+setgid,+sys_admin,+dac_override sh -c "$1"
@@ -34,7 +38,7 @@ exec setpriv --reuid {uid} --regid {uid} --clear-groups \
 
 @pytest.fixture
 def home() -> Iterator[Path]:
-    """A directory that the user owns and can reach, as fusermount3 wants it."""
+    """A directory that the user owns, as fusermount3 wants it."""
     path = Path(tempfile.mkdtemp(prefix="heliosfs-user-"))
     path.chmod(0o755)
     (path / "dev").mkdir()
@@ -51,13 +55,14 @@ def as_that_user(home: Path, script: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [
             *("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"),
-            *("sh", "-c", ENTER.format(uid=UID), "sh", script.replace("helios ", f"{helios} ")),
+            *("sh", "-c", ENTER.format(uid=UID, home=HOME)),
+            *("sh", script.replace("helios ", f"{helios} ")),
         ],
         cwd=home,
         env={
             **os.environ,
-            "HOME": str(home),
-            "XDG_STATE_HOME": str(home / "state"),
+            "HOME": str(HOME),
+            "XDG_STATE_HOME": str(HOME / "state"),
             "PYTHONPATH": str(Path(__file__).parents[2]),
         },
         capture_output=True,
