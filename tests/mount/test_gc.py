@@ -17,6 +17,8 @@ from tests.posix.consistency import mounted_tree, opened, stored_tree
 
 WRITERS = 4
 COLLECTIONS = 12
+REST_SECONDS = 0.03
+"""What an agent rests in each round: what they make all the time must not outgrow a collection."""
 ALL = "--aggressive --remove-old-snapshots --before=0s\n"
 OLD = "--remove-old-snapshots --before=1s\n"
 
@@ -41,6 +43,7 @@ class Agent(threading.Thread):
             while not self.stopped.is_set():
                 self.work()
                 self.round_count += 1
+                time.sleep(REST_SECONDS)
         except Exception as error:  # noqa: BLE001 (raised by the test)
             self.error = error
 
