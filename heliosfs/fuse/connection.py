@@ -30,6 +30,7 @@ _PRUNE_FROM_MINOR = 45
 _RELAYED_MAX_BYTES = 128 * 1024
 """The longest are the values of extended attributes, of at most 64 KiB."""
 _SPLICES = Capability.SPLICE_READ | Capability.SPLICE_WRITE | Capability.SPLICE_MOVE
+_WANTED = Capability.EXPLICIT_INVAL_DATA | Capability.CACHE_SYMLINKS | Capability.PARALLEL_DIROPS
 
 _GONE = (errno.ENOENT, errno.ENODEV, errno.EINVAL)
 """Whoever asked does not wait any more, or it was unmounted (fuse_dev_do_write in fs/fuse/dev.c)"""
@@ -71,6 +72,8 @@ class Connection:
             raise HeliosError(f"cannot mount at {self._mountpoint}: the kernel did not begin")
         (self._offered,) = wire.WORD.unpack_from(self.message, BODY_AT + _FLAGS_AT)
         (minor,) = wire.WORD.unpack_from(self.message, BODY_AT + _MINOR_AT)
+        if not self._offered & Capability.NO_OPENDIR:
+            raise HeliosError(f"cannot mount at {self._mountpoint}: Linux 5.1 or later is needed")
         # A socket takes whole messages only.
         wire.WORD.pack_into(self.message, BODY_AT + _FLAGS_AT, self._offered & ~_SPLICES)
         self._ours.send(self.message[:length])
@@ -161,4 +164,4 @@ def agreed(answered: int, offered: int) -> int:
     The kernel keeps what it has of a file until it is told otherwise, and links' targets too.
     """
     flags = answered & ~Capability.AUTO_INVAL_DATA
-    return flags | (offered & (Capability.EXPLICIT_INVAL_DATA | Capability.CACHE_SYMLINKS))
+    return flags | (offered & _WANTED)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import TypeVar
@@ -23,6 +24,8 @@ BARRIERS_MAX = 4
 """Threads that wait for the kernel at once: some must be left for the store's work, which the
 writes that a barrier waits for may wait for."""
 
+_ARRIVED_NS = 10**9
+"""Much longer than a process needs to look at an answer."""
 _T = TypeVar("_T")
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -35,6 +38,11 @@ class Kernel:
         self._mountpoint = mountpoint
         self._notices = notices
         self._errands = ErrandThread()
+        self._listing_errands = ErrandThread()
+        """For who waits for the end of a listing holds the lock that the other thread waits for."""
+        self._changed_ns = 0
+        self._relisted: list[int] = []
+        self._is_relisted = trio.Event()
         self._barriers = trio.CapacityLimiter(BARRIERS_MAX)
 
     async def barrier(self) -> None:
@@ -55,21 +63,49 @@ class Kernel:
     async def invalidate(self, stale: Invalidation) -> None:
         """Make the kernel forget what it has cached and is no longer so.
 
-        Names go from a thread: the kernel takes the lock of their directory, which a process may
-        hold that waits for us.
+        Names and listings go from a thread: the kernel takes locks, of a directory and of the
+        pages with its listing, which a process may hold that waits for us.
         """
+        self._changed_ns = time.monotonic_ns()
         if stale.entries:
             with self.waiting():
                 await self._errands.run(partial(self._forget_entries, stale.entries))
+        if stale.listings:
+            await self.forget_listings(stale.listings)
         # Last: with a name, the kernel takes all links of its file for gone.
         for ino in stale.attributes:
             self._notices.attributes(ino)
-        for ino in stale.listings:
-            self._notices.listing(ino)
 
     def _forget_entries(self, entries: list[tuple[int, bytes, int]]) -> None:
         for parent, name, child in entries:
             self._notices.entry(parent, name, child)
+
+    @property
+    def is_calm(self) -> bool:
+        """Whether the last invalidation is long ago: answers made before it have arrived."""
+        return time.monotonic_ns() - self._changed_ns > _ARRIVED_NS
+
+    async def forget_listings(self, inodes: Iterable[int]) -> None:
+        """Make the kernel forget what it keeps of listings: 30 us."""
+        with self.waiting():
+            await self._listing_errands.run(partial(self._forget_listings, inodes))
+
+    def _forget_listings(self, inodes: Iterable[int]) -> None:
+        for ino in inodes:
+            self._notices.listing(ino)
+
+    def relist(self, ino: int) -> None:
+        """Soon, make the kernel forget a listing."""
+        self._relisted.append(ino)
+        self._is_relisted.set()
+
+    async def run(self) -> None:
+        """Forget the listings that are to be forgotten soon, until cancelled."""
+        while True:
+            await self._is_relisted.wait()
+            self._is_relisted = trio.Event()
+            relisted, self._relisted = self._relisted, []
+            await self.invalidate(Invalidation(listings=relisted))
 
     async def execute(self, work: Work) -> None:
         """Execute planned work and apply it, even when it failed.  StoreError."""

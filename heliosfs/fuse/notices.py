@@ -1,7 +1,8 @@
 """What the kernel is told unasked: that something which it may have cached is no longer so.
 
-Names need the lock of their directory, which a process may hold that waits for us: they are
-never told from the loop.  The rest needs none that anybody holds for long (fs/fuse/inode.c).
+Names need the lock of their directory, and listings those of their pages, which a process may
+hold that waits for us: they are never told from the loop.  The rest needs none that anybody
+holds for long (fs/fuse/inode.c).
 """
 
 from __future__ import annotations

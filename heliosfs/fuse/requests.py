@@ -22,14 +22,13 @@ from heliosfs.fuse.verbs import Verbs
 from heliosfs.fuse.wire import BODY_AT, Message, Opcode, Opened
 from heliosfs.vfs.files import Files
 from heliosfs.vfs.filesystem import FileSystem
-from heliosfs.vfs.handles import ChannelHandle, DirHandle
+from heliosfs.vfs.handles import ChannelHandle
 from heliosfs.vfs.virtual import BuiltText, ControlFile, VirtualText
 from heliosfs.workspace.node import KEPT_ALL, KEPT_NOTHING, KEPT_PAGES, DirNode, FileNode
 
 GIVEN_MAX_BYTES = 64 * 1024
 """When a file is opened: 15 us."""
 _DOTS = (b".", b"..")
-_CACHED_LISTING = Opened.KEEP_CACHE | Opened.CACHE_DIR
 _CHANGING = os.O_WRONLY | os.O_RDWR | os.O_TRUNC
 _DATA_AT = BODY_AT + wire.TRANSFER_BYTES
 
@@ -70,8 +69,6 @@ class HandleRequests:
             Opcode.RELEASE: self._release,
             Opcode.FSYNC: self._fsync,
             Opcode.FLUSH: self._flush,
-            Opcode.OPENDIR: self._opendir,
-            Opcode.RELEASEDIR: self._releasedir,
             Opcode.DESTROY: self._destroy,
             Opcode.FALLOCATE: self._fallocate,
             Opcode.READDIRPLUS: self._readdirplus,
@@ -216,25 +213,13 @@ class HandleRequests:
         self._files.release(fh)
         return DONE
 
-    def _opendir(self, ino: int, message: Message, end: int) -> bytes:
-        """The kernel keeps the listing of a directory of a workspace while nothing in it changes.
-
-        Of what it changes itself it knows.
-        """
-        node = self._node(ino)
-        flags = Opened(0)
-        if isinstance(node, DirNode):
-            flags = Opened.CACHE_DIR if node.is_listing_stale else _CACHED_LISTING
-        return wire.OPENED.pack(self._files.open_directory(node), flags, 0)
-
-    def _readdirplus(self, ino: int, message: Message, end: int) -> bytes:
-        fh, start, size = wire.TRANSFER.unpack_from(message, BODY_AT)
-        handle: DirHandle = self._handles[fh]
-        directory = handle.node
+    def _readdirplus(self, ino: int, message: Message, end: int) -> Answer:
+        _, start, size = wire.TRANSFER.unpack_from(message, BODY_AT)
+        directory = self._node(ino)
         filesystem = self._filesystem
         parts: list[bytes] = []
         room = size
-        for position, name in self._files.listing(handle, start):
+        for position, name in self._files.listing(directory, start):
             length = len(name)
             filled = wire.padded(wire.DIRENT.size + length)
             if room < wire.ENTRY_BYTES + filled:
@@ -253,11 +238,19 @@ class HandleRequests:
             dirent = wire.DIRENT.pack(node.ino, position, length, mode >> 12)
             parts += (listed, dirent, name, bytes(filled - wire.DIRENT.size - length))
         self._look()
+        if not parts and directory.is_listing_stale:
+            return self._end_listing(directory)
         return b"".join(parts)
 
-    def _releasedir(self, ino: int, message: Message, end: int) -> bytes:
-        (fh,) = wire.NUMBER.unpack_from(message, BODY_AT)
-        self._files.release(fh)
+    async def _end_listing(self, directory: Any) -> bytes:
+        """The end of a listing of which the kernel must keep nothing.
+
+        Whoever asked for a part may look at the answer late: when the directory has changed, and
+        the kernel was told so.  It takes a listing for whole at its end, and so lets go of it now.
+        """
+        if isinstance(directory, DirNode):
+            directory.is_listing_stale = not self._kernel.is_calm
+        await self._kernel.forget_listings([directory.ino])
         return DONE
 
     def _destroy(self, ino: int, message: Message, end: int) -> bytes:

@@ -96,6 +96,7 @@ def _serve(
     loop = RequestLoop()
     notices = Notices(connection.fd)
     kernel = Kernel(loop, options.mountpoint, notices)
+    filesystem.on_relisted = kernel.relist
 
     def fail(error: StoreError) -> None:
         filesystem.failure = f"the mount is read-only since its store failed: {error}"
@@ -121,7 +122,7 @@ def _serve(
         if connection.begin():
             trimmer.prune = notices.prune
         dispatcher = Dispatcher(connection, loop, handlers)
-        background = (keeper.run, trimmer.run, collector.run, watchers.run)
+        background = (keeper.run, trimmer.run, collector.run, watchers.run, kernel.run)
         trio.run(_main, dispatcher, background, kernel, verbs, on_ready)
     finally:
         pyfuse3.close()

@@ -35,7 +35,6 @@ _ENTRIES = (
     Opcode.TMPFILE,
     Opcode.LINK,
 )
-_OPENS = (Opcode.OPEN, Opcode.OPENDIR)
 _TEXTS = (Opcode.READ, Opcode.READLINK)
 _TRANSFERS = (Opcode.READ, Opcode.WRITE, Opcode.READDIRPLUS)
 
@@ -96,7 +95,7 @@ def _answered(opcode: Opcode, data: Data | None) -> str:
     if opcode in _ENTRIES:
         (ino,) = wire.NUMBER.unpack_from(data)
         return f"inode {ino}" if ino else "no such name"
-    if opcode in _OPENS:
+    if opcode == Opcode.OPEN:
         fh, flags, _ = wire.OPENED.unpack(data)
         return f"fh {fh}, {Opened(flags)!r}"
     return show(data) if opcode in _TEXTS else f"{len(data)} bytes"

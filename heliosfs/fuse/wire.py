@@ -99,8 +99,6 @@ class Opcode(IntEnum):
     REMOVEXATTR = 24
     FLUSH = 25
     INIT = 26
-    OPENDIR = 27
-    RELEASEDIR = 29
     FSYNCDIR = 30
     ACCESS = 34
     CREATE = 35
@@ -130,7 +128,6 @@ class Opened(IntFlag):
 
     DIRECT_IO = 1 << 0
     KEEP_CACHE = 1 << 1
-    CACHE_DIR = 1 << 3
     NO_FLUSH = 1 << 5
 
 
@@ -154,7 +151,9 @@ class Capability(IntFlag):
     SPLICE_MOVE = 1 << 8
     SPLICE_READ = 1 << 9
     AUTO_INVAL_DATA = 1 << 12
+    PARALLEL_DIROPS = 1 << 18
     CACHE_SYMLINKS = 1 << 23
+    NO_OPENDIR = 1 << 24
     EXPLICIT_INVAL_DATA = 1 << 25
 
 

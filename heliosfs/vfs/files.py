@@ -13,7 +13,7 @@ from typing import Any
 from heliosfs.errors import NotPermitted, PosixError
 from heliosfs.objects.tree import clamp_time
 from heliosfs.vfs.filesystem import FileSystem
-from heliosfs.vfs.handles import ChannelHandle, DirHandle, FileHandle, Handle, TextHandle
+from heliosfs.vfs.handles import ChannelHandle, FileHandle, Handle, TextHandle
 from heliosfs.vfs.room import Room
 from heliosfs.vfs.virtual import ControlFile, VirtualText
 from heliosfs.workspace.node import DirNode, FileNode, Node
@@ -24,6 +24,8 @@ XATTRS_MAX_BYTES = 128 * 1024
 XATTR_NAMES_MAX_BYTES = 64 * 1024
 """What listxattr(2) can tell of a file (XATTR_LIST_MAX)."""
 _DOT_AT, _DOT_DOT_AT = 1, 2
+_LISTINGS_MAX = 64
+"""Directories that are listed at once without being sorted again."""
 _KEEP_SIZE, _PUNCH_HOLE, _ZERO_RANGE = 1, 2, 16
 """Modes of fallocate(2)."""
 _COPIED_MAX_BYTES = 2**30
@@ -52,6 +54,8 @@ class Files:
         self._contents = filesystem.repository.contents
         self._room = Room(filesystem.repository)
         self.handles: dict[int, Any] = {}
+        self._listings: dict[int, list[bytes]] = {}
+        """Inode of a directory -> its names when a listing began that has not come to its end."""
         self._next = 1
 
     def open(self, node: Any, flags: int, uid: int = 0) -> int:
@@ -86,13 +90,7 @@ class Files:
         node.workspace.handles += 1
         return self._add(FileHandle(node, writing))
 
-    def open_directory(self, node: Any) -> int:
-        """ENOTDIR."""
-        if not stat.S_ISDIR(node.mode):
-            raise PosixError(errno.ENOTDIR)
-        return self._add(DirHandle(node))
-
-    def listing(self, handle: DirHandle, start: int) -> Iterator[tuple[int, bytes]]:
+    def listing(self, directory: Any, start: int) -> Iterator[tuple[int, bytes]]:
         """The names behind the position `start`, each with its own; taken anew when it is 0.
 
         A position is a hash of the name, and names come in its order.  So it keeps its meaning
@@ -100,18 +98,24 @@ class Files:
         kept of another one.  Two names with one hash could be parted: one in 10^9 directories of
         100,000 names.  Cost: a sort at the beginning, 40 ms for 100,000 names.
         """
-        node = handle.node
-        if start == 0 or not handle.names:
-            handle.names = sorted(self._filesystem.names(node), key=hash)
-            if isinstance(node, DirNode):
-                node.is_listing_stale = False
+        names = self._listings.pop(directory.ino, None) if start else None
+        if names is None:
+            names = sorted(self._filesystem.names(directory), key=hash)
         if start < _DOT_AT:
             yield _DOT_AT, b"."
         if start < _DOT_DOT_AT:
             yield _DOT_DOT_AT, b".."
-        names = handle.names
-        for index in range(bisect_right(names, start, key=_position), len(names)):
+        first = bisect_right(names, start, key=_position)
+        if first < len(names):
+            self._keep_listing(directory.ino, names)
+        for index in range(first, len(names)):
             yield _position(names[index]), names[index]
+
+    def _keep_listing(self, ino: int, names: list[bytes]) -> None:
+        """Nobody says when a listing is given up: the oldest one goes."""
+        self._listings[ino] = names
+        if len(self._listings) > _LISTINGS_MAX:
+            del self._listings[next(iter(self._listings))]
 
     def read(self, handle: Handle, offset: int, length: int) -> bytes | bytearray:
         """Up to `length` bytes at `offset`.  StoreError."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import stat
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from heliosfs.errors import NotPermitted, PosixError, ReadOnly
@@ -32,6 +33,8 @@ class FileSystem:
         self.nodes: dict[int, Any] = repository.inodes.nodes
         site = Site(repository.inodes, repository.identity, repository.clock.now_ns())
         self.dot = DotDirs(repository, site)
+        self.on_relisted: Callable[[int], None] = lambda _ino: None
+        """Told of directories of which the kernel must keep no listing any more."""
         self.failure: str | None = None
         """Why nothing can be written any more, after the store failed."""
 
@@ -211,7 +214,8 @@ class FileSystem:
         elif node.parent is None:
             workspace.release(node)
         elif workspace.read_only or len(self.nodes) > self.repository.nodes_max // 2:
-            workspace.unload(node)
+            for directory in workspace.unload(node):
+                self.on_relisted(directory.ino)
 
     def is_executable(self, node: Any) -> bool:
         """Whether root may execute it, or search it: not a file that nobody may execute."""

@@ -1,12 +1,12 @@
-"""Open files and directories."""
+"""Open files."""
 
 from __future__ import annotations
 
 from typing import TypeAlias
 
 from heliosfs.vfs.control import Channel
-from heliosfs.vfs.virtual import VirtualDir, VirtualNode
-from heliosfs.workspace.node import DirNode, FileNode
+from heliosfs.vfs.virtual import VirtualNode
+from heliosfs.workspace.node import FileNode
 
 
 class FileHandle:
@@ -17,16 +17,6 @@ class FileHandle:
     def __init__(self, node: FileNode, is_writer: bool) -> None:
         self.node = node
         self.is_writer = is_writer
-
-
-class DirHandle:
-    """An open directory: the names as they were when the listing began, in the order of hashes."""
-
-    __slots__ = ("names", "node")
-
-    def __init__(self, node: DirNode | VirtualDir) -> None:
-        self.node = node
-        self.names: list[bytes] = []
 
 
 class TextHandle:
@@ -49,4 +39,4 @@ class ChannelHandle:
         self.channel = channel
 
 
-Handle: TypeAlias = "FileHandle | DirHandle | TextHandle | ChannelHandle"
+Handle: TypeAlias = "FileHandle | TextHandle | ChannelHandle"

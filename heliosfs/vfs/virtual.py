@@ -66,6 +66,8 @@ class VirtualDir(VirtualNode):
 
     link_count = 2
     size = 4096
+    is_listing_stale = False
+    """Whether other names may be listed each time, so that no listing of it is kept."""
 
     def __init__(self, site: Site, *, is_fixed: bool = True) -> None:
         super().__init__(site, stat.S_IFDIR | 0o555, is_fixed=is_fixed)
@@ -136,6 +138,8 @@ class LinkDir(VirtualDir):
     """A directory of links that are made as they are asked for, and go when forgotten."""
 
     __slots__ = ("find", "list_names", "made")
+
+    is_listing_stale = True
 
     def __init__(
         self,

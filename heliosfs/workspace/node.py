@@ -150,7 +150,7 @@ class DirNode(Node):
         self.misses: set[bytes] = set()
         """Names of which the kernel may remember that they do not exist."""
         self.is_listing_stale = False
-        """Whether a listing that the kernel kept tells what is no longer so."""
+        """Whether it changed behind the kernel's back, so that no listing of it is kept."""
         self.subdir_count = entry.size
         self.unsorted = False
 

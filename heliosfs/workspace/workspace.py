@@ -298,8 +298,12 @@ class Workspace:
                 self.unnamed.discard(node)
                 self.contents.drop(node)
 
-    def unload(self, node: AnyNode) -> None:
-        """Let a clean node become its encoded entry again, and those above it that can."""
+    def unload(self, node: AnyNode) -> Iterator[DirNode]:
+        """Let a clean node become its encoded entry again, and those above it that can.
+
+        Gives directories of which a listing was right until now: the next node of the same name
+        has another inode number.
+        """
         while True:
             parent = node.parent
             if (
@@ -314,8 +318,10 @@ class Workspace:
             if isinstance(node, FileNode):
                 self.contents.drop(node)
             self.load(parent)[node.name] = node.raw
-            parent.is_listing_stale = True
             del self.inodes.nodes[node.ino]
+            if not parent.is_listing_stale:
+                parent.is_listing_stale = True
+                yield parent
             node = parent
 
     def collapse(self, directory: DirNode) -> None:

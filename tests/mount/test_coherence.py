@@ -7,6 +7,7 @@ import errno
 import mmap
 import os
 import random
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -129,6 +130,8 @@ class Fuzz:
             self.check(self.mounted.path / ".helios/snapshots" / oid, content)
 
     def check(self, root: Path, content: dict[str, bytes]) -> None:
+        listed = {*os.listdir(root), *(f"d/{name}" for name in os.listdir(root / "d"))}
+        assert listed - {".helios", "d"} == set(content)
         for name in NAMES:
             path = root / name
             assert path.exists() == (name in content), name
@@ -151,6 +154,46 @@ def test_what_programs_read_is_what_is_there(mounted: Mounted, seed: int) -> Non
     fuzz.check(mounted.path, fuzz.model)
     for oid, content in fuzz.commits:
         fuzz.check(mounted.path / ".helios/snapshots" / oid, content)
+
+
+def test_a_listing_is_of_the_tree_that_was_checked_out(mounted: Mounted) -> None:
+    """Though others list at any moment, and the directory looks the same by its times."""
+    place = mounted.path / "d"
+    place.mkdir()
+    always = {f"always-{number}" for number in range(40)}
+    trees = []
+    for version in ("a", "b"):
+        for path in place.iterdir():
+            path.unlink()
+        names = always | {f"{version}-{number}" for number in range(20)}
+        for name in names:
+            (place / name).touch()
+        os.utime(place, ns=(0, 10**18))
+        trees.append((mounted.commit(version), names))
+    is_over = threading.Event()
+    wrong: list[list[str]] = []
+
+    def look() -> None:
+        while not is_over.is_set():
+            seen = os.listdir(place)
+            if len(seen) != len(set(seen)) or not always <= set(seen):
+                wrong.append(seen)
+
+    watchers = [threading.Thread(target=look) for _ in range(3)]
+    for watcher in watchers:
+        watcher.start()
+    try:
+        for turn in range(200):
+            oid, names = trees[turn % 2]
+            mounted.control("reset", f"--hard {oid}\n")
+            assert place.stat().st_mtime_ns == 10**18
+            for _ in range(1 + turn % 3):
+                assert set(os.listdir(place)) == names
+    finally:
+        is_over.set()
+        for watcher in watchers:
+            watcher.join()
+    assert wrong == []
 
 
 def test_the_bytes_that_come_with_an_open(mounted: Mounted) -> None:

@@ -20,6 +20,8 @@ from heliosfs.fuse.wire import WRITE_MAX_BYTES
 AUTO_INVAL_DATA = 1 << 12
 CACHE_SYMLINKS = 1 << 23
 EXPLICIT_INVAL_DATA = 1 << 25
+NO_OPENDIR = 1 << 24
+PARALLEL_DIROPS = 1 << 18
 SPLICE_READ = 1 << 9
 OTHER = 1 << 5
 INIT, STATFS = 26, 17
@@ -55,9 +57,9 @@ def ends() -> Iterator[Ends]:
 
 
 def test_the_kernel_keeps_what_it_has() -> None:
-    offered = AUTO_INVAL_DATA | CACHE_SYMLINKS | EXPLICIT_INVAL_DATA | OTHER
+    wanted = CACHE_SYMLINKS | EXPLICIT_INVAL_DATA | PARALLEL_DIROPS
     answered = AUTO_INVAL_DATA | OTHER
-    assert agreed(answered, offered) == CACHE_SYMLINKS | EXPLICIT_INVAL_DATA | OTHER
+    assert agreed(answered, AUTO_INVAL_DATA | OTHER | wanted) == OTHER | wanted
 
 
 def test_an_old_kernel_is_asked_for_nothing_that_it_does_not_have() -> None:
@@ -68,7 +70,7 @@ def test_an_old_kernel_is_asked_for_nothing_that_it_does_not_have() -> None:
 def test_kernel_and_libfuse_agree_through_our_hands(
     ends: Ends, minor: int, can_prune: bool
 ) -> None:
-    flags = AUTO_INVAL_DATA | SPLICE_READ | OTHER | CACHE_SYMLINKS
+    flags = AUTO_INVAL_DATA | SPLICE_READ | OTHER | CACHE_SYMLINKS | NO_OPENDIR
     ends.ask(INIT, 2, struct.pack("=IIII", 7, minor, 131072, flags))
     assert ends.connection.begin() == can_prune
     request = ends.libfuse.recv(4096)
@@ -89,11 +91,17 @@ def test_kernel_and_libfuse_agree_through_our_hands(
 
 
 def test_a_refusal_of_libfuse_ends_the_mount(ends: Ends) -> None:
-    ends.ask(INIT, 2, struct.pack("=IIII", 7, 45, 0, 0))
+    ends.ask(INIT, 2, struct.pack("=IIII", 7, 45, 0, NO_OPENDIR))
     ends.connection.begin()
     ends.libfuse.send(struct.pack("=IiQ", 16, -errno.EPROTO, 2))
     with pytest.raises(HeliosError, match="libfuse refused: Protocol error"):
         trio.run(ends.connection.forward)
+
+
+def test_a_kernel_that_cannot_do_without_opendir_is_refused(ends: Ends) -> None:
+    ends.ask(INIT, 2, struct.pack("=IIII", 7, 28, 0, OTHER))
+    with pytest.raises(HeliosError, match=r"cannot mount at /no mount: Linux 5\.1 or later"):
+        ends.connection.begin()
 
 
 def test_a_kernel_that_does_not_begin_is_no_mount(ends: Ends) -> None:
