@@ -42,14 +42,14 @@ def entry_once(node: Any) -> bytes:
 
 def attributes(node: Any) -> bytes:
     """The answer to who asks for the attributes alone."""
-    holds = _FOREVER if getattr(node, "is_fixed", True) else _NEVER
+    holds = _FOREVER if getattr(node, "is_kept", True) else _NEVER
     return holds + entry(node)[ATTR_AT:]
 
 
 def build(node: Any) -> bytes:
     """The entry of a node, anew: 1.5 us."""
     ino = node.ino
-    holds = FOREVER_SECONDS if getattr(node, "is_fixed", True) else 0
+    holds = FOREVER_SECONDS if getattr(node, "is_kept", True) else 0
     size = node.size
     atime, atime_ns = divmod(node.atime_ns, _SECOND_NS)
     mtime, mtime_ns = divmod(node.mtime_ns, _SECOND_NS)
@@ -114,7 +114,7 @@ def build_listed(listed: Listed) -> bytes:
 
 def entry_in(directory: Any, node: Any) -> bytes:
     """What a place shows may be another tree at the next look."""
-    if isinstance(directory, DirNode) or getattr(node, "is_fixed", False):
+    if isinstance(directory, DirNode) or getattr(node, "is_kept", False):
         return entry(node)
     return entry_once(node)
 

@@ -17,6 +17,7 @@ from heliosfs.fuse.errand import ErrandThread
 from heliosfs.fuse.loop import RequestLoop
 from heliosfs.fuse.memory import give_back
 from heliosfs.fuse.notices import Notices
+from heliosfs.fuse.wire import Data
 from heliosfs.store.base import Work
 from heliosfs.workspace.switch import Invalidation
 
@@ -38,7 +39,7 @@ class Kernel:
         self._mountpoint = mountpoint
         self._notices = notices
         self._errands = ErrandThread()
-        self._listing_errands = ErrandThread()
+        self._page_errands = ErrandThread()
         """For who waits for the end of a listing holds the lock that the other thread waits for."""
         self._changed_ns = 0
         self._relisted: list[int] = []
@@ -88,11 +89,16 @@ class Kernel:
     async def forget_listings(self, inodes: Iterable[int]) -> None:
         """Make the kernel forget what it keeps of listings: 30 us."""
         with self.waiting():
-            await self._listing_errands.run(partial(self._forget_listings, inodes))
+            await self._page_errands.run(partial(self._forget_listings, inodes))
 
     def _forget_listings(self, inodes: Iterable[int]) -> None:
         for ino in inodes:
             self._notices.listing(ino)
+
+    async def store(self, ino: int, offset: int, data: Data) -> None:
+        """Have the kernel keep some bytes of a file that others may have open: 30 us."""
+        with self.waiting():
+            await self._page_errands.run(partial(self._notices.store, ino, offset, data))
 
     def relist(self, ino: int) -> None:
         """Soon, make the kernel forget a listing."""

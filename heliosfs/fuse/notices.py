@@ -54,10 +54,10 @@ class Notices:
         self._tell(Notice.INVALIDATE_INODE, _INODE.pack(ino, 0, 0))
 
     def store(self, ino: int, offset: int, data: Data) -> None:
-        """Keep these bytes of a file, from the beginning of a page on: 2 us.
+        """Keep these bytes of a file, which goes at least as far: 2 us.
 
-        Only of a file that nobody has open: the kernel waits for whoever reads the same page,
-        and that one waits for us.  So nothing in the cache is newer, either.
+        The kernel waits for whoever reads the same page, and that one waits for us: so from the
+        loop only of a file that nobody has open.  Of a page that is not all here it keeps nothing.
         """
         self._tell(Notice.STORE, _STORE.pack(ino, offset, len(data), 0) + data)
 

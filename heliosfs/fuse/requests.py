@@ -115,7 +115,20 @@ class HandleRequests:
             fh = self._files.open_text(node, await self._verbs.work_off(node.steps()))
         else:
             fh = self._files.open(node, flags)
+        if node.size and not node.is_kept:
+            await self._tell_size(node, self._handles[fh].data[-1:])
         return wire.OPENED.pack(fh, Opened.DIRECT_IO, 0)
+
+    async def _tell_size(self, node: VirtualText, last: bytes) -> None:
+        """Have the kernel know how long a text is, by its last byte.
+
+        It does not ask before sendfile(2) and splice(2), with which cp, busybox's cat and
+        Python's shutil read; these would find nothing.
+        """
+        if node.opens == 1:
+            self._notices.store(node.ino, node.size - 1, last)
+        else:
+            await self._kernel.store(node.ino, node.size - 1, last)
 
     def _read(self, ino: int, message: Message, end: int) -> Answer:
         fh, offset, size = wire.TRANSFER.unpack_from(message, BODY_AT)

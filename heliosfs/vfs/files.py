@@ -81,7 +81,10 @@ class Files:
 
     def open_text(self, node: VirtualText, text: str) -> int:
         """A handle on a text as it was made now."""
-        return self._add(TextHandle(node, text.encode("utf-8", "surrogateescape")))
+        data = text.encode("utf-8", "surrogateescape")
+        node.opened_size = len(data)
+        node.attr = None
+        return self._add(TextHandle(node, data))
 
     def open_node(self, node: FileNode, writing: bool) -> int:
         """A handle on a regular file."""
@@ -246,6 +249,8 @@ class Files:
             if handle.is_writer:
                 self._contents.writers -= 1
             handle.node.workspace.handles -= 1
+        elif isinstance(handle, TextHandle):
+            node.attr = None
         self._filesystem.settle(node)
 
     def _add(self, handle: Handle) -> int:

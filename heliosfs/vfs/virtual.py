@@ -33,7 +33,6 @@ class VirtualNode:
     )
 
     rdev = 0
-    size = 0
     link_count = 1
 
     def __init__(self, site: Site, mode: int, *, is_fixed: bool) -> None:
@@ -48,6 +47,16 @@ class VirtualNode:
         self.attr: Any = None
         self.is_fixed = is_fixed
         """Whether its name means this node for as long as the directory lives."""
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return 0
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether the kernel may keep what the name means, and the attributes."""
+        return self.is_fixed
 
 
 class Site:
@@ -84,9 +93,13 @@ class VirtualDir(VirtualNode):
 
 
 class VirtualText(VirtualNode):
-    """A read-only text, made when the file is opened."""
+    """A read-only text, made when the file is opened.
 
-    __slots__ = ("barrier", "text")
+    Until then nobody knows its size, which is 0.  While it is open that is the size of what was
+    opened last: sendfile(2) and splice(2) read no more than the kernel takes a file to have.
+    """
+
+    __slots__ = ("barrier", "opened_size", "text")
 
     def __init__(
         self,
@@ -100,6 +113,15 @@ class VirtualText(VirtualNode):
         self.text = text
         self.barrier = barrier
         """Whether it tells of the working state, so that the kernel's dirty pages matter."""
+        self.opened_size = 0
+
+    @property
+    def size(self) -> int:
+        return self.opened_size if self.opens else 0
+
+    @property
+    def is_kept(self) -> bool:
+        return False
 
 
 class BuiltText(VirtualText):
@@ -117,11 +139,19 @@ class BuiltText(VirtualText):
 class FixedText(VirtualText):
     """A text that never changes, and so has a size: git reads no more of an ignore file."""
 
-    __slots__ = ("size",)
+    __slots__ = ("_size",)
 
     def __init__(self, site: Site, text: str) -> None:
         super().__init__(site, lambda: text)
-        self.size = len(text.encode())
+        self._size = len(text.encode())
+
+    @property
+    def size(self) -> int:
+        return self._size
+
+    @property
+    def is_kept(self) -> bool:
+        return True
 
 
 class VirtualLink(VirtualNode):

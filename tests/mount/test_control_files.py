@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -277,6 +278,32 @@ def test_the_files_of_dot_helios(changed: Mounted) -> None:
         if path.is_file() and not path.is_symlink():
             assert path.read_bytes() is not None
     run("cat", "HEAD", "branch", "status", "log", "stats", "oplog", cwd=dot)
+
+
+def test_texts_are_read_without_read(changed: Mounted) -> None:
+    """busybox's cat, and cp and shutil of some versions, have the kernel move the bytes."""
+    log = changed.path / ".helios/log"
+    for length in (4_000, 10, 4_095, 60_000, 0):
+        if length:
+            (changed.path / "file").write_text(f"{length}")
+            changed.commit("x" * length)
+        else:
+            changed.control("reset", "--hard HEAD~2\n")
+        text = log.read_bytes()
+        assert log.stat().st_size == 0
+        sent = changed.path.parent / "sent"
+        with open(log, "rb") as source, open(sent, "wb") as target:
+            others = [open(log, "rb") for _ in range(2)]  # noqa: SIM115 (closed below)
+            while os.sendfile(target.fileno(), source.fileno(), None, 5_000):
+                pass
+            assert os.fstat(source.fileno()).st_size == len(text)
+            for other in others:
+                assert other.read() == text
+                other.close()
+        assert sent.read_bytes() == text
+        shutil.copyfile(log, sent)
+        assert sent.read_bytes() == text
+        assert log.stat().st_size == 0
 
 
 def test_many_handles_at_once(changed: Mounted) -> None:
