@@ -40,11 +40,22 @@ class Refused(HeliosError):
         self.exit_code = exit_code
 
 
-def run(argv: Sequence[str], tell: Callable[[Progress], None] | None = None) -> int:
+def print_bytes(data: bytes) -> None:
+    """To standard output, at once."""
+    left = memoryview(data)
+    while left:
+        left = left[os.write(1, left) :]
+
+
+def run(
+    argv: Sequence[str],
+    tell: Callable[[Progress], None] | None = None,
+    pass_on: Callable[[bytes], None] = print_bytes,
+) -> int:
     """Carry out a verb where the current directory is, print its reply, give the exit code.
 
-    `tell` is told how far a long verb is.  NotFound outside of every workspace; Refused,
-    HeliosError.
+    `tell` is told how far a long verb is, `pass_on` given the reply in parts.  NotFound outside
+    of every workspace; Refused, HeliosError.
     """
     # Like git and cat: a reader that leaves (`helios log | head`) ends us without a word.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
@@ -52,7 +63,7 @@ def run(argv: Sequence[str], tell: Callable[[Progress], None] | None = None) -> 
     view = find_view(where)
     if view is not None:
         for data in _replies(view, argv, tell):
-            _print(data)
+            pass_on(data)
         return 0
     place = find_repository(where)
     if place is not None:
@@ -64,7 +75,7 @@ def run(argv: Sequence[str], tell: Callable[[Progress], None] | None = None) -> 
                 found, found.root, list(argv), place.below, tell or (lambda progress: None)
             ),
         )
-        _print(reply.encode("utf-8", "surrogateescape"))
+        pass_on(reply.encode("utf-8", "surrogateescape"))
         return 0
     dead = find_dead_mount(where)
     if dead is not None:
@@ -161,9 +172,3 @@ def with_repository(place: Place, use: Callable[[Repository], T]) -> T:
     finally:
         os.close(dir_fd)
     return result
-
-
-def _print(data: bytes) -> None:
-    left = memoryview(data)
-    while left:
-        left = left[os.write(1, left) :]

@@ -137,6 +137,10 @@ def _elsewhere(argv: list[str]) -> int:
         from heliosfs.cli.message import with_message
 
         argv = with_message(argv, options)
+    if verb.name == "diff" and ("exit-code" in options or "quiet" in options):
+        from heliosfs.cli.difference import difference
+
+        return difference(argv, options)
     from heliosfs.cli.client import run
 
     if not verb.is_long:

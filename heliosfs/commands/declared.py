@@ -151,6 +151,8 @@ DIFF = Verb(
         _NAME_STATUS,
         _NAME_ONLY,
         *_RENAMES,
+        Option(("--exit-code",), "end with 1 when something differs, for the command line"),
+        Option(("--quiet",), "only that; through a control file, only the paths"),
         JSON,
     ),
     errors=(

@@ -37,6 +37,7 @@ def diff(request: Request, options: Options) -> Steps[str]:
         if not exists(request, path, old.root, new.root):
             raise NotFound(f"no path {word[:80]!r} on either side")
     changes = yield from compared(request, options, old.root, new.root, paths)
+    options.only_one("json", "exit-code", "quiet")
     if "json" in options:
         document = yield from changes_document(request, options, changes)
         return json_reply(
@@ -61,8 +62,8 @@ def compared(
 
 def changes_text(request: Request, options: Options, changes: list[FileChange]) -> Steps[str]:
     """Changes in the format that the options ask for."""
-    options.only_one("stat", "name-status", "name-only")
-    if "name-status" in options or "name-only" in options:
+    options.only_one("stat", "name-status", "name-only", "quiet")
+    if "name-status" in options or "name-only" in options or "quiet" in options:
         return name_status(changes, letters="name-status" in options)
     context = options.number("unified")
     patch = Patch(request.repository.store, DEFAULT_CONTEXT if context is None else context)

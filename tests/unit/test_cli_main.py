@@ -226,6 +226,29 @@ def test_a_message_from_a_file(
     assert [word for word in argv[1:] if not word.startswith("--message")] == rest
 
 
+def test_whether_something_differs_is_an_exit_code(
+    tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    workspace = tmp_path / "ws"
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source/file").write_text("text\n")
+    assert main(["init", str(workspace)]) == 0
+    where = ["-C", str(workspace)]
+    assert main([*where, "import", "--from-dir", str(tmp_path / "source")]) == 0
+    capfdbinary.readouterr()
+    for option, said in (("--exit-code", b"+text\n"), ("--quiet", b"")):
+        assert main([*where, "diff", option]) == 1
+        assert capfdbinary.readouterr().out.endswith(said)
+    assert main([*where, "diff"]) == 0
+    assert main([*where, "commit", "-m", "all"]) == 0
+    capfdbinary.readouterr()
+    for option in ("--exit-code", "--quiet"):
+        assert main([*where, "diff", option]) == 0
+        assert capfdbinary.readouterr().out == b""
+    assert main([*where, "diff", "--quiet", "no such path"]) == 1
+    assert main([*where, "diff", "--quiet", "--json"]) == 2
+
+
 def test_a_message_that_cannot_be_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["commit", "-F", "none"]) == 1
     assert "no such file or directory: none" in capsys.readouterr().err
