@@ -1,6 +1,6 @@
 #!/bin/sh
 # Set up, then check everything: style, types, layers, tests.  Arguments go to pytest.
-# TEST_SECONDS bounds each step (540).  Leaves no mount and no process behind.
+# TEST_SECONDS bounds each step (1200).  Leaves no mount and no process behind.
 set -u
 cd "$(dirname "$0")" || exit 1
 
@@ -24,7 +24,7 @@ trap 'status=$?; clean_up; exit $status' EXIT
 failed=
 step() {
     echo "== $*"
-    timeout -k 10 "${TEST_SECONDS:-540}" "$bin/$@" || failed="$failed $1"
+    timeout -k 10 "${TEST_SECONDS:-1200}" "$bin/$@" || failed="$failed $1"
 }
 
 step ruff check .
