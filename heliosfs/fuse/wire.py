@@ -131,8 +131,8 @@ class Opened(IntFlag):
     NO_FLUSH = 1 << 5
 
 
-class Valid(IntFlag):
-    """Which fields of a setattr count."""
+class Valid:
+    """Which fields of a setattr count; numbers, since `&` of an IntFlag takes 0.5 us."""
 
     MODE = 1 << 0
     UID = 1 << 1
