@@ -298,12 +298,13 @@ class Workspace:
                 self.unnamed.discard(node)
                 self.contents.drop(node)
 
-    def unload(self, node: AnyNode) -> Iterator[DirNode]:
+    def unload(self, node: AnyNode) -> list[DirNode]:
         """Let a clean node become its encoded entry again, and those above it that can.
 
         Gives directories of which a listing was right until now: the next node of the same name
         has another inode number.
         """
+        relisted: list[DirNode] = []
         while True:
             parent = node.parent
             if (
@@ -314,14 +315,14 @@ class Workspace:
                 or (isinstance(node, DirNode) and not _holds_no_node(node))
                 or (isinstance(node, LeafNode) and node.group)
             ):
-                return
+                return relisted
             if isinstance(node, FileNode):
                 self.contents.drop(node)
             self.load(parent)[node.name] = node.raw
             del self.inodes.nodes[node.ino]
             if not parent.is_listing_stale:
                 parent.is_listing_stale = True
-                yield parent
+                relisted.append(parent)
             node = parent
 
     def collapse(self, directory: DirNode) -> None:
