@@ -87,7 +87,7 @@ class Kernel:
         return time.monotonic_ns() - self._changed_ns > _ARRIVED_NS
 
     async def forget_listings(self, inodes: Iterable[int]) -> None:
-        """Make the kernel forget what it keeps of listings: 30 us."""
+        """Make the kernel forget what it keeps of listings: 100 us."""
         with self.waiting():
             await self._page_errands.run(partial(self._forget_listings, inodes))
 
@@ -96,7 +96,7 @@ class Kernel:
             self._notices.listing(ino)
 
     async def store(self, ino: int, offset: int, data: Data) -> None:
-        """Have the kernel keep some bytes of a file that others may have open: 30 us."""
+        """Have the kernel keep some bytes of a file that others may have open: 100 us."""
         with self.waiting():
             await self._page_errands.run(partial(self._notices.store, ino, offset, data))
 

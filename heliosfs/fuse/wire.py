@@ -132,7 +132,7 @@ class Opened(IntFlag):
 
 
 class Valid:
-    """Which fields of a setattr count; numbers, since `&` of an IntFlag takes 0.5 us."""
+    """Which fields of a setattr count; numbers, since `&` of an IntFlag takes 1 us."""
 
     MODE = 1 << 0
     UID = 1 << 1
