@@ -8,14 +8,16 @@ from heliosfs.commands.options import Options
 from heliosfs.commands.render import commit_line, json_reply, short
 from heliosfs.commands.verb import Request
 from heliosfs.errors import Busy, HeliosError, NotFound
+from heliosfs.objects.ids import CommitId
 from heliosfs.repo.refs import Branch
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.revisions import resolve
 from heliosfs.repo.view import View
+from heliosfs.store.steps import ALONE, Steps
 
 
-def branch(request: Request, options: Options) -> str:
-    """Do what the options say; a list without any word."""
+def branch(request: Request, options: Options) -> str | Steps[str]:
+    """Do what the options say; a list without any word.  Deleting comes in steps."""
     options.only_one("fork", "move", "delete", "force-delete", "show-current", "list")
     if "delete" in options or "force-delete" in options:
         return _delete(request, options)
@@ -76,7 +78,7 @@ def _move(request: Request, name: str, base: str | None) -> Branch:
     return branch
 
 
-def _delete(request: Request, options: Options) -> str:
+def _delete(request: Request, options: Options) -> Steps[str]:
     repository = request.repository
     if not options.words:
         raise options.misuse("which branch?")
@@ -84,10 +86,15 @@ def _delete(request: Request, options: Options) -> str:
     for name in names:
         if repository.refs.branch(name).slot == request.view.slot:
             raise Busy(f"cannot delete branch {name!r}: it is the one you are on")
+    force = "force-delete" in options
+    looked = None if force else (yield from _check_reached(repository, names))
+    yield ALONE
+    if looked is not None and looked != _standing(repository, names):
+        yield from _check_reached(repository, names)
     lines: list[str] = []
     for name in names:
         try:
-            head, rest = repository.delete_branch(name, force="force-delete" in options)
+            head, rest = repository.delete_branch(name, force=force, is_reached=True)
         except HeliosError as error:
             if lines:
                 done = ", ".join(names[: len(lines)])
@@ -99,6 +106,21 @@ def _delete(request: Request, options: Options) -> str:
     if "json" in options:
         return json_reply({"deleted": names})
     return "".join(f"{line}\n" for line in lines)
+
+
+_Standing = tuple[list[CommitId | None], frozenset[CommitId]]
+
+
+def _standing(repository: Repository, names: list[str]) -> _Standing:
+    """What the answer of `check_reached` depends on."""
+    branches = [repository.refs.branch(name) for name in names]
+    return [each.head for each in branches], repository.tips_beside(branches)
+
+
+def _check_reached(repository: Repository, names: list[str]) -> Steps[_Standing]:
+    standing = _standing(repository, names)
+    yield from repository.check_reached([repository.refs.branch(name) for name in names])
+    return standing
 
 
 def _rename(request: Request, options: Options) -> str:

@@ -51,6 +51,7 @@ BRANCH = Verb(
     ),
     example="idea-7 main",
     barrier=True,
+    reading_options=("delete", "force-delete"),
 )
 
 CHECKOUT = Verb(

@@ -14,7 +14,7 @@ from heliosfs.commands.words import exists, range_of, split_words
 from heliosfs.errors import NotFound
 from heliosfs.objects.ids import CommitId
 from heliosfs.objects.tree import Entry
-from heliosfs.repo.mergebase import merge_bases
+from heliosfs.repo.ancestry import merge_bases
 from heliosfs.repo.revisions import resolve
 from heliosfs.repo.staging import base_root
 from heliosfs.store.steps import TURN, Steps

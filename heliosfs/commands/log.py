@@ -16,7 +16,7 @@ from heliosfs.commands.verb import Request
 from heliosfs.commands.words import range_of, split_words
 from heliosfs.errors import NotFound, TooLarge
 from heliosfs.objects.ids import CommitId
-from heliosfs.repo.mergebase import merge_bases
+from heliosfs.repo.ancestry import merge_bases
 from heliosfs.repo.pathlog import PathLog
 from heliosfs.repo.revisions import resolve
 from heliosfs.repo.walks import Stepper, Visit, by_date, first_parent, hidden_by, topological, whole

@@ -52,9 +52,12 @@ class Verb(NamedTuple):
     is_long: bool = False
     """Whether its function gives steps instead of the reply, so that others need not wait."""
     is_reading: bool = False
-    """Whether its function gives steps that change nothing: it runs beside all others."""
+    """Whether its function gives steps that change nothing, or nothing before `ALONE`: until
+    then it runs beside all others."""
     reading_words: tuple[str, ...] = ()
     """The same, where the first word is one of these; "" is none."""
+    reading_options: tuple[str, ...] = ()
+    """The same, where one of these options is given."""
     takes_command: bool = False
     """Whether its first word begins a command, whose options are not its own."""
 
@@ -112,8 +115,15 @@ class Verb(NamedTuple):
         reply: str = yield from self.function(request, options)
         return reply
 
+    @property
+    def can_read(self) -> bool:
+        """Return True if `reads` is True for some words."""
+        return self.is_reading or bool(self.reading_words or self.reading_options)
+
     def reads(self, argv: list[str]) -> bool:
-        """Whether it changes nothing with these words, and gives steps."""
+        """Return True if it gives steps that run beside others when called with these words."""
+        if self.reading_options:
+            return self._has_reading_option(argv)
         if not self.reading_words:
             return self.is_reading
         try:
@@ -121,6 +131,15 @@ class Verb(NamedTuple):
         except UsageError:
             return False
         return (words[0] if words else "") in self.reading_words
+
+    def _has_reading_option(self, argv: list[str]) -> bool:
+        if not any(word.startswith("-") for word in argv):
+            return False
+        try:
+            options = self.parser().parse(argv)
+        except UsageError:
+            return False
+        return any(key in options for key in self.reading_options)
 
     @property
     def function(self) -> Callable[[Request, Options], Any]:

@@ -65,8 +65,7 @@ class Verbs:
             try:
                 reply: str | None
                 if request.reading is not None:
-                    await self._capture(request)
-                    reply = await self.work_off(request.reading())
+                    reply = await self._read(request, request.reading())
                 elif request.long is not None:
                     reply = await self._begin(channel, request, request.long)
                 else:
@@ -122,6 +121,18 @@ class Verbs:
             driven.close()
         return driven.results[0]
 
+    async def _read(self, request: Request, steps: Steps[str]) -> str:
+        """Carry out a verb beside all others, up to where its steps want to be alone."""
+        await self._capture(request)
+        driven = Driven(steps)
+        try:
+            with self._kernel.working():
+                if await self._driver.go_on(driven, None, self._check_ending):
+                    await self._finish_alone(driven, request)
+        finally:
+            driven.close()
+        return driven.results[0]
+
     async def _begin(self, channel: Channel, request: Request, long: LongRequest) -> str | None:
         """The reply; None when it comes to who reads on."""
         run = self._take_place(_LongRun(long.name, long.begin(), channel, request))
@@ -144,7 +155,7 @@ class Verbs:
         try:
             with self._kernel.working():
                 if await self._driver.go_on(run, end_ns, partial(self._check, run)):
-                    await self._drive_alone(run)
+                    await self._finish_alone(run, run.request)
                 elif run.results and run.request is not None:
                     await self._acknowledge(run.request)
         except BaseException:
@@ -155,14 +166,15 @@ class Verbs:
         self._drop(run)
         return run.results[0]
 
-    async def _drive_alone(self, run: _LongRun) -> None:
+    async def _finish_alone(self, driven: Driven[str], request: Request | None) -> None:
+        """Go on to the end while no other verb runs."""
         async with self._serial:
             try:
-                if run.request is not None:
-                    await self._capture(run.request)
-                await self._driver.go_on(run, None, lambda: None)
-                if run.request is not None:
-                    await self._acknowledge(run.request)
+                if request is not None:
+                    await self._capture(request)
+                await self._driver.go_on(driven, None, lambda: None)
+                if request is not None:
+                    await self._acknowledge(request)
             finally:
                 await self._invalidate()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import stat
 import sys
-from collections import deque
 from dataclasses import dataclass, field
 
 from heliosfs.errors import AlreadyExists, UsageError
@@ -13,6 +12,7 @@ from heliosfs.git.raw import parse_tag
 from heliosfs.git.refs import GitRef, Refs
 from heliosfs.objects.ids import CommitId, TreeId
 from heliosfs.objects.tree import Entry
+from heliosfs.repo.ancestry import reaches
 from heliosfs.repo.refs import Branch
 from heliosfs.repo.repository import DEFAULT_BRANCH, Repository
 from heliosfs.repo.staging import Stage
@@ -135,23 +135,9 @@ class _Adoption:
             return
         self._compared.add((branch.head, oid))
         for one, other in ((branch.head, oid), (oid, branch.head)):
-            if (yield from self._reaches(other, one, limit)):
+            if (yield from reaches(self._repository.history, [other], one, limit)):
                 self._reached.add((one, other))
                 return
-
-    def _reaches(self, start: CommitId, target: CommitId, limit: int) -> Steps[bool]:
-        """`History.is_ancestor` in steps."""
-        seen = {start}
-        pending = deque(seen)
-        while pending and len(seen) <= limit:
-            for parent in self._repository.history.read(pending.popleft()).parents:
-                if parent == target or (target, parent) in self._reached:
-                    return True
-                if parent not in seen:
-                    seen.add(parent)
-                    pending.append(parent)
-            yield TURN
-        return False
 
     def _name_first_branch(self) -> None:
         repository, head = self._repository, self._refs.head

@@ -125,10 +125,6 @@ class History:
                 ancestor = self.read(parent)
                 heapq.heappush(ready, (-ancestor.committer.seconds, order, parent, ancestor))
 
-    def is_ancestor(self, oid: CommitId, of: CommitId | None) -> bool:
-        """Whether `oid` is `of` or reachable from it."""
-        return any(each == oid for each, _ in self.walk(of))
-
     def _keep(self, oid: CommitId, commit: Commit) -> None:
         if len(self._cache) >= self.capacity:
             self._cache.clear()

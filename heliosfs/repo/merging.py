@@ -13,10 +13,10 @@ from heliosfs.errors import AlreadyExists, Busy, Conflicted, NotFound, UsageErro
 from heliosfs.objects.commit import Commit
 from heliosfs.objects.ids import CommitId, TreeId
 from heliosfs.objects.tree import Entry
+from heliosfs.repo.ancestry import merge_bases
 from heliosfs.repo.entrymerge import Rules
 from heliosfs.repo.history import History
 from heliosfs.repo.merge import Conflict, find_conflicts, merge_trees
-from heliosfs.repo.mergebase import merge_bases
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.state import State
 from heliosfs.repo.textmerge import Favor, Labels

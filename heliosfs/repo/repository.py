@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import NamedTuple
 
 from heliosfs.clock import Clock
@@ -12,6 +12,7 @@ from heliosfs.errors import Busy, NotFound, UsageError
 from heliosfs.objects.commit import Commit
 from heliosfs.objects.ids import CommitId, Oid, TreeId
 from heliosfs.objects.tree import Entry
+from heliosfs.repo.ancestry import reaches
 from heliosfs.repo.configuration import Configuration
 from heliosfs.repo.experiments import Experiments
 from heliosfs.repo.history import CACHED_MIN, History
@@ -22,6 +23,7 @@ from heliosfs.repo.staging import Stage
 from heliosfs.repo.state import DETACHED, State, decode_state
 from heliosfs.repo.view import View, work_key
 from heliosfs.store.base import Store
+from heliosfs.store.steps import Steps, at_once
 from heliosfs.workspace.contents import DEFAULT_BUDGET_BYTES, Contents
 from heliosfs.workspace.inodes import InodeTable
 from heliosfs.workspace.node import AnyNode
@@ -186,18 +188,38 @@ class Repository:
         self.publish_refs()
         return oid
 
-    def delete_branch(self, name: str, *, force: bool = False) -> Deleted:
+    def tips_beside(self, branches: Collection[Branch]) -> frozenset[CommitId]:
+        """Return the commits that are named by anything but these branches."""
+        found = {other.head for other in self.refs if other not in branches}
+        found |= {self.root.head, *self.refs.tags.values()}
+        return frozenset(oid for oid in found if oid is not None)
+
+    def check_reached(self, branches: Collection[Branch]) -> Steps[None]:
+        """Check that all commits of branches are reached by something else.  Busy.
+
+        Cost: of each branch that is nobody's ancestor, the commits that it does not share.
+        """
+        tips = self.tips_beside(branches)
+        for branch in branches:
+            if branch.head is None or (yield from reaches(self.history, tips, branch.head)):
+                continue
+            raise Busy(f"branch {branch.name!r} has commits that nothing else reaches: use -D")
+
+    def delete_branch(self, name: str, *, force: bool = False, is_reached: bool = False) -> Deleted:
         """Drop a branch.
 
         Busy when it is at the root or has open files, and, without `force`, when it has
-        uncommitted changes or commits that no other branch or tag reaches.  With `force`, its
-        uncommitted changes become a commit that no branch names, so that they can be had back.
+        uncommitted changes or commits that no other branch or tag reaches; `is_reached` says
+        that `check_reached` has looked for these.  With `force`, its uncommitted changes become
+        a commit that no branch names, so that they can be had back.
         """
         branch = self.refs.branch(name)
         if branch.slot == self.root.slot:
             raise Busy(f"cannot delete branch {name!r}: it is checked out at the mount point")
         if not force:
-            self._check_merged(branch)
+            self._check_committed(branch)
+            if not is_reached:
+                at_once(self.check_reached([branch]))
         self.close_live(branch)
         state = self.saved_state(branch)
         rest = self._commit_rest(branch.name, state) if self._is_changed(state) else None
@@ -345,22 +367,13 @@ class Repository:
             Commit(self._selected(state), parents, signature, signature, text)
         )
 
-    def _check_merged(self, branch: Branch) -> None:
+    def _check_committed(self, branch: Branch) -> None:
         view = self.live.get(branch.slot)
         if view is not None:
             view.checkpoint()
         is_staged = Stage(self.store, branch.slot).root is not None
         if is_staged or self._is_changed(self.saved_state(branch)):
             raise Busy(f"branch {branch.name!r} has uncommitted changes: use -D to drop them")
-        head = branch.head
-        if head is None:
-            return
-        others = [other.head for other in self.refs if other is not branch]
-        others += [self.root.head, *self.refs.tags.values()]
-        if head in others:
-            return
-        if not any(self.history.is_ancestor(head, of) for of in dict.fromkeys(others)):
-            raise Busy(f"branch {branch.name!r} has commits that nothing else reaches: use -D")
 
     def _open_root(self) -> View:
         known = self.store.get(_ROOT)

@@ -95,6 +95,17 @@ def drain(store: Store) -> None:
         perform(work)
 
 
+def at_once(steps: Steps[T]) -> T:
+    """Drive steps that ask for nothing but turns, where nobody else waits; return the result."""
+    while True:
+        try:
+            step = next(steps)
+        except StopIteration as done:
+            result: T = done.value
+            return result
+        assert isinstance(step, Turn), step
+
+
 def run_to_end(
     steps: Steps[T], store: Store, report: Callable[[Progress], None] = lambda progress: None
 ) -> T:

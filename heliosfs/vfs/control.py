@@ -47,7 +47,7 @@ class Request:
     long: LongRequest | None = None
     """Of a verb that is carried out in steps; then nobody calls `run`."""
     reading: Callable[[], Steps[str]] | None = None
-    """The same, of a verb that changes nothing."""
+    """The same, of a verb that changes nothing before its steps want to be alone."""
     begun_ns: int = field(default_factory=perf_counter_ns)
 
     def answered(self) -> None:

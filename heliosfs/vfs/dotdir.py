@@ -162,7 +162,7 @@ class _DotDir:
             if not verb.control_file:
                 continue
             channel = partial(self._open_channel, verb)
-            if verb.is_long or verb.is_reading or verb.reading_words:
+            if verb.is_long or verb.can_read:
                 directory.long[name.encode()] = channel
             else:
                 directory.children[name.encode()] = ControlFile(self._site, channel)

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from heliosfs.errors import Conflicted
 from heliosfs.objects.ids import CommitId
-from heliosfs.repo.mergebase import is_ancestor, merge_bases
+from heliosfs.repo.ancestry import merge_bases, reaches
 from heliosfs.repo.textmerge import Favor, merge_texts
+from heliosfs.store.steps import at_once
 from tests.tree_builder import Stage, TreeBuilder
 
 Tree = dict[bytes, bytes]
@@ -175,4 +176,4 @@ def test_merge_bases_by_definition(data: st.DataObject, seconds: list[int]) -> N
     common = above[one] & above[two]
     best = {each for each in common if not any(each in above[other] - {other} for other in common)}
     assert set(merge_bases(history, ids[one], ids[two])) == {ids[each] for each in best}
-    assert is_ancestor(history, ids[one], ids[two]) == (one in above[two])
+    assert at_once(reaches(history, [ids[two]], ids[one])) == (one in above[two])

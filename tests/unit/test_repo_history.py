@@ -6,11 +6,13 @@ import errno
 
 import pytest
 
-from heliosfs.errors import Ambiguous, MissingObject, NotFound, UsageError
+from heliosfs.errors import Ambiguous, Busy, MissingObject, NotFound, UsageError
 from heliosfs.objects.commit import Commit, Signature
 from heliosfs.objects.ids import CommitId, Oid
+from heliosfs.repo.ancestry import find_merge_bases, reaches
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.revisions import is_stable, resolve
+from heliosfs.store.steps import at_once
 from tests.tree_builder import Stage
 
 
@@ -109,8 +111,8 @@ def test_walk_gives_no_commit_before_its_children(stage: Stage) -> None:
     merge = commit(repository, "m", 300, left, right, right)
     top = commit(repository, "t", 400, merge)
     assert names(stage, top) == "tmrlo"
-    assert repository.history.is_ancestor(base, top)
-    assert not repository.history.is_ancestor(top, base)
+    assert at_once(reaches(repository.history, [top], base))
+    assert not at_once(reaches(repository.history, [base], top))
     assert list(repository.history.walk(None)) == []
 
 
@@ -132,3 +134,44 @@ def test_the_cache_of_commits_stays_bounded(stage: Stage) -> None:
     for number in range(2100):
         commit(stage.repository, str(number), number)
     assert len(stage.repository.history._cache) <= 2048
+
+
+def test_many_tips_share_one_walk(stage: Stage) -> None:
+    """A commit is looked at once however many refs there are, and others have turns between."""
+    repository = stage.repository
+    base = lone = commit(repository, "base", 1)
+    trunk = base
+    for second in range(2, 200):
+        trunk = commit(repository, "trunk", second, trunk)
+    lone = commit(repository, "lone", 150, base)
+    tips = [commit(repository, f"tip {each}", 300 + each, trunk) for each in range(50)]
+
+    steps = reaches(repository.history, tips, lone)
+    turns = 0
+    with pytest.raises(StopIteration) as done:
+        while True:
+            next(steps)
+            turns += 1
+    assert done.value.value is False
+    assert len(tips) + 190 < turns < len(tips) + 210
+    assert at_once(reaches(repository.history, tips, base))
+    assert at_once(reaches(repository.history, [lone, base], base))
+    assert not at_once(reaches(repository.history, tips, base, limit=20))
+    assert at_once(find_merge_bases(repository.history, lone, tips[0])) == [base]
+
+
+def test_deleting_a_branch_asks_all_refs_at_once(stage: Stage) -> None:
+    stage.commit("base")
+    for name in ("kept", "lost", "twin"):
+        stage.run("branch", name)
+    stage.live("lost").write(b"f", b"lost")
+    stage.run("commit", "-m", "only here", branch="lost")
+    with pytest.raises(Busy, match="'lost' has commits that nothing else reaches"):
+        stage.run("branch", "-d", "kept", "lost")
+    assert "kept" in stage.repository.refs
+    stage.run("branch", "-f", "twin", "lost")
+    with pytest.raises(Busy, match="nothing else reaches"):
+        stage.run("branch", "-d", "lost", "twin")
+    stage.run("branch", "-d", "kept", "lost")
+    assert sorted(each.name for each in stage.repository.refs) == ["main", "twin"]
+    assert "Deleted branch twin" in stage.run("branch", "-D", "twin")
