@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import stat
 
+from heliosfs.commands.moments import iso_words
 from heliosfs.commands.options import Options
 from heliosfs.commands.render import (
     SHORT_DIGITS,
@@ -96,17 +97,11 @@ def _head(request: Request, origin: Origin | None, path: bytes | None) -> tuple[
     if origin is None:
         clock = request.repository.clock
         now = clock.now_ns() // 1_000_000_000
-        return "0" * SHORT_DIGITS, _NOT_COMMITTED, _date(now, clock.utc_offset_minutes()), place
+        return "0" * SHORT_DIGITS, _NOT_COMMITTED, iso_words(now, clock.utc_offset_minutes()), place
     author = request.repository.history.read(origin.commit).author
     digits = origin.commit.hex()[:SHORT_DIGITS]
     oid = f"^{digits[:-1]}" if origin.is_boundary else digits
-    return oid, text_of(author.name), _date(author.seconds, author.offset_minutes), place
-
-
-def _date(seconds: int, offset_minutes: int) -> str:
-    """As git blame shows a moment: `2023-11-14 22:13:20 +0000`."""
-    text = iso_time(seconds, offset_minutes)
-    return f"{text[:10]} {text[11:19]} {text[19:22]}{text[23:]}"
+    return oid, text_of(author.name), iso_words(author.seconds, author.offset_minutes), place
 
 
 def _document(

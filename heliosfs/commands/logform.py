@@ -9,7 +9,7 @@ from heliosfs.commands.moments import show_moment
 from heliosfs.commands.options import Options
 from heliosfs.commands.render import person, short, text_of
 from heliosfs.commands.verb import Request
-from heliosfs.objects.commit import Commit, Signature
+from heliosfs.objects.commit import Commit, Signature, split_message
 from heliosfs.objects.ids import CommitId
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.view import View
@@ -104,11 +104,13 @@ class _Named:
         lines += self._people(commit)
         if self._name != "short":
             lines += [f"Meta:   {key}={value}" for key, value in commit.metadata.items()]
-        lines.append("")
-        text = text_of(commit.message).strip("\n")
-        if self._name == "short":
-            text = text.partition("\n\n")[0]
-        lines += [f"    {line.rstrip()}" for line in text.split("\n")]
+        shown, _ = split_message(commit.message)
+        if self._name != "short":
+            # Unlike a subject, with every blank line between paragraphs.
+            text = commit.message.strip(b" \t\r\n")
+            shown[1:] = [line.rstrip(b" \t\r") for line in text.split(b"\n")[1:]]
+        if shown:
+            lines += ["", *(f"    {text_of(line)}" for line in shown)]
         return "\n".join(lines) + "\n"
 
     def _people(self, commit: Commit) -> list[str]:

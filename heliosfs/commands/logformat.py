@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from heliosfs.commands.moments import show_moment
 from heliosfs.commands.render import short, text_of
-from heliosfs.objects.commit import Commit, Signature
+from heliosfs.objects.commit import Commit, Signature, split_message
 from heliosfs.objects.ids import CommitId
 
 _PLACEHOLDER = re.compile(
@@ -56,13 +56,13 @@ class Format:
 
 def _body(commit: Commit) -> str:
     """The message after its first paragraph."""
-    message = text_of(commit.message).strip("\n")
-    _, _, body = message.partition("\n\n")
-    return body.strip("\n") + "\n" if body else ""
+    body = text_of(commit.body)
+    return body.rstrip("\n") + "\n" if body else ""
 
 
 def _slug(commit: Commit) -> str:
-    line = text_of(commit.message).lstrip("\n").partition("\n")[0]
+    lines, _ = split_message(commit.message)
+    line = text_of(lines[0]) if lines else ""
     return _UNSAFE.sub("-", line).strip("-.")[:52].rstrip("-.")
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from datetime import datetime, timedelta, timezone
 
-from heliosfs.commands.render import git_date, iso_time
-from heliosfs.objects.commit import Signature
+from heliosfs.commands.render import git_date, iso_time, zone
+from heliosfs.objects.commit import SECONDS_MAX, Signature
 
 _SECONDS = {
     "second": 1,
@@ -83,26 +83,33 @@ def show_moment(who: Signature, form: str, now_seconds: int) -> str:
     '2023-11-14 23:13:20 +0100'
     """
     seconds, offset = who.seconds, who.offset_minutes
+    if seconds == SECONDS_MAX:
+        seconds = offset = 0
     strict = iso_time(seconds, offset)
-    zone = strict[19:].replace(":", "")
     if form == "default":
         return git_date(seconds, offset)
     if form in ("iso", "iso8601"):
-        return f"{strict[:10]} {strict[11:19]} {zone}"
+        return iso_words(seconds, offset)
     if form in ("iso-strict", "iso8601-strict"):
         return strict
     if form == "short":
-        return strict[:10]
+        return strict.partition("T")[0]
     if form in ("rfc", "rfc2822"):
-        day, month, date, clock, year, _ = git_date(seconds, offset).split()
-        return f"{day}, {date} {month} {year} {clock} {zone}"
+        day, month, date, clock, year, digits = git_date(seconds, offset).split()
+        return f"{day}, {date} {month} {year} {clock} {digits}"
     if form == "unix":
         return str(seconds)
     if form == "raw":
-        return f"{seconds} {zone}"
+        return f"{seconds} {zone(offset)}"
     if form == "relative":
         return ago(now_seconds - seconds)
     raise ValueError(f"no format of dates: {form!r}")
+
+
+def iso_words(seconds: int, offset_minutes: int) -> str:
+    """`2023-11-14 22:13:20 +0000`: like ISO 8601, as `git blame` and `--date=iso` show it."""
+    date, _, rest = iso_time(seconds, offset_minutes).partition("T")
+    return f"{date} {rest[:8]} {rest[8:].replace(':', '')}"
 
 
 def ago(seconds: int) -> str:

@@ -29,16 +29,30 @@ def short(oid: Oid) -> str:
     return oid.hex()[:SHORT_DIGITS]
 
 
+def clock_time(seconds: int, offset_minutes: int) -> tuple[time.struct_time, int]:
+    """A moment as clocks of its time zone show it, and the offset in minutes.
+
+    A commit of git may name a moment that no calendar reaches: then the epoch, as git shows it.
+
+    >>> clock_time(2**62, 60)[0].tm_year, clock_time(2**62, 60)[1]
+    (1970, 0)
+    """
+    try:
+        return time.gmtime(seconds + offset_minutes * 60), offset_minutes
+    except (OverflowError, ValueError, OSError):
+        return time.gmtime(0), 0
+
+
 def git_date(seconds: int, offset_minutes: int) -> str:
     """A moment as `git log` shows it, in its own time zone and no one's language.
 
     >>> git_date(1_700_000_000, -90)
     'Tue Nov 14 20:43:20 2023 -0130'
     """
-    at = time.gmtime(seconds + offset_minutes * 60)
+    at, offset_minutes = clock_time(seconds, offset_minutes)
     return (
         f"{_DAYS[at.tm_wday]} {_MONTHS[at.tm_mon - 1]} {at.tm_mday} "
-        f"{at.tm_hour:02}:{at.tm_min:02}:{at.tm_sec:02} {at.tm_year} {_zone(offset_minutes, '')}"
+        f"{at.tm_hour:02}:{at.tm_min:02}:{at.tm_sec:02} {at.tm_year} {zone(offset_minutes)}"
     )
 
 
@@ -48,10 +62,10 @@ def iso_time(seconds: int, offset_minutes: int = 0) -> str:
     >>> iso_time(1_700_000_000, 60)
     '2023-11-14T23:13:20+01:00'
     """
-    at = time.gmtime(seconds + offset_minutes * 60)
+    at, offset_minutes = clock_time(seconds, offset_minutes)
     return (
         f"{at.tm_year:04}-{at.tm_mon:02}-{at.tm_mday:02}"
-        f"T{at.tm_hour:02}:{at.tm_min:02}:{at.tm_sec:02}{_zone(offset_minutes, ':')}"
+        f"T{at.tm_hour:02}:{at.tm_min:02}:{at.tm_sec:02}{zone(offset_minutes, ':')}"
     )
 
 
@@ -156,8 +170,15 @@ def _signature_document(signature: Signature) -> dict[str, object]:
     }
 
 
-def _zone(offset_minutes: int, separator: str) -> str:
+def zone(offset_minutes: int, separator: str = "") -> str:
+    """A time zone in digits; more than 99 hours as far as four digits reach, as people wrote it.
+
+    >>> zone(-90), zone(150, ":"), zone(99 * 60 + 99)
+    ('-0130', '+02:30', '+9999')
+    """
     hours, minutes = divmod(abs(offset_minutes), 60)
+    if hours == 100 and minutes < 40:
+        hours, minutes = 99, minutes + 60
     return f"{'-' if offset_minutes < 0 else '+'}{hours:02}{separator}{minutes:02}"
 
 

@@ -19,6 +19,8 @@ from heliosfs.store.steps import TURN, Steps
 
 _SECOND_NS = 10**9
 _ROWS = 200
+_DATE_MAX_SECONDS = 8_640_000_000_000
+"""Of a `Date` of JavaScript; what lies beyond is shown as the epoch, as in `log`."""
 _MARKUP = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
 
 
@@ -105,7 +107,8 @@ def _row(
     """In the order in which the script takes it apart (report_page/data.js)."""
     parents = [places.get(parent, -1) for parent in row.parents]
     chunk = details.places.get(row.oid, -1)
-    return [row.shown_id, row.seconds, parents, row.subject, author, owner, dict(row.scores), chunk]
+    seconds = row.seconds if abs(row.seconds) <= _DATE_MAX_SECONDS else 0
+    return [row.shown_id, seconds, parents, row.subject, author, owner, dict(row.scores), chunk]
 
 
 def _json(value: object) -> str:

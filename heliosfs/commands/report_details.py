@@ -103,7 +103,7 @@ class Details:
 def _about(commit: Commit) -> dict[str, object]:
     """The rest of the message, and the metadata that the page does not show anyway."""
     detail: dict[str, object] = {}
-    body = text_of(commit.message).strip("\n").partition("\n\n")[2].strip("\n")
+    body = text_of(commit.body).strip("\r\n").replace("\r\n", "\n")
     if body:
         detail["body"] = body[:_BODY_MAX_CHARACTERS]
     metadata = {

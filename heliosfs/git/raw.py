@@ -7,14 +7,14 @@ import hashlib
 import re
 from typing import NamedTuple
 
-from heliosfs.objects.commit import Signature
+from heliosfs.objects.commit import SECONDS_MAX, Signature
 
-_SECONDS_MAX = 2**63 - 1
 _OFFSET_MAX_MINUTES = 2**15 - 1
 _FIELD_MAX_BYTES = 2**16 - 1
 
 _PERSON = re.compile(rb"(?P<name>[^<]*)<(?P<email>[^>]*)>?(?P<when>.*)", re.DOTALL)
-_WHEN = re.compile(rb"\s*(-?\d+)(?:\s+([+-])(\d+))?")
+_WHEN = re.compile(rb"\s*(\d+)\s+([+-])(\d+)")
+"""What git takes for a date at all (split_ident_line); a negative one is none."""
 _CRUD = re.compile(rb"[<>\n\0]+")
 
 
@@ -122,8 +122,9 @@ def _person(line: bytes) -> Signature:
     when = _WHEN.match(found["when"].rpartition(b">")[2])
     seconds = offset = 0
     if when is not None:
-        seconds = max(-_SECONDS_MAX, min(int(when[1]), _SECONDS_MAX))
-        zone = int((when[3] or b"0")[:9])
+        # Python refuses numbers of thousands of digits.
+        seconds = min(int(when[1].lstrip(b"0")[:20] or b"0"), SECONDS_MAX)
+        zone = int(when[3][:9])
         offset = min(zone // 100 * 60 + zone % 100, _OFFSET_MAX_MINUTES)
         if when[2] == b"-":
             offset = -offset

@@ -18,6 +18,11 @@ _REST = struct.Struct("<5I")
 _PAIR = struct.Struct("<II")
 _WHO = struct.Struct("<qhHH")
 _NOTHING: Mapping[str, str] = MappingProxyType({})
+SECONDS_MAX = 2**63 - 1
+"""The moment of a commit of git that names a later one: no calendar has it, so it is shown as
+the epoch, as git does, but sorts after all others."""
+_BLANK = b" \t\r\n"
+"""What a line that parts subject and body may consist of (git's isspace)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +62,38 @@ class Commit:
     @property
     def subject(self) -> str:
         """The first paragraph of the message in one line, as git makes it (format_subject)."""
-        lines: list[bytes] = []
-        for line in self.message.split(b"\n"):
-            text = line.rstrip(b" \t\r")
-            if text:
-                lines.append(text)
-            elif lines:
-                break
-        return b" ".join(lines).decode("utf-8", "replace")
+        return b" ".join(split_message(self.message)[0]).decode("utf-8", "replace")
+
+    @property
+    def body(self) -> bytes:
+        """The message after its first paragraph and the blank lines that end it."""
+        return split_message(self.message)[1]
+
+
+def split_message(message: bytes) -> tuple[list[bytes], bytes]:
+    r"""The lines of the first paragraph, without blanks at their ends, and the body.
+
+    A line of blanks alone ends a paragraph, whatever ends the lines (git's parse_commit_message).
+
+    >>> split_message(b"\r\none\r\nline\r\n\r\nbody\r\n")
+    ([b'one', b'line'], b'body\r\n')
+    """
+    lines: list[bytes] = []
+    at = 0
+    while at < len(message):
+        end = message.find(b"\n", at) + 1 or len(message)
+        text = message[at:end].rstrip(_BLANK)
+        if not text and lines:
+            break
+        if text:
+            lines.append(text)
+        at = end
+    while at < len(message):
+        end = message.find(b"\n", at) + 1 or len(message)
+        if message[at:end].strip(_BLANK):
+            break
+        at = end
+    return lines, message[at:]
 
 
 def encode_commit(commit: Commit) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import re
 from pathlib import Path
@@ -255,3 +256,80 @@ def test_nonsense_is_named(told: tuple[Clone, Stage], words: list[str]) -> None:
         UsageError, match=words[0].partition("=")[2].replace("(", r"\(") or "exclude"
     ):
         stage.run("log", *words)
+
+
+ODD_DATES = [
+    *("A <a@b> 5 +9999", "A <a@b> 1500000000 -0000", "A <a@b> 1500000000 -0030"),
+    *("A <a@b> 4611686018427387904 +0100", "A <a@b> 99999999999999999999 +0100"),
+    *("A <a@b> 67768036191676799 +0100", "A <a@b> 253402300800 +0200", "A <a@b>1500000000 +0200"),
+]
+NO_DATES = ["A <a@b> -5 +0000", "A <a@b> 5", "A <a@b> 1500000000 0200", "A <a@b> 1.5 +0000"]
+"""What git takes for no date: in its plain formats the epoch."""
+DEADLY_DATES = ["A <a@b> 5 -0100", "A <a@b> 9223372036854775807 +0100", "A <a@b> 1 -99999999999"]
+"""What git stops at."""
+
+
+def dated(path: Path, whos: list[str]) -> tuple[Clone, Stage]:
+    """A line of commits, each by one of `whos`."""
+    clone = Clone(path)
+    tree = clone.object("tree", b"")
+    parent = ""
+    for number, who in enumerate(whos):
+        text = f"tree {tree}\n{parent}author {who}\ncommitter {who}\n\ndate {number}\n"
+        parent = f"parent {clone.object('commit', text.encode())}\n"
+    clone.git("update-ref", "refs/heads/trunk", parent.split()[1])
+    stage = Stage()
+    stage.run("import", "--from-git", str(clone.path))
+    return clone, stage
+
+
+def test_odd_dates_are_shown_as_git_shows_them(tmp_path: Path) -> None:
+    clone, stage = dated(tmp_path / "git", ODD_DATES)
+    for form in ("default", "iso", "iso-strict", "rfc", "short", "raw", "unix"):
+        words = ["log", "--format=%s %ad", f"--date={form}"]
+        assert stage.run(*words) == clone.git(*words).decode(), form
+    theirs = clone.git("log", "--pretty=fuller").decode()
+    assert plain(stage.run("log", "--pretty=fuller")) == plain(theirs)
+
+
+def test_no_date_is_the_epoch_and_no_date_stops_a_log(tmp_path: Path) -> None:
+    clone, stage = dated(tmp_path / "git", NO_DATES)
+    assert plain(stage.run("log")) == plain(clone.git("log").decode())
+    clone, stage = dated(tmp_path / "deadly", [*DEADLY_DATES, *ODD_DATES])
+    for form in ("default", "iso", "iso-strict", "rfc", "short", "raw", "unix", "relative"):
+        said = stage.run("log", f"--date={form}", "--format=%s %ad|%cd")
+        assert len(said.splitlines()) == len(DEADLY_DATES) + len(ODD_DATES)
+    assert len(json.loads(stage.run("log", "--json"))) == len(DEADLY_DATES) + len(ODD_DATES)
+    assert "1969-12-31 23:00:05 -0100" in stage.run("log", "--date=iso")
+    for verb in ("report", "show", "oplog"):
+        assert stage.run(verb)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        b"subject\r\n\r\nbody\r\nof two\r\n",
+        b"\r\n \r\nsubject\r\nof two\r\n\r\n\r\nbody\r\n\r\nmore\r\n",
+        b"subject\n \t\nbody\n\n\n\nmore\n",
+        b"subject\r\n",
+        b"  indented  \n\n  body\n",
+        b"\r\n",
+        b"",
+    ],
+)
+def test_messages_of_any_line_end_have_git_s_subject_and_body(
+    tmp_path: Path, message: bytes
+) -> None:
+    clone = Clone(tmp_path / "git")
+    clone.commit(message)
+    stage = Stage()
+    stage.run("import", "--from-git", str(clone.path))
+    for words in (
+        ["--format=<%s|%f|%b>"],
+        ["--oneline"],
+        *([f"--pretty={name}"] for name in ("short", "medium", "full")),
+    ):
+        theirs = clone.git("log", *words).decode()
+        if not message.strip():
+            theirs = theirs.replace(" \n", "\n")
+        assert plain(stage.run("log", *words)) == plain(theirs), words
