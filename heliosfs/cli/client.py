@@ -6,6 +6,8 @@ descriptor; that of a refused request begins with `error: `, or `error: usage: `
 launcher (`heliosfs/cli/helios`) speaks the same for the verbs that must be fast.
 With `"progress": true` the reply to a long verb may begin with lines `progress: {…}`, each of
 which comes when it is read; closing the descriptor ends the verb.
+With `"exit": true` the reply begins with a line `exit: N`, the exit code; it is asked for where
+the table of verbs says that it may be another one than 0.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ _ERROR = b"error: "
 _PROGRESS = b"progress: "
 """Before how far a long verb is; a line always arrives as a whole."""
 _USAGE = b"usage: "
+_EXIT = b"exit: "
 
 
 class Refused(HeliosError):
@@ -62,9 +65,19 @@ def run(
     where = current_directory()
     view = find_view(where)
     if view is not None:
-        for data in _replies(view, argv, tell):
+        from heliosfs.commands.table import VERBS
+
+        verb = VERBS.get(argv[0])
+        if verb is None or not verb.exit_codes:
+            for data in _replies(view, argv, tell):
+                pass_on(data)
+            return 0
+        replies = _replies(view, argv, tell, with_exit=True)
+        line, _, first = next(replies, b"").partition(b"\n")
+        pass_on(first)
+        for data in replies:
             pass_on(data)
-        return 0
+        return int(line.removeprefix(_EXIT) or b"0")
     place = find_repository(where)
     if place is not None:
         from heliosfs.commands.table import run as run_verb
@@ -75,8 +88,10 @@ def run(
                 found, found.root, list(argv), place.below, tell or (lambda progress: None)
             ),
         )
+        from heliosfs.commands.verb import exit_code_of
+
         pass_on(reply.encode("utf-8", "surrogateescape"))
-        return 0
+        return exit_code_of(reply)
     dead = find_dead_mount(where)
     if dead is not None:
         raise NotFound(f"the mount {dead} lost its daemon: mount it again (helios mount {dead})")
@@ -97,10 +112,18 @@ def ask(view: Place, argv: Sequence[str]) -> bytes:
 
 
 def _replies(
-    view: Place, argv: Sequence[str], tell: Callable[[Progress], None] | None = None
+    view: Place,
+    argv: Sequence[str],
+    tell: Callable[[Progress], None] | None = None,
+    *,
+    with_exit: bool = False,
 ) -> Iterator[bytes]:
-    document = {"argv": list(argv), "cwd": view.below}
-    request = json.dumps(document | {"progress": True} if tell else document).encode() + b"\n"
+    document: dict[str, object] = {"argv": list(argv), "cwd": view.below}
+    if tell is not None:
+        document["progress"] = True
+    if with_exit:
+        document["exit"] = True
+    request = json.dumps(document).encode() + b"\n"
     try:
         fd = os.open(view.command, os.O_RDWR | os.O_CLOEXEC)
     except OSError as error:

@@ -14,29 +14,18 @@ _INTERRUPTED = 130
 _USAGE = "usage: "
 """How the texts of wrong usage begin where only the text is there to tell."""
 
+_PAGING = ("--no-pager", "-P", "-p", "--paginate", "--no-optional-locks")
+"""Options before the verb that need nothing done."""
+
+_OF_SETTING = {
+    "user.name": "HELIOS_USER_NAME",
+    "user.email": "HELIOS_USER_EMAIL",
+    "core.editor": "HELIOS_EDITOR",
+}
+"""Settings of git that count for one call -> variable that carries them."""
+
 _DOCUMENT = '{"error": '
 """How a refusal begins that is one JSON document, because --json asked for it."""
-
-
-_OF_GIT = {
-    "bisect": "every commit is a directory, .helios/snapshots/ID: test it there",
-    "cherry-pick": "'helios show REV | git apply' brings in what one commit changed",
-    "clean": "'helios reset --hard' leaves what HEAD has; 'helios undo' brings the rest back",
-    "clone": "'helios import --from-git REPO' takes in all of a repository's history",
-    "describe": "'helios log --decorate' shows tags",
-    "fetch": "'helios import --from-git REPO' again takes in what is new",
-    "ls-files": "'helios show HEAD:' lists what a commit has",
-    "mv": "use mv: a rename is found by the content",
-    "pull": "'helios import --from-git REPO' again takes in what is new",
-    "push": "'helios export --to-git REPO BRANCH' writes branches into a git repository",
-    "rebase": "'helios merge', or 'helios merge --squash', brings branches together",
-    "reflog": "'helios oplog' lists what was done, 'helios undo' takes it back",
-    "revert": "'helios show REV | git apply -R' takes back what one commit changed",
-    "rm": "use rm: the next commit is without the file",
-    "stash": "each branch keeps its uncommitted changes; 'helios branch --fork NAME' copies them",
-    "worktree": "every branch is a directory, .helios/branches/NAME",
-}
-"""Verbs that a user of git may look for, and what there is instead."""
 
 
 class LocalVerb(NamedTuple):
@@ -85,11 +74,8 @@ def _dispatch(argv: list[str]) -> int:
     if argv[0] in ("-V", "--version"):
         print(f"helios {__version__}")
         return 0
-    if argv[0] == "-C":
-        if len(argv) < 2:
-            raise UsageError("-C needs a directory; see 'helios --help'")
-        os.chdir(argv[1])
-        return _dispatch(argv[2:])
+    if argv[0].startswith("-"):
+        return _dispatch(_after_option(argv))
     if argv[0] == "help":
         return _dispatch([*argv[1:2], "--help"])
     local = local_verbs().get(argv[0])
@@ -98,13 +84,63 @@ def _dispatch(argv: list[str]) -> int:
     return _elsewhere(argv)
 
 
+def _after_option(argv: list[str]) -> list[str]:
+    """Take the effect of the option before the verb, and return the words after it."""
+    name, *rest = argv
+    if name in _PAGING:
+        return rest
+    if name[:2] not in ("-C", "-c") or name.startswith("--"):
+        raise UsageError(f"unknown option {name[:80]!r} before the verb; see 'helios --help'")
+    if len(name) > 2 and name[:2] == "-c":
+        rest = [name[2:], *rest]
+    elif not rest or len(name) > 2:
+        what = "a directory" if name[:2] == "-C" else "KEY=VALUE"
+        raise UsageError(f"{name[:2]} needs {what}; see 'helios --help'")
+    if name == "-C":
+        os.chdir(rest[0])
+    else:
+        _set_for_this_call(rest[0])
+    return rest[1:]
+
+
+def _set_for_this_call(word: str) -> None:
+    """Let a setting of git count for this call, as far as it means something here.
+
+    Those that do not are passed over, as git passes over keys that it does not know.
+    """
+    from heliosfs.config.schema import KEYS
+
+    key, _, value = word.partition("=")
+    section, _, _ = key.partition(".")
+    if section in {each.path.partition(".")[0] for each in KEYS}:
+        raise UsageError(f"{key} belongs to the mount: 'helios config set {key} {value}'")
+    variable = _OF_SETTING.get(key.lower())
+    if variable is not None:
+        os.environ[variable] = value
+
+
 def _elsewhere(argv: list[str]) -> int:
-    """A verb of the table: its help here, everything else where the workspace is."""
+    """Carry out a verb of the table: its help here, everything else where the workspace is."""
+    from heliosfs.commands.table import VERBS
+
+    verb = VERBS.get(argv[0])
+    try:
+        return _run_verb(argv)
+    except HeliosError as error:
+        if verb is not None and verb.exit_codes:
+            # With 1 it would look like an answer.
+            error.exit_code = UsageError.exit_code
+        raise
+
+
+def _run_verb(argv: list[str]) -> int:
     from heliosfs.commands.table import VERBS
 
     verb = VERBS.get(argv[0])
     if verb is None:
-        raise UsageError(_unknown(argv[0], [*VERBS, *local_verbs()]))
+        from heliosfs.commands.instead import unknown_verb
+
+        raise UsageError(unknown_verb(argv[0], [*VERBS, *local_verbs()]))
     parser = verb.parser()
     # Here too, so that help and wrong usage are told the same without a workspace.
     options = parser.parse(argv[1:])
@@ -137,10 +173,6 @@ def _elsewhere(argv: list[str]) -> int:
         from heliosfs.cli.message import with_message
 
         argv = with_message(argv, options)
-    if verb.name == "diff" and ("exit-code" in options or "quiet" in options):
-        from heliosfs.cli.difference import difference
-
-        return difference(argv, options)
     from heliosfs.cli.client import run
 
     if not verb.is_long:
@@ -199,9 +231,10 @@ def _overview() -> str:
     from heliosfs.commands.table import VERBS
 
     lines = [
-        "usage: helios [-C DIR] VERB [ARGUMENT…]",
+        "usage: helios [-C DIR] [-c KEY=VALUE] [-P] VERB [ARGUMENT…]",
         "",
         "A verb acts on the workspace that the current directory is in, or DIR after -C.",
+        "-c user.name=NAME, user.email, core.editor count for one call. -P, --no-pager: no pager.",
         "",
         *(f"  {name:<12} {verb.summary}" for name, verb in local_verbs().items()),
         "",
@@ -210,16 +243,6 @@ def _overview() -> str:
         "'helios VERB --help' tells more. Inside a workspace: cat .helios/README.",
     ]
     return "\n".join(lines)
-
-
-def _unknown(name: str, known: Sequence[str]) -> str:
-    from difflib import get_close_matches
-
-    if name in _OF_GIT:
-        return f"there is no verb {name!r} here: {_OF_GIT[name]}"
-    near = get_close_matches(name, known, n=3)
-    hint = f": did you mean {' or '.join(near)}?" if near else " ('helios --help' lists them)"
-    return f"unknown verb {name!r}{hint}"
 
 
 def _complain(text: str, exit_code: int) -> int:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from heliosfs.commands.changes import compare, within
 from heliosfs.commands.options import Options
+from heliosfs.commands.pathspec import chosen, is_magic
 from heliosfs.commands.render import below, json_reply, quote_path, relative, text_of
 from heliosfs.commands.verb import Request
+from heliosfs.commands.words import spec_of
 from heliosfs.errors import NotFound, NotPermitted
 from heliosfs.objects.tree import Entry
 from heliosfs.repo.staging import base_root, stage_paths
+from heliosfs.store.base import Store
 from heliosfs.workspace.trees import find_entry
 
 
@@ -23,9 +26,10 @@ def add(request: Request, options: Options) -> str:
         raise options.misuse("which path? 'add .' takes all below the current directory")
     view = request.view
     source = view.state().root if "force" in options else view.selected()
-    paths = [b""] if not words else _existing(request, words, source)
     if "update" in options:
-        paths = _known(request, source, paths)
+        paths = _known(request, source, words)
+    else:
+        paths = [b""] if not words else _existing(request, words, source)
     changed = [] if view.merging is not None else stage_paths(view, source, paths)
     if "json" in options:
         return json_reply({"staged": [text_of(path) for path in changed]})
@@ -39,22 +43,29 @@ def add(request: Request, options: Options) -> str:
     return "".join(lines)
 
 
-def _known(request: Request, source: Entry, paths: list[bytes]) -> list[bytes]:
+def _known(request: Request, source: Entry, words: list[str]) -> list[bytes]:
     """What changed below the paths of what was there before: nothing new."""
-    changes = compare(request.repository.store, base_root(request.view), source, with_renames=False)
-    return [each.path for each in within(changes, paths) if each.old is not None]
+    base = base_root(request.view)
+    spec = spec_of(request, words, source, base)
+    changes = compare(request.repository.store, base, source, with_renames=False)
+    return [each.path for each in within(changes, spec) if each.old is not None]
 
 
 def _existing(request: Request, words: list[str], source: Entry) -> list[bytes]:
     """The paths that the words mean.  NotFound names one that nothing has, or had."""
-    store = request.repository.store
-    base = base_root(request.view)
-    paths = []
-    for word in words:
-        path = below(request.cwd, word)
-        if all(find_entry(store, root, path) is None for root in (source, base)):
-            if find_entry(store, request.view.state().root, path) is not None:
-                raise NotPermitted(f"{word[:80]!r} is ignored: 'add -f' stages it all the same")
-            raise NotFound(f"no path {word[:80]!r}: nothing was staged")
-        paths.append(path)
-    return paths
+    view = request.view
+    try:
+        return chosen(request, words, [source, base_root(view)], "here: nothing was staged")
+    except NotFound:
+        store = request.repository.store
+        for word in words:
+            if not is_magic(word) and _is_ignored(store, view.state().root, source, request, word):
+                raise NotPermitted(
+                    f"{word[:80]!r} is ignored: 'add -f' stages it all the same"
+                ) from None
+        raise
+
+
+def _is_ignored(store: Store, work: Entry, source: Entry, request: Request, word: str) -> bool:
+    path = below(request.cwd, word)
+    return find_entry(store, source, path) is None and find_entry(store, work, path) is not None

@@ -56,7 +56,7 @@ def _create(request: Request, options: Options) -> str:
     name, base = [*options.words, None][:2]
     assert name is not None
     if "force" in options and name in request.repository.refs:
-        made = _move(request, name, base)
+        made = move_branch(request, name, base)
     else:
         made = create_branch(request, name, base, fork=fork)
     if "json" in options:
@@ -64,7 +64,7 @@ def _create(request: Request, options: Options) -> str:
     return ""
 
 
-def _move(request: Request, name: str, base: str | None) -> Branch:
+def move_branch(request: Request, name: str, base: str | None) -> Branch:
     """Let a branch that is elsewhere name another commit, with its files.  Busy."""
     repository, view = request.repository, request.view
     branch = repository.refs.branch(name)

@@ -6,6 +6,7 @@ import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from heliosfs.commands.pathspec import Pathspec
 from heliosfs.commands.render import quote_path, text_of
 from heliosfs.objects.ids import TreeId
 from heliosfs.objects.tree import Entry
@@ -162,25 +163,36 @@ def find_renames(store: Store, changes: list[FileChange]) -> list[FileChange]:
     return sorted(paired, key=lambda change: change.path)
 
 
-def within(changes: list[FileChange], paths: list[bytes]) -> list[FileChange]:
-    """The changes at or below one of the paths; all of them when there are none."""
-    if not paths or b"" in paths:
+def within(changes: list[FileChange], spec: Pathspec) -> list[FileChange]:
+    """The changes that pathspecs mean; of a rename of which they mean one side, only that."""
+    if not spec:
         return changes
-    places = tuple(path + b"/" for path in paths)
     found = []
     for change in changes:
-        new_inside = (change.path + b"/").startswith(places)
+        is_meant = spec.matches(change.path)
         if change.source is None:
-            if new_inside:
+            if is_meant:
                 found.append(change)
             continue
-        old_inside = (change.source + b"/").startswith(places)
-        if new_inside and old_inside:
+        was_meant = spec.matches(change.source)
+        if is_meant and was_meant:
             found.append(change)
-        elif new_inside:
+        elif is_meant:
             found.append(FileChange(change.path, None, change.new))
-        elif old_inside:
+        elif was_meant:
             found.append(FileChange(change.source, change.old, None))
+    return sorted(found, key=lambda change: change.path)
+
+
+def split_renames(changes: Iterable[FileChange]) -> list[FileChange]:
+    """The same changes with each rename as a deletion and an addition."""
+    found = []
+    for change in changes:
+        if change.source is None:
+            found.append(change)
+        else:
+            found.append(FileChange(change.source, change.old, None))
+            found.append(FileChange(change.path, None, change.new))
     return sorted(found, key=lambda change: change.path)
 
 

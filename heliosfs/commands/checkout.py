@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
-from heliosfs.commands.branch import create_branch
+from heliosfs.commands.branch import create_branch, move_branch
 from heliosfs.commands.options import Options
 from heliosfs.commands.render import head_line, json_reply, text_of
-from heliosfs.commands.restore import checkout_paths
+from heliosfs.commands.restore import checkout_paths, side_of_merge
 from heliosfs.commands.verb import Request
 from heliosfs.commands.words import is_path, named
-from heliosfs.errors import HeliosError, NotFound, UsageError
+from heliosfs.errors import Busy, HeliosError, NotFound, UsageError
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.revisions import resolve
 
 
 def checkout(request: Request, options: Options) -> str:
     """Show what the words name; a branch goes before anything else of that name."""
-    options.only_one("branch", "detach")
-    new = options.value("branch")
+    options.only_one("branch", "B", "detach")
+    new = options.value("branch") or options.value("B")
     if options.paths is None and new is None:
         _find_paths(request, options)
     if options.paths is not None:
         return _paths(request, options, options.paths)
+    if "ours" in options or "theirs" in options:
+        raise options.misuse("--ours and --theirs are about paths: which?")
     return _show(request, options, new)
 
 
 def switch(request: Request, options: Options) -> str:
     """Show a branch; anything else only with --detach."""
-    options.only_one("create", "detach")
-    new = options.value("create")
+    options.only_one("create", "force-create", "detach")
+    new = options.value("create") or options.value("force-create")
     if new is None and "detach" not in options and options.words:
         name = named(request, options.words[0])
         if name not in request.repository.refs:
@@ -44,6 +46,9 @@ def _show(request: Request, options: Options, new: str | None) -> str:
     if new is not None:
         _check_root(request, new)
         base = named(request, options.words[0]) if options.words else None
+        is_moved = ("B" in options or "force-create" in options) and new in repository.refs
+        if is_moved:
+            return _show_moved(request, options, new, base)
         create_branch(request, new, base, fork=base is None)
         repository.checkout_branch(new)
         return _reply(repository, options, f"Switched to a new branch '{new}'\n")
@@ -62,6 +67,20 @@ def _show(request: Request, options: Options, new: str | None) -> str:
         raise NotFound(f"{name[:80]!r} is neither a branch nor a revision: {error}") from error
     repository.checkout_commit(view, oid)
     return _reply(repository, options, head_line(repository, repository.root))
+
+
+def _show_moved(request: Request, options: Options, name: str, base: str | None) -> str:
+    """Let a branch that exists name another commit, and show it."""
+    repository, view = request.repository, request.view
+    oid = resolve(repository, base or "HEAD", view.head)
+    if repository.refs.branch(name).slot == view.slot:
+        if oid != view.head and view.has_changes():
+            raise Busy(f"branch {name!r} has uncommitted changes: commit or 'stash' them first")
+        view.reset(oid)
+    else:
+        move_branch(request, name, base)
+        repository.checkout_branch(name)
+    return _reply(repository, options, f"Reset branch '{name}'\n")
 
 
 def _find_paths(request: Request, options: Options) -> None:
@@ -85,10 +104,14 @@ def _is_revision(request: Request, word: str) -> bool:
 
 def _paths(request: Request, options: Options, paths: list[str]) -> str:
     options.at_most(1)
-    if not paths or "branch" in options or "detach" in options:
+    if not paths or "branch" in options or "B" in options or "detach" in options:
         raise options.misuse("after -- come paths, before it at most a revision")
     revision = options.words[0] if options.words else None
     place = "HEAD" if request.view.stage.root is None else "the stage"
+    if "ours" in options or "theirs" in options:
+        options.at_most(0)
+        options.only_one("ours", "theirs")
+        revision = place = side_of_merge(request, options)
     changed = checkout_paths(request, revision, paths)
     if "json" in options:
         return json_reply({"changed": [text_of(path) for path in changed]})

@@ -6,9 +6,11 @@ import re
 from typing import TypedDict
 
 from heliosfs.commands.options import Options
+from heliosfs.commands.pathspec import chosen, is_magic
 from heliosfs.commands.render import below, bytes_of, commit_document, json_reply, short
+from heliosfs.commands.unmerged import check_markers
 from heliosfs.commands.verb import Request
-from heliosfs.errors import Busy, NotFound, Stale, TooLarge, UsageError
+from heliosfs.errors import Busy, Stale, TooLarge, UsageError
 from heliosfs.objects.commit import Signature
 from heliosfs.objects.ids import OID_BYTES, CommitId, Oid, TreeId
 from heliosfs.objects.tree import Entry
@@ -16,7 +18,7 @@ from heliosfs.repo.repository import Repository
 from heliosfs.repo.staging import nothing
 from heliosfs.repo.view import View
 from heliosfs.workspace.graft import graft
-from heliosfs.workspace.trees import differs, find_entry, has_changes
+from heliosfs.workspace.trees import differs, has_changes
 
 MESSAGE_MAX_BYTES = 64 * 1024
 
@@ -30,6 +32,8 @@ def commit(request: Request, options: Options) -> str:
     repository, view = request.repository, request.view
     if "file" in options:
         raise options.misuse("the command line reads the file of -F: here, give the text by -m")
+    if view.merging is not None and "allow-markers" not in options:
+        check_markers(view)
     first = view.head is None
     given = options.values("message")
     content, kept = _content(request, options)
@@ -64,6 +68,8 @@ def commit_message(repository: Repository, view: View, text: bytes) -> str:
         message = text.decode()
     except UnicodeDecodeError as error:
         raise UsageError(f"usage: the message is not UTF-8: {error.reason}") from error
+    if view.merging is not None:
+        check_markers(view)
     return f"{view.commit(_checked(message.rstrip(_NEWLINES))).hex()}\n"
 
 
@@ -123,17 +129,15 @@ def _content(request: Request, options: Options) -> tuple[Entry | None, Entry | 
     """
     view = request.view
     words = [*options.words, *(options.paths or [])]
-    paths = [b"" if word.startswith("/") else below(request.cwd, word) for word in words]
-    if b"" in paths or not paths:
-        is_all = bool(paths) or "work" in options or "all" in options
+    is_everything = any(word.startswith("/") or _is_root(request, word) for word in words)
+    if is_everything or not words:
+        is_all = bool(words) or "work" in options or "all" in options
         return (view.selected() if is_all and view.stage.root else None), None
     if view.merging is not None:
         raise Busy("a merge is open: its commit takes everything, not single paths")
     store = request.repository.store
     head, source, staged = view.head_root() or nothing(view), view.selected(), view.stage.root
-    for path, word in zip(paths, words, strict=True):
-        if all(find_entry(store, root, path) is None for root in (head, source)):
-            raise NotFound(f"no path {word[:80]!r}")
+    paths = chosen(request, words, (head, source), "to commit")
     now = request.repository.clock.now_ns()
     content = graft(store, head, source, paths, now).root
     if staged is None:
@@ -142,6 +146,10 @@ def _content(request: Request, options: Options) -> tuple[Entry | None, Entry | 
     tree = TreeId(content.oid)
     is_kept = differs(content, kept) or has_changes(store, tree, TreeId(kept.oid))
     return content, kept if is_kept else None
+
+
+def _is_root(request: Request, word: str) -> bool:
+    return not is_magic(word) and not below(request.cwd, word)
 
 
 def _expected(text: str | None, view: View) -> CommitId | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from heliosfs.commands.options import JSON, Option
 from heliosfs.commands.phrases import (
+    COLOUR,
     E_AMBIGUOUS,
     E_FULL,
     E_STORE,
@@ -86,6 +87,7 @@ COMMIT = Verb(
         Option(("--author",), "who wrote it: 'Name <email>'", "AUTHOR"),
         Option(("--meta",), "metadata of the commit; may be repeated", "KEY=VALUE"),
         Option(("--sync",), "reply when the commit is safe from a power cut"),
+        Option(("--allow-markers",), "also with conflict markers left by an open merge"),
         QUIET,
         JSON,
     ),
@@ -93,6 +95,7 @@ COMMIT = Verb(
         E_USAGE,
         ("EINVAL", "the message is empty, not UTF-8, or has a NUL byte"),
         ("ENODATA", "nothing to commit: nothing but times differs from HEAD"),
+        ("EAGAIN", "conflict markers are left in files of the open merge"),
         ("ENOENT", "nothing lies at a path, or ever did; --amend: no commit yet"),
         ("EBUSY", "--amend, or paths, while a merge is open"),
         ("ESTALE", "--expect names a commit that is not HEAD"),
@@ -108,23 +111,45 @@ STATUS = Verb(
     name="status",
     module="status",
     summary="what differs from HEAD",
-    synopsis=("[-s | --porcelain | --json]",),
+    synopsis=("[-s | --porcelain[=V] | --json] [-b] [-z] [-u[MODE]] [--] [PATH]...",),
     description=(
         "The branch, and the changes since its last commit; if something was added, what\n"
         "is staged and what is not. A file that moved is shown as renamed, if half of it stayed.\n"
         "Times alone are no change. In a line of --short the first letter is for what is\n"
-        "staged, the second for what is not."
+        "staged, the second for what is not. A new file is A there: it belongs to the next\n"
+        "commit. While a merge is open, UU, AA, DU and UD are paths that are not resolved."
     ),
     options=(
-        Option(("-s", "--short"), "a line for each path: a letter of A, M, D, R or T"),
+        Option(("-s", "--short"), "a line for each path: letters of A, M, D, R, T or U"),
         Option(("-b", "--branch"), "with --short, begin with the branch"),
-        Option(("--porcelain",), "as --short, with paths from the root of the workspace"),
-        Option(("--ignored",), "also what a .heliosignore keeps out of commits"),
+        Option(
+            ("--porcelain",),
+            "for programs: paths from the root; v1 (default) or v2",
+            "V",
+            is_optional=True,
+        ),
+        Option(("--long",), "in words; the default"),
+        Option(("-z", "--null"), "for programs: NUL after each path, nothing quoted"),
+        Option(
+            ("-u", "--untracked-files"),
+            "no, normal or all (default): no leaves out new files",
+            "MODE",
+            is_optional=True,
+        ),
+        Option(
+            ("--ignored",),
+            "also what a .heliosignore keeps out of commits",
+            "MODE",
+            is_optional=True,
+        ),
+        Option(("--no-renames",), "a renamed file as a deleted and a new one"),
+        *COLOUR,
         JSON,
     ),
     errors=(E_USAGE, E_STORE),
     example="--short",
     barrier=True,
+    takes_paths=True,
 )
 
 DIFF = Verb(
@@ -151,8 +176,8 @@ DIFF = Verb(
         _NAME_STATUS,
         _NAME_ONLY,
         *_RENAMES,
-        Option(("--exit-code",), "end with 1 when something differs, for the command line"),
-        Option(("--quiet",), "only that; through a control file, only the paths"),
+        Option(("--exit-code",), "end with 1 when something differs"),
+        Option(("-q", "--quiet"), "only that, and no text"),
         JSON,
     ),
     errors=(
@@ -163,6 +188,7 @@ DIFF = Verb(
         E_STORE,
     ),
     example="HEAD~1 HEAD -- src",
+    exit_codes="--exit-code, --quiet: something differs",
     barrier=True,
     takes_paths=True,
     is_reading=True,

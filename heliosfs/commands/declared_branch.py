@@ -58,7 +58,13 @@ CHECKOUT = Verb(
     name="checkout",
     module="checkout",
     summary="show another branch, or an old commit, at the mount point",
-    synopsis=("BRANCH", "-", "-b NAME [BASE]", "[--detach] REV", "[REV] [--] PATH..."),
+    synopsis=(
+        "BRANCH",
+        "-",
+        "(-b | -B) NAME [BASE]",
+        "[--detach] REV",
+        "[REV | --ours | --theirs] [--] PATH...",
+    ),
     description=(
         "A branch comes with its uncommitted changes, and the one that leaves keeps its\n"
         "own. Anything else makes the tree exactly that commit, with HEAD detached. A dash\n"
@@ -71,7 +77,11 @@ CHECKOUT = Verb(
             "create a branch first; without BASE it takes the changes along",
             "NAME",
         ),
+        Option(("-B",), "the same, and a branch that exists goes there", "NAME"),
         Option(("--detach",), "show the commit of a branch, not the branch"),
+        Option(("--ours",), "of an open merge: take the paths as HEAD has them"),
+        Option(("--theirs",), "as the merged commit has them"),
+        Option(("-f", "--force"), "accepted: uncommitted changes stay with their branch"),
         QUIET,
         JSON,
     ),
@@ -92,7 +102,7 @@ SWITCH = Verb(
     name="switch",
     module="checkout",
     summary="show another branch at the mount point",
-    synopsis=("BRANCH", "-", "-c NAME [BASE]", "--detach REV"),
+    synopsis=("BRANCH", "-", "(-c | -C) NAME [BASE]", "--detach REV"),
     description="What 'checkout' does, for those who are used to this name, and never with paths.",
     options=(
         Option(
@@ -100,6 +110,7 @@ SWITCH = Verb(
             "create a branch first; without BASE it takes the changes along",
             "NAME",
         ),
+        Option(("-C", "--force-create"), "the same, and a branch that exists goes there", "NAME"),
         Option(("-d", "--detach"), "show a commit, with HEAD detached"),
         QUIET,
         JSON,

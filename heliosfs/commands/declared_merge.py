@@ -75,7 +75,7 @@ RESTORE = Verb(
     name="restore",
     module="restore",
     summary="bring back files as they are in a commit",
-    synopsis=("[-s REV] [--staged [--worktree]] PATH...",),
+    synopsis=("[-s REV | --ours | --theirs] [--staged [--worktree]] PATH...",),
     description=(
         "The paths become exactly what the commit, or the stage, has there; what it does\n"
         "not have is removed. HEAD stays. 'undo' brings back what was uncommitted. With\n"
@@ -85,6 +85,8 @@ RESTORE = Verb(
         Option(("-s", "--source"), "the commit (what is staged; with --staged: HEAD)", "REV"),
         Option(("-S", "--staged"), "change the stage, not the files"),
         Option(("-W", "--worktree"), "change the files, with --staged too"),
+        Option(("--ours",), "of an open merge: as HEAD has them"),
+        Option(("--theirs",), "as the merged commit has them"),
         JSON,
     ),
     errors=(

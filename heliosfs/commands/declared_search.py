@@ -34,6 +34,7 @@ GREP = Verb(
         E_STORE,
     ),
     example="-n TODO HEAD~1 -- src",
+    exit_codes="nothing matches",
     barrier=True,
     is_reading=True,
     takes_paths=True,

@@ -8,9 +8,10 @@ from heliosfs.commands.changes import FileChange, compare_in_steps, name_status,
 from heliosfs.commands.diffstat import diffstat, stat_document
 from heliosfs.commands.options import Options
 from heliosfs.commands.patch import DEFAULT_CONTEXT, Patch
-from heliosfs.commands.render import below, json_reply, text_of
-from heliosfs.commands.verb import Request
-from heliosfs.commands.words import exists, range_of, split_words
+from heliosfs.commands.pathspec import Pathspec
+from heliosfs.commands.render import json_reply, text_of
+from heliosfs.commands.verb import Request, answer
+from heliosfs.commands.words import range_of, spec_of, split_words
 from heliosfs.errors import NotFound
 from heliosfs.objects.ids import CommitId
 from heliosfs.objects.tree import Entry
@@ -32,38 +33,42 @@ def diff(request: Request, options: Options) -> Steps[str]:
     revisions, words = split_words(request, options)
     old, new = _sides(request, options, revisions)
     assert new.root is not None
-    paths = [below(request.cwd, word) for word in words]
-    for path, word in zip(paths, words, strict=True):
-        if not exists(request, path, old.root, new.root):
-            raise NotFound(f"no path {word[:80]!r} on either side")
-    changes = yield from compared(request, options, old.root, new.root, paths)
-    options.only_one("json", "exit-code", "quiet")
+    spec = spec_of(request, words, old.root, new.root)
+    changes = yield from compared(request, options, old.root, new.root, spec)
+    options.only_one("json", "quiet")
+    exit_code = 1 if changes and ("exit-code" in options or "quiet" in options) else 0
+    if "quiet" in options:
+        return answer("", exit_code)
     if "json" in options:
         document = yield from changes_document(request, options, changes)
-        return json_reply(
-            {
-                "old": old.commit.hex() if old.commit else None,
-                "new": new.commit.hex() if new.commit else None,
-                "changes": document,
-            }
+        return answer(
+            json_reply(
+                {
+                    "old": old.commit.hex() if old.commit else None,
+                    "new": new.commit.hex() if new.commit else None,
+                    "changes": document,
+                }
+            ),
+            exit_code,
         )
-    return (yield from changes_text(request, options, changes))
+    text = yield from changes_text(request, options, changes)
+    return answer(text, exit_code)
 
 
 def compared(
-    request: Request, options: Options, old: Entry | None, new: Entry, paths: list[bytes]
+    request: Request, options: Options, old: Entry | None, new: Entry, spec: Pathspec
 ) -> Steps[list[FileChange]]:
-    """The changes between two roots below some paths, with renames unless the options say no."""
+    """The changes between two roots that are meant, with renames unless the options say no."""
     store = request.repository.store
     with_renames = "no-renames" not in options
     changes = yield from compare_in_steps(store, old, new, with_renames=with_renames)
-    return within(changes, paths)
+    return within(changes, spec)
 
 
 def changes_text(request: Request, options: Options, changes: list[FileChange]) -> Steps[str]:
     """Changes in the format that the options ask for."""
-    options.only_one("stat", "name-status", "name-only", "quiet")
-    if "name-status" in options or "name-only" in options or "quiet" in options:
+    options.only_one("stat", "name-status", "name-only")
+    if "name-status" in options or "name-only" in options:
         return name_status(changes, letters="name-status" in options)
     context = options.number("unified")
     patch = Patch(request.repository.store, DEFAULT_CONTEXT if context is None else context)

@@ -8,16 +8,16 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from heliosfs.commands.options import Options
-from heliosfs.commands.render import below, bytes_of, json_reply, quote_path, relative, text_of
-from heliosfs.commands.verb import Request
+from heliosfs.commands.pathspec import Pathspec, files_below, is_magic, pathspec
+from heliosfs.commands.render import bytes_of, json_reply, quote_path, relative, text_of
+from heliosfs.commands.verb import Request, answer
 from heliosfs.errors import HeliosError, NotFound, TooLarge
-from heliosfs.objects.ids import TreeId
-from heliosfs.objects.tree import Entry, decode_entry
+from heliosfs.objects.tree import Entry
 from heliosfs.repo.linediff import split_lines
 from heliosfs.repo.revisions import resolve
 from heliosfs.repo.textmerge import is_text
 from heliosfs.store.steps import TURN, Steps
-from heliosfs.workspace.trees import find_entry, read_entries, read_file
+from heliosfs.workspace.trees import find_entry, read_file
 
 SEARCH_MAX_BYTES = 256 * 1024 * 1024
 _REPLY_MAX_BYTES = 64 * 1024 * 1024
@@ -44,11 +44,15 @@ def grep(request: Request, options: Options) -> Steps[str]:
     search = _Search(
         request, _compile(patterns, options), only_first="files-with-matches" in options
     )
-    revisions, paths = _split_words(request, options, words)
+    revisions, spec = _split_words(request, options, words)
     roots = [(name, _root(request, name)) for name in revisions] or [("", _working(request))]
     for name, root in roots:
-        yield from search.run(name, root, paths)
-    matches = search.matches
+        yield from search.run(name, root, spec)
+    text = _text(request, options, search.matches)
+    return answer(text, 0 if search.matches else 1)
+
+
+def _text(request: Request, options: Options, matches: list[_Match]) -> str:
     if "json" in options:
         return json_reply([_document(match) for match in matches])
     if "files-with-matches" in options:
@@ -74,33 +78,19 @@ class _Search:
         self.matches: list[_Match] = []
         """Those that were found so far."""
 
-    def run(self, revision: str, root: Entry, paths: list[bytes]) -> Steps[None]:
-        """Find the matches at or below the paths, in byte order.  TooLarge."""
-        for path in paths:
-            entry = find_entry(self._store, root, path)
-            if entry is None:
+    def run(self, revision: str, root: Entry, spec: Pathspec) -> Steps[None]:
+        """Find the matches in what is meant, in byte order.  TooLarge."""
+        for place, file in files_below(self._store, root, spec):
+            if not stat.S_ISREG(file.mode) or not file.size:
                 continue
-            for place, file in self._files(path, entry):
-                self._left_bytes -= file.size
-                if self._left_bytes < 0:
-                    limit = f"{SEARCH_MAX_BYTES // 1024**2} MiB"
-                    raise TooLarge(f"more than {limit} to search: name paths, or use grep -r")
-                data = read_file(self._store, file)
-                if self._pattern.search(data):
-                    self.matches += self._lines(revision, place, data)
-                yield TURN
-
-    def _files(self, path: bytes, entry: Entry) -> Iterator[tuple[bytes, Entry]]:
-        pending = [(path, entry)]
-        while pending:
-            place, entry = pending.pop()
-            if entry.is_dir:
-                prefix = place + b"/" if place else b""
-                raws = read_entries(self._store, TreeId(entry.oid))
-                entries = (decode_entry(raw)[0] for raw in reversed(raws))
-                pending += [(prefix + each.name, each) for each in entries]
-            elif stat.S_ISREG(entry.mode) and entry.size:
-                yield place, entry
+            self._left_bytes -= file.size
+            if self._left_bytes < 0:
+                limit = f"{SEARCH_MAX_BYTES // 1024**2} MiB"
+                raise TooLarge(f"more than {limit} to search: name paths, or use grep -r")
+            data = read_file(self._store, file)
+            if self._pattern.search(data):
+                self.matches += self._lines(revision, place, data)
+            yield TURN
 
     def _lines(self, revision: str, place: bytes, data: bytes) -> Iterator[_Match]:
         if not is_text(data):
@@ -133,11 +123,14 @@ def _compile(patterns: list[str], options: Options) -> re.Pattern[bytes]:
 
 def _split_words(
     request: Request, options: Options, words: list[str]
-) -> tuple[list[str], list[bytes]]:
+) -> tuple[list[str], Pathspec]:
     """Which words are revisions; what is none is a path, if `--` does not say so."""
     revisions: list[str] = []
     paths = list(options.paths or [])
     for at, word in enumerate(words):
+        if options.paths is None and is_magic(word):
+            paths = words[at:]
+            break
         try:
             resolve(request.repository, word, request.view.head)
         except HeliosError as error:
@@ -147,11 +140,12 @@ def _split_words(
             break
         revisions.append(word)
     roots = [_root(request, name) for name in revisions] or [_working(request)]
-    found = [below(request.cwd, path) for path in paths]
-    for path, word in zip(found, paths, strict=True):
-        if all(find_entry(request.repository.store, root, path) is None for root in roots):
-            raise NotFound(f"{word[:80]!r} is neither a revision nor a path")
-    return revisions, found or [bytes_of(request.cwd)]
+    spec = pathspec(request.cwd, paths or ["."], default=request.cwd)
+    for item in spec.items:
+        there = (find_entry(request.repository.store, root, item.place) for root in roots)
+        if item.fits is None and not any(there):
+            raise NotFound(f"{item.word[:80]!r} is neither a revision nor a path")
+    return revisions, spec
 
 
 def _root(request: Request, revision: str) -> Entry:

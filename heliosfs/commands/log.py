@@ -11,9 +11,9 @@ from heliosfs.commands.logfilter import filter_of
 from heliosfs.commands.logform import Form, form_of
 from heliosfs.commands.options import Options
 from heliosfs.commands.patch import PATCH_MAX_BYTES
-from heliosfs.commands.render import below, commit_document, json_reply
+from heliosfs.commands.render import commit_document, json_reply
 from heliosfs.commands.verb import Request
-from heliosfs.commands.words import range_of, split_words
+from heliosfs.commands.words import range_of, spec_of, split_words
 from heliosfs.errors import NotFound, TooLarge
 from heliosfs.objects.ids import CommitId
 from heliosfs.repo.ancestry import merge_bases
@@ -84,8 +84,8 @@ def _changes(request: Request, options: Options, visit: Visit) -> Steps[str]:
         return ""
     old = repository.history.read(parents[0]).root if parents else None
     _, words = split_words(request, options)
-    paths = [below(request.cwd, word) for word in words]
-    changes = yield from compared(request, options, old, visit.commit.root, paths)
+    spec = spec_of(request, words)
+    changes = yield from compared(request, options, old, visit.commit.root, spec)
     return (yield from changes_text(request, options, changes))
 
 
@@ -94,17 +94,19 @@ def _walk(request: Request, options: Options) -> Steps[Iterator[Visit | Turn]]:
     repository, view = request.repository, request.view
     history = repository.history
     revisions, words = split_words(request, options)
-    paths = [below(request.cwd, word) for word in words]
+    spec = spec_of(request, words)
     tips, excluded = _tips(request, options, revisions)
-    if "follow" in options and len(paths) != 1:
+    if "follow" in options and not (spec.is_plain and len(spec.items) == 1):
         raise options.misuse("--follow takes one path")
     if not tips:
         place = f"your current branch {view.branch!r}" if view.branch else "HEAD"
         raise NotFound(f"{place} does not have any commits yet")
     step: Stepper = first_parent if "first-parent" in options else whole
-    if paths:
+    if spec:
         follows = "follow" in options
-        step = PathLog(repository.store, history, paths, step, follows=follows).step
+        matches = None if spec.is_plain else spec.matches
+        log_of = PathLog(repository.store, history, spec.places, step, matches, follows=follows)
+        step = log_of.step
     hidden: set[CommitId] = set()
     if excluded:
         hidden = yield from hidden_by(history, tips, excluded)

@@ -45,7 +45,7 @@ def merge(request: Request, options: Options) -> str:
     try:
         done = merging.merge_into(view, theirs, _wish(request, options, name, theirs))
     except merging.MergeConflict as error:
-        raise _refusal(error, options) from error
+        raise _refusal(error, options, name) from error
     if "json" in options:
         document = _document(view, done)
         return json_reply(document | {"merged": False} if "squash" in options else document)
@@ -109,22 +109,41 @@ def _wish(request: Request, options: Options, name: str, theirs: CommitId) -> me
     )
 
 
-def _refusal(error: merging.MergeConflict, options: Options) -> Conflicted:
+def _refusal(error: merging.MergeConflict, options: Options, name: str) -> Conflicted:
     """The error in the form that was asked for: one line of JSON, or a line for each path."""
+    ways = [f"merge {way} {name}" for way in ("--markers", "--ours", "--theirs")]
     if "json" in options:
-        document = {"error": str(error), "conflicts": conflicts_document(error.conflicts)}
+        document = {
+            "error": str(error),
+            "conflicts": conflicts_document(error.conflicts),
+            "ways": ways,
+        }
         return Conflicted(json.dumps(document))
-    return Conflicted(f"{error}\n{conflict_lines(error.conflicts)}".rstrip("\n"))
+    return Conflicted(f"{error}\n{conflict_lines(error.conflicts)}{_ways_on(name)}")
+
+
+def _ways_on(name: str) -> str:
+    """Name the ways on from a merge that was refused."""
+    return (
+        "ways on:\n"
+        f"  helios merge --markers {name}   write both versions into the files; edit them, then\n"
+        "                 merge --continue, or merge --abort for the state before\n"
+        f"  helios merge --ours {name}      decide every conflict for HEAD\n"
+        f"  helios merge --theirs {name}    decide every conflict for {name}"
+    )
+
+
+_OPEN = (
+    "The merge is open. Edit these files and 'merge --continue'; 'checkout --ours PATH' or\n"
+    "'checkout --theirs PATH' takes a whole side; 'merge --abort' goes back to the state before.\n"
+)
 
 
 def _reply(repository: Repository, before: CommitId | None, done: merging.Done) -> str:
     if not done.is_news:
         return "Already up to date.\n"
     if done.conflicts:
-        return (
-            f"{conflict_lines(done.conflicts)}"
-            "The merge is open: edit these files and commit, or 'merge --abort'.\n"
-        )
+        return conflict_lines(done.conflicts) + _OPEN
     history = repository.history
     old = history.read(before).root if before is not None else None
     store = repository.store

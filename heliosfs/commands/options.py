@@ -171,7 +171,9 @@ class Parser:
         for at in range(1, len(word)):
             option = self._find(f"-{word[at]}")
             if option.value:
-                text = word[at + 1 :] or self._next(f"-{word[at]}", rest)
+                text = word[at + 1 :]
+                if not text and not option.is_optional:
+                    text = self._next(f"-{word[at]}", rest)
                 given.setdefault(option.key, []).append(text)
                 return
             given[option.key] = [""]

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from heliosfs.commands.changes import FileChange, same_content, same_kind
 from heliosfs.commands.render import SHORT_DIGITS, bytes_of, quote_path
 from heliosfs.errors import TooLarge
-from heliosfs.objects.ids import Kind, object_id
+from heliosfs.objects.ids import Kind, Oid, object_id
 from heliosfs.objects.tree import Entry
 from heliosfs.repo.linediff import Effort, Range, changed_ranges, split_lines
 from heliosfs.store.base import Store
@@ -50,7 +50,7 @@ class Patch:
 
     def counts(self, change: FileChange) -> tuple[int, int] | None:
         """How many lines were added and removed; None of a binary file."""
-        old, new = _git_part(change.old), _git_part(change.new)
+        old, new = git_part(change.old), git_part(change.new)
         if old is not None and new is not None and same_content(old, new):
             return 0, 0
         before, after = self._bytes(old), self._bytes(new)
@@ -61,7 +61,7 @@ class Patch:
         return added, sum(each.stop - each.start for each in ranges)
 
     def _file(self, change: FileChange) -> Iterator[bytes]:
-        old, new = _git_part(change.old), _git_part(change.new)
+        old, new = git_part(change.old), git_part(change.new)
         source = change.path if change.source is None else change.source
         if old is not None and new is not None and not same_kind(old, new):
             yield from self._pair(old, None, source, change.path)
@@ -114,14 +114,14 @@ class Patch:
         return None if b"\0" in data[:_SNIFFED_BYTES] else data
 
 
-def _git_part(entry: Entry | None) -> Entry | None:
+def git_part(entry: Entry | None) -> Entry | None:
     """The entry, if git's format has a place for what it is."""
     if entry is not None and (stat.S_ISREG(entry.mode) or stat.S_ISLNK(entry.mode)):
         return entry
     return None
 
 
-def _git_mode(entry: Entry) -> str:
+def git_mode(entry: Entry) -> str:
     if stat.S_ISLNK(entry.mode):
         return "120000"
     return "100755" if entry.mode & stat.S_IXUSR else "100644"
@@ -130,26 +130,30 @@ def _git_mode(entry: Entry) -> str:
 def _mode_lines(old: Entry | None, new: Entry | None) -> list[str]:
     if old is None:
         assert new is not None
-        return [f"new file mode {_git_mode(new)}"]
+        return [f"new file mode {git_mode(new)}"]
     if new is None:
-        return [f"deleted file mode {_git_mode(old)}"]
-    if _git_mode(old) == _git_mode(new):
+        return [f"deleted file mode {git_mode(old)}"]
+    if git_mode(old) == git_mode(new):
         return []
-    return [f"old mode {_git_mode(old)}", f"new mode {_git_mode(new)}"]
+    return [f"old mode {git_mode(old)}", f"new mode {git_mode(new)}"]
 
 
 def _index_line(old: Entry | None, new: Entry | None) -> str:
     line = f"index {_blob(old)}..{_blob(new)}"
-    if old is not None and new is not None and _git_mode(old) == _git_mode(new):
-        line += f" {_git_mode(new)}"
+    if old is not None and new is not None and git_mode(old) == git_mode(new):
+        line += f" {git_mode(new)}"
     return line
 
 
 def _blob(entry: Entry | None) -> str:
     if entry is None:
         return _NO_BLOB
-    oid = object_id(Kind.BLOB, entry.target) if stat.S_ISLNK(entry.mode) else entry.oid
-    return oid.hex()[:SHORT_DIGITS]
+    return shown_id(entry).hex()[:SHORT_DIGITS]
+
+
+def shown_id(entry: Entry) -> Oid:
+    """The id of what an entry holds; of a link that of its target as a file."""
+    return object_id(Kind.BLOB, entry.target) if stat.S_ISLNK(entry.mode) else entry.oid
 
 
 def _tab(name: str) -> str:
@@ -163,10 +167,10 @@ def _remarks(change: FileChange) -> Iterator[str]:
     path = quote_path(change.path or b".")
     if old is None or new is None or not same_kind(old, new):
         for entry, verb in ((old, "deleted"), (new, "new")):
-            if entry is not None and _git_part(entry) is None:
+            if entry is not None and git_part(entry) is None:
                 yield f"{verb} {_kind_name(entry)}: {path}"
         return
-    if old.mode != new.mode and (_git_part(new) is None or _git_mode(old) == _git_mode(new)):
+    if old.mode != new.mode and (git_part(new) is None or git_mode(old) == git_mode(new)):
         yield f"mode {old.mode & 0o7777:04o} -> {new.mode & 0o7777:04o}: {path}"
     if (old.uid, old.gid) != (new.uid, new.gid):
         yield f"owner {old.uid}:{old.gid} -> {new.uid}:{new.gid}: {path}"

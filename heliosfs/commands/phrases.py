@@ -6,6 +6,10 @@ from heliosfs.commands.options import Option
 
 QUIET = Option(("-q", "--quiet"), "reply with nothing")
 NUMBER = Option(("-n", "--max-count"), "at most so many; -5 is short for -n 5", "N", is_number=True)
+COLOUR = (
+    Option(("--color",), "always, never or auto (default)", "WHEN", is_optional=True),
+    Option(("--no-color",), "the same as --color=never"),
+)
 
 E_USAGE = ("EINVAL", "wrong syntax")
 E_REVISION = ("ENOENT", "the revision names no commit")

@@ -38,7 +38,7 @@ the same words to the same code: this page describes both.
 - A refused request changes nothing. `write` fails with the errno (`ctl/commit`: `close` may), and
   the reply begins with `error: `, or with `error: usage: ` where the request was wrong in
   itself. It is one line; that of a merge with conflicts names each of them on a line
-  more. `ctl/error` lists the last errors.
+  more, and the ways on. `ctl/error` lists the last errors.
 - A verb acts on the view whose `.helios` the file is in: the mount point, or the live workspace
   of a branch. It is there when the verb has replied; nothing has to be waited for.
 - A request has at most 64 KiB, no NUL byte, and is UTF-8.
@@ -59,6 +59,15 @@ With `"progress": true` in such an object, `write` returns before a long verb is
 then gives a line, until it is done and the reply follows; closing the descriptor ends the verb:
 
     progress: {"done": 120, "total": 4000, "unit": "commits", "objects": 2600}
+
+With `"exit": true` in it, a reply begins with a line `exit: 0`, or `exit: 1` where the section
+of its verb says so: nothing matched, something differs. It is the exit code of the command line,
+which ends such a verb with 2 if it is refused.
+
+Paths are git's pathspecs: a name stands for all below it; `*`, `?` and `[` make a pattern, in
+which `*` matches slashes too; `:!PATH` or `:(exclude)PATH` leaves out, `:(glob)`, `:(icase)`,
+`:(literal)` and `:/` mean what they do in git. What is put aside, staged, restored or committed
+by a pattern is what matches and differs.
 """
 
 
@@ -92,6 +101,8 @@ def _verb(verb: Verb) -> str:
     lines += [f"| `{each.synopsis}` | {each.summary} |" for each in verb.options]
     lines += ["", "| errno | when |", "|---|---|"]
     lines += [f"| {name} | {when} |" for name, when in verb.errors]
+    if verb.exit_codes:
+        lines += ["", f"The exit code is 1 when: {verb.exit_codes}."]
     lines += ["", *_example(verb), ""]
     return "\n".join(lines)
 

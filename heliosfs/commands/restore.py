@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from heliosfs.commands.options import Options
+from heliosfs.commands.pathspec import chosen, is_magic
 from heliosfs.commands.render import SHORT_DIGITS, below, json_reply, text_of
 from heliosfs.commands.verb import Request
 from heliosfs.errors import NotFound
@@ -19,14 +20,34 @@ def restore(request: Request, options: Options) -> str:
     if not words:
         raise options.misuse("which path?")
     is_staged = "staged" in options
+    if "ours" in options or "theirs" in options:
+        options.only_one("ours", "theirs", "source")
+        options.only_one("ours", "theirs", "staged")
+        source, name = _source(request, side_of_merge(request, options))
+        changed = restore_paths(request, source, name, words)
+        return _reply(options, name, changed)
     source, name = _source(request, options.value("source") or ("HEAD" if is_staged else None))
     if is_staged and "worktree" not in options:
         changed = unstage(request, source, name, words)
     else:
         changed = restore_paths(request, source, name, words, with_stage=is_staged)
+    return _reply(options, name, changed)
+
+
+def _reply(options: Options, name: str, changed: list[bytes]) -> str:
     if "json" in options:
         return json_reply({"source": name, "changed": [text_of(path) for path in changed]})
     return ""
+
+
+def side_of_merge(request: Request, options: Options) -> str:
+    """The commit of the side that --ours or --theirs means.  NotFound when no merge is open."""
+    view = request.view
+    if view.merging is None:
+        raise NotFound("--ours and --theirs are sides of a merge, and none is open")
+    if "ours" in options:
+        return "HEAD"
+    return view.merging.hex()
 
 
 def checkout_paths(request: Request, revision: str | None, words: list[str]) -> list[bytes]:
@@ -41,7 +62,8 @@ def checkout_paths(request: Request, revision: str | None, words: list[str]) -> 
 
 def unstage(request: Request, source: Entry, name: str, words: list[str]) -> list[bytes]:
     """Make the paths in the stage what the source has there; gives what changed."""
-    paths = _existing(request, words, name, base_root(request.view), source)
+    sides = base_root(request.view), source
+    paths = chosen(request, words, sides, f"in {name[:SHORT_DIGITS]}")
     return stage_paths(request.view, source, paths)
 
 
@@ -60,9 +82,15 @@ def restore_paths(
     too.  NotFound names a path that is on neither side (with `overlay`: not in the source).
     """
     view = request.view
+    store = request.repository.store
     before, here = view.state(), view.selected()
-    sides = (source,) if overlay else (here, source)
-    paths = _existing(request, words, name, *sides)
+    problem = f"in {name[:SHORT_DIGITS]}"
+    if overlay:
+        # What only the working tree has is not meant.
+        for word in words:
+            if not is_magic(word) and find_entry(store, source, below(request.cwd, word)) is None:
+                raise NotFound(f"no path {word[:80]!r} {problem}")
+    paths = chosen(request, words, (here, source), problem)
     root, changed = _grafted(request, here, source, paths, overlay=overlay)
     staged = view.stage.root
     if staged is not None and with_stage:
@@ -83,17 +111,6 @@ def _source(request: Request, revision: str | None) -> tuple[Entry, str]:
         return view.stage.root, "stage"
     oid = resolve(request.repository, revision or "HEAD", view.head)
     return request.repository.history.read(oid).root, oid.hex()
-
-
-def _existing(request: Request, words: list[str], name: str, *sides: Entry) -> list[bytes]:
-    """The paths that the words mean.  NotFound names one that is on none of the sides."""
-    paths = []
-    for word in words:
-        path = below(request.cwd, word)
-        if all(find_entry(request.repository.store, root, path) is None for root in sides):
-            raise NotFound(f"no path {word[:80]!r} in {name[:SHORT_DIGITS]}")
-        paths.append(path)
-    return paths
 
 
 def _grafted(

@@ -11,7 +11,7 @@ from heliosfs.commands.options import Options
 from heliosfs.commands.patch import PATCH_MAX_BYTES
 from heliosfs.commands.render import below, commit_document, json_reply, quote_path, text_of
 from heliosfs.commands.verb import Request
-from heliosfs.commands.words import split_words
+from heliosfs.commands.words import spec_of, split_words
 from heliosfs.errors import NotFound, TooLarge
 from heliosfs.objects.ids import TreeId
 from heliosfs.objects.tree import Entry, decode_entry
@@ -33,8 +33,8 @@ def show(request: Request, options: Options) -> Steps[str]:
     oid = resolve(repository, revisions[0] if revisions else "HEAD", request.view.head)
     commit = repository.history.read(oid)
     parent = repository.history.read(commit.parents[0]).root if commit.parents else None
-    paths = [below(request.cwd, word) for word in words]
-    changes = yield from compared(request, options, parent, commit.root, paths)
+    spec = spec_of(request, words)
+    changes = yield from compared(request, options, parent, commit.root, spec)
     if "json" in options:
         document = yield from changes_document(request, options, changes)
         return json_reply(commit_document(oid, commit) | {"changes": document})

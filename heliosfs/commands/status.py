@@ -2,82 +2,72 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
-from heliosfs.commands.changes import FileChange, by_file, compare, find_renames
-from heliosfs.commands.merge import conflict_lines, conflicts_document
+from heliosfs.commands.changes import FileChange, split_renames, within
+from heliosfs.commands.merge import conflicts_document
 from heliosfs.commands.options import Options
+from heliosfs.commands.pathspec import Pathspec, pathspec
+from heliosfs.commands.porcelain import paths_of, place_of, porcelain
 from heliosfs.commands.render import json_reply, quote_path, relative, short, text_of, where
+from heliosfs.commands.standing import Standing, standing, uncommitted
+from heliosfs.commands.unmerged import UNMERGED, unmerged
 from heliosfs.commands.verb import Request
+from heliosfs.objects.ids import CommitId
 from heliosfs.repo.merging import open_conflicts
 from heliosfs.repo.view import View
-from heliosfs.workspace.trees import Change
-
-
-class Standing(NamedTuple):
-    """The uncommitted changes of a view, in two steps."""
-
-    staged: list[FileChange]
-    """From HEAD to the stage; empty while nothing is staged."""
-    unstaged: list[FileChange]
-    """From the stage, or from HEAD, to the working tree."""
-
-    @property
-    def is_clean(self) -> bool:
-        return not (self.staged or self.unstaged)
 
 
 def status(request: Request, options: Options) -> str:
     """The branch and its uncommitted changes: O(changed)."""
-    options.only_one("short", "porcelain", "json")
-    options.at_most(0)
+    options.only_one("short", "porcelain", "json", "long")
     view = request.view
-    ignored = view.ignoring.ignored() if "ignored" in options else []
+    spec = pathspec(request.cwd, [*options.words, *(options.paths or [])])
+    is_ignored_shown = "ignored" in options and options.value("ignored") != "no"
+    ignored = view.ignoring.ignored() if is_ignored_shown else []
+    ignored = [change for change in ignored if not spec or spec.matches(change.path)]
+    found = _chosen(options, standing(view), spec)
     if "json" in options:
-        document = _document(view)
+        document = _document(view, found, spec)
         if "ignored" in options:
             document["ignored"] = [text_of(change.path) for change in ignored]
         return json_reply(document)
-    if "short" in options or "porcelain" in options:
-        cwd = "" if "porcelain" in options else request.cwd
-        lines = _short(view, cwd, with_branch="branch" in options)
-        return lines + "".join(f"!! {_place(cwd, change)}\n" for change in ignored)
-    text = long_status(view, request.cwd)
+    if any(key in options for key in ("short", "porcelain", "null")):
+        return porcelain(request, options, found, ignored, spec)
+    text = _long(view, request.cwd, found, spec)
     if not ignored:
         return text
     return f"{text}\nIgnored files:\n" + "".join(
-        f"\t{_place(request.cwd, change)}\n" for change in ignored
+        f"\t{place_of(request.cwd, change)}\n" for change in ignored
     )
 
 
-def uncommitted(view: View) -> list[FileChange]:
-    """The changes since HEAD, in byte order of the paths."""
-    return find_renames(view.repository.store, by_file(view.changes()))
-
-
-def standing(view: View) -> Standing:
-    """The changes since HEAD, staged and not."""
-    staged = view.stage.root
-    if staged is None:
-        return Standing([], uncommitted(view))
-    store = view.repository.store
-    return Standing(
-        compare(store, view.head_root(), staged), compare(store, staged, view.selected())
-    )
+def _chosen(options: Options, found: Standing, spec: Pathspec) -> Standing:
+    """What the pathspecs mean, without new files if -uno says so."""
+    mode = options.value("untracked-files") or "all"
+    if mode not in ("no", "normal", "all"):
+        raise options.misuse(f"-u is no, normal or all, not {mode[:80]!r}")
+    staged, unstaged = within(found.staged, spec), within(found.unstaged, spec)
+    if mode == "no":
+        unstaged = [change for change in unstaged if change.old is not None]
+    if "no-renames" in options:
+        staged, unstaged = split_renames(staged), split_renames(unstaged)
+    return Standing(staged, unstaged)
 
 
 def long_status(view: View, cwd: str) -> str:
     """The status in words."""
+    return _long(view, cwd, standing(view), Pathspec((), ()))
+
+
+def _long(view: View, cwd: str, found: Standing, spec: Pathspec) -> str:
     lines = [where(view)]
     if view.head is None:
         lines += ["", "No commits yet", ""]
+    left = unmerged(view)
     if view.merging is not None:
-        lines += [
-            f"A merge of {short(view.merging)} is open: commit to conclude it, or merge --abort",
-            "Conflicts:",
-            *(f"\t{line}" for line in conflict_lines(open_conflicts(view)).splitlines()),
-        ]
-    found = standing(view)
+        lines += _merge_lines(
+            view.merging, cwd, {path: left[path] for path in left if spec.matches(path)}
+        )
+        found = Standing(found.staged, [each for each in found.unstaged if each.path not in left])
     if found.staged:
         lines += ["Changes to be committed:", '  (use "helios restore --staged PATH" to unstage)']
         lines += _lines(found.staged, cwd)
@@ -86,58 +76,43 @@ def long_status(view: View, cwd: str) -> str:
             lines += _lines(found.unstaged, cwd)
     elif found.unstaged:
         lines += ["Uncommitted changes:", *_lines(found.unstaged, cwd)]
-    else:
+    elif view.merging is None:
         lines.append("nothing to commit, working tree clean")
     return "\n".join(lines) + "\n"
 
 
-def _document(view: View) -> dict[str, object]:
-    found = standing(view)
-    changes = uncommitted(view) if found.staged else found.unstaged
+def _merge_lines(merging: CommitId, cwd: str, left: dict[bytes, str]) -> list[str]:
+    lines = [f"A merge of {short(merging)} is open."]
+    if not left:
+        return [*lines, '  (use "helios merge --continue" or "helios commit" to conclude it)']
+    lines += [
+        '  (edit, then "helios merge --continue"; "helios merge --abort" goes back)',
+        '  (use "helios checkout --ours PATH" or "--theirs" to take a whole side)',
+        "Unmerged paths:",
+    ]
+    width = max(len(UNMERGED[code]) for code in left.values()) + 1
+    return lines + [
+        f"\t{UNMERGED[code] + ':':<{width}}   {quote_path(relative(cwd, path))}"
+        for path, code in left.items()
+    ]
+
+
+def _document(view: View, found: Standing, spec: Pathspec) -> dict[str, object]:
+    changes = within(uncommitted(view), spec) if found.staged else found.unstaged
+    left = unmerged(view)
     return {
         "branch": view.branch,
         "head": view.head.hex() if view.head else None,
         "clean": found.is_clean,
         "merging": view.merging.hex() if view.merging else None,
         "conflicts": conflicts_document(open_conflicts(view)) if view.merging else [],
+        "unmerged": {text_of(path): code for path, code in left.items()},
         "changes": [change.document for change in changes],
         "staged": [change.document for change in found.staged],
         "unstaged": [change.document for change in found.unstaged],
     }
 
 
-def _short(view: View, cwd: str, *, with_branch: bool) -> str:
-    """Two columns as git has them: what is staged, and what is not."""
-    lines = [f"## {view.branch or 'HEAD (no branch)'}"] if with_branch else []
-    found = standing(view)
-    rows = {(each.path, each.source): (each.letter, " ", each) for each in found.staged}
-    staged = {path: (path, source) for path, source in rows}
-    for change in found.unstaged:
-        key = (change.path, change.source)
-        if change.source is None:
-            key = staged.get(change.path, key)
-        column, _, first = rows.get(key, (" ", " ", change))
-        rows[key] = (column, change.letter, first)
-    lines += [
-        f"{column}{letter} {_paths(change, cwd)}"
-        for _, (column, letter, change) in sorted(rows.items(), key=lambda row: row[0][0])
-    ]
-    return "".join(f"{line}\n" for line in lines)
-
-
 def _lines(changes: list[FileChange], cwd: str) -> list[str]:
     width = max(len(change.label) for change in changes) + 1
-    return [f"\t{change.label + ':':<{width}}   {_paths(change, cwd)}" for change in changes]
-
-
-def _paths(change: FileChange, cwd: str) -> str:
-    path = _place(cwd, change)
-    if change.source is None:
-        return path
-    return f"{quote_path(relative(cwd, change.source))} -> {path}"
-
-
-def _place(cwd: str, change: FileChange | Change) -> str:
-    entry = change.new or change.old
-    assert entry is not None
-    return quote_path(relative(cwd, change.path) + b"/" * entry.is_dir)
+    return [f"\t{change.label + ':':<{width}}   {paths_of(change, cwd)}" for change in changes]

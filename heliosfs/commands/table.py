@@ -44,14 +44,12 @@ _USAGE = "usage: "
 
 
 def find_verb(name: str) -> Verb:
-    """The verb of that name.  UsageError suggests what it may have meant."""
+    """The verb of that name.  UsageError says what there is instead, or what it may have meant."""
     verb = VERBS.get(name)
     if verb is None:
-        from difflib import get_close_matches
+        from heliosfs.commands.instead import unknown_verb
 
-        near = get_close_matches(name, VERBS, n=1)
-        hint = f": did you mean {near[0]!r}?" if near else ""
-        raise UsageError(f"{_USAGE}unknown verb {name[:80]!r}{hint}")
+        raise UsageError(_USAGE + unknown_verb(name, VERBS))
     return verb
 
 
@@ -100,18 +98,20 @@ class Line(NamedTuple):
     """The caller's directory below the view's root."""
     progress: bool = False
     """Whether the reply of a long verb begins with lines that tell how far it is."""
+    exit: bool = False
+    """Whether the reply begins with a line that tells the exit code, before the text."""
 
 
 def parse_line(text: str) -> Line:
     """The words of a request.
 
     A line is shell-like words, a JSON list of words, or a JSON object
-    `{"argv": [...], "cwd": "...", "progress": true}`.  UsageError.
+    `{"argv": [...], "cwd": "...", "progress": true, "exit": true}`.  UsageError.
 
     >>> parse_line("reset --hard 'HEAD~1'").argv
     ['reset', '--hard', 'HEAD~1']
     >>> parse_line('{"argv": ["status"], "cwd": "src"}')
-    Line(argv=['status'], cwd='src', progress=False)
+    Line(argv=['status'], cwd='src', progress=False, exit=False)
     """
     line = text.strip()
     if "\0" in line:
@@ -136,10 +136,10 @@ def _parse_json(line: str) -> Line:
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{_USAGE}not JSON: {error}") from error
     cwd: object = ""
-    progress: object = False
+    flags: dict[str, object] = {"progress": False, "exit": False}
     if isinstance(value, dict):
         cwd = value.pop("cwd", "")
-        progress = value.pop("progress", False)
+        flags = {key: value.pop(key, False) for key in flags}
         argv = value.pop("argv", None)
         if value:
             raise UsageError(f"{_USAGE}unknown key {next(iter(value))[:80]!r} in the request")
@@ -149,8 +149,9 @@ def _parse_json(line: str) -> Line:
         raise UsageError(f"{_USAGE}'argv' must be a list of strings")
     if not isinstance(cwd, str) or any(part in (".", "..") for part in cwd.split("/")):
         raise UsageError(f"{_USAGE}'cwd' must be the path of a directory below the view's root")
-    if not isinstance(progress, bool):
-        raise UsageError(f"{_USAGE}'progress' must be true or false")
+    for key, flag in flags.items():
+        if not isinstance(flag, bool):
+            raise UsageError(f"{_USAGE}{key!r} must be true or false")
     if "\0" in cwd or any("\0" in word for word in argv):
         raise UsageError(f"{_USAGE}a request may not contain a NUL byte")
-    return Line(argv, cwd.strip("/"), progress)
+    return Line(argv, cwd.strip("/"), flags["progress"] is True, flags["exit"] is True)

@@ -27,6 +27,32 @@ class Request(NamedTuple):
     """The caller's directory below the root of the view; "" at the root."""
 
 
+class Reply(str):
+    """A reply that is an answer of its own: the command line ends with its exit code.
+
+    A reply that is plain text ends it with 0.  Whoever writes to a control file is told the code
+    if the request asks for it (`"exit": true`).
+    """
+
+    __slots__ = ("exit_code",)
+
+    exit_code: int
+
+
+def answer(text: str, exit_code: int) -> str:
+    """Return the text as a reply with which the command line ends by that exit code."""
+    if not exit_code:
+        return text
+    reply = Reply(text)
+    reply.exit_code = exit_code
+    return reply
+
+
+def exit_code_of(reply: str) -> int:
+    """The exit code that a reply stands for."""
+    return reply.exit_code if isinstance(reply, Reply) else 0
+
+
 class Verb(NamedTuple):
     """Everything there is to say about a verb, for programs and for people."""
 
@@ -60,6 +86,9 @@ class Verb(NamedTuple):
     """The same, where one of these options is given."""
     takes_command: bool = False
     """Whether its first word begins a command, whose options are not its own."""
+    exit_codes: str = ""
+    """When the command line ends with 1 although nothing was refused; a refusal ends it with 2
+    then.  Empty: never."""
 
     @property
     def usage(self) -> str:
@@ -70,7 +99,10 @@ class Verb(NamedTuple):
     @property
     def details(self) -> str:
         """What it does and its options, as the help tells it."""
-        return f"{self.description}\n\noptions:\n{describe((*self.options, HELP))}\n"
+        text = f"{self.description}\n\noptions:\n{describe((*self.options, HELP))}\n"
+        if self.exit_codes:
+            text += f"\nexit code:\n  1                       {self.exit_codes}\n"
+        return text
 
     def parser(self) -> Parser:
         """What reads the words after the verb; made once."""

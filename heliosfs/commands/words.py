@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from heliosfs.commands.options import Options
+from heliosfs.commands.pathspec import Pathspec, is_magic, pathspec
 from heliosfs.commands.render import below
 from heliosfs.commands.verb import Request
 from heliosfs.errors import HeliosError, NotFound
@@ -78,7 +79,12 @@ def _revision_problem(request: Request, word: str) -> HeliosError | None:
 
 
 def is_path(request: Request, word: str) -> bool:
-    """Whether something lies there, in the stage or HEAD or in the working tree."""
+    """Whether something lies there, in the stage or HEAD or in the working tree.
+
+    What has wildcards or the magic of a pathspec counts as a path.
+    """
+    if is_magic(word):
+        return True
     try:
         path = below(request.cwd, word)
     except HeliosError:
@@ -90,3 +96,12 @@ def exists(request: Request, path: bytes, *roots: Entry | None) -> bool:
     """Whether one of the trees has something at the path."""
     store = request.repository.store
     return any(root is not None and find_entry(store, root, path) is not None for root in roots)
+
+
+def spec_of(request: Request, words: list[str], *roots: Entry | None) -> Pathspec:
+    """The pathspecs of a request.  NotFound names a plain one that none of the trees has."""
+    spec = pathspec(request.cwd, words)
+    for item in spec.items if roots else ():
+        if item.fits is None and not exists(request, item.place, *roots):
+            raise NotFound(f"no path {item.word[:80]!r} on either side")
+    return spec

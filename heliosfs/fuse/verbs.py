@@ -219,7 +219,7 @@ class Verbs:
     def _answer(self, channel: Channel, request: Request, reply: str) -> None:
         self._keeper.touch()
         request.answered()
-        channel.answer(reply)
+        channel.answer(request.framed(reply) if request.exit else reply)
 
 
 def _told(error: Exception) -> HeliosError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from heliosfs.objects.commit import Commit
 from heliosfs.objects.ids import CommitId, Oid, TreeId
@@ -12,7 +12,13 @@ from heliosfs.repo.merge import Side
 from heliosfs.repo.renames import find_renames
 from heliosfs.repo.walks import Step, Stepper, whole
 from heliosfs.store.base import Store
-from heliosfs.workspace.trees import differs, find_entry, has_changes
+from heliosfs.workspace.trees import (
+    EMPTY_TREE,
+    differs,
+    find_entry,
+    has_changes,
+    walk_changes,
+)
 
 _KNOWN_MAX = 100_000
 
@@ -29,6 +35,7 @@ class PathLog:
         history: History,
         paths: Sequence[bytes],
         step: Stepper = whole,
+        matches: Callable[[bytes], bool] | None = None,
         *,
         follows: bool = False,
     ) -> None:
@@ -37,6 +44,8 @@ class PathLog:
         self._paths = list(paths)
         self._step = step
         """Where a walk goes that does not look at paths."""
+        self._matches = matches
+        """Which of what lies at and below the paths counts; None: all."""
         self._follows = follows
         """Whether a file that a commit renamed goes on under its name before."""
         self._known: dict[tuple[Oid, bytes], Entry | None] = {}
@@ -46,7 +55,7 @@ class PathLog:
         """Whether the commit changed the paths, and where to go on.  Cost: O(depth)."""
         parents = self._step(oid, commit).parents
         if not parents:
-            return Step((), is_shown=any(self._at(commit.root, path) for path in self._paths))
+            return Step((), is_shown=any(self._has(commit.root, path) for path in self._paths))
         roots = [self._history.read(parent).root for parent in parents]
         for parent, root in zip(parents, roots, strict=True):
             if all(self._is_same(root, commit.root, path) for path in self._paths):
@@ -54,6 +63,12 @@ class PathLog:
         if self._follows:
             self._follow(roots[0], commit.root)
         return Step(parents)
+
+    def _has(self, root: Entry, path: bytes) -> bool:
+        entry = self._at(root, path)
+        if self._matches is None or entry is None:
+            return entry is not None
+        return any(map(self._matches, self._changed(path, None, entry)))
 
     def _follow(self, old: Entry, new: Entry) -> None:
         for at, path in enumerate(self._paths):
@@ -64,11 +79,25 @@ class PathLog:
         if old.oid == new.oid:
             return True
         before, after = self._at(old, path), self._at(new, path)
+        if self._matches is not None:
+            return not any(map(self._matches, self._changed(path, before, after)))
         if differs(before, after):
             return False
         if before is None or after is None or not (before.is_dir and after.is_dir):
             return True
         return not has_changes(self._store, TreeId(before.oid), TreeId(after.oid))
+
+    def _changed(self, path: bytes, old: Entry | None, new: Entry | None) -> Iterator[bytes]:
+        """The files that differ at and below a path."""
+        before, after = (
+            TreeId(entry.oid) if entry is not None and entry.is_dir else EMPTY_TREE
+            for entry in (old, new)
+        )
+        if differs(old, new) and EMPTY_TREE in (before, after):
+            yield path
+        for change in walk_changes(self._store, before, after, path + b"/" if path else b""):
+            if not all(entry is None or entry.is_dir for entry in (change.old, change.new)):
+                yield change.path
 
     def _at(self, root: Entry, path: bytes) -> Entry | None:
         entry: Entry | None = root

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from heliosfs.commands.commit import commit_message
 from heliosfs.commands.table import begin, find_verb, parse_line, run
+from heliosfs.commands.verb import exit_code_of
 from heliosfs.errors import HeliosError, TooLarge, UsageError
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.view import View
@@ -48,7 +49,13 @@ class Request:
     """Of a verb that is carried out in steps; then nobody calls `run`."""
     reading: Callable[[], Steps[str]] | None = None
     """The same, of a verb that changes nothing before its steps want to be alone."""
+    exit: bool = False
+    """Whether the reply begins with a line that tells the exit code."""
     begun_ns: int = field(default_factory=perf_counter_ns)
+
+    def framed(self, reply: str) -> str:
+        """The reply with the line that tells the exit code before it."""
+        return f"exit: {exit_code_of(reply)}\n{reply}"
 
     def answered(self) -> None:
         """It was carried out, waits included."""
@@ -265,7 +272,7 @@ class CommandChannel(Channel):
             text = line.decode()
         except UnicodeDecodeError as error:
             raise _not_utf8(error) from error
-        argv, cwd, progress = parse_line(text)
+        argv, cwd, progress, wants_exit = parse_line(text)
         if self._verb is not None:
             argv = [self._verb, *argv]
         if not argv:
@@ -281,6 +288,7 @@ class CommandChannel(Channel):
             if verb.is_long
             else None,
             (lambda: begin(repository, view(), argv, cwd)) if verb.reads(argv[1:]) else None,
+            exit=wants_exit,
         )
 
 

@@ -1,0 +1,105 @@
+"""Verbs that users of git look for and that are not here, with what there is instead of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+_IMPORT = "'helios import --from-git REPO' again takes in what is new"
+_EXPORT = "'helios export --to-git REPO BRANCH' writes branches into a git repository"
+_MAIL = "'helios export --to-git REPO' first, then git's own verb there"
+_STAGE = "'helios add PATH' stages, 'helios reset PATH' unstages, 'helios ls-files -s' lists"
+_WORKTREE = "every branch is a directory, .helios/branches/NAME"
+_MERGE = "'helios merge' merges; 'helios merge --dry-run' tells what would collide"
+_GC = "'helios gc' removes what nothing needs, 'helios fsck' checks the rest"
+_READ = "'helios cat-file', 'helios ls-tree' and .helios/snapshots/REV read objects"
+_TREES = "'helios diff --raw A B' compares two commits, or 'helios diff' with the working tree"
+_HOOK = "a program can watch .helios/oplog, or run before 'helios commit'"
+
+OF_GIT = {
+    "am": "'git apply' works on the files here; then 'helios commit -m TEXT'",
+    "annotate": "'helios blame PATH'",
+    "apply": "'git apply' and patch(1) work on the files here, outside of a git repository too",
+    "bisect": "every commit is a directory, .helios/snapshots/ID: test it there",
+    "bundle": "'helios export --to-git REPO', then 'git bundle' there",
+    "cherry": "'helios log A..B' lists what B has and A has not",
+    "cherry-pick": "'helios show REV | git apply' brings in what one commit changed",
+    "clean": "'helios reset --hard' leaves what HEAD has; 'helios undo' brings the rest back",
+    "clone": "'helios import --from-git REPO' takes in all of a repository's history",
+    "commit-tree": "'helios commit -m TEXT' makes a commit of the working tree",
+    "describe": "'helios log --decorate' shows tags, 'helios tag --points-at REV' lists them",
+    "diff-files": _TREES,
+    "diff-index": _TREES,
+    "diff-tree": _TREES,
+    "difftool": "diff two snapshots with any tool: diff -r .helios/snapshots/A .helios/snapshots/B",
+    "fast-export": _EXPORT,
+    "fast-import": "'helios import --from-git REPO' takes in a repository",
+    "fetch": _IMPORT,
+    "filter-branch": "'helios export', rewrite there, 'helios import' into a new workspace",
+    "format-patch": "'helios show REV' is a patch that 'git apply' takes",
+    "fsmonitor--daemon": "nothing has to be watched: the file system knows what changed",
+    "hash-object": "'helios rev-parse REV:PATH' tells the id of a file",
+    "hook": _HOOK,
+    "instaweb": "'helios report FILE' writes a page for any browser",
+    "interpret-trailers": "'helios commit --meta KEY=VALUE' keeps metadata with a commit",
+    "ls-remote": "there are no remotes: 'helios branch' and 'helios tag' list what is here",
+    "maintenance": _GC,
+    "merge-file": _MERGE,
+    "merge-tree": _MERGE,
+    "mergetool": "edit what 'helios merge --markers' wrote; 'merge --continue' ends it",
+    "mktree": "'helios commit -m TEXT' makes trees and a commit of the working tree",
+    "name-rev": "'helios branch --contains REV' and 'helios tag --contains REV'",
+    "notes": "'helios commit --meta KEY=VALUE' keeps metadata with a commit",
+    "pack-refs": _GC,
+    "prune": _GC,
+    "pull": _IMPORT,
+    "push": _EXPORT,
+    "range-diff": "'helios diff A...B' compares what two branches did",
+    "read-tree": "'helios restore -s REV .' takes the files of a commit",
+    "rebase": "'helios merge', or 'helios merge --squash', brings branches together",
+    "reflog": "'helios log -g', or 'helios oplog': what was done; 'helios undo' takes it back",
+    "remote": "there are no remotes: 'helios import --from-git', 'helios export --to-git'",
+    "repack": _GC,
+    "replace": "history does not change: 'helios commit --amend' replaces the last commit",
+    "request-pull": _MAIL,
+    "rerere": "'helios undo' and 'helios redo' go back and forth over a merge",
+    "revert": "'helios show REV | git apply -R' takes back what one commit changed",
+    "send-email": _MAIL,
+    "shortlog": "'helios log --format=%an | sort | uniq -c' counts commits by author",
+    "show-branch": "'helios log --graph --oneline --all' draws the branches",
+    "show-ref": "'helios for-each-ref' lists branches and tags",
+    "sparse-checkout": "a workspace is virtual: files that are not read cost nothing",
+    "stage": _STAGE,
+    "stripspace": "a message is kept as it is given",
+    "submodule": "import keeps submodules as links to commits, and export gives them back",
+    "subtree": "'helios export --to-git REPO', then git's own verb there",
+    "svn": "git-svn makes a git repository; 'helios import --from-git' takes it in",
+    "symbolic-ref": "'helios branch --show-current' or 'helios rev-parse --abbrev-ref HEAD'",
+    "update-index": _STAGE,
+    "update-ref": "'helios branch -f NAME REV' lets a branch name another commit",
+    "var": "'helios config user.name' and 'helios config user.email' tell who commits",
+    "verify-commit": "'helios export' gives imported commits back with their signatures",
+    "verify-tag": "'helios export' gives imported tags back with their signatures",
+    "whatchanged": "'helios log --raw', or --name-status, -p, --stat",
+    "worktree": _WORKTREE,
+    "write-tree": "'helios rev-parse HEAD^{tree}' tells the id of the tree of HEAD",
+}
+"""Verb of git -> what to use here."""
+
+
+def unknown_verb(name: str, known: Iterable[str]) -> str:
+    """Say that there is no such verb, and what to use instead.
+
+    Verbs with a similar name are proposed only for a word that is no verb of git: who types
+    `rebase` does not mean `reset`.
+    """
+    if name in OF_GIT:
+        return f"there is no verb {name!r} here: {OF_GIT[name]}"
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, known, n=3)
+    hint = (
+        f": did you mean {' or '.join(map(repr, near))}?"
+        if near
+        else " ('helios --help' lists them)"
+    )
+    return f"unknown verb {name[:80]!r}{hint}"

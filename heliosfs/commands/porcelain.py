@@ -1,0 +1,201 @@
+"""The status for programs: the short format and the porcelain of git-status(1)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from heliosfs.commands.changes import FileChange
+from heliosfs.commands.options import Options
+from heliosfs.commands.patch import git_mode, git_part, shown_id
+from heliosfs.commands.pathspec import Pathspec
+from heliosfs.commands.render import quote_path, relative, text_of
+from heliosfs.commands.standing import Standing
+from heliosfs.commands.unmerged import unmerged
+from heliosfs.commands.verb import Request
+from heliosfs.objects.tree import NO_OID, Entry
+from heliosfs.repo.merging import open_conflicts
+from heliosfs.repo.view import View
+from heliosfs.workspace.trees import Change, find_entry
+
+_NO_ID = NO_OID.hex()
+
+
+class _Row(NamedTuple):
+    """One path: the change from HEAD to the stage, and the one from there to the files."""
+
+    staged: FileChange | None
+    unstaged: FileChange | None
+
+    @property
+    def first(self) -> FileChange:
+        """The change that names the path."""
+        change = self.staged or self.unstaged
+        assert change is not None
+        return change
+
+    @property
+    def path(self) -> bytes:
+        return (self.unstaged or self.first).path if self.staged is None else self.staged.path
+
+
+def porcelain(
+    request: Request,
+    options: Options,
+    found: Standing,
+    ignored: Sequence[Change],
+    spec: Pathspec,
+) -> str:
+    """The status in one of the formats for programs.  UsageError."""
+    version = options.value("porcelain") or "v1"
+    if version not in ("1", "2", "v1", "v2"):
+        raise options.misuse(f"--porcelain is v1 or v2, not {version[:80]!r}")
+    is_plain = "null" in options
+    # As in git, paths are from the root where they cannot be taken for those of a person.
+    cwd = "" if "porcelain" in options or is_plain else request.cwd
+    lines = _Lines(request.view, cwd, is_plain=is_plain)
+    left = {path: code for path, code in unmerged(request.view).items() if spec.matches(path)}
+    rows = [row for row in _rows(found) if row.path not in left]
+    if version.endswith("2"):
+        return lines.version_2(rows, left, ignored, with_branch="branch" in options)
+    return lines.version_1(rows, left, ignored, with_branch="branch" in options)
+
+
+def paths_of(change: FileChange, cwd: str) -> str:
+    """The path of a change, with the one before if it was renamed."""
+    path = place_of(cwd, change)
+    if change.source is None:
+        return path
+    return f"{quote_path(relative(cwd, change.source))} -> {path}"
+
+
+def place_of(cwd: str, change: FileChange | Change) -> str:
+    """The path of a change as a caller in `cwd` writes it; a directory ends with a slash."""
+    return quote_path(_plain_place(cwd, change))
+
+
+def _plain_place(cwd: str, change: FileChange | Change) -> bytes:
+    entry = change.new or change.old
+    assert entry is not None
+    return relative(cwd, change.path) + b"/" * entry.is_dir
+
+
+def _rows(found: Standing) -> list[_Row]:
+    """Both changes of each path in one row, in byte order."""
+    rows = {change.path: _Row(change, None) for change in found.staged}
+    for change in found.unstaged:
+        row = rows.get(change.path)
+        if row is None or change.source is not None:
+            rows.setdefault(change.path, _Row(None, change))
+        else:
+            rows[change.path] = row._replace(unstaged=change)
+    return [rows[path] for path in sorted(rows)]
+
+
+class _Lines:
+    """Writes lines, or, with `is_plain`, unquoted paths with a NUL after each (-z)."""
+
+    def __init__(self, view: View, cwd: str, *, is_plain: bool) -> None:
+        self._view = view
+        self._cwd = cwd
+        self._is_plain = is_plain
+        self._end = "\0" if is_plain else "\n"
+
+    def version_1(
+        self,
+        rows: Sequence[_Row],
+        left: dict[bytes, str],
+        ignored: Sequence[Change],
+        *,
+        with_branch: bool,
+    ) -> str:
+        """Two letters and a path: what is staged, and what is not."""
+        lines = [f"## {self._branch()}"] if with_branch else []
+        paths: dict[bytes, _Row | str] = {row.path: row for row in rows}
+        paths.update(left)
+        for path in sorted(paths):
+            row = paths[path]
+            if isinstance(row, str):
+                lines.append(f"{row} {self._name(path)}")
+                continue
+            letters = _letter(row.staged) + _letter(row.unstaged)
+            lines.append(f"{letters} {self._pair(row.first)}")
+        lines += [f"!! {self._place(change)}" for change in ignored]
+        return "".join(line + self._end for line in lines)
+
+    def version_2(
+        self,
+        rows: Sequence[_Row],
+        left: dict[bytes, str],
+        ignored: Sequence[Change],
+        *,
+        with_branch: bool,
+    ) -> str:
+        """Modes and ids as well."""
+        lines = []
+        if with_branch:
+            head = self._view.head
+            lines.append(f"# branch.oid {head.hex() if head else '(initial)'}")
+            lines.append(f"# branch.head {self._view.branch or '(detached)'}")
+        lines += [self._ordinary(row) for row in rows]
+        lines += [self._unmerged(path, code) for path, code in left.items()]
+        lines += [f"! {self._place(change)}" for change in ignored]
+        return "".join(line + self._end for line in lines)
+
+    def _ordinary(self, row: _Row) -> str:
+        staged, unstaged = row.staged, row.unstaged
+        letters = "".join(_letter(each).replace(" ", ".") for each in (staged, unstaged))
+        first = row.first
+        head = first.old
+        index = staged.new if staged is not None else first.old
+        work = unstaged.new if unstaged is not None else index
+        modes = " ".join(_mode(entry) for entry in (head, index, work))
+        text = f"{letters} N... {modes} {_id(head)} {_id(index)}"
+        if first.source is None:
+            return f"1 {text} {self._place(first)}"
+        old = self._name(first.source)
+        middle = "\0" if self._is_plain else "\t"
+        return f"2 {text} R{first.percent} {self._place(first)}{middle}{old}"
+
+    def _unmerged(self, path: bytes, code: str) -> str:
+        conflict = next(each for each in open_conflicts(self._view) if each.path == path)
+        sides = (conflict.base, conflict.ours, conflict.theirs)
+        work = find_entry(self._view.repository.store, self._view.selected(), path)
+        modes = " ".join(_mode(entry) for entry in (*sides, work))
+        ids = " ".join(_id(entry) for entry in sides)
+        return f"u {code} N... {modes} {ids} {self._name(path)}"
+
+    def _pair(self, change: FileChange) -> str:
+        if change.source is None:
+            return self._place(change)
+        if self._is_plain:
+            return f"{self._place(change)}\0{self._name(change.source)}"
+        return f"{self._name(change.source)} -> {self._place(change)}"
+
+    def _place(self, change: FileChange | Change) -> str:
+        path = _plain_place(self._cwd, change)
+        return text_of(path) if self._is_plain else quote_path(path)
+
+    def _name(self, path: bytes) -> str:
+        place = relative(self._cwd, path)
+        return text_of(place) if self._is_plain else quote_path(place)
+
+    def _branch(self) -> str:
+        view = self._view
+        if view.branch is None:
+            return "HEAD (no branch)"
+        return view.branch if view.head else f"No commits yet on {view.branch}"
+
+
+def _letter(change: FileChange | None) -> str:
+    return change.letter if change is not None else " "
+
+
+def _mode(entry: Entry | None) -> str:
+    if entry is None:
+        return "000000"
+    return git_mode(entry) if git_part(entry) is not None else f"{entry.mode:06o}"
+
+
+def _id(entry: Entry | None) -> str:
+    return _NO_ID if entry is None else shown_id(entry).hex()
