@@ -151,9 +151,9 @@ def take_in(repository: Repository, directory_fd: int, report: Callable[[str], N
 
         count = run_to_end(ingest(repository.root.workspace, directory_fd), store, tell)
         report(f"taken {count}")
-    store.put(TAKEN_IN, b"1")
-    repository.checkpoint()
-    store.publish()
+    with repository.transaction:
+        store.put(TAKEN_IN, b"1")
+        repository.checkpoint()
 
 
 def _child(setup: Setup, log_fd: int, writer: int) -> NoReturn:

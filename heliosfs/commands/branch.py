@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from heliosfs.commands.options import Options
 from heliosfs.commands.render import commit_line, json_reply, short
 from heliosfs.commands.verb import Request
-from heliosfs.errors import Busy, HeliosError, NotFound
+from heliosfs.errors import Busy, NotFound
 from heliosfs.objects.ids import CommitId
 from heliosfs.repo.refs import Branch
 from heliosfs.repo.repository import Repository
@@ -91,15 +91,12 @@ def _delete(request: Request, options: Options) -> Steps[str]:
     yield ALONE
     if looked is not None and looked != _standing(repository, names):
         yield from _check_reached(repository, names)
+    with repository.transaction:
+        gone = {
+            name: repository.delete_branch(name, force=force, is_reached=True) for name in names
+        }
     lines: list[str] = []
-    for name in names:
-        try:
-            head, rest = repository.delete_branch(name, force=force, is_reached=True)
-        except HeliosError as error:
-            if lines:
-                done = ", ".join(names[: len(lines)])
-                raise type(error)(f"{error} (deleted before: {done})") from error
-            raise
+    for name, (head, rest) in gone.items():
         lines.append(f"Deleted branch {name} (was {short(head) if head else 'without a commit'}).")
         if rest is not None:
             lines[-1] += f" Its uncommitted changes are in commit {short(rest)}."

@@ -100,8 +100,8 @@ def _record(request: Request, options: Options, words: list[str]) -> str:
         check_score(metric, text)
         scores[metric] = text
     oid, found = _recorded_commit(request, options)
-    repository.experiments.record(oid, scores)
-    repository.publish_refs()
+    with repository.transaction:
+        repository.experiments.record(oid, scores)
     if "json" in options:
         name = found.name if found else None
         held = dict(repository.experiments.scores(oid))

@@ -126,7 +126,10 @@ class Verb(NamedTuple):
         argv: list[str],
         report: Callable[[Progress], None] = lambda progress: None,
     ) -> str:
-        """Carry it out and give the reply.  `argv` is what follows the verb."""
+        """Carry it out, as one transaction, and return the reply.
+
+        `argv` is what follows the verb.
+        """
         if self.is_long or self.reads(argv):
             from heliosfs.store.steps import run_to_end
 
@@ -135,7 +138,8 @@ class Verb(NamedTuple):
         options = parser.parse(argv)
         if "help" in options:
             return parser.format_help()
-        reply: str = self.function(request, options)
+        with request.repository.transaction:
+            reply: str = self.function(request, options)
         return reply
 
     def begin(self, request: Request, argv: list[str]) -> Steps[str]:

@@ -94,14 +94,13 @@ class _Adoption:
         for count, (_, oid) in enumerate(self._ids.under_way(), 1):
             self._repository.history.announce(oid)
             if not count % _PUBLISH_COUNT:
-                self._repository.store.publish()
+                self._repository.publish()
                 yield TURN
-        self._repository.store.publish()
+        self._repository.publish()
 
     def _move_refs(self) -> None:
         """All of them or none, without a turn of others."""
-        repository = self._repository
-        try:
+        with self._repository.transaction:
             self._name_first_branch()
             for ref in self._refs.chosen:
                 target = self._commit_of(ref.git_id)
@@ -117,10 +116,7 @@ class _Adoption:
             for view, oid, keeps in self._shown:
                 self._show(view, oid, keeps)
             self._ids.clear_under_way()
-            self._ids.publish()
-        except Exception:
-            repository.refs.reload()
-            raise
+            self._ids.put_noted()
 
     def _compare(self, ref: GitRef, limit: int) -> Steps[None]:
         """Find out which of branch and ref is an ancestor of the other, where it will matter.

@@ -60,9 +60,13 @@ class IdMap:
 
     def publish(self) -> None:
         """Publish what was noted, and the objects that it is about.  StoreError."""
+        self.put_noted()
+        self._store.publish()
+
+    def put_noted(self) -> None:
+        """Put what was noted into the store's batch, for the transaction that is open."""
         for key, value in self._take_noted().items():
             self._store.put(key, value)
-        self._store.publish()
 
     def hand_over(self, bulk: Bulk) -> None:
         """Have what was noted written with the objects that it is about, before more is asked."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from heliosfs.errors import AlreadyExists, CorruptObject, NotFound, UsageError
 from heliosfs.objects.ids import OID_BYTES, CommitId, Oid
+from heliosfs.repo.inverses import Inverses
 from heliosfs.repo.scores import Scores
 from heliosfs.store.base import Store
 
@@ -81,21 +82,16 @@ def decode_experiment(name: str, data: bytes) -> Experiment:
 
 
 class Experiments:
-    """All experiments.  Changes go into the store's batch; the caller publishes."""
+    """All experiments.  Changes go into the store's batch; a transaction publishes them."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, inverses: Inverses | None = None) -> None:
         self._store = store
+        self._inverses = Inverses() if inverses is None else inverses
         self._by_name: dict[str, Experiment] = {}
         self._by_slot: dict[int, Experiment] = {}
         self.running: dict[int, Experiment] = {}
         """Slot -> experiment, of those whose commits are counted."""
-        self.reload()
-
-    def reload(self) -> None:
-        """Take everything from the store, for example after a publish failed."""
-        for held in (self._by_name, self._by_slot, self.running):
-            held.clear()
-        for key, value in self._store.scan(_EXPERIMENT):
+        for key, value in store.scan(_EXPERIMENT):
             self._hold(decode_experiment(key[len(_EXPERIMENT) :].decode(), value))
 
     def __iter__(self) -> Iterator[Experiment]:
@@ -128,6 +124,10 @@ class Experiments:
 
     def put(self, experiment: Experiment) -> None:
         """Set a record, new or not."""
+        of_slot = self._by_slot.get(experiment.slot)
+        self._inverses.append(
+            (self._hold_before, (experiment, self._by_name.get(experiment.name), of_slot))
+        )
         self._hold(experiment)
         self._store.put(_EXPERIMENT + experiment.name.encode(), experiment.encode())
 
@@ -185,6 +185,16 @@ class Experiments:
         else:
             self.running.pop(experiment.slot, None)
 
+    def _hold_before(
+        self, now: Experiment, of_name: Experiment | None, of_slot: Experiment | None
+    ) -> None:
+        """Hold what was held before `now` was put."""
+        del self._by_name[now.name], self._by_slot[now.slot]
+        self.running.pop(now.slot, None)
+        for before in (of_name, of_slot):
+            if before is not None:
+                self._hold(before)
+
 
 def start(
     repository: Repository,
@@ -194,21 +204,21 @@ def start(
     minimize: tuple[str, ...],
 ) -> Experiment:
     """Make the branch and the record.  UsageError, AlreadyExists, StoreError."""
-    repository.experiments.check_free(name)
-    slot = repository.refs.create(name, base).slot
-    now_ns = repository.clock.now_ns()
-    made = Experiment(name, slot, base, now_ns, parameters, minimize)
-    repository.experiments.put(made)
-    repository.publish_refs()
-    return made
+    with repository.transaction:
+        repository.experiments.check_free(name)
+        slot = repository.refs.create(name, base).slot
+        now_ns = repository.clock.now_ns()
+        made = Experiment(name, slot, base, now_ns, parameters, minimize)
+        repository.experiments.put(made)
+        return made
 
 
 def end(repository: Repository, experiment: Experiment, state: str) -> Experiment:
     """Finish or abandon: from now on its branch is like any other.  StoreError."""
     ended_ns = repository.clock.now_ns()
     ended = replace(experiment, state=state, ended_ns=ended_ns)
-    repository.experiments.put(ended)
-    repository.publish_refs()
+    with repository.transaction:
+        repository.experiments.put(ended)
     return ended
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from heliosfs.errors import CorruptObject, NotFound
 from heliosfs.repo.history import History
+from heliosfs.repo.inverses import Inverses
 from heliosfs.repo.oprecord import TEXT_MAX, Operation, decode_operation, encode_operation
 from heliosfs.repo.state import State
 from heliosfs.store.base import Store
@@ -23,10 +24,13 @@ NONE = 0
 
 
 class OperationLog:
-    """The log of one working state.  Changes go into the store's batch; the caller publishes."""
+    """The log of one working state.  Changes go into the store's batch, to be published."""
 
-    def __init__(self, store: Store, history: History, slot: int) -> None:
+    def __init__(
+        self, store: Store, history: History, slot: int, inverses: Inverses | None = None
+    ) -> None:
         self._store = store
+        self._inverses = Inverses() if inverses is None else inverses
         self._history = history
         self._slot = slot
         self._prefix = b"~op/" + _SLOT.pack(slot)
@@ -45,10 +49,6 @@ class OperationLog:
         """The sequence of the oldest operation that was not dropped."""
         known = self._store.get(self._first_key)
         return int(_SEQUENCE.unpack(known)[0]) if known else 1
-
-    def restore(self, last: Operation | None) -> None:
-        """Forget what was recorded after `last`: it could not be published."""
-        self._last = last
 
     def read(self, sequence: int) -> Operation:
         """CorruptObject when it is not there or cannot be read."""
@@ -171,6 +171,7 @@ class OperationLog:
         data = encode_operation(operation, self._slot, self._history)
         self._store.put(self._prefix + key, data)
         self._store.put(self._last_key, key)
+        self._inverses.append((setattr, (self, "_last", self._last)))
         self._last = operation
 
 

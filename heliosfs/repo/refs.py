@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from heliosfs.errors import AlreadyExists, HeliosError, NotFound
 from heliosfs.objects.ids import OID_BYTES, CommitId, Oid
+from heliosfs.repo.inverses import Inverses
 from heliosfs.repo.names import check_name
 from heliosfs.repo.state import DETACHED
 from heliosfs.store.base import Store
@@ -31,21 +32,18 @@ class Branch:
 
 
 class Refs:
-    """All branches and tags.  Changes go into the store's batch; the caller publishes."""
+    """All branches and tags.  Changes go into the store's batch; a transaction publishes them."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, inverses: Inverses | None = None) -> None:
         self._store = store
+        self._inverses = Inverses() if inverses is None else inverses
         self._branches: dict[str, Branch] = {}
         self._by_slot: dict[int, Branch] = {}
         self._prefixes: dict[str, int] = {}
         self.tags: dict[str, CommitId] = {}
-        self.reload()
+        self._read(store)
 
-    def reload(self) -> None:
-        """Take everything from the store, for example after a publish failed."""
-        store = self._store
-        for held in (self._branches, self._by_slot, self._prefixes, self.tags):
-            held.clear()
+    def _read(self, store: Store) -> None:
         for key, value in store.scan(_BRANCH):
             (slot,) = _SLOT.unpack_from(value)
             head = CommitId(Oid(value[8:])) if len(value) == 8 + OID_BYTES else None
@@ -86,11 +84,13 @@ class Refs:
         self._store.put(_NEXT, _SLOT.pack(slot + 1))
         branch = Branch(name, slot, head)
         self._hold(branch)
+        self._inverses.append((self._release, (branch,)))
         self._write(branch)
         return branch
 
     def move(self, branch: Branch, head: CommitId | None) -> None:
         """Let the branch name another commit."""
+        self._inverses.append((_set_head, (branch, branch.head)))
         branch.head = head
         self._write(branch)
 
@@ -102,14 +102,21 @@ class Refs:
         except HeliosError:
             self._hold(branch)
             raise
-        self._store.put(_key(branch.name), None)
+        old, branch.name = branch.name, name
+        self._hold(branch)
+        self._inverses.append((self._rename_back, (branch, old)))
+        self._store.put(_key(old), None)
+        self._write(branch)
+
+    def _rename_back(self, branch: Branch, name: str) -> None:
+        self._release(branch)
         branch.name = name
         self._hold(branch)
-        self._write(branch)
 
     def delete(self, branch: Branch) -> None:
         """Drop the name; the commits stay."""
         self._release(branch)
+        self._inverses.append((self._hold, (branch,)))
         self._store.put(_key(branch.name), None)
 
     def create_tag(self, name: str, oid: CommitId, *, force: bool = False) -> None:
@@ -117,6 +124,7 @@ class Refs:
         check_name(name, "tag")
         if name in self.tags and not force:
             raise AlreadyExists(f"a tag {name!r} exists already")
+        self._inverses.append((self._set_tag, (name, self.tags.get(name))))
         self.tags[name] = oid
         self._store.put(_tag_key(name), oid)
 
@@ -125,8 +133,15 @@ class Refs:
         oid = self.tags.pop(name, None)
         if oid is None:
             raise NotFound(f"no tag {name!r}")
+        self._inverses.append((self._set_tag, (name, oid)))
         self._store.put(_tag_key(name), None)
         return oid
+
+    def _set_tag(self, name: str, oid: CommitId | None) -> None:
+        if oid is None:
+            self.tags.pop(name, None)
+        else:
+            self.tags[name] = oid
 
     def drop(self, oid: CommitId, time_ns: int) -> None:
         """Note that a ref named a commit until now, and no operation log says so.
@@ -171,6 +186,10 @@ class Refs:
 
     def _write(self, branch: Branch) -> None:
         self._store.put(_key(branch.name), _SLOT.pack(branch.slot) + (branch.head or b""))
+
+
+def _set_head(branch: Branch, head: CommitId | None) -> None:
+    branch.head = head
 
 
 def _parents(name: str) -> Iterator[str]:

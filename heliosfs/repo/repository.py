@@ -11,16 +11,18 @@ from heliosfs.config.settings import Settings
 from heliosfs.errors import Busy, NotFound, UsageError
 from heliosfs.objects.commit import Commit
 from heliosfs.objects.ids import CommitId, Oid, TreeId
-from heliosfs.objects.tree import Entry
+from heliosfs.objects.tree import Entry, encode_entry
 from heliosfs.repo.ancestry import reaches
 from heliosfs.repo.configuration import Configuration
 from heliosfs.repo.experiments import Experiments
 from heliosfs.repo.history import CACHED_MIN, History
 from heliosfs.repo.identity import Identity
+from heliosfs.repo.inverses import Inverses
 from heliosfs.repo.metrics import Metrics
 from heliosfs.repo.refs import Branch, Refs
 from heliosfs.repo.staging import Stage
 from heliosfs.repo.state import DETACHED, State, decode_state
+from heliosfs.repo.transaction import Transaction
 from heliosfs.repo.view import View, work_key
 from heliosfs.store.base import Store
 from heliosfs.store.steps import Steps, at_once
@@ -28,7 +30,7 @@ from heliosfs.workspace.contents import DEFAULT_BUDGET_BYTES, Contents
 from heliosfs.workspace.inodes import InodeTable
 from heliosfs.workspace.node import AnyNode
 from heliosfs.workspace.select import select
-from heliosfs.workspace.switch import Invalidation, switch
+from heliosfs.workspace.switch import Invalidation
 from heliosfs.workspace.trees import EMPTY_TREE, differs, has_changes
 from heliosfs.workspace.workspace import Workspace, empty_root
 
@@ -61,17 +63,20 @@ class Repository:
         self.store = store
         self.clock = clock
         self.identity = identity
-        self.refs = Refs(store)
-        self.experiments = Experiments(store)
+        self.inverses = Inverses()
+        self.stale = Invalidation()
+        """What the kernel must forget before the verb that runs is answered."""
+        self.transaction = Transaction(self)
+        """Around everything that changes state: `with repository.transaction:`."""
+        self.refs = Refs(store, self.inverses)
+        self.experiments = Experiments(store, self.inverses)
         self.history = History(store)
         self.inodes: InodeTable[AnyNode] = InodeTable()
-        self.contents = Contents(store, others=self._other_bytes)
+        self.contents = Contents(store, others=self._other_bytes, publish=self.publish)
         self.nodes_max = DEFAULT_BUDGET_BYTES // 4 // NODE_BYTES
         """With more nodes, the kernel is asked to forget some."""
         self.configuration = Configuration()
         self.metrics = Metrics(clock)
-        self.stale = Invalidation()
-        """What the kernel must forget before the verb that runs is answered."""
         self.live: dict[int, View] = {}
         """Slot -> view, for the branches that are open but not at the root."""
         self.open_snapshots: dict[CommitId, Workspace] = {}
@@ -117,6 +122,11 @@ class Repository:
         for view in self.views():
             view.checkpoint()
 
+    def publish(self) -> None:
+        """Publish the objects that wait in the batch; later, while a transaction is open."""
+        if not self.transaction.is_open:
+            self.store.publish()
+
     def views(self) -> list[View]:
         """Every open view, the root first."""
         return [self.root, *self.live.values()]
@@ -149,7 +159,8 @@ class Repository:
         """The working state of a branch as it was last saved; its HEAD if it has none."""
         data = self.store.get(work_key(branch.slot))
         if data is not None:
-            return decode_state(data)[0]._replace(head=branch.head)
+            saved, _ = decode_state(data)
+            return State(saved.slot, branch.head, saved.root, saved.merging)
         if branch.head is not None:
             return State(branch.slot, branch.head, self.history.read(branch.head).root)
         now = self.clock.now_ns()
@@ -158,34 +169,34 @@ class Repository:
 
     def create_branch(self, name: str, base: CommitId | None, fork: View | None = None) -> Branch:
         """A branch at `base`: 10 us.  With `fork`, that view's uncommitted changes come along."""
-        branch = self.refs.create(name, base)
-        if fork is not None:
-            state = fork.state()._replace(slot=branch.slot, head=base)
-            self.store.put(work_key(branch.slot), state.encode())
-            Stage(self.store, branch.slot).replace(fork.stage.root)
-        self.publish_refs()
+        with self.transaction:
+            branch = self.refs.create(name, base)
+            if fork is not None:
+                state = fork.state()._replace(slot=branch.slot, head=base)
+                self.store.put(work_key(branch.slot), state.encode())
+                Stage(self.store, branch.slot).replace(fork.stage.root)
         return branch
 
     def rename_branch(self, old: str, new: str) -> Branch:
         """Give a branch another name; its working state stays.  NotFound, AlreadyExists."""
         branch = self.refs.branch(old)
-        self.refs.rename(branch, new)
-        self.publish_refs()
+        with self.transaction:
+            self.refs.rename(branch, new)
         return branch
 
     def create_tag(self, name: str, oid: CommitId, *, force: bool = False) -> None:
         """Name a commit.  UsageError, AlreadyExists unless `force` moves the tag."""
         before = self.refs.tags.get(name)
-        self.refs.create_tag(name, oid, force=force)
-        if before is not None:
-            self.refs.drop(before, self.clock.now_ns())
-        self.publish_refs()
+        with self.transaction:
+            self.refs.create_tag(name, oid, force=force)
+            if before is not None:
+                self.refs.drop(before, self.clock.now_ns())
 
     def delete_tag(self, name: str) -> CommitId:
         """Drop a tag, and give what it named.  NotFound."""
-        oid = self.refs.delete_tag(name)
-        self.refs.drop(oid, self.clock.now_ns())
-        self.publish_refs()
+        with self.transaction:
+            oid = self.refs.delete_tag(name)
+            self.refs.drop(oid, self.clock.now_ns())
         return oid
 
     def tips_beside(self, branches: Collection[Branch]) -> frozenset[CommitId]:
@@ -220,15 +231,15 @@ class Repository:
             self._check_committed(branch)
             if not is_reached:
                 at_once(self.check_reached([branch]))
-        self.close_live(branch)
-        state = self.saved_state(branch)
-        rest = self._commit_rest(branch.name, state) if self._is_changed(state) else None
-        self.refs.delete(branch)
-        Stage(self.store, branch.slot).replace(None)
-        self.experiments.branch_deleted(branch.slot, rest or branch.head)
-        if branch.head is not None:
-            self.refs.drop(branch.head, self.clock.now_ns())
-        self.publish_refs()
+        with self.transaction:
+            self.close_live(branch)
+            state = self.saved_state(branch)
+            rest = self._commit_rest(branch.name, state) if self._is_changed(state) else None
+            self.refs.delete(branch)
+            Stage(self.store, branch.slot).replace(None)
+            self.experiments.branch_deleted(branch.slot, rest or branch.head)
+            if branch.head is not None:
+                self.refs.drop(branch.head, self.clock.now_ns())
         return Deleted(branch.head, rest)
 
     def checkout_branch(self, name: str) -> bool:
@@ -239,8 +250,9 @@ class Repository:
         branch = self.refs.branch(name)
         if branch.slot == self.root.slot:
             return False
-        self.close_live(branch)
-        self._show(self.saved_state(branch))
+        with self.transaction:
+            self.close_live(branch)
+            self._show(self.saved_state(branch))
         return True
 
     def checkout_slot(self, slot: int) -> None:
@@ -273,16 +285,8 @@ class Repository:
             detached.restage(None)
             detached.save(after)
 
-        self._show(after, record)
-
-    def publish_refs(self) -> None:
-        """Publish what was changed of branches, tags and experiments.  StoreError."""
-        try:
-            self.store.publish()
-        except Exception:
-            self.refs.reload()
-            self.experiments.reload()
-            raise
+        with self.transaction:
+            self._show(after, record)
 
     def previous(self) -> tuple[int, CommitId | None]:
         """What the root showed before: a slot, and the commit at its HEAD then.  NotFound."""
@@ -299,27 +303,26 @@ class Repository:
             return
         if view.workspace.handles:
             raise Busy(f"branch {branch.name!r} has open files in its live view")
-        view.checkpoint()
-        view.workspace.close()
-        del self.live[branch.slot]
+        with self.transaction as change:
+            view.checkpoint()
+            del self.live[branch.slot]
+            self.inverses.append((self.live.__setitem__, (branch.slot, view)))
+            change.afterwards.append(view.workspace.close)
 
-    def _show(self, state: State, record: Callable[[View], None] = lambda view: None) -> None:
-        """Let the root view show another working state, and publish."""
+    def _show(self, state: State, record: Callable[[View], None] | None = None) -> None:
+        """Let the root view show another working state, when the open transaction ends."""
         leaving = self.root
+        workspace = leaving.workspace
         before = leaving.state()
         leaving.save(before)
-        self.stale.extend(switch(leaving.workspace, state.root))
-        self.root = View(self, leaving.workspace, state.slot, state.head, state.merging)
-        try:
-            self.store.put(_ROOT, _SLOT.pack(state.slot))
-            self.store.put(_PREVIOUS, _SLOT.pack(before.slot) + (before.head or b""))
+        saved = encode_entry(state.root)
+        self.transaction.targets[workspace] = (state.root, saved)
+        self.root = View(self, workspace, state.slot, state.head, state.merging, saved)
+        self.inverses.append((setattr, (self, "root", leaving)))
+        self.store.put(_ROOT, _SLOT.pack(state.slot))
+        self.store.put(_PREVIOUS, _SLOT.pack(before.slot) + (before.head or b""))
+        if record is not None:
             record(self.root)
-            self.store.publish()
-        except Exception:
-            self.stale.extend(switch(leaving.workspace, before.root))
-            leaving.distrust_saved()
-            self.root = leaving
-            raise
 
     def _apply(self, settings: Settings) -> None:
         working_set_bytes = settings.working_set_bytes

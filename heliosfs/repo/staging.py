@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from heliosfs.objects.ids import TreeId
 from heliosfs.objects.tree import Entry, decode_entry, encode_entry
+from heliosfs.repo.inverses import Inverses
 from heliosfs.store.base import Store
 from heliosfs.workspace.graft import graft
 from heliosfs.workspace.trees import EMPTY_TREE, differs, has_changes
@@ -23,10 +24,11 @@ _OPERATION = struct.Struct(">QQ")
 
 
 class Stage:
-    """The stage of one slot.  Changes go into the store's batch; the caller publishes."""
+    """The stage of one slot.  Changes go into the store's batch; a transaction publishes them."""
 
-    def __init__(self, store: Store, slot: int) -> None:
+    def __init__(self, store: Store, slot: int, inverses: Inverses | None = None) -> None:
         self._store = store
+        self._inverses = Inverses() if inverses is None else inverses
         self._slot = slot
         data = store.get(_stage_key(slot))
         self.root = decode_entry(data)[0] if data is not None else None
@@ -35,6 +37,7 @@ class Stage:
     def replace(self, root: Entry | None) -> None:
         """Stage another tree, or nothing."""
         if root is not None or self.root is not None:
+            self._inverses.append((setattr, (self, "root", self.root)))
             self.root = root
             self._store.put(_stage_key(self._slot), encode_entry(root) if root else None)
 
@@ -64,17 +67,12 @@ def stage_paths(view: View, source: Entry, paths: Sequence[bytes]) -> list[bytes
 
     A stage that is equal to HEAD goes.  StoreError leaves the stage as it was.
     """
-    before = view.stage.root
-    store = view.repository.store
-    root, changed = graft(store, base_root(view), source, paths, view.repository.clock.now_ns())
-    if not changed:
-        return []
-    try:
-        view.stage.replace(root if is_news(view, root) else None)
-        store.publish()
-    except Exception:
-        view.stage.root = before
-        raise
+    repository = view.repository
+    now_ns = repository.clock.now_ns()
+    root, changed = graft(repository.store, base_root(view), source, paths, now_ns)
+    if changed:
+        with repository.transaction:
+            view.stage.replace(root if is_news(view, root) else None)
     return changed
 
 

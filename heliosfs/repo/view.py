@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from heliosfs.errors import Busy, NotFound, NothingToCommit, Stale, UsageError
 from heliosfs.objects.commit import Commit, Signature
 from heliosfs.objects.ids import CommitId, Oid, TreeId
-from heliosfs.objects.tree import Entry
+from heliosfs.objects.tree import Entry, encode_entry
 from heliosfs.repo.experiments import METADATA_KEY
 from heliosfs.repo.ignoring import Ignoring
 from heliosfs.repo.oplog import OperationLog
@@ -17,7 +17,6 @@ from heliosfs.repo.oprecord import Operation
 from heliosfs.repo.staging import Stage
 from heliosfs.repo.state import DETACHED, State
 from heliosfs.workspace.flush import flush
-from heliosfs.workspace.switch import switch
 from heliosfs.workspace.trees import EMPTY_TREE, Change, differs, has_changes, walk_changes
 from heliosfs.workspace.workspace import Workspace
 
@@ -31,9 +30,9 @@ _NO_METADATA: Mapping[str, str] = {}
 class View:
     """The workspace of a branch, or of no branch (detached, at the mount point only).
 
-    Every method that changes something records the state it leaves in the operation log and
-    publishes; when that fails (StoreError), nothing has changed.  None of them waits for the
-    kernel: who calls through a mount runs the commit barrier first, and invalidates after.
+    Every method that changes something is a transaction, or joins the one that is open, and
+    records the state it leaves in the operation log.  None of them waits for the kernel: who
+    calls through a mount runs the commit barrier first, and invalidates after.
     """
 
     def __init__(
@@ -43,7 +42,9 @@ class View:
         slot: int,
         head: CommitId | None,
         merging: CommitId | None = None,
+        saved: bytes | None = None,
     ) -> None:
+        """`saved` is the encoded root that is in the store; that of the workspace by default."""
         self.repository = repository
         self.workspace = workspace
         self.slot = slot
@@ -53,10 +54,17 @@ class View:
         """The commit whose merge is open."""
         self.conflicts: list[Conflict] = []
         """Of the merge that was tried last, and refused or left open, since the view was opened."""
-        self.log = OperationLog(repository.store, repository.history, slot)
-        self.stage = Stage(repository.store, slot)
+        self._transaction = repository.transaction
+        self._inverses = repository.inverses
+        self.log = OperationLog(repository.store, repository.history, slot, self._inverses)
+        self.stage = Stage(repository.store, slot, self._inverses)
         self.ignoring = Ignoring(self)
-        self._saved_root = workspace.root.raw or b""
+        self._altered: tuple[CommitId | None, Oid] | None = None
+        """A commit, and a tree that was saved and differs from it in more than times.
+
+        Known from when the save flushed it, so that the commit after it compares nothing.
+        """
+        self._saved_root = saved or workspace.root.raw or b""
         """The encoded root that is in the store; a flush alone does not bring it there."""
 
     @property
@@ -77,30 +85,34 @@ class View:
         return self is self.repository.root
 
     def state(self) -> State:
-        """The state now; what is dirty goes into the store's batch."""
-        return State(self.slot, self.head, flush(self.workspace), self.merging)
+        """Return the state now, or the one that the open transaction will show.
+
+        What is dirty goes into the store's batch.
+        """
+        planned = self._transaction.targets.get(self.workspace)
+        root = planned[0] if planned else flush(self.workspace)
+        return State(self.slot, self.head, root, self.merging)
 
     def checkpoint(self) -> None:
         """Save the uncommitted changes.  Does nothing when nothing changed.  StoreError."""
         if self.workspace.root.raw == self._saved_root:
             return
-        try:
-            self.save(self.state())
-            self.repository.store.publish()
-        except Exception:
-            self.distrust_saved()
-            raise
+        flushed = self.workspace.root.tree
+        with self._transaction:
+            state = self.state()
+            is_flushed = self.workspace not in self._transaction.targets
+            if is_flushed and self.workspace.was_altered and self._is_tree(state.head, flushed):
+                self._altered = (state.head, state.root.oid)
+            self.save(state)
 
     def save(self, state: State) -> None:
         """Put the working state, which is that of the workspace, into the store's batch."""
-        root = self.workspace.root.raw
+        planned = self._transaction.targets.get(self.workspace)
+        root = planned[1] if planned else self.workspace.root.raw
         assert root is not None
         self.repository.store.put(self._work_key, state.encode_with(root))
+        self._inverses.append((setattr, (self, "_saved_root", self._saved_root)))
         self._saved_root = root
-
-    def distrust_saved(self) -> None:
-        """What was saved last may not have been published: save again at the next occasion."""
-        self._saved_root = b""
 
     def commit(
         self,
@@ -120,32 +132,40 @@ class View:
         NothingToCommit when nothing but times differs from HEAD; Stale when `expect` is not HEAD.
         Cost: 50 us for one changed file of 10 KB.
         """
-        self._check_head(expect)
         head = self.head
+        if expect is not None:
+            _check_head(expect, head)
         repository = self.repository
         workspace = self.workspace
         flushed = workspace.root.tree
-        root = flush(workspace)
+        planned = self._transaction.targets.get(workspace)
+        root = planned[0] if planned else flush(workspace)
         before = State(self.slot, head, root, self.merging)
         content = content or self.stage.root
         if content is None and workspace.has_rules:
             content = self.ignoring.select(root)
-        is_altered = content is None and workspace.was_altered and self._is_tree(head, flushed)
+        is_altered = content is None and (
+            (head, root.oid) == self._altered
+            or (workspace.was_altered and self._is_tree(head, flushed))
+        )
         root = content or root
         is_wanted = allow_empty or self.merging is not None
         if not (is_altered or is_wanted or self._differs(head, root)):
             raise NothingToCommit("nothing to commit, working tree clean")
         signature = repository.identity.sign(repository.clock)
-        parents = tuple(oid for oid in (head, self.merging) if oid is not None)
+        parents: tuple[CommitId, ...] = (head,) if head is not None else ()
+        if self.merging is not None:
+            parents += (self.merging,)
         text = message.encode("utf-8", "surrogateescape")
         commit = Commit(root, parents, author or signature, signature, text, metadata)
-        oid = self.write(commit)
-        after = State(self.slot, oid, before.root)
-        self._finish("commit", commit.subject, before, after, kept)
+        with self._transaction:
+            oid = self.write(commit)
+            after = State(self.slot, oid, before.root)
+            self._finish("commit", commit.subject, before, after, kept)
         return oid
 
     def write(self, commit: Commit) -> CommitId:
-        """Add a commit that is made here to the store's batch; the caller publishes.
+        """Add a commit that is made here to the store's batch, within a transaction.
 
         That of an experiment carries its name, and is one of its commits.
         """
@@ -173,8 +193,9 @@ class View:
         What is not given (message, author, metadata) is as in the commit that is replaced.
         NotFound before the first commit; Busy while a merge is open; Stale.
         """
-        self._check_head(expect)
         head = self.head
+        if expect is not None:
+            _check_head(expect, head)
         if head is None:
             raise NotFound("there is no commit yet to amend")
         if self.merging is not None:
@@ -189,9 +210,10 @@ class View:
             old.message if message is None else message.encode("utf-8", "surrogateescape"),
             metadata or old.metadata,
         )
-        oid = self.write(commit)
-        after = before._replace(head=oid)
-        self._finish("commit", f"(amend) {commit.subject}", before, after, kept)
+        with self._transaction:
+            oid = self.write(commit)
+            after = before._replace(head=oid)
+            self._finish("commit", f"(amend) {commit.subject}", before, after, kept)
         return oid
 
     def reset(self, target: CommitId, *, hard: bool = True, soft: bool = False) -> None:
@@ -257,13 +279,7 @@ class View:
 
     def selected(self) -> Entry:
         """The root of what a commit of everything would have: what is ignored is not in it."""
-        return self.ignoring.select(flush(self.workspace))
-
-    def _check_head(self, expect: CommitId | None) -> None:
-        head = self.head
-        if expect is not None and expect != head:
-            now = head.hex() if head else "no commit"
-            raise Stale(f"HEAD is {now}, not {expect.hex()}")
+        return self.ignoring.select(self.state().root)
 
     def _is_tree(self, head: CommitId | None, tree: Oid) -> bool:
         return head is not None and self.repository.history.read(head).root.oid == tree
@@ -284,59 +300,36 @@ class View:
         """Go from the state now to another one of the same slot, and record that.
 
         `staged` is the stage from then on.  Every verb that changes the tree ends here.
-        StoreError leaves everything as it was.
         """
-        stale = switch(self.workspace, after.root)
-        try:
+        with self._transaction as change:
+            change.targets[self.workspace] = (after.root, encode_entry(after.root))
+            change.afterwards.append(self.ignoring.look_again)
             self._finish(verb, text, before, after, staged)
-        except Exception:
-            switch(self.workspace, before.root)
-            raise
-        finally:
-            self.repository.stale.extend(stale)
-            self.ignoring.look_again()
 
     def _step(
         self, target: Operation, before: State, record: Callable[[int, Operation, State], None]
     ) -> None:
         """Go to the state before `target`, its stage included, and record that."""
-        last, staged = self.log.last, self.stage.root
-        self._go(self.ignoring.keep_in(target.before))
-        try:
+        after = self.ignoring.keep_in(target.before)
+        with self._transaction as change:
+            change.targets[self.workspace] = (after.root, encode_entry(after.root))
+            change.afterwards.append(self.ignoring.look_again)
+            self._adopt(after)
+            self.save(after)
             record(self.repository.clock.now_ns(), target, before)
             self.restage(self.stage.remembered(target.sequence))
-            self.repository.store.publish()
-        except Exception:
-            self.log.restore(last)
-            self.stage.root = staged
-            self._go(before)
-            self.distrust_saved()
-            raise
-
-    def _go(self, after: State) -> None:
-        self.repository.stale.extend(switch(self.workspace, after.root))
-        self._adopt(after)
-        self.ignoring.look_again()
-        self.save(after)
 
     def _finish(
         self, verb: str, text: str, before: State, after: State, staged: Entry | None
     ) -> None:
-        last, staged_before = self.log.last, self.stage.root
-        self.conflicts = []
-        try:
-            self._adopt(after)
-            self.save(after)
-            self.log.record(self.repository.clock.now_ns(), verb, text, before, after)
-            if staged is not None or staged_before is not None:
-                self.restage(staged)
-            self.repository.store.publish()
-        except Exception:
-            self._adopt(before)
-            self.log.restore(last)
-            self.stage.root = staged_before
-            self.distrust_saved()
-            raise
+        if self.conflicts:
+            self._inverses.append((setattr, (self, "conflicts", self.conflicts)))
+            self.conflicts = []
+        self._adopt(after)
+        self.save(after)
+        self.log.record(self.repository.clock.now_ns(), verb, text, before, after)
+        if staged is not None or self.stage.root is not None:
+            self.restage(staged)
 
     def restage(self, staged: Entry | None) -> None:
         """Let the operation that was just recorded know the stage before, and stage another."""
@@ -345,12 +338,22 @@ class View:
         self.stage.replace(staged)
 
     def _adopt(self, state: State) -> None:
-        head, self.merging = state.head, state.merging
+        head = state.head
+        if self.merging != state.merging:
+            self._inverses.append((setattr, (self, "merging", self.merging)))
+            self.merging = state.merging
         branch = self.repository.refs.of_slot(self.slot)
         if branch is None:
+            self._inverses.append((setattr, (self, "_detached_head", self._detached_head)))
             self._detached_head = head
         elif branch.head != head:
             self.repository.refs.move(branch, head)
+
+
+def _check_head(expect: CommitId, head: CommitId | None) -> None:
+    if expect != head:
+        now = head.hex() if head else "no commit"
+        raise Stale(f"HEAD is {now}, not {expect.hex()}")
 
 
 def work_key(slot: int) -> bytes:

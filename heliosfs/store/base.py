@@ -237,6 +237,16 @@ class Store(Protocol):
         publish, and its objects wait for the next one.
         """
 
+    @property
+    def has_changes(self) -> bool:
+        """Whether state was put since the last publish."""
+
+    def abandon(self) -> None:
+        """Take back the state that was put since the last publish; it cannot fail.
+
+        The objects of the batch wait for the next publish.
+        """
+
     def plan_sync(self) -> Work | None:
         """Work that makes all that is published safe from a power cut; None when it is."""
 

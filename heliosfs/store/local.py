@@ -235,15 +235,18 @@ class LocalStore:
         try:
             self._journal.append(self._batch, self._batch_state)
         except StoreError:
-            self._drop_state()
+            self.abandon()
             raise
         self._published += self._batch
         self._published_state.update(self._batch_state)
         self._batch = []
         self._batch_state = {}
 
-    def _drop_state(self) -> None:
-        """Take back the state of a batch that was not published."""
+    @property
+    def has_changes(self) -> bool:
+        return bool(self._batch_state)
+
+    def abandon(self) -> None:
         draining = self._drain.state if self._drain is not None else {}
         for key in self._batch_state:
             if key in self._published_state:

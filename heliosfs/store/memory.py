@@ -116,12 +116,20 @@ class MemoryStore:
         self.in_bulk = False
         for oid in self._added:
             self._logical_bytes -= len(self.objects.pop(oid).data)
+        self.abandon()
+        self.publish()
+
+    @property
+    def has_changes(self) -> bool:
+        return bool(self._replaced)
+
+    def abandon(self) -> None:
         for key, value in self._replaced.items():
             if value is None:
                 self.state.pop(key, None)
             else:
                 self.state[key] = value
-        self.publish()
+        self._replaced.clear()
 
     def take(self, objects: Sequence[_Object], state: Mapping[bytes, bytes | None]) -> None:
         """Take what a bulk wrote: published, whatever becomes of the batch."""

@@ -34,8 +34,11 @@ class Contents:
         store: Store,
         budget_bytes: int = DEFAULT_BUDGET_BYTES,
         others: Callable[[], int] = lambda: 0,
+        publish: Callable[[], None] | None = None,
     ) -> None:
+        """`publish` is called instead of the store's, so that a batch is not cut in two."""
         self.store = store
+        self._publish = publish or store.publish
         self.budget_bytes = budget_bytes
         self._others = others
         self.parts = Account()
@@ -262,7 +265,7 @@ class Contents:
                     node.recent = False
                 else:
                     self._spill(node)
-        self.store.publish()
+        self._publish()
 
     def plan_seal(self, limit_bytes: int) -> Work | None:
         """Work that stores about `limit_bytes` of written parts and lets them leave memory.

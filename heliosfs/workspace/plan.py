@@ -10,7 +10,6 @@ from heliosfs.objects.tree import (
     Entry,
     LeafRef,
     decode_entry,
-    encode_entry,
     is_dir_entry,
     is_index,
 )
@@ -42,9 +41,12 @@ class Step(NamedTuple):
     """When it has an index before and after."""
 
 
-def plan(workspace: Workspace, target: Entry) -> list[Step]:
-    """A step for each directory that stays and differs.  The tree is clean.  StoreError."""
-    raw = encode_entry(target)
+def plan(workspace: Workspace, raw: bytes) -> list[Step]:
+    """Return a step for each directory that stays, to make the tree that of the root `raw`.
+
+    The tree is clean.  StoreError.
+    """
+    assert workspace.root.raw is not None
     if raw == workspace.root.raw:
         return []
     steps: list[Step] = []

@@ -11,7 +11,7 @@ import stat
 from dataclasses import dataclass, field
 
 from heliosfs.objects.leafdiff import Changes
-from heliosfs.objects.tree import LINK, Entry, decode_entry
+from heliosfs.objects.tree import LINK, Entry, decode_entry, encode_entry
 from heliosfs.workspace.leaves import LeafTable
 from heliosfs.workspace.node import DirNode, FileNode, LeafNode, Listed, Node, content_oid
 from heliosfs.workspace.plan import Step, plan
@@ -42,13 +42,18 @@ class Invalidation:
 
 
 def switch(workspace: Workspace, target: Entry) -> Invalidation:
-    """Make the tree, which is clean, equal to `target`.
+    """Make the tree, which is clean, equal to `target`: `plan` and `carry_out` at once.
 
-    Gives what must be invalidated before anyone is told.  Cost: O(changed), of what is loaded.
-    StoreError leaves the tree as it was: the trees are read before anything is altered.
+    Cost: O(changed), of what is loaded.  StoreError leaves the tree as it was.
     """
-    assert not workspace.is_dirty
-    steps = plan(workspace, target)
+    return carry_out(workspace, target, plan(workspace, encode_entry(target)))
+
+
+def carry_out(workspace: Workspace, target: Entry, steps: list[Step]) -> Invalidation:
+    """Alter the tree as it was planned; return what must be invalidated before anyone is told.
+
+    Everything that this needs was read by `plan`; nothing else altered the tree since.
+    """
     stale = Invalidation()
     for step in steps:
         _apply(workspace, step, stale)

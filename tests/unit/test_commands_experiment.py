@@ -9,7 +9,7 @@ import pytest
 
 from heliosfs.errors import AlreadyExists, HeliosError, NotFound, StoreError, UsageError
 from heliosfs.objects.ids import CommitId, Oid
-from heliosfs.repo.experiments import CHUNK_COUNT
+from heliosfs.repo.experiments import CHUNK_COUNT, Experiments
 from tests.tree_builder import Stage
 from tests.unit.test_repo_failures import FailingStore
 
@@ -359,5 +359,5 @@ def test_damaged_records_are_told(stage: Stage) -> None:
     assert caught.value.errno == errno.EIO
     stage.store.put(b"experiment/idea", b'{"slot": 1}')
     with pytest.raises(HeliosError) as caught:
-        stage.repository.experiments.reload()
+        Experiments(stage.store)
     assert caught.value.errno == errno.EIO

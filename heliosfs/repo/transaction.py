@@ -1,0 +1,109 @@
+"""A transaction: everything that one verb changes, published once, or nothing of it.
+
+The trees of a workspace, the names of commits and the operation log are kept in memory and in
+the store.  A verb changes the memory as it goes, puts the new state into the store's batch, and
+says which tree a workspace is to show.  When the outermost `with` ends:
+
+1. the trees to be shown are read, which may fail;
+2. the batch is published, which may fail;
+3. the workspaces are switched, which cannot fail, because all that it needs was read.
+
+When 1, 2 or the verb itself fails, the batch loses its state and every change of memory is taken
+back by the action that was noted beside it, the last one first.  These actions only assign, so
+that they cannot fail either.  A process that ends before 2 has changed nothing, and one that ends
+after it finds the new state when the store is opened.
+
+A transaction is never open across a turn of others: its caller does not yield and does not
+await.  A `with` inside another one, of a verb that is made of smaller ones, joins it.
+Prior art: jj's `lib/src/transaction.rs`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from heliosfs.objects.tree import Entry
+from heliosfs.workspace.plan import plan
+from heliosfs.workspace.switch import carry_out
+from heliosfs.workspace.workspace import Workspace
+
+if TYPE_CHECKING:
+    from heliosfs.repo.repository import Repository
+
+
+class Transaction:
+    """The transaction of a repository; it has one at a time, and uses it again and again."""
+
+    def __init__(self, repository: Repository) -> None:
+        """`repository.stale` is told what the kernel must forget."""
+        self._repository = repository
+        self._store = repository.store
+        self._inverses = repository.inverses
+        self._begun: list[int] = []
+        """How many inverses there were when each `with` that is open began."""
+        self._has_failed = False
+        self.targets: dict[Workspace, tuple[Entry, bytes]] = {}
+        """What workspaces will show when the transaction ends; the entry, and its bytes.
+
+        Their trees were flushed, and nobody writes to them meanwhile.
+        """
+        self.afterwards: list[Callable[[], None]] = []
+        """To be done once all is published and shown; none of it may fail."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether changes are being gathered now."""
+        return bool(self._begun)
+
+    def __enter__(self) -> Transaction:  # noqa: PYI034 - Self is newer than Python 3.10
+        if not self._begun:
+            self._inverses.clear()
+        self._begun.append(len(self._inverses))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if len(self._begun) > 1:
+            count = self._begun.pop()
+            # What was refused before it changed anything may be answered by the caller.
+            if error is not None and len(self._inverses) > count:
+                self._has_failed = True
+            return
+        try:
+            if error is not None:
+                self._take_back()
+            else:
+                self._conclude()
+        finally:
+            self._begun.clear()
+            self.targets.clear()
+            self.afterwards.clear()
+            self._has_failed = False
+
+    def _conclude(self) -> None:
+        plans = []
+        try:
+            if self._has_failed:
+                raise RuntimeError("a part of this transaction failed, and the rest went on")
+            for workspace, (root, raw) in self.targets.items():
+                plans.append((workspace, root, plan(workspace, raw)))
+            # Objects alone, of a tree that was only looked at, wait for the next publish.
+            if self._inverses or self._store.has_changes:
+                self._store.publish()
+        except BaseException:
+            self._take_back()
+            raise
+        for workspace, root, steps in plans:
+            self._repository.stale.extend(carry_out(workspace, root, steps))
+        for action in self.afterwards:
+            action()
+
+    def _take_back(self) -> None:
+        self._store.abandon()
+        self._inverses.run()

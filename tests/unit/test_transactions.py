@@ -1,0 +1,179 @@
+"""A verb is one transaction: whatever fails in it, nothing has changed, and it can be repeated."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from heliosfs.clock import FixedClock
+from heliosfs.errors import Busy, StoreError, StoreFull
+from heliosfs.repo.repository import Repository
+from heliosfs.store.memory import MemoryStore
+from tests.tree_builder import IDENTITY, Stage, TreeBuilder
+from tests.verb_scenarios import (
+    SCENARIOS,
+    Scenario,
+    build,
+    carry_out,
+    missing_verbs,
+    picture,
+    prepare,
+)
+
+
+class Died(BaseException):
+    """The process ends here."""
+
+
+class FailingStore(MemoryStore):
+    """A store of which the call numbered `fail_at` fails, from when it is set."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fail_at = 0
+        self.count = 0
+        self.failure: Callable[[], BaseException] = Died
+        self.publish_count = 0
+
+    def arm(self, fail_at: int, failure: Callable[[], BaseException]) -> None:
+        self.fail_at, self.failure, self.count, self.publish_count = fail_at, failure, 0, 0
+
+    def _step(self) -> None:
+        self.count += 1
+        if self.count == self.fail_at:
+            raise self.failure()
+
+    def read(self, *arguments: Any) -> bytes:
+        self._step()
+        return super().read(*arguments)
+
+    def get(self, key: bytes) -> bytes | None:
+        self._step()
+        return super().get(key)
+
+    def add(self, *arguments: Any, **options: Any) -> None:
+        self._step()
+        super().add(*arguments, **options)
+
+    def put(self, key: bytes, value: bytes | None) -> None:
+        self._step()
+        super().put(key, value)
+
+    def publish(self) -> None:
+        self._step()
+        self.publish_count += 1
+        super().publish()
+
+
+def opened(scenario: Scenario) -> tuple[FailingStore, Repository]:
+    store = FailingStore()
+    repository = Repository.open(store, FixedClock(), IDENTITY)
+    build(repository)
+    prepare(repository, scenario)
+    return store, repository
+
+
+def reopened(store: FailingStore) -> Repository:
+    store.arm(0, Died)
+    store.drop_unpublished()
+    return Repository.open(store, FixedClock(start_ns=10**18), IDENTITY)
+
+
+def test_every_verb_has_its_place() -> None:
+    assert missing_verbs() == set()
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
+def test_nothing_is_half_done(scenario: Scenario) -> None:
+    store, repository = opened(scenario)
+    store.arm(0, Died)
+    before = picture(repository)
+    carry_out(repository, scenario)
+    assert store.publish_count == 1
+    assert picture(repository) != before
+    count, step = store.count, 1
+    failures: tuple[Callable[[], BaseException], ...] = (
+        lambda: StoreFull("no space is left"),
+        lambda: StoreError("the disk failed"),
+        Died,
+    )
+    while step <= count:
+        store, repository = opened(scenario)
+        before = picture(repository)
+        store.arm(step, failures[step % 3])
+        try:
+            carry_out(repository, scenario)
+        except (StoreError, Died):
+            assert picture(repository) == before, f"in memory, after step {step}"
+            store.arm(0, Died)
+            carry_out(repository, scenario)
+            assert picture(repository) != before
+        store.arm(0, Died)
+        after = picture(repository)
+        again = reopened(store)
+        assert picture(again) == after, f"in the store, after step {step}"
+        # Every call near the publish at the end; of the many reads before it a sample.
+        step += 1 if step > count - 12 or step < 6 else 5
+    _dies_before_and_after_the_publish(scenario)
+
+
+def _dies_before_and_after_the_publish(scenario: Scenario) -> None:
+    store, repository = opened(scenario)
+    before = picture(repository)
+    publish = store.publish
+
+    def die() -> None:
+        raise Died
+
+    store.publish = die  # type: ignore[method-assign]
+    with pytest.raises(Died):
+        carry_out(repository, scenario)
+    store.publish = publish  # type: ignore[method-assign]
+    assert picture(reopened(store)) == before
+
+
+def test_a_verb_that_is_refused_midway_takes_back_what_it_did() -> None:
+    stage = Stage()
+    stage.commit(a=b"1")
+    for name in ("one", "two"):
+        stage.run("branch", name)
+    stage.live("two").write(b"b", b"uncommitted")
+    stage.repository.checkpoint()
+    before = picture(stage.repository)
+    with pytest.raises(Busy, match="uncommitted changes"):
+        stage.run("branch", "-d", "one", "two")
+    assert picture(stage.repository) == before
+    stage.crash()
+    assert picture(stage.repository) == before
+
+
+def test_an_inner_failure_that_is_swallowed_is_a_bug() -> None:
+    stage = Stage()
+    stage.commit(a=b"1")
+    before = picture(stage.repository)
+    repository = stage.repository
+
+    def swallow() -> None:
+        with repository.transaction, contextlib.suppress(Busy), repository.transaction:
+            repository.refs.create("x", None)
+            raise Busy("refused")
+
+    with pytest.raises(RuntimeError, match="a part of this transaction failed"):
+        swallow()
+    assert picture(repository) == before
+
+
+def test_what_spills_during_a_transaction_is_not_published_early() -> None:
+    stage = Stage()
+    stage.commit(a=b"1")
+    repository = stage.repository
+    with pytest.raises(Busy), repository.transaction:
+        repository.refs.create("x", None)
+        TreeBuilder(stage.view.workspace).write(b"large", bytes(100_000))
+        repository.contents.reduce(0)
+        raise Busy("refused")
+    stage.crash()
+    assert "x" not in stage.repository.refs

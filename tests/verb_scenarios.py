@@ -1,0 +1,198 @@
+"""A call of every verb that changes state, and a picture of all that a user could see."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from heliosfs.commands.table import VERBS, run
+from heliosfs.repo.repository import Repository
+from heliosfs.repo.roots import log_of, slots
+from tests.tree_builder import TreeBuilder
+
+
+class Scenario(NamedTuple):
+    """Words that change something in the repository that `build` makes."""
+
+    argv: tuple[str, ...]
+    before: tuple[tuple[str, ...], ...] = ()
+    """Verbs to be run first."""
+
+    @property
+    def name(self) -> str:
+        return " ".join(self.argv)
+
+
+def _after(*before: str) -> tuple[tuple[str, ...], ...]:
+    return tuple(tuple(line.split()) for line in before)
+
+
+CHANGING: dict[str, list[Scenario]] = {
+    "add": [Scenario(("add", "b")), Scenario(("add", "-u"))],
+    "commit": [
+        Scenario(("commit", "-m", "third")),
+        Scenario(("commit", "--work", "-m", "third")),
+        Scenario(("commit", "-m", "third", "b")),
+        Scenario(("commit", "--amend", "-m", "again")),
+        Scenario(("commit", "-m", "merged"), _after("commit --work -m x", "merge --markers other")),
+    ],
+    "branch": [
+        Scenario(("branch", "new")),
+        Scenario(("branch", "--fork", "new")),
+        Scenario(("branch", "-m", "side", "renamed")),
+        Scenario(("branch", "-d", "side", "side2")),
+        Scenario(("branch", "-D", "other", "side")),
+        Scenario(("branch", "-f", "side", "HEAD~1")),
+    ],
+    "checkout": [
+        Scenario(("checkout", "side")),
+        Scenario(("checkout", "HEAD~1")),
+        Scenario(("checkout", "-b", "new")),
+        Scenario(("checkout", "-b", "new", "HEAD~1")),
+        Scenario(("checkout", "HEAD~1", "--", "a")),
+        Scenario(("checkout", "HEAD"), _after("checkout HEAD~1")),
+    ],
+    "switch": [
+        Scenario(("switch", "side")),
+        Scenario(("switch", "-c", "new")),
+        Scenario(("switch", "--detach", "HEAD~1")),
+    ],
+    "reset": [
+        Scenario(("reset", "--hard", "HEAD~1")),
+        Scenario(("reset", "--soft", "HEAD~1")),
+        Scenario(("reset",)),
+        Scenario(("reset", "c")),
+    ],
+    "undo": [
+        Scenario(("undo",)),
+        Scenario(("undo",), _after("reset --hard HEAD~1")),
+        Scenario(("undo",), _after("checkout HEAD~1")),
+    ],
+    "redo": [Scenario(("redo",), _after("reset --hard HEAD~1", "undo"))],
+    "merge": [
+        Scenario(("merge", "more"), _after("commit --work -m x")),
+        Scenario(("merge", "--markers", "other"), _after("commit --work -m x")),
+        Scenario(("merge", "--squash", "more"), _after("commit --work -m x")),
+        Scenario(("merge", "--abort"), _after("commit --work -m x", "merge --markers other")),
+        Scenario(("merge", "more"), _after("reset --hard")),
+    ],
+    "tag": [
+        Scenario(("tag", "v2")),
+        Scenario(("tag", "-f", "v1", "HEAD~1")),
+        Scenario(("tag", "-d", "v1", "v1b")),
+    ],
+    "restore": [
+        Scenario(("restore", "-s", "HEAD~1", "a")),
+        Scenario(("restore", "--staged", "c")),
+    ],
+    "experiment": [
+        Scenario(("experiment", "start", "fresh")),
+        Scenario(("experiment", "start", "fresh", "--checkout")),
+        Scenario(("experiment", "record", "-e", "idea", "--commit", "HEAD", "score=1")),
+        Scenario(("experiment", "finish", "idea")),
+        Scenario(("experiment", "abandon", "idea")),
+    ],
+}
+"""By verb.  A verb that is neither here nor in `UNCHANGING` fails the test of this table."""
+
+UNCHANGING = {
+    "blame": "reads",
+    "config": "replaces one file, as a whole",
+    "diff": "reads",
+    "export": "writes into git; what it notes are ids that can be made again",
+    "fsck": "reads",
+    "gc": "removes in steps what nobody names; tests/crash/test_gc_crash.py",
+    "grep": "reads",
+    "import": "in steps; its refs are one transaction: tests/compat/test_git_import.py",
+    "log": "reads",
+    "materialize": "runs in the client",
+    "oplog": "reads",
+    "report": "reads",
+    "rev-parse": "reads",
+    "run": "runs in the client",
+    "show": "reads",
+    "stats": "reads",
+    "status": "reads",
+    "version": "reads",
+}
+
+SCENARIOS = [each for found in CHANGING.values() for each in found]
+
+
+def missing_verbs() -> set[str]:
+    """The verbs that have no place in the two tables above, and names there that are no verb."""
+    return set(VERBS) ^ (set(CHANGING) | set(UNCHANGING))
+
+
+def build(repository: Repository) -> None:
+    """Give a new repository commits, branches, tags, an experiment, staged and other changes."""
+    files = TreeBuilder(repository.root.workspace)
+
+    def verb(line: str, branch: str | None = None) -> None:
+        view = repository.live_view(branch) if branch else repository.root
+        run(repository, view, line.split())
+
+    files.write(b"a", b"one\n")
+    files.write(b"d/deep", b"one\n")
+    verb("commit -q -m first")
+    files.write(b"a", b"two\n")
+    verb("commit -q -m second")
+    for name in ("side", "side2", "other", "more"):
+        verb(f"branch {name}")
+    TreeBuilder(repository.live_view("other").workspace).write(b"b", b"of other\n")
+    verb("commit -q -m of-other", "other")
+    TreeBuilder(repository.live_view("more").workspace).write(b"m", b"of more\n")
+    verb("commit -q -m of-more", "more")
+    TreeBuilder(repository.live_view("other").workspace).write(b"a", b"uncommitted in other\n")
+    verb("tag v1")
+    verb("tag v1b HEAD~1")
+    verb("experiment start idea --param model=small")
+    files.write(b"b", b"uncommitted\n")
+    files.write(b"c", b"staged\n")
+    verb("add c")
+    files.write(b"c", b"staged, and changed\n")
+    files.link(b"c", b"d/link")
+    repository.checkpoint()
+
+
+def prepare(repository: Repository, scenario: Scenario) -> None:
+    """Run what comes before the words of a scenario."""
+    for argv in scenario.before:
+        run(repository, repository.root, list(argv))
+
+
+def carry_out(repository: Repository, scenario: Scenario) -> str:
+    """Run the words of a scenario at the mount point."""
+    return run(repository, repository.root, list(scenario.argv))
+
+
+def picture(repository: Repository) -> dict[str, object]:
+    """Everything that a user could see: refs, HEADs, files, stages, logs, experiments, settings."""
+    found: dict[str, object] = {
+        "branches": {branch.name: (branch.slot, branch.head) for branch in repository.refs},
+        "tags": dict(repository.refs.tags),
+        "dropped": sorted(oid for _, oid in repository.refs.dropped()),
+        "settings": repository.configuration.text,
+        "experiments": {
+            each.name: (each, repository.experiments.commits(each))
+            for each in repository.experiments
+        },
+        "commits": {oid: repository.experiments.scores(oid) for oid in repository.history.ids()},
+        "root": repository.root.slot,
+    }
+    for slot in slots(repository):
+        operations = list(log_of(repository, slot).operations())
+        found[f"log {slot}"] = [(each.sequence, each.verb, each.text) for each in operations]
+    names = [branch.name for branch in repository.refs if branch.slot != repository.root.slot]
+    for view in (repository.root, *(repository.live_view(name) for name in sorted(names))):
+        state = view.state()
+        tree = TreeBuilder(view.workspace).tree()
+        last = view.log.last
+        found[f"view {view.slot}"] = (
+            state,
+            view.head,
+            view.merging,
+            view.stage.root,
+            last.sequence if last else 0,
+            tree,
+        )
+    return found
