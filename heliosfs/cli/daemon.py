@@ -45,6 +45,7 @@ class Setup:
     branch: str | None = None
     allow_other: bool = False
     xattr: bool = False
+    is_helios_listed: bool | None = None
     debug: bool = False
 
 
@@ -103,6 +104,7 @@ def run(setup: Setup, report: Callable[[str], None]) -> None:
         mountpoint=setup.mountpoint,
         allow_other=setup.allow_other,
         xattr=setup.xattr,
+        is_helios_listed=setup.is_helios_listed,
         debug=setup.debug,
         fsname=FSTYPE.removeprefix("fuse."),
     )

@@ -19,6 +19,8 @@ OPTIONS = {
     "allow_other": "let other users in, as the modes of the files say",
     "default_permissions": "let the kernel check modes (always on)",
     "xattr": "user extended attributes (every write costs one more request)",
+    "helios=hidden": "find .helios by name, and list it nowhere (as configured by default)",
+    "helios=listed": "show .helios in listings: programs that follow links walk through history",
     "debug": "log every request (as --debug)",
 }
 """What may follow `-o`."""
@@ -101,6 +103,7 @@ def mount(argv: Sequence[str]) -> int:
         branch=asked.branch,
         allow_other="allow_other" in options,
         xattr="xattr" in options,
+        is_helios_listed=is_helios_listed(options),
         debug=asked.debug or "debug" in options,
     )
     return _stay(setup) if asked.foreground else _leave(setup)
@@ -143,6 +146,14 @@ def parse_options(given: Sequence[str]) -> set[str]:
     for name in sorted(names - OPTIONS.keys()):
         raise UsageError(f"unknown mount option {name!r}: there are {', '.join(OPTIONS)}")
     return names
+
+
+def is_helios_listed(names: set[str]) -> bool | None:
+    """Return what mount options say of `.helios`; None: nothing.  UsageError when both."""
+    said = names & {"helios=hidden", "helios=listed"}
+    if len(said) > 1:
+        raise UsageError("helios=hidden or helios=listed, not both")
+    return "helios=listed" in said if said else None
 
 
 def check_directory(path: str) -> str:

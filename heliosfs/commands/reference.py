@@ -16,8 +16,9 @@ from heliosfs.errors import HeliosError, PosixError
 _INTRODUCTION = """\
 # Control files
 
-Every workspace has a directory `.helios/ctl` with a file for each verb. A request is written
-to it, and the reply is read from the same descriptor. The command line (`helios VERB`) sends
+Every workspace has a directory `.helios/ctl` with a file for each verb. (`.helios` is found by
+its name; `ls` does not show it.) A request is written to a control file, and the reply is read
+from the same descriptor. The command line (`helios VERB`) sends
 the same words to the same code: this page describes both.
 
 <!-- Made by `python -m heliosfs.commands.reference` from the table of verbs. -->

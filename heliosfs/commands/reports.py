@@ -21,8 +21,9 @@ from heliosfs.store.steps import Steps
 LINES_MAX = 1000
 
 _README = """\
-This is a heliosfs workspace. Work in it as in any directory; everything in it
-but .helios belongs to the next commit.
+This is a heliosfs workspace. Work in it as in any directory; everything that
+'ls -A' shows belongs to the next commit. This directory, .helios, is found by
+its name, here and in each live workspace, and not listed.
 
   echo fix the parser > .helios/ctl/commit   make a commit
   cat .helios/status .helios/log             what changed; the last commits

@@ -106,6 +106,14 @@ CHECKPOINT_INTERVAL = Key(
     900 * MS_NS,
     "how long after a change at most uncommitted files are saved",
 )
+DOT_HELIOS = Key(
+    "mount.helios",
+    Choice(("hidden", "listed")),
+    "hidden",
+    "how `.helios` is there at the mount point and in live views: hidden, it is found by its name "
+    "and no listing shows it, so that programs that walk a tree do not walk through history. "
+    "`-o helios=…` says it for one mount",
+)
 SNAPSHOT_RETENTION = Key(
     "ai_optimizations.snapshot_retention",
     Integer(0, 1_000_000),
@@ -150,6 +158,7 @@ KEYS = (
     DURABILITY_MODE,
     DURABILITY_INTERVAL,
     CHECKPOINT_INTERVAL,
+    DOT_HELIOS,
     SNAPSHOT_RETENTION,
     PARALLEL_HASHING,
     AUTO_GC,

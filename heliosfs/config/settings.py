@@ -50,6 +50,8 @@ class Settings:
     """Whether a commit is answered only once it is safe from a power cut."""
     sync_interval_ns: int
     checkpoint_interval_ns: int
+    is_helios_listed: bool
+    """A listing of a workspace's root shows `.helios`."""
     max_size_bytes: int
     """0: no limit."""
     retention_count: int
@@ -70,6 +72,7 @@ class Settings:
             is_sync=values[schema.DURABILITY_MODE.path] == "sync",
             sync_interval_ns=_number(values, schema.DURABILITY_INTERVAL),
             checkpoint_interval_ns=_number(values, schema.CHECKPOINT_INTERVAL),
+            is_helios_listed=values[schema.DOT_HELIOS.path] == "listed",
             max_size_bytes=_number(values, schema.MAX_SIZE),
             retention_count=_number(values, schema.SNAPSHOT_RETENTION),
             is_gc_automatic=values[schema.AUTO_GC.path] is True,

@@ -49,6 +49,8 @@ class MountOptions:
     mountpoint: str
     allow_other: bool = False
     xattr: bool = False
+    is_helios_listed: bool | None = None
+    """As asked for this mount; None: as configured."""
     debug: bool = False
     fsname: str = "heliosfs"
 
@@ -91,7 +93,7 @@ def _serve(
     fuse_options: set[str],
     on_ready: Callable[[], None],
 ) -> None:
-    filesystem = FileSystem(repository)
+    filesystem = FileSystem(repository, options.is_helios_listed)
     files = Files(filesystem)
     loop = RequestLoop()
     notices = Notices(connection.fd)

@@ -30,7 +30,15 @@ from heliosfs.workspace.node import DirNode
 from heliosfs.workspace.workspace import Workspace
 
 NAME = b".helios"
-_IGNORE = "*\n"
+_IGNORE = "/*\n"
+"""Anchored: some programs hold what lies in a live view against the ignore files above it."""
+_ABOVE_LIVE_VIEWS = {
+    b".gitignore": _IGNORE,
+    b".ignore": _IGNORE,
+    b".editorconfig": "root = true\n",
+}
+"""Files that programs look for from a live view upwards.  The last one ends their search, which
+would find the settings of the branch at the mount point."""
 
 
 class DotDirs:
@@ -127,12 +135,12 @@ class _DotDir:
         self.directory = VirtualDir(site)
         children = self.directory.children
         children[b"README"] = FixedText(site, reports.readme())
-        for name in (b".gitignore", b".ignore"):
-            children[name] = FixedText(site, _IGNORE)
+        for name, text in _ABOVE_LIVE_VIEWS.items():
+            children[name] = FixedText(site, text)
         for report_name, report in reports.FILES.items():
-            text = partial(self._report, report)
+            made = partial(self._report, report)
             barrier = report_name in reports.OF_WORKING_STATE
-            children[report_name.encode()] = VirtualText(site, text, barrier=barrier)
+            children[report_name.encode()] = VirtualText(site, made, barrier=barrier)
         for page_name, page in reports.PAGES.items():
             steps = partial(page, repository)
             children[page_name.encode()] = BuiltText(site, steps, repository.store)

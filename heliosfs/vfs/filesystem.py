@@ -11,6 +11,7 @@ import stat
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
+from heliosfs.config.settings import Settings
 from heliosfs.errors import NotPermitted, PosixError, ReadOnly
 from heliosfs.objects.tree import NAME_MAX
 from heliosfs.repo.repository import Repository
@@ -28,7 +29,8 @@ RENAME_EXCHANGE = 2
 class FileSystem:
     """What a mount shows: the root view's tree, `.helios`, and what that leads to."""
 
-    def __init__(self, repository: Repository) -> None:
+    def __init__(self, repository: Repository, is_listed: bool | None = None) -> None:
+        """`is_listed` says of this mount, over the configuration, whether `.helios` is listed."""
         self.repository = repository
         self.nodes: dict[int, Any] = repository.inodes.nodes
         site = Site(repository.inodes, repository.identity, repository.clock.now_ns())
@@ -37,6 +39,9 @@ class FileSystem:
         """Told of directories of which the kernel must keep no listing any more."""
         self.failure: str | None = None
         """Why nothing can be written any more, after the store failed."""
+        self._is_listed_here = is_listed
+        self._is_listed = False
+        repository.configuration.follow(self._apply)
 
     def node(self, ino: int) -> Any:
         """The node of an inode number.  ESTALE when nothing has it any more."""
@@ -77,7 +82,11 @@ class FileSystem:
         """The names that a listing shows, but for the dots."""
         if isinstance(directory, DirNode):
             names = list(directory.workspace.names(directory))
-            if directory is directory.workspace.root and self.dot.of(directory.workspace):
+            if (
+                self._is_listed
+                and directory is directory.workspace.root
+                and self.dot.of(directory.workspace)
+            ):
                 names.append(DOT_HELIOS)
             return names
         return list(directory.names())
@@ -235,6 +244,20 @@ class FileSystem:
         """Refuse to go on in a tree whose branch is no longer shown there.  ESTALE."""
         if workspace.is_closed:
             raise PosixError(errno.ESTALE)
+
+    def _apply(self, settings: Settings) -> None:
+        """List `.helios` or hide it, from the answer to the verb that changed the settings on."""
+        is_listed = self._is_listed_here
+        if is_listed is None:
+            is_listed = settings.is_helios_listed
+        if is_listed == self._is_listed:
+            return
+        self._is_listed = is_listed
+        for view in self.repository.views():
+            # The kernel may keep a listing made before, and one that is under way.
+            root = view.workspace.root
+            root.is_listing_stale = True
+            self.repository.stale.listings.append(root.ino)
 
     def _target(self, parent: Any, name: bytes) -> DirNode:
         directory = self.check_writable(parent)

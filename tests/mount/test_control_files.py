@@ -269,7 +269,7 @@ def test_a_sync_commit_and_an_fsync(changed: Mounted) -> None:
 
 def test_the_files_of_dot_helios(changed: Mounted) -> None:
     dot = changed.path / ".helios"
-    assert (dot / ".gitignore").read_text() == (dot / ".ignore").read_text() == "*\n"
+    assert (dot / ".gitignore").read_text() == (dot / ".ignore").read_text() == "/*\n"
     assert "ctl/commit" in (dot / "README").read_text()
     assert len((dot / "README").read_text().splitlines()) <= 40
     control = dot / "ctl/commit"

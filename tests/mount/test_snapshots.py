@@ -244,7 +244,8 @@ def requests(log: Path, name: str) -> list[str]:
 
 
 def test_recursive_programs_do_not_enter_the_history(mounter: Mounter) -> None:
-    workspace = mounter("--debug")
+    """Even where `.helios` is listed, unless they follow links."""
+    workspace = mounter("--debug", "-o", "helios=listed")
     count = 30
     for number in range(count):
         put(workspace.path / f"d{number % 3}/file{number}", f"word {number}\n")

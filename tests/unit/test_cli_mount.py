@@ -120,6 +120,8 @@ def test_allow_other_of_a_user_needs_the_administrators_word(
         ["mount", "a", "b"],
         ["mount", "--what", "a"],
         ["mount", "-o", "noatime", "a"],
+        ["mount", "-o", "helios=shown", "a"],
+        ["mount", "-o", "helios=listed,helios=hidden", "a"],
         ["mount", "--fore", "a"],
     ],
 )
@@ -131,6 +133,14 @@ def test_wrong_usage_is_one_line_and_exit_code_2(
     assert said.out == ""
     assert said.err.startswith("helios: ")
     assert said.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "is_listed"),
+    [([], None), (["xattr"], None), (["xattr,helios=listed"], True), (["helios=hidden"], False)],
+)
+def test_whether_helios_is_listed_can_be_said(given: list[str], is_listed: bool | None) -> None:
+    assert mount.is_helios_listed(mount.parse_options(given)) is is_listed
 
 
 def test_help_names_every_mount_option(capsys: pytest.CaptureFixture[str]) -> None:

@@ -112,11 +112,39 @@ def code(call: Any, *arguments: Any, **keywords: Any) -> str:
 
 def test_dot_helios_is_at_the_root_alone(caller: Caller) -> None:
     caller.mkdir("d")
-    assert caller.names("") == [".helios", "d"]
+    assert caller.names("") == ["d"]
     assert caller.names("d") == []
+    assert caller.walk(".helios").mode == stat.S_IFDIR | 0o555
     assert code(caller.walk, "d/.helios") == "ENOENT"
     assert code(caller.mkdir, "d/.helios") == "EPERM"
     assert {"ctl", "snapshots", "branches", "HEAD"} <= set(caller.names(".helios"))
+
+
+def test_dot_helios_is_listed_when_that_is_set(caller: Caller) -> None:
+    caller.write("file", b"one")
+    caller.commit()
+    caller.repository.create_branch("b", caller.repository.root.head)
+    live = ".helios/live/b"
+    caller.walk(live)
+    for value, expected in (("listed", [".helios", "file"]), ("hidden", ["file"])):
+        caller.repository.configuration.set("mount.helios", value)
+        stale = caller.repository.take_stale()
+        assert set(stale.listings) == {caller.root.ino, caller.walk(live).ino}
+        assert caller.root.is_listing_stale
+        assert caller.names("") == caller.names(live) == expected
+        assert caller.names(".helios/snapshots/HEAD") == ["file"]
+        caller.repository.configuration.set("mount.helios", value)
+        assert not caller.repository.take_stale()
+
+
+@pytest.mark.parametrize("is_listed", [True, False])
+def test_what_was_asked_for_a_mount_is_stronger_than_the_configuration(
+    caller: Caller, is_listed: bool
+) -> None:
+    filesystem = FileSystem(caller.repository, is_listed)
+    for value in ("listed", "hidden"):
+        caller.repository.configuration.set("mount.helios", value)
+        assert filesystem.names(caller.root) == [b".helios"] * is_listed
 
 
 def test_a_snapshot_is_reached_by_its_link(caller: Caller) -> None:
@@ -362,7 +390,7 @@ def test_nothing_can_be_written_after_the_store_failed(caller: Caller) -> None:
 
 
 def test_virtual_files_know_their_size_only_when_it_is_fixed(caller: Caller) -> None:
-    assert caller.walk(".helios/.gitignore").size == 2
+    assert caller.walk(".helios/.gitignore").size == len("/*\n")
     assert caller.walk(".helios/README").size > 500
     assert caller.walk(".helios/HEAD").size == 0
 
