@@ -33,7 +33,10 @@ CHANGING: dict[str, list[Scenario]] = {
         Scenario(("commit", "--work", "-m", "third")),
         Scenario(("commit", "-m", "third", "b")),
         Scenario(("commit", "--amend", "-m", "again")),
-        Scenario(("commit", "-m", "merged"), _after("commit --work -m x", "merge --markers other")),
+        Scenario(
+            ("commit", "--allow-markers", "-m", "merged"),
+            _after("commit --work -m x", "merge --markers other"),
+        ),
     ],
     "branch": [
         Scenario(("branch", "new")),
