@@ -13,8 +13,10 @@ GREP = Verb(
     synopsis=("[OPTION]... PATTERN [REV]... [--] [PATH]...",),
     description=(
         "Searches the working tree below the current directory, or the commits that are\n"
-        "named. The pattern is a regular expression of Python. One request searches at\n"
-        "most 256 MiB; grep -r and rg on the mounted files have no limit."
+        "named. The pattern is a regular expression as in Perl and Python, without\n"
+        "back-references and look-around: its time is bounded by the size of what is\n"
+        "searched. It matches within a line. One request searches at most 256 MiB;\n"
+        "grep -r and rg on the mounted files have no limit."
     ),
     options=(
         Option(("-n", "--line-number"), "with the number of each line"),

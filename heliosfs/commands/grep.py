@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 import stat
-from collections.abc import Iterator
 from typing import NamedTuple
 
 from heliosfs.commands.options import Options
@@ -13,7 +11,13 @@ from heliosfs.commands.render import bytes_of, json_reply, quote_path, relative,
 from heliosfs.commands.verb import Request, answer
 from heliosfs.errors import HeliosError, NotFound, TooLarge
 from heliosfs.objects.tree import Entry
-from heliosfs.repo.linediff import split_lines
+from heliosfs.repo.expressions import (
+    Expression,
+    Syntax,
+    compile_expression,
+    line_steps,
+    search_steps,
+)
 from heliosfs.repo.revisions import resolve
 from heliosfs.repo.textmerge import is_text
 from heliosfs.store.steps import TURN, Steps
@@ -69,9 +73,9 @@ def _text(request: Request, options: Options, matches: list[_Match]) -> str:
 class _Search:
     """A search that stops when it becomes too much for one request."""
 
-    def __init__(self, request: Request, pattern: re.Pattern[bytes], *, only_first: bool) -> None:
+    def __init__(self, request: Request, expression: Expression, *, only_first: bool) -> None:
         self._store = request.repository.store
-        self._pattern = pattern
+        self._expression = expression
         self._only_first = only_first
         self._left_bytes = SEARCH_MAX_BYTES
         self._reply_bytes = 0
@@ -88,37 +92,29 @@ class _Search:
                 limit = f"{SEARCH_MAX_BYTES // 1024**2} MiB"
                 raise TooLarge(f"more than {limit} to search: name paths, or use grep -r")
             data = read_file(self._store, file)
-            if self._pattern.search(data):
-                self.matches += self._lines(revision, place, data)
+            yield from self._search(revision, place, data)
             yield TURN
 
-    def _lines(self, revision: str, place: bytes, data: bytes) -> Iterator[_Match]:
-        if not is_text(data):
-            yield _Match(revision, place, 0, b"")
+    def _search(self, revision: str, place: bytes, data: bytes) -> Steps[None]:
+        is_whole = not is_text(data)
+        if is_whole or self._only_first:
+            if (yield from search_steps(self._expression, data)):
+                self.matches.append(_Match(revision, place, 0 if is_whole else 1, b""))
             return
-        for number, line in enumerate(split_lines(data), 1):
-            text = line.removesuffix(b"\n")
-            if self._pattern.search(text):
-                self._reply_bytes += len(text)
-                if self._reply_bytes > _REPLY_MAX_BYTES:
-                    raise TooLarge("more than 64 MiB of matches: name paths, or use grep -r")
-                yield _Match(revision, place, number, text)
-                if self._only_first:
-                    return
+        for number, start, end in (yield from line_steps(self._expression, data)):
+            self._reply_bytes += end - start
+            if self._reply_bytes > _REPLY_MAX_BYTES:
+                raise TooLarge("more than 64 MiB of matches: name paths, or use grep -r")
+            self.matches.append(_Match(revision, place, number, data[start:end]))
 
 
-def _compile(patterns: list[str], options: Options) -> re.Pattern[bytes]:
-    parts = [bytes_of(each) for each in patterns]
-    if "fixed-strings" in options:
-        parts = [re.escape(part) for part in parts]
-    whole = b"|".join(b"(?:%s)" % part for part in parts)
-    if "word-regexp" in options:
-        whole = rb"\b(?:%s)\b" % whole
-    flags = re.MULTILINE | (re.IGNORECASE if "ignore-case" in options else 0)
-    try:
-        return re.compile(whole, flags)
-    except (re.error, OverflowError, RecursionError) as error:
-        raise options.misuse(f"{patterns[0][:80]!r} is not a pattern: {error}") from error
+def _compile(patterns: list[str], options: Options) -> Expression:
+    return compile_expression(
+        [bytes_of(each) for each in patterns],
+        Syntax.FIXED if "fixed-strings" in options else Syntax.PERL,
+        ignore_case="ignore-case" in options,
+        whole_words="word-regexp" in options,
+    )
 
 
 def _split_words(

@@ -64,7 +64,9 @@ def _entries(request: Request, options: Options, form: Form) -> Steps[list[_Entr
         if visit is None:
             break
         yield TURN
-        if isinstance(visit, Turn) or (wanted is not None and not wanted(visit.commit)):
+        if isinstance(visit, Turn):
+            continue
+        if wanted is not None and not (yield from wanted(visit.commit)):
             continue
         changes = ""
         if with_changes:

@@ -2,51 +2,64 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from heliosfs.commands.moments import parse_moment
 from heliosfs.commands.options import Options
-from heliosfs.commands.render import person, text_of
-from heliosfs.objects.commit import Commit
+from heliosfs.commands.render import bytes_of
+from heliosfs.objects.commit import Commit, Signature
+from heliosfs.repo.expressions import compile_expression, search_steps
+from heliosfs.store.steps import Steps
 
-Filter = Callable[[Commit], bool]
+Filter = Callable[[Commit], Steps[bool]]
 
 
 def filter_of(options: Options, now_seconds: int) -> Filter | None:
-    """Whether a commit is wanted; None when all are.  UsageError."""
+    """Return a test for the commits that are wanted; None when all are.  UsageError."""
     options.only_one("merges", "no-merges")
-    tests = [
-        *_people(options, "author", lambda commit: person(commit.author)),
-        *_people(options, "committer", lambda commit: person(commit.committer)),
-        *_people(options, "grep", lambda commit: text_of(commit.message)),
+    tests = list(_tests(options, now_seconds))
+    searches = [
+        *_search(options, "author", lambda commit: _person(commit.author)),
+        *_search(options, "committer", lambda commit: _person(commit.committer)),
+        *_search(options, "grep", lambda commit: commit.message),
     ]
+    if not tests and not searches:
+        return None
+
+    def is_wanted(commit: Commit) -> Steps[bool]:
+        if not all(test(commit) for test in tests):
+            return False
+        for search in searches:
+            if not (yield from search(commit)):
+                return False
+        return True
+
+    return is_wanted
+
+
+def _tests(options: Options, now_seconds: int) -> Iterator[Callable[[Commit], bool]]:
     since, until = (_moment(options, key, now_seconds) for key in ("since", "until"))
     if since is not None:
-        tests.append(lambda commit: commit.committer.seconds >= since)
+        yield lambda commit: commit.committer.seconds >= since
     if until is not None:
-        tests.append(lambda commit: commit.committer.seconds <= until)
+        yield lambda commit: commit.committer.seconds <= until
     if "merges" in options:
-        tests.append(lambda commit: len(commit.parents) > 1)
+        yield lambda commit: len(commit.parents) > 1
     if "no-merges" in options:
-        tests.append(lambda commit: len(commit.parents) < 2)
-    if not tests:
-        return None
-    return lambda commit: all(test(commit) for test in tests)
+        yield lambda commit: len(commit.parents) < 2
 
 
-def _people(options: Options, key: str, text: Callable[[Commit], str]) -> list[Filter]:
-    """One of the patterns, if there are several."""
-    flags = re.MULTILINE | (re.IGNORECASE if "regexp-ignore-case" in options else 0)
-    patterns = []
-    for value in options.values(key):
-        try:
-            patterns.append(re.compile(value, flags))
-        except re.error as error:
-            raise options.misuse(f"--{key} {value[:80]!r} is no pattern: {error}") from error
+def _search(options: Options, key: str, text: Callable[[Commit], bytes]) -> list[Filter]:
+    """Return a test for any of the patterns, if there are some."""
+    patterns = [bytes_of(value) for value in options.values(key)]
     if not patterns:
         return []
-    return [lambda commit: any(pattern.search(text(commit)) for pattern in patterns)]
+    expression = compile_expression(patterns, ignore_case="regexp-ignore-case" in options)
+    return [lambda commit: search_steps(expression, text(commit))]
+
+
+def _person(signature: Signature) -> bytes:
+    return b"%s <%s>" % (signature.name, signature.email)
 
 
 def _moment(options: Options, key: str, now_seconds: int) -> int | None:

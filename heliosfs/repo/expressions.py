@@ -1,0 +1,308 @@
+"""Regular expressions of users, over bytes, in time linear in the text.
+
+The engine is RE2, which follows all alternatives at once and never goes back, so that no
+expression and no text can make it slow beyond text times expression; Python's `re` can take
+for ever, and holds the interpreter's lock meanwhile.  The price is that back-references,
+look-around and possessive repetition do not exist (docs/decisions).
+
+A match never reaches over the end of a line: `^` and `$` are the ends of a line.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from enum import Enum
+from functools import partial
+from typing import NamedTuple, Protocol, cast
+
+from heliosfs.errors import UsageError
+from heliosfs.repo.posixregex import quote, translate
+from heliosfs.store.steps import TURN, Steps, on_thread
+
+_QUICK_COST = 1_000_000
+"""Bytes of text times instructions of the expression that are searched at once: 4 ms at worst."""
+_PIECE_COST = 50_000_000
+"""The same, for one search on a thread: until it ends nobody can interrupt the verb."""
+_PIECE_MIN_BYTES = 4096
+_PIECE_MAX_BYTES = 1024 * 1024
+_SHOWN = 80
+"""Characters of an expression that a message quotes."""
+_UNBOUNDED = re.compile(rb"invalid perl operator: \(\?[=!<>P]|sequence: \\[1-9KGR]|operator: .*\+$")
+_ABSOLUTE = re.compile(rb"\\Q.*?(?:\\E|\Z)|\\(.)", re.DOTALL)
+_ABSOLUTE_ENDS = {b"A": b"^", b"z": b"$", b"Z": b"$"}
+
+
+class Syntax(Enum):
+    """The languages that an expression can be written in."""
+
+    BASIC = "basic"
+    EXTENDED = "extended"
+    PERL = "perl"
+    FIXED = "fixed"
+
+
+class Span(NamedTuple):
+    """A match: from where to where, in bytes of the text."""
+
+    start: int
+    end: int
+
+
+class Line(NamedTuple):
+    """A line that matches."""
+
+    number: int
+    """From 1 on."""
+    start: int
+    end: int
+    """Where its newline is, or the end of the text."""
+
+
+class _Options(NamedTuple):
+    """How an expression is to be understood."""
+
+    ignore_case: bool = False
+    is_words: bool = False
+    """The first group is the match, and what is around it makes it a whole word."""
+    is_longest: bool = False
+    """Of the matches at one place the longest counts, as POSIX says, not the first alternative."""
+
+
+class _Matcher(Protocol):
+    """As much of an expression of the engine as is used."""
+
+    @property
+    def programsize(self) -> int: ...
+
+    def search(self, text: bytes, pos: int, endpos: int) -> _Match | None: ...
+
+
+class _Match(Protocol):
+    def span(self, group: int) -> tuple[int, int]: ...
+
+
+class Expression:
+    """An expression that can be searched for; make one with `compile_expression`.
+
+    Text that is UTF-8 is matched by characters, other text byte by byte.  Searching releases the
+    interpreter's lock and may be done on any thread.
+    """
+
+    def __init__(self, source: bytes, options: _Options) -> None:
+        self._source = source
+        self._options = options
+        self._is_text = _is_utf8(source)
+        self._matchers: dict[bool, _Matcher] = {}
+        self.size = self._matcher(self._is_text).programsize
+        """Instructions of the program; times the bytes of a text, the most that a search costs."""
+
+    def search(self, text: bytes, start: int = 0, end: int | None = None) -> Span | None:
+        r"""Return the leftmost match that begins at `start` or later and lies before `end`.
+
+        What stands before `start` is looked at by `^` and `\b`.  Cost: O((end - start) * size).
+        """
+        stop = len(text) if end is None else end
+        matcher = self._matcher(self._is_text and (text.isascii() or _is_utf8(text)))
+        if self._options.is_words:
+            return _search_word(matcher, text, start, stop)
+        found = matcher.search(text, start, stop)
+        return None if found is None else Span(*found.span(0))
+
+    def finditer(self, text: bytes, start: int = 0, end: int | None = None) -> Iterator[Span]:
+        """Yield the matches from left to right; they do not overlap."""
+        stop = len(text) if end is None else end
+        while start <= stop:
+            found = self.search(text, start, stop)
+            if found is None:
+                return
+            yield found
+            start = found.end if found.end > found.start else found.end + 1
+
+    def lines(self, text: bytes, start: int = 0, end: int | None = None) -> Iterator[Line]:
+        """Yield the lines that match, numbered from `start` on, which begins a line."""
+        stop = len(text) if end is None else end
+        at, number, counted = start, 1, start
+        while at < stop:
+            found = self.search(text, at, stop)
+            if found is None or (found.start == stop and text[stop - 1 : stop] == b"\n"):
+                return
+            number += text.count(b"\n", counted, found.start)
+            first = text.rfind(b"\n", at, found.start) + 1 or at
+            last = text.find(b"\n", found.start, stop)
+            yield Line(number, first, stop if last < 0 else last)
+            if last < 0:
+                return
+            at, counted = last + 1, found.start
+
+    def is_quick(self, text_bytes: int) -> bool:
+        """Return True if a text of this size may be searched without leaving the loop."""
+        return text_bytes * self.size <= _QUICK_COST
+
+    def _matcher(self, is_text: bool) -> _Matcher:
+        found = self._matchers.get(is_text)
+        if found is None:
+            found = _compiled(self._source, self._options, is_text=is_text)
+            self._matchers[is_text] = found
+        return found
+
+
+class _Fixed(Expression):
+    """Plain bytes, in upper and lower case as they are: no engine is asked."""
+
+    def __init__(self, literal: bytes) -> None:
+        self._literal = literal
+        self.size = 1
+
+    def search(self, text: bytes, start: int = 0, end: int | None = None) -> Span | None:
+        stop = len(text) if end is None else end
+        at = text.find(self._literal, start, stop)
+        return None if at < 0 else Span(at, at + len(self._literal))
+
+
+def compile_expression(
+    patterns: Sequence[bytes],
+    syntax: Syntax = Syntax.PERL,
+    *,
+    ignore_case: bool = False,
+    whole_words: bool = False,
+) -> Expression:
+    """Return an expression that matches where any of the patterns does.
+
+    A pattern of several lines is several patterns, as in git.  UsageError, which quotes the
+    pattern and says what is wrong with it.
+    """
+    parts = [line for pattern in patterns for line in pattern.split(b"\n")]
+    if syntax is Syntax.FIXED and len(parts) == 1 and not (ignore_case or whole_words):
+        return _Fixed(parts[0])
+    sources = [_source_of(part, syntax) for part in parts]
+    whole = b"|".join(b"(?:%s)" % source for source in sources)
+    if whole_words:
+        whole = rb"(?:^|\W)(%s)(?:\W|$)" % whole
+    try:
+        is_longest = whole_words or syntax is not Syntax.PERL
+        return Expression(b"(?m)" + whole, _Options(ignore_case, whole_words, is_longest))
+    except ValueError as error:
+        raise _refusal(patterns[0], error) from error
+
+
+def search_steps(expression: Expression, text: bytes) -> Steps[bool]:
+    """Tell if a text matches; a long search is done on a thread, in pieces of whole lines."""
+    if expression.is_quick(len(text)):
+        return expression.search(text) is not None
+    for start, end in _pieces(text, expression.size):
+        if (yield from on_thread(partial(expression.search, text, start, end))) is not None:
+            return True
+        yield TURN
+    return False
+
+
+def line_steps(expression: Expression, text: bytes) -> Steps[list[Line]]:
+    """Find the lines that match; a long search is done on a thread, in pieces of whole lines."""
+    if expression.is_quick(len(text)):
+        return list(expression.lines(text))
+    found: list[Line] = []
+    before = 0
+    for start, end in _pieces(text, expression.size):
+        lines = yield from on_thread(partial(_lines, expression, text, start, end))
+        found += (line._replace(number=line.number + before) for line in lines)
+        before += text.count(b"\n", start, end)
+        yield TURN
+    return found
+
+
+def _lines(expression: Expression, text: bytes, start: int, end: int) -> list[Line]:
+    return list(expression.lines(text, start, end))
+
+
+def _pieces(text: bytes, size: int) -> Iterator[tuple[int, int]]:
+    """Cut a text at the ends of lines; a longer line is a piece of its own."""
+    wanted = max(_PIECE_MIN_BYTES, min(_PIECE_MAX_BYTES, _PIECE_COST // size))
+    start = 0
+    while start < len(text):
+        end = text.rfind(b"\n", start, start + wanted) + 1
+        if not end:
+            end = text.find(b"\n", start + wanted) + 1 or len(text)
+        if len(text) - start <= wanted:
+            end = len(text)
+        yield start, end
+        start = end
+
+
+def _source_of(pattern: bytes, syntax: Syntax) -> bytes:
+    """Return one pattern in the language of the engine, known to compile.  UsageError."""
+    if syntax is Syntax.FIXED:
+        return quote(pattern)
+    try:
+        if syntax is Syntax.PERL:
+            source = _ABSOLUTE.sub(_ends_of_line, pattern)
+        else:
+            source = translate(pattern, is_extended=syntax is Syntax.EXTENDED)
+        # Alone, because a stray parenthesis could pair with those that are put around it.
+        _compiled(source, _Options(), is_text=_is_utf8(source))
+    except (ValueError, UsageError) as error:
+        raise _refusal(pattern, error) from error
+    return source
+
+
+def _ends_of_line(found: re.Match[bytes]) -> bytes:
+    return _ABSOLUTE_ENDS.get(found[1] or b"", found[0])
+
+
+def _refusal(pattern: bytes, error: Exception) -> UsageError:
+    shown = pattern.decode("utf-8", "backslashreplace")[:_SHOWN]
+    said = str(error)
+    text = f"'{shown}' is not a regular expression that can be searched for: {said}"
+    if _UNBOUNDED.search(said.encode()):
+        text += (
+            "; back-references, look-around and possessive repetition are left out, because their "
+            "time has no bound: rephrase it, or use 'grep -rP' or 'rg -P' on the mounted files"
+        )
+    elif "too large" in said or "repetition" in said:
+        text += "; a repetition may ask for 1,000 times at most, nested ones multiplied"
+    return UsageError(text)
+
+
+def _is_utf8(text: bytes) -> bool:
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _search_word(matcher: _Matcher, text: bytes, start: int, stop: int) -> Span | None:
+    """Search for the first group, with something around it that is no word."""
+    # The byte before `start` may be what parts the word from the one before.
+    begin = max(start - 1, 0)
+    while begin <= stop:
+        found = matcher.search(text, begin, stop)
+        if found is None:
+            return None
+        span = Span(*found.span(1))
+        if span.start >= start and span.end > span.start:
+            return span
+        begin = max(begin + 1, span.start)  # nothing is no word, as in git
+    return None
+
+
+def _compiled(source: bytes, options: _Options, *, is_text: bool) -> _Matcher:
+    """Compile for the engine, in 50 us.  ValueError with its words."""
+    import re2  # only verbs that search pay for it
+
+    asked = re2.Options()
+    asked.never_nl = True
+    asked.log_errors = False
+    asked.never_capture = not options.is_words
+    asked.case_sensitive = not options.ignore_case
+    asked.longest_match = options.is_longest
+    if not is_text:
+        asked.encoding = re2.Options.Encoding.LATIN1
+    try:
+        return cast("_Matcher", re2.compile(source, asked))
+    except re2.error as error:
+        words = error.args[0]
+        said = words.decode("utf-8", "replace") if isinstance(words, bytes) else str(words)
+        raise ValueError(said) from error
+    finally:
+        re2.purge()  # it would keep 128 expressions, of 8 MiB each
