@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import heliosfs
 from heliosfs.clock import FixedClock
 from heliosfs.errors import Busy, StoreError, StoreFull
 from heliosfs.repo.repository import Repository
@@ -177,3 +180,27 @@ def test_what_spills_during_a_transaction_is_not_published_early() -> None:
         raise Busy("refused")
     stage.crash()
     assert "x" not in stage.repository.refs
+
+
+PUBLISHERS = {
+    "repo/transaction.py": "the end of a transaction",
+    "repo/repository.py": "a new repository, and what is spilled outside of a transaction",
+    "repo/gc.py": "steps that remove what nobody names",
+    "git/adopt.py": "commits that are announced before the refs",
+    "git/exporter.py": "ids of objects that git has",
+    "git/ids.py": "ids of objects that git has",
+    "git/retained.py": "ids of objects that are gone",
+    "commands/importing.py": "objects of a large directory, before anything names them",
+    "fuse/keeper.py": "objects that wait",
+}
+
+
+def test_only_these_modules_publish() -> None:
+    """A verb that published by itself would be two transactions."""
+    package = Path(heliosfs.__file__).parent
+    found = {
+        str(path.relative_to(package))
+        for path in package.rglob("*.py")
+        if re.search(r"\bpublish\(\)", path.read_text()) and "store/" not in str(path)
+    }
+    assert found == set(PUBLISHERS)
