@@ -84,13 +84,16 @@ def _parse(text: str) -> Patterns:
     for line in text.split("\n"):
         pattern, is_only_directory = _translate(line.removesuffix("\r"))
         try:
-            GitIgnoreSpec.from_lines([pattern])
+            GitIgnoreSpec.from_lines([pattern], backend="simple")
         except ValueError:
             continue
         directories.append(pattern)
         if not is_only_directory:
             files.append(pattern)
-    return Patterns(GitIgnoreSpec.from_lines(files), GitIgnoreSpec.from_lines(directories))
+    return Patterns(
+        GitIgnoreSpec.from_lines(files, backend="simple"),
+        GitIgnoreSpec.from_lines(directories, backend="simple"),
+    )
 
 
 def _translate(line: str) -> tuple[str, bool]:

@@ -291,7 +291,7 @@ def test_an_open_merge_stays(stage: Stage) -> None:
     stage.run("branch", "-D", "idea")
     gc(stage, now(stage, unreached=False))
     stage.reopen()
-    stage.run("commit", "-m", "merged")
+    stage.run("commit", "--allow-markers", "-m", "merged")
     assert theirs in stage.repository.history.read(stage.repository.root.head).parents  # type: ignore[arg-type]
 
 
