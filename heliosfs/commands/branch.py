@@ -96,10 +96,12 @@ def _delete(request: Request, options: Options) -> Steps[str]:
             name: repository.delete_branch(name, force=force, is_reached=True) for name in names
         }
     lines: list[str] = []
-    for name, (head, rest) in gone.items():
+    for name, (head, rest, ignored) in gone.items():
         lines.append(f"Deleted branch {name} (was {short(head) if head else 'without a commit'}).")
         if rest is not None:
             lines[-1] += f" Its uncommitted changes are in commit {short(rest)}."
+        if ignored is not None:
+            lines[-1] += f" Its ignored files are in commit {short(ignored)}."
     if "json" in options:
         return json_reply({"deleted": names})
     return "".join(f"{line}\n" for line in lines)

@@ -200,13 +200,15 @@ def _abandon(request: Request, options: Options, words: list[str]) -> str:
     try:
         if request.view.slot == branch.slot:
             raise Busy("it is the one you are on")
-        head, rest = repository.delete_branch(branch.name, force=True)
+        head, rest, ignored = repository.delete_branch(branch.name, force=True)
     except Busy as error:
         remark = f" Its branch stays ({error}): 'helios branch -D {branch.name}' drops it."
         return _ended(request, options, ended, remark)
     remark = f" Deleted branch {branch.name} (was {short(head) if head else 'without a commit'})."
     if rest is not None:
         remark += f" Its uncommitted changes are in commit {short(rest)}."
+    if ignored is not None:
+        remark += f" Its ignored files are in commit {short(ignored)}."
     return _ended(request, options, ended, remark)
 
 

@@ -1,21 +1,30 @@
 """What the ignore files of a view keep out of commits, and what becomes of it.
 
 What is ignored belongs to the working state, not to commits: it is saved with it, and stays when
-a verb makes the working tree equal to something else.
+a verb makes the working tree equal to something else.  Such a verb is a step between two states,
+and each of them may have rules of its own: what the rules of either ignore is kept, as it is now,
+else as it is in the state that is gone to.  So no step loses a file that another one cannot give
+back, whichever of the two has the rules.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from heliosfs.errors import AlreadyExists
+from heliosfs.objects.ids import CommitId, TreeId
 from heliosfs.objects.tree import Entry
-from heliosfs.repo.staging import base_root, nothing
+from heliosfs.repo.staging import base_root
 from heliosfs.repo.state import State
-from heliosfs.workspace.select import Quiet, Selection, carry, select
-from heliosfs.workspace.trees import Change
+from heliosfs.store.base import Store
+from heliosfs.workspace.carry import carry
+from heliosfs.workspace.edit import edit_tree
+from heliosfs.workspace.links import is_same_but_link
+from heliosfs.workspace.select import Quiet, Selection, select
+from heliosfs.workspace.trees import EMPTY_TREE, Change, find_entry, walk_changes
 
 if TYPE_CHECKING:
+    from heliosfs.repo.oprecord import Operation
     from heliosfs.repo.view import View
 
 
@@ -47,20 +56,69 @@ class Ignoring:
         return self._select(base_root(self._view), work, None).ignored
 
     def keep(self, target: Entry) -> Entry:
-        """The working tree after a verb that makes it `target`: what is ignored stays.
+        """The working tree after a verb that makes it `target`, a tree without ignored files.
 
-        Where that cannot be, since a file of the target is in the place of an ignored
-        directory, the target wins.
+        What is ignored now, or would be there, stays.  Where that cannot be, since the target
+        has something in its place, the target wins.
         """
-        return self._carry(target, None) if self._view.workspace.has_rules else target
+        work = self._view.state().root
+        base = base_root(self._view)
+        if work.oid == base.oid:
+            return target
+        rules = [base, *self._head(self._view.head), target]
+        selected = select(self._view.repository.store, base, work, self._quiet, rules).root
+        return carry(self._view.repository.store, work, selected, target, self._now_ns())
 
-    def keep_in(self, state: State) -> State:
-        """A working state of before, with what is ignored now."""
-        if not self._view.workspace.has_rules:
+    def keep_in(self, state: State, taken_back: Operation | None = None) -> State:
+        """A working state of before, with what is ignored here or there as it is now.
+
+        `taken_back` is the operation whose effect is to go: what it did itself to an ignored
+        file, such as a `restore` of one, is taken back, too.
+        """
+        work = self._view.state().root
+        return self.between(work, base_root(self._view), state, taken_back)
+
+    def between(
+        self, work: Entry, base: Entry, state: State, taken_back: Operation | None
+    ) -> State:
+        """`keep_in` for a working tree that is not shown, and what is tracked in it."""
+        if state.root == work:
             return state
-        head = self._view.repository.history.read(state.head).root if state.head else None
-        then = self._select(head or nothing(self._view), state.root, None).root
-        return state._replace(root=self._carry(then, state.root))
+        head = next(self._head(state.head), None) or _without_files(state.root)
+        rules = [base, *self._head(self._view.head), work, state.root, head]
+        store = self._view.repository.store
+        selected = select(store, base, work, None, rules).root
+        target = select(store, head, state.root, None, rules).root
+        if taken_back is not None:
+            done = self._done_to_ignored(taken_back, work, selected)
+            now_ns = self._now_ns()
+            selected = edit_tree(store, selected, dict(done), now_ns)
+            before = {path: find_entry(store, state.root, path) for path, _ in done}
+            target = edit_tree(store, target, before, now_ns)
+        root = carry(store, work, selected, target, self._now_ns(), state.root)
+        return state._replace(root=root)
+
+    def take_along(self, state: State, since: Entry) -> State:
+        """The saved state of a branch, with what was done to ignored files here since a moment.
+
+        `since` is the working tree of that moment.  What is tracked on either side is not
+        concerned.  Cost: O(changed since then, and between the states).
+        """
+        work = self._view.state().root
+        if work.oid == since.oid:
+            return state
+        store = self._view.repository.store
+        base = base_root(self._view)
+        head = next(self._head(state.head), None) or _without_files(state.root)
+        rules = [base, *self._head(self._view.head), work, state.root, head]
+        selected = select(store, base, work, None, rules).root
+        edits: dict[bytes, Entry | None] = {}
+        for path, _, new in walk_changes(store, TreeId(since.oid), TreeId(work.oid)):
+            if new is None or new.is_dir or find_entry(store, selected, path) is not None:
+                continue
+            if find_entry(store, head, path) is None and _has_room(store, state.root, path):
+                edits[path] = new._replace(group=0)
+        return state._replace(root=edit_tree(store, state.root, edits, self._now_ns()))
 
     def look_again(self) -> None:
         """The tree came from somewhere else: whether rules apply to it is not known."""
@@ -68,15 +126,44 @@ class Ignoring:
         root = self._view.workspace.root
         self._view.workspace.has_rules = head is None or head.oid != root.tree
 
-    def _carry(self, target: Entry, whole: Entry | None) -> Entry:
-        view = self._view
-        work = view.state().root
-        selected = self.select(work)
-        now = view.repository.clock.now_ns()
-        try:
-            return carry(view.repository.store, work, selected, target, now, whole)
-        except AlreadyExists:
-            return whole or target
+    def _done_to_ignored(
+        self, operation: Operation, work: Entry, selected: Entry
+    ) -> list[tuple[bytes, Entry]]:
+        """The ignored files that are as the operation made them, with their entries."""
+        store = self._view.repository.store
+        trees = TreeId(operation.before.root.oid), TreeId(operation.after.root.oid)
+        done = []
+        for path, old, new in walk_changes(store, *trees):
+            if old is None or new is None or old.is_dir or new.is_dir:
+                continue
+            held = find_entry(store, work, path)
+            is_left = held is not None and not held.is_dir and is_same_but_link(held, new)
+            if held is not None and is_left and find_entry(store, selected, path) is None:
+                done.append((path, held))
+        return done
+
+    def _head(self, head: CommitId | None) -> Iterator[Entry]:
+        if head is not None:
+            yield self._view.repository.history.read(head).root
+
+    def _now_ns(self) -> int:
+        return self._view.repository.clock.now_ns()
 
     def _select(self, base: Entry, work: Entry, quiet: Quiet | None) -> Selection:
         return select(self._view.repository.store, base, work, quiet)
+
+
+def _has_room(store: Store, root: Entry, path: bytes) -> bool:
+    """Return True if a file can be put at the path without anything but a file making way."""
+    names = path.split(b"/")
+    for count in range(1, len(names) + 1):
+        there = find_entry(store, root, b"/".join(names[:count]))
+        if there is None:
+            return True
+        if there.is_dir != (count < len(names)):
+            return False
+    return True
+
+
+def _without_files(root: Entry) -> Entry:
+    return root._replace(oid=EMPTY_TREE, size=0, links_below=False)

@@ -142,7 +142,7 @@ def abort(view: View) -> None:
         if opened and operation.verb == "merge" and operation.before.slot == view.slot:
             target = operation.before
             break
-    view.move("merge", "--abort", before, target)
+    view.move("merge", "--abort", before, view.ignoring.keep_in(target))
 
 
 def open_conflicts(view: View) -> list[Conflict]:
@@ -200,7 +200,7 @@ def _carry(repository: Repository, view: View, before: State, target: Entry) -> 
     if head is None:
         if working.size or view.has_changes():
             raise Busy("there are uncommitted files and no commit yet: commit them first")
-        return target
+        return view.ignoring.keep(target)
     if head.oid == working.oid and not differs(head, working):
         return target
     changes = _changes(store, head, target)

@@ -119,8 +119,11 @@ class OperationLog:
             self._store.put(self._first_key, _SEQUENCE.pack(end))
         return max(0, end - first)
 
-    def record_undo(self, time_ns: int, target: Operation, before: State) -> None:
-        """Append that `target` was undone, from the state `before`."""
+    def record_undo(self, time_ns: int, target: Operation, before: State, after: State) -> None:
+        """Append that `target` was undone, from the state `before`.
+
+        `after` is the state before the target, but for what was kept of now.
+        """
         last = self._last
         assert last is not None
         sequence = last.sequence + 1
@@ -132,7 +135,7 @@ class OperationLog:
                 "undo",
                 text[:TEXT_MAX],
                 before,
-                target.before,
+                after,
                 undoes=target.prior_undoes,
                 redoes=sequence,
                 prior_undoes=last.undoes,
@@ -141,7 +144,7 @@ class OperationLog:
             )
         )
 
-    def record_redo(self, time_ns: int, target: Operation, before: State) -> None:
+    def record_redo(self, time_ns: int, target: Operation, before: State, after: State) -> None:
         """Append that the undo `target` was taken back.
 
         It is undone by itself, not by what it brought back: what was edited between the undo
@@ -157,7 +160,7 @@ class OperationLog:
                 "redo",
                 target.text,
                 before,
-                target.before,
+                after,
                 undoes=sequence,
                 redoes=target.prior_redoes,
                 prior_undoes=last.undoes,

@@ -9,16 +9,17 @@ from typing import NamedTuple
 from heliosfs.clock import Clock
 from heliosfs.config.settings import Settings
 from heliosfs.errors import Busy, NotFound, UsageError
-from heliosfs.objects.commit import Commit
-from heliosfs.objects.ids import CommitId, Oid, TreeId
-from heliosfs.objects.tree import Entry, encode_entry
+from heliosfs.objects.ids import CommitId, Oid
+from heliosfs.objects.tree import encode_entry
 from heliosfs.repo.ancestry import reaches
 from heliosfs.repo.configuration import Configuration
 from heliosfs.repo.experiments import Experiments
 from heliosfs.repo.history import CACHED_MIN, History
 from heliosfs.repo.identity import Identity
 from heliosfs.repo.inverses import Inverses
+from heliosfs.repo.leftovers import commit_leftovers, is_changed
 from heliosfs.repo.metrics import Metrics
+from heliosfs.repo.oprecord import Operation
 from heliosfs.repo.refs import Branch, Refs
 from heliosfs.repo.staging import Stage
 from heliosfs.repo.state import DETACHED, State, decode_state
@@ -29,9 +30,7 @@ from heliosfs.store.steps import Steps, at_once
 from heliosfs.workspace.contents import DEFAULT_BUDGET_BYTES, Contents
 from heliosfs.workspace.inodes import InodeTable
 from heliosfs.workspace.node import AnyNode
-from heliosfs.workspace.select import select
 from heliosfs.workspace.switch import Invalidation
-from heliosfs.workspace.trees import EMPTY_TREE, differs, has_changes
 from heliosfs.workspace.workspace import Workspace, empty_root
 
 DEFAULT_BRANCH = "main"
@@ -50,6 +49,8 @@ class Deleted(NamedTuple):
     """What it named."""
     rest: CommitId | None
     """A commit of its uncommitted changes, if it had any."""
+    ignored: CommitId | None
+    """A commit of its whole working tree, if there were ignored files in it."""
 
 
 class Repository:
@@ -222,7 +223,8 @@ class Repository:
         Busy when it is at the root or has open files, and, without `force`, when it has
         uncommitted changes or commits that no other branch or tag reaches; `is_reached` says
         that `check_reached` has looked for these.  With `force`, its uncommitted changes become
-        a commit that no branch names, so that they can be had back.
+        a commit that no branch names, so that they can be had back; so do, in either case, its
+        ignored files.
         """
         branch = self.refs.branch(name)
         if branch.slot == self.root.slot:
@@ -233,14 +235,13 @@ class Repository:
                 at_once(self.check_reached([branch]))
         with self.transaction:
             self.close_live(branch)
-            state = self.saved_state(branch)
-            rest = self._commit_rest(branch.name, state) if self._is_changed(state) else None
+            rest, ignored = commit_leftovers(self, branch.name, self.saved_state(branch))
             self.refs.delete(branch)
             Stage(self.store, branch.slot).replace(None)
             self.experiments.branch_deleted(branch.slot, rest or branch.head)
             if branch.head is not None:
                 self.refs.drop(branch.head, self.clock.now_ns())
-        return Deleted(branch.head, rest)
+        return Deleted(branch.head, rest, ignored)
 
     def checkout_branch(self, name: str) -> bool:
         """Show a branch at the root; False when it is there already.  NotFound, Busy.
@@ -255,12 +256,18 @@ class Repository:
             self._show(self.saved_state(branch))
         return True
 
-    def checkout_slot(self, slot: int) -> None:
-        """`checkout_branch` by number; NotFound when the branch was deleted."""
-        branch = self.refs.of_slot(slot)
+    def take_back_checkout(self, checkout: Operation) -> None:
+        """Show the branch again from which a commit was checked out.  NotFound, Busy.
+
+        What was done since then to ignored files, which came along, goes back with them.
+        """
+        branch = self.refs.of_slot(checkout.before.slot)
         if branch is None:
             raise NotFound("the branch of that operation was deleted")
-        self.checkout_branch(branch.name)
+        with self.transaction:
+            self.close_live(branch)
+            saved = self.saved_state(branch)
+            self._show(self.root.ignoring.take_along(saved, checkout.after.root))
 
     def checkout_commit(self, view: View, oid: CommitId) -> None:
         """Make the tree at the root equal to a commit, with HEAD detached.  UsageError.
@@ -342,40 +349,14 @@ class Repository:
         if data is None:
             return None
         state, _ = decode_state(data)
-        return state if self._is_changed(state) else None
-
-    def _is_changed(self, state: State) -> bool:
-        """Whether a saved state differs from the commit that it is based on."""
-        base = self.history.read(state.head).root if state.head else None
-        root = self._selected(state)
-        tree = TreeId(base.oid) if base else EMPTY_TREE
-        return (base is not None and differs(base, root)) or has_changes(
-            self.store, tree, TreeId(root.oid)
-        )
-
-    def _selected(self, state: State) -> Entry:
-        """The root of a saved state without what is ignored in it."""
-        if state.head is not None:
-            base = self.history.read(state.head).root
-        else:
-            base = state.root._replace(oid=EMPTY_TREE, size=0, links_below=False)
-        return select(self.store, base, state.root).root
-
-    def _commit_rest(self, name: str, state: State) -> CommitId:
-        signature = self.identity.sign(self.clock)
-        message = f"uncommitted changes of branch {name} when it was deleted"
-        parents = (state.head,) if state.head else ()
-        text = message.encode("utf-8", "surrogateescape")
-        return self.history.write(
-            Commit(self._selected(state), parents, signature, signature, text)
-        )
+        return state if is_changed(self, state) else None
 
     def _check_committed(self, branch: Branch) -> None:
         view = self.live.get(branch.slot)
         if view is not None:
             view.checkpoint()
         is_staged = Stage(self.store, branch.slot).root is not None
-        if is_staged or self._is_changed(self.saved_state(branch)):
+        if is_staged or is_changed(self, self.saved_state(branch)):
             raise Busy(f"branch {branch.name!r} has uncommitted changes: use -D to drop them")
 
     def _open_root(self) -> View:

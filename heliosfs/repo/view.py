@@ -242,16 +242,18 @@ class View:
         target = self.log.undo_target()
         before = self.state()
         if target.before.slot != self.slot:
-            self.repository.checkout_slot(target.before.slot)
+            self.repository.take_back_checkout(target)
             return target
-        self._step(target, before, self.log.record_undo)
+        after = self.ignoring.keep_in(target.before, target)
+        self._step(target, before, after, self.log.record_undo)
         return target
 
     def redo(self) -> Operation:
         """Take back the last undo that is not taken back; gives it.  NotFound."""
         target = self.log.redo_target()
         before = self.state()
-        self._step(target, before, self.log.record_redo)
+        after = self.ignoring.keep_in(target.before, target)
+        self._step(target, before, after, self.log.record_redo)
         return target
 
     def changes(self) -> Iterator[Change]:
@@ -307,16 +309,19 @@ class View:
             self._finish(verb, text, before, after, staged)
 
     def _step(
-        self, target: Operation, before: State, record: Callable[[int, Operation, State], None]
+        self,
+        target: Operation,
+        before: State,
+        after: State,
+        record: Callable[[int, Operation, State, State], None],
     ) -> None:
-        """Go to the state before `target`, its stage included, and record that."""
-        after = self.ignoring.keep_in(target.before)
+        """Go to `after`, the state before `target`, its stage included, and record that."""
         with self._transaction as change:
             change.targets[self.workspace] = (after.root, encode_entry(after.root))
             change.afterwards.append(self.ignoring.look_again)
             self._adopt(after)
             self.save(after)
-            record(self.repository.clock.now_ns(), target, before)
+            record(self.repository.clock.now_ns(), target, before, after)
             self.restage(self.stage.remembered(target.sequence))
 
     def _finish(

@@ -6,13 +6,23 @@ what differs from the base, and only what is new can be kept out.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from heliosfs.objects.ids import TreeId
-from heliosfs.objects.tree import Entry, decode_entry, encode_entry, entry_name, is_dir_entry
+from heliosfs.objects.tree import (
+    FIXED_BYTES,
+    LINK,
+    Entry,
+    decode_entry,
+    encode_entry,
+    entry_name,
+    is_dir_entry,
+)
 from heliosfs.store.base import Store
-from heliosfs.workspace.edit import edit_tree, put_directory, with_attributes
+from heliosfs.workspace.edit import put_directory, with_attributes
 from heliosfs.workspace.ignore import Rules, rules_in
+from heliosfs.workspace.links import part_lonely_links
 from heliosfs.workspace.trees import (
     EMPTY_TREE,
     Change,
@@ -20,9 +30,9 @@ from heliosfs.workspace.trees import (
     differs,
     find_entry,
     read_entries,
-    walk_changes,
 )
 
+_FLAGS_AT = FIXED_BYTES - 2
 _QUIET_MAX = 100_000
 
 _Pair = tuple[bytes, TreeId, TreeId, object]
@@ -59,42 +69,43 @@ class Quiet:
         self._pairs[pair] = has_ignored
 
 
-def select(store: Store, base: Entry, work: Entry, quiet: Quiet | None = None) -> Selection:
+def select(
+    store: Store,
+    base: Entry,
+    work: Entry,
+    quiet: Quiet | None = None,
+    others: Iterable[Entry] = (),
+) -> Selection:
     """Take out of a working tree what is ignored in it.
 
+    With `others`, the ignore files of these roots have a say too: a path is ignored when those of
+    any of the trees say so.  `has_rules` tells of the working tree's own.
     The objects go into the store's batch.  Cost: O(changed), and O(ignored) without a memo;
     memory for the changes of one directory on each level, and for what is ignored.
     """
     if base.oid == work.oid:
         return Selection(work, [], has_rules=False)
     walk = _Walk(store, quiet or Quiet())
-    root = walk.run(base, work)
+    known = {root.oid: root for root in others if root.oid != work.oid}
+    root = walk.run(base, work, tuple(_Other(each, None) for each in known.values()))
     return Selection(root, sorted(walk.ignored), walk.has_rules)
 
 
-def carry(
-    store: Store,
-    work: Entry,
-    selected: Entry,
-    target: Entry,
-    now_ns: int,
-    whole: Entry | None = None,
-) -> Entry:
-    """A working tree that was `selected` without what is ignored, and is to be `target`.
+class _Other(NamedTuple):
+    """The directory of another tree at the path of a place, whose ignore files count too."""
 
-    What is ignored stays where nothing of the target is in its place.  With `whole`, a tree
-    that the target was selected from, what goes otherwise becomes what was ignored there.
-    AlreadyExists when a file of the target lies where there is an ignored directory.
-    Cost: O(changed).
-    """
-    if work == selected:
-        return target
-    edits: dict[bytes, Entry | None] = {}
-    for path, _, new in walk_changes(store, TreeId(selected.oid), TreeId(target.oid)):
-        edits[path] = find_entry(store, whole, path) if new is None and whole else new
-    if differs(work, target):
-        edits[b""] = target
-    return edit_tree(store, work, edits, now_ns)
+    directory: Entry | None
+    """None where that tree has no directory."""
+    rules: Rules | None
+
+    def at(self, store: Store, path: bytes) -> _Other:
+        """What counts in the directory at a path, which is in this one, or is the root."""
+        found = self.directory
+        if found is not None and path:
+            found = find_entry(store, found, path.rpartition(b"/")[2])
+        if found is None or not found.is_dir:
+            return self._replace(directory=None)
+        return _Other(found, rules_in(store, found, path + b"/" if path else b"", self.rules))
 
 
 class _Place(NamedTuple):
@@ -108,6 +119,9 @@ class _Place(NamedTuple):
     """Those of the directories above."""
     is_inside: bool
     """Whether it is ignored, so that only what the base has of it counts."""
+    others: tuple[_Other, ...] = ()
+    """Those of the directory above, or of the roots.  Empty when it is ignored: the rules do not
+    matter any more."""
 
     @property
     def is_altered(self) -> bool:
@@ -125,6 +139,7 @@ class _Directory:
         "has_ignored",
         "is_known",
         "is_loud",
+        "is_noted",
         "pair",
         "place",
     )
@@ -143,6 +158,9 @@ class _Directory:
         self.has_ignored = False
         self.is_known = False
         """Whether the memo says what is to be found."""
+        self.is_noted = bool(place.path)
+        """Whether the memo may learn of it: all that is ignored is so by the working tree's own
+        rules, the only ones that it knows."""
 
 
 class _Walk:
@@ -153,10 +171,12 @@ class _Walk:
         self._quiet = quiet
         self.ignored: list[Change] = []
         self.has_rules = False
+        self._linked: list[bytes] = []
+        """Paths that stay, and have or had a link group."""
 
-    def run(self, base: Entry, work: Entry) -> Entry:
+    def run(self, base: Entry, work: Entry, others: tuple[_Other, ...]) -> Entry:
         """The selected root."""
-        way = [self._open(_Place(b"", base, work, None, is_inside=False))]
+        way = [self._open(_Place(b"", base, work, None, is_inside=False, others=others))]
         while True:
             directory = way[-1]
             if directory.below:
@@ -166,16 +186,20 @@ class _Walk:
             entry = self._close(directory)
             if not way:
                 # Not None: the base has the root.
-                return entry or work
+                root = entry or work
+                if self._linked and directory.has_ignored:
+                    return part_lonely_links(self._store, base, root, self._linked)
+                return root
             _take(way[-1], directory, entry)
 
     def _open(self, place: _Place) -> _Directory:
         """Look at what differs in a directory."""
-        path, old, new, rules, is_inside = place
+        path, old, new, rules, is_inside, others = place
         # The rules of its own follow from the tree.
         above = (rules.key if rules is not None else None, is_inside)
         pair = (path, _tree(old), TreeId(new.oid), above)
         directory = _Directory(place, pair, len(self.ignored))
+        # With others as well: where all is ignored by some rules, all is by more of them.
         known = self._quiet.get(pair)
         if known is not None:
             directory.is_known = True
@@ -186,17 +210,23 @@ class _Walk:
         if not is_inside:
             rules = rules_in(self._store, new, prefix, rules)
             self.has_rules |= rules is not None
-        may_ignore = is_inside or rules is not None
+            others = tuple(each.at(self._store, path) for each in others)
+        further = [other.rules for other in others if other.rules is not None]
+        may_ignore = is_inside or rules is not None or bool(further)
         for name, (old_raw, new_raw) in changed_entries(self._store, *pair[1:3]).items():
             if new_raw is None:
                 directory.is_loud = True
                 continue
             is_dir = is_dir_entry(new_raw)
+            here = prefix + name
             if not is_dir and (old_raw is not None or not may_ignore):
                 directory.is_loud = True
+                if _has_link(new_raw) or (old_raw is not None and _has_link(old_raw)):
+                    self._linked.append(here)
                 continue
-            here = prefix + name
             is_out = is_inside or (rules is not None and rules.ignores(here, is_dir=is_dir))
+            if not is_out and any(each.ignores(here, is_dir=is_dir) for each in further):
+                is_out, directory.is_noted = True, False
             now = decode_entry(new_raw)[0]
             if old_raw is None and is_out:
                 self.ignored.append(Change(here, None, now))
@@ -204,20 +234,22 @@ class _Walk:
                 directory.has_ignored = True
             elif is_dir:
                 was = decode_entry(old_raw)[0] if old_raw is not None else None
-                below = _Place(here, was, now, rules, is_out)
+                below = _Place(here, was, now, rules, is_out, () if is_out else others)
                 if _tree(was) != now.oid:
                     directory.below.append(below)
                 else:
                     directory.is_loud |= below.is_altered
             else:
                 directory.is_loud = True
+                if _has_link(new_raw):
+                    self._linked.append(here)
         return directory
 
     def _close(self, directory: _Directory) -> Entry | None:
         """What the selected tree has there, when all below was looked at."""
         place = directory.place
         old, new = place.old, place.new
-        if not (directory.is_loud or directory.is_known) and place.path:
+        if directory.is_noted and not (directory.is_loud or directory.is_known):
             self._quiet.note(directory.pair, has_ignored=directory.has_ignored)
         if not directory.has_ignored:
             return new
@@ -250,11 +282,16 @@ def _take(above: _Directory, directory: _Directory, entry: Entry | None) -> None
     """Let a directory know what became of one in it."""
     place = directory.place
     above.has_ignored |= directory.has_ignored
+    above.is_noted &= directory.is_noted
     # As in the base, or nowhere: no difference.
     if entry is not None and entry is not place.old:
         above.is_loud |= directory.is_loud or place.is_altered
     if entry is not place.new:
         above.edits[place.new.name] = entry
+
+
+def _has_link(raw: bytes) -> bool:
+    return bool(raw[_FLAGS_AT] & LINK)
 
 
 def _tree(entry: Entry | None) -> TreeId:
