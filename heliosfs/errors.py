@@ -117,6 +117,11 @@ class StoreBusy(StoreError):
 
     errno = _errno.EBUSY
 
+    def __init__(self, text: str, pid: int = 0) -> None:
+        super().__init__(text)
+        self.pid = pid
+        """The process; 0 where that is not known."""
+
 
 class StoreFormat(StoreError):
     """The store has a format that this version does not know."""

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from heliosfs.cli.locate import mounts
+from heliosfs.mounttable import mounts
 
 
 def main(directory: str) -> int:

@@ -18,7 +18,8 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
-from heliosfs.cli.locate import Place, find_dead_mount, find_repository, find_view, open_store
+from heliosfs.cli.locate import LOST, Place, find_dead_mount, find_repository, find_view
+from heliosfs.cli.stores import open_store, who_has_it
 from heliosfs.errors import HeliosError, NotFound, StoreBusy, UsageError
 
 if TYPE_CHECKING:
@@ -78,24 +79,44 @@ def run(
         for data in replies:
             pass_on(data)
         return int(line.removeprefix(_EXIT) or b"0")
+    place = repository_over(where)
+    from heliosfs.commands.table import run as run_verb
+    from heliosfs.commands.verb import exit_code_of
+
+    reply = with_repository(
+        place,
+        lambda found: run_verb(
+            found, found.root, list(argv), place.below, tell or (lambda progress: None)
+        ),
+    )
+    pass_on(reply.encode("utf-8", "surrogateescape"))
+    return exit_code_of(reply)
+
+
+def repository_over(where: str) -> Place:
+    """Return the workspace that is not mounted and has `where` in it.  NotFound."""
+    refuse_dead(where)
     place = find_repository(where)
-    if place is not None:
-        from heliosfs.commands.table import run as run_verb
+    if place is None:
+        raise NotFound(f"not inside a heliosfs workspace ({where}, or any directory above it)")
+    return place
 
-        reply = with_repository(
-            place,
-            lambda found: run_verb(
-                found, found.root, list(argv), place.below, tell or (lambda progress: None)
-            ),
-        )
-        from heliosfs.commands.verb import exit_code_of
 
-        pass_on(reply.encode("utf-8", "surrogateescape"))
-        return exit_code_of(reply)
+def refuse_dead(where: str) -> None:
+    """Refuse a directory whose mount has lost its daemon.  NotFound says what to do.
+
+    Whatever lies above such a mount is another workspace, which nobody meant.
+    """
     dead = find_dead_mount(where)
     if dead is not None:
-        raise NotFound(f"the mount {dead} lost its daemon: mount it again (helios mount {dead})")
-    raise NotFound(f"not inside a heliosfs workspace ({where}, or any directory above it)")
+        raise _lost(dead)
+
+
+def _lost(mountpoint: str) -> NotFound:
+    return NotFound(
+        f"the mount {mountpoint} lost its daemon: 'helios mount {mountpoint}' mounts it again, "
+        "with everything that was saved"
+    )
 
 
 def current_directory() -> str:
@@ -127,6 +148,8 @@ def _replies(
     try:
         fd = os.open(view.command, os.O_RDWR | os.O_CLOEXEC)
     except OSError as error:
+        if error.errno in LOST:
+            raise _lost(view.root) from error
         reason = (error.strerror or str(error)).lower()
         raise HeliosError(f"cannot use {view.command}: {reason}") from error
     try:
@@ -136,6 +159,8 @@ def _replies(
             while tell and data.startswith(_PROGRESS):
                 data = _told(data, tell) or os.read(fd, _READ_BYTES)
         except OSError as error:
+            if error.errno in LOST:
+                raise _lost(view.root) from error
             raise _refusal(fd, error) from error
         while data:
             yield data
@@ -191,7 +216,9 @@ def with_repository(place: Place, use: Callable[[Repository], T]) -> T:
         finally:
             store.close()
     except StoreBusy as error:
-        raise StoreBusy(f"{place.root} is mounted elsewhere or in use: {error}") from error
+        raise StoreBusy(
+            f"{place.root} is mounted elsewhere or in use: {who_has_it(error)}"
+        ) from error
     finally:
         os.close(dir_fd)
     return result

@@ -17,10 +17,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
-from heliosfs.cli import runfiles
+from heliosfs.cli import runfiles, stores
 from heliosfs.cli.identity import identity
-from heliosfs.cli.locate import FSTYPE, open_store
-from heliosfs.errors import HeliosError
+from heliosfs.errors import HeliosError, StoreBusy
+from heliosfs.mounttable import FSTYPE, mount_at
 
 if TYPE_CHECKING:
     from heliosfs.repo.repository import Repository
@@ -47,6 +47,19 @@ class Setup:
     xattr: bool = False
     is_helios_listed: bool | None = None
     debug: bool = False
+    named_log: str | None = None
+    """The log, where it is the user's choice."""
+
+    def workspace(self, store: str, store_id: str) -> runfiles.Workspace:
+        """Return what the list of known workspaces has of it."""
+        options = (
+            ("allow_other", self.allow_other),
+            ("xattr", self.xattr),
+            ("helios=listed", self.is_helios_listed is True),
+            ("helios=hidden", self.is_helios_listed is False),
+        )
+        given = tuple(name for name, is_given in options if is_given)
+        return runfiles.Workspace(self.mountpoint, store, store_id, given, self.named_log)
 
 
 class MountFailed(HeliosError):
@@ -110,23 +123,38 @@ def run(setup: Setup, report: Callable[[str], None]) -> None:
     )
     # Both are opened now: once mounted, their paths lead into the mount itself.
     directory_fd = os.open(setup.mountpoint, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    store_fd = open_store(setup.mountpoint, setup.store, create=True)
-    store = LocalStore.open(store_fd, create=True)
-    registered = None
+    store_fd = stores.open_store(setup.mountpoint, setup.store, create=True)
     try:
+        store = LocalStore.open(store_fd, create=True)
+    except StoreBusy as error:
+        raise stores.who_has_it(error) from error
+    registered: runfiles.Registration | None = None
+    try:
+        store_id = stores.settle(setup.mountpoint, setup.store, store_fd)
         settings = configuration(store_fd)
         who = identity(setup.mountpoint)
         repository = Repository.open(store, SystemClock(), who, setup.branch)
         repository.configure(settings)
         take_in(repository, directory_fd, report)
-        registered = runfiles.register(setup.mountpoint, setup.log or "standard error")
-        serve(repository, options, lambda: report("ready"))
+        registered = runfiles.Registration(
+            setup.workspace(os.path.realpath(f"/proc/self/fd/{store_fd}"), store_id),
+            setup.log or "standard error",
+        )
+
+        def ready() -> None:
+            mount = mount_at(setup.mountpoint)
+            if mount is not None and registered is not None:
+                registered.mounted(mount.device, mount.id)
+            report("ready")
+
+        serve(repository, options, ready)
     finally:
         # Only the store: `serve` has saved, and a take-in that failed must leave nothing.
         store.close()
-        for fd in (registered, store_fd, directory_fd):
-            if fd is not None:
-                os.close(fd)
+        if registered is not None:
+            registered.close()
+        for fd in (store_fd, directory_fd):
+            os.close(fd)
 
 
 def set_up_logging(*, debug: bool) -> None:

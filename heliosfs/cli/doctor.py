@@ -7,14 +7,17 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
-from heliosfs import __version__
+from heliosfs import __version__, mounttable
 from heliosfs.cli import locate, runfiles
 from heliosfs.cli.arguments import Parser
 from heliosfs.cli.client import ask, with_repository
 from heliosfs.cli.configuration import configuration, layers
-from heliosfs.cli.mount import check_fuse
+from heliosfs.cli.holders import find_holders
+from heliosfs.cli.mountcheck import check_fuse
+from heliosfs.cli.stores import open_store
 from heliosfs.commands.table import run
 from heliosfs.config.settings import Settings, resolve
 from heliosfs.errors import HeliosError
@@ -36,6 +39,7 @@ _FREE_MIN_BYTES = 64 * 1024**2
 _RESERVE_BYTES = 256 * 1024**2
 """What the daemon takes beside its caches, at rest and under load."""
 _MIB = 1024**2
+_LINE_MAX = 200
 
 
 class Finding(NamedTuple):
@@ -82,9 +86,10 @@ def examine(directory: str, *, reads_all: bool = False) -> Iterator[Finding]:
     yield _fuse()
     yield _fusermount()
     yield _halt_poll(_read(_HALT_POLL), _read(_CPU_INFO))
-    view, place = locate.find_view(directory), None
+    view, place, dead = locate.find_view(directory), None, None
     if view is None:
-        place = locate.find_repository(directory)
+        dead = locate.find_dead_mount(directory)
+        place = None if dead else locate.find_repository(directory)
     settings: Settings | None = None
     try:
         settings = _settings(view, place)
@@ -96,11 +101,15 @@ def examine(directory: str, *, reads_all: bool = False) -> Iterator[Finding]:
         yield from _mounted(view)
     elif place is not None:
         yield from _unmounted(place)
+    elif dead is not None:
+        yield from _dead(dead)
     else:
         yield Finding("workspace", OK, f"{directory} is in none")
         yield _disk(directory)
     if reads_all and (view is not None or place is not None):
         yield _objects(view, place)
+    elif reads_all and dead is not None:
+        yield Finding("objects", HINT, "cannot be read before it is mounted again")
 
 
 def _kernel(release: str) -> Finding:
@@ -144,7 +153,10 @@ def _halt_poll(setting: str | None, cpu_info: str | None) -> Finding:
 def _settings(view: locate.Place | None, place: locate.Place | None) -> Settings:
     """What is in force in a workspace, or what would be in a new one."""
     if place is not None:
-        fd = locate.open_store(place.root, None, create=False)
+        try:
+            fd = open_store(place.root, None, create=False)
+        except HeliosError:
+            return resolve(layers())  # what is wrong with the store is a finding of its own
         try:
             return configuration(fd).settings
         finally:
@@ -212,7 +224,7 @@ def _memory(settings: Settings, limit_bytes: int) -> Finding:
 
 
 def _mounted(view: locate.Place) -> Iterator[Finding]:
-    mount = locate.mount_over(view.root)
+    mount = mounttable.mount_over(view.root)
     root = mount.path if mount else view.root
     daemon = runfiles.find(root)
     served = f"served by process {daemon.pid}" if daemon else "served by another user's daemon"
@@ -223,10 +235,36 @@ def _mounted(view: locate.Place) -> Iterator[Finding]:
     yield _disk(view.root)
 
 
+def _dead(mountpoint: str) -> Iterator[Finding]:
+    """Explain a mount whose daemon was killed: its store lies beneath, where nobody gets at it."""
+    advice = f"'helios mount {mountpoint}' mounts it again, with everything that was saved"
+    yield Finding("workspace", BAD, f"the mount {mountpoint} lost its daemon: {advice}")
+    log = runfiles.last_log(mountpoint)
+    if os.path.exists(log):
+        lines = (_read(log) or "").strip().splitlines()
+        last = lines[-1][:_LINE_MAX] if lines else ""
+        yield Finding("log", OK, f"{log} (ends with: {last})")
+    known = runfiles.known(mountpoint)
+    if known is not None and not known.store.startswith(mountpoint + "/"):
+        with suppress(OSError):
+            yield _disk(known.store)
+
+
+def _held(mountpoint: str) -> Iterator[Finding]:
+    """Tell of a daemon that serves on after its workspace was unmounted."""
+    daemon = runfiles.find(mountpoint)
+    if daemon is not None:
+        holders = find_holders(mountpoint, daemon.device, daemon.pid)
+        why = f"held by {'; '.join(map(str, holders))}" if holders else "it still saves"
+        yield Finding("daemon", HINT, f"process {daemon.pid} still serves it: {why}")
+
+
 def _unmounted(place: locate.Place) -> Iterator[Finding]:
-    yield Finding("workspace", OK, f"{place.root} is not mounted")
+    advice = f"what is written here now is not in it; helios mount {place.root}"
+    yield Finding("workspace", HINT, f"{place.root} is not mounted: {advice}")
+    yield from _held(place.root)
     try:
-        fd = locate.open_store(place.root, None, create=False)
+        fd = open_store(place.root, None, create=False)
     except HeliosError as error:
         yield Finding("store", BAD, str(error))
         return

@@ -13,10 +13,10 @@ from fnmatch import fnmatchcase
 from functools import partial
 from typing import NamedTuple
 
-from heliosfs.cli.client import ask, current_directory, with_repository
-from heliosfs.cli.locate import find_repository, find_view
+from heliosfs.cli.client import ask, current_directory, repository_over, with_repository
+from heliosfs.cli.locate import find_view
 from heliosfs.commands.options import Options
-from heliosfs.errors import AlreadyExists, HeliosError, NotFound
+from heliosfs.errors import AlreadyExists, HeliosError
 from heliosfs.objects.ids import TreeId
 from heliosfs.objects.tree import NO_OID, Entry, decode_entry
 from heliosfs.repo.repository import Repository
@@ -50,9 +50,7 @@ def materialize(options: Options) -> int:
         root = os.fsencode(os.path.join(view.root, ".helios", "snapshots", oid))
         count = _write(_snapshot_items(os.path.realpath(root)), out, options)
     else:
-        place = find_repository(where)
-        if place is None:
-            raise NotFound(f"not inside a heliosfs workspace ({where}, or any directory above it)")
+        place = repository_over(where)
         count = with_repository(place, lambda each: _from_store(each, revision, out, options))
     if "quiet" not in options:
         print(f"{count} file{'' if count == 1 else 's'} written to {out}")

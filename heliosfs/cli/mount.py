@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
-import stat
-import subprocess
 import sys
 from collections.abc import Sequence
 
-from heliosfs.cli import daemon, locate, runfiles
+from heliosfs import mounttable
+from heliosfs.cli import daemon, locate, runfiles, stores
 from heliosfs.cli.arguments import Parser
 from heliosfs.cli.identity import identity
-from heliosfs.errors import AlreadyExists, Busy, HeliosError, NotFound, NotPermitted, UsageError
+from heliosfs.cli.mountcheck import (
+    check_directory,
+    check_fuse,
+    check_place,
+    clear_dead_mount,
+)
+from heliosfs.cli.umount import wait_saved
+from heliosfs.errors import AlreadyExists, UsageError
 
 OPTIONS = {
     "allow_other": "let other users in, as the modes of the files say",
@@ -25,8 +30,6 @@ OPTIONS = {
 }
 """What may follow `-o`."""
 
-_DEVICE = "/dev/fuse"
-_FUSE_CONF = "/etc/fuse.conf"
 _DRAIN_SECONDS = 60
 
 
@@ -81,7 +84,7 @@ def mount(argv: Sequence[str]) -> int:
     options = parse_options(asked.options)
     directory = check_directory(asked.directory)
     store = os.path.realpath(asked.store) if asked.store else None
-    if locate.mount_at(directory) is not None:
+    if mounttable.mount_at(directory) is not None:
         if not clear_dead_mount(directory):
             known = runfiles.find(directory)
             log = f"; its log is {known.log}" if known else ""
@@ -90,8 +93,7 @@ def mount(argv: Sequence[str]) -> int:
         print(f"{directory} was left by a daemon that is gone: unmounted it", flush=True)
     check_place(directory, store)
     check_fuse("allow_other" in options)
-    if not runfiles.wait_gone(directory, _DRAIN_SECONDS):
-        raise Busy(f"the daemon that served {directory} before is still saving; try again")
+    wait_saved(directory, _DRAIN_SECONDS)
     _make_directory(directory)
     log_file: str | None = asked.log
     if log_file is None and not asked.foreground:
@@ -105,6 +107,7 @@ def mount(argv: Sequence[str]) -> int:
         xattr="xattr" in options,
         is_helios_listed=is_helios_listed(options),
         debug=asked.debug or "debug" in options,
+        named_log=os.path.abspath(asked.log) if asked.log else None,
     )
     return _stay(setup) if asked.foreground else _leave(setup)
 
@@ -117,17 +120,18 @@ def init(argv: Sequence[str]) -> int:
 
     asked = init_parser().parse_args(argv)
     directory = check_directory(asked.directory)
-    if locate.mount_at(directory) is not None:
+    if mounttable.mount_at(directory) is not None:
         raise AlreadyExists(f"{directory} is mounted")
     store = os.path.realpath(asked.store) if asked.store else None
     check_place(directory, store)
     _make_directory(directory)
     if locate.has_repository(directory):
         raise AlreadyExists(f"{directory} has a repository")
-    fd = locate.open_store(directory, store, create=True)
+    fd = stores.open_store(directory, store, create=True)
     try:
         opened = LocalStore.open(fd, create=True)
         try:
+            stores.settle(directory, store, fd)
             who = identity(directory)
             repository = Repository.open(opened, SystemClock(), who, asked.branch)
             print(f"made a repository in {store or os.path.join(directory, locate.REPOSITORY)}")
@@ -154,115 +158,6 @@ def is_helios_listed(names: set[str]) -> bool | None:
     if len(said) > 1:
         raise UsageError("helios=hidden or helios=listed, not both")
     return "helios=listed" in said if said else None
-
-
-def check_directory(path: str) -> str:
-    """The resolved path of a mount point to be; it or its parent exists.
-
-    UsageError, NotFound, NotPermitted.
-    """
-    if not path or "\0" in path or "\n" in path:
-        raise UsageError(f"not a directory name: {path!r}")
-    directory = os.path.realpath(path)
-    if directory == "/":
-        raise UsageError("cannot mount over the root directory '/'")
-    if locate.mount_at(directory) is not None:
-        return directory
-    parent = os.path.dirname(directory)
-    try:
-        mode = os.stat(directory).st_mode
-    except FileNotFoundError as error:
-        if not os.path.isdir(parent):
-            raise NotFound(f"cannot make {directory}: there is no directory {parent}") from error
-        if not os.access(parent, os.W_OK | os.X_OK):
-            raise NotPermitted(f"cannot make {directory}: {parent} is not writable") from error
-        return directory
-    except OSError as error:
-        raise NotPermitted(f"cannot use {directory}: {(error.strerror or '').lower()}") from error
-    if not stat.S_ISDIR(mode):
-        raise UsageError(f"{directory} is not a directory")
-    if not os.access(directory, os.R_OK | os.W_OK | os.X_OK):
-        raise NotPermitted(f"cannot use {directory}: it must be readable and writable for you")
-    return directory
-
-
-def check_place(directory: str, store: str | None) -> None:
-    """Refuse what cannot work or would hide something.  UsageError, Busy."""
-    for what, path in (("DIR", directory), ("--store", store)):
-        if path is None:
-            continue
-        over = locate.mount_over(path)
-        if over is not None and over.is_ours:
-            raise UsageError(f"{what} {path} lies in the heliosfs workspace {over.path}")
-    if locate.REPOSITORY in directory.split("/"):
-        raise UsageError(f"{directory} lies in a repository")
-    for below in locate.mounts_below(directory):
-        raise Busy(f"the workspace {below.path} is mounted below {directory}")
-    home = os.path.join(directory, locate.REPOSITORY)
-    if store and store != home and (store + "/").startswith(directory + "/"):
-        raise UsageError(f"--store {store} would be hidden by the mount")
-
-
-def clear_dead_mount(directory: str) -> bool:
-    """Take away our mount at `directory` if its daemon is gone; False if it lives.
-
-    UsageError when the mount is not ours, HeliosError when it cannot be taken away.
-    """
-    cleared = False
-    while (found := locate.mount_at(directory)) is not None:
-        if not found.is_ours:
-            raise UsageError(
-                f"{directory} is a mount point of {found.fstype} ({found.source}): "
-                "use a directory below it"
-            )
-        if not locate.is_dead(directory):
-            break
-        before = _mount_count(directory)
-        reason = unmount(directory, lazy=True)
-        if _mount_count(directory) >= before:
-            raise HeliosError(f"cannot unmount the dead mount {directory}: {reason}")
-        cleared = True
-    return cleared and found is None
-
-
-def _mount_count(directory: str) -> int:
-    """How many mounts lie on top of each other at a directory."""
-    return sum(mount.path == directory for mount in locate.mounts())
-
-
-def unmount(directory: str, *, lazy: bool = False) -> str:
-    """Ask fusermount3, or umount(8) for root without it; gives what it complains about."""
-    if shutil.which("fusermount3"):
-        command = ["fusermount3", "-uz" if lazy else "-u", "--", directory]
-    else:
-        command = ["umount", *(["-l"] if lazy else []), "--", directory]
-    done = subprocess.run(command, capture_output=True, check=False)
-    return os.fsdecode(done.stderr).strip().split("\n")[-1] if done.returncode else ""
-
-
-def check_fuse(allow_other: bool) -> None:
-    """Whether this user may mount at all.  HeliosError, one line each."""
-    if not os.path.exists(_DEVICE):
-        raise HeliosError(
-            f"there is no {_DEVICE}: load the module (modprobe fuse), or give the "
-            f"container the device (docker run --device {_DEVICE} --cap-add SYS_ADMIN)"
-        )
-    if not os.access(_DEVICE, os.R_OK | os.W_OK):
-        raise NotPermitted(f"no permission for {_DEVICE}: it needs mode 0666, or root")
-    if os.geteuid() == 0:
-        return
-    if not shutil.which("fusermount3"):
-        raise HeliosError("there is no fusermount3: install the package fuse3")
-    if allow_other and not _fuse_conf_allows_other():
-        raise NotPermitted(f"allow_other needs a line 'user_allow_other' in {_FUSE_CONF}")
-
-
-def _fuse_conf_allows_other() -> bool:
-    try:
-        with open(_FUSE_CONF, encoding="utf-8", errors="replace") as file:
-            return any(line.split("#")[0].strip() == "user_allow_other" for line in file)
-    except OSError:
-        return False
 
 
 def _make_directory(directory: str) -> None:

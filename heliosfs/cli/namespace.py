@@ -1,6 +1,10 @@
 """A mount namespace for this process, without root where the kernel lets anybody have one.
 
 Python has `os.unshare` only from 3.12 on, and no mount(2).
+
+A namespace begins as a copy of every mount, and whoever has a copy of a mount keeps it from
+ending.  So a mount that goes outside goes here as well (`MS_SLAVE`), where mounts outside are
+shared; and since they need not be, other workspaces are taken away here at once.
 """
 
 from __future__ import annotations
@@ -9,11 +13,14 @@ import ctypes
 import os
 from collections.abc import Sequence
 
+from heliosfs.mounttable import mount_over, mounts
+
 _CLONE_NEWNS = 0x00020000
 _CLONE_NEWUSER = 0x10000000
 _MS_BIND = 0x1000
 _MS_REC = 0x4000
-_MS_PRIVATE = 0x40000
+_MS_SLAVE = 0x80000
+_MNT_DETACH = 2
 
 
 def bind_privately(source: str, target: str, inner: Sequence[tuple[str, str]]) -> None:
@@ -34,10 +41,23 @@ def bind_privately(source: str, target: str, inner: Sequence[tuple[str, str]]) -
         ):
             with open(f"/proc/self/{name}", "w", encoding="ascii") as file:
                 file.write(text)
-    _check(libc.mount(b"none", b"/", None, _MS_REC | _MS_PRIVATE, None), "/")
+    _check(libc.mount(b"none", b"/", None, _MS_REC | _MS_SLAVE, None), "/")
+    _detach_others(libc, target)
     for what, where in inner:
         _bind(libc, what, where, _MS_BIND)
     _bind(libc, source, target, _MS_BIND | _MS_REC)
+
+
+def _detach_others(libc: ctypes.CDLL, target: str) -> None:
+    """Take other workspaces out of this namespace.
+
+    In a user namespace the kernel refuses that (mount_namespaces(7), "locked"); their `umount`
+    then finds this namespace to be a bystander.
+    """
+    over = mount_over(target)
+    for mount in reversed(mounts()):
+        if mount.is_ours and over is not None and mount.device != over.device:
+            libc.umount2(os.fsencode(mount.path), _MNT_DETACH)
 
 
 def _bind(libc: ctypes.CDLL, source: str, target: str, flags: int) -> None:

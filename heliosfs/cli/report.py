@@ -8,10 +8,10 @@ from __future__ import annotations
 import os
 import sys
 
-from heliosfs.cli.client import current_directory, with_repository
-from heliosfs.cli.locate import find_repository, find_view
+from heliosfs.cli.client import current_directory, repository_over, with_repository
+from heliosfs.cli.locate import find_view
 from heliosfs.commands.options import Options
-from heliosfs.errors import NotFound, UsageError
+from heliosfs.errors import UsageError
 
 _PAGE = os.path.join(".helios", "report.html")
 
@@ -38,9 +38,7 @@ def _page(where: str) -> bytes:
     if view is not None:
         with open(os.path.join(view.root, _PAGE), "rb") as file:
             return file.read()
-    place = find_repository(where)
-    if place is None:
-        raise NotFound(f"not inside a heliosfs workspace ({where}, or any directory above it)")
+    place = repository_over(where)
     from heliosfs.commands.report import page_steps
     from heliosfs.store.steps import run_to_end
 

@@ -7,11 +7,12 @@ import os
 import sys
 from typing import NamedTuple
 
-from heliosfs.cli.client import ask, current_directory
-from heliosfs.cli.locate import REPOSITORY, Place, find_repository, find_view, mount_over
+from heliosfs.cli.client import ask, current_directory, refuse_dead
+from heliosfs.cli.locate import REPOSITORY, Place, find_repository, find_view
 from heliosfs.cli.namespace import bind_privately
 from heliosfs.commands.options import Options
 from heliosfs.errors import NotFound
+from heliosfs.mounttable import mount_over
 
 _NOT_FOUND = 127
 _NOT_EXECUTABLE = 126
@@ -36,6 +37,7 @@ def run(options: Options) -> int:
     where = current_directory()
     view = find_view(where)
     if view is None:
+        refuse_dead(where)
         place = find_repository(where)
         hint = f": helios mount {place.root}" if place is not None else ""
         raise NotFound(f"not inside a mounted workspace ({where}){hint}")

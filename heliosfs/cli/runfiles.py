@@ -2,7 +2,8 @@
 
 Both lie in `$XDG_STATE_HOME/heliosfs` (`~/.local/state/heliosfs`), under the name of the
 mount point and a digest of its path.  The daemon holds a lock on the second for as long
-as it lives, so that `umount` can wait for it without trusting a process id.
+as it lives, so that `umount` can wait for it without trusting a process id.  The file stays
+when it ends: these files together are the list of known workspaces.
 """
 
 from __future__ import annotations
@@ -12,14 +13,17 @@ import hashlib
 import json
 import os
 import time
-from typing import NamedTuple
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any, NamedTuple
 
-from heliosfs.errors import HeliosError
+from heliosfs.errors import Busy, HeliosError
 
 LOG_MAX_BYTES = 4 * 1024 * 1024
 """A log larger than this is set aside as `….log.1` at the next mount."""
 
 _POLL_SECONDS = 0.01
+_LOOK_SECONDS = 1.0
 
 
 class Daemon(NamedTuple):
@@ -27,11 +31,65 @@ class Daemon(NamedTuple):
 
     pid: int
     log: str
+    device: str = ""
+    """Of its mount, `MAJOR:MINOR`; "" until that is ready."""
+    mount_id: int = 0
+    """Of its mount, in the namespace that it was mounted in."""
+
+
+class Workspace(NamedTuple):
+    """A workspace that was mounted here, now or before."""
+
+    path: str
+    store: str
+    """Where its store lies."""
+    store_id: str
+    options: tuple[str, ...] = ()
+    """What followed `-o`."""
+    log: str | None = None
+    """The log that the user named."""
+
+
+class Registration:
+    """What a daemon says of itself.  It holds the lock until it is closed."""
+
+    def __init__(self, workspace: Workspace, log: str) -> None:
+        """Busy when another daemon of the same mount point still has the lock."""
+        self._document: dict[str, object] = {
+            "pid": os.getpid(),
+            "log": log,
+            "workspace": workspace._asdict(),
+        }
+        self._fd = open_log(_path(workspace.path, "json"))
+        if not _lock(self._fd):
+            os.close(self._fd)
+            raise Busy(f"another daemon still serves {workspace.path}")
+        os.ftruncate(self._fd, 0)
+        self._write()
+
+    def mounted(self, device: str, mount_id: int) -> None:
+        """Say which mount it is."""
+        self._document |= {"device": device, "mount_id": mount_id}
+        self._write()
+
+    def close(self) -> None:
+        """Let go of the lock; what was said stays."""
+        os.close(self._fd)
+
+    def _write(self) -> None:
+        # A line more, not another file: who reads meanwhile finds one that is whole.
+        os.write(self._fd, json.dumps(self._document).encode() + b"\n")
 
 
 def log_path(mountpoint: str) -> str:
-    """Where the log of a mount goes unless the user says otherwise."""
+    """Return where the log of a mount goes unless the user says otherwise."""
     return _path(mountpoint, "log")
+
+
+def last_log(mountpoint: str) -> str:
+    """Return the log of the daemon that serves or served a mount."""
+    workspace = known(mountpoint)
+    return (workspace.log if workspace else None) or log_path(mountpoint)
 
 
 def open_log(path: str) -> int:
@@ -46,27 +104,38 @@ def open_log(path: str) -> int:
         raise HeliosError(f"cannot write {path}: {reason}; name a log by --log") from error
 
 
-def register(mountpoint: str, log: str) -> int:
-    """Say who serves the mount; the descriptor it gives holds the lock until it is closed."""
-    path = _path(mountpoint, "json")
-    fd = open_log(path)
-    # A lock that is held belongs to a daemon whose mount is gone but which still writes.
-    fcntl.flock(fd, fcntl.LOCK_EX)
-    os.ftruncate(fd, 0)
-    os.write(fd, json.dumps({"pid": os.getpid(), "log": log}).encode() + b"\n")
-    return fd
-
-
 def find(mountpoint: str) -> Daemon | None:
-    """The daemon that serves the mount, if it lives and is this user's."""
-    try:
-        with open(_path(mountpoint, "json"), "rb") as file:
-            if not _is_locked(file.fileno()):
-                return None
-            said = json.load(file)
-            return Daemon(int(said["pid"]), str(said["log"]))
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+    """Return the daemon that serves the mount, if it lives and is this user's."""
+    return _living(_path(mountpoint, "json"))
+
+
+def known(mountpoint: str) -> Workspace | None:
+    """Return what is remembered of a workspace that was mounted here, now or before."""
+    return _remembered(_path(mountpoint, "json"))
+
+
+def workspaces() -> list[Workspace]:
+    """Return every workspace that this user mounted, in the order of their paths."""
+    found = (_remembered(path) for path in _paths())
+    return sorted(each for each in found if each is not None)
+
+
+def served_by(pid: int) -> str | None:
+    """Return the workspace that a living daemon of this user serves."""
+    for path in _paths():
+        daemon = _living(path)
+        workspace = _remembered(path)
+        if daemon is not None and workspace is not None and daemon.pid == pid:
+            return workspace.path
+    return None
+
+
+def forget(mountpoint: str) -> None:
+    """Take a workspace off the list.  Busy while it is served."""
+    if find(mountpoint) is not None:
+        raise Busy(f"{mountpoint} is mounted: 'helios umount {mountpoint}' first")
+    with suppress(FileNotFoundError):
+        os.unlink(_path(mountpoint, "json"))
 
 
 def wait_gone(mountpoint: str, seconds: float) -> bool:
@@ -79,6 +148,57 @@ def wait_gone(mountpoint: str, seconds: float) -> bool:
     return True
 
 
+def _paths() -> Iterator[str]:
+    try:
+        names = os.listdir(_directory())
+    except OSError:
+        return
+    yield from (
+        os.path.join(_directory(), name) for name in sorted(names) if name.endswith(".json")
+    )
+
+
+def _living(path: str) -> Daemon | None:
+    try:
+        with open(path, "rb") as file:
+            if not _is_locked(file.fileno()):
+                return None
+            said = _last_document(file.read())
+            device, mount_id = str(said.get("device", "")), int(said.get("mount_id", 0))
+            return Daemon(int(said["pid"]), str(said["log"]), device, mount_id)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _remembered(path: str) -> Workspace | None:
+    try:
+        with open(path, "rb") as file:
+            said = _last_document(file.read())["workspace"]
+            workspace = Workspace(**{**said, "options": tuple(said["options"])})
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return workspace if _path(workspace.path, "json") == path else None
+
+
+def _last_document(text: bytes) -> dict[str, Any]:
+    """Return what the last whole line says; ValueError."""
+    document: dict[str, Any] = json.loads(text[: text.rindex(b"\n")].rpartition(b"\n")[2])
+    return document
+
+
+def _lock(fd: int) -> bool:
+    """Take the lock, for which somebody who looks at it may have to be waited for."""
+    deadline = time.monotonic() + _LOOK_SECONDS
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(_POLL_SECONDS)
+
+
 def _is_locked(fd: int) -> bool:
     try:
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -87,8 +207,12 @@ def _is_locked(fd: int) -> bool:
     return False
 
 
-def _path(mountpoint: str, kind: str) -> str:
+def _directory() -> str:
     state = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
+    return os.path.join(state, "heliosfs")
+
+
+def _path(mountpoint: str, kind: str) -> str:
     digest = hashlib.sha256(os.fsencode(mountpoint)).hexdigest()[:8]
     name = os.path.basename(mountpoint) or "root"
-    return os.path.join(state, "heliosfs", f"{name}-{digest}.{kind}")
+    return os.path.join(_directory(), f"{name}-{digest}.{kind}")

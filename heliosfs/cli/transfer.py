@@ -8,10 +8,11 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from heliosfs.cli.client import current_directory, run, with_repository
-from heliosfs.cli.locate import Place, find_repository, find_view, mount_over
+from heliosfs.cli.client import current_directory, refuse_dead, run, with_repository
+from heliosfs.cli.locate import Place, find_repository, find_view
 from heliosfs.cli.progress import ProgressLine
 from heliosfs.errors import UsageError
+from heliosfs.mounttable import mount_over
 
 if TYPE_CHECKING:
     from heliosfs.commands.options import Options
@@ -38,6 +39,7 @@ def _transfer(
 ) -> int:
     if find_view(where) is not None:
         return run(_absolute(argv), line.tell)
+    refuse_dead(where)
     paths = {key: _resolved(options.value(key)) for key in _PATHS}
     place = find_repository(where)
     if place is None:

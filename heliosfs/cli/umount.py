@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+import signal
+import time
+from collections.abc import Sequence
 
 from heliosfs.cli import locate, runfiles
 from heliosfs.cli.arguments import Parser
-from heliosfs.cli.mount import unmount
+from heliosfs.cli.holders import Holder, find_holders
 from heliosfs.errors import Busy, HeliosError, NotFound
+from heliosfs.fuse.mounting import unmount
+from heliosfs.mounttable import Mount, is_there, mount_at, mount_over
 
 _SAVE_SECONDS = 120
-_SHOWN_USERS = 3
+_QUIET_SECONDS = 0.3
+"""How long saving takes as a rule; whoever takes longer may be held by somebody."""
+_PASSING_SECONDS = 0.5
+"""How long something may be in use by nobody who can be named: its own daemon has it open for
+a moment when it saves, and programs come and go."""
 
 
 def umount_parser() -> Parser:
@@ -19,11 +27,15 @@ def umount_parser() -> Parser:
     parser = Parser(
         prog="helios umount",
         description="End the mount at DIR, or the one that the current directory is in, and wait\n"
-        "until everything is saved. Uncommitted changes are kept.",
+        "until everything is saved. Uncommitted changes are kept. What keeps a mount from\n"
+        "ending is named: a process, or a mount namespace that has a copy of it.",
     )
     parser.add_argument("directory", metavar="DIR", nargs="?")
     parser.add_argument(
         "-l", "--lazy", action="store_true", help="even while programs still use it"
+    )
+    parser.add_argument(
+        "--forget", action="store_true", help="and leave it out of 'helios mount --all'"
     )
     return parser
 
@@ -31,65 +43,84 @@ def umount_parser() -> Parser:
 def umount(argv: Sequence[str]) -> int:
     """Run `helios umount`; gives the exit code.  NotFound, Busy, HeliosError."""
     asked = umount_parser().parse_args(argv)
-    directory = _mountpoint(asked.directory)
-    os.chdir("/")  # or this process would keep the mount busy itself
-    known = runfiles.find(directory)
-    before = len(locate.mounts())
-    reason = unmount(directory, lazy=asked.lazy or locate.is_dead(directory))
-    if len(locate.mounts()) >= before:
-        users = "; ".join(_users(directory, known.pid if known else 0))
-        if users:
-            raise Busy(f"{directory} is in use by {users}: end that, or use --lazy")
-        raise HeliosError(f"cannot unmount {directory}: {reason}")
-    if not asked.lazy and not runfiles.wait_gone(directory, _SAVE_SECONDS):
-        log = known.log if known else "unknown"
-        raise HeliosError(f"{directory} is unmounted, its daemon still saves; its log is {log}")
-    print(f"unmounted {directory}")
+    mount = _mount(asked.directory, may_be_gone=asked.forget)
+    if mount is None:
+        directory = os.path.realpath(asked.directory)
+    else:
+        directory = mount.path
+        os.chdir("/")  # or this process would keep the mount busy itself
+        daemon = runfiles.find(directory)
+        take_away(mount, daemon, lazy=asked.lazy or locate.is_dead(directory))
+        if not asked.lazy:
+            wait_saved(directory)
+        print(f"unmounted {directory}", flush=True)
+    if asked.forget:
+        runfiles.forget(directory)
+        print(f"'helios mount --all' leaves {directory} out")
     return 0
 
 
-def _mountpoint(given: str | None) -> str:
+def take_away(mount: Mount, daemon: runfiles.Daemon | None, *, lazy: bool) -> None:
+    """Unmount.  Busy names who has it in use; HeliosError when it cannot be unmounted."""
+    deadline = time.monotonic() + _PASSING_SECONDS
+    pid = daemon.pid if daemon else 0
+    while True:
+        reason = unmount(mount.path, lazy=lazy)
+        if not is_there(mount):
+            return
+        if not lazy:
+            holders = [each for each in find_holders(mount.path, mount.device, pid) if each.pid]
+            if holders:
+                raise Busy(f"{mount.path} is in use by {_named(holders)}: end that, or use --lazy")
+        if lazy or time.monotonic() > deadline:
+            raise HeliosError(f"cannot unmount {mount.path}: {reason or 'it is still there'}")
+        time.sleep(_PASSING_SECONDS / 10)
+
+
+def wait_saved(directory: str, seconds: float = _SAVE_SECONDS) -> None:
+    """Wait for the daemon of what was unmounted.
+
+    Busy names what else still has the mount, within two seconds; HeliosError when the daemon
+    takes longer than `seconds` to save.
+    """
+    if runfiles.wait_gone(directory, _QUIET_SECONDS):
+        return
+    deadline = time.monotonic() + seconds
+    while (daemon := runfiles.find(directory)) is not None:
+        holders = find_holders(directory, daemon.device, daemon.pid)
+        if holders and all(each.is_bystander for each in holders):
+            # Nobody there has anything of it open: for them it ends as it did here.
+            os.kill(daemon.pid, signal.SIGTERM)
+        elif holders and runfiles.find(directory) == daemon:
+            raise Busy(
+                f"{directory} is unmounted here, but held by {_named(holders)}: its daemon "
+                f"(pid {daemon.pid}) serves on until that ends, or saves and ends at "
+                f"'kill {daemon.pid}'"
+            )
+        if runfiles.wait_gone(directory, 1):
+            return
+        if time.monotonic() > deadline:
+            raise HeliosError(
+                f"{directory} is unmounted; its daemon (pid {daemon.pid}) is not done with saving, "
+                f"and nothing was found that still has the mount; its log is {daemon.log}"
+            )
+
+
+def _mount(given: str | None, *, may_be_gone: bool) -> Mount | None:
+    """Return our mount at a directory, or over the current one; None if it may be gone and is."""
     if given is not None:
         directory = os.path.realpath(given)
-        mount = locate.mount_at(directory)
+        mount = mount_at(directory)
+        if mount is None and may_be_gone and runfiles.known(directory) is not None:
+            return None
         if mount is None or not mount.is_ours:
             raise NotFound(f"{directory} is not a mounted heliosfs workspace")
-        return directory
-    over = locate.mount_over(os.getcwd())
+        return mount
+    over = mount_over(os.getcwd())
     if over is None or not over.is_ours:
         raise NotFound(f"{os.getcwd()} is not inside a mounted heliosfs workspace")
-    return over.path
+    return over
 
 
-def _users(directory: str, daemon_pid: int) -> Iterator[str]:
-    """The first processes found with a directory or file open below the mount."""
-    shown = 0
-    for entry in os.scandir("/proc"):
-        if not entry.name.isdigit() or int(entry.name) == daemon_pid:
-            continue
-        if _uses(entry.path, directory):
-            yield f"{_command(entry.path)} (pid {entry.name})"
-            shown += 1
-            if shown == _SHOWN_USERS:
-                return
-
-
-def _uses(process: str, directory: str) -> bool:
-    try:
-        links = [f"{process}/cwd", f"{process}/root"]
-        links += [each.path for each in os.scandir(f"{process}/fd")]
-        return any(_is_below(os.readlink(link), directory) for link in links)
-    except OSError:
-        return False
-
-
-def _is_below(path: str, directory: str) -> bool:
-    return path == directory or path.startswith(directory + "/")
-
-
-def _command(process: str) -> str:
-    try:
-        with open(f"{process}/comm", encoding="utf-8", errors="replace") as file:
-            return file.read().strip()
-    except OSError:
-        return "a process"
+def _named(holders: Sequence[Holder]) -> str:
+    return "; ".join(map(str, holders))

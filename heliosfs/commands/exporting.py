@@ -10,7 +10,7 @@ from contextlib import closing, suppress
 from functools import partial
 
 from heliosfs.commands.options import Options
-from heliosfs.commands.places import named_path, workspace_over
+from heliosfs.commands.places import named_path
 from heliosfs.commands.render import json_reply
 from heliosfs.commands.verb import Request
 from heliosfs.errors import NotFound
@@ -19,6 +19,7 @@ from heliosfs.git.pack import Pack
 from heliosfs.git.process import Git
 from heliosfs.git.refs import HEADS
 from heliosfs.git.target import Target
+from heliosfs.mounttable import workspace_over
 from heliosfs.store.steps import Steps, on_thread
 
 _ID_DIGITS = 12

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import partial
 
 from heliosfs.commands.options import Options
-from heliosfs.commands.places import named_path, workspace_over
+from heliosfs.commands.places import named_path
 from heliosfs.commands.render import json_reply
 from heliosfs.commands.verb import Request
 from heliosfs.errors import Busy, HeliosError, NotFound
@@ -17,6 +17,7 @@ from heliosfs.git.marks import carry_marks
 from heliosfs.git.process import Git
 from heliosfs.git.refs import Refs
 from heliosfs.git.verify import Verified, verify
+from heliosfs.mounttable import workspace_over
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.state import State
 from heliosfs.repo.view import View

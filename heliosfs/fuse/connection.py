@@ -21,6 +21,7 @@ from heliosfs.fuse import wire
 from heliosfs.fuse.loop import HandoffLock
 from heliosfs.fuse.mounting import unmount, widen_read_ahead
 from heliosfs.fuse.wire import ANSWER_HEAD, BODY_AT, Capability, Data, Message, Opcode
+from heliosfs.mounttable import is_there, mount_at
 
 _MINOR_AT = 4
 _FLAGS_AT = 12
@@ -41,6 +42,7 @@ class Connection:
 
     def __init__(self, fd: int, mountpoint: str) -> None:
         self._mountpoint = mountpoint
+        self._mount = mount_at(mountpoint)
         self.fd = fd
         """The device: readable when there is a request, or it was unmounted."""
         os.set_blocking(fd, False)
@@ -149,11 +151,16 @@ class Connection:
         widen_read_ahead(self._mountpoint)
 
     def end(self) -> None:
-        """Unmount, unless that was done by somebody else."""
+        """Unmount, unless that was done by somebody else.
+
+        The device does not tell where another namespace still has the mount; and what is
+        mounted at our place by then is not ours to take away.
+        """
         poller = select.poll()
         poller.register(self.fd, 0)
-        if not any(events & select.POLLERR for _, events in poller.poll(0)):
-            unmount(self._mountpoint)
+        is_over = any(events & select.POLLERR for _, events in poller.poll(0))
+        if not is_over and (self._mount is None or is_there(self._mount)):
+            unmount(self._mountpoint, lazy=True)
         self._ours.close()
         os.close(self.fd)
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
+import shutil
 import socket
 import subprocess
 from collections.abc import Collection
 
 from heliosfs.errors import HeliosError
+from heliosfs.mounttable import mount_at
 
 _READ_AHEAD_KB = 512
 """Not more: a fault in a mapping reads as much around it."""
@@ -36,10 +37,21 @@ def mount(mountpoint: str, options: Collection[str]) -> int:
     return fds[0]
 
 
-def unmount(mountpoint: str) -> None:
-    """Take the mount away, at once for new comers, for the others when they leave."""
-    command = ["fusermount3", "-u", "-q", "-z", "--", mountpoint]
-    subprocess.run(command, check=False, stdin=subprocess.DEVNULL)
+def unmount(mountpoint: str, *, lazy: bool = False) -> str:
+    """Take the topmost mount away; return what is complained about, "" when it is gone.
+
+    With `lazy`, at once for new comers, and for the others when they leave.  Without
+    fusermount3, umount(8) does it for root.
+    """
+    command = ["fusermount3", "-uz" if lazy else "-u", "--", mountpoint]
+    if shutil.which("fusermount3") is None:
+        command = ["umount", *(["-l"] if lazy else []), "--", mountpoint]
+    try:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    except FileNotFoundError:
+        return f"there is no {command[0]}"
+    text = os.fsdecode(done.stderr).strip().split("\n")[-1]
+    return (text or f"{command[0]} gave {done.returncode}") if done.returncode else ""
 
 
 def widen_read_ahead(mountpoint: str) -> None:
@@ -47,10 +59,8 @@ def widen_read_ahead(mountpoint: str) -> None:
 
     Does nothing where that is refused.  Asks nothing of the mount, which cannot answer yet.
     """
-    wanted = re.sub(r"[ \t\n\\]", lambda found: f"\\{ord(found[0]):03o}", mountpoint)
     with contextlib.suppress(OSError):
-        with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as mounts:
-            devices = [line.split(" ")[2] for line in mounts if line.split(" ")[4] == wanted]
-        if devices:
-            with open(f"/sys/class/bdi/{devices[-1]}/read_ahead_kb", "w") as file:
+        found = mount_at(mountpoint)
+        if found is not None:
+            with open(f"/sys/class/bdi/{found.device}/read_ahead_kb", "w") as file:
                 file.write(str(_READ_AHEAD_KB))

@@ -95,7 +95,8 @@ def take_lock(directory: Directory) -> int:
     except BlockingIOError as error:
         holder = os.pread(fd, 32, 0).decode("ascii", "replace").strip() or "unknown"
         os.close(fd)
-        raise StoreBusy(f"process {holder} has the store open") from error
+        pid = int(holder) if holder.isdigit() else 0
+        raise StoreBusy(f"process {holder} has the store open", pid) from error
     except OSError as error:
         os.close(fd)
         raise store_error("cannot lock the store", error) from error

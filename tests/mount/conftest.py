@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from heliosfs.cli import locate, runfiles
+from heliosfs import mounttable
+from heliosfs.cli import runfiles
 
 SECONDS = 30
 """How long anything here may take; all of it takes milliseconds when it works."""
@@ -33,7 +34,7 @@ class Mounted:
 
     @property
     def is_mounted(self) -> bool:
-        return locate.mount_at(str(self.path)) is not None
+        return mounttable.mount_at(str(self.path)) is not None
 
     def mount(self, *options: str) -> None:
         """Run `helios mount`; the daemon's output is in `log`."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from heliosfs.cli import locate
+from heliosfs import mounttable
 from tests.mount.conftest import Mounted, Mounter
 
 MIB = 1024**2
@@ -80,7 +80,7 @@ def test_a_broken_file_mounts_nothing(mounter: Mounter, config_home: Path) -> No
         f"helios: {file} line 2: performance.l1_cache_size: "
         "'2QB' is not a size such as 512MB or 2GB\n"
     )
-    assert locate.mount_at(str(mounted.path)) is None
+    assert mounttable.mount_at(str(mounted.path)) is None
     file.write_text("performance:\n  l1_cache_size: 2GB\n")
     mounted.mount()
     assert measures(mounted)["cache_capacity_bytes"] == 2048 * MIB

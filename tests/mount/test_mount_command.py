@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import heliosfs.cli
-from heliosfs.cli import locate
+from heliosfs import mounttable
 from heliosfs.fuse.connection import Connection
 from heliosfs.fuse.mounting import mount
 
@@ -42,7 +42,7 @@ def test_it_says_what_was_mounted_where_the_log_is_and_three_things_to_do(
 
 
 def test_the_kernel_knows_it_by_its_type(mounted: Mounted) -> None:
-    mount = locate.mount_at(str(mounted.path))
+    mount = mounttable.mount_at(str(mounted.path))
     assert mount is not None
     assert (mount.fstype, mount.source) == ("fuse.heliosfs", "heliosfs")
 
@@ -110,7 +110,7 @@ def test_who_keeps_a_mount_busy_is_named(mounted: Mounted) -> None:
     try:
         done = mounted.command("umount")
         assert done.returncode == 1
-        assert f"is in use by cat (pid {process.pid})" in done.stderr
+        assert f"is in use by cat (pid {process.pid}: current directory)" in done.stderr
         assert mounted.is_mounted
         assert mounted.command("umount", "--lazy").returncode == 0
         assert not mounted.is_mounted
@@ -136,34 +136,67 @@ def test_a_dead_mount_is_cleaned_up_and_mounted_again(mounted: Mounted) -> None:
     assert mounted.helios("rev-parse", "HEAD").strip() == oid
 
 
-def test_a_verb_in_a_dead_mount_says_what_to_do(mounted: Mounted, tmp_path: Path) -> None:
+def test_everything_in_a_dead_mount_says_what_to_do(mounted: Mounted, tmp_path: Path) -> None:
+    """From within, too, where the current directory cannot be looked at."""
+    (mounted.path / "src").mkdir()
+    mounted.commit("one")
     # As a script: with -m, Python looks for modules in the dead directory first.
     script = tmp_path / "helios-py"
     script.write_text("import sys\nfrom heliosfs.cli.main import main\nsys.exit(main())\n")
+    verbs = [
+        "status",
+        "run true",
+        "report",
+        "materialize HEAD out",
+        "import --from-git .",
+        "doctor",
+    ]
+    program = "; ".join(f"{sys.executable} {script} {verb}; echo =$?" for verb in verbs)
     process = subprocess.Popen(
-        ["sh", "-c", f"echo; read line; exec {sys.executable} {script} status"],
-        cwd=mounted.path,
+        ["sh", "-c", f"echo; read line; exec 2>&1; {program}"],
+        cwd=mounted.path / "src",
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
         text=True,
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "\n"
     mounted.kill9()
-    _, said = process.communicate("\n", timeout=SECONDS)
-    assert process.returncode == 1
-    assert "helios mount" in said
+    said, _ = process.communicate("\n", timeout=SECONDS)
+    hint = f"the mount {mounted.path} lost its daemon: 'helios mount {mounted.path}' mounts it"
+    assert said.count(hint) == len(verbs), said
+    assert said.count("=1\n") == len(verbs), said
     assert "Traceback" not in said
+    assert f"{mounted.log} (ends with: " in said
+    mounted.mount()
+    assert mounted.helios("doctor", str(mounted.path)).count("is mounted, served by") == 1
 
 
-def test_a_store_elsewhere_is_found_again(mounter: Mounter, tmp_path: Path) -> None:
+def test_a_store_elsewhere_is_found_again_also_after_it_moved(
+    mounter: Mounter, tmp_path: Path
+) -> None:
     workspace = mounter("--store", str(tmp_path / "store"))
     put(workspace.path / "a", "a\n")
     workspace.unmount()
     assert (tmp_path / "store/format").exists()
     workspace.options = ()
     workspace.mount()
+    workspace.unmount()
+    (tmp_path / "store").rename(tmp_path / "moved")
+    (tmp_path / "store").mkdir()
+    options: tuple[str, ...]
+    for options in ((), ("--store", str(tmp_path / "store"))):
+        done = workspace.command("mount", *options, str(workspace.path), cwd=Path("/"))
+        assert done.returncode == 1
+        assert f"{tmp_path}/store is empty; is its disk mounted?" in done.stderr
+        assert not workspace.is_mounted
+    assert os.listdir(tmp_path / "store") == []
+    assert "is empty" in workspace.command("status").stderr
+    said = workspace.command("doctor").stdout
+    assert f"bad   store          the store of {workspace.path} is not there" in said
+    workspace.mount("--store", str(tmp_path / "moved"))
+    assert (workspace.path / "a").read_text() == "a\n"
+    workspace.remount()
     assert (workspace.path / "a").read_text() == "a\n"
 
 
@@ -224,7 +257,7 @@ def test_two_mounts_at_once_make_one(mounter: Mounter) -> None:
     codes = sorted(process.returncode for process in started)
     assert codes in ([0, 0], [0, 1]), said
     assert all("Traceback" not in error for _, error in said)
-    assert len([m for m in locate.mounts() if m.path == str(workspace.path)]) == 1
+    assert len([m for m in mounttable.mounts() if m.path == str(workspace.path)]) == 1
 
 
 def test_verbs_of_a_workspace_that_is_not_mounted(mounted: Mounted) -> None:
@@ -244,7 +277,8 @@ def test_a_store_that_is_in_use_is_said_to_be(mounter: Mounter, tmp_path: Path) 
         "mount", "--store", str(tmp_path / "store"), str(tmp_path / "other"), cwd=tmp_path
     )
     assert other.returncode == 1
-    assert str(workspace.pid) in other.stderr
+    who = f"process {workspace.pid} has the store open: it serves {workspace.path}"
+    assert who in other.stderr
     assert other.stderr.count("\n") == 1
 
 

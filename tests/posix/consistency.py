@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from heliosfs.cli.locate import open_store
+from heliosfs.cli.stores import open_store
 from heliosfs.clock import SystemClock
 from heliosfs.objects.ids import Kind, TreeId, object_id
 from heliosfs.objects.tree import entry_name

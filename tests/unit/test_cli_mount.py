@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from heliosfs.cli import locate, mount
+from heliosfs import mounttable
+from heliosfs.cli import mount, mountcheck
 from heliosfs.cli.main import main
 from heliosfs.errors import Busy, HeliosError, NotFound, NotPermitted, UsageError
+from heliosfs.mounttable import FSTYPE, Mount
 
 
 def test_options_that_mean_something() -> None:
@@ -25,8 +27,8 @@ def test_an_unknown_option_is_named() -> None:
 
 def test_a_directory_is_resolved(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path)
-    assert mount.check_directory(str(tmp_path / "link")) == str(tmp_path)
-    assert mount.check_directory(str(tmp_path / "new")) == str(tmp_path / "new")
+    assert mountcheck.check_directory(str(tmp_path / "link")) == str(tmp_path)
+    assert mountcheck.check_directory(str(tmp_path / "new")) == str(tmp_path / "new")
 
 
 @pytest.mark.parametrize(
@@ -50,66 +52,66 @@ def test_a_directory_that_cannot_be_used(
     (tmp_path / "file").touch()
     monkeypatch.chdir(tmp_path)
     with pytest.raises(error, match=text):
-        mount.check_directory(path)
+        mountcheck.check_directory(path)
 
 
-def with_mounts(monkeypatch: pytest.MonkeyPatch, *table: locate.Mount) -> None:
-    monkeypatch.setattr(locate, "mounts", lambda: list(table))
+def with_mounts(monkeypatch: pytest.MonkeyPatch, *table: Mount) -> None:
+    monkeypatch.setattr(mounttable, "mounts", lambda: list(table))
 
 
 def test_places_that_a_mount_would_break(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    other = locate.Mount(str(tmp_path / "ws"), locate.FSTYPE, "heliosfs")
+    other = Mount(str(tmp_path / "ws"), FSTYPE, "heliosfs", 5, "0:9")
     with_mounts(monkeypatch, other)
     with pytest.raises(UsageError, match="lies in the heliosfs workspace"):
-        mount.check_place(str(tmp_path / "ws/below"), None)
+        mountcheck.check_place(str(tmp_path / "ws/below"), None)
     with pytest.raises(UsageError, match=r"--store .* lies in the heliosfs workspace"):
-        mount.check_place(str(tmp_path / "new"), str(tmp_path / "ws/store"))
+        mountcheck.check_place(str(tmp_path / "new"), str(tmp_path / "ws/store"))
     with pytest.raises(Busy, match="is mounted below"):
-        mount.check_place(str(tmp_path), None)
+        mountcheck.check_place(str(tmp_path), None)
     with pytest.raises(UsageError, match="lies in a repository"):
-        mount.check_place(str(tmp_path / "old/.helios/x"), None)
+        mountcheck.check_place(str(tmp_path / "old/.helios/x"), None)
     with pytest.raises(UsageError, match="would be hidden"):
-        mount.check_place(str(tmp_path / "new"), str(tmp_path / "new/store"))
-    mount.check_place(str(tmp_path / "new"), str(tmp_path / "new/.helios"))
-    mount.check_place(str(tmp_path / "new"), str(tmp_path / "newer"))
+        mountcheck.check_place(str(tmp_path / "new"), str(tmp_path / "new/store"))
+    mountcheck.check_place(str(tmp_path / "new"), str(tmp_path / "new/.helios"))
+    mountcheck.check_place(str(tmp_path / "new"), str(tmp_path / "newer"))
 
 
 def test_a_mount_of_something_else_is_left_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with_mounts(monkeypatch, locate.Mount(str(tmp_path), "tmpfs", "tmpfs"))
+    with_mounts(monkeypatch, Mount(str(tmp_path), "tmpfs", "tmpfs", 5, "0:9"))
     with pytest.raises(UsageError, match="is a mount point of tmpfs"):
-        mount.clear_dead_mount(str(tmp_path))
+        mountcheck.clear_dead_mount(str(tmp_path))
 
 
 def test_a_mount_that_lives_is_said_to(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with_mounts(monkeypatch, locate.Mount(str(tmp_path), locate.FSTYPE, "heliosfs"))
+    with_mounts(monkeypatch, Mount(str(tmp_path), FSTYPE, "heliosfs", 5, "0:9"))
     assert main(["mount", str(tmp_path)]) == 0
     assert capsys.readouterr().out == f"{tmp_path} is mounted already\n"
 
 
 def test_no_fuse_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mount, "_DEVICE", str(tmp_path / "fuse"))
+    monkeypatch.setattr(mountcheck, "_DEVICE", str(tmp_path / "fuse"))
     with pytest.raises(HeliosError, match=r"there is no .*fuse: load the module"):
-        mount.check_fuse(allow_other=False)
+        mountcheck.check_fuse(allow_other=False)
 
 
 def test_allow_other_of_a_user_needs_the_administrators_word(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mount, "_DEVICE", os.devnull)
+    monkeypatch.setattr(mountcheck, "_DEVICE", os.devnull)
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     configuration = tmp_path / "fuse.conf"
-    monkeypatch.setattr(mount, "_FUSE_CONF", str(configuration))
+    monkeypatch.setattr(mountcheck, "_FUSE_CONF", str(configuration))
     with pytest.raises(HeliosError, match="user_allow_other"):
-        mount.check_fuse(allow_other=True)
+        mountcheck.check_fuse(allow_other=True)
     configuration.write_text("#user_allow_other\n")
     with pytest.raises(HeliosError, match="user_allow_other"):
-        mount.check_fuse(allow_other=True)
+        mountcheck.check_fuse(allow_other=True)
     configuration.write_text("mount_max = 9\nuser_allow_other # yes\n")
-    mount.check_fuse(allow_other=True)
+    mountcheck.check_fuse(allow_other=True)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from heliosfs.cli import runfiles
-from heliosfs.errors import HeliosError
+from heliosfs.errors import Busy, HeliosError
 
 
 @pytest.fixture(autouse=True)
@@ -17,22 +17,57 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "state"
 
 
+def workspace(path: str, store: str = "/store") -> runfiles.Workspace:
+    return runfiles.Workspace(path, store, "5" * 32, ("xattr",))
+
+
 def test_a_daemon_is_known_for_as_long_as_it_holds_the_lock() -> None:
     assert runfiles.find("/ws") is None
-    fd = runfiles.register("/ws", "/the/log")
+    registered = runfiles.Registration(workspace("/ws"), "/the/log")
     assert runfiles.find("/ws") == runfiles.Daemon(os.getpid(), "/the/log")
+    registered.mounted("0:50", 99)
+    assert runfiles.find("/ws") == runfiles.Daemon(os.getpid(), "/the/log", "0:50", 99)
+    assert runfiles.served_by(os.getpid()) == "/ws"
     assert runfiles.find("/other/ws") is None
     assert not runfiles.wait_gone("/ws", 0)
-    os.close(fd)
+    registered.close()
     assert runfiles.find("/ws") is None
+    assert runfiles.served_by(os.getpid()) is None
     assert runfiles.wait_gone("/ws", 0)
 
 
 def test_registering_again_replaces_what_was_said() -> None:
-    os.close(runfiles.register("/ws", "/a/much/longer/name/of/a/log"))
-    fd = runfiles.register("/ws", "/log")
+    runfiles.Registration(workspace("/ws"), "/a/much/longer/name/of/a/log").close()
+    registered = runfiles.Registration(workspace("/ws"), "/log")
     assert runfiles.find("/ws") == runfiles.Daemon(os.getpid(), "/log")
-    os.close(fd)
+    registered.close()
+
+
+def test_one_daemon_serves_a_mount_point(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runfiles, "_LOOK_SECONDS", 0)
+    registered = runfiles.Registration(workspace("/ws"), "/log")
+    with pytest.raises(Busy, match="another daemon still serves /ws"):
+        runfiles.Registration(workspace("/ws"), "/log")
+    registered.close()
+
+
+def test_workspaces_are_known_until_they_are_forgotten(state: Path) -> None:
+    assert runfiles.workspaces() == []
+    registered = runfiles.Registration(workspace("/b/ws"), "/log")
+    runfiles.Registration(workspace("/a/w\udc80s"), "/log").close()
+    assert [each.path for each in runfiles.workspaces()] == ["/a/w\udc80s", "/b/ws"]
+    assert runfiles.known("/b/ws") == workspace("/b/ws")
+    with pytest.raises(Busy, match="is mounted"):
+        runfiles.forget("/b/ws")
+    registered.close()
+    for path in ("/b/ws", "/none"):
+        runfiles.forget(path)
+        assert runfiles.known(path) is None
+    # What an older heliosfs wrote, what was cut short, and what is no file of a daemon.
+    (state / "heliosfs/old-00000000.json").write_text('{"pid": 1, "log": "/log"}\n')
+    (state / "heliosfs/cut-00000000.json").write_text('{"pid": 1, "lo')
+    (state / "heliosfs/list-00000000.json").write_text("[]\n")
+    assert [each.path for each in runfiles.workspaces()] == ["/a/w\udc80s"]
 
 
 def test_mount_points_of_one_name_have_different_logs(state: Path) -> None:

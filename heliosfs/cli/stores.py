@@ -1,0 +1,175 @@
+"""The store of a workspace: where it is remembered to be, and that it is the one that was left.
+
+A new store is made only for a workspace that has none.  One that is remembered and not there
+(its disk is not mounted, it was moved or deleted) is never made anew: that would show an
+empty workspace in its place.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from contextlib import suppress
+from typing import NamedTuple
+
+from heliosfs.cli import runfiles
+from heliosfs.cli.locate import FORMAT, POINTER, REPOSITORY
+from heliosfs.errors import NotFound, StoreBusy, StoreError
+
+ID = "id"
+"""In every store, the file that tells it from others."""
+_ID_BYTES = 16
+
+
+class Pointer(NamedTuple):
+    """What a workspace remembers of a store that lies elsewhere."""
+
+    path: str
+    id: str
+    """"" where an older heliosfs wrote it."""
+
+
+def open_store(directory: str, store: str | None, *, create: bool) -> int:
+    """Return a descriptor of the directory that holds the store of the workspace at `directory`.
+
+    `store` is where the user says it is, also after it was moved; None: where it is remembered
+    to be, `.helios` for a new one.  With `create`, a directory for a new store is made.
+    NotFound, StoreError.
+    """
+    home = os.path.join(directory, REPOSITORY)
+    pointer = _read_pointer(home)
+    if pointer is not None:
+        path = _remembered(directory, pointer, os.path.realpath(store) if store else None)
+    else:
+        path = os.path.realpath(store) if store else home
+        _check_new(directory, home, path)
+    try:
+        if create and pointer is None:
+            os.makedirs(path, mode=0o700, exist_ok=True)
+        return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError as error:
+        raise NotFound(f"no store at {path}") from error
+    except OSError as error:
+        raise StoreError(f"cannot open the store {path}: {_reason(error)}") from error
+
+
+def settle(directory: str, store: str | None, store_fd: int) -> str:
+    """Let the workspace remember the store that was opened for it; return the store's id.
+
+    The caller has the store locked.  StoreError.
+    """
+    home = os.path.join(directory, REPOSITORY)
+    try:
+        store_id = _read_id(store_fd) or _write_id(store_fd)
+        known = _read_pointer(home)
+        path = os.path.realpath(store) if store else known.path if known else home
+        if path == home:
+            with suppress(FileNotFoundError):
+                os.unlink(os.path.join(home, POINTER))
+        elif known != Pointer(path, store_id):
+            _write_pointer(home, Pointer(path, store_id))
+    except OSError as error:
+        raise StoreError(f"cannot write {error.filename}: {_reason(error)}") from error
+    return store_id
+
+
+def who_has_it(error: StoreBusy) -> StoreBusy:
+    """Say which workspace the process serves that has a store open."""
+    served = runfiles.served_by(error.pid)
+    return StoreBusy(f"{error}: it serves {served}", error.pid) if served else error
+
+
+def _remembered(directory: str, pointer: Pointer, store: str | None) -> str:
+    """Return where the remembered store is: there, or where the user says that it is now."""
+    path = store or pointer.path
+    hint = "is its disk mounted? if it was moved: helios mount --store NEW " + directory
+    if store is not None and store != pointer.path:
+        hint = f"it was in {pointer.path}"
+        if not pointer.id and os.path.exists(os.path.join(pointer.path, FORMAT)):
+            raise StoreError(f"{directory} has its store in {pointer.path}, not in {store}")
+    try:
+        names = set(os.listdir(path))
+    except FileNotFoundError as error:
+        raise NotFound(
+            f"the store of {directory} is not there: no directory {path}; {hint}"
+        ) from error
+    except OSError as error:
+        raise StoreError(f"cannot open the store {path}: {_reason(error)}") from error
+    if FORMAT not in names:
+        what = "holds no store" if names else "is empty"
+        raise NotFound(f"the store of {directory} is not there: {path} {what}; {hint}")
+    if pointer.id and (found := _read_id_at(path)) != pointer.id:
+        raise StoreError(
+            f"{path} holds another store than that of {directory}: "
+            f"its id is {found or 'none'}, not {pointer.id}; {hint}"
+        )
+    return path
+
+
+def _check_new(directory: str, home: str, path: str) -> None:
+    """Refuse a new store where an old one is remembered."""
+    if path != home and os.path.exists(os.path.join(home, FORMAT)):
+        raise StoreError(f"{home} is a store already: move it to {path}, or leave out --store")
+    known = runfiles.known(directory)
+    if known is None or known.store == home or os.path.exists(os.path.join(path, FORMAT)):
+        return
+    begin_anew = f"to begin anew: helios umount --forget {directory}"
+    if os.path.exists(os.path.join(known.store, FORMAT)):
+        raise StoreError(
+            f"{directory} has its store in {known.store}: "
+            f"helios mount --store {known.store} {directory}; {begin_anew}"
+        )
+    if path == known.store:
+        raise NotFound(
+            f"the store of {directory} is not there: {path} is missing or empty; "
+            f"is its disk mounted? {begin_anew}"
+        )
+
+
+def _read_pointer(home: str) -> Pointer | None:
+    try:
+        with open(os.path.join(home, POINTER), "rb") as file:
+            path, _, store_id = file.read().partition(b"\n")
+            return Pointer(os.fsdecode(path), store_id.decode("ascii", "replace").strip())
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise StoreError(f"cannot read {error.filename}: {_reason(error)}") from error
+
+
+def _write_pointer(home: str, pointer: Pointer) -> None:
+    """All or nothing: what is remembered is never half a name."""
+    os.makedirs(home, mode=0o700, exist_ok=True)
+    path = os.path.join(home, POINTER)
+    with open(path + ".new", "wb") as file:
+        file.write(os.fsencode(pointer.path) + f"\n{pointer.id}\n".encode())
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(path + ".new", path)
+
+
+def _read_id(store_fd: int) -> str:
+    return _read_id_at(f"/proc/self/fd/{store_fd}")
+
+
+def _read_id_at(path: str) -> str:
+    try:
+        with open(os.path.join(path, ID), encoding="ascii", errors="replace") as file:
+            return file.read().strip()
+    except FileNotFoundError:
+        return ""
+
+
+def _write_id(store_fd: int) -> str:
+    store_id = secrets.token_hex(_ID_BYTES)
+    path = f"/proc/self/fd/{store_fd}/{ID}"
+    with open(path + ".new", "w", encoding="ascii") as file:
+        file.write(store_id + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(path + ".new", path)
+    return store_id
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()

@@ -1,0 +1,127 @@
+"""The kernel's mount tables: the one reader of /proc/PID/mountinfo (proc_pid_mountinfo(5)).
+
+Paths are what `os.fsdecode` gives.  Nothing here asks anything of a mount, so that a daemon may
+look at its own, and anybody at one whose daemon is gone.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+FSTYPE = "fuse.heliosfs"
+
+_OCTAL = re.compile(rb"\\([0-7]{3})")
+_MOUNT_ID = b"mnt_id:"
+
+
+class Mount(NamedTuple):
+    """A line of a mount table."""
+
+    path: str
+    fstype: str
+    source: str
+    id: int
+    """Unique among the mounts of all namespaces that are there now; used again afterwards."""
+    device: str
+    """`MAJOR:MINOR` of the file system, the same in every namespace that shows it."""
+    root: str = "/"
+    """The directory of the file system that is shown; not `/` for a bind mount."""
+
+    @property
+    def is_ours(self) -> bool:
+        return self.fstype == FSTYPE
+
+
+def parse(table: bytes) -> list[Mount]:
+    """Read a mount table; spaces in it are octal escapes."""
+    mounts = []
+    for line in table.splitlines():
+        before, _, after = line.partition(b" - ")
+        fields, rest = before.split(b" "), after.split(b" ")
+        if len(fields) > 4 and len(rest) > 1:
+            path, root = _plain(fields[4]), _plain(fields[3])
+            device = os.fsdecode(fields[2])
+            mounts.append(
+                Mount(path, _plain(rest[0]), _plain(rest[1]), int(fields[0]), device, root)
+            )
+    return mounts
+
+
+def mounts(process: str = "/proc/self") -> list[Mount]:
+    """Return every mount that a process sees, in the order they were made.  OSError."""
+    with open(f"{process}/mountinfo", "rb") as file:
+        return parse(file.read())
+
+
+def mount_at(path: str) -> Mount | None:
+    """Return the mount whose mount point is `path`, the topmost if there are several."""
+    return next((mount for mount in reversed(mounts()) if mount.path == path), None)
+
+
+def mount_over(path: str) -> Mount | None:
+    """Return the mount that `path` lies in."""
+    table = {mount.path: mount for mount in mounts()}
+    return next((table[each] for each in upward(path) if each in table), None)
+
+
+def mounts_below(path: str) -> list[Mount]:
+    """Return our mounts somewhere below a directory."""
+    prefix = path.rstrip("/") + "/"
+    return [mount for mount in mounts() if mount.is_ours and mount.path.startswith(prefix)]
+
+
+def workspace_over(path: str) -> str | None:
+    """Return where a workspace is mounted that a path without links leads into."""
+    above = set(upward(path))
+    return next((mount.path for mount in mounts() if mount.is_ours and mount.path in above), None)
+
+
+def is_there(mount: Mount) -> bool:
+    """Return True while this very mount is there, whatever else is mounted and unmounted.
+
+    Looked up in two ways: older kernels leave lines out of a table that changes while it is
+    read, and a mount on top of another hides it from its path.
+    """
+    if mount_id_at(mount.path) == mount.id:
+        return True
+    same = (mount.id, mount.device, mount.path)
+    return any((each.id, each.device, each.path) == same for each in mounts())
+
+
+def mount_id_at(path: str) -> int | None:
+    """Return the id of the mount that a path leads into; None where it cannot be had."""
+    try:
+        fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        return mount_id(f"/proc/self/fdinfo/{fd}")
+    finally:
+        os.close(fd)
+
+
+def mount_id(fdinfo: str) -> int | None:
+    """Return the id of the mount that an open file lies in (proc_pid_fdinfo(5))."""
+    try:
+        with open(fdinfo, "rb") as file:
+            for line in file:
+                if line.startswith(_MOUNT_ID):
+                    return int(line[len(_MOUNT_ID) :])
+    except OSError:
+        pass
+    return None
+
+
+def upward(path: str) -> Iterator[str]:
+    """Yield a path and every directory above it."""
+    yield path
+    while path != "/":
+        path = os.path.dirname(path) or "/"
+        yield path
+
+
+def _plain(field: bytes) -> str:
+    return os.fsdecode(_OCTAL.sub(lambda match: bytes((int(match[1], 8),)), field))
