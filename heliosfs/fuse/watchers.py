@@ -1,18 +1,21 @@
-"""Watchers are told of a checkout, as far as the kernel lets us (inotify(7)).
+"""Watchers are told of a checkout, as far as the kernel lets us (inotify(7), fanotify(7)).
 
 A checkout changes the tree behind the kernel's back, and what the kernel is told (`notices`) it
 tells those who watch a file that went, not those who watch the directory around it: editors,
 servers that rebuild, test runners.  A call through the mount it does tell them of.  So where
-somebody watches, each file that came or changed is given the mode that it has, and so is a
-directory of which something went: an IN_ATTRIB, after which programs look.
+somebody watches, each file that came or changed is given the mtime that it has, and nothing for
+an atime: the kernel takes that for a write (`fsnotify_change` in include/linux/fsnotify.h), and
+tells of an IN_MODIFY.  With both times, or a chmod to the mode that is there, it would tell of an
+IN_ATTRIB, which compilers that watch do not ask for.  A directory that came, or of which
+something went, gets an IN_ATTRIB as well: some ask only for that of directories.
 """
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import logging
 import os
-import re
 import stat
 import threading
 from collections.abc import Iterable
@@ -20,6 +23,7 @@ from functools import partial
 
 import trio
 
+from heliosfs.fuse.watched import watched_inodes
 from heliosfs.objects.leafdiff import Changes
 from heliosfs.objects.tree import is_dir_entry
 from heliosfs.repo.repository import Repository
@@ -30,8 +34,10 @@ SETTLE_SECONDS = 0.05
 processes, so that looking takes a twentieth of a CPU at most."""
 TOLD_MAX = 5_000
 """Files that one checkout tells of: 0.2 s."""
-_INOTIFY = "anon_inode:inotify"
-_WATCH = re.compile(rb"^inotify wd:\S+ ino:([0-9a-f]+) sdev:([0-9a-f]+)", re.MULTILINE)
+_SECOND_NS = 10**9
+_AT_FDCWD = -100
+_UTIME_OMIT = (1 << 30) - 2
+_libc = ctypes.CDLL(None, use_errno=True)
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +68,7 @@ class Watchers:
             changed, self._changed = self._changed, []
             try:
                 began = trio.current_time()
-                watched = await trio.to_thread.run_sync(_watched, self._mountpoint)
+                watched = await trio.to_thread.run_sync(watched_inodes, self._mountpoint)
                 rest_seconds = max(SETTLE_SECONDS, 20 * (trio.current_time() - began))
                 told = self._places(changed, watched) if watched else []
                 if told:
@@ -114,30 +120,32 @@ class Watchers:
 
 
 def _touch(path: bytes, device: int) -> None:
-    """Give a file of the mount the mode that it has.
+    """Give a file of the mount the mtime that it has, and a directory its mode as well.
 
-    And nothing else: whoever may write there could have put a link in its way.
+    And nothing else: whoever may write there could have put a link in its way.  OSError.
     """
     fd = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         status = os.fstat(fd)
-        if status.st_dev == device and not stat.S_ISLNK(status.st_mode):
-            os.chmod(f"/proc/self/fd/{fd}", stat.S_IMODE(status.st_mode))
+        if status.st_dev != device:
+            return
+        # The way through /proc leads to the file itself, also when that is a link.
+        itself = f"/proc/self/fd/{fd}"
+        _set_mtime(itself, status.st_mtime_ns)
+        if stat.S_ISDIR(status.st_mode):
+            os.chmod(itself, stat.S_IMODE(status.st_mode))
     finally:
         os.close(fd)
 
 
-def _watched(mountpoint: bytes) -> set[int]:
-    """The inodes of a mount that somebody watches (proc_pid_fdinfo(5)), of whom we may know."""
-    device = os.stat(mountpoint).st_dev
-    wanted = os.major(device) << 20 | os.minor(device)
-    watched: set[int] = set()
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        with contextlib.suppress(OSError):
-            for fd in os.listdir(f"/proc/{pid}/fd"):
-                with contextlib.suppress(OSError):
-                    if os.readlink(f"/proc/{pid}/fd/{fd}") == _INOTIFY:
-                        with open(f"/proc/{pid}/fdinfo/{fd}", "rb") as file:
-                            found = _WATCH.findall(file.read())
-                        watched.update(int(ino, 16) for ino, at in found if int(at, 16) == wanted)
-    return watched
+class _Timespec(ctypes.Structure):
+    _fields_ = (("seconds", ctypes.c_long), ("nanoseconds", ctypes.c_long))
+
+
+def _set_mtime(path: str, time_ns: int) -> None:
+    """Set the mtime alone, which os.utime() cannot: it sets both times.  OSError."""
+    omitted = _Timespec(0, _UTIME_OMIT)
+    times = (_Timespec * 2)(omitted, _Timespec(*divmod(time_ns, _SECOND_NS)))
+    if _libc.utimensat(_AT_FDCWD, os.fsencode(path), times, 0) != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code), path)

@@ -1,4 +1,4 @@
-"""What inotify tells of changes through the mount, and of a checkout."""
+"""What inotify and fanotify tell of changes through the mount, and of a checkout."""
 
 from __future__ import annotations
 
@@ -24,6 +24,12 @@ KINDS = {
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _EVENT = struct.Struct("iIII")
+_FID, _DIR_FID, _NAME = 0x200, 0x400, 0x800
+_MARK_ADD, _ON_CHILD, _ON_DIRECTORIES, _AT_FDCWD = 1, 0x08000000, 0x40000000, -100
+_FAN_EVENT = struct.Struct("IBBHQii")
+_FAN_NAME_AT = 12
+"""Before the handle of the directory and the name: a header, and 8 bytes of the file system."""
+_HANDLE = struct.Struct("Ii")
 
 
 class Watcher(contextlib.AbstractContextManager["Watcher"]):
@@ -58,6 +64,35 @@ class Watcher(contextlib.AbstractContextManager["Watcher"]):
             kinds = [kind for bit, kind in KINDS.items() if mask & bit]
             events += [f"{kind} {self._paths[watch]} {name}".rstrip() for kind in kinds]
         return events
+
+
+class FanotifyWatcher(contextlib.AbstractContextManager["FanotifyWatcher"]):
+    """A fanotify group that is told names, with a mark on one directory: as `tsc -w` has it."""
+
+    def __init__(self, path: str) -> None:
+        self._fd = _libc.fanotify_init(_FID | _DIR_FID | _NAME | os.O_NONBLOCK, os.O_RDONLY)
+        assert self._fd >= 0, os.strerror(ctypes.get_errno())
+        mask = ctypes.c_ulong(MODIFY | CREATE | DELETE | _ON_CHILD | _ON_DIRECTORIES)
+        marked = _libc.fanotify_mark(self._fd, _MARK_ADD, mask, _AT_FDCWD, os.fsencode(path))
+        assert marked == 0, os.strerror(ctypes.get_errno())
+
+    def __exit__(self, *error: object) -> None:
+        os.close(self._fd)
+
+    def wait_for(self, *wanted: str) -> list[str]:
+        """The names that something happened to, each once and in order of the alphabet."""
+        found: set[str] = set()
+        deadline = time.monotonic() + SECONDS
+        while not found.issuperset(wanted) and time.monotonic() < deadline:
+            ready, _, _ = select.select([self._fd], [], [], 0.2)
+            data = os.read(self._fd, 65536) if ready else b""
+            while data:
+                length, _, _, head, *_ = _FAN_EVENT.unpack_from(data)
+                handle_bytes, _ = _HANDLE.unpack_from(data, head + _FAN_NAME_AT)
+                name_at = head + _FAN_NAME_AT + _HANDLE.size + handle_bytes
+                found.add(data[name_at:length].split(b"\0", 1)[0].decode())
+                data = data[length:]
+        return sorted(found)
 
 
 def test_changes_through_the_mount(place: Path) -> None:
@@ -100,8 +135,8 @@ def test_a_checkout_tells_the_watchers_of_what_goes(workspace: Mounted, place: P
     os.mkdir("removed")
     with Watcher(".", "changed", "same", "added", "removed") as watcher:
         workspace.control("reset", "--hard HEAD~1\n")
-        assert watcher.wait_for("attrib .", "attrib . changed") == [
-            *("attrib .", "attrib . changed", "gone added", "gone changed"),
+        assert watcher.wait_for("attrib .", "modify . changed") == [
+            *("attrib .", "gone added", "gone changed", "modify .", "modify . changed"),
         ]
         create("changed", b"three")
         assert set(watcher.events()) == {"modify . changed", "attrib . changed", "close . changed"}
@@ -125,16 +160,78 @@ def test_a_checkout_tells_who_watches_a_directory(workspace: Mounted, place: Pat
         workspace.commit("two", view=view)
         with Watcher(".", "deep/below") as watcher:
             workspace.control("reset", "--hard HEAD~1\n", view=view)
-            assert watcher.wait_for("attrib deep/below file", "attrib . changed") == [
-                "attrib . changed",
-                "attrib . gone",
-                "attrib deep/below file",
+            assert watcher.wait_for("modify deep/below file", "modify . changed") == [
+                "modify . changed",
+                "modify . gone",
+                "modify deep/below file",
             ]
             assert os.stat("changed").st_mode & 0o7777 == 0o4751
             assert workspace.helios("status", "-s", cwd=directory) == ""
             # Who looks at once looks at what is there: the file of the commit.
             assert Path("deep/below/file").read_bytes() == b"one"
     os.chdir(here)
+
+
+def test_a_link_and_a_directory_are_told_of(workspace: Mounted, place: Path) -> None:
+    """A link that points elsewhere, a new directory, and one that lost something."""
+    create("target")
+    os.symlink("target", "link")
+    os.makedirs("losing")
+    create("losing/file")
+    os.mkdir("new")
+    workspace.commit("one")
+    os.unlink("link")
+    os.symlink("nowhere", "link")
+    os.rmdir("new")
+    os.unlink("losing/file")
+    os.mkdir("losing/below")
+    workspace.commit("two")
+    with Watcher(".", "losing") as watcher:
+        workspace.control("reset", "--hard HEAD~1\n")
+        told = [
+            *("attrib . losing", "attrib . new", "attrib losing"),
+            *("modify . link", "modify . losing", "modify . new"),
+            *("modify losing", "modify losing file"),
+        ]
+        assert watcher.wait_for(*told) == told
+    assert os.readlink("link") == "target"
+
+
+def test_to_be_told_alters_nothing(workspace: Mounted, place: Path) -> None:
+    """Neither a time, nor an inode, nor the state of the tree, also while the file changes."""
+    os.mkdir("d")
+    create("d/file", b"one")
+    create("d/other", b"one")
+    workspace.commit("one")
+    create("d/file", b"two")
+    create("d/new", b"two")
+    workspace.commit("two")
+    with Watcher("d") as watcher:
+        workspace.control("reset", "--hard HEAD~1\n")
+        before = {name: os.stat(name) for name in ("d", "d/file", "d/other")}
+        os.utime("d/other", ns=(1, 2))
+        told = ["attrib d", "attrib d other", "modify d", "modify d file"]
+        assert watcher.wait_for(*told) == told
+        for name in ("d", "d/file"):
+            after = os.stat(name)
+            for each in ("st_mtime_ns", "st_ctime_ns", "st_ino", "st_mode", "st_nlink", "st_size"):
+                assert getattr(after, each) == getattr(before[name], each), (name, each)
+        assert os.stat("d/other").st_mtime_ns == 2
+        assert workspace.control("status", "--short\n") == ""
+        assert "undid reset" in workspace.control("undo", "\n")
+        assert Path("d/new").read_bytes() == b"two"
+
+
+def test_a_checkout_tells_who_watches_with_fanotify(workspace: Mounted, place: Path) -> None:
+    create("other", b"same")
+    for text in (b"one", b"two"):
+        create("file", text)
+        os.symlink(text, "link")
+        workspace.commit(text.decode())
+        os.unlink("link")
+    with FanotifyWatcher(".") as watcher:
+        workspace.control("reset", "--hard HEAD~1\n")
+        assert watcher.wait_for("file", "link") == ["file", "link"]
 
 
 def test_without_watchers_nothing_is_asked(mounter: Mounter) -> None:
@@ -157,6 +254,7 @@ def test_links_lead_nowhere(tmp_path: Path) -> None:
     (outside / "file").write_text("")
     (tmp_path / "link").symlink_to(outside / "file")
     (tmp_path / "directory").symlink_to(outside)
+    (outside / "sub").mkdir()
     before = os.stat(outside / "file").st_ctime_ns
     other_device = os.stat(tmp_path).st_dev + 1
     for path, device in (
@@ -166,5 +264,9 @@ def test_links_lead_nowhere(tmp_path: Path) -> None:
     ):
         _touch(os.fsencode(tmp_path / path), device)
         assert os.stat(outside / "file").st_ctime_ns == before
-    _touch(os.fsencode(outside / "file"), os.stat(tmp_path).st_dev)
-    assert os.stat(outside / "file").st_ctime_ns > before
+    for name in ("file", "sub"):
+        old = os.stat(outside / name)
+        _touch(os.fsencode(outside / name), old.st_dev)
+        new = os.stat(outside / name)
+        assert new.st_ctime_ns > old.st_ctime_ns
+        assert (new.st_mtime_ns, new.st_mode) == (old.st_mtime_ns, old.st_mode)
