@@ -13,6 +13,7 @@ from heliosfs.objects.tree import Entry
 from heliosfs.repo import renames
 from heliosfs.store.base import Store
 from heliosfs.store.steps import TURN, Steps
+from heliosfs.workspace.gitlinks import gitlink_of, is_directory, is_gitlink
 from heliosfs.workspace.trees import EMPTY_TREE, Change, differs, walk_changes
 
 _PAIRS_MAX = 1000
@@ -52,7 +53,7 @@ class FileChange:
         if old is None or new is None:
             entry = old or new
             verb = "new" if old is None else "deleted"
-            if entry is not None and entry.is_dir:
+            if entry is not None and is_directory(entry):
                 return f"{verb} directory"
             return "new file" if old is None else "deleted"
         if self.source is not None:
@@ -91,6 +92,8 @@ def entry_document(entry: Entry | None) -> dict[str, object] | None:
         "gid": entry.gid,
         "mtime_ns": entry.mtime_ns,
     }
+    if is_gitlink(entry):
+        document |= {"mode": "160000", "submodule": gitlink_of(entry).hex()}
     if stat.S_ISREG(entry.mode):
         document |= {"size": entry.size, "id": entry.oid.hex()}
     elif stat.S_ISLNK(entry.mode):
@@ -137,7 +140,7 @@ def by_file(changes: Iterable[Change]) -> list[FileChange]:
     """Leave out the directories that are there by what they contain."""
     found = []
     for path, old, new in changes:
-        if old is None or new is None or old.is_dir != new.is_dir:
+        if old is None or new is None or not same_kind(old, new):
             old, new = _without_contents(old), _without_contents(new)
         if old is not None or new is not None:
             found.append(FileChange(path, old, new))
@@ -211,14 +214,16 @@ def name_status(changes: list[FileChange], *, letters: bool) -> str:
 
 
 def same_kind(old: Entry, new: Entry) -> bool:
-    """Whether both are files, or links, or directories, …"""
-    return stat.S_IFMT(old.mode) == stat.S_IFMT(new.mode)
+    """Return True if both are files, or links, or submodules, or directories, …"""
+    if stat.S_IFMT(old.mode) != stat.S_IFMT(new.mode):
+        return False
+    return not old.is_dir or is_gitlink(old) == is_gitlink(new)
 
 
 def same_content(old: Entry, new: Entry) -> bool:
-    """Whether the bytes of two files, targets of two links, numbers of two devices are equal."""
+    """Return True if bytes of files, targets of links, commits of submodules, … are equal."""
     if old.is_dir:
-        return True
+        return gitlink_of(old) == gitlink_of(new) or not is_gitlink(new)
     return (old.oid, old.target, old.rdev) == (new.oid, new.target, new.rdev)
 
 

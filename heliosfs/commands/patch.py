@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from heliosfs.commands.changes import FileChange, same_content, same_kind
 from heliosfs.commands.render import SHORT_DIGITS, bytes_of, quote_path
 from heliosfs.errors import TooLarge
-from heliosfs.objects.ids import Kind, Oid, object_id
+from heliosfs.objects.ids import Kind, object_id
 from heliosfs.objects.tree import Entry
 from heliosfs.repo.linediff import Effort, Range, changed_ranges, split_lines
 from heliosfs.store.base import Store
 from heliosfs.store.steps import TURN, Steps
+from heliosfs.workspace.gitlinks import gitlink_of, is_gitlink, plain_xattrs
 from heliosfs.workspace.trees import read_file
 
 DEFAULT_CONTEXT = 3
@@ -108,6 +109,8 @@ class Patch:
             return b""
         if stat.S_ISLNK(entry.mode):
             return entry.target
+        if entry.is_dir:
+            return b"Subproject commit %s\n" % gitlink_of(entry).hex().encode()
         if entry.size > _TEXT_MAX_BYTES:
             return None
         data = read_file(self._store, entry)
@@ -116,14 +119,17 @@ class Patch:
 
 def git_part(entry: Entry | None) -> Entry | None:
     """The entry, if git's format has a place for what it is."""
-    if entry is not None and (stat.S_ISREG(entry.mode) or stat.S_ISLNK(entry.mode)):
-        return entry
-    return None
+    if entry is None:
+        return None
+    has_place = stat.S_ISREG(entry.mode) or stat.S_ISLNK(entry.mode) or is_gitlink(entry)
+    return entry if has_place else None
 
 
 def git_mode(entry: Entry) -> str:
     if stat.S_ISLNK(entry.mode):
         return "120000"
+    if entry.is_dir:
+        return "160000"
     return "100755" if entry.mode & stat.S_IXUSR else "100644"
 
 
@@ -151,8 +157,10 @@ def _blob(entry: Entry | None) -> str:
     return shown_id(entry).hex()[:SHORT_DIGITS]
 
 
-def shown_id(entry: Entry) -> Oid:
+def shown_id(entry: Entry) -> bytes:
     """The id of what an entry holds; of a link that of its target as a file."""
+    if entry.is_dir:
+        return gitlink_of(entry)
     return object_id(Kind.BLOB, entry.target) if stat.S_ISLNK(entry.mode) else entry.oid
 
 
@@ -174,7 +182,7 @@ def _remarks(change: FileChange) -> Iterator[str]:
         yield f"mode {old.mode & 0o7777:04o} -> {new.mode & 0o7777:04o}: {path}"
     if (old.uid, old.gid) != (new.uid, new.gid):
         yield f"owner {old.uid}:{old.gid} -> {new.uid}:{new.gid}: {path}"
-    if (old.xattrs or {}) != (new.xattrs or {}):
+    if plain_xattrs(old) != plain_xattrs(new):
         yield f"extended attributes: {path}"
     if old.group != new.group:
         yield f"hard links: {path}"

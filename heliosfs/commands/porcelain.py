@@ -16,6 +16,7 @@ from heliosfs.commands.verb import Request
 from heliosfs.objects.tree import NO_OID, Entry
 from heliosfs.repo.merging import open_conflicts
 from heliosfs.repo.view import View
+from heliosfs.workspace.gitlinks import is_directory
 from heliosfs.workspace.trees import Change, find_entry
 
 _NO_ID = NO_OID.hex()
@@ -77,7 +78,7 @@ def place_of(cwd: str, change: FileChange | Change) -> str:
 def _plain_place(cwd: str, change: FileChange | Change) -> bytes:
     entry = change.new or change.old
     assert entry is not None
-    return relative(cwd, change.path) + b"/" * entry.is_dir
+    return relative(cwd, change.path) + b"/" * is_directory(entry)
 
 
 def _rows(found: Standing) -> list[_Row]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from heliosfs.git import raw
 from heliosfs.git.ids import IdMap
-from heliosfs.git.modes import LEGACY_MODE, git_mode_of, gitlink_of
+from heliosfs.git.modes import LEGACY_MODE, git_mode_of
 from heliosfs.git.names import is_reserved
 from heliosfs.objects.blob import PART_BYTES, WHOLE_MAX, decode_parts, part_count
 from heliosfs.objects.ids import Kind, Oid, TreeId
@@ -16,6 +16,7 @@ from heliosfs.objects.tree import Entry, decode_entry
 from heliosfs.store.base import Store
 from heliosfs.store.remembered import Recent
 from heliosfs.store.steps import TURN, Steps
+from heliosfs.workspace.gitlinks import gitlink_of
 from heliosfs.workspace.trees import EMPTY_TREE, read_entries
 
 Sink = Callable[[bytes, int, Iterable[bytes]], Iterator[None]]

@@ -12,9 +12,8 @@ from collections.abc import Mapping
 
 from heliosfs.objects.ids import Oid
 from heliosfs.objects.tree import Entry
+from heliosfs.workspace.gitlinks import GITLINK, gitlink_of
 
-GITLINK = b"user.heliosfs.gitlink"
-"""Of a directory that stands for a submodule: the commit, in hex."""
 LEGACY_MODE = b"user.heliosfs.gitmode"
 """The mode as git has it, where git would write another one today (100664, 040000), or, of an
 empty directory, none at all."""
@@ -71,16 +70,6 @@ def marks_of(git_mode: bytes, id_hex: bytes, *, empty_tree: bool) -> Mapping[byt
     if int(git_mode, 8) & 0o170000 == _GITLINK_KIND:
         marks[GITLINK] = id_hex
     return marks or None
-
-
-def gitlink_of(entry: Entry) -> bytes:
-    """The commit, raw, that a submodule's directory stands for; empty for anything else."""
-    if not entry.xattrs or not entry.is_dir:
-        return b""
-    try:
-        return bytes.fromhex(entry.xattrs.get(GITLINK, b"").decode("ascii"))
-    except ValueError:
-        return b""
 
 
 def git_mode_of(entry: Entry) -> bytes:

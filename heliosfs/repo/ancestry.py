@@ -19,28 +19,29 @@ _OURS, _THEIRS, _STALE = 1, 2, 4
 _BOTH = _OURS | _THEIRS
 
 
-def merge_bases(history: History, ours: CommitId, theirs: CommitId) -> list[CommitId]:
-    """The common ancestors that no other common ancestor reaches, the oldest first.
+def merge_bases(history: History, one: CommitId, *others: CommitId) -> list[CommitId]:
+    """Return the best common ancestors of one commit and any of the others, the oldest first.
 
-    None of unrelated histories, one as a rule, several after a criss-cross merge.  Commit
-    dates steer the walk, and a clock that was wrong costs time, not the result.
+    None of unrelated histories, one as a rule, several after a criss-cross merge; the best are
+    those that no other common ancestor reaches.  Commit dates steer the walk, and a clock that
+    was wrong costs time, not the result.
     Cost: the commits that only one side reaches, and those as young as the bases.
     """
-    return at_once(find_merge_bases(history, ours, theirs))
+    return at_once(find_merge_bases(history, one, *others))
 
 
-def find_merge_bases(history: History, ours: CommitId, theirs: CommitId) -> Steps[list[CommitId]]:
+def find_merge_bases(history: History, one: CommitId, *others: CommitId) -> Steps[list[CommitId]]:
     """`merge_bases` in steps."""
-    if ours == theirs:
-        return [ours]
-    walk = _Walk(history, ours, [theirs])
+    if one in others:
+        return [one]
+    walk = _Walk(history, one, others)
     yield from walk.run()
     found = walk.common()
     if len(found) > 1:
         best = []
         for oid in found:
-            others = [other for other in found if other != oid]
-            if not (yield from reaches(history, others, oid)):
+            rest = [other for other in found if other != oid]
+            if not (yield from reaches(history, rest, oid)):
                 best.append(oid)
         found = best
     return sorted(found, key=lambda oid: (history.read(oid).committer.seconds, oid))

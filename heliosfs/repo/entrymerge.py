@@ -5,18 +5,22 @@ from __future__ import annotations
 import stat
 from typing import NamedTuple, TypeVar
 
+from heliosfs.objects.blob import EMPTY_BLOB
+from heliosfs.objects.ids import Oid
 from heliosfs.objects.tree import Entry
 from heliosfs.repo.linediff import Effort
 from heliosfs.repo.textmerge import (
     DEFAULT_LABELS,
     TEXT_MAX_BYTES,
     Favor,
+    Form,
     Labels,
     is_text,
     merge_texts,
 )
 from heliosfs.store.base import Store
 from heliosfs.workspace.edit import put_file
+from heliosfs.workspace.gitlinks import gitlink_of, is_gitlink
 from heliosfs.workspace.trees import read_file
 
 T = TypeVar("T")
@@ -34,7 +38,8 @@ class Rules(NamedTuple):
 class MergedEntry(NamedTuple):
     """The outcome for one file; `conflict` names what could not be decided, or is empty."""
 
-    entry: Entry
+    entry: Entry | None
+    """None where a virtual base has nothing, since both sides added what cannot be merged."""
     conflict: str
 
 
@@ -54,30 +59,49 @@ class EntryMerger:
         """
         if stat.S_IFMT(ours.mode) != stat.S_IFMT(theirs.mode):
             return self._kinds(base, ours, theirs)
+        like = base
         if base is not None and stat.S_IFMT(base.mode) != stat.S_IFMT(ours.mode):
-            base = None
-        merged, conflict = self._content(base, ours, theirs)
+            like = None
+        content, conflict = self._content(like, ours, theirs)
+        if content is None or (conflict and self._rules.is_virtual and not _is_file(ours)):
+            return MergedEntry(base, conflict)
+        if is_gitlink(ours):
+            return MergedEntry(content, conflict)
+        merged, other = self._attributes(like, ours, theirs, content, is_settled=bool(conflict))
+        return MergedEntry(merged, conflict or other)
+
+    def merge_directories(self, base: Entry, ours: Entry, theirs: Entry) -> MergedEntry:
+        """`merge` of what a directory is in itself; what it contains is that of ours."""
+        merged, conflict = self._attributes(base, ours, theirs, ours, is_settled=False)
+        return MergedEntry(merged, conflict)
+
+    def _attributes(
+        self, base: Entry | None, ours: Entry, theirs: Entry, content: Entry, *, is_settled: bool
+    ) -> tuple[Entry, str]:
+        """`content` with the merged permissions, owner and attributes, and the conflict in them.
+
+        `is_settled` says that there is a conflict already, which a difference in permissions
+        does not add to.
+        """
+        conflict = ""
         if base is None:
             base, mode = theirs, ours.mode
-            if ours.mode != theirs.mode and not conflict:
+            if ours.mode != theirs.mode and not is_settled:
                 conflict, mode = self._undecided("mode", ours.mode, theirs.mode, ours.mode)
         elif theirs.mode in (ours.mode, base.mode):
             mode = ours.mode
         elif ours.mode == base.mode:
             mode = theirs.mode
         else:
-            found, mode = self._undecided("mode", ours.mode, theirs.mode, base.mode)
-            conflict = conflict or found
-        return MergedEntry(
-            merged._replace(
-                mode=mode,
-                uid=_pick(base.uid, ours.uid, theirs.uid),
-                gid=_pick(base.gid, ours.gid, theirs.gid),
-                group=_pick(base.group, ours.group, theirs.group),
-                xattrs=_pick(base.xattrs, ours.xattrs, theirs.xattrs),
-            ),
-            conflict,
+            conflict, mode = self._undecided("mode", ours.mode, theirs.mode, base.mode)
+        merged = content._replace(
+            mode=mode,
+            uid=_pick(base.uid, ours.uid, theirs.uid),
+            gid=_pick(base.gid, ours.gid, theirs.gid),
+            group=_pick(base.group, ours.group, theirs.group),
+            xattrs=_pick(base.xattrs, ours.xattrs, theirs.xattrs),
         )
+        return merged, conflict
 
     @property
     def _prefers_theirs(self) -> bool:
@@ -97,10 +121,12 @@ class EntryMerger:
                 return MergedEntry(theirs, "")
             if same_file(base, theirs):
                 return MergedEntry(ours, "")
-        conflict, entry = self._undecided("type", ours, theirs, base or ours)
+        if self._rules.is_virtual:
+            return MergedEntry(base, "type")
+        conflict, entry = self._undecided("type", ours, theirs, ours)
         return MergedEntry(entry, conflict)
 
-    def _content(self, base: Entry | None, ours: Entry, theirs: Entry) -> tuple[Entry, str]:
+    def _content(self, base: Entry | None, ours: Entry, theirs: Entry) -> tuple[Entry | None, str]:
         mine, other = content_key(ours), content_key(theirs)
         old = content_key(base) if base is not None else None
         if mine == other:
@@ -113,20 +139,36 @@ class EntryMerger:
             return theirs._replace(mode=ours.mode), ""
         return self._texts(base, ours, theirs)
 
-    def _texts(self, base: Entry | None, ours: Entry, theirs: Entry) -> tuple[Entry, str]:
+    def _texts(self, base: Entry | None, ours: Entry, theirs: Entry) -> tuple[Entry | None, str]:
         kind = "content" if base is not None else "add/add"
         texts = [self._text(entry) for entry in (base, ours, theirs)]
         old, mine, other = texts
         if old is None or mine is None or other is None:
-            found, entry = self._undecided("binary", ours, theirs, base or ours)
-            return entry, found if base is not None or not found else "add/add"
+            return self._whole(base, ours, theirs)
         rules = self._rules
         data, count = merge_texts(
-            old, mine, other, favor=rules.favor, labels=rules.labels, effort=self._effort
+            old,
+            mine,
+            other,
+            favor=rules.favor,
+            labels=rules.labels,
+            effort=self._effort,
+            form=Form.REFINED if rules.is_virtual else Form.DIFF3,
         )
         oid = put_file(self._store, data, ours.oid)
         entry = ours._replace(oid=oid, size=len(data), mtime_ns=self._now_ns)
         return entry, kind if count else ""
+
+    def _whole(self, base: Entry | None, ours: Entry, theirs: Entry) -> tuple[Entry | None, str]:
+        """Decide for one of two things that cannot be mixed."""
+        nothing = ours._replace(oid=Oid(EMPTY_BLOB), size=0) if _is_file(ours) else None
+        if self._rules.is_virtual:
+            found, entry = "binary", base or nothing
+        else:
+            found, entry = self._undecided("binary", ours, theirs, ours)
+        if found and is_gitlink(ours):
+            found = "submodule"
+        return entry, "add/add" if found and base is None else found
 
     def _text(self, entry: Entry | None) -> bytes | None:
         if entry is None:
@@ -139,12 +181,18 @@ class EntryMerger:
 
 def content_key(entry: Entry) -> tuple[object, ...]:
     """What two files of one kind are compared by."""
+    if entry.is_dir:
+        return (gitlink_of(entry),)
     return entry.oid, entry.size, entry.target, entry.rdev
 
 
 def same_file(one: Entry, other: Entry) -> bool:
     """Whether kind, permissions and content are equal: what git would call unmodified."""
     return one.mode == other.mode and content_key(one) == content_key(other)
+
+
+def _is_file(entry: Entry) -> bool:
+    return stat.S_ISREG(entry.mode)
 
 
 def _pick(base: T, ours: T, theirs: T) -> T:

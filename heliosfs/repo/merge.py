@@ -6,19 +6,23 @@ versions are merged under the new path.
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain, count
 from typing import NamedTuple
 
 from heliosfs.objects.ids import TreeId
 from heliosfs.objects.tree import Entry
 from heliosfs.repo.entrymerge import EntryMerger, Rules, same_file
-from heliosfs.repo.renames import Pair, find_renames
+from heliosfs.repo.mergesides import Place, Side
+from heliosfs.repo.renames import find_renames
 from heliosfs.repo.textmerge import Favor
 from heliosfs.store.base import Store
 from heliosfs.workspace.edit import edit_tree
+from heliosfs.workspace.gitlinks import is_directory
 from heliosfs.workspace.links import split_uneven_links
-from heliosfs.workspace.trees import EMPTY_TREE, Change, differs, find_entry, walk_changes
+from heliosfs.workspace.trees import EMPTY_TREE, differs, find_entry, walk_changes
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +31,8 @@ class Conflict:
 
     path: bytes
     kind: str
-    """content, binary, mode, type, add/add, modify/delete, rename/delete, rename/rename,
-    rename/add, or file/directory."""
+    """content, binary, mode, type, submodule, add/add, modify/delete, rename/delete,
+    rename/rename, rename/add, or file/directory."""
     base: Entry | None = None
     ours: Entry | None = None
     theirs: Entry | None = None
@@ -39,13 +43,6 @@ class Merged(NamedTuple):
 
     root: Entry
     conflicts: list[Conflict]
-
-
-class Place(NamedTuple):
-    """Where a file is on one side, and what it is there."""
-
-    path: bytes
-    entry: Entry
 
 
 def merge_trees(
@@ -71,7 +68,7 @@ def merge_trees(
 def find_conflicts(
     store: Store, base: Entry | None, ours: Entry, theirs: Entry, rules: Rules, now_ns: int
 ) -> list[Conflict]:
-    """What `merge_trees` would find undecided, without the tree being made."""
+    """Return what `merge_trees` would find undecided, without making the tree."""
     merge = TreeMerge(store, base, ours, theirs, rules, now_ns)
     merge.decide()
     return merge.conflicts
@@ -83,47 +80,6 @@ class _Placed(NamedTuple):
     entry: Entry
     is_ours: bool
     """Whether ours has a file at that path too."""
-
-
-class Side:
-    """What one side changed since the base."""
-
-    def __init__(self, store: Store, base: Entry | None, root: Entry) -> None:
-        tree = TreeId(base.oid) if base is not None else EMPTY_TREE
-        changes = list(walk_changes(store, tree, TreeId(root.oid)))
-        if base is not None and differs(base, root):
-            changes.append(Change(b"", base, root))
-        self.files: dict[bytes, Pair] = {}
-        self.directories: dict[bytes, Pair] = {}
-        self.renames: dict[bytes, bytes] = {}
-        for path, old, new in changes:
-            is_dir = (old is not None and old.is_dir, new is not None and new.is_dir)
-            files = None if is_dir[0] else old, None if is_dir[1] else new
-            directories = old if is_dir[0] else None, new if is_dir[1] else None
-            if files != (None, None):
-                self.files[path] = files
-            if directories != (None, None):
-                self.directories[path] = directories
-
-    def find(self, path: bytes, base: Entry) -> Place | None:
-        """Where the file that the base has at `path` is now."""
-        if path not in self.files:
-            return Place(path, base)
-        new = self.files[path][1]
-        if new is not None:
-            return Place(path, new)
-        target = self.renames.get(path)
-        entry = self.files[target][1] if target is not None else None
-        return Place(target, entry) if target is not None and entry is not None else None
-
-    def base(self, path: bytes) -> Entry | None:
-        """The file that the base had at `path`, if this side changed it."""
-        return self.files.get(path, (None, None))[0]
-
-    def added(self, path: bytes) -> Entry | None:
-        """The file that this side, and not the base, has at `path`."""
-        old, new = self.files.get(path, (None, None))
-        return new if old is None else None
 
 
 class TreeMerge:
@@ -141,6 +97,8 @@ class TreeMerge:
         self._store = store
         self._root = ours
         self._their_root = theirs
+        self._base_root = base
+        self._now_ns = now_ns
         self._rules = rules
         self._merger = EntryMerger(store, rules, now_ns)
         self._ours = Side(store, base, ours)
@@ -149,6 +107,8 @@ class TreeMerge:
             found = find_renames(store, side.files, other.files.keys())
             side.renames = {path: rename.path for path, rename in found.items()}
         self._placed: dict[bytes, _Placed] = {}
+        self._taken: set[tuple[bytes, bool]] = set()
+        """Files added by a side (True: ours) that were merged already."""
         self.edits: dict[bytes, Entry | None] = {}
         self.conflicts: list[Conflict] = []
 
@@ -169,10 +129,11 @@ class TreeMerge:
                 self._known(path, base, mine.find(path, base), other.find(path, base))
         for side in (mine, other):
             targets = set(side.renames.values())
+            is_ours = side is mine
             for path in paths:
                 entry = side.added(path)
-                if entry is not None and path not in targets:
-                    self._put(path, entry, is_ours=side is mine)
+                if entry is not None and path not in targets and (path, is_ours) not in self._taken:
+                    self._put(path, entry, is_ours=is_ours)
         for path in {*paths, *self._placed}:
             here = mine.files[path][1] if path in mine.files else other.base(path)
             placed = self._placed.get(path)
@@ -193,7 +154,7 @@ class TreeMerge:
                 if here is None and path not in self._placed:
                     self.edits[path] = new
             elif here is not None:
-                merged = self._merger.merge(_bare(old), _bare(here), _bare(new))
+                merged = self._merger.merge_directories(old, here, new)
                 self._note(path, merged.conflict, old, here, new)
                 self.edits[path] = merged.entry
         for path in [path for path, entry in self.edits.items() if entry is not None]:
@@ -208,13 +169,20 @@ class TreeMerge:
             above = next((each for each in _parents(path) if self._file_at(each)), None)
             if above is not None:
                 self._collide(above)
-            elif not entry.is_dir and self._keeps_something(path):
+            elif not is_directory(entry) and self._keeps_something(path):
                 self._collide(path)
 
     def _known(self, path: bytes, base: Entry, ours: Place | None, theirs: Place | None) -> None:
         """A file that the base has."""
         if ours is None or theirs is None:
             self._deleted(path, base, ours, theirs)
+            return
+        is_moved = ours.path != path or theirs.path != path
+        if is_moved and stat.S_IFMT(ours.entry.mode) != stat.S_IFMT(theirs.entry.mode):
+            if stat.S_ISREG(ours.entry.mode) or stat.S_ISREG(theirs.entry.mode):
+                self._retyped(path, base, ours, theirs)
+            else:
+                self._exchanged(path, base, ours, theirs)
             return
         merged = self._merger.merge(base, ours.entry, theirs.entry)
         target = theirs.path if ours.path == path else ours.path
@@ -224,8 +192,9 @@ class TreeMerge:
             elif self._rules.favor is Favor.NONE:
                 self._note(ours.path, "rename/rename", base, ours.entry, None)
                 self._note(theirs.path, "rename/rename", base, None, theirs.entry)
-                if not self._rules.is_virtual:
-                    self._put(theirs.path, merged.entry, is_ours=False)
+                is_whole = merged.conflict and merged.entry == ours.entry
+                twin = theirs.entry if is_whole else merged.entry
+                self._put(theirs.path, twin, is_ours=False)
         self._note(target, merged.conflict, base, ours.entry, theirs.entry)
         self._put(target, merged.entry, is_ours=target == ours.path)
 
@@ -234,29 +203,66 @@ class TreeMerge:
         place = ours or theirs
         if place is None or (place.path == path and same_file(base, place.entry)):
             return
-        keep = place.entry
         if self._rules.favor is Favor.NONE:
             kind = "modify/delete" if place.path == path else "rename/delete"
-            mine, other = (keep, None) if ours else (None, keep)
+            mine, other = (place.entry, None) if ours else (None, place.entry)
             self.conflicts.append(Conflict(place.path, kind, base, mine, other))
-            if self._rules.is_virtual:
-                self._put(path, base, is_ours=ours is not None)
-                return
         elif (self._rules.favor is Favor.OURS) != (ours is not None):
             return
+        keep = base if self._rules.is_virtual else place.entry
         self._put(place.path, keep, is_ours=ours is not None)
 
-    def _put(self, path: bytes, entry: Entry, *, is_ours: bool) -> None:
+    def _retyped(self, path: bytes, base: Entry, ours: Place, theirs: Place) -> None:
+        """One side moved the file, the other made a link of it, say: two files from now on.
+
+        Where the other side has a file at the new path too, it has moved it as well, and the
+        two are merged.
+        """
+        is_ours = ours.path != path
+        moved, stayed = (ours, theirs) if is_ours else (theirs, ours)
+        side = self._theirs if is_ours else self._ours
+        twin = side.added(moved.path)
+        if twin is not None and moved.path not in side.renames.values():
+            self._taken.add((moved.path, not is_ours))
+            pair = (moved.entry, twin) if is_ours else (twin, moved.entry)
+            merged = self._merger.merge(base, *pair)
+            self._note(moved.path, merged.conflict, base, *pair)
+            self._put(moved.path, merged.entry, is_ours=True)
+            self._put(path, stayed.entry, is_ours=not is_ours)
+            return
+        favor = self._rules.favor
+        if favor is Favor.NONE:
+            self._note(moved.path, "type", base, ours.entry, theirs.entry)
+        if favor is Favor.NONE or (favor is Favor.OURS) == is_ours:
+            keep = base if self._rules.is_virtual else moved.entry
+            self._put(moved.path, keep, is_ours=is_ours)
+        if favor is Favor.NONE or (favor is Favor.OURS) != is_ours:
+            self._put(path, stayed.entry, is_ours=not is_ours)
+
+    def _exchanged(self, path: bytes, base: Entry, ours: Place, theirs: Place) -> None:
+        """One side moved a link, say, and the other made a submodule of it."""
+        target = theirs.path if ours.path == path else ours.path
+        keep = theirs.entry if self._rules.favor is Favor.THEIRS else ours.entry
+        if self._rules.favor is Favor.NONE:
+            self._note(target, "type", base, ours.entry, theirs.entry)
+            keep = base if self._rules.is_virtual else keep
+        self._put(target, keep, is_ours=target == ours.path)
+
+    def _put(self, path: bytes, entry: Entry | None, *, is_ours: bool) -> None:
         """Let a file be at a path, together with another that is there already."""
         there = self._placed.get(path)
-        if there is not None:
+        if there is not None and entry is not None:
             pair = (entry, there.entry) if is_ours else (there.entry, entry)
             merged = self._merger.merge(None, *pair)
             moved = {*self._ours.renames.values(), *self._theirs.renames.values()}
             kind = "rename/add" if path in moved and merged.conflict else merged.conflict
             self._note(path, kind, None, *pair)
             entry, is_ours = merged.entry, True
-        self._placed[path] = _Placed(entry._replace(name=path.rpartition(b"/")[2]), is_ours)
+        if entry is None:
+            self._placed.pop(path, None)
+        else:
+            name = path.rpartition(b"/")[2]
+            self._placed[path] = _Placed(entry._replace(name=name), is_ours)
 
     def _note(
         self, path: bytes, kind: str, base: Entry | None, ours: Entry | None, theirs: Entry | None
@@ -274,14 +280,14 @@ class TreeMerge:
 
     def _directory(self, root: Entry, path: bytes) -> Entry | None:
         entry = find_entry(self._store, root, path)
-        return entry if entry is not None and entry.is_dir else None
+        return entry if entry is not None and is_directory(entry) else None
 
     def _file_at(self, path: bytes) -> Entry | None:
         """The file that the merged tree has at a path, as far as it is decided."""
         entry = self.edits.get(path)
         if path not in self.edits:
             entry = find_entry(self._store, self._root, path)
-        return entry if entry is not None and not entry.is_dir else None
+        return entry if entry is not None and not is_directory(entry) else None
 
     def _keeps_something(self, path: bytes) -> bool:
         """Whether a directory of ours still has something in it after the edits."""
@@ -305,26 +311,42 @@ class TreeMerge:
             if favor is Favor.NONE:
                 mine, other = (entry, None) if is_ours else (None, entry)
                 self.conflicts.append(Conflict(path, "file/directory", None, mine, other))
-                labels = self._rules.labels
-                label = (labels.ours if is_ours else labels.theirs).replace("/", "_")
-                self.edits[path + b"~" + label.encode("utf-8", "surrogateescape")] = entry
+                self.edits[self._aside(path, is_ours=is_ours)] = entry
             return
         for each in [each for each in self.edits if each.startswith(path + b"/")]:
             del self.edits[each]
         self.edits.update(dict.fromkeys(self._below(path)))
 
+    def _aside(self, path: bytes, *, is_ours: bool) -> bytes:
+        """Return a path, free on both sides, for the file that has to give way at `path`."""
+        labels = self._rules.labels
+        label = (labels.ours if is_ours else labels.theirs).replace("/", "_")
+        wanted = path + b"~" + label.encode("utf-8", "surrogateescape")
+        candidates = chain([wanted], (wanted + b"_%d" % number for number in count()))
+        return next(each for each in candidates if self._is_free(each))
+
+    def _is_free(self, path: bytes) -> bool:
+        roots = (self._root, self._their_root)
+        return path not in self.edits and all(
+            find_entry(self._store, root, path) is None for root in roots
+        )
+
     def _make_directory(self, path: bytes) -> None:
-        """Let a directory be where a file was to be."""
+        """Let a directory be where a file was to be.
+
+        Theirs need not have one: what lies below may have come there by a rename, or from a
+        virtual base.
+        """
         self.edits.pop(path, None)
-        if self._directory(self._root, path) is None:
-            entry = self._directory(self._their_root, path)
-            assert entry is not None
-            self.edits[path] = entry
-
-
-def _bare(entry: Entry) -> Entry:
-    """A directory by its attributes alone."""
-    return entry._replace(oid=EMPTY_TREE, size=0, links_below=False)
+        if self._directory(self._root, path) is not None:
+            return
+        for root in (self._their_root, self._base_root):
+            entry = self._directory(root, path) if root is not None else None
+            if entry is not None:
+                self.edits[path] = entry
+                return
+        name = path.rpartition(b"/")[2]
+        self.edits[path] = self._root._replace(name=name, mtime_ns=self._now_ns, xattrs=None)
 
 
 def _parents(path: bytes) -> Iterator[bytes]:

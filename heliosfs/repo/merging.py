@@ -16,7 +16,7 @@ from heliosfs.objects.tree import Entry
 from heliosfs.repo.ancestry import merge_bases
 from heliosfs.repo.entrymerge import Rules
 from heliosfs.repo.history import History
-from heliosfs.repo.merge import Conflict, find_conflicts, merge_trees
+from heliosfs.repo.merge import Conflict, Merged, find_conflicts, merge_trees
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.state import State
 from heliosfs.repo.textmerge import Favor, Labels
@@ -94,11 +94,7 @@ def merge_into(view: View, theirs: CommitId, options: MergeOptions) -> Done:
         return Done(theirs, is_fast_forward=True, is_news=True, conflicts=[])
     if not bases and not options.unrelated:
         raise UsageError("usage: the histories have no commit in common")
-    now = repository.clock.now_ns()
-    base = _base_root(history, repository.store, head, theirs, now)
-    rules = Rules(options.favor, options.labels)
-    ours = history.read(head).root
-    merged = merge_trees(repository.store, base, ours, root, rules, now)
+    merged = merge_commits(repository, head, theirs, Rules(options.favor, options.labels))
     if merged.conflicts and not options.markers:
         view.conflicts = merged.conflicts
         raise MergeConflict(merged.conflicts)
@@ -161,33 +157,43 @@ def conflicts_between(repository: Repository, ours: CommitId, theirs: CommitId) 
     if ours == theirs:
         return []
     now = repository.clock.now_ns()
-    base = _base_root(history, repository.store, ours, theirs, now)
+    base = _base_root(history, repository.store, (ours,), theirs, now)
     roots = history.read(ours).root, history.read(theirs).root
     return find_conflicts(repository.store, base, *roots, Rules(), now)
+
+
+def merge_commits(repository: Repository, ours: CommitId, theirs: CommitId, rules: Rules) -> Merged:
+    """Merge the trees of two commits over what both came from; nothing is changed."""
+    history, store = repository.history, repository.store
+    now = repository.clock.now_ns()
+    base = _base_root(history, store, (ours,), theirs, now)
+    return merge_trees(store, base, history.read(ours).root, history.read(theirs).root, rules, now)
 
 
 def _base_root(
     history: History,
     store: Store,
-    ours: CommitId,
+    ours: tuple[CommitId, ...],
     theirs: CommitId,
     now_ns: int,
     depth: int = 0,
 ) -> Entry | None:
     """The tree that both came from: of several merge bases, what their merge gives.
 
+    The merge of the first bases is a virtual commit, with them (`ours`) as its parents: what it
+    has in common with the next base is what any of them has.
     None of unrelated histories.  Source: the recursive strategy of git-merge(1).
     """
-    bases = merge_bases(history, ours, theirs)
+    bases = merge_bases(history, theirs, *ours)
     if not bases:
         return None
     root = history.read(bases[0]).root
     if depth == _DEPTH_MAX:
         return root
     labels = Labels("Temporary merge branch 1", "base", "Temporary merge branch 2")
-    for other in bases[1:]:
-        below = _base_root(history, store, bases[0], other, now_ns, depth + 1)
-        rules = Rules(labels=labels, is_virtual=True)
+    rules = Rules(labels=labels, is_virtual=True)
+    for at, other in enumerate(bases[1:], 1):
+        below = _base_root(history, store, tuple(bases[:at]), other, now_ns, depth + 1)
         root = merge_trees(store, below, root, history.read(other).root, rules, now_ns).root
     return root
 

@@ -8,7 +8,7 @@ from heliosfs.objects.commit import Commit
 from heliosfs.objects.ids import CommitId, Oid, TreeId
 from heliosfs.objects.tree import Entry
 from heliosfs.repo.history import History
-from heliosfs.repo.merge import Side
+from heliosfs.repo.mergesides import Side
 from heliosfs.repo.renames import find_renames
 from heliosfs.repo.walks import Step, Stepper, whole
 from heliosfs.store.base import Store

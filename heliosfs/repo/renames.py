@@ -5,13 +5,13 @@ from __future__ import annotations
 import stat
 from collections import Counter
 from collections.abc import Collection, Mapping
+from itertools import chain
 from typing import NamedTuple, TypeGuard
 
-from heliosfs.objects.ids import Oid
 from heliosfs.objects.tree import Entry
 from heliosfs.repo.linediff import split_lines
-from heliosfs.repo.textmerge import is_text
 from heliosfs.store.base import Store
+from heliosfs.workspace.gitlinks import gitlink_of, is_gitlink
 from heliosfs.workspace.trees import read_file
 
 SIMILARITY_PERCENT = 50
@@ -21,7 +21,10 @@ PAIRS_MAX = 20_000
 
 _SAME_NAME_PERCENT = 75
 """Enough for two files that alone have a base name, before others are compared: as in git."""
+_POINTS = 600
+"""Of a percent: scores are as fine as those of git."""
 _FILES_MAX = 500
+_SPAN_BYTES = 64
 _FILE_MAX_BYTES = 1024 * 1024
 
 Pair = tuple[Entry | None, Entry | None]
@@ -51,7 +54,7 @@ def find_renames(
     if not any(path in relevant for path in gone):
         return {}
     new = {path: new for path, (old, new) in changes.items() if old is None and _counts(new)}
-    found = _exact(gone, new)
+    found = _exact(_in_gits_order(gone, relevant), new)
     for path, rename in found.items():
         del gone[path], new[rename.path]
     wanted = {path: entry for path, entry in gone.items() if path in relevant}
@@ -60,26 +63,50 @@ def find_renames(
 
 
 def _counts(entry: Entry | None) -> TypeGuard[Entry]:
-    return entry is not None and stat.S_ISREG(entry.mode) and entry.size > 0
+    return entry is not None and _identity(entry) is not None
+
+
+def _identity(entry: Entry) -> tuple[int, bytes] | None:
+    """What two entries have in common that are the same file, link or submodule.
+
+    None of what is never taken for moved: empty files, directories, devices.
+    """
+    kind = stat.S_IFMT(entry.mode)
+    if kind == stat.S_IFREG:
+        return (kind, entry.oid) if entry.size else None
+    if kind == stat.S_IFLNK:
+        return kind, entry.target
+    return (kind, gitlink_of(entry)) if is_gitlink(entry) else None
+
+
+def _in_gits_order(gone: Mapping[bytes, Entry], relevant: Collection[bytes]) -> dict[bytes, Entry]:
+    """Put last what lies in directories that hold nothing relevant.
+
+    So it is tried last where several files are equal.  Git looks into such a directory after
+    all others (merge-ort.c, possible_trivial_merges).
+    """
+    touched = {b""}
+    for path in relevant:
+        above = path.rpartition(b"/")[0]
+        while above not in touched:
+            touched.add(above)
+            above = above.rpartition(b"/")[0]
+    order = sorted(gone, key=lambda path: (path.rpartition(b"/")[0] not in touched, path))
+    return {path: gone[path] for path in order}
 
 
 def _exact(gone: Mapping[bytes, Entry], new: Mapping[bytes, Entry]) -> dict[bytes, Rename]:
-    """Those of one base name first."""
-    by_oid: dict[Oid, list[bytes]] = {}
-    for path, entry in sorted(new.items()):
-        by_oid.setdefault(entry.oid, []).append(path)
+    """Pair what is equal: each new path in turn with an old one, of its base name if it can be."""
+    sources: dict[object, list[bytes]] = {}
+    for path, entry in gone.items():
+        sources.setdefault(_identity(entry), []).append(path)
     found = {}
-    for with_name in (True, False):
-        for path, entry in sorted(gone.items()):
-            targets = by_oid.get(entry.oid)
-            if not targets or path in found:
-                continue
-            name = _name(path)
-            same = (each for each in targets if _name(each) == name)
-            target = next(same, None if with_name else targets[0])
-            if target is not None:
-                targets.remove(target)
-                found[path] = Rename(target, 100)
+    for path, entry in sorted(new.items()):
+        there = sources.get(_identity(entry))
+        if there:
+            source = next((each for each in there if _name(each) == _name(path)), there[0])
+            there.remove(source)
+            found[source] = Rename(path, 100)
     return found
 
 
@@ -90,7 +117,7 @@ class _Similar:
         self._store = store
         self._gone = gone
         self._new = dict(new)
-        self._lines: dict[bytes, Counter[bytes] | None] = {}
+        self._pieces: dict[bytes, Counter[bytes] | None] = {}
 
     def find(self, pairs_max: int) -> dict[bytes, Rename]:
         found = self._of_one_name()
@@ -103,13 +130,13 @@ class _Similar:
             for target in new:
                 is_same_name = _name(path) == _name(target)
                 if is_same_name or not only_names:
-                    percent = self._percent(path, target)
-                    if percent >= SIMILARITY_PERCENT:
-                        scores.append((-percent, not is_same_name, path, target))
+                    score = self._score(path, target)
+                    if score >= SIMILARITY_PERCENT * _POINTS:
+                        scores.append((-score, not is_same_name, target, path))
         taken: set[bytes] = set()
-        for negative, _, path, target in sorted(scores):
+        for negative, _, target, path in sorted(scores):
             if path not in found and target not in taken:
-                found[path] = Rename(target, -negative)
+                found[path] = Rename(target, -negative // _POINTS)
                 taken.add(target)
         return found
 
@@ -122,28 +149,40 @@ class _Similar:
         for path in self._gone:
             there = targets.get(_name(path), [])
             if len(there) == 1 and counts[_name(path)] == 1:
-                percent = self._percent(path, there[0])
-                if percent >= _SAME_NAME_PERCENT:
-                    found[path] = Rename(there[0], percent)
+                score = self._score(path, there[0])
+                if score >= _SAME_NAME_PERCENT * _POINTS:
+                    found[path] = Rename(there[0], score // _POINTS)
         return found
 
-    def _percent(self, path: bytes, target: bytes) -> int:
-        """What is in both, of the larger one; 0 when it cannot be as much as is wanted."""
+    def _score(self, path: bytes, target: bytes) -> int:
+        """Return how much of the larger file is in both; 0 when it cannot be enough."""
+        if not (stat.S_ISREG(self._gone[path].mode) and stat.S_ISREG(self._new[target].mode)):
+            return 0
         small, large = sorted((self._gone[path].size, self._new[target].size))
         if small * 100 < large * SIMILARITY_PERCENT:
             return 0
-        before = self._lines_of(path, self._gone[path])
-        after = self._lines_of(target, self._new[target])
+        before = self._pieces_of(path, self._gone[path])
+        after = self._pieces_of(target, self._new[target])
         if before is None or after is None:
             return 0
         shared = sum(len(line) * count for line, count in (before & after).items())
-        return shared * 100 // large
+        return shared * 100 * _POINTS // large
 
-    def _lines_of(self, path: bytes, entry: Entry) -> Counter[bytes] | None:
-        if path not in self._lines:
-            data = read_file(self._store, entry) if entry.size <= _FILE_MAX_BYTES else b"\0"
-            self._lines[path] = Counter(split_lines(data)) if is_text(data) else None
-        return self._lines[path]
+    def _pieces_of(self, path: bytes, entry: Entry) -> Counter[bytes] | None:
+        """Return the lines of a file, long ones in parts of 64 bytes: git's spans (hash_chars)."""
+        if path not in self._pieces:
+            if entry.size > _FILE_MAX_BYTES:
+                self._pieces[path] = None
+                return None
+            lines = split_lines(read_file(self._store, entry))
+            self._pieces[path] = Counter(chain.from_iterable(map(_spans, lines)))
+        return self._pieces[path]
+
+
+def _spans(line: bytes) -> list[bytes]:
+    if len(line) <= _SPAN_BYTES:
+        return [line]
+    return [line[at : at + _SPAN_BYTES] for at in range(0, len(line), _SPAN_BYTES)]
 
 
 def _name(path: bytes) -> bytes:

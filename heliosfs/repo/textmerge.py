@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from enum import Enum
 from typing import NamedTuple
 
@@ -13,6 +13,8 @@ TEXT_MAX_BYTES = 8 * 1024 * 1024
 
 _SNIFFED_BYTES = 8000
 _MARKER = 7
+_JOINED_LINES = 3
+"""Two refined conflicts with no more lines between them are one."""
 
 
 class Favor(Enum):
@@ -21,6 +23,16 @@ class Favor(Enum):
     NONE = "none"
     OURS = "ours"
     THEIRS = "theirs"
+
+
+class Form(Enum):
+    """How a conflict is written out."""
+
+    DIFF3 = "diff3"
+    """The lines of the base stand between those of the two sides."""
+    REFINED = "refined"
+    """Without the base, and only the lines in which the two sides differ: what git has in a
+    virtual base, so that the merge over it finds what git finds."""
 
 
 class Labels(NamedTuple):
@@ -65,6 +77,7 @@ def merge_texts(
     favor: Favor = Favor.NONE,
     labels: Labels = DEFAULT_LABELS,
     effort: Effort | None = None,
+    form: Form = Form.DIFF3,
 ) -> MergedText:
     r"""Take from each side what it changed.
 
@@ -91,7 +104,10 @@ def merge_texts(
             out += other
         else:
             conflict_count += 1
-            out += _marked(mine, old, other, labels)
+            if form is Form.DIFF3:
+                out += _marked(mine, old, other, labels)
+            else:
+                out += _refined(mine, other, labels, effort)
     out += lines[0][at:]
     return MergedText(b"".join(out), conflict_count)
 
@@ -132,18 +148,42 @@ def _marked(
     mine: list[bytes], old: list[bytes], other: list[bytes], labels: Labels
 ) -> Iterator[bytes]:
     ending = b"\r\n" if (mine or old or other)[0].endswith(b"\r\n") else b"\n"
-    for sign, label, lines in (
-        (b"<", labels.ours, mine),
-        (b"|", labels.base, old),
-        (b"=", "", other),
-    ):
-        yield _marker(sign, label, ending)
+    sides = ((b"<", labels.ours, mine), (b"|", labels.base, old), (b"=", "", other))
+    return _between_markers(sides, labels.theirs, ending, _MARKER)
+
+
+def _refined(
+    mine: list[bytes], other: list[bytes], labels: Labels, effort: Effort
+) -> Iterator[bytes]:
+    ranges: list[Range] = []
+    for each in changed_ranges(mine, other, effort):
+        if ranges and each.start - ranges[-1].stop <= _JOINED_LINES:
+            last = ranges.pop()
+            each = Range(last.start, each.stop, last.new_start, each.new_stop)
+        ranges.append(each)
+    at = 0
+    for each in ranges:
+        yield from mine[at : each.start]
+        at = each.stop
+        sides = (
+            (b"<", labels.ours, mine[each.start : each.stop]),
+            (b"=", "", other[each.new_start : each.new_stop]),
+        )
+        yield from _between_markers(sides, labels.theirs, b"\n", _MARKER + 2)
+    yield from mine[at:]
+
+
+def _between_markers(
+    sides: Iterable[tuple[bytes, str, list[bytes]]], last_label: str, ending: bytes, length: int
+) -> Iterator[bytes]:
+    for sign, label, lines in sides:
+        yield _marker(sign, label, ending, length)
         yield from lines
         if lines and not lines[-1].endswith(b"\n"):
             yield ending
-    yield _marker(b">", labels.theirs, ending)
+    yield _marker(b">", last_label, ending, length)
 
 
-def _marker(sign: bytes, label: str, ending: bytes) -> bytes:
-    text = sign * _MARKER + b" " + label.encode("utf-8", "surrogateescape")
+def _marker(sign: bytes, label: str, ending: bytes, length: int) -> bytes:
+    text = sign * length + b" " + label.encode("utf-8", "surrogateescape")
     return text.rstrip(b" ") + ending

@@ -139,7 +139,7 @@ class _Editor:
             if there is not None and there.is_dir:
                 parent.put(with_attributes(there, entry))
             else:
-                parent.put(with_attributes(_empty(there or entry), entry))
+                parent.put(with_attributes(_empty(name), entry))
         elif holds:
             raise AlreadyExists(f"{_show(path)} is a directory with something in it")
         else:
@@ -186,8 +186,8 @@ def _ancestors(edits: Edits) -> set[bytes]:
     return found
 
 
-def _empty(entry: Entry) -> Entry:
-    return Entry(entry.name, 0, 0, 0, 0, 0, EMPTY_TREE)
+def _empty(name: bytes) -> Entry:
+    return Entry(name, 0, 0, 0, 0, 0, EMPTY_TREE)
 
 
 def with_attributes(entry: Entry, edit: Entry) -> Entry:

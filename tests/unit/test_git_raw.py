@@ -6,11 +6,9 @@ import pytest
 
 from heliosfs.git import raw
 from heliosfs.git.modes import (
-    GITLINK,
     LEGACY_MODE,
     file_mtime_ns,
     git_mode_of,
-    gitlink_of,
     marks_of,
     mode_of,
 )
@@ -20,6 +18,7 @@ from heliosfs.objects.commit import Commit, Signature
 from heliosfs.objects.ids import Oid
 from heliosfs.objects.tree import NO_OID, Entry
 from heliosfs.store.remembered import Recent
+from heliosfs.workspace.gitlinks import GITLINK, gitlink_of
 
 WHO = Signature(b"Ada", b"a@b", 1_600_000_000, 150)
 

