@@ -18,9 +18,9 @@ from heliosfs.git.stream import PART, CutShort, GitObject, MissingInGit, ObjectS
 from heliosfs.objects.blob import EMPTY_BLOB, ZERO_PART, encode_parts
 from heliosfs.objects.commit import encode_rest
 from heliosfs.objects.ids import BlobId, Kind, Oid, object_id
-from heliosfs.store.codecs import Codec, Encoded
+from heliosfs.store.encoding.codecs import Codec, Encoded
+from heliosfs.store.encoding.versions import Prepared, Versions, encode_alone
 from heliosfs.store.remembered import Recent
-from heliosfs.store.versions import Prepared, Versions, encode_alone
 
 LENGTH = struct.Struct("<I")
 PORTION_BYTES = 256 * 1024

@@ -18,7 +18,7 @@ from heliosfs.objects.ids import OID_BYTES, CommitId, Oid
 from heliosfs.objects.tree import NO_OID, encode_entry
 from heliosfs.repo.history import History
 from heliosfs.repo.state import State, decode_heads, decode_state
-from heliosfs.store.codecs import read_varint, varint
+from heliosfs.store.encoding.codecs import read_varint, varint
 
 TEXT_MAX = 500
 """Characters of a text; more are cut off."""

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from heliosfs.objects.ids import Kind, Oid, object_id
 from heliosfs.store.base import Edit, NewObject
-from heliosfs.store.packs import PACKED_FROM_BYTES
+from heliosfs.store.encoding.packs import PACKED_FROM_BYTES
 from heliosfs.store.pending import Pending
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from heliosfs.objects.ids import Kind, Oid
-from heliosfs.store.versions import Prepared
+from heliosfs.store.encoding.versions import Prepared
 
 LISTED = b"@"
 """State `@name/` id of a commit, with an empty value, says that the list of that name has it."""

@@ -6,11 +6,11 @@ from collections import deque
 from collections.abc import Callable, Iterator
 
 from heliosfs.objects.ids import Kind, Oid
-from heliosfs.store.encoder import write_batches
-from heliosfs.store.lmdbstore import ObjectDatabase
+from heliosfs.store.encoding.versions import Numbers, Prepared, Versions
+from heliosfs.store.l2.database import ObjectDatabase
+from heliosfs.store.l2.encoder import write_batches
 from heliosfs.store.pace import Pace
 from heliosfs.store.pending import Changes, check_key
-from heliosfs.store.versions import Numbers, Prepared, Versions
 
 VERSIONS_BYTES = 16 * 1024 * 1024
 _ENCODED_COUNT = 64

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from heliosfs.objects.ids import Kind, Oid
-from heliosfs.store.codecs import Codec
+from heliosfs.store.encoding.codecs import Codec
 
 ENTRY_BYTES = 300
 """What an entry takes beside its body: id, tuple, number objects, its place in the table."""

@@ -11,9 +11,9 @@ from typing import NamedTuple
 from heliosfs.objects.ids import Oid
 from heliosfs.store.cache import Cached
 from heliosfs.store.directory import Directory, store_error
-from heliosfs.store.encoder import write_batches
-from heliosfs.store.journal import Segment
-from heliosfs.store.lmdbstore import ObjectDatabase
+from heliosfs.store.journal.journal import Segment
+from heliosfs.store.l2.database import ObjectDatabase
+from heliosfs.store.l2.encoder import write_batches
 from heliosfs.store.pending import Batches, Pending
 
 

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 from heliosfs.objects.ids import OID_BYTES, Kind, Oid, object_id
 from heliosfs.store.base import Edit
-from heliosfs.store.codecs import DecodeError, read_varint, varint
-from heliosfs.store.packs import PACKED_FROM_BYTES
+from heliosfs.store.encoding.codecs import DecodeError, read_varint, varint
+from heliosfs.store.encoding.packs import PACKED_FROM_BYTES
 
 DEPTH_MAX = 8
 """Of edited objects of which each is one of the one before; one more is whole."""

@@ -13,11 +13,10 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+from collections.abc import Iterable
 from contextlib import suppress
 
 from heliosfs.errors import StoreBusy, StoreFormat
-from heliosfs.store import format1
-from heliosfs.store.compact import COMPACT_FILE
 from heliosfs.store.directory import Directory, store_error
 
 VERSION = 2
@@ -49,11 +48,11 @@ def read_format(directory: Directory) -> int | None:
     return version
 
 
-def remove_leftovers(directory: Directory) -> None:
-    """Delete what an upgrade or a compaction that was cut off left behind."""
+def remove_leftovers(directory: Directory, names: Iterable[str]) -> None:
+    """Delete those of the named files that an upgrade or a compaction left when it was cut off."""
     try:
         there = set(directory.names())
-        for name in (*format1.FILES, COMPACT_FILE):
+        for name in names:
             if name in there:
                 directory.unlink(name)
     except OSError as error:

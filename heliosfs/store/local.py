@@ -7,19 +7,24 @@ from collections.abc import Callable, Iterator, Sequence
 
 from heliosfs.errors import Busy, CorruptObject, MissingObject, NotFound, StoreError
 from heliosfs.objects.ids import Kind, Oid
-from heliosfs.store import codecs, format1
 from heliosfs.store.addition import PackedAddition
 from heliosfs.store.base import Addition, Bulk, Collection, Edit, NewObject, StoreStats, Work
 from heliosfs.store.bulk import LocalBulk
 from heliosfs.store.cache import Cached, ObjectCache
-from heliosfs.store.collection import LocalCollection
-from heliosfs.store.compact import compact
 from heliosfs.store.directory import Directory, store_error
 from heliosfs.store.drain import Drain, Sync, Waiting
 from heliosfs.store.edited import DEPTH_MAX, Edited, is_worth_it
-from heliosfs.store.encoder import write_batches
-from heliosfs.store.environment import FILE
-from heliosfs.store.journal import Journal
+from heliosfs.store.encoding import codecs
+from heliosfs.store.encoding.packs import PACKED_FROM_BYTES, Packed, encode_large
+from heliosfs.store.formats import format1
+from heliosfs.store.formats.upgrade import upgrade
+from heliosfs.store.gc.collection import LocalCollection
+from heliosfs.store.journal.journal import Journal
+from heliosfs.store.journal.replay import replay, segment_names
+from heliosfs.store.l2.compact import COMPACT_FILE, compact
+from heliosfs.store.l2.database import ObjectDatabase
+from heliosfs.store.l2.encoder import write_batches
+from heliosfs.store.l2.environment import FILE
 from heliosfs.store.layout import (
     read_format,
     release_lock,
@@ -27,11 +32,7 @@ from heliosfs.store.layout import (
     take_lock,
     write_format,
 )
-from heliosfs.store.lmdbstore import ObjectDatabase
-from heliosfs.store.packs import PACKED_FROM_BYTES, Packed, encode_large
 from heliosfs.store.pending import Batches, Cold, Pending, bytes_of, check_key, overlay
-from heliosfs.store.replay import replay, segment_names
-from heliosfs.store.upgrade import upgrade
 
 DEFAULT_CACHE_BYTES = 512 * 1024 * 1024
 
@@ -65,7 +66,7 @@ class LocalStore:
             version = read_format(directory)
             if version == format1.VERSION:
                 upgrade(directory)
-            remove_leftovers(directory)
+            remove_leftovers(directory, (*format1.FILES, COMPACT_FILE))
             self._l2 = self._database = ObjectDatabase(directory)
             totals = self._l2.totals
             batches = replay(directory, self._l2.packs, totals.salt, totals.batch)

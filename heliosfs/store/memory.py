@@ -21,9 +21,9 @@ from heliosfs.store.base import (
     Swept,
     Work,
 )
-from heliosfs.store.codecs import decode, decode_delta
+from heliosfs.store.encoding.codecs import decode, decode_delta
+from heliosfs.store.encoding.versions import Prepared
 from heliosfs.store.pending import check_key
-from heliosfs.store.versions import Prepared
 
 _SWEPT_COUNT = 16
 """Objects that a step of a sweep removes: few, so that tests come in between."""

@@ -8,9 +8,9 @@ from typing import NamedTuple
 from heliosfs.errors import CorruptObject
 from heliosfs.objects.ids import OID_BYTES, Kind, Oid
 from heliosfs.store.base import LISTED, NUMBERED, SLOT_BYTES
-from heliosfs.store.codecs import DecodeError
 from heliosfs.store.edited import Edited
-from heliosfs.store.packs import Packed, Packs
+from heliosfs.store.encoding.codecs import DecodeError
+from heliosfs.store.encoding.packs import Packed, Packs
 
 KEY_MAX = 400
 _SHAPED = LISTED + NUMBERED

@@ -11,7 +11,7 @@ import pytest
 from heliosfs.errors import Busy, MissingObject
 from heliosfs.objects.ids import Kind, Oid, object_id
 from heliosfs.store.base import Bulk, Store
-from heliosfs.store.versions import Versions
+from heliosfs.store.encoding.versions import Versions
 from tests.contract.test_collection import World
 from tests.contract.test_store import run
 

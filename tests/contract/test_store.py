@@ -12,8 +12,11 @@ import pytest
 
 from heliosfs.errors import CorruptObject, MissingObject
 from heliosfs.objects.ids import Kind, Oid, object_id
-from heliosfs.store import encoder, lmdbstore, payload, snapshot
 from heliosfs.store.base import Store, Work
+from heliosfs.store.l2 import database as lmdbstore
+from heliosfs.store.l2 import encoder
+from heliosfs.store.l2 import reader as snapshot
+from heliosfs.store.l2 import record as payload
 from heliosfs.store.local import LocalStore
 from heliosfs.store.memory import MemoryStore
 

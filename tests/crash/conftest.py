@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from heliosfs.store import journal
+from heliosfs.store.journal import journal
 
 
 @pytest.fixture(autouse=True)

@@ -12,8 +12,9 @@ import pytest
 
 from heliosfs.errors import StoreError
 from heliosfs.objects.ids import Kind, object_id
-from heliosfs.store import encoder, lmdbstore
 from heliosfs.store.directory import Directory
+from heliosfs.store.l2 import database as lmdbstore
+from heliosfs.store.l2 import encoder
 from heliosfs.store.local import LocalStore
 from tests.crash.faulty import Died, FaultyDirectory
 from tests.crash.test_store_crash import Scenario, after_death

@@ -14,12 +14,12 @@ from lmdb.verify import verify
 
 from heliosfs.errors import StoreError, StoreFull
 from heliosfs.objects.ids import Kind, Oid, object_id
-from heliosfs.store import lmdbstore
 from heliosfs.store.base import Edit, NewObject, Work
 from heliosfs.store.directory import Directory
-from heliosfs.store.environment import FILE
+from heliosfs.store.encoding.packs import PACKED_FROM_BYTES
+from heliosfs.store.l2 import database as lmdbstore
+from heliosfs.store.l2.environment import FILE
 from heliosfs.store.local import LocalStore
-from heliosfs.store.packs import PACKED_FROM_BYTES
 from tests.crash.faulty import Died, FaultyDirectory
 
 

@@ -15,8 +15,8 @@ import pytest
 from lmdb.verify import verify
 
 from heliosfs.errors import StoreError
-from heliosfs.store import format1
-from heliosfs.store.environment import FILE
+from heliosfs.store.formats import format1
+from heliosfs.store.l2.environment import FILE
 from heliosfs.store.local import LocalStore
 from heliosfs.store.memory import MemoryStore
 from tests.crash.faulty import Died, FaultyDirectory

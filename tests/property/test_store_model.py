@@ -14,8 +14,8 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
 from heliosfs.objects.ids import Kind, Oid, object_id
 from heliosfs.store.base import NewObject, Work
+from heliosfs.store.encoding.packs import PACKED_FROM_BYTES
 from heliosfs.store.local import LocalStore
-from heliosfs.store.packs import PACKED_FROM_BYTES
 
 SERIES = [b"~op/" + bytes(7) + b"\1" + number.to_bytes(8, "big") for number in (1, 2, 3, 4, 300)]
 KEYS = st.sampled_from([b"a", b"a/1", b"a/2", b"b", b"\xff\xff", *SERIES])

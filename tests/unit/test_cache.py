@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from heliosfs.objects.ids import Kind, Oid
 from heliosfs.store.cache import ENTRY_BYTES, Cached, ObjectCache
-from heliosfs.store.codecs import Codec
+from heliosfs.store.encoding.codecs import Codec
 
 
 def oid(number: int) -> Oid:

@@ -7,8 +7,8 @@ import random
 
 import pytest
 
-from heliosfs.store import codecs
-from heliosfs.store.codecs import Codec, DecodeError
+from heliosfs.store.encoding import codecs
+from heliosfs.store.encoding.codecs import Codec, DecodeError
 
 TEXT = b"".join(b"line %d of a text that repeats itself\n" % number for number in range(3_000))
 

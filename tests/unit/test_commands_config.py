@@ -14,7 +14,7 @@ from heliosfs.config.settings import Layer, Settings
 from heliosfs.errors import NotFound, StoreFull, UsageError
 from heliosfs.repo.configuration import Configuration
 from heliosfs.repo.repository import Repository
-from heliosfs.store.codecs import Codec
+from heliosfs.store.encoding.codecs import Codec
 from heliosfs.store.local import LocalStore
 from heliosfs.store.sidefile import MemoryFile, StoredFile
 from tests.tree_builder import IDENTITY, Stage, TreeBuilder

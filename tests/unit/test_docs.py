@@ -22,13 +22,13 @@ from heliosfs.objects.tree import Entry, encode_entry
 from heliosfs.repo.history import History
 from heliosfs.repo.oprecord import Operation, encode_operation
 from heliosfs.repo.state import State
-from heliosfs.store.codecs import Codec, Encoded
-from heliosfs.store.journal import encode_head, encode_table
+from heliosfs.store.encoding.codecs import Codec, Encoded
+from heliosfs.store.journal.journal import encode_head, encode_table
+from heliosfs.store.l2.reader import index_entry
+from heliosfs.store.l2.record import cut_alone, join_bundle, pack
+from heliosfs.store.l2.series import Value, join_blocks
 from heliosfs.store.memory import MemoryStore
-from heliosfs.store.numbered import Value, join_blocks
-from heliosfs.store.payload import cut_alone, join_bundle, pack
 from heliosfs.store.pending import Pending
-from heliosfs.store.snapshot import index_entry
 
 SOURCES = Path(__file__).parents[2]
 DOCS = SOURCES / "docs"

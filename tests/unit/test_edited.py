@@ -11,9 +11,9 @@ import pytest
 
 from heliosfs.errors import CorruptObject
 from heliosfs.objects.ids import Kind, Oid, object_id
-from heliosfs.store import encoder
 from heliosfs.store.base import NewObject
 from heliosfs.store.edited import DEPTH_MAX, Edited, decode_edited
+from heliosfs.store.l2 import encoder
 from heliosfs.store.local import LocalStore
 from tests.contract.test_collection import finish, settle
 from tests.contract.test_store import open_local, run

@@ -18,7 +18,7 @@ from heliosfs.objects.blob import EMPTY_BLOB, PART_BYTES, WHOLE_MAX, ZERO_PART, 
 from heliosfs.objects.commit import Commit, Signature, encode_commit, join_commit
 from heliosfs.objects.ids import CommitId, Kind, Oid, object_id
 from heliosfs.objects.tree import NO_OID, Entry
-from heliosfs.store.codecs import decode, decode_delta
+from heliosfs.store.encoding.codecs import decode, decode_delta
 
 COMMIT = (
     b"tree " + b"1" * 40 + b"\nparent " + b"2" * 40 + b"\n"

@@ -13,10 +13,10 @@ import pytest
 from heliosfs.errors import StoreError, StoreFull
 from heliosfs.objects.ids import Kind, Oid, object_id
 from heliosfs.store.directory import Directory
-from heliosfs.store.journal import KEEP_BYTES, Journal
-from heliosfs.store.packs import Packs
+from heliosfs.store.encoding.packs import Packs
+from heliosfs.store.journal.journal import KEEP_BYTES, Journal
+from heliosfs.store.journal.replay import replay, segment_names
 from heliosfs.store.pending import Batches, Changes, Pending
-from heliosfs.store.replay import replay, segment_names
 
 SALT = b"8 random"
 

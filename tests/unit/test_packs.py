@@ -11,11 +11,10 @@ import pytest
 
 from heliosfs.errors import CorruptObject, StoreError, StoreFull
 from heliosfs.objects.ids import Kind, Oid, object_id
-from heliosfs.store import packs as packs_module
 from heliosfs.store.base import NewObject
-from heliosfs.store.codecs import Codec, DecodeError, decode
-from heliosfs.store.local import LocalStore
-from heliosfs.store.packs import (
+from heliosfs.store.encoding import packs as packs_module
+from heliosfs.store.encoding.codecs import Codec, DecodeError, decode
+from heliosfs.store.encoding.packs import (
     PACKED_FROM_BYTES,
     Packs,
     Place,
@@ -26,6 +25,7 @@ from heliosfs.store.packs import (
     encode_uses,
     with_places,
 )
+from heliosfs.store.local import LocalStore
 from tests.crash.faulty import FaultyDirectory
 
 RANDOM = random.Random(1).randbytes(2 * PACKED_FROM_BYTES)

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from heliosfs.objects.ids import Kind, Oid
-from heliosfs.store import packs
 from heliosfs.store.base import NewObject
+from heliosfs.store.encoding import packs
 from heliosfs.store.local import LocalStore
 from tests.contract.test_collection import finish, settle
 from tests.contract.test_store import open_local, run

@@ -7,9 +7,9 @@ import random
 import pytest
 
 from heliosfs.objects.ids import Kind, object_id
-from heliosfs.store import codecs
-from heliosfs.store.codecs import Codec, DecodeError, Encoded
-from heliosfs.store.payload import (
+from heliosfs.store.encoding import codecs
+from heliosfs.store.encoding.codecs import Codec, DecodeError, Encoded
+from heliosfs.store.l2.record import (
     BUNDLE_BYTES,
     END_BYTES,
     INLINE_BYTES,

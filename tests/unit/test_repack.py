@@ -11,12 +11,12 @@ import pytest
 
 from heliosfs.errors import StoreError
 from heliosfs.objects.ids import Kind, Oid, object_id
-from heliosfs.store import codecs
-from heliosfs.store.codecs import Codec, Encoded
+from heliosfs.store.encoding import codecs
+from heliosfs.store.encoding.codecs import Codec, Encoded
+from heliosfs.store.encoding.packs import decode_place
+from heliosfs.store.gc.repack import Repack
+from heliosfs.store.l2.record import Payload
 from heliosfs.store.local import LocalStore
-from heliosfs.store.packs import decode_place
-from heliosfs.store.payload import Payload
-from heliosfs.store.repack import Repack
 from tests.contract.test_collection import finish, settle
 from tests.contract.test_store import open_local
 

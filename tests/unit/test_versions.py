@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 
 from heliosfs.objects.ids import Kind, Oid, object_id
-from heliosfs.store.codecs import Codec, decode, decode_delta
-from heliosfs.store.versions import Numbers, Prepared, Versions
+from heliosfs.store.encoding.codecs import Codec, decode, decode_delta
+from heliosfs.store.encoding.versions import Numbers, Prepared, Versions
 
 
 def version(number: int) -> bytes:

@@ -18,14 +18,14 @@ from functools import partial
 
 from heliosfs.errors import StoreError
 from heliosfs.store.base import Swept
-from heliosfs.store.change import Change, packed_bytes
-from heliosfs.store.codecs import DecodeError
-from heliosfs.store.lmdbstore import ObjectDatabase
-from heliosfs.store.marks import Marks
+from heliosfs.store.encoding.codecs import DecodeError
+from heliosfs.store.gc.packcopy import PackCopy
+from heliosfs.store.l2.change import Change, packed_bytes
+from heliosfs.store.l2.database import ObjectDatabase
+from heliosfs.store.l2.marks import Marks
+from heliosfs.store.l2.reader import Stored, index_entry
+from heliosfs.store.l2.record import SHORT_BYTES
 from heliosfs.store.pace import Pace
-from heliosfs.store.packcopy import PackCopy
-from heliosfs.store.payload import SHORT_BYTES
-from heliosfs.store.snapshot import Stored, index_entry
 
 _SCANNED = 5_000
 """Records whose headers are read in a step: 15 ms."""

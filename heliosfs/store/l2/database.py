@@ -13,11 +13,20 @@ import lmdb
 
 from heliosfs.errors import CorruptObject, StoreError
 from heliosfs.objects.ids import Kind, Oid, object_id
-from heliosfs.store.bundles import Insert
-from heliosfs.store.change import Change
-from heliosfs.store.codecs import DecodeError
 from heliosfs.store.directory import Directory
-from heliosfs.store.environment import (
+from heliosfs.store.encoding.codecs import DecodeError
+from heliosfs.store.encoding.packs import (
+    Packs,
+    Place,
+    Use,
+    decode_uses,
+    encode_uses,
+    with_places,
+    without_places,
+)
+from heliosfs.store.l2.bundles import Insert
+from heliosfs.store.l2.change import Change
+from heliosfs.store.l2.environment import (
     FILE,
     MAP_BYTES,
     PACKS_KEY,
@@ -30,21 +39,12 @@ from heliosfs.store.environment import (
     open_environment,
     open_tables,
 )
-from heliosfs.store.marks import Marks
-from heliosfs.store.packs import (
-    Packs,
-    Place,
-    Use,
-    decode_uses,
-    encode_uses,
-    with_places,
-    without_places,
-)
-from heliosfs.store.payload import SHORT_BYTES, Payload, decode_chain
+from heliosfs.store.l2.marks import Marks
+from heliosfs.store.l2.reader import INDEX_KEY, Recent, Snapshot, index_entry, piece_key
+from heliosfs.store.l2.record import SHORT_BYTES, Payload, decode_chain
+from heliosfs.store.l2.residency import unmap_pages
+from heliosfs.store.l2.states import StateReader
 from heliosfs.store.pending import Changes
-from heliosfs.store.residency import unmap_pages
-from heliosfs.store.snapshot import INDEX_KEY, Recent, Snapshot, index_entry, piece_key
-from heliosfs.store.states import StateReader
 
 RECENT_MAX = 4096
 """Objects that a table in memory finds, before they go into the index together: so a drain does

@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from heliosfs.objects.ids import Kind, Oid
-from heliosfs.store import codecs
-from heliosfs.store.codecs import Encoded
-from heliosfs.store.packs import PACKED_FROM_BYTES, encode_large
+from heliosfs.store.encoding import codecs
+from heliosfs.store.encoding.codecs import Encoded
+from heliosfs.store.encoding.packs import PACKED_FROM_BYTES, encode_large
 
 STEP = 16
 WHOLE_EVERY = STEP * STEP

@@ -9,15 +9,15 @@ from typing import TypeVar
 from heliosfs.errors import CorruptObject, MissingObject
 from heliosfs.objects.ids import Kind, Oid
 from heliosfs.store.base import Swept, Work
-from heliosfs.store.chains import Chains
-from heliosfs.store.lmdbstore import ObjectDatabase
-from heliosfs.store.marks import Marks
+from heliosfs.store.gc.chains import Chains
+from heliosfs.store.gc.repack import Repack
+from heliosfs.store.gc.sweep import Sweep
+from heliosfs.store.l2.database import ObjectDatabase
+from heliosfs.store.l2.marks import Marks
+from heliosfs.store.l2.reader import Snapshot
+from heliosfs.store.l2.states import StateReader
 from heliosfs.store.pace import Pace
 from heliosfs.store.pending import Pending, bytes_of
-from heliosfs.store.repack import Repack
-from heliosfs.store.snapshot import Snapshot
-from heliosfs.store.states import StateReader
-from heliosfs.store.sweep import Sweep
 
 _T = TypeVar("_T")
 

@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from heliosfs.errors import CorruptObject
 from heliosfs.objects.ids import OID_BYTES, Oid
 from heliosfs.store.base import LISTED, NUMBERED
-from heliosfs.store.codecs import DecodeError
-from heliosfs.store.numbered import Value, get_numbered, split_block, write_numbered
+from heliosfs.store.encoding.codecs import DecodeError
+from heliosfs.store.l2.reader import Snapshot
+from heliosfs.store.l2.series import Value, get_numbered, split_block, write_numbered
 from heliosfs.store.pending import Changes
-from heliosfs.store.snapshot import Snapshot
 
 _NUMBER = struct.Struct(">Q")
 _LISTED = Value(0, b"")

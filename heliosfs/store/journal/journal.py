@@ -31,7 +31,7 @@ from zlib import crc32
 from heliosfs.errors import StoreError
 from heliosfs.store.directory import Directory, store_error
 from heliosfs.store.edited import Edited
-from heliosfs.store.packs import Packed
+from heliosfs.store.encoding.packs import Packed
 from heliosfs.store.pending import Changes, Pending
 
 PREFIX = "journal-"

@@ -15,10 +15,11 @@ from zlib import crc32
 
 from heliosfs.errors import StoreError
 from heliosfs.objects.ids import OID_BYTES, Kind, Oid, object_id
-from heliosfs.store.codecs import DecodeError
 from heliosfs.store.directory import Directory, store_error
 from heliosfs.store.edited import decode_edited
-from heliosfs.store.journal import (
+from heliosfs.store.encoding.codecs import DecodeError
+from heliosfs.store.encoding.packs import Packed, Packs, decode_place
+from heliosfs.store.journal.journal import (
     CHECKED_FROM,
     EDITED_TAG,
     OBJECT,
@@ -30,7 +31,6 @@ from heliosfs.store.journal import (
     STATE,
     STATE_TAG,
 )
-from heliosfs.store.packs import Packed, Packs, decode_place
 from heliosfs.store.pending import Batches, Changes, Pending
 
 _log = logging.getLogger(__name__)

@@ -11,11 +11,12 @@ from typing import NamedTuple
 import lmdb
 
 from heliosfs.objects.ids import Kind, Oid, object_id
-from heliosfs.store.codecs import Codec, DecodeError
-from heliosfs.store.environment import Tables, Transaction
-from heliosfs.store.marks import Marks
-from heliosfs.store.packs import Packs, decode_place
-from heliosfs.store.payload import (
+from heliosfs.store.encoding.codecs import Codec, DecodeError
+from heliosfs.store.encoding.packs import Packs, decode_place
+from heliosfs.store.encoding.versions import Prepared
+from heliosfs.store.l2.environment import Tables, Transaction
+from heliosfs.store.l2.marks import Marks
+from heliosfs.store.l2.record import (
     SHORT_BYTES,
     Payload,
     bundle_count,
@@ -27,7 +28,6 @@ from heliosfs.store.payload import (
     unpack,
 )
 from heliosfs.store.pending import Pending
-from heliosfs.store.versions import Prepared
 
 INDEX_KEY = b"\0"
 """The one key of the index: its values are the entries."""

@@ -4,18 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from heliosfs.store.codecs import Codec
-from heliosfs.store.environment import Tables, Transaction
-from heliosfs.store.packs import Packs, Place, decode_place
-from heliosfs.store.payload import (
-    BUNDLE_BYTES,
-    END_BYTES,
-    Payload,
-    cut_alone,
-    join_bundle,
-    unpack,
-)
-from heliosfs.store.snapshot import (
+from heliosfs.store.encoding.codecs import Codec
+from heliosfs.store.encoding.packs import Packs, Place, decode_place
+from heliosfs.store.l2.environment import Tables, Transaction
+from heliosfs.store.l2.reader import (
     INDEX_KEY,
     NUMBER,
     Recent,
@@ -23,6 +15,14 @@ from heliosfs.store.snapshot import (
     Stored,
     alone_keys,
     piece_key,
+)
+from heliosfs.store.l2.record import (
+    BUNDLE_BYTES,
+    END_BYTES,
+    Payload,
+    cut_alone,
+    join_bundle,
+    unpack,
 )
 
 

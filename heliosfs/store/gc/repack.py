@@ -10,16 +10,16 @@ from typing import NamedTuple
 
 from heliosfs.errors import StoreError
 from heliosfs.objects.ids import Kind, Oid
-from heliosfs.store import codecs
-from heliosfs.store.chains import Chains
-from heliosfs.store.change import Change
-from heliosfs.store.codecs import Codec, DecodeError, Encoded, decode, decode_delta
-from heliosfs.store.likeness import Likeness, features
-from heliosfs.store.lmdbstore import ObjectDatabase
-from heliosfs.store.marks import Marks
+from heliosfs.store.encoding import codecs
+from heliosfs.store.encoding.codecs import Codec, DecodeError, Encoded, decode, decode_delta
+from heliosfs.store.gc.chains import Chains
+from heliosfs.store.gc.likeness import Likeness, features
+from heliosfs.store.l2.change import Change
+from heliosfs.store.l2.database import ObjectDatabase
+from heliosfs.store.l2.marks import Marks
+from heliosfs.store.l2.reader import Snapshot
+from heliosfs.store.l2.record import Payload, pack
 from heliosfs.store.pace import Pace
-from heliosfs.store.payload import Payload, pack
-from heliosfs.store.snapshot import Snapshot
 
 _SCANNED = 5_000
 _STEP_BYTES = 256 * 1024

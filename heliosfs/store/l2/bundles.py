@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from heliosfs.store.payload import (
+from heliosfs.store.l2.reader import Snapshot
+from heliosfs.store.l2.record import (
     BUNDLE_BYTES,
     BUNDLE_MAX,
     END_BYTES,
@@ -13,7 +14,6 @@ from heliosfs.store.payload import (
     join_bundle,
     split_bundle,
 )
-from heliosfs.store.snapshot import Snapshot
 
 
 class Insert(NamedTuple):

@@ -14,13 +14,13 @@ import logging
 from itertools import chain
 
 from heliosfs.errors import StoreError
-from heliosfs.store import format1
 from heliosfs.store.directory import Directory, store_error
-from heliosfs.store.encoder import write_batches
-from heliosfs.store.environment import FILE, LOCK_FILE
+from heliosfs.store.formats import format1
+from heliosfs.store.journal.replay import replay
+from heliosfs.store.l2.database import ObjectDatabase
+from heliosfs.store.l2.encoder import write_batches
+from heliosfs.store.l2.environment import FILE, LOCK_FILE
 from heliosfs.store.layout import VERSION, write_format
-from heliosfs.store.lmdbstore import ObjectDatabase
-from heliosfs.store.replay import replay
 
 _log = logging.getLogger(__name__)
 

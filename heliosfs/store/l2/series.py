@@ -15,8 +15,8 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from heliosfs.errors import CorruptObject
-from heliosfs.store.codecs import read_varint, varint
-from heliosfs.store.environment import Table, Transaction
+from heliosfs.store.encoding.codecs import read_varint, varint
+from heliosfs.store.l2.environment import Table, Transaction
 
 _NUMBER = struct.Struct(">Q")
 _BLOCK_BYTES = 1_320

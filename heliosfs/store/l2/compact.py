@@ -14,7 +14,8 @@ from itertools import islice
 import lmdb
 
 from heliosfs.store.directory import Directory
-from heliosfs.store.environment import (
+from heliosfs.store.l2.database import ObjectDatabase
+from heliosfs.store.l2.environment import (
     ALONE_KEYS,
     FILE,
     LOCK_FILE,
@@ -22,7 +23,6 @@ from heliosfs.store.environment import (
     open_tables,
     used_pages,
 )
-from heliosfs.store.lmdbstore import ObjectDatabase
 
 COMPACT_FILE = f"{FILE}.new"
 _FREE_SHARE_MIN = 10

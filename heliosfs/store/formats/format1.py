@@ -20,9 +20,9 @@ import lmdb
 from heliosfs.errors import StoreError
 from heliosfs.objects.ids import Kind, object_id
 from heliosfs.store.base import LISTED, NUMBERED
-from heliosfs.store.codecs import DELTAS, DecodeError, decode, decode_delta, read_varint
 from heliosfs.store.directory import Directory
-from heliosfs.store.environment import LMDB_0_9, check_length
+from heliosfs.store.encoding.codecs import DELTAS, DecodeError, decode, decode_delta, read_varint
+from heliosfs.store.l2.environment import LMDB_0_9, check_length
 from heliosfs.store.pending import Pending
 
 VERSION = 1

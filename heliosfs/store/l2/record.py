@@ -16,7 +16,7 @@ import struct
 from typing import NamedTuple
 
 from heliosfs.objects.ids import OID_BYTES, Kind, Oid
-from heliosfs.store.codecs import (
+from heliosfs.store.encoding.codecs import (
     DELTAS,
     Codec,
     DecodeError,

@@ -23,7 +23,8 @@ from lz4 import block as lz4  # type: ignore[import-untyped]
 
 from heliosfs.errors import StoreError
 from heliosfs.objects.ids import Kind, Oid, object_id
-from heliosfs.store.codecs import (
+from heliosfs.store.directory import Directory, store_error
+from heliosfs.store.encoding.codecs import (
     Codec,
     DecodeError,
     Encoded,
@@ -32,7 +33,6 @@ from heliosfs.store.codecs import (
     read_varint,
     varint,
 )
-from heliosfs.store.directory import Directory, store_error
 
 PREFIX = "pack-"
 PACKED_FROM_BYTES = 64 * 1024

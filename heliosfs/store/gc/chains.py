@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 from heliosfs.errors import CorruptObject
 from heliosfs.objects.ids import Kind, Oid, object_id
-from heliosfs.store.codecs import Codec, DecodeError, decode, decode_delta
-from heliosfs.store.payload import Payload
-from heliosfs.store.snapshot import Snapshot
+from heliosfs.store.encoding.codecs import Codec, DecodeError, decode, decode_delta
+from heliosfs.store.l2.reader import Snapshot
+from heliosfs.store.l2.record import Payload
 
 _HELD_BYTES = 32 * 1024 * 1024
 _HELD_COUNT = 100_000

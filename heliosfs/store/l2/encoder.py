@@ -8,18 +8,12 @@ from typing import NamedTuple
 
 from heliosfs.errors import CorruptObject
 from heliosfs.objects.ids import Kind, Oid, object_id
-from heliosfs.store import codecs
-from heliosfs.store.bundles import Bundles, Insert
 from heliosfs.store.cache import ENTRY_BYTES, Cached
-from heliosfs.store.codecs import DecodeError
 from heliosfs.store.edited import Edited
-from heliosfs.store.lmdbstore import ObjectDatabase, Totals
-from heliosfs.store.marks import Marks
-from heliosfs.store.packs import PACKED_FROM_BYTES, Packed, Place, encode_large
-from heliosfs.store.payload import SHORT_BYTES, decode_chain, kept_id, pack
-from heliosfs.store.pending import Changes, Cold, Pending, bytes_of
-from heliosfs.store.snapshot import Snapshot
-from heliosfs.store.versions import (
+from heliosfs.store.encoding import codecs
+from heliosfs.store.encoding.codecs import DecodeError
+from heliosfs.store.encoding.packs import PACKED_FROM_BYTES, Packed, Place, encode_large
+from heliosfs.store.encoding.versions import (
     STEP,
     SURELY_PAYS,
     WHOLE_EVERY,
@@ -27,6 +21,12 @@ from heliosfs.store.versions import (
     Prepared,
     pays,
 )
+from heliosfs.store.l2.bundles import Bundles, Insert
+from heliosfs.store.l2.database import ObjectDatabase, Totals
+from heliosfs.store.l2.marks import Marks
+from heliosfs.store.l2.reader import Snapshot
+from heliosfs.store.l2.record import SHORT_BYTES, decode_chain, kept_id, pack
+from heliosfs.store.pending import Changes, Cold, Pending, bytes_of
 
 TXN_BYTES = 4 * 1024 * 1024
 """Records in one transaction, about."""

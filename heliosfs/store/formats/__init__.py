@@ -1,0 +1,1 @@
+"""Stores of earlier formats, and the way from them to the present one."""

@@ -1,0 +1,1 @@
+"""Garbage collection: marking what stays, encoding it in less space, sweeping the rest."""
