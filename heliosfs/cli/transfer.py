@@ -47,7 +47,7 @@ def _transfer(
         begins = name == "import" and (paths["from-git"] or paths["from-dir"])
         if not begins or (over is not None and over.is_ours):
             return run(argv)
-        place = _begin(where, paths["from-git"])
+        place = _begin(where, paths["from-git"], options)
     # Much is allocated and nothing of it is cyclic: the collector would only walk it.
     gc.disable()
     reply = with_repository(
@@ -82,14 +82,14 @@ def _run_here(
     return run_to_end(steps, repository.store, line.tell)
 
 
-def _begin(where: str, git_path: str | None) -> Place:
+def _begin(where: str, git_path: str | None, options: Options) -> Place:
     """A repository in the current directory, once it is known that there is something to import."""
     from heliosfs.cli.mount import init
 
     if git_path:
-        from heliosfs.git.process import Git
+        from heliosfs.commands.importing import survey
 
-        Git.find(git_path)
+        survey(git_path, options)
     init([where])
     return Place(where, "")
 

@@ -13,15 +13,19 @@ IMPORT = Verb(
     module="importing",
     summary="take in the history of a git repository, or the files of a directory",
     synopsis=(
-        "--from-git REPO [--branch B]... [--json]",
+        "--from-git REPO [--as NAME] [--branch B]... [--deleted] [--json]",
         "--from-dir DIR [--json]",
         "--verify REPO [--json]",
     ),
     description=(
         "--from-git takes in all commits that branches and tags of REPO reach, and creates\n"
         "and moves branches and tags here. Again, it takes in what is new. A branch that has\n"
-        "commits or changes of its own stays, and git's becomes 'imported/NAME'; but where the\n"
+        "commits or changes of its own stays, and git's becomes 'imported/B'; but where the\n"
         "files are git's working tree, or as git's commits left them, it follows, and they stay.\n"
+        "A detached HEAD becomes branch 'imported/HEAD'. What another repository has the name of\n"
+        "here goes below NAME, that of this one's directory; with --as, all of it does. What was\n"
+        "deleted here stays deleted until git moves it. What git lacks is named, and not half\n"
+        "imported.\n"
         "Stopped, it leaves nothing to see and goes on from there when it is called again. On the\n"
         "command line, outside of a workspace, it makes one of the current directory first.\n"
         "--from-dir makes the files of DIR uncommitted content of an empty workspace.\n"
@@ -29,7 +33,13 @@ IMPORT = Verb(
     ),
     options=(
         Option(("--from-git",), "a git repository: its working tree, or its git directory", "REPO"),
+        Option(
+            ("--as",),
+            "its refs become NAME/...; a known NAME: that lies at REPO now",
+            "NAME",
+        ),
         Option(("--branch",), "only this branch and the tags below it; may be repeated", "B"),
+        Option(("--deleted",), "also what was deleted here and did not move in git since"),
         Option(("--from-dir",), "a directory", "DIR"),
         Option(("--verify",), "compare with a git repository; changes nothing", "REPO"),
         JSON,
@@ -38,9 +48,14 @@ IMPORT = Verb(
         E_USAGE,
         ("EINVAL", "a path that is not absolute, in a control file"),
         ("ENOENT", "no such repository, directory or branch of git"),
+        ("EEXIST", "NAME is another repository, a branch or a tag; REPO has another name here"),
         ("EBUSY", "--from-dir: the workspace is not empty, or DIR lies in a mounted one"),
+        ("EBUSY", "REPO may be several that moved: --as says which"),
         _E_SILENT,
-        ("EIO", "git's objects are damaged or missing, or --verify found a difference"),
+        (
+            "EIO",
+            "broken ref, shallow or partial clone, damaged object; --verify found a difference",
+        ),
         E_FULL,
     ),
     example="--from-git /srv/project.git",

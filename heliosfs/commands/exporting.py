@@ -5,21 +5,22 @@ from __future__ import annotations
 import os
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import closing, suppress
 from functools import partial
 
 from heliosfs.commands.options import Options
 from heliosfs.commands.places import named_path
-from heliosfs.commands.render import json_reply
+from heliosfs.commands.render import json_reply, listed
 from heliosfs.commands.verb import Request
 from heliosfs.errors import NotFound
-from heliosfs.git.exporter import Export, Exported, choose
+from heliosfs.git.exporter import Export, Exported
+from heliosfs.git.outgoing import choose, hash_of
 from heliosfs.git.pack import Pack
 from heliosfs.git.process import Git
-from heliosfs.git.refs import HEADS
 from heliosfs.git.target import Target
 from heliosfs.mounttable import workspace_over
+from heliosfs.repo.repository import Repository
 from heliosfs.store.steps import Steps, on_thread
 
 _ID_DIGITS = 12
@@ -36,21 +37,22 @@ def export_steps(request: Request, options: Options, path: str | None) -> Steps[
     if path is None:
         raise options.misuse("--to-git says where")
     repository = request.repository
-    branches = choose(repository, options.words)
-    git, device = yield from on_thread(partial(_open, path))
+    chosen = choose(repository, options.words)
+    git, device = yield from _open(repository, path, chosen)
     is_outside = workspace_over(git.git_dir) is None
     try:
         target = yield from on_thread(partial(Target, git))
         with closing(target), closing(Pack(git, beside=is_outside)) as pack:
             done = yield from Export(repository, target, pack).run(
-                branches,
+                chosen if options.words else None,
                 tags=not options.words and "squash" not in options,
                 squash="squash" in options,
                 force="force" in options,
             )
         if device is not None:
-            current = branches.get(repository.root.branch or "", next(iter(branches.values())))
-            yield from on_thread(partial(git.ask, "symbolic-ref", "HEAD", HEADS + current))
+            refs = done.branches
+            current = refs.get(repository.root.branch or "", next(iter(refs.values())))
+            yield from on_thread(partial(git.ask, "symbolic-ref", "HEAD", current))
     except BaseException as error:
         if device is not None:
             yield from _take_back(partial(_remove, path, device), error)
@@ -60,15 +62,31 @@ def export_steps(request: Request, options: Options, path: str | None) -> Steps[
     return _text(done, git)
 
 
-def _open(path: str) -> tuple[Git, int | None]:
+def _open(
+    repository: Repository, path: str, branches: Iterable[str]
+) -> Steps[tuple[Git, int | None]]:
     """The repository; if it was made now, also the device that it is on."""
-    if os.path.lexists(path):
-        try:
-            return Git.find(path), None
-        except NotFound:
-            if not os.path.isdir(path) or os.listdir(path):
-                raise
-    git = Git.create(path)
+    git = yield from on_thread(partial(_find, path))
+    if git is not None:
+        return git, None
+    hash_name = yield from hash_of(repository, branches)
+    return (yield from on_thread(partial(_create, path, hash_name)))
+
+
+def _find(path: str) -> Git | None:
+    """The repository; None where one can be made."""
+    if not os.path.lexists(path):
+        return None
+    try:
+        return Git.find(path)
+    except NotFound:
+        if not os.path.isdir(path) or os.listdir(path):
+            raise
+    return None
+
+
+def _create(path: str, hash_name: str) -> tuple[Git, int]:
+    git = Git.create(path, hash_name)
     return git, os.lstat(path).st_dev
 
 
@@ -92,6 +110,17 @@ def _text(done: Exported, git: Git) -> str:
     lines += [
         f"  {done.refs[ref].hex()[:_ID_DIGITS]} {ref.split('/', 1)[1]}" for ref in done.changed
     ]
+    left = done.left
+    for names, why in (
+        (left.others, "of other repositories; name branches to export them"),
+        (left.deleted_there, "deleted in git, not moved here since; name branches to export them"),
+    ):
+        if names:
+            lines.append(f"  left out: {listed(names)}: {why}")
+    if left.deleted_here:
+        refs = [ref.split("/", 1)[1] for ref in left.deleted_here]
+        lines.append(f"  deleted here, still in git: {listed(refs)}")
+    lines += [f"  left out: {name}: no place in git beside {ref}" for name, ref in left.blocked]
     same_count = len(done.refs) - len(done.changed)
     if same_count:
         lines.append(f"  as before: {same_count}")
@@ -110,7 +139,11 @@ def _document(done: Exported) -> dict[str, object]:
         "object_count": done.object_count,
         "refs": {name: git_id.hex() for name, git_id in done.refs.items()},
         "changed": done.changed,
+        "deleted_here": done.left.deleted_here,
         "left_out": {
+            "other_repositories": done.left.others,
+            "deleted_in_git": done.left.deleted_there,
+            "no_place": dict(done.left.blocked),
             "empty_directories": done.empty_count,
             "special_files": done.special_count,
             "reserved_names": done.dotgit_count,

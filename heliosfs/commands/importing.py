@@ -8,7 +8,7 @@ from functools import partial
 
 from heliosfs.commands.options import Options
 from heliosfs.commands.places import named_path
-from heliosfs.commands.render import json_reply
+from heliosfs.commands.render import json_reply, listed
 from heliosfs.commands.verb import Request
 from heliosfs.errors import Busy, HeliosError, NotFound
 from heliosfs.git.adopt import Outcome
@@ -54,12 +54,12 @@ def import_steps(
     """The verb, for callers that know where `sources` are."""
     options.only_one("from-git", "from-dir", "verify")
     options.at_most(0)
-    branches = options.values("branch")
-    if branches and sources["from-git"] is None:
-        raise options.misuse("--branch belongs to --from-git")
+    for key in ("branch", "as", "deleted"):
+        if key in options and sources["from-git"] is None:
+            raise options.misuse(f"--{key} belongs to --from-git")
     as_json = "json" in options
     if (path := sources["from-git"]) is not None:
-        return _import_history(request.repository, path, branches, as_json=as_json)
+        return _import_history(request.repository, path, options)
     if (path := sources["from-dir"]) is not None:
         return _import_directory(request, path, as_json=as_json)
     if (path := sources["verify"]) is not None:
@@ -67,20 +67,34 @@ def import_steps(
     raise options.misuse("--from-git, --from-dir or --verify?")
 
 
-def _import_history(
-    repository: Repository, path: str, branches: list[str], *, as_json: bool
-) -> Steps[str]:
-    git = yield from on_thread(partial(Git.find, path))
-    refs = yield from on_thread(partial(Refs, git, branches))
-    if not refs.chosen:
-        raise NotFound(f"{path} has no commit yet")
+def survey(path: str, options: Options) -> tuple[Git, Refs]:
+    """The repository at `path` and what of it the options choose; waits for git.
+
+    NotFound, HeliosError: what can be told before anything is done.
+    """
+    git = Git.find(path)
+    refs = Refs(git, options.values("branch"), restores_deleted="deleted" in options)
+    if not refs.chosen and refs.detached is None:
+        found = ", ".join(f"{count} in {place}" for place, count in refs.others.items())
+        if not found:
+            raise NotFound(f"{path} has no commit yet")
+        raise NotFound(
+            f"{path} has no branch, no tag and nothing checked out, only other refs ({found}): "
+            "check one out there ('git checkout --detach REF'), or give it a branch"
+        )
+    return git, refs
+
+
+def _import_history(repository: Repository, path: str, options: Options) -> Steps[str]:
+    git, refs = yield from on_thread(partial(survey, path, options))
     status = yield from on_thread(partial(os.stat, git.git_dir))
-    importing = Import(repository, git, refs, _view_around(repository, git.git_dir, status))
+    own = _view_around(repository, git.git_dir, status)
+    importing = Import(repository, git, refs, own, name=options.value("as"))
     outcome = yield from importing.run()
     if outcome.kept_files:
         yield from carry_marks(repository.root)
         repository.checkpoint()
-    if as_json:
+    if "json" in options:
         return json_reply(_document(importing, outcome, refs))
     return _text(importing, outcome, refs, git)
 
@@ -165,12 +179,30 @@ def _text(done: Import, outcome: Outcome, refs: Refs, git: Git) -> str:
     if outcome.same_count:
         lines.append(f"  as before: {outcome.same_count}")
     lines += [
+        f"  {name!r} is of another repository here: this one's is {ours!r}"
+        for name, ours in outcome.apart[:_SHOWN_COUNT]
+    ]
+    lines += [
         f"  branch {name!r} has work of its own here: git's is {aside!r}"
         for name, aside in outcome.aside
     ]
+    lines += [
+        f"  branch {name!r} has no place beside those here: git's is {aside!r}"
+        for name, aside in outcome.blocked
+    ]
+    if outcome.deleted:
+        lines.append(
+            f"  deleted here, and not moved in git since: {listed(outcome.deleted)} "
+            "(--deleted has them imported again)"
+        )
+    if outcome.gone:
+        lines.append(f"  deleted in git, still here: {listed(outcome.gone)}")
     lines += [f"  left out: {name}: {reason}" for name, reason in outcome.skipped]
-    if refs.other_count:
-        lines.append(f"  left out: {refs.other_count} refs that are neither branch nor tag")
+    if refs.detached is not None and refs.detached not in refs.chosen:
+        oid, holder = refs.detached.git_id.hex(), refs.detached_in.split("/", 1)[1]
+        lines.append(f"  HEAD is detached in git at {oid}, which {holder} has")
+    for place, count in refs.others.items():
+        lines.append(f"  left out: {count} refs in {place}, neither branches nor tags")
     if outcome.kept_files:
         lines.append("  the files stay as they are; 'helios status' compares them with HEAD")
     return "".join(f"{line}\n" for line in lines)
@@ -183,8 +215,11 @@ def _document(done: Import, outcome: Outcome, refs: Refs) -> dict[str, object]:
         "new": outcome.new,
         "moved": outcome.moved,
         "same_count": outcome.same_count,
-        "aside": dict(outcome.aside),
+        "apart": dict(outcome.apart),
+        "aside": dict(outcome.aside + outcome.blocked),
+        "deleted": sorted(outcome.deleted),
+        "gone": sorted(outcome.gone),
         "left_out": dict(outcome.skipped),
-        "other_ref_count": refs.other_count,
+        "other_ref_count": sum(refs.others.values()),
         "kept_files": outcome.kept_files,
     }

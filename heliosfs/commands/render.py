@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from heliosfs.repo.view import View
 
 SHORT_DIGITS = 12
+_LISTED_COUNT = 20
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = (
@@ -140,6 +141,12 @@ def head_line(repository: Repository, view: View) -> str:
 def commit_line(repository: Repository, oid: CommitId) -> str:
     """A commit in one line: id and subject."""
     return f"{short(oid)} {repository.history.read(oid).subject}".rstrip()
+
+
+def listed(names: list[str]) -> str:
+    """Names for a line of a reply; of many, the first."""
+    more = len(names) - _LISTED_COUNT
+    return ", ".join(sorted(names)[:_LISTED_COUNT]) + (f" and {more} more" if more > 0 else "")
 
 
 def json_reply(document: object) -> str:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import stat
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from heliosfs.errors import AlreadyExists, UsageError
-from heliosfs.git.ids import IdMap
-from heliosfs.git.raw import parse_tag
-from heliosfs.git.refs import GitRef, Refs
+from heliosfs.git.ids import IdMap, Remembered
+from heliosfs.git.origins import ASIDE_REF, Names
+from heliosfs.git.refs import ASIDE, DETACHED, HEADS, TAGS, GitRef, Refs
 from heliosfs.objects.ids import CommitId, TreeId
 from heliosfs.objects.tree import Entry
 from heliosfs.repo.ancestry import reaches
@@ -27,10 +27,6 @@ from heliosfs.workspace.trees import (
     walk_changes,
 )
 
-ASIDE = "imported/"
-"""Before the name of a branch of git that cannot become the branch of that name here."""
-
-_TAG_DEPTH_MAX = 100
 _PUBLISH_COUNT = 500
 _MOVED_MAX = 500
 
@@ -41,8 +37,17 @@ class Outcome:
 
     new: list[str] = field(default_factory=list)
     moved: list[str] = field(default_factory=list)
+    """Full names of the branches and tags here."""
+    apart: list[tuple[str, str]] = field(default_factory=list)
+    """Refs of which another repository has the name here, and the names that they got."""
     aside: list[tuple[str, str]] = field(default_factory=list)
     """Branches that have work of their own here, and where git's went instead."""
+    blocked: list[tuple[str, str]] = field(default_factory=list)
+    """Branches that others here leave no place for, and where git's went instead."""
+    deleted: list[str] = field(default_factory=list)
+    """What was deleted here, and did not move in git since: it stays deleted."""
+    gone: list[str] = field(default_factory=list)
+    """What was deleted in git, and is still here."""
     skipped: list[tuple[str, str]] = field(default_factory=list)
     """Full names of refs, and why they could not be had."""
     same_count: int = 0
@@ -50,25 +55,29 @@ class Outcome:
     """Whether the files of the workspace stayed as they were, as uncommitted changes."""
 
 
-def adopt(repository: Repository, ids: IdMap, refs: Refs, own: View | None) -> Steps[Outcome]:
+def adopt(
+    repository: Repository, ids: IdMap, refs: Refs, names: Names, own: View | None
+) -> Steps[Outcome]:
     """Create and move branches and tags, all in one publish.
 
     A branch that only git moved follows it, with its files when nothing is uncommitted.  With
     uncommitted changes it follows without its files where these are git's working tree (that
     of `own`), or have all that git's commits changed already.
     One that has commits or other changes of its own stays, and git's goes to `imported/NAME`.
+    What follows another repository is never moved, and what was deleted stays deleted.
     In a repository without commits HEAD gets the name that it has in git.  StoreError.
     """
-    return _Adoption(repository, ids, refs, own).run()
+    return _Adoption(repository, ids, refs, names, own).run()
 
 
 class _Adoption:
     def __init__(
-        self, repository: Repository, ids: IdMap, refs: Refs, own: View | None = None
+        self, repository: Repository, ids: IdMap, refs: Refs, names: Names, own: View | None
     ) -> None:
         self._repository = repository
         self._ids = ids
         self._refs = refs
+        self._names = names
         self._own = own
         self._outcome = Outcome()
         self._shown: list[tuple[View, CommitId, bool]] = []
@@ -103,20 +112,47 @@ class _Adoption:
         with self._repository.transaction:
             self._name_first_branch()
             for ref in self._refs.chosen:
-                target = self._commit_of(ref.git_id)
-                try:
-                    if ref.is_branch:
-                        self._branch(ref, target)
-                    elif target is not None:
-                        self._tag(ref, target)
-                except (UsageError, AlreadyExists) as error:
-                    self._outcome.skipped.append((ref.name, str(error)))
-                    continue
-                self._ids.note_ref(ref.name.encode("utf-8", "surrogateescape"), ref.git_id)
+                self._adopt(ref)
+            self._look_for_gone()
+            self._note_origin()
             for view, oid, keeps in self._shown:
                 self._show(view, oid, keeps)
             self._ids.clear_under_way()
             self._ids.put_noted()
+
+    def _adopt(self, ref: GitRef) -> None:
+        """Let a branch or tag follow a ref, and remember which one."""
+        target = self._commit_of(ref.git_id)
+        name: str | None = ""
+        try:
+            if ref.is_branch:
+                name = self._branch(ref, target)
+            elif target is not None:
+                name = self._tag(ref, target)
+        except (UsageError, AlreadyExists) as error:
+            self._outcome.skipped.append((ref.name, str(error)))
+            return
+        if name is not None:
+            if ref.name not in self._names.known and name not in ("", ref.short):
+                self._outcome.apart.append((ref.short, name))
+            self._note(ref.name, ref.git_id, name)
+
+    def _note(self, ref: str, git_id: bytes, name: str) -> None:
+        self._ids.note_ref(self._names.origin.number, ref, Remembered(git_id, name, git_id))
+
+    def _note_origin(self) -> None:
+        origin = replace(self._names.origin, is_imported=True)
+        self._ids.note_origin(origin.number, origin.encode())
+
+    def _look_for_gone(self) -> None:
+        """Tell of what was deleted in git; what was deleted on both sides is forgotten."""
+        for ref, each in self._names.known.items():
+            if ref in self._refs.names or not ref.startswith((HEADS, TAGS)):
+                continue
+            if self._names.is_here(ref, each.name):
+                self._outcome.gone.append(each.name)
+            else:
+                self._ids.note_ref(self._names.origin.number, ref, None)
 
     def _compare(self, ref: GitRef, limit: int) -> Steps[None]:
         """Find out which of branch and ref is an ancestor of the other, where it will matter.
@@ -124,7 +160,7 @@ class _Adoption:
         Looks at `limit` commits at most.
         """
         oid = self._commit_of(ref.git_id)
-        branch = self._repository.refs.find(ref.short) if ref.is_branch else None
+        branch = self._repository.refs.find(self._names.of(ref)) if ref.is_branch else None
         if branch is None or branch.head is None or oid is None or branch.head == oid:
             return
         if self._is_behind(ref, branch.head, oid) or (branch.head, oid) in self._compared:
@@ -138,9 +174,11 @@ class _Adoption:
     def _name_first_branch(self) -> None:
         repository, head = self._repository, self._refs.head
         branch = repository.refs.of_slot(repository.root.slot)
-        if head is None or branch is None or branch.head is not None:
+        if branch is None or branch.head is not None:
             return
-        name = GitRef(head, b"", b"").short
+        if head == DETACHED and self._refs.detached not in self._refs.chosen:
+            return
+        name = self._names.of(GitRef(head, b""))
         if sum(1 for _ in repository.refs) == 1 and branch.name == DEFAULT_BRANCH != name:
             try:
                 repository.refs.rename(branch, name)
@@ -150,71 +188,105 @@ class _Adoption:
     def _commit_of(self, git_id: bytes) -> CommitId | None:
         """The commit that a ref leads to; None for a tag of something else."""
         if git_id not in self._targets:
-            self._targets[git_id] = self._find_commit(git_id)
+            self._targets[git_id] = self._ids.commit_of(git_id)
         return self._targets[git_id]
 
-    def _find_commit(self, git_id: bytes) -> CommitId | None:
-        for _ in range(_TAG_DEPTH_MAX):
-            oid = self._ids.commit(git_id)
-            data = None if oid is not None else self._ids.tag(git_id)
-            if data is None:
-                return oid
-            git_id = parse_tag(data).target
-        return None
-
-    def _tag(self, ref: GitRef, oid: CommitId) -> None:
-        tags = self._repository.refs.tags
-        known = tags.get(ref.short)
+    def _tag(self, ref: GitRef, oid: CommitId) -> str | None:
+        """The name of the tag that follows from now on; None: none does."""
+        tags, name = self._repository.refs.tags, self._names.of(ref)
+        if self._is_as_others(ref, name, tags.get(ref.short), oid):
+            return None
+        known = tags.get(name)
         if known == oid:
             self._outcome.same_count += 1
-            return
-        before = self._ids.ref(ref.name.encode("utf-8", "surrogateescape"))
-        if known is not None and (before is None or self._commit_of(before) != known):
-            raise AlreadyExists(f"there is another tag {ref.short!r} here")
-        self._repository.refs.create_tag(ref.short, oid, force=known is not None)
+            return name
+        if known is None and self._names.is_deleted(ref) and not self._refs.restores(ref):
+            self._outcome.deleted.append(name)
+            return name
+        before = self._names.known.get(ref.name)
+        if known is not None and (before is None or self._commit_of(before.git_id) != known):
+            raise AlreadyExists(f"there is another tag {name!r} here")
+        self._repository.refs.create_tag(name, oid, force=known is not None)
         self._drop(known)
-        (self._outcome.new if known is None else self._outcome.moved).append(ref.name)
+        (self._outcome.new if known is None else self._outcome.moved).append(TAGS + name)
+        return name
 
-    def _branch(self, ref: GitRef, oid: CommitId | None) -> None:
-        refs = self._repository.refs
+    def _branch(self, ref: GitRef, oid: CommitId | None) -> str | None:
+        """The name of the branch that follows from now on; None: none does."""
+        refs, name = self._repository.refs, self._names.of(ref)
         if oid is None:
             raise UsageError("it names no commit")
-        branch = refs.find(ref.short)
+        other = refs.find(ref.short)
+        if self._is_as_others(ref, name, other.head if other else None, oid):
+            return None
+        branch = refs.find(name)
         if branch is None:
-            refs.create(ref.short, oid)
-            self._outcome.new.append(ref.name)
-        elif branch.head == oid:
+            if self._names.is_deleted(ref) and not self._refs.restores(ref):
+                self._outcome.deleted.append(name)
+                return name
+            return self._create(ref, name, oid)
+        if branch.head == oid:
             self._outcome.same_count += 1
         elif branch.head is None:
             self._shown_or_moved(branch, oid)
-            self._outcome.new.append(ref.name)
+            self._outcome.new.append(HEADS + name)
         elif self._is_behind(ref, branch.head, oid) and not self._is_dirty(branch):
             self._shown_or_moved(branch, oid)
-            self._outcome.moved.append(ref.name)
+            self._outcome.moved.append(HEADS + name)
         elif self._is_behind(ref, branch.head, oid) and self._has_files_of(ref, branch, oid):
             self._shown_or_moved(branch, oid, keeps=True)
-            self._outcome.moved.append(ref.name)
+            self._outcome.moved.append(HEADS + name)
         elif (oid, branch.head) in self._reached:
             self._outcome.same_count += 1
         else:
-            self._put_aside(ref, oid)
+            self._outcome.aside.append((name, self._put_aside(ref, name, oid)))
+        return name
 
-    def _put_aside(self, ref: GitRef, oid: CommitId) -> None:
+    def _is_as_others(self, ref: GitRef, name: str, other: CommitId | None, oid: CommitId) -> bool:
+        """Whether what follows another repository under the name is the same anyway."""
+        is_apart = self._names.origin.is_apart or ref.name in self._names.known
+        if is_apart or name == ref.short or other != oid:
+            return False
+        self._outcome.same_count += 1
+        return True
+
+    def _create(self, ref: GitRef, name: str, oid: CommitId) -> str | None:
+        try:
+            self._repository.refs.create(name, oid)
+        except AlreadyExists:
+            # `topic/a` beside a `topic` that git deleted, for example.
+            self._outcome.blocked.append((name, self._put_aside(ref, name, oid)))
+            return None
+        self._outcome.new.append(HEADS + name)
+        return name
+
+    def _put_aside(self, ref: GitRef, name: str, oid: CommitId) -> str:
+        """Let a branch below `imported/` have what git has; its name.  AlreadyExists."""
         refs = self._repository.refs
-        name = ASIDE + ref.short
-        branch = refs.find(name)
+        key = ref._replace(name=f"{ASIDE_REF}{ref.name}")
+        aside = ASIDE + name
+        if self._names.is_others(key, aside):
+            aside = f"{ASIDE}{self._names.origin.name}/{ref.short}"
+        branch = refs.find(aside)
         if branch is None:
-            refs.create(name, oid)
+            refs.create(aside, oid)
         elif branch.head != oid:
             if self._is_dirty(branch):
-                raise AlreadyExists(f"{name!r} has uncommitted changes")
+                raise AlreadyExists(f"{aside!r} has uncommitted changes")
+            if branch.head is not None and not self._is_of_git(branch.head):
+                raise AlreadyExists(f"{aside!r} has work of its own: rename it")
             self._shown_or_moved(branch, oid)
-        self._outcome.aside.append((ref.short, name))
+        self._note(key.name, ref.git_id, aside)
+        return aside
+
+    def _is_of_git(self, oid: CommitId) -> bool:
+        """Whether git has a commit, or had it."""
+        return bool(self._repository.history.read(oid).git) or self._ids.git_of(oid) is not None
 
     def _is_behind(self, ref: GitRef, head: CommitId, oid: CommitId) -> bool:
         """Whether nothing was done to the branch here since git's was like it."""
-        before = self._ids.ref(ref.name.encode("utf-8", "surrogateescape"))
-        if before is not None and self._commit_of(before) == head:
+        before = self._names.known.get(ref.name)
+        if before is not None and self._commit_of(before.git_id) == head:
             return True
         return (head, oid) in self._reached
 

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from heliosfs.errors import Busy, CorruptObject, NotFound, UsageError
+from heliosfs.errors import Busy, CorruptObject, UsageError
 from heliosfs.git import raw
 from heliosfs.git.encode import GitEncoder
-from heliosfs.git.ids import IdMap
+from heliosfs.git.ids import IdMap, Remembered
+from heliosfs.git.origins import Names, Origin, identify
+from heliosfs.git.outgoing import Left, Outgoing
 from heliosfs.git.pack import Pack
 from heliosfs.git.refs import HEADS, TAGS
 from heliosfs.git.target import Target
 from heliosfs.objects.commit import Commit
 from heliosfs.objects.ids import CommitId, Kind, TreeId
-from heliosfs.repo.names import check_name
 from heliosfs.repo.repository import Repository
 from heliosfs.store.steps import TURN, Progress, Steps, on_thread
 
@@ -29,6 +29,9 @@ class Exported:
 
     refs: dict[str, bytes] = field(default_factory=dict)
     """Full name -> raw id, of every ref that was to be exported."""
+    branches: dict[str, str] = field(default_factory=dict)
+    """Branch here -> full name in git."""
+    left: Left = field(default_factory=Left)
     changed: list[str] = field(default_factory=list)
     """Those of them that moved or are new."""
     object_count: int = 0
@@ -56,39 +59,60 @@ class Export:
         self._fresh: list[tuple[CommitId, bytes]] = []
 
     def run(
-        self, branches: dict[str, str], *, tags: bool, squash: bool, force: bool
+        self, chosen: dict[str, str] | None, *, tags: bool, squash: bool, force: bool
     ) -> Steps[Exported]:
-        """Export branches, each under a name, and with `tags` all tags, as they are now.
+        """Export branches, each under a name, or all, and with `tags` all tags, as they are now.
 
         Busy when a branch is checked out there, or has commits that ours has not.
         """
         done = Exported()
-        refs = self._repository.refs
-        heads = [(name, refs.branch(name).head, as_name) for name, as_name in branches.items()]
-        tagged = sorted(refs.tags.items()) if tags else []
-        for name, head, as_name in heads:
-            if head is None:
-                continue
-            ref = HEADS + check_name(as_name)
-            give = self._squash(head, name) if squash else self._commit(head)
-            done.refs[ref] = yield from give
+        refs, target = self._repository.refs, self._target
+        origin = yield from identify(self._ids, refs, target.git)
+        names = Names(self._ids, refs, origin)
+        outgoing = Outgoing(self._repository, self._ids, names, target.refs)
+        done.left = outgoing.left
+        done.branches = outgoing.all_branches() if chosen is None else outgoing.named(chosen)
+        heads = [(name, refs.branch(name).head, ref) for name, ref in done.branches.items()]
+        tagged = {name: (ref, refs.tags[name]) for name, ref in outgoing.all_tags().items() if tags}
+        for name, head, ref in heads:
+            if head is not None:
+                give = self._squash(head, name) if squash else self._commit(head)
+                done.refs[ref] = yield from give
+        for name, (ref, oid) in tagged.items():
+            done.refs[ref] = yield from self._tag(name, oid, names)
         if tags:
-            done.refs.update((yield from self._tags(tagged)))
+            for ref, git_id in names.commitless():
+                is_gone = ref in names.known and ref not in target.refs
+                if not is_gone and ref not in done.refs and (yield from self._other_tag(git_id)):
+                    done.refs[ref] = git_id
         yield from on_thread(self._pack.index)
         done.object_count = self._pack.count
-        old = self._target.refs
-        changes = {ref: git_id for ref, git_id in done.refs.items() if old.get(ref) != git_id}
+        changes = {ref: new for ref, new in done.refs.items() if target.refs.get(ref) != new}
         if not force:
             for ref, git_id in changes.items():
                 yield from on_thread(partial(self._check_forward, ref, git_id))
-        yield from on_thread(partial(self._target.move, changes))
+        yield from on_thread(partial(target.move, changes))
         done.changed = list(changes)
+        self._note_refs(origin, names, done, {name: ref for name, (ref, _) in tagged.items()})
         yield from self._remember()
         encoder = self._encoder
         done.empty_count = encoder.empty_count
         done.special_count = encoder.special_count
         done.dotgit_count = encoder.dotgit_count
         return done
+
+    def _note_refs(
+        self, origin: Origin, names: Names, done: Exported, tagged: dict[str, str]
+    ) -> None:
+        """Remember which ref follows which branch or tag, but for those renamed on the way."""
+        self._ids.note_origin(origin.number, origin.encode())
+        for kind, pairs in ((HEADS, done.branches), (TAGS, tagged)):
+            for name, ref in pairs.items():
+                before = names.known.get(ref)
+                if ref in done.refs and (before.name == name if before else ref == kind + name):
+                    imported = before.imported if before else b""
+                    known = Remembered(done.refs[ref], name, imported)
+                    self._ids.note_ref(origin.number, ref, known)
 
     def _commit(self, head: CommitId) -> Steps[bytes]:
         """The git id of a commit; it and all before it are given to the pack, parents first."""
@@ -166,22 +190,15 @@ class Export:
         self._fresh.append((head, git_id))
         return git_id
 
-    def _tags(self, tagged: list[tuple[str, CommitId]]) -> Steps[dict[str, bytes]]:
-        """Tags as git had them, where they still mean that; plain ones otherwise."""
-        found = {}
-        for name, oid in tagged:
-            commit = yield from self._commit(oid)
-            known = self._ids.ref((TAGS + name).encode("utf-8", "surrogateescape"))
-            chain, target = self._unwrap(known or commit)
+    def _tag(self, name: str, oid: CommitId, names: Names) -> Steps[bytes]:
+        """A tag as git had it, where it still means that; else a plain one."""
+        commit = yield from self._commit(oid)
+        for known in names.tagged(name):
+            chain, target = self._unwrap(known)
             if target == commit:
                 self._give_tags(chain)
-                found[TAGS + name] = known or commit
-            else:
-                found[TAGS + name] = commit
-        for ref, git_id in self._ids.refs():
-            if ref.startswith(TAGS.encode()) and (yield from self._other_tag(git_id)):
-                found[ref.decode("utf-8", "surrogateescape")] = git_id
-        return found
+                return known
+        return commit
 
     def _other_tag(self, git_id: bytes) -> Steps[bool]:
         """Give a tag of a tree or of a file, if it is one: only git has a use for it."""
@@ -237,18 +254,3 @@ class Export:
         if self._ids.noted_count >= at_least:
             self._ids.publish()
             yield TURN
-
-
-def choose(repository: Repository, words: Iterable[str]) -> dict[str, str]:
-    """Branch -> name in git, of what was asked for (`BRANCH` or `BRANCH:NAME`); else of all."""
-    chosen = {}
-    for word in words:
-        name, colon, as_name = word.partition(":")
-        if repository.refs.branch(name).head is None:
-            raise NotFound(f"branch {name!r} has no commit yet")
-        chosen[name] = as_name if colon else name
-    if not chosen:
-        chosen = {branch.name: branch.name for branch in repository.refs if branch.head}
-    if not chosen:
-        raise NotFound("nothing was committed yet")
-    return chosen

@@ -4,7 +4,9 @@
 |---|---|
 | `git/` id of git | kind, our id, size of a file or number of directories in a directory |
 | `git-of/` our id | git's id of a tree or commit, in the last form that was seen |
-| `git-ref/` full name of a ref | git's id as of the last import |
+| `git-origin/` number | a repository that was imported or exported to (`Origin.encode`) |
+| `git-ref/` its number, `/`, full name of a ref | what the ref was then (`Remembered`) |
+| `git-ref/` full name of a ref | the same, of when repositories were not told apart: git's id |
 | `git-tag/` id of git | an annotated tag, as git has it |
 | `git-taken/` number | commits of an import under way: length of git's ids, then git's and ours |
 """
@@ -23,12 +25,14 @@ from heliosfs.store.pace import Pace
 
 _ID = b"git/"
 _OF = b"git-of/"
+_ORIGIN = b"git-origin/"
 _REF = b"git-ref/"
 _TAG = b"git-tag/"
 _TAKEN = b"git-taken/"
 
 _KNOWN = struct.Struct("<B32sQ")
 _NUMBER = struct.Struct(">Q")
+_TAG_DEPTH_MAX = 100
 
 
 class Known(NamedTuple):
@@ -37,6 +41,20 @@ class Known(NamedTuple):
     kind: int
     oid: Oid
     size: int
+
+
+class Remembered(NamedTuple):
+    """A ref of git as it was when it was imported or exported last."""
+
+    git_id: bytes
+    name: str
+    """The branch or tag here that follows it; empty for a tag of no commit, which is none here."""
+    imported: bytes
+    """Git's id as of the last import, of which everything is here; empty: it was only exported."""
+
+
+LEGACY_ORIGIN = 0
+"""Stands for all repositories that were imported before they were told apart."""
 
 
 class IdMap:
@@ -103,6 +121,20 @@ class IdMap:
         known = self.find(git_id)
         return CommitId(known.oid) if known and known.kind == Kind.COMMIT else None
 
+    def commit_of(self, git_id: bytes) -> CommitId | None:
+        """The commit that an object of git leads to; None for a tag of something else."""
+        for _ in range(_TAG_DEPTH_MAX):
+            oid = self.commit(git_id)
+            data = None if oid is not None else self.tag(git_id)
+            if data is None:
+                return oid
+            git_id = parse_tag(data).target
+        return None
+
+    def is_complete(self, git_id: bytes) -> bool:
+        """Whether an object that a ref named is here, with all that it leads to."""
+        return self._get(_ID + git_id) is not None or self._get(_TAG + git_id) is not None
+
     def git_of(self, oid: Oid) -> bytes | None:
         """Git's id of a tree or commit of ours, if it was ever imported or exported."""
         return self._get(_OF + oid)
@@ -111,17 +143,37 @@ class IdMap:
         """A tree or commit of ours is this object of git."""
         self._noted[_OF + oid] = git_id
 
-    def ref(self, name: bytes) -> bytes | None:
-        """What a ref of git named at the last import."""
-        return self._get(_REF + name)
+    def origins(self) -> Iterator[tuple[int, bytes]]:
+        """Number and value of every repository that is known."""
+        for key, value in self._store.scan(_ORIGIN):
+            yield int(key[len(_ORIGIN) :], 16), value
 
-    def refs(self) -> Iterator[tuple[bytes, bytes]]:
-        """Full name and git's id of every imported ref."""
-        for key, value in self._store.scan(_REF):
-            yield key[len(_REF) :], value
+    def note_origin(self, number: int, value: bytes) -> None:
+        self._noted[_ORIGIN + b"%08x" % number] = value
 
-    def note_ref(self, name: bytes, git_id: bytes) -> None:
-        self._noted[_REF + name] = git_id
+    def remembered(self) -> Iterator[tuple[int, str, Remembered]]:
+        """Every ref that was imported or exported: of which repository, full name, and what."""
+        held: dict[bytes, bytes | None] = dict(self._store.scan(_REF))
+        held.update((key, value) for key, value in self._noted.items() if key.startswith(_REF))
+        for key, value in held.items():
+            if value is not None:
+                yield _decode_ref(key[len(_REF) :], value)
+
+    def refs_of(self, origin: int) -> Iterator[tuple[str, Remembered]]:
+        """The same of one repository."""
+        for number, name, each in self.remembered():
+            if number == origin:
+                yield name, each
+
+    def note_ref(self, origin: int, name: str, each: Remembered | None) -> None:
+        """Remember a ref, or forget it."""
+        key = _REF + (b"%08x/" % origin if origin else b"")
+        value = None
+        if each is not None:
+            head = bytes((len(each.git_id), len(each.imported)))
+            ours = each.name.encode("utf-8", "surrogateescape")
+            value = head + each.git_id + each.imported + ours
+        self._noted[key + name.encode("utf-8", "surrogateescape")] = value
 
     def tag(self, git_id: bytes) -> bytes | None:
         """The bytes of an annotated tag."""
@@ -161,8 +213,11 @@ class IdMap:
         keys = [key for key, value in ids if goes(Oid(_KNOWN.unpack(value)[1]))]
         return keys + [key for key, _ in collection.scan(_OF) if goes(Oid(key[len(_OF) :]))]
 
-    def stale_refs(self, collection: Collection) -> list[bytes]:
-        """The keys of refs and annotated tags that lead to nothing that is known any more."""
+    def stale_tags(self, collection: Collection) -> list[bytes]:
+        """The keys of annotated tags that lead to nothing that is known any more.
+
+        What is remembered of refs stays: a branch that was deleted here stays deleted.
+        """
         known = {key[len(_ID) :] for key, _ in collection.scan(_ID)}
         tags = {key[len(_TAG) :]: parse_tag(data).target for key, data in collection.scan(_TAG)}
         while led := [tag for tag, target in tags.items() if target in known]:
@@ -170,8 +225,7 @@ class IdMap:
             known.update(led)
             for tag in led:
                 del tags[tag]
-        keys = [key for key, git_id in collection.scan(_REF) if git_id not in known]
-        return keys + [_TAG + tag for tag in tags]
+        return [_TAG + tag for tag in tags]
 
     def _next_taken(self) -> bytes:
         if self._taken_count is None:
@@ -183,3 +237,14 @@ class IdMap:
 
     def _get(self, key: bytes) -> bytes | None:
         return self._noted[key] if key in self._noted else self._store.get(key)
+
+
+def _decode_ref(key: bytes, value: bytes) -> tuple[int, str, Remembered]:
+    name = key.decode("utf-8", "surrogateescape")
+    if key.startswith(b"refs/"):
+        return LEGACY_ORIGIN, name, Remembered(value, name.split("/", 2)[2], value)
+    number, _, name = name.partition("/")
+    at = 2 + value[0]
+    end = at + value[1]
+    ours = value[end:].decode("utf-8", "surrogateescape")
+    return int(number, 16), name, Remembered(value[2:at], ours, value[at:end])

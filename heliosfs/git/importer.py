@@ -5,11 +5,13 @@ from __future__ import annotations
 from functools import partial
 
 from heliosfs.git.adopt import Outcome, adopt
+from heliosfs.git.health import check_complete, name_missing
 from heliosfs.git.ids import IdMap
+from heliosfs.git.origins import Names, identify
 from heliosfs.git.prepare import PORTION_BYTES, Portion, prepared_of
 from heliosfs.git.process import Git
-from heliosfs.git.refs import CommitCount, Refs
-from heliosfs.git.source import Source
+from heliosfs.git.refs import DETACHED, CommitCount, Refs
+from heliosfs.git.source import Damaged, Source
 from heliosfs.git.translate import Translator, write
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.view import View
@@ -38,11 +40,13 @@ class Import:
         refs: Refs,
         own: View | None = None,
         *,
+        name: str | None = None,
         portion_bytes: int = PORTION_BYTES,
         written_count: int = WRITTEN_COUNT,
     ) -> None:
         """`own` is the view whose files are git's working tree, if one is.
 
+        `name` tells the repository from others (`identify`).
         `portion_bytes` are read from git at once, `written_count` notes written at once.
         """
         self.commit_count = 0
@@ -53,6 +57,7 @@ class Import:
         self._git = git
         self._refs = refs
         self._own = own
+        self._name = name
         self._portion_bytes = portion_bytes
         self._written_count = written_count
         self._ids = IdMap(repository.store)
@@ -61,12 +66,19 @@ class Import:
 
     def run(self) -> Steps[Outcome]:
         """Take everything in, then let the refs name it, in one publish.  HeliosError."""
+        ids = self._ids
+        origin = yield from identify(ids, self._repository.refs, self._git, self._name)
+        names = Names(ids, self._repository.refs, origin)
+        left = self._choose(names)
         # Only what is complete: of refs that were imported, or of an import that was cut short.
-        known = {git_id for _, git_id in self._ids.refs()}
-        known.update(git_id for git_id, _ in self._ids.under_way())
+        known = {each.imported for _, _, each in ids.remembered()}
+        known = {git_id for git_id in known if ids.is_complete(git_id)}
+        known.update(git_id for git_id, _ in ids.under_way())
         known = {git_id for git_id in known if len(git_id) == self._git.id_bytes}
-        wanted = [ref.git_id for ref in self._refs.chosen if ref.git_id not in known]
-        if wanted:
+        lacking = [ref for ref in self._refs.chosen if ref.git_id not in known]
+        if lacking:
+            yield from check_complete(self._git, lacking, known, ids.commit)
+            wanted = [ref.git_id for ref in lacking]
             bulk = self._store.bulk()
             try:
                 yield from self._take_history(bulk, wanted, known)
@@ -76,7 +88,19 @@ class Import:
                     self._source.close()
                 if self._count is not None:
                     self._count.close()
-        return (yield from adopt(self._repository, self._ids, self._refs, self._own))
+        outcome = yield from adopt(self._repository, ids, self._refs, names, self._own)
+        outcome.deleted += left
+        return outcome
+
+    def _choose(self, names: Names) -> list[str]:
+        """Leave out what stays deleted, with its history; the names of that."""
+        refs, repository = self._refs, self._repository
+        is_first = all(branch.head is None for branch in repository.refs)
+        if is_first or not refs.detached_in or DETACHED in names.known or refs.asked:
+            refs.with_head()
+        left = [ref for ref in refs.chosen if names.is_deleted(ref) and not refs.restores(ref)]
+        refs.chosen = [ref for ref in refs.chosen if ref not in left]
+        return [names.of(ref) for ref in left]
 
     def _take_history(self, bulk: Bulk, wanted: list[bytes], known: set[bytes]) -> Steps[None]:
         opening = partial(self._open, wanted, known, prefer_zstd=bulk.prefer_zstd)
@@ -85,7 +109,7 @@ class Import:
             self._store, bulk, self._ids, self._repository.identity, self._git.id_bytes
         )
         translator.is_shallow = is_shallow
-        while portion := (yield from on_thread(source.read)):
+        while portion := (yield from self._read(source)):
             yield from self._take(portion, bulk, translator)
             self.commit_count = translator.commit_count
             if self._ids.noted_count >= self._written_count or bulk.waiting_bytes >= WRITTEN_BYTES:
@@ -94,6 +118,18 @@ class Import:
         yield from translator.close_commits()
         yield from write(self._ids, bulk)
         self.commit_count = translator.commit_count
+
+    def _read(self, source: Source) -> Steps[Portion | None]:
+        try:
+            return (yield from on_thread(source.read))
+        except Damaged as error:
+            find = partial(name_missing, self._git, self._refs.chosen, error.oid)
+            where = (yield from on_thread(find)) if error.oid else ""
+            raise Damaged(
+                f"{error}{f'; {where}' if where else ''}: 'git fsck' in {self._git.git_dir} lists "
+                "what is damaged; have it fetched anew, or name the branches to take with --branch",
+                error.oid,
+            ) from error
 
     def _open(
         self, wanted: list[bytes], known: set[bytes], *, prefer_zstd: bool

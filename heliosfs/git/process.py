@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import threading
+from collections.abc import Iterable
 from typing import IO
 
 from heliosfs.errors import Busy, HeliosError, NotFound
@@ -26,6 +27,7 @@ _OVERRIDES = {
     "GIT_CONFIG_GLOBAL": os.devnull,
     "GIT_CONFIG_NOSYSTEM": "1",
     "GIT_GRAFT_FILE": os.devnull,
+    "GIT_NO_LAZY_FETCH": "1",
     "GIT_NO_REPLACE_OBJECTS": "1",
     "GIT_OPTIONAL_LOCKS": "0",
     "GIT_TERMINAL_PROMPT": "0",
@@ -49,6 +51,8 @@ class Git:
         self.hash_name = form
         """`sha1` or `sha256`."""
         self.id_bytes = 32 if form == "sha256" else 20
+        self.common_dir = _common_dir(git_dir)
+        """Where refs and objects are: `git_dir`, but for a linked working tree."""
 
     @classmethod
     def find(cls, path: str) -> Git:
@@ -69,10 +73,11 @@ class Git:
         return cls(os.fsdecode(done.stdout.removesuffix(b"\n")))
 
     @classmethod
-    def create(cls, path: str) -> Git:
-        """A new bare repository."""
+    def create(cls, path: str, hash_name: str = "sha1") -> Git:
+        """A new bare repository, whose ids are made by `hash_name`."""
+        form = f"--object-format={hash_name}"
         done = subprocess.run(
-            _command(None, "init", "--quiet", "--bare", "--template=", "--", path),
+            _command(None, "init", "--quiet", "--bare", "--template=", form, "--", path),
             capture_output=True,
             timeout=PROBE_SECONDS,
             env=environment(),
@@ -84,6 +89,12 @@ class Git:
 
     def ask(self, *argv: str, data: bytes = b"", seconds: float | None = PROBE_SECONDS) -> bytes:
         """What a command prints.  HeliosError when it fails, Busy when it takes too long."""
+        return self.ask_and_hear(*argv, data=data, seconds=seconds)[0]
+
+    def ask_and_hear(
+        self, *argv: str, data: bytes = b"", seconds: float | None = PROBE_SECONDS
+    ) -> tuple[bytes, bytes]:
+        """What a command prints, and what it complains of.  HeliosError, Busy."""
         try:
             done = subprocess.run(
                 _command(self.git_dir, *argv),
@@ -97,7 +108,24 @@ class Git:
             raise Busy(f"git {argv[0]} does not answer in {self.git_dir}") from error
         if done.returncode:
             raise HeliosError(f"git {argv[0]}: {complaint(done.stderr)}")
-        return done.stdout
+        return done.stdout, done.stderr
+
+    def missing(self, git_ids: Iterable[bytes]) -> set[bytes]:
+        """Those of some objects that the repository does not have."""
+        asked = sorted(git_ids)
+        data = b"".join(b"%s\n" % git_id.hex().encode() for git_id in asked)
+        argv = ("cat-file", "--batch-check=%(objectname)", "--buffer")
+        lines = self.ask(*argv, data=data, seconds=None).splitlines()
+        return {each for each, line in zip(asked, lines, strict=True) if b" " in line}
+
+    def promisor(self) -> str:
+        """The setting that says that objects are left to a remote; empty: none are."""
+        argv = ("config", "--get-regexp", r"^(extensions\.partialclone|remote\..*\.promisor)$")
+        try:
+            return os.fsdecode(self.ask(*argv)).strip().partition("\n")[0]
+        except HeliosError:
+            # Nothing is set.
+            return ""
 
     def start(
         self, *argv: str, stdin: IO[bytes] | int, stdout: IO[bytes] | int, stderr: IO[bytes]
@@ -122,6 +150,16 @@ class Git:
             command, capture_output=True, timeout=PROBE_SECONDS, env=environment(), check=False
         )
         return os.fsdecode(done.stdout.removesuffix(b"\n")) or None
+
+
+def _common_dir(git_dir: str) -> str:
+    """gitrepository-layout(5): a linked working tree names it in `commondir`."""
+    try:
+        with open(os.path.join(git_dir, "commondir"), "rb") as file:
+            named = os.fsdecode(file.read().rstrip(b"\n"))
+    except OSError:
+        named = ""
+    return os.path.realpath(os.path.join(git_dir, named))
 
 
 def end_unseen(process: subprocess.Popen[bytes]) -> None:

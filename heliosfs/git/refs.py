@@ -3,67 +3,121 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import tempfile
+from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from heliosfs.errors import NotFound
+from heliosfs.errors import HeliosError, NotFound
 from heliosfs.git.process import Git, end_unseen
 
 HEADS = "refs/heads/"
 TAGS = "refs/tags/"
+DETACHED = "HEAD"
+"""The name of a detached HEAD, beside the full names of branches and tags."""
+ASIDE = "imported/"
+"""Before the name of a branch of git that cannot become the branch of that name here."""
 
-_FORMAT = "--format=%(objectname) %(objecttype) %(refname)"
+_FORMAT = "--format=%(objectname) %(refname)"
+_BROKEN = re.compile(r"warning: ignoring (?:broken ref|ref with broken name) (.*)")
 
 
 class GitRef(NamedTuple):
-    """A branch or tag of git."""
+    """A branch, a tag or the detached HEAD of git."""
 
     name: str
     """In full: `refs/heads/main`."""
     git_id: bytes
     """Of a commit, or of whatever a tag names."""
-    kind: bytes
 
     @property
     def is_branch(self) -> bool:
-        return self.name.startswith(HEADS)
+        """True for a detached HEAD, which becomes a branch here."""
+        return not self.name.startswith(TAGS)
 
     @property
     def short(self) -> str:
         """Without `refs/heads/` or `refs/tags/`."""
-        return self.name.split("/", 2)[2]
+        return ASIDE + DETACHED if self.name == DETACHED else self.name.split("/", 2)[2]
 
 
 class Refs:
     """The refs of a repository at one moment."""
 
-    def __init__(self, git: Git, branches: Iterable[str] = ()) -> None:
-        """With `branches`, only these and the tags that lead to their history.  NotFound."""
+    def __init__(
+        self, git: Git, branches: Iterable[str] = (), *, restores_deleted: bool = False
+    ) -> None:
+        """With `branches`, only these and the tags that lead to their history.
+
+        `restores_deleted` asks for all that was deleted here, too.
+        NotFound; HeliosError names a chosen ref that is broken, or whose object is missing.
+        """
         self._git = git
-        self.head = git.symbolic_head()
-        """The full name of the branch that is checked out; None when HEAD is detached."""
-        everything = _list(git)
-        refs = [ref for ref in everything if ref.name.startswith((HEADS, TAGS))]
-        self.other_count = len(everything) - len(refs)
-        """Refs that are neither branches nor tags, which are not imported."""
-        names = [HEADS + name for name in branches]
-        if not names:
-            self.chosen = refs
-            return
-        known = {ref.name for ref in refs}
-        for name in names:
-            if name not in known:
-                raise NotFound(f"{git.git_dir} has no branch {name.removeprefix(HEADS)!r}")
-        merged = _list(git, *(f"--merged={name}" for name in names), TAGS)
-        wanted = {*names, *(ref.name for ref in merged)}
-        self.chosen = [ref for ref in refs if ref.name in wanted]
+        self._restores_deleted = restores_deleted
+        self.head: str = git.symbolic_head() or DETACHED
+        """The full name of the branch that is checked out; `HEAD` when HEAD is detached."""
+        listing, broken = _list(git)
+        refs = [ref for ref in listing if ref.name.startswith((HEADS, TAGS))]
+        self.names = {ref.name for ref in refs} | set(broken)
+        """The full names of all branches and tags."""
+        self.others = Counter(
+            "/".join(ref.name.split("/")[:2])
+            for ref in listing
+            if not ref.name.startswith((HEADS, TAGS))
+        )
+        """How many refs there are that are neither branches nor tags, by what they begin with."""
+        self.asked = {HEADS + name if name != DETACHED else name for name in branches}
+        """The full names of what was asked for by name."""
+        self.detached: GitRef | None = None
+        """A detached HEAD, if it is to be imported; see `detached_in`."""
+        self.detached_in = ""
+        """A branch or tag that has the commit of the detached HEAD in its history, in full."""
+        if self.head == DETACHED and (not self.asked or DETACHED in self.asked):
+            self._find_head()
+        self.chosen = self._choose(refs, broken) if self.asked else refs
+        if not self.asked:
+            _check_whole(git, broken)
+        self._check_objects()
+
+    def restores(self, ref: GitRef) -> bool:
+        """Whether a ref was asked for although it was deleted here."""
+        return self._restores_deleted or ref.name in self.asked
+
+    def with_head(self) -> None:
+        """Choose the detached HEAD too."""
+        if self.detached is not None and self.detached not in self.chosen:
+            self.chosen = [*self.chosen, self.detached]
 
     def count_commits(self, wanted: Iterable[bytes], known: Iterable[bytes]) -> CommitCount:
         """How many commits `wanted` reaches and `known` does not, as git finds out."""
         lines = [each.hex() for each in wanted] + [f"^{each.hex()}" for each in known]
         return CommitCount(self._git, "".join(f"{line}\n" for line in lines).encode())
+
+    def _find_head(self) -> None:
+        git = self._git
+        said = git.ask("rev-parse", "--verify", "--quiet", DETACHED).decode("ascii").strip()
+        self.detached = GitRef(DETACHED, bytes.fromhex(said))
+        _check_there(git, [self.detached])
+        argv = ("--count=1", "--contains", DETACHED, "--format=%(refname)", HEADS, TAGS)
+        self.detached_in = os.fsdecode(git.ask("for-each-ref", *argv, seconds=None).strip())
+
+    def _choose(self, refs: list[GitRef], broken: list[str]) -> list[GitRef]:
+        git = self._git
+        known = {ref.name for ref in refs}
+        if self.detached is not None:
+            known.add(DETACHED)
+        for name in sorted(self.asked):
+            _check_whole(git, [name] if name in broken else [])
+            if name not in known:
+                raise NotFound(f"{git.git_dir} has no branch {name.removeprefix(HEADS)!r}")
+        merged, _ = _list(git, *(f"--merged={name}" for name in sorted(self.asked)), TAGS)
+        wanted = self.asked | {ref.name for ref in merged}
+        return [ref for ref in refs if ref.name in wanted]
+
+    def _check_objects(self) -> None:
+        _check_there(self._git, self.chosen)
 
 
 class CommitCount:
@@ -90,9 +144,35 @@ class CommitCount:
         end_unseen(self._process)
 
 
-def _list(git: Git, *argv: str) -> list[GitRef]:
+def _list(git: Git, *argv: str) -> tuple[list[GitRef], list[str]]:
+    """The refs of a repository, and the names of those that git cannot read."""
     refs = []
-    for line in git.ask("for-each-ref", _FORMAT, *argv).splitlines():
-        git_id, kind, name = line.split(b" ", 2)
-        refs.append(GitRef(os.fsdecode(name), bytes.fromhex(git_id.decode("ascii")), kind))
-    return refs
+    listing, complaints = git.ask_and_hear("for-each-ref", _FORMAT, *argv)
+    for line in listing.splitlines():
+        git_id, _, name = line.partition(b" ")
+        refs.append(GitRef(os.fsdecode(name), bytes.fromhex(git_id.decode("ascii"))))
+    said = (_BROKEN.fullmatch(line) for line in os.fsdecode(complaints).splitlines())
+    return refs, [found[1] for found in said if found]
+
+
+def _check_whole(git: Git, broken: list[str]) -> None:
+    """HeliosError names the first of the branches and tags that git cannot read."""
+    for name in broken:
+        if name.startswith((HEADS, TAGS)):
+            file = os.path.join(git.common_dir, name)
+            cure = f"remove {file}" if os.path.isfile(file) else "mend it"
+            raise HeliosError(
+                f"{name} of {git.git_dir} is broken, git cannot read it: {cure}, "
+                "or name the branches to take with --branch"
+            )
+
+
+def _check_there(git: Git, refs: list[GitRef]) -> None:
+    """HeliosError names the first ref whose object is missing."""
+    missing = git.missing({ref.git_id for ref in refs})
+    for ref in refs:
+        if ref.git_id in missing:
+            raise HeliosError(
+                f"{ref.name} of {git.git_dir} names {ref.git_id.hex()}, which is missing there: "
+                "fetch it again, delete the ref, or name the branches to take with --branch"
+            )

@@ -30,8 +30,8 @@ class GitState:
             yield oid
 
     def forget(self, collection: Collection) -> Steps[None]:
-        """Drop the ids of objects that go, and the refs and tags that led to them."""
-        for find in (self._ids.stale, self._ids.stale_refs):
+        """Drop the ids of objects that go, and the annotated tags that led to them."""
+        for find in (self._ids.stale, self._ids.stale_tags):
             keys = yield from on_thread(partial(_within, collection, find))
             for at in range(0, len(keys), _REMOVED_COUNT):
                 for key in keys[at : at + _REMOVED_COUNT]:

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 
 from heliosfs.errors import HeliosError
 from heliosfs.git import prepare
+from heliosfs.git.health import id_in
 from heliosfs.git.prepare import Portion
 from heliosfs.git.process import Git, complaint, end_unseen, environment
 from heliosfs.git.stream import FORMAT, LIST, PIPE_BYTES
@@ -21,6 +22,14 @@ _PROGRAM = (
     "import sys; sys.path[:] = sys.argv.pop(1).split('\\n'); "
     "from heliosfs.git.prepare import main; main(sys.argv[1:])"
 )
+
+
+class Damaged(HeliosError):
+    """Git cannot read an object, or does not have it: `oid`, in hex, if it said which."""
+
+    def __init__(self, text: str, oid: str) -> None:
+        super().__init__(text)
+        self.oid = oid
 
 
 class Source:
@@ -91,7 +100,7 @@ class Source:
             return portion
         how, text = portion
         if how == prepare.MISSING:
-            raise HeliosError(f"git object {text} is missing in the repository")
+            raise Damaged(f"git object {text} is missing", text)
         if how == prepare.CUT_SHORT or self._printer.wait() or self._lister.wait():
             raise self._failure()
         return None
@@ -104,7 +113,9 @@ class Source:
 
     def _failure(self) -> HeliosError:
         self._errors.seek(0)
-        return HeliosError(f"git stopped: {complaint(self._errors.read())}")
+        said = self._errors.read()
+        text = said.decode("utf-8", "replace")
+        return Damaged(f"git stopped: {complaint(said)}", id_in(complaint(said)) or id_in(text))
 
 
 def _import_path() -> list[str]:

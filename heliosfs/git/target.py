@@ -27,10 +27,13 @@ class Target:
     def __init__(self, git: Git) -> None:
         self.git = git
         self.refs: dict[str, bytes] = {}
-        """Full name -> raw id."""
+        """Full name -> raw id; of a detached HEAD under `HEAD`."""
         for line in git.ask("for-each-ref", "--format=%(objectname) %(refname)").splitlines():
             git_id, _, name = line.partition(b" ")
             self.refs[os.fsdecode(name)] = bytes.fromhex(git_id.decode("ascii"))
+        if git.symbolic_head() is None:
+            head = git.ask("rev-parse", "--verify", "--quiet", "HEAD").decode("ascii")
+            self.refs["HEAD"] = bytes.fromhex(head.strip())
         self._objects = ObjectIds(git)
 
     def close(self) -> None:

@@ -56,7 +56,9 @@ def verify(repository: Repository, git: Git) -> Steps[Verified]:
 
 def _commits(git: Git) -> Iterator[tuple[bytes, bytes]]:
     """Raw id and raw id of the tree of each commit, the oldest first."""
-    wanted = "".join(f"{ref.git_id.hex()}\n" for ref in Refs(git).chosen)
+    refs = Refs(git)
+    refs.with_head()
+    wanted = "".join(f"{ref.git_id.hex()}\n" for ref in refs.chosen)
     if not wanted:
         return
     argv = ("rev-list", "--reverse", "--topo-order", "--no-commit-header", "--format=%H %T")

@@ -32,8 +32,8 @@ def clone(tmp_path: Path) -> Clone:
     return clone
 
 
-def import_(stage: Stage, clone: Clone) -> str:
-    return stage.run("import", "--from-git", str(clone.path))
+def import_(stage: Stage, clone: Clone, *argv: str) -> str:
+    return stage.run("import", "--from-git", str(clone.path), *argv)
 
 
 def test_a_kept_import_goes_on_and_comes_back_unchanged(tmp_path: Path) -> None:
@@ -52,7 +52,7 @@ def test_a_kept_import_goes_on_and_comes_back_unchanged(tmp_path: Path) -> None:
     assert stage.run("fsck").endswith("all sound\n")
 
 
-def test_a_branch_that_was_collected_is_imported_again(clone: Clone) -> None:
+def test_a_branch_that_was_collected_stays_deleted_until_it_is_asked_for(clone: Clone) -> None:
     stage = Stage()
     import_(stage, clone)
     idea = stage.run("rev-parse", "idea").strip()
@@ -65,8 +65,12 @@ def test_a_branch_that_was_collected_is_imported_again(clone: Clone) -> None:
     assert ids.commit(bytes.fromhex(clone.id("idea"))) is None
     assert ids.commit(bytes.fromhex(clone.id("trunk"))) is not None
     assert ids.tag(bytes.fromhex(clone.id("v1"))) is None
-    import_(stage, clone)
+    reply = import_(stage, clone)
+    assert reply.startswith("0 commits") and "since: idea, v1 (--deleted" in reply
+    assert {branch.name for branch in stage.repository.refs} == {"trunk"}
+    import_(stage, clone, "--deleted")
     assert stage.run("rev-parse", "idea").strip() == idea
+    assert set(stage.repository.refs.tags) == {"v1"}
     stage.run("import", "--verify", str(clone.path))
     assert stage.run("fsck").endswith("all sound\n")
 

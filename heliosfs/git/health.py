@@ -1,0 +1,138 @@
+"""What a git repository lacks: told by name before, or when, an import meets it.
+
+A shallow clone lacks the parents of some commits, a partial clone the objects that it leaves to
+a remote, a damaged repository any.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from io import BytesIO
+
+from heliosfs.errors import HeliosError
+from heliosfs.git.process import Git, end_unseen
+from heliosfs.git.raw import parse_commit
+from heliosfs.git.refs import GitRef
+from heliosfs.git.stream import FORMAT, ObjectStream
+from heliosfs.objects.ids import CommitId
+from heliosfs.store.steps import Steps, on_thread
+
+_WALK = ("rev-list", "--objects", "--missing=print")
+_ID = re.compile(r"\b[0-9a-f]{64}\b|\b[0-9a-f]{40}\b")
+_NAMED_MAX = 200
+"""Refs that are looked through for what is missing."""
+
+
+def check_complete(
+    git: Git,
+    refs: list[GitRef],
+    known: Iterable[bytes],
+    find: Callable[[bytes], CommitId | None],
+) -> Steps[None]:
+    """Raise HeliosError where it can be told beforehand that `refs` cannot be had in full.
+
+    Of a shallow clone, parents that are here already, as `find` tells, are not missed.  A full
+    clone pays for two questions, others for walks through their history.
+    """
+    boundary = yield from on_thread(partial(_boundary, git))
+    cut = {
+        end: parent.hex()
+        for end, parents in boundary.items()
+        for parent in parents
+        if find(parent) is None
+    }
+    if cut:
+        yield from on_thread(partial(_check_boundary, git, refs, cut))
+    promisor = yield from on_thread(git.promisor)
+    if promisor:
+        yield from on_thread(partial(_check_promised, git, refs, known, promisor))
+
+
+def name_missing(git: Git, refs: list[GitRef], oid: str) -> str:
+    """Say which ref needs an object, and at which path; empty when that cannot be found out."""
+    done: list[str] = []
+    for ref in refs[:_NAMED_MAX]:
+        for line in _walk(git, [ref.git_id.hex(), *done]):
+            if line.startswith((oid, f"?{oid}")):
+                path = line.partition(" ")[2]
+                return f"{ref.name} needs it" + (f" for {path!r}" if path else "")
+            if line.startswith("!"):
+                return f"{ref.name} needs it"
+        done.append(f"^{ref.git_id.hex()}")
+    return ""
+
+
+def id_in(text: str) -> str:
+    """The first id of an object in what git says; empty: there is none."""
+    found = _ID.search(text)
+    return found[0] if found else ""
+
+
+def _boundary(git: Git) -> dict[str, list[bytes]]:
+    """The commits that a shallow clone ends at, and their parents."""
+    if not git.is_shallow():
+        return {}
+    with open(os.path.join(git.common_dir, "shallow"), encoding="ascii") as file:
+        ends = file.read().split()
+    ids = {bytes.fromhex(end) for end in ends}
+    asked = _lines(sorted(each.hex() for each in ids - git.missing(ids)))
+    said = git.ask("cat-file", FORMAT, "--buffer", data=asked, seconds=None)
+    commits = ObjectStream(BytesIO(said)).read(len(said) + 1)
+    return {each.id.hex(): parse_commit(each.data).parents for each in commits}
+
+
+def _check_boundary(git: Git, refs: list[GitRef], cut: dict[str, str]) -> None:
+    for ref in refs:
+        reached = git.ask("rev-list", "--stdin", data=_lines([ref.git_id.hex()]), seconds=None)
+        for end in reached.decode("ascii").split():
+            if end in cut:
+                raise HeliosError(
+                    f"{git.git_dir} is a shallow clone: the history of {ref.name} ends at {end}, "
+                    f"whose parent {cut[end]} is missing; 'git fetch --unshallow' there has "
+                    "git fetch the rest"
+                )
+
+
+def _check_promised(git: Git, refs: list[GitRef], known: Iterable[bytes], promisor: str) -> None:
+    revisions = [ref.git_id.hex() for ref in refs] + [f"^{each.hex()}" for each in known]
+    first, count = "", 0
+    for line in _walk(git, revisions):
+        if line.startswith("?"):
+            first, count = first or line[1:].partition(" ")[0], count + 1
+    if count:
+        where = name_missing(git, refs, first)
+        raise HeliosError(
+            f"{git.git_dir} is a partial clone ({promisor}): {count} objects are missing, "
+            f"{first} among them{f', and {where}' if where else ''}; "
+            "'git fetch --refetch --no-filter' there has git fetch all"
+        )
+
+
+def _walk(git: Git, revisions: list[str]) -> Iterator[str]:
+    """Ids that are reached, behind each a path; `?` before what is missing, `!` for the end.
+
+    A line `!` and a complaint ends it where git cannot go on.
+    """
+    with tempfile.TemporaryFile() as asked, tempfile.TemporaryFile() as errors:
+        asked.write(_lines(revisions))
+        asked.seek(0)
+        argv = (*_WALK, "--ignore-missing", "--stdin")
+        process = git.start(*argv, stdin=asked, stdout=subprocess.PIPE, stderr=errors)
+        assert process.stdout is not None
+        try:
+            for line in process.stdout:
+                yield os.fsdecode(line.rstrip(b"\n"))
+            if process.wait():
+                errors.seek(0)
+                yield "!" + errors.read().decode("utf-8", "replace")
+        finally:
+            end_unseen(process)
+
+
+def _lines(words: Iterable[str]) -> bytes:
+    return "".join(f"{word}\n" for word in words).encode("ascii")

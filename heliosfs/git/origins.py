@@ -1,0 +1,253 @@
+"""The git repositories that this one knows, and which of its names belong to which of them.
+
+A repository is known by where it lies and by what it has: under the path of the last time, and
+with a commit that was seen in it then, it is the same.  One that moved is found again by its
+commits, once nothing is left at the old path.  A copy or a fork has the same commits while the
+first is still there, so it is another one.  Nothing is written into git to mark it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import NamedTuple
+
+from heliosfs.errors import AlreadyExists, Busy, HeliosError
+from heliosfs.git.ids import LEGACY_ORIGIN, IdMap, Remembered
+from heliosfs.git.process import Git
+from heliosfs.git.refs import ASIDE, DETACHED, TAGS, GitRef
+from heliosfs.repo.names import check_name
+from heliosfs.repo.refs import Refs
+from heliosfs.store.steps import Steps, on_thread
+
+ASIDE_REF = "aside:"
+"""Before the full name of a ref: what was put aside for it is remembered under that."""
+_ROOTS_MAX = 100
+_NAME_TRIES = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """A repository that something was imported from, or exported to."""
+
+    number: int
+    name: str
+    """Before the names of its branches and tags, where they are told from others of that name."""
+    path: str
+    """Its git directory, as of the last time."""
+    roots: tuple[bytes, ...] = ()
+    """Commits without a parent, as of the first time."""
+    is_apart: bool = False
+    """Whether all its names are below `name`."""
+    is_imported: bool = False
+    """Whether anything came from there, and not only went there."""
+
+    def encode(self) -> bytes:
+        """The value that the store keeps."""
+        document = {
+            "name": self.name,
+            "path": self.path,
+            "roots": [root.hex() for root in self.roots],
+            "apart": self.is_apart,
+            "imported": self.is_imported,
+        }
+        return json.dumps(document).encode()
+
+
+def decode_origin(number: int, data: bytes) -> Origin:
+    """Read the value of `Origin.encode`."""
+    said = json.loads(data)
+    roots = tuple(bytes.fromhex(root) for root in said["roots"])
+    return Origin(number, said["name"], said["path"], roots, said["apart"], said["imported"])
+
+
+def identify(ids: IdMap, refs: Refs, git: Git, name: str | None = None) -> Steps[Origin]:
+    """The origin that a repository is: a known one, or a new one, which nobody noted yet.
+
+    `name` says which, or how a new one is called.  AlreadyExists, Busy, UsageError.
+    """
+    known = [decode_origin(*each) for each in ids.origins()]
+    here = [each for each in known if each.path == git.common_dir]
+    for each in here:
+        if (yield from _is_related(ids, git, each)):
+            if name not in (None, each.name):
+                raise AlreadyExists(f"{git.git_dir} is known as {each.name!r} already")
+            return each
+        if not each.is_imported:
+            # An export made a repository there, and now there is another one.
+            for ref, _ in ids.refs_of(each.number):
+                ids.note_ref(each.number, ref, None)
+            return each
+    if name is not None:
+        return (yield from _named(ids, refs, git, name, known))
+    lost = []
+    for each in known:
+        is_there = yield from on_thread(partial(os.path.exists, each.path))
+        if not is_there and (yield from _is_related(ids, git, each)):
+            lost.append(each)
+    if len(lost) > 1:
+        names = " or ".join(repr(each.name) for each in lost)
+        raise Busy(f"{git.git_dir} may be {names}, which moved: say which one with --as NAME")
+    if lost:
+        return replace(lost[0], path=git.common_dir)
+    return (yield from _new(ids, git, known, _free_name(refs, known, git.common_dir)))
+
+
+def _named(ids: IdMap, refs: Refs, git: Git, name: str, known: list[Origin]) -> Steps[Origin]:
+    for each in known:
+        if each.name == name:
+            if next(iter(ids.refs_of(each.number)), None) is None or (
+                yield from _is_related(ids, git, each)
+            ):
+                return replace(each, path=git.common_dir)
+            raise AlreadyExists(
+                f"{name!r} is another repository, {each.path}, of which {git.git_dir} has no "
+                "commit: choose another name"
+            )
+    check_name(name)
+    if name in refs or name in refs.tags:
+        raise AlreadyExists(f"there is a branch or tag {name!r}: choose another name")
+    return replace((yield from _new(ids, git, known, name)), is_apart=True)
+
+
+def _new(ids: IdMap, git: Git, known: list[Origin], name: str) -> Steps[Origin]:
+    number = max((each.number for each in known), default=LEGACY_ORIGIN) + 1
+    roots = yield from on_thread(partial(_roots, git))
+    yield from _inherit(ids, git, number)
+    return Origin(number, name, git.common_dir, roots)
+
+
+def _inherit(ids: IdMap, git: Git, number: int) -> Steps[None]:
+    """Take over what was noted of refs when repositories were not told apart."""
+    held = dict(ids.refs_of(LEGACY_ORIGIN))
+    here = {each.git_id for each in held.values() if len(each.git_id) == git.id_bytes}
+    missing = yield from on_thread(partial(git.missing, here))
+    for ref, each in held.items():
+        if each.git_id in here - missing:
+            name = "" if ids.commit_of(each.git_id) is None else each.name
+            ids.note_ref(LEGACY_ORIGIN, ref, None)
+            ids.note_ref(number, ref, each._replace(name=name))
+
+
+def _is_related(ids: IdMap, git: Git, origin: Origin) -> Steps[bool]:
+    """Whether a repository has a commit that was seen in `origin`."""
+    seen = {each.git_id for _, each in ids.refs_of(origin.number)} | set(origin.roots)
+    return bool((yield from on_thread(partial(_present, git, seen))))
+
+
+def _present(git: Git, git_ids: Iterable[bytes]) -> set[bytes]:
+    """Those of some commits that a repository has, and those that annotated tags lead to."""
+    asked = [each.hex() for each in git_ids if len(each) == git.id_bytes]
+    if not asked:
+        return set()
+    # Unlike cat-file, this asks no remote of a partial clone.
+    argv = ("rev-list", "--no-walk", "--missing=allow-any", "--ignore-missing", "--stdin")
+    said = git.ask(*argv, data="".join(f"{each}\n" for each in asked).encode(), seconds=None)
+    return {bytes.fromhex(line) for line in said.decode("ascii").split()}
+
+
+def _roots(git: Git) -> tuple[bytes, ...]:
+    argv = ("rev-list", "--max-parents=0", f"--max-count={_ROOTS_MAX}", "--all", "HEAD", "--")
+    try:
+        said = git.ask(*argv, seconds=None)
+    except HeliosError:
+        # No commit yet, or a damage that is named where it matters.
+        return ()
+    return tuple(bytes.fromhex(line) for line in said.decode("ascii").split())
+
+
+def _free_name(refs: Refs, known: list[Origin], path: str) -> str:
+    """The name of a repository's directory, with a number where that is taken."""
+    place = path.rstrip("/").removesuffix(".git").rstrip("/")
+    plain = os.path.basename(place) or "git"
+    taken = {each.name for each in known} | {ASIDE.rstrip("/")} | set(refs.tags)
+    taken |= {branch.name for branch in refs}
+    for number in range(1, _NAME_TRIES):
+        name = plain if number == 1 else f"{plain}-{number}"
+        try:
+            if check_name(name) not in taken:
+                return name
+        except HeliosError:
+            plain = "git"
+    raise AlreadyExists(f"no name is left for {path}: give one with --as NAME")
+
+
+class _Owner(NamedTuple):
+    origin: int
+    ref: str
+    git_id: bytes
+
+
+class Names:
+    """What the refs of an origin are called here: `main`, or `NAME/main` beside another `main`."""
+
+    def __init__(self, ids: IdMap, refs: Refs, origin: Origin) -> None:
+        self.origin = origin
+        self.known: dict[str, Remembered] = {}
+        """Of each ref that was imported or exported, what it was then."""
+        self._refs = refs
+        self._owners: dict[tuple[bool, str], list[_Owner]] = {}
+        for number, ref, each in ids.remembered():
+            if number == origin.number:
+                self.known[ref] = each
+            key = ref.startswith(TAGS), each.name
+            self._owners.setdefault(key, []).append(_Owner(number, ref, each.git_id))
+
+    def of(self, ref: GitRef) -> str:
+        """The branch or tag that follows a ref, whether it is there or not."""
+        before = self.known.get(ref.name)
+        if before is not None and before.name:
+            return before.name
+        apart = f"{self.origin.name}/{DETACHED if ref.name == DETACHED else ref.short}"
+        if self.origin.is_apart or self.is_others(ref, ref.short):
+            return apart
+        return ref.short
+
+    def is_others(self, ref: GitRef, name: str) -> bool:
+        """Whether a branch or tag that is there follows another ref, and not this one too."""
+        owners = self._owners.get((not ref.is_branch, name), [])
+        own = self.origin.number, ref.name
+        is_own = not owners or any(own == (each.origin, each.ref) for each in owners)
+        return not is_own and self.is_here(ref.name, name)
+
+    def is_here(self, ref: str, name: str) -> bool:
+        """Whether there is a branch, or for a tag a tag, of that name."""
+        return name in (self._refs.tags if ref.startswith(TAGS) else self._refs)
+
+    def is_deleted(self, ref: GitRef) -> bool:
+        """Whether what followed a ref was deleted here, and the ref did not move since."""
+        before = self.known.get(ref.name)
+        if before is None or not before.name or self.is_here(ref.name, before.name):
+            return False
+        return before.git_id == ref.git_id
+
+    def owners(self, name: str, *, tag: bool) -> set[int]:
+        """The numbers of the origins that a branch or tag follows."""
+        return {each.origin for each in self._owners.get((tag, name), ())}
+
+    def followed(self, name: str) -> list[str]:
+        """The refs of this origin that a branch or tag follows, in full."""
+        own = self.origin.number
+        held = [*self._owners.get((False, name), ()), *self._owners.get((True, name), ())]
+        return [each.ref for each in held if each.origin == own]
+
+    def tagged(self, name: str) -> list[bytes]:
+        """What refs of git that a tag follows named, those of this origin first."""
+        held = self._owners.get((True, name), [])
+        return [each.git_id for each in sorted(held, key=self._is_of_another)]
+
+    def commitless(self) -> list[tuple[str, bytes]]:
+        """Full names of tags of no commit, those of this origin first, and what they named."""
+        held = sorted(self._owners.get((True, ""), []), key=self._is_of_another)
+        is_imported = self.origin.is_imported
+        return [
+            (each.ref, each.git_id)
+            for each in held
+            if not (is_imported and self._is_of_another(each))
+        ]
+
+    def _is_of_another(self, owner: _Owner) -> bool:
+        return owner.origin != self.origin.number

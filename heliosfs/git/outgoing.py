@@ -1,0 +1,183 @@
+"""Which branches and tags an export takes where, and which it leaves out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from heliosfs.errors import Busy, NotFound, UsageError
+from heliosfs.git import raw
+from heliosfs.git.ids import IdMap
+from heliosfs.git.origins import Names
+from heliosfs.git.refs import HEADS, TAGS
+from heliosfs.objects.ids import CommitId
+from heliosfs.repo.names import check_name
+from heliosfs.repo.repository import Repository
+from heliosfs.store.steps import TURN, Steps
+
+
+@dataclass(slots=True)
+class Left:
+    """What an export leaves out of all branches and tags."""
+
+    others: list[str] = field(default_factory=list)
+    """Branches and tags of other repositories."""
+    deleted_there: list[str] = field(default_factory=list)
+    """Branches and tags that were deleted in git, and did not move here since."""
+    deleted_here: list[str] = field(default_factory=list)
+    """Branches and tags of git that were deleted here."""
+    blocked: list[tuple[str, str]] = field(default_factory=list)
+    """Branches and tags, and the full name of a ref of git that leaves no place for them."""
+
+
+def choose(repository: Repository, words: Iterable[str]) -> dict[str, str]:
+    """Branch -> name in git, of what was asked for (`BRANCH` or `BRANCH:NAME`); else of all.
+
+    The name is empty where none was given.
+    """
+    chosen = {}
+    for word in words:
+        name, colon, as_name = word.partition(":")
+        if repository.refs.branch(name).head is None:
+            raise NotFound(f"branch {name!r} has no commit yet")
+        chosen[name] = check_name(as_name) if colon else ""
+    if not chosen:
+        chosen = {branch.name: "" for branch in repository.refs if branch.head}
+    if not chosen:
+        raise NotFound("nothing was committed yet")
+    return chosen
+
+
+def hash_of(repository: Repository, branches: Iterable[str]) -> Steps[str]:
+    """The name of the hash that the history of some branches has its ids in git from.
+
+    UsageError when they have different ones.  Cost: the commits since the last imported ones.
+    """
+    found: dict[str, str] = {}
+    seen: set[CommitId] = set()
+    for name in branches:
+        pending = [repository.refs.branch(name).head]
+        while pending:
+            oid = pending.pop()
+            if oid is None or oid in seen:
+                continue
+            seen.add(oid)
+            commit = repository.history.read(oid)
+            if commit.git:
+                is_long = len(raw.parse_commit(commit.git).tree) == 32
+                found.setdefault("sha256" if is_long else "sha1", name)
+                break
+            pending += commit.parents
+            yield TURN
+    if len(found) > 1:
+        raise UsageError(
+            f"branch {found['sha1']!r} has its history from a sha1 repository, and "
+            f"{found['sha256']!r} from a sha256 one: name branches of one of them"
+        )
+    return next(iter(found), "sha1")
+
+
+class Outgoing:
+    """Where the branches and tags of a repository go in git."""
+
+    def __init__(
+        self, repository: Repository, ids: IdMap, names: Names, there: dict[str, bytes]
+    ) -> None:
+        """`there` has the refs of git now."""
+        self.left = Left()
+        self._refs = repository.refs
+        self._ids = ids
+        self._names = names
+        self._there = there
+        self._below = {parent for name in there for parent in _parents(name)}
+
+    def named(self, chosen: dict[str, str]) -> dict[str, str]:
+        """Branch -> full name in git, of what was asked for.  Busy when there is no place."""
+        found = {}
+        for name, as_name in chosen.items():
+            ref = HEADS + check_name(as_name) if as_name else self._ref(name, HEADS)
+            if blocking := self._blocking(ref):
+                raise Busy(f"branch {name!r} has no place in git beside {blocking}: name it NAME:X")
+            found[name] = ref
+        return found
+
+    def all_branches(self) -> dict[str, str]:
+        """Branch -> full name in git, of all that go without being named."""
+        heads = {branch.name: branch.head for branch in self._refs if branch.head is not None}
+        self._look_for_deleted()
+        return self._all(heads, HEADS)
+
+    def all_tags(self) -> dict[str, str]:
+        """The same of tags."""
+        return self._all(dict(sorted(self._refs.tags.items())), TAGS)
+
+    def _all(self, heads: dict[str, CommitId], kind: str) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for name, head in heads.items():
+            ref = self._ref(name, kind)
+            if self._is_there_otherwise(name, head):
+                continue
+            if self._is_others(name, ref, kind):
+                self.left.others.append(name)
+            elif self._is_deleted_there(name, ref, head):
+                self.left.deleted_there.append(name)
+            elif blocking := self._blocking(ref):
+                self.left.blocked.append((name, blocking))
+            else:
+                found[name] = ref
+        return found
+
+    def _ref(self, name: str, kind: str) -> str:
+        """The ref that a branch or tag follows there; else the one of its name."""
+        for ref in self._names.followed(name):
+            if ref.startswith(kind):
+                return ref
+        return kind + check_name(name)
+
+    def _is_there_otherwise(self, name: str, head: CommitId) -> bool:
+        """Whether a branch is what git has as another ref: a detached HEAD, or one put aside."""
+        for ref in self._names.followed(name):
+            if not ref.startswith((HEADS, TAGS)):
+                place = ref.partition(":")[2] or ref
+                git_id = self._there.get(place)
+                return git_id is not None and self._ids.commit_of(git_id) == head
+        return False
+
+    def _is_others(self, name: str, ref: str, kind: str) -> bool:
+        """Whether a branch or tag belongs to another repository, or its ref to another branch."""
+        origin = self._names.origin
+        if not origin.is_imported:
+            return False
+        owners = self._names.owners(name, tag=kind == TAGS)
+        before = self._names.known.get(ref)
+        is_taken = before is not None and before.name not in ("", name)
+        return is_taken or (bool(owners) and origin.number not in owners)
+
+    def _is_deleted_there(self, name: str, ref: str, head: CommitId) -> bool:
+        before = self._names.known.get(ref)
+        if before is None or before.name != name or ref in self._there:
+            return False
+        return self._ids.commit_of(before.git_id) == head
+
+    def _blocking(self, ref: str) -> str:
+        """A ref that is there and leaves no place for another one; empty: none does."""
+        if ref in self._there:
+            return ""
+        if ref in self._below:
+            return next(name for name in self._there if name.startswith(f"{ref}/"))
+        return next((parent for parent in _parents(ref) if parent in self._there), "")
+
+    def _look_for_deleted(self) -> None:
+        for ref, before in self._names.known.items():
+            if (
+                ref.startswith((HEADS, TAGS))
+                and ref in self._there
+                and before.name
+                and not self._names.is_here(ref, before.name)
+            ):
+                self.left.deleted_here.append(ref)
+
+
+def _parents(name: str) -> list[str]:
+    parts = name.split("/")
+    return ["/".join(parts[:end]) for end in range(3, len(parts))]
