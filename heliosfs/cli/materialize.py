@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterator
-from fnmatch import fnmatchcase
 from functools import partial
 from typing import NamedTuple
 
@@ -24,6 +23,7 @@ from heliosfs.repo.revisions import resolve
 from heliosfs.store.base import Store
 from heliosfs.workspace.content import PartedContent
 from heliosfs.workspace.trees import read_entries, read_file
+from heliosfs.workspace.wildmatch import Matcher, matcher
 
 _PIECE_BYTES = 1024 * 1024
 
@@ -134,7 +134,7 @@ def _write(items: Iterator[_Item], out: str, options: Options) -> int:
     """Write what the patterns let through; gives the number of files."""
     root = os.fsencode(out)
     _make_empty(root, out)
-    wanted, unwanted = options.values("include"), options.values("exclude")
+    wanted, unwanted = (_tests(options.values(key)) for key in ("include", "exclude"))
     links: dict[int, bytes] = {}
     made: set[bytes] = {b""}
     waiting: dict[bytes, Entry] = {}
@@ -171,11 +171,15 @@ def _make_empty(root: bytes, out: str) -> None:
         raise AlreadyExists(f"{out} is not empty")
 
 
-def _matches(path: bytes, patterns: list[str]) -> bool:
-    """Whether the path, a directory above it, or the name of either matches."""
-    parts = os.fsdecode(path).split("/")
-    names = {*parts, *("/".join(parts[: at + 1]) for at in range(len(parts)))}
-    return any(fnmatchcase(name, pattern.strip("/")) for pattern in patterns for name in names)
+def _tests(patterns: list[str]) -> list[Matcher]:
+    return [matcher(os.fsencode(pattern.strip("/"))) for pattern in patterns]
+
+
+def _matches(path: bytes, tests: list[Matcher]) -> bool:
+    """Return True if the path, a directory above it, or the name of either matches."""
+    parts = path.split(b"/")
+    names = {*parts, *(b"/".join(parts[: at + 1]) for at in range(len(parts)))}
+    return any(fits(name) for fits in tests for name in names)
 
 
 def _make(

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from fnmatch import fnmatchcase
-
 from heliosfs.commands.options import Options
-from heliosfs.commands.render import commit_line, json_reply, short
+from heliosfs.commands.render import bytes_of, commit_line, json_reply, short
 from heliosfs.commands.verb import Request
 from heliosfs.errors import Busy, NotFound
 from heliosfs.objects.ids import CommitId
@@ -14,6 +12,7 @@ from heliosfs.repo.repository import Repository
 from heliosfs.repo.revisions import resolve
 from heliosfs.repo.view import View
 from heliosfs.store.steps import ALONE, Steps
+from heliosfs.workspace.wildmatch import matcher
 
 
 def branch(request: Request, options: Options) -> str | Steps[str]:
@@ -136,11 +135,9 @@ def _rename(request: Request, options: Options) -> str:
 
 def _list(request: Request, options: Options) -> str:
     repository, view = request.repository, request.view
-    patterns = options.words or ["*"]
+    tests = [matcher(bytes_of(pattern)) for pattern in options.words or ["*"]]
     listed = [
-        each
-        for each in _sorted(repository)
-        if any(fnmatchcase(each.name, pattern) for pattern in patterns)
+        each for each in _sorted(repository) if any(fits(bytes_of(each.name)) for fits in tests)
     ]
     if "json" in options:
         return json_reply([_document(repository, view, each) for each in listed])

@@ -12,7 +12,7 @@ from heliosfs.objects.ids import CommitId
 
 _PLACEHOLDER = re.compile(
     r"%(?P<name>[HhTtPpsfbBnDd%]|[ac][nNeEdDriIts]|x[0-9a-fA-F]{2}"
-    r"|C(?:\([^)]*\)|red|green|blue|reset)|m)"
+    r"|C(?:\([^)]{0,80}\)|red|green|blue|reset)|m)"
 )
 _DATES = {"D": "rfc", "r": "relative", "i": "iso", "I": "iso-strict", "t": "unix", "s": "short"}
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.]+")

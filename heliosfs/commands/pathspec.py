@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from heliosfs.commands.globs import Matcher, is_pattern, literal_length, matcher
 from heliosfs.commands.render import below, bytes_of
 from heliosfs.commands.verb import Request
 from heliosfs.errors import NotFound, UsageError
@@ -14,6 +13,7 @@ from heliosfs.objects.ids import TreeId
 from heliosfs.objects.tree import Entry, decode_entry
 from heliosfs.store.base import Store
 from heliosfs.workspace.trees import find_entry, read_entries, walk_changes
+from heliosfs.workspace.wildmatch import Matcher, is_pattern, literal_length, matcher
 
 _LOOKED_AT_MAX = 20_000
 """Entries that are looked at to tell a pattern without a match from one without a change."""

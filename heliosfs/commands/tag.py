@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from fnmatch import fnmatchcase
-
 from heliosfs.commands.options import Options
-from heliosfs.commands.render import json_reply, short
+from heliosfs.commands.render import bytes_of, json_reply, short
 from heliosfs.commands.verb import Request
 from heliosfs.errors import NotFound
 from heliosfs.repo.revisions import resolve
+from heliosfs.workspace.wildmatch import matcher
 
 
 def tag(request: Request, options: Options) -> str:
@@ -45,7 +44,8 @@ def _list(request: Request, options: Options) -> str:
     options.at_most(1)
     pattern = options.words[0] if options.words else "*"
     tags = request.repository.refs.tags
-    names = [name for name in sorted(tags) if fnmatchcase(name, pattern)]
+    fits = matcher(bytes_of(pattern))
+    names = [name for name in sorted(tags) if fits(bytes_of(name))]
     if "json" in options:
         return json_reply([{"name": name, "id": tags[name].hex()} for name in names])
     return "".join(f"{name}\n" for name in names)

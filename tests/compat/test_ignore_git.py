@@ -9,6 +9,7 @@ import pytest
 
 from heliosfs.objects.ids import TreeId
 from heliosfs.workspace.trees import EMPTY_TREE, walk_changes
+from tests.compat.fuzz_patterns import run
 from tests.git_repository import Clone
 from tests.tree_builder import Stage
 
@@ -71,3 +72,8 @@ def test_the_same_files_are_committed(tmp_path: Path, seed: int) -> None:
         theirs = clone.git("ls-files").decode().replace(".gitignore", ".heliosignore").split("\n")
         assert committed(stage) == {path for path in theirs if path}, there
         assert stage.run("status", "-s") == ""
+
+
+def test_the_same_line_decides(tmp_path: Path) -> None:
+    """A part of the fuzzer's pairs; its own size is 100,000."""
+    assert run(tmp_path, 6_000, seed=7) == []

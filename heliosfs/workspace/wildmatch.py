@@ -1,0 +1,241 @@
+r"""Patterns of names and paths, matched as git matches them (wildmatch), in linear time.
+
+A pattern is bytes, and so is what it is compared with:
+
+- `?` is any byte, `[a-z]` one of a set, `[!a-z]` and `[^a-z]` one of the others; `\` takes the next
+  byte as it is.  In a set there are classes (`[:alpha:]`), escapes and ranges.  A set that has no
+  end, or a class that does not exist, makes a pattern that matches nothing.
+- `*` is any number of bytes.  In a pattern of paths none of these matches a slash, and `**` alone
+  between slashes stands for any number of directories.
+
+git tries the possibilities one after the other, which takes exponential time for some patterns.
+Here all of them are followed at once: the set of places in the pattern that a beginning of the
+text leads to is a number, with a bit for each place, and a byte of text changes it by a few
+operations on it.  Cost: O(text * pattern), the pattern divided by the bits of a machine word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+Matcher = Callable[[bytes], bool]
+
+_SPECIAL = b"*?[\\"
+_SLASH = 47
+_ALL = frozenset(range(256))
+_LOWER = frozenset(range(97, 123))
+_UPPER = frozenset(range(65, 91))
+_DIGIT = frozenset(range(48, 58))
+_CLASSES: dict[bytes, frozenset[int]] = {
+    b"alnum": _LOWER | _UPPER | _DIGIT,
+    b"alpha": _LOWER | _UPPER,
+    b"blank": frozenset(b" \t"),
+    b"cntrl": frozenset(range(32)) | {127},
+    b"digit": _DIGIT,
+    b"graph": frozenset(range(33, 127)),
+    b"lower": _LOWER,
+    b"print": frozenset(range(32, 127)),
+    b"punct": frozenset(range(33, 127)) - _LOWER - _UPPER - _DIGIT,
+    b"space": frozenset(b" \t\n\r"),  # git's own isspace
+    b"upper": _UPPER,
+    b"xdigit": frozenset(b"0123456789abcdefABCDEF"),
+}
+
+Token = frozenset[int] | str
+"""A byte of a set, or one of the tokens below."""
+
+STAR = "*"
+"""Any number of bytes; of a path, none of them a slash."""
+ANY = "**"
+"""Any number of bytes."""
+DIRS = "**/"
+"""Nothing, or any bytes and a slash."""
+
+
+def is_pattern(text: bytes) -> bool:
+    """Return True if a text has a byte that patterns give a meaning to."""
+    return literal_length(text) < len(text)
+
+
+def literal_length(pattern: bytes) -> int:
+    """Return how many bytes of a pattern come before the first one with a meaning.
+
+    >>> literal_length(b"src/*.c"), literal_length(b"README")
+    (4, 6)
+    """
+    return next((at for at, byte in enumerate(pattern) if byte in _SPECIAL), len(pattern))
+
+
+def matcher(pattern: bytes, *, ignore_case: bool = False, crosses_slash: bool = True) -> Matcher:
+    """Return a test of whole texts; with `crosses_slash` a slash is a byte as others are.
+
+    >>> matcher(b"*.md")(b"docs/a.md"), matcher(b"*.md", crosses_slash=False)(b"docs/a.md")
+    (True, False)
+    >>> matcher(b"a/**/[!b]", crosses_slash=False)(b"a/x/y/c")
+    True
+    """
+    if not is_pattern(pattern) and not ignore_case:
+        return pattern.__eq__
+    tokens = tokens_of(pattern, is_path=not crosses_slash, ignore_case=ignore_case)
+    if tokens is None:
+        return lambda text: False
+    fits = Automaton(tokens, is_path=not crosses_slash).fits
+    return (lambda text: fits(text.lower())) if ignore_case else fits
+
+
+def tokens_of(pattern: bytes, *, is_path: bool, ignore_case: bool = False) -> list[Token] | None:
+    """Return the pattern as tokens; None when it can match nothing.
+
+    With `ignore_case` the text must be in lower case.
+    """
+    tokens: list[Token] = []
+    at = 0
+    while at < len(pattern):
+        byte = pattern[at]
+        if byte == 42:
+            token, at = _stars(pattern, at, is_path=is_path)
+            if not (token == DIRS and tokens[-1:] == [DIRS]):
+                tokens.append(token)
+            continue
+        at += 1
+        if byte == 63:
+            tokens.append(_ALL - {_SLASH} if is_path else _ALL)
+        elif byte == 91:
+            found = _bracket(pattern, at, ignore_case=ignore_case)
+            if found is None:
+                return None
+            chosen, at = found
+            tokens.append(chosen - {_SLASH} if is_path else chosen)
+        elif byte == 92:
+            if at == len(pattern):
+                return None
+            tokens.append(frozenset((pattern[at],)))
+            at += 1
+        else:
+            tokens.append(frozenset(bytes((byte,)).lower() if ignore_case else (byte,)))
+    return tokens
+
+
+def _stars(pattern: bytes, at: int, *, is_path: bool) -> tuple[Token, int]:
+    """Read the stars at a place; return what they are, and where the pattern goes on."""
+    end = at
+    while pattern[end : end + 1] == b"*":
+        end += 1
+    if not is_path:
+        return ANY, end
+    is_alone = at == 0 or pattern[at - 1] == _SLASH
+    rest = pattern[end : end + 2]
+    if end - at < 2 or not is_alone or not (rest in (b"", b"\\/") or rest[:1] == b"/"):
+        return STAR, end
+    return (DIRS, end + 1) if rest[:1] == b"/" else (ANY, end)
+
+
+def _bracket(pattern: bytes, at: int, *, ignore_case: bool) -> tuple[frozenset[int], int] | None:
+    """The bytes of a `[…]` that begins before `at`, and where it ends; None when it has no end."""
+    is_negated = pattern[at : at + 1] in (b"!", b"^")
+    at += is_negated
+    chosen: set[int] = set()
+    start, before = at, 0
+    while True:
+        if at >= len(pattern):
+            return None
+        byte = pattern[at]
+        if byte == 93 and at > start:
+            break
+        if byte == 91 and pattern[at + 1 : at + 2] == b":":
+            end = pattern.find(b"]", at + 2)
+            if end < 0:
+                return None
+            if end > at + 2 and pattern[end - 1] == 58:
+                name = pattern[at + 2 : end - 1]
+                if name not in _CLASSES:
+                    return None
+                chosen |= _CLASSES[name]
+                if ignore_case and name == b"upper":
+                    chosen |= _LOWER
+                at, before = end + 1, 0
+                continue
+        if byte == 45 and before and pattern[at + 1 : at + 2] not in (b"", b"]"):
+            found = _escaped(pattern, at + 1)
+            if found is None:
+                return None
+            last, at = found
+            chosen |= _range(before, last, ignore_case=ignore_case)
+            before = 0
+            continue
+        found = _escaped(pattern, at)
+        if found is None:
+            return None
+        before, at = found
+        chosen.add(before)
+    return (_ALL - chosen if is_negated else frozenset(chosen)), at + 1
+
+
+def _escaped(pattern: bytes, at: int) -> tuple[int, int] | None:
+    """The byte at a place, or the one behind a backslash there, and where the pattern goes on."""
+    at += pattern[at] == 92
+    return (pattern[at], at + 1) if at < len(pattern) else None
+
+
+def _range(first: int, last: int, *, ignore_case: bool) -> set[int]:
+    chosen = set(range(first, last + 1))
+    if ignore_case:
+        chosen |= set(bytes(chosen & _UPPER).lower())
+    return chosen
+
+
+class Automaton:
+    """A pattern ready to be compared: a number for each byte, whose bits are places in it."""
+
+    __slots__ = ("_accepts", "_end", "_keeps", "_keeps_slash", "_skips", "_skips_two")
+
+    def __init__(self, tokens: list[Token], *, is_path: bool) -> None:
+        # Each bit is a place before a token; DIRS has two: before it, and within its bytes.
+        self._accepts = [0] * 256
+        self._keeps = 0
+        """Places that a byte other than a slash leaves where they are."""
+        self._keeps_slash = 0
+        """The same, of a slash."""
+        self._skips = 0
+        """Places that lead to the next one without a byte."""
+        self._skips_two = 0
+        bit = 1
+        for token in tokens:
+            if isinstance(token, frozenset):
+                for byte in token:
+                    self._accepts[byte] |= bit
+                bit <<= 1
+                continue
+            self._skips |= bit
+            if token == DIRS:
+                self._skips_two |= bit
+                bit <<= 1
+                self._accepts[_SLASH] |= bit
+            self._keeps |= bit
+            if token != STAR or not is_path:
+                self._keeps_slash |= bit
+            bit <<= 1
+        self._end = bit
+
+    def fits(self, text: bytes) -> bool:
+        """Return True if the pattern matches all of the text."""
+        accepts, keeps, keeps_slash = self._accepts, self._keeps, self._keeps_slash
+        skips, skips_two = self._skips, self._skips_two
+        places = self._closed(1)
+        for byte in text:
+            kept = places & (keeps_slash if byte == _SLASH else keeps)
+            places = (places & accepts[byte]) << 1 | kept
+            if not places:
+                return False
+            more = (places & skips) << 1 | (places & skips_two) << 2
+            while more & ~places:
+                places |= more
+                more = (places & skips) << 1 | (places & skips_two) << 2
+        return bool(places & self._end)
+
+    def _closed(self, places: int) -> int:
+        more = places
+        while more:
+            more = ((places & self._skips) << 1 | (places & self._skips_two) << 2) & ~places
+            places |= more
+        return places
