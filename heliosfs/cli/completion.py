@@ -54,7 +54,7 @@ def vocabulary() -> list[Word]:
     words = []
     for verb in VERBS.values():
         usage = " ".join(verb.synopsis)
-        names = tuple(name for option in (*verb.options, HELP) for name in option.names)
+        names = tuple(name for option in (*verb.options, verb.help) for name in option.names)
         fixed: tuple[str, ...] = ()
         if verb.name == "config":
             keys = (key.path for key in KEYS if not key.path.endswith(ANY))

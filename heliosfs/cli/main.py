@@ -151,6 +151,11 @@ def _run_verb(argv: list[str]) -> int:
         from heliosfs.cli.materialize import materialize
 
         return materialize(options)
+    if verb.name == "rev-parse":
+        from heliosfs.cli.whereabouts import asks_where, whereabouts
+
+        if asks_where(options):
+            return whereabouts(argv, options)
     if verb.name == "report":
         from heliosfs.cli.report import report
 

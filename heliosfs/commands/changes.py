@@ -199,18 +199,31 @@ def split_renames(changes: Iterable[FileChange]) -> list[FileChange]:
     return sorted(found, key=lambda change: change.path)
 
 
-def name_status(changes: list[FileChange], *, letters: bool) -> str:
-    """A line for each change, as git's --name-status and --name-only give them."""
+def name_status(changes: list[FileChange], *, letters: bool, is_plain: bool = False) -> str:
+    """A line for each change, as git's --name-status and --name-only give them (`is_plain`: -z)."""
+    between, end = ("\0", "\0") if is_plain else ("\t", "\n")
+    show = text_of if is_plain else quote_path
     lines = []
     for change in changes:
-        path = quote_path(change.path or b".")
+        path = show(change.path or b".")
         if not letters:
             lines.append(path)
         elif change.source is None:
-            lines.append(f"{change.letter}\t{path}")
+            lines.append(f"{change.letter}{between}{path}")
         else:
-            lines.append(f"R{change.percent:03}\t{quote_path(change.source)}\t{path}")
-    return "".join(f"{line}\n" for line in lines)
+            lines.append(f"R{change.percent:03}{between}{show(change.source)}{between}{path}")
+    return "".join(line + end for line in lines)
+
+
+def reversed_changes(changes: list[FileChange]) -> list[FileChange]:
+    """The changes that lead back."""
+    found = [
+        FileChange(each.path, each.new, each.old)
+        if each.source is None
+        else FileChange(each.source, each.new, each.old, each.path, each.percent)
+        for each in changes
+    ]
+    return sorted(found, key=lambda change: change.path)
 
 
 def same_kind(old: Entry, new: Entry) -> bool:

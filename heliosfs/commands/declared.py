@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+from heliosfs.commands.declared_options import (
+    COMPARISON,
+    CONTEXT,
+    FORMATS,
+    PICKAXE,
+    SELECTION,
+)
 from heliosfs.commands.options import JSON, Option
 from heliosfs.commands.phrases import (
     COLOUR,
@@ -9,18 +16,10 @@ from heliosfs.commands.phrases import (
     E_FULL,
     E_STORE,
     E_USAGE,
-    NUMBER,
     QUIET,
 )
 from heliosfs.commands.verb import Verb
 
-_STAT = Option(("--stat",), "count the changed lines of each file")
-_NAME_STATUS = Option(("--name-status",), "only the paths, with A, M, D, R or T before each")
-_NAME_ONLY = Option(("--name-only",), "only the paths")
-_RENAMES = (
-    Option(("-M", "--find-renames"), "pair deleted with new files that are alike (the default)"),
-    Option(("--no-renames",), "do not"),
-)
 _FORMATS = (
     Option(
         ("--pretty", "--format"),
@@ -29,8 +28,6 @@ _FORMATS = (
     ),
     Option(("--date",), "default, iso, short, rfc, relative, unix or raw", "FORM"),
 )
-_CONTEXT = Option(("-U", "--unified"), "lines of context (3)", "N")
-
 ADD = Verb(
     name="add",
     module="add",
@@ -171,13 +168,15 @@ DIFF = Verb(
     ),
     options=(
         Option(("--cached", "--staged"), "what the next commit takes of what was added"),
-        _CONTEXT,
-        _STAT,
-        _NAME_STATUS,
-        _NAME_ONLY,
-        *_RENAMES,
+        Option(("-R", "--reverse"), "from the new side to the old one"),
+        Option(("-p", "-u", "--patch"), "the changed lines; the default"),
+        Option(("-s", "--no-patch"), "nothing"),
+        CONTEXT,
+        *FORMATS,
+        *COMPARISON,
         Option(("--exit-code",), "end with 1 when something differs"),
         Option(("-q", "--quiet"), "only that, and no text"),
+        *COLOUR,
         JSON,
     ),
     errors=(
@@ -205,28 +204,31 @@ LOG = Verb(
         "there; where a merge has it as one parent has, only that parent's side."
     ),
     options=(
-        NUMBER,
+        *SELECTION,
         Option(("--oneline",), "a line for each: id and subject"),
         *_FORMATS,
+        Option(("--abbrev-commit",), "ids of 12 digits"),
+        Option(("--no-abbrev-commit",), "whole ids, with --oneline too"),
         Option(("--graph",), "draw how the commits hang together, line by line of history"),
-        Option(("--reverse",), "the oldest of them first"),
-        Option(("--all",), "of all branches and tags"),
-        Option(("--author",), "only what somebody wrote: a pattern of 'Name <email>'", "PATTERN"),
-        Option(("--committer",), "only what somebody committed", "PATTERN"),
-        Option(("--grep",), "only where the message has it; of several, any", "PATTERN"),
-        Option(("-i", "--regexp-ignore-case"), "take A for a in patterns"),
-        Option(("--after", "--since"), "only since a date, or '2 weeks ago'", "DATE"),
-        Option(("--before", "--until"), "only until then", "DATE"),
-        Option(("--merges",), "only merges"),
-        Option(("--no-merges",), "no merges"),
-        Option(("--first-parent",), "leave out what merges brought in"),
         Option(("--follow",), "of one file, also under the names it had before"),
-        Option(("--decorate",), "with the branches and tags that name a commit"),
-        Option(("-p", "--patch"), "with the changed lines; of merges only with --first-parent"),
-        _STAT,
-        _NAME_STATUS,
-        _NAME_ONLY,
-        *_RENAMES,
+        Option(
+            ("--decorate",),
+            "with the branches and tags that name a commit; no: without",
+            "MODE",
+            is_optional=True,
+        ),
+        Option(("--no-decorate",), "without; the default"),
+        Option(("-g", "--walk-reflogs"), "what HEAD, or a branch, named before: HEAD@{N}"),
+        Option(("-L", "--lines"), "the history of some lines of a file", "START,STOP:PATH"),
+        *PICKAXE,
+        Option(("-s", "--no-patch"), "without what they changed"),
+        Option(
+            ("-p", "-u", "--patch"), "with the changed lines; of merges only with --first-parent"
+        ),
+        CONTEXT,
+        *FORMATS,
+        *COMPARISON,
+        *COLOUR,
         JSON,
     ),
     errors=(
@@ -252,13 +254,15 @@ SHOW = Verb(
         "link. There PATH is from the root, or from the current directory after ./"
     ),
     options=(
-        _CONTEXT,
-        _STAT,
-        _NAME_STATUS,
-        _NAME_ONLY,
+        Option(("-p", "-u", "--patch"), "the changed lines; the default"),
+        CONTEXT,
+        *FORMATS,
+        *COMPARISON,
         Option(("-s", "--no-patch"), "only the commit, not what it changed"),
+        Option(("--oneline",), "the commit in a line: id and subject"),
+        Option(("--abbrev-commit",), "ids of 12 digits"),
         *_FORMATS,
-        *_RENAMES,
+        *COLOUR,
         JSON,
     ),
     errors=(

@@ -6,7 +6,6 @@ from heliosfs.commands.options import JSON, Option
 from heliosfs.commands.phrases import (
     E_AMBIGUOUS,
     E_FULL,
-    E_REVISION,
     E_STORE,
     E_USAGE,
     NUMBER,
@@ -205,20 +204,41 @@ OPLOG = Verb(
 REV_PARSE = Verb(
     name="rev-parse",
     module="rev_parse",
-    summary="the commit id that a revision means",
-    synopsis=("[--short | --abbrev-ref] REV...",),
+    summary="the id that a revision, or a path in one, means",
+    synopsis=(
+        "[--short[=N] | --abbrev-ref | --verify [-q]] REV...",
+        "--show-toplevel | --git-dir | --is-inside-work-tree",
+    ),
     description=(
-        "A revision is a full id, a unique prefix of 4 digits or more, a branch, a tag,\n"
-        "HEAD, or @{-1} for what was checked out before; after it, ~N goes back N first\n"
-        "parents and ^N to the N-th parent."
+        "A revision is a full id, a unique prefix of 4 digits or more, a branch, a tag, HEAD,\n"
+        "ORIG_HEAD (before the last reset or merge), MERGE_HEAD, or @{-1} for what was\n"
+        "checked out before; after HEAD or a branch @{N} is what it named N changes ago;\n"
+        "after it, ~N goes back N first parents and ^N to the N-th parent. REV^{tree} is its\n"
+        "tree, REV:PATH a file or directory in it, :PATH one of the stage. A..B gives two ids.\n"
+        "Where the workspace is, only the command line tells."
     ),
     options=(
         Option(("--short",), "only the first 12 digits, or N", "N", is_optional=True),
         Option(("--abbrev-ref",), "the name of the branch; HEAD when detached"),
+        Option(("--symbolic-full-name",), "the same in full: refs/heads/main"),
         Option(("--verify",), "exactly one revision"),
+        Option(("-q", "--quiet"), "with --verify, say nothing where there is none"),
+        Option(("--all",), "the ids of all branches and tags"),
+        Option(("--branches",), "of all branches"),
+        Option(("--tags",), "of all tags"),
+        Option(("--show-toplevel",), "the root of the workspace"),
+        Option(("--show-prefix",), "the current directory below the root"),
+        Option(("--show-cdup",), "the way up to the root"),
+        Option(("--git-dir",), "the directory .helios of the workspace"),
+        Option(("--absolute-git-dir",), "the same, in full"),
+        Option(("--git-common-dir",), "the same as --git-dir"),
+        Option(("--is-inside-work-tree",), "true, or false below .helios"),
+        Option(("--is-inside-git-dir",), "true below .helios, else false"),
+        Option(("--is-bare-repository",), "false"),
     ),
-    errors=(E_USAGE, E_REVISION, E_AMBIGUOUS),
+    errors=(E_USAGE, ("ENOENT", "the revision names nothing"), E_AMBIGUOUS),
     example="HEAD~2",
+    exit_codes="--verify -q: there is no such revision",
 )
 
 DECLARED_BRANCH = (BRANCH, CHECKOUT, SWITCH, RESET, UNDO, REDO, OPLOG, REV_PARSE)

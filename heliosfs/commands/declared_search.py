@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from heliosfs.commands.options import JSON, Option
-from heliosfs.commands.phrases import E_AMBIGUOUS, E_REVISION, E_STORE, E_USAGE
+from heliosfs.commands.phrases import COLOUR, E_AMBIGUOUS, E_REVISION, E_STORE, E_USAGE
 from heliosfs.commands.verb import Verb
 
 GREP = Verb(
@@ -22,10 +22,29 @@ GREP = Verb(
         Option(("-n", "--line-number"), "with the number of each line"),
         Option(("-i", "--ignore-case"), "upper and lower case are the same"),
         Option(("-w", "--word-regexp"), "only whole words"),
+        Option(("-v", "--invert-match"), "the lines that do not match"),
         Option(("-F", "--fixed-strings"), "the pattern is plain text"),
-        Option(("-l", "--files-with-matches"), "only the paths"),
+        Option(("-G", "--basic-regexp"), "the pattern is one of grep"),
+        Option(("-E", "--extended-regexp"), "the pattern is one of egrep"),
+        Option(("-P", "--perl-regexp"), "the pattern is one of Perl; the default"),
+        Option(("-l", "--name-only", "--files-with-matches"), "only the paths"),
+        Option(("-L", "--files-without-match"), "only the paths of the others"),
         Option(("-c", "--count"), "only how many lines of each file match"),
+        Option(("-o", "--only-matching"), "only what matches of each line"),
+        Option(("-q", "--quiet"), "only the exit code"),
+        Option(("-A", "--after-context"), "with so many lines after it", "N"),
+        Option(("-B", "--before-context"), "with so many lines before it", "N"),
+        Option(("-C", "--context"), "with so many before and after", "N"),
+        Option(("-h", "--no-filename"), "without the path of each line"),
+        Option(("-H", "--with-filename"), "with it; the default"),
+        Option(("--heading",), "the path once, above the lines of its file"),
+        Option(("--full-name",), "paths from the root of the workspace"),
+        Option(("-z", "--null"), "with -l, NUL after each path"),
+        Option(("-a", "--text"), "binary files are text"),
+        Option(("-I",), "binary files do not match"),
+        Option(("-r", "--recursive"), "accepted: it is always so"),
         Option(("-e", "--regexp"), "a pattern; of several, any may match", "PATTERN"),
+        *COLOUR,
         JSON,
     ),
     errors=(

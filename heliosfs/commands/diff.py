@@ -4,21 +4,26 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from heliosfs.commands.changes import FileChange, compare_in_steps, name_status, within
-from heliosfs.commands.diffstat import diffstat, stat_document
+from heliosfs.commands.changeform import (
+    changes_document,
+    changes_text,
+    chosen_changes,
+    seen_changes,
+)
+from heliosfs.commands.changes import FileChange, compare_in_steps, reversed_changes, within
 from heliosfs.commands.options import Options
-from heliosfs.commands.patch import DEFAULT_CONTEXT, Patch
-from heliosfs.commands.pathspec import Pathspec
-from heliosfs.commands.render import json_reply, text_of
+from heliosfs.commands.pathspec import Pathspec, is_magic
+from heliosfs.commands.render import json_reply
 from heliosfs.commands.verb import Request, answer
-from heliosfs.commands.words import range_of, spec_of, split_words
+from heliosfs.commands.words import is_path, range_of, spec_of, split_words
 from heliosfs.errors import NotFound
 from heliosfs.objects.ids import CommitId
 from heliosfs.objects.tree import Entry
 from heliosfs.repo.ancestry import merge_bases
+from heliosfs.repo.objectnames import find_object
 from heliosfs.repo.revisions import resolve
 from heliosfs.repo.staging import base_root
-from heliosfs.store.steps import TURN, Steps
+from heliosfs.store.steps import Steps
 
 
 class _Side(NamedTuple):
@@ -30,13 +35,21 @@ class _Side(NamedTuple):
 
 def diff(request: Request, options: Options) -> Steps[str]:
     """From the stage, HEAD or a revision to the working tree, or between two revisions."""
-    revisions, words = split_words(request, options)
-    old, new = _sides(request, options, revisions)
-    assert new.root is not None
-    spec = spec_of(request, words, old.root, new.root)
-    changes = yield from compared(request, options, old.root, new.root, spec)
+    if _names_objects(request, options):
+        old, new, changes = yield from _objects(request, options)
+    else:
+        revisions, words = split_words(request, options)
+        old, new = _sides(request, options, revisions)
+        assert new.root is not None
+        spec = spec_of(request, words, old.root, new.root)
+        changes = yield from compared(request, options, old.root, new.root, spec)
+    if "reverse" in options:
+        old, new, changes = new, old, reversed_changes(changes)
+    changes = chosen_changes(options, changes)
     options.only_one("json", "quiet")
-    exit_code = 1 if changes and ("exit-code" in options or "quiet" in options) else 0
+    exit_code = 0
+    if "exit-code" in options or "quiet" in options:
+        exit_code = 1 if (yield from seen_changes(request, options, changes)) else 0
     if "quiet" in options:
         return answer("", exit_code)
     if "json" in options:
@@ -51,8 +64,33 @@ def diff(request: Request, options: Options) -> Steps[str]:
             ),
             exit_code,
         )
-    text = yield from changes_text(request, options, changes)
+    text = ""
+    if "no-patch" not in options:
+        text = yield from changes_text(request, options, changes)
     return answer(text, exit_code)
+
+
+def _names_objects(request: Request, options: Options) -> bool:
+    """Return True if two files or trees of commits are compared: A:PATH B:PATH."""
+    return len(options.words) == 2 and any(
+        (":" in word or word.endswith("^{tree}"))
+        and not is_magic(word)
+        and not is_path(request, word)
+        for word in options.words
+    )
+
+
+def _objects(request: Request, options: Options) -> Steps[tuple[_Side, _Side, list[FileChange]]]:
+    repository, view = request.repository, request.view
+    old, new = (find_object(repository, view, word, request.cwd) for word in options.words)
+    if old.entry is None or new.entry is None or old.entry.is_dir != new.entry.is_dir:
+        raise options.misuse("two files can be compared, or two trees")
+    sides = _Side(old.entry), _Side(new.entry)
+    if not new.entry.is_dir:
+        change = FileChange(new.path or new.oid.hex().encode(), old.entry, new.entry)
+        return *sides, [change] if old.oid != new.oid else []
+    spec = spec_of(request, options.paths or [])
+    return *sides, (yield from compared(request, options, old.entry, new.entry, spec))
 
 
 def compared(
@@ -65,32 +103,6 @@ def compared(
     return within(changes, spec)
 
 
-def changes_text(request: Request, options: Options, changes: list[FileChange]) -> Steps[str]:
-    """Changes in the format that the options ask for."""
-    options.only_one("stat", "name-status", "name-only")
-    if "name-status" in options or "name-only" in options:
-        return name_status(changes, letters="name-status" in options)
-    context = options.number("unified")
-    patch = Patch(request.repository.store, DEFAULT_CONTEXT if context is None else context)
-    if "stat" in options:
-        return (yield from diffstat(patch, changes))
-    return text_of((yield from patch.text(changes)))
-
-
-def changes_document(
-    request: Request, options: Options, changes: list[FileChange]
-) -> Steps[list[dict[str, object]]]:
-    """Changes for programs; the lines are counted if --stat asks for it."""
-    if "stat" not in options:
-        return [change.document for change in changes]
-    patch = Patch(request.repository.store)
-    documents = []
-    for change in changes:
-        documents.append(change.document | stat_document(patch, change))
-        yield TURN
-    return documents
-
-
 def _sides(request: Request, options: Options, revisions: list[str]) -> tuple[_Side, _Side]:
     view = request.view
     pair = range_of(revisions[0]) if len(revisions) == 1 else None
@@ -100,7 +112,11 @@ def _sides(request: Request, options: Options, revisions: list[str]) -> tuple[_S
     most = 1 if is_staged else 2
     if len(revisions) > most:
         raise options.misuse(f"one revision too many: {revisions[most]!r}")
-    named = [_side(request, resolve(request.repository, each, view.head)) for each in revisions]
+    if len(revisions) == 2 and revisions[0].startswith("^"):
+        revisions = [revisions[0][1:], revisions[1]]
+    named = [
+        _side(request, resolve(request.repository, each, view.head, view)) for each in revisions
+    ]
     if len(named) == 2:
         if pair is not None and pair.is_symmetric:
             return _common(request, *named), named[1]

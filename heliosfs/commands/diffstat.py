@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from heliosfs.commands.changes import FileChange
-from heliosfs.commands.patch import Patch
-from heliosfs.commands.render import quote_path
+from heliosfs.commands.changes import FileChange, same_content
+from heliosfs.commands.patch import Patch, git_mode, git_part
+from heliosfs.commands.render import quote_path, text_of
 from heliosfs.store.steps import TURN, Steps
 
 _COLUMNS = 80
@@ -12,12 +12,9 @@ _COLUMNS = 80
 
 def diffstat(patch: Patch, changes: list[FileChange]) -> Steps[str]:
     """A line for each file with a bar of what was added and removed, and a line of totals."""
-    if not changes:
+    counted = yield from _counted(patch, changes)
+    if not counted:
         return ""
-    counted = []
-    for change in changes:
-        counted.append((_name(change), patch.counts(change), change))
-        yield TURN
     name_width = max(len(name) for name, _, _ in counted)
     largest = max((sum(counts) for _, counts, _ in counted if counts), default=0)
     number_width = max(len(str(largest)), 3 if any(not counts for _, counts, _ in counted) else 1)
@@ -34,15 +31,103 @@ def diffstat(patch: Patch, changes: list[FileChange]) -> Steps[str]:
     return "".join(lines)
 
 
+def shortstat(patch: Patch, changes: list[FileChange]) -> Steps[str]:
+    """The line of totals alone."""
+    counted = yield from _counted(patch, changes)
+    return _totals([counts for _, counts, _ in counted]) if counted else ""
+
+
+def numstat(patch: Patch, changes: list[FileChange], *, is_plain: bool = False) -> Steps[str]:
+    """Added, removed, path: a line for each file; with `is_plain`, a NUL ends each (-z)."""
+    lines = []
+    for name, counts, change in (yield from _counted(patch, changes)):
+        added, removed = counts if counts is not None else ("-", "-")
+        if not is_plain:
+            lines.append(f"{added}\t{removed}\t{name}\n")
+        elif change.source is None:
+            lines.append(f"{added}\t{removed}\t{text_of(change.path)}\0")
+        else:
+            names = f"{text_of(change.source)}\0{text_of(change.path)}"
+            lines.append(f"{added}\t{removed}\t\0{names}\0")
+    return "".join(lines)
+
+
+def summary(changes: list[FileChange]) -> str:
+    """A line for each file that came, went, moved, or has another mode."""
+    lines = []
+    for change in changes:
+        old, new = git_part(change.old), git_part(change.new)
+        if old is None or new is None:
+            entry = old or new
+            if entry is not None:
+                verb = "create" if old is None else "delete"
+                lines.append(f" {verb} mode {git_mode(entry)} {quote_path(change.path)}\n")
+            continue
+        if change.source is not None:
+            lines.append(f" rename {stat_name(change)} ({change.percent}%)\n")
+        if git_mode(old) != git_mode(new):
+            name = "" if change.source is not None else f" {quote_path(change.path)}"
+            lines.append(f" mode change {git_mode(old)} => {git_mode(new)}{name}\n")
+    return "".join(lines)
+
+
+def _counted(
+    patch: Patch, changes: list[FileChange]
+) -> Steps[list[tuple[str, tuple[int, int] | None, FileChange]]]:
+    """Names and counts; a file of which nothing counts as changed is left out, as in git."""
+    counted = []
+    for change in changes:
+        counts = patch.counts(change)
+        if counts != (0, 0) or not is_unseen(change):
+            counted.append((stat_name(change), counts, change))
+        yield TURN
+    return counted
+
+
+def is_unseen(change: FileChange) -> bool:
+    """Return True if a change is one of lines alone, and none where they count as equal."""
+    old, new = git_part(change.old), git_part(change.new)
+    return (
+        change.letter == "M"
+        and old is not None
+        and new is not None
+        and not same_content(old, new)
+        and git_mode(old) == git_mode(new)
+    )
+
+
 def stat_document(patch: Patch, change: FileChange) -> dict[str, object]:
     """The counts of one file for programs; null of a binary file."""
     added, removed = patch.counts(change) or (None, None)
     return {"insertions": added, "deletions": removed}
 
 
-def _name(change: FileChange) -> str:
-    path = quote_path(change.path or b".")
-    return path if change.source is None else f"{quote_path(change.source)} => {path}"
+def stat_name(change: FileChange) -> str:
+    """The path; of a renamed file both, what they have in common once: `src/{a => b}.c`."""
+    new = quote_path(change.path or b".")
+    if change.source is None:
+        return new
+    old = quote_path(change.source)
+    if '"' in (old[0], new[0]):
+        return f"{old} => {new}"
+    head = 0
+    for at, (one, other) in enumerate(zip(old, new, strict=False)):
+        if one != other:
+            break
+        if one == "/":
+            head = at + 1
+    # A slash may be the end of the common beginning and the start of the common end at once.
+    shared = max(head - 1, 0) if head else 0
+    tail = 0
+    for length in range(1, min(len(old), len(new)) - shared + 1):
+        if old[-length] != new[-length]:
+            break
+        if old[-length] == "/":
+            tail = length
+    if not head and not tail:
+        return f"{old} => {new}"
+    middles = (name[head : max(len(name) - tail, head)] for name in (old, new))
+    return f"{old[:head]}{{{' => '.join(middles)}}}{old[len(old) - tail :]}"
 
 
 def _size(entry: object) -> int:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import stat
-from typing import NamedTuple
 
+from heliosfs.commands.grepform import Found, GrepForm
+from heliosfs.commands.logfilter import syntax_of
 from heliosfs.commands.options import Options
 from heliosfs.commands.pathspec import Pathspec, files_below, is_magic, pathspec
-from heliosfs.commands.render import bytes_of, json_reply, quote_path, relative, text_of
+from heliosfs.commands.render import bytes_of
 from heliosfs.commands.verb import Request, answer
 from heliosfs.errors import HeliosError, NotFound, TooLarge
 from heliosfs.objects.tree import Entry
 from heliosfs.repo.expressions import (
     Expression,
-    Syntax,
     compile_expression,
     line_steps,
     search_steps,
@@ -24,94 +24,93 @@ from heliosfs.store.steps import TURN, Steps
 from heliosfs.workspace.trees import find_entry, read_file
 
 SEARCH_MAX_BYTES = 256 * 1024 * 1024
-_REPLY_MAX_BYTES = 64 * 1024 * 1024
-
-
-class _Match(NamedTuple):
-    revision: str
-    """Empty for the working tree."""
-    path: bytes
-    number: int
-    """From 1 on; 0 of a binary file."""
-    line: bytes
 
 
 def grep(request: Request, options: Options) -> Steps[str]:
     """The matching lines, as git grep shows them."""
-    options.only_one("files-with-matches", "count", "json")
+    options.only_one("files-with-matches", "files-without-match", "count", "json", "quiet")
     words = list(options.words)
     patterns = options.values("regexp")
     if not patterns:
         if not words:
             raise options.misuse("which pattern?")
         patterns = [words.pop(0)]
-    search = _Search(
-        request, _compile(patterns, options), only_first="files-with-matches" in options
-    )
+    expression = _compile(patterns, options)
+    search = _Search(request, options, expression)
     revisions, spec = _split_words(request, options, words)
     roots = [(name, _root(request, name)) for name in revisions] or [("", _working(request))]
     for name, root in roots:
         yield from search.run(name, root, spec)
-    text = _text(request, options, search.matches)
-    return answer(text, 0 if search.matches else 1)
-
-
-def _text(request: Request, options: Options, matches: list[_Match]) -> str:
-    if "json" in options:
-        return json_reply([_document(match) for match in matches])
-    if "files-with-matches" in options:
-        return "".join(f"{_place(request, match)}\n" for match in matches)
-    if "count" in options:
-        counts: dict[str, int] = {}
-        for match in matches:
-            place = _place(request, match)
-            counts[place] = counts.get(place, 0) + 1
-        return "".join(f"{place}:{count}\n" for place, count in counts.items())
-    return "".join(_line(request, match, with_number="line-number" in options) for match in matches)
+    text = GrepForm(options, request.cwd, expression).text(search.files)
+    return answer(text, 0 if search.files else 1)
 
 
 class _Search:
     """A search that stops when it becomes too much for one request."""
 
-    def __init__(self, request: Request, expression: Expression, *, only_first: bool) -> None:
+    def __init__(self, request: Request, options: Options, expression: Expression) -> None:
         self._store = request.repository.store
         self._expression = expression
-        self._only_first = only_first
+        self._inverted = "invert-match" in options
+        self._without = "files-without-match" in options
+        self._only_first = any(
+            key in options for key in ("files-with-matches", "files-without-match", "quiet")
+        )
+        self._keeps_text = not (self._only_first or "count" in options)
+        self._as_text = "text" in options
+        self._skips_binary = "I" in options
+        self._is_quiet = "quiet" in options
         self._left_bytes = SEARCH_MAX_BYTES
-        self._reply_bytes = 0
-        self.matches: list[_Match] = []
+        self._kept_bytes = 0
+        self.files: list[Found] = []
         """Those that were found so far."""
 
     def run(self, revision: str, root: Entry, spec: Pathspec) -> Steps[None]:
-        """Find the matches in what is meant, in byte order.  TooLarge."""
+        """Find the files in what is meant, in byte order.  TooLarge."""
         for place, file in files_below(self._store, root, spec):
-            if not stat.S_ISREG(file.mode) or not file.size:
+            if not stat.S_ISREG(file.mode) or (not file.size and not self._without):
                 continue
             self._left_bytes -= file.size
             if self._left_bytes < 0:
                 limit = f"{SEARCH_MAX_BYTES // 1024**2} MiB"
                 raise TooLarge(f"more than {limit} to search: name paths, or use grep -r")
-            data = read_file(self._store, file)
-            yield from self._search(revision, place, data)
+            found = yield from self._look(Found(revision, place), read_file(self._store, file))
+            if found is not None:
+                self.files.append(found)
+                if self._is_quiet:
+                    return
             yield TURN
 
-    def _search(self, revision: str, place: bytes, data: bytes) -> Steps[None]:
-        is_whole = not is_text(data)
-        if is_whole or self._only_first:
-            if (yield from search_steps(self._expression, data)):
-                self.matches.append(_Match(revision, place, 0 if is_whole else 1, b""))
-            return
-        for number, start, end in (yield from line_steps(self._expression, data)):
-            self._reply_bytes += end - start
-            if self._reply_bytes > _REPLY_MAX_BYTES:
-                raise TooLarge("more than 64 MiB of matches: name paths, or use grep -r")
-            self.matches.append(_Match(revision, place, number, data[start:end]))
+    def _look(self, found: Found, data: bytes) -> Steps[Found | None]:
+        """The file with what matches in it, if it is one that is looked for."""
+        found.is_binary = not is_text(data) and not self._as_text
+        if found.is_binary and self._skips_binary:
+            return None
+        if (found.is_binary or self._only_first) and not self._inverted:
+            is_matching = yield from search_steps(self._expression, data)
+            return found if is_matching != self._without else None
+        numbers = [line.number for line in (yield from line_steps(self._expression, data))]
+        if self._inverted:
+            matching = set(numbers)
+            count = data.count(b"\n") + (not data.endswith(b"\n") and bool(data))
+            numbers = [number for number in range(1, count + 1) if number not in matching]
+        if bool(numbers) == self._without:
+            return None
+        if self._only_first:
+            return found
+        found.numbers = numbers
+        if self._keeps_text and not found.is_binary:
+            self._kept_bytes += len(data)
+            if self._kept_bytes > SEARCH_MAX_BYTES:
+                raise TooLarge("the files that match are too large: name paths, or use grep -r")
+            found.data = data
+        return found
 
 
 def _compile(patterns: list[str], options: Options) -> Expression:
     return compile_expression(
         [bytes_of(each) for each in patterns],
-        Syntax.FIXED if "fixed-strings" in options else Syntax.PERL,
+        syntax_of(options),
         ignore_case="ignore-case" in options,
         whole_words="word-regexp" in options,
     )
@@ -128,7 +127,7 @@ def _split_words(
             paths = words[at:]
             break
         try:
-            resolve(request.repository, word, request.view.head)
+            resolve(request.repository, word, request.view.head, request.view)
         except HeliosError as error:
             if options.paths is not None or not isinstance(error, NotFound):
                 raise
@@ -145,31 +144,9 @@ def _split_words(
 
 
 def _root(request: Request, revision: str) -> Entry:
-    oid = resolve(request.repository, revision, request.view.head)
+    oid = resolve(request.repository, revision, request.view.head, request.view)
     return request.repository.history.read(oid).root
 
 
 def _working(request: Request) -> Entry:
     return request.view.selected()
-
-
-def _place(request: Request, match: _Match) -> str:
-    path = quote_path(relative(request.cwd, match.path))
-    return f"{match.revision}:{path}" if match.revision else path
-
-
-def _line(request: Request, match: _Match, *, with_number: bool) -> str:
-    place = _place(request, match)
-    if not match.number:
-        return f"Binary file {place} matches\n"
-    number = f"{match.number}:" if with_number else ""
-    return f"{place}:{number}{text_of(match.line)}\n"
-
-
-def _document(match: _Match) -> dict[str, object]:
-    return {
-        "revision": match.revision or None,
-        "path": text_of(match.path),
-        "line": match.number or None,
-        "text": text_of(match.line) if match.number else None,
-    }

@@ -8,7 +8,7 @@ from heliosfs.commands.moments import parse_moment
 from heliosfs.commands.options import Options
 from heliosfs.commands.render import bytes_of
 from heliosfs.objects.commit import Commit, Signature
-from heliosfs.repo.expressions import compile_expression, search_steps
+from heliosfs.repo.expressions import Syntax, compile_expression, search_steps
 from heliosfs.store.steps import Steps
 
 Filter = Callable[[Commit], Steps[bool]]
@@ -47,6 +47,11 @@ def _tests(options: Options, now_seconds: int) -> Iterator[Callable[[Commit], bo
         yield lambda commit: len(commit.parents) > 1
     if "no-merges" in options:
         yield lambda commit: len(commit.parents) < 2
+    least, most = options.number("min-parents"), options.number("max-parents")
+    if least is not None:
+        yield lambda commit: len(commit.parents) >= least
+    if most is not None:
+        yield lambda commit: len(commit.parents) <= most
 
 
 def _search(options: Options, key: str, text: Callable[[Commit], bytes]) -> list[Filter]:
@@ -54,8 +59,19 @@ def _search(options: Options, key: str, text: Callable[[Commit], bytes]) -> list
     patterns = [bytes_of(value) for value in options.values(key)]
     if not patterns:
         return []
-    expression = compile_expression(patterns, ignore_case="regexp-ignore-case" in options)
+    ignore_case = "regexp-ignore-case" in options
+    expression = compile_expression(patterns, syntax_of(options), ignore_case=ignore_case)
     return [lambda commit: search_steps(expression, text(commit))]
+
+
+def syntax_of(options: Options) -> Syntax:
+    """The language of patterns that the options ask for.  UsageError."""
+    options.only_one("fixed-strings", "basic-regexp", "extended-regexp", "perl-regexp")
+    if "fixed-strings" in options:
+        return Syntax.FIXED
+    if "basic-regexp" in options:
+        return Syntax.BASIC
+    return Syntax.EXTENDED if "extended-regexp" in options else Syntax.PERL
 
 
 def _person(signature: Signature) -> bytes:

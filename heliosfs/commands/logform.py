@@ -26,6 +26,7 @@ class Form:
         names: dict[CommitId, str],
         *,
         is_dense: bool = False,
+        is_line: bool = False,
         before_changes: str = "",
         between: str = "",
     ) -> None:
@@ -33,6 +34,8 @@ class Form:
         self._names = names
         self.is_dense = is_dense
         """Whether a commit is a line, with no blank one around it."""
+        self.is_line = is_line
+        """Whether it is an id, and the subject after it."""
         self._before_changes = before_changes
         self._between = between
 
@@ -40,10 +43,11 @@ class Form:
         """A commit, without what it changed."""
         return self._show(oid, commit, self._names.get(oid, ""))
 
-    def join(self, entries: Iterable[tuple[str, str]]) -> str:
-        """Commits and their changes, as far as these are there."""
+    def join(self, entries: Iterable[tuple[str, str | None]]) -> str:
+        """Commits and their changes, as far as these are there; None is no change at all."""
         return self._between.join(
-            head + self._before_changes + changes if changes else head for head, changes in entries
+            head if changes is None else head + self._before_changes + changes
+            for head, changes in entries
         )
 
 
@@ -59,14 +63,16 @@ def form_of(request: Request, options: Options) -> Form:
         ) from None
     template = "oneline" if "oneline" in options else options.value("format") or "medium"
     names: dict[CommitId, str] = {}
-    if "decorate" in options or "%d" in template or "%D" in template:
+    is_decorated = "decorate" in options and options.value("decorate") != "no"
+    if (is_decorated and "no-decorate" not in options) or "%d" in template or "%D" in template:
         names = decorations(request.repository, request.view)
     if template == "oneline":
         # As --oneline of git, its --format=oneline has full ids.
-        show = line if "oneline" in options else _full_line
-        return Form(show, names, is_dense=True)
+        is_short = "oneline" in options and "no-abbrev-commit" not in options
+        show = line if is_short or "abbrev-commit" in options else _full_line
+        return Form(show, names, is_dense=True, is_line=True)
     if template in _NAMED:
-        kind = _Named(template, date, now_seconds)
+        kind = _Named(template, date, now_seconds, is_short="abbrev-commit" in options)
         return Form(kind.show, names, before_changes="\n", between="\n")
     word, colon, rest = template.partition(":")
     if colon and word in ("format", "tformat"):
@@ -91,14 +97,15 @@ def form_of(request: Request, options: Options) -> Form:
 class _Named:
     """A format of git that has a name."""
 
-    def __init__(self, name: str, date: str, now_seconds: int) -> None:
+    def __init__(self, name: str, date: str, now_seconds: int, *, is_short: bool = False) -> None:
         self._name = name
+        self._is_short = is_short
         self._date = date
         self._now_seconds = now_seconds
 
     def show(self, oid: CommitId, commit: Commit, names: str) -> str:
         """A commit as `git log` shows it; metadata after the date."""
-        lines = [f"commit {oid.hex()}{names}"]
+        lines = [f"commit {short(oid) if self._is_short else oid.hex()}{names}"]
         if len(commit.parents) > 1:
             lines.append(f"Merge: {' '.join(map(short, commit.parents))}")
         lines += self._people(commit)
@@ -148,9 +155,10 @@ def decorations(repository: Repository, view: View) -> dict[CommitId, str]:
     if view.head is not None:
         head = f"HEAD -> {view.branch}" if view.branch else "HEAD"
         names[view.head] = [head]
-    for tag, oid in sorted(repository.refs.tags.items()):
+    # In git's order: the last of the refs first, tags before branches.
+    for tag, oid in sorted(repository.refs.tags.items(), reverse=True):
         names.setdefault(oid, []).append(f"tag: {tag}")
-    for branch in sorted(repository.refs, key=lambda branch: branch.name):
+    for branch in sorted(repository.refs, key=lambda branch: branch.name, reverse=True):
         if branch.head is not None and branch.slot != view.slot:
             names.setdefault(branch.head, []).append(branch.name)
     return {oid: f" ({', '.join(each)})" for oid, each in names.items()}

@@ -6,6 +6,7 @@ import stat
 from collections.abc import Iterator
 
 from heliosfs.commands.changes import FileChange, same_content, same_kind
+from heliosfs.commands.hunks import Spaces, Words, compared_lines, hunks
 from heliosfs.commands.render import SHORT_DIGITS, bytes_of, quote_path
 from heliosfs.errors import TooLarge
 from heliosfs.objects.ids import Kind, object_id
@@ -22,17 +23,29 @@ PATCH_MAX_BYTES = 64 * 1024 * 1024
 _TEXT_MAX_BYTES = 8 * 1024 * 1024
 """Larger files are binary, so that no request holds the file system up for long."""
 _SNIFFED_BYTES = 8000
-_HEADING_BYTES = 80
 _NO_BLOB = "0" * SHORT_DIGITS
-_NO_NEWLINE = b"\\ No newline at end of file\n"
 
 
 class Patch:
     """Makes the diff of several files, within one effort and one limit of size."""
 
-    def __init__(self, store: Store, context: int = DEFAULT_CONTEXT) -> None:
+    def __init__(
+        self,
+        store: Store,
+        context: int = DEFAULT_CONTEXT,
+        spaces: Spaces = Spaces.ALL,
+        words: Words = Words.NONE,
+        *,
+        as_text: bool = False,
+        is_reversed: bool = False,
+    ) -> None:
         self._store = store
         self._context = context
+        self._spaces = spaces
+        self._words = words
+        self._as_text = as_text
+        """Whether the lines of binary files are compared, too."""
+        self._prefixes = (b"b/", b"a/") if is_reversed else (b"a/", b"b/")
         self._effort = Effort()
 
     def text(self, changes: list[FileChange]) -> Steps[bytes]:
@@ -57,7 +70,7 @@ class Patch:
         before, after = self._bytes(old), self._bytes(new)
         if before is None or after is None:
             return None
-        ranges = changed_ranges(split_lines(before), split_lines(after), self._effort)
+        ranges = self._ranges(split_lines(before), split_lines(after))
         added = sum(each.new_stop - each.new_start for each in ranges)
         return added, sum(each.stop - each.start for each in ranges)
 
@@ -75,6 +88,7 @@ class Patch:
     ) -> Iterator[bytes]:
         """One file of the diff: header, then hunks."""
         lines = _mode_lines(old, new)
+        is_shown = bool(lines) or source != path
         if source != path:
             lines += [f"similarity index {percent}%"]
             lines += [f"rename from {quote_path(source)}", f"rename to {quote_path(path)}"]
@@ -83,25 +97,35 @@ class Patch:
             return
         if not is_same:
             lines.append(_index_line(old, new))
-        names = f"{quote_path(source, around=b'a/')} {quote_path(path, around=b'b/')}"
-        yield bytes_of("\n".join([f"diff --git {names}", *lines]) + "\n")
-        if not is_same:
-            yield from self._content(old, new, source, path)
+        names = " ".join(self._names(source, path))
+        header = bytes_of("\n".join([f"diff --git {names}", *lines]) + "\n")
+        content = b"" if is_same else b"".join(self._content(old, new, source, path))
+        # Where nothing but spaces differs that do not count, nothing is said at all.
+        if content or is_shown or self._spaces is Spaces.ALL:
+            yield header + content
 
     def _content(
         self, old: Entry | None, new: Entry | None, source: bytes, path: bytes
     ) -> Iterator[bytes]:
         before, after = self._bytes(old), self._bytes(new)
-        left = quote_path(source, around=b"a/") if old else "/dev/null"
-        right = quote_path(path, around=b"b/") if new else "/dev/null"
+        left, right = self._names(source, path)
+        left, right = left if old else "/dev/null", right if new else "/dev/null"
         if before is None or after is None:
             yield bytes_of(f"Binary files {left} and {right} differ\n")
             return
         old_lines, new_lines = split_lines(before), split_lines(after)
-        ranges = changed_ranges(old_lines, new_lines, self._effort)
+        ranges = self._ranges(old_lines, new_lines)
         if ranges:
             yield bytes_of(f"--- {left}{_tab(left)}\n+++ {right}{_tab(right)}\n")
-            yield _hunks(old_lines, new_lines, ranges, self._context)
+            yield hunks(old_lines, new_lines, ranges, self._context, self._words)
+
+    def _names(self, source: bytes, path: bytes) -> tuple[str, str]:
+        left, right = self._prefixes
+        return quote_path(source, around=left), quote_path(path, around=right)
+
+    def _ranges(self, old: list[bytes], new: list[bytes]) -> list[Range]:
+        before, after = (compared_lines(lines, self._spaces) for lines in (old, new))
+        return changed_ranges(before, after, self._effort)
 
     def _bytes(self, entry: Entry | None) -> bytes | None:
         """What is compared: bytes of a file, target of a link; None when it is binary."""
@@ -114,7 +138,7 @@ class Patch:
         if entry.size > _TEXT_MAX_BYTES:
             return None
         data = read_file(self._store, entry)
-        return None if b"\0" in data[:_SNIFFED_BYTES] else data
+        return None if b"\0" in data[:_SNIFFED_BYTES] and not self._as_text else data
 
 
 def git_part(entry: Entry | None) -> Entry | None:
@@ -126,6 +150,7 @@ def git_part(entry: Entry | None) -> Entry | None:
 
 
 def git_mode(entry: Entry) -> str:
+    """The mode that git has for a file or link."""
     if stat.S_ISLNK(entry.mode):
         return "120000"
     if entry.is_dir:
@@ -192,61 +217,3 @@ def _kind_name(entry: Entry) -> str:
     if entry.is_dir:
         return "empty directory"
     return "pipe or socket" if not entry.rdev else "device"
-
-
-def _hunks(old: list[bytes], new: list[bytes], ranges: list[Range], context: int) -> bytes:
-    groups = [[ranges[0]]]
-    for each in ranges[1:]:
-        if each.start - groups[-1][-1].stop > 2 * context:
-            groups.append([])
-        groups[-1].append(each)
-    pieces: list[bytes] = []
-    heading = b""
-    looked = 0
-    for group in groups:
-        start = max(group[0].start - context, 0)
-        heading = next(
-            (found for at in range(start - 1, looked - 1, -1) if (found := _heading(old[at]))),
-            heading,
-        )
-        looked = start
-        pieces += _hunk(old, new, group, context, heading)
-    return b"".join(pieces)
-
-
-def _heading(line: bytes) -> bytes:
-    """What git writes after the spans of the hunks below a line that begins like a definition."""
-    if line[:1].isalpha() or line[:1] in (b"_", b"$"):
-        return b" " + line[:_HEADING_BYTES].rstrip()
-    return b""
-
-
-def _hunk(
-    old: list[bytes], new: list[bytes], group: list[Range], context: int, heading: bytes
-) -> Iterator[bytes]:
-    start = max(group[0].start - context, 0)
-    new_start = group[0].new_start - (group[0].start - start)
-    stop = min(group[-1].stop + context, len(old))
-    new_stop = group[-1].new_stop + (stop - group[-1].stop)
-    spans = f"-{_span(start, stop)} +{_span(new_start, new_stop)}"
-    yield f"@@ {spans} @@".encode() + heading + b"\n"
-    at = start
-    for each in group:
-        yield from _lines(b" ", old[at : each.start])
-        yield from _lines(b"-", old[each.start : each.stop])
-        yield from _lines(b"+", new[each.new_start : each.new_stop])
-        at = each.stop
-    yield from _lines(b" ", old[at:stop])
-
-
-def _span(start: int, stop: int) -> str:
-    count = stop - start
-    first = start + 1 if count else start
-    return str(first) if count == 1 else f"{first},{count}"
-
-
-def _lines(sign: bytes, lines: list[bytes]) -> Iterator[bytes]:
-    for line in lines:
-        yield sign + line
-        if not line.endswith(b"\n"):
-            yield b"\n" + _NO_NEWLINE

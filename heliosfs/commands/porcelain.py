@@ -117,11 +117,11 @@ class _Lines:
         for path in sorted(paths):
             row = paths[path]
             if isinstance(row, str):
-                lines.append(f"{row} {self._name(path)}")
+                lines.append(f"{row} {self._quoted(self._name(path))}")
                 continue
             letters = _letter(row.staged) + _letter(row.unstaged)
             lines.append(f"{letters} {self._pair(row.first)}")
-        lines += [f"!! {self._place(change)}" for change in ignored]
+        lines += [f"!! {self._quoted(self._place(change))}" for change in ignored]
         return "".join(line + self._end for line in lines)
 
     def version_2(
@@ -167,11 +167,17 @@ class _Lines:
         return f"u {code} N... {modes} {ids} {self._name(path)}"
 
     def _pair(self, change: FileChange) -> str:
+        place = self._quoted(self._place(change))
         if change.source is None:
-            return self._place(change)
+            return place
         if self._is_plain:
-            return f"{self._place(change)}\0{self._name(change.source)}"
-        return f"{self._name(change.source)} -> {self._place(change)}"
+            return f"{place}\0{self._name(change.source)}"
+        return f"{self._quoted(self._name(change.source))} -> {place}"
+
+    def _quoted(self, name: str) -> str:
+        """In quotes, if blanks could be taken for what comes between columns; version 1 alone."""
+        is_safe = self._is_plain or " " not in name or name.startswith('"')
+        return name if is_safe else f'"{name}"'
 
     def _place(self, change: FileChange | Change) -> str:
         path = _plain_place(self._cwd, change)

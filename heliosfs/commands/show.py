@@ -4,57 +4,58 @@ from __future__ import annotations
 
 import stat
 
+from heliosfs.commands.changeform import changes_document, changes_text, chosen_changes
 from heliosfs.commands.changes import entry_document
-from heliosfs.commands.diff import changes_document, changes_text, compared
+from heliosfs.commands.diff import compared
 from heliosfs.commands.logform import form_of
 from heliosfs.commands.options import Options
 from heliosfs.commands.patch import PATCH_MAX_BYTES
-from heliosfs.commands.render import below, commit_document, json_reply, quote_path, text_of
+from heliosfs.commands.pathspec import is_magic
+from heliosfs.commands.render import commit_document, json_reply, quote_path, text_of
 from heliosfs.commands.verb import Request
 from heliosfs.commands.words import spec_of, split_words
 from heliosfs.errors import NotFound, TooLarge
 from heliosfs.objects.ids import TreeId
 from heliosfs.objects.tree import Entry, decode_entry
+from heliosfs.repo.objectnames import find_object
 from heliosfs.repo.revisions import resolve
 from heliosfs.store.steps import Steps
-from heliosfs.workspace.trees import find_entry, read_entries, read_file
+from heliosfs.workspace.trees import read_entries, read_file
 
 
 def show(request: Request, options: Options) -> Steps[str]:
     """The commit that a revision names, HEAD if none, or REV:PATH."""
     repository = request.repository
-    if options.words and ":" in options.words[0]:
+    if options.words and (":" in options.words[0] or options.words[0].endswith("^{tree}")):
         options.at_most(1)
-        revision, _, path = options.words[0].partition(":")
-        return _show_path(request, options, revision, path)
+        if not is_magic(options.words[0]):
+            return _show_object(request, options, options.words[0])
     revisions, words = split_words(request, options)
     if len(revisions) > 1:
         raise options.misuse(f"one revision too many: {revisions[1]!r}")
-    oid = resolve(repository, revisions[0] if revisions else "HEAD", request.view.head)
+    oid = resolve(
+        repository, revisions[0] if revisions else "HEAD", request.view.head, request.view
+    )
     commit = repository.history.read(oid)
     parent = repository.history.read(commit.parents[0]).root if commit.parents else None
     spec = spec_of(request, words)
     changes = yield from compared(request, options, parent, commit.root, spec)
+    changes = chosen_changes(options, changes)
     if "json" in options:
         document = yield from changes_document(request, options, changes)
         return json_reply(commit_document(oid, commit) | {"changes": document})
-    text = ""
-    if "no-patch" not in options:
+    text: str | None = None
+    if "no-patch" not in options and changes:
         text = yield from changes_text(request, options, changes)
     form = form_of(request, options)
     return form.join([(form.show(oid, commit), text)])
 
 
-def _show_path(request: Request, options: Options, revision: str, path: str) -> str:
+def _show_object(request: Request, options: Options, word: str) -> str:
     repository = request.repository
-    if not revision:
-        raise options.misuse(f"which revision of {path[:80]!r}?")
-    oid = resolve(repository, revision, request.view.head)
-    root = repository.history.read(oid).root
-    cwd = request.cwd if path.startswith(("./", "../")) else ""
-    entry = find_entry(repository.store, root, below(cwd, path or "."))
-    if entry is None:
-        raise NotFound(f"no path {path[:80]!r} in {oid.hex()[:12]}")
+    found = find_object(repository, request.view, word, request.cwd)
+    entry = found.entry
+    assert entry is not None
     if "json" in options:
         return json_reply(entry_document(entry))
     if entry.is_dir:
@@ -62,9 +63,9 @@ def _show_path(request: Request, options: Options, revision: str, path: str) -> 
     if stat.S_ISLNK(entry.mode):
         return text_of(entry.target) + "\n"
     if not stat.S_ISREG(entry.mode):
-        raise NotFound(f"{path[:80]!r} in {oid.hex()[:12]} is a pipe, a socket or a device")
+        raise NotFound(f"{word[:80]!r} is a pipe, a socket or a device")
     if entry.size > PATCH_MAX_BYTES:
-        raise TooLarge(f"{path[:80]!r} has {entry.size} bytes: read it below .helios/snapshots")
+        raise TooLarge(f"{word[:80]!r} has {entry.size} bytes: read it below .helios/snapshots")
     return text_of(read_file(repository.store, entry))
 
 

@@ -99,17 +99,23 @@ class Verb(NamedTuple):
     @property
     def details(self) -> str:
         """What it does and its options, as the help tells it."""
-        text = f"{self.description}\n\noptions:\n{describe((*self.options, HELP))}\n"
+        text = f"{self.description}\n\noptions:\n{describe((*self.options, self.help))}\n"
         if self.exit_codes:
             text += f"\nexit code:\n  1                       {self.exit_codes}\n"
         return text
+
+    @property
+    def help(self) -> Option:
+        """The option that shows the help: -h, unless that means something else here."""
+        own = {name for option in self.options for name in option.names}
+        return HELP._replace(names=tuple(name for name in HELP.names if name not in own))
 
     def parser(self) -> Parser:
         """What reads the words after the verb; made once."""
         parser = _parsers.get(self.name)
         if parser is None:
             text = f"{self.usage}\n\n{self.details}"
-            options = (*self.options, HELP)
+            options = (*self.options, self.help)
             parser = Parser(
                 self.name,
                 options,

@@ -71,8 +71,8 @@ def _revision_problem(request: Request, word: str) -> HeliosError | None:
     """Why a word is no revision, nor two with dots between them."""
     try:
         found = range_of(word)
-        for revision in (found.old, found.new) if found else (word,):
-            resolve(request.repository, revision, request.view.head)
+        for revision in (found.old, found.new) if found else (word.removeprefix("^"),):
+            resolve(request.repository, revision, request.view.head, request.view)
     except HeliosError as error:
         return error
     return None

@@ -3,35 +3,44 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from heliosfs.errors import Ambiguous, NotFound, UsageError
 from heliosfs.objects.ids import CommitId, Oid
+from heliosfs.repo.oplog import OperationLog
+from heliosfs.repo.oprecord import Operation
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.state import DETACHED
+from heliosfs.repo.view import View
 
 PREFIX_MIN_DIGITS = 4
 
-_REVISION = re.compile(r"(?P<base>[^~^]+)(?P<steps>(?:[~^]\d*)*)")
-_STEP = re.compile(r"([~^])(\d*)")
+_REVISION = re.compile(r"(?P<base>[^~^]+)(?P<steps>(?:[~^]\d*|\^\{(?:commit|object)?\})*)")
+_STEP = re.compile(r"([~^])(\d*)(\{\w*\})?")
 _HEX = re.compile(r"[0-9a-f]+")
+_EARLIER = re.compile(r"(?P<name>.*)@\{(?P<count>\d{1,9})\}")
 
 
-def resolve(repository: Repository, text: str, head: CommitId | None) -> CommitId:
-    """The commit that `text` names: an id, a unique prefix of one, a branch, a tag, HEAD, or
-    `@{-1}` for what was checked out before, with `~n` and `^n` after it.
+def resolve(
+    repository: Repository, text: str, head: CommitId | None, view: View | None = None
+) -> CommitId:
+    """The commit that `text` names: an id, a unique prefix of one, a branch, a tag, HEAD,
+    ORIG_HEAD, MERGE_HEAD, or `@{-1}` for what was checked out before; after a branch or HEAD
+    `@{n}` for what it was n changes ago; with `~n`, `^n`, `^{commit}` after it.
 
-    `head` is what HEAD means.  UsageError, NotFound, Ambiguous.  Cost: a walk of n commits.
+    `head` is what HEAD means, and `view` whose HEAD that is (None: that of the mount point).
+    UsageError, NotFound, Ambiguous.  Cost: a walk of n commits, or n operations.
     """
     match = _REVISION.fullmatch(text)
     if match is None:
         raise UsageError(f"{text[:80]!r} is not a revision")
-    oid = _base(repository, match["base"], head)
-    for sign, digits in _STEP.findall(match["steps"]):
+    oid = _base(repository, match["base"], head, view or repository.root)
+    for sign, digits, kind in _STEP.findall(match["steps"]):
         count = int(digits[:9]) if digits else 1
         if sign == "~":
             for _ in range(count):
                 oid = _parent(repository, oid, 1, text)
-        elif count:
+        elif count and not kind:
             oid = _parent(repository, oid, count, text)
     return oid
 
@@ -41,13 +50,17 @@ def is_stable(text: str) -> bool:
     return len(text) == 64 and _HEX.fullmatch(text) is not None
 
 
-def _base(repository: Repository, name: str, head: CommitId | None) -> CommitId:
+def _base(repository: Repository, name: str, head: CommitId | None, view: View) -> CommitId:
     if name in ("HEAD", "@"):
         if head is None:
             raise NotFound("HEAD names no commit yet: nothing was committed")
         return head
     if name == "@{-1}":
         return _previous(repository)
+    if name in _REMEMBERED:
+        return _remembered(view, name)
+    if "@{" in name:
+        return _earlier(repository, name, head, view)
     if is_stable(name):
         oid = CommitId(Oid(bytes.fromhex(name)))
         if oid not in repository.history:
@@ -69,6 +82,52 @@ def _base(repository: Repository, name: str, head: CommitId | None) -> CommitId:
             ids = ", ".join(oid.hex()[: len(name) + 4] for oid in found[:4])
             raise Ambiguous(f"{name!r} is the beginning of {len(found)} ids: {ids}")
     raise NotFound(f"no revision {name[:80]!r}")
+
+
+_REMEMBERED = ("ORIG_HEAD", "MERGE_HEAD")
+
+
+def head_moves(log: OperationLog) -> Iterator[Operation]:
+    """The operations that let HEAD name another commit, the newest first."""
+    return (each for each in log.operations() if each.before.head != each.after.head)
+
+
+def _remembered(view: View, name: str) -> CommitId:
+    """What is merged now, or where HEAD was before the last reset or merge."""
+    if name == "MERGE_HEAD":
+        if view.merging is None:
+            raise NotFound("MERGE_HEAD: no merge is open")
+        return view.merging
+    for operation in head_moves(view.log):
+        if operation.verb in ("reset", "merge") and operation.before.head is not None:
+            return operation.before.head
+    raise NotFound("ORIG_HEAD: neither 'reset' nor 'merge' has moved HEAD")
+
+
+def _earlier(repository: Repository, text: str, head: CommitId | None, view: View) -> CommitId:
+    """`HEAD@{n}`, `BRANCH@{n}` or `@{n}`: what it named n changes ago."""
+    found = _EARLIER.fullmatch(text)
+    if found is None:
+        raise NotFound(f"no revision {text[:80]!r}: after @ comes a number of changes, as @{{1}}")
+    name, count = found["name"], int(found["count"])
+    log = view.log
+    if name not in ("", "HEAD", "@"):
+        branch = repository.refs.branch(name)
+        shown = repository.view_of(branch)
+        head = branch.head
+        log = (
+            shown.log if shown else OperationLog(repository.store, repository.history, branch.slot)
+        )
+    at = head
+    passed = 0
+    for operation in head_moves(log):
+        if passed == count:
+            break
+        passed += 1
+        at = operation.before.head
+    if passed < count or at is None:
+        raise NotFound(f"{text[:80]!r}: its history has {passed} changes")
+    return at
 
 
 def _previous(repository: Repository) -> CommitId:

@@ -134,3 +134,215 @@ def test_pathspecs(pair: Pair, line: str) -> None:
 def test_pathspecs_in_a_directory(pair: Pair, line: str) -> None:
     words = line.split()
     assert plain(pair.helios(*words, cwd="docs")[0]) == plain(pair.git(*words, cwd="docs")[0])
+
+
+def change(pair: Pair) -> None:
+    """The same uncommitted changes on both sides; nothing that git calls untracked."""
+    files = pair.stage.files
+    for path, data in (("README.md", b"# other\n"), ("src/main.c", b"\n"), ("s p", b"blank\n")):
+        pair.clone.write(path, data)
+        files.write(path.encode(), data)
+    (pair.clone.path / "NEW").unlink()
+    files.remove(b"NEW")
+    (pair.clone.path / "run.sh").chmod(0o755)
+    files.chmod(b"run.sh", 0o755)
+    pair.clone.git("add", "s p", "src/main.c")
+    pair.stage.run("add", "s p", "src/main.c")
+    for where in (pair.clone.write, lambda path, data: files.write(path.encode(), data)):
+        where("src/main.c", b"int x;\n")
+
+
+STATES = [
+    "status --porcelain",
+    "status -s",
+    "status -sb",
+    "status --porcelain -z",
+    "status --porcelain=v1 -uno",
+    "status --porcelain=v2",
+    "status --porcelain=v2 -b",
+    "status --porcelain=v2 -z",
+    "status -s -- src",
+    "status -s -- :!src",
+    "status -s *.md",
+    "status -s --no-renames",
+    "diff --stat",
+    "diff --cached --name-status",
+    "diff --staged --numstat",
+    "diff HEAD --name-status -- *.c *.md",
+    "diff --name-only -R",
+]
+
+
+def test_uncommitted_changes(tmp_path: Path) -> None:
+    pair = Pair(tmp_path / "git")
+    change(pair)
+    for line in STATES:
+        theirs, code = pair.git(*line.split())
+        ours, our_code = pair.helios(*line.split())
+        assert plain(ours) == plain(theirs), line
+        assert our_code == code
+    assert pair.helios("status", "-s", cwd="src") == pair.git("status", "-s", cwd="src")
+
+
+DIFFS = [
+    "diff v1.0 HEAD",
+    "diff --numstat v1.0 HEAD",
+    "diff --shortstat v1.0 HEAD",
+    "diff --summary v1.0 HEAD",
+    "diff --stat --summary v1.0 HEAD",
+    "diff --numstat --shortstat v1.0 HEAD",
+    "diff --raw v1.0 HEAD",
+    "diff -R v1.0 HEAD",
+    "diff -R --stat --summary v1.0 HEAD",
+    "diff -w HEAD~2 HEAD~1",
+    "diff -b HEAD~2 HEAD~1",
+    "diff -w --stat HEAD~2 HEAD~1",
+    "diff -w --numstat HEAD~2 HEAD~1",
+    "diff --ignore-space-at-eol HEAD~2 HEAD~1",
+    "diff --word-diff HEAD~2 HEAD~1 -- run.sh src",
+    "diff --word-diff=porcelain HEAD~2 HEAD~1 -- run.sh src",
+    "diff --word-diff=none HEAD~1 HEAD",
+    "diff --diff-filter=A --name-only v1.0 HEAD",
+    "diff --diff-filter=dr --name-status v1.0 HEAD",
+    "diff --diff-filter=DM --name-status v1.0 HEAD",
+    "diff --no-renames --name-status v1.0 HEAD",
+    "diff -z --name-status v1.0 HEAD",
+    "diff -z --numstat v1.0 HEAD",
+    "diff -z --name-only v1.0 HEAD",
+    "diff -p --stat v1.0 HEAD -- README.md",
+    "diff -p --no-color --no-ext-diff v1.0 HEAD -- README.md",
+    "diff --color=never v1.0 HEAD -- README.md",
+    "diff --exit-code --name-only v1.0 HEAD",
+    "diff --exit-code HEAD HEAD",
+    "diff --quiet v1.0 HEAD",
+    "diff -w --quiet HEAD~2 HEAD~1 -- src/main.c",
+    "diff ^v1.0 HEAD --stat",
+    "diff v1.0:README.md HEAD:README.md",
+    "diff HEAD~2^{tree} HEAD^{tree} --stat",
+    "diff -a --stat v1.0 HEAD",
+    "show --numstat HEAD",
+    "show --stat --summary HEAD~1",
+    "show -w HEAD~1",
+    "show --oneline --shortstat HEAD",
+    "show HEAD:src/main.c",
+]
+
+
+@pytest.mark.parametrize("line", DIFFS)
+def test_forms_of_changes(pair: Pair, line: str) -> None:
+    theirs, code = pair.git(*line.split())
+    ours, our_code = pair.helios(*line.split())
+    assert plain(ours) == plain(theirs)
+    assert our_code == code
+
+
+LOGS = [
+    "log",
+    "log -S hello --oneline",
+    "log -S hello --name-only --format=%s",
+    "log -S line -p --format=%s",
+    "log -S l[i]ne --pickaxe-regex --oneline",
+    "log -G puts --oneline",
+    "log -G ^.return --oneline",
+    "log -G hello --stat --format=%s --pickaxe-all",
+    "log --skip=2 --oneline",
+    "log --skip=1 -n 2 --format=%s",
+    "log --numstat --format=%s",
+    "log --shortstat",
+    "log --diff-filter=A --name-only --format=%s",
+    "log --diff-filter=D --summary --oneline",
+    "log --diff-filter=R --name-status --oneline",
+    "log --branches --oneline",
+    "log --branches=o* --oneline",
+    "log --tags --oneline",
+    "log --tags=v* --oneline",
+    "log --oneline HEAD ^v1.0",
+    "log --oneline ^old trunk side",
+    "log --oneline v1.0..",
+    "log --max-parents=1 --oneline",
+    "log --min-parents=2 --oneline",
+    "log --topo-order --oneline",
+    "log --no-decorate --oneline",
+    "log --decorate=no --oneline",
+    "log --decorate --oneline --branches",
+    "log --no-abbrev-commit --oneline",
+    "log --abbrev-commit",
+    "log -F --grep=: --oneline",
+    "log -E --grep=(first|third) --oneline",
+    "log -L 2,4:src/main.c",
+    "log -L 2,4:src/main.c --oneline",
+    "log -L 10,12:src/lib/util.c --format=%s",
+    "log -L 1,3:src/lib/util.c --format=%s",
+    "log -L 3,+2:docs/manual.md --format=%s",
+    "log -L 1,2:docs/manual.md -s --format=%s",
+    "log --no-color --no-ext-diff -1",
+    "log --summary --format=%s",
+    "log -w -p --format=%s -2",
+    "log --raw --format=%s -2",
+]
+
+
+@pytest.mark.parametrize("line", LOGS)
+def test_logs(pair: Pair, line: str) -> None:
+    assert plain(pair.helios(*line.split())[0]) == plain(pair.git(*line.split())[0])
+
+
+GREPS = [
+    "grep -n hello",
+    "grep -E -n (hello|title)",
+    "grep -P -n ret\\w+",
+    "grep -q hello",
+    "grep -q nothing-has-this",
+    "grep nothing-has-this",
+    "grep -v -n line -- README.md docs",
+    "grep -v -c line -- README.md docs",
+    "grep -l line",
+    "grep -L line",
+    "grep -o -n [0-9][0-9]* -- src/lib",
+    "grep -n -A 1 puts",
+    "grep -n -B 2 return",
+    "grep -C 1 -n 15 -- src",
+    "grep -n -C1 -e 10 -e 20 -- src",
+    "grep -C 1 -e hello -e title",
+    "grep -h hello",
+    "grep -i -n HELLO",
+    "grep -w -c of",
+    "grep -n --heading line -- README.md docs/manual.md",
+    "grep -I -c e",
+    "grep -a -l hello",
+    "grep -z -l line",
+    "grep hello v1.0 HEAD -- src",
+    "grep -n -F puts( HEAD",
+    "grep -c hello no-such-path",
+]
+
+
+@pytest.mark.parametrize("line", GREPS)
+def test_greps(pair: Pair, line: str) -> None:
+    theirs, code = pair.git(*line.split())
+    ours, our_code = pair.helios(*line.split())
+    assert ours == theirs
+    assert our_code == code
+
+
+REVISIONS = [
+    "rev-parse --abbrev-ref HEAD",
+    "rev-parse --symbolic-full-name HEAD side",
+    "rev-parse -q --verify no-such",
+    "rev-parse -q --verify HEAD",
+    "rev-parse HEAD^{tree} HEAD~1^{commit} HEAD^0",
+    "rev-parse HEAD:src HEAD:README.md HEAD:./src/main.c",
+    "rev-parse v1.0..HEAD",
+    "rev-parse old...side",
+    "rev-parse ^HEAD",
+    "rev-parse HEAD:none",
+    "rev-parse --verify none",
+]
+
+
+@pytest.mark.parametrize("line", REVISIONS)
+def test_revisions(pair: Pair, line: str) -> None:
+    theirs, code = pair.git(*line.split())
+    ours, our_code = pair.helios(*line.split())
+    assert plain(ours) == plain(theirs) or our_code == 128
+    assert our_code == code

@@ -64,3 +64,24 @@ def test_an_answer_has_an_exit_code_at_every_entrance(mounted: Mounted, tmp_path
             timeout=SECONDS, check=True,
         )  # fmt: skip
         assert done.stdout == out
+
+
+def test_where_the_workspace_is(mounted: Mounted) -> None:
+    put(mounted.path / "src/lib/a", "x\n")
+    mounted.commit("one")
+    mounted.helios("branch", "idea")
+    root, below = mounted.path, mounted.path / "src/lib"
+    for cwd, words, out in (
+        (below, ["--show-toplevel"], f"{root}\n"),
+        (below, ["--show-prefix", "--show-cdup"], "src/lib/\n../../\n"),
+        (root, ["--git-dir"], ".helios\n"),
+        (below, ["--git-dir", "--is-inside-work-tree"], f"{root}/.helios\ntrue\n"),
+        (root / ".helios", ["--is-inside-work-tree", "--is-inside-git-dir"], "false\ntrue\n"),
+        (below, ["--is-bare-repository"], "false\n"),
+        (root / ".helios/live/idea/src", ["--show-toplevel"], f"{root}/.helios/live/idea\n"),
+    ):
+        assert mounted.helios("rev-parse", *words, cwd=cwd) == out
+    done = mounted.command("rev-parse", "--show-toplevel", cwd=root.parent)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "not inside a heliosfs workspace" in done.stderr
+    assert mounted.command("rev-parse", "-q", "--verify", "none").returncode == 1

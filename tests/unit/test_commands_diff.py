@@ -56,13 +56,13 @@ def test_long_status(stage: Stage) -> None:
 
 def test_short_status_is_relative_and_porcelain_is_not(stage: Stage) -> None:
     expected = (
-        " D gone\n M keep\n R src/move -> moved here\n A new/deep/file\n A new/empty/\n A pipe\n"
+        ' D gone\n M keep\n R src/move -> "moved here"\n A new/deep/file\n A new/empty/\n A pipe\n'
         " M src/lib/edit\n T src/turn\n D void/\n"
     )
     assert stage.run("status", "-s") == expected
     assert stage.run("status", "--porcelain", cwd="src/lib") == expected
     assert stage.run("status", "-sb", cwd="src").splitlines()[:4] == [
-        "## main", " D ../gone", " M ../keep", " R move -> ../moved here",
+        "## main", " D ../gone", " M ../keep", ' R move -> "../moved here"',
     ]  # fmt: skip
 
 

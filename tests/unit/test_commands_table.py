@@ -30,7 +30,8 @@ def test_help_is_a_reply() -> None:
     stage = Stage()
     for name, verb in VERBS.items():
         assert stage.run(name, "--help") == verb.parser().format_help()
-        assert stage.run(name, "-h") == verb.parser().format_help()
+        if "-h" in verb.help.names:
+            assert stage.run(name, "-h") == verb.parser().format_help()
 
 
 def test_unknown_verb_suggests_one() -> None:

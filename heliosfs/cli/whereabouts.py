@@ -1,0 +1,54 @@
+"""`rev-parse --show-toplevel` and the like: where the caller is in which workspace."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from heliosfs.cli.client import current_directory
+from heliosfs.cli.locate import REPOSITORY, Place, find_repository, find_view
+from heliosfs.commands.options import Options
+from heliosfs.commands.rev_parse import OF_THE_CLIENT
+from heliosfs.errors import NotFound
+
+
+def asks_where(options: Options) -> bool:
+    """Return True if a request is one that only the client can answer."""
+    return any(key in options for key in OF_THE_CLIENT)
+
+
+def whereabouts(argv: Sequence[str], options: Options) -> int:
+    """Print a line for each thing that is asked for, in their order.  NotFound."""
+    if options.words:
+        raise options.misuse("ask for revisions and for directories one after the other")
+    where = current_directory()
+    place = _place(where)
+    for word in argv[1:]:
+        key = word.removeprefix("--")
+        if key in OF_THE_CLIENT:
+            print(_told(key, place, where))
+    return 0
+
+
+def _place(where: str) -> Place:
+    place = find_view(where) or find_repository(where)
+    if place is None:
+        raise NotFound(f"not inside a heliosfs workspace ({where}, or any directory above it)")
+    return place
+
+
+def _told(key: str, place: Place, where: str) -> str:
+    inside = place.below.split("/")[0] == REPOSITORY
+    if key == "show-toplevel":
+        return place.root
+    if key == "show-prefix":
+        return place.below + "/" if place.below else ""
+    if key == "show-cdup":
+        return "../" * len([part for part in place.below.split("/") if part])
+    if key in ("git-dir", "git-common-dir"):
+        return REPOSITORY if where == place.root else os.path.join(place.root, REPOSITORY)
+    if key == "absolute-git-dir":
+        return os.path.join(place.root, REPOSITORY)
+    if key == "is-bare-repository":
+        return "false"
+    return "true" if inside == (key == "is-inside-git-dir") else "false"

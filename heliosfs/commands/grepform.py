@@ -1,0 +1,118 @@
+"""How matching lines are shown, with those around them (git-grep(1))."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from heliosfs.commands.options import Options
+from heliosfs.commands.render import json_reply, quote_path, relative, text_of
+from heliosfs.repo.expressions import Expression
+from heliosfs.repo.linediff import split_lines
+
+
+@dataclass(slots=True)
+class Found:
+    """A file that matches, or, where these are asked for, one that does not."""
+
+    revision: str
+    """Empty for the working tree."""
+    path: bytes
+    is_binary: bool = False
+    numbers: list[int] = field(default_factory=list)
+    """The lines that match, from 1 on."""
+    data: bytes = b""
+    """The file, if lines of it are shown."""
+
+
+class GrepForm:
+    """Shows what was found as the options say."""
+
+    def __init__(self, options: Options, cwd: str, expression: Expression) -> None:
+        self._options = options
+        self._cwd = cwd
+        self._expression = expression
+        around = options.number("context") or 0
+        before, after = options.number("before-context"), options.number("after-context")
+        self.before = around if before is None else before
+        self.after = around if after is None else after
+        self._end = "\0" if "null" in options else "\n"
+
+    def text(self, files: Sequence[Found]) -> str:
+        """The reply."""
+        options = self._options
+        if "quiet" in options:
+            return ""
+        if "json" in options:
+            return json_reply([each for found in files for each in self._documents(found)])
+        if "files-with-matches" in options or "files-without-match" in options:
+            return "".join(f"{self._place(each)}{self._end}" for each in files)
+        if "count" in options:
+            return "".join(f"{self._prefix(each, ':')}{_count(each)}\n" for each in files)
+        parts: list[str] = []
+        has_context = bool(self.before or self.after)
+        for found in files:
+            lines = list(self._lines(found))
+            if has_context and parts and lines:
+                parts.append("--\n")
+            parts += lines
+        return "".join(parts)
+
+    def _lines(self, found: Found) -> Iterator[str]:
+        if found.is_binary:
+            yield f"Binary file {self._place(found)} matches\n"
+            return
+        lines = split_lines(found.data)
+        if "only-matching" in self._options:
+            yield from self._matches(found, lines)
+            return
+        shown_to = 0
+        matching = set(found.numbers)
+        heading = "heading" in self._options
+        if heading:
+            yield f"{self._place(found)}\n"
+        for number in found.numbers:
+            first = max(number - self.before, shown_to + 1)
+            if shown_to and first > shown_to + 1 and (self.before or self.after):
+                yield "--\n"
+            last = min(number + self.after, len(lines))
+            for at in range(first, last + 1):
+                sign = ":" if at in matching else "-"
+                yield self._line(found, at, lines[at - 1], sign)
+            shown_to = max(shown_to, last)
+
+    def _line(self, found: Found, number: int, line: bytes, sign: str) -> str:
+        prefix = "" if "heading" in self._options else self._prefix(found, sign)
+        shown = f"{number}{sign}" if "line-number" in self._options else ""
+        text = text_of(line.removesuffix(b"\n"))
+        return f"{prefix}{shown}{text}\n"
+
+    def _matches(self, found: Found, lines: list[bytes]) -> Iterator[str]:
+        for number in found.numbers:
+            line = lines[number - 1].removesuffix(b"\n")
+            for start, end in self._expression.finditer(line):
+                if end > start:
+                    yield self._line(found, number, line[start:end], ":")
+
+    def _prefix(self, found: Found, sign: str) -> str:
+        return "" if "no-filename" in self._options else self._place(found) + sign
+
+    def _place(self, found: Found) -> str:
+        path = found.path if "full-name" in self._options else relative(self._cwd, found.path)
+        shown = text_of(path) if "null" in self._options else quote_path(path)
+        return f"{found.revision}:{shown}" if found.revision else shown
+
+    def _documents(self, found: Found) -> Iterator[dict[str, object]]:
+        lines = split_lines(found.data) if found.numbers else []
+        for number in found.numbers or [0]:
+            text = text_of(lines[number - 1].removesuffix(b"\n")) if number and lines else None
+            yield {
+                "revision": found.revision or None,
+                "path": text_of(found.path),
+                "line": number or None,
+                "text": text,
+            }
+
+
+def _count(found: Found) -> int:
+    return len(found.numbers) or 1

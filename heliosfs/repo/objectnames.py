@@ -1,0 +1,103 @@
+"""Names of any object: a commit, a tree, or a file in one (gitrevisions(7))."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import stat
+from typing import NamedTuple
+
+from heliosfs.errors import NotFound, StoreError, UsageError
+from heliosfs.objects.ids import Kind, Oid, object_id
+from heliosfs.objects.tree import Entry
+from heliosfs.repo.repository import Repository
+from heliosfs.repo.revisions import resolve
+from heliosfs.repo.staging import base_root
+from heliosfs.repo.view import View
+from heliosfs.workspace.trees import find_entry
+
+_PEELED = re.compile(r"(?P<base>.+)\^\{(?P<kind>tree|blob)\}")
+
+
+class Named(NamedTuple):
+    """What a name stands for."""
+
+    kind: str
+    """commit, tree or blob."""
+    oid: Oid
+    """Of a link, the id that its target would have as a file."""
+    entry: Entry | None = None
+    """Of a tree or file, as its directory has it; of a commit, its root."""
+    path: bytes = b""
+    """Where it lies below the root."""
+
+
+def find_object(repository: Repository, view: View, text: str, cwd: str = "") -> Named:
+    """The object that `REV`, `REV^{tree}`, `REV:PATH`, `:PATH` (of the stage) or an id names.
+
+    A path begins at the root, or in `cwd` after `./`.  UsageError, NotFound, Ambiguous.
+    """
+    peeled = _PEELED.fullmatch(text)
+    if peeled is not None:
+        found = find_object(repository, view, peeled["base"], cwd)
+        if found.entry is None or found.entry.is_dir != (peeled["kind"] == "tree"):
+            raise NotFound(f"{text[:80]!r}: that is no {peeled['kind']}")
+        return _of_entry(found.entry, found.path)
+    revision, colon, path = text.partition(":")
+    if colon:
+        root = base_root(view) if not revision else _root(repository, view, revision, cwd)
+        return _at(repository, root, path.removeprefix("0:") if not revision else path, cwd, text)
+    try:
+        oid = resolve(repository, text, view.head, view)
+    except NotFound:
+        found_object = _by_id(repository, text)
+        if found_object is None:
+            raise
+        return found_object
+    return Named("commit", oid, repository.history.read(oid).root)
+
+
+def _root(repository: Repository, view: View, revision: str, cwd: str) -> Entry:
+    found = find_object(repository, view, revision, cwd)
+    if found.entry is None or not found.entry.is_dir:
+        raise NotFound(f"{revision[:80]!r} is no tree")
+    return found.entry
+
+
+def _at(repository: Repository, root: Entry, path: str, cwd: str, text: str) -> Named:
+    start = cwd if path.startswith(("./", "../")) or path in (".", "..") else ""
+    place = posixpath.normpath(posixpath.join(start, path or "."))
+    if place.startswith(("../", "/")) or place == "..":
+        raise UsageError(f"usage: {text[:80]!r} is outside of the workspace")
+    name = b"" if place == "." else place.encode("utf-8", "surrogateescape")
+    entry = find_entry(repository.store, root, name)
+    if entry is None:
+        raise NotFound(f"no path {path[:80]!r} in {text.partition(':')[0][:80] or 'the stage'}")
+    return _of_entry(entry, name)
+
+
+def _of_entry(entry: Entry, path: bytes) -> Named:
+    if entry.is_dir:
+        return Named("tree", entry.oid, entry, path)
+    oid = object_id(Kind.BLOB, entry.target) if stat.S_ISLNK(entry.mode) else entry.oid
+    return Named("blob", oid, entry, path)
+
+
+def _by_id(repository: Repository, text: str) -> Named | None:
+    """A tree or file by its full id, as `ls-tree` and `ls-files -s` tell it."""
+    if len(text) != 64:
+        return None
+    try:
+        oid = Oid(bytes.fromhex(text))
+    except ValueError:
+        return None
+    if not repository.store.contains(oid):
+        return None
+    for kind, name, mode in ((Kind.TREE, "tree", 0o040755), (Kind.BLOB, "blob", 0o100644)):
+        try:
+            data = repository.store.read(oid, kind)
+        except StoreError:
+            continue
+        size = 0 if kind is Kind.TREE else len(data)
+        return Named(name, oid, Entry(b"", mode, 0, 0, 0, size, oid))
+    return None
