@@ -131,6 +131,13 @@ def _text(done: Exported, git: Git) -> str:
     ):
         if count:
             lines.append(f"  left out: {count} {what}")
+    if done.submodules:
+        lines.append(
+            f"  left out: the files of {len(done.submodules)} submodules, which git keeps in "
+            f"repositories of their own: {listed(done.submodules)}"
+        )
+    if done.vendored:
+        lines.append(f"  no submodules any more, but directories: {listed(done.vendored)}")
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -140,6 +147,7 @@ def _document(done: Exported) -> dict[str, object]:
         "refs": {name: git_id.hex() for name, git_id in done.refs.items()},
         "changed": done.changed,
         "deleted_here": done.left.deleted_here,
+        "vendored": done.vendored,
         "left_out": {
             "other_repositories": done.left.others,
             "deleted_in_git": done.left.deleted_there,
@@ -147,5 +155,6 @@ def _document(done: Exported) -> dict[str, object]:
             "empty_directories": done.empty_count,
             "special_files": done.special_count,
             "reserved_names": done.dotgit_count,
+            "submodule_files": done.submodules,
         },
     }

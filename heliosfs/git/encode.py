@@ -16,7 +16,7 @@ from heliosfs.objects.tree import Entry, decode_entry
 from heliosfs.store.base import Store
 from heliosfs.store.remembered import Recent
 from heliosfs.store.steps import TURN, Steps
-from heliosfs.workspace.gitlinks import gitlink_of
+from heliosfs.workspace.gitlinks import gitlink_of, plain_xattrs
 from heliosfs.workspace.trees import EMPTY_TREE, read_entries
 
 Sink = Callable[[bytes, int, Iterable[bytes]], Iterator[None]]
@@ -26,12 +26,19 @@ Sink = Callable[[bytes, int, Iterable[bytes]], Iterator[None]]
 class GitEncoder:
     """Gives objects of ours their ids in git, and those that git lacks to a sink.
 
-    `has` tells what git has already; a tree that it has is not looked into.  Memory: 150 bytes
-    for each distinct object.
+    `has` tells what git has already; a tree that it has is not looked into.  A directory that
+    stands for a submodule and has files is one as long as `checked_out` says so, whose result
+    is git's commits of submodules; else it is a directory.  Memory: 150 bytes for each distinct
+    object.
     """
 
     def __init__(
-        self, store: Store, hash_name: str, has: Callable[[bytes], bool], sink: Sink | None
+        self,
+        store: Store,
+        hash_name: str,
+        has: Callable[[bytes], bool],
+        sink: Sink | None,
+        checked_out: Callable[[], Steps[set[bytes]]] | None = None,
     ) -> None:
         self._store = store
         self._ids = IdMap(store)
@@ -44,6 +51,9 @@ class GitEncoder:
         self._rows: Recent[tuple[bytes, bytes]] = Recent()
         """By encoded entry: what repeats from tree to tree."""
         self._given: set[bytes] = set()
+        self._checked_out = checked_out
+        self._submodules: set[bytes] | None = set() if checked_out is None else None
+        """Result of `checked_out`; None until it is needed."""
         self.fresh: list[tuple[Oid, bytes]] = []
         """Trees that were encoded, with the ids that they got."""
         self.empty_count = 0
@@ -52,6 +62,10 @@ class GitEncoder:
         """FIFOs, sockets and devices, which git cannot hold."""
         self.dotgit_count = 0
         """Entries with a name that git keeps for itself."""
+        self.submodules: set[str] = set()
+        """Names of submodules with files, which git keeps in repositories of their own."""
+        self.vendored: set[str] = set()
+        """Names of directories that stood for submodules, and hold files instead now."""
 
     def give(self, kind: bytes, data: bytes) -> bytes:
         """An object of git, all at once; gives its id."""
@@ -92,6 +106,9 @@ class GitEncoder:
                 raws = read_entries(self._store, TreeId(oid))
                 stack[-1] = (oid, raws)
             fresh = [decode_entry(each)[0] for each in raws if self._rows.get(each) is None]
+            if self._submodules is None and self._checked_out and any(map(_is_filled, fresh)):
+                self._submodules = yield from self._checked_out()
+            fresh = [self._as_it_is(each) for each in fresh]
             below = [each.oid for each in fresh if _is_walked(each) and each.oid not in known]
             if below:
                 stack += [(each, []) for each in below]
@@ -120,7 +137,7 @@ class GitEncoder:
 
     def _row(self, encoded: bytes) -> tuple[bytes, bytes] | None:
         """Of one encoded entry: how git sorts it, and its bytes in git; None: it is left out."""
-        entry, _ = decode_entry(encoded)
+        entry = self._as_it_is(decode_entry(encoded)[0])
         git_mode = git_mode_of(entry)
         if not git_mode:
             self.special_count += 1
@@ -136,6 +153,20 @@ class GitEncoder:
         row = (key, b"%s %s\0%s" % (git_mode, entry.name, git_id))
         self._rows.put(encoded, row)
         return row
+
+    def _as_it_is(self, entry: Entry) -> Entry:
+        """An entry without the mark of a submodule, if it is none now."""
+        link = gitlink_of(entry)
+        if not link:
+            return entry
+        is_filled = entry.oid != EMPTY_TREE
+        if len(link) == self._id_bytes and not (is_filled and link not in (self._submodules or ())):
+            if is_filled:
+                self.submodules.add(entry.name.decode("utf-8", "surrogateescape"))
+            return entry
+        if is_filled:
+            self.vendored.add(entry.name.decode("utf-8", "surrogateescape"))
+        return entry._replace(xattrs=plain_xattrs(entry) or None)
 
     def _content(self, entry: Entry) -> bytes:
         """The id that an entry gets; empty for an empty directory."""
@@ -170,6 +201,11 @@ class GitEncoder:
 
 def _is_tree(entry: Entry) -> bool:
     return entry.is_dir and not gitlink_of(entry)
+
+
+def _is_filled(entry: Entry) -> bool:
+    """Whether an entry stands for a submodule and has something in it."""
+    return bool(gitlink_of(entry)) and entry.oid != EMPTY_TREE
 
 
 def _is_walked(entry: Entry) -> bool:

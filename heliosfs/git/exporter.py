@@ -13,6 +13,7 @@ from heliosfs.git.origins import Names, Origin, identify
 from heliosfs.git.outgoing import Left, Outgoing
 from heliosfs.git.pack import Pack
 from heliosfs.git.refs import HEADS, TAGS
+from heliosfs.git.submodules import checked_out
 from heliosfs.git.target import Target
 from heliosfs.objects.commit import Commit
 from heliosfs.objects.ids import CommitId, Kind, TreeId
@@ -38,6 +39,10 @@ class Exported:
     empty_count: int = 0
     special_count: int = 0
     dotgit_count: int = 0
+    submodules: list[str] = field(default_factory=list)
+    """Names of those with files, which stayed behind."""
+    vendored: list[str] = field(default_factory=list)
+    """Names of directories that stood for submodules before."""
 
 
 class Export:
@@ -54,7 +59,10 @@ class Export:
         self._pack = pack
         git = target.git
         self._hash_name, self._id_bytes = git.hash_name, git.id_bytes
-        self._encoder = GitEncoder(repository.store, git.hash_name, target.has, pack.add)
+        self._encoder = GitEncoder(
+            *(repository.store, git.hash_name, target.has, pack.add),
+            partial(checked_out, repository),
+        )
         self._commits: dict[CommitId, bytes] = {}
         self._fresh: list[tuple[CommitId, bytes]] = []
 
@@ -99,6 +107,7 @@ class Export:
         done.empty_count = encoder.empty_count
         done.special_count = encoder.special_count
         done.dotgit_count = encoder.dotgit_count
+        done.submodules, done.vendored = sorted(encoder.submodules), sorted(encoder.vendored)
         return done
 
     def _note_refs(

@@ -114,8 +114,10 @@ class Source:
     def _failure(self) -> HeliosError:
         self._errors.seek(0)
         said = self._errors.read()
-        text = said.decode("utf-8", "replace")
-        return Damaged(f"git stopped: {complaint(said)}", id_in(complaint(said)) or id_in(text))
+        # The line that names an object, or else the last: "revision walk setup failed".
+        lines = [line for line in said.splitlines() if id_in(line.decode("utf-8", "replace"))]
+        text = complaint(lines[-1] if lines else said)
+        return Damaged(f"git stopped: {text}", id_in(text))
 
 
 def _import_path() -> list[str]:

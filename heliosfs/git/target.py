@@ -72,6 +72,7 @@ class Target:
                 f"branch {name!r} is checked out in {self.git.git_dir}: export it under another "
                 f"name ('{name}:NAME'), or check out something else there"
             )
+        self._check_complete(changes)
         none = bytes(self.git.id_bytes)
         lines = ["start"]
         for name, git_id in changes.items():
@@ -81,6 +82,29 @@ class Target:
         self.git.ask(
             "update-ref", "-m", _REFLOG, "--stdin", data=os.fsencode(text), seconds=_UPDATE_SECONDS
         )
+
+    def _check_complete(self, changes: dict[str, bytes]) -> None:
+        """Raise HeliosError where a ref would lead to what is missing.
+
+        What no ref reached may be there in part: git prunes by the age of each object.  As for
+        a push (git's connected.c), the walk ends at what refs reach already.
+        """
+        if not len(self._objects):
+            return
+        wanted = [f"{git_id.hex()}\n" for git_id in changes.values()]
+        known = [f"^{git_id.hex()}\n" for git_id in set(self.refs.values())]
+        argv = ["rev-list", "--objects", "--quiet", "--ignore-missing", "--stdin"]
+        if self.git.promisor():
+            argv.append("--exclude-promisor-objects")
+        try:
+            data = "".join(wanted + known).encode("ascii")
+            self.git.ask(*argv, data=data, seconds=_UPDATE_SECONDS)
+        except HeliosError as error:
+            raise HeliosError(
+                f"{self.git.git_dir} has a part of what {', '.join(sorted(changes)[:5])} would "
+                f"lead to, and not all ({error}): 'git fsck' there lists what is missing, and "
+                "'git prune' removes the part if no ref needs it; then export again"
+            ) from error
 
 
 class ObjectIds:

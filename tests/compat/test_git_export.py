@@ -40,14 +40,12 @@ def test_every_ref_comes_back(stage: Stage, tmp_path: Path, object_format: str) 
     clone = everything(tmp_path / "clone", object_format=object_format)
     stage.run("import", "--from-git", str(clone.path))
     out = tmp_path / "out.git"
-    if object_format == "sha256":
-        git(tmp_path, "init", "--quiet", "--bare", "--object-format=sha256", str(out))
     export(stage, out)
+    assert git(out, "rev-parse", "--show-object-format").decode().strip() == object_format
     expected = refs_of(clone.path)
     assert refs_of(out) == expected
     assert {"refs/tags/nested", "refs/tags/a-tree", "refs/heads/odd/modes"} < set(expected)
-    if object_format == "sha1":
-        assert git(out, "symbolic-ref", "HEAD") == b"refs/heads/trunk\n"
+    assert git(out, "symbolic-ref", "HEAD") == b"refs/heads/trunk\n"
 
 
 def test_new_commits_are_ordinary_commits(stage: Stage, tmp_path: Path) -> None:
@@ -170,18 +168,74 @@ def test_squash_makes_one_commit_and_then_one_more(stage: Stage, tmp_path: Path)
     assert fsck(clone.path) == ""
 
 
-def test_submodules_survive_new_commits(stage: Stage, tmp_path: Path) -> None:
-    clone = small(tmp_path / "clone")
+def with_submodule(path: Path) -> tuple[Clone, str]:
+    """A repository with a submodule `lib`, which is not checked out, and the commit of that."""
+    clone = small(path)
     first = clone.id("HEAD")
     clone.git("update-index", "--add", "--cacheinfo", f"160000,{first},lib")
     clone.git("commit", "--quiet", "-m", "submodule")
+    return clone, first
+
+
+def listed(path: Path, revision: str) -> dict[str, str]:
+    """Mode and id by path, of the root."""
+    lines = git(path, "ls-tree", revision).decode().splitlines()
+    return {line.partition("\t")[2]: line.partition("\t")[0] for line in lines}
+
+
+def test_submodules_survive_new_commits(stage: Stage, tmp_path: Path) -> None:
+    clone, first = with_submodule(tmp_path / "clone")
     stage.run("import", "--from-git", str(clone.path))
     stage.files.rename(b"lib", b"moved")
+    stage.commit("moved")
+    # Checked out: its files are part of commits here, its repository is not.
+    stage.files.write(b"moved/.git", b"gitdir: elsewhere\n")
     stage.files.write(b"moved/inside", b"content of the submodule")
     stage.commit("new", new=b"n")
+    stage.files.write(b"moved/inside", b"other content")
+    stage.commit("once more")
     out = tmp_path / "out.git"
-    export(stage, out)
-    assert f"160000 commit {first}\tmoved" in git(out, "ls-tree", "trunk").decode()
+    assert "left out: the files of 1 submodules" in export(stage, out)
+    for revision in ("trunk", "trunk~1", "trunk~2"):
+        assert listed(out, revision)["moved"] == f"160000 commit {first}"
+    assert fsck(out) == ""
+
+
+def test_what_holds_files_of_the_project_is_no_submodule(stage: Stage, tmp_path: Path) -> None:
+    clone, _ = with_submodule(tmp_path / "clone")
+    stage.run("import", "--from-git", str(clone.path))
+    stage.files.write(b"lib/vendored", b"v")
+    stage.files.write(b"lib/deep/file", b"f")
+    stage.commit("vendored")
+    out = tmp_path / "out.git"
+    reply = export(stage, out)
+    assert "no submodules any more, but directories: lib" in reply and "left out" not in reply
+    assert git(out, "show", "trunk:lib/vendored") == b"v"
+    assert git(out, "show", "trunk:lib/deep/file") == b"f"
+    assert fsck(out) == ""
+    # What git has a directory of is none here either, when the files stayed.
+    clone.git("rm", "--quiet", "--cached", "lib")
+    clone.write("lib/vendored", b"v")
+    clone.write("lib/deep/file", b"f")
+    clone.commit("vendored")
+    other = Stage()
+    other.run("import", "--from-git", str(clone.path), "--branch", "trunk")
+    other.run("reset", "--hard", "HEAD~1")
+    for name, data in ((b"lib/vendored", b"v"), (b"lib/deep/file", b"f")):
+        other.files.write(name, data)
+    assert "the files stay as they are" in other.run("import", "--from-git", str(clone.path))
+    assert other.files.node(b"lib").xattrs is None
+    assert other.run("status", "--short") == ""
+
+
+def test_a_mark_that_is_no_id_is_none(stage: Stage, tmp_path: Path) -> None:
+    stage.files.directory(b"odd")
+    stage.files.node(b"odd").xattrs = {b"user.heliosfs.gitlink": b"abcd"}
+    stage.commit("odd", file=b"f")
+    out = tmp_path / "out.git"
+    assert "1 empty directories" in export(stage, out)
+    assert set(listed(out, "main")) == {"file"}
+    assert fsck(out) == ""
 
 
 def test_a_chmod_beats_a_mode_of_old(stage: Stage, clone: Clone, tmp_path: Path) -> None:
