@@ -196,12 +196,21 @@ class Keeper:
             await self._sync_published()
 
     async def _sync_published(self) -> bool:
-        """Whether there was something to sync."""
-        async with self._syncing:
-            work = self._store.plan_sync()
-            if work is not None:
-                await self._kernel.execute(work)
-            return work is not None
+        """Sync what is published; return True if there was something.  StoreError.
+
+        A failure makes the mount read-only at once, whoever asked: the next sync would not tell.
+        """
+        try:
+            async with self._syncing:
+                work = self._store.plan_sync()
+                if work is not None:
+                    await self._kernel.execute(work)
+                return work is not None
+        except StoreFull:
+            raise
+        except StoreError as error:
+            self._on_failure(error)
+            raise
 
     async def drain(self) -> None:
         """Move what is published into L2."""

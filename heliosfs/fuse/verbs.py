@@ -7,7 +7,7 @@ import time
 from functools import partial
 from typing import TypeVar
 
-from heliosfs.errors import Busy, HeliosError, Interrupted
+from heliosfs.errors import Busy, HeliosError, Interrupted, StoreError
 from heliosfs.fuse.client import wants_to_end
 from heliosfs.fuse.driver import Driven, Driver
 from heliosfs.fuse.keeper import Keeper
@@ -205,9 +205,19 @@ class Verbs:
             await self._keeper.shorten()
 
     async def _acknowledge(self, request: Request) -> None:
+        """Wait until what a request published is safe, where that is wanted.
+
+        StoreError says that it was carried out all the same: whoever hears of a failure must not
+        believe that nothing happened.
+        """
         if request.sync or self._keeper.is_strict:
-            with self._kernel.waiting():
-                await self._keeper.acknowledge(sync=request.sync)
+            try:
+                with self._kernel.waiting():
+                    await self._keeper.acknowledge(sync=request.sync)
+            except StoreError as error:
+                raise type(error)(
+                    f"it was carried out, but may be lost in a power cut: {error}"
+                ) from error
 
     async def _invalidate(self) -> None:
         stale = self._repository.take_stale()

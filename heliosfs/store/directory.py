@@ -25,6 +25,13 @@ class Directory:
 
     def __init__(self, dir_fd: int) -> None:
         self.fd = os.dup(dir_fd)
+        self.failure: str | None = None
+        """Why nothing may be relied on any more, once a sync has failed; until the next open.
+
+        The kernel marks what it could not write as clean, so that a later fdatasync(2) returns 0
+        without it (PostgreSQL learnt this in 2018: "fsyncgate").  Only reading the files anew,
+        from the disk, tells what is there.
+        """
 
     def close(self) -> None:
         """Idempotent."""
@@ -77,13 +84,40 @@ class Directory:
             written += _write_rest(fd, memoryview(b"".join(buffers))[written:], offset + written)
         return written
 
+    def check(self) -> None:
+        """Raise StoreError if a sync has failed since the directory was opened."""
+        if self.failure is not None:
+            raise StoreError(self.failure)
+
     def sync(self, fd: int) -> None:
-        """fdatasync(2)."""
-        os.fdatasync(fd)
+        """Call fdatasync(2).  StoreError when it, or another sync before it, failed."""
+        self.check()
+        try:
+            self._sync(fd)
+        except OSError as error:
+            raise self._failed(error) from error
 
     def sync_names(self) -> None:
-        """Make created, renamed and deleted names safe from a power cut."""
-        os.fsync(self.fd)
+        """Make created, renamed and deleted names safe from a power cut.  StoreError, as `sync`."""
+        self.check()
+        try:
+            self._sync(self.fd)
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def _sync(self, fd: int) -> None:
+        if fd == self.fd:
+            os.fsync(fd)
+        else:
+            os.fdatasync(fd)
+
+    def _failed(self, error: OSError) -> StoreError:
+        reason = os.strerror(error.errno or errno.EIO).lower()
+        self.failure = (
+            f"a sync of the store failed ({reason}): what reached the disk is not known; "
+            "unmount, look after the disk, and mount again"
+        )
+        return StoreError(self.failure)
 
     def truncate(self, fd: int, size: int) -> None:
         os.ftruncate(fd, size)
@@ -95,7 +129,21 @@ class Directory:
         os.rename(old, new, src_dir_fd=self.fd, dst_dir_fd=self.fd)
 
     def commit(self, txn: lmdb.Transaction[bytes]) -> None:
-        """Commit an LMDB transaction; on the disk when it returns."""
+        """Commit an LMDB transaction; on the disk when it returns.  StoreError, as `sync`."""
+        self.check()
+        try:
+            self._commit(txn)
+        except (lmdb.DiskError, lmdb.MapFullError, lmdb.TxnFullError, lmdb.MemoryError):
+            # There was no room for its pages: nothing of it counts, and it can be tried again.
+            raise
+        except lmdb.Error as error:
+            self.failure = (
+                f"a commit of L2 failed ({error}): what reached the disk is not known; "
+                "unmount, look after the disk, and mount again"
+            )
+            raise
+
+    def _commit(self, txn: lmdb.Transaction[bytes]) -> None:
         txn.commit()
 
 

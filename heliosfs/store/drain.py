@@ -11,7 +11,8 @@ from typing import NamedTuple
 from heliosfs.objects.ids import Oid
 from heliosfs.store.cache import Cached
 from heliosfs.store.directory import Directory, store_error
-from heliosfs.store.journal.journal import Segment
+from heliosfs.store.encoding.packs import Packs
+from heliosfs.store.journal.journal import Journal, Segment
 from heliosfs.store.l2.database import ObjectDatabase
 from heliosfs.store.l2.encoder import write_batches
 from heliosfs.store.pending import Batches, Pending
@@ -120,44 +121,42 @@ class Waiting:
 
 
 class Sync:
-    """Makes what the journal held at the plan safe from a power cut."""
+    """Makes what journal and packs held at the plan safe from a power cut.
+
+    What is not yet safe stays known as such until every call of a sync has returned: two syncs, or
+    a sync and a drain, may run at a time, and each makes sure of everything that it relies on.
+    """
 
     def __init__(
-        self, directory: Directory, number: int, done: Callable[[Sync], None], *, names: bool
+        self, directory: Directory, journal: Journal, packs: Packs, done: Callable[[Sync], None]
     ) -> None:
-        self.number = number
+        self.number = journal.number
         """Of the last batch that it covers."""
-        self.names = names
-        """Whether names in the directory changed since the last sync."""
-        self.failed: str | None = None
+        self.names_made = journal.names_made
+        """How many files of the journal had been made."""
         self.succeeded = False
+        self.packs = packs.begin_sync()
+        self._are_names_new = bool(self.packs.names) or journal.names_made > journal.names_synced
         self._directory = directory
         self._done = done
-        self._fds: list[int] = []
-
-    def take(self, fd: int) -> None:
-        """A segment to sync.  Duplicated: the journal may close its own meanwhile."""
+        self._fds = self.packs.fds
         try:
-            self._fds.append(os.dup(fd))
+            # Duplicated: the journal may close its own meanwhile.
+            self._fds += [os.dup(segment.fd) for segment in journal.unsynced()]
         except OSError as error:
             self._let_go()
             raise store_error("cannot sync the journal", error) from error
 
-    def take_all(self, fds: list[int]) -> None:
-        """Descriptors that become its own."""
-        self._fds += fds
-
     def execute(self) -> None:
-        """Call fdatasync(2) on the files, in the order in which they were taken; StoreError."""
+        """Call fdatasync(2) on the files, packs before the journal that names what is in them.
+
+        StoreError.
+        """
         try:
             for fd in self._fds:
                 self._directory.sync(fd)
-            if self.names:
+            if self._are_names_new:
                 self._directory.sync_names()
-        except OSError as error:
-            failure = store_error("cannot sync the journal", error)
-            self.failed = str(failure)
-            raise failure from error
         finally:
             self._let_go()
         self.succeeded = True
@@ -169,4 +168,4 @@ class Sync:
     def _let_go(self) -> None:
         for fd in self._fds:
             os.close(fd)
-        self._fds = []
+        self._fds.clear()

@@ -276,26 +276,18 @@ class LocalStore:
         return self._directory.disk()
 
     def plan_sync(self) -> Work | None:
-        journal = self._journal
-        if journal.durable == journal.number:
+        """StoreError, too, when a sync has failed before: what it lost is not known."""
+        self._directory.check()
+        if self._journal.durable == self._journal.number:
             return None
-        packs = self._l2.packs
-        names = journal.names_changed or packs.names_changed
-        work = Sync(self._directory, journal.number, self._synced, names=names)
-        work.take_all(packs.take_unsynced())
-        packs.names_changed = False
-        for segment in journal.unsynced():
-            work.take(segment.fd)
-        journal.names_changed = False
-        return work
+        return Sync(self._directory, self._journal, self._l2.packs, self._synced)
 
     def _synced(self, sync: Sync) -> None:
         if sync.succeeded:
-            self._journal.durable = max(self._journal.durable, sync.number)
-            return
-        self._journal.names_changed |= sync.names
-        if sync.failed is not None:
-            self._journal.fail(sync.failed)
+            journal = self._journal
+            journal.durable = max(journal.durable, sync.number)
+            journal.names_synced = max(journal.names_synced, sync.names_made)
+            self._l2.packs.end_sync(sync.packs)
 
     def plan_drain(self) -> Work | None:
         """Also None while another drain is under way."""
@@ -402,10 +394,14 @@ class LocalStore:
                 _run(self.plan_sync())
         finally:
             is_drained = not (self._published or self._published_state)
-            self._journal.close(drained=is_drained)
-            if is_drained:
-                compact(self._directory, self._l2)
-            self._let_go()
+            is_safe = is_drained and self._directory.failure is None
+            # What reached the disk is not known after a failure: the next open reads it all.
+            self._journal.close(drained=is_safe)
+            try:
+                if is_safe:
+                    compact(self._directory, self._l2)
+            finally:
+                self._let_go()
 
     def _remove_journal(self) -> None:
         """Delete the last run's journal, which is in L2; gone before a new one begins."""

@@ -60,14 +60,12 @@ class FaultyDirectory(Directory):
             self._fail()
         return super().write(fd, buffers, offset)
 
-    def sync(self, fd: int) -> None:
+    def _sync(self, fd: int) -> None:
         self._step()
-        super().sync(fd)
-        self.sizes[os.path.basename(os.readlink(f"/proc/self/fd/{fd}"))] = os.fstat(fd).st_size
-
-    def sync_names(self) -> None:
-        self._step()
-        super().sync_names()
+        super()._sync(fd)
+        if fd != self.fd:
+            name = os.path.basename(os.readlink(f"/proc/self/fd/{fd}"))
+            self.sizes[name] = os.fstat(fd).st_size
 
     def truncate(self, fd: int, size: int) -> None:
         self._step()
@@ -81,10 +79,10 @@ class FaultyDirectory(Directory):
         self._step()
         super().rename(old, new)
 
-    def commit(self, txn: lmdb.Transaction[bytes]) -> None:
+    def _commit(self, txn: lmdb.Transaction[bytes]) -> None:
         if self._fails():
             if self.error is None:
                 raise Died
             kind = lmdb.DiskError if self.error == errno.ENOSPC else lmdb.Error
             raise kind("mdb_txn_commit")
-        super().commit(txn)
+        super()._commit(txn)

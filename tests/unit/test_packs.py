@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import random
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ import pytest
 from heliosfs.errors import CorruptObject, StoreError, StoreFull
 from heliosfs.objects.ids import Kind, Oid, object_id
 from heliosfs.store.base import NewObject
+from heliosfs.store.directory import Directory
 from heliosfs.store.encoding import packs as packs_module
 from heliosfs.store.encoding.codecs import Codec, DecodeError, decode
 from heliosfs.store.encoding.packs import (
@@ -206,9 +209,55 @@ def test_after_a_sync_that_failed_nothing_is_taken(tmp_path: Path) -> None:
     packs = Packs(directory)
     packs.append(encode_large(RANDOM))
     directory.fail_at = directory.count + 1
-    with pytest.raises(StoreError, match="cannot sync the packs"):
+    with pytest.raises(StoreError, match="a sync of the store failed"):
         packs.sync()
-    with pytest.raises(StoreError, match="a sync of the packs failed"):
+    with pytest.raises(StoreError, match="a sync of the store failed"):
         packs.append(encode_large(TEXT))
+    packs.close()
+    directory.close()
+
+
+class _HeldDirectory(Directory):
+    """A directory whose syncs wait until they are let go."""
+
+    def __init__(self, path: Path) -> None:
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        super().__init__(fd)
+        os.close(fd)
+        self.begun, self.go = threading.Event(), threading.Event()
+        self.synced: list[str] = []
+
+    def _sync(self, fd: int) -> None:
+        self.begun.set()
+        assert self.go.wait(30)
+        super()._sync(fd)
+        self.synced.append(os.readlink(f"/proc/self/fd/{fd}"))
+
+
+def test_a_sync_beside_another_one_waits_for_the_disk_too(tmp_path: Path) -> None:
+    """What a sync has begun with is not on the disk before it returned."""
+    directory = _HeldDirectory(tmp_path)
+    packs = Packs(directory)
+    packs.append(encode_large(RANDOM))
+    with ThreadPoolExecutor(2) as threads:
+        one = threads.submit(packs.sync)
+        assert directory.begun.wait(30)
+        directory.begun.clear()
+        other = threads.submit(packs.sync)
+        assert directory.begun.wait(30), "the second one found nothing to do"
+        assert not other.done()
+        packs.append(encode_large(TEXT))
+        directory.go.set()
+        one.result(30)
+        other.result(30)
+    assert len(directory.synced) == 4
+    # What was appended while they ran is nobody's yet.
+    sync = packs.begin_sync()
+    assert len(sync.fds) == 1
+    assert not sync.names
+    for fd in sync.fds:
+        os.close(fd)
+    packs.sync()
+    assert packs.begin_sync().fds == []
     packs.close()
     directory.close()

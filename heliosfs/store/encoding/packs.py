@@ -21,7 +21,6 @@ from typing import NamedTuple
 
 from lz4 import block as lz4  # type: ignore[import-untyped]
 
-from heliosfs.errors import StoreError
 from heliosfs.objects.ids import Kind, Oid, object_id
 from heliosfs.store.directory import Directory, store_error
 from heliosfs.store.encoding.codecs import (
@@ -128,6 +127,17 @@ def encode_large(data: bytes, *, prefer_zstd: bool = False) -> Encoded:
     return encode(data, prefer_zstd=prefer_zstd)
 
 
+class PackSync(NamedTuple):
+    """What one sync of the packs covers."""
+
+    fds: list[int]
+    """Duplicates, which become the caller's."""
+    append_count: int
+    """How many appends there were when it began."""
+    names: int
+    """How many packs had been made by then; 0 when all their names are safe."""
+
+
 class Packs:
     """The packs of a store.  Appends and reads may come from any thread."""
 
@@ -139,14 +149,19 @@ class Packs:
         self._fds: dict[int, int] = {}
         self._current = 0
         self._end = 0
-        self._unsynced: set[int] = set()
+        self._unsynced: dict[int, int] = {}
+        """Packs with bytes that a power cut may take -> the number of the last append to them.
+
+        A pack leaves it when a sync has *returned* that began after that append.
+        """
+        self._append_count = 0
+        self._names_made = 0
+        self._names_synced = 0
+        """Of the packs that were made, how many have a name that is safe from a power cut."""
         self._unnamed: dict[int, int] = {}
         """How many bodies of a pack were appended and L2 does not name them yet, if ever."""
-        self._broken: str | None = None
         self.disk_bytes = 0
         """Bytes of all packs."""
-        self.names_changed = False
-        """Whether a pack was made since the last sync."""
 
     def tidy(self, uses: Mapping[int, Use]) -> None:
         """At open, when the journal is in L2: cut off what L2 does not name.  StoreError."""
@@ -160,8 +175,7 @@ class Packs:
         """Write a body; safe from a power cut once synced.  StoreError, StoreFull."""
         codec, body = encoded
         with self._appending:
-            if self._broken is not None:
-                raise StoreError(self._broken)
+            self._directory.check()
             try:
                 if not self._current or self._end >= PACK_MAX_BYTES:
                     self._begin()
@@ -173,7 +187,8 @@ class Packs:
                 raise store_error("cannot write a pack", error) from error
             self._end += len(body)
             self.disk_bytes += len(body)
-            self._unsynced.add(self._current)
+            self._append_count += 1
+            self._unsynced[self._current] = self._append_count
             self._unnamed[self._current] = self._unnamed.get(self._current, 0) + 1
             return Place(self._current, offset, len(body), codec)
 
@@ -229,28 +244,33 @@ class Packs:
             raise DecodeError(f"pack {place.pack} ends before byte {place.offset + place.length}")
         return Encoded(Codec(place.codec), body)
 
-    def take_unsynced(self) -> list[int]:
-        """Duplicated descriptors of the packs that were written since the last call."""
+    def begin_sync(self) -> PackSync:
+        """Return what a sync that begins now has to bring to the disk."""
         with self._appending, self._table:
-            unsynced, self._unsynced = self._unsynced, set()
-            return [os.dup(self._fd(pack)) for pack in sorted(unsynced)]
+            fds = [os.dup(self._fd(pack)) for pack in sorted(self._unsynced)]
+            names = self._names_made if self._names_made > self._names_synced else 0
+            return PackSync(fds, self._append_count, names)
+
+    def end_sync(self, synced: PackSync) -> None:
+        """Take note that everything of a sync is on the disk: all its calls have returned."""
+        with self._appending:
+            for pack, appended in list(self._unsynced.items()):
+                if appended <= synced.append_count:
+                    del self._unsynced[pack]
+            self._names_synced = max(self._names_synced, synced.names)
 
     def sync(self) -> None:
-        """Make all that was appended safe from a power cut.  StoreError."""
-        fds = self.take_unsynced()
+        """Make all that was appended safe from a power cut, on any thread.  StoreError."""
+        sync = self.begin_sync()
         try:
-            for fd in fds:
+            for fd in sync.fds:
                 self._directory.sync(fd)
-            if self.names_changed:
-                self.names_changed = False
+            if sync.names:
                 self._directory.sync_names()
-        except OSError as error:
-            # What the kernel could not write it may take for written at the next try.
-            self._broken = f"a sync of the packs failed: {error.strerror}"
-            raise store_error("cannot sync the packs", error) from error
         finally:
-            for fd in fds:
+            for fd in sync.fds:
                 os.close(fd)
+        self.end_sync(sync)
 
     def load(self, packed: Packed, kind: Kind, oid: Oid) -> bytes:
         """The bytes of an object; DecodeError when they do not have its id."""
@@ -283,7 +303,7 @@ class Packs:
         with self._table:
             self._make_room()
             self._fds[pack] = self._directory.open(f"{PREFIX}{pack}", flags)
-        self.names_changed = True
+        self._names_made += 1
         self._current, self._end = pack, 0
 
     def _fd(self, pack: int) -> int:

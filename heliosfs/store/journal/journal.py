@@ -89,7 +89,10 @@ class Journal:
         """Of the last batch that was appended."""
         self.durable = last_number
         """Of the last batch that is known to be safe from a power cut."""
-        self.names_changed = True
+        self.names_made = 0
+        """How many files were made."""
+        self.names_synced = 0
+        """Of these, how many have a name that is safe from a power cut."""
         self._directory = directory
         self._seed = crc32(salt)
         self._broken: str | None = None
@@ -122,6 +125,8 @@ class Journal:
         """
         if self._broken is not None:
             raise StoreError(self._broken)
+        if self._directory.failure is not None:
+            self._directory.check()
         segment = self._live[-1]
         number = self.number + 1
         table = encode_table(objects, state)
@@ -192,7 +197,7 @@ class Journal:
         self._name_count += 1
         name = f"{PREFIX}{self._name_count}"
         fd = self._directory.open(name, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
-        self.names_changed = True
+        self.names_made += 1
         return Segment(name, fd)
 
     def _cut_back(self, segment: Segment) -> None:
