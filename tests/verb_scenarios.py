@@ -105,7 +105,7 @@ UNCHANGING = {
     "fsck": "reads",
     "gc": "removes in steps what nobody names; tests/crash/test_gc_crash.py",
     "grep": "reads",
-    "import": "in steps; its refs are one transaction: tests/compat/test_git_import.py",
+    "import": "in steps; its refs are one transaction: tests/compat/test_git_origins.py",
     "log": "reads",
     "materialize": "runs in the client",
     "oplog": "reads",

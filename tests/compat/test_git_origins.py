@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import shutil
 from pathlib import Path
 
 import pytest
 
-from heliosfs.errors import AlreadyExists, Busy, NotFound
+from heliosfs.errors import AlreadyExists, Busy, NotFound, StoreError
+from heliosfs.store.memory import MemoryStore
 from tests.git_repository import Clone, git, refs_of
 from tests.tree_builder import Stage
+from tests.verb_scenarios import picture
 
 
 @pytest.fixture
@@ -295,3 +298,73 @@ def test_what_a_store_of_before_knows_of_refs_goes_to_its_repository(
     assert "moved: heads/trunk" in import_(stage, one)
     assert heads(stage)["dev"] == "two two"
     assert not [key for key, _ in store.scan(b"git-ref/refs/")]
+
+
+class FailingStore(MemoryStore):
+    """A store whose publish number `fail_at` fails, from when it is set."""
+
+    fail_at = 0
+    count = 0
+
+    def publish(self) -> None:
+        self.count += 1
+        if self.count == self.fail_at:
+            raise StoreError("the disk failed")
+        super().publish()
+
+
+def seen(stage: Stage) -> dict[str, object]:
+    """All that a user can see, but for commits without a name, and what is remembered of git."""
+    known = picture(stage.repository)
+    del known["commits"]
+    return known | {key.decode(): value for key, value in stage.store.scan(b"git-ref/")}
+
+
+def test_all_refs_of_an_import_move_or_none(tmp_path: Path) -> None:
+    clone = repository(tmp_path / "one", "live", "rewritten", "deleted", "own", "topic")
+    before = Stage(FailingStore())
+    import_(before, clone)
+    before.run("checkout", "own")
+    before.commit("mine", mine=b"x")
+    before.run("checkout", "trunk")
+    before.run("branch", "-d", "deleted")
+    clone.write("more", b"m")
+    clone.commit("two")
+    for name in ("live", "own", "new"):
+        clone.git("branch", "-f", name)
+    clone.git("tag", "-f", "v1")
+    clone.git("commit", "--quiet", "--amend", "-m", "rewritten")
+    clone.git("branch", "-f", "rewritten")
+    clone.git("reset", "--quiet", "--hard", "HEAD@{1}")
+    clone.git("branch", "-D", "--quiet", "topic")
+    clone.git("branch", "topic/a")
+    clone.git("checkout", "--quiet", "--detach")
+    clone.commit("detached")
+    fail_at, stage, after = 0, before, None
+    while after is None:
+        fail_at += 1
+        store = copy.deepcopy(before.store)
+        assert isinstance(store, FailingStore)
+        stage = Stage(store)
+        stage.live("live").write(b"uncommitted", b"of live")
+        stage.repository.checkpoint()
+        was = seen(stage)
+        store.count, store.fail_at = 0, fail_at
+        try:
+            import_(stage, clone)
+            after = seen(stage)
+        except StoreError:
+            assert seen(stage) == was, fail_at
+            stage.crash()
+            assert seen(stage) == was, fail_at
+            import_(stage, clone)
+            assert heads(stage)["rewritten"] == "rewritten"
+    assert fail_at > 2
+    two = ("trunk", "new", "tag v1", "imported/own", "imported/live", "imported/topic/a")
+    assert heads(stage) == dict.fromkeys(two, "two") | {
+        "live": "one one",
+        "topic": "one one",
+        "own": "mine",
+        "rewritten": "rewritten",
+        "imported/HEAD": "detached",
+    }
