@@ -5,12 +5,22 @@ from __future__ import annotations
 import time
 from typing import Protocol
 
+AHEAD_MAX_NS = 86_400 * 10**9
+"""How far in the future a time may lie for the clock to take it into account: one that is further
+ahead was made up, and does not come from a clock that was set back."""
+
 
 class Clock(Protocol):
     """Wall-clock time."""
 
     def now_ns(self) -> int:
-        """Nanoseconds since the epoch, UTC."""
+        """Nanoseconds since the epoch, UTC.  The clock may be set back at any moment."""
+
+    def later_ns(self) -> int:
+        """`now_ns`, but later than every time that this clock gave, or that was noted."""
+
+    def note(self, time_ns: int) -> None:
+        """Take into account a time that a file has; not what is `AHEAD_MAX_NS` ahead."""
 
     def utc_offset_minutes(self) -> int:
         """Minutes that local time is ahead of UTC, now."""
@@ -19,8 +29,23 @@ class Clock(Protocol):
 class SystemClock:
     """The machine's clock and time zone."""
 
+    def __init__(self) -> None:
+        self._latest_ns = 0
+
     def now_ns(self) -> int:
-        return time.time_ns()
+        now_ns = time.time_ns()
+        if now_ns < self._latest_ns:
+            return now_ns
+        self._latest_ns = now_ns
+        return now_ns
+
+    def later_ns(self) -> int:
+        self._latest_ns = max(time.time_ns(), self._latest_ns + 1)
+        return self._latest_ns
+
+    def note(self, time_ns: int) -> None:
+        if self._latest_ns < time_ns < time.time_ns() + AHEAD_MAX_NS:
+            self._latest_ns = time_ns
 
     def utc_offset_minutes(self) -> int:
         return time.localtime().tm_gmtoff // 60
@@ -36,6 +61,13 @@ class FixedClock:
     def now_ns(self) -> int:
         self.time_ns += self.step_ns
         return self.time_ns
+
+    def later_ns(self) -> int:
+        return self.now_ns()
+
+    def note(self, time_ns: int) -> None:
+        if self.time_ns < time_ns < self.time_ns + AHEAD_MAX_NS:
+            self.time_ns = time_ns
 
     def utc_offset_minutes(self) -> int:
         return 0

@@ -112,6 +112,8 @@ def run(setup: Setup, report: Callable[[str], None]) -> None:
     from heliosfs.fuse.serve import MountOptions, serve
     from heliosfs.repo.repository import Repository
     from heliosfs.store.local import LocalStore
+    from heliosfs.store.sidefile import StoredFile
+    from heliosfs.workspace.inodes import FILE as INODES_FILE
 
     options = MountOptions(
         mountpoint=setup.mountpoint,
@@ -135,6 +137,7 @@ def run(setup: Setup, report: Callable[[str], None]) -> None:
         who = identity(setup.mountpoint)
         repository = Repository.open(store, SystemClock(), who, setup.branch)
         repository.configure(settings)
+        repository.inodes.go_on(StoredFile(store_fd, INODES_FILE))
         take_in(repository, directory_fd, report)
         registered = runfiles.Registration(
             setup.workspace(os.path.realpath(f"/proc/self/fd/{store_fd}"), store_id),
@@ -148,6 +151,7 @@ def run(setup: Setup, report: Callable[[str], None]) -> None:
             report("ready")
 
         serve(repository, options, ready)
+        repository.inodes.end()
     finally:
         # Only the store: `serve` has saved, and a take-in that failed must leave nothing.
         store.close()

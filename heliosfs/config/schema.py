@@ -147,6 +147,13 @@ GC_INTERVAL = Key(
     DAY_NS // 24,
     "the time from one automatic `gc` to the next, at least",
 )
+CHECKOUT_TIMES = Key(
+    "checkout.times",
+    Choice(("now", "commit")),
+    "now",
+    "the modification time of files that a verb brings or replaces: now is that of the verb, after "
+    "which builds look; commit is the one that they were committed with",
+)
 
 KEYS = (
     WORKING_SET,
@@ -164,6 +171,7 @@ KEYS = (
     AUTO_GC,
     SNAPSHOT_TTL,
     GC_INTERVAL,
+    CHECKOUT_TIMES,
 )
 
 SHORT = {"durability": DURABILITY_MODE.path}

@@ -59,6 +59,8 @@ class Settings:
     is_gc_automatic: bool
     gc_interval_ns: int
     snapshot_ttl_ns: int
+    keeps_committed_times: bool
+    """Whether files that a verb replaces get the time at which they were committed."""
 
     @classmethod
     def of(cls, entries: tuple[Setting, ...]) -> Settings:
@@ -78,6 +80,7 @@ class Settings:
             is_gc_automatic=values[schema.AUTO_GC.path] is True,
             gc_interval_ns=_number(values, schema.GC_INTERVAL),
             snapshot_ttl_ns=_number(values, schema.SNAPSHOT_TTL),
+            keeps_committed_times=values[schema.CHECKOUT_TIMES.path] == "commit",
         )
 
     def find(self, path: str) -> Setting:

@@ -86,6 +86,7 @@ def build_listed(listed: Listed) -> bytes:
     ino = listed.ino
     size = len(child.target) or child.size
     time, time_ns = divmod(child.mtime_ns, _SECOND_NS)
+    ctime, ctime_ns = divmod(listed.ctime_ns, _SECOND_NS)
     return ENTRY.pack(
         ino,
         0,
@@ -98,10 +99,10 @@ def build_listed(listed: Listed) -> bytes:
         -(-size // PAGE_BYTES) * _BLOCKS_PER_PAGE,
         time,
         time,
-        time,
+        ctime,
         time_ns,
         time_ns,
-        time_ns,
+        ctime_ns,
         child.mode,
         1,
         child.uid,

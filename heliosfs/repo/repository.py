@@ -10,7 +10,6 @@ from heliosfs.clock import Clock
 from heliosfs.config.settings import Settings
 from heliosfs.errors import Busy, NotFound, UsageError
 from heliosfs.objects.ids import CommitId, Oid
-from heliosfs.objects.tree import encode_entry
 from heliosfs.repo.ancestry import reaches
 from heliosfs.repo.configuration import Configuration
 from heliosfs.repo.experiments import Experiments
@@ -82,7 +81,7 @@ class Repository:
         """Slot -> view, for the branches that are open but not at the root."""
         self.open_snapshots: dict[CommitId, Workspace] = {}
         """The trees of commits that someone looks at; kept by who shows them."""
-        self.on_collect: list[Callable[[], None]] = []
+        self.on_collect: list[Callable[[], None]] = [self._forget_twins]
         """Told when a garbage collection begins: to forget ids of objects that no root reaches."""
         self.is_new = store.get(_ROOT) is None
         self.root = self._open_root()
@@ -322,10 +321,10 @@ class Repository:
         workspace = leaving.workspace
         before = leaving.state()
         leaving.save(before)
-        saved = encode_entry(state.root)
-        self.transaction.targets[workspace] = (state.root, saved)
+        saved = self.transaction.show(workspace, state.root)
         self.root = View(self, workspace, state.slot, state.head, state.merging, saved)
         self.inverses.append((setattr, (self, "root", leaving)))
+        self.root.save(state)
         self.store.put(_ROOT, _SLOT.pack(state.slot))
         self.store.put(_PREVIOUS, _SLOT.pack(before.slot) + (before.head or b""))
         if record is not None:
@@ -338,6 +337,12 @@ class Repository:
         self.nodes_max = working_set_bytes // 4 // NODE_BYTES
         self.contents.budget(working_set_bytes)
         self.history.capacity = max(CACHED_MIN, settings.retention_count)
+        for view in self.views():
+            view.workspace.gives_new_times = not settings.keeps_committed_times
+
+    def _forget_twins(self) -> None:
+        for view in self.views():
+            view.workspace.twin = None
 
     def _other_bytes(self) -> int:
         """What of the working set is not contents."""
@@ -372,4 +377,5 @@ class Repository:
 
     def _open_view(self, state: State) -> View:
         workspace = Workspace(self.store, self.clock, self.inodes, self.contents, state.root)
+        workspace.gives_new_times = not self.configuration.settings.keeps_committed_times
         return View(self, workspace, state.slot, state.head, state.merging)

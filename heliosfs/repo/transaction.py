@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 
 from heliosfs.objects.tree import Entry
 from heliosfs.workspace.plan import plan
+from heliosfs.workspace.redate import Redated, redate
 from heliosfs.workspace.switch import carry_out
 from heliosfs.workspace.workspace import Workspace
 
@@ -44,8 +45,8 @@ class Transaction:
         self._begun: list[int] = []
         """How many inverses there were when each `with` that is open began."""
         self._has_failed = False
-        self.targets: dict[Workspace, tuple[Entry, bytes]] = {}
-        """What workspaces will show when the transaction ends; the entry, and its bytes.
+        self.targets: dict[Workspace, Redated] = {}
+        """The roots that workspaces will show when the transaction ends.
 
         Their trees were flushed, and nobody writes to them meanwhile.
         """
@@ -86,21 +87,30 @@ class Transaction:
             self.afterwards.clear()
             self._has_failed = False
 
+    def show(self, workspace: Workspace, root: Entry) -> bytes:
+        """Have a workspace, whose tree is flushed, show a root when the transaction ends.
+
+        It gets the times that tell since when its files are there (see `redate`); return its
+        bytes then.  StoreError.
+        """
+        dated = self.targets[workspace] = redate(workspace, root)
+        return dated.raw
+
     def _conclude(self) -> None:
         plans = []
         try:
             if self._has_failed:
                 raise RuntimeError("a part of this transaction failed, and the rest went on")
-            for workspace, (root, raw) in self.targets.items():
-                plans.append((workspace, root, plan(workspace, raw)))
+            for workspace, dated in self.targets.items():
+                plans.append((workspace, dated, plan(workspace, dated.raw, dated.known)))
             # Objects alone, of a tree that was only looked at, wait for the next publish.
             if self._inverses or self._store.has_changes:
                 self._store.publish()
         except BaseException:
             self._take_back()
             raise
-        for workspace, root, steps in plans:
-            self._repository.stale.extend(carry_out(workspace, root, steps))
+        for workspace, dated, steps in plans:
+            self._repository.stale.extend(carry_out(workspace, dated, steps))
         for action in self.afterwards:
             action()
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from heliosfs.errors import Busy, NotFound, NothingToCommit, Stale, UsageError
 from heliosfs.objects.commit import Commit, Signature
 from heliosfs.objects.ids import CommitId, Oid, TreeId
-from heliosfs.objects.tree import Entry, encode_entry
+from heliosfs.objects.tree import Entry
 from heliosfs.repo.experiments import METADATA_KEY
 from heliosfs.repo.ignoring import Ignoring
 from heliosfs.repo.oplog import OperationLog
@@ -59,6 +59,8 @@ class View:
         self.log = OperationLog(repository.store, repository.history, slot, self._inverses)
         self.stage = Stage(repository.store, slot, self._inverses)
         self.ignoring = Ignoring(self)
+        if self.log.last is not None:
+            repository.clock.note(self.log.last.time_ns)
         self._altered: tuple[CommitId | None, Oid] | None = None
         """A commit, and a tree that was saved and differs from it in more than times.
 
@@ -90,7 +92,7 @@ class View:
         What is dirty goes into the store's batch.
         """
         planned = self._transaction.targets.get(self.workspace)
-        root = planned[0] if planned else flush(self.workspace)
+        root = planned.root if planned else flush(self.workspace)
         return State(self.slot, self.head, root, self.merging)
 
     def checkpoint(self) -> None:
@@ -108,7 +110,7 @@ class View:
     def save(self, state: State) -> None:
         """Put the working state, which is that of the workspace, into the store's batch."""
         planned = self._transaction.targets.get(self.workspace)
-        root = planned[1] if planned else self.workspace.root.raw
+        root = planned.raw if planned else self.workspace.root.raw
         assert root is not None
         self.repository.store.put(self._work_key, state.encode_with(root))
         self._inverses.append((setattr, (self, "_saved_root", self._saved_root)))
@@ -139,7 +141,7 @@ class View:
         workspace = self.workspace
         flushed = workspace.root.tree
         planned = self._transaction.targets.get(workspace)
-        root = planned[0] if planned else flush(workspace)
+        root = planned.root if planned else flush(workspace)
         before = State(self.slot, head, root, self.merging)
         content = content or self.stage.root
         if content is None and workspace.has_rules:
@@ -271,7 +273,16 @@ class View:
 
     def head_root(self) -> Entry | None:
         """The root entry of HEAD; None before the first commit."""
-        return self.repository.history.read(self.head).root if self.head else None
+        return self.shown_root(self.head) if self.head else None
+
+    def shown_root(self, commit: CommitId) -> Entry:
+        """The root entry of a commit, with the times that its files have here.
+
+        Only of the one that the last switch was to these are known; times alone are no change.
+        """
+        root = self.repository.history.read(commit).root
+        twin = self.workspace.twin
+        return root._replace(oid=twin[1]) if twin is not None and root.oid == twin[0] else root
 
     def require_branch(self) -> str:
         """The branch's name.  UsageError when detached."""
@@ -284,12 +295,12 @@ class View:
         return self.ignoring.select(self.state().root)
 
     def _is_tree(self, head: CommitId | None, tree: Oid) -> bool:
-        return head is not None and self.repository.history.read(head).root.oid == tree
+        return head is not None and self.shown_root(head).oid == tree
 
     def _differs(self, head: CommitId | None, root: Entry) -> bool:
         if head is None:
             return root.oid != EMPTY_TREE
-        old = self.repository.history.read(head).root
+        old = self.shown_root(head)
         if old.oid == root.oid:
             return differs(old, root)
         return differs(old, root) or has_changes(
@@ -304,7 +315,7 @@ class View:
         `staged` is the stage from then on.  Every verb that changes the tree ends here.
         """
         with self._transaction as change:
-            change.targets[self.workspace] = (after.root, encode_entry(after.root))
+            change.show(self.workspace, after.root)
             change.afterwards.append(self.ignoring.look_again)
             self._finish(verb, text, before, after, staged)
 
@@ -317,7 +328,7 @@ class View:
     ) -> None:
         """Go to `after`, the state before `target`, its stage included, and record that."""
         with self._transaction as change:
-            change.targets[self.workspace] = (after.root, encode_entry(after.root))
+            change.show(self.workspace, after.root)
             change.afterwards.append(self.ignoring.look_again)
             self._adopt(after)
             self.save(after)

@@ -90,7 +90,9 @@ class Files:
         """A handle on a regular file."""
         if writing:
             self._contents.writers += 1
-        node.workspace.handles += 1
+        workspace = node.workspace
+        workspace.handles += 1
+        workspace.read_ns = max(workspace.read_ns, node.mtime_ns)
         return self._add(FileHandle(node, writing))
 
     def listing(self, directory: Any, start: int) -> Iterator[tuple[int, bytes]]:
@@ -238,6 +240,7 @@ class Files:
             changed.atime_ns = clamp_time(wanted.atime_ns)
         if wanted.mtime_ns is not None:
             changed.mtime_ns = clamp_time(wanted.mtime_ns)
+            self._clock.note(changed.mtime_ns)
         changed.ctime_ns = self._clock.now_ns()
 
     def release(self, fh: int) -> None:

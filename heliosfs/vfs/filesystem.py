@@ -170,20 +170,21 @@ class FileSystem:
         workspace = source.workspace
         if target.workspace is not workspace:
             raise PosixError(errno.EXDEV)
+        there = workspace.lookup(target, new_name)
+        # In the order in which do_renameat2 (fs/namei.c) looks.
+        if flags & RENAME_EXCHANGE and there is None:
+            raise PosixError(errno.ENOENT)
+        if flags & RENAME_NOREPLACE and there is not None:
+            raise PosixError(errno.EEXIST)
         if isinstance(node, DirNode) and _is_below(target, node):
             raise PosixError(errno.EINVAL)
-        there = workspace.lookup(target, new_name)
         if flags & RENAME_EXCHANGE:
-            if there is None:
-                raise PosixError(errno.ENOENT)
             if isinstance(there, DirNode) and _is_below(source, there):
                 raise PosixError(errno.EINVAL)
             if there is not node:
                 workspace.exchange(source, name, target, new_name)
             return
         if there is not None:
-            if flags & RENAME_NOREPLACE:
-                raise PosixError(errno.EEXIST)
             if there is node:
                 return
             self._check_replaceable(node, there)

@@ -50,7 +50,7 @@ def settle_links(store: Store, before: Entry, root: Entry, like: Entry, now_ns: 
     if not touched:
         return root
     joined: dict[bytes, Entry | None] = {}
-    for path, entry in _linked(store, like):
+    for path, entry in linked_entries(store, like):
         held = find_entry(store, root, path) if entry.group in touched else None
         if held is not None and held != entry and is_same_but_link(held, entry):
             joined[path] = entry
@@ -70,7 +70,7 @@ def part_lonely_links(store: Store, base: Entry, root: Entry, paths: Iterable[by
     Cost: the directories that have links, and those above them.
     """
     here, there = (
-        Counter(entry.group for _, entry in _linked(store, tree)) for tree in (root, base)
+        Counter(entry.group for _, entry in linked_entries(store, tree)) for tree in (root, base)
     )
     repairs: dict[bytes, Entry | None] = {}
     for path in paths:
@@ -110,12 +110,13 @@ def _part(store: Store, members: _Members, like: Entry) -> Iterator[tuple[bytes,
 
 def _groups(store: Store, root: Entry) -> dict[int, _Members]:
     groups: dict[int, _Members] = {}
-    for path, entry in _linked(store, root):
+    for path, entry in linked_entries(store, root):
         groups.setdefault(entry.group, []).append((path, entry))
     return groups
 
 
-def _linked(store: Store, root: Entry) -> Iterator[tuple[bytes, Entry]]:
+def linked_entries(store: Store, root: Entry) -> Iterator[tuple[bytes, Entry]]:
+    """Walk over every name that has a link group: its path and its entry."""
     if not root.links_below:
         return
     pending = [(b"", root)]

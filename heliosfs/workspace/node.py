@@ -78,6 +78,11 @@ class Node:
             node.raw = None
             node = parent
 
+    def come_from(self, parent: DirNode) -> None:
+        """Take the place of an encoded entry of that directory."""
+        self.parent = parent
+        self.ctime_ns = parent.changed_ns
+
     def encode(self, oid: Oid) -> bytes:
         """The encoded entry; `oid` is the id of the node's content."""
         raise NotImplementedError
@@ -104,7 +109,7 @@ class Listed:
     It is clean, not a directory, and has one name.  `Workspace.lookup` makes it a node.
     """
 
-    __slots__ = ("ino", "lookups", "name", "parent", "raw")
+    __slots__ = ("ctime_ns", "ino", "lookups", "name", "parent", "raw")
 
     opens = 0
 
@@ -113,6 +118,7 @@ class Listed:
         self.parent = parent
         self.name = name
         self.raw = raw
+        self.ctime_ns = parent.changed_ns
         self.lookups = 0
 
     @property
@@ -125,6 +131,7 @@ class DirNode(Node):
     """A directory.  Its children load on first use, as encoded entries that become nodes."""
 
     __slots__ = (
+        "changed_ns",
         "children",
         "data",
         "dirty",
@@ -153,6 +160,17 @@ class DirNode(Node):
         """Whether it changed behind the kernel's back, so that no listing of it is kept."""
         self.subdir_count = entry.size
         self.unsorted = False
+        self.changed_ns = 0
+        """No child that is an encoded entry changed later; a node of it gets this as its ctime."""
+
+    def come_from(self, parent: DirNode) -> None:
+        super().come_from(parent)
+        self.changed_ns = parent.changed_ns
+
+    @property
+    def holds_no_node(self) -> bool:
+        """Whether all children are encoded entries."""
+        return all(isinstance(child, bytes) for child in (self.children or {}).values())
 
     def mark(self, name: bytes, old: bytes | None) -> None:
         """Note that the entry of `name`, `old` so far, came, went or was replaced."""

@@ -16,8 +16,11 @@ from heliosfs.objects.tree import (
 from heliosfs.workspace.leafbytes import join_children
 from heliosfs.workspace.leaves import LeafTable
 from heliosfs.workspace.node import DirNode
+from heliosfs.workspace.redate import Known
 from heliosfs.workspace.trees import changed_entries, compare_leaves, index_of, read_tree
 from heliosfs.workspace.workspace import Workspace
+
+_NOTHING: Known = {}
 
 
 class Index(NamedTuple):
@@ -41,10 +44,10 @@ class Step(NamedTuple):
     """When it has an index before and after."""
 
 
-def plan(workspace: Workspace, raw: bytes) -> list[Step]:
+def plan(workspace: Workspace, raw: bytes, known: Known = _NOTHING) -> list[Step]:
     """Return a step for each directory that stays, to make the tree that of the root `raw`.
 
-    The tree is clean.  StoreError.
+    The tree is clean.  `known` need not be compared again.  StoreError.
     """
     assert workspace.root.raw is not None
     if raw == workspace.root.raw:
@@ -53,7 +56,7 @@ def plan(workspace: Workspace, raw: bytes) -> list[Step]:
     pending = [(workspace.root, raw)]
     while pending:
         directory, raw = pending.pop()
-        step = _step(workspace, directory, raw)
+        step = _step(workspace, directory, raw, known)
         steps.append(step)
         children = directory.children
         if children is not None:
@@ -64,7 +67,7 @@ def plan(workspace: Workspace, raw: bytes) -> list[Step]:
     return steps
 
 
-def _step(workspace: Workspace, directory: DirNode, raw: bytes) -> Step:
+def _step(workspace: Workspace, directory: DirNode, raw: bytes, known: Known) -> Step:
     entry, _ = decode_entry(raw)
     tree = TreeId(entry.oid)
     if directory.tree == tree:
@@ -73,6 +76,9 @@ def _step(workspace: Workspace, directory: DirNode, raw: bytes) -> Step:
         return Step(directory, raw, entry, {}, None, None)
     store = workspace.store
     table = directory.leaves
+    compared = known.get((TreeId(directory.tree), tree))
+    if compared is not None and table is None and not is_index(compared[1]):
+        return Step(directory, raw, entry, *compared, None)
     data = read_tree(store, tree)
     if is_index(data):
         if table is not None:

@@ -11,10 +11,11 @@ import stat
 from dataclasses import dataclass, field
 
 from heliosfs.objects.leafdiff import Changes
-from heliosfs.objects.tree import LINK, Entry, decode_entry, encode_entry
+from heliosfs.objects.tree import LINK, Entry, decode_entry
 from heliosfs.workspace.leaves import LeafTable
 from heliosfs.workspace.node import DirNode, FileNode, LeafNode, Listed, Node, content_oid
 from heliosfs.workspace.plan import Step, plan
+from heliosfs.workspace.redate import Redated, redate
 from heliosfs.workspace.workspace import FLAGS_AT, Workspace
 
 
@@ -42,33 +43,39 @@ class Invalidation:
 
 
 def switch(workspace: Workspace, target: Entry) -> Invalidation:
-    """Make the tree, which is clean, equal to `target`: `plan` and `carry_out` at once.
+    """Make the tree, which is clean, equal to `target` but for times (see `redate`), at once.
 
-    Cost: O(changed), of what is loaded.  StoreError leaves the tree as it was.
+    Cost: O(changed).  StoreError leaves the tree as it was.
     """
-    return carry_out(workspace, target, plan(workspace, encode_entry(target)))
+    dated = redate(workspace, target)
+    return carry_out(workspace, dated, plan(workspace, dated.raw, dated.known))
 
 
-def carry_out(workspace: Workspace, target: Entry, steps: list[Step]) -> Invalidation:
+def carry_out(workspace: Workspace, dated: Redated, steps: list[Step]) -> Invalidation:
     """Alter the tree as it was planned; return what must be invalidated before anyone is told.
 
     Everything that this needs was read by `plan`; nothing else altered the tree since.
     """
+    target = dated.root
+    workspace.twin = dated.twin
     stale = Invalidation()
+    now_ns = workspace.clock.now_ns()
     for step in steps:
-        _apply(workspace, step, stale)
+        _apply(workspace, step, now_ns, stale)
     if steps:
         workspace.has_links = workspace.has_links or target.links_below
         workspace.links_loaded = not target.links_below
         if workspace.groups:
-            _relink(workspace, stale)
+            _relink(workspace, now_ns, stale)
     return stale
 
 
-def _apply(workspace: Workspace, step: Step, stale: Invalidation) -> None:
+def _apply(workspace: Workspace, step: Step, now_ns: int, stale: Invalidation) -> None:
     directory = step.directory
     children = directory.children
     is_listing_stale = children is None
+    if children is None:
+        directory.changed_ns = now_ns
     if children is not None:
         for name, (old, new) in step.changes.items():
             child = children.get(name)
@@ -81,13 +88,14 @@ def _apply(workspace: Workspace, step: Step, stale: Invalidation) -> None:
             elif isinstance(child, Node):
                 if new and _stays(child, new):
                     if isinstance(child, LeafNode):
-                        _update(child, new, decode_entry(new)[0], stale)
+                        _update(child, new, decode_entry(new)[0], now_ns, stale)
                     continue
-                _part(workspace, directory, name, child, stale)
+                _part(workspace, directory, name, child, now_ns, stale)
             is_listing_stale = True
             if new is None:
                 del children[name]
             else:
+                directory.changed_ns = now_ns
                 children[name] = new
                 directory.unsorted |= old is None
     if directory.leaves is not None and directory.tree != step.entry.oid:
@@ -95,14 +103,14 @@ def _apply(workspace: Workspace, step: Step, stale: Invalidation) -> None:
     directory.tree = step.entry.oid
     directory.data = step.data
     directory.subdir_count = step.entry.size
-    _update(directory, step.raw, step.entry, stale)
+    _update(directory, step.raw, step.entry, now_ns, stale)
     if is_listing_stale and _is_known(directory):
         directory.is_listing_stale = True
         stale.listings.append(directory.ino)
         stale.changed.append((directory, step.changes))
 
 
-def _relink(workspace: Workspace, stale: Invalidation) -> None:
+def _relink(workspace: Workspace, now_ns: int, stale: Invalidation) -> None:
     """Give the files with several names, as far as they are loaded, those of the new tree."""
     held = list(workspace.groups.values())
     before = [node.link_count for node in held]
@@ -110,8 +118,10 @@ def _relink(workspace: Workspace, stale: Invalidation) -> None:
     for node, count in zip(held, before, strict=True):
         workspace.leave_group(node)
         node.raw = node.encode(content_oid(node))
-        if node.link_count != count and node.lookups:
-            stale.attributes.append(node.ino)
+        if node.link_count != count:
+            node.ctime_ns = now_ns
+            if node.lookups:
+                stale.attributes.append(node.ino)
 
 
 def _stays(child: Node, new: bytes) -> bool:
@@ -128,11 +138,11 @@ def _stays(child: Node, new: bytes) -> bool:
     return entry.target == getattr(child, "target", b"") and entry.rdev == child.rdev
 
 
-def _update(node: Node, raw: bytes, entry: Entry, stale: Invalidation) -> None:
-    node.mode, node.uid, node.gid = entry.mode, entry.uid, entry.gid
-    node.mtime_ns = entry.mtime_ns
-    node.ctime_ns = node.workspace.clock.now_ns()
-    node.xattrs = entry.xattrs
+def _update(node: Node, raw: bytes, entry: Entry, now_ns: int, stale: Invalidation) -> None:
+    attributes = entry.mode, entry.uid, entry.gid, entry.mtime_ns, entry.xattrs
+    if attributes != (node.mode, node.uid, node.gid, node.mtime_ns, node.xattrs):
+        node.mode, node.uid, node.gid, node.mtime_ns, node.xattrs = attributes
+        node.ctime_ns = now_ns
     node.raw = raw
     node.attr = None
     if _is_known(node):
@@ -145,13 +155,19 @@ def _is_known(node: Node) -> bool:
 
 
 def _part(
-    workspace: Workspace, directory: DirNode, name: bytes, child: Node, stale: Invalidation
+    workspace: Workspace,
+    directory: DirNode,
+    name: bytes,
+    child: Node,
+    now_ns: int,
+    stale: Invalidation,
 ) -> None:
     """Unlink a node, and all that is loaded below it."""
     entries = [(directory.ino, name, child.ino)] if child.lookups else []
     pending = [(directory, name, child)]
     while pending:
         parent, name, node = pending.pop()
+        node.ctime_ns = now_ns
         if isinstance(node, DirNode):
             for below_name, held in list((node.children or {}).items()):
                 below = None if isinstance(held, bytes) else workspace.lookup(node, below_name)

@@ -11,7 +11,7 @@ import stat
 from collections.abc import Iterator
 
 from heliosfs.clock import Clock
-from heliosfs.objects.ids import TreeId
+from heliosfs.objects.ids import Oid, TreeId
 from heliosfs.objects.tree import (
     FIXED_BYTES,
     LINK,
@@ -71,6 +71,12 @@ class Workspace:
         """Whether an ignore file may apply to something that changed; see repo/ignoring.py."""
         self.was_altered = False
         """Whether the last flush found more than times to differ from the one before it."""
+        self.gives_new_times = False
+        """Whether files that a switch replaces get its time, instead of the one they had."""
+        self.read_ns = clock.now_ns()
+        """The latest mtime of a file that anybody opened to read, as far as that is known."""
+        self.twin: tuple[Oid, Oid] | None = None
+        """The tree that the last switch was to, and the one with new times that took its place."""
         self.groups: dict[int, LeafNode] = {}
         """Link group -> the node that all its names share, every one of them loaded."""
         self.unnamed: set[LeafNode] = set()
@@ -79,6 +85,7 @@ class Workspace:
         self.links_loaded = not root.links_below
         node = make_node(self, inodes.allocate(), root, encode_entry(root))
         assert isinstance(node, DirNode)
+        node.ctime_ns = node.changed_ns = self.read_ns
         self.root = node
         inodes.nodes[node.ino] = node
 
@@ -129,6 +136,7 @@ class Workspace:
         node = make_node(self, listed.ino, entry, listed.raw)
         node.name = listed.name
         node.parent = directory
+        node.ctime_ns = listed.ctime_ns
         node.lookups = listed.lookups
         self.inodes.nodes[node.ino] = node
         self.load(directory)[listed.name] = node
@@ -146,7 +154,7 @@ class Workspace:
             return held
         entry, _ = decode_entry(raw)
         node = make_node(self, self.inodes.allocate(), entry, raw)
-        node.parent = directory
+        node.come_from(directory)
         self.inodes.nodes[node.ino] = node
         self.load(directory)[name] = node
         return node
@@ -183,6 +191,8 @@ class Workspace:
             assert isinstance(made, LeafNode)
             node = self.groups[entry.group] = made
             self.inodes.nodes[node.ino] = node
+            node.ctime_ns = 0
+        node.ctime_ns = max(node.ctime_ns, directory.changed_ns)
         node.attach(directory, name)
         self.load(directory)[name] = node
 
@@ -312,12 +322,15 @@ class Workspace:
                 or node.raw is None
                 or node.lookups
                 or node.opens
-                or (isinstance(node, DirNode) and not _holds_no_node(node))
+                or (isinstance(node, DirNode) and not node.holds_no_node)
                 or (isinstance(node, LeafNode) and node.group)
             ):
                 return relisted
             if isinstance(node, FileNode):
                 self.contents.drop(node)
+            # Whoever looks again meets the time of its last change, or a later one.
+            below_ns = node.changed_ns if isinstance(node, DirNode) else 0
+            parent.changed_ns = max(parent.changed_ns, node.ctime_ns, below_ns)
             self.load(parent)[node.name] = node.raw
             del self.inodes.nodes[node.ino]
             if not parent.is_listing_stale:
@@ -327,7 +340,7 @@ class Workspace:
 
     def collapse(self, directory: DirNode) -> None:
         """Forget the entries of a directory that is clean and has no nodes below it."""
-        if directory.raw is not None and directory.children and _holds_no_node(directory):
+        if directory.raw is not None and directory.children and directory.holds_no_node:
             directory.children = directory.leaves = directory.data = None
 
     def close(self) -> None:
@@ -381,7 +394,3 @@ class Workspace:
     def _changed(self, directory: DirNode, now: int) -> None:
         directory.mtime_ns = directory.ctime_ns = now
         directory.touch()
-
-
-def _holds_no_node(directory: DirNode) -> bool:
-    return all(isinstance(child, bytes) for child in (directory.children or {}).values())

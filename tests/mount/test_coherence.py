@@ -158,6 +158,7 @@ def test_what_programs_read_is_what_is_there(mounted: Mounted, seed: int) -> Non
 
 def test_a_listing_is_of_the_tree_that_was_checked_out(mounted: Mounted) -> None:
     """Though others list at any moment, and the directory looks the same by its times."""
+    mounted.control("config", "set checkout.times commit\n")
     place = mounted.path / "d"
     place.mkdir()
     always = {f"always-{number}" for number in range(40)}

@@ -24,9 +24,11 @@ from heliosfs.clock import FixedClock
 from heliosfs.errors import HeliosError, NotFound, NothingToCommit
 from heliosfs.objects.blob import PART_BYTES, WHOLE_MAX
 from heliosfs.objects.ids import CommitId
+from heliosfs.repo.configuration import Configuration
 from heliosfs.repo.identity import Identity
 from heliosfs.repo.repository import Repository
 from heliosfs.store.memory import MemoryStore
+from heliosfs.store.sidefile import MemoryFile
 from heliosfs.vfs.trim import SLICE_COUNT, Trim
 from heliosfs.workspace.contents import DEFAULT_BUDGET_BYTES
 from tests.property.sides import (
@@ -102,6 +104,8 @@ class FileSystemMachine(RuleBasedStateMachine):
 
     def open_repository(self) -> Repository:
         repository = Repository.open(self.store, FixedClock(), Identity(b"n", b"e@x", 0, 0))
+        # The oracle is a directory that is put back with its times.
+        repository.configure(Configuration(MemoryFile(b"checkout:\n  times: commit\n")))
         repository.contents.budget_bytes = self.budget_bytes
         return repository
 

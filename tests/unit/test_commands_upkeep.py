@@ -112,12 +112,12 @@ def test_stats_tell_of_the_last_one(stage: Stage) -> None:
 
 
 def test_fsck_of_a_sound_store(stage: Stage) -> None:
-    assert stage.run("fsck") == "2 commits, 3 operations, 6 objects: all sound\n"
+    assert stage.run("fsck") == "2 commits, 3 operations, 7 objects: all sound\n"
     document = json.loads(stage.run("fsck", "--json"))
     assert document == {
         "commit_count": 2,
         "operation_count": 3,
-        "object_count": 6,
+        "object_count": 7,
         "problems": [],
     }
 
@@ -128,7 +128,7 @@ def test_fsck_tells_what_is_damaged(stage: Stage) -> None:
     with pytest.raises(CorruptObject) as caught:
         stage.run("fsck")
     first, second = str(caught.value).splitlines()
-    assert first == "2 commits, 3 operations, 5 objects: 1 problem"
+    assert first == "2 commits, 3 operations, 6 objects: 1 problem"
     assert second.endswith(f": object {lost.hex()} is not in the store")
     with pytest.raises(CorruptObject) as caught:
         stage.run("fsck", "--json")

@@ -11,8 +11,10 @@ from heliosfs.commands.gc import collect
 from heliosfs.errors import Busy, MissingObject, NotFound
 from heliosfs.objects.ids import Kind, Oid, object_id
 from heliosfs.objects.tree import encode_entry
+from heliosfs.repo.configuration import Configuration
 from heliosfs.repo.gc import Collected, last_collected
 from heliosfs.repo.retention import Retention
+from heliosfs.store.sidefile import MemoryFile
 from heliosfs.store.steps import Step, Steps, run_to_end
 from heliosfs.workspace.contents import Contents
 from tests.tree_builder import Stage
@@ -429,6 +431,7 @@ def test_what_goes_can_be_had_until_it_is_decided_and_not_after(stage: Stage) ->
 def test_the_same_commit_made_again_while_it_goes_stays(stage: Stage) -> None:
     """Equal trees, parents, message and second give an equal id."""
     stage.clock.step_ns = 0
+    stage.repository.configure(Configuration(MemoryFile(b"checkout:\n  times: commit\n")))
     base = stage.commit(a=b"base")
     again = stage.commit("again", a=b"again")
     stage.run("reset", "--hard", base)

@@ -1,0 +1,47 @@
+"""Inode numbers do not come again, from one mount to the next."""
+
+from __future__ import annotations
+
+from heliosfs.errors import StoreFull
+from heliosfs.store.sidefile import MemoryFile
+from heliosfs.workspace.inodes import BLOCK_COUNT, ROOT_INO, InodeTable
+
+
+class FullDisk(MemoryFile):
+    """A file that cannot be written."""
+
+    def replace(self, data: bytes) -> None:
+        raise StoreFull("no space left")
+
+
+def mounted(file: MemoryFile) -> InodeTable[object]:
+    """A table as a mount has it, its root included."""
+    table: InodeTable[object] = InodeTable()
+    assert table.allocate() == ROOT_INO
+    table.go_on(file)
+    return table
+
+
+def test_a_mount_goes_on_where_the_last_one_ended() -> None:
+    file = MemoryFile()
+    seen: set[int] = set()
+    for _ in range(3):
+        table = mounted(file)
+        numbers = [table.allocate() for _ in range(5)]
+        assert not seen & set(numbers)
+        seen.update(numbers)
+        table.end()
+    assert max(seen) == ROOT_INO + len(seen)
+
+
+def test_a_mount_that_was_killed_gave_no_number_that_comes_again() -> None:
+    file = MemoryFile()
+    table = mounted(file)
+    last = [table.allocate() for _ in range(BLOCK_COUNT + 5)][-1]
+    assert mounted(file).allocate() > last
+
+
+def test_a_file_that_cannot_be_read_as_a_number_and_a_full_disk_keep_nobody_away() -> None:
+    assert mounted(MemoryFile(b"junk")).allocate() == ROOT_INO + 1
+    table = mounted(FullDisk(b"70\n"))
+    assert [table.allocate() for _ in range(3)] == [70, 71, 72]
