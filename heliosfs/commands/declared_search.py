@@ -69,7 +69,9 @@ BLAME = Verb(
     description=(
         "Id, author, date, number and text of each line, as git blame shows them. Without\n"
         "REV the file of the working tree; lines that no commit has are 'Not Committed\n"
-        "Yet'. A file that was renamed is followed."
+        "Yet'. A file that was renamed is followed. ^ before an id says that the search\n"
+        "ended there without an answer (after 50,000 commits, or in versions that differ\n"
+        "too much to be compared)."
     ),
     options=(
         Option(("-L", "--lines"), "only these lines: 10,20 or 10,+5", "START,STOP"),

@@ -27,7 +27,7 @@ _NO_BLOB = "0" * SHORT_DIGITS
 
 
 class Patch:
-    """Makes the diff of several files, within one effort and one limit of size."""
+    """Makes the diff of several files, within one limit of size; each file has its own effort."""
 
     def __init__(
         self,
@@ -46,7 +46,6 @@ class Patch:
         self._as_text = as_text
         """Whether the lines of binary files are compared, too."""
         self._prefixes = (b"b/", b"a/") if is_reversed else (b"a/", b"b/")
-        self._effort = Effort()
 
     def text(self, changes: list[FileChange]) -> Steps[bytes]:
         """The diff, a step for each file.  TooLarge when it would exceed `PATCH_MAX_BYTES`."""
@@ -125,7 +124,7 @@ class Patch:
 
     def _ranges(self, old: list[bytes], new: list[bytes]) -> list[Range]:
         before, after = (compared_lines(lines, self._spaces) for lines in (old, new))
-        return changed_ranges(before, after, self._effort)
+        return changed_ranges(before, after, Effort())
 
     def _bytes(self, entry: Entry | None) -> bytes | None:
         """What is compared: bytes of a file, target of a link; None when it is binary."""

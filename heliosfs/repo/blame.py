@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import stat
+from itertools import takewhile
 from typing import NamedTuple
 
 from heliosfs.errors import TooLarge
@@ -14,10 +15,16 @@ from heliosfs.repo.linediff import Effort, changed_ranges, split_lines
 from heliosfs.repo.pathlog import rename_source
 from heliosfs.repo.textmerge import TEXT_MAX_BYTES
 from heliosfs.store.base import Store
-from heliosfs.store.steps import TURN, Steps
+from heliosfs.store.steps import TURN, Steps, on_thread
 from heliosfs.workspace.trees import find_entry, read_file
 
 COMMITS_MAX = 50_000
+
+_EFFORT = 50_000_000
+"""Of one comparison: 5 to 10 s.  What is left of a version then counts as a boundary."""
+_LARGE_LINES = 2_000
+"""Versions with more lines together are compared on a thread: more than a millisecond."""
+_TAIL_BLOCK = 1024
 
 
 class Origin(NamedTuple):
@@ -45,7 +52,6 @@ class Blame:
     def __init__(self, store: Store, history: History) -> None:
         self._store = store
         self._history = history
-        self._effort = Effort()
         self._lines: dict[Oid, list[bytes]] = {}
 
     def run(self, head: CommitId, path: bytes, data: bytes) -> Steps[list[Origin | None]]:
@@ -61,7 +67,7 @@ class Blame:
         if entry is None:
             return origins
         whole = [_Line(at, at) for at in range(len(lines))]
-        kept, _ = self._pass(self._text(entry), lines, whole)
+        kept, _, _ = yield from self._pass(self._text(entry), lines, whole)
         pending: dict[_Suspect, list[_Line]] = {(head, path): kept}
         queue = [(-self._history.read(head).committer.seconds, head, path)]
         visits = 0
@@ -73,7 +79,10 @@ class Blame:
             visits += 1
             yield TURN
             is_end = visits > COMMITS_MAX
-            for suspect, lines_there in () if is_end else self._parents(oid, place, left):
+            answers: list[tuple[_Suspect, list[_Line]]] = []
+            if not is_end:
+                answers, is_end = yield from self._parents(oid, place, left)
+            for suspect, lines_there in answers:
                 known = pending.get(suspect)
                 pending[suspect] = known + lines_there if known else lines_there
                 seconds = self._history.read(suspect[0]).committer.seconds
@@ -84,8 +93,11 @@ class Blame:
 
     def _parents(
         self, oid: CommitId, path: bytes, left: list[_Line]
-    ) -> list[tuple[_Suspect, list[_Line]]]:
-        """What the parents answer for; it is taken out of `left`."""
+    ) -> Steps[tuple[list[tuple[_Suspect, list[_Line]]], bool]]:
+        """What the parents answer for; it is taken out of `left`.
+
+        True beside it when what is left was not compared to the end.
+        """
         entry = self._find(oid, path)
         assert entry is not None
         found: list[tuple[CommitId, bytes, Entry]] = []
@@ -102,28 +114,30 @@ class Blame:
             if there.oid == entry.oid:
                 passed = list(left)
                 left.clear()
-                return [((parent, place), passed)]
+                return [((parent, place), passed)], False
             found.append((parent, place, there))
         answers = []
+        is_cut = False
         for parent, place, there in found:
-            passed, rest = self._pass(self._text(there), self._text(entry), left)
+            passed, rest, is_short = yield from self._pass(
+                self._text(there), self._text(entry), left
+            )
             left[:] = rest
+            is_cut |= is_short
             if passed:
                 answers.append(((parent, place), passed))
-        return answers
+        return answers, is_cut
 
     def _pass(
         self, old: list[bytes], new: list[bytes], lines: list[_Line]
-    ) -> tuple[list[_Line], list[_Line]]:
-        """The lines that the old version has too, as they are numbered there, and the rest."""
-        places: dict[int, int] = {}
-        at = new_at = 0
-        for each in changed_ranges(old, new, self._effort):
-            places.update(zip(range(new_at, each.new_start), range(at, each.start), strict=True))
-            at, new_at = each.stop, each.new_stop
-        places.update(zip(range(new_at, len(new)), range(at, len(old)), strict=True))
-        passed = [_Line(each.final, places[each.number]) for each in lines if each.number in places]
-        return passed, [each for each in lines if each.number not in places]
+    ) -> Steps[tuple[list[_Line], list[_Line], bool]]:
+        """The lines that the old version has too, as they are numbered there, and the rest.
+
+        True after them when the comparison was given up before its end.
+        """
+        if len(old) + len(new) < _LARGE_LINES:
+            return _passed(old, new, lines)
+        return (yield from on_thread(lambda: _passed(old, new, lines)))
 
     def _find(self, oid: CommitId, path: bytes) -> Entry | None:
         entry = find_entry(self._store, self._history.read(oid).root, path)
@@ -143,3 +157,41 @@ class Blame:
                 self._lines.clear()
             lines = self._lines[entry.oid] = split_lines(read_file(self._store, entry))
         return lines
+
+
+def _passed(
+    old: list[bytes], new: list[bytes], lines: list[_Line]
+) -> tuple[list[_Line], list[_Line], bool]:
+    effort = Effort(_EFFORT)
+    tail = _uncompared(old, new)
+    ranges = changed_ranges(old[: len(old) - tail], new[: len(new) - tail], effort)
+    places: dict[int, int] = {}
+    at = new_at = 0
+    for each in ranges:
+        places.update(zip(range(new_at, each.new_start), range(at, each.start), strict=True))
+        at, new_at = each.stop, each.new_stop
+    places.update(zip(range(new_at, len(new)), range(at, len(old)), strict=True))
+    passed = [_Line(each.final, places[each.number]) for each in lines if each.number in places]
+    rest = [each for each in lines if each.number not in places]
+    return passed, rest, effort.left < 0
+
+
+def _uncompared(old: list[bytes], new: list[bytes]) -> int:
+    """How many lines of an equal end git takes off before it compares: blocks of 1 KiB.
+
+    So a change does not slide into them (trim_common_tail, xdiff-interface.c).
+    """
+    equal = count = equal_here = 0
+    for one, other in zip(reversed(old), reversed(new)):  # noqa: B905 - as far as both go
+        if one != other:
+            pairs = zip(reversed(one), reversed(other))  # noqa: B905
+            equal_here = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+            break
+        equal += len(one)
+    left = (equal + equal_here) // _TAIL_BLOCK * _TAIL_BLOCK
+    for line in reversed(old):
+        left -= len(line)
+        if left <= 0:
+            break
+        count += 1
+    return count

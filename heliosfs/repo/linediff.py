@@ -1,19 +1,30 @@
-"""Which lines differ between two files, with an effort that is bounded.
+"""Which lines differ between two files: what `diff`, `blame` and merges are made of.
 
-Patience diff (Bram Cohen): lines that occur once on both sides anchor the comparison, and
-the rest falls apart into small pieces.  Where nothing anchors and the piece is small, difflib
-compares it; a large piece, or one met after the effort is spent, counts as replaced.  So
-the result is always right, and not always the shortest.
+Equal heads and tails are cut off, lines become numbers, and one of two comparisons goes over the
+rest: that of Myers (`repo/myers.py`), as git's diff and blame have it, or the histogram diff of its
+merges (`repo/histogram.py`).  Then changes are moved to where git shows them (`repo/slides.py`).
+The result is always right.  When an effort is spent, what was not compared counts as replaced.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from itertools import pairwise
+from collections import Counter
+from enum import Enum
 from typing import NamedTuple
 
+from heliosfs.repo import histogram, myers
+from heliosfs.repo.slides import settle
+
 DEFAULT_EFFORT = 2_000_000
-_SMALL_PRODUCT = 4096
+
+
+class Method(Enum):
+    """Which comparison."""
+
+    MYERS = "myers"
+    """The shortest difference, shown where the text is best cut."""
+    HISTOGRAM = "histogram"
+    """One that begins at rare lines, for merges."""
 
 
 class Range(NamedTuple):
@@ -48,104 +59,90 @@ def split_lines(data: bytes) -> list[bytes]:
     return [*lines, rest] if rest else lines
 
 
-def changed_ranges(old: list[bytes], new: list[bytes], effort: Effort) -> list[Range]:
-    """What differs, in order; no two ranges touch."""
-    ranges = []
-    at = new_at = 0
-    ends = [*sorted(_matches(old, new, effort)), (len(old), len(new), 0)]
-    for start, new_start, length in ends:
-        if at < start or new_at < new_start:
-            ranges.append(Range(at, start, new_at, new_start))
-        at, new_at = start + length, new_start + length
-    return ranges
-
-
-def _matches(old: list[bytes], new: list[bytes], effort: Effort) -> list[tuple[int, int, int]]:
-    """Runs of equal lines: where in the old file, where in the new one, how many."""
-    found = []
-    pending = [Range(0, len(old), 0, len(new))]
-    while pending:
-        start, stop, new_start, new_stop = pending.pop()
-        head = 0
-        limit = min(stop - start, new_stop - new_start)
-        while head < limit and old[start + head] == new[new_start + head]:
-            head += 1
-        tail = 0
-        limit -= head
-        while tail < limit and old[stop - 1 - tail] == new[new_stop - 1 - tail]:
-            tail += 1
-        if head:
-            found.append((start, new_start, head))
-        if tail:
-            found.append((stop - tail, new_stop - tail, tail))
-        rest = Range(start + head, stop - tail, new_start + head, new_stop - tail)
-        if rest.start < rest.stop and rest.new_start < rest.new_stop:
-            pending += _split(old, new, rest, effort, found)
-    return found
-
-
-def _split(
-    old: list[bytes],
-    new: list[bytes],
-    rest: Range,
-    effort: Effort,
-    found: list[tuple[int, int, int]],
+def changed_ranges(
+    old: list[bytes], new: list[bytes], effort: Effort, method: Method = Method.MYERS
 ) -> list[Range]:
-    """The pieces to look at next; what difflib matches goes into `found`."""
-    start, stop, new_start, new_stop = rest
-    if not effort.spend(stop - start + new_stop - new_start):
+    """Return what differs, in order; no two ranges touch.
+
+    Cost: 1 us for a line of what lies between the first and the last difference, and more
+    where much differs.
+    """
+    head, tail = _equal_ends(old, new)
+    if head == len(old) == len(new):
         return []
-    anchors = _anchors(old, new, rest)
-    if anchors:
-        corners = [(start, new_start), *anchors, (stop, new_stop)]
-        return [Range(low[0], high[0], low[1], high[1]) for low, high in pairwise(corners)]
-    product = (stop - start) * (new_stop - new_start)
-    if product <= _SMALL_PRODUCT and effort.spend(product):
-        from difflib import SequenceMatcher
-
-        matcher = SequenceMatcher(None, old[start:stop], new[new_start:new_stop], autojunk=False)
-        found += [
-            (start + at, new_start + new_at, length)
-            for at, new_at, length in matcher.get_matching_blocks()
-            if length
-        ]
-    return []
+    changed = bytearray(len(old)), bytearray(len(new))
+    if method is Method.HISTOGRAM:
+        # How rare a line is counts in the whole file.
+        head = tail = 0
+    middle = _compared(old, new, (head, tail), effort, method)
+    for marks, part in zip(changed, middle, strict=True):
+        marks[head : head + len(part)] = part
+    by_indent = method is Method.MYERS
+    settle(old, changed[0], changed[1], by_indent=by_indent)
+    settle(new, changed[1], changed[0], by_indent=by_indent)
+    return _ranges(*changed)
 
 
-def _anchors(old: list[bytes], new: list[bytes], rest: Range) -> list[tuple[int, int]]:
-    """The longest rising sequence of lines that occur once in each of the two pieces."""
-    places = _once(old, rest.start, rest.stop)
-    new_places = _once(new, rest.new_start, rest.new_stop)
-    pairs = [(at, new_places[line]) for line, at in places.items() if line in new_places]
-    tops: list[int] = []
-    piles: list[int] = []
-    before = []
-    for index, (_, new_at) in enumerate(pairs):
-        pile = bisect_left(tops, new_at)
-        before.append(piles[pile - 1] if pile else -1)
-        if pile == len(tops):
-            tops.append(new_at)
-            piles.append(index)
-        else:
-            tops[pile] = new_at
-            piles[pile] = index
-    anchors = []
-    index = piles[-1] if piles else -1
-    while index >= 0:
-        anchors.append(pairs[index])
-        index = before[index]
-    return anchors[::-1]
+def _equal_ends(old: list[bytes], new: list[bytes]) -> tuple[int, int]:
+    """How many lines are equal at the beginning, and at the end of what is left."""
+    limit = min(len(old), len(new))
+    pairs = enumerate(zip(old, new))  # noqa: B905 - as far as both go
+    head = next((at for at, (one, other) in pairs if one != other), limit)
+    limit -= head
+    tail = 0
+    while tail < limit and old[-1 - tail] == new[-1 - tail]:
+        tail += 1
+    return head, tail
 
 
-def _once(lines: list[bytes], start: int, stop: int) -> dict[bytes, int]:
-    """The lines that occur once, in order, and where."""
-    places: dict[bytes, int] = {}
-    repeated = set()
-    for at in range(start, stop):
-        line = lines[at]
-        if line in places:
-            repeated.add(line)
-        places[line] = at
-    for line in repeated:
-        del places[line]
-    return places
+def _compared(
+    old: list[bytes], new: list[bytes], ends: tuple[int, int], effort: Effort, method: Method
+) -> tuple[bytearray, bytearray]:
+    """The marks of the lines between the equal ends."""
+    head, tail = ends
+    numbers: dict[bytes, int] = {}
+    sides = [
+        [numbers.setdefault(line, len(numbers)) for line in lines[head : len(lines) - tail]]
+        for lines in (old, new)
+    ]
+    changed = bytearray(len(sides[0])), bytearray(len(sides[1]))
+    parts = [histogram.Part(0, len(sides[0]), 0, len(sides[1]))]
+    beside: list[int] = []
+    sizes: tuple[int, int] | None = len(old), len(new)
+    if method is Method.HISTOGRAM:
+        parts = histogram.compare(sides[0], sides[1], changed, effort)
+        sizes = None
+    else:
+        equal = [*old[:head], *old[len(old) - tail :]]
+        beside = [numbers[line] for line in equal if line in numbers]
+    for start, stop, new_start, new_stop in parts:
+        pieces = sides[0][start:stop], sides[1][new_start:new_stop]
+        counts = Counter(pieces[0] + beside), Counter(pieces[1] + beside)
+        lengths = sizes or (len(pieces[0]), len(pieces[1]))
+        marks = bytearray(len(pieces[0])), bytearray(len(pieces[1]))
+        myers.compare(pieces[0], pieces[1], counts, lengths, marks, effort)
+        changed[0][start:stop] = marks[0]
+        changed[1][new_start:new_stop] = marks[1]
+    return changed
+
+
+def _ranges(changed: bytearray, new_changed: bytearray) -> list[Range]:
+    """The changed lines of both sides, in stretches."""
+    ranges: list[Range] = []
+    at = new_at = 0
+    while True:
+        start, new_start = changed.find(1, at), new_changed.find(1, new_at)
+        if start < 0 and new_start < 0:
+            return ranges
+        gap = start - at if start >= 0 else len(changed)
+        new_gap = new_start - new_at if new_start >= 0 else len(new_changed)
+        kept = min(gap, new_gap)
+        start, new_start = at + kept, new_at + kept
+        at, new_at = _end(changed, start), _end(new_changed, new_start)
+        ranges.append(Range(start, at, new_start, new_at))
+
+
+def _end(changed: bytearray, start: int) -> int:
+    """Where the changed lines that begin at `start` end; there may be none."""
+    stop = changed.find(0, start)
+    return stop if stop >= 0 else len(changed)

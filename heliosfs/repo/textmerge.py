@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from enum import Enum
 from typing import NamedTuple
 
-from heliosfs.repo.linediff import Effort, Range, changed_ranges, split_lines
+from heliosfs.repo.linediff import Effort, Method, Range, changed_ranges, split_lines
 
 TEXT_MAX_BYTES = 8 * 1024 * 1024
 """Larger files are binary, so that no request holds the file system up for long."""
@@ -116,8 +116,8 @@ def _pieces(
     base: list[bytes], ours: list[bytes], theirs: list[bytes], effort: Effort
 ) -> Iterator[_Piece]:
     """The changed stretches of the base, those that overlap or touch put together."""
-    left = changed_ranges(base, ours, effort)
-    right = changed_ranges(base, theirs, effort)
+    left = changed_ranges(base, ours, effort, Method.HISTOGRAM)
+    right = changed_ranges(base, theirs, effort, Method.HISTOGRAM)
     i = j = left_shift = right_shift = 0
     while i < len(left) or j < len(right):
         take_left = j >= len(right) or (i < len(left) and left[i].start <= right[j].start)
@@ -156,7 +156,7 @@ def _refined(
     mine: list[bytes], other: list[bytes], labels: Labels, effort: Effort
 ) -> Iterator[bytes]:
     ranges: list[Range] = []
-    for each in changed_ranges(mine, other, effort):
+    for each in changed_ranges(mine, other, effort, Method.HISTOGRAM):
         if ranges and each.start - ranges[-1].stop <= _JOINED_LINES:
             last = ranges.pop()
             each = Range(last.start, each.stop, last.new_start, each.new_stop)

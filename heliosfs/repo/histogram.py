@@ -1,0 +1,122 @@
+"""Histogram diff: the longest common run of the rarest lines, and then what is beside it.
+
+The comparison of JGit and, in merges, of git: an extension of Bram Cohen's patience diff to lines
+that occur more than once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from heliosfs.repo.myers import Budget
+
+_CHAIN_MAX = 64
+"""A line that occurs more often is no place to begin at."""
+
+
+class Part(NamedTuple):
+    """A stretch of both sequences."""
+
+    start: int
+    stop: int
+    new_start: int
+    new_stop: int
+
+
+def compare(
+    old: Sequence[int], new: Sequence[int], changed: tuple[bytearray, bytearray], budget: Budget
+) -> list[Part]:
+    """Mark in `changed` what differs; return the parts that another comparison must look at.
+
+    These are those that have nothing in common but frequent items.
+    """
+    left: list[Part] = []
+    pending = [Part(0, len(old), 0, len(new))]
+    while pending:
+        part = pending.pop()
+        start, stop, new_start, new_stop = part
+        run, has_common = None, False
+        if start < stop and new_start < new_stop:
+            if budget.spend(stop - start + new_stop - new_start):
+                run, has_common = _Finder(old, new, part, budget).find()
+            if run is None and has_common:
+                left.append(part)
+                continue
+        if run is None:
+            changed[0][start:stop] = b"\1" * (stop - start)
+            changed[1][new_start:new_stop] = b"\1" * (new_stop - new_start)
+            continue
+        pending.append(Part(start, run.start, new_start, run.new_start))
+        pending.append(Part(run.stop, stop, run.new_stop, new_stop))
+    return left
+
+
+class _Finder:
+    """Looks for the run to begin at in a part."""
+
+    def __init__(self, old: Sequence[int], new: Sequence[int], part: Part, budget: Budget) -> None:
+        self._old = old
+        self._new = new
+        self._part = part
+        self._budget = budget
+        self._places: dict[int, list[int]] = {}
+        """Where the old side has an item, in order."""
+        for at in range(part.start, part.stop):
+            self._places.setdefault(old[at], []).append(at)
+        self._best: Part | None = None
+        self._rarity = _CHAIN_MAX + 1
+        """How often the rarest item of the best run occurs on the old side."""
+
+    def find(self) -> tuple[Part | None, bool]:
+        """Return the run, and whether there is anything in common at all."""
+        has_common = False
+        at = self._part.new_start
+        while at < self._part.new_stop:
+            places = self._places.get(self._new[at])
+            if places is None:
+                at += 1
+                continue
+            has_common = True
+            at = self._look(at, places) if len(places) <= self._rarity else at + 1
+        return (self._best, True) if self._rarity <= _CHAIN_MAX else (None, has_common)
+
+    def _look(self, new_at: int, places: list[int]) -> int:
+        """Try every run through an item of the new side; return where to look next."""
+        following = new_at + 1
+        seen = -1
+        for at in places:
+            if at < seen:
+                continue
+            run, rarity = self._run(at, new_at, len(places))
+            seen = run.stop
+            following = max(following, run.new_stop)
+            best = self._best
+            if (
+                best is None
+                or run.stop - run.start > best.stop - best.start
+                or rarity < self._rarity
+            ):
+                self._best, self._rarity = run, rarity
+        return following
+
+    def _run(self, at: int, new_at: int, rarity: int) -> tuple[Part, int]:
+        """The equal items around a pair of them, and how often the rarest of them occurs."""
+        old, new, part = self._old, self._new, self._part
+        start, new_start, stop, new_stop = at, new_at, at + 1, new_at + 1
+        while (
+            start > part.start
+            and new_start > part.new_start
+            and (old[start - 1] == new[new_start - 1])
+        ):
+            start -= 1
+            new_start -= 1
+            if rarity > 1:
+                rarity = min(rarity, len(self._places[old[start]]))
+        while stop < part.stop and new_stop < part.new_stop and old[stop] == new[new_stop]:
+            if rarity > 1:
+                rarity = min(rarity, len(self._places[old[stop]]))
+            stop += 1
+            new_stop += 1
+        self._budget.spend(stop - start)
+        return Part(start, stop, new_start, new_stop), rarity
