@@ -69,8 +69,14 @@ CHANGING: dict[str, list[Scenario]] = {
         Scenario(("undo",)),
         Scenario(("undo",), _after("reset --hard HEAD~1")),
         Scenario(("undo",), _after("checkout HEAD~1")),
+        Scenario(("undo", "2"), _after("reset --hard HEAD~1")),
+        Scenario(("undo", "--at", "now"), _after("reset --hard HEAD~1")),
     ],
-    "redo": [Scenario(("redo",), _after("reset --hard HEAD~1", "undo"))],
+    "redo": [
+        Scenario(("redo",), _after("reset --hard HEAD~1", "undo")),
+        Scenario(("redo", "2"), _after("reset --hard HEAD~1", "undo 2")),
+    ],
+    "oplog": [Scenario(("oplog", "restore", "1"))],
     "merge": [
         Scenario(("merge", "more"), _after("commit --work -m x")),
         Scenario(("merge", "--markers", "other"), _after("commit --work -m x")),
@@ -86,6 +92,7 @@ CHANGING: dict[str, list[Scenario]] = {
     "restore": [
         Scenario(("restore", "-s", "HEAD~1", "a")),
         Scenario(("restore", "--staged", "c")),
+        Scenario(("restore", "--saved", "a"), _after("reset --hard HEAD~1")),
     ],
     "experiment": [
         Scenario(("experiment", "start", "fresh")),
@@ -108,7 +115,6 @@ UNCHANGING = {
     "import": "in steps; its refs are one transaction: tests/compat/test_git_origins.py",
     "log": "reads",
     "materialize": "runs in the client",
-    "oplog": "reads",
     "report": "reads",
     "rev-parse": "reads",
     "run": "runs in the client",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from heliosfs.commands.options import JSON, Option
 from heliosfs.commands.phrases import (
+    AT,
     E_AMBIGUOUS,
     E_FULL,
-    E_STORE,
     E_USAGE,
     NUMBER,
     QUIET,
@@ -157,17 +157,19 @@ RESET = Verb(
 UNDO = Verb(
     name="undo",
     module="oplog",
-    summary="take back the last operation",
-    synopsis=("[--json]",),
+    summary="take back the last operation, or the last N",
+    synopsis=("[N] [--json]", "--at WHEN"),
     description=(
         "Brings back the state before the last commit, reset, checkout of a commit or redo:\n"
-        "HEAD and all files, what was uncommitted included. Again: the one before. The\n"
-        "changes made since then are kept for 'redo'."
+        "HEAD and all files, what was uncommitted included. Again: the one before. What was\n"
+        "changed since the last operation is named, and kept for 'redo'. Ignored files stay\n"
+        "as they are. --at brings back the state of a moment, as far as operations and\n"
+        "automatic saves tell; that is an operation of its own, for 'undo' to take back."
     ),
-    options=(JSON,),
+    options=(AT, JSON),
     errors=(
         E_USAGE,
-        ("ENOENT", "nothing to undo"),
+        ("ENOENT", "nothing to undo, or not so much; nothing is known of that moment"),
         ("EBUSY", "it leads to a branch whose live view has open files"),
         E_FULL,
     ),
@@ -178,14 +180,14 @@ UNDO = Verb(
 REDO = Verb(
     name="redo",
     module="oplog",
-    summary="take back the last undo",
-    synopsis=("[--json]",),
+    summary="take back the last undo, or the last N",
+    synopsis=("[N] [--json]",),
     description=(
         "Brings back the state before the last undo that was not taken back. Any other\n"
         "operation after an undo leaves nothing to redo."
     ),
     options=(JSON,),
-    errors=(E_USAGE, ("ENOENT", "nothing to redo"), E_FULL),
+    errors=(E_USAGE, ("ENOENT", "nothing to redo, or not so much"), E_FULL),
     example="",
     barrier=True,
 )
@@ -194,11 +196,28 @@ OPLOG = Verb(
     name="oplog",
     module="oplog",
     summary="what was done in this workspace, the newest first",
-    synopsis=("[-n N] [--json]",),
-    description="A line for each operation: number, time, verb, HEAD before and after, text.",
-    options=(NUMBER, JSON),
-    errors=(E_USAGE, E_STORE),
+    synopsis=(
+        "[-n N] [--json]",
+        "--saved [-n N] [--json]",
+        "restore ([--before] NUMBER | --at WHEN | --saved)",
+    ),
+    description=(
+        "A line for each operation: number, time, verb, HEAD before and after, text. With\n"
+        "--saved, one for each automatic save: at most 64 are kept of a branch, the last 10,\n"
+        "and before these the last of each minute (30) and of each hour (24) in which\n"
+        "something changed. 'restore' makes HEAD and all files what they were after an\n"
+        "operation, or in the last save that differs; 'undo' takes that back."
+    ),
+    options=(
+        NUMBER,
+        Option(("--saved",), "the automatic saves; the last one that differs"),
+        Option(("--before",), "restore: as before the operation"),
+        AT,
+        JSON,
+    ),
+    errors=(E_USAGE, ("ENOENT", "no such operation or save"), E_FULL),
     example="-n 10",
+    barrier=True,
 )
 
 REV_PARSE = Verb(

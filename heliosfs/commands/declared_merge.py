@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from heliosfs.commands.options import JSON, Option
-from heliosfs.commands.phrases import E_AMBIGUOUS, E_FULL, E_USAGE, QUIET
+from heliosfs.commands.phrases import AT, E_AMBIGUOUS, E_FULL, E_USAGE, QUIET
 from heliosfs.commands.verb import Verb
 
 MERGE = Verb(
@@ -75,11 +75,16 @@ RESTORE = Verb(
     name="restore",
     module="restore",
     summary="bring back files as they are in a commit",
-    synopsis=("[-s REV | --ours | --theirs] [--staged [--worktree]] PATH...",),
+    synopsis=(
+        "[-s REV | --ours | --theirs] [--staged [--worktree]] PATH...",
+        "(--saved | --at WHEN) PATH...",
+    ),
     description=(
         "The paths become exactly what the commit, or the stage, has there; what it does\n"
         "not have is removed. HEAD stays. 'undo' brings back what was uncommitted. With\n"
-        "--staged the files stay as they are, and the paths are unstaged."
+        "--staged the files stay as they are, and the paths are unstaged. With --saved each\n"
+        "path comes from the last automatic save that has another version of it, ignored\n"
+        "files included; 'oplog --saved' lists the saves, at most 64 of each branch."
     ),
     options=(
         Option(("-s", "--source"), "the commit (what is staged; with --staged: HEAD)", "REV"),
@@ -87,11 +92,13 @@ RESTORE = Verb(
         Option(("-W", "--worktree"), "change the files, with --staged too"),
         Option(("--ours",), "of an open merge: as HEAD has them"),
         Option(("--theirs",), "as the merged commit has them"),
+        Option(("--saved",), "as the last automatic save that differs has them"),
+        AT,
         JSON,
     ),
     errors=(
         E_USAGE,
-        ("ENOENT", "the revision names no commit, or there is no such path on either side"),
+        ("ENOENT", "no such commit, path or save; nothing is known of that moment"),
         E_AMBIGUOUS,
         ("EEXIST", "a file lies where a directory of the path is needed"),
         E_FULL,

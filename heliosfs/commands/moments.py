@@ -17,7 +17,10 @@ _SECONDS = {
     "month": 30 * 86400,
     "year": 365 * 86400,
 }
-_AGO = re.compile(r"(\d{1,6}|a|an)\s+(second|minute|hour|day|week|month|year)s?(?:\s+ago)?")
+_SHORT = {"sec": "second", "min": "minute", "hr": "hour"}
+_AGO = re.compile(
+    r"(\d{1,6}|a|an)\s*(second|sec|minute|min|hour|hr|day|week|month|year)s?(?:\s+ago)?"
+)
 _EPOCH = re.compile(r"@(-?\d{1,12})(?:\s[+-]\d{4})?")
 _DATE = re.compile(r"(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})")
 _TIME = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2})(?:\.\d+)?)?")
@@ -34,6 +37,8 @@ def parse_moment(text: str, now_seconds: int) -> int:
 
     >>> parse_moment("2.days.ago", 1_000_000), parse_moment("@5", 0)
     (827200, 5)
+    >>> parse_moment("10 min ago", 1_000_000)
+    999400
     >>> parse_moment("2001-09-09T01:46:40Z", 0)
     1000000000
     """
@@ -47,7 +52,7 @@ def parse_moment(text: str, now_seconds: int) -> int:
         return int(local.replace(hour=0, minute=0, second=0).timestamp())
     if found := _AGO.fullmatch(words):
         count = 1 if found[1] in ("a", "an") else int(found[1])
-        return now_seconds - count * _SECONDS[found[2]]
+        return now_seconds - count * _SECONDS[_SHORT.get(found[2], found[2])]
     if found := _EPOCH.fullmatch(text.strip()):
         return int(found[1])
     return _calendar(text.strip(), now_seconds)

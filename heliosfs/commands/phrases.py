@@ -10,6 +10,7 @@ COLOUR = (
     Option(("--color",), "always, never or auto (default)", "WHEN", is_optional=True),
     Option(("--no-color",), "the same as --color=never"),
 )
+AT = Option(("--at",), "as it was at a moment, such as '10 min ago', if that is known", "WHEN")
 
 E_USAGE = ("EINVAL", "wrong syntax")
 E_REVISION = ("ENOENT", "the revision names no commit")

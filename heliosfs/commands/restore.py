@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from heliosfs.commands.options import Options
 from heliosfs.commands.pathspec import chosen, is_magic
-from heliosfs.commands.render import SHORT_DIGITS, below, json_reply, text_of
+from heliosfs.commands.render import (
+    SHORT_DIGITS,
+    below,
+    iso_time,
+    json_reply,
+    quote_path,
+    text_of,
+)
 from heliosfs.commands.verb import Request
 from heliosfs.errors import NotFound
 from heliosfs.objects.tree import Entry
@@ -20,6 +27,9 @@ def restore(request: Request, options: Options) -> str:
     if not words:
         raise options.misuse("which path?")
     is_staged = "staged" in options
+    if "saved" in options or "at" in options:
+        options.only_one("saved", "at", "source", "staged", "ours", "theirs")
+        return _restore_saved(request, options, words)
     if "ours" in options or "theirs" in options:
         options.only_one("ours", "theirs", "source")
         options.only_one("ours", "theirs", "staged")
@@ -32,6 +42,22 @@ def restore(request: Request, options: Options) -> str:
     else:
         changed = restore_paths(request, source, name, words, with_stage=is_staged)
     return _reply(options, name, changed)
+
+
+def _restore_saved(request: Request, options: Options, words: list[str]) -> str:
+    """Bring back what was saved automatically, and tell of when it is."""
+    from heliosfs.commands.past import described, restored
+
+    found = restored(request, options, words)
+    if "json" in options:
+        changed = [text_of(path) for _, paths in found for path in paths]
+        sources = [iso_time(past.time_ns // 10**9) for past, _ in found]
+        return json_reply({"source": sources[0], "sources": sources, "changed": changed})
+    return "".join(
+        f"{quote_path(path) if path else '.'} is as in {described(request, past)}\n"
+        for past, paths in found
+        for path in paths
+    )
 
 
 def _reply(options: Options, name: str, changed: list[bytes]) -> str:

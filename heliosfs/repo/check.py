@@ -16,6 +16,7 @@ from heliosfs.repo.roots import (
     log_of,
     nameless_files,
     saved_states,
+    saves_of,
     slots,
     staged_before,
     staged_roots,
@@ -90,6 +91,7 @@ class _Check:
         operations = 0
         for slot in slots(repository):
             operations += yield from self._take_operations(slot)
+            self._take_saves(slot)
         yield from self._walk()
         return Checked(len(listed), operations, self._closure.count, self._problems)
 
@@ -111,6 +113,12 @@ class _Check:
         except StoreError as error:
             self._problems.append(Problem(f"the operation log of {name}", str(error)))
         return count
+
+    def _take_saves(self, slot: int) -> None:
+        saves = saves_of(self._repository, slot)
+        for save in saves.all():
+            found = list(state_references(saves.read(save)))
+            self._roots.append((f"a save of {self._name(slot)}", found))
 
     def _name(self, slot: int) -> str:
         branch = self._repository.refs.of_slot(slot)

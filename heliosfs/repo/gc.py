@@ -20,6 +20,7 @@ from typing import NamedTuple, Protocol
 from heliosfs.errors import CorruptObject, MissingObject
 from heliosfs.objects.commit import Commit
 from heliosfs.objects.ids import CommitId, Kind, Oid
+from heliosfs.objects.tree import TIME_MAX_NS
 from heliosfs.repo.closure import Closure
 from heliosfs.repo.history import decoded, listed_in
 from heliosfs.repo.repository import Repository
@@ -32,11 +33,13 @@ from heliosfs.repo.roots import (
     log_of,
     nameless_files,
     saved_states,
+    saves_of,
     slots,
     staged_before,
     staged_roots,
     state_references,
 )
+from heliosfs.repo.state import State
 from heliosfs.repo.view import work_key
 from heliosfs.store.base import Collection, Store, Work
 from heliosfs.store.pace import Pace
@@ -131,6 +134,8 @@ class _Run:
         self._guests = guests
         self._judgement = Judgement(retention)
         self._logs: dict[int, KeptLog] = {}
+        self._saves: dict[int, int] = {}
+        """Slot -> the sequence of the last save of which is known that it stays."""
         self._undo_commits = 0
         self._closure = Closure(
             collection.read, lambda kind, oid: collection.mark(oid), self._mark_link
@@ -176,21 +181,35 @@ class _Run:
     def _judge(self) -> Steps[None]:
         """Decide about operations and commits, as far as that can be known before `_freeze`."""
         judgement = self._judgement
+        saved: list[State] = []
         for slot in slots(self._repository):
             for kept in kept_operations(log_of(self._repository, slot), self._retention):
                 self._logs[slot] = kept
                 yield TURN
+            saved += self._new_saves(slot)
+            yield TURN
         yield from self._settle()
         listed = yield from on_thread(self._listed)
         for at in range(0, len(listed), _READ_COUNT):
             yield from self._learn(listed[at : at + _READ_COUNT])
         yield from self._keep([*judgement.young(), *self._tips(), *(yield from self._scored())])
         count = len(judgement.kept)
-        yield from self._keep([oid for kept in self._logs.values() for oid in heads(kept.states)])
+        undone = (state for kept in self._logs.values() for state in kept.states)
+        yield from self._keep([*heads(undone), *heads(saved)])
         self._undo_commits = len(judgement.kept) - count
         for kept in self._logs.values():
             self._enter_states(kept)
             yield TURN
+        for state in saved:
+            self._closure.add(state_references(state))
+
+    def _new_saves(self, slot: int) -> list[State]:
+        """The states of the saves that stay, but for those that were given before."""
+        saves, known = saves_of(self._repository, slot), self._saves.get(slot, 0)
+        found = saves.since(self._retention.since_ns, known)
+        if found:
+            self._saves[slot] = found[-1].sequence
+        return [saves.read(save) for save in found]
 
     def _scored(self) -> Steps[list[CommitId]]:
         """The commits of running experiments that have a score, those that a reset left, too."""
@@ -237,9 +256,11 @@ class _Run:
         """The one moment: what can be reached now is what stays.  Gives the commits that go."""
         repository, history = self._repository, self._repository.history
         repository.checkpoint()
+        saved: list[State] = []
         for slot in slots(repository):
             self._take_new_operations(slot)
-        states = [*saved_states(repository), *(view.state() for view in repository.views())]
+            saved += self._new_saves(slot)
+        states = [*saved, *saved_states(repository), *(view.state() for view in repository.views())]
         assert history.announced is not None
         states += (state for kept in self._logs.values() for state in kept.states)
         tips = [*self._tips(), *history.announced, *heads(states)]
@@ -323,9 +344,13 @@ class _Run:
         count = 0
         for slot, kept in self._logs.items():
             count += yield from self._drop_operations(slot, kept.first)
+            if saves_of(self._repository, slot).drop_before(self._retention.since_ns):
+                self._store.publish()
+                yield TURN
         for slot in dead_slots(self._repository):
             count += yield from self._drop_operations(slot, self._end_of(slot))
             self._store.put(work_key(slot), None)
+            saves_of(self._repository, slot).drop_before(TIME_MAX_NS)
             self._store.publish()
         return count
 

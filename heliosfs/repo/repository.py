@@ -20,6 +20,7 @@ from heliosfs.repo.leftovers import commit_leftovers, is_changed
 from heliosfs.repo.metrics import Metrics
 from heliosfs.repo.oprecord import Operation
 from heliosfs.repo.refs import Branch, Refs
+from heliosfs.repo.saves import Saves
 from heliosfs.repo.staging import Stage
 from heliosfs.repo.state import DETACHED, State, decode_state
 from heliosfs.repo.transaction import Transaction
@@ -266,7 +267,10 @@ class Repository:
         with self.transaction:
             self.close_live(branch)
             saved = self.saved_state(branch)
-            self._show(self.root.ignoring.take_along(saved, checkout.after.root))
+            after = self.root.ignoring.take_along(saved, checkout.after.root)
+            if after.root != saved.root:
+                self._note_save(saved)
+            self._show(after)
 
     def checkout_commit(self, view: View, oid: CommitId) -> None:
         """Make the tree at the root equal to a commit, with HEAD detached.  UsageError.
@@ -291,7 +295,11 @@ class Repository:
             detached.restage(None)
             detached.save(after)
 
+        left = self._left_detached()
         with self.transaction:
+            if left is not None and left not in (before, after):
+                # Its ignored files make way for those of now.
+                self._note_save(left)
             self._show(after, record)
 
     def previous(self) -> tuple[int, CommitId | None]:
@@ -348,13 +356,20 @@ class Repository:
         """What of the working set is not contents."""
         return self.store.memory_bytes + len(self.inodes.nodes) * NODE_BYTES
 
+    def _left_detached(self) -> State | None:
+        """The detached state that was left last, if there is one."""
+        data = self.store.get(work_key(DETACHED))
+        return decode_state(data)[0] if data is not None else None
+
     def _discarded_state(self) -> State | None:
         """The detached state that was left with uncommitted changes, if there is one."""
-        data = self.store.get(work_key(DETACHED))
-        if data is None:
-            return None
-        state, _ = decode_state(data)
-        return state if is_changed(self, state) else None
+        state = self._left_detached()
+        return state if state is not None and is_changed(self, state) else None
+
+    def _note_save(self, state: State) -> None:
+        """Let `restore --saved` have a state that gives way to another one of its slot."""
+        saves = Saves(self.store, state.slot, self.inverses)
+        saves.add(self.clock.now_ns(), state.encode())
 
     def _check_committed(self, branch: Branch) -> None:
         view = self.live.get(branch.slot)

@@ -12,6 +12,7 @@ from heliosfs.objects.references import Reference, entry_references
 from heliosfs.objects.tree import decode_entry
 from heliosfs.repo.oplog import OperationLog, logged_slots
 from heliosfs.repo.repository import Repository
+from heliosfs.repo.saves import Saves
 from heliosfs.repo.state import DETACHED, State, decode_state
 from heliosfs.workspace.content import PartedContent
 from heliosfs.workspace.node import FileNode
@@ -84,6 +85,14 @@ def log_of(repository: Repository, slot: int) -> OperationLog:
         if view.slot == slot:
             return view.log
     return OperationLog(repository.store, repository.history, slot)
+
+
+def saves_of(repository: Repository, slot: int) -> Saves:
+    """The saves of a slot: those of the view, where one is open."""
+    for view in repository.views():
+        if view.slot == slot:
+            return view.saves
+    return Saves(repository.store, slot)
 
 
 def heads(states: Iterable[State]) -> Iterator[CommitId]:

@@ -14,6 +14,7 @@ from heliosfs.repo.experiments import METADATA_KEY
 from heliosfs.repo.ignoring import Ignoring
 from heliosfs.repo.oplog import OperationLog
 from heliosfs.repo.oprecord import Operation
+from heliosfs.repo.saves import Saves
 from heliosfs.repo.staging import Stage
 from heliosfs.repo.state import DETACHED, State
 from heliosfs.workspace.flush import flush
@@ -58,6 +59,7 @@ class View:
         self._inverses = repository.inverses
         self.log = OperationLog(repository.store, repository.history, slot, self._inverses)
         self.stage = Stage(repository.store, slot, self._inverses)
+        self.saves = Saves(repository.store, slot, self._inverses)
         self.ignoring = Ignoring(self)
         if self.log.last is not None:
             repository.clock.note(self.log.last.time_ns)
@@ -106,6 +108,8 @@ class View:
             if is_flushed and self.workspace.was_altered and self._is_tree(state.head, flushed):
                 self._altered = (state.head, state.root.oid)
             self.save(state)
+            encoded = state.encode_with(self._saved_root)
+            self.saves.add(self.repository.clock.now_ns(), encoded)
 
     def save(self, state: State) -> None:
         """Put the working state, which is that of the workspace, into the store's batch."""

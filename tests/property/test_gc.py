@@ -27,6 +27,7 @@ from heliosfs.repo.gc import Collected
 from heliosfs.repo.oplog import OperationLog
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.retention import Retention
+from heliosfs.repo.saves import Saves
 from heliosfs.repo.state import DETACHED, State, decode_state
 from heliosfs.store.local import LocalStore
 from heliosfs.store.memory import MemoryStore
@@ -226,6 +227,8 @@ class GcMachine(RuleBasedStateMachine):
             )
             for operation in log.operations():
                 found += [operation.before, operation.after]
+            saves = views[0].saves if views else Saves(repository.store, slot)
+            found += [saves.read(save) for save in saves.all()]
         return found
 
     def reached(self) -> set[str]:

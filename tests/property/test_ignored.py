@@ -128,6 +128,9 @@ class IgnoredMachine(RuleBasedStateMachine):
     def write(self, path: bytes, data: bytes) -> None:
         for each in [each for each in self.tree if is_blocked([each], path) and each != path]:
             self.remove(each)
+        if path in self.stage.files.tree() and path not in self.tree:
+            # A directory in which nothing is left: a commit may have it.
+            self.stage.files.remove(path)
         self.stage.files.write(path, data)
         self.tree[path] = data
 

@@ -1,0 +1,144 @@
+"""States of before, as a request names them and as a reply tells of them."""
+
+from __future__ import annotations
+
+from heliosfs.commands.moments import ago, parse_moment
+from heliosfs.commands.options import Options
+from heliosfs.commands.pathspec import chosen, is_magic
+from heliosfs.commands.render import iso_time
+from heliosfs.commands.verb import Request
+from heliosfs.errors import NotFound
+from heliosfs.objects.ids import TreeId
+from heliosfs.objects.tree import Entry
+from heliosfs.repo.returning import Past, recent_states, state_at
+from heliosfs.repo.saves import COUNT_MAX
+from heliosfs.repo.view import View
+from heliosfs.store.base import Store
+from heliosfs.workspace.graft import graft
+from heliosfs.workspace.trees import differs, find_entry, has_changes
+
+_BILLION = 1_000_000_000
+_LAST_OF_A_SECOND = _BILLION - 1
+
+
+def moment_state(request: Request, options: Options) -> Past:
+    """The state of the view at the moment of `--at`.  UsageError, NotFound."""
+    value = options.value("at")
+    assert value is not None
+    now_seconds = request.repository.clock.now_ns() // _BILLION
+    try:
+        seconds = parse_moment(value, now_seconds)
+    except (ValueError, OverflowError) as error:
+        raise options.misuse(
+            f"--at takes a moment, such as '10 min ago' or 14:05, not {value[:80]!r}"
+        ) from error
+    try:
+        return state_at(request.view, seconds * _BILLION + _LAST_OF_A_SECOND)
+    except NotFound as error:
+        raise NotFound(f"{error} ({kept_saves(request.view)})") from error
+
+
+def last_save(request: Request) -> Past:
+    """The last save of the view that differs from it now.  NotFound."""
+    view = request.view
+    root = view.state().root
+    for save in reversed(view.saves.all()):
+        state = view.saves.read(save)
+        if is_other(request.repository.store, state.root, root):
+            return Past(state, save.time_ns, None)
+    raise NotFound(f"no save differs from what is here now ({kept_saves(view)})")
+
+
+def kept_saves(view: View) -> str:
+    """How many saves there are, and how many there may be."""
+    saves = view.saves.all()
+    if not saves:
+        return "nothing was saved yet"
+    oldest = iso_time(saves[0].time_ns // _BILLION)
+    count = "1 save is" if len(saves) == 1 else f"{len(saves)} saves are"
+    return f"{count} kept, of at most {COUNT_MAX}; the oldest is of {oldest}"
+
+
+def describe_past(past: Past) -> str:
+    """A state of before, for the operation log."""
+    operation = past.operation
+    if operation is None:
+        return f"the save of {iso_time(past.time_ns // _BILLION)}"
+    side = "before" if past.is_before else "after"
+    return f"the state {side} operation {operation.sequence}, {operation.verb}: {operation.text}"
+
+
+def described(request: Request, past: Past) -> str:
+    """The same on a line, with how long ago it was."""
+    now_ns = request.repository.clock.now_ns()
+    text = "".join(mark if mark.isprintable() else "?" for mark in describe_past(past))
+    return f"{text} ({ago(max(0, now_ns - past.time_ns) // _BILLION)})"
+
+
+def restored(
+    request: Request, options: Options, words: list[str]
+) -> list[tuple[Past, list[bytes]]]:
+    """Restore paths from saves, as one operation; gives from which, and what changed.
+
+    With `--at` all come from the state of that moment, else each from the last save, or state
+    beside an operation, that has something else there than the working tree.  Ignored files that
+    are meant come, too.
+    NotFound, UsageError.
+    """
+    view, store = request.view, request.repository.store
+    before, here = view.state(), view.selected()
+    if options.value("at") is not None:
+        past = moment_state(request, options)
+        problem = f"at {iso_time(past.time_ns // _BILLION)}"
+        found = [(past, chosen(request, words, (before.root, past.state.root), problem))]
+    else:
+        together = any(map(is_magic, words))
+        found = [
+            _last_other(request, before.root, each)
+            for each in ([words] if together else [[word] for word in words])
+        ]
+    root = here
+    for past, paths in found:
+        root = graft(store, root, past.state.root, paths, request.repository.clock.now_ns()).root
+    after = before._replace(root=view.ignoring.keep(root))
+    if is_other(store, after.root, before.root):
+        text = f"{describe_past(found[0][0])}: {' '.join(words)}"
+        view.move("restore", text, before, after, view.stage.root)
+    return [
+        (past, [path for path in paths if _differs_at(store, path, before.root, after.root)])
+        for past, paths in found
+    ]
+
+
+def _last_other(request: Request, here: Entry, words: list[str]) -> tuple[Past, list[bytes]]:
+    """The last known state that has other versions of what is meant, and the paths of these."""
+    store = request.repository.store
+    for past in recent_states(request.view):
+        root = past.state.root
+        try:
+            paths = chosen(request, words, (here, root), "in a save")
+        except NotFound:
+            continue
+        others = [
+            path
+            for path in paths
+            if find_entry(store, root, path) is not None and _differs_at(store, path, here, root)
+        ]
+        if others:
+            return past, others
+    meant = " ".join(words)[:80]
+    raise NotFound(f"no save has another {meant!r} ({kept_saves(request.view)})")
+
+
+def _differs_at(store: Store, path: bytes, one: Entry, other: Entry) -> bool:
+    here, there = find_entry(store, one, path), find_entry(store, other, path)
+    if here is None or there is None:
+        return here is not there
+    return is_other(store, here, there)
+
+
+def is_other(store: Store, one: Entry, other: Entry) -> bool:
+    """Return True if two entries differ in more than times, with all below them."""
+    if differs(one, other) or one.is_dir != other.is_dir:
+        return True
+    return one.is_dir and has_changes(store, TreeId(one.oid), TreeId(other.oid))

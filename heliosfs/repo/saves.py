@@ -1,0 +1,124 @@
+"""Saves: the working states that were saved automatically, the last ones, and of before ever fewer.
+
+A save is a key of state that names a tree whose objects the save itself stored, so it costs one
+small value more.  Each one drops those for which there is no room any more, so that a slot never
+has more than `COUNT_MAX`.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from heliosfs.errors import NotFound
+from heliosfs.repo.inverses import Inverses
+from heliosfs.repo.state import State, decode_state
+from heliosfs.store.base import Store
+
+RECENT_COUNT = 10
+"""Saves that are kept, whenever they were made."""
+MINUTE_COUNT = 30
+"""Minutes before these of which the last save is kept, minutes without any not counted."""
+HOUR_COUNT = 24
+"""Hours before these of which the last save is kept, in the same way."""
+COUNT_MAX = RECENT_COUNT + MINUTE_COUNT + HOUR_COUNT
+
+_MINUTE_NS = 60 * 10**9
+_HOUR_NS = 60 * _MINUTE_NS
+_TOGETHER_NS = 10**9 // 2
+"""Saves within this time, of programs that sync each write, are one."""
+_SAVE = b"save/"
+_SEQUENCE = struct.Struct(">Q")
+_TIME = struct.Struct("<q")
+
+
+class Save(NamedTuple):
+    """A working state that was saved, and when."""
+
+    sequence: int
+    time_ns: int
+
+
+class Saves:
+    """The saves of one slot.  Changes go into the store's batch, to be published."""
+
+    def __init__(self, store: Store, slot: int, inverses: Inverses | None = None) -> None:
+        self._store = store
+        self._inverses = Inverses() if inverses is None else inverses
+        self._prefix = b"%s%016x/" % (_SAVE, slot)
+        self._held: tuple[Save, ...] | None = None
+        """The oldest first; None while nobody looked."""
+        self._begun_ns = 0
+        """When the last save was begun that those after it join; 0 for none of this run."""
+
+    def all(self) -> tuple[Save, ...]:
+        """Every save, the oldest first."""
+        if self._held is None:
+            at = len(self._prefix)
+            self._held = tuple(
+                Save(_SEQUENCE.unpack_from(key, at)[0], _TIME.unpack_from(value)[0])
+                for key, value in self._store.scan(self._prefix)
+            )
+        return self._held
+
+    def read(self, save: Save) -> State:
+        """The working state of a save.  NotFound when it was dropped meanwhile."""
+        value = self._store.get(self._key(save.sequence))
+        if value is None:
+            raise NotFound("that save is not kept any more")
+        return decode_state(value, _TIME.size)[0]
+
+    def at(self, time_ns: int) -> Save | None:
+        """The last save that was made until a moment."""
+        return next((save for save in reversed(self.all()) if save.time_ns <= time_ns), None)
+
+    def since(self, time_ns: int, sequence: int) -> list[Save]:
+        """The saves of a moment and later, of those that come after `sequence`."""
+        return [save for save in self.all() if save.sequence > sequence and save.time_ns >= time_ns]
+
+    def add(self, time_ns: int, state: bytes) -> None:
+        """Keep a working state, encoded: 15 us."""
+        held = self.all()
+        self._inverses.append((self._reset, (held, self._begun_ns)))
+        if held and 0 <= time_ns - self._begun_ns < _TOGETHER_NS:
+            save = Save(held[-1].sequence, time_ns)
+            self._held = (*held[:-1], save)
+        else:
+            save = Save(held[-1].sequence + 1 if held else 1, time_ns)
+            self._begun_ns = time_ns
+            self._held = (*held, save)
+            self._drop(set(_surplus(self._held)))
+        self._store.put(self._key(save.sequence), _TIME.pack(time_ns) + state)
+
+    def drop_before(self, time_ns: int) -> int:
+        """Drop the saves of before a moment; gives how many.  The caller publishes."""
+        old = {save for save in self.all() if save.time_ns < time_ns}
+        self._drop(old)
+        return len(old)
+
+    def _drop(self, saves: set[Save]) -> None:
+        if saves:
+            for save in saves:
+                self._store.put(self._key(save.sequence), None)
+            self._held = tuple(save for save in self.all() if save not in saves)
+
+    def _reset(self, held: tuple[Save, ...], begun_ns: int) -> None:
+        self._held, self._begun_ns = held, begun_ns
+
+    def _key(self, sequence: int) -> bytes:
+        return self._prefix + _SEQUENCE.pack(sequence)
+
+
+def _surplus(held: tuple[Save, ...]) -> Iterator[Save]:
+    """The saves for which there is no room."""
+    minutes: set[int] = set()
+    hours: set[int] = set()
+    for save in reversed(held[:-RECENT_COUNT]):
+        minute, hour = save.time_ns // _MINUTE_NS, save.time_ns // _HOUR_NS
+        if minute not in minutes and len(minutes) < MINUTE_COUNT:
+            minutes.add(minute)
+        elif minute not in minutes and hour not in hours and len(hours) < HOUR_COUNT:
+            hours.add(hour)
+        else:
+            yield save
