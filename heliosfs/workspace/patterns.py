@@ -123,6 +123,18 @@ class PatternList:
         return best
 
 
+def test_of(pattern: Pattern) -> tuple[bool, Matcher]:
+    """Return whether a pattern is compared with the name alone, and the test for that."""
+    text, is_name = _simplified(pattern)
+    if literal_length(text) == len(text):
+        return is_name, text.__eq__
+    if is_name and text[:1] == b"*" and literal_length(text[1:]) == len(text) - 1:
+        ending = text[1:]
+        return True, lambda name: name.endswith(ending)
+    needle, fits = _test(text, is_name=is_name)
+    return is_name, lambda text: needle in text and fits(text)
+
+
 def _simplified(pattern: Pattern) -> tuple[bytes, bool]:
     """Return the text to compare, and whether with the name alone."""
     text = pattern.text

@@ -1,4 +1,4 @@
-"""Random patterns against git's answers; `python -m tests.compat.fuzz_patterns 100000` for more.
+"""Random patterns before git and us: `python -m tests.compat.fuzz_patterns COUNT SEED KIND`.
 
 Each file of patterns is put before `git check-ignore` or `git check-attr` with some of the paths
 of a small tree, and before our own lists.  A pair is one path under one file.
@@ -11,11 +11,14 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from heliosfs.workspace.attributes import Attributes, Value
 from heliosfs.workspace.patterns import PatternList, parse_lines
 from tests.git_repository import ENVIRONMENT, Clone, git
+from tests.tree_builder import Stage
 
 NAMES = [
     b"a", b"b", b"ab", b"c", b"a.o", b"b.o", b"[", b"]", b"a]", b"-", b"^", b"!", b"\\", b"*", b"?",
@@ -34,6 +37,13 @@ PIECES = [
 IS_NEWER = tuple(map(int, re.findall(rb"\d+", git(Path(), "version"))[:2])) >= (2, 52)
 STARS_BEHIND_LETTERS = re.compile(rb"/?[^*?\[\\]*[^*?\[\\/]\*\*")
 """Such as `a**/b`, which git reads in another way since 2.52; we do as it did before."""
+ATTRIBUTES = (b"text", b"diff", b"merge", b"filter", b"m1", b"m2", b"binary")
+STATES = [
+    b"text", b"-text", b"!text", b"text=auto", b"diff", b"-diff", b"!diff", b"diff=python",
+    b"merge", b"-merge", b"merge=union", b"filter=lfs", b"-filter", b"m1", b"-m1", b"!m1", b"m2",
+    b"m1=x",
+    b"binary", b"-binary", b"!binary", b"=x", b"--text", b"text=", b"-text=x", b"t\xe9xt",
+]  # fmt: skip
 PATHS_EACH = 40
 FILES_PER_TREE = 200
 
@@ -43,8 +53,8 @@ class Difference(NamedTuple):
 
     data: bytes
     path: bytes
-    theirs: int
-    ours: int
+    theirs: int | bytes
+    ours: int | bytes
 
 
 class Tree:
@@ -122,7 +132,68 @@ def _decided(
     return line
 
 
-def run(place: Path, pairs: int, seed: int) -> list[Difference]:
+def _spelt(value: Value | None) -> bytes:
+    if isinstance(value, bytes):
+        return value
+    return b"unspecified" if value is None else (b"unset", b"set")[value]
+
+
+def attribute_line(random_: random.Random) -> bytes:
+    words = b" ".join(random_.choices(STATES, k=random_.choice([0, 1, 1, 2, 3])))
+    if random_.random() < 0.2:
+        return b"[attr]%s %s" % (random_.choice([b"m1", b"m2", b"binary", b"text"]), words)
+    text = pattern(random_)
+    if random_.random() < 0.3 and b"\r" not in text:
+        escaped = text.replace(b"\\", b"\\\\").replace(b"\t", b"\\t").replace(b"\xe9", b"\\351")
+        text = b'"%s"' % escaped
+    return b" " * random_.randrange(2) + text + random_.choice([b" ", b"\t", b"  "]) + words
+
+
+def compare_attributes(tree: Tree, random_: random.Random) -> list[Difference]:
+    """Compare some paths under one or two files of attributes."""
+    places = {b"", random_.choice([each for each in sorted(tree.is_dir) if tree.is_dir[each]])}
+    stage = Stage()
+    data = b""
+    written = []
+    for place in sorted(places):
+        lines = [attribute_line(random_) for _ in range(random_.randrange(1, 6))]
+        data = b"\n".join(lines) + random_.choice([b"\n", b"", b"\r\n"])
+        path = (place + b"/.gitattributes").lstrip(b"/")
+        stage.files.write(path, data)
+        written.append(tree.clone.path / path.decode("utf-8", "surrogateescape"))
+        written[-1].write_bytes(data)
+    paths = random_.sample([each for each in sorted(tree.is_dir) if not tree.is_dir[each]], 15)
+    done = subprocess.run(
+        ["git", "check-attr", "--stdin", "-z", *(name.decode() for name in ATTRIBUTES)],
+        cwd=tree.clone.path,
+        input=b"".join(b"%s\0" % path for path in paths),
+        env=ENVIRONMENT,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    fields = done.stdout.split(b"\0")
+    theirs = {(fields[at], fields[at + 1]): fields[at + 2] for at in range(0, len(fields) - 1, 3)}
+    for file in written:
+        file.unlink()
+    attributes = Attributes(stage.store, stage.view.state().root, ATTRIBUTES)
+    found = []
+    for path in paths:
+        said = attributes.of(path)
+        for name in ATTRIBUTES:
+            ours = _spelt(said.get(name))
+            if theirs[path, name] != ours:
+                found.append(Difference(data, path, theirs[path, name], ours))
+    return found
+
+
+def run(
+    place: Path,
+    pairs: int,
+    seed: int,
+    compare: Callable[[Tree, random.Random], list[Difference]] = compare_ignoring,
+) -> list[Difference]:
     """Compare so many pairs; return where we differ from git."""
     random_ = random.Random(seed)
     found: list[Difference] = []
@@ -130,15 +201,16 @@ def run(place: Path, pairs: int, seed: int) -> list[Difference]:
     for first in range(0, files, FILES_PER_TREE):
         tree = Tree(place / str(first), random_)
         for _ in range(first, min(first + FILES_PER_TREE, files)):
-            found += compare_ignoring(tree, random_)
+            found += compare(tree, random_)
     return found
 
 
 if __name__ == "__main__":
+    kinds = {"ignore": compare_ignoring, "attributes": compare_attributes}
     wanted = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
     start = int(sys.argv[2]) if len(sys.argv) > 2 else 0
     with tempfile.TemporaryDirectory() as folder:
-        all_found = run(Path(folder), wanted, start)
+        all_found = run(Path(folder), wanted, start, kinds[(sys.argv[3:] or ["ignore"])[0]])
     for one in all_found[:20]:
         print(one)
     print(f"{wanted} pairs, {len(all_found)} differences")

@@ -9,7 +9,7 @@ import pytest
 
 from heliosfs.objects.ids import TreeId
 from heliosfs.workspace.trees import EMPTY_TREE, walk_changes
-from tests.compat.fuzz_patterns import run
+from tests.compat.fuzz_patterns import compare_attributes, run
 from tests.git_repository import Clone
 from tests.tree_builder import Stage
 
@@ -77,3 +77,7 @@ def test_the_same_files_are_committed(tmp_path: Path, seed: int) -> None:
 def test_the_same_line_decides(tmp_path: Path) -> None:
     """A part of the fuzzer's pairs; its own size is 100,000."""
     assert run(tmp_path, 6_000, seed=7) == []
+
+
+def test_the_same_attributes(tmp_path: Path) -> None:
+    assert run(tmp_path, 3_000, seed=8, compare=compare_attributes) == []
