@@ -15,7 +15,14 @@ from heliosfs.commands.diffstat import (
 )
 from heliosfs.commands.hunks import Spaces, Words
 from heliosfs.commands.options import Options
-from heliosfs.commands.patch import DEFAULT_CONTEXT, Patch, git_mode, git_part, shown_id
+from heliosfs.commands.patch import (
+    DEFAULT_CONTEXT,
+    Patch,
+    attributes_of,
+    git_mode,
+    git_part,
+    shown_id,
+)
 from heliosfs.commands.render import SHORT_DIGITS, quote_path, text_of
 from heliosfs.commands.verb import Request
 from heliosfs.objects.tree import Entry
@@ -71,6 +78,7 @@ def patch_of(request: Request, options: Options) -> Patch:
         DEFAULT_CONTEXT if context is None else context,
         spaces,
         words,
+        attributes=attributes_of(request.view),
         as_text="text" in options,
         is_reversed="reverse" in options and options.verb == "diff",
     )

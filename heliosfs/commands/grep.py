@@ -7,6 +7,7 @@ import stat
 from heliosfs.commands.grepform import Found, GrepForm
 from heliosfs.commands.logfilter import syntax_of
 from heliosfs.commands.options import Options
+from heliosfs.commands.patch import attributes_of, said_to_be_text
 from heliosfs.commands.pathspec import Pathspec, files_below, is_magic, pathspec
 from heliosfs.commands.render import bytes_of
 from heliosfs.commands.verb import Request, answer
@@ -58,6 +59,7 @@ class _Search:
         )
         self._keeps_text = not (self._only_first or "count" in options)
         self._as_text = "text" in options
+        self._attributes = attributes_of(request.view)
         self._skips_binary = "I" in options
         self._is_quiet = "quiet" in options
         self._left_bytes = SEARCH_MAX_BYTES
@@ -83,7 +85,8 @@ class _Search:
 
     def _look(self, found: Found, data: bytes) -> Steps[Found | None]:
         """The file with what matches in it, if it is one that is looked for."""
-        found.is_binary = not is_text(data) and not self._as_text
+        said = said_to_be_text(self._attributes, found.path)
+        found.is_binary = not self._as_text and not (is_text(data) if said is None else said)
         if found.is_binary and self._skips_binary:
             return None
         if (found.is_binary or self._only_first) and not self._inverted:

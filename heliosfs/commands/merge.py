@@ -21,6 +21,7 @@ from heliosfs.repo.revisions import resolve
 from heliosfs.repo.textmerge import Favor, Labels
 from heliosfs.repo.view import View
 from heliosfs.store.steps import run_to_end
+from heliosfs.workspace.attributes import Attributes
 
 _MAIN_BRANCHES = ("main", "master")
 _COMPARED_MAX = 50
@@ -147,8 +148,9 @@ def _reply(repository: Repository, before: CommitId | None, done: merging.Done) 
     history = repository.history
     old = history.read(before).root if before is not None else None
     store = repository.store
-    changes = compare(store, old, history.read(done.head).root)
-    stat = run_to_end(diffstat(Patch(store), changes), store)
+    new = history.read(done.head).root
+    maker = Patch(store, attributes=Attributes(store, new, (b"diff",)))
+    stat = run_to_end(diffstat(maker, compare(store, old, new)), store)
     if done.is_fast_forward:
         start = short(before) if before is not None else "nothing"
         return f"Updating {start}..{short(done.head)}\nFast-forward\n{stat}"

@@ -12,8 +12,10 @@ from heliosfs.errors import TooLarge
 from heliosfs.objects.ids import Kind, object_id
 from heliosfs.objects.tree import Entry
 from heliosfs.repo.linediff import Effort, Range, changed_ranges, split_lines
+from heliosfs.repo.view import View
 from heliosfs.store.base import Store
 from heliosfs.store.steps import TURN, Steps
+from heliosfs.workspace.attributes import Attributes
 from heliosfs.workspace.gitlinks import gitlink_of, is_gitlink, plain_xattrs
 from heliosfs.workspace.trees import read_file
 
@@ -36,6 +38,7 @@ class Patch:
         spaces: Spaces = Spaces.ALL,
         words: Words = Words.NONE,
         *,
+        attributes: Attributes | None = None,
         as_text: bool = False,
         is_reversed: bool = False,
     ) -> None:
@@ -43,6 +46,8 @@ class Patch:
         self._context = context
         self._spaces = spaces
         self._words = words
+        self._attributes = attributes
+        """Answers about `diff`, from the working tree."""
         self._as_text = as_text
         """Whether the lines of binary files are compared, too."""
         self._prefixes = (b"b/", b"a/") if is_reversed else (b"a/", b"b/")
@@ -66,7 +71,8 @@ class Patch:
         old, new = git_part(change.old), git_part(change.new)
         if old is not None and new is not None and same_content(old, new):
             return 0, 0
-        before, after = self._bytes(old), self._bytes(new)
+        source = change.path if change.source is None else change.source
+        before, after = self._bytes(old, source), self._bytes(new, change.path)
         if before is None or after is None:
             return None
         ranges = self._ranges(split_lines(before), split_lines(after))
@@ -106,7 +112,7 @@ class Patch:
     def _content(
         self, old: Entry | None, new: Entry | None, source: bytes, path: bytes
     ) -> Iterator[bytes]:
-        before, after = self._bytes(old), self._bytes(new)
+        before, after = self._bytes(old, source), self._bytes(new, path)
         left, right = self._names(source, path)
         left, right = left if old else "/dev/null", right if new else "/dev/null"
         if before is None or after is None:
@@ -126,7 +132,7 @@ class Patch:
         before, after = (compared_lines(lines, self._spaces) for lines in (old, new))
         return changed_ranges(before, after, Effort())
 
-    def _bytes(self, entry: Entry | None) -> bytes | None:
+    def _bytes(self, entry: Entry | None, path: bytes) -> bytes | None:
         """What is compared: bytes of a file, target of a link; None when it is binary."""
         if entry is None:
             return b""
@@ -134,10 +140,22 @@ class Patch:
             return entry.target
         if entry.is_dir:
             return b"Subproject commit %s\n" % gitlink_of(entry).hex().encode()
-        if entry.size > _TEXT_MAX_BYTES:
+        is_text = True if self._as_text else said_to_be_text(self._attributes, path)
+        if entry.size > _TEXT_MAX_BYTES or is_text is False:
             return None
         data = read_file(self._store, entry)
-        return None if b"\0" in data[:_SNIFFED_BYTES] and not self._as_text else data
+        return None if is_text is None and b"\0" in data[:_SNIFFED_BYTES] else data
+
+
+def attributes_of(view: View) -> Attributes:
+    """Return what the working tree of a view says about `diff`."""
+    return Attributes(view.repository.store, view.state().root, (b"diff",))
+
+
+def said_to_be_text(attributes: Attributes | None, path: bytes) -> bool | None:
+    """Return what `diff` says about a file; None where its bytes have to tell."""
+    value = attributes.of(path).get(b"diff") if attributes is not None else None
+    return value if isinstance(value, bool) else None
 
 
 def git_part(entry: Entry | None) -> Entry | None:

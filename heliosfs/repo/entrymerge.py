@@ -19,6 +19,7 @@ from heliosfs.repo.textmerge import (
     merge_texts,
 )
 from heliosfs.store.base import Store
+from heliosfs.workspace.attributes import Attributes
 from heliosfs.workspace.edit import put_file
 from heliosfs.workspace.gitlinks import gitlink_of, is_gitlink
 from heliosfs.workspace.trees import read_file
@@ -33,6 +34,8 @@ class Rules(NamedTuple):
     labels: Labels = DEFAULT_LABELS
     is_virtual: bool = False
     """Whether the result is a base for another merge: what cannot be decided stays as it was."""
+    attributes: Attributes | None = None
+    """Answers about `merge`; None: those of our side's tree."""
 
 
 class MergedEntry(NamedTuple):
@@ -52,9 +55,12 @@ class EntryMerger:
         self._now_ns = now_ns
         self._effort = Effort()
 
-    def merge(self, base: Entry | None, ours: Entry, theirs: Entry) -> MergedEntry:
+    def merge(
+        self, base: Entry | None, ours: Entry, theirs: Entry, path: bytes = b""
+    ) -> MergedEntry:
         """What both sides together made of `base`; None if they added it independently.
 
+        The attributes of `path` say how its text is merged.
         Of owner, times and attributes theirs count where only they changed.
         """
         if stat.S_IFMT(ours.mode) != stat.S_IFMT(theirs.mode):
@@ -62,7 +68,7 @@ class EntryMerger:
         like = base
         if base is not None and stat.S_IFMT(base.mode) != stat.S_IFMT(ours.mode):
             like = None
-        content, conflict = self._content(like, ours, theirs)
+        content, conflict = self._content(like, ours, theirs, path)
         if content is None or (conflict and self._rules.is_virtual and not _is_file(ours)):
             return MergedEntry(base, conflict)
         if is_gitlink(ours):
@@ -126,7 +132,9 @@ class EntryMerger:
         conflict, entry = self._undecided("type", ours, theirs, ours)
         return MergedEntry(entry, conflict)
 
-    def _content(self, base: Entry | None, ours: Entry, theirs: Entry) -> tuple[Entry | None, str]:
+    def _content(
+        self, base: Entry | None, ours: Entry, theirs: Entry, path: bytes
+    ) -> tuple[Entry | None, str]:
         mine, other = content_key(ours), content_key(theirs)
         old = content_key(base) if base is not None else None
         if mine == other:
@@ -137,9 +145,16 @@ class EntryMerger:
             return ours, ""
         if old == mine:
             return theirs._replace(mode=ours.mode), ""
-        return self._texts(base, ours, theirs)
+        attributes = self._rules.attributes
+        driver = attributes.of(path).get(b"merge") if attributes is not None and path else None
+        if driver in (False, b"binary"):
+            return self._whole(base, ours, theirs)
+        favor = Favor.UNION if driver == b"union" else self._rules.favor
+        return self._texts(base, ours, theirs, favor)
 
-    def _texts(self, base: Entry | None, ours: Entry, theirs: Entry) -> tuple[Entry | None, str]:
+    def _texts(
+        self, base: Entry | None, ours: Entry, theirs: Entry, favor: Favor
+    ) -> tuple[Entry | None, str]:
         kind = "content" if base is not None else "add/add"
         texts = [self._text(entry) for entry in (base, ours, theirs)]
         old, mine, other = texts
@@ -150,7 +165,7 @@ class EntryMerger:
             old,
             mine,
             other,
-            favor=rules.favor,
+            favor=favor,
             labels=rules.labels,
             effort=self._effort,
             form=Form.REFINED if rules.is_virtual else Form.DIFF3,

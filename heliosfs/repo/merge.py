@@ -19,6 +19,7 @@ from heliosfs.repo.mergesides import Place, Side
 from heliosfs.repo.renames import find_renames
 from heliosfs.repo.textmerge import Favor
 from heliosfs.store.base import Store
+from heliosfs.workspace.attributes import Attributes
 from heliosfs.workspace.edit import edit_tree
 from heliosfs.workspace.gitlinks import is_directory
 from heliosfs.workspace.links import split_uneven_links
@@ -99,6 +100,8 @@ class TreeMerge:
         self._their_root = theirs
         self._base_root = base
         self._now_ns = now_ns
+        if rules.attributes is None:
+            rules = rules._replace(attributes=Attributes(store, ours, (b"merge",)))
         self._rules = rules
         self._merger = EntryMerger(store, rules, now_ns)
         self._ours = Side(store, base, ours)
@@ -184,8 +187,8 @@ class TreeMerge:
             else:
                 self._exchanged(path, base, ours, theirs)
             return
-        merged = self._merger.merge(base, ours.entry, theirs.entry)
         target = theirs.path if ours.path == path else ours.path
+        merged = self._merger.merge(base, ours.entry, theirs.entry, target)
         if path not in (ours.path, theirs.path) and ours.path != theirs.path:
             if self._rules.favor is Favor.THEIRS:
                 target = theirs.path
@@ -225,7 +228,7 @@ class TreeMerge:
         if twin is not None and moved.path not in side.renames.values():
             self._taken.add((moved.path, not is_ours))
             pair = (moved.entry, twin) if is_ours else (twin, moved.entry)
-            merged = self._merger.merge(base, *pair)
+            merged = self._merger.merge(base, *pair, moved.path)
             self._note(moved.path, merged.conflict, base, *pair)
             self._put(moved.path, merged.entry, is_ours=True)
             self._put(path, stayed.entry, is_ours=not is_ours)
@@ -253,7 +256,7 @@ class TreeMerge:
         there = self._placed.get(path)
         if there is not None and entry is not None:
             pair = (entry, there.entry) if is_ours else (there.entry, entry)
-            merged = self._merger.merge(None, *pair)
+            merged = self._merger.merge(None, *pair, path)
             moved = {*self._ours.renames.values(), *self._theirs.renames.values()}
             kind = "rename/add" if path in moved and merged.conflict else merged.conflict
             self._note(path, kind, None, *pair)

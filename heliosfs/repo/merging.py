@@ -22,6 +22,7 @@ from heliosfs.repo.state import State
 from heliosfs.repo.textmerge import Favor, Labels
 from heliosfs.repo.view import View
 from heliosfs.store.base import Store
+from heliosfs.workspace.attributes import Attributes
 from heliosfs.workspace.edit import edit_tree
 from heliosfs.workspace.trees import Change, differs, walk_changes
 
@@ -94,7 +95,10 @@ def merge_into(view: View, theirs: CommitId, options: MergeOptions) -> Done:
         return Done(theirs, is_fast_forward=True, is_news=True, conflicts=[])
     if not bases and not options.unrelated:
         raise UsageError("usage: the histories have no commit in common")
-    merged = merge_commits(repository, head, theirs, Rules(options.favor, options.labels))
+    # As in git, the working tree counts: its .gitattributes need not be committed.
+    attributes = Attributes(repository.store, view.state().root, (b"merge",))
+    rules = Rules(options.favor, options.labels, attributes=attributes)
+    merged = merge_commits(repository, head, theirs, rules)
     if merged.conflicts and not options.markers:
         view.conflicts = merged.conflicts
         raise MergeConflict(merged.conflicts)
@@ -157,16 +161,17 @@ def conflicts_between(repository: Repository, ours: CommitId, theirs: CommitId) 
     if ours == theirs:
         return []
     now = repository.clock.now_ns()
-    base = _base_root(history, repository.store, (ours,), theirs, now)
     roots = history.read(ours).root, history.read(theirs).root
-    return find_conflicts(repository.store, base, *roots, Rules(), now)
+    rules = Rules(attributes=Attributes(repository.store, roots[0], (b"merge",)))
+    base = _base_root(history, repository.store, (ours,), theirs, now, rules.attributes)
+    return find_conflicts(repository.store, base, *roots, rules, now)
 
 
 def merge_commits(repository: Repository, ours: CommitId, theirs: CommitId, rules: Rules) -> Merged:
     """Merge the trees of two commits over what both came from; nothing is changed."""
     history, store = repository.history, repository.store
     now = repository.clock.now_ns()
-    base = _base_root(history, store, (ours,), theirs, now)
+    base = _base_root(history, store, (ours,), theirs, now, rules.attributes)
     return merge_trees(store, base, history.read(ours).root, history.read(theirs).root, rules, now)
 
 
@@ -176,6 +181,7 @@ def _base_root(
     ours: tuple[CommitId, ...],
     theirs: CommitId,
     now_ns: int,
+    attributes: Attributes | None,
     depth: int = 0,
 ) -> Entry | None:
     """The tree that both came from: of several merge bases, what their merge gives.
@@ -191,9 +197,10 @@ def _base_root(
     if depth == _DEPTH_MAX:
         return root
     labels = Labels("Temporary merge branch 1", "base", "Temporary merge branch 2")
-    rules = Rules(labels=labels, is_virtual=True)
+    rules = Rules(labels=labels, is_virtual=True, attributes=attributes)
     for at, other in enumerate(bases[1:], 1):
-        below = _base_root(history, store, tuple(bases[:at]), other, now_ns, depth + 1)
+        parents = tuple(bases[:at])
+        below = _base_root(history, store, parents, other, now_ns, attributes, depth + 1)
         root = merge_trees(store, below, root, history.read(other).root, rules, now_ns).root
     return root
 

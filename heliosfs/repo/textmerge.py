@@ -23,6 +23,8 @@ class Favor(Enum):
     NONE = "none"
     OURS = "ours"
     THEIRS = "theirs"
+    UNION = "union"
+    """For both: the lines of ours, then those of theirs, as merge=union asks for."""
 
 
 class Form(Enum):
@@ -89,6 +91,8 @@ def merge_texts(
     """
     effort = effort or Effort()
     lines = split_lines(base), split_lines(ours), split_lines(theirs)
+    if favor is Favor.UNION:
+        return MergedText(b"".join(_united(*lines, effort)), 0)
     out: list[bytes] = []
     conflict_count = 0
     at = 0
@@ -171,6 +175,72 @@ def _refined(
         )
         yield from _between_markers(sides, labels.theirs, b"\n", _MARKER + 2)
     yield from mine[at:]
+
+
+class _Block(NamedTuple):
+    """Lines in which the two sides differ, and what is taken of them."""
+
+    start: int
+    """Of ours; the other two belong to theirs."""
+    stop: int
+    other_start: int
+    other_stop: int
+    favor: Favor
+
+
+def _united(
+    base: list[bytes], ours: list[bytes], theirs: list[bytes], effort: Effort
+) -> Iterator[bytes]:
+    """Merge, with the lines of both sides where they collide.
+
+    Collisions with no more than three lines between them are one, unless one side alone changed
+    something there.
+    """
+    blocks: list[_Block] = []
+    for each in _blocks(base, ours, theirs, effort):
+        last = blocks[-1] if blocks else None
+        is_near = last is not None and each.start - last.stop <= _JOINED_LINES
+        if last is not None and is_near and last.favor is each.favor is Favor.UNION:
+            each = each._replace(start=last.start, other_start=last.other_start)
+            blocks.pop()
+        blocks.append(each)
+    at = 0
+    for each in blocks:
+        yield from ours[at : each.start]
+        at = each.stop
+        mine, other = ours[each.start : at], theirs[each.other_start : each.other_stop]
+        if each.favor is not Favor.THEIRS:
+            yield from mine
+        if each.favor is Favor.UNION and mine and other and not mine[-1].endswith(b"\n"):
+            yield b"\n"
+        if each.favor is not Favor.OURS:
+            yield from other
+    yield from ours[at:]
+
+
+def _blocks(
+    base: list[bytes], ours: list[bytes], theirs: list[bytes], effort: Effort
+) -> Iterator[_Block]:
+    for piece in _pieces(base, ours, theirs, effort):
+        start, other_start = piece.ours_start, piece.theirs_start
+        whole = _Block(start, piece.ours_stop, other_start, piece.theirs_stop, Favor.UNION)
+        mine, other = ours[start : whole.stop], theirs[other_start : whole.other_stop]
+        old = base[piece.start : piece.stop]
+        if mine == other:
+            continue
+        if old in (mine, other):
+            yield whole._replace(favor=Favor.THEIRS if old == mine else Favor.OURS)
+        elif not mine or not other:
+            yield whole
+        else:
+            for each in changed_ranges(mine, other, effort):
+                yield _Block(
+                    start + each.start,
+                    start + each.stop,
+                    other_start + each.new_start,
+                    other_start + each.new_stop,
+                    Favor.UNION,
+                )
 
 
 def _between_markers(
