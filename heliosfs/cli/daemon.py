@@ -1,13 +1,15 @@
 """The process behind a mount: how it is started, how it tells that it is ready, what it runs.
 
 It is forked before a store or a loop exists (an LMDB environment does not survive a fork)
-and reports through a pipe, a line at a time: `taken N` while files are taken in, `ready`,
-or `error CODE TEXT`.  The end of the pipe without either means that it died.
+and reports through a pipe, a line at a time: `taken N` while files are taken in, `beneath JSON`
+of files that are not in the workspace, `ready`, or `error CODE TEXT`.  The end of the pipe without
+either of the last two means that it died.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import os
 import signal
@@ -30,6 +32,9 @@ TAKEN_IN = b"repo/taken-in"
 that a first mount that was cut short begins again."""
 
 _PROGRESS_EVERY = 256
+_COMPARED_MAX = 200_000
+"""Names beneath the mount point that are looked at: a second or two."""
+_NAMED_MAX = 5
 _LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
@@ -70,11 +75,11 @@ class MountFailed(HeliosError):
         self.exit_code = exit_code
 
 
-def start(setup: Setup, on_taken: Callable[[int], None]) -> None:
+def start(setup: Setup, on_report: Callable[[str, str], None]) -> None:
     """Mount in the background; returns when the mount answers.  MountFailed.
 
-    `on_taken` is told how many files were taken in so far.  What interrupts the wait ends
-    the daemon.
+    `on_report` is told what the daemon says before: the first word, and the rest of the line.
+    What interrupts the wait ends the daemon.
     """
     log = setup.log or os.devnull
     log_fd = runfiles.open_log(log)
@@ -93,11 +98,10 @@ def start(setup: Setup, on_taken: Callable[[int], None]) -> None:
                 word, _, rest = report.rstrip("\n").partition(" ")
                 if word == "ready":
                     return
-                if word == "taken":
-                    on_taken(int(rest))
                 if word == "error":
                     code, _, text = rest.partition(" ")
                     raise MountFailed(text, int(code))
+                on_report(word, rest)
     except BaseException:
         _end(pid)
         raise
@@ -110,6 +114,7 @@ def run(setup: Setup, report: Callable[[str], None]) -> None:
     from heliosfs.cli.configuration import configuration
     from heliosfs.clock import SystemClock
     from heliosfs.fuse.serve import MountOptions, serve
+    from heliosfs.repo.beneath import Beneath, leave_note
     from heliosfs.repo.repository import Repository
     from heliosfs.store.local import LocalStore
     from heliosfs.store.sidefile import StoredFile
@@ -138,7 +143,10 @@ def run(setup: Setup, report: Callable[[str], None]) -> None:
         repository = Repository.open(store, SystemClock(), who, setup.branch)
         repository.configure(settings)
         repository.inodes.go_on(StoredFile(store_fd, INODES_FILE))
+        repository.beneath = Beneath(directory_fd, setup.mountpoint)
+        leave_note(repository.beneath)
         take_in(repository, directory_fd, report)
+        tell_beneath(repository, directory_fd, report)
         registered = runfiles.Registration(
             setup.workspace(os.path.realpath(f"/proc/self/fd/{store_fd}"), store_id),
             setup.log or "standard error",
@@ -170,14 +178,18 @@ def set_up_logging(*, debug: bool) -> None:
 
 def take_in(repository: Repository, directory_fd: int, report: Callable[[str], None]) -> None:
     """Let an empty workspace begin with what lies in the directory beneath the mount."""
+    from heliosfs.repo.beneath import known, remember
     from heliosfs.store.steps import Progress, run_to_end
+    from heliosfs.workspace.foreign import Known, everything
     from heliosfs.workspace.ingest import ingest
     from heliosfs.workspace.trees import EMPTY_TREE
 
     store = repository.store
-    if store.get(TAKEN_IN) is not None:
+    is_first = store.get(TAKEN_IN) is None
+    taken = known(store)
+    if not is_first and taken is not None:
         return
-    if repository.root.state().root.oid == EMPTY_TREE:
+    if is_first and repository.root.state().root.oid == EMPTY_TREE:
 
         def tell(progress: Progress) -> None:
             if progress.done % _PROGRESS_EVERY == 0:
@@ -185,9 +197,31 @@ def take_in(repository: Repository, directory_fd: int, report: Callable[[str], N
 
         count = run_to_end(ingest(repository.root.workspace, directory_fd), store, tell)
         report(f"taken {count}")
+        taken = None
+    elif is_first:
+        taken = taken or Known()
+    # An older heliosfs did not note what it took in: begin with what is there.
+    taken = taken or run_to_end(everything(directory_fd), store)
     with repository.transaction:
         store.put(TAKEN_IN, b"1")
+        remember(store, taken)
         repository.checkpoint()
+
+
+def tell_beneath(repository: Repository, directory_fd: int, report: Callable[[str], None]) -> None:
+    """Tell of files beneath the mount point that are not in the workspace: 7 us a name."""
+    from heliosfs.repo.beneath import known
+    from heliosfs.store.steps import run_to_end
+    from heliosfs.workspace.foreign import Known, compare
+
+    store = repository.store
+    root, taken = repository.root.state().root, known(store) or Known()
+    comparing = compare(store, root, directory_fd, taken, limit=_COMPARED_MAX, trusts_times=True)
+    found = run_to_end(comparing, store)
+    paths = sorted(os.fsdecode(item.path) for item in (*found.new_files, *found.different))
+    if paths or not found.is_whole:
+        told = {"count": len(paths), "first": paths[:_NAMED_MAX], "is_whole": found.is_whole}
+        report(f"beneath {json.dumps(told)}")
 
 
 def _child(setup: Setup, log_fd: int, writer: int) -> NoReturn:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 
@@ -174,7 +176,10 @@ def _stay(setup: daemon.Setup) -> int:
     daemon.set_up_logging(debug=setup.debug)
 
     def report(text: str) -> None:
-        if text == "ready":
+        word, _, rest = text.partition(" ")
+        if word == "beneath":
+            print(_hidden(setup.mountpoint, rest), file=sys.stderr)
+        if word == "ready":
             print(f"mounted {setup.mountpoint}", flush=True)
 
     daemon.run(setup, report)
@@ -184,16 +189,19 @@ def _stay(setup: daemon.Setup) -> int:
 def _leave(setup: daemon.Setup) -> int:
     """Serve in a daemon, and tell what was mounted once the mount answers."""
     show = sys.stderr.isatty()
-    taken = 0
+    taken, hidden = 0, ""
 
-    def on_taken(count: int) -> None:
-        nonlocal taken
-        taken = count
-        if show:
-            print(f"\rtaking in files: {count}", end="", file=sys.stderr, flush=True)
+    def on_report(word: str, rest: str) -> None:
+        nonlocal taken, hidden
+        if word == "beneath":
+            hidden = _hidden(setup.mountpoint, rest)
+        if word == "taken":
+            taken = int(rest)
+            if show:
+                print(f"\rtaking in files: {taken}", end="", file=sys.stderr, flush=True)
 
     try:
-        daemon.start(setup, on_taken)
+        daemon.start(setup, on_report)
     finally:
         if show and taken:
             print(file=sys.stderr)
@@ -204,9 +212,31 @@ def _leave(setup: daemon.Setup) -> int:
     print(f"  work    edit the files in {path} with anything")
     print(f"  commit  echo 'what I did' > {path}/.helios/ctl/commit")
     print(f"  learn   cat {path}/.helios/README")
+    if hidden:
+        print(hidden, file=sys.stderr)
     if _stands_beneath(path):
         print(f"helios: this shell still shows what lies beneath: cd {path}", file=sys.stderr)
     return 0
+
+
+def _hidden(path: str, told: str) -> str:
+    """Say which files the mount hides, and how to take them in."""
+    said = json.loads(told)
+    count, first = said["count"], [repr(name) for name in said["first"]]
+    text = ""
+    if count:
+        files = "1 file" if count == 1 else f"{count} files"
+        more = f" and {count - len(first)} more" if count > len(first) else ""
+        text = (
+            f"helios: the mount hides {files} beneath it that the workspace has not, or has "
+            f"otherwise: {', '.join(first)}{more}\n"
+            f"  helios -C {shlex.quote(path)} import --beneath   takes them in (--dry-run: lists)"
+        )
+    if not said["is_whole"]:
+        text += (
+            "\n" if text else "helios: "
+        ) + "  not all that lies beneath was looked at: 'import --beneath --dry-run' does"
+    return text
 
 
 def _stands_beneath(path: str) -> bool:

@@ -16,7 +16,9 @@ from heliosfs.mounttable import mount_over
 
 if TYPE_CHECKING:
     from heliosfs.commands.options import Options
+    from heliosfs.commands.verb import Request
     from heliosfs.repo.repository import Repository
+    from heliosfs.store.steps import Steps
 
 _PATHS = ("from-git", "from-dir", "verify", "to-git")
 
@@ -66,20 +68,38 @@ def _run_here(
     line: ProgressLine,
 ) -> str:
     from heliosfs.commands.verb import Request
+    from heliosfs.repo.beneath import Beneath
     from heliosfs.store.steps import run_to_end
 
     request = Request(repository, repository.root, place.below)
+    fd = os.open(place.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    repository.beneath = Beneath(fd, place.root)
+    try:
+        return run_to_end(
+            _steps(request, place, name, options, paths, line), repository.store, line.tell
+        )
+    finally:
+        repository.beneath = None
+        os.close(fd)
+
+
+def _steps(
+    request: Request,
+    place: Place,
+    name: str,
+    options: Options,
+    paths: dict[str, str | None],
+    line: ProgressLine,
+) -> Steps[str]:
     if name == "export":
         from heliosfs.commands.exporting import export_steps
 
-        steps = export_steps(request, options, paths["to-git"])
-    else:
-        from heliosfs.commands.importing import import_steps
+        return export_steps(request, options, paths["to-git"])
+    from heliosfs.commands.importing import import_steps
 
-        if paths["from-git"]:
-            _take_in(repository, place, line)
-        steps = import_steps(request, options, paths)
-    return run_to_end(steps, repository.store, line.tell)
+    if paths["from-git"]:
+        _take_in(request.repository, place, line)
+    return import_steps(request, options, paths)
 
 
 def _begin(where: str, git_path: str | None, options: Options) -> Place:

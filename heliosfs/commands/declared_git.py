@@ -14,7 +14,8 @@ IMPORT = Verb(
     summary="take in the history of a git repository, or the files of a directory",
     synopsis=(
         "--from-git REPO [--as NAME] [--branch B]... [--deleted] [--json]",
-        "--from-dir DIR [--json]",
+        "--from-dir DIR [--keep-both] [--dry-run] [--json]",
+        "--beneath [--keep-both] [--dry-run] [--json]",
         "--verify REPO [--json]",
     ),
     description=(
@@ -28,7 +29,10 @@ IMPORT = Verb(
         "imported.\n"
         "Stopped, it leaves nothing to see and goes on from there when it is called again. On the\n"
         "command line, outside of a workspace, it makes one of the current directory first.\n"
-        "--from-dir makes the files of DIR uncommitted content of an empty workspace.\n"
+        "--from-dir takes the files of DIR in, as uncommitted changes. Nothing is overwritten:\n"
+        "what the workspace has otherwise is told and left out, or, with --keep-both, taken in as\n"
+        "NAME.imported. --beneath takes in what was written beneath the mount point while nothing\n"
+        "was mounted; --from-dir with the path of the mount point means the same.\n"
         "--verify compares every commit's tree with git's, from the bytes of every file."
     ),
     options=(
@@ -41,6 +45,9 @@ IMPORT = Verb(
         Option(("--branch",), "only this branch and the tags below it; may be repeated", "B"),
         Option(("--deleted",), "also what was deleted here and did not move in git since"),
         Option(("--from-dir",), "a directory", "DIR"),
+        Option(("--beneath",), "the directory beneath the mount point: what it has that is new"),
+        Option(("--keep-both",), "take a file in beside one of its name that the workspace has"),
+        Option(("--dry-run",), "of a directory: only tell what would be taken in"),
         Option(("--verify",), "compare with a git repository; changes nothing", "REPO"),
         JSON,
     ),
@@ -49,7 +56,7 @@ IMPORT = Verb(
         ("EINVAL", "a path that is not absolute, in a control file"),
         ("ENOENT", "no such repository, directory or branch of git"),
         ("EEXIST", "NAME is another repository, a branch or a tag; REPO has another name here"),
-        ("EBUSY", "--from-dir: the workspace is not empty, or DIR lies in a mounted one"),
+        ("EBUSY", "--from-dir: DIR lies in a mounted workspace"),
         ("EBUSY", "REPO may be several that moved: --as says which"),
         _E_SILENT,
         (

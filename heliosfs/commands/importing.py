@@ -6,11 +6,12 @@ import os
 from collections.abc import Mapping
 from functools import partial
 
+from heliosfs.commands.import_directory import import_directory
 from heliosfs.commands.options import Options
 from heliosfs.commands.places import named_path
 from heliosfs.commands.render import json_reply, listed
 from heliosfs.commands.verb import Request
-from heliosfs.errors import Busy, HeliosError, NotFound
+from heliosfs.errors import Busy, HeliosError, NotFound, UsageError
 from heliosfs.git.adopt import Outcome
 from heliosfs.git.importer import Import
 from heliosfs.git.marks import carry_marks
@@ -18,16 +19,11 @@ from heliosfs.git.process import Git
 from heliosfs.git.refs import Refs
 from heliosfs.git.verify import Verified, verify
 from heliosfs.mounttable import workspace_over
+from heliosfs.repo.beneath import Beneath
 from heliosfs.repo.repository import Repository
-from heliosfs.repo.state import State
 from heliosfs.repo.view import View
-from heliosfs.store.steps import ALONE, TURN, Steps, on_thread
-from heliosfs.workspace.flush import flush, flush_files
-from heliosfs.workspace.ingest import ingest
-from heliosfs.workspace.trees import EMPTY_TREE
-from heliosfs.workspace.workspace import Workspace, empty_root
+from heliosfs.store.steps import Steps, on_thread
 
-_SLICE_BYTES = 2 * 1024 * 1024
 _SHOWN_COUNT = 20
 
 SOURCES = ("from-git", "from-dir", "verify")
@@ -36,10 +32,13 @@ SOURCES = ("from-git", "from-dir", "verify")
 
 def import_(request: Request, options: Options) -> Steps[str]:
     """Do what the options say."""
+    options.only_one(*SOURCES, "beneath")
     sources = {}
     for key in SOURCES:
         sources[key] = yield from named_path(options, key)
-    if (path := sources["from-dir"]) is not None and (place := workspace_over(path)) is not None:
+    path = sources["from-dir"]
+    is_beneath = _beneath(request, options, path) is not None
+    if path is not None and not is_beneath and (place := workspace_over(path)) is not None:
         # Its files are read here; git is asked on threads, and so may ask ourselves.
         raise Busy(
             f"{path} lies in the mounted workspace {place}: unmount it first, or name a "
@@ -52,19 +51,37 @@ def import_steps(
     request: Request, options: Options, sources: Mapping[str, str | None]
 ) -> Steps[str]:
     """The verb, for callers that know where `sources` are."""
-    options.only_one("from-git", "from-dir", "verify")
+    options.only_one(*SOURCES, "beneath")
     options.at_most(0)
+    beneath = _beneath(request, options, sources["from-dir"])
+    directory = beneath.path if beneath is not None else sources["from-dir"]
+    for key in ("dry-run", "keep-both"):
+        if key in options and directory is None:
+            raise options.misuse(f"--{key} belongs to --from-dir and --beneath")
     for key in ("branch", "as", "deleted"):
         if key in options and sources["from-git"] is None:
             raise options.misuse(f"--{key} belongs to --from-git")
     as_json = "json" in options
     if (path := sources["from-git"]) is not None:
         return _import_history(request.repository, path, options)
-    if (path := sources["from-dir"]) is not None:
-        return _import_directory(request, path, as_json=as_json)
+    if directory is not None:
+        return import_directory(request, options, directory, beneath)
     if (path := sources["verify"]) is not None:
         return _verify(request.repository, path, as_json=as_json)
-    raise options.misuse("--from-git, --from-dir or --verify?")
+    raise options.misuse("--from-git, --from-dir, --beneath or --verify?")
+
+
+def _beneath(request: Request, options: Options, path: str | None) -> Beneath | None:
+    """Return the directory beneath the mount point if that is what is asked for.
+
+    Its path names it, too: that the workspace be imported into itself is meant by nobody.
+    """
+    beneath = request.repository.beneath
+    if "beneath" in options:
+        if beneath is None or not request.view.is_root:
+            raise UsageError("--beneath is for the branch that is shown at the mount point")
+        return beneath
+    return beneath if beneath is not None and path == beneath.path else None
 
 
 def survey(path: str, options: Options) -> tuple[Git, Refs]:
@@ -107,47 +124,6 @@ def _view_around(repository: Repository, git_dir: str, status: os.stat_result) -
             if node is not None and node.ino == status.st_ino:
                 return view if node.ctime_ns == status.st_ctime_ns else None
     return None
-
-
-def _import_directory(request: Request, path: str, *, as_json: bool) -> Steps[str]:
-    """Make the files of a directory the content of the empty workspace."""
-    repository, view = request.repository, request.view
-    _check_empty(view)
-    dir_fd = yield from on_thread(partial(_open, path))
-    identity, clock = repository.identity, repository.clock
-    root = empty_root(identity.uid, identity.gid, clock.now_ns())
-    # On the side, so that what cannot be read to the end leaves the workspace empty.
-    taken = Workspace(repository.store, clock, repository.inodes, repository.contents, root)
-    try:
-        count = yield from ingest(taken, dir_fd)
-        while flush_files(taken, _SLICE_BYTES):
-            repository.store.publish()
-            yield TURN
-        yield ALONE
-        if view not in repository.views():
-            raise Busy("another branch was checked out meanwhile")
-        before = _check_empty(view)
-        view.move("import", path, before, before._replace(root=flush(taken)))
-    finally:
-        os.close(dir_fd)
-        taken.close()
-    if as_json:
-        return json_reply({"file_count": count})
-    return f"took in {count} files from {path}; nothing is committed yet\n"
-
-
-def _check_empty(view: View) -> State:
-    before = view.state()
-    if before.root.oid != EMPTY_TREE:
-        raise Busy("the workspace is not empty: import into a new one, or a new branch")
-    return before
-
-
-def _open(path: str) -> int:
-    try:
-        return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError as error:
-        raise NotFound(f"cannot open {path}: {(error.strerror or '').lower()}") from error
 
 
 def _verify(repository: Repository, path: str, *, as_json: bool) -> Steps[str]:

@@ -11,6 +11,7 @@ from heliosfs.config.settings import Settings
 from heliosfs.errors import Busy, NotFound, UsageError
 from heliosfs.objects.ids import CommitId, Oid
 from heliosfs.repo.ancestry import reaches
+from heliosfs.repo.beneath import Beneath
 from heliosfs.repo.configuration import Configuration
 from heliosfs.repo.experiments import Experiments
 from heliosfs.repo.history import CACHED_MIN, History
@@ -82,6 +83,8 @@ class Repository:
         """Slot -> view, for the branches that are open but not at the root."""
         self.open_snapshots: dict[CommitId, Workspace] = {}
         """The trees of commits that someone looks at; kept by who shows them."""
+        self.beneath: Beneath | None = None
+        """The directory beneath the mount point, kept by who opened it."""
         self.on_collect: list[Callable[[], None]] = [self._forget_twins]
         """Told when a garbage collection begins: to forget ids of objects that no root reaches."""
         self.is_new = store.get(_ROOT) is None

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import NamedTuple
 
 from heliosfs.errors import NotPermitted
 from heliosfs.objects.tree import clamp_time
 from heliosfs.store.steps import Progress, Steps, on_thread
+from heliosfs.workspace.foreign import SKIPPED
 from heliosfs.workspace.node import DirNode, FileNode, LeafNode, Node
 from heliosfs.workspace.workspace import Workspace
 
@@ -18,14 +19,18 @@ _READ_BYTES = 1024 * 1024
 
 
 def ingest(
-    workspace: Workspace, dir_fd: int, skip: frozenset[bytes] = frozenset({b".helios"})
+    workspace: Workspace,
+    dir_fd: int,
+    skip: frozenset[bytes] = SKIPPED,
+    is_wanted: Callable[[bytes], bool] = lambda path: True,
 ) -> Steps[int]:
     """Copy everything below the open directory into an empty workspace, and count the files.
 
-    `skip` names what is left out, at any depth.  Modes, owners, times, links, hard links and
-    user xattrs come along.  NotPermitted names what cannot be read.
+    `skip` names what is left out, at any depth; `is_wanted` is asked for each path.
+    Modes, owners, times, links, hard links and user xattrs come along.  NotPermitted names what
+    cannot be read.
     """
-    return _Ingest(workspace).run(dir_fd, skip)
+    return _Ingest(workspace, is_wanted).run(dir_fd, skip)
 
 
 class _Found(NamedTuple):
@@ -41,18 +46,21 @@ class _Found(NamedTuple):
 class _Frame:
     """A directory that is being read, and what of it is left."""
 
-    __slots__ = ("fd", "found", "node", "own")
+    __slots__ = ("fd", "found", "node", "own", "prefix")
 
-    def __init__(self, fd: int, node: DirNode) -> None:
+    def __init__(self, fd: int, node: DirNode, prefix: bytes = b"") -> None:
         self.fd = fd
+        self.prefix = prefix
+        """Its path and a slash; "" for the one where it begins."""
         self.node = node
         self.own: _Found | None = None
         self.found: Iterator[_Found] | None = None
 
 
 class _Ingest:
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, is_wanted: Callable[[bytes], bool]) -> None:
         self._workspace = workspace
+        self._is_wanted = is_wanted
         self._seen: dict[tuple[int, int], LeafNode] = {}
         self._count = 0
 
@@ -71,10 +79,13 @@ class _Ingest:
                     _attributes(frame.node, frame.own)
                     os.close(frames.pop().fd)
                     continue
+                path = frame.prefix + each.name
+                if not self._is_wanted(path):
+                    continue
                 node = self._child(each, frame.node)
                 if isinstance(node, DirNode):
                     fd = yield from on_thread(partial(_open, frame.fd, each.name, os.O_DIRECTORY))
-                    frames.append(_Frame(fd, node))
+                    frames.append(_Frame(fd, node, path + b"/"))
                 elif isinstance(node, FileNode):
                     yield from self._bytes(frame.fd, each, node)
                 yield Progress(self._count, 0, "files")

@@ -381,8 +381,16 @@ def test_files_of_a_directory(mounted: Mounted, tmp_path: Path) -> None:
         place.write_text(str(number))
     assert mounted.helios("import", "--from-dir", str(source)).startswith("took in 300 files")
     assert run("diff", "-r", "-x", ".helios", source, mounted.path, cwd=tmp_path).stdout == ""
-    done = mounted.command("import", "--from-dir", str(source))
-    assert "the workspace is not empty" in done.stderr
+    (mounted.path / "d1/f1").write_text("ours")
+    (mounted.path / "d2/f2").unlink()
+    done = mounted.helios("import", "--from-dir", str(source))
+    assert "took in 1 file " in done
+    assert "the same here already: 298" in done
+    assert "left out: d1/f1" in done
+    assert (mounted.path / "d1/f1").read_text() == "ours"
+    assert (mounted.path / "d2/f2").read_text() == "2"
+    mounted.helios("undo")
+    assert not (mounted.path / "d2/f2").exists()
     inside = mounted.path / "d1"
     assert (
         "lies in the mounted workspace"

@@ -84,7 +84,7 @@ def test_work_as_another_user(home: Path) -> None:
     assert (done.stderr, done.returncode) == ("", 0)
     assert done.stdout.splitlines() == [
         *("old", "message", f"{UID} {UID} 500", f"{UID} {UID} 644", "old"),
-        *("old", "text", "more"),
+        *("HELIOS-NOT-MOUNTED", "old", "text", "more"),
     ]
 
 

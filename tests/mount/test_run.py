@@ -130,4 +130,4 @@ def test_outside_of_a_mounted_workspace(ws: Mounted, tmp_path: Path) -> None:
     ws.unmount()
     done = run(ws, "true")
     assert f"helios mount {ws.path}" in done.stderr
-    assert os.listdir(ws.path) == [".helios"]
+    assert sorted(os.listdir(ws.path)) == [".helios", "HELIOS-NOT-MOUNTED"]

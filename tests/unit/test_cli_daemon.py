@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from heliosfs.errors import NotPermitted, UsageError
 from heliosfs.repo.identity import Identity
 from heliosfs.repo.repository import Repository
 from heliosfs.store.memory import MemoryStore
+from heliosfs.workspace.foreign import NOTE
 
 Report = Callable[[str], None]
 
@@ -42,9 +44,9 @@ def test_it_returns_when_the_mount_is_ready(
         os.write(2, b"to the log\n")
 
     run_with(monkeypatch, run)
-    counts: list[int] = []
-    daemon.start(setup, counts.append)
-    assert counts == [256, 300]
+    said: list[tuple[str, str]] = []
+    daemon.start(setup, lambda word, rest: said.append((word, rest)))
+    assert said == [("taken", "256"), ("taken", "300")]
     assert not (tmp_path / "ran").exists()
     os.write(writer, b"x")
     os.wait()
@@ -96,7 +98,7 @@ def test_an_interrupted_wait_ends_the_daemon(
         report("taken 256")
         os.read(reader, 1)
 
-    def interrupt(count: int) -> None:
+    def interrupt(word: str, rest: str) -> None:
         raise KeyboardInterrupt
 
     run_with(monkeypatch, run)
@@ -118,9 +120,15 @@ def take_in(repository: Repository, directory: Path) -> list[str]:
     fd = os.open(directory, os.O_DIRECTORY)
     try:
         daemon.take_in(repository, fd, reports.append)
+        daemon.tell_beneath(repository, fd, reports.append)
     finally:
         os.close(fd)
     return reports
+
+
+def hidden(*paths: str) -> str:
+    told = {"count": len(paths), "first": list(paths), "is_whole": True}
+    return f"beneath {json.dumps(told)}"
 
 
 def names(repository: Repository) -> list[bytes]:
@@ -136,7 +144,7 @@ def test_files_are_taken_in_once(tmp_path: Path) -> None:
     assert take_in(repository, tmp_path) == ["taken 1"]
     assert names(repository) == [b"a"]
     (tmp_path / "b").write_text("b")
-    assert take_in(open_repository(store), tmp_path) == []
+    assert take_in(open_repository(store), tmp_path) == [hidden("b")]
     assert names(open_repository(store)) == [b"a"]
 
 
@@ -165,5 +173,51 @@ def test_what_a_branch_already_holds_is_not_mixed_with_the_directory(tmp_path: P
     workspace = repository.root.workspace
     workspace.create(workspace.root, b"kept", 0o100644, 1, 1)
     (tmp_path / "a").write_text("a")
-    assert take_in(repository, tmp_path) == []
+    assert take_in(repository, tmp_path) == [hidden("a")]
     assert names(repository) == [b"kept"]
+
+
+def test_what_is_written_beneath_later_is_told_until_it_is_known(tmp_path: Path) -> None:
+    for name in ("same", "changed", "gone", "src/deep"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(name)
+    store = MemoryStore()
+    assert take_in(open_repository(store), tmp_path) == ["taken 4"]
+    # What becomes of it in the workspace is no matter of what lies beneath.
+    repository = open_repository(store)
+    workspace = repository.root.workspace
+    workspace.remove(workspace.root, b"gone")
+    assert take_in(repository, tmp_path) == []
+    (tmp_path / "changed").write_text("altered")
+    (tmp_path / "src/new").symlink_to("deep")
+    (tmp_path / "empty/directory").mkdir(parents=True)
+    (tmp_path / os.fsdecode(NOTE)).write_text("no content")
+    (tmp_path / "src/.helios").mkdir()
+    (tmp_path / "src/.helios/format").touch()
+    assert take_in(repository, tmp_path) == [hidden("changed", "src/new")]
+    (tmp_path / "changed").write_text("changed")
+    assert take_in(repository, tmp_path) == [hidden("src/new")]
+
+
+def test_the_first_mount_by_a_later_version_begins_with_what_is_there(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("a")
+    store = MemoryStore()
+    store.put(daemon.TAKEN_IN, b"1")
+    assert take_in(open_repository(store), tmp_path) == []
+    (tmp_path / "b").write_text("b")
+    assert take_in(open_repository(store), tmp_path) == [hidden("b")]
+
+
+def test_beneath_a_mount_not_more_is_looked_at_than_takes_a_second(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = MemoryStore()
+    assert take_in(open_repository(store), tmp_path) == ["taken 0"]
+    for number in range(12):
+        (tmp_path / f"{number:02}").mkdir()
+        (tmp_path / f"{number:02}/file").touch()
+    monkeypatch.setattr(daemon, "_COMPARED_MAX", 20)
+    [said] = take_in(open_repository(store), tmp_path)
+    document = json.loads(said.removeprefix("beneath "))
+    assert document["first"] == [f"{number:02}/file" for number in range(5)]
+    assert (document["count"], document["is_whole"]) == (8, False)

@@ -190,7 +190,7 @@ PUBLISHERS = {
     "git/exporter.py": "ids of objects that git has",
     "git/ids.py": "ids of objects that git has",
     "git/retained.py": "ids of objects that are gone",
-    "commands/importing.py": "objects of a large directory, before anything names them",
+    "commands/import_directory.py": "objects of a large directory, before anything names them",
     "fuse/keeper.py": "objects that wait",
 }
 

@@ -1,0 +1,66 @@
+"""Beneath: the directory that a mount covers, and what of it the workspace knows.
+
+Files that lie there when a workspace is first mounted are taken in, and stay.  What is written
+there later, while nothing is mounted, is hidden by the next mount.  So it is remembered what was
+taken in, by name, size and time (`Known`), and whatever else is found is told.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import NamedTuple
+
+from heliosfs.store.base import Store
+from heliosfs.workspace.foreign import NOTE, Known
+
+KEY = b"repo/beneath"
+"""State: the packed digests of what was taken in."""
+
+_MARK = b"# heliosfs: not mounted\n"
+_TEXT = """
+The workspace {path} is not mounted, and what you see
+here is the directory beneath it: an old copy, or nothing. Mount it with
+
+    helios mount {path}
+
+What you write here now is not in the workspace, and a mount hides it. The next
+mount names such files, and 'helios import --beneath' takes them in. This file is
+no part of the workspace, and made anew by each mount.
+"""
+
+
+class Beneath(NamedTuple):
+    """The open directory beneath a mount point, or that of a workspace that is not mounted."""
+
+    dir_fd: int
+    path: str
+
+
+def known(store: Store) -> Known | None:
+    """Return what was taken in; None where an older heliosfs did not note it."""
+    packed = store.get(KEY)
+    return None if packed is None else Known(packed)
+
+
+def remember(store: Store, taken: Known) -> None:
+    """Note what was taken in; the caller publishes."""
+    store.put(KEY, taken.pack())
+
+
+def leave_note(beneath: Beneath) -> None:
+    """Let `ls` beneath the mount point say that nothing is mounted.
+
+    A file of that name that is not ours stays as it is; where none can be written, none is.
+    """
+    text = _MARK + _TEXT.format(path=beneath.path).encode("utf-8", "surrogateescape")
+    with contextlib.suppress(OSError):
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        fd = os.open(NOTE, flags, 0o644, dir_fd=beneath.dir_fd)
+        try:
+            there = os.pread(fd, len(text) + 1, 0)
+            if there != text and (not there or there.startswith(_MARK)):
+                os.ftruncate(fd, 0)
+                os.pwrite(fd, text, 0)
+        finally:
+            os.close(fd)
