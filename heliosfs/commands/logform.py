@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from unicodedata import combining, east_asian_width
 
 from heliosfs.commands.logformat import Format
 from heliosfs.commands.moments import show_moment
@@ -112,10 +113,12 @@ class _Named:
         if self._name != "short":
             lines += [f"Meta:   {key}={value}" for key, value in commit.metadata.items()]
         shown, _ = split_message(commit.message)
-        if self._name != "short":
-            # Unlike a subject, with every blank line between paragraphs.
-            text = commit.message.strip(b" \t\r\n")
-            shown[1:] = [line.rstrip(b" \t\r") for line in text.split(b"\n")[1:]]
+        if shown and self._name != "short":
+            # Unlike a subject, with every blank line between paragraphs, and with blanks for tabs.
+            rest = commit.message.rstrip().split(b"\n")
+            while not rest[0].strip():
+                del rest[0]
+            shown = [_without_tabs(line.rstrip(b" \t\r")) for line in rest]
         if shown:
             lines += ["", *(f"    {text_of(line)}" for line in shown)]
         return "\n".join(lines) + "\n"
@@ -138,6 +141,31 @@ class _Named:
 
     def _moment(self, who: Signature) -> str:
         return show_moment(who, self._date, self._now_seconds)
+
+
+def _without_tabs(line: bytes) -> bytes:
+    """A line with blanks up to the next multiple of eight columns for each tab.
+
+    As git does it (strbuf_add_tabexpand), which stops where a line is no UTF-8.
+    """
+    shown, column = b"", 0
+    *cells, last = line.split(b"\t")
+    for at, cell in enumerate(cells):
+        try:
+            column += _width(cell.decode())
+        except UnicodeDecodeError:
+            return shown + b"\t".join((*cells[at:], last))
+        shown += cell + b" " * (8 - column % 8)
+        column += 8 - column % 8
+    return shown + last
+
+
+def _width(text: str) -> int:
+    """The columns that a text takes on a terminal, about."""
+    if text.isascii():
+        return len(text)
+    wide = sum(east_asian_width(character) in "WF" for character in text)
+    return len(text) + wide - sum(combining(character) != 0 for character in text)
 
 
 def line(oid: CommitId, commit: Commit, names: str = "") -> str:

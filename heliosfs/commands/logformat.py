@@ -15,6 +15,7 @@ _PLACEHOLDER = re.compile(
     r"|C(?:\([^)]{0,80}\)|red|green|blue|reset)|m)"
 )
 _DATES = {"D": "rfc", "r": "relative", "i": "iso", "I": "iso-strict", "t": "unix", "s": "short"}
+_DOTS = re.compile(r"\.+")
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.]+")
 
 Field = Callable[[CommitId, Commit, str], str]
@@ -55,15 +56,15 @@ class Format:
 
 
 def _body(commit: Commit) -> str:
-    """The message after its first paragraph."""
+    """The message after its first paragraph: git's as it is, ours as git would keep it."""
     body = text_of(commit.body)
-    return body.rstrip("\n") + "\n" if body else ""
+    return body if commit.git or not body else body.rstrip("\n") + "\n"
 
 
 def _slug(commit: Commit) -> str:
     lines, _ = split_message(commit.message)
-    line = text_of(lines[0]) if lines else ""
-    return _UNSAFE.sub("-", line).strip("-.")[:52].rstrip("-.")
+    line = _UNSAFE.sub("-", text_of(lines[0])) if lines else ""
+    return _DOTS.sub(".", line).lstrip("-").rstrip("-.")
 
 
 _FIELDS: dict[str, Field] = {
