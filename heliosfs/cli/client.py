@@ -132,6 +132,13 @@ def ask(view: Place, argv: Sequence[str]) -> bytes:
     return b"".join(_replies(view, argv))
 
 
+def ask_in_place(argv: Sequence[str]) -> str:
+    """The whole reply to a verb where the current directory is.  NotFound, HeliosError."""
+    parts: list[bytes] = []
+    run(argv, pass_on=parts.append)
+    return b"".join(parts).decode("utf-8", "surrogateescape")
+
+
 def _replies(
     view: Place,
     argv: Sequence[str],

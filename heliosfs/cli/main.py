@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from heliosfs import __version__
 from heliosfs.errors import HeliosError, UsageError
+
+if TYPE_CHECKING:
+    from heliosfs.commands.options import Options
 
 _INTERRUPTED = 130
 _USAGE = "usage: "
@@ -147,37 +150,11 @@ def _run_verb(argv: list[str]) -> int:
     if "help" in options:
         print(parser.format_help(), end="")
         return 0
-    if verb.name == "materialize":
-        from heliosfs.cli.materialize import materialize
-
-        return materialize(options)
-    if verb.name == "rev-parse":
-        from heliosfs.cli.whereabouts import asks_where, whereabouts
-
-        if asks_where(options):
-            return whereabouts(argv, options)
-    if verb.name == "report":
-        from heliosfs.cli.report import report
-
-        return report(options)
-    if verb.name == "run":
-        from heliosfs.cli.run import run as run_command
-
-        return run_command(options)
-    if verb.name in ("import", "export"):
-        from heliosfs.cli.transfer import transfer
-
-        return transfer(verb.name, argv, options)
-    if verb.name == "version":
-        from heliosfs.commands.version import version_text
-
-        options.at_most(0)
-        print(version_text(as_json="json" in options), end="")
-        return 0
-    if verb.name == "commit" and "file" in options:
-        from heliosfs.cli.message import with_message
-
-        argv = with_message(argv, options)
+    if verb.name in _OF_THE_CLIENT:
+        done = _OF_THE_CLIENT[verb.name](argv, options)
+        if isinstance(done, int):
+            return done
+        argv = done
     from heliosfs.cli.client import run
 
     if not verb.is_long:
@@ -189,6 +166,81 @@ def _run_verb(argv: list[str]) -> int:
         return run(argv, line.tell)
     finally:
         line.end()
+
+
+def _materialize(argv: list[str], options: Options) -> int | list[str]:
+    from heliosfs.cli.materialize import materialize
+
+    return materialize(options)
+
+
+def _report(argv: list[str], options: Options) -> int | list[str]:
+    from heliosfs.cli.report import report
+
+    return report(options)
+
+
+def _run_command(argv: list[str], options: Options) -> int | list[str]:
+    from heliosfs.cli.run import run
+
+    return run(options)
+
+
+def _transfer(argv: list[str], options: Options) -> int | list[str]:
+    from heliosfs.cli.transfer import transfer
+
+    return transfer(argv[0], argv, options)
+
+
+def _version(argv: list[str], options: Options) -> int | list[str]:
+    from heliosfs.commands.version import version_text
+
+    options.at_most(0)
+    print(version_text(as_json="json" in options), end="")
+    return 0
+
+
+def _move(argv: list[str], options: Options) -> int | list[str]:
+    from heliosfs.cli.move import move
+
+    return move(options)
+
+
+def _rev_parse(argv: list[str], options: Options) -> int | list[str]:
+    from heliosfs.cli.whereabouts import asks_where, whereabouts
+
+    return whereabouts(argv, options) if asks_where(options) else argv
+
+
+def _commit(argv: list[str], options: Options) -> int | list[str]:
+    from heliosfs.cli.message import with_author, with_message
+    from heliosfs.commands.commit import COMMIT_TEXT
+
+    if "file" in options:
+        argv = with_message(argv, options)
+    elif not any(key in options for key in COMMIT_TEXT) and _is_terminal():
+        from heliosfs.cli.editor import with_edited_message
+
+        argv = with_edited_message(argv, options)
+    return with_author(argv, options)
+
+
+def _is_terminal() -> bool:
+    return os.isatty(0) and os.isatty(1)
+
+
+_OF_THE_CLIENT: dict[str, Callable[[list[str], Options], int | list[str]]] = {
+    "commit": _commit,
+    "export": _transfer,
+    "import": _transfer,
+    "materialize": _materialize,
+    "mv": _move,
+    "report": _report,
+    "rev-parse": _rev_parse,
+    "run": _run_command,
+    "version": _version,
+}
+"""Verbs that the client carries out itself, giving the exit code, or whose words it completes."""
 
 
 def local_verbs() -> dict[str, LocalVerb]:

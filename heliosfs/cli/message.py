@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -48,3 +49,15 @@ def _replaced(argv: Sequence[str], message: str) -> list[str]:
             rest = words[at + 1 :] if value else words[at + 2 :]
             return [*words[:at], *([flags] if flags != "-" else []), message, *rest]
     raise AssertionError("no -F among the words")
+
+
+def with_author(argv: Sequence[str], options: Options) -> list[str]:
+    """The words of a commit with the author that `-c user.name=… -c user.email=…` names."""
+    name, email = (os.environ.get(f"HELIOS_USER_{key}") for key in ("NAME", "EMAIL"))
+    if "author" in options or not (name or email):
+        return list(argv)
+    from heliosfs.cli.client import ask_in_place
+
+    name = name or ask_in_place(["config", "user.name"]).rstrip("\n")
+    email = email or ask_in_place(["config", "user.email"]).rstrip("\n")
+    return [argv[0], f"--author={name} <{email}>", *argv[1:]]

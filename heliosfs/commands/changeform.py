@@ -38,13 +38,9 @@ _SPACES = {
 _LETTERS = "ACDMRTUXB"
 
 
-def wants_changes(options: Options, *, patch: bool = False) -> bool:
-    """Return True if an option asks for changes to be shown; `patch`: if they are anyway."""
-    return (
-        patch
-        or "patch" in options
-        or any(key in options for key in (*NAMES, *COUNTS, "summary", "word-diff"))
-    )
+def wants_changes(options: Options) -> bool:
+    """Return True if an option asks for changes to be shown."""
+    return any(key in options for key in (*NAMES, *COUNTS, "summary", "word-diff", "patch"))
 
 
 def chosen_changes(options: Options, changes: list[FileChange]) -> list[FileChange]:
@@ -85,11 +81,11 @@ def patch_of(request: Request, options: Options) -> Patch:
 
 
 def changes_text(
-    request: Request, options: Options, changes: list[FileChange], *, patch: bool = True
+    request: Request, options: Options, changes: list[FileChange], *, default: str = "patch"
 ) -> Steps[str]:
     """Changes in the formats that the options ask for, in git's order of them.
 
-    Where they ask for none it is a patch, if `patch` says so.
+    Where they ask for none it is the `default`: patch or stat.
     """
     options.only_one(*NAMES)
     is_plain = "null" in options
@@ -102,14 +98,15 @@ def changes_text(
         parts.append(name_status(changes, letters=letters, is_plain=is_plain))
     if "numstat" in options:
         parts.append((yield from numstat(maker, changes, is_plain=is_plain)))
-    if "stat" in options:
+    is_asked = wants_changes(options)
+    if "stat" in options or (default == "stat" and not is_asked):
         parts.append((yield from diffstat(maker, changes)))
     if "shortstat" in options:
         parts.append((yield from shortstat(maker, changes)))
     if "summary" in options:
         parts.append(summary(changes))
-    is_asked = "patch" in options or "word-diff" in options
-    if is_asked or (patch and not wants_changes(options)):
+    is_patch = "patch" in options or "word-diff" in options
+    if is_patch or (default == "patch" and not is_asked):
         lines = text_of((yield from maker.text(changes)))
         if lines and any(parts):
             parts.append("\n")

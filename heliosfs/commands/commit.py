@@ -7,7 +7,14 @@ from typing import TypedDict
 
 from heliosfs.commands.options import Options
 from heliosfs.commands.pathspec import chosen, is_magic
-from heliosfs.commands.render import below, bytes_of, commit_document, json_reply, short
+from heliosfs.commands.render import (
+    below,
+    bytes_of,
+    commit_document,
+    json_reply,
+    short,
+    text_of,
+)
 from heliosfs.commands.unmerged import check_markers
 from heliosfs.commands.verb import Request
 from heliosfs.errors import Busy, Stale, TooLarge, UsageError
@@ -24,6 +31,7 @@ MESSAGE_MAX_BYTES = 64 * 1024
 
 _DEFAULT_MESSAGE = "snapshot"
 _AUTHOR = re.compile(r"([^<>\x00-\x1f]*)<([^<>\x00-\x20]*)>")
+_TRAILER = re.compile(r"[A-Za-z0-9-]+: ")
 _ID = re.compile(r"[0-9a-f]+")
 
 
@@ -32,6 +40,8 @@ def commit(request: Request, options: Options) -> str:
     repository, view = request.repository, request.view
     if "file" in options:
         raise options.misuse("the command line reads the file of -F: here, give the text by -m")
+    if "dry-run" in options:
+        return _dry_run(request, options)
     if view.merging is not None and "allow-markers" not in options:
         check_markers(view)
     first = view.head is None
@@ -45,9 +55,10 @@ def commit(request: Request, options: Options) -> str:
         "kept": kept,
     }
     if "amend" in options:
-        oid = view.amend(checked_message(given) if given else None, **details)
+        message = _signed(request, options, checked_message(given)) if given else None
+        oid = view.amend(message, **details)
     else:
-        message = _message(request, given)
+        message = _signed(request, options, _message(request, given))
         oid = view.commit(message, allow_empty="allow-empty" in options, **details)
     made = repository.history.read(oid)
     if "json" in options:
@@ -73,6 +84,15 @@ def commit_message(repository: Repository, view: View, text: bytes) -> str:
     return f"{view.commit(_checked(message.rstrip(_NEWLINES))).hex()}\n"
 
 
+def _dry_run(request: Request, options: Options) -> str:
+    """The status; or, for the editor of the command line, the message that it begins with."""
+    if "message-only" not in options:
+        from heliosfs.commands.status import long_status
+
+        return long_status(request.view, request.cwd)
+    return "" if request.view.merging is None else f"{_message(request, [])}\n"
+
+
 class _Details(TypedDict):
     """What a commit and an amended one are told alike."""
 
@@ -84,6 +104,20 @@ class _Details(TypedDict):
 
 
 _NEWLINES = "\r\n"
+COMMIT_TEXT = ("message", "file", "no-edit", "json", "dry-run")
+"""Options with which no message has to be asked for."""
+
+
+def _signed(request: Request, options: Options, message: str) -> str:
+    """The message with a line that says who signs it off, if that is asked for."""
+    identity = request.repository.identity
+    line = f"Signed-off-by: {text_of(identity.name)} <{text_of(identity.email)}>"
+    if "signoff" not in options or message.endswith(line):
+        return message
+    last = message.rpartition("\n\n")[2] if "\n\n" in message else ""
+    has_trailers = bool(last) and all(_TRAILER.match(each) for each in last.split("\n"))
+    between = "\n" if has_trailers else "\n\n"
+    return f"{message}{between}{line}"
 
 
 def _message(request: Request, paragraphs: list[str]) -> str:

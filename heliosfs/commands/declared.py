@@ -75,7 +75,11 @@ COMMIT = Verb(
     options=(
         Option(("-m", "--message"), "the message (snapshot, or that of the open merge)", "TEXT"),
         Option(("-F", "--file"), "read the message from a file, or - for the input", "FILE"),
-        Option(("--no-edit",), "with --amend, keep the message; as without it"),
+        Option(("--no-edit",), "open no editor: on a terminal one is opened without -m"),
+        Option(("--dry-run",), "commit nothing; reply with the status"),
+        Option(("--message-only",), "with --dry-run, only the message of an open merge"),
+        Option(("--no-verify",), "accepted: there are no hooks"),
+        Option(("-s", "--signoff"), "add a line Signed-off-by"),
         Option(("--work",), "take everything, also if something was added"),
         Option(("-a", "--all"), "the same"),
         Option(("--amend",), "replace the last commit; what is not given stays as it was"),

@@ -82,7 +82,7 @@ def _entries(request: Request, options: Options, form: Form) -> Steps[list[_Entr
             if pick.is_active and not changes:
                 continue
             if is_shown and changes and not skipped:
-                text = yield from changes_text(request, options, changes, patch=False)
+                text = yield from changes_text(request, options, changes)
         if skipped:
             skipped -= 1
             continue

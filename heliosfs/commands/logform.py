@@ -62,7 +62,9 @@ def form_of(request: Request, options: Options) -> Form:
         raise options.misuse(
             f"--date is default, iso, iso-strict, short, rfc, relative, unix or raw, not {date!r}"
         ) from None
-    template = "oneline" if "oneline" in options else options.value("format") or "medium"
+    template = "oneline" if "oneline" in options else options.value("format")
+    if template is None:
+        template = "medium"
     names: dict[CommitId, str] = {}
     is_decorated = "decorate" in options and options.value("decorate") != "no"
     if (is_decorated and "no-decorate" not in options) or "%d" in template or "%D" in template:
@@ -72,6 +74,8 @@ def form_of(request: Request, options: Options) -> Form:
         is_short = "oneline" in options and "no-abbrev-commit" not in options
         show = line if is_short or "abbrev-commit" in options else _full_line
         return Form(show, names, is_dense=True, is_line=True)
+    if not template:
+        return Form(lambda oid, commit, names: "", names, is_dense=True)
     if template in _NAMED:
         kind = _Named(template, date, now_seconds, is_short="abbrev-commit" in options)
         return Form(kind.show, names, before_changes="\n", between="\n")

@@ -12,6 +12,7 @@ from heliosfs.errors import NotFound, UsageError
 from heliosfs.objects.ids import TreeId
 from heliosfs.objects.tree import Entry, decode_entry
 from heliosfs.store.base import Store
+from heliosfs.workspace.gitlinks import is_directory
 from heliosfs.workspace.trees import find_entry, read_entries, walk_changes
 from heliosfs.workspace.wildmatch import Matcher, is_pattern, literal_length, matcher
 
@@ -131,7 +132,7 @@ def chosen(
 def files_below(store: Store, root: Entry, spec: Pathspec) -> Iterator[tuple[bytes, Entry]]:
     """Everything in a tree that is no directory and is meant, in byte order of the paths."""
     for path, entry in _entries(store, root, spec.places):
-        if not entry.is_dir and spec.matches(path):
+        if not is_directory(entry) and spec.matches(path):
             yield path, entry
 
 
@@ -143,7 +144,7 @@ def _entries(store: Store, root: Entry, places: Sequence[bytes]) -> Iterator[tup
         while pending:
             path, entry = pending.pop()
             yield path, entry
-            if entry.is_dir:
+            if is_directory(entry):
                 prefix = path + b"/" if path else b""
                 raws = read_entries(store, TreeId(entry.oid))
                 inside = (decode_entry(raw)[0] for raw in reversed(raws))

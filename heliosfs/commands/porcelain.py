@@ -82,15 +82,20 @@ def _plain_place(cwd: str, change: FileChange | Change) -> bytes:
 
 
 def _rows(found: Standing) -> list[_Row]:
-    """Both changes of each path in one row, in byte order."""
+    """Both changes of each path in one row, in byte order.
+
+    What was staged as gone and is there again is new, and has a row of its own.
+    """
     rows = {change.path: _Row(change, None) for change in found.staged}
+    alone = []
     for change in found.unstaged:
         row = rows.get(change.path)
-        if row is None or change.source is not None:
-            rows.setdefault(change.path, _Row(None, change))
+        is_new = change.old is None or change.source is not None
+        if row is None or is_new:
+            alone.append(_Row(None, change))
         else:
             rows[change.path] = row._replace(unstaged=change)
-    return [rows[path] for path in sorted(rows)]
+    return sorted([*rows.values(), *alone], key=lambda row: row.path)
 
 
 class _Lines:
@@ -112,15 +117,11 @@ class _Lines:
     ) -> str:
         """Two letters and a path: what is staged, and what is not."""
         lines = [f"## {self._branch()}"] if with_branch else []
-        paths: dict[bytes, _Row | str] = {row.path: row for row in rows}
-        paths.update(left)
-        for path in sorted(paths):
-            row = paths[path]
-            if isinstance(row, str):
-                lines.append(f"{row} {self._quoted(self._name(path))}")
-                continue
+        shown = [(path, f"{code} {self._quoted(self._name(path))}") for path, code in left.items()]
+        for row in rows:
             letters = _letter(row.staged) + _letter(row.unstaged)
-            lines.append(f"{letters} {self._pair(row.first)}")
+            shown.append((row.path, f"{letters} {self._pair(row.first)}"))
+        lines += [line for _, line in sorted(shown, key=lambda each: each[0])]
         lines += [f"!! {self._quoted(self._place(change))}" for change in ignored]
         return "".join(line + self._end for line in lines)
 

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from heliosfs.commands.declared import DECLARED
 from heliosfs.commands.declared_branch import DECLARED_BRANCH
 from heliosfs.commands.declared_experiments import DECLARED_EXPERIMENTS
+from heliosfs.commands.declared_files import DECLARED_FILES
 from heliosfs.commands.declared_git import DECLARED_GIT
 from heliosfs.commands.declared_merge import DECLARED_MERGE
+from heliosfs.commands.declared_plumbing import DECLARED_PLUMBING
 from heliosfs.commands.declared_search import DECLARED_SEARCH
 from heliosfs.commands.declared_settings import DECLARED_SETTINGS
 from heliosfs.commands.declared_upkeep import DECLARED_UPKEEP
@@ -30,10 +32,12 @@ VERBS: dict[str, Verb] = {
     verb.name: verb
     for verb in (
         *DECLARED,
+        *DECLARED_FILES,
         *DECLARED_BRANCH,
         *DECLARED_GIT,
         *DECLARED_MERGE,
         *DECLARED_SEARCH,
+        *DECLARED_PLUMBING,
         *DECLARED_EXPERIMENTS,
         *DECLARED_SETTINGS,
         *DECLARED_UPKEEP,

@@ -10,6 +10,7 @@ from heliosfs.objects.ids import CommitId, Oid
 from heliosfs.repo.oplog import OperationLog
 from heliosfs.repo.oprecord import Operation
 from heliosfs.repo.repository import Repository
+from heliosfs.repo.stash import find_stashed
 from heliosfs.repo.state import DETACHED
 from heliosfs.repo.view import View
 
@@ -75,13 +76,21 @@ def _base(repository: Repository, name: str, head: CommitId | None, view: View) 
     if tag is not None:
         return tag
     if _HEX.fullmatch(name) and PREFIX_MIN_DIGITS <= len(name) < 64:
-        found = repository.history.with_prefix(name)
-        if len(found) == 1:
-            return found[0]
-        if found:
-            ids = ", ".join(oid.hex()[: len(name) + 4] for oid in found[:4])
-            raise Ambiguous(f"{name!r} is the beginning of {len(found)} ids: {ids}")
+        found = _with_prefix(repository, name)
+        if found is not None:
+            return found
+    if name == "stash":
+        return find_stashed(repository.store, 0).oid
     raise NotFound(f"no revision {name[:80]!r}")
+
+
+def _with_prefix(repository: Repository, name: str) -> CommitId | None:
+    """The one commit whose id begins so.  Ambiguous."""
+    found = repository.history.with_prefix(name)
+    if len(found) > 1:
+        ids = ", ".join(oid.hex()[: len(name) + 4] for oid in found[:4])
+        raise Ambiguous(f"{name!r} is the beginning of {len(found)} ids: {ids}")
+    return found[0] if found else None
 
 
 _REMEMBERED = ("ORIG_HEAD", "MERGE_HEAD")
@@ -110,6 +119,8 @@ def _earlier(repository: Repository, text: str, head: CommitId | None, view: Vie
     if found is None:
         raise NotFound(f"no revision {text[:80]!r}: after @ comes a number of changes, as @{{1}}")
     name, count = found["name"], int(found["count"])
+    if name == "stash" and name not in repository.refs:
+        return find_stashed(repository.store, count).oid
     log = view.log
     if name not in ("", "HEAD", "@"):
         branch = repository.refs.branch(name)

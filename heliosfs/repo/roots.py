@@ -13,6 +13,7 @@ from heliosfs.objects.tree import decode_entry
 from heliosfs.repo.oplog import OperationLog, logged_slots
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.saves import Saves
+from heliosfs.repo.stash import forget_stashed, stashed
 from heliosfs.repo.state import DETACHED, State, decode_state
 from heliosfs.workspace.content import PartedContent
 from heliosfs.workspace.node import FileNode
@@ -25,11 +26,12 @@ _NODE_SLICE = 4_096
 
 
 def commit_roots(repository: Repository) -> Iterator[CommitId]:
-    """The commits that refs name, and those that someone looks at."""
+    """The commits that refs and the stash name, and those that someone looks at."""
     for branch in repository.refs:
         if branch.head is not None:
             yield branch.head
     yield from repository.refs.tags.values()
+    yield from (entry.oid for entry in stashed(repository.store))
     yield from repository.open_snapshots
 
 
@@ -59,6 +61,7 @@ def forget_staged(repository: Repository, slot: int, sequence: int) -> None:
     key = _OPERATION_STAGE + _OPERATION.pack(slot, sequence)
     if repository.store.get(key) is not None:
         repository.store.put(key, None)
+    forget_stashed(repository.store, slot, sequence)
 
 
 def slots(repository: Repository) -> list[int]:

@@ -16,6 +16,7 @@ from heliosfs.repo.oplog import OperationLog
 from heliosfs.repo.oprecord import Operation
 from heliosfs.repo.saves import Saves
 from heliosfs.repo.staging import Stage
+from heliosfs.repo.stash import take_back_stash
 from heliosfs.repo.state import DETACHED, State
 from heliosfs.workspace.flush import flush
 from heliosfs.workspace.trees import EMPTY_TREE, Change, differs, has_changes, walk_changes
@@ -338,6 +339,9 @@ class View:
             self.save(after)
             record(self.repository.clock.now_ns(), target, before, after)
             self.restage(self.stage.remembered(target.sequence))
+            assert self.log.last is not None
+            store = self.repository.store
+            take_back_stash(store, self.slot, target.sequence, self.log.last.sequence)
 
     def _finish(
         self, verb: str, text: str, before: State, after: State, staged: Entry | None

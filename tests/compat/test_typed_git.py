@@ -279,6 +279,7 @@ LOGS = [
     "log --summary --format=%s",
     "log -w -p --format=%s -2",
     "log --raw --format=%s -2",
+    "log --format= --name-only -2",
 ]
 
 
@@ -346,3 +347,118 @@ def test_revisions(pair: Pair, line: str) -> None:
     ours, our_code = pair.helios(*line.split())
     assert plain(ours) == plain(theirs) or our_code == 128
     assert our_code == code
+
+
+PLUMBING = [
+    "ls-files",
+    "ls-files -s",
+    "ls-files -z src",
+    "ls-files *.md",
+    "ls-files --error-unmatch README.md",
+    "ls-files --error-unmatch none",
+    "ls-files none",
+    "rev-list HEAD",
+    "rev-list --count HEAD",
+    "rev-list --count v1.0..HEAD",
+    "rev-list HEAD ^old",
+    "rev-list --parents HEAD",
+    "rev-list --all --count",
+    "rev-list --reverse -n 2 HEAD",
+    "rev-list --skip 1 --max-count=1 HEAD",
+    "rev-list --no-merges HEAD -- src",
+    "rev-list --format=%s HEAD",
+    "rev-list --oneline -2 HEAD",
+    "rev-list --timestamp -1 HEAD",
+    "rev-list",
+    "cat-file -t HEAD",
+    "cat-file -t HEAD:src",
+    "cat-file -t HEAD:README.md",
+    "cat-file -p HEAD:README.md",
+    "cat-file -p HEAD^{tree}",
+    "cat-file blob HEAD:src/main.c",
+    "cat-file -s HEAD:README.md",
+    "cat-file -e HEAD:none",
+    "cat-file -e HEAD",
+    "cat-file commit HEAD~1",
+    "cat-file -p HEAD",
+    "cat-file blob HEAD",
+    "ls-tree HEAD",
+    "ls-tree -r HEAD",
+    "ls-tree -r -t HEAD",
+    "ls-tree -d HEAD",
+    "ls-tree -d -r HEAD",
+    "ls-tree -l HEAD",
+    "ls-tree -z --name-only HEAD",
+    "ls-tree --name-only HEAD src",
+    "ls-tree --name-only HEAD src/",
+    "ls-tree HEAD src/lib src/main.c",
+    "ls-tree -r --name-only HEAD docs",
+    "ls-tree HEAD:src",
+    "ls-tree none",
+    "merge-base HEAD old",
+    "merge-base --all side old",
+    "merge-base --is-ancestor v1.0 HEAD",
+    "merge-base --is-ancestor HEAD v1.0",
+    "merge-base --independent HEAD v1.0 side",
+    "merge-base --octopus HEAD old side",
+]
+
+
+@pytest.mark.parametrize("line", PLUMBING)
+def test_plumbing(pair: Pair, line: str) -> None:
+    theirs, code = pair.git(*line.split())
+    ours, our_code = pair.helios(*line.split())
+    assert plain(ours) == plain(theirs)
+    assert bool(our_code) == bool(code)
+    if "--is-ancestor" in line:
+        assert our_code == code
+
+
+def test_ls_tree_in_a_directory(pair: Pair) -> None:
+    for line in (
+        "ls-tree HEAD",
+        "ls-tree -r HEAD",
+        "ls-tree HEAD ../src",
+        "ls-files",
+        "ls-files -s",
+    ):
+        words = line.split()
+        assert plain(pair.helios(*words, cwd="docs")[0]) == plain(pair.git(*words, cwd="docs")[0])
+
+
+def test_ids_lead_to_their_objects(pair: Pair) -> None:
+    for line in pair.stage.run("ls-tree", "-r", "HEAD").splitlines():
+        head, path = line.split("\t")
+        assert pair.stage.run("cat-file", "blob", head.split()[2]) == pair.stage.run(
+            "show", f"HEAD:{path}"
+        )
+
+
+REMOVALS = [
+    "rm README.md",
+    "rm -n *.md",
+    "rm -q src/main.c",
+    "rm src",
+    "rm -r src",
+    "rm -r docs :!*.bin",
+    "rm none",
+    "rm --ignore-unmatch none",
+    "rm --cached README.md",
+    "rm *.c",
+    "rm NEW",
+    "rm -f NEW",
+    "rm --cached NEW",
+]
+
+
+@pytest.mark.parametrize("line", REMOVALS)
+def test_rm(tmp_path: Path, line: str) -> None:
+    pair = Pair(tmp_path / "git")
+    pair.clone.write("NEW", b"edited")
+    pair.stage.files.write(b"NEW", b"edited")
+    theirs, code = pair.git(*line.split())
+    ours, our_code = pair.helios(*line.split())
+    assert (ours, bool(our_code)) == (theirs, bool(code))
+    # What is new comes last in git.
+    status = pair.stage.run("status", "--porcelain").replace(" A ", "?? ")
+    assert sorted(status.splitlines()) == sorted(pair.git("status", "--porcelain")[0].splitlines())

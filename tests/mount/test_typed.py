@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import pty
+import select
 import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -85,3 +89,88 @@ def test_where_the_workspace_is(mounted: Mounted) -> None:
     assert (done.returncode, done.stdout) == (2, "")
     assert "not inside a heliosfs workspace" in done.stderr
     assert mounted.command("rev-parse", "-q", "--verify", "none").returncode == 1
+
+
+def test_mv_keeps_the_file_and_stages_both_paths(mounted: Mounted) -> None:
+    put(mounted.path / "src/a", "text of a\n")
+    put(mounted.path / "other", "o\n")
+    mounted.commit("one")
+    put(mounted.path / "other", "edited\n")
+    inode = (mounted.path / "src/a").stat().st_ino
+    assert mounted.helios("mv", "-v", "a", "../b", cwd=mounted.path / "src") == (
+        "Renaming a to ../b\n"
+    )
+    assert (mounted.path / "b").stat().st_ino == inode
+    assert mounted.helios("status", "-s") == "R  src/a -> b\n M other\n"
+    for words, said in (
+        (["none", "x"], "no file 'none'"),
+        (["b", "other"], "'other' is there already"),
+        (["b", ".helios/x"], "no file of this workspace"),
+        (["b", "other", "x"], "'x' is no directory"),
+    ):
+        done = mounted.command("mv", *words)
+        assert done.returncode == 1
+        assert said in done.stderr
+    put(mounted.path / "new", "n\n")
+    assert "in no commit" in mounted.command("mv", "new", "newer").stderr
+    assert mounted.helios("mv", "-k", "new", "b", "src") == ""
+    assert (mounted.path / "src/b").exists()
+    assert (mounted.path / "new").exists()
+    mounted.helios("commit", "-m", "moved")
+    assert mounted.helios("show", "--name-status", "--format=") == "R100\tsrc/a\tsrc/b\n"
+
+
+def on_a_terminal(mounted: Mounted, *words: str, **environment: str) -> tuple[int, str]:
+    """Run a verb with a terminal for input and output; gives exit code and what it shows."""
+    leader, follower = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "heliosfs.cli", *words],
+        cwd=mounted.path, stdin=follower, stdout=follower, stderr=follower,
+        env={**os.environ, "TERM": "xterm", **environment},
+    )  # fmt: skip
+    os.close(follower)
+    shown = b""
+    try:
+        while select.select([leader], [], [], SECONDS)[0]:
+            try:
+                data = os.read(leader, 4096)
+            except OSError:
+                break
+            if not data:
+                break
+            shown += data
+        return process.wait(SECONDS), shown.decode().replace("\r\n", "\n")
+    finally:
+        process.kill()
+        process.wait()
+        os.close(leader)
+
+
+def test_commit_opens_an_editor_on_a_terminal(mounted: Mounted, tmp_path: Path) -> None:
+    put(mounted.path / "a", "1\n")
+    script = tmp_path / "edit a"
+    script.write_text(
+        f'#!/bin/sh\ncp "$1" {tmp_path}/template\n'
+        'printf "from the editor\\n\\n# no\\nbody" > "$1"\n'
+    )
+    script.chmod(0o755)
+    quoted = f"'{script}'"
+    code, shown = on_a_terminal(mounted, "commit", EDITOR="false", VISUAL=quoted)
+    assert (code, shown.endswith("] from the editor\n")) == (0, True)
+    template = (tmp_path / "template").read_text()
+    assert template.startswith("\n# Please enter the commit message")
+    assert "#\tnew file:   a\n" in template
+    assert mounted.helios("log", "-1", "--format=%B") == "from the editor\n\nbody\n"
+    put(mounted.path / "a", "2\n")
+    code, shown = on_a_terminal(mounted, "commit", GIT_EDITOR="true", VISUAL="false")
+    assert code == 1
+    assert "the message is empty" in shown
+    code, shown = on_a_terminal(mounted, "commit", GIT_EDITOR="false")
+    assert code == 1
+    assert "the editor 'false' gave 1" in shown
+    code, _ = on_a_terminal(mounted, "commit", "--amend", GIT_EDITOR="true")
+    assert code == 0
+    assert mounted.helios("log", "--format=%s") == "from the editor\n"
+    put(mounted.path / "a", "3\n")
+    assert on_a_terminal(mounted, "commit", "-m", "given", EDITOR="false", VISUAL="")[0] == 0
+    assert mounted.command("commit", "--allow-empty").returncode == 0

@@ -1,0 +1,116 @@
+"""`commit` without a message on a terminal: the editor of the user is opened, as git does it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+from collections.abc import Sequence
+
+from heliosfs.cli.client import ask_in_place
+from heliosfs.commands.commit import MESSAGE_MAX_BYTES
+from heliosfs.commands.options import Options
+from heliosfs.errors import HeliosError, TooLarge, UsageError
+
+FILE = "COMMIT_EDITMSG"
+"""Editors know by this name what they edit."""
+
+_HINT = """\
+# Please enter the commit message for your changes. Lines starting
+# with '#' will be ignored, and an empty message aborts the commit.
+#
+"""
+_GIT_SECONDS = 5
+
+
+def with_edited_message(argv: Sequence[str], options: Options) -> list[str]:
+    """The words of a commit with the message that the user wrote.
+
+    HeliosError when the message is empty, or the editor cannot be run or fails.
+    """
+    status = ask_in_place(["status"])
+    begin = _begin(options)
+    lines = (line if line.startswith("\t") else f" {line}" for line in status.splitlines())
+    comments = "".join(f"#{line}".rstrip() + "\n" for line in lines)
+    message = cleaned(edited(f"{begin}\n{_HINT}{comments}"))
+    if not message:
+        raise HeliosError("aborting the commit: the message is empty")
+    return [argv[0], f"--message={message}", *argv[1:]]
+
+
+def _begin(options: Options) -> str:
+    """The message that is there to begin with: of the commit to amend, or of the open merge."""
+    if "amend" in options:
+        return ask_in_place(["log", "-1", "--format=%B"])
+    return ask_in_place(["commit", "--dry-run", "--message-only"]).rstrip("\n")
+
+
+def edited(text: str) -> str:
+    """Let the user edit a text."""
+    with tempfile.TemporaryDirectory(prefix="helios-") as directory:
+        path = os.path.join(directory, FILE)
+        with open(path, "w", encoding="utf-8", errors="surrogateescape") as file:
+            file.write(text)
+        command = editor()
+        # As git does: the shell knows quotes and options in the name of the editor.
+        done = subprocess.run(["sh", "-c", f'{command} "$@"', command, path], check=False)
+        if done.returncode:
+            raise HeliosError(
+                f"the editor {command!r} gave {done.returncode}: give the text by -m, or set EDITOR"
+            )
+        with open(path, "rb") as file:
+            data = file.read(MESSAGE_MAX_BYTES * 4)
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise UsageError(f"usage: the message is not UTF-8: {error.reason}") from error
+
+
+def editor() -> str:
+    """The editor, where git looks for it: GIT_EDITOR, core.editor, VISUAL, EDITOR, vi."""
+    is_dumb = os.environ.get("TERM", "dumb") == "dumb"
+    known = [
+        os.environ.get("HELIOS_EDITOR"),
+        os.environ.get("GIT_EDITOR"),
+        _configured(),
+        None if is_dumb else os.environ.get("VISUAL"),
+        os.environ.get("EDITOR"),
+    ]
+    found = next((each for each in known if each), None)
+    if found is None and is_dumb:
+        raise HeliosError("no editor on this terminal: set EDITOR, or give the text by -m")
+    return found or "vi"
+
+
+def _configured() -> str | None:
+    """What git's configuration names; None without git."""
+    try:
+        done = subprocess.run(
+            ["git", "config", "core.editor"],
+            capture_output=True,
+            timeout=_GIT_SECONDS,
+            check=False,
+            text=True,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None
+
+
+def cleaned(text: str) -> str:
+    r"""A message without comments, blank ends and more than one blank line (git-stripspace(1)).
+
+    >>> cleaned("subject  \n\n\nbody\n# comment\n\n")
+    'subject\n\nbody'
+    """
+    lines: list[str] = []
+    for line in text.split("\n"):
+        if line.startswith("#"):
+            continue
+        stripped = line.rstrip()
+        if stripped or (lines and lines[-1]):
+            lines.append(stripped)
+    message = "\n".join(lines).strip("\n")
+    if len(message.encode()) > MESSAGE_MAX_BYTES:
+        raise TooLarge(f"the message is longer than {MESSAGE_MAX_BYTES // 1024} KiB")
+    return message

@@ -1,0 +1,112 @@
+"""The verbs that scripts use, declared: rev-list, cat-file, ls-tree, merge-base."""
+
+from __future__ import annotations
+
+from heliosfs.commands.declared_options import SELECTION
+from heliosfs.commands.options import JSON, Option
+from heliosfs.commands.phrases import E_AMBIGUOUS, E_REVISION, E_STORE, E_USAGE
+from heliosfs.commands.verb import Verb
+
+REV_LIST = Verb(
+    name="rev-list",
+    module="rev_list",
+    summary="the ids of commits, or how many there are",
+    synopsis=("[OPTION]... (REV | A..B | ^A | --all)... [--] [PATH]...",),
+    description="The commits that 'log' would show, an id on each line, the newest first.",
+    options=(
+        Option(("--count",), "only how many there are"),
+        Option(("--parents",), "with the ids of the parents"),
+        Option(("--timestamp",), "after the seconds of the commit"),
+        Option(("--abbrev-commit",), "ids of 12 digits"),
+        Option(("--oneline",), "with the subject"),
+        Option(("--pretty", "--format"), "as 'log' has it, after a line 'commit ID'", "FORM"),
+        Option(("--date",), "default, iso, short, rfc, relative, unix or raw", "FORM"),
+        *SELECTION,
+        JSON,
+    ),
+    errors=(E_USAGE, ("ENOENT", "a word is neither a revision nor a path"), E_AMBIGUOUS, E_STORE),
+    example="--count HEAD~3..HEAD",
+    takes_paths=True,
+    is_reading=True,
+)
+
+CAT_FILE = Verb(
+    name="cat-file",
+    module="cat_file",
+    summary="the kind, the size or the content of an object",
+    synopsis=("(-t | -s | -p | -e) OBJECT", "(commit | tree | blob) OBJECT"),
+    description=(
+        "An object is a commit, or a file or directory in one: REV, REV:PATH, REV^{tree}, an\n"
+        "id. A commit is shown as git would have it, with ids of heliosfs."
+    ),
+    options=(
+        Option(("-t",), "its kind: commit, tree or blob"),
+        Option(("-s",), "its size in bytes, as -p shows it"),
+        Option(("-p",), "its content"),
+        Option(("-e",), "only the exit code: whether it is there"),
+    ),
+    errors=(
+        E_USAGE,
+        ("ENOENT", "there is no such object, or it is of another kind"),
+        E_AMBIGUOUS,
+        ("EMSGSIZE", "the file is larger than 64 MiB: read it below .helios/snapshots"),
+        E_STORE,
+    ),
+    example="-p HEAD:src/main.c",
+    exit_codes="-e: there is no such object",
+    is_reading=True,
+)
+
+LS_TREE = Verb(
+    name="ls-tree",
+    module="cat_file",
+    summary="what a directory of a commit has: mode, kind, id and name",
+    synopsis=("[-r] [-d] [-t] [-l] [-z] [--name-only] REV[:PATH] [PATH]...",),
+    description=(
+        "The entries of the tree, or those at the paths; a path with a slash at its end stands\n"
+        "for what is in it. Below the root, what the current directory has."
+    ),
+    options=(
+        Option(("-r", "--recursive"), "with what is in directories, instead of these"),
+        Option(("-t", "--trees"), "with -r, directories as well"),
+        Option(("-d", "--only-trees"), "only directories"),
+        Option(("-l", "--long"), "with the size of files"),
+        Option(("-z", "--null"), "NUL after each entry, and nothing quoted"),
+        Option(("--name-status", "--name-only"), "only the paths"),
+        Option(("--object-only",), "only the ids"),
+        Option(("--abbrev",), "ids of 12 digits", "N", is_optional=True),
+        Option(("--full-name",), "paths from the root of the workspace"),
+        Option(("--full-tree",), "as if the current directory were the root"),
+        JSON,
+    ),
+    errors=(E_USAGE, ("ENOENT", "the name names no tree"), E_AMBIGUOUS, E_STORE),
+    example="-r HEAD src",
+    takes_paths=True,
+    is_reading=True,
+)
+
+MERGE_BASE = Verb(
+    name="merge-base",
+    module="merge_base",
+    summary="what commits have in common",
+    synopsis=(
+        "[--all] REV REV...",
+        "--is-ancestor REV REV",
+        "--independent REV REV...",
+        "--octopus [--all] REV REV...",
+    ),
+    description="The newest common ancestor of two commits, at which a merge of them begins.",
+    options=(
+        Option(("-a", "--all"), "all, if there are several"),
+        Option(("--is-ancestor",), "only the exit code: whether the first leads to the second"),
+        Option(("--independent",), "those that none of the others leads to"),
+        Option(("--octopus",), "what all of them have in common"),
+    ),
+    errors=(E_USAGE, E_REVISION, E_AMBIGUOUS, E_STORE),
+    example="main idea-7",
+    exit_codes="nothing is in common; --is-ancestor: it is none",
+    is_reading=True,
+)
+
+DECLARED_PLUMBING = (REV_LIST, CAT_FILE, LS_TREE, MERGE_BASE)
+"""In the order of the reference page."""

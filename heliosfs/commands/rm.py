@@ -1,0 +1,117 @@
+"""`rm`: remove files from the workspace and from the next commit, or from that alone."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterator
+
+from heliosfs.commands.options import Options
+from heliosfs.commands.pathspec import Pathspec, files_below, pathspec
+from heliosfs.commands.render import json_reply, quote_path, text_of
+from heliosfs.commands.verb import Request
+from heliosfs.errors import Busy, NotFound
+from heliosfs.objects.tree import Entry
+from heliosfs.repo.staging import base_root, is_news
+from heliosfs.workspace.edit import edit_tree
+from heliosfs.workspace.trees import differs, find_entry
+
+_SHOWN_COUNT = 10
+
+
+def rm(request: Request, options: Options) -> str:
+    """Remove what the words mean of what HEAD, or the stage, has."""
+    words = [*options.words, *(options.paths or [])]
+    if not words:
+        raise options.misuse("which path?")
+    view, store = request.view, request.repository.store
+    spec = pathspec(request.cwd, words, default=request.cwd)
+    base, work = base_root(view), view.selected()
+    paths = _meant(request, options, spec, base)
+    if "force" not in options:
+        _check_kept(request, options, paths, base, work)
+    if "dry-run" not in options and paths:
+        now = request.repository.clock.now_ns()
+        edits: dict[bytes, Entry | None] = dict.fromkeys(_with_parents(paths))
+        staged = edit_tree(store, base, _there(request, edits, base), now)
+        staged_root = staged if is_news(view, staged) else None
+        text = " ".join(words)
+        if "cached" in options:
+            with request.repository.transaction:
+                view.stage.replace(staged_root)
+        else:
+            before = view.state()
+            root = edit_tree(store, work, _there(request, edits, work), now)
+            after = before._replace(root=view.ignoring.keep(root))
+            view.move("rm", text, before, after, staged_root)
+    if "json" in options:
+        return json_reply({"removed": [text_of(path) for path in paths]})
+    if "quiet" in options:
+        return ""
+    return "".join(f"rm {_single_quoted(path)}\n" for path in paths)
+
+
+def _single_quoted(path: bytes) -> str:
+    return "'" + quote_path(path) + "'"
+
+
+def _meant(request: Request, options: Options, spec: Pathspec, base: Entry) -> list[bytes]:
+    """The files to remove.  NotFound names a word without one; directories need -r."""
+    store = request.repository.store
+    paths = [path for path, _ in files_below(store, base, spec)]
+    for item in spec.items:
+        if item.fits is not None and any(map(item.fits, paths)):
+            continue
+        entry = find_entry(store, base, item.place) if item.fits is None else None
+        if entry is None:
+            if "ignore-unmatch" in options:
+                continue
+            raise NotFound(f"no path {item.word[:80]!r} in HEAD or the stage: use rm(1)")
+        if entry.is_dir and "recursive" not in options:
+            raise options.misuse(f"{item.word[:80]!r} is a directory: with -r it goes as a whole")
+    return paths
+
+
+def _check_kept(
+    request: Request, options: Options, paths: list[bytes], base: Entry, work: Entry
+) -> None:
+    """Busy when bytes would go that no commit has."""
+    view, store = request.view, request.repository.store
+    head = view.head_root()
+    changed: list[bytes] = []
+    for path in paths:
+        here, staged = (find_entry(store, root, path) for root in (work, base))
+        before = find_entry(store, head, path) if head is not None else None
+        is_new = _differ(staged, before)
+        is_edited = here is not None and _differ(here, staged)
+        if (is_new and is_edited) if "cached" in options else (is_new or is_edited):
+            changed.append(path)
+    if changed:
+        shown = ", ".join(map(quote_path, changed[:_SHOWN_COUNT]))
+        more = f" and {len(changed) - _SHOWN_COUNT} more" if changed[_SHOWN_COUNT:] else ""
+        raise Busy(
+            f"changed and not committed: {shown}{more}: --cached keeps the file, -f removes it"
+        )
+
+
+def _differ(one: Entry | None, other: Entry | None) -> bool:
+    if one is None or other is None:
+        return one is not other
+    if stat.S_IFMT(one.mode) != stat.S_IFMT(other.mode):
+        return True
+    return differs(one._replace(name=b""), other._replace(name=b""))
+
+
+def _with_parents(paths: list[bytes]) -> Iterator[bytes]:
+    """The paths, and the directories above, which go where nothing is left in them."""
+    for path in paths:
+        while path:
+            yield path
+            path = path.rpartition(b"/")[0]
+
+
+def _there(
+    request: Request, edits: dict[bytes, Entry | None], root: Entry
+) -> dict[bytes, Entry | None]:
+    """The edits of what a tree has."""
+    store = request.repository.store
+    return {path: None for path in edits if find_entry(store, root, path) is not None}

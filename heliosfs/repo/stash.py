@@ -1,0 +1,105 @@
+"""The stash: commits of uncommitted changes that were put aside, for all branches together.
+
+An entry has a number for good, and the newest is `stash@{0}`.  The operation that added or took
+entries knows them, so that its undo takes that back.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from heliosfs.errors import NotFound
+from heliosfs.objects.ids import CommitId, Oid
+from heliosfs.store.base import Store
+
+_ENTRY = b"stash/"
+_NEXT = b"repo/next-stash"
+_OPERATION = b"op-stash/"
+_NUMBER = struct.Struct(">Q")
+_WHERE = struct.Struct(">QQ")
+_CHANGE = struct.Struct(">?Q32s")
+
+
+class Stashed(NamedTuple):
+    """An entry."""
+
+    number: int
+    """Never used again."""
+    oid: CommitId
+    """Its first parent is the commit that the changes were made to; a second one is the stage."""
+
+
+class StashChange(NamedTuple):
+    """An entry that an operation added, or took out."""
+
+    is_added: bool
+    entry: Stashed
+
+
+def stashed(store: Store) -> list[Stashed]:
+    """All entries, the newest first."""
+    found = [
+        Stashed(_NUMBER.unpack_from(key, len(_ENTRY))[0], CommitId(Oid(value)))
+        for key, value in store.scan(_ENTRY)
+    ]
+    return found[::-1]
+
+
+def find_stashed(store: Store, position: int) -> Stashed:
+    """The entry `stash@{position}`.  NotFound."""
+    entries = stashed(store)
+    if position >= len(entries):
+        count = f"there are {len(entries)}" if entries else "the stash is empty"
+        raise NotFound(f"no stash@{{{position}}}: {count}")
+    return entries[position]
+
+
+def new_entry(store: Store, oid: CommitId) -> Stashed:
+    """A number for a commit that is to be put aside; within a transaction."""
+    known = store.get(_NEXT)
+    number = _NUMBER.unpack(known)[0] if known else 1
+    store.put(_NEXT, _NUMBER.pack(number + 1))
+    return Stashed(number, oid)
+
+
+def change_stash(store: Store, slot: int, sequence: int, changes: Sequence[StashChange]) -> None:
+    """Add and take entries, as the operation does that was just recorded; in its transaction."""
+    for is_added, entry in changes:
+        store.put(_ENTRY + _NUMBER.pack(entry.number), entry.oid if is_added else None)
+    data = b"".join(_CHANGE.pack(each, entry.number, entry.oid) for each, entry in changes)
+    store.put(_operation_key(slot, sequence), data)
+
+
+def take_back_stash(store: Store, slot: int, target: int, sequence: int) -> None:
+    """Take back what the operation `target` did to the stash, as part of `sequence`."""
+    data = store.get(_operation_key(slot, target))
+    if data is not None:
+        changes = [StashChange(not each.is_added, each.entry) for each in _changes(data)]
+        change_stash(store, slot, sequence, changes)
+
+
+def stashed_before(store: Store) -> Iterator[tuple[int, int, list[CommitId]]]:
+    """What operations did to the stash, for their undo: slot, sequence, and the commits."""
+    for key, data in store.scan(_OPERATION):
+        slot, sequence = _WHERE.unpack_from(key, len(_OPERATION))
+        yield slot, sequence, [each.entry.oid for each in _changes(data)]
+
+
+def forget_stashed(store: Store, slot: int, sequence: int) -> None:
+    """Forget what an operation did to the stash; the caller publishes."""
+    key = _operation_key(slot, sequence)
+    if store.get(key) is not None:
+        store.put(key, None)
+
+
+def _changes(data: bytes) -> list[StashChange]:
+    return [
+        StashChange(is_added, Stashed(number, CommitId(Oid(oid))))
+        for is_added, number, oid in _CHANGE.iter_unpack(data)
+    ]
+
+
+def _operation_key(slot: int, sequence: int) -> bytes:
+    return _OPERATION + _WHERE.pack(slot, sequence)
