@@ -39,7 +39,7 @@ from heliosfs.repo.roots import (
     staged_roots,
     state_references,
 )
-from heliosfs.repo.stash import stashed_before
+from heliosfs.repo.stash import stashed_since
 from heliosfs.repo.state import State
 from heliosfs.repo.view import work_key
 from heliosfs.store.base import Collection, Store, Work
@@ -265,9 +265,7 @@ class _Run:
         assert history.announced is not None
         states += (state for kept in self._logs.values() for state in kept.states)
         tips = [*self._tips(), *history.announced, *heads(states)]
-        for slot, sequence, commits in stashed_before(self._store):
-            if slot in self._logs and sequence >= self._logs[slot].first:
-                tips += commits
+        tips += stashed_since(self._store, {slot: log.first for slot, log in self._logs.items()})
         while tips:
             tips = self._judgement.keep(tips)
             for oid in tips:

@@ -7,7 +7,7 @@ entries knows them, so that its undo takes that back.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from heliosfs.errors import NotFound
@@ -80,11 +80,15 @@ def take_back_stash(store: Store, slot: int, target: int, sequence: int) -> None
         change_stash(store, slot, sequence, changes)
 
 
-def stashed_before(store: Store) -> Iterator[tuple[int, int, list[CommitId]]]:
-    """What operations did to the stash, for their undo: slot, sequence, and the commits."""
+def stashed_since(store: Store, firsts: Mapping[int, int]) -> Iterator[CommitId]:
+    """The commits that operations added or took out, for their undo.
+
+    `firsts` says with which operation the log of a slot begins.
+    """
     for key, data in store.scan(_OPERATION):
         slot, sequence = _WHERE.unpack_from(key, len(_OPERATION))
-        yield slot, sequence, [each.entry.oid for each in _changes(data)]
+        if slot in firsts and sequence >= firsts[slot]:
+            yield from (each.entry.oid for each in _changes(data))
 
 
 def forget_stashed(store: Store, slot: int, sequence: int) -> None:
