@@ -7,6 +7,7 @@ from typing import NamedTuple
 from heliosfs.commands.table import VERBS, run
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.roots import log_of, slots
+from heliosfs.repo.stash import stashed
 from tests.tree_builder import TreeBuilder
 
 
@@ -53,6 +54,8 @@ CHANGING: dict[str, list[Scenario]] = {
         Scenario(("checkout", "-b", "new", "HEAD~1")),
         Scenario(("checkout", "HEAD~1", "--", "a")),
         Scenario(("checkout", "HEAD"), _after("checkout HEAD~1")),
+        Scenario(("checkout", "-B", "side", "HEAD~1")),
+        Scenario(("checkout", "HEAD~1", "--", "*a", ":!d")),
     ],
     "switch": [
         Scenario(("switch", "side")),
@@ -94,6 +97,24 @@ CHANGING: dict[str, list[Scenario]] = {
         Scenario(("restore", "--staged", "c")),
         Scenario(("restore", "--saved", "a"), _after("reset --hard HEAD~1")),
     ],
+    "rm": [
+        Scenario(("rm", "-f", "a")),
+        Scenario(("rm", "-r", "d")),
+        Scenario(("rm", "--cached", "a")),
+    ],
+    "stash": [
+        Scenario(("stash",)),
+        Scenario(("stash", "push", "-k", "-m", "half")),
+        Scenario(("stash", "push", "--", "b")),
+        Scenario(("stash", "pop"), _after("stash")),
+        Scenario(("stash", "pop", "--index"), _after("stash")),
+        Scenario(("stash", "apply"), _after("stash")),
+        Scenario(("stash", "drop"), _after("stash")),
+        Scenario(("stash", "clear"), _after("stash", "stash apply", "stash")),
+        Scenario(("stash", "branch", "new"), _after("stash")),
+        Scenario(("undo",), _after("stash")),
+        Scenario(("redo",), _after("stash", "undo")),
+    ],
     "experiment": [
         Scenario(("experiment", "start", "fresh")),
         Scenario(("experiment", "start", "fresh", "--checkout")),
@@ -106,6 +127,7 @@ CHANGING: dict[str, list[Scenario]] = {
 
 UNCHANGING = {
     "blame": "reads",
+    "cat-file": "reads",
     "config": "replaces one file, as a whole",
     "diff": "reads",
     "export": "writes into git; what it notes are ids that can be made again",
@@ -114,8 +136,13 @@ UNCHANGING = {
     "grep": "reads",
     "import": "in steps; its refs are one transaction: tests/compat/test_git_origins.py",
     "log": "reads",
+    "ls-files": "reads",
+    "ls-tree": "reads",
     "materialize": "runs in the client",
+    "merge-base": "reads",
+    "mv": "runs in the client: rename(2), then add",
     "report": "reads",
+    "rev-list": "reads",
     "rev-parse": "reads",
     "run": "runs in the client",
     "show": "reads",
@@ -180,6 +207,7 @@ def picture(repository: Repository) -> dict[str, object]:
         "branches": {branch.name: (branch.slot, branch.head) for branch in repository.refs},
         "tags": dict(repository.refs.tags),
         "dropped": sorted(oid for _, oid in repository.refs.dropped()),
+        "stash": stashed(repository.store),
         "settings": repository.configuration.text,
         "experiments": {
             each.name: (each, repository.experiments.commits(each))

@@ -66,7 +66,7 @@ def _push(request: Request, options: Options, words: list[str]) -> str:
         raise NotFound("nothing was committed yet: there is nothing to go back to")
     said = options.value("message")
     paths = [*words, *(options.paths or [])]
-    aside, left = _parts(request, head, paths)
+    aside, left, meant = _parts(request, head, paths)
     root = request.repository.history.read(head).root
     if not view.has_changes() or (aside.oid == root.oid and view.stage.root is None):
         return _reply(request, options, None, "No local changes to save\n")
@@ -79,30 +79,33 @@ def _push(request: Request, options: Options, words: list[str]) -> str:
     message = f"On {place}: {said}" if said else f"WIP on {place}: {_line(request, head)}"
     with request.repository.transaction:
         entry = new_entry(request.repository.store, _commit(request, head, aside, message))
-        kept = staged if keeps else _without(request, staged, root, paths)
+        kept = staged if keeps else _without(request, staged, root, meant)
         view.move("stash", message, before, after, kept)
         _record(view, [StashChange(is_added=True, entry=entry)])
     text = f"Saved working directory and index state {message}\n"
     return _reply(request, options, entry, text)
 
 
-def _parts(request: Request, head: CommitId, words: list[str]) -> tuple[Entry, Entry]:
-    """The tree that is put aside, and the one that is left in the workspace."""
+def _parts(request: Request, head: CommitId, words: list[str]) -> tuple[Entry, Entry, list[bytes]]:
+    """The tree that is put aside, the one that is left in the workspace, and the paths meant."""
     root = request.repository.history.read(head).root
     work = request.view.selected()
     if not words:
-        return work, root
+        return work, root, []
     paths = chosen(request, words, [work, root], "to put aside")
     store, now = request.repository.store, request.repository.clock.now_ns()
-    return graft(store, root, work, paths, now).root, graft(store, work, root, paths, now).root
+    aside = graft(store, root, work, paths, now).root
+    return aside, graft(store, work, root, paths, now).root, paths
 
 
-def _without(request: Request, staged: Entry | None, root: Entry, words: list[str]) -> Entry | None:
+def _without(
+    request: Request, staged: Entry | None, root: Entry, paths: list[bytes]
+) -> Entry | None:
     """What stays staged: nothing, or all but some paths."""
-    if staged is None or not words:
+    if staged is None or not paths:
         return None
-    store, now = request.repository.store, request.repository.clock.now_ns()
-    left = graft(store, staged, root, chosen(request, words, [staged, root], ""), now).root
+    now = request.repository.clock.now_ns()
+    left = graft(request.repository.store, staged, root, paths, now).root
     return None if left.oid == root.oid else left
 
 
