@@ -8,12 +8,13 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from heliosfs.errors import PosixError
 from heliosfs.fuse import wire
 from heliosfs.fuse.attributes import MISSING, attributes, entry, entry_in
-from heliosfs.fuse.handler import DONE, OPENED_FILE, Handler
+from heliosfs.fuse.handler import DONE, OPENED_FILE, Answer, Handler
 from heliosfs.fuse.keeper import Keeper
 from heliosfs.fuse.notices import Notices
 from heliosfs.fuse.trimmer import Trimmer
@@ -29,7 +30,9 @@ _NAMES_AT = BODY_AT + wire.NUMBER.size
 
 
 class NameRequests:
-    """A handler for each opcode.  None of them waits, so each is atomic."""
+    """A handler for each opcode.  None waits, but one that sets the time of a file which may be
+    mapped; so each is atomic.
+    """
 
     def __init__(
         self,
@@ -39,6 +42,7 @@ class NameRequests:
         trimmer: Trimmer,
         watchers: Watchers,
         notices: Notices,
+        barrier: Callable[[], Awaitable[None]],
     ) -> None:
         self._filesystem = filesystem
         self._nodes = filesystem.nodes
@@ -49,6 +53,7 @@ class NameRequests:
         self._look = trimmer.look
         self._tellers = watchers.tellers
         self._notices = notices
+        self._barrier = barrier
         self.handlers: dict[int, Handler] = {
             Opcode.LOOKUP: self._lookup,
             Opcode.FORGET: self._forget,
@@ -95,7 +100,7 @@ class NameRequests:
             node = self._node(ino)
         return attributes(node)
 
-    def _setattr(self, ino: int, message: Message, end: int) -> bytes:
+    def _setattr(self, ino: int, message: Message, end: int) -> Answer:
         node = self._node(ino)
         if self._tellers and wire.CALLER.unpack_from(message, wire.CALLER_AT)[2] in self._tellers:
             return attributes(node)
@@ -116,9 +121,24 @@ class NameRequests:
             wanted.atime_ns = now_ns if valid & Valid.ATIME_NOW else atime * 10**9 + atime_ns
         if valid & Valid.MTIME:
             wanted.mtime_ns = now_ns if valid & Valid.MTIME_NOW else mtime * 10**9 + mtime_ns
+        if valid & Valid.MTIME and not valid & Valid.SIZE and self._files.may_be_mapped(node):
+            return self._set_after_stores(node, wanted)
+        return self._set(node, wanted)
+
+    def _set(self, node: Any, wanted: SetAttributes) -> bytes:
         self._files.set_attributes(node, wanted)
         self._keeper.touch()
         return attributes(node)
+
+    async def _set_after_stores(self, node: Any, wanted: SetAttributes) -> bytes:
+        """Set a time once all that was stored through mappings before has arrived.
+
+        The kernel keeps such bytes until it likes; as writes that come later they would move
+        the time.  Not with a new size: then it sends none of them before this is answered
+        (fuse_set_nowrite).  StoreError.
+        """
+        await self._barrier()
+        return self._set(node, wanted)
 
     def _access(self, ino: int, message: Message, end: int) -> bytes:
         """Whether root may; asked only where the kernel checks no permissions itself."""
@@ -185,18 +205,18 @@ class NameRequests:
             # again, checks what it may, and opens whatever is there (do_filp_open in fs/namei.c).
             raise PosixError(errno.ESTALE) from None
         node.kept = KEPT_ALL
-        fh = self._files.open_node(node, writing=True)
+        fh = self._files.open_node(node, writing=True, flags=flags)
         return entry(node) + wire.OPENED.pack(fh, OPENED_FILE, 0)
 
     def _tmpfile(self, ino: int, message: Message, end: int) -> bytes:
-        _, mode, _, _ = wire.CREATE.unpack_from(message, BODY_AT)
+        flags, mode, _, _ = wire.CREATE.unpack_from(message, BODY_AT)
         uid, gid, _ = wire.CALLER.unpack_from(message, wire.CALLER_AT)
         mode = stat.S_IFREG | stat.S_IMODE(mode)
         node = self._filesystem.create_unnamed(self._node(ino), mode, uid, gid)
         node.lookups += 1
         self._keeper.touch()
         node.kept = KEPT_ALL
-        fh = self._files.open_node(node, writing=True)
+        fh = self._files.open_node(node, writing=True, flags=flags)
         return entry(node) + wire.OPENED.pack(fh, OPENED_FILE, 0)
 
     def _unlink(self, ino: int, message: Message, end: int) -> bytes:

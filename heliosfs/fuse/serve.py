@@ -110,7 +110,9 @@ def _serve(
     operations = Operations(filesystem, files, kernel, keeper, xattr=options.xattr)
     collector = Collector(repository, keeper, verbs.run_long)
     handlers = {
-        **NameRequests(filesystem, files, keeper, trimmer, watchers, notices).handlers,
+        **NameRequests(
+            filesystem, files, keeper, trimmer, watchers, notices, kernel.barrier
+        ).handlers,
         **HandleRequests(filesystem, files, verbs, kernel, keeper, trimmer, notices).handlers,
     }
     if options.debug:

@@ -54,6 +54,8 @@ class Files:
         self._contents = filesystem.repository.contents
         self._room = Room(filesystem.repository)
         self.handles: dict[int, Any] = {}
+        self._mappable: dict[FileNode, int] = {}
+        """Files of which somebody may have a shared mapping -> the handles that allow it."""
         self._listings: dict[int, list[bytes]] = {}
         """Inode of a directory -> its names when a listing began that has not come to its end."""
         self._next = 1
@@ -70,7 +72,7 @@ class Files:
                     if uid:
                         # Every other change comes with the new mode, set by the kernel.
                         node.mode = without_set_id(node.mode)
-            return self.open_node(node, writing)
+            return self.open_node(node, writing, flags)
         if isinstance(node, ControlFile):
             return self._add(ChannelHandle(node, node.channel()))
         if isinstance(node, VirtualText):
@@ -86,14 +88,21 @@ class Files:
         node.attr = None
         return self._add(TextHandle(node, data))
 
-    def open_node(self, node: FileNode, writing: bool) -> int:
+    def open_node(self, node: FileNode, writing: bool, flags: int = 0) -> int:
         """A handle on a regular file."""
+        is_mappable = flags & os.O_ACCMODE == os.O_RDWR
         if writing:
             self._contents.writers += 1
+            if is_mappable:
+                self._mappable[node] = self._mappable.get(node, 0) + 1
         workspace = node.workspace
         workspace.handles += 1
         workspace.read_ns = max(workspace.read_ns, node.mtime_ns)
-        return self._add(FileHandle(node, writing))
+        return self._add(FileHandle(node, writing, is_mappable))
+
+    def may_be_mapped(self, node: Any) -> bool:
+        """Return True if the kernel may hold bytes of a file that were stored through a mapping."""
+        return node in self._mappable
 
     def listing(self, directory: Any, start: int) -> Iterator[tuple[int, bytes]]:
         """The names behind the position `start`, each with its own; taken anew when it is 0.
@@ -251,10 +260,17 @@ class Files:
         if isinstance(handle, FileHandle):
             if handle.is_writer:
                 self._contents.writers -= 1
+                if handle.is_mappable:
+                    self._unmap(handle.node)
             handle.node.workspace.handles -= 1
         elif isinstance(handle, TextHandle):
             node.attr = None
         self._filesystem.settle(node)
+
+    def _unmap(self, node: FileNode) -> None:
+        count = self._mappable.pop(node)
+        if count > 1:
+            self._mappable[node] = count - 1
 
     def _add(self, handle: Handle) -> int:
         fh = self._next

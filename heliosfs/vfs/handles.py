@@ -12,11 +12,13 @@ from heliosfs.workspace.node import FileNode
 class FileHandle:
     """An open regular file of a workspace or a snapshot."""
 
-    __slots__ = ("is_writer", "node")
+    __slots__ = ("is_mappable", "is_writer", "node")
 
-    def __init__(self, node: FileNode, is_writer: bool) -> None:
+    def __init__(self, node: FileNode, is_writer: bool, is_mappable: bool = False) -> None:
         self.node = node
         self.is_writer = is_writer
+        self.is_mappable = is_mappable
+        """Whether somebody may store through a mapping of it: it was opened with O_RDWR."""
 
 
 class TextHandle:

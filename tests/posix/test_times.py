@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -90,6 +91,29 @@ def test_times(
         for old, new in zip(before, after, strict=True)
     ]
     assert changed == [of_file, of_place, of_d]
+
+
+def test_a_time_that_is_set_after_a_store_through_a_mapping_stays(place: Path) -> None:
+    create("file", bytes(3 * mmap.PAGESIZE))
+    fd = os.open("file", os.O_RDWR)
+    with mmap.mmap(fd, 0) as mapping:
+        for number, set_time in enumerate((
+            lambda: os.utime("file", ns=(1, LONG_AGO_NS)),
+            lambda: os.utime(fd, ns=(1, LONG_AGO_NS)),
+            lambda: os.utime("file", ns=(1, LONG_AGO_NS), follow_symlinks=False),
+        )):  # fmt: skip
+            mapping[number * mmap.PAGESIZE] = 7
+            set_time()
+            mapping.flush()
+            assert os.stat("file").st_mtime_ns == LONG_AGO_NS
+        mapping[0] = 8
+        mapping.flush()
+        assert os.stat("file").st_mtime_ns > LONG_AGO_NS, "stored after it was set"
+        mapping[1] = 9
+        os.close(fd)
+        os.utime("file", ns=(1, LONG_AGO_NS))
+    assert os.stat("file").st_mtime_ns == LONG_AGO_NS
+    assert Path("file").read_bytes()[:2] == b"\x08\x09"
 
 
 def test_times_of_a_link_are_its_own(place: Path) -> None:

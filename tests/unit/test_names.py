@@ -43,7 +43,7 @@ class Asked:
         beside: Any = Beside()
         self.notices = Kept()
         self.requests = NameRequests(
-            filesystem, Files(filesystem), beside, beside, beside, self.notices
+            filesystem, Files(filesystem), beside, beside, beside, self.notices, beside
         )
         self.root = filesystem.repository.root.workspace.root.ino
 
