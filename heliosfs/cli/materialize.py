@@ -6,6 +6,7 @@ snapshot like any directory; otherwise it is read from the store.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Callable, Iterator
@@ -22,10 +23,12 @@ from heliosfs.repo.repository import Repository
 from heliosfs.repo.revisions import resolve
 from heliosfs.store.base import Store
 from heliosfs.workspace.content import PartedContent
+from heliosfs.workspace.holes import next_data, next_hole
 from heliosfs.workspace.trees import read_entries, read_file
 from heliosfs.workspace.wildmatch import Matcher, matcher
 
 _PIECE_BYTES = 1024 * 1024
+_ZEROS = bytes(4096)
 
 
 class _Item(NamedTuple):
@@ -34,8 +37,8 @@ class _Item(NamedTuple):
     path: bytes
     entry: Entry
     """As a tree has it; of a mounted snapshot the id says nothing."""
-    pieces: Callable[[], Iterator[bytes]]
-    """The bytes of a regular file."""
+    pieces: Callable[[], Iterator[tuple[int, bytes]]]
+    """The bytes of a regular file, each with its offset; what is left out is zeros."""
 
 
 def materialize(options: Options) -> int:
@@ -76,14 +79,17 @@ def _stored_items(store: Store, root: Entry) -> Iterator[_Item]:
                 pending.append((prefix + child.name, child))
 
 
-def _stored_pieces(store: Store, entry: Entry) -> Iterator[bytes]:
+def _stored_pieces(store: Store, entry: Entry) -> Iterator[tuple[int, bytes]]:
     if entry.size <= _PIECE_BYTES:
-        yield read_file(store, entry)
+        yield 0, read_file(store, entry)
         return
     content = PartedContent.load(store, entry.oid)
-    for offset in range(0, entry.size, _PIECE_BYTES):
-        yield content.read(store, offset, _PIECE_BYTES)
+    offset = next_data(content, 0)
+    while offset < entry.size:
+        length = min(next_hole(content, offset) - offset, _PIECE_BYTES)
+        yield offset, content.read(store, offset, length)
         content.drop_clean()
+        offset = next_data(content, offset + length) if offset + length < entry.size else entry.size
 
 
 def _snapshot_items(root: bytes) -> Iterator[_Item]:
@@ -93,7 +99,7 @@ def _snapshot_items(root: bytes) -> Iterator[_Item]:
         path = pending.pop()
         place = os.path.join(root, path) if path else root
         entry = _entry_of(place, path)
-        yield _Item(path, entry, partial(_file_pieces, place))
+        yield _Item(path, entry, partial(_file_pieces, place, entry.size))
         if entry.is_dir:
             pending += [os.path.join(path, name) for name in sorted(os.listdir(place))]
 
@@ -124,10 +130,26 @@ def _xattrs(place: bytes) -> dict[bytes, bytes] | None:
         return None
 
 
-def _file_pieces(place: bytes) -> Iterator[bytes]:
-    with open(place, "rb") as file:
-        while data := file.read(_PIECE_BYTES):
-            yield data
+def _file_pieces(place: bytes, size: int) -> Iterator[tuple[int, bytes]]:
+    with open(place, "rb", buffering=0) as file:
+        offset = 0
+        while offset < size:
+            # Smaller files have no holes; see lseek(2) for how larger ones tell of theirs.
+            if size > _PIECE_BYTES:
+                try:
+                    offset = os.lseek(file.fileno(), offset, os.SEEK_DATA)
+                except OSError as error:
+                    if error.errno == errno.ENXIO:
+                        return
+                    raise
+                length = min(os.lseek(file.fileno(), offset, os.SEEK_HOLE) - offset, _PIECE_BYTES)
+            else:
+                length = _PIECE_BYTES
+            data = os.pread(file.fileno(), length, offset)
+            if not data:
+                return
+            yield offset, data
+            offset += len(data)
 
 
 def _write(items: Iterator[_Item], out: str, options: Options) -> int:
@@ -183,7 +205,10 @@ def _matches(path: bytes, tests: list[Matcher]) -> bool:
 
 
 def _make(
-    place: bytes, entry: Entry, pieces: Callable[[], Iterator[bytes]], links: dict[int, bytes]
+    place: bytes,
+    entry: Entry,
+    pieces: Callable[[], Iterator[tuple[int, bytes]]],
+    links: dict[int, bytes],
 ) -> None:
     if entry.group in links:
         os.link(links[entry.group], place, follow_symlinks=False)
@@ -191,11 +216,10 @@ def _make(
     kind = stat.S_IFMT(entry.mode)
     if kind == stat.S_IFREG:
         with open(place, "xb") as file:
-            for data in pieces():
-                if data.strip(b"\0"):
-                    file.write(data)
-                else:
-                    file.seek(len(data), os.SEEK_CUR)
+            for offset, data in pieces():
+                for at, run in _without_zeros(data):
+                    file.seek(offset + at)
+                    file.write(run)
             file.truncate(entry.size)
     elif kind == stat.S_IFLNK:
         os.symlink(entry.target, place)
@@ -207,6 +231,21 @@ def _make(
     if entry.group:
         links[entry.group] = place
     _attributes(place, entry)
+
+
+def _without_zeros(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Cut out whole blocks of zeros: they become holes."""
+    if _ZEROS not in data:
+        yield 0, data
+        return
+    begin = 0
+    for at in range(0, len(data), len(_ZEROS)):
+        if not data[at : at + len(_ZEROS)].strip(b"\0"):
+            if begin < at:
+                yield begin, data[begin:at]
+            begin = at + len(_ZEROS)
+    if begin < len(data):
+        yield begin, data[begin:]
 
 
 def _attributes(place: bytes, entry: Entry) -> None:

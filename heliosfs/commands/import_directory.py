@@ -127,7 +127,8 @@ class _Import:
             if self._taken is not None:
                 self._remember()
             if root != before.root:
-                view.move("import", self._path, before, before._replace(root=root))
+                after = before._replace(root=root)
+                view.move("import", self._path, before, after, with_times=True)
 
     def _look_again(self, root: Entry) -> None:
         """Leave out what came to be in the workspace while files were read."""

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 
 from heliosfs.objects.tree import Entry
 from heliosfs.workspace.plan import plan
-from heliosfs.workspace.redate import Redated, redate
+from heliosfs.workspace.redate import Redated, as_it_is, redate
 from heliosfs.workspace.switch import carry_out
 from heliosfs.workspace.workspace import Workspace
 
@@ -87,13 +87,14 @@ class Transaction:
             self.afterwards.clear()
             self._has_failed = False
 
-    def show(self, workspace: Workspace, root: Entry) -> bytes:
+    def show(self, workspace: Workspace, root: Entry, *, with_times: bool = False) -> bytes:
         """Have a workspace, whose tree is flushed, show a root when the transaction ends.
 
-        It gets the times that tell since when its files are there (see `redate`); return its
-        bytes then.  StoreError.
+        Unless it is to be shown `with_times` of its own, it gets those that tell since when its
+        files are there (see `redate`); return its bytes then.  StoreError.
         """
-        dated = self.targets[workspace] = redate(workspace, root)
+        dated = as_it_is(root) if with_times else redate(workspace, root)
+        self.targets[workspace] = dated
         return dated.raw
 
     def _conclude(self) -> None:

@@ -313,14 +313,22 @@ class View:
         )
 
     def move(
-        self, verb: str, text: str, before: State, after: State, staged: Entry | None = None
+        self,
+        verb: str,
+        text: str,
+        before: State,
+        after: State,
+        staged: Entry | None = None,
+        *,
+        with_times: bool = False,
     ) -> None:
         """Go from the state now to another one of the same slot, and record that.
 
-        `staged` is the stage from then on.  Every verb that changes the tree ends here.
+        `staged` is the stage from then on.  Every verb that changes the tree ends here.  Files
+        that come or are replaced get its time, or, `with_times`, those that they have.
         """
         with self._transaction as change:
-            change.show(self.workspace, after.root)
+            change.show(self.workspace, after.root, with_times=with_times)
             change.afterwards.append(self.ignoring.look_again)
             self._finish(verb, text, before, after, staged)
 

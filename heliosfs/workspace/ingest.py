@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Callable, Iterator
@@ -16,6 +17,8 @@ from heliosfs.workspace.node import DirNode, FileNode, LeafNode, Node
 from heliosfs.workspace.workspace import Workspace
 
 _READ_BYTES = 1024 * 1024
+_BLOCK_BYTES = 512
+"""What `st_blocks` counts: a file that has fewer than its size needs has holes, perhaps."""
 
 
 def ingest(
@@ -119,15 +122,43 @@ class _Ingest:
         return node
 
     def _bytes(self, dir_fd: int, found: _Found, node: FileNode) -> Steps[None]:
+        contents = self._workspace.contents
+        status = found.status
+        read = _read_data if status.st_blocks * _BLOCK_BYTES < status.st_size else _read
         file = yield from on_thread(partial(_open, dir_fd, found.name, 0))
         try:
             offset = 0
-            while data := (yield from on_thread(partial(os.read, file, _READ_BYTES))):
-                self._workspace.contents.write(node, offset, data)
+            while True:
+                offset, data = yield from on_thread(partial(read, file, offset))
+                if not data:
+                    break
+                contents.write(node, offset, data)
                 offset += len(data)
         finally:
             os.close(file)
+        if offset > node.file_size:
+            contents.truncate(node, offset)
         _attributes(node, found)
+
+
+def _read(file: int, offset: int) -> tuple[int, bytes]:
+    """The bytes from `offset` on, as many as are read at once; none at the end."""
+    return offset, os.pread(file, _READ_BYTES, offset)
+
+
+def _read_data(file: int, offset: int) -> tuple[int, bytes]:
+    """The next bytes from `offset` on that lie in no hole, and where; at the end none.
+
+    lseek(2): a file system that does not know its holes has data up to the end.
+    """
+    try:
+        start = os.lseek(file, offset, os.SEEK_DATA)
+    except OSError as error:
+        if error.errno != errno.ENXIO:
+            raise
+        return max(offset, os.fstat(file).st_size), b""
+    end = os.lseek(file, start, os.SEEK_HOLE)
+    return start, os.pread(file, min(end - start, _READ_BYTES), start)
 
 
 def _scan(fd: int, skip: frozenset[bytes]) -> tuple[_Found, list[_Found]]:

@@ -276,7 +276,11 @@ def test_what_is_no_repository_is_refused(stage: Stage, tmp_path: Path) -> None:
 def test_files_of_a_directory(stage: Stage, tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub/file").write_bytes(b"x")
+    os.utime(tmp_path / "sub/file", ns=(1, 5))
     assert "took in 1 file from" in stage.run("import", "--from-dir", str(tmp_path))
+    file = find_entry(stage.store, stage.view.state().root, b"sub/file")
+    assert file is not None
+    assert file.mtime_ns == 5
     assert stage.files.read(b"sub/file") == b"x"
     assert stage.view.head is None
     assert "took in 0 files" in stage.run("import", "--from-dir", str(tmp_path))
