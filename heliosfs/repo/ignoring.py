@@ -82,7 +82,8 @@ class Ignoring:
         self, work: Entry, base: Entry, state: State, taken_back: Operation | None
     ) -> State:
         """`keep_in` for a working tree that is not shown, and what is tracked in it."""
-        if state.root == work:
+        if state.root == work or base.oid == work.oid:
+            # Nothing changes, or nothing here is untracked.
             return state
         head = next(self._head(state.head), None) or _without_files(state.root)
         rules = [base, *self._head(self._view.head), work, state.root, head]
