@@ -20,7 +20,7 @@ from heliosfs.store.base import Store
 from heliosfs.workspace.carry import carry
 from heliosfs.workspace.edit import edit_tree
 from heliosfs.workspace.links import is_same_but_link
-from heliosfs.workspace.select import Quiet, Selection, select
+from heliosfs.workspace.select import Quiet, Selection, has_additions, select
 from heliosfs.workspace.trees import EMPTY_TREE, Change, find_entry, walk_changes
 
 if TYPE_CHECKING:
@@ -63,11 +63,14 @@ class Ignoring:
         """
         work = self._view.state().root
         base = base_root(self._view)
+        store = self._view.repository.store
         if work.oid == base.oid:
             return target
+        if not self._view.workspace.has_rules and not has_additions(store, base, work):
+            return target
         rules = [base, *self._head(self._view.head), target]
-        selected = select(self._view.repository.store, base, work, self._quiet, rules).root
-        return carry(self._view.repository.store, work, selected, target, self._now_ns())
+        selected = select(store, base, work, self._quiet, rules).root
+        return carry(store, work, selected, target, self._now_ns())
 
     def keep_in(self, state: State, taken_back: Operation | None = None) -> State:
         """A working state of before, with what is ignored here or there as it is now.

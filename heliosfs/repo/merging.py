@@ -24,6 +24,7 @@ from heliosfs.repo.view import View
 from heliosfs.store.base import Store
 from heliosfs.workspace.attributes import Attributes
 from heliosfs.workspace.edit import edit_tree
+from heliosfs.workspace.links import settle_links
 from heliosfs.workspace.trees import Change, differs, walk_changes
 
 _DEPTH_MAX = 10
@@ -217,17 +218,22 @@ def _carry(repository: Repository, view: View, before: State, target: Entry) -> 
     if head.oid == working.oid and not differs(head, working):
         return target
     changes = _changes(store, head, target)
-    dirty = _changes(store, head, working)
+    selected = view.selected()
+    dirty = _changes(store, head, selected)
+    # A link that only ignored names share is no change of the tracked one.
+    dirty += [each for each in _changes(store, selected, working) if each.old is None]
     blocking = _in_the_way(dirty, changes)
     if blocking:
         shown = ", ".join(repr(path.decode("utf-8", "replace")) for path in blocking[:_SHOWN_COUNT])
         more = f" and {len(blocking) - _SHOWN_COUNT} more" if blocking[_SHOWN_COUNT:] else ""
         raise Busy(f"uncommitted changes would be overwritten, commit them first: {shown}{more}")
     edits = {change.path: change.new for change in changes}
+    now = repository.clock.now_ns()
     try:
-        return edit_tree(store, working, edits, repository.clock.now_ns())
+        root = edit_tree(store, working, edits, now)
     except AlreadyExists as error:
         raise Busy(f"uncommitted changes are in the way: {error}") from error
+    return settle_links(store, working, root, target, now)
 
 
 def _changes(store: Store, old: Entry, new: Entry) -> list[Change]:

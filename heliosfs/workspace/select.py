@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from heliosfs.objects.ids import TreeId
+from heliosfs.objects.ids import OID_BYTES, Oid, TreeId
 from heliosfs.objects.tree import (
     FIXED_BYTES,
     LINK,
+    OID_AT,
     Entry,
     decode_entry,
     encode_entry,
@@ -89,6 +90,24 @@ def select(
     known = {root.oid: root for root in others if root.oid != work.oid}
     root = walk.run(base, work, tuple(_Other(each, None) for each in known.values()))
     return Selection(root, sorted(walk.ignored), walk.has_rules)
+
+
+def has_additions(store: Store, base: Entry, work: Entry) -> bool:
+    """Return True if a working tree has something that its base has not, so that it may be ignored.
+
+    Cost: O(changed), up to the first addition.
+    """
+    pending = [(_tree(base), _tree(work))]
+    while pending:
+        for old, new in changed_entries(store, *pending.pop()).values():
+            if new is None:
+                continue
+            is_dir = is_dir_entry(new)
+            if old is None or (is_dir and not is_dir_entry(old)):
+                return True
+            if is_dir and _tree_id(old) != _tree_id(new):
+                pending.append((_tree_id(old), _tree_id(new)))
+    return False
 
 
 class _Other(NamedTuple):
@@ -288,6 +307,10 @@ def _take(above: _Directory, directory: _Directory, entry: Entry | None) -> None
         above.is_loud |= directory.is_loud or place.is_altered
     if entry is not place.new:
         above.edits[place.new.name] = entry
+
+
+def _tree_id(raw: bytes) -> TreeId:
+    return TreeId(Oid(raw[OID_AT : OID_AT + OID_BYTES]))
 
 
 def _has_link(raw: bytes) -> bool:

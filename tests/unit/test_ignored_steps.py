@@ -188,6 +188,20 @@ def test_links_to_ignored_files_last(stage: Stage) -> None:
     assert stage.run("status", "-s") == ""
 
 
+def test_a_merge_changes_a_file_to_which_an_ignored_name_leads(stage: Stage) -> None:
+    stage.run("commit", "-m", "rules")
+    stage.run("branch", "side")
+    stage.live("side").write(b"a", b"side\n")
+    stage.run("commit", "-m", "side", branch="side")
+    stage.files.remove(b".env")
+    stage.files.link(b"a", b".env")
+    stage.run("merge", "side")
+    assert (stage.files.read(b"a"), stage.files.read(b".env")) == (b"side\n", b"1\n")
+    assert stage.run("status", "-s") == ""
+    stage.run("undo")
+    assert stage.files.node(b"a") is stage.files.node(b".env")
+
+
 def test_links_between_tracked_files_last_when_an_ignored_name_leaves(stage: Stage) -> None:
     stage.files.write(b"x", b"1\n")
     stage.files.link(b"x", b"y")
