@@ -15,8 +15,9 @@ import os
 import re
 from collections.abc import Iterable
 from contextlib import suppress
+from typing import NamedTuple
 
-from heliosfs.errors import StoreBusy, StoreFormat
+from heliosfs.errors import StoreBusy, StoreError, StoreFormat
 from heliosfs.store.directory import Directory, store_error
 
 VERSION = 2
@@ -25,6 +26,7 @@ _FORMAT = "format"
 _FORMAT_NEW = "format.new"
 _LOCK = "lock"
 _TEXT = "heliosfs store\nversion {}\n"
+_PART = re.compile(r"(journal|pack)-\d+")
 _PATTERN = re.compile(rb"heliosfs store\nversion (\d+)\n")
 
 
@@ -46,6 +48,26 @@ def read_format(directory: Directory) -> int | None:
             "install a newer heliosfs"
         )
     return version
+
+
+def check_unmade(directory: Directory, database: str) -> None:
+    """Check that a directory without `format` holds no store that lost it.  StoreError.
+
+    Making a store ends with `format`, and before it there are neither packs nor a journal.
+    """
+    names = directory.names()
+    parts = [name for name in names if _PART.fullmatch(name) or name == database]
+    if not parts:
+        return
+    if parts == [database] and not directory.length(database):
+        # What a power cut left of a store that was being made: nothing was in it.
+        directory.unlink(database)
+        return
+    if parts != [database]:
+        raise StoreError(
+            f"the file `format` is missing beside {', '.join(sorted(parts)[:3])}: this was a "
+            "store, and is left as it is; put `format` back from a copy"
+        )
 
 
 def remove_leftovers(directory: Directory, names: Iterable[str]) -> None:
@@ -81,7 +103,15 @@ def release_lock(fd: int) -> None:
     os.close(fd)
 
 
-def take_lock(directory: Directory) -> int:
+class Lock(NamedTuple):
+    """The lock that this process has on a store."""
+
+    fd: int
+    was_clean: bool
+    """Whether the process that had the store open last had closed it."""
+
+
+def take_lock(directory: Directory) -> Lock:
     """Lock the store for this process, as long as the descriptor is open; StoreBusy."""
     try:
         fd = directory.open(_LOCK, os.O_RDWR | os.O_CREAT)
@@ -89,6 +119,7 @@ def take_lock(directory: Directory) -> int:
         raise store_error("cannot lock the store", error) from error
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        was_clean = not os.fstat(fd).st_size
         os.ftruncate(fd, 0)
         os.pwrite(fd, b"%d\n" % os.getpid(), 0)
     except BlockingIOError as error:
@@ -99,4 +130,4 @@ def take_lock(directory: Directory) -> int:
     except OSError as error:
         os.close(fd)
         raise store_error("cannot lock the store", error) from error
-    return fd
+    return Lock(fd, was_clean)

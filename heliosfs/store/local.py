@@ -26,6 +26,7 @@ from heliosfs.store.l2.database import ObjectDatabase
 from heliosfs.store.l2.encoder import write_batches
 from heliosfs.store.l2.environment import FILE
 from heliosfs.store.layout import (
+    check_unmade,
     read_format,
     release_lock,
     remove_leftovers,
@@ -62,12 +63,21 @@ class LocalStore:
         try:
             if read_format(directory) is None and not create:
                 raise NotFound("there is no heliosfs store in this directory")
-            self._lock_fd = take_lock(directory)
+            self._lock_fd, was_clean = take_lock(directory)
             version = read_format(directory)
+            if version is None:
+                check_unmade(directory, FILE)
             if version == format1.VERSION:
                 upgrade(directory)
             remove_leftovers(directory, (*format1.FILES, COMPACT_FILE))
-            self._l2 = self._database = ObjectDatabase(directory)
+            self._l2 = self._database = ObjectDatabase(
+                directory, create=version is None, was_clean=was_clean
+            )
+            if version is None and self._l2.totals.objects:
+                raise StoreError(
+                    f"the file `format` is missing beside {FILE}, which holds objects: this was a "
+                    "store, and is left as it is; put `format` back from a copy"
+                )
             totals = self._l2.totals
             batches = replay(directory, self._l2.packs, totals.salt, totals.batch)
             if batches.last > totals.batch:

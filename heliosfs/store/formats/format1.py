@@ -22,7 +22,7 @@ from heliosfs.objects.ids import Kind, object_id
 from heliosfs.store.base import LISTED, NUMBERED
 from heliosfs.store.directory import Directory
 from heliosfs.store.encoding.codecs import DELTAS, DecodeError, decode, decode_delta, read_varint
-from heliosfs.store.l2.environment import LMDB_0_9, check_length
+from heliosfs.store.l2.environment import LMDB_0_9, check_file
 from heliosfs.store.pending import Pending
 
 VERSION = 1
@@ -74,6 +74,7 @@ class OldDatabase:
 
     def __init__(self, directory: Directory) -> None:
         """StoreError."""
+        check_file(directory, FILE, is_thorough=False)
         try:
             self._env = lmdb.open(
                 directory.path_of(FILE),
@@ -87,7 +88,6 @@ class OldDatabase:
         except lmdb.Error as error:
             raise StoreError(f"cannot open {FILE}: {error}") from error
         try:
-            check_length(self._env, directory, FILE)
             names = (b"index", b"payloads", b"state", b"meta")
             self._index, self._payloads, self._state, meta = (
                 self._env.open_db(name, create=False) for name in names

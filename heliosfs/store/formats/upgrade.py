@@ -35,7 +35,7 @@ def upgrade(directory: Directory) -> None:
     _remove_new(directory)
     old = format1.OldDatabase(directory)
     try:
-        new = ObjectDatabase(directory, old.salt)
+        new = ObjectDatabase(directory, old.salt, create=True)
         try:
             batches = replay(directory, new.packs, old.salt, old.batch)
             objects = chain(old.objects(), batches.objects)

@@ -33,7 +33,7 @@ from heliosfs.store.l2.environment import (
     TOTALS_KEY,
     MapFull,
     Tables,
-    check_length,
+    check_file,
     lmdb_errors,
     mapped,
     open_environment,
@@ -79,8 +79,19 @@ class ObjectDatabase:
     holds the guard while one of its own is open, for growing the map would end it.
     """
 
-    def __init__(self, directory: Directory, salt: bytes = b"") -> None:
-        """Open it; a new one gets the salt, or a random one.  StoreError when it is not sound."""
+    def __init__(
+        self,
+        directory: Directory,
+        salt: bytes = b"",
+        *,
+        create: bool = False,
+        was_clean: bool = True,
+    ) -> None:
+        """Open it, or make one, which gets the salt, or a random one.
+
+        What was not closed cleanly is walked first.  StoreError when it is not sound, or not there
+        and not to be made: what `format` says is here is never made anew.
+        """
         self._directory = directory
         self._guard = threading.Lock()
         self._loads = 0
@@ -96,16 +107,19 @@ class ObjectDatabase:
         self.marks: Marks | None = None
         """Of the garbage collection that is under way."""
         with lmdb_errors("cannot open"):
-            self.env = open_environment(directory.path_of(FILE), MAP_BYTES)
+            if not create:
+                check_file(directory, FILE, is_thorough=not was_clean)
+            self.env = open_environment(directory.path_of(FILE), MAP_BYTES, create=create)
             try:
                 self.map_bytes = self.env.info()["map_size"]
-                check_length(self.env, directory, FILE)
                 self._file = directory.identity(FILE)
                 self.env.reader_check()
                 self.tables = open_tables(self.env)
                 with self.env.begin() as txn:
                     raw = txn.get(TOTALS_KEY)
                     self.uses = decode_uses(txn.get(PACKS_KEY) or b"")
+                if raw is None and not create:
+                    raise StoreError(f"{FILE} is empty, where the store's format says it is not")
                 if raw is not None:
                     self.totals = Totals(*_TOTALS.unpack(raw))
                     self._read_recent()

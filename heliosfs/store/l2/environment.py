@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple, TypeAlias
@@ -9,7 +10,8 @@ from typing import NamedTuple, TypeAlias
 import lmdb
 
 from heliosfs.errors import StoreError, StoreFull
-from heliosfs.store.directory import Directory
+from heliosfs.store.directory import Directory, store_error
+from heliosfs.store.l2 import btree
 
 FILE = "store.lmdb"
 LOCK_FILE = f"{FILE}-lock"
@@ -37,8 +39,10 @@ class Tables(NamedTuple):
     state: Table
 
 
-def open_environment(path: str, map_bytes: int, *, sync: bool = True) -> lmdb.Environment:
-    """Open or make a file.  Without `sync` nobody else reads it yet, and the caller syncs."""
+def open_environment(
+    path: str, map_bytes: int, *, sync: bool = True, create: bool = True
+) -> lmdb.Environment:
+    """Open a file, or make one.  Without `sync` nobody else reads it yet, and the caller syncs."""
     return lmdb.open(
         path,
         map_size=map_bytes,
@@ -48,6 +52,7 @@ def open_environment(path: str, map_bytes: int, *, sync: bool = True) -> lmdb.En
         max_spare_txns=1,
         sync=sync,
         lock=sync,
+        create=create,
         lib_version=LMDB_0_9,
     )
 
@@ -67,14 +72,24 @@ def used_pages(txn: Transaction, tables: Tables) -> int:
     return sum(stat["branch_pages"] + stat["leaf_pages"] + stat["overflow_pages"] for stat in stats)
 
 
-def check_length(env: lmdb.Environment, directory: Directory, name: str) -> None:
-    """Reading behind the end of a mapped file that was cut short would kill the process."""
-    with env.begin() as txn:
-        page_bytes = txn.stat()["psize"]
-    wanted = (env.info()["last_pgno"] + 1) * page_bytes
-    length = directory.length(name)
-    if length < wanted:
-        raise StoreError(f"{name} has {length} bytes where {wanted} were written")
+def check_file(directory: Directory, name: str, *, is_thorough: bool) -> None:
+    """Check that LMDB can be let loose on a file.  StoreError.
+
+    Reading behind the end of a mapped file would kill the process, and so may a damaged page.  A
+    file that is shorter than it says is walked, and so is every file when it `is_thorough`: after
+    an end that was not clean.  Cost of the walk: see `btree.walk`.
+    """
+    try:
+        fd = directory.open(name, os.O_RDONLY)
+        try:
+            if is_thorough or btree.is_short(fd):
+                btree.walk(fd)
+        finally:
+            os.close(fd)
+    except btree.Damage as error:
+        raise StoreError(f"{name} is damaged: {error}") from error
+    except OSError as error:
+        raise store_error(f"cannot read {name}", error) from error
 
 
 class MapFull(StoreError):
