@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from heliosfs import mounttable
-from heliosfs.cli import daemon, locate, runfiles, stores
+from heliosfs.cli import daemon, locate, runfiles, stores, unit
 from heliosfs.cli.arguments import Parser
 from heliosfs.cli.identity import identity
 from heliosfs.cli.mountcheck import (
@@ -20,7 +20,7 @@ from heliosfs.cli.mountcheck import (
     clear_dead_mount,
 )
 from heliosfs.cli.umount import wait_saved
-from heliosfs.errors import AlreadyExists, UsageError
+from heliosfs.errors import AlreadyExists, Busy, HeliosError, NotFound, UsageError
 
 OPTIONS = {
     "allow_other": "let other users in, as the modes of the files say",
@@ -46,7 +46,17 @@ def mount_parser() -> Parser:
         + "\n".join(f"  {name:<20} {text}" for name, text in OPTIONS.items())
         + "\n\nend it with 'helios umount DIR' or 'fusermount3 -u DIR'; nothing is lost",
     )
-    parser.add_argument("directory", metavar="DIR", help="made if only it is missing")
+    parser.add_argument("directory", metavar="DIR", nargs="?", help="made if only it is missing")
+    parser.add_argument(
+        "--all", action="store_true", help="mount every workspace that was mounted here before"
+    )
+    parser.add_argument(
+        "--install-unit",
+        action="store_true",
+        help="let systemd mount DIR when you log in, or at boot; with the options given here",
+    )
+    parser.add_argument("--existing", action="store_true", help="make no new workspace of DIR")
+    parser.add_argument("--remove-unit", action="store_true", help="take that back")
     parser.add_argument("--foreground", action="store_true", help="stay; log to standard error")
     parser.add_argument("--store", metavar="DIR", help="keep the repository there instead")
     parser.add_argument(
@@ -82,17 +92,33 @@ def init_parser() -> Parser:
 
 def mount(argv: Sequence[str]) -> int:
     """Run `helios mount`; gives the exit code.  HeliosError."""
-    asked = mount_parser().parse_args(argv)
+    parser = mount_parser()
+    asked = parser.parse_args(argv)
     options = parse_options(asked.options)
+    if asked.all:
+        if asked.directory or len(argv) > 1:
+            raise UsageError("--all takes nothing else: each is mounted as it was before")
+        return _mount_all()
+    if not asked.directory:
+        raise UsageError("which DIR? or --all; see 'helios mount --help'")
     directory = check_directory(asked.directory)
+    if asked.remove_unit:
+        print(f"removed {unit.remove(directory)}; {directory} stays as it is")
+        return 0
+    if asked.install_unit:
+        return _install_unit(directory, asked.options, asked.log)
     store = os.path.realpath(asked.store) if asked.store else None
     if mounttable.mount_at(directory) is not None:
         if not clear_dead_mount(directory):
             known = runfiles.find(directory)
+            if asked.foreground:
+                raise Busy(f"{directory} is mounted already: helios umount {directory}")
             log = f"; its log is {known.log}" if known else ""
             print(f"{directory} is mounted already{log}")
             return 0
         print(f"{directory} was left by a daemon that is gone: unmounted it", flush=True)
+    if asked.existing and not locate.has_repository(directory):
+        raise NotFound(f"{directory} has no repository: is its disk mounted?")
     check_place(directory, store)
     check_fuse("allow_other" in options)
     wait_saved(directory, _DRAIN_SECONDS)
@@ -112,6 +138,45 @@ def mount(argv: Sequence[str]) -> int:
         named_log=os.path.abspath(asked.log) if asked.log else None,
     )
     return _stay(setup) if asked.foreground else _leave(setup)
+
+
+def _mount_all() -> int:
+    """Mount what is known and has its repository; exit code 1 when one could not be mounted."""
+    failed = left_out = 0
+    workspaces = runfiles.workspaces()
+    for each in workspaces:
+        mounted = mounttable.mount_at(each.path)
+        if mounted is None and not locate.has_repository(each.path):
+            left_out += 1
+            print(
+                f"helios: left out {each.path}: there is no repository now; "
+                f"'helios umount --forget {shlex.quote(each.path)}' strikes it off the list",
+                file=sys.stderr,
+            )
+            continue
+        words = [word for option in each.options for word in ("-o", option)]
+        try:
+            mount(
+                ["--existing", *words, *(["--log", each.log] if each.log else []), "--", each.path]
+            )
+        except HeliosError as error:
+            failed += 1
+            print(f"helios: {each.path}: {error}", file=sys.stderr)
+    if len(workspaces) == left_out:
+        print("no workspace was mounted here before")
+    return 1 if failed else 0
+
+
+def _install_unit(directory: str, options: Sequence[str], log: str | None) -> int:
+    mounted = mounttable.mount_at(directory)
+    if not (mounted.is_ours if mounted else locate.has_repository(directory)):
+        raise NotFound(f"{directory} is no workspace yet: helios mount {directory}")
+    words = [word for option in options for word in ("-o", option)]
+    path = unit.install(directory, [*words, *(["--log", os.path.abspath(log)] if log else [])])
+    print(f"installed {path}")
+    print(f"  {directory} is mounted when you log in, and again when its daemon fails")
+    print("  at boot, before anybody logs in: loginctl enable-linger")
+    return 0
 
 
 def init(argv: Sequence[str]) -> int:
@@ -181,6 +246,7 @@ def _stay(setup: daemon.Setup) -> int:
             print(_hidden(setup.mountpoint, rest), file=sys.stderr)
         if word == "ready":
             print(f"mounted {setup.mountpoint}", flush=True)
+            unit.notify_ready()
 
     daemon.run(setup, report)
     return 0

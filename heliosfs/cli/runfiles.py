@@ -138,6 +138,11 @@ def forget(mountpoint: str) -> None:
         os.unlink(_path(mountpoint, "json"))
 
 
+def digest_of(mountpoint: str) -> str:
+    """Return eight digits that tell mount points of the same name apart."""
+    return hashlib.sha256(os.fsencode(mountpoint)).hexdigest()[:8]
+
+
 def wait_gone(mountpoint: str, seconds: float) -> bool:
     """Wait until the daemon of the mount has ended; False when it still lives."""
     deadline = time.monotonic() + seconds
@@ -213,6 +218,5 @@ def _directory() -> str:
 
 
 def _path(mountpoint: str, kind: str) -> str:
-    digest = hashlib.sha256(os.fsencode(mountpoint)).hexdigest()[:8]
     name = os.path.basename(mountpoint) or "root"
-    return os.path.join(_directory(), f"{name}-{digest}.{kind}")
+    return os.path.join(_directory(), f"{name}-{digest_of(mountpoint)}.{kind}")
