@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from heliosfs.errors import Busy, CorruptObject, UsageError
+from heliosfs.errors import Busy, CorruptObject, NotFound, UsageError
 from heliosfs.git import raw
 from heliosfs.git.encode import GitEncoder
 from heliosfs.git.ids import IdMap, Remembered
@@ -77,17 +77,23 @@ class Export:
         refs, target = self._repository.refs, self._target
         origin = yield from identify(self._ids, refs, target.git)
         names = Names(self._ids, refs, origin)
-        outgoing = Outgoing(self._repository, self._ids, names, target.refs)
+        outgoing = Outgoing(self._repository, self._ids, names, target.refs, self._is_there)
         done.left = outgoing.left
-        done.branches = outgoing.all_branches() if chosen is None else outgoing.named(chosen)
-        heads = [(name, refs.branch(name).head, ref) for name, ref in done.branches.items()]
-        tagged = {name: (ref, refs.tags[name]) for name, ref in outgoing.all_tags().items() if tags}
-        for name, head, ref in heads:
-            if head is not None:
-                give = self._squash(head, name) if squash else self._commit(head)
-                done.refs[ref] = yield from give
-        for name, (ref, oid) in tagged.items():
-            done.refs[ref] = yield from self._tag(name, oid, names)
+        heads = {branch.name: branch.head for branch in refs if branch.head is not None}
+        oids = dict(sorted(refs.tags.items())) if tags else {}
+        if chosen is None:
+            done.branches = yield from outgoing.all(heads, HEADS)
+        else:
+            done.branches = outgoing.named(chosen)
+        tagged = (yield from outgoing.all(oids, TAGS)) if tags else {}
+        for name, ref in done.branches.items():
+            head = heads.get(name)
+            if head is None:
+                raise NotFound(f"branch {name!r} was deleted meanwhile")
+            give = self._squash(head, name) if squash else self._commit(head)
+            done.refs[ref] = yield from give
+        for name, ref in tagged.items():
+            done.refs[ref] = yield from self._tag(name, oids[name], names)
         if tags:
             for ref, git_id in names.commitless():
                 is_gone = ref in names.known and ref not in target.refs
@@ -101,7 +107,7 @@ class Export:
                 yield from on_thread(partial(self._check_forward, ref, git_id))
         yield from on_thread(partial(target.move, changes))
         done.changed = list(changes)
-        self._note_refs(origin, names, done, {name: ref for name, (ref, _) in tagged.items()})
+        self._note_refs(origin, names, done, tagged)
         yield from self._remember()
         encoder = self._encoder
         done.empty_count = encoder.empty_count

@@ -45,6 +45,11 @@ class Origin:
     is_imported: bool = False
     """Whether anything came from there, and not only went there."""
 
+    @property
+    def hash_name(self) -> str:
+        """The hash that its ids are made by, as far as `roots` tell."""
+        return "sha256" if any(len(root) == 32 for root in self.roots) else "sha1"
+
     def encode(self) -> bytes:
         """The value that the store keeps."""
         document = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from heliosfs.errors import Busy, NotFound, UsageError
@@ -81,11 +81,18 @@ class Outgoing:
     """Where the branches and tags of a repository go in git."""
 
     def __init__(
-        self, repository: Repository, ids: IdMap, names: Names, there: dict[str, bytes]
+        self,
+        repository: Repository,
+        ids: IdMap,
+        names: Names,
+        there: dict[str, bytes],
+        is_there: Callable[[CommitId], bool],
     ) -> None:
-        """`there` has the refs of git now."""
+        """`there` has the refs of git now; `is_there` tells whether git has a commit."""
         self.left = Left()
+        self._history = repository.history
         self._refs = repository.refs
+        self._is_there = is_there
         self._ids = ids
         self._names = names
         self._there = there
@@ -101,23 +108,20 @@ class Outgoing:
             found[name] = ref
         return found
 
-    def all_branches(self) -> dict[str, str]:
-        """Branch -> full name in git, of all that go without being named."""
-        heads = {branch.name: branch.head for branch in self._refs if branch.head is not None}
-        self._look_for_deleted()
-        return self._all(heads, HEADS)
+    def all(self, heads: dict[str, CommitId], kind: str) -> Steps[dict[str, str]]:
+        """Branch or tag -> full name in git, of those that go without being named.
 
-    def all_tags(self) -> dict[str, str]:
-        """The same of tags."""
-        return self._all(dict(sorted(self._refs.tags.items())), TAGS)
-
-    def _all(self, heads: dict[str, CommitId], kind: str) -> dict[str, str]:
+        `kind` is what the full names begin with.  Cost: a walk along the first parents of
+        what follows no ref, up to a commit that git has.
+        """
         found: dict[str, str] = {}
+        self._look_for_deleted(kind)
         for name, head in heads.items():
             ref = self._ref(name, kind)
             if self._is_there_otherwise(name, head):
                 continue
-            if self._is_others(name, ref, kind):
+            is_others = self._is_others(name, ref, kind)
+            if is_others or (yield from self._is_foreign(name, kind, head)):
                 self.left.others.append(name)
             elif self._is_deleted_there(name, ref, head):
                 self.left.deleted_there.append(name)
@@ -153,6 +157,22 @@ class Outgoing:
         is_taken = before is not None and before.name not in ("", name)
         return is_taken or (bool(owners) and origin.number not in owners)
 
+    def _is_foreign(self, name: str, kind: str, head: CommitId) -> Steps[bool]:
+        """Whether what follows no ref was begun from another repository's history."""
+        origin = self._names.origin
+        if not (origin.is_imported and origin.roots) or self._names.owners(name, tag=kind == TAGS):
+            return False
+        oid = head
+        while not self._is_there(oid):
+            commit = self._history.read(oid)
+            if not commit.parents:
+                if not commit.git:
+                    return False
+                return raw.git_id(origin.hash_name, b"commit", commit.git) not in origin.roots
+            oid = commit.parents[0]
+            yield TURN
+        return False
+
     def _is_deleted_there(self, name: str, ref: str, head: CommitId) -> bool:
         before = self._names.known.get(ref)
         if before is None or before.name != name or ref in self._there:
@@ -167,10 +187,10 @@ class Outgoing:
             return next(name for name in self._there if name.startswith(f"{ref}/"))
         return next((parent for parent in _parents(ref) if parent in self._there), "")
 
-    def _look_for_deleted(self) -> None:
+    def _look_for_deleted(self, kind: str) -> None:
         for ref, before in self._names.known.items():
             if (
-                ref.startswith((HEADS, TAGS))
+                ref.startswith(kind)
                 and ref in self._there
                 and before.name
                 and not self._names.is_here(ref, before.name)

@@ -89,6 +89,15 @@ def test_each_gets_back_what_is_its_own(stage: Stage, tmp_path: Path) -> None:
     after = refs_of(two.path)
     assert after.pop("refs/heads/dev") == two.id("dev") != refs[1].pop("refs/heads/dev")
     assert after == refs[1]
+    # A branch of here that was begun from there is of there.
+    stage.run("checkout", "-b", "idea", "two/dev")
+    stage.commit("idea", idea=b"x")
+    assert "left out: idea, two/dev, two/trunk, two/v1" in export(stage, one.path)
+    export(stage, two.path)
+    assert two.git("log", "-1", "--format=%s", "idea") == b"idea\n"
+    stage.run("checkout", "trunk")
+    stage.run("branch", "-D", "idea")
+    two.git("branch", "-D", "idea")
     assert two.git("log", "-1", "--format=%s", "dev") == b"mine\n"
     assert "0 new objects" in export(stage, one.path)
     assert refs_of(one.path) == refs[0]
