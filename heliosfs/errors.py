@@ -81,7 +81,7 @@ class ReadOnly(HeliosError):
 
 
 class NotPermitted(HeliosError):
-    """A path under `.helios` that may not be changed, or one that is ignored."""
+    """A path under `.helios` that may not be changed, one that is ignored, or that git filters."""
 
     errno = _errno.EPERM
 

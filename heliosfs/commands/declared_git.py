@@ -74,17 +74,20 @@ EXPORT = Verb(
     name="export",
     module="exporting",
     summary="put branches and tags into a git repository",
-    synopsis=("--to-git REPO [--squash] [--force] [--json] [BRANCH[:NAME]]...",),
+    synopsis=("--to-git REPO [OPTION]... [BRANCH[:NAME]]...",),
     description=(
         "Imported commits and tags get the ids that they have in git; new ones become\n"
         "ordinary commits. Without a BRANCH all branches and tags go. REPO is made, without\n"
         "a working tree, if it does not exist. Of an existing one only the named branches,\n"
         "and tags, change; a branch that is checked out there has to go under another NAME.\n"
-        "Git keeps no empty directories, FIFOs, sockets, devices, owners and times."
+        "Git keeps no empty directories, FIFOs, sockets, devices, owners and times. Files for\n"
+        "which .gitattributes name a filter are refused if they changed here: git's filter would\n"
+        "encrypt them, or keep their contents elsewhere, and nothing here runs it."
     ),
     options=(
         Option(("--to-git",), "a git repository: its working tree, or its git directory", "REPO"),
         Option(("--squash",), "one commit for all that git does not have yet, of each branch"),
+        Option(("--with-filtered",), "also changed files with filters, as they are here"),
         Option(("--force",), "also where git's branch or tag has what ours has not"),
         JSON,
     ),
@@ -93,6 +96,7 @@ EXPORT = Verb(
         ("EINVAL", "a path that is not absolute, in a control file"),
         ("ENOENT", "no such branch; REPO is a directory with something else in it"),
         ("EBUSY", "the branch is checked out in REPO, or has commits that ours has not"),
+        ("EPERM", "a changed file has a filter, and --with-filtered was not given"),
         _E_SILENT,
         ("EIO", "git refused the objects or the refs; nothing was changed"),
         E_FULL,

@@ -43,7 +43,9 @@ def export_steps(request: Request, options: Options, path: str | None) -> Steps[
     try:
         target = yield from on_thread(partial(Target, git))
         with closing(target), closing(Pack(git, beside=is_outside)) as pack:
-            done = yield from Export(repository, target, pack).run(
+            done = yield from Export(
+                *(repository, target, pack), with_filtered="with-filtered" in options
+            ).run(
                 chosen if options.words else None,
                 tags=not options.words and "squash" not in options,
                 squash="squash" in options,
@@ -138,6 +140,8 @@ def _text(done: Exported, git: Git) -> str:
         )
     if done.vendored:
         lines.append(f"  no submodules any more, but directories: {listed(done.vendored)}")
+    if done.converted.file_count:
+        lines.append(f"  as they are: {done.converted}; git would have converted them")
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -146,6 +150,7 @@ def _document(done: Exported) -> dict[str, object]:
         "object_count": done.object_count,
         "refs": {name: git_id.hex() for name, git_id in done.refs.items()},
         "changed": done.changed,
+        "converted": dict(done.converted.counts),
         "deleted_here": done.left.deleted_here,
         "vendored": done.vendored,
         "left_out": {

@@ -179,6 +179,11 @@ def _text(done: Import, outcome: Outcome, refs: Refs, git: Git) -> str:
         lines.append(f"  HEAD is detached in git at {oid}, which {holder} has")
     for place, count in refs.others.items():
         lines.append(f"  left out: {count} refs in {place}, neither branches nor tags")
+    if done.converted.file_count:
+        lines.append(
+            f"  {done.converted}: nothing converts them here, where files are as git stores them; "
+            "changed ones with filters are not exported without --with-filtered"
+        )
     if outcome.kept_files:
         lines.append("  the files stay as they are; 'helios status' compares them with HEAD")
     return "".join(f"{line}\n" for line in lines)
@@ -188,6 +193,7 @@ def _document(done: Import, outcome: Outcome, refs: Refs) -> dict[str, object]:
     return {
         "commit_count": done.commit_count,
         "object_count": done.object_count,
+        "converted": dict(done.converted.counts),
         "new": outcome.new,
         "moved": outcome.moved,
         "same_count": outcome.same_count,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
 from heliosfs.errors import Busy, CorruptObject, NotFound, UsageError
 from heliosfs.git import raw
 from heliosfs.git.encode import GitEncoder
+from heliosfs.git.filters import Converted, Guard
 from heliosfs.git.ids import IdMap, Remembered
 from heliosfs.git.origins import Names, Origin, identify
 from heliosfs.git.outgoing import Left, Outgoing
@@ -20,6 +22,7 @@ from heliosfs.objects.ids import CommitId, Kind, TreeId
 from heliosfs.repo.repository import Repository
 from heliosfs.store.steps import TURN, Progress, Steps, on_thread
 
+_ID_DIGITS = 12
 _TAG_DEPTH_MAX = 100
 _PUBLISH_COUNT = 1000
 
@@ -43,6 +46,8 @@ class Exported:
     """Names of those with files, which stayed behind."""
     vendored: list[str] = field(default_factory=list)
     """Names of directories that stood for submodules before."""
+    converted: Converted = field(default_factory=Converted)
+    """Changed files that git would have converted, and that went as they are."""
 
 
 class Export:
@@ -52,7 +57,9 @@ class Export:
     Nothing else of the repository changes.
     """
 
-    def __init__(self, repository: Repository, target: Target, pack: Pack) -> None:
+    def __init__(
+        self, repository: Repository, target: Target, pack: Pack, *, with_filtered: bool = False
+    ) -> None:
         self._repository = repository
         self._target = target
         self._ids = IdMap(repository.store)
@@ -62,6 +69,9 @@ class Export:
         self._encoder = GitEncoder(
             *(repository.store, git.hash_name, target.has, pack.add),
             partial(checked_out, repository),
+        )
+        self._guard = Guard(
+            *(repository.store, self._has_file, target.attributes), allows=with_filtered
         )
         self._commits: dict[CommitId, bytes] = {}
         self._fresh: list[tuple[CommitId, bytes]] = []
@@ -109,6 +119,7 @@ class Export:
         done.changed = list(changes)
         self._note_refs(origin, names, done, tagged)
         yield from self._remember()
+        done.converted = self._guard.converted
         encoder = self._encoder
         done.empty_count = encoder.empty_count
         done.special_count = encoder.special_count
@@ -162,6 +173,8 @@ class Export:
         return True
 
     def _write(self, oid: CommitId, commit: Commit, parents: list[bytes]) -> Steps[bytes]:
+        if not commit.git:
+            yield from self._check_filters(oid, commit.parents, commit)
         tree = yield from self._encoder.root(commit.tree)
         if not commit.git:
             git_id = self._encoder.give(
@@ -197,6 +210,7 @@ class Export:
         lines = [f"{name}: {subjects[0]}", "", *(f"* {each}" for each in reversed(subjects))]
         message = "\n".join(lines).encode("utf-8", "surrogateescape")
         squashed = replace(tip, message=message)
+        yield from self._check_filters(head, [oid] if oid is not None else [], squashed)
         tree = yield from self._encoder.root(squashed.tree)
         git_id = self._encoder.give(
             b"commit",
@@ -204,6 +218,17 @@ class Export:
         )
         self._fresh.append((head, git_id))
         return git_id
+
+    def _check_filters(
+        self, oid: CommitId, parents: Sequence[CommitId], commit: Commit
+    ) -> Steps[None]:
+        history = self._repository.history
+        roots = [history.read(each).root for each in parents]
+        label = f"{oid.hex()[:_ID_DIGITS]} ({commit.subject})"
+        yield from self._guard.check(roots, commit.root, label)
+
+    def _has_file(self, data: bytes) -> bool:
+        return self._target.has(raw.git_id(self._hash_name, b"blob", data))
 
     def _tag(self, name: str, oid: CommitId, names: Names) -> Steps[bytes]:
         """A tag as git had it, where it still means that; else a plain one."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 from functools import partial
 
 from heliosfs.git.adopt import Outcome, adopt
+from heliosfs.git.filters import Converted, converted_in, info_attributes
 from heliosfs.git.health import check_complete, name_missing
 from heliosfs.git.ids import IdMap
 from heliosfs.git.origins import Names, identify
 from heliosfs.git.prepare import PORTION_BYTES, Portion, prepared_of
 from heliosfs.git.process import Git
-from heliosfs.git.refs import DETACHED, CommitCount, Refs
+from heliosfs.git.refs import DETACHED, CommitCount, GitRef, Refs
 from heliosfs.git.source import Damaged, Source
 from heliosfs.git.translate import Translator, write
 from heliosfs.repo.repository import Repository
@@ -52,6 +53,8 @@ class Import:
         self.commit_count = 0
         """Taken in by this run."""
         self.object_count = 0
+        self.converted = Converted()
+        """Files of the checked out branch that git converts."""
         self._repository = repository
         self._store = repository.store
         self._git = git
@@ -88,9 +91,22 @@ class Import:
                     self._source.close()
                 if self._count is not None:
                     self._count.close()
+            yield from self._look_for_filters(lacking)
         outcome = yield from adopt(self._repository, ids, self._refs, names, self._own)
         outcome.deleted += left
         return outcome
+
+    def _look_for_filters(self, taken: list[GitRef]) -> Steps[None]:
+        """Count what git converts in the branch that is checked out there, or in the first."""
+        branches = sorted((ref for ref in taken if ref.is_branch), key=self._is_elsewhere)
+        oid = self._ids.commit_of(branches[0].git_id) if branches else None
+        if oid is not None:
+            root = self._repository.history.read(oid).root
+            info = yield from on_thread(partial(info_attributes, self._git))
+            self.converted = yield from converted_in(self._store, root, info)
+
+    def _is_elsewhere(self, ref: GitRef) -> bool:
+        return ref.name != self._refs.head
 
     def _choose(self, names: Names) -> list[str]:
         """Leave out what stays deleted, with its history; the names of that."""

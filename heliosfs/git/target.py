@@ -9,6 +9,7 @@ import tempfile
 from bisect import bisect_left
 
 from heliosfs.errors import Busy, HeliosError
+from heliosfs.git.filters import info_attributes
 from heliosfs.git.process import Git, complaint
 
 _REFLOG = "helios export"
@@ -35,6 +36,8 @@ class Target:
             head = git.ask("rev-parse", "--verify", "--quiet", "HEAD").decode("ascii")
             self.refs["HEAD"] = bytes.fromhex(head.strip())
         self._objects = ObjectIds(git)
+        self.attributes = info_attributes(git)
+        """What `info/attributes` has: patterns of this repository alone."""
 
     def close(self) -> None:
         """Free memory.  Idempotent."""

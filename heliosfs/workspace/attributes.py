@@ -96,6 +96,11 @@ class Attributes:
             if value is not None and name in self._names
         }
 
+    def is_silent(self, place: bytes) -> bool:
+        """Return True if nothing is said about any file that is directly in a directory."""
+        level: _Level | None = self._level(place)
+        return not self._first.lines and not any(lines for lines, _ in _lines_of(level, b""))
+
     def _fill(self, values: dict[bytes, Value | None], states: _States) -> None:
         """Take what was not said by what counts more; the last of a line counts most."""
         for name, value in reversed(states):

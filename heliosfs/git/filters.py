@@ -1,0 +1,182 @@
+"""Files that git converts between its objects and the working tree (gitattributes(5)).
+
+Nothing is converted here: what git stores is what is here.  A program that decrypts, or brings
+contents from elsewhere, may have put something else into a file since, and an export would then
+write it into git's objects, where a secret can be read by all.  So it is refused, if not asked for.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from heliosfs.errors import NotPermitted
+from heliosfs.git.process import Git
+from heliosfs.objects.ids import TreeId
+from heliosfs.objects.tree import Entry, decode_entry
+from heliosfs.store.base import Store
+from heliosfs.store.steps import TURN, Steps
+from heliosfs.workspace.attributes import Attributes, Value
+from heliosfs.workspace.trees import EMPTY_TREE, find_entry, read_entries, read_file, walk_changes
+
+_NAMES = (b"filter", b"ident", b"eol", b"text", b"working-tree-encoding")
+_INFO_MAX_BYTES = 1024 * 1024
+_SHOWN_COUNT = 5
+_TURN_COUNT = 64
+_STORED_MAX_BYTES = 64 * 1024 * 1024
+"""Larger files are not read to see if git stores them as they are."""
+_LFS_POINTER = b"version https://git-lfs.github.com/spec/v1\n"
+_LFS_POINTER_MAX_BYTES = 1024
+_GIT_CRYPT = b"\0GITCRYPT\0"
+
+
+@dataclass(slots=True)
+class Converted:
+    """Files that git converts: how many in each way."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    """`filter=lfs`, `ident`, `eol=crlf` -> files."""
+    file_count: int = 0
+
+    def add(self, ways: Sequence[str]) -> None:
+        """Count one file."""
+        self.counts.update(ways)
+        self.file_count += 1
+
+    def __str__(self) -> str:
+        """Return such as `3 files have filters or conversions: filter=lfs (2), ident (1)`."""
+        ways = ", ".join(f"{way} ({count})" for way, count in sorted(self.counts.items()))
+        files = "1 file has" if self.file_count == 1 else f"{self.file_count} files have"
+        kind = "filters" if all(map(_is_filter, self.counts)) else "filters or conversions"
+        return f"{files} {kind}: {ways}"
+
+
+def info_attributes(git: Git) -> bytes:
+    """Return the patterns of a repository alone, which count more than those in its trees."""
+    try:
+        with open(os.path.join(git.common_dir, "info", "attributes"), "rb") as file:
+            return file.read(_INFO_MAX_BYTES)
+    except OSError:
+        return b""
+
+
+def converted_in(store: Store, root: Entry, info: bytes) -> Steps[Converted]:
+    """Count the files of a tree that git converts; `info` is its info/attributes.
+
+    Cost: O(directories), and of such files.
+    """
+    attributes = Attributes(store, root, _NAMES, info)
+    found = Converted()
+    pending = [(b"", TreeId(root.oid))]
+    while pending:
+        place, tree = pending.pop()
+        prefix = place + b"/" if place else b""
+        is_silent = attributes.is_silent(place)
+        for encoded in read_entries(store, tree):
+            entry, _ = decode_entry(encoded)
+            if entry.is_dir:
+                pending.append((prefix + entry.name, TreeId(entry.oid)))
+            elif not is_silent and stat.S_ISREG(entry.mode):
+                ways = _ways(attributes.of(prefix + entry.name))
+                if ways:
+                    found.add(ways)
+        yield TURN
+    return found
+
+
+class Guard:
+    """Keeps what a filter would have to change first out of git's objects."""
+
+    def __init__(
+        self, store: Store, stores: Callable[[bytes], bool], info: bytes, *, allows: bool
+    ) -> None:
+        """`stores` tells if git has a file with these bytes; `info` is its info/attributes.
+
+        With `allows` files with filters are only counted.
+        """
+        self._store = store
+        self._stores = stores
+        self._info = info
+        self._allows = allows
+        self.converted = Converted()
+        """The changed files that git would have converted."""
+
+    def check(self, parents: Sequence[Entry], root: Entry, label: str) -> Steps[None]:
+        """Look at what a commit, which the label names, has and none of its parents had.
+
+        NotPermitted, which names the files, when some have filters.
+        """
+        attributes = Attributes(self._store, root, _NAMES, self._info)
+        refused: list[tuple[bytes, str]] = []
+        for count, (path, entry) in enumerate(self._fresh(parents, root)):
+            if not count % _TURN_COUNT:
+                yield TURN
+            said = attributes.of(path)
+            ways = _ways(said)
+            if not ways:
+                continue
+            if any(map(_is_filter, ways)):
+                if self._is_stored_so(entry, said):
+                    continue
+                if not self._allows:
+                    refused.append((path, ways[0]))
+            self.converted.add(ways)
+        if refused:
+            raise NotPermitted(_refusal(sorted(refused), label))
+
+    def _fresh(self, parents: Sequence[Entry], root: Entry) -> Iterator[tuple[bytes, Entry]]:
+        store = self._store
+        first = TreeId(parents[0].oid) if parents else EMPTY_TREE
+        for path, _, new in walk_changes(store, first, TreeId(root.oid)):
+            if new is None or not stat.S_ISREG(new.mode):
+                continue
+            others = (find_entry(store, other, path) for other in parents)
+            if not any(old is not None and old.oid == new.oid for old in others):
+                yield path, new
+
+    def _is_stored_so(self, entry: Entry, said: Mapping[bytes, Value]) -> bool:
+        """Return True if the bytes are what a filter has made, or what git has already."""
+        if not entry.size:
+            return True
+        if entry.size > _STORED_MAX_BYTES:
+            return False
+        data = read_file(self._store, entry)
+        name = said[b"filter"]
+        if name == b"lfs":
+            is_made = data.startswith(_LFS_POINTER) and len(data) <= _LFS_POINTER_MAX_BYTES
+        else:
+            is_made = isinstance(name, bytes) and (
+                name.startswith(b"git-crypt") and data.startswith(_GIT_CRYPT)
+            )
+        return is_made or self._stores(data)
+
+
+def _ways(said: Mapping[bytes, Value]) -> list[str]:
+    """How git converts a file, the filter first."""
+    found = []
+    for name in (b"filter", b"working-tree-encoding", b"eol"):
+        value = said.get(name)
+        is_binary = name == b"eol" and said.get(b"text") is False
+        if isinstance(value, bytes) and value and not is_binary:
+            found.append(b"%s=%s" % (name, value))
+    if said.get(b"ident") is True:
+        found.append(b"ident")
+    return [each.decode("utf-8", "replace") for each in found]
+
+
+def _is_filter(way: str) -> bool:
+    return way.startswith("filter=")
+
+
+def _refusal(refused: Sequence[tuple[bytes, str]], label: str) -> str:
+    names = [f"{path.decode('utf-8', 'replace')} ({way})" for path, way in refused[:_SHOWN_COUNT]]
+    more = f" and {len(refused) - _SHOWN_COUNT} more" if len(refused) > _SHOWN_COUNT else ""
+    files = "1 file has a filter" if len(refused) == 1 else f"{len(refused)} files have filters"
+    return (
+        f"in commit {label} {files} in git, which would not store what is here, such as a "
+        f"decrypted secret: {', '.join(names)}{more}; nothing was exported: commit these files "
+        "with git, or export them as they are with --with-filtered"
+    )
