@@ -86,6 +86,31 @@ CHANGING: dict[str, list[Scenario]] = {
         Scenario(("merge", "--squash", "more"), _after("commit --work -m x")),
         Scenario(("merge", "--abort"), _after("commit --work -m x", "merge --markers other")),
         Scenario(("merge", "more"), _after("reset --hard")),
+        Scenario(
+            ("merge", "--continue", "--allow-markers"),
+            _after("commit --work -m x", "merge --markers other"),
+        ),
+    ],
+    "cherry-pick": [
+        Scenario(("cherry-pick", "more"), _after("commit --work -m x")),
+        Scenario(("cherry-pick", "--markers", "more", "other"), _after("commit --work -m x")),
+        Scenario(("cherry-pick", "-n", "more"), _after("commit --work -m x")),
+        Scenario(
+            ("cherry-pick", "--continue", "--allow-markers"),
+            _after("commit --work -m x", "cherry-pick --markers other more"),
+        ),
+        Scenario(
+            ("cherry-pick", "--skip"),
+            _after("commit --work -m x", "cherry-pick --markers other more"),
+        ),
+        Scenario(
+            ("cherry-pick", "--abort"),
+            _after("commit --work -m x", "cherry-pick --markers other more"),
+        ),
+    ],
+    "revert": [
+        Scenario(("revert", "HEAD"), _after("commit --work -m x")),
+        Scenario(("revert", "-n", "HEAD"), _after("commit --work -m x")),
     ],
     "tag": [
         Scenario(("tag", "v2")),

@@ -17,10 +17,11 @@ from heliosfs.commands.render import (
 )
 from heliosfs.commands.unmerged import check_markers
 from heliosfs.commands.verb import Request
-from heliosfs.errors import Busy, Stale, TooLarge, UsageError
+from heliosfs.errors import Busy, NotFound, Stale, TooLarge, UsageError
 from heliosfs.objects.commit import Signature
 from heliosfs.objects.ids import OID_BYTES, CommitId, Oid, TreeId
 from heliosfs.objects.tree import Entry
+from heliosfs.repo.merging import open_verb
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.staging import nothing
 from heliosfs.repo.view import View
@@ -47,7 +48,7 @@ def commit(request: Request, options: Options) -> str:
     first = view.head is None
     given = options.values("message")
     content, kept = _content(request, options)
-    details: _Details = {
+    details: Details = {
         "expect": _expected(options.value("expect"), view),
         "author": _author(options.value("author"), request),
         "metadata": _metadata(options),
@@ -57,16 +58,36 @@ def commit(request: Request, options: Options) -> str:
     if "amend" in options:
         message = _signed(request, options, checked_message(given)) if given else None
         oid = view.amend(message, **details)
+    elif view.pick is not None:
+        from heliosfs.commands.pick import conclude
+
+        message = _signed(request, options, _message(request, given))
+        return conclude(request, options, message, details)
     else:
         message = _signed(request, options, _message(request, given))
         oid = view.commit(message, allow_empty="allow-empty" in options, **details)
-    made = repository.history.read(oid)
     if "json" in options:
+        made = repository.history.read(oid)
         return json_reply({"branch": view.branch} | commit_document(oid, made))
-    if "quiet" in options:
-        return ""
-    place = view.branch or "detached HEAD"
-    return f"[{place}{' (first)' if first else ''} {short(oid)}] {made.subject}\n"
+    return "" if "quiet" in options else made_line(request, oid, is_first=first)
+
+
+def made_line(request: Request, oid: CommitId, *, is_first: bool = False) -> str:
+    """Git's line about a commit that was made."""
+    subject = request.repository.history.read(oid).subject
+    place = request.view.branch or "detached HEAD"
+    return f"[{place}{' (first)' if is_first else ''} {short(oid)}] {subject}\n"
+
+
+def conclude(request: Request, options: Options, verb: str) -> str:
+    """Commit what the verb has left open: `merge --continue` and its like.  NotFound."""
+    options.at_most(0)
+    there = open_verb(request.view)
+    if there != verb:
+        raise NotFound(f"no {verb} is open" + f", but a {there}" * bool(there))
+    keys = ("message", "json", "quiet", "allow-markers", "allow-empty")
+    given = {key: options.values(key) for key in keys if key in options}
+    return commit(request, Options("commit", given, [], None))
 
 
 def commit_message(repository: Repository, view: View, text: bytes) -> str:
@@ -79,9 +100,14 @@ def commit_message(repository: Repository, view: View, text: bytes) -> str:
         message = text.decode()
     except UnicodeDecodeError as error:
         raise UsageError(f"usage: the message is not UTF-8: {error.reason}") from error
+    message = _checked(message.rstrip(_NEWLINES))
     if view.merging is not None:
         check_markers(view)
-    return f"{view.commit(_checked(message.rstrip(_NEWLINES))).hex()}\n"
+        if view.pick is not None:
+            from heliosfs.repo import picking
+
+            return f"{picking.conclude(view, message.encode()).made[0].hex()}\n"
+    return f"{view.commit(message).hex()}\n"
 
 
 def _dry_run(request: Request, options: Options) -> str:
@@ -93,7 +119,7 @@ def _dry_run(request: Request, options: Options) -> str:
     return "" if request.view.merging is None else f"{_message(request, [])}\n"
 
 
-class _Details(TypedDict):
+class Details(TypedDict):
     """What a commit and an amended one are told alike."""
 
     expect: CommitId | None
@@ -126,6 +152,9 @@ def _message(request: Request, paragraphs: list[str]) -> str:
     theirs = request.view.merging
     if theirs is None:
         return _DEFAULT_MESSAGE
+    pick = request.view.pick
+    if pick is not None:
+        return pick.message.decode("utf-8", "surrogateescape")
     from heliosfs.commands.merge import merge_message
 
     return merge_message(request.repository, request.view, theirs)
@@ -168,7 +197,7 @@ def _content(request: Request, options: Options) -> tuple[Entry | None, Entry | 
         is_all = bool(words) or "work" in options or "all" in options
         return (view.selected() if is_all and view.stage.root else None), None
     if view.merging is not None:
-        raise Busy("a merge is open: its commit takes everything, not single paths")
+        raise Busy(f"a {open_verb(view)} is open: its commit takes everything, not single paths")
     store = request.repository.store
     head, source, staged = view.head_root() or nothing(view), view.selected(), view.stage.root
     paths = chosen(request, words, (head, source), "to commit")

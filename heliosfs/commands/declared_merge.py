@@ -13,14 +13,15 @@ MERGE = Verb(
     synopsis=(
         "[--ours | --theirs | --markers] [--no-ff] [-m TEXT] BRANCH|REV",
         "[--ours | --theirs] --squash BRANCH|REV",
+        "--continue [-m TEXT] [--allow-markers]",
         "--abort",
         "--dry-run BRANCH|REV...",
     ),
     description=(
         "All or nothing: with a conflict the tree stays as it is, and the reply and\n"
         ".helios/conflicts list the paths. --markers writes the conflicts into the files\n"
-        "instead and leaves the merge open: the next commit concludes it, with both\n"
-        "parents. Uncommitted changes elsewhere are kept. Renamed files are followed.\n"
+        "instead and leaves the merge open: --continue, or the next commit, concludes it, with\n"
+        "both parents. Uncommitted changes elsewhere are kept. Renamed files are followed.\n"
         "--dry-run tells for HEAD and all named branches which pairs would collide, and\n"
         "where; it changes nothing."
     ),
@@ -28,6 +29,8 @@ MERGE = Verb(
         Option(("--ours",), "decide every conflict for HEAD; other changes are merged"),
         Option(("--theirs",), "decide every conflict for the other side"),
         Option(("--markers",), "write conflicts into the files, in diff3 style"),
+        Option(("--continue",), "commit the open merge, once its conflicts are resolved"),
+        Option(("--allow-markers",), "--continue: also with conflict markers left in files"),
         Option(("--abort",), "back to the state before the open merge"),
         Option(("--dry-run",), "only tell which branches would collide, on which paths"),
         Option(("--squash",), "merge the files only: they are uncommitted, HEAD stays"),
@@ -39,9 +42,9 @@ MERGE = Verb(
     ),
     errors=(
         ("EINVAL", "wrong syntax; the histories have no commit in common"),
-        ("ENOENT", "the revision names no commit; --abort: no merge is open"),
+        ("ENOENT", "the revision names no commit; --abort, --continue: no merge is open"),
         E_AMBIGUOUS,
-        ("EAGAIN", "conflicts: nothing was changed"),
+        ("EAGAIN", "conflicts: nothing was changed; --continue: markers are left"),
         ("EBUSY", "a merge is open already, or uncommitted or staged changes are in the way"),
         E_FULL,
     ),

@@ -29,11 +29,15 @@ _COMPARED_MAX = 50
 
 def merge(request: Request, options: Options) -> str:
     """Merge a branch or commit into the view, or abort, or only look."""
-    options.only_one("ours", "theirs", "markers", "abort", "dry-run")
-    for key in ("markers", "abort", "dry-run", "no-ff"):
+    options.only_one("ours", "theirs", "markers", "abort", "continue", "dry-run")
+    for key in ("markers", "abort", "continue", "dry-run", "no-ff"):
         options.only_one("squash", key)
     if "abort" in options:
-        return _abort(request, options)
+        return abort(request, options, "merge")
+    if "continue" in options:
+        from heliosfs.commands.commit import conclude
+
+        return conclude(request, options, "merge")
     if not options.words:
         raise options.misuse("which branch or commit?")
     if "dry-run" in options:
@@ -168,9 +172,10 @@ def _document(view: View, done: merging.Done) -> dict[str, object]:
     }
 
 
-def _abort(request: Request, options: Options) -> str:
+def abort(request: Request, options: Options, verb: str) -> str:
+    """Go back to the state before what a verb has left open."""
     options.at_most(0)
-    merging.abort(request.view)
+    merging.abort(request.view, verb)
     if "json" in options:
         head = request.view.head
         return json_reply({"branch": request.view.branch, "head": head.hex() if head else None})

@@ -135,7 +135,7 @@ def _source(request: Request, revision: str | None) -> tuple[Entry, str]:
     view = request.view
     if revision is None and view.stage.root is not None:
         return view.stage.root, "stage"
-    oid = resolve(request.repository, revision or "HEAD", view.head)
+    oid = resolve(request.repository, revision or "HEAD", view.head, view)
     return request.repository.history.read(oid).root, oid.hex()
 
 

@@ -11,8 +11,7 @@ from heliosfs.commands.render import json_reply, quote_path, relative, short, te
 from heliosfs.commands.standing import Standing, standing, uncommitted
 from heliosfs.commands.unmerged import UNMERGED, unmerged
 from heliosfs.commands.verb import Request
-from heliosfs.objects.ids import CommitId
-from heliosfs.repo.merging import open_conflicts
+from heliosfs.repo.merging import open_conflicts, open_verb
 from heliosfs.repo.view import View
 
 
@@ -64,9 +63,7 @@ def _long(view: View, cwd: str, found: Standing, spec: Pathspec) -> str:
         lines += ["", "No commits yet", ""]
     left = unmerged(view)
     if view.merging is not None:
-        lines += _merge_lines(
-            view.merging, cwd, {path: left[path] for path in left if spec.matches(path)}
-        )
+        lines += _open_lines(view, cwd, {path: left[path] for path in left if spec.matches(path)})
         found = Standing(found.staged, [each for each in found.unstaged if each.path not in left])
     if found.staged:
         lines += ["Changes to be committed:", '  (use "helios restore --staged PATH" to unstage)']
@@ -81,12 +78,17 @@ def _long(view: View, cwd: str, found: Standing, spec: Pathspec) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _merge_lines(merging: CommitId, cwd: str, left: dict[bytes, str]) -> list[str]:
-    lines = [f"A merge of {short(merging)} is open."]
+def _open_lines(view: View, cwd: str, left: dict[bytes, str]) -> list[str]:
+    verb, pick = open_verb(view), view.pick
+    commit = pick.source if pick else view.merging
+    assert commit is not None
+    lines = [f"A {verb} of {short(commit)} is open."]
+    if pick is not None and pick.todo:
+        lines.append(f"  ({len(pick.todo)} more to come)")
     if not left:
-        return [*lines, '  (use "helios merge --continue" or "helios commit" to conclude it)']
+        return [*lines, f'  (use "helios {verb} --continue" or "helios commit" to conclude it)']
     lines += [
-        '  (edit, then "helios merge --continue"; "helios merge --abort" goes back)',
+        f'  (edit, then "helios {verb} --continue"; "helios {verb} --abort" goes back)',
         '  (use "helios checkout --ours PATH" or "--theirs" to take a whole side)',
         "Unmerged paths:",
     ]
@@ -99,12 +101,19 @@ def _merge_lines(merging: CommitId, cwd: str, left: dict[bytes, str]) -> list[st
 
 def _document(view: View, found: Standing, spec: Pathspec) -> dict[str, object]:
     changes = within(uncommitted(view), spec) if found.staged else found.unstaged
-    left = unmerged(view)
+    left, pick = unmerged(view), view.pick
     return {
         "branch": view.branch,
         "head": view.head.hex() if view.head else None,
         "clean": found.is_clean,
-        "merging": view.merging.hex() if view.merging else None,
+        "merging": view.merging.hex() if view.merging and pick is None else None,
+        "picking": {
+            "verb": pick.options.verb,
+            "commit": pick.source.hex(),
+            "todo": [oid.hex() for oid in pick.todo],
+        }
+        if pick is not None
+        else None,
         "conflicts": conflicts_document(open_conflicts(view)) if view.merging else [],
         "unmerged": {text_of(path): code for path, code in left.items()},
         "changes": [change.document for change in changes],

@@ -14,6 +14,7 @@ from heliosfs.commands.declared_experiments import DECLARED_EXPERIMENTS
 from heliosfs.commands.declared_files import DECLARED_FILES
 from heliosfs.commands.declared_git import DECLARED_GIT
 from heliosfs.commands.declared_merge import DECLARED_MERGE
+from heliosfs.commands.declared_pick import DECLARED_PICK
 from heliosfs.commands.declared_plumbing import DECLARED_PLUMBING
 from heliosfs.commands.declared_search import DECLARED_SEARCH
 from heliosfs.commands.declared_settings import DECLARED_SETTINGS
@@ -36,6 +37,7 @@ VERBS: dict[str, Verb] = {
         *DECLARED_BRANCH,
         *DECLARED_GIT,
         *DECLARED_MERGE,
+        *DECLARED_PICK,
         *DECLARED_SEARCH,
         *DECLARED_PLUMBING,
         *DECLARED_EXPERIMENTS,

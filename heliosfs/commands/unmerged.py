@@ -9,7 +9,7 @@ from heliosfs.commands.render import quote_path
 from heliosfs.errors import Conflicted
 from heliosfs.objects.tree import Entry
 from heliosfs.repo.merge import Conflict
-from heliosfs.repo.merging import open_conflicts
+from heliosfs.repo.merging import open_conflicts, open_verb
 from heliosfs.repo.textmerge import TEXT_MAX_BYTES, is_text
 from heliosfs.repo.view import View
 from heliosfs.store.base import Store
@@ -57,7 +57,7 @@ def check_markers(view: View) -> None:
     if left:
         raise Conflicted(
             f"conflict markers are left in {_listed(left)}: edit, then commit again; or take them "
-            "as they are with --allow-markers, or go back with 'merge --abort'"
+            f"as they are with --allow-markers, or go back with '{open_verb(view)} --abort'"
         )
 
 

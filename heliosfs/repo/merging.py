@@ -17,6 +17,8 @@ from heliosfs.repo.ancestry import merge_bases
 from heliosfs.repo.entrymerge import Rules
 from heliosfs.repo.history import History
 from heliosfs.repo.merge import Conflict, Merged, find_conflicts, merge_trees
+from heliosfs.repo.pickchange import change_of
+from heliosfs.repo.picknote import Pick
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.state import State
 from heliosfs.repo.textmerge import Favor, Labels
@@ -69,16 +71,29 @@ class MergeOptions(NamedTuple):
     """Whether only the files are merged, and HEAD stays where it is."""
 
 
+def open_verb(view: View) -> str:
+    """The verb that is open: `merge`, `cherry-pick` or `revert`; empty when none is."""
+    if view.merging is None:
+        return ""
+    return view.pick.options.verb if view.pick is not None else "merge"
+
+
+def check_can_begin(view: View) -> None:
+    """Check that nothing is open or staged.  Busy."""
+    verb = open_verb(view)
+    if verb:
+        raise Busy(f"a {verb} is open: commit it, or take it back with '{verb} --abort'")
+    if view.stage.root is not None:
+        raise Busy("changes are staged: commit them, or unstage them with 'reset'")
+
+
 def merge_into(view: View, theirs: CommitId, options: MergeOptions) -> Done:
     """Merge a commit into the state of a view; uncommitted changes elsewhere stay.
 
     Busy when a merge is open, or uncommitted changes are in the way; MergeConflict; UsageError
     when the histories have nothing in common.  Cost: O(changed on both sides).
     """
-    if view.merging is not None:
-        raise Busy("a merge is open: commit it, or take it back with 'merge --abort'")
-    if view.stage.root is not None:
-        raise Busy("changes are staged: commit them, or unstage them with 'reset'")
+    check_can_begin(view)
     repository = view.repository
     history = repository.history
     head = view.head
@@ -127,30 +142,47 @@ def _squash(view: View, head: CommitId, target: Entry, text: str) -> Done:
     return Done(head, is_fast_forward=False, is_news=True, conflicts=[])
 
 
-def abort(view: View) -> None:
-    """Go back to the state before the open merge, uncommitted changes of then included.
+def abort(view: View, verb: str = "merge") -> None:
+    """Go back to the state before what is open, uncommitted changes of then included.
 
-    NotFound when none is open.  What was edited since then can be had back with undo.
+    Of several picks, to that before the first.  NotFound when the verb is not open.  What was
+    edited since then can be had back with undo.
     """
-    if view.merging is None:
-        raise NotFound("no merge is open")
+    there = open_verb(view)
+    if there != verb:
+        raise NotFound(f"no {verb} is open" + f", but a {there}" * bool(there))
     before = view.state()
     root = view.head_root()
     assert root is not None
     target = State(view.slot, view.head, root)
+    wanted = view.merging
     for operation in view.log.operations():
-        opened = operation.after.merging == view.merging and operation.before.merging is None
-        if opened and operation.verb == "merge" and operation.before.slot == view.slot:
-            target = operation.before
+        begun = operation.before
+        if operation.after.merging != wanted or operation.verb != verb or begun.slot != view.slot:
+            continue
+        if begun.merging is None:
+            target = begun
             break
-    view.move("merge", "--abort", before, view.ignoring.keep_in(target))
+        wanted = begun.merging
+    view.move(verb, "--abort", before, view.ignoring.keep_in(target))
 
 
 def open_conflicts(view: View) -> list[Conflict]:
-    """The conflicts of the merge that is open, or of the one that was refused last."""
+    """The conflicts of what is open, or of what was refused last."""
     if view.merging is not None and view.head is not None and not view.conflicts:
-        view.conflicts = conflicts_between(view.repository, view.head, view.merging)
+        if view.pick is None:
+            view.conflicts = conflicts_between(view.repository, view.head, view.merging)
+        else:
+            view.conflicts = _pick_conflicts(view.repository, view.head, view.pick)
     return view.conflicts
+
+
+def _pick_conflicts(repository: Repository, head: CommitId, note: Pick) -> list[Conflict]:
+    change = change_of(repository.history, note.source, note.options)
+    ours = repository.history.read(head).root
+    rules = Rules(attributes=Attributes(repository.store, ours, (b"merge",)))
+    now = repository.clock.now_ns()
+    return find_conflicts(repository.store, change.base, ours, change.theirs, rules, now)
 
 
 def conflicts_between(repository: Repository, ours: CommitId, theirs: CommitId) -> list[Conflict]:
@@ -208,17 +240,22 @@ def _base_root(
 
 def _carry(repository: Repository, view: View, before: State, target: Entry) -> Entry:
     """The target's tree with the uncommitted changes of the state on top.  Busy."""
-    store = repository.store
     head = view.head_root()
-    working = before.root
     if head is None:
-        if working.size or view.has_changes():
+        if before.root.size or view.has_changes():
             raise Busy("there are uncommitted files and no commit yet: commit them first")
         return view.ignoring.keep(target)
+    return carry_changes(view, head, before.root, target)
+
+
+def carry_changes(view: View, head: Entry, working: Entry, target: Entry) -> Entry:
+    """The target's tree with what `working` has changed since `head`.  Busy."""
+    repository = view.repository
+    store = repository.store
     if head.oid == working.oid and not differs(head, working):
         return target
     changes = _changes(store, head, target)
-    selected = view.selected()
+    selected = view.ignoring.select(working)
     dirty = _changes(store, head, selected)
     # A link that only ignored names share is no change of the tracked one.
     dirty += [each for each in _changes(store, selected, working) if each.old is None]

@@ -9,6 +9,7 @@ from heliosfs.errors import Ambiguous, NotFound, UsageError
 from heliosfs.objects.ids import CommitId, Oid
 from heliosfs.repo.oplog import OperationLog
 from heliosfs.repo.oprecord import Operation
+from heliosfs.repo.picknote import CHERRY_PICK, REVERT
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.stash import find_stashed
 from heliosfs.repo.state import DETACHED
@@ -64,7 +65,8 @@ def _base(repository: Repository, name: str, head: CommitId | None, view: View) 
         return _earlier(repository, name, head, view)
     if is_stable(name):
         oid = CommitId(Oid(bytes.fromhex(name)))
-        if oid not in repository.history:
+        # What is merged by an open pick is a note, which no list of commits has.
+        if oid not in repository.history and view.merging != oid:
             raise NotFound(f"no commit {name}")
         return oid
     branch = repository.refs.find(name)
@@ -93,7 +95,8 @@ def _with_prefix(repository: Repository, name: str) -> CommitId | None:
     return found[0] if found else None
 
 
-_REMEMBERED = ("ORIG_HEAD", "MERGE_HEAD")
+_OPEN = {"CHERRY_PICK_HEAD": CHERRY_PICK, "REVERT_HEAD": REVERT}
+_REMEMBERED = ("ORIG_HEAD", "MERGE_HEAD", *_OPEN)
 
 
 def head_moves(log: OperationLog) -> Iterator[Operation]:
@@ -104,9 +107,13 @@ def head_moves(log: OperationLog) -> Iterator[Operation]:
 def _remembered(view: View, name: str) -> CommitId:
     """What is merged now, or where HEAD was before the last reset or merge."""
     if name == "MERGE_HEAD":
-        if view.merging is None:
+        if view.merging is None or view.pick is not None:
             raise NotFound("MERGE_HEAD: no merge is open")
         return view.merging
+    if name in _OPEN:
+        if view.pick is None or view.pick.options.verb != _OPEN[name]:
+            raise NotFound(f"{name}: no {_OPEN[name]} is open")
+        return view.pick.source
     for operation in head_moves(view.log):
         if operation.verb in ("reset", "merge") and operation.before.head is not None:
             return operation.before.head

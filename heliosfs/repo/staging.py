@@ -10,7 +10,7 @@ import struct
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from heliosfs.objects.ids import TreeId
+from heliosfs.objects.ids import CommitId, TreeId
 from heliosfs.objects.tree import Entry, decode_entry, encode_entry
 from heliosfs.repo.inverses import Inverses
 from heliosfs.store.base import Store
@@ -78,11 +78,15 @@ def stage_paths(view: View, source: Entry, paths: Sequence[bytes]) -> list[bytes
 
 def is_news(view: View, root: Entry) -> bool:
     """Whether a tree differs from HEAD in more than times."""
-    head = view.head_root()
-    if head is None:
-        return root.oid != EMPTY_TREE
-    return differs(head, root) or has_changes(
-        view.repository.store, TreeId(head.oid), TreeId(root.oid)
+    head = view.head
+    return root.oid != EMPTY_TREE if head is None else differs_from(view, head, root)
+
+
+def differs_from(view: View, oid: CommitId, root: Entry) -> bool:
+    """Return True if a tree differs from that of a commit in more than times."""
+    old = view.repository.history.read(oid).root
+    return differs(old, root) or has_changes(
+        view.repository.store, TreeId(old.oid), TreeId(root.oid)
     )
 
 

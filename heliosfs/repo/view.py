@@ -14,6 +14,7 @@ from heliosfs.repo.experiments import METADATA_KEY
 from heliosfs.repo.ignoring import Ignoring
 from heliosfs.repo.oplog import OperationLog
 from heliosfs.repo.oprecord import Operation
+from heliosfs.repo.picknote import Pick, pick_of
 from heliosfs.repo.saves import Saves
 from heliosfs.repo.staging import Stage
 from heliosfs.repo.stash import take_back_stash
@@ -83,6 +84,11 @@ class View:
         """The commit that the state is based on; None before the first."""
         branch = self.repository.refs.of_slot(self.slot)
         return branch.head if branch else self._detached_head
+
+    @property
+    def pick(self) -> Pick | None:
+        """The cherry-pick or revert that is open; None of a merge, and when nothing is."""
+        return pick_of(self.repository.history.read(self.merging)) if self.merging else None
 
     @property
     def is_root(self) -> bool:
@@ -161,7 +167,7 @@ class View:
             raise NothingToCommit("nothing to commit, working tree clean")
         signature = repository.identity.sign(repository.clock)
         parents: tuple[CommitId, ...] = (head,) if head is not None else ()
-        if self.merging is not None:
+        if self.merging is not None and self.pick is None:
             parents += (self.merging,)
         text = message.encode("utf-8", "surrogateescape")
         commit = Commit(root, parents, author or signature, signature, text, metadata)
@@ -206,7 +212,8 @@ class View:
         if head is None:
             raise NotFound("there is no commit yet to amend")
         if self.merging is not None:
-            raise Busy("a merge is open: commit it, or take it back with 'merge --abort'")
+            verb = self.pick.options.verb if self.pick else "merge"
+            raise Busy(f"a {verb} is open: commit it, or take it back with '{verb} --abort'")
         before = self.state()
         old = self.repository.history.read(head)
         commit = Commit(

@@ -25,6 +25,7 @@ from heliosfs.objects.tree import NO_OID, Entry, decode_entry
 from heliosfs.repo.entrymerge import Rules
 from heliosfs.repo.merging import merge_commits
 from heliosfs.repo.textmerge import Labels
+from heliosfs.repo.view import View
 from heliosfs.store.base import Store
 from heliosfs.workspace.edit import edit_tree, put_file
 from heliosfs.workspace.gitlinks import GITLINK, gitlink_of, is_gitlink
@@ -269,6 +270,17 @@ class Both:
     @property
     def store(self) -> Store:
         return self._stage.store
+
+    @property
+    def view(self) -> View:
+        return self._stage.view
+
+    def commit(self, oid: CommitId | None) -> Commit:
+        assert oid is not None
+        return self._stage.repository.history.read(oid)
+
+    def parents(self, oid: CommitId) -> tuple[CommitId, ...]:
+        return self.commit(oid).parents
 
     def write(self, nodes: list[Node]) -> list[tuple[int, CommitId]]:
         """Add a history; gives the mark and the id of each commit."""

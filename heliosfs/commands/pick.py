@@ -1,0 +1,214 @@
+"""`cherry-pick` and `revert`: bring in what single commits changed, or take it back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from heliosfs.commands.commit import Details, made_line
+from heliosfs.commands.merge import abort, conflict_lines, conflicts_document
+from heliosfs.commands.options import Options
+from heliosfs.commands.render import json_reply, short
+from heliosfs.commands.verb import Request
+from heliosfs.commands.words import named, range_of
+from heliosfs.errors import Busy, Conflicted, NotFound, Stale
+from heliosfs.objects.ids import CommitId
+from heliosfs.repo import picking
+from heliosfs.repo.ancestry import find_merge_bases
+from heliosfs.repo.merge import Conflict
+from heliosfs.repo.picknote import CHERRY_PICK, REVERT, PickOptions
+from heliosfs.repo.revisions import resolve
+from heliosfs.repo.textmerge import Favor
+from heliosfs.repo.walks import Visit, hidden_by, topological
+from heliosfs.store.steps import ALONE, TURN, Steps
+
+_PICKED_MAX = 10_000
+_EMPTY = {"stop", "drop", "keep"}
+
+
+def cherry_pick(request: Request, options: Options) -> Steps[str]:
+    """Make the changes of commits once more, on top of HEAD."""
+    return (yield from _run(request, options, CHERRY_PICK))
+
+
+def revert(request: Request, options: Options) -> Steps[str]:
+    """Take the changes of commits back, by new commits."""
+    return (yield from _run(request, options, REVERT))
+
+
+def _run(request: Request, options: Options, verb: str) -> Steps[str]:
+    options.only_one("ours", "theirs", "markers", "abort", "continue", "skip")
+    for key in ("abort", "continue", "skip"):
+        options.only_one("no-commit", key)
+        if key in options:
+            yield ALONE
+            with request.repository.transaction:
+                return _go_on(request, options, verb)
+    if not options.words:
+        raise options.misuse("which commit?")
+    wish = _wish(options, verb)
+    sources = yield from _sources(request, options, newest_first=verb == REVERT)
+    yield ALONE
+    if request.view not in request.repository.views():
+        raise Busy("another branch was checked out meanwhile: try again")
+    with request.repository.transaction:
+        try:
+            if "no-commit" in options:
+                conflicts = picking.pick_uncommitted(request.view, sources, wish, _way(options))
+                return _uncommitted(options, conflicts)
+            return _reply(
+                request, options, verb, picking.pick(request.view, sources, wish, _way(options))
+            )
+        except picking.PickConflict as error:
+            raise _refusal(error, options, verb) from error
+
+
+def _go_on(request: Request, options: Options, verb: str) -> str:
+    if "abort" in options:
+        return abort(request, options, verb)
+    if "skip" in options:
+        options.at_most(0)
+        return _reply(request, options, verb, picking.skip(request.view, verb))
+    from heliosfs.commands.commit import conclude as commit_open
+
+    return commit_open(request, options, verb)
+
+
+def conclude(request: Request, options: Options, message: str, details: Details) -> str:
+    """Commit what is open, and go on with the commits that come after it."""
+    view = request.view
+    note = view.pick
+    assert note is not None
+    expect = details["expect"]
+    if expect is not None and expect != view.head:
+        raise Stale(f"HEAD is not {expect.hex()}")
+    picked = picking.conclude(
+        view,
+        message.encode("utf-8", "surrogateescape"),
+        content=details["content"],
+        author=details["author"],
+        metadata=details["metadata"],
+        allow_empty="allow-empty" in options,
+    )
+    return _reply(request, options, note.options.verb, picked)
+
+
+def _wish(options: Options, verb: str) -> PickOptions:
+    options.only_one("empty", "allow-empty")
+    empty = "keep" if "allow-empty" in options else options.value("empty") or "stop"
+    if empty not in _EMPTY:
+        raise options.misuse(f"--empty is stop, drop or keep, not {empty[:80]!r}")
+    mainline = options.number("mainline")
+    if mainline == 0:
+        raise options.misuse("the parents of a merge are counted from 1")
+    return PickOptions(
+        verb,
+        mainline or 0,
+        "x" in options,
+        keeps_empty=empty == "keep",
+        drops_empty=empty == "drop",
+    )
+
+
+def _way(options: Options) -> picking.Way:
+    favor = Favor.OURS if "ours" in options else Favor.NONE
+    if "theirs" in options:
+        favor = Favor.THEIRS
+    return picking.Way(favor, markers="markers" in options)
+
+
+def _sources(request: Request, options: Options, *, newest_first: bool) -> Steps[list[CommitId]]:
+    """The commits that the words name, in the order in which they are picked."""
+    repository, head = request.repository, request.view.head
+    found: list[CommitId] = []
+    for word in options.words:
+        pair = range_of(word)
+        if pair is None:
+            found.append(resolve(repository, named(request, word), head, request.view))
+            continue
+        old, new = (resolve(repository, each, head, request.view) for each in (pair.old, pair.new))
+        inside = yield from _between(request, old, new, is_symmetric=pair.is_symmetric)
+        found += inside if newest_first else reversed(inside)
+        if not inside:
+            raise NotFound(f"{word[:80]!r} has no commits")
+    if len(found) > _PICKED_MAX:
+        raise options.misuse(f"more than {_PICKED_MAX} commits at once")
+    return found
+
+
+def _between(
+    request: Request, old: CommitId, new: CommitId, *, is_symmetric: bool
+) -> Steps[list[CommitId]]:
+    """The commits of a range, the newest first."""
+    history = request.repository.history
+    tips, excluded = [new], [old]
+    if is_symmetric:
+        tips, excluded = [old, new], (yield from find_merge_bases(history, old, new))
+    hidden = yield from hidden_by(history, tips, excluded)
+    found = []
+    for visit in topological(history, tips, hidden):
+        if isinstance(visit, Visit):
+            found.append(visit.oid)
+        yield TURN
+    return found
+
+
+def _refusal(error: picking.PickConflict, options: Options, verb: str) -> Conflicted:
+    words = " ".join(options.words)
+    ways = [f"{verb} {way} {words}" for way in ("--markers", "--ours", "--theirs")]
+    commit = error.source.hex()
+    if "json" in options:
+        document = {
+            "error": str(error),
+            "commit": commit,
+            "conflicts": conflicts_document(error.conflicts),
+            "ways": ways,
+        }
+        return Conflicted(json.dumps(document))
+    lines = [
+        f"{commit[:12]}: {error}",
+        conflict_lines(error.conflicts) + "ways on:",
+        f"  helios {ways[0]}   write both versions into the files; edit them, then",
+        f"         {verb} --continue, or {verb} --abort for the state before",
+        f"  helios {ways[1]}      decide every conflict for HEAD",
+        f"  helios {ways[2]}    decide every conflict for the change",
+    ]
+    return Conflicted("\n".join(lines))
+
+
+def _uncommitted(options: Options, conflicts: Sequence[Conflict]) -> str:
+    if "json" in options:
+        document: dict[str, object] = {"made": [], "dropped": [], "open": None}
+        return json_reply(document | {"conflicts": conflicts_document(list(conflicts))})
+    if "quiet" in options:
+        return ""
+    return conflict_lines(list(conflicts)) + (
+        "The changes are here, uncommitted, and HEAD is where it was.\n"
+    )
+
+
+def _reply(request: Request, options: Options, verb: str, picked: picking.Picked) -> str:
+    if "json" in options:
+        head = request.view.head
+        return json_reply(
+            {
+                "branch": request.view.branch,
+                "head": head.hex() if head else None,
+                "made": [oid.hex() for oid in picked.made],
+                "dropped": [oid.hex() for oid in picked.dropped],
+                "open": picked.open.hex() if picked.open else None,
+                "conflicts": conflicts_document(list(picked.conflicts)),
+            }
+        )
+    if "quiet" in options:
+        return ""
+    lines = [made_line(request, oid) for oid in picked.made]
+    lines += [f"Left out {short(oid)}: it changes nothing here.\n" for oid in picked.dropped]
+    if picked.open is not None:
+        lines.append(conflict_lines(list(picked.conflicts)))
+        lines.append(
+            f"The {verb} of {short(picked.open)} is open. Edit these files and\n"
+            f"'{verb} --continue'; '{verb} --skip' leaves it out; '{verb} --abort' goes back to\n"
+            "the state before.\n"
+        )
+    return "".join(lines)

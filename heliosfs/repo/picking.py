@@ -1,0 +1,247 @@
+"""Cherry-pick and revert: what one commit changed, brought into a view or taken back from it.
+
+Both are merges with another base: a cherry-pick merges the commit over its parent, a revert its
+parent over the commit.  All or nothing, as `merging`: several commits are one operation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from heliosfs.errors import NotFound, NothingToCommit
+from heliosfs.objects.commit import Commit, Signature
+from heliosfs.objects.ids import CommitId, TreeId
+from heliosfs.objects.tree import Entry
+from heliosfs.repo.entrymerge import Rules
+from heliosfs.repo.merge import Conflict, Merged, merge_trees
+from heliosfs.repo.merging import MergeConflict, carry_changes, check_can_begin, open_verb
+from heliosfs.repo.pickchange import PickChange, change_of, short_id
+from heliosfs.repo.picknote import Pick, PickOptions, note_of
+from heliosfs.repo.staging import differs_from
+from heliosfs.repo.state import State
+from heliosfs.repo.textmerge import Favor
+from heliosfs.repo.view import View
+from heliosfs.workspace.attributes import Attributes
+from heliosfs.workspace.graft import graft
+from heliosfs.workspace.trees import walk_changes
+
+_NO_METADATA: Mapping[str, str] = {}
+
+
+class PickConflict(MergeConflict):
+    """A pick that was refused; nothing was changed, also by the commits before it."""
+
+    def __init__(self, conflicts: list[Conflict], source: CommitId) -> None:
+        super().__init__(conflicts)
+        self.source = source
+
+
+class Picked(NamedTuple):
+    """What a pick came to."""
+
+    made: list[CommitId]
+    """The new commits, the oldest first."""
+    dropped: list[CommitId]
+    """What was left out, since it changes nothing here."""
+    open: CommitId | None = None
+    """The commit whose pick is open now."""
+    conflicts: Sequence[Conflict] = ()
+
+
+class Way(NamedTuple):
+    """How conflicts are met."""
+
+    favor: Favor = Favor.NONE
+    markers: bool = False
+    """Whether they go into the workspace, with the pick left open."""
+
+
+def pick(view: View, sources: Sequence[CommitId], options: PickOptions, way: Way) -> Picked:
+    """Make a commit of each change on top of HEAD; uncommitted changes elsewhere stay.
+
+    Busy when something is open or staged, or uncommitted changes are in the way; PickConflict;
+    NothingToCommit when a change is there already; NotFound before the first commit; UsageError
+    when the main line of a merge is not named.
+    """
+    check_can_begin(view)
+    head = view.head
+    if head is None:
+        raise NotFound("nothing was committed yet: there is nothing to pick onto")
+    before = view.state()
+    text = f"{short_id(sources[0])}" if len(sources) == 1 else f"{len(sources)} commits"
+    return _Run(view, before, head, options, way).run(sources, text)
+
+
+def pick_uncommitted(
+    view: View, sources: Sequence[CommitId], options: PickOptions, way: Way
+) -> Sequence[Conflict]:
+    """Merge the changes into the working tree, uncommitted changes included; HEAD stays.
+
+    With `way.markers`, what collides is between markers in the files, and nothing is open.
+    Errors as `pick`.
+    """
+    check_can_begin(view)
+    before = view.state()
+    mine = tree = view.selected()
+    conflicts: list[Conflict] = []
+    for source in sources:
+        merged = _merge(view, tree, change_of(view.repository.history, source, options), way.favor)
+        if merged.conflicts and not way.markers:
+            view.conflicts = merged.conflicts
+            raise PickConflict(merged.conflicts, source)
+        conflicts += merged.conflicts
+        tree = merged.root
+    root = carry_changes(view, mine, before.root, tree)
+    text = f"{', '.join(map(short_id, sources))} (uncommitted)"
+    view.move(options.verb, text[:200], before, before._replace(root=root))
+    return conflicts
+
+
+def conclude(
+    view: View,
+    message: bytes,
+    *,
+    content: Entry | None = None,
+    author: Signature | None = None,
+    metadata: Mapping[str, str] = _NO_METADATA,
+    allow_empty: bool = False,
+) -> Picked:
+    """Make the commit of the pick that is open, and go on with those that come after it.
+
+    `content` is the tree to commit, that of the workspace by default.  NothingToCommit when it
+    is that of HEAD.  Errors as `pick`; with a conflict the pick of that commit is open.
+    """
+    note, head = view.pick, view.head
+    assert note is not None and head is not None
+    repository = view.repository
+    before = view.state()
+    root = content or view.selected()
+    if not (allow_empty or note.options.keeps_empty or differs_from(view, head, root)):
+        raise NothingToCommit(
+            f"nothing is left of the {note.options.verb}: 'commit --allow-empty', "
+            f"or '{note.options.verb} --skip'"
+        )
+    signature = repository.identity.sign(repository.clock)
+    author = author or note.author or signature
+    oid = view.write(Commit(root, (head,), author, signature, message, metadata))
+    run = _Run(view, before, oid, note.options, Way(markers=True))
+    run.made.append(oid)
+    return run.run(note.todo, f"--continue {short_id(note.source)}")
+
+
+def skip(view: View, verb: str) -> Picked:
+    """Leave out the commit whose pick is open, and go on with those that come after it.
+
+    NotFound when none is open.
+    """
+    note, head = _open(view, verb), view.head
+    assert head is not None
+    repository = view.repository
+    before = view.state()
+    ours = repository.history.read(head).root
+    merged = _merge(
+        view, ours, change_of(repository.history, note.source, note.options), Favor.NONE
+    )
+    changed = [
+        each.path
+        for each in walk_changes(repository.store, TreeId(ours.oid), TreeId(merged.root.oid))
+    ]
+    now = repository.clock.now_ns()
+    root = graft(repository.store, before.root, ours, changed, now).root
+    run = _Run(view, before._replace(root=root), head, note.options, Way(markers=True))
+    run.leaves = before
+    run.dropped.append(note.source)
+    return run.run(note.todo, f"--skip {short_id(note.source)}")
+
+
+def _open(view: View, verb: str) -> Pick:
+    """The pick that is open.  NotFound when none is, or another verb's."""
+    note = view.pick
+    if note is None or note.options.verb != verb:
+        there = open_verb(view)
+        other = f", but a {there}" if there else ""
+        raise NotFound(f"no {verb} is open{other}")
+    return note
+
+
+class _Run:
+    """Commits that are picked one after another, shown and recorded when the last one is done."""
+
+    def __init__(
+        self, view: View, before: State, head: CommitId, options: PickOptions, way: Way
+    ) -> None:
+        self._view = view
+        self._repository = view.repository
+        self._before = before
+        self.leaves = before
+        """The state that undo comes back to."""
+        self._base = view.repository.history.read(head).root
+        """What the working tree of `before` differs from by uncommitted changes."""
+        self._head = head
+        self._options = options
+        self._way = way
+        self.made: list[CommitId] = []
+        self.dropped: list[CommitId] = []
+
+    def run(self, sources: Sequence[CommitId], text: str) -> Picked:
+        view = self._view
+        for at, source in enumerate(sources):
+            change = change_of(self._repository.history, source, self._options)
+            ours = self._repository.history.read(self._head).root
+            merged = _merge(view, ours, change, self._way.favor)
+            if merged.conflicts:
+                return self._stop(source, tuple(sources[at + 1 :]), change, merged, text)
+            self._commit(source, change, merged.root)
+        root = self._repository.history.read(self._head).root
+        after = State(self._before.slot, self._head, self._carried(root))
+        view.move(self._options.verb, text, self.leaves, after)
+        return Picked(self.made, self.dropped)
+
+    def _commit(self, source: CommitId, change: PickChange, root: Entry) -> None:
+        if not differs_from(self._view, self._head, root) and not self._options.keeps_empty:
+            if self._options.drops_empty:
+                self.dropped.append(source)
+                return
+            raise NothingToCommit(
+                f"{short_id(source)} changes nothing here: it is there already; "
+                "--empty=drop leaves it out, --allow-empty makes an empty commit"
+            )
+        signature = self._repository.identity.sign(self._repository.clock)
+        commit = Commit(root, (self._head,), change.author or signature, signature, change.message)
+        self._head = self._view.write(commit)
+        self.made.append(self._head)
+
+    def _stop(
+        self,
+        source: CommitId,
+        todo: tuple[CommitId, ...],
+        change: PickChange,
+        merged: Merged,
+        text: str,
+    ) -> Picked:
+        """Leave the pick of a commit open, with markers in the files; or refuse it."""
+        view = self._view
+        if not self._way.markers:
+            view.conflicts = merged.conflicts
+            raise PickConflict(merged.conflicts, source)
+        note = Pick(self._options, source, todo, change.author, change.message)
+        signature = self._repository.identity.sign(self._repository.clock)
+        oid = self._repository.history.add(note_of(note, change.theirs, signature))
+        root = self._carried(merged.root)
+        after = State(self._before.slot, self._head, root, oid)
+        view.move(self._options.verb, f"{text} (open)", self.leaves, after)
+        view.conflicts = merged.conflicts
+        return Picked(self.made, self.dropped, source, merged.conflicts)
+
+    def _carried(self, target: Entry) -> Entry:
+        return carry_changes(self._view, self._base, self._before.root, target)
+
+
+def _merge(view: View, ours: Entry, change: PickChange, favor: Favor) -> Merged:
+    repository = view.repository
+    # As in git, the working tree counts: its .gitattributes need not be committed.
+    attributes = Attributes(repository.store, view.state().root, (b"merge",))
+    rules = Rules(favor, change.labels, attributes=attributes)
+    now = repository.clock.now_ns()
+    return merge_trees(repository.store, change.base, ours, change.theirs, rules, now)
