@@ -3,44 +3,33 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
-from heliosfs.errors import Busy, CorruptObject, MissingObject, NotFound, StoreError
+from heliosfs.errors import Busy, CorruptObject, MissingObject, StoreError
 from heliosfs.objects.ids import Kind, Oid
 from heliosfs.store.addition import PackedAddition
 from heliosfs.store.base import Addition, Bulk, Collection, Edit, NewObject, StoreStats, Work
 from heliosfs.store.bulk import LocalBulk
 from heliosfs.store.cache import Cached, ObjectCache
-from heliosfs.store.directory import Directory, store_error
+from heliosfs.store.directory import Directory
 from heliosfs.store.drain import Drain, Sync, Waiting
 from heliosfs.store.edited import DEPTH_MAX, Edited, is_worth_it
 from heliosfs.store.encoding import codecs
 from heliosfs.store.encoding.packs import PACKED_FROM_BYTES, Packed, encode_large
-from heliosfs.store.formats import format1
-from heliosfs.store.formats.upgrade import upgrade
 from heliosfs.store.gc.collection import LocalCollection
-from heliosfs.store.journal.journal import Journal
-from heliosfs.store.journal.replay import replay, segment_names
-from heliosfs.store.l2.compact import COMPACT_FILE, compact
-from heliosfs.store.l2.database import ObjectDatabase
-from heliosfs.store.l2.encoder import write_batches
+from heliosfs.store.l2.compact import compact
 from heliosfs.store.l2.environment import FILE
+from heliosfs.store.layers import StateLayers
 from heliosfs.store.layout import (
-    check_unmade,
-    read_format,
     release_lock,
-    remove_leftovers,
-    take_lock,
-    write_format,
 )
-from heliosfs.store.pending import Batches, Cold, Pending, bytes_of, check_key, overlay
+from heliosfs.store.opening import open_parts
+from heliosfs.store.pending import Batches, Cold, Pending, bytes_of
 
 DEFAULT_CACHE_BYTES = 512 * 1024 * 1024
 
-_UNSET = object()
 
-
-class LocalStore:
+class LocalStore(StateLayers):
     """Objects and state pass through four places: the batch, the journal, L1, L2.
 
     What is not in L2 yet is *pending*: held in memory as it was given, whether it is
@@ -56,53 +45,22 @@ class LocalStore:
         cache_bytes: int = DEFAULT_CACHE_BYTES,
         create: bool = False,
     ) -> None:
-        """Takes over `directory`.  See `open`."""
+        """Take over `directory`.  See `open`."""
         self._directory = directory
-        self._lock_fd = -1
-        self._database: ObjectDatabase | None = None
         try:
-            if read_format(directory) is None and not create:
-                raise NotFound("there is no heliosfs store in this directory")
-            self._lock_fd, was_clean = take_lock(directory)
-            version = read_format(directory)
-            if version is None:
-                check_unmade(directory, FILE)
-            if version == format1.VERSION:
-                upgrade(directory)
-            remove_leftovers(directory, (*format1.FILES, COMPACT_FILE))
-            self._l2 = self._database = ObjectDatabase(
-                directory, create=version is None, was_clean=was_clean
-            )
-            if version is None and self._l2.totals.objects:
-                raise StoreError(
-                    f"the file `format` is missing beside {FILE}, which holds objects: this was a "
-                    "store, and is left as it is; put `format` back from a copy"
-                )
-            totals = self._l2.totals
-            batches = replay(directory, self._l2.packs, totals.salt, totals.batch)
-            if batches.last > totals.batch:
-                for _ in write_batches(self._l2, *batches):
-                    pass
-            self._l2.packs.tidy(self._l2.uses)
-            self._remove_journal()
-            if version is None:
-                write_format(directory)
-            self._journal = Journal(directory, totals.salt, batches.last)
-            self._journal.prepare()
+            self._lock_fd, self._l2, self._journal = open_parts(directory, create=create)
         except BaseException:
-            self._let_go()
+            directory.close()
             raise
+        super().__init__(self._l2)
         self._closed = False
         self._cache = ObjectCache(cache_bytes)
         self._prefer_zstd = False
         self._pending: dict[Oid, Pending] = {}
         self._pending_bytes = 0
         self._pending_hits = 0
-        self._state: dict[bytes, bytes | None] = {}
         self._batch: list[Pending] = []
-        self._batch_state: dict[bytes, bytes | None] = {}
         self._published: list[Pending] = []
-        self._published_state: dict[bytes, bytes | None] = {}
         self._drain: Drain | None = None
         self._collection: LocalCollection | None = None
         self._collection_count = 0
@@ -226,19 +184,6 @@ class LocalStore:
         if self._bulk is not None:
             raise Busy("an import is under way")
 
-    def get(self, key: bytes) -> bytes | None:
-        value = self._state.get(key, _UNSET)
-        if value is _UNSET:
-            return self._l2.get_state(key)
-        return value  # type: ignore[return-value]
-
-    def put(self, key: bytes, value: bytes | None) -> None:
-        check_key(key)
-        self._state[key] = self._batch_state[key] = value
-
-    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        return iter(overlay(self._l2.scan_state(prefix), self._state, prefix))
-
     def publish(self) -> None:
         """One write to the journal."""
         if not self._batch and not self._batch_state:
@@ -249,24 +194,8 @@ class LocalStore:
             self.abandon()
             raise
         self._published += self._batch
-        self._published_state.update(self._batch_state)
         self._batch = []
-        self._batch_state = {}
-
-    @property
-    def has_changes(self) -> bool:
-        return bool(self._batch_state)
-
-    def abandon(self) -> None:
-        draining = self._drain.state if self._drain is not None else {}
-        for key in self._batch_state:
-            if key in self._published_state:
-                self._state[key] = self._published_state[key]
-            elif key in draining:
-                self._state[key] = draining[key]
-            else:
-                del self._state[key]
-        self._batch_state = {}
+        self._publish_state()
 
     @property
     def pending_bytes(self) -> int:
@@ -308,14 +237,13 @@ class LocalStore:
         self._drain = Drain(
             self._l2,
             self._directory,
-            Batches(self._published, self._published_state, journal.number),
+            Batches(self._published, self._drain_state(), journal.number),
             journal.segments_up_to(journal.number),
             self._cache.capacity_bytes,
             self._drained,
             prefer_zstd=self._prefer_zstd,
         )
         self._published = []
-        self._published_state = {}
         return self._drain
 
     def _drained(self, work: Drain) -> None:
@@ -323,13 +251,10 @@ class LocalStore:
             return
         self._drain = None
         self._release(work)
+        self._drained_state(succeeded=work.succeeded)
         if not work.succeeded:
             self._published = work.left() + self._published
-            self._published_state = {**work.state, **self._published_state}
             return
-        for key in work.state:
-            if key not in self._published_state and key not in self._batch_state:
-                del self._state[key]
         self._journal.durable = max(self._journal.durable, work.last)
         self._journal.free(work.segments)
 
@@ -413,23 +338,9 @@ class LocalStore:
             finally:
                 self._let_go()
 
-    def _remove_journal(self) -> None:
-        """Delete the last run's journal, which is in L2; gone before a new one begins."""
-        try:
-            names = segment_names(self._directory)
-            for name in names:
-                self._directory.unlink(name)
-            if names:
-                self._directory.sync_names()
-        except OSError as error:
-            raise store_error("cannot delete the old journal", error) from error
-
     def _let_go(self) -> None:
-        if self._database is not None:
-            self._database.close()
-        if self._lock_fd >= 0:
-            release_lock(self._lock_fd)
-            self._lock_fd = -1
+        self._l2.close()
+        release_lock(self._lock_fd)
         self._directory.close()
 
 

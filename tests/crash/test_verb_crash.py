@@ -18,6 +18,7 @@ from tests.crash.faulty import Died, FaultyDirectory
 from tests.tree_builder import IDENTITY
 from tests.verb_scenarios import SCENARIOS, Scenario, build, carry_out, picture, prepare
 
+LATER_NS = 1_800_000_000 * 10**9
 FAILURES = (None, errno.ENOSPC, errno.EIO)
 """What befalls the write: the process dies, or the system refuses it."""
 
@@ -54,7 +55,7 @@ def test_nothing_is_half_done_on_the_disk(scenario: Scenario, built: Path, tmp_p
         nth, has_failed = 1, True
         while has_failed:
             path = next(copies)
-            directory, repository = _open(path, 10**18)
+            directory, repository = _open(path, LATER_NS)
             prepare(repository, scenario)
             before = picture(repository)
             repository.checkpoint()
@@ -68,7 +69,7 @@ def test_nothing_is_half_done_on_the_disk(scenario: Scenario, built: Path, tmp_p
             if error is None and has_failed:
                 # What a dead process held in memory is gone; its lock goes with it.
                 dead = Path(shutil.copytree(path, tmp_path / "dead"))
-                _, again = _open(dead, 2 * 10**18)
+                _, again = _open(dead, 2 * LATER_NS)
                 assert picture(again) == before, f"died at write {nth}"
                 again.close()
                 shutil.rmtree(dead)
@@ -79,7 +80,7 @@ def test_nothing_is_half_done_on_the_disk(scenario: Scenario, built: Path, tmp_p
             if error is not None or not has_failed:
                 after = picture(repository)
                 repository.close()
-                _, again = _open(path, 2 * 10**18)
+                _, again = _open(path, 2 * LATER_NS)
                 assert picture(again) == after
             nth += 1
         assert nth > 2, "no write of this verb could fail"

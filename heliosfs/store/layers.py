@@ -1,0 +1,94 @@
+"""The state of a store in the layers that it passes through: batch, published, draining, L2.
+
+What is in one layer hides what those below have of the same key.  `_seen` has what is above L2 in
+one dictionary, since every read asks it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Protocol
+
+from heliosfs.store.pending import check_key, overlay
+
+_UNSET = object()
+
+State = dict[bytes, bytes | None]
+"""Keys and values; None removes a key that a lower layer has."""
+
+
+class StateBelow(Protocol):
+    """What L2 has."""
+
+    def get_state(self, key: bytes) -> bytes | None:
+        """Return the value of a key, or None."""
+
+    def scan_state(self, prefix: bytes) -> list[tuple[bytes, bytes]]:
+        """Return the keys that begin with a prefix, and their values, in order."""
+
+
+class StateLayers:
+    """The part of a store that is its state: what was put, and how far each of it has come.
+
+    A store inherits from it, so that `get` and `put`, of which a commit needs a dozen, cost one
+    call each.
+    """
+
+    def __init__(self, below: StateBelow) -> None:
+        self._below = below
+        self._seen: State = {}
+        self._batch_state: State = {}
+        self._published_state: State = {}
+        self._draining_state: Mapping[bytes, bytes | None] = {}
+
+    @property
+    def has_changes(self) -> bool:
+        return bool(self._batch_state)
+
+    def get(self, key: bytes) -> bytes | None:
+        """Return the value of a key, or None."""
+        value = self._seen.get(key, _UNSET)
+        if value is _UNSET:
+            return self._below.get_state(key)
+        return value  # type: ignore[return-value]
+
+    def put(self, key: bytes, value: bytes | None) -> None:
+        """Set a key in the batch, or remove it.  ValueError for a key of a wrong shape."""
+        check_key(key)
+        self._seen[key] = self._batch_state[key] = value
+
+    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Return what every layer has of a prefix, in order of the keys, as of the call."""
+        return iter(overlay(self._below.scan_state(prefix), self._seen, prefix))
+
+    def abandon(self) -> None:
+        """Take back what is in the batch."""
+        for key in self._batch_state:
+            if key in self._published_state:
+                self._seen[key] = self._published_state[key]
+            elif key in self._draining_state:
+                self._seen[key] = self._draining_state[key]
+            else:
+                del self._seen[key]
+        self._batch_state = {}
+
+    def _publish_state(self) -> None:
+        """Let the batch be published: it is in the journal."""
+        self._published_state.update(self._batch_state)
+        self._batch_state = {}
+
+    def _drain_state(self) -> State:
+        """Return what is published, which is on its way into L2 from now on."""
+        state, self._published_state = self._published_state, {}
+        self._draining_state = state
+        return state
+
+    def _drained_state(self, *, succeeded: bool) -> None:
+        """Let go of what is in L2 now; or, if that failed, have it published again."""
+        state, self._draining_state = self._draining_state, {}
+        if not succeeded:
+            self._published_state = {**state, **self._published_state}
+            return
+        for key in state:
+            if key not in self._published_state and key not in self._batch_state:
+                del self._seen[key]

@@ -1,0 +1,100 @@
+"""Opening the store in a directory, or making one: the order in which its files are trusted.
+
+    1. `format` says whether a store is here, and of which kind; then `lock` is taken
+    2. L2 is opened: made anew only where `format` is missing and nothing else is here
+    3. the journal of the last run is read, and what L2 does not have of it is written there
+    4. packs are cut back to what L2 names, and the journal is deleted: everything that refers to
+       them was read by now
+    5. `format` is written, and a new journal begins
+
+A crash between two steps repeats them: nothing is deleted before what it holds lies in L2.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from heliosfs.errors import NotFound, StoreError
+from heliosfs.store.directory import Directory, store_error
+from heliosfs.store.formats import format1
+from heliosfs.store.formats.upgrade import upgrade
+from heliosfs.store.journal.journal import Journal
+from heliosfs.store.journal.replay import replay, segment_names
+from heliosfs.store.l2.compact import COMPACT_FILE
+from heliosfs.store.l2.database import ObjectDatabase
+from heliosfs.store.l2.encoder import write_batches
+from heliosfs.store.l2.environment import FILE
+from heliosfs.store.layout import (
+    check_unmade,
+    read_format,
+    release_lock,
+    remove_leftovers,
+    take_lock,
+    write_format,
+)
+
+
+class Opened(NamedTuple):
+    """The parts of a store that is open."""
+
+    lock_fd: int
+    database: ObjectDatabase
+    journal: Journal
+
+
+def open_parts(directory: Directory, *, create: bool) -> Opened:
+    """Open the store in a directory, or make one there.
+
+    NotFound, StoreFormat, StoreBusy, StoreError; nothing stays open then.
+    """
+    if read_format(directory) is None and not create:
+        raise NotFound("there is no heliosfs store in this directory")
+    lock_fd, was_clean = take_lock(directory)
+    database = None
+    try:
+        version = read_format(directory)
+        if version is None:
+            check_unmade(directory, FILE)
+        if version == format1.VERSION:
+            upgrade(directory)
+        remove_leftovers(directory, (*format1.FILES, COMPACT_FILE))
+        database = ObjectDatabase(directory, create=version is None, was_clean=was_clean)
+        return Opened(lock_fd, database, _recover(directory, database, is_new=version is None))
+    except BaseException:
+        if database is not None:
+            database.close()
+        release_lock(lock_fd)
+        raise
+
+
+def _recover(directory: Directory, database: ObjectDatabase, *, is_new: bool) -> Journal:
+    """Bring what the last run published into L2, and begin a journal."""
+    totals = database.totals
+    if is_new and totals.objects:
+        raise StoreError(
+            f"the file `format` is missing beside {FILE}, which holds objects: this was a "
+            "store, and is left as it is; put `format` back from a copy"
+        )
+    batches = replay(directory, database.packs, totals.salt, totals.batch)
+    if batches.last > totals.batch:
+        for _ in write_batches(database, *batches):
+            pass
+    database.packs.tidy(database.uses)
+    _remove_journal(directory)
+    if is_new:
+        write_format(directory)
+    journal = Journal(directory, totals.salt, batches.last)
+    journal.prepare()
+    return journal
+
+
+def _remove_journal(directory: Directory) -> None:
+    """Delete the last run's journal, which is in L2; gone before a new one begins."""
+    try:
+        names = segment_names(directory)
+        for name in names:
+            directory.unlink(name)
+        if names:
+            directory.sync_names()
+    except OSError as error:
+        raise store_error("cannot delete the old journal", error) from error
