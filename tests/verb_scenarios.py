@@ -8,6 +8,7 @@ from heliosfs.commands.table import VERBS, run
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.roots import log_of, slots
 from heliosfs.repo.stash import stashed
+from heliosfs.repo.tagnotes import annotation
 from tests.tree_builder import TreeBuilder
 
 
@@ -43,6 +44,7 @@ CHANGING: dict[str, list[Scenario]] = {
         Scenario(("branch", "new")),
         Scenario(("branch", "--fork", "new")),
         Scenario(("branch", "-m", "side", "renamed")),
+        Scenario(("branch", "-c", "side", "copied")),
         Scenario(("branch", "-d", "side", "side2")),
         Scenario(("branch", "-D", "other", "side")),
         Scenario(("branch", "-f", "side", "HEAD~1")),
@@ -114,6 +116,8 @@ CHANGING: dict[str, list[Scenario]] = {
     ],
     "tag": [
         Scenario(("tag", "v2")),
+        Scenario(("tag", "-a", "-m", "why", "v2")),
+        Scenario(("tag", "-f", "-m", "why", "v1")),
         Scenario(("tag", "-f", "v1", "HEAD~1")),
         Scenario(("tag", "-d", "v1", "v1b")),
     ],
@@ -156,6 +160,7 @@ UNCHANGING = {
     "config": "replaces one file, as a whole",
     "diff": "reads",
     "export": "writes into git; what it notes are ids that can be made again",
+    "for-each-ref": "reads",
     "fsck": "reads",
     "gc": "removes in steps what nobody names; tests/crash/test_gc_crash.py",
     "grep": "reads",
@@ -231,6 +236,7 @@ def picture(repository: Repository) -> dict[str, object]:
     found: dict[str, object] = {
         "branches": {branch.name: (branch.slot, branch.head) for branch in repository.refs},
         "tags": dict(repository.refs.tags),
+        "annotations": {name: annotation(repository.store, name) for name in repository.refs.tags},
         "dropped": sorted(oid for _, oid in repository.refs.dropped()),
         "stash": stashed(repository.store),
         "settings": repository.configuration.text,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from heliosfs.commands.declared_options import LISTED
 from heliosfs.commands.options import Options
+from heliosfs.commands.refform import HEADS, RefForm, listed, refs_of
 from heliosfs.commands.render import bytes_of, commit_line, json_reply, short
 from heliosfs.commands.verb import Request
 from heliosfs.errors import Busy, NotFound
@@ -17,15 +19,21 @@ from heliosfs.workspace.wildmatch import matcher
 
 def branch(request: Request, options: Options) -> str | Steps[str]:
     """Do what the options say; a list without any word.  Deleting comes in steps."""
-    options.only_one("fork", "move", "delete", "force-delete", "show-current", "list")
+    options.only_one("fork", "move", "copy", "delete", "force-delete", "show-current", "list")
+    for key in ("fork", "move", "copy", "delete", "force-delete", "show-current"):
+        for other in LISTED:
+            options.only_one(key, other)
     if "delete" in options or "force-delete" in options:
         return _delete(request, options)
     if "move" in options:
         return _rename(request, options)
+    if "copy" in options:
+        return _copy(request, options)
     if "show-current" in options:
         options.at_most(0)
         return f"{request.view.branch}\n" if request.view.branch else ""
-    if options.words and not ("list" in options or "verbose" in options):
+    is_list = any(key in options for key in ("list", "remotes", "verbose", *LISTED))
+    if options.words and not is_list:
         return _create(request, options)
     for key in ("fork", "force"):
         if key in options:
@@ -133,19 +141,57 @@ def _rename(request: Request, options: Options) -> str:
     return ""
 
 
-def _list(request: Request, options: Options) -> str:
-    repository, view = request.repository, request.view
-    tests = [matcher(bytes_of(pattern)) for pattern in options.words or ["*"]]
-    listed = [
-        each for each in _sorted(repository) if any(fits(bytes_of(each.name)) for fits in tests)
-    ]
+def _copy(request: Request, options: Options) -> str:
+    """A branch of another name at the same commit."""
+    options.at_most(2)
+    if not options.words:
+        raise options.misuse("what is the new name?")
+    new = options.words[-1]
+    old = options.words[0] if len(options.words) == 2 else request.view.require_branch()
+    repository = request.repository
+    if "force" in options and new in repository.refs:
+        made = move_branch(request, new, old)
+    else:
+        made = repository.create_branch(new, repository.refs.branch(old).head)
     if "json" in options:
-        return json_reply([_document(repository, view, each) for each in listed])
+        return json_reply(_document(repository, request.view, made))
+    return ""
+
+
+def _list(request: Request, options: Options) -> str | Steps[str]:
+    if any(key in options for key in LISTED):
+        return _listed(request, options)
+    repository = request.repository
+    tests = [matcher(bytes_of(pattern)) for pattern in options.words or ["*"]]
+    found = [] if "remotes" in options else _sorted(repository)
+    return _shown(
+        request,
+        options,
+        [each for each in found if any(fits(bytes_of(each.name)) for fits in tests)],
+    )
+
+
+def _listed(request: Request, options: Options) -> Steps[str]:
+    """The branches that the options of lists let through, in their order and form."""
+    refs = yield from refs_of(request, options, (HEADS,))
+    tests = [matcher(bytes_of(pattern)) for pattern in options.words or ["*"]]
+    refs = [ref for ref in refs if any(fits(bytes_of(ref.short)) for fits in tests)]
+    template = options.value("format")
+    if template is not None:
+        return listed(refs, RefForm(request, template))
+    branches = [request.repository.refs.branch(ref.short) for ref in refs]
+    return _shown(request, options, branches)
+
+
+def _shown(request: Request, options: Options, found: list[Branch]) -> str:
+    repository, view = request.repository, request.view
+    if "json" in options:
+        return json_reply([_document(repository, view, each) for each in found])
     rows = []
-    if view.branch is None and not options.words:
+    if view.branch is None and not (options.words or any(key in options for key in LISTED)):
         at = f" at {short(view.head)}" if view.head else ""
         rows.append(("*", f"(HEAD detached{at})", view.head))
-    rows += [("*" if each.slot == view.slot else " ", each.name, each.head) for each in listed]
+    rows += [("*" if each.slot == view.slot else " ", each.name, each.head) for each in found]
     if "verbose" not in options:
         return "".join(f"{mark} {name}\n" for mark, name, _ in rows)
     width = max((len(name) for _, name, _ in rows), default=0)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from heliosfs.commands.declared_options import LISTED, REF_LIST
 from heliosfs.commands.options import JSON, Option
 from heliosfs.commands.phrases import (
     AT,
+    COLOUR,
     E_AMBIGUOUS,
     E_FULL,
     E_USAGE,
@@ -19,9 +21,9 @@ BRANCH = Verb(
     summary="list, create, rename and delete branches",
     synopsis=(
         "[-v | --show-current | --json]",
-        "--list [-v] [PATTERN]...",
+        "--list [-v] [--merged [REV]] [--sort KEY] [--format F] [PATTERN]...",
         "[--fork | -f] NAME [BASE]",
-        "-m [OLD] NEW",
+        "(-m | -c) [OLD] NEW",
         "(-d | -D) NAME...",
     ),
     description=(
@@ -33,11 +35,15 @@ BRANCH = Verb(
         Option(("--fork",), "the new branch takes the uncommitted changes along"),
         Option(("-f", "--force"), "a branch that exists goes there, with its files"),
         Option(("-m", "-M", "--move"), "give a branch, or the current one, another name"),
+        Option(("-c", "-C", "--copy"), "a branch of another name at the same commit"),
         Option(("-d", "--delete"), "delete branches of which nothing would be lost"),
         Option(("-D", "--force-delete"), "delete branches with all that only they have"),
         Option(("--show-current",), "the name of the current branch; nothing when detached"),
         Option(("-l", "-a", "--list"), "list them, or those that match, such as 'idea-*'"),
         Option(("-v", "--verbose"), "list them with id and subject"),
+        Option(("-r", "--remotes"), "those of remotes: there are none"),
+        *REF_LIST,
+        *COLOUR,
         JSON,
     ),
     errors=(
@@ -50,7 +56,7 @@ BRANCH = Verb(
     ),
     example="idea-7 main",
     barrier=True,
-    reading_options=("delete", "force-delete"),
+    reading_options=("delete", "force-delete", *LISTED),
 )
 
 CHECKOUT = Verb(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from heliosfs.commands.declared_options import LISTED, REF_LIST
 from heliosfs.commands.options import JSON, Option
 from heliosfs.commands.phrases import AT, E_AMBIGUOUS, E_FULL, E_USAGE, QUIET
 from heliosfs.commands.verb import Verb
@@ -56,12 +57,24 @@ TAG = Verb(
     name="tag",
     module="tag",
     summary="list, create and delete names for commits",
-    synopsis=("[-l [PATTERN] | --json]", "[-f] NAME [REV]", "-d NAME..."),
-    description="A tag names a commit, HEAD if none is given, and stays there.",
+    synopsis=(
+        "[-l] [-n[N]] [--contains REV] [--sort KEY] [--format FORM] [PATTERN]...",
+        "[-a] [-f] [-m TEXT]... NAME [REV]",
+        "-d NAME...",
+    ),
+    description=(
+        "A tag names a commit, HEAD if none is given, and stays there. With -m it says who\n"
+        "made it, when, and why: git gets such a tag as an object of its own when it is exported."
+    ),
     options=(
+        Option(("-a", "--annotate"), "with a message; on a terminal an editor asks for it"),
+        Option(("-m", "--message"), "the message; of several, each is a paragraph", "TEXT"),
+        Option(("-F", "--file"), "read the message from a file, or - for the input", "FILE"),
         Option(("-d", "--delete"), "delete tags; the commits stay"),
         Option(("-f", "--force"), "move a tag that exists"),
         Option(("-l", "--list"), "list the tags that match a pattern such as 'v1.*'"),
+        Option(("-n", "--lines"), "with the first N lines of the message", "N", is_optional=True),
+        *REF_LIST,
         JSON,
     ),
     errors=(
@@ -71,7 +84,8 @@ TAG = Verb(
         E_AMBIGUOUS,
         E_FULL,
     ),
-    example="v1.0 HEAD~2",
+    example="-m 'the first one' v1.0 HEAD~2",
+    reading_options=("list", *LISTED),
 )
 
 RESTORE = Verb(

@@ -80,3 +80,24 @@ SELECTION = (
     Option(("--date-order", "--topo-order"), "no parent before all of its children"),
 )
 """Options that say which commits, in which order."""
+
+REF_LIST = (
+    Option(
+        ("--contains",),
+        "those that have REV, or HEAD, in their history",
+        "REV",
+        is_last_optional=True,
+    ),
+    Option(("--no-contains",), "those that have it not", "REV", is_last_optional=True),
+    Option(
+        ("--merged",), "those that REV, or HEAD, has in its history", "REV", is_last_optional=True
+    ),
+    Option(("--no-merged",), "those that it has not", "REV", is_last_optional=True),
+    Option(("--points-at",), "those that name it", "REV", is_last_optional=True),
+    Option(("--sort",), "by refname, creatordate, version:refname, …; -KEY: the other way", "KEY"),
+    Option(("--format",), "such as '%(refname:short) %(objectname)'", "FORM"),
+)
+"""Options of lists of branches and tags."""
+
+LISTED = ("contains", "no-contains", "merged", "no-merged", "points-at", "sort", "format", "lines")
+"""Their keys, and that of `tag -n`: each of them asks for a list."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from heliosfs.commands.declared_options import SELECTION
+from heliosfs.commands.declared_options import REF_LIST, SELECTION
 from heliosfs.commands.options import JSON, Option
-from heliosfs.commands.phrases import E_AMBIGUOUS, E_REVISION, E_STORE, E_USAGE
+from heliosfs.commands.phrases import COLOUR, E_AMBIGUOUS, E_REVISION, E_STORE, E_USAGE
 from heliosfs.commands.verb import Verb
 
 REV_LIST = Verb(
@@ -108,5 +108,22 @@ MERGE_BASE = Verb(
     is_reading=True,
 )
 
-DECLARED_PLUMBING = (REV_LIST, CAT_FILE, LS_TREE, MERGE_BASE)
+FOR_EACH_REF = Verb(
+    name="for-each-ref",
+    module="for_each_ref",
+    summary="branches and tags, in a form of one's own",
+    synopsis=("[--count N] [--sort KEY] [--format FORM] [--points-at REV] [PATTERN]...",),
+    description=(
+        "Names in full: refs/heads/main, refs/tags/v1.0. A pattern fits a whole name, or all\n"
+        "below it. Fields are refname, objectname, objecttype, subject, body, contents, author,\n"
+        "committer, tagger, creator (with name, email, date after them), HEAD, tree, parent, as\n"
+        "git has them; the id of a tag with a message is that of its commit."
+    ),
+    options=(Option(("--count",), "at most so many", "N"), *REF_LIST, *COLOUR, JSON),
+    errors=(E_USAGE, E_REVISION, E_AMBIGUOUS, E_STORE),
+    example="--format='%(refname:short) %(committerdate:short)' refs/heads",
+    is_reading=True,
+)
+
+DECLARED_PLUMBING = (REV_LIST, CAT_FILE, LS_TREE, MERGE_BASE, FOR_EACH_REF)
 """In the order of the reference page."""

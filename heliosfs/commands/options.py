@@ -26,6 +26,8 @@ class Option(NamedTuple):
     """Whether `-5` is another way to write `-n 5`."""
     is_optional: bool = False
     """Whether its value may be left out; it comes after `=` then."""
+    is_last_optional: bool = False
+    """Whether its value may be left out where no word comes after it."""
 
     @property
     def key(self) -> str:
@@ -38,6 +40,8 @@ class Option(NamedTuple):
         names = ", ".join(self.names)
         if self.is_optional:
             return f"{names}[={self.value}]"
+        if self.is_last_optional:
+            return f"{names} [{self.value}]"
         return f"{names} {self.value}" if self.value else names
 
 
@@ -156,7 +160,11 @@ class Parser:
         name, equals, value = word.partition("=")
         option = self._find(name)
         if option.value:
-            text = value if equals or option.is_optional else self._next(name, rest)
+            text = value
+            if not equals and option.is_last_optional:
+                text = next(rest, "")
+            elif not equals and not option.is_optional:
+                text = self._next(name, rest)
             given.setdefault(option.key, []).append(text)
         elif equals:
             raise misuse(self._verb, f"{name} takes no value")

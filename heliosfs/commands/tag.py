@@ -2,27 +2,42 @@
 
 from __future__ import annotations
 
+from heliosfs.commands.commit import checked_message
+from heliosfs.commands.declared_options import LISTED
 from heliosfs.commands.options import Options
-from heliosfs.commands.render import bytes_of, json_reply, short
+from heliosfs.commands.refform import TAGS, Ref, RefForm, listed, refs_of, shown_lines
+from heliosfs.commands.render import bytes_of, json_reply, short, text_of
 from heliosfs.commands.verb import Request
 from heliosfs.errors import NotFound
 from heliosfs.repo.revisions import resolve
+from heliosfs.repo.tagnotes import Annotation
+from heliosfs.store.steps import Steps
 from heliosfs.workspace.wildmatch import matcher
 
 
-def tag(request: Request, options: Options) -> str:
+def tag(request: Request, options: Options) -> str | Steps[str]:
     """Do what the options say; a list without any word."""
     options.only_one("delete", "force", "list")
+    for key in LISTED:
+        options.only_one("delete", key)
     if "delete" in options:
         return _delete(request, options)
-    if "list" in options or not options.words:
-        if "force" in options:
+    if any(key in options for key in ("list", *LISTED)) or not options.words:
+        if "force" in options or "annotate" in options or "message" in options:
             raise options.misuse("which name?")
         return _list(request, options)
     options.at_most(2)
     name, revision = (*options.words, "HEAD")[:2]
-    oid = resolve(request.repository, revision, request.view.head)
-    request.repository.create_tag(name, oid, force="force" in options)
+    repository, view = request.repository, request.view
+    oid = resolve(repository, revision, view.head, view)
+    note = None
+    said = options.values("message")
+    if said:
+        message = checked_message(said).encode("utf-8", "surrogateescape") + b"\n"
+        note = Annotation(repository.identity.sign(repository.clock), message)
+    elif "annotate" in options:
+        raise options.misuse("an annotated tag says something: give the text by -m")
+    repository.create_tag(name, oid, force="force" in options, note=note)
     return json_reply({"name": name, "id": oid.hex()}) if "json" in options else ""
 
 
@@ -40,12 +55,27 @@ def _delete(request: Request, options: Options) -> str:
     return "".join(f"Deleted tag {name!r} (was {short(oid)})\n" for name, oid in gone.items())
 
 
-def _list(request: Request, options: Options) -> str:
-    options.at_most(1)
-    pattern = options.words[0] if options.words else "*"
-    tags = request.repository.refs.tags
-    fits = matcher(bytes_of(pattern))
-    names = [name for name in sorted(tags) if fits(bytes_of(name))]
+def _list(request: Request, options: Options) -> Steps[str]:
+    refs = yield from refs_of(request, options, (TAGS,))
+    tests = [matcher(bytes_of(each)) for each in options.words]
+    refs = [ref for ref in refs if not tests or any(fits(bytes_of(ref.short)) for fits in tests)]
     if "json" in options:
-        return json_reply([{"name": name, "id": tags[name].hex()} for name in names])
-    return "".join(f"{name}\n" for name in names)
+        return json_reply(
+            [{"name": ref.short, "id": ref.oid.hex(), "message": _message(ref)} for ref in refs]
+        )
+    template = options.value("format")
+    if template is not None:
+        return listed(refs, RefForm(request, template))
+    if "lines" not in options:
+        return "".join(f"{ref.short}\n" for ref in refs)
+    count = options.number("lines") if options.value("lines") else 1
+    assert count is not None
+    lines = []
+    for ref in refs:
+        message = ref.note.message if ref.note is not None else ref.commit.message
+        lines.append(f"{ref.short:<15} {shown_lines(message, count)}".rstrip() + "\n")
+    return "".join(lines)
+
+
+def _message(ref: Ref) -> str | None:
+    return text_of(ref.note.message) if ref.note is not None else None

@@ -145,7 +145,11 @@ class Verb(NamedTuple):
         if "help" in options:
             return parser.format_help()
         with request.repository.transaction:
-            reply: str = self.function(request, options)
+            reply: str | Steps[str] = self.function(request, options)
+        if not isinstance(reply, str):
+            from heliosfs.store.steps import run_to_end
+
+            return run_to_end(reply, request.repository.store, report)
         return reply
 
     def begin(self, request: Request, argv: list[str]) -> Steps[str]:

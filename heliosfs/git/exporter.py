@@ -20,6 +20,7 @@ from heliosfs.git.target import Target
 from heliosfs.objects.commit import Commit
 from heliosfs.objects.ids import CommitId, Kind, TreeId
 from heliosfs.repo.repository import Repository
+from heliosfs.repo.tagnotes import annotation
 from heliosfs.store.steps import TURN, Progress, Steps, on_thread
 
 _ID_DIGITS = 12
@@ -231,8 +232,15 @@ class Export:
         return self._target.has(raw.git_id(self._hash_name, b"blob", data))
 
     def _tag(self, name: str, oid: CommitId, names: Names) -> Steps[bytes]:
-        """A tag as git had it, where it still means that; else a plain one."""
+        """A tag as git had it, where it still means that; else as it was made here."""
         commit = yield from self._commit(oid)
+        note = annotation(self._repository.store, name)
+        if note is not None and note.tagger is not None:
+            short = name.encode("utf-8", "surrogateescape")
+            data = raw.encode_tag(commit, short, note.tagger, note.message)
+            git_id = self._encoder.give(b"tag", data)
+            self._ids.note_tag(git_id, data)
+            return git_id
         for known in names.tagged(name):
             chain, target = self._unwrap(known)
             if target == commit:

@@ -87,6 +87,32 @@ def parse_tag(data: bytes) -> RawTag:
     return RawTag(bytes.fromhex(lines[0][7:].decode("ascii")), lines[1][5:])
 
 
+class TagText(NamedTuple):
+    """What an annotated tag says; old ones have no tagger."""
+
+    tagger: Signature | None
+    message: bytes
+
+
+def tag_text(data: bytes) -> TagText:
+    """Read who made a tag, and its message, as leniently as git does."""
+    head, _, message = data.partition(b"\n\n")
+    for line in head.split(b"\n"):
+        if line.startswith(b"tagger "):
+            return TagText(_person(line[7:]), message)
+    return TagText(None, message)
+
+
+def encode_tag(target: bytes, name: bytes, tagger: Signature, message: bytes) -> bytes:
+    """The bytes of an annotated tag of a commit, such that `git fsck` finds nothing."""
+    lines = [b"object " + target.hex().encode(), b"type commit", b"tag " + name]
+    lines.append(b"tagger " + _encode_person(tagger))
+    text = message.replace(b"\0", b"")
+    if text and not text.endswith(b"\n"):
+        text += b"\n"
+    return b"\n".join(lines) + b"\n\n" + text
+
+
 def encode_commit(
     tree: bytes, parents: list[bytes], author: Signature, committer: Signature, message: bytes
 ) -> bytes:

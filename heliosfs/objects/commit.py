@@ -145,8 +145,8 @@ def decode_commit(data: bytes) -> Commit:
         tuple(
             CommitId(Oid(parents[at : at + OID_BYTES])) for at in range(0, len(parents), OID_BYTES)
         ),
-        _decode_signature(author),
-        _decode_signature(committer),
+        decode_signature(author),
+        decode_signature(committer),
         message,
         _decode_metadata(metadata),
         git,
@@ -177,7 +177,8 @@ def _decode_metadata(data: bytes) -> Mapping[str, str]:
     return MappingProxyType(metadata)
 
 
-def _decode_signature(data: bytes) -> Signature:
+def decode_signature(data: bytes) -> Signature:
+    """Read what `Signature.encode` gave."""
     seconds, offset, name, email = _WHO.unpack_from(data)
     at = _WHO.size
     return Signature(data[at : at + name], data[at + name : at + name + email], seconds, offset)

@@ -11,6 +11,7 @@ from heliosfs.objects.ids import OID_BYTES, CommitId, Oid
 from heliosfs.repo.inverses import Inverses
 from heliosfs.repo.names import check_name
 from heliosfs.repo.state import DETACHED
+from heliosfs.repo.tagnotes import Annotation, annotate
 from heliosfs.store.base import Store
 
 _SLOT = struct.Struct("<Q")
@@ -119,14 +120,20 @@ class Refs:
         self._inverses.append((self._hold, (branch,)))
         self._store.put(_key(branch.name), None)
 
-    def create_tag(self, name: str, oid: CommitId, *, force: bool = False) -> None:
-        """Name a commit.  UsageError, AlreadyExists unless `force` moves the tag."""
+    def create_tag(
+        self, name: str, oid: CommitId, *, force: bool = False, note: Annotation | None = None
+    ) -> None:
+        """Name a commit, and say something of it.
+
+        UsageError, AlreadyExists unless `force` moves the tag.
+        """
         check_name(name, "tag")
         if name in self.tags and not force:
             raise AlreadyExists(f"a tag {name!r} exists already")
         self._inverses.append((self._set_tag, (name, self.tags.get(name))))
         self.tags[name] = oid
         self._store.put(_tag_key(name), oid)
+        annotate(self._store, name, note)
 
     def delete_tag(self, name: str) -> CommitId:
         """Drop the name, and give the commit.  NotFound."""
@@ -135,6 +142,7 @@ class Refs:
             raise NotFound(f"no tag {name!r}")
         self._inverses.append((self._set_tag, (name, oid)))
         self._store.put(_tag_key(name), None)
+        annotate(self._store, name, None)
         return oid
 
     def _set_tag(self, name: str, oid: CommitId | None) -> None:

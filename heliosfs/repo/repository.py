@@ -24,6 +24,7 @@ from heliosfs.repo.refs import Branch, Refs
 from heliosfs.repo.saves import Saves
 from heliosfs.repo.staging import Stage
 from heliosfs.repo.state import DETACHED, State, decode_state
+from heliosfs.repo.tagnotes import Annotation
 from heliosfs.repo.transaction import Transaction
 from heliosfs.repo.view import View, work_key
 from heliosfs.store.base import Store
@@ -188,11 +189,16 @@ class Repository:
             self.refs.rename(branch, new)
         return branch
 
-    def create_tag(self, name: str, oid: CommitId, *, force: bool = False) -> None:
-        """Name a commit.  UsageError, AlreadyExists unless `force` moves the tag."""
+    def create_tag(
+        self, name: str, oid: CommitId, *, force: bool = False, note: Annotation | None = None
+    ) -> None:
+        """Name a commit, and say something of it.
+
+        UsageError, AlreadyExists unless `force` moves the tag.
+        """
         before = self.refs.tags.get(name)
         with self.transaction:
-            self.refs.create_tag(name, oid, force=force)
+            self.refs.create_tag(name, oid, force=force, note=note)
             if before is not None:
                 self.refs.drop(before, self.clock.now_ns())
 

@@ -462,3 +462,81 @@ def test_rm(tmp_path: Path, line: str) -> None:
     # What is new comes last in git.
     status = pair.stage.run("status", "--porcelain").replace(" A ", "?? ")
     assert sorted(status.splitlines()) == sorted(pair.git("status", "--porcelain")[0].splitlines())
+
+
+REFS = [
+    "tag",
+    "tag -n",
+    "tag -n3",
+    "tag -l v*",
+    "tag -n -l v*",
+    "tag --contains HEAD~1",
+    "tag --contains v1.0",
+    "tag --points-at v1.0^{}",
+    "tag --sort=-refname",
+    "tag --merged HEAD",
+    "tag --no-merged v1.0",
+    "tag --format=%(refname:short)|%(objecttype)|%(subject)|%(taggername)|%(authorname)",
+    "branch",
+    "branch --merged",
+    "branch --merged old",
+    "branch --no-merged old",
+    "branch --contains side",
+    "branch --contains",
+    "branch --no-contains HEAD",
+    "branch --points-at HEAD",
+    "branch --sort=-committerdate",
+    "branch --sort committerdate",
+    "branch --format=%(refname:short)",
+    "branch --format %(HEAD)%(refname)%00%(subject)",
+    "branch --format=%(refname:short) --sort=-committerdate",
+    "branch -r",
+    "branch --list s* --merged",
+    "branch -a --merged side",
+    "for-each-ref",
+    "for-each-ref refs/heads",
+    "for-each-ref refs/tags/v*",
+    "for-each-ref --count=2",
+    "for-each-ref --sort=-creatordate --format=%(refname)",
+    "for-each-ref --format=%(refname:strip=2)|%(authorname)|%(authoremail)|%(committerdate:iso)",
+    "for-each-ref --format=%(refname)|%(taggername)|%(taggerdate:unix)|%(creatordate) refs/tags",
+    "for-each-ref --format=%(contents:subject)|%(contents:body)|%(body) refs/tags",
+    "for-each-ref --format=%(subject)%0a%(*subject)|%(numparent)|%% refs/heads refs/tags",
+    "for-each-ref --format=%(committerdate)|%(author)|%(creator)",
+    "for-each-ref --sort=v:refname --format=%(refname:lstrip=-1) --points-at=light",
+    "for-each-ref --format=%(nonsense)",
+    "for-each-ref --contains old --format=%(refname)",
+]
+
+
+@pytest.mark.parametrize("line", REFS)
+def test_refs(pair: Pair, line: str) -> None:
+    theirs, code = pair.git(*line.split())
+    ours, our_code = pair.helios(*line.split())
+    assert plain(ours) == plain(theirs)
+    assert bool(our_code) == bool(code)
+
+
+def test_an_annotated_tag_becomes_one_of_git(tmp_path: Path) -> None:
+    pair = Pair(tmp_path / "git")
+    stage, clone = pair.stage, pair.clone
+    stage.run("tag", "-m", "release two", "-m", "with a body", "v2.0", "HEAD~1")
+    stage.run("tag", "-f", "-a", "-m", "said anew", "v1.0", "v1.0")
+    stage.run("tag", "plain")
+    stage.run("export", "--to-git", str(clone.path), "--force")
+    assert clone.git("cat-file", "-t", "v2.0") == b"tag\n"
+    assert clone.git("cat-file", "-t", "plain") == b"commit\n"
+    assert clone.git("tag", "-n9", "-l", "v*") == (
+        b"v1.0            said anew\nv2.0            release two\n    \n    with a body\n"
+    )
+    assert stage.run("tag", "-n9", "-l", "v*").encode() == clone.git("tag", "-n9", "-l", "v*")
+    tagger = "--format=%(taggername)|%(taggeremail)|%(taggerdate:unix)|%(contents)"
+    words = ("for-each-ref", tagger, "refs/tags/v2.0")
+    assert pair.helios(*words) == pair.git(*words)
+    assert clone.git("fsck", "--strict", "--no-dangling") == b""
+    stage.run("export", "--to-git", str(clone.path))
+    stage.run("import", "--from-git", str(clone.path))
+    assert "release two" in stage.run("tag", "-n")
+    stage.run("tag", "-d", "v2.0")
+    stage.run("tag", "v2.0")
+    assert "release two" not in stage.run("tag", "-n")

@@ -117,8 +117,8 @@ def test_tags(stage: Stage) -> None:
     stage.run("tag", "-f", "v1")
     stage.reopen()
     assert json.loads(stage.run("tag", "--json")) == [
-        {"name": "v1", "id": stage.head}, {"name": "v2", "id": stage.head},
-    ]  # fmt: skip
+        {"name": name, "id": stage.head, "message": None} for name in ("v1", "v2")
+    ]
     with pytest.raises(NotFound):
         stage.run("tag", "-d", "v1", "nope")
     assert stage.run("tag", "-d", "v1") == f"Deleted tag 'v1' (was {stage.head[:12]})\n"

@@ -1,0 +1,44 @@
+"""Annotated tags: who tagged a commit, when, and with which message."""
+
+from __future__ import annotations
+
+import struct
+from typing import NamedTuple
+
+from heliosfs.objects.commit import Signature, decode_signature
+from heliosfs.store.base import Store
+
+_NOTE = b"tag-note/"
+_LENGTH = struct.Struct("<H")
+
+
+class Annotation(NamedTuple):
+    """What an annotated tag says; of one that git made, nobody may have signed it."""
+
+    tagger: Signature | None
+    message: bytes
+
+
+def annotation(store: Store, name: str) -> Annotation | None:
+    """What a tag says that was made here; None of a plain one."""
+    data = store.get(_key(name))
+    if data is None:
+        return None
+    (length,) = _LENGTH.unpack_from(data)
+    at = _LENGTH.size + length
+    return Annotation(decode_signature(data[_LENGTH.size : at]), data[at:])
+
+
+def annotate(store: Store, name: str, note: Annotation | None) -> None:
+    """Let a tag say something, or nothing any more; within a transaction."""
+    key = _key(name)
+    if note is None or note.tagger is None:
+        if store.get(key) is not None:
+            store.put(key, None)
+        return
+    tagger = note.tagger.encode()
+    store.put(key, _LENGTH.pack(len(tagger)) + tagger + note.message)
+
+
+def _key(name: str) -> bytes:
+    return _NOTE + name.encode("utf-8", "surrogateescape")
