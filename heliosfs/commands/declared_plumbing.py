@@ -112,7 +112,7 @@ FOR_EACH_REF = Verb(
     name="for-each-ref",
     module="for_each_ref",
     summary="branches and tags, in a form of one's own",
-    synopsis=("[--count N] [--sort KEY] [--format FORM] [--points-at REV] [PATTERN]...",),
+    synopsis=("[--count N] [--sort KEY] [--format FORM] [PATTERN]...",),
     description=(
         "Names in full: refs/heads/main, refs/tags/v1.0. A pattern fits a whole name, or all\n"
         "below it. Fields are refname, objectname, objecttype, subject, body, contents, author,\n"
