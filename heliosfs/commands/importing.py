@@ -177,6 +177,10 @@ def _text(done: Import, outcome: Outcome, refs: Refs, git: Git) -> str:
     if refs.detached is not None and refs.detached not in refs.chosen:
         oid, holder = refs.detached.git_id.hex(), refs.detached_in.split("/", 1)[1]
         lines.append(f"  HEAD is detached in git at {oid}, which {holder} has")
+    lines += [
+        f"  left out: HEAD of {path}, detached at {oid}, which no branch or tag has"
+        for path, oid in refs.elsewhere
+    ]
     for place, count in refs.others.items():
         lines.append(f"  left out: {count} refs in {place}, neither branches nor tags")
     if done.converted.file_count:

@@ -12,7 +12,6 @@ from heliosfs.store.steps import TURN, Steps
 from heliosfs.workspace.gitlinks import GITLINK
 from heliosfs.workspace.node import DirNode, Node
 from heliosfs.workspace.trees import read_entries
-from heliosfs.workspace.workspace import Workspace
 
 _FLAGS_AT = 58
 _DIRECTORY = stat.S_IFDIR
@@ -23,7 +22,7 @@ def carry_marks(view: View) -> Steps[None]:
     """Give files and directories the marks that the entries of HEAD at their paths have.
 
     So a submodule stays one when the next commit is exported, and what git has a plain directory
-    of now, or what holds files of the project, is none.  Cost: reads the trees of HEAD.
+    of now is none.  Cost: reads the trees of HEAD.
     """
     root = view.head_root()
     if root is None:
@@ -41,24 +40,15 @@ def carry_marks(view: View) -> Steps[None]:
             below, _ = decode_entry(raw)
             child = workspace.lookup(node, below.name)
             if child is not None and stat.S_IFMT(child.mode) == stat.S_IFMT(below.mode):
-                _mark(child, below, is_submodule=_is_submodule(workspace, child))
+                _mark(child, below)
                 pending.append((child, below))
         yield TURN
 
 
-def _mark(node: Node, entry: Entry, *, is_submodule: bool) -> None:
+def _mark(node: Node, entry: Entry) -> None:
     marks = {name: value for name, value in (entry.xattrs or {}).items() if name in _OURS}
-    if not is_submodule:
-        marks.pop(GITLINK, None)
     before = node.xattrs or {}
     kept = {name: value for name, value in before.items() if name != GITLINK}
     if kept | marks != before:
         node.touch()
         node.xattrs = kept | marks or None
-
-
-def _is_submodule(workspace: Workspace, node: Node) -> bool:
-    """Whether a directory can stand for one: it is empty, or has a repository."""
-    if not isinstance(node, DirNode):
-        return False
-    return workspace.lookup(node, b".git") is not None or not any(workspace.names(node))

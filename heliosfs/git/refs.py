@@ -76,6 +76,8 @@ class Refs:
         """A branch or tag that has the commit of the detached HEAD in its history, in full."""
         if self.head == DETACHED and (not self.asked or DETACHED in self.asked):
             self._find_head()
+        self.elsewhere = [] if self.asked else _elsewhere(git, self.detached)
+        """Path and commit of other working trees whose detached HEAD no branch or tag has."""
         self.chosen = self._choose(refs, broken) if self.asked else refs
         if not self.asked:
             _check_whole(git, broken)
@@ -100,8 +102,7 @@ class Refs:
         said = git.ask("rev-parse", "--verify", "--quiet", DETACHED).decode("ascii").strip()
         self.detached = GitRef(DETACHED, bytes.fromhex(said))
         _check_there(git, [self.detached])
-        argv = ("--count=1", "--contains", DETACHED, "--format=%(refname)", HEADS, TAGS)
-        self.detached_in = os.fsdecode(git.ask("for-each-ref", *argv, seconds=None).strip())
+        self.detached_in = _holder(git, said)
 
     def _choose(self, refs: list[GitRef], broken: list[str]) -> list[GitRef]:
         git = self._git
@@ -153,6 +154,29 @@ def _list(git: Git, *argv: str) -> tuple[list[GitRef], list[str]]:
         refs.append(GitRef(os.fsdecode(name), bytes.fromhex(git_id.decode("ascii"))))
     said = (_BROKEN.fullmatch(line) for line in os.fsdecode(complaints).splitlines())
     return refs, [found[1] for found in said if found]
+
+
+def _holder(git: Git, oid: str) -> str:
+    """The full name of a branch or tag that has a commit in its history; empty: none does."""
+    argv = ("--count=1", "--contains", oid, "--format=%(refname)", HEADS, TAGS)
+    try:
+        return os.fsdecode(git.ask("for-each-ref", *argv, seconds=None).strip())
+    except HeliosError:
+        # Not even git has it; whoever takes it in says so.
+        return ""
+
+
+def _elsewhere(git: Git, here: GitRef | None) -> list[tuple[str, str]]:
+    if not os.path.isdir(os.path.join(git.common_dir, "worktrees")):
+        return []
+    found = []
+    own = here.git_id.hex() if here else ""
+    for block in os.fsdecode(git.ask("worktree", "list", "--porcelain")).split("\n\n"):
+        said = dict(line.partition(" ")[::2] for line in block.split("\n"))
+        oid = said.get(DETACHED, "")
+        if "detached" in said and oid != own and not _holder(git, oid):
+            found.append((said["worktree"], oid))
+    return found
 
 
 def _check_whole(git: Git, broken: list[str]) -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from heliosfs.errors import AlreadyExists, Busy, NotFound, StoreError
+from heliosfs.errors import AlreadyExists, Busy, NotFound, StoreError, UsageError
 from heliosfs.store.memory import MemoryStore
-from tests.git_repository import Clone, git, refs_of
+from tests.git_repository import Clone, everything, fsck, git, refs_of
 from tests.tree_builder import Stage
 from tests.verb_scenarios import picture
 
@@ -210,6 +210,15 @@ def test_a_detached_head_becomes_a_branch(stage: Stage, tmp_path: Path) -> None:
     assert f"HEAD is detached in git at {other.id('HEAD')}, which heads/trunk has" in reply
     other.commit("of two")
     assert "new: heads/two/HEAD" in import_(stage, other)
+    # That of another working tree is told of where nothing else has its commit.
+    for name in ("beside", "same"):
+        other.git("worktree", "add", "--quiet", "--detach", str(tmp_path / name), "trunk")
+    git(tmp_path / "beside", "commit", "--quiet", "--allow-empty", "-m", "beside")
+    reply = import_(stage, other)
+    assert f"left out: HEAD of {tmp_path / 'beside'}, detached at" in reply
+    assert str(tmp_path / "same") not in reply
+    assert "moved: heads/two/HEAD" in import_(stage, tmp_path / "beside")
+    assert heads(stage)["two/HEAD"] == "beside"
     assert heads(stage)["imported/HEAD"] == "mine"
 
 
@@ -377,3 +386,30 @@ def test_all_refs_of_an_import_move_or_none(tmp_path: Path) -> None:
         "rewritten": "rewritten",
         "imported/HEAD": "detached",
     }
+
+
+def test_repositories_of_either_hash_beside_each_other(stage: Stage, tmp_path: Path) -> None:
+    one = everything(tmp_path / "one")
+    two = everything(tmp_path / "two", object_format="sha256")
+    for clone in (one, two):
+        import_(stage, clone)
+    for clone in (one, two, one):
+        assert stage.run("import", "--verify", str(clone.path)).startswith("13 commits")
+        assert "moved" not in import_(stage, clone)
+    with pytest.raises(UsageError, match=r"from a sha1 repository, and '.*' from a sha256"):
+        export(stage, tmp_path / "both.git")
+    assert not (tmp_path / "both.git").exists()
+    for clone, name in ((one, "trunk"), (two, "two/trunk")):
+        out = tmp_path / f"{clone.path.name}.git"
+        export(stage, out, f"{name}:trunk")
+        assert refs_of(out) == {"refs/heads/trunk": clone.id("trunk")}
+        assert fsck(out) == ""
+    with pytest.raises(UsageError, match="ids of 20 bytes"):
+        export(stage, tmp_path / "two.git", "trunk:other")
+    # New commits on top get ids of the same kind, and come back as what they are here.
+    stage.run("checkout", "two/trunk")
+    mine = stage.commit("mine", mine=b"x")
+    two.git("checkout", "--quiet", "--detach")
+    export(stage, two.path)
+    assert len(two.id("trunk")) == 64 and "as before" in import_(stage, two)
+    assert stage.run("rev-parse", "two/trunk").strip() == mine
