@@ -10,7 +10,13 @@ from heliosfs.commands.options import Options
 from heliosfs.commands.render import bytes_of
 from heliosfs.objects.ids import Oid
 from heliosfs.objects.tree import Entry
-from heliosfs.repo.expressions import Expression, Syntax, compile_expression, search_steps
+from heliosfs.repo.expressions import (
+    Expression,
+    Syntax,
+    compile_expression,
+    count_steps,
+    search_steps,
+)
 from heliosfs.repo.linediff import Effort, changed_ranges, split_lines
 from heliosfs.repo.textmerge import is_text
 from heliosfs.store.base import Store
@@ -61,7 +67,8 @@ class Pick:
         if (old and old.oid) == (new and new.oid):
             return False
         if self._counted is not None:
-            return self._count(self._counted, old) != self._count(self._counted, new)
+            before_count = yield from self._count(self._counted, old)
+            return before_count != (yield from self._count(self._counted, new))
         assert self._wanted is not None
         before, after = (
             b"" if each is None else read_file(self._store, each) for each in (old, new)
@@ -76,14 +83,14 @@ class Pick:
         ended = (line if line.endswith(b"\n") else line + b"\n" for line in changed)
         return (yield from search_steps(self._wanted, b"".join(ended)))
 
-    def _count(self, expression: Expression, entry: Entry | None) -> int:
+    def _count(self, expression: Expression, entry: Entry | None) -> Steps[int]:
         if entry is None or not entry.size:
             return 0
         count = self._counts.get(entry.oid)
         if count is None:
             if len(self._counts) >= _KNOWN_MAX:
                 self._counts.clear()
-            count = sum(1 for _ in expression.finditer(read_file(self._store, entry)))
+            count = yield from count_steps(expression, read_file(self._store, entry))
             self._counts[entry.oid] = count
         return count
 

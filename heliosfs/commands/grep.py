@@ -18,6 +18,7 @@ from heliosfs.repo.expressions import (
     compile_expression,
     line_steps,
     search_steps,
+    span_steps,
 )
 from heliosfs.repo.revisions import resolve
 from heliosfs.repo.textmerge import is_text
@@ -42,7 +43,7 @@ def grep(request: Request, options: Options) -> Steps[str]:
     roots = [(name, _root(request, name)) for name in revisions] or [("", _working(request))]
     for name, root in roots:
         yield from search.run(name, root, spec)
-    text = GrepForm(options, request.cwd, expression).text(search.files)
+    text = yield from GrepForm(options, request.cwd).text(search.files)
     return answer(text, 0 if search.files else 1)
 
 
@@ -58,6 +59,7 @@ class _Search:
             key in options for key in ("files-with-matches", "files-without-match", "quiet")
         )
         self._keeps_text = not (self._only_first or "count" in options)
+        self._only_matching = "only-matching" in options
         self._as_text = "text" in options
         self._attributes = attributes_of(request.view)
         self._skips_binary = "I" in options
@@ -107,6 +109,8 @@ class _Search:
             if self._kept_bytes > SEARCH_MAX_BYTES:
                 raise TooLarge("the files that match are too large: name paths, or use grep -r")
             found.data = data
+            if self._only_matching and not self._inverted:
+                found.spans = yield from span_steps(self._expression, data)
         return found
 
 

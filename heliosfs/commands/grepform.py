@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 
 from heliosfs.commands.options import Options
 from heliosfs.commands.render import json_reply, quote_path, relative, text_of
-from heliosfs.repo.expressions import Expression
+from heliosfs.repo.expressions import Span
 from heliosfs.repo.linediff import split_lines
+from heliosfs.store.steps import TURN, Steps
 
 
 @dataclass(slots=True)
@@ -23,23 +24,24 @@ class Found:
     """The lines that match, from 1 on."""
     data: bytes = b""
     """The file, if lines of it are shown."""
+    spans: list[Span] = field(default_factory=list)
+    """The matches in it, if only these are shown."""
 
 
 class GrepForm:
     """Shows what was found as the options say."""
 
-    def __init__(self, options: Options, cwd: str, expression: Expression) -> None:
+    def __init__(self, options: Options, cwd: str) -> None:
         self._options = options
         self._cwd = cwd
-        self._expression = expression
         around = options.number("context") or 0
         before, after = options.number("before-context"), options.number("after-context")
         self.before = around if before is None else before
         self.after = around if after is None else after
         self._end = "\0" if "null" in options else "\n"
 
-    def text(self, files: Sequence[Found]) -> str:
-        """The reply."""
+    def text(self, files: Sequence[Found]) -> Steps[str]:
+        """The reply, a step for each file."""
         options = self._options
         if "quiet" in options:
             return ""
@@ -53,6 +55,7 @@ class GrepForm:
         has_context = bool(self.before or self.after)
         for found in files:
             lines = list(self._lines(found))
+            yield TURN
             if has_context and parts and lines:
                 parts.append("--\n")
             parts += lines
@@ -62,10 +65,10 @@ class GrepForm:
         if found.is_binary:
             yield f"Binary file {self._place(found)} matches\n"
             return
-        lines = split_lines(found.data)
         if "only-matching" in self._options:
-            yield from self._matches(found, lines)
+            yield from self._matches(found)
             return
+        lines = split_lines(found.data)
         shown_to = 0
         matching = set(found.numbers)
         heading = "heading" in self._options
@@ -87,12 +90,12 @@ class GrepForm:
         text = text_of(line.removesuffix(b"\n"))
         return f"{prefix}{shown}{text}\n"
 
-    def _matches(self, found: Found, lines: list[bytes]) -> Iterator[str]:
-        for number in found.numbers:
-            line = lines[number - 1].removesuffix(b"\n")
-            for start, end in self._expression.finditer(line):
-                if end > start:
-                    yield self._line(found, number, line[start:end], ":")
+    def _matches(self, found: Found) -> Iterator[str]:
+        number, counted = 1, 0
+        for start, end in found.spans:
+            number += found.data.count(b"\n", counted, start)
+            counted = start
+            yield self._line(found, number, found.data[start:end], ":")
 
     def _prefix(self, found: Found, sign: str) -> str:
         return "" if "no-filename" in self._options else self._place(found) + sign

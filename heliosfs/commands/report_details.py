@@ -11,7 +11,7 @@ from itertools import islice
 from zlib import DEFLATED, MAX_WBITS, compressobj
 
 from heliosfs.commands.changes import FileChange, by_file, find_renames
-from heliosfs.commands.patch import Patch
+from heliosfs.commands.patch import Patch, attributes_of
 from heliosfs.commands.render import quote_path, text_of
 from heliosfs.commands.report_commits import Row
 from heliosfs.errors import MissingObject
@@ -37,6 +37,7 @@ class Details:
 
     def __init__(self, repository: Repository) -> None:
         self._repository = repository
+        self._attributes = attributes_of(repository.root)
         self.chunks: list[str] = []
         """Deflated JSON in base64: id as the page knows it -> what there is to say."""
         self.places: dict[CommitId, int] = {}
@@ -84,12 +85,13 @@ class Details:
         changes = list(islice(walked, _FILES_MAX + 1))
         remarks = ["there are more files"] if len(changes) > _FILES_MAX else []
         text = ""
+        maker = Patch(store, attributes=self._attributes)
         for change in find_renames(store, by_file(changes[:_FILES_MAX])):
             yield TURN
             if _is_large(change):
                 remarks.append(f"{quote_path(change.path)} is large")
                 continue
-            text += text_of((yield from Patch(store).text([change])))
+            text += text_of((yield from maker.text([change])))
             if len(text) > DIFF_MAX_BYTES:
                 text = text[: text.rfind("\n", 0, DIFF_MAX_BYTES) + 1]
                 remarks.append("the diff is long")

@@ -11,12 +11,12 @@ A match never reaches over the end of a line: `^` and `$` are the ends of a line
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from enum import Enum
 from functools import partial
 from typing import NamedTuple, Protocol, cast
 
-from heliosfs.errors import UsageError
+from heliosfs.errors import TooLarge, UsageError
 from heliosfs.repo.posixregex import quote, translate
 from heliosfs.store.steps import TURN, Steps, on_thread
 
@@ -26,6 +26,8 @@ _PIECE_COST = 50_000_000
 """The same, for one search on a thread: until it ends nobody can interrupt the verb."""
 _PIECE_MIN_BYTES = 4096
 _PIECE_MAX_BYTES = 1024 * 1024
+SPANS_MAX = 1_000_000
+"""Matches in one file; more would fill the memory."""
 _SHOWN = 80
 """Characters of an expression that a message quotes."""
 _UNBOUNDED = re.compile(rb"invalid perl operator: \(\?[=!<>P]|sequence: \\[1-9KGR]|operator: .*\+$")
@@ -57,6 +59,10 @@ class Line(NamedTuple):
     start: int
     end: int
     """Where its newline is, or the end of the text."""
+
+
+Search = Callable[[int, int], Span | None]
+"""A search from one place in a text to another."""
 
 
 class _Options(NamedTuple):
@@ -97,43 +103,33 @@ class Expression:
         self.size = self._matcher(self._is_text).programsize
         """Instructions of the program; times the bytes of a text, the most that a search costs."""
 
+    def bind(self, text: bytes) -> Search:
+        """Return a search in one text.  Cost: one look at all of it, to see if it is UTF-8."""
+        matcher = self._matcher(self._is_text and (text.isascii() or _is_utf8(text)))
+        if self._options.is_words:
+            return partial(_search_word, matcher, text)
+
+        def search(start: int, stop: int) -> Span | None:
+            found = matcher.search(text, start, stop)
+            return None if found is None else Span(*found.span(0))
+
+        return search
+
     def search(self, text: bytes, start: int = 0, end: int | None = None) -> Span | None:
         r"""Return the leftmost match that begins at `start` or later and lies before `end`.
 
-        What stands before `start` is looked at by `^` and `\b`.  Cost: O((end - start) * size).
+        What stands before `start` is looked at by `^` and `\b`.  Cost: O(len(text) * size); for
+        several matches in one text there is `finditer`.
         """
-        stop = len(text) if end is None else end
-        matcher = self._matcher(self._is_text and (text.isascii() or _is_utf8(text)))
-        if self._options.is_words:
-            return _search_word(matcher, text, start, stop)
-        found = matcher.search(text, start, stop)
-        return None if found is None else Span(*found.span(0))
+        return self.bind(text)(start, len(text) if end is None else end)
 
     def finditer(self, text: bytes, start: int = 0, end: int | None = None) -> Iterator[Span]:
         """Yield the matches from left to right; they do not overlap."""
-        stop = len(text) if end is None else end
-        while start <= stop:
-            found = self.search(text, start, stop)
-            if found is None:
-                return
-            yield found
-            start = found.end if found.end > found.start else found.end + 1
+        return _spans(self.bind(text), start, len(text) if end is None else end)
 
-    def lines(self, text: bytes, start: int = 0, end: int | None = None) -> Iterator[Line]:
-        """Yield the lines that match, numbered from `start` on, which begins a line."""
-        stop = len(text) if end is None else end
-        at, number, counted = start, 1, start
-        while at < stop:
-            found = self.search(text, at, stop)
-            if found is None or (found.start == stop and text[stop - 1 : stop] == b"\n"):
-                return
-            number += text.count(b"\n", counted, found.start)
-            first = text.rfind(b"\n", at, found.start) + 1 or at
-            last = text.find(b"\n", found.start, stop)
-            yield Line(number, first, stop if last < 0 else last)
-            if last < 0:
-                return
-            at, counted = last + 1, found.start
+    def lines(self, text: bytes) -> Iterator[Line]:
+        """Yield the lines that match."""
+        return _lines(self.bind(text), text, 0, len(text))
 
     def is_quick(self, text_bytes: int) -> bool:
         """Return True if a text of this size may be searched without leaving the loop."""
@@ -151,13 +147,15 @@ class _Fixed(Expression):
     """Plain bytes, in upper and lower case as they are: no engine is asked."""
 
     def __init__(self, literal: bytes) -> None:
-        self._literal = literal
+        self.literal = literal
         self.size = 1
 
-    def search(self, text: bytes, start: int = 0, end: int | None = None) -> Span | None:
-        stop = len(text) if end is None else end
-        at = text.find(self._literal, start, stop)
-        return None if at < 0 else Span(at, at + len(self._literal))
+    def bind(self, text: bytes) -> Search:
+        def search(start: int, stop: int) -> Span | None:
+            at = text.find(self.literal, start, stop)
+            return None if at < 0 else Span(at, at + len(self.literal))
+
+        return search
 
 
 def compile_expression(
@@ -190,8 +188,9 @@ def search_steps(expression: Expression, text: bytes) -> Steps[bool]:
     """Tell if a text matches; a long search is done on a thread, in pieces of whole lines."""
     if expression.is_quick(len(text)):
         return expression.search(text) is not None
-    for start, end in _pieces(text, expression.size):
-        if (yield from on_thread(partial(expression.search, text, start, end))) is not None:
+    search = yield from on_thread(partial(expression.bind, text))
+    for start, stop in _pieces(text, expression.size):
+        if (yield from on_thread(partial(search, start, stop))) is not None:
             return True
         yield TURN
     return False
@@ -201,18 +200,105 @@ def line_steps(expression: Expression, text: bytes) -> Steps[list[Line]]:
     """Find the lines that match; a long search is done on a thread, in pieces of whole lines."""
     if expression.is_quick(len(text)):
         return list(expression.lines(text))
+    search = yield from on_thread(partial(expression.bind, text))
     found: list[Line] = []
     before = 0
-    for start, end in _pieces(text, expression.size):
-        lines = yield from on_thread(partial(_lines, expression, text, start, end))
+    for start, stop in _pieces(text, expression.size):
+        lines = yield from on_thread(partial(_listed, _lines(search, text, start, stop)))
         found += (line._replace(number=line.number + before) for line in lines)
-        before += text.count(b"\n", start, end)
+        before += text.count(b"\n", start, stop)
         yield TURN
     return found
 
 
-def _lines(expression: Expression, text: bytes, start: int, end: int) -> list[Line]:
-    return list(expression.lines(text, start, end))
+def span_steps(expression: Expression, text: bytes, limit: int = SPANS_MAX) -> Steps[list[Span]]:
+    """Find the matches in a text that are not empty.  TooLarge above `limit` of them."""
+    found: list[Span] = []
+
+    def take(spans: list[Span]) -> None:
+        found.extend(span for span in spans if span.end > span.start)
+        if len(found) > limit:
+            raise TooLarge(f"more than {limit} matches in one file: name other paths")
+
+    yield from _all_spans(expression, text, take)
+    return found
+
+
+def count_steps(expression: Expression, text: bytes) -> Steps[int]:
+    """Count the matches in a text, those of no bytes included."""
+    if isinstance(expression, _Fixed) and expression.literal:
+        return text.count(expression.literal)
+    counts = [0]
+
+    def take(spans: list[Span]) -> None:
+        counts[0] += len(spans)
+
+    yield from _all_spans(expression, text, take)
+    return counts[0]
+
+
+def _all_spans(
+    expression: Expression, text: bytes, take: Callable[[list[Span]], None]
+) -> Steps[None]:
+    """Hand over the matches, some at a time: each may cost as much as its line has bytes."""
+    if expression.is_quick(len(text)):
+        take(list(expression.finditer(text)))
+        return
+    search = yield from on_thread(partial(expression.bind, text))
+    start: int | None = 0
+    while start is not None:
+        finding = partial(_some_spans, search, text, start, expression.size)
+        spans, start = yield from on_thread(finding)
+        take(spans)
+        yield TURN
+
+
+def _some_spans(
+    search: Search, text: bytes, start: int, size: int
+) -> tuple[list[Span], int | None]:
+    """As many matches as one piece of work may cost, and where to go on; None at the end."""
+    found: list[Span] = []
+    cost, stop = 0, len(text)
+    while cost < _PIECE_COST:
+        if start > stop:
+            return found, None
+        span = search(start, stop)
+        if span is None:
+            return found, None
+        found.append(span)
+        line_end = text.find(b"\n", span.end)
+        cost += ((stop if line_end < 0 else line_end) - start + 1) * size
+        start = span.end if span.end > span.start else span.end + 1
+    return found, start
+
+
+def _spans(search: Search, start: int, stop: int) -> Iterator[Span]:
+    while start <= stop:
+        found = search(start, stop)
+        if found is None:
+            return
+        yield found
+        start = found.end if found.end > found.start else found.end + 1
+
+
+def _lines(search: Search, text: bytes, start: int, stop: int) -> Iterator[Line]:
+    """The lines that match, numbered from `start` on, which begins a line."""
+    at, number, counted = start, 1, start
+    while at < stop:
+        found = search(at, stop)
+        if found is None or (found.start == stop and text[stop - 1 : stop] == b"\n"):
+            return
+        number += text.count(b"\n", counted, found.start)
+        first = text.rfind(b"\n", at, found.start) + 1 or at
+        last = text.find(b"\n", found.start, stop)
+        yield Line(number, first, stop if last < 0 else last)
+        if last < 0:
+            return
+        at, counted = last + 1, found.start
+
+
+def _listed(lines: Iterator[Line]) -> list[Line]:
+    return list(lines)
 
 
 def _pieces(text: bytes, size: int) -> Iterator[tuple[int, int]]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from heliosfs.errors import UsageError
+from heliosfs.errors import TooLarge, UsageError
 from heliosfs.repo.expressions import (
     Expression,
     Syntax,
     compile_expression,
+    count_steps,
     line_steps,
     search_steps,
+    span_steps,
 )
 from heliosfs.store.memory import MemoryStore
 from heliosfs.store.steps import Progress, Turn, run_to_end
@@ -143,3 +145,32 @@ def test_nested_repetition_costs_text_times_expression() -> None:
     assert expression.search(b"x" * 22) is None
     assert expression.is_quick(10_000)
     assert not compile_expression([rb"(?:\pL{10}){20}"]).is_quick(10_000)
+
+
+def test_all_matches_of_a_text_in_steps() -> None:
+    text = b"".join(b"ab %d\n" % number for number in range(20_000))
+    store = MemoryStore()
+    for syntax in (Syntax.PERL, Syntax.FIXED):
+        expression = compile_expression([b"ab"], syntax)
+        spans = run_to_end(span_steps(expression, text), store)
+        assert spans == list(expression.finditer(text))
+        assert len(spans) == 20_000 == run_to_end(count_steps(expression, text), store)
+    assert run_to_end(span_steps(compile_expression([b"x*"]), b"axxa"), store) == [(1, 3)]
+    assert run_to_end(count_steps(compile_expression([b"x*"]), b"axxa"), store) == 4
+    with pytest.raises(TooLarge):
+        run_to_end(span_steps(compile_expression([b"a"]), text, limit=10), store)
+
+
+def test_what_a_long_line_costs_is_cut_into_steps() -> None:
+    """Each match looks for a b up to the end of the line."""
+    steps = span_steps(compile_expression([b"a[^b]*b|a"]), b"a" * 200_000, limit=100_000)
+    works = 0
+    for step in steps:
+        if not isinstance(step, (Turn, Progress)):
+            works += 1
+            step.execute()
+            step.apply()
+        if works == 5:
+            break
+    steps.close()
+    assert works == 5
