@@ -110,10 +110,10 @@ def mount(argv: Sequence[str]) -> int:
     store = os.path.realpath(asked.store) if asked.store else None
     if mounttable.mount_at(directory) is not None:
         if not clear_dead_mount(directory):
-            known = runfiles.find(directory)
+            serving = runfiles.find(directory)
             if asked.foreground:
                 raise Busy(f"{directory} is mounted already: helios umount {directory}")
-            log = f"; its log is {known.log}" if known else ""
+            log = f"; its log is {serving.log}" if serving else ""
             print(f"{directory} is mounted already{log}")
             return 0
         print(f"{directory} was left by a daemon that is gone: unmounted it", flush=True)
@@ -122,6 +122,13 @@ def mount(argv: Sequence[str]) -> int:
     check_place(directory, store)
     check_fuse("allow_other" in options)
     wait_saved(directory, _DRAIN_SECONDS)
+    known = runfiles.known(directory)
+    if known is not None and not locate.has_repository(directory):
+        print(
+            f"helios: the workspace that was mounted at {directory} before, with its store in "
+            f"{known.store}, is not there: a new one is made",
+            file=sys.stderr,
+        )
     _make_directory(directory)
     log_file: str | None = asked.log
     if log_file is None and not asked.foreground:

@@ -46,6 +46,7 @@ def umount(argv: Sequence[str]) -> int:
     mount = _mount(asked.directory, may_be_gone=asked.forget)
     if mount is None:
         directory = os.path.realpath(asked.directory)
+        wait_saved(directory)
     else:
         directory = mount.path
         os.chdir("/")  # or this process would keep the mount busy itself
@@ -107,11 +108,15 @@ def wait_saved(directory: str, seconds: float = _SAVE_SECONDS) -> None:
 
 
 def _mount(given: str | None, *, may_be_gone: bool) -> Mount | None:
-    """Return our mount at a directory, or over the current one; None if it may be gone and is."""
+    """Return our mount at a directory, or over the current one.
+
+    None if it is gone, and only its daemon is there, or that may be.  NotFound.
+    """
     if given is not None:
         directory = os.path.realpath(given)
         mount = mount_at(directory)
-        if mount is None and may_be_gone and runfiles.known(directory) is not None:
+        is_served = runfiles.find(directory) is not None
+        if mount is None and (is_served or (may_be_gone and runfiles.known(directory))):
             return None
         if mount is None or not mount.is_ours:
             raise NotFound(f"{directory} is not a mounted heliosfs workspace")

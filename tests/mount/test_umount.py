@@ -43,6 +43,10 @@ def inside(ws: Mounted, *before: str) -> tuple[str, ...]:
     return (*before, *HELIOS, "run", "-q", "-b", "idea", "sh", "-c", "echo ready; exec cat")
 
 
+def umount_again(ws: Mounted) -> subprocess.CompletedProcess[str]:
+    return ws.command("umount", str(ws.path), cwd=Path("/"))
+
+
 def with_commit(mounter: Mounter, name: str) -> Mounted:
     ws = mounter(name=name)
     (ws.path / "file").write_text("text\n")
@@ -71,6 +75,7 @@ def test_a_command_in_one_workspace_holds_no_other(
         assert again.returncode == 1
         assert f"pid {process.pid}, mount namespace {name}" in again.stderr
         assert took < PROMPT_SECONDS
+        assert f"pid {process.pid}, mount namespace {name}" in umount_again(ws).stderr
     ws.wait_ended()
     ws.mount()
     assert (ws.path / "file").read_text() == "text\n"

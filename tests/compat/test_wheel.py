@@ -1,0 +1,44 @@
+"""The wheel: everything that the program needs at run time is in it."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+SOURCES = Path(__file__).parents[2]
+SECONDS = 120
+
+
+def test_the_wheel_has_all_of_the_package_and_the_launcher(tmp_path: Path) -> None:
+    copy = tmp_path / "sources"
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        copy.mkdir(exist_ok=True)
+        shutil.copy(SOURCES / name, copy)
+    left_out = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(SOURCES / "heliosfs", copy / "heliosfs", ignore=left_out)
+    # With the setuptools of the lock, so that nothing is fetched.
+    options = ["--no-deps", "--no-build-isolation", "--no-index", "--wheel-dir", str(tmp_path)]
+    subprocess.run(
+        [sys.executable, "-m", "pip", "wheel", "-q", *options, str(copy)],
+        check=True,
+        capture_output=True,
+        timeout=SECONDS,
+    )
+    [wheel] = tmp_path.glob("*.whl")
+    assert wheel.name.endswith("-py3-none-any.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        packed = {name for name in archive.namelist() if ".dist-info/" not in name}
+        scripts = {name for name in packed if not name.startswith("heliosfs/")}
+        [launcher] = scripts
+        assert archive.read(launcher) == (SOURCES / "heliosfs/cli/helios").read_bytes()
+        metadata = next(name for name in archive.namelist() if name.endswith("entry_points.txt"))
+        assert b"helios-py = heliosfs.cli.main:main" in archive.read(metadata)
+    sources = {
+        str(path.relative_to(copy))
+        for path in (copy / "heliosfs").rglob("*")
+        if path.is_file() and path.name != "helios"
+    }
+    assert packed - scripts == sources
