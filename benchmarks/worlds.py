@@ -91,7 +91,7 @@ def world(plan: Plan, tree: Tree) -> Iterator[World]:
 
 @contextmanager
 def collector_as_mounted() -> Iterator[None]:
-    """The cyclic collector as `heliosfs.fuse.serve` sets it, of which p95 tells."""
+    """The cyclic collector as `heliosfs.daemon.serve` sets it, of which p95 tells."""
     before = gc.get_threshold()
     gc.collect()
     gc.freeze()

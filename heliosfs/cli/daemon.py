@@ -113,7 +113,7 @@ def run(setup: Setup, report: Callable[[str], None]) -> None:
     """Open the repository, mount it, and serve until it is unmounted.  HeliosError."""
     from heliosfs.cli.configuration import configuration
     from heliosfs.clock import SystemClock
-    from heliosfs.fuse.serve import MountOptions, serve
+    from heliosfs.daemon.serve import MountOptions, serve
     from heliosfs.repo.beneath import Beneath, leave_note
     from heliosfs.repo.repository import Repository
     from heliosfs.store.local import LocalStore

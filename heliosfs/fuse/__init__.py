@@ -1,4 +1,4 @@
-"""The adapter: pyfuse3 and trio live here.
+"""The kernel's protocol: its messages, its device, and how requests are waited for.
 
-It converts, dispatches and waits; it decides nothing.
+It knows nothing of what a request means for a workspace: that is decided in `daemon`.
 """

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from heliosfs.fuse.requests import GIVEN_MAX_BYTES
+from heliosfs.daemon.handle_requests import GIVEN_MAX_BYTES
 
 if TYPE_CHECKING:
     from tests.mount.conftest import Mounted

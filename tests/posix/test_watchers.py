@@ -10,7 +10,7 @@ import struct
 import time
 from pathlib import Path
 
-from heliosfs.fuse.watchers import SETTLE_SECONDS, _touch
+from heliosfs.daemon.watchers import SETTLE_SECONDS, _touch
 from tests.mount.conftest import SECONDS, Mounted, Mounter
 from tests.posix.syscalls import create
 

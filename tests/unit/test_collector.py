@@ -8,10 +8,10 @@ import pytest
 import trio
 import trio.testing
 
+from heliosfs.daemon.auto_gc import IDLE_SECONDS, Collector
+from heliosfs.daemon.keeper import Keeper
+from heliosfs.daemon.kernel import Kernel
 from heliosfs.errors import Busy, CorruptObject, StoreError
-from heliosfs.fuse.collector import IDLE_SECONDS, Collector
-from heliosfs.fuse.keeper import Keeper
-from heliosfs.fuse.kernel import Kernel
 from heliosfs.repo.configuration import Configuration
 from heliosfs.store.sidefile import MemoryFile
 from heliosfs.store.steps import Steps, run_to_end

@@ -7,7 +7,7 @@ import threading
 import pytest
 import trio
 
-from heliosfs.fuse.errand import ErrandThread
+from heliosfs.daemon.errand import ErrandThread
 
 
 @pytest.mark.trio

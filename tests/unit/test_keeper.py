@@ -9,9 +9,9 @@ import pytest
 import trio
 import trio.testing
 
+from heliosfs.daemon.keeper import TRIM_FROM_BYTES, Keeper
+from heliosfs.daemon.kernel import Kernel
 from heliosfs.errors import StoreError
-from heliosfs.fuse.keeper import TRIM_FROM_BYTES, Keeper
-from heliosfs.fuse.kernel import Kernel
 from heliosfs.objects.blob import PART_BYTES
 from heliosfs.store.memory import MemoryStore
 from tests.tree_builder import Stage

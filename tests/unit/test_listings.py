@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from heliosfs.daemon.handle_requests import HandleRequests
 from heliosfs.fuse import wire
-from heliosfs.fuse.requests import HandleRequests
 from heliosfs.fuse.wire import Opcode
 from heliosfs.vfs import files
 from heliosfs.vfs.files import Files

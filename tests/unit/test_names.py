@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from heliosfs.fuse.names import NameRequests
+from heliosfs.daemon.name_requests import NameRequests
 from heliosfs.fuse.notices import Notices
 from heliosfs.fuse.wire import Opcode
 from heliosfs.vfs.files import Files

@@ -8,9 +8,9 @@ import logging
 import pyfuse3
 import pytest
 
+from heliosfs.daemon.rare_requests import Operations
 from heliosfs.errors import CorruptObject, PosixError, ReadOnly
 from heliosfs.fuse.handler import handler, logged
-from heliosfs.fuse.operations import Operations
 
 pytestmark = pytest.mark.trio
 

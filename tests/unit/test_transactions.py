@@ -191,7 +191,7 @@ PUBLISHERS = {
     "git/ids.py": "ids of objects that git has",
     "git/retained.py": "ids of objects that are gone",
     "commands/import_directory.py": "objects of a large directory, before anything names them",
-    "fuse/keeper.py": "objects that wait",
+    "daemon/keeper.py": "objects that wait",
 }
 
 

@@ -14,15 +14,15 @@ import pytest
 import trio
 import trio.testing
 
+from heliosfs.daemon import driver, verbs
+from heliosfs.daemon.caller import wants_to_end
+from heliosfs.daemon.keeper import Keeper
+from heliosfs.daemon.kernel import Kernel
+from heliosfs.daemon.verbs import Verbs
+from heliosfs.daemon.watchers import Watchers
 from heliosfs.errors import Busy, HeliosError, Interrupted, NotFound
-from heliosfs.fuse import driver, verbs
-from heliosfs.fuse.client import wants_to_end
-from heliosfs.fuse.keeper import Keeper
-from heliosfs.fuse.kernel import Kernel
 from heliosfs.fuse.loop import RequestLoop
 from heliosfs.fuse.notices import Notices
-from heliosfs.fuse.verbs import Verbs
-from heliosfs.fuse.watchers import Watchers
 from heliosfs.store.steps import ALONE, TURN, Progress, Steps, on_thread
 from heliosfs.vfs.control import CommandChannel, ErrorLog, LongRequest, Request
 from tests.tree_builder import Stage

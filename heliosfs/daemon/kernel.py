@@ -12,10 +12,10 @@ from typing import TypeVar
 
 import trio
 
+from heliosfs.daemon.errand import ErrandThread
+from heliosfs.daemon.heap import give_back
 from heliosfs.errors import StoreError
-from heliosfs.fuse.errand import ErrandThread
 from heliosfs.fuse.loop import RequestLoop
-from heliosfs.fuse.memory import give_back
 from heliosfs.fuse.notices import Notices
 from heliosfs.fuse.wire import Data
 from heliosfs.store.base import Work

@@ -11,14 +11,14 @@ import stat
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from heliosfs.daemon.forgetter import Trimmer
+from heliosfs.daemon.keeper import Keeper
+from heliosfs.daemon.watchers import Watchers
 from heliosfs.errors import PosixError
 from heliosfs.fuse import wire
 from heliosfs.fuse.attributes import MISSING, attributes, entry, entry_in
 from heliosfs.fuse.handler import DONE, OPENED_FILE, Answer, Handler
-from heliosfs.fuse.keeper import Keeper
 from heliosfs.fuse.notices import Notices
-from heliosfs.fuse.trimmer import Trimmer
-from heliosfs.fuse.watchers import Watchers
 from heliosfs.fuse.wire import BODY_AT, Message, Opcode, Valid
 from heliosfs.vfs.files import Files, SetAttributes
 from heliosfs.vfs.filesystem import FileSystem

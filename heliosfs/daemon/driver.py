@@ -8,8 +8,8 @@ from typing import Generic, TypeVar
 
 import trio
 
-from heliosfs.fuse.keeper import Keeper
-from heliosfs.fuse.kernel import Kernel
+from heliosfs.daemon.keeper import Keeper
+from heliosfs.daemon.kernel import Kernel
 from heliosfs.store.base import Store
 from heliosfs.store.steps import ALONE, Progress, Step, Steps, Turn
 

@@ -13,24 +13,24 @@ from dataclasses import dataclass
 import pyfuse3
 import trio
 
+from heliosfs.daemon.auto_gc import Collector
+from heliosfs.daemon.forgetter import Trimmer
+from heliosfs.daemon.handle_requests import HandleRequests
+from heliosfs.daemon.heap import use_one_heap
+from heliosfs.daemon.keeper import Keeper
+from heliosfs.daemon.kernel import Kernel
+from heliosfs.daemon.name_requests import NameRequests
+from heliosfs.daemon.rare_requests import Operations
+from heliosfs.daemon.verbs import Verbs
+from heliosfs.daemon.watchers import Watchers
 from heliosfs.errors import HeliosError, StoreError
-from heliosfs.fuse.collector import Collector
 from heliosfs.fuse.connection import Connection
 from heliosfs.fuse.dispatcher import Dispatcher
 from heliosfs.fuse.handler import log_requests
-from heliosfs.fuse.keeper import Keeper
-from heliosfs.fuse.kernel import Kernel
 from heliosfs.fuse.loop import RequestLoop
-from heliosfs.fuse.memory import use_one_heap
 from heliosfs.fuse.mounting import mount
-from heliosfs.fuse.names import NameRequests
 from heliosfs.fuse.notices import Notices
-from heliosfs.fuse.operations import Operations
-from heliosfs.fuse.requests import HandleRequests
 from heliosfs.fuse.tracing import traced
-from heliosfs.fuse.trimmer import Trimmer
-from heliosfs.fuse.verbs import Verbs
-from heliosfs.fuse.watchers import Watchers
 from heliosfs.repo.repository import Repository
 from heliosfs.store.pace import Pace
 from heliosfs.vfs.files import Files

@@ -7,13 +7,13 @@ import time
 from functools import partial
 from typing import TypeVar
 
+from heliosfs.daemon.caller import wants_to_end
+from heliosfs.daemon.driver import Driven, Driver
+from heliosfs.daemon.keeper import Keeper
+from heliosfs.daemon.kernel import Kernel
+from heliosfs.daemon.watchers import Watchers
 from heliosfs.errors import Busy, HeliosError, Interrupted, StoreError
-from heliosfs.fuse.client import wants_to_end
-from heliosfs.fuse.driver import Driven, Driver
-from heliosfs.fuse.keeper import Keeper
-from heliosfs.fuse.kernel import Kernel
 from heliosfs.fuse.loop import HandoffLock
-from heliosfs.fuse.watchers import Watchers
 from heliosfs.repo.repository import Repository
 from heliosfs.store.steps import Steps
 from heliosfs.vfs.control import Channel, LongRequest, Request

@@ -9,8 +9,8 @@ import trio
 
 from heliosfs.commands.gc import automatic
 from heliosfs.config.settings import Settings
+from heliosfs.daemon.keeper import Keeper
 from heliosfs.errors import Busy, HeliosError
-from heliosfs.fuse.keeper import Keeper
 from heliosfs.repo.gc import last_collected
 from heliosfs.repo.repository import Repository
 from heliosfs.store.steps import Steps

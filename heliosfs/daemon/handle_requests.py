@@ -10,15 +10,15 @@ import os
 from contextlib import suppress
 from typing import Any
 
+from heliosfs.daemon.forgetter import Trimmer
+from heliosfs.daemon.keeper import Keeper
+from heliosfs.daemon.kernel import Kernel
+from heliosfs.daemon.verbs import Verbs
 from heliosfs.errors import StoreError
 from heliosfs.fuse import wire
 from heliosfs.fuse.attributes import NO_ENTRY, PAGE_BYTES, listed_in
 from heliosfs.fuse.handler import DONE, OPENED_FILE, Answer, Handler
-from heliosfs.fuse.keeper import Keeper
-from heliosfs.fuse.kernel import Kernel
 from heliosfs.fuse.notices import Notices
-from heliosfs.fuse.trimmer import Trimmer
-from heliosfs.fuse.verbs import Verbs
 from heliosfs.fuse.wire import BODY_AT, Message, Opcode, Opened
 from heliosfs.vfs.files import Files
 from heliosfs.vfs.filesystem import FileSystem

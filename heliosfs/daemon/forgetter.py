@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import trio
 
-from heliosfs.fuse.kernel import Kernel
+from heliosfs.daemon.kernel import Kernel
 from heliosfs.vfs.filesystem import FileSystem
 from heliosfs.vfs.trim import Trim
 from heliosfs.workspace.switch import Invalidation

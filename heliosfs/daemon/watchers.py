@@ -23,7 +23,7 @@ from functools import partial
 
 import trio
 
-from heliosfs.fuse.watched import watched_inodes
+from heliosfs.daemon.watched import watched_inodes
 from heliosfs.objects.leafdiff import Changes
 from heliosfs.objects.tree import is_dir_entry
 from heliosfs.repo.repository import Repository

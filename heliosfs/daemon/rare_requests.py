@@ -7,9 +7,9 @@ from typing import Any
 
 import pyfuse3
 
+from heliosfs.daemon.keeper import Keeper
+from heliosfs.daemon.kernel import Kernel
 from heliosfs.fuse.handler import handler
-from heliosfs.fuse.keeper import Keeper
-from heliosfs.fuse.kernel import Kernel
 from heliosfs.vfs.files import Files
 from heliosfs.vfs.filesystem import FileSystem
 

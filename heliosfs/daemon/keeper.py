@@ -12,8 +12,8 @@ from collections.abc import Awaitable, Callable
 import trio
 
 from heliosfs.config.settings import Settings
+from heliosfs.daemon.kernel import Kernel
 from heliosfs.errors import StoreError, StoreFull
-from heliosfs.fuse.kernel import Kernel
 from heliosfs.repo.repository import Repository
 from heliosfs.workspace.flush import flush_files
 
