@@ -13,6 +13,7 @@ from heliosfs.git.refs import ASIDE, DETACHED, HEADS, TAGS, GitRef, Refs
 from heliosfs.objects.ids import CommitId, TreeId
 from heliosfs.objects.tree import Entry
 from heliosfs.repo.ancestry import reaches
+from heliosfs.repo.leftovers import is_changed
 from heliosfs.repo.refs import Branch
 from heliosfs.repo.repository import DEFAULT_BRANCH, Repository
 from heliosfs.repo.staging import Stage
@@ -21,9 +22,7 @@ from heliosfs.store.steps import ALONE, TURN, Steps
 from heliosfs.workspace.trees import (
     EMPTY_TREE,
     Change,
-    differs,
     find_entry,
-    has_changes,
     walk_changes,
 )
 
@@ -295,12 +294,7 @@ class _Adoption:
         view = repository.view_of(branch)
         if view is not None:
             return view.has_changes()
-        state = repository.saved_state(branch)
-        base = repository.history.read(branch.head).root if branch.head else None
-        tree = TreeId(base.oid) if base else EMPTY_TREE
-        return (base is not None and differs(base, state.root)) or has_changes(
-            repository.store, tree, TreeId(state.root.oid)
-        )
+        return is_changed(repository, repository.saved_state(branch))
 
     def _has_files_of(self, ref: GitRef, branch: Branch, oid: CommitId) -> bool:
         """Whether the uncommitted files of a branch are from after git's commit, not before it.
@@ -322,6 +316,11 @@ class _Adoption:
 
     def _shown_or_moved(self, branch: Branch, oid: CommitId, *, keeps: bool = False) -> None:
         view = self._repository.view_of(branch)
+        if view is None and branch.head is not None:
+            head = self._repository.history.read(branch.head).root
+            if self._repository.saved_state(branch).root.oid != head.oid:
+                # It has ignored files, which stay.
+                view = self._repository.live_view(branch.name)
         if view is not None:
             self._shown.append((view, oid, keeps))
             return

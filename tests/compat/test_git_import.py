@@ -169,6 +169,28 @@ def test_head_follows_where_the_files_are_as_git_has_them_now(stage: Stage, tmp_
     assert stage.run("status", "--porcelain") == " M b\n"
 
 
+def test_ignored_files_stay_when_a_branch_follows(stage: Stage, tmp_path: Path) -> None:
+    clone = Clone(tmp_path / "clone")
+    clone.write(".heliosignore", b".env\n")
+    clone.write("a", b"1\n")
+    clone.commit("first")
+    clone.git("branch", "side")
+    import_(stage, clone)
+    for branch in (None, "side"):
+        files = stage.files if branch is None else stage.live(branch)
+        files.write(b".env", b"KEY\n")
+    stage.reopen()
+    clone.write("a", b"2\n")
+    clone.git("rm", "--quiet", ".heliosignore")
+    clone.commit("without rules")
+    clone.git("branch", "-f", "side")
+    assert "imported/" not in import_(stage, clone)
+    for branch in (None, "side"):
+        files = stage.files if branch is None else stage.live(branch)
+        assert files.read(b".env") == b"KEY\n"
+        assert files.read(b"a") == b"2\n"
+
+
 def test_two_repositories_share_content(stage: Stage, tmp_path: Path) -> None:
     one = Clone(tmp_path / "one", "one")
     two = Clone(tmp_path / "two", "two")
