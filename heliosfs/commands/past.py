@@ -113,8 +113,12 @@ def restored(
 def _last_other(request: Request, here: Entry, words: list[str]) -> tuple[Past, list[bytes]]:
     """The last known state that has other versions of what is meant, and the paths of these."""
     store = request.repository.store
+    seen = {here.oid}
     for past in recent_states(request.view):
         root = past.state.root
+        if root.oid in seen:
+            continue
+        seen.add(root.oid)
         try:
             paths = chosen(request, words, (here, root), "in a save")
         except NotFound:

@@ -79,21 +79,16 @@ class Ignoring:
         file, such as a `restore` of one, is taken back, too.
         """
         work = self._view.state().root
-        return self.between(work, base_root(self._view), state, taken_back)
-
-    def between(
-        self, work: Entry, base: Entry, state: State, taken_back: Operation | None
-    ) -> State:
-        """`keep_in` for a working tree that is not shown, and what is tracked in it."""
+        base = base_root(self._view)
         if state.root == work or base.oid == work.oid:
             # Nothing changes, or nothing here is untracked.
             return state
         head = next(self._head(state.head), None) or _without_files(state.root)
         rules = [base, *self._head(self._view.head), work, state.root, head]
         store = self._view.repository.store
-        selected = select(store, base, work, None, rules).root
-        target = select(store, head, state.root, None, rules).root
-        if taken_back is not None:
+        selected = select(store, base, work, self._quiet, rules).root
+        target = select(store, head, state.root, self._quiet, rules).root
+        if taken_back is not None and selected != work:
             done = self._done_to_ignored(taken_back, work, selected)
             now_ns = self._now_ns()
             selected = edit_tree(store, selected, dict(done), now_ns)

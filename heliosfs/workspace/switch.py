@@ -11,7 +11,7 @@ import stat
 from dataclasses import dataclass, field
 
 from heliosfs.objects.leafdiff import Changes
-from heliosfs.objects.tree import LINK, Entry, decode_entry
+from heliosfs.objects.tree import LINK, Entry, decode_entry, encode_entry
 from heliosfs.workspace.leaves import LeafTable
 from heliosfs.workspace.node import DirNode, FileNode, LeafNode, Listed, Node, content_oid
 from heliosfs.workspace.plan import Step, plan
@@ -116,8 +116,11 @@ def _relink(workspace: Workspace, now_ns: int, stale: Invalidation) -> None:
     before = [node.link_count for node in held]
     workspace.load_links()
     for node, count in zip(held, before, strict=True):
+        group = node.group
         workspace.leave_group(node)
-        node.raw = node.encode(content_oid(node))
+        # The name that is left has the entry that it had, with the group, until it is changed.
+        entry = decode_entry(node.encode(content_oid(node)))[0]
+        node.raw = encode_entry(entry._replace(group=group))
         if node.link_count != count:
             node.ctime_ns = now_ns
             if node.lookups:

@@ -5,9 +5,11 @@ No step loses an ignored file: it stays, or the step back brings it, whichever s
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from unittest.mock import patch
 
 import pytest
 from hypothesis import settings
@@ -88,6 +90,10 @@ class IgnoredMachine(RuleBasedStateMachine):
         self.head: str | None = None
         self.tree: Tree = {}
         self.commits: dict[str, Tree] = {}
+        # A link group is in the tree, so ids of commits would differ from run to run.
+        groups = itertools.count(1)
+        self.patch = patch("secrets.randbits", lambda bits: next(groups) << 1)
+        self.patch.start()
 
     def tracked(self, head: str | None) -> Tree:
         return self.commits[head] if head is not None else {}
@@ -126,6 +132,25 @@ class IgnoredMachine(RuleBasedStateMachine):
 
     @rule(path=PATHS, data=DATA)
     def write(self, path: bytes, data: bytes) -> None:
+        """A file has the new bytes under each of its names."""
+        names = self.names(path)
+        self.write_one(path, data)
+        self.tree.update(dict.fromkeys(names, data))
+
+    def names(self, path: bytes) -> list[bytes]:
+        if path not in self.tree:
+            return []
+        files = self.stage.files
+        return [name for name in self.tree if files.node(name) is files.node(path)]
+
+    @rule(path=PATHS, new_path=PATHS)
+    def link(self, path: bytes, new_path: bytes) -> None:
+        there = self.stage.files.tree()
+        if path in self.tree and new_path not in there and not is_blocked(self.tree, new_path):
+            self.stage.files.link(path, new_path)
+            self.tree[new_path] = self.tree[path]
+
+    def write_one(self, path: bytes, data: bytes) -> None:
         for each in [each for each in self.tree if is_blocked([each], path) and each != path]:
             self.remove(each)
         if path in self.stage.files.tree() and path not in self.tree:
@@ -214,11 +239,14 @@ class IgnoredMachine(RuleBasedStateMachine):
         if not self.line.undo:
             return
         before = dict(self.tree)
+        links = {frozenset(self.names(path)) for path in before}
         self.undo()
         between = dict(self.tree)
         self.redo()
         now = self.tree
         assert all(now.get(p) == data or between.get(p) == data for p, data in before.items())
+        if now == before:
+            assert {frozenset(self.names(path)) for path in now} == links
 
     @rule()
     def reopen(self) -> None:
@@ -239,6 +267,7 @@ class IgnoredMachine(RuleBasedStateMachine):
             self.agrees()
         with pytest.raises(NotFound, match="nothing to undo"):
             self.stage.run("undo")
+        self.patch.stop()
 
 
 TestIgnored = IgnoredMachine.TestCase

@@ -13,12 +13,14 @@ from heliosfs.objects.ids import Kind, TreeId, object_id
 from heliosfs.objects.tree import INDEX_FROM, Entry, decode_entry, is_index
 from heliosfs.store.memory import MemoryStore
 from heliosfs.workspace.contents import Contents
+from heliosfs.workspace.edit import edit_tree
 from heliosfs.workspace.flush import flush
 from heliosfs.workspace.inodes import InodeTable
 from heliosfs.workspace.node import AnyNode, FileNode
 from heliosfs.workspace.switch import switch
-from heliosfs.workspace.trees import read_entries, read_tree
+from heliosfs.workspace.trees import find_entry, read_entries, read_tree
 from heliosfs.workspace.workspace import Workspace, empty_root
+from tests.tree_builder import TreeBuilder
 
 COUNTS = (0, 3, INDEX_FROM - 1, INDEX_FROM, 3 * INDEX_FROM)
 
@@ -100,3 +102,23 @@ def test_a_tree_that_cannot_be_read_alters_nothing(workspace: Workspace, count: 
         switch(workspace, before._replace(oid=oid))
     assert flush(workspace) == before
     assert set(workspace.names(workspace.root)) == set(names_of(count))
+
+
+def test_a_file_of_whose_names_one_is_left_can_be_read_from_the_next_tree(
+    workspace: Workspace,
+) -> None:
+    """The tree that is switched to may have the link group still, with the one name."""
+    files = TreeBuilder(workspace)
+    files.write(b"a", b"1\n")
+    files.link(b"a", b"z")
+    root = flush(workspace)
+    switch(workspace, edit_tree(workspace.store, root, {b"z": None}, 1))
+    files.write(b"d/b", b"2\n")
+    inodes: InodeTable[AnyNode] = InodeTable()
+    contents = Contents(workspace.store)
+    opened = Workspace(workspace.store, FixedClock(), inodes, contents, flush(workspace))
+    assert TreeBuilder(opened).read(b"a") == b"1\n"
+    files.write(b"a", b"3\n")
+    found = find_entry(workspace.store, flush(workspace), b"a")
+    assert found is not None
+    assert found.group == 0
