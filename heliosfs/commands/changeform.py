@@ -40,7 +40,9 @@ _LETTERS = "ACDMRTUXB"
 
 def wants_changes(options: Options) -> bool:
     """Return True if an option asks for changes to be shown."""
-    return any(key in options for key in (*NAMES, *COUNTS, "summary", "word-diff", "patch"))
+    return any(
+        key in options for key in (*NAMES, *COUNTS, "summary", "word-diff", "patch", "binary")
+    )
 
 
 def chosen_changes(options: Options, changes: list[FileChange]) -> list[FileChange]:
@@ -76,6 +78,7 @@ def patch_of(request: Request, options: Options) -> Patch:
         words,
         attributes=attributes_of(request.view),
         as_text="text" in options,
+        with_binary="binary" in options,
         is_reversed="reverse" in options and options.verb == "diff",
     )
 
@@ -105,7 +108,7 @@ def changes_text(
         parts.append((yield from shortstat(maker, changes)))
     if "summary" in options:
         parts.append(summary(changes))
-    is_patch = "patch" in options or "word-diff" in options
+    is_patch = any(key in options for key in ("patch", "word-diff", "binary"))
     if is_patch or (default == "patch" and not is_asked):
         lines = text_of((yield from maker.text(changes)))
         if lines and any(parts):

@@ -30,6 +30,7 @@ COMPARISON = (
         ("--diff-filter",), "only changes of these letters, not of those in lower case", "LETTERS"
     ),
     Option(("-a", "--text"), "show the lines of binary files, too"),
+    Option(("--binary",), "a patch also of binary files, which 'git apply' takes"),
     Option(
         ("-M", "--find-renames"),
         "pair deleted with new files that are alike (the default)",

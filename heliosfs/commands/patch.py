@@ -5,6 +5,7 @@ from __future__ import annotations
 import stat
 from collections.abc import Iterator
 
+from heliosfs.commands.binarypatch import binary_patch, git_blob_id
 from heliosfs.commands.changes import FileChange, same_content, same_kind
 from heliosfs.commands.hunks import Spaces, Words, compared_lines, hunks
 from heliosfs.commands.render import SHORT_DIGITS, bytes_of, quote_path
@@ -14,8 +15,9 @@ from heliosfs.objects.tree import Entry
 from heliosfs.repo.linediff import Effort, Range, changed_ranges, split_lines
 from heliosfs.repo.view import View
 from heliosfs.store.base import Store
-from heliosfs.store.steps import TURN, Steps
+from heliosfs.store.steps import TURN, Steps, on_thread
 from heliosfs.workspace.attributes import Attributes
+from heliosfs.workspace.content import PartedContent
 from heliosfs.workspace.gitlinks import gitlink_of, is_gitlink, plain_xattrs
 from heliosfs.workspace.trees import read_file
 
@@ -25,7 +27,9 @@ PATCH_MAX_BYTES = 64 * 1024 * 1024
 _TEXT_MAX_BYTES = 8 * 1024 * 1024
 """Larger files are binary, so that no request holds the file system up for long."""
 _SNIFFED_BYTES = 8000
+_READ_AT_ONCE = 1024 * 1024
 _NO_BLOB = "0" * SHORT_DIGITS
+NO_BLOB_ID = "0" * 40
 
 
 class Patch:
@@ -40,6 +44,7 @@ class Patch:
         *,
         attributes: Attributes | None = None,
         as_text: bool = False,
+        with_binary: bool = False,
         is_reversed: bool = False,
     ) -> None:
         self._store = store
@@ -50,6 +55,10 @@ class Patch:
         """Answers about `diff`, from the working tree."""
         self._as_text = as_text
         """Whether the lines of binary files are compared, too."""
+        self._with_binary = with_binary
+        """Whether what is in binary files is told, too."""
+        self._binary: tuple[str, bytes] | None = None
+        """Of the file that comes next, if it is binary: its two ids of git, and its patch."""
         self._prefixes = (b"b/", b"a/") if is_reversed else (b"a/", b"b/")
 
     def text(self, changes: list[FileChange]) -> Steps[bytes]:
@@ -57,12 +66,14 @@ class Patch:
         pieces = [bytes_of(f"# {remark}\n") for change in changes for remark in _remarks(change)]
         size = sum(map(len, pieces))
         for change in changes:
-            for piece in self._file(change):
-                pieces.append(piece)
-                size += len(piece)
+            for old, new, source, percent in _pairs(change):
+                if self._with_binary:
+                    self._binary = yield from self._packed(old, new, source, change.path)
+                for piece in self._pair(old, new, source, change.path, percent):
+                    pieces.append(piece)
+                    size += len(piece)
             if size > PATCH_MAX_BYTES:
-                limit = f"{PATCH_MAX_BYTES // 1024**2} MiB"
-                raise TooLarge(f"the diff is larger than {limit}: name paths, or use --name-status")
+                raise TooLarge(_too_large())
             yield TURN
         return b"".join(pieces)
 
@@ -79,14 +90,35 @@ class Patch:
         added = sum(each.new_stop - each.new_start for each in ranges)
         return added, sum(each.stop - each.start for each in ranges)
 
-    def _file(self, change: FileChange) -> Iterator[bytes]:
-        old, new = git_part(change.old), git_part(change.new)
-        source = change.path if change.source is None else change.source
-        if old is not None and new is not None and not same_kind(old, new):
-            yield from self._pair(old, None, source, change.path)
-            yield from self._pair(None, new, source, change.path)
-        elif old is not None or new is not None:
-            yield from self._pair(old, new, source, change.path, change.percent)
+    def _packed(
+        self, old: Entry | None, new: Entry | None, source: bytes, path: bytes
+    ) -> Steps[tuple[str, bytes] | None]:
+        """The ids and the patch of a pair if one of it is a binary file."""
+        if old is not None and new is not None and same_content(old, new):
+            return None
+        if None not in (self._bytes(old, source), self._bytes(new, path)):
+            return None
+        before = yield from self._whole(old)
+        after = yield from self._whole(new)
+        patch = yield from on_thread(lambda: binary_patch(before, after))
+        left = git_blob_id(before) if old is not None else NO_BLOB_ID
+        right = git_blob_id(after) if new is not None else NO_BLOB_ID
+        return f"{left}..{right}", patch
+
+    def _whole(self, entry: Entry | None) -> Steps[bytes]:
+        """The bytes of a file of any kind, a step for each MiB.  TooLarge."""
+        if entry is None:
+            return b""
+        if not stat.S_ISREG(entry.mode) or entry.size <= _READ_AT_ONCE:
+            return read_file(self._store, entry) if stat.S_ISREG(entry.mode) else entry.target
+        if entry.size > PATCH_MAX_BYTES:
+            raise TooLarge(_too_large())
+        content = PartedContent.load(self._store, entry.oid)
+        pieces = []
+        for at in range(0, entry.size, _READ_AT_ONCE):
+            pieces.append(content.read(self._store, at, min(_READ_AT_ONCE, entry.size - at)))
+            yield TURN
+        return b"".join(pieces)
 
     def _pair(
         self, old: Entry | None, new: Entry | None, source: bytes, path: bytes, percent: int = 0
@@ -101,7 +133,7 @@ class Patch:
         if is_same and not lines:
             return
         if not is_same:
-            lines.append(_index_line(old, new))
+            lines.append(_index_line(old, new, self._binary[0] if self._binary else ""))
         names = " ".join(self._names(source, path))
         header = bytes_of("\n".join([f"diff --git {names}", *lines]) + "\n")
         content = b"" if is_same else b"".join(self._content(old, new, source, path))
@@ -112,6 +144,9 @@ class Patch:
     def _content(
         self, old: Entry | None, new: Entry | None, source: bytes, path: bytes
     ) -> Iterator[bytes]:
+        if self._binary is not None:
+            yield self._binary[1]
+            return
         before, after = self._bytes(old, source), self._bytes(new, path)
         left, right = self._names(source, path)
         left, right = left if old else "/dev/null", right if new else "/dev/null"
@@ -186,8 +221,26 @@ def _mode_lines(old: Entry | None, new: Entry | None) -> list[str]:
     return [f"old mode {git_mode(old)}", f"new mode {git_mode(new)}"]
 
 
-def _index_line(old: Entry | None, new: Entry | None) -> str:
-    line = f"index {_blob(old)}..{_blob(new)}"
+def _pairs(
+    change: FileChange,
+) -> Iterator[tuple[Entry | None, Entry | None, bytes, int]]:
+    """What git's format has for a change: old and new file, the old path, how much is alike."""
+    old, new = git_part(change.old), git_part(change.new)
+    source = change.path if change.source is None else change.source
+    if old is not None and new is not None and not same_kind(old, new):
+        yield old, None, source, 0
+        yield None, new, source, 0
+    elif old is not None or new is not None:
+        yield old, new, source, change.percent
+
+
+def _too_large() -> str:
+    limit = f"{PATCH_MAX_BYTES // 1024**2} MiB"
+    return f"the diff is larger than {limit}: name paths, or use --name-status"
+
+
+def _index_line(old: Entry | None, new: Entry | None, ids: str) -> str:
+    line = f"index {ids or f'{_blob(old)}..{_blob(new)}'}"
     if old is not None and new is not None and git_mode(old) == git_mode(new):
         line += f" {git_mode(new)}"
     return line
