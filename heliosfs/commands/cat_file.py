@@ -16,6 +16,7 @@ from heliosfs.commands.render import (
     quote_path,
     relative,
     text_of,
+    zone,
 )
 from heliosfs.commands.verb import Request, answer
 from heliosfs.errors import HeliosError, NotFound, TooLarge
@@ -81,9 +82,7 @@ def _commit_text(commit: Commit) -> str:
 
 
 def _signed(who: Signature) -> str:
-    hours, minutes = divmod(abs(who.offset_minutes), 60)
-    sign = "-" if who.offset_minutes < 0 else "+"
-    return f"{person(who)} {who.seconds} {sign}{hours:02}{minutes:02}"
+    return f"{person(who)} {who.seconds} {zone(who.offset_minutes)}"
 
 
 def ls_tree(request: Request, options: Options) -> Steps[str]:

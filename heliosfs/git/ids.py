@@ -151,19 +151,19 @@ class IdMap:
     def note_origin(self, number: int, value: bytes) -> None:
         self._noted[_ORIGIN + b"%08x" % number] = value
 
-    def remembered(self) -> Iterator[tuple[int, str, Remembered]]:
+    def remembered(self, prefix: bytes = _REF) -> Iterator[tuple[int, str, Remembered]]:
         """Every ref that was imported or exported: of which repository, full name, and what."""
-        held: dict[bytes, bytes | None] = dict(self._store.scan(_REF))
-        held.update((key, value) for key, value in self._noted.items() if key.startswith(_REF))
+        held: dict[bytes, bytes | None] = dict(self._store.scan(prefix))
+        held.update((key, value) for key, value in self._noted.items() if key.startswith(prefix))
         for key, value in held.items():
             if value is not None:
                 yield _decode_ref(key[len(_REF) :], value)
 
     def refs_of(self, origin: int) -> Iterator[tuple[str, Remembered]]:
         """The same of one repository."""
-        for number, name, each in self.remembered():
-            if number == origin:
-                yield name, each
+        below = b"%08x/" % origin if origin else b"refs/"
+        for _, name, each in self.remembered(_REF + below):
+            yield name, each
 
     def note_ref(self, origin: int, name: str, each: Remembered | None) -> None:
         """Remember a ref, or forget it."""

@@ -114,8 +114,12 @@ class Import:
         is_first = all(branch.head is None for branch in repository.refs)
         if is_first or not refs.detached_in or DETACHED in names.known or refs.asked:
             refs.with_head()
-        left = [ref for ref in refs.chosen if names.is_deleted(ref) and not refs.restores(ref)]
-        refs.chosen = [ref for ref in refs.chosen if ref not in left]
+        left: list[GitRef] = []
+        taken: list[GitRef] = []
+        for ref in refs.chosen:
+            stays = names.is_deleted(ref) and not refs.restores(ref)
+            (left if stays else taken).append(ref)
+        refs.chosen = taken
         return [names.of(ref) for ref in left]
 
     def _take_history(self, bulk: Bulk, wanted: list[bytes], known: set[bytes]) -> Steps[None]:

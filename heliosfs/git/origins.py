@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -27,6 +28,8 @@ ASIDE_REF = "aside:"
 """Before the full name of a ref: what was put aside for it is remembered under that."""
 _ROOTS_MAX = 100
 _NAME_TRIES = 1000
+_UNFIT = re.compile(r"[^\w.-]+|\.\.+")
+"""What is replaced in the name of a directory to make it part of the name of a branch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +170,7 @@ def _roots(git: Git) -> tuple[bytes, ...]:
 def _free_name(refs: Refs, known: list[Origin], path: str) -> str:
     """The name of a repository's directory, with a number where that is taken."""
     place = path.rstrip("/").removesuffix(".git").rstrip("/")
-    plain = os.path.basename(place) or "git"
+    plain = _UNFIT.sub("-", os.path.basename(place)).strip("-.") or "git"
     taken = {each.name for each in known} | {ASIDE.rstrip("/")} | set(refs.tags)
     taken |= {branch.name for branch in refs}
     for number in range(1, _NAME_TRIES):

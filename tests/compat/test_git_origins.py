@@ -135,6 +135,8 @@ def test_a_name_is_given_or_made(stage: Stage, tmp_path: Path) -> None:
     assert "trunk" not in heads(stage)
     # A name that is made of the path is one that nothing has.
     import_(stage, other)
+    odd = repository(tmp_path / "y" / "-odd  name: [1]..x")
+    assert "odd-name-1--x/trunk" in import_(stage, odd)
     third = repository(tmp_path / "y" / "taken")
     reply = json.loads(import_(stage, third, "--json"))
     assert reply["apart"] == {"trunk": "taken-2/trunk", "v1": "taken-2/v1"}
