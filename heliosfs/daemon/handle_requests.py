@@ -6,15 +6,17 @@ when it has to wait, a coroutine that does.  It has taken what it needs from the
 
 from __future__ import annotations
 
+import errno
 import os
 from contextlib import suppress
 from typing import Any
 
+from heliosfs.daemon.control_pages import ControlPages
 from heliosfs.daemon.forgetter import Trimmer
 from heliosfs.daemon.keeper import Keeper
 from heliosfs.daemon.kernel import Kernel
 from heliosfs.daemon.verbs import Verbs
-from heliosfs.errors import StoreError
+from heliosfs.errors import PosixError, StoreError
 from heliosfs.fuse import wire
 from heliosfs.fuse.attributes import NO_ENTRY, PAGE_BYTES, listed_in
 from heliosfs.fuse.handler import DONE, OPENED_FILE, Answer, Handler
@@ -33,8 +35,12 @@ _CHANGING = os.O_WRONLY | os.O_RDWR | os.O_TRUNC
 _DATA_AT = BODY_AT + wire.TRANSFER_BYTES
 
 
+def _may_read(flags: int) -> bool:
+    return flags & os.O_ACCMODE != os.O_WRONLY
+
+
 def _reads(flags: int) -> bool:
-    return flags & os.O_ACCMODE != os.O_WRONLY and not flags & os.O_TRUNC
+    return _may_read(flags) and not flags & os.O_TRUNC
 
 
 class HandleRequests:
@@ -62,6 +68,7 @@ class HandleRequests:
         self._keeper = keeper
         self._look = trimmer.look
         self._notices = notices
+        self._pages = ControlPages(verbs, kernel, notices)
         self.handlers: dict[int, Handler] = {
             Opcode.OPEN: self._open,
             Opcode.READ: self._read,
@@ -89,10 +96,19 @@ class HandleRequests:
             return wire.OPENED.pack(self._files.open(node, flags, uid), OPENED_FILE, 0)
         if isinstance(node, VirtualText):
             return self._open_text(node, flags)
+        if isinstance(node, ControlFile) and _may_read(flags) and not node.is_free_for(pid):
+            # The kernel looks the name up again, which leads to a file of its own.
+            raise PosixError(errno.ESTALE)
         fh = self._files.open(node, flags, uid)
-        if isinstance(node, ControlFile):
-            self._handles[fh].channel.opener_pid = pid
-        return wire.OPENED.pack(fh, Opened.DIRECT_IO, 0)
+        opened = wire.OPENED.pack(fh, Opened.DIRECT_IO, 0)
+        if not isinstance(node, ControlFile):
+            return opened
+        handle = self._handles[fh]
+        handle.channel.opener_pid = pid
+        if not handle.is_reader:
+            return opened
+        size = self._pages.size_at_open(handle, flags)
+        return opened if size <= node.told_size else self._pages.tell(node, size, opened)
 
     def _give(self, node: FileNode) -> None:
         """Have the kernel keep what it lacks of a small file, so that who opens it need not ask.
@@ -134,6 +150,9 @@ class HandleRequests:
         fh, offset, size = wire.TRANSFER.unpack_from(message, BODY_AT)
         handle = self._handles[fh]
         if handle.__class__ is ChannelHandle:
+            (how,) = wire.WORD.unpack_from(message, wire.READ_FLAGS_AT)
+            if not how & wire.READ_OF_CALLER:
+                return self._pages.fill(handle, fh, offset, size)
             return self._read_channel(handle, offset, size)
         return self._read_file(handle, offset, size)
 
@@ -149,7 +168,8 @@ class HandleRequests:
         handle = self._handles[fh]
         data = bytes(memoryview(message)[_DATA_AT:end])
         if handle.__class__ is ChannelHandle:
-            return self._write_channel(handle, data)
+            handle.channel.position = offset + len(data)
+            return self._write_channel(handle, fh, data)
         written = wire.WRITTEN.pack(self._write_file(handle, offset, data), 0)
         if handle.node.kept == KEPT_ALL:
             handle.node.kept = KEPT_PAGES
@@ -159,7 +179,9 @@ class HandleRequests:
         """The answer to a change of bytes, when the store has room for more."""
         return self._catch_up(answer) if self._keeper.written() else answer
 
-    async def _write_channel(self, handle: ChannelHandle, data: bytes) -> bytes:
+    async def _write_channel(self, handle: ChannelHandle, fh: int, data: bytes) -> bytes:
+        if self._pages.is_used_up(handle, fh):
+            await self._pages.begin_anew(handle, fh)
         await self._verbs.run(handle.channel, handle.channel.write(data))
         return wire.WRITTEN.pack(len(data), 0)
 
@@ -224,6 +246,8 @@ class HandleRequests:
         if handle.__class__ is ChannelHandle:
             self._verbs.release(handle.channel)
         self._files.release(fh)
+        if handle.__class__ is ChannelHandle and handle.is_reader:
+            self._pages.release(handle, fh)
         return DONE
 
     def _readdirplus(self, ino: int, message: Message, end: int) -> Answer:

@@ -58,6 +58,9 @@ OPENED = struct.Struct("=QIi")
 TRANSFER = struct.Struct("=QQI")
 """fh, offset, size: how the body of a read, a write and a listing begins."""
 TRANSFER_BYTES = 40
+READ_FLAGS_AT = BODY_AT + 20
+READ_OF_CALLER = 1 << 1
+"""Flag of a read that a program asked for (FUSE_READ_LOCKOWNER); others fill the page cache."""
 ALLOCATE = struct.Struct("=QQQI")
 """fh, offset, length, mode."""
 SEEK = struct.Struct("=QQI")

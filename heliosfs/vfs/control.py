@@ -98,6 +98,8 @@ class Channel:
         self._reply: bytes | None = None
         self._cursor = 0
         self._start: int | None = None
+        self.position = 0
+        """Where in the file, by the kernel's offset, what was written last ended."""
         self.opener_pid = 0
         """The thread that opened the file; 0 when that is not known."""
 
@@ -171,6 +173,23 @@ class Channel:
         data = self._reply[self._cursor : self._cursor + length]
         self._cursor += len(data)
         return data
+
+    def end(self) -> int:
+        """The kernel's offset at which the reply ends; without a request, what else is read."""
+        if self._reply is None:
+            self.answer(self._idle_text())
+        assert self._reply is not None
+        return self.position + len(self._reply)
+
+    def page(self, offset: int, length: int) -> bytes:
+        """Bytes for the kernel's page cache, which has the reply behind what was written."""
+        end = self.end()
+        assert self._reply is not None
+        before = max(0, self.position - offset)
+        data = bytes(min(before, length)) + self._reply[max(0, offset - self.position) :]
+        self._start = self.position
+        self._cursor = max(self._cursor, min(offset + length, end) - self.position)
+        return data[:length]
 
     def _begin_reply(self) -> None:
         self._reply = b""

@@ -74,7 +74,8 @@ class Files:
                         node.mode = without_set_id(node.mode)
             return self.open_node(node, writing, flags)
         if isinstance(node, ControlFile):
-            return self._add(ChannelHandle(node, node.channel()))
+            is_reader = flags & os.O_ACCMODE != os.O_WRONLY
+            return self._add(ChannelHandle(node, node.channel(), is_reader))
         if isinstance(node, VirtualText):
             if writing:
                 raise NotPermitted("what lies under .helios is made by heliosfs")
@@ -265,6 +266,8 @@ class Files:
             handle.node.workspace.handles -= 1
         elif isinstance(handle, TextHandle):
             node.attr = None
+        elif isinstance(handle, ChannelHandle) and handle.is_reader:
+            node.readers -= 1
         self._filesystem.settle(node)
 
     def _unmap(self, node: FileNode) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from heliosfs.vfs.control import Channel
-from heliosfs.vfs.virtual import VirtualNode
+from heliosfs.vfs.virtual import ControlFile, VirtualNode
 from heliosfs.workspace.node import FileNode
 
 
@@ -34,11 +34,13 @@ class TextHandle:
 class ChannelHandle:
     """An open control file."""
 
-    __slots__ = ("channel", "node")
+    __slots__ = ("channel", "is_reader", "node")
 
-    def __init__(self, node: VirtualNode, channel: Channel) -> None:
+    def __init__(self, node: ControlFile, channel: Channel, is_reader: bool) -> None:
         self.node = node
         self.channel = channel
+        self.is_reader = is_reader
+        node.readers += is_reader
 
 
 Handle: TypeAlias = "FileHandle | TextHandle | ChannelHandle"

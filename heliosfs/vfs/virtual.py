@@ -212,14 +212,39 @@ class PlaceDir(VirtualDir):
 
 
 class ControlFile(VirtualNode):
-    """A control file: every open of it is a channel of its own."""
+    """A control file: every open of it is a channel of its own.
 
-    __slots__ = ("channel",)
+    Its size is 0, as nobody knows what will be in it.  But sendfile(2) and splice(2) read no more
+    than the kernel takes a file to have.  So while somebody has it open to read, it has a size.
+    """
+
+    __slots__ = ("channel", "readers", "refused_pid", "told_size")
 
     def __init__(self, site: Site, channel: Callable[[], Any], *, is_fixed: bool = True) -> None:
         super().__init__(site, stat.S_IFREG | 0o600, is_fixed=is_fixed)
         self.channel = channel
         """Opens a channel."""
+        self.readers = 0
+        """Open handles that can read."""
+        self.refused_pid = 0
+        """The thread that was last told to look the name up again."""
+        self.told_size = 0
+        """What the kernel takes its size to be."""
+
+    def is_free_for(self, pid: int) -> bool:
+        """Return True if a thread may open it to read: nobody else has, so that its pages are one
+        reader's.
+
+        A thread that is sent back, and comes again without looking up, follows a link of
+        /proc/PID/fd: then it shares the file.
+        """
+        is_free = not self.readers or self.refused_pid == pid
+        self.refused_pid = 0 if is_free else pid
+        return is_free
+
+    @property
+    def size(self) -> int:
+        return self.told_size
 
 
 class ControlDir(VirtualDir):
@@ -239,7 +264,13 @@ class ControlDir(VirtualDir):
     def lookup(self, name: bytes) -> Any:
         channel = self.long.get(name)
         if channel is None:
-            return super().lookup(name)
+            file = super().lookup(name)
+            if not isinstance(file, ControlFile):
+                return file
+            file.refused_pid = 0
+            if not file.readers:
+                return file
+            channel = file.channel
         return ControlFile(self.site, channel, is_fixed=False)
 
     def names(self) -> Iterator[bytes]:

@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -304,6 +304,79 @@ def test_texts_are_read_without_read(changed: Mounted) -> None:
         shutil.copyfile(log, sent)
         assert sent.read_bytes() == text
         assert log.stat().st_size == 0
+
+
+def sent(fd: int) -> bytes:
+    """What sendfile(2) gives until it gives nothing more."""
+    target = os.memfd_create("sent")
+    try:
+        while os.sendfile(target, fd, None, 1 << 20):
+            pass
+        return os.pread(target, 1 << 24, 0)
+    finally:
+        os.close(target)
+
+
+def spliced(fd: int) -> bytes:
+    """The same of splice(2), through a pipe."""
+    reader, writer = os.pipe()
+    try:
+        parts = []
+        while count := os.splice(fd, writer, 4096):
+            parts.append(os.read(reader, count))
+        return b"".join(parts)
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+
+@pytest.mark.parametrize("take", [sent, spliced])
+def test_replies_are_read_without_read(changed: Mounted, take: Callable[[int], bytes]) -> None:
+    """By sendfile(2) and splice(2), without a request and after requests, beside other readers."""
+    place = changed.path / ".helios" / "ctl"
+    for name in ("commit", "status", "checkout", "gc", "error"):
+        fd = os.open(place / name, os.O_RDONLY)
+        assert take(fd) == (place / name).read_bytes(), name
+        os.close(fd)
+    changed.commit("one")
+    large = "\n".join(f"line {number}" for number in range(200_000)) + "\n"
+    (changed.path / "large").write_text(large)
+    fds = [os.open(place / "command", os.O_RDWR) for _ in range(4)]
+    for _ in range(2):
+        for number, fd in enumerate(fds):
+            os.write(fd, b"branch\n" if number % 2 else b"diff HEAD\n")
+        replies = [take(fd) for fd in fds]
+        for fd, request in ((fds[0], b"diff HEAD\n"), (fds[1], b"branch\n")):
+            os.write(fd, request)
+        replies += [os.read(fds[0], 1 << 24), os.read(fds[1], 1 << 24)]
+        assert len(replies[0]) > len(large)
+        assert replies[0] == replies[2]
+        assert replies[0].startswith(replies[4])
+        assert replies[1] == replies[3] == replies[5] != b""
+    for fd in fds:
+        assert os.fstat(fd).st_size >= 0
+        os.close(fd)
+    fd = os.open(place / "commit", os.O_RDWR)
+    os.write(fd, b"message")
+    assert take(fd) == (place / "commit").read_bytes(), "the request runs when its reply is read"
+    assert messages(changed) == ["message", "one"]
+    os.close(fd)
+    assert all(path.stat().st_size == 0 for path in place.iterdir())
+
+
+def test_programs_that_send_files(changed: Mounted, tmp_path: Path) -> None:
+    place = changed.path / ".helios" / "ctl"
+    expected = (place / "status").read_text()
+    shutil.copyfile(place / "status", tmp_path / "copy")
+    assert (tmp_path / "copy").read_text() == expected
+    done = shell("exec 3<>.helios/ctl/status; echo >&3; cat /dev/fd/3; cat <&3", changed.path)
+    assert done.stdout == expected + changed.control("status", "\n")
+    if shutil.which("busybox"):
+        done = shell(
+            "busybox cat .helios/ctl/status; exec 3<>.helios/ctl/status; echo >&3; busybox cat <&3",
+            changed.path,
+        )
+        assert done.stdout == expected + changed.control("status", "\n")
 
 
 def test_many_handles_at_once(changed: Mounted) -> None:
