@@ -111,6 +111,7 @@ def test_a_file_of_whose_names_one_is_left_can_be_read_from_the_next_tree(
     files = TreeBuilder(workspace)
     files.write(b"a", b"1\n")
     files.link(b"a", b"z")
+    files.write(b"d/b", b"1\n")
     root = flush(workspace)
     switch(workspace, edit_tree(workspace.store, root, {b"z": None}, 1))
     files.write(b"d/b", b"2\n")
