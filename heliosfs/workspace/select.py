@@ -230,7 +230,7 @@ class _Walk:
             rules = rules_in(self._store, new, prefix, rules)
             self.has_rules |= rules is not None
             others = tuple(each.at(self._store, path) for each in others)
-        further = [other.rules for other in others if other.rules is not None]
+        further = _more_rules(rules, others)
         may_ignore = is_inside or rules is not None or bool(further)
         for name, (old_raw, new_raw) in changed_entries(self._store, *pair[1:3]).items():
             if new_raw is None:
@@ -307,6 +307,17 @@ def _take(above: _Directory, directory: _Directory, entry: Entry | None) -> None
         above.is_loud |= directory.is_loud or place.is_altered
     if entry is not place.new:
         above.edits[place.new.name] = entry
+
+
+def _more_rules(rules: Rules | None, others: tuple[_Other, ...]) -> list[Rules]:
+    """The rules of other trees that are not those of the working tree, each once."""
+    known = {rules.key if rules is not None else None}
+    found = []
+    for other in others:
+        if other.rules is not None and other.rules.key not in known:
+            known.add(other.rules.key)
+            found.append(other.rules)
+    return found
 
 
 def _tree_id(raw: bytes) -> TreeId:
