@@ -34,6 +34,8 @@ class GrepForm:
     def __init__(self, options: Options, cwd: str) -> None:
         self._options = options
         self._cwd = cwd
+        self._named: tuple[Found, str] | None = None
+        """The file that was shown last, with its name as it is shown."""
         around = options.number("context") or 0
         before, after = options.number("before-context"), options.number("after-context")
         self.before = around if before is None else before
@@ -101,6 +103,11 @@ class GrepForm:
         return "" if "no-filename" in self._options else self._place(found) + sign
 
     def _place(self, found: Found) -> str:
+        if self._named is None or self._named[0] is not found:
+            self._named = found, self._name(found)
+        return self._named[1]
+
+    def _name(self, found: Found) -> str:
         path = found.path if "full-name" in self._options else relative(self._cwd, found.path)
         shown = text_of(path) if "null" in self._options else quote_path(path)
         return f"{found.revision}:{shown}" if found.revision else shown
