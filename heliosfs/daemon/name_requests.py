@@ -13,7 +13,6 @@ from typing import Any
 
 from heliosfs.daemon.forgetter import Trimmer
 from heliosfs.daemon.keeper import Keeper
-from heliosfs.daemon.watchers import Watchers
 from heliosfs.errors import PosixError
 from heliosfs.fuse import wire
 from heliosfs.fuse.attributes import MISSING, attributes, entry, entry_in
@@ -40,7 +39,6 @@ class NameRequests:
         files: Files,
         keeper: Keeper,
         trimmer: Trimmer,
-        watchers: Watchers,
         notices: Notices,
         barrier: Callable[[], Awaitable[None]],
     ) -> None:
@@ -51,7 +49,6 @@ class NameRequests:
         self._files = files
         self._keeper = keeper
         self._look = trimmer.look
-        self._tellers = watchers.tellers
         self._notices = notices
         self._barrier = barrier
         self.handlers: dict[int, Handler] = {
@@ -102,8 +99,6 @@ class NameRequests:
 
     def _setattr(self, ino: int, message: Message, end: int) -> Answer:
         node = self._node(ino)
-        if self._tellers and wire.CALLER.unpack_from(message, wire.CALLER_AT)[2] in self._tellers:
-            return attributes(node)
         valid, _, _, size, _, atime, mtime, _, atime_ns, mtime_ns, _, mode, _, uid, gid = (
             wire.SETATTR.unpack_from(message, BODY_AT)
         )

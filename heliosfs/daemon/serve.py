@@ -21,6 +21,7 @@ from heliosfs.daemon.keeper import Keeper
 from heliosfs.daemon.kernel import Kernel
 from heliosfs.daemon.name_requests import NameRequests
 from heliosfs.daemon.rare_requests import Operations
+from heliosfs.daemon.retelling import Retelling
 from heliosfs.daemon.verbs import Verbs
 from heliosfs.daemon.watchers import Watchers
 from heliosfs.errors import HeliosError, StoreError
@@ -105,19 +106,18 @@ def _serve(
 
     keeper = Keeper(repository, kernel, fail)
     trimmer = Trimmer(filesystem, kernel)
-    watchers = Watchers(repository, options.mountpoint)
+    watchers = Watchers(repository, options.mountpoint, notices)
     verbs = Verbs(repository, kernel, keeper, watchers)
     operations = Operations(filesystem, files, kernel, keeper, xattr=options.xattr)
     collector = Collector(repository, keeper, verbs.run_long)
     handlers = {
-        **NameRequests(
-            filesystem, files, keeper, trimmer, watchers, notices, kernel.barrier
-        ).handlers,
+        **NameRequests(filesystem, files, keeper, trimmer, notices, kernel.barrier).handlers,
         **HandleRequests(filesystem, files, verbs, kernel, keeper, trimmer, notices).handlers,
     }
     if options.debug:
         log_requests(Operations)
         handlers = traced(handlers)
+    watchers.retelling = Retelling(filesystem, handlers)
     try:
         pyfuse3.init(operations, connection.device, fuse_options)
     except RuntimeError as error:

@@ -104,10 +104,11 @@ def _apply(workspace: Workspace, step: Step, now_ns: int, stale: Invalidation) -
     directory.data = step.data
     directory.subdir_count = step.entry.size
     _update(directory, step.raw, step.entry, now_ns, stale)
-    if is_listing_stale and _is_known(directory):
-        directory.is_listing_stale = True
-        stale.listings.append(directory.ino)
+    if _is_known(directory):
         stale.changed.append((directory, step.changes))
+        if is_listing_stale:
+            directory.is_listing_stale = True
+            stale.listings.append(directory.ino)
 
 
 def _relink(workspace: Workspace, now_ns: int, stale: Invalidation) -> None:

@@ -10,9 +10,15 @@ import struct
 import time
 from pathlib import Path
 
-from heliosfs.daemon.watchers import SETTLE_SECONDS, _touch
+from heliosfs.daemon.retelling import Retelling
+from heliosfs.daemon.teller import Teller, Told
+from heliosfs.daemon.watchers import SETTLE_SECONDS
+from heliosfs.fuse.notices import Notices
+from heliosfs.objects.tree import NO_OID, Entry, encode_entry
+from heliosfs.vfs.filesystem import FileSystem
 from tests.mount.conftest import SECONDS, Mounted, Mounter
 from tests.posix.syscalls import create
+from tests.tree_builder import Stage
 
 MODIFY, ATTRIB, CLOSE_WRITE = 0x2, 0x4, 0x8
 MOVED_FROM, MOVED_TO, CREATE, DELETE, DELETE_SELF = 0x40, 0x80, 0x100, 0x200, 0x400
@@ -135,8 +141,8 @@ def test_a_checkout_tells_the_watchers_of_what_goes(workspace: Mounted, place: P
     os.mkdir("removed")
     with Watcher(".", "changed", "same", "added", "removed") as watcher:
         workspace.control("reset", "--hard HEAD~1\n")
-        assert watcher.wait_for("attrib .", "modify . changed") == [
-            *("attrib .", "gone added", "gone changed", "modify .", "modify . changed"),
+        assert watcher.wait_for("delete . added", "modify . changed") == [
+            *("delete . added", "gone added", "gone changed", "modify . changed"),
         ]
         create("changed", b"three")
         assert set(watcher.events()) == {"modify . changed", "attrib . changed", "close . changed"}
@@ -160,11 +166,11 @@ def test_a_checkout_tells_who_watches_a_directory(workspace: Mounted, place: Pat
         workspace.commit("two", view=view)
         with Watcher(".", "deep/below") as watcher:
             workspace.control("reset", "--hard HEAD~1\n", view=view)
-            assert watcher.wait_for("modify deep/below file", "modify . changed") == [
-                "modify . changed",
-                "modify . gone",
+            told = [
+                *("create . gone", "modify . changed", "modify . gone"),
                 "modify deep/below file",
             ]
+            assert watcher.wait_for(*told) == told
             assert os.stat("changed").st_mode & 0o7777 == 0o4751
             assert workspace.helios("status", "-s", cwd=directory) == ""
             # Who looks at once looks at what is there: the file of the commit.
@@ -189,9 +195,8 @@ def test_a_link_and_a_directory_are_told_of(workspace: Mounted, place: Path) -> 
     with Watcher(".", "losing") as watcher:
         workspace.control("reset", "--hard HEAD~1\n")
         told = [
-            *("attrib . losing", "attrib . new", "attrib losing"),
-            *("modify . link", "modify . losing", "modify . new"),
-            *("modify losing", "modify losing file"),
+            *("create . new", "create losing file", "delete losing below"),
+            *("modify . link", "modify losing file"),
         ]
         assert watcher.wait_for(*told) == told
     assert os.readlink("link") == "target"
@@ -210,7 +215,7 @@ def test_to_be_told_alters_nothing(workspace: Mounted, place: Path) -> None:
         workspace.control("reset", "--hard HEAD~1\n")
         before = {name: os.stat(name) for name in ("d", "d/file", "d/other")}
         os.utime("d/other", ns=(1, 2))
-        told = ["attrib d", "attrib d other", "modify d", "modify d file"]
+        told = ["attrib d other", "delete d new", "modify d file"]
         assert watcher.wait_for(*told) == told
         for name in ("d", "d/file"):
             after = os.stat(name)
@@ -220,6 +225,30 @@ def test_to_be_told_alters_nothing(workspace: Mounted, place: Path) -> None:
         assert workspace.control("status", "--short\n") == ""
         assert "undid reset" in workspace.control("undo", "\n")
         assert Path("d/new").read_bytes() == b"two"
+
+
+def test_who_has_looked_before_is_told_as_well(workspace: Mounted, place: Path) -> None:
+    """The kernel remembers what was looked for in vain, and what was found."""
+    create("gone")
+    create("mode", b"same")
+    workspace.commit("one")
+    os.unlink("gone")
+    create("came")
+    os.chmod("mode", 0o600)
+    workspace.commit("two")
+    with Watcher(".") as watcher:
+        workspace.control("reset", "--hard HEAD~1\n")
+        assert not os.path.exists("came") and os.path.exists("gone")
+        told = ["attrib . mode", "delete . came", "modify . gone"]
+        assert watcher.wait_for(*told) == told
+        assert not os.path.exists("came")
+        # And whose name comes back meanwhile is not removed.
+        workspace.control("undo", "\n")
+        assert os.path.exists("came")
+        create("gone", b"mine")
+        watcher.wait_for("modify . came", "modify . gone")
+        assert Path("gone").read_bytes() == b"mine"
+        assert workspace.control("status", "--short\n") == f" A {place.name}/gone\n"
 
 
 def test_a_checkout_tells_who_watches_with_fanotify(workspace: Mounted, place: Path) -> None:
@@ -254,19 +283,23 @@ def test_links_lead_nowhere(tmp_path: Path) -> None:
     (outside / "file").write_text("")
     (tmp_path / "link").symlink_to(outside / "file")
     (tmp_path / "directory").symlink_to(outside)
-    (outside / "sub").mkdir()
-    before = os.stat(outside / "file").st_ctime_ns
-    other_device = os.stat(tmp_path).st_dev + 1
-    for path, device in (
-        ("link", os.stat(tmp_path).st_dev),
-        ("directory/file", other_device),
-        ("outside/file", other_device),
-    ):
-        _touch(os.fsencode(tmp_path / path), device)
-        assert os.stat(outside / "file").st_ctime_ns == before
-    for name in ("file", "sub"):
-        old = os.stat(outside / name)
-        _touch(os.fsencode(outside / name), old.st_dev)
-        new = os.stat(outside / name)
-        assert new.st_ctime_ns > old.st_ctime_ns
-        assert (new.st_mtime_ns, new.st_mode) == (old.st_mtime_ns, old.st_mode)
+    before = {path: os.lstat(path) for path in (outside, outside / "file")}
+    entry = encode_entry(Entry(b"x", 0o100644, 0, 0, 0, 0, NO_OID))
+    other = encode_entry(Entry(b"x", 0o100644, 0, 0, 0, 1, NO_OID))
+    changes = {b"file": (entry, other), b"gone": (entry, None), b"came": (None, entry)}
+    retelling = Retelling(FileSystem(Stage().repository), {})
+    teller = Teller(os.fsencode(tmp_path), retelling, Notices(-1))
+    teller.tell(
+        [
+            Told(os.fsencode(tmp_path / "directory"), outside.stat().st_ino, changes),
+            Told(os.fsencode(outside), outside.stat().st_ino + 1, changes),
+            Told(os.fsencode(tmp_path), tmp_path.stat().st_ino, {b"link": (entry, other)}),
+        ]
+    )
+    assert {path: os.lstat(path) for path in before} == before
+    # Where the requests of the thread are not recognised, it creates and removes nothing.
+    (outside / "gone").touch()
+    teller.tell([Told(os.fsencode(outside), outside.stat().st_ino, changes)])
+    assert sorted(os.listdir(outside)) == ["file", "gone"]
+    assert os.stat(outside / "file").st_ctime_ns > before[outside / "file"].st_ctime_ns
+    assert os.stat(outside / "file").st_mtime_ns == before[outside / "file"].st_mtime_ns

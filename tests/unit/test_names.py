@@ -16,9 +16,7 @@ from tests.tree_builder import Stage
 
 
 class Beside:
-    """What stands for keeper, trimmer and watchers."""
-
-    tellers: frozenset[int] = frozenset()
+    """What stands for keeper and trimmer."""
 
     def touch(self) -> None: ...
     def look(self) -> None: ...
@@ -43,7 +41,7 @@ class Asked:
         beside: Any = Beside()
         self.notices = Kept()
         self.requests = NameRequests(
-            filesystem, Files(filesystem), beside, beside, beside, self.notices, beside
+            filesystem, Files(filesystem), beside, beside, self.notices, beside
         )
         self.root = filesystem.repository.root.workspace.root.ino
 

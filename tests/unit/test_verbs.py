@@ -38,7 +38,7 @@ class Mount:
         repository = self.stage.repository
         kernel = Kernel(RequestLoop(), "/", Notices(-1))
         keeper = Keeper(repository, kernel, lambda error: None)
-        self.verbs = Verbs(repository, kernel, keeper, Watchers(repository, "/"))
+        self.verbs = Verbs(repository, kernel, keeper, Watchers(repository, "/", Notices(-1)))
 
     def channel(self) -> CommandChannel:
         stage = self.stage

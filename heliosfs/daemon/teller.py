@@ -1,0 +1,176 @@
+"""The thread that makes the kernel tell those who watch: what it does to which name.
+
+It works beside the loop, by descriptors of directories that it knows to be ours: whoever may write
+in them could have put a link in the way of a path.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import stat
+import threading
+from typing import NamedTuple
+
+from heliosfs.daemon.retelling import Retelling, Scene
+from heliosfs.fuse.notices import Notices
+from heliosfs.objects.leafdiff import Changes
+from heliosfs.objects.tree import Entry, decode_entry
+
+_PROBE = b".helios-teller"
+_SECOND_NS = 10**9
+_AT_FDCWD = -100
+_UTIME_OMIT = (1 << 30) - 2
+_MINE = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class Told(NamedTuple):
+    """A directory that somebody watches, and what changed in it."""
+
+    path: bytes
+    ino: int
+    changes: Changes
+
+
+class Teller:
+    """Tells of directories, one after another.  All of it runs on a thread."""
+
+    def __init__(self, mountpoint: bytes, retelling: Retelling, notices: Notices) -> None:
+        self._mountpoint = mountpoint
+        self._retelling = retelling
+        self._notices = notices
+        self._device = 0
+
+    def tell(self, told: list[Told]) -> None:
+        """Tell of what changed, as far as it is still so; `retelling` answers the requests."""
+        self._device = os.stat(self._mountpoint).st_dev
+        self._retelling.teller = threading.get_native_id()
+        self._probe()
+        for directory in told:
+            # Gone again, or somebody else's: then there is nothing to tell.
+            with contextlib.suppress(OSError):
+                fd = os.open(directory.path, _MINE | os.O_DIRECTORY)
+                try:
+                    status = os.fstat(fd)
+                    if (status.st_dev, status.st_ino) == (self._device, directory.ino):
+                        self._tell_directory(fd, directory)
+                finally:
+                    os.close(fd)
+
+    def _probe(self) -> None:
+        """Ask for a name that is not there.  Only who is known by that may pretend to alter."""
+        self._retelling.scene = Scene(os.stat(self._mountpoint).st_ino, _PROBE)
+        with contextlib.suppress(OSError):
+            os.lstat(os.path.join(self._mountpoint, _PROBE))
+        self._retelling.scene = None
+
+    def _tell_directory(self, fd: int, directory: Told) -> None:
+        is_silent = True
+        for name, (old, new) in directory.changes.items():
+            before = decode_entry(old)[0] if old else None
+            after = decode_entry(new)[0] if new else None
+            with contextlib.suppress(OSError):
+                if after is None:
+                    assert before is not None
+                    is_silent &= self._remove(fd, Scene(directory.ino, name, _kind(before)))
+                elif before is None or _kind(before) != _kind(after):
+                    is_new = self._create(fd, Scene(directory.ino, name), after.mode)
+                    if not (is_new and stat.S_ISDIR(after.mode)):
+                        self._touch(fd, name)
+                elif not stat.S_ISDIR(after.mode):
+                    self._alter(fd, name, before, after)
+        if not is_silent:
+            touch(fd)
+
+    def _remove(self, fd: int, scene: Scene) -> bool:
+        """Pretend to remove a name; False when that did not succeed."""
+        if not self._retelling.is_known:
+            return False
+        self._retelling.scene = scene
+        remove = os.rmdir if scene.gone == stat.S_IFDIR else os.unlink
+        try:
+            try:
+                remove(scene.name, dir_fd=fd)
+            except FileNotFoundError:
+                # Somebody looked in vain, and the kernel remembers that.
+                self._notices.entry(scene.parent, scene.name, 0)
+                remove(scene.name, dir_fd=fd)
+        except OSError:
+            return False
+        finally:
+            self._retelling.scene = None
+        return True
+
+    def _create(self, fd: int, scene: Scene, mode: int) -> bool:
+        """Pretend to create what is there; False when that did not succeed."""
+        if not self._retelling.is_known:
+            return False
+        self._retelling.scene = scene
+        try:
+            if stat.S_ISDIR(mode):
+                os.mkdir(scene.name, dir_fd=fd)
+            elif stat.S_ISLNK(mode):
+                os.symlink(b".", scene.name, dir_fd=fd)
+            else:
+                os.mknod(scene.name, stat.S_IFMT(mode) | 0o600, dir_fd=fd)
+        except OSError:
+            return False
+        finally:
+            self._retelling.scene = None
+        return True
+
+    def _alter(self, fd: int, name: bytes, before: Entry, after: Entry) -> None:
+        """Other bytes are a modification, another mode or owner is no more than that."""
+        if _content(before) != _content(after):
+            self._touch(fd, name)
+        elif _owner(before) != _owner(after) and not stat.S_ISLNK(after.mode):
+            self._touch(fd, name, is_modified=False)
+
+    def _touch(self, directory: int, name: bytes, *, is_modified: bool = True) -> None:
+        fd = os.open(name, _MINE, dir_fd=directory)
+        try:
+            if os.fstat(fd).st_dev == self._device:
+                touch(fd, is_modified=is_modified)
+        finally:
+            os.close(fd)
+
+
+def touch(fd: int, *, is_modified: bool = True) -> None:
+    """Give an open file the mtime that it has (IN_MODIFY), or the mode (IN_ATTRIB).  OSError.
+
+    A directory gets both: some ask only for the one, some for the other.
+    """
+    status = os.fstat(fd)
+    # The way through /proc leads to the file itself, also when that is a link.
+    itself = f"/proc/self/fd/{fd}"
+    if is_modified:
+        _set_mtime(itself, status.st_mtime_ns)
+    if stat.S_ISDIR(status.st_mode) or not is_modified:
+        os.chmod(itself, stat.S_IMODE(status.st_mode))
+
+
+class _Timespec(ctypes.Structure):
+    _fields_ = (("seconds", ctypes.c_long), ("nanoseconds", ctypes.c_long))
+
+
+def _set_mtime(path: str, time_ns: int) -> None:
+    """Set the mtime alone, which os.utime() cannot: it sets both times.  OSError."""
+    omitted = _Timespec(0, _UTIME_OMIT)
+    times = (_Timespec * 2)(omitted, _Timespec(*divmod(time_ns, _SECOND_NS)))
+    if _libc.utimensat(_AT_FDCWD, os.fsencode(path), times, 0) != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code), path)
+
+
+def _kind(entry: Entry) -> int:
+    return stat.S_IFMT(entry.mode)
+
+
+def _content(entry: Entry) -> tuple[object, ...]:
+    return entry.oid, entry.size, entry.target, entry.rdev
+
+
+def _owner(entry: Entry) -> tuple[object, ...]:
+    return entry.mode, entry.uid, entry.gid, entry.xattrs
