@@ -132,8 +132,7 @@ def _fusermount() -> Finding:
     path = shutil.which("fusermount3")
     if path is not None:
         return Finding("fusermount3", OK, path)
-    state = HINT if os.geteuid() == 0 else BAD
-    return Finding("fusermount3", state, "missing: install the package fuse3")
+    return Finding("fusermount3", BAD, "missing: install the package fuse3")
 
 
 def _halt_poll(setting: str | None, cpu_info: str | None) -> Finding:

@@ -67,7 +67,10 @@ def find_holders(
     """Return what holds the file system `device`, which is or was mounted at `path`: three at most.
 
     Processes that use it come first, then namespaces with a copy in which nobody was found.
+    Nothing where the device is not known yet.
     """
+    if not device:
+        return []
     return _Search(path, device, daemon_pid, time.monotonic() + seconds).run()
 
 
@@ -148,11 +151,11 @@ class _Search:
     def _mapping(self, process: str) -> str:
         """Look for a file that is mapped; its descriptor may be closed (proc_pid_maps(5))."""
         major, _, minor = self._device.partition(":")
-        wanted = f" {int(major):02x}:{int(minor):02x} " if major else None
+        wanted = f" {int(major):02x}:{int(minor):02x} "
         try:
             with open(f"{process}/maps", encoding="utf-8", errors="surrogateescape") as file:
                 for line in file:
-                    if wanted and wanted in line:
+                    if wanted in line:
                         return f"has {line.split(None, 5)[-1].strip()} mapped"
         except OSError:
             pass

@@ -92,10 +92,10 @@ def check_fuse(allow_other: bool) -> None:
         )
     if not os.access(_DEVICE, os.R_OK | os.W_OK):
         raise NotPermitted(f"no permission for {_DEVICE}: it needs mode 0666, or root")
-    if os.geteuid() == 0:
-        return
     if not shutil.which("fusermount3"):
         raise HeliosError("there is no fusermount3: install the package fuse3")
+    if os.geteuid() == 0:
+        return
     if allow_other and not _fuse_conf_allows_other():
         raise NotPermitted(f"allow_other needs a line 'user_allow_other' in {_FUSE_CONF}")
 

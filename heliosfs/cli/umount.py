@@ -88,6 +88,11 @@ def wait_saved(directory: str, seconds: float = _SAVE_SECONDS) -> None:
         return
     deadline = time.monotonic() + seconds
     while (daemon := runfiles.find(directory)) is not None:
+        if not os.path.exists(f"/proc/{daemon.pid}"):
+            raise Busy(
+                f"{directory} is served by process {daemon.pid}, which cannot be seen from here: "
+                "in another container, or on another machine"
+            )
         holders = find_holders(directory, daemon.device, daemon.pid)
         if holders and all(each.is_bystander for each in holders):
             # Nobody there has anything of it open: for them it ends as it did here.
