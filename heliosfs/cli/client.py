@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
@@ -34,6 +35,12 @@ _PROGRESS = b"progress: "
 """Before how far a long verb is; a line always arrives as a whole."""
 _USAGE = b"usage: "
 _EXIT = b"exit: "
+
+
+_OF_FILES = frozenset(
+    {"add", "blame", "commit", "diff", "grep", "ls-files", "restore", "rm", "stash", "status"}
+)
+"""Verbs that a user takes to be about the files that can be seen in the current directory."""
 
 
 class Refused(HeliosError):
@@ -80,6 +87,12 @@ def run(
             pass_on(data)
         return int(line.removeprefix(_EXIT) or b"0")
     place = repository_over(where)
+    if argv[0] in _OF_FILES:
+        print(
+            f"helios: {place.root} is not mounted: this is of the workspace as it was saved, "
+            "not of the files that lie here",
+            file=sys.stderr,
+        )
     from heliosfs.commands.table import run as run_verb
     from heliosfs.commands.verb import exit_code_of
 

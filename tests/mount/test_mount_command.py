@@ -265,8 +265,12 @@ def test_verbs_of_a_workspace_that_is_not_mounted(mounted: Mounted) -> None:
     oid = mounted.commit("one")
     mounted.unmount()
     assert mounted.helios("rev-parse", "HEAD").strip() == oid
+    put(mounted.path / "b", "beneath\n")
+    done = mounted.command("status")
+    assert "nothing to commit" in done.stdout
+    assert f"{mounted.path} is not mounted: this is of the workspace as it was saved" in done.stderr
     done = mounted.command("rev-parse", "HEAD~99")
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert done.stderr.startswith("helios: ")
     mounted.mount()
 
