@@ -86,6 +86,7 @@ CHANGING: dict[str, list[Scenario]] = {
         Scenario(("merge", "more"), _after("commit --work -m x")),
         Scenario(("merge", "--markers", "other"), _after("commit --work -m x")),
         Scenario(("merge", "--squash", "more"), _after("commit --work -m x")),
+        Scenario(("merge", "--no-commit", "more"), _after("commit --work -m x")),
         Scenario(("merge", "--abort"), _after("commit --work -m x", "merge --markers other")),
         Scenario(("merge", "more"), _after("reset --hard")),
         Scenario(
@@ -155,8 +156,10 @@ CHANGING: dict[str, list[Scenario]] = {
 """By verb.  A verb that is neither here nor in `UNCHANGING` fails the test of this table."""
 
 UNCHANGING = {
+    "archive": "runs in the client",
     "blame": "reads",
     "cat-file": "reads",
+    "check-ignore": "reads",
     "config": "replaces one file, as a whole",
     "diff": "reads",
     "export": "writes into git; what it notes are ids that can be made again",

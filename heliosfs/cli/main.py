@@ -229,7 +229,23 @@ def _is_terminal() -> bool:
     return os.isatty(0) and os.isatty(1)
 
 
+def _archive(argv: list[str], options: Options) -> int | list[str]:
+    from heliosfs.cli.archive import archive
+
+    return archive(options)
+
+
+def _check_ignore(argv: list[str], options: Options) -> int | list[str]:
+    if "stdin" not in options:
+        return argv
+    from heliosfs.cli.lines import for_each_line
+
+    return for_each_line(argv, options)
+
+
 _OF_THE_CLIENT: dict[str, Callable[[list[str], Options], int | list[str]]] = {
+    "archive": _archive,
+    "check-ignore": _check_ignore,
     "commit": _commit,
     "export": _transfer,
     "import": _transfer,

@@ -31,7 +31,7 @@ _PIECE_BYTES = 1024 * 1024
 _ZEROS = bytes(4096)
 
 
-class _Item(NamedTuple):
+class Item(NamedTuple):
     """A file, link or directory of the tree."""
 
     path: bytes
@@ -51,7 +51,7 @@ def materialize(options: Options) -> int:
     if view is not None:
         oid = ask(view, ["rev-parse", revision]).decode().strip()
         root = os.fsencode(os.path.join(view.root, ".helios", "snapshots", oid))
-        count = _write(_snapshot_items(os.path.realpath(root)), out, options)
+        count = _write(snapshot_items(os.path.realpath(root)), out, options)
     else:
         place = repository_over(where)
         count = with_repository(place, lambda each: _from_store(each, revision, out, options))
@@ -63,18 +63,18 @@ def materialize(options: Options) -> int:
 def _from_store(repository: Repository, revision: str, out: str, options: Options) -> int:
     oid = resolve(repository, revision, repository.root.head)
     root = repository.history.read(oid).root
-    return _write(_stored_items(repository.store, root), out, options)
+    return _write(stored_items(repository.store, root), out, options)
 
 
-def _stored_items(store: Store, root: Entry) -> Iterator[_Item]:
+def stored_items(store: Store, root: Entry) -> Iterator[Item]:
     """The tree in a store, every directory before what is in it."""
     pending = [(b"", root)]
     while pending:
         path, entry = pending.pop()
-        yield _Item(path, entry, partial(_stored_pieces, store, entry))
+        yield Item(path, entry, partial(_stored_pieces, store, entry))
         if entry.is_dir:
             prefix = path + b"/" if path else b""
-            for raw in read_entries(store, TreeId(entry.oid)):
+            for raw in reversed(read_entries(store, TreeId(entry.oid))):
                 child, _ = decode_entry(raw)
                 pending.append((prefix + child.name, child))
 
@@ -92,16 +92,18 @@ def _stored_pieces(store: Store, entry: Entry) -> Iterator[tuple[int, bytes]]:
         offset = next_data(content, offset + length) if offset + length < entry.size else entry.size
 
 
-def _snapshot_items(root: bytes) -> Iterator[_Item]:
+def snapshot_items(root: bytes) -> Iterator[Item]:
     """The tree below a directory, every directory before what is in it."""
     pending = [b""]
     while pending:
         path = pending.pop()
         place = os.path.join(root, path) if path else root
         entry = _entry_of(place, path)
-        yield _Item(path, entry, partial(_file_pieces, place, entry.size))
+        yield Item(path, entry, partial(_file_pieces, place, entry.size))
         if entry.is_dir:
-            pending += [os.path.join(path, name) for name in sorted(os.listdir(place))]
+            pending += [
+                os.path.join(path, name) for name in sorted(os.listdir(place), reverse=True)
+            ]
 
 
 def _entry_of(place: bytes, path: bytes) -> Entry:
@@ -152,7 +154,7 @@ def _file_pieces(place: bytes, size: int) -> Iterator[tuple[int, bytes]]:
             offset += len(data)
 
 
-def _write(items: Iterator[_Item], out: str, options: Options) -> int:
+def _write(items: Iterator[Item], out: str, options: Options) -> int:
     """Write what the patterns let through; gives the number of files."""
     root = os.fsencode(out)
     _make_empty(root, out)

@@ -86,7 +86,13 @@ def init_parser() -> Parser:
     )
     parser.add_argument("directory", metavar="DIR", nargs="?", default=".")
     parser.add_argument("--store", metavar="DIR", help="keep the repository there instead")
-    parser.add_argument("--branch", metavar="NAME", help="name the first branch (main)")
+    parser.add_argument(
+        *("-b", "--branch", "--initial-branch"),
+        metavar="NAME",
+        help="name the first branch (main)",
+        dest="branch",
+    )
+    parser.add_argument("-q", "--quiet", action="store_true", help="print nothing")
     return parser
 
 
@@ -208,13 +214,14 @@ def init(argv: Sequence[str]) -> int:
             stores.settle(directory, store, fd)
             who = identity(directory)
             repository = Repository.open(opened, SystemClock(), who, asked.branch)
-            print(f"made a repository in {store or os.path.join(directory, locate.REPOSITORY)}")
             repository.close()
         finally:
             opened.close()
     finally:
         os.close(fd)
-    print(f"mount it with: helios mount {directory}")
+    if not asked.quiet:
+        print(f"made a repository in {store or os.path.join(directory, locate.REPOSITORY)}")
+        print(f"mount it with: helios mount {directory}")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""The verbs that scripts use, declared: rev-list, cat-file, ls-tree, merge-base."""
+"""The verbs that scripts use, declared: rev-list, cat-file, ls-tree, merge-base and the like."""
 
 from __future__ import annotations
 
@@ -125,5 +125,60 @@ FOR_EACH_REF = Verb(
     is_reading=True,
 )
 
-DECLARED_PLUMBING = (REV_LIST, CAT_FILE, LS_TREE, MERGE_BASE, FOR_EACH_REF)
+CHECK_IGNORE = Verb(
+    name="check-ignore",
+    module="check_ignore",
+    summary="which paths are ignored, and by which line of which file",
+    synopsis=("[-v [-n]] [-z] [--no-index] PATH...", "-q PATH", "--stdin [-v [-n]]"),
+    description=(
+        "A path that HEAD or the stage has is not ignored; a path need not be there, and one\n"
+        "with a slash at its end is taken for a directory. --stdin is for the command line."
+    ),
+    options=(
+        Option(("-v", "--verbose"), "with file, line and pattern; also where a ! decides"),
+        Option(("-n", "--non-matching"), "with -v, also paths that nothing decides about"),
+        Option(("-q", "--quiet"), "only the exit code, of one path"),
+        Option(("-z", "--null"), "NUL after each field, and nothing quoted"),
+        Option(("--no-index",), "also paths that HEAD or the stage has"),
+        Option(("--stdin",), "read the paths from the input, one on a line"),
+        JSON,
+    ),
+    errors=(E_USAGE, E_STORE),
+    example="-v build/x.o",
+    exit_codes="none of the paths is ignored",
+    barrier=True,
+    takes_paths=True,
+    is_reading=True,
+)
+
+ARCHIVE = Verb(
+    name="archive",
+    module="archive",
+    summary="the tree of a commit as a tar or zip file",
+    synopsis=("[--format FORMAT] [--prefix DIR/] [-o FILE] REV[:PATH] [PATH]...", "--list"),
+    description=(
+        "To the output, or into a file whose name tells the format. Below the root, what the\n"
+        "current directory has. Times are that of the commit, modes and owner those of 'git\n"
+        "archive'; its attributes export-ignore and export-subst are not looked at. Only the\n"
+        "command line does this: it reads the snapshot, and nobody in the workspace waits."
+    ),
+    options=(
+        Option(("--format",), "tar (default), tar.gz, tgz or zip", "FORMAT"),
+        Option(("--prefix",), "before each name, with its slash", "DIR/"),
+        Option(("-o", "--output"), "write into a file", "FILE"),
+        Option(("-v", "--verbose"), "tell the names on the error output"),
+        Option(("-l", "--list"), "list the formats"),
+    ),
+    errors=(
+        ("EINVAL", "wrong syntax; asked for by a control file"),
+        ("ENOENT", "the revision names no tree, or nothing matches a path"),
+        E_AMBIGUOUS,
+        E_STORE,
+    ),
+    example="--prefix app/ -o /tmp/app.tar.gz HEAD",
+    control_file=False,
+    takes_paths=True,
+)
+
+DECLARED_PLUMBING = (REV_LIST, CAT_FILE, LS_TREE, MERGE_BASE, FOR_EACH_REF, CHECK_IGNORE, ARCHIVE)
 """In the order of the reference page."""

@@ -10,13 +10,27 @@ CONFIG = Verb(
     name="config",
     module="config",
     summary="show and change the settings of this workspace",
-    synopsis=("[list] [--changed] [--json]", "get KEY [--json]", "set KEY VALUE", "unset KEY"),
+    synopsis=(
+        "[list] [--changed] [--json]",
+        "get KEY [--json]",
+        "set KEY VALUE",
+        "unset KEY",
+        "-l | [--get] KEY | KEY VALUE | --unset KEY",
+    ),
     description=(
         "'list' shows every key with its value, the file that says so, and whether it has\n"
         "an effect. 'set' and 'unset' edit helios.yaml in the repository, comments kept, and\n"
-        "take effect at once. The reference page of the configuration lists the keys."
+        "take effect at once. The reference page of the configuration lists the keys. The last\n"
+        "form is that of git; user.name and user.email can be asked for."
     ),
-    options=(Option(("--changed",), "only the keys that a file sets"), JSON),
+    options=(
+        Option(("--changed",), "only the keys that a file sets"),
+        Option(("--get",), "the value of a key"),
+        Option(("-l", "--list"), "KEY=VALUE of every key"),
+        Option(("--unset",), "the same as 'unset'"),
+        Option(("--global", "--local", "--system"), "accepted: helios.yaml is what is changed"),
+        JSON,
+    ),
     errors=(
         E_USAGE,
         ("EINVAL", "an unknown key; a value of the wrong type or out of range"),
@@ -24,6 +38,7 @@ CONFIG = Verb(
         E_FULL,
     ),
     example="set performance.l1_cache_size 2GB",
+    exit_codes="--get KEY, or KEY alone: there is no such key",
 )
 
 STATS = Verb(

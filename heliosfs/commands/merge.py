@@ -29,7 +29,9 @@ _COMPARED_MAX = 50
 
 def merge(request: Request, options: Options) -> str:
     """Merge a branch or commit into the view, or abort, or only look."""
+    _check_strategy(options)
     options.only_one("ours", "theirs", "markers", "abort", "continue", "dry-run")
+    options.only_one("ff-only", "no-ff", "squash")
     for key in ("markers", "abort", "continue", "dry-run", "no-ff"):
         options.only_one("squash", key)
     if "abort" in options:
@@ -59,6 +61,18 @@ def merge(request: Request, options: Options) -> str:
     if "squash" in options and done.is_news:
         return "Squashed: the changes are here, uncommitted, and HEAD is where it was.\n"
     return _reply(repository, before, done)
+
+
+def _check_strategy(options: Options) -> None:
+    """Take -X ours and -X theirs for the options of that name.  UsageError for other strategies."""
+    for word in options.values("strategy-option"):
+        if word not in ("ours", "theirs"):
+            raise options.misuse(f"-X is ours or theirs, not {word[:40]!r}")
+        options.add(word)
+    strategy = options.value("strategy")
+    if strategy not in (None, "ort", "recursive", "resolve"):
+        what = "-X ours decides conflicts for HEAD; " if strategy == "ours" else ""
+        raise options.misuse(f"{what}-s is ort, which is what there is, not {strategy[:40]!r}")
 
 
 def conflict_lines(conflicts: list[Conflict]) -> str:
@@ -109,6 +123,8 @@ def _wish(request: Request, options: Options, name: str, theirs: CommitId) -> me
         Favor.THEIRS if "theirs" in options else favor,
         markers="markers" in options,
         fast_forward="no-ff" not in options,
+        only_fast_forward="ff-only" in options,
+        commits="no-commit" not in options,
         unrelated="allow-unrelated-histories" in options,
         squash="squash" in options,
     )
@@ -149,6 +165,8 @@ def _reply(repository: Repository, before: CommitId | None, done: merging.Done) 
         return "Already up to date.\n"
     if done.conflicts:
         return conflict_lines(done.conflicts) + _OPEN
+    if done.is_open:
+        return "The merge went well and is open: 'merge --continue' commits it.\n"
     history = repository.history
     old = history.read(before).root if before is not None else None
     store = repository.store
@@ -165,9 +183,9 @@ def _document(view: View, done: merging.Done) -> dict[str, object]:
     return {
         "branch": view.branch,
         "head": done.head.hex(),
-        "merged": done.is_news and not done.conflicts,
+        "merged": done.is_news and not done.is_open,
         "fast_forward": done.is_fast_forward,
-        "open": bool(done.conflicts),
+        "open": done.is_open,
         "conflicts": conflicts_document(done.conflicts),
     }
 

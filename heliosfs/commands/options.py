@@ -71,6 +71,10 @@ class Options:
     def __contains__(self, key: str) -> bool:
         return key in self._given
 
+    def add(self, key: str) -> None:
+        """Take an option for given, which another one stands for."""
+        self._given = {**self._given, key: [""]}
+
     def value(self, key: str) -> str | None:
         """The value of an option; the last one counts."""
         values = self._given.get(key)

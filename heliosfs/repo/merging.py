@@ -54,6 +54,8 @@ class Done(NamedTuple):
     """False when there was nothing to merge."""
     conflicts: list[Conflict]
     """Of a merge that is open now."""
+    is_open: bool = False
+    """Whether nothing was committed, because that was asked for."""
 
 
 class MergeOptions(NamedTuple):
@@ -65,6 +67,10 @@ class MergeOptions(NamedTuple):
     markers: bool = False
     """Whether conflicts go into the workspace, with the merge left open."""
     fast_forward: bool = True
+    only_fast_forward: bool = False
+    """Whether anything but moving HEAD on is refused."""
+    commits: bool = True
+    """Whether a merge commit is made; else the merge is left open."""
     unrelated: bool = False
     """Whether histories without a common commit may be merged."""
     squash: bool = False
@@ -109,6 +115,8 @@ def merge_into(view: View, theirs: CommitId, options: MergeOptions) -> Done:
         after = _carry(repository, view, before, root)
         view.move("merge", text, before, State(view.slot, theirs, after))
         return Done(theirs, is_fast_forward=True, is_news=True, conflicts=[])
+    if options.only_fast_forward:
+        raise Busy("HEAD cannot just move on: it has commits that the other side has not")
     if not bases and not options.unrelated:
         raise UsageError("usage: the histories have no commit in common")
     # As in git, the working tree counts: its .gitattributes need not be committed.
@@ -122,10 +130,12 @@ def merge_into(view: View, theirs: CommitId, options: MergeOptions) -> Done:
         return _squash(view, head, merged.root, text)
     before = view.state()
     after = _carry(repository, view, before, merged.root)
-    if merged.conflicts:
+    if merged.conflicts or not options.commits:
         view.move("merge", f"{text} (open)", before, State(view.slot, head, after, theirs))
         view.conflicts = merged.conflicts
-        return Done(head, is_fast_forward=False, is_news=True, conflicts=merged.conflicts)
+        return Done(
+            head, is_fast_forward=False, is_news=True, conflicts=merged.conflicts, is_open=True
+        )
     signature = repository.identity.sign(repository.clock)
     message = options.message.encode("utf-8", "surrogateescape")
     commit = Commit(merged.root, (head, theirs), signature, signature, message)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import re
 import subprocess
+import tarfile
+import time
+import zipfile
 from pathlib import Path
 
 import pytest
 
+from heliosfs.cli.main import main
 from heliosfs.commands.verb import exit_code_of
 from heliosfs.errors import HeliosError
 from tests.git_repository import ENVIRONMENT, Clone
@@ -540,3 +545,154 @@ def test_an_annotated_tag_becomes_one_of_git(tmp_path: Path) -> None:
     stage.run("tag", "-d", "v2.0")
     stage.run("tag", "v2.0")
     assert "release two" not in stage.run("tag", "-n")
+
+
+IGNORES = [
+    "check-ignore x.log",
+    "check-ignore -v x.log keep.log out/x none",
+    "check-ignore -v -n x.log keep.log out/x none",
+    "check-ignore -q x.log",
+    "check-ignore -q none",
+    "check-ignore none",
+    "check-ignore out out/ out/deep/x",
+    "check-ignore -v sub/x.tmp sub/keep.tmp",
+    "check-ignore README.md",
+    "check-ignore -v --no-index README.md",
+    "check-ignore",
+]
+
+
+def test_check_ignore(tmp_path: Path) -> None:
+    pair = Pair(tmp_path / "git")
+    rules = b"# comment\n*.log\n!keep.log\nout/\nREADME.md\n"
+    pair.clone.write(".gitignore", rules)
+    pair.clone.write("sub/.gitignore", b"*.tmp\n!keep.tmp\n")
+    pair.stage.files.write(b".heliosignore", rules)
+    pair.stage.files.write(b"sub/.heliosignore", b"*.tmp\n!keep.tmp\n")
+    for line in IGNORES:
+        theirs, code = pair.git(*line.split())
+        ours, our_code = pair.helios(*line.split())
+        assert ours == theirs.replace(".gitignore", ".heliosignore"), line
+        assert our_code == code, line
+
+
+MERGES = [
+    (["--ff-only", "side"], 0),
+    (["--ff-only", "ahead"], 0),
+    (["--no-commit", "other"], 0),
+    (["--no-ff", "--no-edit", "ahead"], 0),
+    (["-X", "theirs", "clash"], 0),
+    (["-Xours", "clash"], 0),
+    (["-s", "ort", "--no-stat", "other"], 0),
+    (["--ff-only", "other"], 128),
+]
+
+
+@pytest.mark.parametrize(("words", "code"), MERGES, ids=str)
+def test_merges(tmp_path: Path, words: list[str], code: int) -> None:
+    clone = Clone(tmp_path / "git")
+    clone.write("a", b"1\n2\n3\n")
+    clone.commit("base")
+    for name, path, data in (
+        ("side", "s", b"s\n"), ("other", "o", b"o\n"), ("clash", "a", b"1\ntheirs\n3\n"),
+    ):  # fmt: skip
+        clone.git("checkout", "-q", "-b", name, "trunk")
+        clone.write(path, data)
+        clone.commit(name)
+    clone.git("checkout", "-q", "trunk")
+    clone.write("a", b"1\nours\n3\n")
+    clone.commit("ours")
+    clone.merge("side")
+    clone.git("checkout", "-q", "-b", "ahead")
+    clone.write("h", b"h\n")
+    clone.commit("ahead")
+    clone.git("checkout", "-q", "trunk")
+    stage = Stage()
+    stage.run("import", "--from-git", str(clone.path))
+    stage.run("checkout", "trunk")
+    done = subprocess.run(
+        ["git", "merge", *words], cwd=clone.path, env=ENVIRONMENT, capture_output=True, check=False
+    )
+    assert done.returncode == code
+    if code:
+        with pytest.raises(HeliosError, match="cannot just move on"):
+            stage.run("merge", *words)
+    else:
+        stage.run("merge", *words)
+    form = "--format=%s %p"
+    ours, theirs = stage.run("log", "-1", form), clone.git("log", "-1", form).decode()
+    assert len(ours.split(" ")) == len(theirs.split(" "))
+    assert stage.run("show", "HEAD:a").encode() == clone.git("show", "HEAD:a")
+    assert {path for path, (mode, _) in stage.files.tree().items()} == {
+        each.name.encode() for each in clone.path.iterdir() if each.name != ".git"
+    }
+    assert (stage.view.merging is not None) == (clone.path / ".git/MERGE_HEAD").exists()
+
+
+ARCHIVES = [
+    ["HEAD"],
+    ["--prefix=app/", "v1.0"],
+    ["--format=tar.gz", "HEAD", "src"],
+    ["HEAD", "docs", "*.md"],
+    ["HEAD:src"],
+    ["--format=zip", "--prefix=z/", "HEAD"],
+]
+
+
+def _is_executable(each: zipfile.ZipInfo) -> bool:
+    return not each.is_dir() and bool(each.external_attr >> 16 & 0o111)
+
+
+def _members(data: bytes, *, is_tree: bool) -> list[tuple[object, ...]]:
+    """What an archive has; times alone of a tree are those of now."""
+    if data.startswith(b"PK"):
+        with zipfile.ZipFile(io.BytesIO(data)) as pack:
+            return [
+                (each.filename, each.date_time, _is_executable(each), pack.read(each))
+                for each in pack.infolist()
+            ]
+    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+        found: list[tuple[object, ...]] = []
+        for each in tar:
+            file = tar.extractfile(each)
+            seconds = 0 if is_tree else each.mtime
+            who = (each.uid, each.gid, each.uname, each.gname)
+            found.append(
+                (each.name, each.mode, each.type, seconds, who, file.read() if file else b"")
+            )
+        return found
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> tuple[Clone, Path]:
+    """The same history in git and in a workspace that is not mounted."""
+    place = tmp_path_factory.mktemp("stored")
+    clone = _history(place / "git")
+    workspace = place / "ws"
+    assert main(["init", "-q", "-b", "trunk", str(workspace)]) == 0
+    assert main(["-C", str(workspace), "import", "--from-git", str(clone.path)]) == 0
+    return clone, workspace
+
+
+@pytest.mark.parametrize("words", ARCHIVES, ids=" ".join)
+def test_archives(stored: tuple[Clone, Path], tmp_path: Path, words: list[str]) -> None:
+    clone, workspace = stored
+    out = tmp_path / "archive"
+    theirs = clone.git("archive", *words, TZ="UTC")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TZ", "UTC")
+        time.tzset()
+        assert main(["-C", str(workspace), "archive", "-o", str(out), *words]) == 0
+    time.tzset()
+    is_tree = ":" in words[-1]
+    ours = _members(out.read_bytes(), is_tree=is_tree)
+    assert sorted(map(repr, ours)) == sorted(map(repr, _members(theirs, is_tree=is_tree)))
+
+
+def test_an_archive_of_nothing_is_refused(stored: tuple[Clone, Path], tmp_path: Path) -> None:
+    _, workspace = stored
+    where = ["-C", str(workspace), "archive", "-o", str(tmp_path / "x.tar")]
+    assert main([*where, "HEAD", "none"]) == 1
+    assert main([*where, "HEAD", "src", "none"]) == 1
+    assert main([*where, "--format=rar", "HEAD"]) == 2
+    assert main([*where, "HEAD:README.md"]) == 1

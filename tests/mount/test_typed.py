@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pty
 import select
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -174,3 +176,50 @@ def test_commit_opens_an_editor_on_a_terminal(mounted: Mounted, tmp_path: Path) 
     put(mounted.path / "a", "3\n")
     assert on_a_terminal(mounted, "commit", "-m", "given", EDITOR="false", VISUAL="")[0] == 0
     assert mounted.command("commit", "--allow-empty").returncode == 0
+
+
+def test_an_archive_of_a_mounted_workspace(mounted: Mounted, tmp_path: Path) -> None:
+    put(mounted.path / "src/a", "text\n")
+    put(mounted.path / "src/run", "#!/bin/sh\n")
+    (mounted.path / "src/run").chmod(0o755)
+    put(mounted.path / "top", "top\n")
+    put(mounted.path / "holes", "")
+    os.truncate(mounted.path / "holes", 200_000)
+    oid = mounted.commit("one")
+    out = tmp_path / "x.tgz"
+    assert mounted.helios("archive", "--prefix=app/", "-o", str(out), "HEAD") == ""
+    with tarfile.open(out) as tar:
+        assert tar.pax_headers["comment"] == oid
+        names = [each.name for each in tar]
+        assert names == ["app", "app/holes", "app/src", "app/src/a", "app/src/run", "app/top"]
+        assert tar.getmember("app/src/run").mode == 0o775
+        assert tar.getmember("app/holes").size == 200_000
+    done = subprocess.run(
+        [sys.executable, "-m", "heliosfs.cli", "archive", "HEAD:src"],
+        cwd=mounted.path, capture_output=True, timeout=SECONDS, check=True,
+    )  # fmt: skip
+    with tarfile.open(fileobj=io.BytesIO(done.stdout)) as tar:
+        assert tar.getnames() == ["a", "run"]
+    mounted.helios("archive", "-o", str(out), "HEAD", cwd=mounted.path / "src")
+    with tarfile.open(out) as tar:
+        assert tar.getnames() == ["a", "run"]
+
+
+def test_check_ignore_reads_paths_and_c_names_the_author(mounted: Mounted) -> None:
+    put(mounted.path / ".heliosignore", "*.log\n")
+    paths = "".join(f"{number}.log\n{number}.txt\n" for number in range(300))
+    done = mounted.command("check-ignore", "--stdin", stdin=paths)
+    assert done.returncode == 0
+    assert done.stdout.splitlines() == [f"{number}.log" for number in range(300)]
+    assert mounted.command("check-ignore", "--stdin", stdin="a\nb\n").returncode == 1
+    mounted.helios("-c", "user.name=Grace H", "-c", "user.email=g@h", "commit", "-m", "one")
+    assert mounted.helios("log", "-1", "--format=%an %ae") == "Grace H g@h\n"
+    email = mounted.helios("config", "user.email")
+    mounted.helios("-cuser.name=Ada", "commit", "--allow-empty", "-m", "two")
+    assert mounted.helios("log", "-1", "--format=%an %ae") == f"Ada {email}"
+    assert mounted.command("config", "--get", "remote.origin.url").returncode == 1
+    assert f"user.email={email}" in mounted.helios("config", "-l")
+    done = mounted.command("config", "user.name", "Other")
+    assert done.returncode == 2
+    assert "git config --global user.name" in done.stderr
+    assert mounted.helios("config", "durability.checkpoint_interval").strip()

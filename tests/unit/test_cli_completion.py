@@ -43,7 +43,7 @@ def test_unknown_shells_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["che"], {"checkout", "cherry-pick"}),
+        (["che"], {"check-ignore", "checkout", "cherry-pick"}),
         (["config", "get", "performance.l"], {"performance.l1_cache_size"}),
         (["log", "--onel"], {"--oneline"}),
         (["completion", "b"], {"bash"}),
