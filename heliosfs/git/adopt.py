@@ -238,7 +238,7 @@ class _Adoption:
         elif (oid, branch.head) in self._reached:
             self._outcome.same_count += 1
         else:
-            self._outcome.aside.append((name, self._put_aside(ref, name, oid)))
+            self._put_aside(ref, name, oid, self._outcome.aside)
         return name
 
     def _is_as_others(self, ref: GitRef, name: str, other: CommitId | None, oid: CommitId) -> bool:
@@ -254,19 +254,24 @@ class _Adoption:
             self._repository.refs.create(name, oid)
         except AlreadyExists:
             # `topic/a` beside a `topic` that git deleted, for example.
-            self._outcome.blocked.append((name, self._put_aside(ref, name, oid)))
+            self._put_aside(ref, name, oid, self._outcome.blocked)
             return None
         self._outcome.new.append(HEADS + name)
         return name
 
-    def _put_aside(self, ref: GitRef, name: str, oid: CommitId) -> str:
-        """Let a branch below `imported/` have what git has; its name.  AlreadyExists."""
+    def _put_aside(
+        self, ref: GitRef, name: str, oid: CommitId, told: list[tuple[str, str]]
+    ) -> None:
+        """Let a branch below `imported/` have what git has, and tell of it.  AlreadyExists."""
         refs = self._repository.refs
         key = ref._replace(name=f"{ASIDE_REF}{ref.name}")
         aside = ASIDE + name
         if self._names.is_others(key, aside):
             aside = f"{ASIDE}{self._names.origin.name}/{ref.short}"
         branch = refs.find(aside)
+        if self._names.is_deleted(key) and not self._refs.restores(ref):
+            self._outcome.deleted.append(aside)
+            return
         if branch is None:
             refs.create(aside, oid)
         elif branch.head != oid:
@@ -276,7 +281,7 @@ class _Adoption:
                 raise AlreadyExists(f"{aside!r} has work of its own: rename it")
             self._shown_or_moved(branch, oid)
         self._note(key.name, ref.git_id, aside)
-        return aside
+        told.append((name, aside))
 
     def _is_of_git(self, oid: CommitId) -> bool:
         """Whether git has a commit, or had it."""

@@ -28,6 +28,14 @@ _NAMED_MAX = 200
 """Refs that are looked through for what is missing."""
 
 
+class Damaged(HeliosError):
+    """An object that git cannot read or lacks, or that cannot be here: `oid`, in hex, if known."""
+
+    def __init__(self, text: str, oid: str) -> None:
+        super().__init__(text)
+        self.oid = oid
+
+
 def check_complete(
     git: Git,
     refs: list[GitRef],

@@ -6,13 +6,13 @@ from functools import partial
 
 from heliosfs.git.adopt import Outcome, adopt
 from heliosfs.git.filters import Converted, converted_in, info_attributes
-from heliosfs.git.health import check_complete, name_missing
+from heliosfs.git.health import Damaged, check_complete, name_missing
 from heliosfs.git.ids import IdMap
 from heliosfs.git.origins import Names, identify
 from heliosfs.git.prepare import PORTION_BYTES, Portion, prepared_of
 from heliosfs.git.process import Git
 from heliosfs.git.refs import DETACHED, CommitCount, GitRef, Refs
-from heliosfs.git.source import Damaged, Source
+from heliosfs.git.source import Source
 from heliosfs.git.translate import Translator, write
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.view import View
@@ -85,6 +85,8 @@ class Import:
             bulk = self._store.bulk()
             try:
                 yield from self._take_history(bulk, wanted, known)
+            except Damaged as error:
+                raise (yield from self._named(error)) from error
             finally:
                 bulk.close()
                 if self._source is not None:
@@ -129,7 +131,7 @@ class Import:
             self._store, bulk, self._ids, self._repository.identity, self._git.id_bytes
         )
         translator.is_shallow = is_shallow
-        while portion := (yield from self._read(source)):
+        while portion := (yield from on_thread(source.read)):
             yield from self._take(portion, bulk, translator)
             self.commit_count = translator.commit_count
             if self._ids.noted_count >= self._written_count or bulk.waiting_bytes >= WRITTEN_BYTES:
@@ -139,17 +141,16 @@ class Import:
         yield from write(self._ids, bulk)
         self.commit_count = translator.commit_count
 
-    def _read(self, source: Source) -> Steps[Portion | None]:
-        try:
-            return (yield from on_thread(source.read))
-        except Damaged as error:
-            find = partial(name_missing, self._git, self._refs.chosen, error.oid)
-            where = (yield from on_thread(find)) if error.oid else ""
-            raise Damaged(
-                f"{error}{f'; {where}' if where else ''}: 'git fsck' in {self._git.git_dir} lists "
-                "what is damaged; have it fetched anew, or name the branches to take with --branch",
-                error.oid,
-            ) from error
+    def _named(self, error: Damaged) -> Steps[Damaged]:
+        """The same with the ref that needs the object, and what helps."""
+        git = self._git
+        find = partial(name_missing, git, self._refs.chosen, error.oid)
+        where = (yield from on_thread(find)) if error.oid else ""
+        return Damaged(
+            f"{error}{f'; {where}' if where else ''}: 'git fsck' in {git.git_dir} lists what is "
+            "damaged; fetch it anew, or name the branches to take with --branch",
+            error.oid,
+        )
 
     def _open(
         self, wanted: list[bytes], known: set[bytes], *, prefer_zstd: bool

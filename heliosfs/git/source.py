@@ -11,9 +11,8 @@ import sys
 import tempfile
 from collections.abc import Iterable
 
-from heliosfs.errors import HeliosError
 from heliosfs.git import prepare
-from heliosfs.git.health import id_in
+from heliosfs.git.health import Damaged, id_in
 from heliosfs.git.prepare import Portion
 from heliosfs.git.process import Git, complaint, end_unseen, environment
 from heliosfs.git.stream import FORMAT, LIST, PIPE_BYTES
@@ -22,14 +21,6 @@ _PROGRAM = (
     "import sys; sys.path[:] = sys.argv.pop(1).split('\\n'); "
     "from heliosfs.git.prepare import main; main(sys.argv[1:])"
 )
-
-
-class Damaged(HeliosError):
-    """Git cannot read an object, or does not have it: `oid`, in hex, if it said which."""
-
-    def __init__(self, text: str, oid: str) -> None:
-        super().__init__(text)
-        self.oid = oid
 
 
 class Source:
@@ -111,7 +102,7 @@ class Source:
             raise self._failure()
         return data
 
-    def _failure(self) -> HeliosError:
+    def _failure(self) -> Damaged:
         self._errors.seek(0)
         said = self._errors.read()
         # The line that names an object, or else the last: "revision walk setup failed".

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 
-from heliosfs.errors import HeliosError, MissingObject
+from heliosfs.errors import MissingObject
+from heliosfs.git.health import Damaged
 from heliosfs.git.ids import IdMap, Known
 from heliosfs.git.prepare import CommitRow, Plain
 from heliosfs.git.trees import TreeReader
@@ -48,7 +49,7 @@ class Translator:
         """Git's id of a commit -> ours."""
 
     def take(self, objects: Iterable[Plain | CommitRow]) -> Steps[None]:
-        """Take the next objects.  HeliosError."""
+        """Take the next objects.  Damaged."""
         for each in objects:
             if len(each) == 5:
                 yield from self.close_commits()
@@ -60,7 +61,8 @@ class Translator:
             elif kind == b"tag":
                 self._ids.note_tag(git_id, data)
             else:
-                raise HeliosError(f"git commit {git_id.hex()} cannot be taken in: {path.decode()}")
+                oid = git_id.hex()
+                raise Damaged(f"git commit {oid} cannot be taken in: {path.decode()}", oid)
 
     def close_commits(self) -> Steps[None]:
         """Everything of the commit that was read last is there now."""
@@ -103,7 +105,8 @@ class Translator:
     ) -> None:
         tree = self._ids.find(tree_id)
         if tree is None or tree.kind != Kind.TREE:
-            raise HeliosError(f"tree {tree_id.hex()} of git commit {git_id.hex()} is not there")
+            owner = git_id.hex()
+            raise Damaged(f"tree {tree_id.hex()} of git commit {owner} is not there", owner)
         parents = [self._parent(git_id, each) for each in parent_ids]
         data = join_commit(self._trees.root(tree), parents, lengths, rest)
         oid = commit_id(data)
@@ -115,5 +118,5 @@ class Translator:
         oid = self._known.get(parent) or self._ids.commit(parent)
         if oid is None:
             hint = "the repository is shallow" if self.is_shallow else "it is missing"
-            raise HeliosError(f"parent {parent.hex()} of {git_id.hex()}: {hint}")
+            raise Damaged(f"parent {parent.hex()} of {git_id.hex()}: {hint}", git_id.hex())
         return oid

@@ -9,7 +9,7 @@ from itertools import compress
 from operator import ge, itemgetter, ne
 from typing import Any, NamedTuple
 
-from heliosfs.errors import HeliosError
+from heliosfs.git.health import Damaged
 from heliosfs.git.ids import IdMap, Known
 from heliosfs.git.modes import (
     CONSTANT_MTIME_NS,
@@ -107,7 +107,7 @@ class TreeReader:
     ) -> Known | list[bytes]:
         """Add the tree to the store; or give those of `held` that must be turned before.
 
-        HeliosError when no directory can be like it; MissingObject when what a symbolic link in
+        Damaged when no directory can be like it; MissingObject when what a symbolic link in
         it names is not written yet.  10 us for 40 entries of which one is not what the last tree
         at `path` had, 20 us for others that were seen before.
         """
@@ -312,5 +312,6 @@ def _columns(
     return tuple(columns) if columns else ([], [], [], [], [])
 
 
-def _malformed(git_id: bytes, problem: str) -> HeliosError:
-    return HeliosError(f"git tree {git_id.hex()} cannot be taken in: {problem}")
+def _malformed(git_id: bytes, problem: str) -> Damaged:
+    oid = git_id.hex()
+    return Damaged(f"git tree {oid} cannot be taken in: {problem}", oid)

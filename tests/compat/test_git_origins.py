@@ -285,6 +285,26 @@ def test_what_was_deleted_in_git_is_told_and_stays_deleted(stage: Stage, tmp_pat
     assert "new: heads/topic/a" in reply and "still here: v1" in reply
 
 
+def test_what_was_put_aside_and_deleted_stays_deleted(stage: Stage, tmp_path: Path) -> None:
+    clone = repository(tmp_path / "one")
+    import_(stage, clone)
+    mine = stage.commit("mine", mine=b"x")
+    clone.commit("theirs")
+    assert "git's is 'imported/trunk'" in import_(stage, clone)
+    stage.run("branch", "-D", "imported/trunk")
+    reply = import_(stage, clone)
+    assert "not moved in git since: imported/trunk" in reply and "work of its own" not in reply
+    assert set(heads(stage)) == {"trunk", "tag v1"} and stage.head == mine
+    clone.commit("more of theirs")
+    assert "git's is 'imported/trunk'" in import_(stage, clone)
+    # Work on it is not moved either.
+    stage.run("checkout", "imported/trunk")
+    stage.commit("on it", on=b"x")
+    clone.commit("still more")
+    assert "left out: refs/heads/trunk: 'imported/trunk' has work" in import_(stage, clone)
+    assert heads(stage)["imported/trunk"] == "on it"
+
+
 def test_a_branch_that_is_in_the_way_in_git_is_left_out(stage: Stage, tmp_path: Path) -> None:
     clone = repository(tmp_path / "one", "topic")
     import_(stage, clone)
