@@ -81,9 +81,9 @@ def _step(request: Request, options: Options) -> str:
     else:
         lines = [f"redid {_line(each.text)}\n" for each in done]
     other = "redo" if verb == "undo" else "undo"
-    way = f"{other!r} brings them back"
+    way = f"and kept for {other!r}"
     if now is not view:
-        way = "'checkout -', then 'undo' brings them back"
+        way = "and kept: 'checkout -', then 'undo'"
     return f"{''.join(lines)}{head_line(repository, now)}{_told(edited, way)}"
 
 
@@ -92,10 +92,10 @@ def _told(edited: list[bytes], way: str) -> str:
     if not edited:
         return ""
     shown = ", ".join(quote_path(path) for path in edited[:_SHOWN_COUNT])
-    more = f" and {len(edited) - _SHOWN_COUNT} more" if edited[_SHOWN_COUNT:] else ""
-    many = "or more " if len(edited) >= WALKED_MAX else ""
-    count = "1 change" if len(edited) == 1 else f"{len(edited)} {many}changes"
-    return f"{count} since the last operation kept, {way}: {shown}{more}\n"
+    least = "at least " if len(edited) >= WALKED_MAX else ""
+    rest = len(edited) - _SHOWN_COUNT
+    more = f" and {least}{rest} more" if rest > 0 else ""
+    return f"changed since the last operation, {way}: {shown}{more}\n"
 
 
 def _count(options: Options, word: str) -> int:

@@ -191,7 +191,7 @@ def test_undo_tells_what_was_changed_since_the_last_operation(stage: Stage) -> N
     stage.files.write(b"a", b"3\n")
     stage.files.write(b"b", b"3\n")
     last = stage.run("undo").splitlines()[-1]
-    assert last == "2 changes since the last operation kept, 'redo' brings them back: a, b"
+    assert last == "changed since the last operation, and kept for 'redo': a, b"
     stage.files.write(b"c", b"4\n")
     reply = json.loads(stage.run("redo", "--json"))
     assert reply["kept"] == ["c"]
@@ -206,7 +206,7 @@ def test_undo_to_another_branch_tells_the_way_back(stage: Stage) -> None:
     stage.run("checkout", "HEAD~1")
     stage.files.write(b"b", b"aside\n")
     reply = stage.run("undo")
-    assert reply.endswith("'checkout -', then 'undo' brings them back: b\n")
+    assert reply.endswith("and kept: 'checkout -', then 'undo': b\n")
     stage.run("checkout", "-")
     stage.run("undo")
     assert files(stage) == {"a": b"1\n", "b": b"aside\n"}
