@@ -18,6 +18,7 @@ from typing import NamedTuple, Protocol, cast
 
 from heliosfs.errors import TooLarge, UsageError
 from heliosfs.repo.posixregex import quote, translate
+from heliosfs.repo.regexrefusal import refusal
 from heliosfs.store.steps import TURN, Steps, on_thread
 
 _QUICK_COST = 1_000_000
@@ -28,9 +29,6 @@ _PIECE_MIN_BYTES = 4096
 _PIECE_MAX_BYTES = 1024 * 1024
 SPANS_MAX = 1_000_000
 """Matches in one file; more would fill the memory."""
-_SHOWN = 80
-"""Characters of an expression that a message quotes."""
-_UNBOUNDED = re.compile(rb"invalid perl operator: \(\?[=!<>P]|sequence: \\[1-9KGR]|operator: .*\+$")
 _ABSOLUTE = re.compile(rb"\\Q.*?(?:\\E|\Z)|\\(.)", re.DOTALL)
 _ABSOLUTE_ENDS = {b"A": b"^", b"z": b"$", b"Z": b"$"}
 
@@ -181,7 +179,17 @@ def compile_expression(
         is_longest = whole_words or syntax is not Syntax.PERL
         return Expression(b"(?m)" + whole, _Options(ignore_case, whole_words, is_longest))
     except ValueError as error:
-        raise _refusal(patterns[0], error) from error
+        raise refusal(_wrong_one(parts, sources), error) from error
+
+
+def _wrong_one(parts: Sequence[bytes], sources: Sequence[bytes]) -> bytes:
+    """Return the first pattern that does not compile alone."""
+    for part, source in zip(parts, sources, strict=True):
+        try:
+            _compiled(source, _Options(), is_text=_is_utf8(source))
+        except ValueError:
+            return part
+    return parts[0]
 
 
 def search_steps(expression: Expression, text: bytes) -> Steps[bool]:
@@ -204,7 +212,8 @@ def line_steps(expression: Expression, text: bytes) -> Steps[list[Line]]:
     found: list[Line] = []
     before = 0
     for start, stop in _pieces(text, expression.size):
-        lines = yield from on_thread(partial(_listed, _lines(search, text, start, stop)))
+        finding: Callable[[], list[Line]] = partial(list, _lines(search, text, start, stop))
+        lines = yield from on_thread(finding)
         found += (line._replace(number=line.number + before) for line in lines)
         before += text.count(b"\n", start, stop)
         yield TURN
@@ -297,10 +306,6 @@ def _lines(search: Search, text: bytes, start: int, stop: int) -> Iterator[Line]
         at, counted = last + 1, found.start
 
 
-def _listed(lines: Iterator[Line]) -> list[Line]:
-    return list(lines)
-
-
 def _pieces(text: bytes, size: int) -> Iterator[tuple[int, int]]:
     """Cut a text at the ends of lines; a longer line is a piece of its own."""
     wanted = max(_PIECE_MIN_BYTES, min(_PIECE_MAX_BYTES, _PIECE_COST // size))
@@ -324,29 +329,16 @@ def _source_of(pattern: bytes, syntax: Syntax) -> bytes:
             source = _ABSOLUTE.sub(_ends_of_line, pattern)
         else:
             source = translate(pattern, is_extended=syntax is Syntax.EXTENDED)
-        # Alone, because a stray parenthesis could pair with those that are put around it.
-        _compiled(source, _Options(), is_text=_is_utf8(source))
+        if b"(" in source or b")" in source:
+            # Alone, because a stray one could pair with those that are put around it.
+            _compiled(source, _Options(), is_text=_is_utf8(source))
     except (ValueError, UsageError) as error:
-        raise _refusal(pattern, error) from error
+        raise refusal(pattern, error) from error
     return source
 
 
 def _ends_of_line(found: re.Match[bytes]) -> bytes:
     return _ABSOLUTE_ENDS.get(found[1] or b"", found[0])
-
-
-def _refusal(pattern: bytes, error: Exception) -> UsageError:
-    shown = pattern.decode("utf-8", "backslashreplace")[:_SHOWN]
-    said = str(error)
-    text = f"'{shown}' is not a regular expression that can be searched for: {said}"
-    if _UNBOUNDED.search(said.encode()):
-        text += (
-            "; back-references, look-around and possessive repetition are left out, because their "
-            "time has no bound: rephrase it, or use 'grep -rP' or 'rg -P' on the mounted files"
-        )
-    elif "too large" in said or "repetition" in said:
-        text += "; a repetition may ask for 1,000 times at most, nested ones multiplied"
-    return UsageError(text)
 
 
 def _is_utf8(text: bytes) -> bool:

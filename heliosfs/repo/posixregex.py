@@ -26,6 +26,7 @@ _KNOWN_ESCAPES = {
     ord("'"): b"$",
 }
 _REPEAT_MAX = 1000
+_NESTED_MAX = 100
 
 
 def quote(literal: bytes) -> bytes:
@@ -56,6 +57,9 @@ class _Translation:
         self._levels: list[list[bytes]] = [[]]
         self._can_repeat = False
         """A piece that a repetition may apply to stands just before."""
+        self._was_repeated = False
+        """A repetition stands just before, and `_repeats` of them in a row."""
+        self._repeats = 0
 
     def run(self) -> bytes:
         while self._at < len(self._pattern):
@@ -112,7 +116,11 @@ class _Translation:
 
     def _apply(self, operator: bytes) -> None:
         level = self._levels[-1]
+        if operator in b"()^$|":
+            self._was_repeated = False
         if operator == b"(":
+            if len(self._levels) > _NESTED_MAX:
+                raise UsageError(f"more than {_NESTED_MAX} groups in one another")
             self._levels.append([])
             self._can_repeat = False
         elif operator == b")":
@@ -131,11 +139,16 @@ class _Translation:
     def _add(self, piece: bytes) -> None:
         self._levels[-1].append(piece)
         self._can_repeat = True
+        self._was_repeated = False
 
     def _repeat(self, operator: bytes) -> None:
         level = self._levels[-1]
         if not self._can_repeat:
             raise UsageError(f"nothing stands before {operator.decode()} that could be repeated")
+        self._repeats = self._repeats + 1 if self._was_repeated else 1
+        self._was_repeated = True
+        if self._repeats > _NESTED_MAX:
+            raise UsageError(f"more than {_NESTED_MAX} repetitions of one another")
         # A group of its own: POSIX lets one repetition follow another.
         piece = level[-1]
         is_single = len(piece) == 1 or (len(piece) == 2 and piece[:1] == b"\\")
@@ -158,8 +171,8 @@ class _Translation:
         return not level or level[-1] == b"|" or (level == [b"^"] or level[-2:] == [b"|", b"^"])
 
     def _is_end(self) -> bool:
-        rest = self._pattern[self._at :]
-        return not rest or rest.startswith((b"\\)", b"\\|"))
+        at = self._at
+        return at == len(self._pattern) or self._pattern.startswith((b"\\)", b"\\|"), at)
 
     def _bracket(self) -> bytes:
         """A bracket expression, behind its `[`; in POSIX a backslash in it is a backslash."""

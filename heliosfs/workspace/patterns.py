@@ -22,6 +22,10 @@ from heliosfs.workspace.wildmatch import (
     tokens_of,
 )
 
+_PATTERN_MAX_BYTES = 64 * 1024
+"""A longer pattern with wildcards fits nothing: no path is so long."""
+_LIBRARY_MAX = 200
+"""Tokens of a pattern that `re` is given: it takes 5 us for each to be compiled."""
 _NOTHING: Matcher = lambda text: False  # noqa: E731 (a value of the type, not a function)
 
 
@@ -151,6 +155,8 @@ def _simplified(pattern: Pattern) -> tuple[bytes, bool]:
 
 def _test(text: bytes, *, is_name: bool) -> tuple[bytes, Matcher]:
     """Return bytes that are in everything that fits, and the test itself."""
+    if len(text) > _PATTERN_MAX_BYTES:
+        return b"", _NOTHING
     if is_name:
         tokens = tokens_of(text, is_path=False)
         return (
@@ -177,7 +183,7 @@ def _beginning(prefix: bytes) -> Matcher:
 def _compiled(tokens: Sequence[Token], *, is_path: bool) -> Matcher:
     """Return the quickest test whose time is bounded."""
     stars = [token for token in tokens if not isinstance(token, frozenset)]
-    if len(stars) > 1 or stars == [DIRS]:
+    if len(stars) > 1 or stars == [DIRS] or len(tokens) > _LIBRARY_MAX:
         return Automaton(list(tokens), is_path=is_path).fits
     # With one star the library goes back over it once for each length: no worse than ours.
     star = rb"[^/]*" if is_path and stars == [STAR] else rb".*"
@@ -189,7 +195,10 @@ def _compiled(tokens: Sequence[Token], *, is_path: bool) -> Matcher:
 def _set(chosen: frozenset[int]) -> bytes:
     if not chosen:
         return b"(?!)"
-    return b"[%s]" % b"".join(b"\\x%02x" % byte for byte in sorted(chosen))
+    if len(chosen) <= 128:
+        return b"[%s]" % b"".join(b"\\x%02x" % byte for byte in sorted(chosen))
+    others = sorted(set(range(256)) - chosen)
+    return b"[^%s]" % b"".join(b"\\x%02x" % byte for byte in others) if others else b"."
 
 
 def _needle(tokens: Sequence[Token]) -> bytes:

@@ -187,7 +187,7 @@ def _range(first: int, last: int, *, ignore_case: bool) -> set[int]:
 class Automaton:
     """A pattern ready to be compared: a number for each byte, whose bits are places in it."""
 
-    __slots__ = ("_accepts", "_end", "_keeps", "_keeps_slash", "_skips", "_skips_two")
+    __slots__ = ("_accepts", "_end", "_keeps", "_keeps_slash", "_least", "_skips", "_skips_two")
 
     def __init__(self, tokens: list[Token], *, is_path: bool) -> None:
         # Each bit is a place before a token; DIRS has two: before it, and within its bytes.
@@ -199,11 +199,13 @@ class Automaton:
         self._skips = 0
         """Places that lead to the next one without a byte."""
         self._skips_two = 0
+        self._least = sum(isinstance(token, frozenset) for token in tokens)
+        """How many bytes a text must have."""
+        places: dict[frozenset[int], int] = {}
         bit = 1
         for token in tokens:
             if isinstance(token, frozenset):
-                for byte in token:
-                    self._accepts[byte] |= bit
+                places[token] = places.get(token, 0) | bit
                 bit <<= 1
                 continue
             self._skips |= bit
@@ -216,9 +218,14 @@ class Automaton:
                 self._keeps_slash |= bit
             bit <<= 1
         self._end = bit
+        for chosen, bits in places.items():
+            for byte in chosen:
+                self._accepts[byte] |= bits
 
     def fits(self, text: bytes) -> bool:
         """Return True if the pattern matches all of the text."""
+        if len(text) < self._least:
+            return False
         accepts, keeps, keeps_slash = self._accepts, self._keeps, self._keeps_slash
         skips, skips_two = self._skips, self._skips_two
         places = self._closed(1)

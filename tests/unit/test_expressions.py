@@ -103,6 +103,8 @@ def test_characters_where_the_text_is_utf8_and_bytes_elsewhere() -> None:
         (r"a\)", Syntax.BASIC, "not opened"),
         ("*a", Syntax.EXTENDED, "nothing stands before"),
         ("a\\", Syntax.BASIC, "backslash"),
+        ("a" + "*" * 200, Syntax.EXTENDED, "repetitions of one another"),
+        ("(" * 200, Syntax.EXTENDED, "groups in one another"),
     ],
 )
 def test_refusals_name_the_pattern_and_a_way_on(pattern: str, syntax: Syntax, said: str) -> None:
@@ -174,3 +176,8 @@ def test_what_a_long_line_costs_is_cut_into_steps() -> None:
             break
     steps.close()
     assert works == 5
+
+
+def test_of_several_patterns_the_wrong_one_is_named() -> None:
+    with pytest.raises(UsageError, match=r"'\[z-a\]' is not"):
+        compile_expression([b"fine", b"[z-a]", b"a"])

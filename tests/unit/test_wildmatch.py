@@ -140,3 +140,10 @@ def test_many_stars_take_no_longer() -> None:
     assert ignored(b"a/**/a/**/a/**/a/**/b", deep) == []
     assert ignored(b"a/**/a/**/a/**/a/**/a", deep) == [deep]
     assert not matcher(b"*a" * 60 + b"b")(b"a" * 4000)
+
+
+def test_patterns_longer_than_a_name() -> None:
+    assert ignored(b"?" * 250, b"a" * 250, b"a" * 251) == [b"a" * 250]
+    assert ignored(b"?" * 250 + b"*b", b"a" * 250 + b"b", b"a" * 250) == [b"a" * 250 + b"b"]
+    assert ignored(b"[ab]*" * 30_000, b"ab" * 100) == []
+    assert ignored(b"[ab]" * 300 + b"/x", b"ab" * 150 + b"/x", b"x") == [b"ab" * 150 + b"/x"]
