@@ -61,6 +61,7 @@ MERGE = Verb(
     ),
     example="idea-7",
     barrier=True,
+    is_reading=True,
 )
 
 TAG = Verb(

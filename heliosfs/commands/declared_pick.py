@@ -21,6 +21,7 @@ _OPTIONS = (
     Option(("-m", "--mainline"), "of a merge: which parent, from 1, it is told from", "PARENT"),
     Option(("--ours",), "decide every conflict for HEAD"),
     Option(("--theirs",), "decide every conflict for the change"),
+    Option(("-X", "--strategy-option"), "ours or theirs: as the options of that name", "NAME"),
     Option(("--markers",), "write conflicts into the files, in diff3 style, and stay open"),
     Option(("--continue",), "commit what is open, and go on with the rest"),
     Option(("--skip",), "leave out what is open, and go on with the rest"),

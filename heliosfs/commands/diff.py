@@ -19,7 +19,7 @@ from heliosfs.commands.words import is_path, range_of, spec_of, split_words
 from heliosfs.errors import NotFound
 from heliosfs.objects.ids import CommitId
 from heliosfs.objects.tree import Entry
-from heliosfs.repo.ancestry import merge_bases
+from heliosfs.repo.ancestry import find_merge_bases
 from heliosfs.repo.objectnames import find_object
 from heliosfs.repo.revisions import resolve
 from heliosfs.repo.staging import base_root
@@ -39,7 +39,7 @@ def diff(request: Request, options: Options) -> Steps[str]:
         old, new, changes = yield from _objects(request, options)
     else:
         revisions, words = split_words(request, options)
-        old, new = _sides(request, options, revisions)
+        old, new = yield from _sides(request, options, revisions)
         assert new.root is not None
         spec = spec_of(request, words, old.root, new.root)
         changes = yield from compared(request, options, old.root, new.root, spec)
@@ -103,7 +103,7 @@ def compared(
     return within(changes, spec)
 
 
-def _sides(request: Request, options: Options, revisions: list[str]) -> tuple[_Side, _Side]:
+def _sides(request: Request, options: Options, revisions: list[str]) -> Steps[tuple[_Side, _Side]]:
     view = request.view
     pair = range_of(revisions[0]) if len(revisions) == 1 else None
     if pair is not None:
@@ -119,7 +119,7 @@ def _sides(request: Request, options: Options, revisions: list[str]) -> tuple[_S
     ]
     if len(named) == 2:
         if pair is not None and pair.is_symmetric:
-            return _common(request, *named), named[1]
+            return (yield from _common(request, *named)), named[1]
         return named[0], named[1]
     if is_staged:
         head = _side(request, view.head)
@@ -132,10 +132,10 @@ def _side(request: Request, oid: CommitId | None) -> _Side:
     return _Side(request.repository.history.read(oid).root if oid else None, oid)
 
 
-def _common(request: Request, one: _Side, other: _Side) -> _Side:
+def _common(request: Request, one: _Side, other: _Side) -> Steps[_Side]:
     """What two commits have in common: their merge base, the newest of several."""
     assert one.commit is not None and other.commit is not None
-    bases = merge_bases(request.repository.history, one.commit, other.commit)
+    bases = yield from find_merge_bases(request.repository.history, one.commit, other.commit)
     if not bases:
         raise NotFound("the histories have no commit in common")
     return _side(request, bases[-1])

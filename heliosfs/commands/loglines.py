@@ -49,7 +49,7 @@ def log_lines(request: Request, options: Options, form: Form) -> Steps[str]:
         raise options.misuse("-L takes the lines of one file, and no other paths")
     repository = request.repository
     history = repository.history
-    tips = tips_of(request, options, options.words)
+    tips = yield from tips_of(request, options, options.words)
     if len(tips.shown) != 1 or tips.hidden:
         raise options.misuse("-L begins at one commit")
     lines = _Lines(request)

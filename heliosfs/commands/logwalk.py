@@ -11,7 +11,7 @@ from heliosfs.commands.verb import Request
 from heliosfs.commands.words import range_of, spec_of, split_words
 from heliosfs.errors import NotFound
 from heliosfs.objects.ids import CommitId
-from heliosfs.repo.ancestry import merge_bases
+from heliosfs.repo.ancestry import find_merge_bases
 from heliosfs.repo.pathlog import PathLog
 from heliosfs.repo.revisions import resolve
 from heliosfs.repo.walks import Stepper, Visit, by_date, first_parent, hidden_by, topological, whole
@@ -32,7 +32,7 @@ def walk_of(request: Request, options: Options) -> Steps[Iterator[Visit | Turn]]
     history = repository.history
     revisions, words = split_words(request, options)
     spec = spec_of(request, words)
-    tips = tips_of(request, options, revisions)
+    tips = yield from tips_of(request, options, revisions)
     if "follow" in options and not (spec.is_plain and len(spec.items) == 1):
         raise options.misuse("--follow takes one path")
     if not tips.shown and not (tips.hidden or _names_refs(options)):
@@ -51,7 +51,7 @@ def walk_of(request: Request, options: Options) -> Steps[Iterator[Visit | Turn]]
     return walk(history, tips.shown, hidden, step)
 
 
-def tips_of(request: Request, options: Options, revisions: list[str]) -> Tips:
+def tips_of(request: Request, options: Options, revisions: list[str]) -> Steps[Tips]:
     """The commits that revisions, ranges and options for many refs name."""
     repository, head = request.repository, request.view.head
     tips = Tips([], [])
@@ -66,7 +66,7 @@ def tips_of(request: Request, options: Options, revisions: list[str]) -> Tips:
             old, new = (resolve(repository, each, head, request.view) for each in pair)
             tips.shown.extend([old, new] if found.is_symmetric else [new])
             if found.is_symmetric:
-                tips.hidden.extend(merge_bases(repository.history, old, new))
+                tips.hidden.extend((yield from find_merge_bases(repository.history, old, new)))
             else:
                 tips.hidden.append(old)
     if _names_refs(options):

@@ -12,58 +12,87 @@ from heliosfs.commands.patch import Patch
 from heliosfs.commands.render import commit_line, head_line, json_reply, quote_path, short, text_of
 from heliosfs.commands.verb import Request
 from heliosfs.commands.words import named
-from heliosfs.errors import Conflicted
+from heliosfs.errors import Busy, Conflicted
 from heliosfs.objects.ids import CommitId
 from heliosfs.repo import merging
+from heliosfs.repo.ancestry import find_merge_bases
 from heliosfs.repo.merge import Conflict
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.revisions import resolve
 from heliosfs.repo.textmerge import Favor, Labels
 from heliosfs.repo.view import View
-from heliosfs.store.steps import run_to_end
+from heliosfs.store.steps import ALONE, TURN, Steps, run_to_end
 from heliosfs.workspace.attributes import Attributes
 
 _MAIN_BRANCHES = ("main", "master")
 _COMPARED_MAX = 50
 
 
-def merge(request: Request, options: Options) -> str:
-    """Merge a branch or commit into the view, or abort, or only look."""
-    _check_strategy(options)
+def merge(request: Request, options: Options) -> Steps[str]:
+    """Merge a branch or commit into the view, or abort, or only look.
+
+    The walk through history goes beside all other requests.
+    """
+    check_strategy(options)
     options.only_one("ours", "theirs", "markers", "abort", "continue", "dry-run")
     options.only_one("ff-only", "no-ff", "squash")
     for key in ("markers", "abort", "continue", "dry-run", "no-ff"):
         options.only_one("squash", key)
-    if "abort" in options:
-        return abort(request, options, "merge")
-    if "continue" in options:
-        from heliosfs.commands.commit import conclude
-
-        return conclude(request, options, "merge")
+    if "abort" in options or "continue" in options:
+        yield ALONE
+        with request.repository.transaction:
+            return _end(request, options)
     if not options.words:
         raise options.misuse("which branch or commit?")
     if "dry-run" in options:
-        return _dry_run(request, options)
+        return (yield from _dry_run(request, options))
     options.at_most(1)
     name = named(request, options.words[0])
     repository, view = request.repository, request.view
-    theirs = resolve(repository, name, view.head)
-    before = view.head
-    try:
-        done = merging.merge_into(view, theirs, _wish(request, options, name, theirs))
-    except merging.MergeConflict as error:
-        raise _refusal(error, options, name) from error
+    theirs, before = resolve(repository, name, view.head, view), view.head
+    bases = None
+    if before is not None:
+        bases = yield from find_merge_bases(repository.history, before, theirs)
+    yield ALONE
+    check_shown(request)
+    if (theirs, before) != (resolve(repository, name, view.head, view), view.head):
+        theirs, before, bases = resolve(repository, name, view.head, view), view.head, None
+    with repository.transaction:
+        try:
+            wish = _wish(request, options, name, theirs)
+            done = merging.merge_into(view, theirs, wish, bases)
+        except merging.MergeConflict as error:
+            raise _refusal(error, options, name) from error
+        # A reply that cannot be made must not follow a merge that was.
+        return _told(request, options, before, done)
+
+
+def _told(request: Request, options: Options, before: CommitId | None, done: merging.Done) -> str:
     if "json" in options:
-        document = _document(view, done)
+        document = _document(request.view, done)
         return json_reply(document | {"merged": False} if "squash" in options else document)
     if "quiet" in options:
         return ""
     if "squash" in options and done.is_news:
         return "Squashed: the changes are here, uncommitted, and HEAD is where it was.\n"
-    return _reply(repository, before, done)
+    return _reply(request.repository, before, done)
 
 
-def _check_strategy(options: Options) -> None:
+def check_shown(request: Request) -> None:
+    """Check that the view of a request is still what is shown where it came from.  Busy."""
+    if request.view not in request.repository.views():
+        raise Busy("another branch was checked out meanwhile: try again")
+
+
+def _end(request: Request, options: Options) -> str:
+    if "abort" in options:
+        return abort(request, options, "merge")
+    from heliosfs.commands.commit import conclude
+
+    return conclude(request, options, "merge")
+
+
+def check_strategy(options: Options) -> None:
     """Take -X ours and -X theirs for the options of that name.  UsageError for other strategies."""
     for word in options.values("strategy-option"):
         if word not in ("ours", "theirs"):
@@ -200,17 +229,19 @@ def abort(request: Request, options: Options, verb: str) -> str:
     return "" if "quiet" in options else head_line(request.repository, request.view)
 
 
-def _dry_run(request: Request, options: Options) -> str:
+def _dry_run(request: Request, options: Options) -> Steps[str]:
     """Every pair of HEAD and the named ones: where would their merge collide?"""
     if len(options.words) > _COMPARED_MAX:
         raise options.misuse(f"more than {_COMPARED_MAX} branches at once")
     repository, head = request.repository, request.view.head
     names = list(dict.fromkeys(["HEAD", *options.words]))
     ids = {name: resolve(repository, name, head) for name in names}
-    found = [
-        (one, other, merging.conflicts_between(repository, ids[one], ids[other]))
-        for one, other in combinations(names, 2)
-    ]
+    found = []
+    for one, other in combinations(names, 2):
+        bases = yield from find_merge_bases(repository.history, ids[one], ids[other])
+        conflicts = merging.conflicts_between(repository, ids[one], ids[other], bases)
+        found.append((one, other, conflicts))
+        yield TURN
     if "json" in options:
         return json_reply(
             {

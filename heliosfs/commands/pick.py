@@ -6,12 +6,18 @@ import json
 from collections.abc import Sequence
 
 from heliosfs.commands.commit import Details, made_line
-from heliosfs.commands.merge import abort, conflict_lines, conflicts_document
+from heliosfs.commands.merge import (
+    abort,
+    check_shown,
+    check_strategy,
+    conflict_lines,
+    conflicts_document,
+)
 from heliosfs.commands.options import Options
 from heliosfs.commands.render import json_reply, short
 from heliosfs.commands.verb import Request
 from heliosfs.commands.words import named, range_of
-from heliosfs.errors import Busy, Conflicted, NotFound, Stale
+from heliosfs.errors import Conflicted, NotFound, Stale
 from heliosfs.objects.ids import CommitId
 from heliosfs.repo import picking
 from heliosfs.repo.ancestry import find_merge_bases
@@ -37,6 +43,7 @@ def revert(request: Request, options: Options) -> Steps[str]:
 
 
 def _run(request: Request, options: Options, verb: str) -> Steps[str]:
+    check_strategy(options)
     options.only_one("ours", "theirs", "markers", "abort", "continue", "skip")
     for key in ("abort", "continue", "skip"):
         options.only_one("no-commit", key)
@@ -49,8 +56,7 @@ def _run(request: Request, options: Options, verb: str) -> Steps[str]:
     wish = _wish(options, verb)
     sources = yield from _sources(request, options, newest_first=verb == REVERT)
     yield ALONE
-    if request.view not in request.repository.views():
-        raise Busy("another branch was checked out meanwhile: try again")
+    check_shown(request)
     with request.repository.transaction:
         try:
             if "no-commit" in options:

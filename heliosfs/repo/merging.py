@@ -93,9 +93,12 @@ def check_can_begin(view: View) -> None:
         raise Busy("changes are staged: commit them, or unstage them with 'reset'")
 
 
-def merge_into(view: View, theirs: CommitId, options: MergeOptions) -> Done:
+def merge_into(
+    view: View, theirs: CommitId, options: MergeOptions, bases: list[CommitId] | None = None
+) -> Done:
     """Merge a commit into the state of a view; uncommitted changes elsewhere stay.
 
+    `bases` are the merge bases, if they are known.
     Busy when a merge is open, or uncommitted changes are in the way; MergeConflict; UsageError
     when the histories have nothing in common.  Cost: O(changed on both sides).
     """
@@ -103,7 +106,8 @@ def merge_into(view: View, theirs: CommitId, options: MergeOptions) -> Done:
     repository = view.repository
     history = repository.history
     head = view.head
-    bases = merge_bases(history, head, theirs) if head is not None else []
+    if bases is None:
+        bases = merge_bases(history, head, theirs) if head is not None else []
     if head is not None and theirs in bases:
         return Done(head, is_fast_forward=False, is_news=False, conflicts=[])
     root = history.read(theirs).root
@@ -122,7 +126,7 @@ def merge_into(view: View, theirs: CommitId, options: MergeOptions) -> Done:
     # As in git, the working tree counts: its .gitattributes need not be committed.
     attributes = Attributes(repository.store, view.state().root, (b"merge",))
     rules = Rules(options.favor, options.labels, attributes=attributes)
-    merged = merge_commits(repository, head, theirs, rules)
+    merged = merge_commits(repository, head, theirs, rules, bases)
     if merged.conflicts and not options.markers:
         view.conflicts = merged.conflicts
         raise MergeConflict(merged.conflicts)
@@ -195,9 +199,15 @@ def _pick_conflicts(repository: Repository, head: CommitId, note: Pick) -> list[
     return find_conflicts(repository.store, change.base, ours, change.theirs, rules, now)
 
 
-def conflicts_between(repository: Repository, ours: CommitId, theirs: CommitId) -> list[Conflict]:
+def conflicts_between(
+    repository: Repository,
+    ours: CommitId,
+    theirs: CommitId,
+    bases: list[CommitId] | None = None,
+) -> list[Conflict]:
     """Where a merge of two commits would collide; nothing is changed.
 
+    `bases` are the merge bases, if they are known.
     Cost: O(changed on both sides); texts are read only where both sides changed a file.
     """
     history = repository.history
@@ -206,34 +216,45 @@ def conflicts_between(repository: Repository, ours: CommitId, theirs: CommitId) 
     now = repository.clock.now_ns()
     roots = history.read(ours).root, history.read(theirs).root
     rules = Rules(attributes=Attributes(repository.store, roots[0], (b"merge",)))
-    base = _base_root(history, repository.store, (ours,), theirs, now, rules.attributes)
+    if bases is None:
+        bases = merge_bases(history, ours, theirs)
+    base = _base_root(history, repository.store, bases, now, rules.attributes)
     return find_conflicts(repository.store, base, *roots, rules, now)
 
 
-def merge_commits(repository: Repository, ours: CommitId, theirs: CommitId, rules: Rules) -> Merged:
-    """Merge the trees of two commits over what both came from; nothing is changed."""
+def merge_commits(
+    repository: Repository,
+    ours: CommitId,
+    theirs: CommitId,
+    rules: Rules,
+    bases: list[CommitId] | None = None,
+) -> Merged:
+    """Merge the trees of two commits over what both came from; nothing is changed.
+
+    `bases` are the merge bases, if they are known.
+    """
     history, store = repository.history, repository.store
     now = repository.clock.now_ns()
-    base = _base_root(history, store, (ours,), theirs, now, rules.attributes)
+    if bases is None:
+        bases = merge_bases(history, ours, theirs)
+    base = _base_root(history, store, bases, now, rules.attributes)
     return merge_trees(store, base, history.read(ours).root, history.read(theirs).root, rules, now)
 
 
 def _base_root(
     history: History,
     store: Store,
-    ours: tuple[CommitId, ...],
-    theirs: CommitId,
+    bases: Sequence[CommitId],
     now_ns: int,
     attributes: Attributes | None,
     depth: int = 0,
 ) -> Entry | None:
-    """The tree that both came from: of several merge bases, what their merge gives.
+    """The tree that both sides came from: of several merge bases, what their merge gives.
 
-    The merge of the first bases is a virtual commit, with them (`ours`) as its parents: what it
+    The merge of the first bases is a virtual commit, with them as its parents: what it
     has in common with the next base is what any of them has.
     None of unrelated histories.  Source: the recursive strategy of git-merge(1).
     """
-    bases = merge_bases(history, theirs, *ours)
     if not bases:
         return None
     root = history.read(bases[0]).root
@@ -242,9 +263,9 @@ def _base_root(
     labels = Labels("Temporary merge branch 1", "base", "Temporary merge branch 2")
     rules = Rules(labels=labels, is_virtual=True, attributes=attributes)
     for at, other in enumerate(bases[1:], 1):
-        parents = tuple(bases[:at])
-        below = _base_root(history, store, parents, other, now_ns, attributes, depth + 1)
-        root = merge_trees(store, below, root, history.read(other).root, rules, now_ns).root
+        below = merge_bases(history, other, *bases[:at])
+        base = _base_root(history, store, below, now_ns, attributes, depth + 1)
+        root = merge_trees(store, base, root, history.read(other).root, rules, now_ns).root
     return root
 
 

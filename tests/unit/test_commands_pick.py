@@ -144,6 +144,11 @@ def test_a_conflict_changes_nothing(stage: Stage) -> None:
     with pytest.raises(Conflicted) as caught:
         stage.run("cherry-pick", "--json", "x~1")
     assert json.loads(str(caught.value))["commit"] == source
+    with pytest.raises(UsageError, match="-X"):
+        stage.run("cherry-pick", "-X", "patience", "x~1")
+    stage.run("cherry-pick", "-X", "theirs", "x~1")
+    assert stage.files.read(b"a") == changed(_9=b"nine")
+    stage.run("undo")
     stage.run("cherry-pick", "--theirs", "x~1")
     assert stage.files.read(b"a") == changed(_9=b"nine")
     stage.run("undo")
