@@ -51,6 +51,8 @@ from heliosfs.workspace.workspace import Workspace
 _FLAGS_AT = FIXED_BYTES - 2
 _MTIME_AT, _SIZE_AT = 10, 18
 _MTIME = struct.Struct("<q")
+_KIND, _DIRECTORY = 0xF0, 0x40
+"""In the second byte of an entry."""
 _SECOND_NS = 10**9
 
 Known = dict[tuple[TreeId, TreeId], tuple[Changes, bytes]]
@@ -130,14 +132,6 @@ class _Directory:
         """Whether a name came, went, or means another file."""
         self.below: list[_Directory] = []
 
-    def decide(self, name: bytes, wanted: bytes) -> None:
-        """Have another entry under a name than the target has."""
-        old, new = self.changes[name]
-        assert new is not None
-        self.changes[name] = old, wanted
-        if wanted != new:
-            self.edits[name] = new, wanted
-
 
 class _Walk:
     def __init__(self, workspace: Workspace, moment: Moment) -> None:
@@ -145,6 +139,8 @@ class _Walk:
         self._store = workspace.store
         self._moment = moment
         self._now = _MTIME.pack(moment.now_ns)
+        self._second_ns = moment.now_ns // _SECOND_NS * _SECOND_NS
+        """No file that was changed before this second needs a time of its own."""
         self._known: Known = {}
         self._groups: set[int] = set()
         """Link groups of which a name changed."""
@@ -161,8 +157,7 @@ class _Walk:
                 order += directory.below
         for directory in reversed(order):
             for below in directory.below:
-                wanted = self._entry(below)
-                directory.decide(entry_name(wanted), wanted)
+                self._conclude(directory, below)
             self._write(directory)
         raw = self._entry(root)
         entry, _ = decode_entry(raw)
@@ -180,42 +175,67 @@ class _Walk:
             old_data = read_tree(store, before)
         directory.data = new_data = read_tree(store, after)
         if is_index(old_data) or is_index(new_data):
-            directory.changes = changed_entries(store, before, after)
+            changes = changed_entries(store, before, after)
         else:
-            directory.changes = compare_leaves([old_data], [new_data], after)
-        for name, (old, new) in list(directory.changes.items()):
-            if new is None:
-                directory.is_renamed = True
-            elif is_dir_entry(new):
-                was = old if old is not None and is_dir_entry(old) else None
-                directory.is_renamed |= was is None
-                child = (node.children or {}).get(name) if node is not None else None
-                shown = child if isinstance(child, DirNode) else None
-                directory.below.append(_Directory(shown, was, new))
-            else:
-                self._decide_file(directory, name, old, new)
+            changes = compare_leaves([old_data], [new_data], after)
+        self._decide(directory, changes)
 
-    def _decide_file(
-        self, directory: _Directory, name: bytes, old: bytes | None, new: bytes
-    ) -> None:
-        if new[_FLAGS_AT] & LINK:
-            self._groups.add(decode_entry(new)[0].group)
-        if old is not None and _same_bytes(old, new):
-            mtime = old[_MTIME_AT:_SIZE_AT]
-        else:
-            directory.is_renamed = True
-            mtime = self._now if old is None else self._time_after(old, new)
-        directory.decide(name, new[:_MTIME_AT] + mtime + new[_SIZE_AT:])
+    def _decide(self, directory: _Directory, changes: Changes) -> None:
+        """Find what shall be in a directory, but for the entries of directories in it."""
+        decided, edits, now = directory.changes, directory.edits, self._now
+        is_renamed = directory.is_renamed
+        for name, (old, new) in changes.items():
+            if new is None:
+                is_renamed = True
+                decided[name] = old, None
+                continue
+            if new[1] & _KIND == _DIRECTORY:
+                self._go_below(directory, name, old, new)
+                continue
+            if new[_FLAGS_AT] & LINK:
+                self._groups.add(decode_entry(new)[0].group)
+            if old is not None and _same_bytes(old, new):
+                wanted = new[:_MTIME_AT] + old[_MTIME_AT:_SIZE_AT] + new[_SIZE_AT:]
+            else:
+                is_renamed = True
+                mtime = now if old is None else self._time_after(old, new)
+                wanted = new[:_MTIME_AT] + mtime + new[_SIZE_AT:]
+            if wanted != old:
+                decided[name] = old, wanted
+            if wanted != new:
+                edits[name] = new, wanted
+        directory.is_renamed |= is_renamed
+
+    def _go_below(self, directory: _Directory, name: bytes, old: bytes | None, new: bytes) -> None:
+        was = old if old is not None and is_dir_entry(old) else None
+        directory.is_renamed |= was is None
+        directory.changes[name] = old, new
+        node = directory.node
+        child = (node.children or {}).get(name) if node is not None else None
+        shown = child if isinstance(child, DirNode) else None
+        directory.below.append(_Directory(shown, was, new))
 
     def _time_after(self, old: bytes, new: bytes) -> bytes:
         moment = self._moment
         (mtime_ns,) = _MTIME.unpack_from(old, _MTIME_AT)
-        if mtime_ns // _SECOND_NS < moment.now_ns // _SECOND_NS:
+        if mtime_ns < self._second_ns:
             return self._now
         is_same_size = old[_SIZE_AT:OID_AT] == new[_SIZE_AT:OID_AT]
         time_ns = moment.after(mtime_ns, is_same_size=is_same_size)
         self._workspace.clock.note(time_ns)
         return _MTIME.pack(time_ns)
+
+    def _conclude(self, directory: _Directory, below: _Directory) -> None:
+        """Take over what became of a directory into the one that it is in."""
+        wanted = self._entry(below)
+        name = entry_name(wanted)
+        old, new = directory.changes[name]
+        if wanted == old:
+            del directory.changes[name]
+        else:
+            directory.changes[name] = old, wanted
+        if wanted != new:
+            directory.edits[name] = below.new, wanted
 
     def _entry(self, directory: _Directory) -> bytes:
         """The entry that a directory shall have, once its tree is written."""
@@ -229,15 +249,14 @@ class _Walk:
         before = directory.before
         if before == directory.after:
             return
-        decided = directory.changes.items()
-        changes = {name: (old, new) for name, (old, new) in decided if old != new}
-        if not changes:
+        if not directory.changes:
             directory.after = before
             return
         if directory.edits:
             directory.data = self._edited(directory)
             directory.after = put_tree(self._store, directory.data, directory.after)
-        self._known[before, directory.after] = changes, directory.data
+        if directory.node is not None:
+            self._known[before, directory.after] = directory.changes, directory.data
 
     def _edited(self, directory: _Directory) -> bytes:
         data, edits = directory.data, directory.edits
