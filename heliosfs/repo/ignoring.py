@@ -121,9 +121,8 @@ class Ignoring:
 
     def look_again(self) -> None:
         """The tree came from somewhere else: whether rules apply to it is not known."""
-        head = self._view.head_root()
-        root = self._view.workspace.root
-        self._view.workspace.has_rules = head is None or head.oid != root.tree
+        view = self._view
+        view.workspace.has_rules = not view.is_tree(view.head, view.workspace.root.tree)
 
     def _done_to_ignored(
         self, operation: Operation, work: Entry, selected: Entry

@@ -20,6 +20,7 @@ from heliosfs.repo.staging import Stage
 from heliosfs.repo.stash import take_back_stash
 from heliosfs.repo.state import DETACHED, State
 from heliosfs.workspace.flush import flush
+from heliosfs.workspace.redate import as_shown
 from heliosfs.workspace.trees import EMPTY_TREE, Change, differs, has_changes, walk_changes
 from heliosfs.workspace.workspace import Workspace
 
@@ -112,7 +113,7 @@ class View:
         with self._transaction:
             state = self.state()
             is_flushed = self.workspace not in self._transaction.targets
-            if is_flushed and self.workspace.was_altered and self._is_tree(state.head, flushed):
+            if is_flushed and self.workspace.was_altered and self.is_tree(state.head, flushed):
                 self._altered = (state.head, state.root.oid)
             self.save(state)
             encoded = state.encode_with(self._saved_root)
@@ -159,7 +160,7 @@ class View:
             content = self.ignoring.select(root)
         is_altered = content is None and (
             (head, root.oid) == self._altered
-            or (workspace.was_altered and self._is_tree(head, flushed))
+            or (workspace.was_altered and self.is_tree(head, flushed))
         )
         root = content or root
         is_wanted = allow_empty or self.merging is not None
@@ -285,16 +286,8 @@ class View:
 
     def head_root(self) -> Entry | None:
         """The root entry of HEAD; None before the first commit."""
-        return self.shown_root(self.head) if self.head else None
-
-    def shown_root(self, commit: CommitId) -> Entry:
-        """The root entry of a commit, with the times that its files have here.
-
-        Only of the one that the last switch was to these are known; times alone are no change.
-        """
-        root = self.repository.history.read(commit).root
-        twin = self.workspace.twin
-        return root._replace(oid=twin[1]) if twin is not None and root.oid == twin[0] else root
+        head = self.repository.history.read(self.head).root if self.head else None
+        return as_shown(self.workspace, head, is_head=True) if head else None
 
     def require_branch(self) -> str:
         """The branch's name.  UsageError when detached."""
@@ -306,13 +299,17 @@ class View:
         """The root of what a commit of everything would have: what is ignored is not in it."""
         return self.ignoring.select(self.state().root)
 
-    def _is_tree(self, head: CommitId | None, tree: Oid) -> bool:
-        return head is not None and self.shown_root(head).oid == tree
+    def is_tree(self, head: CommitId | None, tree: Oid) -> bool:
+        """Return True if a tree is, as far as that is known, the one of a commit but for times."""
+        return head is not None and self._shown_root(head).oid == tree
+
+    def _shown_root(self, commit: CommitId) -> Entry:
+        return as_shown(self.workspace, self.repository.history.read(commit).root)
 
     def _differs(self, head: CommitId | None, root: Entry) -> bool:
         if head is None:
             return root.oid != EMPTY_TREE
-        old = self.shown_root(head)
+        old = self._shown_root(head)
         if old.oid == root.oid:
             return differs(old, root)
         return differs(old, root) or has_changes(

@@ -108,6 +108,20 @@ def as_it_is(target: Entry) -> Redated:
     return Redated(target, encode_entry(target), {}, None)
 
 
+def as_shown(workspace: Workspace, root: Entry, *, is_head: bool = False) -> Entry:
+    """Give a root that is compared with what is shown the times that files have there, if known.
+
+    So the comparison stops at a directory in which only times differ.  Of HEAD they are looked
+    for once after a switch: O(changed) then, and from there on what was edited.  StoreError.
+    """
+    twin = workspace.twin
+    is_due = is_head and workspace.is_twin_due and not workspace.is_dirty
+    if is_due and (twin is None or twin[0] != root.oid) and root.oid != workspace.root.tree:
+        workspace.is_twin_due = False
+        twin = workspace.twin = root.oid, _Walk(workspace, None).run(root).root.oid
+    return root._replace(oid=twin[1]) if twin is not None and twin[0] == root.oid else root
+
+
 class _Directory:
     """A directory that is being looked at: the trees before and after, and what is decided."""
 
@@ -134,12 +148,13 @@ class _Directory:
 
 
 class _Walk:
-    def __init__(self, workspace: Workspace, moment: Moment) -> None:
+    def __init__(self, workspace: Workspace, moment: Moment | None) -> None:
+        """Without a moment, what is not there, or has other bytes there, keeps its time."""
         self._workspace = workspace
         self._store = workspace.store
         self._moment = moment
-        self._now = _MTIME.pack(moment.now_ns)
-        self._second_ns = moment.now_ns // _SECOND_NS * _SECOND_NS
+        self._now = _MTIME.pack(moment.now_ns) if moment is not None else None
+        self._second_ns = moment.now_ns // _SECOND_NS * _SECOND_NS if moment is not None else 0
         """No file that was changed before this second needs a time of its own."""
         self._known: Known = {}
         self._groups: set[int] = set()
@@ -161,8 +176,8 @@ class _Walk:
             self._write(directory)
         raw = self._entry(root)
         entry, _ = decode_entry(raw)
-        if self._groups:
-            entry = self._unite_links(entry)
+        if self._groups and self._moment is not None:
+            entry = self._unite_links(entry, self._moment.now_ns)
             raw = encode_entry(entry)
         twin = (target.oid, entry.oid) if target.oid != entry.oid else None
         return Redated(entry, raw, self._known, twin)
@@ -196,9 +211,11 @@ class _Walk:
                 self._groups.add(decode_entry(new)[0].group)
             if old is not None and _same_bytes(old, new):
                 wanted = new[:_MTIME_AT] + old[_MTIME_AT:_SIZE_AT] + new[_SIZE_AT:]
+            elif now is None:
+                is_renamed, wanted = True, new
             else:
                 is_renamed = True
-                mtime = now if old is None else self._time_after(old, new)
+                mtime = now if old is None else self._time_after(old, new, now)
                 wanted = new[:_MTIME_AT] + mtime + new[_SIZE_AT:]
             if wanted != old:
                 decided[name] = old, wanted
@@ -215,11 +232,11 @@ class _Walk:
         shown = child if isinstance(child, DirNode) else None
         directory.below.append(_Directory(shown, was, new))
 
-    def _time_after(self, old: bytes, new: bytes) -> bytes:
+    def _time_after(self, old: bytes, new: bytes, now: bytes) -> bytes:
         moment = self._moment
         (mtime_ns,) = _MTIME.unpack_from(old, _MTIME_AT)
-        if mtime_ns < self._second_ns:
-            return self._now
+        if moment is None or mtime_ns < self._second_ns:
+            return now
         is_same_size = old[_SIZE_AT:OID_AT] == new[_SIZE_AT:OID_AT]
         time_ns = moment.after(mtime_ns, is_same_size=is_same_size)
         self._workspace.clock.note(time_ns)
@@ -241,7 +258,9 @@ class _Walk:
         """The entry that a directory shall have, once its tree is written."""
         old, new = directory.old, directory.new
         kept = old is not None and not directory.is_renamed
-        mtime = old[_MTIME_AT:_SIZE_AT] if old is not None and kept else self._now
+        mtime = self._now or new[_MTIME_AT:_SIZE_AT]
+        if old is not None and kept:
+            mtime = old[_MTIME_AT:_SIZE_AT]
         return new[:_MTIME_AT] + mtime + new[_SIZE_AT:OID_AT] + directory.after + new[_FLAGS_AT:]
 
     def _write(self, directory: _Directory) -> None:
@@ -274,7 +293,7 @@ class _Walk:
             refs[at] = LeafRef(ref.first, put_tree(store, leaf, ref.oid))
         return encode_index(refs)
 
-    def _unite_links(self, root: Entry) -> Entry:
+    def _unite_links(self, root: Entry, now_ns: int) -> Entry:
         """Give the names of one file one time, the latest, where the walk saw some of them only."""
         members: dict[int, list[tuple[bytes, Entry]]] = {}
         for path, entry in linked_entries(self._store, root):
@@ -286,7 +305,7 @@ class _Walk:
             for path, entry in names:
                 if entry.mtime_ns != latest_ns:
                     edits[path] = entry._replace(mtime_ns=latest_ns)
-        return edit_tree(self._store, root, edits, self._moment.now_ns)
+        return edit_tree(self._store, root, edits, now_ns)
 
 
 def _tree_of(raw: bytes) -> TreeId:

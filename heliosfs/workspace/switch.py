@@ -58,6 +58,7 @@ def carry_out(workspace: Workspace, dated: Redated, steps: list[Step]) -> Invali
     """
     target = dated.root
     workspace.twin = dated.twin
+    workspace.is_twin_due = workspace.gives_new_times
     stale = Invalidation()
     now_ns = workspace.clock.now_ns()
     for step in steps:

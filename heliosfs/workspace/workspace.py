@@ -76,7 +76,9 @@ class Workspace:
         self.read_ns = clock.now_ns()
         """The latest mtime of a file that anybody opened to read, as far as that is known."""
         self.twin: tuple[Oid, Oid] | None = None
-        """The tree that the last switch was to, and the one with new times that took its place."""
+        """A tree that was wanted or is compared with, and the same with the times shown here."""
+        self.is_twin_due = True
+        """Whether the twin of HEAD has not been looked for since the tree came from elsewhere."""
         self.groups: dict[int, LeafNode] = {}
         """Link group -> the node that all its names share, every one of them loaded."""
         self.unnamed: set[LeafNode] = set()
