@@ -40,7 +40,7 @@ class Origin:
     name: str
     """Before the names of its branches and tags, where they are told from others of that name."""
     path: str
-    """Its git directory, as of the last time."""
+    """Its git directory, as of the last time; empty when it turned out to be another origin."""
     roots: tuple[bytes, ...] = ()
     """Commits without a parent, as of the first time."""
     is_apart: bool = False
@@ -78,23 +78,25 @@ def identify(ids: IdMap, refs: Refs, git: Git, name: str | None = None) -> Steps
     `name` says which, or how a new one is called.  AlreadyExists, Busy, UsageError.
     """
     known = [decode_origin(*each) for each in ids.origins()]
-    here = [each for each in known if each.path == git.common_dir]
-    for each in here:
-        if (yield from _is_related(ids, git, each)):
-            if name not in (None, each.name):
-                raise AlreadyExists(f"{git.git_dir} is known as {each.name!r} already")
-            return each
-        if not each.is_imported:
+    here = []
+    for each in known:
+        is_here = each.path == git.common_dir
+        if is_here and (yield from _is_related(ids, git, each)):
+            here.append(each)
+    if name is not None:
+        return (yield from _named(ids, refs, git, name, known, here))
+    if here:
+        return here[0]
+    for each in known:
+        if each.path == git.common_dir and not each.is_imported:
             # An export made a repository there, and now there is another one.
             for ref, _ in ids.refs_of(each.number):
                 ids.note_ref(each.number, ref, None)
             return each
-    if name is not None:
-        return (yield from _named(ids, refs, git, name, known))
     lost = []
     for each in known:
         is_there = yield from on_thread(partial(os.path.exists, each.path))
-        if not is_there and (yield from _is_related(ids, git, each)):
+        if each.path and not is_there and (yield from _is_related(ids, git, each)):
             lost.append(each)
     if len(lost) > 1:
         names = " or ".join(repr(each.name) for each in lost)
@@ -104,17 +106,25 @@ def identify(ids: IdMap, refs: Refs, git: Git, name: str | None = None) -> Steps
     return (yield from _new(ids, git, known, _free_name(refs, known, git.common_dir)))
 
 
-def _named(ids: IdMap, refs: Refs, git: Git, name: str, known: list[Origin]) -> Steps[Origin]:
-    for each in known:
-        if each.name == name:
-            if next(iter(ids.refs_of(each.number)), None) is None or (
-                yield from _is_related(ids, git, each)
-            ):
-                return replace(each, path=git.common_dir)
+def _named(
+    ids: IdMap, refs: Refs, git: Git, name: str, known: list[Origin], here: list[Origin]
+) -> Steps[Origin]:
+    """The origin of that name; `here` are those that the repository is known as."""
+    named = next((each for each in known if each.name == name), None)
+    if named is not None:
+        is_used = next(iter(ids.refs_of(named.number)), None) is not None
+        if is_used and not (yield from _is_related(ids, git, named)):
             raise AlreadyExists(
-                f"{name!r} is another repository, {each.path}, of which {git.git_dir} has no "
+                f"{name!r} is another repository, {named.path}, of which {git.git_dir} has no "
                 "commit: choose another name"
             )
+        for each in here:
+            if each is not named:
+                # Whoever took it for another one has learnt better.
+                ids.note_origin(each.number, replace(each, path="").encode())
+        return replace(named, path=git.common_dir)
+    if here:
+        raise AlreadyExists(f"{git.git_dir} is known as {here[0].name!r} already")
     check_name(name)
     if name in refs or name in refs.tags:
         raise AlreadyExists(f"there is a branch or tag {name!r}: choose another name")

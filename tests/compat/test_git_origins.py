@@ -165,6 +165,13 @@ def test_a_repository_that_moved_is_known_and_a_copy_is_another(
     shutil.copytree(tmp_path / "copy", tmp_path / "back")
     assert "moved: heads/trunk" in import_(stage, tmp_path / "back", "--as", "one")
     assert heads(stage)["trunk"] == "of the copy"
+    # Also afterwards, when it was taken for another one first.
+    git(tmp_path / "copy", "commit", "--quiet", "--allow-empty", "-m", "more")
+    assert "moved: heads/copy/trunk" in import_(stage, tmp_path / "copy")
+    assert "moved: heads/trunk" in import_(stage, tmp_path / "copy", "--as", "one")
+    git(tmp_path / "copy", "commit", "--quiet", "--allow-empty", "-m", "yet more")
+    assert "moved: heads/trunk" in import_(stage, tmp_path / "copy")
+    assert heads(stage) == {"trunk": "yet more", "copy/trunk": "more", "tag v1": "one one"}
 
 
 def test_another_repository_in_the_place_of_the_first(stage: Stage, tmp_path: Path) -> None:
