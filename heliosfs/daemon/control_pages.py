@@ -49,8 +49,7 @@ class ControlPages:
 
     def tell(self, node: ControlFile, size: int, answer: bytes) -> Answer:
         """Have the kernel take a file for so large: 2 us, where nobody else has it open."""
-        node.told_size = size
-        node.attr = None
+        node.tell_size(size)
         if node.opens == 1:
             self._notices.store(node.ino, size - 1, b"\0")
             return answer
@@ -71,12 +70,11 @@ class ControlPages:
             end = channel.end()
             if end > node.told_size:
                 await self._tell_later(node, end, b"")
-                node.told_size = end
+                node.tell_size(end)
             data = channel.page(offset, size)
             if len(data) < size:
                 # The kernel takes it for the end, and so the size for what it came to.
-                node.told_size = offset + len(data)
-            node.attr = None
+                node.tell_size(offset + len(data))
             return data
 
     def is_used_up(self, handle: ChannelHandle, fh: int) -> bool:
@@ -89,7 +87,7 @@ class ControlPages:
         self._filled.pop(fh, None)
         node = handle.node
         await self._kernel.forget_listings([node.ino])
-        node.told_size = handle.channel.position + ROOM_BYTES
+        node.tell_size(handle.channel.position + ROOM_BYTES)
         await self._tell_later(node, node.told_size, b"")
 
     def release(self, handle: ChannelHandle, fh: int) -> None:
@@ -97,7 +95,6 @@ class ControlPages:
         self._filled.pop(fh, None)
         node = handle.node
         if not node.readers and node.told_size:
-            node.told_size = 0
-            node.attr = None
+            node.tell_size(0)
             if node.is_fixed:
                 self._notices.attributes(node.ino)

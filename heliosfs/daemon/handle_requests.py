@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import os
 from contextlib import suppress
-from typing import Any
 
 from heliosfs.daemon.control_pages import ControlPages
 from heliosfs.daemon.forgetter import Trimmer
@@ -24,9 +23,10 @@ from heliosfs.fuse.notices import Notices
 from heliosfs.fuse.wire import BODY_AT, Message, Opcode, Opened
 from heliosfs.vfs.files import Files
 from heliosfs.vfs.filesystem import FileSystem
-from heliosfs.vfs.handles import ChannelHandle
+from heliosfs.vfs.handles import ChannelHandle, FileHandle, Handle, TextHandle
 from heliosfs.vfs.virtual import BuiltText, ControlFile, VirtualText
-from heliosfs.workspace.node import KEPT_ALL, KEPT_NOTHING, KEPT_PAGES, DirNode, FileNode
+from heliosfs.workspace.inode import KEPT_ALL, KEPT_PAGES, Inode, StatInode
+from heliosfs.workspace.node import DirNode, FileNode
 
 GIVEN_MAX_BYTES = 64 * 1024
 """When a file is opened: 15 us."""
@@ -101,14 +101,16 @@ class HandleRequests:
             raise PosixError(errno.ESTALE)
         fh = self._files.open(node, flags, uid)
         opened = wire.OPENED.pack(fh, Opened.DIRECT_IO, 0)
-        if not isinstance(node, ControlFile):
-            return opened
         handle = self._handles[fh]
+        if not isinstance(handle, ChannelHandle):
+            return opened
         handle.channel.opener_pid = pid
         if not handle.is_reader:
             return opened
         size = self._pages.size_at_open(handle, flags)
-        return opened if size <= node.told_size else self._pages.tell(node, size, opened)
+        return (
+            opened if size <= handle.node.told_size else self._pages.tell(handle.node, size, opened)
+        )
 
     def _give(self, node: FileNode) -> None:
         """Have the kernel keep what it lacks of a small file, so that who opens it need not ask.
@@ -122,7 +124,7 @@ class HandleRequests:
             with suppress(StoreError):
                 data = self._contents.read(node, offset, size - offset)
                 self._notices.store(node.ino, offset, data)
-        node.kept = KEPT_ALL
+        node.have_kept()
 
     async def _open_text(self, node: VirtualText, flags: int) -> bytes:
         if node.barrier and self._contents.writers:
@@ -132,7 +134,9 @@ class HandleRequests:
         else:
             fh = self._files.open(node, flags)
         if node.size and not node.is_kept:
-            await self._tell_size(node, self._handles[fh].data[-1:])
+            handle = self._handles[fh]
+            assert isinstance(handle, TextHandle)
+            await self._tell_size(node, handle.data[-1:])
         return wire.OPENED.pack(fh, Opened.DIRECT_IO, 0)
 
     async def _tell_size(self, node: VirtualText, last: bytes) -> None:
@@ -149,7 +153,7 @@ class HandleRequests:
     def _read(self, ino: int, message: Message, end: int) -> Answer:
         fh, offset, size = wire.TRANSFER.unpack_from(message, BODY_AT)
         handle = self._handles[fh]
-        if handle.__class__ is ChannelHandle:
+        if isinstance(handle, ChannelHandle):
             (how,) = wire.WORD.unpack_from(message, wire.READ_FLAGS_AT)
             if not how & wire.READ_OF_CALLER:
                 return self._pages.fill(handle, fh, offset, size)
@@ -167,12 +171,13 @@ class HandleRequests:
         fh, offset, _ = wire.TRANSFER.unpack_from(message, BODY_AT)
         handle = self._handles[fh]
         data = bytes(memoryview(message)[_DATA_AT:end])
-        if handle.__class__ is ChannelHandle:
+        if isinstance(handle, ChannelHandle):
             handle.channel.position = offset + len(data)
             return self._write_channel(handle, fh, data)
         written = wire.WRITTEN.pack(self._write_file(handle, offset, data), 0)
+        assert isinstance(handle, FileHandle)
         if handle.node.kept == KEPT_ALL:
-            handle.node.kept = KEPT_PAGES
+            handle.node.have_written()
         return self._caught_up(written)
 
     def _caught_up(self, answer: bytes) -> Answer:
@@ -215,13 +220,15 @@ class HandleRequests:
         source, offset, _, target, at, length = wire.COPY.unpack_from(message, BODY_AT)
         handles = self._handles
         copied = self._files.copy(handles[source], offset, handles[target], at, length)
-        handles[target].node.kept = KEPT_NOTHING
+        written = handles[target]
+        assert isinstance(written, FileHandle)
+        written.node.have_replaced()
         return copied
 
     def _flush(self, ino: int, message: Message, end: int) -> Answer:
         (fh,) = wire.NUMBER.unpack_from(message, BODY_AT)
         handle = self._handles[fh]
-        if handle.__class__ is ChannelHandle:
+        if isinstance(handle, ChannelHandle):
             return self._finish(handle)
         return DONE
 
@@ -233,8 +240,8 @@ class HandleRequests:
         (fh,) = wire.NUMBER.unpack_from(message, BODY_AT)
         return self._sync(self._handles[fh])
 
-    async def _sync(self, handle: Any) -> bytes:
-        if handle.__class__ is ChannelHandle:
+    async def _sync(self, handle: Handle) -> bytes:
+        if isinstance(handle, ChannelHandle):
             await self._finish(handle)
         with self._kernel.waiting():
             await self._keeper.sync()
@@ -243,10 +250,10 @@ class HandleRequests:
     def _release(self, ino: int, message: Message, end: int) -> bytes:
         (fh,) = wire.NUMBER.unpack_from(message, BODY_AT)
         handle = self._handles[fh]
-        if handle.__class__ is ChannelHandle:
+        if isinstance(handle, ChannelHandle):
             self._verbs.release(handle.channel)
         self._files.release(fh)
-        if handle.__class__ is ChannelHandle and handle.is_reader:
+        if isinstance(handle, ChannelHandle) and handle.is_reader:
             self._pages.release(handle, fh)
         return DONE
 
@@ -256,19 +263,20 @@ class HandleRequests:
         filesystem = self._filesystem
         parts: list[bytes] = []
         room = size
+        node: Inode | None
         for position, name in self._files.listing(directory, start):
             length = len(name)
             filled = wire.padded(wire.DIRENT.size + length)
             if room < wire.ENTRY_BYTES + filled:
                 break
             if name in _DOTS:
-                node = directory if name == b"." else filesystem.parent(directory)
-                listed, mode = NO_ENTRY, node.mode
+                node = above = directory if name == b"." else filesystem.parent(directory)
+                listed, mode = NO_ENTRY, above.mode
             else:
                 node = filesystem.peek(directory, name)
                 if node is None:
                     continue
-                node.lookups += 1
+                node.refer()
                 listed = listed_in(directory, node)
                 mode = wire.mode_of(listed)
             room -= wire.ENTRY_BYTES + filled
@@ -279,14 +287,14 @@ class HandleRequests:
             return self._end_listing(directory)
         return b"".join(parts)
 
-    async def _end_listing(self, directory: Any) -> bytes:
+    async def _end_listing(self, directory: StatInode) -> bytes:
         """The end of a listing of which the kernel must keep nothing.
 
         Whoever asked for a part may look at the answer late: when the directory has changed, and
         the kernel was told so.  It takes a listing for whole at its end, and so lets go of it now.
         """
         if isinstance(directory, DirNode):
-            directory.is_listing_stale = not self._kernel.is_calm
+            directory.have_listed(is_calm=self._kernel.is_calm)
         await self._kernel.forget_listings([directory.ino])
         return DONE
 

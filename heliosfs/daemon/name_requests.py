@@ -9,7 +9,6 @@ import errno
 import os
 import stat
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 from heliosfs.daemon.forgetter import Trimmer
 from heliosfs.daemon.keeper import Keeper
@@ -21,7 +20,8 @@ from heliosfs.fuse.notices import Notices
 from heliosfs.fuse.wire import BODY_AT, Message, Opcode, Valid
 from heliosfs.vfs.files import Files, SetAttributes
 from heliosfs.vfs.filesystem import FileSystem
-from heliosfs.workspace.node import KEPT_ALL, DirNode, Listed
+from heliosfs.workspace.inode import StatInode
+from heliosfs.workspace.node import DirNode, FileNode, Node
 
 MISSES_MAX = 4096
 """Names of a directory of which the kernel may remember that they do not exist."""
@@ -80,7 +80,7 @@ class NameRequests:
                 directory.misses.add(name)
                 return MISSING
             raise PosixError(errno.ENOENT)
-        node.lookups += 1
+        node.refer()
         self._look()
         return entry_in(directory, node)
 
@@ -93,9 +93,7 @@ class NameRequests:
 
     def _getattr(self, ino: int, message: Message, end: int) -> bytes:
         node = self._nodes.get(ino)
-        if node is None or node.__class__ is Listed:
-            node = self._node(ino)
-        return attributes(node)
+        return attributes(node if isinstance(node, StatInode) else self._node(ino))
 
     def _setattr(self, ino: int, message: Message, end: int) -> Answer:
         node = self._node(ino)
@@ -120,12 +118,12 @@ class NameRequests:
             return self._set_after_stores(node, wanted)
         return self._set(node, wanted)
 
-    def _set(self, node: Any, wanted: SetAttributes) -> bytes:
+    def _set(self, node: StatInode, wanted: SetAttributes) -> bytes:
         self._files.set_attributes(node, wanted)
         self._keeper.touch()
         return attributes(node)
 
-    async def _set_after_stores(self, node: Any, wanted: SetAttributes) -> bytes:
+    async def _set_after_stores(self, node: StatInode, wanted: SetAttributes) -> bytes:
         """Set a time once all that was stored through mappings before has arrived.
 
         The kernel keeps such bytes until it likes; as writes that come later they would move
@@ -168,12 +166,12 @@ class NameRequests:
         *,
         target: bytes = b"",
         rdev: int = 0,
-    ) -> Any:
+    ) -> Node:
         uid, gid, _ = wire.CALLER.unpack_from(message, wire.CALLER_AT)
         directory = self._node(parent)
         told = _told(directory)
         node = self._filesystem.create(directory, name, mode, uid, gid, target=target, rdev=rdev)
-        node.lookups += 1
+        node.refer()
         self._look()
         self._changed(told)
         return node
@@ -199,7 +197,8 @@ class NameRequests:
             # A checkout just now made the name, and the kernel does not know of it yet: it looks
             # again, checks what it may, and opens whatever is there (do_filp_open in fs/namei.c).
             raise PosixError(errno.ESTALE) from None
-        node.kept = KEPT_ALL
+        assert isinstance(node, FileNode)
+        node.have_kept()
         fh = self._files.open_node(node, writing=True, flags=flags)
         return entry(node) + wire.OPENED.pack(fh, OPENED_FILE, 0)
 
@@ -208,9 +207,9 @@ class NameRequests:
         uid, gid, _ = wire.CALLER.unpack_from(message, wire.CALLER_AT)
         mode = stat.S_IFREG | stat.S_IMODE(mode)
         node = self._filesystem.create_unnamed(self._node(ino), mode, uid, gid)
-        node.lookups += 1
+        node.refer()
         self._keeper.touch()
-        node.kept = KEPT_ALL
+        node.have_kept()
         fh = self._files.open_node(node, writing=True, flags=flags)
         return entry(node) + wire.OPENED.pack(fh, OPENED_FILE, 0)
 
@@ -249,11 +248,11 @@ class NameRequests:
         directory = self._node(ino)
         told = _told(directory)
         linked = self._filesystem.link(self._node(target), directory, name)
-        linked.lookups += 1
+        linked.refer()
         self._changed(told)
         return entry(linked)
 
 
-def _told(*directories: Any) -> list[int]:
+def _told(*directories: StatInode) -> list[int]:
     """Those whose attributes were made for an answer since they changed."""
     return [each.ino for each in directories if each.attr is not None]

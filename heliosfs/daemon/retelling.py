@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import errno
 import stat
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from heliosfs.errors import PosixError
 from heliosfs.fuse import wire
@@ -27,6 +27,7 @@ from heliosfs.fuse.attributes import attributes, build, entry
 from heliosfs.fuse.handler import DONE, Answer, Handler
 from heliosfs.fuse.wire import BODY_AT, Message, Opcode
 from heliosfs.vfs.filesystem import FileSystem
+from heliosfs.workspace.inode import StatInode
 
 
 class Scene(NamedTuple):
@@ -38,20 +39,21 @@ class Scene(NamedTuple):
     """The kind (S_IFMT) of what went; 0 when something came."""
 
 
-class _Nothing:
+class _Nothing(StatInode):
     """A node that is not there: what a name that went leads to."""
 
-    is_kept = False
-    rdev = 0
-
     def __init__(self, filesystem: FileSystem, kind: int) -> None:
-        identity = filesystem.repository.identity
-        self.ino = filesystem.repository.inodes.allocate()
-        self.mode = kind | 0o700
-        self.link_count = 2 if kind == stat.S_IFDIR else 1
-        self.uid, self.gid = identity.uid, identity.gid
-        self.atime_ns = self.mtime_ns = self.ctime_ns = 0
-        self.size = 0
+        repository = filesystem.repository
+        identity, ino = repository.identity, repository.inodes.allocate()
+        super().__init__(ino, kind | 0o700, identity.uid, identity.gid, 0)
+
+    @property
+    def link_count(self) -> int:
+        return 2 if stat.S_ISDIR(self.mode) else 1
+
+    @property
+    def is_kept(self) -> bool:
+        return False
 
 
 class Retelling:
@@ -95,7 +97,7 @@ class Retelling:
     def _is_ours(self, message: Message) -> bool:
         return bool(wire.CALLER.unpack_from(message, wire.CALLER_AT)[2] == self.teller)
 
-    def _real(self, ino: int, name: bytes) -> Any:
+    def _real(self, ino: int, name: bytes) -> StatInode | None:
         """The node that has the name; None when there is none."""
         return self._filesystem.lookup(self._filesystem.node(ino), name)
 
@@ -143,7 +145,7 @@ class Retelling:
         node = self._real(ino, name)
         if node is None or stat.S_IFMT(node.mode) != kind:
             raise PosixError(errno.ENOENT)
-        node.lookups += 1
+        node.refer()
         return entry(node)
 
     def _unlink(self, ino: int, message: Message, end: int) -> Answer:

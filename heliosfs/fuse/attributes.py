@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from heliosfs.fuse.wire import ATTR_AT, ATTR_HOLDS, ENTRY, ENTRY_BYTES
 from heliosfs.objects.tree import decode_entry
+from heliosfs.workspace.inode import Inode, StatInode
 from heliosfs.workspace.node import DirNode, Listed
 
 FOREVER_SECONDS = 365 * 86400
@@ -26,30 +25,31 @@ MISSING = ENTRY.pack(0, 0, FOREVER_SECONDS, *(0,) * 19)
 """The answer that a name does not exist, to be remembered."""
 
 
-def entry(node: Any) -> bytes:
+def entry(node: StatInode) -> bytes:
     """What a name that leads to the node means; kept on it."""
-    kept: bytes | None = node.attr
+    kept = node.attr
     if kept is None:
-        kept = node.attr = build(node)
+        kept = build(node)
+        node.told(kept)
     return kept
 
 
-def entry_once(node: Any) -> bytes:
+def entry_once(node: StatInode) -> bytes:
     """`entry` for a name that may mean another node at the next look."""
     made = entry(node)
     return made[:_NAME_HOLDS_AT] + _HOLDS_NOT + made[_NAME_HOLDS_AT + 8 :]
 
 
-def attributes(node: Any) -> bytes:
+def attributes(node: StatInode) -> bytes:
     """The answer to who asks for the attributes alone."""
-    holds = _FOREVER if getattr(node, "is_kept", True) else _NEVER
+    holds = _FOREVER if node.is_kept else _NEVER
     return holds + entry(node)[ATTR_AT:]
 
 
-def build(node: Any) -> bytes:
+def build(node: StatInode) -> bytes:
     """The entry of a node, anew: 1.5 us."""
     ino = node.ino
-    holds = FOREVER_SECONDS if getattr(node, "is_kept", True) else 0
+    holds = FOREVER_SECONDS if node.is_kept else 0
     size = node.size
     atime, atime_ns = divmod(node.atime_ns, _SECOND_NS)
     mtime, mtime_ns = divmod(node.mtime_ns, _SECOND_NS)
@@ -113,17 +113,18 @@ def build_listed(listed: Listed) -> bytes:
     )
 
 
-def entry_in(directory: Any, node: Any) -> bytes:
+def entry_in(directory: StatInode, node: StatInode) -> bytes:
     """What a place shows may be another tree at the next look."""
-    if isinstance(directory, DirNode) or getattr(node, "is_kept", False):
+    if isinstance(directory, DirNode) or node.is_kept:
         return entry(node)
     return entry_once(node)
 
 
-def listed_in(directory: Any, node: Any) -> bytes:
+def listed_in(directory: StatInode, node: Inode) -> bytes:
     """The entry for a listing, which keeps none of files: most are never asked for again."""
     if isinstance(node, Listed):
         return build_listed(node)
+    assert isinstance(node, StatInode)
     if not isinstance(directory, DirNode):
         return entry_in(directory, node)
     if isinstance(node, DirNode):

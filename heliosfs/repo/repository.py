@@ -31,7 +31,6 @@ from heliosfs.store.base import Store
 from heliosfs.store.steps import Steps, at_once
 from heliosfs.workspace.contents import DEFAULT_BUDGET_BYTES, Contents
 from heliosfs.workspace.inodes import InodeTable
-from heliosfs.workspace.node import AnyNode
 from heliosfs.workspace.switch import Invalidation
 from heliosfs.workspace.workspace import Workspace, empty_root
 
@@ -74,7 +73,7 @@ class Repository:
         self.refs = Refs(store, self.inverses)
         self.experiments = Experiments(store, self.inverses)
         self.history = History(store)
-        self.inodes: InodeTable[AnyNode] = InodeTable()
+        self.inodes = InodeTable()
         self.contents = Contents(store, others=self._other_bytes, publish=self.publish)
         self.nodes_max = DEFAULT_BUDGET_BYTES // 4 // NODE_BYTES
         """With more nodes, the kernel is asked to forget some."""

@@ -6,9 +6,8 @@ import errno
 import os
 import stat
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from heliosfs.errors import NotPermitted, PosixError
 from heliosfs.objects.tree import clamp_time
@@ -16,6 +15,7 @@ from heliosfs.vfs.filesystem import FileSystem
 from heliosfs.vfs.handles import ChannelHandle, FileHandle, Handle, TextHandle
 from heliosfs.vfs.room import Room
 from heliosfs.vfs.virtual import ControlFile, VirtualText
+from heliosfs.workspace.inode import StatInode
 from heliosfs.workspace.node import DirNode, FileNode, Node
 
 FILE_MAX_BYTES = 2**40
@@ -53,14 +53,14 @@ class Files:
         self._clock = filesystem.repository.clock
         self._contents = filesystem.repository.contents
         self._room = Room(filesystem.repository)
-        self.handles: dict[int, Any] = {}
+        self.handles: dict[int, Handle] = {}
         self._mappable: dict[FileNode, int] = {}
         """Files of which somebody may have a shared mapping -> the handles that allow it."""
         self._listings: dict[int, list[bytes]] = {}
         """Inode of a directory -> its names when a listing began that has not come to its end."""
         self._next = 1
 
-    def open(self, node: Any, flags: int, uid: int = 0) -> int:
+    def open(self, node: StatInode, flags: int, uid: int = 0) -> int:
         """Open a file.  EROFS, EPERM, ESTALE, EISDIR; EIO when its text cannot be made."""
         writing = bool(flags & (_WRITING | os.O_TRUNC))
         if isinstance(node, FileNode):
@@ -85,8 +85,7 @@ class Files:
     def open_text(self, node: VirtualText, text: str) -> int:
         """A handle on a text as it was made now."""
         data = text.encode("utf-8", "surrogateescape")
-        node.opened_size = len(data)
-        node.attr = None
+        node.made(len(data))
         return self._add(TextHandle(node, data))
 
     def open_node(self, node: FileNode, writing: bool, flags: int = 0) -> int:
@@ -101,11 +100,11 @@ class Files:
         workspace.read_ns = max(workspace.read_ns, node.mtime_ns)
         return self._add(FileHandle(node, writing, is_mappable))
 
-    def may_be_mapped(self, node: Any) -> bool:
+    def may_be_mapped(self, node: StatInode) -> bool:
         """Return True if the kernel may hold bytes of a file that were stored through a mapping."""
         return node in self._mappable
 
-    def listing(self, directory: Any, start: int) -> Iterator[tuple[int, bytes]]:
+    def listing(self, directory: StatInode, start: int) -> Iterator[tuple[int, bytes]]:
         """The names behind the position `start`, each with its own; taken anew when it is 0.
 
         A position is a hash of the name, and names come in its order.  So it keeps its meaning
@@ -230,11 +229,11 @@ class Files:
         node.mtime_ns = node.ctime_ns = self._clock.now_ns()
         return copied
 
-    def set_attributes(self, node: Any, wanted: SetAttributes) -> None:
+    def set_attributes(self, node: StatInode, wanted: SetAttributes) -> None:
         """chmod, chown, truncate and utimensat in one.  EROFS, EPERM, EISDIR, EINVAL."""
         if isinstance(node, ControlFile) and wanted == SetAttributes(size=wanted.size):
             return
-        changed: Node = self._filesystem.check_writable(node)
+        changed = self._filesystem.check_writable(node)
         if wanted.size is not None:
             if not isinstance(changed, FileNode):
                 raise PosixError(errno.EISDIR if isinstance(changed, DirNode) else errno.EINVAL)
@@ -257,17 +256,15 @@ class Files:
         """The last reference to a handle went."""
         handle = self.handles.pop(fh)
         node = handle.node
-        node.opens -= 1
+        node.close()
         if isinstance(handle, FileHandle):
             if handle.is_writer:
                 self._contents.writers -= 1
                 if handle.is_mappable:
                     self._unmap(handle.node)
             handle.node.workspace.handles -= 1
-        elif isinstance(handle, TextHandle):
-            node.attr = None
         elif isinstance(handle, ChannelHandle) and handle.is_reader:
-            node.readers -= 1
+            handle.node.readers -= 1
         self._filesystem.settle(node)
 
     def _unmap(self, node: FileNode) -> None:
@@ -279,22 +276,22 @@ class Files:
         fh = self._next
         self._next += 1
         self.handles[fh] = handle
-        handle.node.opens += 1
+        handle.node.open()
         return fh
 
-    def get_xattr(self, node: Any, name: bytes) -> bytes:
+    def get_xattr(self, node: StatInode, name: bytes) -> bytes:
         """ENODATA, EOPNOTSUPP outside the user namespace."""
         _check_user_xattr(name)
-        value = (getattr(node, "xattrs", None) or {}).get(name)
+        value = _xattrs_of(node).get(name)
         if value is None:
             raise PosixError(errno.ENODATA)
         return bytes(value)
 
-    def list_xattrs(self, node: Any) -> list[bytes]:
+    def list_xattrs(self, node: StatInode) -> list[bytes]:
         """The names, in byte order."""
-        return sorted(getattr(node, "xattrs", None) or {})
+        return sorted(_xattrs_of(node))
 
-    def set_xattr(self, node: Any, name: bytes, value: bytes | None) -> None:
+    def set_xattr(self, node: StatInode, name: bytes, value: bytes | None) -> None:
         """Set, or with None remove.  ENODATA, EOPNOTSUPP, EROFS, EPERM, ENOSPC."""
         _check_user_xattr(name)
         changed = self._filesystem.check_writable(node)
@@ -325,6 +322,10 @@ def without_set_id(mode: int) -> int:
     if mode & stat.S_IXGRP:
         drop |= stat.S_ISGID
     return mode & ~drop
+
+
+def _xattrs_of(node: StatInode) -> Mapping[bytes, bytes]:
+    return (node.xattrs if isinstance(node, Node) else None) or {}
 
 
 def _check_user_xattr(name: bytes) -> None:

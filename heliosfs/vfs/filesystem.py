@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import stat
 from collections.abc import Callable
-from typing import Any, TypeAlias
 
 from heliosfs.config.settings import Settings
 from heliosfs.errors import NotPermitted, PosixError, ReadOnly
@@ -18,10 +17,10 @@ from heliosfs.repo.repository import Repository
 from heliosfs.vfs.dotdir import NAME as DOT_HELIOS
 from heliosfs.vfs.dotdir import DotDirs
 from heliosfs.vfs.virtual import Site, VirtualDir, VirtualLink, VirtualNode
+from heliosfs.workspace.inode import Inode, StatInode
 from heliosfs.workspace.node import DirNode, FileNode, LeafNode, Listed, Node, SymlinkNode
 from heliosfs.workspace.workspace import Workspace
 
-AnyNode: TypeAlias = "Node | VirtualNode"
 RENAME_NOREPLACE = 1
 RENAME_EXCHANGE = 2
 
@@ -32,7 +31,7 @@ class FileSystem:
     def __init__(self, repository: Repository, is_listed: bool | None = None) -> None:
         """`is_listed` says of this mount, over the configuration, whether `.helios` is listed."""
         self.repository = repository
-        self.nodes: dict[int, Any] = repository.inodes.nodes
+        self.nodes = repository.inodes.nodes
         site = Site(repository.inodes, repository.identity, repository.clock.now_ns())
         self.dot = DotDirs(repository, site)
         self.on_relisted: Callable[[int], None] = lambda _ino: None
@@ -43,16 +42,19 @@ class FileSystem:
         self._is_listed = False
         repository.configuration.follow(self._apply)
 
-    def node(self, ino: int) -> Any:
+    def node(self, ino: int) -> StatInode:
         """The node of an inode number.  ESTALE when nothing has it any more."""
         node = self.nodes.get(ino)
         if node is None:
             raise PosixError(errno.ESTALE)
-        if node.__class__ is Listed:
-            return node.workspace.lookup(node.parent, node.name)
-        return node
+        if isinstance(node, StatInode):
+            return node
+        assert isinstance(node, Listed)
+        found = node.workspace.lookup(node.parent, node.name)
+        assert found is not None
+        return found
 
-    def lookup(self, parent: Any, name: bytes) -> AnyNode | None:
+    def lookup(self, parent: StatInode, name: bytes) -> StatInode | None:
         """The child of that name; None when there is none.  ENOTDIR, ENAMETOOLONG, EIO."""
         if isinstance(parent, DirNode):
             self.guard(parent.workspace)
@@ -65,11 +67,10 @@ class FileSystem:
                 raise PosixError(errno.ENAMETOOLONG)
             return None
         if isinstance(parent, VirtualDir):
-            node: AnyNode | None = parent.lookup(name)
-            return node
+            return parent.lookup(name)
         raise PosixError(errno.ENOTDIR)
 
-    def peek(self, parent: Any, name: bytes) -> Any:
+    def peek(self, parent: StatInode, name: bytes) -> Inode | None:
         """`lookup` for a listing: a child may be a `Listed` one."""
         if isinstance(parent, DirNode) and not (
             name == DOT_HELIOS and parent is parent.workspace.root
@@ -78,7 +79,7 @@ class FileSystem:
             return parent.workspace.peek(parent, name)
         return self.lookup(parent, name)
 
-    def names(self, directory: Any) -> list[bytes]:
+    def names(self, directory: StatInode) -> list[bytes]:
         """The names that a listing shows, but for the dots."""
         if isinstance(directory, DirNode):
             names = list(directory.workspace.names(directory))
@@ -89,16 +90,18 @@ class FileSystem:
             ):
                 names.append(DOT_HELIOS)
             return names
-        return list(directory.names())
+        if isinstance(directory, VirtualDir):
+            return list(directory.names())
+        raise PosixError(errno.ENOTDIR)
 
-    def parent(self, directory: Any) -> AnyNode:
+    def parent(self, directory: StatInode) -> StatInode:
         """What `..` means; a root is its own parent, since the kernel resolves it."""
-        above: AnyNode = getattr(directory, "parent", None) or directory
-        return above
+        above = directory.parent if isinstance(directory, DirNode) else None
+        return above or directory
 
     def create(
         self,
-        parent: Any,
+        parent: StatInode,
         name: bytes,
         mode: int,
         uid: int,
@@ -120,7 +123,7 @@ class FileSystem:
                 mode |= stat.S_ISGID
         return directory.workspace.create(directory, name, mode, uid, gid, target=target, rdev=rdev)
 
-    def create_unnamed(self, parent: Any, mode: int, uid: int, gid: int) -> FileNode:
+    def create_unnamed(self, parent: StatInode, mode: int, uid: int, gid: int) -> FileNode:
         """A file without a name in the tree of a directory, which `link` can give it.
 
         It goes with its last handle.  ENOENT, EROFS, EPERM (`.helios`).
@@ -129,7 +132,7 @@ class FileSystem:
         gid = directory.gid if directory.mode & stat.S_ISGID else gid
         return directory.workspace.create_unnamed(mode, uid, gid)
 
-    def link(self, node: Any, parent: Any, name: bytes) -> Node:
+    def link(self, node: StatInode, parent: StatInode, name: bytes) -> Node:
         """One more name for a file.  EXDEV between workspaces, and as `create`."""
         directory = self._target(parent, name)
         if not isinstance(node, LeafNode):
@@ -143,14 +146,14 @@ class FileSystem:
         directory.workspace.link(node, directory, name)
         return node
 
-    def unlink(self, parent: Any, name: bytes) -> Node:
+    def unlink(self, parent: StatInode, name: bytes) -> Node:
         """Remove a name that is no directory's.  ENOENT, EISDIR, EROFS, EPERM."""
         directory, node = self._existing(parent, name)
         if isinstance(node, DirNode):
             raise PosixError(errno.EISDIR)
         return directory.workspace.remove(directory, name)
 
-    def rmdir(self, parent: Any, name: bytes) -> Node:
+    def rmdir(self, parent: StatInode, name: bytes) -> Node:
         """Remove an empty directory.  ENOENT, ENOTDIR, ENOTEMPTY, EROFS, EPERM."""
         directory, node = self._existing(parent, name)
         if not isinstance(node, DirNode):
@@ -160,7 +163,7 @@ class FileSystem:
         return directory.workspace.remove(directory, name)
 
     def rename(
-        self, parent: Any, name: bytes, new_parent: Any, new_name: bytes, flags: int
+        self, parent: StatInode, name: bytes, new_parent: StatInode, new_name: bytes, flags: int
     ) -> None:
         """Move or swap names as renameat2(2) does.  EXDEV between workspaces."""
         if flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE):
@@ -190,7 +193,7 @@ class FileSystem:
             self._check_replaceable(node, there)
         workspace.rename(source, name, target, new_name)
 
-    def readlink(self, node: Any) -> bytes:
+    def readlink(self, node: StatInode) -> bytes:
         """The target of a symbolic link.  EINVAL."""
         if isinstance(node, (SymlinkNode, VirtualLink)):
             return node.target
@@ -201,19 +204,18 @@ class FileSystem:
         node = self.nodes.get(ino)
         if node is None:
             return
-        node.lookups -= count
-        if node.lookups > 0 or node.opens:
-            return
-        self.settle(node)
+        if node.forget(count):
+            self.settle(node)
 
-    def settle(self, node: Any) -> None:
+    def settle(self, node: Inode) -> None:
         """Let a node go or unload that neither the kernel nor a handle refers to."""
-        if node.lookups or node.opens:
+        if node.is_used:
             return
         if isinstance(node, VirtualNode):
             if not node.is_fixed:
                 self.nodes.pop(node.ino, None)
             return
+        assert isinstance(node, (Node, Listed))
         workspace = node.workspace
         if workspace.is_closed:
             self.nodes.pop(node.ino, None)
@@ -221,17 +223,17 @@ class FileSystem:
             if workspace.read_only:
                 self.dot.drop_snapshot(workspace)
                 workspace.discard()
-        elif node.parent is None:
+        elif isinstance(node, Node) and node.parent is None:
             workspace.release(node)
         elif workspace.read_only or len(self.nodes) > self.repository.nodes_max // 2:
             for directory in workspace.unload(node):
                 self.on_relisted(directory.ino)
 
-    def is_executable(self, node: Any) -> bool:
+    def is_executable(self, node: StatInode) -> bool:
         """Whether root may execute it, or search it: not a file that nobody may execute."""
         return not stat.S_ISREG(node.mode) or bool(node.mode & 0o111)
 
-    def check_writable(self, node: Any) -> Node:
+    def check_writable(self, node: StatInode) -> Node:
         """The node, if it may be changed.  EROFS in a snapshot, EPERM in `.helios`."""
         if isinstance(node, Node):
             if node.workspace.read_only:
@@ -257,10 +259,10 @@ class FileSystem:
         for view in self.repository.views():
             # The kernel may keep a listing made before, and one that is under way.
             root = view.workspace.root
-            root.is_listing_stale = True
+            root.relist()
             self.repository.stale.listings.append(root.ino)
 
-    def _target(self, parent: Any, name: bytes) -> DirNode:
+    def _target(self, parent: StatInode, name: bytes) -> DirNode:
         directory = self.check_writable(parent)
         if not isinstance(directory, DirNode):
             raise PosixError(errno.ENOTDIR)
@@ -273,7 +275,7 @@ class FileSystem:
             raise PosixError(errno.ENOENT)
         return directory
 
-    def _existing(self, parent: Any, name: bytes) -> tuple[DirNode, Node]:
+    def _existing(self, parent: StatInode, name: bytes) -> tuple[DirNode, Node]:
         directory = self._target(parent, name)
         node = directory.workspace.lookup(directory, name)
         if node is None:

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import islice
-from typing import Any
 
 from heliosfs.vfs.filesystem import FileSystem
-from heliosfs.workspace.node import DirNode, LeafNode, Listed
+from heliosfs.workspace.inode import Inode
+from heliosfs.workspace.node import DirNode, LeafNode, Listed, Node
 
 SLICE_COUNT = 512
 """Names at once: about 2 ms."""
@@ -42,10 +42,11 @@ class Trim:
             end = min(self._at + _LOOKED_AT_COUNT, len(self._inodes))
             for ino in islice(self._inodes, self._at, end):
                 self._at += 1
-                node: Any = nodes.get(ino)
-                if _can_go(node):
-                    found.append((node.parent.ino, node.name, node.ino))
-                    self._directories[node.parent] = None
+                node = nodes.get(ino)
+                parent = _leavable(node)
+                if isinstance(node, (Node, Listed)) and parent is not None:
+                    found.append((parent.ino, node.name, ino))
+                    self._directories[parent] = None
                     if len(found) == SLICE_COUNT:
                         break
             yield found
@@ -57,14 +58,14 @@ class Trim:
             yield
 
 
-def _can_go(node: Any) -> bool:
-    """Not a directory, where somebody may stand, nor what is open, changed or has two names."""
+def _leavable(node: Inode | None) -> DirNode | None:
+    """Return the directory of a node that can go; None of one that cannot.
+
+    A directory stays, where somebody may stand; so does what is open, changed or has two names.
+    """
     if isinstance(node, Listed):
-        return True
-    return (
-        isinstance(node, LeafNode)
-        and node.parent is not None
-        and node.raw is not None
-        and not node.opens
-        and not node.group
+        return node.parent
+    can_go = (
+        isinstance(node, LeafNode) and node.raw is not None and not node.opens and not node.group
     )
+    return node.parent if can_go and isinstance(node, LeafNode) else None

@@ -5,64 +5,45 @@ from __future__ import annotations
 import stat
 from collections.abc import Callable, Iterator
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 from heliosfs.repo.identity import Identity
 from heliosfs.store.base import Store
 from heliosfs.store.steps import Steps, run_to_end
+from heliosfs.workspace.inode import StatInode
 from heliosfs.workspace.inodes import InodeTable
 
+if TYPE_CHECKING:
+    from heliosfs.vfs.control import Channel
 
-class VirtualNode:
+
+class VirtualNode(StatInode):
     """A file that no commit contains.  It answers `stat` like a node of a workspace."""
 
-    __slots__ = (
-        "__weakref__",
-        "atime_ns",
-        "attr",
-        "ctime_ns",
-        "gid",
-        "ino",
-        "is_fixed",
-        "lookups",
-        "mode",
-        "mtime_ns",
-        "opens",
-        "uid",
-    )
-
-    rdev = 0
-    link_count = 1
+    __slots__ = ("__weakref__", "is_fixed")
 
     def __init__(self, site: Site, mode: int, *, is_fixed: bool) -> None:
-        self.ino = site.inodes.allocate()
-        site.inodes.nodes[self.ino] = self
-        self.mode = mode
-        self.uid = site.identity.uid
-        self.gid = site.identity.gid
-        self.atime_ns = self.mtime_ns = self.ctime_ns = site.time_ns
-        self.lookups = 0
-        self.opens = 0
-        self.attr: Any = None
+        identity = site.identity
+        ino = site.inodes.allocate()
+        super().__init__(ino, mode, identity.uid, identity.gid, site.time_ns)
+        site.inodes.nodes[ino] = self
         self.is_fixed = is_fixed
         """Whether its name means this node for as long as the directory lives."""
 
     @property
-    def size(self) -> int:
-        """Bytes."""
-        return 0
+    def link_count(self) -> int:
+        return 1
 
     @property
     def is_kept(self) -> bool:
-        """Whether the kernel may keep what the name means, and the attributes."""
         return self.is_fixed
 
 
 class Site:
     """What every virtual node of a mount shares."""
 
-    def __init__(self, inodes: InodeTable[Any], identity: Identity, time_ns: int) -> None:
+    def __init__(self, inodes: InodeTable, identity: Identity, time_ns: int) -> None:
         self.inodes = inodes
         self.identity = identity
         self.time_ns = time_ns
@@ -73,17 +54,20 @@ class VirtualDir(VirtualNode):
 
     __slots__ = ("children", "site")
 
-    link_count = 2
-    size = 4096
-    is_listing_stale = False
-    """Whether other names may be listed each time, so that no listing of it is kept."""
+    @property
+    def link_count(self) -> int:
+        return 2
+
+    @property
+    def size(self) -> int:
+        return 4096
 
     def __init__(self, site: Site, *, is_fixed: bool = True) -> None:
         super().__init__(site, stat.S_IFDIR | 0o555, is_fixed=is_fixed)
         self.site = site
-        self.children: dict[bytes, Any] = {}
+        self.children: dict[bytes, VirtualNode] = {}
 
-    def lookup(self, name: bytes) -> Any:
+    def lookup(self, name: bytes) -> StatInode | None:
         """The node of that name, or None."""
         return self.children.get(name)
 
@@ -114,6 +98,15 @@ class VirtualText(VirtualNode):
         self.barrier = barrier
         """Whether it tells of the working state, so that the kernel's dirty pages matter."""
         self.opened_size = 0
+
+    def made(self, size: int) -> None:
+        """Have the size of the text that was made for who opens the file now."""
+        self.opened_size = size
+        self.outdate()
+
+    def close(self) -> None:
+        super().close()
+        self.outdate()
 
     @property
     def size(self) -> int:
@@ -185,7 +178,7 @@ class LinkDir(VirtualDir):
         self.list_names = list_names
         self.made: WeakValueDictionary[bytes, VirtualLink] = WeakValueDictionary()
 
-    def lookup(self, name: bytes) -> Any:
+    def lookup(self, name: bytes) -> StatInode | None:
         found = self.find(name)
         if found is None or isinstance(found, VirtualDir):
             return found
@@ -203,11 +196,13 @@ class PlaceDir(VirtualDir):
 
     __slots__ = ("find",)
 
-    def __init__(self, site: Site, find: Callable[[bytes], Any], *, is_fixed: bool = True) -> None:
+    def __init__(
+        self, site: Site, find: Callable[[bytes], StatInode | None], *, is_fixed: bool = True
+    ) -> None:
         super().__init__(site, is_fixed=is_fixed)
         self.find = find
 
-    def lookup(self, name: bytes) -> Any:
+    def lookup(self, name: bytes) -> StatInode | None:
         return self.find(name)
 
 
@@ -220,7 +215,9 @@ class ControlFile(VirtualNode):
 
     __slots__ = ("channel", "readers", "refused_pid", "told_size")
 
-    def __init__(self, site: Site, channel: Callable[[], Any], *, is_fixed: bool = True) -> None:
+    def __init__(
+        self, site: Site, channel: Callable[[], Channel], *, is_fixed: bool = True
+    ) -> None:
         super().__init__(site, stat.S_IFREG | 0o600, is_fixed=is_fixed)
         self.channel = channel
         """Opens a channel."""
@@ -230,6 +227,11 @@ class ControlFile(VirtualNode):
         """The thread that was last told to look the name up again."""
         self.told_size = 0
         """What the kernel takes its size to be."""
+
+    def tell_size(self, size: int) -> None:
+        """Have the kernel take the file for so large from the next answer on."""
+        self.told_size = size
+        self.outdate()
 
     def is_free_for(self, pid: int) -> bool:
         """Return True if a thread may open it to read: nobody else has, so that its pages are one
@@ -258,10 +260,10 @@ class ControlDir(VirtualDir):
 
     def __init__(self, site: Site) -> None:
         super().__init__(site)
-        self.long: dict[bytes, Callable[[], Any]] = {}
+        self.long: dict[bytes, Callable[[], Channel]] = {}
         """Name -> how a channel is opened."""
 
-    def lookup(self, name: bytes) -> Any:
+    def lookup(self, name: bytes) -> StatInode | None:
         channel = self.long.get(name)
         if channel is None:
             file = super().lookup(name)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Generic, TypeVar
 
 from heliosfs.errors import StoreError
 from heliosfs.store.sidefile import SideFile
+from heliosfs.workspace.inode import Inode
 
 ROOT_INO = 1
 BLOCK_COUNT = 2**18
@@ -14,11 +14,10 @@ BLOCK_COUNT = 2**18
 some 16,000 such mounts stay below 2^32, from where on 32-bit programs cannot stat a file."""
 FILE = "inodes"
 """The name of the file beside the store that holds, as text, a number that nobody has."""
-T = TypeVar("T")
 
 
-class InodeTable(Generic[T]):
-    """Inode number -> node.  A number is given once, but for the root's.
+class InodeTable:
+    """Number -> inode.  A number is given once, but for the root's.
 
     Programs that compare two states of a tree by stat(2), as `tar -g` and restic do, take a file
     of the same number, size and time for unchanged, also across mounts.  So the numbers of one
@@ -29,7 +28,7 @@ class InodeTable(Generic[T]):
     __slots__ = ("_end", "_file", "_next", "nodes")
 
     def __init__(self) -> None:
-        self.nodes: dict[int, T] = {}
+        self.nodes: dict[int, Inode] = {}
         self._next = ROOT_INO
         self._end = 2**64
         """Numbers from here on are not reserved."""

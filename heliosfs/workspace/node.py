@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from heliosfs.objects.blob import EMPTY_BLOB
 from heliosfs.objects.ids import Oid
 from heliosfs.objects.tree import NO_OID, OID_AT, Entry, encode_entry, encode_file
 from heliosfs.workspace.content import PartedContent
+from heliosfs.workspace.inode import KEPT_ALL, KEPT_NOTHING, KEPT_PAGES, Inode, StatInode
 from heliosfs.workspace.leaves import LeafTable
 
 if TYPE_CHECKING:
@@ -23,47 +24,19 @@ if TYPE_CHECKING:
 DIRECTORY_BYTES = 4096
 
 
-class Node:
-    """What every file has, whatever its kind."""
+class Node(StatInode):
+    """What every file of a tree has, whatever its kind."""
 
-    __slots__ = (
-        "attr",
-        "atime_ns",
-        "ctime_ns",
-        "gid",
-        "ino",
-        "lookups",
-        "mode",
-        "mtime_ns",
-        "name",
-        "opens",
-        "parent",
-        "raw",
-        "uid",
-        "workspace",
-        "xattrs",
-    )
+    __slots__ = ("name", "parent", "raw", "workspace", "xattrs")
 
     def __init__(self, workspace: Workspace, ino: int, entry: Entry, raw: bytes | None) -> None:
+        super().__init__(ino, entry.mode, entry.uid, entry.gid, entry.mtime_ns)
         self.workspace = workspace
-        self.ino = ino
         self.parent: DirNode | None = None
         """The directory that holds it; None for a root and for what is unlinked."""
         self.name = entry.name
-        self.mode = entry.mode
-        self.uid = entry.uid
-        self.gid = entry.gid
-        self.mtime_ns = entry.mtime_ns
-        self.ctime_ns = entry.mtime_ns
-        self.atime_ns = entry.mtime_ns
         self.xattrs: Mapping[bytes, bytes] | None = entry.xattrs
         self.raw = raw
-        self.lookups = 0
-        """References that the kernel holds (its lookup count)."""
-        self.opens = 0
-        """Open handles."""
-        self.attr: Any = None
-        """Kept by the layer above for as long as no attribute changes; see `touch`."""
 
     def touch(self) -> None:
         """Note that the node is not as its entry says.  Cost: up to the first dirty parent."""
@@ -87,39 +60,23 @@ class Node:
         """The encoded entry; `oid` is the id of the node's content."""
         raise NotImplementedError
 
-    @property
-    def size(self) -> int:
-        """`st_size`."""
-        return 0
 
-    @property
-    def link_count(self) -> int:
-        """`st_nlink`."""
-        raise NotImplementedError
-
-    @property
-    def rdev(self) -> int:
-        """`st_rdev`."""
-        return 0
-
-
-class Listed:
+class Listed(Inode):
     """A child that was listed and not used: what the kernel refers to, in a third of the memory.
 
     It is clean, not a directory, and has one name.  `Workspace.lookup` makes it a node.
     """
 
-    __slots__ = ("ctime_ns", "ino", "lookups", "name", "parent", "raw")
+    __slots__ = ("ctime_ns", "name", "parent", "raw")
 
     opens = 0
 
     def __init__(self, ino: int, parent: DirNode, name: bytes, raw: bytes) -> None:
-        self.ino = ino
+        super().__init__(ino)
         self.parent = parent
         self.name = name
         self.raw = raw
         self.ctime_ns = parent.changed_ns
-        self.lookups = 0
 
     @property
     def workspace(self) -> Workspace:
@@ -157,7 +114,6 @@ class DirNode(Node):
         self.misses: set[bytes] = set()
         """Names of which the kernel may remember that they do not exist."""
         self.is_listing_stale = False
-        """Whether it changed behind the kernel's back, so that no listing of it is kept."""
         self.subdir_count = entry.size
         self.unsorted = False
         self.changed_ns = 0
@@ -166,6 +122,15 @@ class DirNode(Node):
     def come_from(self, parent: DirNode) -> None:
         super().come_from(parent)
         self.changed_ns = parent.changed_ns
+
+    def relist(self) -> bool:
+        """Note that its names changed behind the kernel's back; return True if that is new."""
+        is_new, self.is_listing_stale = not self.is_listing_stale, True
+        return is_new
+
+    def have_listed(self, *, is_calm: bool) -> None:
+        """Note that a listing has come to its end; it may be kept where all `is_calm`."""
+        self.is_listing_stale = not is_calm
 
     @property
     def holds_no_node(self) -> bool:
@@ -271,10 +236,6 @@ class LeafNode(Node):
         return self.encode_as(self.name, oid)
 
 
-KEPT_NOTHING, KEPT_PAGES, KEPT_ALL = range(3)
-"""Nothing; what was written, but for a last page that is no whole one; all."""
-
-
 class FileNode(LeafNode):
     """A regular file."""
 
@@ -291,6 +252,19 @@ class FileNode(LeafNode):
         """Read or written since the working set was last reduced."""
         self.kept = KEPT_NOTHING
         """What the kernel keeps of its bytes, at least if memory is not short."""
+
+    def have_kept(self) -> None:
+        """Note that the kernel has all bytes: it made the file, or was given what it lacked."""
+        self.kept = KEPT_ALL
+
+    def have_written(self) -> None:
+        """Note that a write went through the kernel, which keeps whole pages of it."""
+        if self.kept == KEPT_ALL:
+            self.kept = KEPT_PAGES
+
+    def have_replaced(self) -> None:
+        """Note that bytes were changed that the kernel has not seen."""
+        self.kept = KEPT_NOTHING
 
     @property
     def size(self) -> int:
@@ -334,10 +308,6 @@ class SpecialNode(LeafNode):
 
 Child: TypeAlias = "Node | Listed | bytes"
 """A child of a loaded directory: its encoded entry until somebody asks for it."""
-
-
-AnyNode: TypeAlias = "Node | Listed"
-"""What an inode number leads to."""
 
 
 def make_node(workspace: Workspace, ino: int, entry: Entry, raw: bytes | None) -> Node:

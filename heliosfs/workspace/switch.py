@@ -108,7 +108,7 @@ def _apply(workspace: Workspace, step: Step, now_ns: int, stale: Invalidation) -
     if _is_known(directory):
         stale.changed.append((directory, step.changes))
         if is_listing_stale:
-            directory.is_listing_stale = True
+            directory.relist()
             stale.listings.append(directory.ino)
 
 
@@ -149,7 +149,7 @@ def _update(node: Node, raw: bytes, entry: Entry, now_ns: int, stale: Invalidati
         node.mode, node.uid, node.gid, node.mtime_ns, node.xattrs = attributes
         node.ctime_ns = now_ns
     node.raw = raw
-    node.attr = None
+    node.outdate()
     if _is_known(node):
         stale.attributes.append(node.ino)
 
@@ -192,7 +192,7 @@ def _part(
             if workspace.groups.get(node.group) is node:
                 del workspace.groups[node.group]
         node.raw = None
-        node.attr = None
+        node.outdate()
         workspace.release(node)
     # The kernel takes a directory for removed only when nothing is left in it.
     stale.entries += reversed(entries)

@@ -26,7 +26,6 @@ from heliosfs.workspace.contents import Contents
 from heliosfs.workspace.inodes import InodeTable
 from heliosfs.workspace.leaves import LeafTable
 from heliosfs.workspace.node import (
-    AnyNode,
     Child,
     DirNode,
     FileNode,
@@ -52,7 +51,7 @@ class Workspace:
         self,
         store: Store,
         clock: Clock,
-        inodes: InodeTable[AnyNode],
+        inodes: InodeTable,
         contents: Contents,
         root: Entry,
         *,
@@ -120,7 +119,7 @@ class Workspace:
             return self._promote(child)
         return self._instantiate(directory, name, child)
 
-    def peek(self, directory: DirNode, name: bytes) -> AnyNode | None:
+    def peek(self, directory: DirNode, name: bytes) -> Node | Listed | None:
         """`lookup` for a listing, which wants inode numbers of many and nodes of few."""
         child = self.load(directory).get(name)
         if not isinstance(child, bytes):
@@ -139,7 +138,7 @@ class Workspace:
         node.name = listed.name
         node.parent = directory
         node.ctime_ns = listed.ctime_ns
-        node.lookups = listed.lookups
+        node.take_over(listed)
         self.inodes.nodes[node.ino] = node
         self.load(directory)[listed.name] = node
         return node
@@ -257,7 +256,7 @@ class Workspace:
         self._take(directory, name, node)
         self.leave_group(node)
         node.ctime_ns = now
-        node.attr = None
+        node.outdate()
         self._changed(directory, now)
         self.release(node)
         return node
@@ -272,11 +271,11 @@ class Workspace:
             self._take(target, new_name, replaced)
             self.leave_group(replaced)
             replaced.ctime_ns = now
-            replaced.attr = None
+            replaced.outdate()
         self._take(source, name, node)
         self._insert(target, new_name, node)
         node.ctime_ns = now
-        node.attr = None
+        node.outdate()
         self._changed(source, now)
         self._changed(target, now)
         if replaced is not None:
@@ -310,7 +309,7 @@ class Workspace:
                 self.unnamed.discard(node)
                 self.contents.drop(node)
 
-    def unload(self, node: AnyNode) -> list[DirNode]:
+    def unload(self, node: Node | Listed) -> list[DirNode]:
         """Let a clean node become its encoded entry again, and those above it that can.
 
         Gives directories of which a listing was right until now: the next node of the same name
@@ -335,8 +334,7 @@ class Workspace:
             parent.changed_ns = max(parent.changed_ns, node.ctime_ns, below_ns)
             self.load(parent)[node.name] = node.raw
             del self.inodes.nodes[node.ino]
-            if not parent.is_listing_stale:
-                parent.is_listing_stale = True
+            if parent.relist():
                 relisted.append(parent)
             node = parent
 
@@ -352,7 +350,7 @@ class Workspace:
 
     def discard(self) -> None:
         """Drop every node that the kernel does not hold; the tree is clean or a snapshot."""
-        pending: list[AnyNode] = [self.root]
+        pending: list[Node | Listed] = [self.root]
         while pending:
             node = pending.pop()
             if isinstance(node, DirNode):
@@ -361,7 +359,7 @@ class Workspace:
                     for child in (node.children or {}).values()
                     if not isinstance(child, bytes)
                 ]
-            if not node.lookups and not node.opens:
+            if not node.is_used:
                 self.inodes.nodes.pop(node.ino, None)
                 if isinstance(node, FileNode):
                     self.contents.drop(node)
@@ -387,7 +385,7 @@ class Workspace:
             node.detach(directory, name)
         else:
             node.parent = None
-            node.attr = None
+            node.outdate()
             node.raw = None
             directory.subdir_count -= 1
         del children[name]

@@ -18,6 +18,7 @@ from heliosfs.errors import PosixError
 from heliosfs.repo.repository import Repository
 from heliosfs.vfs.files import Files, SetAttributes
 from heliosfs.vfs.filesystem import FileSystem
+from heliosfs.vfs.handles import FileHandle
 from heliosfs.workspace.node import DirNode, FileNode, LeafNode, Node, SymlinkNode
 
 RENAME_NOREPLACE = 1
@@ -205,7 +206,9 @@ class Ours:
             raise PosixError(errno.ENOTDIR)
         found = [name for name in self.filesystem.names(directory) if name != b".helios"]
         for name in found:
-            self.filesystem.peek(directory, name).lookups += 1
+            child = self.filesystem.peek(directory, name)
+            assert child is not None
+            child.refer()
         return sorted(found)
 
     def forget(self) -> None:
@@ -293,6 +296,7 @@ class Ours:
 
     def ftruncate(self, fh: int, size: int) -> None:
         handle = self.files.handles[fh]
+        assert isinstance(handle, FileHandle)
         if not handle.is_writer:
             raise PosixError(errno.EINVAL)
         self.files.set_attributes(handle.node, SetAttributes(size=size))

@@ -15,7 +15,7 @@ from heliosfs.store.memory import MemoryStore
 from heliosfs.workspace.contents import Contents
 from heliosfs.workspace.flush import flush
 from heliosfs.workspace.inodes import InodeTable
-from heliosfs.workspace.node import AnyNode, DirNode, FileNode
+from heliosfs.workspace.node import DirNode, FileNode
 from heliosfs.workspace.redate import Moment
 from heliosfs.workspace.switch import switch
 from heliosfs.workspace.trees import has_changes, read_entries
@@ -47,7 +47,7 @@ def models(draw: st.DrawFn) -> Model:
 
 
 def new_workspace(store: Store, root: Entry, clock: FixedClock) -> Workspace:
-    inodes: InodeTable[AnyNode] = InodeTable()
+    inodes = InodeTable()
     return Workspace(store, clock, inodes, Contents(store), root)
 
 

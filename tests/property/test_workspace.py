@@ -19,7 +19,7 @@ from heliosfs.store.memory import MemoryStore
 from heliosfs.workspace.contents import Contents
 from heliosfs.workspace.flush import flush
 from heliosfs.workspace.inodes import InodeTable
-from heliosfs.workspace.node import AnyNode, DirNode, FileNode, LeafNode, Node
+from heliosfs.workspace.node import DirNode, FileNode, LeafNode, Listed, Node
 from heliosfs.workspace.switch import switch
 from heliosfs.workspace.trees import EMPTY_TREE, read_entries, read_tree
 from heliosfs.workspace.workspace import Workspace, empty_root
@@ -61,7 +61,7 @@ class WorkspaceMachine(RuleBasedStateMachine):
         self.workspace = self.open(empty_root(0, 0, 1))
 
     def open(self, root: Entry) -> Workspace:
-        inodes: InodeTable[AnyNode] = InodeTable()
+        inodes = InodeTable()
         return Workspace(self.store, self.clock, inodes, Contents(self.store), root)
 
     def find(self, path: tuple[bytes, ...]) -> tuple[DirNode, Tree] | None:
@@ -192,6 +192,7 @@ class WorkspaceMachine(RuleBasedStateMachine):
     @rule()
     def unload(self) -> None:
         for node in list(self.workspace.inodes.nodes.values()):
+            assert isinstance(node, (Node, Listed))
             if node is not self.workspace.root and node.ino in self.workspace.inodes.nodes:
                 self.workspace.unload(node)
 
@@ -243,7 +244,7 @@ class LargeDirectoryMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.store = MemoryStore()
-        inodes: InodeTable[AnyNode] = InodeTable()
+        inodes = InodeTable()
         self.workspace = Workspace(
             self.store, FixedClock(), inodes, Contents(self.store), empty_root(0, 0, 1)
         )
@@ -293,7 +294,7 @@ class LargeDirectoryMachine(RuleBasedStateMachine):
 
     @rule()
     def reload(self) -> None:
-        inodes: InodeTable[AnyNode] = InodeTable()
+        inodes = InodeTable()
         root = flush(self.workspace)
         self.workspace = Workspace(self.store, FixedClock(), inodes, Contents(self.store), root)
 
@@ -306,7 +307,7 @@ class LargeDirectoryMachine(RuleBasedStateMachine):
     @rule()
     def has_the_id_of_its_contents(self) -> None:
         """The tree's id depends on what is in it, and not on how that came to be."""
-        inodes: InodeTable[AnyNode] = InodeTable()
+        inodes = InodeTable()
         entry = flush(self.workspace)
         fresh = Workspace(self.store, FixedClock(), inodes, Contents(self.store), entry)
         assert set(fresh.names(fresh.root)) == set(self.model)

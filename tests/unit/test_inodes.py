@@ -14,9 +14,9 @@ class FullDisk(MemoryFile):
         raise StoreFull("no space left")
 
 
-def mounted(file: MemoryFile) -> InodeTable[object]:
+def mounted(file: MemoryFile) -> InodeTable:
     """A table as a mount has it, its root included."""
-    table: InodeTable[object] = InodeTable()
+    table = InodeTable()
     assert table.allocate() == ROOT_INO
     table.go_on(file)
     return table

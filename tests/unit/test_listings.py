@@ -133,6 +133,7 @@ def test_a_change_while_the_end_is_told_is_not_lost() -> None:
 def test_what_comes_and_goes_is_never_kept(name: bytes) -> None:
     listed = Listed()
     dot = listed.filesystem.lookup(listed.filesystem.repository.root.workspace.root, b".helios")
+    assert dot is not None
     directory = listed.filesystem.lookup(dot, name)
     for _ in range(2):
         finish(listed.parts(directory)[1])

@@ -20,7 +20,6 @@ from heliosfs.workspace.contents import Contents
 from heliosfs.workspace.flush import flush
 from heliosfs.workspace.holes import next_data
 from heliosfs.workspace.inodes import InodeTable
-from heliosfs.workspace.node import AnyNode
 from heliosfs.workspace.trees import find_entry
 from heliosfs.workspace.workspace import Workspace, empty_root
 
@@ -67,7 +66,7 @@ def test_in_and_out(name: str, tmp_path: Path, read_counts: list[int]) -> None:
     source.mkdir()
     make(source / "file", size, extents)
     store, clock = MemoryStore(), FixedClock()
-    inodes: InodeTable[AnyNode] = InodeTable()
+    inodes = InodeTable()
     workspace = Workspace(store, clock, inodes, Contents(store), empty_root(0, 0, 1))
     fd = os.open(source, os.O_RDONLY)
     try:

@@ -16,7 +16,7 @@ from heliosfs.workspace.contents import Contents
 from heliosfs.workspace.edit import edit_tree
 from heliosfs.workspace.flush import flush
 from heliosfs.workspace.inodes import InodeTable
-from heliosfs.workspace.node import AnyNode, FileNode
+from heliosfs.workspace.node import FileNode
 from heliosfs.workspace.switch import switch
 from heliosfs.workspace.trees import find_entry, read_entries, read_tree
 from heliosfs.workspace.workspace import Workspace, empty_root
@@ -28,7 +28,7 @@ COUNTS = (0, 3, INDEX_FROM - 1, INDEX_FROM, 3 * INDEX_FROM)
 @pytest.fixture
 def workspace() -> Workspace:
     store = MemoryStore()
-    inodes: InodeTable[AnyNode] = InodeTable()
+    inodes = InodeTable()
     return Workspace(store, FixedClock(), inodes, Contents(store), empty_root(0, 0, 1))
 
 
@@ -115,7 +115,7 @@ def test_a_file_of_whose_names_one_is_left_can_be_read_from_the_next_tree(
     root = flush(workspace)
     switch(workspace, edit_tree(workspace.store, root, {b"z": None}, 1))
     files.write(b"d/b", b"2\n")
-    inodes: InodeTable[AnyNode] = InodeTable()
+    inodes = InodeTable()
     contents = Contents(workspace.store)
     opened = Workspace(workspace.store, FixedClock(), inodes, contents, flush(workspace))
     assert TreeBuilder(opened).read(b"a") == b"1\n"
