@@ -105,14 +105,15 @@ RESTORE = Verb(
     summary="bring back files as they are in a commit",
     synopsis=(
         "[-s REV | --ours | --theirs] [--staged [--worktree]] PATH...",
-        "(--saved | --at WHEN) PATH...",
+        "(--saved | --at WHEN) [PATH]...",
     ),
     description=(
         "The paths become exactly what the commit, or the stage, has there; what it does\n"
         "not have is removed. HEAD stays. 'undo' brings back what was uncommitted. With\n"
         "--staged the files stay as they are, and the paths are unstaged. With --saved each\n"
         "path comes from the last automatic save that has another version of it, ignored\n"
-        "files included; 'oplog --saved' lists the saves, at most 64 of each branch."
+        "files included; 'oplog --saved' lists the saves, at most 64 of each branch. Without a\n"
+        "path all files are meant."
     ),
     options=(
         Option(("-s", "--source"), "the commit (what is staged; with --staged: HEAD)", "REV"),

@@ -24,10 +24,13 @@ from heliosfs.workspace.trees import find_entry
 def restore(request: Request, options: Options) -> str:
     """Make the paths exactly what the source has there: what it does not have goes."""
     words = [*options.words, *(options.paths or [])]
+    is_saved = "saved" in options or "at" in options
+    if not words and is_saved:
+        request, words = request._replace(cwd=""), ["."]
     if not words:
         raise options.misuse("which path?")
     is_staged = "staged" in options
-    if "saved" in options or "at" in options:
+    if is_saved:
         options.only_one("saved", "at", "source", "staged", "ours", "theirs")
         return _restore_saved(request, options, words)
     if "ours" in options or "theirs" in options:

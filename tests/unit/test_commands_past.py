@@ -99,6 +99,18 @@ def test_a_path_as_it_was_at_a_moment(stage: Stage) -> None:
         stage.run("restore", "--at", "teatime", "a")
 
 
+def test_all_files_are_meant_without_a_path(stage: Stage) -> None:
+    save(stage, a=b"2\n", b=b"2\n")
+    head = stage.commit("second")
+    save(stage, a=b"3\n")
+    stage.files.remove(b"b")
+    save(stage)
+    assert stage.run("restore", "--saved", cwd="d").startswith(". is as in the save of ")
+    assert (stage.head, files(stage)) == (head, {"a": b"3\n", "b": b"2\n"})
+    stage.run("restore", "--at", "3 min ago")
+    assert files(stage) == {"a": b"2\n", "b": b"2\n"}
+
+
 def test_everything_as_it_was_at_a_moment(stage: Stage) -> None:
     first = stage.head
     save(stage, a=b"2\n")
