@@ -106,9 +106,10 @@ def wait_saved(directory: str, seconds: float = _SAVE_SECONDS) -> None:
         if runfiles.wait_gone(directory, 1):
             return
         if time.monotonic() > deadline:
+            whose = "" if os.geteuid() == 0 else " (only root sees processes of others)"
             raise HeliosError(
                 f"{directory} is unmounted; its daemon (pid {daemon.pid}) is not done with saving, "
-                f"and nothing was found that still has the mount; its log is {daemon.log}"
+                f"and nothing was found that still has the mount{whose}; its log is {daemon.log}"
             )
 
 
