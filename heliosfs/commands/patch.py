@@ -277,7 +277,8 @@ def _remarks(change: FileChange) -> Iterator[str]:
         yield f"mode {old.mode & 0o7777:04o} -> {new.mode & 0o7777:04o}: {path}"
     if (old.uid, old.gid) != (new.uid, new.gid):
         yield f"owner {old.uid}:{old.gid} -> {new.uid}:{new.gid}: {path}"
-    if plain_xattrs(old) != plain_xattrs(new):
+    xattrs = [plain_xattrs(each) if is_gitlink(each) else each.xattrs or {} for each in (old, new)]
+    if xattrs[0] != xattrs[1]:
         yield f"extended attributes: {path}"
     if old.group != new.group:
         yield f"hard links: {path}"
