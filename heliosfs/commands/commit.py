@@ -58,7 +58,7 @@ def commit(request: Request, options: Options) -> str:
     if "amend" in options:
         message = _signed(request, options, checked_message(given)) if given else None
         oid = view.amend(message, **details)
-    elif view.pick is not None:
+    elif view.merging is not None and view.pick is not None:
         from heliosfs.commands.pick import conclude
 
         message = _signed(request, options, _message(request, given))
