@@ -38,6 +38,15 @@ def with_edited_message(argv: Sequence[str], options: Options) -> list[str]:
     return [argv[0], f"--message={message}", *argv[1:]]
 
 
+def with_edited_tag(argv: Sequence[str]) -> list[str]:
+    """The words of an annotated tag with the message that the user wrote."""
+    hint = "# Write a message for the tag. Lines starting with '#' will be ignored.\n"
+    message = cleaned(edited(f"\n{hint}"))
+    if not message:
+        raise HeliosError("no tag: the message is empty")
+    return [argv[0], f"--message={message}", *argv[1:]]
+
+
 def _begin(options: Options) -> str:
     """The message that is there to begin with: of the commit to amend, or of the open merge."""
     if "amend" in options:
@@ -70,8 +79,8 @@ def editor() -> str:
     """The editor, where git looks for it: GIT_EDITOR, core.editor, VISUAL, EDITOR, vi."""
     is_dumb = os.environ.get("TERM", "dumb") == "dumb"
     known = [
-        os.environ.get("HELIOS_EDITOR"),
         os.environ.get("GIT_EDITOR"),
+        os.environ.get("HELIOS_EDITOR"),
         _configured(),
         None if is_dumb else os.environ.get("VISUAL"),
         os.environ.get("EDITOR"),

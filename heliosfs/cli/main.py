@@ -225,6 +225,18 @@ def _commit(argv: list[str], options: Options) -> int | list[str]:
     return with_author(argv, options)
 
 
+def _tag(argv: list[str], options: Options) -> int | list[str]:
+    if "file" in options:
+        from heliosfs.cli.message import with_message
+
+        return with_message(argv, options)
+    if "annotate" in options and "message" not in options and options.words and _is_terminal():
+        from heliosfs.cli.editor import with_edited_tag
+
+        return with_edited_tag(argv)
+    return argv
+
+
 def _is_terminal() -> bool:
     return os.isatty(0) and os.isatty(1)
 
@@ -254,6 +266,7 @@ _OF_THE_CLIENT: dict[str, Callable[[list[str], Options], int | list[str]]] = {
     "report": _report,
     "rev-parse": _rev_parse,
     "run": _run_command,
+    "tag": _tag,
     "version": _version,
 }
 """Verbs that the client carries out itself, giving the exit code, or whose words it completes."""

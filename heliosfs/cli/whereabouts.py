@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from heliosfs.cli.client import current_directory
+from heliosfs.cli.client import ask_in_place, current_directory
 from heliosfs.cli.locate import REPOSITORY, Place, find_repository, find_view
 from heliosfs.commands.options import Options
 from heliosfs.commands.rev_parse import OF_THE_CLIENT
@@ -19,15 +19,19 @@ def asks_where(options: Options) -> bool:
 
 def whereabouts(argv: Sequence[str], options: Options) -> int:
     """Print a line for each thing that is asked for, in their order.  NotFound."""
-    if options.words:
-        raise options.misuse("ask for revisions and for directories one after the other")
     where = current_directory()
     place = _place(where)
+    flags = [word for word in argv[1:] if word.startswith("-") and not _is_where(word)]
     for word in argv[1:]:
-        key = word.removeprefix("--")
-        if key in OF_THE_CLIENT:
-            print(_told(key, place, where))
+        if _is_where(word):
+            print(_told(word.removeprefix("--"), place, where))
+        elif not word.startswith("-"):
+            print(ask_in_place([argv[0], *flags, word]), end="")
     return 0
+
+
+def _is_where(word: str) -> bool:
+    return word.removeprefix("--") in OF_THE_CLIENT
 
 
 def _place(where: str) -> Place:

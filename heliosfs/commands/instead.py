@@ -101,3 +101,51 @@ def unknown_verb(name: str, known: Iterable[str]) -> str:
         else " ('helios --help' lists them)"
     )
     return f"unknown verb {name[:80]!r}{hint}"
+
+
+_PATCHWISE = "whole files or paths: 'helios add PATH', 'helios restore PATH'"
+_REMOTE = "there are no remotes: 'helios import --from-git', 'helios export --to-git'"
+
+OPTIONS_OF_GIT = {
+    ("add", "-p"): _PATCHWISE,
+    ("add", "-i"): _PATCHWISE,
+    ("add", "-e"): _PATCHWISE,
+    ("add", "-N"): "a new file belongs to the next commit without being added",
+    ("branch", "-u"): _REMOTE,
+    ("branch", "--set-upstream-to"): _REMOTE,
+    ("branch", "--track"): _REMOTE,
+    ("checkout", "-p"): _PATCHWISE,
+    ("checkout", "--track"): _REMOTE,
+    ("checkout", "-t"): _REMOTE,
+    ("checkout", "--orphan"): "'helios init' makes a workspace without a history",
+    ("commit", "-p"): _PATCHWISE,
+    ("commit", "-C"): "'helios cherry-pick REV' takes a commit with its message",
+    ("commit", "-c"): "'helios cherry-pick REV' takes a commit with its message",
+    ("commit", "-S"): "commits are not signed: 'helios export', then sign with git",
+    ("commit", "--fixup"): "'helios commit --amend' replaces the last commit",
+    ("commit", "--date"): "a commit has the time at which it is made",
+    ("commit", "-v"): "'helios diff' shows what it would take",
+    ("commit", "-n"): "there are no hooks: nothing has to be left out",
+    ("diff", "--no-index"): "diff(1) compares any two files",
+    ("diff", "--merge-base"): "'helios diff A...B'",
+    ("log", "--stdin"): "give the revisions as words",
+    ("merge", "--quit"): "'helios merge --abort', or 'helios commit'",
+    ("merge", "-S"): "commits are not signed: 'helios export', then sign with git",
+    ("reset", "-p"): _PATCHWISE,
+    ("reset", "--keep"): "'helios stash', 'helios reset --hard REV', 'helios stash pop'",
+    ("reset", "--merge"): "'helios merge --abort', or 'helios reset --hard'",
+    ("restore", "-p"): _PATCHWISE,
+    ("rev-parse", "--git-path"): "'helios rev-parse --git-dir' tells the directory",
+    ("switch", "-t"): _REMOTE,
+    ("switch", "--orphan"): "'helios init' makes a workspace without a history",
+    ("tag", "-s"): "tags are not signed: 'helios export', then sign with git",
+    ("tag", "-v"): "'helios export' gives imported tags back with their signatures",
+}
+"""Verb and option of git -> what to use here."""
+
+
+def unknown_option(verb: str, name: str) -> str:
+    """Say that a verb has no such option, and what to use instead."""
+    text = f"unknown option {name[:80]!r}"
+    instead = OPTIONS_OF_GIT.get((verb, name))
+    return f"{text}: {instead}" if instead else text

@@ -199,7 +199,9 @@ class Parser:
     def _find(self, name: str) -> Option:
         option = self._by_name.get(name)
         if option is None:
-            raise misuse(self._verb, f"unknown option {name[:80]!r}")
+            from heliosfs.commands.instead import unknown_option
+
+            raise misuse(self._verb, unknown_option(self._verb, name))
         return option
 
 

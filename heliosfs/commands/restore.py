@@ -120,6 +120,10 @@ def restore_paths(
             if not is_magic(word) and find_entry(store, source, below(request.cwd, word)) is None:
                 raise NotFound(f"no path {word[:80]!r} {problem}")
     paths = chosen(request, words, (here, source), problem)
+    if any(map(is_magic, words)):
+        # A pattern takes nothing away that no commit has, and that nobody named.
+        known = (source, base_root(view))
+        paths = [path for path in paths if any(find_entry(store, each, path) for each in known)]
     root, changed = _grafted(request, here, source, paths, overlay=overlay)
     staged = view.stage.root
     if staged is not None and with_stage:

@@ -8,13 +8,15 @@ from heliosfs.commands.changeform import changes_document, changes_text, chosen_
 from heliosfs.commands.changes import entry_document
 from heliosfs.commands.diff import compared
 from heliosfs.commands.logform import form_of
+from heliosfs.commands.moments import show_moment
 from heliosfs.commands.options import Options
 from heliosfs.commands.patch import PATCH_MAX_BYTES
 from heliosfs.commands.pathspec import is_magic
-from heliosfs.commands.render import commit_document, json_reply, quote_path, text_of
+from heliosfs.commands.render import commit_document, json_reply, person, quote_path, text_of
 from heliosfs.commands.verb import Request
 from heliosfs.commands.words import spec_of, split_words
 from heliosfs.errors import NotFound, TooLarge
+from heliosfs.git.annotations import all_annotations
 from heliosfs.objects.ids import TreeId
 from heliosfs.objects.tree import Entry, decode_entry
 from heliosfs.repo.objectnames import find_object
@@ -31,24 +33,46 @@ def show(request: Request, options: Options) -> Steps[str]:
         if not is_magic(options.words[0]):
             return _show_object(request, options, options.words[0])
     revisions, words = split_words(request, options)
-    if len(revisions) > 1:
-        raise options.misuse(f"one revision too many: {revisions[1]!r}")
-    oid = resolve(
-        repository, revisions[0] if revisions else "HEAD", request.view.head, request.view
-    )
-    commit = repository.history.read(oid)
-    parent = repository.history.read(commit.parents[0]).root if commit.parents else None
     spec = spec_of(request, words)
-    changes = yield from compared(request, options, parent, commit.root, spec)
-    changes = chosen_changes(options, changes)
-    if "json" in options:
-        document = yield from changes_document(request, options, changes)
-        return json_reply(commit_document(oid, commit) | {"changes": document})
-    text: str | None = None
-    if "no-patch" not in options and changes:
-        text = yield from changes_text(request, options, changes)
     form = form_of(request, options)
-    return form.join([(form.show(oid, commit), text)])
+    documents: list[dict[str, object]] = []
+    entries: list[tuple[str, str | None]] = []
+    for name in revisions or ["HEAD"]:
+        oid = resolve(repository, name, request.view.head, request.view)
+        commit = repository.history.read(oid)
+        parent = repository.history.read(commit.parents[0]).root if commit.parents else None
+        changes = yield from compared(request, options, parent, commit.root, spec)
+        changes = chosen_changes(options, changes)
+        if "json" in options:
+            document = yield from changes_document(request, options, changes)
+            documents.append(commit_document(oid, commit) | {"changes": document})
+            continue
+        text: str | None = None
+        if "no-patch" not in options and changes:
+            text = yield from changes_text(request, options, changes)
+        entries.append((_tag_text(request, options, name) + form.show(oid, commit), text))
+    if "json" in options:
+        return json_reply(documents if len(revisions) > 1 else documents[0])
+    return form.join(entries)
+
+
+def _tag_text(request: Request, options: Options, name: str) -> str:
+    """What an annotated tag says, before the commit that it names."""
+    if name in request.repository.refs or name not in request.repository.refs.tags:
+        return ""
+    note = all_annotations(request.repository).get(name)
+    if note is None:
+        return ""
+    lines = [f"tag {name}"]
+    if note.tagger is not None and "oneline" not in options:
+        lines.append(f"Tagger: {person(note.tagger)}")
+    is_medium = "oneline" not in options and options.value("format") in (None, "medium")
+    if note.tagger is not None and is_medium:
+        now_seconds = request.repository.clock.now_ns() // 10**9
+        date = show_moment(note.tagger, options.value("date") or "default", now_seconds)
+        lines.append(f"Date:   {date}")
+    message = text_of(note.message).rstrip("\n")
+    return "\n".join([*lines, "", message, "", ""])
 
 
 def _show_object(request: Request, options: Options, word: str) -> str:

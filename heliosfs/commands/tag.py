@@ -31,6 +31,8 @@ def tag(request: Request, options: Options) -> str | Steps[str]:
     repository, view = request.repository, request.view
     oid = resolve(repository, revision, view.head, view)
     note = None
+    if "file" in options:
+        raise options.misuse("the command line reads the file of -F: here, give the text by -m")
     said = options.values("message")
     if said:
         message = checked_message(said).encode("utf-8", "surrogateescape") + b"\n"

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from heliosfs.cli.main import main
+from heliosfs.cli.main import local_verbs, main
+from heliosfs.commands.instead import OF_GIT, OPTIONS_OF_GIT, unknown_verb
+from heliosfs.commands.table import VERBS
 from heliosfs.commands.verb import exit_code_of
 from heliosfs.errors import HeliosError
 from tests.git_repository import ENVIRONMENT, Clone
@@ -230,6 +232,10 @@ DIFFS = [
     "show -w HEAD~1",
     "show --oneline --shortstat HEAD",
     "show HEAD:src/main.c",
+    "show -s v1.0",
+    "show -s --format=%s v1.0 light HEAD",
+    "show --stat HEAD~1 HEAD",
+    "show -s --oneline HEAD HEAD~1",
 ]
 
 
@@ -696,3 +702,26 @@ def test_an_archive_of_nothing_is_refused(stored: tuple[Clone, Path], tmp_path: 
     assert main([*where, "HEAD", "src", "none"]) == 1
     assert main([*where, "--format=rar", "HEAD"]) == 2
     assert main([*where, "HEAD:README.md"]) == 1
+
+
+_LISTS = ("mainporcelain", "ancillarymanipulators", "ancillaryinterrogators")
+_OTHERS = """archimport bugreport citool count-objects cvsexportcommit cvsimport cvsserver diagnose
+gitk gitweb gui imap-send p4 quiltimport scalar get-tar-commit-id"""
+"""Programs with windows, for other systems, or about git's own files."""
+
+
+def test_every_verb_of_git_is_one_here_or_has_an_answer() -> None:
+    """Nobody who types a verb of git is told of another one with a similar name."""
+    lists = ",".join(f"list-{each}" for each in _LISTS)
+    listed = subprocess.run(
+        ["git", f"--list-cmds={lists}"],
+        env=ENVIRONMENT, capture_output=True, text=True, check=True, timeout=60,
+    )  # fmt: skip
+    known = {*VERBS, *local_verbs(), *OF_GIT, "help"}
+    assert set(listed.stdout.split()) - known - set(_OTHERS.split()) == set()
+    assert not set(OF_GIT) & {*VERBS, *local_verbs()}
+    for name in OF_GIT:
+        assert f"there is no verb {name!r} here: " in unknown_verb(name, VERBS)
+    for verb, option in OPTIONS_OF_GIT:
+        with pytest.raises(HeliosError, match=r"unknown option .*: "):
+            VERBS[verb].parser().parse([option])

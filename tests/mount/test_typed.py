@@ -80,6 +80,7 @@ def test_where_the_workspace_is(mounted: Mounted) -> None:
     for cwd, words, out in (
         (below, ["--show-toplevel"], f"{root}\n"),
         (below, ["--show-prefix", "--show-cdup"], "src/lib/\n../../\n"),
+        (below, ["--abbrev-ref", "HEAD", "--show-toplevel"], f"main\n{root}\n"),
         (root, ["--git-dir"], ".helios\n"),
         (below, ["--git-dir", "--is-inside-work-tree"], f"{root}/.helios\ntrue\n"),
         (root / ".helios", ["--is-inside-work-tree", "--is-inside-git-dir"], "false\ntrue\n"),

@@ -128,3 +128,23 @@ def test_tags(stage: Stage) -> None:
             stage.run("tag", *argv)
     with pytest.raises(NotFound):
         stage.run("tag", "v3", "nope")
+
+
+def test_a_pattern_takes_nothing_away_that_is_new() -> None:
+    stage = Stage()
+    stage.commit("one", **{"a.md": b"1\n", "b.c": b"1\n"})
+    stage.files.write(b"a.md", b"2\n")
+    stage.files.write(b"b.c", b"2\n")
+    stage.files.write(b"new.md", b"n\n")
+    stage.run("restore", "*.md")
+    assert stage.run("status", "-s") == " M b.c\n A new.md\n"
+    stage.run("add", "*.c", ":!x*")
+    assert stage.run("status", "-s") == "M  b.c\n A new.md\n"
+    stage.run("reset", "--", "*.c")
+    stage.run("commit", "-m", "two", "--", ":!*.md")
+    assert stage.run("show", "--name-only", "--format=") == "b.c\n"
+    stage.run("checkout", "HEAD~1", "--", "*.c")
+    assert stage.files.read(b"b.c") == b"1\n"
+    with pytest.raises(NotFound, match=r"no path matches '\*.py'"):
+        stage.run("add", "*.py")
+    stage.run("checkout", "HEAD", "--", "*.md")
