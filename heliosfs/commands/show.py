@@ -17,7 +17,7 @@ from heliosfs.commands.verb import Request
 from heliosfs.commands.words import spec_of, split_words
 from heliosfs.errors import NotFound, TooLarge
 from heliosfs.git.annotations import all_annotations
-from heliosfs.objects.ids import TreeId
+from heliosfs.objects.ids import CommitId, TreeId
 from heliosfs.objects.tree import Entry, decode_entry
 from heliosfs.repo.objectnames import find_object
 from heliosfs.repo.revisions import resolve
@@ -37,8 +37,15 @@ def show(request: Request, options: Options) -> Steps[str]:
     form = form_of(request, options)
     documents: list[dict[str, object]] = []
     entries: list[tuple[str, str | None]] = []
+    shown: set[CommitId] = set()
     for name in revisions or ["HEAD"]:
         oid = resolve(repository, name, request.view.head, request.view)
+        said = _tag_text(request, options, name)
+        if said:
+            entries.append((said, None))
+        if oid in shown:
+            continue
+        shown.add(oid)
         commit = repository.history.read(oid)
         parent = repository.history.read(commit.parents[0]).root if commit.parents else None
         changes = yield from compared(request, options, parent, commit.root, spec)
@@ -50,14 +57,14 @@ def show(request: Request, options: Options) -> Steps[str]:
         text: str | None = None
         if "no-patch" not in options and changes:
             text = yield from changes_text(request, options, changes)
-        entries.append((_tag_text(request, options, name) + form.show(oid, commit), text))
+        entries.append((form.show(oid, commit), text))
     if "json" in options:
         return json_reply(documents if len(revisions) > 1 else documents[0])
     return form.join(entries)
 
 
 def _tag_text(request: Request, options: Options, name: str) -> str:
-    """What an annotated tag says, before the commit that it names."""
+    """What an annotated tag says, which comes before the commit that it names."""
     if name in request.repository.refs or name not in request.repository.refs.tags:
         return ""
     note = all_annotations(request.repository).get(name)
@@ -72,7 +79,7 @@ def _tag_text(request: Request, options: Options, name: str) -> str:
         date = show_moment(note.tagger, options.value("date") or "default", now_seconds)
         lines.append(f"Date:   {date}")
     message = text_of(note.message).rstrip("\n")
-    return "\n".join([*lines, "", message, "", ""])
+    return "\n".join([*lines, "", message, ""])
 
 
 def _show_object(request: Request, options: Options, word: str) -> str:
