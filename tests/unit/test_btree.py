@@ -69,6 +69,20 @@ def test_what_lmdb_writes_is_sound_also_when_it_is_short(tmp_path: Path) -> None
     assert short_count, "no seed made a file that is shorter than it says"
 
 
+def test_many_values_of_few_keys_are_sound(tmp_path: Path) -> None:
+    """They lie in trees of their own, whose pages LMDB counts at the table as well."""
+    for keys in ([b"one"], [b"one", b"two", b"few"], [b"%d" % number for number in range(600)]):
+        path = tmp_path / str(len(keys))
+        with open_environment(str(path), 1 << 26) as env:
+            tables = open_tables(env)
+            for begin in range(0, 20_000, 4_000):
+                with env.begin(write=True) as txn:
+                    for number in range(begin, begin + 4_000):
+                        key = keys[number % len(keys)] if number % 1000 else keys[-1]
+                        txn.put(key, number.to_bytes(8, "big"), db=tables.ids)
+        assert walked(path).reached > 40
+
+
 def test_a_sound_file_that_is_short_is_opened(tmp_path: Path, directory: Directory) -> None:
     for seed in range(60):
         there, counted = make(tmp_path / FILE, seed)
