@@ -286,14 +286,15 @@ def _leave(setup: daemon.Setup) -> int:
         if show and taken:
             print(file=sys.stderr)
     path = setup.mountpoint
+    if hidden:
+        # First, so that a reader that leaves after a line (`| head -1`) does not lose it.
+        print(hidden, file=sys.stderr)
     also = f"; took in {taken} files, the originals stay beneath the mount" if taken else ""
     print(f"mounted {path}{also}")
     print(f"log: {setup.log}")
     print(f"  work    edit the files in {path} with anything")
     print(f"  commit  echo 'what I did' > {path}/.helios/ctl/commit")
     print(f"  learn   cat {path}/.helios/README")
-    if hidden:
-        print(hidden, file=sys.stderr)
     if _stands_beneath(path):
         print(f"helios: this shell still shows what lies beneath: cd {path}", file=sys.stderr)
     return 0
