@@ -115,9 +115,10 @@ def build_listed(listed: Listed) -> bytes:
 
 def entry_in(directory: StatInode, node: StatInode) -> bytes:
     """What a place shows may be another tree at the next look."""
-    if isinstance(directory, DirNode) or node.is_kept:
-        return entry(node)
-    return entry_once(node)
+    is_root = not isinstance(directory, DirNode) and isinstance(node, DirNode)
+    if is_root or not (isinstance(directory, DirNode) or node.is_kept):
+        return entry_once(node)
+    return entry(node)
 
 
 def listed_in(directory: StatInode, node: Inode) -> bytes:
