@@ -60,6 +60,10 @@ def parse_moment(text: str, now_seconds: int) -> int:
 
 def _calendar(text: str, now_seconds: int) -> int:
     date = _DATE.match(text)
+    if date is None and _TIME.match(text):
+        # A time of day alone is one of today.
+        today = datetime.fromtimestamp(now_seconds).astimezone().strftime("%Y-%m-%d")
+        return _calendar(f"{today} {text}", now_seconds)
     if date is None:
         raise ValueError(f"no date: {text!r}")
     rest = text[date.end() :].lstrip("T ")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 
 import pytest
 
+from heliosfs.commands.moments import parse_moment
 from heliosfs.errors import NotFound, UsageError
 from tests.tree_builder import Stage
 
@@ -97,6 +99,18 @@ def test_a_path_as_it_was_at_a_moment(stage: Stage) -> None:
         stage.run("restore", "--at", "2 hours ago", "a")
     with pytest.raises(UsageError, match="takes a moment"):
         stage.run("restore", "--at", "teatime", "a")
+
+
+def test_a_time_of_day_is_one_of_today(stage: Stage) -> None:
+    now = stage.clock.now_ns() // 10**9
+    local = datetime.fromtimestamp(now).astimezone().replace(second=0)
+    for text in (f"{local:%H:%M}", f"{local:%H:%M:00}", f"{local:%H:%M %z}"):
+        assert parse_moment(text, now) == int(local.timestamp())
+    save(stage, a=b"2\n")
+    save(stage, minutes=5, a=b"3\n")
+    moment = datetime.fromtimestamp(now + 30).astimezone()
+    stage.run("restore", "--at", f"{moment:%Y-%m-%d %H:%M:%S}", "a")
+    assert files(stage)["a"] == b"2\n"
 
 
 def test_all_files_are_meant_without_a_path(stage: Stage) -> None:
