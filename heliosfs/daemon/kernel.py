@@ -68,6 +68,7 @@ class Kernel:
         pages with its listing, which a process may hold that waits for us.
         """
         self._changed_ns = time.monotonic_ns()
+        # I15: never from the loop: the lock may be held by who waits for us.
         if stale.entries:
             with self.waiting():
                 await self._errands.run(partial(self._forget_entries, stale.entries))

@@ -188,6 +188,7 @@ class Verbs:
             raise Interrupted("the mount ends")
 
     async def _run_at_once(self, request: Request) -> str:
+        # I14: the next verb begins when the kernel has forgotten what this one made stale.
         async with self._serial:
             try:
                 await self._capture(request)
@@ -199,6 +200,7 @@ class Verbs:
 
     async def _capture(self, request: Request) -> None:
         """Have all that was written, before a verb that captures or discards it."""
+        # I16: a verb that captures the tree sees what the kernel still held.
         if request.barrier:
             if self._repository.contents.writers:
                 await self._kernel.barrier()

@@ -56,6 +56,7 @@ class RequestLoop:
             self._poller = select.poll()
             self._poller.register(fd, select.POLLIN)
         ready = self._poller.poll
+        # I17: a poll would keep the CPU from the thread that a handler waits for.
         may_poll = self._credit > 0 and not self.waiting_handlers
         if (
             ready(0)

@@ -157,7 +157,7 @@ class _Run:
             operations = yield from self._forget_operations()
             commits = yield from self._forget_commits()
             yield from self._forget_rest()
-            # What names an object is gone from L2 before the object goes.
+            # I47: what names an object is gone from L2 before the object goes.
             yield from self._settle()
             if packs:
                 yield from self._drive(self._collection.plan_pack)
@@ -276,6 +276,7 @@ class _Run:
         for slot, sequence, staged in staged_before(repository):
             if slot in self._logs and sequence >= self._logs[slot].first:
                 self._closure.add(staged)
+        # I47: from here on nobody can find what goes, nor remember its id.
         doomed = self._judgement.doomed()
         if not dry_run:
             history.condemn(doomed)

@@ -84,6 +84,7 @@ class Ignoring:
             # Nothing changes, or nothing here is untracked.
             return state
         head = next(self._head(state.head), None) or _without_files(state.root)
+        # I28: what the rules of either side ignore is kept.
         rules = [base, *self._head(self._view.head), work, state.root, head]
         store = self._view.repository.store
         selected = select(store, base, work, self._quiet, rules).root

@@ -170,6 +170,8 @@ class OperationLog:
         )
 
     def _append(self, operation: Operation) -> None:
+        # I26: numbers follow on each other; the last one is known by its key.
+        assert operation.sequence == (self._last.sequence + 1 if self._last else 1)
         key = _SEQUENCE.pack(operation.sequence)
         data = encode_operation(operation, self._slot, self._history)
         self._store.put(self._prefix + key, data)

@@ -82,6 +82,7 @@ class Refs:
         self._check_free(name)
         known = self._store.get(_NEXT)
         slot = _SLOT.unpack(known)[0] if known else DETACHED + 1
+        # I24: a slot is never given again: operations and saves of the old one may be left.
         self._store.put(_NEXT, _SLOT.pack(slot + 1))
         branch = Branch(name, slot, head)
         self._hold(branch)
@@ -179,6 +180,8 @@ class Refs:
                 raise AlreadyExists(f"a branch {parent!r} exists already")
 
     def _hold(self, branch: Branch) -> None:
+        # I24: two branches of one slot would share a working state.
+        assert branch.slot not in self._by_slot
         self._branches[branch.name] = branch
         self._by_slot[branch.slot] = branch
         for parent in _parents(branch.name):

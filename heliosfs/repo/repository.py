@@ -128,6 +128,7 @@ class Repository:
 
     def publish(self) -> None:
         """Publish the objects that wait in the batch; later, while a transaction is open."""
+        # I22: what is spilled within a transaction waits for its publish.
         if not self.transaction.is_open:
             self.store.publish()
 
@@ -147,6 +148,7 @@ class Repository:
     def live_view(self, name: str) -> View:
         """The live view of a branch that is not at the root, opened on demand.  NotFound, Busy."""
         branch = self.refs.branch(name)
+        # I23: a branch is shown at the root or in one live view, never at both.
         if branch.slot == self.root.slot:
             raise Busy(f"branch {name!r} is checked out at the mount point")
         view = self.live.get(branch.slot)
@@ -333,6 +335,8 @@ class Repository:
 
     def _show(self, state: State, record: Callable[[View], None] | None = None) -> None:
         """Let the root view show another working state, when the open transaction ends."""
+        # I23: the live view was closed, where the branch had one.
+        assert state.slot not in self.live
         leaving = self.root
         workspace = leaving.workspace
         before = leaving.state()

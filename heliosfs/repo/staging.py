@@ -71,6 +71,7 @@ def stage_paths(view: View, source: Entry, paths: Sequence[bytes]) -> list[bytes
     now_ns = repository.clock.now_ns()
     root, changed = graft(repository.store, base_root(view), source, paths, now_ns)
     if changed:
+        # I25: a stage that says what HEAD says is none.
         with repository.transaction:
             view.stage.replace(root if is_news(view, root) else None)
     return changed

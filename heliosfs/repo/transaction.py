@@ -100,11 +100,13 @@ class Transaction:
     def _conclude(self) -> None:
         plans = []
         try:
+            # I21: half of an inner change must not be published with the rest.
             if self._has_failed:
                 raise RuntimeError("a part of this transaction failed, and the rest went on")
             for workspace, dated in self.targets.items():
                 plans.append((workspace, dated, plan(workspace, dated.raw, dated.known)))
             # Objects alone, of a tree that was only looked at, wait for the next publish.
+            # I20: one publish, after which nothing can fail.
             if self._inverses or self._store.has_changes:
                 self._store.publish()
         except BaseException:
@@ -116,5 +118,6 @@ class Transaction:
             action()
 
     def _take_back(self) -> None:
+        # I21: batch and memory go back together.
         self._store.abandon()
         self._inverses.run()

@@ -363,6 +363,7 @@ class View:
             self.conflicts = []
         self._adopt(after)
         self.save(after)
+        # I27: the state that is left is in the log before another one is shown.
         self.log.record(self.repository.clock.now_ns(), verb, text, before, after)
         if staged is not None or self.stage.root is not None:
             self.restage(staged)

@@ -112,6 +112,7 @@ class Directory:
             os.fdatasync(fd)
 
     def _failed(self, error: OSError) -> StoreError:
+        # I42: the kernel may have dropped what it did not write.
         reason = os.strerror(error.errno or errno.EIO).lower()
         self.failure = (
             f"a sync of the store failed ({reason}): what reached the disk is not known; "

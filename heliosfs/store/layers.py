@@ -79,6 +79,8 @@ class StateLayers:
 
     def _drain_state(self) -> State:
         """Return what is published, which is on its way into L2 from now on."""
+        # I32: one drain at a time, or its values would hide those of the one before.
+        assert not self._draining_state
         state, self._published_state = self._published_state, {}
         self._draining_state = state
         return state
@@ -89,6 +91,7 @@ class StateLayers:
         if not succeeded:
             self._published_state = {**state, **self._published_state}
             return
+        # I32: a newer value of the key hides what came to L2.
         for key in state:
             if key not in self._published_state and key not in self._batch_state:
                 del self._seen[key]

@@ -118,6 +118,7 @@ def take_lock(directory: Directory) -> Lock:
     except OSError as error:
         raise store_error("cannot lock the store", error) from error
     try:
+        # I41: one process owns a store.
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         was_clean = not os.fstat(fd).st_size
         os.ftruncate(fd, 0)

@@ -139,6 +139,7 @@ class LocalStore(StateLayers):
 
         So there are none while a collection runs, which may remove a base that only they need.
         """
+        # I40: the base of an edited object stays until L2 has made a delta of it.
         if not is_worth_it(size, edits) or self._collection is not None:
             return None
         below = self._pending.get(base)
@@ -193,6 +194,7 @@ class LocalStore(StateLayers):
         except StoreError:
             self.abandon()
             raise
+        # I33: published only once the record is written.
         self._published += self._batch
         self._batch = []
         self._publish_state()
@@ -222,8 +224,10 @@ class LocalStore(StateLayers):
         return Sync(self._directory, self._journal, self._l2.packs, self._synced)
 
     def _synced(self, sync: Sync) -> None:
+        # I35: `durable` is raised only after the sync that covers the batch has returned.
         if sync.succeeded:
             journal = self._journal
+            assert sync.number <= journal.number
             journal.durable = max(journal.durable, sync.number)
             journal.names_synced = max(journal.names_synced, sync.names_made)
             self._l2.packs.end_sync(sync.packs)
@@ -262,6 +266,7 @@ class LocalStore(StateLayers):
         """Let go of what a drain brought to L2, while it goes on."""
         pending = self._pending
         while drain.slices:
+            # I31: an object leaves memory when L2 has it.
             objects, cached = drain.slices.popleft()
             for item in objects:
                 del pending[item[0]]

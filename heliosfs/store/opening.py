@@ -79,6 +79,7 @@ def _recover(directory: Directory, database: ObjectDatabase, *, is_new: bool) ->
     if batches.last > totals.batch:
         for _ in write_batches(database, *batches):
             pass
+    # I39: nothing of the last run is deleted before L2 has it.
     database.packs.tidy(database.uses)
     _remove_journal(directory)
     if is_new:

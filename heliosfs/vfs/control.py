@@ -119,6 +119,7 @@ class Channel:
                 requests = self._take(data)
             except HeliosError as error:
                 self.fail(error)
+                # I49: its tail would pass for a request of its own.
                 self._refusal = error
             else:
                 if requests:
@@ -192,6 +193,7 @@ class Channel:
         return data[:length]
 
     def _begin_reply(self) -> None:
+        # I48: a reply belongs to the last request of its own channel.
         self._reply = b""
         self._cursor = 0
         self._start = None

@@ -238,6 +238,7 @@ class FileSystem:
         if isinstance(node, Node):
             if node.workspace.read_only:
                 raise ReadOnly("a snapshot cannot be changed")
+            # I51: nothing is accepted that the store would not keep.
             if self.failure is not None:
                 raise ReadOnly(self.failure)
             return node
@@ -269,6 +270,7 @@ class FileSystem:
         self.guard(directory.workspace)
         if len(name) > NAME_MAX:
             raise PosixError(errno.ENAMETOOLONG)
+        # I50: no tree has an entry of that name.
         if name == DOT_HELIOS:
             raise NotPermitted(f"the name {DOT_HELIOS.decode()} is reserved")
         if directory.parent is None and directory is not directory.workspace.root:

@@ -284,6 +284,7 @@ class Contents:
         return None
 
     def _spill(self, node: FileNode) -> None:
+        # I6: dirty bytes go to the store before they leave memory.
         content = node.content
         if isinstance(content, PartedContent):
             content.store_parts(self.store)
@@ -297,6 +298,7 @@ class Contents:
         if content is None:
             content = self.load(node)
         node.recent = True
+        # I5: a file without an id has all its bytes here; one with an id can be read again.
         node.oid = None
         if isinstance(content, bytes):
             content = node.content = bytearray(content)

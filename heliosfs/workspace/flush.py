@@ -31,6 +31,7 @@ def flush(workspace: Workspace) -> Entry:
     root = workspace.root
     workspace.was_altered = False
     if root.raw is None:
+        # I2: children first: the entry of a directory names the tree of its children.
         for directory in reversed(_dirty_directories(root)):
             _flush_directory(workspace, directory)
         workspace.contents.flushed()
@@ -76,6 +77,7 @@ def _flush_directory(workspace: Workspace, directory: DirNode) -> None:
     if directory.dirty:
         children = workspace.load(directory)
         if IGNORE_NAME in children:
+            # I29: False only where no ignore file lies above a change.
             workspace.has_rules = True
         edits = _clean(workspace, directory.dirty, children)
         if len(children) < INDEX_FROM:
@@ -105,6 +107,7 @@ def _clean(
             edits = None
             workspace.was_altered |= old is not None
             continue
+        # I2: from here on the entry is what the node is; directories have theirs already.
         if isinstance(child, LeafNode) and child.raw is None:
             oid = NO_OID
             if isinstance(child, FileNode):
@@ -127,6 +130,7 @@ def _write_leaf_directory(store: Store, directory: DirNode, edits: list[Edit] | 
         data = splice(data, edits) if edits is not None and len(edits) <= SPLICED_MAX else None
     if data is None:
         data = join_children(directory)
+    # I3: `data` and the tree that is written here are the same bytes.
     directory.data = data
     return put_tree(store, data, _base(directory))
 

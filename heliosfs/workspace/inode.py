@@ -20,6 +20,7 @@ class Inode:
     opens: int
     """Open handles."""
 
+    # I12: the attributes below are written by methods of `Inode` and its subclasses alone.
     def __init__(self, ino: int) -> None:
         self.ino = ino
         self.lookups = 0

@@ -37,6 +37,7 @@ class InodeTable:
     def allocate(self) -> int:
         """Return a number of its own; the first one is the root's."""
         ino = self._next
+        # I7: the end of a block is on the disk before a number of the block is used.
         if ino >= self._end:
             self._reserve()
         self._next = ino + 1

@@ -94,6 +94,7 @@ class LeafTable:
             return
         self.is_regrouped = True
         leaf.regroup()
+        # I4: only such a name begins a leaf, so that equal directories have equal leaves.
         if not starts_leaf(name):
             if present:
                 names.insert(place, name)

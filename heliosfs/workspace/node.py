@@ -41,6 +41,7 @@ class Node(StatInode):
     def touch(self) -> None:
         """Note that the node is not as its entry says.  Cost: up to the first dirty parent."""
         self.attr = None
+        # I1: a flush goes down only where a directory is dirty, so the way up is marked.
         node: Node = self
         while node.raw is not None:
             parent = node.parent

@@ -7,18 +7,26 @@ from typing import NamedTuple
 from heliosfs.objects.ids import TreeId
 from heliosfs.objects.leafdiff import Changes
 from heliosfs.objects.tree import (
+    LINKS_BELOW,
     Entry,
     LeafRef,
     decode_entry,
     is_dir_entry,
     is_index,
 )
+from heliosfs.store.base import Store
 from heliosfs.workspace.leafbytes import join_children
 from heliosfs.workspace.leaves import LeafTable
 from heliosfs.workspace.node import DirNode
 from heliosfs.workspace.redate import Known
-from heliosfs.workspace.trees import changed_entries, compare_leaves, index_of, read_tree
-from heliosfs.workspace.workspace import Workspace
+from heliosfs.workspace.trees import (
+    changed_entries,
+    compare_leaves,
+    index_of,
+    read_entries,
+    read_tree,
+)
+from heliosfs.workspace.workspace import FLAGS_AT, Workspace
 
 _NOTHING: Known = {}
 
@@ -49,6 +57,7 @@ def plan(workspace: Workspace, raw: bytes, known: Known = _NOTHING) -> list[Step
 
     The tree is clean.  `known` need not be compared again.  StoreError.
     """
+    # I18: a switch compares stored trees, so what is dirty was flushed.
     assert workspace.root.raw is not None
     if raw == workspace.root.raw:
         return []
@@ -64,7 +73,24 @@ def plan(workspace: Workspace, raw: bytes, known: Known = _NOTHING) -> list[Step
                 child = children.get(name)
                 if isinstance(child, DirNode) and new and is_dir_entry(new):
                     pending.append((child, new))
+    if workspace.groups:
+        _read_links(workspace.store, steps[0].entry)
     return steps
+
+
+def _read_links(store: Store, root: Entry) -> None:
+    """Read the directories in and above which files have several names.
+
+    A switch that has such files in memory looks for their names in the new tree, when it has
+    begun to alter the old one.  What was read here is in L1 then.
+    """
+    pending = [TreeId(root.oid)] if root.links_below else []
+    while pending:
+        pending += [
+            TreeId(decode_entry(raw)[0].oid)
+            for raw in read_entries(store, pending.pop())
+            if is_dir_entry(raw) and raw[FLAGS_AT] & LINKS_BELOW
+        ]
 
 
 def _step(workspace: Workspace, directory: DirNode, raw: bytes, known: Known) -> Step:

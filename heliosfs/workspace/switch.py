@@ -61,6 +61,7 @@ def carry_out(workspace: Workspace, dated: Redated, steps: list[Step]) -> Invali
     workspace.is_twin_due = workspace.gives_new_times
     stale = Invalidation()
     now_ns = workspace.clock.now_ns()
+    # I18: nothing is read from here on, and so nothing can fail halfway.
     for step in steps:
         _apply(workspace, step, now_ns, stale)
     if steps:
@@ -83,6 +84,7 @@ def _apply(workspace: Workspace, step: Step, now_ns: int, stale: Invalidation) -
             if isinstance(child, Listed):
                 child = workspace.lookup(directory, name)
             if child is None:
+                # I13: the kernel may remember that the name does not exist.
                 if name in directory.misses:
                     directory.misses.discard(name)
                     stale.entries.append((directory.ino, name, 0))
@@ -138,6 +140,7 @@ def _stays(child: Node, new: bytes) -> bool:
         return True
     if new[FLAGS_AT] & LINK or (isinstance(child, LeafNode) and child.group):
         return False
+    # I19: another content is another inode; open handles keep the old one.
     if isinstance(child, FileNode):
         return entry.oid == child.oid and entry.size == child.file_size
     return entry.target == getattr(child, "target", b"") and entry.rdev == child.rdev
@@ -168,6 +171,7 @@ def _part(
     stale: Invalidation,
 ) -> None:
     """Unlink a node, and all that is loaded below it."""
+    # I13: the kernel may remember what the name leads to.
     entries = [(directory.ino, name, child.ino)] if child.lookups else []
     pending = [(directory, name, child)]
     while pending:

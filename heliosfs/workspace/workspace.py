@@ -148,6 +148,7 @@ class Workspace:
         return iter(self.load(directory))
 
     def _instantiate(self, directory: DirNode, name: bytes, raw: bytes) -> Node:
+        # I8: one name alone would make a second node of the same file.
         if raw[FLAGS_AT] & LINK:
             self.load_links()
             held = self.load(directory)[name]
@@ -297,12 +298,14 @@ class Workspace:
 
     def leave_group(self, node: Node) -> None:
         """Give up the link group of a file that lost a name and has one left, or none."""
+        # I8: the entry of a file with one name has no group.
         if isinstance(node, LeafNode) and node.group and not node.links:
             self.groups.pop(node.group, None)
             node.group = 0
 
     def release(self, node: Node) -> None:
         """Let a node go that nothing refers to: no name, no handle, no kernel reference."""
+        # I9: no name, no handle, no reference of the kernel.
         if node.parent is None and not node.opens and not node.lookups and node is not self.root:
             self.inodes.nodes.pop(node.ino, None)
             if isinstance(node, FileNode):
@@ -318,6 +321,7 @@ class Workspace:
         relisted: list[DirNode] = []
         while True:
             parent = node.parent
+            # I10: an encoded entry says all that such a node knows.
             if (
                 parent is None
                 or node.raw is None
@@ -329,6 +333,7 @@ class Workspace:
                 return relisted
             if isinstance(node, FileNode):
                 self.contents.drop(node)
+            # I11: the change time never goes back.
             # Whoever looks again meets the time of its last change, or a later one.
             below_ns = node.changed_ns if isinstance(node, DirNode) else 0
             parent.changed_ns = max(parent.changed_ns, node.ctime_ns, below_ns)

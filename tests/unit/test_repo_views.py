@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from heliosfs.errors import NotFound
+from heliosfs.errors import Busy, NotFound
 from heliosfs.repo.repository import Repository
 from heliosfs.store.memory import MemoryStore
-from tests.tree_builder import IDENTITY, Stage
+from tests.tree_builder import IDENTITY, Stage, TreeBuilder
 
 
 def test_uncommitted_changes_survive_reopening() -> None:
@@ -96,3 +96,29 @@ def test_hard_links_come_back() -> None:
     assert stage.run("status", "-s") == ""
     stage.reopen()
     assert stage.files.node(b"a") is stage.files.node(b"d/b")
+
+
+def test_a_branch_is_shown_at_one_place() -> None:
+    stage = Stage()
+    stage.commit(a=b"1")
+    repository = stage.repository
+    with pytest.raises(Busy, match="checked out at the mount point"):
+        repository.live_view("main")
+    stage.run("branch", "x")
+    live = repository.live_view("x")
+    TreeBuilder(live.workspace).write(b"b", b"2")
+    stage.run("checkout", "x")
+    assert repository.views() == [repository.root]
+    assert live.workspace.is_closed
+    assert stage.files.read(b"b") == b"2"
+
+
+def test_a_slot_is_given_once() -> None:
+    stage = Stage()
+    stage.commit(a=b"1")
+    stage.run("branch", "x")
+    slot = stage.repository.refs.branch("x").slot
+    stage.run("branch", "-d", "x")
+    stage.reopen()
+    stage.run("branch", "x")
+    assert stage.repository.refs.branch("x").slot > slot

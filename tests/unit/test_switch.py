@@ -9,7 +9,7 @@ import pytest
 
 from heliosfs.clock import FixedClock
 from heliosfs.errors import CorruptObject
-from heliosfs.objects.ids import Kind, TreeId, object_id
+from heliosfs.objects.ids import Kind, Oid, TreeId, object_id
 from heliosfs.objects.tree import INDEX_FROM, Entry, decode_entry, is_index
 from heliosfs.store.memory import MemoryStore
 from heliosfs.workspace.contents import Contents
@@ -123,3 +123,32 @@ def test_a_file_of_whose_names_one_is_left_can_be_read_from_the_next_tree(
     found = find_entry(workspace.store, flush(workspace), b"a")
     assert found is not None
     assert found.group == 0
+
+
+def test_a_tree_with_links_that_cannot_be_read_alters_nothing(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files with several names are found in directories that nobody has looked at."""
+    files = TreeBuilder(workspace)
+    files.write(b"a", b"1\n")
+    files.link(b"a", b"z")
+    before = flush(workspace)
+    files.write(b"d/e/b", b"1\n")
+    files.link(b"d/e/b", b"d/e/c")
+    target = flush(workspace)
+    switch(workspace, before)
+    store = workspace.store
+    below = find_entry(store, target, b"d/e")
+    assert below is not None and below.links_below
+
+    def read(oid: Oid, kind: Kind) -> bytes:
+        if oid == below.oid:
+            raise CorruptObject("damaged")
+        return whole(oid, kind)
+
+    whole = store.read
+    monkeypatch.setattr(store, "read", read)
+    with pytest.raises(CorruptObject):
+        switch(workspace, target)
+    assert flush(workspace) == before
+    assert set(workspace.names(workspace.root)) == {b"a", b"z"}

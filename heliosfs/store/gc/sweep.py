@@ -100,6 +100,7 @@ class Sweep:
                     self._bases[payload.number] = payload.base
         if seen == _SCANNED:
             return False
+        # I45: what a kept delta needs is kept: from the last to the first.
         marks, bases = self._marks, self._bases
         for number in range(end - 1, 0, -1):
             pace()

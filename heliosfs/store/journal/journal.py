@@ -137,6 +137,7 @@ class Journal:
         except OSError as error:
             self._cut_back(segment)
             raise store_error(f"cannot write {segment.name}", error) from error
+        # I33: a record that was not written whole has no number and no place.
         segment.end += written
         segment.extent = max(segment.extent, segment.end)
         segment.last = self.number = number
@@ -164,7 +165,9 @@ class Journal:
 
     def free(self, segments: list[Segment]) -> None:
         """Keep drained segments for their next use, and drop those too many."""
+        # I36: only files of which all records are in L2 are written over.
         for segment in segments:
+            assert segment is not self._live[-1]
             self._live.remove(segment)
             if len(self._spares) < _SPARES:
                 self._spares.append(segment)

@@ -85,6 +85,7 @@ def replay(directory: Directory, packs: Packs, salt: bytes, drained: int) -> Bat
     objects: list[Pending] = []
     state: dict[bytes, bytes | None] = {}
     last = drained
+    # I34: no batch without the one before it.
     while last + 1 in found and _are_packed(packs, found[last + 1].objects):
         last += 1
         objects += found[last].objects

@@ -167,6 +167,7 @@ class ObjectDatabase:
                 except DecodeError as error:
                     reason = str(error)
                     continue
+                # I30: bytes are returned only if they have the id that was asked for.
                 if object_id(chain[-1].kind, data) == oid:
                     return chain, data
                 reason = "its bytes have another id"
@@ -217,6 +218,8 @@ class ObjectDatabase:
         it, `places` what it names of the packs, which are synced.  Not on the owner's thread:
         it waits for the disk.
         """
+        # I43: numbers of objects and batches only grow.
+        assert totals.next_number >= self.totals.next_number and totals.batch >= self.totals.batch
         numbers = self._recent.numbers
         recent = Recent({**numbers, **dict(found)})
         entries: list[tuple[bytes, int]] = []

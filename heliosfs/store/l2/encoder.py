@@ -68,10 +68,12 @@ def write_batches(
                     written=numbers,
                 )
                 is_more = encoder.take(items)
+            # I37: the batch number and the state go with the last of the objects.
             totals = encoder.totals
             if last is not None and not is_more:
                 totals = totals._replace(batch=last)
             then: Changes = {} if is_more else state
+            # I38: packs are on the disk before L2 names a place in them.
             if encoder.places:
                 database.packs.sync()
             database.write(encoder.inserts(), encoder.numbers, then, totals, encoder.places)
@@ -233,6 +235,7 @@ class Encoder:
     @property
     def totals(self) -> Totals:
         """What L2 will hold with all that was encoded."""
+        # I43: a number is given once, and always means the same object.
         before = self._before
         count = len(self._items)
         return before._replace(
@@ -275,6 +278,7 @@ class Encoder:
         for version in self._lineage(oid):
             if not position:
                 position = version.position + 1
+                # I44: no object needs more than 30 others.
                 if position >= WHOLE_EVERY:
                     return None, position
                 wanted = position - (1 if position % STEP else STEP)

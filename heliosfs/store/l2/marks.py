@@ -25,6 +25,8 @@ class Marks:
 
     def reach(self, number: int) -> bool:
         """The collection came to an object; whether for the first time."""
+        # I46: the sweep has begun when marks are final, and nothing comes back from it.
+        assert not self.is_final
         if number >= len(self._marks):
             is_new = number not in self._late
             self._late.add(number)
@@ -35,6 +37,7 @@ class Marks:
 
     def claim(self, number: int) -> bool:
         """The store was given an object that L2 has; whether that one will stay."""
+        # I46: what is given to the store while it is swept stays, or is stored anew.
         if self.is_final:
             return self.keeps(number)
         if not self.keeps(number):

@@ -101,6 +101,7 @@ def unpack(number: int, data: bytes) -> Payload:
         position, at = read_varint(data, at)
     except (IndexError, KeyError) as error:
         raise DecodeError(f"object {number} has no sound header") from error
+    # I43: a delta comes after its base.
     if not 0 < distance < number:
         raise DecodeError(f"object {number} changes one {distance} before it")
     return Payload(number, codec, kind, kept, size, number - distance, position, data[at:])
