@@ -320,7 +320,7 @@ def _overview() -> str:
         "usage: helios [-C DIR] [-c KEY=VALUE] [-P] VERB [ARGUMENT…]",
         "",
         "A verb acts on the workspace that the current directory is in, or DIR after -C.",
-        "-c user.name=NAME, user.email, core.editor count for one call. -P, --no-pager: no pager.",
+        "-c user.name=NAME and user.email name the author of a commit. -P, --no-pager: no pager.",
         "",
         *(f"  {name:<12} {verb.summary}" for name, verb in local_verbs().items()),
         "",

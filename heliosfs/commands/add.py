@@ -12,6 +12,7 @@ from heliosfs.errors import NotFound, NotPermitted
 from heliosfs.objects.tree import Entry
 from heliosfs.repo.staging import base_root, stage_paths
 from heliosfs.store.base import Store
+from heliosfs.workspace.graft import graft
 from heliosfs.workspace.trees import find_entry
 
 
@@ -30,10 +31,14 @@ def add(request: Request, options: Options) -> str:
         paths = _known(request, source, words)
     else:
         paths = [b""] if not words else _existing(request, words, source)
-    changed = [] if view.merging is not None else stage_paths(view, source, paths)
+    if "dry-run" in options:
+        now = request.repository.clock.now_ns()
+        changed = graft(request.repository.store, base_root(view), source, paths, now).changed
+    else:
+        changed = [] if view.merging is not None else stage_paths(view, source, paths)
     if "json" in options:
         return json_reply({"staged": [text_of(path) for path in changed]})
-    if "verbose" not in options:
+    if "verbose" not in options and "dry-run" not in options:
         return ""
     store = request.repository.store
     lines = []

@@ -56,15 +56,14 @@ def commit(request: Request, options: Options) -> str:
         "kept": kept,
     }
     if "amend" in options:
-        message = _signed(request, options, checked_message(given)) if given else None
-        oid = view.amend(message, **details)
+        oid = view.amend(_message(request, options, given) if given else None, **details)
     elif view.merging is not None and view.pick is not None:
         from heliosfs.commands.pick import conclude
 
-        message = _signed(request, options, _message(request, given))
+        message = _message(request, options, given)
         return conclude(request, options, message, details)
     else:
-        message = _signed(request, options, _message(request, given))
+        message = _message(request, options, given)
         oid = view.commit(message, allow_empty="allow-empty" in options, **details)
     if "json" in options:
         made = repository.history.read(oid)
@@ -116,7 +115,7 @@ def _dry_run(request: Request, options: Options) -> str:
         from heliosfs.commands.status import long_status
 
         return long_status(request.view, request.cwd)
-    return "" if request.view.merging is None else f"{_message(request, [])}\n"
+    return "" if request.view.merging is None else f"{_message(request, options, [])}\n"
 
 
 class Details(TypedDict):
@@ -134,11 +133,11 @@ COMMIT_TEXT = ("message", "file", "no-edit", "json", "dry-run")
 """Options with which no message has to be asked for."""
 
 
-def _signed(request: Request, options: Options, message: str) -> str:
-    """The message with a line that says who signs it off, if that is asked for."""
+def _signed(request: Request, message: str) -> str:
+    """The message with a line that says who signs it off."""
     identity = request.repository.identity
     line = f"Signed-off-by: {text_of(identity.name)} <{text_of(identity.email)}>"
-    if "signoff" not in options or message.endswith(line):
+    if message.endswith(line):
         return message
     last = message.rpartition("\n\n")[2] if "\n\n" in message else ""
     has_trailers = bool(last) and all(_TRAILER.match(each) for each in last.split("\n"))
@@ -146,9 +145,12 @@ def _signed(request: Request, options: Options, message: str) -> str:
     return f"{message}{between}{line}"
 
 
-def _message(request: Request, paragraphs: list[str]) -> str:
-    if paragraphs:
-        return checked_message(paragraphs)
+def _message(request: Request, options: Options, paragraphs: list[str]) -> str:
+    message = checked_message(paragraphs) if paragraphs else _default_message(request)
+    return _signed(request, message) if "signoff" in options else message
+
+
+def _default_message(request: Request) -> str:
     theirs = request.view.merging
     if theirs is None:
         return _DEFAULT_MESSAGE

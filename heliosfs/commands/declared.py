@@ -45,6 +45,7 @@ ADD = Verb(
         Option(("-u", "--update"), "what changed or went, and nothing new"),
         Option(("-f", "--force"), "also what a .heliosignore names"),
         Option(("-v", "--verbose"), "reply with a line for each path"),
+        Option(("-n", "--dry-run"), "stage nothing; reply with a line for each path"),
         JSON,
     ),
     errors=(

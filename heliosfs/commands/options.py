@@ -95,7 +95,7 @@ class Options:
 
     def only_one(self, *keys: str) -> None:
         """UsageError when more than one of these options is there."""
-        given = [f"--{key}" for key in keys if key in self._given]
+        given = [f"-{key}" if len(key) == 1 else f"--{key}" for key in keys if key in self._given]
         if len(given) > 1:
             raise self.misuse(f"{' and '.join(given)} exclude each other")
 

@@ -14,6 +14,7 @@ from heliosfs.commands.standing import Standing
 from heliosfs.commands.unmerged import unmerged
 from heliosfs.commands.verb import Request
 from heliosfs.objects.tree import NO_OID, Entry
+from heliosfs.repo.merge import Conflict
 from heliosfs.repo.merging import open_conflicts
 from heliosfs.repo.view import View
 from heliosfs.workspace.gitlinks import is_directory
@@ -140,7 +141,8 @@ class _Lines:
             lines.append(f"# branch.oid {head.hex() if head else '(initial)'}")
             lines.append(f"# branch.head {self._view.branch or '(detached)'}")
         lines += [self._ordinary(row) for row in rows]
-        lines += [self._unmerged(path, code) for path, code in left.items()]
+        conflicts = {each.path: each for each in open_conflicts(self._view)} if left else {}
+        lines += [self._unmerged(conflicts[path], code) for path, code in left.items()]
         lines += [f"! {self._place(change)}" for change in ignored]
         return "".join(line + self._end for line in lines)
 
@@ -159,8 +161,8 @@ class _Lines:
         middle = "\0" if self._is_plain else "\t"
         return f"2 {text} R{first.percent} {self._place(first)}{middle}{old}"
 
-    def _unmerged(self, path: bytes, code: str) -> str:
-        conflict = next(each for each in open_conflicts(self._view) if each.path == path)
+    def _unmerged(self, conflict: Conflict, code: str) -> str:
+        path = conflict.path
         sides = (conflict.base, conflict.ours, conflict.theirs)
         work = find_entry(self._view.repository.store, self._view.selected(), path)
         modes = " ".join(_mode(entry) for entry in (*sides, work))

@@ -25,15 +25,20 @@ def rm(request: Request, options: Options) -> str:
         raise options.misuse("which path?")
     view, store = request.view, request.repository.store
     spec = pathspec(request.cwd, words, default=request.cwd)
-    base, work = base_root(view), view.selected()
+    work = view.selected()
+    is_merging = view.merging is not None
+    if is_merging and "cached" in options:
+        raise Busy("a merge is open: its commit takes everything that is there")
+    # In an open merge what is there counts: that is how a deletion is decided for.
+    base = work if is_merging else base_root(view)
     paths = _meant(request, options, spec, base)
-    if "force" not in options:
+    if not (is_merging or "force" in options):
         _check_kept(request, options, paths, base, work)
     if "dry-run" not in options and paths:
         now = request.repository.clock.now_ns()
         edits: dict[bytes, Entry | None] = dict.fromkeys(_with_parents(paths))
         staged = edit_tree(store, base, _there(request, edits, base), now)
-        staged_root = staged if is_news(view, staged) else None
+        staged_root = staged if is_news(view, staged) and not is_merging else None
         text = " ".join(words)
         if "cached" in options:
             with request.repository.transaction:

@@ -33,7 +33,7 @@ def unmerged(view: View) -> dict[bytes, str]:
     """Path -> the two letters that git's status has for it, in byte order.
 
     A text is resolved once no markers are left in it.  What has no markers (a file that one side
-    deleted, a binary one) stays until the merge is concluded.
+    deleted, a binary one) stays until it is removed, or the merge is concluded.
     """
     if view.merging is None:
         return {}
@@ -41,7 +41,11 @@ def unmerged(view: View) -> dict[bytes, str]:
     store = view.repository.store
     found = {}
     for conflict in open_conflicts(view):
-        if not _has_markers(conflict) or _is_marked(store, root, conflict.path):
+        if _has_markers(conflict):
+            is_left = _is_marked(store, root, conflict.path)
+        else:
+            is_left = find_entry(store, root, conflict.path) is not None
+        if is_left:
             found[conflict.path] = _letters(conflict)
     return dict(sorted(found.items()))
 

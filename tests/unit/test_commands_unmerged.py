@@ -7,7 +7,7 @@ import json
 import pytest
 
 from heliosfs.commands.commit import commit_message
-from heliosfs.errors import Conflicted
+from heliosfs.errors import Busy, Conflicted
 from tests.tree_builder import Stage
 
 
@@ -76,3 +76,15 @@ def test_a_line_that_looks_like_one_marker_is_text(stage: Stage) -> None:
     stage.files.write(b"both", b"title\n=======\n<<<<<<< not all three\n")
     stage.files.write(b"added", b"x\n")
     stage.run("commit", "-m", "fine")
+
+
+def test_rm_decides_for_a_deletion(stage: Stage) -> None:
+    with pytest.raises(Busy, match="a merge is open"):
+        stage.run("rm", "--cached", "ours_gone")
+    assert stage.run("rm", "ours_gone", "theirs_gone").count("\n") == 2
+    assert stage.view.stage.root is None
+    assert stage.run("status", "--porcelain") == "AA added\nUU bin\nUU both\n D theirs_gone\n"
+    stage.run("checkout", "--ours", "added", "bin", "both")
+    stage.run("merge", "--continue")
+    assert stage.run("ls-files") == "added\nbin\nboth\n"
+    assert stage.run("show", "-s", "--format=%p").count(" ") == 1
