@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 import subprocess
 from pathlib import Path
 
@@ -76,7 +78,21 @@ def test_what_needs_escapes_goes_to_python(
     assert requests(workspace) == []
 
 
-@pytest.mark.parametrize("argv", [["diff"], ["mount", "x"], ["commit", "--help"], ["log", "-h"]])
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["diff"],
+        ["mount", "x"],
+        ["commit", "--help"],
+        ["log", "-h"],
+        ["log", "--color=always"],
+        ["-P", "log"],
+        ["rev-parse", "-q", "--verify", "x"],
+        ["rev-parse", "--show-toplevel"],
+        ["rev-parse", "--git-dir"],
+        ["rev-parse", "--is-inside-work-tree"],
+    ],
+)
 def test_other_verbs_and_help_go_to_python(
     bin_directory: Path, workspace: Path, argv: list[str]
 ) -> None:
@@ -127,3 +143,30 @@ def test_a_file_with_the_message_is_read_by_python(
     out = run(bin_directory / "helios", "commit", *words, cwd=workspace)
     assert out.splitlines() == [f"python:{word}" for word in ("commit", *words)]
     assert requests(workspace) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "goes_to_python"),
+    [
+        (["commit"], True),
+        (["commit", "--amend"], True),
+        (["commit", "-q"], True),
+        (["commit", "-m", "x"], False),
+        (["commit", "-qm", "x"], False),
+        (["commit", "--amend", "--no-edit"], False),
+        (["status"], False),
+    ],
+)
+def test_on_a_terminal_python_asks_for_the_message(
+    bin_directory: Path, workspace: Path, words: list[str], goes_to_python: bool
+) -> None:
+    leader, follower = pty.openpty()
+    try:
+        subprocess.run(
+            [bin_directory / "helios", *words],
+            cwd=workspace, stdin=follower, stdout=follower, timeout=SECONDS, check=True,
+        )  # fmt: skip
+    finally:
+        os.close(follower)
+        os.close(leader)
+    assert (requests(workspace) == []) == goes_to_python
