@@ -73,7 +73,7 @@ def archive(options: Options) -> int:
 
 
 class _Chosen(NamedTuple):
-    """What goes into the archive."""
+    """The part of the tree that goes into the archive."""
 
     spec: Pathspec
     below: bytes

@@ -92,7 +92,7 @@ def editor() -> str:
 
 
 def _configured() -> str | None:
-    """What git's configuration names; None without git."""
+    """Return the editor of git's configuration; None without one, or without git."""
     try:
         done = subprocess.run(
             ["git", "config", "core.editor"],

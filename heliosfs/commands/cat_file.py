@@ -86,7 +86,7 @@ def _signed(who: Signature) -> str:
 
 
 def ls_tree(request: Request, options: Options) -> Steps[str]:
-    """What a tree has: mode, kind, id and name of each entry."""
+    """List a tree: mode, kind, id and name of each entry."""
     options.only_one("name-only", "json")
     if not options.words:
         raise options.misuse("which tree? ls-tree HEAD")

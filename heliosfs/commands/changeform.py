@@ -1,4 +1,4 @@
-"""How changes are shown: which of them, and in which of git's formats (git-diff(1))."""
+"""Changes in git's formats: patch, counts, names (git-diff(1))."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def chosen_changes(options: Options, changes: list[FileChange]) -> list[FileChan
 
 
 def patch_of(request: Request, options: Options) -> Patch:
-    """What makes the lines of a diff as the options say.  UsageError."""
+    """Return a maker of diffs that follows the options.  UsageError."""
     spaces = next((kind for key, kind in _SPACES.items() if key in options), Spaces.ALL)
     mode = options.value("word-diff") if "word-diff" in options else "none"
     try:

@@ -27,7 +27,7 @@ _KNOWN_MAX = 10_000
 
 
 class Pick:
-    """What --diff-filter, -S and -G leave of the changes of commits."""
+    """A filter of the changes of commits: --diff-filter, -S and -G."""
 
     def __init__(self, store: Store, options: Options) -> None:
         options.only_one("S", "G")
@@ -47,7 +47,7 @@ class Pick:
 
     @property
     def is_active(self) -> bool:
-        """Whether commits without a change that is left are not shown."""
+        """Return True if commits without a change that is left are not to be shown."""
         return "diff-filter" in self._options or bool(self._counted or self._wanted)
 
     def run(self, changes: list[FileChange]) -> Steps[list[FileChange]]:

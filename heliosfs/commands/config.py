@@ -33,7 +33,7 @@ def config(request: Request, options: Options) -> str:
 
 
 def _action(options: Options) -> tuple[str, list[str]]:
-    """What is to be done, in our words or in git's."""
+    """Return the action that is asked for, in our words or in git's, and its words."""
     options.only_one("get", "list", "unset")
     for key in ("get", "list", "unset"):
         if key in options:

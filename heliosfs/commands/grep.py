@@ -67,7 +67,7 @@ class _Search:
         self._left_bytes = SEARCH_MAX_BYTES
         self._kept_bytes = 0
         self.files: list[Found] = []
-        """Those that were found so far."""
+        """The files that were found so far."""
 
     def run(self, revision: str, root: Entry, spec: Pathspec) -> Steps[None]:
         """Find the files in what is meant, in byte order.  TooLarge."""

@@ -1,4 +1,4 @@
-"""How matching lines are shown, with those around them (git-grep(1))."""
+"""Matching lines as git grep shows them, with the lines around them (git-grep(1))."""
 
 from __future__ import annotations
 

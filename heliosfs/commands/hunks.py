@@ -15,7 +15,7 @@ _WORD = re.compile(rb"[^ \t\r\n\v\f]+")
 
 
 class Spaces(Enum):
-    """Which spaces count when lines are compared."""
+    """The spaces that count when lines are compared."""
 
     ALL = "all"
     AT_END_IGNORED = "ignore-space-at-eol"
@@ -24,7 +24,7 @@ class Spaces(Enum):
 
 
 class Words(Enum):
-    """How changed words are marked within lines (--word-diff)."""
+    """A way to mark changed words within lines (--word-diff)."""
 
     NONE = "none"
     PLAIN = "plain"

@@ -53,7 +53,7 @@ class _Entry(NamedTuple):
     visit: Visit
     head: str
     changes: str | None
-    """What it changed, if it changed something and that was asked for."""
+    """Its changes, if there are some and they were asked for."""
 
 
 def _entries(request: Request, options: Options, form: Form) -> Steps[list[_Entry]]:
@@ -96,7 +96,7 @@ def _entries(request: Request, options: Options, form: Form) -> Steps[list[_Entr
 def changes_of(
     request: Request, options: Options, visit: Visit, spec: Pathspec
 ) -> Steps[list[FileChange]]:
-    """What a commit changed; of a merge only with --first-parent, and then on that side."""
+    """Return the changes of a commit; of a merge only with --first-parent, on that side."""
     history = request.repository.history
     parents = visit.commit.parents
     if len(parents) > 1 and "first-parent" not in options:

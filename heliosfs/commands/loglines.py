@@ -35,10 +35,10 @@ class _Part(NamedTuple):
 
 
 class _Step(NamedTuple):
-    """What one commit did to the lines."""
+    """The effect of one commit on the lines."""
 
     before: _Part | None
-    """Where they were in the parent; None if they were not there."""
+    """The lines in the parent; None if they were not there."""
     text: bytes
     """The diff; empty if the commit left the lines alone."""
 
@@ -158,7 +158,7 @@ def _overlaps(change: Range, part: _Part) -> bool:
 
 
 def _before(ranges: list[Range], touched: list[Range], part: _Part) -> tuple[int, int]:
-    """Where the lines were before the changes: what these replaced belongs to them."""
+    """Return the place of the lines before the changes; replaced lines belong to it."""
     shift = sum(
         each.stop - each.start - (each.new_stop - each.new_start)
         for each in ranges

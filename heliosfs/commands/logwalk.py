@@ -1,4 +1,4 @@
-"""Which commits `log` and `rev-list` go through, and in which order (git-rev-list(1))."""
+"""The walk of `log` and `rev-list`: its commits, and their order (git-rev-list(1))."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from heliosfs.store.steps import Steps, Turn
 
 
 class Tips(NamedTuple):
-    """Where a walk begins."""
+    """The commits at which a walk begins."""
 
     shown: list[CommitId]
     hidden: list[CommitId]
-    """Those whose history is left out."""
+    """The commits whose history is left out."""
 
 
 def walk_of(request: Request, options: Options) -> Steps[Iterator[Visit | Turn]]:
@@ -97,7 +97,7 @@ def _refs(request: Request, options: Options) -> Iterator[CommitId]:
 
 
 def _fits(name: str, pattern: str) -> bool:
-    """As git's --branches=PATTERN: without a wildcard, all below it."""
+    """Return True if a pattern fits a name; one without a wildcard fits all below it."""
     if any(mark in pattern for mark in "*?["):
         return fnmatchcase(name, pattern)
     return name == pattern or name.startswith(pattern.rstrip("/") + "/")

@@ -27,7 +27,7 @@ class Option(NamedTuple):
     is_optional: bool = False
     """Whether its value may be left out; it comes after `=` then."""
     is_last_optional: bool = False
-    """Whether its value may be left out where no word comes after it."""
+    """True if its value may be left out where no word comes after it."""
 
     @property
     def key(self) -> str:

@@ -28,9 +28,9 @@ class _Item:
     """One pathspec."""
 
     word: str
-    """As it was written."""
+    """The word as it was written."""
     place: bytes
-    """What lies before the first wildcard, cut at a slash; of a name, the whole path."""
+    """The directories before the first wildcard; of a name, the whole path."""
     fits: Matcher | None
     """None of a plain name, which also stands for all below it."""
 
@@ -52,7 +52,7 @@ class Pathspec:
 
     @property
     def is_plain(self) -> bool:
-        """Whether names are all there is: no pattern, no exception."""
+        """Return True if names are all there is: no pattern, no exception."""
         return not self.excluded and all(item.fits is None for item in self.items)
 
     @property

@@ -62,7 +62,7 @@ def refs_of(request: Request, options: Options, kinds: Sequence[str]) -> Steps[l
 
 
 def _chosen(request: Request, options: Options, refs: list[Ref]) -> Steps[list[Ref]]:
-    """Those that have, or have not, certain commits in their history."""
+    """Return the refs that have, or have not, certain commits in their history."""
     history = request.repository.history
 
     def commits(key: str) -> list[CommitId]:

@@ -39,7 +39,7 @@ def reflog(request: Request, options: Options, form: Form) -> str:
 
 
 def _positions(request: Request, name: str) -> Iterator[tuple[CommitId, str]]:
-    """What the name stood for, the newest first, with what the operation said that led there."""
+    """The commits that the name stood for, the newest first, with the operation that led there."""
     log = request.view.log
     head = request.view.head
     if name not in ("HEAD", "@"):

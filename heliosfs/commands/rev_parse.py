@@ -25,7 +25,7 @@ OF_THE_CLIENT = (
     "is-inside-git-dir",
     "is-bare-repository",
 )
-"""What only the command line can tell: where the caller is."""
+"""Options about the place of the caller, which only the command line knows."""
 
 
 def rev_parse(request: Request, options: Options) -> str:

@@ -64,7 +64,7 @@ def show(request: Request, options: Options) -> Steps[str]:
 
 
 def _tag_text(request: Request, options: Options, name: str) -> str:
-    """What an annotated tag says, which comes before the commit that it names."""
+    """Return the text of an annotated tag, which comes before the commit that it names."""
     if name in request.repository.refs or name not in request.repository.refs.tags:
         return ""
     note = all_annotations(request.repository).get(name)

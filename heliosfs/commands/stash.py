@@ -101,7 +101,7 @@ def _parts(request: Request, head: CommitId, words: list[str]) -> tuple[Entry, E
 def _without(
     request: Request, staged: Entry | None, root: Entry, paths: list[bytes]
 ) -> Entry | None:
-    """What stays staged: nothing, or all but some paths."""
+    """Return the tree that stays staged: none, or all but some paths."""
     if staged is None or not paths:
         return None
     now = request.repository.clock.now_ns()
@@ -159,7 +159,7 @@ def _bring(request: Request, options: Options, found: _Found, *, drops: bool) ->
 
 
 def _staged(request: Request, options: Options, found: _Found) -> Entry | None:
-    """What is staged afterwards: as now, or, with --index, as it was then."""
+    """Return the stage for afterwards: that of now, or, with --index, that of then."""
     view = request.view
     if "index" not in options or len(found.commit.parents) < 2:
         return view.stage.root
@@ -244,7 +244,7 @@ def _list(request: Request, options: Options, words: list[str]) -> Steps[str]:
 
 
 def _show(request: Request, options: Options, words: list[str]) -> Steps[str]:
-    """What an entry changed, counted by files if nothing else is asked for."""
+    """Show the changes of an entry, counted by files if nothing else is asked for."""
     found = _find(request, options, words)
     old = request.repository.history.read(found.commit.parents[0]).root
     spec = pathspec(request.cwd, options.paths or [])

@@ -40,7 +40,7 @@ def status(request: Request, options: Options) -> str:
 
 
 def _chosen(options: Options, found: Standing, spec: Pathspec) -> Standing:
-    """What the pathspecs mean, without new files if -uno says so."""
+    """Return the changes that the pathspecs mean, without new files if -uno says so."""
     mode = options.value("untracked-files") or "all"
     if mode not in ("no", "normal", "all"):
         raise options.misuse(f"-u is no, normal or all, not {mode[:80]!r}")

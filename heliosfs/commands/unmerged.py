@@ -26,7 +26,7 @@ UNMERGED = {
     "AU": "added by us",
     "UA": "added by them",
 }
-"""What git calls the states of an unmerged path."""
+"""The names that git has for the states of an unmerged path."""
 
 
 def unmerged(view: View) -> dict[bytes, str]:
@@ -72,7 +72,7 @@ def _listed(paths: Sequence[bytes]) -> str:
 
 
 def _letters(conflict: Conflict) -> str:
-    """What each side did: U changed, A added, D deleted (git-status(1))."""
+    """Return a letter for each side: U changed, A added, D deleted (git-status(1))."""
     if conflict.base is None:
         if conflict.ours is not None and conflict.theirs is not None:
             return "AA"

@@ -1,4 +1,4 @@
-"""What annotated tags say, those that were imported and those that were made here."""
+"""Annotations of tags, imported ones and those that were made here."""
 
 from __future__ import annotations
 

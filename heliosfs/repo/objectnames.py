@@ -20,16 +20,16 @@ _PEELED = re.compile(r"(?P<base>.+)\^\{(?P<kind>tree|blob)\}")
 
 
 class Named(NamedTuple):
-    """What a name stands for."""
+    """The object that a name stands for."""
 
     kind: str
     """commit, tree or blob."""
     oid: Oid
-    """Of a link, the id that its target would have as a file."""
+    """Its id; for a link, the one that its target would have as a file."""
     entry: Entry | None = None
-    """Of a tree or file, as its directory has it; of a commit, its root."""
+    """The entry of a tree or file in its directory; for a commit, its root."""
     path: bytes = b""
-    """Where it lies below the root."""
+    """Its path below the root."""
 
 
 def find_object(repository: Repository, view: View, text: str, cwd: str = "") -> Named:

@@ -105,7 +105,7 @@ def head_moves(log: OperationLog) -> Iterator[Operation]:
 
 
 def _remembered(view: View, name: str) -> CommitId:
-    """What is merged now, or where HEAD was before the last reset or merge."""
+    """Return the commit that is merged now, or HEAD before the last reset or merge."""
     if name == "MERGE_HEAD":
         if view.merging is None or view.pick is not None:
             raise NotFound("MERGE_HEAD: no merge is open")

@@ -13,14 +13,14 @@ _LENGTH = struct.Struct("<H")
 
 
 class Annotation(NamedTuple):
-    """What an annotated tag says; of one that git made, nobody may have signed it."""
+    """The tagger and the message of a tag; one that git made may have no tagger."""
 
     tagger: Signature | None
     message: bytes
 
 
 def annotation(store: Store, name: str) -> Annotation | None:
-    """What a tag says that was made here; None of a plain one."""
+    """Return the annotation of a tag that was made here; None of a plain one."""
     data = store.get(_key(name))
     if data is None:
         return None

@@ -50,7 +50,7 @@ class Request:
     reading: Callable[[], Steps[str]] | None = None
     """The same, of a verb that changes nothing before its steps want to be alone."""
     exit: bool = False
-    """Whether the reply begins with a line that tells the exit code."""
+    """True if the reply begins with a line that tells the exit code."""
     begun_ns: int = field(default_factory=perf_counter_ns)
 
     def framed(self, reply: str) -> str:
