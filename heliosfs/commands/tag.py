@@ -10,6 +10,7 @@ from heliosfs.commands.render import bytes_of, json_reply, short, text_of
 from heliosfs.commands.verb import Request
 from heliosfs.errors import NotFound
 from heliosfs.repo.revisions import resolve
+from heliosfs.repo.tagging import create_tag, delete_tag
 from heliosfs.repo.tagnotes import Annotation
 from heliosfs.store.steps import Steps
 from heliosfs.workspace.wildmatch import matcher
@@ -39,7 +40,7 @@ def tag(request: Request, options: Options) -> str | Steps[str]:
         note = Annotation(repository.identity.sign(repository.clock), message)
     elif "annotate" in options:
         raise options.misuse("an annotated tag says something: give the text by -m")
-    repository.create_tag(name, oid, force="force" in options, note=note)
+    create_tag(repository, name, oid, force="force" in options, note=note)
     return json_reply({"name": name, "id": oid.hex()}) if "json" in options else ""
 
 
@@ -51,7 +52,7 @@ def _delete(request: Request, options: Options) -> str:
     for name in names:
         if name not in repository.refs.tags:
             raise NotFound(f"no tag {name[:80]!r}")
-    gone = {name: repository.delete_tag(name) for name in names}
+    gone = {name: delete_tag(repository, name) for name in names}
     if "json" in options:
         return json_reply({"deleted": names})
     return "".join(f"Deleted tag {name!r} (was {short(oid)})\n" for name, oid in gone.items())

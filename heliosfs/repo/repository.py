@@ -24,7 +24,6 @@ from heliosfs.repo.refs import Branch, Refs
 from heliosfs.repo.saves import Saves
 from heliosfs.repo.staging import Stage
 from heliosfs.repo.state import DETACHED, State, decode_state
-from heliosfs.repo.tagnotes import Annotation
 from heliosfs.repo.transaction import Transaction
 from heliosfs.repo.view import View, work_key
 from heliosfs.store.base import Store
@@ -189,26 +188,6 @@ class Repository:
         with self.transaction:
             self.refs.rename(branch, new)
         return branch
-
-    def create_tag(
-        self, name: str, oid: CommitId, *, force: bool = False, note: Annotation | None = None
-    ) -> None:
-        """Name a commit, and say something of it.
-
-        UsageError, AlreadyExists unless `force` moves the tag.
-        """
-        before = self.refs.tags.get(name)
-        with self.transaction:
-            self.refs.create_tag(name, oid, force=force, note=note)
-            if before is not None:
-                self.refs.drop(before, self.clock.now_ns())
-
-    def delete_tag(self, name: str) -> CommitId:
-        """Drop a tag, and give what it named.  NotFound."""
-        with self.transaction:
-            oid = self.refs.delete_tag(name)
-            self.refs.drop(oid, self.clock.now_ns())
-        return oid
 
     def tips_beside(self, branches: Collection[Branch]) -> frozenset[CommitId]:
         """Return the commits that are named by anything but these branches."""
