@@ -1,0 +1,203 @@
+"""What a linter does not know: words, doors and the sizes of things."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import heliosfs
+
+PACKAGE = Path(heliosfs.__file__).parent
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+LINES_MAX = 400
+FUNCTION_LINES_MAX = 50
+METHODS_MAX = 20
+
+UNTIDY_WORDS = {"cli", "commands", "config", "daemon", "fuse", "git", "objects", "repo", "store"}
+UNTIDY_WORDS |= {"vfs", "workspace"}
+"""Packages whose docstrings are still to be put into plain words."""
+
+LONG = {
+    "cli/daemon.py": "run",
+    "cli/mount.py": "mount",
+    "repo/merging.py": "merge_into",
+    "repo/repository.py": "",
+    "workspace/select.py": "_open",
+    "workspace/workspace.py": "",
+}
+"""What is still too long: a function, or the module itself."""
+
+BORROWED_MAX = 13
+"""Helpers that still come from a test module."""
+
+SHARED_NAMES = {
+    "BACKLOG_BYTES",
+    "BLOCK_BYTES",
+    "COPIED_MAX_BYTES",
+    "Change",
+    "Details",
+    "ENTRY_BYTES",
+    "FILE_MAX_BYTES",
+    "Form",
+    "Item",
+    "Known",
+    "LARGE_BYTES",
+    "Line",
+    "MAP_BYTES",
+    "Opened",
+    "Origin",
+    "PIECE_BYTES",
+    "PUBLISH_COUNT",
+    "Parser",
+    "Pick",
+    "Place",
+    "READ_BYTES",
+    "RECENT_COUNT",
+    "REQUEST_MAX_BYTES",
+    "RESERVE_BYTES",
+    "REST_SECONDS",
+    "Range",
+    "Recent",
+    "Refs",
+    "Request",
+    "Rules",
+    "SHOWN_COUNT",
+    "STEP_BYTES",
+    "Step",
+    "TEXT_MAX_BYTES",
+    "TINY_BYTES",
+    "VERSIONS_BYTES",
+    "Workspace",
+}
+"""Classes and constants that still share a name."""
+
+OPENING = re.compile(r"(What|Whether|Of|Those|So|Who|Whoever|That|This is)\b")
+GIVES = re.compile(r"\b[Gg]ives?\b")
+
+_Named = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def _name(path: Path) -> str:
+    return str(path.relative_to(PACKAGE))
+
+
+def _room(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0]
+
+
+def _docstrings(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """The docstrings of a module, of its classes and functions, and of its names."""
+    for node in ast.walk(tree):
+        if isinstance(node, _Named) and node.body:
+            first = node.body[0]
+            text = ast.get_docstring(node)
+            if text:
+                yield first.lineno, text
+        for before, after in zip(
+            getattr(node, "body", [])[:-1] if isinstance(getattr(node, "body", None), list) else [],
+            getattr(node, "body", [])[1:] if isinstance(getattr(node, "body", None), list) else [],
+            strict=True,
+        ):
+            is_named = isinstance(before, (ast.Assign, ast.AnnAssign))
+            is_text = (
+                isinstance(after, ast.Expr)
+                and isinstance(after.value, ast.Constant)
+                and isinstance(after.value.value, str)
+            )
+            if is_named and is_text:
+                yield after.lineno, after.value.value
+
+
+@pytest.mark.parametrize("path", MODULES, ids=_name)
+def test_docstrings_open_with_a_verb_or_a_noun(path: Path) -> None:
+    """ "Return …", "Largest file that …"; never "What …" or "Whether …", which have no subject."""
+    if _room(path) in UNTIDY_WORDS:
+        return
+    tree = ast.parse(path.read_text())
+    found = [
+        f"{_name(path)}:{line}: {text.splitlines()[0]}"
+        for line, text in _docstrings(tree)
+        if (OPENING.match(text) or GIVES.search(text)) and len(path.relative_to(PACKAGE).parts) > 1
+    ]
+    assert found == []
+
+
+@pytest.mark.parametrize("path", MODULES, ids=_name)
+def test_nothing_is_too_long(path: Path) -> None:
+    text = path.read_text()
+    long = LONG.get(_name(path), "-")
+    assert not long or text.count("\n") <= LINES_MAX, f"{_name(path)}: would two names be clearer?"
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            length = (node.end_lineno or 0) - node.lineno + 1
+            assert length <= FUNCTION_LINES_MAX or node.name == long, (
+                f"{_name(path)}: {node.name} has {length} lines"
+            )
+
+
+def test_every_package_has_a_door() -> None:
+    """The docstring of `__init__` says which one idea the folder holds."""
+    for path in PACKAGE.rglob("__init__.py"):
+        if path.parent != PACKAGE:
+            assert ast.get_docstring(ast.parse(path.read_text())), _name(path)
+
+
+def test_a_class_has_a_name_of_its_own() -> None:
+    """One word, one meaning: two public classes of one name have to be told apart each time."""
+    found: defaultdict[str, list[str]] = defaultdict(list)
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                found[node.name].append(_name(path))
+    shared = {name: places for name, places in found.items() if len(places) > 1}
+    assert {name: places for name, places in shared.items() if name not in SHARED_NAMES} == {}
+
+
+def test_a_constant_has_one_value() -> None:
+    """The same public name with another value elsewhere is a trap."""
+    found: defaultdict[str, set[tuple[str, str]]] = defaultdict(set)
+    for path in MODULES:
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, (ast.Assign, ast.AnnAssign)) and node.value is not None:
+                targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+                for target in targets:
+                    if isinstance(target, ast.Name) and target.id.isupper():
+                        found[target.id.lstrip("_")].add((_name(path), ast.unparse(node.value)))
+    several = {
+        name: sorted(places)
+        for name, places in found.items()
+        if name.endswith(("_BYTES", "_NS", "_SECONDS", "_COUNT"))
+        and len({value for _, value in places}) > 1
+    }
+    assert {name: places for name, places in several.items() if name not in SHARED_NAMES} == {}
+
+
+def test_everything_is_imported_by_somebody() -> None:
+    """A module that nobody imports is not part of the program."""
+    text = "\n".join(path.read_text() for path in MODULES)
+    text += (PACKAGE.parent / "pyproject.toml").read_text()
+    unused = [
+        _name(path)
+        for path in MODULES
+        if path.name not in ("__init__.py", "__main__.py", "bootstrap.py")
+        and not re.search(rf"\b{re.escape(path.stem)}\b", text.replace(f'"{path.stem}"', ""))
+    ]
+    assert unused == []
+
+
+def test_no_helper_comes_from_a_test_module() -> None:
+    """What several tests use has a module of its own, named after what it is."""
+    tests = PACKAGE.parent / "tests"
+    found = [
+        f"{path.relative_to(tests)}: {line}"
+        for path in sorted(tests.rglob("*.py"))
+        for line in path.read_text().splitlines()
+        if re.match(r"from tests\.[a-z.]*\.test_\w+ import", line)
+    ]
+    assert len(found) <= BORROWED_MAX, found
