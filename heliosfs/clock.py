@@ -1,4 +1,8 @@
-"""The one place that reads the time, so that tests can stop it."""
+"""The wall clock: the only source of times that are stored or shown, so that tests can stop it.
+
+How long something takes is measured where it happens, by the monotonic clock.  An archive made
+without a mount reads the time itself (`cli`): nothing of it is stored.
+"""
 
 from __future__ import annotations
 

@@ -3,9 +3,12 @@
     format         text: what this is, and its version
     lock           flock(2) while a process has the store open; its pid as text
     store.lmdb     L2, and LMDB's own lock file beside it
+    pack-<n>       bodies of large objects, of which L2 and the journal name the places
     journal-<n>    what is not in L2 yet
 
-Other files may lie beside these; they are left alone.
+For a moment there are `format.new`, `store.lmdb.new` (a compaction) and the files of an older
+format (an upgrade).  Other files may lie beside these, such as `inodes` and `helios.yaml` of the
+layers above; they are left alone.
 """
 
 from __future__ import annotations

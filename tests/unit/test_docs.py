@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import errno
 import re
 import struct
@@ -42,6 +43,8 @@ _HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 _FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 _CODE = re.compile(r"`[^`\n]+`|^    .*$", re.MULTILINE)
 _CONTROL_FILE = re.compile(r"\bctl/([a-z-]+)")
+_MODULE = re.compile(r"`((?:[\w-]+/)*[\w-]+\.(?:py|js|sh))`")
+_ATTRIBUTE = re.compile(r"`([A-Z]\w+|_[A-Z]\w+)\.(\w+)`")
 _COMMAND = re.compile(r"\bhelios ([a-z][a-z-]+)")
 _ROOT_FILE = re.compile(r"(?:cat|tail -1) \S*\.helios/(\w+)(?![\w/])")
 
@@ -84,6 +87,51 @@ def test_control_files_commands_and_texts_exist(page: Path) -> None:
     assert set(_CONTROL_FILE.findall(code)) <= {*VERBS, "command", "error"}
     assert set(_COMMAND.findall(code)) <= {*VERBS, *local_verbs()}
     assert set(_ROOT_FILE.findall(code)) <= {*FILES, "README"}
+
+
+def test_modules_that_are_named_exist() -> None:
+    """Decisions tell of the past, and so does the changelog; all other pages of today."""
+    for page in PAGES:
+        if page.parent.name == "decisions" or page.name == "CHANGELOG.md":
+            continue
+        for path in _MODULE.findall(page.read_text()):
+            places = (SOURCES / path, SOURCES / "heliosfs" / path)
+            assert any(place.exists() for place in places), f"{page.name} names {path}"
+
+
+def test_attributes_that_are_named_exist() -> None:
+    """`Workspace.unload` and the like are found wherever their class lies."""
+    known, bases = _attributes()
+    for page in (DOCS / "explanation").glob("*.md"):
+        for owner, name in _ATTRIBUTE.findall(page.read_text()):
+            if owner not in known:
+                continue
+            pending, found = [owner], set[str]()
+            while pending:
+                kind = pending.pop()
+                found |= known.get(kind, set())
+                pending += bases.get(kind, ())
+            assert name in found, f"{page.name} names {owner}.{name}"
+
+
+def _attributes() -> tuple[dict[str, set[str]], dict[str, list[str]]]:
+    """The names that each class of the package defines or assigns, and its bases."""
+    known: dict[str, set[str]] = {}
+    bases: dict[str, list[str]] = {}
+    for path in (SOURCES / "heliosfs").rglob("*.py"):
+        for kind in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(kind, ast.ClassDef):
+                continue
+            names = known.setdefault(kind.name, set())
+            bases[kind.name] = [base.id for base in kind.bases if isinstance(base, ast.Name)]
+            for each in ast.walk(kind):
+                if isinstance(each, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                    names.add(each.name)
+                elif isinstance(each, (ast.Name, ast.Attribute)) and isinstance(
+                    each.ctx, ast.Store
+                ):
+                    names.add(each.id if isinstance(each, ast.Name) else each.attr)
+    return known, bases
 
 
 def test_every_page_is_in_the_index() -> None:

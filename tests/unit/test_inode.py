@@ -54,3 +54,30 @@ def test_what_the_kernel_sees_has_types() -> None:
         )
     ]
     assert found == []
+
+
+def _letting_go(tree: ast.AST, scope: str = "") -> Iterator[str]:
+    """Where something is taken out of a table of nodes."""
+    for each in ast.iter_child_nodes(tree):
+        inner = scope
+        if isinstance(each, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+            inner = f"{scope}.{each.name}".lstrip(".")
+        text = ast.unparse(each) if isinstance(each, (ast.Call, ast.Delete)) else ""
+        if "nodes.pop(" in text or (text.startswith("del ") and "nodes[" in text):
+            yield inner
+        else:
+            yield from _letting_go(each, inner)
+
+
+def test_few_let_a_node_go() -> None:
+    found = {
+        place
+        for path in sorted(PACKAGE.rglob("*.py"))
+        for place in _letting_go(ast.parse(path.read_text()))
+    }
+    assert found == {
+        "FileSystem.settle",
+        "Workspace.discard",
+        "Workspace.release",
+        "Workspace.unload",
+    }
