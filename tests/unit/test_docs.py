@@ -45,6 +45,9 @@ _CODE = re.compile(r"`[^`\n]+`|^    .*$", re.MULTILINE)
 _CONTROL_FILE = re.compile(r"\bctl/([a-z-]+)")
 _MODULE = re.compile(r"`((?:[\w-]+/)*[\w-]+\.(?:py|js|sh))`")
 _ATTRIBUTE = re.compile(r"`([A-Z]\w+|_[A-Z]\w+)\.(\w+)`")
+_ARROW = re.compile(r'^    (\w+)(?: "1")? -->(?: "\*")? (\w+) : (\w+)$', re.MULTILINE)
+_BASE = re.compile(r"^    (\w+) <\|-- (\w+)$", re.MULTILINE)
+_CALL = re.compile(r"^    (\w+)->>(\w+): (\w+)$", re.MULTILINE)
 _COMMAND = re.compile(r"\bhelios ([a-z][a-z-]+)")
 _ROOT_FILE = re.compile(r"(?:cat|tail -1) \S*\.helios/(\w+)(?![\w/])")
 
@@ -112,6 +115,30 @@ def test_attributes_that_are_named_exist() -> None:
                 found |= known.get(kind, set())
                 pending += bases.get(kind, ())
             assert name in found, f"{page.name} names {owner}.{name}"
+
+
+def test_diagrams_show_what_the_code_has() -> None:
+    """Attributes and bases of the diagrams of types, methods and functions of those of calls."""
+    known, bases = _attributes()
+    text = (DOCS / "explanation/architecture.md").read_text()
+    functions = {
+        each.name
+        for path in (SOURCES / "heliosfs").rglob("*.py")
+        for each in ast.parse(path.read_text()).body
+        if isinstance(each, ast.FunctionDef)
+    }
+    arrows = _ARROW.findall(text)
+    assert len(arrows) > 30
+    for owner, kind, name in arrows:
+        assert kind in known, kind
+        assert name in known[owner], f"{owner}.{name}"
+    for base, kind in _BASE.findall(text):
+        assert base in bases[kind], f"{kind} of {base}"
+    calls = _CALL.findall(text)
+    assert len(calls) > 50
+    for caller, called, name in calls:
+        assert caller in known, caller
+        assert name in known[called] | functions, f"{called}.{name}"
 
 
 def _attributes() -> tuple[dict[str, set[str]], dict[str, list[str]]]:
