@@ -13,7 +13,7 @@ from benchmarks.worlds import World, collector_as_mounted, world
 from heliosfs.commands.status import uncommitted
 from heliosfs.errors import NothingToCommit
 from heliosfs.objects.ids import Kind, object_id
-from heliosfs.store.steps import drain
+from heliosfs.steps import drain
 
 SMALL = Tree(1_000)
 LARGE = Tree(100_000)

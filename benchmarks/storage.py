@@ -10,7 +10,7 @@ from benchmarks.measure import Plan, disk_bytes, run
 from benchmarks.table import Figure, Peer, Row, Unit
 from benchmarks.trees import HOT_BYTES, Tree, versions
 from benchmarks.worlds import World
-from heliosfs.store.steps import drain
+from heliosfs.steps import drain
 
 _COUNT = 1_000
 _DRAIN_EVERY = 20

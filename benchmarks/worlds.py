@@ -18,8 +18,8 @@ from benchmarks.trees import HOT_BYTES, Tree, fill, revised, text
 from heliosfs.clock import SystemClock
 from heliosfs.repo.identity import Identity
 from heliosfs.repo.repository import Repository
+from heliosfs.steps import drain
 from heliosfs.store.local import LocalStore
-from heliosfs.store.steps import drain
 from heliosfs.vfs.files import Files
 from heliosfs.vfs.filesystem import FileSystem
 from heliosfs.workspace.node import FileNode

@@ -25,7 +25,7 @@ from heliosfs.errors import HeliosError, NotFound, StoreBusy, UsageError
 
 if TYPE_CHECKING:
     from heliosfs.repo.repository import Repository
-    from heliosfs.store.steps import Progress
+    from heliosfs.steps import Progress
 
 T = TypeVar("T")
 
@@ -191,7 +191,7 @@ def _replies(
 
 def _told(data: bytes, tell: Callable[[Progress], None]) -> bytes:
     """Tell what the first line says, and give what comes after it."""
-    from heliosfs.store.steps import Progress
+    from heliosfs.steps import Progress
 
     line, _, rest = data.partition(b"\n")
     tell(Progress(**json.loads(line[len(_PROGRESS) :])))

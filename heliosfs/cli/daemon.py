@@ -179,7 +179,7 @@ def set_up_logging(*, debug: bool) -> None:
 def take_in(repository: Repository, directory_fd: int, report: Callable[[str], None]) -> None:
     """Let an empty workspace begin with what lies in the directory beneath the mount."""
     from heliosfs.repo.beneath import known, remember
-    from heliosfs.store.steps import Progress, run_to_end
+    from heliosfs.steps import Progress, run_to_end
     from heliosfs.workspace.foreign import Known, everything
     from heliosfs.workspace.ingest import ingest
     from heliosfs.workspace.trees import EMPTY_TREE
@@ -211,7 +211,7 @@ def take_in(repository: Repository, directory_fd: int, report: Callable[[str], N
 def tell_beneath(repository: Repository, directory_fd: int, report: Callable[[str], None]) -> None:
     """Tell of files beneath the mount point that are not in the workspace: 7 us a name."""
     from heliosfs.repo.beneath import known
-    from heliosfs.store.steps import run_to_end
+    from heliosfs.steps import run_to_end
     from heliosfs.workspace.foreign import Known, compare
 
     store = repository.store

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from heliosfs.store.steps import Progress
+    from heliosfs.steps import Progress
 
 _SHOW_SECONDS = 0.1
 _BAR_WIDTH = 24
@@ -45,7 +45,7 @@ class ProgressLine:
 def describe(progress: Progress, seconds: float) -> str:
     """How far it is after `seconds`.
 
-    >>> from heliosfs.store.steps import Progress
+    >>> from heliosfs.steps import Progress
     >>> describe(Progress(50, 200, "commits", 900), 3.0)
     '[######..................]  25 %  50 of 200 commits, 900 objects, 300/s, 9 s left'
     >>> describe(Progress(7, 0, "files"), 2.0)

@@ -40,6 +40,6 @@ def _page(where: str) -> bytes:
             return file.read()
     place = repository_over(where)
     from heliosfs.commands.report import page_steps
-    from heliosfs.store.steps import run_to_end
+    from heliosfs.steps import run_to_end
 
     return with_repository(place, lambda each: run_to_end(page_steps(each), each.store)).encode()

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from heliosfs.commands.options import Options
     from heliosfs.commands.verb import Request
     from heliosfs.repo.repository import Repository
-    from heliosfs.store.steps import Steps
+    from heliosfs.steps import Steps
 
 _PATHS = ("from-git", "from-dir", "verify", "to-git")
 
@@ -69,7 +69,7 @@ def _run_here(
 ) -> str:
     from heliosfs.commands.verb import Request
     from heliosfs.repo.beneath import Beneath
-    from heliosfs.store.steps import run_to_end
+    from heliosfs.steps import run_to_end
 
     request = Request(repository, repository.root, place.below)
     fd = os.open(place.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -23,7 +23,7 @@ from heliosfs.repo.blame import Blame, Origin
 from heliosfs.repo.linediff import split_lines
 from heliosfs.repo.revisions import resolve
 from heliosfs.repo.textmerge import is_text
-from heliosfs.store.steps import Steps
+from heliosfs.steps import Steps
 from heliosfs.workspace.trees import find_entry, read_file
 
 _NOT_COMMITTED = "Not Committed Yet"

@@ -13,7 +13,7 @@ from heliosfs.repo.refs import Branch
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.revisions import resolve
 from heliosfs.repo.view import View
-from heliosfs.store.steps import ALONE, Steps
+from heliosfs.steps import ALONE, Steps
 from heliosfs.workspace.wildmatch import matcher
 
 

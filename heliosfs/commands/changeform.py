@@ -26,7 +26,7 @@ from heliosfs.commands.patch import (
 from heliosfs.commands.render import SHORT_DIGITS, quote_path, text_of
 from heliosfs.commands.verb import Request
 from heliosfs.objects.tree import Entry
-from heliosfs.store.steps import TURN, Steps
+from heliosfs.steps import TURN, Steps
 
 NAMES = ("name-status", "name-only", "raw")
 COUNTS = ("numstat", "stat", "shortstat")

@@ -19,8 +19,8 @@ from heliosfs.repo.expressions import (
 )
 from heliosfs.repo.linediff import Effort, changed_ranges, split_lines
 from heliosfs.repo.textmerge import is_text
+from heliosfs.steps import TURN, Steps
 from heliosfs.store.base import Store
-from heliosfs.store.steps import TURN, Steps
 from heliosfs.workspace.trees import read_file
 
 _KNOWN_MAX = 10_000

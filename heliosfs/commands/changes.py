@@ -11,8 +11,8 @@ from heliosfs.commands.render import quote_path, text_of
 from heliosfs.objects.ids import TreeId
 from heliosfs.objects.tree import Entry
 from heliosfs.repo import renames
+from heliosfs.steps import TURN, Steps
 from heliosfs.store.base import Store
-from heliosfs.store.steps import TURN, Steps
 from heliosfs.workspace.gitlinks import gitlink_of, is_directory, is_gitlink
 from heliosfs.workspace.trees import EMPTY_TREE, Change, differs, walk_changes
 

@@ -9,8 +9,8 @@ from heliosfs.commands.render import below, json_reply, quote_path, text_of
 from heliosfs.commands.verb import Request, answer
 from heliosfs.objects.tree import Entry
 from heliosfs.repo.staging import base_root
+from heliosfs.steps import TURN, Steps
 from heliosfs.store.base import Store
-from heliosfs.store.steps import TURN, Steps
 from heliosfs.workspace.ignore import IGNORE_NAME, Rules, rules_in
 from heliosfs.workspace.trees import find_entry, read_file
 

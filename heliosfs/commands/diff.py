@@ -23,7 +23,7 @@ from heliosfs.repo.ancestry import find_merge_bases
 from heliosfs.repo.objectnames import find_object
 from heliosfs.repo.revisions import resolve
 from heliosfs.repo.staging import base_root
-from heliosfs.store.steps import Steps
+from heliosfs.steps import Steps
 
 
 class _Side(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from heliosfs.commands.changes import FileChange, same_content
 from heliosfs.commands.patch import Patch, git_mode, git_part
 from heliosfs.commands.render import quote_path, text_of
-from heliosfs.store.steps import TURN, Steps
+from heliosfs.steps import TURN, Steps
 
 _COLUMNS = 80
 

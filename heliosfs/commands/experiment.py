@@ -24,7 +24,7 @@ from heliosfs.repo import experiments
 from heliosfs.repo.experiments import ABANDONED, FINISHED, METADATA_KEY, Experiment
 from heliosfs.repo.revisions import resolve
 from heliosfs.repo.scores import best_of, check_score
-from heliosfs.store.steps import TURN, Steps
+from heliosfs.steps import TURN, Steps
 
 _ALLOWED = {
     "start": {"from", "param", "minimize", "checkout", "quiet", "json"},

@@ -21,7 +21,7 @@ from heliosfs.git.process import Git
 from heliosfs.git.target import Target
 from heliosfs.mounttable import workspace_over
 from heliosfs.repo.repository import Repository
-from heliosfs.store.steps import Steps, on_thread
+from heliosfs.steps import Steps, on_thread
 
 _ID_DIGITS = 12
 

@@ -6,7 +6,7 @@ from heliosfs.commands.options import Options
 from heliosfs.commands.refform import HEADS, TAGS, RefForm, fits, listed, refs_of
 from heliosfs.commands.render import json_reply
 from heliosfs.commands.verb import Request
-from heliosfs.store.steps import Steps
+from heliosfs.steps import Steps
 
 _DEFAULT = "%(objectname) %(objecttype)\t%(refname)"
 

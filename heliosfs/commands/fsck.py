@@ -9,7 +9,7 @@ from heliosfs.commands.render import json_reply
 from heliosfs.commands.verb import Request
 from heliosfs.errors import CorruptObject
 from heliosfs.repo.check import Checked, check_store
-from heliosfs.store.steps import Steps
+from heliosfs.steps import Steps
 
 _SHOWN_COUNT = 20
 

@@ -10,7 +10,7 @@ from heliosfs.git.retained import GitState
 from heliosfs.repo.gc import Collected, collect_garbage
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.retention import Retention
-from heliosfs.store.steps import Steps
+from heliosfs.steps import Steps
 
 _SECOND_NS = 10**9
 

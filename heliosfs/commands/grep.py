@@ -22,7 +22,7 @@ from heliosfs.repo.expressions import (
 )
 from heliosfs.repo.revisions import resolve
 from heliosfs.repo.textmerge import is_text
-from heliosfs.store.steps import TURN, Steps
+from heliosfs.steps import TURN, Steps
 from heliosfs.workspace.trees import find_entry, read_file
 
 SEARCH_MAX_BYTES = 256 * 1024 * 1024

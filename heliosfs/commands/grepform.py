@@ -9,7 +9,7 @@ from heliosfs.commands.options import Options
 from heliosfs.commands.render import json_reply, quote_path, relative, text_of
 from heliosfs.repo.expressions import Span
 from heliosfs.repo.linediff import split_lines
-from heliosfs.store.steps import TURN, Steps
+from heliosfs.steps import TURN, Steps
 
 
 @dataclass(slots=True)

@@ -19,8 +19,8 @@ from heliosfs.objects.ids import TreeId
 from heliosfs.objects.tree import NAME_MAX, Entry
 from heliosfs.repo.beneath import Beneath, known, remember
 from heliosfs.repo.repository import Repository
+from heliosfs.steps import ALONE, TURN, Steps, on_thread
 from heliosfs.store.base import Store
-from heliosfs.store.steps import ALONE, TURN, Steps, on_thread
 from heliosfs.workspace.edit import edit_tree
 from heliosfs.workspace.flush import flush, flush_files
 from heliosfs.workspace.foreign import Comparison, Known, compare

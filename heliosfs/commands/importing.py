@@ -22,7 +22,7 @@ from heliosfs.mounttable import workspace_over
 from heliosfs.repo.beneath import Beneath
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.view import View
-from heliosfs.store.steps import Steps, on_thread
+from heliosfs.steps import Steps, on_thread
 
 _SHOWN_COUNT = 20
 

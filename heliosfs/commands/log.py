@@ -23,7 +23,7 @@ from heliosfs.commands.verb import Request
 from heliosfs.commands.words import spec_of, split_words
 from heliosfs.errors import TooLarge
 from heliosfs.repo.walks import Visit
-from heliosfs.store.steps import TURN, Steps, Turn
+from heliosfs.steps import TURN, Steps, Turn
 
 
 def log(request: Request, options: Options) -> Steps[str]:

@@ -9,7 +9,7 @@ from heliosfs.commands.options import Options
 from heliosfs.commands.render import bytes_of
 from heliosfs.objects.commit import Commit, Signature
 from heliosfs.repo.expressions import Syntax, compile_expression, search_steps
-from heliosfs.store.steps import Steps
+from heliosfs.steps import Steps
 
 Filter = Callable[[Commit], Steps[bool]]
 

@@ -19,7 +19,7 @@ from heliosfs.repo.linediff import Effort, Range, changed_ranges, split_lines
 from heliosfs.repo.pathlog import rename_source
 from heliosfs.repo.textmerge import is_text
 from heliosfs.repo.walks import by_date
-from heliosfs.store.steps import TURN, Steps, Turn
+from heliosfs.steps import TURN, Steps, Turn
 from heliosfs.workspace.trees import find_entry, read_file
 
 _WORD = re.compile(r"(?P<start>\d{1,9}),(?P<sign>[+-]?)(?P<stop>\d{1,9}):(?P<path>.+)")

@@ -15,7 +15,7 @@ from heliosfs.repo.ancestry import find_merge_bases
 from heliosfs.repo.pathlog import PathLog
 from heliosfs.repo.revisions import resolve
 from heliosfs.repo.walks import Stepper, Visit, by_date, first_parent, hidden_by, topological, whole
-from heliosfs.store.steps import Steps, Turn
+from heliosfs.steps import Steps, Turn
 
 
 class Tips(NamedTuple):

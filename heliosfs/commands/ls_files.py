@@ -15,7 +15,7 @@ from heliosfs.commands.words import exists
 from heliosfs.errors import NotFound
 from heliosfs.objects.tree import Entry
 from heliosfs.repo.staging import base_root
-from heliosfs.store.steps import TURN, Steps
+from heliosfs.steps import TURN, Steps
 
 _KINDS = ("cached", "deleted", "modified", "others", "ignored", "unmerged")
 

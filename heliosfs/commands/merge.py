@@ -21,7 +21,7 @@ from heliosfs.repo.repository import Repository
 from heliosfs.repo.revisions import resolve
 from heliosfs.repo.textmerge import Favor, Labels
 from heliosfs.repo.view import View
-from heliosfs.store.steps import ALONE, TURN, Steps, run_to_end
+from heliosfs.steps import ALONE, TURN, Steps, run_to_end
 from heliosfs.workspace.attributes import Attributes
 
 _MAIN_BRANCHES = ("main", "master")

@@ -7,7 +7,7 @@ from heliosfs.commands.verb import Request, answer
 from heliosfs.objects.ids import CommitId
 from heliosfs.repo.ancestry import find_merge_bases, reaches
 from heliosfs.repo.revisions import resolve
-from heliosfs.store.steps import Steps
+from heliosfs.steps import Steps
 
 
 def merge_base(request: Request, options: Options) -> Steps[str]:

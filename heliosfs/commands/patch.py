@@ -14,8 +14,8 @@ from heliosfs.objects.ids import Kind, object_id
 from heliosfs.objects.tree import Entry
 from heliosfs.repo.linediff import Effort, Range, changed_ranges, split_lines
 from heliosfs.repo.view import View
+from heliosfs.steps import TURN, Steps, on_thread
 from heliosfs.store.base import Store
-from heliosfs.store.steps import TURN, Steps, on_thread
 from heliosfs.workspace.attributes import Attributes
 from heliosfs.workspace.content import PartedContent
 from heliosfs.workspace.gitlinks import gitlink_of, is_gitlink, plain_xattrs

@@ -26,7 +26,7 @@ from heliosfs.repo.picknote import CHERRY_PICK, REVERT, PickOptions
 from heliosfs.repo.revisions import resolve
 from heliosfs.repo.textmerge import Favor
 from heliosfs.repo.walks import Visit, hidden_by, topological
-from heliosfs.store.steps import ALONE, TURN, Steps
+from heliosfs.steps import ALONE, TURN, Steps
 
 _PICKED_MAX = 10_000
 _EMPTY = {"stop", "drop", "keep"}

@@ -6,7 +6,7 @@ import os
 from functools import partial
 
 from heliosfs.commands.options import Options
-from heliosfs.store.steps import Steps, on_thread
+from heliosfs.steps import Steps, on_thread
 
 
 def named_path(options: Options, key: str) -> Steps[str | None]:

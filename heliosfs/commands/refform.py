@@ -18,7 +18,7 @@ from heliosfs.objects.ids import CommitId
 from heliosfs.repo.ancestry import reaches
 from heliosfs.repo.revisions import resolve
 from heliosfs.repo.tagnotes import Annotation
-from heliosfs.store.steps import TURN, Steps
+from heliosfs.steps import TURN, Steps
 from heliosfs.workspace.wildmatch import matcher
 
 HEADS, TAGS = "refs/heads/", "refs/tags/"

@@ -15,7 +15,7 @@ from heliosfs.commands.verb import Request
 from heliosfs.objects.ids import CommitId
 from heliosfs.repo.experiments import Experiment
 from heliosfs.repo.repository import Repository
-from heliosfs.store.steps import TURN, Steps
+from heliosfs.steps import TURN, Steps
 
 _SECOND_NS = 10**9
 _ROWS = 200

@@ -14,7 +14,7 @@ from heliosfs.objects.ids import CommitId
 from heliosfs.repo.experiments import Experiment
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.scores import Scored, Scores, best_of, main_metric, value_of
-from heliosfs.store.steps import TURN, Steps
+from heliosfs.steps import TURN, Steps
 
 COMMITS_MAX = 20_000
 OTHERS_MAX = 500

@@ -19,7 +19,7 @@ from heliosfs.objects.commit import Commit
 from heliosfs.objects.ids import CommitId, TreeId
 from heliosfs.repo.experiments import METADATA_KEY
 from heliosfs.repo.repository import Repository
-from heliosfs.store.steps import TURN, Steps
+from heliosfs.steps import TURN, Steps
 from heliosfs.workspace.trees import EMPTY_TREE, walk_changes
 
 DETAILS_MAX_COUNT = 4_000

@@ -16,7 +16,7 @@ from heliosfs.repo.merging import open_conflicts
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.view import View
 from heliosfs.repo.walks import Visit, by_date
-from heliosfs.store.steps import Steps
+from heliosfs.steps import Steps
 
 LINES_MAX = 1000
 

@@ -9,7 +9,7 @@ from heliosfs.commands.options import Options
 from heliosfs.commands.render import json_reply, short
 from heliosfs.commands.verb import Request
 from heliosfs.repo.walks import Visit
-from heliosfs.store.steps import TURN, Steps, Turn
+from heliosfs.steps import TURN, Steps, Turn
 
 
 def rev_list(request: Request, options: Options) -> Steps[str]:

@@ -21,7 +21,7 @@ from heliosfs.objects.ids import CommitId, TreeId
 from heliosfs.objects.tree import Entry, decode_entry
 from heliosfs.repo.objectnames import find_object
 from heliosfs.repo.revisions import resolve
-from heliosfs.store.steps import Steps
+from heliosfs.steps import Steps
 from heliosfs.workspace.trees import read_entries, read_file
 
 

@@ -29,7 +29,7 @@ from heliosfs.repo.stash import (
 )
 from heliosfs.repo.textmerge import Favor, Labels
 from heliosfs.repo.view import View
-from heliosfs.store.steps import Steps
+from heliosfs.steps import Steps
 from heliosfs.workspace.graft import graft
 
 _POSITION = re.compile(r"(?:stash@\{)?(\d{1,9})\}?")

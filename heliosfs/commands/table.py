@@ -25,7 +25,7 @@ from heliosfs.errors import UsageError
 if TYPE_CHECKING:
     from heliosfs.repo.repository import Repository
     from heliosfs.repo.view import View
-    from heliosfs.store.steps import Progress, Steps
+    from heliosfs.steps import Progress, Steps
 
 __all__ = ["VERBS", "Line", "Request", "Verb", "begin", "find_verb", "parse_line", "run"]
 

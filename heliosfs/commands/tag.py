@@ -12,7 +12,7 @@ from heliosfs.errors import NotFound
 from heliosfs.repo.revisions import resolve
 from heliosfs.repo.tagging import create_tag, delete_tag
 from heliosfs.repo.tagnotes import Annotation
-from heliosfs.store.steps import Steps
+from heliosfs.steps import Steps
 from heliosfs.workspace.wildmatch import matcher
 
 

@@ -13,7 +13,7 @@ from heliosfs.errors import UsageError
 if TYPE_CHECKING:
     from heliosfs.repo.repository import Repository
     from heliosfs.repo.view import View
-    from heliosfs.store.steps import Progress, Steps
+    from heliosfs.steps import Progress, Steps
 
 _parsers: dict[str, Parser] = {}
 
@@ -137,7 +137,7 @@ class Verb(NamedTuple):
         `argv` is what follows the verb.
         """
         if self.is_long or self.reads(argv):
-            from heliosfs.store.steps import run_to_end
+            from heliosfs.steps import run_to_end
 
             return run_to_end(self.begin(request, argv), request.repository.store, report)
         parser = self.parser()
@@ -147,7 +147,7 @@ class Verb(NamedTuple):
         with request.repository.transaction:
             reply: str | Steps[str] = self.function(request, options)
         if not isinstance(reply, str):
-            from heliosfs.store.steps import run_to_end
+            from heliosfs.steps import run_to_end
 
             return run_to_end(reply, request.repository.store, report)
         return reply

@@ -13,7 +13,7 @@ from heliosfs.daemon.keeper import Keeper
 from heliosfs.errors import Busy, HeliosError
 from heliosfs.repo.gc import last_collected
 from heliosfs.repo.repository import Repository
-from heliosfs.store.steps import Steps
+from heliosfs.steps import Steps
 
 IDLE_SECONDS = 5
 """So long nothing must have changed; when nothing is as quiet for an interval more, it runs."""

@@ -10,8 +10,8 @@ import trio
 
 from heliosfs.daemon.keeper import Keeper
 from heliosfs.daemon.kernel import Kernel
+from heliosfs.steps import ALONE, Progress, Step, Steps, Turn
 from heliosfs.store.base import Store
-from heliosfs.store.steps import ALONE, Progress, Step, Steps, Turn
 
 SLICE_NS = 1_500_000
 """How long it goes on before others have their turn."""

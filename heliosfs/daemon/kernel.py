@@ -18,7 +18,7 @@ from heliosfs.errors import StoreError
 from heliosfs.fuse.loop import RequestLoop
 from heliosfs.fuse.notices import Notices
 from heliosfs.fuse.wire import Data
-from heliosfs.store.base import Work
+from heliosfs.steps import Work
 from heliosfs.workspace.switch import Invalidation
 
 BARRIERS_MAX = 4

@@ -32,8 +32,8 @@ from heliosfs.fuse.loop import RequestLoop
 from heliosfs.fuse.mounting import mount
 from heliosfs.fuse.notices import Notices
 from heliosfs.fuse.tracing import traced
+from heliosfs.pace import Pace
 from heliosfs.repo.repository import Repository
-from heliosfs.store.pace import Pace
 from heliosfs.vfs.files import Files
 from heliosfs.vfs.filesystem import FileSystem
 

@@ -15,7 +15,7 @@ from heliosfs.daemon.watchers import Watchers
 from heliosfs.errors import Busy, HeliosError, Interrupted, StoreError
 from heliosfs.fuse.loop import HandoffLock
 from heliosfs.repo.repository import Repository
-from heliosfs.store.steps import Steps
+from heliosfs.steps import Steps
 from heliosfs.vfs.control import Channel, LongRequest, Request
 
 TOLD_NS = 200_000_000

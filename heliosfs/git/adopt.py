@@ -18,7 +18,7 @@ from heliosfs.repo.refs import Branch
 from heliosfs.repo.repository import DEFAULT_BRANCH, Repository
 from heliosfs.repo.staging import Stage
 from heliosfs.repo.view import View, work_key
-from heliosfs.store.steps import ALONE, TURN, Steps
+from heliosfs.steps import ALONE, TURN, Steps
 from heliosfs.workspace.trees import (
     EMPTY_TREE,
     Change,

@@ -13,9 +13,9 @@ from heliosfs.git.names import is_reserved
 from heliosfs.objects.blob import PART_BYTES, WHOLE_MAX, decode_parts, part_count
 from heliosfs.objects.ids import Kind, Oid, TreeId
 from heliosfs.objects.tree import Entry, decode_entry
+from heliosfs.steps import TURN, Steps
 from heliosfs.store.base import Store
 from heliosfs.store.remembered import Recent
-from heliosfs.store.steps import TURN, Steps
 from heliosfs.workspace.gitlinks import gitlink_of, plain_xattrs
 from heliosfs.workspace.trees import EMPTY_TREE, read_entries
 

@@ -21,7 +21,7 @@ from heliosfs.objects.commit import Commit
 from heliosfs.objects.ids import CommitId, Kind, TreeId
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.tagnotes import annotation
-from heliosfs.store.steps import TURN, Progress, Steps, on_thread
+from heliosfs.steps import TURN, Progress, Steps, on_thread
 
 _ID_DIGITS = 12
 _TAG_DEPTH_MAX = 100

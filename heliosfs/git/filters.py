@@ -17,8 +17,8 @@ from heliosfs.errors import NotPermitted
 from heliosfs.git.process import Git
 from heliosfs.objects.ids import TreeId
 from heliosfs.objects.tree import Entry, decode_entry
+from heliosfs.steps import TURN, Steps
 from heliosfs.store.base import Store
-from heliosfs.store.steps import TURN, Steps
 from heliosfs.workspace.attributes import Attributes, Value
 from heliosfs.workspace.trees import EMPTY_TREE, find_entry, read_entries, read_file, walk_changes
 

@@ -20,7 +20,7 @@ from heliosfs.git.raw import parse_commit
 from heliosfs.git.refs import GitRef
 from heliosfs.git.stream import FORMAT, ObjectStream
 from heliosfs.objects.ids import CommitId
-from heliosfs.store.steps import Steps, on_thread
+from heliosfs.steps import Steps, on_thread
 
 _WALK = ("rev-list", "--objects", "--missing=print")
 _ID = re.compile(r"\b[0-9a-f]{64}\b|\b[0-9a-f]{40}\b")

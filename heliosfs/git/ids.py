@@ -20,8 +20,8 @@ from typing import NamedTuple
 from heliosfs.git.raw import parse_tag
 from heliosfs.objects.ids import OID_BYTES, CommitId, Kind, Oid
 from heliosfs.objects.references import NEVER_STORED
+from heliosfs.pace import Pace
 from heliosfs.store.base import Bulk, Collection, Store
-from heliosfs.store.pace import Pace
 
 _ID = b"git/"
 _OF = b"git-of/"

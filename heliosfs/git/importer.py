@@ -16,8 +16,8 @@ from heliosfs.git.source import Source
 from heliosfs.git.translate import Translator, write
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.view import View
+from heliosfs.steps import TURN, Progress, Steps, on_thread
 from heliosfs.store.base import Bulk
-from heliosfs.store.steps import TURN, Progress, Steps, on_thread
 
 WRITTEN_BYTES = 8 * 1024 * 1024
 """What is gathered before it is written."""

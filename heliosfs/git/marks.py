@@ -8,7 +8,7 @@ from heliosfs.git.modes import LEGACY_MODE
 from heliosfs.objects.ids import TreeId
 from heliosfs.objects.tree import XATTRS, Entry, decode_entry
 from heliosfs.repo.view import View
-from heliosfs.store.steps import TURN, Steps
+from heliosfs.steps import TURN, Steps
 from heliosfs.workspace.gitlinks import GITLINK
 from heliosfs.workspace.node import DirNode, Node
 from heliosfs.workspace.trees import read_entries

@@ -22,7 +22,7 @@ from heliosfs.git.process import Git
 from heliosfs.git.refs import ASIDE, DETACHED, TAGS, GitRef
 from heliosfs.repo.names import check_name
 from heliosfs.repo.refs import Refs
-from heliosfs.store.steps import Steps, on_thread
+from heliosfs.steps import Steps, on_thread
 
 ASIDE_REF = "aside:"
 """Before the full name of a ref: what was put aside for it is remembered under that."""

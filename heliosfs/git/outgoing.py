@@ -13,7 +13,7 @@ from heliosfs.git.refs import HEADS, TAGS
 from heliosfs.objects.ids import CommitId
 from heliosfs.repo.names import check_name
 from heliosfs.repo.repository import Repository
-from heliosfs.store.steps import TURN, Steps
+from heliosfs.steps import TURN, Steps
 
 
 @dataclass(slots=True)

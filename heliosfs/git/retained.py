@@ -8,8 +8,8 @@ from functools import partial
 from heliosfs.git.ids import IdMap
 from heliosfs.objects.ids import CommitId
 from heliosfs.repo.repository import Repository
+from heliosfs.steps import TURN, Steps, on_thread
 from heliosfs.store.base import Collection
-from heliosfs.store.steps import TURN, Steps, on_thread
 
 _REMOVED_COUNT = 256
 

@@ -11,7 +11,7 @@ from heliosfs.objects.ids import Oid, TreeId
 from heliosfs.objects.tree import decode_entry
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.roots import saved_states
-from heliosfs.store.steps import TURN, Steps
+from heliosfs.steps import TURN, Steps
 from heliosfs.workspace.gitlinks import gitlink_of
 from heliosfs.workspace.trees import EMPTY_TREE, read_entries
 

@@ -13,9 +13,9 @@ from heliosfs.git.trees import TreeReader
 from heliosfs.objects.commit import commit_id, join_commit
 from heliosfs.objects.ids import CommitId, Kind
 from heliosfs.repo.identity import Identity
+from heliosfs.steps import TURN, Steps
 from heliosfs.store.base import Bulk, Store
 from heliosfs.store.remembered import Recent
-from heliosfs.store.steps import TURN, Steps
 
 
 def write(ids: IdMap, bulk: Bulk) -> Steps[None]:

@@ -11,7 +11,7 @@ from heliosfs.git.ids import IdMap
 from heliosfs.git.process import Git
 from heliosfs.git.refs import Refs
 from heliosfs.repo.repository import Repository
-from heliosfs.store.steps import Progress, Steps, on_thread
+from heliosfs.steps import Progress, Steps, on_thread
 
 _LIST_SECONDS = 3600
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 
 from heliosfs.objects.ids import CommitId
 from heliosfs.repo.history import History
-from heliosfs.store.steps import TURN, Steps, at_once
+from heliosfs.steps import TURN, Steps, at_once
 
 _OURS, _THEIRS, _STALE = 1, 2, 4
 _BOTH = _OURS | _THEIRS

@@ -14,8 +14,8 @@ from heliosfs.repo.history import History
 from heliosfs.repo.linediff import Effort, changed_ranges, split_lines
 from heliosfs.repo.pathlog import rename_source
 from heliosfs.repo.textmerge import TEXT_MAX_BYTES
+from heliosfs.steps import TURN, Steps, on_thread
 from heliosfs.store.base import Store
-from heliosfs.store.steps import TURN, Steps, on_thread
 from heliosfs.workspace.trees import find_entry, read_file
 
 COMMITS_MAX = 50_000

@@ -23,8 +23,8 @@ from heliosfs.repo.roots import (
     state_references,
 )
 from heliosfs.repo.state import DETACHED, State
+from heliosfs.steps import TURN, Progress, Steps, on_thread
 from heliosfs.store.base import Collection
-from heliosfs.store.steps import TURN, Progress, Steps, on_thread
 
 _STEP_COUNT = 500
 """Objects in one go on the thread, each of which is read and hashed."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from heliosfs.errors import CorruptObject
 from heliosfs.objects.ids import Kind, Oid
 from heliosfs.objects.references import Reference, link_blobs, references
-from heliosfs.store.pace import Pace
+from heliosfs.pace import Pace
 
 _LATELY_COUNT = 100_000
 

@@ -19,7 +19,7 @@ from typing import NamedTuple, Protocol, cast
 from heliosfs.errors import TooLarge, UsageError
 from heliosfs.repo.posixregex import quote, translate
 from heliosfs.repo.regexrefusal import refusal
-from heliosfs.store.steps import TURN, Steps, on_thread
+from heliosfs.steps import TURN, Steps, on_thread
 
 _QUICK_COST = 1_000_000
 """Bytes of text times instructions of the expression that are searched at once: 4 ms at worst."""

@@ -21,6 +21,7 @@ from heliosfs.errors import CorruptObject, MissingObject
 from heliosfs.objects.commit import Commit
 from heliosfs.objects.ids import CommitId, Kind, Oid
 from heliosfs.objects.tree import TIME_MAX_NS
+from heliosfs.pace import Pace
 from heliosfs.repo.closure import Closure
 from heliosfs.repo.history import decoded, listed_in
 from heliosfs.repo.repository import Repository
@@ -42,9 +43,8 @@ from heliosfs.repo.roots import (
 from heliosfs.repo.stash import stashed_since
 from heliosfs.repo.state import State
 from heliosfs.repo.view import work_key
-from heliosfs.store.base import Collection, Store, Work
-from heliosfs.store.pace import Pace
-from heliosfs.store.steps import TURN, Progress, Steps, on_thread
+from heliosfs.steps import TURN, Progress, Steps, Work, on_thread
+from heliosfs.store.base import Collection, Store
 from heliosfs.workspace.flush import flush_files
 
 _LAST = b"gc/last"

@@ -26,8 +26,8 @@ from heliosfs.repo.staging import Stage
 from heliosfs.repo.state import DETACHED, State, decode_state
 from heliosfs.repo.transaction import Transaction
 from heliosfs.repo.view import View, work_key
+from heliosfs.steps import Steps, at_once
 from heliosfs.store.base import Store
-from heliosfs.store.steps import Steps, at_once
 from heliosfs.workspace.contents import DEFAULT_BUDGET_BYTES, Contents
 from heliosfs.workspace.inodes import InodeTable
 from heliosfs.workspace.switch import Invalidation

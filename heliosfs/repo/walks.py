@@ -1,7 +1,7 @@
 """Walks: which commits a log gives, and in which order (git-log(1)).
 
 A walk gives a turn where it has looked at a commit and has none to give, so that whoever walks
-can let others in (store/steps.py).
+can let others in (steps.py).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import NamedTuple
 from heliosfs.objects.commit import Commit
 from heliosfs.objects.ids import CommitId
 from heliosfs.repo.history import History
-from heliosfs.store.steps import TURN, Steps, Turn
+from heliosfs.steps import TURN, Steps, Turn
 
 _DOUBTS = 5
 """How many more commits are looked at, in case clocks went wrong, once all are hidden."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from heliosfs.objects.ids import Kind, Oid
+from heliosfs.steps import Work
 from heliosfs.store.encoding.versions import Prepared
 
 LISTED = b"@"
@@ -24,19 +25,6 @@ SLOT_BYTES = 8
 
 Edit = tuple[int, bytes]
 """Where in an object, and what is there instead of what its base has."""
-
-
-class Work(Protocol):
-    """Long work in three steps: planned and applied on the owner's thread, executed on any.
-
-    The plan froze the bytes it needs, so `execute` touches nothing that the owner may change.
-    """
-
-    def execute(self) -> None:
-        """Do it; may block, may run on any thread.  StoreError when it failed."""
-
-    def apply(self) -> None:
-        """Take up the result, on the owner's thread, after `execute` returned or raised."""
 
 
 class NewObject(NamedTuple):

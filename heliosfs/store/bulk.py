@@ -6,10 +6,10 @@ from collections import deque
 from collections.abc import Callable, Iterator
 
 from heliosfs.objects.ids import Kind, Oid
+from heliosfs.pace import Pace
 from heliosfs.store.encoding.versions import Numbers, Prepared, Versions
 from heliosfs.store.l2.database import ObjectDatabase
 from heliosfs.store.l2.encoder import write_batches
-from heliosfs.store.pace import Pace
 from heliosfs.store.pending import Changes, check_key
 
 VERSIONS_BYTES = 16 * 1024 * 1024

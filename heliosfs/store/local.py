@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 
 from heliosfs.errors import Busy, CorruptObject, MissingObject, StoreError
 from heliosfs.objects.ids import Kind, Oid
+from heliosfs.steps import Work
 from heliosfs.store.addition import PackedAddition
-from heliosfs.store.base import Addition, Bulk, Collection, Edit, NewObject, StoreStats, Work
+from heliosfs.store.base import Addition, Bulk, Collection, Edit, NewObject, StoreStats
 from heliosfs.store.bulk import LocalBulk
 from heliosfs.store.cache import Cached, ObjectCache
 from heliosfs.store.directory import Directory

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from heliosfs.errors import Busy, CorruptObject, MissingObject
 from heliosfs.objects.ids import Kind, Oid, object_id
+from heliosfs.steps import Work
 from heliosfs.store.addition import HashedAddition
 from heliosfs.store.base import (
     Addition,
@@ -19,7 +20,6 @@ from heliosfs.store.base import (
     NewObject,
     StoreStats,
     Swept,
-    Work,
 )
 from heliosfs.store.encoding.codecs import decode, decode_delta
 from heliosfs.store.encoding.versions import Prepared

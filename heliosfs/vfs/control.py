@@ -20,7 +20,7 @@ from heliosfs.commands.verb import exit_code_of
 from heliosfs.errors import HeliosError, TooLarge, UsageError
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.view import View
-from heliosfs.store.steps import Steps
+from heliosfs.steps import Steps
 
 REQUEST_MAX_BYTES = 64 * 1024
 

@@ -13,7 +13,7 @@ from heliosfs.objects.ids import CommitId, Oid
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.revisions import is_stable, resolve
 from heliosfs.repo.view import View
-from heliosfs.store.steps import Steps
+from heliosfs.steps import Steps
 from heliosfs.vfs.control import Channel, CommandChannel, ErrorLog, MessageChannel
 from heliosfs.vfs.virtual import (
     BuiltText,

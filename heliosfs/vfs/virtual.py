@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 from heliosfs.repo.identity import Identity
+from heliosfs.steps import Steps, run_to_end
 from heliosfs.store.base import Store
-from heliosfs.store.steps import Steps, run_to_end
 from heliosfs.workspace.inode import StatInode
 from heliosfs.workspace.inodes import InodeTable
 

@@ -12,7 +12,8 @@ from collections.abc import Callable
 
 from heliosfs.objects.blob import EMPTY_BLOB, PART_BYTES, WHOLE_MAX
 from heliosfs.objects.ids import BlobId, Kind, Oid, object_id
-from heliosfs.store.base import NewObject, Store, Work
+from heliosfs.steps import Work
+from heliosfs.store.base import NewObject, Store
 from heliosfs.workspace.content import PartedContent
 from heliosfs.workspace.holes import next_data, next_hole
 from heliosfs.workspace.node import FileNode

@@ -18,8 +18,8 @@ from heliosfs.errors import NotPermitted
 from heliosfs.objects.blob import WHOLE_MAX
 from heliosfs.objects.ids import Kind, TreeId, object_id
 from heliosfs.objects.tree import Entry, decode_entry, entry_name
+from heliosfs.steps import TURN, Progress, Steps, on_thread
 from heliosfs.store.base import Store
-from heliosfs.store.steps import TURN, Progress, Steps, on_thread
 from heliosfs.workspace.content import PartedContent
 from heliosfs.workspace.trees import read_entries
 

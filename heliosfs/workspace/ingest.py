@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from heliosfs.errors import NotPermitted
 from heliosfs.objects.tree import clamp_time
-from heliosfs.store.steps import Progress, Steps, on_thread
+from heliosfs.steps import Progress, Steps, on_thread
 from heliosfs.workspace.foreign import SKIPPED
 from heliosfs.workspace.node import DirNode, FileNode, LeafNode, Node
 from heliosfs.workspace.workspace import Workspace

@@ -12,7 +12,7 @@ from heliosfs.objects.ids import CommitId
 from heliosfs.repo.blame import Blame
 from heliosfs.repo.history import History
 from heliosfs.repo.textmerge import merge_texts
-from heliosfs.store.steps import run_to_end
+from heliosfs.steps import run_to_end
 from tests.compat.merge_fuzz import FILE, Both, Node
 from tests.compat.test_linediff_git import edited, text
 from tests.git_repository import ENVIRONMENT

@@ -10,7 +10,7 @@ from heliosfs.git.ids import IdMap
 from heliosfs.git.importer import Import
 from heliosfs.git.process import Git
 from heliosfs.git.refs import Refs
-from heliosfs.store.steps import Progress, Turn, perform
+from heliosfs.steps import Progress, Turn, perform
 from tests.git_repository import Clone, everything
 from tests.tree_builder import Stage
 

@@ -11,7 +11,8 @@ import pytest
 
 from heliosfs.errors import Busy, CorruptObject, MissingObject
 from heliosfs.objects.ids import Kind, Oid, object_id
-from heliosfs.store.base import Collection, Store, Work
+from heliosfs.steps import Work
+from heliosfs.store.base import Collection, Store
 from heliosfs.store.memory import MemoryStore
 from tests.contract.test_store import Drained, blob, open_local, run
 

@@ -12,7 +12,8 @@ import pytest
 
 from heliosfs.errors import CorruptObject, MissingObject
 from heliosfs.objects.ids import Kind, Oid, object_id
-from heliosfs.store.base import Store, Work
+from heliosfs.steps import Work
+from heliosfs.store.base import Store
 from heliosfs.store.l2 import database as lmdbstore
 from heliosfs.store.l2 import encoder
 from heliosfs.store.l2 import reader as snapshot

@@ -20,12 +20,12 @@ from heliosfs.repo import gc
 from heliosfs.repo.check import check_store
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.retention import Retention
+from heliosfs.steps import Progress, Turn, run_to_end
 from heliosfs.store.encoding import packs
 from heliosfs.store.gc import packcopy, repack, sweep
 from heliosfs.store.l2 import database as lmdbstore
 from heliosfs.store.l2.environment import FILE
 from heliosfs.store.local import LocalStore
-from heliosfs.store.steps import Progress, Turn, run_to_end
 from tests.crash.faulty import Died, FaultyDirectory
 from tests.crash.test_store_crash import after_death, open_store
 from tests.tree_builder import IDENTITY, TreeBuilder

@@ -14,7 +14,8 @@ from lmdb.verify import verify
 
 from heliosfs.errors import StoreError, StoreFull
 from heliosfs.objects.ids import Kind, Oid, object_id
-from heliosfs.store.base import Edit, NewObject, Work
+from heliosfs.steps import Work
+from heliosfs.store.base import Edit, NewObject
 from heliosfs.store.directory import Directory
 from heliosfs.store.encoding.packs import PACKED_FROM_BYTES
 from heliosfs.store.l2 import database as lmdbstore

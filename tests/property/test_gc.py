@@ -29,9 +29,9 @@ from heliosfs.repo.repository import Repository
 from heliosfs.repo.retention import Retention
 from heliosfs.repo.saves import Saves
 from heliosfs.repo.state import DETACHED, State, decode_state
+from heliosfs.steps import Progress, Steps, Turn, run_to_end
 from heliosfs.store.local import LocalStore
 from heliosfs.store.memory import MemoryStore
-from heliosfs.store.steps import Progress, Steps, Turn, run_to_end
 from heliosfs.workspace.trees import read_entries
 from tests.tree_builder import IDENTITY, Stage
 

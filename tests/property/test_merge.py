@@ -12,7 +12,7 @@ from heliosfs.errors import Conflicted
 from heliosfs.objects.ids import CommitId
 from heliosfs.repo.ancestry import merge_bases, reaches
 from heliosfs.repo.textmerge import Favor, merge_texts
-from heliosfs.store.steps import at_once
+from heliosfs.steps import at_once
 from tests.tree_builder import Stage, TreeBuilder
 
 Tree = dict[bytes, bytes]

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
 from heliosfs.objects.ids import Kind, Oid, object_id
-from heliosfs.store.base import NewObject, Work
+from heliosfs.steps import Work
+from heliosfs.store.base import NewObject
 from heliosfs.store.encoding.packs import PACKED_FROM_BYTES
 from heliosfs.store.local import LocalStore
 

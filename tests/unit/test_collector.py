@@ -13,8 +13,8 @@ from heliosfs.daemon.keeper import Keeper
 from heliosfs.daemon.kernel import Kernel
 from heliosfs.errors import Busy, CorruptObject, StoreError
 from heliosfs.repo.configuration import Configuration
+from heliosfs.steps import Steps, run_to_end
 from heliosfs.store.sidefile import MemoryFile
-from heliosfs.store.steps import Steps, run_to_end
 from tests.tree_builder import Stage
 
 pytestmark = pytest.mark.trio

@@ -13,7 +13,7 @@ from heliosfs.commands.table import begin
 from heliosfs.errors import Busy, NotFound, UsageError
 from heliosfs.objects.blob import WHOLE_MAX
 from heliosfs.repo.beneath import Beneath, known, leave_note
-from heliosfs.store.steps import ALONE, TURN, Progress, Steps, Turn, perform
+from heliosfs.steps import ALONE, TURN, Progress, Steps, Turn, perform
 from heliosfs.workspace.foreign import NOTE
 from tests.tree_builder import Stage
 

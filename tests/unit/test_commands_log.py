@@ -11,7 +11,7 @@ from heliosfs.commands import reports
 from heliosfs.commands.render import git_date, iso_time
 from heliosfs.errors import NotFound, TooLarge, UsageError
 from heliosfs.objects.blob import WHOLE_MAX
-from heliosfs.store.steps import run_to_end
+from heliosfs.steps import run_to_end
 from tests.tree_builder import Stage
 
 

@@ -13,7 +13,7 @@ from heliosfs.commands import report_commits, report_details
 from heliosfs.commands.report import page_steps
 from heliosfs.commands.reports import PAGES
 from heliosfs.errors import UsageError
-from heliosfs.store.steps import TURN
+from heliosfs.steps import TURN
 from tests.tree_builder import Stage
 
 

@@ -10,8 +10,8 @@ from heliosfs.commands.gc import automatic
 from heliosfs.errors import CorruptObject, NotFound, UsageError
 from heliosfs.objects.ids import Kind, object_id
 from heliosfs.repo.configuration import Configuration
+from heliosfs.steps import run_to_end
 from heliosfs.store.sidefile import MemoryFile
-from heliosfs.store.steps import run_to_end
 from tests.tree_builder import Stage
 
 HOUR_NS = 3600 * 10**9

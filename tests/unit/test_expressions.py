@@ -14,8 +14,8 @@ from heliosfs.repo.expressions import (
     search_steps,
     span_steps,
 )
+from heliosfs.steps import Progress, Turn, run_to_end
 from heliosfs.store.memory import MemoryStore
-from heliosfs.store.steps import Progress, Turn, run_to_end
 
 TEXT = b"one\ntwo words\n\nfoo.bar foo foobar\nlast"
 

@@ -15,7 +15,7 @@ from lmdb.verify import verify
 
 from heliosfs.errors import CorruptObject, NotFound, StoreBusy, StoreError, StoreFormat
 from heliosfs.objects.ids import Kind, Oid, object_id
-from heliosfs.store.base import Work
+from heliosfs.steps import Work
 from heliosfs.store.l2 import database as lmdbstore
 from heliosfs.store.l2.environment import FILE
 from heliosfs.store.local import LocalStore

@@ -8,8 +8,8 @@ import pytest
 
 from heliosfs.objects.ids import Kind, Oid, object_id
 from heliosfs.repo.check import Checked, check_store
+from heliosfs.steps import run_to_end
 from heliosfs.store.memory import MemoryStore
-from heliosfs.store.steps import run_to_end
 from tests.tree_builder import Stage
 
 LARGE = bytes(range(256)) * 12_000

@@ -14,8 +14,8 @@ from heliosfs.objects.tree import encode_entry
 from heliosfs.repo.configuration import Configuration
 from heliosfs.repo.gc import Collected, last_collected
 from heliosfs.repo.retention import Retention
+from heliosfs.steps import Step, Steps, run_to_end
 from heliosfs.store.sidefile import MemoryFile
-from heliosfs.store.steps import Step, Steps, run_to_end
 from heliosfs.workspace.contents import Contents
 from tests.tree_builder import Stage
 

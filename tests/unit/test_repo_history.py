@@ -12,7 +12,7 @@ from heliosfs.objects.ids import CommitId, Oid
 from heliosfs.repo.ancestry import find_merge_bases, reaches
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.revisions import is_stable, resolve
-from heliosfs.store.steps import at_once
+from heliosfs.steps import at_once
 from tests.tree_builder import Stage
 
 

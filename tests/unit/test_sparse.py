@@ -12,8 +12,8 @@ import pytest
 from heliosfs.cli import materialize
 from heliosfs.clock import FixedClock
 from heliosfs.objects.blob import PART_BYTES, WHOLE_MAX
+from heliosfs.steps import run_to_end
 from heliosfs.store.memory import MemoryStore
-from heliosfs.store.steps import run_to_end
 from heliosfs.workspace import ingest
 from heliosfs.workspace.content import PartedContent
 from heliosfs.workspace.contents import Contents

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from heliosfs import steps as module
 from heliosfs.errors import StoreFull
 from heliosfs.objects.ids import Kind, object_id
-from heliosfs.store import steps as module
+from heliosfs.steps import ALONE, TURN, Progress, Steps, on_thread, run_to_end
 from heliosfs.store.base import Store
 from heliosfs.store.local import LocalStore
 from heliosfs.store.memory import MemoryStore
-from heliosfs.store.steps import ALONE, TURN, Progress, Steps, on_thread, run_to_end
 
 
 class Task:

@@ -23,7 +23,7 @@ from heliosfs.daemon.watchers import Watchers
 from heliosfs.errors import Busy, HeliosError, Interrupted, NotFound
 from heliosfs.fuse.loop import RequestLoop
 from heliosfs.fuse.notices import Notices
-from heliosfs.store.steps import ALONE, TURN, Progress, Steps, on_thread
+from heliosfs.steps import ALONE, TURN, Progress, Steps, on_thread
 from heliosfs.vfs.control import CommandChannel, ErrorLog, LongRequest, Request
 from tests.tree_builder import Stage
 

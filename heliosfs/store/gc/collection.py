@@ -8,7 +8,9 @@ from typing import TypeVar
 
 from heliosfs.errors import CorruptObject, MissingObject
 from heliosfs.objects.ids import Kind, Oid
-from heliosfs.store.base import Swept, Work
+from heliosfs.pace import Pace
+from heliosfs.steps import Work
+from heliosfs.store.base import Swept
 from heliosfs.store.gc.chains import Chains
 from heliosfs.store.gc.repack import Repack
 from heliosfs.store.gc.sweep import Sweep
@@ -16,7 +18,6 @@ from heliosfs.store.l2.database import ObjectDatabase
 from heliosfs.store.l2.marks import Marks
 from heliosfs.store.l2.reader import Snapshot
 from heliosfs.store.l2.states import StateReader
-from heliosfs.store.pace import Pace
 from heliosfs.store.pending import Pending, bytes_of
 
 _T = TypeVar("_T")

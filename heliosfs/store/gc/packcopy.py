@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from heliosfs.objects.ids import Oid
+from heliosfs.pace import Pace
 from heliosfs.store.encoding.codecs import Codec, Encoded
 from heliosfs.store.encoding.packs import Place, decode_place
 from heliosfs.store.l2.change import Change
 from heliosfs.store.l2.database import ObjectDatabase
 from heliosfs.store.l2.record import Payload, pack
-from heliosfs.store.pace import Pace
 
 _SCANNED = 5_000
 _STEP_BYTES = 8 * 1024 * 1024

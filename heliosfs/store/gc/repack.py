@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from heliosfs.errors import StoreError
 from heliosfs.objects.ids import Kind, Oid
+from heliosfs.pace import Pace
 from heliosfs.store.encoding import codecs
 from heliosfs.store.encoding.codecs import Codec, DecodeError, Encoded, decode, decode_delta
 from heliosfs.store.gc.chains import Chains
@@ -19,7 +20,6 @@ from heliosfs.store.l2.database import ObjectDatabase
 from heliosfs.store.l2.marks import Marks
 from heliosfs.store.l2.reader import Snapshot
 from heliosfs.store.l2.record import Payload, pack
-from heliosfs.store.pace import Pace
 
 _SCANNED = 5_000
 _STEP_BYTES = 256 * 1024

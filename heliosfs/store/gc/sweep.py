@@ -17,6 +17,7 @@ from collections.abc import Callable
 from functools import partial
 
 from heliosfs.errors import StoreError
+from heliosfs.pace import Pace
 from heliosfs.store.base import Swept
 from heliosfs.store.encoding.codecs import DecodeError
 from heliosfs.store.gc.packcopy import PackCopy
@@ -25,7 +26,6 @@ from heliosfs.store.l2.database import ObjectDatabase
 from heliosfs.store.l2.marks import Marks
 from heliosfs.store.l2.reader import Stored, index_entry
 from heliosfs.store.l2.record import SHORT_BYTES
-from heliosfs.store.pace import Pace
 
 _SCANNED = 5_000
 """Records whose headers are read in a step: 15 ms."""

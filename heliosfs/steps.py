@@ -18,14 +18,36 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from enum import Enum
-from typing import Final, Generic, NamedTuple, TypeAlias, TypeVar
-
-from heliosfs.store.base import Store, Work
+from typing import Final, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 
 BACKLOG_BYTES = 128 * 1024 * 1024
 """How much may be published and not drained, where nobody waits."""
 
 T = TypeVar("T")
+
+
+class Work(Protocol):
+    """Long work in three steps: planned and applied on the owner's thread, executed on any.
+
+    The plan froze the bytes it needs, so `execute` touches nothing that the owner may change.
+    """
+
+    def execute(self) -> None:
+        """Do it; may block, may run on any thread.  StoreError when it failed."""
+
+    def apply(self) -> None:
+        """Take up the result, on the owner's thread, after `execute` returned or raised."""
+
+
+class Drained(Protocol):
+    """A store, as far as the scheduling of work has to do with it."""
+
+    @property
+    def pending_bytes(self) -> int:
+        """Bytes of objects that are not in L2 yet, and so take memory."""
+
+    def plan_drain(self) -> Work | None:
+        """Return work that moves what is published into L2; None when there is nothing to move."""
 
 
 class Turn(Enum):
@@ -88,7 +110,7 @@ def perform(work: Work) -> None:
         work.apply()
 
 
-def drain(store: Store) -> None:
+def drain(store: Drained) -> None:
     """Move what is published into L2 at once."""
     work = store.plan_drain()
     if work is not None:
@@ -107,7 +129,7 @@ def at_once(steps: Steps[T]) -> T:
 
 
 def run_to_end(
-    steps: Steps[T], store: Store, report: Callable[[Progress], None] = lambda progress: None
+    steps: Steps[T], store: Drained, report: Callable[[Progress], None] = lambda progress: None
 ) -> T:
     """Drive `steps` where nobody else waits for the store; gives what they result in."""
     try:
