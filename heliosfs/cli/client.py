@@ -6,6 +6,8 @@ descriptor; that of a refused request begins with `error: `, or `error: usage: `
 launcher (`heliosfs/cli/helios`) speaks the same for the verbs that must be fast.
 With `"progress": true` the reply to a long verb may begin with lines `progress: {…}`, each of
 which comes when it is read; closing the descriptor ends the verb.
+With `"color": true` the reply has colours, unless the words say no; `"columns": 80` is the width
+of the terminal that shows it.
 With `"exit": true` the reply begins with a line `exit: N`, the exit code; it is asked for where
 the table of verbs says that it may be another one than 0.
 """
@@ -24,6 +26,7 @@ from heliosfs.cli.stores import open_store, who_has_it
 from heliosfs.errors import HeliosError, NotFound, StoreBusy, UsageError
 
 if TYPE_CHECKING:
+    from heliosfs.commands.verb import Screen
     from heliosfs.repo.repository import Repository
     from heliosfs.steps import Progress
 
@@ -62,11 +65,12 @@ def run(
     argv: Sequence[str],
     tell: Callable[[Progress], None] | None = None,
     pass_on: Callable[[bytes], None] = print_bytes,
+    screen: Screen | None = None,
 ) -> int:
     """Carry out a verb where the current directory is, print its reply, give the exit code.
 
-    `tell` is told how far a long verb is, `pass_on` given the reply in parts.  NotFound outside
-    of every workspace; Refused, HeliosError.
+    `tell` is told how far a long verb is, `pass_on` given the reply in parts; `screen` is where
+    that shows them.  NotFound outside of every workspace; Refused, HeliosError.
     """
     # Like git and cat: a reader that leaves (`helios log | head`) ends us without a word.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
@@ -77,16 +81,29 @@ def run(
 
         verb = VERBS.get(argv[0])
         if verb is None or not verb.exit_codes:
-            for data in _replies(view, argv, tell):
+            for data in _replies(view, argv, tell, screen=screen):
                 pass_on(data)
             return 0
-        replies = _replies(view, argv, tell, with_exit=True)
+        replies = _replies(view, argv, tell, with_exit=True, screen=screen)
         line, _, first = next(replies, b"").partition(b"\n")
         pass_on(first)
         for data in replies:
             pass_on(data)
         return int(line.removeprefix(_EXIT) or b"0")
-    place = repository_over(where)
+    reply = _in_this_process(repository_over(where), argv, tell, screen)
+    from heliosfs.commands.verb import exit_code_of
+
+    pass_on(reply.encode("utf-8", "surrogateescape"))
+    return exit_code_of(reply)
+
+
+def _in_this_process(
+    place: Place,
+    argv: Sequence[str],
+    tell: Callable[[Progress], None] | None,
+    screen: Screen | None,
+) -> str:
+    """Carry a verb out on a workspace that is not mounted, and return the reply."""
     if argv[0] in _OF_FILES:
         print(
             f"helios: {place.root} is not mounted: this is of the workspace as it was saved, "
@@ -94,16 +111,13 @@ def run(
             file=sys.stderr,
         )
     from heliosfs.commands.table import run as run_verb
-    from heliosfs.commands.verb import exit_code_of
+    from heliosfs.commands.verb import NO_SCREEN
 
-    reply = with_repository(
+    told, shown = tell or (lambda progress: None), screen or NO_SCREEN
+    return with_repository(
         place,
-        lambda found: run_verb(
-            found, found.root, list(argv), place.below, tell or (lambda progress: None)
-        ),
+        lambda found: run_verb(found, found.root, list(argv), place.below, told, shown),
     )
-    pass_on(reply.encode("utf-8", "surrogateescape"))
-    return exit_code_of(reply)
 
 
 def repository_over(where: str) -> Place:
@@ -158,12 +172,15 @@ def _replies(
     tell: Callable[[Progress], None] | None = None,
     *,
     with_exit: bool = False,
+    screen: Screen | None = None,
 ) -> Iterator[bytes]:
     document: dict[str, object] = {"argv": list(argv), "cwd": view.below}
     if tell is not None:
         document["progress"] = True
     if with_exit:
         document["exit"] = True
+    if screen is not None:
+        document |= {key: value for key, value in screen._asdict().items() if value}
     request = json.dumps(document).encode() + b"\n"
     try:
         fd = os.open(view.command, os.O_RDWR | os.O_CLOEXEC)

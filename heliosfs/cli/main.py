@@ -17,8 +17,14 @@ _INTERRUPTED = 130
 _USAGE = "usage: "
 """How the texts of wrong usage begin where only the text is there to tell."""
 
-_PAGING = ("--no-pager", "-P", "-p", "--paginate", "--no-optional-locks")
-"""Options before the verb that need nothing done."""
+_PAGING = {
+    "--no-pager": ("GIT_PAGER", "cat"),
+    "-P": ("GIT_PAGER", "cat"),
+    "--paginate": ("HELIOS_PAGINATE", "1"),
+    "-p": ("HELIOS_PAGINATE", "1"),
+    "--no-optional-locks": ("GIT_OPTIONAL_LOCKS", "0"),
+}
+"""Options before the verb -> variable that carries them, and its value."""
 
 _OF_SETTING = {
     "user.name": "HELIOS_USER_NAME",
@@ -91,6 +97,8 @@ def _after_option(argv: list[str]) -> list[str]:
     """Take the effect of the option before the verb, and return the words after it."""
     name, *rest = argv
     if name in _PAGING:
+        variable, value = _PAGING[name]
+        os.environ[variable] = value
         return rest
     if name[:2] not in ("-C", "-c") or name.startswith("--"):
         raise UsageError(f"unknown option {name[:80]!r} before the verb; see 'helios --help'")
@@ -111,9 +119,12 @@ def _set_for_this_call(word: str) -> None:
 
     Those that do not are passed over, as git passes over keys that it does not know.
     """
+    from heliosfs.cli.terminal import set_for_this_call
     from heliosfs.config.schema import KEYS
 
     key, _, value = word.partition("=")
+    if set_for_this_call(key, value):
+        return
     section, _, _ = key.partition(".")
     if section in {each.path.partition(".")[0] for each in KEYS}:
         raise UsageError(f"{key} belongs to the mount: 'helios config set {key} {value}'")
@@ -158,6 +169,10 @@ def _run_verb(argv: list[str]) -> int:
     from heliosfs.cli.client import run
 
     if not verb.is_long:
+        if os.isatty(1) or "CLICOLOR_FORCE" in os.environ:
+            from heliosfs.cli import terminal
+
+            return terminal.run(argv, options)
         return run(argv)
     from heliosfs.cli.progress import ProgressLine
 
@@ -320,7 +335,8 @@ def _overview() -> str:
         "usage: helios [-C DIR] [-c KEY=VALUE] [-P] VERB [ARGUMENT…]",
         "",
         "A verb acts on the workspace that the current directory is in, or DIR after -C.",
-        "-c user.name=NAME and user.email name the author of a commit. -P, --no-pager: no pager.",
+        "-c user.name=NAME, user.email, core.editor, core.pager, color.ui count for one call.",
+        "-P, --no-pager: no pager. -p, --paginate: a pager for every verb.",
         "",
         *(f"  {name:<12} {verb.summary}" for name, verb in local_verbs().items()),
         "",

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from heliosfs.cli.client import ask, current_directory
 from heliosfs.cli.locate import REPOSITORY, Place, find_view
 from heliosfs.commands.options import Options
+from heliosfs.commands.render import quote_path
 from heliosfs.errors import AlreadyExists, HeliosError, NotFound, NotPermitted
 
 
@@ -40,7 +41,8 @@ def move(options: Options) -> int:
         moves.append(each)
     for each in moves:
         if "verbose" in options or "dry-run" in options:
-            print(f"Renaming {each.source} to {each.target}")
+            source, target = (quote_path(os.fsencode(path)) for path in each)
+            print(f"Renaming {source} to {target}")
         if "dry-run" not in options:
             os.rename(each.source, each.target)
             ask(view, ["add", "--", each.source.rstrip("/"), each.target.rstrip("/")])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from heliosfs.commands.colours import Role, paint_of
 from heliosfs.commands.declared_options import LISTED
 from heliosfs.commands.options import Options
 from heliosfs.commands.refform import HEADS, RefForm, listed, refs_of
@@ -178,7 +179,7 @@ def _listed(request: Request, options: Options) -> Steps[str]:
     refs = [ref for ref in refs if any(fits(bytes_of(ref.short)) for fits in tests)]
     template = options.value("format")
     if template is not None:
-        return listed(refs, RefForm(request, template))
+        return listed(refs, RefForm(request, template, paint_of(request, options)))
     branches = [request.repository.refs.branch(ref.short) for ref in refs]
     return _shown(request, options, branches)
 
@@ -192,13 +193,17 @@ def _shown(request: Request, options: Options, found: list[Branch]) -> str:
         at = f" at {short(view.head)}" if view.head else ""
         rows.append(("*", f"(HEAD detached{at})", view.head))
     rows += [("*" if each.slot == view.slot else " ", each.name, each.head) for each in found]
-    if "verbose" not in options:
-        return "".join(f"{mark} {name}\n" for mark, name, _ in rows)
-    width = max((len(name) for _, name, _ in rows), default=0)
-    return "".join(
-        f"{mark} {name:<{width}} {commit_line(repository, head) if head else '(no commit)'}\n"
-        for mark, name, head in rows
-    )
+    is_verbose = "verbose" in options
+    width = max((len(name) for _, name, _ in rows), default=0) if is_verbose else 0
+    paint = paint_of(request, options)
+    lines = []
+    for mark, name, head in rows:
+        shown = f"{name:<{width}}"
+        line = f"{mark} {paint(Role.CURRENT, shown) if mark == '*' else shown}"
+        if is_verbose:
+            line += f" {commit_line(repository, head) if head else '(no commit)'}"
+        lines.append(f"{line}\n")
+    return "".join(lines)
 
 
 def _sorted(repository: Repository) -> list[Branch]:

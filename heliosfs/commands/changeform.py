@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from heliosfs.commands.changes import FileChange, name_status
+from heliosfs.commands.colours import COLOURED, paint_of
 from heliosfs.commands.diffstat import (
     diffstat,
     is_unseen,
@@ -41,7 +42,8 @@ _LETTERS = "ACDMRTUXB"
 def wants_changes(options: Options) -> bool:
     """Return True if an option asks for changes to be shown."""
     return any(
-        key in options for key in (*NAMES, *COUNTS, "summary", "word-diff", "patch", "binary")
+        key in options
+        for key in (*NAMES, *COUNTS, "summary", "word-diff", "color-words", "patch", "binary")
     )
 
 
@@ -66,10 +68,13 @@ def patch_of(request: Request, options: Options) -> Patch:
     """Return a maker of diffs that follows the options.  UsageError."""
     spaces = next((kind for key, kind in _SPACES.items() if key in options), Spaces.ALL)
     mode = options.value("word-diff") if "word-diff" in options else "none"
+    mode = "color" if "color-words" in options else mode
     try:
         words = Words(mode or "plain")
     except ValueError:
-        raise options.misuse(f"--word-diff is plain, porcelain or none, not {mode!r}") from None
+        raise options.misuse(
+            f"--word-diff is plain, color, porcelain or none, not {mode!r}"
+        ) from None
     context = options.number("unified")
     return Patch(
         request.repository.store,
@@ -80,6 +85,7 @@ def patch_of(request: Request, options: Options) -> Patch:
         as_text="text" in options,
         with_binary="binary" in options,
         is_reversed="reverse" in options and options.verb == "diff",
+        paint=COLOURED if words is Words.COLOUR else paint_of(request, options),
     )
 
 
@@ -103,12 +109,12 @@ def changes_text(
         parts.append((yield from numstat(maker, changes, is_plain=is_plain)))
     is_asked = wants_changes(options)
     if "stat" in options or (default == "stat" and not is_asked):
-        parts.append((yield from diffstat(maker, changes)))
+        parts.append((yield from diffstat(maker, changes, request.screen.columns or 80)))
     if "shortstat" in options:
         parts.append((yield from shortstat(maker, changes)))
     if "summary" in options:
         parts.append(summary(changes))
-    is_patch = any(key in options for key in ("patch", "word-diff", "binary"))
+    is_patch = any(key in options for key in ("patch", "word-diff", "color-words", "binary"))
     if is_patch or (default == "patch" and not is_asked):
         lines = text_of((yield from maker.text(changes)))
         if lines and any(parts):

@@ -22,10 +22,11 @@ COMPARISON = (
     Option(("--ignore-space-at-eol",), "spaces at the end of a line do not count"),
     Option(
         ("--word-diff",),
-        "mark words, not lines: plain (default), porcelain, none",
+        "mark words, not lines: plain (default), color, porcelain, none",
         "MODE",
         is_optional=True,
     ),
+    Option(("--color-words",), "the same as --word-diff=color", "REGEX", is_optional=True),
     Option(
         ("--diff-filter",), "only changes of these letters, not of those in lower case", "LETTERS"
     ),

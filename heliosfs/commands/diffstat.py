@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from heliosfs.commands.changes import FileChange, same_content
+from heliosfs.commands.colours import Role
 from heliosfs.commands.patch import Patch, git_mode, git_part
 from heliosfs.commands.render import quote_path, text_of
 from heliosfs.steps import TURN, Steps
 
-_COLUMNS = 80
 
-
-def diffstat(patch: Patch, changes: list[FileChange]) -> Steps[str]:
+def diffstat(patch: Patch, changes: list[FileChange], columns: int = 80) -> Steps[str]:
     """A line for each file with a bar of what was added and removed, and a line of totals."""
     counted = yield from _counted(patch, changes)
     if not counted:
@@ -18,13 +17,16 @@ def diffstat(patch: Patch, changes: list[FileChange]) -> Steps[str]:
     name_width = max(len(name) for name, _, _ in counted)
     largest = max((sum(counts) for _, counts, _ in counted if counts), default=0)
     number_width = max(len(str(largest)), 3 if any(not counts for _, counts, _ in counted) else 1)
-    bar_width = max(_COLUMNS - name_width - number_width - 5, 10)
+    bar_width = max(columns - name_width - number_width - 5, 10)
     lines = []
     for name, counts, change in counted:
         if counts is None:
-            what = f"{'Bin':>{number_width}} {_size(change.old)} -> {_size(change.new)} bytes"
+            old = patch.paint(Role.REMOVED, str(_size(change.old)))
+            new = patch.paint(Role.ADDED, str(_size(change.new)))
+            what = f"{'Bin':>{number_width}} {old} -> {new} bytes"
         else:
-            bar = _bar(counts, largest, bar_width)
+            added, removed = _bar(counts, largest, bar_width)
+            bar = patch.paint(Role.ADDED, added) + patch.paint(Role.REMOVED, removed)
             what = f"{sum(counts):>{number_width}} {bar}".rstrip()
         lines.append(f" {name:<{name_width}} | {what}\n")
     lines.append(_totals([counts for _, counts, _ in counted]))
@@ -134,11 +136,11 @@ def _size(entry: object) -> int:
     return getattr(entry, "size", 0)
 
 
-def _bar(counts: tuple[int, int], largest: int, width: int) -> str:
+def _bar(counts: tuple[int, int], largest: int, width: int) -> tuple[str, str]:
     if largest <= width:
-        return "+" * counts[0] + "-" * counts[1]
+        return "+" * counts[0], "-" * counts[1]
     added, removed = (-(-count * width // largest) for count in counts)
-    return "+" * added + "-" * min(removed, width - added)
+    return "+" * added, "-" * min(removed, width - added)
 
 
 def _totals(all_counts: list[tuple[int, int] | None]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from heliosfs.commands.colours import paint_of
 from heliosfs.commands.options import Options
 from heliosfs.commands.refform import HEADS, TAGS, RefForm, fits, listed, refs_of
 from heliosfs.commands.render import json_reply
@@ -13,7 +14,7 @@ _DEFAULT = "%(objectname) %(objecttype)\t%(refname)"
 
 def for_each_ref(request: Request, options: Options) -> Steps[str]:
     """A line for each ref that fits one of the patterns; for all without any."""
-    form = RefForm(request, options.value("format") or _DEFAULT)
+    form = RefForm(request, options.value("format") or _DEFAULT, paint_of(request, options))
     refs = yield from refs_of(request, options, (HEADS, TAGS))
     test = fits(options.words)
     chosen = [ref for ref in refs if test(ref.name)][: options.number("count") or None]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import stat
 
+from heliosfs.commands.colours import Paint, paint_of
 from heliosfs.commands.grepform import Found, GrepForm
 from heliosfs.commands.logfilter import syntax_of
 from heliosfs.commands.options import Options
@@ -14,7 +15,9 @@ from heliosfs.commands.verb import Request, answer
 from heliosfs.errors import HeliosError, NotFound, TooLarge
 from heliosfs.objects.tree import Entry
 from heliosfs.repo.expressions import (
+    SPANS_MAX,
     Expression,
+    Span,
     compile_expression,
     line_steps,
     search_steps,
@@ -38,19 +41,22 @@ def grep(request: Request, options: Options) -> Steps[str]:
             raise options.misuse("which pattern?")
         patterns = [words.pop(0)]
     expression = _compile(patterns, options)
-    search = _Search(request, options, expression)
+    paint = paint_of(request, options)
+    search = _Search(request, options, expression, paint)
     revisions, spec = _split_words(request, options, words)
     roots = [(name, _root(request, name)) for name in revisions] or [("", _working(request))]
     for name, root in roots:
         yield from search.run(name, root, spec)
-    text = yield from GrepForm(options, request.cwd).text(search.files)
+    text = yield from GrepForm(options, request.cwd, paint).text(search.files)
     return answer(text, 0 if search.files else 1)
 
 
 class _Search:
     """A search that stops when it becomes too much for one request."""
 
-    def __init__(self, request: Request, options: Options, expression: Expression) -> None:
+    def __init__(
+        self, request: Request, options: Options, expression: Expression, paint: Paint
+    ) -> None:
         self._store = request.repository.store
         self._expression = expression
         self._inverted = "invert-match" in options
@@ -60,6 +66,7 @@ class _Search:
         )
         self._keeps_text = not (self._only_first or "count" in options)
         self._only_matching = "only-matching" in options
+        self._is_coloured = paint.is_on
         self._as_text = "text" in options
         self._attributes = attributes_of(request.view)
         self._skips_binary = "I" in options
@@ -109,9 +116,18 @@ class _Search:
             if self._kept_bytes > SEARCH_MAX_BYTES:
                 raise TooLarge("the files that match are too large: name paths, or use grep -r")
             found.data = data
-            if self._only_matching and not self._inverted:
-                found.spans = yield from span_steps(self._expression, data)
+            if (self._only_matching or self._is_coloured) and not self._inverted:
+                found.spans = yield from self._spans(data)
         return found
+
+    def _spans(self, data: bytes) -> Steps[list[Span]]:
+        """The matches; where they are only to be coloured, none of them if they are too many."""
+        try:
+            return (yield from span_steps(self._expression, data, SPANS_MAX))
+        except TooLarge:
+            if self._only_matching:
+                raise
+            return []
 
 
 def _compile(patterns: list[str], options: Options) -> Expression:

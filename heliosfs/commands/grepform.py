@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 
+from heliosfs.commands.colours import Paint, Role
 from heliosfs.commands.options import Options
 from heliosfs.commands.render import json_reply, quote_path, relative, text_of
 from heliosfs.repo.expressions import Span
@@ -25,13 +27,14 @@ class Found:
     data: bytes = b""
     """The file, if lines of it are shown."""
     spans: list[Span] = field(default_factory=list)
-    """The matches in it, if only these are shown."""
+    """The matches in it, if only these are shown, or if they have a colour."""
 
 
 class GrepForm:
     """Shows what was found as the options say."""
 
-    def __init__(self, options: Options, cwd: str) -> None:
+    def __init__(self, options: Options, cwd: str, paint: Paint) -> None:
+        self._paint = paint
         self._options = options
         self._cwd = cwd
         self._named: tuple[Found, str] | None = None
@@ -50,7 +53,7 @@ class GrepForm:
         if "json" in options:
             return json_reply([each for found in files for each in self._documents(found)])
         if "files-with-matches" in options or "files-without-match" in options:
-            return "".join(f"{self._place(each)}{self._end}" for each in files)
+            return "".join(f"{self._shown_place(each)}{self._end}" for each in files)
         if "count" in options:
             return "".join(f"{self._prefix(each, ':')}{_count(each)}\n" for each in files)
         parts: list[str] = []
@@ -59,7 +62,7 @@ class GrepForm:
             lines = list(self._lines(found))
             yield TURN
             if has_context and parts and lines:
-                parts.append("--\n")
+                parts.append(self._gap)
             parts += lines
         return "".join(parts)
 
@@ -73,22 +76,34 @@ class GrepForm:
         lines = split_lines(found.data)
         shown_to = 0
         matching = set(found.numbers)
+        begins = _offsets(lines) if self._paint.is_on and found.spans else []
+        spans = iter(found.spans)
+        span = next(spans, None)
         heading = "heading" in self._options
         if heading:
-            yield f"{self._place(found)}\n"
+            yield f"{self._shown_place(found)}\n"
         for number in found.numbers:
             first = max(number - self.before, shown_to + 1)
             if shown_to and first > shown_to + 1 and (self.before or self.after):
-                yield "--\n"
+                yield self._gap
             last = min(number + self.after, len(lines))
             for at in range(first, last + 1):
                 sign = ":" if at in matching else "-"
-                yield self._line(found, at, lines[at - 1], sign)
+                line = lines[at - 1]
+                if begins and at in matching:
+                    inside: list[Span] = []
+                    while span is not None and span.start < begins[at]:
+                        inside.append(span)
+                        span = next(spans, None)
+                    line = self._marked(line, begins[at - 1], inside)
+                yield self._line(found, at, line, sign)
             shown_to = max(shown_to, last)
 
     def _line(self, found: Found, number: int, line: bytes, sign: str) -> str:
         prefix = "" if "heading" in self._options else self._prefix(found, sign)
-        shown = f"{number}{sign}" if "line-number" in self._options else ""
+        shown = ""
+        if "line-number" in self._options:
+            shown = self._paint(Role.LINE_NUMBER, str(number)) + self._separator(sign)
         text = text_of(line.removesuffix(b"\n"))
         return f"{prefix}{shown}{text}\n"
 
@@ -97,10 +112,32 @@ class GrepForm:
         for start, end in found.spans:
             number += found.data.count(b"\n", counted, start)
             counted = start
-            yield self._line(found, number, found.data[start:end], ":")
+            match = self._paint.raw(Role.MATCH, found.data[start:end])
+            yield self._line(found, number, match, ":")
 
     def _prefix(self, found: Found, sign: str) -> str:
-        return "" if "no-filename" in self._options else self._place(found) + sign
+        if "no-filename" in self._options:
+            return ""
+        return self._shown_place(found) + self._separator(sign)
+
+    def _shown_place(self, found: Found) -> str:
+        return self._paint(Role.FILE_NAME, self._place(found))
+
+    def _separator(self, sign: str) -> str:
+        return self._paint(Role.SEPARATOR, sign)
+
+    @property
+    def _gap(self) -> str:
+        return self._paint(Role.SEPARATOR, "--") + "\n"
+
+    def _marked(self, line: bytes, begin: int, spans: list[Span]) -> bytes:
+        """A line, which begins there in its file, with its matches in their colour."""
+        pieces, at = [], 0
+        for span in spans:
+            start, end = max(span.start - begin, at), min(span.end - begin, len(line))
+            pieces += [line[at:start], self._paint.raw(Role.MATCH, line[start:end])]
+            at = max(end, at)
+        return b"".join([*pieces, line[at:]])
 
     def _place(self, found: Found) -> str:
         if self._named is None or self._named[0] is not found:
@@ -122,6 +159,11 @@ class GrepForm:
                 "line": number or None,
                 "text": text,
             }
+
+
+def _offsets(lines: list[bytes]) -> list[int]:
+    """Where each line begins in its file, and where the last one ends."""
+    return list(accumulate(map(len, lines), initial=0))
 
 
 def _count(found: Found) -> int:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from enum import Enum
 
+from heliosfs.commands.colours import PLAIN, Paint, Role
 from heliosfs.repo.linediff import Effort, Range, changed_ranges
 
 _HEADING_BYTES = 80
@@ -28,6 +29,7 @@ class Words(Enum):
 
     NONE = "none"
     PLAIN = "plain"
+    COLOUR = "color"
     PORCELAIN = "porcelain"
 
 
@@ -48,8 +50,10 @@ def hunks(
     ranges: list[Range],
     context: int,
     words: Words = Words.NONE,
+    paint: Paint = PLAIN,
 ) -> bytes:
     """The hunks that turn `old` into `new`; lines around a change are those of `new`."""
+    hunk = _Hunks(old, new, context, words, paint)
     groups = [[ranges[0]]]
     for each in ranges[1:]:
         if each.start - groups[-1][-1].stop > 2 * context:
@@ -65,7 +69,7 @@ def hunks(
             heading,
         )
         looked = start
-        pieces += _hunk(old, new, group, context, heading, words)
+        pieces += hunk.pieces(group, heading)
     return b"".join(pieces)
 
 
@@ -76,31 +80,78 @@ def _heading(line: bytes) -> bytes:
     return b""
 
 
-def _hunk(
-    old: list[bytes],
-    new: list[bytes],
-    group: list[Range],
-    context: int,
-    heading: bytes,
-    words: Words,
-) -> Iterator[bytes]:
-    start = max(group[0].start - context, 0)
-    new_start = group[0].new_start - (group[0].start - start)
-    stop = min(group[-1].stop + context, len(old))
-    new_stop = group[-1].new_stop + (stop - group[-1].stop)
-    spans = f"-{_span(start, stop)} +{_span(new_start, new_stop)}"
-    yield f"@@ {spans} @@".encode() + heading + b"\n"
-    at = new_start
-    for each in group:
-        yield from _context(new[at : each.new_start], words)
-        removed, added = old[each.start : each.stop], new[each.new_start : each.new_stop]
+class _Hunks:
+    """Writes the hunks of one file."""
+
+    def __init__(
+        self, old: list[bytes], new: list[bytes], context: int, words: Words, paint: Paint
+    ) -> None:
+        self._old = old
+        self._new = new
+        self._context = context
+        self._words = words
+        self._paint = paint
+        self._ends = _blank_ends(old, new) if paint.is_on else None
+
+    def pieces(self, group: list[Range], heading: bytes) -> Iterator[bytes]:
+        """The hunk of some changes that are near each other."""
+        old, new, words = self._old, self._new, self._words
+        start = max(group[0].start - self._context, 0)
+        new_start = group[0].new_start - (group[0].start - start)
+        stop = min(group[-1].stop + self._context, len(old))
+        new_stop = group[-1].new_stop + (stop - group[-1].stop)
+        yield self._paint.hunk_head(f"-{_span(start, stop)} +{_span(new_start, new_stop)}", heading)
+        at = new_start
+        for each in group:
+            yield from self._around(at, each.new_start)
+            removed, added = old[each.start : each.stop], new[each.new_start : each.new_stop]
+            if words is Words.NONE:
+                yield from self._lines(b"-", removed)
+                past_end = len(new)
+                # As in git, not where the hunk shows nothing of the old file.
+                if self._ends is not None and start < stop and each.stop >= self._ends[0]:
+                    past_end = self._ends[1]
+                yield from self._lines(b"+", added, past_end - each.new_start)
+            else:
+                before, after = (b"".join(map(_whole, lines)) for lines in (removed, added))
+                yield _by_words(before, after, words, self._paint)
+            at = each.new_stop
+        yield from self._around(at, new_stop)
+
+    def _lines(self, sign: bytes, lines: list[bytes], past_end: int = 0) -> Iterator[bytes]:
+        for number, line in enumerate(lines):
+            if not self._paint.is_on:
+                yield sign + line
+            else:
+                is_past_end = sign == b"+" and number >= past_end
+                yield self._paint.line(sign, line, is_past_end=is_past_end)
+            if not line.endswith(b"\n"):
+                yield b"\n" + self._paint.note(_NO_NEWLINE)
+
+    def _around(self, start: int, stop: int) -> Iterator[bytes]:
+        lines, words = self._new[start:stop], self._words
         if words is Words.NONE:
-            yield from _lines(b"-", removed)
-            yield from _lines(b"+", added)
-        else:
-            yield _by_words(b"".join(map(_whole, removed)), b"".join(map(_whole, added)), words)
-        at = each.new_stop
-    yield from _context(new[at:new_stop], words)
+            yield from self._lines(b" ", lines)
+        for line in lines if words is not Words.NONE else ():
+            is_porcelain = words is Words.PORCELAIN
+            sign = b" " if is_porcelain else b""
+            shown = _whole(line)
+            if shown != b"\n":
+                shown = self._paint.line(b" ", shown)[1:]
+            yield sign + shown + b"~\n" * is_porcelain
+
+
+def _blank_ends(old: list[bytes], new: list[bytes]) -> tuple[int, int] | None:
+    """Where the blank lines at the ends begin, if those of `new` are more than those of `old`."""
+    counts = []
+    for lines in (old, new):
+        count = 0
+        while count < len(lines) and not lines[-1 - count].strip():
+            count += 1
+        counts.append(count)
+    if counts[1] <= counts[0]:
+        return None
+    return len(old) - counts[0], len(new) - counts[1]
 
 
 def _span(start: int, stop: int) -> str:
@@ -109,28 +160,14 @@ def _span(start: int, stop: int) -> str:
     return str(first) if count == 1 else f"{first},{count}"
 
 
-def _lines(sign: bytes, lines: list[bytes]) -> Iterator[bytes]:
-    for line in lines:
-        yield sign + line
-        if not line.endswith(b"\n"):
-            yield b"\n" + _NO_NEWLINE
-
-
-def _context(lines: list[bytes], words: Words) -> Iterator[bytes]:
-    if words is Words.NONE:
-        yield from _lines(b" ", lines)
-    for line in lines if words is not Words.NONE else ():
-        yield _whole(line) if words is Words.PLAIN else b" " + _whole(line) + b"~\n"
-
-
 def _whole(line: bytes) -> bytes:
     return line if line.endswith(b"\n") else line + b"\n"
 
 
-def _by_words(old: bytes, new: bytes, words: Words) -> bytes:
+def _by_words(old: bytes, new: bytes, words: Words, paint: Paint) -> bytes:
     """The new text with what was removed and added marked (diff.c, `diff_words_show`)."""
     if not new:
-        return _marked(old, b"-", words)
+        return _marked(old, b"-", words, paint)
     before, after = (list(_WORD.finditer(text)) for text in (old, new))
     pieces: list[bytes] = []
     at = 0
@@ -138,11 +175,11 @@ def _by_words(old: bytes, new: bytes, words: Words) -> bytes:
     for start, stop, new_start, new_stop in ranges:
         begin, end = _extent(after, new_start, new_stop)
         old_begin, old_end = _extent(before, start, stop)
-        pieces.append(_marked(new[at:begin], b" ", words))
-        pieces.append(_marked(old[old_begin:old_end], b"-", words))
-        pieces.append(_marked(new[begin:end], b"+", words))
+        pieces.append(_marked(new[at:begin], b" ", words, paint))
+        pieces.append(_marked(old[old_begin:old_end], b"-", words, paint))
+        pieces.append(_marked(new[begin:end], b"+", words, paint))
         at = end
-    pieces.append(_marked(new[at:], b" ", words))
+    pieces.append(_marked(new[at:], b" ", words, paint))
     return b"".join(pieces)
 
 
@@ -154,16 +191,21 @@ def _extent(words: list[re.Match[bytes]], start: int, stop: int) -> tuple[int, i
     return at, at
 
 
-_STYLES = {
-    (Words.PLAIN, b" "): (b"", b""),
-    (Words.PLAIN, b"-"): (b"[-", b"-]"),
-    (Words.PLAIN, b"+"): (b"{+", b"+}"),
-}
+_MARKS = {b"-": (b"[-", b"-]"), b"+": (b"{+", b"+}")}
+_PARTS = {b"-": Role.REMOVED, b"+": Role.ADDED}
 
 
-def _marked(text: bytes, sign: bytes, words: Words) -> bytes:
+def _marked(text: bytes, sign: bytes, words: Words, paint: Paint) -> bytes:
     """A text with marks around its part of each line."""
-    before, after = _STYLES.get((words, sign), (sign, b"\n"))
-    newline = b"\n" if words is Words.PLAIN else b"~\n"
-    parts = [before + part + after if part else b"" for part in text.split(b"\n")]
+    before, after = _MARKS.get(sign, (b"", b"")) if words is Words.PLAIN else (b"", b"")
+    if words is Words.PORCELAIN:
+        before, after = sign, b""
+    newline = b"~\n" if words is Words.PORCELAIN else b"\n"
+    line_end = b"\n" if words is Words.PORCELAIN else b""
+    parts = []
+    for part in text.split(b"\n"):
+        marked = before + part + after if part else b""
+        if sign in _PARTS:
+            marked = paint.raw(_PARTS[sign], marked)
+        parts.append(marked + line_end if part else b"")
     return newline.join(parts)

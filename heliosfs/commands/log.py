@@ -8,6 +8,7 @@ from typing import NamedTuple
 from heliosfs.commands.changeform import changes_text, wants_changes
 from heliosfs.commands.changepick import Pick
 from heliosfs.commands.changes import FileChange
+from heliosfs.commands.colours import PLAIN
 from heliosfs.commands.diff import compared
 from heliosfs.commands.graph import Graph
 from heliosfs.commands.logfilter import filter_of
@@ -35,7 +36,7 @@ def log(request: Request, options: Options) -> Steps[str]:
     if "lines" in options:
         return (yield from log_lines(request, options, form))
     if "walk-reflogs" in options:
-        return reflog(request, options, form)
+        return reflog(request, options, form_of(request, options, PLAIN))
     entries = yield from _entries(request, options, form)
     if "reverse" in options:
         entries.reverse()

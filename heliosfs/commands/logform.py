@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from unicodedata import combining, east_asian_width
 
+from heliosfs.commands.colours import PLAIN, Paint, Role, paint_of
 from heliosfs.commands.logformat import Format
 from heliosfs.commands.moments import show_moment
 from heliosfs.commands.options import Options
-from heliosfs.commands.render import person, short, text_of
+from heliosfs.commands.render import SHORT_DIGITS, person, short, text_of
 from heliosfs.commands.verb import Request
 from heliosfs.objects.commit import Commit, Signature, split_message
 from heliosfs.objects.ids import CommitId
@@ -52,7 +54,7 @@ class Form:
         )
 
 
-def form_of(request: Request, options: Options) -> Form:
+def form_of(request: Request, options: Options, paint: Paint | None = None) -> Form:
     """The form that the options ask for.  UsageError."""
     now_seconds = request.repository.clock.now_ns() // 10**9
     date = options.value("date") or "default"
@@ -66,26 +68,26 @@ def form_of(request: Request, options: Options) -> Form:
     if template is None:
         template = "medium"
     names: dict[CommitId, str] = {}
-    is_decorated = "decorate" in options and options.value("decorate") != "no"
-    if (is_decorated and "no-decorate" not in options) or "%d" in template or "%D" in template:
-        names = decorations(request.repository, request.view)
+    paint = paint_of(request, options) if paint is None else paint
+    if _is_decorated(request, options) or "%d" in template or "%D" in template:
+        names = decorations(request.repository, request.view, paint)
     if template == "oneline":
         # As --oneline of git, its --format=oneline has full ids.
         is_short = "oneline" in options and "no-abbrev-commit" not in options
-        show = line if is_short or "abbrev-commit" in options else _full_line
-        return Form(show, names, is_dense=True, is_line=True)
+        digits = SHORT_DIGITS if is_short or "abbrev-commit" in options else None
+        return Form(partial(line, paint=paint, digits=digits), names, is_dense=True, is_line=True)
     if not template:
         return Form(lambda oid, commit, names: "", names, is_dense=True)
     if template in _NAMED:
-        kind = _Named(template, date, now_seconds, is_short="abbrev-commit" in options)
+        kind = _Named(template, date, now_seconds, paint, is_short="abbrev-commit" in options)
         return Form(kind.show, names, before_changes="\n", between="\n")
     word, colon, rest = template.partition(":")
     if colon and word in ("format", "tformat"):
-        form = Format(rest, date, now_seconds)
+        form = Format(rest, date, now_seconds, paint)
         if word == "format":
             return Form(form.show, names, is_dense=True, before_changes="\n", between="\n")
     elif "%" in template:
-        form = Format(template, date, now_seconds)
+        form = Format(template, date, now_seconds, paint)
     else:
         raise options.misuse(
             f"--format is oneline, {', '.join(_NAMED)}, or has placeholders such as %H and %s, "
@@ -102,15 +104,19 @@ def form_of(request: Request, options: Options) -> Form:
 class _Named:
     """A format of git that has a name."""
 
-    def __init__(self, name: str, date: str, now_seconds: int, *, is_short: bool = False) -> None:
+    def __init__(
+        self, name: str, date: str, now_seconds: int, paint: Paint, *, is_short: bool = False
+    ) -> None:
         self._name = name
         self._is_short = is_short
+        self._paint = paint
         self._date = date
         self._now_seconds = now_seconds
 
     def show(self, oid: CommitId, commit: Commit, names: str) -> str:
         """A commit as `git log` shows it; metadata after the date."""
-        lines = [f"commit {short(oid) if self._is_short else oid.hex()}{names}"]
+        shown_id = short(oid) if self._is_short else oid.hex()
+        lines = [self._paint(Role.COMMIT, f"commit {shown_id}") + names]
         if len(commit.parents) > 1:
             lines.append(f"Merge: {' '.join(map(short, commit.parents))}")
         lines += self._people(commit)
@@ -172,25 +178,40 @@ def _width(text: str) -> int:
     return len(text) + wide - sum(combining(character) != 0 for character in text)
 
 
-def line(oid: CommitId, commit: Commit, names: str = "") -> str:
+def line(
+    oid: CommitId,
+    commit: Commit,
+    names: str = "",
+    *,
+    paint: Paint = PLAIN,
+    digits: int | None = SHORT_DIGITS,
+) -> str:
     """A commit in a line: id and subject."""
-    return f"{short(oid)}{names} {commit.subject}".rstrip(" ") + "\n"
+    shown_id = paint(Role.COMMIT, oid.hex()[:digits])
+    return f"{shown_id}{names} {commit.subject}".rstrip(" ") + "\n"
 
 
-def _full_line(oid: CommitId, commit: Commit, names: str) -> str:
-    return f"{oid.hex()}{names} {commit.subject}".rstrip(" ") + "\n"
+def _is_decorated(request: Request, options: Options) -> bool:
+    """Return True if the names of commits are shown; on a terminal they are, as in git."""
+    if "no-decorate" in options:
+        return False
+    how = options.value("decorate")
+    if how is None or how == "auto":
+        return request.screen.columns > 0
+    return how != "no"
 
 
-def decorations(repository: Repository, view: View) -> dict[CommitId, str]:
+def decorations(repository: Repository, view: View, paint: Paint = PLAIN) -> dict[CommitId, str]:
     """The names of commits, in parentheses, as `git log --decorate` shows them."""
     names: dict[CommitId, list[str]] = {}
     if view.head is not None:
-        head = f"HEAD -> {view.branch}" if view.branch else "HEAD"
-        names[view.head] = [head]
+        head = paint(Role.HEAD, "HEAD -> " if view.branch else "HEAD")
+        names[view.head] = [head + paint(Role.BRANCH, view.branch or "")]
     # In git's order: the last of the refs first, tags before branches.
     for tag, oid in sorted(repository.refs.tags.items(), reverse=True):
-        names.setdefault(oid, []).append(f"tag: {tag}")
+        names.setdefault(oid, []).append(paint(Role.TAG, f"tag: {tag}"))
     for branch in sorted(repository.refs, key=lambda branch: branch.name, reverse=True):
         if branch.head is not None and branch.slot != view.slot:
-            names.setdefault(branch.head, []).append(branch.name)
-    return {oid: f" ({', '.join(each)})" for oid, each in names.items()}
+            names.setdefault(branch.head, []).append(paint(Role.BRANCH, branch.name))
+    begin, between, end = (paint(Role.COMMIT, mark) for mark in (" (", ", ", ")"))
+    return {oid: begin + between.join(each) + end for oid, each in names.items()}

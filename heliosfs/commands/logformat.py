@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from heliosfs.commands.colours import PLAIN, SGR, Paint, Role
 from heliosfs.commands.moments import show_moment
 from heliosfs.commands.render import short, text_of
 from heliosfs.objects.commit import Commit, Signature, split_message
@@ -24,17 +25,29 @@ Field = Callable[[CommitId, Commit, str], str]
 class Format:
     """A format of the caller's own."""
 
-    def __init__(self, template: str, date: str, now_seconds: int) -> None:
+    def __init__(self, template: str, date: str, now_seconds: int, paint: Paint = PLAIN) -> None:
         """What is no placeholder stays as it is written."""
+        self._paint = paint
         self._template = template
         self._date = date
         self._now_seconds = now_seconds
 
     def show(self, oid: CommitId, commit: Commit, names: str) -> str:
         """The commit; `names` are its branches and tags, with a blank and parentheses."""
+        plain = SGR.sub("", names) if self._paint.is_on else names
+        is_auto = False
 
         def fill(found: re.Match[str]) -> str:
-            return self._field(found["name"], oid, commit, names)
+            nonlocal is_auto
+            name = found["name"]
+            if name[0] == "C" and len(name) > 1:
+                is_auto = name == "C(auto)"
+                if is_auto and self._paint.is_on:
+                    return "\033[m" if found.start() else ""
+            if is_auto and name in "Hhd":
+                shown = self._field(name, oid, commit, names)
+                return shown if name == "d" else self._paint(Role.COMMIT, shown)
+            return self._field(name, oid, commit, plain)
 
         return _PLACEHOLDER.sub(fill, self._template)
 
@@ -43,8 +56,10 @@ class Format:
             return self._signed(commit.author if name[0] == "a" else commit.committer, name[1])
         if name[0] == "x":
             return chr(int(name[1:], 16))
-        if name[0] in "Cm":
-            return "" if name[0] == "C" else ">"
+        if name[0] == "C":
+            return self._paint.named(name[1:].strip("()")) if len(name) > 1 else ""
+        if name[0] == "m":
+            return ">"
         return _FIELDS[name](oid, commit, names)
 
     def _signed(self, who: Signature, part: str) -> str:

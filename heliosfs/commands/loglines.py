@@ -6,11 +6,12 @@ import re
 import stat
 from typing import NamedTuple
 
+from heliosfs.commands.colours import Paint, paint_of
 from heliosfs.commands.logfilter import filter_of
 from heliosfs.commands.logform import Form
 from heliosfs.commands.logwalk import tips_of
 from heliosfs.commands.options import Options
-from heliosfs.commands.render import below, quote_path, text_of
+from heliosfs.commands.render import below, bytes_of, quote_path, text_of
 from heliosfs.commands.verb import Request
 from heliosfs.errors import NotFound
 from heliosfs.objects.commit import Commit
@@ -52,7 +53,7 @@ def log_lines(request: Request, options: Options, form: Form) -> Steps[str]:
     tips = yield from tips_of(request, options, options.words)
     if len(tips.shown) != 1 or tips.hidden:
         raise options.misuse("-L begins at one commit")
-    lines = _Lines(request)
+    lines = _Lines(request, paint_of(request, options))
     parts = {tips.shown[0]: lines.part(history.read(tips.shown[0]), options)}
     limit, skipped = options.number("max-count"), options.number("skip") or 0
     wanted = filter_of(options, request.repository.clock.now_ns() // 10**9)
@@ -82,8 +83,9 @@ def log_lines(request: Request, options: Options, form: Form) -> Steps[str]:
 class _Lines:
     """Follows lines from commits to their parents."""
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: Request, paint: Paint) -> None:
         self._request = request
+        self._paint = paint
         self._store = request.repository.store
         self._effort = Effort()
 
@@ -120,7 +122,7 @@ class _Lines:
         steps = [self._step(history.read(each), commit, part) for each in commit.parents]
         if not steps:
             lines = self._read(commit, part.path) or []
-            return True, _hunk(None, part, [], lines, [Range(0, 0, 0, len(lines))])
+            return True, _hunk(self._paint, None, part, [], lines, [Range(0, 0, 0, len(lines))])
         for parent, step in zip(commit.parents, steps, strict=True):
             if not step.text and step.before is not None:
                 parts[parent] = step.before
@@ -136,12 +138,12 @@ class _Lines:
             path = rename_source(self._store, parent.root, commit.root, path) or path
         old, new = self._read(parent, path), self._read(commit, part.path) or []
         if old is None:
-            return _Step(None, _hunk(None, part, [], new, [Range(0, 0, 0, len(new))]))
+            return _Step(None, _hunk(self._paint, None, part, [], new, [Range(0, 0, 0, len(new))]))
         ranges = changed_ranges(old, new, self._effort)
         touched = [each for each in ranges if _overlaps(each, part)]
         start, stop = _before(ranges, touched, part)
         before = _Part(path, start, stop)
-        text = _hunk(path, part, old, new, touched) if touched else b""
+        text = _hunk(self._paint, path, part, old, new, touched) if touched else b""
         return _Step(before if start < stop else None, text)
 
     def _read(self, commit: Commit, path: bytes) -> list[bytes] | None:
@@ -175,28 +177,35 @@ def _before(ranges: list[Range], touched: list[Range], part: _Part) -> tuple[int
 
 
 def _hunk(
-    path: bytes | None, part: _Part, old: list[bytes], new: list[bytes], touched: list[Range]
+    paint: Paint,
+    path: bytes | None,
+    part: _Part,
+    old: list[bytes],
+    new: list[bytes],
+    touched: list[Range],
 ) -> bytes:
     """The diff of the lines alone, which is one hunk without context around it."""
     first, last = touched[0], touched[-1]
     start = first.start - max(first.new_start - part.start, 0)
     stop = last.stop + max(part.stop - last.new_stop, 0)
     names = quote_path(path or part.path, around=b"a/"), quote_path(part.path, around=b"b/")
-    head = f"diff --git {names[0]} {names[1]}\n"
-    head += f"--- {names[0] if path is not None else '/dev/null'}\n+++ {names[1]}\n"
+    head = [f"diff --git {names[0]} {names[1]}"]
+    head += [f"--- {names[0] if path is not None else '/dev/null'}", f"+++ {names[1]}"]
     span = f"-{start + 1},{stop - start}" if start or stop else "-0,0"
-    head += f"@@ {span} +{part.start + 1},{part.stop - part.start} @@\n"
-    pieces = [head.encode("utf-8", "surrogateescape")]
+    pieces = [bytes_of("".join(f"{line}\n" for line in paint.header(head)))]
+    pieces.append(paint.hunk_head(f"{span} +{part.start + 1},{part.stop - part.start}", b""))
     at = part.start
     for each in touched:
-        pieces += [_line(b" ", line) for line in new[at : max(each.new_start, at)]]
-        pieces += [_line(b"-", line) for line in old[each.start : each.stop]]
+        pieces += [_line(paint, b" ", line) for line in new[at : max(each.new_start, at)]]
+        pieces += [_line(paint, b"-", line) for line in old[each.start : each.stop]]
         at = max(each.new_start, at)
-        pieces += [_line(b"+", line) for line in new[at : min(each.new_stop, part.stop)]]
+        added = new[at : min(each.new_stop, part.stop)]
+        pieces += [_line(paint, b"+", line) for line in added]
         at = max(min(each.new_stop, part.stop), at)
-    pieces += [_line(b" ", line) for line in new[at : part.stop]]
+    pieces += [_line(paint, b" ", line) for line in new[at : part.stop]]
     return b"".join(pieces)
 
 
-def _line(sign: bytes, line: bytes) -> bytes:
-    return sign + line if line.endswith(b"\n") else sign + line + b"\n" + _NO_NEWLINE
+def _line(paint: Paint, sign: bytes, line: bytes) -> bytes:
+    shown = paint.line(sign, line)
+    return shown if line.endswith(b"\n") else shown + b"\n" + paint.note(_NO_NEWLINE)

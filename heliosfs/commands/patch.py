@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from heliosfs.commands.binarypatch import binary_patch, git_blob_id
 from heliosfs.commands.changes import FileChange, same_content, same_kind
+from heliosfs.commands.colours import PLAIN, Paint
 from heliosfs.commands.hunks import Spaces, Words, compared_lines, hunks
 from heliosfs.commands.render import SHORT_DIGITS, bytes_of, quote_path
 from heliosfs.errors import TooLarge
@@ -46,6 +47,7 @@ class Patch:
         as_text: bool = False,
         with_binary: bool = False,
         is_reversed: bool = False,
+        paint: Paint = PLAIN,
     ) -> None:
         self._store = store
         self._context = context
@@ -60,6 +62,7 @@ class Patch:
         self._binary: tuple[str, bytes] | None = None
         """Of the file that comes next, if it is binary: its two ids of git, and its patch."""
         self._prefixes = (b"b/", b"a/") if is_reversed else (b"a/", b"b/")
+        self.paint = paint
 
     def text(self, changes: list[FileChange]) -> Steps[bytes]:
         """The diff, a step for each file.  TooLarge when it would exceed `PATCH_MAX_BYTES`."""
@@ -135,7 +138,8 @@ class Patch:
         if not is_same:
             lines.append(_index_line(old, new, self._binary[0] if self._binary else ""))
         names = " ".join(self._names(source, path))
-        header = bytes_of("\n".join([f"diff --git {names}", *lines]) + "\n")
+        head = self.paint.header([f"diff --git {names}", *lines])
+        header = bytes_of("\n".join(head) + "\n")
         content = b"" if is_same else b"".join(self._content(old, new, source, path))
         # Where nothing but spaces differs that do not count, nothing is said at all.
         if content or is_shown or self._spaces is Spaces.ALL:
@@ -156,8 +160,9 @@ class Patch:
         old_lines, new_lines = split_lines(before), split_lines(after)
         ranges = self._ranges(old_lines, new_lines)
         if ranges:
-            yield bytes_of(f"--- {left}{_tab(left)}\n+++ {right}{_tab(right)}\n")
-            yield hunks(old_lines, new_lines, ranges, self._context, self._words)
+            above, beneath = self.paint.header([f"--- {left}", f"+++ {right}"])
+            yield bytes_of(f"{above}{_tab(left)}\n{beneath}{_tab(right)}\n")
+            yield hunks(old_lines, new_lines, ranges, self._context, self._words, self.paint)
 
     def _names(self, source: bytes, path: bytes) -> tuple[str, str]:
         left, right = self._prefixes

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 from heliosfs.commands.changes import FileChange
+from heliosfs.commands.colours import PLAIN, Paint, Role, paint_of
 from heliosfs.commands.options import Options
 from heliosfs.commands.patch import git_mode, git_part, shown_id
 from heliosfs.commands.pathspec import Pathspec
@@ -53,9 +55,11 @@ def porcelain(
     if version not in ("1", "2", "v1", "v2"):
         raise options.misuse(f"--porcelain is v1 or v2, not {version[:80]!r}")
     is_plain = "null" in options
+    is_for_programs = "porcelain" in options or is_plain
     # As in git, paths are from the root where they cannot be taken for those of a person.
-    cwd = "" if "porcelain" in options or is_plain else request.cwd
-    lines = _Lines(request.view, cwd, is_plain=is_plain)
+    cwd = "" if is_for_programs else request.cwd
+    paint = PLAIN if is_for_programs else paint_of(request, options)
+    lines = _Lines(request.view, cwd, paint, is_plain=is_plain)
     left = {path: code for path, code in unmerged(request.view).items() if spec.matches(path)}
     rows = [row for row in _rows(found) if row.path not in left]
     if version.endswith("2"):
@@ -102,7 +106,8 @@ def _rows(found: Standing) -> list[_Row]:
 class _Lines:
     """Writes lines, or, with `is_plain`, unquoted paths with a NUL after each (-z)."""
 
-    def __init__(self, view: View, cwd: str, *, is_plain: bool) -> None:
+    def __init__(self, view: View, cwd: str, paint: Paint, *, is_plain: bool) -> None:
+        self._paint = paint
         self._view = view
         self._cwd = cwd
         self._is_plain = is_plain
@@ -118,12 +123,15 @@ class _Lines:
     ) -> str:
         """Two letters and a path: what is staged, and what is not."""
         lines = [f"## {self._branch()}"] if with_branch else []
-        shown = [(path, f"{code} {self._quoted(self._name(path))}") for path, code in left.items()]
+        red = partial(self._paint, Role.UNSTAGED)
+        shown = [
+            (path, f"{red(code)} {self._quoted(self._name(path))}") for path, code in left.items()
+        ]
         for row in rows:
-            letters = _letter(row.staged) + _letter(row.unstaged)
+            letters = self._letters(row)
             shown.append((row.path, f"{letters} {self._pair(row.first)}"))
         lines += [line for _, line in sorted(shown, key=lambda each: each[0])]
-        lines += [f"!! {self._quoted(self._place(change))}" for change in ignored]
+        lines += [f"{red('!!')} {self._quoted(self._place(change))}" for change in ignored]
         return "".join(line + self._end for line in lines)
 
     def version_2(
@@ -169,6 +177,12 @@ class _Lines:
         ids = " ".join(_id(entry) for entry in sides)
         return f"u {code} N... {modes} {ids} {self._name(path)}"
 
+    def _letters(self, row: _Row) -> str:
+        staged, unstaged = _letter(row.staged), _letter(row.unstaged)
+        if staged != " ":
+            staged = self._paint(Role.STAGED, staged)
+        return staged + (self._paint(Role.UNSTAGED, unstaged) if unstaged != " " else " ")
+
     def _pair(self, change: FileChange) -> str:
         place = self._quoted(self._place(change))
         if change.source is None:
@@ -193,8 +207,9 @@ class _Lines:
     def _branch(self) -> str:
         view = self._view
         if view.branch is None:
-            return "HEAD (no branch)"
-        return view.branch if view.head else f"No commits yet on {view.branch}"
+            return self._paint(Role.UNSTAGED, "HEAD (no branch)")
+        branch = self._paint(Role.CURRENT, view.branch)
+        return branch if view.head else f"No commits yet on {branch}"
 
 
 def _letter(change: FileChange | None) -> str:

@@ -65,6 +65,13 @@ With `"exit": true` in it, a reply begins with a line `exit: 0`, or `exit: 1` wh
 of its verb says so: nothing matched, something differs. It is the exit code of the command line,
 which ends such a verb with 2 if it is refused.
 
+With `"color": true` in it, a reply has the colours that `git` would give it, as with `--color`,
+unless the words say no; without, it has none, wherever it goes. `"columns": 120` is the width of
+a terminal that shows it, which counts for `--stat`, and lets `log` name branches and tags.
+
+In text, a path with bytes outside of printable ASCII, quotes or backslashes is in C quotes, as in
+git (`core.quotePath`): `"gr\\303\\274n"`. With `-z` and `--json` it is not.
+
 Paths are git's pathspecs: a name stands for all below it; `*`, `?` and `[` make a pattern, in
 which `*` matches slashes too; `:!PATH` or `:(exclude)PATH` leaves out, `:(glob)`, `:(icase)`,
 `:(literal)` and `:/` mean what they do in git. What is put aside, staged, restored or committed

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
+from heliosfs.commands.colours import PLAIN, Paint
 from heliosfs.commands.logform import decorations
 from heliosfs.commands.moments import show_moment
 from heliosfs.commands.options import Options
@@ -129,8 +130,9 @@ def fits(patterns: Sequence[str]) -> Callable[[str], bool]:
 class RefForm:
     """A format of the caller's own: `%(refname:short) %(objectname)`."""
 
-    def __init__(self, request: Request, template: str) -> None:
+    def __init__(self, request: Request, template: str, paint: Paint = PLAIN) -> None:
         """UsageError when a field is none."""
+        self._paint = paint
         self._now_seconds = request.repository.clock.now_ns() // 10**9
         self._template = template
         self._decorations = (
@@ -146,7 +148,7 @@ class RefForm:
 
     def _check(self, name: str, part: str) -> None:
         who = re.fullmatch(r"(author|committer|creator|tagger)(name|email|date)?", name)
-        if who is None and name not in _PLAIN:
+        if who is None and name not in (*_PLAIN, "color"):
             raise UsageError(f"usage: --format has no field {name[:80]!r}")
         if who is not None and who[2] == "date" and part:
             try:
@@ -160,6 +162,8 @@ class RefForm:
             return "%"
         if code:
             return chr(int(code, 16))
+        if name == "color":
+            return self._paint.named(part or "reset")
         if star:
             # Of what an annotated tag names; of anything else git has nothing to say.
             return _plain(ref._replace(note=None), name, part or "") if ref.note else ""

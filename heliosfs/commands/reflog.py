@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 
+from heliosfs.commands.colours import Role, paint_of
 from heliosfs.commands.logform import Form
 from heliosfs.commands.options import Options
 from heliosfs.commands.render import bytes_of, text_of
@@ -24,17 +25,20 @@ def reflog(request: Request, options: Options, form: Form) -> str:
     identity = request.repository.identity
     who = f"{text_of(identity.name)} <{text_of(identity.email)}>"
     entries = []
+    paint = paint_of(request, options)
     for count, (oid, said) in islice(enumerate(_positions(request, name)), skipped, stop):
         head = form.show(oid, request.repository.history.read(oid))
         at = f"{name}@{{{count}}}"
         if form.is_line:
             oid_text, _, rest = head.partition(" ")
             names = rest[: rest.find(")") + 1] + " " if rest.startswith("(") else ""
-            entries.append(f"{oid_text} {names}{at}: {said}\n")
+            entries.append(f"{paint(Role.COMMIT, oid_text)} {names}{at}: {said}\n")
         else:
             first, newline, rest = head.partition("\n")
             lines = f"Reflog: {at} ({who})\nReflog message: {said}\n"
-            entries.append(f"{first}{newline}{lines if first.startswith('commit ') else ''}{rest}")
+            if first.startswith("commit "):
+                rest, first = lines + rest, paint(Role.COMMIT, first)
+            entries.append(f"{first}{newline}{rest}")
     return form.join((entry, None) for entry in entries)
 
 

@@ -86,20 +86,18 @@ def bytes_of(text: str) -> bytes:
 
 
 def quote_path(path: bytes, *, around: bytes = b"") -> str:
-    r"""A path as git shows it with core.quotePath off: in C quotes only if it has to be.
+    r"""A path as git shows it (core.quotePath): in C quotes if it has to be, all of it in ASCII.
 
     `around` goes before the path, within the quotes.
 
-    >>> print(quote_path(b"a b"), quote_path(b"tab\there", around=b"a/"))
-    a b "a/tab\there"
+    >>> print(quote_path(b"a b"), quote_path(b"tab\there", around=b"a/"), quote_path(b"\xc3\xa4"))
+    a b "a/tab\there" "\303\244"
     """
     path = around + path
-    try:
-        text = path.decode()
+    if path.isascii():
+        text = path.decode("ascii")
         if text.isprintable() and '"' not in text and "\\" not in text:
             return text
-    except UnicodeDecodeError:
-        pass
     return '"' + "".join(map(_escape, path)) + '"'
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from heliosfs.commands.changes import FileChange, split_renames, within
+from heliosfs.commands.colours import PLAIN, Paint, Role, paint_of
 from heliosfs.commands.merge import conflicts_document
 from heliosfs.commands.options import Options
 from heliosfs.commands.pathspec import Pathspec, pathspec
@@ -31,11 +32,12 @@ def status(request: Request, options: Options) -> str:
         return json_reply(document)
     if any(key in options for key in ("short", "porcelain", "null")):
         return porcelain(request, options, found, ignored, spec)
-    text = _long(view, request.cwd, found, spec)
+    paint = paint_of(request, options)
+    text = _long(view, request.cwd, found, spec, paint)
     if not ignored:
         return text
     return f"{text}\nIgnored files:\n" + "".join(
-        f"\t{place_of(request.cwd, change)}\n" for change in ignored
+        f"\t{paint(Role.UNSTAGED, place_of(request.cwd, change))}\n" for change in ignored
     )
 
 
@@ -54,31 +56,35 @@ def _chosen(options: Options, found: Standing, spec: Pathspec) -> Standing:
 
 def long_status(view: View, cwd: str) -> str:
     """The status in words."""
-    return _long(view, cwd, standing(view), Pathspec((), ()))
+    return _long(view, cwd, standing(view), Pathspec((), ()), PLAIN)
 
 
-def _long(view: View, cwd: str, found: Standing, spec: Pathspec) -> str:
+def _long(view: View, cwd: str, found: Standing, spec: Pathspec, paint: Paint) -> str:
     lines = [where(view)]
+    if view.branch is None:
+        said, at, name = lines[0].partition("HEAD detached at ")
+        lines = [said + paint(Role.UNSTAGED, at) + name]
     if view.head is None:
         lines += ["", "No commits yet", ""]
     left = unmerged(view)
     if view.merging is not None:
-        lines += _open_lines(view, cwd, {path: left[path] for path in left if spec.matches(path)})
+        shown = {path: left[path] for path in left if spec.matches(path)}
+        lines += _open_lines(view, cwd, shown, paint)
         found = Standing(found.staged, [each for each in found.unstaged if each.path not in left])
     if found.staged:
         lines += ["Changes to be committed:", '  (use "helios restore --staged PATH" to unstage)']
-        lines += _lines(found.staged, cwd)
+        lines += _lines(found.staged, cwd, paint, Role.STAGED)
         if found.unstaged:
             lines += ["", "Changes not staged for commit:", '  (use "helios add PATH" to stage)']
-            lines += _lines(found.unstaged, cwd)
+            lines += _lines(found.unstaged, cwd, paint, Role.UNSTAGED)
     elif found.unstaged:
-        lines += ["Uncommitted changes:", *_lines(found.unstaged, cwd)]
+        lines += ["Uncommitted changes:", *_lines(found.unstaged, cwd, paint, Role.UNSTAGED)]
     elif view.merging is None:
         lines.append("nothing to commit, working tree clean")
     return "\n".join(lines) + "\n"
 
 
-def _open_lines(view: View, cwd: str, left: dict[bytes, str]) -> list[str]:
+def _open_lines(view: View, cwd: str, left: dict[bytes, str], paint: Paint) -> list[str]:
     verb, pick = open_verb(view), view.pick
     commit = pick.source if pick else view.merging
     assert commit is not None
@@ -93,10 +99,10 @@ def _open_lines(view: View, cwd: str, left: dict[bytes, str]) -> list[str]:
         "Unmerged paths:",
     ]
     width = max(len(UNMERGED[code]) for code in left.values()) + 1
-    return lines + [
-        f"\t{UNMERGED[code] + ':':<{width}}   {quote_path(relative(cwd, path))}"
-        for path, code in left.items()
-    ]
+    for path, code in left.items():
+        what = f"{UNMERGED[code] + ':':<{width}}   {quote_path(relative(cwd, path))}"
+        lines.append("\t" + paint(Role.UNSTAGED, what))
+    return lines
 
 
 def _document(view: View, found: Standing, spec: Pathspec) -> dict[str, object]:
@@ -122,6 +128,7 @@ def _document(view: View, found: Standing, spec: Pathspec) -> dict[str, object]:
     }
 
 
-def _lines(changes: list[FileChange], cwd: str) -> list[str]:
+def _lines(changes: list[FileChange], cwd: str, paint: Paint, part: Role) -> list[str]:
     width = max(len(change.label) for change in changes) + 1
-    return [f"\t{change.label + ':':<{width}}   {paths_of(change, cwd)}" for change in changes]
+    shown = (f"{change.label + ':':<{width}}   {paths_of(change, cwd)}" for change in changes)
+    return ["\t" + paint(part, text) for text in shown]

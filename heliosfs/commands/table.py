@@ -19,7 +19,7 @@ from heliosfs.commands.declared_plumbing import DECLARED_PLUMBING
 from heliosfs.commands.declared_search import DECLARED_SEARCH
 from heliosfs.commands.declared_settings import DECLARED_SETTINGS
 from heliosfs.commands.declared_upkeep import DECLARED_UPKEEP
-from heliosfs.commands.verb import Request, Verb
+from heliosfs.commands.verb import NO_SCREEN, Request, Screen, Verb
 from heliosfs.errors import UsageError
 
 if TYPE_CHECKING:
@@ -47,6 +47,8 @@ VERBS: dict[str, Verb] = {
 }
 
 _USAGE = "usage: "
+_COLUMNS = 10_000
+"""The widest terminal there is."""
 
 
 def find_verb(name: str) -> Verb:
@@ -65,6 +67,7 @@ def run(
     argv: list[str],
     cwd: str = "",
     report: Callable[[Progress], None] = lambda progress: None,
+    screen: Screen = NO_SCREEN,
 ) -> str:
     """Carry out a verb and give its reply; `argv` begins with the verb's name.
 
@@ -73,15 +76,22 @@ def run(
     the reply.  `report` is told how far a long verb is.
     """
     try:
-        return _verb_of(argv).run(Request(repository, view, cwd), argv[1:], report)
+        return _verb_of(argv).run(Request(repository, view, cwd, screen), argv[1:], report)
     except UsageError as error:
         raise _usage(error) from error
 
 
-def begin(repository: Repository, view: View, argv: list[str], cwd: str = "") -> Steps[str]:
+def begin(
+    repository: Repository,
+    view: View,
+    argv: list[str],
+    cwd: str = "",
+    screen: Screen = NO_SCREEN,
+) -> Steps[str]:
     """`run` in steps, for a long verb."""
     try:
-        return (yield from _verb_of(argv).begin(Request(repository, view, cwd), argv[1:]))
+        request = Request(repository, view, cwd, screen)
+        return (yield from _verb_of(argv).begin(request, argv[1:]))
     except UsageError as error:
         raise _usage(error) from error
 
@@ -106,18 +116,20 @@ class Line(NamedTuple):
     """Whether the reply of a long verb begins with lines that tell how far it is."""
     exit: bool = False
     """Whether the reply begins with a line that tells the exit code, before the text."""
+    screen: Screen = NO_SCREEN
 
 
 def parse_line(text: str) -> Line:
     """The words of a request.
 
     A line is shell-like words, a JSON list of words, or a JSON object
-    `{"argv": [...], "cwd": "...", "progress": true, "exit": true}`.  UsageError.
+    `{"argv": [...], "cwd": "...", "progress": true, "exit": true, "color": true, "columns": 80}`.
+    UsageError.
 
     >>> parse_line("reset --hard 'HEAD~1'").argv
     ['reset', '--hard', 'HEAD~1']
-    >>> parse_line('{"argv": ["status"], "cwd": "src"}')
-    Line(argv=['status'], cwd='src', progress=False, exit=False)
+    >>> parse_line('{"argv": ["status"], "cwd": "src"}')[:4]
+    (['status'], 'src', False, False)
     """
     line = text.strip()
     if "\0" in line:
@@ -142,10 +154,12 @@ def _parse_json(line: str) -> Line:
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{_USAGE}not JSON: {error}") from error
     cwd: object = ""
-    flags: dict[str, object] = {"progress": False, "exit": False}
+    columns: object = 0
+    flags: dict[str, object] = {"progress": False, "exit": False, "color": False}
     if isinstance(value, dict):
         cwd = value.pop("cwd", "")
         flags = {key: value.pop(key, False) for key in flags}
+        columns = value.pop("columns", 0)
         argv = value.pop("argv", None)
         if value:
             raise UsageError(f"{_USAGE}unknown key {next(iter(value))[:80]!r} in the request")
@@ -158,6 +172,9 @@ def _parse_json(line: str) -> Line:
     for key, flag in flags.items():
         if not isinstance(flag, bool):
             raise UsageError(f"{_USAGE}{key!r} must be true or false")
+    if isinstance(columns, bool) or not isinstance(columns, int) or not 0 <= columns <= _COLUMNS:
+        raise UsageError(f"{_USAGE}'columns' must be a number up to {_COLUMNS}")
     if "\0" in cwd or any("\0" in word for word in argv):
         raise UsageError(f"{_USAGE}a request may not contain a NUL byte")
-    return Line(argv, cwd.strip("/"), flags["progress"] is True, flags["exit"] is True)
+    screen = Screen(flags["color"] is True, columns)
+    return Line(argv, cwd.strip("/"), flags["progress"] is True, flags["exit"] is True, screen)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from heliosfs.commands.colours import paint_of
 from heliosfs.commands.commit import checked_message
 from heliosfs.commands.declared_options import LISTED
 from heliosfs.commands.options import Options
@@ -68,7 +69,7 @@ def _list(request: Request, options: Options) -> Steps[str]:
         )
     template = options.value("format")
     if template is not None:
-        return listed(refs, RefForm(request, template))
+        return listed(refs, RefForm(request, template, paint_of(request, options)))
     if "lines" not in options:
         return "".join(f"{ref.short}\n" for ref in refs)
     count = options.number("lines") if options.value("lines") else 1

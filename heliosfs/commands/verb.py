@@ -18,6 +18,18 @@ if TYPE_CHECKING:
 _parsers: dict[str, Parser] = {}
 
 
+class Screen(NamedTuple):
+    """Where the caller shows the reply."""
+
+    color: bool = False
+    """Whether it is to have colours, unless the options say otherwise."""
+    columns: int = 0
+    """The width of the terminal; 0 if it is none."""
+
+
+NO_SCREEN = Screen()
+
+
 class Request(NamedTuple):
     """Who asks: where a verb acts."""
 
@@ -25,6 +37,7 @@ class Request(NamedTuple):
     view: View
     cwd: str
     """The caller's directory below the root of the view; "" at the root."""
+    screen: Screen = NO_SCREEN
 
 
 class Reply(str):

@@ -155,6 +155,21 @@ CHECKOUT_TIMES = Key(
     "which builds look; commit is the one that they were committed with",
 )
 
+COLOR = Key(
+    "ui.color",
+    Choice(("auto", "never")),
+    "auto",
+    "colours on a terminal; `NO_COLOR` and `CLICOLOR_FORCE` in the environment and `--color` count "
+    "as well",
+)
+PAGER = Key(
+    "ui.pager",
+    Text(),
+    None,
+    "the program that shows what is long on a terminal; cat is none. `GIT_PAGER` in the "
+    "environment goes before it, `PAGER` and `less` come after it",
+)
+
 KEYS = (
     WORKING_SET,
     L1_CACHE_SIZE,
@@ -172,6 +187,8 @@ KEYS = (
     SNAPSHOT_TTL,
     GC_INTERVAL,
     CHECKOUT_TIMES,
+    COLOR,
+    PAGER,
 )
 
 SHORT = {"durability": DURABILITY_MODE.path}

@@ -293,7 +293,7 @@ class CommandChannel(Channel):
             text = line.decode()
         except UnicodeDecodeError as error:
             raise _not_utf8(error) from error
-        argv, cwd, progress, wants_exit = parse_line(text)
+        argv, cwd, progress, wants_exit, screen = parse_line(text)
         if self._verb is not None:
             argv = [self._verb, *argv]
         if not argv:
@@ -303,12 +303,14 @@ class CommandChannel(Channel):
         return Request(
             verb.barrier,
             "--sync" in argv,
-            lambda: run(repository, view(), argv, cwd),
+            lambda: run(repository, view(), argv, cwd, screen=screen),
             repository.metrics.observe_commit if verb.name == "commit" else None,
-            LongRequest(verb.name, lambda: begin(repository, view(), argv, cwd), progress)
+            LongRequest(verb.name, lambda: begin(repository, view(), argv, cwd, screen), progress)
             if verb.is_long
             else None,
-            (lambda: begin(repository, view(), argv, cwd)) if verb.reads(argv[1:]) else None,
+            (lambda: begin(repository, view(), argv, cwd, screen))
+            if verb.reads(argv[1:])
+            else None,
             exit=wants_exit,
         )
 

@@ -154,7 +154,6 @@ def test_a_file_with_the_message_is_read_by_python(
         (["commit", "-m", "x"], False),
         (["commit", "-qm", "x"], False),
         (["commit", "--amend", "--no-edit"], False),
-        (["status"], False),
     ],
 )
 def test_on_a_terminal_python_asks_for_the_message(
@@ -170,3 +169,25 @@ def test_on_a_terminal_python_asks_for_the_message(
         os.close(follower)
         os.close(leader)
     assert (requests(workspace) == []) == goes_to_python
+
+
+@pytest.mark.parametrize("verb", ["status", "log", "branch"])
+def test_a_terminal_is_a_matter_for_python(
+    bin_directory: Path, workspace: Path, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    primary, secondary = os.openpty()
+    try:
+        subprocess.run(
+            [bin_directory / "helios", verb],
+            cwd=workspace,
+            stdout=secondary,
+            timeout=SECONDS,
+            check=True,
+        )
+        assert os.read(primary, 100) == f"python:{verb}\r\n".encode()
+    finally:
+        os.close(primary)
+        os.close(secondary)
+    monkeypatch.setenv("CLICOLOR_FORCE", "1")
+    assert run(bin_directory / "helios", verb, cwd=workspace) == f"python:{verb}\n"
+    assert requests(workspace) == []

@@ -262,7 +262,7 @@ def test_context(stage: Stage) -> None:
     [
         (b"plain", "plain"),
         (b"with blank", "with blank"),
-        ("grüße".encode(), "grüße"),
+        ("grüße".encode(), '"gr\\303\\274\\303\\237e"'),
         (b"\xff", '"\\377"'),
         (b'a"b', '"a\\"b"'),
         (b"a\\b", '"a\\\\b"'),
