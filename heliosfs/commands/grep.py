@@ -26,7 +26,7 @@ from heliosfs.repo.expressions import (
 from heliosfs.repo.revisions import resolve
 from heliosfs.repo.textmerge import is_text
 from heliosfs.steps import TURN, Steps
-from heliosfs.workspace.trees import find_entry, read_file
+from heliosfs.workspace.trees import read_file
 
 SEARCH_MAX_BYTES = 256 * 1024 * 1024
 
@@ -160,7 +160,7 @@ def _split_words(
     roots = [_root(request, name) for name in revisions] or [_working(request)]
     spec = pathspec(request.cwd, paths or ["."], default=request.cwd)
     for item in spec.items:
-        there = (find_entry(request.repository.store, root, item.place) for root in roots)
+        there = (item.lies_in(request.repository.store, root) for root in roots)
         if item.fits is None and not any(there):
             raise NotFound(f"{item.word[:80]!r} is neither a revision nor a path")
     return revisions, spec

@@ -11,7 +11,6 @@ from heliosfs.commands.pathspec import Pathspec, files_below, pathspec
 from heliosfs.commands.render import json_reply, quote_path, relative, text_of
 from heliosfs.commands.unmerged import unmerged
 from heliosfs.commands.verb import Request
-from heliosfs.commands.words import exists
 from heliosfs.errors import NotFound
 from heliosfs.objects.tree import Entry
 from heliosfs.repo.staging import base_root
@@ -28,7 +27,7 @@ def ls_files(request: Request, options: Options) -> Steps[str]:
     base = base_root(request.view)
     if "error-unmatch" in options:
         for item in spec.items:
-            if item.fits is None and not exists(request, item.place, base):
+            if item.fits is None and not item.lies_in(request.repository.store, base):
                 raise NotFound(f"no path {item.word[:80]!r} in HEAD or the stage")
     found: dict[bytes, Entry | None] = {}
     if not any(key in options for key in _KINDS) or "cached" in options or "stage" in options:

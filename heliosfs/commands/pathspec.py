@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from heliosfs.commands.render import below, bytes_of
+from heliosfs.commands.render import bytes_of
 from heliosfs.commands.verb import Request
 from heliosfs.errors import NotFound, UsageError
 from heliosfs.objects.ids import TreeId
@@ -21,6 +21,8 @@ _LOOKED_AT_MAX = 20_000
 
 _WORDS = {"top", "literal", "icase", "glob", "exclude"}
 _SHORT = {"/": "top", "!": "exclude", "^": "exclude"}
+_RESERVED = "\"#%&',-;<=>@_`~"
+"""Marks that git keeps for magic to come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +35,21 @@ class _Item:
     """The directories before the first wildcard; of a name, the whole path."""
     fits: Matcher | None
     """None of a plain name, which also stands for all below it."""
+    is_directory: bool = False
+    """True of a name with a slash at its end, which only a directory has."""
 
     def matches(self, path: bytes) -> bool:
         """Return True if the path is meant."""
-        if self.fits is not None and self.fits(path):
+        if self.fits is not None:
+            return self.fits(path)
+        if not self.place or path.startswith(self.place + b"/"):
             return True
-        return self.fits is None and (
-            not self.place or path == self.place or path.startswith(self.place + b"/")
-        )
+        return path == self.place and not self.is_directory
+
+    def lies_in(self, store: Store, root: Entry) -> bool:
+        """Return True if a tree has something of that name."""
+        entry = find_entry(store, root, self.place)
+        return entry is not None and (entry.is_dir or not self.is_directory)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +120,7 @@ def chosen(
     spec = pathspec(request.cwd, words, default=request.cwd)
     store = request.repository.store
     for item in spec.items:
-        if item.fits is None and not _is_there(store, sides, item.place):
+        if item.fits is None and not any(item.lies_in(store, root) for root in sides):
             raise NotFound(f"no path {item.word[:80]!r} {problem}")
     if spec.is_plain:
         return [item.place for item in spec.items]
@@ -152,43 +161,77 @@ def _entries(store: Store, root: Entry, places: Sequence[bytes]) -> Iterator[tup
 
 
 def _read(cwd: str, word: str) -> tuple[_Item, bool]:
+    """Read a pathspec as git does; and tell if it is an exception.  UsageError."""
     magic, text = _magic(word)
-    start = "" if "top" in magic else cwd
-    is_literal = "literal" in magic or not is_pattern(bytes_of(text))
-    if is_literal and "icase" not in magic:
-        return _Item(word, below(start, text or "."), None), "exclude" in magic
-    # The current directory is no pattern, whatever its name.
-    place, pattern = bytes_of(start), bytes_of(text)
-    while pattern.startswith((b"./", b"../")):
-        if pattern.startswith(b"../"):
-            if not place:
-                raise UsageError(f"usage: {word[:80]!r} is outside of the workspace")
-            place = place.rpartition(b"/")[0]
-        pattern = pattern.partition(b"/")[2]
-    prefix = place + b"/" if place else b""
-    fits = _test(prefix, pattern, magic, is_literal=is_literal)
-    if "icase" in magic:
-        place_end = b""
+    is_exception = "exclude" in magic
+    if "top" in magic:
+        prefix, match = b"", bytes_of(text)
     else:
-        place_end = pattern[: literal_length(pattern)].rpartition(b"/")[0]
-    return _Item(word, (prefix + place_end).rstrip(b"/"), fits), "exclude" in magic
+        prefix, match = _normal(cwd, word, text)
+    has_pattern = "literal" not in magic and is_pattern(match[len(prefix) :])
+    if match.startswith(b"/"):
+        # From the root on, a path that begins with a slash names nothing.
+        return _Item(word, b"", lambda path: False), is_exception
+    if not has_pattern and "icase" not in magic:
+        return _Item(word, match.rstrip(b"/"), None, match.endswith(b"/")), is_exception
+    place = prefix
+    if "icase" not in magic:
+        place += match[len(prefix) :][: literal_length(match[len(prefix) :])].rpartition(b"/")[0]
+    fits = _test(prefix, match[len(prefix) :], magic, has_pattern=has_pattern)
+    return _Item(word, place.rstrip(b"/"), fits), is_exception
 
 
-def _test(prefix: bytes, pattern: bytes, magic: set[str], *, is_literal: bool) -> Matcher:
-    if is_literal:
-        wanted = pattern.lower()
+def _normal(cwd: str, word: str, text: str) -> tuple[bytes, bytes]:
+    """What of the current directory is left in a path, and the path from the root on.
 
-        def is_named(path: bytes) -> bool:
-            text = path[len(prefix) :].lower()
-            return path.startswith(prefix) and (text == wanted or text.startswith(wanted + b"/"))
+    A slash at the end stays.  What is left of the directory is no pattern, whatever its name.
+    """
+    if text.startswith("/"):
+        raise UsageError(f"usage: {word[:80]!r} is absolute: give a path below the workspace")
+    parts = [part for part in bytes_of(cwd).split(b"/") if part]
+    kept = len(parts)
+    for part in bytes_of(text).split(b"/"):
+        if part == b"..":
+            if not parts:
+                raise UsageError(f"usage: {word[:80]!r} is outside of the workspace")
+            parts.pop()
+            kept = min(kept, len(parts))
+        elif part not in (b"", b"."):
+            parts.append(part)
+    prefix = b"".join(part + b"/" for part in parts[:kept])
+    ends = text.rpartition("/")[2] in ("", ".", "..") and bool(text)
+    match = prefix + b"/".join(parts[kept:])
+    if ends and match and not match.endswith(b"/"):
+        match += b"/"
+    return prefix, match
 
-        return is_named
-    fits = matcher(pattern, ignore_case="icase" in magic, crosses_slash="glob" not in magic)
-    return lambda path: path.startswith(prefix) and fits(path[len(prefix) :])
+
+def _test(prefix: bytes, text: bytes, magic: set[str], *, has_pattern: bool) -> Matcher:
+    """Match the text itself, which may lie above what is meant, or as a pattern."""
+    ignore_case = "icase" in magic
+    named = text.lower() if ignore_case else text
+    below_it = named if named.endswith(b"/") or not named else named + b"/"
+    pattern: Matcher = lambda rest: False  # noqa: E731 (a value of the type, not a function)
+    # As in git, what comes before the first wildcard is cut off: `dir**` crosses slashes then.
+    cut = literal_length(text) if has_pattern else 0
+    start = named[:cut]
+    if has_pattern:
+        pattern = matcher(text[cut:], ignore_case=ignore_case, crosses_slash="glob" not in magic)
+
+    def fits(path: bytes) -> bool:
+        if not path.startswith(prefix):
+            return False
+        rest = path[len(prefix) :]
+        plain = rest.lower() if ignore_case else rest
+        if plain == named or plain.startswith(below_it):
+            return True
+        return plain.startswith(start) and pattern(rest[cut:])
+
+    return fits
 
 
 def _magic(word: str) -> tuple[set[str], str]:
-    """The words of the magic before a pathspec, and what comes after it."""
+    """The words of the magic before a pathspec, and what comes after it.  UsageError."""
     if word.startswith(":("):
         inside, end, text = word[2:].partition(")")
         magic = {each for each in inside.split(",") if each}
@@ -204,11 +247,9 @@ def _magic(word: str) -> tuple[set[str], str]:
     while word[at : at + 1] in _SHORT and word[at : at + 1]:
         magic.add(_SHORT[word[at]])
         at += 1
-    return magic, word[at:].removeprefix(":") if at > 1 else word
-
-
-def _is_there(store: Store, sides: Sequence[Entry], path: bytes) -> bool:
-    return any(find_entry(store, root, path) is not None for root in sides)
+    if word[at : at + 1] and word[at] in _RESERVED:
+        raise UsageError(f"usage: {word[:80]!r}: there is no magic {word[at]!r}")
+    return magic, word[at:].removeprefix(":")
 
 
 def _check_pattern(store: Store, sides: Sequence[Entry], item: _Item, problem: str) -> None:

@@ -102,6 +102,8 @@ def spec_of(request: Request, words: list[str], *roots: Entry | None) -> Pathspe
     """The pathspecs of a request.  NotFound names a plain one that none of the trees has."""
     spec = pathspec(request.cwd, words)
     for item in spec.items if roots else ():
-        if item.fits is None and not exists(request, item.place, *roots):
+        if item.fits is None and not any(
+            item.lies_in(request.repository.store, root) for root in roots if root is not None
+        ):
             raise NotFound(f"no path {item.word[:80]!r} on either side")
     return spec

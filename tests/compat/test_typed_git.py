@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import random
 import re
 import subprocess
 import tarfile
@@ -141,6 +142,50 @@ def test_pathspecs(pair: Pair, line: str) -> None:
 def test_pathspecs_in_a_directory(pair: Pair, line: str) -> None:
     words = line.split()
     assert plain(pair.helios(*words, cwd="docs")[0]) == plain(pair.git(*words, cwd="docs")[0])
+
+
+NAMES = (
+    "a", "b.c", "A.md", "dir/a", "dir/b.c", "dir/sub/a.md", "dir/sub/B", "x y", "[z]", "dir2/a",
+    "d/e/f/g.c", "star*", "q?", "-dash", ":colon", "back\\slash",
+)  # fmt: skip
+ATOMS = (
+    "a", "b", ".c", "*", "**", "?", "/", "dir", "sub", "[ab]", "[!a]", "[z]", "\\*", "\\[", "md",
+    "A", "d", "e", "./", "../", "x y", ":", "-", "B", "*.md",
+)  # fmt: skip
+MAGIC = (
+    "", "", "", "", ":(icase)", ":(glob)", ":(literal)", ":(top)", ":/", ":!", ":^", ":(exclude)",
+    ":(exclude,icase)", ":(top,glob)", ":(icase,glob)", ":!/", ":(exclude,literal)",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_random_pathspecs(tmp_path: Path, seed: int) -> None:
+    clone = Clone(tmp_path / "git")
+    for name in NAMES:
+        clone.write(name, name.encode())
+    clone.commit("one")
+    stage = Stage()
+    stage.run("import", "--from-git", str(clone.path))
+    stage.run("checkout", "trunk")
+    random_ = random.Random(seed)
+    for _ in range(100):
+        words = [
+            random_.choice(MAGIC) + "".join(random_.choices(ATOMS, k=random_.randint(1, 4)))
+            for _ in range(random_.choice([1, 1, 2]))
+        ]
+        cwd = random_.choice(["", "", "dir", "dir/sub"])
+        done = subprocess.run(
+            ["git", "ls-files", "-z", "--full-name", "--", *words],
+            cwd=clone.path / cwd, env=ENVIRONMENT, capture_output=True, text=True,
+            timeout=60, check=False,
+        )  # fmt: skip
+        try:
+            ours = stage.run("ls-files", "-z", "--full-name", "--", *words, cwd=cwd)
+        except HeliosError:
+            assert done.returncode, (cwd, words)
+            continue
+        assert not done.returncode, (cwd, words)
+        assert ours == done.stdout, (cwd, words)
 
 
 def change(pair: Pair) -> None:
