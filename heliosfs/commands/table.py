@@ -146,6 +146,21 @@ def parse_line(text: str) -> Line:
         raise UsageError(f"{_USAGE}{str(error).lower()} in {line[:80]!r}") from error
 
 
+def _check_text(text: str) -> None:
+    """Check that a word stands for bytes: UTF-8, or others as PEP 383 has them.  UsageError.
+
+    JSON can name half of a pair of surrogates, which no file, pattern or message can have.
+    """
+    if "\0" in text:
+        raise UsageError(f"{_USAGE}a request may not contain a NUL byte")
+    try:
+        text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError as error:
+        raise UsageError(
+            f"{_USAGE}a request is Unicode text: U+{ord(text[error.start]):04X} is none by itself"
+        ) from error
+
+
 def _parse_json(line: str) -> Line:
     import json
 
@@ -174,7 +189,7 @@ def _parse_json(line: str) -> Line:
             raise UsageError(f"{_USAGE}{key!r} must be true or false")
     if isinstance(columns, bool) or not isinstance(columns, int) or not 0 <= columns <= _COLUMNS:
         raise UsageError(f"{_USAGE}'columns' must be a number up to {_COLUMNS}")
-    if "\0" in cwd or any("\0" in word for word in argv):
-        raise UsageError(f"{_USAGE}a request may not contain a NUL byte")
+    for text in (cwd, *argv):
+        _check_text(text)
     screen = Screen(flags["color"] is True, columns)
     return Line(argv, cwd.strip("/"), flags["progress"] is True, flags["exit"] is True, screen)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 
@@ -197,3 +198,26 @@ def test_json_replies_are_one_document() -> None:
         reply = stage.run(*argv, "--json")
         assert reply.endswith("\n")
         json.loads(reply)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        r'["grep", "\ud800"]',
+        r'["tag", "a\udbffb"]',
+        r'{"argv": ["log", "--author", "\ud83d"]}',
+        r'{"argv": ["status"], "cwd": "\ud800"}',
+        r'["branch", "\udfff"]',
+    ],
+)
+def test_half_of_a_character_is_refused(line: str) -> None:
+    with pytest.raises(UsageError, match=r"usage: a request is Unicode text: U\+D") as caught:
+        parse_line(line)
+    assert caught.value.errno == errno.EINVAL
+
+
+def test_other_bytes_than_utf8_are_words() -> None:
+    """Half characters from U+DC80 to U+DCFF stand for the bytes from 80 to FF (PEP 383)."""
+    assert parse_line(r'["add", "\udc80\udcff"]').argv[1].encode(
+        "utf-8", "surrogateescape"
+    ) == bytes((0x80, 0xFF))
