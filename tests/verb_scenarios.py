@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from heliosfs.commands.table import VERBS, run
+from heliosfs.repo.gc.roots import log_of, slots
 from heliosfs.repo.repository import Repository
-from heliosfs.repo.roots import log_of, slots
 from heliosfs.repo.stash import stashed
-from heliosfs.repo.tagnotes import annotation
+from heliosfs.repo.tag_notes import annotation
 from tests.tree_builder import TreeBuilder
 
 

@@ -23,7 +23,7 @@ from heliosfs.commands.options import Options
 from heliosfs.commands.pathspec import Pathspec, pathspec
 from heliosfs.errors import NotFound, UsageError
 from heliosfs.objects.tree import Entry
-from heliosfs.repo.objectnames import find_object
+from heliosfs.repo.object_names import find_object
 from heliosfs.repo.repository import Repository
 
 FORMATS = ("tar", "tgz", "tar.gz", "zip")

@@ -10,7 +10,7 @@ from heliosfs.commands.verb import Request
 from heliosfs.commands.words import spec_of
 from heliosfs.errors import NotFound, NotPermitted
 from heliosfs.objects.tree import Entry
-from heliosfs.repo.staging import base_root, stage_paths
+from heliosfs.repo.stage import base_root, stage_paths
 from heliosfs.store.base import Store
 from heliosfs.workspace.graft import graft
 from heliosfs.workspace.trees import find_entry

@@ -20,9 +20,9 @@ from heliosfs.errors import NotFound, TooLarge
 from heliosfs.objects.ids import CommitId
 from heliosfs.objects.tree import Entry
 from heliosfs.repo.blame import Blame, Origin
-from heliosfs.repo.linediff import split_lines
+from heliosfs.repo.lines.compare import split_lines
+from heliosfs.repo.merge.text import is_text
 from heliosfs.repo.revisions import resolve
-from heliosfs.repo.textmerge import is_text
 from heliosfs.steps import Steps
 from heliosfs.workspace.trees import find_entry, read_file
 

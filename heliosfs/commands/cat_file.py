@@ -23,7 +23,7 @@ from heliosfs.errors import HeliosError, NotFound, TooLarge
 from heliosfs.objects.commit import Commit, Signature
 from heliosfs.objects.ids import CommitId, TreeId
 from heliosfs.objects.tree import Entry, decode_entry
-from heliosfs.repo.objectnames import Named, find_object
+from heliosfs.repo.object_names import Named, find_object
 from heliosfs.steps import TURN, Steps
 from heliosfs.workspace.gitlinks import is_directory, is_gitlink
 from heliosfs.workspace.trees import read_entries, read_file

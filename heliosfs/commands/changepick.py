@@ -10,15 +10,15 @@ from heliosfs.commands.options import Options
 from heliosfs.commands.render import bytes_of
 from heliosfs.objects.ids import Oid
 from heliosfs.objects.tree import Entry
-from heliosfs.repo.expressions import (
+from heliosfs.repo.lines.compare import Effort, changed_ranges, split_lines
+from heliosfs.repo.merge.text import is_text
+from heliosfs.repo.regex.expressions import (
     Expression,
     Syntax,
     compile_expression,
     count_steps,
     search_steps,
 )
-from heliosfs.repo.linediff import Effort, changed_ranges, split_lines
-from heliosfs.repo.textmerge import is_text
 from heliosfs.steps import TURN, Steps
 from heliosfs.store.base import Store
 from heliosfs.workspace.trees import read_file

@@ -10,7 +10,7 @@ from heliosfs.commands.pathspec import Pathspec
 from heliosfs.commands.render import quote_path, text_of
 from heliosfs.objects.ids import TreeId
 from heliosfs.objects.tree import Entry
-from heliosfs.repo import renames
+from heliosfs.repo.merge import renames
 from heliosfs.steps import TURN, Steps
 from heliosfs.store.base import Store
 from heliosfs.workspace.gitlinks import gitlink_of, is_directory, is_gitlink

@@ -8,7 +8,7 @@ from heliosfs.commands.options import Options
 from heliosfs.commands.render import below, json_reply, quote_path, text_of
 from heliosfs.commands.verb import Request, answer
 from heliosfs.objects.tree import Entry
-from heliosfs.repo.staging import base_root
+from heliosfs.repo.stage import base_root
 from heliosfs.steps import TURN, Steps
 from heliosfs.store.base import Store
 from heliosfs.workspace.ignore import IGNORE_NAME, Rules, rules_in

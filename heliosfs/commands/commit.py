@@ -21,10 +21,10 @@ from heliosfs.errors import Busy, NotFound, Stale, TooLarge, UsageError
 from heliosfs.objects.commit import Signature
 from heliosfs.objects.ids import OID_BYTES, CommitId, Oid, TreeId
 from heliosfs.objects.tree import Entry
-from heliosfs.repo.merging import open_verb
 from heliosfs.repo.repository import Repository
-from heliosfs.repo.staging import nothing
+from heliosfs.repo.stage import nothing
 from heliosfs.repo.view import View
+from heliosfs.repo.view_merge import open_verb
 from heliosfs.workspace.graft import graft
 from heliosfs.workspace.trees import differs, has_changes
 
@@ -103,9 +103,9 @@ def commit_message(repository: Repository, view: View, text: bytes) -> str:
     if view.merging is not None:
         check_markers(view)
         if view.pick is not None:
-            from heliosfs.repo import picking
+            from heliosfs.repo import view_pick
 
-            return f"{picking.conclude(view, message.encode()).made[0].hex()}\n"
+            return f"{view_pick.conclude(view, message.encode()).made[0].hex()}\n"
     return f"{view.commit(message).hex()}\n"
 
 

@@ -20,9 +20,9 @@ from heliosfs.errors import NotFound
 from heliosfs.objects.ids import CommitId
 from heliosfs.objects.tree import Entry
 from heliosfs.repo.ancestry import find_merge_bases
-from heliosfs.repo.objectnames import find_object
+from heliosfs.repo.object_names import find_object
 from heliosfs.repo.revisions import resolve
-from heliosfs.repo.staging import base_root
+from heliosfs.repo.stage import base_root
 from heliosfs.steps import Steps
 
 

@@ -7,9 +7,9 @@ from heliosfs.commands.render import json_reply
 from heliosfs.commands.verb import Request
 from heliosfs.config.values import Duration
 from heliosfs.git.retained import GitState
-from heliosfs.repo.gc import Collected, collect_garbage
+from heliosfs.repo.gc.collect import Collected, collect_garbage
+from heliosfs.repo.gc.retention import Retention
 from heliosfs.repo.repository import Repository
-from heliosfs.repo.retention import Retention
 from heliosfs.steps import Steps
 
 _SECOND_NS = 10**9

@@ -14,7 +14,8 @@ from heliosfs.commands.render import bytes_of
 from heliosfs.commands.verb import Request, answer
 from heliosfs.errors import HeliosError, NotFound, TooLarge
 from heliosfs.objects.tree import Entry
-from heliosfs.repo.expressions import (
+from heliosfs.repo.merge.text import is_text
+from heliosfs.repo.regex.expressions import (
     SPANS_MAX,
     Expression,
     Span,
@@ -24,7 +25,6 @@ from heliosfs.repo.expressions import (
     span_steps,
 )
 from heliosfs.repo.revisions import resolve
-from heliosfs.repo.textmerge import is_text
 from heliosfs.steps import TURN, Steps
 from heliosfs.workspace.trees import read_file
 

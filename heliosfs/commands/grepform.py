@@ -9,8 +9,8 @@ from itertools import accumulate
 from heliosfs.commands.colours import Paint, Role
 from heliosfs.commands.options import Options
 from heliosfs.commands.render import json_reply, quote_path, relative, text_of
-from heliosfs.repo.expressions import Span
-from heliosfs.repo.linediff import split_lines
+from heliosfs.repo.lines.compare import split_lines
+from heliosfs.repo.regex.expressions import Span
 from heliosfs.steps import TURN, Steps
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from enum import Enum
 
 from heliosfs.commands.colours import PLAIN, Paint, Role
-from heliosfs.repo.linediff import Effort, Range, changed_ranges
+from heliosfs.repo.lines.compare import Effort, Range, changed_ranges
 
 _HEADING_BYTES = 80
 _NO_NEWLINE = b"\\ No newline at end of file\n"

@@ -8,7 +8,7 @@ from heliosfs.commands.moments import parse_moment
 from heliosfs.commands.options import Options
 from heliosfs.commands.render import bytes_of
 from heliosfs.objects.commit import Commit, Signature
-from heliosfs.repo.expressions import Syntax, compile_expression, search_steps
+from heliosfs.repo.regex.expressions import Syntax, compile_expression, search_steps
 from heliosfs.steps import Steps
 
 Filter = Callable[[Commit], Steps[bool]]

@@ -16,9 +16,9 @@ from heliosfs.commands.verb import Request
 from heliosfs.errors import NotFound
 from heliosfs.objects.commit import Commit
 from heliosfs.objects.ids import CommitId
-from heliosfs.repo.linediff import Effort, Range, changed_ranges, split_lines
-from heliosfs.repo.pathlog import rename_source
-from heliosfs.repo.textmerge import is_text
+from heliosfs.repo.lines.compare import Effort, Range, changed_ranges, split_lines
+from heliosfs.repo.merge.text import is_text
+from heliosfs.repo.path_history import rename_source
 from heliosfs.repo.walks import by_date
 from heliosfs.steps import TURN, Steps, Turn
 from heliosfs.workspace.trees import find_entry, read_file

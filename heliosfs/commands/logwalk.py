@@ -12,7 +12,7 @@ from heliosfs.commands.words import range_of, spec_of, split_words
 from heliosfs.errors import NotFound
 from heliosfs.objects.ids import CommitId
 from heliosfs.repo.ancestry import find_merge_bases
-from heliosfs.repo.pathlog import PathLog
+from heliosfs.repo.path_history import PathLog
 from heliosfs.repo.revisions import resolve
 from heliosfs.repo.walks import Stepper, Visit, by_date, first_parent, hidden_by, topological, whole
 from heliosfs.steps import Steps, Turn

@@ -13,7 +13,7 @@ from heliosfs.commands.unmerged import unmerged
 from heliosfs.commands.verb import Request
 from heliosfs.errors import NotFound
 from heliosfs.objects.tree import Entry
-from heliosfs.repo.staging import base_root
+from heliosfs.repo.stage import base_root
 from heliosfs.steps import TURN, Steps
 
 _KINDS = ("cached", "deleted", "modified", "others", "ignored", "unmerged")

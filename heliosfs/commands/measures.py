@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
-from heliosfs.repo.gc import Collected, last_collected
+from heliosfs.repo.gc.collect import Collected, last_collected
 from heliosfs.repo.metrics import resident_bytes
 from heliosfs.repo.repository import Repository
 from heliosfs.store.base import StoreStats

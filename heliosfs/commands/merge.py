@@ -14,13 +14,14 @@ from heliosfs.commands.verb import Request
 from heliosfs.commands.words import named
 from heliosfs.errors import Busy, Conflicted
 from heliosfs.objects.ids import CommitId
-from heliosfs.repo import merging
+from heliosfs.repo import view_merge
 from heliosfs.repo.ancestry import find_merge_bases
-from heliosfs.repo.merge import Conflict
+from heliosfs.repo.merge.text import Favor, Labels
+from heliosfs.repo.merge.trees import Conflict
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.revisions import resolve
-from heliosfs.repo.textmerge import Favor, Labels
 from heliosfs.repo.view import View
+from heliosfs.repo.view_merge import Done, MergeConflict, MergeOptions
 from heliosfs.steps import ALONE, TURN, Steps, run_to_end
 from heliosfs.workspace.attributes import Attributes
 
@@ -60,14 +61,14 @@ def merge(request: Request, options: Options) -> Steps[str]:
     with repository.transaction:
         try:
             wish = _wish(request, options, name, theirs)
-            done = merging.merge_into(view, theirs, wish, bases)
-        except merging.MergeConflict as error:
+            done = view_merge.merge_into(view, theirs, wish, bases)
+        except MergeConflict as error:
             raise _refusal(error, options, name) from error
         # A reply that cannot be made must not follow a merge that was.
         return _told(request, options, before, done)
 
 
-def _told(request: Request, options: Options, before: CommitId | None, done: merging.Done) -> str:
+def _told(request: Request, options: Options, before: CommitId | None, done: Done) -> str:
     if "json" in options:
         document = _document(request.view, done)
         return json_reply(document | {"merged": False} if "squash" in options else document)
@@ -140,13 +141,13 @@ def merge_message(repository: Repository, view: View, theirs: CommitId, name: st
     return f"Merge {what}{into}"
 
 
-def _wish(request: Request, options: Options, name: str, theirs: CommitId) -> merging.MergeOptions:
+def _wish(request: Request, options: Options, name: str, theirs: CommitId) -> MergeOptions:
     from heliosfs.commands.commit import checked_message
 
     said = options.values("message")
     message = checked_message(said) if said else merge_message(*request[:2], theirs, name)
     favor = Favor.OURS if "ours" in options else Favor.NONE
-    return merging.MergeOptions(
+    return MergeOptions(
         message,
         Labels("HEAD", "merged common ancestors", name),
         Favor.THEIRS if "theirs" in options else favor,
@@ -159,7 +160,7 @@ def _wish(request: Request, options: Options, name: str, theirs: CommitId) -> me
     )
 
 
-def _refusal(error: merging.MergeConflict, options: Options, name: str) -> Conflicted:
+def _refusal(error: MergeConflict, options: Options, name: str) -> Conflicted:
     """The error in the form that was asked for: one line of JSON, or a line for each path."""
     ways = [f"merge {way} {name}" for way in ("--markers", "--ours", "--theirs")]
     if "json" in options:
@@ -189,7 +190,7 @@ _OPEN = (
 )
 
 
-def _reply(repository: Repository, before: CommitId | None, done: merging.Done) -> str:
+def _reply(repository: Repository, before: CommitId | None, done: Done) -> str:
     if not done.is_news:
         return "Already up to date.\n"
     if done.conflicts:
@@ -208,7 +209,7 @@ def _reply(repository: Repository, before: CommitId | None, done: merging.Done) 
     return f"Merge made: {commit_line(repository, done.head)}\n{stat}"
 
 
-def _document(view: View, done: merging.Done) -> dict[str, object]:
+def _document(view: View, done: Done) -> dict[str, object]:
     return {
         "branch": view.branch,
         "head": done.head.hex(),
@@ -222,7 +223,7 @@ def _document(view: View, done: merging.Done) -> dict[str, object]:
 def abort(request: Request, options: Options, verb: str) -> str:
     """Go back to the state before what a verb has left open."""
     options.at_most(0)
-    merging.abort(request.view, verb)
+    view_merge.abort(request.view, verb)
     if "json" in options:
         head = request.view.head
         return json_reply({"branch": request.view.branch, "head": head.hex() if head else None})
@@ -239,7 +240,7 @@ def _dry_run(request: Request, options: Options) -> Steps[str]:
     found = []
     for one, other in combinations(names, 2):
         bases = yield from find_merge_bases(repository.history, ids[one], ids[other])
-        conflicts = merging.conflicts_between(repository, ids[one], ids[other], bases)
+        conflicts = view_merge.conflicts_between(repository, ids[one], ids[other], bases)
         found.append((one, other, conflicts))
         yield TURN
     if "json" in options:

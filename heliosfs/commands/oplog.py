@@ -16,10 +16,10 @@ from heliosfs.commands.past import (
 )
 from heliosfs.commands.render import head_line, iso_time, json_reply, quote_path, short, text_of
 from heliosfs.commands.verb import Request
-from heliosfs.repo.oprecord import Operation
+from heliosfs.repo.operation import Operation
 from heliosfs.repo.returning import WALKED_MAX, Past, go_to, lost_edits, state_after, take_back
-from heliosfs.repo.state import State
 from heliosfs.repo.view import View
+from heliosfs.repo.working_state import State
 
 _BILLION = 1_000_000_000
 _SHOWN_COUNT = 5

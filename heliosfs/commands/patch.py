@@ -13,7 +13,7 @@ from heliosfs.commands.render import SHORT_DIGITS, bytes_of, quote_path
 from heliosfs.errors import TooLarge
 from heliosfs.objects.ids import Kind, object_id
 from heliosfs.objects.tree import Entry
-from heliosfs.repo.linediff import Effort, Range, changed_ranges, split_lines
+from heliosfs.repo.lines.compare import Effort, Range, changed_ranges, split_lines
 from heliosfs.repo.view import View
 from heliosfs.steps import TURN, Steps, on_thread
 from heliosfs.store.base import Store

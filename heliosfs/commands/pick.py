@@ -19,12 +19,12 @@ from heliosfs.commands.verb import Request
 from heliosfs.commands.words import named, range_of
 from heliosfs.errors import Conflicted, NotFound, Stale
 from heliosfs.objects.ids import CommitId
-from heliosfs.repo import picking
+from heliosfs.repo import view_pick
 from heliosfs.repo.ancestry import find_merge_bases
-from heliosfs.repo.merge import Conflict
-from heliosfs.repo.picknote import CHERRY_PICK, REVERT, PickOptions
+from heliosfs.repo.merge.text import Favor
+from heliosfs.repo.merge.trees import Conflict
+from heliosfs.repo.pick_note import CHERRY_PICK, REVERT, PickOptions
 from heliosfs.repo.revisions import resolve
-from heliosfs.repo.textmerge import Favor
 from heliosfs.repo.walks import Visit, hidden_by, topological
 from heliosfs.steps import ALONE, TURN, Steps
 
@@ -60,12 +60,12 @@ def _run(request: Request, options: Options, verb: str) -> Steps[str]:
     with request.repository.transaction:
         try:
             if "no-commit" in options:
-                conflicts = picking.pick_uncommitted(request.view, sources, wish, _way(options))
+                conflicts = view_pick.pick_uncommitted(request.view, sources, wish, _way(options))
                 return _uncommitted(options, conflicts)
             return _reply(
-                request, options, verb, picking.pick(request.view, sources, wish, _way(options))
+                request, options, verb, view_pick.pick(request.view, sources, wish, _way(options))
             )
-        except picking.PickConflict as error:
+        except view_pick.PickConflict as error:
             raise _refusal(error, options, verb) from error
 
 
@@ -74,7 +74,7 @@ def _go_on(request: Request, options: Options, verb: str) -> str:
         return abort(request, options, verb)
     if "skip" in options:
         options.at_most(0)
-        return _reply(request, options, verb, picking.skip(request.view, verb))
+        return _reply(request, options, verb, view_pick.skip(request.view, verb))
     from heliosfs.commands.commit import conclude as commit_open
 
     return commit_open(request, options, verb)
@@ -88,7 +88,7 @@ def conclude(request: Request, options: Options, message: str, details: Details)
     expect = details["expect"]
     if expect is not None and expect != view.head:
         raise Stale(f"HEAD is not {expect.hex()}")
-    picked = picking.conclude(
+    picked = view_pick.conclude(
         view,
         message.encode("utf-8", "surrogateescape"),
         content=details["content"],
@@ -116,11 +116,11 @@ def _wish(options: Options, verb: str) -> PickOptions:
     )
 
 
-def _way(options: Options) -> picking.Way:
+def _way(options: Options) -> view_pick.Way:
     favor = Favor.OURS if "ours" in options else Favor.NONE
     if "theirs" in options:
         favor = Favor.THEIRS
-    return picking.Way(favor, markers="markers" in options)
+    return view_pick.Way(favor, markers="markers" in options)
 
 
 def _sources(request: Request, options: Options, *, newest_first: bool) -> Steps[list[CommitId]]:
@@ -159,7 +159,7 @@ def _between(
     return found
 
 
-def _refusal(error: picking.PickConflict, options: Options, verb: str) -> Conflicted:
+def _refusal(error: view_pick.PickConflict, options: Options, verb: str) -> Conflicted:
     words = " ".join(options.words)
     ways = [f"{verb} {way} {words}" for way in ("--markers", "--ours", "--theirs")]
     commit = error.source.hex()
@@ -193,7 +193,7 @@ def _uncommitted(options: Options, conflicts: Sequence[Conflict]) -> str:
     )
 
 
-def _reply(request: Request, options: Options, verb: str, picked: picking.Picked) -> str:
+def _reply(request: Request, options: Options, verb: str, picked: view_pick.Picked) -> str:
     if "json" in options:
         head = request.view.head
         return json_reply(

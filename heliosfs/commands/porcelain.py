@@ -16,9 +16,9 @@ from heliosfs.commands.standing import Standing
 from heliosfs.commands.unmerged import unmerged
 from heliosfs.commands.verb import Request
 from heliosfs.objects.tree import NO_OID, Entry
-from heliosfs.repo.merge import Conflict
-from heliosfs.repo.merging import open_conflicts
+from heliosfs.repo.merge.trees import Conflict
 from heliosfs.repo.view import View
+from heliosfs.repo.view_merge import open_conflicts
 from heliosfs.workspace.gitlinks import is_directory
 from heliosfs.workspace.trees import Change, find_entry
 

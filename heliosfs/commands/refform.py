@@ -18,7 +18,7 @@ from heliosfs.objects.commit import Commit, Signature, split_message
 from heliosfs.objects.ids import CommitId
 from heliosfs.repo.ancestry import reaches
 from heliosfs.repo.revisions import resolve
-from heliosfs.repo.tagnotes import Annotation
+from heliosfs.repo.tag_notes import Annotation
 from heliosfs.steps import TURN, Steps
 from heliosfs.workspace.wildmatch import matcher
 

@@ -11,7 +11,7 @@ from heliosfs.commands.options import Options
 from heliosfs.commands.render import bytes_of, text_of
 from heliosfs.commands.verb import Request
 from heliosfs.objects.ids import CommitId
-from heliosfs.repo.oplog import OperationLog
+from heliosfs.repo.operation_log import OperationLog
 from heliosfs.repo.revisions import head_moves
 
 

@@ -12,9 +12,9 @@ from heliosfs.commands.report import page_steps
 from heliosfs.commands.stats import metrics_text, stats_text
 from heliosfs.commands.status import long_status
 from heliosfs.commands.table import VERBS, Verb, begin
-from heliosfs.repo.merging import open_conflicts
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.view import View
+from heliosfs.repo.view_merge import open_conflicts
 from heliosfs.repo.walks import Visit, by_date
 from heliosfs.steps import Steps
 

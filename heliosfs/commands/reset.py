@@ -8,7 +8,7 @@ from heliosfs.commands.verb import Request
 from heliosfs.errors import NotFound
 from heliosfs.objects.ids import CommitId
 from heliosfs.repo.revisions import resolve
-from heliosfs.repo.staging import nothing
+from heliosfs.repo.stage import nothing
 
 
 def reset(request: Request, options: Options) -> str:

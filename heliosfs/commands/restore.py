@@ -16,7 +16,7 @@ from heliosfs.commands.verb import Request
 from heliosfs.errors import NotFound
 from heliosfs.objects.tree import Entry
 from heliosfs.repo.revisions import resolve
-from heliosfs.repo.staging import base_root, is_news, stage_paths
+from heliosfs.repo.stage import base_root, is_news, stage_paths
 from heliosfs.workspace.graft import Grafted, graft
 from heliosfs.workspace.trees import find_entry
 

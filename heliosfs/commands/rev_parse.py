@@ -11,7 +11,7 @@ from heliosfs.commands.words import range_of
 from heliosfs.errors import Ambiguous, NotFound, UsageError
 from heliosfs.objects.ids import Oid
 from heliosfs.repo.ancestry import merge_bases
-from heliosfs.repo.objectnames import find_object
+from heliosfs.repo.object_names import find_object
 from heliosfs.repo.revisions import PREFIX_MIN_DIGITS, resolve
 
 OF_THE_CLIENT = (

@@ -11,7 +11,7 @@ from heliosfs.commands.render import json_reply, quote_path, text_of
 from heliosfs.commands.verb import Request
 from heliosfs.errors import Busy, NotFound
 from heliosfs.objects.tree import Entry
-from heliosfs.repo.staging import base_root, is_news
+from heliosfs.repo.stage import base_root, is_news
 from heliosfs.workspace.edit import edit_tree
 from heliosfs.workspace.trees import differs, find_entry
 

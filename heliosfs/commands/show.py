@@ -19,7 +19,7 @@ from heliosfs.errors import NotFound, TooLarge
 from heliosfs.git.annotations import all_annotations
 from heliosfs.objects.ids import CommitId, TreeId
 from heliosfs.objects.tree import Entry, decode_entry
-from heliosfs.repo.objectnames import find_object
+from heliosfs.repo.object_names import find_object
 from heliosfs.repo.revisions import resolve
 from heliosfs.steps import Steps
 from heliosfs.workspace.trees import read_entries, read_file

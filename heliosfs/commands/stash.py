@@ -17,8 +17,9 @@ from heliosfs.errors import Busy, Conflicted, NotFound
 from heliosfs.objects.commit import Commit
 from heliosfs.objects.ids import CommitId
 from heliosfs.objects.tree import Entry
-from heliosfs.repo.entrymerge import Rules
-from heliosfs.repo.merge import Conflict, merge_trees
+from heliosfs.repo.merge.entries import Rules
+from heliosfs.repo.merge.text import Favor, Labels
+from heliosfs.repo.merge.trees import Conflict, merge_trees
 from heliosfs.repo.stash import (
     StashChange,
     Stashed,
@@ -27,7 +28,6 @@ from heliosfs.repo.stash import (
     new_entry,
     stashed,
 )
-from heliosfs.repo.textmerge import Favor, Labels
 from heliosfs.repo.view import View
 from heliosfs.steps import Steps
 from heliosfs.workspace.graft import graft

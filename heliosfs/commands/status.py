@@ -12,8 +12,8 @@ from heliosfs.commands.render import json_reply, quote_path, relative, short, te
 from heliosfs.commands.standing import Standing, standing, uncommitted
 from heliosfs.commands.unmerged import UNMERGED, unmerged
 from heliosfs.commands.verb import Request
-from heliosfs.repo.merging import open_conflicts, open_verb
 from heliosfs.repo.view import View
+from heliosfs.repo.view_merge import open_conflicts, open_verb
 
 
 def status(request: Request, options: Options) -> str:

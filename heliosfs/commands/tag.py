@@ -11,8 +11,8 @@ from heliosfs.commands.render import bytes_of, json_reply, short, text_of
 from heliosfs.commands.verb import Request
 from heliosfs.errors import NotFound
 from heliosfs.repo.revisions import resolve
+from heliosfs.repo.tag_notes import Annotation
 from heliosfs.repo.tagging import create_tag, delete_tag
-from heliosfs.repo.tagnotes import Annotation
 from heliosfs.steps import Steps
 from heliosfs.workspace.wildmatch import matcher
 

@@ -11,7 +11,7 @@ from heliosfs.commands.verb import Request
 from heliosfs.errors import HeliosError, NotFound
 from heliosfs.objects.tree import Entry
 from heliosfs.repo.revisions import resolve
-from heliosfs.repo.staging import base_root
+from heliosfs.repo.stage import base_root
 from heliosfs.workspace.trees import find_entry
 
 

@@ -11,7 +11,7 @@ from heliosfs.commands.gc import automatic
 from heliosfs.config.settings import Settings
 from heliosfs.daemon.keeper import Keeper
 from heliosfs.errors import Busy, HeliosError
-from heliosfs.repo.gc import last_collected
+from heliosfs.repo.gc.collect import last_collected
 from heliosfs.repo.repository import Repository
 from heliosfs.steps import Steps
 

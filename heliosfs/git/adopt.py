@@ -16,7 +16,7 @@ from heliosfs.repo.ancestry import reaches
 from heliosfs.repo.leftovers import is_changed
 from heliosfs.repo.refs import Branch
 from heliosfs.repo.repository import DEFAULT_BRANCH, Repository
-from heliosfs.repo.staging import Stage
+from heliosfs.repo.stage import Stage
 from heliosfs.repo.view import View, work_key
 from heliosfs.steps import ALONE, TURN, Steps
 from heliosfs.workspace.trees import (

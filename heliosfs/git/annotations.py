@@ -6,7 +6,7 @@ from heliosfs.git import raw
 from heliosfs.git.ids import IdMap
 from heliosfs.git.refs import TAGS
 from heliosfs.repo.repository import Repository
-from heliosfs.repo.tagnotes import Annotation, annotation
+from heliosfs.repo.tag_notes import Annotation, annotation
 
 
 def all_annotations(repository: Repository) -> dict[str, Annotation]:

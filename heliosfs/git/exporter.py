@@ -20,7 +20,7 @@ from heliosfs.git.target import Target
 from heliosfs.objects.commit import Commit
 from heliosfs.objects.ids import CommitId, Kind, TreeId
 from heliosfs.repo.repository import Repository
-from heliosfs.repo.tagnotes import annotation
+from heliosfs.repo.tag_notes import annotation
 from heliosfs.steps import TURN, Progress, Steps, on_thread
 
 _ID_DIGITS = 12

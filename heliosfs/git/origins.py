@@ -20,7 +20,7 @@ from heliosfs.errors import AlreadyExists, Busy, HeliosError
 from heliosfs.git.ids import LEGACY_ORIGIN, IdMap, Remembered
 from heliosfs.git.process import Git
 from heliosfs.git.refs import ASIDE, DETACHED, TAGS, GitRef
-from heliosfs.repo.names import check_name
+from heliosfs.repo.ref_names import check_name
 from heliosfs.repo.refs import Refs
 from heliosfs.steps import Steps, on_thread
 

@@ -11,7 +11,7 @@ from heliosfs.git.ids import IdMap
 from heliosfs.git.origins import Names
 from heliosfs.git.refs import HEADS, TAGS
 from heliosfs.objects.ids import CommitId
-from heliosfs.repo.names import check_name
+from heliosfs.repo.ref_names import check_name
 from heliosfs.repo.repository import Repository
 from heliosfs.steps import TURN, Steps
 

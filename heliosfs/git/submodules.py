@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 from heliosfs.objects.ids import Oid, TreeId
 from heliosfs.objects.tree import decode_entry
+from heliosfs.repo.gc.roots import saved_states
 from heliosfs.repo.repository import Repository
-from heliosfs.repo.roots import saved_states
 from heliosfs.steps import TURN, Steps
 from heliosfs.workspace.gitlinks import gitlink_of
 from heliosfs.workspace.trees import EMPTY_TREE, read_entries

@@ -9,10 +9,8 @@ from typing import NamedTuple
 from heliosfs.errors import StoreError
 from heliosfs.objects.ids import CommitId, Kind, Oid
 from heliosfs.objects.references import Reference
-from heliosfs.repo.closure import Closure
-from heliosfs.repo.history import listed_in
-from heliosfs.repo.repository import Repository
-from heliosfs.repo.roots import (
+from heliosfs.repo.gc.closure import Closure
+from heliosfs.repo.gc.roots import (
     log_of,
     nameless_files,
     saved_states,
@@ -22,7 +20,9 @@ from heliosfs.repo.roots import (
     staged_roots,
     state_references,
 )
-from heliosfs.repo.state import DETACHED, State
+from heliosfs.repo.history import listed_in
+from heliosfs.repo.repository import Repository
+from heliosfs.repo.working_state import DETACHED, State
 from heliosfs.steps import TURN, Progress, Steps, on_thread
 from heliosfs.store.base import Collection
 

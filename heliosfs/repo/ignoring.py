@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from heliosfs.objects.ids import CommitId, TreeId
 from heliosfs.objects.tree import Entry
-from heliosfs.repo.staging import base_root
-from heliosfs.repo.state import State
+from heliosfs.repo.stage import base_root
+from heliosfs.repo.working_state import State
 from heliosfs.store.base import Store
 from heliosfs.workspace.carry import carry
 from heliosfs.workspace.edit import edit_tree
@@ -24,7 +24,7 @@ from heliosfs.workspace.select import Quiet, Selection, has_additions, select
 from heliosfs.workspace.trees import EMPTY_TREE, Change, find_entry, walk_changes
 
 if TYPE_CHECKING:
-    from heliosfs.repo.oprecord import Operation
+    from heliosfs.repo.operation import Operation
     from heliosfs.repo.view import View
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from heliosfs.objects.commit import Commit
 from heliosfs.objects.ids import CommitId, TreeId
 from heliosfs.objects.tree import Entry
-from heliosfs.repo.state import State
+from heliosfs.repo.working_state import State
 from heliosfs.workspace.select import select
 from heliosfs.workspace.trees import EMPTY_TREE, differs, has_changes
 

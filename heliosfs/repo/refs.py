@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from heliosfs.errors import AlreadyExists, HeliosError, NotFound
 from heliosfs.objects.ids import OID_BYTES, CommitId, Oid
 from heliosfs.repo.inverses import Inverses
-from heliosfs.repo.names import check_name
-from heliosfs.repo.state import DETACHED
-from heliosfs.repo.tagnotes import Annotation, annotate
+from heliosfs.repo.ref_names import check_name
+from heliosfs.repo.tag_notes import Annotation, annotate
+from heliosfs.repo.working_state import DETACHED
 from heliosfs.store.base import Store
 
 _SLOT = struct.Struct("<Q")

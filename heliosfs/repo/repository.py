@@ -19,13 +19,13 @@ from heliosfs.repo.identity import Identity
 from heliosfs.repo.inverses import Inverses
 from heliosfs.repo.leftovers import commit_leftovers, is_changed
 from heliosfs.repo.metrics import Metrics
-from heliosfs.repo.oprecord import Operation
+from heliosfs.repo.operation import Operation
 from heliosfs.repo.refs import Branch, Refs
 from heliosfs.repo.saves import Saves
-from heliosfs.repo.staging import Stage
-from heliosfs.repo.state import DETACHED, State, decode_state
+from heliosfs.repo.stage import Stage
 from heliosfs.repo.transaction import Transaction
 from heliosfs.repo.view import View, work_key
+from heliosfs.repo.working_state import DETACHED, State, decode_state
 from heliosfs.steps import Steps, at_once
 from heliosfs.store.base import Store
 from heliosfs.workspace.contents import DEFAULT_BUDGET_BYTES, Contents

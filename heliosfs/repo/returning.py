@@ -10,9 +10,9 @@ from typing import NamedTuple
 from heliosfs.errors import CorruptObject, NotFound, UsageError
 from heliosfs.objects.ids import TreeId
 from heliosfs.objects.tree import Entry
-from heliosfs.repo.oprecord import Operation
-from heliosfs.repo.state import State
+from heliosfs.repo.operation import Operation
 from heliosfs.repo.view import View
+from heliosfs.repo.working_state import State
 from heliosfs.workspace.trees import differs, find_entry, walk_changes
 
 _RECENT_COUNT = 100

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 
 from heliosfs.errors import Ambiguous, NotFound, UsageError
 from heliosfs.objects.ids import CommitId, Oid
-from heliosfs.repo.oplog import OperationLog
-from heliosfs.repo.oprecord import Operation
-from heliosfs.repo.picknote import CHERRY_PICK, REVERT
+from heliosfs.repo.operation import Operation
+from heliosfs.repo.operation_log import OperationLog
+from heliosfs.repo.pick_note import CHERRY_PICK, REVERT
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.stash import find_stashed
-from heliosfs.repo.state import DETACHED
 from heliosfs.repo.view import View
+from heliosfs.repo.working_state import DETACHED
 
 PREFIX_MIN_DIGITS = 4
 

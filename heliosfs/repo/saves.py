@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from heliosfs.errors import NotFound
 from heliosfs.repo.inverses import Inverses
-from heliosfs.repo.state import State, decode_state
+from heliosfs.repo.working_state import State, decode_state
 from heliosfs.store.base import Store
 
 RECENT_COUNT = 10

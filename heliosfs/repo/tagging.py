@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from heliosfs.objects.ids import CommitId
 from heliosfs.repo.repository import Repository
-from heliosfs.repo.tagnotes import Annotation
+from heliosfs.repo.tag_notes import Annotation
 
 
 def create_tag(

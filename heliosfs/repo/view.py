@@ -12,20 +12,20 @@ from heliosfs.objects.ids import CommitId, Oid, TreeId
 from heliosfs.objects.tree import Entry
 from heliosfs.repo.experiments import METADATA_KEY
 from heliosfs.repo.ignoring import Ignoring
-from heliosfs.repo.oplog import OperationLog
-from heliosfs.repo.oprecord import Operation
-from heliosfs.repo.picknote import Pick, pick_of
+from heliosfs.repo.operation import Operation
+from heliosfs.repo.operation_log import OperationLog
+from heliosfs.repo.pick_note import Pick, pick_of
 from heliosfs.repo.saves import Saves
-from heliosfs.repo.staging import Stage
+from heliosfs.repo.stage import Stage
 from heliosfs.repo.stash import take_back_stash
-from heliosfs.repo.state import DETACHED, State
+from heliosfs.repo.working_state import DETACHED, State
 from heliosfs.workspace.flush import flush
 from heliosfs.workspace.redate import as_shown
 from heliosfs.workspace.trees import EMPTY_TREE, Change, differs, has_changes, walk_changes
 from heliosfs.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
-    from heliosfs.repo.merge import Conflict
+    from heliosfs.repo.merge.trees import Conflict
     from heliosfs.repo.repository import Repository
 
 _NO_METADATA: Mapping[str, str] = {}

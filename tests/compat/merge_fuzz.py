@@ -22,10 +22,10 @@ from random import Random
 from heliosfs.objects.commit import Commit, Signature
 from heliosfs.objects.ids import CommitId, TreeId
 from heliosfs.objects.tree import NO_OID, Entry, decode_entry
-from heliosfs.repo.entrymerge import Rules
-from heliosfs.repo.merging import merge_commits
-from heliosfs.repo.textmerge import Labels
+from heliosfs.repo.merge.entries import Rules
+from heliosfs.repo.merge.text import Labels
 from heliosfs.repo.view import View
+from heliosfs.repo.view_merge import merge_commits
 from heliosfs.store.base import Store
 from heliosfs.workspace.edit import edit_tree, put_file
 from heliosfs.workspace.gitlinks import GITLINK, gitlink_of, is_gitlink

@@ -11,7 +11,7 @@ import pytest
 from heliosfs.objects.ids import CommitId
 from heliosfs.repo.blame import Blame
 from heliosfs.repo.history import History
-from heliosfs.repo.textmerge import merge_texts
+from heliosfs.repo.merge.text import merge_texts
 from heliosfs.steps import run_to_end
 from tests.compat.merge_fuzz import FILE, Both, Node
 from tests.compat.test_linediff_git import edited, text

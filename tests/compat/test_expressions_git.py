@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from heliosfs.errors import UsageError
-from heliosfs.repo.expressions import Syntax, compile_expression
+from heliosfs.repo.regex.expressions import Syntax, compile_expression
 from tests.git_repository import ENVIRONMENT, Clone
 
 PIECES = [

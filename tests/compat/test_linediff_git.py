@@ -10,7 +10,7 @@ from random import Random
 
 import pytest
 
-from heliosfs.repo.linediff import Effort, Method, Range, changed_ranges, split_lines
+from heliosfs.repo.lines.compare import Effort, Method, Range, changed_ranges, split_lines
 from tests.git_repository import ENVIRONMENT
 
 _HUNK = re.compile(rb"@@ -(\d+)(?:,\d+)? \+(\d+)")

@@ -11,7 +11,7 @@ from random import Random
 import pytest
 
 from heliosfs.errors import Conflicted
-from heliosfs.repo.textmerge import Labels, merge_texts
+from heliosfs.repo.merge.text import Labels, merge_texts
 from tests.tree_builder import Stage, TreeBuilder
 
 _DATE = "1700000000 +0000"

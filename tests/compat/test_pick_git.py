@@ -9,8 +9,8 @@ from random import Random
 import pytest
 
 from heliosfs.errors import Conflicted, NothingToCommit
-from heliosfs.repo import picking
-from heliosfs.repo.picknote import CHERRY_PICK, REVERT, PickOptions
+from heliosfs.repo import view_pick
+from heliosfs.repo.pick_note import CHERRY_PICK, REVERT, PickOptions
 from tests.compat.merge_fuzz import Author, Both, git_tree, history
 from tests.git_repository import ENVIRONMENT
 
@@ -57,7 +57,7 @@ def test_picks_are_those_of_git(tmp_path: Path, verb: str) -> None:
         view = both.view
         view.reset(onto)
         try:
-            picking.pick(view, [oid], PickOptions(verb, mainline), picking.Way())
+            view_pick.pick(view, [oid], PickOptions(verb, mainline), view_pick.Way())
         except (Conflicted, NothingToCommit):
             assert code == 1
             tree.run("reset", "-q", "--hard")

@@ -16,10 +16,10 @@ from heliosfs.clock import FixedClock
 from heliosfs.commands.gc import collect
 from heliosfs.commands.table import run
 from heliosfs.errors import StoreError
-from heliosfs.repo import gc
 from heliosfs.repo.check import check_store
+from heliosfs.repo.gc import collect as gc
+from heliosfs.repo.gc.retention import Retention
 from heliosfs.repo.repository import Repository
-from heliosfs.repo.retention import Retention
 from heliosfs.steps import Progress, Turn, run_to_end
 from heliosfs.store.encoding import packs
 from heliosfs.store.gc import packcopy, repack, sweep

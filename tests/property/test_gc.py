@@ -23,12 +23,12 @@ from heliosfs.objects.ids import CommitId, Oid
 from heliosfs.objects.references import NEVER_STORED
 from heliosfs.objects.tree import decode_entry
 from heliosfs.repo.check import check_store
-from heliosfs.repo.gc import Collected
-from heliosfs.repo.oplog import OperationLog
+from heliosfs.repo.gc.collect import Collected
+from heliosfs.repo.gc.retention import Retention
+from heliosfs.repo.operation_log import OperationLog
 from heliosfs.repo.repository import Repository
-from heliosfs.repo.retention import Retention
 from heliosfs.repo.saves import Saves
-from heliosfs.repo.state import DETACHED, State, decode_state
+from heliosfs.repo.working_state import DETACHED, State, decode_state
 from heliosfs.steps import Progress, Steps, Turn, run_to_end
 from heliosfs.store.local import LocalStore
 from heliosfs.store.memory import MemoryStore

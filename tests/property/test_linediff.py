@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heliosfs.repo.linediff import Effort, changed_ranges, split_lines
+from heliosfs.repo.lines.compare import Effort, changed_ranges, split_lines
 
 FILES = st.lists(st.sampled_from([b"a\n", b"b\n", b"c\n", b"\n", b"unique %d\n"]), max_size=40)
 

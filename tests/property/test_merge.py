@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from heliosfs.errors import Conflicted
 from heliosfs.objects.ids import CommitId
 from heliosfs.repo.ancestry import merge_bases, reaches
-from heliosfs.repo.textmerge import Favor, merge_texts
+from heliosfs.repo.merge.text import Favor, merge_texts
 from heliosfs.steps import at_once
 from tests.tree_builder import Stage, TreeBuilder
 

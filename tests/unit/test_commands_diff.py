@@ -8,7 +8,7 @@ import pytest
 
 from heliosfs.commands.render import below, quote_path, relative
 from heliosfs.errors import Ambiguous, NotFound, TooLarge, UsageError
-from heliosfs.repo.linediff import Effort, changed_ranges, split_lines
+from heliosfs.repo.lines.compare import Effort, changed_ranges, split_lines
 from tests.tree_builder import Stage
 
 

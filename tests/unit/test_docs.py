@@ -21,8 +21,8 @@ from heliosfs.objects.commit import Commit, Signature, encode_commit
 from heliosfs.objects.ids import CommitId, Kind, Oid
 from heliosfs.objects.tree import Entry, encode_entry
 from heliosfs.repo.history import History
-from heliosfs.repo.oprecord import Operation, encode_operation
-from heliosfs.repo.state import State
+from heliosfs.repo.operation import Operation, encode_operation
+from heliosfs.repo.working_state import State
 from heliosfs.store.encoding.codecs import Codec, Encoded
 from heliosfs.store.journal.journal import encode_head, encode_table
 from heliosfs.store.l2.reader import index_entry

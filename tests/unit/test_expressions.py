@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from heliosfs.errors import TooLarge, UsageError
-from heliosfs.repo.expressions import (
+from heliosfs.repo.regex.expressions import (
     Expression,
     Syntax,
     compile_expression,

@@ -10,7 +10,7 @@ from heliosfs.clock import FixedClock
 from heliosfs.errors import NotFound, StoreError
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.revisions import resolve
-from heliosfs.repo.staging import stage_paths
+from heliosfs.repo.stage import stage_paths
 from heliosfs.store.memory import MemoryStore
 from tests.tree_builder import IDENTITY, TreeBuilder
 

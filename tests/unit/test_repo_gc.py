@@ -12,8 +12,8 @@ from heliosfs.errors import Busy, MissingObject, NotFound
 from heliosfs.objects.ids import Kind, Oid, object_id
 from heliosfs.objects.tree import encode_entry
 from heliosfs.repo.configuration import Configuration
-from heliosfs.repo.gc import Collected, last_collected
-from heliosfs.repo.retention import Retention
+from heliosfs.repo.gc.collect import Collected, last_collected
+from heliosfs.repo.gc.retention import Retention
 from heliosfs.steps import Step, Steps, run_to_end
 from heliosfs.store.sidefile import MemoryFile
 from heliosfs.workspace.contents import Contents

@@ -26,7 +26,7 @@ UNTIDY_WORDS |= {"vfs", "workspace"}
 LONG = {
     "cli/daemon.py": "run",
     "cli/mount.py": "mount",
-    "repo/merging.py": "merge_into",
+    "repo/view_merge.py": "merge_into",
     "repo/repository.py": "",
     "workspace/select.py": "_open",
     "workspace/workspace.py": "",

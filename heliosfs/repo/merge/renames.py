@@ -9,7 +9,7 @@ from itertools import chain
 from typing import NamedTuple, TypeGuard
 
 from heliosfs.objects.tree import Entry
-from heliosfs.repo.linediff import split_lines
+from heliosfs.repo.lines.compare import split_lines
 from heliosfs.store.base import Store
 from heliosfs.workspace.gitlinks import gitlink_of, is_gitlink
 from heliosfs.workspace.trees import read_file

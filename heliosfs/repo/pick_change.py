@@ -10,8 +10,8 @@ from heliosfs.objects.commit import Signature
 from heliosfs.objects.ids import CommitId
 from heliosfs.objects.tree import Entry
 from heliosfs.repo.history import History
-from heliosfs.repo.picknote import CHERRY_PICK, PickOptions
-from heliosfs.repo.textmerge import Labels
+from heliosfs.repo.merge.text import Labels
+from heliosfs.repo.pick_note import CHERRY_PICK, PickOptions
 from heliosfs.workspace.trees import EMPTY_TREE
 
 _SHORT_DIGITS = 12

@@ -12,7 +12,7 @@ from heliosfs.objects.ids import Kind, Oid, object_id
 from heliosfs.objects.tree import Entry
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.revisions import resolve
-from heliosfs.repo.staging import base_root
+from heliosfs.repo.stage import base_root
 from heliosfs.repo.view import View
 from heliosfs.workspace.trees import find_entry
 

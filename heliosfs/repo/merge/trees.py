@@ -14,10 +14,10 @@ from typing import NamedTuple
 
 from heliosfs.objects.ids import TreeId
 from heliosfs.objects.tree import Entry
-from heliosfs.repo.entrymerge import EntryMerger, Rules, same_file
-from heliosfs.repo.mergesides import Place, Side
-from heliosfs.repo.renames import find_renames
-from heliosfs.repo.textmerge import Favor
+from heliosfs.repo.merge.entries import EntryMerger, Rules, same_file
+from heliosfs.repo.merge.renames import find_renames
+from heliosfs.repo.merge.sides import Place, Side
+from heliosfs.repo.merge.text import Favor
 from heliosfs.store.base import Store
 from heliosfs.workspace.attributes import Attributes
 from heliosfs.workspace.edit import edit_tree

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from heliosfs.repo.myers import Budget
+from heliosfs.repo.lines.myers import Budget
 
 _CHAIN_MAX = 64
 """A line that occurs more often is no place to begin at."""

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from heliosfs.errors import CorruptObject, NotFound
 from heliosfs.repo.history import History
 from heliosfs.repo.inverses import Inverses
-from heliosfs.repo.oprecord import TEXT_MAX, Operation, decode_operation, encode_operation
-from heliosfs.repo.state import State
+from heliosfs.repo.operation import TEXT_MAX, Operation, decode_operation, encode_operation
+from heliosfs.repo.working_state import State
 from heliosfs.store.base import Store
 
 _SEQUENCE = struct.Struct(">Q")

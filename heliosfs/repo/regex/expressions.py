@@ -17,8 +17,8 @@ from functools import partial
 from typing import NamedTuple, Protocol, cast
 
 from heliosfs.errors import TooLarge, UsageError
-from heliosfs.repo.posixregex import quote, translate
-from heliosfs.repo.regexrefusal import refusal
+from heliosfs.repo.regex.posix import quote, translate
+from heliosfs.repo.regex.refusal import refusal
 from heliosfs.steps import TURN, Steps, on_thread
 
 _QUICK_COST = 1_000_000

@@ -14,15 +14,15 @@ from heliosfs.objects.commit import Commit
 from heliosfs.objects.ids import CommitId, TreeId
 from heliosfs.objects.tree import Entry
 from heliosfs.repo.ancestry import merge_bases
-from heliosfs.repo.entrymerge import Rules
 from heliosfs.repo.history import History
-from heliosfs.repo.merge import Conflict, Merged, find_conflicts, merge_trees
-from heliosfs.repo.pickchange import change_of
-from heliosfs.repo.picknote import Pick
+from heliosfs.repo.merge.entries import Rules
+from heliosfs.repo.merge.text import Favor, Labels
+from heliosfs.repo.merge.trees import Conflict, Merged, find_conflicts, merge_trees
+from heliosfs.repo.pick_change import change_of
+from heliosfs.repo.pick_note import Pick
 from heliosfs.repo.repository import Repository
-from heliosfs.repo.state import State
-from heliosfs.repo.textmerge import Favor, Labels
 from heliosfs.repo.view import View
+from heliosfs.repo.working_state import State
 from heliosfs.store.base import Store
 from heliosfs.workspace.attributes import Attributes
 from heliosfs.workspace.edit import edit_tree

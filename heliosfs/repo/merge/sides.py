@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from heliosfs.objects.ids import TreeId
 from heliosfs.objects.tree import Entry
-from heliosfs.repo.renames import Pair
+from heliosfs.repo.merge.renames import Pair
 from heliosfs.store.base import Store
 from heliosfs.workspace.gitlinks import is_directory
 from heliosfs.workspace.trees import EMPTY_TREE, Change, differs, walk_changes

@@ -1,8 +1,9 @@
 """Which lines differ between two files: what `diff`, `blame` and merges are made of.
 
 Equal heads and tails are cut off, lines become numbers, and one of two comparisons goes over the
-rest: that of Myers (`repo/myers.py`), as git's diff and blame have it, or the histogram diff of its
-merges (`repo/histogram.py`).  Then changes are moved to where git shows them (`repo/slides.py`).
+rest: that of Myers (`lines/myers.py`), as git's diff and blame have it, or the histogram diff of
+its merges (`lines/histogram.py`).  Then changes are moved to where git shows them
+(`lines/slides.py`).
 The result is always right.  When an effort is spent, what was not compared counts as replaced.
 """
 
@@ -12,8 +13,8 @@ from collections import Counter
 from enum import Enum
 from typing import NamedTuple
 
-from heliosfs.repo import histogram, myers
-from heliosfs.repo.slides import settle
+from heliosfs.repo.lines import histogram, myers
+from heliosfs.repo.lines.slides import settle
 
 DEFAULT_EFFORT = 2_000_000
 

@@ -8,8 +8,8 @@ from typing import NamedTuple, TypeVar
 from heliosfs.objects.blob import EMPTY_BLOB
 from heliosfs.objects.ids import Oid
 from heliosfs.objects.tree import Entry
-from heliosfs.repo.linediff import Effort
-from heliosfs.repo.textmerge import (
+from heliosfs.repo.lines.compare import Effort
+from heliosfs.repo.merge.text import (
     DEFAULT_LABELS,
     TEXT_MAX_BYTES,
     Favor,

@@ -13,15 +13,15 @@ from heliosfs.errors import NotFound, NothingToCommit
 from heliosfs.objects.commit import Commit, Signature
 from heliosfs.objects.ids import CommitId, TreeId
 from heliosfs.objects.tree import Entry
-from heliosfs.repo.entrymerge import Rules
-from heliosfs.repo.merge import Conflict, Merged, merge_trees
-from heliosfs.repo.merging import MergeConflict, carry_changes, check_can_begin, open_verb
-from heliosfs.repo.pickchange import PickChange, change_of, short_id
-from heliosfs.repo.picknote import Pick, PickOptions, note_of
-from heliosfs.repo.staging import differs_from
-from heliosfs.repo.state import State
-from heliosfs.repo.textmerge import Favor
+from heliosfs.repo.merge.entries import Rules
+from heliosfs.repo.merge.text import Favor
+from heliosfs.repo.merge.trees import Conflict, Merged, merge_trees
+from heliosfs.repo.pick_change import PickChange, change_of, short_id
+from heliosfs.repo.pick_note import Pick, PickOptions, note_of
+from heliosfs.repo.stage import differs_from
 from heliosfs.repo.view import View
+from heliosfs.repo.view_merge import MergeConflict, carry_changes, check_can_begin, open_verb
+from heliosfs.repo.working_state import State
 from heliosfs.workspace.attributes import Attributes
 from heliosfs.workspace.graft import graft
 from heliosfs.workspace.trees import walk_changes

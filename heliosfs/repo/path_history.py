@@ -8,8 +8,8 @@ from heliosfs.objects.commit import Commit
 from heliosfs.objects.ids import CommitId, Oid, TreeId
 from heliosfs.objects.tree import Entry
 from heliosfs.repo.history import History
-from heliosfs.repo.mergesides import Side
-from heliosfs.repo.renames import find_renames
+from heliosfs.repo.merge.renames import find_renames
+from heliosfs.repo.merge.sides import Side
 from heliosfs.repo.walks import Step, Stepper, whole
 from heliosfs.store.base import Store
 from heliosfs.workspace.trees import (

@@ -10,11 +10,11 @@ from heliosfs.objects.blob import WHOLE_MAX
 from heliosfs.objects.ids import CommitId, Kind
 from heliosfs.objects.references import Reference, entry_references
 from heliosfs.objects.tree import decode_entry
-from heliosfs.repo.oplog import OperationLog, logged_slots
+from heliosfs.repo.operation_log import OperationLog, logged_slots
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.saves import Saves
 from heliosfs.repo.stash import forget_stashed, stashed
-from heliosfs.repo.state import DETACHED, State, decode_state
+from heliosfs.repo.working_state import DETACHED, State, decode_state
 from heliosfs.workspace.content import PartedContent
 from heliosfs.workspace.node import FileNode
 

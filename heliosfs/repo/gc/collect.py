@@ -1,7 +1,7 @@
 """Garbage collection: what nothing needs any more goes, while the workspace is in use.
 
 It runs in three parts.  *Judge*: which operations and commits stay.  *Mark*: the objects that
-these, and everything else in `repo/roots.py`, reach.  *Sweep*: state that names what goes, then
+these, and everything else in `repo/gc/roots.py`, reach.  *Sweep*: state that names what goes, then
 the objects.
 
 What makes it sound beside everybody else is one moment, in which nothing else runs (`_freeze`).
@@ -22,11 +22,9 @@ from heliosfs.objects.commit import Commit
 from heliosfs.objects.ids import CommitId, Kind, Oid
 from heliosfs.objects.tree import TIME_MAX_NS
 from heliosfs.pace import Pace
-from heliosfs.repo.closure import Closure
-from heliosfs.repo.history import decoded, listed_in
-from heliosfs.repo.repository import Repository
-from heliosfs.repo.retention import Judgement, KeptLog, Retention, kept_operations
-from heliosfs.repo.roots import (
+from heliosfs.repo.gc.closure import Closure
+from heliosfs.repo.gc.retention import Judgement, KeptLog, Retention, kept_operations
+from heliosfs.repo.gc.roots import (
     commit_roots,
     dead_slots,
     forget_staged,
@@ -40,9 +38,11 @@ from heliosfs.repo.roots import (
     staged_roots,
     state_references,
 )
+from heliosfs.repo.history import decoded, listed_in
+from heliosfs.repo.repository import Repository
 from heliosfs.repo.stash import stashed_since
-from heliosfs.repo.state import State
 from heliosfs.repo.view import work_key
+from heliosfs.repo.working_state import State
 from heliosfs.steps import TURN, Progress, Steps, Work, on_thread
 from heliosfs.store.base import Collection, Store
 from heliosfs.workspace.flush import flush_files

@@ -17,7 +17,7 @@ from heliosfs.objects.commit import Commit
 from heliosfs.objects.ids import OID_BYTES, CommitId, Oid
 from heliosfs.objects.tree import NO_OID, encode_entry
 from heliosfs.repo.history import History
-from heliosfs.repo.state import State, decode_heads, decode_state
+from heliosfs.repo.working_state import State, decode_heads, decode_state
 from heliosfs.store.encoding.codecs import read_varint, varint
 
 TEXT_MAX = 500

@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 from heliosfs.objects.commit import Commit
 from heliosfs.objects.ids import CommitId
-from heliosfs.repo.oplog import OperationLog
-from heliosfs.repo.oprecord import Operation
-from heliosfs.repo.state import State
+from heliosfs.repo.operation import Operation
+from heliosfs.repo.operation_log import OperationLog
+from heliosfs.repo.working_state import State
 
 _SECOND_NS = 10**9
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from enum import Enum
 from typing import NamedTuple
 
-from heliosfs.repo.linediff import Effort, Method, Range, changed_ranges, split_lines
+from heliosfs.repo.lines.compare import Effort, Method, Range, changed_ranges, split_lines
 
 TEXT_MAX_BYTES = 8 * 1024 * 1024
 """Larger files are binary, so that no request holds the file system up for long."""

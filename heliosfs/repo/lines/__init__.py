@@ -1,0 +1,1 @@
+"""The lines that differ between two files, as `diff`, `blame` and merges need them."""
