@@ -188,6 +188,48 @@ def test_random_pathspecs(tmp_path: Path, seed: int) -> None:
         assert ours == done.stdout, (cwd, words)
 
 
+def _text(random_: random.Random) -> str:
+    words = ["a", "bb", " ", "\t", "x y", "  ", "foo", "{", "}"]
+    ends = ["\n", "\n", " \n", "\n\n"]
+    lines = (
+        "".join(random_.choices(words, k=random_.randint(0, 5))) + random_.choice(ends)
+        for _ in range(random_.randint(0, 12))
+    )
+    return "".join(lines) + random_.choice(["", "", "end"])
+
+
+def _edited(random_: random.Random, text: str) -> str:
+    lines = text.splitlines(keepends=True)
+    for _ in range(random_.randint(1, 4)):
+        at = random_.randrange(len(lines) + 1)
+        if at == len(lines) or random_.random() < 0.3:
+            lines.insert(at, random_.choice(["new line\n", "\n", "a  b\n"]))
+            continue
+        line = lines[at]
+        lines[at] = random_.choice(
+            ["", line.replace("a", "a a"), re.sub(r"[ \t]+", "   ", line), line.rstrip() + "  \n"]
+        )
+    return "".join(lines)
+
+
+def test_random_changes(tmp_path: Path) -> None:
+    random_ = random.Random(7)
+    clone = Clone(tmp_path / "git")
+    texts = [_text(random_) for _ in range(25)]
+    for edit in (lambda text: text, lambda text: _edited(random_, text)):
+        for at, text in enumerate(texts):
+            clone.write(f"f{at}", edit(text).encode())
+        clone.commit("one more")
+    stage = Stage()
+    stage.run("import", "--from-git", str(clone.path))
+    for line in (
+        "", "-w", "-b", "--ignore-space-at-eol", "--word-diff", "--word-diff=porcelain", "-R", "-U0",
+        "-w --numstat", "-b --stat", "-w --word-diff", "--summary --shortstat",
+    ):  # fmt: skip
+        words = ["diff", *line.split(), "trunk~1", "trunk"]
+        assert plain(stage.run(*words)) == plain(clone.git(*words).decode()), line
+
+
 def change(pair: Pair) -> None:
     """The same uncommitted changes on both sides; nothing that git calls untracked."""
     files = pair.stage.files
