@@ -223,8 +223,8 @@ def test_random_changes(tmp_path: Path) -> None:
     stage = Stage()
     stage.run("import", "--from-git", str(clone.path))
     for line in (
-        "", "-w", "-b", "--ignore-space-at-eol", "--word-diff", "--word-diff=porcelain", "-R", "-U0",
-        "-w --numstat", "-b --stat", "-w --word-diff", "--summary --shortstat",
+        "", "-w", "-b", "--ignore-space-at-eol", "--word-diff", "--word-diff=porcelain", "-R",
+        "-U0", "-w --numstat", "-b --stat", "-w --word-diff", "--summary --shortstat",
     ):  # fmt: skip
         words = ["diff", *line.split(), "trunk~1", "trunk"]
         assert plain(stage.run(*words)) == plain(clone.git(*words).decode()), line
