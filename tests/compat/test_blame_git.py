@@ -14,7 +14,7 @@ from heliosfs.repo.history import History
 from heliosfs.repo.merge.text import merge_texts
 from heliosfs.steps import run_to_end
 from tests.compat.merge_fuzz import FILE, Both, Node
-from tests.compat.test_linediff_git import edited, text
+from tests.compat.texts import edited, text
 from tests.git_repository import ENVIRONMENT
 
 

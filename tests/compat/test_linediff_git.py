@@ -11,36 +11,10 @@ from random import Random
 import pytest
 
 from heliosfs.repo.lines.compare import Effort, Method, Range, changed_ranges, split_lines
+from tests.compat.texts import edited, text
 from tests.git_repository import ENVIRONMENT
 
 _HUNK = re.compile(rb"@@ -(\d+)(?:,\d+)? \+(\d+)")
-_COMMON = [b"\n", b"}\n", b"{\n", b"    return\n", b"\t\n", b"    }\n", b"  else:\n"]
-
-
-def text(random: Random, size: int) -> list[bytes]:
-    lines: list[bytes] = []
-    while len(lines) < size:
-        if random.random() < 0.5:
-            lines.append(random.choice(_COMMON))
-        else:
-            lines.append(b" " * random.randint(0, 8) + b"word %d\n" % random.randint(0, size))
-    return lines
-
-
-def edited(random: Random, lines: list[bytes]) -> list[bytes]:
-    lines = list(lines)
-    for _ in range(random.randint(0, 6)):
-        at = random.randint(0, len(lines))
-        match random.randint(0, 3):
-            case 0:
-                lines[at:at] = text(random, random.randint(1, 5))
-            case 1:
-                del lines[at : at + random.randint(1, 6)]
-            case 2:
-                lines[at:at] = lines[at : at + random.randint(1, 8)]
-            case _:
-                lines[at : at + 2] = text(random, random.randint(1, 3))
-    return lines
 
 
 def by_git(directory: Path, old: list[bytes], new: list[bytes], method: Method) -> list[Range]:

@@ -12,8 +12,7 @@ from heliosfs.errors import Busy, MissingObject
 from heliosfs.objects.ids import Kind, Oid, object_id
 from heliosfs.store.base import Bulk, Store
 from heliosfs.store.encoding.versions import Versions
-from tests.contract.test_collection import World
-from tests.contract.test_store import run
+from tests.stores import World, run
 
 TEXT = [b"line %d of many\n" % number for number in range(300)]
 

@@ -11,34 +11,11 @@ import pytest
 
 from heliosfs.errors import Busy, CorruptObject, MissingObject
 from heliosfs.objects.ids import Kind, Oid, object_id
-from heliosfs.steps import Work
 from heliosfs.store.base import Collection, Store
 from heliosfs.store.memory import MemoryStore
-from tests.contract.test_store import Drained, blob, open_local, run
+from tests.stores import World, blob, finish, give, settle
 
 Reopen = Callable[[], Store]
-
-
-class World:
-    """A store, and the way to open it again."""
-
-    def __init__(self, kind: str, path: Path) -> None:
-        self._kind = kind
-        self._path = path
-        self.store: Any = self._open()
-
-    def _open(self) -> Any:
-        if self._kind == "memory":
-            return MemoryStore()
-        store = open_local(self._path)
-        return Drained(store) if self._kind == "drained" else store
-
-    def reopen(self) -> Store:
-        if self._kind != "memory":
-            self.store.close()
-            self.store = self._open()
-        store: Store = self.store
-        return store
 
 
 @pytest.fixture(params=["memory", "pending", "drained"])
@@ -46,32 +23,6 @@ def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
     made = World(request.param, tmp_path)
     yield made
     made.store.close()
-
-
-def give(store: Store, *contents: bytes, base: bytes | None = None) -> list[Oid]:
-    oids = []
-    for data in contents:
-        oid, kind, _ = blob(data)
-        store.add(oid, kind, data, object_id(Kind.BLOB, base) if base is not None else None)
-        oids.append(oid)
-    store.publish()
-    return oids
-
-
-def finish(plan: Callable[[], Work | None], act: Callable[[], None] = lambda: None) -> int:
-    count = 0
-    while (work := plan()) is not None:
-        run(work)
-        act()
-        count += 1
-        assert count < 10_000
-    return count
-
-
-def settle(store: Store) -> None:
-    """Let nothing be pending."""
-    while (work := store.plan_drain()) is not None:
-        run(work)
 
 
 def sweep(store: Store, keep: Iterable[Oid]) -> Collection:

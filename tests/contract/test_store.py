@@ -12,7 +12,6 @@ import pytest
 
 from heliosfs.errors import CorruptObject, MissingObject
 from heliosfs.objects.ids import Kind, Oid, object_id
-from heliosfs.steps import Work
 from heliosfs.store.base import Store
 from heliosfs.store.l2 import database as lmdbstore
 from heliosfs.store.l2 import encoder
@@ -20,26 +19,9 @@ from heliosfs.store.l2 import reader as snapshot
 from heliosfs.store.l2 import record as payload
 from heliosfs.store.local import LocalStore
 from heliosfs.store.memory import MemoryStore
+from tests.stores import Drained, blob, open_local, run
 
 Opener = Callable[[], Store]
-
-
-def blob(data: bytes) -> tuple[Oid, Kind, bytes]:
-    return object_id(Kind.BLOB, data), Kind.BLOB, data
-
-
-def run(work: Work | None) -> None:
-    if work is not None:
-        work.execute()
-        work.apply()
-
-
-def open_local(path: Path) -> LocalStore:
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        return LocalStore.open(fd, cache_bytes=1 << 20, create=True)
-    finally:
-        os.close(fd)
 
 
 @pytest.fixture(
@@ -74,20 +56,6 @@ def store(
         made._cache.capacity_bytes = 0
     yield made
     made.close()
-
-
-class Drained:
-    """A store whose every publish ends up in L2."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._store, name)
-
-    def publish(self) -> None:
-        self._store.publish()
-        run(self._store.plan_drain())
 
 
 def test_an_object_is_read_back_before_and_after_publish(store: Store) -> None:

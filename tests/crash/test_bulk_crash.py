@@ -17,7 +17,7 @@ from heliosfs.store.l2 import database as lmdbstore
 from heliosfs.store.l2 import encoder
 from heliosfs.store.local import LocalStore
 from tests.crash.faulty import Died, FaultyDirectory
-from tests.crash.test_store_crash import Scenario, after_death
+from tests.crash.scenario import Scenario, after_death
 
 
 @pytest.fixture(autouse=True)

@@ -27,7 +27,8 @@ from heliosfs.store.l2 import database as lmdbstore
 from heliosfs.store.l2.environment import FILE
 from heliosfs.store.local import LocalStore
 from tests.crash.faulty import Died, FaultyDirectory
-from tests.crash.test_store_crash import after_death, open_store
+from tests.crash.scenario import after_death
+from tests.stores import open_local
 from tests.tree_builder import IDENTITY, TreeBuilder
 
 NEVER = 1 << 30
@@ -124,7 +125,7 @@ class Life:
 
 
 def reopened(path: Path) -> Repository:
-    return Repository.open(open_store(path), FixedClock(), IDENTITY)
+    return Repository.open(open_local(path), FixedClock(), IDENTITY)
 
 
 def assert_sound(path: Path, life: Life, *, acknowledged: bool = True) -> None:

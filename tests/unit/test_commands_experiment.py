@@ -10,8 +10,8 @@ import pytest
 from heliosfs.errors import AlreadyExists, HeliosError, NotFound, StoreError, UsageError
 from heliosfs.objects.ids import CommitId, Oid
 from heliosfs.repo.experiments import CHUNK_COUNT, Experiments
+from tests.stores import FailingStore
 from tests.tree_builder import Stage
-from tests.unit.test_repo_failures import FailingStore
 
 
 @pytest.fixture

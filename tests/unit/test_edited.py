@@ -15,8 +15,7 @@ from heliosfs.store.base import NewObject
 from heliosfs.store.edited import DEPTH_MAX, Edited, decode_edited
 from heliosfs.store.l2 import encoder
 from heliosfs.store.local import LocalStore
-from tests.contract.test_collection import finish, settle
-from tests.contract.test_store import open_local, run
+from tests.stores import finish, open_local, run, settle
 
 SIZE = 131_072
 

@@ -12,8 +12,7 @@ from heliosfs.objects.ids import Kind, Oid
 from heliosfs.store.base import NewObject
 from heliosfs.store.encoding import packs
 from heliosfs.store.local import LocalStore
-from tests.contract.test_collection import finish, settle
-from tests.contract.test_store import open_local, run
+from tests.stores import finish, open_local, run, settle
 
 SIZE = 100_000
 

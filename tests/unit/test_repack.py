@@ -17,8 +17,7 @@ from heliosfs.store.encoding.packs import decode_place
 from heliosfs.store.gc.repack import Repack
 from heliosfs.store.l2.record import Payload
 from heliosfs.store.local import LocalStore
-from tests.contract.test_collection import finish, settle
-from tests.contract.test_store import open_local
+from tests.stores import finish, open_local, settle
 
 
 @pytest.fixture

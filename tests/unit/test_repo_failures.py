@@ -11,23 +11,8 @@ from heliosfs.errors import NotFound, StoreError
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.revisions import resolve
 from heliosfs.repo.stage import stage_paths
-from heliosfs.store.memory import MemoryStore
+from tests.stores import FailingStore
 from tests.tree_builder import IDENTITY, TreeBuilder
-
-
-class FailingStore(MemoryStore):
-    """Its next publish fails when it is told so, and takes the batch's state back."""
-
-    is_failing = False
-
-    def publish(self) -> None:
-        if self.is_failing:
-            self.is_failing = False
-            objects = dict(self.objects)
-            self.drop_unpublished()
-            self.objects.update(objects)
-            raise StoreError("the disk is gone")
-        super().publish()
 
 
 def build() -> tuple[FailingStore, Repository]:
