@@ -1,6 +1,7 @@
-"""Long work as a generator of steps, so that whoever drives it can let others in between.
+"""Long work as a generator of steps, so that its driver can let other tasks run in between.
 
-A generator runs on the owner's thread.  What it yields says what may happen before it goes on:
+A generator runs on the owner's thread.  The value that it yields tells its driver what may happen
+before it goes on:
 
 - a `Work` is executed on a thread and applied; when it fails, the `yield` raises the error;
 - `TURN`: others may have their turn, and then everything but what the generator holds itself
@@ -10,8 +11,8 @@ A generator runs on the owner's thread.  What it yields says what may happen bef
   belong there.  File requests still come in at every turn.
 
 A step between two yields takes a few ms at most, and leaves nothing in the store's batch that
-may not be published by others.  Whoever drives it may close it at any yield before `ALONE`
-(GeneratorExit): what it did until then must be nothing that shows.
+others must not publish.  The driver may close the generator at any yield before `ALONE`
+(GeneratorExit), so until then it must not have changed anything that is visible.
 """
 
 from __future__ import annotations
@@ -21,37 +22,39 @@ from enum import Enum
 from typing import Final, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 
 BACKLOG_BYTES = 128 * 1024 * 1024
-"""How much may be published and not drained, where nobody waits."""
+"""Largest number of bytes that may be published and not drained while nobody else waits."""
 
 T = TypeVar("T")
 
 
 class Work(Protocol):
-    """Long work in three steps: planned and applied on the owner's thread, executed on any.
+    """A piece of long work in three steps.
 
-    The plan froze the bytes it needs, so `execute` touches nothing that the owner may change.
+    It is planned and applied on the owner's thread, and executed on any thread.  The plan has
+    frozen the bytes that it needs, so `execute` touches nothing that the owner may change
+    meanwhile.
     """
 
     def execute(self) -> None:
-        """Do it; may block, may run on any thread.  StoreError when it failed."""
+        """Do the work; may block, may run on any thread.  StoreError on failure."""
 
     def apply(self) -> None:
-        """Take up the result, on the owner's thread, after `execute` returned or raised."""
+        """Take over the result, on the owner's thread, after `execute` returned or raised."""
 
 
 class Drained(Protocol):
-    """A store, as far as the scheduling of work has to do with it."""
+    """The part of a store that the scheduling of work needs."""
 
     @property
     def pending_bytes(self) -> int:
-        """Bytes of objects that are not in L2 yet, and so take memory."""
+        """Bytes of objects that are not in L2 yet, and therefore in memory."""
 
     def plan_drain(self) -> Work | None:
-        """Return work that moves what is published into L2; None when there is nothing to move."""
+        """Return work that moves published batches into L2; None if there are none."""
 
 
 class Turn(Enum):
-    """What may happen before the next step."""
+    """The two permissions that a step can yield to its driver."""
 
     TURN = "others have their turn"
     ALONE = "no verb runs beside it any more"
@@ -62,20 +65,20 @@ ALONE: Final = Turn.ALONE
 
 
 class Progress(NamedTuple):
-    """How far long work is."""
+    """A report of how far long work has come."""
 
     done: int
     total: int
-    """Of how many; 0 while that is not known."""
+    """Number of all units; 0 while it is not known."""
     unit: str
-    """What is counted: `commits`."""
+    """Name of the unit that is counted, such as `commits`."""
     objects: int = 0
-    """Objects read or written, where these tell the speed better."""
+    """Objects read or written, if they show the speed better than the units do."""
 
 
 Step: TypeAlias = Work | Progress | Turn
 Steps: TypeAlias = Generator[Step, None, T]
-"""Long work that results in a T."""
+"""Long work that returns a T."""
 
 
 class _Call(Generic[T]):
@@ -93,7 +96,7 @@ class _Call(Generic[T]):
 
 
 def on_thread(call: Callable[[], T]) -> Steps[T]:
-    """What a call results in that touches nothing which the owner may change.
+    """Call a function on a thread and return its result; it must not touch the owner's data.
 
     git = yield from on_thread(lambda: Git.find(path))
     """
@@ -103,7 +106,7 @@ def on_thread(call: Callable[[], T]) -> Steps[T]:
 
 
 def perform(work: Work) -> None:
-    """Execute and apply at once, for callers that have nobody waiting."""
+    """Execute and apply work at once, for a caller beside whom nobody waits."""
     try:
         work.execute()
     finally:
@@ -111,14 +114,14 @@ def perform(work: Work) -> None:
 
 
 def drain(store: Drained) -> None:
-    """Move what is published into L2 at once."""
+    """Move the published batches into L2 at once."""
     work = store.plan_drain()
     if work is not None:
         perform(work)
 
 
 def at_once(steps: Steps[T]) -> T:
-    """Drive steps that ask for nothing but turns, where nobody else waits; return the result."""
+    """Drive steps that yield turns only, while nobody else waits; return their result."""
     while True:
         try:
             step = next(steps)
@@ -131,7 +134,7 @@ def at_once(steps: Steps[T]) -> T:
 def run_to_end(
     steps: Steps[T], store: Drained, report: Callable[[Progress], None] = lambda progress: None
 ) -> T:
-    """Drive `steps` where nobody else waits for the store; gives what they result in."""
+    """Drive steps while nobody else waits for the store; return their result."""
     try:
         step = next(steps)
         while True:

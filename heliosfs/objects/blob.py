@@ -1,4 +1,4 @@
-"""How the bytes of a file become objects.
+"""The rule by which the bytes of a file become objects.
 
 A file of at most `WHOLE_MAX` bytes is one BLOB.  A larger one is a PARTS object: its
 size, then the id of each part in order.  Every part holds `PART_BYTES` bytes, the last
@@ -24,7 +24,7 @@ ZERO_PART = BlobId(object_id(Kind.BLOB, bytes(PART_BYTES)))
 _SIZE = struct.Struct("<Q")
 _RUN = struct.Struct("<II")
 _HAS_HOLES = 1 << 63
-"""Bit of the size: runs follow, not all parts."""
+"""Bit of the stored size: the ids are grouped in runs, because some parts are holes."""
 
 
 class Parts(NamedTuple):
@@ -32,11 +32,11 @@ class Parts(NamedTuple):
 
     size: int
     ids: dict[int, BlobId]
-    """Number of a part -> its id, in order; a hole is not in it."""
+    """Id of each part by its number, in order; a hole has no entry."""
 
 
 def part_count(size: int) -> int:
-    """How many parts a file of `size` bytes has.
+    """Return the number of parts of a file of `size` bytes.
 
     >>> part_count(PART_BYTES), part_count(PART_BYTES + 1)
     (1, 2)
@@ -45,7 +45,7 @@ def part_count(size: int) -> int:
 
 
 def encode_parts(size: int, ids: Mapping[int, BlobId]) -> bytes:
-    """The bytes of a PARTS object.  `ids` has what `Parts.ids` has, in any order."""
+    """Return the bytes of a PARTS object.  `ids` is as `Parts.ids`, but in any order."""
     order = sorted(ids)
     if len(order) == part_count(size):
         return _SIZE.pack(size) + b"".join([ids[index] for index in order])
@@ -63,10 +63,10 @@ def encode_parts(size: int, ids: Mapping[int, BlobId]) -> bytes:
 def revise_parts(
     before: bytes, size: int, ids: Mapping[int, BlobId], renamed: Iterable[int]
 ) -> tuple[bytes, list[tuple[int, bytes]]] | None:
-    """`encode_parts` for a file of which only some parts have other ids than `before` says.
+    """Encode a PARTS object of which only the parts in `renamed` have another id than in `before`.
 
-    With where the bytes differ, and what is there now, in order.  None when one of the two has
-    holes.  Cost: a copy, and what differs.
+    Return the bytes and the edits that lead to them from `before`: offset and new bytes, in order.
+    Return None if one of the two has holes.  Cost: one copy, and the renamed parts.
     """
     (old_size,) = _SIZE.unpack_from(before)
     count = part_count(size)
@@ -102,6 +102,7 @@ def decode_parts(data: bytes) -> Parts:
 
 def _decode_runs(data: bytes, count: int) -> dict[int, BlobId]:
     ids: dict[int, BlobId] = {}
+    # `free` is the first part that no run has named yet: runs neither overlap nor go back.
     at, free = _SIZE.size, 0
     while at < len(data):
         if at + _RUN.size > len(data):

@@ -1,4 +1,4 @@
-"""Commit objects: a root entry, its parents, who, when, why."""
+"""Commit objects: a root entry, the parents, author and committer, and the message."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _PAIR = struct.Struct("<II")
 _WHO = struct.Struct("<qhHH")
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 SECONDS_MAX = 2**63 - 1
-"""The moment of a commit of git that names a later one: no calendar has it, so it is shown as
-the epoch, as git does, but sorts after all others."""
+"""Largest moment that is stored, in seconds.  A git commit may name a later one, which no calendar
+has: it is shown as the epoch, as git does, but sorts after all others."""
 _BLANK = b" \t\r\n"
-"""What a line that parts subject and body may consist of (git's isspace)."""
+"""Bytes of which a line that separates paragraphs of a message may consist (git's isspace)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +32,9 @@ class Signature:
     name: bytes
     email: bytes
     seconds: int
-    """Since the epoch, UTC."""
+    """Seconds since the epoch, UTC."""
     offset_minutes: int
-    """Of the person's clock, ahead of UTC."""
+    """Minutes that the person's clock is ahead of UTC."""
 
     def encode(self) -> bytes:
         head = _WHO.pack(self.seconds, self.offset_minutes, len(self.name), len(self.email))
@@ -43,7 +43,10 @@ class Signature:
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """A snapshot and its place in history.  Names and messages are bytes: git's may be any."""
+    """A snapshot and its place in history.
+
+    Names and messages are bytes, because git accepts any bytes there.
+    """
 
     root: Entry
     """The root directory as an entry without a name: its tree, mode, owner and mtime."""
@@ -53,7 +56,7 @@ class Commit:
     message: bytes
     metadata: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
     git: bytes = b""
-    """Of an imported commit, git's own object, from which the same git id comes back."""
+    """Bytes of git's own object, if the commit was imported; they lead to the same git id again."""
 
     @property
     def tree(self) -> TreeId:
@@ -61,17 +64,17 @@ class Commit:
 
     @property
     def subject(self) -> str:
-        """The first paragraph of the message in one line, as git makes it (format_subject)."""
+        """First paragraph of the message, joined to one line as git does (format_subject)."""
         return b" ".join(split_message(self.message)[0]).decode("utf-8", "replace")
 
     @property
     def body(self) -> bytes:
-        """The message after its first paragraph and the blank lines that end it."""
+        """Message without its first paragraph and the blank lines that end it."""
         return split_message(self.message)[1]
 
 
 def split_message(message: bytes) -> tuple[list[bytes], bytes]:
-    r"""The lines of the first paragraph, without blanks at their ends, and the body.
+    r"""Return the lines of the first paragraph, stripped at their ends, and the body.
 
     A line of blanks alone ends a paragraph, whatever ends the lines (git's parse_commit_message).
 
@@ -97,7 +100,7 @@ def split_message(message: bytes) -> tuple[list[bytes], bytes]:
 
 
 def encode_commit(commit: Commit) -> bytes:
-    """The bytes of a commit: a version, the lengths of its fields, the fields."""
+    """Return the bytes of a commit: a version, the lengths of its fields, the fields."""
     author, committer = commit.author, commit.committer
     rest = encode_rest(author, committer, commit.message, commit.metadata, commit.git)
     return join_commit(commit.root, commit.parents, *rest)
@@ -110,7 +113,7 @@ def encode_rest(
     metadata: Mapping[str, str] = _NOTHING,
     git: bytes = b"",
 ) -> tuple[bytes, bytes]:
-    """What of a commit does not depend on ids: the lengths of its fields, and the fields."""
+    """Return the part of a commit that does not depend on ids: field lengths, and fields."""
     by = author.encode()
     then = by if committer is author else committer.encode()
     pairs = _encode_metadata(metadata) if metadata else b""
@@ -121,7 +124,7 @@ def encode_rest(
 def join_commit(
     root: Entry, parents: Sequence[CommitId], rest_lengths: bytes, rest: bytes
 ) -> bytes:
-    """The bytes of a commit, of which `encode_rest` made the rest."""
+    """Return the bytes of a commit from its root and parents and the result of `encode_rest`."""
     entry = encode_entry(root)
     ids = b"".join(parents)
     return b"".join((_FIRST.pack(VERSION, len(entry), len(ids)), rest_lengths, entry, ids, rest))
@@ -154,7 +157,7 @@ def decode_commit(data: bytes) -> Commit:
 
 
 def commit_id(data: bytes) -> CommitId:
-    """The id of a commit's bytes."""
+    """Return the id of a commit's bytes."""
     return CommitId(object_id(Kind.COMMIT, data))
 
 
@@ -178,7 +181,7 @@ def _decode_metadata(data: bytes) -> Mapping[str, str]:
 
 
 def decode_signature(data: bytes) -> Signature:
-    """Read what `Signature.encode` gave."""
+    """Read the bytes that `Signature.encode` returned."""
     seconds, offset, name, email = _WHO.unpack_from(data)
     at = _WHO.size
     return Signature(data[at : at + name], data[at + name : at + name + email], seconds, offset)

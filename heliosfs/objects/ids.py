@@ -10,33 +10,33 @@ from blake3 import blake3
 OID_BYTES = 32
 
 Oid = NewType("Oid", bytes)
-"""Any object's id: 32 bytes.  Hex only where people read it."""
+"""Id of any object: 32 bytes, written as hex only where people read it."""
 BlobId = NewType("BlobId", Oid)
 TreeId = NewType("TreeId", Oid)
 CommitId = NewType("CommitId", Oid)
 
 
 class Kind(IntEnum):
-    """What an object is.  The value is stored beside the payload; never reuse one."""
+    """The kinds of objects.  The value is stored beside the payload; never reuse one."""
 
     BLOB = 1
-    """The bytes of a file of at most `blob.WHOLE_MAX`, or of one part of a larger one."""
+    """Bytes of a file of at most `blob.WHOLE_MAX`, or of one part of a larger one."""
     PARTS = 2
-    """The list of a large file's parts."""
+    """List of the parts of a large file."""
     TREE = 3
     """A directory, or a run of its entries."""
     COMMIT = 4
 
 
 _TAGS = (b"", b"blob\0", b"parts\0", b"tree\0", b"commit\0")
-"""By kind: a tuple, since hashing an enum member is slow."""
+"""Tag by kind.  A tuple, because a dict would hash an enum member, which is slow."""
 
 _PARALLEL_FROM = 256 * 1024
-"""From this size on BLAKE3 gains from more than one thread; below, they only cost."""
+"""Size from which BLAKE3 gains from several threads; below it they only cost."""
 
 
 def object_id(kind: Kind, data: bytes | bytearray | memoryview) -> Oid:
-    """The id of an object: 3.7 us for 10 KB."""
+    """Return the id of an object: 3.7 us for 10 KB."""
     if len(data) < _PARALLEL_FROM:
         # Without the call of Oid(), which would be a tenth of the time for a small tree.
         return blake3(_TAGS[kind] + data).digest()  # type: ignore[return-value]

@@ -1,4 +1,4 @@
-"""What differs between two leaves, found without looking at every entry."""
+"""Comparison of two leaves that does not look at every entry."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ _FLAGS = FIXED_BYTES - 2
 _NAME_LENGTH = FIXED_BYTES - 1
 
 Changes = dict[bytes, tuple[bytes | None, bytes | None]]
-"""Name -> (encoded old entry, encoded new entry); None where there is none."""
+"""Encoded old and new entry by name; None on a side that has no such entry."""
 
 
 def changed_names(old: bytes, new: bytes) -> Changes:
-    """What differs between two leaves: 5 us for one entry of 33.
+    """Return the entries that differ between two leaves: 5 us for one entry of 33.
 
     Equal stretches are compared whole.  ValueError, IndexError or struct.error when the
     bytes do not fit.
@@ -28,7 +28,7 @@ def changed_names(old: bytes, new: bytes) -> Changes:
 
 
 def _merge(old: bytes, old_at: int, new: bytes, new_at: int, changes: Changes) -> tuple[int, int]:
-    """Note what differs up to the first equal entry after a difference; gives where that is."""
+    """Note the differences up to the first equal entry after one; return where that entry is."""
     old_end, new_end = len(old), len(new)
     found = False
     while True:
@@ -65,7 +65,7 @@ def _entry_at(data: bytes, at: int) -> bytes:
 
 
 def _skip(old: bytes, old_at: int, new: bytes, new_at: int) -> int:
-    """Bytes of whole entries that both sides begin with, but for a few of the last ones."""
+    """Return how many bytes of whole entries both sides begin with, except perhaps the last few."""
     low, high = 0, min(len(old) - old_at, len(new) - new_at)
     # Not to the byte: where the two part within an entry, `_merge` finds out.
     while high - low >= FIXED_BYTES:

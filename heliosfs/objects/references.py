@@ -1,4 +1,4 @@
-"""What an object refers to: the ids in its bytes."""
+"""References from an object to others: the ids in its bytes."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ Reference: TypeAlias = "tuple[Kind, Oid]"
 
 _EMPTY_TREE = object_id(Kind.TREE, join_leaf([]))
 NEVER_STORED = frozenset((EMPTY_BLOB, ZERO_PART, _EMPTY_TREE))
-"""The objects that readers know without a store."""
+"""Ids of the objects that a reader knows without a store."""
 _HEAD = struct.Struct("<H16xQ32s")
-"""Of an encoded entry: mode, size, id."""
+"""Mode, size and id in an encoded entry."""
 
 
 def references(kind: Kind, data: bytes) -> Iterator[Reference]:
-    """The objects that an object needs to be complete, those that need not be stored left out.
+    """Yield the objects that an object needs to be complete, without those never stored.
 
     ValueError, IndexError or struct.error when the bytes are not such an object.
     """
@@ -43,9 +43,10 @@ def references(kind: Kind, data: bytes) -> Iterator[Reference]:
 
 
 def link_blobs(data: bytes) -> Iterator[Oid]:
-    """The blobs that the targets of a leaf's symbolic links would be.
+    """Yield the ids of blobs that would hold the targets of a leaf's symbolic links.
 
-    Git has them, so an import stores them, and the next one asks for them; nothing needs them.
+    Heliosfs keeps a target in the entry and needs no such blob, but git has one: an import stores
+    it, so that the next import finds it.
     """
     if not is_index(data):
         for raw in split_leaf(data):
@@ -54,7 +55,7 @@ def link_blobs(data: bytes) -> Iterator[Oid]:
 
 
 def entry_references(entry: Entry) -> Iterator[Reference]:
-    """The object of one entry, if it has one that is stored."""
+    """Yield the object of one entry, if it has one that is stored."""
     yield from _of_entry(entry.mode, entry.size, entry.oid)
 
 

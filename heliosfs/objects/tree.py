@@ -21,7 +21,7 @@ NAME_MAX = 255
 INDEX_FROM = 256
 TIME_MAX_NS = 2**63 - 1
 TIME_MIN_NS = -(2**63)
-"""An entry holds times between the years 1677 and 2262."""
+"""Earliest time of an entry; with `TIME_MAX_NS`, the years 1677 to 2262."""
 
 LINK = 1
 """Flag: one of several names of a file; a 64-bit link group follows."""
@@ -46,7 +46,7 @@ _DIRECTORY = stat.S_IFDIR >> 8
 
 FIXED_BYTES = _FIXED.size
 OID_AT = 26
-"""Where the object id lies in an encoded entry."""
+"""Offset of the object id in an encoded entry."""
 
 
 class Entry(NamedTuple):
@@ -54,16 +54,16 @@ class Entry(NamedTuple):
 
     name: bytes
     mode: int
-    """Kind and all 12 permission bits, as `st_mode`."""
+    """File type and all 12 permission bits, as `st_mode`."""
     uid: int
     gid: int
     mtime_ns: int
     size: int
-    """Bytes of a regular file; of a directory, how many directories it holds."""
+    """Bytes of a regular file; in the entry of a directory, the number of its subdirectories."""
     oid: Oid
-    """Blob or parts of a regular file, tree of a directory, else `NO_OID`."""
+    """Blob or parts of a regular file, tree of a directory; `NO_OID` for all others."""
     group: int = 0
-    """Names of one file (hard links) share a non-zero group."""
+    """Link group: the same non-zero number in all names (hard links) of one file."""
     target: bytes = b""
     rdev: int = 0
     xattrs: Mapping[bytes, bytes] | None = None
@@ -75,12 +75,12 @@ class Entry(NamedTuple):
 
 
 def clamp_time(time_ns: int) -> int:
-    """The nearest time that an entry can hold, as Linux does it (timestamp_truncate)."""
+    """Return the nearest time that an entry can hold, as Linux does (timestamp_truncate)."""
     return min(max(time_ns, TIME_MIN_NS), TIME_MAX_NS)
 
 
 def encode_entry(entry: Entry) -> bytes:
-    """The bytes of one entry: 0.4 us.  A mode outside 16 bits is a struct.error."""
+    """Return the bytes of one entry: 0.4 us.  Raise struct.error for a mode over 16 bits."""
     name, mode, uid, gid, mtime_ns, size, oid, group, target, rdev, xattrs, below = entry
     flags = 0
     extra = b""
@@ -105,12 +105,12 @@ def encode_entry(entry: Entry) -> bytes:
 def encode_file(
     mode: int, uid: int, gid: int, mtime_ns: int, size: int, oid: bytes, name: bytes
 ) -> bytes:
-    """`encode_entry` for the common case without flags, which a commit meets most."""
+    """Return what `encode_entry` returns for an entry without flags, the common case."""
     return _FIXED.pack(mode, uid, gid, mtime_ns, size, oid, 0, len(name)) + name
 
 
 def decode_entry(data: bytes, at: int = 0) -> tuple[Entry, int]:
-    """The entry at `at` and where the next one begins."""
+    """Return the entry at `at` and the offset where the next one begins."""
     mode, uid, gid, mtime_ns, size, oid, flags, name_len = _FIXED.unpack_from(data, at)
     at += FIXED_BYTES
     name = data[at : at + name_len]
@@ -141,21 +141,23 @@ def decode_entry(data: bytes, at: int = 0) -> tuple[Entry, int]:
 
 
 def entry_name(raw: bytes) -> bytes:
-    """The name in an encoded entry."""
+    """Return the name in an encoded entry."""
     return raw[FIXED_BYTES : FIXED_BYTES + raw[FIXED_BYTES - 1]]
 
 
 def is_dir_entry(raw: bytes) -> bool:
-    """Whether an encoded entry is that of a directory."""
+    """Return True if an encoded entry is that of a directory."""
     return raw[1] & 0xF0 == _DIRECTORY
 
 
 def split_leaf(data: bytes) -> list[bytes]:
-    """The encoded entries of a leaf, undecoded; ValueError when the bytes do not fit."""
+    """Return the encoded entries of a leaf, undecoded; ValueError if the bytes do not fit."""
     check_leaf(data)
     at, end = 1, len(data)
     raws = []
     while at < end:
+        # Read in place, not by `decode_entry`: a leaf is split to be searched or merged, and most
+        # of its entries are passed on as they are.
         stop = at + FIXED_BYTES + data[at + 59]
         if data[at + 58]:
             stop = end_of_extras(data, data[at + 58], stop)
@@ -167,13 +169,13 @@ def split_leaf(data: bytes) -> list[bytes]:
 
 
 def check_leaf(data: bytes) -> None:
-    """ValueError when the bytes of a tree object are not those of a leaf."""
+    """Raise ValueError unless the bytes of a tree object are those of a leaf."""
     if data[:1] != _LEAF:
         raise ValueError("not a leaf")
 
 
 def end_of_extras(data: bytes, flags: int, at: int) -> int:
-    """Where an entry ends whose name ends at `at`."""
+    """Return where an entry ends; `at` is where its name ends."""
     if flags & LINK:
         at += 8
     if flags & TARGET:
@@ -186,12 +188,12 @@ def end_of_extras(data: bytes, flags: int, at: int) -> int:
 
 
 def join_leaf(entries: Iterable[bytes]) -> bytes:
-    """A leaf of encoded entries that are in byte order of their names."""
+    """Return a leaf of encoded entries, which are in byte order of their names."""
     return _LEAF + b"".join(entries)
 
 
 def join_leaves(leaves: list[bytes]) -> bytes:
-    """One leaf with the entries of several, in their order.  ValueError when one is none."""
+    """Return one leaf with the entries of several, in their order; ValueError if one is none."""
     if len(leaves) == 1:
         return leaves[0]
     for leaf in leaves:
@@ -200,25 +202,25 @@ def join_leaves(leaves: list[bytes]) -> bytes:
 
 
 class LeafRef(NamedTuple):
-    """A leaf as an index names it."""
+    """The name and id under which an index lists a leaf."""
 
     first: bytes
-    """The name of its first entry."""
+    """Name of the first entry of the leaf."""
     oid: TreeId
 
 
 def starts_leaf(name: bytes) -> bool:
-    """Whether a leaf begins at this name, in a tree that has an index (one name in 64)."""
+    """Return True for a name at which a leaf begins if the tree has an index: one in 64."""
     return not crc32(name) & 63
 
 
 def is_index(data: bytes) -> bool:
-    """Whether a tree object is an index of leaves."""
+    """Return True if a tree object is an index of leaves."""
     return data[:1] == _INDEX
 
 
 def encode_index(leaves: list[LeafRef]) -> bytes:
-    """The bytes of an index."""
+    """Return the bytes of an index."""
     parts = [_INDEX]
     for first, oid in leaves:
         parts.append(bytes((len(first),)) + first + oid)
@@ -241,7 +243,7 @@ def decode_index(data: bytes) -> list[LeafRef]:
 
 
 def encode_xattrs(xattrs: Mapping[bytes, bytes]) -> bytes:
-    """Names in byte order, each with its value, lengths first."""
+    """Return the encoded attributes in byte order of names, each with its lengths first."""
     return b"".join(
         bytes((len(name),)) + name + _U32.pack(len(value)) + value
         for name, value in sorted(xattrs.items())

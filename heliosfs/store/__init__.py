@@ -1,7 +1,7 @@
-"""Objects and state of a repository: how they are kept, found again, and let go of.
+"""Objects and state of a repository, as they are kept on disk, found again, and removed.
 
-`base` is the contract.  `local` keeps it on a disk: what is new goes into `journal`, moves by a
-drain into `l2`, one LMDB file and packs, and is read through the cache of L1.  `gc` removes what
-nobody names any more.  `memory` keeps the contract for tests.  Nobody outside looks into the rooms:
-import-linter holds that.
+`base` is the contract.  `local` keeps it on a disk: new objects go into `journal`, a drain moves
+them into `l2` (one LMDB file and packs), and reads go through L1, the cache.  `gc` removes what
+nothing refers to any more.  `memory` keeps the contract for tests.  No other package imports the
+rooms; import-linter holds that.
 """

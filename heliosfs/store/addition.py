@@ -1,4 +1,4 @@
-"""Objects that are hashed, and large ones written, on another thread than the store's."""
+"""Additions that hash objects, and write large ones, on another thread than the store's."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from heliosfs.store.pending import Pending
 
 
 class Add(Protocol):
-    """`Store.add`."""
+    """The signature of `Store.add`."""
 
     def __call__(
         self, oid: Oid, kind: Kind, data: bytes, base: Oid | None, *, edits: Sequence[Edit]
@@ -20,7 +20,7 @@ class Add(Protocol):
 
 
 class HashedAddition:
-    """Computes the ids elsewhere, and then adds one object after another."""
+    """An addition that computes ids on any thread, and adds the objects one by one."""
 
     def __init__(self, objects: Sequence[NewObject], add: Add) -> None:
         self.oids: list[Oid] = []
@@ -36,7 +36,7 @@ class HashedAddition:
 
 
 class PackedAddition(HashedAddition):
-    """Writes large objects that have no base to a pack, too, where it is executed."""
+    """An addition that also writes large objects without a base to a pack, on any thread."""
 
     def __init__(
         self,
@@ -46,9 +46,10 @@ class PackedAddition(HashedAddition):
         name: Callable[[Pending], None],
         is_safe: Callable[[], bool],
     ) -> None:
-        """`write` runs on any thread, and gives None when the store has the object.
+        """Prepare the work.
 
-        `is_safe` tells, when the result is taken up, whether what it had then cannot be gone.
+        `write` runs on any thread, and returns None if the store has the object.  `is_safe` is
+        called in `apply`: it returns True if an object that the store had then cannot be gone.
         """
         super().__init__(objects, add)
         self._write = write
@@ -58,8 +59,9 @@ class PackedAddition(HashedAddition):
         self._written: dict[Oid, Pending] = {}
 
     def execute(self) -> None:
-        """StoreError, StoreFull."""
+        """Hash and write.  StoreError, StoreFull."""
         super().execute()
+        # Empty until all is written: `apply` then adds nothing after a failure.
         oids, self.oids = self.oids, []
         for oid, (kind, data, base, _) in zip(oids, self._objects, strict=True):
             if base is None and len(data) >= PACKED_FROM_BYTES and oid not in self._written:
@@ -75,6 +77,7 @@ class PackedAddition(HashedAddition):
             return
         for written in self._written.values():
             self._name(written)
+        # A collection that began since may have removed what was found.
         there = self._found if self._is_safe() else set()
         for oid, (kind, data, base, edits) in zip(self.oids, self._objects, strict=True):
             if oid not in there:

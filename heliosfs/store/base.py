@@ -13,9 +13,10 @@ from heliosfs.steps import Work
 from heliosfs.store.encoding.versions import Prepared
 
 LISTED = b"@"
-"""State `@name/` id of a commit, with an empty value, says that the list of that name has it."""
+"""First byte of the key `@name/<commit id>`, whose value is empty: the list `name` has the
+commit."""
 NUMBERED = b"~"
-"""State `#name/` slot number (8 bytes each, big-endian) belongs to a series of values.
+"""First byte of the key `~name/<slot><number>` (8 bytes each, big-endian): one of a series.
 
 Both kinds take a few bytes in L2: a list two for each commit; a value of a series, if it
 begins with the id of a commit, what follows and three for the id.
@@ -24,11 +25,11 @@ SLOT_BYTES = 8
 
 
 Edit = tuple[int, bytes]
-"""Where in an object, and what is there instead of what its base has."""
+"""Offset in an object, and the bytes that are there instead of those of its base."""
 
 
 class NewObject(NamedTuple):
-    """What `Store.add` takes, but for the id."""
+    """The arguments of `Store.add`, except the id."""
 
     kind: Kind
     data: bytes
@@ -37,10 +38,10 @@ class NewObject(NamedTuple):
 
 
 class Addition(Work, Protocol):
-    """Work that adds objects."""
+    """A piece of work that adds objects."""
 
     oids: list[Oid]
-    """The ids, in the order of the objects; empty unless it was executed."""
+    """Ids in the order of the objects; empty until the work was executed."""
 
 
 @dataclass(slots=True)
@@ -54,9 +55,9 @@ class StoreStats:
     objects: int = 0
     """Objects in L2."""
     stored_bytes: int = 0
-    """Bytes that their encoded payloads take in L2."""
+    """Bytes that the encoded payloads of these objects take in L2."""
     logical_bytes: int = 0
-    """Bytes that those objects have when decoded."""
+    """Bytes of these objects when decoded."""
     file_bytes: int = 0
     """Bytes of disk that the store's files take."""
     cache_bytes: int = 0
@@ -66,123 +67,124 @@ class StoreStats:
 
 
 class Swept(NamedTuple):
-    """What a garbage collection removed, or would remove."""
+    """The totals of a garbage collection: removed, or, in a dry run, to be removed."""
 
     objects: int = 0
     stored_bytes: int = 0
-    """Bytes that their payloads took."""
+    """Bytes that their encoded payloads took."""
 
 
 class Collection(Protocol):
     """A garbage collection that is under way; a store has one at a time.
 
-    Nothing is removed before `plan_sweep` is called for the first time.  Then go the objects
-    that were not marked and not added since the collection began, but for those that others
-    need to be decoded.  Whoever begins one sees to it that nobody refers to what goes.
+    Nothing is removed before the first call of `plan_sweep`.  The sweep then removes every object
+    that was neither marked nor added since the collection began, unless another object needs it to
+    be decoded.  The caller ensures that nothing refers to the removed objects.
     """
 
     def looking(self) -> AbstractContextManager[None]:
-        """Around calls of `read`, `mark`, `is_marked` and `scan`, on any one thread."""
+        """Return a context in which one thread may call `read`, `mark`, `is_marked` and `scan`."""
 
     def read(self, oid: Oid, kind: Kind) -> bytes:
-        """`Store.read`, without L1 taking note."""
+        """Read as `Store.read` does, but without a change of L1."""
 
     def mark(self, oid: Oid) -> bool:
-        """Keep an object; whether it was not marked before.  MissingObject."""
+        """Keep an object; return True if it was not marked before.  MissingObject."""
 
     def is_marked(self, oid: Oid) -> bool:
-        """Whether an object is there and will stay."""
+        """Return True if an object is in the store and will stay."""
 
     def scan(self, prefix: bytes) -> list[tuple[bytes, bytes]]:
-        """`Store.scan`, of what `plan_settle` moved into L2; later changes may be missing.
+        """Return what `Store.scan` would, as of `plan_settle`; later changes may be missing.
 
         The prefix ends with a slash.
         """
 
     def plan_pack(self) -> Work | None:
-        """Work that encodes some of what is marked in less space; None when nothing is left.
+        """Return work that encodes some marked objects in less space; None when done.
 
         Before a sweep, and slow: a few MB a second.
         """
 
     @property
     def packed_bytes(self) -> int:
-        """How much less the payloads take by `plan_pack`."""
+        """Number of bytes that `plan_pack` has saved."""
 
     def plan_settle(self) -> Work | None:
-        """Work that moves what is published into L2; None when all is that was at the first call.
+        """Return work that moves published batches into L2.
 
-        To be done before a sweep, so that no state in L2 names what goes.
+        Return None once everything is there that was published at the first call.  It comes before
+        a sweep, so that no state in L2 names an object that is removed.
         """
 
     def plan_count(self) -> Work | None:
-        """Work that counts what a sweep would remove into `swept`; None when it is counted."""
+        """Return work that adds to `swept` what a sweep would remove; None when done."""
 
     def plan_sweep(self) -> Work | None:
-        """Work that removes some of what is not marked, some ms; None when all of it is gone.
+        """Return work that removes some unmarked objects in a few ms; None when all are gone.
 
-        From the first one on, nothing more is marked.
+        Nothing can be marked after the first call.
         """
 
     @property
     def swept(self) -> Swept:
-        """What was removed, or counted, so far."""
+        """Totals of what was removed, or counted, so far."""
 
     def close(self) -> None:
-        """End it, at any point: what was not removed yet stays.  Idempotent."""
+        """End the collection at any point; what was not removed stays.  Idempotent."""
 
 
 class Bulk(Protocol):
-    """Much that comes at once and is read later: an import.
+    """A way for many objects that come at once and are read later, such as an import.
 
-    What it is given goes past the journal and the memory of what is pending, and nothing of it
-    can be read before a write was executed.  The state goes with the last of the objects, so
-    that it never names what is not here: a crash leaves all that was written before, or more
-    objects that nothing refers to.  Nobody else puts its keys meanwhile.
+    They bypass the journal and the memory of pending objects, and none can be read before a write
+    was executed.  State is written with the last objects, so that it never names a missing one:
+    after a crash, everything that was written is there, perhaps with objects that nothing refers
+    to.  Nobody else may put the same keys meanwhile.
 
     A store has one at a time, and no garbage collection beside it.
     """
 
     waiting_bytes: int
-    """Bytes of objects that no write was planned for yet."""
+    """Bytes of objects for which no write was planned yet."""
     prefer_zstd: bool
-    """As the store was told by `tune`."""
+    """The choice of codec that the store got from `tune`."""
 
     def add(self, oid: Oid, kind: Kind, data: bytes, base: Oid | None = None) -> None:
-        """As `Store.add`.  No other object but a commit has the same base."""
+        """Take an object as `Store.add` does.  Only commits may share a base."""
 
     def add_prepared(self, prepared: Prepared) -> None:
-        """An object that `Versions` encoded; what it is encoded against was given before it."""
+        """Take an object that `Versions` encoded; its base must have been added before."""
 
     def put_all(self, changes: Mapping[bytes, bytes | None]) -> None:
-        """As `Store.put`, of each."""
+        """Set each key, as `Store.put` does."""
 
     def plan_write(self) -> Work | None:
-        """Work that writes all that was given since the last one, safe from a power cut.
+        """Return work that writes everything added since the last one, safe from a power cut.
 
-        StoreError, StoreFull: some of its objects are here, none of its state.
+        On StoreError or StoreFull, some of its objects are in the store, and none of its state.
         """
 
     def close(self) -> None:
-        """End it; what no write was planned for is dropped.  Idempotent."""
+        """End the bulk; drop what no write was planned for.  Idempotent."""
 
 
 class Store(Protocol):
     """Content-addressed objects, and a small ordered map of state, changed together.
 
-    `add` and `put` gather a *batch*.  What they gave is readable at once, but becomes
-    part of the history only by `publish`, which makes the batch atomic: after a crash
-    either all of it is there or nothing.  A published batch survives a killed process;
-    it survives a power cut once a sync that was planned after it was executed.
+    `add` and `put` gather a *batch*.  It is readable at once, but `publish` alone makes it part of
+    the history, atomically: after a crash, all of the batch is there or nothing.  A published batch
+    survives a killed process; it survives a power cut once a sync that was planned later was
+    executed.
 
     One thread owns a store; only `Work.execute` may run elsewhere.
     """
 
     def read(self, oid: Oid, kind: Kind) -> bytes:
-        """The bytes of an object.  MissingObject, CorruptObject (checked against the id)."""
+        """Return the bytes of an object, checked against its id.  MissingObject, CorruptObject."""
 
     def contains(self, oid: Oid) -> bool:
-        """Whether the object can be read; no promise that its bytes are sound."""
+        """Return True if the store has the object; its bytes may still be damaged."""
 
     def add(
         self,
@@ -194,29 +196,29 @@ class Store(Protocol):
         is_cold: bool = False,
         edits: Sequence[Edit] = (),
     ) -> None:
-        """Take an object, whose id the caller computed.  What is there already costs nothing.
+        """Take an object whose id the caller has computed; free if the store has it already.
 
-        `base` is a similar object, usually the previous version of the same path: a hint
-        against which the store may encode.  It need not exist, unless there are `edits`: the
-        caller has read it then, and it is of the same kind, and with these edits, cut off or
-        extended with zeros, it is this object.  What `is_cold` is not going to
-        be read soon, and so does not take the place of something else in L1.
+        `base` is a similar object, usually the previous version of the same path, against which the
+        store may encode; it need not exist.  With `edits`, it must: the caller has read it, it is
+        of the same kind, and cut off or extended with zeros to the new size and then edited, it is
+        this object.  `is_cold` says that nobody will read the object soon, so that it displaces
+        nothing in L1.
         """
 
     def plan_add(self, objects: Sequence[NewObject]) -> Addition:
-        """Work that adds objects, and computes their ids where it is executed."""
+        """Return work that adds objects, and computes their ids where it is executed."""
 
     def bulk(self) -> Bulk:
-        """Begin to write much.  Busy while another one, or a garbage collection, is under way."""
+        """Begin a bulk.  Busy while another one, or a garbage collection, is under way."""
 
     def get(self, key: bytes) -> bytes | None:
-        """The state under `key` (1 to 400 bytes), or None."""
+        """Return the state under `key` (1 to 400 bytes), or None."""
 
     def put(self, key: bytes, value: bytes | None) -> None:
         """Set the state under `key`; None removes it."""
 
     def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """State whose key begins with `prefix`, in byte order of the keys, as of the call."""
+        """Return the state under a prefix, in byte order of the keys, as of the call."""
 
     def publish(self) -> None:
         """Make the batch atomic and safe from a killed process.
@@ -227,39 +229,39 @@ class Store(Protocol):
 
     @property
     def has_changes(self) -> bool:
-        """Whether state was put since the last publish."""
+        """True if state was put since the last publish."""
 
     def abandon(self) -> None:
-        """Take back the state that was put since the last publish; it cannot fail.
+        """Take back the state that was put since the last publish; this cannot fail.
 
         The objects of the batch wait for the next publish.
         """
 
     def plan_sync(self) -> Work | None:
-        """Work that makes all that is published safe from a power cut; None when it is."""
+        """Return work that makes all published batches safe from a power cut; None if they are."""
 
     def plan_drain(self) -> Work | None:
-        """Work that moves what is published into L2; None when there is nothing to move."""
+        """Return work that moves published batches into L2; None if there are none."""
 
     def collect(self) -> Collection:
         """Begin a garbage collection.  Busy while another one, or a `Bulk`, is under way."""
 
     @property
     def pending_bytes(self) -> int:
-        """Bytes of objects that are not in L2 yet, and so take memory."""
+        """Bytes of objects that are not in L2 yet, and therefore in memory."""
 
     @property
     def memory_bytes(self) -> int:
-        """Bytes of memory that the store takes: L1, and what is not in L2 yet."""
+        """Bytes of memory that the store takes: L1, and the pending objects."""
 
     def tune(self, cache_bytes: int, *, prefer_zstd: bool) -> None:
         """Bound L1, and choose how objects are encoded from the next drain on."""
 
     def disk(self) -> os.statvfs_result:
-        """The file system that the store lies on, as statvfs(3) tells it."""
+        """Return statvfs(3) of the file system on which the store lies."""
 
     def stats(self) -> StoreStats:
-        """Counters and sizes; constant time."""
+        """Return counters and sizes in constant time."""
 
     def close(self) -> None:
-        """Drain, sync and let go.  What was not published is dropped.  Idempotent."""
+        """Drain, sync and release the store; drop what was not published.  Idempotent."""

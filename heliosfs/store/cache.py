@@ -1,4 +1,4 @@
-"""L1: the objects used last, compressed, in a bounded number of bytes."""
+"""L1: the objects that were used last, compressed, within a bounded number of bytes."""
 
 from __future__ import annotations
 
@@ -10,27 +10,26 @@ from heliosfs.objects.ids import Kind, Oid
 from heliosfs.store.encoding.codecs import Codec
 
 ENTRY_BYTES = 300
-"""What an entry takes beside its body: id, tuple, number objects, its place in the table."""
+"""Memory of an entry in addition to its body: id, tuple, numbers, its place in the dict."""
 _NEW_SHARE = 4
 
 
 class Cached(NamedTuple):
-    """An object, encoded without reference to another."""
+    """An object that was encoded without reference to another."""
 
     kind: Kind
     size: int
-    """Bytes when decoded."""
+    """Number of bytes when decoded."""
     codec: Codec
     body: bytes
 
 
 class ObjectCache:
-    """An LRU in two parts, whose entries take at most `capacity_bytes` together.
+    """A cache in two parts, each LRU, whose entries take at most `capacity_bytes` together.
 
-    An entry is *new* until it is asked for again.  New ones go first, as long as they take a
-    quarter of the bytes: so what passes through once, such as a file that is larger than L1,
-    leaves three quarters to what is used again and again (segmented LRU: Karedla, Love,
-    Wherry, 1994).
+    An entry is *new* until it is asked for again.  New entries are dropped first while they take
+    over a quarter of the bytes.  So content that passes once, such as a file larger than L1, leaves
+    three quarters to what is used repeatedly (segmented LRU: Karedla, Love, Wherry, 1994).
     """
 
     def __init__(self, capacity_bytes: int) -> None:
@@ -49,7 +48,7 @@ class ObjectCache:
         return len(self._proven) + len(self._new)
 
     def get(self, oid: Oid) -> Cached | None:
-        """The entry, now the one used last; counts a hit or a miss."""
+        """Return the entry and make it the one used last; count a hit or a miss."""
         entry = self._proven.get(oid)
         if entry is not None:
             self._proven.move_to_end(oid)
@@ -64,12 +63,12 @@ class ObjectCache:
         return entry
 
     def put(self, oid: Oid, entry: Cached) -> None:
-        """Take an entry, and drop others.  One larger than all is not taken."""
+        """Add an entry and drop others; ignore one that is larger than the cache."""
         if len(entry.body) + ENTRY_BYTES <= self.capacity_bytes:
             self.put_all(((oid, entry),))
 
     def put_all(self, entries: Iterable[tuple[Oid, Cached]]) -> None:
-        """`put` for many: 0.4 us each."""
+        """Add many entries as `put` does: 0.4 us each."""
         proven, new = self._proven, self._new
         added_bytes = 0
         for oid, entry in entries:
@@ -81,7 +80,7 @@ class ObjectCache:
         self._shrink()
 
     def resize(self, capacity_bytes: int) -> None:
-        """Hold at most so many bytes from now on."""
+        """Limit the entries to `capacity_bytes` from now on."""
         self.capacity_bytes = capacity_bytes
         self._shrink()
 

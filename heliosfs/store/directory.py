@@ -1,8 +1,8 @@
 """The store's directory, reached by descriptor, and every system call that changes it.
 
-The daemon's directory lies beneath its own mount, where a path would wait for the
-daemon itself; so nothing here uses a path.  Crash tests replace this class by one that
-fails, or dies, at the n-th change.
+The daemon's directory lies beneath its own mount, where a path lookup would wait for the daemon
+itself, so nothing here uses a path.  Crash tests replace this class by one that fails, or ends the
+process, at the n-th change.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from heliosfs.errors import StoreError, StoreFull
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _BUFFERS_MAX = 512
-"""Buffers for one `pwritev`; IOV_MAX is 1024 on Linux."""
+"""Largest number of buffers for one `pwritev`; IOV_MAX is 1024 on Linux."""
 
 
 class Directory:
-    """Owns a duplicate of the descriptor that it is given, until `close`."""
+    """A directory, by a duplicate of the given descriptor, which it owns until `close`."""
 
     def __init__(self, dir_fd: int) -> None:
         self.fd = os.dup(dir_fd)
         self.failure: str | None = None
-        """Why nothing may be relied on any more, once a sync has failed; until the next open.
+        """Reason why nothing can be relied on, once a sync has failed; kept until the next open.
 
         The kernel marks what it could not write as clean, so that a later fdatasync(2) returns 0
         without it (PostgreSQL learnt this in 2018: "fsyncgate").  Only reading the files anew,
@@ -34,53 +34,55 @@ class Directory:
         """
 
     def close(self) -> None:
-        """Idempotent."""
+        """Close the descriptor.  Idempotent."""
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
 
     def path_of(self, name: str) -> str:
-        """A path for a library that accepts nothing else; valid while this is open."""
+        """Return a path, for a library that accepts nothing else; valid until `close`."""
+        # The link leads to the directory itself, past whatever is mounted above it.
         return f"/proc/self/fd/{self.fd}/{name}"
 
     def names(self) -> list[str]:
         return os.listdir(self.fd)
 
     def open(self, name: str, flags: int) -> int:
-        """A descriptor of a file, close-on-exec; created with mode 0600 under O_CREAT."""
+        """Return a close-on-exec descriptor of a file; O_CREAT creates it with mode 0600."""
         return os.open(name, flags | os.O_CLOEXEC, 0o600, dir_fd=self.fd)
 
     def read(self, name: str) -> bytes:
-        """The whole of a file; FileNotFoundError."""
+        """Return the bytes of a whole file.  FileNotFoundError."""
         with os.fdopen(self.open(name, os.O_RDONLY), "rb") as file:
             return file.read()
 
     def length(self, name: str) -> int:
-        """The bytes that a file has."""
+        """Return the size of a file in bytes."""
         return os.stat(name, dir_fd=self.fd).st_size
 
     def identity(self, name: str) -> tuple[int, int]:
-        """The device and inode of a file."""
+        """Return the device and inode numbers of a file."""
         status = os.stat(name, dir_fd=self.fd)
         return status.st_dev, status.st_ino
 
     def disk_bytes(self, name: str) -> int:
-        """The bytes of disk that a file takes; 0 when there is none."""
+        """Return the bytes of disk that a file takes; 0 if there is no such file."""
         try:
             return os.stat(name, dir_fd=self.fd).st_blocks * 512
         except FileNotFoundError:
             return 0
 
     def disk(self) -> os.statvfs_result:
-        """The file system that the directory lies on."""
+        """Return statvfs(3) of the file system on which the directory lies."""
         return os.fstatvfs(self.fd)
 
     def write(self, fd: int, buffers: Sequence[bytes], offset: int) -> int:
-        """Write all buffers at `offset`; the number of bytes, which is all of them."""
+        """Write all buffers at `offset`; return the number of bytes written."""
         if len(buffers) > _BUFFERS_MAX:
             buffers = (b"".join(buffers),)
         written = os.pwritev(fd, buffers, offset)
         if written < sum(map(len, buffers)):
+            # pwritev(2) may write less than it is given, and then says why only at the next call.
             written += _write_rest(fd, memoryview(b"".join(buffers))[written:], offset + written)
         return written
 
@@ -130,7 +132,7 @@ class Directory:
         os.rename(old, new, src_dir_fd=self.fd, dst_dir_fd=self.fd)
 
     def commit(self, txn: lmdb.Transaction[bytes]) -> None:
-        """Commit an LMDB transaction; on the disk when it returns.  StoreError, as `sync`."""
+        """Commit an LMDB transaction to the disk.  StoreError, as `sync`."""
         self.check()
         try:
             self._commit(txn)
@@ -158,6 +160,6 @@ def _write_rest(fd: int, rest: memoryview, offset: int) -> int:
 
 
 def store_error(what: str, error: OSError) -> StoreError:
-    """What a failed system call means to the store's user."""
+    """Return the StoreError for a failed system call; StoreFull if there was no space."""
     kind = StoreFull if error.errno in _FULL else StoreError
     return kind(f"{what}: {os.strerror(error.errno or errno.EIO).lower()}")

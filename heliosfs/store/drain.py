@@ -1,4 +1,4 @@
-"""Work that a store gives away: the journal to the disk, and the journal's content to L2."""
+"""Work that a store plans: syncs of the journal, and drains of its content into L2."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from heliosfs.store.pending import Batches, Pending
 
 
 class Slice(NamedTuple):
-    """What a transaction brought to L2."""
+    """The objects of one LMDB transaction of a drain."""
 
     objects: list[Pending]
-    """Those that are there now, whether by this transaction or before it."""
+    """Objects that L2 has now, whether from this transaction or from before."""
     cached: list[tuple[Oid, Cached]]
-    """What L1 may take of them."""
+    """Encoded objects that L1 may take."""
 
 
 class Drain:
-    """Moves batches into L2: `plan` froze them, `apply` is the store's."""
+    """Work that moves batches into L2; the store has frozen them, and takes over the result."""
 
     def __init__(
         self,
@@ -43,10 +43,10 @@ class Drain:
     ) -> None:
         self.state = batches.state
         self.last = batches.last
-        """The number of the last batch."""
+        """Number of the last batch."""
         self.segments = segments
         self.slices: deque[Slice] = deque()
-        """What is in L2 by now and not taken up yet, while it runs."""
+        """Slices that are in L2 and that the store has not yet taken over; filled while it runs."""
         self.succeeded = False
         self._waiting = deque(batches.objects)
         self._started: list[Pending] = []
@@ -59,7 +59,7 @@ class Drain:
         self._cancelled = False
 
     def execute(self) -> None:
-        """Encode and write; StoreError, StoreFull: what was not written is retried later."""
+        """Encode and write.  StoreError, StoreFull: the next drain takes the rest."""
         with self._running:
             if self._cancelled or self.succeeded:
                 return
@@ -77,6 +77,7 @@ class Drain:
             self.succeeded = True
             try:
                 for segment in self.segments:
+                    # After the last commit of L2: until then the journal alone has the rest.
                     segment.shrink(self._directory)
             except OSError as error:
                 raise store_error("cannot shorten the journal", error) from error
@@ -85,21 +86,21 @@ class Drain:
         self._done(self)
 
     def left(self) -> list[Pending]:
-        """The objects that did not come to L2, when it does not run any more."""
+        """Return the objects that did not reach L2; call it only when the drain has stopped."""
         return [*self._started, *self._waiting]
 
     def wait(self) -> None:
-        """Wait until it does not run."""
+        """Wait until the drain has stopped."""
         with self._running:
             pass
 
     def cancel(self) -> None:
-        """Wait until it does not run; after this, it does nothing more."""
+        """Wait until the drain has stopped, and keep it from running again."""
         with self._running:
             self._cancelled = True
 
     def _taking(self) -> Iterator[Pending]:
-        """Lets go of each object: it stays in memory only as long as the store has it."""
+        """Yield each object and drop it, so that memory has it only as long as needed."""
         waiting = self._waiting
         while waiting:
             item = waiting.popleft()
@@ -108,7 +109,7 @@ class Drain:
 
 
 class Waiting:
-    """Work that is done when a drain that somebody else executes is."""
+    """Work that waits for a drain that somebody else executes."""
 
     def __init__(self, drain: Drain) -> None:
         self._drain = drain
@@ -121,19 +122,19 @@ class Waiting:
 
 
 class Sync:
-    """Makes what journal and packs held at the plan safe from a power cut.
+    """Work that makes what journal and packs held when it was planned safe from a power cut.
 
-    What is not yet safe stays known as such until every call of a sync has returned: two syncs, or
-    a sync and a drain, may run at a time, and each makes sure of everything that it relies on.
+    Whatever is not yet safe stays marked so until every call of a sync has returned: two syncs, or
+    a sync and a drain, may run at once, and each of them syncs everything that it relies on.
     """
 
     def __init__(
         self, directory: Directory, journal: Journal, packs: Packs, done: Callable[[Sync], None]
     ) -> None:
         self.number = journal.number
-        """Of the last batch that it covers."""
+        """Number of the last batch that the sync covers."""
         self.names_made = journal.names_made
-        """How many files of the journal had been made."""
+        """Number of journal files that existed when the sync was planned."""
         self.succeeded = False
         self.packs = packs.begin_sync()
         self._are_names_new = bool(self.packs.names) or journal.names_made > journal.names_synced
@@ -148,7 +149,7 @@ class Sync:
             raise store_error("cannot sync the journal", error) from error
 
     def execute(self) -> None:
-        """Call fdatasync(2) on the files, packs before the journal that names what is in them.
+        """Call fdatasync(2) on each file: the packs first, because the journal refers to them.
 
         StoreError.
         """

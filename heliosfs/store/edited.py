@@ -1,8 +1,8 @@
-"""Edited objects: large ones of which little differs from another one, on their way into L2.
+"""Edited objects: large objects that differ little from another one, on their way into L2.
 
-What is known to be as in the base is neither held in memory nor written to the journal, so that
-a write of 4 KB within a large file costs that, and not its part.  L2 has none of them: the drain
-makes a delta or a whole of each.
+The bytes that are as in the base are neither held in memory nor written to the journal.  So a write
+of 4 KB in a large file costs about 4 KB, and not its whole part.  L2 has no edited objects: the
+drain turns each into a delta or a whole.
 """
 
 from __future__ import annotations
@@ -15,30 +15,30 @@ from heliosfs.store.encoding.codecs import DecodeError, read_varint, varint
 from heliosfs.store.encoding.packs import PACKED_FROM_BYTES
 
 DEPTH_MAX = 8
-"""Of edited objects of which each is one of the one before; one more is whole."""
+"""Longest chain of edited objects; the next one after it is stored whole."""
 _SHARE = 2
-"""Of an object, the edits take less than one part in so many; else it is whole."""
+"""The edits must be less than 1/_SHARE of the object; otherwise it is stored whole."""
 
 
 class Edited:
-    """Stands for the bytes of an object: those of `base`, but for the edits."""
+    """The bytes of an object, represented by those of `base` and the edits."""
 
     __slots__ = ("base", "depth", "edits", "held_bytes", "size")
 
     def __init__(self, base: Oid, size: int, edits: Sequence[Edit], depth: int = 1) -> None:
         self.base = base
         self.size = size
-        """Bytes of the object; the base is cut off there, or ends in zeros."""
+        """Bytes of the object; the base is cut off, or extended with zeros, to this size."""
         self.edits = edits
         self.depth = depth
-        """How many edited objects there are up to one that is whole; this one counts."""
+        """Number of edited objects in the chain down to a whole one, including this one."""
         self.held_bytes = sum(len(data) for _, data in edits)
 
     def __len__(self) -> int:
         return self.held_bytes
 
     def apply(self, base: bytes, kind: Kind, oid: Oid) -> bytes:
-        """The bytes of the object; DecodeError when they do not have its id."""
+        """Return the bytes of the object; DecodeError if they do not have its id."""
         whole = bytearray(base[: self.size])
         whole.extend(bytes(self.size - len(whole)))
         for at, data in self.edits:
@@ -49,7 +49,7 @@ class Edited:
         return made
 
     def encode(self) -> bytes:
-        """As the journal has it."""
+        """Return the bytes that the journal has of it."""
         parts = [self.base, varint(len(self.edits))]
         for at, data in self.edits:
             parts += (varint(at), varint(len(data)), data)
@@ -57,7 +57,7 @@ class Edited:
 
 
 def decode_edited(data: bytes, at: int, size: int) -> tuple[Edited, int]:
-    """The edited object at `at`, of an object of `size` bytes, and where it ends; IndexError."""
+    """Return the edited object at `at` and where it ends; `size` is its size.  IndexError."""
     base = Oid(data[at : at + OID_BYTES])
     count, at = read_varint(data, at + OID_BYTES)
     edits: list[Edit] = []
@@ -70,7 +70,7 @@ def decode_edited(data: bytes, at: int, size: int) -> tuple[Edited, int]:
 
 
 def is_worth_it(size: int, edits: Sequence[Edit]) -> bool:
-    """Whether the edits are much less than the object."""
+    """Return True if the edits are much smaller than the object."""
     return (
         bool(edits)
         and size >= PACKED_FROM_BYTES

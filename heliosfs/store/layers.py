@@ -1,7 +1,7 @@
 """The state of a store in the layers that it passes through: batch, published, draining, L2.
 
-What is in one layer hides what those below have of the same key.  `_seen` has what is above L2 in
-one dictionary, since every read asks it.
+A value of an upper layer hides those of the same key below.  `_seen` merges all layers above L2
+into one dictionary, because every read looks there first.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ State = dict[bytes, bytes | None]
 
 
 class StateBelow(Protocol):
-    """What L2 has."""
+    """The state that L2 has."""
 
     def get_state(self, key: bytes) -> bytes | None:
         """Return the value of a key, or None."""
@@ -28,10 +28,10 @@ class StateBelow(Protocol):
 
 
 class StateLayers:
-    """The part of a store that is its state: what was put, and how far each of it has come.
+    """The part of a store that keeps its state: the values put, and how far each has come.
 
-    A store inherits from it, so that `get` and `put`, of which a commit needs a dozen, cost one
-    call each.
+    A store inherits from it, because a commit calls `get` and `put` a dozen times, and delegation
+    would cost a second call each time.
     """
 
     def __init__(self, below: StateBelow) -> None:
@@ -53,16 +53,16 @@ class StateLayers:
         return value  # type: ignore[return-value]
 
     def put(self, key: bytes, value: bytes | None) -> None:
-        """Set a key in the batch, or remove it.  ValueError for a key of a wrong shape."""
+        """Set a key in the batch; None removes it.  ValueError for a key of a wrong shape."""
         check_key(key)
         self._seen[key] = self._batch_state[key] = value
 
     def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Return what every layer has of a prefix, in order of the keys, as of the call."""
+        """Return the state of all layers under a prefix, in order of the keys, as of the call."""
         return iter(overlay(self._below.scan_state(prefix), self._seen, prefix))
 
     def abandon(self) -> None:
-        """Take back what is in the batch."""
+        """Take back the state of the batch."""
         for key in self._batch_state:
             if key in self._published_state:
                 self._seen[key] = self._published_state[key]
@@ -73,12 +73,12 @@ class StateLayers:
         self._batch_state = {}
 
     def _publish_state(self) -> None:
-        """Let the batch be published: it is in the journal."""
+        """Move the state of the batch, which the journal has now, to the published layer."""
         self._published_state.update(self._batch_state)
         self._batch_state = {}
 
     def _drain_state(self) -> State:
-        """Return what is published, which is on its way into L2 from now on."""
+        """Move the published state to the draining layer, and return it."""
         # I32: one drain at a time, or its values would hide those of the one before.
         assert not self._draining_state
         state, self._published_state = self._published_state, {}
@@ -86,7 +86,7 @@ class StateLayers:
         return state
 
     def _drained_state(self, *, succeeded: bool) -> None:
-        """Let go of what is in L2 now; or, if that failed, have it published again."""
+        """Drop the state that L2 has now; or, if the drain failed, call it published again."""
         state, self._draining_state = self._draining_state, {}
         if not succeeded:
             self._published_state = {**state, **self._published_state}

@@ -1,10 +1,10 @@
-"""The store's directory: what it holds, who has it open, and in which format it is.
+"""The files of a store's directory: their names, the lock, and the format.
 
-    format         text: what this is, and its version
+    format         text: the name of the format, and its version
     lock           flock(2) while a process has the store open; its pid as text
     store.lmdb     L2, and LMDB's own lock file beside it
-    pack-<n>       bodies of large objects, of which L2 and the journal name the places
-    journal-<n>    what is not in L2 yet
+    journal-<n>    batches that L2 does not have yet
+    pack-<n>       bodies of large objects, whose places L2 and the journal name
 
 For a moment there are `format.new`, `store.lmdb.new` (a compaction) and the files of an older
 format (an upgrade).  Other files may lie beside these, such as `inodes` and `helios.yaml` of the
@@ -34,7 +34,7 @@ _PATTERN = re.compile(rb"heliosfs store\nversion (\d+)\n")
 
 
 def read_format(directory: Directory) -> int | None:
-    """The version of the store that is here, if one is.  StoreFormat when it cannot be read."""
+    """Return the version of the store in this directory, None without one; StoreFormat."""
     try:
         text = directory.read(_FORMAT)
     except FileNotFoundError:
@@ -54,7 +54,7 @@ def read_format(directory: Directory) -> int | None:
 
 
 def check_unmade(directory: Directory, database: str) -> None:
-    """Check that a directory without `format` holds no store that lost it.  StoreError.
+    """Raise StoreError if a directory without `format` holds files of a store that lost it.
 
     Making a store ends with `format`, and before it there are neither packs nor a journal.
     """
@@ -74,7 +74,7 @@ def check_unmade(directory: Directory, database: str) -> None:
 
 
 def remove_leftovers(directory: Directory, names: Iterable[str]) -> None:
-    """Delete those of the named files that an upgrade or a compaction left when it was cut off."""
+    """Delete the named files, which an interrupted upgrade or compaction has left."""
     try:
         there = set(directory.names())
         for name in names:
@@ -85,7 +85,7 @@ def remove_leftovers(directory: Directory, names: Iterable[str]) -> None:
 
 
 def write_format(directory: Directory) -> None:
-    """Declare the directory a store of this format; the last step of making one."""
+    """Declare the directory a store of this format, as the last step of creating it."""
     try:
         fd = directory.open(_FORMAT_NEW, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         try:
@@ -93,6 +93,7 @@ def write_format(directory: Directory) -> None:
             directory.sync(fd)
         finally:
             os.close(fd)
+        # Last: a crash before this leaves a directory that `check_unmade` still takes for new.
         directory.rename(_FORMAT_NEW, _FORMAT)
         directory.sync_names()
     except OSError as error:
@@ -100,22 +101,22 @@ def write_format(directory: Directory) -> None:
 
 
 def release_lock(fd: int) -> None:
-    """Let another process have the store; the empty file takes no disk."""
+    """Release the store for other processes; the empty lock file says that it was closed."""
     with suppress(OSError):
         os.ftruncate(fd, 0)
     os.close(fd)
 
 
 class Lock(NamedTuple):
-    """The lock that this process has on a store."""
+    """The lock of this process on a store."""
 
     fd: int
     was_clean: bool
-    """Whether the process that had the store open last had closed it."""
+    """True if the process that had the store open before closed it properly."""
 
 
 def take_lock(directory: Directory) -> Lock:
-    """Lock the store for this process, as long as the descriptor is open; StoreBusy."""
+    """Lock the store for this process while the descriptor is open.  StoreBusy."""
     try:
         fd = directory.open(_LOCK, os.O_RDWR | os.O_CREAT)
     except OSError as error:
@@ -123,6 +124,7 @@ def take_lock(directory: Directory) -> Lock:
     try:
         # I41: one process owns a store.
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # A process that ended without `release_lock` has left its pid here.
         was_clean = not os.fstat(fd).st_size
         os.ftruncate(fd, 0)
         os.pwrite(fd, b"%d\n" % os.getpid(), 0)

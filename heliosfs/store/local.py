@@ -31,12 +31,12 @@ DEFAULT_CACHE_BYTES = 512 * 1024 * 1024
 
 
 class LocalStore(StateLayers):
-    """Objects and state pass through four places: the batch, the journal, L1, L2.
+    """A store whose objects and state pass through four places: batch, journal, L1, L2.
 
-    What is not in L2 yet is *pending*: held in memory as it was given, whether it is
-    published (and then in the journal too) or not.  A read asks pending objects, L1, L2.
-    An object leaves memory when a drain has moved it to L2, some MB at a time; what a drain
-    that failed did not move stays pending, and the next one takes it.
+    An object that is not in L2 yet is *pending*: it is held in memory as it was added, whether it
+    is published (then the journal has it, too) or not.  A read looks into pending objects, L1 and
+    L2, in this order.  Memory drops an object when a drain has moved it to L2, some MB at a time;
+    what a failed drain did not move stays pending for the next one.
     """
 
     def __init__(
@@ -71,11 +71,11 @@ class LocalStore(StateLayers):
     def open(
         cls, dir_fd: int, *, cache_bytes: int = DEFAULT_CACHE_BYTES, create: bool = False
     ) -> LocalStore:
-        """Open the store in a directory, or make one there; the descriptor stays the caller's.
+        """Open the store in a directory, or create one there; the caller keeps the descriptor.
 
-        What a crash left in the journal is in L2 when this returns.  NotFound when there
-        is no store, StoreFormat when it cannot be read, StoreBusy when another process
-        has it open, StoreError when it is damaged.
+        On return, everything that a crash left in the journal is in L2.  NotFound if there is no
+        store, StoreFormat if it cannot be read, StoreBusy if another process has it open,
+        StoreError if it is damaged.
         """
         return cls(Directory(dir_fd), cache_bytes=cache_bytes, create=create)
 
@@ -108,6 +108,7 @@ class LocalStore(StateLayers):
         if oid in self._pending:
             return True
         try:
+            # `load` rather than an index lookup: short ids collide.
             return self._l2.load(oid) is not None
         except CorruptObject:
             return True
@@ -124,6 +125,8 @@ class LocalStore(StateLayers):
     ) -> None:
         if oid in self._pending:
             return
+        # A small object is looked up by the drain, off this thread (`Snapshot.missing`).  During a
+        # collection none is: it may be about to sweep the copy that L2 has.
         is_looked_up = len(data) >= PACKED_FROM_BYTES and self._collection is None
         if is_looked_up and self._l2.has(oid, kind, data):
             return
@@ -136,9 +139,10 @@ class LocalStore(StateLayers):
         self._batch.append(pending)
 
     def _edited(self, base: Oid, size: int, edits: Sequence[Edit]) -> Edited | None:
-        """An object by its edits, where that pays and its base stays until it is in L2.
+        """Return an object as its edits, if that saves enough and its base stays until L2 has it.
 
-        So there are none while a collection runs, which may remove a base that only they need.
+        While a collection runs, return None: the collection may remove a base that only the edits
+        need.
         """
         # I40: the base of an edited object stays until L2 has made a delta of it.
         if not is_worth_it(size, edits) or self._collection is not None:
@@ -153,13 +157,13 @@ class LocalStore(StateLayers):
         collected = self._collection_count
 
         def is_safe() -> bool:
-            """Whether no collection began since: what the store had then, it has now."""
+            """Return True if no collection has begun since the plan: nothing was removed."""
             return self._collection_count == collected
 
         return PackedAddition(objects, self.add, self._write_packed, self._name_packed, is_safe)
 
     def _write_packed(self, oid: Oid, kind: Kind, data: bytes) -> Pending | None:
-        """On any thread: write a large object to a pack; None when the store has it."""
+        """Write a large object to a pack, on any thread; return None if the store has it."""
         if oid in self._pending:
             return None
         if self._collection is None and self._l2.has(oid, kind, data):
@@ -187,7 +191,7 @@ class LocalStore(StateLayers):
             raise Busy("an import is under way")
 
     def publish(self) -> None:
-        """One write to the journal."""
+        """Publish the batch with one write to the journal."""
         if not self._batch and not self._batch_state:
             return
         try:
@@ -218,7 +222,7 @@ class LocalStore(StateLayers):
         return self._directory.disk()
 
     def plan_sync(self) -> Work | None:
-        """StoreError, too, when a sync has failed before: what it lost is not known."""
+        """Return work as the contract says; StoreError if an earlier sync has failed."""
         self._directory.check()
         if self._journal.durable == self._journal.number:
             return None
@@ -234,10 +238,11 @@ class LocalStore(StateLayers):
             self._l2.packs.end_sync(sync.packs)
 
     def plan_drain(self) -> Work | None:
-        """Also None while another drain is under way."""
+        """Return work as the contract says; None, too, while another drain is under way."""
         if self._drain is not None or not (self._published or self._published_state):
             return None
         journal = self._journal
+        # The drain frees whole segments, so what comes from now on needs a new one.
         journal.rotate()
         self._drain = Drain(
             self._l2,
@@ -252,6 +257,7 @@ class LocalStore(StateLayers):
         return self._drain
 
     def _drained(self, work: Drain) -> None:
+        # A cancelled drain may be applied twice: by `close`, and by whoever executed it.
         if work is not self._drain:
             return
         self._drain = None
@@ -264,7 +270,7 @@ class LocalStore(StateLayers):
         self._journal.free(work.segments)
 
     def _release(self, drain: Drain) -> None:
-        """Let go of what a drain brought to L2, while it goes on."""
+        """Drop from memory the objects that a running drain has brought to L2."""
         pending = self._pending
         while drain.slices:
             # I31: an object leaves memory when L2 has it.
@@ -282,7 +288,9 @@ class LocalStore(StateLayers):
         return self._collection
 
     def _make_whole(self) -> None:
-        """Leave nothing edited in the batch: it may reach L2 after its base was swept."""
+        """Replace each edited object of the batch by its bytes: its base may be swept before L2 has
+        it.
+        """
         for at, item in enumerate(self._batch):
             if isinstance(item.data, Edited):
                 data = self.read(item.oid, item.kind)
@@ -290,7 +298,7 @@ class LocalStore(StateLayers):
                 self._batch[at] = self._pending[item.oid] = item._replace(data=data)
 
     def _settling(self) -> Callable[[], Work | None]:
-        """What plans work until all that is published now is in L2."""
+        """Return a function that plans work until everything published now is in L2."""
         number = self._journal.number
 
         def plan() -> Work | None:
@@ -319,7 +327,7 @@ class LocalStore(StateLayers):
         )
 
     def close(self) -> None:
-        """StoreError when L2 took not all: the journal has the rest, for the next open."""
+        """Close the store; StoreError if L2 did not take all, which the journal keeps then."""
         if self._closed:
             return
         self._closed = True

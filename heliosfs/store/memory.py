@@ -1,4 +1,4 @@
-"""A store in memory that keeps the whole contract but survives nothing; for tests."""
+"""A store in memory, for tests: it keeps the whole contract, but survives nothing."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from heliosfs.store.encoding.versions import Prepared
 from heliosfs.store.pending import check_key
 
 _SWEPT_COUNT = 16
-"""Objects that a step of a sweep removes: few, so that tests come in between."""
+"""Objects that one step of a sweep removes: few, so that tests can act in between."""
 
 
 class _Object(NamedTuple):
@@ -35,7 +35,9 @@ class _Object(NamedTuple):
 
 
 class MemoryStore:
-    """Objects in one dict, state in another.
+    """A store with a dict of objects and a dict of state.
+
+    `drop_unpublished` leaves the store as a crash would.
 
     `drop_unpublished` leaves what a crash would leave.
     """
@@ -45,7 +47,7 @@ class MemoryStore:
         self.state: dict[bytes, bytes] = {}
         self._added: list[Oid] = []
         self.given: set[Oid] = set()
-        """By the batch, whether they were there already or not."""
+        """Ids that were added in the batch, whether or not the store had them already."""
         self._replaced: dict[bytes, bytes | None] = {}
         self._hits = 0
         self._logical_bytes = 0
@@ -132,7 +134,7 @@ class MemoryStore:
         self._replaced.clear()
 
     def take(self, objects: Sequence[_Object], state: Mapping[bytes, bytes | None]) -> None:
-        """Take what a bulk wrote: published, whatever becomes of the batch."""
+        """Take over objects and state of a bulk as published, independently of the batch."""
         for kind, data in objects:
             oid = object_id(kind, data)
             if oid not in self.objects:
@@ -152,7 +154,7 @@ class MemoryStore:
         return self.collection
 
     def forget(self, oid: Oid) -> int:
-        """Remove an object; the bytes that it had."""
+        """Remove an object; return the number of its bytes."""
         size = len(self.objects.pop(oid).data)
         self._logical_bytes -= size
         return size
@@ -166,7 +168,7 @@ class MemoryStore:
         return 0
 
     def tune(self, cache_bytes: int, *, prefer_zstd: bool) -> None:
-        """There is no cache, and nothing is encoded."""
+        """Ignore the settings: there is no cache, and nothing is encoded."""
 
     def disk(self) -> os.statvfs_result:
         return os.statvfs("/")
@@ -190,7 +192,7 @@ class MemoryStore:
 
 
 class _MemoryBulk:
-    """Decodes what was prepared; a write puts it beside what is published."""
+    """A bulk that decodes prepared objects; its write adds everything as published."""
 
     def __init__(self, store: MemoryStore) -> None:
         self._store = store
@@ -246,7 +248,7 @@ class _MemoryWrite:
 
 
 class _MemoryCollection:
-    """Looks at the store's own dict, on whatever thread it is asked."""
+    """A collection over the dict of the store; any thread may use it."""
 
     def __init__(self, store: MemoryStore) -> None:
         self._store = store
@@ -298,7 +300,7 @@ class _MemoryCollection:
         return _MemorySweep(self, removes=removes) if self._left else None
 
     def take(self, *, removes: bool) -> None:
-        """Remove or count some of what is left."""
+        """Remove, or count, some of the objects that are left."""
         assert self._left is not None
         for oid in islice(self._left, _SWEPT_COUNT):
             if self.is_marked(oid):

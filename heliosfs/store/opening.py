@@ -1,4 +1,4 @@
-"""Opening the store in a directory, or making one: the order in which its files are trusted.
+"""Opening, or creation, of the store in a directory: the order in which its files are trusted.
 
     1. `format` says whether a store is here, and of which kind; then `lock` is taken
     2. L2 is opened: made anew only where `format` is missing and nothing else is here
@@ -7,7 +7,7 @@
        them was read by now
     5. `format` is written, and a new journal begins
 
-A crash between two steps repeats them: nothing is deleted before what it holds lies in L2.
+A crash between two steps repeats them: nothing is deleted before its content is in L2.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from heliosfs.store.layout import (
 
 
 class Opened(NamedTuple):
-    """The parts of a store that is open."""
+    """The parts of an open store."""
 
     lock_fd: int
     database: ObjectDatabase
@@ -43,7 +43,7 @@ class Opened(NamedTuple):
 
 
 def open_parts(directory: Directory, *, create: bool) -> Opened:
-    """Open the store in a directory, or make one there.
+    """Open the store in a directory, or create one there.
 
     NotFound, StoreFormat, StoreBusy, StoreError; nothing stays open then.
     """
@@ -68,7 +68,7 @@ def open_parts(directory: Directory, *, create: bool) -> Opened:
 
 
 def _recover(directory: Directory, database: ObjectDatabase, *, is_new: bool) -> Journal:
-    """Bring what the last run published into L2, and begin a journal."""
+    """Move what the last run published into L2, and begin a journal."""
     totals = database.totals
     if is_new and totals.objects:
         raise StoreError(
@@ -90,7 +90,7 @@ def _recover(directory: Directory, database: ObjectDatabase, *, is_new: bool) ->
 
 
 def _remove_journal(directory: Directory) -> None:
-    """Delete the last run's journal, which is in L2; gone before a new one begins."""
+    """Delete the journal of the last run, which L2 has, before a new one begins."""
     try:
         names = segment_names(directory)
         for name in names:

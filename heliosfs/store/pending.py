@@ -16,7 +16,7 @@ KEY_MAX = 400
 _SHAPED = LISTED + NUMBERED
 
 Changes = Mapping[bytes, bytes | None]
-"""New state by key; None removes the key."""
+"""New state by key; None removes a key."""
 
 
 class Pending(NamedTuple):
@@ -29,24 +29,24 @@ class Pending(NamedTuple):
 
 
 class Cold(Pending):
-    """One that is not going to be read soon: L1 need not have it."""
+    """A pending object that nobody will read soon, so that L1 need not take it."""
 
     __slots__ = ()
 
 
 class Batches(NamedTuple):
-    """What some consecutive batches gave, in the order in which they gave it."""
+    """The objects and state of some consecutive batches, in the order of addition."""
 
     objects: list[Pending]
     state: Changes
     last: int
-    """The number of the last of them."""
+    """Number of the last of these batches."""
 
 
 def bytes_of(packs: Packs, pending: Pending, read: Callable[[Oid, Kind], bytes]) -> bytes:
-    """The bytes of an object, from its pack if they lie there; CorruptObject.
+    """Return the bytes of a pending object, from its pack if they are there; CorruptObject.
 
-    `read` reads another one, of which it may be an edited version.
+    `read` reads the base of an edited object.
     """
     oid, kind, data, _ = pending
     try:
@@ -60,7 +60,7 @@ def bytes_of(packs: Packs, pending: Pending, read: Callable[[Oid, Kind], bytes])
 
 
 def check_key(key: bytes) -> None:
-    """ValueError unless the key has 1 to 400 bytes, and the shape that its first byte asks for."""
+    """Raise ValueError unless a key has 1 to 400 bytes, and the shape of its first byte."""
     if not 0 < len(key) <= KEY_MAX:
         raise ValueError(f"a state key of {len(key)} bytes; 1 to {KEY_MAX} are allowed")
     if key[0] in _SHAPED:
@@ -73,7 +73,7 @@ def check_key(key: bytes) -> None:
 def overlay(
     below: list[tuple[bytes, bytes]], above: Changes, prefix: bytes
 ) -> list[tuple[bytes, bytes]]:
-    """`below`, which is in key order and under `prefix`, with the changes above it."""
+    """Return `below`, the sorted state under `prefix`, with the changes of `above` applied."""
     changed = {key: value for key, value in above.items() if key.startswith(prefix)}
     if not changed:
         return below

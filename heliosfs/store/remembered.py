@@ -1,4 +1,4 @@
-"""A bounded memory for what repeats."""
+"""A bounded dict for values that are asked for repeatedly."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ _Value = TypeVar("_Value")
 
 
 class Recent(Generic[_Value]):
-    """A dict that forgets what was not asked for lately: two generations of `limit` keys."""
+    """A dict that forgets what was not asked for lately: two generations of `limit` keys each."""
 
     def __init__(self, limit: int = _REMEMBERED_COUNT) -> None:
         self._limit = limit
         self.young: dict[bytes, _Value] = {}
-        """Most of what is asked for is here: callers in a hurry may look on their own."""
+        """The younger generation, which has most of what is asked for; hot paths may read it
+        directly."""
         self._old: dict[bytes, _Value] = {}
 
     def get(self, key: bytes) -> _Value | None:
-        """What is remembered under the key; None when it was forgotten."""
+        """Return the value of a key; None if it was never put, or is forgotten."""
         value = self.young.get(key)
         if value is None:
             value = self._old.get(key)
@@ -28,7 +29,7 @@ class Recent(Generic[_Value]):
         return value
 
     def put(self, key: bytes, value: _Value) -> None:
-        """Remember."""
+        """Remember a value; when the young generation is full, forget the old one."""
         if len(self.young) >= self._limit:
             self._old, self.young = self.young, {}
         self.young[key] = value

@@ -1,4 +1,4 @@
-"""A small file beside a store: read whole, replaced whole."""
+"""A small file beside a store that is read whole and replaced whole."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from heliosfs.store.directory import Directory, store_error
 
 
 class SideFile(Protocol):
-    """A file of a name that the store leaves alone."""
+    """A file whose name the store leaves alone."""
 
     def read(self) -> bytes | None:
-        """All of it; None when there is none.  StoreError."""
+        """Return all of its bytes; None if there is no file.  StoreError."""
 
     def replace(self, data: bytes) -> None:
-        """Give it other bytes: all of them, or, after a failure or a crash, none.  StoreError."""
+        """Replace its bytes, or, after a failure or a crash, keep the old ones.  StoreError."""
 
 
 class StoredFile:
     """A file in the store's directory, which may lie beneath the mount."""
 
     def __init__(self, dir_fd: int, name: str) -> None:
-        """Keeps the descriptor that it is given, which stays the caller's."""
+        """Keep the descriptor, which the caller still owns."""
         self._dir_fd = dir_fd
         self._name = name
 
@@ -38,8 +38,9 @@ class StoredFile:
             directory.close()
 
     def replace(self, data: bytes) -> None:
-        """On the disk when it returns: some milliseconds."""
+        """Replace the file; the bytes are on the disk on return, after some milliseconds."""
         directory = Directory(self._dir_fd)
+        # Written beside the file and renamed: rename(2) is atomic, writing in place is not.
         new = f"{self._name}.new"
         try:
             fd = directory.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
@@ -57,7 +58,7 @@ class StoredFile:
 
 
 class MemoryFile:
-    """A file that lasts as long as the process."""
+    """A side file that lasts as long as the process."""
 
     def __init__(self, data: bytes | None = None) -> None:
         self.data = data

@@ -1,1 +1,1 @@
-"""How the bytes of objects are encoded, whole or against a version, and the packs of large ones."""
+"""Encodings of objects, whole or as deltas, and the packs of large ones."""

@@ -1,9 +1,8 @@
-"""How the bytes of objects are encoded: whole, or as what differs from another version.
+"""Codecs: encodings of an object, whole or as a delta to another version.
 
-A delta is two lengths, of what the new version shares with the old one at its
-beginning and its end, and the *middle* between them: as it is, or compressed with the
-old version around the place as dictionary.  The dictionary follows from the old bytes
-and the two lengths alone.
+A delta has two lengths, those of the beginning and the end that both versions share, and the
+*middle* between them: as it is, or compressed with the old bytes around that place as dictionary.
+The dictionary follows from the old bytes and the two lengths alone, so it is not stored.
 """
 
 from __future__ import annotations
@@ -21,26 +20,26 @@ else:
 
 
 class Codec(IntEnum):
-    """What a payload's body is.  Stored; never reuse a value."""
+    """The encoding of a payload's body.  Stored; never reuse a value."""
 
     RAW = 0
     LZ4 = 1
     ZSTD = 2
     SPLICE = 3
-    """A delta whose middle is stored as it is."""
+    """Delta whose middle is stored as it is."""
     SPLICE_LZ4 = 4
     SPLICE_ZSTD = 5
     PACKED = 6
-    """The body is the place of another one, in a pack."""
+    """The body is a place in a pack, where the encoded object lies."""
 
 
 _LZ4 = Codec.LZ4
-"""A name of the module is found faster than a member of an enum."""
+"""The member as a global name, which is found faster than through the enum."""
 DELTAS = frozenset((Codec.SPLICE, Codec.SPLICE_LZ4, Codec.SPLICE_ZSTD))
 
 
 class Encoded(NamedTuple):
-    """The body of a payload and how to read it."""
+    """The body of a payload, and its codec."""
 
     codec: Codec
     body: bytes
@@ -54,26 +53,26 @@ _TINY_BYTES = 64
 _CONTEXT_BYTES = 16 * 1024
 """Old bytes on either side of the changed place that serve as dictionary."""
 _LZ4_MAX = 60 * 1024
-"""lz4 looks back 64 KB at most: the dictionary and the middle each stay below."""
+"""Largest dictionary, and largest middle, for lz4, which looks back 64 KB at most."""
 _LZ4_DICT_MIN = 8
 _LZ4_GAIN_MAX = 256
-"""One byte of a body stands for 255 bytes at most."""
+"""Bytes that one byte of an lz4 body can stand for, rounded up (255)."""
 _ZSTD_LEVEL = 3
 _SQUEEZE_LEVEL = 19
 _ZSTD_MIN = 1024
-"""Below, what zstd gains over lz4 is not worth the 12 us of setting it up."""
+"""Size below which zstd is not tried: its gain over lz4 is not worth 12 us of setup."""
 _LDM_FROM = 512 * 1024
 _WINDOW_LOG_MIN = 10
 _EDITS = (0, 64, 512)
-"""Bytes of an edit, which is where the equal end of two versions is looked for first."""
+"""Sizes of an edit at which the common end of two versions is looked for first, in bytes."""
 _NEAR_BYTES = 256
-"""Within so many bytes the first that differs is found as a bit of a number."""
+"""Size of a range in which the first difference is found by an XOR of two integers."""
 _DELTA_MAX = 64 * 1024 * 1024
-"""Old and new together; beyond, a decoder refuses the window by default."""
+"""Largest sum of old and new bytes; beyond it, a zstd decoder refuses the window by default."""
 
 
 def encode(data: bytes, *, prefer_zstd: bool = False) -> Encoded:
-    """Encode alone: lz4, zstd where lz4 gains little, as it is where both do.
+    """Encode without reference: with lz4, with zstd if lz4 gains little, or as it is.
 
     10 KB of source text: 15 us; with zstd wherever it can gain, 90 us and a third less.
     """
@@ -96,12 +95,12 @@ def encode(data: bytes, *, prefer_zstd: bool = False) -> Encoded:
 
 
 def squeeze(data: bytes) -> Encoded:
-    """Encode alone, as small as it gets: 3 ms for 10 KB of source text, half of lz4's size."""
+    """Encode as small as possible: 3 ms for 10 KB of source text, half of lz4's size."""
     return Encoded(Codec.ZSTD, zstd.compress(data, _SQUEEZE_LEVEL))
 
 
 def decode(codec: int, body: bytes, size: int) -> bytes:
-    """The `size` bytes of an object that was encoded alone; DecodeError."""
+    """Decode an object of `size` bytes that was encoded without reference; DecodeError."""
     try:
         if codec == Codec.LZ4:
             data = _unlz4(body, size, b"")
@@ -121,10 +120,10 @@ def decode(codec: int, body: bytes, size: int) -> bytes:
 def encode_delta(
     data: bytes, base: bytes, named: bytes = b"", *, prefer_zstd: bool = False
 ) -> Encoded | None:
-    """Encode against an older version; None when the two share too little to try.
+    """Encode against an older version; return None if the two share too little.
 
-    `named` is what the object may contain beside the old bytes: a commit names its parent,
-    which its base usually is.  A small edit in 10 KB takes 10 us.
+    `named` is added to the dictionary: for a commit, the id of its base, because a commit contains
+    the id of its parent, which its base usually is.  A small edit in 10 KB takes 10 us.
     """
     if len(data) + len(base) > _DELTA_MAX:
         return None
@@ -150,7 +149,7 @@ def encode_delta(
 
 
 def decode_delta(codec: int, body: bytes, size: int, base: bytes, named: bytes = b"") -> bytes:
-    """The `size` bytes of an object that was encoded against `base`; DecodeError."""
+    """Decode an object of `size` bytes that was encoded against `base`; DecodeError."""
     try:
         head, at = read_varint(body, 0)
         tail, at = read_varint(body, at)
@@ -173,7 +172,7 @@ def decode_delta(codec: int, body: bytes, size: int, base: bytes, named: bytes =
 
 
 def common_prefix(a: bytes, b: bytes) -> int:
-    """How many bytes both begin with, by bisection: 3 us for 10 KB.
+    """Return the length of the common beginning, by bisection: 3 us for 10 KB.
 
     >>> common_prefix(b"abcd", b"abxd")
     2
@@ -193,7 +192,7 @@ def common_prefix(a: bytes, b: bytes) -> int:
 
 
 def common_suffix(a: bytes, b: bytes, limit: int) -> int:
-    """How many bytes, at most `limit`, both end with.
+    """Return the length of the common end, at most `limit`.
 
     >>> common_suffix(b"abcd", b"xxcd", 4)
     2
@@ -225,7 +224,7 @@ def common_suffix(a: bytes, b: bytes, limit: int) -> int:
 
 
 def varint(number: int) -> bytes:
-    """A number in groups of seven bits, the lowest first.
+    """Return a number in groups of seven bits, the lowest first.
 
     >>> varint(300).hex()
     'ac02'
@@ -246,7 +245,7 @@ _VARINTS = [bytes((number,)) for number in range(0x80)] + [
 
 
 def read_varint(data: bytes, at: int) -> tuple[int, int]:
-    """The number at `at` and where the next byte is; IndexError when the bytes end."""
+    """Return the number at `at` and the offset after it; IndexError if the bytes end."""
     byte = data[at]
     if byte < 0x80:
         return byte, at + 1
@@ -264,7 +263,11 @@ def _around(base: bytes, head: int, tail: int) -> bytes:
 
 
 def _unlz4(body: bytes, size: int, before: bytes) -> bytes:
-    """The memory is taken before the body is looked at: refuse what no body can fill."""
+    """Decompress lz4.
+
+    The library allocates `size` bytes before it looks at the body, so a size that no body of this
+    length can have is refused first.
+    """
     if size > len(body) * _LZ4_GAIN_MAX:
         raise DecodeError(f"{len(body)} bytes cannot hold {size}")
     data: bytes = lz4.decompress(body, uncompressed_size=size, dict=before)
@@ -284,7 +287,7 @@ def _zstd_after(data: bytes, before: bytes) -> bytes:
 
 
 def _unzstd(body: bytes, size: int, before: bytes) -> bytes:
-    """At most `size` bytes, so that a damaged length cannot fill the memory."""
+    """Decompress zstd to at most `size` bytes, so that a damaged length cannot fill the memory."""
     prefix = zstd.ZstdDict(before, is_raw=True).as_prefix if before else None
     data: bytes = zstd.ZstdDecompressor(zstd_dict=prefix).decompress(body, max_length=size)
     return data

@@ -1,14 +1,14 @@
 """Packs: files to which large objects are written once, when they are added.
 
-An object of `PACKED_FROM_BYTES` or more that is not stored as a delta lies in a file
-`pack-<n>`, and L2 only names its place.  What comes from another thread than the store's is
-appended to a pack when it is added, and the journal names the place, too: it never waits in
-memory, and the disk sees each byte once.  What is added by the owner is written to the
-journal as it is, so that nobody waits for its compression, and to a pack by the drain.
+An object of `PACKED_FROM_BYTES` or more that is not stored as a delta lies in a file `pack-<n>`,
+and L2 has only its place.  One that another thread than the store's adds is appended to a pack at
+once, and the journal has only its place, too: it never waits in memory, and is written to the disk
+once.  One that the owner adds is written to the journal as it is, so that nobody waits for its
+compression, and to a pack by the drain.
 
-What lies in a pack beyond the last place that L2 names was never published: it is cut off
-at the next open, and a pack of which L2 names nothing is deleted.  Prior art: the value log
-of WiscKey (Lu et al., FAST '16), Bitcask.
+The bytes of a pack after the last place that L2 refers to were never published: the next open cuts
+them off, and deletes a pack to which L2 does not refer at all.  Prior art: the value log of WiscKey
+(Lu et al., FAST '16), Bitcask.
 """
 
 from __future__ import annotations
@@ -36,14 +36,15 @@ from heliosfs.store.encoding.codecs import (
 PREFIX = "pack-"
 PACKED_FROM_BYTES = 64 * 1024
 PACK_MAX_BYTES = 256 * 1024 * 1024
-"""A pack that has so many bytes gets no more: what is dead in it can be won back apart."""
+"""Size from which a pack gets no more bodies, so that the disk of dead ones can be recovered
+separately."""
 _SAMPLE_BYTES = 4096
 _OPEN_MAX = 64
 _USE = struct.Struct("<QQQ")
 
 
 class Place(NamedTuple):
-    """Where the body of an object lies, and how it is encoded."""
+    """The pack, offset and length of an object's body, and its codec."""
 
     pack: int
     offset: int
@@ -51,13 +52,13 @@ class Place(NamedTuple):
     codec: int
 
     def encode(self) -> bytes:
-        """As L2 and the journal have it."""
+        """Return the bytes that L2 and the journal have of it."""
         numbers = varint(self.pack) + varint(self.offset) + varint(self.length)
         return numbers + bytes((self.codec,))
 
 
 def decode_place(data: bytes, at: int = 0) -> tuple[Place, int]:
-    """The place at `at`, and where it ends; IndexError."""
+    """Return the place at `at`, and where it ends; IndexError."""
     pack, at = read_varint(data, at)
     offset, at = read_varint(data, at)
     length, at = read_varint(data, at)
@@ -65,29 +66,29 @@ def decode_place(data: bytes, at: int = 0) -> tuple[Place, int]:
 
 
 class Packed:
-    """Stands for the bytes of an object that lie in a pack: none in memory."""
+    """An object whose bytes are in a pack, and not in memory."""
 
     __slots__ = ("place", "size")
 
     def __init__(self, place: Place, size: int) -> None:
         self.place = place
         self.size = size
-        """Bytes of the object, decoded."""
+        """Bytes of the object when decoded."""
 
     def __len__(self) -> int:
         return 0
 
 
 class Use(NamedTuple):
-    """What L2 names of a pack."""
+    """The part of a pack that L2 refers to."""
 
     end: int
-    """Where the last place that it names, or named, ends."""
+    """Largest end of a place that L2 refers to, or did."""
     live_bytes: int
 
 
 def encode_uses(uses: Mapping[int, Use]) -> bytes:
-    """As L2 keeps them, under `packs`."""
+    """Return the bytes that L2 has of them, under `packs`."""
     return b"".join(_USE.pack(pack, *use) for pack, use in sorted(uses.items()))
 
 
@@ -97,7 +98,7 @@ def decode_uses(data: bytes) -> dict[int, Use]:
 
 
 def with_places(uses: Mapping[int, Use], places: Iterable[Place]) -> dict[int, Use]:
-    """The uses when L2 names these places, too."""
+    """Return the uses after L2 has come to refer to these places."""
     merged = dict(uses)
     for place in places:
         use = merged.get(place.pack, Use(0, 0))
@@ -107,7 +108,7 @@ def with_places(uses: Mapping[int, Use], places: Iterable[Place]) -> dict[int, U
 
 
 def without_places(uses: Mapping[int, Use], places: Iterable[Place]) -> dict[int, Use]:
-    """The uses when L2 does not name these places any more; a pack of which it names none goes."""
+    """Return the uses after L2 has ceased to refer to these places; unused packs are left out."""
     left = dict(uses)
     for place in places:
         use = left[place.pack]
@@ -116,7 +117,7 @@ def without_places(uses: Mapping[int, Use], places: Iterable[Place]) -> dict[int
 
 
 def encode_large(data: bytes, *, prefer_zstd: bool = False) -> Encoded:
-    """Encode alone, without trying for long what looks as if nothing could shrink it.
+    """Encode without reference; try little on bytes that look incompressible.
 
     128 KiB: 4 us of random bytes, 110 us of source text.
     """
@@ -128,43 +129,45 @@ def encode_large(data: bytes, *, prefer_zstd: bool = False) -> Encoded:
 
 
 class PackSync(NamedTuple):
-    """What one sync of the packs covers."""
+    """The scope of one sync of the packs."""
 
     fds: list[int]
-    """Duplicates, which become the caller's."""
+    """Duplicated descriptors, which the caller must close."""
     append_count: int
-    """How many appends there were when it began."""
+    """Number of appends before the sync began."""
     names: int
-    """How many packs had been made by then; 0 when all their names are safe."""
+    """Number of packs created before it; 0 if all their names are safe."""
 
 
 class Packs:
-    """The packs of a store.  Appends and reads may come from any thread."""
+    """The packs of a store.  Any thread may append and read."""
 
     def __init__(self, directory: Directory) -> None:
         self._directory = directory
         self._appending = threading.Lock()
         self._table = threading.Lock()
-        """Of `_fds`: held while a file is read, so that none is closed meanwhile."""
+        """Lock of `_fds`, held while a file is read, so that nobody closes it meanwhile."""
         self._fds: dict[int, int] = {}
         self._current = 0
         self._end = 0
         self._unsynced: dict[int, int] = {}
-        """Packs with bytes that a power cut may take -> the number of the last append to them.
+        """Number of the last append to each pack with bytes that a power cut could destroy.
 
-        A pack leaves it when a sync has *returned* that began after that append.
-        """
+        A pack is removed when a sync has *returned* that began after that append."""
         self._append_count = 0
         self._names_made = 0
         self._names_synced = 0
-        """Of the packs that were made, how many have a name that is safe from a power cut."""
+        """Number of created packs whose names are safe from a power cut."""
         self._unnamed: dict[int, int] = {}
-        """How many bodies of a pack were appended and L2 does not name them yet, if ever."""
+        """Number of bodies in each pack that L2 does not refer to yet, and perhaps never will."""
         self.disk_bytes = 0
         """Bytes of all packs."""
 
     def tidy(self, uses: Mapping[int, Use]) -> None:
-        """At open, when the journal is in L2: cut off what L2 does not name.  StoreError."""
+        """Cut off all bytes that L2 does not refer to, at open, once L2 has the journal.
+
+        StoreError.
+        """
         try:
             for pack in pack_numbers(self._directory):
                 self._adopt(pack, uses.get(pack))
@@ -172,7 +175,7 @@ class Packs:
             raise store_error("cannot tidy the packs", error) from error
 
     def append(self, encoded: Encoded) -> Place:
-        """Write a body; safe from a power cut once synced.  StoreError, StoreFull."""
+        """Write a body; it is safe from a power cut after a sync.  StoreError, StoreFull."""
         codec, body = encoded
         with self._appending:
             self._directory.check()
@@ -193,7 +196,7 @@ class Packs:
             return Place(self._current, offset, len(body), codec)
 
     def named(self, places: Iterable[Place]) -> None:
-        """L2 names these places, of which each was appended in this run or the one before."""
+        """Note that L2 refers to these places, appended in this run or the one before."""
         with self._appending:
             for place in places:
                 if self._unnamed.get(place.pack):
@@ -207,15 +210,16 @@ class Packs:
                 self._end = max(self._end, PACK_MAX_BYTES)
 
     def is_settled(self, pack: int) -> bool:
-        """Whether L2 names all of a pack that it will ever name."""
+        """Return True if L2 refers to all of a pack that it will ever refer to."""
         with self._appending:
             is_open = pack == self._current and self._end < PACK_MAX_BYTES
             return not is_open and not self._unnamed.get(pack)
 
     def remove_unused(self, uses: Mapping[int, Use]) -> None:
-        """Delete the packs of which L2 names nothing, and never will.  StoreError.
+        """Delete the packs to which L2 does not refer, and never will.  StoreError.
 
-        On the owner's thread, so that nobody reads a place that he found a moment ago.
+        Call it on the owner's thread, so that nobody is about to read a place that was found a
+        moment ago.
         """
         try:
             for pack in pack_numbers(self._directory):
@@ -234,7 +238,7 @@ class Packs:
         self._directory.unlink(name)
 
     def read(self, place: Place) -> Encoded:
-        """The body at a place; DecodeError when it is not all there."""
+        """Return the body at a place; DecodeError if the pack ends before it does."""
         try:
             with self._table:
                 body = os.pread(self._fd(place.pack), place.length, place.offset)
@@ -245,14 +249,14 @@ class Packs:
         return Encoded(Codec(place.codec), body)
 
     def begin_sync(self) -> PackSync:
-        """Return what a sync that begins now has to bring to the disk."""
+        """Return the scope of a sync that begins now."""
         with self._appending, self._table:
             fds = [os.dup(self._fd(pack)) for pack in sorted(self._unsynced)]
             names = self._names_made if self._names_made > self._names_synced else 0
             return PackSync(fds, self._append_count, names)
 
     def end_sync(self, synced: PackSync) -> None:
-        """Take note that everything of a sync is on the disk: all its calls have returned."""
+        """Note that everything in the scope is on the disk, after all its calls have returned."""
         with self._appending:
             for pack, appended in list(self._unsynced.items()):
                 if appended <= synced.append_count:
@@ -260,7 +264,7 @@ class Packs:
             self._names_synced = max(self._names_synced, synced.names)
 
     def sync(self) -> None:
-        """Make all that was appended safe from a power cut, on any thread.  StoreError."""
+        """Make everything that was appended safe from a power cut, on any thread.  StoreError."""
         sync = self.begin_sync()
         try:
             for fd in sync.fds:
@@ -273,14 +277,14 @@ class Packs:
         self.end_sync(sync)
 
     def load(self, packed: Packed, kind: Kind, oid: Oid) -> bytes:
-        """The bytes of an object; DecodeError when they do not have its id."""
+        """Return the bytes of an object; DecodeError if they do not have its id."""
         data = decode(*self.read(packed.place), packed.size)
         if object_id(kind, data) != oid:
             raise DecodeError("its bytes have another id")
         return data
 
     def close(self) -> None:
-        """Idempotent."""
+        """Close the files.  Idempotent."""
         for fd in self._fds.values():
             os.close(fd)
         self._fds.clear()
@@ -295,6 +299,7 @@ class Packs:
             self._directory.truncate(self._fd(pack), use.end)
         self.disk_bytes += min(length, use.end)
         if pack > self._current and use.end < PACK_MAX_BYTES:
+            # A pack shorter than its places is damaged: new bodies go behind them all the same.
             self._current, self._end = pack, max(length, use.end)
 
     def _begin(self) -> None:
@@ -320,6 +325,6 @@ class Packs:
 
 
 def pack_numbers(directory: Directory) -> list[int]:
-    """The numbers of the packs that are there."""
+    """Return the numbers of the packs in the directory."""
     rests = (name[len(PREFIX) :] for name in directory.names() if name.startswith(PREFIX))
     return sorted(int(rest) for rest in rests if rest.isdigit())

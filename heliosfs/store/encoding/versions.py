@@ -1,8 +1,8 @@
-"""Which version an object is encoded against, and whether that pays.
+"""Versions: the choice of the version against which an object is encoded, if a delta pays.
 
-Version i of a chain changes version i less the lowest power of 16 that divides i, and every
-256th is whole: so no object needs more than 30 others, while most deltas are against the
-version just before.
+Version i of a chain is a delta to version i minus the largest power of 16 that divides i, and every
+256th is whole.  So no object needs more than 30 others, while most deltas are to the version just
+before.
 """
 
 from __future__ import annotations
@@ -19,17 +19,18 @@ from heliosfs.store.encoding.packs import PACKED_FROM_BYTES, encode_large
 STEP = 16
 WHOLE_EVERY = STEP * STEP
 _PAYS_BELOW = 0.75
-"""A delta must save a quarter of the object encoded alone: it makes reading dearer."""
+"""Largest size of a delta relative to the object encoded alone.  A delta must save a quarter,
+because it makes reading slower."""
 SURELY_PAYS = 4
-"""A delta of a large or cold object, so many times smaller, is not compared with anything."""
+"""Factor by which a delta of a large or cold object is smaller if it needs no comparison."""
 _PAYS_BYTES = 12
 _TINY_BYTES = 128
-"""Of a smaller object, that it saves `_PAYS_BYTES` is enough: such chains are read fast."""
+"""Size below which a saving of `_PAYS_BYTES` is enough, because such chains are read fast."""
 _KNOWN_MAX = 50_000
 
 
 def pays(delta: Encoded, alone: Encoded | None) -> bool:
-    """Whether a delta is worth it; None when that is certain."""
+    """Return True if a delta saves enough; `alone` is None if that is certain."""
     if alone is None:
         return True
     delta_bytes, alone_bytes = len(delta.body), len(alone.body)
@@ -39,34 +40,34 @@ def pays(delta: Encoded, alone: Encoded | None) -> bool:
 
 
 def encode_alone(data: bytes, *, prefer_zstd: bool) -> Encoded:
-    """Encode an object that is no delta."""
+    """Encode an object without reference."""
     if len(data) >= PACKED_FROM_BYTES:
         return encode_large(data, prefer_zstd=prefer_zstd)
     return codecs.encode(data, prefer_zstd=prefer_zstd)
 
 
 class Prepared(NamedTuple):
-    """An object that was encoded before it came to the store, as far as that could be."""
+    """An object that was encoded, as far as possible, before the store got it."""
 
     oid: Oid
     kind: Kind
     size: int
     """Bytes of the object."""
     position: int
-    """In its chain; 0 when it is not a delta."""
+    """Position in its chain; 0 if it is not a delta."""
     base: Oid | None
-    """What it is encoded against."""
+    """Object against which it is encoded."""
     encoded: Encoded | None
-    """None for want of the bytes of its base."""
+    """Encoded object; None if the bytes of its base were not at hand."""
     data: bytes = b""
-    """The object, when it is not encoded."""
+    """Bytes of the object, if it is not encoded."""
 
 
 class Versions:
-    """The last versions of what changes, so that the next one is encoded without reading.
+    """The last versions of changing objects, so that the next one is encoded without a read.
 
-    Bounded in bytes; of a version that was let go it knows where it stands in its chain, so
-    that the chain goes on when somebody else has its bytes.
+    Their bytes are bounded.  The position of a dropped version in its chain is still known, so that
+    the chain continues if somebody else has its bytes.
     """
 
     def __init__(self, limit_bytes: int, *, prefer_zstd: bool = False) -> None:
@@ -74,13 +75,14 @@ class Versions:
         self._room = limit_bytes
         self._held: OrderedDict[Oid, bytes] = OrderedDict()
         self._young: dict[Oid, tuple[int, Oid]] = {}
-        """Position, and the last version before it, or it itself, that 16 divides."""
+        """Position, and the last version up to this one whose position 16 divides."""
         self._old: dict[Oid, tuple[int, Oid]] = {}
 
     def encode(self, oid: Oid, kind: Kind, data: bytes, base: Oid | None) -> Prepared | None:
-        """Encode the version after `base`, which has no other one but if it is a commit.
+        """Encode the version after `base`, which has no other successor unless it is a commit.
 
-        None when the object is known: it was encoded before.  A small edit in 10 KB takes 15 us.
+        Return None if the object is known, and thus encoded already.  A small edit in 10 KB takes
+        15 us.
         """
         if oid in self._young or oid in self._old:
             return None
@@ -119,7 +121,7 @@ class Versions:
         return Prepared(oid, kind, size, 0, None, alone)
 
     def _take(self, oid: Oid, kind: Kind) -> bytes | None:
-        """The bytes of a version; forgotten, when no other one will be encoded against it."""
+        """Return the bytes of a version; drop them if no other one will be encoded against it."""
         held = self._held
         data = held.get(oid)
         if data is None:
@@ -145,18 +147,18 @@ class Versions:
 
 
 class Numbers:
-    """Numbers of objects that were written lately, by their ids."""
+    """The numbers of the objects that were written lately, by id."""
 
     def __init__(self) -> None:
         self._young: dict[Oid, int] = {}
         self._old: dict[Oid, int] = {}
 
     def get(self, oid: Oid) -> int | None:
-        """The number of an object; None when that is not known any more."""
+        """Return the number of an object; None if it is not known any more."""
         return self._young.get(oid) or self._old.get(oid)
 
     def add(self, numbers: Mapping[Oid, int]) -> None:
-        """What was written with one transaction."""
+        """Add the numbers of the objects that one transaction wrote."""
         if len(self._young) >= _KNOWN_MAX:
             self._old, self._young = self._young, {}
         self._young.update(numbers)

@@ -1,1 +1,1 @@
-"""Stores of earlier formats, and the way from them to the present one."""
+"""Stores of earlier formats, and their upgrade to the present one."""

@@ -1,4 +1,4 @@
-"""L2 as format 1 had it: read once, when such a store is opened.
+"""L2 in format 1, which is read once, when such a store is opened.
 
 index      id -> number of the payload, u64 big-endian
 payloads   number -> codec 1 | kind 1 | size | further pieces | of a delta: distance,
@@ -31,19 +31,19 @@ FILES = (FILE, f"{FILE}-lock")
 _NUMBER = struct.Struct(">Q")
 _TOTALS = struct.Struct("<QQQQQ8s")
 _MAP_BYTES = 1 << 40
-"""Address space; a file of format 1 is only read."""
+"""Address space that is mapped, not disk; a file of format 1 is only read."""
 _KEPT_BYTES = 64 * 1024 * 1024
 _COMMIT = b"commit/"
 _OPERATION = b"op/"
 _IN_FORMAT_1 = bytes(32) + b"\xff"
-"""Stands before an operation that is encoded as format 1 did."""
+"""Prefix of an operation that is encoded as in format 1."""
 _KINDS = {int(kind): kind for kind in Kind}
 
 _log = logging.getLogger(__name__)
 
 
 def upgraded(state: Iterable[tuple[bytes, bytes | None]]) -> dict[bytes, bytes | None]:
-    """State as format 2 has it: commits as a list, operations as series."""
+    """Return state as in format 2: commits as a list, operations as a series."""
     made: dict[bytes, bytes | None] = {}
     for key, value in state:
         if key.startswith(_COMMIT):
@@ -70,10 +70,10 @@ class _Decoded(NamedTuple):
 
 
 class OldDatabase:
-    """A file of format 1, whose store nobody else has open."""
+    """A file of format 1, whose store this process has locked."""
 
     def __init__(self, directory: Directory) -> None:
-        """StoreError."""
+        """Open the file.  StoreError."""
         check_file(directory, FILE, is_thorough=False)
         try:
             self._env = lmdb.open(
@@ -98,7 +98,7 @@ class OldDatabase:
             self._env.close()
             raise StoreError(f"cannot open {FILE}: {error}") from error
         self.batch: int = totals[-2]
-        """The number of the last batch of which all is here."""
+        """Number of the last batch that is here completely."""
         self.salt: bytes = totals[-1]
         self._kept: OrderedDict[int, _Decoded] = OrderedDict()
         self._kept_bytes = 0
@@ -108,11 +108,11 @@ class OldDatabase:
         self._env.close()
 
     def state(self) -> Iterator[tuple[bytes, bytes]]:
-        """All state."""
+        """Return all state."""
         return iter(self._txn.cursor(self._state))
 
     def objects(self) -> Iterator[Pending]:
-        """All sound objects, every base before its deltas; what is damaged is logged."""
+        """Yield all sound objects, bases before their deltas; log the damaged ones."""
         cursor = self._txn.cursor(self._payloads)
         number = 1
         while cursor.set_range(_NUMBER.pack(number)):
@@ -132,7 +132,7 @@ class OldDatabase:
             number = next_number
 
     def _payload(self, number: int) -> _Payload:
-        """A payload and its further pieces; DecodeError."""
+        """Return a payload, joined from its pieces; DecodeError."""
         raw = self._txn.get(_NUMBER.pack(number), db=self._payloads)
         if raw is None:
             raise DecodeError(f"payload {number} is missing")
@@ -156,7 +156,7 @@ class OldDatabase:
         return _Payload(codec, kind, size, base, next_number, body)
 
     def _decode(self, number: int, payload: _Payload | None = None) -> _Decoded:
-        """The object of a payload; DecodeError."""
+        """Return the object of a payload; DecodeError."""
         kept = self._kept.get(number)
         if kept is not None:
             return kept

@@ -26,10 +26,10 @@ _log = logging.getLogger(__name__)
 
 
 def upgrade(directory: Directory) -> None:
-    """Make a store of format 1, which this process has locked, one of format 2.
+    """Upgrade a store of format 1, which this process has locked, to format 2.
 
-    Needs the disk for both, and 70 us for each object.  StoreError, StoreFull: the store
-    is as it was.
+    It needs disk for both files, and 70 us for each object.  StoreError, StoreFull: the store is as
+    it was.
     """
     _log.info("the store has format %d, and becomes format %d", format1.VERSION, VERSION)
     _remove_new(directory)
@@ -49,6 +49,7 @@ def upgrade(directory: Directory) -> None:
         raise
     finally:
         old.close()
+    # Only now does the new file count: before this, the next open starts over from the old one.
     write_format(directory)
 
 

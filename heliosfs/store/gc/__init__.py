@@ -1,1 +1,1 @@
-"""Garbage collection: marking what stays, encoding it in less space, sweeping the rest."""
+"""Garbage collection in L2: marks, better encodings of what stays, and the sweep of the rest."""

@@ -1,4 +1,4 @@
-"""Reading many objects that share their chains, each of them decoded once."""
+"""Reading of many objects that share chains, decoding each of them once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from heliosfs.store.l2.record import Payload
 _HELD_BYTES = 32 * 1024 * 1024
 _HELD_COUNT = 100_000
 _LARGE_BYTES = 1024 * 1024
-"""Larger objects are not held: they have few versions, and the chains of these are read anew."""
+"""Size above which objects are not held: they have few versions, and their chains are read anew."""
 _CHAIN_MAX = 256
 
 
@@ -22,22 +22,24 @@ class Decoded(NamedTuple):
 
     kind: Kind
     id: bytes
-    """As far as its record keeps it."""
+    """The part of the object's id that its record keeps."""
     data: bytes
 
 
 class Chains:
-    """Decoded objects by number, as many as fit; a number always means the same object."""
+    """Decoded objects by number, as many as fit.  A number always means the same object."""
 
     def __init__(self) -> None:
         self._held: dict[int, Decoded] = {}
         self._held_bytes = 0
 
     def load(self, snapshot: Snapshot, oid: Oid) -> tuple[Kind, bytes] | None:
-        """An object, checked against its id; CorruptObject.
+        """Return the kind and bytes of an object, checked against its id; None if L2 has none.
 
-        25 us for a small one when its neighbours in the chain were read; `Snapshot.chain` and
-        decoding all of it cost 150 us.
+        CorruptObject.
+
+        25 us for a small one whose neighbours in the chain were read; `Snapshot.chain` and decoding
+        all of it take 150 us.
         """
         reason = ""
         for number in snapshot.candidates(oid):
@@ -54,7 +56,7 @@ class Chains:
         return None
 
     def decode(self, snapshot: Snapshot, number: int) -> Decoded:
-        """An object by its number, not checked; DecodeError."""
+        """Return an object by its number, without a check of its id; DecodeError."""
         above: list[Payload] = []
         at: int | None = number
         while at is not None and at not in self._held:

@@ -1,4 +1,4 @@
-"""A garbage collection of a store on disk."""
+"""The garbage collection of a store on disk."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _T = TypeVar("_T")
 
 
 class LocalCollection:
-    """Marks in L2; what is pending stays anyway.
+    """A collection that marks objects in L2; pending objects stay in any case.
 
-    The drain claims what it is given and L2 has (`Marks`), so an object that a batch brings
-    while the collection runs stays.  Large objects are not looked up in L2 meanwhile.
+    An object that is added while the collection runs stays: if L2 has it already, the drain claims
+    it (`Marks`), and large objects are not looked up in L2 meanwhile.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class LocalCollection:
         settling: Callable[[], Callable[[], Work | None]],
         closed: Callable[[], None],
     ) -> None:
-        """`pending` is the store's own."""
+        """Begin to mark.  `pending` is the store's own dict."""
         self._database = database
         self._pending = pending
         self._closed = closed
@@ -86,7 +86,7 @@ class LocalCollection:
         return is_new
 
     def _look(self, ask: Callable[[Snapshot], _T | None]) -> _T | None:
-        """Ask the snapshot, and a newer one: what was pending a moment ago may be drained now."""
+        """Ask the snapshot, then a newer one: an object pending a moment ago may be drained now."""
         found = ask(self._snapshot)
         if not found:
             with self._database.reading() as newer:
@@ -145,7 +145,7 @@ class LocalCollection:
 
 
 class _Step:
-    """The next piece of a sweep, or of packing."""
+    """The next piece of a sweep or repack, as work."""
 
     def __init__(self, work: Sweep | Repack) -> None:
         self._work = work

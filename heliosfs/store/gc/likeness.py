@@ -1,4 +1,4 @@
-"""Finding, among many texts, one that is like another."""
+"""Search, among many texts, for one that is similar to another."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from zlib import crc32
 
 _FEATURES = 8
 _LINE_MIN = 8
-"""Shorter lines are in every text."""
+"""Shortest line that counts; shorter ones occur in every text."""
 _READ_BYTES = 256 * 1024
 
 
 def features(data: bytes) -> list[int]:
-    r"""The smallest checksums of the lines: texts that share most lines share most of these.
+    r"""Return the smallest checksums of the lines; similar texts share most of them.
 
     100 us for 10 KB (Broder, On the resemblance and containment of documents, 1997).
 
@@ -26,18 +26,18 @@ def features(data: bytes) -> list[int]:
 
 
 class Likeness:
-    """Numbers by their features: the last one that had each."""
+    """An index from features to the number of the last text that had each."""
 
     def __init__(self) -> None:
         self._numbers: dict[int, int] = {}
 
     def add(self, number: int, found: list[int]) -> None:
-        """Take a text up."""
+        """Add a text by its features."""
         for feature in found:
             self._numbers[feature] = number
 
     def nearest(self, found: list[int]) -> int | None:
-        """The number that shares the most features; None when none shares a quarter."""
+        """Return the number that shares most features; None if it shares less than a quarter."""
         votes: dict[int, int] = {}
         for feature in found:
             number = self._numbers.get(feature)

@@ -1,4 +1,4 @@
-"""Winning back the disk of packs in which most is dead: what is live is copied to another."""
+"""Recovery of disk from packs that are mostly dead: live bodies are copied to another pack."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _STEP_BYTES = 8 * 1024 * 1024
 
 
 class PackCopy:
-    """Work in steps.  Numbers stay; only the places that their records name change."""
+    """Work in steps.  Objects keep their numbers; only the places in their records change."""
 
     def __init__(self, database: ObjectDatabase) -> None:
         self._database = database
@@ -30,16 +30,17 @@ class PackCopy:
 
     @property
     def is_done(self) -> bool:
-        """Whether no step is left."""
+        """True if no step is left."""
         return not self._packs or self._next >= self._end
 
     def step(self) -> None:
-        """Copy some.  StoreError, StoreFull: nothing changed.  DecodeError."""
+        """Copy some bodies.  StoreError, StoreFull: nothing changed.  DecodeError."""
         database = self._database
         moves: list[tuple[Payload, Place]] = []
         for payload, place in self._some():
             moves.append((payload, database.packs.append(database.packs.read(place))))
         if moves:
+            # Copies are on the disk before L2 names them, as in a drain.
             database.packs.sync()
             with database.writing:
                 database.change(lambda change: _move(change, moves))

@@ -1,7 +1,7 @@
-"""Repack: encoding what stays in less space, at leisure, in short transactions.
+"""Repack: smaller encodings of the objects that stay, made in short transactions.
 
-Numbers, and what is a delta to what, stay: so chains keep their lengths.  Only an object that is
-whole, and that no other one is made against, may become a delta, to another one that is whole.
+Objects keep their numbers, and deltas their bases, so chains keep their lengths.  Only an object
+that is whole, and that is no base, may become a delta, and its base must be whole, too.
 """
 
 from __future__ import annotations
@@ -23,14 +23,15 @@ from heliosfs.store.l2.record import Payload, pack
 
 _SCANNED = 5_000
 _STEP_BYTES = 256 * 1024
-"""Objects that are encoded in a step: 80 ms."""
+"""Bytes of objects that are encoded in a step: 80 ms."""
 _STEP_RECORDS = 2_000
 _WHOLE = frozenset((Codec.RAW, Codec.LZ4, Codec.ZSTD))
 _SMALL_BYTES = 512
-"""Of smaller objects little can be gained."""
+"""Size below which an object is skipped, because little can be gained."""
 _LARGE_BYTES = 4 * 1024 * 1024
 _PAYS_BELOW = 0.5
-"""A delta that was not there before makes reading dearer: it must halve the object."""
+"""Size of a new delta, relative to the object encoded alone, above which it is refused: a delta is
+slower to read."""
 
 
 class _Rewrite(NamedTuple):
@@ -47,7 +48,7 @@ class _Found(NamedTuple):
 
 
 class Repack:
-    """Work in steps, each of which `step` carries out on any thread."""
+    """Work in steps; any thread may call `step`."""
 
     def __init__(self, database: ObjectDatabase, marks: Marks) -> None:
         self._database = database
@@ -62,11 +63,11 @@ class Repack:
 
     @property
     def is_done(self) -> bool:
-        """Whether no step is left."""
+        """True if no step is left."""
         return self._scanned and self._next >= self._end
 
     def step(self) -> None:
-        """Do some of it.  StoreError, StoreFull."""
+        """Do the next step.  StoreError, StoreFull."""
         try:
             if self._scanned:
                 self._encode_some()
@@ -76,7 +77,7 @@ class Repack:
             raise StoreError(f"the store cannot be packed: {error}") from error
 
     def _scan_some(self) -> None:
-        """Note what others are made against."""
+        """Note which objects are bases of others."""
         pace, seen = Pace(), 0
         with self._database.browsing() as snapshot:
             for payload in snapshot.headers(self._next):
@@ -92,7 +93,10 @@ class Repack:
             self._next = 1
 
     def _encode_some(self) -> None:
-        """What is read does not change until it is written: nobody else writes old numbers."""
+        """Encode some objects again, and write the smaller records.
+
+        They cannot change between reading and writing: nobody else writes records of old numbers.
+        """
         pace, seen, left = Pace(), 0, _STEP_BYTES
         rewrites: list[_Rewrite] = []
         with self._database.browsing() as snapshot:
@@ -119,7 +123,7 @@ class Repack:
             self.saved_bytes += done.stored_bytes
 
     def _smaller(self, snapshot: Snapshot, payload: Payload) -> bytes | None:
-        """A record that takes less, if there is one."""
+        """Return a smaller record of an object, or None."""
         data = self._chains.decode(snapshot, payload.number).data
         if payload.codec in _WHOLE:
             found = self._whole_again(snapshot, payload, data)
@@ -144,6 +148,7 @@ class Repack:
             base = self._chains.decode(snapshot, nearest).data
             delta = codecs.encode_delta(data, base, prefer_zstd=True)
             if delta is not None and len(delta.body) < len(alone.body) * _PAYS_BELOW:
+                # The base must stay whole from now on: a chain of such deltas would have no bound.
                 self._is_base[nearest] = 1
                 _check(decode_delta(delta.codec, delta.body, len(data), base), data)
                 return _Found(delta, nearest, 1)
@@ -167,7 +172,7 @@ def _body_of(payload: Payload) -> Encoded:
 
 
 def _check(decoded: bytes, data: bytes) -> None:
-    """What cannot be read again must not replace what can."""
+    """Raise DecodeError unless a new encoding decodes to the object that it is to replace."""
     if decoded != data:
         raise DecodeError("an encoding gives other bytes back")
 

@@ -1,4 +1,4 @@
-"""Sweep: removing from L2 what a garbage collection did not mark, in short transactions.
+"""Sweep: removal of the objects in L2 that a collection did not mark, in short transactions.
 
     settle   from here on nobody comes to rely on what goes
     scan     which objects are deltas to which: what a kept one needs stays
@@ -30,13 +30,13 @@ from heliosfs.store.l2.record import SHORT_BYTES
 _SCANNED = 5_000
 """Records whose headers are read in a step: 15 ms."""
 _LISTED = 20_000
-"""Entries of the index that are looked at in a step: 15 ms."""
+"""Index entries that are looked at in a step: 15 ms."""
 _REMOVED = 1_000
-"""Objects that a transaction removes."""
+"""Objects that one transaction removes."""
 
 
 class Sweep:
-    """Work in steps, each of which `step` carries out on any thread."""
+    """Work in steps; any thread may call `step`."""
 
     def __init__(self, database: ObjectDatabase, marks: Marks, *, counts_only: bool) -> None:
         self._database = database
@@ -53,11 +53,11 @@ class Sweep:
 
     @property
     def is_done(self) -> bool:
-        """Whether no step is left."""
+        """True if no step is left."""
         return not self._steps and (self._copy is None or self._copy.is_done)
 
     def step(self) -> None:
-        """Do some of it.  StoreError, StoreFull."""
+        """Do the next step.  StoreError, StoreFull."""
         try:
             if self._steps:
                 with self._database.writing:
@@ -72,9 +72,9 @@ class Sweep:
             self._copy = PackCopy(self._database)
 
     def applied(self) -> None:
-        """A step was taken: give back the disk of packs that nothing names any more.  StoreError.
+        """Delete the packs that L2 does not name any more, after a step.  StoreError.
 
-        On the owner's thread.
+        Call it on the owner's thread.
         """
         if self._copy is not None:
             self._database.packs.remove_unused(self._database.uses)
@@ -84,7 +84,7 @@ class Sweep:
         return True
 
     def _scan(self) -> bool:
-        """Note the bases of all records; at the end, keep those that are needed."""
+        """Note the bases of all records; at the end, keep what kept deltas need."""
         self._bases = self._bases or array("Q", bytes(8 * self._database.totals.next_number))
         end = len(self._bases)
         seen = 0
@@ -109,7 +109,7 @@ class Sweep:
         return True
 
     def _unlist(self) -> bool:
-        """Take some of what goes out of the index."""
+        """Remove the entries of some doomed objects from the index."""
         self._database.forget_recent(self._marks.keeps)
         with self._database.reading() as snapshot:
             entries = snapshot.index_entries(self._next_entry, _LISTED)
@@ -123,7 +123,7 @@ class Sweep:
         return False
 
     def _count(self) -> bool:
-        """Find out how much some of what goes is."""
+        """Add some doomed objects to the totals."""
         values = self._doomed_values()
         with self._database.reading() as snapshot:
             for stored in values:
@@ -134,7 +134,7 @@ class Sweep:
         return self._next >= len(self._bases)
 
     def _remove(self) -> bool:
-        """Remove some of what goes."""
+        """Remove some doomed objects."""
         values = self._doomed_values()
         if values:
             done = self._database.change(partial(self._remove_from, values))
@@ -148,7 +148,7 @@ class Sweep:
             pace()
 
     def _doomed_values(self) -> list[Stored]:
-        """The next values of which something goes, as many as a transaction should have."""
+        """Return the next values with doomed objects, as many as suit one transaction."""
         end = len(self._bases)
         keeps = self._marks.keeps
         found: list[Stored] = []

@@ -1,1 +1,1 @@
-"""The journal: what was published since the last drain, and how it is read after a crash."""
+"""The journal: the batches published since the last drain, and how a crash leaves them readable."""

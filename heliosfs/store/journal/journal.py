@@ -1,7 +1,7 @@
-"""The journal: batches in files `journal-<n>`, each batch one record, one write.
+"""The journal: batches in files `journal-<n>`, each batch one record and one write.
 
-A record is a header, a *table* (what objects and state changes follow) and the bytes of
-the objects:
+A record is a header, a *table* (a list of the objects and state changes that follow) and the bytes
+of the objects:
 
     record  magic 4 | crc32 4 | table bytes 4 | object bytes 8 | number 8 | durable 8
     object  tag 1 | kind 1 | has base 1 | size 8 | id 32 | base 0 or 32
@@ -14,10 +14,10 @@ the table, and starts from the store's salt; the bytes of an object are checked 
 its id, which is in the table.  So a publish need not run a second checksum over the
 content, and crc32 is the cheapest for the 200 bytes that remain (0.4 us; BLAKE3 1.3 us).
 
-Segments whose batches are in L2 are written over, and new ones are filled with zeros first:
-into pages that are there already a write of 17 KB takes 2 us, appended 10 us.  What an older
-use left behind is known by its numbers, which are those of drained batches; what a file's
-content looks like is not taken for a record, for want of the salt.
+Segments whose batches are in L2 are overwritten, and new ones are first filled with zeros: a write
+of 17 KB into existing pages takes 2 us, an appended one 10 us.  Records of an earlier use are
+recognized by their numbers, which are those of drained batches.  Content of a file that looks like
+a record is never taken for one, because its checksum does not start from the salt.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ RECORD_MAGIC = b"\xf5HJ\x01"
 
 RECORD_HEAD = struct.Struct("<4sIIQQQ")
 CHECKED_FROM = 8
-"""Where the part of a record's header begins that the checksum covers."""
+"""Offset in a record's header from which the checksum covers it."""
 _U32 = struct.Struct("<I")
 _CHECKED = struct.Struct("<IQQQ")
 OBJECT = struct.Struct("<BBBQ32s")
@@ -52,13 +52,13 @@ PACKED_TAG = 3
 EDITED_TAG = 4
 
 KEEP_BYTES = 16 * 1024 * 1024
-"""A segment that is kept for its next use gives back the disk beyond this."""
+"""Size to which a segment is cut when it is kept for another use."""
 _SPARES = 2
 _PREPARED_BYTES = 2 * 1024 * 1024
-"""What is written of a segment before its first use: 0.5 ms, and a hundred commits."""
+"""Zeros that are written to a segment before its first use: 0.5 ms, for a hundred commits."""
 _FOLIO_BYTES = 64 * 1024
-"""At once: the kernel makes as large a folio of it, and larger ones are slow to write a part of
-(17 KB into one of 64 KiB 1.8 us, of 1 MiB 3.6, of 2 MiB 5.6; ext4, Linux 6.18)."""
+"""Bytes of zeros in one write.  The kernel makes one folio of a write, and small writes into large
+folios are slow (17 KB into one of 64 KiB 1.8 us, of 1 MiB 3.6, of 2 MiB 5.6; ext4, Linux 6.18)."""
 
 
 class Segment:
@@ -68,31 +68,34 @@ class Segment:
         self.name = name
         self.fd = fd
         self.end = 0
-        """Where the next record goes."""
+        """Offset of the next record."""
         self.extent = 0
-        """Bytes that the file has; at least `end`."""
+        """Bytes of the file; at least `end`."""
         self.last = 0
-        """The number of its last record; 0 when it has none."""
+        """Number of its last record; 0 if it has none."""
 
     def shrink(self, directory: Directory) -> None:
-        """Give back the disk that a spare need not hold; on any thread, when drained."""
+        """Return disk that a spare segment does not need; on any thread, when drained."""
         if self.extent > KEEP_BYTES:
             directory.truncate(self.fd, KEEP_BYTES)
             self.extent = KEEP_BYTES
 
 
 class Journal:
-    """Owned by one thread.  Opened when the files of the last run are replayed and gone."""
+    """The journal of a store.
+
+    One thread owns it; it is opened after the last run's is replayed and deleted.
+    """
 
     def __init__(self, directory: Directory, salt: bytes, last_number: int) -> None:
         self.number = last_number
-        """Of the last batch that was appended."""
+        """Number of the last batch that was appended."""
         self.durable = last_number
-        """Of the last batch that is known to be safe from a power cut."""
+        """Number of the last batch that is known to be safe from a power cut."""
         self.names_made = 0
-        """How many files were made."""
+        """Number of files that were created."""
         self.names_synced = 0
-        """Of these, how many have a name that is safe from a power cut."""
+        """Number of those files whose names are safe from a power cut."""
         self._directory = directory
         self._seed = crc32(salt)
         self._broken: str | None = None
@@ -105,7 +108,7 @@ class Journal:
             raise store_error("cannot create a journal", error) from error
 
     def prepare(self) -> None:
-        """Have pages for the first records, and a spare: 1 ms.  Without, all is only slower."""
+        """Fill pages for the first records, and create a spare: 1 ms.  Failures cost only speed."""
         with suppress(OSError):
             self._spares.append(self._create())
         zeros = (bytes(_FOLIO_BYTES),)
@@ -121,7 +124,8 @@ class Journal:
     def append(self, objects: Sequence[Pending], state: Changes) -> None:
         """Write a batch as the next record: 10 us for 17 KB in 4 objects.  StoreError, StoreFull.
 
-        After an error the journal is as before, or, when that cannot be had, takes nothing more.
+        After an error the journal is as it was; if it cannot be cut back, it refuses all further
+        batches.
         """
         if self._broken is not None:
             raise StoreError(self._broken)
@@ -143,14 +147,15 @@ class Journal:
         segment.last = self.number = number
 
     def rotate(self) -> None:
-        """Let the next batch begin another segment, so that those before can be freed.
+        """Let the next batch begin another segment, so that the earlier ones can be freed.
 
-        When none can be made, the current one goes on, and is freed later.
+        If no segment can be created, the current one continues, and is freed later.
         """
         if not self._live[-1].last:
             return
         if self._spares:
             segment = self._spares.pop()
+            # The old records stay in the file: their numbers say that they are drained.
             segment.end = segment.last = 0
         else:
             try:
@@ -160,11 +165,11 @@ class Journal:
         self._live.append(segment)
 
     def segments_up_to(self, number: int) -> list[Segment]:
-        """The closed segments whose records all have numbers of at most `number`."""
+        """Return the closed segments whose records all have numbers up to `number`."""
         return [segment for segment in self._live[:-1] if segment.last <= number]
 
     def free(self, segments: list[Segment]) -> None:
-        """Keep drained segments for their next use, and drop those too many."""
+        """Keep drained segments for another use, and delete those beyond `_SPARES`."""
         # I36: only files of which all records are in L2 are written over.
         for segment in segments:
             assert segment is not self._live[-1]
@@ -175,15 +180,15 @@ class Journal:
                 self._drop(segment)
 
     def unsynced(self) -> list[Segment]:
-        """The segments with records that a power cut may take."""
+        """Return the segments with records that a power cut could destroy."""
         return [segment for segment in self._live if segment.last > self.durable]
 
     def fail(self, text: str) -> None:
-        """Take nothing more.  A sync that failed may have lost what it did not write."""
+        """Refuse all further batches with this text."""
         self._broken = text
 
     def close(self, *, drained: bool) -> None:
-        """Let go of the files; delete them when all of their batches are in L2."""
+        """Close the files; delete them if L2 has all of their batches."""
         for segment in (*self._live, *self._spares):
             if drained:
                 self._drop(segment)
@@ -193,7 +198,7 @@ class Journal:
         self._spares.clear()
 
     def disk_bytes(self) -> int:
-        """Bytes that the segments have."""
+        """Return the bytes of all segments."""
         return sum(segment.extent for segment in (*self._live, *self._spares))
 
     def _create(self) -> Segment:
@@ -204,7 +209,7 @@ class Journal:
         return Segment(name, fd)
 
     def _cut_back(self, segment: Segment) -> None:
-        """A record that was written in part is void, but its bytes take room on a full disk."""
+        """Remove a record that was written in part; it is void, but would fill a full disk."""
         try:
             self._directory.truncate(segment.fd, segment.end)
             segment.extent = segment.end
@@ -221,13 +226,13 @@ class Journal:
 
 
 def encode_head(table: bytes, content_bytes: int, number: int, durable: int, seed: int) -> bytes:
-    """The header of a record."""
+    """Return the header of a record."""
     checked = _CHECKED.pack(len(table), content_bytes, number, durable)
     return RECORD_MAGIC + _U32.pack(crc32(table, crc32(checked, seed))) + checked
 
 
 def encode_table(objects: Sequence[Pending], state: Changes) -> bytes:
-    """What a record holds, without the bytes of its objects."""
+    """Return the table of a record: everything but the bytes of its objects."""
     parts: list[bytes] = []
     for oid, kind, data, base in objects:
         if isinstance(data, Packed):

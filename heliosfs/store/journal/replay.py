@@ -1,9 +1,9 @@
-"""Reading the journal of a run that did not end well.
+"""Replay of the journal of a run that did not end cleanly.
 
-A record that a crash cut short ends the journal.  A damaged record is told from that by
-what follows it: some later record says up to which batch the journal was on the disk
-when it was written.  A damaged batch that was on the disk is an error; one that was not
-is what a power cut may take, with all that came after it.
+A record that a crash cut short ends the journal.  A damaged record looks the same, and later
+records tell the two apart: each one states up to which batch the journal was on the disk when it
+was written.  A damaged batch that was on the disk is an error.  One that was not may be lost in a
+power cut, together with all batches after it.
 """
 
 from __future__ import annotations
@@ -37,36 +37,36 @@ _log = logging.getLogger(__name__)
 
 
 class Record(NamedTuple):
-    """A batch as it was read back."""
+    """A batch as it was read from the journal."""
 
     number: int
     durable: int
     objects: list[Pending]
     state: Changes
     end: int
-    """Where the next record begins."""
+    """Offset of the next record."""
 
 
 @dataclass(slots=True)
 class _Scan:
-    """A segment and its sound records, those that an older use left among them."""
+    """A segment and its sound records, including those of an earlier use of the file."""
 
     name: str
     found: list[Record] = field(default_factory=list)
     end: int = 0
-    """Where the first bytes begin that are no sound record, or not the next one."""
+    """Offset of the first bytes that are no sound record, or not the next one in order."""
     before: int = 0
-    """How many records lie before."""
+    """Number of sound records before `end`."""
 
     def is_broken_at(self, number: int) -> bool:
-        """Whether the record of a batch that is missing should begin at `end`."""
+        """Return True if the missing record of batch `number` should begin at `end`."""
         if self.before:
             return self.found[self.before - 1].number == number - 1
         return any(record.number > number for record in self.found)
 
 
 def segment_names(directory: Directory) -> list[str]:
-    """The names of the journal's files."""
+    """Return the names of the journal's files."""
     return [
         name
         for name in directory.names()
@@ -75,7 +75,7 @@ def segment_names(directory: Directory) -> list[str]:
 
 
 def replay(directory: Directory, packs: Packs, salt: bytes, drained: int) -> Batches:
-    """The batches after number `drained`, in order; StoreError when some were lost to damage."""
+    """Return the batches after number `drained`, in order; StoreError if damage has lost some."""
     seed = crc32(salt)
     try:
         scans = [_scan(name, directory.read(name), seed) for name in segment_names(directory)]
@@ -95,7 +95,7 @@ def replay(directory: Directory, packs: Packs, salt: bytes, drained: int) -> Bat
 
 
 def _are_packed(packs: Packs, objects: list[Pending]) -> bool:
-    """Whether the packs have what a record names of them."""
+    """Return True if the packs have every body that a record places there."""
     try:
         for item in objects:
             if isinstance(item.data, Packed):
@@ -106,7 +106,10 @@ def _are_packed(packs: Packs, objects: list[Pending]) -> bool:
 
 
 def _check_lost(scans: list[_Scan], last: int) -> None:
-    """StoreError when a batch after `last` was on the disk; a warning when one was not."""
+    """Check the batches after `last`, which cannot be applied because `last` + 1 is missing.
+
+    Raise StoreError if one of them says that the missing one was on the disk; otherwise warn.
+    """
     later = [record for scan in scans for record in scan.found if record.number > last]
     if not later:
         return
@@ -123,12 +126,14 @@ def _scan(name: str, data: bytes, seed: int) -> _Scan:
     scan = _Scan(name)
     at = 0
     record = read_record(data, at, seed)
+    # A number out of order belongs to an earlier use of the file, which ends here.
     while record is not None and (not scan.found or record.number == scan.found[-1].number + 1):
         scan.found.append(record)
         at = record.end
         record = read_record(data, at, seed)
     scan.end = at
     scan.before = len(scan.found)
+    # Behind the damage, later records are looked for: they say how much was on the disk.
     at = data.find(RECORD_MAGIC, at)
     while at >= 0:
         record = read_record(data, at, seed)
@@ -139,7 +144,7 @@ def _scan(name: str, data: bytes, seed: int) -> _Scan:
 
 
 def read_record(data: bytes, at: int, seed: int) -> Record | None:
-    """The record at `at`; None when there is none, or not a whole and sound one."""
+    """Return the record at `at`; None if there is none that is whole and sound."""
     table_at = at + RECORD_HEAD.size
     if len(data) < table_at or data[at : at + len(RECORD_MAGIC)] != RECORD_MAGIC:
         return None
@@ -152,13 +157,14 @@ def read_record(data: bytes, at: int, seed: int) -> Record | None:
         return None
     objects, state = _read_table(data, table_at, content_at)
     for item in objects:
+        # The checksum covers the table alone; the id of an object covers its bytes.
         if isinstance(item.data, bytes) and object_id(item.kind, item.data) != item.oid:
             return None
     return Record(number, durable, objects, state, end)
 
 
 def _read_table(data: bytes, at: int, content_at: int) -> tuple[list[Pending], Changes]:
-    """Read a table whose checksum is right; the objects' bytes begin where it ends."""
+    """Read a table whose checksum is right; the bytes of its objects follow it."""
     objects = []
     state: dict[bytes, bytes | None] = {}
     stop = content_at

@@ -41,7 +41,7 @@ _KEY_MAX = 511
 
 
 class Damage(Exception):
-    """A page that is reachable is missing, or is not what refers to it says."""
+    """A reachable page is missing, or contradicts the page that refers to it."""
 
 
 class Database(NamedTuple):
@@ -67,15 +67,15 @@ class Meta(NamedTuple):
 
 
 class Walked(NamedTuple):
-    """What a walk found."""
+    """The results of a walk."""
 
     meta: Meta
     reached: int
-    """Pages that the trees take."""
+    """Number of pages in the trees."""
     free: int
-    """Pages that the free list names."""
+    """Number of pages on the free list."""
     highest: int
-    """The last page that a tree takes."""
+    """Last page that is in a tree."""
 
 
 def walk(fd: int) -> Walked:
@@ -97,7 +97,7 @@ def is_short(fd: int) -> bool:
 
 
 def _newest(fd: int, length: int) -> Meta:
-    """The meta page that LMDB would take: of the two that are sound, the later one."""
+    """Return the meta page that LMDB would use: the later of the two, if both are sound."""
     first = _meta(os.pread(fd, 4096, 0), 0)
     page_bytes = first.page_bytes if first else 4096
     metas = [first, _meta(os.pread(fd, 4096, page_bytes), 1)]
@@ -125,13 +125,13 @@ def _meta(data: bytes, number: int) -> Meta | None:
 
 
 class _Walk:
-    """One walk: which pages were seen, and what the tree at hand has had of each kind."""
+    """A walk: the pages seen so far, each of which may be in use only once."""
 
     def __init__(self, fd: int, length: int, meta: Meta) -> None:
         self._fd = fd
         self._page_bytes = meta.page_bytes
         self._count = min(length // meta.page_bytes, meta.last_page + 1)
-        """Pages that are there."""
+        """Number of pages that the file has."""
         self._meta = meta
         self._seen = bytearray(meta.last_page // 8 + 1 if meta.last_page < 1 << 40 else 0)
         self._reached = 0
@@ -155,7 +155,7 @@ class _Walk:
                     pass
 
     def _free_pages(self) -> Iterator[int]:
-        """The count of pages in each entry of the free list, none of them named twice."""
+        """Yield the count of pages in each entry of the free list; Damage if one occurs twice."""
         for _, data, _ in self._entries(self._meta.free, "the free list", wants_data=True):
             if len(data) < _U64.size:
                 raise Damage("an entry of the free list is cut short")
@@ -171,9 +171,9 @@ class _Walk:
     def _entries(
         self, tree: Database, what: str, *, wants_data: bool = False
     ) -> Iterator[tuple[bytes, bytes, int]]:
-        """Key, data and flags of each entry of a tree, whose counts are then compared.
+        """Yield key, data and flags of each entry of a tree, and then compare the counts.
 
-        Data that lies in pages of its own is empty unless it is wanted.
+        Data in overflow pages is read only if `wants_data`; otherwise it is empty.
         """
         if tree.root == NO_PAGE:
             if tree.entries or tree.depth:
@@ -214,7 +214,7 @@ class _Walk:
             raise Damage(f"{what} has {(*counts, entries)} where {wanted} is noted")
 
     def _entry_count(self, data: bytes, flags: int) -> int:
-        """How many entries a node stands for: one, or a value each of a key with several."""
+        """Return the number of entries of a node: one, or the values of a key with several."""
         if not flags & _DUPLICATES:
             return 1
         if flags & _SUB:
@@ -227,7 +227,7 @@ class _Walk:
     def _nodes(
         self, page: bytes, number: int, wants_data: bool
     ) -> Iterator[tuple[bytes, bytes, int, int]]:
-        """Key, data, flags, and how many overflow pages each node of a leaf has."""
+        """Yield key, data, flags and number of overflow pages of each node of a leaf."""
         end = len(page)
         for at in _offsets(page, number):
             low, high, flags, key_bytes = _NODE.unpack_from(page, at)
@@ -282,6 +282,7 @@ class _Walk:
         if number > self._meta.last_page:
             raise Damage(f"page {number} lies behind the last one, {self._meta.last_page}")
         at, bit = number >> 3, 1 << (number & 7)
+        # A page used twice would be freed twice, and then hold two things at once.
         if self._seen[at] & bit:
             raise Damage(f"page {number} is used twice")
         self._seen[at] |= bit
@@ -301,7 +302,7 @@ def _count(page: bytes, number: int) -> int:
 
 
 def _fixed_count(page: bytes, number: int) -> int:
-    """How many keys a page of keys of one size has, which is in the padding of its header."""
+    """Return the number of keys in a page of keys of one size (stored in the header's padding)."""
     size = _PAGE.unpack_from(page)[1]
     count = _count(page, number)
     if not size or _PAGE.size + count * size > len(page):

@@ -1,4 +1,4 @@
-"""From records to what is written: bundles of consecutive records, and large ones alone."""
+"""Bundles of consecutive records, as L2 stores them; large records are stored alone."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from heliosfs.store.l2.record import (
 
 
 class Insert(NamedTuple):
-    """A bundle, or an object alone, under the number of the (first) object."""
+    """A bundle, or a large record alone, under the number of its (first) object."""
 
     number: int
     pieces: list[bytes]
 
 
 class Bundles:
-    """Takes records in order of their numbers; goes on with the bundle that L2 ends with."""
+    """A builder of bundles; records come in order of numbers, and continue L2's last bundle."""
 
     def __init__(self, snapshot: Snapshot, next_number: int) -> None:
         self._done: list[Insert] = []
@@ -33,12 +33,13 @@ class Bundles:
         self._room = BUNDLE_BYTES
         self._is_changed = False
         last = snapshot.last_bundle()
+        # Continued, not begun anew: small drains would leave bundles of a record each.
         if last is not None and last[0] + bundle_count(last[1]) == next_number:
             self._first, self._records = last[0], split_bundle(last[1])
             self._room -= sum(len(record) + END_BYTES for record in self._records)
 
     def add(self, number: int, added: list[bytes]) -> None:
-        """Put records, the first of them of that number, behind those before them."""
+        """Append records, the first of which has the given number."""
         records, room = self._records, self._room
         for record in added:
             size = len(record) + END_BYTES
@@ -60,7 +61,7 @@ class Bundles:
         self._room = room
 
     def inserts(self) -> list[Insert]:
-        """What to write: the first may replace the bundle that was the last."""
+        """Return the values to write; the first may replace the last bundle of L2."""
         return [*self._done, self._bundle()] if self._is_changed else self._done
 
     def _bundle(self) -> Insert:

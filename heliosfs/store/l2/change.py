@@ -1,4 +1,4 @@
-"""A transaction that takes objects out of L2, or encodes them in less space."""
+"""A transaction that removes objects from L2, or replaces their records."""
 
 from __future__ import annotations
 
@@ -27,37 +27,38 @@ from heliosfs.store.l2.record import (
 
 
 def packed_bytes(number: int, record: bytes) -> int:
-    """The bytes that an object has in a pack; DecodeError."""
+    """Return the bytes of an object that lie in a pack; DecodeError."""
     payload = unpack(number, record)
     return decode_place(payload.body)[0].length if payload.codec == Codec.PACKED else 0
 
 
 class Change:
-    """What it removed, until it is committed or given up."""
+    """The effects of a transaction on L2, gathered until it is committed or aborted."""
 
     def __init__(self, txn: Transaction, tables: Tables, packs: Packs) -> None:
         self._txn = txn
         self._snapshot = Snapshot(txn, tables, Recent({}), packs)
         self.places: list[Place] = []
-        """What it names of the packs."""
+        """Places in packs that records name from now on."""
         self.lost_places: list[Place] = []
-        """What it names no more."""
+        """Places in packs that records name no longer."""
         self._objects = tables.objects
         self._ids = tables.ids
         self.objects = self.stored_bytes = self.logical_bytes = 0
 
     def unlist(self, entries: Iterable[bytes]) -> None:
-        """Take entries out of the index."""
+        """Remove entries from the index."""
         for entry in entries:
             self._txn.delete(INDEX_KEY, entry, db=self._ids)
 
     def remove(self, stored: Stored, keeps: Callable[[int], bool]) -> None:
-        """Remove the records under a key whose numbers are not kept.  DecodeError."""
+        """Remove from a stored value the records whose numbers are not kept.  DecodeError."""
         left = []
         for number, record in stored.records:
             if not record or keeps(number):
                 left.append(record)
                 continue
+            # An empty record keeps the place: numbers of the later ones follow from it.
             left.append(b"")
             self.objects += 1
             self.logical_bytes += self._let_go(number, record).size
@@ -87,7 +88,7 @@ class Change:
             self._put_bundles(stored.first, records)
 
     def _put_bundles(self, first: int, records: list[bytes]) -> None:
-        """One bundle, or more when they became too long for it."""
+        """Write records as one bundle, or as several if they do not fit into one."""
         run: list[bytes] = []
         room = BUNDLE_BYTES
         for number, record in enumerate(records, first):
@@ -101,7 +102,7 @@ class Change:
         self._txn.put(key, join_bundle(run), db=self._objects)
 
     def move(self, number: int, record: bytes, place: Place) -> None:
-        """Replace the record of an object in a pack by one that names another place."""
+        """Replace the record of an object in a pack by one with another place."""
         self._let_go(number, self._record_of(number))
         self.places.append(place)
         self.stored_bytes -= place.length
@@ -111,7 +112,7 @@ class Change:
         return dict(next(self._snapshot.values(number)).records)[number]
 
     def _let_go(self, number: int, record: bytes) -> Payload:
-        """Note what a record had in a pack."""
+        """Note that a record, and its place in a pack if it has one, will be removed."""
         payload = unpack(number, record)
         if payload.codec == Codec.PACKED:
             place, _ = decode_place(payload.body)

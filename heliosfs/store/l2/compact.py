@@ -1,8 +1,8 @@
-"""Giving the disk that free pages take back, when a store is closed.
+"""Compaction: return of free pages to the disk when a store is closed.
 
-LMDB writes pages anew and reuses the old ones two transactions later, so a file has as many
-free pages as two drains wrote, and after a gc all that it freed.  A file never shrinks; a
-copy of what is used replaces it.
+LMDB writes changed pages to new places and reuses the old ones two transactions later.  So a file
+has about as many free pages as two drains wrote, and after a gc all pages that it freed.  The file
+never shrinks by itself; a copy without free pages replaces it.
 """
 
 from __future__ import annotations
@@ -26,9 +26,10 @@ from heliosfs.store.l2.environment import (
 
 COMPACT_FILE = f"{FILE}.new"
 _FREE_SHARE_MIN = 10
-"""Copied when at least one page in so many is free."""
+"""A file is copied if at least one page in this many is free."""
 _USED_PAGES_MAX = 64 * 1024
-"""What is copied in about a second; a larger file keeps its free pages for later."""
+"""Largest number of used pages that is copied, in about a second; a larger file keeps its free
+pages."""
 _ITEMS_AT_ONCE = 4096
 
 _log = logging.getLogger(__name__)
@@ -37,8 +38,8 @@ _log = logging.getLogger(__name__)
 def compact(directory: Directory, database: ObjectDatabase) -> None:
     """Close the database, and replace its file by a copy without free pages if that pays.
 
-    The copy is on the disk before it takes the name, so a crash leaves one of the two.  A
-    failure leaves the file as it was: it is only larger than it need be.
+    The copy is on the disk before it takes the name, so a crash leaves one of the two.  A failure
+    leaves the file as it was, only larger than necessary.
     """
     try:
         if _pays(database):
@@ -66,9 +67,9 @@ def _pays(database: ObjectDatabase) -> bool:
 
 
 def _copy(database: ObjectDatabase, path: str) -> None:
-    """Write what is in use to a file of its own, its pages full; not synced.
+    """Write the content of the database to a new file with full pages; not synced.
 
-    Not by LMDB's own compaction, which crashes on values of a fixed size (0.9 and 1.0).
+    LMDB's own compaction is not used: it crashes on values of a fixed size (0.9 and 1.0).
     """
     with (
         open_environment(path, database.map_bytes, sync=False) as copy,
@@ -80,6 +81,7 @@ def _copy(database: ObjectDatabase, path: str) -> None:
         for old, new in zip(database.tables, open_tables(copy, txn), strict=True):
             items = iter(source.cursor(old))
             while some := list(islice(items, _ITEMS_AT_ONCE)):
+                # In key order, so `append` fills each page and leaves no half-empty ones.
                 txn.cursor(new).putmulti(some, append=True)
                 if len(some) == _ITEMS_AT_ONCE:
                     txn.commit()

@@ -47,36 +47,37 @@ from heliosfs.store.l2.states import StateReader
 from heliosfs.store.pending import Changes
 
 RECENT_MAX = 4096
-"""Objects that a table in memory finds, before they go into the index together: so a drain does
-not write a page of the index for each of its objects.  Read back in 4 ms when L2 is opened."""
+"""Objects that a table in memory finds, before they go into the index together.  So a drain need
+not write an index page for each of its objects.  The table is read back in 4 ms when L2 is
+opened."""
 _UNMAP_AFTER = 512
-"""Objects read from L2 before the pages that were mapped for them are given back."""
+"""Number of objects read from L2 after which the mapped pages are released."""
 _UNMAP_AFTER_BYTES = 1024 * 1024
-"""The same for what one transaction writes."""
+"""Bytes written by one transaction after which the mapped pages are released."""
 _TOTALS = struct.Struct("<QQQQQQ8s")
 
 
 class Totals(NamedTuple):
-    """What L2 holds, written with every transaction."""
+    """Totals of L2, written with every transaction."""
 
     next_number: int = 1
-    """Which the next object gets."""
+    """Number of the next object."""
     indexed: int = 1
-    """The first number that is not in the index."""
+    """First number that is not in the index."""
     objects: int = 0
     stored_bytes: int = 0
     logical_bytes: int = 0
     batch: int = 0
-    """The number of the last batch of which all is here."""
+    """Number of the last batch that is here completely."""
     salt: bytes = b""
-    """8 random bytes, made with the store, that mark the journal's records as its own."""
+    """Random bytes of this store, with which the checksums of its journal begin: 8 bytes."""
 
 
 class ObjectDatabase:
-    """Read by the owner's thread, read and written by one other at a time.
+    """The LMDB file, read by the owner's thread, and read and written by one other at a time.
 
-    Transactions are short: one that reads keeps pages from being used again.  The owner
-    holds the guard while one of its own is open, for growing the map would end it.
+    Transactions are short, because one that reads keeps old pages from being reused.  The owner
+    holds the guard while it has a transaction open: growing the map would end it.
     """
 
     def __init__(
@@ -87,10 +88,9 @@ class ObjectDatabase:
         create: bool = False,
         was_clean: bool = True,
     ) -> None:
-        """Open it, or make one, which gets the salt, or a random one.
+        """Open the file, or create one with the given salt, or a random one.
 
-        What was not closed cleanly is walked first.  StoreError when it is not sound, or not there
-        and not to be made: what `format` says is here is never made anew.
+        An unclean file is walked first.  StoreError if it is damaged, or missing without `create`.
         """
         self._directory = directory
         self._guard = threading.Lock()
@@ -98,14 +98,14 @@ class ObjectDatabase:
         self._recent = Recent({})
         self.packs = Packs(directory)
         self.uses: dict[int, Use] = {}
-        """What is named of the packs."""
+        """The parts of each pack that L2 refers to."""
         self.writing = threading.Lock()
-        """Held by whoever writes, from what it reads for it to its commit."""
+        """Lock of the writer, held from the first read of a change to its commit."""
         self._browsing = threading.Lock()
         self.is_loose = False
-        """Whether records were removed or made smaller: pages in use may be half empty."""
+        """True if records were removed or made smaller, so that used pages may be half empty."""
         self.marks: Marks | None = None
-        """Of the garbage collection that is under way."""
+        """Marks of the garbage collection that is under way."""
         with lmdb_errors("cannot open"):
             if not create:
                 check_file(directory, FILE, is_thorough=not was_clean)
@@ -113,6 +113,7 @@ class ObjectDatabase:
             try:
                 self.map_bytes = self.env.info()["map_size"]
                 self._file = directory.identity(FILE)
+                # Slots of killed processes would keep old pages from being reused.
                 self.env.reader_check()
                 self.tables = open_tables(self.env)
                 with self.env.begin() as txn:
@@ -139,22 +140,22 @@ class ObjectDatabase:
             raise StoreError(f"{FILE} is damaged: {error}") from error
 
     def close(self) -> None:
-        """Idempotent; no transaction may be open."""
+        """Close the files; no transaction may be open.  Idempotent."""
         self.env.close()
         self.packs.close()
 
     def has(self, oid: Oid, kind: Kind, data: bytes) -> bool:
-        """Whether the object is here and sound: 2 us when it is not, else as `load`."""
+        """Return True if the object is here and sound: 2 us if it is not here, else as `load`."""
         with self._seeing() as snapshot:
             return snapshot.find(oid, kind, data) is not None
 
     def names(self, oid: Oid) -> bool:
-        """Whether an object has this id, as far as the index tells: 2 us."""
+        """Return True if the index may have an object with this id: 2 us."""
         with self._seeing() as snapshot:
             return bool(snapshot.candidates(oid))
 
     def load(self, oid: Oid) -> tuple[list[Payload], bytes] | None:
-        """An object's chain and its bytes, checked against its id; CorruptObject."""
+        """Return an object's chain and its bytes, checked against its id; CorruptObject."""
         self._loads += 1
         if self._loads % _UNMAP_AFTER == 0:
             unmap_pages(*self._file)
@@ -176,24 +177,25 @@ class ObjectDatabase:
         return None
 
     def get_state(self, key: bytes) -> bytes | None:
-        """The drained state under a key."""
+        """Return the drained state under a key, or None."""
         with self._seeing() as snapshot:
             return StateReader(snapshot).get(key)
 
     def scan_state(self, prefix: bytes) -> list[tuple[bytes, bytes]]:
-        """The drained state under a prefix, in key order."""
+        """Return the drained state under a prefix, in key order."""
         with self._seeing() as snapshot:
             return StateReader(snapshot).scan(prefix)
 
     def reading(self) -> Reading:
-        """A snapshot for the thread that writes, which cannot grow the map meanwhile."""
+        """Return a context with a snapshot for the writing thread, which grows no map meanwhile."""
         return Reading(self.env, self.tables, self._recent, self.packs, None)
 
     @contextmanager
     def browsing(self) -> Iterator[Snapshot]:
-        """A snapshot for a third thread that reads much, for some ms at a time.
+        """Open a snapshot for a third thread that reads much, a few ms at a time.
 
-        Not under the guard: a thread that takes it again and again would starve the owner.
+        It does not take the guard: a thread that takes the guard again and again would starve the
+        owner.
         """
         with self._browsing:
             with self.reading() as snapshot:
@@ -201,7 +203,7 @@ class ObjectDatabase:
             unmap_pages(*self._file)
 
     def _seeing(self) -> Reading:
-        """A snapshot for the owner's thread."""
+        """Return a context with a snapshot, for the owner's thread."""
         return Reading(self.env, self.tables, self._recent, self.packs, self._guard)
 
     def write(
@@ -212,11 +214,13 @@ class ObjectDatabase:
         totals: Totals,
         places: Iterable[Place] = (),
     ) -> None:
-        """One transaction, on the disk when this returns.  StoreError, StoreFull: nothing of it is.
+        """Write one transaction, which is on the disk on return.
 
-        `found` are the short ids of the new objects and their numbers, `totals` those after
-        it, `places` what it names of the packs, which are synced.  Not on the owner's thread:
-        it waits for the disk.
+        StoreError, StoreFull: nothing of it is.
+
+        `found` are the short ids and numbers of the new objects, `totals` the totals with them, and
+        `places` their places in packs, which must have been synced.  Do not call it on the owner's
+        thread: it waits for the disk.
         """
         # I43: numbers of objects and batches only grow.
         assert totals.next_number >= self.totals.next_number and totals.batch >= self.totals.batch
@@ -224,6 +228,7 @@ class ObjectDatabase:
         recent = Recent({**numbers, **dict(found)})
         entries: list[tuple[bytes, int]] = []
         count = len(recent.numbers)
+        # Two objects with one short id cannot both be in a dict, but the index takes them.
         if count > RECENT_MAX or count < len(numbers) + len(found):
             entries = [*numbers.items(), *found]
             totals = totals._replace(indexed=totals.next_number)
@@ -277,9 +282,9 @@ class ObjectDatabase:
             raise
 
     def change(self, make: Callable[[Change], None]) -> Change:
-        """One transaction that removes, on the disk when this returns.  As `write`.
+        """Carry out one transaction that removes or replaces records, as `write` does.
 
-        `make` is called once more when the map had to grow.
+        `make` is called again if the map had to grow.
         """
         while True:
             try:
@@ -315,18 +320,19 @@ class ObjectDatabase:
         return change, totals, uses
 
     def forget_recent(self, keeps: Callable[[int], bool]) -> None:
-        """Take what is not kept out of the table of what is not in the index yet."""
+        """Remove the objects that are not kept from the table of those not yet indexed."""
         numbers = self._recent.numbers.items()
         self._recent = Recent({short: number for short, number in numbers if keeps(number)})
 
     def _grow(self) -> None:
+        # mdb_env_set_mapsize may be called only if no transaction is open in this process.
         with self._browsing, self._guard, lmdb_errors("cannot grow"):
             self.env.set_mapsize(self.map_bytes * 2)
             self.map_bytes *= 2
 
 
 class Reading:
-    """A read transaction as a context; under the guard, if there is one."""
+    """A read transaction as a context manager, under the guard if there is one."""
 
     __slots__ = ("_env", "_guard", "_packs", "_recent", "_tables", "_txn")
 

@@ -1,4 +1,4 @@
-"""How batches become records in L2: each object against an earlier version where that pays."""
+"""Encoding of batches as records in L2: objects become deltas to earlier versions if it pays."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ from heliosfs.store.l2.record import SHORT_BYTES, decode_chain, kept_id, pack
 from heliosfs.store.pending import Changes, Cold, Pending, bytes_of
 
 TXN_BYTES = 4 * 1024 * 1024
-"""Records in one transaction, about."""
+"""Approximate bytes of records in one transaction."""
 TXN_OBJECTS = 4096
-"""So that the owner lets go of them in 3 ms."""
+"""Largest number of objects in one transaction, so that the owner drops them in 3 ms."""
 TXN_EDITED_BYTES = 32 * 1024 * 1024
-"""All the bytes of the edited objects of one transaction, which it holds to encode them."""
+"""Whole bytes of the edited objects of one transaction, which are in memory until it ends."""
 
 
 def write_batches(
@@ -46,12 +46,12 @@ def write_batches(
     prefer_zstd: bool = False,
     numbers: Numbers | None = None,
 ) -> Iterator[list[tuple[Oid, Cached]]]:
-    """Write what batches gave to L2, a transaction at each step, which gives what L1 may take.
+    """Write batches to L2, one transaction for each step; yield the objects that L1 may take.
 
-    StoreError, StoreFull.  `last` is the number of the last batch, if they are batches.  The
-    state, and that number, which says that the batches are here, go with the last transaction:
-    a crash between two leaves objects that nothing refers to.  `numbers` are of what those
-    objects may be encoded against that were prepared; what is written comes to them.
+    StoreError, StoreFull.  `last` is the number of the last batch, if the objects come from
+    batches.  It says that the batches are here, and is written, like the state, with the last
+    transaction: a crash before that leaves objects that nothing refers to.  `numbers` are the
+    numbers of earlier prepared objects, which may be bases of these; the new ones are added.
     """
     items = iter(objects)
     is_more = True
@@ -83,20 +83,20 @@ def write_batches(
 
 
 class _Version(NamedTuple):
-    """An object that a delta can be made against."""
+    """An object against which a delta can be made."""
 
     number: int
     position: int
     base: int | None
     id: bytes
-    """As far as its record keeps it."""
+    """The part of the object's id that its record keeps."""
     data: bytes
 
 
 class Encoder:
-    """Encodes the objects of one transaction, in order.
+    """An encoder of the objects of one transaction, in order.
 
-    Chains are as `versions` says.
+    Module `versions` describes their chains.
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class Encoder:
         prefer_zstd: bool = False,
         written: Numbers | None = None,
     ) -> None:
-        """`snapshot` is of what the transaction is to change, `marks` of what may leave it."""
+        """Prepare a transaction; `snapshot` is L2 before it, `marks` what a sweep may remove."""
         self._written = written or Numbers()
         self._marks = marks
         self._snapshot = snapshot
@@ -117,22 +117,23 @@ class Encoder:
         self._before = totals
         self._stored_bytes = self._logical_bytes = self._packed_bytes = 0
         self.cached: list[tuple[Oid, Cached]] = []
-        """What L1 may take: the first `cache_bytes` of what was encoded."""
+        """Encoded objects that L1 may take: the first `cache_bytes` of them."""
         self._room = cache_bytes
         self.given: dict[Oid, int] = {}
         """Numbers of the objects of this transaction."""
         self._items: list[Pending | Prepared] = []
-        """The objects of this transaction, in the order of their numbers."""
+        """Objects of this transaction, in the order of their numbers."""
         self._deltas: dict[int, _Version] = {}
-        """By number: those of them that are encoded against another."""
+        """Objects of this transaction that are deltas, by number."""
         self.places: list[Place] = []
-        """What of the packs is named."""
+        """Places in packs that the records name."""
         self._bundles = Bundles(snapshot, totals.next_number)
         self._read_last: tuple[tuple[int, Oid] | None, list[_Version]] = None, []
-        """What was read of L2: what was edited, a delta is made against."""
+        """The chain that was read last from L2: an edited object is read, and then a delta made
+        against it."""
 
     def take(self, items: Iterator[Pending | Prepared]) -> bool:
-        """Encode as many objects as one transaction should have; whether there may be more."""
+        """Encode as many objects as fit one transaction; return True if there may be more."""
         numbers, encoded_items = self.given, self._items
         prefer_zstd = self._prefer_zstd
         first = number = self._before.next_number
@@ -141,6 +142,7 @@ class Encoder:
         is_full = False
         for item in self._snapshot.missing(items, self._marks):
             oid = item[0]
+            # The same object may have come in two batches; `missing` sees L2 alone.
             if oid in numbers:
                 continue
             if isinstance(item, Prepared):
@@ -180,7 +182,7 @@ class Encoder:
         return is_full
 
     def _name(self, oid: Oid, kind: Kind, packed: Packed) -> bytes:
-        """The record of an object whose body lies in a pack."""
+        """Return the record of an object whose body is in a pack."""
         self.places.append(packed.place)
         self._packed_bytes += packed.place.length
         encoded = codecs.Encoded(codecs.Codec.PACKED, packed.place.encode())
@@ -201,13 +203,13 @@ class Encoder:
         return encoded
 
     def _whole_record(self, oid: Oid, kind: Kind, size: int, encoded: codecs.Encoded) -> bytes:
-        """The record of an object that is no delta; a large body goes into a pack."""
+        """Return the record of an object that is no delta; a large body goes into a pack."""
         if len(encoded.body) >= PACKED_FROM_BYTES // 2:
             return self._name(oid, kind, Packed(self._snapshot.packs.append(encoded), size))
         return pack(oid, kind, size, encoded)
 
     def _link(self, number: int, item: Prepared) -> bytes:
-        """The record of an object that was prepared."""
+        """Return the record of a prepared object."""
         oid, kind, size, position, base, encoded, data = item
         if encoded is not None:
             if base is None:
@@ -229,12 +231,12 @@ class Encoder:
         raise CorruptObject(f"object {base.hex()}, which another one changes, is damaged")
 
     def inserts(self) -> list[Insert]:
-        """What to write."""
+        """Return the values to write."""
         return self._bundles.inserts()
 
     @property
     def totals(self) -> Totals:
-        """What L2 will hold with all that was encoded."""
+        """Totals of L2 with everything that was encoded."""
         # I43: a number is given once, and always means the same object.
         before = self._before
         count = len(self._items)
@@ -247,11 +249,11 @@ class Encoder:
 
     @property
     def numbers(self) -> list[tuple[bytes, int]]:
-        """The short ids of the new objects and their numbers."""
+        """Short ids and numbers of the new objects."""
         return [(oid[:SHORT_BYTES], number) for oid, number in self.given.items()]
 
     def _encode_version(self, number: int, item: Pending, data: bytes, base_oid: Oid) -> bytes:
-        """The record of an object that has a base."""
+        """Return the record of an object that has a base."""
         oid, kind, _, _ = item
         size = len(data)
         base, position = self._base_of(base_oid)
@@ -273,7 +275,7 @@ class Encoder:
         return self._whole_record(oid, kind, size, alone)
 
     def _base_of(self, oid: Oid) -> tuple[_Version | None, int]:
-        """The version to encode against, if any, and the position in the chain."""
+        """Return the version to encode against, if any, and the position in the chain."""
         position = wanted = 0
         for version in self._lineage(oid):
             if not position:
@@ -287,10 +289,11 @@ class Encoder:
         return None, 0
 
     def _lineage(self, oid: Oid) -> Iterator[_Version]:
-        """An object, and what it is a delta to, and so on; nothing when it is not sound."""
+        """Yield an object, its base, the base of that, and so on; nothing if it is damaged."""
         number = self.given.get(oid)
         if number is None:
             for candidate in self._snapshot.candidates(oid):
+                # A base that the sweep removes would take this object with it.
                 if self._marks is not None and not self._marks.is_sure(candidate):
                     continue
                 versions = self._stored(candidate, oid)
@@ -320,11 +323,11 @@ class Encoder:
         return _Version(number, 0, None, kept_id(oid, kind), data)
 
     def _bytes_of(self, item: Pending) -> bytes:
-        """All the bytes of an edited object; CorruptObject when its base cannot be read."""
+        """Return all bytes of an edited object; CorruptObject if its base cannot be read."""
         return bytes_of(self._snapshot.packs, item, self._read)
 
     def _read(self, oid: Oid, kind: Kind) -> bytes:
-        """An object of this transaction, or of L2."""
+        """Return the bytes of an object of this transaction, or of L2."""
         number = self.given.get(oid)
         if number is not None:
             return (self._deltas.get(number) or self._whole(number)).data
@@ -335,7 +338,7 @@ class Encoder:
         raise CorruptObject(f"object {oid.hex()}, which was edited, cannot be read")
 
     def _stored(self, number: int, oid: Oid | None = None) -> list[_Version]:
-        """An object that is in L2, and what it is a delta to, and so on; it must have the id."""
+        """Return an object of L2, its base, and so on; nothing if damaged, or its id not `oid`."""
         if (number, oid) == self._read_last[0]:
             return self._read_last[1]
         try:

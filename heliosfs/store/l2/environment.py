@@ -1,4 +1,4 @@
-"""The LMDB file of L2: how it is opened, what tables it has, and what its errors mean."""
+"""The LMDB file of L2: opening it, its tables, and the meaning of its errors."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from heliosfs.store.l2 import btree
 FILE = "store.lmdb"
 LOCK_FILE = f"{FILE}-lock"
 MAP_BYTES = 64 * 1024**3
-"""Address space, not disk: grows by doubling."""
+"""Address space that is mapped, not disk; it grows by doubling."""
 LMDB_0_9 = 0
-"""0.9 and 1.0 refuse each other's files; all tools read those of 0.9."""
+"""Version of the file format.  0.9 and 1.0 refuse each other's files; all tools read those of
+0.9."""
 
 Transaction: TypeAlias = "lmdb.Transaction[bytes]"
 Table: TypeAlias = "lmdb._Database"  # noqa: SLF001 - the library has no other name for it
@@ -27,7 +28,7 @@ Table: TypeAlias = "lmdb._Database"  # noqa: SLF001 - the library has no other n
 TOTALS_KEY = b"totals"
 PACKS_KEY = b"packs"
 ALONE_KEYS = (TOTALS_KEY, PACKS_KEY)
-"""Of the unnamed database."""
+"""Keys in the unnamed database."""
 
 
 class Tables(NamedTuple):
@@ -35,14 +36,14 @@ class Tables(NamedTuple):
 
     objects: Table
     ids: Table
-    """The index: from ids to numbers."""
+    """The index, from ids to numbers."""
     state: Table
 
 
 def open_environment(
     path: str, map_bytes: int, *, sync: bool = True, create: bool = True
 ) -> lmdb.Environment:
-    """Open a file, or make one.  Without `sync` nobody else reads it yet, and the caller syncs."""
+    """Open or create a file.  Without `sync`, nobody else may read it, and the caller syncs."""
     return lmdb.open(
         path,
         map_size=map_bytes,
@@ -58,7 +59,7 @@ def open_environment(
 
 
 def open_tables(env: lmdb.Environment, txn: Transaction | None = None) -> Tables:
-    """Open or make the tables."""
+    """Open or create the tables."""
     return Tables(
         env.open_db(b"objects", txn=txn),
         env.open_db(b"ids", txn=txn, dupsort=True, dupfixed=True),
@@ -67,17 +68,17 @@ def open_tables(env: lmdb.Environment, txn: Transaction | None = None) -> Tables
 
 
 def used_pages(txn: Transaction, tables: Tables) -> int:
-    """How many pages the tables take."""
+    """Return the number of pages that the tables take."""
     stats = [txn.stat(), *map(txn.stat, tables)]
     return sum(stat["branch_pages"] + stat["leaf_pages"] + stat["overflow_pages"] for stat in stats)
 
 
 def check_file(directory: Directory, name: str, *, is_thorough: bool) -> None:
-    """Check that LMDB can be let loose on a file.  StoreError.
+    """Check that LMDB can map a file without a crash.  StoreError.
 
-    Reading behind the end of a mapped file would kill the process, and so may a damaged page.  A
-    file that is shorter than it says is walked, and so is every file when it `is_thorough`: after
-    an end that was not clean.  Cost of the walk: see `btree.walk`.
+    Reading behind the end of a mapped file ends the process (SIGBUS), and so may a damaged page.  A
+    file that is shorter than its meta page says is walked, and with `is_thorough` every file: use
+    that after an unclean end.  For the cost see `btree.walk`.
     """
     try:
         fd = directory.open(name, os.O_RDONLY)
@@ -93,11 +94,11 @@ def check_file(directory: Directory, name: str, *, is_thorough: bool) -> None:
 
 
 class MapFull(StoreError):
-    """The map must grow; never leaves L2."""
+    """The map must grow; this error never leaves L2."""
 
 
 def mapped(what: str, error: lmdb.Error) -> StoreError:
-    """What an error of LMDB means to the store's user."""
+    """Return the StoreError for an error of LMDB."""
     text = f"{what} {FILE}: {error}"
     if isinstance(error, lmdb.MapFullError):
         return MapFull(text)
@@ -108,7 +109,7 @@ def mapped(what: str, error: lmdb.Error) -> StoreError:
 
 @contextmanager
 def lmdb_errors(what: str) -> Iterator[None]:
-    """Errors of LMDB are ours."""
+    """Turn errors of LMDB inside the context into ours."""
     try:
         yield
     except lmdb.Error as error:

@@ -1,4 +1,4 @@
-"""Which objects of L2 a garbage collection keeps."""
+"""Marks of the objects of L2 that a garbage collection keeps."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ _NEEDED = 3
 
 
 class Marks:
-    """A byte for each number that was given out when the collection began; later ones stay.
+    """One byte for each number given out before the collection began; later objects stay.
 
-    The collection marks what it reaches, while the drain claims what it was given and L2 has.
-    Bytes, so that two threads may do it at once: a byte that both set keeps one of two values
-    that both mean that the object stays.
+    The collection marks the objects that it reaches, while the drain claims those that it was given
+    and L2 has.  They are bytes, not bits, so that two threads may set them at once: either value
+    means that the object stays.
 
-    Once `is_final`, what is not kept is as good as gone: nobody may come to rely on it.
+    Once `is_final` is set, an object that is not kept counts as removed: nobody may rely on it.
     """
 
     def __init__(self, end: int) -> None:
         self._marks = bytearray(end)
         self._late: set[int] = set()
-        """Later numbers that the collection came to."""
+        """Later numbers that the collection reached."""
         self.is_final = False
 
     def reach(self, number: int) -> bool:
-        """The collection came to an object; whether for the first time."""
+        """Mark an object that the collection reached; return True if it was not reached before."""
         # I46: the sweep has begun when marks are final, and nothing comes back from it.
         assert not self.is_final
         if number >= len(self._marks):
@@ -36,7 +36,7 @@ class Marks:
         return is_new
 
     def claim(self, number: int) -> bool:
-        """The store was given an object that L2 has; whether that one will stay."""
+        """Mark an object that was added again; return True if the copy in L2 will stay."""
         # I46: what is given to the store while it is swept stays, or is stored anew.
         if self.is_final:
             return self.keeps(number)
@@ -45,14 +45,14 @@ class Marks:
         return True
 
     def need(self, number: int) -> None:
-        """An object that stays is a delta to this one."""
+        """Mark the base of an object that stays."""
         if not self.keeps(number):
             self._marks[number] = _NEEDED
 
     def keeps(self, number: int) -> bool:
-        """Whether an object stays, as far as is known."""
+        """Return True if an object stays, as far as is known."""
         return number >= len(self._marks) or self._marks[number] != 0
 
     def is_sure(self, number: int) -> bool:
-        """Whether others may come to need an object: it will not go."""
+        """Return True if new objects may depend on this one, because it will not be removed."""
         return not self.is_final or self.keeps(number)

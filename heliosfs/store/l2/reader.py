@@ -1,4 +1,4 @@
-"""Reading L2 as of the begin of a transaction: where objects lie, and which of them is meant."""
+"""Reads of L2 as of the start of a transaction: where objects lie, and which one an id means."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from heliosfs.store.l2.record import (
 from heliosfs.store.pending import Pending
 
 INDEX_KEY = b"\0"
-"""The one key of the index: its values are the entries."""
+"""The only key of the index; the entries are its values."""
 NUMBER = struct.Struct(">Q")
 _ENTRY_NUMBER_BYTES = 5
 _CHAIN_MAX = 256
@@ -38,24 +38,24 @@ _PIECE = struct.Struct(">QI")
 
 
 def index_entry(short: bytes, number: int) -> bytes:
-    """An entry of the index; they sort by id."""
+    """Return an entry of the index; entries sort by id."""
     return short + number.to_bytes(_ENTRY_NUMBER_BYTES, "big")
 
 
 def piece_key(number: int, index: int) -> bytes:
-    """Where a piece of an object lies; the first is under the number alone."""
+    """Return the key of a piece of an object; that of the first is the number alone."""
     return _PIECE.pack(number, index) if index else NUMBER.pack(number)
 
 
 class Recent:
-    """The objects that are not in the index yet: short id -> number.  Never changed."""
+    """The objects that are not in the index yet: number by short id.  Immutable."""
 
     def __init__(self, numbers: Mapping[bytes, int]) -> None:
         self.numbers = numbers
         self._order: list[bytes] | None = None
 
     def with_prefix(self, short: bytes) -> list[int]:
-        """The numbers of those whose short id begins like this."""
+        """Return the numbers of the objects whose short ids begin with `short`."""
         order = self._order
         if order is None:
             order = self._order = sorted(self.numbers)
@@ -68,35 +68,35 @@ class Recent:
 
 
 class Stored(NamedTuple):
-    """What lies under the key of a number."""
+    """The value under the key of a number."""
 
     first: int
     value: bytes
     records: list[tuple[int, bytes]]
-    """Number and record, empty when it was removed; of a large object its first piece."""
+    """Number and record of each object; empty if removed, the first piece of a large object."""
 
     @property
     def is_alone(self) -> bool:
-        """Whether it is one large object."""
+        """True if the value is one large object."""
         return not bundle_count(self.value)
 
 
 def alone_keys(number: int, value: bytes) -> list[bytes]:
-    """The keys of an object's pieces, the first of which is `value`."""
+    """Return the keys of an object's pieces, the first of which is `value`."""
     return [piece_key(number, index) for index in range(read_alone(value)[0] + 1)]
 
 
 class Snapshot:
-    """What a transaction sees of the objects.
+    """The objects as a transaction sees them.
 
-    An id is looked up by its first bytes, so what is found is a candidate: two objects may
-    share them, by chance or by someone's effort.  Methods that take an id compare.
+    An id is looked up by its first bytes, and two objects may share them, by chance or on purpose.
+    So the index finds candidates, and methods that take an id compare the whole id.
     """
 
     __slots__ = ("_cursor", "_first", "_ids_cursor", "_recent", "_value", "packs", "tables", "txn")
 
     def __init__(self, txn: Transaction, tables: Tables, recent: Recent, packs: Packs) -> None:
-        """`recent` was taken before the transaction began: what left it since, `txn` sees."""
+        """See L2 by `txn`; `recent` must be older than `txn`, which sees what left it since."""
         self.txn = txn
         self.tables = tables
         self._cursor = txn.cursor(tables.objects)
@@ -109,9 +109,11 @@ class Snapshot:
     def missing(
         self, items: Iterable[Pending | Prepared], marks: Marks | None = None
     ) -> Iterator[Pending | Prepared]:
-        """Those that are not here with just these bytes: 1 us each, and reading what is here.
+        """Yield the items that are not here with the same bytes: 1 us each, plus reading those
+        here.
 
-        What is here will stay: it is claimed of a garbage collection, or taken for not here.
+        An item that is not yielded will stay: it is claimed from a garbage collection, and yielded
+        if it cannot be.
         """
         recent = self._recent.numbers
         cursor = self._ids_cursor
@@ -131,7 +133,7 @@ class Snapshot:
         return number is not None and (marks is None or marks.claim(number))
 
     def candidates(self, oid: Oid) -> list[int]:
-        """The numbers of the objects whose id begins like this one, the newest first."""
+        """Return the numbers of the objects whose short id is that of `oid`, the newest first."""
         short = oid[:SHORT_BYTES]
         recent = self._recent.numbers.get(short)
         found = [] if recent is None else [recent]
@@ -145,7 +147,7 @@ class Snapshot:
         return found
 
     def numbers_with_prefix(self, prefix: bytes) -> list[int]:
-        """The numbers of the objects whose id may begin with these bytes."""
+        """Return the numbers of the objects whose ids may begin with `prefix`."""
         short = prefix[:SHORT_BYTES]
         found = self._recent.with_prefix(short)
         cursor = self._ids_cursor
@@ -156,7 +158,7 @@ class Snapshot:
         return found
 
     def numbers_of(self, oid: Oid) -> list[int]:
-        """The numbers of an object, or of the only one whose id begins like this: 2 us."""
+        """Return the numbers of an object, or of a single candidate, unchecked: 2 us."""
         found = self.candidates(oid)
         if len(found) > 1:
             found = [number for number in found if self._is(number, oid)]
@@ -169,9 +171,9 @@ class Snapshot:
             return False
 
     def find(self, oid: Oid, kind: Kind, data: bytes) -> int | None:
-        """The number of the object that has just these bytes.
+        """Return the number of the object with this id, kind and bytes, or None.
 
-        Costs what reading it costs when it is there, else 1 us.
+        It costs as much as reading the object if it is here, else 1 us.
         """
         for number in self.candidates(oid):
             try:
@@ -185,7 +187,7 @@ class Snapshot:
         return None
 
     def has(self, oid: Oid) -> bool:
-        """Whether an object with this id is here and sound; costs what reading it costs."""
+        """Return True if an object with this id is here and sound; costs as much as reading it."""
         return self._sound(oid) is not None
 
     def _sound(self, oid: Oid) -> int | None:
@@ -199,7 +201,7 @@ class Snapshot:
         return None
 
     def commits(self, oid: Oid) -> list[int]:
-        """The numbers of a commit: one, or more if an earlier copy was found damaged."""
+        """Return the numbers of a commit: several if an earlier copy was found damaged."""
         found = []
         for number in self.candidates(oid):
             try:
@@ -210,7 +212,9 @@ class Snapshot:
         return found
 
     def oid_of(self, number: int) -> Oid:
-        """The id of an object: of a commit 2 us, of others what reading them costs; DecodeError."""
+        """Return the id of an object: 2 us for a commit, the cost of reading for others;
+        DecodeError.
+        """
         oid = commit_oid(self._record(number))
         if oid is not None:
             return oid
@@ -218,7 +222,7 @@ class Snapshot:
         return object_id(chain[-1].kind, decode_chain(chain)[-1])
 
     def payload(self, number: int) -> Payload:
-        """What is known of an object; DecodeError when it is not there or not sound."""
+        """Return the payload of an object; DecodeError if it is missing or damaged."""
         return unpack(number, self._record(number))
 
     def _record(self, number: int) -> bytes:
@@ -236,7 +240,7 @@ class Snapshot:
         return record
 
     def unpacked(self, payload: Payload) -> Payload:
-        """A payload whose body lies in a pack, with that body; DecodeError."""
+        """Return a payload with its body read from the pack; DecodeError."""
         try:
             place, _ = decode_place(payload.body)
         except IndexError as error:
@@ -245,7 +249,7 @@ class Snapshot:
         return payload._replace(codec=codec, body=body)
 
     def chain(self, number: int) -> list[Payload]:
-        """A record after all that it needs to be decoded, bodies read from packs; DecodeError."""
+        """Return a record and all that it needs to be decoded, bases first; DecodeError."""
         chain = []
         at: int | None = number
         while at is not None:
@@ -260,9 +264,9 @@ class Snapshot:
         return chain
 
     def headers(self, number: int) -> Iterator[Payload]:
-        """The records from a number on, in order of the numbers; DecodeError.
+        """Yield the records from a number on, in order of the numbers; DecodeError.
 
-        The body of one that lies alone is only its first piece.
+        Of a large record, the body is only the part in its first piece.
         """
         cursor = self.txn.cursor(self.tables.objects)
         more = _seek(cursor, number)
@@ -277,7 +281,7 @@ class Snapshot:
             more = cursor.next()
 
     def values(self, number: int) -> Iterator[Stored]:
-        """What lies under the key that holds a number, and under those behind it; DecodeError."""
+        """Yield the value that holds a number, and those after it; DecodeError."""
         cursor = self.txn.cursor(self.tables.objects)
         more = _seek(cursor, number)
         while more:
@@ -294,11 +298,11 @@ class Snapshot:
             more = cursor.next()
 
     def alone_bytes(self, number: int) -> int:
-        """The bytes of the record of an object that lies alone; DecodeError."""
+        """Return the bytes of the record of a large object; DecodeError."""
         return len(self._join(number, self._go_to(number)))
 
     def index_entries(self, begin: bytes, limit: int) -> list[tuple[bytes, int]]:
-        """At most `limit` entries of the index from one on: short id and number."""
+        """Return at most `limit` entries of the index from one on, as short id and number."""
         cursor = self._ids_cursor
         if not cursor.set_range_dup(INDEX_KEY, begin):
             return []
@@ -308,7 +312,9 @@ class Snapshot:
         ]
 
     def last_bundle(self) -> tuple[int, bytes] | None:
-        """The first number and the value of the bundle that ends the database, if one does."""
+        """Return the first number and the value of the bundle that ends L2; None for a large
+        object.
+        """
         if not self._cursor.last():
             return None
         key, value = self._cursor.item()
@@ -317,7 +323,7 @@ class Snapshot:
         return NUMBER.unpack(key)[0], value
 
     def _go_to(self, number: int) -> bytes:
-        """The value that holds a number; it stays for the next one."""
+        """Return the value that holds a number, and keep it for the next call."""
         self._value = b""
         if _seek(self._cursor, number):
             key, value = self._cursor.item()
@@ -342,7 +348,7 @@ class Snapshot:
 
 
 def _seek(cursor: lmdb.Cursor[bytes], number: int) -> bool:
-    """Go to the key of a number, or the last one before it; False when there is none."""
+    """Move a cursor to the key of a number, or the last one before it; False if there is none."""
     key = NUMBER.pack(number)
     if cursor.set_range(key):
         return cursor.key() == key or cursor.prev() or cursor.first()

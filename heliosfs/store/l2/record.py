@@ -1,4 +1,4 @@
-"""What an object is in L2: a record, alone under its number or in a bundle with its neighbours.
+"""Records: the bytes of objects in L2, each alone under its number or in a bundle with others.
 
     record  codec and kind 1 | id 7 or 32 | size | of a delta: distance, position | body
     bundle  count 1 | where each record ends, 2 each | records of consecutive numbers
@@ -28,59 +28,60 @@ from heliosfs.store.encoding.codecs import (
 )
 
 SHORT_BYTES = 7
-"""The part of an id that is kept of an object that is no commit, and is in the index of all."""
+"""First bytes of an id, by which the index finds an object; only commits keep the whole id in their
+records."""
 INLINE_BYTES = 2_022
-"""The largest value that LMDB keeps inside a 4 KB page, under an 8-byte key."""
+"""Largest value that LMDB keeps inside a 4 KB page, under an 8-byte key."""
 PAGE_BYTES = 4_096
 _PAGE_HEAD_BYTES = 16
 PIECE_BYTES = PAGE_BYTES - _PAGE_HEAD_BYTES
-"""The largest piece fills a page.
+"""Size of the largest piece, which fills a page.
 
-A larger one needs pages in a row: on a free list of single pages, which gc leaves, LMDB
-searches all of it in vain and lets the file grow (0.6 ms and 185 KB for 200 KB in pieces
-of 64 KB; 0.14 ms and nothing in pieces of a page).  A payload of 128 KB is read as fast.
-"""
+A larger one would need several pages in a row.  On a free list of single pages, which gc leaves,
+LMDB searches the whole list in vain and lets the file grow (0.6 ms and 185 KB for 200 KB in pieces
+of 64 KB; 0.14 ms and nothing in pieces of a page).  A payload of 128 KB is read as fast."""
 BUNDLE_MAX = 255
-"""Records in a bundle."""
+"""Largest number of records in a bundle."""
 BUNDLE_BYTES = INLINE_BYTES - 1
-"""What the records of a bundle take together, each with `END_BYTES`."""
+"""Largest size of the records of a bundle together, each with `END_BYTES`."""
 END_BYTES = 2
 _KIND_SHIFT = 4
 _CODEC_MASK = 15
 _END = struct.Struct("<H")
 _KINDS = {int(kind): kind for kind in Kind}
 _COMMIT = Kind.COMMIT
-"""A name of the module is found faster than a member of an enum."""
+"""The member as a global name, which is found faster than through the enum."""
 _MARKS = [[bytes((codec | kind << _KIND_SHIFT,)) for codec in Codec] for kind in (0, *Kind)]
-"""By kind and codec: the first byte of a record."""
+"""First byte of a record, by kind and codec."""
 
 
 class Payload(NamedTuple):
-    """A record, read but not decoded."""
+    """A record that was read but not decoded."""
 
     number: int
     codec: int
     kind: Kind
     id: bytes
-    """The object's id as far as it is kept: all of a commit's, the short one of others."""
+    """The part of the object's id that the record keeps: a commit's whole, others' first bytes."""
     size: int
     """Bytes of the object."""
     base: int | None
-    """The number of the object that a delta changes."""
+    """Number of the object that a delta changes."""
     position: int
-    """0 for an object encoded alone, else 1 more than that of the version before it."""
+    """Position in its chain: 0 for an object encoded alone, else one more than the version before
+    it."""
     body: bytes
 
 
 def kept_id(oid: Oid, kind: Kind) -> bytes:
-    """What a record keeps of an id."""
+    """Return the part of an id that a record keeps."""
     return oid if kind is Kind.COMMIT else oid[:SHORT_BYTES]
 
 
 def pack(
     oid: Oid, kind: Kind, size: int, encoded: Encoded, distance: int = 0, position: int = 0
 ) -> bytes:
-    """A record; of an object that is encoded alone, distance and position are 0."""
+    """Return a record; distance and position are 0 for an object that is encoded alone."""
     codec, body = encoded
     head = _MARKS[kind][codec] + (oid if kind is _COMMIT else oid[:SHORT_BYTES]) + varint(size)
     if distance:
@@ -108,14 +109,14 @@ def unpack(number: int, data: bytes) -> Payload:
 
 
 def commit_oid(record: bytes) -> Oid | None:
-    """The id of a commit; None when the record is of something else."""
+    """Return the id of a commit; None if the record is of another kind."""
     if record[0] >> _KIND_SHIFT != Kind.COMMIT:
         return None
     return Oid(record[1 : 1 + OID_BYTES])
 
 
 def join_bundle(records: list[bytes]) -> bytes:
-    """A bundle of 1 to `BUNDLE_MAX` records; one that was removed is empty."""
+    """Return a bundle of 1 to `BUNDLE_MAX` records; a removed one is empty."""
     ends = []
     end = 0
     for record in records:
@@ -126,19 +127,19 @@ def join_bundle(records: list[bytes]) -> bytes:
 
 
 def bundle_count(value: bytes) -> int:
-    """How many consecutive numbers lie under a key; 0 when an object lies alone."""
+    """Return the number of records under a key; 0 for an object that lies alone."""
     return value[0]
 
 
 def record_in(value: bytes, index: int) -> bytes:
-    """A record of a bundle; empty when it was removed.  IndexError, struct.error."""
+    """Return a record of a bundle; empty if it was removed.  IndexError, struct.error."""
     start = 1 + _END.size * value[0]
     begin = _END.unpack_from(value, _END.size * index - 1)[0] if index else 0
     return value[start + begin : start + _END.unpack_from(value, _END.size * index + 1)[0]]
 
 
 def split_bundle(value: bytes) -> list[bytes]:
-    """The records of a bundle; DecodeError."""
+    """Return the records of a bundle; DecodeError."""
     try:
         return [record_in(value, index) for index in range(value[0])]
     except struct.error as error:
@@ -146,9 +147,10 @@ def split_bundle(value: bytes) -> list[bytes]:
 
 
 def cut_alone(record: bytes) -> list[bytes]:
-    """The pieces of an object that is too large for a bundle; the first goes under its number."""
+    """Return the pieces of a record that is too large for a bundle."""
     further, wanted = 0, -1
     head = b""
+    # The count of pieces is written before them, and its own length may add one.
     while further != wanted:
         further = max(wanted, 0)
         head = b"\0" + varint(further)
@@ -158,13 +160,13 @@ def cut_alone(record: bytes) -> list[bytes]:
 
 
 def read_alone(value: bytes) -> tuple[int, bytes]:
-    """How many pieces follow the first, and what of the record is in it.  IndexError."""
+    """Return the number of pieces after the first, and the record's part in it.  IndexError."""
     further, at = read_varint(value, 1)
     return further, value[at:]
 
 
 def decode_chain(chain: list[Payload]) -> list[bytes]:
-    """The objects of a chain, each but the first a delta to the one before; DecodeError."""
+    """Return the objects of a chain, of which each is a delta to the one before; DecodeError."""
     before = chain[0]
     objects = [decode(before.codec, before.body, before.size)]
     for payload in chain[1:]:

@@ -1,4 +1,4 @@
-"""How much of a mapped file counts as our memory."""
+"""Release of mapped pages, which otherwise count as memory of this process."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ _libc.madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
 
 
 def unmap_pages(device: int, inode: int) -> bool:
-    """Take the pages of a file that is mapped shared out of our address space.
+    """Remove the pages of a shared file mapping from the resident set of this process.
 
-    They stay in the page cache, and come back at the next access (madvise(2)): what shrinks is
-    the resident set, which otherwise grows to all that was ever read, 16 pages at a time.
-    Safe while other threads read.  Cost: about 0.2 ms.  False when no mapping was found.
+    They stay in the page cache, and return at the next access (madvise(2)).  Otherwise the resident
+    set would grow to everything that was ever read, 16 pages at a time.  Safe while other threads
+    read.  Cost: about 0.2 ms.  Return False if no mapping was found.
     """
     found = False
     with open("/proc/self/maps", encoding="ascii", errors="replace") as maps:

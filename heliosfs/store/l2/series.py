@@ -1,4 +1,4 @@
-"""Numbered state in L2: many small values of one family, in order, packed into few.
+"""Numbered state in L2: many small values of one family, packed in order into few blocks.
 
 A *block* lies under the family and the number of its first entry.  An entry is
 
@@ -20,21 +20,22 @@ from heliosfs.store.l2.environment import Table, Transaction
 
 _NUMBER = struct.Struct(">Q")
 _BLOCK_BYTES = 1_320
-"""Three fill a page.  A block is read from its beginning to the value that is asked for."""
+"""Size of a block; three fill a page.  A block is read from its beginning to the value that is
+asked for."""
 _BLOCK_MAX = 128
-"""Entries: read in 20 us."""
+"""Largest number of entries in a block, which are read in 20 us."""
 
 
 class Value(NamedTuple):
     """A value as it is packed."""
 
     refers: int
-    """The number of the commit whose id comes first; 0: none does."""
+    """Number of the commit with whose id the value begins; 0 if it begins with none."""
     rest: bytes
 
 
 def split_block(first: int, block: bytes) -> Iterator[tuple[int, Value]]:
-    """The entries of a block with their numbers, in order; CorruptObject."""
+    """Yield the entries of a block with their numbers, in order; CorruptObject."""
     at, end, number = 0, len(block), first
     try:
         while at < end:
@@ -54,7 +55,7 @@ def split_block(first: int, block: bytes) -> Iterator[tuple[int, Value]]:
 
 
 def join_blocks(entries: Mapping[int, Value]) -> Iterator[tuple[int, bytes]]:
-    """Blocks of entries, which are in order: the first number of each, and its bytes."""
+    """Yield the blocks of sorted entries: the first number and the bytes of each."""
     parts: list[bytes] = []
     size = first = before = 0
     for number, (refers, rest) in entries.items():
@@ -74,7 +75,7 @@ def join_blocks(entries: Mapping[int, Value]) -> Iterator[tuple[int, bytes]]:
 
 
 def get_numbered(txn: Transaction, state: Table, family: bytes, number: int) -> Value | None:
-    """A value of a family."""
+    """Return a value of a family, or None."""
     found = _block_of(txn, state, family, number)
     if found is not None:
         for each, value in split_block(*found):
@@ -86,7 +87,7 @@ def get_numbered(txn: Transaction, state: Table, family: bytes, number: int) -> 
 def write_numbered(
     txn: Transaction, state: Table, family: bytes, changes: Mapping[int, Value | None]
 ) -> None:
-    """Set or remove values of a family: each block that changes is written once."""
+    """Set or remove values of a family, and write each changed block once."""
     waiting = sorted(changes)
     at = 0
     while at < len(waiting):
@@ -105,13 +106,14 @@ def write_numbered(
         for first, data in join_blocks(left):
             key = family + _NUMBER.pack(first)
             is_last = not txn.cursor(state).set_range(key)
+            # Appended, LMDB fills the last page; else it splits it in halves.
             txn.put(key, data, append=is_last, db=state)
 
 
 def _block_of(
     txn: Transaction, state: Table, family: bytes, number: int
 ) -> tuple[int, bytes] | None:
-    """The last block that begins at the number or before: its first number and its bytes."""
+    """Return first number and bytes of the last block that begins at or before a number."""
     cursor = txn.cursor(state)
     key = family + _NUMBER.pack(number)
     if cursor.set_range(key):
@@ -125,7 +127,7 @@ def _block_of(
 
 
 def _next_block(txn: Transaction, state: Table, family: bytes, number: int) -> int | None:
-    """The first number of the block behind a number, if there is one."""
+    """Return the first number of the block after a number, or None."""
     cursor = txn.cursor(state)
     if not cursor.set_range(family + _NUMBER.pack(number + 1)):
         return None
@@ -133,7 +135,7 @@ def _next_block(txn: Transaction, state: Table, family: bytes, number: int) -> i
 
 
 def _number_in(key: bytes, family: bytes) -> int | None:
-    """The number in the key of a block; None when it is a key of something else."""
+    """Return the number in the key of a block; None if the key is of another kind."""
     if len(key) != len(family) + _NUMBER.size or not key.startswith(family):
         return None
     return int(_NUMBER.unpack_from(key, len(family))[0])

@@ -1,7 +1,7 @@
 """State in L2: most of it as it is, numbered state and lists of commits packed.
 
-`#name/` slot number is kept in blocks under `#name/` slot.  `@name/` id, of a commit that is
-here, is kept as the number of that object, in blocks under `@name/`; of another, as it is.
+`~name/<slot><number>` is kept in blocks under `~name/<slot>`.  `@name/<id>` of a commit that L2 has
+is kept as the number of that object, in blocks under `@name/`; that of another one as it is.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _LISTED = Value(0, b"")
 
 
 class StateReader:
-    """State as a transaction sees it."""
+    """The state as a transaction sees it."""
 
     def __init__(self, objects: Snapshot) -> None:
         self._txn = objects.txn
@@ -30,7 +30,7 @@ class StateReader:
         self._objects = objects
 
     def get(self, key: bytes) -> bytes | None:
-        """The value under a key."""
+        """Return the value under a key, or None."""
         mark = key[:1]
         if mark == NUMBERED:
             value = get_numbered(self._txn, self._state, *_split_numbered(key))
@@ -40,7 +40,7 @@ class StateReader:
         return self._txn.get(key, db=self._state)
 
     def scan(self, prefix: bytes) -> list[tuple[bytes, bytes]]:
-        """All under a prefix, in key order."""
+        """Return the state under a prefix, in key order."""
         name, slash, part = prefix.partition(b"/")
         mark = prefix[:1]
         found: list[tuple[bytes, bytes]] = []
@@ -54,7 +54,7 @@ class StateReader:
         return found
 
     def write(self, changes: Changes) -> None:
-        """Make changes, in a transaction that writes and has their objects already."""
+        """Apply changes, in a transaction that writes and that has their objects already."""
         packed: dict[bytes, dict[int, Value | None]] = {}
         plain: list[tuple[bytes, bytes]] = []
         for key, value in changes.items():
@@ -96,14 +96,14 @@ class StateReader:
             raise CorruptObject(f"state refers to an object: {error}") from error
 
     def _listed_as(self, family: bytes, oid: Oid) -> int | None:
-        """The number under which a commit is listed."""
+        """Return the number under which a commit is listed, or None."""
         for number in self._objects.commits(oid):
             if get_numbered(self._txn, self._state, family, number) is not None:
                 return number
         return None
 
     def _listed_under(self, family: bytes, part: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """The commits of a list whose ids begin with some bytes."""
+        """Yield the commits of a list whose ids begin with `part`."""
         for number in self._objects.numbers_with_prefix(part):
             if get_numbered(self._txn, self._state, family, number) is not None:
                 oid = self._oid(number)
@@ -111,7 +111,7 @@ class StateReader:
                     yield family + oid, b""
 
     def expanded(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """What the keys in the database that begin like this stand for, in no order."""
+        """Yield keys and values for all database keys under a prefix, in no order."""
         cursor = self._txn.cursor(self._state)
         more = cursor.set_range(prefix)
         while more and (key := cursor.key()).startswith(prefix):
