@@ -17,8 +17,8 @@ from itertools import chain
 from typing import BinaryIO, NamedTuple, Protocol
 
 from heliosfs.cli.client import ask_in_place, current_directory, with_repository
-from heliosfs.cli.locate import REPOSITORY, Place, find_view
-from heliosfs.cli.materialize import Item, snapshot_items, stored_items
+from heliosfs.cli.locate import REPOSITORY, Location, find_view
+from heliosfs.cli.materialize import TreeItem, snapshot_items, stored_items
 from heliosfs.commands.options import Options
 from heliosfs.commands.pathspec import Pathspec, pathspec
 from heliosfs.errors import NotFound, UsageError
@@ -34,7 +34,7 @@ _ZIP_FIRST_YEAR = 1980
 class _Source(NamedTuple):
     """The tree that is archived."""
 
-    items: Iterator[Item]
+    items: Iterator[TreeItem]
     commit: str
     """Its id; empty of a tree alone."""
     seconds: int
@@ -89,7 +89,7 @@ def _kind_of(name: str) -> str:
     return next((kind for end, kind in _ENDINGS.items() if name.endswith(end)), "tar")
 
 
-def _mounted(view: Place, revision: str) -> _Source:
+def _mounted(view: Location, revision: str) -> _Source:
     """A tree as the snapshots of a mounted workspace show it."""
     name, _, path = revision.partition(":")
     kind = ask_in_place(["cat-file", "-t", revision]).strip()
@@ -119,7 +119,7 @@ def _stored(repository: Repository, revision: str) -> _Source:
 class _Writer(Protocol):
     """Writes entries one after the other."""
 
-    def add(self, name: str, item: Item) -> None:
+    def add(self, name: str, item: TreeItem) -> None:
         """An entry; that of a directory ends with a slash."""
 
     def close(self) -> None:
@@ -144,7 +144,7 @@ def _write(options: Options, kind: str, file: BinaryIO, source: _Source, what: _
     writer: _Writer = _Zip(file, source) if kind == "zip" else _Tar(kind, file, source)
     # As in git, the directories of a prefix are entries of their own.
     if prefix.endswith("/"):
-        writer.add(prefix, Item(b"", _directory(), lambda: iter(())))
+        writer.add(prefix, TreeItem(b"", _directory(), lambda: iter(())))
     missing = {item.word: item for item in what.spec.items if item.word != "."}
     for name, item in chain([first] if first else [], named):
         if "verbose" in options:
@@ -157,10 +157,10 @@ def _write(options: Options, kind: str, file: BinaryIO, source: _Source, what: _
         raise NotFound(f"nothing matches {next(iter(missing))[:80]!r}; the rest is in the archive")
 
 
-def _named(items: Iterable[Item], what: _Chosen) -> Iterator[tuple[str, Item]]:
+def _named(items: Iterable[TreeItem], what: _Chosen) -> Iterator[tuple[str, TreeItem]]:
     """The entries that are meant and their names; directories before what is in them."""
     start = what.below + b"/" if what.below else b""
-    waiting: list[tuple[bytes, Item]] = []
+    waiting: list[tuple[bytes, TreeItem]] = []
     for item in items:
         if not item.path.startswith(start) or item.path == what.below:
             continue
@@ -203,7 +203,7 @@ class _Tar:
             pax_headers=headers,  # type: ignore[call-overload]
         )
 
-    def add(self, name: str, item: Item) -> None:
+    def add(self, name: str, item: TreeItem) -> None:
         """An entry; what is no file, link or directory has no place in an archive."""
         entry = item.entry
         info = tarfile.TarInfo(name)
@@ -236,7 +236,7 @@ class _Zip:
             moment.tm_hour, moment.tm_min, moment.tm_sec,
         )  # fmt: skip
 
-    def add(self, name: str, item: Item) -> None:
+    def add(self, name: str, item: TreeItem) -> None:
         """An entry, as `_Tar.add`."""
         entry = item.entry
         info = zipfile.ZipInfo(name, self._moment)
@@ -261,7 +261,7 @@ class _Zip:
 class _Pieces(io.RawIOBase):
     """The bytes of an item as a file to read from."""
 
-    def __init__(self, item: Item) -> None:
+    def __init__(self, item: TreeItem) -> None:
         self._pieces = _bytes(item)
         self._left = memoryview(b"")
 
@@ -282,7 +282,7 @@ class _Pieces(io.RawIOBase):
         return count
 
 
-def _bytes(item: Item) -> Iterator[bytes]:
+def _bytes(item: TreeItem) -> Iterator[bytes]:
     """The bytes of a file from its beginning to its end, holes as zeros."""
     at = 0
     for offset, data in item.pieces():

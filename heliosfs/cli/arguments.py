@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 from heliosfs.errors import UsageError
 
 
-class Parser(argparse.ArgumentParser):
+class LocalVerbParser(argparse.ArgumentParser):
     """For the verbs that the command line carries out itself."""
 
     def __init__(self, **options: Any) -> None:

@@ -21,7 +21,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
-from heliosfs.cli.locate import LOST, Place, find_dead_mount, find_repository, find_view
+from heliosfs.cli.locate import LOST, Location, find_dead_mount, find_repository, find_view
 from heliosfs.cli.stores import open_store, who_has_it
 from heliosfs.errors import HeliosError, NotFound, StoreBusy, UsageError
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_READ_BYTES = 128 * 1024
+_REPLY_READ_BYTES = 128 * 1024
 _ERROR = b"error: "
 _PROGRESS = b"progress: "
 """Before how far a long verb is; a line always arrives as a whole."""
@@ -98,7 +98,7 @@ def run(
 
 
 def _in_this_process(
-    place: Place,
+    place: Location,
     argv: Sequence[str],
     tell: Callable[[Progress], None] | None,
     screen: Screen | None,
@@ -120,7 +120,7 @@ def _in_this_process(
     )
 
 
-def repository_over(where: str) -> Place:
+def repository_over(where: str) -> Location:
     """Return the workspace that is not mounted and has `where` in it.  NotFound."""
     refuse_dead(where)
     place = find_repository(where)
@@ -154,7 +154,7 @@ def current_directory() -> str:
         raise NotFound("the current directory was removed") from error
 
 
-def ask(view: Place, argv: Sequence[str]) -> bytes:
+def ask(view: Location, argv: Sequence[str]) -> bytes:
     """The whole reply of a mounted view to a verb.  Refused."""
     return b"".join(_replies(view, argv))
 
@@ -167,7 +167,7 @@ def ask_in_place(argv: Sequence[str]) -> str:
 
 
 def _replies(
-    view: Place,
+    view: Location,
     argv: Sequence[str],
     tell: Callable[[Progress], None] | None = None,
     *,
@@ -192,16 +192,16 @@ def _replies(
     try:
         try:
             os.write(fd, request)
-            data = os.read(fd, _READ_BYTES)
+            data = os.read(fd, _REPLY_READ_BYTES)
             while tell and data.startswith(_PROGRESS):
-                data = _told(data, tell) or os.read(fd, _READ_BYTES)
+                data = _told(data, tell) or os.read(fd, _REPLY_READ_BYTES)
         except OSError as error:
             if error.errno in LOST:
                 raise _lost(view.root) from error
             raise _refusal(fd, error) from error
         while data:
             yield data
-            data = os.read(fd, _READ_BYTES)
+            data = os.read(fd, _REPLY_READ_BYTES)
     finally:
         os.close(fd)
 
@@ -219,7 +219,7 @@ def _refusal(fd: int, error: OSError) -> Refused:
     """What the handle says about a request that failed; the errno's own text if nothing."""
     text = b""
     try:
-        while data := os.read(fd, _READ_BYTES):
+        while data := os.read(fd, _REPLY_READ_BYTES):
             text += data
     except OSError:
         pass
@@ -230,7 +230,7 @@ def _refusal(fd: int, error: OSError) -> Refused:
     return Refused(text.removeprefix(_USAGE).decode("utf-8", "replace"), exit_code)
 
 
-def with_repository(place: Place, use: Callable[[Repository], T]) -> T:
+def with_repository(place: Location, use: Callable[[Repository], T]) -> T:
     """Open the store of a workspace that is not mounted, and use it in this process.
 
     StoreBusy when another process has it open.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from heliosfs.cli.arguments import Parser
+from heliosfs.cli.arguments import LocalVerbParser
 from heliosfs.commands.options import HELP
 from heliosfs.commands.table import VERBS
 from heliosfs.config.schema import ANY, KEYS
@@ -27,9 +27,9 @@ class Word(NamedTuple):
     takes_files: bool = False
 
 
-def completion_parser() -> Parser:
+def completion_parser() -> LocalVerbParser:
     """The arguments of `helios completion`."""
-    parser = Parser(
+    parser = LocalVerbParser(
         prog="helios completion",
         description="Print what makes a shell complete the words of helios.\n\n"
         '  bash   eval "$(helios completion bash)"     in ~/.bashrc\n'

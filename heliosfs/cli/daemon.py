@@ -55,7 +55,7 @@ class Setup:
     named_log: str | None = None
     """The log, where it is the user's choice."""
 
-    def workspace(self, store: str, store_id: str) -> runfiles.Workspace:
+    def workspace(self, store: str, store_id: str) -> runfiles.KnownWorkspace:
         """Return what the list of known workspaces has of it."""
         options = (
             ("allow_other", self.allow_other),
@@ -64,7 +64,7 @@ class Setup:
             ("helios=hidden", self.is_helios_listed is False),
         )
         given = tuple(name for name, is_given in options if is_given)
-        return runfiles.Workspace(self.mountpoint, store, store_id, given, self.named_log)
+        return runfiles.KnownWorkspace(self.mountpoint, store, store_id, given, self.named_log)
 
 
 class MountFailed(HeliosError):
@@ -180,7 +180,7 @@ def take_in(repository: Repository, directory_fd: int, report: Callable[[str], N
     """Let an empty workspace begin with what lies in the directory beneath the mount."""
     from heliosfs.repo.beneath import known, remember
     from heliosfs.steps import Progress, run_to_end
-    from heliosfs.workspace.foreign import Known, everything
+    from heliosfs.workspace.foreign import KnownItems, everything
     from heliosfs.workspace.ingest import ingest
     from heliosfs.workspace.trees import EMPTY_TREE
 
@@ -199,7 +199,7 @@ def take_in(repository: Repository, directory_fd: int, report: Callable[[str], N
         report(f"taken {count}")
         taken = None
     elif is_first:
-        taken = taken or Known()
+        taken = taken or KnownItems()
     # An older heliosfs did not note what it took in: begin with what is there.
     taken = taken or run_to_end(everything(directory_fd), store)
     with repository.transaction:
@@ -212,10 +212,10 @@ def tell_beneath(repository: Repository, directory_fd: int, report: Callable[[st
     """Tell of files beneath the mount point that are not in the workspace: 7 us a name."""
     from heliosfs.repo.beneath import known
     from heliosfs.steps import run_to_end
-    from heliosfs.workspace.foreign import Known, compare
+    from heliosfs.workspace.foreign import KnownItems, compare
 
     store = repository.store
-    root, taken = repository.root.state().root, known(store) or Known()
+    root, taken = repository.root.state().root, known(store) or KnownItems()
     comparing = compare(store, root, directory_fd, taken, limit=_COMPARED_MAX, trusts_times=True)
     found = run_to_end(comparing, store)
     paths = sorted(os.fsdecode(item.path) for item in (*found.new_files, *found.different))

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from heliosfs import __version__, mounttable
 from heliosfs.cli import locate, runfiles
-from heliosfs.cli.arguments import Parser
+from heliosfs.cli.arguments import LocalVerbParser
 from heliosfs.cli.client import ask, with_repository
 from heliosfs.cli.configuration import configuration, layers
 from heliosfs.cli.holders import find_holders
@@ -36,7 +36,7 @@ _CGROUP = "/proc/self/cgroup"
 _CGROUP_ROOT = "/sys/fs/cgroup"
 _FREE_LOW_BYTES = 1024**3
 _FREE_MIN_BYTES = 64 * 1024**2
-_RESERVE_BYTES = 256 * 1024**2
+_DAEMON_BYTES = 256 * 1024**2
 """What the daemon takes beside its caches, at rest and under load."""
 _MIB = 1024**2
 _LINE_MAX = 200
@@ -50,9 +50,9 @@ class Finding(NamedTuple):
     text: str
 
 
-def doctor_parser() -> Parser:
+def doctor_parser() -> LocalVerbParser:
     """The arguments of `helios doctor`."""
-    parser = Parser(
+    parser = LocalVerbParser(
         prog="helios doctor",
         description="Check what this machine offers, and the workspace that DIR is in.\n\n"
         "The exit code is 1 when something has to be done before a workspace can be mounted.",
@@ -149,7 +149,7 @@ def _halt_poll(setting: str | None, cpu_info: str | None) -> Finding:
     return Finding(subject, OK, "not a virtual machine")
 
 
-def _settings(view: locate.Place | None, place: locate.Place | None) -> Settings:
+def _settings(view: locate.Location | None, place: locate.Location | None) -> Settings:
     """What is in force in a workspace, or what would be in a new one."""
     if place is not None:
         try:
@@ -215,14 +215,14 @@ def _group_limits(
 
 
 def _memory(settings: Settings, limit_bytes: int) -> Finding:
-    wanted = settings.working_set_bytes + _RESERVE_BYTES
+    wanted = settings.working_set_bytes + _DAEMON_BYTES
     text = f"{limit_bytes // _MIB} MB; a mount may use {wanted // _MIB} MB"
     if limit_bytes and wanted > limit_bytes:
         return Finding("memory", HINT, f"{text}: lower performance.working_set")
     return Finding("memory", OK, text if limit_bytes else "the limit is unknown")
 
 
-def _mounted(view: locate.Place) -> Iterator[Finding]:
+def _mounted(view: locate.Location) -> Iterator[Finding]:
     mount = mounttable.mount_over(view.root)
     root = mount.path if mount else view.root
     daemon = runfiles.find(root)
@@ -258,7 +258,7 @@ def _held(mountpoint: str) -> Iterator[Finding]:
         yield Finding("daemon", HINT, f"process {daemon.pid} still serves it: {why}")
 
 
-def _unmounted(place: locate.Place) -> Iterator[Finding]:
+def _unmounted(place: locate.Location) -> Iterator[Finding]:
     advice = f"what is written here now is not in it; helios mount {place.root}"
     yield Finding("workspace", HINT, f"{place.root} is not mounted: {advice}")
     yield from _held(place.root)
@@ -292,7 +292,7 @@ def _store(fd: int) -> Finding:
     return Finding("store", OK, f"format {version}")
 
 
-def _objects(view: locate.Place | None, place: locate.Place | None) -> Finding:
+def _objects(view: locate.Location | None, place: locate.Location | None) -> Finding:
     """What `helios fsck` finds."""
     try:
         if place is not None:

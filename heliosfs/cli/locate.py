@@ -21,7 +21,7 @@ LOST = (errno.ENOTCONN, errno.ECONNABORTED)
 """What a mount answers whose daemon is gone."""
 
 
-class Place(NamedTuple):
+class Location(NamedTuple):
     """A workspace, and where in it."""
 
     root: str
@@ -44,19 +44,19 @@ def is_dead(path: str) -> bool:
     return False
 
 
-def find_view(path: str) -> Place | None:
+def find_view(path: str) -> Location | None:
     """The nearest mounted view at or above a directory."""
     for root in upward(path):
         if os.path.exists(os.path.join(root, COMMAND)):
-            return Place(root, os.path.relpath(path, root) if path != root else "")
+            return Location(root, os.path.relpath(path, root) if path != root else "")
     return None
 
 
-def find_repository(path: str) -> Place | None:
+def find_repository(path: str) -> Location | None:
     """The nearest directory at or above `path` that has a repository and is not mounted."""
     for root in upward(path):
         if has_repository(root):
-            return Place(root, os.path.relpath(path, root) if path != root else "")
+            return Location(root, os.path.relpath(path, root) if path != root else "")
     return None
 
 

@@ -27,11 +27,11 @@ from heliosfs.workspace.holes import next_data, next_hole
 from heliosfs.workspace.trees import read_entries, read_file
 from heliosfs.workspace.wildmatch import Matcher, matcher
 
-_PIECE_BYTES = 1024 * 1024
+_READ_BYTES = 1024 * 1024
 _ZEROS = bytes(4096)
 
 
-class Item(NamedTuple):
+class TreeItem(NamedTuple):
     """A file, link or directory of the tree."""
 
     path: bytes
@@ -66,12 +66,12 @@ def _from_store(repository: Repository, revision: str, out: str, options: Option
     return _write(stored_items(repository.store, root), out, options)
 
 
-def stored_items(store: Store, root: Entry) -> Iterator[Item]:
+def stored_items(store: Store, root: Entry) -> Iterator[TreeItem]:
     """The tree in a store, every directory before what is in it."""
     pending = [(b"", root)]
     while pending:
         path, entry = pending.pop()
-        yield Item(path, entry, partial(_stored_pieces, store, entry))
+        yield TreeItem(path, entry, partial(_stored_pieces, store, entry))
         if entry.is_dir:
             prefix = path + b"/" if path else b""
             for raw in reversed(read_entries(store, TreeId(entry.oid))):
@@ -80,26 +80,26 @@ def stored_items(store: Store, root: Entry) -> Iterator[Item]:
 
 
 def _stored_pieces(store: Store, entry: Entry) -> Iterator[tuple[int, bytes]]:
-    if entry.size <= _PIECE_BYTES:
+    if entry.size <= _READ_BYTES:
         yield 0, read_file(store, entry)
         return
     content = PartedContent.load(store, entry.oid)
     offset = next_data(content, 0)
     while offset < entry.size:
-        length = min(next_hole(content, offset) - offset, _PIECE_BYTES)
+        length = min(next_hole(content, offset) - offset, _READ_BYTES)
         yield offset, content.read(store, offset, length)
         content.drop_clean()
         offset = next_data(content, offset + length) if offset + length < entry.size else entry.size
 
 
-def snapshot_items(root: bytes) -> Iterator[Item]:
+def snapshot_items(root: bytes) -> Iterator[TreeItem]:
     """The tree below a directory, every directory before what is in it."""
     pending = [b""]
     while pending:
         path = pending.pop()
         place = os.path.join(root, path) if path else root
         entry = _entry_of(place, path)
-        yield Item(path, entry, partial(_file_pieces, place, entry.size))
+        yield TreeItem(path, entry, partial(_file_pieces, place, entry.size))
         if entry.is_dir:
             pending += [
                 os.path.join(path, name) for name in sorted(os.listdir(place), reverse=True)
@@ -137,16 +137,16 @@ def _file_pieces(place: bytes, size: int) -> Iterator[tuple[int, bytes]]:
         offset = 0
         while offset < size:
             # Smaller files have no holes; see lseek(2) for how larger ones tell of theirs.
-            if size > _PIECE_BYTES:
+            if size > _READ_BYTES:
                 try:
                     offset = os.lseek(file.fileno(), offset, os.SEEK_DATA)
                 except OSError as error:
                     if error.errno == errno.ENXIO:
                         return
                     raise
-                length = min(os.lseek(file.fileno(), offset, os.SEEK_HOLE) - offset, _PIECE_BYTES)
+                length = min(os.lseek(file.fileno(), offset, os.SEEK_HOLE) - offset, _READ_BYTES)
             else:
-                length = _PIECE_BYTES
+                length = _READ_BYTES
             data = os.pread(file.fileno(), length, offset)
             if not data:
                 return
@@ -154,7 +154,7 @@ def _file_pieces(place: bytes, size: int) -> Iterator[tuple[int, bytes]]:
             offset += len(data)
 
 
-def _write(items: Iterator[Item], out: str, options: Options) -> int:
+def _write(items: Iterator[TreeItem], out: str, options: Options) -> int:
     """Write what the patterns let through; gives the number of files."""
     root = os.fsencode(out)
     _make_empty(root, out)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from heliosfs import mounttable
 from heliosfs.cli import daemon, locate, runfiles, stores, unit
-from heliosfs.cli.arguments import Parser
+from heliosfs.cli.arguments import LocalVerbParser
 from heliosfs.cli.identity import identity
 from heliosfs.cli.mountcheck import (
     check_directory,
@@ -35,9 +35,9 @@ OPTIONS = {
 _DRAIN_SECONDS = 60
 
 
-def mount_parser() -> Parser:
+def mount_parser() -> LocalVerbParser:
     """The arguments of `helios mount`."""
-    parser = Parser(
+    parser = LocalVerbParser(
         prog="helios mount",
         description="Mount the workspace DIR, and return when it is ready.\n\n"
         "The first time, its repository is made in DIR/.helios, and what DIR holds becomes\n"
@@ -77,9 +77,9 @@ def mount_parser() -> Parser:
     return parser
 
 
-def init_parser() -> Parser:
+def init_parser() -> LocalVerbParser:
     """The arguments of `helios init`."""
-    parser = Parser(
+    parser = LocalVerbParser(
         prog="helios init",
         description="Make a repository in DIR/.helios without mounting it.\n\n"
         "What DIR holds is taken in when it is first mounted.",

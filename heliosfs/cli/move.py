@@ -6,7 +6,7 @@ import os
 from typing import NamedTuple
 
 from heliosfs.cli.client import ask, current_directory
-from heliosfs.cli.locate import REPOSITORY, Place, find_view
+from heliosfs.cli.locate import REPOSITORY, Location, find_view
 from heliosfs.commands.options import Options
 from heliosfs.commands.render import quote_path
 from heliosfs.errors import AlreadyExists, HeliosError, NotFound, NotPermitted
@@ -49,7 +49,7 @@ def move(options: Options) -> int:
     return 0
 
 
-def _check(view: Place, each: _Move, options: Options) -> None:
+def _check(view: Location, each: _Move, options: Options) -> None:
     """Refuse what git refuses, before anything is renamed."""
     if not os.path.lexists(each.source):
         raise NotFound(f"no file {each.source!r}")

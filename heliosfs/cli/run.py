@@ -8,7 +8,7 @@ import sys
 from typing import NamedTuple
 
 from heliosfs.cli.client import ask, current_directory, refuse_dead
-from heliosfs.cli.locate import REPOSITORY, Place, find_repository, find_view
+from heliosfs.cli.locate import REPOSITORY, Location, find_repository, find_view
 from heliosfs.cli.namespace import bind_privately
 from heliosfs.commands.options import Options
 from heliosfs.errors import NotFound
@@ -54,7 +54,7 @@ def run(options: Options) -> int:
     return _become(options.words)
 
 
-def _stand(view: Place, wanted: str | None, *, is_quiet: bool) -> _Stand:
+def _stand(view: Location, wanted: str | None, *, is_quiet: bool) -> _Stand:
     """The branch that is wanted, made if it is missing; without one, that of the view."""
     branches = json.loads(ask(view, ["branch", "--json"]))
     for each in branches:

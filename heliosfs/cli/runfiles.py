@@ -37,7 +37,7 @@ class Daemon(NamedTuple):
     """Of its mount, in the namespace that it was mounted in."""
 
 
-class Workspace(NamedTuple):
+class KnownWorkspace(NamedTuple):
     """A workspace that was mounted here, now or before."""
 
     path: str
@@ -53,7 +53,7 @@ class Workspace(NamedTuple):
 class Registration:
     """What a daemon says of itself.  It holds the lock until it is closed."""
 
-    def __init__(self, workspace: Workspace, log: str) -> None:
+    def __init__(self, workspace: KnownWorkspace, log: str) -> None:
         """Busy when another daemon of the same mount point still has the lock."""
         self._document: dict[str, object] = {
             "pid": os.getpid(),
@@ -109,12 +109,12 @@ def find(mountpoint: str) -> Daemon | None:
     return _living(_path(mountpoint, "json"))
 
 
-def known(mountpoint: str) -> Workspace | None:
+def known(mountpoint: str) -> KnownWorkspace | None:
     """Return what is remembered of a workspace that was mounted here, now or before."""
     return _remembered(_path(mountpoint, "json"))
 
 
-def workspaces() -> list[Workspace]:
+def workspaces() -> list[KnownWorkspace]:
     """Return every workspace that this user mounted, in the order of their paths."""
     found = (_remembered(path) for path in _paths())
     return sorted(each for each in found if each is not None)
@@ -175,11 +175,11 @@ def _living(path: str) -> Daemon | None:
         return None
 
 
-def _remembered(path: str) -> Workspace | None:
+def _remembered(path: str) -> KnownWorkspace | None:
     try:
         with open(path, "rb") as file:
             said = _last_document(file.read())["workspace"]
-            workspace = Workspace(**{**said, "options": tuple(said["options"])})
+            workspace = KnownWorkspace(**{**said, "options": tuple(said["options"])})
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return workspace if _path(workspace.path, "json") == path else None

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from heliosfs.cli import client
-from heliosfs.cli.locate import Place, find_view
+from heliosfs.cli.locate import Location, find_view
 from heliosfs.commands.declared_options import LISTED
 from heliosfs.commands.verb import Screen
 from heliosfs.errors import HeliosError, UsageError
@@ -74,14 +74,14 @@ def _set_colour(when: str) -> None:
         os.environ["CLICOLOR_FORCE"] = "1"
 
 
-def _view() -> Place | None:
+def _view() -> Location | None:
     try:
         return find_view(os.getcwd())
     except OSError:
         return None
 
 
-def _setting(view: Place | None, key: str) -> str:
+def _setting(view: Location | None, key: str) -> str:
     """Return what helios.yaml says; "" where nothing is mounted that could be asked."""
     if view is None:
         return ""
@@ -95,7 +95,7 @@ def _is_forced() -> bool:
     return os.environ.get("CLICOLOR_FORCE", "0") not in ("", "0")
 
 
-def _is_coloured(view: Place | None) -> bool:
+def _is_coloured(view: Location | None) -> bool:
     """Return True if colours are wanted: https://no-color.org, https://bixense.com/clicolors."""
     if os.environ.get("NO_COLOR"):
         return False
@@ -125,7 +125,7 @@ def _is_paged(options: Options) -> bool:
     return False
 
 
-def _pager_of(view: Place | None) -> str:
+def _pager_of(view: Location | None) -> str:
     """Return the command of the pager, for a shell; "" for none."""
     for name in ("GIT_PAGER", "ui.pager", "PAGER"):
         pager = os.environ.get(name) if name.isupper() else _setting(view, name) or None

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from heliosfs.cli.client import current_directory, refuse_dead, run, with_repository
-from heliosfs.cli.locate import Place, find_repository, find_view
+from heliosfs.cli.locate import Location, find_repository, find_view
 from heliosfs.cli.progress import ProgressLine
 from heliosfs.errors import UsageError
 from heliosfs.mounttable import mount_over
@@ -61,7 +61,7 @@ def _transfer(
 
 def _run_here(
     repository: Repository,
-    place: Place,
+    place: Location,
     name: str,
     options: Options,
     paths: dict[str, str | None],
@@ -85,7 +85,7 @@ def _run_here(
 
 def _steps(
     request: Request,
-    place: Place,
+    place: Location,
     name: str,
     options: Options,
     paths: dict[str, str | None],
@@ -102,7 +102,7 @@ def _steps(
     return import_steps(request, options, paths)
 
 
-def _begin(where: str, git_path: str | None, options: Options) -> Place:
+def _begin(where: str, git_path: str | None, options: Options) -> Location:
     """A repository in the current directory, once it is known that there is something to import."""
     from heliosfs.cli.mount import init
 
@@ -111,10 +111,10 @@ def _begin(where: str, git_path: str | None, options: Options) -> Place:
 
         survey(git_path, options)
     init([where])
-    return Place(where, "")
+    return Location(where, "")
 
 
-def _take_in(repository: Repository, place: Place, line: ProgressLine) -> None:
+def _take_in(repository: Repository, place: Location, line: ProgressLine) -> None:
     """What the first mount would do: after it the files of the directory are not looked at."""
     from heliosfs.cli.daemon import take_in
 

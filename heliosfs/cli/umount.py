@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 
 from heliosfs.cli import locate, runfiles
-from heliosfs.cli.arguments import Parser
+from heliosfs.cli.arguments import LocalVerbParser
 from heliosfs.cli.holders import Holder, find_holders
 from heliosfs.errors import Busy, HeliosError, NotFound
 from heliosfs.fuse.mounting import unmount
@@ -22,9 +22,9 @@ _PASSING_SECONDS = 0.5
 a moment when it saves, and programs come and go."""
 
 
-def umount_parser() -> Parser:
+def umount_parser() -> LocalVerbParser:
     """The arguments of `helios umount`."""
-    parser = Parser(
+    parser = LocalVerbParser(
         prog="helios umount",
         description="End the mount at DIR, or the one that the current directory is in, and wait\n"
         "until everything is saved. Uncommitted changes are kept. What keeps a mount from\n"

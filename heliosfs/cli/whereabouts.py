@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 
 from heliosfs.cli.client import ask_in_place, current_directory
-from heliosfs.cli.locate import REPOSITORY, Place, find_repository, find_view
+from heliosfs.cli.locate import REPOSITORY, Location, find_repository, find_view
 from heliosfs.commands.options import Options
 from heliosfs.commands.rev_parse import OF_THE_CLIENT
 from heliosfs.errors import NotFound
@@ -34,14 +34,14 @@ def _is_where(word: str) -> bool:
     return word.removeprefix("--") in OF_THE_CLIENT
 
 
-def _place(where: str) -> Place:
+def _place(where: str) -> Location:
     place = find_view(where) or find_repository(where)
     if place is None:
         raise NotFound(f"not inside a heliosfs workspace ({where}, or any directory above it)")
     return place
 
 
-def _told(key: str, place: Place, where: str) -> str:
+def _told(key: str, place: Location, where: str) -> str:
     inside = place.below.split("/")[0] == REPOSITORY
     if key == "show-toplevel":
         return place.root

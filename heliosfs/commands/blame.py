@@ -19,7 +19,7 @@ from heliosfs.commands.verb import Request
 from heliosfs.errors import NotFound, TooLarge
 from heliosfs.objects.ids import CommitId
 from heliosfs.objects.tree import Entry
-from heliosfs.repo.blame import Blame, Origin
+from heliosfs.repo.blame import Blame, LineOrigin
 from heliosfs.repo.lines.compare import split_lines
 from heliosfs.repo.merge.text import is_text
 from heliosfs.repo.revisions import resolve
@@ -75,7 +75,7 @@ def _range(options: Options, count: int) -> tuple[int, int]:
     return start, int(found[3]) + (start if found[2] else 0)
 
 
-def _text(request: Request, rows: list[tuple[int, Origin | None, bytes]], path: bytes) -> str:
+def _text(request: Request, rows: list[tuple[int, LineOrigin | None, bytes]], path: bytes) -> str:
     with_paths = any(origin is not None and origin.path != path for _, origin, _ in rows)
     heads = [_head(request, origin, path if with_paths else None) for _, origin, _ in rows]
     name_width = max((len(name) for _, name, _, _ in heads), default=0)
@@ -91,7 +91,9 @@ def _text(request: Request, rows: list[tuple[int, Origin | None, bytes]], path: 
     return "".join(lines)
 
 
-def _head(request: Request, origin: Origin | None, path: bytes | None) -> tuple[str, str, str, str]:
+def _head(
+    request: Request, origin: LineOrigin | None, path: bytes | None
+) -> tuple[str, str, str, str]:
     """Id, author, date and path of a line."""
     place = "" if path is None else quote_path(origin.path if origin else path)
     if origin is None:
@@ -105,7 +107,7 @@ def _head(request: Request, origin: Origin | None, path: bytes | None) -> tuple[
 
 
 def _document(
-    request: Request, number: int, origin: Origin | None, line: bytes
+    request: Request, number: int, origin: LineOrigin | None, line: bytes
 ) -> dict[str, object]:
     document: dict[str, object] = {"line": number, "text": text_of(line.removesuffix(b"\n"))}
     if origin is None:

@@ -26,7 +26,7 @@ from heliosfs.workspace.trees import read_file
 _KNOWN_MAX = 10_000
 
 
-class Pick:
+class ChangeFilter:
     """A filter of the changes of commits: --diff-filter, -S and -G."""
 
     def __init__(self, store: Store, options: Options) -> None:

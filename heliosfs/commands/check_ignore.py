@@ -11,7 +11,7 @@ from heliosfs.objects.tree import Entry
 from heliosfs.repo.stage import base_root
 from heliosfs.steps import TURN, Steps
 from heliosfs.store.base import Store
-from heliosfs.workspace.ignore import IGNORE_NAME, Rules, rules_in
+from heliosfs.workspace.ignore import IGNORE_NAME, IgnoreRules, rules_in
 from heliosfs.workspace.trees import find_entry, read_file
 
 
@@ -86,7 +86,7 @@ def _text(options: Options, rows: list[tuple[str, _Decision | None]]) -> str:
 
 def _decide(store: Store, work: Entry, path: bytes, *, is_dir: bool) -> _Decision | None:
     """The line that decides: of the topmost directory that is ignored, if one is."""
-    rules: Rules | None = None
+    rules: IgnoreRules | None = None
     parts = path.split(b"/") if path else []
     for depth in range(len(parts)):
         place = b"/".join(parts[:depth])
@@ -108,7 +108,7 @@ def _decide(store: Store, work: Entry, path: bytes, *, is_dir: bool) -> _Decisio
     return None
 
 
-def _decision(store: Store, work: Entry, rules: Rules, line: int) -> _Decision:
+def _decision(store: Store, work: Entry, rules: IgnoreRules, line: int) -> _Decision:
     source = rules.place + IGNORE_NAME
     entry = find_entry(store, work, source)
     lines = read_file(store, entry).split(b"\n") if entry is not None else []

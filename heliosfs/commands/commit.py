@@ -48,7 +48,7 @@ def commit(request: Request, options: Options) -> str:
     first = view.head is None
     given = options.values("message")
     content, kept = _content(request, options)
-    details: Details = {
+    details: CommitDetails = {
         "expect": _expected(options.value("expect"), view),
         "author": _author(options.value("author"), request),
         "metadata": _metadata(options),
@@ -118,7 +118,7 @@ def _dry_run(request: Request, options: Options) -> str:
     return "" if request.view.merging is None else f"{_message(request, options, [])}\n"
 
 
-class Details(TypedDict):
+class CommitDetails(TypedDict):
     """What a commit and an amended one are told alike."""
 
     expect: CommitId | None

@@ -11,7 +11,7 @@ from heliosfs.errors import CorruptObject
 from heliosfs.repo.check import Checked, check_store
 from heliosfs.steps import Steps
 
-_SHOWN_COUNT = 20
+_LISTED_COUNT = 20
 
 
 def fsck(request: Request, options: Options) -> Steps[str]:
@@ -31,9 +31,9 @@ def _read(checked: Checked) -> str:
 
 def _problems(checked: Checked) -> str:
     lines = [f"{_read(checked)}: {_count(checked)}"]
-    lines += [f"  {place}: {text}" for place, text in checked.problems[:_SHOWN_COUNT]]
-    if len(checked.problems) > _SHOWN_COUNT:
-        lines.append(f"  and {len(checked.problems) - _SHOWN_COUNT} more")
+    lines += [f"  {place}: {text}" for place, text in checked.problems[:_LISTED_COUNT]]
+    if len(checked.problems) > _LISTED_COUNT:
+        lines.append(f"  and {len(checked.problems) - _LISTED_COUNT} more")
     return "\n".join(lines)
 
 

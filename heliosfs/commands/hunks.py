@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from enum import Enum
 
 from heliosfs.commands.colours import PLAIN, Paint, Role
-from heliosfs.repo.lines.compare import Effort, Range, changed_ranges
+from heliosfs.repo.lines.compare import ChangedRange, Effort, changed_ranges
 
 _HEADING_BYTES = 80
 _NO_NEWLINE = b"\\ No newline at end of file\n"
@@ -47,7 +47,7 @@ def compared_lines(lines: list[bytes], spaces: Spaces) -> list[bytes]:
 def hunks(
     old: list[bytes],
     new: list[bytes],
-    ranges: list[Range],
+    ranges: list[ChangedRange],
     context: int,
     words: Words = Words.NONE,
     paint: Paint = PLAIN,
@@ -93,7 +93,7 @@ class _Hunks:
         self._paint = paint
         self._ends = _blank_ends(old, new) if paint.is_on else None
 
-    def pieces(self, group: list[Range], heading: bytes) -> Iterator[bytes]:
+    def pieces(self, group: list[ChangedRange], heading: bytes) -> Iterator[bytes]:
         """The hunk of some changes that are near each other."""
         old, new, words = self._old, self._new, self._words
         start = max(group[0].start - self._context, 0)

@@ -23,13 +23,13 @@ from heliosfs.steps import ALONE, TURN, Steps, on_thread
 from heliosfs.store.base import Store
 from heliosfs.workspace.edit import edit_tree
 from heliosfs.workspace.flush import flush, flush_files
-from heliosfs.workspace.foreign import Comparison, Known, compare
+from heliosfs.workspace.foreign import Comparison, KnownItems, compare
 from heliosfs.workspace.ingest import ingest
 from heliosfs.workspace.trees import EMPTY_TREE, find_entry, walk_changes
 from heliosfs.workspace.workspace import Workspace, empty_root
 
 _SLICE_BYTES = 2 * 1024 * 1024
-_SHOWN_COUNT = 20
+_LISTED_COUNT = 20
 _SUFFIX = b".imported"
 
 
@@ -46,7 +46,7 @@ def import_directory(
     else:
         dir_fd = yield from on_thread(partial(_open, path))
     try:
-        taken = (known(request.repository.store) or Known()) if beneath is not None else None
+        taken = (known(request.repository.store) or KnownItems()) if beneath is not None else None
         importing = _Import(request, dir_fd, path, taken, keeps_both="keep-both" in options)
         yield from importing.compare()
         if "dry-run" not in options:
@@ -60,7 +60,13 @@ def import_directory(
 
 class _Import:
     def __init__(
-        self, request: Request, dir_fd: int, path: str, taken: Known | None, *, keeps_both: bool
+        self,
+        request: Request,
+        dir_fd: int,
+        path: str,
+        taken: KnownItems | None,
+        *,
+        keeps_both: bool,
     ) -> None:
         self._repository: Repository = request.repository
         self._store: Store = request.repository.store
@@ -258,9 +264,9 @@ def _is_free(store: Store, root: Entry, place: bytes) -> bool:
 
 
 def _some(head: str, names: list[str]) -> list[str]:
-    lines = [f"{head}{name}" for name in names[:_SHOWN_COUNT]]
-    if len(names) > _SHOWN_COUNT:
-        lines.append(f"{head}and {len(names) - _SHOWN_COUNT} more")
+    lines = [f"{head}{name}" for name in names[:_LISTED_COUNT]]
+    if len(names) > _LISTED_COUNT:
+        lines.append(f"{head}and {len(names) - _LISTED_COUNT} more")
     return lines
 
 

@@ -16,7 +16,7 @@ from heliosfs.git.adopt import Outcome
 from heliosfs.git.importer import Import
 from heliosfs.git.marks import carry_marks
 from heliosfs.git.process import Git
-from heliosfs.git.refs import Refs
+from heliosfs.git.refs import GitRefs
 from heliosfs.git.verify import Verified, verify
 from heliosfs.mounttable import workspace_over
 from heliosfs.repo.beneath import Beneath
@@ -24,7 +24,7 @@ from heliosfs.repo.repository import Repository
 from heliosfs.repo.view import View
 from heliosfs.steps import Steps, on_thread
 
-_SHOWN_COUNT = 20
+_LISTED_COUNT = 20
 
 SOURCES = ("from-git", "from-dir", "verify")
 """The options that name what is imported, or compared."""
@@ -84,13 +84,13 @@ def _beneath(request: Request, options: Options, path: str | None) -> Beneath | 
     return beneath if beneath is not None and path == beneath.path else None
 
 
-def survey(path: str, options: Options) -> tuple[Git, Refs]:
+def survey(path: str, options: Options) -> tuple[Git, GitRefs]:
     """The repository at `path` and what of it the options choose; waits for git.
 
     NotFound, HeliosError: what can be told before anything is done.
     """
     git = Git.find(path)
-    refs = Refs(git, options.values("branch"), restores_deleted="deleted" in options)
+    refs = GitRefs(git, options.values("branch"), restores_deleted="deleted" in options)
     if not refs.chosen and refs.detached is None:
         found = ", ".join(f"{count} in {place}" for place, count in refs.others.items())
         if not found:
@@ -146,17 +146,17 @@ def _differences(found: Verified, path: str) -> str:
     return f"of {found.commit_count} commits of {path} {' and '.join(parts)}"
 
 
-def _text(done: Import, outcome: Outcome, refs: Refs, git: Git) -> str:
+def _text(done: Import, outcome: Outcome, refs: GitRefs, git: Git) -> str:
     lines = [f"{done.commit_count} commits, {done.object_count} objects from {git.git_dir}"]
     for word, names in (("new", outcome.new), ("moved", outcome.moved)):
-        lines += [f"  {word}: {name.split('/', 1)[1]}" for name in names[:_SHOWN_COUNT]]
-        if len(names) > _SHOWN_COUNT:
-            lines.append(f"  and {len(names) - _SHOWN_COUNT} more {word}")
+        lines += [f"  {word}: {name.split('/', 1)[1]}" for name in names[:_LISTED_COUNT]]
+        if len(names) > _LISTED_COUNT:
+            lines.append(f"  and {len(names) - _LISTED_COUNT} more {word}")
     if outcome.same_count:
         lines.append(f"  as before: {outcome.same_count}")
     lines += [
         f"  {name!r} is of another repository here: this one's is {ours!r}"
-        for name, ours in outcome.apart[:_SHOWN_COUNT]
+        for name, ours in outcome.apart[:_LISTED_COUNT]
     ]
     lines += [
         f"  branch {name!r} has work of its own here: git's is {aside!r}"
@@ -193,7 +193,7 @@ def _text(done: Import, outcome: Outcome, refs: Refs, git: Git) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def _document(done: Import, outcome: Outcome, refs: Refs) -> dict[str, object]:
+def _document(done: Import, outcome: Outcome, refs: GitRefs) -> dict[str, object]:
     return {
         "commit_count": done.commit_count,
         "object_count": done.object_count,

@@ -6,13 +6,13 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from heliosfs.commands.changeform import changes_text, wants_changes
-from heliosfs.commands.changepick import Pick
+from heliosfs.commands.changepick import ChangeFilter
 from heliosfs.commands.changes import FileChange
 from heliosfs.commands.colours import PLAIN
 from heliosfs.commands.diff import compared
 from heliosfs.commands.graph import Graph
 from heliosfs.commands.logfilter import filter_of
-from heliosfs.commands.logform import Form, form_of
+from heliosfs.commands.logform import CommitPrinter, form_of
 from heliosfs.commands.loglines import log_lines
 from heliosfs.commands.logwalk import walk_of
 from heliosfs.commands.options import Options
@@ -57,11 +57,11 @@ class _Entry(NamedTuple):
     """Its changes, if there are some and they were asked for."""
 
 
-def _entries(request: Request, options: Options, form: Form) -> Steps[list[_Entry]]:
+def _entries(request: Request, options: Options, form: CommitPrinter) -> Steps[list[_Entry]]:
     """TooLarge when the changes take more than one reply may have."""
     limit, skipped = options.number("max-count"), options.number("skip") or 0
     wanted = filter_of(options, _now_seconds(request))
-    pick = Pick(request.repository.store, options)
+    pick = ChangeFilter(request.repository.store, options)
     spec = spec_of(request, split_words(request, options)[1])
     is_shown = wants_changes(options) and "no-patch" not in options
     left_bytes = PATCH_MAX_BYTES

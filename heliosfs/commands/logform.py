@@ -20,7 +20,7 @@ from heliosfs.repo.view import View
 _NAMED = ("short", "medium", "full", "fuller")
 
 
-class Form:
+class CommitPrinter:
     """Shows commits, and puts them together with what they changed."""
 
     def __init__(
@@ -54,7 +54,7 @@ class Form:
         )
 
 
-def form_of(request: Request, options: Options, paint: Paint | None = None) -> Form:
+def form_of(request: Request, options: Options, paint: Paint | None = None) -> CommitPrinter:
     """The form that the options ask for.  UsageError."""
     now_seconds = request.repository.clock.now_ns() // 10**9
     date = options.value("date") or "default"
@@ -75,17 +75,19 @@ def form_of(request: Request, options: Options, paint: Paint | None = None) -> F
         # As --oneline of git, its --format=oneline has full ids.
         is_short = "oneline" in options and "no-abbrev-commit" not in options
         digits = SHORT_DIGITS if is_short or "abbrev-commit" in options else None
-        return Form(partial(line, paint=paint, digits=digits), names, is_dense=True, is_line=True)
+        return CommitPrinter(
+            partial(line, paint=paint, digits=digits), names, is_dense=True, is_line=True
+        )
     if not template:
-        return Form(lambda oid, commit, names: "", names, is_dense=True)
+        return CommitPrinter(lambda oid, commit, names: "", names, is_dense=True)
     if template in _NAMED:
         kind = _Named(template, date, now_seconds, paint, is_short="abbrev-commit" in options)
-        return Form(kind.show, names, before_changes="\n", between="\n")
+        return CommitPrinter(kind.show, names, before_changes="\n", between="\n")
     word, colon, rest = template.partition(":")
     if colon and word in ("format", "tformat"):
         form = Format(rest, date, now_seconds, paint)
         if word == "format":
-            return Form(form.show, names, is_dense=True, before_changes="\n", between="\n")
+            return CommitPrinter(form.show, names, is_dense=True, before_changes="\n", between="\n")
     elif "%" in template:
         form = Format(template, date, now_seconds, paint)
     else:
@@ -93,7 +95,7 @@ def form_of(request: Request, options: Options, paint: Paint | None = None) -> F
             f"--format is oneline, {', '.join(_NAMED)}, or has placeholders such as %H and %s, "
             f"not {template[:80]!r}"
         )
-    return Form(
+    return CommitPrinter(
         lambda oid, commit, names: form.show(oid, commit, names) + "\n",
         names,
         is_dense=True,

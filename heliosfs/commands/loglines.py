@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from heliosfs.commands.colours import Paint, paint_of
 from heliosfs.commands.logfilter import filter_of
-from heliosfs.commands.logform import Form
+from heliosfs.commands.logform import CommitPrinter
 from heliosfs.commands.logwalk import tips_of
 from heliosfs.commands.options import Options
 from heliosfs.commands.render import below, bytes_of, quote_path, text_of
@@ -16,7 +16,7 @@ from heliosfs.commands.verb import Request
 from heliosfs.errors import NotFound
 from heliosfs.objects.commit import Commit
 from heliosfs.objects.ids import CommitId
-from heliosfs.repo.lines.compare import Effort, Range, changed_ranges, split_lines
+from heliosfs.repo.lines.compare import ChangedRange, Effort, changed_ranges, split_lines
 from heliosfs.repo.merge.text import is_text
 from heliosfs.repo.path_history import rename_source
 from heliosfs.repo.walks import by_date
@@ -44,7 +44,7 @@ class _Step(NamedTuple):
     """The diff; empty if the commit left the lines alone."""
 
 
-def log_lines(request: Request, options: Options, form: Form) -> Steps[str]:
+def log_lines(request: Request, options: Options, form: CommitPrinter) -> Steps[str]:
     """The commits that changed the lines that -L names, each with what it changed there."""
     if len(options.values("lines")) > 1 or options.paths:
         raise options.misuse("-L takes the lines of one file, and no other paths")
@@ -122,7 +122,9 @@ class _Lines:
         steps = [self._step(history.read(each), commit, part) for each in commit.parents]
         if not steps:
             lines = self._read(commit, part.path) or []
-            return True, _hunk(self._paint, None, part, [], lines, [Range(0, 0, 0, len(lines))])
+            return True, _hunk(
+                self._paint, None, part, [], lines, [ChangedRange(0, 0, 0, len(lines))]
+            )
         for parent, step in zip(commit.parents, steps, strict=True):
             if not step.text and step.before is not None:
                 parts[parent] = step.before
@@ -138,7 +140,9 @@ class _Lines:
             path = rename_source(self._store, parent.root, commit.root, path) or path
         old, new = self._read(parent, path), self._read(commit, part.path) or []
         if old is None:
-            return _Step(None, _hunk(self._paint, None, part, [], new, [Range(0, 0, 0, len(new))]))
+            return _Step(
+                None, _hunk(self._paint, None, part, [], new, [ChangedRange(0, 0, 0, len(new))])
+            )
         ranges = changed_ranges(old, new, self._effort)
         touched = [each for each in ranges if _overlaps(each, part)]
         start, stop = _before(ranges, touched, part)
@@ -154,12 +158,14 @@ class _Lines:
         return split_lines(data) if is_text(data) else None
 
 
-def _overlaps(change: Range, part: _Part) -> bool:
+def _overlaps(change: ChangedRange, part: _Part) -> bool:
     """Return True if a change is within the lines; one that only removes must be inside."""
     return change.new_start < part.stop and part.start < change.new_stop
 
 
-def _before(ranges: list[Range], touched: list[Range], part: _Part) -> tuple[int, int]:
+def _before(
+    ranges: list[ChangedRange], touched: list[ChangedRange], part: _Part
+) -> tuple[int, int]:
     """Return the place of the lines before the changes; replaced lines belong to it."""
     shift = sum(
         each.stop - each.start - (each.new_stop - each.new_start)
@@ -182,7 +188,7 @@ def _hunk(
     part: _Part,
     old: list[bytes],
     new: list[bytes],
-    touched: list[Range],
+    touched: list[ChangedRange],
 ) -> bytes:
     """The diff of the lines alone, which is one hunk without context around it."""
     first, last = touched[0], touched[-1]

@@ -22,7 +22,7 @@ from heliosfs.repo.view import View
 from heliosfs.repo.working_state import State
 
 _BILLION = 1_000_000_000
-_SHOWN_COUNT = 5
+_EDITED_COUNT = 5
 
 
 def undo(request: Request, options: Options) -> str:
@@ -91,9 +91,9 @@ def _told(edited: list[bytes], way: str) -> str:
     """A line about what was edited since the last operation, and is not in the tree any more."""
     if not edited:
         return ""
-    shown = ", ".join(quote_path(path) for path in edited[:_SHOWN_COUNT])
+    shown = ", ".join(quote_path(path) for path in edited[:_EDITED_COUNT])
     least = "at least " if len(edited) >= WALKED_MAX else ""
-    rest = len(edited) - _SHOWN_COUNT
+    rest = len(edited) - _EDITED_COUNT
     more = f" and {least}{rest} more" if rest > 0 else ""
     return f"changed since the last operation, {way}: {shown}{more}\n"
 

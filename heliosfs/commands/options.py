@@ -114,7 +114,7 @@ def misuse(verb: str, problem: str) -> UsageError:
     return UsageError(f"usage: {problem}; see 'helios {verb} --help'")
 
 
-class Parser:
+class VerbParser:
     """Reads the words of one verb."""
 
     __slots__ = ("_by_name", "_help", "_takes_command", "_takes_paths", "_verb")

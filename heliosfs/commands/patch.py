@@ -13,7 +13,8 @@ from heliosfs.commands.render import SHORT_DIGITS, bytes_of, quote_path
 from heliosfs.errors import TooLarge
 from heliosfs.objects.ids import Kind, object_id
 from heliosfs.objects.tree import Entry
-from heliosfs.repo.lines.compare import Effort, Range, changed_ranges, split_lines
+from heliosfs.repo.lines.compare import ChangedRange, Effort, changed_ranges, split_lines
+from heliosfs.repo.merge.text import TEXT_MAX_BYTES
 from heliosfs.repo.view import View
 from heliosfs.steps import TURN, Steps, on_thread
 from heliosfs.store.base import Store
@@ -25,8 +26,6 @@ from heliosfs.workspace.trees import read_file
 DEFAULT_CONTEXT = 3
 PATCH_MAX_BYTES = 64 * 1024 * 1024
 
-_TEXT_MAX_BYTES = 8 * 1024 * 1024
-"""Larger files are binary, so that no request holds the file system up for long."""
 _SNIFFED_BYTES = 8000
 _READ_AT_ONCE = 1024 * 1024
 _NO_BLOB = "0" * SHORT_DIGITS
@@ -168,7 +167,7 @@ class Patch:
         left, right = self._prefixes
         return quote_path(source, around=left), quote_path(path, around=right)
 
-    def _ranges(self, old: list[bytes], new: list[bytes]) -> list[Range]:
+    def _ranges(self, old: list[bytes], new: list[bytes]) -> list[ChangedRange]:
         before, after = (compared_lines(lines, self._spaces) for lines in (old, new))
         return changed_ranges(before, after, Effort())
 
@@ -181,7 +180,7 @@ class Patch:
         if entry.is_dir:
             return b"Subproject commit %s\n" % gitlink_of(entry).hex().encode()
         is_text = True if self._as_text else said_to_be_text(self._attributes, path)
-        if entry.size > _TEXT_MAX_BYTES or is_text is False:
+        if entry.size > TEXT_MAX_BYTES or is_text is False:
             return None
         data = read_file(self._store, entry)
         return None if is_text is None and b"\0" in data[:_SNIFFED_BYTES] else data

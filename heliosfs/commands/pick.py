@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from heliosfs.commands.commit import Details, made_line
+from heliosfs.commands.commit import CommitDetails, made_line
 from heliosfs.commands.merge import (
     abort,
     check_shown,
@@ -80,7 +80,7 @@ def _go_on(request: Request, options: Options, verb: str) -> str:
     return commit_open(request, options, verb)
 
 
-def conclude(request: Request, options: Options, message: str, details: Details) -> str:
+def conclude(request: Request, options: Options, message: str, details: CommitDetails) -> str:
     """Commit what is open, and go on with the commits that come after it."""
     view = request.view
     note = view.pick

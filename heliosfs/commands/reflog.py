@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 from heliosfs.commands.colours import Role, paint_of
-from heliosfs.commands.logform import Form
+from heliosfs.commands.logform import CommitPrinter
 from heliosfs.commands.options import Options
 from heliosfs.commands.render import bytes_of, text_of
 from heliosfs.commands.verb import Request
@@ -15,7 +15,7 @@ from heliosfs.repo.operation_log import OperationLog
 from heliosfs.repo.revisions import head_moves
 
 
-def reflog(request: Request, options: Options, form: Form) -> str:
+def reflog(request: Request, options: Options, form: CommitPrinter) -> str:
     """The commits, the newest first, with `HEAD@{N}` and what led there."""
     options.at_most(1)
     name = options.words[0] if options.words else "HEAD"

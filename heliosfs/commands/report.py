@@ -9,7 +9,7 @@ import json
 
 from heliosfs.commands.options import Options
 from heliosfs.commands.report_commits import Gathered, Row
-from heliosfs.commands.report_details import Details
+from heliosfs.commands.report_details import DetailChunks
 from heliosfs.commands.report_page import PAGE_BEGIN, PAGE_END
 from heliosfs.commands.verb import Request
 from heliosfs.objects.ids import CommitId
@@ -35,7 +35,7 @@ def page_steps(repository: Repository) -> Steps[str]:
     """Make the page: 60 us a commit, and 1 ms for each diff that goes into it."""
     gathered = Gathered(repository)
     yield from gathered.gather()
-    details = Details(repository)
+    details = DetailChunks(repository)
     for row in gathered.by_interest():
         if not details.has_room:
             break
@@ -45,7 +45,7 @@ def page_steps(repository: Repository) -> Steps[str]:
     return "".join([PAGE_BEGIN, *parts, PAGE_END])
 
 
-def _encode(repository: Repository, gathered: Gathered, details: Details) -> Steps[list[str]]:
+def _encode(repository: Repository, gathered: Gathered, details: DetailChunks) -> Steps[list[str]]:
     """The data of the page as JSON that no HTML parser takes for markup."""
     places = {oid: at for at, oid in enumerate(gathered.rows)}
     authors = {row.author: 0 for row in gathered.rows.values()}
@@ -102,7 +102,7 @@ def _experiment(repository: Repository, each: Experiment) -> dict[str, object]:
 
 
 def _row(
-    row: Row, places: dict[CommitId, int], author: int, owner: int, details: Details
+    row: Row, places: dict[CommitId, int], author: int, owner: int, details: DetailChunks
 ) -> list[object]:
     """In the order in which the script takes it apart (report_page/data.js)."""
     parents = [places.get(parent, -1) for parent in row.parents]

@@ -27,12 +27,12 @@ DETAILS_MAX_BYTES = 6 * 1024 * 1024
 """Of all together, before they are compressed to a fifth or less."""
 DIFF_MAX_BYTES = 24 * 1024
 _FILES_MAX = 100
-_FILE_MAX_BYTES = 64 * 1024
+_SHOWN_FILE_MAX_BYTES = 64 * 1024
 _BODY_MAX_CHARACTERS = 4000
 _CHUNK_BYTES = 64 * 1024
 
 
-class Details:
+class DetailChunks:
     """The chunks, and in which of them a commit is."""
 
     def __init__(self, repository: Repository) -> None:
@@ -120,4 +120,4 @@ def _about(commit: Commit) -> dict[str, object]:
 
 def _is_large(change: FileChange) -> bool:
     sizes = (entry.size for entry in (change.old, change.new) if entry is not None)
-    return max(sizes, default=0) > _FILE_MAX_BYTES
+    return max(sizes, default=0) > _SHOWN_FILE_MAX_BYTES

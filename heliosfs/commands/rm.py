@@ -15,7 +15,7 @@ from heliosfs.repo.stage import base_root, is_news
 from heliosfs.workspace.edit import edit_tree
 from heliosfs.workspace.trees import differs, find_entry
 
-_SHOWN_COUNT = 10
+_NAMED_COUNT = 10
 
 
 def rm(request: Request, options: Options) -> str:
@@ -91,8 +91,8 @@ def _check_kept(
         if (is_new and is_edited) if "cached" in options else (is_new or is_edited):
             changed.append(path)
     if changed:
-        shown = ", ".join(map(quote_path, changed[:_SHOWN_COUNT]))
-        more = f" and {len(changed) - _SHOWN_COUNT} more" if changed[_SHOWN_COUNT:] else ""
+        shown = ", ".join(map(quote_path, changed[:_NAMED_COUNT]))
+        more = f" and {len(changed) - _NAMED_COUNT} more" if changed[_NAMED_COUNT:] else ""
         raise Busy(
             f"changed and not committed: {shown}{more}: --cached keeps the file, -f removes it"
         )

@@ -17,7 +17,7 @@ from heliosfs.errors import Busy, Conflicted, NotFound
 from heliosfs.objects.commit import Commit
 from heliosfs.objects.ids import CommitId
 from heliosfs.objects.tree import Entry
-from heliosfs.repo.merge.entries import Rules
+from heliosfs.repo.merge.entries import MergeRules
 from heliosfs.repo.merge.text import Favor, Labels
 from heliosfs.repo.merge.trees import Conflict, merge_trees
 from heliosfs.repo.stash import (
@@ -136,7 +136,7 @@ def _bring(request: Request, options: Options, found: _Found, *, drops: bool) ->
     if view.merging is not None:
         raise Busy("a merge is open: conclude it, or take it back with 'merge --abort'")
     favor = Favor.THEIRS if "theirs" in options else Favor.NONE
-    rules = Rules(Favor.OURS if "ours" in options else favor, _LABELS)
+    rules = MergeRules(Favor.OURS if "ours" in options else favor, _LABELS)
     base = repository.history.read(found.commit.parents[0])
     before, work = view.state(), view.selected()
     now = repository.clock.now_ns()

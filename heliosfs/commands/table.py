@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from heliosfs.repo.view import View
     from heliosfs.steps import Progress, Steps
 
-__all__ = ["VERBS", "Line", "Request", "Verb", "begin", "find_verb", "parse_line", "run"]
+__all__ = ["VERBS", "CommandLine", "Request", "Verb", "begin", "find_verb", "parse_line", "run"]
 
 VERBS: dict[str, Verb] = {
     verb.name: verb
@@ -106,7 +106,7 @@ def _usage(error: UsageError) -> UsageError:
     return UsageError(_USAGE + str(error).removeprefix(_USAGE))
 
 
-class Line(NamedTuple):
+class CommandLine(NamedTuple):
     """A request as it was written."""
 
     argv: list[str]
@@ -119,7 +119,7 @@ class Line(NamedTuple):
     screen: Screen = NO_SCREEN
 
 
-def parse_line(text: str) -> Line:
+def parse_line(text: str) -> CommandLine:
     """The words of a request.
 
     A line is shell-like words, a JSON list of words, or a JSON object
@@ -137,11 +137,11 @@ def parse_line(text: str) -> Line:
     if line.startswith(("{", "[")):
         return _parse_json(line)
     if not any(mark in line for mark in "'\"\\"):
-        return Line(line.split())
+        return CommandLine(line.split())
     import shlex
 
     try:
-        return Line(shlex.split(line))
+        return CommandLine(shlex.split(line))
     except ValueError as error:
         raise UsageError(f"{_USAGE}{str(error).lower()} in {line[:80]!r}") from error
 
@@ -161,7 +161,7 @@ def _check_text(text: str) -> None:
         ) from error
 
 
-def _parse_json(line: str) -> Line:
+def _parse_json(line: str) -> CommandLine:
     import json
 
     try:
@@ -192,4 +192,6 @@ def _parse_json(line: str) -> Line:
     for text in (cwd, *argv):
         _check_text(text)
     screen = Screen(flags["color"] is True, columns)
-    return Line(argv, cwd.strip("/"), flags["progress"] is True, flags["exit"] is True, screen)
+    return CommandLine(
+        argv, cwd.strip("/"), flags["progress"] is True, flags["exit"] is True, screen
+    )

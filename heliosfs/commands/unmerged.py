@@ -16,7 +16,7 @@ from heliosfs.store.base import Store
 from heliosfs.workspace.trees import find_entry, read_file
 
 _BEGIN, _MIDDLE, _END = b"<<<<<<< ", b"=======", b">>>>>>> "
-_SHOWN_COUNT = 10
+_NAMED_COUNT = 10
 
 UNMERGED = {
     "UU": "both modified",
@@ -66,8 +66,8 @@ def check_markers(view: View) -> None:
 
 
 def _listed(paths: Sequence[bytes]) -> str:
-    shown = ", ".join(quote_path(path) for path in paths[:_SHOWN_COUNT])
-    more = len(paths) - _SHOWN_COUNT
+    shown = ", ".join(quote_path(path) for path in paths[:_NAMED_COUNT])
+    more = len(paths) - _NAMED_COUNT
     return f"{shown} and {more} more" if more > 0 else shown
 
 

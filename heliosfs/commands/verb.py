@@ -7,7 +7,7 @@ from importlib import import_module
 from keyword import iskeyword
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from heliosfs.commands.options import HELP, Option, Options, Parser, describe
+from heliosfs.commands.options import HELP, Option, Options, VerbParser, describe
 from heliosfs.errors import UsageError
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from heliosfs.repo.view import View
     from heliosfs.steps import Progress, Steps
 
-_parsers: dict[str, Parser] = {}
+_parsers: dict[str, VerbParser] = {}
 
 
 class Screen(NamedTuple):
@@ -123,13 +123,13 @@ class Verb(NamedTuple):
         own = {name for option in self.options for name in option.names}
         return HELP._replace(names=tuple(name for name in HELP.names if name not in own))
 
-    def parser(self) -> Parser:
+    def parser(self) -> VerbParser:
         """What reads the words after the verb; made once."""
         parser = _parsers.get(self.name)
         if parser is None:
             text = f"{self.usage}\n\n{self.details}"
             options = (*self.options, self.help)
-            parser = Parser(
+            parser = VerbParser(
                 self.name,
                 options,
                 text,

@@ -15,7 +15,7 @@ from heliosfs.repo.stage import base_root
 from heliosfs.workspace.trees import find_entry
 
 
-class Range(NamedTuple):
+class RevisionRange(NamedTuple):
     """Two revisions with dots between them."""
 
     old: str
@@ -24,18 +24,18 @@ class Range(NamedTuple):
     """Three dots: what both have in common counts as the older one."""
 
 
-def range_of(word: str) -> Range | None:
+def range_of(word: str) -> RevisionRange | None:
     """`A..B` or `A...B`, where either may be left out and means HEAD then.
 
     >>> range_of("main...")
-    Range(old='main', new='HEAD', is_symmetric=True)
+    RevisionRange(old='main', new='HEAD', is_symmetric=True)
     """
     old, dots, new = word.partition("..")
     is_symmetric = new.startswith(".")
     new = new[is_symmetric:]
     if not dots or new.startswith(".") or "/" in (old[-1:], new[:1]) or not (old or new):
         return None
-    return Range(old or "HEAD", new or "HEAD", is_symmetric)
+    return RevisionRange(old or "HEAD", new or "HEAD", is_symmetric)
 
 
 def named(request: Request, word: str) -> str:

@@ -18,7 +18,7 @@ from heliosfs.errors import UsageError
 Node: TypeAlias = Any
 """A node of the parser's tree: its own types leave out the attributes that every kind has."""
 
-TEXT_MAX_BYTES = 64 * 1024
+DOCUMENT_MAX_BYTES = 64 * 1024
 _INDENT = 2
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _NULLS = ("", "~", "null", "Null", "NULL")
@@ -81,8 +81,8 @@ def remove(text: str, path: str, source: str) -> str:
 
 def _compose(text: str, source: str) -> Node:
     """The tree of the text; None when it holds nothing but comments."""
-    if len(text) > TEXT_MAX_BYTES:
-        raise UsageError(f"{source}: longer than {TEXT_MAX_BYTES // 1024} KiB")
+    if len(text) > DOCUMENT_MAX_BYTES:
+        raise UsageError(f"{source}: longer than {DOCUMENT_MAX_BYTES // 1024} KiB")
     if all(not line.strip() or line.lstrip().startswith("#") for line in text.splitlines()):
         return None
     # Parsing is rare, and the import takes 20 ms.

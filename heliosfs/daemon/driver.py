@@ -17,7 +17,7 @@ SLICE_NS = 1_500_000
 """How long it goes on before others have their turn."""
 CHECKED_NS = 100_000_000
 """How often it is checked whether it is to go on at all."""
-BACKLOG_BYTES = 16 * 1024 * 1024
+VERB_BACKLOG_BYTES = 16 * 1024 * 1024
 """What it may publish before it waits for the store."""
 
 T = TypeVar("T")
@@ -87,7 +87,7 @@ class Driver:
                 return False
             if self._keeper.written():
                 await self._keeper.catch_up()
-            elif self._store.pending_bytes > BACKLOG_BYTES:
+            elif self._store.pending_bytes > VERB_BACKLOG_BYTES:
                 await self._keeper.drain()
             else:
                 await trio.lowlevel.checkpoint()

@@ -12,7 +12,7 @@ from heliosfs.vfs.filesystem import FileSystem
 from heliosfs.vfs.trim import Trim
 from heliosfs.workspace.switch import Invalidation
 
-_REST_SECONDS = 1.0
+_PAUSE_SECONDS = 1.0
 """After a trim: what it could not do, another one at once could not either."""
 
 log = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ class Trimmer:
                 await self._trim()
             except Exception:
                 log.exception("a trim failed")
-            await trio.sleep(_REST_SECONDS)
+            await trio.sleep(_PAUSE_SECONDS)
 
     async def _trim(self) -> None:
         trim = Trim(self._filesystem)

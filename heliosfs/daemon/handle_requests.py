@@ -20,7 +20,7 @@ from heliosfs.fuse import wire
 from heliosfs.fuse.attributes import NO_ENTRY, PAGE_BYTES, listed_in
 from heliosfs.fuse.handler import DONE, OPENED_FILE, Answer, Handler
 from heliosfs.fuse.notices import Notices
-from heliosfs.fuse.wire import BODY_AT, Message, Opcode, Opened
+from heliosfs.fuse.wire import BODY_AT, Message, Opcode, OpenFlags
 from heliosfs.vfs.files import Files
 from heliosfs.vfs.filesystem import FileSystem
 from heliosfs.vfs.handles import ChannelHandle, FileHandle, Handle, TextHandle
@@ -100,7 +100,7 @@ class HandleRequests:
             # The kernel looks the name up again, which leads to a file of its own.
             raise PosixError(errno.ESTALE)
         fh = self._files.open(node, flags, uid)
-        opened = wire.OPENED.pack(fh, Opened.DIRECT_IO, 0)
+        opened = wire.OPENED.pack(fh, OpenFlags.DIRECT_IO, 0)
         handle = self._handles[fh]
         if not isinstance(handle, ChannelHandle):
             return opened
@@ -137,7 +137,7 @@ class HandleRequests:
             handle = self._handles[fh]
             assert isinstance(handle, TextHandle)
             await self._tell_size(node, handle.data[-1:])
-        return wire.OPENED.pack(fh, Opened.DIRECT_IO, 0)
+        return wire.OPENED.pack(fh, OpenFlags.DIRECT_IO, 0)
 
     async def _tell_size(self, node: VirtualText, last: bytes) -> None:
         """Have the kernel know how long a text is, by its last byte.

@@ -15,9 +15,9 @@ from heliosfs.config.settings import Settings
 from heliosfs.daemon.kernel import Kernel
 from heliosfs.errors import StoreError, StoreFull
 from heliosfs.repo.repository import Repository
+from heliosfs.steps import BACKLOG_BYTES
 from heliosfs.workspace.flush import flush_files
 
-BACKLOG_BYTES = 128 * 1024 * 1024
 SLICE_BYTES = 2 * 1024 * 1024
 """What is stored at most before other requests get their turn: about 3 ms."""
 SEAL_FROM_BYTES = 16 * 1024 * 1024

@@ -16,7 +16,7 @@ from heliosfs.errors import Busy, HeliosError, Interrupted, StoreError
 from heliosfs.fuse.loop import HandoffLock
 from heliosfs.repo.repository import Repository
 from heliosfs.steps import Steps
-from heliosfs.vfs.control import Channel, LongRequest, Request
+from heliosfs.vfs.control import Channel, ControlRequest, LongRequest
 
 TOLD_NS = 200_000_000
 """How often whoever reads along is told how far a long verb is."""
@@ -28,7 +28,7 @@ class _LongRun(Driven[str]):
     """A long verb that was begun."""
 
     def __init__(
-        self, name: str, steps: Steps[str], channel: Channel | None, request: Request | None
+        self, name: str, steps: Steps[str], channel: Channel | None, request: ControlRequest | None
     ) -> None:
         super().__init__(steps)
         self.name = name
@@ -59,7 +59,7 @@ class Verbs:
         self._driver = Driver(kernel, keeper, repository.store)
         self._is_ending = False
 
-    async def run(self, channel: Channel, requests: list[Request]) -> None:
+    async def run(self, channel: Channel, requests: list[ControlRequest]) -> None:
         """Run the requests that a channel completed, and give it the replies."""
         for request in requests:
             try:
@@ -121,7 +121,7 @@ class Verbs:
             driven.close()
         return driven.results[0]
 
-    async def _read(self, request: Request, steps: Steps[str]) -> str:
+    async def _read(self, request: ControlRequest, steps: Steps[str]) -> str:
         """Carry out a verb beside all others, up to where its steps want to be alone."""
         await self._capture(request)
         driven = Driven(steps)
@@ -133,7 +133,9 @@ class Verbs:
             driven.close()
         return driven.results[0]
 
-    async def _begin(self, channel: Channel, request: Request, long: LongRequest) -> str | None:
+    async def _begin(
+        self, channel: Channel, request: ControlRequest, long: LongRequest
+    ) -> str | None:
         """The reply; None when it comes to who reads on."""
         run = self._take_place(_LongRun(long.name, long.begin(), channel, request))
         async with run.lock:
@@ -166,7 +168,7 @@ class Verbs:
         self._drop(run)
         return run.results[0]
 
-    async def _finish_alone(self, driven: Driven[str], request: Request | None) -> None:
+    async def _finish_alone(self, driven: Driven[str], request: ControlRequest | None) -> None:
         """Go on to the end while no other verb runs."""
         async with self._serial:
             try:
@@ -187,7 +189,7 @@ class Verbs:
         if self._is_ending:
             raise Interrupted("the mount ends")
 
-    async def _run_at_once(self, request: Request) -> str:
+    async def _run_at_once(self, request: ControlRequest) -> str:
         # I14: the next verb begins when the kernel has forgotten what this one made stale.
         async with self._serial:
             try:
@@ -198,7 +200,7 @@ class Verbs:
                 await self._invalidate()
         return reply
 
-    async def _capture(self, request: Request) -> None:
+    async def _capture(self, request: ControlRequest) -> None:
         """Have all that was written, before a verb that captures or discards it."""
         # I16: a verb that captures the tree sees what the kernel still held.
         if request.barrier:
@@ -206,7 +208,7 @@ class Verbs:
                 await self._kernel.barrier()
             await self._keeper.shorten()
 
-    async def _acknowledge(self, request: Request) -> None:
+    async def _acknowledge(self, request: ControlRequest) -> None:
         """Wait until what a request published is safe, where that is wanted.
 
         StoreError says that it was carried out all the same: whoever hears of a failure must not
@@ -228,7 +230,7 @@ class Verbs:
             if stale.changed:
                 self._watchers.note(stale.changed)
 
-    def _answer(self, channel: Channel, request: Request, reply: str) -> None:
+    def _answer(self, channel: Channel, request: ControlRequest, reply: str) -> None:
         self._keeper.touch()
         request.answered()
         channel.answer(request.framed(reply) if request.exit else reply)

@@ -46,7 +46,7 @@ class Connection:
         self.fd = fd
         """The device: readable when there is a request, or it was unmounted."""
         os.set_blocking(fd, False)
-        self.message: Message = bytearray(wire.REQUEST_MAX_BYTES)
+        self.message: Message = bytearray(wire.FUSE_MESSAGE_MAX_BYTES)
         """The request that was received last."""
         self._buffers = (self.message,)
         self._ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)

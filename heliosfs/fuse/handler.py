@@ -12,14 +12,14 @@ from typing import Any, TypeAlias, TypeVar
 import pyfuse3
 
 from heliosfs.errors import HeliosError, StoreError
-from heliosfs.fuse.wire import Data, Message, Opened
+from heliosfs.fuse.wire import Data, Message, OpenFlags
 
 Answer: TypeAlias = "Data | Coroutine[Any, Any, Data] | None"
 """None: to some requests the kernel wants none."""
 Handler: TypeAlias = Callable[[int, Message, int], Answer]
 """From the inode, the message and its length."""
 DONE = b""
-OPENED_FILE = Opened.KEEP_CACHE | Opened.NO_FLUSH
+OPENED_FILE = OpenFlags.KEEP_CACHE | OpenFlags.NO_FLUSH
 """How the kernel treats the files of a workspace, which nobody else changes."""
 
 log = logging.getLogger(__name__)

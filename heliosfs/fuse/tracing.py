@@ -10,7 +10,7 @@ from typing import Any
 from heliosfs.errors import HeliosError
 from heliosfs.fuse import wire
 from heliosfs.fuse.handler import Answer, Handler, show
-from heliosfs.fuse.wire import BODY_AT, Data, Message, Opcode, Opened
+from heliosfs.fuse.wire import BODY_AT, Data, Message, Opcode, OpenFlags
 
 _NAMES_AT = {
     Opcode.LOOKUP: 0,
@@ -97,5 +97,5 @@ def _answered(opcode: Opcode, data: Data | None) -> str:
         return f"inode {ino}" if ino else "no such name"
     if opcode == Opcode.OPEN:
         fh, flags, _ = wire.OPENED.unpack(data)
-        return f"fh {fh}, {Opened(flags)!r}"
+        return f"fh {fh}, {OpenFlags(flags)!r}"
     return show(data) if opcode in _TEXTS else f"{len(data)} bytes"

@@ -26,7 +26,7 @@ ANSWER_HEAD = struct.Struct("=IiQ")
 """Length, error (negative) or notice (positive, then unique is 0), unique."""
 
 WRITE_MAX_BYTES = 1024 * 1024
-REQUEST_MAX_BYTES = WRITE_MAX_BYTES + 4096
+FUSE_MESSAGE_MAX_BYTES = WRITE_MAX_BYTES + 4096
 """A write of the greatest size, and its heads."""
 
 ENTRY_BYTES = 128
@@ -126,7 +126,7 @@ class Notice(IntEnum):
     PRUNE = 9
 
 
-class Opened(IntFlag):
+class OpenFlags(IntFlag):
     """How the kernel treats an open file."""
 
     DIRECT_IO = 1 << 0

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from heliosfs.errors import AlreadyExists, UsageError
 from heliosfs.git.ids import IdMap, Remembered
 from heliosfs.git.origins import ASIDE_REF, Names
-from heliosfs.git.refs import ASIDE, DETACHED, HEADS, TAGS, GitRef, Refs
+from heliosfs.git.refs import ASIDE, DETACHED, HEADS, TAGS, GitRef, GitRefs
 from heliosfs.objects.ids import CommitId, TreeId
 from heliosfs.objects.tree import Entry
 from heliosfs.repo.ancestry import reaches
@@ -26,7 +26,7 @@ from heliosfs.workspace.trees import (
     walk_changes,
 )
 
-_PUBLISH_COUNT = 500
+_ADOPT_BATCH_COUNT = 500
 _MOVED_MAX = 500
 
 
@@ -55,7 +55,7 @@ class Outcome:
 
 
 def adopt(
-    repository: Repository, ids: IdMap, refs: Refs, names: Names, own: View | None
+    repository: Repository, ids: IdMap, refs: GitRefs, names: Names, own: View | None
 ) -> Steps[Outcome]:
     """Create and move branches and tags, all in one publish.
 
@@ -71,7 +71,7 @@ def adopt(
 
 class _Adoption:
     def __init__(
-        self, repository: Repository, ids: IdMap, refs: Refs, names: Names, own: View | None
+        self, repository: Repository, ids: IdMap, refs: GitRefs, names: Names, own: View | None
     ) -> None:
         self._repository = repository
         self._ids = ids
@@ -101,7 +101,7 @@ class _Adoption:
         """Commits can be seen a moment before the refs: each of them is whole."""
         for count, (_, oid) in enumerate(self._ids.under_way(), 1):
             self._repository.history.announce(oid)
-            if not count % _PUBLISH_COUNT:
+            if not count % _ADOPT_BATCH_COUNT:
                 self._repository.publish()
                 yield TURN
         self._repository.publish()

@@ -15,7 +15,7 @@ from heliosfs.objects.ids import Kind, Oid, TreeId
 from heliosfs.objects.tree import Entry, decode_entry
 from heliosfs.steps import TURN, Steps
 from heliosfs.store.base import Store
-from heliosfs.store.remembered import Recent
+from heliosfs.store.remembered import TwoGenerationCache
 from heliosfs.workspace.gitlinks import gitlink_of, plain_xattrs
 from heliosfs.workspace.trees import EMPTY_TREE, read_entries
 
@@ -48,7 +48,7 @@ class GitEncoder:
         self._sink = sink
         self._known: dict[Oid, bytes] = {}
         """Ours -> git's; of a tree that nothing of is left in git, empty bytes."""
-        self._rows: Recent[tuple[bytes, bytes]] = Recent()
+        self._rows: TwoGenerationCache[tuple[bytes, bytes]] = TwoGenerationCache()
         """By encoded entry: what repeats from tree to tree."""
         self._given: set[bytes] = set()
         self._checked_out = checked_out

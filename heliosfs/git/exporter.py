@@ -25,7 +25,7 @@ from heliosfs.steps import TURN, Progress, Steps, on_thread
 
 _ID_DIGITS = 12
 _TAG_DEPTH_MAX = 100
-_PUBLISH_COUNT = 1000
+_EXPORT_BATCH_COUNT = 1000
 
 
 @dataclass(slots=True)
@@ -291,11 +291,11 @@ class Export:
         """What later exports and imports need not find out again."""
         for tree, git_id in self._encoder.fresh:
             self._ids.note_git_of(tree, git_id)
-            yield from self._publish(_PUBLISH_COUNT)
+            yield from self._publish(_EXPORT_BATCH_COUNT)
         for commit, git_id in self._fresh:
             self._ids.note_git_of(commit, git_id)
             self._ids.note(git_id, Kind.COMMIT, commit, 0)
-            yield from self._publish(_PUBLISH_COUNT)
+            yield from self._publish(_EXPORT_BATCH_COUNT)
         yield from self._publish(0)
 
     def _publish(self, at_least: int) -> Steps[None]:

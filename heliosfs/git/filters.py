@@ -24,7 +24,7 @@ from heliosfs.workspace.trees import EMPTY_TREE, find_entry, read_entries, read_
 
 _NAMES = (b"filter", b"ident", b"eol", b"text", b"working-tree-encoding")
 _INFO_MAX_BYTES = 1024 * 1024
-_SHOWN_COUNT = 5
+_NAMED_COUNT = 10
 _TURN_COUNT = 64
 _STORED_MAX_BYTES = 64 * 1024 * 1024
 """Larger files are not read to see if git stores them as they are."""
@@ -172,8 +172,8 @@ def _is_filter(way: str) -> bool:
 
 
 def _refusal(refused: Sequence[tuple[bytes, str]], label: str) -> str:
-    names = [f"{path.decode('utf-8', 'replace')} ({way})" for path, way in refused[:_SHOWN_COUNT]]
-    more = f" and {len(refused) - _SHOWN_COUNT} more" if len(refused) > _SHOWN_COUNT else ""
+    names = [f"{path.decode('utf-8', 'replace')} ({way})" for path, way in refused[:_NAMED_COUNT]]
+    more = f" and {len(refused) - _NAMED_COUNT} more" if len(refused) > _NAMED_COUNT else ""
     files = "1 file has a filter" if len(refused) == 1 else f"{len(refused)} files have filters"
     return (
         f"in commit {label} {files} in git, which would not store what is here, such as a "

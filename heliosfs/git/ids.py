@@ -35,7 +35,7 @@ _NUMBER = struct.Struct(">Q")
 _TAG_DEPTH_MAX = 100
 
 
-class Known(NamedTuple):
+class ConvertedObject(NamedTuple):
     """What an object of git became."""
 
     kind: int
@@ -98,13 +98,13 @@ class IdMap:
         noted, self._noted = self._noted, {}
         return noted
 
-    def find(self, git_id: bytes) -> Known | None:
+    def find(self, git_id: bytes) -> ConvertedObject | None:
         """What became of an object of git: 2 us."""
         value = self._get(_ID + git_id)
         if value is None:
             return None
-        # What Known() does, without its call.
-        return tuple.__new__(Known, _KNOWN.unpack(value))
+        # As ConvertedObject() does, without its call.
+        return tuple.__new__(ConvertedObject, _KNOWN.unpack(value))
 
     def note(self, git_id: bytes, kind: Kind, oid: Oid, size: int) -> None:
         """An object was taken in; what it refers to was noted before."""

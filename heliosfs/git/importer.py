@@ -11,7 +11,7 @@ from heliosfs.git.ids import IdMap
 from heliosfs.git.origins import Names, identify
 from heliosfs.git.prepare import PORTION_BYTES, Portion, prepared_of
 from heliosfs.git.process import Git
-from heliosfs.git.refs import DETACHED, CommitCount, GitRef, Refs
+from heliosfs.git.refs import DETACHED, CommitCount, GitRef, GitRefs
 from heliosfs.git.source import Source
 from heliosfs.git.translate import Translator, write
 from heliosfs.repo.repository import Repository
@@ -38,7 +38,7 @@ class Import:
         self,
         repository: Repository,
         git: Git,
-        refs: Refs,
+        refs: GitRefs,
         own: View | None = None,
         *,
         name: str | None = None,

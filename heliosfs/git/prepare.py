@@ -20,14 +20,14 @@ from heliosfs.objects.commit import encode_rest
 from heliosfs.objects.ids import BlobId, Kind, Oid, object_id
 from heliosfs.store.encoding.codecs import Codec, Encoded
 from heliosfs.store.encoding.versions import Prepared, Versions, encode_alone
-from heliosfs.store.remembered import Recent
+from heliosfs.store.remembered import TwoGenerationCache
 
 LENGTH = struct.Struct("<I")
 PORTION_BYTES = 256 * 1024
 """What is read from git at once, and makes a portion."""
 _BUFFER_BYTES = 64 * 1024
 """Stays in a CPU's cache, as what a pipe holds does not."""
-VERSIONS_BYTES = 48 * 1024 * 1024
+PREPARED_VERSIONS_BYTES = 48 * 1024 * 1024
 DONE, MISSING, CUT_SHORT = 0, 1, 2
 """How the last portion begins: all is there; an object is not, whose id follows; git stopped."""
 PREFER_ZSTD = "zstd"
@@ -52,10 +52,12 @@ _KINDS = {int(kind): kind for kind in Kind}
 class Preparer:
     """Makes portions of git's objects."""
 
-    def __init__(self, *, prefer_zstd: bool = False, versions_bytes: int = VERSIONS_BYTES) -> None:
+    def __init__(
+        self, *, prefer_zstd: bool = False, versions_bytes: int = PREPARED_VERSIONS_BYTES
+    ) -> None:
         self._prefer_zstd = prefer_zstd
         self._versions = Versions(versions_bytes, prefer_zstd=prefer_zstd)
-        self._bases: Recent[Oid] = Recent()
+        self._bases: TwoGenerationCache[Oid] = TwoGenerationCache()
         """Path -> what was there last."""
         self._parts: dict[int, BlobId] = {}
         self._part_count = 0

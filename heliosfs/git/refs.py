@@ -43,7 +43,7 @@ class GitRef(NamedTuple):
         return ASIDE + DETACHED if self.name == DETACHED else self.name.split("/", 2)[2]
 
 
-class Refs:
+class GitRefs:
     """The refs of a repository at one moment."""
 
     def __init__(

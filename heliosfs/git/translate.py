@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from heliosfs.errors import MissingObject
 from heliosfs.git.health import Damaged
-from heliosfs.git.ids import IdMap, Known
+from heliosfs.git.ids import ConvertedObject, IdMap
 from heliosfs.git.prepare import CommitRow, Plain
 from heliosfs.git.trees import TreeReader
 from heliosfs.objects.commit import commit_id, join_commit
@@ -15,7 +15,7 @@ from heliosfs.objects.ids import CommitId, Kind
 from heliosfs.repo.identity import Identity
 from heliosfs.steps import TURN, Steps
 from heliosfs.store.base import Bulk, Store
-from heliosfs.store.remembered import Recent
+from heliosfs.store.remembered import TwoGenerationCache
 
 
 def write(ids: IdMap, bulk: Bulk) -> Steps[None]:
@@ -45,7 +45,7 @@ class Translator:
         self._held: dict[bytes, Plain] = {}
         """Trees of the commit that is being read."""
         self._commits: deque[CommitRow] = deque()
-        self._known: Recent[CommitId] = Recent()
+        self._known: TwoGenerationCache[CommitId] = TwoGenerationCache()
         """Git's id of a commit -> ours."""
 
     def take(self, objects: Iterable[Plain | CommitRow]) -> Steps[None]:
@@ -96,7 +96,7 @@ class Translator:
                 del held[tree[1]]
                 yield TURN
 
-    def _turn(self, tree: Plain) -> Known | list[bytes]:
+    def _turn(self, tree: Plain) -> ConvertedObject | list[bytes]:
         _, git_id, path, data = tree
         return self._trees.turn(git_id, data, path, self._held)
 

@@ -10,7 +10,7 @@ from operator import ge, itemgetter, ne
 from typing import Any, NamedTuple
 
 from heliosfs.git.health import Damaged
-from heliosfs.git.ids import IdMap, Known
+from heliosfs.git.ids import ConvertedObject, IdMap
 from heliosfs.git.modes import (
     CONSTANT_MTIME_NS,
     EXECUTABLE_MODE,
@@ -37,7 +37,7 @@ from heliosfs.objects.tree import (
 )
 from heliosfs.repo.identity import Identity
 from heliosfs.store.base import Bulk, Store
-from heliosfs.store.remembered import Recent
+from heliosfs.store.remembered import TwoGenerationCache
 from heliosfs.workspace.trees import EMPTY_TREE, read_file
 
 _TARGET_MAX_BYTES = 4095
@@ -91,20 +91,20 @@ class TreeReader:
         self._owner = owner
         self._id_bytes = id_bytes
         self._pattern = entry_pattern(id_bytes)
-        self._entries: Recent[_Encoded] = Recent()
+        self._entries: TwoGenerationCache[_Encoded] = TwoGenerationCache()
         """By the bytes of the entry in git: what repeats from commit to commit."""
-        self._lasts: Recent[_Last] = Recent(_LAST_COUNT)
+        self._lasts: TwoGenerationCache[_Last] = TwoGenerationCache(_LAST_COUNT)
         """By path: what was turned last."""
-        self._bases: Recent[Oid] = Recent()
+        self._bases: TwoGenerationCache[Oid] = TwoGenerationCache()
         """By path: what the store may encode against."""
-        self._leaves: Recent[Oid] = Recent()
+        self._leaves: TwoGenerationCache[Oid] = TwoGenerationCache()
         """Leaves of large directories that are in the store."""
-        self._leaf_bases: Recent[Oid] = Recent()
+        self._leaf_bases: TwoGenerationCache[Oid] = TwoGenerationCache()
         """The leaf that began with a name last."""
 
     def turn(
         self, git_id: bytes, data: bytes, path: bytes, held: Mapping[bytes, object]
-    ) -> Known | list[bytes]:
+    ) -> ConvertedObject | list[bytes]:
         """Add the tree to the store; or give those of `held` that must be turned before.
 
         Damaged when no directory can be like it; MissingObject when what a symbolic link in
@@ -149,7 +149,7 @@ class TreeReader:
 
     def _turn_anew(
         self, git_id: bytes, parts: list[bytes], path: bytes, held: Mapping[bytes, object]
-    ) -> Known | list[bytes]:
+    ) -> ConvertedObject | list[bytes]:
         entries = list(map(self._entries.young.get, parts))
         if not all(entries):
             needed = self._complete(git_id, parts, entries, held)
@@ -177,11 +177,11 @@ class TreeReader:
             oid = EMPTY_TREE
         return self._note(git_id, oid, directories, path)
 
-    def _note(self, git_id: bytes, oid: TreeId, directories: int, path: bytes) -> Known:
+    def _note(self, git_id: bytes, oid: TreeId, directories: int, path: bytes) -> ConvertedObject:
         self._ids.note(git_id, Kind.TREE, oid, directories)
         self._ids.note_git_of(oid, git_id)
         self._bases.put(path, oid)
-        return tuple.__new__(Known, (Kind.TREE, oid, directories))
+        return tuple.__new__(ConvertedObject, (Kind.TREE, oid, directories))
 
     def _write_index(
         self, names: list[bytes], raws: list[bytes], starts: list[bool], base: Oid | None
@@ -225,7 +225,7 @@ class TreeReader:
                 entries[at] = self._entries.get(parts[at]) or self._encode(parts[at], git_id)
         return needed
 
-    def root(self, tree: Known) -> Entry:
+    def root(self, tree: ConvertedObject) -> Entry:
         """The root directory of a commit."""
         mode = stat.S_IFDIR | 0o755
         owner = self._owner
@@ -249,7 +249,7 @@ class TreeReader:
         is_dir = stat.S_ISDIR(mode)
         is_tree = is_dir and int(git_mode, 8) & 0o170000 == stat.S_IFDIR
         if is_dir and not is_tree:
-            known = Known(Kind.TREE, EMPTY_TREE, 0)
+            known = ConvertedObject(Kind.TREE, EMPTY_TREE, 0)
         else:
             known = self._find(target_id, name, git_id, is_tree=is_tree)
         empty_tree = is_tree and known.oid == EMPTY_TREE
@@ -263,7 +263,7 @@ class TreeReader:
         return encoded
 
     def _remember(
-        self, part: bytes, name: bytes, mode: int, known: Known, *, is_tree: bool
+        self, part: bytes, name: bytes, mode: int, known: ConvertedObject, *, is_tree: bool
     ) -> _Encoded:
         """An entry that has nothing but the common fields."""
         time_ns = CONSTANT_MTIME_NS if is_tree else file_mtime_ns(known.oid)
@@ -275,7 +275,9 @@ class TreeReader:
         self._entries.put(part, encoded)
         return encoded
 
-    def _find(self, target_id: bytes, name: bytes, git_id: bytes, *, is_tree: bool) -> Known:
+    def _find(
+        self, target_id: bytes, name: bytes, git_id: bytes, *, is_tree: bool
+    ) -> ConvertedObject:
         known = self._ids.find(target_id)
         if known is None or known.kind not in (_TREES if is_tree else _FILES):
             raise _malformed(git_id, f"{target_id.hex()} ({name[:80]!r}) is not there")
@@ -286,7 +288,7 @@ class TreeReader:
         git_id: bytes,
         name: bytes,
         mode: int,
-        known: Known,
+        known: ConvertedObject,
         marks: Mapping[bytes, bytes] | None,
     ) -> Entry:
         """An entry that has more than the common fields."""

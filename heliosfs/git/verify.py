@@ -9,7 +9,7 @@ from heliosfs.git import raw
 from heliosfs.git.encode import GitEncoder
 from heliosfs.git.ids import IdMap
 from heliosfs.git.process import Git
-from heliosfs.git.refs import Refs
+from heliosfs.git.refs import GitRefs
 from heliosfs.repo.repository import Repository
 from heliosfs.steps import Progress, Steps, on_thread
 
@@ -56,7 +56,7 @@ def verify(repository: Repository, git: Git) -> Steps[Verified]:
 
 def _commits(git: Git) -> Iterator[tuple[bytes, bytes]]:
     """Raw id and raw id of the tree of each commit, the oldest first."""
-    refs = Refs(git)
+    refs = GitRefs(git)
     refs.with_head()
     wanted = "".join(f"{ref.git_id.hex()}\n" for ref in refs.chosen)
     if not wanted:

@@ -2,7 +2,7 @@
 
 Files that lie there when a workspace is first mounted are taken in, and stay.  What is written
 there later, while nothing is mounted, is hidden by the next mount.  So it is remembered what was
-taken in, by name, size and time (`Known`), and whatever else is found is told.
+taken in, by name, size and time (`KnownItems`), and whatever else is found is told.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import os
 from typing import NamedTuple
 
 from heliosfs.store.base import Store
-from heliosfs.workspace.foreign import NOTE, Known
+from heliosfs.workspace.foreign import NOTE, KnownItems
 
 KEY = b"repo/beneath"
 """State: the packed digests of what was taken in."""
@@ -37,13 +37,13 @@ class Beneath(NamedTuple):
     path: str
 
 
-def known(store: Store) -> Known | None:
+def known(store: Store) -> KnownItems | None:
     """Return what was taken in; None where an older heliosfs did not note it."""
     packed = store.get(KEY)
-    return None if packed is None else Known(packed)
+    return None if packed is None else KnownItems(packed)
 
 
-def remember(store: Store, taken: Known) -> None:
+def remember(store: Store, taken: KnownItems) -> None:
     """Note what was taken in; the caller publishes."""
     store.put(KEY, taken.pack())
 

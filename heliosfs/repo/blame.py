@@ -27,7 +27,7 @@ _LARGE_LINES = 2_000
 _TAIL_BLOCK = 1024
 
 
-class Origin(NamedTuple):
+class LineOrigin(NamedTuple):
     """Where a line came from."""
 
     commit: CommitId
@@ -54,7 +54,7 @@ class Blame:
         self._history = history
         self._lines: dict[Oid, list[bytes]] = {}
 
-    def run(self, head: CommitId, path: bytes, data: bytes) -> Steps[list[Origin | None]]:
+    def run(self, head: CommitId, path: bytes, data: bytes) -> Steps[list[LineOrigin | None]]:
         """For each line of `data`, which may differ from what `head` has at `path`, its origin.
 
         None of a line that no commit has.  A file that was renamed is followed.
@@ -62,7 +62,7 @@ class Blame:
         commits what is left counts as a boundary.
         """
         lines = split_lines(data)
-        origins: list[Origin | None] = [None] * len(lines)
+        origins: list[LineOrigin | None] = [None] * len(lines)
         entry = self._find(head, path)
         if entry is None:
             return origins
@@ -88,7 +88,7 @@ class Blame:
                 seconds = self._history.read(suspect[0]).committer.seconds
                 heapq.heappush(queue, (-seconds, *suspect))
             for line in left:
-                origins[line.final] = Origin(oid, place, is_end)
+                origins[line.final] = LineOrigin(oid, place, is_end)
         return origins
 
     def _parents(

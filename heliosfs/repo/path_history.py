@@ -10,7 +10,7 @@ from heliosfs.objects.tree import Entry
 from heliosfs.repo.history import History
 from heliosfs.repo.merge.renames import find_renames
 from heliosfs.repo.merge.sides import Side
-from heliosfs.repo.walks import Step, Stepper, whole
+from heliosfs.repo.walks import Stepper, WalkStep, whole
 from heliosfs.store.base import Store
 from heliosfs.workspace.trees import (
     EMPTY_TREE,
@@ -51,18 +51,18 @@ class PathLog:
         self._known: dict[tuple[Oid, bytes], Entry | None] = {}
         """What directories have under a name: most are the same from commit to commit."""
 
-    def step(self, oid: CommitId, commit: Commit) -> Step:
+    def step(self, oid: CommitId, commit: Commit) -> WalkStep:
         """Whether the commit changed the paths, and where to go on.  Cost: O(depth)."""
         parents = self._step(oid, commit).parents
         if not parents:
-            return Step((), is_shown=any(self._has(commit.root, path) for path in self._paths))
+            return WalkStep((), is_shown=any(self._has(commit.root, path) for path in self._paths))
         roots = [self._history.read(parent).root for parent in parents]
         for parent, root in zip(parents, roots, strict=True):
             if all(self._is_same(root, commit.root, path) for path in self._paths):
-                return Step((parent,), is_shown=False)
+                return WalkStep((parent,), is_shown=False)
         if self._follows:
             self._follow(roots[0], commit.root)
-        return Step(parents)
+        return WalkStep(parents)
 
     def _has(self, root: Entry, path: bytes) -> bool:
         entry = self._at(root, path)

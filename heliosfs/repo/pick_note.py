@@ -37,7 +37,7 @@ class PickOptions(NamedTuple):
     """Whether one is left out; otherwise it is refused."""
 
 
-class Pick(NamedTuple):
+class OpenPick(NamedTuple):
     """A pick that is open."""
 
     options: PickOptions
@@ -49,7 +49,7 @@ class Pick(NamedTuple):
     message: bytes
 
 
-def note_of(pick: Pick, theirs: Entry, committer: Signature) -> Commit:
+def note_of(pick: OpenPick, theirs: Entry, committer: Signature) -> Commit:
     """The note of a pick that merges `theirs`."""
     options = pick.options
     flags = [options.is_traced, options.keeps_empty, options.drops_empty, pick.author is not None]
@@ -67,13 +67,13 @@ def note_of(pick: Pick, theirs: Entry, committer: Signature) -> Commit:
     )
 
 
-def pick_of(commit: Commit) -> Pick | None:
+def pick_of(commit: Commit) -> OpenPick | None:
     """What a note says; None of a commit that is merged."""
     verb = commit.metadata.get(_VERB)
     if verb is None:
         return None
     *flags, has_author = (flag == "1" for flag in commit.metadata[_FLAGS])
-    return Pick(
+    return OpenPick(
         PickOptions(verb, int(commit.metadata[_MAINLINE]), *flags),
         commit.parents[0],
         commit.parents[1:],

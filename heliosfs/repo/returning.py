@@ -15,7 +15,7 @@ from heliosfs.repo.view import View
 from heliosfs.repo.working_state import State
 from heliosfs.workspace.trees import differs, find_entry, walk_changes
 
-_RECENT_COUNT = 100
+_SEARCHED_COUNT = 100
 """Operations beside which states are looked for: 3 ms."""
 WALKED_MAX = 1_000
 """Edits that are looked at, to tell which ones a step takes out of the tree: 10 ms."""
@@ -91,7 +91,7 @@ def recent_states(view: View) -> Iterator[Past]:
 
 
 def _around_operations(view: View) -> Iterator[Past]:
-    for operation in islice(view.log.operations(), _RECENT_COUNT):
+    for operation in islice(view.log.operations(), _SEARCHED_COUNT):
         yield Past(operation.after, operation.time_ns, operation)
         if operation.before.slot == view.slot:
             yield Past(operation.before, operation.time_ns, operation, is_before=True)

@@ -14,7 +14,7 @@ from heliosfs.repo.experiments import METADATA_KEY
 from heliosfs.repo.ignoring import Ignoring
 from heliosfs.repo.operation import Operation
 from heliosfs.repo.operation_log import OperationLog
-from heliosfs.repo.pick_note import Pick, pick_of
+from heliosfs.repo.pick_note import OpenPick, pick_of
 from heliosfs.repo.saves import Saves
 from heliosfs.repo.stage import Stage
 from heliosfs.repo.stash import take_back_stash
@@ -87,7 +87,7 @@ class View:
         return branch.head if branch else self._detached_head
 
     @property
-    def pick(self) -> Pick | None:
+    def pick(self) -> OpenPick | None:
         """The cherry-pick or revert that is open; None of a merge, and when nothing is."""
         return pick_of(self.repository.history.read(self.merging)) if self.merging else None
 

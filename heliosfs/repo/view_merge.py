@@ -15,11 +15,11 @@ from heliosfs.objects.ids import CommitId, TreeId
 from heliosfs.objects.tree import Entry
 from heliosfs.repo.ancestry import merge_bases
 from heliosfs.repo.history import History
-from heliosfs.repo.merge.entries import Rules
+from heliosfs.repo.merge.entries import MergeRules
 from heliosfs.repo.merge.text import Favor, Labels
 from heliosfs.repo.merge.trees import Conflict, Merged, find_conflicts, merge_trees
 from heliosfs.repo.pick_change import change_of
-from heliosfs.repo.pick_note import Pick
+from heliosfs.repo.pick_note import OpenPick
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.view import View
 from heliosfs.repo.working_state import State
@@ -32,7 +32,7 @@ from heliosfs.workspace.trees import Change, differs, walk_changes
 _DEPTH_MAX = 10
 """How many bases are merged on top of each other before the oldest one will do."""
 
-_SHOWN_COUNT = 20
+_NAMED_COUNT = 10
 
 
 class MergeConflict(Conflicted):
@@ -125,7 +125,7 @@ def merge_into(
         raise UsageError("usage: the histories have no commit in common")
     # As in git, the working tree counts: its .gitattributes need not be committed.
     attributes = Attributes(repository.store, view.state().root, (b"merge",))
-    rules = Rules(options.favor, options.labels, attributes=attributes)
+    rules = MergeRules(options.favor, options.labels, attributes=attributes)
     merged = merge_commits(repository, head, theirs, rules, bases)
     if merged.conflicts and not options.markers:
         view.conflicts = merged.conflicts
@@ -191,10 +191,10 @@ def open_conflicts(view: View) -> list[Conflict]:
     return view.conflicts
 
 
-def _pick_conflicts(repository: Repository, head: CommitId, note: Pick) -> list[Conflict]:
+def _pick_conflicts(repository: Repository, head: CommitId, note: OpenPick) -> list[Conflict]:
     change = change_of(repository.history, note.source, note.options)
     ours = repository.history.read(head).root
-    rules = Rules(attributes=Attributes(repository.store, ours, (b"merge",)))
+    rules = MergeRules(attributes=Attributes(repository.store, ours, (b"merge",)))
     now = repository.clock.now_ns()
     return find_conflicts(repository.store, change.base, ours, change.theirs, rules, now)
 
@@ -215,7 +215,7 @@ def conflicts_between(
         return []
     now = repository.clock.now_ns()
     roots = history.read(ours).root, history.read(theirs).root
-    rules = Rules(attributes=Attributes(repository.store, roots[0], (b"merge",)))
+    rules = MergeRules(attributes=Attributes(repository.store, roots[0], (b"merge",)))
     if bases is None:
         bases = merge_bases(history, ours, theirs)
     base = _base_root(history, repository.store, bases, now, rules.attributes)
@@ -226,7 +226,7 @@ def merge_commits(
     repository: Repository,
     ours: CommitId,
     theirs: CommitId,
-    rules: Rules,
+    rules: MergeRules,
     bases: list[CommitId] | None = None,
 ) -> Merged:
     """Merge the trees of two commits over what both came from; nothing is changed.
@@ -261,7 +261,7 @@ def _base_root(
     if depth == _DEPTH_MAX:
         return root
     labels = Labels("Temporary merge branch 1", "base", "Temporary merge branch 2")
-    rules = Rules(labels=labels, is_virtual=True, attributes=attributes)
+    rules = MergeRules(labels=labels, is_virtual=True, attributes=attributes)
     for at, other in enumerate(bases[1:], 1):
         below = merge_bases(history, other, *bases[:at])
         base = _base_root(history, store, below, now_ns, attributes, depth + 1)
@@ -292,8 +292,8 @@ def carry_changes(view: View, head: Entry, working: Entry, target: Entry) -> Ent
     dirty += [each for each in _changes(store, selected, working) if each.old is None]
     blocking = _in_the_way(dirty, changes)
     if blocking:
-        shown = ", ".join(repr(path.decode("utf-8", "replace")) for path in blocking[:_SHOWN_COUNT])
-        more = f" and {len(blocking) - _SHOWN_COUNT} more" if blocking[_SHOWN_COUNT:] else ""
+        shown = ", ".join(repr(path.decode("utf-8", "replace")) for path in blocking[:_NAMED_COUNT])
+        more = f" and {len(blocking) - _NAMED_COUNT} more" if blocking[_NAMED_COUNT:] else ""
         raise Busy(f"uncommitted changes would be overwritten, commit them first: {shown}{more}")
     edits = {change.path: change.new for change in changes}
     now = repository.clock.now_ns()

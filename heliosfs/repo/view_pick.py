@@ -13,11 +13,11 @@ from heliosfs.errors import NotFound, NothingToCommit
 from heliosfs.objects.commit import Commit, Signature
 from heliosfs.objects.ids import CommitId, TreeId
 from heliosfs.objects.tree import Entry
-from heliosfs.repo.merge.entries import Rules
+from heliosfs.repo.merge.entries import MergeRules
 from heliosfs.repo.merge.text import Favor
 from heliosfs.repo.merge.trees import Conflict, Merged, merge_trees
 from heliosfs.repo.pick_change import PickChange, change_of, short_id
-from heliosfs.repo.pick_note import Pick, PickOptions, note_of
+from heliosfs.repo.pick_note import OpenPick, PickOptions, note_of
 from heliosfs.repo.stage import differs_from
 from heliosfs.repo.view import View
 from heliosfs.repo.view_merge import MergeConflict, carry_changes, check_can_begin, open_verb
@@ -155,7 +155,7 @@ def skip(view: View, verb: str) -> Picked:
     return run.run(note.todo, f"--skip {short_id(note.source)}")
 
 
-def _open(view: View, verb: str) -> Pick:
+def _open(view: View, verb: str) -> OpenPick:
     """The pick that is open.  NotFound when none is, or another verb's."""
     note = view.pick
     if note is None or note.options.verb != verb:
@@ -225,7 +225,7 @@ class _Run:
         if not self._way.markers:
             view.conflicts = merged.conflicts
             raise PickConflict(merged.conflicts, source)
-        note = Pick(self._options, source, todo, change.author, change.message)
+        note = OpenPick(self._options, source, todo, change.author, change.message)
         signature = self._repository.identity.sign(self._repository.clock)
         oid = self._repository.history.add(note_of(note, change.theirs, signature))
         root = self._carried(merged.root)
@@ -242,6 +242,6 @@ def _merge(view: View, ours: Entry, change: PickChange, favor: Favor) -> Merged:
     repository = view.repository
     # As in git, the working tree counts: its .gitattributes need not be committed.
     attributes = Attributes(repository.store, view.state().root, (b"merge",))
-    rules = Rules(favor, change.labels, attributes=attributes)
+    rules = MergeRules(favor, change.labels, attributes=attributes)
     now = repository.clock.now_ns()
     return merge_trees(repository.store, change.base, ours, change.theirs, rules, now)

@@ -19,7 +19,7 @@ _DOUBTS = 5
 """How many more commits are looked at, in case clocks went wrong, once all are hidden."""
 
 
-class Step(NamedTuple):
+class WalkStep(NamedTuple):
     """What a walk makes of one commit."""
 
     parents: tuple[CommitId, ...]
@@ -36,17 +36,17 @@ class Visit(NamedTuple):
     """The nearest ancestors that the walk gives too."""
 
 
-Stepper = Callable[[CommitId, Commit], Step]
+Stepper = Callable[[CommitId, Commit], WalkStep]
 
 
-def whole(oid: CommitId, commit: Commit) -> Step:
+def whole(oid: CommitId, commit: Commit) -> WalkStep:
     """The step of a walk that leaves nothing out."""
-    return Step(tuple(dict.fromkeys(commit.parents)))
+    return WalkStep(tuple(dict.fromkeys(commit.parents)))
 
 
-def first_parent(oid: CommitId, commit: Commit) -> Step:
+def first_parent(oid: CommitId, commit: Commit) -> WalkStep:
     """The step of a walk that leaves out what merges brought in."""
-    return Step(commit.parents[:1])
+    return WalkStep(commit.parents[:1])
 
 
 def hidden_by(
@@ -132,7 +132,7 @@ def topological(
 
 def _visits(
     history: History, tips: Sequence[CommitId], hidden: Collection[CommitId], step: Stepper
-) -> Iterator[tuple[CommitId, Commit, Step]]:
+) -> Iterator[tuple[CommitId, Commit, WalkStep]]:
     seen: set[CommitId] = set()
     ready: list[tuple[int, int, CommitId, Commit]] = []
 
@@ -153,7 +153,7 @@ def _visits(
 
 
 def _nearest(
-    visits: dict[CommitId, tuple[Commit, Step]],
+    visits: dict[CommitId, tuple[Commit, WalkStep]],
     oid: CommitId,
     known: dict[CommitId, CommitId | None],
 ) -> CommitId | None:

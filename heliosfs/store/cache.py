@@ -9,7 +9,7 @@ from typing import NamedTuple
 from heliosfs.objects.ids import Kind, Oid
 from heliosfs.store.encoding.codecs import Codec
 
-ENTRY_BYTES = 300
+ENTRY_OVERHEAD_BYTES = 300
 """Memory of an entry in addition to its body: id, tuple, numbers, its place in the dict."""
 _NEW_SHARE = 4
 
@@ -57,14 +57,14 @@ class ObjectCache:
             if entry is None:
                 self.misses += 1
                 return None
-            self._new_bytes -= len(entry.body) + ENTRY_BYTES
+            self._new_bytes -= len(entry.body) + ENTRY_OVERHEAD_BYTES
             self._proven[oid] = entry
         self.hits += 1
         return entry
 
     def put(self, oid: Oid, entry: Cached) -> None:
         """Add an entry and drop others; ignore one that is larger than the cache."""
-        if len(entry.body) + ENTRY_BYTES <= self.capacity_bytes:
+        if len(entry.body) + ENTRY_OVERHEAD_BYTES <= self.capacity_bytes:
             self.put_all(((oid, entry),))
 
     def put_all(self, entries: Iterable[tuple[Oid, Cached]]) -> None:
@@ -74,7 +74,7 @@ class ObjectCache:
         for oid, entry in entries:
             if oid not in proven and oid not in new:
                 new[oid] = entry
-                added_bytes += len(entry.body) + ENTRY_BYTES
+                added_bytes += len(entry.body) + ENTRY_OVERHEAD_BYTES
         self._new_bytes += added_bytes
         self.used_bytes += added_bytes
         self._shrink()
@@ -88,7 +88,7 @@ class ObjectCache:
         while self.used_bytes > self.capacity_bytes:
             if self._new_bytes * _NEW_SHARE > self.capacity_bytes or not self._proven:
                 _, dropped = self._new.popitem(last=False)
-                self._new_bytes -= len(dropped.body) + ENTRY_BYTES
+                self._new_bytes -= len(dropped.body) + ENTRY_OVERHEAD_BYTES
             else:
                 _, dropped = self._proven.popitem(last=False)
-            self.used_bytes -= len(dropped.body) + ENTRY_BYTES
+            self.used_bytes -= len(dropped.body) + ENTRY_OVERHEAD_BYTES

@@ -34,7 +34,7 @@ from heliosfs.store.layout import (
 )
 
 
-class Opened(NamedTuple):
+class StoreParts(NamedTuple):
     """The parts of an open store."""
 
     lock_fd: int
@@ -42,7 +42,7 @@ class Opened(NamedTuple):
     journal: Journal
 
 
-def open_parts(directory: Directory, *, create: bool) -> Opened:
+def open_parts(directory: Directory, *, create: bool) -> StoreParts:
     """Open the store in a directory, or create one there.
 
     NotFound, StoreFormat, StoreBusy, StoreError; nothing stays open then.
@@ -59,7 +59,7 @@ def open_parts(directory: Directory, *, create: bool) -> Opened:
             upgrade(directory)
         remove_leftovers(directory, (*format1.FILES, COMPACT_FILE))
         database = ObjectDatabase(directory, create=version is None, was_clean=was_clean)
-        return Opened(lock_fd, database, _recover(directory, database, is_new=version is None))
+        return StoreParts(lock_fd, database, _recover(directory, database, is_new=version is None))
     except BaseException:
         if database is not None:
             database.close()

@@ -9,7 +9,7 @@ _REMEMBERED_COUNT = 100_000
 _Value = TypeVar("_Value")
 
 
-class Recent(Generic[_Value]):
+class TwoGenerationCache(Generic[_Value]):
     """A dict that forgets what was not asked for lately: two generations of `limit` keys each."""
 
     def __init__(self, limit: int = _REMEMBERED_COUNT) -> None:

@@ -35,7 +35,7 @@ class LongRequest(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class ControlRequest:
     """One verb to run."""
 
     barrier: bool
@@ -108,7 +108,7 @@ class Channel:
         """Whether nothing of the reply so far is left to read."""
         return self._reply is not None and self._cursor >= len(self._reply)
 
-    def write(self, data: bytes) -> list[Request]:
+    def write(self, data: bytes) -> list[ControlRequest]:
         """Take bytes in, and give the requests that they complete.
 
         HeliosError refuses them: nothing of the pending request is kept.
@@ -130,7 +130,7 @@ class Channel:
             self._refusal = None
         raise refusal
 
-    def finish(self) -> list[Request]:
+    def finish(self) -> list[ControlRequest]:
         """At a flush, a read or an fsync: the request that needs no more bytes, if any."""
         self._refusal = None
         if not self._pending:
@@ -198,7 +198,7 @@ class Channel:
         self._cursor = 0
         self._start = None
 
-    def _take(self, data: bytes) -> list[Request]:
+    def _take(self, data: bytes) -> list[ControlRequest]:
         self._pending += data
         if len(self._pending) > REQUEST_MAX_BYTES:
             raise TooLarge(f"a request of more than {REQUEST_MAX_BYTES // 1024} KiB")
@@ -206,13 +206,13 @@ class Channel:
             raise UsageError("usage: a request may not contain a NUL byte")
         return self._complete(data)
 
-    def _complete(self, data: bytes) -> list[Request]:
+    def _complete(self, data: bytes) -> list[ControlRequest]:
         raise NotImplementedError
 
     def _ends_request(self, data: bytes) -> bool:
         raise NotImplementedError
 
-    def _last(self) -> list[Request]:
+    def _last(self) -> list[ControlRequest]:
         raise NotImplementedError
 
 
@@ -230,7 +230,7 @@ class MessageChannel(Channel):
         super().fail(error)
         self._decoder.reset()
 
-    def _complete(self, data: bytes) -> list[Request]:
+    def _complete(self, data: bytes) -> list[ControlRequest]:
         try:
             self._decoder.decode(data)
         except UnicodeDecodeError as error:
@@ -240,12 +240,12 @@ class MessageChannel(Channel):
     def _ends_request(self, data: bytes) -> bool:
         return False
 
-    def _last(self) -> list[Request]:
+    def _last(self) -> list[ControlRequest]:
         self._decoder.reset()
         text = bytes(self._pending)
         self._pending.clear()
         return [
-            Request(
+            ControlRequest(
                 barrier=True,
                 sync=False,
                 run=lambda: commit_message(self._repository, self._view(), text),
@@ -274,7 +274,7 @@ class CommandChannel(Channel):
         self._verb = verb
         """The verb of the file; None when the line names it (`ctl/command`)."""
 
-    def _complete(self, data: bytes) -> list[Request]:
+    def _complete(self, data: bytes) -> list[ControlRequest]:
         *lines, rest = bytes(self._pending).split(b"\n")
         requests = [self._request(line) for line in lines if self._verb or line.strip()]
         self._pending[:] = rest
@@ -283,12 +283,12 @@ class CommandChannel(Channel):
     def _ends_request(self, data: bytes) -> bool:
         return data.endswith(b"\n")
 
-    def _last(self) -> list[Request]:
+    def _last(self) -> list[ControlRequest]:
         line = bytes(self._pending)
         self._pending.clear()
         return [self._request(line)] if line.strip() else []
 
-    def _request(self, line: bytes) -> Request:
+    def _request(self, line: bytes) -> ControlRequest:
         try:
             text = line.decode()
         except UnicodeDecodeError as error:
@@ -300,7 +300,7 @@ class CommandChannel(Channel):
             raise UsageError("usage: a command line names a verb")
         verb = find_verb(argv[0])
         repository, view = self._repository, self._view
-        return Request(
+        return ControlRequest(
             verb.barrier,
             "--sync" in argv,
             lambda: run(repository, view(), argv, cwd, screen=screen),

@@ -28,7 +28,7 @@ _LISTINGS_MAX = 64
 """Directories that are listed at once without being sorted again."""
 _KEEP_SIZE, _PUNCH_HOLE, _ZERO_RANGE = 1, 2, 16
 """Modes of fallocate(2)."""
-_COPIED_MAX_BYTES = 2**30
+_COPY_REQUEST_MAX_BYTES = 2**30
 """With one request: 10 ms."""
 _WRITING = os.O_WRONLY | os.O_RDWR
 
@@ -217,7 +217,7 @@ class Files:
         if not target.is_writer:
             raise PosixError(errno.EBADF)
         node = target.node
-        length = min(length, _COPIED_MAX_BYTES, max(0, source.node.file_size - offset))
+        length = min(length, _COPY_REQUEST_MAX_BYTES, max(0, source.node.file_size - offset))
         if at + length > FILE_MAX_BYTES:
             raise PosixError(errno.EFBIG)
         self._filesystem.check_writable(node)

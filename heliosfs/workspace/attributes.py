@@ -25,7 +25,7 @@ Value = bool | bytes
 """True where it is set, False where it is unset (`-NAME`), bytes of `NAME=VALUE`."""
 
 _LINE_MAX_BYTES = 2048
-_FILE_MAX_BYTES = 100 * 1024 * 1024
+_ATTRIBUTES_MAX_BYTES = 100 * 1024 * 1024
 _MACRO = b"[attr]"
 _BLANK = b" \t\r\n"
 _BLANKS = re.compile(rb"[ \t\r\n]+")
@@ -140,7 +140,7 @@ class Attributes:
         if directory is None or not directory.is_dir:
             return b""
         file = find_entry(self._store, directory, ATTRIBUTES_NAME)
-        if file is None or not stat.S_ISREG(file.mode) or file.size >= _FILE_MAX_BYTES:
+        if file is None or not stat.S_ISREG(file.mode) or file.size >= _ATTRIBUTES_MAX_BYTES:
             return b""
         return read_file(self._store, file)
 

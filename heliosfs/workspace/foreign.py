@@ -29,11 +29,11 @@ SKIPPED = frozenset({b".helios", NOTE})
 """Names that are never taken in."""
 DIGEST_BYTES = 8
 
-_PIECE_BYTES = 1024 * 1024
+_READ_BYTES = 1024 * 1024
 _PROGRESS_EVERY = 256
 
 
-class Item(NamedTuple):
+class ForeignItem(NamedTuple):
     """A name in the directory."""
 
     path: bytes
@@ -65,21 +65,21 @@ class Comparison:
     """What a directory has that a tree has not."""
 
     def __init__(self) -> None:
-        self.new: list[Item] = []
+        self.new: list[ForeignItem] = []
         """Names that the tree has not, directories before what is in them."""
-        self.different: list[Item] = []
+        self.different: list[ForeignItem] = []
         """What the tree has otherwise; of a directory where it has a file, nothing below it."""
-        self.same: list[Item] = []
+        self.same: list[ForeignItem] = []
         self.is_whole = True
         """False when something was not looked at: too much, or not readable."""
 
     @property
-    def new_files(self) -> list[Item]:
+    def new_files(self) -> list[ForeignItem]:
         """What is new, without the directories."""
         return [item for item in self.new if not item.is_dir]
 
 
-class Known(Container[bytes]):
+class KnownItems(Container[bytes]):
     """Digests of items, packed: eight bytes each."""
 
     def __init__(self, packed: bytes = b"") -> None:
@@ -90,7 +90,7 @@ class Known(Container[bytes]):
     def __contains__(self, digest: object) -> bool:
         return digest in self._digests
 
-    def add(self, item: Item) -> None:
+    def add(self, item: ForeignItem) -> None:
         """Know an item from now on."""
         self._digests.add(item.digest)
 
@@ -107,7 +107,7 @@ class _Compare:
         self.found = Comparison()
 
     def directory(
-        self, entry: Entry | None, items: list[Item], *, trusts_times: bool
+        self, entry: Entry | None, items: list[ForeignItem], *, trusts_times: bool
     ) -> Steps[list[tuple[bytes, Entry | None]]]:
         """Compare what one directory has; results in the directories to go on with."""
         raws = read_entries(self._store, TreeId(entry.oid)) if entry is not None else []
@@ -131,7 +131,7 @@ class _Compare:
                 self.found.different.append(item)
         return below
 
-    def _is_same(self, item: Item, there: Entry, *, trusts_times: bool) -> Steps[bool]:
+    def _is_same(self, item: ForeignItem, there: Entry, *, trusts_times: bool) -> Steps[bool]:
         if stat.S_IFMT(item.mode) != stat.S_IFMT(there.mode):
             return False
         if not item.is_file:
@@ -143,7 +143,7 @@ class _Compare:
         same: bool = yield from self._has_bytes(item, there)
         return same
 
-    def _has_bytes(self, item: Item, there: Entry) -> Steps[bool]:
+    def _has_bytes(self, item: ForeignItem, there: Entry) -> Steps[bool]:
         try:
             fd = yield from on_thread(partial(_open, self._dir_fd, item.path, 0))
         except NotPermitted:
@@ -154,9 +154,9 @@ class _Compare:
                 data = yield from on_thread(partial(_read, fd, 0, WHOLE_MAX + 1))
                 return object_id(Kind.BLOB, data) == there.oid
             content = PartedContent.load(self._store, there.oid)
-            for offset in range(0, item.size, _PIECE_BYTES):
-                data = yield from on_thread(partial(_read, fd, offset, _PIECE_BYTES))
-                if data != content.read(self._store, offset, _PIECE_BYTES):
+            for offset in range(0, item.size, _READ_BYTES):
+                data = yield from on_thread(partial(_read, fd, offset, _READ_BYTES))
+                if data != content.read(self._store, offset, _READ_BYTES):
                     return False
                 content.drop_clean()
                 yield TURN
@@ -202,9 +202,9 @@ def compare(
     return found
 
 
-def everything(dir_fd: int) -> Steps[Known]:
+def everything(dir_fd: int) -> Steps[KnownItems]:
     """Know all that the open directory has now."""
-    known = Known()
+    known = KnownItems()
     pending = deque([b""])
     while pending:
         for item in (yield from on_thread(partial(scan, dir_fd, pending.popleft()))):
@@ -215,7 +215,7 @@ def everything(dir_fd: int) -> Steps[Known]:
     return known
 
 
-def scan(dir_fd: int, path: bytes) -> list[Item]:
+def scan(dir_fd: int, path: bytes) -> list[ForeignItem]:
     """Return what the directory at a path has, in the order of names.  OSError."""
     fd = os.open(path or b".", os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=dir_fd)
     try:
@@ -227,13 +227,13 @@ def scan(dir_fd: int, path: bytes) -> list[Item]:
         os.close(fd)
 
 
-def _item(fd: int, prefix: bytes, name: bytes) -> Item:
+def _item(fd: int, prefix: bytes, name: bytes) -> ForeignItem:
     status = os.stat(name, dir_fd=fd, follow_symlinks=False)
     mode = status.st_mode
     target = os.readlink(name, dir_fd=fd) if stat.S_ISLNK(mode) else b""
     rdev = status.st_rdev if stat.S_IFMT(mode) in (stat.S_IFCHR, stat.S_IFBLK) else 0
     size = status.st_size if stat.S_ISREG(mode) else 0
-    return Item(prefix + name, mode, status.st_mtime_ns, size, target, rdev)
+    return ForeignItem(prefix + name, mode, status.st_mtime_ns, size, target, rdev)
 
 
 def _open(dir_fd: int, path: bytes, flags: int) -> int:

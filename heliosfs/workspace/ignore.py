@@ -25,7 +25,7 @@ class Patterns(NamedTuple):
     """The lines that begin with `!`."""
 
 
-class Rules(NamedTuple):
+class IgnoreRules(NamedTuple):
     """What holds in a directory: the patterns of its own ignore file, then those above."""
 
     patterns: Patterns
@@ -33,7 +33,7 @@ class Rules(NamedTuple):
     """The content of the ignore file."""
     place: bytes
     """The path of the directory with a slash at its end; b"" is the root."""
-    above: Rules | None
+    above: IgnoreRules | None
 
     @property
     def key(self) -> tuple[object, ...]:
@@ -48,10 +48,10 @@ class Rules(NamedTuple):
         found = self.match(path, is_dir=is_dir)
         return found is not None and found[1] not in found[0].patterns.negated
 
-    def match(self, path: bytes, *, is_dir: bool) -> tuple[Rules, int] | None:
+    def match(self, path: bytes, *, is_dir: bool) -> tuple[IgnoreRules, int] | None:
         """Return the file that decides about a path, and its line, from 1 on; None if none does."""
         name = path.rpartition(b"/")[2]
-        rules: Rules | None = self
+        rules: IgnoreRules | None = self
         while rules is not None:
             patterns = rules.patterns.of_directories if is_dir else rules.patterns.of_files
             line = patterns.last(path[len(rules.place) :], name)
@@ -61,12 +61,14 @@ class Rules(NamedTuple):
         return None
 
 
-def rules_in(store: Store, directory: Entry, place: bytes, above: Rules | None) -> Rules | None:
+def rules_in(
+    store: Store, directory: Entry, place: bytes, above: IgnoreRules | None
+) -> IgnoreRules | None:
     """The rules that hold in a directory, where those `above` hold around it."""
     found = find_entry(store, directory, IGNORE_NAME)
     if found is None or not stat.S_ISREG(found.mode) or not found.size:
         return above
-    return Rules(_parse(read_file(store, found)), found.oid, place, above)
+    return IgnoreRules(_parse(read_file(store, found)), found.oid, place, above)
 
 
 @lru_cache(maxsize=64)

@@ -17,7 +17,7 @@ from heliosfs.workspace.node import DirNode, FileNode, LeafNode, Node
 from heliosfs.workspace.workspace import Workspace
 
 _READ_BYTES = 1024 * 1024
-_BLOCK_BYTES = 512
+_STAT_BLOCK_BYTES = 512
 """What `st_blocks` counts: a file that has fewer than its size needs has holes, perhaps."""
 
 
@@ -124,7 +124,7 @@ class _Ingest:
     def _bytes(self, dir_fd: int, found: _Found, node: FileNode) -> Steps[None]:
         contents = self._workspace.contents
         status = found.status
-        read = _read_data if status.st_blocks * _BLOCK_BYTES < status.st_size else _read
+        read = _read_data if status.st_blocks * _STAT_BLOCK_BYTES < status.st_size else _read
         file = yield from on_thread(partial(_open, dir_fd, found.name, 0))
         try:
             offset = 0

@@ -38,7 +38,7 @@ class Index(NamedTuple):
     read: dict[TreeId, bytes]
 
 
-class Step(NamedTuple):
+class KeptDirectory(NamedTuple):
     """A directory that stays, and what becomes of it."""
 
     directory: DirNode
@@ -52,7 +52,7 @@ class Step(NamedTuple):
     """When it has an index before and after."""
 
 
-def plan(workspace: Workspace, raw: bytes, known: Known = _NOTHING) -> list[Step]:
+def plan(workspace: Workspace, raw: bytes, known: Known = _NOTHING) -> list[KeptDirectory]:
     """Return a step for each directory that stays, to make the tree that of the root `raw`.
 
     The tree is clean.  `known` need not be compared again.  StoreError.
@@ -61,7 +61,7 @@ def plan(workspace: Workspace, raw: bytes, known: Known = _NOTHING) -> list[Step
     assert workspace.root.raw is not None
     if raw == workspace.root.raw:
         return []
-    steps: list[Step] = []
+    steps: list[KeptDirectory] = []
     pending = [(workspace.root, raw)]
     while pending:
         directory, raw = pending.pop()
@@ -93,18 +93,18 @@ def _read_links(store: Store, root: Entry) -> None:
         ]
 
 
-def _step(workspace: Workspace, directory: DirNode, raw: bytes, known: Known) -> Step:
+def _step(workspace: Workspace, directory: DirNode, raw: bytes, known: Known) -> KeptDirectory:
     entry, _ = decode_entry(raw)
     tree = TreeId(entry.oid)
     if directory.tree == tree:
-        return Step(directory, raw, entry, {}, directory.data, None)
+        return KeptDirectory(directory, raw, entry, {}, directory.data, None)
     if directory.children is None:
-        return Step(directory, raw, entry, {}, None, None)
+        return KeptDirectory(directory, raw, entry, {}, None, None)
     store = workspace.store
     table = directory.leaves
     compared = known.get((TreeId(directory.tree), tree))
     if compared is not None and table is None and not is_index(compared[1]):
-        return Step(directory, raw, entry, *compared, None)
+        return KeptDirectory(directory, raw, entry, *compared, None)
     data = read_tree(store, tree)
     if is_index(data):
         if table is not None:
@@ -112,9 +112,11 @@ def _step(workspace: Workspace, directory: DirNode, raw: bytes, known: Known) ->
     else:
         before = directory.data if directory.data is not None else join_children(directory)
         if not is_index(before):
-            return Step(directory, raw, entry, compare_leaves([before], [data], tree), data, None)
+            return KeptDirectory(
+                directory, raw, entry, compare_leaves([before], [data], tree), data, None
+            )
     changes = changed_entries(store, TreeId(directory.tree), tree)
-    return Step(directory, raw, entry, changes, data, None)
+    return KeptDirectory(directory, raw, entry, changes, data, None)
 
 
 def _index_step(
@@ -124,7 +126,7 @@ def _index_step(
     raw: bytes,
     entry: Entry,
     data: bytes,
-) -> Step:
+) -> KeptDirectory:
     store = workspace.store
     tree = TreeId(entry.oid)
     refs = index_of(data, tree)
@@ -137,4 +139,4 @@ def _index_step(
     ]
     read = {ref.oid: read_tree(store, ref.oid) for ref in refs if ref.oid not in held}
     changes = compare_leaves(before, list(read.values()), tree)
-    return Step(directory, raw, entry, changes, data, Index(refs, read))
+    return KeptDirectory(directory, raw, entry, changes, data, Index(refs, read))

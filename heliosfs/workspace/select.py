@@ -22,7 +22,7 @@ from heliosfs.objects.tree import (
 )
 from heliosfs.store.base import Store
 from heliosfs.workspace.edit import put_directory, with_attributes
-from heliosfs.workspace.ignore import Rules, rules_in
+from heliosfs.workspace.ignore import IgnoreRules, rules_in
 from heliosfs.workspace.links import part_lonely_links
 from heliosfs.workspace.trees import (
     EMPTY_TREE,
@@ -115,7 +115,7 @@ class _Other(NamedTuple):
 
     directory: Entry | None
     """None where that tree has no directory."""
-    rules: Rules | None
+    rules: IgnoreRules | None
 
     def at(self, store: Store, path: bytes) -> _Other:
         """What counts in the directory at a path, which is in this one, or is the root."""
@@ -134,7 +134,7 @@ class _Place(NamedTuple):
     old: Entry | None
     """What the base has there."""
     new: Entry
-    rules: Rules | None
+    rules: IgnoreRules | None
     """Those of the directories above."""
     is_inside: bool
     """Whether it is ignored, so that only what the base has of it counts."""
@@ -309,7 +309,7 @@ def _take(above: _Directory, directory: _Directory, entry: Entry | None) -> None
         above.edits[place.new.name] = entry
 
 
-def _more_rules(rules: Rules | None, others: tuple[_Other, ...]) -> list[Rules]:
+def _more_rules(rules: IgnoreRules | None, others: tuple[_Other, ...]) -> list[IgnoreRules]:
     """The rules of other trees that are not those of the working tree, each once."""
     known = {rules.key if rules is not None else None}
     found = []

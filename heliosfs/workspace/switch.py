@@ -14,7 +14,7 @@ from heliosfs.objects.leafdiff import Changes
 from heliosfs.objects.tree import LINK, Entry, decode_entry, encode_entry
 from heliosfs.workspace.leaves import LeafTable
 from heliosfs.workspace.node import DirNode, FileNode, LeafNode, Listed, Node, content_oid
-from heliosfs.workspace.plan import Step, plan
+from heliosfs.workspace.plan import KeptDirectory, plan
 from heliosfs.workspace.redate import Redated, redate
 from heliosfs.workspace.workspace import FLAGS_AT, Workspace
 
@@ -51,7 +51,7 @@ def switch(workspace: Workspace, target: Entry) -> Invalidation:
     return carry_out(workspace, dated, plan(workspace, dated.raw, dated.known))
 
 
-def carry_out(workspace: Workspace, dated: Redated, steps: list[Step]) -> Invalidation:
+def carry_out(workspace: Workspace, dated: Redated, steps: list[KeptDirectory]) -> Invalidation:
     """Alter the tree as it was planned; return what must be invalidated before anyone is told.
 
     Everything that this needs was read by `plan`; nothing else altered the tree since.
@@ -72,7 +72,7 @@ def carry_out(workspace: Workspace, dated: Redated, steps: list[Step]) -> Invali
     return stale
 
 
-def _apply(workspace: Workspace, step: Step, now_ns: int, stale: Invalidation) -> None:
+def _apply(workspace: Workspace, step: KeptDirectory, now_ns: int, stale: Invalidation) -> None:
     directory = step.directory
     children = directory.children
     is_listing_stale = children is None
@@ -202,7 +202,7 @@ def _part(
     stale.entries += reversed(entries)
 
 
-def _adopt_leaves(directory: DirNode, table: LeafTable, step: Step) -> None:
+def _adopt_leaves(directory: DirNode, table: LeafTable, step: KeptDirectory) -> None:
     if step.leaves is None:
         directory.leaves = None
         return

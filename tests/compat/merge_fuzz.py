@@ -22,7 +22,7 @@ from random import Random
 from heliosfs.objects.commit import Commit, Signature
 from heliosfs.objects.ids import CommitId, TreeId
 from heliosfs.objects.tree import NO_OID, Entry, decode_entry
-from heliosfs.repo.merge.entries import Rules
+from heliosfs.repo.merge.entries import MergeRules
 from heliosfs.repo.merge.text import Labels
 from heliosfs.repo.view import View
 from heliosfs.repo.view_merge import merge_commits
@@ -339,7 +339,7 @@ class Both:
         return done.returncode == 0, text.partition("\n")[0], text
 
     def by_heliosfs(self, ours: CommitId, theirs: CommitId) -> tuple[bool, str, str]:
-        rules = Rules(labels=Labels("HEAD", "base", "theirs"))
+        rules = MergeRules(labels=Labels("HEAD", "base", "theirs"))
         merged = merge_commits(self._stage.repository, ours, theirs, rules)
         found = ", ".join(f"{each.kind}: {each.path!r}" for each in merged.conflicts)
         return not merged.conflicts, git_tree(self.store, merged.root, self._ids), found

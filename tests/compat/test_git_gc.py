@@ -9,7 +9,7 @@ import pytest
 from heliosfs.git.ids import IdMap
 from heliosfs.git.importer import Import
 from heliosfs.git.process import Git
-from heliosfs.git.refs import Refs
+from heliosfs.git.refs import GitRefs
 from heliosfs.steps import Progress, Turn, perform
 from tests.git_repository import Clone, everything
 from tests.tree_builder import Stage
@@ -78,7 +78,9 @@ def test_a_branch_that_was_collected_stays_deleted_until_it_is_asked_for(clone: 
 def test_what_an_import_that_was_cut_short_took_in_stays(clone: Clone) -> None:
     stage = Stage()
     git = Git.find(str(clone.path))
-    steps = Import(stage.repository, git, Refs(git, []), portion_bytes=512, written_count=1).run()
+    steps = Import(
+        stage.repository, git, GitRefs(git, []), portion_bytes=512, written_count=1
+    ).run()
     for step in steps:
         if not isinstance(step, (Turn, Progress)):
             perform(step)

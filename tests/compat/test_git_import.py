@@ -11,7 +11,7 @@ import pytest
 from heliosfs.errors import HeliosError, NotFound, UsageError
 from heliosfs.git.importer import Import
 from heliosfs.git.process import Git
-from heliosfs.git.refs import Refs
+from heliosfs.git.refs import GitRefs
 from heliosfs.objects.ids import TreeId
 from heliosfs.objects.tree import decode_entry
 from heliosfs.repo.revisions import resolve
@@ -215,7 +215,7 @@ def test_one_branch(stage: Stage, clone: Clone) -> None:
 
 def test_nothing_shows_before_the_end_and_the_rest_goes_on(stage: Stage, clone: Clone) -> None:
     git = Git.find(str(clone.path))
-    importing = Import(stage.repository, git, Refs(git), portion_bytes=4096, written_count=1)
+    importing = Import(stage.repository, git, GitRefs(git), portion_bytes=4096, written_count=1)
     steps = importing.run()
     for step in steps:
         if not isinstance(step, (Turn, Progress)):
@@ -368,7 +368,7 @@ def test_trees_that_follow_one_another_at_a_path(stage: Stage, tmp_path: Path) -
     clone.commit("a kind")
     git = Git.find(str(clone.path))
     # Each commit alone, and each link's target written when it is read.
-    for step in Import(stage.repository, git, Refs(git), portion_bytes=1).run():
+    for step in Import(stage.repository, git, GitRefs(git), portion_bytes=1).run():
         if not isinstance(step, (Turn, Progress)):
             perform(step)
     count = len(clone.git("rev-list", "HEAD").split())

@@ -15,7 +15,7 @@ import pytest
 from heliosfs.errors import HeliosError
 from heliosfs.git import importer
 from heliosfs.git.process import Git
-from heliosfs.git.refs import Refs
+from heliosfs.git.refs import GitRefs
 from heliosfs.git.source import Source
 from tests.git_repository import Clone
 from tests.tree_builder import Stage
@@ -123,7 +123,7 @@ def test_a_program_that_ends_too_soon_ends_the_import(
 
 def test_an_import_that_is_given_up_leaves_no_program(clone: Clone) -> None:
     git = Git.find(str(clone.path))
-    wanted = [ref.git_id for ref in Refs(git).chosen]
+    wanted = [ref.git_id for ref in GitRefs(git).chosen]
     source = Source(git, wanted, [], 4096, prefer_zstd=False)
     assert source.read() is not None
     processes = [source._lister, source._printer, source._preparer]

@@ -10,14 +10,16 @@ from random import Random
 
 import pytest
 
-from heliosfs.repo.lines.compare import Effort, Method, Range, changed_ranges, split_lines
+from heliosfs.repo.lines.compare import ChangedRange, Effort, Method, changed_ranges, split_lines
 from tests.compat.texts import edited, text
 from tests.git_repository import ENVIRONMENT
 
 _HUNK = re.compile(rb"@@ -(\d+)(?:,\d+)? \+(\d+)")
 
 
-def by_git(directory: Path, old: list[bytes], new: list[bytes], method: Method) -> list[Range]:
+def by_git(
+    directory: Path, old: list[bytes], new: list[bytes], method: Method
+) -> list[ChangedRange]:
     (directory / "old").write_bytes(b"".join(old))
     (directory / "new").write_bytes(b"".join(new))
     argv = ["git", "diff", "--no-index", f"--diff-algorithm={method.value}"]
@@ -42,7 +44,7 @@ def by_git(directory: Path, old: list[bytes], new: list[bytes], method: Method) 
     return list(ranges(gone, come, len(old), len(new)))
 
 
-def ranges(gone: set[int], come: set[int], size: int, new_size: int) -> Iterator[Range]:
+def ranges(gone: set[int], come: set[int], size: int, new_size: int) -> Iterator[ChangedRange]:
     """The stretches of changed lines; what is between them goes in pairs."""
     at = new_at = 0
     while at < size or new_at < new_size:
@@ -52,7 +54,7 @@ def ranges(gone: set[int], come: set[int], size: int, new_size: int) -> Iterator
         while new_at in come:
             new_at += 1
         if (at, new_at) != (start, new_start):
-            yield Range(start, at, new_start, new_at)
+            yield ChangedRange(start, at, new_start, new_at)
         at, new_at = at + 1, new_at + 1
 
 

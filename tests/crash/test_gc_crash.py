@@ -45,7 +45,7 @@ def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gc, "_STATE_COUNT", 4)
     monkeypatch.setattr(lmdbstore, "RECENT_MAX", 8)
     monkeypatch.setattr(packs, "PACK_MAX_BYTES", 200_000)
-    monkeypatch.setattr(packcopy, "_STEP_BYTES", 60_000)
+    monkeypatch.setattr(packcopy, "_COPY_STEP_BYTES", 60_000)
 
 
 class Life:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from heliosfs.objects.ids import Kind, Oid
-from heliosfs.store.cache import ENTRY_BYTES, Cached, ObjectCache
+from heliosfs.store.cache import ENTRY_OVERHEAD_BYTES, Cached, ObjectCache
 from heliosfs.store.encoding.codecs import Codec
 
 
@@ -29,7 +29,7 @@ def held(cache: ObjectCache) -> list[int]:
 
 
 def test_it_stays_within_its_bytes_and_drops_what_was_used_longest_ago() -> None:
-    cache = ObjectCache(4 * (100 + ENTRY_BYTES))
+    cache = ObjectCache(4 * (100 + ENTRY_OVERHEAD_BYTES))
     for number in range(4):
         cache.put(oid(number), entry(100))
     cache.get(oid(0))
@@ -38,15 +38,15 @@ def test_it_stays_within_its_bytes_and_drops_what_was_used_longest_ago() -> None
     assert cache.used_bytes == cache.capacity_bytes
     cache.put(oid(5), entry(101))
     assert held(cache) == [0, 4, 5]
-    assert cache.used_bytes == 301 + 3 * ENTRY_BYTES
-    cache.resize(100 + ENTRY_BYTES)
+    assert cache.used_bytes == 301 + 3 * ENTRY_OVERHEAD_BYTES
+    cache.resize(100 + ENTRY_OVERHEAD_BYTES)
     assert held(cache) == [0]
     cache.resize(0)
     assert (len(cache), cache.used_bytes) == (0, 0)
 
 
 def test_what_passes_through_once_leaves_what_is_used_again() -> None:
-    cache = ObjectCache(40 * (100 + ENTRY_BYTES))
+    cache = ObjectCache(40 * (100 + ENTRY_OVERHEAD_BYTES))
     for number in range(20):
         cache.put(oid(number), entry(100))
         cache.get(oid(number))
@@ -67,7 +67,7 @@ def test_an_entry_put_again_counts_once() -> None:
     for _ in range(3):
         cache.put(oid(1), entry(100))
         assert len(cache) == 1
-        assert cache.used_bytes == 100 + ENTRY_BYTES
+        assert cache.used_bytes == 100 + ENTRY_OVERHEAD_BYTES
         cache.get(oid(1))
 
 

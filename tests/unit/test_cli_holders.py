@@ -43,7 +43,7 @@ def test_nobody_holds_what_is_not_mounted_yet_or_is_gone(monkeypatch: pytest.Mon
 
 def test_a_daemon_that_cannot_be_seen_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(umount, "_QUIET_SECONDS", 0)
-    registered = runfiles.Registration(runfiles.Workspace("/ws", "/store", "id"), "/log")
+    registered = runfiles.Registration(runfiles.KnownWorkspace("/ws", "/store", "id"), "/log")
     gone = runfiles.Daemon(2**22 + 1, "/log")
     with monkeypatch.context() as patch:
         patch.setattr(runfiles, "find", lambda directory: gone)

@@ -18,9 +18,9 @@ def test_the_nearest_view_wins(tmp_path: Path) -> None:
     make_view(live)
     (live / "src").mkdir()
     (tmp_path / "src/a").mkdir(parents=True)
-    assert locate.find_view(str(tmp_path)) == locate.Place(str(tmp_path), "")
-    assert locate.find_view(str(tmp_path / "src/a")) == locate.Place(str(tmp_path), "src/a")
-    assert locate.find_view(str(live / "src")) == locate.Place(str(live), "src")
+    assert locate.find_view(str(tmp_path)) == locate.Location(str(tmp_path), "")
+    assert locate.find_view(str(tmp_path / "src/a")) == locate.Location(str(tmp_path), "src/a")
+    assert locate.find_view(str(live / "src")) == locate.Location(str(live), "src")
 
 
 def test_no_view_and_no_repository(tmp_path: Path) -> None:
@@ -33,7 +33,7 @@ def test_a_repository_is_found_by_its_format_file(tmp_path: Path) -> None:
     (tmp_path / ".helios").mkdir()
     (tmp_path / ".helios/format").touch()
     (tmp_path / "a").mkdir()
-    assert locate.find_repository(str(tmp_path / "a")) == locate.Place(str(tmp_path), "a")
+    assert locate.find_repository(str(tmp_path / "a")) == locate.Location(str(tmp_path), "a")
 
 
 def test_a_directory_that_answers_is_not_dead(tmp_path: Path) -> None:

@@ -17,8 +17,8 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "state"
 
 
-def workspace(path: str, store: str = "/store") -> runfiles.Workspace:
-    return runfiles.Workspace(path, store, "5" * 32, ("xattr",))
+def workspace(path: str, store: str = "/store") -> runfiles.KnownWorkspace:
+    return runfiles.KnownWorkspace(path, store, "5" * 32, ("xattr",))
 
 
 def test_a_daemon_is_known_for_as_long_as_it_holds_the_lock() -> None:

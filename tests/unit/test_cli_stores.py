@@ -138,7 +138,7 @@ def test_a_pointer_without_an_id_follows_when_the_old_place_is_empty(work: Path)
 
 def know(work: Path, store: Path) -> None:
     """Let a workspace have been mounted before."""
-    runfiles.Registration(runfiles.Workspace(str(work), str(store), "id"), "/log").close()
+    runfiles.Registration(runfiles.KnownWorkspace(str(work), str(store), "id"), "/log").close()
 
 
 def test_a_workspace_whose_directory_was_emptied_is_told_from_a_new_one(tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ def test_a_workspace_whose_directory_was_emptied_is_told_from_a_new_one(tmp_path
 
 
 def test_who_has_a_store_open_is_named_with_its_workspace(tmp_path: Path) -> None:
-    registered = runfiles.Registration(runfiles.Workspace("/the/ws", "/store", "id"), "/log")
+    registered = runfiles.Registration(runfiles.KnownWorkspace("/the/ws", "/store", "id"), "/log")
     said = stores.who_has_it(StoreBusy("process 1 has the store open", os.getpid()))
     assert str(said) == "process 1 has the store open: it serves /the/ws"
     registered.close()

@@ -241,7 +241,7 @@ def test_binary_files(monkeypatch: pytest.MonkeyPatch) -> None:
     text = stage.run("show")
     assert "Binary files a/a and b/a differ\n" in text
     assert "+++ b/late\n" in text
-    monkeypatch.setattr("heliosfs.commands.patch._TEXT_MAX_BYTES", 100)
+    monkeypatch.setattr("heliosfs.commands.patch.TEXT_MAX_BYTES", 100)
     assert "Binary files a/late and b/late differ\n" in stage.run("show")
 
 

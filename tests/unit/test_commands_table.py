@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from heliosfs.commands import reference, reports
-from heliosfs.commands.options import Option, Parser
-from heliosfs.commands.table import VERBS, Line, find_verb, parse_line
+from heliosfs.commands.options import Option, VerbParser
+from heliosfs.commands.table import VERBS, CommandLine, find_verb, parse_line
 from heliosfs.errors import UsageError
 from tests.tree_builder import Stage
 
@@ -96,7 +96,7 @@ def test_options_as_getopt_long_reads_them() -> None:
         Option(("-q", "--quiet"), ""),
         Option(("-a",), ""),
     )
-    parser = Parser("verb", options, "help\n", takes_paths=True)
+    parser = VerbParser("verb", options, "help\n", takes_paths=True)
     said = parser.parse(
         ["x", "-qam", "one", "--message=two=2", "-m-three", "-5", "-", "y", "--", "-q", "--"]
     )
@@ -113,7 +113,7 @@ def test_options_as_getopt_long_reads_them() -> None:
 
 
 def test_words_after_dashes_are_words_where_there_are_no_paths() -> None:
-    parser = Parser("verb", (), "", takes_paths=False)
+    parser = VerbParser("verb", (), "", takes_paths=False)
     said = parser.parse(["a", "--", "-b"])
     assert said.words == ["a", "-b"]
     assert said.paths is None
@@ -137,11 +137,11 @@ def test_words_after_dashes_are_words_where_there_are_no_paths() -> None:
     ],
 )
 def test_lines(line: str, argv: list[str], cwd: str) -> None:
-    assert parse_line(line) == Line(argv, cwd)
+    assert parse_line(line) == CommandLine(argv, cwd)
 
 
 def test_who_asks_may_want_to_know_how_far_it_is() -> None:
-    assert parse_line('{"argv": ["import"], "progress": true}') == Line(["import"], "", True)
+    assert parse_line('{"argv": ["import"], "progress": true}') == CommandLine(["import"], "", True)
 
 
 @pytest.mark.parametrize(

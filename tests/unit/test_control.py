@@ -17,9 +17,9 @@ from heliosfs.vfs.control import (
     REQUEST_MAX_BYTES,
     Channel,
     CommandChannel,
+    ControlRequest,
     ErrorLog,
     MessageChannel,
-    Request,
 )
 
 
@@ -45,7 +45,7 @@ class Control:
             self.errors, self.repository, lambda: self.repository.root, verb, lambda: "usage\n"
         )
 
-    def run(self, channel: Channel, requests: list[Request]) -> None:
+    def run(self, channel: Channel, requests: list[ControlRequest]) -> None:
         for request in requests:
             try:
                 text = request.run()

@@ -17,7 +17,7 @@ from heliosfs.git.pack import _entry_head
 from heliosfs.objects.commit import Commit, Signature
 from heliosfs.objects.ids import Oid
 from heliosfs.objects.tree import NO_OID, Entry
-from heliosfs.store.remembered import Recent
+from heliosfs.store.remembered import TwoGenerationCache
 from heliosfs.workspace.gitlinks import GITLINK, gitlink_of
 
 WHO = Signature(b"Ada", b"a@b", 1_600_000_000, 150)
@@ -158,7 +158,7 @@ def test_the_head_of_an_entry_in_a_pack() -> None:
 
 
 def test_recent_forgets_the_oldest_half() -> None:
-    recent: Recent[int] = Recent(limit=2)
+    recent: TwoGenerationCache[int] = TwoGenerationCache(limit=2)
     for at in range(4):
         recent.put(b"%d" % at, at)
     assert recent.get(b"0") == 0

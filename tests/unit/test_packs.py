@@ -19,10 +19,10 @@ from heliosfs.store.encoding import packs as packs_module
 from heliosfs.store.encoding.codecs import Codec, DecodeError, decode
 from heliosfs.store.encoding.packs import (
     PACKED_FROM_BYTES,
+    PackLocation,
     Packs,
-    Place,
     Use,
-    decode_place,
+    decode_location,
     decode_uses,
     encode_large,
     encode_uses,
@@ -67,9 +67,11 @@ def test_what_cannot_shrink_stays_as_it_is() -> None:
 
 
 def test_places_and_uses_come_back() -> None:
-    place = Place(7, 2**40, 131_072, Codec.LZ4)
-    assert decode_place(b"x" + place.encode() + b"y", 1) == (place, 1 + len(place.encode()))
-    uses = with_places({}, [Place(1, 0, 10, 0), Place(1, 90, 10, 0), Place(2, 5, 5, 0)])
+    place = PackLocation(7, 2**40, 131_072, Codec.LZ4)
+    assert decode_location(b"x" + place.encode() + b"y", 1) == (place, 1 + len(place.encode()))
+    uses = with_places(
+        {}, [PackLocation(1, 0, 10, 0), PackLocation(1, 90, 10, 0), PackLocation(2, 5, 5, 0)]
+    )
     assert uses == {1: Use(100, 20), 2: Use(10, 5)}
     assert decode_uses(encode_uses(uses)) == uses
     assert decode_uses(b"") == {}
@@ -199,7 +201,7 @@ def test_a_full_disk_is_told_and_the_place_used_again(tmp_path: Path) -> None:
     assert again.offset == first.offset + first.length
     packs.sync()
     with pytest.raises(DecodeError):
-        packs.read(Place(1, again.offset + 1, again.length, 0))
+        packs.read(PackLocation(1, again.offset + 1, again.length, 0))
     packs.close()
     directory.close()
 

@@ -13,7 +13,7 @@ from heliosfs.errors import StoreError
 from heliosfs.objects.ids import Kind, Oid, object_id
 from heliosfs.store.encoding import codecs
 from heliosfs.store.encoding.codecs import Codec, Encoded
-from heliosfs.store.encoding.packs import decode_place
+from heliosfs.store.encoding.packs import decode_location
 from heliosfs.store.gc.repack import Repack
 from heliosfs.store.l2.record import Payload
 from heliosfs.store.local import LocalStore
@@ -56,7 +56,7 @@ def records(store: LocalStore) -> list[Payload]:
 def body_bytes(payload: Payload) -> int:
     """Of a large object, those in its pack."""
     if payload.codec == Codec.PACKED:
-        return decode_place(payload.body)[0].length
+        return decode_location(payload.body)[0].length
     return len(payload.body)
 
 

@@ -36,47 +36,6 @@ LONG = {
 BORROWED_MAX = 13
 """Helpers that still come from a test module."""
 
-SHARED_NAMES = {
-    "BACKLOG_BYTES",
-    "BLOCK_BYTES",
-    "COPIED_MAX_BYTES",
-    "Change",
-    "Details",
-    "ENTRY_BYTES",
-    "FILE_MAX_BYTES",
-    "Form",
-    "Item",
-    "Known",
-    "LARGE_BYTES",
-    "Line",
-    "MAP_BYTES",
-    "Opened",
-    "Origin",
-    "PIECE_BYTES",
-    "PUBLISH_COUNT",
-    "Parser",
-    "Pick",
-    "Place",
-    "READ_BYTES",
-    "RECENT_COUNT",
-    "REQUEST_MAX_BYTES",
-    "RESERVE_BYTES",
-    "REST_SECONDS",
-    "Range",
-    "Recent",
-    "Refs",
-    "Request",
-    "Rules",
-    "SHOWN_COUNT",
-    "STEP_BYTES",
-    "Step",
-    "TEXT_MAX_BYTES",
-    "TINY_BYTES",
-    "VERSIONS_BYTES",
-    "Workspace",
-}
-"""Classes and constants that still share a name."""
-
 OPENING = re.compile(r"(What|Whether|Of|Those|So|Who|Whoever|That|This is)\b")
 GIVES = re.compile(r"\b[Gg]ives?\b")
 
@@ -156,7 +115,7 @@ def test_a_class_has_a_name_of_its_own() -> None:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 found[node.name].append(_name(path))
     shared = {name: places for name, places in found.items() if len(places) > 1}
-    assert {name: places for name, places in shared.items() if name not in SHARED_NAMES} == {}
+    assert shared == {}
 
 
 def test_a_constant_has_one_value() -> None:
@@ -175,7 +134,7 @@ def test_a_constant_has_one_value() -> None:
         if name.endswith(("_BYTES", "_NS", "_SECONDS", "_COUNT"))
         and len({value for _, value in places}) > 1
     }
-    assert {name: places for name, places in several.items() if name not in SHARED_NAMES} == {}
+    assert several == {}
 
 
 def test_everything_is_imported_by_somebody() -> None:

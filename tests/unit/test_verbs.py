@@ -24,7 +24,7 @@ from heliosfs.errors import Busy, HeliosError, Interrupted, NotFound
 from heliosfs.fuse.loop import RequestLoop
 from heliosfs.fuse.notices import Notices
 from heliosfs.steps import ALONE, TURN, Progress, Steps, on_thread
-from heliosfs.vfs.control import CommandChannel, ErrorLog, LongRequest, Request
+from heliosfs.vfs.control import CommandChannel, ControlRequest, ErrorLog, LongRequest
 from tests.tree_builder import Stage
 
 pytestmark = pytest.mark.trio
@@ -54,13 +54,13 @@ class Mount:
         """Run a long verb; gives what its channel says."""
         channel = channel or self.channel()
         long = LongRequest("work", steps, progress)
-        await self.verbs.run(channel, [Request(False, False, str, None, long)])
+        await self.verbs.run(channel, [ControlRequest(False, False, str, None, long)])
         return channel.read(1000).decode()
 
     async def short(self, text: str = "done\n") -> str:
         """Run any other verb; gives its reply."""
         channel = self.channel()
-        await self.verbs.run(channel, [Request(False, False, lambda: text)])
+        await self.verbs.run(channel, [ControlRequest(False, False, lambda: text)])
         return channel.read(1000).decode()
 
 

@@ -28,7 +28,7 @@ class Method(Enum):
     """One that begins at rare lines, for merges."""
 
 
-class Range(NamedTuple):
+class ChangedRange(NamedTuple):
     """Lines `start:stop` of the old file became lines `new_start:new_stop` of the new one."""
 
     start: int
@@ -62,7 +62,7 @@ def split_lines(data: bytes) -> list[bytes]:
 
 def changed_ranges(
     old: list[bytes], new: list[bytes], effort: Effort, method: Method = Method.MYERS
-) -> list[Range]:
+) -> list[ChangedRange]:
     """Return what differs, in order; no two ranges touch.
 
     Cost: 1 us for a line of what lies between the first and the last difference, and more
@@ -127,9 +127,9 @@ def _compared(
     return changed
 
 
-def _ranges(changed: bytearray, new_changed: bytearray) -> list[Range]:
+def _ranges(changed: bytearray, new_changed: bytearray) -> list[ChangedRange]:
     """The changed lines of both sides, in stretches."""
-    ranges: list[Range] = []
+    ranges: list[ChangedRange] = []
     at = new_at = 0
     while True:
         start, new_start = changed.find(1, at), new_changed.find(1, new_at)
@@ -140,7 +140,7 @@ def _ranges(changed: bytearray, new_changed: bytearray) -> list[Range]:
         kept = min(gap, new_gap)
         start, new_start = at + kept, new_at + kept
         at, new_at = _end(changed, start), _end(new_changed, new_start)
-        ranges.append(Range(start, at, new_start, new_at))
+        ranges.append(ChangedRange(start, at, new_start, new_at))
 
 
 def _end(changed: bytearray, start: int) -> int:

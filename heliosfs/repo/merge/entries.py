@@ -12,8 +12,8 @@ from heliosfs.repo.lines.compare import Effort
 from heliosfs.repo.merge.text import (
     DEFAULT_LABELS,
     TEXT_MAX_BYTES,
+    ConflictStyle,
     Favor,
-    Form,
     Labels,
     is_text,
     merge_texts,
@@ -27,7 +27,7 @@ from heliosfs.workspace.trees import read_file
 T = TypeVar("T")
 
 
-class Rules(NamedTuple):
+class MergeRules(NamedTuple):
     """How conflicts are decided and shown."""
 
     favor: Favor = Favor.NONE
@@ -49,7 +49,7 @@ class MergedEntry(NamedTuple):
 class EntryMerger:
     """Merges files, within one effort."""
 
-    def __init__(self, store: Store, rules: Rules, now_ns: int) -> None:
+    def __init__(self, store: Store, rules: MergeRules, now_ns: int) -> None:
         self._store = store
         self._rules = rules
         self._now_ns = now_ns
@@ -168,7 +168,7 @@ class EntryMerger:
             favor=favor,
             labels=rules.labels,
             effort=self._effort,
-            form=Form.REFINED if rules.is_virtual else Form.DIFF3,
+            form=ConflictStyle.REFINED if rules.is_virtual else ConflictStyle.DIFF3,
         )
         oid = put_file(self._store, data, ours.oid)
         entry = ours._replace(oid=oid, size=len(data), mtime_ns=self._now_ns)

@@ -25,7 +25,7 @@ _POINTS = 600
 """Of a percent: scores are as fine as those of git."""
 _FILES_MAX = 500
 _SPAN_BYTES = 64
-_FILE_MAX_BYTES = 1024 * 1024
+_COMPARED_FILE_MAX_BYTES = 1024 * 1024
 
 Pair = tuple[Entry | None, Entry | None]
 
@@ -171,7 +171,7 @@ class _Similar:
     def _pieces_of(self, path: bytes, entry: Entry) -> Counter[bytes] | None:
         """Return the lines of a file, long ones in parts of 64 bytes: git's spans (hash_chars)."""
         if path not in self._pieces:
-            if entry.size > _FILE_MAX_BYTES:
+            if entry.size > _COMPARED_FILE_MAX_BYTES:
                 self._pieces[path] = None
                 return None
             lines = split_lines(read_file(self._store, entry))

@@ -12,7 +12,7 @@ from heliosfs.workspace.gitlinks import is_directory
 from heliosfs.workspace.trees import EMPTY_TREE, Change, differs, walk_changes
 
 
-class Place(NamedTuple):
+class SideEntry(NamedTuple):
     """Where a file is on one side, and what it is there."""
 
     path: bytes
@@ -39,16 +39,16 @@ class Side:
             if directories != (None, None):
                 self.directories[path] = directories
 
-    def find(self, path: bytes, base: Entry) -> Place | None:
+    def find(self, path: bytes, base: Entry) -> SideEntry | None:
         """Return where the file that the base has at `path` is now, if it still is."""
         if path not in self.files:
-            return Place(path, base)
+            return SideEntry(path, base)
         new = self.files[path][1]
         if new is not None:
-            return Place(path, new)
+            return SideEntry(path, new)
         target = self.renames.get(path)
         entry = self.files[target][1] if target is not None else None
-        return Place(target, entry) if target is not None and entry is not None else None
+        return SideEntry(target, entry) if target is not None and entry is not None else None
 
     def base(self, path: bytes) -> Entry | None:
         """The file that the base had at `path`, if this side changed it."""

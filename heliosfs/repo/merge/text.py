@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from enum import Enum
 from typing import NamedTuple
 
-from heliosfs.repo.lines.compare import Effort, Method, Range, changed_ranges, split_lines
+from heliosfs.repo.lines.compare import ChangedRange, Effort, Method, changed_ranges, split_lines
 
 TEXT_MAX_BYTES = 8 * 1024 * 1024
 """Larger files are binary, so that no request holds the file system up for long."""
@@ -27,7 +27,7 @@ class Favor(Enum):
     """For both: the lines of ours, then those of theirs, as merge=union asks for."""
 
 
-class Form(Enum):
+class ConflictStyle(Enum):
     """How a conflict is written out."""
 
     DIFF3 = "diff3"
@@ -79,7 +79,7 @@ def merge_texts(
     favor: Favor = Favor.NONE,
     labels: Labels = DEFAULT_LABELS,
     effort: Effort | None = None,
-    form: Form = Form.DIFF3,
+    form: ConflictStyle = ConflictStyle.DIFF3,
 ) -> MergedText:
     r"""Take from each side what it changed.
 
@@ -108,7 +108,7 @@ def merge_texts(
             out += other
         else:
             conflict_count += 1
-            if form is Form.DIFF3:
+            if form is ConflictStyle.DIFF3:
                 out += _marked(mine, old, other, labels)
             else:
                 out += _refined(mine, other, labels, effort)
@@ -143,7 +143,7 @@ def _pieces(
         yield _Piece(start, stop, ours_start, stop + left_shift, theirs_start, stop + right_shift)
 
 
-def _growth(ranges: list[Range]) -> int:
+def _growth(ranges: list[ChangedRange]) -> int:
     """By how many lines the changes made the text longer."""
     return sum(each.new_stop - each.new_start - (each.stop - each.start) for each in ranges)
 
@@ -159,11 +159,11 @@ def _marked(
 def _refined(
     mine: list[bytes], other: list[bytes], labels: Labels, effort: Effort
 ) -> Iterator[bytes]:
-    ranges: list[Range] = []
+    ranges: list[ChangedRange] = []
     for each in changed_ranges(mine, other, effort, Method.HISTOGRAM):
         if ranges and each.start - ranges[-1].stop <= _JOINED_LINES:
             last = ranges.pop()
-            each = Range(last.start, each.stop, last.new_start, each.new_stop)
+            each = ChangedRange(last.start, each.stop, last.new_start, each.new_stop)
         ranges.append(each)
     at = 0
     for each in ranges:

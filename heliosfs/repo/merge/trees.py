@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 from heliosfs.objects.ids import TreeId
 from heliosfs.objects.tree import Entry
-from heliosfs.repo.merge.entries import EntryMerger, Rules, same_file
+from heliosfs.repo.merge.entries import EntryMerger, MergeRules, same_file
 from heliosfs.repo.merge.renames import find_renames
-from heliosfs.repo.merge.sides import Place, Side
+from heliosfs.repo.merge.sides import Side, SideEntry
 from heliosfs.repo.merge.text import Favor
 from heliosfs.store.base import Store
 from heliosfs.workspace.attributes import Attributes
@@ -40,7 +40,7 @@ class Conflict:
 
 
 class Merged(NamedTuple):
-    """The merged tree; what was undecided is in it as `Rules` say."""
+    """The merged tree; what was undecided is in it as `MergeRules` say."""
 
     root: Entry
     conflicts: list[Conflict]
@@ -51,7 +51,7 @@ def merge_trees(
     base: Entry | None,
     ours: Entry,
     theirs: Entry,
-    rules: Rules,
+    rules: MergeRules,
     now_ns: int,
 ) -> Merged:
     """Merge two roots that came from `base` (None: from nothing).
@@ -67,7 +67,7 @@ def merge_trees(
 
 
 def find_conflicts(
-    store: Store, base: Entry | None, ours: Entry, theirs: Entry, rules: Rules, now_ns: int
+    store: Store, base: Entry | None, ours: Entry, theirs: Entry, rules: MergeRules, now_ns: int
 ) -> list[Conflict]:
     """Return what `merge_trees` would find undecided, without making the tree."""
     merge = TreeMerge(store, base, ours, theirs, rules, now_ns)
@@ -92,7 +92,7 @@ class TreeMerge:
         base: Entry | None,
         ours: Entry,
         theirs: Entry,
-        rules: Rules,
+        rules: MergeRules,
         now_ns: int,
     ) -> None:
         self._store = store
@@ -175,7 +175,9 @@ class TreeMerge:
             elif not is_directory(entry) and self._keeps_something(path):
                 self._collide(path)
 
-    def _known(self, path: bytes, base: Entry, ours: Place | None, theirs: Place | None) -> None:
+    def _known(
+        self, path: bytes, base: Entry, ours: SideEntry | None, theirs: SideEntry | None
+    ) -> None:
         """A file that the base has."""
         if ours is None or theirs is None:
             self._deleted(path, base, ours, theirs)
@@ -201,7 +203,9 @@ class TreeMerge:
         self._note(target, merged.conflict, base, ours.entry, theirs.entry)
         self._put(target, merged.entry, is_ours=target == ours.path)
 
-    def _deleted(self, path: bytes, base: Entry, ours: Place | None, theirs: Place | None) -> None:
+    def _deleted(
+        self, path: bytes, base: Entry, ours: SideEntry | None, theirs: SideEntry | None
+    ) -> None:
         """One side deleted the file: no conflict if the other left it alone."""
         place = ours or theirs
         if place is None or (place.path == path and same_file(base, place.entry)):
@@ -215,7 +219,7 @@ class TreeMerge:
         keep = base if self._rules.is_virtual else place.entry
         self._put(place.path, keep, is_ours=ours is not None)
 
-    def _retyped(self, path: bytes, base: Entry, ours: Place, theirs: Place) -> None:
+    def _retyped(self, path: bytes, base: Entry, ours: SideEntry, theirs: SideEntry) -> None:
         """One side moved the file, the other made a link of it, say: two files from now on.
 
         Where the other side has a file at the new path too, it has moved it as well, and the
@@ -242,7 +246,7 @@ class TreeMerge:
         if favor is Favor.NONE or (favor is Favor.OURS) != is_ours:
             self._put(path, stayed.entry, is_ours=not is_ours)
 
-    def _exchanged(self, path: bytes, base: Entry, ours: Place, theirs: Place) -> None:
+    def _exchanged(self, path: bytes, base: Entry, ours: SideEntry, theirs: SideEntry) -> None:
         """One side moved a link, say, and the other made a submodule of it."""
         target = theirs.path if ours.path == path else ours.path
         keep = theirs.entry if self._rules.favor is Favor.THEIRS else ours.entry

@@ -49,7 +49,7 @@ class Span(NamedTuple):
     end: int
 
 
-class Line(NamedTuple):
+class MatchingLine(NamedTuple):
     """A line that matches."""
 
     number: int
@@ -125,7 +125,7 @@ class Expression:
         """Yield the matches from left to right; they do not overlap."""
         return _spans(self.bind(text), start, len(text) if end is None else end)
 
-    def lines(self, text: bytes) -> Iterator[Line]:
+    def lines(self, text: bytes) -> Iterator[MatchingLine]:
         """Yield the lines that match."""
         return _lines(self.bind(text), text, 0, len(text))
 
@@ -204,15 +204,15 @@ def search_steps(expression: Expression, text: bytes) -> Steps[bool]:
     return False
 
 
-def line_steps(expression: Expression, text: bytes) -> Steps[list[Line]]:
+def line_steps(expression: Expression, text: bytes) -> Steps[list[MatchingLine]]:
     """Find the lines that match; a long search is done on a thread, in pieces of whole lines."""
     if expression.is_quick(len(text)):
         return list(expression.lines(text))
     search = yield from on_thread(partial(expression.bind, text))
-    found: list[Line] = []
+    found: list[MatchingLine] = []
     before = 0
     for start, stop in _pieces(text, expression.size):
-        finding: Callable[[], list[Line]] = partial(list, _lines(search, text, start, stop))
+        finding: Callable[[], list[MatchingLine]] = partial(list, _lines(search, text, start, stop))
         lines = yield from on_thread(finding)
         found += (line._replace(number=line.number + before) for line in lines)
         before += text.count(b"\n", start, stop)
@@ -290,7 +290,7 @@ def _spans(search: Search, start: int, stop: int) -> Iterator[Span]:
         start = found.end if found.end > found.start else found.end + 1
 
 
-def _lines(search: Search, text: bytes, start: int, stop: int) -> Iterator[Line]:
+def _lines(search: Search, text: bytes, start: int, stop: int) -> Iterator[MatchingLine]:
     """The lines that match, numbered from `start` on, which begins a line."""
     at, number, counted = start, 1, start
     while at < stop:
@@ -300,7 +300,7 @@ def _lines(search: Search, text: bytes, start: int, stop: int) -> Iterator[Line]
         number += text.count(b"\n", counted, found.start)
         first = text.rfind(b"\n", at, found.start) + 1 or at
         last = text.find(b"\n", found.start, stop)
-        yield Line(number, first, stop if last < 0 else last)
+        yield MatchingLine(number, first, stop if last < 0 else last)
         if last < 0:
             return
         at, counted = last + 1, found.start

@@ -43,7 +43,7 @@ _OPEN_MAX = 64
 _USE = struct.Struct("<QQQ")
 
 
-class Place(NamedTuple):
+class PackLocation(NamedTuple):
     """The pack, offset and length of an object's body, and its codec."""
 
     pack: int
@@ -57,12 +57,12 @@ class Place(NamedTuple):
         return numbers + bytes((self.codec,))
 
 
-def decode_place(data: bytes, at: int = 0) -> tuple[Place, int]:
+def decode_location(data: bytes, at: int = 0) -> tuple[PackLocation, int]:
     """Return the place at `at`, and where it ends; IndexError."""
     pack, at = read_varint(data, at)
     offset, at = read_varint(data, at)
     length, at = read_varint(data, at)
-    return Place(pack, offset, length, data[at]), at + 1
+    return PackLocation(pack, offset, length, data[at]), at + 1
 
 
 class Packed:
@@ -70,7 +70,7 @@ class Packed:
 
     __slots__ = ("place", "size")
 
-    def __init__(self, place: Place, size: int) -> None:
+    def __init__(self, place: PackLocation, size: int) -> None:
         self.place = place
         self.size = size
         """Bytes of the object when decoded."""
@@ -97,7 +97,7 @@ def decode_uses(data: bytes) -> dict[int, Use]:
     return {pack: Use(end, live_bytes) for pack, end, live_bytes in _USE.iter_unpack(data)}
 
 
-def with_places(uses: Mapping[int, Use], places: Iterable[Place]) -> dict[int, Use]:
+def with_places(uses: Mapping[int, Use], places: Iterable[PackLocation]) -> dict[int, Use]:
     """Return the uses after L2 has come to refer to these places."""
     merged = dict(uses)
     for place in places:
@@ -107,7 +107,7 @@ def with_places(uses: Mapping[int, Use], places: Iterable[Place]) -> dict[int, U
     return merged
 
 
-def without_places(uses: Mapping[int, Use], places: Iterable[Place]) -> dict[int, Use]:
+def without_places(uses: Mapping[int, Use], places: Iterable[PackLocation]) -> dict[int, Use]:
     """Return the uses after L2 has ceased to refer to these places; unused packs are left out."""
     left = dict(uses)
     for place in places:
@@ -174,7 +174,7 @@ class Packs:
         except OSError as error:
             raise store_error("cannot tidy the packs", error) from error
 
-    def append(self, encoded: Encoded) -> Place:
+    def append(self, encoded: Encoded) -> PackLocation:
         """Write a body; it is safe from a power cut after a sync.  StoreError, StoreFull."""
         codec, body = encoded
         with self._appending:
@@ -193,9 +193,9 @@ class Packs:
             self._append_count += 1
             self._unsynced[self._current] = self._append_count
             self._unnamed[self._current] = self._unnamed.get(self._current, 0) + 1
-            return Place(self._current, offset, len(body), codec)
+            return PackLocation(self._current, offset, len(body), codec)
 
-    def named(self, places: Iterable[Place]) -> None:
+    def named(self, places: Iterable[PackLocation]) -> None:
         """Note that L2 refers to these places, appended in this run or the one before."""
         with self._appending:
             for place in places:
@@ -237,7 +237,7 @@ class Packs:
         self.disk_bytes -= self._directory.length(name)
         self._directory.unlink(name)
 
-    def read(self, place: Place) -> Encoded:
+    def read(self, place: PackLocation) -> Encoded:
         """Return the body at a place; DecodeError if the pack ends before it does."""
         try:
             with self._table:

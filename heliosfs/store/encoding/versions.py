@@ -24,7 +24,7 @@ because it makes reading slower."""
 SURELY_PAYS = 4
 """Factor by which a delta of a large or cold object is smaller if it needs no comparison."""
 _PAYS_BYTES = 12
-_TINY_BYTES = 128
+_FLAT_SAVING_BYTES = 128
 """Size below which a saving of `_PAYS_BYTES` is enough, because such chains are read fast."""
 _KNOWN_MAX = 50_000
 
@@ -34,7 +34,7 @@ def pays(delta: Encoded, alone: Encoded | None) -> bool:
     if alone is None:
         return True
     delta_bytes, alone_bytes = len(delta.body), len(alone.body)
-    if alone_bytes < _TINY_BYTES:
+    if alone_bytes < _FLAT_SAVING_BYTES:
         return delta_bytes <= alone_bytes - _PAYS_BYTES
     return delta_bytes < alone_bytes * _PAYS_BELOW
 

@@ -30,7 +30,7 @@ FILE = "objects.lmdb"
 FILES = (FILE, f"{FILE}-lock")
 _NUMBER = struct.Struct(">Q")
 _TOTALS = struct.Struct("<QQQQQ8s")
-_MAP_BYTES = 1 << 40
+_FORMAT1_MAP_BYTES = 1 << 40
 """Address space that is mapped, not disk; a file of format 1 is only read."""
 _KEPT_BYTES = 64 * 1024 * 1024
 _COMMIT = b"commit/"
@@ -78,7 +78,7 @@ class OldDatabase:
         try:
             self._env = lmdb.open(
                 directory.path_of(FILE),
-                map_size=_MAP_BYTES,
+                map_size=_FORMAT1_MAP_BYTES,
                 subdir=False,
                 readonly=True,
                 lock=False,

@@ -12,7 +12,7 @@ from heliosfs.store.l2.record import Payload
 
 _HELD_BYTES = 32 * 1024 * 1024
 _HELD_COUNT = 100_000
-_LARGE_BYTES = 1024 * 1024
+_HELD_MAX_BYTES = 1024 * 1024
 """Size above which objects are not held: they have few versions, and their chains are read anew."""
 _CHAIN_MAX = 256
 
@@ -80,7 +80,7 @@ class Chains:
 
     def _hold(self, number: int, found: Decoded) -> None:
         size = len(found.data)
-        if size > _LARGE_BYTES:
+        if size > _HELD_MAX_BYTES:
             return
         if self._held_bytes + size > _HELD_BYTES or len(self._held) >= _HELD_COUNT:
             self._held.clear()

@@ -8,7 +8,7 @@ from zlib import crc32
 _FEATURES = 8
 _LINE_MIN = 8
 """Shortest line that counts; shorter ones occur in every text."""
-_READ_BYTES = 256 * 1024
+_LIKENESS_BYTES = 256 * 1024
 
 
 def features(data: bytes) -> list[int]:
@@ -21,7 +21,7 @@ def features(data: bytes) -> list[int]:
     >>> len(set(features(one)) & set(features(one + other))) > 5
     True
     """
-    lines = {line for line in data[:_READ_BYTES].split(b"\n") if len(line) >= _LINE_MIN}
+    lines = {line for line in data[:_LIKENESS_BYTES].split(b"\n") if len(line) >= _LINE_MIN}
     return nsmallest(_FEATURES, map(crc32, lines))
 
 

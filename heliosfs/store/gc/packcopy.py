@@ -5,13 +5,13 @@ from __future__ import annotations
 from heliosfs.objects.ids import Oid
 from heliosfs.pace import Pace
 from heliosfs.store.encoding.codecs import Codec, Encoded
-from heliosfs.store.encoding.packs import Place, decode_place
-from heliosfs.store.l2.change import Change
+from heliosfs.store.encoding.packs import PackLocation, decode_location
+from heliosfs.store.l2.change import ReclaimTransaction
 from heliosfs.store.l2.database import ObjectDatabase
 from heliosfs.store.l2.record import Payload, pack
 
 _SCANNED = 5_000
-_STEP_BYTES = 8 * 1024 * 1024
+_COPY_STEP_BYTES = 8 * 1024 * 1024
 
 
 class PackCopy:
@@ -36,7 +36,7 @@ class PackCopy:
     def step(self) -> None:
         """Copy some bodies.  StoreError, StoreFull: nothing changed.  DecodeError."""
         database = self._database
-        moves: list[tuple[Payload, Place]] = []
+        moves: list[tuple[Payload, PackLocation]] = []
         for payload, place in self._some():
             moves.append((payload, database.packs.append(database.packs.read(place))))
         if moves:
@@ -45,9 +45,9 @@ class PackCopy:
             with database.writing:
                 database.change(lambda change: _move(change, moves))
 
-    def _some(self) -> list[tuple[Payload, Place]]:
-        pace, seen, left = Pace(), 0, _STEP_BYTES
-        found: list[tuple[Payload, Place]] = []
+    def _some(self) -> list[tuple[Payload, PackLocation]]:
+        pace, seen, left = Pace(), 0, _COPY_STEP_BYTES
+        found: list[tuple[Payload, PackLocation]] = []
         with self._database.browsing() as snapshot:
             for payload in snapshot.headers(self._next):
                 pace()
@@ -56,7 +56,7 @@ class PackCopy:
                 seen += 1
                 self._next = payload.number + 1
                 if payload.codec == Codec.PACKED:
-                    place, _ = decode_place(payload.body)
+                    place, _ = decode_location(payload.body)
                     if place.pack in self._packs:
                         found.append((payload, place))
                         left -= place.length
@@ -64,7 +64,7 @@ class PackCopy:
         return found
 
 
-def _move(change: Change, moves: list[tuple[Payload, Place]]) -> None:
+def _move(change: ReclaimTransaction, moves: list[tuple[Payload, PackLocation]]) -> None:
     for payload, place in moves:
         encoded = Encoded(Codec.PACKED, place.encode())
         record = pack(Oid(payload.id), payload.kind, payload.size, encoded)

@@ -15,7 +15,7 @@ from heliosfs.store.encoding import codecs
 from heliosfs.store.encoding.codecs import Codec, DecodeError, Encoded, decode, decode_delta
 from heliosfs.store.gc.chains import Chains
 from heliosfs.store.gc.likeness import Likeness, features
-from heliosfs.store.l2.change import Change
+from heliosfs.store.l2.change import ReclaimTransaction
 from heliosfs.store.l2.database import ObjectDatabase
 from heliosfs.store.l2.marks import Marks
 from heliosfs.store.l2.reader import Snapshot
@@ -26,9 +26,9 @@ _STEP_BYTES = 256 * 1024
 """Bytes of objects that are encoded in a step: 80 ms."""
 _STEP_RECORDS = 2_000
 _WHOLE = frozenset((Codec.RAW, Codec.LZ4, Codec.ZSTD))
-_SMALL_BYTES = 512
+_REPACKED_MIN_BYTES = 512
 """Size below which an object is skipped, because little can be gained."""
-_LARGE_BYTES = 4 * 1024 * 1024
+_REPACKED_MAX_BYTES = 4 * 1024 * 1024
 _PAYS_BELOW = 0.5
 """Size of a new delta, relative to the object encoded alone, above which it is refused: a delta is
 slower to read."""
@@ -108,7 +108,7 @@ class Repack:
                     if not record or number >= self._end or not self._marks.keeps(number):
                         continue
                     payload = snapshot.payload(number)
-                    if _SMALL_BYTES <= payload.size <= _LARGE_BYTES:
+                    if _REPACKED_MIN_BYTES <= payload.size <= _REPACKED_MAX_BYTES:
                         smaller = self._smaller(snapshot, payload)
                         left -= payload.size
                         if smaller is not None:
@@ -177,6 +177,6 @@ def _check(decoded: bytes, data: bytes) -> None:
         raise DecodeError("an encoding gives other bytes back")
 
 
-def _write(change: Change, rewrites: list[_Rewrite]) -> None:
+def _write(change: ReclaimTransaction, rewrites: list[_Rewrite]) -> None:
     for number, record in rewrites:
         change.rewrite(number, record)

@@ -21,7 +21,7 @@ from heliosfs.pace import Pace
 from heliosfs.store.base import Swept
 from heliosfs.store.encoding.codecs import DecodeError
 from heliosfs.store.gc.packcopy import PackCopy
-from heliosfs.store.l2.change import Change, packed_bytes
+from heliosfs.store.l2.change import ReclaimTransaction, packed_bytes
 from heliosfs.store.l2.database import ObjectDatabase
 from heliosfs.store.l2.marks import Marks
 from heliosfs.store.l2.reader import Stored, index_entry
@@ -141,7 +141,7 @@ class Sweep:
             self._note(done.objects, done.stored_bytes)
         return self._next >= len(self._bases)
 
-    def _remove_from(self, values: list[Stored], change: Change) -> None:
+    def _remove_from(self, values: list[Stored], change: ReclaimTransaction) -> None:
         pace = Pace()
         for stored in values:
             change.remove(stored, self._marks.keeps)

@@ -18,7 +18,7 @@ from heliosfs.objects.ids import OID_BYTES, Kind, Oid, object_id
 from heliosfs.store.directory import Directory, store_error
 from heliosfs.store.edited import decode_edited
 from heliosfs.store.encoding.codecs import DecodeError
-from heliosfs.store.encoding.packs import Packed, Packs, decode_place
+from heliosfs.store.encoding.packs import Packed, Packs, decode_location
 from heliosfs.store.journal.journal import (
     CHECKED_FROM,
     EDITED_TAG,
@@ -181,7 +181,7 @@ def _read_table(data: bytes, at: int, content_at: int) -> tuple[list[Pending], C
             objects.append(Pending(Oid(oid), Kind(kind), content, base))
         elif data[at] == PACKED_TAG:
             _, kind, _, size, oid = OBJECT.unpack_from(data, at)
-            place, at = decode_place(data, at + OBJECT.size)
+            place, at = decode_location(data, at + OBJECT.size)
             objects.append(Pending(Oid(oid), Kind(kind), Packed(place, size), None))
         elif data[at] == EDITED_TAG:
             _, kind, _, size, oid = OBJECT.unpack_from(data, at)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from heliosfs.store.encoding.codecs import Codec
-from heliosfs.store.encoding.packs import Packs, Place, decode_place
+from heliosfs.store.encoding.packs import PackLocation, Packs, decode_location
 from heliosfs.store.l2.environment import Tables, Transaction
 from heliosfs.store.l2.reader import (
     INDEX_KEY,
     NUMBER,
-    Recent,
     Snapshot,
     Stored,
+    Unindexed,
     alone_keys,
     piece_key,
 )
@@ -29,18 +29,18 @@ from heliosfs.store.l2.record import (
 def packed_bytes(number: int, record: bytes) -> int:
     """Return the bytes of an object that lie in a pack; DecodeError."""
     payload = unpack(number, record)
-    return decode_place(payload.body)[0].length if payload.codec == Codec.PACKED else 0
+    return decode_location(payload.body)[0].length if payload.codec == Codec.PACKED else 0
 
 
-class Change:
+class ReclaimTransaction:
     """The effects of a transaction on L2, gathered until it is committed or aborted."""
 
     def __init__(self, txn: Transaction, tables: Tables, packs: Packs) -> None:
         self._txn = txn
-        self._snapshot = Snapshot(txn, tables, Recent({}), packs)
-        self.places: list[Place] = []
+        self._snapshot = Snapshot(txn, tables, Unindexed({}), packs)
+        self.places: list[PackLocation] = []
         """Places in packs that records name from now on."""
-        self.lost_places: list[Place] = []
+        self.lost_places: list[PackLocation] = []
         """Places in packs that records name no longer."""
         self._objects = tables.objects
         self._ids = tables.ids
@@ -101,7 +101,7 @@ class Change:
         key = NUMBER.pack(first + len(records) - len(run))
         self._txn.put(key, join_bundle(run), db=self._objects)
 
-    def move(self, number: int, record: bytes, place: Place) -> None:
+    def move(self, number: int, record: bytes, place: PackLocation) -> None:
         """Replace the record of an object in a pack by one with another place."""
         self._let_go(number, self._record_of(number))
         self.places.append(place)
@@ -115,7 +115,7 @@ class Change:
         """Note that a record, and its place in a pack if it has one, will be removed."""
         payload = unpack(number, record)
         if payload.codec == Codec.PACKED:
-            place, _ = decode_place(payload.body)
+            place, _ = decode_location(payload.body)
             self.lost_places.append(place)
             self.stored_bytes += place.length
         return payload

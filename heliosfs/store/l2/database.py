@@ -16,8 +16,8 @@ from heliosfs.objects.ids import Kind, Oid, object_id
 from heliosfs.store.directory import Directory
 from heliosfs.store.encoding.codecs import DecodeError
 from heliosfs.store.encoding.packs import (
+    PackLocation,
     Packs,
-    Place,
     Use,
     decode_uses,
     encode_uses,
@@ -25,7 +25,7 @@ from heliosfs.store.encoding.packs import (
     without_places,
 )
 from heliosfs.store.l2.bundles import Insert
-from heliosfs.store.l2.change import Change
+from heliosfs.store.l2.change import ReclaimTransaction
 from heliosfs.store.l2.environment import (
     FILE,
     MAP_BYTES,
@@ -40,7 +40,7 @@ from heliosfs.store.l2.environment import (
     open_tables,
 )
 from heliosfs.store.l2.marks import Marks
-from heliosfs.store.l2.reader import INDEX_KEY, Recent, Snapshot, index_entry, piece_key
+from heliosfs.store.l2.reader import INDEX_KEY, Snapshot, Unindexed, index_entry, piece_key
 from heliosfs.store.l2.record import SHORT_BYTES, Payload, decode_chain
 from heliosfs.store.l2.residency import unmap_pages
 from heliosfs.store.l2.states import StateReader
@@ -95,7 +95,7 @@ class ObjectDatabase:
         self._directory = directory
         self._guard = threading.Lock()
         self._loads = 0
-        self._recent = Recent({})
+        self._recent = Unindexed({})
         self.packs = Packs(directory)
         self.uses: dict[int, Use] = {}
         """The parts of each pack that L2 refers to."""
@@ -135,7 +135,7 @@ class ObjectDatabase:
         try:
             with self.reading() as snapshot:
                 headers = snapshot.headers(self.totals.indexed)
-                self._recent = Recent({each.id[:SHORT_BYTES]: each.number for each in headers})
+                self._recent = Unindexed({each.id[:SHORT_BYTES]: each.number for each in headers})
         except DecodeError as error:
             raise StoreError(f"{FILE} is damaged: {error}") from error
 
@@ -212,7 +212,7 @@ class ObjectDatabase:
         found: list[tuple[bytes, int]],
         state: Changes,
         totals: Totals,
-        places: Iterable[Place] = (),
+        places: Iterable[PackLocation] = (),
     ) -> None:
         """Write one transaction, which is on the disk on return.
 
@@ -225,14 +225,14 @@ class ObjectDatabase:
         # I43: numbers of objects and batches only grow.
         assert totals.next_number >= self.totals.next_number and totals.batch >= self.totals.batch
         numbers = self._recent.numbers
-        recent = Recent({**numbers, **dict(found)})
+        recent = Unindexed({**numbers, **dict(found)})
         entries: list[tuple[bytes, int]] = []
         count = len(recent.numbers)
         # Two objects with one short id cannot both be in a dict, but the index takes them.
         if count > RECENT_MAX or count < len(numbers) + len(found):
             entries = [*numbers.items(), *found]
             totals = totals._replace(indexed=totals.next_number)
-            recent = Recent({})
+            recent = Unindexed({})
         uses = with_places(self.uses, places)
         while True:
             try:
@@ -254,7 +254,7 @@ class ObjectDatabase:
         self,
         inserts: list[Insert],
         entries: list[tuple[bytes, int]],
-        recent: Recent,
+        recent: Unindexed,
         state: Changes,
         totals: Totals,
         uses: Mapping[int, Use],
@@ -281,7 +281,7 @@ class ObjectDatabase:
             txn.abort()
             raise
 
-    def change(self, make: Callable[[Change], None]) -> Change:
+    def change(self, make: Callable[[ReclaimTransaction], None]) -> ReclaimTransaction:
         """Carry out one transaction that removes or replaces records, as `write` does.
 
         `make` is called again if the map had to grow.
@@ -299,10 +299,12 @@ class ObjectDatabase:
                 self.packs.named(change.places)
                 return change
 
-    def _try_change(self, make: Callable[[Change], None]) -> tuple[Change, Totals, dict[int, Use]]:
+    def _try_change(
+        self, make: Callable[[ReclaimTransaction], None]
+    ) -> tuple[ReclaimTransaction, Totals, dict[int, Use]]:
         txn = self.env.begin(write=True)
         try:
-            change = Change(txn, self.tables, self.packs)
+            change = ReclaimTransaction(txn, self.tables, self.packs)
             make(change)
             before = self.totals
             totals = before._replace(
@@ -322,7 +324,7 @@ class ObjectDatabase:
     def forget_recent(self, keeps: Callable[[int], bool]) -> None:
         """Remove the objects that are not kept from the table of those not yet indexed."""
         numbers = self._recent.numbers.items()
-        self._recent = Recent({short: number for short, number in numbers if keeps(number)})
+        self._recent = Unindexed({short: number for short, number in numbers if keeps(number)})
 
     def _grow(self) -> None:
         # mdb_env_set_mapsize may be called only if no transaction is open in this process.
@@ -340,7 +342,7 @@ class Reading:
         self,
         env: lmdb.Environment,
         tables: Tables,
-        recent: Recent,
+        recent: Unindexed,
         packs: Packs,
         guard: threading.Lock | None,
     ) -> None:

@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 from heliosfs.errors import CorruptObject
 from heliosfs.objects.ids import Kind, Oid, object_id
-from heliosfs.store.cache import ENTRY_BYTES, Cached
+from heliosfs.store.cache import ENTRY_OVERHEAD_BYTES, Cached
 from heliosfs.store.edited import Edited
 from heliosfs.store.encoding import codecs
 from heliosfs.store.encoding.codecs import DecodeError
-from heliosfs.store.encoding.packs import PACKED_FROM_BYTES, Packed, Place, encode_large
+from heliosfs.store.encoding.packs import PACKED_FROM_BYTES, Packed, PackLocation, encode_large
 from heliosfs.store.encoding.versions import (
     STEP,
     SURELY_PAYS,
@@ -125,7 +125,7 @@ class Encoder:
         """Objects of this transaction, in the order of their numbers."""
         self._deltas: dict[int, _Version] = {}
         """Objects of this transaction that are deltas, by number."""
-        self.places: list[Place] = []
+        self.places: list[PackLocation] = []
         """Places in packs that the records name."""
         self._bundles = Bundles(snapshot, totals.next_number)
         self._read_last: tuple[tuple[int, Oid] | None, list[_Version]] = None, []
@@ -194,7 +194,7 @@ class Encoder:
         encoded = codecs.encode(data, prefer_zstd=prefer_zstd)
         if item.__class__ is not Cold:
             codec, body = encoded
-            self._room -= len(body) + ENTRY_BYTES
+            self._room -= len(body) + ENTRY_OVERHEAD_BYTES
             if self._room >= 0:
                 oid, kind, _, _ = item
                 # What Cached() does, without its call.

@@ -12,7 +12,7 @@ import lmdb
 
 from heliosfs.objects.ids import Kind, Oid, object_id
 from heliosfs.store.encoding.codecs import Codec, DecodeError
-from heliosfs.store.encoding.packs import Packs, decode_place
+from heliosfs.store.encoding.packs import Packs, decode_location
 from heliosfs.store.encoding.versions import Prepared
 from heliosfs.store.l2.environment import Tables, Transaction
 from heliosfs.store.l2.marks import Marks
@@ -47,7 +47,7 @@ def piece_key(number: int, index: int) -> bytes:
     return _PIECE.pack(number, index) if index else NUMBER.pack(number)
 
 
-class Recent:
+class Unindexed:
     """The objects that are not in the index yet: number by short id.  Immutable."""
 
     def __init__(self, numbers: Mapping[bytes, int]) -> None:
@@ -95,7 +95,7 @@ class Snapshot:
 
     __slots__ = ("_cursor", "_first", "_ids_cursor", "_recent", "_value", "packs", "tables", "txn")
 
-    def __init__(self, txn: Transaction, tables: Tables, recent: Recent, packs: Packs) -> None:
+    def __init__(self, txn: Transaction, tables: Tables, recent: Unindexed, packs: Packs) -> None:
         """See L2 by `txn`; `recent` must be older than `txn`, which sees what left it since."""
         self.txn = txn
         self.tables = tables
@@ -242,7 +242,7 @@ class Snapshot:
     def unpacked(self, payload: Payload) -> Payload:
         """Return a payload with its body read from the pack; DecodeError."""
         try:
-            place, _ = decode_place(payload.body)
+            place, _ = decode_location(payload.body)
         except IndexError as error:
             raise DecodeError(f"object {payload.number} has no sound place in a pack") from error
         codec, body = self.packs.read(place)
