@@ -126,7 +126,6 @@ OPTIONS_OF_GIT = {
     ("commit", "--date"): "a commit has the time at which it is made",
     ("commit", "-v"): "'helios diff' shows what it would take",
     ("commit", "-n"): "there are no hooks: nothing has to be left out",
-    ("diff", "--color-words"): "'helios diff --word-diff'",
     ("diff", "--no-index"): "diff(1) compares any two files",
     ("diff", "--merge-base"): "'helios diff A...B'",
     ("log", "--stdin"): "give the revisions as words",
