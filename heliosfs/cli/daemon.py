@@ -23,11 +23,11 @@ from heliosfs.cli import runfiles, stores
 from heliosfs.cli.identity import identity
 from heliosfs.errors import HeliosError, StoreBusy
 from heliosfs.mounttable import FSTYPE, mount_at
+from heliosfs.repo import keys
 
 if TYPE_CHECKING:
     from heliosfs.repo.repository import Repository
 
-TAKEN_IN = b"repo/taken-in"
 """State: what lay in the directory was taken in.  Set once, with the content itself, so
 that a first mount that was cut short begins again."""
 
@@ -185,7 +185,7 @@ def take_in(repository: Repository, directory_fd: int, report: Callable[[str], N
     from heliosfs.workspace.trees import EMPTY_TREE
 
     store = repository.store
-    is_first = store.get(TAKEN_IN) is None
+    is_first = store.get(keys.TAKEN_IN) is None
     taken = known(store)
     if not is_first and taken is not None:
         return
@@ -203,7 +203,7 @@ def take_in(repository: Repository, directory_fd: int, report: Callable[[str], N
     # An older heliosfs did not note what it took in: begin with what is there.
     taken = taken or run_to_end(everything(directory_fd), store)
     with repository.transaction:
-        store.put(TAKEN_IN, b"1")
+        store.put(keys.TAKEN_IN, b"1")
         remember(store, taken)
         repository.checkpoint()
 

@@ -12,12 +12,13 @@ from heliosfs.git.origins import ASIDE_REF, Names
 from heliosfs.git.refs import ASIDE, DETACHED, HEADS, TAGS, GitRef, GitRefs
 from heliosfs.objects.ids import CommitId, TreeId
 from heliosfs.objects.tree import Entry
+from heliosfs.repo import keys
 from heliosfs.repo.ancestry import reaches
 from heliosfs.repo.leftovers import is_changed
 from heliosfs.repo.refs import Branch
 from heliosfs.repo.repository import DEFAULT_BRANCH, Repository
 from heliosfs.repo.stage import Stage
-from heliosfs.repo.view import View, work_key
+from heliosfs.repo.view import View
 from heliosfs.steps import ALONE, TURN, Steps
 from heliosfs.workspace.trees import (
     EMPTY_TREE,
@@ -330,7 +331,7 @@ class _Adoption:
             self._shown.append((view, oid, keeps))
             return
         if branch.head is not None or not self._is_dirty(branch):
-            self._repository.store.put(work_key(branch.slot), None)
+            self._repository.store.put(keys.of_slot(keys.WORK, branch.slot), None)
             Stage(self._repository.store, branch.slot).replace(None)
         self._drop(branch.head)
         self._repository.refs.move(branch, oid)

@@ -21,17 +21,10 @@ from heliosfs.git.raw import parse_tag
 from heliosfs.objects.ids import OID_BYTES, CommitId, Kind, Oid
 from heliosfs.objects.references import NEVER_STORED
 from heliosfs.pace import Pace
+from heliosfs.repo import keys
 from heliosfs.store.base import Bulk, Collection, Store
 
-_ID = b"git/"
-_OF = b"git-of/"
-_ORIGIN = b"git-origin/"
-_REF = b"git-ref/"
-_TAG = b"git-tag/"
-_TAKEN = b"git-taken/"
-
 _KNOWN = struct.Struct("<B32sQ")
-_NUMBER = struct.Struct(">Q")
 _TAG_DEPTH_MAX = 100
 
 
@@ -100,7 +93,7 @@ class IdMap:
 
     def find(self, git_id: bytes) -> ConvertedObject | None:
         """What became of an object of git: 2 us."""
-        value = self._get(_ID + git_id)
+        value = self._get(keys.GIT_ID + git_id)
         if value is None:
             return None
         # As ConvertedObject() does, without its call.
@@ -108,13 +101,13 @@ class IdMap:
 
     def note(self, git_id: bytes, kind: Kind, oid: Oid, size: int) -> None:
         """An object was taken in; what it refers to was noted before."""
-        self._noted[_ID + git_id] = _KNOWN.pack(kind, oid, size)
+        self._noted[keys.GIT_ID + git_id] = _KNOWN.pack(kind, oid, size)
 
     def note_files(self, files: Iterable[tuple[bytes, int, bytes, int]]) -> None:
         """`note` of many: git's id, kind, our id and size of each."""
-        pack, noted = _KNOWN.pack, self._noted
+        pack, noted, prefix = _KNOWN.pack, self._noted, keys.GIT_ID
         for git_id, kind, oid, size in files:
-            noted[_ID + git_id] = pack(kind, oid, size)
+            noted[prefix + git_id] = pack(kind, oid, size)
 
     def commit(self, git_id: bytes) -> CommitId | None:
         """The commit of ours that a commit of git became, or came from."""
@@ -133,41 +126,44 @@ class IdMap:
 
     def is_complete(self, git_id: bytes) -> bool:
         """Whether an object that a ref named is here, with all that it leads to."""
-        return self._get(_ID + git_id) is not None or self._get(_TAG + git_id) is not None
+        return (
+            self._get(keys.GIT_ID + git_id) is not None
+            or self._get(keys.GIT_TAG + git_id) is not None
+        )
 
     def git_of(self, oid: Oid) -> bytes | None:
         """Git's id of a tree or commit of ours, if it was ever imported or exported."""
-        return self._get(_OF + oid)
+        return self._get(keys.GIT_OF + oid)
 
     def note_git_of(self, oid: Oid, git_id: bytes) -> None:
         """A tree or commit of ours is this object of git."""
-        self._noted[_OF + oid] = git_id
+        self._noted[keys.GIT_OF + oid] = git_id
 
     def origins(self) -> Iterator[tuple[int, bytes]]:
         """Number and value of every repository that is known."""
-        for key, value in self._store.scan(_ORIGIN):
-            yield int(key[len(_ORIGIN) :], 16), value
+        for key, value in self._store.scan(keys.GIT_ORIGIN):
+            yield int(key[len(keys.GIT_ORIGIN) :], 16), value
 
     def note_origin(self, number: int, value: bytes) -> None:
-        self._noted[_ORIGIN + b"%08x" % number] = value
+        self._noted[keys.GIT_ORIGIN + b"%08x" % number] = value
 
-    def remembered(self, prefix: bytes = _REF) -> Iterator[tuple[int, str, Remembered]]:
+    def remembered(self, prefix: bytes = keys.GIT_REF) -> Iterator[tuple[int, str, Remembered]]:
         """Every ref that was imported or exported: of which repository, full name, and what."""
         held: dict[bytes, bytes | None] = dict(self._store.scan(prefix))
         held.update((key, value) for key, value in self._noted.items() if key.startswith(prefix))
         for key, value in held.items():
             if value is not None:
-                yield _decode_ref(key[len(_REF) :], value)
+                yield _decode_ref(key[len(keys.GIT_REF) :], value)
 
     def refs_of(self, origin: int) -> Iterator[tuple[str, Remembered]]:
         """The same of one repository."""
         below = b"%08x/" % origin if origin else b"refs/"
-        for _, name, each in self.remembered(_REF + below):
+        for _, name, each in self.remembered(keys.GIT_REF + below):
             yield name, each
 
     def note_ref(self, origin: int, name: str, each: Remembered | None) -> None:
         """Remember a ref, or forget it."""
-        key = _REF + (b"%08x/" % origin if origin else b"")
+        key = keys.GIT_REF + (b"%08x/" % origin if origin else b"")
         value = None
         if each is not None:
             head = bytes((len(each.git_id), len(each.imported)))
@@ -177,10 +173,10 @@ class IdMap:
 
     def tag(self, git_id: bytes) -> bytes | None:
         """The bytes of an annotated tag."""
-        return self._get(_TAG + git_id)
+        return self._get(keys.GIT_TAG + git_id)
 
     def note_tag(self, git_id: bytes, data: bytes) -> None:
-        self._noted[_TAG + git_id] = data
+        self._noted[keys.GIT_TAG + git_id] = data
 
     def note_commit(self, git_id: bytes, oid: CommitId) -> None:
         """A commit was taken in by an import that is under way."""
@@ -189,7 +185,7 @@ class IdMap:
 
     def under_way(self) -> Iterator[tuple[bytes, CommitId]]:
         """The published commits of imports that did not finish, and git's ids of them."""
-        for _, value in self._store.scan(_TAKEN):
+        for _, value in self._store.scan(keys.GIT_TAKEN):
             id_bytes = value[0]
             size = id_bytes + OID_BYTES
             for at in range(1, len(value), size):
@@ -198,7 +194,7 @@ class IdMap:
 
     def clear_under_way(self) -> None:
         """The import is finished."""
-        for key, _ in self._store.scan(_TAKEN):
+        for key, _ in self._store.scan(keys.GIT_TAKEN):
             self._noted[key] = None
 
     def stale(self, collection: Collection) -> list[bytes]:
@@ -209,29 +205,34 @@ class IdMap:
             pace()
             return oid not in NEVER_STORED and not collection.is_marked(oid)
 
-        ids = collection.scan(_ID)
-        keys = [key for key, value in ids if goes(Oid(_KNOWN.unpack(value)[1]))]
-        return keys + [key for key, _ in collection.scan(_OF) if goes(Oid(key[len(_OF) :]))]
+        ids = collection.scan(keys.GIT_ID)
+        found = [key for key, value in ids if goes(Oid(_KNOWN.unpack(value)[1]))]
+        return found + [
+            key for key, _ in collection.scan(keys.GIT_OF) if goes(Oid(key[len(keys.GIT_OF) :]))
+        ]
 
     def stale_tags(self, collection: Collection) -> list[bytes]:
         """The keys of annotated tags that lead to nothing that is known any more.
 
         What is remembered of refs stays: a branch that was deleted here stays deleted.
         """
-        known = {key[len(_ID) :] for key, _ in collection.scan(_ID)}
-        tags = {key[len(_TAG) :]: parse_tag(data).target for key, data in collection.scan(_TAG)}
+        known = {key[len(keys.GIT_ID) :] for key, _ in collection.scan(keys.GIT_ID)}
+        tags = {
+            key[len(keys.GIT_TAG) :]: parse_tag(data).target
+            for key, data in collection.scan(keys.GIT_TAG)
+        }
         while led := [tag for tag, target in tags.items() if target in known]:
             # Tags may name tags.
             known.update(led)
             for tag in led:
                 del tags[tag]
-        return [_TAG + tag for tag in tags]
+        return [keys.GIT_TAG + tag for tag in tags]
 
     def _next_taken(self) -> bytes:
         if self._taken_count is None:
-            keys = [key for key, _ in self._store.scan(_TAKEN)]
-            self._taken_count = _NUMBER.unpack(keys[-1][len(_TAKEN) :])[0] + 1 if keys else 0
-        key = _TAKEN + _NUMBER.pack(self._taken_count)
+            taken = [key for key, _ in self._store.scan(keys.GIT_TAKEN)]
+            self._taken_count = keys.number_in(keys.GIT_TAKEN, taken[-1]) + 1 if taken else 0
+        key = keys.of_number(keys.GIT_TAKEN, self._taken_count)
         self._taken_count += 1
         return key
 

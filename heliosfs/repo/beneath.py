@@ -11,11 +11,9 @@ import contextlib
 import os
 from typing import NamedTuple
 
+from heliosfs.repo import keys
 from heliosfs.store.base import Store
 from heliosfs.workspace.foreign import NOTE, KnownItems
-
-KEY = b"repo/beneath"
-"""State: the packed digests of what was taken in."""
 
 _MARK = b"# heliosfs: not mounted\n"
 _TEXT = """
@@ -39,13 +37,13 @@ class Beneath(NamedTuple):
 
 def known(store: Store) -> KnownItems | None:
     """Return what was taken in; None where an older heliosfs did not note it."""
-    packed = store.get(KEY)
+    packed = store.get(keys.BENEATH)
     return None if packed is None else KnownItems(packed)
 
 
 def remember(store: Store, taken: KnownItems) -> None:
     """Note what was taken in; the caller publishes."""
-    store.put(KEY, taken.pack())
+    store.put(keys.BENEATH, taken.pack())
 
 
 def leave_note(beneath: Beneath) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from heliosfs.errors import AlreadyExists, CorruptObject, NotFound, UsageError
 from heliosfs.objects.ids import OID_BYTES, CommitId, Oid
+from heliosfs.repo import keys
 from heliosfs.repo.inverses import Inverses
 from heliosfs.repo.scores import Scores
 from heliosfs.store.base import Store
@@ -25,10 +26,6 @@ METADATA_KEY = "experiment"
 """Under which the commits of an experiment carry its name."""
 CHUNK_COUNT = 16
 """Ids under one key: a commit writes 32 to 512 bytes of state."""
-
-_EXPERIMENT = b"experiment/"
-_VARIANTS = b"variants/"
-_SCORE = b"score/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +88,8 @@ class Experiments:
         self._by_slot: dict[int, Experiment] = {}
         self.running: dict[int, Experiment] = {}
         """Slot -> experiment, of those whose commits are counted."""
-        for key, value in store.scan(_EXPERIMENT):
-            self._hold(decode_experiment(key[len(_EXPERIMENT) :].decode(), value))
+        for key, value in store.scan(keys.EXPERIMENT):
+            self._hold(decode_experiment(key[len(keys.EXPERIMENT) :].decode(), value))
 
     def __iter__(self) -> Iterator[Experiment]:
         """In the order of their names."""
@@ -129,7 +126,7 @@ class Experiments:
             (self._hold_before, (experiment, self._by_name.get(experiment.name), of_slot))
         )
         self._hold(experiment)
-        self._store.put(_EXPERIMENT + experiment.name.encode(), experiment.encode())
+        self._store.put(keys.EXPERIMENT + experiment.name.encode(), experiment.encode())
 
     def branch_deleted(self, slot: int, tip: CommitId | None) -> None:
         """Keep what the branch of an experiment named last."""
@@ -139,7 +136,7 @@ class Experiments:
 
     def add_commit(self, experiment: Experiment, oid: CommitId) -> None:
         """A commit was made on the experiment's branch."""
-        key = _variants_key(experiment.slot)
+        key = keys.of_slot(keys.VARIANTS, experiment.slot)
         held = self._store.get(key) or bytes(4)
         count = int.from_bytes(held[:4], "little")
         ids = held[4:] + oid
@@ -150,7 +147,9 @@ class Experiments:
 
     def commits(self, experiment: Experiment) -> list[CommitId]:
         """The commits made in an experiment, in order; those that a reset left included."""
-        values = [value for _, value in self._store.scan(_variants_key(experiment.slot))]
+        values = [
+            value for _, value in self._store.scan(keys.of_slot(keys.VARIANTS, experiment.slot))
+        ]
         if not values:
             return []
         ids = b"".join([*values[1:], values[0][4:]])
@@ -161,11 +160,11 @@ class Experiments:
         """Give a commit numbers, over those of the same metrics that it has."""
         document = {**self.scores(oid), **scores}
         text = json.dumps(document, separators=(",", ":"), sort_keys=True)
-        self._store.put(_SCORE + oid, text.encode())
+        self._store.put(keys.SCORE + oid, text.encode())
 
     def scores(self, oid: CommitId) -> Scores:
         """The numbers of a commit.  CorruptObject."""
-        data = self._store.get(_SCORE + oid)
+        data = self._store.get(keys.SCORE + oid)
         if data is None:
             return {}
         try:
@@ -175,8 +174,8 @@ class Experiments:
 
     def forget_scores(self, oid: CommitId) -> None:
         """Drop the numbers of a commit that is gone."""
-        if self._store.get(_SCORE + oid) is not None:
-            self._store.put(_SCORE + oid, None)
+        if self._store.get(keys.SCORE + oid) is not None:
+            self._store.put(keys.SCORE + oid, None)
 
     def _hold(self, experiment: Experiment) -> None:
         self._by_name[experiment.name] = self._by_slot[experiment.slot] = experiment
@@ -227,7 +226,3 @@ def _commit_id(text: str) -> CommitId:
     if len(oid) != OID_BYTES:
         raise ValueError(f"{text!r} is no id")
     return CommitId(Oid(oid))
-
-
-def _variants_key(slot: int) -> bytes:
-    return _VARIANTS + b"%016x" % slot

@@ -9,10 +9,10 @@ from collections.abc import Collection, Iterator
 from heliosfs.errors import CorruptObject
 from heliosfs.objects.commit import Commit, commit_id, decode_commit, encode_commit
 from heliosfs.objects.ids import CommitId, Kind, Oid
+from heliosfs.repo import keys
 from heliosfs.store.base import Collection as StoreCollection
 from heliosfs.store.base import Store
 
-_COMMIT = b"@commit/"
 CACHED_MIN = 2048
 
 
@@ -49,7 +49,7 @@ class History:
         self._condemned.discard(oid)
         if self.announced is not None:
             self.announced.add(oid)
-        self._store.put(_COMMIT + oid, b"")
+        self._store.put(keys.COMMIT + oid, b"")
 
     def read(self, oid: CommitId) -> Commit:
         """MissingObject, CorruptObject."""
@@ -62,7 +62,7 @@ class History:
     def __contains__(self, oid: CommitId) -> bool:
         if oid in self._condemned:
             return False
-        return oid in self._cache or self._store.get(_COMMIT + oid) is not None
+        return oid in self._cache or self._store.get(keys.COMMIT + oid) is not None
 
     def ids(self) -> Iterator[CommitId]:
         """Every commit, in order of the ids."""
@@ -85,7 +85,7 @@ class History:
         """
         taken = [self._condemned.pop() for _ in range(min(limit, len(self._condemned)))]
         for oid in taken:
-            self._store.put(_COMMIT + oid, None)
+            self._store.put(keys.COMMIT + oid, None)
         return taken
 
     def with_prefix(self, prefix: str) -> list[CommitId]:
@@ -94,8 +94,8 @@ class History:
         return [oid for oid in self._listed(whole) if oid.hex().startswith(prefix)]
 
     def _listed(self, prefix: bytes) -> Iterator[CommitId]:
-        for key, _ in self._store.scan(_COMMIT + prefix):
-            oid = CommitId(Oid(key[len(_COMMIT) :]))
+        for key, _ in self._store.scan(keys.COMMIT + prefix):
+            oid = CommitId(Oid(key[len(keys.COMMIT) :]))
             if oid not in self._condemned:
                 yield oid
 
@@ -133,7 +133,7 @@ class History:
 
 def listed_in(collection: StoreCollection) -> list[CommitId]:
     """The commits that are listed in L2, on whatever thread `collection` is used."""
-    return [CommitId(Oid(key[len(_COMMIT) :])) for key, _ in collection.scan(_COMMIT)]
+    return [CommitId(Oid(key[len(keys.COMMIT) :])) for key, _ in collection.scan(keys.COMMIT)]
 
 
 def decoded(oid: CommitId, data: bytes) -> Commit:

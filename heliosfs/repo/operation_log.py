@@ -6,20 +6,16 @@ recorded as an operation too, which says what the next undo and the next redo re
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator
 
 from heliosfs.errors import CorruptObject, NotFound
+from heliosfs.repo import keys
 from heliosfs.repo.history import History
 from heliosfs.repo.inverses import Inverses
 from heliosfs.repo.operation import TEXT_MAX, Operation, decode_operation, encode_operation
 from heliosfs.repo.working_state import State
 from heliosfs.store.base import Store
 
-_SEQUENCE = struct.Struct(">Q")
-_SLOT = struct.Struct(">Q")
-_LAST = b"oplast/"
-_FIRST = b"opfirst/"
 NONE = 0
 
 
@@ -33,11 +29,11 @@ class OperationLog:
         self._inverses = Inverses() if inverses is None else inverses
         self._history = history
         self._slot = slot
-        self._prefix = b"~op/" + _SLOT.pack(slot)
-        self._last_key = _LAST + _SLOT.pack(slot)
-        self._first_key = _FIRST + _SLOT.pack(slot)
+        self._prefix = keys.of_number(keys.OPERATION, slot)
+        self._last_key = keys.of_number(keys.LAST_OPERATION, slot)
+        self._first_key = keys.of_number(keys.FIRST_OPERATION, slot)
         known = store.get(self._last_key)
-        self._last = self.read(_SEQUENCE.unpack(known)[0]) if known else None
+        self._last = self.read(keys.NUMBER.unpack(known)[0]) if known else None
 
     @property
     def last(self) -> Operation | None:
@@ -48,11 +44,11 @@ class OperationLog:
     def first(self) -> int:
         """The sequence of the oldest operation that was not dropped."""
         known = self._store.get(self._first_key)
-        return int(_SEQUENCE.unpack(known)[0]) if known else 1
+        return int(keys.NUMBER.unpack(known)[0]) if known else 1
 
     def read(self, sequence: int) -> Operation:
         """CorruptObject when it is not there or cannot be read."""
-        data = self._store.get(self._prefix + _SEQUENCE.pack(sequence))
+        data = self._store.get(self._prefix + keys.NUMBER.pack(sequence))
         if data is None:
             raise CorruptObject(f"operation {sequence} is missing in the operation log")
         return decode_operation(sequence, data, self._slot, self._history)
@@ -110,13 +106,13 @@ class OperationLog:
         first, last = self.first, self._last.sequence
         end = min(first + limit, sequence, last + 1)
         for each in range(first, end):
-            self._store.put(self._prefix + _SEQUENCE.pack(each), None)
+            self._store.put(self._prefix + keys.NUMBER.pack(each), None)
         if end > last:
             self._last = None
             self._store.put(self._last_key, None)
             self._store.put(self._first_key, None)
         elif end > first:
-            self._store.put(self._first_key, _SEQUENCE.pack(end))
+            self._store.put(self._first_key, keys.NUMBER.pack(end))
         return max(0, end - first)
 
     def record_undo(self, time_ns: int, target: Operation, before: State, after: State) -> None:
@@ -172,7 +168,7 @@ class OperationLog:
     def _append(self, operation: Operation) -> None:
         # I26: numbers follow on each other; the last one is known by its key.
         assert operation.sequence == (self._last.sequence + 1 if self._last else 1)
-        key = _SEQUENCE.pack(operation.sequence)
+        key = keys.NUMBER.pack(operation.sequence)
         data = encode_operation(operation, self._slot, self._history)
         self._store.put(self._prefix + key, data)
         self._store.put(self._last_key, key)
@@ -182,4 +178,4 @@ class OperationLog:
 
 def logged_slots(store: Store) -> list[int]:
     """The slots that have an operation log."""
-    return [_SLOT.unpack_from(key, len(_LAST))[0] for key, _ in store.scan(_LAST)]
+    return [keys.number_in(keys.LAST_OPERATION, key) for key, _ in store.scan(keys.LAST_OPERATION)]

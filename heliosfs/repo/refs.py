@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from heliosfs.errors import AlreadyExists, HeliosError, NotFound
 from heliosfs.objects.ids import OID_BYTES, CommitId, Oid
+from heliosfs.repo import keys
 from heliosfs.repo.inverses import Inverses
 from heliosfs.repo.ref_names import check_name
 from heliosfs.repo.tag_notes import Annotation, annotate
@@ -15,11 +16,6 @@ from heliosfs.repo.working_state import DETACHED
 from heliosfs.store.base import Store
 
 _SLOT = struct.Struct("<Q")
-_BRANCH = b"branch/"
-_TAG = b"tag/"
-_NEXT = b"repo/next-slot"
-_DROPPED = b"dropped/"
-_TIME = struct.Struct(">Q")
 
 
 @dataclass(slots=True)
@@ -45,12 +41,12 @@ class Refs:
         self._read(store)
 
     def _read(self, store: Store) -> None:
-        for key, value in store.scan(_BRANCH):
+        for key, value in store.scan(keys.BRANCH):
             (slot,) = _SLOT.unpack_from(value)
             head = CommitId(Oid(value[8:])) if len(value) == 8 + OID_BYTES else None
-            self._hold(Branch(key[len(_BRANCH) :].decode("utf-8", "surrogateescape"), slot, head))
-        for key, value in store.scan(_TAG):
-            self.tags[key[len(_TAG) :].decode("utf-8", "surrogateescape")] = CommitId(Oid(value))
+            self._hold(Branch(keys.name_in(keys.BRANCH, key), slot, head))
+        for key, value in store.scan(keys.TAG):
+            self.tags[keys.name_in(keys.TAG, key)] = CommitId(Oid(value))
 
     def __iter__(self) -> Iterator[Branch]:
         return iter(self._branches.values())
@@ -80,10 +76,10 @@ class Refs:
     def create(self, name: str, head: CommitId | None) -> Branch:
         """A new branch.  UsageError, AlreadyExists."""
         self._check_free(name)
-        known = self._store.get(_NEXT)
+        known = self._store.get(keys.NEXT_SLOT)
         slot = _SLOT.unpack(known)[0] if known else DETACHED + 1
         # I24: a slot is never given again: operations and saves of the old one may be left.
-        self._store.put(_NEXT, _SLOT.pack(slot + 1))
+        self._store.put(keys.NEXT_SLOT, _SLOT.pack(slot + 1))
         branch = Branch(name, slot, head)
         self._hold(branch)
         self._inverses.append((self._release, (branch,)))
@@ -107,7 +103,7 @@ class Refs:
         old, branch.name = branch.name, name
         self._hold(branch)
         self._inverses.append((self._rename_back, (branch, old)))
-        self._store.put(_key(old), None)
+        self._store.put(keys.of_name(keys.BRANCH, old), None)
         self._write(branch)
 
     def _rename_back(self, branch: Branch, name: str) -> None:
@@ -119,7 +115,7 @@ class Refs:
         """Drop the name; the commits stay."""
         self._release(branch)
         self._inverses.append((self._hold, (branch,)))
-        self._store.put(_key(branch.name), None)
+        self._store.put(keys.of_name(keys.BRANCH, branch.name), None)
 
     def create_tag(
         self, name: str, oid: CommitId, *, force: bool = False, note: Annotation | None = None
@@ -133,7 +129,7 @@ class Refs:
             raise AlreadyExists(f"a tag {name!r} exists already")
         self._inverses.append((self._set_tag, (name, self.tags.get(name))))
         self.tags[name] = oid
-        self._store.put(_tag_key(name), oid)
+        self._store.put(keys.of_name(keys.TAG, name), oid)
         annotate(self._store, name, note)
 
     def delete_tag(self, name: str) -> CommitId:
@@ -142,7 +138,7 @@ class Refs:
         if oid is None:
             raise NotFound(f"no tag {name!r}")
         self._inverses.append((self._set_tag, (name, oid)))
-        self._store.put(_tag_key(name), None)
+        self._store.put(keys.of_name(keys.TAG, name), None)
         annotate(self._store, name, None)
         return oid
 
@@ -157,17 +153,17 @@ class Refs:
 
         A garbage collection keeps such a commit for a while, however old it is.
         """
-        self._store.put(_DROPPED + _TIME.pack(time_ns) + oid, b"")
+        self._store.put(keys.of_number(keys.DROPPED, time_ns) + oid, b"")
 
     def dropped(self) -> Iterator[tuple[int, CommitId]]:
         """The commits of `drop`, and when it was, the oldest first."""
-        at = len(_DROPPED) + _TIME.size
-        for key, _ in self._store.scan(_DROPPED):
-            yield _TIME.unpack_from(key, len(_DROPPED))[0], CommitId(Oid(key[at:]))
+        at = len(keys.DROPPED) + keys.NUMBER.size
+        for key, _ in self._store.scan(keys.DROPPED):
+            yield keys.number_in(keys.DROPPED, key), CommitId(Oid(key[at:]))
 
     def forget_dropped(self, oid: CommitId, time_ns: int) -> None:
         """Keep the commit no longer; the caller publishes."""
-        self._store.put(_DROPPED + _TIME.pack(time_ns) + oid, None)
+        self._store.put(keys.of_number(keys.DROPPED, time_ns) + oid, None)
 
     def _check_free(self, name: str) -> None:
         check_name(name)
@@ -196,7 +192,9 @@ class Refs:
                 del self._prefixes[parent]
 
     def _write(self, branch: Branch) -> None:
-        self._store.put(_key(branch.name), _SLOT.pack(branch.slot) + (branch.head or b""))
+        self._store.put(
+            keys.of_name(keys.BRANCH, branch.name), _SLOT.pack(branch.slot) + (branch.head or b"")
+        )
 
 
 def _set_head(branch: Branch, head: CommitId | None) -> None:
@@ -208,11 +206,3 @@ def _parents(name: str) -> Iterator[str]:
     while at >= 0:
         yield name[:at]
         at = name.find("/", at + 1)
-
-
-def _tag_key(name: str) -> bytes:
-    return _TAG + name.encode("utf-8", "surrogateescape")
-
-
-def _key(name: str) -> bytes:
-    return _BRANCH + name.encode("utf-8", "surrogateescape")

@@ -10,6 +10,7 @@ from heliosfs.clock import Clock
 from heliosfs.config.settings import Settings
 from heliosfs.errors import Busy, NotFound, UsageError
 from heliosfs.objects.ids import CommitId, Oid
+from heliosfs.repo import keys
 from heliosfs.repo.ancestry import reaches
 from heliosfs.repo.beneath import Beneath
 from heliosfs.repo.configuration import Configuration
@@ -24,7 +25,7 @@ from heliosfs.repo.refs import Branch, Refs
 from heliosfs.repo.saves import Saves
 from heliosfs.repo.stage import Stage
 from heliosfs.repo.transaction import Transaction
-from heliosfs.repo.view import View, work_key
+from heliosfs.repo.view import View
 from heliosfs.repo.working_state import DETACHED, State, decode_state
 from heliosfs.steps import Steps, at_once
 from heliosfs.store.base import Store
@@ -38,8 +39,6 @@ NODE_BYTES = 1_100
 """What a node takes: itself, attributes, name, encoded entry, and its places in two tables."""
 
 _SLOT = struct.Struct("<Q")
-_ROOT = b"repo/root"
-_PREVIOUS = b"repo/previous"
 
 
 class Deleted(NamedTuple):
@@ -86,7 +85,7 @@ class Repository:
         """The directory beneath the mount point, kept by who opened it."""
         self.on_collect: list[Callable[[], None]] = [self._forget_twins]
         """Told when a garbage collection begins: to forget ids of objects that no root reaches."""
-        self.is_new = store.get(_ROOT) is None
+        self.is_new = store.get(keys.ROOT) is None
         self.root = self._open_root()
 
     @classmethod
@@ -98,9 +97,9 @@ class Repository:
         `branch` is what the root shows: the branch of a new repository, or the one to check
         out.  NotFound.
         """
-        if store.get(_ROOT) is None:
+        if store.get(keys.ROOT) is None:
             slot = Refs(store).create(branch or DEFAULT_BRANCH, None).slot
-            store.put(_ROOT, _SLOT.pack(slot))
+            store.put(keys.ROOT, _SLOT.pack(slot))
             repository = cls(store, clock, identity)
             repository.is_new = True
             store.publish()
@@ -162,7 +161,7 @@ class Repository:
 
     def saved_state(self, branch: Branch) -> State:
         """The working state of a branch as it was last saved; its HEAD if it has none."""
-        data = self.store.get(work_key(branch.slot))
+        data = self.store.get(keys.of_slot(keys.WORK, branch.slot))
         if data is not None:
             saved, _ = decode_state(data)
             return State(saved.slot, branch.head, saved.root, saved.merging)
@@ -178,7 +177,7 @@ class Repository:
             branch = self.refs.create(name, base)
             if fork is not None:
                 state = fork.state()._replace(slot=branch.slot, head=base)
-                self.store.put(work_key(branch.slot), state.encode())
+                self.store.put(keys.of_slot(keys.WORK, branch.slot), state.encode())
                 Stage(self.store, branch.slot).replace(fork.stage.root)
         return branch
 
@@ -293,7 +292,7 @@ class Repository:
 
     def previous(self) -> tuple[int, CommitId | None]:
         """What the root showed before: a slot, and the commit at its HEAD then.  NotFound."""
-        data = self.store.get(_PREVIOUS)
+        data = self.store.get(keys.PREVIOUS)
         if data is None:
             raise NotFound("nothing else was checked out before")
         (slot,) = _SLOT.unpack_from(data)
@@ -324,8 +323,8 @@ class Repository:
         self.root = View(self, workspace, state.slot, state.head, state.merging, saved)
         self.inverses.append((setattr, (self, "root", leaving)))
         self.root.save(state)
-        self.store.put(_ROOT, _SLOT.pack(state.slot))
-        self.store.put(_PREVIOUS, _SLOT.pack(before.slot) + (before.head or b""))
+        self.store.put(keys.ROOT, _SLOT.pack(state.slot))
+        self.store.put(keys.PREVIOUS, _SLOT.pack(before.slot) + (before.head or b""))
         if record is not None:
             record(self.root)
 
@@ -349,7 +348,7 @@ class Repository:
 
     def _left_detached(self) -> State | None:
         """The detached state that was left last, if there is one."""
-        data = self.store.get(work_key(DETACHED))
+        data = self.store.get(keys.of_slot(keys.WORK, DETACHED))
         return decode_state(data)[0] if data is not None else None
 
     def _discarded_state(self) -> State | None:
@@ -371,12 +370,12 @@ class Repository:
             raise Busy(f"branch {branch.name!r} has uncommitted changes: use -D to drop them")
 
     def _open_root(self) -> View:
-        known = self.store.get(_ROOT)
+        known = self.store.get(keys.ROOT)
         slot = _SLOT.unpack(known)[0] if known else DETACHED
         branch = self.refs.of_slot(slot)
         if branch is not None:
             return self._open_view(self.saved_state(branch))
-        data = self.store.get(work_key(slot))
+        data = self.store.get(keys.of_slot(keys.WORK, slot))
         if data is None:
             raise NotFound("the repository does not say what the mount point shows")
         return self._open_view(decode_state(data)[0])

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from heliosfs.errors import NotFound
+from heliosfs.repo import keys
 from heliosfs.repo.inverses import Inverses
 from heliosfs.repo.working_state import State, decode_state
 from heliosfs.store.base import Store
@@ -28,8 +29,6 @@ _MINUTE_NS = 60 * 10**9
 _HOUR_NS = 60 * _MINUTE_NS
 _TOGETHER_NS = 10**9 // 2
 """Saves within this time, of programs that sync each write, are one."""
-_SAVE = b"save/"
-_SEQUENCE = struct.Struct(">Q")
 _TIME = struct.Struct("<q")
 
 
@@ -46,7 +45,7 @@ class Saves:
     def __init__(self, store: Store, slot: int, inverses: Inverses | None = None) -> None:
         self._store = store
         self._inverses = Inverses() if inverses is None else inverses
-        self._prefix = b"%s%016x/" % (_SAVE, slot)
+        self._prefix = keys.of_slot(keys.SAVE, slot) + b"/"
         self._held: tuple[Save, ...] | None = None
         """The oldest first; None while nobody looked."""
         self._begun_ns = 0
@@ -57,7 +56,7 @@ class Saves:
         if self._held is None:
             at = len(self._prefix)
             self._held = tuple(
-                Save(_SEQUENCE.unpack_from(key, at)[0], _TIME.unpack_from(value)[0])
+                Save(keys.NUMBER.unpack_from(key, at)[0], _TIME.unpack_from(value)[0])
                 for key, value in self._store.scan(self._prefix)
             )
         return self._held
@@ -107,7 +106,7 @@ class Saves:
         self._held, self._begun_ns = held, begun_ns
 
     def _key(self, sequence: int) -> bytes:
-        return self._prefix + _SEQUENCE.pack(sequence)
+        return self._prefix + keys.NUMBER.pack(sequence)
 
 
 def _surplus(held: tuple[Save, ...]) -> Iterator[Save]:

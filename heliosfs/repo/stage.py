@@ -6,12 +6,12 @@ there is none, a commit takes everything.
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from heliosfs.objects.ids import CommitId, TreeId
 from heliosfs.objects.tree import Entry, decode_entry, encode_entry
+from heliosfs.repo import keys
 from heliosfs.repo.inverses import Inverses
 from heliosfs.store.base import Store
 from heliosfs.workspace.graft import graft
@@ -19,8 +19,6 @@ from heliosfs.workspace.trees import EMPTY_TREE, differs, has_changes
 
 if TYPE_CHECKING:
     from heliosfs.repo.view import View
-
-_OPERATION = struct.Struct(">QQ")
 
 
 class Stage:
@@ -30,7 +28,7 @@ class Stage:
         self._store = store
         self._inverses = Inverses() if inverses is None else inverses
         self._slot = slot
-        data = store.get(_stage_key(slot))
+        data = store.get(keys.of_slot(keys.STAGE, slot))
         self.root = decode_entry(data)[0] if data is not None else None
         """None while nothing is staged."""
 
@@ -39,16 +37,20 @@ class Stage:
         if root is not None or self.root is not None:
             self._inverses.append((setattr, (self, "root", self.root)))
             self.root = root
-            self._store.put(_stage_key(self._slot), encode_entry(root) if root else None)
+            self._store.put(
+                keys.of_slot(keys.STAGE, self._slot), encode_entry(root) if root else None
+            )
 
     def remember(self, sequence: int) -> None:
         """Keep what is staged with the operation that is being recorded, for its undo."""
         if self.root is not None:
-            self._store.put(_operation_key(self._slot, sequence), encode_entry(self.root))
+            self._store.put(
+                keys.of_operation(keys.STAGE_BEFORE, self._slot, sequence), encode_entry(self.root)
+            )
 
     def remembered(self, sequence: int) -> Entry | None:
         """What was staged before an operation."""
-        data = self._store.get(_operation_key(self._slot, sequence))
+        data = self._store.get(keys.of_operation(keys.STAGE_BEFORE, self._slot, sequence))
         return decode_entry(data)[0] if data is not None else None
 
 
@@ -89,11 +91,3 @@ def differs_from(view: View, oid: CommitId, root: Entry) -> bool:
     return differs(old, root) or has_changes(
         view.repository.store, TreeId(old.oid), TreeId(root.oid)
     )
-
-
-def _stage_key(slot: int) -> bytes:
-    return b"stage/%016x" % slot
-
-
-def _operation_key(slot: int, sequence: int) -> bytes:
-    return b"op-stage/" + _OPERATION.pack(slot, sequence)

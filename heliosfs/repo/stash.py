@@ -12,13 +12,9 @@ from typing import NamedTuple
 
 from heliosfs.errors import NotFound
 from heliosfs.objects.ids import CommitId, Oid
+from heliosfs.repo import keys
 from heliosfs.store.base import Store
 
-_ENTRY = b"stash/"
-_NEXT = b"repo/next-stash"
-_OPERATION = b"op-stash/"
-_NUMBER = struct.Struct(">Q")
-_WHERE = struct.Struct(">QQ")
 _CHANGE = struct.Struct(">?Q32s")
 
 
@@ -41,8 +37,8 @@ class StashChange(NamedTuple):
 def stashed(store: Store) -> list[Stashed]:
     """All entries, the newest first."""
     found = [
-        Stashed(_NUMBER.unpack_from(key, len(_ENTRY))[0], CommitId(Oid(value)))
-        for key, value in store.scan(_ENTRY)
+        Stashed(keys.number_in(keys.STASH, key), CommitId(Oid(value)))
+        for key, value in store.scan(keys.STASH)
     ]
     return found[::-1]
 
@@ -58,23 +54,23 @@ def find_stashed(store: Store, position: int) -> Stashed:
 
 def new_entry(store: Store, oid: CommitId) -> Stashed:
     """A number for a commit that is to be put aside; within a transaction."""
-    known = store.get(_NEXT)
-    number = _NUMBER.unpack(known)[0] if known else 1
-    store.put(_NEXT, _NUMBER.pack(number + 1))
+    known = store.get(keys.NEXT_STASH)
+    number = keys.NUMBER.unpack(known)[0] if known else 1
+    store.put(keys.NEXT_STASH, keys.NUMBER.pack(number + 1))
     return Stashed(number, oid)
 
 
 def change_stash(store: Store, slot: int, sequence: int, changes: Sequence[StashChange]) -> None:
     """Add and take entries, as the operation does that was just recorded; in its transaction."""
     for is_added, entry in changes:
-        store.put(_ENTRY + _NUMBER.pack(entry.number), entry.oid if is_added else None)
+        store.put(keys.of_number(keys.STASH, entry.number), entry.oid if is_added else None)
     data = b"".join(_CHANGE.pack(each, entry.number, entry.oid) for each, entry in changes)
-    store.put(_operation_key(slot, sequence), data)
+    store.put(keys.of_operation(keys.STASH_CHANGE, slot, sequence), data)
 
 
 def take_back_stash(store: Store, slot: int, target: int, sequence: int) -> None:
     """Take back what the operation `target` did to the stash, as part of `sequence`."""
-    data = store.get(_operation_key(slot, target))
+    data = store.get(keys.of_operation(keys.STASH_CHANGE, slot, target))
     if data is not None:
         changes = [StashChange(not each.is_added, each.entry) for each in _changes(data)]
         change_stash(store, slot, sequence, changes)
@@ -85,15 +81,15 @@ def stashed_since(store: Store, firsts: Mapping[int, int]) -> Iterator[CommitId]
 
     `firsts` says with which operation the log of a slot begins.
     """
-    for key, data in store.scan(_OPERATION):
-        slot, sequence = _WHERE.unpack_from(key, len(_OPERATION))
+    for key, data in store.scan(keys.STASH_CHANGE):
+        slot, sequence = keys.operation_in(keys.STASH_CHANGE, key)
         if slot in firsts and sequence >= firsts[slot]:
             yield from (each.entry.oid for each in _changes(data))
 
 
 def forget_stashed(store: Store, slot: int, sequence: int) -> None:
     """Forget what an operation did to the stash; the caller publishes."""
-    key = _operation_key(slot, sequence)
+    key = keys.of_operation(keys.STASH_CHANGE, slot, sequence)
     if store.get(key) is not None:
         store.put(key, None)
 
@@ -103,7 +99,3 @@ def _changes(data: bytes) -> list[StashChange]:
         StashChange(is_added, Stashed(number, CommitId(Oid(oid))))
         for is_added, number, oid in _CHANGE.iter_unpack(data)
     ]
-
-
-def _operation_key(slot: int, sequence: int) -> bytes:
-    return _OPERATION + _WHERE.pack(slot, sequence)

@@ -6,9 +6,9 @@ import struct
 from typing import NamedTuple
 
 from heliosfs.objects.commit import Signature, decode_signature
+from heliosfs.repo import keys
 from heliosfs.store.base import Store
 
-_NOTE = b"tag-note/"
 _LENGTH = struct.Struct("<H")
 
 
@@ -21,7 +21,7 @@ class Annotation(NamedTuple):
 
 def annotation(store: Store, name: str) -> Annotation | None:
     """Return the annotation of a tag that was made here; None of a plain one."""
-    data = store.get(_key(name))
+    data = store.get(keys.of_name(keys.TAG_NOTE, name))
     if data is None:
         return None
     (length,) = _LENGTH.unpack_from(data)
@@ -31,14 +31,10 @@ def annotation(store: Store, name: str) -> Annotation | None:
 
 def annotate(store: Store, name: str, note: Annotation | None) -> None:
     """Let a tag say something, or nothing any more; within a transaction."""
-    key = _key(name)
+    key = keys.of_name(keys.TAG_NOTE, name)
     if note is None or note.tagger is None:
         if store.get(key) is not None:
             store.put(key, None)
         return
     tagger = note.tagger.encode()
     store.put(key, _LENGTH.pack(len(tagger)) + tagger + note.message)
-
-
-def _key(name: str) -> bytes:
-    return _NOTE + name.encode("utf-8", "surrogateescape")

@@ -10,6 +10,7 @@ from heliosfs.errors import Busy, NotFound, NothingToCommit, Stale, UsageError
 from heliosfs.objects.commit import Commit, Signature
 from heliosfs.objects.ids import CommitId, Oid, TreeId
 from heliosfs.objects.tree import Entry
+from heliosfs.repo import keys
 from heliosfs.repo.experiments import METADATA_KEY
 from heliosfs.repo.ignoring import Ignoring
 from heliosfs.repo.operation import Operation
@@ -52,7 +53,7 @@ class View:
         self.repository = repository
         self.workspace = workspace
         self.slot = slot
-        self._work_key = work_key(slot)
+        self._work_key = keys.of_slot(keys.WORK, slot)
         self._detached_head = head
         self.merging = merging
         """The commit whose merge is open."""
@@ -391,8 +392,3 @@ def _check_head(expect: CommitId, head: CommitId | None) -> None:
     if expect != head:
         now = head.hex() if head else "no commit"
         raise Stale(f"HEAD is {now}, not {expect.hex()}")
-
-
-def work_key(slot: int) -> bytes:
-    """Where the working state of a slot is kept."""
-    return b"work/%016x" % slot

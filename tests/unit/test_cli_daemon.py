@@ -13,6 +13,7 @@ import heliosfs.workspace.ingest
 from heliosfs.cli import daemon
 from heliosfs.clock import FixedClock
 from heliosfs.errors import NotPermitted, UsageError
+from heliosfs.repo import keys
 from heliosfs.repo.identity import Identity
 from heliosfs.repo.repository import Repository
 from heliosfs.store.memory import MemoryStore
@@ -202,7 +203,7 @@ def test_what_is_written_beneath_later_is_told_until_it_is_known(tmp_path: Path)
 def test_the_first_mount_by_a_later_version_begins_with_what_is_there(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("a")
     store = MemoryStore()
-    store.put(daemon.TAKEN_IN, b"1")
+    store.put(keys.TAKEN_IN, b"1")
     assert take_in(open_repository(store), tmp_path) == []
     (tmp_path / "b").write_text("b")
     assert take_in(open_repository(store), tmp_path) == [hidden("b")]

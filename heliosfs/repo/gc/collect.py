@@ -22,6 +22,7 @@ from heliosfs.objects.commit import Commit
 from heliosfs.objects.ids import CommitId, Kind, Oid
 from heliosfs.objects.tree import TIME_MAX_NS
 from heliosfs.pace import Pace
+from heliosfs.repo import keys
 from heliosfs.repo.gc.closure import Closure
 from heliosfs.repo.gc.retention import Judgement, KeptLog, Retention, kept_operations
 from heliosfs.repo.gc.roots import (
@@ -41,13 +42,11 @@ from heliosfs.repo.gc.roots import (
 from heliosfs.repo.history import decoded, listed_in
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.stash import stashed_since
-from heliosfs.repo.view import work_key
 from heliosfs.repo.working_state import State
 from heliosfs.steps import TURN, Progress, Steps, Work, on_thread
 from heliosfs.store.base import Collection, Store
 from heliosfs.workspace.flush import flush_files
 
-_LAST = b"gc/last"
 _RECORD = struct.Struct("<qqQQQQQQ")
 _READ_COUNT = 1_000
 """Commits that are read in one go on the thread: 50 ms."""
@@ -86,7 +85,7 @@ class Collected(NamedTuple):
 
 def last_collected(store: Store) -> Collected | None:
     """What the last collection did, in this run or an earlier one."""
-    data = store.get(_LAST)
+    data = store.get(keys.GC_LAST)
     return Collected(*_RECORD.unpack(data)) if data else None
 
 
@@ -175,7 +174,7 @@ class _Run:
             self._undo_commits,
         )
         if not dry_run:
-            self._store.put(_LAST, _RECORD.pack(*collected))
+            self._store.put(keys.GC_LAST, _RECORD.pack(*collected))
             self._store.publish()
         return collected
 
@@ -352,7 +351,7 @@ class _Run:
                 yield TURN
         for slot in dead_slots(self._repository):
             count += yield from self._drop_operations(slot, self._end_of(slot))
-            self._store.put(work_key(slot), None)
+            self._store.put(keys.of_slot(keys.WORK, slot), None)
             saves_of(self._repository, slot).drop_before(TIME_MAX_NS)
             self._store.publish()
         return count

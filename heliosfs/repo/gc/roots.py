@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
@@ -10,6 +9,7 @@ from heliosfs.objects.blob import WHOLE_MAX
 from heliosfs.objects.ids import CommitId, Kind
 from heliosfs.objects.references import Reference, entry_references
 from heliosfs.objects.tree import decode_entry
+from heliosfs.repo import keys
 from heliosfs.repo.operation_log import OperationLog, logged_slots
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.saves import Saves
@@ -18,10 +18,6 @@ from heliosfs.repo.working_state import DETACHED, State, decode_state
 from heliosfs.workspace.content import PartedContent
 from heliosfs.workspace.node import FileNode
 
-_WORK = b"work/"
-_STAGE = b"stage/"
-_OPERATION_STAGE = b"op-stage/"
-_OPERATION = struct.Struct(">QQ")
 _NODE_SLICE = 4_096
 
 
@@ -37,7 +33,7 @@ def commit_roots(repository: Repository) -> Iterator[CommitId]:
 
 def saved_states(repository: Repository) -> Iterator[State]:
     """The working states as they were saved last, those of deleted branches left out."""
-    for _, value in repository.store.scan(_WORK):
+    for _, value in repository.store.scan(keys.WORK):
         state, _ = decode_state(value)
         if is_alive(repository, state.slot):
             yield state
@@ -45,20 +41,20 @@ def saved_states(repository: Repository) -> Iterator[State]:
 
 def staged_roots(repository: Repository) -> Iterator[Reference]:
     """What is staged for the next commits."""
-    for _, value in repository.store.scan(_STAGE):
+    for _, value in repository.store.scan(keys.STAGE):
         yield from entry_references(decode_entry(value)[0])
 
 
 def staged_before(repository: Repository) -> Iterator[tuple[int, int, list[Reference]]]:
     """What was staged before an operation, for its undo: slot, sequence, and the tree."""
-    for key, value in repository.store.scan(_OPERATION_STAGE):
-        slot, sequence = _OPERATION.unpack_from(key, len(_OPERATION_STAGE))
+    for key, value in repository.store.scan(keys.STAGE_BEFORE):
+        slot, sequence = keys.operation_in(keys.STAGE_BEFORE, key)
         yield slot, sequence, list(entry_references(decode_entry(value)[0]))
 
 
 def forget_staged(repository: Repository, slot: int, sequence: int) -> None:
     """Drop what was staged before an operation; the caller publishes."""
-    key = _OPERATION_STAGE + _OPERATION.pack(slot, sequence)
+    key = keys.of_operation(keys.STAGE_BEFORE, slot, sequence)
     if repository.store.get(key) is not None:
         repository.store.put(key, None)
     forget_stashed(repository.store, slot, sequence)
@@ -72,7 +68,7 @@ def slots(repository: Repository) -> list[int]:
 def dead_slots(repository: Repository) -> list[int]:
     """The slots of deleted branches of which something is left."""
     store = repository.store
-    saved = (int(key[len(_WORK) :], 16) for key, _ in store.scan(_WORK))
+    saved = (keys.slot_in(keys.WORK, key) for key, _ in store.scan(keys.WORK))
     found = sorted({*saved, *logged_slots(store)})
     return [slot for slot in found if not is_alive(repository, slot)]
 

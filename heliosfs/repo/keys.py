@@ -1,0 +1,121 @@
+"""Keys of stored state: every prefix, and how a key is made of it.
+
+No other module spells one.  `docs/reference/on-disk-format.md` has the same table, with the bytes
+of the values.  A key that begins with `@` or `~` is packed in L2, so such a prefix says, too, how
+the rest of the key is made.
+"""
+
+from __future__ import annotations
+
+import struct
+
+COMMIT = b"@commit/"
+"""Id of a commit: lists it."""
+BRANCH = b"branch/"
+"""Name of a branch: its slot and its commit."""
+TAG = b"tag/"
+"""Name of a tag: its commit."""
+TAG_NOTE = b"tag-note/"
+"""Name of an annotated tag: tagger and message."""
+DROPPED = b"dropped/"
+"""Time and id: a commit that a ref named until then."""
+
+WORK = b"work/"
+"""Slot: the working state, as last saved."""
+SAVE = b"save/"
+"""Slot and sequence: an automatic save."""
+STAGE = b"stage/"
+"""Slot: what is staged."""
+STASH = b"stash/"
+"""Number: the commit of an entry of the stash."""
+
+OPERATION = b"~op/"
+"""Slot and sequence: an operation."""
+LAST_OPERATION = b"oplast/"
+"""Slot: sequence of the last operation."""
+FIRST_OPERATION = b"opfirst/"
+"""Slot: sequence of the oldest operation that is left."""
+STAGE_BEFORE = b"op-stage/"
+"""Slot and sequence: what was staged before an operation."""
+STASH_CHANGE = b"op-stash/"
+"""Slot and sequence: the entries of the stash that an operation added or took out."""
+
+EXPERIMENT = b"experiment/"
+"""Name: the record of an experiment."""
+VARIANTS = b"variants/"
+"""Slot, or slot and number: commits of an experiment."""
+SCORE = b"score/"
+"""Id of a commit: its scores."""
+
+GIT_ID = b"git/"
+"""Git's id: what the object became here."""
+GIT_OF = b"git-of/"
+"""Id: git's id of it."""
+GIT_ORIGIN = b"git-origin/"
+"""Number: a repository that was imported, or exported to."""
+GIT_REF = b"git-ref/"
+"""Number of an origin, and a ref: what it named last."""
+GIT_TAG = b"git-tag/"
+"""Git's id: an annotated tag, as git has it."""
+GIT_TAKEN = b"git-taken/"
+"""Number: commits of an import that is under way."""
+
+ROOT = b"repo/root"
+"""The slot that the mount point shows."""
+PREVIOUS = b"repo/previous"
+"""The slot that the mount point showed before, and its HEAD then."""
+NEXT_SLOT = b"repo/next-slot"
+"""The next free slot."""
+NEXT_STASH = b"repo/next-stash"
+"""The number of the next entry of the stash."""
+BENEATH = b"repo/beneath"
+"""What is known of the files beneath the mount point."""
+TAKEN_IN = b"repo/taken-in"
+"""There once the files beneath the first mount were taken in."""
+GC_LAST = b"gc/last"
+"""What the last garbage collection did."""
+
+NUMBER = struct.Struct(">Q")
+"""A number at the end of a key: state comes in the order of its keys."""
+_OPERATION = struct.Struct(">QQ")
+
+
+def of_name(prefix: bytes, name: str) -> bytes:
+    """Return the key of a branch or tag."""
+    return prefix + name.encode("utf-8", "surrogateescape")
+
+
+def name_in(prefix: bytes, key: bytes) -> str:
+    """Return the name in a key of `of_name`."""
+    return key[len(prefix) :].decode("utf-8", "surrogateescape")
+
+
+def of_slot(prefix: bytes, slot: int) -> bytes:
+    """Return the key of a slot: `work/`, `save/`, `stage/` and `variants/`."""
+    return b"%s%016x" % (prefix, slot)
+
+
+def slot_in(prefix: bytes, key: bytes) -> int:
+    """Return the slot in a key of `of_slot`."""
+    return int(key[len(prefix) : len(prefix) + 16], 16)
+
+
+def of_number(prefix: bytes, number: int) -> bytes:
+    """Return the key of something that is numbered, or of the log of a slot."""
+    return prefix + NUMBER.pack(number)
+
+
+def number_in(prefix: bytes, key: bytes) -> int:
+    """Return the number in a key of `of_number`."""
+    return int(NUMBER.unpack_from(key, len(prefix))[0])
+
+
+def of_operation(prefix: bytes, slot: int, sequence: int) -> bytes:
+    """Return the key of what belongs to an operation."""
+    return prefix + _OPERATION.pack(slot, sequence)
+
+
+def operation_in(prefix: bytes, key: bytes) -> tuple[int, int]:
+    """Return slot and sequence in a key of `of_operation`."""
+    slot, sequence = _OPERATION.unpack_from(key, len(prefix))
+    return slot, sequence
