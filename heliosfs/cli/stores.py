@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import os
 import secrets
-from contextlib import suppress
-from typing import NamedTuple
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, NamedTuple
 
 from heliosfs.cli import runfiles
 from heliosfs.cli.locate import FORMAT, POINTER, REPOSITORY
 from heliosfs.errors import NotFound, StoreBusy, StoreError
+
+if TYPE_CHECKING:
+    from heliosfs.store.sidefile import StoredFile
 
 ID = "id"
 """In every store, the file that tells it from others."""
@@ -46,10 +50,15 @@ def open_store(directory: str, store: str | None, *, create: bool) -> int:
     try:
         if create and pointer is None:
             os.makedirs(path, mode=0o700, exist_ok=True)
-        return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except FileNotFoundError as error:
         raise NotFound(f"no store at {path}") from error
     except OSError as error:
+        if os.path.islink(path):
+            raise StoreError(
+                f"{path} is a symbolic link, which is not followed: "
+                f"helios mount --store {os.path.realpath(path)} {directory}"
+            ) from error
         raise StoreError(f"cannot open the store {path}: {_reason(error)}") from error
 
 
@@ -128,47 +137,58 @@ def _check_new(directory: str, home: str, path: str) -> None:
 
 def _read_pointer(home: str) -> Pointer | None:
     try:
-        with open(os.path.join(home, POINTER), "rb") as file:
-            path, _, store_id = file.read().partition(b"\n")
-            return Pointer(os.fsdecode(path), store_id.decode("ascii", "replace").strip())
+        with _directory(home) as here:
+            data = _file(here, POINTER).read()
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         raise StoreError(f"cannot read {error.filename}: {_reason(error)}") from error
+    if data is None:
+        return None
+    path, _, store_id = data.partition(b"\n")
+    return Pointer(os.fsdecode(path), store_id.decode("ascii", "replace").strip())
 
 
 def _write_pointer(home: str, pointer: Pointer) -> None:
     """All or nothing: what is remembered is never half a name."""
     os.makedirs(home, mode=0o700, exist_ok=True)
-    path = os.path.join(home, POINTER)
-    with open(path + ".new", "wb") as file:
-        file.write(os.fsencode(pointer.path) + f"\n{pointer.id}\n".encode())
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(path + ".new", path)
+    with _directory(home) as here:
+        _file(here, POINTER).replace(os.fsencode(pointer.path) + f"\n{pointer.id}\n".encode())
 
 
 def _read_id(store_fd: int) -> str:
-    return _read_id_at(f"/proc/self/fd/{store_fd}")
+    return (_file(store_fd, ID).read() or b"").decode("ascii", "replace").strip()
 
 
 def _read_id_at(path: str) -> str:
-    try:
-        with open(os.path.join(path, ID), encoding="ascii", errors="replace") as file:
-            return file.read().strip()
-    except FileNotFoundError:
-        return ""
+    with _directory(path) as here:
+        return _read_id(here)
 
 
 def _write_id(store_fd: int) -> str:
     store_id = secrets.token_hex(_ID_BYTES)
-    path = f"/proc/self/fd/{store_fd}/{ID}"
-    with open(path + ".new", "w", encoding="ascii") as file:
-        file.write(store_id + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(path + ".new", path)
+    _file(store_fd, ID).replace(f"{store_id}\n".encode())
     return store_id
+
+
+def _file(dir_fd: int, name: str) -> StoredFile:
+    from heliosfs.store.sidefile import StoredFile  # `--help` runs without what it imports
+
+    return StoredFile(dir_fd, name)
+
+
+@contextmanager
+def _directory(path: str) -> Iterator[int]:
+    """Open a directory whose files are read and written below it.  OSError.
+
+    It is not followed when it is a link: whoever made the directory around it could otherwise have
+    files of the user's read and written over that lie elsewhere.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
 
 
 def _reason(error: OSError) -> str:

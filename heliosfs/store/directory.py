@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from collections.abc import Sequence
+from contextlib import suppress
 
 import lmdb
 
 from heliosfs.errors import StoreError, StoreFull
 
+_PLAIN = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
+"""A regular file only; what is a FIFO or a device instead is not waited for."""
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _BUFFERS_MAX = 512
 """Largest number of buffers for one `pwritev`; IOV_MAX is 1024 on Linux."""
@@ -40,7 +44,11 @@ class Directory:
             self.fd = -1
 
     def path_of(self, name: str) -> str:
-        """Return a path, for a library that accepts nothing else; valid until `close`."""
+        """Return a path, for a library that accepts nothing else; valid until `close`.
+
+        StoreError when what is there is not a regular file.
+        """
+        self.check_plain(name)
         # The link leads to the directory itself, past whatever is mounted above it.
         return f"/proc/self/fd/{self.fd}/{name}"
 
@@ -48,8 +56,30 @@ class Directory:
         return os.listdir(self.fd)
 
     def open(self, name: str, flags: int) -> int:
-        """Return a close-on-exec descriptor of a file; O_CREAT creates it with mode 0600."""
-        return os.open(name, flags | os.O_CLOEXEC, 0o600, dir_fd=self.fd)
+        """Open a file; return its descriptor, close-on-exec.  StoreError for a link, or a device.
+
+        Created with mode 0600 under O_CREAT.  A link that somebody left here could lead to any
+        file of the user's, which would be cut off or written over.
+        """
+        try:
+            fd = os.open(name, flags | _PLAIN, 0o600, dir_fd=self.fd)
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                raise StoreError(f"{name} in the store is a symbolic link: remove it") from error
+            raise
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            os.close(fd)
+            raise StoreError(f"{name} in the store is not a regular file: remove it")
+        return fd
+
+    def check_plain(self, name: str) -> None:
+        """Check that a file, if it is there, is a regular one: for a library that opens it itself.
+
+        StoreError, OSError.
+        """
+        with suppress(FileNotFoundError):
+            if not stat.S_ISREG(os.stat(name, dir_fd=self.fd, follow_symlinks=False).st_mode):
+                raise StoreError(f"{name} in the store is not a regular file: remove it")
 
     def read(self, name: str) -> bytes:
         """Return the bytes of a whole file.  FileNotFoundError."""
@@ -58,17 +88,17 @@ class Directory:
 
     def length(self, name: str) -> int:
         """Return the size of a file in bytes."""
-        return os.stat(name, dir_fd=self.fd).st_size
+        return os.stat(name, dir_fd=self.fd, follow_symlinks=False).st_size
 
     def identity(self, name: str) -> tuple[int, int]:
         """Return the device and inode numbers of a file."""
-        status = os.stat(name, dir_fd=self.fd)
+        status = os.stat(name, dir_fd=self.fd, follow_symlinks=False)
         return status.st_dev, status.st_ino
 
     def disk_bytes(self, name: str) -> int:
         """Return the bytes of disk that a file takes; 0 if there is no such file."""
         try:
-            return os.stat(name, dir_fd=self.fd).st_blocks * 512
+            return os.stat(name, dir_fd=self.fd, follow_symlinks=False).st_blocks * 512
         except FileNotFoundError:
             return 0
 

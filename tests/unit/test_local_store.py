@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -386,3 +387,27 @@ def test_a_close_waits_for_the_drain_of_a_thread(tmp_path: Path) -> None:
     store = open_store(tmp_path)
     assert all(store.contains(oid) for oid in ids)
     store.close()
+
+
+@pytest.mark.parametrize(
+    "name", ["lock", "format.new", "store.lmdb", "store.lmdb-lock", "store.lmdb.new", "journal-1"]
+)
+@pytest.mark.parametrize("kind", ["link", "dangling", "fifo"])
+def test_no_file_of_a_store_is_followed_elsewhere(tmp_path: Path, name: str, kind: str) -> None:
+    """A directory that somebody else made must not have the user's files written over."""
+    precious = tmp_path / "precious"
+    precious.write_text("of the user\n")
+    store = tmp_path / "store"
+    store.mkdir()
+    if kind == "fifo":
+        os.mkfifo(store / name)
+    else:
+        os.symlink("../precious" if kind == "link" else "../nothing", store / name)
+    fd = os.open(store, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        with suppress(StoreError):
+            LocalStore.open(fd, create=True).close()
+    finally:
+        os.close(fd)
+    assert precious.read_text() == "of the user\n"
+    assert not (tmp_path / "nothing").exists()

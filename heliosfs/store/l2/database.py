@@ -28,6 +28,7 @@ from heliosfs.store.l2.bundles import Insert
 from heliosfs.store.l2.change import ReclaimTransaction
 from heliosfs.store.l2.environment import (
     FILE,
+    LOCK_FILE,
     MAP_BYTES,
     PACKS_KEY,
     TOTALS_KEY,
@@ -109,6 +110,7 @@ class ObjectDatabase:
         with lmdb_errors("cannot open"):
             if not create:
                 check_file(directory, FILE, is_thorough=not was_clean)
+            directory.check_plain(LOCK_FILE)
             self.env = open_environment(directory.path_of(FILE), MAP_BYTES, create=create)
             try:
                 self.map_bytes = self.env.info()["map_size"]
@@ -116,20 +118,24 @@ class ObjectDatabase:
                 # Slots of killed processes would keep old pages from being reused.
                 self.env.reader_check()
                 self.tables = open_tables(self.env)
-                with self.env.begin() as txn:
-                    raw = txn.get(TOTALS_KEY)
-                    self.uses = decode_uses(txn.get(PACKS_KEY) or b"")
-                if raw is None and not create:
-                    raise StoreError(f"{FILE} is empty, where the store's format says it is not")
-                if raw is not None:
-                    self.totals = Totals(*_TOTALS.unpack(raw))
-                    self._read_recent()
-                else:
-                    self.totals = Totals(salt=salt or os.urandom(8))
-                    self.write([], [], {}, self.totals)
+                self._begin(salt, create=create)
             except BaseException:
                 self.env.close()
                 raise
+
+    def _begin(self, salt: bytes, *, create: bool) -> None:
+        """Read what L2 holds; of a new one, write that it holds nothing."""
+        with self.env.begin() as txn:
+            raw = txn.get(TOTALS_KEY)
+            self.uses = decode_uses(txn.get(PACKS_KEY) or b"")
+        if raw is None and not create:
+            raise StoreError(f"{FILE} is empty, where the store's format says it is not")
+        if raw is not None:
+            self.totals = Totals(*_TOTALS.unpack(raw))
+            self._read_recent()
+        else:
+            self.totals = Totals(salt=salt or os.urandom(8))
+            self.write([], [], {}, self.totals)
 
     def _read_recent(self) -> None:
         try:
