@@ -180,9 +180,9 @@ def take_in(repository: Repository, directory_fd: int, report: Callable[[str], N
     """Let an empty workspace begin with what lies in the directory beneath the mount."""
     from heliosfs.repo.beneath import known, remember
     from heliosfs.steps import Progress, run_to_end
+    from heliosfs.trees.stored import EMPTY_TREE
     from heliosfs.workspace.foreign import KnownItems, everything
     from heliosfs.workspace.ingest import ingest
-    from heliosfs.workspace.trees import EMPTY_TREE
 
     store = repository.store
     is_first = store.get(keys.TAKEN_IN) is None

@@ -22,10 +22,11 @@ from heliosfs.objects.tree import NO_OID, Entry, decode_entry
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.revisions import resolve
 from heliosfs.store.base import Store
+from heliosfs.trees.files import read_file
+from heliosfs.trees.stored import read_entries
+from heliosfs.trees.wildmatch import Matcher, matcher
 from heliosfs.workspace.content import PartedContent
 from heliosfs.workspace.holes import next_data, next_hole
-from heliosfs.workspace.trees import read_entries, read_file
-from heliosfs.workspace.wildmatch import Matcher, matcher
 
 _READ_BYTES = 1024 * 1024
 _ZEROS = bytes(4096)

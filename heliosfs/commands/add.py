@@ -12,8 +12,8 @@ from heliosfs.errors import NotFound, NotPermitted
 from heliosfs.objects.tree import Entry
 from heliosfs.repo.stage import base_root, stage_paths
 from heliosfs.store.base import Store
-from heliosfs.workspace.graft import graft
-from heliosfs.workspace.trees import find_entry
+from heliosfs.trees.graft import graft
+from heliosfs.trees.stored import find_entry
 
 
 def add(request: Request, options: Options) -> str:

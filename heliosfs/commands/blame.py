@@ -24,7 +24,8 @@ from heliosfs.repo.lines.compare import split_lines
 from heliosfs.repo.merge.text import is_text
 from heliosfs.repo.revisions import resolve
 from heliosfs.steps import Steps
-from heliosfs.workspace.trees import find_entry, read_file
+from heliosfs.trees.files import read_file
+from heliosfs.trees.stored import find_entry
 
 _NOT_COMMITTED = "Not Committed Yet"
 _LINES = re.compile(r"(\d{1,9})(?:,(\+?)(\d{1,9}))?")

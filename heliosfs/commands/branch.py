@@ -15,7 +15,7 @@ from heliosfs.repo.repository import Repository
 from heliosfs.repo.revisions import resolve
 from heliosfs.repo.view import View
 from heliosfs.steps import ALONE, Steps
-from heliosfs.workspace.wildmatch import matcher
+from heliosfs.trees.wildmatch import matcher
 
 
 def branch(request: Request, options: Options) -> str | Steps[str]:

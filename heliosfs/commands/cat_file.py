@@ -25,8 +25,9 @@ from heliosfs.objects.ids import CommitId, TreeId
 from heliosfs.objects.tree import Entry, decode_entry
 from heliosfs.repo.object_names import Named, find_object
 from heliosfs.steps import TURN, Steps
-from heliosfs.workspace.gitlinks import is_directory, is_gitlink
-from heliosfs.workspace.trees import read_entries, read_file
+from heliosfs.trees.files import read_file
+from heliosfs.trees.gitlinks import is_directory, is_gitlink
+from heliosfs.trees.stored import read_entries
 
 _KINDS = ("commit", "tree", "blob", "tag")
 

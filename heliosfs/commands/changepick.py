@@ -21,7 +21,7 @@ from heliosfs.repo.regex.expressions import (
 )
 from heliosfs.steps import TURN, Steps
 from heliosfs.store.base import Store
-from heliosfs.workspace.trees import read_file
+from heliosfs.trees.files import read_file
 
 _KNOWN_MAX = 10_000
 

@@ -13,8 +13,9 @@ from heliosfs.objects.tree import Entry
 from heliosfs.repo.merge import renames
 from heliosfs.steps import TURN, Steps
 from heliosfs.store.base import Store
-from heliosfs.workspace.gitlinks import gitlink_of, is_directory, is_gitlink
-from heliosfs.workspace.trees import EMPTY_TREE, Change, differs, walk_changes
+from heliosfs.trees.gitlinks import gitlink_of, is_directory, is_gitlink
+from heliosfs.trees.same import differs
+from heliosfs.trees.stored import EMPTY_TREE, Change, walk_changes
 
 _PAIRS_MAX = 1000
 """Files that are compared to find renames."""

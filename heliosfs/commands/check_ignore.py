@@ -11,8 +11,9 @@ from heliosfs.objects.tree import Entry
 from heliosfs.repo.stage import base_root
 from heliosfs.steps import TURN, Steps
 from heliosfs.store.base import Store
-from heliosfs.workspace.ignore import IGNORE_NAME, IgnoreRules, rules_in
-from heliosfs.workspace.trees import find_entry, read_file
+from heliosfs.trees.files import read_file
+from heliosfs.trees.ignore import IGNORE_NAME, IgnoreRules, rules_in
+from heliosfs.trees.stored import find_entry
 
 
 class _Decision(NamedTuple):

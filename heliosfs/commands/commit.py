@@ -25,8 +25,9 @@ from heliosfs.repo.repository import Repository
 from heliosfs.repo.stage import nothing
 from heliosfs.repo.view import View
 from heliosfs.repo.view_merge import open_verb
-from heliosfs.workspace.graft import graft
-from heliosfs.workspace.trees import differs, has_changes
+from heliosfs.trees.graft import graft
+from heliosfs.trees.same import differs
+from heliosfs.trees.stored import has_changes
 
 MESSAGE_MAX_BYTES = 64 * 1024
 

@@ -26,7 +26,7 @@ from heliosfs.repo.regex.expressions import (
 )
 from heliosfs.repo.revisions import resolve
 from heliosfs.steps import TURN, Steps
-from heliosfs.workspace.trees import read_file
+from heliosfs.trees.files import read_file
 
 SEARCH_MAX_BYTES = 256 * 1024 * 1024
 

@@ -21,11 +21,11 @@ from heliosfs.repo.beneath import Beneath, known, remember
 from heliosfs.repo.repository import Repository
 from heliosfs.steps import ALONE, TURN, Steps, on_thread
 from heliosfs.store.base import Store
-from heliosfs.workspace.edit import edit_tree
+from heliosfs.trees.edit import edit_tree
+from heliosfs.trees.stored import EMPTY_TREE, find_entry, walk_changes
 from heliosfs.workspace.flush import flush, flush_files
 from heliosfs.workspace.foreign import Comparison, KnownItems, compare
 from heliosfs.workspace.ingest import ingest
-from heliosfs.workspace.trees import EMPTY_TREE, find_entry, walk_changes
 from heliosfs.workspace.workspace import Workspace, empty_root
 
 _SLICE_BYTES = 2 * 1024 * 1024

@@ -21,7 +21,8 @@ from heliosfs.repo.merge.text import is_text
 from heliosfs.repo.path_history import rename_source
 from heliosfs.repo.walks import by_date
 from heliosfs.steps import TURN, Steps, Turn
-from heliosfs.workspace.trees import find_entry, read_file
+from heliosfs.trees.files import read_file
+from heliosfs.trees.stored import find_entry
 
 _WORD = re.compile(r"(?P<start>\d{1,9}),(?P<sign>[+-]?)(?P<stop>\d{1,9}):(?P<path>.+)")
 _NO_NEWLINE = b"\\ No newline at end of file\n"

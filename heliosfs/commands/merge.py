@@ -23,7 +23,7 @@ from heliosfs.repo.revisions import resolve
 from heliosfs.repo.view import View
 from heliosfs.repo.view_merge import Done, MergeConflict, MergeOptions
 from heliosfs.steps import ALONE, TURN, Steps, run_to_end
-from heliosfs.workspace.attributes import Attributes
+from heliosfs.trees.attributes import Attributes
 
 _MAIN_BRANCHES = ("main", "master")
 _COMPARED_MAX = 50

@@ -14,8 +14,9 @@ from heliosfs.repo.returning import Past, recent_states, state_at
 from heliosfs.repo.saves import COUNT_MAX
 from heliosfs.repo.view import View
 from heliosfs.store.base import Store
-from heliosfs.workspace.graft import graft
-from heliosfs.workspace.trees import differs, find_entry, has_changes
+from heliosfs.trees.graft import graft
+from heliosfs.trees.same import differs
+from heliosfs.trees.stored import find_entry, has_changes
 
 _BILLION = 1_000_000_000
 _LAST_OF_A_SECOND = _BILLION - 1

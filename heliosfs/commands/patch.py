@@ -18,10 +18,10 @@ from heliosfs.repo.merge.text import TEXT_MAX_BYTES
 from heliosfs.repo.view import View
 from heliosfs.steps import TURN, Steps, on_thread
 from heliosfs.store.base import Store
-from heliosfs.workspace.attributes import Attributes
+from heliosfs.trees.attributes import Attributes
+from heliosfs.trees.files import read_file
+from heliosfs.trees.gitlinks import gitlink_of, is_gitlink, plain_xattrs
 from heliosfs.workspace.content import PartedContent
-from heliosfs.workspace.gitlinks import gitlink_of, is_gitlink, plain_xattrs
-from heliosfs.workspace.trees import read_file
 
 DEFAULT_CONTEXT = 3
 PATCH_MAX_BYTES = 64 * 1024 * 1024

@@ -12,9 +12,9 @@ from heliosfs.errors import NotFound, UsageError
 from heliosfs.objects.ids import TreeId
 from heliosfs.objects.tree import Entry, decode_entry
 from heliosfs.store.base import Store
-from heliosfs.workspace.gitlinks import is_directory
-from heliosfs.workspace.trees import find_entry, read_entries, walk_changes
-from heliosfs.workspace.wildmatch import Matcher, is_pattern, literal_length, matcher
+from heliosfs.trees.gitlinks import is_directory
+from heliosfs.trees.stored import find_entry, read_entries, walk_changes
+from heliosfs.trees.wildmatch import Matcher, is_pattern, literal_length, matcher
 
 _LOOKED_AT_MAX = 20_000
 """Entries that are looked at to tell a pattern without a match from one without a change."""

@@ -19,8 +19,8 @@ from heliosfs.objects.tree import NO_OID, Entry
 from heliosfs.repo.merge.trees import Conflict
 from heliosfs.repo.view import View
 from heliosfs.repo.view_merge import open_conflicts
-from heliosfs.workspace.gitlinks import is_directory
-from heliosfs.workspace.trees import Change, find_entry
+from heliosfs.trees.gitlinks import is_directory
+from heliosfs.trees.stored import Change, find_entry
 
 _NO_ID = NO_OID.hex()
 

@@ -20,7 +20,7 @@ from heliosfs.repo.ancestry import reaches
 from heliosfs.repo.revisions import resolve
 from heliosfs.repo.tag_notes import Annotation
 from heliosfs.steps import TURN, Steps
-from heliosfs.workspace.wildmatch import matcher
+from heliosfs.trees.wildmatch import matcher
 
 HEADS, TAGS = "refs/heads/", "refs/tags/"
 

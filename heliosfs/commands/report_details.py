@@ -20,7 +20,7 @@ from heliosfs.objects.ids import CommitId, TreeId
 from heliosfs.repo.experiments import METADATA_KEY
 from heliosfs.repo.repository import Repository
 from heliosfs.steps import TURN, Steps
-from heliosfs.workspace.trees import EMPTY_TREE, walk_changes
+from heliosfs.trees.stored import EMPTY_TREE, walk_changes
 
 DETAILS_MAX_COUNT = 4_000
 DETAILS_MAX_BYTES = 6 * 1024 * 1024

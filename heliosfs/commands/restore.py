@@ -17,8 +17,8 @@ from heliosfs.errors import NotFound
 from heliosfs.objects.tree import Entry
 from heliosfs.repo.revisions import resolve
 from heliosfs.repo.stage import base_root, is_news, stage_paths
-from heliosfs.workspace.graft import Grafted, graft
-from heliosfs.workspace.trees import find_entry
+from heliosfs.trees.graft import Grafted, graft
+from heliosfs.trees.stored import find_entry
 
 
 def restore(request: Request, options: Options) -> str:

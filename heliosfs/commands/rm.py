@@ -12,8 +12,9 @@ from heliosfs.commands.verb import Request
 from heliosfs.errors import Busy, NotFound
 from heliosfs.objects.tree import Entry
 from heliosfs.repo.stage import base_root, is_news
-from heliosfs.workspace.edit import edit_tree
-from heliosfs.workspace.trees import differs, find_entry
+from heliosfs.trees.edit import edit_tree
+from heliosfs.trees.same import differs
+from heliosfs.trees.stored import find_entry
 
 _NAMED_COUNT = 10
 

@@ -22,7 +22,8 @@ from heliosfs.objects.tree import Entry, decode_entry
 from heliosfs.repo.object_names import find_object
 from heliosfs.repo.revisions import resolve
 from heliosfs.steps import Steps
-from heliosfs.workspace.trees import read_entries, read_file
+from heliosfs.trees.files import read_file
+from heliosfs.trees.stored import read_entries
 
 
 def show(request: Request, options: Options) -> Steps[str]:

@@ -30,7 +30,7 @@ from heliosfs.repo.stash import (
 )
 from heliosfs.repo.view import View
 from heliosfs.steps import Steps
-from heliosfs.workspace.graft import graft
+from heliosfs.trees.graft import graft
 
 _POSITION = re.compile(r"(?:stash@\{)?(\d{1,9})\}?")
 _LABELS = Labels("Updated upstream", "Stash base", "Stashed changes")

@@ -14,7 +14,7 @@ from heliosfs.repo.revisions import resolve
 from heliosfs.repo.tag_notes import Annotation
 from heliosfs.repo.tagging import create_tag, delete_tag
 from heliosfs.steps import Steps
-from heliosfs.workspace.wildmatch import matcher
+from heliosfs.trees.wildmatch import matcher
 
 
 def tag(request: Request, options: Options) -> str | Steps[str]:

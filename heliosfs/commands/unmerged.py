@@ -13,7 +13,8 @@ from heliosfs.repo.merge.trees import Conflict
 from heliosfs.repo.view import View
 from heliosfs.repo.view_merge import open_conflicts, open_verb
 from heliosfs.store.base import Store
-from heliosfs.workspace.trees import find_entry, read_file
+from heliosfs.trees.files import read_file
+from heliosfs.trees.stored import find_entry
 
 _BEGIN, _MIDDLE, _END = b"<<<<<<< ", b"=======", b">>>>>>> "
 _NAMED_COUNT = 10

@@ -12,7 +12,7 @@ from heliosfs.errors import HeliosError, NotFound
 from heliosfs.objects.tree import Entry
 from heliosfs.repo.revisions import resolve
 from heliosfs.repo.stage import base_root
-from heliosfs.workspace.trees import find_entry
+from heliosfs.trees.stored import find_entry
 
 
 class RevisionRange(NamedTuple):

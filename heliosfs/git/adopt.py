@@ -20,7 +20,7 @@ from heliosfs.repo.repository import DEFAULT_BRANCH, Repository
 from heliosfs.repo.stage import Stage
 from heliosfs.repo.view import View
 from heliosfs.steps import ALONE, TURN, Steps
-from heliosfs.workspace.trees import (
+from heliosfs.trees.stored import (
     EMPTY_TREE,
     Change,
     find_entry,

@@ -16,8 +16,8 @@ from heliosfs.objects.tree import Entry, decode_entry
 from heliosfs.steps import TURN, Steps
 from heliosfs.store.base import Store
 from heliosfs.store.remembered import TwoGenerationCache
-from heliosfs.workspace.gitlinks import gitlink_of, plain_xattrs
-from heliosfs.workspace.trees import EMPTY_TREE, read_entries
+from heliosfs.trees.gitlinks import gitlink_of, plain_xattrs
+from heliosfs.trees.stored import EMPTY_TREE, read_entries
 
 Sink = Callable[[bytes, int, Iterable[bytes]], Iterator[None]]
 """Takes an object of git: kind, size, and its bytes in pieces; yields after each of them."""

@@ -19,8 +19,9 @@ from heliosfs.objects.ids import TreeId
 from heliosfs.objects.tree import Entry, decode_entry
 from heliosfs.steps import TURN, Steps
 from heliosfs.store.base import Store
-from heliosfs.workspace.attributes import Attributes, Value
-from heliosfs.workspace.trees import EMPTY_TREE, find_entry, read_entries, read_file, walk_changes
+from heliosfs.trees.attributes import Attributes, Value
+from heliosfs.trees.files import read_file
+from heliosfs.trees.stored import EMPTY_TREE, find_entry, read_entries, walk_changes
 
 _NAMES = (b"filter", b"ident", b"eol", b"text", b"working-tree-encoding")
 _INFO_MAX_BYTES = 1024 * 1024

@@ -9,9 +9,9 @@ from heliosfs.objects.ids import TreeId
 from heliosfs.objects.tree import XATTRS, Entry, decode_entry
 from heliosfs.repo.view import View
 from heliosfs.steps import TURN, Steps
-from heliosfs.workspace.gitlinks import GITLINK
+from heliosfs.trees.gitlinks import GITLINK
+from heliosfs.trees.stored import read_entries
 from heliosfs.workspace.node import DirNode, Node
-from heliosfs.workspace.trees import read_entries
 
 _FLAGS_AT = 58
 _DIRECTORY = stat.S_IFDIR

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 from heliosfs.objects.ids import Oid
 from heliosfs.objects.tree import Entry
-from heliosfs.workspace.gitlinks import GITLINK, gitlink_of
+from heliosfs.trees.gitlinks import GITLINK, gitlink_of
 
 LEGACY_MODE = b"user.heliosfs.gitmode"
 """The mode as git has it, where git would write another one today (100664, 040000), or, of an

@@ -12,8 +12,8 @@ from heliosfs.objects.tree import decode_entry
 from heliosfs.repo.gc.roots import saved_states
 from heliosfs.repo.repository import Repository
 from heliosfs.steps import TURN, Steps
-from heliosfs.workspace.gitlinks import gitlink_of
-from heliosfs.workspace.trees import EMPTY_TREE, read_entries
+from heliosfs.trees.gitlinks import gitlink_of
+from heliosfs.trees.stored import EMPTY_TREE, read_entries
 
 _DOTGIT = b".git"
 

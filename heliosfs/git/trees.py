@@ -38,7 +38,8 @@ from heliosfs.objects.tree import (
 from heliosfs.repo.identity import Identity
 from heliosfs.store.base import Bulk, Store
 from heliosfs.store.remembered import TwoGenerationCache
-from heliosfs.workspace.trees import EMPTY_TREE, read_file
+from heliosfs.trees.files import read_file
+from heliosfs.trees.stored import EMPTY_TREE
 
 _TARGET_MAX_BYTES = 4095
 """Of a symbolic link (PATH_MAX without the NUL)."""

@@ -16,7 +16,8 @@ from heliosfs.repo.merge.text import TEXT_MAX_BYTES
 from heliosfs.repo.path_history import rename_source
 from heliosfs.steps import TURN, Steps, on_thread
 from heliosfs.store.base import Store
-from heliosfs.workspace.trees import find_entry, read_file
+from heliosfs.trees.files import read_file
+from heliosfs.trees.stored import find_entry
 
 COMMITS_MAX = 50_000
 

@@ -17,11 +17,11 @@ from heliosfs.objects.tree import Entry
 from heliosfs.repo.stage import base_root
 from heliosfs.repo.working_state import State
 from heliosfs.store.base import Store
-from heliosfs.workspace.carry import carry
-from heliosfs.workspace.edit import edit_tree
-from heliosfs.workspace.links import is_same_but_link
-from heliosfs.workspace.select import Quiet, Selection, has_additions, select
-from heliosfs.workspace.trees import EMPTY_TREE, Change, find_entry, walk_changes
+from heliosfs.trees.carry import carry
+from heliosfs.trees.edit import edit_tree
+from heliosfs.trees.same import is_same_but_link
+from heliosfs.trees.select import Quiet, Selection, has_additions, select
+from heliosfs.trees.stored import EMPTY_TREE, Change, find_entry, walk_changes
 
 if TYPE_CHECKING:
     from heliosfs.repo.operation import Operation

@@ -8,8 +8,9 @@ from heliosfs.objects.commit import Commit
 from heliosfs.objects.ids import CommitId, TreeId
 from heliosfs.objects.tree import Entry
 from heliosfs.repo.working_state import State
-from heliosfs.workspace.select import select
-from heliosfs.workspace.trees import EMPTY_TREE, differs, has_changes
+from heliosfs.trees.same import differs
+from heliosfs.trees.select import select
+from heliosfs.trees.stored import EMPTY_TREE, has_changes
 
 if TYPE_CHECKING:
     from heliosfs.repo.repository import Repository

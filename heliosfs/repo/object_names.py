@@ -14,7 +14,7 @@ from heliosfs.repo.repository import Repository
 from heliosfs.repo.revisions import resolve
 from heliosfs.repo.stage import base_root
 from heliosfs.repo.view import View
-from heliosfs.workspace.trees import find_entry
+from heliosfs.trees.stored import find_entry
 
 _PEELED = re.compile(r"(?P<base>.+)\^\{(?P<kind>tree|blob)\}")
 

@@ -12,13 +12,8 @@ from heliosfs.repo.merge.renames import find_renames
 from heliosfs.repo.merge.sides import Side
 from heliosfs.repo.walks import Stepper, WalkStep, whole
 from heliosfs.store.base import Store
-from heliosfs.workspace.trees import (
-    EMPTY_TREE,
-    differs,
-    find_entry,
-    has_changes,
-    walk_changes,
-)
+from heliosfs.trees.same import differs
+from heliosfs.trees.stored import EMPTY_TREE, find_entry, has_changes, walk_changes
 
 _KNOWN_MAX = 100_000
 

@@ -12,7 +12,7 @@ from heliosfs.objects.tree import Entry
 from heliosfs.repo.history import History
 from heliosfs.repo.merge.text import Labels
 from heliosfs.repo.pick_note import CHERRY_PICK, PickOptions
-from heliosfs.workspace.trees import EMPTY_TREE
+from heliosfs.trees.stored import EMPTY_TREE
 
 _SHORT_DIGITS = 12
 _TRAILER = re.compile(rb"[A-Za-z0-9-]+: |\(cherry picked from commit ")

@@ -13,7 +13,8 @@ from heliosfs.objects.tree import Entry
 from heliosfs.repo.operation import Operation
 from heliosfs.repo.view import View
 from heliosfs.repo.working_state import State
-from heliosfs.workspace.trees import differs, find_entry, walk_changes
+from heliosfs.trees.same import differs
+from heliosfs.trees.stored import find_entry, walk_changes
 
 _SEARCHED_COUNT = 100
 """Operations beside which states are looked for: 3 ms."""

@@ -14,8 +14,9 @@ from heliosfs.objects.tree import Entry, decode_entry, encode_entry
 from heliosfs.repo import keys
 from heliosfs.repo.inverses import Inverses
 from heliosfs.store.base import Store
-from heliosfs.workspace.graft import graft
-from heliosfs.workspace.trees import EMPTY_TREE, differs, has_changes
+from heliosfs.trees.graft import graft
+from heliosfs.trees.same import differs
+from heliosfs.trees.stored import EMPTY_TREE, has_changes
 
 if TYPE_CHECKING:
     from heliosfs.repo.view import View

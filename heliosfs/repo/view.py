@@ -20,9 +20,10 @@ from heliosfs.repo.saves import Saves
 from heliosfs.repo.stage import Stage
 from heliosfs.repo.stash import take_back_stash
 from heliosfs.repo.working_state import DETACHED, State
+from heliosfs.trees.same import differs
+from heliosfs.trees.stored import EMPTY_TREE, Change, has_changes, walk_changes
 from heliosfs.workspace.flush import flush
 from heliosfs.workspace.redate import as_shown
-from heliosfs.workspace.trees import EMPTY_TREE, Change, differs, has_changes, walk_changes
 from heliosfs.workspace.workspace import Workspace
 
 if TYPE_CHECKING:

@@ -24,10 +24,11 @@ from heliosfs.repo.repository import Repository
 from heliosfs.repo.view import View
 from heliosfs.repo.working_state import State
 from heliosfs.store.base import Store
-from heliosfs.workspace.attributes import Attributes
-from heliosfs.workspace.edit import edit_tree
-from heliosfs.workspace.links import settle_links
-from heliosfs.workspace.trees import Change, differs, walk_changes
+from heliosfs.trees.attributes import Attributes
+from heliosfs.trees.edit import edit_tree
+from heliosfs.trees.links import settle_links
+from heliosfs.trees.same import differs
+from heliosfs.trees.stored import Change, walk_changes
 
 _DEPTH_MAX = 10
 """How many bases are merged on top of each other before the oldest one will do."""

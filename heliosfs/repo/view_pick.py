@@ -22,9 +22,9 @@ from heliosfs.repo.stage import differs_from
 from heliosfs.repo.view import View
 from heliosfs.repo.view_merge import MergeConflict, carry_changes, check_can_begin, open_verb
 from heliosfs.repo.working_state import State
-from heliosfs.workspace.attributes import Attributes
-from heliosfs.workspace.graft import graft
-from heliosfs.workspace.trees import walk_changes
+from heliosfs.trees.attributes import Attributes
+from heliosfs.trees.graft import graft
+from heliosfs.trees.stored import walk_changes
 
 _NO_METADATA: Mapping[str, str] = {}
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 
-from heliosfs.errors import CorruptObject
 from heliosfs.objects.blob import (
     PART_BYTES,
     WHOLE_MAX,
-    decode_parts,
     part_count,
 )
 from heliosfs.objects.ids import BlobId, Kind, Oid, object_id
 from heliosfs.store.base import Edit, Store
+from heliosfs.trees.files import read_parts
 from heliosfs.workspace.overlay import EXTENTS_MAX, Overlay
 from heliosfs.workspace.parts import (
     Account,
@@ -75,11 +74,7 @@ class PartedContent:
     @classmethod
     def load(cls, store: Store, oid: Oid, account: Account | None = None) -> PartedContent:
         """Read the list of parts, and none of them."""
-        try:
-            encoded = store.read(oid, Kind.PARTS)
-            size, ids = decode_parts(encoded)
-        except ValueError as error:
-            raise CorruptObject(f"parts {oid.hex()} cannot be read: {error}") from error
+        encoded, size, ids = read_parts(store, oid)
         content = cls(size, ids, account)
         content._list.stored = oid, encoded
         return content

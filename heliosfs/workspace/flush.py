@@ -14,11 +14,12 @@ from heliosfs.objects.tree import (
     join_leaf,
 )
 from heliosfs.store.base import Store
-from heliosfs.workspace.ignore import IGNORE_NAME
+from heliosfs.trees.ignore import IGNORE_NAME
+from heliosfs.trees.same import same_but_times
+from heliosfs.trees.stored import EMPTY_TREE, put_tree
 from heliosfs.workspace.leafbytes import SPLICED_MAX, Edit, entry_of, join_children, splice
 from heliosfs.workspace.leaves import Leaf, LeafTable
 from heliosfs.workspace.node import Child, DirNode, FileNode, LeafNode, base_of
-from heliosfs.workspace.trees import EMPTY_TREE, put_tree, same_but_times
 from heliosfs.workspace.workspace import FLAGS_AT, Workspace
 
 

@@ -20,8 +20,8 @@ from heliosfs.objects.ids import Kind, TreeId, object_id
 from heliosfs.objects.tree import Entry, decode_entry, entry_name
 from heliosfs.steps import TURN, Progress, Steps, on_thread
 from heliosfs.store.base import Store
+from heliosfs.trees.stored import read_entries
 from heliosfs.workspace.content import PartedContent
-from heliosfs.workspace.trees import read_entries
 
 NOTE = b"HELIOS-NOT-MOUNTED"
 """A file beneath the mount point, seen while nothing is mounted, that says so."""

@@ -15,17 +15,17 @@ from heliosfs.objects.tree import (
     is_index,
 )
 from heliosfs.store.base import Store
-from heliosfs.workspace.leafbytes import join_children
-from heliosfs.workspace.leaves import LeafTable
-from heliosfs.workspace.node import DirNode
-from heliosfs.workspace.redate import Known
-from heliosfs.workspace.trees import (
+from heliosfs.trees.stored import (
     changed_entries,
     compare_leaves,
     index_of,
     read_entries,
     read_tree,
 )
+from heliosfs.workspace.leafbytes import join_children
+from heliosfs.workspace.leaves import LeafTable
+from heliosfs.workspace.node import DirNode
+from heliosfs.workspace.redate import Known
 from heliosfs.workspace.workspace import FLAGS_AT, Workspace
 
 _NOTHING: Known = {}

@@ -34,11 +34,9 @@ from heliosfs.objects.tree import (
     join_leaf,
     split_leaf,
 )
-from heliosfs.workspace.edit import edit_tree
-from heliosfs.workspace.leafbytes import SPLICED_MAX, Edit, splice
-from heliosfs.workspace.links import linked_entries
-from heliosfs.workspace.node import DirNode
-from heliosfs.workspace.trees import (
+from heliosfs.trees.edit import edit_tree
+from heliosfs.trees.links import linked_entries
+from heliosfs.trees.stored import (
     EMPTY_TREE,
     changed_entries,
     compare_leaves,
@@ -46,6 +44,8 @@ from heliosfs.workspace.trees import (
     put_tree,
     read_tree,
 )
+from heliosfs.workspace.leafbytes import SPLICED_MAX, Edit, splice
+from heliosfs.workspace.node import DirNode
 from heliosfs.workspace.workspace import Workspace
 
 _FLAGS_AT = FIXED_BYTES - 2

@@ -22,6 +22,7 @@ from heliosfs.objects.tree import (
     encode_entry,
 )
 from heliosfs.store.base import Store
+from heliosfs.trees.stored import EMPTY_TREE, read_directory
 from heliosfs.workspace.contents import Contents
 from heliosfs.workspace.inodes import InodeTable
 from heliosfs.workspace.leaves import LeafTable
@@ -34,7 +35,6 @@ from heliosfs.workspace.node import (
     Node,
     make_node,
 )
-from heliosfs.workspace.trees import EMPTY_TREE, read_directory
 
 FLAGS_AT = FIXED_BYTES - 2
 

@@ -15,8 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from heliosfs.workspace.attributes import Attributes, Value
-from heliosfs.workspace.patterns import PatternList, parse_lines
+from heliosfs.trees.attributes import Attributes, Value
+from heliosfs.trees.patterns import PatternList, parse_lines
 from tests.git_repository import ENVIRONMENT, Clone, git
 from tests.tree_builder import Stage
 

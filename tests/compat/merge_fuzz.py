@@ -27,9 +27,10 @@ from heliosfs.repo.merge.text import Labels
 from heliosfs.repo.view import View
 from heliosfs.repo.view_merge import merge_commits
 from heliosfs.store.base import Store
-from heliosfs.workspace.edit import edit_tree, put_file
-from heliosfs.workspace.gitlinks import GITLINK, gitlink_of, is_gitlink
-from heliosfs.workspace.trees import EMPTY_TREE, read_entries, read_file
+from heliosfs.trees.edit import edit_tree
+from heliosfs.trees.files import put_file, read_file
+from heliosfs.trees.gitlinks import GITLINK, gitlink_of, is_gitlink
+from heliosfs.trees.stored import EMPTY_TREE, read_entries
 from tests.git_repository import ENVIRONMENT
 from tests.tree_builder import Stage
 

@@ -16,7 +16,7 @@ from heliosfs.objects.ids import TreeId
 from heliosfs.objects.tree import decode_entry
 from heliosfs.repo.revisions import resolve
 from heliosfs.steps import Progress, Turn, perform
-from heliosfs.workspace.trees import find_entry, read_entries, write_entries
+from heliosfs.trees.stored import find_entry, read_entries, write_entries
 from tests.git_repository import Clone, everything
 from tests.tree_builder import Stage
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from heliosfs.objects.ids import TreeId
-from heliosfs.workspace.trees import EMPTY_TREE, walk_changes
+from heliosfs.trees.stored import EMPTY_TREE, walk_changes
 from tests.compat.fuzz_patterns import compare_attributes, run
 from tests.git_repository import Clone
 from tests.tree_builder import Stage

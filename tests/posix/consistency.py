@@ -17,8 +17,8 @@ from heliosfs.objects.tree import entry_name
 from heliosfs.repo.repository import Repository
 from heliosfs.store.local import LocalStore
 from heliosfs.store.memory import MemoryStore
+from heliosfs.trees.stored import read_entries, write_entries
 from heliosfs.workspace.node import DirNode, FileNode, LeafNode, Node, SymlinkNode, content_oid
-from heliosfs.workspace.trees import read_entries, write_entries
 from heliosfs.workspace.workspace import Workspace
 from tests.mount.conftest import Mounted
 from tests.tree_builder import IDENTITY

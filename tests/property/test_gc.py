@@ -32,7 +32,7 @@ from heliosfs.repo.working_state import DETACHED, State, decode_state
 from heliosfs.steps import Progress, Steps, Turn, run_to_end
 from heliosfs.store.local import LocalStore
 from heliosfs.store.memory import MemoryStore
-from heliosfs.workspace.trees import read_entries
+from heliosfs.trees.stored import read_entries
 from tests.tree_builder import IDENTITY, Stage
 
 Tree = dict[bytes, bytes]

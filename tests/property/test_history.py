@@ -12,7 +12,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from heliosfs.errors import NotFound, NothingToCommit
 from heliosfs.objects.ids import TreeId
 from heliosfs.objects.tree import Entry
-from heliosfs.workspace.trees import EMPTY_TREE, read_file, walk_changes
+from heliosfs.trees.files import read_file
+from heliosfs.trees.stored import EMPTY_TREE, walk_changes
 from tests.tree_builder import Stage
 
 Tree = dict[bytes, bytes]

@@ -13,7 +13,7 @@ from heliosfs.errors import Conflicted
 from heliosfs.objects.ids import TreeId
 from heliosfs.objects.tree import Entry, decode_entry
 from heliosfs.store.base import Store
-from heliosfs.workspace.trees import read_entries
+from heliosfs.trees.stored import read_entries
 from tests.tree_builder import Stage, TreeBuilder
 
 PATHS = [b"d", b"d/a", b"d/a/b", b"e", b"e/a", b"f"]

@@ -12,13 +12,13 @@ from heliosfs.objects.ids import TreeId
 from heliosfs.objects.tree import INDEX_FROM, Entry, decode_entry
 from heliosfs.store.base import Store
 from heliosfs.store.memory import MemoryStore
+from heliosfs.trees.stored import has_changes, read_entries
 from heliosfs.workspace.contents import Contents
 from heliosfs.workspace.flush import flush
 from heliosfs.workspace.inodes import InodeTable
 from heliosfs.workspace.node import DirNode, FileNode
 from heliosfs.workspace.redate import Moment
 from heliosfs.workspace.switch import switch
-from heliosfs.workspace.trees import has_changes, read_entries
 from heliosfs.workspace.workspace import Workspace, empty_root
 
 SECOND_NS = 10**9

@@ -16,12 +16,12 @@ from heliosfs.objects.ids import TreeId
 from heliosfs.objects.tree import Entry, decode_entry
 from heliosfs.store.base import Store
 from heliosfs.store.memory import MemoryStore
+from heliosfs.trees.stored import EMPTY_TREE, read_entries, read_tree
 from heliosfs.workspace.contents import Contents
 from heliosfs.workspace.flush import flush
 from heliosfs.workspace.inodes import InodeTable
 from heliosfs.workspace.node import DirNode, FileNode, LeafNode, Listed, Node
 from heliosfs.workspace.switch import switch
-from heliosfs.workspace.trees import EMPTY_TREE, read_entries, read_tree
 from heliosfs.workspace.workspace import Workspace, empty_root
 
 NAMES = [b"a", b"b", b"c", b"dd", b"e\xff", b"f" * 255] + [b"n%d" % number for number in range(6)]

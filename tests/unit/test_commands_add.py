@@ -9,7 +9,8 @@ import pytest
 
 from heliosfs.errors import Busy, HeliosError, NotFound, NothingToCommit, UsageError
 from heliosfs.objects.tree import Entry
-from heliosfs.workspace.trees import find_entry, read_file
+from heliosfs.trees.files import read_file
+from heliosfs.trees.stored import find_entry
 from tests.tree_builder import Stage
 
 

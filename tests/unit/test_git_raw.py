@@ -18,7 +18,7 @@ from heliosfs.objects.commit import Commit, Signature
 from heliosfs.objects.ids import Oid
 from heliosfs.objects.tree import NO_OID, Entry
 from heliosfs.store.remembered import TwoGenerationCache
-from heliosfs.workspace.gitlinks import GITLINK, gitlink_of
+from heliosfs.trees.gitlinks import GITLINK, gitlink_of
 
 WHO = Signature(b"Ada", b"a@b", 1_600_000_000, 150)
 

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from heliosfs.errors import Conflicted
-from heliosfs.workspace.gitlinks import GITLINK
+from heliosfs.trees.gitlinks import GITLINK
 from tests.tree_builder import Stage
 
 

@@ -9,7 +9,7 @@ import pytest
 from heliosfs.commands.render import text_of
 from heliosfs.errors import NothingToCommit, NotPermitted
 from heliosfs.objects.ids import Kind, Oid, TreeId
-from heliosfs.workspace.trees import EMPTY_TREE, walk_changes
+from heliosfs.trees.stored import EMPTY_TREE, walk_changes
 from tests.tree_builder import Stage
 
 

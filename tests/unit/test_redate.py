@@ -11,9 +11,9 @@ from heliosfs.clock import AHEAD_MAX_NS, Clock, FixedClock, SystemClock
 from heliosfs.objects.ids import TreeId
 from heliosfs.repo.configuration import Configuration
 from heliosfs.store.sidefile import MemoryFile
-from heliosfs.workspace import trees
+from heliosfs.trees import stored
+from heliosfs.trees.stored import find_entry
 from heliosfs.workspace.node import FileNode
-from heliosfs.workspace.trees import find_entry
 from tests.tree_builder import Stage
 
 SECOND_NS = 10**9
@@ -98,14 +98,14 @@ def test_what_a_checkout_redated_is_compared_once(
     stage.run("reset", "--hard", first)
     assert stage.run("status", "--short") == ""
     read: list[TreeId] = []
-    changed_entries = trees.changed_entries
+    changed_entries = stored.changed_entries
 
     def counted(store: object, old: TreeId, new: TreeId) -> object:
         read.append(new)
         return changed_entries(store, old, new)  # type: ignore[arg-type]
 
-    for module in ("trees", "select"):
-        monkeypatch.setattr(f"heliosfs.workspace.{module}.changed_entries", counted)
+    for module in ("stored", "select"):
+        monkeypatch.setattr(f"heliosfs.trees.{module}.changed_entries", counted)
     assert stage.run("status", "--short") == ""
     assert len(read) < 10
     stage.files.write(b"d7/file", b"edited")

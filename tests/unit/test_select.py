@@ -8,9 +8,9 @@ import tracemalloc
 import pytest
 
 from heliosfs.objects.tree import Entry
+from heliosfs.trees.select import Quiet, select
+from heliosfs.trees.stored import find_entry
 from heliosfs.workspace.flush import flush
-from heliosfs.workspace.select import Quiet, select
-from heliosfs.workspace.trees import find_entry
 from tests.tree_builder import Stage
 
 

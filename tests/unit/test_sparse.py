@@ -14,13 +14,13 @@ from heliosfs.clock import FixedClock
 from heliosfs.objects.blob import PART_BYTES, WHOLE_MAX
 from heliosfs.steps import run_to_end
 from heliosfs.store.memory import MemoryStore
+from heliosfs.trees.stored import find_entry
 from heliosfs.workspace import ingest
 from heliosfs.workspace.content import PartedContent
 from heliosfs.workspace.contents import Contents
 from heliosfs.workspace.flush import flush
 from heliosfs.workspace.holes import next_data
 from heliosfs.workspace.inodes import InodeTable
-from heliosfs.workspace.trees import find_entry
 from heliosfs.workspace.workspace import Workspace, empty_root
 
 GIB = 1024**3

@@ -12,13 +12,13 @@ from heliosfs.errors import CorruptObject
 from heliosfs.objects.ids import Kind, Oid, TreeId, object_id
 from heliosfs.objects.tree import INDEX_FROM, Entry, decode_entry, is_index
 from heliosfs.store.memory import MemoryStore
+from heliosfs.trees.edit import edit_tree
+from heliosfs.trees.stored import find_entry, read_entries, read_tree
 from heliosfs.workspace.contents import Contents
-from heliosfs.workspace.edit import edit_tree
 from heliosfs.workspace.flush import flush
 from heliosfs.workspace.inodes import InodeTable
 from heliosfs.workspace.node import FileNode
 from heliosfs.workspace.switch import switch
-from heliosfs.workspace.trees import find_entry, read_entries, read_tree
 from heliosfs.workspace.workspace import Workspace, empty_root
 from tests.tree_builder import TreeBuilder
 

@@ -8,8 +8,8 @@ import re
 
 import pytest
 
-from heliosfs.workspace.patterns import PatternList, parse_lines, parse_pattern
-from heliosfs.workspace.wildmatch import literal_length, matcher
+from heliosfs.trees.patterns import PatternList, parse_lines, parse_pattern
+from heliosfs.trees.wildmatch import literal_length, matcher
 
 
 def ignored(line: bytes, *paths: bytes, is_dir: bool = False) -> list[bytes]:

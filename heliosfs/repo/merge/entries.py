@@ -19,10 +19,9 @@ from heliosfs.repo.merge.text import (
     merge_texts,
 )
 from heliosfs.store.base import Store
-from heliosfs.workspace.attributes import Attributes
-from heliosfs.workspace.edit import put_file
-from heliosfs.workspace.gitlinks import gitlink_of, is_gitlink
-from heliosfs.workspace.trees import read_file
+from heliosfs.trees.attributes import Attributes
+from heliosfs.trees.files import put_file, read_file
+from heliosfs.trees.gitlinks import gitlink_of, is_gitlink
 
 T = TypeVar("T")
 

@@ -11,8 +11,8 @@ from typing import NamedTuple, TypeGuard
 from heliosfs.objects.tree import Entry
 from heliosfs.repo.lines.compare import split_lines
 from heliosfs.store.base import Store
-from heliosfs.workspace.gitlinks import gitlink_of, is_gitlink
-from heliosfs.workspace.trees import read_file
+from heliosfs.trees.files import read_file
+from heliosfs.trees.gitlinks import gitlink_of, is_gitlink
 
 SIMILARITY_PERCENT = 50
 """What two files must have in common, of the larger one: git's default."""

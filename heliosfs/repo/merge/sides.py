@@ -8,8 +8,9 @@ from heliosfs.objects.ids import TreeId
 from heliosfs.objects.tree import Entry
 from heliosfs.repo.merge.renames import Pair
 from heliosfs.store.base import Store
-from heliosfs.workspace.gitlinks import is_directory
-from heliosfs.workspace.trees import EMPTY_TREE, Change, differs, walk_changes
+from heliosfs.trees.gitlinks import is_directory
+from heliosfs.trees.same import differs
+from heliosfs.trees.stored import EMPTY_TREE, Change, walk_changes
 
 
 class SideEntry(NamedTuple):

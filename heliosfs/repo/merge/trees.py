@@ -19,11 +19,12 @@ from heliosfs.repo.merge.renames import find_renames
 from heliosfs.repo.merge.sides import Side, SideEntry
 from heliosfs.repo.merge.text import Favor
 from heliosfs.store.base import Store
-from heliosfs.workspace.attributes import Attributes
-from heliosfs.workspace.edit import edit_tree
-from heliosfs.workspace.gitlinks import is_directory
-from heliosfs.workspace.links import split_uneven_links
-from heliosfs.workspace.trees import EMPTY_TREE, differs, find_entry, walk_changes
+from heliosfs.trees.attributes import Attributes
+from heliosfs.trees.edit import edit_tree
+from heliosfs.trees.gitlinks import is_directory
+from heliosfs.trees.links import split_uneven_links
+from heliosfs.trees.same import differs
+from heliosfs.trees.stored import EMPTY_TREE, find_entry, walk_changes
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from heliosfs.errors import AlreadyExists
-from heliosfs.objects.blob import EMPTY_BLOB, WHOLE_MAX
-from heliosfs.objects.ids import Kind, Oid, TreeId, object_id
+from heliosfs.objects.ids import Oid, TreeId
 from heliosfs.objects.tree import (
     FIXED_BYTES,
     LINK,
@@ -17,8 +16,7 @@ from heliosfs.objects.tree import (
     is_dir_entry,
 )
 from heliosfs.store.base import Store
-from heliosfs.workspace.content import PartedContent
-from heliosfs.workspace.trees import EMPTY_TREE, read_entries, write_entries
+from heliosfs.trees.stored import EMPTY_TREE, read_entries, write_entries
 
 Edits = Mapping[bytes, Entry | None]
 """Path -> what shall be there.
@@ -31,17 +29,6 @@ nothing is left in it.
 
 _FLAGS_AT = FIXED_BYTES - 2
 _ATTRIBUTES = ("mode", "uid", "gid", "mtime_ns", "xattrs")
-
-
-def put_file(store: Store, data: bytes, base: Oid | None = None) -> Oid:
-    """Add the bytes of a file to the store's batch, and give the id that its entry has."""
-    if len(data) > WHOLE_MAX:
-        return PartedContent.of_bytes(data).freeze(store, base)
-    if not data:
-        return Oid(EMPTY_BLOB)
-    oid = object_id(Kind.BLOB, data)
-    store.add(oid, Kind.BLOB, data, base)
-    return oid
 
 
 def put_directory(store: Store, entry: Entry, raws: list[bytes], base: Oid | None) -> Entry:

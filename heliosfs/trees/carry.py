@@ -10,12 +10,12 @@ from heliosfs.errors import AlreadyExists
 from heliosfs.objects.ids import TreeId
 from heliosfs.objects.tree import Entry, decode_entry, encode_entry, entry_name, is_dir_entry
 from heliosfs.store.base import Store
-from heliosfs.workspace.edit import edit_tree, put_directory
-from heliosfs.workspace.links import settle_links
-from heliosfs.workspace.trees import (
+from heliosfs.trees.edit import edit_tree, put_directory
+from heliosfs.trees.links import settle_links
+from heliosfs.trees.same import differs
+from heliosfs.trees.stored import (
     EMPTY_TREE,
     changed_entries,
-    differs,
     find_entry,
     read_entries,
     walk_changes,

@@ -21,17 +21,11 @@ from heliosfs.objects.tree import (
     is_dir_entry,
 )
 from heliosfs.store.base import Store
-from heliosfs.workspace.edit import put_directory, with_attributes
-from heliosfs.workspace.ignore import IgnoreRules, rules_in
-from heliosfs.workspace.links import part_lonely_links
-from heliosfs.workspace.trees import (
-    EMPTY_TREE,
-    Change,
-    changed_entries,
-    differs,
-    find_entry,
-    read_entries,
-)
+from heliosfs.trees.edit import put_directory, with_attributes
+from heliosfs.trees.ignore import IgnoreRules, rules_in
+from heliosfs.trees.links import part_lonely_links
+from heliosfs.trees.same import differs
+from heliosfs.trees.stored import EMPTY_TREE, Change, changed_entries, find_entry, read_entries
 
 _FLAGS_AT = FIXED_BYTES - 2
 _QUIET_MAX = 100_000

@@ -7,7 +7,7 @@ lies in the directory, merges and diffs take it for a directory like any other.
 from __future__ import annotations
 
 from heliosfs.objects.tree import Entry
-from heliosfs.workspace.trees import EMPTY_TREE
+from heliosfs.trees.stored import EMPTY_TREE
 
 GITLINK = b"user.heliosfs.gitlink"
 """Of a directory that stands for a submodule: the commit, in hex."""

@@ -15,9 +15,10 @@ from typing import NamedTuple
 
 from heliosfs.objects.tree import Entry
 from heliosfs.store.base import Store
-from heliosfs.workspace.patterns import parse_pattern, test_of
-from heliosfs.workspace.trees import find_entry, read_file
-from heliosfs.workspace.wildmatch import Matcher
+from heliosfs.trees.files import read_file
+from heliosfs.trees.patterns import parse_pattern, test_of
+from heliosfs.trees.stored import find_entry
+from heliosfs.trees.wildmatch import Matcher
 
 ATTRIBUTES_NAME = b".gitattributes"
 

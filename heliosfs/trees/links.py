@@ -8,8 +8,9 @@ from collections.abc import Iterable, Iterator
 from heliosfs.objects.ids import TreeId
 from heliosfs.objects.tree import FIXED_BYTES, LINK, LINKS_BELOW, Entry, decode_entry
 from heliosfs.store.base import Store
-from heliosfs.workspace.edit import Edits, edit_tree
-from heliosfs.workspace.trees import find_entry, read_entries, walk_changes
+from heliosfs.trees.edit import Edits, edit_tree
+from heliosfs.trees.same import is_same_but_link
+from heliosfs.trees.stored import find_entry, read_entries, walk_changes
 
 _FLAGS_AT = FIXED_BYTES - 2
 
@@ -82,13 +83,6 @@ def part_lonely_links(store: Store, base: Entry, root: Entry, paths: Iterable[by
         elif new.group:
             repairs[path] = new._replace(group=0)
     return edit_tree(store, root, repairs, root.mtime_ns)
-
-
-def is_same_but_link(one: Entry, other: Entry) -> bool:
-    """Return True if two files differ at most in name, time and link group."""
-    return one._replace(name=b"", mtime_ns=0, group=0) == other._replace(
-        name=b"", mtime_ns=0, group=0
-    )
 
 
 def _part(store: Store, members: _Members, like: Entry) -> Iterator[tuple[bytes, Entry]]:

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from heliosfs.errors import CorruptObject
-from heliosfs.objects.blob import WHOLE_MAX
 from heliosfs.objects.ids import Kind, Oid, TreeId, object_id
 from heliosfs.objects.leafdiff import Changes, changed_names
 from heliosfs.objects.tree import (
@@ -25,11 +24,7 @@ from heliosfs.objects.tree import (
     starts_leaf,
 )
 from heliosfs.store.base import Store
-from heliosfs.workspace.content import PartedContent
-
-_MTIME = slice(10, 18)
-_DIRECTORY = 0o040000
-_KIND_MASK = 0o170000
+from heliosfs.trees.same import differs
 
 _TREE = Kind.TREE
 """A name of the module is found faster than a member of an enum."""
@@ -142,20 +137,6 @@ def has_changes(store: Store, old: TreeId, new: TreeId) -> bool:
     return next(walk_changes(store, old, new), None) is not None
 
 
-def differs(old: Entry | None, new: Entry | None) -> bool:
-    """Whether an entry changed in itself: times and a directory's contents do not count."""
-    if old is None or new is None:
-        return old is not new
-    if old.mode & _KIND_MASK == _DIRECTORY and new.mode & _KIND_MASK == _DIRECTORY:
-        return (old.mode, old.uid, old.gid, old.xattrs or {}) != (
-            new.mode,
-            new.uid,
-            new.gid,
-            new.xattrs or {},
-        )
-    return old._replace(mtime_ns=0) != new._replace(mtime_ns=0)
-
-
 def find_entry(store: Store, root: Entry, path: bytes) -> Entry | None:
     """The entry at `path` (no leading slash; b"" is the root itself), or None."""
     entry = root
@@ -167,20 +148,6 @@ def find_entry(store: Store, root: Entry, path: bytes) -> Entry | None:
             return None
         entry = decode_entry(raw)[0]
     return entry
-
-
-def read_file(store: Store, entry: Entry) -> bytes:
-    """The bytes of a regular file, all at once."""
-    if not entry.size:
-        return b""
-    if entry.size <= WHOLE_MAX:
-        return store.read(entry.oid, Kind.BLOB)
-    return PartedContent.load(store, entry.oid).read(store, 0, entry.size)
-
-
-def same_but_times(old: bytes, new: bytes) -> bool:
-    """Whether two encoded entries differ in nothing but their mtime."""
-    return old[: _MTIME.start] == new[: _MTIME.start] and old[_MTIME.stop :] == new[_MTIME.stop :]
 
 
 def _tree_of(entry: Entry | None) -> TreeId:

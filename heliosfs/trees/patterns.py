@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from heliosfs.workspace.wildmatch import (
+from heliosfs.trees.wildmatch import (
     ANY,
     DIRS,
     STAR,

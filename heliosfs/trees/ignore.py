@@ -9,8 +9,9 @@ from typing import NamedTuple
 from heliosfs.objects.ids import Oid
 from heliosfs.objects.tree import Entry
 from heliosfs.store.base import Store
-from heliosfs.workspace.patterns import PatternList, parse_lines
-from heliosfs.workspace.trees import find_entry, read_file
+from heliosfs.trees.files import read_file
+from heliosfs.trees.patterns import PatternList, parse_lines
+from heliosfs.trees.stored import find_entry
 
 IGNORE_NAME = b".heliosignore"
 

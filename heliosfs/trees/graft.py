@@ -8,8 +8,9 @@ from typing import NamedTuple
 from heliosfs.objects.ids import TreeId
 from heliosfs.objects.tree import Entry
 from heliosfs.store.base import Store
-from heliosfs.workspace.edit import edit_tree
-from heliosfs.workspace.trees import EMPTY_TREE, Change, differs, find_entry, walk_changes
+from heliosfs.trees.edit import edit_tree
+from heliosfs.trees.same import differs
+from heliosfs.trees.stored import EMPTY_TREE, Change, find_entry, walk_changes
 
 
 class Grafted(NamedTuple):

@@ -1,0 +1,69 @@
+"""The bytes of whole files, in and out of a store."""
+
+from __future__ import annotations
+
+from heliosfs.errors import CorruptObject
+from heliosfs.objects.blob import (
+    EMPTY_BLOB,
+    PART_BYTES,
+    WHOLE_MAX,
+    decode_parts,
+    encode_parts,
+    part_count,
+)
+from heliosfs.objects.ids import BlobId, Kind, Oid, object_id
+from heliosfs.objects.tree import Entry
+from heliosfs.store.base import Store
+
+
+def read_file(store: Store, entry: Entry) -> bytes:
+    """Return the bytes of a regular file, all at once."""
+    if not entry.size:
+        return b""
+    if entry.size <= WHOLE_MAX:
+        return store.read(entry.oid, Kind.BLOB)
+    _, size, ids = read_parts(store, entry.oid)
+    pieces = []
+    for index in range(part_count(size)):
+        oid = ids.get(index)
+        length = min(PART_BYTES, size - index * PART_BYTES)
+        pieces.append(bytes(length) if oid is None else store.read(oid, Kind.BLOB))
+    return b"".join(pieces)
+
+
+def read_parts(store: Store, oid: Oid) -> tuple[bytes, int, dict[int, BlobId]]:
+    """Read the list of a large file's parts: as it is stored, the file's size, and the ids.
+
+    A part that is a hole has none.  CorruptObject when it cannot be read.
+    """
+    try:
+        encoded = store.read(oid, Kind.PARTS)
+        size, ids = decode_parts(encoded)
+    except ValueError as error:
+        raise CorruptObject(f"parts {oid.hex()} cannot be read: {error}") from error
+    return encoded, size, ids
+
+
+def put_file(store: Store, data: bytes, base: Oid | None = None) -> Oid:
+    """Add the bytes of a file to the store's batch, and return the id that its entry has."""
+    if len(data) > WHOLE_MAX:
+        return _put_parts(store, data, base)
+    if not data:
+        return Oid(EMPTY_BLOB)
+    oid = object_id(Kind.BLOB, data)
+    store.add(oid, Kind.BLOB, data, base)
+    return oid
+
+
+def _put_parts(store: Store, data: bytes, base: Oid | None) -> Oid:
+    ids: dict[int, BlobId] = {}
+    hole = bytes(PART_BYTES)
+    for index in range(part_count(len(data))):
+        part = data[index * PART_BYTES : (index + 1) * PART_BYTES]
+        if part != hole:
+            ids[index] = BlobId(object_id(Kind.BLOB, part))
+            store.add(ids[index], Kind.BLOB, part)
+    encoded = encode_parts(len(data), ids)
+    oid = object_id(Kind.PARTS, encoded)
+    store.add(oid, Kind.PARTS, encoded, base)
+    return oid
