@@ -17,6 +17,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 
 from heliosfs.cli import runfiles, stores
@@ -26,7 +27,9 @@ from heliosfs.mounttable import FSTYPE, mount_at
 from heliosfs.repo import keys
 
 if TYPE_CHECKING:
+    from heliosfs.daemon.serve import MountOptions
     from heliosfs.repo.repository import Repository
+    from heliosfs.store.local import LocalStore
 
 """State: what lay in the directory was taken in.  Set once, with the content itself, so
 that a first mount that was cut short begins again."""
@@ -65,6 +68,19 @@ class Setup:
         )
         given = tuple(name for name, is_given in options if is_given)
         return runfiles.KnownWorkspace(self.mountpoint, store, store_id, given, self.named_log)
+
+    def mount_options(self) -> MountOptions:
+        """Return what the file system has to know of it."""
+        from heliosfs.daemon.serve import MountOptions
+
+        return MountOptions(
+            mountpoint=self.mountpoint,
+            allow_other=self.allow_other,
+            xattr=self.xattr,
+            is_helios_listed=self.is_helios_listed,
+            debug=self.debug,
+            fsname=FSTYPE.removeprefix("fuse."),
+        )
 
 
 class MountFailed(HeliosError):
@@ -111,62 +127,78 @@ def start(setup: Setup, on_report: Callable[[str, str], None]) -> None:
 
 def run(setup: Setup, report: Callable[[str], None]) -> None:
     """Open the repository, mount it, and serve until it is unmounted.  HeliosError."""
-    from heliosfs.cli.configuration import configuration
-    from heliosfs.clock import SystemClock
-    from heliosfs.daemon.serve import MountOptions, serve
-    from heliosfs.repo.beneath import Beneath, leave_note
-    from heliosfs.repo.repository import Repository
-    from heliosfs.store.local import LocalStore
-    from heliosfs.store.sidefile import StoredFile
-    from heliosfs.workspace.inodes import FILE as INODES_FILE
+    from heliosfs.daemon.serve import serve
 
-    options = MountOptions(
-        mountpoint=setup.mountpoint,
-        allow_other=setup.allow_other,
-        xattr=setup.xattr,
-        is_helios_listed=setup.is_helios_listed,
-        debug=setup.debug,
-        fsname=FSTYPE.removeprefix("fuse."),
-    )
     # Both are opened now: once mounted, their paths lead into the mount itself.
     directory_fd = os.open(setup.mountpoint, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     store_fd = stores.open_store(setup.mountpoint, setup.store, create=True)
-    try:
-        store = LocalStore.open(store_fd, create=True)
-    except StoreBusy as error:
-        raise stores.who_has_it(error) from error
+    store = _open_store(store_fd)
     registered: runfiles.Registration | None = None
     try:
         store_id = stores.settle(setup.mountpoint, setup.store, store_fd)
-        settings = configuration(store_fd)
-        who = identity(setup.mountpoint)
-        repository = Repository.open(store, SystemClock(), who, setup.branch)
-        repository.configure(settings)
-        repository.inodes.go_on(StoredFile(store_fd, INODES_FILE))
-        repository.beneath = Beneath(directory_fd, setup.mountpoint)
-        leave_note(repository.beneath)
-        take_in(repository, directory_fd, report)
-        tell_beneath(repository, directory_fd, report)
+        repository = _open_repository(setup, store, store_fd)
+        _look_beneath(repository, setup.mountpoint, directory_fd, report)
         registered = runfiles.Registration(
             setup.workspace(os.path.realpath(f"/proc/self/fd/{store_fd}"), store_id),
             setup.log or "standard error",
         )
-
-        def ready() -> None:
-            mount = mount_at(setup.mountpoint)
-            if mount is not None and registered is not None:
-                registered.mounted(mount.device, mount.id)
-            report("ready")
-
-        serve(repository, options, ready)
+        ready = partial(_tell_ready, setup.mountpoint, registered, report)
+        serve(repository, setup.mount_options(), ready)
         repository.inodes.end()
     finally:
         # Only the store: `serve` has saved, and a take-in that failed must leave nothing.
         store.close()
+        # After the store, since `umount` takes a registration that is gone for a saved store.
         if registered is not None:
             registered.close()
         for fd in (store_fd, directory_fd):
             os.close(fd)
+
+
+def _open_store(store_fd: int) -> LocalStore:
+    from heliosfs.store.local import LocalStore
+
+    try:
+        return LocalStore.open(store_fd, create=True)
+    except StoreBusy as error:
+        raise stores.who_has_it(error) from error
+
+
+def _open_repository(setup: Setup, store: LocalStore, store_fd: int) -> Repository:
+    from heliosfs.cli.configuration import configuration
+    from heliosfs.clock import SystemClock
+    from heliosfs.repo.repository import Repository
+    from heliosfs.store.sidefile import StoredFile
+    from heliosfs.workspace.inodes import FILE as INODES_FILE
+
+    settings = configuration(store_fd)
+    who = identity(setup.mountpoint)
+    repository = Repository.open(store, SystemClock(), who, setup.branch)
+    repository.configure(settings)
+    repository.inodes.go_on(StoredFile(store_fd, INODES_FILE))
+    return repository
+
+
+def _look_beneath(
+    repository: Repository, mountpoint: str, directory_fd: int, report: Callable[[str], None]
+) -> None:
+    """Take in the files that the mount is going to hide, or report them."""
+    from heliosfs.repo.beneath import Beneath, leave_note
+
+    repository.beneath = Beneath(directory_fd, mountpoint)
+    leave_note(repository.beneath)
+    take_in(repository, directory_fd, report)
+    tell_beneath(repository, directory_fd, report)
+
+
+def _tell_ready(
+    mountpoint: str, registered: runfiles.Registration, report: Callable[[str], None]
+) -> None:
+    """Register the mount that the kernel has made, and report it."""
+    mount = mount_at(mountpoint)
+    if mount is not None:
+        registered.mounted(mount.device, mount.id)
+    report("ready")
 
 
 def set_up_logging(*, debug: bool) -> None:

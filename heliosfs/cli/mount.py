@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import json
 import os
@@ -97,9 +98,8 @@ def init_parser() -> LocalVerbParser:
 
 
 def mount(argv: Sequence[str]) -> int:
-    """Run `helios mount`; gives the exit code.  HeliosError."""
-    parser = mount_parser()
-    asked = parser.parse_args(argv)
+    """Run `helios mount` and return the exit code.  HeliosError."""
+    asked = mount_parser().parse_args(argv)
     options = parse_options(asked.options)
     if asked.all:
         if asked.directory or len(argv) > 1:
@@ -113,36 +113,46 @@ def mount(argv: Sequence[str]) -> int:
         return 0
     if asked.install_unit:
         return _install_unit(directory, asked.options, asked.log)
-    store = os.path.realpath(asked.store) if asked.store else None
-    if mounttable.mount_at(directory) is not None:
-        if not clear_dead_mount(directory):
-            serving = runfiles.find(directory)
-            if asked.foreground:
-                raise Busy(f"{directory} is mounted already: helios umount {directory}")
-            log = f"; its log is {serving.log}" if serving else ""
-            print(f"{directory} is mounted already{log}")
-            return 0
-        print(f"{directory} was left by a daemon that is gone: unmounted it", flush=True)
+    if _is_served(directory, foreground=asked.foreground):
+        return 0
+    setup = _setup(directory, asked, options)
     if asked.existing and not locate.has_repository(directory):
         raise NotFound(f"{directory} has no repository: is its disk mounted?")
-    check_place(directory, store)
-    check_fuse("allow_other" in options)
+    check_place(directory, setup.store)
+    check_fuse(setup.allow_other)
     wait_saved(directory, _DRAIN_SECONDS)
-    known = runfiles.known(directory)
-    if known is not None and not locate.has_repository(directory):
-        print(
-            f"helios: the workspace that was mounted at {directory} before, with its store in "
-            f"{known.store}, is not there: a new one is made",
-            file=sys.stderr,
-        )
+    _warn_of_lost_store(directory)
     _make_directory(directory)
+    return _stay(setup) if asked.foreground else _leave(setup)
+
+
+def _is_served(directory: str, *, foreground: bool) -> bool:
+    """Return True, and say so, if the workspace is mounted already; unmount one without a daemon.
+
+    Busy if it was to be mounted in the foreground.
+    """
+    if mounttable.mount_at(directory) is None:
+        return False
+    if clear_dead_mount(directory):
+        print(f"{directory} was left by a daemon that is gone: unmounted it", flush=True)
+        return False
+    serving = runfiles.find(directory)
+    if foreground:
+        raise Busy(f"{directory} is mounted already: helios umount {directory}")
+    log = f"; its log is {serving.log}" if serving else ""
+    print(f"{directory} is mounted already{log}")
+    return True
+
+
+def _setup(directory: str, asked: argparse.Namespace, options: set[str]) -> daemon.Setup:
+    """Return what the daemon is told; its log lies in the state directory if none is named."""
     log_file: str | None = asked.log
     if log_file is None and not asked.foreground:
         log_file = runfiles.log_path(directory)
-    setup = daemon.Setup(
+    return daemon.Setup(
         mountpoint=directory,
         log=os.path.abspath(log_file) if log_file else None,
-        store=store,
+        store=os.path.realpath(asked.store) if asked.store else None,
         branch=asked.branch,
         allow_other="allow_other" in options,
         xattr="xattr" in options,
@@ -150,7 +160,17 @@ def mount(argv: Sequence[str]) -> int:
         debug=asked.debug or "debug" in options,
         named_log=os.path.abspath(asked.log) if asked.log else None,
     )
-    return _stay(setup) if asked.foreground else _leave(setup)
+
+
+def _warn_of_lost_store(directory: str) -> None:
+    """Say that a new repository is made where one is known, and its store is gone."""
+    known = runfiles.known(directory)
+    if known is not None and not locate.has_repository(directory):
+        print(
+            f"helios: the workspace that was mounted at {directory} before, with its store in "
+            f"{known.store}, is not there: a new one is made",
+            file=sys.stderr,
+        )
 
 
 def _mount_all() -> int:

@@ -24,8 +24,6 @@ UNTIDY_WORDS |= {"trees", "vfs", "workspace"}
 """Packages whose docstrings are still to be put into plain words."""
 
 LONG = {
-    "cli/daemon.py": "run",
-    "cli/mount.py": "mount",
     "repo/view_merge.py": "merge_into",
     "repo/repository.py": "",
     "trees/select.py": "_open",
