@@ -1,1 +1,1 @@
-"""History in from git and out to it: import, export, and the comparison of the two."""
+"""Import of history from git, export to git, and the comparison of the two."""

@@ -1,4 +1,4 @@
-"""What the refs of git become here, once all they name was taken in."""
+"""The branches and tags that an import creates or moves, once their commits are stored."""
 
 from __future__ import annotations
 
@@ -33,26 +33,29 @@ _MOVED_MAX = 500
 
 @dataclass(slots=True)
 class Outcome:
-    """What an import did to the refs."""
+    """The effects of an import on the refs."""
 
     new: list[str] = field(default_factory=list)
     moved: list[str] = field(default_factory=list)
     """Full names of the branches and tags here."""
     apart: list[tuple[str, str]] = field(default_factory=list)
-    """Refs of which another repository has the name here, and the names that they got."""
+    """Refs whose names belong to another git repository here, and the names they got instead."""
     aside: list[tuple[str, str]] = field(default_factory=list)
-    """Branches that have work of their own here, and where git's went instead."""
+    """Branches that have work of their own here, and the branches that got git's commits
+    instead."""
     blocked: list[tuple[str, str]] = field(default_factory=list)
-    """Branches that others here leave no place for, and where git's went instead."""
+    """Branches whose names clash with others here, and the branches that got git's commits
+    instead."""
     deleted: list[str] = field(default_factory=list)
-    """What was deleted here, and did not move in git since: it stays deleted."""
+    """Branches and tags that were deleted here, and that did not move in git since: they stay
+    deleted."""
     gone: list[str] = field(default_factory=list)
-    """What was deleted in git, and is still here."""
+    """Branches and tags that were deleted in git, and still exist here."""
     skipped: list[tuple[str, str]] = field(default_factory=list)
-    """Full names of refs, and why they could not be had."""
+    """Full names of refs that could not be imported, and the reasons."""
     same_count: int = 0
     kept_files: bool = False
-    """Whether the files of the workspace stayed as they were, as uncommitted changes."""
+    """True if the files of the workspace stayed as they were, as uncommitted changes."""
 
 
 def adopt(
@@ -60,12 +63,13 @@ def adopt(
 ) -> Steps[Outcome]:
     """Create and move branches and tags, all in one publish.
 
-    A branch that only git moved follows it, with its files when nothing is uncommitted.  With
-    uncommitted changes it follows without its files where these are git's working tree (that
-    of `own`), or have all that git's commits changed already.
-    One that has commits or other changes of its own stays, and git's goes to `imported/NAME`.
-    What follows another repository is never moved, and what was deleted stays deleted.
-    In a repository without commits HEAD gets the name that it has in git.  StoreError.
+    A branch that moved only in git follows it, together with its files if nothing is uncommitted.
+    With uncommitted changes it follows without its files, if these are git's working tree (the view
+    `own`), or already contain all that git's commits changed.
+
+    A branch with commits or other changes of its own stays, and git's goes to `imported/NAME`.  A
+    branch or tag that follows another git repository is never moved, and a deleted one stays
+    deleted.  In a repository without commits, HEAD gets the name that it has in git.  StoreError.
     """
     return _Adoption(repository, ids, refs, names, own).run()
 
@@ -81,16 +85,17 @@ class _Adoption:
         self._own = own
         self._outcome = Outcome()
         self._shown: list[tuple[View, CommitId, bool]] = []
-        """Open views whose branch moves, with the commit that it gets; whether their files stay."""
+        """Open views whose branch moves, the commit it moves to, and True if their files stay."""
         self._targets: dict[bytes, CommitId | None] = {}
         self._compared: set[tuple[CommitId, CommitId]] = set()
         self._reached: set[tuple[CommitId, CommitId]] = set()
-        """Pairs of which the first is an ancestor of the second."""
+        """Pairs of commits of which the first is an ancestor of the second."""
 
     def run(self) -> Steps[Outcome]:
         yield from self._announce()
         for ref in self._refs.chosen:
             yield from self._compare(ref, sys.maxsize)
+        # No verb from here on: refs are compared with what git has, and then moved, at one moment.
         yield ALONE
         # Where a branch moved meanwhile: from where it was it is not far.
         for ref in self._refs.chosen:
@@ -99,7 +104,10 @@ class _Adoption:
         return self._outcome
 
     def _announce(self) -> Steps[None]:
-        """Commits can be seen a moment before the refs: each of them is whole."""
+        """Add the new commits to the list of commits.
+
+        They are visible a moment before the refs are; each of them is complete.
+        """
         for count, (_, oid) in enumerate(self._ids.under_way(), 1):
             self._repository.history.announce(oid)
             if not count % _ADOPT_BATCH_COUNT:
@@ -108,7 +116,7 @@ class _Adoption:
         self._repository.publish()
 
     def _move_refs(self) -> None:
-        """All of them or none, without a turn of others."""
+        """Move all refs or none, without a turn for others."""
         with self._repository.transaction:
             self._name_first_branch()
             for ref in self._refs.chosen:
@@ -121,7 +129,7 @@ class _Adoption:
             self._ids.put_noted()
 
     def _adopt(self, ref: GitRef) -> None:
-        """Let a branch or tag follow a ref, and remember which one."""
+        """Let a branch or tag follow a ref, and remember that it does."""
         target = self._commit_of(ref.git_id)
         name: str | None = ""
         try:
@@ -145,7 +153,7 @@ class _Adoption:
         self._ids.note_origin(origin.number, origin.encode())
 
     def _look_for_gone(self) -> None:
-        """Tell of what was deleted in git; what was deleted on both sides is forgotten."""
+        """Report refs that were deleted in git; forget those that were deleted on both sides."""
         for ref, each in self._names.known.items():
             if ref in self._refs.names or not ref.startswith((HEADS, TAGS)):
                 continue
@@ -155,9 +163,9 @@ class _Adoption:
                 self._ids.note_ref(self._names.origin.number, ref, None)
 
     def _compare(self, ref: GitRef, limit: int) -> Steps[None]:
-        """Find out which of branch and ref is an ancestor of the other, where it will matter.
+        """Find out whether the branch or its ref is an ancestor of the other, if that will matter.
 
-        Looks at `limit` commits at most.
+        It looks at `limit` commits at most.
         """
         oid = self._commit_of(ref.git_id)
         branch = self._repository.refs.find(self._names.of(ref)) if ref.is_branch else None
@@ -186,13 +194,13 @@ class _Adoption:
                 self._outcome.skipped.append((head, str(error)))
 
     def _commit_of(self, git_id: bytes) -> CommitId | None:
-        """The commit that a ref leads to; None for a tag of something else."""
+        """Return the commit that a ref leads to; None for a tag of another kind of object."""
         if git_id not in self._targets:
             self._targets[git_id] = self._ids.commit_of(git_id)
         return self._targets[git_id]
 
     def _tag(self, ref: GitRef, oid: CommitId) -> str | None:
-        """The name of the tag that follows from now on; None: none does."""
+        """Return the name of the tag that follows the ref from now on; None if none does."""
         tags, name = self._repository.refs.tags, self._names.of(ref)
         if self._is_as_others(ref, name, tags.get(ref.short), oid):
             return None
@@ -212,7 +220,7 @@ class _Adoption:
         return name
 
     def _branch(self, ref: GitRef, oid: CommitId | None) -> str | None:
-        """The name of the branch that follows from now on; None: none does."""
+        """Return the name of the branch that follows the ref from now on; None if none does."""
         refs, name = self._repository.refs, self._names.of(ref)
         if oid is None:
             raise UsageError("it names no commit")
@@ -243,7 +251,7 @@ class _Adoption:
         return name
 
     def _is_as_others(self, ref: GitRef, name: str, other: CommitId | None, oid: CommitId) -> bool:
-        """Whether what follows another repository under the name is the same anyway."""
+        """Return True if the branch that follows another repository has the same commit anyway."""
         is_apart = self._names.origin.is_apart or ref.name in self._names.known
         if is_apart or name == ref.short or other != oid:
             return False
@@ -263,7 +271,7 @@ class _Adoption:
     def _put_aside(
         self, ref: GitRef, name: str, oid: CommitId, told: list[tuple[str, str]]
     ) -> None:
-        """Let a branch below `imported/` have what git has, and tell of it.  AlreadyExists."""
+        """Move a branch below `imported/` to git's commit, and report it.  AlreadyExists."""
         refs = self._repository.refs
         key = ref._replace(name=f"{ASIDE_REF}{ref.name}")
         aside = ASIDE + name
@@ -285,11 +293,11 @@ class _Adoption:
         told.append((name, aside))
 
     def _is_of_git(self, oid: CommitId) -> bool:
-        """Whether git has a commit, or had it."""
+        """Return True if git has, or had, a commit."""
         return bool(self._repository.history.read(oid).git) or self._ids.git_of(oid) is not None
 
     def _is_behind(self, ref: GitRef, head: CommitId, oid: CommitId) -> bool:
-        """Whether nothing was done to the branch here since git's was like it."""
+        """Return True if the branch here is as git had it last, or part of git's history now."""
         before = self._names.known.get(ref.name)
         if before is not None and self._commit_of(before.git_id) == head:
             return True
@@ -303,13 +311,14 @@ class _Adoption:
         return is_changed(repository, repository.saved_state(branch))
 
     def _has_files_of(self, ref: GitRef, branch: Branch, oid: CommitId) -> bool:
-        """Whether the uncommitted files of a branch are from after git's commit, not before it.
+        """Return True if the branch's files already contain all that git has since committed.
 
-        O(changed), in git's commits.
+        Cost: O(changed), in git's commits.
         """
         view = self._repository.view_of(branch)
         if view is None or view.stage.root is not None or view.merging is not None:
             return False
+        # Its files are git's own working tree, which git's commits were made from.
         if view is self._own and ref.name == self._refs.head:
             return True
         store, history = self._repository.store, self._repository.history
@@ -341,7 +350,7 @@ class _Adoption:
             self._repository.refs.drop(oid, self._repository.clock.now_ns())
 
     def _show(self, view: View, oid: CommitId, keeps: bool) -> None:
-        """Let an open view follow; files that were there before any commit stay."""
+        """Let an open view follow; files that existed before the first commit stay."""
         before = view.state()
         keeps = keeps or (view.head is None and before.root.oid != EMPTY_TREE)
         self._outcome.kept_files = self._outcome.kept_files or keeps
@@ -356,7 +365,7 @@ def _is_directory(change: Change) -> bool:
 
 
 def _is_same(one: Entry | None, other: Entry | None) -> bool:
-    """Whether git would take them for the same."""
+    """Return True if git would not tell the two entries apart."""
     if one is None or other is None:
         return one is other
     same = (one.oid, one.target, stat.S_IFMT(one.mode), one.mode & stat.S_IXUSR)

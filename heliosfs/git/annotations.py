@@ -1,4 +1,4 @@
-"""Annotations of tags, imported ones and those that were made here."""
+"""Annotations of tags, imported or made here."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from heliosfs.repo.tag_notes import Annotation, annotation
 
 
 def all_annotations(repository: Repository) -> dict[str, Annotation]:
-    """Name of a tag -> what it says.  Cost: all tags that were ever imported."""
+    """Return annotations by name of the tag.  Cost: all tags that were ever imported."""
     ids = IdMap(repository.store)
     tags = repository.refs.tags
     found: dict[str, Annotation] = {}

@@ -1,4 +1,4 @@
-"""Trees and files of ours become objects of git."""
+"""Encoding of trees and files as objects of git."""
 
 from __future__ import annotations
 
@@ -20,15 +20,16 @@ from heliosfs.trees.gitlinks import gitlink_of, plain_xattrs
 from heliosfs.trees.stored import EMPTY_TREE, read_entries
 
 Sink = Callable[[bytes, int, Iterable[bytes]], Iterator[None]]
-"""Takes an object of git: kind, size, and its bytes in pieces; yields after each of them."""
+"""A consumer of git objects: takes kind, size and the bytes in pieces, and yields after each
+piece."""
 
 
 class GitEncoder:
-    """Gives objects of ours their ids in git, and those that git lacks to a sink.
+    """An encoder that computes git's ids of objects, and passes those that git lacks to a sink.
 
-    `has` tells what git has already; a tree that it has is not looked into.  A directory that
-    stands for a submodule and has files is one as long as `checked_out` says so, whose result
-    is git's commits of submodules; else it is a directory.  Memory: 150 bytes for each distinct
+    `has` returns True for an object that git has already; a tree that git has is not read.  A
+    directory that stands for a submodule and has files remains a submodule if its commit is in the
+    result of `checked_out`, else it becomes a directory.  Memory: 150 bytes for each distinct
     object.
     """
 
@@ -47,28 +48,28 @@ class GitEncoder:
         self._has = has
         self._sink = sink
         self._known: dict[Oid, bytes] = {}
-        """Ours -> git's; of a tree that nothing of is left in git, empty bytes."""
+        """Git's id by ours; empty bytes for a tree of which git would keep nothing."""
         self._rows: TwoGenerationCache[tuple[bytes, bytes]] = TwoGenerationCache()
-        """By encoded entry: what repeats from tree to tree."""
+        """Sort key and bytes in git by encoded entry, for entries that repeat from tree to tree."""
         self._given: set[bytes] = set()
         self._checked_out = checked_out
         self._submodules: set[bytes] | None = set() if checked_out is None else None
         """Result of `checked_out`; None until it is needed."""
         self.fresh: list[tuple[Oid, bytes]] = []
-        """Trees that were encoded, with the ids that they got."""
+        """Trees that were encoded, with their ids in git."""
         self.empty_count = 0
-        """Empty directories, which git cannot hold."""
+        """Number of empty directories, which git cannot store."""
         self.special_count = 0
-        """FIFOs, sockets and devices, which git cannot hold."""
+        """Number of FIFOs, sockets and devices, which git cannot store."""
         self.dotgit_count = 0
-        """Entries with a name that git keeps for itself."""
+        """Number of entries with a name that git reserves."""
         self.submodules: set[str] = set()
         """Names of submodules with files, which git keeps in repositories of their own."""
         self.vendored: set[str] = set()
-        """Names of directories that stood for submodules, and hold files instead now."""
+        """Names of directories that stood for submodules, and contain files instead now."""
 
     def give(self, kind: bytes, data: bytes) -> bytes:
-        """An object of git, all at once; gives its id."""
+        """Pass a whole object to the sink, and return its id."""
         git_id = raw.git_id(self._hash_name, kind, data)
         if self._sink is not None and self._is_wanted(git_id):
             for _ in self._sink(kind, len(data), (data,)):
@@ -76,11 +77,12 @@ class GitEncoder:
         return git_id
 
     def file(self, oid: Oid, size: int) -> Steps[bytes]:
-        """The id of a regular file's content, which goes to the sink in pieces."""
+        """Pass the content of a regular file to the sink in pieces, and return its id."""
         digest = hashlib.new(self._hash_name, b"blob %d\0" % size)
         for piece in self._pieces(oid, size):
             digest.update(piece)
             yield TURN
+        # Hashed before it is passed on: only the id tells whether git lacks it.
         git_id = digest.digest()
         if self._sink is not None and self._is_wanted(git_id):
             for _ in self._sink(b"blob", size, self._pieces(oid, size)):
@@ -89,9 +91,9 @@ class GitEncoder:
         return git_id
 
     def root(self, tree: TreeId) -> Steps[bytes]:
-        """The id of a commit's tree: git's empty tree if there is nothing in it.
+        """Encode a commit's tree, and return its id: git's empty tree if nothing is left of it.
 
-        Children before their parents, without recursion: a tree may be deeper than the stack.
+        Children come before their parents, without recursion: a tree may be deeper than the stack.
         """
         known = self._known
         stack: list[tuple[Oid, list[bytes]]] = [(tree, [])]
@@ -123,7 +125,7 @@ class GitEncoder:
         return known[tree] or self.give(b"tree", b"")
 
     def _is_there(self, oid: Oid) -> bool:
-        """Whether git has what a tree was imported from, or exported as, before."""
+        """Return True if git has the tree that this one was imported from, or exported as."""
         git_id = self._ids.git_of(oid) if oid != EMPTY_TREE else None
         if git_id is None or len(git_id) != self._id_bytes or not self._has(git_id):
             return False
@@ -136,7 +138,7 @@ class GitEncoder:
         return self.give(b"tree", b"".join(row for _, row in rows)) if rows else b""
 
     def _row(self, encoded: bytes) -> tuple[bytes, bytes] | None:
-        """Of one encoded entry: how git sorts it, and its bytes in git; None: it is left out."""
+        """Return how git sorts an encoded entry, and its bytes in git; None if it is left out."""
         entry = self._as_it_is(decode_entry(encoded)[0])
         git_mode = git_mode_of(entry)
         if not git_mode:
@@ -155,7 +157,7 @@ class GitEncoder:
         return row
 
     def _as_it_is(self, entry: Entry) -> Entry:
-        """An entry without the mark of a submodule, if it is none now."""
+        """Return an entry without the mark of a submodule, unless it still is one."""
         link = gitlink_of(entry)
         if not link:
             return entry
@@ -169,7 +171,7 @@ class GitEncoder:
         return entry._replace(xattrs=plain_xattrs(entry) or None)
 
     def _content(self, entry: Entry) -> bytes:
-        """The id that an entry gets; empty for an empty directory."""
+        """Return the id that an entry gets; empty bytes for an empty directory."""
         if entry.is_dir:
             if entry.oid == EMPTY_TREE and entry.xattrs and LEGACY_MODE in entry.xattrs:
                 return gitlink_of(entry) or self.give(b"tree", b"")
@@ -179,7 +181,7 @@ class GitEncoder:
         return self._known[entry.oid]
 
     def _pieces(self, oid: Oid, size: int) -> Iterator[bytes]:
-        """The bytes of a regular file."""
+        """Yield the bytes of a regular file in pieces."""
         if size <= WHOLE_MAX:
             yield self._store.read(oid, Kind.BLOB) if size else b""
             return
@@ -192,7 +194,7 @@ class GitEncoder:
             left -= length
 
     def _is_wanted(self, git_id: bytes) -> bool:
-        """Whether git lacks an object, and was not given it before."""
+        """Return True if git lacks an object, and the sink did not get it before."""
         if git_id in self._given:
             return False
         self._given.add(git_id)
@@ -204,7 +206,7 @@ def _is_tree(entry: Entry) -> bool:
 
 
 def _is_filled(entry: Entry) -> bool:
-    """Whether an entry stands for a submodule and has something in it."""
+    """Return True if an entry stands for a submodule and is not empty."""
     return bool(gitlink_of(entry)) and entry.oid != EMPTY_TREE
 
 

@@ -1,4 +1,4 @@
-"""Export: commits, branches and tags become those of a git repository."""
+"""Export of commits, branches and tags to a git repository."""
 
 from __future__ import annotations
 
@@ -30,32 +30,32 @@ _EXPORT_BATCH_COUNT = 1000
 
 @dataclass(slots=True)
 class Exported:
-    """What an export did."""
+    """The results of an export."""
 
     refs: dict[str, bytes] = field(default_factory=dict)
-    """Full name -> raw id, of every ref that was to be exported."""
+    """Raw id by full name, of every ref that was to be exported."""
     branches: dict[str, str] = field(default_factory=dict)
-    """Branch here -> full name in git."""
+    """Full name in git by branch here."""
     left: Left = field(default_factory=Left)
     changed: list[str] = field(default_factory=list)
-    """Those of them that moved or are new."""
+    """Full names of the refs that are new or moved."""
     object_count: int = 0
     empty_count: int = 0
     special_count: int = 0
     dotgit_count: int = 0
     submodules: list[str] = field(default_factory=list)
-    """Names of those with files, which stayed behind."""
+    """Names of submodules with files, which were not exported."""
     vendored: list[str] = field(default_factory=list)
     """Names of directories that stood for submodules before."""
     converted: Converted = field(default_factory=Converted)
-    """Changed files that git would have converted, and that went as they are."""
+    """Changed files that git would have converted, and that were exported unconverted."""
 
 
 class Export:
     """One export to one repository.
 
-    Objects come first, in one pack that git checks; then all refs move in one transaction.
-    Nothing else of the repository changes.
+    Objects come first, in one pack that git checks; then all refs move in one transaction of git.
+    Nothing else in that repository changes.
     """
 
     def __init__(
@@ -80,9 +80,9 @@ class Export:
     def run(
         self, chosen: dict[str, str] | None, *, tags: bool, squash: bool, force: bool
     ) -> Steps[Exported]:
-        """Export branches, each under a name, or all, and with `tags` all tags, as they are now.
+        """Export the chosen branches, each under a name, or all; with `tags` also all tags.
 
-        Busy when a branch is checked out there, or has commits that ours has not.
+        Busy if a branch is checked out in git, or has commits there that ours lacks.
         """
         done = Exported()
         refs, target = self._repository.refs, self._target
@@ -131,7 +131,7 @@ class Export:
     def _note_refs(
         self, origin: Origin, names: Names, done: Exported, tagged: dict[str, str]
     ) -> None:
-        """Remember which ref follows which branch or tag, but for those renamed on the way."""
+        """Remember which ref follows which branch or tag, except where the name was changed."""
         self._ids.note_origin(origin.number, origin.encode())
         for kind, pairs in ((HEADS, done.branches), (TAGS, tagged)):
             for name, ref in pairs.items():
@@ -142,7 +142,7 @@ class Export:
                     self._ids.note_ref(origin.number, ref, known)
 
     def _commit(self, head: CommitId) -> Steps[bytes]:
-        """The git id of a commit; it and all before it are given to the pack, parents first."""
+        """Return the git id of a commit, after packing all commits up to it, parents first."""
         stack = [head]
         while stack:
             oid = stack[-1]
@@ -163,7 +163,7 @@ class Export:
         return self._commits[head]
 
     def _is_there(self, oid: CommitId) -> bool:
-        """Whether the target has the commit, and so all before it."""
+        """Return True if the target has the commit, and therefore all before it."""
         git_id = self._ids.git_of(oid)
         if git_id is None:
             commit = self._repository.history.read(oid)
@@ -195,7 +195,7 @@ class Export:
         return self._encoder.give(b"commit", commit.git)
 
     def _squash(self, head: CommitId, name: str) -> Steps[bytes]:
-        """One commit for all that were made since the last one that git has or gave."""
+        """Return the git id of one commit that replaces all since the last one that git knows."""
         history = self._repository.history
         tip = history.read(head)
         oid: CommitId | None = head
@@ -232,7 +232,9 @@ class Export:
         return self._target.has(raw.git_id(self._hash_name, b"blob", data))
 
     def _tag(self, name: str, oid: CommitId, names: Names) -> Steps[bytes]:
-        """A tag as git had it, where it still means that; else as it was made here."""
+        """Return the id of a tag: git's own tag if it still has the same target, else one made
+        here.
+        """
         commit = yield from self._commit(oid)
         note = annotation(self._repository.store, name)
         if note is not None and note.tagger is not None:
@@ -249,7 +251,7 @@ class Export:
         return commit
 
     def _other_tag(self, git_id: bytes) -> Steps[bool]:
-        """Give a tag of a tree or of a file, if it is one: only git has a use for it."""
+        """Pack an imported tag of a tree or file; return True if `git_id` is such a tag."""
         chain, target = self._unwrap(git_id)
         known = self._ids.find(target)
         if known is None or known.kind == Kind.COMMIT or len(target) != self._id_bytes:
@@ -264,7 +266,7 @@ class Export:
         return True
 
     def _unwrap(self, git_id: bytes) -> tuple[list[bytes], bytes]:
-        """The annotated tags that lead from an id to something else, and that."""
+        """Follow annotated tags from an id; return them, and the id that they lead to."""
         chain: list[bytes] = []
         while len(chain) < _TAG_DEPTH_MAX and (data := self._ids.tag(git_id)) is not None:
             chain.append(data)
@@ -288,7 +290,7 @@ class Export:
             )
 
     def _remember(self) -> Steps[None]:
-        """What later exports and imports need not find out again."""
+        """Note ids, so that later exports and imports need not compute them again."""
         for tree, git_id in self._encoder.fresh:
             self._ids.note_git_of(tree, git_id)
             yield from self._publish(_EXPORT_BATCH_COUNT)

@@ -1,8 +1,8 @@
 """Files that git converts between its objects and the working tree (gitattributes(5)).
 
-Nothing is converted here: what git stores is what is here.  A program that decrypts, or brings
-contents from elsewhere, may have put something else into a file since, and an export would then
-write it into git's objects, where a secret can be read by all.  So it is refused, if not asked for.
+Heliosfs converts nothing: a file here has the bytes that git stores.  A program that decrypts, or
+fetches contents from elsewhere, may have changed those bytes since.  An export would write them
+into git's objects, where everybody could read a secret.  So it refuses to, unless told otherwise.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _INFO_MAX_BYTES = 1024 * 1024
 _NAMED_COUNT = 10
 _TURN_COUNT = 64
 _STORED_MAX_BYTES = 64 * 1024 * 1024
-"""Larger files are not read to see if git stores them as they are."""
+"""Size above which a file is not read to see whether git stores the same bytes."""
 _LFS_POINTER = b"version https://git-lfs.github.com/spec/v1\n"
 _LFS_POINTER_MAX_BYTES = 1024
 _GIT_CRYPT = b"\0GITCRYPT\0"
@@ -36,10 +36,10 @@ _GIT_CRYPT = b"\0GITCRYPT\0"
 
 @dataclass(slots=True)
 class Converted:
-    """Files that git converts: how many in each way."""
+    """The files that git converts, counted by kind of conversion."""
 
     counts: Counter[str] = field(default_factory=Counter)
-    """`filter=lfs`, `ident`, `eol=crlf` -> files."""
+    """Number of files by conversion, such as `filter=lfs`, `ident`, `eol=crlf`."""
     file_count: int = 0
 
     def add(self, ways: Sequence[str]) -> None:
@@ -56,7 +56,7 @@ class Converted:
 
 
 def info_attributes(git: Git) -> bytes:
-    """Return the patterns of a repository alone, which count more than those in its trees."""
+    """Return a repository's own patterns, which take precedence over those in its trees."""
     try:
         with open(os.path.join(git.common_dir, "info", "attributes"), "rb") as file:
             return file.read(_INFO_MAX_BYTES)
@@ -89,26 +89,27 @@ def converted_in(store: Store, root: Entry, info: bytes) -> Steps[Converted]:
 
 
 class Guard:
-    """Keeps what a filter would have to change first out of git's objects."""
+    """A check that keeps the unfiltered bytes of a file with a filter out of git's objects."""
 
     def __init__(
         self, store: Store, stores: Callable[[bytes], bool], info: bytes, *, allows: bool
     ) -> None:
-        """`stores` tells if git has a file with these bytes; `info` is its info/attributes.
+        """Prepare the check.
 
-        With `allows` files with filters are only counted.
+        `stores` returns True if git has a file with these bytes; `info` is its info/attributes.
+        With `allows`, files with filters are counted and not refused.
         """
         self._store = store
         self._stores = stores
         self._info = info
         self._allows = allows
         self.converted = Converted()
-        """The changed files that git would have converted."""
+        """Changed files that git would have converted."""
 
     def check(self, parents: Sequence[Entry], root: Entry, label: str) -> Steps[None]:
-        """Look at what a commit, which the label names, has and none of its parents had.
+        """Check the files that a commit has and none of its parents had; `label` names the commit.
 
-        NotPermitted, which names the files, when some have filters.
+        NotPermitted, with the names of the files, if some have filters.
         """
         attributes = Attributes(self._store, root, _NAMES, self._info)
         refused: list[tuple[bytes, str]] = []
@@ -139,7 +140,7 @@ class Guard:
                 yield path, new
 
     def _is_stored_so(self, entry: Entry, said: Mapping[bytes, Value]) -> bool:
-        """Return True if the bytes are what a filter has made, or what git has already."""
+        """Return True if the bytes are what a filter has made, or what git already has."""
         if not entry.size:
             return True
         if entry.size > _STORED_MAX_BYTES:
@@ -156,7 +157,7 @@ class Guard:
 
 
 def _ways(said: Mapping[bytes, Value]) -> list[str]:
-    """How git converts a file, the filter first."""
+    """Return the conversions that git applies to a file, the filter first."""
     found = []
     for name in (b"filter", b"working-tree-encoding", b"eol"):
         value = said.get(name)

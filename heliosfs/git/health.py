@@ -1,7 +1,7 @@
-"""What a git repository lacks: told by name before, or when, an import meets it.
+"""Checks for objects that a git repository lacks, before an import and when it meets one.
 
-A shallow clone lacks the parents of some commits, a partial clone the objects that it leaves to
-a remote, a damaged repository any.
+A shallow clone lacks the parents of some commits, a partial clone the objects that it leaves to a
+remote, and a damaged repository any object.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from heliosfs.steps import Steps, on_thread
 _WALK = ("rev-list", "--objects", "--missing=print")
 _ID = re.compile(r"\b[0-9a-f]{64}\b|\b[0-9a-f]{40}\b")
 _NAMED_MAX = 200
-"""Refs that are looked through for what is missing."""
+"""Largest number of refs that are searched for a missing object."""
 
 
 class Damaged(HeliosError):
-    """An object that git cannot read or lacks, or that cannot be here: `oid`, in hex, if known."""
+    """An object that git cannot read or lacks, or that cannot exist here; `oid` is hex or empty."""
 
     def __init__(self, text: str, oid: str) -> None:
         super().__init__(text)
@@ -42,10 +42,10 @@ def check_complete(
     known: Iterable[bytes],
     find: Callable[[bytes], CommitId | None],
 ) -> Steps[None]:
-    """Raise HeliosError where it can be told beforehand that `refs` cannot be had in full.
+    """Raise HeliosError if it is known beforehand that the history of `refs` is incomplete.
 
-    Of a shallow clone, parents that are here already, as `find` tells, are not missed.  A full
-    clone pays for two questions, others for walks through their history.
+    For a shallow clone, parents that are here already, according to `find`, do not count as
+    missing.  A full clone costs two calls of git, others walks through their history.
     """
     boundary = yield from on_thread(partial(_boundary, git))
     cut = {
@@ -62,7 +62,7 @@ def check_complete(
 
 
 def name_missing(git: Git, refs: list[GitRef], oid: str) -> str:
-    """Say which ref needs an object, and at which path; empty when that cannot be found out."""
+    """Return the ref that needs an object, and the path; empty if that cannot be found out."""
     done: list[str] = []
     for ref in refs[:_NAMED_MAX]:
         for line in _walk(git, [ref.git_id.hex(), *done]):
@@ -76,13 +76,13 @@ def name_missing(git: Git, refs: list[GitRef], oid: str) -> str:
 
 
 def id_in(text: str) -> str:
-    """The first id of an object in what git says; empty: there is none."""
+    """Return the first object id in a message of git; empty if there is none."""
     found = _ID.search(text)
     return found[0] if found else ""
 
 
 def _boundary(git: Git) -> dict[str, list[bytes]]:
-    """The commits that a shallow clone ends at, and their parents."""
+    """Return the commits at which a shallow clone ends, and their parents."""
     if not git.is_shallow():
         return {}
     with open(os.path.join(git.common_dir, "shallow"), encoding="ascii") as file:
@@ -122,9 +122,9 @@ def _check_promised(git: Git, refs: list[GitRef], known: Iterable[bytes], promis
 
 
 def _walk(git: Git, revisions: list[str]) -> Iterator[str]:
-    """Ids that are reached, behind each a path; `?` before what is missing, `!` for the end.
+    """Yield the ids that are reached, each with a path; a missing one begins with `?`.
 
-    A line `!` and a complaint ends it where git cannot go on.
+    A line `!` with git's message ends the walk if git cannot continue.
     """
     with tempfile.TemporaryFile() as asked, tempfile.TemporaryFile() as errors:
         asked.write(_lines(revisions))

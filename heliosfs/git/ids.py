@@ -1,4 +1,4 @@
-"""Which object of git is which of ours: kept in the store's state, published with the objects.
+"""Ids of git's objects and ours: the map between them, kept in state, published with the objects.
 
 | key | value |
 |---|---|
@@ -29,7 +29,7 @@ _TAG_DEPTH_MAX = 100
 
 
 class ConvertedObject(NamedTuple):
-    """What an object of git became."""
+    """The object that an object of git became."""
 
     kind: int
     oid: Oid
@@ -37,50 +37,50 @@ class ConvertedObject(NamedTuple):
 
 
 class Remembered(NamedTuple):
-    """A ref of git as it was when it was imported or exported last."""
+    """A ref of git as it was at its last import or export."""
 
     git_id: bytes
     name: str
-    """The branch or tag here that follows it; empty for a tag of no commit, which is none here."""
+    """Branch or tag here that follows it; empty for a tag of no commit, which has no tag here."""
     imported: bytes
-    """Git's id as of the last import, of which everything is here; empty: it was only exported."""
+    """Git's id at the last import, of which everything is here; empty if it was only exported."""
 
 
 LEGACY_ORIGIN = 0
-"""Stands for all repositories that were imported before they were told apart."""
+"""Origin that stands for all repositories imported before they were told apart."""
 
 
 class IdMap:
-    """Reads and writes the state above.
+    """Access to the state above.
 
-    What is noted waits here for `publish` or `hand_over`: between two steps of an export others
-    may fail to publish, and the store's batch loses its state then.
+    Notes wait here for `publish` or `hand_over`, and not in the store's batch: between two steps of
+    an export, a publish of somebody else may fail, and then the batch loses its state.
     """
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._noted: dict[bytes, bytes | None] = {}
         self._taken: list[bytes] = []
-        """Git's and our id, concatenated, of commits that are taken in and not published yet."""
+        """Git's id and ours, concatenated, of imported commits that are not published yet."""
         self._taken_count: int | None = None
 
     @property
     def noted_count(self) -> int:
-        """How many keys wait for `publish`."""
+        """Number of keys that wait for `publish`."""
         return len(self._noted)
 
     def publish(self) -> None:
-        """Publish what was noted, and the objects that it is about.  StoreError."""
+        """Publish the notes, and the objects that they name.  StoreError."""
         self.put_noted()
         self._store.publish()
 
     def put_noted(self) -> None:
-        """Put what was noted into the store's batch, for the transaction that is open."""
+        """Put the notes into the store's batch, for the open transaction."""
         for key, value in self._take_noted().items():
             self._store.put(key, value)
 
     def hand_over(self, bulk: Bulk) -> None:
-        """Have what was noted written with the objects that it is about, before more is asked."""
+        """Add the notes to a bulk, so that they are written with the objects that they name."""
         bulk.put_all(self._take_noted())
 
     def _take_noted(self) -> dict[bytes, bytes | None]:
@@ -92,7 +92,7 @@ class IdMap:
         return noted
 
     def find(self, git_id: bytes) -> ConvertedObject | None:
-        """What became of an object of git: 2 us."""
+        """Return the object that an object of git became: 2 us."""
         value = self._get(keys.GIT_ID + git_id)
         if value is None:
             return None
@@ -100,22 +100,22 @@ class IdMap:
         return tuple.__new__(ConvertedObject, _KNOWN.unpack(value))
 
     def note(self, git_id: bytes, kind: Kind, oid: Oid, size: int) -> None:
-        """An object was taken in; what it refers to was noted before."""
+        """Note an imported object; everything it refers to must have been noted before."""
         self._noted[keys.GIT_ID + git_id] = _KNOWN.pack(kind, oid, size)
 
     def note_files(self, files: Iterable[tuple[bytes, int, bytes, int]]) -> None:
-        """`note` of many: git's id, kind, our id and size of each."""
+        """Note many files: git's id, kind, our id and size of each."""
         pack, noted, prefix = _KNOWN.pack, self._noted, keys.GIT_ID
         for git_id, kind, oid, size in files:
             noted[prefix + git_id] = pack(kind, oid, size)
 
     def commit(self, git_id: bytes) -> CommitId | None:
-        """The commit of ours that a commit of git became, or came from."""
+        """Return the commit here that a commit of git became, or came from."""
         known = self.find(git_id)
         return CommitId(known.oid) if known and known.kind == Kind.COMMIT else None
 
     def commit_of(self, git_id: bytes) -> CommitId | None:
-        """The commit that an object of git leads to; None for a tag of something else."""
+        """Return the commit that an object of git leads to; None for a tag of another kind."""
         for _ in range(_TAG_DEPTH_MAX):
             oid = self.commit(git_id)
             data = None if oid is not None else self.tag(git_id)
@@ -125,22 +125,22 @@ class IdMap:
         return None
 
     def is_complete(self, git_id: bytes) -> bool:
-        """Whether an object that a ref named is here, with all that it leads to."""
+        """Return True if an object that a ref named is here, with all that it leads to."""
         return (
             self._get(keys.GIT_ID + git_id) is not None
             or self._get(keys.GIT_TAG + git_id) is not None
         )
 
     def git_of(self, oid: Oid) -> bytes | None:
-        """Git's id of a tree or commit of ours, if it was ever imported or exported."""
+        """Return git's id of a tree or commit of ours, if it was ever imported or exported."""
         return self._get(keys.GIT_OF + oid)
 
     def note_git_of(self, oid: Oid, git_id: bytes) -> None:
-        """A tree or commit of ours is this object of git."""
+        """Note that a tree or commit of ours is this object of git."""
         self._noted[keys.GIT_OF + oid] = git_id
 
     def origins(self) -> Iterator[tuple[int, bytes]]:
-        """Number and value of every repository that is known."""
+        """Yield number and value of every known repository."""
         for key, value in self._store.scan(keys.GIT_ORIGIN):
             yield int(key[len(keys.GIT_ORIGIN) :], 16), value
 
@@ -148,7 +148,7 @@ class IdMap:
         self._noted[keys.GIT_ORIGIN + b"%08x" % number] = value
 
     def remembered(self, prefix: bytes = keys.GIT_REF) -> Iterator[tuple[int, str, Remembered]]:
-        """Every ref that was imported or exported: of which repository, full name, and what."""
+        """Yield every ref imported or exported: its repository, full name, and last values."""
         held: dict[bytes, bytes | None] = dict(self._store.scan(prefix))
         held.update((key, value) for key, value in self._noted.items() if key.startswith(prefix))
         for key, value in held.items():
@@ -156,7 +156,7 @@ class IdMap:
                 yield _decode_ref(key[len(keys.GIT_REF) :], value)
 
     def refs_of(self, origin: int) -> Iterator[tuple[str, Remembered]]:
-        """The same of one repository."""
+        """Yield the remembered refs of one repository."""
         below = b"%08x/" % origin if origin else b"refs/"
         for _, name, each in self.remembered(keys.GIT_REF + below):
             yield name, each
@@ -172,19 +172,19 @@ class IdMap:
         self._noted[key + name.encode("utf-8", "surrogateescape")] = value
 
     def tag(self, git_id: bytes) -> bytes | None:
-        """The bytes of an annotated tag."""
+        """Return the bytes of an annotated tag."""
         return self._get(keys.GIT_TAG + git_id)
 
     def note_tag(self, git_id: bytes, data: bytes) -> None:
         self._noted[keys.GIT_TAG + git_id] = data
 
     def note_commit(self, git_id: bytes, oid: CommitId) -> None:
-        """A commit was taken in by an import that is under way."""
+        """Note a commit that was imported by an import that is under way."""
         self.note(git_id, Kind.COMMIT, oid, 0)
         self._taken.append(git_id + oid)
 
     def under_way(self) -> Iterator[tuple[bytes, CommitId]]:
-        """The published commits of imports that did not finish, and git's ids of them."""
+        """Yield the published commits of unfinished imports, with git's ids."""
         for _, value in self._store.scan(keys.GIT_TAKEN):
             id_bytes = value[0]
             size = id_bytes + OID_BYTES
@@ -193,12 +193,12 @@ class IdMap:
                 yield pair[:id_bytes], CommitId(Oid(pair[id_bytes:]))
 
     def clear_under_way(self) -> None:
-        """The import is finished."""
+        """Note that the import is finished."""
         for key, _ in self._store.scan(keys.GIT_TAKEN):
             self._noted[key] = None
 
     def stale(self, collection: Collection) -> list[bytes]:
-        """The keys of state about objects that a garbage collection did not mark."""
+        """Return the keys of state about objects that a garbage collection did not mark."""
         pace = Pace()
 
         def goes(oid: Oid) -> bool:
@@ -212,9 +212,9 @@ class IdMap:
         ]
 
     def stale_tags(self, collection: Collection) -> list[bytes]:
-        """The keys of annotated tags that lead to nothing that is known any more.
+        """Return the keys of annotated tags that lead to no known object any more.
 
-        What is remembered of refs stays: a branch that was deleted here stays deleted.
+        The memory of refs stays, so that a branch that was deleted here stays deleted.
         """
         known = {key[len(keys.GIT_ID) :] for key, _ in collection.scan(keys.GIT_ID)}
         tags = {

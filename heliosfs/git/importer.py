@@ -1,4 +1,4 @@
-"""Import: what git has becomes objects of the store, in small steps."""
+"""Import of git's objects and refs, in small steps."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from heliosfs.steps import TURN, Progress, Steps, on_thread
 from heliosfs.store.base import Bulk
 
 WRITTEN_BYTES = 8 * 1024 * 1024
-"""What is gathered before it is written."""
+"""Bytes of objects that are gathered before they are written."""
 WRITTEN_COUNT = 8 * 1024
-"""The same of objects and their ids, about."""
+"""Approximate number of notes that are gathered before they are written."""
 _ROWS_TURN = 256
 
 
 class Import:
     """The import of some refs.
 
-    Nothing shows in the repository before the last step, and then everything at once.  What was
-    taken in is kept when an import ends early, and the next one goes on from there.
-    Memory: 60 MB at most for what repeats, the trees of one commit, and what is written at once.
+    Nothing of it is visible in the repository before the last step, and then everything at once.
+    If an import ends early, its objects are kept, and the next one continues from there.  Memory:
+    60 MB at most for what repeats, the trees of one commit, and what is written at once.
     """
 
     def __init__(
@@ -45,16 +45,17 @@ class Import:
         portion_bytes: int = PORTION_BYTES,
         written_count: int = WRITTEN_COUNT,
     ) -> None:
-        """`own` is the view whose files are git's working tree, if one is.
+        """Prepare an import.
 
-        `name` tells the repository from others (`identify`).
-        `portion_bytes` are read from git at once, `written_count` notes written at once.
+        `own` is the view whose files are git's working tree, if there is one.  `name` distinguishes
+        the repository from others (`identify`).  `portion_bytes` are read from git at once,
+        `written_count` notes written at once.
         """
         self.commit_count = 0
-        """Taken in by this run."""
+        """Number of commits imported by this run."""
         self.object_count = 0
         self.converted = Converted()
-        """Files of the checked out branch that git converts."""
+        """Files of the checked-out branch that git converts."""
         self._repository = repository
         self._store = repository.store
         self._git = git
@@ -68,7 +69,7 @@ class Import:
         self._count: CommitCount | None = None
 
     def run(self) -> Steps[Outcome]:
-        """Take everything in, then let the refs name it, in one publish.  HeliosError."""
+        """Import all objects, then create and move refs in one publish.  HeliosError."""
         ids = self._ids
         origin = yield from identify(ids, self._repository.refs, self._git, self._name)
         names = Names(ids, self._repository.refs, origin)
@@ -99,7 +100,7 @@ class Import:
         return outcome
 
     def _look_for_filters(self, taken: list[GitRef]) -> Steps[None]:
-        """Count what git converts in the branch that is checked out there, or in the first."""
+        """Count the files that git converts in its checked-out branch, or in the first one."""
         branches = sorted((ref for ref in taken if ref.is_branch), key=self._is_elsewhere)
         oid = self._ids.commit_of(branches[0].git_id) if branches else None
         if oid is not None:
@@ -111,7 +112,7 @@ class Import:
         return ref.name != self._refs.head
 
     def _choose(self, names: Names) -> list[str]:
-        """Leave out what stays deleted, with its history; the names of that."""
+        """Leave out refs that stay deleted, with their history; return their names here."""
         refs, repository = self._refs, self._repository
         is_first = all(branch.head is None for branch in repository.refs)
         if is_first or not refs.detached_in or DETACHED in names.known or refs.asked:
@@ -142,7 +143,7 @@ class Import:
         self.commit_count = translator.commit_count
 
     def _named(self, error: Damaged) -> Steps[Damaged]:
-        """The same with the ref that needs the object, and what helps."""
+        """Return the error with the ref that needs the object, and advice, added."""
         git = self._git
         find = partial(name_missing, git, self._refs.chosen, error.oid)
         where = (yield from on_thread(find)) if error.oid else ""
@@ -155,7 +156,7 @@ class Import:
     def _open(
         self, wanted: list[bytes], known: set[bytes], *, prefer_zstd: bool
     ) -> tuple[Source, CommitCount, bool]:
-        """On a thread: git may be slow."""
+        """Start the programs that read git; on a thread, because git may be slow."""
         self._source = source = Source(
             self._git, wanted, known, self._portion_bytes, prefer_zstd=prefer_zstd
         )

@@ -1,4 +1,4 @@
-"""What a workspace that held the files before the history came still lacks of it."""
+"""Marks of git that a workspace lacks if it held the files before the history was imported."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _OURS = (GITLINK, LEGACY_MODE)
 
 
 def carry_marks(view: View) -> Steps[None]:
-    """Give files and directories the marks that the entries of HEAD at their paths have.
+    """Copy the marks of HEAD's entries to the files and directories at the same paths.
 
-    So a submodule stays one when the next commit is exported, and what git has a plain directory
-    of now is none.  Cost: reads the trees of HEAD.
+    So a submodule is exported as one by the next commit, and a plain directory as a directory.
+    Cost: reads the trees of HEAD.
     """
     root = view.head_root()
     if root is None:

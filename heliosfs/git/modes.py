@@ -1,8 +1,8 @@
-"""Git's entries as ours and back: modes, times, submodules.
+"""Conversion of git's entries to ours and back: modes, times, submodules.
 
-A tree of git says little of a file, so the rest follows from what it says, and equal trees of
-git become equal trees of ours.  What ours cannot say in its own terms is kept in user xattrs
-of the entry, which stay with a file or directory that is renamed or copied.
+An entry of git has few attributes, and the others are derived from them, so equal trees of git
+become equal trees here.  Attributes that have no equivalent here are kept in user xattrs of the
+entry, which stay with a file or directory that is renamed or copied.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from heliosfs.objects.tree import Entry
 from heliosfs.trees.gitlinks import GITLINK, gitlink_of
 
 LEGACY_MODE = b"user.heliosfs.gitmode"
-"""The mode as git has it, where git would write another one today (100664, 040000), or, of an
-empty directory, none at all."""
+"""Xattr with the mode as git has it, if git would write another one today (100664, 040000), or, for
+an empty directory, no entry at all."""
 
 TREE_MODE = b"40000"
 FILE_MODE = b"100644"
@@ -28,25 +28,25 @@ _CANONICAL = frozenset((TREE_MODE, FILE_MODE, EXECUTABLE_MODE, SYMLINK_MODE, GIT
 _GITLINK_KIND = 0o160000
 
 _EPOCH_SECONDS = 318_211_200
-"""1 February 1980: zip files know no earlier time, in any time zone."""
+"""1 February 1980: zip files can store no earlier time, in any time zone."""
 _SPREAD = 2**28 - 1
-"""Seconds, eight years and a half."""
+"""Range of the times of imported files in seconds: eight years and a half."""
 
 CONSTANT_MTIME_NS = _EPOCH_SECONDS * 1_000_000_000
-"""Of directories and links."""
+"""Time of imported directories and symbolic links."""
 
 
 def file_mtime_ns(oid: Oid) -> int:
-    """The time of an imported file, between 1980 and 1988, by its content.
+    """Return the time of an imported file, between 1980 and 1988, derived from its content.
 
-    Git keeps no times.  One time for all would let Python run the bytecode of another version
-    of a file, and rsync skip it: both take equal size and time for equal content.
+    Git keeps no times.  With one time for all, Python would run the bytecode of another version of
+    a file, and rsync would skip it: both take equal size and time for equal content.
     """
     return (_EPOCH_SECONDS + (int.from_bytes(oid[:4], "big") & _SPREAD)) * 1_000_000_000
 
 
 def mode_of(git_mode: bytes) -> int:
-    """The `st_mode` that an entry of git gets; 0 for a kind that git does not have.
+    """Return the `st_mode` for an entry of git; 0 for a kind that git does not have.
 
     >>> oct(mode_of(b"100755")), oct(mode_of(b"100664")), oct(mode_of(b"160000"))
     ('0o100755', '0o100644', '0o40755')
@@ -63,7 +63,7 @@ def mode_of(git_mode: bytes) -> int:
 
 
 def marks_of(git_mode: bytes, id_hex: bytes, *, empty_tree: bool) -> Mapping[bytes, bytes] | None:
-    """The xattrs that an entry of git gets; None for nearly all."""
+    """Return the xattrs for an entry of git; None for nearly all."""
     marks = {}
     if git_mode not in _CANONICAL or empty_tree:
         marks[LEGACY_MODE] = git_mode
@@ -73,9 +73,9 @@ def marks_of(git_mode: bytes, id_hex: bytes, *, empty_tree: bool) -> Mapping[byt
 
 
 def git_mode_of(entry: Entry) -> bytes:
-    """The mode that an entry gets in git; empty for what git cannot hold.
+    """Return the mode that an entry gets in git; empty for a kind that git cannot store.
 
-    A mode of old is given back as long as it means what the entry is.
+    A legacy mode is returned as long as it still describes the entry.
     """
     mode = entry.mode
     kind = stat.S_IFMT(mode)

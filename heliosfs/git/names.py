@@ -1,4 +1,4 @@
-"""Which names git keeps out of its trees: those that a checkout would take for its own."""
+"""Names that git does not allow in trees, because a checkout would take them for its own files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _DOTGIT = re.compile(rb"(\.git|git~1)[. ]*(:.*)?", re.IGNORECASE | re.DOTALL)
 
 
 def is_reserved(name: bytes) -> bool:
-    r"""Whether a tree with this name fails `git fsck` (fsck.c, is_ntfs_dotgit).
+    r"""Return True if a tree with this name fails `git fsck` (fsck.c, is_ntfs_dotgit).
 
     >>> [is_reserved(name) for name in (b".git", b".GIT. ", b"git~1", b".gitignore")]
     [True, True, True, False]

@@ -1,9 +1,9 @@
-"""The git repositories that this one knows, and which of its names belong to which of them.
+"""Origins: the git repositories that this one knows, and which names here belong to which.
 
-A repository is known by where it lies and by what it has: under the path of the last time, and
-with a commit that was seen in it then, it is the same.  One that moved is found again by its
-commits, once nothing is left at the old path.  A copy or a fork has the same commits while the
-first is still there, so it is another one.  Nothing is written into git to mark it.
+A repository is recognized by its path and its commits: at the path of the last time, with a commit
+that was seen then, it is the same one.  One that moved is found again by its commits, once nothing
+is left at the old path.  A copy or a fork has the same commits while the first one is still there,
+so it is another origin.  Nothing is written into git as a mark.
 """
 
 from __future__ import annotations
@@ -25,36 +25,36 @@ from heliosfs.repo.refs import Refs
 from heliosfs.steps import Steps, on_thread
 
 ASIDE_REF = "aside:"
-"""Before the full name of a ref: what was put aside for it is remembered under that."""
+"""Prefix of the full name of a ref under which its branch below `imported/` is remembered."""
 _ROOTS_MAX = 100
 _NAME_TRIES = 1000
 _UNFIT = re.compile(r"[^\w.-]+|\.\.+")
-"""What is replaced in the name of a directory to make it part of the name of a branch."""
+"""Characters of a directory's name that are replaced to make it part of a branch's name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """A repository that something was imported from, or exported to."""
+    """A git repository from which there was an import, or to which there was an export."""
 
     number: int
     name: str
-    """Before the names of its branches and tags, where they are told from others of that name."""
+    """Prefix of the names of its branches and tags, where others have the same names."""
     path: str
-    """Its git directory, as of the last time; empty when it turned out to be another origin."""
+    """Its git directory at the last time; empty if it turned out to be another origin."""
     roots: tuple[bytes, ...] = ()
-    """Commits without a parent, as of the first time."""
+    """Commits without parents, as of the first time."""
     is_apart: bool = False
-    """Whether all its names are below `name`."""
+    """True if all its names here are below `name`."""
     is_imported: bool = False
-    """Whether anything came from there, and not only went there."""
+    """True if there was an import from it, and not only exports to it."""
 
     @property
     def hash_name(self) -> str:
-        """The hash that its ids are made by, as far as `roots` tell."""
+        """Name of the hash that its ids are made with, according to `roots`."""
         return "sha256" if any(len(root) == 32 for root in self.roots) else "sha1"
 
     def encode(self) -> bytes:
-        """The value that the store keeps."""
+        """Return the value that the store keeps."""
         document = {
             "name": self.name,
             "path": self.path,
@@ -73,9 +73,9 @@ def decode_origin(number: int, data: bytes) -> Origin:
 
 
 def identify(ids: IdMap, refs: Refs, git: Git, name: str | None = None) -> Steps[Origin]:
-    """The origin that a repository is: a known one, or a new one, which nobody noted yet.
+    """Return the origin of a git repository: a known one, or a new one, not yet noted.
 
-    `name` says which, or how a new one is called.  AlreadyExists, Busy, UsageError.
+    `name` selects one, or names a new one.  AlreadyExists, Busy, UsageError.
     """
     known = [decode_origin(*each) for each in ids.origins()]
     here = []
@@ -109,7 +109,7 @@ def identify(ids: IdMap, refs: Refs, git: Git, name: str | None = None) -> Steps
 def _named(
     ids: IdMap, refs: Refs, git: Git, name: str, known: list[Origin], here: list[Origin]
 ) -> Steps[Origin]:
-    """The origin of that name; `here` are those that the repository is known as."""
+    """Return the origin of that name; `here` are the origins known at the repository's path."""
     named = next((each for each in known if each.name == name), None)
     if named is not None:
         is_used = next(iter(ids.refs_of(named.number)), None) is not None
@@ -139,7 +139,7 @@ def _new(ids: IdMap, git: Git, known: list[Origin], name: str) -> Steps[Origin]:
 
 
 def _inherit(ids: IdMap, git: Git, number: int) -> Steps[None]:
-    """Take over what was noted of refs when repositories were not told apart."""
+    """Take over the notes on refs from the time when repositories were not told apart."""
     held = dict(ids.refs_of(LEGACY_ORIGIN))
     here = {each.git_id for each in held.values() if len(each.git_id) == git.id_bytes}
     missing = yield from on_thread(partial(git.missing, here))
@@ -151,13 +151,13 @@ def _inherit(ids: IdMap, git: Git, number: int) -> Steps[None]:
 
 
 def _is_related(ids: IdMap, git: Git, origin: Origin) -> Steps[bool]:
-    """Whether a repository has a commit that was seen in `origin`."""
+    """Return True if a repository has a commit that was seen in `origin`."""
     seen = {each.git_id for _, each in ids.refs_of(origin.number)} | set(origin.roots)
     return bool((yield from on_thread(partial(_present, git, seen))))
 
 
 def _present(git: Git, git_ids: Iterable[bytes]) -> set[bytes]:
-    """Those of some commits that a repository has, and those that annotated tags lead to."""
+    """Return which commits a repository has, and those that annotated tags lead to."""
     asked = [each.hex() for each in git_ids if len(each) == git.id_bytes]
     if not asked:
         return set()
@@ -178,7 +178,7 @@ def _roots(git: Git) -> tuple[bytes, ...]:
 
 
 def _free_name(refs: Refs, known: list[Origin], path: str) -> str:
-    """The name of a repository's directory, with a number where that is taken."""
+    """Return the name of a repository's directory, with a number added if it is taken."""
     place = path.rstrip("/").removesuffix(".git").rstrip("/")
     plain = _UNFIT.sub("-", os.path.basename(place)).strip("-.") or "git"
     taken = {each.name for each in known} | {ASIDE.rstrip("/")} | set(refs.tags)
@@ -200,12 +200,12 @@ class _Owner(NamedTuple):
 
 
 class Names:
-    """What the refs of an origin are called here: `main`, or `NAME/main` beside another `main`."""
+    """The names of an origin's refs here: `main`, or `NAME/main` beside another `main`."""
 
     def __init__(self, ids: IdMap, refs: Refs, origin: Origin) -> None:
         self.origin = origin
         self.known: dict[str, Remembered] = {}
-        """Of each ref that was imported or exported, what it was then."""
+        """Last values of each ref that was imported or exported."""
         self._refs = refs
         self._owners: dict[tuple[bool, str], list[_Owner]] = {}
         for number, ref, each in ids.remembered():
@@ -215,7 +215,7 @@ class Names:
             self._owners.setdefault(key, []).append(_Owner(number, ref, each.git_id))
 
     def of(self, ref: GitRef) -> str:
-        """The branch or tag that follows a ref, whether it is there or not."""
+        """Return the name of the branch or tag for a ref, whether it exists or not."""
         before = self.known.get(ref.name)
         if before is not None and before.name:
             return before.name
@@ -225,40 +225,40 @@ class Names:
         return ref.short
 
     def is_others(self, ref: GitRef, name: str) -> bool:
-        """Whether a branch or tag that is there follows another ref, and not this one too."""
+        """Return True if an existing branch or tag follows another ref, and not this one."""
         owners = self._owners.get((not ref.is_branch, name), [])
         own = self.origin.number, ref.name
         is_own = not owners or any(own == (each.origin, each.ref) for each in owners)
         return not is_own and self.is_here(ref.name, name)
 
     def is_here(self, ref: str, name: str) -> bool:
-        """Whether there is a branch, or for a tag a tag, of that name."""
+        """Return True if a branch of that name exists; for a tag, a tag."""
         return name in (self._refs.tags if ref.startswith(TAGS) else self._refs)
 
     def is_deleted(self, ref: GitRef) -> bool:
-        """Whether what followed a ref was deleted here, and the ref did not move since."""
+        """Return True if the follower of a ref was deleted here, and the ref has not moved."""
         before = self.known.get(ref.name)
         if before is None or not before.name or self.is_here(ref.name, before.name):
             return False
         return before.git_id == ref.git_id
 
     def owners(self, name: str, *, tag: bool) -> set[int]:
-        """The numbers of the origins that a branch or tag follows."""
+        """Return the numbers of the origins that a branch or tag follows."""
         return {each.origin for each in self._owners.get((tag, name), ())}
 
     def followed(self, name: str) -> list[str]:
-        """The refs of this origin that a branch or tag follows, in full."""
+        """Return the full names of this origin's refs that a branch or tag follows."""
         own = self.origin.number
         held = [*self._owners.get((False, name), ()), *self._owners.get((True, name), ())]
         return [each.ref for each in held if each.origin == own]
 
     def tagged(self, name: str) -> list[bytes]:
-        """What refs of git that a tag follows named, those of this origin first."""
+        """Return the git ids of the refs that a tag follows, those of this origin first."""
         held = self._owners.get((True, name), [])
         return [each.git_id for each in sorted(held, key=self._is_of_another)]
 
     def commitless(self) -> list[tuple[str, bytes]]:
-        """Full names of tags of no commit, those of this origin first, and what they named."""
+        """Return full names and git ids of tags of no commit, those of this origin first."""
         held = sorted(self._owners.get((True, ""), []), key=self._is_of_another)
         is_imported = self.origin.is_imported
         return [

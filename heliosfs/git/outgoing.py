@@ -1,4 +1,4 @@
-"""Which branches and tags an export takes where, and which it leaves out."""
+"""The choice of branches and tags for an export, and their full names in git."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from heliosfs.steps import TURN, Steps
 
 @dataclass(slots=True)
 class Left:
-    """What an export leaves out of all branches and tags."""
+    """The branches and tags that an export of everything leaves out."""
 
     others: list[str] = field(default_factory=list)
     """Branches and tags of other repositories."""
@@ -27,13 +27,13 @@ class Left:
     deleted_here: list[str] = field(default_factory=list)
     """Branches and tags of git that were deleted here."""
     blocked: list[tuple[str, str]] = field(default_factory=list)
-    """Branches and tags, and the full name of a ref of git that leaves no place for them."""
+    """Branches and tags, and the full name of the ref in git with which theirs would clash."""
 
 
 def choose(repository: Repository, words: Iterable[str]) -> dict[str, str]:
-    """Branch -> name in git, of what was asked for (`BRANCH` or `BRANCH:NAME`); else of all.
+    """Return the name in git by branch, for words such as `BRANCH` or `BRANCH:NAME`, or for all.
 
-    The name is empty where none was given.
+    The name is empty if a word has none.
     """
     chosen = {}
     for word in words:
@@ -49,9 +49,9 @@ def choose(repository: Repository, words: Iterable[str]) -> dict[str, str]:
 
 
 def hash_of(repository: Repository, branches: Iterable[str]) -> Steps[str]:
-    """The name of the hash that the history of some branches has its ids in git from.
+    """Return the name of the hash of git's ids in the history of some branches.
 
-    UsageError when they have different ones.  Cost: the commits since the last imported ones.
+    UsageError if they have different ones.  Cost: the commits since the last imported ones.
     """
     found: dict[str, str] = {}
     seen: set[CommitId] = set()
@@ -78,7 +78,7 @@ def hash_of(repository: Repository, branches: Iterable[str]) -> Steps[str]:
 
 
 class Outgoing:
-    """Where the branches and tags of a repository go in git."""
+    """The full names in git for the branches and tags of a repository."""
 
     def __init__(
         self,
@@ -88,7 +88,7 @@ class Outgoing:
         there: dict[str, bytes],
         is_there: Callable[[CommitId], bool],
     ) -> None:
-        """`there` has the refs of git now; `is_there` tells whether git has a commit."""
+        """Prepare; `there` has git's refs now, `is_there` returns True if git has a commit."""
         self.left = Left()
         self._history = repository.history
         self._refs = repository.refs
@@ -99,7 +99,7 @@ class Outgoing:
         self._below = {parent for name in there for parent in _parents(name)}
 
     def named(self, chosen: dict[str, str]) -> dict[str, str]:
-        """Branch -> full name in git, of what was asked for.  Busy when there is no place."""
+        """Return the full name in git by chosen branch.  Busy if a name clashes."""
         found = {}
         for name, as_name in chosen.items():
             ref = HEADS + check_name(as_name) if as_name else self._ref(name, HEADS)
@@ -109,10 +109,10 @@ class Outgoing:
         return found
 
     def all(self, heads: dict[str, CommitId], kind: str) -> Steps[dict[str, str]]:
-        """Branch or tag -> full name in git, of those that go without being named.
+        """Return the full name in git by branch or tag, for those exported without being named.
 
-        `kind` is what the full names begin with.  Cost: a walk along the first parents of
-        what follows no ref, up to a commit that git has.
+        `kind` is the prefix of the full names.  Cost: for each that follows no ref, a walk along
+        first parents up to a commit that git has.
         """
         found: dict[str, str] = {}
         self._look_for_deleted(kind)
@@ -132,14 +132,14 @@ class Outgoing:
         return found
 
     def _ref(self, name: str, kind: str) -> str:
-        """The ref that a branch or tag follows there; else the one of its name."""
+        """Return the ref that a branch or tag follows in git; else the ref of the same name."""
         for ref in self._names.followed(name):
             if ref.startswith(kind):
                 return ref
         return kind + check_name(name)
 
     def _is_there_otherwise(self, name: str, head: CommitId) -> bool:
-        """Whether a branch is what git has as another ref: a detached HEAD, or one put aside."""
+        """Return True if git has the branch as a detached HEAD, or as one put aside."""
         for ref in self._names.followed(name):
             if not ref.startswith((HEADS, TAGS)):
                 place = ref.partition(":")[2] or ref
@@ -148,7 +148,7 @@ class Outgoing:
         return False
 
     def _is_others(self, name: str, ref: str, kind: str) -> bool:
-        """Whether a branch or tag belongs to another repository, or its ref to another branch."""
+        """Return True if a branch or tag follows another repository, or its ref another branch."""
         origin = self._names.origin
         if not origin.is_imported:
             return False
@@ -158,7 +158,7 @@ class Outgoing:
         return is_taken or (bool(owners) and origin.number not in owners)
 
     def _is_foreign(self, name: str, kind: str, head: CommitId) -> Steps[bool]:
-        """Whether what follows no ref was begun from another repository's history."""
+        """Return True if a branch that follows no ref began in another repository's history."""
         origin = self._names.origin
         if not (origin.is_imported and origin.roots) or self._names.owners(name, tag=kind == TAGS):
             return False
@@ -180,9 +180,10 @@ class Outgoing:
         return self._ids.commit_of(before.git_id) == head
 
     def _blocking(self, ref: str) -> str:
-        """A ref that is there and leaves no place for another one; empty: none does."""
+        """Return an existing ref that clashes with a ref; empty if none does."""
         if ref in self._there:
             return ""
+        # Loose refs are files: `a` and `a/b` cannot both exist (git-check-ref-format(1)).
         if ref in self._below:
             return next(name for name in self._there if name.startswith(f"{ref}/"))
         return next((parent for parent in _parents(ref) if parent in self._there), "")

@@ -1,6 +1,6 @@
-"""A pack, written by us and indexed by git (gitformat-pack(5)).
+"""A pack file, written by us and indexed by git (gitformat-pack(5)).
 
-The objects are whole, not deltas: `git gc` in the repository makes them small.
+The objects are whole, not deltas: a later `git gc` in the repository compresses them.
 """
 
 from __future__ import annotations
@@ -26,10 +26,11 @@ _VERSION = 2
 
 
 class Pack:
-    """Gathers objects in a nameless file; `close` drops it.
+    """A pack that is gathered in an unnamed file; `close` drops it.
 
-    With `beside` it lies beside the repository's own, where there must be room for it anyway:
-    not for who serves the mount that the repository is in, because it would wait for itself.
+    With `beside`, the file is on the file system of the repository's objects, where there must be
+    room for it anyway.  The process that serves the mount in which the repository lies must not use
+    it: it would wait for itself.
     """
 
     def __init__(self, git: Git, *, beside: bool) -> None:
@@ -39,11 +40,11 @@ class Pack:
         self.count = 0
 
     def close(self) -> None:
-        """Drop what was gathered.  Idempotent."""
+        """Drop the gathered objects.  Idempotent."""
         self._body.close()
 
     def add(self, kind: bytes, size: int, pieces: Iterable[bytes]) -> Iterator[None]:
-        """Add an object of `size` bytes; yields after each piece.  StoreFull."""
+        """Add an object of `size` bytes, and yield after each piece.  StoreFull."""
         deflate = zlib.compressobj(_LEVEL)
         self._write(_entry_head(_KINDS[kind], size))
         for piece in pieces:
@@ -53,7 +54,7 @@ class Pack:
         self.count += 1
 
     def index(self) -> None:
-        """Let git check the pack and take it in: all of it, or nothing.  HeliosError."""
+        """Let git check and add the pack: all of it, or nothing.  HeliosError."""
         if not self.count:
             return
         self._body.seek(0)
@@ -92,7 +93,7 @@ class Pack:
 
 
 def _entry_head(kind: int, size: int) -> bytes:
-    """Kind and size of an entry: four bits of the size, then seven a byte, the lowest first."""
+    """Return kind and size of an entry: four bits of the size, then seven a byte, lowest first."""
     out = bytearray()
     byte = kind << 4 | size & 15
     size >>= 4

@@ -1,8 +1,8 @@
-"""What becomes of git's objects before a store has a part in it: files are hashed and encoded.
+"""Preparation of git's objects before the store gets them: hashing and encoding of files.
 
-Runs in a process of its own (`python -m heliosfs.git.prepare`), so that it takes another CPU,
-and in a mount no time of the interpreter that serves.  It reads what `git cat-file` prints and
-writes *portions*: each marshalled, behind its length.
+It runs in a process of its own (`python -m heliosfs.git.prepare`), so that it uses another CPU, and
+does not take the interpreter from a mount.  It reads the output of `git cat-file` and writes
+*portions*: each marshalled, after its length.
 """
 
 from __future__ import annotations
@@ -24,23 +24,24 @@ from heliosfs.store.remembered import TwoGenerationCache
 
 LENGTH = struct.Struct("<I")
 PORTION_BYTES = 256 * 1024
-"""What is read from git at once, and makes a portion."""
+"""Bytes that are read from git at once, and make a portion."""
 _BUFFER_BYTES = 64 * 1024
-"""Stays in a CPU's cache, as what a pipe holds does not."""
+"""Size of the buffer, which stays in a CPU's cache, unlike the content of a pipe."""
 PREPARED_VERSIONS_BYTES = 48 * 1024 * 1024
 DONE, MISSING, CUT_SHORT = 0, 1, 2
-"""How the last portion begins: all is there; an object is not, whose id follows; git stopped."""
+"""First value of the last portion: all is there; an object is missing, whose id follows; git
+stopped."""
 PREFER_ZSTD = "zstd"
-"""The argument that asks for it."""
+"""Argument that prefers zstd."""
 
 Row = tuple[bytes, int, int, int, bytes | None, int, bytes]
-"""`Prepared`, as it is marshalled: codec and body; or `_NOT_ENCODED`, and the object."""
+"""`Prepared` as it is marshalled, with codec and body; or with `_NOT_ENCODED` and the object."""
 File = tuple[bytes, int, bytes, int]
-"""Git's id of a file, and the kind, our id and the size of it."""
+"""Git's id of a file, and its kind, our id and its size."""
 Plain = tuple[bytes, bytes, bytes, bytes]
-"""A tree, a tag, or a commit that cannot be read: kind, git's id, path or why, bytes."""
+"""A tree, a tag, or an unreadable commit: kind, git's id, path or reason, bytes."""
 CommitRow = tuple[bytes, bytes, list[bytes], bytes, bytes]
-"""A commit: ids in git of it, its tree and its parents; then what `encode_rest` made of it."""
+"""A commit: git's ids of it, its tree and its parents, and the result of `encode_rest`."""
 Portion = tuple[list[Row], list[File], list[Plain | CommitRow]]
 
 _BLOB = int(Kind.BLOB)
@@ -50,7 +51,7 @@ _KINDS = {int(kind): kind for kind in Kind}
 
 
 class Preparer:
-    """Makes portions of git's objects."""
+    """An encoder of git's objects into portions."""
 
     def __init__(
         self, *, prefer_zstd: bool = False, versions_bytes: int = PREPARED_VERSIONS_BYTES
@@ -58,12 +59,12 @@ class Preparer:
         self._prefer_zstd = prefer_zstd
         self._versions = Versions(versions_bytes, prefer_zstd=prefer_zstd)
         self._bases: TwoGenerationCache[Oid] = TwoGenerationCache()
-        """Path -> what was there last."""
+        """Last blob by path."""
         self._parts: dict[int, BlobId] = {}
         self._part_count = 0
 
     def portion(self, objects: list[GitObject]) -> Portion:
-        """What the objects become, the files before all else."""
+        """Return the portion of some objects, files first."""
         rows: list[Row] = []
         files: list[File] = []
         others: list[Plain | CommitRow] = []
@@ -119,7 +120,7 @@ def _commit(git_id: bytes, data: bytes) -> Plain | CommitRow:
 
 
 def prepared_of(row: Row) -> Prepared:
-    """The object of a row."""
+    """Return the object of a row."""
     oid, kind, size, position, base, codec, body = row
     encoded = None if codec == _NOT_ENCODED else Encoded(_CODECS[codec], body)
     data = body if encoded is None else b""
@@ -128,7 +129,7 @@ def prepared_of(row: Row) -> Prepared:
 
 
 def main(argv: list[str]) -> None:
-    """Prepare what comes in, until it ends; `argv` says how much at once, and `PREFER_ZSTD`."""
+    """Prepare standard input until it ends; `argv` has the portion's size, and `PREFER_ZSTD`."""
     # Much is allocated and nothing of it is cyclic: the collector would only walk it.
     gc.disable()
     portion_bytes = int(argv[0])

@@ -1,4 +1,4 @@
-"""Run git on a repository, without the user's configuration and without programs of others."""
+"""Runs of git on a repository, without the user's configuration and without foreign programs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import IO
 from heliosfs.errors import Busy, HeliosError, NotFound
 
 PROBE_SECONDS = 20
-"""How long a question that git answers at once may take."""
+"""Time limit for a question that git answers at once."""
 
 _SETTINGS = (
     "core.fsmonitor=false",
@@ -36,7 +36,7 @@ _OVERRIDES = {
 
 
 def environment() -> dict[str, str]:
-    """The environment that a command inherits, without what steers git, and with our settings."""
+    """Return our environment without the variables that control git, and with our settings."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     return kept | _OVERRIDES
 
@@ -46,17 +46,17 @@ class Git:
 
     def __init__(self, git_dir: str) -> None:
         self.git_dir = git_dir
-        """Absolute: `.git`, or a bare repository."""
+        """Absolute path: `.git`, or a bare repository."""
         form = self.ask("rev-parse", "--show-object-format").decode().strip()
         self.hash_name = form
         """`sha1` or `sha256`."""
         self.id_bytes = 32 if form == "sha256" else 20
         self.common_dir = _common_dir(git_dir)
-        """Where refs and objects are: `git_dir`, but for a linked working tree."""
+        """Directory of refs and objects: `git_dir`, except for a linked working tree."""
 
     @classmethod
     def find(cls, path: str) -> Git:
-        """The repository whose working tree or git directory is `path`.  NotFound, Busy."""
+        """Return the repository whose working tree or git directory is `path`.  NotFound, Busy."""
         # Neither the path nor what is above it: only git's own rules for `path` itself.
         command = _command(None, "-C", path, "rev-parse", "--absolute-git-dir")
         bounds = environment() | {"GIT_CEILING_DIRECTORIES": os.path.dirname(path)}
@@ -74,7 +74,7 @@ class Git:
 
     @classmethod
     def create(cls, path: str, hash_name: str = "sha1") -> Git:
-        """A new bare repository, whose ids are made by `hash_name`."""
+        """Create a bare repository whose ids are made with `hash_name`."""
         form = f"--object-format={hash_name}"
         done = subprocess.run(
             _command(None, "init", "--quiet", "--bare", "--template=", form, "--", path),
@@ -88,13 +88,13 @@ class Git:
         return cls(os.path.realpath(path))
 
     def ask(self, *argv: str, data: bytes = b"", seconds: float | None = PROBE_SECONDS) -> bytes:
-        """What a command prints.  HeliosError when it fails, Busy when it takes too long."""
+        """Return the output of a command.  HeliosError if it fails, Busy if it takes too long."""
         return self.ask_and_hear(*argv, data=data, seconds=seconds)[0]
 
     def ask_and_hear(
         self, *argv: str, data: bytes = b"", seconds: float | None = PROBE_SECONDS
     ) -> tuple[bytes, bytes]:
-        """What a command prints, and what it complains of.  HeliosError, Busy."""
+        """Return the output of a command, and its error output.  HeliosError, Busy."""
         try:
             done = subprocess.run(
                 _command(self.git_dir, *argv),
@@ -111,7 +111,7 @@ class Git:
         return done.stdout, done.stderr
 
     def missing(self, git_ids: Iterable[bytes]) -> set[bytes]:
-        """Those of some objects that the repository does not have."""
+        """Return which of some objects the repository does not have."""
         asked = sorted(git_ids)
         data = b"".join(b"%s\n" % git_id.hex().encode() for git_id in asked)
         argv = ("cat-file", "--batch-check=%(objectname)", "--buffer")
@@ -119,7 +119,7 @@ class Git:
         return {each for each, line in zip(asked, lines, strict=True) if b" " in line}
 
     def promisor(self) -> str:
-        """The setting that says that objects are left to a remote; empty: none are."""
+        """Return the setting that leaves objects to a remote; empty if there is none."""
         argv = ("config", "--get-regexp", r"^(extensions\.partialclone|remote\..*\.promisor)$")
         try:
             return os.fsdecode(self.ask(*argv)).strip().partition("\n")[0]
@@ -130,7 +130,7 @@ class Git:
     def start(
         self, *argv: str, stdin: IO[bytes] | int, stdout: IO[bytes] | int, stderr: IO[bytes]
     ) -> subprocess.Popen[bytes]:
-        """A command that runs beside us; its streams are what the caller gives."""
+        """Start a command that runs beside us, with the caller's streams."""
         return subprocess.Popen(
             _command(self.git_dir, *argv),
             stdin=stdin,
@@ -140,11 +140,11 @@ class Git:
         )
 
     def is_shallow(self) -> bool:
-        """Whether history was cut off when it was cloned."""
+        """Return True if the history was cut off when it was cloned."""
         return self.ask("rev-parse", "--is-shallow-repository").strip() == b"true"
 
     def symbolic_head(self) -> str | None:
-        """The full name of the branch that HEAD names; None when it is detached."""
+        """Return the full name of the branch that HEAD names; None if it is detached."""
         command = _command(self.git_dir, "symbolic-ref", "--quiet", "HEAD")
         done = subprocess.run(
             command, capture_output=True, timeout=PROBE_SECONDS, env=environment(), check=False
@@ -153,7 +153,7 @@ class Git:
 
 
 def _common_dir(git_dir: str) -> str:
-    """gitrepository-layout(5): a linked working tree names it in `commondir`."""
+    """Return the path in `commondir` of a linked working tree (gitrepository-layout(5))."""
     try:
         with open(os.path.join(git_dir, "commondir"), "rb") as file:
             named = os.fsdecode(file.read().rstrip(b"\n"))
@@ -163,9 +163,9 @@ def _common_dir(git_dir: str) -> str:
 
 
 def end_unseen(process: subprocess.Popen[bytes]) -> None:
-    """Let go of what a command prints, and kill it if it still runs.  Idempotent.
+    """Close the output of a command, and kill it if it still runs.  Idempotent.
 
-    Does not wait for it: it may be reading from a mount that its caller serves.
+    It does not wait for the end: the command may be reading from a mount that its caller serves.
     """
     if process.stdout is not None:
         process.stdout.close()
@@ -175,7 +175,7 @@ def end_unseen(process: subprocess.Popen[bytes]) -> None:
 
 
 def complaint(stderr: bytes) -> str:
-    """The last line that git complained with."""
+    """Return the last line of git's error output."""
     lines = stderr.decode("utf-8", "replace").strip().split("\n")
     return lines[-1].removeprefix("fatal: ").removeprefix("error: ") or "failed"
 

@@ -14,22 +14,22 @@ _FIELD_MAX_BYTES = 2**16 - 1
 
 _PERSON = re.compile(rb"(?P<name>[^<]*)<(?P<email>[^>]*)>?(?P<when>.*)", re.DOTALL)
 _WHEN = re.compile(rb"\s*(\d+)\s+([+-])(\d+)")
-"""What git takes for a date at all (split_ident_line); a negative one is none."""
+"""Pattern of a date, as git accepts it (split_ident_line); a negative one is none."""
 _CRUD = re.compile(rb"[<>\n\0]+")
 
 
 def git_id(hash_name: str, kind: bytes, data: bytes) -> bytes:
-    """The id of an object, raw."""
+    """Return the raw id of an object."""
     return hashlib.new(hash_name, b"%s %d\0" % (kind, len(data)) + data).digest()
 
 
 def entry_pattern(id_bytes: int) -> re.Pattern[bytes]:
-    """Matches an entry of a tree: mode, name, raw id."""
+    """Return a pattern that matches an entry of a tree: mode, name, raw id."""
     return re.compile(rb"[0-7]{1,7} [^\0]+\0.{%d}" % id_bytes, re.DOTALL)
 
 
 class RawCommit(NamedTuple):
-    """What a commit says; ids are raw, texts are UTF-8 where git knows how to make them so."""
+    """The fields of a commit; ids are raw, texts are UTF-8 if git can convert them."""
 
     tree: bytes
     parents: list[bytes]
@@ -39,7 +39,7 @@ class RawCommit(NamedTuple):
 
 
 def parse_commit(data: bytes) -> RawCommit:
-    """Read a commit, as leniently as git does.  ValueError when it names no tree."""
+    """Read a commit as leniently as git does.  ValueError if it names no tree."""
     head, _, message = data.partition(b"\n\n")
     tree = b""
     parents = []
@@ -73,7 +73,7 @@ def parse_commit(data: bytes) -> RawCommit:
 
 
 class RawTag(NamedTuple):
-    """What an annotated tag names."""
+    """The target of an annotated tag."""
 
     target: bytes
     kind: bytes
@@ -88,14 +88,14 @@ def parse_tag(data: bytes) -> RawTag:
 
 
 class TagText(NamedTuple):
-    """What an annotated tag says; old ones have no tagger."""
+    """The tagger and message of an annotated tag; old tags have no tagger."""
 
     tagger: Signature | None
     message: bytes
 
 
 def tag_text(data: bytes) -> TagText:
-    """Read who made a tag, and its message, as leniently as git does."""
+    """Read tagger and message of a tag, as leniently as git does."""
     head, _, message = data.partition(b"\n\n")
     for line in head.split(b"\n"):
         if line.startswith(b"tagger "):
@@ -104,7 +104,7 @@ def tag_text(data: bytes) -> TagText:
 
 
 def encode_tag(target: bytes, name: bytes, tagger: Signature, message: bytes) -> bytes:
-    """The bytes of an annotated tag of a commit, such that `git fsck` finds nothing."""
+    """Return the bytes of an annotated tag of a commit that passes `git fsck`."""
     lines = [b"object " + target.hex().encode(), b"type commit", b"tag " + name]
     lines.append(b"tagger " + _encode_person(tagger))
     text = message.replace(b"\0", b"")
@@ -116,7 +116,7 @@ def encode_tag(target: bytes, name: bytes, tagger: Signature, message: bytes) ->
 def encode_commit(
     tree: bytes, parents: list[bytes], author: Signature, committer: Signature, message: bytes
 ) -> bytes:
-    """The bytes of a new commit, such that `git fsck` finds nothing.  Ids are raw."""
+    """Return the bytes of a new commit that passes `git fsck`.  Ids are raw."""
     lines = [b"tree " + tree.hex().encode()]
     lines += [b"parent " + parent.hex().encode() for parent in parents]
     lines.append(b"author " + _encode_person(author))

@@ -1,4 +1,4 @@
-"""The branches and tags of a git repository, and which of them an import is about."""
+"""The branches and tags of a git repository, and the choice of those to import."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from heliosfs.git.process import Git, end_unseen
 HEADS = "refs/heads/"
 TAGS = "refs/tags/"
 DETACHED = "HEAD"
-"""The name of a detached HEAD, beside the full names of branches and tags."""
+"""Name of a detached HEAD, used like the full names of branches and tags."""
 ASIDE = "imported/"
-"""Before the name of a branch of git that cannot become the branch of that name here."""
+"""Prefix of the name of a branch of git that cannot become the branch of that name here."""
 
 _FORMAT = "--format=%(objectname) %(refname)"
 _BROKEN = re.compile(r"warning: ignoring (?:broken ref|ref with broken name) (.*)")
@@ -28,18 +28,18 @@ class GitRef(NamedTuple):
     """A branch, a tag or the detached HEAD of git."""
 
     name: str
-    """In full: `refs/heads/main`."""
+    """Full name, such as `refs/heads/main`."""
     git_id: bytes
-    """Of a commit, or of whatever a tag names."""
+    """Id of a commit, or of the object that a tag names."""
 
     @property
     def is_branch(self) -> bool:
-        """True for a detached HEAD, which becomes a branch here."""
+        """True for a branch, and for a detached HEAD, which becomes a branch here."""
         return not self.name.startswith(TAGS)
 
     @property
     def short(self) -> str:
-        """Without `refs/heads/` or `refs/tags/`."""
+        """Name without `refs/heads/` or `refs/tags/`."""
         return ASIDE + DETACHED if self.name == DETACHED else self.name.split("/", 2)[2]
 
 
@@ -49,51 +49,51 @@ class GitRefs:
     def __init__(
         self, git: Git, branches: Iterable[str] = (), *, restores_deleted: bool = False
     ) -> None:
-        """With `branches`, only these and the tags that lead to their history.
+        """Read the refs; with `branches`, choose only these and the tags in their history.
 
-        `restores_deleted` asks for all that was deleted here, too.
-        NotFound; HeliosError names a chosen ref that is broken, or whose object is missing.
+        `restores_deleted` also asks for all that was deleted here.  NotFound; HeliosError names a
+        chosen ref that is broken, or whose object is missing.
         """
         self._git = git
         self._restores_deleted = restores_deleted
         self.head: str = git.symbolic_head() or DETACHED
-        """The full name of the branch that is checked out; `HEAD` when HEAD is detached."""
+        """Full name of the branch that is checked out; `HEAD` if HEAD is detached."""
         listing, broken = _list(git)
         refs = [ref for ref in listing if ref.name.startswith((HEADS, TAGS))]
         self.names = {ref.name for ref in refs} | set(broken)
-        """The full names of all branches and tags."""
+        """Full names of all branches and tags."""
         self.others = Counter(
             "/".join(ref.name.split("/")[:2])
             for ref in listing
             if not ref.name.startswith((HEADS, TAGS))
         )
-        """How many refs there are that are neither branches nor tags, by what they begin with."""
+        """Number of refs that are neither branches nor tags, by the beginning of their names."""
         self.asked = {HEADS + name if name != DETACHED else name for name in branches}
-        """The full names of what was asked for by name."""
+        """Full names of the refs that the user named."""
         self.detached: GitRef | None = None
-        """A detached HEAD, if it is to be imported; see `detached_in`."""
+        """Detached HEAD, if it is to be imported; see `detached_in`."""
         self.detached_in = ""
-        """A branch or tag that has the commit of the detached HEAD in its history, in full."""
+        """Full name of a branch or tag that has the commit of the detached HEAD in its history."""
         if self.head == DETACHED and (not self.asked or DETACHED in self.asked):
             self._find_head()
         self.elsewhere = [] if self.asked else _elsewhere(git, self.detached)
-        """Path and commit of other working trees whose detached HEAD no branch or tag has."""
+        """Path and commit of other working trees whose detached HEAD is in no branch or tag."""
         self.chosen = self._choose(refs, broken) if self.asked else refs
         if not self.asked:
             _check_whole(git, broken)
         self._check_objects()
 
     def restores(self, ref: GitRef) -> bool:
-        """Whether a ref was asked for although it was deleted here."""
+        """Return True if a ref was asked for although it was deleted here."""
         return self._restores_deleted or ref.name in self.asked
 
     def with_head(self) -> None:
-        """Choose the detached HEAD too."""
+        """Choose the detached HEAD, too."""
         if self.detached is not None and self.detached not in self.chosen:
             self.chosen = [*self.chosen, self.detached]
 
     def count_commits(self, wanted: Iterable[bytes], known: Iterable[bytes]) -> CommitCount:
-        """How many commits `wanted` reaches and `known` does not, as git finds out."""
+        """Start to count the commits that `wanted` reaches and `known` does not."""
         lines = [each.hex() for each in wanted] + [f"^{each.hex()}" for each in known]
         return CommitCount(self._git, "".join(f"{line}\n" for line in lines).encode())
 
@@ -122,7 +122,7 @@ class GitRefs:
 
 
 class CommitCount:
-    """A count that is under way: nobody waits for it."""
+    """A count by git that runs in the background."""
 
     def __init__(self, git: Git, revisions: bytes) -> None:
         with tempfile.TemporaryFile() as asked, tempfile.TemporaryFile() as errors:
@@ -133,7 +133,7 @@ class CommitCount:
         self._count = 0
 
     def so_far(self) -> int:
-        """The count; 0 as long as it is not known."""
+        """Return the count; 0 while it is not known."""
         process = self._process
         if not self._count and process.poll() == 0:
             assert process.stdout is not None
@@ -141,12 +141,12 @@ class CommitCount:
         return self._count
 
     def close(self) -> None:
-        """End it if it still runs.  Idempotent; does not wait."""
+        """End the count if it still runs.  Idempotent; does not wait."""
         end_unseen(self._process)
 
 
 def _list(git: Git, *argv: str) -> tuple[list[GitRef], list[str]]:
-    """The refs of a repository, and the names of those that git cannot read."""
+    """Return the refs of a repository, and the names of those that git cannot read."""
     refs = []
     listing, complaints = git.ask_and_hear("for-each-ref", _FORMAT, *argv)
     for line in listing.splitlines():
@@ -157,7 +157,7 @@ def _list(git: Git, *argv: str) -> tuple[list[GitRef], list[str]]:
 
 
 def _holder(git: Git, oid: str) -> str:
-    """The full name of a branch or tag that has a commit in its history; empty: none does."""
+    """Return the full name of a branch or tag whose history has a commit; empty if none has."""
     argv = ("--count=1", "--contains", oid, "--format=%(refname)", HEADS, TAGS)
     try:
         return os.fsdecode(git.ask("for-each-ref", *argv, seconds=None).strip())
@@ -180,7 +180,7 @@ def _elsewhere(git: Git, here: GitRef | None) -> list[tuple[str, str]]:
 
 
 def _check_whole(git: Git, broken: list[str]) -> None:
-    """HeliosError names the first of the branches and tags that git cannot read."""
+    """Raise HeliosError for the first branch or tag that git cannot read."""
     for name in broken:
         if name.startswith((HEADS, TAGS)):
             file = os.path.join(git.common_dir, name)
@@ -192,7 +192,7 @@ def _check_whole(git: Git, broken: list[str]) -> None:
 
 
 def _check_there(git: Git, refs: list[GitRef]) -> None:
-    """HeliosError names the first ref whose object is missing."""
+    """Raise HeliosError for the first ref whose object is missing."""
     missing = git.missing({ref.git_id for ref in refs})
     for ref in refs:
         if ref.git_id in missing:

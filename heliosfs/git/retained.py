@@ -1,4 +1,4 @@
-"""The state of imports and exports, to a garbage collection."""
+"""The state of imports and exports that a garbage collection keeps or drops."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ _REMOVED_COUNT = 256
 
 
 class GitState:
-    """Keeps what an import has begun with, and drops what is known of objects that go.
+    """The part of a garbage collection that knows git.
 
-    Else a later import would take it that they are here.
+    It keeps the commits of unfinished imports, and drops the notes on objects that are removed: a
+    later import would rely on them.
     """
 
     def __init__(self, repository: Repository) -> None:
@@ -25,12 +26,12 @@ class GitState:
         self._ids = IdMap(repository.store)
 
     def commits(self) -> Iterator[CommitId]:
-        """Those of imports that did not finish."""
+        """Yield the commits of unfinished imports."""
         for _, oid in self._ids.under_way():
             yield oid
 
     def forget(self, collection: Collection) -> Steps[None]:
-        """Drop the ids of objects that go, and the annotated tags that led to them."""
+        """Drop the ids of removed objects, and the annotated tags that led to them."""
         for find in (self._ids.stale, self._ids.stale_tags):
             keys = yield from on_thread(partial(_within, collection, find))
             for at in range(0, len(keys), _REMOVED_COUNT):

@@ -1,4 +1,4 @@
-"""What of a git repository an import takes in, as it comes from the programs that read it."""
+"""The source of an import: the programs that read a git repository, and their output."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _PROGRAM = (
 
 
 class Source:
-    """Gives what `wanted` reaches and `known` does not, in portions.  Ids are raw bytes.
+    """A reader of what `wanted` reaches and `known` does not, in portions.  Ids are raw bytes.
 
-    Three programs in a row: git lists, git prints, ours prepares.  `read` may run on any
-    thread, one call at a time.
+    It runs three programs in a row: git lists, git prints, ours prepares.  Any thread may call
+    `read`, one call at a time.
     """
 
     def __init__(
@@ -61,6 +61,8 @@ class Source:
             stdout=subprocess.PIPE,
             stderr=self._errors,
         )
+        # Held open by the printer alone: then git gets SIGPIPE when the printer ends, and does not
+        # hang.
         self._lister.stdout.close()
         assert self._printer.stdout is not None
         _widen(self._printer.stdout.fileno())
@@ -84,7 +86,7 @@ class Source:
             end_unseen(process)
 
     def read(self) -> Portion | None:
-        """The next portion; None at the end.  HeliosError."""
+        """Return the next portion; None at the end.  HeliosError."""
         (length,) = prepare.LENGTH.unpack(self._take(prepare.LENGTH.size))
         portion: Portion | tuple[int, str] = marshal.loads(self._take(length))
         if len(portion) == 3:
@@ -112,12 +114,15 @@ class Source:
 
 
 def _import_path() -> list[str]:
-    """Where the program finds our modules and theirs: where they were found here."""
+    """Return the path on which the program finds the same modules as this process."""
     here = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     return [here, *map(os.path.abspath, sys.path)]
 
 
 def _widen(fd: int) -> None:
-    """Fewer turns for both ends of a pipe; not every user may have so large a one."""
+    """Make a pipe larger, so that both ends switch less often.
+
+    It is no error if it fails: a user may not be allowed so large a pipe.
+    """
     with contextlib.suppress(OSError):
         fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, PIPE_BYTES)

@@ -1,7 +1,7 @@
-"""The objects of a git repository, one after another, parents and contents in a useful order.
+"""The objects of a git repository, one after another, in a useful order.
 
-`git rev-list` lists them and `git cat-file --batch` prints them: every commit after its
-parents, and before it, or right after it, what it brings that no earlier commit had.
+`git rev-list` lists them and `git cat-file --batch` prints them: every commit after its parents,
+and just before it, or right after it, the objects that no earlier commit had.
 """
 
 from __future__ import annotations
@@ -19,20 +19,22 @@ PART = b"part"
 
 
 class GitObject(NamedTuple):
-    """An object as git has it, or a piece of one."""
+    """An object as git has it, or a part of one."""
 
     kind: bytes
-    """`commit`, `tree`, `blob`, `tag`; `part`: the next 128 KiB of the large blob to come."""
+    """`commit`, `tree`, `blob`, `tag`; or `part`: the next 128 KiB of the large blob that
+    follows."""
     id: bytes
     path: bytes
-    """Where it was found first; cut at a newline.  Only good as a hint."""
+    """Path at which it was found first, cut at a newline; only a hint."""
     data: bytes
-    """Empty for a blob of more than `WHOLE_MAX` bytes, whose parts came before it."""
+    """Bytes of the object; empty for a blob of more than `WHOLE_MAX` bytes, whose parts came before
+    it."""
     size: int
 
 
 class MissingInGit(Exception):
-    """What git lists is not there: its id, in hex."""
+    """An object that git lists is missing; the argument is its id in hex."""
 
 
 class CutShort(Exception):
@@ -40,16 +42,16 @@ class CutShort(Exception):
 
 
 class ObjectStream:
-    """Reads what `git cat-file` prints with `FORMAT`."""
+    """A reader of the output of `git cat-file` with `FORMAT`."""
 
     def __init__(self, source: IO[bytes]) -> None:
-        """`source` is buffered."""
+        """Read from `source`, which must be buffered."""
         self._source = source
         self._large: tuple[bytes, bytes, int, int] | None = None
-        """Id, path, size and bytes still to come of a large blob."""
+        """Id, path, size and remaining bytes of a large blob."""
 
     def read(self, limit_bytes: int) -> list[GitObject]:
-        """The next objects, of about `limit_bytes` in all; none at the end.
+        """Return the next objects, of about `limit_bytes` in all; an empty list at the end.
 
         MissingInGit, CutShort.
         """

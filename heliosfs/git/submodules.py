@@ -1,6 +1,6 @@
-"""Which submodules are checked out in a working state: those whose directory has a repository.
+"""The submodules that are checked out in a working state: those whose directory has a `.git`.
 
-A commit does not tell, because `.git` is part of none.
+A commit does not tell, because no commit contains `.git`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _DOTGIT = b".git"
 
 
 def checked_out(repository: Repository) -> Steps[set[bytes]]:
-    """The commits of those submodules, in the raw form, in all working states.
+    """Return the raw ids of the commits of all checked-out submodules, in all working states.
 
     Cost: reads the directories of each working state once.
     """

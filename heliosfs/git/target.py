@@ -1,4 +1,4 @@
-"""The repository that an export goes to: what it has, and how its refs move."""
+"""The repository to which an export goes: its objects, and the move of its refs."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ _LINES_AT_ONCE = 20_000
 
 
 class Target:
-    """What is asked often is answered from what the repository had when this was made.
+    """A git repository, whose objects and refs are read once, when this is created.
 
-    Everything but `has` and `close` waits for git, and so belongs on a thread: git may be
+    Everything but `has` and `close` waits for git and therefore belongs on a thread: git may be
     reading from a mount that its caller serves.
     """
 
     def __init__(self, git: Git) -> None:
         self.git = git
         self.refs: dict[str, bytes] = {}
-        """Full name -> raw id; of a detached HEAD under `HEAD`."""
+        """Raw id by full name; a detached HEAD is under `HEAD`."""
         for line in git.ask("for-each-ref", "--format=%(objectname) %(refname)").splitlines():
             git_id, _, name = line.partition(b" ")
             self.refs[os.fsdecode(name)] = bytes.fromhex(git_id.decode("ascii"))
@@ -37,25 +37,25 @@ class Target:
             self.refs["HEAD"] = bytes.fromhex(head.strip())
         self._objects = ObjectIds(git)
         self.attributes = info_attributes(git)
-        """What `info/attributes` has: patterns of this repository alone."""
+        """Content of `info/attributes`: patterns of this repository alone."""
 
     def close(self) -> None:
         """Free memory.  Idempotent."""
         self._objects.close()
 
     def has(self, git_id: bytes) -> bool:
-        """Whether the repository has an object: 5 us.  What it has, it has in full."""
+        """Return True if the repository has an object, and then all it leads to: 5 us."""
         at = bisect_left(self._objects, git_id)
         return at < len(self._objects) and self._objects[at] == git_id
 
     def is_ancestor(self, old: bytes, new: bytes) -> bool:
-        """Whether a commit is reachable from another one; both are there."""
+        """Return True if `old` is reachable from `new`; both must be in the repository."""
         data = f"{old.hex()}\n^{new.hex()}\n".encode()
         argv = ("rev-list", "--max-count=1", "--stdin")
         return not self.git.ask(*argv, data=data, seconds=_UPDATE_SECONDS)
 
     def checked_out(self) -> set[str]:
-        """Full names of the branches that a working tree shows."""
+        """Return the full names of the branches that a working tree shows."""
         lines = self.git.ask("worktree", "list", "--porcelain").splitlines()
         shown = {os.fsdecode(line[7:]) for line in lines if line.startswith(b"branch ")}
         if self.git.ask("rev-parse", "--is-bare-repository").strip() == b"true":
@@ -63,7 +63,7 @@ class Target:
         return shown
 
     def move(self, changes: dict[str, bytes]) -> None:
-        """Let refs name other objects, all of them or none.  HeliosError."""
+        """Move all refs to other objects, or none.  HeliosError."""
         if not changes:
             return
         shown = self.checked_out() & {
@@ -87,10 +87,10 @@ class Target:
         )
 
     def _check_complete(self, changes: dict[str, bytes]) -> None:
-        """Raise HeliosError where a ref would lead to what is missing.
+        """Raise HeliosError if a ref would lead to a missing object.
 
-        What no ref reached may be there in part: git prunes by the age of each object.  As for
-        a push (git's connected.c), the walk ends at what refs reach already.
+        Objects that no ref reaches may be there in part: git prunes each by its age.  As for a push
+        (git's connected.c), the walk ends at what refs already reach.
         """
         if not len(self._objects):
             return
@@ -111,9 +111,9 @@ class Target:
 
 
 class ObjectIds:
-    """The raw ids of all objects that a repository has or shares, in order: 20 bytes each, on disk.
+    """The raw ids of all objects that a repository has or shares, sorted, in a temporary file.
 
-    git lists a million of them in a second.
+    20 bytes each; git lists a million of them in a second.
     """
 
     def __init__(self, git: Git) -> None:

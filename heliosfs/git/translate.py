@@ -1,4 +1,4 @@
-"""Commits and trees of git become ours, in the order in which git lists them."""
+"""Translation of git's commits and trees into ours, in the order in which git lists them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from heliosfs.store.remembered import TwoGenerationCache
 
 
 def write(ids: IdMap, bulk: Bulk) -> Steps[None]:
-    """Write what was gathered, objects and what is noted of them.  StoreError."""
+    """Write the gathered objects, and the notes on them.  StoreError."""
     ids.hand_over(bulk)
     work = bulk.plan_write()
     if work is not None:
@@ -27,18 +27,18 @@ def write(ids: IdMap, bulk: Bulk) -> Steps[None]:
 
 
 class Translator:
-    """Takes commits, trees and tags, each after the files that it leads to."""
+    """A translator of commits, trees and tags, each of which comes after the files in it."""
 
     def __init__(
         self, store: Store, bulk: Bulk, ids: IdMap, owner: Identity, id_bytes: int
     ) -> None:
         self.commit_count = 0
-        """Taken in."""
+        """Number of commits that were imported."""
         self.is_shallow = False
-        """Whether history was cut off in git."""
+        """True if the history was cut off in git."""
         stats = store.stats()
         self._is_first = not stats.objects and not stats.pending_bytes
-        """Whether no commit of git can be known, for want of objects."""
+        """True if no commit of git can be known, because the store has no objects."""
         self._bulk = bulk
         self._ids = ids
         self._trees = TreeReader(store, bulk, ids, owner, id_bytes)
@@ -46,7 +46,7 @@ class Translator:
         """Trees of the commit that is being read."""
         self._commits: deque[CommitRow] = deque()
         self._known: TwoGenerationCache[CommitId] = TwoGenerationCache()
-        """Git's id of a commit -> ours."""
+        """Our id by git's id of a commit."""
 
     def take(self, objects: Iterable[Plain | CommitRow]) -> Steps[None]:
         """Take the next objects.  Damaged."""
@@ -65,7 +65,7 @@ class Translator:
                 raise Damaged(f"git commit {oid} cannot be taken in: {path.decode()}", oid)
 
     def close_commits(self) -> Steps[None]:
-        """Everything of the commit that was read last is there now."""
+        """Finish the last commit that was read: all of its objects have come."""
         yield from self._turn_trees()
         while self._commits:
             commit = self._commits.popleft()
@@ -75,7 +75,10 @@ class Translator:
             yield TURN
 
     def _turn_trees(self) -> Steps[None]:
-        """The last that was listed first: git lists a tree before those in it."""
+        """Translate the trees that are held, the one listed last first.
+
+        Git lists a tree before the trees in it.
+        """
         held = self._held
         while held:
             stack = [next(reversed(held))]

@@ -1,4 +1,4 @@
-"""Trees of git become trees of ours."""
+"""Translation of git's trees into ours."""
 
 from __future__ import annotations
 
@@ -42,26 +42,26 @@ from heliosfs.trees.files import read_file
 from heliosfs.trees.stored import EMPTY_TREE
 
 _TARGET_MAX_BYTES = 4095
-"""Of a symbolic link (PATH_MAX without the NUL)."""
+"""Longest target of a symbolic link (PATH_MAX without the NUL)."""
 _TREES = (Kind.TREE,)
 _FILES = (Kind.BLOB, Kind.PARTS)
 _LAST_COUNT = 1000
-"""10 MB for directories of 50 entries."""
+"""Number of trees that are remembered: 10 MB for directories of 50 entries."""
 _PLAIN_DIRECTORY = stat.S_IFDIR | 0o755
 _PLAIN = {
     FILE_MODE: stat.S_IFREG | 0o644,
     EXECUTABLE_MODE: stat.S_IFREG | 0o755,
     TREE_MODE: _PLAIN_DIRECTORY,
 }
-"""What nearly every entry is."""
+"""Modes of nearly all entries."""
 
 
 class _Encoded(NamedTuple):
-    """An entry of a git tree, and what it is here."""
+    """An entry of a git tree, and its encoding here."""
 
     name: bytes
     sort_key: bytes
-    """Git sorts a tree as if its name ended in a slash."""
+    """Key by which git sorts: that of a tree ends in a slash."""
     raw: bytes
     is_dir: bool
     starts_leaf: bool
@@ -72,16 +72,16 @@ class _Last:
     """The last tree at a path."""
 
     parts: list[bytes]
-    """Entries as git has them, and in that order."""
+    """Entries as git has them, in git's order."""
     raws: Sequence[bytes]
-    """What they are here, in the same order."""
+    """Encodings of these entries here, in the same order."""
     arrange: Callable[[Sequence[Any]], Sequence[Any]] | None
-    """Puts entries in the order of their names, where git has another one."""
+    """Function that puts entries in the order of their names, if git has another order."""
     directories: int
 
 
 class TreeReader:
-    """Turns trees of git, whose contents are in the store, into trees of the store."""
+    """A translator of git's trees whose files are already in the store."""
 
     def __init__(
         self, store: Store, bulk: Bulk, ids: IdMap, owner: Identity, id_bytes: int
@@ -93,24 +93,24 @@ class TreeReader:
         self._id_bytes = id_bytes
         self._pattern = entry_pattern(id_bytes)
         self._entries: TwoGenerationCache[_Encoded] = TwoGenerationCache()
-        """By the bytes of the entry in git: what repeats from commit to commit."""
+        """Entries by their bytes in git, because they repeat from commit to commit."""
         self._lasts: TwoGenerationCache[_Last] = TwoGenerationCache(_LAST_COUNT)
-        """By path: what was turned last."""
+        """Last tree by path."""
         self._bases: TwoGenerationCache[Oid] = TwoGenerationCache()
-        """By path: what the store may encode against."""
+        """Tree against which the store may encode the next one, by path."""
         self._leaves: TwoGenerationCache[Oid] = TwoGenerationCache()
         """Leaves of large directories that are in the store."""
         self._leaf_bases: TwoGenerationCache[Oid] = TwoGenerationCache()
-        """The leaf that began with a name last."""
+        """Last leaf by the name that it begins with."""
 
     def turn(
         self, git_id: bytes, data: bytes, path: bytes, held: Mapping[bytes, object]
     ) -> ConvertedObject | list[bytes]:
-        """Add the tree to the store; or give those of `held` that must be turned before.
+        """Add the tree to the store; or return the ids in `held` that must be translated before it.
 
-        Damaged when no directory can be like it; MissingObject when what a symbolic link in
-        it names is not written yet.  10 us for 40 entries of which one is not what the last tree
-        at `path` had, 20 us for others that were seen before.
+        Damaged if no directory can be like it; MissingObject if the target of a symbolic link in it
+        is not written yet.  10 us for 40 entries of which one differs from the last tree at `path`,
+        20 us for others that were seen before.
         """
         parts: list[bytes] = self._pattern.findall(data)
         if sum(map(len, parts)) != len(data):
@@ -127,9 +127,9 @@ class TreeReader:
     def _change(
         self, last: _Last, git_id: bytes, parts: list[bytes], held: Mapping[bytes, object]
     ) -> Sequence[bytes] | None:
-        """The encoded entries of a tree that has the names and modes of the last one.
+        """Return the encoded entries of a tree with the same names and modes as the last one.
 
-        None when it has others, or leads to what is held.
+        Return None if it has others, or leads to a tree that is held.
         """
         before = last.parts
         if len(parts) != len(before):
@@ -187,7 +187,7 @@ class TreeReader:
     def _write_index(
         self, names: list[bytes], raws: list[bytes], starts: list[bool], base: Oid | None
     ) -> TreeId:
-        """`write_entries` of a large directory: leaves that were just written cost a hash only."""
+        """Write leaves and index of a large directory; a leaf just written costs only a hash."""
         cuts = [at for at in compress(range(len(raws)), starts) if at]
         leaves = []
         for at, end in zip([0, *cuts], [*cuts, len(raws)], strict=True):
@@ -213,7 +213,7 @@ class TreeReader:
         entries: list[_Encoded | None],
         held: Mapping[bytes, object],
     ) -> list[bytes]:
-        """Fill in the entries that were not at hand; or give the trees that are needed for it."""
+        """Fill in the missing entries; or return the trees that must be translated before."""
         absent = [at for at, entry in enumerate(entries) if entry is None]
         targets = [parts[at][-self._id_bytes :] for at in absent]
         needed = [
@@ -227,7 +227,7 @@ class TreeReader:
         return needed
 
     def root(self, tree: ConvertedObject) -> Entry:
-        """The root directory of a commit."""
+        """Return the entry of a commit's root directory."""
         mode = stat.S_IFDIR | 0o755
         owner = self._owner
         return Entry(b"", mode, owner.uid, owner.gid, CONSTANT_MTIME_NS, tree.size, tree.oid)
@@ -266,7 +266,7 @@ class TreeReader:
     def _remember(
         self, part: bytes, name: bytes, mode: int, known: ConvertedObject, *, is_tree: bool
     ) -> _Encoded:
-        """An entry that has nothing but the common fields."""
+        """Encode an entry that has only the common fields, and remember it."""
         time_ns = CONSTANT_MTIME_NS if is_tree else file_mtime_ns(known.oid)
         owner = self._owner
         raw = encode_file(mode, owner.uid, owner.gid, time_ns, known.size, known.oid, name)
@@ -292,7 +292,7 @@ class TreeReader:
         known: ConvertedObject,
         marks: Mapping[bytes, bytes] | None,
     ) -> Entry:
-        """An entry that has more than the common fields."""
+        """Return an entry that has more than the common fields."""
         owner = self._owner
         is_file = stat.S_ISREG(mode)
         time_ns = file_mtime_ns(known.oid) if is_file else CONSTANT_MTIME_NS
@@ -310,7 +310,7 @@ class TreeReader:
 def _columns(
     entries: Iterable[Any],
 ) -> tuple[list[bytes], list[bytes], list[bytes], list[bool], list[bool]]:
-    """The fields of `_Encoded`, each as a list."""
+    """Return the fields of `_Encoded`, each as a list."""
     columns: Any = list(map(list, zip(*entries, strict=True)))
     return tuple(columns) if columns else ([], [], [], [], [])
 

@@ -1,4 +1,4 @@
-"""Whether what was imported is what git has: every commit, file by file."""
+"""Verification that the imported history is what git has: every commit, file by file."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ _LIST_SECONDS = 3600
 
 @dataclass(slots=True)
 class Verified:
-    """What a comparison found."""
+    """The results of a comparison."""
 
     commit_count: int = 0
-    """Compared."""
+    """Number of commits that were compared."""
     missing: list[str] = field(default_factory=list)
     """Commits of git, in hex, that were not imported."""
     different: list[str] = field(default_factory=list)
-    """Commits of git, in hex, whose tree or own bytes are not the same here."""
+    """Commits of git, in hex, whose tree or own bytes differ here."""
 
 
 def verify(repository: Repository, git: Git) -> Steps[Verified]:
     """Compare all commits that branches and tags reach.
 
-    The trees are hashed anew the way git does it, from every byte of every file in the store,
-    and not taken from what the import wrote down.  StoreError when an object is damaged.
+    The trees are hashed anew as git does, from every byte of every file in the store, and not
+    looked up in the notes of the import.  StoreError if an object is damaged.
     """
     found = Verified()
     ids = IdMap(repository.store)
@@ -55,7 +55,7 @@ def verify(repository: Repository, git: Git) -> Steps[Verified]:
 
 
 def _commits(git: Git) -> Iterator[tuple[bytes, bytes]]:
-    """Raw id and raw id of the tree of each commit, the oldest first."""
+    """Yield raw id and raw tree id of each commit, the oldest first."""
     refs = GitRefs(git)
     refs.with_head()
     wanted = "".join(f"{ref.git_id.hex()}\n" for ref in refs.chosen)
