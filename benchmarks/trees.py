@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from heliosfs.workspace.node import DirNode, FileNode
+from heliosfs.workspace.nodes import DirNode, FileNode
 from heliosfs.workspace.workspace import Workspace
 
 FANOUT = 33
@@ -119,7 +119,7 @@ def fill(tree: Tree, workspace: Workspace) -> dict[str, FileNode]:
         directory = directories.get(parent) or _make_directory(workspace, directories, parent)
         node = workspace.create(directory, name.encode(), stat.S_IFREG | 0o644, root.uid, root.gid)
         assert isinstance(node, FileNode)
-        workspace.contents.write(node, 0, data)
+        workspace.working_set.write(node, 0, data)
         if path in hot:
             found[path] = node
     return found

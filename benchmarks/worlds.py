@@ -22,7 +22,7 @@ from heliosfs.steps import drain
 from heliosfs.store.local import LocalStore
 from heliosfs.vfs.files import Files
 from heliosfs.vfs.filesystem import FileSystem
-from heliosfs.workspace.node import FileNode
+from heliosfs.workspace.nodes import FileNode
 
 _DRAIN_EVERY = 100
 """Changes between two drains, which a mount has after every second in which something changed."""

@@ -10,7 +10,7 @@ from heliosfs.repo.identity import Identity
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.view import View
 from heliosfs.store.memory import MemoryStore
-from heliosfs.workspace.node import DirNode, FileNode, LeafNode, Node, SymlinkNode
+from heliosfs.workspace.nodes import DirNode, FileNode, LeafNode, Node, SymlinkNode
 from heliosfs.workspace.workspace import Workspace
 
 UID, GID = 1000, 1000
@@ -50,7 +50,7 @@ class TreeBuilder:
         if node is None:
             node = self.workspace.create(parent, name, stat.S_IFREG | mode, UID, GID)
         assert isinstance(node, FileNode), path
-        contents = self.workspace.contents
+        contents = self.workspace.working_set
         contents.truncate(node, 0)
         if data:
             contents.write(node, 0, data)
@@ -91,7 +91,7 @@ class TreeBuilder:
     def read(self, path: bytes) -> bytes:
         node = self.node(path)
         assert isinstance(node, FileNode), path
-        return bytes(self.workspace.contents.read(node, 0, node.file_size))
+        return bytes(self.workspace.working_set.read(node, 0, node.file_size))
 
     def tree(self) -> dict[bytes, tuple[int, bytes]]:
         """Everything: path -> mode, and the bytes of a file or the target of a link."""

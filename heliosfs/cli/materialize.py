@@ -25,8 +25,7 @@ from heliosfs.store.base import Store
 from heliosfs.trees.files import read_file
 from heliosfs.trees.stored import read_entries
 from heliosfs.trees.wildmatch import Matcher, matcher
-from heliosfs.workspace.content import PartedContent
-from heliosfs.workspace.holes import next_data, next_hole
+from heliosfs.workspace.large_file import LargeFile, next_data, next_hole
 
 _READ_BYTES = 1024 * 1024
 _ZEROS = bytes(4096)
@@ -84,7 +83,7 @@ def _stored_pieces(store: Store, entry: Entry) -> Iterator[tuple[int, bytes]]:
     if entry.size <= _READ_BYTES:
         yield 0, read_file(store, entry)
         return
-    content = PartedContent.load(store, entry.oid)
+    content = LargeFile.load(store, entry.oid)
     offset = next_data(content, 0)
     while offset < entry.size:
         length = min(next_hole(content, offset) - offset, _READ_BYTES)

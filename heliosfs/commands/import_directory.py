@@ -101,7 +101,7 @@ class _Import:
         identity, clock = repository.identity, repository.clock
         root = empty_root(identity.uid, identity.gid, clock.now_ns())
         # On the side, so that what cannot be read to the end leaves the workspace as it is.
-        side = Workspace(self._store, clock, repository.inodes, repository.contents, root)
+        side = Workspace(self._store, clock, repository.inodes, repository.working_set, root)
         try:
             yield from ingest(side, self._dir_fd, is_wanted=self._wanted())
             while flush_files(side, _SLICE_BYTES):

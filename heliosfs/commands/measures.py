@@ -293,7 +293,7 @@ MEASURES = (
         "content_resident_bytes",
         "file content in memory (L0)",
         "sum of what is loaded",
-        lambda now: now.repository.contents.resident_bytes,
+        lambda now: now.repository.working_set.resident_bytes,
     ),
     Measure(
         "content_budget_bytes",
@@ -302,7 +302,7 @@ MEASURES = (
         "content_budget_bytes",
         "how much that may be, together with nodes, L1 and what is pending",
         "performance.working_set",
-        lambda now: now.repository.contents.budget_bytes,
+        lambda now: now.repository.working_set.budget_bytes,
     ),
     Measure(
         "cache_hit_count",

@@ -21,7 +21,7 @@ from heliosfs.store.base import Store
 from heliosfs.trees.attributes import Attributes
 from heliosfs.trees.files import read_file
 from heliosfs.trees.gitlinks import gitlink_of, is_gitlink, plain_xattrs
-from heliosfs.workspace.content import PartedContent
+from heliosfs.workspace.large_file import LargeFile
 
 DEFAULT_CONTEXT = 3
 PATCH_MAX_BYTES = 64 * 1024 * 1024
@@ -115,7 +115,7 @@ class Patch:
             return read_file(self._store, entry) if stat.S_ISREG(entry.mode) else entry.target
         if entry.size > PATCH_MAX_BYTES:
             raise TooLarge(_too_large())
-        content = PartedContent.load(self._store, entry.oid)
+        content = LargeFile.load(self._store, entry.oid)
         pieces = []
         for at in range(0, entry.size, _READ_AT_ONCE):
             pieces.append(content.read(self._store, at, min(_READ_AT_ONCE, entry.size - at)))

@@ -26,7 +26,7 @@ from heliosfs.vfs.filesystem import FileSystem
 from heliosfs.vfs.handles import ChannelHandle, FileHandle, Handle, TextHandle
 from heliosfs.vfs.virtual import BuiltText, ControlFile, VirtualText
 from heliosfs.workspace.inode import KEPT_ALL, KEPT_PAGES, Inode, StatInode
-from heliosfs.workspace.node import DirNode, FileNode
+from heliosfs.workspace.nodes import DirNode, FileNode
 
 GIVEN_MAX_BYTES = 64 * 1024
 """When a file is opened: 15 us."""
@@ -58,7 +58,7 @@ class HandleRequests:
     ) -> None:
         self._filesystem = filesystem
         self._node = filesystem.node
-        self._contents = filesystem.repository.contents
+        self._contents = filesystem.repository.working_set
         self._files = files
         self._handles = files.handles
         self._read_file = files.read

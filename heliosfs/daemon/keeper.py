@@ -43,7 +43,7 @@ class Keeper:
     ) -> None:
         self.repository = repository
         self._store = repository.store
-        self._parts = repository.contents.parts
+        self._parts = repository.working_set.parts
         self._kernel = kernel
         self._on_failure = on_failure
         self._save_wanted = trio.Event()
@@ -124,8 +124,8 @@ class Keeper:
         self._save_wanted = trio.Event()
         await trio.sleep(self._settings.checkpoint_interval_ns / _SECOND_NS)
         self.is_idle = True
-        contents = self.repository.contents
-        if contents.writers:
+        working_set = self.repository.working_set
+        if working_set.writers:
             # The kernel holds what was stored through mappings, and tells nobody: ask every time.
             self._save_wanted.set()
             try:
@@ -145,7 +145,7 @@ class Keeper:
 
         Does nothing while the flush has at most `threshold_bytes` to hash.
         """
-        if self.repository.contents.flush_bytes <= threshold_bytes:
+        if self.repository.working_set.flush_bytes <= threshold_bytes:
             return
         await self._seal(0)
         for view in self.repository.views():
@@ -168,7 +168,7 @@ class Keeper:
         """Store written parts of large files until at most so many bytes of them are left."""
         while self._parts.dirty_bytes > target_bytes:
             async with self._sealing:
-                work = self.repository.contents.plan_seal(_SEALED_AT_ONCE_BYTES)
+                work = self.repository.working_set.plan_seal(_SEALED_AT_ONCE_BYTES)
                 if work is None:
                     return
                 await self._kernel.execute(work)

@@ -21,7 +21,7 @@ from heliosfs.fuse.wire import BODY_AT, Message, Opcode, Valid
 from heliosfs.vfs.files import Files, SetAttributes
 from heliosfs.vfs.filesystem import FileSystem
 from heliosfs.workspace.inode import StatInode
-from heliosfs.workspace.node import DirNode, FileNode, Node
+from heliosfs.workspace.nodes import DirNode, FileNode, Node
 
 MISSES_MAX = 4096
 """Names of a directory of which the kernel may remember that they do not exist."""

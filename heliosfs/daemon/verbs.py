@@ -204,7 +204,7 @@ class Verbs:
         """Have all that was written, before a verb that captures or discards it."""
         # I16: a verb that captures the tree sees what the kernel still held.
         if request.barrier:
-            if self._repository.contents.writers:
+            if self._repository.working_set.writers:
                 await self._kernel.barrier()
             await self._keeper.shorten()
 

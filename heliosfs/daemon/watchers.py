@@ -26,7 +26,7 @@ from heliosfs.daemon.watched import watched_inodes
 from heliosfs.fuse.notices import Notices
 from heliosfs.objects.leafdiff import Changes
 from heliosfs.repo.repository import Repository
-from heliosfs.workspace.node import DirNode
+from heliosfs.workspace.nodes import DirNode
 
 SETTLE_SECONDS = 0.05
 """How long changes are gathered before anybody is looked for; more on a machine with many

@@ -5,7 +5,7 @@ from __future__ import annotations
 from heliosfs.fuse.wire import ATTR_AT, ATTR_HOLDS, ENTRY, ENTRY_BYTES
 from heliosfs.objects.tree import decode_entry
 from heliosfs.workspace.inode import Inode, StatInode
-from heliosfs.workspace.node import DirNode, Listed
+from heliosfs.workspace.nodes import DirNode, Listed
 
 FOREVER_SECONDS = 365 * 86400
 PAGE_BYTES = 4096

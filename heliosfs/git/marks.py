@@ -11,7 +11,7 @@ from heliosfs.repo.view import View
 from heliosfs.steps import TURN, Steps
 from heliosfs.trees.gitlinks import GITLINK
 from heliosfs.trees.stored import read_entries
-from heliosfs.workspace.node import DirNode, Node
+from heliosfs.workspace.nodes import DirNode, Node
 
 _FLAGS_AT = 58
 _DIRECTORY = stat.S_IFDIR

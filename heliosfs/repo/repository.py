@@ -29,9 +29,9 @@ from heliosfs.repo.view import View
 from heliosfs.repo.working_state import DETACHED, State, decode_state
 from heliosfs.steps import Steps, at_once
 from heliosfs.store.base import Store
-from heliosfs.workspace.contents import DEFAULT_BUDGET_BYTES, Contents
 from heliosfs.workspace.inodes import InodeTable
 from heliosfs.workspace.switch import Invalidation
+from heliosfs.workspace.working_set import DEFAULT_BUDGET_BYTES, WorkingSet
 from heliosfs.workspace.workspace import Workspace, empty_root
 
 DEFAULT_BRANCH = "main"
@@ -72,7 +72,7 @@ class Repository:
         self.experiments = Experiments(store, self.inverses)
         self.history = History(store)
         self.inodes = InodeTable()
-        self.contents = Contents(store, others=self._other_bytes, publish=self.publish)
+        self.working_set = WorkingSet(store, others=self._other_bytes, publish=self.publish)
         self.nodes_max = DEFAULT_BUDGET_BYTES // 4 // NODE_BYTES
         """With more nodes, the kernel is asked to forget some."""
         self.configuration = Configuration()
@@ -157,7 +157,9 @@ class Repository:
     def snapshot(self, oid: CommitId) -> Workspace:
         """A read-only tree of a commit, with inodes of its own.  MissingObject."""
         root = self.history.read(oid).root
-        return Workspace(self.store, self.clock, self.inodes, self.contents, root, read_only=True)
+        return Workspace(
+            self.store, self.clock, self.inodes, self.working_set, root, read_only=True
+        )
 
     def saved_state(self, branch: Branch) -> State:
         """The working state of a branch as it was last saved; its HEAD if it has none."""
@@ -333,7 +335,7 @@ class Repository:
         cache_bytes = min(settings.l1_cache_bytes, working_set_bytes // 2)
         self.store.tune(cache_bytes, prefer_zstd=settings.prefer_zstd)
         self.nodes_max = working_set_bytes // 4 // NODE_BYTES
-        self.contents.budget(working_set_bytes)
+        self.working_set.budget(working_set_bytes)
         self.history.capacity = max(CACHED_MIN, settings.retention_count)
         for view in self.views():
             view.workspace.gives_new_times = not settings.keeps_committed_times
@@ -381,6 +383,6 @@ class Repository:
         return self._open_view(decode_state(data)[0])
 
     def _open_view(self, state: State) -> View:
-        workspace = Workspace(self.store, self.clock, self.inodes, self.contents, state.root)
+        workspace = Workspace(self.store, self.clock, self.inodes, self.working_set, state.root)
         workspace.gives_new_times = not self.configuration.settings.keeps_committed_times
         return View(self, workspace, state.slot, state.head, state.merging)

@@ -26,7 +26,7 @@ from heliosfs.vfs.virtual import (
     VirtualDir,
     VirtualText,
 )
-from heliosfs.workspace.node import DirNode
+from heliosfs.workspace.nodes import DirNode
 from heliosfs.workspace.workspace import Workspace
 
 NAME = b".helios"

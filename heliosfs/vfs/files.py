@@ -16,7 +16,7 @@ from heliosfs.vfs.handles import ChannelHandle, FileHandle, Handle, TextHandle
 from heliosfs.vfs.room import Room
 from heliosfs.vfs.virtual import ControlFile, VirtualText
 from heliosfs.workspace.inode import StatInode
-from heliosfs.workspace.node import DirNode, FileNode, Node
+from heliosfs.workspace.nodes import DirNode, FileNode, Node
 
 FILE_MAX_BYTES = 2**40
 XATTRS_MAX_BYTES = 128 * 1024
@@ -51,7 +51,7 @@ class Files:
     def __init__(self, filesystem: FileSystem) -> None:
         self._filesystem = filesystem
         self._clock = filesystem.repository.clock
-        self._contents = filesystem.repository.contents
+        self._contents = filesystem.repository.working_set
         self._room = Room(filesystem.repository)
         self.handles: dict[int, Handle] = {}
         self._mappable: dict[FileNode, int] = {}

@@ -18,7 +18,7 @@ from heliosfs.vfs.dotdir import NAME as DOT_HELIOS
 from heliosfs.vfs.dotdir import DotDirs
 from heliosfs.vfs.virtual import Site, VirtualDir, VirtualLink, VirtualNode
 from heliosfs.workspace.inode import Inode, StatInode
-from heliosfs.workspace.node import DirNode, FileNode, LeafNode, Listed, Node, SymlinkNode
+from heliosfs.workspace.nodes import DirNode, FileNode, LeafNode, Listed, Node, SymlinkNode
 from heliosfs.workspace.workspace import Workspace
 
 RENAME_NOREPLACE = 1

@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 from heliosfs.vfs.control import Channel
 from heliosfs.vfs.virtual import ControlFile, VirtualNode
-from heliosfs.workspace.node import FileNode
+from heliosfs.workspace.nodes import FileNode
 
 
 class FileHandle:

@@ -13,7 +13,7 @@ from itertools import islice
 
 from heliosfs.vfs.filesystem import FileSystem
 from heliosfs.workspace.inode import Inode
-from heliosfs.workspace.node import DirNode, LeafNode, Listed, Node
+from heliosfs.workspace.nodes import DirNode, LeafNode, Listed, Node
 
 SLICE_COUNT = 512
 """Names at once: about 2 ms."""

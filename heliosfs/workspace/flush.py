@@ -19,7 +19,7 @@ from heliosfs.trees.same import same_but_times
 from heliosfs.trees.stored import EMPTY_TREE, put_tree
 from heliosfs.workspace.leafbytes import SPLICED_MAX, Edit, entry_of, join_children, splice
 from heliosfs.workspace.leaves import Leaf, LeafTable
-from heliosfs.workspace.node import Child, DirNode, FileNode, LeafNode, base_of
+from heliosfs.workspace.nodes import Child, DirNode, FileNode, LeafNode, base_of
 from heliosfs.workspace.workspace import FLAGS_AT, Workspace
 
 
@@ -35,7 +35,7 @@ def flush(workspace: Workspace) -> Entry:
         # I2: children first: the entry of a directory names the tree of its children.
         for directory in reversed(_dirty_directories(root)):
             _flush_directory(workspace, directory)
-        workspace.contents.flushed()
+        workspace.working_set.flushed()
     assert root.raw is not None
     return decode_entry(root.raw)[0]
 
@@ -45,7 +45,7 @@ def flush_files(workspace: Workspace, limit_bytes: int) -> bool:
 
     For callers that must not hold the loop for as long as a flush of everything takes.
     """
-    contents = workspace.contents
+    working_set = workspace.working_set
     root = workspace.root
     if root.raw is not None:
         return False
@@ -54,7 +54,7 @@ def flush_files(workspace: Workspace, limit_bytes: int) -> bool:
         for name, old in directory.dirty.items():
             node = children.get(name)
             if isinstance(node, FileNode) and node.oid is None:
-                contents.freeze(node, base_of(old))
+                working_set.freeze(node, base_of(old))
                 limit_bytes -= node.file_size + 4096
                 if limit_bytes < 0:
                     return True
@@ -112,7 +112,7 @@ def _clean(
         if isinstance(child, LeafNode) and child.raw is None:
             oid = NO_OID
             if isinstance(child, FileNode):
-                oid = workspace.contents.freeze(child, base_of(old))
+                oid = workspace.working_set.freeze(child, base_of(old))
             child.raw = child.encode(oid)
         new = entry_of(child, name)
         if old is None:

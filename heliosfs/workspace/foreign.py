@@ -21,7 +21,7 @@ from heliosfs.objects.tree import Entry, decode_entry, entry_name
 from heliosfs.steps import TURN, Progress, Steps, on_thread
 from heliosfs.store.base import Store
 from heliosfs.trees.stored import read_entries
-from heliosfs.workspace.content import PartedContent
+from heliosfs.workspace.large_file import LargeFile
 
 NOTE = b"HELIOS-NOT-MOUNTED"
 """A file beneath the mount point, seen while nothing is mounted, that says so."""
@@ -153,7 +153,7 @@ class _Compare:
             if item.size <= WHOLE_MAX:
                 data = yield from on_thread(partial(_read, fd, 0, WHOLE_MAX + 1))
                 return object_id(Kind.BLOB, data) == there.oid
-            content = PartedContent.load(self._store, there.oid)
+            content = LargeFile.load(self._store, there.oid)
             for offset in range(0, item.size, _READ_BYTES):
                 data = yield from on_thread(partial(_read, fd, offset, _READ_BYTES))
                 if data != content.read(self._store, offset, _READ_BYTES):

@@ -13,7 +13,7 @@ from heliosfs.errors import NotPermitted
 from heliosfs.objects.tree import clamp_time
 from heliosfs.steps import Progress, Steps, on_thread
 from heliosfs.workspace.foreign import SKIPPED
-from heliosfs.workspace.node import DirNode, FileNode, LeafNode, Node
+from heliosfs.workspace.nodes import DirNode, FileNode, LeafNode, Node
 from heliosfs.workspace.workspace import Workspace
 
 _READ_BYTES = 1024 * 1024
@@ -122,7 +122,7 @@ class _Ingest:
         return node
 
     def _bytes(self, dir_fd: int, found: _Found, node: FileNode) -> Steps[None]:
-        contents = self._workspace.contents
+        working_set = self._workspace.working_set
         status = found.status
         read = _read_data if status.st_blocks * _STAT_BLOCK_BYTES < status.st_size else _read
         file = yield from on_thread(partial(_open, dir_fd, found.name, 0))
@@ -132,12 +132,12 @@ class _Ingest:
                 offset, data = yield from on_thread(partial(read, file, offset))
                 if not data:
                     break
-                contents.write(node, offset, data)
+                working_set.write(node, offset, data)
                 offset += len(data)
         finally:
             os.close(file)
         if offset > node.file_size:
-            contents.truncate(node, offset)
+            working_set.truncate(node, offset)
         _attributes(node, found)
 
 

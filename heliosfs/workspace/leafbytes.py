@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from heliosfs.objects.tree import join_leaf
-from heliosfs.workspace.node import Child, DirNode, LeafNode, content_oid
+from heliosfs.workspace.nodes import Child, DirNode, LeafNode, content_oid
 
 SPLICED_MAX = 16
 """From this many replacements on, joining all entries is as fast."""

@@ -8,9 +8,9 @@ from typing import NamedTuple, TypeAlias
 from heliosfs.objects.blob import encode_parts, revise_parts
 from heliosfs.objects.ids import BlobId, Kind, Oid, object_id
 from heliosfs.store.base import Edit, Store
-from heliosfs.workspace.overlay import Overlay
+from heliosfs.workspace.extents import Extents
 
-Part: TypeAlias = "bytes | bytearray | Overlay"
+Part: TypeAlias = "bytes | bytearray | Extents"
 
 
 class DirtyPart(NamedTuple):
@@ -68,11 +68,11 @@ class StoredList:
 
 def dirty_bytes(part: Part) -> int:
     """What the store does not have of a dirty part."""
-    return part.size_bytes if isinstance(part, Overlay) else len(part)
+    return part.size_bytes if isinstance(part, Extents) else len(part)
 
 
 def resident_bytes(part: Part) -> int:
     """What a part takes in memory."""
-    if isinstance(part, Overlay) and part.below is not None:
+    if isinstance(part, Extents) and part.below is not None:
         return part.size_bytes + len(part.below)
     return dirty_bytes(part)

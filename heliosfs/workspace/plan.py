@@ -24,7 +24,7 @@ from heliosfs.trees.stored import (
 )
 from heliosfs.workspace.leafbytes import join_children
 from heliosfs.workspace.leaves import LeafTable
-from heliosfs.workspace.node import DirNode
+from heliosfs.workspace.nodes import DirNode
 from heliosfs.workspace.redate import Known
 from heliosfs.workspace.workspace import FLAGS_AT, Workspace
 

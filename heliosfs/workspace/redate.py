@@ -45,7 +45,7 @@ from heliosfs.trees.stored import (
     read_tree,
 )
 from heliosfs.workspace.leafbytes import SPLICED_MAX, Edit, splice
-from heliosfs.workspace.node import DirNode
+from heliosfs.workspace.nodes import DirNode
 from heliosfs.workspace.workspace import Workspace
 
 _FLAGS_AT = FIXED_BYTES - 2

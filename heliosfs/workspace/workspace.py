@@ -23,10 +23,9 @@ from heliosfs.objects.tree import (
 )
 from heliosfs.store.base import Store
 from heliosfs.trees.stored import EMPTY_TREE, read_directory
-from heliosfs.workspace.contents import Contents
 from heliosfs.workspace.inodes import InodeTable
 from heliosfs.workspace.leaves import LeafTable
-from heliosfs.workspace.node import (
+from heliosfs.workspace.nodes import (
     Child,
     DirNode,
     FileNode,
@@ -35,6 +34,7 @@ from heliosfs.workspace.node import (
     Node,
     make_node,
 )
+from heliosfs.workspace.working_set import WorkingSet
 
 FLAGS_AT = FIXED_BYTES - 2
 
@@ -52,7 +52,7 @@ class Workspace:
         store: Store,
         clock: Clock,
         inodes: InodeTable,
-        contents: Contents,
+        working_set: WorkingSet,
         root: Entry,
         *,
         read_only: bool = False,
@@ -60,7 +60,7 @@ class Workspace:
         self.store = store
         self.clock = clock
         self.inodes = inodes
-        self.contents = contents
+        self.working_set = working_set
         self.read_only = read_only
         self.handles = 0
         """Files that are open."""
@@ -214,7 +214,7 @@ class Workspace:
         entry = Entry(name, mode, uid, gid, now, 0, NO_OID, target=target, rdev=rdev)
         node = make_node(self, self.inodes.allocate(), entry, None)
         if isinstance(node, FileNode):
-            self.contents.truncate(node, 0)
+            self.working_set.truncate(node, 0)
         elif isinstance(node, DirNode):
             node.tree = EMPTY_TREE
             node.children = {}
@@ -227,7 +227,7 @@ class Workspace:
         """A new regular file to which nothing refers yet."""
         entry = Entry(b"", mode, uid, gid, self.clock.now_ns(), 0, NO_OID)
         node = FileNode(self, self.inodes.allocate(), entry, None)
-        self.contents.truncate(node, 0)
+        self.working_set.truncate(node, 0)
         self.inodes.nodes[node.ino] = node
         self.unnamed.add(node)
         return node
@@ -310,7 +310,7 @@ class Workspace:
             self.inodes.nodes.pop(node.ino, None)
             if isinstance(node, FileNode):
                 self.unnamed.discard(node)
-                self.contents.drop(node)
+                self.working_set.drop(node)
 
     def unload(self, node: Node | Listed) -> list[DirNode]:
         """Let a clean node become its encoded entry again, and those above it that can.
@@ -332,7 +332,7 @@ class Workspace:
             ):
                 return relisted
             if isinstance(node, FileNode):
-                self.contents.drop(node)
+                self.working_set.drop(node)
             # I11: the change time never goes back.
             # Whoever looks again meets the time of its last change, or a later one.
             below_ns = node.changed_ns if isinstance(node, DirNode) else 0
@@ -367,7 +367,7 @@ class Workspace:
             if not node.is_used:
                 self.inodes.nodes.pop(node.ino, None)
                 if isinstance(node, FileNode):
-                    self.contents.drop(node)
+                    self.working_set.drop(node)
 
     def _insert(self, directory: DirNode, name: bytes, node: Node) -> None:
         children = self.load(directory)

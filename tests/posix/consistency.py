@@ -18,7 +18,7 @@ from heliosfs.repo.repository import Repository
 from heliosfs.store.local import LocalStore
 from heliosfs.store.memory import MemoryStore
 from heliosfs.trees.stored import read_entries, write_entries
-from heliosfs.workspace.node import DirNode, FileNode, LeafNode, Node, SymlinkNode, content_oid
+from heliosfs.workspace.nodes import DirNode, FileNode, LeafNode, Node, SymlinkNode, content_oid
 from heliosfs.workspace.workspace import Workspace
 from tests.mount.conftest import Mounted
 from tests.tree_builder import IDENTITY
@@ -167,7 +167,7 @@ def _check_directory(workspace: Workspace, directory: DirNode) -> None:
 def _found(workspace: Workspace, node: Node) -> Found:
     content = b""
     if isinstance(node, FileNode):
-        content = bytes(workspace.contents.read(node, 0, node.file_size + 1))
+        content = bytes(workspace.working_set.read(node, 0, node.file_size + 1))
         assert len(content) == node.file_size
         if node.file_size < 1 << 20:
             assert object_id(Kind.BLOB, content) == node.oid

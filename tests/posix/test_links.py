@@ -9,7 +9,7 @@ import pytest
 from heliosfs.clock import FixedClock
 from heliosfs.repo.repository import Repository
 from heliosfs.store.memory import MemoryStore
-from heliosfs.workspace.node import DirNode, LeafNode
+from heliosfs.workspace.nodes import DirNode, LeafNode
 from tests.posix.consistency import Tree, stored_tree
 from tests.tree_builder import IDENTITY, TreeBuilder
 

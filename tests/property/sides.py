@@ -19,7 +19,7 @@ from heliosfs.repo.repository import Repository
 from heliosfs.vfs.files import Files, SetAttributes
 from heliosfs.vfs.filesystem import FileSystem
 from heliosfs.vfs.handles import FileHandle
-from heliosfs.workspace.node import DirNode, FileNode, LeafNode, Node, SymlinkNode
+from heliosfs.workspace.nodes import DirNode, FileNode, LeafNode, Node, SymlinkNode
 
 RENAME_NOREPLACE = 1
 RENAME_EXCHANGE = 2
@@ -341,7 +341,7 @@ class Ours:
             node.ino,
         )
         if isinstance(node, FileNode):
-            read.content = bytes(self.repository.contents.read(node, 0, node.size + 1))
+            read.content = bytes(self.repository.working_set.read(node, 0, node.size + 1))
         elif isinstance(node, SymlinkNode):
             read.content = self.filesystem.readlink(node)
         elif isinstance(node, DirNode):

@@ -30,7 +30,7 @@ from heliosfs.repo.repository import Repository
 from heliosfs.store.memory import MemoryStore
 from heliosfs.store.sidefile import MemoryFile
 from heliosfs.vfs.trim import SLICE_COUNT, Trim
-from heliosfs.workspace.contents import DEFAULT_BUDGET_BYTES
+from heliosfs.workspace.working_set import DEFAULT_BUDGET_BYTES
 from tests.property.sides import (
     RENAME_EXCHANGE,
     RENAME_NOREPLACE,
@@ -106,7 +106,7 @@ class FileSystemMachine(RuleBasedStateMachine):
         repository = Repository.open(self.store, FixedClock(), Identity(b"n", b"e@x", 0, 0))
         # The oracle is a directory that is put back with its times.
         repository.configure(Configuration(MemoryFile(b"checkout:\n  times: commit\n")))
-        repository.contents.budget_bytes = self.budget_bytes
+        repository.working_set.budget_bytes = self.budget_bytes
         return repository
 
     def teardown(self) -> None:
@@ -263,7 +263,7 @@ class FileSystemMachine(RuleBasedStateMachine):
     @rule()
     def reduce(self) -> None:
         """The working set is over its budget."""
-        contents = self.ours.repository.contents
+        contents = self.ours.repository.working_set
         contents.reduce(0)
         contents.reduce(0)
         assert contents.resident_bytes == 0

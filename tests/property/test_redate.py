@@ -13,12 +13,12 @@ from heliosfs.objects.tree import INDEX_FROM, Entry, decode_entry
 from heliosfs.store.base import Store
 from heliosfs.store.memory import MemoryStore
 from heliosfs.trees.stored import has_changes, read_entries
-from heliosfs.workspace.contents import Contents
 from heliosfs.workspace.flush import flush
 from heliosfs.workspace.inodes import InodeTable
-from heliosfs.workspace.node import DirNode, FileNode
+from heliosfs.workspace.nodes import DirNode, FileNode
 from heliosfs.workspace.redate import Moment
 from heliosfs.workspace.switch import switch
+from heliosfs.workspace.working_set import WorkingSet
 from heliosfs.workspace.workspace import Workspace, empty_root
 
 SECOND_NS = 10**9
@@ -48,7 +48,7 @@ def models(draw: st.DrawFn) -> Model:
 
 def new_workspace(store: Store, root: Entry, clock: FixedClock) -> Workspace:
     inodes = InodeTable()
-    return Workspace(store, clock, inodes, Contents(store), root)
+    return Workspace(store, clock, inodes, WorkingSet(store), root)
 
 
 def build(store: Store, model: Model) -> Entry:
@@ -65,7 +65,7 @@ def build(store: Store, model: Model) -> Entry:
             directory = child
         node = workspace.create(directory, name, stat.S_IFREG | 0o644, 0, 0)
         assert isinstance(node, FileNode)
-        workspace.contents.write(node, 0, data)
+        workspace.working_set.write(node, 0, data)
     return flush(workspace)
 
 

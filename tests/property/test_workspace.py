@@ -17,11 +17,11 @@ from heliosfs.objects.tree import Entry, decode_entry
 from heliosfs.store.base import Store
 from heliosfs.store.memory import MemoryStore
 from heliosfs.trees.stored import EMPTY_TREE, read_entries, read_tree
-from heliosfs.workspace.contents import Contents
 from heliosfs.workspace.flush import flush
 from heliosfs.workspace.inodes import InodeTable
-from heliosfs.workspace.node import DirNode, FileNode, LeafNode, Listed, Node
+from heliosfs.workspace.nodes import DirNode, FileNode, LeafNode, Listed, Node
 from heliosfs.workspace.switch import switch
+from heliosfs.workspace.working_set import WorkingSet
 from heliosfs.workspace.workspace import Workspace, empty_root
 
 NAMES = [b"a", b"b", b"c", b"dd", b"e\xff", b"f" * 255] + [b"n%d" % number for number in range(6)]
@@ -62,7 +62,7 @@ class WorkspaceMachine(RuleBasedStateMachine):
 
     def open(self, root: Entry) -> Workspace:
         inodes = InodeTable()
-        return Workspace(self.store, self.clock, inodes, Contents(self.store), root)
+        return Workspace(self.store, self.clock, inodes, WorkingSet(self.store), root)
 
     def find(self, path: tuple[bytes, ...]) -> tuple[DirNode, Tree] | None:
         """The directory that holds the last name of a path, on both sides."""
@@ -106,7 +106,7 @@ class WorkspaceMachine(RuleBasedStateMachine):
         file = found[1].setdefault(path[-1], File())
         assert isinstance(node, FileNode) and isinstance(file, File)
         node.touch()
-        self.workspace.contents.write(node, offset, data)
+        self.workspace.working_set.write(node, offset, data)
         file.data.extend(bytes(max(0, offset - len(file.data))))
         file.data[offset : offset + len(data)] = data
 
@@ -120,7 +120,7 @@ class WorkspaceMachine(RuleBasedStateMachine):
             node = self.workspace.lookup(found[0], path[-1])
             assert isinstance(node, FileNode)
             node.touch()
-            self.workspace.contents.truncate(node, size)
+            self.workspace.working_set.truncate(node, size)
             del file.data[size:]
             file.data.extend(bytes(size - len(file.data)))
 
@@ -198,9 +198,9 @@ class WorkspaceMachine(RuleBasedStateMachine):
 
     @rule()
     def reduce(self) -> None:
-        self.workspace.contents.reduce(0)
-        self.workspace.contents.reduce(0)
-        assert self.workspace.contents.resident_bytes == 0
+        self.workspace.working_set.reduce(0)
+        self.workspace.working_set.reduce(0)
+        assert self.workspace.working_set.resident_bytes == 0
 
     @invariant()
     def is_equal(self) -> None:
@@ -228,7 +228,7 @@ class WorkspaceMachine(RuleBasedStateMachine):
                 counts[node.ino] = counts.get(node.ino, 0) + 1
                 assert seen.setdefault(id(expected), node.ino) == node.ino
                 assert node.size == len(expected.data)
-                data = self.workspace.contents.read(node, 0, node.size + 1)
+                data = self.workspace.working_set.read(node, 0, node.size + 1)
                 assert bytes(data) == bytes(expected.data)
 
 
@@ -246,7 +246,7 @@ class LargeDirectoryMachine(RuleBasedStateMachine):
         self.store = MemoryStore()
         inodes = InodeTable()
         self.workspace = Workspace(
-            self.store, FixedClock(), inodes, Contents(self.store), empty_root(0, 0, 1)
+            self.store, FixedClock(), inodes, WorkingSet(self.store), empty_root(0, 0, 1)
         )
         self.model: dict[bytes, int] = {}
         """Name -> size."""
@@ -267,7 +267,7 @@ class LargeDirectoryMachine(RuleBasedStateMachine):
                 node = self.workspace.lookup(self.workspace.root, name)
                 assert isinstance(node, FileNode)
                 node.touch()
-                self.workspace.contents.truncate(node, size)
+                self.workspace.working_set.truncate(node, size)
                 self.model[name] = size
 
     @rule(numbers=st.sets(st.integers(0, 700), max_size=400))
@@ -296,7 +296,7 @@ class LargeDirectoryMachine(RuleBasedStateMachine):
     def reload(self) -> None:
         inodes = InodeTable()
         root = flush(self.workspace)
-        self.workspace = Workspace(self.store, FixedClock(), inodes, Contents(self.store), root)
+        self.workspace = Workspace(self.store, FixedClock(), inodes, WorkingSet(self.store), root)
 
     @invariant()
     def is_equal(self) -> None:
@@ -309,7 +309,7 @@ class LargeDirectoryMachine(RuleBasedStateMachine):
         """The tree's id depends on what is in it, and not on how that came to be."""
         inodes = InodeTable()
         entry = flush(self.workspace)
-        fresh = Workspace(self.store, FixedClock(), inodes, Contents(self.store), entry)
+        fresh = Workspace(self.store, FixedClock(), inodes, WorkingSet(self.store), entry)
         assert set(fresh.names(fresh.root)) == set(self.model)
         if not self.model:
             assert entry.oid == EMPTY_TREE

@@ -97,7 +97,7 @@ def test_the_file_in_the_dot_directory(stage: Stage) -> None:
 
 def test_the_repository_follows_its_configuration(stage: Stage) -> None:
     stage.files.write(b"a", b"x" * 20 * 1024**2)
-    contents = stage.repository.contents
+    contents = stage.repository.working_set
     assert contents.resident_bytes == 20 * 1024**2
     stage.repository.configure(Configuration(MemoryFile(b"performance: {working_set: 64MB}")))
     assert contents.budget_bytes == 64 * 1024**2

@@ -12,7 +12,7 @@ from heliosfs.config.schema import ANY, KEYS, SECTIONS, SHORT, find_key
 from heliosfs.config.settings import DEFAULT, Layer, default_text, resolve
 from heliosfs.errors import UsageError
 from heliosfs.store.local import DEFAULT_CACHE_BYTES
-from heliosfs.workspace.contents import DEFAULT_BUDGET_BYTES
+from heliosfs.workspace.working_set import DEFAULT_BUDGET_BYTES
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "docs" / "examples"

@@ -17,7 +17,7 @@ from heliosfs.repo.repository import Repository
 from heliosfs.store.memory import MemoryStore
 from heliosfs.vfs.files import FILE_MAX_BYTES, XATTRS_MAX_BYTES, Files, SetAttributes
 from heliosfs.vfs.filesystem import FileSystem
-from heliosfs.workspace.node import DirNode, FileNode, Node
+from heliosfs.workspace.nodes import DirNode, FileNode, Node
 
 FILE = stat.S_IFREG | 0o644
 DIRECTORY = stat.S_IFDIR | 0o755
@@ -175,14 +175,14 @@ def test_what_was_looked_at_in_snapshots_is_let_go(caller: Caller) -> None:
     caller.walk(".helios/snapshots")
     caller.forget_all()
     nodes = len(caller.filesystem.nodes)
-    resident = caller.repository.contents.resident_bytes
+    resident = caller.repository.working_set.resident_bytes
     for number in range(20):
         assert caller.read(f".helios/snapshots/HEAD~{number}/file")
         assert caller.names(f".helios/snapshots/HEAD~{number}")
         assert caller.read(f".helios/diff/HEAD~{number}..HEAD") is not None
     caller.forget_all()
     assert len(caller.filesystem.nodes) == nodes
-    assert caller.repository.contents.resident_bytes == resident
+    assert caller.repository.working_set.resident_bytes == resident
     assert not caller.filesystem.dot._snapshots
 
 
@@ -191,7 +191,7 @@ def test_files_that_come_and_go_leave_nothing(caller: Caller) -> None:
     caller.mkdir("d")
     caller.forget_all()
     nodes = len(caller.filesystem.nodes)
-    resident = caller.repository.contents.resident_bytes
+    resident = caller.repository.working_set.resident_bytes
     for number in range(50):
         node = caller.write("d/file", b"content %d" % number)
         fh = caller.files.open(node, os.O_RDWR)
@@ -203,8 +203,8 @@ def test_files_that_come_and_go_leave_nothing(caller: Caller) -> None:
         caller.files.release(fh)
         assert node.ino not in caller.filesystem.nodes
     assert len(caller.filesystem.nodes) == nodes
-    assert caller.repository.contents.resident_bytes == resident
-    assert caller.filesystem.repository.contents.writers == 0
+    assert caller.repository.working_set.resident_bytes == resident
+    assert caller.filesystem.repository.working_set.writers == 0
     assert caller.repository.root.workspace.handles == 0
 
 
@@ -225,7 +225,7 @@ def test_what_a_checkout_replaced_is_let_go(caller: Caller) -> None:
             assert caller.read(f"file{number}") == b"two, longer"
         caller.forget_all()
     assert len(caller.filesystem.nodes) <= nodes
-    contents = caller.repository.contents
+    contents = caller.repository.working_set
     contents.reduce(0)
     contents.reduce(0)
     assert contents.resident_bytes == 0

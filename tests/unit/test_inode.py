@@ -11,7 +11,7 @@ import heliosfs
 PACKAGE = Path(heliosfs.__file__).parent
 NOTES = {"lookups", "opens", "attr", "kept", "is_listing_stale"}
 """Attributes that say what the kernel has been told, keeps and refers to."""
-OWNERS = {"workspace/inode.py", "workspace/node.py"}
+OWNERS = {"workspace/inode.py", "workspace/nodes.py"}
 
 
 def _written(tree: ast.AST) -> Iterator[tuple[int, str]]:

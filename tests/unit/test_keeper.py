@@ -111,7 +111,7 @@ async def test_the_checkpoint_interval_can_be_changed(autojump_clock: object) ->
 
 async def test_parts_are_stored_before_a_flush_would_hold_everything_up() -> None:
     stage, _, keeper = made()
-    contents = stage.repository.contents
+    contents = stage.repository.working_set
     file = stage.files.write(b"file", os.urandom(1 << 20) * 18)
     stage.repository.checkpoint()
     for number in range(144):

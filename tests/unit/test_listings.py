@@ -14,7 +14,7 @@ from heliosfs.fuse.wire import Opcode
 from heliosfs.vfs import files
 from heliosfs.vfs.files import Files
 from heliosfs.vfs.filesystem import FileSystem
-from heliosfs.workspace.node import DirNode
+from heliosfs.workspace.nodes import DirNode
 from tests.tree_builder import Stage
 
 SIZE = 4096

@@ -13,7 +13,7 @@ from heliosfs.repo.configuration import Configuration
 from heliosfs.store.sidefile import MemoryFile
 from heliosfs.trees import stored
 from heliosfs.trees.stored import find_entry
-from heliosfs.workspace.node import FileNode
+from heliosfs.workspace.nodes import FileNode
 from tests.tree_builder import Stage
 
 SECOND_NS = 10**9
@@ -212,7 +212,7 @@ def test_what_is_unloaded_has_no_earlier_change_time_afterwards(stage: Stage) ->
     node = stage.files.node(b"d/a")
     assert isinstance(node, FileNode)
     node.touch()
-    workspace.contents.write(node, 0, b"ONE")
+    workspace.working_set.write(node, 0, b"ONE")
     node.mtime_ns, node.ctime_ns = 5, stage.clock.now_ns()
     stage.run("commit", "-m", "with a time of long ago")
     changed_ns = node.ctime_ns

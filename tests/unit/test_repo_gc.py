@@ -16,7 +16,7 @@ from heliosfs.repo.gc.collect import Collected, last_collected
 from heliosfs.repo.gc.retention import Retention
 from heliosfs.steps import Step, Steps, run_to_end
 from heliosfs.store.sidefile import MemoryFile
-from heliosfs.workspace.contents import Contents
+from heliosfs.workspace.working_set import WorkingSet
 from tests.tree_builder import Stage
 
 HOUR_NS = 3600 * 10**9
@@ -313,11 +313,11 @@ def test_an_open_file_without_a_name_stays(stage: Stage, size: int) -> None:
     data = bytes(range(256)) * (size // 256)
     node = stage.files.write(b"open", data)
     stage.repository.checkpoint()
-    stage.repository.contents.reduce(0)
+    stage.repository.working_set.reduce(0)
     node.opens = 1
     stage.files.remove(b"open")
     gc(stage, now(stage))
-    read = stage.repository.contents.read(node, 0, size)
+    read = stage.repository.working_set.read(node, 0, size)
     assert read == data
     node.opens = 0
     stage.view.workspace.release(node)
@@ -329,11 +329,11 @@ def test_a_spilled_part_of_a_file_without_a_name_stays(stage: Stage) -> None:
     node = stage.files.write(b"open", bytes(3_000_000))
     node.opens = 1
     stage.files.remove(b"open")
-    contents: Contents = stage.repository.contents
-    contents.write(node, 300_000, b"late")
-    contents.reduce(0)
+    working_set: WorkingSet = stage.repository.working_set
+    working_set.write(node, 300_000, b"late")
+    working_set.reduce(0)
     gc(stage, now(stage))
-    assert contents.read(node, 300_000, 4) == b"late"
+    assert working_set.read(node, 300_000, 4) == b"late"
 
 
 def test_a_dry_run_says_the_same_and_changes_nothing(stage: Stage) -> None:

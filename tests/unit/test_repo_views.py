@@ -78,7 +78,7 @@ def test_a_snapshot_is_the_tree_of_its_commit() -> None:
     assert snapshot.read_only
     node = snapshot.lookup(snapshot.root, b"a")
     assert node is not None
-    assert stage.files.workspace.contents.read(node, 0, 9) == b"1"  # type: ignore[arg-type]
+    assert stage.files.workspace.working_set.read(node, 0, 9) == b"1"  # type: ignore[arg-type]
 
 
 def test_hard_links_come_back() -> None:

@@ -16,11 +16,10 @@ from heliosfs.steps import run_to_end
 from heliosfs.store.memory import MemoryStore
 from heliosfs.trees.stored import find_entry
 from heliosfs.workspace import ingest
-from heliosfs.workspace.content import PartedContent
-from heliosfs.workspace.contents import Contents
 from heliosfs.workspace.flush import flush
-from heliosfs.workspace.holes import next_data
 from heliosfs.workspace.inodes import InodeTable
+from heliosfs.workspace.large_file import LargeFile, next_data
+from heliosfs.workspace.working_set import WorkingSet
 from heliosfs.workspace.workspace import Workspace, empty_root
 
 GIB = 1024**3
@@ -67,7 +66,7 @@ def test_in_and_out(name: str, tmp_path: Path, read_counts: list[int]) -> None:
     make(source / "file", size, extents)
     store, clock = MemoryStore(), FixedClock()
     inodes = InodeTable()
-    workspace = Workspace(store, clock, inodes, Contents(store), empty_root(0, 0, 1))
+    workspace = Workspace(store, clock, inodes, WorkingSet(store), empty_root(0, 0, 1))
     fd = os.open(source, os.O_RDONLY)
     try:
         assert run_to_end(ingest.ingest(workspace, fd), store) == 1
@@ -105,7 +104,7 @@ def test_the_next_data_of_files_of_any_shape() -> None:
     chosen = random.Random(5)
     for count in (1, 3, 40):
         for density in (0.02, 0.5, 0.98):
-            content = PartedContent(count * PART_BYTES, {})
+            content = LargeFile(count * PART_BYTES, {})
             for index in range(count):
                 if chosen.random() < density:
                     content.write(MemoryStore(), index * PART_BYTES, b"x" * PART_BYTES)

@@ -14,11 +14,11 @@ from heliosfs.objects.tree import INDEX_FROM, Entry, decode_entry, is_index
 from heliosfs.store.memory import MemoryStore
 from heliosfs.trees.edit import edit_tree
 from heliosfs.trees.stored import find_entry, read_entries, read_tree
-from heliosfs.workspace.contents import Contents
 from heliosfs.workspace.flush import flush
 from heliosfs.workspace.inodes import InodeTable
-from heliosfs.workspace.node import FileNode
+from heliosfs.workspace.nodes import FileNode
 from heliosfs.workspace.switch import switch
+from heliosfs.workspace.working_set import WorkingSet
 from heliosfs.workspace.workspace import Workspace, empty_root
 from tests.tree_builder import TreeBuilder
 
@@ -29,7 +29,7 @@ COUNTS = (0, 3, INDEX_FROM - 1, INDEX_FROM, 3 * INDEX_FROM)
 def workspace() -> Workspace:
     store = MemoryStore()
     inodes = InodeTable()
-    return Workspace(store, FixedClock(), inodes, Contents(store), empty_root(0, 0, 1))
+    return Workspace(store, FixedClock(), inodes, WorkingSet(store), empty_root(0, 0, 1))
 
 
 def names_of(count: int) -> list[bytes]:
@@ -50,7 +50,7 @@ def edit(workspace: Workspace, name: bytes, size: int) -> None:
     node = workspace.lookup(workspace.root, name)
     assert isinstance(node, FileNode)
     node.touch()
-    workspace.contents.truncate(node, size)
+    workspace.working_set.truncate(node, size)
 
 
 def sizes(workspace: Workspace, root: Entry) -> dict[bytes, int]:
@@ -116,8 +116,8 @@ def test_a_file_of_whose_names_one_is_left_can_be_read_from_the_next_tree(
     switch(workspace, edit_tree(workspace.store, root, {b"z": None}, 1))
     files.write(b"d/b", b"2\n")
     inodes = InodeTable()
-    contents = Contents(workspace.store)
-    opened = Workspace(workspace.store, FixedClock(), inodes, contents, flush(workspace))
+    working_set = WorkingSet(workspace.store)
+    opened = Workspace(workspace.store, FixedClock(), inodes, working_set, flush(workspace))
     assert TreeBuilder(opened).read(b"a") == b"1\n"
     files.write(b"a", b"3\n")
     found = find_entry(workspace.store, flush(workspace), b"a")

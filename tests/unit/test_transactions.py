@@ -176,7 +176,7 @@ def test_what_spills_during_a_transaction_is_not_published_early() -> None:
     with pytest.raises(Busy), repository.transaction:
         repository.refs.create("x", None)
         TreeBuilder(stage.view.workspace).write(b"large", bytes(100_000))
-        repository.contents.reduce(0)
+        repository.working_set.reduce(0)
         raise Busy("refused")
     stage.crash()
     assert "x" not in stage.repository.refs

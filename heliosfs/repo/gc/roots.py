@@ -15,8 +15,8 @@ from heliosfs.repo.repository import Repository
 from heliosfs.repo.saves import Saves
 from heliosfs.repo.stash import forget_stashed, stashed
 from heliosfs.repo.working_state import DETACHED, State, decode_state
-from heliosfs.workspace.content import PartedContent
-from heliosfs.workspace.node import FileNode
+from heliosfs.workspace.large_file import LargeFile
+from heliosfs.workspace.nodes import FileNode
 
 _NODE_SLICE = 4_096
 
@@ -123,6 +123,6 @@ def nameless_files(repository: Repository) -> Iterator[list[Reference]]:
 def _content(node: FileNode) -> Iterator[Reference]:
     if node.oid is not None and node.file_size:
         yield (Kind.BLOB if node.file_size <= WHOLE_MAX else Kind.PARTS), node.oid
-    if isinstance(node.content, PartedContent):
+    if isinstance(node.content, LargeFile):
         for part in node.content.ids.values():
             yield Kind.BLOB, part

@@ -1,7 +1,7 @@
 """L0: the bytes of files in memory, within a budget.
 
 A file of at most `WHOLE_MAX` bytes is `bytes` while clean and a `bytearray` once written;
-a larger one is a `PartedContent`.  Over the budget, what was not used lately goes: dirty
+a larger one is a `LargeFile`.  Over the budget, what was not used lately goes: dirty
 bytes into the store first, then all of them out of memory, to be read again when needed.
 Written parts of large files can go earlier, by a `Work` of `plan_seal`.
 """
@@ -14,9 +14,8 @@ from heliosfs.objects.blob import EMPTY_BLOB, PART_BYTES, WHOLE_MAX
 from heliosfs.objects.ids import BlobId, Kind, Oid, object_id
 from heliosfs.steps import Work
 from heliosfs.store.base import NewObject, Store
-from heliosfs.workspace.content import PartedContent
-from heliosfs.workspace.holes import next_data, next_hole
-from heliosfs.workspace.node import FileNode
+from heliosfs.workspace.large_file import LargeFile, next_data, next_hole
+from heliosfs.workspace.nodes import FileNode
 from heliosfs.workspace.parts import Account, DirtyPart
 
 DEFAULT_BUDGET_BYTES = 1024**3
@@ -24,7 +23,7 @@ COPIED_MAX_BYTES = 4 * 1024 * 1024
 """At once, where bytes are copied: 1 ms."""
 
 
-class Contents:
+class WorkingSet:
     """The working set: which files' bytes are in memory, and how many bytes that is.
 
     They share the budget with what else there is (`others`): L1, nodes, what waits for L2.
@@ -84,7 +83,7 @@ class Contents:
                 return b""
             content = self.load(node)
         node.recent = True
-        if isinstance(content, PartedContent):
+        if isinstance(content, LargeFile):
             data = content.read(self.store, offset, length)
             self._charge(0)
             return data
@@ -96,7 +95,7 @@ class Contents:
         if content.__class__ is not bytearray:
             content = self._writable(node)
         end = offset + len(data)
-        if isinstance(content, PartedContent):
+        if isinstance(content, LargeFile):
             content.write(self.store, offset, data)
             node.file_size = content.size
             self._unsealed[node] = None
@@ -124,10 +123,10 @@ class Contents:
             node.oid = None
             return
         content = self._writable(node)
-        if not isinstance(content, PartedContent) and size > WHOLE_MAX:
+        if not isinstance(content, LargeFile) and size > WHOLE_MAX:
             self._outgrow(node, size, b"")
             return
-        if isinstance(content, PartedContent):
+        if isinstance(content, LargeFile):
             content.resize(self.store, size)
             self._unsealed[node] = None
             self._charge(0)
@@ -143,7 +142,7 @@ class Contents:
     def punch(self, node: FileNode, offset: int, end: int) -> None:
         """Make zeros of the bytes from `offset` to `end`, which the file has.  StoreError."""
         content = self._writable(node)
-        if isinstance(content, PartedContent):
+        if isinstance(content, LargeFile):
             content.punch(self.store, offset, end)
             self._unsealed[node] = None
             self._charge(0)
@@ -152,12 +151,12 @@ class Contents:
             self._written_bytes += end - offset
 
     def next_data(self, node: FileNode, offset: int) -> int:
-        """See `holes`; only large files have holes.  StoreError."""
+        """See `large_file`; only large files have holes.  StoreError."""
         content = self._parts_of(node)
         return next_data(content, offset) if content else offset
 
     def next_hole(self, node: FileNode, offset: int) -> int:
-        """See `holes`; the end of a file counts as one.  StoreError."""
+        """See `large_file`; the end of a file counts as one.  StoreError."""
         content = self._parts_of(node)
         return next_hole(content, offset) if content else node.file_size
 
@@ -179,7 +178,7 @@ class Contents:
         if end > target.file_size:
             self.truncate(target, end)
         content = self._writable(target)
-        if not isinstance(content, PartedContent):
+        if not isinstance(content, LargeFile):
             return self._copy_bytes(source, offset, target, at, length)
         number, index = offset // PART_BYTES, at // PART_BYTES
         first = index
@@ -203,18 +202,18 @@ class Contents:
         self.write(target, at, data)
         return len(data)
 
-    def _parts_of(self, node: FileNode) -> PartedContent | None:
+    def _parts_of(self, node: FileNode) -> LargeFile | None:
         content = node.content
         if content is None and node.file_size > WHOLE_MAX:
             content = self.load(node)
-        return content if isinstance(content, PartedContent) else None
+        return content if isinstance(content, LargeFile) else None
 
     def freeze(self, node: FileNode, base: Oid | None) -> Oid:
         """Store what was written, and give the id of the content.  The bytes stay loaded."""
         if node.oid is not None:
             return node.oid
         content = node.content
-        if isinstance(content, PartedContent):
+        if isinstance(content, LargeFile):
             oid = content.freeze(self.store, base)
             if content.size <= WHOLE_MAX:
                 self.drop(node)
@@ -228,12 +227,12 @@ class Contents:
         node.oid = oid
         return oid
 
-    def load(self, node: FileNode) -> bytes | bytearray | PartedContent:
+    def load(self, node: FileNode) -> bytes | bytearray | LargeFile:
         """Bring a clean file into memory; of a large one, only the list of its parts."""
         oid = node.oid
         assert oid is not None
         if node.file_size > WHOLE_MAX:
-            content: bytes | PartedContent = PartedContent.load(self.store, oid, self.parts)
+            content: bytes | LargeFile = LargeFile.load(self.store, oid, self.parts)
         else:
             content = self.store.read(oid, Kind.BLOB) if node.file_size else b""
             self._charge(len(content))
@@ -245,7 +244,7 @@ class Contents:
         """Forget the bytes of a file: it is clean, or gone."""
         content = node.content
         if content is not None:
-            if isinstance(content, PartedContent):
+            if isinstance(content, LargeFile):
                 content.close()
                 self._unsealed.pop(node, None)
             else:
@@ -275,7 +274,7 @@ class Contents:
         """
         for node in list(self._unsealed):
             content = node.content
-            if isinstance(content, PartedContent):
+            if isinstance(content, LargeFile):
                 parts = content.dirty_parts(self.store, limit_bytes)
                 if parts:
                     return _Seal(self.store, content, parts)
@@ -287,14 +286,14 @@ class Contents:
     def _spill(self, node: FileNode) -> None:
         # I6: dirty bytes go to the store before they leave memory.
         content = node.content
-        if isinstance(content, PartedContent):
+        if isinstance(content, LargeFile):
             content.store_parts(self.store)
             content.drop_clean()
         else:
             self.freeze(node, None)
             self.drop(node)
 
-    def _writable(self, node: FileNode) -> bytearray | PartedContent:
+    def _writable(self, node: FileNode) -> bytearray | LargeFile:
         content = node.content
         if content is None:
             content = self.load(node)
@@ -310,7 +309,7 @@ class Contents:
         assert isinstance(content, bytearray)
         self._whole_bytes -= len(content)
         self._written_bytes = max(0, self._written_bytes - len(content))
-        parted = PartedContent.of_bytes(content, self.parts)
+        parted = LargeFile.of_bytes(content, self.parts)
         node.content = parted
         if data:
             parted.write(self.store, offset, data)
@@ -333,7 +332,7 @@ class Contents:
 class _Seal:
     """Written parts of one file, on their way into the store."""
 
-    def __init__(self, store: Store, content: PartedContent, parts: list[DirtyPart]) -> None:
+    def __init__(self, store: Store, content: LargeFile, parts: list[DirtyPart]) -> None:
         self._content = content
         self._parts = parts
         self._addition = store.plan_add(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from itertools import chain
 
 from heliosfs.objects.blob import (
     PART_BYTES,
@@ -13,7 +14,7 @@ from heliosfs.objects.blob import (
 from heliosfs.objects.ids import BlobId, Kind, Oid, object_id
 from heliosfs.store.base import Edit, Store
 from heliosfs.trees.files import read_parts
-from heliosfs.workspace.overlay import EXTENTS_MAX, Overlay
+from heliosfs.workspace.extents import EXTENTS_MAX, Extents
 from heliosfs.workspace.parts import (
     Account,
     DirtyPart,
@@ -29,13 +30,13 @@ READ_PARTS_KEPT = 8
 _ZEROS = bytes(PART_BYTES)
 
 
-class PartedContent:
+class LargeFile:
     """A file of more than `WHOLE_MAX` bytes, in parts of `PART_BYTES`.
 
     A part is a stored id, and in memory once it was read or written.  What is in memory may be
     shorter than its part: the rest is zeros.  A part without either is a hole.  A write of a
     whole part keeps the very bytes it was given; one within a part that the store has is kept
-    beside it, as an `Overlay`; else the part becomes a bytearray.  These two are dirty.
+    beside it, as an `Extents`; else the part becomes a bytearray.  These two are dirty.
     """
 
     __slots__ = (
@@ -63,7 +64,7 @@ class PartedContent:
         self._list = StoredList()
 
     @classmethod
-    def of_bytes(cls, data: bytes | bytearray, account: Account | None = None) -> PartedContent:
+    def of_bytes(cls, data: bytes | bytearray, account: Account | None = None) -> LargeFile:
         """Take over the bytes of a file that outgrew one object."""
         content = cls(len(data), {}, account)
         for index in range(part_count(len(data))):
@@ -72,7 +73,7 @@ class PartedContent:
         return content
 
     @classmethod
-    def load(cls, store: Store, oid: Oid, account: Account | None = None) -> PartedContent:
+    def load(cls, store: Store, oid: Oid, account: Account | None = None) -> LargeFile:
         """Read the list of parts, and none of them."""
         encoded, size, ids = read_parts(store, oid)
         content = cls(size, ids, account)
@@ -150,7 +151,7 @@ class PartedContent:
                 self._write_within(store, index, start, bytes(stop - start))
             offset = index * PART_BYTES + stop
 
-    def share(self, store: Store, source: PartedContent, number: int, index: int) -> None:
+    def share(self, store: Store, source: LargeFile, number: int, index: int) -> None:
         """Make the part `index` what the part `number` of another file is.
 
         What the store has is named, and not read.  Both parts have one length.
@@ -237,14 +238,14 @@ class PartedContent:
         part = self.loaded[index]
         length = self.part_bytes(index)
         edits: Sequence[Edit] = ()
-        if isinstance(part, Overlay):
+        if isinstance(part, Extents):
             edits = part.extents
             part = self._read_below(store, index, part).whole()
         data = bytes(part) if len(part) == length else bytes(part) + bytes(length - len(part))
         return DirtyPart(index, data, self.ids.get(index), edits)
 
-    def _read_below(self, store: Store, index: int, part: Overlay) -> Overlay:
-        """An overlay with what is below it."""
+    def _read_below(self, store: Store, index: int, part: Extents) -> Extents:
+        """Return the extents of a part with what is below them."""
         if part.below is None:
             part.below = self._fetch(store, index)
             self.account.resident_bytes += len(part.below)
@@ -253,9 +254,9 @@ class PartedContent:
     def _write_within(self, store: Store, index: int, start: int, piece: bytes) -> None:
         part = self.loaded.get(index)
         if index in self.ids and index not in self.dirty:
-            assert not isinstance(part, (Overlay, bytearray))
-            part = Overlay(part)
-        if isinstance(part, Overlay) and len(part) < EXTENTS_MAX:
+            assert not isinstance(part, (Extents, bytearray))
+            part = Extents(part)
+        if isinstance(part, Extents) and len(part) < EXTENTS_MAX:
             self._drop(index)
             part.write(start, piece)
             self._hold(index, part, is_dirty=True)
@@ -269,7 +270,7 @@ class PartedContent:
 
     def _slice(self, store: Store, index: int, start: int, stop: int) -> bytes:
         part = self.loaded.get(index)
-        if isinstance(part, Overlay):
+        if isinstance(part, Extents):
             piece = part.read(start, stop)
             if piece is None:
                 piece = self._read_below(store, index, part).read(start, stop)
@@ -300,7 +301,7 @@ class PartedContent:
         part = self.loaded.get(index)
         if isinstance(part, bytearray):
             return part
-        if isinstance(part, Overlay):
+        if isinstance(part, Extents):
             whole = self._read_below(store, index, part).whole()
         else:
             whole = bytearray(self._fetch(store, index) if part is None else part)
@@ -336,3 +337,29 @@ class PartedContent:
             self.ids.pop(index, None)
         else:
             self.ids[index] = oid
+
+
+def next_data(content: LargeFile, offset: int) -> int:
+    """Where the next part begins, from `offset` on, that is not a hole; the size if none does.
+
+    Cost: O(parts of the hole), but O(parts that are no holes) at most.
+    """
+    index = offset // PART_BYTES
+    if not content.is_hole(index):
+        return offset
+    count = len(content.ids) + len(content.loaded)
+    for number in range(index + 1, min(index + count, content.size // PART_BYTES) + 1):
+        if not content.is_hole(number):
+            return number * PART_BYTES
+    later = [number for number in chain(content.ids, content.loaded) if number > index]
+    return min(min(later) * PART_BYTES, content.size) if later else content.size
+
+
+def next_hole(content: LargeFile, offset: int) -> int:
+    """Where the next hole begins, from `offset` on; the size if there is none."""
+    index = offset // PART_BYTES
+    if content.is_hole(index):
+        return offset
+    while not content.is_hole(index):
+        index += 1
+    return min(index * PART_BYTES, content.size)

@@ -8,16 +8,16 @@ EXTENTS_MAX = 16
 """With more, the part is read: a list that long costs more than the bytes around it."""
 
 
-class Overlay:
+class Extents:
     """Extents in order of their place, which neither overlap nor touch.
 
-    >>> overlay = Overlay()
-    >>> overlay.write(4, b"abc")
-    >>> overlay.write(7, b"d")
-    >>> overlay.read(5, 8), overlay.read(3, 5)
+    >>> extents = Extents()
+    >>> extents.write(4, b"abc")
+    >>> extents.write(7, b"d")
+    >>> extents.read(5, 8), extents.read(3, 5)
     (b'bcd', None)
-    >>> overlay.below = b"0123456789"
-    >>> overlay.read(3, 5), bytes(overlay.whole())
+    >>> extents.below = b"0123456789"
+    >>> extents.read(3, 5), bytes(extents.whole())
     (b'3a', b'0123abcd89')
     """
 

@@ -13,9 +13,8 @@ from heliosfs.objects.ids import BlobId, Kind, Oid, object_id
 from heliosfs.store.base import Edit, NewObject
 from heliosfs.store.edited import Edited
 from heliosfs.store.memory import MemoryStore
-from heliosfs.workspace.content import PartedContent
-from heliosfs.workspace.holes import next_data, next_hole
-from heliosfs.workspace.overlay import Overlay
+from heliosfs.workspace.extents import Extents
+from heliosfs.workspace.large_file import LargeFile, next_data, next_hole
 from heliosfs.workspace.parts import Account, DirtyPart
 
 _MAX = WHOLE_MAX + 3 * PART_BYTES
@@ -53,14 +52,14 @@ class CheckingStore(MemoryStore):
 
 
 class ContentMachine(RuleBasedStateMachine):
-    """The model is a bytearray; sizes stay above `WHOLE_MAX`, as `Contents` sees to it."""
+    """The model is a bytearray; sizes stay above `WHOLE_MAX`, as `WorkingSet` sees to it."""
 
     def __init__(self) -> None:
         super().__init__()
         self.store = CheckingStore()
         self.account = Account()
         self.model = bytearray(b"begin" * (WHOLE_MAX // 5 + 2))
-        self.content = PartedContent.of_bytes(self.model, self.account)
+        self.content = LargeFile.of_bytes(self.model, self.account)
         self.under_way: list[DirtyPart] = []
 
     @rule(offset=_NEAR_EDGES, data=st.binary(min_size=1, max_size=9))
@@ -109,7 +108,7 @@ class ContentMachine(RuleBasedStateMachine):
     @rule(data=st.data(), stored=st.booleans())
     def share(self, data: st.DataObject, stored: bool) -> None:
         """Parts of another file, some of which the store has."""
-        other = PartedContent.of_bytes(b"other" * (WHOLE_MAX // 5 + 9))
+        other = LargeFile.of_bytes(b"other" * (WHOLE_MAX // 5 + 9))
         if stored:
             other.freeze(self.store, None)
             other.drop_clean()
@@ -140,10 +139,10 @@ class ContentMachine(RuleBasedStateMachine):
     def store_and_load(self) -> None:
         oid = self.content.freeze(self.store, None)
         again = bytearray(self.model)
-        assert oid == PartedContent.of_bytes(again).freeze(MemoryStore(), None)
+        assert oid == LargeFile.of_bytes(again).freeze(MemoryStore(), None)
         assert not self.content.dirty
         self.content.close()
-        self.content = PartedContent.load(self.store, oid, self.account)
+        self.content = LargeFile.load(self.store, oid, self.account)
 
     @rule()
     def drop_clean(self) -> None:
@@ -153,10 +152,10 @@ class ContentMachine(RuleBasedStateMachine):
     def counts(self) -> None:
         loaded = self.content.loaded
         sizes = {
-            index: part.size_bytes if isinstance(part, Overlay) else len(part)
+            index: part.size_bytes if isinstance(part, Extents) else len(part)
             for index, part in loaded.items()
         }
-        below = [part.below or b"" for part in loaded.values() if isinstance(part, Overlay)]
+        below = [part.below or b"" for part in loaded.values() if isinstance(part, Extents)]
         assert self.account.resident_bytes == sum(sizes.values()) + sum(map(len, below))
         assert self.account.dirty_bytes == sum(sizes[index] for index in self.content.dirty)
         assert self.account.dirty_count == len(self.content.dirty)
@@ -172,7 +171,7 @@ TestContent.settings = settings(max_examples=60, stateful_step_count=25, deadlin
 
 def test_a_part_that_is_written_again_and_again_is_told_by_its_edits() -> None:
     store = CheckingStore()
-    content = PartedContent.of_bytes(b"a" * (WHOLE_MAX + PART_BYTES))
+    content = LargeFile.of_bytes(b"a" * (WHOLE_MAX + PART_BYTES))
     base = content.freeze(store, None)
     for number in range(1, 6):
         content.write(store, number * 4096, b"b" * 4096)
@@ -188,8 +187,8 @@ def test_a_part_that_is_written_again_and_again_is_told_by_its_edits() -> None:
 def test_a_write_within_a_stored_part_reads_nothing() -> None:
     store = MemoryStore()
     data = b"a" * (WHOLE_MAX + PART_BYTES)
-    oid = PartedContent.of_bytes(data).freeze(store, None)
-    content = PartedContent.load(store, oid)
+    oid = LargeFile.of_bytes(data).freeze(store, None)
+    content = LargeFile.load(store, oid)
     reads = store.stats().hits
     for number in range(8):
         content.write(store, number * PART_BYTES + 4096, b"b" * 4096)
@@ -209,7 +208,7 @@ def test_holes_take_nothing() -> None:
 def test_the_list_of_parts_is_told_by_what_changed_of_it() -> None:
     store = CheckingStore()
     data = bytearray(b"a" * (WHOLE_MAX + PART_BYTES))
-    content = PartedContent.load(store, PartedContent.of_bytes(data).freeze(store, None))
+    content = LargeFile.load(store, LargeFile.of_bytes(data).freeze(store, None))
     for size in (len(data) + 2 * PART_BYTES + 5, len(data) - 7):
         content.resize(store, size)
         del data[size:]
@@ -220,4 +219,4 @@ def test_the_list_of_parts_is_told_by_what_changed_of_it() -> None:
         before = store.edited_count
         oid = content.freeze(store, None)
         assert store.edited_count > before
-        assert oid == PartedContent.of_bytes(data).freeze(MemoryStore(), None)
+        assert oid == LargeFile.of_bytes(data).freeze(MemoryStore(), None)

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, TypeAlias
 from heliosfs.objects.blob import EMPTY_BLOB
 from heliosfs.objects.ids import Oid
 from heliosfs.objects.tree import NO_OID, OID_AT, Entry, encode_entry, encode_file
-from heliosfs.workspace.content import PartedContent
 from heliosfs.workspace.inode import KEPT_ALL, KEPT_NOTHING, KEPT_PAGES, Inode, StatInode
+from heliosfs.workspace.large_file import LargeFile
 from heliosfs.workspace.leaves import LeafTable
 
 if TYPE_CHECKING:
@@ -247,7 +247,7 @@ class FileNode(LeafNode):
         self.file_size = entry.size
         self.oid: Oid | None = entry.oid
         """The stored content; None while `content` differs from it."""
-        self.content: bytes | bytearray | PartedContent | None = None
+        self.content: bytes | bytearray | LargeFile | None = None
         """None while not loaded; a bytearray, or parts, once written."""
         self.recent = False
         """Read or written since the working set was last reduced."""
