@@ -18,6 +18,7 @@ from types import FrameType
 
 from benchmarks import (
     bounded,
+    calls,
     fileops,
     importing,
     inprocess,
@@ -36,6 +37,7 @@ from benchmarks.pages import budgets, everything, update
 from benchmarks.table import Row, document, render
 
 BENCHMARKS: dict[str, Callable[[Plan], Iterator[Row]]] = {
+    "calls": calls.calls,
     "commit": inprocess.commit,
     "verbs": inprocess.verbs,
     "L0": inprocess.working_state,

@@ -22,6 +22,8 @@ class Unit(Enum):
     """A ratio."""
     SHARE = "share"
     """Of a whole, which is 1."""
+    CALLS = "calls"
+    """Of Python functions."""
     PER_SECOND = "per second"
     BYTES_PER_SECOND = "bytes per second"
 
@@ -196,6 +198,8 @@ def show(value: float, unit: Unit) -> str:
     """
     if unit is Unit.TIMES:
         return _digits(value)
+    if unit is Unit.CALLS:
+        return f"{value:.0f}"
     if unit is Unit.SHARE:
         return f"{_digits(100 * value)} %"
     steps = _STEPS[unit]

@@ -21,9 +21,10 @@ from heliosfs.trees.wildmatch import matcher
 def branch(request: Request, options: Options) -> str | Steps[str]:
     """Do what the options say; a list without any word.  Deleting comes in steps."""
     options.only_one("fork", "move", "copy", "delete", "force-delete", "show-current", "list")
-    for key in ("fork", "move", "copy", "delete", "force-delete", "show-current"):
-        for other in LISTED:
-            options.only_one(key, other)
+    if options.has_any(LISTED):
+        for key in ("fork", "move", "copy", "delete", "force-delete", "show-current"):
+            for other in LISTED:
+                options.only_one(key, other)
     if "delete" in options or "force-delete" in options:
         return _delete(request, options)
     if "move" in options:
@@ -33,7 +34,7 @@ def branch(request: Request, options: Options) -> str | Steps[str]:
     if "show-current" in options:
         options.at_most(0)
         return f"{request.view.branch}\n" if request.view.branch else ""
-    is_list = any(key in options for key in ("list", "remotes", "verbose", *LISTED))
+    is_list = options.has_any(("list", "remotes", "verbose", *LISTED))
     if options.words and not is_list:
         return _create(request, options)
     for key in ("fork", "force"):

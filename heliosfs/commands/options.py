@@ -6,7 +6,7 @@ usage of the control files.  The rules are those of getopt_long(3) without abbre
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from heliosfs.errors import UsageError
@@ -70,6 +70,10 @@ class Options:
 
     def __contains__(self, key: str) -> bool:
         return key in self._given
+
+    def has_any(self, keys: Iterable[str]) -> bool:
+        """Return True if one of these options is there at least."""
+        return not self._given.keys().isdisjoint(keys)
 
     def add(self, key: str) -> None:
         """Take an option for given, which another one stands for."""

@@ -101,7 +101,7 @@ def restored(
     root = here
     for past, paths in found:
         root = graft(store, root, past.state.root, paths, request.repository.clock.now_ns()).root
-    after = before._replace(root=view.ignoring.keep(root))
+    after = before._replace(root=view.ignoring.keep(root, before.root))
     if is_other(store, after.root, before.root):
         text = f"{describe_past(found[0][0])}: {' '.join(words)}"
         view.move("restore", text, before, after, view.stage.root)

@@ -132,7 +132,7 @@ def restore_paths(
         staged = staged if is_news(view, staged) else None
     if changed:
         text = f"{name[:SHORT_DIGITS]}: {' '.join(words)}"
-        after = before._replace(root=view.ignoring.keep(root))
+        after = before._replace(root=view.ignoring.keep(root, before.root))
         view.move("restore", text, before, after, staged)
     return changed
 

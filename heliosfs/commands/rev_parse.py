@@ -31,11 +31,13 @@ OF_THE_CLIENT = (
 def rev_parse(request: Request, options: Options) -> str:
     """A line for each name, in their order."""
     options.only_one("short", "abbrev-ref", "symbolic-full-name")
-    asked = [key for key in OF_THE_CLIENT if key in options]
-    if asked:
+    if options.has_any(OF_THE_CLIENT):
+        asked = [key for key in OF_THE_CLIENT if key in options]
         raise options.misuse(f"--{asked[0]} is told by the command line, which knows where it is")
-    words = [*options.words, *_refs(request, options)]
-    if not words and not ("all" in options or "branches" in options or "tags" in options):
+    words = options.words
+    if options.has_any(("all", "branches", "tags")):
+        words = [*words, *_refs(request, options)]
+    elif not words:
         raise options.misuse("which revision?")
     is_one = "verify" in options
     if is_one:

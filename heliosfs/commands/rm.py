@@ -47,7 +47,7 @@ def rm(request: Request, options: Options) -> str:
         else:
             before = view.state()
             root = edit_tree(store, work, _there(request, edits, work), now)
-            after = before._replace(root=view.ignoring.keep(root))
+            after = before._replace(root=view.ignoring.keep(root, before.root))
             view.move("rm", text, before, after, staged_root)
     if "json" in options:
         return json_reply({"removed": [text_of(path) for path in paths]})

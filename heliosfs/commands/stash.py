@@ -74,7 +74,7 @@ def _push(request: Request, options: Options, words: list[str]) -> str:
     keeps = "keep-index" in options and staged is not None
     before = view.state()
     target = staged if keeps and staged is not None else left
-    after = before._replace(root=view.ignoring.keep(target))
+    after = before._replace(root=view.ignoring.keep(target, before.root))
     place = view.branch or "(no branch)"
     message = f"On {place}: {said}" if said else f"WIP on {place}: {_line(request, head)}"
     with request.repository.transaction:
@@ -144,7 +144,7 @@ def _bring(request: Request, options: Options, found: _Found, *, drops: bool) ->
     if merged.conflicts and "markers" not in options:
         raise Conflicted(_ways(merged.conflicts, found, "pop" if drops else "apply"))
     staged = _staged(request, options, found)
-    after = before._replace(root=view.ignoring.keep(merged.root))
+    after = before._replace(root=view.ignoring.keep(merged.root, before.root))
     drops = drops and not merged.conflicts
     verb = "pop" if drops else "apply"
     with repository.transaction:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from importlib import import_module
 from keyword import iskeyword
@@ -192,7 +193,10 @@ class Verb(NamedTuple):
         return (words[0] if words else "") in self.reading_words
 
     def _has_reading_option(self, argv: list[str]) -> bool:
-        if not any(word.startswith("-") for word in argv):
+        for word in argv:
+            if word.startswith("-"):
+                break
+        else:
             return False
         try:
             options = self.parser().parse(argv)
@@ -203,7 +207,8 @@ class Verb(NamedTuple):
     @property
     def function(self) -> Callable[[Request, Options], Any]:
         """What carries it out; its module is imported on first use."""
-        module = import_module(f"heliosfs.commands.{self.module}")
+        name = f"heliosfs.commands.{self.module}"
+        module = sys.modules.get(name) or import_module(name)
         name = self.name.replace("-", "_")
         function: Callable[[Request, Options], Any] = getattr(
             module, f"{name}_" if iskeyword(name) else name

@@ -355,7 +355,7 @@ class _Adoption:
         keeps = keeps or (view.head is None and before.root.oid != EMPTY_TREE)
         self._outcome.kept_files = self._outcome.kept_files or keeps
         root = self._repository.history.read(oid).root
-        root = before.root if keeps else view.ignoring.keep(root)
+        root = before.root if keeps else view.ignoring.keep(root, before.root)
         after = before._replace(head=oid, root=root)
         view.move("import", oid.hex()[:12], before, after)
 

@@ -40,8 +40,9 @@ _FIXED = struct.Struct("<HIIqQ32sBB")
 _U64 = struct.Struct("<Q")
 _U32 = struct.Struct("<I")
 _U16 = struct.Struct("<H")
-_LEAF = b"\0"
-_INDEX = b"\1"
+LEAF = b"\0"
+INDEX = b"\1"
+"""The first byte of a tree object."""
 _DIRECTORY = stat.S_IFDIR >> 8
 
 FIXED_BYTES = _FIXED.size
@@ -170,7 +171,7 @@ def split_leaf(data: bytes) -> list[bytes]:
 
 def check_leaf(data: bytes) -> None:
     """Raise ValueError unless the bytes of a tree object are those of a leaf."""
-    if data[:1] != _LEAF:
+    if data[:1] != LEAF:
         raise ValueError("not a leaf")
 
 
@@ -189,7 +190,7 @@ def end_of_extras(data: bytes, flags: int, at: int) -> int:
 
 def join_leaf(entries: Iterable[bytes]) -> bytes:
     """Return a leaf of encoded entries, which are in byte order of their names."""
-    return _LEAF + b"".join(entries)
+    return LEAF + b"".join(entries)
 
 
 def join_leaves(leaves: list[bytes]) -> bytes:
@@ -198,7 +199,7 @@ def join_leaves(leaves: list[bytes]) -> bytes:
         return leaves[0]
     for leaf in leaves:
         check_leaf(leaf)
-    return _LEAF + b"".join([leaf[1:] for leaf in leaves])
+    return LEAF + b"".join([leaf[1:] for leaf in leaves])
 
 
 class LeafRef(NamedTuple):
@@ -216,12 +217,12 @@ def starts_leaf(name: bytes) -> bool:
 
 def is_index(data: bytes) -> bool:
     """Return True if a tree object is an index of leaves."""
-    return data[:1] == _INDEX
+    return data[:1] == INDEX
 
 
 def encode_index(leaves: list[LeafRef]) -> bytes:
     """Return the bytes of an index."""
-    parts = [_INDEX]
+    parts = [INDEX]
     for first, oid in leaves:
         parts.append(bytes((len(first),)) + first + oid)
     return b"".join(parts)
@@ -229,7 +230,7 @@ def encode_index(leaves: list[LeafRef]) -> bytes:
 
 def decode_index(data: bytes) -> list[LeafRef]:
     """Read an index; ValueError when the bytes do not fit."""
-    if data[:1] != _INDEX:
+    if data[:1] != INDEX:
         raise ValueError("not an index")
     leaves = []
     at, end = 1, len(data)

@@ -55,13 +55,14 @@ class Ignoring:
             return []
         return self._select(base_root(self._view), work, None).ignored
 
-    def keep(self, target: Entry) -> Entry:
-        """The working tree after a verb that makes it `target`, a tree without ignored files.
+    def keep(self, target: Entry, work: Entry) -> Entry:
+        """Return the working tree once a verb made it `target`, a tree without ignored files.
 
-        What is ignored now, or would be there, stays.  Where that cannot be, since the target
-        has something in its place, the target wins.
+        What is ignored in `work`, the tree now, or would be there, stays.  Where that cannot be,
+        since the target has something in its place, the target wins.
         """
-        work = self._view.state().root
+        if self._has_nothing_more():
+            return target
         base = base_root(self._view)
         store = self._view.repository.store
         if work.oid == base.oid:
@@ -72,16 +73,17 @@ class Ignoring:
         selected = select(store, base, work, self._quiet, rules).root
         return carry(store, work, selected, target, self._now_ns())
 
-    def keep_in(self, state: State, taken_back: Operation | None = None) -> State:
-        """A working state of before, with what is ignored here or there as it is now.
+    def keep_in(self, state: State, work: Entry, taken_back: Operation | None = None) -> State:
+        """Return a working state of before, with what is ignored here or there as in `work`, now.
 
         `taken_back` is the operation whose effect is to go: what it did itself to an ignored
         file, such as a `restore` of one, is taken back, too.
         """
-        work = self._view.state().root
-        base = base_root(self._view)
-        if state.root == work or base.oid == work.oid:
+        if state.root == work or self._has_nothing_more():
             # Nothing changes, or nothing here is untracked.
+            return state
+        base = base_root(self._view)
+        if base.oid == work.oid:
             return state
         head = next(self._head(state.head), None) or _without_files(state.root)
         # I28: what the rules of either side ignore is kept.
@@ -123,7 +125,18 @@ class Ignoring:
     def look_again(self) -> None:
         """The tree came from somewhere else: whether rules apply to it is not known."""
         view = self._view
-        view.workspace.has_rules = not view.is_tree(view.head, view.workspace.root.tree)
+        head, workspace = view.head, view.workspace
+        is_head = view.is_tree(head, workspace.root.tree)
+        workspace.has_rules = not is_head
+        workspace.nothing_added_to = head if is_head else None
+
+    def _has_nothing_more(self) -> bool:
+        """Return True if it is known that no file is here that the base has not."""
+        view = self._view
+        known = view.workspace.nothing_added_to
+        if known is None or view.stage.root is not None or view.repository.transaction.targets:
+            return False
+        return known == view.head
 
     def _done_to_ignored(
         self, operation: Operation, work: Entry, selected: Entry

@@ -67,6 +67,7 @@ def encode_operation(operation: Operation, slot: int, history: History) -> bytes
     """The bytes of an operation in the log of a slot: of a commit 41."""
     after = operation.after
     head = after.head
+    old_head = operation.before.head
     commit = _read(history, head)
     numbers = _numbers(operation)
     flags = ORDINARY if numbers == _ordinary(operation.sequence) else 0
@@ -86,7 +87,7 @@ def encode_operation(operation: Operation, slot: int, history: History) -> bytes
     if not flags & SUBJECT:
         parts.append(_encode_text(operation.text))
     if not flags & COMMIT:
-        old = _read(history, operation.before.head)
+        old = commit if old_head == head else _read(history, old_head)
         if old is not None and old.root == operation.before.root:
             flags |= AT_HEAD_BEFORE
         if commit is not None and commit.root == after.root:

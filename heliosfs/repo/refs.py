@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from heliosfs.errors import AlreadyExists, HeliosError, NotFound
@@ -36,6 +36,11 @@ class Refs:
         self._inverses = Inverses() if inverses is None else inverses
         self._branches: dict[str, Branch] = {}
         self._by_slot: dict[int, Branch] = {}
+        self.of_slot: Callable[[int], Branch | None] = self._by_slot.get
+        """Return the branch that owns a working state; None when it was deleted, or detached.
+
+        Every verb asks several times, so it is the method of the dictionary itself.
+        """
         self._prefixes: dict[str, int] = {}
         self.tags: dict[str, CommitId] = {}
         self._read(store)
@@ -64,10 +69,6 @@ class Refs:
         if branch is None:
             raise NotFound(f"no branch {name!r}")
         return branch
-
-    def of_slot(self, slot: int) -> Branch | None:
-        """The branch that owns a working state; None when it was deleted, or detached."""
-        return self._by_slot.get(slot)
 
     def is_prefix(self, path: str) -> bool:
         """Whether some branch's name begins with `path` and a slash."""

@@ -166,6 +166,8 @@ class Repository:
         data = self.store.get(keys.of_slot(keys.WORK, branch.slot))
         if data is not None:
             saved, _ = decode_state(data)
+            if saved.head == branch.head and saved.slot == branch.slot:
+                return saved
             return State(saved.slot, branch.head, saved.root, saved.merging)
         if branch.head is not None:
             return State(branch.slot, branch.head, self.history.read(branch.head).root)
@@ -242,7 +244,8 @@ class Repository:
         if branch.slot == self.root.slot:
             return False
         with self.transaction:
-            self.close_live(branch)
+            if branch.slot in self.live:
+                self.close_live(branch)
             self._show(self.saved_state(branch))
         return True
 
@@ -276,8 +279,9 @@ class Repository:
         if view.slot == DETACHED:
             view.restore_detached(oid)
             return
-        before = self._discarded_state() or view.state()
-        after = State(DETACHED, oid, view.ignoring.keep(self.history.read(oid).root))
+        state = view.state()
+        before = self._discarded_state() or state
+        after = State(DETACHED, oid, view.ignoring.keep(self.history.read(oid).root, state.root))
         text = f"{oid.hex()[:12]} (from {view.branch})"
 
         def record(detached: View) -> None:

@@ -100,8 +100,8 @@ def _around_operations(view: View) -> Iterator[Past]:
 
 def go_to(view: View, past: State, text: str) -> None:
     """Make HEAD and all files what they were in a state, as one operation; ignored files stay."""
-    after = view.ignoring.keep_in(past)
-    view.move("restore", text, view.state(), after)
+    before = view.state()
+    view.move("restore", text, before, view.ignoring.keep_in(past, before.root))
 
 
 def lost_edits(view: View, since: Entry, root: Entry, now: Entry) -> list[bytes]:

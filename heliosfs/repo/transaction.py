@@ -113,7 +113,7 @@ class Transaction:
             self._take_back()
             raise
         for workspace, dated, steps in plans:
-            self._repository.stale.extend(carry_out(workspace, dated, steps))
+            carry_out(workspace, dated, steps, self._repository.stale)
         for action in self.afterwards:
             action()
 

@@ -66,8 +66,8 @@ class View:
         self.stage = Stage(repository.store, slot, self._inverses)
         self.saves = Saves(repository.store, slot, self._inverses)
         self.ignoring = Ignoring(self)
-        if self.log.last is not None:
-            repository.clock.note(self.log.last.time_ns)
+        if (last := self.log.last) is not None:
+            repository.clock.note(last.time_ns)
         self._altered: tuple[CommitId | None, Oid] | None = None
         """A commit, and a tree that was saved and differs from it in more than times.
 
@@ -176,8 +176,9 @@ class View:
         commit = Commit(root, parents, author or signature, signature, text, metadata)
         with self._transaction:
             oid = self.write(commit)
-            after = State(self.slot, oid, before.root)
-            self._finish("commit", commit.subject, before, after, kept)
+            self._finish("commit", commit.subject, before, State(self.slot, oid, before.root), kept)
+        if content is None:
+            workspace.nothing_added_to = oid
         return oid
 
     def write(self, commit: Commit) -> CommitId:
@@ -240,7 +241,8 @@ class View:
         """
         before = self.state()
         goal = self.repository.history.read(target).root
-        after = State(self.slot, target, self.ignoring.keep(goal) if hard else before.root)
+        root = self.ignoring.keep(goal, before.root) if hard else before.root
+        after = State(self.slot, target, root)
         staged = self.stage.root if soft else None
         if staged is not None and not self._differs(target, staged):
             staged = None
@@ -251,7 +253,7 @@ class View:
         """Of the detached view: go to another commit."""
         before = self.state()
         root = self.repository.history.read(target).root
-        after = State(DETACHED, target, self.ignoring.keep(root))
+        after = State(DETACHED, target, self.ignoring.keep(root, before.root))
         self.move("checkout", target.hex()[:12], before, after)
 
     def undo(self) -> Operation:
@@ -261,7 +263,7 @@ class View:
         if target.before.slot != self.slot:
             self.repository.take_back_checkout(target)
             return target
-        after = self.ignoring.keep_in(target.before, target)
+        after = self.ignoring.keep_in(target.before, before.root, target)
         self._step(target, before, after, self.log.record_undo)
         return target
 
@@ -269,7 +271,7 @@ class View:
         """Take back the last undo that is not taken back; gives it.  NotFound."""
         target = self.log.redo_target()
         before = self.state()
-        after = self.ignoring.keep_in(target.before, target)
+        after = self.ignoring.keep_in(target.before, before.root, target)
         self._step(target, before, after, self.log.record_redo)
         return target
 
@@ -303,7 +305,10 @@ class View:
 
     def is_tree(self, head: CommitId | None, tree: Oid) -> bool:
         """Return True if a tree is, as far as that is known, the one of a commit but for times."""
-        return head is not None and self._shown_root(head).oid == tree
+        if head is None:
+            return False
+        wanted = self.repository.history.read(head).root.oid
+        return wanted == tree or (wanted, tree) == self.workspace.twin
 
     def _shown_root(self, commit: CommitId) -> Entry:
         return as_shown(self.workspace, self.repository.history.read(commit).root)
@@ -354,8 +359,8 @@ class View:
             record(self.repository.clock.now_ns(), target, before, after)
             self.restage(self.stage.remembered(target.sequence))
             assert self.log.last is not None
-            store = self.repository.store
-            take_back_stash(store, self.slot, target.sequence, self.log.last.sequence)
+            last = self.log.last.sequence
+            take_back_stash(self.repository.store, self.slot, target.sequence, last)
 
     def _finish(
         self, verb: str, text: str, before: State, after: State, staged: Entry | None

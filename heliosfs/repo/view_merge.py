@@ -179,7 +179,7 @@ def abort(view: View, verb: str = "merge") -> None:
             target = begun
             break
         wanted = begun.merging
-    view.move(verb, "--abort", before, view.ignoring.keep_in(target))
+    view.move(verb, "--abort", before, view.ignoring.keep_in(target, before.root))
 
 
 def open_conflicts(view: View) -> list[Conflict]:
@@ -276,7 +276,7 @@ def _carry(repository: Repository, view: View, before: State, target: Entry) -> 
     if head is None:
         if before.root.size or view.has_changes():
             raise Busy("there are uncommitted files and no commit yet: commit them first")
-        return view.ignoring.keep(target)
+        return view.ignoring.keep(target, before.root)
     return carry_changes(view, head, before.root, target)
 
 

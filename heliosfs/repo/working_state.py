@@ -39,12 +39,14 @@ def decode_heads(data: bytes, at: int) -> tuple[int, CommitId | None, CommitId |
     """Slot, HEAD, the commit whose merge is open, and where the root entry of a state begins."""
     slot, length = _SLOT.unpack_from(data, at)
     at += _SLOT.size
-    ids = [
-        CommitId(Oid(data[start : start + OID_BYTES]))
-        for start in range(at, at + length, OID_BYTES)
-    ]
-    head, merging = (*ids, None, None)[:2]
-    return slot, head, merging, at + length
+    end = at + length
+    head, merging = data[at : min(at + OID_BYTES, end)], data[at + OID_BYTES : end]
+    return (
+        slot,
+        CommitId(Oid(head)) if head else None,
+        CommitId(Oid(merging)) if merging else None,
+        end,
+    )
 
 
 def decode_state(data: bytes, at: int = 0) -> tuple[State, int]:

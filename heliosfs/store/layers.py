@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Protocol
 
-from heliosfs.store.pending import check_key, overlay
+from heliosfs.store.pending import KEY_MAX, SHAPED, check_key, overlay
 
 _UNSET = object()
 
@@ -54,7 +54,8 @@ class StateLayers:
 
     def put(self, key: bytes, value: bytes | None) -> None:
         """Set a key in the batch; None removes it.  ValueError for a key of a wrong shape."""
-        check_key(key)
+        if not 0 < len(key) <= KEY_MAX or key[0] in SHAPED:
+            check_key(key)
         self._seen[key] = self._batch_state[key] = value
 
     def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:

@@ -83,11 +83,16 @@ class LocalStore(StateLayers):
         pending = self._pending.get(oid)
         if pending is not None:
             self._pending_hits += 1
+            data = pending.data
+            # Most often: without the calls of the lines below.
+            if pending.kind is kind and isinstance(data, bytes):
+                return data
             _check_kind(oid, kind, pending.kind)
             return bytes_of(self._l2.packs, pending, self.read)
         cached = self._cache.get(oid)
         if cached is not None:
-            _check_kind(oid, kind, cached.kind)
+            if cached.kind is not kind:
+                _check_kind(oid, kind, cached.kind)
             return codecs.decode(cached.codec, cached.body, cached.size)
         found = self._l2.load(oid)
         if found is None:
@@ -133,7 +138,9 @@ class LocalStore(StateLayers):
         held: bytes | Edited = data
         if edits and base is not None:
             held = self._edited(base, len(data), edits) or data
-        pending = (Cold if is_cold else Pending)(oid, kind, held, base)
+        # What Pending() does, without its call.
+        fields = (oid, kind, held, base)
+        pending = tuple.__new__(Cold if is_cold else Pending, fields)
         self._pending[oid] = pending
         self._pending_bytes += len(held)
         self._batch.append(pending)

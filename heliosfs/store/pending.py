@@ -13,7 +13,8 @@ from heliosfs.store.encoding.codecs import DecodeError
 from heliosfs.store.encoding.packs import Packed, Packs
 
 KEY_MAX = 400
-_SHAPED = LISTED + NUMBERED
+SHAPED = LISTED + NUMBERED
+"""The first bytes of keys that have one shape."""
 
 Changes = Mapping[bytes, bytes | None]
 """New state by key; None removes a key."""
@@ -63,7 +64,7 @@ def check_key(key: bytes) -> None:
     """Raise ValueError unless a key has 1 to 400 bytes, and the shape of its first byte."""
     if not 0 < len(key) <= KEY_MAX:
         raise ValueError(f"a state key of {len(key)} bytes; 1 to {KEY_MAX} are allowed")
-    if key[0] in _SHAPED:
+    if key[0] in SHAPED:
         mark = key[:1]
         rest = len(key) - key.find(b"/") - 1
         if rest != (OID_BYTES if mark == LISTED else 2 * SLOT_BYTES):

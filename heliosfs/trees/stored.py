@@ -10,6 +10,7 @@ from heliosfs.errors import CorruptObject
 from heliosfs.objects.ids import Kind, Oid, TreeId, object_id
 from heliosfs.objects.leafdiff import Changes, changed_names
 from heliosfs.objects.tree import (
+    INDEX,
     INDEX_FROM,
     Entry,
     LeafRef,
@@ -90,7 +91,7 @@ def changed_entries(store: Store, old: TreeId, new: TreeId) -> Changes:
     if old == new:
         return {}
     old_data, new_data = read_tree(store, old), read_tree(store, new)
-    if not (is_index(old_data) or is_index(new_data)):
+    if old_data[:1] != INDEX and new_data[:1] != INDEX:
         return compare_leaves([old_data], [new_data], new)
     old_leaves, new_leaves = _leaf_ids(old_data, old), _leaf_ids(new_data, new)
     return compare_leaves(
@@ -103,7 +104,10 @@ def changed_entries(store: Store, old: TreeId, new: TreeId) -> Changes:
 def compare_leaves(old: list[bytes], new: list[bytes], oid: TreeId) -> Changes:
     """What differs between two runs of leaves.  CorruptObject; `oid` is what it names."""
     try:
-        return changed_names(join_leaves(old), join_leaves(new))
+        return changed_names(
+            old[0] if len(old) == 1 else join_leaves(old),
+            new[0] if len(new) == 1 else join_leaves(new),
+        )
     except (ValueError, IndexError, struct.error) as error:
         raise CorruptObject(f"tree {oid.hex()} cannot be read: {error}") from error
 

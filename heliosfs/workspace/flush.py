@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from heliosfs.objects.ids import Oid, TreeId
+from heliosfs.objects.ids import TreeId
 from heliosfs.objects.tree import (
     INDEX_FROM,
     LINK,
     LINKS_BELOW,
     NO_OID,
+    OID_AT,
     Entry,
     decode_entry,
     encode_index,
@@ -76,7 +77,9 @@ def _dirty_directories(root: DirNode) -> list[DirNode]:
 
 def _flush_directory(workspace: Workspace, directory: DirNode) -> None:
     if directory.dirty:
-        children = workspace.load(directory)
+        children = directory.children
+        if children is None:
+            children = workspace.load(directory)
         if IGNORE_NAME in children:
             # I29: False only where no ignore file lies above a change.
             workspace.has_rules = True
@@ -114,13 +117,19 @@ def _clean(
             if isinstance(child, FileNode):
                 oid = workspace.working_set.freeze(child, base_of(old))
             child.raw = child.encode(oid)
-        new = entry_of(child, name)
+        new = child if isinstance(child, bytes) else child.raw
+        if new is None or (isinstance(child, LeafNode) and child.links):
+            new = entry_of(child, name)
         if old is None:
             edits = None
         elif edits is not None:
             edits.append((old, new))
         if not workspace.was_altered and isinstance(child, LeafNode):
-            workspace.was_altered = old is None or not same_but_times(old, new)
+            workspace.was_altered = (
+                old is None
+                or old[OID_AT:FLAGS_AT] != new[OID_AT:FLAGS_AT]
+                or not same_but_times(old, new)
+            )
     return edits
 
 
@@ -133,7 +142,8 @@ def _write_leaf_directory(store: Store, directory: DirNode, edits: list[Edit] | 
         data = join_children(directory)
     # I3: `data` and the tree that is written here are the same bytes.
     directory.data = data
-    return put_tree(store, data, _base(directory))
+    base = directory.tree
+    return put_tree(store, data, base if base != EMPTY_TREE else None)
 
 
 def _write_index(store: Store, directory: DirNode, children: dict[bytes, Child]) -> TreeId:
@@ -157,11 +167,8 @@ def _write_index(store: Store, directory: DirNode, children: dict[bytes, Child])
         data = encode_index(table.refs())
     table.settle()
     directory.data = data
-    return put_tree(store, data, _base(directory))
-
-
-def _base(directory: DirNode) -> Oid | None:
-    return directory.tree if directory.tree != EMPTY_TREE else None
+    base = directory.tree
+    return put_tree(store, data, base if base != EMPTY_TREE else None)
 
 
 def _write_leaf(

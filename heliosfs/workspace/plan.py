@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import stat
 from typing import NamedTuple
 
 from heliosfs.objects.ids import TreeId
 from heliosfs.objects.leafdiff import Changes
 from heliosfs.objects.tree import (
+    INDEX,
     LINKS_BELOW,
     Entry,
     LeafRef,
@@ -71,7 +73,7 @@ def plan(workspace: Workspace, raw: bytes, known: Known = _NOTHING) -> list[Kept
         if children is not None:
             for name, (_, new) in step.changes.items():
                 child = children.get(name)
-                if isinstance(child, DirNode) and new and is_dir_entry(new):
+                if new and isinstance(child, DirNode) and stat.S_ISDIR(new[0] | new[1] << 8):
                     pending.append((child, new))
     if workspace.groups:
         _read_links(workspace.store, steps[0].entry)
@@ -103,7 +105,7 @@ def _step(workspace: Workspace, directory: DirNode, raw: bytes, known: Known) ->
     store = workspace.store
     table = directory.leaves
     compared = known.get((TreeId(directory.tree), tree))
-    if compared is not None and table is None and not is_index(compared[1]):
+    if compared is not None and table is None and compared[1][:1] != INDEX:
         return KeptDirectory(directory, raw, entry, *compared, None)
     data = read_tree(store, tree)
     if is_index(data):

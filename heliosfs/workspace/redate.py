@@ -19,6 +19,7 @@ from heliosfs.objects.leafdiff import Changes
 from heliosfs.objects.tree import (
     DEVICE,
     FIXED_BYTES,
+    INDEX,
     LINK,
     OID_AT,
     TARGET,
@@ -28,9 +29,6 @@ from heliosfs.objects.tree import (
     decode_entry,
     encode_entry,
     encode_index,
-    entry_name,
-    is_dir_entry,
-    is_index,
     join_leaf,
     split_leaf,
 )
@@ -100,7 +98,10 @@ def redate(workspace: Workspace, target: Entry) -> Redated:
     """
     if not workspace.gives_new_times:
         return as_it_is(target)
-    return _Walk(workspace, Moment(workspace.clock.later_ns(), workspace.read_ns)).run(target)
+    if target.oid == workspace.root.tree and encode_entry(target) == workspace.root.raw:
+        return Redated(target, workspace.root.raw, {}, None)
+    walk = _Walk(workspace, Moment(workspace.clock.later_ns(), workspace.read_ns))
+    return walk.run(target)
 
 
 def as_it_is(target: Entry) -> Redated:
@@ -126,7 +127,7 @@ class _Directory:
     """A directory that is being looked at: the trees before and after, and what is decided."""
 
     __slots__ = ("after", "before", "below", "changes", "data", "edits", "is_renamed", "new",
-                 "node", "old")  # fmt: skip
+                 "node", "old", "wanted")  # fmt: skip
 
     def __init__(self, node: DirNode | None, old: bytes | None, new: bytes) -> None:
         self.node = node
@@ -134,14 +135,17 @@ class _Directory:
         self.old = old
         """The encoded entry that was there; None unless a directory was."""
         self.new = new
-        self.before = _tree_of(old) if old is not None else EMPTY_TREE
-        self.after = _tree_of(new)
+        before = old[OID_AT:_FLAGS_AT] if old is not None else EMPTY_TREE
+        self.before = TreeId(Oid(before))
+        self.after = TreeId(Oid(new[OID_AT:_FLAGS_AT]))
         self.changes: Changes = {}
         """Name -> the encoded entry that was there, and the one that shall be."""
         self.edits: dict[bytes, Edit] = {}
         """Name -> the encoded entry of the target, and the one that shall be instead."""
         self.data = b""
         """The bytes of `after`."""
+        self.wanted = new
+        """The encoded entry that it shall have, once its tree is written."""
         self.is_renamed = old is None
         """Whether a name came, went, or means another file."""
         self.below: list[_Directory] = []
@@ -162,9 +166,13 @@ class _Walk:
 
     def run(self, target: Entry) -> Redated:
         """Compare from the top down, write from the bottom up; no recursion, as trees are deep."""
-        node = self._workspace.root
+        node, twin = self._workspace.root, self._workspace.twin
         assert node.raw is not None
-        root = _Directory(node, node.raw, encode_entry(target))
+        wanted = encode_entry(target)
+        if twin is not None and twin[0] == target.oid:
+            # From what became of the target here before, only what was changed since differs.
+            wanted = wanted[:OID_AT] + twin[1] + wanted[_FLAGS_AT:]
+        root = _Directory(node, node.raw, wanted)
         order = [root]
         for directory in order:
             if directory.before != directory.after:
@@ -174,7 +182,7 @@ class _Walk:
             for below in directory.below:
                 self._conclude(directory, below)
             self._write(directory)
-        raw = self._entry(root)
+        raw = root.wanted
         entry, _ = decode_entry(raw)
         if self._groups and self._moment is not None:
             entry = self._unite_links(entry, self._moment.now_ns)
@@ -189,10 +197,10 @@ class _Walk:
         if old_data is None:
             old_data = read_tree(store, before)
         directory.data = new_data = read_tree(store, after)
-        if is_index(old_data) or is_index(new_data):
-            changes = changed_entries(store, before, after)
-        else:
+        if old_data[:1] != INDEX and new_data[:1] != INDEX:
             changes = compare_leaves([old_data], [new_data], after)
+        else:
+            changes = changed_entries(store, before, after)
         self._decide(directory, changes)
 
     def _decide(self, directory: _Directory, changes: Changes) -> None:
@@ -209,13 +217,15 @@ class _Walk:
                 continue
             if new[_FLAGS_AT] & LINK:
                 self._groups.add(decode_entry(new)[0].group)
-            if old is not None and _same_bytes(old, new):
+            is_alike = old is not None and old[_SIZE_AT:_FLAGS_AT] == new[_SIZE_AT:_FLAGS_AT]
+            if old is not None and is_alike and _same_bytes(old, new):
                 wanted = new[:_MTIME_AT] + old[_MTIME_AT:_SIZE_AT] + new[_SIZE_AT:]
             elif now is None:
                 is_renamed, wanted = True, new
             else:
-                is_renamed = True
-                mtime = now if old is None else self._time_after(old, new, now)
+                is_renamed, mtime = True, now
+                if old is not None and _MTIME.unpack_from(old, _MTIME_AT)[0] >= self._second_ns:
+                    mtime = self._time_after(old, new, now)
                 wanted = new[:_MTIME_AT] + mtime + new[_SIZE_AT:]
             if wanted != old:
                 decided[name] = old, wanted
@@ -224,7 +234,7 @@ class _Walk:
         directory.is_renamed |= is_renamed
 
     def _go_below(self, directory: _Directory, name: bytes, old: bytes | None, new: bytes) -> None:
-        was = old if old is not None and is_dir_entry(old) else None
+        was = old if old is not None and old[1] & _KIND == _DIRECTORY else None
         directory.is_renamed |= was is None
         directory.changes[name] = old, new
         node = directory.node
@@ -233,19 +243,19 @@ class _Walk:
         directory.below.append(_Directory(shown, was, new))
 
     def _time_after(self, old: bytes, new: bytes, now: bytes) -> bytes:
-        moment = self._moment
-        (mtime_ns,) = _MTIME.unpack_from(old, _MTIME_AT)
-        if moment is None or mtime_ns < self._second_ns:
+        """The time of a file that replaces one which was changed in this second, or later."""
+        if self._moment is None:
             return now
+        (mtime_ns,) = _MTIME.unpack_from(old, _MTIME_AT)
         is_same_size = old[_SIZE_AT:OID_AT] == new[_SIZE_AT:OID_AT]
-        time_ns = moment.after(mtime_ns, is_same_size=is_same_size)
+        time_ns = self._moment.after(mtime_ns, is_same_size=is_same_size)
         self._workspace.clock.note(time_ns)
         return _MTIME.pack(time_ns)
 
     def _conclude(self, directory: _Directory, below: _Directory) -> None:
         """Take over what became of a directory into the one that it is in."""
-        wanted = self._entry(below)
-        name = entry_name(wanted)
+        wanted = below.wanted
+        name = wanted[FIXED_BYTES : FIXED_BYTES + wanted[FIXED_BYTES - 1]]
         old, new = directory.changes[name]
         if wanted == old:
             del directory.changes[name]
@@ -254,32 +264,30 @@ class _Walk:
         if wanted != new:
             directory.edits[name] = below.new, wanted
 
-    def _entry(self, directory: _Directory) -> bytes:
-        """The entry that a directory shall have, once its tree is written."""
-        old, new = directory.old, directory.new
-        kept = old is not None and not directory.is_renamed
-        mtime = self._now or new[_MTIME_AT:_SIZE_AT]
-        if old is not None and kept:
-            mtime = old[_MTIME_AT:_SIZE_AT]
-        return new[:_MTIME_AT] + mtime + new[_SIZE_AT:OID_AT] + directory.after + new[_FLAGS_AT:]
-
     def _write(self, directory: _Directory) -> None:
-        """Give a directory the tree of what was decided, if that is not the one before."""
-        before = directory.before
-        if before == directory.after:
-            return
-        if not directory.changes:
+        """Write the tree of what was decided, unless it is the one before, and make its entry."""
+        before, edits = directory.before, directory.edits
+        if before == directory.after or not directory.changes:
             directory.after = before
-            return
-        if directory.edits:
-            directory.data = self._edited(directory)
-            directory.after = put_tree(self._store, directory.data, directory.after)
-        if directory.node is not None:
-            self._known[before, directory.after] = directory.changes, directory.data
+        else:
+            if edits:
+                data = None
+                if len(edits) <= SPLICED_MAX and directory.data[:1] != INDEX:
+                    data = splice(directory.data, edits.values())
+                directory.data = data if data is not None else self._edited(directory)
+                directory.after = put_tree(self._store, directory.data, directory.after)
+            if directory.node is not None:
+                self._known[before, directory.after] = directory.changes, directory.data
+        old, new = directory.old, directory.new
+        mtime = self._now or new[_MTIME_AT:_SIZE_AT]
+        if old is not None and not directory.is_renamed:
+            mtime = old[_MTIME_AT:_SIZE_AT]
+        head = new[:_MTIME_AT] + mtime + new[_SIZE_AT:OID_AT]
+        directory.wanted = head + directory.after + new[_FLAGS_AT:]
 
     def _edited(self, directory: _Directory) -> bytes:
         data, edits = directory.data, directory.edits
-        if not is_index(data):
+        if data[:1] != INDEX:
             return _replace(data, edits.values())
         store = self._store
         refs = index_of(data, directory.after)
@@ -308,13 +316,9 @@ class _Walk:
         return edit_tree(self._store, root, edits, now_ns)
 
 
-def _tree_of(raw: bytes) -> TreeId:
-    return TreeId(Oid(raw[OID_AT:_FLAGS_AT]))
-
-
 def _same_bytes(old: bytes, new: bytes) -> bool:
-    """Whether two entries name the same content: bytes, target of a link, or device."""
-    if old[1] & 0xF0 != new[1] & 0xF0 or old[_SIZE_AT:_FLAGS_AT] != new[_SIZE_AT:_FLAGS_AT]:
+    """Compare the kinds, and targets or devices, of entries of one size and id."""
+    if old[1] & _KIND != new[1] & _KIND:
         return False
     if not (old[_FLAGS_AT] | new[_FLAGS_AT]) & (TARGET | DEVICE):
         return True
@@ -324,9 +328,5 @@ def _same_bytes(old: bytes, new: bytes) -> bool:
 
 def _replace(data: bytes, edits: Collection[Edit]) -> bytes:
     """A leaf with other entries for names that it has."""
-    if len(edits) <= SPLICED_MAX:
-        spliced = splice(data, edits)
-        if spliced is not None:
-            return spliced
     wanted = dict(edits)
     return join_leaf([wanted.get(raw, raw) for raw in split_leaf(data)])

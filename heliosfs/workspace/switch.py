@@ -48,18 +48,22 @@ def switch(workspace: Workspace, target: Entry) -> Invalidation:
     Cost: O(changed).  StoreError leaves the tree as it was.
     """
     dated = redate(workspace, target)
-    return carry_out(workspace, dated, plan(workspace, dated.raw, dated.known))
+    stale = Invalidation()
+    carry_out(workspace, dated, plan(workspace, dated.raw, dated.known), stale)
+    return stale
 
 
-def carry_out(workspace: Workspace, dated: Redated, steps: list[KeptDirectory]) -> Invalidation:
-    """Alter the tree as it was planned; return what must be invalidated before anyone is told.
+def carry_out(
+    workspace: Workspace, dated: Redated, steps: list[KeptDirectory], stale: Invalidation
+) -> None:
+    """Alter the tree as it was planned; add to `stale` what the kernel must forget.
 
     Everything that this needs was read by `plan`; nothing else altered the tree since.
     """
     target = dated.root
     workspace.twin = dated.twin
     workspace.is_twin_due = workspace.gives_new_times
-    stale = Invalidation()
+    workspace.nothing_added_to = None
     now_ns = workspace.clock.now_ns()
     # I18: nothing is read from here on, and so nothing can fail halfway.
     for step in steps:
@@ -69,7 +73,6 @@ def carry_out(workspace: Workspace, dated: Redated, steps: list[KeptDirectory]) 
         workspace.links_loaded = not target.links_below
         if workspace.groups:
             _relink(workspace, now_ns, stale)
-    return stale
 
 
 def _apply(workspace: Workspace, step: KeptDirectory, now_ns: int, stale: Invalidation) -> None:
@@ -106,8 +109,7 @@ def _apply(workspace: Workspace, step: KeptDirectory, now_ns: int, stale: Invali
     directory.tree = step.entry.oid
     directory.data = step.data
     directory.subdir_count = step.entry.size
-    _update(directory, step.raw, step.entry, now_ns, stale)
-    if _is_known(directory):
+    if _update(directory, step.raw, step.entry, now_ns, stale):
         stale.changed.append((directory, step.changes))
         if is_listing_stale:
             directory.relist()
@@ -133,11 +135,11 @@ def _relink(workspace: Workspace, now_ns: int, stale: Invalidation) -> None:
 
 def _stays(child: Node, new: bytes) -> bool:
     """Whether the node can become the new entry without a program noticing but by stat."""
+    if isinstance(child, DirNode):
+        return stat.S_ISDIR(new[0] | new[1] << 8)
     entry, _ = decode_entry(new)
     if stat.S_IFMT(entry.mode) != stat.S_IFMT(child.mode):
         return False
-    if isinstance(child, DirNode):
-        return True
     if new[FLAGS_AT] & LINK or (isinstance(child, LeafNode) and child.group):
         return False
     # I19: another content is another inode; open handles keep the old one.
@@ -146,20 +148,21 @@ def _stays(child: Node, new: bytes) -> bool:
     return entry.target == getattr(child, "target", b"") and entry.rdev == child.rdev
 
 
-def _update(node: Node, raw: bytes, entry: Entry, now_ns: int, stale: Invalidation) -> None:
+def _update(node: Node, raw: bytes, entry: Entry, now_ns: int, stale: Invalidation) -> bool:
+    """Give a node what its new entry says; return True if the kernel knows it.
+
+    The root of a mount it knows without ever looking it up.
+    """
     attributes = entry.mode, entry.uid, entry.gid, entry.mtime_ns, entry.xattrs
     if attributes != (node.mode, node.uid, node.gid, node.mtime_ns, node.xattrs):
         node.mode, node.uid, node.gid, node.mtime_ns, node.xattrs = attributes
         node.ctime_ns = now_ns
     node.raw = raw
     node.outdate()
-    if _is_known(node):
+    is_known = bool(node.lookups) or node is node.workspace.root
+    if is_known:
         stale.attributes.append(node.ino)
-
-
-def _is_known(node: Node) -> bool:
-    """Whether the kernel knows it; the root of a mount it does without ever looking it up."""
-    return bool(node.lookups) or node is node.workspace.root
+    return is_known
 
 
 def _part(

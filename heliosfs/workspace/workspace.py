@@ -78,6 +78,8 @@ class Workspace:
         """A tree that was wanted or is compared with, and the same with the times shown here."""
         self.is_twin_due = True
         """Whether the twin of HEAD has not been looked for since the tree came from elsewhere."""
+        self.nothing_added_to: Oid | None = None
+        """A commit of which it is known that everything here that has a name, has it there too."""
         self.groups: dict[int, LeafNode] = {}
         """Link group -> the node that all its names share, every one of them loaded."""
         self.unnamed: set[LeafNode] = set()
@@ -370,6 +372,7 @@ class Workspace:
                     self.working_set.drop(node)
 
     def _insert(self, directory: DirNode, name: bytes, node: Node) -> None:
+        self.nothing_added_to = None
         children = self.load(directory)
         children[name] = node
         directory.unsorted = True
