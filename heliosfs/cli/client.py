@@ -49,9 +49,10 @@ _OF_FILES = frozenset(
 class Refused(HeliosError):
     """What the daemon answered instead of carrying out a request."""
 
-    def __init__(self, text: str, exit_code: int) -> None:
+    def __init__(self, text: str, exit_code: int, number: int) -> None:
         super().__init__(text)
         self.exit_code = exit_code
+        self.errno = number
 
 
 def print_bytes(data: bytes) -> None:
@@ -224,10 +225,11 @@ def _refusal(fd: int, error: OSError) -> Refused:
     except OSError:
         pass
     if not text:
-        return Refused((error.strerror or str(error)).lower(), 1)
+        return Refused((error.strerror or str(error)).lower(), 1, error.errno or 0)
     text = text.removeprefix(_ERROR).removesuffix(b"\n")
     exit_code = UsageError.exit_code if text.startswith(_USAGE) else 1
-    return Refused(text.removeprefix(_USAGE).decode("utf-8", "replace"), exit_code)
+    said = text.removeprefix(_USAGE).decode("utf-8", "replace")
+    return Refused(said, exit_code, error.errno or 0)
 
 
 def with_repository(place: Location, use: Callable[[Repository], T]) -> T:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from heliosfs import __version__
 from heliosfs.errors import HeliosError, UsageError
 
 if TYPE_CHECKING:
+    from argparse import ArgumentParser
+
     from heliosfs.commands.options import Options
 
 _INTERRUPTED = 130
@@ -33,29 +36,40 @@ _OF_SETTING = {
 }
 """Settings of git that count for one call -> variable that carries them."""
 
-_DOCUMENT = '{"error": '
-"""How a refusal begins that is one JSON document, because --json asked for it."""
-
 
 class LocalVerb(NamedTuple):
-    """A verb that the command line carries out itself.  Called with the arguments after it."""
+    """A verb that the command line carries out itself."""
 
     summary: str
-    run: Callable[[Sequence[str]], int]
+    module: str
+    """The module of this package that has a function of the verb's name, and its parser."""
+    name: str
+
+    def run(self, argv: Sequence[str]) -> int:
+        """Carry it out, and return the exit code; `argv` is what follows the verb."""
+        code: int = self._of_module(self.name)(argv)
+        return code
+
+    def parser(self) -> ArgumentParser:
+        """Return what reads its arguments and has its help."""
+        parser: ArgumentParser = self._of_module(f"{self.name}_parser")()
+        return parser
+
+    def _of_module(self, name: str) -> Any:
+        """Import waits until the verb is known: it is most of what starting up costs."""
+        return getattr(import_module(f"heliosfs.cli.{self.module}"), name)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `helios`; gives the exit code: 0 done, 1 refused, 2 wrong usage, 130 interrupted."""
+    words = list(sys.argv[1:] if argv is None else argv)
     try:
-        exit_code = _dispatch(list(sys.argv[1:] if argv is None else argv))
+        exit_code = _dispatch(list(words))
         sys.stdout.flush()
         return exit_code
     except HeliosError as error:
         text = str(error).removeprefix(_USAGE)
-        if text.startswith(_DOCUMENT):
-            print(text)
-            return error.exit_code
-        return _complain(text, error.exit_code)
+        return _complain(text, error.exit_code, words, error.errno)
     except SystemExit as done:
         return done.code if isinstance(done.code, int) else 0
     except KeyboardInterrupt:
@@ -66,14 +80,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except OSError as error:
         where = f": {error.filename}" if error.filename else ""
-        return _complain(f"{(error.strerror or str(error)).lower()}{where}", 1)
+        text = f"{(error.strerror or str(error)).lower()}{where}"
+        return _complain(text, 1, words, error.errno or 0)
     except Exception as error:  # noqa: BLE001 - the user reads a line, whatever it was
         if os.environ.get("HELIOS_DEBUG"):
             import traceback
 
             traceback.print_exc()
         text = f"a bug: {type(error).__name__}: {error} (HELIOS_DEBUG=1 shows where)"
-        return _complain(text, 1)
+        return _complain(text, 1, words, 0)
 
 
 def _dispatch(argv: list[str]) -> int:
@@ -287,45 +302,20 @@ _OF_THE_CLIENT: dict[str, Callable[[list[str], Options], int | list[str]]] = {
 """Verbs that the client carries out itself, giving the exit code, or whose words it completes."""
 
 
+_LOCAL = (
+    LocalVerb("make a repository without mounting it", "mount", "init"),
+    LocalVerb("mount a workspace, made on first use", "mount", "mount"),
+    LocalVerb("end a mount; everything is kept", "umount", "umount"),
+    LocalVerb("list the workspaces on this machine, mounted and not", "listing", "ls"),
+    LocalVerb("check what this machine offers, and say what to do", "doctor", "doctor"),
+    LocalVerb("print what makes a shell complete verbs", "completion", "completion"),
+    LocalVerb("write manual pages for man(1)", "man", "man"),
+)
+
+
 def local_verbs() -> dict[str, LocalVerb]:
-    """Imports wait until the verb is known: they are most of what starting up costs."""
-    return {
-        "init": LocalVerb("make a repository without mounting it", _init),
-        "mount": LocalVerb("mount a workspace, made on first use", _mount),
-        "umount": LocalVerb("end a mount; everything is kept", _umount),
-        "doctor": LocalVerb("check what this machine offers, and say what to do", _doctor),
-        "completion": LocalVerb("print what makes a shell complete verbs", _completion),
-    }
-
-
-def _init(argv: Sequence[str]) -> int:
-    from heliosfs.cli.mount import init
-
-    return init(argv)
-
-
-def _mount(argv: Sequence[str]) -> int:
-    from heliosfs.cli.mount import mount
-
-    return mount(argv)
-
-
-def _umount(argv: Sequence[str]) -> int:
-    from heliosfs.cli.umount import umount
-
-    return umount(argv)
-
-
-def _doctor(argv: Sequence[str]) -> int:
-    from heliosfs.cli.doctor import doctor
-
-    return doctor(argv)
-
-
-def _completion(argv: Sequence[str]) -> int:
-    from heliosfs.cli.completion import completion
-
-    return completion(argv)
+    """Return the verbs that the command line carries out itself, by name."""
+    return {verb.name: verb for verb in _LOCAL}
 
 
 def _overview() -> str:
@@ -347,6 +337,13 @@ def _overview() -> str:
     return "\n".join(lines)
 
 
-def _complain(text: str, exit_code: int) -> int:
+def _complain(text: str, exit_code: int, words: Sequence[str], number: int) -> int:
+    """Tell of a refusal: in words, or, where --json asks for it, on standard output in JSON."""
+    if "--json" in words:
+        from heliosfs.commands.refusal import asks_for_json, refusal
+
+        if asks_for_json(words) and "run" not in words[:1]:
+            print(refusal(text, number))
+            return exit_code
     print(f"helios: {text}", file=sys.stderr)
     return exit_code

@@ -41,7 +41,10 @@ def run(options: Options) -> int:
         place = find_repository(where)
         hint = f": helios mount {place.root}" if place is not None else ""
         raise NotFound(f"not inside a mounted workspace ({where}){hint}")
-    stand = _stand(view, options.value("branch"), is_quiet="quiet" in options)
+    wanted, fork = options.value("branch"), "fork" in options
+    if fork and wanted is None:
+        raise options.misuse("--fork needs the name of a branch: -b NEW --fork")
+    stand = _stand(view, wanted, fork=fork, is_quiet="quiet" in options)
     over = mount_over(view.root)
     top = over.path if over is not None else view.root
     root = top
@@ -54,17 +57,23 @@ def run(options: Options) -> int:
     return _become(options.words)
 
 
-def _stand(view: Location, wanted: str | None, *, is_quiet: bool) -> _Stand:
-    """The branch that is wanted, made if it is missing; without one, that of the view."""
+def _stand(view: Location, wanted: str | None, *, fork: bool, is_quiet: bool) -> _Stand:
+    """The branch that is wanted, made if it is missing; without one, that of the view.
+
+    With `fork`, what is made has the uncommitted changes of the view, and its ignored files.
+    """
     branches = json.loads(ask(view, ["branch", "--json"]))
     for each in branches:
         if each["name"] == wanted if wanted is not None else each["current"]:
             return _Stand(each["name"], each["mounted"])
     if wanted is None:
         return _Stand(None, is_shown=True)
-    made = json.loads(ask(view, ["branch", "--json", "--", wanted]))
+    how = ["--fork"] if fork else []
+    made = json.loads(ask(view, ["branch", "--json", *how, "--", wanted]))
     if not is_quiet:
-        print(f"helios: new branch {wanted!r} at {made['head'][:12]}", file=sys.stderr)
+        at = f"at {made['head'][:12]}" if made["head"] else "without a commit"
+        changes = ", with the changes of this one" if fork else ""
+        print(f"helios: new branch {wanted!r} {at}{changes}", file=sys.stderr)
     return _Stand(wanted, is_shown=False)
 
 

@@ -122,17 +122,19 @@ RUN = Verb(
     name="run",
     module="run",
     summary="run a command in the workspace of a branch",
-    synopsis=("[-b BRANCH] [-q] [--] COMMAND [ARGUMENT]...",),
+    synopsis=("[-b BRANCH [--fork]] [-q] [--] COMMAND [ARGUMENT]...",),
     description=(
         "The command sees the branch at the path of the mount point, in a mount namespace\n"
         "of its own: absolute paths of the workspace lead into the branch, and .helios is\n"
         "that of the branch. It begins in the same directory, if the branch has it. A\n"
-        "branch that does not exist is made at HEAD. Where no namespace can be had, the\n"
-        "branch is only the current directory, and a line says so. HELIOS_BRANCH is its\n"
-        "name. The exit code is that of the command. Only the command line does this."
+        "branch that does not exist is made at HEAD; with --fork it has the uncommitted\n"
+        "changes and the ignored files of the current one, too. Where no namespace can be\n"
+        "had, the branch is only the current directory, and a line says so. HELIOS_BRANCH\n"
+        "is its name. The exit code is that of the command. Only the command line does this."
     ),
     options=(
         Option(("-b", "--branch"), "the branch; without it the current one", "BRANCH"),
+        Option(("--fork",), "a branch that is made begins with the files as they are now"),
         Option(("-q", "--quiet"), "do not tell of a new branch, or of a missing namespace"),
     ),
     errors=(

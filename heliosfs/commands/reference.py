@@ -56,6 +56,10 @@ With `--json` the reply is one JSON document. Times are ISO 8601 with seconds si
 beside them, ids are full. Bytes of a path or a message that are no UTF-8 come as lone
 surrogates (`\\udc80` to `\\udcff`, PEP 383): Python's `os.fsencode` gives the bytes back.
 
+A refusal is JSON as well then: `{"error": "no branch 'x'", "errno": "ENOENT"}`, on one line, on
+standard output, where a program that asked for JSON reads; the exit code tells it from a reply. A
+merge with conflicts adds `conflicts` and `ways`. From a control file it comes after `error: `.
+
 With `"progress": true` in such an object, `write` returns before a long verb is done. Each read
 then gives a line, until it is done and the reply follows; closing the descriptor ends the verb:
 

@@ -19,8 +19,9 @@ from heliosfs.commands.declared_plumbing import DECLARED_PLUMBING
 from heliosfs.commands.declared_search import DECLARED_SEARCH
 from heliosfs.commands.declared_settings import DECLARED_SETTINGS
 from heliosfs.commands.declared_upkeep import DECLARED_UPKEEP
+from heliosfs.commands.refusal import tell_as_json
 from heliosfs.commands.verb import NO_SCREEN, Request, Screen, Verb
-from heliosfs.errors import UsageError
+from heliosfs.errors import HeliosError, UsageError
 
 if TYPE_CHECKING:
     from heliosfs.repo.repository import Repository
@@ -77,8 +78,11 @@ def run(
     """
     try:
         return _verb_of(argv).run(Request(repository, view, cwd, screen), argv[1:], report)
-    except UsageError as error:
-        raise _usage(error) from error
+    except HeliosError as error:
+        told = _told(error, argv)
+        if told is error:
+            raise
+        raise told from error
 
 
 def begin(
@@ -92,8 +96,11 @@ def begin(
     try:
         request = Request(repository, view, cwd, screen)
         return (yield from _verb_of(argv).begin(request, argv[1:]))
-    except UsageError as error:
-        raise _usage(error) from error
+    except HeliosError as error:
+        told = _told(error, argv)
+        if told is error:
+            raise
+        raise told from error
 
 
 def _verb_of(argv: list[str]) -> Verb:
@@ -102,8 +109,11 @@ def _verb_of(argv: list[str]) -> Verb:
     return find_verb(argv[0])
 
 
-def _usage(error: UsageError) -> UsageError:
-    return UsageError(_USAGE + str(error).removeprefix(_USAGE))
+def _told(error: HeliosError, argv: list[str]) -> HeliosError:
+    if isinstance(error, UsageError):
+        error = UsageError(_USAGE + str(error).removeprefix(_USAGE))
+    tell_as_json(error, argv)
+    return error
 
 
 class CommandLine(NamedTuple):

@@ -15,6 +15,7 @@ from time import perf_counter_ns
 from typing import NamedTuple
 
 from heliosfs.commands.commit import commit_message
+from heliosfs.commands.refusal import tell_as_json
 from heliosfs.commands.table import begin, find_verb, parse_line, run
 from heliosfs.commands.verb import exit_code_of
 from heliosfs.errors import HeliosError, TooLarge, UsageError
@@ -298,7 +299,11 @@ class CommandChannel(Channel):
             argv = [self._verb, *argv]
         if not argv:
             raise UsageError("usage: a command line names a verb")
-        verb = find_verb(argv[0])
+        try:
+            verb = find_verb(argv[0])
+        except UsageError as error:
+            tell_as_json(error, argv)
+            raise
         repository, view = self._repository, self._view
         return ControlRequest(
             verb.barrier,

@@ -131,3 +131,26 @@ def test_outside_of_a_mounted_workspace(ws: Mounted, tmp_path: Path) -> None:
     done = run(ws, "true")
     assert f"helios mount {ws.path}" in done.stderr
     assert sorted(os.listdir(ws.path)) == [".helios", "HELIOS-NOT-MOUNTED"]
+
+
+def test_a_fork_has_what_is_ignored_and_its_paths_lead_into_it(ws: Mounted) -> None:
+    """As of a package installed editable: a file in the environment with an absolute path."""
+    (ws.path / ".heliosignore").write_text("env/\n")
+    (ws.path / "src").mkdir()
+    (ws.path / "src/code").write_text("main\n")
+    ws.commit("code")
+    (ws.path / "env").mkdir()
+    (ws.path / "env/link").symlink_to(ws.path / "src")
+    (ws.path / "src/code").write_text("uncommitted\n")
+    look = "cat env/link/code; echo mine > src/code; cat env/link/code"
+    done = run(ws, "-b", "new", "--fork", "--", "sh", "-c", look)
+    assert done.stdout == "uncommitted\nmine\n"
+    assert done.stderr.endswith(", with the changes of this one\n")
+    assert (ws.path / "src/code").read_text() == "uncommitted\n"
+    # The trap: what has the path in it means the mount point where the branch is not shown there.
+    assert (ws.path / ".helios/branches/new/env/link/code").read_text() == "uncommitted\n"
+    again = run(ws, "-b", "new", "--fork", "--", "cat", "env/link/code")
+    assert (again.stdout, again.stderr) == ("mine\n", "")
+    without = run(ws, "-b", "plain", "-q", "--", "cat", "env/link/code")
+    assert without.returncode == 1
+    assert run(ws, "--fork", "--", "true").returncode == 2

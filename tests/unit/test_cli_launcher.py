@@ -191,3 +191,18 @@ def test_a_terminal_is_a_matter_for_python(
     monkeypatch.setenv("CLICOLOR_FORCE", "1")
     assert run(bin_directory / "helios", verb, cwd=workspace) == f"python:{verb}\n"
     assert requests(workspace) == []
+
+
+def test_a_refusal_in_json_goes_to_standard_output(
+    bin_directory: Path, workspace: Path, tmp_path: Path
+) -> None:
+    """The launcher takes what a control file says after a write that failed."""
+    document = '{"error": "no branch \'x\'", "errno": "ENOENT"}'
+    script = (bin_directory / "helios").read_text()
+    # No file fails a write and then has a reply, but in a mount: the reply alone is played.
+    tail = script[script.index("IFS= read -r text") :]
+    played = f"exec 3<<'END'\nerror: usage: {document}\nEND\n{tail}"
+    done = subprocess.run(
+        ["sh", "-c", played], capture_output=True, text=True, timeout=SECONDS, check=False
+    )
+    assert (done.stdout, done.stderr, done.returncode) == (document + "\n", "", 2)

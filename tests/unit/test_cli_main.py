@@ -92,7 +92,7 @@ def test_outside_of_a_workspace(tmp_path: Path, capsys: pytest.CaptureFixture[st
     [
         (UsageError("usage: no"), 2, "helios: no\n"),
         (StoreBusy("in use by pid 7"), 1, "helios: in use by pid 7\n"),
-        (client.Refused("odd", 2), 2, "helios: odd\n"),
+        (client.Refused("odd", 2, errno.EINVAL), 2, "helios: odd\n"),
         (OSError(errno.ENOENT, "No such file", "/x"), 1, "helios: no such file: /x\n"),
         (KeyboardInterrupt(), 130, ""),
         (ZeroDivisionError("oh"), 1, "helios: a bug: ZeroDivisionError: oh (HELIOS_DEBUG=1"),

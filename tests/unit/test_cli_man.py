@@ -1,0 +1,64 @@
+"""Manual pages: one for each verb, which groff reads without a warning."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from heliosfs.cli.main import local_verbs, main
+from heliosfs.cli.man import pages
+from heliosfs.commands.table import VERBS
+
+MANUAL = Path(__file__).parents[2] / "docs/man"
+PAGES = dict(pages())
+
+
+def test_every_verb_has_one() -> None:
+    names = {f"helios-{name}.1" for name in (*VERBS, *local_verbs())}
+    assert set(PAGES) == {"helios.1", *names}
+
+
+def test_those_that_the_wheel_has_are_these() -> None:
+    shown = {path.name: path.read_text() for path in MANUAL.iterdir()}
+    assert set(shown) == set(PAGES)
+    for name, text in PAGES.items():
+        # How argparse writes a usage differs from one Python to the next.
+        expected, found = (each.partition("\n.SH USAGE\n")[0] for each in (text, shown[name]))
+        assert found == expected, "make it anew: python -m heliosfs.cli.man docs/man"
+
+
+def test_every_option_and_errno_is_on_the_page() -> None:
+    for verb in VERBS.values():
+        text = PAGES[f"helios-{verb.name}.1"].replace("\\-", "-")
+        for option in verb.options:
+            assert all(name in text for name in option.names), (verb.name, option.names)
+        assert all(name in text for name, _ in verb.errors), verb.name
+
+
+@pytest.mark.skipif(shutil.which("groff") is None, reason="there is no groff here")
+def test_groff_has_nothing_to_say() -> None:
+    for name, text in PAGES.items():
+        done = subprocess.run(
+            ["groff", "-man", "-Tutf8", "-ww", "-P-cbou"],
+            input=text.encode(),
+            capture_output=True,
+            timeout=20,
+            check=True,
+        )
+        assert done.stderr == b"", name
+        assert done.stdout.decode().count("\nNAME\n") == 1, name
+        if name == "helios-commit.1":
+            shown = " ".join(done.stdout.decode().split())
+            assert "'.' at the root is everything" in shown
+            assert "helios commit -m 'fix the parser'" in shown
+
+
+def test_they_are_written_where_one_says(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["man", str(tmp_path / "man1")]) == 0
+    assert capsys.readouterr().out == f"{len(PAGES)} pages written to {tmp_path}/man1\n"
+    assert {path.name for path in (tmp_path / "man1").iterdir()} == set(PAGES)
