@@ -161,6 +161,7 @@ UNCHANGING = {
     "cat-file": "reads",
     "check-ignore": "reads",
     "config": "replaces one file, as a whole",
+    "debug": "reads",
     "diff": "reads",
     "export": "writes into git; what it notes are ids that can be made again",
     "for-each-ref": "reads",

@@ -271,6 +271,12 @@ def _is_terminal() -> bool:
     return os.isatty(0) and os.isatty(1)
 
 
+def _debug(argv: list[str], options: Options) -> int | list[str]:
+    from heliosfs.cli.debug import debug_journal, is_of_files
+
+    return debug_journal(options) if is_of_files(options) else argv
+
+
 def _archive(argv: list[str], options: Options) -> int | list[str]:
     from heliosfs.cli.archive import archive
 
@@ -289,6 +295,7 @@ _OF_THE_CLIENT: dict[str, Callable[[list[str], Options], int | list[str]]] = {
     "archive": _archive,
     "check-ignore": _check_ignore,
     "commit": _commit,
+    "debug": _debug,
     "export": _transfer,
     "import": _transfer,
     "materialize": _materialize,

@@ -1,9 +1,9 @@
-"""The verbs that keep a store small and sound, declared: gc, fsck."""
+"""The verbs that keep a store small and sound, declared: gc, fsck, debug."""
 
 from __future__ import annotations
 
 from heliosfs.commands.options import JSON, Option
-from heliosfs.commands.phrases import E_FULL, E_USAGE
+from heliosfs.commands.phrases import E_AMBIGUOUS, E_FULL, E_USAGE
 from heliosfs.commands.verb import Verb
 
 _E_RUNS = ("EBUSY", "another long verb runs")
@@ -56,4 +56,36 @@ FSCK = Verb(
     is_long=True,
 )
 
-DECLARED_UPKEEP = (GC, FSCK)
+DEBUG = Verb(
+    name="debug",
+    module="debug",
+    summary="what the store has, as it has it",
+    synopsis=(
+        "object ID [--limit N] [--json]",
+        "chain ID [--json]",
+        "state [PREFIX] [--limit N] [--json]",
+        "journal [--limit N] [--json]",
+    ),
+    description=(
+        "For whoever looks for a fault; nothing is changed, and the form of the reply may\n"
+        "change with any version. object: the fields of any object in the store, whether\n"
+        "something names it or not; an id may be cut to 4 digits, and REV and REV:PATH name\n"
+        "objects as well. chain: the records that are needed to decode it, itself first.\n"
+        "state: keys and values, and whether each lies in L2 or above it. journal: the batches\n"
+        "that lie in the journal's files, drained ones that were not written over yet\n"
+        "included; of a workspace that is not mounted, without opening the store, which would\n"
+        "move them into L2."
+    ),
+    options=(Option(("--limit",), "at most so many rows: 50, if nothing is said", "N"), JSON),
+    errors=(
+        E_USAGE,
+        ("ENOENT", "there is no such object"),
+        E_AMBIGUOUS,
+        ("EIO", "the object, or the store, is damaged"),
+    ),
+    example="chain HEAD:notes",
+    control_file=False,
+    is_reading=True,
+)
+
+DECLARED_UPKEEP = (GC, FSCK, DEBUG)

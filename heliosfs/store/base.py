@@ -169,6 +169,85 @@ class Bulk(Protocol):
         """End the bulk; drop what no write was planned for.  Idempotent."""
 
 
+class Link(NamedTuple):
+    """A record of L2, as one of a chain."""
+
+    number: int
+    base: int | None
+    """The number of the record that it changes."""
+    position: int
+    """In its chain; 0 for one that is whole."""
+    kind: Kind
+    codec: str
+    size: int
+    """Bytes of the object."""
+    stored_bytes: int
+    """Bytes of its body."""
+    place: str
+    """Where the body lies: in the record, or in a pack."""
+
+
+class StateSeen(NamedTuple):
+    """State, and the layer that has it."""
+
+    key: bytes
+    value: bytes | None
+    """None for a key that is removed, and that a lower layer may have."""
+    layer: str
+
+
+class ObjectSeen(NamedTuple):
+    """An object in a record of the journal."""
+
+    oid: Oid
+    kind: Kind
+    size: int
+    held: str
+    """How the journal holds it: its bytes, a place in a pack, or edits."""
+
+
+class BatchSeen(NamedTuple):
+    """A record of the journal."""
+
+    file: str
+    at: int
+    end: int
+    number: int
+    durable: int
+    objects: list[ObjectSeen]
+    state: list[tuple[bytes, bytes | None]]
+
+
+class FileSeen(NamedTuple):
+    """The end of what is sound in a file of the journal."""
+
+    file: str
+    sound_bytes: int
+    file_bytes: int
+
+
+class Inspection(Protocol):
+    """A look at how a store keeps things, which changes nothing."""
+
+    def ids(self, prefix: str, limit: int) -> list[Oid]:
+        """Return the ids, in hex, that begin like this, as far as the objects are sound."""
+
+    def kind(self, oid: Oid) -> Kind | None:
+        """Return the kind of an object; None when it is not here."""
+
+    def layers(self, oid: Oid) -> list[str]:
+        """Return where an object lies: pending, L2, or both."""
+
+    def chain(self, oid: Oid) -> list[Link]:
+        """Return the record of an object in L2 and all that it needs, itself first."""
+
+    def state(self, prefix: bytes, limit: int) -> list[StateSeen]:
+        """Return state under a prefix, what lies above L2 first."""
+
+    def journal(self) -> Iterator[BatchSeen | FileSeen]:
+        """Read the files of the journal as they are now, a record at a time."""
+
+
 class Store(Protocol):
     """Content-addressed objects, and a small ordered map of state, changed together.
 
@@ -262,6 +341,9 @@ class Store(Protocol):
 
     def stats(self) -> StoreStats:
         """Return counters and sizes in constant time."""
+
+    def inspect(self) -> Inspection:
+        """Return what tells how the store keeps things."""
 
     def close(self) -> None:
         """Drain, sync and release the store; drop what was not published.  Idempotent."""

@@ -62,6 +62,14 @@ class StateLayers:
         """Return the state of all layers under a prefix, in order of the keys, as of the call."""
         return iter(overlay(self._below.scan_state(prefix), self._seen, prefix))
 
+    def above(self, prefix: bytes) -> Iterator[tuple[bytes, bytes | None, str]]:
+        """Return what lies above L2 of a prefix: key, value (None: removed), and the layer."""
+        for key, value in sorted(self._seen.items()):
+            if key.startswith(prefix):
+                is_published = key in self._published_state
+                layer = "published" if is_published else "draining"
+                yield key, value, "batch" if key in self._batch_state else layer
+
     def abandon(self) -> None:
         """Take back the state of the batch."""
         for key in self._batch_state:

@@ -107,6 +107,26 @@ def release_lock(fd: int) -> None:
     os.close(fd)
 
 
+def is_closed_cleanly(directory: Directory) -> bool:
+    """Return True if whoever had the store open last has closed it.
+
+    StoreBusy when a process has it open; StoreError.
+    """
+    try:
+        fd = directory.open(_LOCK, os.O_RDONLY)
+    except FileNotFoundError:
+        return True
+    except OSError as error:
+        raise store_error("cannot look at the store's lock", error) from error
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return not os.fstat(fd).st_size
+    except BlockingIOError as error:
+        raise StoreBusy("a process has the store open") from error
+    finally:
+        os.close(fd)
+
+
 class Lock(NamedTuple):
     """The lock of this process on a store."""
 

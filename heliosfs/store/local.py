@@ -9,7 +9,7 @@ from heliosfs.errors import Busy, CorruptObject, MissingObject, StoreError
 from heliosfs.objects.ids import Kind, Oid
 from heliosfs.steps import Work
 from heliosfs.store.addition import PackedAddition
-from heliosfs.store.base import Addition, Bulk, Collection, Edit, NewObject, StoreStats
+from heliosfs.store.base import Addition, Bulk, Collection, Edit, Inspection, NewObject, StoreStats
 from heliosfs.store.bulk import LocalBulk
 from heliosfs.store.cache import Cached, ObjectCache
 from heliosfs.store.directory import Directory
@@ -18,6 +18,7 @@ from heliosfs.store.edited import DEPTH_MAX, Edited, is_worth_it
 from heliosfs.store.encoding import codecs
 from heliosfs.store.encoding.packs import PACKED_FROM_BYTES, Packed, encode_large
 from heliosfs.store.gc.collection import LocalCollection
+from heliosfs.store.inspection import LocalInspection
 from heliosfs.store.l2.compact import compact
 from heliosfs.store.l2.environment import FILE
 from heliosfs.store.layers import StateLayers
@@ -332,6 +333,9 @@ class LocalStore(StateLayers):
             cache_bytes=self._cache.used_bytes,
             pending_bytes=self.pending_bytes,
         )
+
+    def inspect(self) -> Inspection:
+        return LocalInspection(self._directory, self._l2, self._pending, self.above)
 
     def close(self) -> None:
         """Close the store; StoreError if L2 did not take all, which the journal keeps then."""

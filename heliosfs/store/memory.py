@@ -14,10 +14,15 @@ from heliosfs.steps import Work
 from heliosfs.store.addition import HashedAddition
 from heliosfs.store.base import (
     Addition,
+    BatchSeen,
     Bulk,
     Collection,
     Edit,
+    FileSeen,
+    Inspection,
+    Link,
     NewObject,
+    StateSeen,
     StoreStats,
     Swept,
 )
@@ -179,6 +184,9 @@ class MemoryStore:
     def plan_drain(self) -> Work | None:
         return None
 
+    def inspect(self) -> Inspection:
+        return _MemoryInspection(self)
+
     def stats(self) -> StoreStats:
         return StoreStats(
             hits=self._hits,
@@ -245,6 +253,35 @@ class _MemoryWrite:
 
     def apply(self) -> None:
         self._store.take(self._objects, self._state)
+
+
+class _MemoryInspection:
+    """The inspection of a store without a journal, in which every object is whole."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
+
+    def ids(self, prefix: str, limit: int) -> list[Oid]:
+        found = (oid for oid in self._store.objects if oid.hex().startswith(prefix))
+        return list(islice(found, limit))
+
+    def kind(self, oid: Oid) -> Kind | None:
+        found = self._store.objects.get(oid)
+        return found.kind if found else None
+
+    def layers(self, oid: Oid) -> list[str]:
+        return ["memory"] if oid in self._store.objects else []
+
+    def chain(self, oid: Oid) -> list[Link]:
+        kind, data = self._store.objects[oid]
+        return [Link(0, None, 0, kind, "raw", len(data), len(data), "memory")]
+
+    def state(self, prefix: bytes, limit: int) -> list[StateSeen]:
+        found = (StateSeen(*item, "memory") for item in self._store.scan(prefix))
+        return list(islice(found, limit))
+
+    def journal(self) -> Iterator[BatchSeen | FileSeen]:
+        return iter(())
 
 
 class _MemoryCollection:

@@ -14,23 +14,13 @@ from typing import NamedTuple
 from zlib import crc32
 
 from heliosfs.errors import StoreError
-from heliosfs.objects.ids import OID_BYTES, Kind, Oid, object_id
+from heliosfs.objects.ids import object_id
 from heliosfs.store.directory import Directory, store_error
-from heliosfs.store.edited import decode_edited
+from heliosfs.store.edited import Edited
 from heliosfs.store.encoding.codecs import DecodeError
-from heliosfs.store.encoding.packs import Packed, Packs, decode_location
-from heliosfs.store.journal.journal import (
-    CHECKED_FROM,
-    EDITED_TAG,
-    OBJECT,
-    OBJECT_TAG,
-    PACKED_TAG,
-    PREFIX,
-    RECORD_HEAD,
-    RECORD_MAGIC,
-    STATE,
-    STATE_TAG,
-)
+from heliosfs.store.encoding.packs import Packed, Packs
+from heliosfs.store.journal.journal import CHECKED_FROM, PREFIX, RECORD_HEAD, RECORD_MAGIC
+from heliosfs.store.journal.table import StateItem, read_items
 from heliosfs.store.pending import Batches, Changes, Pending
 
 _log = logging.getLogger(__name__)
@@ -167,33 +157,13 @@ def _read_table(data: bytes, at: int, content_at: int) -> tuple[list[Pending], C
     """Read a table whose checksum is right; the bytes of its objects follow it."""
     objects = []
     state: dict[bytes, bytes | None] = {}
-    stop = content_at
-    while at < stop:
-        if data[at] == OBJECT_TAG:
-            _, kind, has_base, size, oid = OBJECT.unpack_from(data, at)
-            at += OBJECT.size
-            base = None
-            if has_base:
-                base = Oid(data[at : at + OID_BYTES])
-                at += OID_BYTES
-            content = data[content_at : content_at + size]
-            content_at += size
-            objects.append(Pending(Oid(oid), Kind(kind), content, base))
-        elif data[at] == PACKED_TAG:
-            _, kind, _, size, oid = OBJECT.unpack_from(data, at)
-            place, at = decode_location(data, at + OBJECT.size)
-            objects.append(Pending(Oid(oid), Kind(kind), Packed(place, size), None))
-        elif data[at] == EDITED_TAG:
-            _, kind, _, size, oid = OBJECT.unpack_from(data, at)
-            edited, at = decode_edited(data, at + OBJECT.size, size)
-            objects.append(Pending(Oid(oid), Kind(kind), edited, edited.base))
-        elif data[at] == STATE_TAG:
-            _, removed, key_bytes, value_bytes = STATE.unpack_from(data, at)
-            at += STATE.size
-            key = data[at : at + key_bytes]
-            at += key_bytes
-            state[key] = None if removed else data[at : at + value_bytes]
-            at += value_bytes
-        else:
-            raise StoreError(f"a journal holds an item of unknown kind {data[at]}")
+    for item in read_items(data, at, content_at):
+        if isinstance(item, StateItem):
+            state[item.key] = item.value
+            continue
+        held: bytes | Packed | Edited | None = item.elsewhere
+        if held is None:
+            held = data[content_at : content_at + item.size]
+            content_at += item.size
+        objects.append(Pending(item.oid, item.kind, held, item.base))
     return objects, state

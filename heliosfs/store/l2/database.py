@@ -39,6 +39,7 @@ from heliosfs.store.l2.environment import (
     mapped,
     open_environment,
     open_tables,
+    open_unaltered,
 )
 from heliosfs.store.l2.marks import Marks
 from heliosfs.store.l2.reader import INDEX_KEY, Snapshot, Unindexed, index_entry, piece_key
@@ -152,12 +153,12 @@ class ObjectDatabase:
 
     def has(self, oid: Oid, kind: Kind, data: bytes) -> bool:
         """Return True if the object is here and sound: 2 us if it is not here, else as `load`."""
-        with self._seeing() as snapshot:
+        with self.seeing() as snapshot:
             return snapshot.find(oid, kind, data) is not None
 
     def names(self, oid: Oid) -> bool:
         """Return True if the index may have an object with this id: 2 us."""
-        with self._seeing() as snapshot:
+        with self.seeing() as snapshot:
             return bool(snapshot.candidates(oid))
 
     def load(self, oid: Oid) -> tuple[list[Payload], bytes] | None:
@@ -166,7 +167,7 @@ class ObjectDatabase:
         if self._loads % _UNMAP_AFTER == 0:
             unmap_pages(*self._file)
         reason = ""
-        with self._seeing() as snapshot:
+        with self.seeing() as snapshot:
             for number in snapshot.candidates(oid):
                 try:
                     chain = snapshot.chain(number)
@@ -184,12 +185,12 @@ class ObjectDatabase:
 
     def get_state(self, key: bytes) -> bytes | None:
         """Return the drained state under a key, or None."""
-        with self._seeing() as snapshot:
+        with self.seeing() as snapshot:
             return StateReader(snapshot).get(key)
 
     def scan_state(self, prefix: bytes) -> list[tuple[bytes, bytes]]:
         """Return the drained state under a prefix, in key order."""
-        with self._seeing() as snapshot:
+        with self.seeing() as snapshot:
             return StateReader(snapshot).scan(prefix)
 
     def reading(self) -> Reading:
@@ -208,7 +209,7 @@ class ObjectDatabase:
                 yield snapshot
             unmap_pages(*self._file)
 
-    def _seeing(self) -> Reading:
+    def seeing(self) -> Reading:
         """Return a context with a snapshot, for the owner's thread."""
         return Reading(self.env, self.tables, self._recent, self.packs, self._guard)
 
@@ -337,6 +338,17 @@ class ObjectDatabase:
         with self._browsing, self._guard, lmdb_errors("cannot grow"):
             self.env.set_mapsize(self.map_bytes * 2)
             self.map_bytes *= 2
+
+
+def read_totals(directory: Directory, *, was_clean: bool) -> Totals:
+    """Read what the L2 of a store holds that nobody has open, and alter nothing.  StoreError."""
+    check_file(directory, FILE, is_thorough=not was_clean)
+    path = directory.path_of(FILE)
+    with lmdb_errors("cannot read"), open_unaltered(path) as env, env.begin() as txn:
+        raw = txn.get(TOTALS_KEY)
+    if raw is None:
+        raise StoreError(f"{FILE} is empty, where the store's format says it is not")
+    return Totals(*_TOTALS.unpack(raw))
 
 
 class Reading:

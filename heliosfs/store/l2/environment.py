@@ -58,6 +58,11 @@ def open_environment(
     )
 
 
+def open_unaltered(path: str) -> lmdb.Environment:
+    """Open a file to read, without a lock file: nobody writes to it meanwhile."""
+    return lmdb.open(path, subdir=False, readonly=True, lock=False, lib_version=LMDB_0_9)
+
+
 def open_tables(env: lmdb.Environment, txn: Transaction | None = None) -> Tables:
     """Open or create the tables."""
     return Tables(
