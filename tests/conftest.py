@@ -6,6 +6,11 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
+
+# A machine that runs tests side by side is slow now and then; what hangs is ended by faulthandler.
+settings.register_profile("heliosfs", deadline=None)
+settings.load_profile("heliosfs")
 
 _SOURCES = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 

@@ -53,6 +53,7 @@ class Setup:
     branch: str | None = None
     allow_other: bool = False
     xattr: bool = False
+    shares_history: bool = False
     is_helios_listed: bool | None = None
     debug: bool = False
     named_log: str | None = None
@@ -61,7 +62,8 @@ class Setup:
     def workspace(self, store: str, store_id: str) -> runfiles.KnownWorkspace:
         """Return what the list of known workspaces has of it."""
         options = (
-            ("allow_other", self.allow_other),
+            ("allow_other=history", self.shares_history),
+            ("allow_other", self.allow_other and not self.shares_history),
             ("xattr", self.xattr),
             ("helios=listed", self.is_helios_listed is True),
             ("helios=hidden", self.is_helios_listed is False),
@@ -76,6 +78,7 @@ class Setup:
         return MountOptions(
             mountpoint=self.mountpoint,
             allow_other=self.allow_other,
+            shares_history=self.shares_history,
             xattr=self.xattr,
             is_helios_listed=self.is_helios_listed,
             debug=self.debug,

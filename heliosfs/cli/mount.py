@@ -24,7 +24,8 @@ from heliosfs.cli.umount import wait_saved
 from heliosfs.errors import AlreadyExists, Busy, HeliosError, NotFound, UsageError
 
 OPTIONS = {
-    "allow_other": "let other users in, as the modes of the files say",
+    "allow_other": "let other users in, as the modes of the files say; .helios is yours alone",
+    "allow_other=history": "the same, and let them read all history under .helios",
     "default_permissions": "let the kernel check modes (always on)",
     "xattr": "user extended attributes (every write costs one more request)",
     "helios=hidden": "find .helios by name, and list it nowhere (as configured by default)",
@@ -154,7 +155,8 @@ def _setup(directory: str, asked: argparse.Namespace, options: set[str]) -> daem
         log=os.path.abspath(log_file) if log_file else None,
         store=os.path.realpath(asked.store) if asked.store else None,
         branch=asked.branch,
-        allow_other="allow_other" in options,
+        allow_other=bool(options & {"allow_other", "allow_other=history"}),
+        shares_history="allow_other=history" in options,
         xattr="xattr" in options,
         is_helios_listed=is_helios_listed(options),
         debug=asked.debug or "debug" in options,

@@ -50,6 +50,8 @@ class MountOptions:
     mountpoint: str
     allow_other: bool = False
     xattr: bool = False
+    shares_history: bool = False
+    """Whether other users may read what lies under `.helios`, too."""
     is_helios_listed: bool | None = None
     """As asked for this mount; None: as configured."""
     debug: bool = False
@@ -94,7 +96,7 @@ def _serve(
     fuse_options: set[str],
     on_ready: Callable[[], None],
 ) -> None:
-    filesystem = FileSystem(repository, options.is_helios_listed)
+    filesystem = FileSystem(repository, options.is_helios_listed, is_shared=options.shares_history)
     files = Files(filesystem)
     loop = RequestLoop()
     notices = Notices(connection.fd)

@@ -28,11 +28,17 @@ RENAME_EXCHANGE = 2
 class FileSystem:
     """What a mount shows: the root view's tree, `.helios`, and what that leads to."""
 
-    def __init__(self, repository: Repository, is_listed: bool | None = None) -> None:
-        """`is_listed` says of this mount, over the configuration, whether `.helios` is listed."""
+    def __init__(
+        self, repository: Repository, is_listed: bool | None = None, *, is_shared: bool = False
+    ) -> None:
+        """`is_listed` says of this mount, over the configuration, whether `.helios` is listed.
+
+        `is_shared` lets other users read what lies under it.
+        """
         self.repository = repository
         self.nodes = repository.inodes.nodes
-        site = Site(repository.inodes, repository.identity, repository.clock.now_ns())
+        now_ns = repository.clock.now_ns()
+        site = Site(repository.inodes, repository.identity, now_ns, is_shared=is_shared)
         self.dot = DotDirs(repository, site)
         self.on_relisted: Callable[[int], None] = lambda _ino: None
         """Told of directories of which the kernel must keep no listing any more."""

@@ -43,10 +43,19 @@ class VirtualNode(StatInode):
 class Site:
     """What every virtual node of a mount shares."""
 
-    def __init__(self, inodes: InodeTable, identity: Identity, time_ns: int) -> None:
+    def __init__(
+        self, inodes: InodeTable, identity: Identity, time_ns: int, *, is_shared: bool = False
+    ) -> None:
+        """`is_shared` lets every user read what lies under `.helios`, not its owner alone.
+
+        History, diffs and the report have the bytes of files whose modes let nobody else in, and
+        virtual files cannot have a mode for each.
+        """
         self.inodes = inodes
         self.identity = identity
         self.time_ns = time_ns
+        self.directory_mode = stat.S_IFDIR | (0o555 if is_shared else 0o500)
+        self.text_mode = stat.S_IFREG | (0o444 if is_shared else 0o400)
 
 
 class VirtualDir(VirtualNode):
@@ -63,7 +72,7 @@ class VirtualDir(VirtualNode):
         return 4096
 
     def __init__(self, site: Site, *, is_fixed: bool = True) -> None:
-        super().__init__(site, stat.S_IFDIR | 0o555, is_fixed=is_fixed)
+        super().__init__(site, site.directory_mode, is_fixed=is_fixed)
         self.site = site
         self.children: dict[bytes, VirtualNode] = {}
 
@@ -93,7 +102,7 @@ class VirtualText(VirtualNode):
         barrier: bool = False,
         is_fixed: bool = True,
     ) -> None:
-        super().__init__(site, stat.S_IFREG | 0o444, is_fixed=is_fixed)
+        super().__init__(site, site.text_mode, is_fixed=is_fixed)
         self.text = text
         self.barrier = barrier
         """Whether it tells of the working state, so that the kernel's dirty pages matter."""

@@ -158,8 +158,10 @@ def test_make_and_a_compiler(mounted: Mounted) -> None:
     assert "main.c" in run("make", cwd=mounted.path).stdout
 
 
-def test_modes_are_kept_to_for_other_users(mounter: Mounter) -> None:
-    workspace = mounter("-o", "allow_other")
+@pytest.mark.parametrize("shared", [False, True])
+def test_modes_are_kept_to_for_other_users(mounter: Mounter, *, shared: bool) -> None:
+    """Another user reads no file that its mode keeps from him, in history and diffs neither."""
+    workspace = mounter("-o", "allow_other=history" if shared else "allow_other")
     # Whoever asks must reach the mount point.
     for parent in workspace.path.parents:
         if str(parent).startswith("/tmp/"):
@@ -170,9 +172,12 @@ def test_modes_are_kept_to_for_other_users(mounter: Mounter) -> None:
     (workspace.path / "drop").mkdir()
     (workspace.path / "drop").chmod(0o1777)
     put(workspace.path / "drop/mine", "x")
+    workspace.commit("what others may see")
     script = (
         "cat public; cat secret; echo x > public; rm drop/mine; echo x > new; echo y > drop/new;"
-        " echo msg > .helios/ctl/commit; cat .helios/branch"
+        " echo msg > .helios/ctl/commit; cat .helios/branch;"
+        " cat .helios/diff/HEAD.. .helios/report.html .helios/snapshots/HEAD/public"
+        " .helios/oplog .helios/status > /dev/null && echo all of it"
     )
     done = run(
         "setpriv",
@@ -185,6 +190,7 @@ def test_modes_are_kept_to_for_other_users(mounter: Mounter) -> None:
         cwd=workspace.path,
         ok=False,
     )
-    assert done.stdout == "xmain\n"
-    assert done.stderr.lower().count("denied") + done.stderr.count("not permitted") == 5
+    assert done.stdout == ("xmain\nall of it\n" if shared else "x")
+    refused = done.stderr.lower().count("denied") + done.stderr.count("not permitted")
+    assert refused == (5 if shared else 11)
     assert (workspace.path / "drop/new").stat().st_uid == 1000

@@ -114,7 +114,7 @@ def test_dot_helios_is_at_the_root_alone(caller: Caller) -> None:
     caller.mkdir("d")
     assert caller.names("") == ["d"]
     assert caller.names("d") == []
-    assert caller.walk(".helios").mode == stat.S_IFDIR | 0o555
+    assert caller.walk(".helios").mode == stat.S_IFDIR | 0o500
     assert code(caller.walk, "d/.helios") == "ENOENT"
     assert code(caller.mkdir, "d/.helios") == "EPERM"
     assert {"ctl", "snapshots", "branches", "HEAD"} <= set(caller.names(".helios"))
