@@ -16,6 +16,8 @@ from benchmarks.table import Row, Unit, figure_of
 from benchmarks.trees import Tree
 from benchmarks.worlds import World, world
 from heliosfs.commands.standing import uncommitted
+from heliosfs.repo.branching import create_branch
+from heliosfs.repo.undoing import undo
 
 MOST = {
     "write 4 KB of an open file": 8,
@@ -71,15 +73,15 @@ def _paths(where: World) -> Iterator[tuple[str, Callable[[], object], Callable[[
     yield "reset --hard, one file changed", lambda: view.reset(head), where.change_first
     yield "status, one file changed", lambda: uncommitted(view), where.change_first
     numbers = iter(range(1_000))
-    yield "branch", lambda: repository.create_branch(f"b{next(numbers)}", head), lambda: None
-    repository.create_branch("other", view.commit("message"))
+    yield "branch", lambda: create_branch(repository, f"b{next(numbers)}", head), lambda: None
+    create_branch(repository, "other", view.commit("message"))
 
     def committed() -> None:
         where.change()
         view.commit("message")
         repository.take_stale()
 
-    yield "undo of a commit", view.undo, committed
+    yield "undo of a commit", lambda: undo(repository, view), committed
     view.reset(head)
     names = cycle(("other", "main"))
     what = "checkout, branches differ in one file"

@@ -13,6 +13,7 @@ from benchmarks.worlds import World, collector_as_mounted, world
 from heliosfs.commands.status import uncommitted
 from heliosfs.errors import NothingToCommit
 from heliosfs.objects.ids import Kind, object_id
+from heliosfs.repo.branching import create_branch
 from heliosfs.steps import drain
 
 SMALL = Tree(1_000)
@@ -86,14 +87,14 @@ def _verbs(plan: Plan, where: World) -> Iterator[tuple[str, list[float], float, 
             view.commit("message")
 
     yield "commit, nothing changed", plan.sample(commit_nothing, 500), 20, ""
-    branches = plan.sample(lambda: repository.create_branch(f"branch-{next(numbers)}", head), 500)
+    branches = plan.sample(lambda: create_branch(repository, f"branch-{next(numbers)}", head), 500)
     yield "branch", branches, 60, "branch"
     statuses = plan.sample(lambda: uncommitted(view), 500, before=where.change_first)
     yield "status, one file changed", statuses, 0, "status"
     resets = plan.sample(lambda: view.reset(head), 500, before=where.change_first)
     yield "reset --hard, one file changed", resets, 100, "reset"
     where.change_first()
-    repository.create_branch("other", view.commit("message"))
+    create_branch(repository, "other", view.commit("message"))
     view.reset(head)
     names = iter(("other", "main") * 500_000)
     checkouts = plan.sample(

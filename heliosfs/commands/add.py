@@ -10,7 +10,6 @@ from heliosfs.commands.verb import Request
 from heliosfs.commands.words import spec_of
 from heliosfs.errors import NotFound, NotPermitted
 from heliosfs.objects.tree import Entry
-from heliosfs.repo.stage import base_root, stage_paths
 from heliosfs.store.base import Store
 from heliosfs.trees.graft import graft
 from heliosfs.trees.stored import find_entry
@@ -33,9 +32,9 @@ def add(request: Request, options: Options) -> str:
         paths = [b""] if not words else _existing(request, words, source)
     if "dry-run" in options:
         now = request.repository.clock.now_ns()
-        changed = graft(request.repository.store, base_root(view), source, paths, now).changed
+        changed = graft(request.repository.store, view.base_root(), source, paths, now).changed
     else:
-        changed = [] if view.merging is not None else stage_paths(view, source, paths)
+        changed = [] if view.merging is not None else view.stage_paths(source, paths)
     if "json" in options:
         return json_reply({"staged": [text_of(path) for path in changed]})
     if "verbose" not in options and "dry-run" not in options:
@@ -50,7 +49,7 @@ def add(request: Request, options: Options) -> str:
 
 def _known(request: Request, source: Entry, words: list[str]) -> list[bytes]:
     """What changed below the paths of what was there before: nothing new."""
-    base = base_root(request.view)
+    base = request.view.base_root()
     spec = spec_of(request, words, source, base)
     changes = compare(request.repository.store, base, source, with_renames=False)
     return [each.path for each in within(changes, spec) if each.old is not None]
@@ -60,7 +59,7 @@ def _existing(request: Request, words: list[str], source: Entry) -> list[bytes]:
     """The paths that the words mean.  NotFound names one that nothing has, or had."""
     view = request.view
     try:
-        return chosen(request, words, [source, base_root(view)], "here: nothing was staged")
+        return chosen(request, words, [source, view.base_root()], "here: nothing was staged")
     except NotFound:
         store = request.repository.store
         for word in words:

@@ -10,6 +10,13 @@ from heliosfs.commands.render import bytes_of, commit_line, json_reply, short
 from heliosfs.commands.verb import Request
 from heliosfs.errors import Busy, NotFound
 from heliosfs.objects.ids import CommitId
+from heliosfs.repo.branching import (
+    check_reached,
+    create_branch,
+    delete_branch,
+    rename_branch,
+    tips_beside,
+)
 from heliosfs.repo.refs import Branch
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.revisions import resolve
@@ -43,14 +50,14 @@ def branch(request: Request, options: Options) -> str | Steps[str]:
     return _list(request, options)
 
 
-def create_branch(request: Request, name: str, base: str | None, *, fork: bool) -> Branch:
+def make_branch(request: Request, name: str, base: str | None, *, fork: bool) -> Branch:
     """A branch at `base`, or at HEAD; with `fork`, with the uncommitted changes of the view."""
     repository, view = request.repository, request.view
     if fork:
-        return repository.create_branch(name, view.head, fork=view)
+        return create_branch(repository, name, view.head, fork=view)
     if base is None and view.head is None:
         raise NotFound("nothing was committed yet: commit first, or use --fork")
-    return repository.create_branch(name, resolve(repository, base or "HEAD", view.head))
+    return create_branch(repository, name, resolve(repository, base or "HEAD", view.head))
 
 
 def branches_document(repository: Repository, view: View) -> list[dict[str, object]]:
@@ -67,7 +74,7 @@ def _create(request: Request, options: Options) -> str:
     if "force" in options and name in request.repository.refs:
         made = move_branch(request, name, base)
     else:
-        made = create_branch(request, name, base, fork=fork)
+        made = make_branch(request, name, base, fork=fork)
     if "json" in options:
         return json_reply(_document(request.repository, request.view, made))
     return ""
@@ -102,7 +109,7 @@ def _delete(request: Request, options: Options) -> Steps[str]:
         yield from _check_reached(repository, names)
     with repository.transaction:
         gone = {
-            name: repository.delete_branch(name, force=force, is_reached=True) for name in names
+            name: delete_branch(repository, name, force=force, is_reached=True) for name in names
         }
     lines: list[str] = []
     for name, (head, rest, ignored) in gone.items():
@@ -122,12 +129,12 @@ _Standing = tuple[list[CommitId | None], frozenset[CommitId]]
 def _standing(repository: Repository, names: list[str]) -> _Standing:
     """What the answer of `check_reached` depends on."""
     branches = [repository.refs.branch(name) for name in names]
-    return [each.head for each in branches], repository.tips_beside(branches)
+    return [each.head for each in branches], tips_beside(repository, branches)
 
 
 def _check_reached(repository: Repository, names: list[str]) -> Steps[_Standing]:
     standing = _standing(repository, names)
-    yield from repository.check_reached([repository.refs.branch(name) for name in names])
+    yield from check_reached(repository, [repository.refs.branch(name) for name in names])
     return standing
 
 
@@ -137,7 +144,7 @@ def _rename(request: Request, options: Options) -> str:
         raise options.misuse("what is the new name?")
     new = options.words[-1]
     old = options.words[0] if len(options.words) == 2 else request.view.require_branch()
-    renamed = request.repository.rename_branch(old, new)
+    renamed = rename_branch(request.repository, old, new)
     if "json" in options:
         return json_reply(_document(request.repository, request.view, renamed))
     return ""
@@ -154,7 +161,7 @@ def _copy(request: Request, options: Options) -> str:
     if "force" in options and new in repository.refs:
         made = move_branch(request, new, old)
     else:
-        made = repository.create_branch(new, repository.refs.branch(old).head)
+        made = create_branch(repository, new, repository.refs.branch(old).head)
     if "json" in options:
         return json_reply(_document(repository, request.view, made))
     return ""

@@ -8,7 +8,6 @@ from heliosfs.commands.options import Options
 from heliosfs.commands.render import below, json_reply, quote_path, text_of
 from heliosfs.commands.verb import Request, answer
 from heliosfs.objects.tree import Entry
-from heliosfs.repo.stage import base_root
 from heliosfs.steps import TURN, Steps
 from heliosfs.store.base import Store
 from heliosfs.trees.files import read_file
@@ -33,7 +32,7 @@ def check_ignore(request: Request, options: Options) -> Steps[str]:
     if "quiet" in options and len(words) > 1:
         raise options.misuse("-q is about one path")
     work = request.view.state().root
-    base = base_root(request.view)
+    base = request.view.base_root()
     store = request.repository.store
     rows: list[tuple[str, _Decision | None]] = []
     is_any = False

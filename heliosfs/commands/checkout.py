@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from heliosfs.commands.branch import create_branch, move_branch
+from heliosfs.commands.branch import make_branch, move_branch
 from heliosfs.commands.options import Options
 from heliosfs.commands.render import head_line, json_reply, text_of
 from heliosfs.commands.restore import checkout_paths, side_of_merge
 from heliosfs.commands.verb import Request
 from heliosfs.commands.words import is_path, named
 from heliosfs.errors import Busy, HeliosError, NotFound, UsageError
+from heliosfs.repo.detaching import checkout_commit
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.revisions import resolve
 
@@ -49,7 +50,7 @@ def _show(request: Request, options: Options, new: str | None) -> str:
         is_moved = ("B" in options or "force-create" in options) and new in repository.refs
         if is_moved:
             return _show_moved(request, options, new, base)
-        create_branch(request, new, base, fork=base is None)
+        make_branch(request, new, base, fork=base is None)
         repository.checkout_branch(new)
         return _reply(repository, options, f"Switched to a new branch '{new}'\n")
     if not options.words:
@@ -65,7 +66,7 @@ def _show(request: Request, options: Options, new: str | None) -> str:
         oid = resolve(repository, name, view.head)
     except NotFound as error:
         raise NotFound(f"{name[:80]!r} is neither a branch nor a revision: {error}") from error
-    repository.checkout_commit(view, oid)
+    checkout_commit(repository, view, oid)
     return _reply(repository, options, head_line(repository, repository.root))
 
 
@@ -123,7 +124,7 @@ def _paths(request: Request, options: Options, paths: list[str]) -> str:
 
 def _check_root(request: Request, name: str) -> None:
     """Only the mount point shows now this branch, now that."""
-    if not request.view.is_root:
+    if request.view is not request.repository.root:
         raise UsageError(
             f"a live view shows its branch, {request.view.branch!r}: "
             f"{name!r} can be checked out at the mount point"

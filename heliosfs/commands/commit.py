@@ -19,15 +19,13 @@ from heliosfs.commands.unmerged import check_markers
 from heliosfs.commands.verb import Request
 from heliosfs.errors import Busy, NotFound, Stale, TooLarge, UsageError
 from heliosfs.objects.commit import Signature
-from heliosfs.objects.ids import OID_BYTES, CommitId, Oid, TreeId
+from heliosfs.objects.ids import OID_BYTES, CommitId, Oid
 from heliosfs.objects.tree import Entry
 from heliosfs.repo.repository import Repository
-from heliosfs.repo.stage import nothing
 from heliosfs.repo.view import View
 from heliosfs.repo.view_merge import open_verb
 from heliosfs.trees.graft import graft
-from heliosfs.trees.same import differs
-from heliosfs.trees.stored import has_changes
+from heliosfs.trees.stored import trees_differ
 
 MESSAGE_MAX_BYTES = 64 * 1024
 
@@ -202,16 +200,14 @@ def _content(request: Request, options: Options) -> tuple[Entry | None, Entry | 
     if view.merging is not None:
         raise Busy(f"a {open_verb(view)} is open: its commit takes everything, not single paths")
     store = request.repository.store
-    head, source, staged = view.head_root() or nothing(view), view.selected(), view.stage.root
+    head, source, staged = view.head_root() or view.bare_root(), view.selected(), view.stage.root
     paths = chosen(request, words, (head, source), "to commit")
     now = request.repository.clock.now_ns()
     content = graft(store, head, source, paths, now).root
     if staged is None:
         return content, None
     kept = graft(store, staged, source, paths, now).root
-    tree = TreeId(content.oid)
-    is_kept = differs(content, kept) or has_changes(store, tree, TreeId(kept.oid))
-    return content, kept if is_kept else None
+    return content, kept if trees_differ(store, content, kept) else None
 
 
 def _is_root(request: Request, word: str) -> bool:

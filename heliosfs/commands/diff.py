@@ -22,7 +22,6 @@ from heliosfs.objects.tree import Entry
 from heliosfs.repo.ancestry import find_merge_bases
 from heliosfs.repo.object_names import find_object
 from heliosfs.repo.revisions import resolve
-from heliosfs.repo.stage import base_root
 from heliosfs.steps import Steps
 
 
@@ -123,7 +122,7 @@ def _sides(request: Request, options: Options, revisions: list[str]) -> Steps[tu
         return named[0], named[1]
     if is_staged:
         head = _side(request, view.head)
-        return (named or [head])[0], _Side(base_root(view))
+        return (named or [head])[0], _Side(view.base_root())
     first = _side(request, view.head) if view.stage.root is None else _Side(view.stage.root)
     return (named or [first])[0], _Side(view.selected())
 

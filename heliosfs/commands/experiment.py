@@ -20,7 +20,8 @@ from heliosfs.commands.verb import Request
 from heliosfs.errors import Busy, NotFound
 from heliosfs.objects.commit import Commit
 from heliosfs.objects.ids import CommitId
-from heliosfs.repo import experiments
+from heliosfs.repo import experimenting
+from heliosfs.repo.branching import delete_branch
 from heliosfs.repo.experiments import ABANDONED, FINISHED, METADATA_KEY, Experiment
 from heliosfs.repo.revisions import resolve
 from heliosfs.repo.scores import best_of, check_score
@@ -55,7 +56,7 @@ def _start(request: Request, options: Options, words: list[str]) -> str:
         raise options.misuse("which name? experiment start NAME")
     name, repository, view = words[0], request.repository, request.view
     wants_checkout = "checkout" in options
-    if wants_checkout and not view.is_root:
+    if wants_checkout and view is not repository.root:
         raise options.misuse("--checkout works at the mount point, not in a live view")
     start = options.value("from")
     if start is None and view.head is None:
@@ -64,7 +65,7 @@ def _start(request: Request, options: Options, words: list[str]) -> str:
     minimize = tuple(dict.fromkeys(options.values("minimize")))
     for metric in minimize:
         check_score(metric, "0")
-    made = experiments.start(repository, name, base, _parameters(options), minimize)
+    made = experimenting.start(repository, name, base, _parameters(options), minimize)
     if wants_checkout:
         repository.checkout_branch(name)
     if "json" in options:
@@ -185,7 +186,7 @@ def _best(request: Request, options: Options, words: list[str]) -> str:
 
 def _finish(request: Request, options: Options, words: list[str]) -> str:
     found = _named(request, options, words)
-    ended = experiments.end(request.repository, found, FINISHED)
+    ended = experimenting.end(request.repository, found, FINISHED)
     return _ended(request, options, ended, "")
 
 
@@ -193,14 +194,14 @@ def _abandon(request: Request, options: Options, words: list[str]) -> str:
     """The branch goes, too, unless somebody is in it."""
     repository = request.repository
     found = _named(request, options, words)
-    ended = experiments.end(repository, found, ABANDONED)
+    ended = experimenting.end(repository, found, ABANDONED)
     branch = repository.refs.of_slot(found.slot)
     if branch is None:
         return _ended(request, options, ended, "")
     try:
         if request.view.slot == branch.slot:
             raise Busy("it is the one you are on")
-        head, rest, ignored = repository.delete_branch(branch.name, force=True)
+        head, rest, ignored = delete_branch(repository, branch.name, force=True)
     except Busy as error:
         remark = f" Its branch stays ({error}): 'helios branch -D {branch.name}' drops it."
         return _ended(request, options, ended, remark)

@@ -78,7 +78,7 @@ def _beneath(request: Request, options: Options, path: str | None) -> Beneath | 
     """
     beneath = request.repository.beneath
     if "beneath" in options:
-        if beneath is None or not request.view.is_root:
+        if beneath is None or request.view is not request.repository.root:
             raise UsageError("--beneath is for the branch that is shown at the mount point")
         return beneath
     return beneath if beneath is not None and path == beneath.path else None

@@ -13,7 +13,6 @@ from heliosfs.commands.unmerged import unmerged
 from heliosfs.commands.verb import Request
 from heliosfs.errors import NotFound
 from heliosfs.objects.tree import Entry
-from heliosfs.repo.stage import base_root
 from heliosfs.steps import TURN, Steps
 
 _KINDS = ("cached", "deleted", "modified", "others", "ignored", "unmerged")
@@ -24,7 +23,7 @@ def ls_files(request: Request, options: Options) -> Steps[str]:
     spec = pathspec(
         request.cwd, [*options.words, *(options.paths or [])] or ["."], default=request.cwd
     )
-    base = base_root(request.view)
+    base = request.view.base_root()
     if "error-unmatch" in options:
         for item in spec.items:
             if item.fits is None and not item.lies_in(request.repository.store, base):

@@ -17,7 +17,8 @@ from heliosfs.commands.past import (
 from heliosfs.commands.render import head_line, iso_time, json_reply, quote_path, short, text_of
 from heliosfs.commands.verb import Request
 from heliosfs.repo.operation import Operation
-from heliosfs.repo.returning import WALKED_MAX, Past, go_to, lost_edits, state_after, take_back
+from heliosfs.repo.returning import WALKED_MAX, Past, go_to, lost_edits, state_after
+from heliosfs.repo.undoing import take_back
 from heliosfs.repo.view import View
 from heliosfs.repo.working_state import State
 
@@ -69,8 +70,8 @@ def _step(request: Request, options: Options) -> str:
     options.at_most(1)
     verb, count = options.verb, _count(options, options.words[0]) if options.words else 1
     repository, view = request.repository, request.view
-    was_root, last, root = view.is_root, view.log.last, view.state().root
-    done = take_back(view, count, redo=verb == "redo")
+    was_root, last, root = view is repository.root, view.log.last, view.state().root
+    done = take_back(repository, view, count, redoes=verb == "redo")
     now = repository.root if was_root else view
     edited = lost_edits(view, last.after.root, root, now.state().root) if last is not None else []
     if "json" in options:

@@ -188,7 +188,7 @@ class Patch:
 
 def attributes_of(view: View) -> Attributes:
     """Return what the working tree of a view says about `diff`."""
-    return Attributes(view.repository.store, view.state().root, (b"diff",))
+    return Attributes(view.core.store, view.state().root, (b"diff",))
 
 
 def said_to_be_text(attributes: Attributes | None, path: bytes) -> bool | None:

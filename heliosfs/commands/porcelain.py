@@ -172,7 +172,7 @@ class _Lines:
     def _unmerged(self, conflict: Conflict, code: str) -> str:
         path = conflict.path
         sides = (conflict.base, conflict.ours, conflict.theirs)
-        work = find_entry(self._view.repository.store, self._view.selected(), path)
+        work = find_entry(self._view.core.store, self._view.selected(), path)
         modes = " ".join(_mode(entry) for entry in (*sides, work))
         ids = " ".join(_id(entry) for entry in sides)
         return f"u {code} N... {modes} {ids} {self._name(path)}"

@@ -8,7 +8,6 @@ from heliosfs.commands.verb import Request
 from heliosfs.errors import NotFound
 from heliosfs.objects.ids import CommitId
 from heliosfs.repo.revisions import resolve
-from heliosfs.repo.stage import nothing
 
 
 def reset(request: Request, options: Options) -> str:
@@ -58,6 +57,6 @@ def _unstage(request: Request, oid: CommitId | None, words: list[str]) -> None:
     from heliosfs.commands.restore import unstage
 
     if oid is None:
-        unstage(request, nothing(request.view), "HEAD", words)
+        unstage(request, request.view.bare_root(), "HEAD", words)
     else:
         unstage(request, request.repository.history.read(oid).root, oid.hex(), words)

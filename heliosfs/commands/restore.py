@@ -16,7 +16,6 @@ from heliosfs.commands.verb import Request
 from heliosfs.errors import NotFound
 from heliosfs.objects.tree import Entry
 from heliosfs.repo.revisions import resolve
-from heliosfs.repo.stage import base_root, is_news, stage_paths
 from heliosfs.trees.graft import Grafted, graft
 from heliosfs.trees.stored import find_entry
 
@@ -91,9 +90,9 @@ def checkout_paths(request: Request, revision: str | None, words: list[str]) -> 
 
 def unstage(request: Request, source: Entry, name: str, words: list[str]) -> list[bytes]:
     """Make the paths in the stage what the source has there; gives what changed."""
-    sides = base_root(request.view), source
+    sides = request.view.base_root(), source
     paths = chosen(request, words, sides, f"in {name[:SHORT_DIGITS]}")
-    return stage_paths(request.view, source, paths)
+    return request.view.stage_paths(source, paths)
 
 
 def restore_paths(
@@ -122,14 +121,14 @@ def restore_paths(
     paths = chosen(request, words, (here, source), problem)
     if any(map(is_magic, words)):
         # A pattern takes nothing away that no commit has, and that nobody named.
-        known = (source, base_root(view))
+        known = (source, view.base_root())
         paths = [path for path in paths if any(find_entry(store, each, path) for each in known)]
     root, changed = _grafted(request, here, source, paths, overlay=overlay)
     staged = view.stage.root
     if staged is not None and with_stage:
         staged, unstaged = _grafted(request, staged, source, paths, overlay=overlay)
         changed = sorted({*changed, *unstaged})
-        staged = staged if is_news(view, staged) else None
+        staged = staged if view.differs(view.head, staged) else None
     if changed:
         text = f"{name[:SHORT_DIGITS]}: {' '.join(words)}"
         after = before._replace(root=view.ignoring.keep(root, before.root))

@@ -11,7 +11,6 @@ from heliosfs.commands.render import json_reply, quote_path, text_of
 from heliosfs.commands.verb import Request
 from heliosfs.errors import Busy, NotFound
 from heliosfs.objects.tree import Entry
-from heliosfs.repo.stage import base_root, is_news
 from heliosfs.trees.edit import edit_tree
 from heliosfs.trees.same import differs
 from heliosfs.trees.stored import find_entry
@@ -31,7 +30,7 @@ def rm(request: Request, options: Options) -> str:
     if is_merging and "cached" in options:
         raise Busy("a merge is open: its commit takes everything that is there")
     # In an open merge what is there counts: that is how a deletion is decided for.
-    base = work if is_merging else base_root(view)
+    base = work if is_merging else view.base_root()
     paths = _meant(request, options, spec, base)
     if not (is_merging or "force" in options):
         _check_kept(request, options, paths, base, work)
@@ -39,7 +38,7 @@ def rm(request: Request, options: Options) -> str:
         now = request.repository.clock.now_ns()
         edits: dict[bytes, Entry | None] = dict.fromkeys(_with_parents(paths))
         staged = edit_tree(store, base, _there(request, edits, base), now)
-        staged_root = staged if is_news(view, staged) and not is_merging else None
+        staged_root = staged if view.differs(view.head, staged) and not is_merging else None
         text = " ".join(words)
         if "cached" in options:
             with request.repository.transaction:

@@ -23,7 +23,7 @@ class Standing(NamedTuple):
 
 def uncommitted(view: View) -> list[FileChange]:
     """The changes since HEAD, in byte order of the paths."""
-    return find_renames(view.repository.store, by_file(view.changes()))
+    return find_renames(view.core.store, by_file(view.changes()))
 
 
 def standing(view: View) -> Standing:
@@ -31,7 +31,7 @@ def standing(view: View) -> Standing:
     staged = view.stage.root
     if staged is None:
         return Standing([], uncommitted(view))
-    store = view.repository.store
+    store = view.core.store
     return Standing(
         compare(store, view.head_root(), staged), compare(store, staged, view.selected())
     )

@@ -17,6 +17,7 @@ from heliosfs.errors import Busy, Conflicted, NotFound
 from heliosfs.objects.commit import Commit
 from heliosfs.objects.ids import CommitId
 from heliosfs.objects.tree import Entry
+from heliosfs.repo.branching import create_branch
 from heliosfs.repo.merge.entries import MergeRules
 from heliosfs.repo.merge.text import Favor, Labels
 from heliosfs.repo.merge.trees import Conflict, merge_trees
@@ -185,10 +186,10 @@ def _branch(request: Request, options: Options, words: list[str]) -> str:
     name, rest = words[0], words[1:]
     found = _find(request, options, rest)
     repository = request.repository
-    if not request.view.is_root:
+    if request.view is not request.repository.root:
         raise options.misuse("a live view shows its branch: use it at the mount point")
     with repository.transaction:
-        repository.create_branch(name, found.commit.parents[0])
+        create_branch(repository, name, found.commit.parents[0])
         repository.checkout_branch(name)
         there = request._replace(view=repository.root)
         return f"Switched to a new branch '{name}'\n" + _bring(there, options, found, drops=True)
@@ -221,7 +222,7 @@ def _take(request: Request, text: str, entries: list[Stashed]) -> None:
 
 def _record(view: View, changes: list[StashChange]) -> None:
     assert view.log.last is not None
-    change_stash(view.repository.store, view.slot, view.log.last.sequence, changes)
+    change_stash(view.core.store, view.slot, view.log.last.sequence, changes)
 
 
 def _list(request: Request, options: Options, words: list[str]) -> Steps[str]:

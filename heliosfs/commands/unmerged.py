@@ -39,7 +39,7 @@ def unmerged(view: View) -> dict[bytes, str]:
     if view.merging is None:
         return {}
     root = view.state().root
-    store = view.repository.store
+    store = view.core.store
     found = {}
     for conflict in open_conflicts(view):
         if _has_markers(conflict):
@@ -56,7 +56,7 @@ def check_markers(view: View) -> None:
     if view.merging is None:
         return
     root = view.state().root
-    store = view.repository.store
+    store = view.core.store
     paths = dict.fromkeys(each.path for each in open_conflicts(view) if _has_markers(each))
     left = [path for path in paths if _is_marked(store, root, path)]
     if left:

@@ -11,7 +11,6 @@ from heliosfs.commands.verb import Request
 from heliosfs.errors import HeliosError, NotFound
 from heliosfs.objects.tree import Entry
 from heliosfs.repo.revisions import resolve
-from heliosfs.repo.stage import base_root
 from heliosfs.trees.stored import find_entry
 
 
@@ -89,7 +88,7 @@ def is_path(request: Request, word: str) -> bool:
         path = below(request.cwd, word)
     except HeliosError:
         return False
-    return exists(request, path, base_root(request.view), request.view.selected())
+    return exists(request, path, request.view.base_root(), request.view.selected())
 
 
 def exists(request: Request, path: bytes, *roots: Entry | None) -> bool:

@@ -109,7 +109,7 @@ class Watchers:
             node = node.parent
         for view in self._repository.views():
             if view.workspace.root is node:
-                if not view.is_root:
+                if view is not self._repository.root:
                     names += [os.fsencode(view.branch or ""), b"live", b".helios"]
                 return b"/".join([self._mountpoint, *reversed(names)])
         return None

@@ -27,7 +27,7 @@ def carry_marks(view: View) -> Steps[None]:
     root = view.head_root()
     if root is None:
         return
-    store, workspace = view.repository.store, view.workspace
+    store, workspace = view.core.store, view.workspace
     pending: list[tuple[Node, Entry]] = [(workspace.root, root)]
     while pending:
         node, entry = pending.pop()

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 from heliosfs.errors import AlreadyExists, CorruptObject, NotFound, UsageError
 from heliosfs.objects.ids import OID_BYTES, CommitId, Oid
@@ -17,9 +16,6 @@ from heliosfs.repo import keys
 from heliosfs.repo.inverses import Inverses
 from heliosfs.repo.scores import Scores
 from heliosfs.store.base import Store
-
-if TYPE_CHECKING:
-    from heliosfs.repo.repository import Repository
 
 RUNNING, FINISHED, ABANDONED = "running", "finished", "abandoned"
 METADATA_KEY = "experiment"
@@ -193,32 +189,6 @@ class Experiments:
         for before in (of_name, of_slot):
             if before is not None:
                 self._hold(before)
-
-
-def start(
-    repository: Repository,
-    name: str,
-    base: CommitId,
-    parameters: Mapping[str, str],
-    minimize: tuple[str, ...],
-) -> Experiment:
-    """Make the branch and the record.  UsageError, AlreadyExists, StoreError."""
-    with repository.transaction:
-        repository.experiments.check_free(name)
-        slot = repository.refs.create(name, base).slot
-        now_ns = repository.clock.now_ns()
-        made = Experiment(name, slot, base, now_ns, parameters, minimize)
-        repository.experiments.put(made)
-        return made
-
-
-def end(repository: Repository, experiment: Experiment, state: str) -> Experiment:
-    """Finish or abandon: from now on its branch is like any other.  StoreError."""
-    ended_ns = repository.clock.now_ns()
-    ended = replace(experiment, state=state, ended_ns=ended_ns)
-    with repository.transaction:
-        repository.experiments.put(ended)
-    return ended
 
 
 def _commit_id(text: str) -> CommitId:

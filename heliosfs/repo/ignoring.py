@@ -10,22 +10,18 @@ back, whichever of the two has the rules.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from heliosfs.objects.ids import CommitId, TreeId
 from heliosfs.objects.tree import Entry
-from heliosfs.repo.stage import base_root
+from heliosfs.repo.operation import Operation
 from heliosfs.repo.working_state import State
+from heliosfs.repo.working_tree import WorkingTree
 from heliosfs.store.base import Store
 from heliosfs.trees.carry import carry
 from heliosfs.trees.edit import edit_tree
 from heliosfs.trees.same import is_same_but_link
 from heliosfs.trees.select import Quiet, Selection, has_additions, select
-from heliosfs.trees.stored import EMPTY_TREE, Change, find_entry, walk_changes
-
-if TYPE_CHECKING:
-    from heliosfs.repo.operation import Operation
-    from heliosfs.repo.view import View
+from heliosfs.trees.stored import Change, emptied, find_entry, walk_changes
 
 
 class Ignoring:
@@ -35,25 +31,25 @@ class Ignoring:
     something that changed, or the tree came from somewhere else and nobody looked yet.
     """
 
-    def __init__(self, view: View) -> None:
-        self._view = view
+    def __init__(self, tree: WorkingTree) -> None:
+        self._tree = tree
         self._quiet = Quiet()
-        view.workspace.has_rules = True
+        tree.workspace.has_rules = True
 
     def select(self, work: Entry) -> Entry:
         """What a commit of everything would have, of a working tree that is flushed."""
-        if not self._view.workspace.has_rules:
+        if not self._tree.workspace.has_rules:
             return work
-        found = self._select(base_root(self._view), work, self._quiet)
-        self._view.workspace.has_rules = found.has_rules
+        found = self._select(self._tree.base_root(), work, self._quiet)
+        self._tree.workspace.has_rules = found.has_rules
         return found.root
 
     def ignored(self) -> list[Change]:
         """What is ignored: files, and directories as a whole.  Cost: O(changed + ignored)."""
-        work = self._view.state().root
-        if not self._view.workspace.has_rules:
+        work = self._tree.state().root
+        if not self._tree.workspace.has_rules:
             return []
-        return self._select(base_root(self._view), work, None).ignored
+        return self._select(self._tree.base_root(), work, None).ignored
 
     def keep(self, target: Entry, work: Entry) -> Entry:
         """Return the working tree once a verb made it `target`, a tree without ignored files.
@@ -63,13 +59,13 @@ class Ignoring:
         """
         if self._has_nothing_more():
             return target
-        base = base_root(self._view)
-        store = self._view.repository.store
+        base = self._tree.base_root()
+        store = self._tree.core.store
         if work.oid == base.oid:
             return target
-        if not self._view.workspace.has_rules and not has_additions(store, base, work):
+        if not self._tree.workspace.has_rules and not has_additions(store, base, work):
             return target
-        rules = [base, *self._head(self._view.head), target]
+        rules = [base, *self._head(self._tree.head), target]
         selected = select(store, base, work, self._quiet, rules).root
         return carry(store, work, selected, target, self._now_ns())
 
@@ -82,13 +78,13 @@ class Ignoring:
         if state.root == work or self._has_nothing_more():
             # Nothing changes, or nothing here is untracked.
             return state
-        base = base_root(self._view)
+        base = self._tree.base_root()
         if base.oid == work.oid:
             return state
-        head = next(self._head(state.head), None) or _without_files(state.root)
+        head = next(self._head(state.head), None) or emptied(state.root)
         # I28: what the rules of either side ignore is kept.
-        rules = [base, *self._head(self._view.head), work, state.root, head]
-        store = self._view.repository.store
+        rules = [base, *self._head(self._tree.head), work, state.root, head]
+        store = self._tree.core.store
         selected = select(store, base, work, self._quiet, rules).root
         target = select(store, head, state.root, self._quiet, rules).root
         if taken_back is not None and selected != work:
@@ -106,13 +102,13 @@ class Ignoring:
         `since` is the working tree of that moment.  What is tracked on either side is not
         concerned.  Cost: O(changed since then, and between the states).
         """
-        work = self._view.state().root
+        work = self._tree.state().root
         if work.oid == since.oid:
             return state
-        store = self._view.repository.store
-        base = base_root(self._view)
-        head = next(self._head(state.head), None) or _without_files(state.root)
-        rules = [base, *self._head(self._view.head), work, state.root, head]
+        store = self._tree.core.store
+        base = self._tree.base_root()
+        head = next(self._head(state.head), None) or emptied(state.root)
+        rules = [base, *self._head(self._tree.head), work, state.root, head]
         selected = select(store, base, work, None, rules).root
         edits: dict[bytes, Entry | None] = {}
         for path, _, new in walk_changes(store, TreeId(since.oid), TreeId(work.oid)):
@@ -124,25 +120,24 @@ class Ignoring:
 
     def look_again(self) -> None:
         """The tree came from somewhere else: whether rules apply to it is not known."""
-        view = self._view
-        head, workspace = view.head, view.workspace
-        is_head = view.is_tree(head, workspace.root.tree)
+        head, workspace = self._tree.head, self._tree.workspace
+        is_head = self._tree.is_tree(head, workspace.root.tree)
         workspace.has_rules = not is_head
         workspace.nothing_added_to = head if is_head else None
 
     def _has_nothing_more(self) -> bool:
         """Return True if it is known that no file is here that the base has not."""
-        view = self._view
-        known = view.workspace.nothing_added_to
-        if known is None or view.stage.root is not None or view.repository.transaction.targets:
+        tree = self._tree
+        known = tree.workspace.nothing_added_to
+        if known is None or tree.stage.root is not None or tree.core.transaction.targets:
             return False
-        return known == view.head
+        return known == tree.head
 
     def _done_to_ignored(
         self, operation: Operation, work: Entry, selected: Entry
     ) -> list[tuple[bytes, Entry]]:
         """The ignored files that are as the operation made them, with their entries."""
-        store = self._view.repository.store
+        store = self._tree.core.store
         trees = TreeId(operation.before.root.oid), TreeId(operation.after.root.oid)
         done = []
         for path, old, new in walk_changes(store, *trees):
@@ -156,13 +151,13 @@ class Ignoring:
 
     def _head(self, head: CommitId | None) -> Iterator[Entry]:
         if head is not None:
-            yield self._view.repository.history.read(head).root
+            yield self._tree.core.history.read(head).root
 
     def _now_ns(self) -> int:
-        return self._view.repository.clock.now_ns()
+        return self._tree.core.clock.now_ns()
 
     def _select(self, base: Entry, work: Entry, quiet: Quiet | None) -> Selection:
-        return select(self._view.repository.store, base, work, quiet)
+        return select(self._tree.core.store, base, work, quiet)
 
 
 def _has_room(store: Store, root: Entry, path: bytes) -> bool:
@@ -175,7 +170,3 @@ def _has_room(store: Store, root: Entry, path: bytes) -> bool:
         if there.is_dir != (count < len(names)):
             return False
     return True
-
-
-def _without_files(root: Entry) -> Entry:
-    return root._replace(oid=EMPTY_TREE, size=0, links_below=False)

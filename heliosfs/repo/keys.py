@@ -101,13 +101,19 @@ def slot_in(prefix: bytes, key: bytes) -> int:
 
 
 def of_number(prefix: bytes, number: int) -> bytes:
-    """Return the key of something that is numbered, or of the log of a slot."""
+    """Return the key of something that is numbered."""
     return prefix + NUMBER.pack(number)
 
 
 def number_in(prefix: bytes, key: bytes) -> int:
     """Return the number in a key of `of_number`."""
     return int(NUMBER.unpack_from(key, len(prefix))[0])
+
+
+def of_log(slot: int) -> tuple[bytes, bytes, bytes]:
+    """Return what the keys of a slot's operations begin with, and those of its last and first."""
+    number = NUMBER.pack(slot)
+    return OPERATION + number, LAST_OPERATION + number, FIRST_OPERATION + number
 
 
 def of_operation(prefix: bytes, slot: int, sequence: int) -> bytes:

@@ -12,7 +12,6 @@ from heliosfs.objects.ids import Kind, Oid, object_id
 from heliosfs.objects.tree import Entry
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.revisions import resolve
-from heliosfs.repo.stage import base_root
 from heliosfs.repo.view import View
 from heliosfs.trees.stored import find_entry
 
@@ -45,7 +44,7 @@ def find_object(repository: Repository, view: View, text: str, cwd: str = "") ->
         return _of_entry(found.entry, found.path)
     revision, colon, path = text.partition(":")
     if colon:
-        root = base_root(view) if not revision else _root(repository, view, revision, cwd)
+        root = view.base_root() if not revision else _root(repository, view, revision, cwd)
         return _at(repository, root, path.removeprefix("0:") if not revision else path, cwd, text)
     try:
         oid = resolve(repository, text, view.head, view)

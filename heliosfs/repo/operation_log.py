@@ -29,8 +29,7 @@ class OperationLog:
         self._inverses = Inverses() if inverses is None else inverses
         self._history = history
         self._slot = slot
-        self._prefix = keys.of_number(keys.OPERATION, slot)
-        self._last_key = keys.of_number(keys.LAST_OPERATION, slot)
+        self._prefix, self._last_key, self._first_key = keys.of_log(slot)
         known = store.get(self._last_key)
         self._last = self.read(keys.NUMBER.unpack(known)[0]) if known else None
 
@@ -42,11 +41,8 @@ class OperationLog:
     @property
     def first(self) -> int:
         """The sequence of the oldest operation that was not dropped."""
-        known = self._store.get(self._first_key())
+        known = self._store.get(self._first_key)
         return int(keys.NUMBER.unpack(known)[0]) if known else 1
-
-    def _first_key(self) -> bytes:
-        return keys.of_number(keys.FIRST_OPERATION, self._slot)
 
     def read(self, sequence: int) -> Operation:
         """CorruptObject when it is not there or cannot be read."""
@@ -112,9 +108,9 @@ class OperationLog:
         if end > last:
             self._last = None
             self._store.put(self._last_key, None)
-            self._store.put(self._first_key(), None)
+            self._store.put(self._first_key, None)
         elif end > first:
-            self._store.put(self._first_key(), keys.NUMBER.pack(end))
+            self._store.put(self._first_key, keys.NUMBER.pack(end))
         return max(0, end - first)
 
     def record_undo(self, time_ns: int, target: Operation, before: State, after: State) -> None:

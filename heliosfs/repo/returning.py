@@ -33,30 +33,6 @@ class Past(NamedTuple):
     """Whether it is the state that the operation found."""
 
 
-def take_back(view: View, count: int, *, redo: bool = False) -> list[Operation]:
-    """Undo, or redo, so many operations, within a transaction; gives what was taken back.
-
-    NotFound when there are not so many, UsageError when one that is not the last of them leads to
-    another branch: the transaction must then be taken back.
-    """
-    repository = view.repository
-    done: list[Operation] = []
-    while len(done) < count:
-        try:
-            done.append(view.redo() if redo else view.undo())
-        except NotFound as error:
-            if not done:
-                raise
-            word = "redone" if redo else "taken back"
-            raise NotFound(f"only {len(done)} of {count} operations can be {word}") from error
-        if view not in repository.views() and len(done) < count:
-            raise UsageError(
-                f"'undo {len(done)}' leads back to branch {repository.root.branch!r}: "
-                "do that first, then go on there"
-            )
-    return done
-
-
 def state_after(view: View, number: int, *, before: bool = False) -> Past:
     """The state after an operation of the view's log, or before it.  NotFound, UsageError."""
     log = view.log
@@ -106,7 +82,7 @@ def go_to(view: View, past: State, text: str) -> None:
 
 def lost_edits(view: View, since: Entry, root: Entry, now: Entry) -> list[bytes]:
     """The files that were edited between two trees and are not so in a third one."""
-    store = view.repository.store
+    store = view.core.store
     walk = walk_changes(store, TreeId(since.oid), TreeId(root.oid))
     found = []
     for path, old, new in islice(walk, WALKED_MAX):

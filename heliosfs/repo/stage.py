@@ -6,20 +6,10 @@ there is none, a commit takes everything.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
-
-from heliosfs.objects.ids import CommitId, TreeId
 from heliosfs.objects.tree import Entry, decode_entry, encode_entry
 from heliosfs.repo import keys
 from heliosfs.repo.inverses import Inverses
 from heliosfs.store.base import Store
-from heliosfs.trees.graft import graft
-from heliosfs.trees.same import differs
-from heliosfs.trees.stored import EMPTY_TREE, has_changes
-
-if TYPE_CHECKING:
-    from heliosfs.repo.view import View
 
 
 class Stage:
@@ -53,42 +43,3 @@ class Stage:
         """What was staged before an operation."""
         data = self._store.get(keys.of_operation(keys.STAGE_BEFORE, self._slot, sequence))
         return decode_entry(data)[0] if data is not None else None
-
-
-def base_root(view: View) -> Entry:
-    """What the working tree is compared with, and paths are added to: the stage, or HEAD."""
-    return view.stage.root or view.head_root() or nothing(view)
-
-
-def nothing(view: View) -> Entry:
-    """What HEAD is before the first commit: the root of the working tree without its contents."""
-    return view.state().root._replace(oid=EMPTY_TREE, size=0, links_below=False)
-
-
-def stage_paths(view: View, source: Entry, paths: Sequence[bytes]) -> list[bytes]:
-    """Stage paths as `source` has them, and publish; gives what changed in the stage.
-
-    A stage that is equal to HEAD goes.  StoreError leaves the stage as it was.
-    """
-    repository = view.repository
-    now_ns = repository.clock.now_ns()
-    root, changed = graft(repository.store, base_root(view), source, paths, now_ns)
-    if changed:
-        # I25: a stage that says what HEAD says is none.
-        with repository.transaction:
-            view.stage.replace(root if is_news(view, root) else None)
-    return changed
-
-
-def is_news(view: View, root: Entry) -> bool:
-    """Whether a tree differs from HEAD in more than times."""
-    head = view.head
-    return root.oid != EMPTY_TREE if head is None else differs_from(view, head, root)
-
-
-def differs_from(view: View, oid: CommitId, root: Entry) -> bool:
-    """Return True if a tree differs from that of a commit in more than times."""
-    old = view.repository.history.read(oid).root
-    return differs(old, root) or has_changes(
-        view.repository.store, TreeId(old.oid), TreeId(root.oid)
-    )

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from heliosfs.objects.ids import CommitId
-from heliosfs.repo.repository import Repository
+from heliosfs.repo.core import Core
 from heliosfs.repo.tag_notes import Annotation
 
 
 def create_tag(
-    repository: Repository,
+    core: Core,
     name: str,
     oid: CommitId,
     *,
@@ -19,16 +19,16 @@ def create_tag(
 
     UsageError, AlreadyExists unless `force` moves the tag.
     """
-    before = repository.refs.tags.get(name)
-    with repository.transaction:
-        repository.refs.create_tag(name, oid, force=force, note=note)
+    before = core.refs.tags.get(name)
+    with core.transaction:
+        core.refs.create_tag(name, oid, force=force, note=note)
         if before is not None:
-            repository.refs.drop(before, repository.clock.now_ns())
+            core.refs.drop(before, core.clock.now_ns())
 
 
-def delete_tag(repository: Repository, name: str) -> CommitId:
+def delete_tag(core: Core, name: str) -> CommitId:
     """Drop a tag, and return what it named.  NotFound."""
-    with repository.transaction:
-        oid = repository.refs.delete_tag(name)
-        repository.refs.drop(oid, repository.clock.now_ns())
+    with core.transaction:
+        oid = core.refs.delete_tag(name)
+        core.refs.drop(oid, core.clock.now_ns())
     return oid

@@ -22,26 +22,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING
 
 from heliosfs.objects.tree import Entry
+from heliosfs.repo.inverses import Inverses
+from heliosfs.store.base import Store
 from heliosfs.workspace.plan import plan
 from heliosfs.workspace.redate import Redated, as_it_is, redate
-from heliosfs.workspace.switch import carry_out
+from heliosfs.workspace.switch import Invalidation, carry_out
 from heliosfs.workspace.workspace import Workspace
-
-if TYPE_CHECKING:
-    from heliosfs.repo.repository import Repository
 
 
 class Transaction:
     """The transaction of a repository; it has one at a time, and uses it again and again."""
 
-    def __init__(self, repository: Repository) -> None:
-        """`repository.stale` is told what the kernel must forget."""
-        self._repository = repository
-        self._store = repository.store
-        self._inverses = repository.inverses
+    def __init__(self, store: Store, inverses: Inverses) -> None:
+        self._store = store
+        self._inverses = inverses
+        self.stale = Invalidation()
+        """What the kernel must forget before the verb that runs is answered."""
         self._begun: list[int] = []
         """How many inverses there were when each `with` that is open began."""
         self._has_failed = False
@@ -113,7 +111,7 @@ class Transaction:
             self._take_back()
             raise
         for workspace, dated, steps in plans:
-            carry_out(workspace, dated, steps, self._repository.stale)
+            carry_out(workspace, dated, steps, self.stale)
         for action in self.afterwards:
             action()
 

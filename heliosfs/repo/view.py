@@ -2,38 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from heliosfs.errors import Busy, NotFound, NothingToCommit, Stale, UsageError
+from heliosfs.errors import Busy, NotFound, NothingToCommit, Stale
 from heliosfs.objects.commit import Commit, Signature
 from heliosfs.objects.ids import CommitId, Oid, TreeId
 from heliosfs.objects.tree import Entry
 from heliosfs.repo import keys
+from heliosfs.repo.core import Core
 from heliosfs.repo.experiments import METADATA_KEY
 from heliosfs.repo.ignoring import Ignoring
-from heliosfs.repo.operation import Operation
 from heliosfs.repo.operation_log import OperationLog
 from heliosfs.repo.pick_note import OpenPick, pick_of
 from heliosfs.repo.saves import Saves
-from heliosfs.repo.stage import Stage
-from heliosfs.repo.stash import take_back_stash
-from heliosfs.repo.working_state import DETACHED, State
+from heliosfs.repo.working_state import State
+from heliosfs.repo.working_tree import WorkingTree
+from heliosfs.trees.graft import graft
 from heliosfs.trees.same import differs
-from heliosfs.trees.stored import EMPTY_TREE, Change, has_changes, walk_changes
+from heliosfs.trees.stored import EMPTY_TREE, Change, walk_changes
 from heliosfs.workspace.flush import flush
-from heliosfs.workspace.redate import as_shown
 from heliosfs.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
     from heliosfs.repo.merge.trees import Conflict
-    from heliosfs.repo.repository import Repository
 
 _NO_METADATA: Mapping[str, str] = {}
 
 
-class View:
+class View(WorkingTree):
     """The workspace of a branch, or of no branch (detached, at the mount point only).
 
     Every method that changes something is a transaction, or joins the one that is open, and
@@ -43,7 +41,7 @@ class View:
 
     def __init__(
         self,
-        repository: Repository,
+        core: Core,
         workspace: Workspace,
         slot: int,
         head: CommitId | None,
@@ -51,23 +49,17 @@ class View:
         saved: bytes | None = None,
     ) -> None:
         """`saved` is the encoded root that is in the store; that of the workspace by default."""
-        self.repository = repository
-        self.workspace = workspace
-        self.slot = slot
+        super().__init__(core, workspace, slot, head, merging)
         self._work_key = keys.of_slot(keys.WORK, slot)
-        self._detached_head = head
-        self.merging = merging
-        """The commit whose merge is open."""
         self.conflicts: list[Conflict] = []
         """Of the merge that was tried last, and refused or left open, since the view was opened."""
-        self._transaction = repository.transaction
-        self._inverses = repository.inverses
-        self.log = OperationLog(repository.store, repository.history, slot, self._inverses)
-        self.stage = Stage(repository.store, slot, self._inverses)
-        self.saves = Saves(repository.store, slot, self._inverses)
+        self._transaction = core.transaction
+        self._inverses = core.inverses
+        self.log = OperationLog(core.store, core.history, slot, self._inverses)
+        self.saves = Saves(core.store, slot, self._inverses)
         self.ignoring = Ignoring(self)
         if (last := self.log.last) is not None:
-            repository.clock.note(last.time_ns)
+            core.clock.note(last.time_ns)
         self._altered: tuple[CommitId | None, Oid] | None = None
         """A commit, and a tree that was saved and differs from it in more than times.
 
@@ -77,35 +69,9 @@ class View:
         """The encoded root that is in the store; a flush alone does not bring it there."""
 
     @property
-    def branch(self) -> str | None:
-        """The name of the branch; None when detached."""
-        branch = self.repository.refs.of_slot(self.slot)
-        return branch.name if branch else None
-
-    @property
-    def head(self) -> CommitId | None:
-        """The commit that the state is based on; None before the first."""
-        branch = self.repository.refs.of_slot(self.slot)
-        return branch.head if branch else self._detached_head
-
-    @property
     def pick(self) -> OpenPick | None:
         """The cherry-pick or revert that is open; None of a merge, and when nothing is."""
-        return pick_of(self.repository.history.read(self.merging)) if self.merging else None
-
-    @property
-    def is_root(self) -> bool:
-        """Whether this is the view at the mount point."""
-        return self is self.repository.root
-
-    def state(self) -> State:
-        """Return the state now, or the one that the open transaction will show.
-
-        What is dirty goes into the store's batch.
-        """
-        planned = self._transaction.targets.get(self.workspace)
-        root = planned.root if planned else flush(self.workspace)
-        return State(self.slot, self.head, root, self.merging)
+        return pick_of(self.core.history.read(self.merging)) if self.merging else None
 
     def checkpoint(self) -> None:
         """Save the uncommitted changes.  Does nothing when nothing changed.  StoreError."""
@@ -119,14 +85,14 @@ class View:
                 self._altered = (state.head, state.root.oid)
             self.save(state)
             encoded = state.encode_with(self._saved_root)
-            self.saves.add(self.repository.clock.now_ns(), encoded)
+            self.saves.add(self.core.clock.now_ns(), encoded)
 
     def save(self, state: State) -> None:
         """Put the working state, which is that of the workspace, into the store's batch."""
         planned = self._transaction.targets.get(self.workspace)
         root = planned.raw if planned else self.workspace.root.raw
         assert root is not None
-        self.repository.store.put(self._work_key, state.encode_with(root))
+        self.core.store.put(self._work_key, state.encode_with(root))
         self._inverses.append((setattr, (self, "_saved_root", self._saved_root)))
         self._saved_root = root
 
@@ -151,7 +117,7 @@ class View:
         head = self.head
         if expect is not None:
             _check_head(expect, head)
-        repository = self.repository
+        core = self.core
         workspace = self.workspace
         flushed = workspace.root.tree
         planned = self._transaction.targets.get(workspace)
@@ -166,9 +132,9 @@ class View:
         )
         root = content or root
         is_wanted = allow_empty or self.merging is not None
-        if not (is_altered or is_wanted or self._differs(head, root)):
+        if not (is_altered or is_wanted or self.differs(head, root)):
             raise NothingToCommit("nothing to commit, working tree clean")
-        signature = repository.identity.sign(repository.clock)
+        signature = core.identity.sign(core.clock)
         parents: tuple[CommitId, ...] = (head,) if head is not None else ()
         if self.merging is not None and self.pick is None:
             parents += (self.merging,)
@@ -186,13 +152,13 @@ class View:
 
         That of an experiment carries its name, and is one of its commits.
         """
-        repository = self.repository
-        experiment = repository.experiments.running.get(self.slot)
+        core = self.core
+        experiment = core.experiments.running.get(self.slot)
         if experiment is None:
-            return repository.history.write(commit)
+            return core.history.write(commit)
         metadata = {**commit.metadata, METADATA_KEY: experiment.name}
-        oid = repository.history.write(replace(commit, metadata=metadata))
-        repository.experiments.add_commit(experiment, oid)
+        oid = core.history.write(replace(commit, metadata=metadata))
+        core.experiments.add_commit(experiment, oid)
         return oid
 
     def amend(
@@ -219,12 +185,12 @@ class View:
             verb = self.pick.options.verb if self.pick else "merge"
             raise Busy(f"a {verb} is open: commit it, or take it back with '{verb} --abort'")
         before = self.state()
-        old = self.repository.history.read(head)
+        old = self.core.history.read(head)
         commit = Commit(
             content or self.stage.root or self.selected(),
             old.parents,
             author or old.author,
-            self.repository.identity.sign(self.repository.clock),
+            self.core.identity.sign(self.core.clock),
             old.message if message is None else message.encode("utf-8", "surrogateescape"),
             metadata or old.metadata,
         )
@@ -240,40 +206,14 @@ class View:
         Nothing is staged then, but with `soft` what was staged before.
         """
         before = self.state()
-        goal = self.repository.history.read(target).root
+        goal = self.core.history.read(target).root
         root = self.ignoring.keep(goal, before.root) if hard else before.root
         after = State(self.slot, target, root)
         staged = self.stage.root if soft else None
-        if staged is not None and not self._differs(target, staged):
+        if staged is not None and not self.differs(target, staged):
             staged = None
         mode = "--hard" if hard else "--soft" if soft else "--mixed"
         self.move("reset", f"{mode} {target.hex()[:12]}", before, after, staged)
-
-    def restore_detached(self, target: CommitId) -> None:
-        """Of the detached view: go to another commit."""
-        before = self.state()
-        root = self.repository.history.read(target).root
-        after = State(DETACHED, target, self.ignoring.keep(root, before.root))
-        self.move("checkout", target.hex()[:12], before, after)
-
-    def undo(self) -> Operation:
-        """Revert the last operation that is not undone; gives it.  NotFound."""
-        target = self.log.undo_target()
-        before = self.state()
-        if target.before.slot != self.slot:
-            self.repository.take_back_checkout(target)
-            return target
-        after = self.ignoring.keep_in(target.before, before.root, target)
-        self._step(target, before, after, self.log.record_undo)
-        return target
-
-    def redo(self) -> Operation:
-        """Take back the last undo that is not taken back; gives it.  NotFound."""
-        target = self.log.redo_target()
-        before = self.state()
-        after = self.ignoring.keep_in(target.before, before.root, target)
-        self._step(target, before, after, self.log.record_redo)
-        return target
 
     def changes(self) -> Iterator[Change]:
         """What differs from HEAD, as `walk_changes` gives it; the root's own entry included."""
@@ -282,46 +222,15 @@ class View:
         if head is not None and differs(head, root):
             yield Change(b"", head, root)
         old = TreeId(head.oid) if head else EMPTY_TREE
-        yield from walk_changes(self.repository.store, old, TreeId(root.oid))
+        yield from walk_changes(self.core.store, old, TreeId(root.oid))
 
     def has_changes(self) -> bool:
         """Whether anything differs from HEAD."""
-        return self._differs(self.head, self.selected())
-
-    def head_root(self) -> Entry | None:
-        """The root entry of HEAD; None before the first commit."""
-        head = self.repository.history.read(self.head).root if self.head else None
-        return as_shown(self.workspace, head, is_head=True) if head else None
-
-    def require_branch(self) -> str:
-        """The branch's name.  UsageError when detached."""
-        if self.branch is None:
-            raise UsageError("HEAD is detached: check out a branch first")
-        return self.branch
+        return self.differs(self.head, self.selected())
 
     def selected(self) -> Entry:
         """The root of what a commit of everything would have: what is ignored is not in it."""
         return self.ignoring.select(self.state().root)
-
-    def is_tree(self, head: CommitId | None, tree: Oid) -> bool:
-        """Return True if a tree is, as far as that is known, the one of a commit but for times."""
-        if head is None:
-            return False
-        wanted = self.repository.history.read(head).root.oid
-        return wanted == tree or (wanted, tree) == self.workspace.twin
-
-    def _shown_root(self, commit: CommitId) -> Entry:
-        return as_shown(self.workspace, self.repository.history.read(commit).root)
-
-    def _differs(self, head: CommitId | None, root: Entry) -> bool:
-        if head is None:
-            return root.oid != EMPTY_TREE
-        old = self._shown_root(head)
-        if old.oid == root.oid:
-            return differs(old, root)
-        return differs(old, root) or has_changes(
-            self.repository.store, TreeId(old.oid), TreeId(root.oid)
-        )
 
     def move(
         self,
@@ -343,37 +252,31 @@ class View:
             change.afterwards.append(self.ignoring.look_again)
             self._finish(verb, text, before, after, staged)
 
-    def _step(
-        self,
-        target: Operation,
-        before: State,
-        after: State,
-        record: Callable[[int, Operation, State, State], None],
-    ) -> None:
-        """Go to `after`, the state before `target`, its stage included, and record that."""
-        with self._transaction as change:
-            change.show(self.workspace, after.root)
-            change.afterwards.append(self.ignoring.look_again)
-            self._adopt(after)
-            self.save(after)
-            record(self.repository.clock.now_ns(), target, before, after)
-            self.restage(self.stage.remembered(target.sequence))
-            assert self.log.last is not None
-            last = self.log.last.sequence
-            take_back_stash(self.repository.store, self.slot, target.sequence, last)
-
     def _finish(
         self, verb: str, text: str, before: State, after: State, staged: Entry | None
     ) -> None:
         if self.conflicts:
             self._inverses.append((setattr, (self, "conflicts", self.conflicts)))
             self.conflicts = []
-        self._adopt(after)
+        self.adopt(after)
         self.save(after)
         # I27: the state that is left is in the log before another one is shown.
-        self.log.record(self.repository.clock.now_ns(), verb, text, before, after)
+        self.log.record(self.core.clock.now_ns(), verb, text, before, after)
         if staged is not None or self.stage.root is not None:
             self.restage(staged)
+
+    def stage_paths(self, source: Entry, paths: Sequence[bytes]) -> list[bytes]:
+        """Stage paths as `source` has them; gives what changed in the stage.
+
+        A stage that is equal to HEAD goes.  StoreError leaves the stage as it was.
+        """
+        now_ns = self.core.clock.now_ns()
+        root, changed = graft(self.core.store, self.base_root(), source, paths, now_ns)
+        if changed:
+            # I25: a stage that says what HEAD says is none.
+            with self._transaction:
+                self.stage.replace(root if self.differs(self.head, root) else None)
+        return changed
 
     def restage(self, staged: Entry | None) -> None:
         """Let the operation that was just recorded know the stage before, and stage another."""
@@ -381,17 +284,18 @@ class View:
         self.stage.remember(self.log.last.sequence)
         self.stage.replace(staged)
 
-    def _adopt(self, state: State) -> None:
+    def adopt(self, state: State) -> None:
+        """Take over HEAD and the open merge of a state, within a transaction."""
         head = state.head
         if self.merging != state.merging:
             self._inverses.append((setattr, (self, "merging", self.merging)))
             self.merging = state.merging
-        branch = self.repository.refs.of_slot(self.slot)
+        branch = self.core.refs.of_slot(self.slot)
         if branch is None:
             self._inverses.append((setattr, (self, "_detached_head", self._detached_head)))
             self._detached_head = head
         elif branch.head != head:
-            self.repository.refs.move(branch, head)
+            self.core.refs.move(branch, head)
 
 
 def _check_head(expect: CommitId, head: CommitId | None) -> None:

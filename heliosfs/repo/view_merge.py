@@ -14,13 +14,13 @@ from heliosfs.objects.commit import Commit
 from heliosfs.objects.ids import CommitId, TreeId
 from heliosfs.objects.tree import Entry
 from heliosfs.repo.ancestry import merge_bases
+from heliosfs.repo.core import Core
 from heliosfs.repo.history import History
 from heliosfs.repo.merge.entries import MergeRules
 from heliosfs.repo.merge.text import Favor, Labels
 from heliosfs.repo.merge.trees import Conflict, Merged, find_conflicts, merge_trees
 from heliosfs.repo.pick_change import change_of
 from heliosfs.repo.pick_note import OpenPick
-from heliosfs.repo.repository import Repository
 from heliosfs.repo.view import View
 from heliosfs.repo.working_state import State
 from heliosfs.store.base import Store
@@ -104,8 +104,8 @@ def merge_into(
     when the histories have nothing in common.  Cost: O(changed on both sides).
     """
     check_can_begin(view)
-    repository = view.repository
-    history = repository.history
+    core = view.core
+    history = core.history
     head = view.head
     if bases is None:
         bases = merge_bases(history, head, theirs) if head is not None else []
@@ -117,7 +117,7 @@ def merge_into(
         return _squash(view, head, root, text)
     if head is None or (head in bases and options.fast_forward):
         before = view.state()
-        after = _carry(repository, view, before, root)
+        after = _carry(view, before, root)
         view.move("merge", text, before, State(view.slot, theirs, after))
         return Done(theirs, is_fast_forward=True, is_news=True, conflicts=[])
     if options.only_fast_forward:
@@ -125,23 +125,23 @@ def merge_into(
     if not bases and not options.unrelated:
         raise UsageError("usage: the histories have no commit in common")
     # As in git, the working tree counts: its .gitattributes need not be committed.
-    attributes = Attributes(repository.store, view.state().root, (b"merge",))
+    attributes = Attributes(core.store, view.state().root, (b"merge",))
     rules = MergeRules(options.favor, options.labels, attributes=attributes)
-    merged = merge_commits(repository, head, theirs, rules, bases)
+    merged = merge_commits(core, head, theirs, rules, bases)
     if merged.conflicts and not options.markers:
         view.conflicts = merged.conflicts
         raise MergeConflict(merged.conflicts)
     if options.squash and not merged.conflicts:
         return _squash(view, head, merged.root, text)
     before = view.state()
-    after = _carry(repository, view, before, merged.root)
+    after = _carry(view, before, merged.root)
     if merged.conflicts or not options.commits:
         view.move("merge", f"{text} (open)", before, State(view.slot, head, after, theirs))
         view.conflicts = merged.conflicts
         return Done(
             head, is_fast_forward=False, is_news=True, conflicts=merged.conflicts, is_open=True
         )
-    signature = repository.identity.sign(repository.clock)
+    signature = core.identity.sign(core.clock)
     message = options.message.encode("utf-8", "surrogateescape")
     commit = Commit(merged.root, (head, theirs), signature, signature, message)
     oid = view.write(commit)
@@ -152,7 +152,7 @@ def merge_into(
 def _squash(view: View, head: CommitId, target: Entry, text: str) -> Done:
     """Make what was merged uncommitted changes."""
     before = view.state()
-    after = _carry(view.repository, view, before, target)
+    after = _carry(view, before, target)
     view.move("merge", f"{text} (squashed)", before, State(view.slot, head, after))
     return Done(head, is_fast_forward=False, is_news=True, conflicts=[])
 
@@ -186,22 +186,22 @@ def open_conflicts(view: View) -> list[Conflict]:
     """The conflicts of what is open, or of what was refused last."""
     if view.merging is not None and view.head is not None and not view.conflicts:
         if view.pick is None:
-            view.conflicts = conflicts_between(view.repository, view.head, view.merging)
+            view.conflicts = conflicts_between(view.core, view.head, view.merging)
         else:
-            view.conflicts = _pick_conflicts(view.repository, view.head, view.pick)
+            view.conflicts = _pick_conflicts(view.core, view.head, view.pick)
     return view.conflicts
 
 
-def _pick_conflicts(repository: Repository, head: CommitId, note: OpenPick) -> list[Conflict]:
-    change = change_of(repository.history, note.source, note.options)
-    ours = repository.history.read(head).root
-    rules = MergeRules(attributes=Attributes(repository.store, ours, (b"merge",)))
-    now = repository.clock.now_ns()
-    return find_conflicts(repository.store, change.base, ours, change.theirs, rules, now)
+def _pick_conflicts(core: Core, head: CommitId, note: OpenPick) -> list[Conflict]:
+    change = change_of(core.history, note.source, note.options)
+    ours = core.history.read(head).root
+    rules = MergeRules(attributes=Attributes(core.store, ours, (b"merge",)))
+    now = core.clock.now_ns()
+    return find_conflicts(core.store, change.base, ours, change.theirs, rules, now)
 
 
 def conflicts_between(
-    repository: Repository,
+    core: Core,
     ours: CommitId,
     theirs: CommitId,
     bases: list[CommitId] | None = None,
@@ -211,20 +211,20 @@ def conflicts_between(
     `bases` are the merge bases, if they are known.
     Cost: O(changed on both sides); texts are read only where both sides changed a file.
     """
-    history = repository.history
+    history = core.history
     if ours == theirs:
         return []
-    now = repository.clock.now_ns()
+    now = core.clock.now_ns()
     roots = history.read(ours).root, history.read(theirs).root
-    rules = MergeRules(attributes=Attributes(repository.store, roots[0], (b"merge",)))
+    rules = MergeRules(attributes=Attributes(core.store, roots[0], (b"merge",)))
     if bases is None:
         bases = merge_bases(history, ours, theirs)
-    base = _base_root(history, repository.store, bases, now, rules.attributes)
-    return find_conflicts(repository.store, base, *roots, rules, now)
+    base = _base_root(history, core.store, bases, now, rules.attributes)
+    return find_conflicts(core.store, base, *roots, rules, now)
 
 
 def merge_commits(
-    repository: Repository,
+    core: Core,
     ours: CommitId,
     theirs: CommitId,
     rules: MergeRules,
@@ -234,8 +234,8 @@ def merge_commits(
 
     `bases` are the merge bases, if they are known.
     """
-    history, store = repository.history, repository.store
-    now = repository.clock.now_ns()
+    history, store = core.history, core.store
+    now = core.clock.now_ns()
     if bases is None:
         bases = merge_bases(history, ours, theirs)
     base = _base_root(history, store, bases, now, rules.attributes)
@@ -270,7 +270,7 @@ def _base_root(
     return root
 
 
-def _carry(repository: Repository, view: View, before: State, target: Entry) -> Entry:
+def _carry(view: View, before: State, target: Entry) -> Entry:
     """The target's tree with the uncommitted changes of the state on top.  Busy."""
     head = view.head_root()
     if head is None:
@@ -282,8 +282,8 @@ def _carry(repository: Repository, view: View, before: State, target: Entry) -> 
 
 def carry_changes(view: View, head: Entry, working: Entry, target: Entry) -> Entry:
     """The target's tree with what `working` has changed since `head`.  Busy."""
-    repository = view.repository
-    store = repository.store
+    core = view.core
+    store = core.store
     if head.oid == working.oid and not differs(head, working):
         return target
     changes = _changes(store, head, target)
@@ -297,7 +297,7 @@ def carry_changes(view: View, head: Entry, working: Entry, target: Entry) -> Ent
         more = f" and {len(blocking) - _NAMED_COUNT} more" if blocking[_NAMED_COUNT:] else ""
         raise Busy(f"uncommitted changes would be overwritten, commit them first: {shown}{more}")
     edits = {change.path: change.new for change in changes}
-    now = repository.clock.now_ns()
+    now = core.clock.now_ns()
     try:
         root = edit_tree(store, working, edits, now)
     except AlreadyExists as error:

@@ -18,7 +18,6 @@ from heliosfs.repo.merge.text import Favor
 from heliosfs.repo.merge.trees import Conflict, Merged, merge_trees
 from heliosfs.repo.pick_change import PickChange, change_of, short_id
 from heliosfs.repo.pick_note import OpenPick, PickOptions, note_of
-from heliosfs.repo.stage import differs_from
 from heliosfs.repo.view import View
 from heliosfs.repo.view_merge import MergeConflict, carry_changes, check_can_begin, open_verb
 from heliosfs.repo.working_state import State
@@ -86,7 +85,7 @@ def pick_uncommitted(
     mine = tree = view.selected()
     conflicts: list[Conflict] = []
     for source in sources:
-        merged = _merge(view, tree, change_of(view.repository.history, source, options), way.favor)
+        merged = _merge(view, tree, change_of(view.core.history, source, options), way.favor)
         if merged.conflicts and not way.markers:
             view.conflicts = merged.conflicts
             raise PickConflict(merged.conflicts, source)
@@ -114,15 +113,15 @@ def conclude(
     """
     note, head = view.pick, view.head
     assert note is not None and head is not None
-    repository = view.repository
+    core = view.core
     before = view.state()
     root = content or view.selected()
-    if not (allow_empty or note.options.keeps_empty or differs_from(view, head, root)):
+    if not (allow_empty or note.options.keeps_empty or view.differs(head, root)):
         raise NothingToCommit(
             f"nothing is left of the {note.options.verb}: 'commit --allow-empty', "
             f"or '{note.options.verb} --skip'"
         )
-    signature = repository.identity.sign(repository.clock)
+    signature = core.identity.sign(core.clock)
     author = author or note.author or signature
     oid = view.write(Commit(root, (head,), author, signature, message, metadata))
     run = _Run(view, before, oid, note.options, Way(markers=True))
@@ -137,18 +136,15 @@ def skip(view: View, verb: str) -> Picked:
     """
     note, head = _open(view, verb), view.head
     assert head is not None
-    repository = view.repository
+    core = view.core
     before = view.state()
-    ours = repository.history.read(head).root
-    merged = _merge(
-        view, ours, change_of(repository.history, note.source, note.options), Favor.NONE
-    )
+    ours = core.history.read(head).root
+    merged = _merge(view, ours, change_of(core.history, note.source, note.options), Favor.NONE)
     changed = [
-        each.path
-        for each in walk_changes(repository.store, TreeId(ours.oid), TreeId(merged.root.oid))
+        each.path for each in walk_changes(core.store, TreeId(ours.oid), TreeId(merged.root.oid))
     ]
-    now = repository.clock.now_ns()
-    root = graft(repository.store, before.root, ours, changed, now).root
+    now = core.clock.now_ns()
+    root = graft(core.store, before.root, ours, changed, now).root
     run = _Run(view, before._replace(root=root), head, note.options, Way(markers=True))
     run.leaves = before
     run.dropped.append(note.source)
@@ -172,11 +168,11 @@ class _Run:
         self, view: View, before: State, head: CommitId, options: PickOptions, way: Way
     ) -> None:
         self._view = view
-        self._repository = view.repository
+        self._core = view.core
         self._before = before
         self.leaves = before
         """The state that undo comes back to."""
-        self._base = view.repository.history.read(head).root
+        self._base = view.core.history.read(head).root
         """What the working tree of `before` differs from by uncommitted changes."""
         self._head = head
         self._options = options
@@ -187,19 +183,19 @@ class _Run:
     def run(self, sources: Sequence[CommitId], text: str) -> Picked:
         view = self._view
         for at, source in enumerate(sources):
-            change = change_of(self._repository.history, source, self._options)
-            ours = self._repository.history.read(self._head).root
+            change = change_of(self._core.history, source, self._options)
+            ours = self._core.history.read(self._head).root
             merged = _merge(view, ours, change, self._way.favor)
             if merged.conflicts:
                 return self._stop(source, tuple(sources[at + 1 :]), change, merged, text)
             self._commit(source, change, merged.root)
-        root = self._repository.history.read(self._head).root
+        root = self._core.history.read(self._head).root
         after = State(self._before.slot, self._head, self._carried(root))
         view.move(self._options.verb, text, self.leaves, after)
         return Picked(self.made, self.dropped)
 
     def _commit(self, source: CommitId, change: PickChange, root: Entry) -> None:
-        if not differs_from(self._view, self._head, root) and not self._options.keeps_empty:
+        if not self._view.differs(self._head, root) and not self._options.keeps_empty:
             if self._options.drops_empty:
                 self.dropped.append(source)
                 return
@@ -207,7 +203,7 @@ class _Run:
                 f"{short_id(source)} changes nothing here: it is there already; "
                 "--empty=drop leaves it out, --allow-empty makes an empty commit"
             )
-        signature = self._repository.identity.sign(self._repository.clock)
+        signature = self._core.identity.sign(self._core.clock)
         commit = Commit(root, (self._head,), change.author or signature, signature, change.message)
         self._head = self._view.write(commit)
         self.made.append(self._head)
@@ -226,8 +222,8 @@ class _Run:
             view.conflicts = merged.conflicts
             raise PickConflict(merged.conflicts, source)
         note = OpenPick(self._options, source, todo, change.author, change.message)
-        signature = self._repository.identity.sign(self._repository.clock)
-        oid = self._repository.history.add(note_of(note, change.theirs, signature))
+        signature = self._core.identity.sign(self._core.clock)
+        oid = self._core.history.add(note_of(note, change.theirs, signature))
         root = self._carried(merged.root)
         after = State(self._before.slot, self._head, root, oid)
         view.move(self._options.verb, f"{text} (open)", self.leaves, after)
@@ -239,9 +235,9 @@ class _Run:
 
 
 def _merge(view: View, ours: Entry, change: PickChange, favor: Favor) -> Merged:
-    repository = view.repository
+    core = view.core
     # As in git, the working tree counts: its .gitattributes need not be committed.
-    attributes = Attributes(repository.store, view.state().root, (b"merge",))
+    attributes = Attributes(core.store, view.state().root, (b"merge",))
     rules = MergeRules(favor, change.labels, attributes=attributes)
-    now = repository.clock.now_ns()
-    return merge_trees(repository.store, change.base, ours, change.theirs, rules, now)
+    now = core.clock.now_ns()
+    return merge_trees(core.store, change.base, ours, change.theirs, rules, now)

@@ -141,6 +141,18 @@ def has_changes(store: Store, old: TreeId, new: TreeId) -> bool:
     return next(walk_changes(store, old, new), None) is not None
 
 
+def trees_differ(store: Store, old: Entry, new: Entry) -> bool:
+    """Return True if anything of two trees differs but times: their roots, or what is below."""
+    if differs(old, new):
+        return True
+    return old.oid != new.oid and has_changes(store, TreeId(old.oid), TreeId(new.oid))
+
+
+def emptied(root: Entry) -> Entry:
+    """Return a directory without its contents, with its permissions and owner."""
+    return root._replace(oid=EMPTY_TREE, size=0, links_below=False)
+
+
 def find_entry(store: Store, root: Entry, path: bytes) -> Entry | None:
     """The entry at `path` (no leading slash; b"" is the root itself), or None."""
     entry = root

@@ -159,7 +159,7 @@ class _DotDir:
     def _top(self) -> bytes:
         """The way from a directory of this `.helios` to the root's `.helios`."""
         view = self._view()
-        if view.is_root:
+        if view is self._repository.root:
             return b"../"
         return b"../../../../" + b"../" * (view.branch or "").count("/")
 
@@ -218,7 +218,7 @@ class _DotDir:
             key = f"branches {id(self)} {is_listed} {path}"
             return self._owner.nest(key, lambda: self._branches(path + "/", is_listed=is_listed))
         up = b"../" * prefix.count("/")
-        is_way_out = self._view().is_root or not is_listed
+        is_way_out = self._view() is self._repository.root or not is_listed
         if self._repository.root.slot == branch.slot and is_way_out:
             return up + self._top() + b".."
         return up + (b"../" if is_listed else self._top()) + b"live/" + _bytes(path)

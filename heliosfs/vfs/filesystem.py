@@ -267,7 +267,7 @@ class FileSystem:
             # The kernel may keep a listing made before, and one that is under way.
             root = view.workspace.root
             root.relist()
-            self.repository.stale.listings.append(root.ino)
+            self.repository.transaction.stale.listings.append(root.ino)
 
     def _target(self, parent: StatInode, name: bytes) -> DirNode:
         directory = self.check_writable(parent)

@@ -27,6 +27,7 @@ from heliosfs.objects.ids import CommitId
 from heliosfs.repo.configuration import Configuration
 from heliosfs.repo.identity import Identity
 from heliosfs.repo.repository import Repository
+from heliosfs.repo.undoing import redo, undo
 from heliosfs.store.memory import MemoryStore
 from heliosfs.store.sidefile import MemoryFile
 from heliosfs.vfs.trim import SLICE_COUNT, Trim
@@ -325,11 +326,13 @@ class FileSystemMachine(RuleBasedStateMachine):
 
     @rule()
     def undo(self) -> None:
-        self.step(self.ours.repository.root.undo, self.undoable, self.redoable)
+        repository = self.ours.repository
+        self.step(lambda: undo(repository, repository.root), self.undoable, self.redoable)
 
     @rule()
     def redo(self) -> None:
-        self.step(self.ours.repository.root.redo, self.redoable, self.undoable)
+        view = self.ours.repository.root
+        self.step(lambda: redo(view), self.redoable, self.undoable)
 
     def step(self, go: Callable[[], object], back: list[Saved], forward: list[Saved]) -> None:
         if not back:

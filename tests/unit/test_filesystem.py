@@ -12,8 +12,10 @@ import pytest
 from heliosfs.clock import FixedClock
 from heliosfs.errors import HeliosError, PosixError
 from heliosfs.objects.ids import CommitId
+from heliosfs.repo.branching import create_branch, delete_branch
 from heliosfs.repo.identity import Identity
 from heliosfs.repo.repository import Repository
+from heliosfs.repo.undoing import undo
 from heliosfs.store.memory import MemoryStore
 from heliosfs.vfs.files import FILE_MAX_BYTES, XATTRS_MAX_BYTES, Files, SetAttributes
 from heliosfs.vfs.filesystem import FileSystem
@@ -123,7 +125,7 @@ def test_dot_helios_is_at_the_root_alone(caller: Caller) -> None:
 def test_dot_helios_is_listed_when_that_is_set(caller: Caller) -> None:
     caller.write("file", b"one")
     caller.commit()
-    caller.repository.create_branch("b", caller.repository.root.head)
+    create_branch(caller.repository, "b", caller.repository.root.head)
     live = ".helios/live/b"
     caller.walk(live)
     for value, expected in (("listed", [".helios", "file"]), ("hidden", ["file"])):
@@ -220,7 +222,7 @@ def test_what_a_checkout_replaced_is_let_go(caller: Caller) -> None:
         caller.repository.root.reset(first)
         for number in range(10):
             assert caller.read(f"file{number}") == b"one"
-        caller.repository.root.undo()
+        undo(caller.repository, caller.repository.root)
         for number in range(10):
             assert caller.read(f"file{number}") == b"two, longer"
         caller.forget_all()
@@ -265,7 +267,7 @@ def test_an_inode_number_is_never_given_twice(caller: Caller) -> None:
 def test_a_live_view_has_a_dot_helios_whose_links_lead_out(caller: Caller) -> None:
     caller.write("file", b"one")
     caller.commit()
-    caller.repository.create_branch("a/b/c", caller.repository.root.head)
+    create_branch(caller.repository, "a/b/c", caller.repository.root.head)
     live = ".helios/branches/a/b/c"
     assert caller.read(f"{live}/file") == b"one"
     assert caller.read(f"{live}/.helios/branch") == b"a/b/c\n"
@@ -282,7 +284,7 @@ def test_a_live_view_has_a_dot_helios_whose_links_lead_out(caller: Caller) -> No
 def test_between_workspaces_is_exdev(caller: Caller) -> None:
     file = caller.write("file", b"one")
     caller.commit()
-    caller.repository.create_branch("b", caller.repository.root.head)
+    create_branch(caller.repository, "b", caller.repository.root.head)
     live = caller.walk(".helios/branches/b")
     snapshot = caller.walk(".helios/snapshots/HEAD")
     rename, link = caller.filesystem.rename, caller.filesystem.link
@@ -298,11 +300,11 @@ def test_between_workspaces_is_exdev(caller: Caller) -> None:
 def test_a_view_that_is_shown_nowhere_is_stale(caller: Caller) -> None:
     caller.write("file", b"one")
     caller.commit()
-    caller.repository.create_branch("b", caller.repository.root.head)
+    create_branch(caller.repository, "b", caller.repository.root.head)
     live = caller.walk(".helios/branches/b")
     dot = caller.walk(".helios/branches/b/.helios")
     file = caller.walk(".helios/branches/b/file")
-    caller.repository.delete_branch("b")
+    delete_branch(caller.repository, "b")
     assert code(caller.filesystem.lookup, live, b"file") == "ESTALE"
     assert code(caller.filesystem.create, live, b"new", FILE, 0, 0) == "ESTALE"
     assert code(caller.files.open, file, os.O_RDWR) == "ESTALE"
@@ -406,7 +408,7 @@ def test_hard_links_over_a_commit_and_a_reset(caller: Caller) -> None:
     caller.repository.root.reset(first)
     assert {caller.walk(name).ino for name in ("one", "two")} == {caller.walk("one").ino}
     assert caller.walk("one").link_count == 2
-    caller.repository.root.undo()
+    undo(caller.repository, caller.repository.root)
     nodes = {caller.walk(name) for name in ("renamed", "two", "three")}
     assert len(nodes) == 1
     assert nodes.pop().link_count == 3

@@ -8,9 +8,11 @@ import pytest
 
 from heliosfs.clock import FixedClock
 from heliosfs.errors import NotFound, StoreError
+from heliosfs.repo.branching import create_branch, delete_branch, rename_branch
+from heliosfs.repo.detaching import checkout_commit
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.revisions import resolve
-from heliosfs.repo.stage import stage_paths
+from heliosfs.repo.undoing import redo, undo
 from tests.stores import FailingStore
 from tests.tree_builder import IDENTITY, TreeBuilder
 
@@ -23,38 +25,38 @@ def build() -> tuple[FailingStore, Repository]:
     repository.root.commit("first")
     tree.write(b"a", b"two")
     repository.root.commit("second")
-    repository.create_branch("side", repository.root.head)
+    create_branch(repository, "side", repository.root.head)
     tree.write(b"b", b"uncommitted")
     tree.write(b"c", b"staged")
     view = repository.root
-    stage_paths(view, view.selected(), [b"c"])
+    view.stage_paths(view.selected(), [b"c"])
     return store, repository
 
 
 def commit_of(repository: Repository, text: str) -> None:
     oid = resolve(repository, text, repository.root.head)
-    repository.checkout_commit(repository.root, oid)
+    checkout_commit(repository, repository.root, oid)
 
 
 VERBS: dict[str, Callable[[Repository], object]] = {
-    "branch": lambda repository: repository.create_branch("new", repository.root.head),
-    "fork": lambda repository: repository.create_branch(
-        "new", repository.root.head, repository.root
+    "branch": lambda repository: create_branch(repository, "new", repository.root.head),
+    "fork": lambda repository: create_branch(
+        repository, "new", repository.root.head, repository.root
     ),
-    "rename": lambda repository: repository.rename_branch("side", "other"),
-    "delete": lambda repository: repository.delete_branch("side"),
+    "rename": lambda repository: rename_branch(repository, "side", "other"),
+    "delete": lambda repository: delete_branch(repository, "side"),
     "checkout branch": lambda repository: repository.checkout_branch("side"),
     "checkout commit": lambda repository: commit_of(repository, "HEAD~1"),
     "commit": lambda repository: repository.root.commit("third"),
     "reset": lambda repository: repository.root.reset(
         resolve(repository, "HEAD~1", repository.root.head)
     ),
-    "stage": lambda repository: stage_paths(repository.root, repository.root.selected(), [b"b"]),
+    "stage": lambda repository: repository.root.stage_paths(repository.root.selected(), [b"b"]),
     "unstage": lambda repository: repository.root.reset(
         resolve(repository, "HEAD", repository.root.head), hard=False
     ),
     "amend": lambda repository: repository.root.amend("again"),
-    "undo": lambda repository: repository.root.undo(),
+    "undo": lambda repository: undo(repository, repository.root),
 }
 
 
@@ -103,7 +105,7 @@ def test_undo_of_a_detaching_checkout_gives_back_what_it_discarded() -> None:
     assert tree.read(b"a") == b"two"
     commit_of(repository, "HEAD")
     assert tree.read(b"a") == b"two"
-    repository.root.undo()
+    undo(repository, repository.root)
     assert repository.root.branch is None
     assert tree.read(b"a") == b"an idea, detached"
 
@@ -114,7 +116,7 @@ def test_undo_of_a_detaching_checkout_leads_back_to_the_branch() -> None:
     commit_of(repository, "HEAD~1")
     assert repository.root.branch is None
     with pytest.raises(NotFound):
-        repository.root.redo()
-    repository.root.undo()
+        redo(repository.root)
+    undo(repository, repository.root)
     assert repository.root.branch == "main"
     assert tree.read(b"b") == b"uncommitted"

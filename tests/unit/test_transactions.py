@@ -184,7 +184,8 @@ def test_what_spills_during_a_transaction_is_not_published_early() -> None:
 
 PUBLISHERS = {
     "repo/transaction.py": "the end of a transaction",
-    "repo/repository.py": "a new repository, and what is spilled outside of a transaction",
+    "repo/core.py": "what is spilled outside of a transaction",
+    "repo/repository.py": "a new repository",
     "repo/gc/collect.py": "steps that remove what nobody names",
     "git/adopt.py": "commits that are announced before the refs",
     "git/exporter.py": "ids of objects that git has",

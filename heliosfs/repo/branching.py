@@ -1,0 +1,106 @@
+"""Branches that a verb makes, renames and drops, each as one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import NamedTuple
+
+from heliosfs.errors import Busy
+from heliosfs.objects.ids import CommitId
+from heliosfs.repo import keys
+from heliosfs.repo.ancestry import reaches
+from heliosfs.repo.leftovers import commit_leftovers, is_changed
+from heliosfs.repo.refs import Branch
+from heliosfs.repo.repository import Repository
+from heliosfs.repo.stage import Stage
+from heliosfs.repo.view import View
+from heliosfs.steps import Steps, at_once
+
+
+class Deleted(NamedTuple):
+    """What is left of a deleted branch."""
+
+    head: CommitId | None
+    """What it named."""
+    rest: CommitId | None
+    """A commit of its uncommitted changes, if it had any."""
+    ignored: CommitId | None
+    """A commit of its whole working tree, if there were ignored files in it."""
+
+
+def create_branch(
+    repository: Repository, name: str, base: CommitId | None, fork: View | None = None
+) -> Branch:
+    """A branch at `base`: 10 us.  With `fork`, that view's uncommitted changes come along."""
+    with repository.transaction:
+        branch = repository.refs.create(name, base)
+        if fork is not None:
+            state = fork.state()._replace(slot=branch.slot, head=base)
+            repository.store.put(keys.of_slot(keys.WORK, branch.slot), state.encode())
+            Stage(repository.store, branch.slot).replace(fork.stage.root)
+    return branch
+
+
+def rename_branch(repository: Repository, old: str, new: str) -> Branch:
+    """Give a branch another name; its working state stays.  NotFound, AlreadyExists."""
+    branch = repository.refs.branch(old)
+    with repository.transaction:
+        repository.refs.rename(branch, new)
+    return branch
+
+
+def tips_beside(repository: Repository, branches: Collection[Branch]) -> frozenset[CommitId]:
+    """Return the commits that are named by anything but these branches."""
+    found = {other.head for other in repository.refs if other not in branches}
+    found |= {repository.root.head, *repository.refs.tags.values()}
+    return frozenset(oid for oid in found if oid is not None)
+
+
+def check_reached(repository: Repository, branches: Collection[Branch]) -> Steps[None]:
+    """Check that all commits of branches are reached by something else.  Busy.
+
+    Cost: of each branch that is nobody's ancestor, the commits that it does not share.
+    """
+    tips = tips_beside(repository, branches)
+    for branch in branches:
+        if branch.head is None or (yield from reaches(repository.history, tips, branch.head)):
+            continue
+        raise Busy(f"branch {branch.name!r} has commits that nothing else reaches: use -D")
+
+
+def delete_branch(
+    repository: Repository, name: str, *, force: bool = False, is_reached: bool = False
+) -> Deleted:
+    """Drop a branch.
+
+    Busy when it is at the root or has open files, and, without `force`, when it has
+    uncommitted changes or commits that no other branch or tag reaches; `is_reached` says
+    that `check_reached` has looked for these.  With `force`, its uncommitted changes become
+    a commit that no branch names, so that they can be had back; so do, in either case, its
+    ignored files.
+    """
+    branch = repository.refs.branch(name)
+    if branch.slot == repository.root.slot:
+        raise Busy(f"cannot delete branch {name!r}: it is checked out at the mount point")
+    if not force:
+        _check_committed(repository, branch)
+        if not is_reached:
+            at_once(check_reached(repository, [branch]))
+    with repository.transaction:
+        repository.close_live(branch)
+        rest, ignored = commit_leftovers(repository, branch.name, repository.saved_state(branch))
+        repository.refs.delete(branch)
+        Stage(repository.store, branch.slot).replace(None)
+        repository.experiments.branch_deleted(branch.slot, rest or branch.head)
+        if branch.head is not None:
+            repository.refs.drop(branch.head, repository.clock.now_ns())
+    return Deleted(branch.head, rest, ignored)
+
+
+def _check_committed(repository: Repository, branch: Branch) -> None:
+    view = repository.live.get(branch.slot)
+    if view is not None:
+        view.checkpoint()
+    is_staged = Stage(repository.store, branch.slot).root is not None
+    if is_staged or is_changed(repository, repository.saved_state(branch)):
+        raise Busy(f"branch {branch.name!r} has uncommitted changes: use -D to drop them")

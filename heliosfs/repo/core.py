@@ -1,0 +1,80 @@
+"""The core of a repository: its store, and what every part of it needs beside that."""
+
+from __future__ import annotations
+
+from heliosfs.clock import Clock
+from heliosfs.objects.ids import CommitId
+from heliosfs.repo import keys
+from heliosfs.repo.experiments import Experiments
+from heliosfs.repo.history import History
+from heliosfs.repo.identity import Identity
+from heliosfs.repo.inverses import Inverses
+from heliosfs.repo.refs import Branch, Refs
+from heliosfs.repo.saves import Saves
+from heliosfs.repo.transaction import Transaction
+from heliosfs.repo.working_state import State, decode_state
+from heliosfs.store.base import Store
+from heliosfs.workspace.inodes import InodeTable
+from heliosfs.workspace.working_set import WorkingSet
+from heliosfs.workspace.workspace import Workspace, empty_root
+
+NODE_BYTES = 1_100
+"""What a node takes: itself, attributes, name, encoded entry, and its places in two tables."""
+
+
+class Core:
+    """One store and what lives in it, without the views: it does not know what is shown where."""
+
+    def __init__(self, store: Store, clock: Clock, identity: Identity) -> None:
+        self.store = store
+        self.clock = clock
+        self.identity = identity
+        self.inverses = Inverses()
+        self.transaction = Transaction(store, self.inverses)
+        """Around everything that changes state: `with core.transaction:`."""
+        self.refs = Refs(store, self.inverses)
+        self.experiments = Experiments(store, self.inverses)
+        self.history = History(store)
+        self.inodes = InodeTable()
+        self.working_set = WorkingSet(store, others=self._other_bytes, publish=self.publish)
+
+    def publish(self) -> None:
+        """Publish the objects that wait in the batch; later, while a transaction is open."""
+        # I22: what is spilled within a transaction waits for its publish.
+        if not self.transaction.is_open:
+            self.store.publish()
+
+    def snapshot(self, oid: CommitId) -> Workspace:
+        """A read-only tree of a commit, with inodes of its own.  MissingObject."""
+        root = self.history.read(oid).root
+        return Workspace(
+            self.store, self.clock, self.inodes, self.working_set, root, read_only=True
+        )
+
+    def kept_state(self, slot: int) -> State | None:
+        """Return the working state of a slot as it was last saved; None if it has none."""
+        data = self.store.get(keys.of_slot(keys.WORK, slot))
+        return decode_state(data)[0] if data is not None else None
+
+    def saved_state(self, branch: Branch) -> State:
+        """The working state of a branch as it was last saved; its HEAD if it has none."""
+        # Not by `kept_state`: a checkout is counted in calls.
+        data = self.store.get(keys.of_slot(keys.WORK, branch.slot))
+        if data is not None:
+            saved, _ = decode_state(data)
+            if saved.head == branch.head and saved.slot == branch.slot:
+                return saved
+            return State(saved.slot, branch.head, saved.root, saved.merging)
+        if branch.head is not None:
+            return State(branch.slot, branch.head, self.history.read(branch.head).root)
+        root = empty_root(self.identity.uid, self.identity.gid, self.clock.now_ns())
+        return State(branch.slot, None, root)
+
+    def note_save(self, state: State) -> None:
+        """Let `restore --saved` have a state that gives way to another one of its slot."""
+        saves = Saves(self.store, state.slot, self.inverses)
+        saves.add(self.clock.now_ns(), state.encode())
+
+    def _other_bytes(self) -> int:
+        """What of the working set is not contents."""
+        return self.store.memory_bytes + len(self.inodes.nodes) * NODE_BYTES

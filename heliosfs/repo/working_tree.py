@@ -1,0 +1,91 @@
+"""A working tree: a workspace, the commit that it is based on, and what of it is staged."""
+
+from __future__ import annotations
+
+from heliosfs.errors import UsageError
+from heliosfs.objects.ids import CommitId, Oid
+from heliosfs.objects.tree import Entry
+from heliosfs.repo.core import Core
+from heliosfs.repo.stage import Stage
+from heliosfs.repo.working_state import State
+from heliosfs.trees.stored import EMPTY_TREE, emptied, trees_differ
+from heliosfs.workspace.flush import flush
+from heliosfs.workspace.redate import as_shown
+from heliosfs.workspace.workspace import Workspace
+
+
+class WorkingTree:
+    """What is shown at one place, as it compares with commits.  It changes nothing but caches."""
+
+    def __init__(
+        self,
+        core: Core,
+        workspace: Workspace,
+        slot: int,
+        head: CommitId | None,
+        merging: CommitId | None = None,
+    ) -> None:
+        self.core = core
+        self.workspace = workspace
+        self.slot = slot
+        self._detached_head = head
+        self.merging = merging
+        """The commit whose merge is open."""
+        self.stage = Stage(core.store, slot, core.inverses)
+
+    @property
+    def branch(self) -> str | None:
+        """The name of the branch; None when detached."""
+        branch = self.core.refs.of_slot(self.slot)
+        return branch.name if branch else None
+
+    @property
+    def head(self) -> CommitId | None:
+        """The commit that the state is based on; None before the first."""
+        branch = self.core.refs.of_slot(self.slot)
+        return branch.head if branch else self._detached_head
+
+    def require_branch(self) -> str:
+        """The branch's name.  UsageError when detached."""
+        if self.branch is None:
+            raise UsageError("HEAD is detached: check out a branch first")
+        return self.branch
+
+    def state(self) -> State:
+        """Return the state now, or the one that the open transaction will show.
+
+        What is dirty goes into the store's batch.
+        """
+        planned = self.core.transaction.targets.get(self.workspace)
+        root = planned.root if planned else flush(self.workspace)
+        return State(self.slot, self.head, root, self.merging)
+
+    def head_root(self) -> Entry | None:
+        """The root entry of HEAD; None before the first commit."""
+        head = self.core.history.read(self.head).root if self.head else None
+        return as_shown(self.workspace, head, is_head=True) if head else None
+
+    def base_root(self) -> Entry:
+        """What the tree is compared with, and paths are added to: the stage, or HEAD."""
+        return self.stage.root or self.head_root() or self.bare_root()
+
+    def bare_root(self) -> Entry:
+        """What HEAD is before the first commit: the root of the tree without its contents."""
+        return emptied(self.state().root)
+
+    def is_tree(self, head: CommitId | None, tree: Oid) -> bool:
+        """Return True if a tree is, as far as that is known, the one of a commit but for times."""
+        if head is None:
+            return False
+        wanted = self.core.history.read(head).root.oid
+        return wanted == tree or (wanted, tree) == self.workspace.twin
+
+    def differs(self, commit: CommitId | None, root: Entry) -> bool:
+        """Return True if a tree differs from that of a commit in more than times.
+
+        Before the first commit, if there is anything in it.
+        """
+        if commit is None:
+            return root.oid != EMPTY_TREE
+        old = as_shown(self.workspace, self.core.history.read(commit).root)
+        return trees_differ(self.core.store, old, root)
