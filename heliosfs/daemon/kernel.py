@@ -1,4 +1,22 @@
-"""What we ask of the kernel: from threads, where it may wait for requests that we must serve."""
+"""What we ask of the kernel: from threads, where it may wait for requests that we must serve.
+
+Theory of operation.  This mount is the only writer of its tree, so the kernel keeps names, missing
+names, attributes, link targets, listings and pages without limit, and a warm `stat` or `read` does
+not reach us at all.  The price: whatever a verb changes behind its back must be told, before the
+verb is answered.  What may be cached is known by the lookup counts of nodes, by the misses that
+each directory remembers, and by listings that were told to their end; `switch` gathers what of it
+became untrue, and `invalidate` tells it.
+
+Names and listings go from threads, each kind from its own.  The kernel takes the lock of the
+directory, or of the page with its listing, and whoever holds it may be waiting for an answer from
+our loop.  Attributes need no such lock, and come last: with a name, the kernel takes all links of
+its file for gone.  An answer that was made before a change may be on its way while the kernel is
+told; so a listing is kept again only when the last change is a second past (`is_calm`).
+
+Refused: short timeouts in place of invalidation, which are wrong for as long as they last
+and cost a request after it; and the kernel's writeback cache, which makes sizes and times its own
+business (docs/decisions/2026-11-25-write-through-cache.md).
+"""
 
 from __future__ import annotations
 

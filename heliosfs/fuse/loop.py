@@ -6,6 +6,19 @@ in a row, and then polls for a moment before it sleeps, for waking a halted CPU 
 than the next request takes to come.  It polls only while that pays: not when requests come
 further apart than the poll lasts, not when other work wants the CPU, and never while one of
 our own handlers waits for a thread.
+
+Theory of operation.  A request of a program costs two wake-ups: of us, when it comes, and of the
+program, when it is answered.  Polling spares the first.  Whether it pays is learnt: a poll that
+finds a request, and a sleep that was short, raise a credit, a poll in vain lowers it, and without
+credit nothing is polled.  Whether it harms is seen too: `sched_yield` that takes long gave the CPU
+to somebody, and then there is no poll for a while, each time twice as long, until nobody wanted the
+CPU for a second.  An idle mount sleeps, and costs nothing.
+
+The order in `wait_readable` is that of the costs: look, poll, linger for long work, sleep.
+
+Refused: sleeping in every case, which adds a wake-up to each request; polling without end,
+which takes a CPU from a compiler beside it; a thread that polls, which needs the interpreter that
+the loop holds.  docs/decisions/2026-11-27-own-dispatch.md has the way of a request.
 """
 
 from __future__ import annotations

@@ -220,6 +220,7 @@ class _Walk:
             self.has_rules |= known
             return directory
         prefix = path + b"/" if path else b""
+        # Inside of what is ignored no rule can let anything in again (gitignore(5)).
         if not is_inside:
             rules = rules_in(self._store, new, prefix, rules)
             self.has_rules |= rules is not None
@@ -228,26 +229,32 @@ class _Walk:
         may_ignore = is_inside or rules is not None or bool(further)
         for name, (old_raw, new_raw) in changed_entries(self._store, *pair[1:3]).items():
             if new_raw is None:
+                # It is gone from the working tree: a deletion is never ignored.
                 directory.is_loud = True
                 continue
             is_dir = is_dir_entry(new_raw)
             here = prefix + name
             if not is_dir and (old_raw is not None or not may_ignore):
+                # What the base has is tracked, and no rule is asked about it.
                 directory.is_loud = True
                 if _has_link(new_raw) or (old_raw is not None and _has_link(old_raw)):
                     self._linked.append(here)
                 continue
             is_out = is_inside or (rules is not None and rules.ignores(here, is_dir=is_dir))
+            # Rules of other trees are not in the key of the memo, which so must not learn of it.
             if not is_out and any(each.ignores(here, is_dir=is_dir) for each in further):
                 is_out, directory.is_noted = True, False
             now = decode_entry(new_raw)[0]
             if old_raw is None and is_out:
+                # As a whole: what lies in an ignored directory is not looked at.
                 self.ignored.append(Change(here, None, now))
                 directory.edits[name] = None
                 directory.has_ignored = True
             elif is_dir:
+                # Ignored or not: the base may have some of it, and that is tracked.
                 was = decode_entry(old_raw)[0] if old_raw is not None else None
                 below = _Place(here, was, now, rules, is_out, () if is_out else others)
+                # The same tree has nothing to take out; the directory itself may have changed.
                 if _tree(was) != now.oid:
                     directory.below.append(below)
                 else:
@@ -262,18 +269,22 @@ class _Walk:
         """What the selected tree has there, when all below was looked at."""
         place = directory.place
         old, new = place.old, place.new
+        # Only quiet directories are worth remembering: the others are written by the next commit.
         if directory.is_noted and not (directory.is_loud or directory.is_known):
             self._quiet.note(directory.pair, has_ignored=directory.has_ignored)
         if not directory.has_ignored:
             return new
         if directory.is_loud:
+            # A mixture: neither the tree of the base nor that of the working tree will do.
             return self._without(directory)
         if old is None:
             # A directory in which everything is ignored is ignored itself.
             self.ignored[directory.first_ignored :] = [Change(place.path, None, new)]
             return None
         if not old.is_dir:
+            # The base has a file of that name, so the change from it to a directory is no secret.
             return new._replace(oid=EMPTY_TREE, size=0, links_below=False)
+        # Nothing but ignored files differs: the tree of the base, so that its id is the same.
         return with_attributes(old, new) if place.is_altered else old
 
     def _without(self, directory: _Directory) -> Entry:

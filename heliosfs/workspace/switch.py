@@ -3,6 +3,21 @@
 What is equal stays untouched.  A directory that is on both sides keeps its inode.  A file
 whose content differs becomes a new node: the old one is unlinked, and its open handles go
 on reading the bytes they opened.
+
+Theory of operation.  `plan` has compared the stored trees, from the root down, and read all that
+will be needed; the batch was published; `carry_out` only assigns, because a failure in the middle
+would leave a tree that is neither the old nor the new one.  A directory that nobody has loaded has
+nothing to alter but its tree, so the cost is what changed and is in memory.  What the kernel may
+have cached is gathered on the way: names that it refers to, names that it was told are missing,
+attributes, listings.  It is told after all nodes are right, for it may ask again at once.
+
+The order of what it is told: what lies in a directory before the directory, since the kernel takes
+a directory for removed only when nothing is left in it.
+
+Refused: to replace the content of a node in its place, which makes open descriptors and
+mappings read a mixture of two files, and needs the kernel's pages invalidated under readers
+(docs/decisions/2026-11-23-new-inode-on-checkout.md); and to make a new tree of nodes, which takes
+the working directory of every shell away.
 """
 
 from __future__ import annotations
@@ -80,11 +95,13 @@ def _apply(workspace: Workspace, step: KeptDirectory, now_ns: int, stale: Invali
     children = directory.children
     is_listing_stale = children is None
     if children is None:
+        # Nobody knows a name of it, but the next node of each is of a changed entry.
         directory.changed_ns = now_ns
     if children is not None:
         for name, (old, new) in step.changes.items():
             child = children.get(name)
             if isinstance(child, Listed):
+                # The kernel has its number; only a node can be unlinked and live on.
                 child = workspace.lookup(directory, name)
             if child is None:
                 # I13: the kernel may remember that the name does not exist.
@@ -93,10 +110,12 @@ def _apply(workspace: Workspace, step: KeptDirectory, now_ns: int, stale: Invali
                     stale.entries.append((directory.ino, name, 0))
             elif isinstance(child, Node):
                 if new and _stays(child, new):
+                    # A directory that stays has a step of its own.
                     if isinstance(child, LeafNode):
                         _update(child, new, decode_entry(new)[0], now_ns, stale)
                     continue
                 _part(workspace, directory, name, child, now_ns, stale)
+            # The name is gone, or leads to another number than a kept listing says.
             is_listing_stale = True
             if new is None:
                 del children[name]
@@ -104,6 +123,7 @@ def _apply(workspace: Workspace, step: KeptDirectory, now_ns: int, stale: Invali
                 directory.changed_ns = now_ns
                 children[name] = new
                 directory.unsorted |= old is None
+    # The table of leaves must be of the tree that the directory is going to name.
     if directory.leaves is not None and directory.tree != step.entry.oid:
         _adopt_leaves(directory, directory.leaves, step)
     directory.tree = step.entry.oid
@@ -135,11 +155,13 @@ def _relink(workspace: Workspace, now_ns: int, stale: Invalidation) -> None:
 
 def _stays(child: Node, new: bytes) -> bool:
     """Whether the node can become the new entry without a program noticing but by stat."""
+    # What differs below a directory has steps of its own, and shells stand in it.
     if isinstance(child, DirNode):
         return stat.S_ISDIR(new[0] | new[1] << 8)
     entry, _ = decode_entry(new)
     if stat.S_IFMT(entry.mode) != stat.S_IFMT(child.mode):
         return False
+    # A name of a link group may lead to another file now, which only `load_links` finds out.
     if new[FLAGS_AT] & LINK or (isinstance(child, LeafNode) and child.group):
         return False
     # I19: another content is another inode; open handles keep the old one.
@@ -192,6 +214,7 @@ def _part(
             node.parent = None
         elif isinstance(node, LeafNode):
             node.detach(parent, name)
+            # It lives on under another name, with a link less.
             if node.parent is not None:
                 if node.lookups:
                     stale.attributes.append(node.ino)

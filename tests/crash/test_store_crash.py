@@ -14,6 +14,7 @@ from heliosfs.errors import StoreError, StoreFull
 from heliosfs.objects.ids import Kind, object_id
 from heliosfs.store.encoding.packs import PACKED_FROM_BYTES
 from heliosfs.store.l2 import database as lmdbstore
+from heliosfs.store.l2 import encoder
 from heliosfs.store.l2.environment import FILE
 from heliosfs.store.local import LocalStore
 from tests.crash.faulty import Died, FaultyDirectory
@@ -37,7 +38,12 @@ def die_at(path: Path, step: int, scenario: Scenario) -> FaultyDirectory | None:
     return None
 
 
-def test_death_at_every_step(tmp_path: Path) -> None:
+@pytest.mark.parametrize("per_transaction", [encoder.TXN_OBJECTS, 3])
+def test_death_at_every_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, per_transaction: int
+) -> None:
+    """Also between the transactions of one drain."""
+    monkeypatch.setattr(encoder, "TXN_OBJECTS", per_transaction)
     for step in steps():
         scenario = Scenario()
         path = tmp_path / f"{step}"

@@ -264,6 +264,13 @@ def test_a_record_and_a_bundle_are_as_the_page_on_the_format_says() -> None:
     assert index_entry(oid[:7], 258) == oid[:7] + b"\0\0\0\1\2"
 
 
+def test_the_table_of_codecs_is_that_of_the_code() -> None:
+    page = (DOCS / "reference/on-disk-format.md").read_text()
+    table = page.partition("| codec | value | body |\n")[2].partition("\n\n")[0]
+    found = re.findall(r"^\| (\w+) \| (\d+) \|", table, re.MULTILINE)
+    assert found == [(codec.name, str(codec.value)) for codec in Codec]
+
+
 def test_blocks_of_state_are_as_the_page_on_the_format_says() -> None:
     values = {5: Value(0, b"ab"), 7: Value(300, b"c"), 8: Value(0, b"")}
     assert list(join_blocks(values)) == [(5, b"\0\4ab" + b"\2\3\xac\2c" + b"\1\0")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import subprocess
 import sys
 import threading
@@ -17,6 +18,7 @@ from lmdb.verify import verify
 from heliosfs.errors import CorruptObject, NotFound, StoreBusy, StoreError, StoreFormat
 from heliosfs.objects.ids import Kind, Oid, object_id
 from heliosfs.steps import Work
+from heliosfs.store.base import BatchSeen
 from heliosfs.store.l2 import database as lmdbstore
 from heliosfs.store.l2.environment import FILE
 from heliosfs.store.local import LocalStore
@@ -411,3 +413,34 @@ def test_no_file_of_a_store_is_followed_elsewhere(tmp_path: Path, name: str, kin
         os.close(fd)
     assert precious.read_text() == "of the user\n"
     assert not (tmp_path / "nothing").exists()
+
+
+def test_a_record_calls_safe_what_a_sync_has_returned_for(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    store.put(b"a", b"1")
+    store.publish()
+    work = store.plan_sync()
+    store.put(b"a", b"2")
+    store.publish()
+    run(work)
+    store.put(b"a", b"3")
+    store.publish()
+    batches = [each for each in store.inspect().journal() if isinstance(each, BatchSeen)]
+    assert [(batch.number, batch.durable) for batch in batches] == [(1, 0), (2, 0), (3, 1)]
+    store.close()
+
+
+def test_what_a_drain_did_not_move_is_not_written_over(tmp_path: Path) -> None:
+    (tmp_path / "store").mkdir()
+    store = open_store(tmp_path / "store")
+    for number in range(3):
+        store.put(b"%d" % number, b"here")
+        store.publish()
+        work = store.plan_drain()
+        assert work is not None
+        work.apply()
+    shutil.copytree(tmp_path / "store", tmp_path / "left")
+    store.close()
+    left = open_store(tmp_path / "left")
+    assert [key for key, _ in left.scan(b"")] == [b"0", b"1", b"2"]
+    left.close()

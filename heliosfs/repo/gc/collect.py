@@ -8,6 +8,8 @@ What makes it sound beside everybody else is one moment, in which nothing else r
 From then on the commits that go cannot be found, so an object that is used later was reachable
 at that moment, and is marked; or it is given to the store again, which keeps it.  So nobody may
 remember ids of objects that no root reaches: `Repository.on_collect` tells those who do.
+State that names what goes leaves L2 before the objects: a crash never leaves names without them.
+Refused: counting references, and copying what lives (docs/decisions, 2026-11-25).
 """
 
 from __future__ import annotations

@@ -3,6 +3,18 @@
 Version i of a chain is a delta to version i minus the largest power of 16 that divides i, and every
 256th is whole.  So no object needs more than 30 others, while most deltas are to the version just
 before.
+
+Theory of operation.  In base 16, version i is a delta to i with its last digit that is not 0
+lowered by one: 0x35 to 0x34, and so on down to 0x30; that to 0x20, 0x10 and 0x00.  So decoding
+takes at most 15 steps in each of the two digits.  Two versions of each chain are
+held, the last one and the last that 16 divides (its *anchor*), and whatever comes next is encoded
+against one of these, without reading.  A delta must save a quarter of the object encoded alone:
+it makes reading dearer, and branches of a history each continue the chain of their base.
+
+Refused: chains of unbounded length, as in RCS, of which the thousandth version takes a
+thousand steps; each version against the whole one, so that every edit since then is stored in
+each of them again; each 16th version in zstd, which saves 11 bytes a version and makes a cold read
+three times as long (docs/decisions/2026-11-25-store-format-2.md).
 """
 
 from __future__ import annotations

@@ -18,6 +18,18 @@ Segments whose batches are in L2 are overwritten, and new ones are first filled 
 of 17 KB into existing pages takes 2 us, an appended one 10 us.  Records of an earlier use are
 recognized by their numbers, which are those of drained batches.  Content of a file that looks like
 a record is never taken for one, because its checksum does not start from the salt.
+
+Theory of operation.  A commit must be safe from a killed process before it is answered, in some
+microseconds: so it is one `pwritev` into the page cache, and nothing is encoded or synced for it.
+`rotate` begins another segment when a drain is planned, so that the segments before it hold just
+what that drain moves; when it has succeeded, they are spares, and not before.  The order within
+`append` matters: the write comes first, number and end are raised after it.  A write that failed
+so has no number, and the next record lies over it.
+
+Refused: LMDB without syncing in place of a journal, which a power cut can corrupt; encoding
+before the append, so that the journal holds deltas, which puts the encoder and the bases in the way
+of a commit; one file that grows, to which appending is slow
+(docs/decisions/2026-11-23-raw-journal-delta-store.md).
 """
 
 from __future__ import annotations

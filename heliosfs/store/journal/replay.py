@@ -4,6 +4,17 @@ A record that a crash cut short ends the journal.  A damaged record looks the sa
 records tell the two apart: each one states up to which batch the journal was on the disk when it
 was written.  A damaged batch that was on the disk is an error.  One that was not may be lost in a
 power cut, together with all batches after it.
+
+Theory of operation.  Every file is read to its end, past anything that is not sound, by looking for
+the magic bytes again: only what lies behind damage can tell whether it matters.  Then the batches
+are taken in the order of their numbers, from the one after L2's last, and no batch without the one
+before it, because state of a later batch may refer to objects of an earlier one.  The order of the
+files and of the records in them means nothing: a segment that was used before still holds records
+of then, and their numbers, which are those of drained batches, say so.
+
+Refused: to stop at the first bad byte, which takes damage in the middle for a power cut
+and drops acknowledged commits without a word; and to refuse any damage, which takes the normal end
+of a power cut for a fault, so that nobody could open the store.
 """
 
 from __future__ import annotations
@@ -107,6 +118,7 @@ def _check_lost(scans: list[_Scan], last: int) -> None:
     for scan in scans:
         if scan.is_broken_at(last + 1):
             text = f"{scan.name} is damaged at byte {scan.end}: {text}"
+    # Some record knew that the missing one was on the disk: this is no power cut.
     if max(record.durable for record in later) > last:
         raise StoreError(text)
     _log.warning("%s, nor the %d after it: a power cut came before a sync", text, len(later))
@@ -121,6 +133,7 @@ def _scan(name: str, data: bytes, seed: int) -> _Scan:
         scan.found.append(record)
         at = record.end
         record = read_record(data, at, seed)
+    # What follows is older, damaged, or not there: only a later number tells which.
     scan.end = at
     scan.before = len(scan.found)
     # Behind the damage, later records are looked for: they say how much was on the disk.
@@ -141,6 +154,7 @@ def read_record(data: bytes, at: int, seed: int) -> Record | None:
     _, check, table_bytes, content_bytes, number, durable = RECORD_HEAD.unpack_from(data, at)
     content_at = table_at + table_bytes
     end = content_at + content_bytes
+    # A crash may leave the header of a record and not all of its content.
     if end > len(data):
         return None
     if crc32(data[at + CHECKED_FROM : content_at], seed) != check:
