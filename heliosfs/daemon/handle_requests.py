@@ -96,7 +96,7 @@ class HandleRequests:
             return wire.OPENED.pack(self._files.open(node, flags, uid), OPENED_FILE, 0)
         if isinstance(node, VirtualText):
             return self._open_text(node, flags)
-        if isinstance(node, ControlFile) and _may_read(flags) and not node.is_free_for(pid):
+        if isinstance(node, ControlFile) and node.refuses(pid, is_reader=_may_read(flags)):
             # The kernel looks the name up again, which leads to a file of its own.
             raise PosixError(errno.ESTALE)
         fh = self._files.open(node, flags, uid)

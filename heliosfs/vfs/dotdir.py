@@ -165,15 +165,14 @@ class _DotDir:
 
     def _control(self) -> VirtualDir:
         directory = ControlDir(self._site)
-        directory.long[b"command"] = partial(self._open_channel, None)
+        channel = partial(self._open_channel, None)
+        directory.children[b"command"] = ControlFile(self._site, channel, is_long=True)
         for name, verb in VERBS.items():
             if not verb.control_file:
                 continue
             channel = partial(self._open_channel, verb)
-            if verb.is_long or verb.can_read:
-                directory.long[name.encode()] = channel
-            else:
-                directory.children[name.encode()] = ControlFile(self._site, channel)
+            is_long = verb.is_long or verb.can_read
+            directory.children[name.encode()] = ControlFile(self._site, channel, is_long=is_long)
         directory.children[b"error"] = VirtualText(self._site, self._owner.errors.text)
         return directory
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Callable, Iterator
-from itertools import chain
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
@@ -222,14 +221,21 @@ class ControlFile(VirtualNode):
     than the kernel takes a file to have.  So while somebody has it open to read, it has a size.
     """
 
-    __slots__ = ("channel", "readers", "refused_pid", "told_size")
+    __slots__ = ("channel", "is_long", "readers", "refused_pid", "told_size")
 
     def __init__(
-        self, site: Site, channel: Callable[[], Channel], *, is_fixed: bool = True
+        self,
+        site: Site,
+        channel: Callable[[], Channel],
+        *,
+        is_fixed: bool = True,
+        is_long: bool = False,
     ) -> None:
         super().__init__(site, stat.S_IFREG | 0o600, is_fixed=is_fixed)
         self.channel = channel
         """Opens a channel."""
+        self.is_long = is_long
+        """Whether a request may take long, which is answered within its write."""
         self.readers = 0
         """Open handles that can read."""
         self.refused_pid = 0
@@ -242,16 +248,25 @@ class ControlFile(VirtualNode):
         self.told_size = size
         self.outdate()
 
-    def is_free_for(self, pid: int) -> bool:
-        """Return True if a thread may open it to read: nobody else has, so that its pages are one
-        reader's.
+    @property
+    def is_taken(self) -> bool:
+        """Return True if who opens it to read, or where requests take long at all, needs another.
+
+        Its pages are one reader's, and the kernel lets one write at a time into a file.
+        """
+        return bool(self.opens if self.is_long else self.readers)
+
+    def refuses(self, pid: int, *, is_reader: bool) -> bool:
+        """Return True if a thread that opens it is to look up another file.
 
         A thread that is sent back, and comes again without looking up, follows a link of
         /proc/PID/fd: then it shares the file.
         """
-        is_free = not self.readers or self.refused_pid == pid
+        if not (is_reader or self.is_long):
+            return False
+        is_free = not self.is_taken or self.refused_pid == pid
         self.refused_pid = 0 if is_free else pid
-        return is_free
+        return not is_free
 
     @property
     def size(self) -> int:
@@ -261,28 +276,15 @@ class ControlFile(VirtualNode):
 class ControlDir(VirtualDir):
     """The directory of the control files.
 
-    The kernel lets one write at a time into a file, and a request that takes long is answered
-    within its write.  So what such a request may be written to is another file at each look-up.
+    While one is taken, its name leads to another file at each look-up.  A new file costs 50 us
+    more than one that the kernel knows, so it is made only then.
     """
 
-    __slots__ = ("long",)
-
-    def __init__(self, site: Site) -> None:
-        super().__init__(site)
-        self.long: dict[bytes, Callable[[], Channel]] = {}
-        """Name -> how a channel is opened."""
+    __slots__ = ()
 
     def lookup(self, name: bytes) -> StatInode | None:
-        channel = self.long.get(name)
-        if channel is None:
-            file = super().lookup(name)
-            if not isinstance(file, ControlFile):
-                return file
-            file.refused_pid = 0
-            if not file.readers:
-                return file
-            channel = file.channel
-        return ControlFile(self.site, channel, is_fixed=False)
-
-    def names(self) -> Iterator[bytes]:
-        return chain(self.children, self.long)
+        file = super().lookup(name)
+        if not isinstance(file, ControlFile):
+            return file
+        file.refused_pid = 0
+        return ControlFile(self.site, file.channel, is_fixed=False) if file.is_taken else file
