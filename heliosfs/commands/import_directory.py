@@ -26,6 +26,7 @@ from heliosfs.trees.stored import EMPTY_TREE, find_entry, walk_changes
 from heliosfs.workspace.flush import flush, flush_files
 from heliosfs.workspace.foreign import Comparison, KnownItems, compare
 from heliosfs.workspace.ingest import ingest
+from heliosfs.workspace.unloading import close
 from heliosfs.workspace.workspace import Workspace, empty_root
 
 _SLICE_BYTES = 2 * 1024 * 1024
@@ -110,7 +111,7 @@ class _Import:
             yield ALONE
             self._put(flush(side))
         finally:
-            side.close()
+            close(side)
 
     def _wanted(self) -> _Wanted:
         whole = {item.path for item in self._found.different if item.is_dir}

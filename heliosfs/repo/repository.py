@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from functools import partial
 
 from heliosfs.clock import Clock
 from heliosfs.config.settings import Settings
@@ -21,6 +22,7 @@ from heliosfs.repo.view import View
 from heliosfs.repo.working_state import DETACHED, State
 from heliosfs.store.base import Store
 from heliosfs.workspace.switch import Invalidation
+from heliosfs.workspace.unloading import close
 from heliosfs.workspace.working_set import DEFAULT_BUDGET_BYTES
 from heliosfs.workspace.workspace import Workspace
 
@@ -145,7 +147,7 @@ class Repository(Core):
             view.checkpoint()
             del self.live[branch.slot]
             self.inverses.append((self.live.__setitem__, (branch.slot, view)))
-            change.afterwards.append(view.workspace.close)
+            change.afterwards.append(partial(close, view.workspace))
 
     def show(self, state: State) -> View:
         """Let the root view show another working state, when the open transaction ends.

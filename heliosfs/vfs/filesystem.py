@@ -19,6 +19,7 @@ from heliosfs.vfs.dotdir import DotDirs
 from heliosfs.vfs.virtual import Site, VirtualDir, VirtualLink, VirtualNode
 from heliosfs.workspace.inode import Inode, StatInode
 from heliosfs.workspace.nodes import DirNode, FileNode, LeafNode, Listed, Node, SymlinkNode
+from heliosfs.workspace.unloading import discard, unload
 from heliosfs.workspace.workspace import Workspace
 
 RENAME_NOREPLACE = 1
@@ -228,11 +229,11 @@ class FileSystem:
         elif node is workspace.root:
             if workspace.read_only:
                 self.dot.drop_snapshot(workspace)
-                workspace.discard()
+                discard(workspace)
         elif isinstance(node, Node) and node.parent is None:
             workspace.release(node)
         elif workspace.read_only or len(self.nodes) > self.repository.nodes_max // 2:
-            for directory in workspace.unload(node):
+            for directory in unload(workspace, node):
                 self.on_relisted(directory.ino)
 
     def is_executable(self, node: StatInode) -> bool:

@@ -14,6 +14,7 @@ from itertools import islice
 from heliosfs.vfs.filesystem import FileSystem
 from heliosfs.workspace.inode import Inode
 from heliosfs.workspace.nodes import DirNode, LeafNode, Listed, Node
+from heliosfs.workspace.unloading import collapse
 
 SLICE_COUNT = 512
 """Names at once: about 2 ms."""
@@ -54,7 +55,7 @@ class Trim:
     def collapse(self) -> Iterator[None]:
         """Let the entries of directories go whose nodes all went; yields after each directory."""
         for directory in self._directories:
-            directory.workspace.collapse(directory)
+            collapse(directory)
             yield
 
 

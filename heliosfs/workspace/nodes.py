@@ -143,6 +143,11 @@ class DirNode(Node):
         self.dirty.setdefault(name, old)
         self.touch()
 
+    def have_changed(self, now_ns: int) -> None:
+        """Note that a name came, went, or means another file."""
+        self.mtime_ns = self.ctime_ns = now_ns
+        self.touch()
+
     def encode(self, oid: Oid, links_below: bool = False) -> bytes:
         if not (self.xattrs or links_below):
             return encode_file(

@@ -9,18 +9,30 @@ Written parts of large files can go earlier, by a `Work` of `plan_seal`.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 from heliosfs.objects.blob import EMPTY_BLOB, PART_BYTES, WHOLE_MAX
 from heliosfs.objects.ids import BlobId, Kind, Oid, object_id
 from heliosfs.steps import Work
 from heliosfs.store.base import NewObject, Store
 from heliosfs.workspace.large_file import LargeFile, next_data, next_hole
-from heliosfs.workspace.nodes import FileNode
 from heliosfs.workspace.parts import Account, DirtyPart
 
 DEFAULT_BUDGET_BYTES = 1024**3
 COPIED_MAX_BYTES = 4 * 1024 * 1024
 """At once, where bytes are copied: 1 ms."""
+
+
+class Loadable(Protocol):
+    """A file whose bytes the store has, or memory, or both; a `FileNode` is one."""
+
+    oid: Oid | None
+    """The stored content; None while `content` differs from it."""
+    content: bytes | bytearray | LargeFile | None
+    """None while not loaded; a bytearray, or parts, once written."""
+    file_size: int
+    recent: bool
+    """Read or written since the working set was last reduced."""
 
 
 class WorkingSet:
@@ -47,8 +59,8 @@ class WorkingSet:
         """Files open for writing: only while there are any can the kernel hold dirty pages."""
         self._whole_bytes = 0
         self._written_bytes = 0
-        self._loaded: dict[FileNode, None] = {}
-        self._unsealed: dict[FileNode, None] = {}
+        self._loaded: dict[Loadable, None] = {}
+        self._unsealed: dict[Loadable, None] = {}
         """Large files with written parts, perhaps; the one written first first."""
 
     @property
@@ -75,7 +87,7 @@ class WorkingSet:
         """All small files were stored."""
         self._written_bytes = 0
 
-    def read(self, node: FileNode, offset: int, length: int) -> bytes | bytearray:
+    def read(self, node: Loadable, offset: int, length: int) -> bytes | bytearray:
         """Up to `length` bytes from `offset`: 0.3 us when loaded.  StoreError."""
         content = node.content
         if content is None:
@@ -89,7 +101,7 @@ class WorkingSet:
             return data
         return content[offset : offset + length]
 
-    def write(self, node: FileNode, offset: int, data: bytes) -> None:
+    def write(self, node: Loadable, offset: int, data: bytes) -> None:
         """Put `data` at `offset`, over a hole if that is beyond the end.  StoreError."""
         content = node.content
         if content.__class__ is not bytearray:
@@ -113,7 +125,7 @@ class WorkingSet:
             node.file_size = end
             self._charge(end - size)
 
-    def truncate(self, node: FileNode, size: int) -> None:
+    def truncate(self, node: Loadable, size: int) -> None:
         """Set the size.  StoreError."""
         if size == 0:
             self.drop(node)
@@ -139,7 +151,7 @@ class WorkingSet:
             self._charge(size - before)
         node.file_size = size
 
-    def punch(self, node: FileNode, offset: int, end: int) -> None:
+    def punch(self, node: Loadable, offset: int, end: int) -> None:
         """Make zeros of the bytes from `offset` to `end`, which the file has.  StoreError."""
         content = self._writable(node)
         if isinstance(content, LargeFile):
@@ -150,17 +162,17 @@ class WorkingSet:
             content[offset:end] = bytes(end - offset)
             self._written_bytes += end - offset
 
-    def next_data(self, node: FileNode, offset: int) -> int:
+    def next_data(self, node: Loadable, offset: int) -> int:
         """See `large_file`; only large files have holes.  StoreError."""
         content = self._parts_of(node)
         return next_data(content, offset) if content else offset
 
-    def next_hole(self, node: FileNode, offset: int) -> int:
+    def next_hole(self, node: Loadable, offset: int) -> int:
         """See `large_file`; the end of a file counts as one.  StoreError."""
         content = self._parts_of(node)
         return next_hole(content, offset) if content else node.file_size
 
-    def copy(self, source: FileNode, offset: int, target: FileNode, at: int, length: int) -> int:
+    def copy(self, source: Loadable, offset: int, target: Loadable, at: int, length: int) -> int:
         """Copy bytes that `source` has; gives how many it were, for much is copied in steps.
 
         All of a file into an empty one, and whole parts of large files, are named and not
@@ -196,19 +208,19 @@ class WorkingSet:
         return min(index * PART_BYTES, content.size) - at
 
     def _copy_bytes(
-        self, source: FileNode, offset: int, target: FileNode, at: int, length: int
+        self, source: Loadable, offset: int, target: Loadable, at: int, length: int
     ) -> int:
         data = bytes(self.read(source, offset, min(length, COPIED_MAX_BYTES)))
         self.write(target, at, data)
         return len(data)
 
-    def _parts_of(self, node: FileNode) -> LargeFile | None:
+    def _parts_of(self, node: Loadable) -> LargeFile | None:
         content = node.content
         if content is None and node.file_size > WHOLE_MAX:
             content = self.load(node)
         return content if isinstance(content, LargeFile) else None
 
-    def freeze(self, node: FileNode, base: Oid | None) -> Oid:
+    def freeze(self, node: Loadable, base: Oid | None) -> Oid:
         """Store what was written, and give the id of the content.  The bytes stay loaded."""
         if node.oid is not None:
             return node.oid
@@ -227,7 +239,7 @@ class WorkingSet:
         node.oid = oid
         return oid
 
-    def load(self, node: FileNode) -> bytes | bytearray | LargeFile:
+    def load(self, node: Loadable) -> bytes | bytearray | LargeFile:
         """Bring a clean file into memory; of a large one, only the list of its parts."""
         oid = node.oid
         assert oid is not None
@@ -240,7 +252,7 @@ class WorkingSet:
         self._loaded[node] = None
         return content
 
-    def drop(self, node: FileNode) -> None:
+    def drop(self, node: Loadable) -> None:
         """Forget the bytes of a file: it is clean, or gone."""
         content = node.content
         if content is not None:
@@ -283,7 +295,7 @@ class WorkingSet:
             del self._unsealed[node]
         return None
 
-    def _spill(self, node: FileNode) -> None:
+    def _spill(self, node: Loadable) -> None:
         # I6: dirty bytes go to the store before they leave memory.
         content = node.content
         if isinstance(content, LargeFile):
@@ -293,7 +305,7 @@ class WorkingSet:
             self.freeze(node, None)
             self.drop(node)
 
-    def _writable(self, node: FileNode) -> bytearray | LargeFile:
+    def _writable(self, node: Loadable) -> bytearray | LargeFile:
         content = node.content
         if content is None:
             content = self.load(node)
@@ -304,7 +316,7 @@ class WorkingSet:
             content = node.content = bytearray(content)
         return content
 
-    def _outgrow(self, node: FileNode, offset: int, data: bytes) -> None:
+    def _outgrow(self, node: Loadable, offset: int, data: bytes) -> None:
         content = node.content
         assert isinstance(content, bytearray)
         self._whole_bytes -= len(content)

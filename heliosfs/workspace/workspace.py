@@ -222,7 +222,7 @@ class Workspace:
             node.children = {}
         self.inodes.nodes[node.ino] = node
         self._insert(directory, name, node)
-        self._changed(directory, now)
+        directory.have_changed(now)
         return node
 
     def create_unnamed(self, mode: int, uid: int, gid: int) -> FileNode:
@@ -249,7 +249,7 @@ class Workspace:
         if node.parent is None:
             node.raw = None
         self._insert(directory, name, node)
-        self._changed(directory, now)
+        directory.have_changed(now)
 
     def remove(self, directory: DirNode, name: bytes) -> Node:
         """Take a name away.  The node lives on while it has other names or open handles."""
@@ -260,7 +260,7 @@ class Workspace:
         self.leave_group(node)
         node.ctime_ns = now
         node.outdate()
-        self._changed(directory, now)
+        directory.have_changed(now)
         self.release(node)
         return node
 
@@ -279,8 +279,8 @@ class Workspace:
         self._insert(target, new_name, node)
         node.ctime_ns = now
         node.outdate()
-        self._changed(source, now)
-        self._changed(target, now)
+        source.have_changed(now)
+        target.have_changed(now)
         if replaced is not None:
             self.release(replaced)
         return replaced
@@ -295,8 +295,8 @@ class Workspace:
         self._insert(one, name, second)
         self._insert(other, other_name, first)
         first.ctime_ns = second.ctime_ns = now
-        self._changed(one, now)
-        self._changed(other, now)
+        one.have_changed(now)
+        other.have_changed(now)
 
     def leave_group(self, node: Node) -> None:
         """Give up the link group of a file that lost a name and has one left, or none."""
@@ -313,63 +313,6 @@ class Workspace:
             if isinstance(node, FileNode):
                 self.unnamed.discard(node)
                 self.working_set.drop(node)
-
-    def unload(self, node: Node | Listed) -> list[DirNode]:
-        """Let a clean node become its encoded entry again, and those above it that can.
-
-        Gives directories of which a listing was right until now: the next node of the same name
-        has another inode number.
-        """
-        relisted: list[DirNode] = []
-        while True:
-            parent = node.parent
-            # I10: an encoded entry says all that such a node knows.
-            if (
-                parent is None
-                or node.raw is None
-                or node.lookups
-                or node.opens
-                or (isinstance(node, DirNode) and not node.holds_no_node)
-                or (isinstance(node, LeafNode) and node.group)
-            ):
-                return relisted
-            if isinstance(node, FileNode):
-                self.working_set.drop(node)
-            # I11: the change time never goes back.
-            # Whoever looks again meets the time of its last change, or a later one.
-            below_ns = node.changed_ns if isinstance(node, DirNode) else 0
-            parent.changed_ns = max(parent.changed_ns, node.ctime_ns, below_ns)
-            self.load(parent)[node.name] = node.raw
-            del self.inodes.nodes[node.ino]
-            if parent.relist():
-                relisted.append(parent)
-            node = parent
-
-    def collapse(self, directory: DirNode) -> None:
-        """Forget the entries of a directory that is clean and has no nodes below it."""
-        if directory.raw is not None and directory.children and directory.holds_no_node:
-            directory.children = directory.leaves = directory.data = None
-
-    def close(self) -> None:
-        """Nothing shows the tree any more: drop what the kernel does not hold."""
-        self.is_closed = True
-        self.discard()
-
-    def discard(self) -> None:
-        """Drop every node that the kernel does not hold; the tree is clean or a snapshot."""
-        pending: list[Node | Listed] = [self.root]
-        while pending:
-            node = pending.pop()
-            if isinstance(node, DirNode):
-                pending += [
-                    child
-                    for child in (node.children or {}).values()
-                    if not isinstance(child, bytes)
-                ]
-            if not node.is_used:
-                self.inodes.nodes.pop(node.ino, None)
-                if isinstance(node, FileNode):
-                    self.working_set.drop(node)
 
     def _insert(self, directory: DirNode, name: bytes, node: Node) -> None:
         self.nothing_added_to = None
@@ -398,7 +341,3 @@ class Workspace:
             directory.subdir_count -= 1
         del children[name]
         directory.mark(name, old)
-
-    def _changed(self, directory: DirNode, now: int) -> None:
-        directory.mtime_ns = directory.ctime_ns = now
-        directory.touch()

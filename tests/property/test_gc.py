@@ -33,6 +33,7 @@ from heliosfs.steps import Progress, Steps, Turn, run_to_end
 from heliosfs.store.local import LocalStore
 from heliosfs.store.memory import MemoryStore
 from heliosfs.trees.stored import read_entries
+from heliosfs.workspace.unloading import close
 from tests.tree_builder import IDENTITY, Stage
 
 Tree = dict[bytes, bytes]
@@ -285,7 +286,7 @@ class GcMachine(RuleBasedStateMachine):
             files = {p: data for p, (mode, data) in stage.tree().items() if mode & 0o100000}
             if oid.hex() in self.trees:
                 assert files == self.trees[oid.hex()]
-            workspace.close()
+            close(workspace)
 
     @invariant()
     def the_working_tree_can_be_read(self) -> None:

@@ -21,6 +21,7 @@ from heliosfs.workspace.flush import flush
 from heliosfs.workspace.inodes import InodeTable
 from heliosfs.workspace.nodes import DirNode, FileNode, LeafNode, Listed, Node
 from heliosfs.workspace.switch import switch
+from heliosfs.workspace.unloading import unload
 from heliosfs.workspace.working_set import WorkingSet
 from heliosfs.workspace.workspace import Workspace, empty_root
 
@@ -194,7 +195,7 @@ class WorkspaceMachine(RuleBasedStateMachine):
         for node in list(self.workspace.inodes.nodes.values()):
             assert isinstance(node, (Node, Listed))
             if node is not self.workspace.root and node.ino in self.workspace.inodes.nodes:
-                self.workspace.unload(node)
+                unload(self.workspace, node)
 
     @rule()
     def reduce(self) -> None:

@@ -77,7 +77,7 @@ def test_few_let_a_node_go() -> None:
     }
     assert found == {
         "FileSystem.settle",
-        "Workspace.discard",
         "Workspace.release",
-        "Workspace.unload",
+        "discard",
+        "unload",
     }

@@ -14,6 +14,7 @@ from heliosfs.store.sidefile import MemoryFile
 from heliosfs.trees import stored
 from heliosfs.trees.stored import find_entry
 from heliosfs.workspace.nodes import FileNode
+from heliosfs.workspace.unloading import unload
 from tests.tree_builder import Stage
 
 SECOND_NS = 10**9
@@ -216,7 +217,7 @@ def test_what_is_unloaded_has_no_earlier_change_time_afterwards(stage: Stage) ->
     node.mtime_ns, node.ctime_ns = 5, stage.clock.now_ns()
     stage.run("commit", "-m", "with a time of long ago")
     changed_ns = node.ctime_ns
-    workspace.unload(node)
+    unload(workspace, node)
     again = stage.files.node(b"d/a")
     assert again.ino != node.ino
     assert again.mtime_ns == 5

@@ -27,7 +27,6 @@ LONG = {
     "repo/view_merge.py": "merge_into",
     "repo/repository.py": "",
     "trees/select.py": "_open",
-    "workspace/workspace.py": "",
 }
 """What is still too long: a function, or the module itself."""
 
