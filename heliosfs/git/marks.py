@@ -6,14 +6,13 @@ import stat
 
 from heliosfs.git.modes import LEGACY_MODE
 from heliosfs.objects.ids import TreeId
-from heliosfs.objects.tree import XATTRS, Entry, decode_entry
+from heliosfs.objects.tree import FLAGS_AT, XATTRS, Entry, decode_entry
 from heliosfs.repo.view import View
 from heliosfs.steps import TURN, Steps
 from heliosfs.trees.gitlinks import GITLINK
 from heliosfs.trees.stored import read_entries
 from heliosfs.workspace.nodes import DirNode, Node
 
-_FLAGS_AT = 58
 _DIRECTORY = stat.S_IFDIR
 _OURS = (GITLINK, LEGACY_MODE)
 
@@ -35,7 +34,7 @@ def carry_marks(view: View) -> Steps[None]:
             continue
         for raw in read_entries(store, TreeId(entry.oid)):
             is_dir = int.from_bytes(raw[:2], "little") & 0o170000 == _DIRECTORY
-            if not is_dir and not raw[_FLAGS_AT] & XATTRS:
+            if not is_dir and not raw[FLAGS_AT] & XATTRS:
                 continue
             below, _ = decode_entry(raw)
             child = workspace.lookup(node, below.name)

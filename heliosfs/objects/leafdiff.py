@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from heliosfs.objects.tree import FIXED_BYTES, LEAF, end_of_extras
-
-_FLAGS = FIXED_BYTES - 2
-_NAME_LENGTH = FIXED_BYTES - 1
+from heliosfs.objects.tree import FIXED_BYTES, FLAGS_AT, LEAF, NAME_LENGTH_AT, end_of_extras
 
 Changes = dict[bytes, tuple[bytes | None, bytes | None]]
 """Encoded old and new entry by name; None on a side that has no such entry."""
@@ -37,10 +34,10 @@ def _note_one(old: bytes, old_at: int, new: bytes, new_at: int, changes: Changes
     """
     old_end, new_end = len(old), len(new)
     while old_at < old_end and new_at < new_end:
-        old_stop = old_at + FIXED_BYTES + old[old_at + _NAME_LENGTH]
-        new_stop = new_at + FIXED_BYTES + new[new_at + _NAME_LENGTH]
+        old_stop = old_at + FIXED_BYTES + old[old_at + NAME_LENGTH_AT]
+        new_stop = new_at + FIXED_BYTES + new[new_at + NAME_LENGTH_AT]
         name = old[old_at + FIXED_BYTES : old_stop]
-        has_extras = old[old_at + _FLAGS] or new[new_at + _FLAGS]
+        has_extras = old[old_at + FLAGS_AT] or new[new_at + FLAGS_AT]
         if has_extras or name != new[new_at + FIXED_BYTES : new_stop]:
             return False
         old_raw, new_raw = old[old_at:old_stop], new[new_at:new_stop]
@@ -68,8 +65,8 @@ def _merge(old: bytes, old_at: int, new: bytes, new_at: int, changes: Changes) -
             new_at += len(new_raw)
             continue
         found = True
-        old_name = old_raw[FIXED_BYTES : FIXED_BYTES + old_raw[_NAME_LENGTH]] if old_raw else b""
-        new_name = new_raw[FIXED_BYTES : FIXED_BYTES + new_raw[_NAME_LENGTH]] if new_raw else b""
+        old_name = old_raw[FIXED_BYTES : FIXED_BYTES + old_raw[NAME_LENGTH_AT]] if old_raw else b""
+        new_name = new_raw[FIXED_BYTES : FIXED_BYTES + new_raw[NAME_LENGTH_AT]] if new_raw else b""
         if old_name == new_name:
             changes[old_name] = (old_raw, new_raw)
             old_at += len(old_raw)
@@ -83,9 +80,9 @@ def _merge(old: bytes, old_at: int, new: bytes, new_at: int, changes: Changes) -
 
 
 def _entry_at(data: bytes, at: int) -> bytes:
-    stop = at + FIXED_BYTES + data[at + _NAME_LENGTH]
-    if data[at + _FLAGS]:
-        stop = end_of_extras(data, data[at + _FLAGS], stop)
+    stop = at + FIXED_BYTES + data[at + NAME_LENGTH_AT]
+    if data[at + FLAGS_AT]:
+        stop = end_of_extras(data, data[at + FLAGS_AT], stop)
     if stop > len(data):
         raise ValueError("a tree ends within an entry")
     return data[at:stop]
@@ -103,9 +100,9 @@ def _skip(old: bytes, old_at: int, new: bytes, new_at: int) -> int:
             high = middle
     at, limit = old_at, old_at + low
     while at + FIXED_BYTES <= limit:
-        stop = at + FIXED_BYTES + old[at + _NAME_LENGTH]
-        if old[at + _FLAGS]:
-            stop = end_of_extras(old, old[at + _FLAGS], stop)
+        stop = at + FIXED_BYTES + old[at + NAME_LENGTH_AT]
+        if old[at + FLAGS_AT]:
+            stop = end_of_extras(old, old[at + FLAGS_AT], stop)
         if stop > limit:
             break
         at = stop

@@ -48,6 +48,10 @@ _DIRECTORY = stat.S_IFDIR >> 8
 FIXED_BYTES = _FIXED.size
 OID_AT = 26
 """Offset of the object id in an encoded entry."""
+FLAGS_AT = FIXED_BYTES - 2
+"""Where its flags lie."""
+NAME_LENGTH_AT = FIXED_BYTES - 1
+"""Where the length of its name lies, in one byte."""
 
 
 class Entry(NamedTuple):
@@ -143,7 +147,7 @@ def decode_entry(data: bytes, at: int = 0) -> tuple[Entry, int]:
 
 def entry_name(raw: bytes) -> bytes:
     """Return the name in an encoded entry."""
-    return raw[FIXED_BYTES : FIXED_BYTES + raw[FIXED_BYTES - 1]]
+    return raw[FIXED_BYTES : FIXED_BYTES + raw[NAME_LENGTH_AT]]
 
 
 def is_dir_entry(raw: bytes) -> bool:
@@ -159,9 +163,9 @@ def split_leaf(data: bytes) -> list[bytes]:
     while at < end:
         # Read in place, not by `decode_entry`: a leaf is split to be searched or merged, and most
         # of its entries are passed on as they are.
-        stop = at + FIXED_BYTES + data[at + 59]
-        if data[at + 58]:
-            stop = end_of_extras(data, data[at + 58], stop)
+        stop = at + FIXED_BYTES + data[at + NAME_LENGTH_AT]
+        if data[at + FLAGS_AT]:
+            stop = end_of_extras(data, data[at + FLAGS_AT], stop)
         raws.append(data[at:stop])
         at = stop
     if at != end:

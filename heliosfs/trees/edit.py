@@ -8,6 +8,7 @@ from heliosfs.errors import AlreadyExists
 from heliosfs.objects.ids import Oid, TreeId
 from heliosfs.objects.tree import (
     FIXED_BYTES,
+    FLAGS_AT,
     LINK,
     LINKS_BELOW,
     Entry,
@@ -27,7 +28,6 @@ comes from the tree and from the edits below it.  None takes a file away, and a 
 nothing is left in it.
 """
 
-_FLAGS_AT = FIXED_BYTES - 2
 _ATTRIBUTES = ("mode", "uid", "gid", "mtime_ns", "xattrs")
 
 
@@ -36,7 +36,7 @@ def put_directory(store: Store, entry: Entry, raws: list[bytes], base: Oid | Non
     return entry._replace(
         oid=write_entries(store, raws, base),
         size=sum(map(is_dir_entry, raws)),
-        links_below=any(raw[_FLAGS_AT] & (LINK | LINKS_BELOW) for raw in raws),
+        links_below=any(raw[FLAGS_AT] & (LINK | LINKS_BELOW) for raw in raws),
     )
 
 

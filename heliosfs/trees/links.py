@@ -6,13 +6,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from heliosfs.objects.ids import TreeId
-from heliosfs.objects.tree import FIXED_BYTES, LINK, LINKS_BELOW, Entry, decode_entry
+from heliosfs.objects.tree import FLAGS_AT, LINK, LINKS_BELOW, Entry, decode_entry
 from heliosfs.store.base import Store
 from heliosfs.trees.edit import Edits, edit_tree
 from heliosfs.trees.same import is_same_but_link
 from heliosfs.trees.stored import find_entry, read_entries, walk_changes
-
-_FLAGS_AT = FIXED_BYTES - 2
 
 _Members = list[tuple[bytes, Entry]]
 """The names of a link group: paths and entries."""
@@ -117,7 +115,7 @@ def linked_entries(store: Store, root: Entry) -> Iterator[tuple[bytes, Entry]]:
     while pending:
         prefix, directory = pending.pop()
         for raw in read_entries(store, TreeId(directory.oid)):
-            if raw[_FLAGS_AT] & (LINK | LINKS_BELOW):
+            if raw[FLAGS_AT] & (LINK | LINKS_BELOW):
                 entry, _ = decode_entry(raw)
                 if entry.is_dir:
                     pending.append((prefix + entry.name + b"/", entry))

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from heliosfs.objects.ids import OID_BYTES, Oid, TreeId
 from heliosfs.objects.tree import (
-    FIXED_BYTES,
+    FLAGS_AT,
     LINK,
     OID_AT,
     Entry,
@@ -27,7 +27,6 @@ from heliosfs.trees.links import part_lonely_links
 from heliosfs.trees.same import differs
 from heliosfs.trees.stored import EMPTY_TREE, Change, changed_entries, find_entry, read_entries
 
-_FLAGS_AT = FIXED_BYTES - 2
 _QUIET_MAX = 100_000
 
 _Pair = tuple[bytes, TreeId, TreeId, object]
@@ -330,7 +329,7 @@ def _tree_id(raw: bytes) -> TreeId:
 
 
 def _has_link(raw: bytes) -> bool:
-    return bool(raw[_FLAGS_AT] & LINK)
+    return bool(raw[FLAGS_AT] & LINK)
 
 
 def _tree(entry: Entry | None) -> TreeId:

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from heliosfs.objects.ids import TreeId
 from heliosfs.objects.tree import (
+    FLAGS_AT,
     INDEX_FROM,
     LINK,
     LINKS_BELOW,
@@ -39,7 +40,7 @@ from heliosfs.trees.stored import EMPTY_TREE, put_tree
 from heliosfs.workspace.leafbytes import SPLICED_MAX, Edit, entry_of, join_children, splice
 from heliosfs.workspace.leaves import Leaf, LeafTable
 from heliosfs.workspace.nodes import Child, DirNode, FileNode, LeafNode, base_of
-from heliosfs.workspace.workspace import FLAGS_AT, Workspace
+from heliosfs.workspace.workspace import Workspace
 
 
 def flush(workspace: Workspace) -> Entry:

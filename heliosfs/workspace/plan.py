@@ -8,6 +8,7 @@ from typing import NamedTuple
 from heliosfs.objects.ids import TreeId
 from heliosfs.objects.leafdiff import Changes
 from heliosfs.objects.tree import (
+    FLAGS_AT,
     INDEX,
     LINKS_BELOW,
     Entry,
@@ -28,7 +29,7 @@ from heliosfs.workspace.leafbytes import join_children
 from heliosfs.workspace.leaves import LeafTable
 from heliosfs.workspace.nodes import DirNode
 from heliosfs.workspace.redate import Known
-from heliosfs.workspace.workspace import FLAGS_AT, Workspace
+from heliosfs.workspace.workspace import Workspace
 
 _NOTHING: Known = {}
 

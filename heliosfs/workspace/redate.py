@@ -19,6 +19,7 @@ from heliosfs.objects.leafdiff import Changes
 from heliosfs.objects.tree import (
     DEVICE,
     FIXED_BYTES,
+    FLAGS_AT,
     INDEX,
     LINK,
     OID_AT,
@@ -46,7 +47,6 @@ from heliosfs.workspace.leafbytes import SPLICED_MAX, Edit, splice
 from heliosfs.workspace.nodes import DirNode
 from heliosfs.workspace.workspace import Workspace
 
-_FLAGS_AT = FIXED_BYTES - 2
 _MTIME_AT, _SIZE_AT = 10, 18
 _MTIME = struct.Struct("<q")
 _KIND, _DIRECTORY = 0xF0, 0x40
@@ -135,9 +135,9 @@ class _Directory:
         self.old = old
         """The encoded entry that was there; None unless a directory was."""
         self.new = new
-        before = old[OID_AT:_FLAGS_AT] if old is not None else EMPTY_TREE
+        before = old[OID_AT:FLAGS_AT] if old is not None else EMPTY_TREE
         self.before = TreeId(Oid(before))
-        self.after = TreeId(Oid(new[OID_AT:_FLAGS_AT]))
+        self.after = TreeId(Oid(new[OID_AT:FLAGS_AT]))
         self.changes: Changes = {}
         """Name -> the encoded entry that was there, and the one that shall be."""
         self.edits: dict[bytes, Edit] = {}
@@ -171,7 +171,7 @@ class _Walk:
         wanted = encode_entry(target)
         if twin is not None and twin[0] == target.oid:
             # From what became of the target here before, only what was changed since differs.
-            wanted = wanted[:OID_AT] + twin[1] + wanted[_FLAGS_AT:]
+            wanted = wanted[:OID_AT] + twin[1] + wanted[FLAGS_AT:]
         root = _Directory(node, node.raw, wanted)
         order = [root]
         for directory in order:
@@ -215,9 +215,9 @@ class _Walk:
             if new[1] & _KIND == _DIRECTORY:
                 self._go_below(directory, name, old, new)
                 continue
-            if new[_FLAGS_AT] & LINK:
+            if new[FLAGS_AT] & LINK:
                 self._groups.add(decode_entry(new)[0].group)
-            is_alike = old is not None and old[_SIZE_AT:_FLAGS_AT] == new[_SIZE_AT:_FLAGS_AT]
+            is_alike = old is not None and old[_SIZE_AT:FLAGS_AT] == new[_SIZE_AT:FLAGS_AT]
             if old is not None and is_alike and _same_bytes(old, new):
                 wanted = new[:_MTIME_AT] + old[_MTIME_AT:_SIZE_AT] + new[_SIZE_AT:]
             elif now is None:
@@ -283,7 +283,7 @@ class _Walk:
         if old is not None and not directory.is_renamed:
             mtime = old[_MTIME_AT:_SIZE_AT]
         head = new[:_MTIME_AT] + mtime + new[_SIZE_AT:OID_AT]
-        directory.wanted = head + directory.after + new[_FLAGS_AT:]
+        directory.wanted = head + directory.after + new[FLAGS_AT:]
 
     def _edited(self, directory: _Directory) -> bytes:
         data, edits = directory.data, directory.edits
@@ -320,7 +320,7 @@ def _same_bytes(old: bytes, new: bytes) -> bool:
     """Compare the kinds, and targets or devices, of entries of one size and id."""
     if old[1] & _KIND != new[1] & _KIND:
         return False
-    if not (old[_FLAGS_AT] | new[_FLAGS_AT]) & (TARGET | DEVICE):
+    if not (old[FLAGS_AT] | new[FLAGS_AT]) & (TARGET | DEVICE):
         return True
     one, other = decode_entry(old)[0], decode_entry(new)[0]
     return one.target == other.target and one.rdev == other.rdev

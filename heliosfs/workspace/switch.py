@@ -26,12 +26,12 @@ import stat
 from dataclasses import dataclass, field
 
 from heliosfs.objects.leafdiff import Changes
-from heliosfs.objects.tree import LINK, Entry, decode_entry, encode_entry
+from heliosfs.objects.tree import FLAGS_AT, LINK, Entry, decode_entry, encode_entry
 from heliosfs.workspace.leaves import LeafTable
 from heliosfs.workspace.nodes import DirNode, FileNode, LeafNode, Listed, Node, content_oid
 from heliosfs.workspace.plan import KeptDirectory, plan
 from heliosfs.workspace.redate import Redated, redate
-from heliosfs.workspace.workspace import FLAGS_AT, Workspace
+from heliosfs.workspace.workspace import Workspace
 
 
 @dataclass(slots=True)

@@ -14,6 +14,7 @@ from heliosfs.clock import Clock
 from heliosfs.objects.ids import Oid, TreeId
 from heliosfs.objects.tree import (
     FIXED_BYTES,
+    FLAGS_AT,
     LINK,
     LINKS_BELOW,
     NO_OID,
@@ -35,8 +36,6 @@ from heliosfs.workspace.nodes import (
     make_node,
 )
 from heliosfs.workspace.working_set import WorkingSet
-
-FLAGS_AT = FIXED_BYTES - 2
 
 
 def empty_root(uid: int, gid: int, mtime_ns: int, mode: int = 0o755) -> Entry:
