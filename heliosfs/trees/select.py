@@ -224,9 +224,21 @@ class _Walk:
             rules = rules_in(self._store, new, prefix, rules)
             self.has_rules |= rules is not None
             others = tuple(each.at(self._store, path) for each in others)
+        self._sort_out(directory, prefix, rules, others)
+        return directory
+
+    def _sort_out(
+        self,
+        directory: _Directory,
+        prefix: bytes,
+        rules: IgnoreRules | None,
+        others: tuple[_Other, ...],
+    ) -> None:
+        """Say of each name that differs whether it stays, is ignored, or must be looked into."""
+        is_inside = directory.place.is_inside
         further = _more_rules(rules, others)
         may_ignore = is_inside or rules is not None or bool(further)
-        for name, (old_raw, new_raw) in changed_entries(self._store, *pair[1:3]).items():
+        for name, (old_raw, new_raw) in changed_entries(self._store, *directory.pair[1:3]).items():
             if new_raw is None:
                 # It is gone from the working tree: a deletion is never ignored.
                 directory.is_loud = True
@@ -262,7 +274,6 @@ class _Walk:
                 directory.is_loud = True
                 if _has_link(new_raw):
                     self._linked.append(here)
-        return directory
 
     def _close(self, directory: _Directory) -> Entry | None:
         """What the selected tree has there, when all below was looked at."""

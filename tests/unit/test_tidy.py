@@ -26,7 +26,6 @@ UNTIDY_WORDS |= {"trees", "vfs", "workspace"}
 LONG = {
     "repo/view_merge.py": "merge_into",
     "repo/repository.py": "",
-    "trees/select.py": "_open",
 }
 """What is still too long: a function, or the module itself."""
 
