@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator
 
 from heliosfs.objects.ids import Kind, Oid
 from heliosfs.pace import Pace
-from heliosfs.store.encoding.versions import Numbers, Prepared, Versions
+from heliosfs.store.encoding.versions import KNOWN_MAX, Prepared, Versions
 from heliosfs.store.l2.database import ObjectDatabase
 from heliosfs.store.l2.encoder import write_batches
 from heliosfs.store.pending import Changes, check_key
+from heliosfs.store.remembered import TwoGenerationCache
 
 VERSIONS_BYTES = 16 * 1024 * 1024
 _ENCODED_COUNT = 64
@@ -28,7 +29,7 @@ class LocalBulk:
         self._database = database
         self._closed = closed
         self._versions = Versions(VERSIONS_BYTES, prefer_zstd=prefer_zstd)
-        self._numbers = Numbers()
+        self._numbers: TwoGenerationCache[int] = TwoGenerationCache(KNOWN_MAX)
         self._added: list[tuple[Oid, Kind, bytes, Oid | None]] = []
         self._objects: list[Prepared] = []
         self._state: dict[bytes, bytes | None] = {}
@@ -81,7 +82,7 @@ class _Write:
     def __init__(
         self,
         database: ObjectDatabase,
-        numbers: Numbers,
+        numbers: TwoGenerationCache[int],
         objects: list[Prepared],
         state: Changes,
         *,

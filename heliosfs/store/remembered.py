@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Generic, TypeVar
 
 _REMEMBERED_COUNT = 100_000
@@ -28,8 +29,17 @@ class TwoGenerationCache(Generic[_Value]):
                 self.put(key, value)
         return value
 
+    def __contains__(self, key: bytes) -> bool:
+        return key in self.young or key in self._old
+
     def put(self, key: bytes, value: _Value) -> None:
         """Remember a value; when the young generation is full, forget the old one."""
         if len(self.young) >= self._limit:
             self._old, self.young = self.young, {}
         self.young[key] = value
+
+    def put_all(self, values: Iterable[tuple[bytes, _Value]]) -> None:
+        """Remember several values, which may exceed the limit once."""
+        if len(self.young) >= self._limit:
+            self._old, self.young = self.young, {}
+        self.young.update(values)

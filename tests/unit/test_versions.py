@@ -6,7 +6,8 @@ import random
 
 from heliosfs.objects.ids import Kind, Oid, object_id
 from heliosfs.store.encoding.codecs import Codec, decode, decode_delta
-from heliosfs.store.encoding.versions import Numbers, Prepared, Versions
+from heliosfs.store.encoding.versions import KNOWN_MAX, Prepared, Versions
+from heliosfs.store.remembered import TwoGenerationCache
 
 
 def version(number: int) -> bytes:
@@ -124,10 +125,10 @@ def test_a_commit_stays_for_its_other_children() -> None:
 
 
 def test_numbers_of_the_objects_that_were_written_last() -> None:
-    numbers = Numbers()
+    numbers: TwoGenerationCache[int] = TwoGenerationCache(KNOWN_MAX)
     oids = [object_id(Kind.BLOB, b"%d" % number) for number in range(120_000)]
     for at in range(0, len(oids), 10_000):
-        numbers.add({oid: at + 1 + index for index, oid in enumerate(oids[at : at + 10_000])})
+        numbers.put_all((oid, at + 1 + index) for index, oid in enumerate(oids[at : at + 10_000]))
     assert numbers.get(oids[-1]) == 120_000
     assert numbers.get(oids[70_000]) == 70_001
     assert numbers.get(oids[0]) is None

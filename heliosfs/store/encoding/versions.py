@@ -20,13 +20,13 @@ three times as long (docs/decisions/2026-11-25-store-format-2.md).
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
 from typing import NamedTuple
 
 from heliosfs.objects.ids import Kind, Oid
 from heliosfs.store.encoding import codecs
 from heliosfs.store.encoding.codecs import Encoded
 from heliosfs.store.encoding.packs import PACKED_FROM_BYTES, encode_large
+from heliosfs.store.remembered import TwoGenerationCache
 
 STEP = 16
 WHOLE_EVERY = STEP * STEP
@@ -38,7 +38,8 @@ SURELY_PAYS = 4
 _PAYS_BYTES = 12
 _FLAT_SAVING_BYTES = 128
 """Size below which a saving of `_PAYS_BYTES` is enough, because such chains are read fast."""
-_KNOWN_MAX = 50_000
+KNOWN_MAX = 50_000
+"""Objects of which the place in a chain or the number is known, in each of two generations."""
 
 
 def pays(delta: Encoded, alone: Encoded | None) -> bool:
@@ -86,9 +87,8 @@ class Versions:
         self._prefer_zstd = prefer_zstd
         self._room = limit_bytes
         self._held: OrderedDict[Oid, bytes] = OrderedDict()
-        self._young: dict[Oid, tuple[int, Oid]] = {}
+        self._places: TwoGenerationCache[tuple[int, Oid]] = TwoGenerationCache(KNOWN_MAX)
         """Position, and the last version up to this one whose position 16 divides."""
-        self._old: dict[Oid, tuple[int, Oid]] = {}
 
     def encode(self, oid: Oid, kind: Kind, data: bytes, base: Oid | None) -> Prepared | None:
         """Encode the version after `base`, which has no other successor unless it is a commit.
@@ -96,12 +96,12 @@ class Versions:
         Return None if the object is known, and thus encoded already.  A small edit in 10 KB takes
         15 us.
         """
-        if oid in self._young or oid in self._old:
+        if oid in self._places:
             return None
         size = len(data)
         place = None
         if base is not None:
-            place = self._young.get(base) or self._old.get(base)
+            place = self._places.get(base)
         position, anchor = 0, oid
         against: Oid | None = None
         prefer_zstd = self._prefer_zstd
@@ -138,7 +138,7 @@ class Versions:
         data = held.get(oid)
         if data is None:
             return None
-        place = self._young.get(oid) or self._old.get(oid)
+        place = self._places.get(oid)
         if kind is Kind.COMMIT or place is None or place[1] == oid:
             held.move_to_end(oid)
         else:
@@ -147,30 +147,10 @@ class Versions:
         return data
 
     def _hold(self, oid: Oid, data: bytes, position: int, anchor: Oid) -> None:
-        if len(self._young) >= _KNOWN_MAX:
-            self._old, self._young = self._young, {}
-        self._young[oid] = position, anchor
+        self._places.put(oid, (position, anchor))
         held = self._held
         self._room += len(held.pop(oid, b"")) - len(data)
         held[oid] = data
         while self._room < 0:
             _, dropped = held.popitem(last=False)
             self._room += len(dropped)
-
-
-class Numbers:
-    """The numbers of the objects that were written lately, by id."""
-
-    def __init__(self) -> None:
-        self._young: dict[Oid, int] = {}
-        self._old: dict[Oid, int] = {}
-
-    def get(self, oid: Oid) -> int | None:
-        """Return the number of an object; None if it is not known any more."""
-        return self._young.get(oid) or self._old.get(oid)
-
-    def add(self, numbers: Mapping[Oid, int]) -> None:
-        """Add the numbers of the objects that one transaction wrote."""
-        if len(self._young) >= _KNOWN_MAX:
-            self._old, self._young = self._young, {}
-        self._young.update(numbers)

@@ -17,7 +17,6 @@ from heliosfs.store.encoding.versions import (
     STEP,
     SURELY_PAYS,
     WHOLE_EVERY,
-    Numbers,
     Prepared,
     pays,
 )
@@ -27,6 +26,7 @@ from heliosfs.store.l2.marks import Marks
 from heliosfs.store.l2.reader import Snapshot
 from heliosfs.store.l2.record import SHORT_BYTES, decode_chain, kept_id, pack
 from heliosfs.store.pending import Changes, Cold, Pending, bytes_of
+from heliosfs.store.remembered import TwoGenerationCache
 
 TXN_BYTES = 4 * 1024 * 1024
 """Approximate bytes of records in one transaction."""
@@ -44,7 +44,7 @@ def write_batches(
     cache_bytes: int = 0,
     *,
     prefer_zstd: bool = False,
-    numbers: Numbers | None = None,
+    numbers: TwoGenerationCache[int] | None = None,
 ) -> Iterator[list[tuple[Oid, Cached]]]:
     """Write batches to L2, one transaction for each step; yield the objects that L1 may take.
 
@@ -78,7 +78,7 @@ def write_batches(
                 database.packs.sync()
             database.write(encoder.inserts(), encoder.numbers, then, totals, encoder.places)
         if numbers is not None:
-            numbers.add(encoder.given)
+            numbers.put_all(encoder.given.items())
         yield encoder.cached
 
 
@@ -107,10 +107,10 @@ class Encoder:
         marks: Marks | None = None,
         *,
         prefer_zstd: bool = False,
-        written: Numbers | None = None,
+        written: TwoGenerationCache[int] | None = None,
     ) -> None:
         """Prepare a transaction; `snapshot` is L2 before it, `marks` what a sweep may remove."""
-        self._written = written or Numbers()
+        self._written = written or TwoGenerationCache()
         self._marks = marks
         self._snapshot = snapshot
         self._prefer_zstd = prefer_zstd
