@@ -9,7 +9,8 @@ from __future__ import annotations
 import time
 from typing import Protocol
 
-AHEAD_MAX_NS = 86_400 * 10**9
+SECOND_NS = 10**9
+AHEAD_MAX_NS = 86_400 * SECOND_NS
 """How far in the future a time may lie for the clock to take it into account: one that is further
 ahead was made up, and does not come from a clock that was set back."""
 

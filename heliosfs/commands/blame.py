@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import stat
 
+from heliosfs.clock import SECOND_NS
 from heliosfs.commands.moments import iso_words
 from heliosfs.commands.options import Options
 from heliosfs.commands.render import (
@@ -99,7 +100,7 @@ def _head(
     place = "" if path is None else quote_path(origin.path if origin else path)
     if origin is None:
         clock = request.repository.clock
-        now = clock.now_ns() // 1_000_000_000
+        now = clock.now_ns() // SECOND_NS
         return "0" * SHORT_DIGITS, _NOT_COMMITTED, iso_words(now, clock.utc_offset_minutes()), place
     author = request.repository.history.read(origin.commit).author
     digits = origin.commit.hex()[:SHORT_DIGITS]

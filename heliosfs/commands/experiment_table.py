@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from heliosfs.clock import SECOND_NS
 from heliosfs.commands.options import Options
 from heliosfs.commands.render import iso_time, short
 from heliosfs.objects.ids import CommitId
@@ -13,7 +14,6 @@ from heliosfs.repo.experiments import Experiment
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.scores import DEFAULT_METRIC, Scored, Scores, best_of, main_metric, value_of
 
-_SECOND_NS = 10**9
 _LIST_SORTS = ("score", "age", "commits", "name")
 _SHOW_SORTS = ("score", "age", "name")
 _AGES = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
@@ -97,7 +97,7 @@ def list_text(repository: Repository, rows: list[Summary]) -> str:
                 str(len(row.commits)),
                 _number(row, row.best),
                 _number(row, row.last),
-                age((now_ns - each.started_ns) // _SECOND_NS),
+                age((now_ns - each.started_ns) // SECOND_NS),
                 each.state,
             )
         )
@@ -109,8 +109,8 @@ def list_document(repository: Repository, row: Summary) -> dict[str, object]:
     each = row.experiment
     branch = repository.refs.of_slot(each.slot)
     head = branch.head if branch else each.tip
-    started = each.started_ns // _SECOND_NS
-    ended = each.ended_ns // _SECOND_NS if each.ended_ns is not None else None
+    started = each.started_ns // SECOND_NS
+    ended = each.ended_ns // SECOND_NS if each.ended_ns is not None else None
     return {
         "name": each.name,
         "state": each.state,
@@ -134,7 +134,7 @@ def show_text(repository: Repository, row: Summary, options: Options) -> str:
     """The record, and a table of the commits."""
     each = row.experiment
     branch = repository.refs.of_slot(each.slot)
-    started = each.started_ns // _SECOND_NS
+    started = each.started_ns // SECOND_NS
     facts = [
         ("experiment", each.name),
         ("state", each.state),
@@ -201,7 +201,7 @@ def table(rows: Sequence[Sequence[str]], *, right: Sequence[int]) -> str:
 def _commit_table(repository: Repository, row: Summary, options: Options) -> str:
     others = sorted(metric for metric in row.metrics if metric != row.metric)
     metrics = [row.metric, *others] if row.metrics else []
-    now = repository.clock.now_ns() // _SECOND_NS
+    now = repository.clock.now_ns() // SECOND_NS
     best = row.best
     cells = [["", "COMMIT", *metrics, "AGE", "SUBJECT"]]
     for oid in _sorted_commits(repository, row, options):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from heliosfs.clock import SECOND_NS
 from heliosfs.commands.options import Options
 from heliosfs.commands.render import json_reply
 from heliosfs.commands.verb import Request
@@ -11,8 +12,6 @@ from heliosfs.repo.gc.collect import Collected, collect_garbage
 from heliosfs.repo.gc.retention import Retention
 from heliosfs.repo.repository import Repository
 from heliosfs.steps import Steps
-
-_SECOND_NS = 10**9
 
 
 def gc(request: Request, options: Options) -> Steps[str]:
@@ -70,7 +69,7 @@ def _text(collected: Collected, did: str) -> str:
         (collected.objects, "object"),
     )
     parts = [f"{count} {name}{'s' * (count != 1)}" for count, name in counts if count]
-    seconds = collected.duration_ns / _SECOND_NS
+    seconds = collected.duration_ns / SECOND_NS
     text = f"{did} {', '.join(parts)}: {collected.stored_bytes} bytes"
     packed = f"; the rest takes {collected.packed_bytes} bytes less"
     return (
@@ -99,5 +98,5 @@ def _document(collected: Collected) -> dict[str, object]:
         "stored_bytes": collected.stored_bytes,
         "packed_bytes": collected.packed_bytes,
         "undo_commit_count": collected.undo_commits,
-        "seconds": collected.duration_ns / _SECOND_NS,
+        "seconds": collected.duration_ns / SECOND_NS,
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from heliosfs.clock import SECOND_NS
 from heliosfs.commands.changeform import changes_text, wants_changes
 from heliosfs.commands.changepick import ChangeFilter
 from heliosfs.commands.changes import FileChange
@@ -131,4 +132,4 @@ def _with_graph(entries: Iterable[_Entry], *, is_short: bool) -> Steps[str]:
 
 
 def _now_seconds(request: Request) -> int:
-    return request.repository.clock.now_ns() // 10**9
+    return request.repository.clock.now_ns() // SECOND_NS

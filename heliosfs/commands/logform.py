@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from unicodedata import combining, east_asian_width
 
+from heliosfs.clock import SECOND_NS
 from heliosfs.commands.colours import PLAIN, Paint, Role, paint_of
 from heliosfs.commands.logformat import Format
 from heliosfs.commands.moments import show_moment
@@ -56,7 +57,7 @@ class CommitPrinter:
 
 def form_of(request: Request, options: Options, paint: Paint | None = None) -> CommitPrinter:
     """The form that the options ask for.  UsageError."""
-    now_seconds = request.repository.clock.now_ns() // 10**9
+    now_seconds = request.repository.clock.now_ns() // SECOND_NS
     date = options.value("date") or "default"
     try:
         show_moment(Signature(b"", b"", 0, 0), date, now_seconds)

@@ -6,6 +6,7 @@ import re
 import stat
 from typing import NamedTuple
 
+from heliosfs.clock import SECOND_NS
 from heliosfs.commands.colours import Paint, paint_of
 from heliosfs.commands.logfilter import filter_of
 from heliosfs.commands.logform import CommitPrinter
@@ -57,7 +58,7 @@ def log_lines(request: Request, options: Options, form: CommitPrinter) -> Steps[
     lines = _Lines(request, paint_of(request, options))
     parts = {tips.shown[0]: lines.part(history.read(tips.shown[0]), options)}
     limit, skipped = options.number("max-count"), options.number("skip") or 0
-    wanted = filter_of(options, request.repository.clock.now_ns() // 10**9)
+    wanted = filter_of(options, request.repository.clock.now_ns() // SECOND_NS)
     found: list[tuple[str, str | None]] = []
     for visit in by_date(history, tips.shown):
         yield TURN

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
+from heliosfs.clock import SECOND_NS
 from heliosfs.repo.gc.collect import Collected, last_collected
 from heliosfs.repo.metrics import resident_bytes
 from heliosfs.repo.repository import Repository
@@ -18,7 +19,6 @@ from heliosfs.store.base import StoreStats
 Number: TypeAlias = "int | float | None"
 
 _MIB = 1024**2
-_SECOND_NS = 10**9
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +65,14 @@ def show(measure: Measure, value: Number) -> str:
 def _latency(share: float) -> Callable[[Sample], Number]:
     def take(now: Sample) -> Number:
         nanoseconds = now.repository.metrics.commit_latency.quantile_ns(share)
-        return None if nanoseconds is None else nanoseconds / _SECOND_NS
+        return None if nanoseconds is None else nanoseconds / SECOND_NS
 
     return take
 
 
 def _gc_age(now: Sample) -> Number:
     last = last_collected(now.repository.store)
-    return (now.repository.clock.now_ns() - last.time_ns) / _SECOND_NS if last else None
+    return (now.repository.clock.now_ns() - last.time_ns) / SECOND_NS if last else None
 
 
 def _of_last_gc(take: Callable[[Collected], Number]) -> Callable[[Sample], Number]:
@@ -216,7 +216,7 @@ MEASURES = (
                 "s",
                 "duration_seconds",
                 "how long it took",
-                lambda last: last.duration_ns / _SECOND_NS,
+                lambda last: last.duration_ns / SECOND_NS,
             ),
             (
                 "removed_commit_count",

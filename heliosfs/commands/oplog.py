@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import islice
 
+from heliosfs.clock import SECOND_NS
 from heliosfs.commands.moments import ago
 from heliosfs.commands.options import Options
 from heliosfs.commands.past import (
@@ -22,7 +23,6 @@ from heliosfs.repo.undoing import take_back
 from heliosfs.repo.view import View
 from heliosfs.repo.working_state import State
 
-_BILLION = 1_000_000_000
 _EDITED_COUNT = 5
 
 
@@ -59,7 +59,7 @@ def oplog(request: Request, options: Options) -> str:
 def operation_lines(operations: Iterable[Operation]) -> str:
     """A line for each operation."""
     return "".join(
-        f"{each.sequence:>4} {iso_time(each.time_ns // _BILLION)} {each.verb:<8} "
+        f"{each.sequence:>4} {iso_time(each.time_ns // SECOND_NS)} {each.verb:<8} "
         f"{_head(each.before)} -> {_head(each.after)} {_line(each.text)}".rstrip()
         + "\n"
         for each in operations
@@ -110,7 +110,7 @@ def _go_to(request: Request, options: Options, past: Past) -> str:
     repository, view = request.repository, request.view
     go_to(view, past.state, describe_past(past))
     if "json" in options:
-        return json_reply({"time": iso_time(past.time_ns // _BILLION), **_where(view)})
+        return json_reply({"time": iso_time(past.time_ns // SECOND_NS), **_where(view)})
     return f"went back to {described(request, past)}\n{head_line(repository, view)}"
 
 
@@ -137,13 +137,13 @@ def _saves(request: Request, options: Options) -> str:
     view = request.view
     saves = list(islice(reversed(view.saves.all()), options.number("max-count")))
     if "json" in options:
-        rows = [(each.time_ns // _BILLION, view.saves.read(each)) for each in saves]
+        rows = [(each.time_ns // SECOND_NS, view.saves.read(each)) for each in saves]
         return json_reply(
             [{"time": iso_time(seconds), **_state_document(state)} for seconds, state in rows]
         )
     now_ns = request.repository.clock.now_ns()
     lines = [
-        f"{iso_time(each.time_ns // _BILLION)} {ago((now_ns - each.time_ns) // _BILLION)}, "
+        f"{iso_time(each.time_ns // SECOND_NS)} {ago((now_ns - each.time_ns) // SECOND_NS)}, "
         f"on {_head(view.saves.read(each))}\n"
         for each in saves
     ]
@@ -155,11 +155,11 @@ def _where(view: View) -> dict[str, object]:
 
 
 def _document(operation: Operation) -> dict[str, object]:
-    seconds, rest = divmod(operation.time_ns, _BILLION)
+    seconds, rest = divmod(operation.time_ns, SECOND_NS)
     return {
         "sequence": operation.sequence,
         "time": iso_time(seconds),
-        "seconds": seconds + rest / _BILLION,
+        "seconds": seconds + rest / SECOND_NS,
         "verb": operation.verb,
         "text": operation.text,
         "reverted": operation.reverted or None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from heliosfs.clock import SECOND_NS
 from heliosfs.commands.moments import ago, parse_moment
 from heliosfs.commands.options import Options
 from heliosfs.commands.pathspec import chosen, is_magic
@@ -18,15 +19,14 @@ from heliosfs.trees.graft import graft
 from heliosfs.trees.same import differs
 from heliosfs.trees.stored import find_entry, has_changes
 
-_BILLION = 1_000_000_000
-_LAST_OF_A_SECOND = _BILLION - 1
+_LAST_OF_A_SECOND = SECOND_NS - 1
 
 
 def moment_state(request: Request, options: Options) -> Past:
     """The state of the view at the moment of `--at`.  UsageError, NotFound."""
     value = options.value("at")
     assert value is not None
-    now_seconds = request.repository.clock.now_ns() // _BILLION
+    now_seconds = request.repository.clock.now_ns() // SECOND_NS
     try:
         seconds = parse_moment(value, now_seconds)
     except (ValueError, OverflowError) as error:
@@ -34,7 +34,7 @@ def moment_state(request: Request, options: Options) -> Past:
             f"--at takes a moment, such as '10 min ago' or 14:05, not {value[:80]!r}"
         ) from error
     try:
-        return state_at(request.view, seconds * _BILLION + _LAST_OF_A_SECOND)
+        return state_at(request.view, seconds * SECOND_NS + _LAST_OF_A_SECOND)
     except NotFound as error:
         raise NotFound(f"{error} ({kept_saves(request.view)})") from error
 
@@ -55,7 +55,7 @@ def kept_saves(view: View) -> str:
     saves = view.saves.all()
     if not saves:
         return "nothing was saved yet"
-    oldest = iso_time(saves[0].time_ns // _BILLION)
+    oldest = iso_time(saves[0].time_ns // SECOND_NS)
     count = "1 save is" if len(saves) == 1 else f"{len(saves)} saves are"
     return f"{count} kept, of at most {COUNT_MAX}; the oldest is of {oldest}"
 
@@ -64,7 +64,7 @@ def describe_past(past: Past) -> str:
     """A state of before, for the operation log."""
     operation = past.operation
     if operation is None:
-        return f"the save of {iso_time(past.time_ns // _BILLION)}"
+        return f"the save of {iso_time(past.time_ns // SECOND_NS)}"
     side = "before" if past.is_before else "after"
     return f"the state {side} operation {operation.sequence}, {operation.verb}: {operation.text}"
 
@@ -73,7 +73,7 @@ def described(request: Request, past: Past) -> str:
     """The same on a line, with how long ago it was."""
     now_ns = request.repository.clock.now_ns()
     text = "".join(mark if mark.isprintable() else "?" for mark in describe_past(past))
-    return f"{text} ({ago(max(0, now_ns - past.time_ns) // _BILLION)})"
+    return f"{text} ({ago(max(0, now_ns - past.time_ns) // SECOND_NS)})"
 
 
 def restored(
@@ -90,7 +90,7 @@ def restored(
     before, here = view.state(), view.selected()
     if options.value("at") is not None:
         past = moment_state(request, options)
-        problem = f"at {iso_time(past.time_ns // _BILLION)}"
+        problem = f"at {iso_time(past.time_ns // SECOND_NS)}"
         found = [(past, chosen(request, words, (before.root, past.state.root), problem))]
     else:
         together = any(map(is_magic, words))

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
+from heliosfs.clock import SECOND_NS
 from heliosfs.commands.colours import PLAIN, Paint
 from heliosfs.commands.logform import decorations
 from heliosfs.commands.moments import show_moment
@@ -133,7 +134,7 @@ class RefForm:
     def __init__(self, request: Request, template: str, paint: Paint = PLAIN) -> None:
         """UsageError when a field is none."""
         self._paint = paint
-        self._now_seconds = request.repository.clock.now_ns() // 10**9
+        self._now_seconds = request.repository.clock.now_ns() // SECOND_NS
         self._template = template
         self._decorations = (
             decorations(request.repository, request.view) if "%(decorate" in template else {}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 
+from heliosfs.clock import SECOND_NS
 from heliosfs.commands.options import Options
 from heliosfs.commands.report_commits import Gathered, Row
 from heliosfs.commands.report_details import DetailChunks
@@ -17,7 +18,6 @@ from heliosfs.repo.experiments import Experiment
 from heliosfs.repo.repository import Repository
 from heliosfs.steps import TURN, Steps
 
-_SECOND_NS = 10**9
 _ROWS = 200
 _DATE_MAX_SECONDS = 8_640_000_000_000
 """Of a `Date` of JavaScript; what lies beyond is shown as the epoch, as in `log`."""
@@ -55,7 +55,7 @@ def _encode(repository: Repository, gathered: Gathered, details: DetailChunks) -
     }
     yield TURN
     head = {
-        "made": repository.clock.now_ns() // _SECOND_NS,
+        "made": repository.clock.now_ns() // SECOND_NS,
         "branch": repository.root.branch,
         "left_out": gathered.left_out,
         "authors": list(authors),
@@ -95,7 +95,7 @@ def _experiment(repository: Repository, each: Experiment) -> dict[str, object]:
         "name": each.name,
         "state": each.state,
         "branch": branch.name if branch else None,
-        "started": each.started_ns // _SECOND_NS,
+        "started": each.started_ns // SECOND_NS,
         "parameters": dict(each.parameters),
         "minimize": each.minimize,
     }

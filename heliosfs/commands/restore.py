@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from heliosfs.clock import SECOND_NS
 from heliosfs.commands.options import Options
 from heliosfs.commands.pathspec import chosen, is_magic
 from heliosfs.commands.render import (
@@ -53,7 +54,7 @@ def _restore_saved(request: Request, options: Options, words: list[str]) -> str:
     found = restored(request, options, words)
     if "json" in options:
         changed = [text_of(path) for _, paths in found for path in paths]
-        sources = [iso_time(past.time_ns // 10**9) for past, _ in found]
+        sources = [iso_time(past.time_ns // SECOND_NS) for past, _ in found]
         return json_reply({"source": sources[0], "sources": sources, "changed": changed})
     return "".join(
         f"{quote_path(path) if path else '.'} is as in {described(request, past)}\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from heliosfs.clock import SECOND_NS
 from heliosfs.commands.logfilter import filter_of
 from heliosfs.commands.logform import form_of
 from heliosfs.commands.logwalk import walk_of
@@ -18,7 +19,7 @@ def rev_list(request: Request, options: Options) -> Steps[str]:
     if not options.words and not names_refs:
         raise options.misuse("which revisions? rev-list HEAD")
     limit, skipped = options.number("max-count"), options.number("skip") or 0
-    wanted = filter_of(options, request.repository.clock.now_ns() // 10**9)
+    wanted = filter_of(options, request.repository.clock.now_ns() // SECOND_NS)
     form = form_of(request, options) if "format" in options or "oneline" in options else None
     walk = yield from walk_of(request, options)
     found: list[str] = []

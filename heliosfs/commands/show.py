@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import stat
 
+from heliosfs.clock import SECOND_NS
 from heliosfs.commands.changeform import changes_document, changes_text, chosen_changes
 from heliosfs.commands.changes import entry_document
 from heliosfs.commands.diff import compared
@@ -76,7 +77,7 @@ def _tag_text(request: Request, options: Options, name: str) -> str:
         lines.append(f"Tagger: {person(note.tagger)}")
     is_medium = "oneline" not in options and options.value("format") in (None, "medium")
     if note.tagger is not None and is_medium:
-        now_seconds = request.repository.clock.now_ns() // 10**9
+        now_seconds = request.repository.clock.now_ns() // SECOND_NS
         date = show_moment(note.tagger, options.value("date") or "default", now_seconds)
         lines.append(f"Date:   {date}")
     message = text_of(note.message).rstrip("\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from heliosfs.clock import SECOND_NS
 from heliosfs.commands.measures import MEASURES, sample, show
 from heliosfs.commands.options import Options
 from heliosfs.commands.render import json_reply
@@ -12,7 +13,6 @@ from heliosfs.repo.repository import Repository
 from heliosfs.repo.view import View
 
 _PREFIX = "heliosfs_"
-_SECOND_NS = 10**9
 _LATENCY = f"{_PREFIX}commit_latency_seconds"
 
 
@@ -43,9 +43,9 @@ def _exposition(repository: Repository) -> Iterator[str]:
     yield f"# TYPE {_LATENCY} summary"
     for share in (0.5, 0.95, 0.99):
         duration_ns = latency.quantile_ns(share)
-        seconds = "NaN" if duration_ns is None else repr(duration_ns / _SECOND_NS)
+        seconds = "NaN" if duration_ns is None else repr(duration_ns / SECOND_NS)
         yield f'{_LATENCY}{{quantile="{share}"}} {seconds}'
-    yield f"{_LATENCY}_sum {latency.total_ns / _SECOND_NS!r}"
+    yield f"{_LATENCY}_sum {latency.total_ns / SECOND_NS!r}"
     yield f"{_LATENCY}_count {latency.count}"
     now = sample(repository)
     for measure in MEASURES:

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import trio
 
+from heliosfs.clock import SECOND_NS
 from heliosfs.commands.gc import automatic
 from heliosfs.config.settings import Settings
 from heliosfs.daemon.keeper import Keeper
@@ -17,7 +18,6 @@ from heliosfs.steps import Steps
 
 IDLE_SECONDS = 5
 """So long nothing must have changed; when nothing is as quiet for an interval more, it runs."""
-_SECOND_NS = 10**9
 
 log = logging.getLogger(__name__)
 
@@ -66,8 +66,8 @@ class Collector:
         interval_ns = self._repository.configuration.settings.gc_interval_ns
         now_ns = self._repository.clock.now_ns()
         due_ns = max(self._last_ns + interval_ns, now_ns)
-        await trio.sleep((due_ns - now_ns) / _SECOND_NS)
-        with trio.move_on_after(interval_ns / _SECOND_NS):
+        await trio.sleep((due_ns - now_ns) / SECOND_NS)
+        with trio.move_on_after(interval_ns / SECOND_NS):
             count = -1
             while count != self._keeper.change_count:
                 count = self._keeper.change_count

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 
 import trio
 
+from heliosfs.clock import SECOND_NS
 from heliosfs.config.settings import Settings
 from heliosfs.daemon.kernel import Kernel
 from heliosfs.errors import StoreError, StoreFull
@@ -27,7 +28,6 @@ TRIM_FROM_BYTES = 16 * 1024 * 1024
 UNSEALED_MAX_BYTES = 64 * 1024 * 1024
 """With more of them, writers wait."""
 _SEALED_AT_ONCE_BYTES = 4 * 1024 * 1024
-_SECOND_NS = 10**9
 
 log = logging.getLogger(__name__)
 
@@ -115,14 +115,14 @@ class Keeper:
         self._sync_wanted = trio.Event()
         is_busy = True
         while is_busy or not self.is_idle:
-            await trio.sleep(self._settings.sync_interval_ns / _SECOND_NS)
+            await trio.sleep(self._settings.sync_interval_ns / SECOND_NS)
             is_busy = await self._sync_published()
 
     async def _save_once(self) -> None:
         """Some time after a change, save what is uncommitted and drain the store."""
         await self._save_wanted.wait()
         self._save_wanted = trio.Event()
-        await trio.sleep(self._settings.checkpoint_interval_ns / _SECOND_NS)
+        await trio.sleep(self._settings.checkpoint_interval_ns / SECOND_NS)
         self.is_idle = True
         working_set = self.repository.working_set
         if working_set.writers:

@@ -10,6 +10,7 @@ import os
 import stat
 from collections.abc import Awaitable, Callable
 
+from heliosfs.clock import SECOND_NS
 from heliosfs.daemon.forgetter import Trimmer
 from heliosfs.daemon.keeper import Keeper
 from heliosfs.errors import PosixError
@@ -111,9 +112,9 @@ class NameRequests:
         if valid & Valid.SIZE:
             wanted.size = size
         if valid & Valid.ATIME:
-            wanted.atime_ns = now_ns if valid & Valid.ATIME_NOW else atime * 10**9 + atime_ns
+            wanted.atime_ns = now_ns if valid & Valid.ATIME_NOW else atime * SECOND_NS + atime_ns
         if valid & Valid.MTIME:
-            wanted.mtime_ns = now_ns if valid & Valid.MTIME_NOW else mtime * 10**9 + mtime_ns
+            wanted.mtime_ns = now_ns if valid & Valid.MTIME_NOW else mtime * SECOND_NS + mtime_ns
         if valid & Valid.MTIME and not valid & Valid.SIZE and self._files.may_be_mapped(node):
             return self._set_after_stores(node, wanted)
         return self._set(node, wanted)

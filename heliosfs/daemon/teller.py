@@ -13,13 +13,13 @@ import stat
 import threading
 from typing import NamedTuple
 
+from heliosfs.clock import SECOND_NS
 from heliosfs.daemon.retelling import Retelling, Scene
 from heliosfs.fuse.notices import Notices
 from heliosfs.objects.leafdiff import Changes
 from heliosfs.objects.tree import Entry, decode_entry
 
 _PROBE = b".helios-teller"
-_SECOND_NS = 10**9
 _AT_FDCWD = -100
 _UTIME_OMIT = (1 << 30) - 2
 _MINE = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -158,7 +158,7 @@ class _Timespec(ctypes.Structure):
 def _set_mtime(path: str, time_ns: int) -> None:
     """Set the mtime alone, which os.utime() cannot: it sets both times.  OSError."""
     omitted = _Timespec(0, _UTIME_OMIT)
-    times = (_Timespec * 2)(omitted, _Timespec(*divmod(time_ns, _SECOND_NS)))
+    times = (_Timespec * 2)(omitted, _Timespec(*divmod(time_ns, SECOND_NS)))
     if _libc.utimensat(_AT_FDCWD, os.fsencode(path), times, 0) != 0:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code), path)

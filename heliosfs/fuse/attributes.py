@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from heliosfs.clock import SECOND_NS
 from heliosfs.fuse.wire import ATTR_AT, ATTR_HOLDS, ENTRY, ENTRY_BYTES
 from heliosfs.objects.tree import decode_entry
 from heliosfs.workspace.inode import Inode, StatInode
@@ -11,7 +12,6 @@ FOREVER_SECONDS = 365 * 86400
 PAGE_BYTES = 4096
 _BLOCKS_PER_PAGE = PAGE_BYTES // 512
 IO_BYTES = 128 * 1024
-_SECOND_NS = 10**9
 _NAME_HOLDS_AT = 16
 _HOLDS_NOT = bytes(8)
 _FOREVER = ATTR_HOLDS.pack(FOREVER_SECONDS, 0, 0)
@@ -51,9 +51,9 @@ def build(node: StatInode) -> bytes:
     ino = node.ino
     holds = FOREVER_SECONDS if node.is_kept else 0
     size = node.size
-    atime, atime_ns = divmod(node.atime_ns, _SECOND_NS)
-    mtime, mtime_ns = divmod(node.mtime_ns, _SECOND_NS)
-    ctime, ctime_ns = divmod(node.ctime_ns, _SECOND_NS)
+    atime, atime_ns = divmod(node.atime_ns, SECOND_NS)
+    mtime, mtime_ns = divmod(node.mtime_ns, SECOND_NS)
+    ctime, ctime_ns = divmod(node.ctime_ns, SECOND_NS)
     return ENTRY.pack(
         ino,
         0,
@@ -85,8 +85,8 @@ def build_listed(listed: Listed) -> bytes:
     child, _ = decode_entry(listed.raw)
     ino = listed.ino
     size = len(child.target) or child.size
-    time, time_ns = divmod(child.mtime_ns, _SECOND_NS)
-    ctime, ctime_ns = divmod(listed.ctime_ns, _SECOND_NS)
+    time, time_ns = divmod(child.mtime_ns, SECOND_NS)
+    ctime, ctime_ns = divmod(listed.ctime_ns, SECOND_NS)
     return ENTRY.pack(
         ino,
         0,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import stat
 from collections.abc import Mapping
 
+from heliosfs.clock import SECOND_NS
 from heliosfs.objects.ids import Oid
 from heliosfs.objects.tree import Entry
 from heliosfs.trees.gitlinks import GITLINK, gitlink_of
@@ -32,7 +33,7 @@ _EPOCH_SECONDS = 318_211_200
 _SPREAD = 2**28 - 1
 """Range of the times of imported files in seconds: eight years and a half."""
 
-CONSTANT_MTIME_NS = _EPOCH_SECONDS * 1_000_000_000
+CONSTANT_MTIME_NS = _EPOCH_SECONDS * SECOND_NS
 """Time of imported directories and symbolic links."""
 
 
@@ -42,7 +43,7 @@ def file_mtime_ns(oid: Oid) -> int:
     Git keeps no times.  With one time for all, Python would run the bytecode of another version of
     a file, and rsync would skip it: both take equal size and time for equal content.
     """
-    return (_EPOCH_SECONDS + (int.from_bytes(oid[:4], "big") & _SPREAD)) * 1_000_000_000
+    return (_EPOCH_SECONDS + (int.from_bytes(oid[:4], "big") & _SPREAD)) * SECOND_NS
 
 
 def mode_of(git_mode: bytes) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from heliosfs.clock import Clock
+from heliosfs.clock import SECOND_NS, Clock
 from heliosfs.objects.commit import Signature
 
 
@@ -19,5 +19,5 @@ class Identity:
 
     def sign(self, clock: Clock) -> Signature:
         """A signature of this moment."""
-        seconds = clock.now_ns() // 1_000_000_000
+        seconds = clock.now_ns() // SECOND_NS
         return Signature(self.name, self.email, seconds, clock.utc_offset_minutes())

@@ -14,6 +14,7 @@ from bisect import bisect_right
 from collections.abc import Collection
 from typing import NamedTuple
 
+from heliosfs.clock import SECOND_NS
 from heliosfs.objects.ids import Oid, TreeId
 from heliosfs.objects.leafdiff import Changes
 from heliosfs.objects.tree import (
@@ -51,7 +52,6 @@ _MTIME_AT, _SIZE_AT = 10, 18
 _MTIME = struct.Struct("<q")
 _KIND, _DIRECTORY = 0xF0, 0x40
 """In the second byte of an entry."""
-_SECOND_NS = 10**9
 
 Known = dict[tuple[TreeId, TreeId], tuple[Changes, bytes]]
 """Tree before, tree after -> what differs between them, and the bytes of the one after."""
@@ -72,9 +72,9 @@ class Moment(NamedTuple):
         the file before, one of the same size gets a time in another second, at most one ahead.
         """
         time_ns = max(self.now_ns, mtime_ns + 1)
-        read_second = min(self.read_ns, mtime_ns) // _SECOND_NS
-        if is_same_size and time_ns // _SECOND_NS <= read_second:
-            time_ns = (read_second + 1) * _SECOND_NS
+        read_second = min(self.read_ns, mtime_ns) // SECOND_NS
+        if is_same_size and time_ns // SECOND_NS <= read_second:
+            time_ns = (read_second + 1) * SECOND_NS
         return min(time_ns, TIME_MAX_NS)
 
 
@@ -158,7 +158,7 @@ class _Walk:
         self._store = workspace.store
         self._moment = moment
         self._now = _MTIME.pack(moment.now_ns) if moment is not None else None
-        self._second_ns = moment.now_ns // _SECOND_NS * _SECOND_NS if moment is not None else 0
+        self._second_ns = moment.now_ns // SECOND_NS * SECOND_NS if moment is not None else 0
         """No file that was changed before this second needs a time of its own."""
         self._known: Known = {}
         self._groups: set[int] = set()

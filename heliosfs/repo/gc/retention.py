@@ -6,13 +6,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from heliosfs.clock import SECOND_NS
 from heliosfs.objects.commit import Commit
 from heliosfs.objects.ids import CommitId
 from heliosfs.repo.operation import Operation
 from heliosfs.repo.operation_log import OperationLog
 from heliosfs.repo.working_state import State
-
-_SECOND_NS = 10**9
 
 
 class Retention(NamedTuple):
@@ -46,10 +45,7 @@ class Judgement:
         """A commit that is listed, or that `keep` did not know."""
         self._parents[oid] = commit.parents
         retention = self._retention
-        if (
-            retention.keeps_unreached
-            and commit.committer.seconds * _SECOND_NS >= retention.since_ns
-        ):
+        if retention.keeps_unreached and commit.committer.seconds * SECOND_NS >= retention.since_ns:
             self._young.append(oid)
 
     def young(self) -> list[CommitId]:
