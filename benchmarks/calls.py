@@ -15,7 +15,7 @@ from benchmarks.measure import Plan
 from benchmarks.table import Row, Unit, figure_of
 from benchmarks.trees import Tree
 from benchmarks.worlds import World, world
-from heliosfs.commands.standing import uncommitted
+from heliosfs.commands.status.uncommitted import uncommitted
 from heliosfs.repo.branching import create_branch
 from heliosfs.repo.undoing import undo
 

@@ -39,7 +39,7 @@ def _page(where: str) -> bytes:
         with open(os.path.join(view.root, _PAGE), "rb") as file:
             return file.read()
     place = repository_over(where)
-    from heliosfs.commands.report import page_steps
+    from heliosfs.commands.report.page import page_steps
     from heliosfs.steps import run_to_end
 
     return with_repository(place, lambda each: run_to_end(page_steps(each), each.store)).encode()

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from heliosfs.cli import client
 from heliosfs.cli.locate import Location, find_view
-from heliosfs.commands.declared_options import LISTED
+from heliosfs.commands.declarations.shared_options import LISTED
 from heliosfs.commands.verb import Screen
 from heliosfs.errors import HeliosError, UsageError
 

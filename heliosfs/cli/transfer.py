@@ -92,10 +92,10 @@ def _steps(
     line: ProgressLine,
 ) -> Steps[str]:
     if name == "export":
-        from heliosfs.commands.exporting import export_steps
+        from heliosfs.commands.exchange.exporting import export_steps
 
         return export_steps(request, options, paths["to-git"])
-    from heliosfs.commands.importing import import_steps
+    from heliosfs.commands.exchange.importing import import_steps
 
     if paths["from-git"]:
         _take_in(request.repository, place, line)
@@ -107,7 +107,7 @@ def _begin(where: str, git_path: str | None, options: Options) -> Location:
     from heliosfs.cli.mount import init
 
     if git_path:
-        from heliosfs.commands.importing import survey
+        from heliosfs.commands.exchange.importing import survey
 
         survey(git_path, options)
     init([where])

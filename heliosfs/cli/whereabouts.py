@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from heliosfs.cli.client import ask_in_place, current_directory
 from heliosfs.cli.locate import REPOSITORY, Location, find_repository, find_view
 from heliosfs.commands.options import Options
-from heliosfs.commands.rev_parse import OF_THE_CLIENT
+from heliosfs.commands.plumbing.rev_parse import OF_THE_CLIENT
 from heliosfs.errors import NotFound
 
 

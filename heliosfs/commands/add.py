@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from heliosfs.commands.changes import compare, within
+from heliosfs.commands.diff.changes import compare, within
 from heliosfs.commands.options import Options
 from heliosfs.commands.pathspec import chosen, is_magic
 from heliosfs.commands.render import below, json_reply, quote_path, relative, text_of
+from heliosfs.commands.revision_words import spec_of
 from heliosfs.commands.verb import Request
-from heliosfs.commands.words import spec_of
 from heliosfs.errors import NotFound, NotPermitted
 from heliosfs.objects.tree import Entry
 from heliosfs.store.base import Store

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from heliosfs.commands.branch import make_branch, move_branch
 from heliosfs.commands.options import Options
+from heliosfs.commands.refs.branch import make_branch, move_branch
 from heliosfs.commands.render import head_line, json_reply, text_of
 from heliosfs.commands.restore import checkout_paths, side_of_merge
+from heliosfs.commands.revision_words import is_path, named
 from heliosfs.commands.verb import Request
-from heliosfs.commands.words import is_path, named
 from heliosfs.errors import Busy, HeliosError, NotFound, UsageError
 from heliosfs.repo.detaching import checkout_commit
 from heliosfs.repo.repository import Repository

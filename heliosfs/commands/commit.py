@@ -15,7 +15,7 @@ from heliosfs.commands.render import (
     short,
     text_of,
 )
-from heliosfs.commands.unmerged import check_markers
+from heliosfs.commands.status.unmerged import check_markers
 from heliosfs.commands.verb import Request
 from heliosfs.errors import Busy, NotFound, Stale, TooLarge, UsageError
 from heliosfs.objects.commit import Signature
@@ -111,7 +111,7 @@ def commit_message(repository: Repository, view: View, text: bytes) -> str:
 def _dry_run(request: Request, options: Options) -> str:
     """The status; or, for the editor of the command line, the message that it begins with."""
     if "message-only" not in options:
-        from heliosfs.commands.status import long_status
+        from heliosfs.commands.status.status import long_status
 
         return long_status(request.view, request.cwd)
     return "" if request.view.merging is None else f"{_message(request, options, [])}\n"

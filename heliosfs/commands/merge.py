@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from itertools import combinations
 
-from heliosfs.commands.changes import compare, entry_document
-from heliosfs.commands.diffstat import diffstat
+from heliosfs.commands.diff.changes import compare, entry_document
+from heliosfs.commands.diff.patch import Patch
+from heliosfs.commands.diff.stat import diffstat
 from heliosfs.commands.options import Options
-from heliosfs.commands.patch import Patch
 from heliosfs.commands.render import commit_line, head_line, json_reply, quote_path, short, text_of
+from heliosfs.commands.revision_words import named
 from heliosfs.commands.verb import Request
-from heliosfs.commands.words import named
 from heliosfs.errors import Busy, Conflicted
 from heliosfs.objects.ids import CommitId
 from heliosfs.repo import view_merge

@@ -15,8 +15,8 @@ from heliosfs.commands.merge import (
 )
 from heliosfs.commands.options import Options
 from heliosfs.commands.render import json_reply, short
+from heliosfs.commands.revision_words import named, range_of
 from heliosfs.commands.verb import Request
-from heliosfs.commands.words import named, range_of
 from heliosfs.errors import Conflicted, NotFound, Stale
 from heliosfs.objects.ids import CommitId
 from heliosfs.repo import view_pick

@@ -9,7 +9,7 @@ import errno
 import sys
 from collections.abc import Iterator
 
-from heliosfs.commands.reports import FILES
+from heliosfs.commands.dotfiles import FILES
 from heliosfs.commands.table import VERBS, Verb
 from heliosfs.errors import HeliosError, PosixError
 

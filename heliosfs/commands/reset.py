@@ -42,7 +42,7 @@ def _target(request: Request, options: Options) -> tuple[CommitId | None, list[s
     try:
         oid = resolve(repository, words[0], head)
     except NotFound:
-        from heliosfs.commands.words import is_path
+        from heliosfs.commands.revision_words import is_path
 
         if paths is not None or not all(is_path(request, word) for word in words):
             raise

@@ -49,7 +49,7 @@ def restore(request: Request, options: Options) -> str:
 
 def _restore_saved(request: Request, options: Options, words: list[str]) -> str:
     """Bring back what was saved automatically, and tell of when it is."""
-    from heliosfs.commands.past import described, restored
+    from heliosfs.commands.operations.past import described, restored
 
     found = restored(request, options, words)
     if "json" in options:

@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
-from heliosfs.commands.changeform import changes_document, changes_text, chosen_changes
-from heliosfs.commands.diff import compared
+from heliosfs.commands.diff.diff import compared
+from heliosfs.commands.diff.form import changes_document, changes_text, chosen_changes
 from heliosfs.commands.merge import conflict_lines
 from heliosfs.commands.options import Options
 from heliosfs.commands.pathspec import chosen, pathspec

@@ -8,17 +8,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
-from heliosfs.commands.declared import DECLARED
-from heliosfs.commands.declared_branch import DECLARED_BRANCH
-from heliosfs.commands.declared_experiments import DECLARED_EXPERIMENTS
-from heliosfs.commands.declared_files import DECLARED_FILES
-from heliosfs.commands.declared_git import DECLARED_GIT
-from heliosfs.commands.declared_merge import DECLARED_MERGE
-from heliosfs.commands.declared_pick import DECLARED_PICK
-from heliosfs.commands.declared_plumbing import DECLARED_PLUMBING
-from heliosfs.commands.declared_search import DECLARED_SEARCH
-from heliosfs.commands.declared_settings import DECLARED_SETTINGS
-from heliosfs.commands.declared_upkeep import DECLARED_UPKEEP
+from heliosfs.commands.declarations.branches import DECLARED_BRANCH
+from heliosfs.commands.declarations.commits import DECLARED
+from heliosfs.commands.declarations.experiments import DECLARED_EXPERIMENTS
+from heliosfs.commands.declarations.files import DECLARED_FILES
+from heliosfs.commands.declarations.git import DECLARED_GIT
+from heliosfs.commands.declarations.merging import DECLARED_MERGE
+from heliosfs.commands.declarations.picking import DECLARED_PICK
+from heliosfs.commands.declarations.plumbing import DECLARED_PLUMBING
+from heliosfs.commands.declarations.search import DECLARED_SEARCH
+from heliosfs.commands.declarations.settings import DECLARED_SETTINGS
+from heliosfs.commands.declarations.upkeep import DECLARED_UPKEEP
 from heliosfs.commands.refusal import tell_as_json
 from heliosfs.commands.verb import NO_SCREEN, Request, Screen, Verb
 from heliosfs.errors import HeliosError, UsageError

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from weakref import WeakValueDictionary
 
-from heliosfs.commands import reports
+from heliosfs.commands import dotfiles
 from heliosfs.commands.table import VERBS, Verb
 from heliosfs.errors import HeliosError, NotFound
 from heliosfs.objects.ids import CommitId, Oid
@@ -134,14 +134,14 @@ class _DotDir:
         self._view = view
         self.directory = VirtualDir(site)
         children = self.directory.children
-        children[b"README"] = FixedText(site, reports.readme())
+        children[b"README"] = FixedText(site, dotfiles.readme())
         for name, text in _ABOVE_LIVE_VIEWS.items():
             children[name] = FixedText(site, text)
-        for report_name, report in reports.FILES.items():
+        for report_name, report in dotfiles.FILES.items():
             made = partial(self._report, report)
-            barrier = report_name in reports.OF_WORKING_STATE
+            barrier = report_name in dotfiles.OF_WORKING_STATE
             children[report_name.encode()] = VirtualText(site, made, barrier=barrier)
-        for page_name, page in reports.PAGES.items():
+        for page_name, page in dotfiles.PAGES.items():
             steps = partial(page, repository)
             children[page_name.encode()] = BuiltText(site, steps, repository.store)
         children[b"ctl"] = self._control()
@@ -179,10 +179,12 @@ class _DotDir:
     def _open_channel(self, verb: Verb | None) -> Channel:
         errors = self._owner.errors
         if verb is None:
-            return CommandChannel(errors, self._repository, self._view, None, reports.command_usage)
+            return CommandChannel(
+                errors, self._repository, self._view, None, dotfiles.command_usage
+            )
         if verb.name == "commit":
             return MessageChannel(errors, self._repository, self._view)
-        usage = partial(reports.control_usage, verb)
+        usage = partial(dotfiles.control_usage, verb)
         return CommandChannel(errors, self._repository, self._view, verb.name, usage)
 
     def _find_snapshot(self, name: bytes) -> bytes | None:
@@ -241,7 +243,7 @@ class _DotDir:
             return None
 
         def steps() -> Steps[str]:
-            return reports.diff_text(self._repository, self._view(), old, new)
+            return dotfiles.diff_text(self._repository, self._view(), old, new)
 
         return BuiltText(self._site, steps, self._repository.store, is_fixed=False)
 

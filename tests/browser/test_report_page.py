@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from heliosfs.clock import FixedClock
-from heliosfs.commands.report_page import PAGE_BEGIN, PAGE_END
+from heliosfs.commands.report.template import PAGE_BEGIN, PAGE_END
 from tests.browser import devtools
 from tests.browser.devtools import Browser, Tab
 from tests.tree_builder import Stage

@@ -8,7 +8,7 @@ from random import Random
 
 import pytest
 
-from heliosfs.commands.binarypatch import binary_patch, git_blob_id
+from heliosfs.commands.diff.binary import binary_patch, git_blob_id
 from tests.git_repository import ENVIRONMENT
 from tests.tree_builder import Stage
 

@@ -101,7 +101,7 @@ def test_a_match_that_is_one_of_too_many_to_colour_is_still_found(
 ) -> None:
     stage.files.write(b"edited", b"1 1 1\n")
     stage.files.remove(b"staged")
-    monkeypatch.setattr("heliosfs.commands.grep.SPANS_MAX", 2)
+    monkeypatch.setattr("heliosfs.commands.grep.grep.SPANS_MAX", 2)
     assert on(stage, "grep", "-h", "1") == "1 1 1\n"
 
 

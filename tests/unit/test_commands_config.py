@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from heliosfs.clock import FixedClock
-from heliosfs.commands import reports
+from heliosfs.commands import dotfiles
 from heliosfs.config.settings import Layer, Settings
 from heliosfs.errors import NotFound, StoreFull, UsageError
 from heliosfs.repo.configuration import Configuration
@@ -87,7 +87,7 @@ def test_wrong_use(stage: Stage, argv: list[str], problem: str) -> None:
 
 def test_the_file_in_the_dot_directory(stage: Stage) -> None:
     def shown() -> str:
-        return reports.FILES["helios.yaml"](stage.repository, stage.view)
+        return dotfiles.FILES["helios.yaml"](stage.repository, stage.view)
 
     assert all(line.startswith("#") for line in shown().splitlines())
     assert "#   l1_cache_size: 512MB\n" in shown()

@@ -241,12 +241,12 @@ def test_binary_files(monkeypatch: pytest.MonkeyPatch) -> None:
     text = stage.run("show")
     assert "Binary files a/a and b/a differ\n" in text
     assert "+++ b/late\n" in text
-    monkeypatch.setattr("heliosfs.commands.patch.TEXT_MAX_BYTES", 100)
+    monkeypatch.setattr("heliosfs.commands.diff.patch.TEXT_MAX_BYTES", 100)
     assert "Binary files a/late and b/late differ\n" in stage.run("show")
 
 
 def test_a_diff_has_a_limit(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("heliosfs.commands.patch.PATCH_MAX_BYTES", 50)
+    monkeypatch.setattr("heliosfs.commands.diff.patch.PATCH_MAX_BYTES", 50)
     with pytest.raises(TooLarge, match="name paths"):
         stage.run("diff")
     assert stage.run("diff", "--name-only").count("\n") == 9

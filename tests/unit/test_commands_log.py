@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from heliosfs.commands import reports
+from heliosfs.commands import dotfiles
 from heliosfs.commands.render import git_date, iso_time
 from heliosfs.errors import NotFound, TooLarge, UsageError
 from heliosfs.objects.blob import WHOLE_MAX
@@ -125,14 +125,14 @@ def test_large_files(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     data = b"0123456789abcdef" * (WHOLE_MAX // 16) + b"end"
     stage.commit(large=data)
     assert stage.run("show", "HEAD:large").encode() == data
-    monkeypatch.setattr("heliosfs.commands.show.PATCH_MAX_BYTES", 1000)
+    monkeypatch.setattr("heliosfs.commands.log.show.PATCH_MAX_BYTES", 1000)
     with pytest.raises(TooLarge, match=r"\.helios/snapshots"):
         stage.run("show", "HEAD:large")
 
 
 def test_reports(stage: Stage) -> None:
     def report(name: str) -> str:
-        return reports.FILES[name](stage.repository, stage.view)
+        return dotfiles.FILES[name](stage.repository, stage.view)
 
     assert report("HEAD") == stage.head + "\n"
     assert report("branch") == "main\n"
@@ -146,13 +146,13 @@ def test_reports(stage: Stage) -> None:
     assert stats["commit_latency_p95"] == "-"
     stage.run("checkout", "HEAD")
     assert report("branch") == "(detached)\n"
-    steps = reports.diff_text(stage.repository, stage.view, "main~1", "")
+    steps = dotfiles.diff_text(stage.repository, stage.view, "main~1", "")
     assert run_to_end(steps, stage.store) == stage.run("diff", "main~1", "HEAD")
 
 
 def test_reports_before_the_first_commit() -> None:
     stage = Stage()
-    texts = {name: make(stage.repository, stage.view) for name, make in reports.FILES.items()}
+    texts = {name: make(stage.repository, stage.view) for name, make in dotfiles.FILES.items()}
     assert texts["HEAD"] == texts["log"] == texts["oplog"] == ""
     assert texts["branch"] == "main\n"
     assert "No commits yet" in texts["status"]
@@ -160,7 +160,7 @@ def test_reports_before_the_first_commit() -> None:
 
 
 def test_readme_fits_a_screen() -> None:
-    lines = reports.readme().splitlines()
+    lines = dotfiles.readme().splitlines()
     assert len(lines) <= 24
     assert max(map(len, lines)) <= 80
 

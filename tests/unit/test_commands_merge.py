@@ -8,7 +8,7 @@ import stat
 
 import pytest
 
-from heliosfs.commands import reports
+from heliosfs.commands import dotfiles
 from heliosfs.errors import Busy, Conflicted, NotFound, UsageError
 from tests.tree_builder import Stage
 
@@ -46,14 +46,14 @@ def test_a_conflict_changes_nothing(stage: Stage) -> None:
     for way in ("--markers x", "--ours x", "--theirs x", "merge --abort", "merge --continue"):
         assert way in said
     assert (dict(stage.store.state), stage.files.tree()) == before
-    assert reports.conflicts(stage.repository, stage.view) == "content: a\n"
+    assert dotfiles.conflicts(stage.repository, stage.view) == "content: a\n"
     with pytest.raises(Conflicted) as caught:
         stage.run("merge", "--json", "x")
     document = json.loads(str(caught.value))
     assert document["error"] == "conflict in 1 path: nothing was changed"
     assert [(each["kind"], each["path"]) for each in document["conflicts"]] == [("content", "a")]
     assert stage.run("merge", "--theirs", "x").startswith("Merge made: ")
-    assert reports.conflicts(stage.repository, stage.view) == ""
+    assert dotfiles.conflicts(stage.repository, stage.view) == ""
     assert stage.files.read(b"a") == b"theirs\n2\n3\n4\n5\n"
 
 
@@ -141,7 +141,7 @@ def test_markers_keep_the_merge_open(stage: Stage) -> None:
     assert "\tboth modified:   a\n" in status
     assert "\tmodified:   a\n" not in status
     assert json.loads(stage.run("status", "--json"))["merging"] == theirs
-    assert reports.conflicts(stage.repository, stage.view) == "content: a\n"
+    assert dotfiles.conflicts(stage.repository, stage.view) == "content: a\n"
     with pytest.raises(Busy, match="a merge is open"):
         stage.run("merge", "x")
     stage.files.write(b"a", b"both\n2\n3\n4\n5\n")
@@ -237,7 +237,7 @@ def test_every_kind_of_conflict_with_markers() -> None:
     stage.run("commit", branch="x")
     stage.run("commit")
     stage.run("merge", "--markers", "x")
-    assert reports.conflicts(stage.repository, stage.view).splitlines() == [
+    assert dotfiles.conflicts(stage.repository, stage.view).splitlines() == [
         "binary: bin", "add/add: both", "modify/delete: m0", "mode: m2", "type: m3",
         "rename/rename: one", "file/directory: place", "rename/rename: two",
     ]  # fmt: skip

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from heliosfs.commands import reports
+from heliosfs.commands import dotfiles
 from heliosfs.commands.commit import commit_message
 from heliosfs.errors import Busy, Conflicted, NotFound, NothingToCommit, UsageError
 from heliosfs.objects.commit import Commit
@@ -174,7 +174,7 @@ def test_markers_and_continue(stage: Stage) -> None:
     assert found["merging"] is None
     assert found["picking"]["verb"] == "cherry-pick" and found["picking"]["commit"] == source
     assert found["unmerged"] == {"a": "UU"}
-    assert reports.conflicts(stage.repository, stage.view) == "content: a\n"
+    assert dotfiles.conflicts(stage.repository, stage.view) == "content: a\n"
     assert stage.run("rev-parse", "CHERRY_PICK_HEAD").strip() == source
     for argv in (["merge", "x"], ["revert", "HEAD"]):
         with pytest.raises(Busy, match="a cherry-pick is open"):

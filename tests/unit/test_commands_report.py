@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from heliosfs.commands import report_commits, report_details
-from heliosfs.commands.report import page_steps
-from heliosfs.commands.reports import PAGES
+from heliosfs.commands.dotfiles import PAGES
+from heliosfs.commands.report import commits, details
+from heliosfs.commands.report.page import page_steps
 from heliosfs.errors import UsageError
 from heliosfs.steps import TURN
 from tests.tree_builder import Stage
@@ -89,15 +89,15 @@ def test_what_is_too_much_is_left_out_and_told(
 ) -> None:
     best = attempt(stage, "best", "score=9")
     made = [attempt(stage, f"n{at}", "score=1") for at in range(6)]
-    monkeypatch.setattr(report_details, "DETAILS_MAX_COUNT", 3)
+    monkeypatch.setattr(details, "DETAILS_MAX_COUNT", 3)
     assert set(details_of(data_of(stage.run("report")))) == {best, made[-1], made[-2]}
-    monkeypatch.setattr(report_commits, "OTHERS_MAX", 0)
-    monkeypatch.setattr(report_details, "DETAILS_MAX_COUNT", 100)
+    monkeypatch.setattr(commits, "OTHERS_MAX", 0)
+    monkeypatch.setattr(details, "DETAILS_MAX_COUNT", 100)
     assert stage.head[:12] not in details_of(data_of(stage.run("report")))
-    monkeypatch.setattr(report_details, "DETAILS_MAX_BYTES", 0)
+    monkeypatch.setattr(details, "DETAILS_MAX_BYTES", 0)
     assert details_of(data_of(stage.run("report"))) == {}
     assert not data_of(stage.run("report"))["left_out"]
-    monkeypatch.setattr(report_commits, "COMMITS_MAX", 4)
+    monkeypatch.setattr(commits, "COMMITS_MAX", 4)
     data = data_of(stage.run("report"))
     assert data["left_out"]
     assert len(data["commits"]) == 4
@@ -110,7 +110,7 @@ def test_the_newest_of_a_long_history_are_in_the_page(monkeypatch: pytest.Monkey
     for at in range(8):
         stage.clock.time_ns += 10**9
         stage.commit(f"n{at}", a=b"%d" % at)
-    monkeypatch.setattr(report_commits, "COMMITS_MAX", 3)
+    monkeypatch.setattr(commits, "COMMITS_MAX", 3)
     data = data_of(stage.run("report"))
     assert [row[3] for row in data["commits"]] == ["n7", "n6", "n5"]
     assert [row[2] for row in data["commits"]] == [[1], [2], [-1]]
@@ -121,11 +121,11 @@ def test_a_diff_is_bounded(stage: Stage) -> None:
     files = stage.live("idea")
     files.write(b"large", b"x\n" * 50_000)
     files.write(b"long", b"".join(b"%d\n" % at for at in range(9_000)))
-    for at in range(report_details._FILES_MAX + 5):
+    for at in range(details._FILES_MAX + 5):
         files.write(b"many/%d" % at, b"1\n")
     made = attempt(stage, "all of it")
     detail = details_of(data_of(stage.run("report")))[made]
-    assert 1000 < len(detail["diff"]) <= report_details.DIFF_MAX_BYTES
+    assert 1000 < len(detail["diff"]) <= details.DIFF_MAX_BYTES
     assert detail["diff"].endswith("\n")
     assert "large is large" in detail["remark"]
     assert "the diff is long" in detail["remark"]

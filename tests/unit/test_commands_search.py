@@ -56,7 +56,7 @@ def test_grep_refuses(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
         stage.run("grep", "x", "nope")
     with pytest.raises(NotFound):
         stage.run("grep", "x", "nope", "--", "a")
-    monkeypatch.setattr("heliosfs.commands.grep.SEARCH_MAX_BYTES", 10)
+    monkeypatch.setattr("heliosfs.commands.grep.grep.SEARCH_MAX_BYTES", 10)
     with pytest.raises(TooLarge):
         stage.run("grep", "x")
 

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heliosfs.clock import FixedClock
-from heliosfs.commands import measures_page, reports
-from heliosfs.commands.measures import MEASURES
+from heliosfs.commands import dotfiles
+from heliosfs.commands.measures import page as measures_page
+from heliosfs.commands.measures.table import MEASURES
 from heliosfs.repo.metrics import Histogram, Metrics, resident_bytes
 from heliosfs.vfs.control import CommandChannel, ErrorLog, MessageChannel
 from tests.tree_builder import Stage
@@ -92,7 +93,7 @@ def test_every_name_of_the_guide_is_a_line(stage: Stage) -> None:
     assert names == [measure.name for measure in MEASURES]
     assert len(set(names)) == len(names)
     assert set(GUIDE) <= set(names)
-    assert reports.FILES["stats"](stage.repository, stage.view).splitlines()[0] == lines[0]
+    assert dotfiles.FILES["stats"](stage.repository, stage.view).splitlines()[0] == lines[0]
 
 
 def test_values_for_people(stage: Stage) -> None:
@@ -117,7 +118,7 @@ def test_values_for_programs(stage: Stage) -> None:
 
 def test_the_text_for_prometheus(stage: Stage) -> None:
     def metrics() -> str:
-        return reports.FILES["metrics"](stage.repository, stage.view)
+        return dotfiles.FILES["metrics"](stage.repository, stage.view)
 
     assert 'heliosfs_commit_latency_seconds{quantile="0.5"} NaN\n' in metrics()
     assert metrics().endswith("\n")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from heliosfs.commands import reference, reports
+from heliosfs.commands import dotfiles, reference
 from heliosfs.commands.options import Option, VerbParser
 from heliosfs.commands.table import VERBS, CommandLine, find_verb, parse_line
 from heliosfs.errors import UsageError
@@ -171,11 +171,11 @@ def test_lines_that_are_no_request(line: str) -> None:
 
 
 def test_control_files_tell_their_usage() -> None:
-    assert "reset [--soft |" not in reports.control_usage(VERBS["reset"])
-    text = reports.control_usage(VERBS["reset"])
+    assert "reset [--soft |" not in dotfiles.control_usage(VERBS["reset"])
+    text = dotfiles.control_usage(VERBS["reset"])
     assert text.startswith("usage: echo [--soft | --mixed | --hard] [REV] > .helios/ctl/reset\n")
     assert "--hard" in text.partition("options:")[2]
-    everything = reports.command_usage()
+    everything = dotfiles.command_usage()
     assert all(f"  {name} " in everything for name in VERBS)
 
 

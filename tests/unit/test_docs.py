@@ -15,7 +15,7 @@ import pytest
 
 from heliosfs import errors
 from heliosfs.cli.main import local_verbs
-from heliosfs.commands.reports import FILES
+from heliosfs.commands.dotfiles import FILES
 from heliosfs.commands.table import VERBS
 from heliosfs.objects.commit import Commit, Signature, encode_commit
 from heliosfs.objects.ids import CommitId, Kind, Oid

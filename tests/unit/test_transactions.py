@@ -191,7 +191,7 @@ PUBLISHERS = {
     "git/exporter.py": "ids of objects that git has",
     "git/ids.py": "ids of objects that git has",
     "git/retained.py": "ids of objects that are gone",
-    "commands/import_directory.py": "objects of a large directory, before anything names them",
+    "commands/exchange/from_directory.py": "objects of a large directory, before they are named",
     "daemon/keeper.py": "objects that wait",
 }
 

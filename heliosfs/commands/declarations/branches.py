@@ -1,0 +1,271 @@
+"""The verbs that move between states, declared: branch, checkout, reset, undo and more."""
+
+from __future__ import annotations
+
+from heliosfs.commands.declarations.shared_options import (
+    AT,
+    COLOUR,
+    E_AMBIGUOUS,
+    E_FULL,
+    E_USAGE,
+    LISTED,
+    NUMBER,
+    QUIET,
+    REF_LIST,
+)
+from heliosfs.commands.options import JSON, Option
+from heliosfs.commands.verb import Verb
+
+BRANCH = Verb(
+    name="branch",
+    module="refs.branch",
+    summary="list, create, rename and delete branches",
+    synopsis=(
+        "[-v | --show-current | --json]",
+        "--list [-v] [--merged [REV]] [--sort KEY] [--format F] [PATTERN]...",
+        "[--fork | -f] NAME [BASE]",
+        "(-m | -c) [OLD] NEW",
+        "(-d | -D) NAME...",
+    ),
+    description=(
+        "A new branch begins at HEAD, or at BASE, with nothing uncommitted. Its live\n"
+        "workspace is .helios/branches/NAME. Nothing else moves: 'checkout' shows a branch\n"
+        "at the mount point."
+    ),
+    options=(
+        Option(("--fork",), "the new branch takes the uncommitted changes along"),
+        Option(("-f", "--force"), "a branch that exists goes there, with its files"),
+        Option(("-m", "-M", "--move"), "give a branch, or the current one, another name"),
+        Option(("-c", "-C", "--copy"), "a branch of another name at the same commit"),
+        Option(("-d", "--delete"), "delete branches of which nothing would be lost"),
+        Option(("-D", "--force-delete"), "delete branches with all that only they have"),
+        Option(("--show-current",), "the name of the current branch; nothing when detached"),
+        Option(("-l", "-a", "--list"), "list them, or those that match, such as 'idea-*'"),
+        Option(("-v", "--verbose"), "list them with id and subject"),
+        Option(("-r", "--remotes"), "those of remotes: there are none"),
+        *REF_LIST,
+        *COLOUR,
+        JSON,
+    ),
+    errors=(
+        ("EINVAL", "wrong syntax, or a name that no branch may have"),
+        ("EEXIST", "the name is taken"),
+        ("ENOENT", "no such branch or base; nothing was committed yet"),
+        E_AMBIGUOUS,
+        ("EBUSY", "the branch is in use, or -d or -f would lose commits or changes"),
+        E_FULL,
+    ),
+    example="idea-7 main",
+    barrier=True,
+    reading_options=("delete", "force-delete", *LISTED),
+)
+
+CHECKOUT = Verb(
+    name="checkout",
+    module="checkout",
+    summary="show another branch, or an old commit, at the mount point",
+    synopsis=(
+        "BRANCH",
+        "-",
+        "(-b | -B) NAME [BASE]",
+        "[--detach] REV",
+        "[REV | --ours | --theirs] [--] PATH...",
+    ),
+    description=(
+        "A branch comes with its uncommitted changes, and the one that leaves keeps its\n"
+        "own. Anything else makes the tree exactly that commit, with HEAD detached. A dash\n"
+        "is what was checked out before. With paths HEAD stays, and only these are taken\n"
+        "from REV, or from what was added, or HEAD; what it does not have is left alone."
+    ),
+    options=(
+        Option(
+            ("-b", "--branch"),
+            "create a branch first; without BASE it takes the changes along",
+            "NAME",
+        ),
+        Option(("-B",), "the same, and a branch that exists goes there", "NAME"),
+        Option(("--detach",), "show the commit of a branch, not the branch"),
+        Option(("--ours",), "of an open merge: take the paths as HEAD has them"),
+        Option(("--theirs",), "as the merged commit has them"),
+        Option(("-f", "--force"), "accepted: uncommitted changes stay with their branch"),
+        QUIET,
+        JSON,
+    ),
+    errors=(
+        ("EINVAL", "wrong syntax; a live view always shows its own branch"),
+        ("ENOENT", "neither a branch nor a revision nor a path; REV has no such path"),
+        ("EEXIST", "-b: the name is taken"),
+        E_AMBIGUOUS,
+        ("EBUSY", "the live view of the branch has open files"),
+        E_FULL,
+    ),
+    example="idea-7",
+    barrier=True,
+    takes_paths=True,
+)
+
+SWITCH = Verb(
+    name="switch",
+    module="checkout",
+    summary="show another branch at the mount point",
+    synopsis=("BRANCH", "-", "(-c | -C) NAME [BASE]", "--detach REV"),
+    description="What 'checkout' does, for those who are used to this name, and never with paths.",
+    options=(
+        Option(
+            ("-c", "--create"),
+            "create a branch first; without BASE it takes the changes along",
+            "NAME",
+        ),
+        Option(("-C", "--force-create"), "the same, and a branch that exists goes there", "NAME"),
+        Option(("-d", "--detach"), "show a commit, with HEAD detached"),
+        QUIET,
+        JSON,
+    ),
+    errors=(
+        ("EINVAL", "wrong syntax; a live view always shows its own branch; no branch"),
+        ("ENOENT", "no such branch or revision"),
+        ("EEXIST", "-c: the name is taken"),
+        E_AMBIGUOUS,
+        ("EBUSY", "the live view of the branch has open files"),
+        E_FULL,
+    ),
+    example="idea-7",
+    barrier=True,
+)
+
+RESET = Verb(
+    name="reset",
+    module="reset",
+    summary="move the branch to another commit, with or without the files",
+    synopsis=("[--soft | --mixed | --hard] [REV]", "[REV] [--] PATH..."),
+    description=(
+        "Without --hard the files stay as they are, and what they differ from REV by is\n"
+        "uncommitted. With --hard the tree becomes exactly REV. 'undo' takes either back,\n"
+        "uncommitted changes included. With paths nothing moves: they are unstaged."
+    ),
+    options=(
+        Option(("--soft",), "leave the files alone, and what was added stays staged"),
+        Option(("--mixed",), "leave the files alone, nothing is staged; this is the default"),
+        Option(("--hard",), "make the files equal to REV"),
+        QUIET,
+        JSON,
+    ),
+    errors=(
+        E_USAGE,
+        ("ENOENT", "the revision names no commit; there is no such path"),
+        E_AMBIGUOUS,
+        E_FULL,
+    ),
+    example="--hard HEAD~1",
+    barrier=True,
+    takes_paths=True,
+)
+
+UNDO = Verb(
+    name="undo",
+    module="operations.oplog",
+    summary="take back the last operation, or the last N",
+    synopsis=("[N] [--json]", "--at WHEN"),
+    description=(
+        "Brings back the state before the last commit, reset, checkout of a commit or redo:\n"
+        "HEAD and all files, what was uncommitted included. Again: the one before. What was\n"
+        "changed since the last operation is named, and kept for 'redo'. Ignored files stay\n"
+        "as they are. --at brings back the state of a moment, as far as operations and\n"
+        "automatic saves tell; that is an operation of its own, for 'undo' to take back."
+    ),
+    options=(AT, JSON),
+    errors=(
+        E_USAGE,
+        ("ENOENT", "nothing to undo, or not so much; nothing is known of that moment"),
+        ("EBUSY", "it leads to a branch whose live view has open files"),
+        E_FULL,
+    ),
+    example="",
+    barrier=True,
+)
+
+REDO = Verb(
+    name="redo",
+    module="operations.oplog",
+    summary="take back the last undo, or the last N",
+    synopsis=("[N] [--json]",),
+    description=(
+        "Brings back the state before the last undo that was not taken back. Any other\n"
+        "operation after an undo leaves nothing to redo."
+    ),
+    options=(JSON,),
+    errors=(E_USAGE, ("ENOENT", "nothing to redo, or not so much"), E_FULL),
+    example="",
+    barrier=True,
+)
+
+OPLOG = Verb(
+    name="oplog",
+    module="operations.oplog",
+    summary="what was done in this workspace, the newest first",
+    synopsis=(
+        "[-n N] [--json]",
+        "--saved [-n N] [--json]",
+        "restore ([--before] NUMBER | --at WHEN | --saved)",
+    ),
+    description=(
+        "A line for each operation: number, time, verb, HEAD before and after, text. With\n"
+        "--saved, one for each automatic save: at most 64 are kept of a branch, the last 10,\n"
+        "and before these the last of each minute (30) and of each hour (24) in which\n"
+        "something changed. 'restore' makes HEAD and all files what they were after an\n"
+        "operation, or in the last save that differs; 'undo' takes that back."
+    ),
+    options=(
+        NUMBER,
+        Option(("--saved",), "the automatic saves; the last one that differs"),
+        Option(("--before",), "restore: as before the operation"),
+        AT,
+        JSON,
+    ),
+    errors=(E_USAGE, ("ENOENT", "no such operation or save"), E_FULL),
+    example="-n 10",
+    barrier=True,
+)
+
+REV_PARSE = Verb(
+    name="rev-parse",
+    module="plumbing.rev_parse",
+    summary="the id that a revision, or a path in one, means",
+    synopsis=(
+        "[--short[=N] | --abbrev-ref | --verify [-q]] REV...",
+        "--show-toplevel | --git-dir | --is-inside-work-tree",
+    ),
+    description=(
+        "A revision is a full id, a unique prefix of 4 digits or more, a branch, a tag, HEAD,\n"
+        "ORIG_HEAD (before the last reset or merge), MERGE_HEAD, or @{-1} for what was\n"
+        "checked out before; after HEAD or a branch @{N} is what it named N changes ago;\n"
+        "after it, ~N goes back N first parents and ^N to the N-th parent. REV^{tree} is its\n"
+        "tree, REV:PATH a file or directory in it, :PATH one of the stage. A..B gives two ids.\n"
+        "Where the workspace is, only the command line tells."
+    ),
+    options=(
+        Option(("--short",), "only the first 12 digits, or N", "N", is_optional=True),
+        Option(("--abbrev-ref",), "the name of the branch; HEAD when detached"),
+        Option(("--symbolic-full-name",), "the same in full: refs/heads/main"),
+        Option(("--verify",), "exactly one revision"),
+        Option(("-q", "--quiet"), "with --verify, say nothing where there is none"),
+        Option(("--all",), "the ids of all branches and tags"),
+        Option(("--branches",), "of all branches"),
+        Option(("--tags",), "of all tags"),
+        Option(("--show-toplevel",), "the root of the workspace"),
+        Option(("--show-prefix",), "the current directory below the root"),
+        Option(("--show-cdup",), "the way up to the root"),
+        Option(("--git-dir",), "the directory .helios of the workspace"),
+        Option(("--absolute-git-dir",), "the same, in full"),
+        Option(("--git-common-dir",), "the same as --git-dir"),
+        Option(("--is-inside-work-tree",), "true, or false below .helios"),
+        Option(("--is-inside-git-dir",), "true below .helios, else false"),
+        Option(("--is-bare-repository",), "false"),
+    ),
+    errors=(E_USAGE, ("ENOENT", "the revision names nothing"), E_AMBIGUOUS),
+    example="HEAD~2",
+    exit_codes="--verify -q: there is no such revision",
+)
+
+DECLARED_BRANCH = (BRANCH, CHECKOUT, SWITCH, RESET, UNDO, REDO, OPLOG, REV_PARSE)
+"""In the order of the reference page."""

@@ -1,0 +1,78 @@
+"""The verbs that keep and show experiments, declared: experiment, report."""
+
+from __future__ import annotations
+
+from heliosfs.commands.declarations.shared_options import E_AMBIGUOUS, E_FULL, E_STORE, QUIET
+from heliosfs.commands.options import JSON, Option
+from heliosfs.commands.verb import Verb
+
+EXPERIMENT = Verb(
+    name="experiment",
+    module="experiments.experiment",
+    summary="start experiments, record scores, compare, take the best",
+    synopsis=(
+        "start NAME [--from REV] [--param K=V]... [--minimize METRIC]...",
+        "record METRIC=NUMBER... [-e NAME] [--commit REV]",
+        "[list] [--sort score|age|commits|name] [--reverse] [--by METRIC]",
+        "show [NAME] [--sort score|age|name] [--reverse] [--by METRIC]",
+        "best [NAME] [--by METRIC] [--min | --max]",
+        "finish [NAME]",
+        "abandon [NAME]",
+    ),
+    description=(
+        "An experiment is a branch with a record. 'start' makes the branch and does not\n"
+        "check it out: work in .helios/branches/NAME. While it runs, every commit made on\n"
+        "it carries its name, also one that a reset leaves behind. 'record' gives numbers\n"
+        "to the commit at HEAD: 3, 0.93, 1e-4 or 41/42. 'best' prints an id and nothing\n"
+        "else, for 'helios merge $(helios experiment best NAME)'; of equal commits the\n"
+        "first. Without NAME the experiment is that of the branch you are on. 'finish'\n"
+        "keeps the branch; 'abandon' deletes it unless somebody is in it, and the commits\n"
+        "stay until gc. What is shown is the metric 'score', or what is there instead."
+    ),
+    options=(
+        Option(("--from",), "start: begin at this revision (HEAD)", "REV"),
+        Option(("--param",), "start: a parameter to remember; may be repeated", "K=V"),
+        Option(("--minimize",), "start: a metric of which less is better", "METRIC"),
+        Option(("--checkout",), "start: show the branch at the mount point"),
+        Option(("-e", "--experiment"), "record: at the HEAD of this experiment", "NAME"),
+        Option(("--commit",), "record: for this commit, whoever made it", "REV"),
+        Option(("--sort",), "list, show: by score, age, commits or name (age)", "KEY"),
+        Option(("--reverse",), "list, show: the other way round"),
+        Option(("--by",), "list, show, best: the metric that counts", "METRIC"),
+        Option(("--min",), "best: less is better"),
+        Option(("--max",), "best: more is better, whatever was declared"),
+        QUIET,
+        JSON,
+    ),
+    errors=(
+        ("EINVAL", "wrong syntax; a value that is no finite number; a name no branch may have"),
+        ("EEXIST", "start: a branch or an experiment has that name"),
+        ("ENOENT", "no such experiment or revision; no commits yet; nothing recorded"),
+        E_AMBIGUOUS,
+        E_FULL,
+    ),
+    example="record score=0.93 tests=41/42",
+    barrier=True,
+    reading_words=("", "list"),
+)
+
+REPORT = Verb(
+    name="report",
+    module="report.page",
+    summary="a page that shows experiments, scores and the graph of commits",
+    synopsis=("[FILE]",),
+    description=(
+        "Writes one HTML page into FILE, or to the standard output. It needs no network and no\n"
+        "server: open it in a browser, attach it, keep it. The same page is\n"
+        ".helios/report.html, made when it is opened. It has up to 20,000 commits; messages\n"
+        "and diffs of those that matter most, and for the others the command that shows them."
+    ),
+    options=(QUIET,),
+    errors=(("EINVAL", "wrong syntax; a FILE, asked for by a control file"), E_STORE),
+    example="report.html",
+    control_file=False,
+    is_long=True,
+)
+
+DECLARED_EXPERIMENTS = (EXPERIMENT, REPORT)
+"""In the order of the reference page."""

@@ -1,0 +1,148 @@
+"""The verbs that bring content together, declared: merge, tag, restore."""
+
+from __future__ import annotations
+
+from heliosfs.commands.declarations.shared_options import (
+    AT,
+    E_AMBIGUOUS,
+    E_FULL,
+    E_USAGE,
+    LISTED,
+    QUIET,
+    REF_LIST,
+)
+from heliosfs.commands.options import JSON, Option
+from heliosfs.commands.verb import Verb
+
+MERGE = Verb(
+    name="merge",
+    module="merge",
+    summary="bring in what another branch or commit did",
+    synopsis=(
+        "[--ours | --theirs | --markers] [--no-commit] [-m TEXT] BRANCH|REV",
+        "(--no-ff | --ff-only) BRANCH|REV",
+        "[--ours | --theirs] --squash BRANCH|REV",
+        "--continue [-m TEXT] [--allow-markers]",
+        "--abort",
+        "--dry-run BRANCH|REV...",
+    ),
+    description=(
+        "All or nothing: with a conflict the tree stays as it is, and the reply and\n"
+        ".helios/conflicts list the paths. --markers writes the conflicts into the files\n"
+        "instead and leaves the merge open: --continue, or the next commit, concludes it, with\n"
+        "both parents. Uncommitted changes elsewhere are kept. Renamed files are followed.\n"
+        "--dry-run tells for HEAD and all named branches which pairs would collide, and\n"
+        "where; it changes nothing."
+    ),
+    options=(
+        Option(("--ours",), "decide every conflict for HEAD; other changes are merged"),
+        Option(("--theirs",), "decide every conflict for the other side"),
+        Option(("--markers",), "write conflicts into the files, in diff3 style"),
+        Option(("--continue",), "commit the open merge, once its conflicts are resolved"),
+        Option(("--allow-markers",), "--continue: also with conflict markers left in files"),
+        Option(("--abort",), "back to the state before the open merge"),
+        Option(("--dry-run",), "only tell which branches would collide, on which paths"),
+        Option(("--squash",), "merge the files only: they are uncommitted, HEAD stays"),
+        Option(("--no-ff",), "make a merge commit where HEAD could just move on"),
+        Option(("--ff",), "let HEAD just move on where it can; the default"),
+        Option(("--ff-only",), "refuse anything else"),
+        Option(("--no-commit",), "leave the merge open, to look at it: --continue commits it"),
+        Option(("--commit",), "commit it; the default"),
+        Option(("-X", "--strategy-option"), "ours or theirs: as --ours and --theirs", "NAME"),
+        Option(("-s", "--strategy"), "accepted: ort", "NAME"),
+        Option(("-e", "--edit", "--no-edit"), "accepted: -m gives the message"),
+        Option(("-n", "--no-stat", "--stat"), "accepted"),
+        Option(("--no-verify",), "accepted: there are no hooks"),
+        Option(("--allow-unrelated-histories",), "also without a common commit"),
+        Option(("-m", "--message"), "the message; 'Merge branch ...' without one", "TEXT"),
+        QUIET,
+        JSON,
+    ),
+    errors=(
+        ("EINVAL", "wrong syntax; the histories have no commit in common"),
+        ("ENOENT", "the revision names no commit; --abort, --continue: no merge is open"),
+        E_AMBIGUOUS,
+        ("EAGAIN", "conflicts: nothing was changed; --continue: markers are left"),
+        ("EBUSY", "a merge is open already, or uncommitted or staged changes are in the way"),
+        E_FULL,
+    ),
+    example="idea-7",
+    barrier=True,
+    is_reading=True,
+)
+
+TAG = Verb(
+    name="tag",
+    module="refs.tag",
+    summary="list, create and delete names for commits",
+    synopsis=(
+        "[-l] [-n[N]] [--contains REV] [--sort KEY] [--format FORM] [PATTERN]...",
+        "[-a] [-f] [-m TEXT]... NAME [REV]",
+        "-d NAME...",
+    ),
+    description=(
+        "A tag names a commit, HEAD if none is given, and stays there. With -m it says who\n"
+        "made it, when, and why: git gets such a tag as an object of its own when it is exported."
+    ),
+    options=(
+        Option(("-a", "--annotate"), "with a message; on a terminal an editor asks for it"),
+        Option(("-m", "--message"), "the message; of several, each is a paragraph", "TEXT"),
+        Option(("-F", "--file"), "read the message from a file, or - for the input", "FILE"),
+        Option(("-d", "--delete"), "delete tags; the commits stay"),
+        Option(("-f", "--force"), "move a tag that exists"),
+        Option(("-l", "--list"), "list the tags that match a pattern such as 'v1.*'"),
+        Option(("-n", "--lines"), "with the first N lines of the message", "N", is_optional=True),
+        *REF_LIST,
+        JSON,
+    ),
+    errors=(
+        ("EINVAL", "wrong syntax, or a name that no tag may have"),
+        ("EEXIST", "the name is taken"),
+        ("ENOENT", "no such tag or revision"),
+        E_AMBIGUOUS,
+        E_FULL,
+    ),
+    example="-m 'the first one' v1.0 HEAD~2",
+    reading_options=("list", *LISTED),
+)
+
+RESTORE = Verb(
+    name="restore",
+    module="restore",
+    summary="bring back files as they are in a commit",
+    synopsis=(
+        "[-s REV | --ours | --theirs] [--staged [--worktree]] PATH...",
+        "(--saved | --at WHEN) [PATH]...",
+    ),
+    description=(
+        "The paths become exactly what the commit, or the stage, has there; what it does\n"
+        "not have is removed. HEAD stays. 'undo' brings back what was uncommitted. With\n"
+        "--staged the files stay as they are, and the paths are unstaged. With --saved each\n"
+        "path comes from the last automatic save that has another version of it, ignored\n"
+        "files included; 'oplog --saved' lists the saves, at most 64 of each branch. Without a\n"
+        "path all files are meant."
+    ),
+    options=(
+        Option(("-s", "--source"), "the commit (what is staged; with --staged: HEAD)", "REV"),
+        Option(("-S", "--staged"), "change the stage, not the files"),
+        Option(("-W", "--worktree"), "change the files, with --staged too"),
+        Option(("--ours",), "of an open merge: as HEAD has them"),
+        Option(("--theirs",), "as the merged commit has them"),
+        Option(("--saved",), "as the last automatic save that differs has them"),
+        AT,
+        JSON,
+    ),
+    errors=(
+        E_USAGE,
+        ("ENOENT", "no such commit, path or save; nothing is known of that moment"),
+        E_AMBIGUOUS,
+        ("EEXIST", "a file lies where a directory of the path is needed"),
+        E_FULL,
+    ),
+    example="-s HEAD~1 src/main.c",
+    barrier=True,
+    takes_paths=True,
+)
+
+DECLARED_MERGE = (MERGE, TAG, RESTORE)
+"""In the order of the reference page."""

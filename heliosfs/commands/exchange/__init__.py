@@ -1,0 +1,1 @@
+"""Exchange with git repositories and directories outside of the store: `import`, `export`."""

@@ -1,0 +1,165 @@
+"""`export`: branches and tags to git."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from collections.abc import Callable, Iterable
+from contextlib import closing, suppress
+from functools import partial
+
+from heliosfs.commands.exchange.places import named_path
+from heliosfs.commands.options import Options
+from heliosfs.commands.render import json_reply, listed
+from heliosfs.commands.verb import Request
+from heliosfs.errors import NotFound
+from heliosfs.git.exporter import Export, Exported
+from heliosfs.git.outgoing import choose, hash_of
+from heliosfs.git.pack import Pack
+from heliosfs.git.process import Git
+from heliosfs.git.target import Target
+from heliosfs.mounttable import workspace_over
+from heliosfs.repo.repository import Repository
+from heliosfs.steps import Steps, on_thread
+
+_ID_DIGITS = 12
+
+
+def export(request: Request, options: Options) -> Steps[str]:
+    """Do what the options say."""
+    path = yield from named_path(options, "to-git")
+    return (yield from export_steps(request, options, path))
+
+
+def export_steps(request: Request, options: Options, path: str | None) -> Steps[str]:
+    """The verb, for callers that know where the repository is."""
+    if path is None:
+        raise options.misuse("--to-git says where")
+    repository = request.repository
+    chosen = choose(repository, options.words)
+    git, device = yield from _open(repository, path, chosen)
+    is_outside = workspace_over(git.git_dir) is None
+    try:
+        target = yield from on_thread(partial(Target, git))
+        with closing(target), closing(Pack(git, beside=is_outside)) as pack:
+            done = yield from Export(
+                *(repository, target, pack), with_filtered="with-filtered" in options
+            ).run(
+                chosen if options.words else None,
+                tags=not options.words and "squash" not in options,
+                squash="squash" in options,
+                force="force" in options,
+            )
+        if device is not None:
+            refs = done.branches
+            current = refs.get(repository.root.branch or "", next(iter(refs.values())))
+            yield from on_thread(partial(git.ask, "symbolic-ref", "HEAD", current))
+    except BaseException as error:
+        if device is not None:
+            yield from _take_back(partial(_remove, path, device), error)
+        raise
+    if "json" in options:
+        return json_reply(_document(done))
+    return _text(done, git)
+
+
+def _open(
+    repository: Repository, path: str, branches: Iterable[str]
+) -> Steps[tuple[Git, int | None]]:
+    """The repository; if it was made now, also the device that it is on."""
+    git = yield from on_thread(partial(_find, path))
+    if git is not None:
+        return git, None
+    hash_name = yield from hash_of(repository, branches)
+    return (yield from on_thread(partial(_create, path, hash_name)))
+
+
+def _find(path: str) -> Git | None:
+    """The repository; None where one can be made."""
+    if not os.path.lexists(path):
+        return None
+    try:
+        return Git.find(path)
+    except NotFound:
+        if not os.path.isdir(path) or os.listdir(path):
+            raise
+    return None
+
+
+def _create(path: str, hash_name: str) -> tuple[Git, int]:
+    git = Git.create(path, hash_name)
+    return git, os.lstat(path).st_dev
+
+
+def _take_back(remove: Callable[[], None], error: BaseException) -> Steps[None]:
+    """Whoever closes the steps waits for nothing any more."""
+    if isinstance(error, Exception):
+        yield from on_thread(remove)
+    else:
+        threading.Thread(target=remove, name="remover").start()
+
+
+def _remove(path: str, device: int) -> None:
+    """Remove what was made, but not what a mount covered that has ended meanwhile."""
+    with suppress(OSError):
+        if os.lstat(path).st_dev == device:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _text(done: Exported, git: Git) -> str:
+    lines = [f"{done.object_count} new objects to {git.git_dir}"]
+    lines += [
+        f"  {done.refs[ref].hex()[:_ID_DIGITS]} {ref.split('/', 1)[1]}" for ref in done.changed
+    ]
+    left = done.left
+    for names, why in (
+        (left.others, "of other repositories; name branches to export them"),
+        (left.deleted_there, "deleted in git, not moved here since; name branches to export them"),
+    ):
+        if names:
+            lines.append(f"  left out: {listed(names)}: {why}")
+    if left.deleted_here:
+        refs = [ref.split("/", 1)[1] for ref in left.deleted_here]
+        lines.append(f"  deleted here, still in git: {listed(refs)}")
+    lines += [f"  left out: {name}: no place in git beside {ref}" for name, ref in left.blocked]
+    same_count = len(done.refs) - len(done.changed)
+    if same_count:
+        lines.append(f"  as before: {same_count}")
+    for count, what in (
+        (done.empty_count, "empty directories, which git does not keep"),
+        (done.special_count, "FIFOs, sockets or devices, which git does not keep"),
+        (done.dotgit_count, "entries with a name that git keeps for itself ('.git')"),
+    ):
+        if count:
+            lines.append(f"  left out: {count} {what}")
+    if done.submodules:
+        lines.append(
+            f"  left out: the files of {len(done.submodules)} submodules, which git keeps in "
+            f"repositories of their own: {listed(done.submodules)}"
+        )
+    if done.vendored:
+        lines.append(f"  no submodules any more, but directories: {listed(done.vendored)}")
+    if done.converted.file_count:
+        lines.append(f"  as they are: {done.converted}; git would have converted them")
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _document(done: Exported) -> dict[str, object]:
+    return {
+        "object_count": done.object_count,
+        "refs": {name: git_id.hex() for name, git_id in done.refs.items()},
+        "changed": done.changed,
+        "converted": dict(done.converted.counts),
+        "deleted_here": done.left.deleted_here,
+        "vendored": done.vendored,
+        "left_out": {
+            "other_repositories": done.left.others,
+            "deleted_in_git": done.left.deleted_there,
+            "no_place": dict(done.left.blocked),
+            "empty_directories": done.empty_count,
+            "special_files": done.special_count,
+            "reserved_names": done.dotgit_count,
+            "submodule_files": done.submodules,
+        },
+    }

@@ -1,0 +1,1 @@
+"""Experiments: the verb `experiment`, and the table that its lists are made from."""

@@ -1,0 +1,1 @@
+"""Search for lines that match a pattern: the verb `grep`, and the form of its reply."""

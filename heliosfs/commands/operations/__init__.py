@@ -1,0 +1,1 @@
+"""The operation log: `undo`, `redo`, `oplog`, and earlier states as a request names them."""

@@ -1,0 +1,1 @@
+"""Verbs for scripts: names to ids, objects as they are stored, paths and why they are ignored."""

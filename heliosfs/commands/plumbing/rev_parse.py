@@ -1,0 +1,107 @@
+"""`rev-parse`: from names to ids of commits, trees and files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from heliosfs.commands.options import Options
+from heliosfs.commands.render import SHORT_DIGITS
+from heliosfs.commands.revision_words import range_of
+from heliosfs.commands.verb import Request, answer
+from heliosfs.errors import Ambiguous, NotFound, UsageError
+from heliosfs.objects.ids import Oid
+from heliosfs.repo.ancestry import merge_bases
+from heliosfs.repo.object_names import find_object
+from heliosfs.repo.revisions import PREFIX_MIN_DIGITS, resolve
+
+OF_THE_CLIENT = (
+    "show-toplevel",
+    "show-prefix",
+    "show-cdup",
+    "git-dir",
+    "absolute-git-dir",
+    "git-common-dir",
+    "is-inside-work-tree",
+    "is-inside-git-dir",
+    "is-bare-repository",
+)
+"""Options about the place of the caller, which only the command line knows."""
+
+
+def rev_parse(request: Request, options: Options) -> str:
+    """A line for each name, in their order."""
+    options.only_one("short", "abbrev-ref", "symbolic-full-name")
+    if options.has_any(OF_THE_CLIENT):
+        asked = [key for key in OF_THE_CLIENT if key in options]
+        raise options.misuse(f"--{asked[0]} is told by the command line, which knows where it is")
+    words = options.words
+    if options.has_any(("all", "branches", "tags")):
+        words = [*words, *_refs(request, options)]
+    elif not words:
+        raise options.misuse("which revision?")
+    is_one = "verify" in options
+    if is_one:
+        options.at_most(1)
+    try:
+        return "".join(f"{line}\n" for word in words for line in _lines(request, options, word))
+    except (NotFound, Ambiguous, UsageError):
+        if "quiet" in options and is_one:
+            return answer("", 1)
+        raise
+
+
+def _refs(request: Request, options: Options) -> Iterator[str]:
+    refs = request.repository.refs
+    if "all" in options or "branches" in options:
+        for branch in sorted(refs, key=lambda branch: branch.name):
+            if branch.head is not None:
+                yield branch.head.hex()
+    if "all" in options or "tags" in options:
+        yield from (oid.hex() for _, oid in sorted(refs.tags.items()))
+
+
+def _lines(request: Request, options: Options, word: str) -> Iterator[str]:
+    repository, view = request.repository, request.view
+    if "abbrev-ref" in options or "symbolic-full-name" in options:
+        yield _name(request, options, word)
+        return
+    found = range_of(word) if word not in repository.refs else None
+    if found is not None and ":" not in word:
+        old, new = (resolve(repository, each, view.head, view) for each in (found.old, found.new))
+        if found.is_symmetric:
+            yield from (_digits(request, options, each) for each in (old, new))
+            bases = merge_bases(repository.history, old, new)
+            yield from (f"^{_digits(request, options, each)}" for each in bases)
+        else:
+            yield _digits(request, options, new)
+            yield f"^{_digits(request, options, old)}"
+        return
+    sign = "^" if word.startswith("^") else ""
+    named = find_object(repository, view, word.removeprefix("^"), request.cwd)
+    yield sign + _digits(request, options, named.oid)
+
+
+def _name(request: Request, options: Options, word: str) -> str:
+    """The name of a branch or tag; the id of anything else."""
+    refs, view = request.repository.refs, request.view
+    is_full = "symbolic-full-name" in options
+    if word in ("HEAD", "@"):
+        if view.branch is None:
+            return "HEAD"
+        word = view.branch
+    if word in refs:
+        return f"refs/heads/{word}" if is_full else word
+    if word in refs.tags:
+        return f"refs/tags/{word}" if is_full else word
+    return _digits(request, options, resolve(request.repository, word, view.head, view))
+
+
+def _digits(request: Request, options: Options, oid: Oid) -> str:
+    if "short" not in options:
+        return oid.hex()
+    wanted = options.number("short") if options.value("short") else SHORT_DIGITS
+    assert wanted is not None
+    digits = max(wanted, PREFIX_MIN_DIGITS)
+    while len(request.repository.history.with_prefix(oid.hex()[:digits])) > 1:
+        digits += 1
+    return oid.hex()[:digits]

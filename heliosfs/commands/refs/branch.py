@@ -1,0 +1,227 @@
+"""`branch`: list, create, rename, delete."""
+
+from __future__ import annotations
+
+from heliosfs.commands.colours import Role, paint_of
+from heliosfs.commands.declarations.shared_options import LISTED
+from heliosfs.commands.options import Options
+from heliosfs.commands.refs.form import HEADS, RefForm, listed, refs_of
+from heliosfs.commands.render import bytes_of, commit_line, json_reply, short
+from heliosfs.commands.verb import Request
+from heliosfs.errors import Busy, NotFound
+from heliosfs.objects.ids import CommitId
+from heliosfs.repo.branching import (
+    check_reached,
+    create_branch,
+    delete_branch,
+    rename_branch,
+    tips_beside,
+)
+from heliosfs.repo.refs import Branch
+from heliosfs.repo.repository import Repository
+from heliosfs.repo.revisions import resolve
+from heliosfs.repo.view import View
+from heliosfs.steps import ALONE, Steps
+from heliosfs.trees.wildmatch import matcher
+
+
+def branch(request: Request, options: Options) -> str | Steps[str]:
+    """Do what the options say; a list without any word.  Deleting comes in steps."""
+    options.only_one("fork", "move", "copy", "delete", "force-delete", "show-current", "list")
+    if options.has_any(LISTED):
+        for key in ("fork", "move", "copy", "delete", "force-delete", "show-current"):
+            for other in LISTED:
+                options.only_one(key, other)
+    if "delete" in options or "force-delete" in options:
+        return _delete(request, options)
+    if "move" in options:
+        return _rename(request, options)
+    if "copy" in options:
+        return _copy(request, options)
+    if "show-current" in options:
+        options.at_most(0)
+        return f"{request.view.branch}\n" if request.view.branch else ""
+    is_list = options.has_any(("list", "remotes", "verbose", *LISTED))
+    if options.words and not is_list:
+        return _create(request, options)
+    for key in ("fork", "force"):
+        if key in options:
+            raise options.misuse(f"--{key} needs the name of the branch")
+    return _list(request, options)
+
+
+def make_branch(request: Request, name: str, base: str | None, *, fork: bool) -> Branch:
+    """A branch at `base`, or at HEAD; with `fork`, with the uncommitted changes of the view."""
+    repository, view = request.repository, request.view
+    if fork:
+        return create_branch(repository, name, view.head, fork=view)
+    if base is None and view.head is None:
+        raise NotFound("nothing was committed yet: commit first, or use --fork")
+    return create_branch(repository, name, resolve(repository, base or "HEAD", view.head))
+
+
+def branches_document(repository: Repository, view: View) -> list[dict[str, object]]:
+    """All branches for programs."""
+    return [_document(repository, view, each) for each in _sorted(repository)]
+
+
+def _create(request: Request, options: Options) -> str:
+    fork = "fork" in options
+    options.only_one("fork", "force")
+    options.at_most(1 if fork else 2)
+    name, base = [*options.words, None][:2]
+    assert name is not None
+    if "force" in options and name in request.repository.refs:
+        made = move_branch(request, name, base)
+    else:
+        made = make_branch(request, name, base, fork=fork)
+    if "json" in options:
+        return json_reply(_document(request.repository, request.view, made))
+    return ""
+
+
+def move_branch(request: Request, name: str, base: str | None) -> Branch:
+    """Let a branch that is elsewhere name another commit, with its files.  Busy."""
+    repository, view = request.repository, request.view
+    branch = repository.refs.branch(name)
+    if branch.slot == view.slot:
+        raise Busy(f"cannot move branch {name!r}: it is the one you are on, use 'reset'")
+    oid = resolve(repository, base or "HEAD", view.head)
+    there = repository.view_of(branch) or repository.live_view(name)
+    if there.has_changes():
+        raise Busy(f"branch {name!r} has uncommitted changes: commit them, or 'reset' it there")
+    there.reset(oid)
+    return branch
+
+
+def _delete(request: Request, options: Options) -> Steps[str]:
+    repository = request.repository
+    if not options.words:
+        raise options.misuse("which branch?")
+    names = list(dict.fromkeys(options.words))
+    for name in names:
+        if repository.refs.branch(name).slot == request.view.slot:
+            raise Busy(f"cannot delete branch {name!r}: it is the one you are on")
+    force = "force-delete" in options
+    looked = None if force else (yield from _check_reached(repository, names))
+    yield ALONE
+    if looked is not None and looked != _standing(repository, names):
+        yield from _check_reached(repository, names)
+    with repository.transaction:
+        gone = {
+            name: delete_branch(repository, name, force=force, is_reached=True) for name in names
+        }
+    lines: list[str] = []
+    for name, (head, rest, ignored) in gone.items():
+        lines.append(f"Deleted branch {name} (was {short(head) if head else 'without a commit'}).")
+        if rest is not None:
+            lines[-1] += f" Its uncommitted changes are in commit {short(rest)}."
+        if ignored is not None:
+            lines[-1] += f" Its ignored files are in commit {short(ignored)}."
+    if "json" in options:
+        return json_reply({"deleted": names})
+    return "".join(f"{line}\n" for line in lines)
+
+
+_Standing = tuple[list[CommitId | None], frozenset[CommitId]]
+
+
+def _standing(repository: Repository, names: list[str]) -> _Standing:
+    """What the answer of `check_reached` depends on."""
+    branches = [repository.refs.branch(name) for name in names]
+    return [each.head for each in branches], tips_beside(repository, branches)
+
+
+def _check_reached(repository: Repository, names: list[str]) -> Steps[_Standing]:
+    standing = _standing(repository, names)
+    yield from check_reached(repository, [repository.refs.branch(name) for name in names])
+    return standing
+
+
+def _rename(request: Request, options: Options) -> str:
+    options.at_most(2)
+    if not options.words:
+        raise options.misuse("what is the new name?")
+    new = options.words[-1]
+    old = options.words[0] if len(options.words) == 2 else request.view.require_branch()
+    renamed = rename_branch(request.repository, old, new)
+    if "json" in options:
+        return json_reply(_document(request.repository, request.view, renamed))
+    return ""
+
+
+def _copy(request: Request, options: Options) -> str:
+    """A branch of another name at the same commit."""
+    options.at_most(2)
+    if not options.words:
+        raise options.misuse("what is the new name?")
+    new = options.words[-1]
+    old = options.words[0] if len(options.words) == 2 else request.view.require_branch()
+    repository = request.repository
+    if "force" in options and new in repository.refs:
+        made = move_branch(request, new, old)
+    else:
+        made = create_branch(repository, new, repository.refs.branch(old).head)
+    if "json" in options:
+        return json_reply(_document(repository, request.view, made))
+    return ""
+
+
+def _list(request: Request, options: Options) -> str | Steps[str]:
+    if any(key in options for key in LISTED):
+        return _listed(request, options)
+    repository = request.repository
+    tests = [matcher(bytes_of(pattern)) for pattern in options.words or ["*"]]
+    found = [] if "remotes" in options else _sorted(repository)
+    return _shown(
+        request,
+        options,
+        [each for each in found if any(fits(bytes_of(each.name)) for fits in tests)],
+    )
+
+
+def _listed(request: Request, options: Options) -> Steps[str]:
+    """The branches that the options of lists let through, in their order and form."""
+    refs = yield from refs_of(request, options, (HEADS,))
+    tests = [matcher(bytes_of(pattern)) for pattern in options.words or ["*"]]
+    refs = [ref for ref in refs if any(fits(bytes_of(ref.short)) for fits in tests)]
+    template = options.value("format")
+    if template is not None:
+        return listed(refs, RefForm(request, template, paint_of(request, options)))
+    branches = [request.repository.refs.branch(ref.short) for ref in refs]
+    return _shown(request, options, branches)
+
+
+def _shown(request: Request, options: Options, found: list[Branch]) -> str:
+    repository, view = request.repository, request.view
+    if "json" in options:
+        return json_reply([_document(repository, view, each) for each in found])
+    rows = []
+    if view.branch is None and not (options.words or any(key in options for key in LISTED)):
+        at = f" at {short(view.head)}" if view.head else ""
+        rows.append(("*", f"(HEAD detached{at})", view.head))
+    rows += [("*" if each.slot == view.slot else " ", each.name, each.head) for each in found]
+    is_verbose = "verbose" in options
+    width = max((len(name) for _, name, _ in rows), default=0) if is_verbose else 0
+    paint = paint_of(request, options)
+    lines = []
+    for mark, name, head in rows:
+        shown = f"{name:<{width}}"
+        line = f"{mark} {paint(Role.CURRENT, shown) if mark == '*' else shown}"
+        if is_verbose:
+            line += f" {commit_line(repository, head) if head else '(no commit)'}"
+        lines.append(f"{line}\n")
+    return "".join(lines)
+
+
+def _sorted(repository: Repository) -> list[Branch]:
+    return sorted(repository.refs, key=lambda branch: branch.name)
+
+
+def _document(repository: Repository, view: View, branch: Branch) -> dict[str, object]:
+    return {
+        "name": branch.name,
+        "head": branch.head.hex() if branch.head else None,
+        "current": branch.slot == view.slot,
+        "mounted": branch.slot == repository.root.slot,
+    }

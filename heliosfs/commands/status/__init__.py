@@ -1,0 +1,1 @@
+"""Uncommitted changes and unresolved conflicts: `status`, for people and for programs."""
