@@ -212,6 +212,7 @@ class _Adoption:
             self._outcome.deleted.append(name)
             return name
         before = self._names.known.get(ref.name)
+        # A tag that is not as git had it last is the user's own.
         if known is not None and (before is None or self._commit_of(before.git_id) != known):
             raise AlreadyExists(f"there is another tag {name!r} here")
         self._repository.refs.create_tag(name, oid, force=known is not None)
@@ -244,6 +245,7 @@ class _Adoption:
         elif self._is_behind(ref, branch.head, oid) and self._has_files_of(ref, branch, oid):
             self._shown_or_moved(branch, oid, keeps=True)
             self._outcome.moved.append(HEADS + name)
+        # Git's commits are all here already, and newer ones besides.
         elif (oid, branch.head) in self._reached:
             self._outcome.same_count += 1
         else:

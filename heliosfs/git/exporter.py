@@ -80,10 +80,7 @@ class Export:
     def run(
         self, chosen: dict[str, str] | None, *, tags: bool, squash: bool, force: bool
     ) -> Steps[Exported]:
-        """Export the chosen branches, each under a name, or all; with `tags` also all tags.
-
-        Busy if a branch is checked out in git, or has commits there that ours lacks.
-        """
+        """Export the chosen branches, each under a name, or all; with `tags`, tags, too.  Busy."""
         done = Exported()
         refs, target = self._repository.refs, self._target
         origin = yield from identify(self._ids, refs, target.git)
@@ -110,6 +107,7 @@ class Export:
                 is_gone = ref in names.known and ref not in target.refs
                 if not is_gone and ref not in done.refs and (yield from self._other_tag(git_id)):
                     done.refs[ref] = git_id
+        # Before any ref moves: a ref must not name an object that git lacks.
         yield from on_thread(self._pack.index)
         done.object_count = self._pack.count
         changes = {ref: new for ref, new in done.refs.items() if target.refs.get(ref) != new}
@@ -205,6 +203,7 @@ class Export:
             subjects.append(commit.subject)
             oid = commit.parents[0] if commit.parents else None
             yield TURN
+        # One commit needs no squash, and keeps its message.
         if len(subjects) < 2:
             return (yield from self._commit(head))
         base = [(yield from self._commit(oid))] if oid is not None else []
@@ -232,9 +231,7 @@ class Export:
         return self._target.has(raw.git_id(self._hash_name, b"blob", data))
 
     def _tag(self, name: str, oid: CommitId, names: Names) -> Steps[bytes]:
-        """Return the id of a tag: git's own tag if it still has the same target, else one made
-        here.
-        """
+        """Return the id of a tag: git's own if it still has the same target, else one made here."""
         commit = yield from self._commit(oid)
         note = annotation(self._repository.store, name)
         if note is not None and note.tagger is not None:

@@ -95,6 +95,7 @@ def identify(ids: IdMap, refs: Refs, git: Git, name: str | None = None) -> Steps
             return each
     lost = []
     for each in known:
+        # Only a repository that is gone from its old path can have moved; else this is a copy.
         is_there = yield from on_thread(partial(os.path.exists, each.path))
         if each.path and not is_there and (yield from _is_related(ids, git, each)):
             lost.append(each)

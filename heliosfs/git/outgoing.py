@@ -165,6 +165,7 @@ class Outgoing:
         oid = head
         while not self._is_there(oid):
             commit = self._history.read(oid)
+            # The root commit decides: one of another repository, or one made here.
             if not commit.parents:
                 if not commit.git:
                     return False

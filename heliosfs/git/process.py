@@ -26,6 +26,7 @@ _OVERRIDES = {
     "GIT_ALLOW_PROTOCOL": "",
     "GIT_CONFIG_GLOBAL": os.devnull,
     "GIT_CONFIG_NOSYSTEM": "1",
+    # Objects as they are on the disk: no grafts, no replacements, no fetch on demand.
     "GIT_GRAFT_FILE": os.devnull,
     "GIT_NO_LAZY_FETCH": "1",
     "GIT_NO_REPLACE_OBJECTS": "1",

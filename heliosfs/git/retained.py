@@ -39,6 +39,7 @@ class GitState:
                     self._store.put(key, None)
                 self._store.publish()
                 yield TURN
+            # L2 must not name what the sweep removes: the keys have to leave it first.
             while (work := collection.plan_settle()) is not None:
                 yield work
 

@@ -66,6 +66,8 @@ class Source:
         self._lister.stdout.close()
         assert self._printer.stdout is not None
         _widen(self._printer.stdout.fileno())
+        # Isolated, with our own path: no module comes from the environment or the current
+        # directory.
         command = [sys.executable, "-I", "-S", "-c", _PROGRAM, "\n".join(_import_path())]
         self._preparer = subprocess.Popen(
             [*command, str(portion_bytes), *([prepare.PREFER_ZSTD] if prefer_zstd else [])],

@@ -77,6 +77,7 @@ class ObjectStream:
             if read(1) != b"\n":
                 raise CutShort
             objects.append(tuple.__new__(GitObject, (kind, name, path, data, size)))
+            # Empty objects count, too: a portion of them would have no bound.
             limit_bytes -= size + 256
         return objects
 

@@ -1,4 +1,4 @@
-"""The repository to which an export goes: its objects, and the move of its refs."""
+"""The repository to which an export is made: its objects, and the move of its refs."""
 
 from __future__ import annotations
 
@@ -80,6 +80,8 @@ class Target:
         lines = ["start"]
         for name, git_id in changes.items():
             old = self.refs.get(name, none)
+            # With the old value, git refuses all if somebody has moved a ref meanwhile
+            # (git-update-ref(1)).
             lines.append(f"update {name} {git_id.hex()} {old.hex()}")
         text = "\n".join([*lines, "prepare", "commit", ""])
         self.git.ask(

@@ -1,10 +1,9 @@
 """The rule by which the bytes of a file become objects.
 
-A file of at most `WHOLE_MAX` bytes is one BLOB.  A larger one is a PARTS object: its
-size, then the id of each part in order.  Every part holds `PART_BYTES` bytes, the last
-one what is left.  A hole is a full part of zeros, which is never stored nor read; a file
-with holes names its parts in runs, and takes nothing for the holes.  The rule depends on
-the content alone, so equal files have equal ids.
+A file of at most `WHOLE_MAX` bytes is one BLOB.  A larger one is a PARTS object: its size, then the
+id of each part in order.  Every part holds `PART_BYTES` bytes, except the last one.  A hole is a
+full part of zeros, which is neither stored nor read; a file with holes lists its parts in runs, and
+the holes take no space.  The rule depends on the content alone, so equal files have equal ids.
 """
 
 from __future__ import annotations

@@ -59,6 +59,7 @@ def _merge(old: bytes, old_at: int, new: bytes, new_at: int, changes: Changes) -
         old_raw = _entry_at(old, old_at) if old_at < old_end else b""
         new_raw = _entry_at(new, new_at) if new_at < new_end else b""
         if old_raw == new_raw:
+            # `_skip` stops early: equal entries before the first difference are passed over.
             if found or not old_raw:
                 return old_at, new_at
             old_at += len(old_raw)

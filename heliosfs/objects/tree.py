@@ -1,10 +1,10 @@
 """Tree objects: the entries of a directory in byte order of their names.
 
-An entry is 60 fixed bytes, the name, and what its flags announce.  A tree of up to
-`INDEX_FROM` - 1 entries is one object, a *leaf*.  A larger one is cut into leaves
-before every entry whose name `starts_leaf`, and becomes an *index* of them.  The cuts
-depend on the names alone, so equal directories have equal ids whatever their history,
-and a change of one entry touches one leaf and the index.
+An entry is 60 fixed bytes, the name, and the fields that its flags announce.  A tree of up to
+`INDEX_FROM` - 1 entries is one object, a *leaf*.  A larger one is cut into leaves before every
+entry whose name `starts_leaf`, and becomes an *index* of them.  The cuts depend on the names alone,
+so equal directories have equal ids whatever their history, and a change of one entry touches one
+leaf and the index.
 """
 
 from __future__ import annotations
@@ -256,7 +256,7 @@ def encode_xattrs(xattrs: Mapping[bytes, bytes]) -> bytes:
 
 
 def decode_xattrs(data: bytes) -> dict[bytes, bytes]:
-    """Read what `encode_xattrs` wrote."""
+    """Read the bytes that `encode_xattrs` returned."""
     xattrs = {}
     at, end = 0, len(data)
     while at < end:

@@ -1,1 +1,1 @@
-"""History and the working states of branches: commits, refs, revisions, operation log."""
+"""History and working states of branches: commits, refs, revisions, the operation log."""

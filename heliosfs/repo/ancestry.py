@@ -1,8 +1,8 @@
-"""Ancestry: whether commits reach one another, and their merge bases (git-merge-base(1)).
+"""Ancestry of commits: which of them are ancestors, and merge bases (git-merge-base(1)).
 
-Every question of the kind "is it an ancestor", "does a ref reach it", "what have they in common"
-is answered by one walk, `_Walk`.  It may start at many tips, reads the commits that only one side
-reaches and those as young as the common ones, and gives a turn after each of them.
+Every question such as "is it an ancestor", "does a ref reach it" or "what have they in common" is
+answered by one walk, `_Walk`.  It may start at many tips, reads the commits that only one side
+reaches and those as young as the common ones, and yields a turn after each of them.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ _BOTH = _OURS | _THEIRS
 def merge_bases(history: History, one: CommitId, *others: CommitId) -> list[CommitId]:
     """Return the best common ancestors of one commit and any of the others, the oldest first.
 
-    None of unrelated histories, one as a rule, several after a criss-cross merge; the best are
-    those that no other common ancestor reaches.  Commit dates steer the walk, and a clock that
-    was wrong costs time, not the result.
-    Cost: the commits that only one side reaches, and those as young as the bases.
+    The best are those that no other common ancestor reaches: none for unrelated histories, usually
+    one, several after a criss-cross merge.  Commit dates steer the walk; a wrong clock costs time,
+    but does not change the result.  Cost: the commits that only one side reaches, and those as
+    young as the bases.
     """
     return at_once(find_merge_bases(history, one, *others))
 
 
 def find_merge_bases(history: History, one: CommitId, *others: CommitId) -> Steps[list[CommitId]]:
-    """`merge_bases` in steps."""
+    """Return what `merge_bases` returns, in steps."""
     if one in others:
         return [one]
     walk = _Walk(history, one, others)
@@ -50,9 +50,9 @@ def find_merge_bases(history: History, one: CommitId, *others: CommitId) -> Step
 def reaches(
     history: History, tips: Iterable[CommitId], oid: CommitId, limit: int = sys.maxsize
 ) -> Steps[bool]:
-    """Result in True if `oid` is one of `tips` or an ancestor of one of them.
+    """Return True if `oid` is one of `tips` or an ancestor of one of them, in steps.
 
-    All tips share one walk.  After `limit` commits it ends with False.
+    All tips share one walk.  After `limit` commits it returns False.
     """
     tips = dict.fromkeys(tips)
     if oid in tips:
@@ -63,11 +63,11 @@ def reaches(
 
 
 class _Walk:
-    """From two sides towards what they have in common: git's `paint_down_to_common`.
+    """A walk from two sides to their common ancestors: git's `paint_down_to_common`.
 
-    Each side paints what it reaches.  What has both colours is a candidate, and all below a
-    candidate is stale; the walk ends when nothing else is left to visit.  Where clocks were
-    wrong, a candidate may be found that is below another one (commit-reach.c).
+    Each side paints the commits that it reaches.  A commit with both colours is a candidate, and
+    all commits below a candidate are stale; the walk ends when only stale ones are left.  If clocks
+    were wrong, one candidate may lie below another one (commit-reach.c).
     """
 
     def __init__(self, history: History, ours: CommitId, theirs: Iterable[CommitId]) -> None:
@@ -78,22 +78,22 @@ class _Walk:
         self._queue: list[tuple[int, CommitId]] = []
         self._queued: set[CommitId] = set()
         self._fresh = 0
-        """How many queued commits are not stale."""
+        """Number of queued commits that are not stale."""
         self._candidates: dict[CommitId, None] = {}
         for oid in self._colours:
             self._push(oid)
 
     @property
     def is_reached(self) -> bool:
-        """True once theirs was found to reach the one commit of ours."""
+        """True once a walk from theirs has reached our commit."""
         return bool(self._colours[self._ours] & _THEIRS)
 
     def common(self) -> list[CommitId]:
-        """The common ancestors that were found, the best among them."""
+        """Return the common ancestors that were found, without those below another one."""
         return [oid for oid in self._candidates if not self._colours[oid] & _STALE]
 
     def run(self, limit: int = sys.maxsize, *, stops_at_ours: bool = False) -> Steps[None]:
-        """Walk, over `limit` commits at most, until nothing new can be found."""
+        """Walk over at most `limit` commits, until nothing new can be found."""
         while self._fresh and limit and not (stops_at_ours and self.is_reached):
             limit -= 1
             self._visit(heapq.heappop(self._queue)[1])
@@ -111,6 +111,7 @@ class _Walk:
             known = self._colours.get(parent, 0)
             if known & colour == colour:
                 continue
+            # It is in the queue and was counted as fresh; now it is stale.
             if parent in self._queued and colour & _STALE and not known & _STALE:
                 self._fresh -= 1
             self._colours[parent] = known | colour

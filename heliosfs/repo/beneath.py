@@ -1,8 +1,9 @@
-"""Beneath: the directory that a mount covers, and what of it the workspace knows.
+"""Beneath: the directory that a mount covers, and the record of the files imported from it.
 
-Files that lie there when a workspace is first mounted are taken in, and stay.  What is written
-there later, while nothing is mounted, is hidden by the next mount.  So it is remembered what was
-taken in, by name, size and time (`KnownItems`), and whatever else is found is told.
+Files that are there when a workspace is first mounted are imported, and stay in place, too.  Files
+that are written there later, while nothing is mounted, are hidden by the next mount.  So the
+imported files are recorded by name, size and time (`KnownItems`), and the user is warned of all
+others.
 """
 
 from __future__ import annotations
@@ -36,23 +37,26 @@ class Beneath(NamedTuple):
 
 
 def known(store: Store) -> KnownItems | None:
-    """Return what was taken in; None where an older heliosfs did not note it."""
+    """Return the record of imported files; None if an older heliosfs made none."""
     packed = store.get(keys.BENEATH)
     return None if packed is None else KnownItems(packed)
 
 
 def remember(store: Store, taken: KnownItems) -> None:
-    """Note what was taken in; the caller publishes."""
+    """Record the imported files; the caller publishes."""
     store.put(keys.BENEATH, taken.pack())
 
 
 def leave_note(beneath: Beneath) -> None:
-    """Let `ls` beneath the mount point say that nothing is mounted.
+    """Write a note beneath the mount point that says that nothing is mounted.
 
-    A file of that name that is not ours stays as it is; where none can be written, none is.
+    A file of that name that is not ours stays as it is.  If the note cannot be written, there is
+    none.
     """
     text = _MARK + _TEXT.format(path=beneath.path).encode("utf-8", "surrogateescape")
     with contextlib.suppress(OSError):
+        # A FIFO of that name must not block the mount, and a link must not lead out of the
+        # directory.
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         fd = os.open(NOTE, flags, 0o644, dir_fd=beneath.dir_fd)
         try:

@@ -1,4 +1,4 @@
-"""Blame: which commit gave each line of a file (git-blame(1))."""
+"""Blame: the commit from which each line of a file comes (git-blame(1))."""
 
 from __future__ import annotations
 
@@ -22,33 +22,35 @@ from heliosfs.trees.stored import find_entry
 COMMITS_MAX = 50_000
 
 _EFFORT = 50_000_000
-"""Of one comparison: 5 to 10 s.  What is left of a version then counts as a boundary."""
+"""Limit of work for one comparison: 5 to 10 s.  The remaining lines of that version count as a
+boundary."""
 _LARGE_LINES = 2_000
-"""Versions with more lines together are compared on a thread: more than a millisecond."""
+"""Number of lines of both versions from which they are compared on a thread: more than a
+millisecond."""
 _TAIL_BLOCK = 1024
 
 
 class LineOrigin(NamedTuple):
-    """Where a line came from."""
+    """The commit and path from which a line comes."""
 
     commit: CommitId
     path: bytes
     is_boundary: bool
-    """Whether the search ended there without an answer."""
+    """True if the search ended at this commit without an answer."""
 
 
 class _Line(NamedTuple):
     final: int
-    """Its index in the file that was asked about."""
+    """Index in the file whose lines are searched for."""
     number: int
-    """Its index in the version that is suspected."""
+    """Index in the version that is searched now."""
 
 
 _Suspect = tuple[CommitId, bytes]
 
 
 class Blame:
-    """Walks the history from the newest commit that has a line to the one that made it."""
+    """A walk from the newest commit that has a line to the one that made it."""
 
     def __init__(self, store: Store, history: History) -> None:
         self._store = store
@@ -56,11 +58,11 @@ class Blame:
         self._lines: dict[Oid, list[bytes]] = {}
 
     def run(self, head: CommitId, path: bytes, data: bytes) -> Steps[list[LineOrigin | None]]:
-        """For each line of `data`, which may differ from what `head` has at `path`, its origin.
+        """Return the origin of each line of `data`, in steps; `data` may differ from `head`.
 
-        None of a line that no commit has.  A file that was renamed is followed.
-        Cost: a walk of the history, reading the file where it changed; past `COMMITS_MAX`
-        commits what is left counts as a boundary.
+        The origin of a line that no commit has is None.  A renamed file is followed.  Cost: a walk
+        of the history, reading the file where it changed; after `COMMITS_MAX` commits, the
+        remaining lines count as a boundary.
         """
         lines = split_lines(data)
         origins: list[LineOrigin | None] = [None] * len(lines)
@@ -95,9 +97,9 @@ class Blame:
     def _parents(
         self, oid: CommitId, path: bytes, left: list[_Line]
     ) -> Steps[tuple[list[tuple[_Suspect, list[_Line]]], bool]]:
-        """What the parents answer for; it is taken out of `left`.
+        """Move the lines that a parent has, too, from `left` to that parent, and return them.
 
-        True beside it when what is left was not compared to the end.
+        Return True beside them if the remaining lines were not compared to the end.
         """
         entry = self._find(oid, path)
         assert entry is not None
@@ -132,9 +134,9 @@ class Blame:
     def _pass(
         self, old: list[bytes], new: list[bytes], lines: list[_Line]
     ) -> Steps[tuple[list[_Line], list[_Line], bool]]:
-        """The lines that the old version has too, as they are numbered there, and the rest.
+        """Return the lines that the old version has, too, with their numbers there, and the rest.
 
-        True after them when the comparison was given up before its end.
+        Return True after them if the comparison was given up.
         """
         if len(old) + len(new) < _LARGE_LINES:
             return _passed(old, new, lines)
@@ -145,7 +147,7 @@ class Blame:
         return entry if entry is not None and stat.S_ISREG(entry.mode) else None
 
     def _source(self, parent: CommitId, oid: CommitId, path: bytes) -> bytes | None:
-        """The path that the parent has the file under, if the commit renamed it."""
+        """Return the path of the file in the parent, if the commit renamed it."""
         old, new = self._history.read(parent).root, self._history.read(oid).root
         return rename_source(self._store, old, new, path)
 
@@ -178,9 +180,10 @@ def _passed(
 
 
 def _uncompared(old: list[bytes], new: list[bytes]) -> int:
-    """How many lines of an equal end git takes off before it compares: blocks of 1 KiB.
+    """Return the number of equal lines at the end that git excludes from a comparison.
 
-    So a change does not slide into them (trim_common_tail, xdiff-interface.c).
+    It excludes blocks of 1 KiB, so that a change does not slide into them (trim_common_tail,
+    xdiff-interface.c).
     """
     equal = count = equal_here = 0
     for one, other in zip(reversed(old), reversed(new)):  # noqa: B905 - as far as both go

@@ -1,4 +1,4 @@
-"""Branches that a verb makes, renames and drops, each as one transaction."""
+"""Creation, renaming and deletion of branches, each as one transaction."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from heliosfs.steps import Steps, at_once
 
 
 class Deleted(NamedTuple):
-    """What is left of a deleted branch."""
+    """The remains of a deleted branch."""
 
     head: CommitId | None
-    """What it named."""
+    """Commit that it named."""
     rest: CommitId | None
-    """A commit of its uncommitted changes, if it had any."""
+    """Commit of its uncommitted changes, if it had any."""
     ignored: CommitId | None
-    """A commit of its whole working tree, if there were ignored files in it."""
+    """Commit of its whole working tree, if that had ignored files."""
 
 
 def create_branch(
     repository: Repository, name: str, base: CommitId | None, fork: View | None = None
 ) -> Branch:
-    """A branch at `base`: 10 us.  With `fork`, that view's uncommitted changes come along."""
+    """Create a branch at `base`, with the uncommitted changes of `fork`, if given: 10 us."""
     with repository.transaction:
         branch = repository.refs.create(name, base)
         if fork is not None:
@@ -42,7 +42,7 @@ def create_branch(
 
 
 def rename_branch(repository: Repository, old: str, new: str) -> Branch:
-    """Give a branch another name; its working state stays.  NotFound, AlreadyExists."""
+    """Rename a branch; its working state stays.  NotFound, AlreadyExists."""
     branch = repository.refs.branch(old)
     with repository.transaction:
         repository.refs.rename(branch, new)
@@ -57,9 +57,9 @@ def tips_beside(repository: Repository, branches: Collection[Branch]) -> frozens
 
 
 def check_reached(repository: Repository, branches: Collection[Branch]) -> Steps[None]:
-    """Check that all commits of branches are reached by something else.  Busy.
+    """Check that something else reaches all commits of the branches.  Busy.
 
-    Cost: of each branch that is nobody's ancestor, the commits that it does not share.
+    Cost: for each branch that is nobody's ancestor, the commits that it does not share.
     """
     tips = tips_beside(repository, branches)
     for branch in branches:
@@ -71,13 +71,12 @@ def check_reached(repository: Repository, branches: Collection[Branch]) -> Steps
 def delete_branch(
     repository: Repository, name: str, *, force: bool = False, is_reached: bool = False
 ) -> Deleted:
-    """Drop a branch.
+    """Delete a branch.
 
-    Busy when it is at the root or has open files, and, without `force`, when it has
-    uncommitted changes or commits that no other branch or tag reaches; `is_reached` says
-    that `check_reached` has looked for these.  With `force`, its uncommitted changes become
-    a commit that no branch names, so that they can be had back; so do, in either case, its
-    ignored files.
+    Busy if it is at the root or has open files; without `force`, also if it has uncommitted
+    changes, or commits that no other branch or tag reaches (`is_reached` says that `check_reached`
+    has already checked this).  With `force`, its uncommitted changes become a commit that no branch
+    names, so that they can be restored; its ignored files do in either case.
     """
     branch = repository.refs.branch(name)
     if branch.slot == repository.root.slot:

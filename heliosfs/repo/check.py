@@ -1,4 +1,4 @@
-"""Check: whether everything that can be reached is there and sound."""
+"""Check that every object that can be reached is there and sound."""
 
 from __future__ import annotations
 
@@ -27,32 +27,33 @@ from heliosfs.steps import TURN, Progress, Steps, on_thread
 from heliosfs.store.base import Collection
 
 _STEP_COUNT = 500
-"""Objects in one go on the thread, each of which is read and hashed."""
+"""Objects that are read and hashed in one go on the thread."""
 
 
 class Problem(NamedTuple):
-    """Something that cannot be had any more."""
+    """An object that cannot be read any more."""
 
     place: str
-    """What needs it: the first that was found to."""
+    """The first thing found that needs it."""
     text: str
 
 
 class Checked(NamedTuple):
-    """What a check found."""
+    """The results of a check."""
 
     commits: int
     operations: int
     objects: int
-    """Read, decoded and compared with their ids."""
+    """Number of objects that were read, decoded and compared with their ids."""
     problems: list[Problem]
 
 
 def check_store(repository: Repository) -> Steps[Checked]:
     """Read every object that commits, working states and operations reach.
 
-    Problems are collected, not raised.  L1 is passed by.  Busy while a garbage collection runs.
+    Problems are collected, not raised.  L1 is not used.  Busy while a garbage collection runs.
     """
+    # Only to mark what was read: nothing is swept, and no collection can remove objects meanwhile.
     collection = repository.store.collect()
     try:
         return (yield from _Check(repository, collection).steps())
@@ -132,7 +133,7 @@ class _Check:
             yield Progress(self._closure.count, max(total, self._closure.count), "objects")
 
     def _advance(self) -> bool:
-        """Read some objects, on a thread; whether there are more."""
+        """Read some objects, on a thread; return True if there are more."""
         with self._collection.looking():
             return self._read_some()
 
@@ -153,7 +154,7 @@ class _Check:
         return True
 
     def _enter(self, kind: Kind, oid: Oid) -> bool:
-        """Read an object that is new.  What comes next in the walk belongs to the last commit."""
+        """Read a new object.  Objects after a commit in the walk belong to that commit."""
         if not self._collection.mark(oid):
             return False
         if kind is Kind.COMMIT:

@@ -1,4 +1,4 @@
-"""The configuration of a repository: its `helios.yaml`, what is below it, and who follows it."""
+"""The configuration of a repository: its `helios.yaml`, the files beneath it, and its followers."""
 
 from __future__ import annotations
 
@@ -14,13 +14,16 @@ FILE = "helios.yaml"
 
 
 class Configuration:
-    """The settings now, and the one file among their sources that can be changed from here.
+    """The current settings, and the one file among their sources that can be changed from here.
 
-    A change is checked, then written, then told to everyone who follows.
+    A change is checked, then written, then passed to all followers.
     """
 
     def __init__(self, file: SideFile | None = None, below: Sequence[Layer] = ()) -> None:
-        """`below` are the texts of the other files, the farthest first.  UsageError, StoreError."""
+        """Read the settings; `below` are the other files, the lowest precedence first.
+
+        UsageError, StoreError.
+        """
         self._file = file or MemoryFile()
         self._below = tuple(below)
         data = self._file.read()
@@ -32,12 +35,12 @@ class Configuration:
         self._followers: list[Callable[[Settings], None]] = []
 
     def follow(self, apply: Callable[[Settings], None]) -> None:
-        """Call `apply` with the settings, now and whenever they have changed."""
+        """Call `apply` with the settings, now and after each change."""
         apply(self.settings)
         self._followers.append(apply)
 
     def set(self, path: str, text: str) -> Setting:
-        """Set a key in the file; gives what is in force.  UsageError, StoreError."""
+        """Set a key in the file; return the setting in force.  UsageError, StoreError."""
         key = find_key(path)
         try:
             value = key.type.parse(text)
@@ -47,7 +50,10 @@ class Configuration:
         return self.settings.find(key.path)
 
     def unset(self, path: str) -> Setting:
-        """Take a key out of the file; gives what is in force.  NotFound, UsageError, StoreError."""
+        """Remove a key from the file; return the setting in force.
+
+        NotFound, UsageError, StoreError.
+        """
         entry = self.settings.find(path)
         if entry.source != FILE:
             raise NotFound(f"{entry.key.path} is not set in {FILE}")
@@ -55,7 +61,7 @@ class Configuration:
         return self.settings.find(entry.key.path)
 
     def shown(self) -> str:
-        """The file; without one, a text of the defaults."""
+        """Return the text of the file; if there is none, a text of the defaults."""
         return self.text or default_text()
 
     def _resolve(self, text: str) -> Settings:
@@ -63,6 +69,8 @@ class Configuration:
 
     def _change(self, text: str) -> None:
         settings = self._resolve(text)
+        # Written before it is applied: after a failure, both the file and the settings are the old
+        # ones.
         self._file.replace(text.encode())
         self.text, self.settings = text, settings
         for apply in self._followers:

@@ -1,4 +1,4 @@
-"""The core of a repository: its store, and what every part of it needs beside that."""
+"""The core of a repository: its store, and the objects that every part of the repository needs."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from heliosfs.workspace.working_set import WorkingSet
 from heliosfs.workspace.workspace import Workspace, empty_root
 
 NODE_BYTES = 1_100
-"""What a node takes: itself, attributes, name, encoded entry, and its places in two tables."""
+"""Memory of a node: itself, attributes, name, encoded entry, and its places in two tables."""
 
 
 class Core:
-    """One store and what lives in it, without the views: it does not know what is shown where."""
+    """A store and what lives in it; views, and thus what is shown where, are unknown here."""
 
     def __init__(self, store: Store, clock: Clock, identity: Identity) -> None:
         self.store = store
@@ -31,7 +31,7 @@ class Core:
         self.identity = identity
         self.inverses = Inverses()
         self.transaction = Transaction(store, self.inverses)
-        """Around everything that changes state: `with core.transaction:`."""
+        """Context for every change of state: `with core.transaction:`."""
         self.refs = Refs(store, self.inverses)
         self.experiments = Experiments(store, self.inverses)
         self.history = History(store)
@@ -39,13 +39,13 @@ class Core:
         self.working_set = WorkingSet(store, others=self._other_bytes, publish=self.publish)
 
     def publish(self) -> None:
-        """Publish the objects that wait in the batch; later, while a transaction is open."""
+        """Publish the objects of the batch, unless a transaction is open."""
         # I22: what is spilled within a transaction waits for its publish.
         if not self.transaction.is_open:
             self.store.publish()
 
     def snapshot(self, oid: CommitId) -> Workspace:
-        """A read-only tree of a commit, with inodes of its own.  MissingObject."""
+        """Return a read-only tree of a commit, with inodes of its own.  MissingObject."""
         root = self.history.read(oid).root
         return Workspace(
             self.store, self.clock, self.inodes, self.working_set, root, read_only=True
@@ -57,7 +57,7 @@ class Core:
         return decode_state(data)[0] if data is not None else None
 
     def saved_state(self, branch: Branch) -> State:
-        """The working state of a branch as it was last saved; its HEAD if it has none."""
+        """Return the working state of a branch as last saved; that of its HEAD if it has none."""
         # Not by `kept_state`: a checkout is counted in calls.
         data = self.store.get(keys.of_slot(keys.WORK, branch.slot))
         if data is not None:
@@ -71,10 +71,10 @@ class Core:
         return State(branch.slot, None, root)
 
     def note_save(self, state: State) -> None:
-        """Let `restore --saved` have a state that gives way to another one of its slot."""
+        """Keep a state for `restore --saved`, before another one of its slot replaces it."""
         saves = Saves(self.store, state.slot, self.inverses)
         saves.add(self.clock.now_ns(), state.encode())
 
     def _other_bytes(self) -> int:
-        """What of the working set is not contents."""
+        """Return the bytes of the working set that are not contents of files."""
         return self.store.memory_bytes + len(self.inodes.nodes) * NODE_BYTES

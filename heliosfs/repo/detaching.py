@@ -1,4 +1,4 @@
-"""The checkout of a commit: the mount point shows it, and no branch is at HEAD."""
+"""Checkout of a commit: the mount point shows it, and HEAD is detached."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from heliosfs.repo.working_state import DETACHED, State
 def checkout_commit(repository: Repository, view: View, oid: CommitId) -> None:
     """Make the tree at the root equal to a commit, with HEAD detached.  UsageError.
 
-    `undo` leads back to the branch; or to the uncommitted changes of the detached state that was
-    left last, since these are what the verb discards.
+    `undo` leads back to the branch; or, if the detached state that was left last had uncommitted
+    changes, to that state, because this verb discards it.
     """
     if view is not repository.root:
         raise UsageError(

@@ -1,7 +1,7 @@
 """Experiments: a branch with a record, the commits made on it, and their scores.
 
-Commits are immutable and named by their content, so the numbers lie beside them, as state. The
-operation log knows nothing of it: `undo` takes back what happened to files, not what was measured.
+Commits are immutable and identified by their content, so the scores are kept beside them, as state.
+The operation log does not contain them: `undo` takes back changes of files, not measurements.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from heliosfs.store.base import Store
 
 RUNNING, FINISHED, ABANDONED = "running", "finished", "abandoned"
 METADATA_KEY = "experiment"
-"""Under which the commits of an experiment carry its name."""
+"""Key under which the commits of an experiment carry its name."""
 CHUNK_COUNT = 16
-"""Ids under one key: a commit writes 32 to 512 bytes of state."""
+"""Number of ids under one key, so that a commit writes 32 to 512 bytes of state."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,16 +30,16 @@ class Experiment:
 
     name: str
     slot: int
-    """Of its branch, which may have another name by now."""
+    """Slot of its branch, which may have been renamed."""
     base: CommitId
     started_ns: int
     parameters: Mapping[str, str] = field(default_factory=dict)
     minimize: tuple[str, ...] = ()
-    """The metrics of which less is better."""
+    """Metrics of which less is better."""
     state: str = RUNNING
     ended_ns: int | None = None
     tip: CommitId | None = None
-    """What its branch named when it was deleted."""
+    """Last commit of its branch, if that was deleted."""
 
     def encode(self) -> bytes:
         document = {
@@ -56,7 +56,7 @@ class Experiment:
 
 
 def decode_experiment(name: str, data: bytes) -> Experiment:
-    """CorruptObject when the bytes are not those of a record."""
+    """Read a record; CorruptObject if the bytes are not those of a record."""
     try:
         document = json.loads(data)
         return Experiment(
@@ -83,30 +83,30 @@ class Experiments:
         self._by_name: dict[str, Experiment] = {}
         self._by_slot: dict[int, Experiment] = {}
         self.running: dict[int, Experiment] = {}
-        """Slot -> experiment, of those whose commits are counted."""
+        """Experiments whose commits are recorded, by slot."""
         for key, value in store.scan(keys.EXPERIMENT):
             self._hold(decode_experiment(key[len(keys.EXPERIMENT) :].decode(), value))
 
     def __iter__(self) -> Iterator[Experiment]:
-        """In the order of their names."""
+        """Iterate over the experiments in order of their names."""
         return iter([self._by_name[name] for name in sorted(self._by_name)])
 
     def __len__(self) -> int:
         return len(self._by_name)
 
     def get(self, name: str) -> Experiment:
-        """The experiment of that name.  NotFound."""
+        """Return the experiment of that name.  NotFound."""
         found = self._by_name.get(name)
         if found is None:
             raise NotFound(f"no experiment {name[:80]!r}: 'experiment list' shows them")
         return found
 
     def of_slot(self, slot: int) -> Experiment | None:
-        """The experiment of a branch, whatever its state."""
+        """Return the experiment of a branch, whatever its state, or None."""
         return self._by_slot.get(slot)
 
     def check_free(self, name: str) -> None:
-        """AlreadyExists, UsageError."""
+        """Check that a new experiment can have this name.  AlreadyExists, UsageError."""
         if name in self._by_name:
             state = self._by_name[name].state
             raise AlreadyExists(f"an experiment {name!r} exists already ({state})")
@@ -125,41 +125,43 @@ class Experiments:
         self._store.put(keys.EXPERIMENT + experiment.name.encode(), experiment.encode())
 
     def branch_deleted(self, slot: int, tip: CommitId | None) -> None:
-        """Keep what the branch of an experiment named last."""
+        """Record the last commit of an experiment's branch."""
         experiment = self._by_slot.get(slot)
         if experiment is not None:
             self.put(replace(experiment, tip=tip))
 
     def add_commit(self, experiment: Experiment, oid: CommitId) -> None:
-        """A commit was made on the experiment's branch."""
+        """Record a commit that was made on the experiment's branch."""
         key = keys.of_slot(keys.VARIANTS, experiment.slot)
         held = self._store.get(key) or bytes(4)
         count = int.from_bytes(held[:4], "little")
         ids = held[4:] + oid
+        # A full chunk gets a key of its own, so that a commit never rewrites more than one chunk.
         if len(ids) == CHUNK_COUNT * OID_BYTES:
             self._store.put(key + b"/%08x" % count, ids)
             count, ids = count + 1, b""
         self._store.put(key, count.to_bytes(4, "little") + ids)
 
     def commits(self, experiment: Experiment) -> list[CommitId]:
-        """The commits made in an experiment, in order; those that a reset left included."""
+        """Return the commits of an experiment in order, including those that a reset left."""
         values = [
             value for _, value in self._store.scan(keys.of_slot(keys.VARIANTS, experiment.slot))
         ]
         if not values:
             return []
+        # The open chunk has the shortest key, so it is scanned first; its commits are the last.
         ids = b"".join([*values[1:], values[0][4:]])
         starts = range(0, len(ids), OID_BYTES)
         return list(dict.fromkeys(CommitId(Oid(ids[at : at + OID_BYTES])) for at in starts))
 
     def record(self, oid: CommitId, scores: Scores) -> None:
-        """Give a commit numbers, over those of the same metrics that it has."""
+        """Add scores to a commit, and replace those of the same metrics."""
         document = {**self.scores(oid), **scores}
         text = json.dumps(document, separators=(",", ":"), sort_keys=True)
         self._store.put(keys.SCORE + oid, text.encode())
 
     def scores(self, oid: CommitId) -> Scores:
-        """The numbers of a commit.  CorruptObject."""
+        """Return the scores of a commit.  CorruptObject."""
         data = self._store.get(keys.SCORE + oid)
         if data is None:
             return {}
@@ -169,7 +171,7 @@ class Experiments:
             raise CorruptObject(f"scores of {oid.hex()} cannot be read: {error}") from error
 
     def forget_scores(self, oid: CommitId) -> None:
-        """Drop the numbers of a commit that is gone."""
+        """Drop the scores of a commit that was removed."""
         if self._store.get(keys.SCORE + oid) is not None:
             self._store.put(keys.SCORE + oid, None)
 
@@ -183,7 +185,7 @@ class Experiments:
     def _hold_before(
         self, now: Experiment, of_name: Experiment | None, of_slot: Experiment | None
     ) -> None:
-        """Hold what was held before `now` was put."""
+        """Restore the records of the time before `now` was put."""
         del self._by_name[now.name], self._by_slot[now.slot]
         self.running.pop(now.slot, None)
         for before in (of_name, of_slot):

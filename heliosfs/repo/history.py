@@ -1,4 +1,4 @@
-"""Commits in a store: write, read, enumerate, find by prefix, walk."""
+"""Commits in a store: writing, reading, listing, search by prefix, walks."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class History:
         self._store = store
         self._cache: dict[CommitId, Commit] = {}
         self.capacity = CACHED_MIN
-        """How many decoded commits are kept in memory at most."""
+        """Largest number of decoded commits in memory."""
         self._condemned: set[CommitId] = set()
-        """Listed in the store, but taken for gone."""
+        """Commits that are listed in the store, but treated as removed."""
         self.announced: set[CommitId] | None = None
-        """For a garbage collection that is under way: the commits announced since it began."""
+        """Commits announced since a garbage collection began; None while there is none."""
 
     def write(self, commit: Commit) -> CommitId:
         """Add a commit to the store's batch; the caller publishes."""
@@ -36,7 +36,7 @@ class History:
         return oid
 
     def add(self, commit: Commit) -> CommitId:
-        """`write`, but the commit is not found among all commits before `announce`."""
+        """Add a commit like `write`, but do not list it among all commits before `announce`."""
         data = encode_commit(commit)
         oid = commit_id(data)
         base = commit.parents[0] if commit.parents else None
@@ -45,14 +45,14 @@ class History:
         return oid
 
     def announce(self, oid: CommitId) -> None:
-        """Let a commit that was added be found; the caller publishes."""
+        """List a commit that was added; the caller publishes."""
         self._condemned.discard(oid)
         if self.announced is not None:
             self.announced.add(oid)
         self._store.put(keys.COMMIT + oid, b"")
 
     def read(self, oid: CommitId) -> Commit:
-        """MissingObject, CorruptObject."""
+        """Return a commit.  MissingObject, CorruptObject."""
         commit = self._cache.get(oid)
         if commit is None:
             commit = decoded(oid, self._store.read(oid, Kind.COMMIT))
@@ -65,21 +65,21 @@ class History:
         return oid in self._cache or self._store.get(keys.COMMIT + oid) is not None
 
     def ids(self) -> Iterator[CommitId]:
-        """Every commit, in order of the ids."""
+        """Return every commit, in order of the ids."""
         return self._listed(b"")
 
     def condemn(self, oids: Collection[CommitId]) -> None:
-        """Let commits be found no more; they are listed until `forget`, or `pardon` ends it."""
+        """Treat commits as removed; they stay listed until `forget`, or until `pardon` ends it."""
         self._condemned.update(oids)
         for oid in oids:
             self._cache.pop(oid, None)
 
     def pardon(self) -> None:
-        """Let those condemned commits be found again that were not forgotten."""
+        """Let the condemned commits that were not forgotten be found again."""
         self._condemned.clear()
 
     def forget(self, limit: int) -> list[CommitId]:
-        """Take at most `limit` condemned commits out of the list, and give them.
+        """Remove at most `limit` condemned commits from the list, and return them.
 
         The caller publishes.
         """
@@ -89,7 +89,7 @@ class History:
         return taken
 
     def with_prefix(self, prefix: str) -> list[CommitId]:
-        """The commits whose id in hex begins with `prefix`."""
+        """Return the commits whose id in hex begins with `prefix`."""
         whole = bytes.fromhex(prefix[: len(prefix) // 2 * 2])
         return [oid for oid in self._listed(whole) if oid.hex().startswith(prefix)]
 
@@ -100,9 +100,10 @@ class History:
                 yield oid
 
     def walk(self, start: CommitId | None) -> Iterator[tuple[CommitId, Commit]]:
-        """The commits reachable from `start`, the newest first, none before its children.
+        """Yield the commits reachable from `start`, the newest first, none before its children.
 
-        Reads what it gives, up to the first merge; all that is below that merge, from there on.
+        Up to the first merge, it reads only what it yields; at that merge, it reads all commits
+        below.
         """
         if start is None:
             return
@@ -114,6 +115,8 @@ class History:
             _, _, oid, commit = heapq.heappop(ready)
             yield oid, commit
             parents = dict.fromkeys(commit.parents)
+            # Not before: a line of commits needs no counts, and reading all of it would delay the
+            # first.
             if waiting is None and len(parents) > 1:
                 waiting = _children_count(self, oid)
             for parent in parents:
@@ -132,12 +135,12 @@ class History:
 
 
 def listed_in(collection: StoreCollection) -> list[CommitId]:
-    """The commits that are listed in L2, on whatever thread `collection` is used."""
+    """Return the commits that are listed in L2; call it on the thread of `collection`."""
     return [CommitId(Oid(key[len(keys.COMMIT) :])) for key, _ in collection.scan(keys.COMMIT)]
 
 
 def decoded(oid: CommitId, data: bytes) -> Commit:
-    """The commit of these bytes.  CorruptObject."""
+    """Return the commit of these bytes.  CorruptObject."""
     try:
         return decode_commit(data)
     except (ValueError, IndexError, struct.error) as error:
@@ -145,7 +148,7 @@ def decoded(oid: CommitId, data: bytes) -> Commit:
 
 
 def _children_count(history: History, start: CommitId) -> dict[CommitId, int]:
-    """How many children each commit below `start` has among those reachable from it."""
+    """Return how many children, among those reachable from `start`, each commit has."""
     counts: dict[CommitId, int] = {}
     pending = [start]
     while pending:

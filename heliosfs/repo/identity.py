@@ -1,4 +1,4 @@
-"""Who makes commits and owns the files that the file system shows of itself."""
+"""The identity that signs commits and owns the file system's own files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from heliosfs.objects.commit import Signature
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """The mounting user."""
+    """The user who mounted the file system."""
 
     name: bytes
     email: bytes
@@ -18,6 +18,6 @@ class Identity:
     gid: int
 
     def sign(self, clock: Clock) -> Signature:
-        """A signature of this moment."""
+        """Return a signature of this moment."""
         seconds = clock.now_ns() // SECOND_NS
         return Signature(self.name, self.email, seconds, clock.utc_offset_minutes())

@@ -1,10 +1,10 @@
-"""What the ignore files of a view keep out of commits, and what becomes of it.
+"""Ignored files of a view: the choice of what a commit contains, and the preservation of the rest.
 
-What is ignored belongs to the working state, not to commits: it is saved with it, and stays when
-a verb makes the working tree equal to something else.  Such a verb is a step between two states,
-and each of them may have rules of its own: what the rules of either ignore is kept, as it is now,
-else as it is in the state that is gone to.  So no step loses a file that another one cannot give
-back, whichever of the two has the rules.
+Ignored files belong to the working state, not to commits: they are saved with it, and stay when a
+verb makes the working tree equal to another one.  Such a verb leads from one state to another, and
+each may have its own rules.  A file that the rules of either state ignore is kept as it is now, or
+else as it is in the new state.  So no step loses a file that another step cannot restore, whichever
+state has the rules.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from heliosfs.trees.stored import Change, emptied, find_entry, walk_changes
 
 
 class Ignoring:
-    """The selections of a view.  Does nothing, and costs nothing, while no rules are in sight.
+    """The selections of a view.  Without any rules it does nothing, and costs nothing.
 
-    A workspace tells by `has_rules` whether an ignore file may have a say: a flush saw one above
-    something that changed, or the tree came from somewhere else and nobody looked yet.
+    `has_rules` of a workspace is set if an ignore file may apply: a flush saw one above something
+    that changed, or the tree came from elsewhere and was not searched yet.
     """
 
     def __init__(self, tree: WorkingTree) -> None:
@@ -37,7 +37,7 @@ class Ignoring:
         tree.workspace.has_rules = True
 
     def select(self, work: Entry) -> Entry:
-        """What a commit of everything would have, of a working tree that is flushed."""
+        """Return what a commit of everything would contain, of a flushed working tree."""
         if not self._tree.workspace.has_rules:
             return work
         found = self._select(self._tree.base_root(), work, self._quiet)
@@ -45,17 +45,17 @@ class Ignoring:
         return found.root
 
     def ignored(self) -> list[Change]:
-        """What is ignored: files, and directories as a whole.  Cost: O(changed + ignored)."""
+        """Return the ignored files, and whole directories.  Cost: O(changed + ignored)."""
         work = self._tree.state().root
         if not self._tree.workspace.has_rules:
             return []
         return self._select(self._tree.base_root(), work, None).ignored
 
     def keep(self, target: Entry, work: Entry) -> Entry:
-        """Return the working tree once a verb made it `target`, a tree without ignored files.
+        """Return the working tree after a verb that makes it `target`, which has no ignored files.
 
-        What is ignored in `work`, the tree now, or would be there, stays.  Where that cannot be,
-        since the target has something in its place, the target wins.
+        Files that are ignored now, or would be there, stay.  If that is impossible because the
+        target has something in their place, the target wins.
         """
         if self._has_nothing_more():
             return target
@@ -70,10 +70,10 @@ class Ignoring:
         return carry(store, work, selected, target, self._now_ns())
 
     def keep_in(self, state: State, work: Entry, taken_back: Operation | None = None) -> State:
-        """Return a working state of before, with what is ignored here or there as in `work`, now.
+        """Return an earlier working state, with the files ignored here or there as they are now.
 
-        `taken_back` is the operation whose effect is to go: what it did itself to an ignored
-        file, such as a `restore` of one, is taken back, too.
+        `taken_back` is the operation that is undone: what it did itself to an ignored file, such as
+        a `restore` of one, is undone, too.
         """
         if state.root == work or self._has_nothing_more():
             # Nothing changes, or nothing here is untracked.
@@ -97,10 +97,10 @@ class Ignoring:
         return state._replace(root=root)
 
     def take_along(self, state: State, since: Entry) -> State:
-        """The saved state of a branch, with what was done to ignored files here since a moment.
+        """Return the saved state of a branch with the changes of ignored files here since `since`.
 
-        `since` is the working tree of that moment.  What is tracked on either side is not
-        concerned.  Cost: O(changed since then, and between the states).
+        `since` is an earlier working tree.  Files that are tracked on either side are left out.
+        Cost: O(changed since then, and between the states).
         """
         work = self._tree.state().root
         if work.oid == since.oid:
@@ -115,11 +115,12 @@ class Ignoring:
             if new is None or new.is_dir or find_entry(store, selected, path) is not None:
                 continue
             if find_entry(store, head, path) is None and _has_room(store, state.root, path):
+                # Its other names may not come along, so it is no hard link there.
                 edits[path] = new._replace(group=0)
         return state._replace(root=edit_tree(store, state.root, edits, self._now_ns()))
 
     def look_again(self) -> None:
-        """The tree came from somewhere else: whether rules apply to it is not known."""
+        """Forget whether rules apply, because the tree came from elsewhere."""
         head, workspace = self._tree.head, self._tree.workspace
         is_head = self._tree.is_tree(head, workspace.root.tree)
         workspace.has_rules = not is_head
@@ -136,7 +137,7 @@ class Ignoring:
     def _done_to_ignored(
         self, operation: Operation, work: Entry, selected: Entry
     ) -> list[tuple[bytes, Entry]]:
-        """The ignored files that are as the operation made them, with their entries."""
+        """Return the ignored files that are still as the operation left them."""
         store = self._tree.core.store
         trees = TreeId(operation.before.root.oid), TreeId(operation.after.root.oid)
         done = []
@@ -161,7 +162,7 @@ class Ignoring:
 
 
 def _has_room(store: Store, root: Entry, path: bytes) -> bool:
-    """Return True if a file can be put at the path without anything but a file making way."""
+    """Return True if a file can be put at the path, at most in place of another file."""
     names = path.split(b"/")
     for count in range(1, len(names) + 1):
         there = find_entry(store, root, b"/".join(names[:count]))

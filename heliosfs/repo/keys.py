@@ -1,8 +1,8 @@
-"""Keys of stored state: every prefix, and how a key is made of it.
+"""Keys of stored state: every prefix, and the rest of the key after it.
 
 No other module spells one.  `docs/reference/on-disk-format.md` has the same table, with the bytes
-of the values.  A key that begins with `@` or `~` is packed in L2, so such a prefix says, too, how
-the rest of the key is made.
+of the values.  L2 packs keys that begin with `@` or `~`, so such a prefix also determines the form
+of the rest of the key.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ WORK = b"work/"
 SAVE = b"save/"
 """Slot and sequence: an automatic save."""
 STAGE = b"stage/"
-"""Slot: what is staged."""
+"""Slot: the staged tree."""
 STASH = b"stash/"
 """Number: the commit of an entry of the stash."""
 
@@ -36,7 +36,7 @@ LAST_OPERATION = b"oplast/"
 FIRST_OPERATION = b"opfirst/"
 """Slot: sequence of the oldest operation that is left."""
 STAGE_BEFORE = b"op-stage/"
-"""Slot and sequence: what was staged before an operation."""
+"""Slot and sequence: the staged tree before an operation."""
 STASH_CHANGE = b"op-stash/"
 """Slot and sequence: the entries of the stash that an operation added or took out."""
 
@@ -48,13 +48,13 @@ SCORE = b"score/"
 """Id of a commit: its scores."""
 
 GIT_ID = b"git/"
-"""Git's id: what the object became here."""
+"""Git's id: the object that it became here."""
 GIT_OF = b"git-of/"
 """Id: git's id of it."""
 GIT_ORIGIN = b"git-origin/"
 """Number: a repository that was imported, or exported to."""
 GIT_REF = b"git-ref/"
-"""Number of an origin, and a ref: what it named last."""
+"""Number of an origin, and a ref: the object that it named last."""
 GIT_TAG = b"git-tag/"
 """Git's id: an annotated tag, as git has it."""
 GIT_TAKEN = b"git-taken/"
@@ -69,14 +69,14 @@ NEXT_SLOT = b"repo/next-slot"
 NEXT_STASH = b"repo/next-stash"
 """The number of the next entry of the stash."""
 BENEATH = b"repo/beneath"
-"""What is known of the files beneath the mount point."""
+"""Record of the files beneath the mount point."""
 TAKEN_IN = b"repo/taken-in"
-"""There once the files beneath the first mount were taken in."""
+"""Present once the files beneath the first mount were imported."""
 GC_LAST = b"gc/last"
-"""What the last garbage collection did."""
+"""Results of the last garbage collection."""
 
 NUMBER = struct.Struct(">Q")
-"""A number at the end of a key: state comes in the order of its keys."""
+"""Number at the end of a key, big-endian, so that state is scanned in its order."""
 _OPERATION = struct.Struct(">QQ")
 
 
@@ -101,7 +101,7 @@ def slot_in(prefix: bytes, key: bytes) -> int:
 
 
 def of_number(prefix: bytes, number: int) -> bytes:
-    """Return the key of something that is numbered."""
+    """Return the key of a numbered thing, or of the log of a slot."""
     return prefix + NUMBER.pack(number)
 
 
@@ -117,7 +117,7 @@ def of_log(slot: int) -> tuple[bytes, bytes, bytes]:
 
 
 def of_operation(prefix: bytes, slot: int, sequence: int) -> bytes:
-    """Return the key of what belongs to an operation."""
+    """Return the key of state that belongs to an operation."""
     return prefix + _OPERATION.pack(slot, sequence)
 
 

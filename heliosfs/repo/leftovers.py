@@ -1,4 +1,4 @@
-"""What a saved working state has beside its commit: uncommitted changes, and ignored files."""
+"""The changes of a saved working state since its commit: uncommitted ones, and ignored files."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def is_changed(core: Core, state: State) -> bool:
 def commit_leftovers(
     core: Core, name: str, state: State
 ) -> tuple[CommitId | None, CommitId | None]:
-    """Commit what a branch that is deleted would leave, within a transaction.
+    """Commit the changes that would be lost with a deleted branch, within a transaction.
 
-    Return a commit of its uncommitted changes, and one of its whole working tree, each None where
-    there are none of the former, or no ignored files.  No branch names them.
+    Return a commit of its uncommitted changes, or None, and one of its whole working tree if that
+    has ignored files, or None.  No branch names them.
     """
     base, selected = _selected(core, state)
     rest = ignored = None
@@ -37,7 +37,7 @@ def commit_leftovers(
 
 
 def _selected(core: Core, state: State) -> tuple[Entry, Entry]:
-    """The tree of the commit of a state, and that of the state without what is ignored in it."""
+    """Return the tree of a state's commit, and the state's tree without ignored files."""
     if state.head is not None:
         base = core.history.read(state.head).root
     else:

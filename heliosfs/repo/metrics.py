@@ -1,4 +1,4 @@
-"""What a running mount measures of itself: how long commits take, and how many there are."""
+"""Measurements of a running mount: the duration of commits, and their number."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from collections import deque
 from heliosfs.clock import Clock
 
 _SUB_BITS = 5
-"""A bucket is at most 1/32 of its value wide: a quantile is off by 1.6 % at most."""
+"""Bits of precision: a bucket is at most 1/32 of its value wide, so a quantile is off by at most
+1.6 %."""
 _SUB_COUNT = 1 << _SUB_BITS
 _MINUTE_NS = 60 * 10**9
 _HOUR_MINUTES = 60
@@ -35,7 +36,7 @@ class Histogram:
             self._counts[(shift << _SUB_BITS) + (duration_ns >> shift)] += 1
 
     def quantile_ns(self, share: float) -> int | None:
-        """The duration that `share` (0 to 1) of all do not exceed; None without any: 50 us."""
+        """Return the duration that a `share` (0 to 1) does not exceed; None without any: 50 us."""
         rank = max(1, round(share * self.count))
         seen = 0
         for index, count in enumerate(self._counts):
@@ -46,23 +47,23 @@ class Histogram:
 
 
 def _middle(index: int) -> int:
-    """The middle of what a bucket counts."""
+    """Return the middle of a bucket."""
     shift = max(0, (index >> _SUB_BITS) - 1)
     low = (index - (shift << _SUB_BITS)) << shift
     return low + ((1 << shift) >> 1)
 
 
 class Metrics:
-    """Since the repository was opened."""
+    """Measurements since the repository was opened."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self.commit_latency = Histogram()
         self._minutes: deque[list[int]] = deque(maxlen=_HOUR_MINUTES + 1)
-        """Minute since the epoch, and the commits made in it."""
+        """Minute since the epoch, and the number of commits in it."""
 
     def observe_commit(self, duration_ns: int) -> None:
-        """A commit was answered, so long after its request was complete."""
+        """Count a commit, answered this long after its request was complete."""
         self.commit_latency.record(duration_ns)
         minute = self._clock.now_ns() // _MINUTE_NS
         if self._minutes and self._minutes[-1][0] == minute:
@@ -71,12 +72,12 @@ class Metrics:
             self._minutes.append([minute, 1])
 
     def commits_last_hour(self) -> int:
-        """Commits of the last 60 minutes, to the minute."""
+        """Return the number of commits in the last 60 minutes, to the minute."""
         since = self._clock.now_ns() // _MINUTE_NS - _HOUR_MINUTES
         return sum(count for minute, count in self._minutes if minute > since)
 
 
 def resident_bytes() -> int:
-    """Memory that this process takes (RSS, proc_pid_statm(5))."""
+    """Return the memory of this process (RSS, proc_pid_statm(5))."""
     with open("/proc/self/statm", "rb") as file:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")

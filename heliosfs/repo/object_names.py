@@ -1,4 +1,4 @@
-"""Names of any object: a commit, a tree, or a file in one (gitrevisions(7))."""
+"""Names of objects: a commit, a tree, or a file in one (gitrevisions(7))."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ class Named(NamedTuple):
     """The object that a name stands for."""
 
     kind: str
-    """commit, tree or blob."""
+    """`commit`, `tree` or `blob`."""
     oid: Oid
-    """Its id; for a link, the one that its target would have as a file."""
+    """Id; for a symbolic link, the id that its target would have as a file."""
     entry: Entry | None = None
-    """The entry of a tree or file in its directory; for a commit, its root."""
+    """Entry of a tree or file in its directory; for a commit, its root."""
     path: bytes = b""
-    """Its path below the root."""
+    """Path below the root."""
 
 
 def find_object(repository: Repository, view: View, text: str, cwd: str = "") -> Named:
-    """The object that `REV`, `REV^{tree}`, `REV:PATH`, `:PATH` (of the stage) or an id names.
+    """Return the object for `REV`, `REV^{tree}`, `REV:PATH`, `:PATH` (of the stage) or an id.
 
     A path begins at the root, or in `cwd` after `./`.  UsageError, NotFound, Ambiguous.
     """
@@ -83,7 +83,7 @@ def _of_entry(entry: Entry, path: bytes) -> Named:
 
 
 def _by_id(repository: Repository, text: str) -> Named | None:
-    """A tree or file by its full id, as `ls-tree` and `ls-files -s` tell it."""
+    """Return a tree or file by its full id, as `ls-tree` and `ls-files -s` print it."""
     if len(text) != 64:
         return None
     try:

@@ -1,4 +1,4 @@
-"""An operation, and its bytes: only what does not follow from the commit that it led to.
+"""An operation and its bytes, without what its commit already says.
 
     id of the commit after it (zeros: none) | flags 1 | time 8
     | five numbers, unless ORDINARY | verb, unless COMMIT | text, unless SUBJECT
@@ -21,19 +21,19 @@ from heliosfs.repo.working_state import State, decode_heads, decode_state
 from heliosfs.store.encoding.codecs import read_varint, varint
 
 TEXT_MAX = 500
-"""Characters of a text; more are cut off."""
+"""Longest text in characters; the rest is cut off."""
 
 COMMIT = 1
-"""Flag: a commit, of the state that its commit tells."""
+"""Flag: a commit, whose states follow from the commit."""
 SUBJECT = 2
 """Flag: the text is the subject of the commit after it."""
 ORDINARY = 4
-"""Flag: it is undone by itself, and what was before by the operation before."""
+"""Flag: undo reverts this operation next, and before it the one before."""
 AT_HEAD_BEFORE = 8
 """Flag: the tree before was that of the commit before."""
 AT_HEAD_AFTER = 16
 FORMAT_1 = 255
-"""In place of flags: what follows is as in a store of format 1."""
+"""Value of the flags if the rest is as in a store of format 1."""
 
 _FIXED = struct.Struct("<32sBq")
 _FORMAT_1 = struct.Struct("<qQQQQQHH")
@@ -42,29 +42,29 @@ _COMMIT_VERB = "commit"
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One step of a workspace's life."""
+    """One step in the life of a workspace."""
 
     sequence: int
-    """From 1 on, within the workspace."""
+    """Number from 1 on, within the workspace."""
     time_ns: int
     verb: str
     text: str
-    """What it did, for people."""
+    """Description for people."""
     before: State
-    """With the uncommitted changes of that moment."""
+    """State before, including its uncommitted changes."""
     after: State
     undoes: int
-    """The operation that `undo` reverts when this one is the last; 0: none."""
+    """Operation that `undo` reverts while this one is the last; 0 for none."""
     redoes: int
-    """The undo that `redo` reverts when this one is the last; 0: none."""
+    """Undo that `redo` reverts while this one is the last; 0 for none."""
     prior_undoes: int
     prior_redoes: int
     reverted: int
-    """Of an undo: which operation it reverted."""
+    """Operation that an undo has reverted."""
 
 
 def encode_operation(operation: Operation, slot: int, history: History) -> bytes:
-    """The bytes of an operation in the log of a slot: of a commit 41."""
+    """Return the bytes of an operation in the log of a slot: 41 for a commit."""
     after = operation.after
     head = after.head
     old_head = operation.before.head
@@ -98,7 +98,7 @@ def encode_operation(operation: Operation, slot: int, history: History) -> bytes
 
 
 def decode_operation(sequence: int, data: bytes, slot: int, history: History) -> Operation:
-    """Read an operation; CorruptObject, and MissingObject when its commit is not there."""
+    """Read an operation; CorruptObject, or MissingObject if its commit is missing."""
     try:
         if data[OID_BYTES] == FORMAT_1:
             return _decode_format_1(sequence, data[OID_BYTES + 1 :])
@@ -151,18 +151,18 @@ def _numbers(operation: Operation) -> tuple[int, ...]:
 
 
 def _ordinary(sequence: int) -> tuple[int, ...]:
-    """The numbers of an operation that comes after one that was not undone."""
+    """Return the numbers of an operation that comes after one that was not undone."""
     return sequence, 0, sequence - 1, 0, 0
 
 
 def _states_of(commit: Commit, slot: int, head: CommitId | None) -> tuple[State, State]:
-    """The states before and after a commit was made of everything in the workspace."""
+    """Return the states before and after a commit of everything in the workspace."""
     old, merging = (*commit.parents, None, None)[:2]
     return State(slot, old, commit.root, merging), State(slot, head, commit.root)
 
 
 def _read(history: History, head: CommitId | None) -> Commit | None:
-    """The commit, if there is one that can be read."""
+    """Return the commit; None if there is none, or it cannot be read."""
     if head is None:
         return None
     try:

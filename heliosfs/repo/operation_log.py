@@ -1,7 +1,7 @@
-"""The operation log: what each verb left and what it made, so that undo and redo can walk.
+"""The operation log: the states before and after each verb, along which undo and redo move.
 
-The log is append-only.  An operation that a verb recorded is undone by itself; an undo is
-recorded as an operation too, which says what the next undo and the next redo refer to.
+The log is append-only.  An operation of a verb is reverted by the next undo.  The undo itself is
+recorded as an operation, too, which says what the next undo and the next redo revert.
 """
 
 from __future__ import annotations
@@ -35,24 +35,24 @@ class OperationLog:
 
     @property
     def last(self) -> Operation | None:
-        """The newest operation."""
+        """Newest operation, or None."""
         return self._last
 
     @property
     def first(self) -> int:
-        """The sequence of the oldest operation that was not dropped."""
+        """Sequence of the oldest operation that was not dropped."""
         known = self._store.get(self._first_key)
         return int(keys.NUMBER.unpack(known)[0]) if known else 1
 
     def read(self, sequence: int) -> Operation:
-        """CorruptObject when it is not there or cannot be read."""
+        """Return an operation; CorruptObject if it is missing or cannot be read."""
         data = self._store.get(self._prefix + keys.NUMBER.pack(sequence))
         if data is None:
             raise CorruptObject(f"operation {sequence} is missing in the operation log")
         return decode_operation(sequence, data, self._slot, self._history)
 
     def operations(self) -> Iterator[Operation]:
-        """All of them, the newest first."""
+        """Yield all operations, the newest first."""
         sequence = self._last.sequence if self._last else 0
         first = self.first
         while sequence >= first:
@@ -60,7 +60,7 @@ class OperationLog:
             sequence -= 1
 
     def record(self, time_ns: int, verb: str, text: str, before: State, after: State) -> None:
-        """Append what a verb did."""
+        """Append an operation of a verb."""
         last = self._last
         sequence = last.sequence + 1 if last else 1
         self._append(
@@ -80,11 +80,11 @@ class OperationLog:
         )
 
     def undo_target(self) -> Operation:
-        """The operation that undo reverts now.  NotFound."""
+        """Return the operation that undo reverts now.  NotFound."""
         return self._target(self._last.undoes if self._last else NONE, "undo")
 
     def redo_target(self) -> Operation:
-        """The undo that redo reverts now.  NotFound."""
+        """Return the undo that redo reverts now.  NotFound."""
         return self._target(self._last.redoes if self._last else NONE, "redo")
 
     def _target(self, sequence: int, verb: str) -> Operation:
@@ -95,9 +95,10 @@ class OperationLog:
         return self.read(sequence)
 
     def drop_before(self, sequence: int, limit: int) -> int:
-        """Forget at most `limit` operations, the oldest first, that come before `sequence`.
+        """Drop at most `limit` operations that come before `sequence`, the oldest first.
 
-        Gives how many.  When none is left the log begins anew.  The caller publishes.
+        Return the number of dropped ones.  If none is left, the log begins anew.  The caller
+        publishes.
         """
         if self._last is None:
             return 0
@@ -116,7 +117,7 @@ class OperationLog:
     def record_undo(self, time_ns: int, target: Operation, before: State, after: State) -> None:
         """Append that `target` was undone, from the state `before`.
 
-        `after` is the state before the target, but for what was kept of now.
+        `after` is the state before the target, with the ignored files of now.
         """
         last = self._last
         assert last is not None
@@ -139,10 +140,10 @@ class OperationLog:
         )
 
     def record_redo(self, time_ns: int, target: Operation, before: State, after: State) -> None:
-        """Append that the undo `target` was taken back.
+        """Append that the undo `target` was reverted.
 
-        It is undone by itself, not by what it brought back: what was edited between the undo
-        and the redo is in its own `before`.
+        The next undo reverts this redo, and not the operation that it restored: edits between the
+        undo and the redo are in its own `before`.
         """
         last = self._last
         assert last is not None
@@ -175,5 +176,5 @@ class OperationLog:
 
 
 def logged_slots(store: Store) -> list[int]:
-    """The slots that have an operation log."""
+    """Return the slots that have an operation log."""
     return [keys.number_in(keys.LAST_OPERATION, key) for key, _ in store.scan(keys.LAST_OPERATION)]

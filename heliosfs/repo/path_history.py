@@ -1,4 +1,4 @@
-"""The history of paths: which commits changed them (git-log(1), History Simplification)."""
+"""The history of paths: the commits that changed them (git-log(1), History Simplification)."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ _KNOWN_MAX = 100_000
 
 
 class PathLog:
-    """The steps of a walk that gives only the commits which changed one of the paths.
+    """The steps of a walk over the commits that changed one of the paths.
 
-    Where a merge has them as one of its parents has, the walk goes on there alone.
+    If a merge has the same content at the paths as one of its parents, the walk continues only
+    there.
     """
 
     def __init__(
@@ -38,16 +39,16 @@ class PathLog:
         self._history = history
         self._paths = list(paths)
         self._step = step
-        """Where a walk goes that does not look at paths."""
+        """Step of the same walk without paths."""
         self._matches = matches
-        """Which of what lies at and below the paths counts; None: all."""
+        """Filter of the files at and below the paths; None for all."""
         self._follows = follows
-        """Whether a file that a commit renamed goes on under its name before."""
+        """True if a file that a commit renamed is followed under its earlier name."""
         self._known: dict[tuple[Oid, bytes], Entry | None] = {}
-        """What directories have under a name: most are the same from commit to commit."""
+        """Entry by directory and name: most are the same from commit to commit."""
 
     def step(self, oid: CommitId, commit: Commit) -> WalkStep:
-        """Whether the commit changed the paths, and where to go on.  Cost: O(depth)."""
+        """Return whether the commit changed the paths, and where to continue.  Cost: O(depth)."""
         parents = self._step(oid, commit).parents
         if not parents:
             return WalkStep((), is_shown=any(self._has(commit.root, path) for path in self._paths))
@@ -83,7 +84,7 @@ class PathLog:
         return not has_changes(self._store, TreeId(before.oid), TreeId(after.oid))
 
     def _changed(self, path: bytes, old: Entry | None, new: Entry | None) -> Iterator[bytes]:
-        """The files that differ at and below a path."""
+        """Yield the files that differ at and below a path."""
         before, after = (
             TreeId(entry.oid) if entry is not None and entry.is_dir else EMPTY_TREE
             for entry in (old, new)
@@ -109,7 +110,7 @@ class PathLog:
 
 
 def rename_source(store: Store, old: Entry, new: Entry, path: bytes) -> bytes | None:
-    """The path that a file of `new` had in `old`, if it was renamed in between."""
+    """Return the path in `old` of a file of `new`, if it was renamed in between."""
     side = Side(store, old, new)
     renames = find_renames(store, side.files, side.files.keys())
     return next((source for source, rename in renames.items() if rename.path == path), None)

@@ -1,4 +1,4 @@
-"""What one commit changed, as a cherry-pick or a revert merges it."""
+"""The change of one commit, in the form in which a cherry-pick or a revert merges it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _TRAILER = re.compile(rb"[A-Za-z0-9-]+: |\(cherry picked from commit ")
 
 
 class PickChange(NamedTuple):
-    """What one commit changed, as it is merged."""
+    """The change of one commit, as the arguments of a merge."""
 
     base: Entry
     theirs: Entry
@@ -29,7 +29,7 @@ class PickChange(NamedTuple):
 
 
 def change_of(history: History, source: CommitId, options: PickOptions) -> PickChange:
-    """What a commit changed, or how it is taken back.  UsageError."""
+    """Return the change of a commit, or the one that takes it back.  UsageError."""
     commit = history.read(source)
     count = len(commit.parents)
     if count > 1 and not options.mainline:
@@ -52,7 +52,7 @@ def change_of(history: History, source: CommitId, options: PickOptions) -> PickC
 
 
 def _traced(message: bytes, source: CommitId) -> bytes:
-    """The message with a line that names the commit it comes from, among its trailers."""
+    """Return the message with a line, among its trailers, that names the source commit."""
     text = message.rstrip(b"\n")
     last = text.rpartition(b"\n\n")[2]
     is_footer = last != text and all(_TRAILER.match(line) for line in last.split(b"\n"))
@@ -61,7 +61,7 @@ def _traced(message: bytes, source: CommitId) -> bytes:
 
 
 def _revert_message(history: History, source: CommitId, options: PickOptions) -> bytes:
-    """The message of a revert, in git's words."""
+    """Return the message of a revert, in git's words."""
     commit = history.read(source)
     subject = commit.subject.encode("utf-8", "surrogateescape")
     rest = b"."

@@ -1,9 +1,9 @@
-"""The note of a cherry-pick or revert that is open: what is picked, and what comes after it.
+"""The note of an open cherry-pick or revert: the commit that is picked, and those after it.
 
-A working state names the commit that is merged into it (`State.merging`).  For a pick that is
-a note in the form of a commit which nobody ever sees: its root is what is merged, its parents
-are the commit that is picked and those that come later, its author and message are those that
-the commit will get.  So undo, a remount and garbage collection know of it as they know of a merge.
+A working state names the commit that is merged into it (`State.merging`).  For a pick, that is a
+note in the form of a commit which is never shown: its root is merged, its parents are the picked
+commit and the later ones, and its author and message are those of the commit to be made.  So undo,
+a remount and garbage collection treat a pick as they treat a merge.
 """
 
 from __future__ import annotations
@@ -17,40 +17,41 @@ from heliosfs.objects.tree import Entry
 CHERRY_PICK, REVERT = "cherry-pick", "revert"
 
 _VERB = "\1verb"
-"""Not printable, so that no commit has it which somebody made."""
+"""Key of the verb.  It is not printable, so that no commit made by a user has it."""
 _MAINLINE = "\1mainline"
 _FLAGS = "\1flags"
 
 
 class PickOptions(NamedTuple):
-    """How to pick."""
+    """The options of a pick."""
 
     verb: str
     """`CHERRY_PICK` or `REVERT`."""
     mainline: int = 0
-    """Which parent of a merge the change is told from, counted from 1; 0: it must be no merge."""
+    """Parent of a merge relative to which the change is computed, from 1 on; 0 if the source must
+    not be a merge."""
     is_traced: bool = False
-    """Whether the message says which commit it was picked from."""
+    """True if the message names the commit that was picked."""
     keeps_empty: bool = False
-    """Whether a commit that changes nothing is made all the same."""
+    """True if a commit is made even if it changes nothing."""
     drops_empty: bool = False
-    """Whether one is left out; otherwise it is refused."""
+    """True if such a commit is left out; otherwise it is refused."""
 
 
 class OpenPick(NamedTuple):
-    """A pick that is open."""
+    """An open pick."""
 
     options: PickOptions
     source: CommitId
     todo: tuple[CommitId, ...]
-    """What is to be picked after it."""
+    """Commits to be picked after it."""
     author: Signature | None
-    """None: who concludes it."""
+    """Author of the commit to be made; None for the user that concludes the pick."""
     message: bytes
 
 
 def note_of(pick: OpenPick, theirs: Entry, committer: Signature) -> Commit:
-    """The note of a pick that merges `theirs`."""
+    """Return the note of a pick that merges `theirs`."""
     options = pick.options
     flags = [options.is_traced, options.keeps_empty, options.drops_empty, pick.author is not None]
     return Commit(
@@ -68,7 +69,7 @@ def note_of(pick: OpenPick, theirs: Entry, committer: Signature) -> Commit:
 
 
 def pick_of(commit: Commit) -> OpenPick | None:
-    """What a note says; None of a commit that is merged."""
+    """Return the pick of a note; None for a commit that is merged."""
     verb = commit.metadata.get(_VERB)
     if verb is None:
         return None

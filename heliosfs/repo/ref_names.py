@@ -1,4 +1,4 @@
-"""Which names a branch or a tag may have (git-check-ref-format(1), and what a path needs)."""
+"""Names that a branch or a tag may have (git-check-ref-format(1), and what a path needs)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _HEX = re.compile(r"[0-9a-f]{64}")
 
 
 def check_name(name: str, what: str = "branch") -> str:
-    """The name itself, or UsageError that says what is wrong with it."""
+    """Return the name; UsageError that says what is wrong with it."""
     problem = _problem(name)
     if problem:
         raise UsageError(f"{name[:80]!r} is not a valid {what} name: {problem}")

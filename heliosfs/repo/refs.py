@@ -25,7 +25,7 @@ class Branch:
     name: str
     slot: int
     head: CommitId | None
-    """None before the first commit."""
+    """Commit; None before the first one."""
 
 
 class Refs:
@@ -37,7 +37,7 @@ class Refs:
         self._branches: dict[str, Branch] = {}
         self._by_slot: dict[int, Branch] = {}
         self.of_slot: Callable[[int], Branch | None] = self._by_slot.get
-        """Return the branch that owns a working state; None when it was deleted, or detached.
+        """Return the branch that owns a working state; None if it was deleted, or is detached.
 
         Every verb asks several times, so it is the method of the dictionary itself.
         """
@@ -60,22 +60,22 @@ class Refs:
         return name in self._branches
 
     def find(self, name: str) -> Branch | None:
-        """The branch of that name, if there is one."""
+        """Return the branch of that name, or None."""
         return self._branches.get(name)
 
     def branch(self, name: str) -> Branch:
-        """The branch of that name.  NotFound."""
+        """Return the branch of that name.  NotFound."""
         branch = self._branches.get(name)
         if branch is None:
             raise NotFound(f"no branch {name!r}")
         return branch
 
     def is_prefix(self, path: str) -> bool:
-        """Whether some branch's name begins with `path` and a slash."""
+        """Return True if the name of a branch begins with `path` and a slash."""
         return path in self._prefixes
 
     def create(self, name: str, head: CommitId | None) -> Branch:
-        """A new branch.  UsageError, AlreadyExists."""
+        """Create a branch.  UsageError, AlreadyExists."""
         self._check_free(name)
         known = self._store.get(keys.NEXT_SLOT)
         slot = _SLOT.unpack(known)[0] if known else DETACHED + 1
@@ -94,7 +94,8 @@ class Refs:
         self._write(branch)
 
     def rename(self, branch: Branch, name: str) -> None:
-        """UsageError, AlreadyExists."""
+        """Rename a branch.  UsageError, AlreadyExists."""
+        # Released first: `a` may become `a/b`, which its own name would block.
         self._release(branch)
         try:
             self._check_free(name)
@@ -113,7 +114,7 @@ class Refs:
         self._hold(branch)
 
     def delete(self, branch: Branch) -> None:
-        """Drop the name; the commits stay."""
+        """Delete the branch; its commits stay."""
         self._release(branch)
         self._inverses.append((self._hold, (branch,)))
         self._store.put(keys.of_name(keys.BRANCH, branch.name), None)
@@ -121,7 +122,7 @@ class Refs:
     def create_tag(
         self, name: str, oid: CommitId, *, force: bool = False, note: Annotation | None = None
     ) -> None:
-        """Name a commit, and say something of it.
+        """Create a tag with an optional annotation.
 
         UsageError, AlreadyExists unless `force` moves the tag.
         """
@@ -134,7 +135,7 @@ class Refs:
         annotate(self._store, name, note)
 
     def delete_tag(self, name: str) -> CommitId:
-        """Drop the name, and give the commit.  NotFound."""
+        """Delete a tag, and return its commit.  NotFound."""
         oid = self.tags.pop(name, None)
         if oid is None:
             raise NotFound(f"no tag {name!r}")
@@ -150,20 +151,20 @@ class Refs:
             self.tags[name] = oid
 
     def drop(self, oid: CommitId, time_ns: int) -> None:
-        """Note that a ref named a commit until now, and no operation log says so.
+        """Record that a ref named a commit until now, if no operation log says so.
 
         A garbage collection keeps such a commit for a while, however old it is.
         """
         self._store.put(keys.of_number(keys.DROPPED, time_ns) + oid, b"")
 
     def dropped(self) -> Iterator[tuple[int, CommitId]]:
-        """The commits of `drop`, and when it was, the oldest first."""
+        """Yield time and commit of each `drop`, the oldest first."""
         at = len(keys.DROPPED) + keys.NUMBER.size
         for key, _ in self._store.scan(keys.DROPPED):
             yield keys.number_in(keys.DROPPED, key), CommitId(Oid(key[at:]))
 
     def forget_dropped(self, oid: CommitId, time_ns: int) -> None:
-        """Keep the commit no longer; the caller publishes."""
+        """Remove the record of a dropped commit; the caller publishes."""
         self._store.put(keys.of_number(keys.DROPPED, time_ns) + oid, None)
 
     def _check_free(self, name: str) -> None:

@@ -33,24 +33,25 @@ _SLOT = struct.Struct("<Q")
 class Repository(Core):
     """Everything that belongs to one store.  One thread owns it.
 
-    Invariant: the working state of a branch is shown at one place at most: the root view, or a
-    live view in `live`.
+    Invariant: the working state of a branch is shown in at most one place, the root view or a live
+    view in `live`.
     """
 
     def __init__(self, store: Store, clock: Clock, identity: Identity) -> None:
         super().__init__(store, clock, identity)
         self.nodes_max = DEFAULT_BUDGET_BYTES // 4 // NODE_BYTES
-        """With more nodes, the kernel is asked to forget some."""
+        """Number of nodes above which the kernel is asked to forget some."""
         self.configuration = Configuration()
         self.metrics = Metrics(clock)
         self.live: dict[int, View] = {}
-        """Slot -> view, for the branches that are open but not at the root."""
+        """View by slot, for branches that are open but not at the root."""
         self.open_snapshots: dict[CommitId, Workspace] = {}
-        """The trees of commits that someone looks at; kept by who shows them."""
+        """Trees of the commits that someone looks at; kept by the code that shows them."""
         self.beneath: Beneath | None = None
-        """The directory beneath the mount point, kept by who opened it."""
+        """Directory beneath the mount point, kept by the code that opened it."""
         self.on_collect: list[Callable[[], None]] = [self._forget_twins]
-        """Told when a garbage collection begins: to forget ids of objects that no root reaches."""
+        """Functions called when a garbage collection begins, to forget ids of objects that no root
+        reaches."""
         self.is_new = store.get(keys.ROOT) is None
         self.root = self._open_root()
 
@@ -60,8 +61,7 @@ class Repository(Core):
     ) -> Repository:
         """Open a store, and make it a repository if it is none yet.
 
-        `branch` is what the root shows: the branch of a new repository, or the one to check
-        out.  NotFound.
+        `branch` is the branch of a new repository, or the one to check out at the root.  NotFound.
         """
         if store.get(keys.ROOT) is None:
             slot = Refs(store).create(branch or DEFAULT_BRANCH, None).slot
@@ -76,7 +76,7 @@ class Repository(Core):
         return repository
 
     def configure(self, configuration: Configuration) -> None:
-        """Work by a configuration, and by what it is changed to.  StoreError."""
+        """Apply a configuration, now and after each change.  StoreError."""
         self.configuration = configuration
         configuration.follow(self._apply)
 
@@ -91,20 +91,20 @@ class Repository(Core):
             view.checkpoint()
 
     def views(self) -> list[View]:
-        """Every open view, the root first."""
+        """Return every open view, the root first."""
         return [self.root, *self.live.values()]
 
     def take_stale(self) -> Invalidation:
-        """What the kernel must forget now; the caller sees to it."""
+        """Return what the kernel must forget now; the caller ensures that it does."""
         stale, self.transaction.stale = self.transaction.stale, Invalidation()
         return stale
 
     def view_of(self, branch: Branch) -> View | None:
-        """The open view that shows the branch, if one does."""
+        """Return the open view that shows the branch, or None."""
         return self.root if self.root.slot == branch.slot else self.live.get(branch.slot)
 
     def live_view(self, name: str) -> View:
-        """The live view of a branch that is not at the root, opened on demand.  NotFound, Busy."""
+        """Return the live view of a branch, opened if necessary.  NotFound, Busy at the root."""
         branch = self.refs.branch(name)
         # I23: a branch is shown at the root or in one live view, never at both.
         if branch.slot == self.root.slot:
@@ -115,7 +115,7 @@ class Repository(Core):
         return view
 
     def checkout_branch(self, name: str) -> bool:
-        """Show a branch at the root; False when it is there already.  NotFound, Busy.
+        """Show a branch at the root; return False if it is there already.  NotFound, Busy.
 
         Both branches keep their uncommitted changes.  Cost: O(changed) between the two trees.
         """
@@ -129,7 +129,7 @@ class Repository(Core):
         return True
 
     def previous(self) -> tuple[int, CommitId | None]:
-        """What the root showed before: a slot, and the commit at its HEAD then.  NotFound."""
+        """Return slot and HEAD of the working state that the root showed before.  NotFound."""
         data = self.store.get(keys.PREVIOUS)
         if data is None:
             raise NotFound("nothing else was checked out before")
@@ -137,7 +137,7 @@ class Repository(Core):
         return slot, CommitId(Oid(data[_SLOT.size :])) if len(data) > _SLOT.size else None
 
     def close_live(self, branch: Branch) -> None:
-        """Save and close the live view of a branch.  Busy when it has open files."""
+        """Save and close the live view of a branch.  Busy if it has open files."""
         view = self.live.get(branch.slot)
         if view is None:
             return
@@ -150,7 +150,7 @@ class Repository(Core):
             change.afterwards.append(partial(close, view.workspace))
 
     def show(self, state: State) -> View:
-        """Let the root view show another working state, when the open transaction ends.
+        """Let the root view show another working state when the open transaction ends.
 
         Return the view, of which HEAD, log and stage are those of that state at once.
         """
@@ -159,6 +159,7 @@ class Repository(Core):
         leaving = self.root
         workspace = leaving.workspace
         before = leaving.state()
+        # The branch that is left keeps its uncommitted changes.
         leaving.save(before)
         saved = self.transaction.show(workspace, state.root)
         self.root = View(self, workspace, state.slot, state.head, state.merging, saved)

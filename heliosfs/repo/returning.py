@@ -1,4 +1,4 @@
-"""The way back to a state of before: one that an operation left, or one that was saved."""
+"""Ways back to an earlier state: one of an operation, or one that was saved."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from heliosfs.trees.same import differs
 from heliosfs.trees.stored import find_entry, walk_changes
 
 _SEARCHED_COUNT = 100
-"""Operations beside which states are looked for: 3 ms."""
+"""Number of operations whose states are searched: 3 ms."""
 WALKED_MAX = 1_000
-"""Edits that are looked at, to tell which ones a step takes out of the tree: 10 ms."""
+"""Number of edits that are examined to find those that a step removes from the tree: 10 ms."""
 
 
 class Past(NamedTuple):
-    """A state that the view once had, and when."""
+    """An earlier state of the view, and its time."""
 
     state: State
     time_ns: int
     operation: Operation | None
-    """The one that left it; None of an automatic save."""
+    """Operation that left it; None for an automatic save."""
     is_before: bool = False
-    """Whether it is the state that the operation found."""
+    """True if it is the state before the operation."""
 
 
 def state_after(view: View, number: int, *, before: bool = False) -> Past:
-    """The state after an operation of the view's log, or before it.  NotFound, UsageError."""
+    """Return the state after an operation of the log, or before it.  NotFound, UsageError."""
     log = view.log
     last = log.last.sequence if log.last is not None else 0
     if not log.first <= number <= last:
@@ -48,9 +48,9 @@ def state_after(view: View, number: int, *, before: bool = False) -> Past:
 
 
 def state_at(view: View, time_ns: int) -> Past:
-    """The state at a moment, as far as operations and saves tell.  NotFound.
+    """Return the state at a moment, according to operations and saves.  NotFound.
 
-    Cost: the logarithm of the operations.
+    Cost: the logarithm of the number of operations.
     """
     save = view.saves.at(time_ns)
     operation = _last_until(view, time_ns)
@@ -62,7 +62,7 @@ def state_at(view: View, time_ns: int) -> Past:
 
 
 def recent_states(view: View) -> Iterator[Past]:
-    """The states of all saves and of the last operations of a view, the newest first."""
+    """Return the states of all saves and of the last operations of a view, the newest first."""
     saved = (Past(view.saves.read(save), save.time_ns, None) for save in reversed(view.saves.all()))
     return merge(saved, _around_operations(view), key=lambda past: -past.time_ns)
 
@@ -75,13 +75,13 @@ def _around_operations(view: View) -> Iterator[Past]:
 
 
 def go_to(view: View, past: State, text: str) -> None:
-    """Make HEAD and all files what they were in a state, as one operation; ignored files stay."""
+    """Make HEAD and all files as in a state, in one operation; ignored files stay."""
     before = view.state()
     view.move("restore", text, before, view.ignoring.keep_in(past, before.root))
 
 
 def lost_edits(view: View, since: Entry, root: Entry, now: Entry) -> list[bytes]:
-    """The files that were edited between two trees and are not so in a third one."""
+    """Return the files that were edited between two trees and are different in a third."""
     store = view.core.store
     walk = walk_changes(store, TreeId(since.oid), TreeId(root.oid))
     found = []
@@ -93,7 +93,7 @@ def lost_edits(view: View, since: Entry, root: Entry, now: Entry) -> list[bytes]
 
 
 def _last_until(view: View, time_ns: int) -> Operation | None:
-    """The last operation of a log until a moment: their times only grow."""
+    """Return the last operation until a moment, by bisection: times in a log only grow."""
     log = view.log
     low, high = log.first, log.last.sequence if log.last is not None else 0
     found = None

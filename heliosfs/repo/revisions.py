@@ -1,4 +1,4 @@
-"""Revisions: the ways to name a commit (gitrevisions(7), the part that people use)."""
+"""Revisions: the names of commits (gitrevisions(7), the part in common use)."""
 
 from __future__ import annotations
 
@@ -26,12 +26,13 @@ _EARLIER = re.compile(r"(?P<name>.*)@\{(?P<count>\d{1,9})\}")
 def resolve(
     repository: Repository, text: str, head: CommitId | None, view: View | None = None
 ) -> CommitId:
-    """The commit that `text` names: an id, a unique prefix of one, a branch, a tag, HEAD,
-    ORIG_HEAD, MERGE_HEAD, or `@{-1}` for what was checked out before; after a branch or HEAD
-    `@{n}` for what it was n changes ago; with `~n`, `^n`, `^{commit}` after it.
+    """Return the commit for a revision.
 
-    `head` is what HEAD means, and `view` whose HEAD that is (None: that of the mount point).
-    UsageError, NotFound, Ambiguous.  Cost: a walk of n commits, or n operations.
+    That is an id, a unique prefix of one, a branch, a tag, HEAD, ORIG_HEAD, MERGE_HEAD, or `@{-1}`
+    for the previous checkout; after a branch or HEAD, `@{n}` for its commit n changes ago; and
+    after any of these `~n`, `^n`, `^{commit}`.  `head` is the commit of HEAD, and `view` the view
+    whose HEAD that is (None for that of the mount point).  UsageError, NotFound, Ambiguous.  Cost:
+    a walk of n commits, or n operations.
     """
     match = _REVISION.fullmatch(text)
     if match is None:
@@ -48,7 +49,7 @@ def resolve(
 
 
 def is_stable(text: str) -> bool:
-    """Whether a revision can only ever name the same commit: a full id."""
+    """Return True if a revision always names the same commit, because it is a full id."""
     return len(text) == 64 and _HEX.fullmatch(text) is not None
 
 
@@ -87,7 +88,7 @@ def _base(repository: Repository, name: str, head: CommitId | None, view: View) 
 
 
 def _with_prefix(repository: Repository, name: str) -> CommitId | None:
-    """The one commit whose id begins so.  Ambiguous."""
+    """Return the only commit whose id begins like this, or None.  Ambiguous."""
     found = repository.history.with_prefix(name)
     if len(found) > 1:
         ids = ", ".join(oid.hex()[: len(name) + 4] for oid in found[:4])
@@ -100,7 +101,7 @@ _REMEMBERED = ("ORIG_HEAD", "MERGE_HEAD", *_OPEN)
 
 
 def head_moves(log: OperationLog) -> Iterator[Operation]:
-    """The operations that let HEAD name another commit, the newest first."""
+    """Return the operations that moved HEAD to another commit, the newest first."""
     return (each for each in log.operations() if each.before.head != each.after.head)
 
 
@@ -121,7 +122,7 @@ def _remembered(view: View, name: str) -> CommitId:
 
 
 def _earlier(repository: Repository, text: str, head: CommitId | None, view: View) -> CommitId:
-    """`HEAD@{n}`, `BRANCH@{n}` or `@{n}`: what it named n changes ago."""
+    """Return the commit of `HEAD@{n}`, `BRANCH@{n}` or `@{n}`: the one n changes ago."""
     found = _EARLIER.fullmatch(text)
     if found is None:
         raise NotFound(f"no revision {text[:80]!r}: after @ comes a number of changes, as @{{1}}")
@@ -149,7 +150,7 @@ def _earlier(repository: Repository, text: str, head: CommitId | None, view: Vie
 
 
 def _previous(repository: Repository) -> CommitId:
-    """What was checked out before, as it is now."""
+    """Return the current commit of the branch, or HEAD, that was checked out before."""
     slot, oid = repository.previous()
     branch = repository.refs.of_slot(slot)
     if branch is not None:

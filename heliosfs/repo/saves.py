@@ -1,8 +1,8 @@
-"""Saves: the working states that were saved automatically, the last ones, and of before ever fewer.
+"""Saves: the working states that were saved automatically, fewer the older they are.
 
-A save is a key of state that names a tree whose objects the save itself stored, so it costs one
-small value more.  Each one drops those for which there is no room any more, so that a slot never
-has more than `COUNT_MAX`.
+A save is a key of state that names a tree whose objects were stored anyway, so it costs one more
+small value.  Each new save drops those that have no place any more, so that a slot never has more
+than `COUNT_MAX`.
 """
 
 from __future__ import annotations
@@ -18,22 +18,23 @@ from heliosfs.repo.working_state import State, decode_state
 from heliosfs.store.base import Store
 
 RECENT_COUNT = 10
-"""Saves that are kept, whenever they were made."""
+"""Number of saves that are kept, whatever their times."""
 MINUTE_COUNT = 30
-"""Minutes before these of which the last save is kept, minutes without any not counted."""
+"""Number of earlier minutes of which the last save is kept; minutes without saves do not count."""
 HOUR_COUNT = 24
-"""Hours before these of which the last save is kept, in the same way."""
+"""Number of still earlier hours of which the last save is kept; hours without saves do not
+count."""
 COUNT_MAX = RECENT_COUNT + MINUTE_COUNT + HOUR_COUNT
 
 _MINUTE_NS = 60 * 10**9
 _HOUR_NS = 60 * _MINUTE_NS
 _TOGETHER_NS = 10**9 // 2
-"""Saves within this time, of programs that sync each write, are one."""
+"""Time within which saves count as one, for programs that sync each write."""
 _TIME = struct.Struct("<q")
 
 
 class Save(NamedTuple):
-    """A working state that was saved, and when."""
+    """A saved working state, by number and time."""
 
     sequence: int
     time_ns: int
@@ -47,12 +48,12 @@ class Saves:
         self._inverses = Inverses() if inverses is None else inverses
         self._prefix = keys.of_slot(keys.SAVE, slot) + b"/"
         self._held: tuple[Save, ...] | None = None
-        """The oldest first; None while nobody looked."""
+        """Saves, the oldest first; None until they are read."""
         self._begun_ns = 0
-        """When the last save was begun that those after it join; 0 for none of this run."""
+        """Time of the save with which later ones are joined; 0 if this run made none."""
 
     def all(self) -> tuple[Save, ...]:
-        """Every save, the oldest first."""
+        """Return every save, the oldest first."""
         if self._held is None:
             at = len(self._prefix)
             self._held = tuple(
@@ -62,24 +63,25 @@ class Saves:
         return self._held
 
     def read(self, save: Save) -> State:
-        """The working state of a save.  NotFound when it was dropped meanwhile."""
+        """Return the working state of a save.  NotFound if it was dropped meanwhile."""
         value = self._store.get(self._key(save.sequence))
         if value is None:
             raise NotFound("that save is not kept any more")
         return decode_state(value, _TIME.size)[0]
 
     def at(self, time_ns: int) -> Save | None:
-        """The last save that was made until a moment."""
+        """Return the last save that was made until a moment, or None."""
         return next((save for save in reversed(self.all()) if save.time_ns <= time_ns), None)
 
     def since(self, time_ns: int, sequence: int) -> list[Save]:
-        """The saves of a moment and later, of those that come after `sequence`."""
+        """Return the saves from a moment on, without those up to `sequence`."""
         return [save for save in self.all() if save.sequence > sequence and save.time_ns >= time_ns]
 
     def add(self, time_ns: int, state: bytes) -> None:
         """Keep a working state, encoded: 15 us."""
         held = self.all()
         self._inverses.append((self._reset, (held, self._begun_ns)))
+        # A clock that was set back begins a new save.
         if held and 0 <= time_ns - self._begun_ns < _TOGETHER_NS:
             save = Save(held[-1].sequence, time_ns)
             self._held = (*held[:-1], save)
@@ -91,7 +93,7 @@ class Saves:
         self._store.put(self._key(save.sequence), _TIME.pack(time_ns) + state)
 
     def drop_before(self, time_ns: int) -> int:
-        """Drop the saves of before a moment; gives how many.  The caller publishes."""
+        """Drop the saves before a moment; return their number.  The caller publishes."""
         old = {save for save in self.all() if save.time_ns < time_ns}
         self._drop(old)
         return len(old)
@@ -110,7 +112,7 @@ class Saves:
 
 
 def _surplus(held: tuple[Save, ...]) -> Iterator[Save]:
-    """The saves for which there is no room."""
+    """Yield the saves that have no place any more."""
     minutes: set[int] = set()
     hours: set[int] = set()
     for save in reversed(held[:-RECENT_COUNT]):

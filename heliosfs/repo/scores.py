@@ -1,4 +1,4 @@
-"""Scores: the numbers that are given to a commit, a metric each."""
+"""Scores: the numbers of a commit, one for each metric."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _FRACTION = re.compile(r"([+-]?\d+)/(\d+)", re.ASCII)
 _DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 Scores = Mapping[str, str]
-"""Metric -> the number as it was written."""
+"""Number, as it was written, by metric."""
 
 
 class Scored(NamedTuple):
-    """A commit, and one number that it has."""
+    """A commit and one of its scores."""
 
     oid: CommitId
     text: str
@@ -32,7 +32,7 @@ class Scored(NamedTuple):
 
 
 def check_score(metric: str, text: str) -> None:
-    """UsageError when it is not a name and a finite number."""
+    """Raise UsageError unless the metric is a valid name, and the text a finite number."""
     if not _METRIC.fullmatch(metric) or len(metric.encode()) > METRIC_MAX_BYTES:
         raise UsageError(
             f"usage: {metric[:80]!r} is no metric: a letter, then letters, digits, '_', '.', '-'"
@@ -44,7 +44,7 @@ def check_score(metric: str, text: str) -> None:
 
 
 def value_of(text: str) -> float:
-    """What a number compares as; NaN of what is none.
+    """Return the value for comparisons; NaN if the text is no number.
 
     >>> value_of("41/42") > value_of("0.97")
     True
@@ -53,14 +53,14 @@ def value_of(text: str) -> float:
 
 
 def best_of(scored: list[Scored], *, minimize: bool) -> Scored | None:
-    """The best number; of equal ones the first."""
+    """Return the best score, the first of equal ones; None without any."""
     if not scored:
         return None
     return (min if minimize else max)(scored, key=lambda each: each.value)
 
 
 def main_metric(metrics: Mapping[str, object], minimized: tuple[str, ...]) -> str:
-    """The metric to show when none was asked for: `score`, or what was declared, or any."""
+    """Return the metric to show by default: `score`, a declared one, or any."""
     if DEFAULT_METRIC in metrics:
         return DEFAULT_METRIC
     declared = [metric for metric in minimized if metric in metrics]

@@ -1,7 +1,7 @@
-"""The stage: what `add` put aside for the next commit of a working state.
+"""The stage: the tree that the next commit of a working state takes, if `add` made one.
 
-It is a tree: that of HEAD with the staged paths as they were when they were added.  While
-there is none, a commit takes everything.
+It is the tree of HEAD with the staged paths as they were when they were added.  Without a stage, a
+commit takes everything.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Stage:
         self._slot = slot
         data = store.get(keys.of_slot(keys.STAGE, slot))
         self.root = decode_entry(data)[0] if data is not None else None
-        """None while nothing is staged."""
+        """Staged tree; None while nothing is staged."""
 
     def replace(self, root: Entry | None) -> None:
         """Stage another tree, or nothing."""
@@ -33,13 +33,13 @@ class Stage:
             )
 
     def remember(self, sequence: int) -> None:
-        """Keep what is staged with the operation that is being recorded, for its undo."""
+        """Keep the staged tree with the operation that is being recorded, for its undo."""
         if self.root is not None:
             self._store.put(
                 keys.of_operation(keys.STAGE_BEFORE, self._slot, sequence), encode_entry(self.root)
             )
 
     def remembered(self, sequence: int) -> Entry | None:
-        """What was staged before an operation."""
+        """Return the staged tree before an operation, or None."""
         data = self._store.get(keys.of_operation(keys.STAGE_BEFORE, self._slot, sequence))
         return decode_entry(data)[0] if data is not None else None

@@ -1,7 +1,7 @@
-"""The stash: commits of uncommitted changes that were put aside, for all branches together.
+"""The stash: commits of uncommitted changes that were put aside, shared by all branches.
 
-An entry has a number for good, and the newest is `stash@{0}`.  The operation that added or took
-entries knows them, so that its undo takes that back.
+An entry keeps its number for ever, and the newest is `stash@{0}`.  The operation that added or
+removed entries records them, so that its undo takes that back.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ _CHANGE = struct.Struct(">?Q32s")
 
 
 class Stashed(NamedTuple):
-    """An entry."""
+    """An entry of the stash."""
 
     number: int
-    """Never used again."""
+    """Number, which is never used again."""
     oid: CommitId
-    """Its first parent is the commit that the changes were made to; a second one is the stage."""
+    """Commit, whose first parent is the HEAD of the changes; a second parent is the stage."""
 
 
 class StashChange(NamedTuple):
-    """An entry that an operation added, or took out."""
+    """An entry that an operation added or removed."""
 
     is_added: bool
     entry: Stashed
 
 
 def stashed(store: Store) -> list[Stashed]:
-    """All entries, the newest first."""
+    """Return all entries, the newest first."""
     found = [
         Stashed(keys.number_in(keys.STASH, key), CommitId(Oid(value)))
         for key, value in store.scan(keys.STASH)
@@ -44,7 +44,7 @@ def stashed(store: Store) -> list[Stashed]:
 
 
 def find_stashed(store: Store, position: int) -> Stashed:
-    """The entry `stash@{position}`.  NotFound."""
+    """Return the entry `stash@{position}`.  NotFound."""
     entries = stashed(store)
     if position >= len(entries):
         count = f"there are {len(entries)}" if entries else "the stash is empty"
@@ -53,7 +53,7 @@ def find_stashed(store: Store, position: int) -> Stashed:
 
 
 def new_entry(store: Store, oid: CommitId) -> Stashed:
-    """A number for a commit that is to be put aside; within a transaction."""
+    """Return an entry with a new number for a commit; within a transaction."""
     known = store.get(keys.NEXT_STASH)
     number = keys.NUMBER.unpack(known)[0] if known else 1
     store.put(keys.NEXT_STASH, keys.NUMBER.pack(number + 1))
@@ -61,7 +61,7 @@ def new_entry(store: Store, oid: CommitId) -> Stashed:
 
 
 def change_stash(store: Store, slot: int, sequence: int, changes: Sequence[StashChange]) -> None:
-    """Add and take entries, as the operation does that was just recorded; in its transaction."""
+    """Add and remove entries, for the operation just recorded; in its transaction."""
     for is_added, entry in changes:
         store.put(keys.of_number(keys.STASH, entry.number), entry.oid if is_added else None)
     data = b"".join(_CHANGE.pack(each, entry.number, entry.oid) for each, entry in changes)
@@ -69,7 +69,7 @@ def change_stash(store: Store, slot: int, sequence: int, changes: Sequence[Stash
 
 
 def take_back_stash(store: Store, slot: int, target: int, sequence: int) -> None:
-    """Take back what the operation `target` did to the stash, as part of `sequence`."""
+    """Take back the changes of the operation `target` to the stash, as part of `sequence`."""
     data = store.get(keys.of_operation(keys.STASH_CHANGE, slot, target))
     if data is not None:
         changes = [StashChange(not each.is_added, each.entry) for each in _changes(data)]
@@ -77,9 +77,9 @@ def take_back_stash(store: Store, slot: int, target: int, sequence: int) -> None
 
 
 def stashed_since(store: Store, firsts: Mapping[int, int]) -> Iterator[CommitId]:
-    """The commits that operations added or took out, for their undo.
+    """Yield the commits that operations added or removed, for their undo.
 
-    `firsts` says with which operation the log of a slot begins.
+    `firsts` has the first operation in the log of each slot.
     """
     for key, data in store.scan(keys.STASH_CHANGE):
         slot, sequence = keys.operation_in(keys.STASH_CHANGE, key)
@@ -88,7 +88,7 @@ def stashed_since(store: Store, firsts: Mapping[int, int]) -> Iterator[CommitId]
 
 
 def forget_stashed(store: Store, slot: int, sequence: int) -> None:
-    """Forget what an operation did to the stash; the caller publishes."""
+    """Forget the changes of an operation to the stash; the caller publishes."""
     key = keys.of_operation(keys.STASH_CHANGE, slot, sequence)
     if store.get(key) is not None:
         store.put(key, None)

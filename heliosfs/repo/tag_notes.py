@@ -1,4 +1,4 @@
-"""Annotated tags: who tagged a commit, when, and with which message."""
+"""Annotations of tags: the tagger, the time and the message."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _LENGTH = struct.Struct("<H")
 
 
 class Annotation(NamedTuple):
-    """The tagger and the message of a tag; one that git made may have no tagger."""
+    """The tagger and message of a tag; one that git made may have no tagger."""
 
     tagger: Signature | None
     message: bytes
 
 
 def annotation(store: Store, name: str) -> Annotation | None:
-    """Return the annotation of a tag that was made here; None of a plain one."""
+    """Return the annotation of a tag that was made here; None for a plain one."""
     data = store.get(keys.of_name(keys.TAG_NOTE, name))
     if data is None:
         return None
@@ -30,7 +30,7 @@ def annotation(store: Store, name: str) -> Annotation | None:
 
 
 def annotate(store: Store, name: str, note: Annotation | None) -> None:
-    """Let a tag say something, or nothing any more; within a transaction."""
+    """Set or remove the annotation of a tag; within a transaction."""
     key = keys.of_name(keys.TAG_NOTE, name)
     if note is None or note.tagger is None:
         if store.get(key) is not None:

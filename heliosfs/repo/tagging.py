@@ -1,4 +1,4 @@
-"""Tags that a verb makes and drops, each as one transaction."""
+"""Creation and deletion of tags, each as one transaction."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def create_tag(
     force: bool = False,
     note: Annotation | None = None,
 ) -> None:
-    """Name a commit, and say something of it.
+    """Create a tag with an optional annotation.
 
     UsageError, AlreadyExists unless `force` moves the tag.
     """
@@ -27,7 +27,7 @@ def create_tag(
 
 
 def delete_tag(core: Core, name: str) -> CommitId:
-    """Drop a tag, and return what it named.  NotFound."""
+    """Delete a tag, and return its commit.  NotFound."""
     with core.transaction:
         oid = core.refs.delete_tag(name)
         core.refs.drop(oid, core.clock.now_ns())

@@ -33,27 +33,26 @@ from heliosfs.workspace.workspace import Workspace
 
 
 class Transaction:
-    """The transaction of a repository; it has one at a time, and uses it again and again."""
+    """The transaction of a repository; it has one at a time, and reuses it."""
 
     def __init__(self, store: Store, inverses: Inverses) -> None:
         self._store = store
         self._inverses = inverses
         self.stale = Invalidation()
-        """What the kernel must forget before the verb that runs is answered."""
+        """Names and data that the kernel must forget before the current verb is answered."""
         self._begun: list[int] = []
-        """How many inverses there were when each `with` that is open began."""
+        """Number of inverses at the beginning of each open `with`."""
         self._has_failed = False
         self.targets: dict[Workspace, Redated] = {}
-        """The roots that workspaces will show when the transaction ends.
+        """Roots that workspaces will show when the transaction ends.
 
-        Their trees were flushed, and nobody writes to them meanwhile.
-        """
+        Their trees were flushed, and nobody writes to them meanwhile."""
         self.afterwards: list[Callable[[], None]] = []
-        """To be done once all is published and shown; none of it may fail."""
+        """Actions to run after everything is published and shown; none of them may fail."""
 
     @property
     def is_open(self) -> bool:
-        """Whether changes are being gathered now."""
+        """True while changes are being gathered."""
         return bool(self._begun)
 
     def __enter__(self) -> Transaction:  # noqa: PYI034 - Self is newer than Python 3.10
@@ -86,10 +85,10 @@ class Transaction:
             self._has_failed = False
 
     def show(self, workspace: Workspace, root: Entry, *, with_times: bool = False) -> bytes:
-        """Have a workspace, whose tree is flushed, show a root when the transaction ends.
+        """Let a workspace, whose tree is flushed, show a root when the transaction ends.
 
-        Unless it is to be shown `with_times` of its own, it gets those that tell since when its
-        files are there (see `redate`); return its bytes then.  StoreError.
+        Unless it has to keep its own times (`with_times`), its files get times that show when they
+        came (see `redate`).  Return the encoded root.  StoreError.
         """
         dated = as_it_is(root) if with_times else redate(workspace, root)
         self.targets[workspace] = dated

@@ -1,4 +1,4 @@
-"""Undo and redo: each goes to the state before an operation, and is an operation itself."""
+"""Undo and redo: each restores the state before an operation, and is an operation itself."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from heliosfs.repo.working_state import State
 
 
 def undo(repository: Repository, view: View) -> Operation:
-    """Revert the last operation that is not undone; gives it.  NotFound."""
+    """Revert the last operation that is not undone; return it.  NotFound."""
     target = view.log.undo_target()
     before = view.state()
     if target.before.slot != view.slot:
@@ -25,7 +25,7 @@ def undo(repository: Repository, view: View) -> Operation:
 
 
 def redo(view: View) -> Operation:
-    """Take back the last undo that is not taken back; gives it.  NotFound."""
+    """Revert the last undo that is not reverted; return it.  NotFound."""
     target = view.log.redo_target()
     before = view.state()
     after = view.ignoring.keep_in(target.before, before.root, target)
@@ -36,10 +36,10 @@ def redo(view: View) -> Operation:
 def take_back(
     repository: Repository, view: View, count: int, *, redoes: bool = False
 ) -> list[Operation]:
-    """Undo, or redo, so many operations, within a transaction; gives what was taken back.
+    """Undo, or redo, `count` operations within a transaction; return them.
 
-    NotFound when there are not so many, UsageError when one that is not the last of them leads to
-    another branch: the transaction must then be taken back.
+    NotFound if there are not so many.  UsageError if one before the last leads to another branch;
+    then the transaction must be taken back.
     """
     done: list[Operation] = []
     while len(done) < count:
@@ -65,7 +65,7 @@ def _step(
     after: State,
     record: Callable[[int, Operation, State, State], None],
 ) -> None:
-    """Go to `after`, the state before `target`, its stage included, and record that."""
+    """Go to `after`, the state before `target`, including its stage, and record that."""
     core = view.core
     with core.transaction as change:
         change.show(view.workspace, after.root)
@@ -80,9 +80,9 @@ def _step(
 
 
 def _take_back_checkout(repository: Repository, checkout: Operation) -> None:
-    """Show the branch again from which a commit was checked out.  NotFound, Busy.
+    """Show again the branch from which a commit was checked out.  NotFound, Busy.
 
-    What was done since then to ignored files, which came along, goes back with them.
+    Changes of ignored files since then, which came along, are taken back to the branch.
     """
     branch = repository.refs.of_slot(checkout.before.slot)
     if branch is None:

@@ -1,4 +1,4 @@
-"""A view: one place where the working state of a branch is shown, and what can be done there."""
+"""A view: a place where the working state of a branch is shown, and the operations on it."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ _NO_METADATA: Mapping[str, str] = {}
 class View(WorkingTree):
     """The workspace of a branch, or of no branch (detached, at the mount point only).
 
-    Every method that changes something is a transaction, or joins the one that is open, and
-    records the state it leaves in the operation log.  None of them waits for the kernel: who
-    calls through a mount runs the commit barrier first, and invalidates after.
+    Every method that changes something is a transaction, or joins the open one, and records the new
+    state in the operation log.  None of them waits for the kernel: a caller through a mount runs
+    the commit barrier first, and invalidates the kernel's caches afterwards.
     """
 
     def __init__(
@@ -48,11 +48,11 @@ class View(WorkingTree):
         merging: CommitId | None = None,
         saved: bytes | None = None,
     ) -> None:
-        """`saved` is the encoded root that is in the store; that of the workspace by default."""
+        """Open a view; `saved` is the encoded root in the store, else that of the workspace."""
         super().__init__(core, workspace, slot, head, merging)
         self._work_key = keys.of_slot(keys.WORK, slot)
         self.conflicts: list[Conflict] = []
-        """Of the merge that was tried last, and refused or left open, since the view was opened."""
+        """Conflicts of the last merge that was refused or left open since the view was opened."""
         self._transaction = core.transaction
         self._inverses = core.inverses
         self.log = OperationLog(core.store, core.history, slot, self._inverses)
@@ -61,20 +61,18 @@ class View(WorkingTree):
         if (last := self.log.last) is not None:
             core.clock.note(last.time_ns)
         self._altered: tuple[CommitId | None, Oid] | None = None
-        """A commit, and a tree that was saved and differs from it in more than times.
-
-        Known from when the save flushed it, so that the commit after it compares nothing.
-        """
+        """A commit and a saved tree that differ in more than times, as the save's flush found
+        out."""
         self._saved_root = saved or workspace.root.raw or b""
-        """The encoded root that is in the store; a flush alone does not bring it there."""
+        """Encoded root that is in the store; a flush alone does not bring it there."""
 
     @property
     def pick(self) -> OpenPick | None:
-        """The cherry-pick or revert that is open; None of a merge, and when nothing is."""
+        """Open cherry-pick or revert; None during a merge, and if nothing is open."""
         return pick_of(self.core.history.read(self.merging)) if self.merging else None
 
     def checkpoint(self) -> None:
-        """Save the uncommitted changes.  Does nothing when nothing changed.  StoreError."""
+        """Save the uncommitted changes, if anything changed.  StoreError."""
         if self.workspace.root.raw == self._saved_root:
             return
         flushed = self.workspace.root.tree
@@ -107,18 +105,18 @@ class View(WorkingTree):
         content: Entry | None = None,
         kept: Entry | None = None,
     ) -> CommitId:
-        """Make a commit of what is staged; of everything in the workspace if nothing is.
+        """Commit the stage; if nothing is staged, everything in the workspace.
 
-        `content` is the root of another tree to commit, after which `kept` is staged.
-        It concludes an open merge: the commit that is merged becomes the second parent.
-        NothingToCommit when nothing but times differs from HEAD; Stale when `expect` is not HEAD.
-        Cost: 50 us for one changed file of 10 KB.
+        `content` is the root of another tree to commit, after which `kept` is staged.  An open
+        merge is concluded: the merged commit becomes the second parent.  NothingToCommit if only
+        times differ from HEAD; Stale if `expect` is not HEAD.  Cost: 50 us for a file of 10 KB.
         """
         head = self.head
         if expect is not None:
             _check_head(expect, head)
         core = self.core
         workspace = self.workspace
+        # Read before the flush: if HEAD had this tree and the flush altered it, they differ.
         flushed = workspace.root.tree
         planned = self._transaction.targets.get(workspace)
         root = planned.root if planned else flush(workspace)
@@ -148,10 +146,7 @@ class View(WorkingTree):
         return oid
 
     def write(self, commit: Commit) -> CommitId:
-        """Add a commit that is made here to the store's batch, within a transaction.
-
-        That of an experiment carries its name, and is one of its commits.
-        """
+        """Add a commit made here to the store's batch, with its experiment's name, if any."""
         core = self.core
         experiment = core.experiments.running.get(self.slot)
         if experiment is None:
@@ -171,10 +166,10 @@ class View(WorkingTree):
         content: Entry | None = None,
         kept: Entry | None = None,
     ) -> CommitId:
-        """Replace the commit at HEAD by one of its parents that has what a commit would take now.
+        """Replace the commit at HEAD by one with the same parents and the tree of a commit now.
 
-        What is not given (message, author, metadata) is as in the commit that is replaced.
-        NotFound before the first commit; Busy while a merge is open; Stale.
+        Message, author and metadata that are not given are those of the replaced commit.  NotFound
+        before the first commit; Busy while a merge is open; Stale.
         """
         head = self.head
         if expect is not None:
@@ -203,7 +198,7 @@ class View(WorkingTree):
     def reset(self, target: CommitId, *, hard: bool = True, soft: bool = False) -> None:
         """Let the branch name `target`; with `hard`, make the tree exactly equal to it.
 
-        Nothing is staged then, but with `soft` what was staged before.
+        The stage is dropped, except with `soft`.
         """
         before = self.state()
         goal = self.core.history.read(target).root
@@ -216,7 +211,7 @@ class View(WorkingTree):
         self.move("reset", f"{mode} {target.hex()[:12]}", before, after, staged)
 
     def changes(self) -> Iterator[Change]:
-        """What differs from HEAD, as `walk_changes` gives it; the root's own entry included."""
+        """Yield the differences from HEAD as `walk_changes` does, and that of the root itself."""
         root = self.selected()
         head = self.head_root()
         if head is not None and differs(head, root):
@@ -225,11 +220,11 @@ class View(WorkingTree):
         yield from walk_changes(self.core.store, old, TreeId(root.oid))
 
     def has_changes(self) -> bool:
-        """Whether anything differs from HEAD."""
+        """Return True if anything differs from HEAD."""
         return self.differs(self.head, self.selected())
 
     def selected(self) -> Entry:
-        """The root of what a commit of everything would have: what is ignored is not in it."""
+        """Return the root that a commit of everything would have, without ignored files."""
         return self.ignoring.select(self.state().root)
 
     def move(
@@ -242,10 +237,10 @@ class View(WorkingTree):
         *,
         with_times: bool = False,
     ) -> None:
-        """Go from the state now to another one of the same slot, and record that.
+        """Go from the current state to another one of the same slot, and record that.
 
-        `staged` is the stage from then on.  Every verb that changes the tree ends here.  Files
-        that come or are replaced get its time, or, `with_times`, those that they have.
+        `staged` is the stage from then on.  Every verb that changes the tree ends here.  New and
+        replaced files get its time, or, `with_times`, keep their own.
         """
         with self._transaction as change:
             change.show(self.workspace, after.root, with_times=with_times)
@@ -266,9 +261,9 @@ class View(WorkingTree):
             self.restage(staged)
 
     def stage_paths(self, source: Entry, paths: Sequence[bytes]) -> list[bytes]:
-        """Stage paths as `source` has them; gives what changed in the stage.
+        """Stage paths as `source` has them; return the paths that changed in the stage.
 
-        A stage that is equal to HEAD goes.  StoreError leaves the stage as it was.
+        A stage that is equal to HEAD is dropped.  StoreError leaves the stage as it was.
         """
         now_ns = self.core.clock.now_ns()
         root, changed = graft(self.core.store, self.base_root(), source, paths, now_ns)
@@ -279,7 +274,7 @@ class View(WorkingTree):
         return changed
 
     def restage(self, staged: Entry | None) -> None:
-        """Let the operation that was just recorded know the stage before, and stage another."""
+        """Keep the stage with the operation that was just recorded, and stage another tree."""
         assert self.log.last is not None
         self.stage.remember(self.log.last.sequence)
         self.stage.replace(staged)

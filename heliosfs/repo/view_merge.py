@@ -1,7 +1,7 @@
-"""Merging into a view: fast-forward, merge commit, open merge, abort.
+"""Merges into a view: fast-forward, merge commit, open merge, abort.
 
-All or nothing: what is refused changes nothing, and what is done is one operation that undo
-takes back.
+They are all or nothing: a refused merge changes nothing, and a merge is one operation that undo
+reverts.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from heliosfs.trees.same import differs
 from heliosfs.trees.stored import Change, walk_changes
 
 _DEPTH_MAX = 10
-"""How many bases are merged on top of each other before the oldest one will do."""
+"""Depth to which several bases are merged with each other; below it, the oldest one is used."""
 
 _NAMED_COUNT = 10
 
 
 class MergeConflict(Conflicted):
-    """A merge that was refused; the tree is untouched."""
+    """A merge that was refused; the tree is unchanged."""
 
     def __init__(self, conflicts: list[Conflict]) -> None:
         count = len(conflicts)
@@ -47,39 +47,39 @@ class MergeConflict(Conflicted):
 
 
 class Done(NamedTuple):
-    """What a merge came to."""
+    """The result of a merge."""
 
     head: CommitId
     is_fast_forward: bool
     is_news: bool
-    """False when there was nothing to merge."""
+    """False if there was nothing to merge."""
     conflicts: list[Conflict]
-    """Of a merge that is open now."""
+    """Conflicts of a merge that is open now."""
     is_open: bool = False
-    """Whether nothing was committed, because that was asked for."""
+    """True if nothing was committed, because of conflicts or as requested."""
 
 
 class MergeOptions(NamedTuple):
-    """How to merge."""
+    """The options of a merge."""
 
     message: str
     labels: Labels = Labels()
     favor: Favor = Favor.NONE
     markers: bool = False
-    """Whether conflicts go into the workspace, with the merge left open."""
+    """True if conflicts are written into the workspace, and the merge is left open."""
     fast_forward: bool = True
     only_fast_forward: bool = False
-    """Whether anything but moving HEAD on is refused."""
+    """True if everything but a move of HEAD is refused."""
     commits: bool = True
-    """Whether a merge commit is made; else the merge is left open."""
+    """True if a merge commit is made; otherwise the merge is left open."""
     unrelated: bool = False
-    """Whether histories without a common commit may be merged."""
+    """True if histories without a common commit may be merged."""
     squash: bool = False
-    """Whether only the files are merged, and HEAD stays where it is."""
+    """True if only the files are merged, and HEAD stays where it is."""
 
 
 def open_verb(view: View) -> str:
-    """The verb that is open: `merge`, `cherry-pick` or `revert`; empty when none is."""
+    """Return the verb that is open: `merge`, `cherry-pick` or `revert`; empty for none."""
     if view.merging is None:
         return ""
     return view.pick.options.verb if view.pick is not None else "merge"
@@ -99,9 +99,9 @@ def merge_into(
 ) -> Done:
     """Merge a commit into the state of a view; uncommitted changes elsewhere stay.
 
-    `bases` are the merge bases, if they are known.
-    Busy when a merge is open, or uncommitted changes are in the way; MergeConflict; UsageError
-    when the histories have nothing in common.  Cost: O(changed on both sides).
+    `bases` are the merge bases, if they are known.  Busy if a merge is open, or uncommitted changes
+    are in the way; MergeConflict; UsageError if the histories have nothing in common.  Cost:
+    O(changed on both sides).
     """
     check_can_begin(view)
     core = view.core
@@ -150,7 +150,7 @@ def merge_into(
 
 
 def _squash(view: View, head: CommitId, target: Entry, text: str) -> Done:
-    """Make what was merged uncommitted changes."""
+    """Turn the merged changes into uncommitted ones."""
     before = view.state()
     after = _carry(view, before, target)
     view.move("merge", f"{text} (squashed)", before, State(view.slot, head, after))
@@ -158,10 +158,10 @@ def _squash(view: View, head: CommitId, target: Entry, text: str) -> Done:
 
 
 def abort(view: View, verb: str = "merge") -> None:
-    """Go back to the state before what is open, uncommitted changes of then included.
+    """Go back to the state before the open verb, including its uncommitted changes.
 
-    Of several picks, to that before the first.  NotFound when the verb is not open.  What was
-    edited since then can be had back with undo.
+    For several picks, that is the state before the first.  NotFound if the verb is not open.  Undo
+    brings back the edits made since then.
     """
     there = open_verb(view)
     if there != verb:
@@ -178,12 +178,13 @@ def abort(view: View, verb: str = "merge") -> None:
         if begun.merging is None:
             target = begun
             break
+        # Each pick of a series has a note of its own: go on to the state before the first.
         wanted = begun.merging
     view.move(verb, "--abort", before, view.ignoring.keep_in(target, before.root))
 
 
 def open_conflicts(view: View) -> list[Conflict]:
-    """The conflicts of what is open, or of what was refused last."""
+    """Return the conflicts of the open verb, or of the one refused last."""
     if view.merging is not None and view.head is not None and not view.conflicts:
         if view.pick is None:
             view.conflicts = conflicts_between(view.core, view.head, view.merging)
@@ -206,10 +207,10 @@ def conflicts_between(
     theirs: CommitId,
     bases: list[CommitId] | None = None,
 ) -> list[Conflict]:
-    """Where a merge of two commits would collide; nothing is changed.
+    """Return the conflicts that a merge of two commits would have; change nothing.
 
-    `bases` are the merge bases, if they are known.
-    Cost: O(changed on both sides); texts are read only where both sides changed a file.
+    `bases` are the merge bases, if they are known.  Cost: O(changed on both sides); texts are read
+    only where both sides changed a file.
     """
     history = core.history
     if ours == theirs:
@@ -230,7 +231,7 @@ def merge_commits(
     rules: MergeRules,
     bases: list[CommitId] | None = None,
 ) -> Merged:
-    """Merge the trees of two commits over what both came from; nothing is changed.
+    """Merge the trees of two commits over their common base; change no ref and no workspace.
 
     `bases` are the merge bases, if they are known.
     """
@@ -250,11 +251,11 @@ def _base_root(
     attributes: Attributes | None,
     depth: int = 0,
 ) -> Entry | None:
-    """The tree that both sides came from: of several merge bases, what their merge gives.
+    """Return the tree from which both sides come: of several merge bases, their merge.
 
-    The merge of the first bases is a virtual commit, with them as its parents: what it
-    has in common with the next base is what any of them has.
-    None of unrelated histories.  Source: the recursive strategy of git-merge(1).
+    The merge of the first bases counts as a virtual commit whose parents they are: its common
+    ancestors with the next base are those of any of them.  None for unrelated histories.  Source:
+    the recursive strategy of git-merge(1).
     """
     if not bases:
         return None
@@ -271,7 +272,7 @@ def _base_root(
 
 
 def _carry(view: View, before: State, target: Entry) -> Entry:
-    """The target's tree with the uncommitted changes of the state on top.  Busy."""
+    """Return the target's tree with the uncommitted changes of the state on top.  Busy."""
     head = view.head_root()
     if head is None:
         if before.root.size or view.has_changes():
@@ -281,7 +282,7 @@ def _carry(view: View, before: State, target: Entry) -> Entry:
 
 
 def carry_changes(view: View, head: Entry, working: Entry, target: Entry) -> Entry:
-    """The target's tree with what `working` has changed since `head`.  Busy."""
+    """Return the target's tree with the changes from `head` to `working` on top.  Busy."""
     core = view.core
     store = core.store
     if head.oid == working.oid and not differs(head, working):
@@ -313,7 +314,7 @@ def _changes(store: Store, old: Entry, new: Entry) -> list[Change]:
 
 
 def _in_the_way(dirty: Sequence[Change], changes: Sequence[Change]) -> list[bytes]:
-    """Paths that were changed and not committed, and that the merge changes otherwise."""
+    """Return the paths with uncommitted changes that the merge changes differently."""
     coming = {change.path: change.new for change in changes}
     blocking = []
     for path, _, new in dirty:

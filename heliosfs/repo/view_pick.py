@@ -1,7 +1,7 @@
-"""Cherry-pick and revert: what one commit changed, brought into a view or taken back from it.
+"""Cherry-pick and revert: the change of a commit, applied to a view or taken back from it.
 
 Both are merges with another base: a cherry-pick merges the commit over its parent, a revert its
-parent over the commit.  All or nothing, as `merging`: several commits are one operation.
+parent over the commit.  They are all or nothing, as merges are: several commits are one operation.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _NO_METADATA: Mapping[str, str] = {}
 
 
 class PickConflict(MergeConflict):
-    """A pick that was refused; nothing was changed, also by the commits before it."""
+    """A pick that was refused; nothing was changed, not even by the commits before it."""
 
     def __init__(self, conflicts: list[Conflict], source: CommitId) -> None:
         super().__init__(conflicts)
@@ -37,31 +37,31 @@ class PickConflict(MergeConflict):
 
 
 class Picked(NamedTuple):
-    """What a pick came to."""
+    """The result of a pick."""
 
     made: list[CommitId]
-    """The new commits, the oldest first."""
+    """New commits, the oldest first."""
     dropped: list[CommitId]
-    """What was left out, since it changes nothing here."""
+    """Commits that were left out, because they change nothing here."""
     open: CommitId | None = None
-    """The commit whose pick is open now."""
+    """Commit whose pick is open now."""
     conflicts: Sequence[Conflict] = ()
 
 
 class Way(NamedTuple):
-    """How conflicts are met."""
+    """The treatment of conflicts."""
 
     favor: Favor = Favor.NONE
     markers: bool = False
-    """Whether they go into the workspace, with the pick left open."""
+    """True if conflicts are written into the workspace, and the pick is left open."""
 
 
 def pick(view: View, sources: Sequence[CommitId], options: PickOptions, way: Way) -> Picked:
-    """Make a commit of each change on top of HEAD; uncommitted changes elsewhere stay.
+    """Commit each change on top of HEAD; uncommitted changes elsewhere stay.
 
-    Busy when something is open or staged, or uncommitted changes are in the way; PickConflict;
-    NothingToCommit when a change is there already; NotFound before the first commit; UsageError
-    when the main line of a merge is not named.
+    Busy if something is open or staged, or uncommitted changes are in the way; PickConflict;
+    NothingToCommit if a change is there already; NotFound before the first commit; UsageError if
+    the main line of a merge is not named.
     """
     check_can_begin(view)
     head = view.head
@@ -75,10 +75,9 @@ def pick(view: View, sources: Sequence[CommitId], options: PickOptions, way: Way
 def pick_uncommitted(
     view: View, sources: Sequence[CommitId], options: PickOptions, way: Way
 ) -> Sequence[Conflict]:
-    """Merge the changes into the working tree, uncommitted changes included; HEAD stays.
+    """Merge the changes into the working tree with its uncommitted changes; HEAD stays.
 
-    With `way.markers`, what collides is between markers in the files, and nothing is open.
-    Errors as `pick`.
+    With `way.markers`, conflicts are marked in the files, and nothing is open.  Errors as `pick`.
     """
     check_can_begin(view)
     before = view.state()
@@ -106,10 +105,10 @@ def conclude(
     metadata: Mapping[str, str] = _NO_METADATA,
     allow_empty: bool = False,
 ) -> Picked:
-    """Make the commit of the pick that is open, and go on with those that come after it.
+    """Commit the open pick, and continue with those after it.
 
-    `content` is the tree to commit, that of the workspace by default.  NothingToCommit when it
-    is that of HEAD.  Errors as `pick`; with a conflict the pick of that commit is open.
+    `content` is the tree to commit, by default that of the workspace.  NothingToCommit if it is
+    that of HEAD.  Errors as `pick`; after a conflict, the pick of that commit is open.
     """
     note, head = view.pick, view.head
     assert note is not None and head is not None
@@ -130,9 +129,9 @@ def conclude(
 
 
 def skip(view: View, verb: str) -> Picked:
-    """Leave out the commit whose pick is open, and go on with those that come after it.
+    """Leave out the commit whose pick is open, and continue with those after it.
 
-    NotFound when none is open.
+    NotFound if none is open.
     """
     note, head = _open(view, verb), view.head
     assert head is not None
@@ -144,6 +143,7 @@ def skip(view: View, verb: str) -> Picked:
         each.path for each in walk_changes(core.store, TreeId(ours.oid), TreeId(merged.root.oid))
     ]
     now = core.clock.now_ns()
+    # Only the paths that the pick changed go back to HEAD; other edits stay.
     root = graft(core.store, before.root, ours, changed, now).root
     run = _Run(view, before._replace(root=root), head, note.options, Way(markers=True))
     run.leaves = before
@@ -152,7 +152,7 @@ def skip(view: View, verb: str) -> Picked:
 
 
 def _open(view: View, verb: str) -> OpenPick:
-    """The pick that is open.  NotFound when none is, or another verb's."""
+    """Return the open pick.  NotFound if none is open, or another verb's."""
     note = view.pick
     if note is None or note.options.verb != verb:
         there = open_verb(view)
@@ -162,7 +162,7 @@ def _open(view: View, verb: str) -> OpenPick:
 
 
 class _Run:
-    """Commits that are picked one after another, shown and recorded when the last one is done."""
+    """A run of picks, which is shown and recorded when the last one is done."""
 
     def __init__(
         self, view: View, before: State, head: CommitId, options: PickOptions, way: Way
@@ -171,9 +171,9 @@ class _Run:
         self._core = view.core
         self._before = before
         self.leaves = before
-        """The state that undo comes back to."""
+        """State to which undo returns."""
         self._base = view.core.history.read(head).root
-        """What the working tree of `before` differs from by uncommitted changes."""
+        """Tree on which the uncommitted changes in the working tree of `before` are based."""
         self._head = head
         self._options = options
         self._way = way

@@ -1,7 +1,7 @@
-"""Walks: which commits a log gives, and in which order (git-log(1)).
+"""Walks: the selection and order of the commits in a log (git-log(1)).
 
-A walk gives a turn where it has looked at a commit and has none to give, so that whoever walks
-can let others in (steps.py).
+A walk yields a turn for each commit that it has read and does not show, so that its driver can let
+other tasks run (`steps`).
 """
 
 from __future__ import annotations
@@ -16,43 +16,43 @@ from heliosfs.repo.history import History
 from heliosfs.steps import TURN, Steps, Turn
 
 _DOUBTS = 5
-"""How many more commits are looked at, in case clocks went wrong, once all are hidden."""
+"""Number of further commits that are read once all are hidden, in case of wrong clocks."""
 
 
 class WalkStep(NamedTuple):
-    """What a walk makes of one commit."""
+    """The decision of a walk on one commit."""
 
     parents: tuple[CommitId, ...]
-    """Where it goes on."""
+    """Commits where the walk continues."""
     is_shown: bool = True
 
 
 class Visit(NamedTuple):
-    """A commit that a walk gives."""
+    """A commit that a walk yields."""
 
     oid: CommitId
     commit: Commit
     parents: Sequence[CommitId]
-    """The nearest ancestors that the walk gives too."""
+    """Nearest ancestors that the walk yields, too."""
 
 
 Stepper = Callable[[CommitId, Commit], WalkStep]
 
 
 def whole(oid: CommitId, commit: Commit) -> WalkStep:
-    """The step of a walk that leaves nothing out."""
+    """Return the step of a walk over all commits."""
     return WalkStep(tuple(dict.fromkeys(commit.parents)))
 
 
 def first_parent(oid: CommitId, commit: Commit) -> WalkStep:
-    """The step of a walk that leaves out what merges brought in."""
+    """Return the step of a walk along first parents, without the commits of merged branches."""
     return WalkStep(commit.parents[:1])
 
 
 def hidden_by(
     history: History, tips: Sequence[CommitId], excluded: Sequence[CommitId]
 ) -> Steps[set[CommitId]]:
-    """Results in the commits that `excluded` reach, as far as `tips` may reach them.
+    """Return the commits that `excluded` reach, as far as `tips` may reach them, in steps.
 
     Cost: the commits that only one side reaches, and those as young as the common ones.
     """
@@ -87,9 +87,10 @@ def by_date(
     hidden: Collection[CommitId] = (),
     step: Stepper = whole,
 ) -> Iterator[Visit | Turn]:
-    """The commits in git's order: of all whose child was given, the newest.
+    """Yield the commits in git's order: the newest of all whose child was yielded.
 
-    Reads what it gives and its parents.  The parents of what it gives are those of the step.
+    It reads the commits that it yields, and their parents.  The parents of a visit are those of the
+    step.
     """
     for oid, commit, found in _visits(history, tips, hidden, step):
         yield Visit(oid, commit, found.parents) if found.is_shown else TURN
@@ -101,9 +102,9 @@ def topological(
     hidden: Collection[CommitId] = (),
     step: Stepper = whole,
 ) -> Iterator[Visit | Turn]:
-    """The commits with no parent before its children, and one line of history after another.
+    """Yield the commits with no parent before its children, one line of history after another.
 
-    Reads all of them before it gives the first.
+    It reads all of them before it yields the first.
     """
     visits = {}
     for oid, commit, found in _visits(history, tips, hidden, step):
@@ -115,6 +116,7 @@ def topological(
             if parent in children:
                 children[parent] += 1
     ready = [oid for oid in visits if not children[oid]]
+    # A stack: one line of history is finished before the next one begins.
     ready.reverse()
     shown: dict[CommitId, CommitId | None] = {}
     while ready:
@@ -157,7 +159,7 @@ def _nearest(
     oid: CommitId,
     known: dict[CommitId, CommitId | None],
 ) -> CommitId | None:
-    """The commit, or the first one before it, that is shown; there may be none."""
+    """Return the commit, or its first ancestor, that is shown; None if there is none."""
     way = []
     at: CommitId | None = oid
     while at is not None and at not in known:

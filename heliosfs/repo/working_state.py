@@ -10,33 +10,33 @@ from heliosfs.objects.ids import OID_BYTES, CommitId, Oid
 from heliosfs.objects.tree import Entry, decode_entry, encode_entry
 
 DETACHED = 0
-"""The slot of the state that belongs to no branch."""
+"""Slot of the state that belongs to no branch."""
 
 _SLOT = struct.Struct("<QB")
 
 
 class State(NamedTuple):
-    """Which branch's working state, at which commit, with which tree."""
+    """The working state of a branch: the slot, the commit, and the tree."""
 
     slot: int
-    """The number that a branch keeps when it is renamed, or `DETACHED`."""
+    """Number that a branch keeps when it is renamed, or `DETACHED`."""
     head: CommitId | None
-    """None before the first commit."""
+    """Commit; None before the first one."""
     root: Entry
     merging: CommitId | None = None
-    """The commit whose merge is open: the next commit gets it as second parent."""
+    """Commit whose merge is open; it becomes the second parent of the next commit."""
 
     def encode(self) -> bytes:
         return self.encode_with(encode_entry(self.root))
 
     def encode_with(self, root: bytes) -> bytes:
-        """`encode`, for callers that have the encoded root entry already."""
+        """Return what `encode` returns, for a caller that has the encoded root entry already."""
         head = (self.head or b"") + (self.merging or b"")
         return _SLOT.pack(self.slot, len(head)) + head + root
 
 
 def decode_heads(data: bytes, at: int) -> tuple[int, CommitId | None, CommitId | None, int]:
-    """Slot, HEAD, the commit whose merge is open, and where the root entry of a state begins."""
+    """Return slot, HEAD, the commit whose merge is open, and where the root entry begins."""
     slot, length = _SLOT.unpack_from(data, at)
     at += _SLOT.size
     end = at + length
@@ -50,7 +50,7 @@ def decode_heads(data: bytes, at: int) -> tuple[int, CommitId | None, CommitId |
 
 
 def decode_state(data: bytes, at: int = 0) -> tuple[State, int]:
-    """The state at `at` and where it ends.  CorruptObject when the bytes do not fit."""
+    """Return the state at `at` and where it ends.  CorruptObject if the bytes do not fit."""
     try:
         slot, head, merging, at = decode_heads(data, at)
         root, at = decode_entry(data, at)

@@ -1,4 +1,4 @@
-"""A working tree: a workspace, the commit that it is based on, and what of it is staged."""
+"""A working tree: a workspace, the commit on which it is based, and its stage."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from heliosfs.workspace.workspace import Workspace
 
 
 class WorkingTree:
-    """What is shown at one place, as it compares with commits.  It changes nothing but caches."""
+    """A workspace in comparison with commits.  Its methods change nothing but caches."""
 
     def __init__(
         self,
@@ -30,23 +30,23 @@ class WorkingTree:
         self.slot = slot
         self._detached_head = head
         self.merging = merging
-        """The commit whose merge is open."""
+        """Commit whose merge is open."""
         self.stage = Stage(core.store, slot, core.inverses)
 
     @property
     def branch(self) -> str | None:
-        """The name of the branch; None when detached."""
+        """Name of the branch; None if detached."""
         branch = self.core.refs.of_slot(self.slot)
         return branch.name if branch else None
 
     @property
     def head(self) -> CommitId | None:
-        """The commit that the state is based on; None before the first."""
+        """Commit on which the state is based; None before the first one."""
         branch = self.core.refs.of_slot(self.slot)
         return branch.head if branch else self._detached_head
 
     def require_branch(self) -> str:
-        """The branch's name.  UsageError when detached."""
+        """Return the branch's name.  UsageError if detached."""
         if self.branch is None:
             raise UsageError("HEAD is detached: check out a branch first")
         return self.branch
@@ -54,27 +54,27 @@ class WorkingTree:
     def state(self) -> State:
         """Return the state now, or the one that the open transaction will show.
 
-        What is dirty goes into the store's batch.
+        Dirty nodes are flushed into the store's batch.
         """
         planned = self.core.transaction.targets.get(self.workspace)
         root = planned.root if planned else flush(self.workspace)
         return State(self.slot, self.head, root, self.merging)
 
     def head_root(self) -> Entry | None:
-        """The root entry of HEAD; None before the first commit."""
+        """Return the root entry of HEAD; None before the first commit."""
         head = self.core.history.read(self.head).root if self.head else None
         return as_shown(self.workspace, head, is_head=True) if head else None
 
     def base_root(self) -> Entry:
-        """What the tree is compared with, and paths are added to: the stage, or HEAD."""
+        """Return the tree with which the working tree is compared: the stage, or HEAD."""
         return self.stage.root or self.head_root() or self.bare_root()
 
     def bare_root(self) -> Entry:
-        """What HEAD is before the first commit: the root of the tree without its contents."""
+        """Return the tree of HEAD before the first commit: the working root without contents."""
         return emptied(self.state().root)
 
     def is_tree(self, head: CommitId | None, tree: Oid) -> bool:
-        """Return True if a tree is, as far as that is known, the one of a commit but for times."""
+        """Return True if a tree is known to be that of a commit, apart from times."""
         if head is None:
             return False
         wanted = self.core.history.read(head).root.oid
@@ -83,7 +83,7 @@ class WorkingTree:
     def differs(self, commit: CommitId | None, root: Entry) -> bool:
         """Return True if a tree differs from that of a commit in more than times.
 
-        Before the first commit, if there is anything in it.
+        Before the first commit, return True if the tree has entries.
         """
         if commit is None:
             return root.oid != EMPTY_TREE

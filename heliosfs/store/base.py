@@ -18,8 +18,8 @@ commit."""
 NUMBERED = b"~"
 """First byte of the key `~name/<slot><number>` (8 bytes each, big-endian): one of a series.
 
-Both kinds take a few bytes in L2: a list two for each commit; a value of a series, if it
-begins with the id of a commit, what follows and three for the id.
+L2 packs both kinds: an entry of a list takes two bytes for each commit; a value of a series that
+begins with the id of a commit takes three bytes for that id.
 """
 SLOT_BYTES = 8
 
@@ -95,7 +95,7 @@ class Collection(Protocol):
         """Return True if an object is in the store and will stay."""
 
     def scan(self, prefix: bytes) -> list[tuple[bytes, bytes]]:
-        """Return what `Store.scan` would, as of `plan_settle`; later changes may be missing.
+        """Return the state under a prefix as of `plan_settle`; later changes may be missing.
 
         The prefix ends with a slash.
         """
@@ -118,7 +118,7 @@ class Collection(Protocol):
         """
 
     def plan_count(self) -> Work | None:
-        """Return work that adds to `swept` what a sweep would remove; None when done."""
+        """Return work that adds to `swept` the objects a sweep would remove; None when done."""
 
     def plan_sweep(self) -> Work | None:
         """Return work that removes some unmarked objects in a few ms; None when all are gone.
@@ -131,7 +131,7 @@ class Collection(Protocol):
         """Totals of what was removed, or counted, so far."""
 
     def close(self) -> None:
-        """End the collection at any point; what was not removed stays.  Idempotent."""
+        """End the collection at any point; objects that were not removed stay.  Idempotent."""
 
 
 class Bulk(Protocol):
@@ -166,7 +166,7 @@ class Bulk(Protocol):
         """
 
     def close(self) -> None:
-        """End the bulk; drop what no write was planned for.  Idempotent."""
+        """End the bulk; drop everything for which no write was planned.  Idempotent."""
 
 
 class Link(NamedTuple):
@@ -346,4 +346,4 @@ class Store(Protocol):
         """Return what tells how the store keeps things."""
 
     def close(self) -> None:
-        """Drain, sync and release the store; drop what was not published.  Idempotent."""
+        """Drain, sync and release the store; drop the unpublished batch.  Idempotent."""

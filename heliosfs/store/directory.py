@@ -18,7 +18,7 @@ import lmdb
 from heliosfs.errors import StoreError, StoreFull
 
 _PLAIN = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
-"""A regular file only; what is a FIFO or a device instead is not waited for."""
+"""Flags for a regular file: opening a FIFO or a device instead does not block."""
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _BUFFERS_MAX = 512
 """Largest number of buffers for one `pwritev`; IOV_MAX is 1024 on Linux."""
@@ -32,9 +32,9 @@ class Directory:
         self.failure: str | None = None
         """Reason why nothing can be relied on, once a sync has failed; kept until the next open.
 
-        The kernel marks what it could not write as clean, so that a later fdatasync(2) returns 0
-        without it (PostgreSQL learnt this in 2018: "fsyncgate").  Only reading the files anew,
-        from the disk, tells what is there.
+        The kernel marks pages that it could not write as clean, so that a later fdatasync(2)
+        returns 0 without writing them (PostgreSQL learnt this in 2018: "fsyncgate").  Only reading
+        the files anew, from the disk, shows their content.
         """
 
     def close(self) -> None:
@@ -46,7 +46,7 @@ class Directory:
     def path_of(self, name: str) -> str:
         """Return a path, for a library that accepts nothing else; valid until `close`.
 
-        StoreError when what is there is not a regular file.
+        StoreError if it is not a regular file.
         """
         self.check_plain(name)
         # The link leads to the directory itself, past whatever is mounted above it.

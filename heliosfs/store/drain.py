@@ -122,10 +122,10 @@ class Waiting:
 
 
 class Sync:
-    """Work that makes what journal and packs held when it was planned safe from a power cut.
+    """Work that makes everything published before it was planned safe from a power cut.
 
-    Whatever is not yet safe stays marked so until every call of a sync has returned: two syncs, or
-    a sync and a drain, may run at once, and each of them syncs everything that it relies on.
+    Batches stay marked as unsafe until every call of a sync has returned: two syncs, or a sync and
+    a drain, may run at once, and each of them syncs everything that it relies on.
     """
 
     def __init__(

@@ -106,6 +106,7 @@ class LocalStore(StateLayers):
         if len(chain) == 1:
             encoded = codecs.Encoded(codecs.Codec(chain[0].codec), chain[0].body)
         else:
+            # It was decoded from a chain, which the next read from L1 need not do again.
             encoded = codecs.encode(data)
         self._cache.put(oid, Cached(kind, len(data), *encoded))
         return data
@@ -274,6 +275,7 @@ class LocalStore(StateLayers):
         if not work.succeeded:
             self._published = work.left() + self._published
             return
+        # L2 has the batches on the disk, so they are safe without a sync of the journal.
         self._journal.durable = max(self._journal.durable, work.last)
         self._journal.free(work.segments)
 
@@ -296,9 +298,7 @@ class LocalStore(StateLayers):
         return self._collection
 
     def _make_whole(self) -> None:
-        """Replace each edited object of the batch by its bytes: its base may be swept before L2 has
-        it.
-        """
+        """Replace edited objects of the batch by their bytes: a sweep may remove their base."""
         for at, item in enumerate(self._batch):
             if isinstance(item.data, Edited):
                 data = self.read(item.oid, item.kind)
@@ -351,6 +351,7 @@ class LocalStore(StateLayers):
             try:
                 _run(self.plan_drain())
             finally:
+                # Even after a failed drain: then the next open needs the journal.
                 _run(self.plan_sync())
         finally:
             is_drained = not (self._published or self._published_state)

@@ -1,10 +1,10 @@
 """Opening, or creation, of the store in a directory: the order in which its files are trusted.
 
     1. `format` says whether a store is here, and of which kind; then `lock` is taken
-    2. L2 is opened: made anew only where `format` is missing and nothing else is here
-    3. the journal of the last run is read, and what L2 does not have of it is written there
-    4. packs are cut back to what L2 names, and the journal is deleted: everything that refers to
-       them was read by now
+    2. L2 is opened, or created if `format` is missing and no other file is here
+    3. the journal of the last run is read, and the batches that L2 lacks are written there
+    4. packs are cut back to the bodies that L2 names, and the journal is deleted: everything that
+       refers to them has been read by now
     5. `format` is written, and a new journal begins
 
 A crash between two steps repeats them: nothing is deleted before its content is in L2.

@@ -1,1 +1,1 @@
-"""Garbage collection: the roots of what stays, how long the rest stays, and the run itself."""
+"""Garbage collection: its roots, the time that the rest is kept, and the run itself."""

@@ -1,4 +1,4 @@
-"""Everything that some objects reach, entered one after another."""
+"""The closure of some objects: everything that they reach, entered one object after another."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _LATELY_COUNT = 100_000
 class Closure:
     """A walk over objects, in pieces, each of which may run on another thread.
 
-    `enter` is told of every object, and says whether it is new: what a new one refers to is
-    entered, too.  Memory: what is to be visited still, and 10 MB for what was met lately, since
-    most of a tree is also in the version of it that comes next.
+    `enter` is called with every object, and returns True if it is new; then the objects to which it
+    refers are entered, too.  Memory: the objects still to be visited, and 10 MB for those met
+    lately, because most of a tree also occurs in the next version of it.
     """
 
     def __init__(
@@ -27,21 +27,21 @@ class Closure:
         enter: Callable[[Kind, Oid], bool],
         link: Callable[[Oid], None] = lambda oid: None,
     ) -> None:
-        """`link` is told of the blob of every link's target, which may not be there."""
+        """Prepare; `link` is called with the blob of every link's target, which may be missing."""
         self._read = read
         self._enter = enter
         self._link = link
         self._pending: list[Reference] = []
         self._lately: set[Oid] = set()
         self.count = 0
-        """Of the objects that were new."""
+        """Number of new objects."""
 
     def add(self, roots: Iterable[Reference]) -> None:
-        """Enter these, too; not while `advance` runs."""
+        """Enter these objects, too; do not call it while `advance` runs."""
         self._pending += roots
 
     def advance(self, limit: int) -> bool:
-        """Enter at most `limit` objects; whether there are more.
+        """Enter at most `limit` objects; return True if there are more.
 
         MissingObject, CorruptObject.  A hundred thousand objects a second, or ten thousand trees.
         """

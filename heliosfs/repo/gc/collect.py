@@ -1,15 +1,15 @@
-"""Garbage collection: what nothing needs any more goes, while the workspace is in use.
+"""Garbage collection: removal of all that nothing needs, while the workspace is in use.
 
-It runs in three parts.  *Judge*: which operations and commits stay.  *Mark*: the objects that
-these, and everything else in `repo/gc/roots.py`, reach.  *Sweep*: state that names what goes, then
-the objects.
+*Judge* decides which operations and commits stay, *mark* marks the objects that these, and all
+other roots in `repo/gc/roots.py`, reach, and *sweep* removes the state that names other objects,
+and then these objects.
 
-What makes it sound beside everybody else is one moment, in which nothing else runs (`_freeze`).
-From then on the commits that go cannot be found, so an object that is used later was reachable
-at that moment, and is marked; or it is given to the store again, which keeps it.  So nobody may
-remember ids of objects that no root reaches: `Repository.on_collect` tells those who do.
-State that names what goes leaves L2 before the objects: a crash never leaves names without them.
-Refused: counting references, and copying what lives (docs/decisions, 2026-11-25).
+It is safe beside other work because of one moment in which nothing else runs (`_freeze`).  From
+then on the removed commits cannot be found.  So an object that is used later was either reachable
+at that moment, and is marked; or it is added to the store again, which keeps it.  Code that
+remembers ids of objects that no root reaches must forget them in `Repository.on_collect`.  State
+that names removed objects leaves L2 before them, so that a crash leaves no name without its object.
+Refused: reference counts, and copies of live objects (docs/decisions, 2026-11-25).
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ _READ_COUNT = 1_000
 _MARK_COUNT = 2_000
 """Objects that are marked in one go: 50 ms."""
 _STATE_COUNT = 256
-"""Keys that are removed before others have their turn: 0.5 ms."""
+"""Keys that are removed before a turn: 0.5 ms."""
 _FLUSH_BYTES = 2 * 1024 * 1024
 
 
@@ -63,30 +63,30 @@ class Guest(Protocol):
     """State that a layer above keeps in the store, and that names objects."""
 
     def commits(self) -> Iterable[CommitId]:
-        """Those that must stay though no ref reaches them yet."""
+        """Return the commits that must stay though no ref reaches them yet."""
 
     def forget(self, collection: Collection) -> Steps[None]:
-        """Drop, and publish, what names objects that go: those that are not marked."""
+        """Drop and publish the state that names unmarked objects."""
 
 
 class Collected(NamedTuple):
-    """What a garbage collection did, or would do."""
+    """The results of a garbage collection, or of a dry run."""
 
     time_ns: int
-    """When it ended."""
+    """Time at which it ended."""
     duration_ns: int
     commits: int
     operations: int
     objects: int
     stored_bytes: int
     packed_bytes: int = 0
-    """By how much less the rest takes."""
+    """Number of bytes that new encodings saved."""
     undo_commits: int = 0
-    """Commits that stay only because `undo` leads to them."""
+    """Number of commits that stay only because `undo` leads to them."""
 
 
 def last_collected(store: Store) -> Collected | None:
-    """What the last collection did, in this run or an earlier one."""
+    """Return the results of the last collection, of this run or an earlier one."""
     data = store.get(keys.GC_LAST)
     return Collected(*_RECORD.unpack(data)) if data else None
 
@@ -99,12 +99,11 @@ def collect_garbage(
     dry_run: bool = False,
     packs: bool = False,
 ) -> Steps[Collected]:
-    """Remove what no root reaches; with `dry_run`, find out how much that is.
+    """Remove everything that no root reaches; with `dry_run`, find out how much that is.
 
-    With `packs`, what stays is encoded in less space, which takes ten times as long.
-
-    Busy while another collection runs.  MissingObject, CorruptObject: something that must stay is
-    damaged, and nothing was removed.  Ended early, it has removed a part of what goes.
+    With `packs`, the rest is encoded in less space, which takes ten times as long.  Busy while
+    another collection runs.  MissingObject, CorruptObject: an object that must stay is damaged, and
+    nothing was removed.  If it is ended early, it has removed only a part.
     """
     collection = repository.store.collect()
     history = repository.history
@@ -137,7 +136,7 @@ class _Run:
         self._judgement = Judgement(retention)
         self._logs: dict[int, KeptLog] = {}
         self._saves: dict[int, int] = {}
-        """Slot -> the sequence of the last save of which is known that it stays."""
+        """Sequence, by slot, of the last save that is known to stay."""
         self._undo_commits = 0
         self._closure = Closure(
             collection.read, lambda kind, oid: collection.mark(oid), self._mark_link
@@ -181,7 +180,7 @@ class _Run:
         return collected
 
     def _judge(self) -> Steps[None]:
-        """Decide about operations and commits, as far as that can be known before `_freeze`."""
+        """Decide about operations and commits, as far as that is possible before `_freeze`."""
         judgement = self._judgement
         saved: list[State] = []
         for slot in slots(self._repository):
@@ -206,7 +205,7 @@ class _Run:
             self._closure.add(state_references(state))
 
     def _new_saves(self, slot: int) -> list[State]:
-        """The states of the saves that stay, but for those that were given before."""
+        """Return the states of the saves that stay, without those returned before."""
         saves, known = saves_of(self._repository, slot), self._saves.get(slot, 0)
         found = saves.since(self._retention.since_ns, known)
         if found:
@@ -214,7 +213,7 @@ class _Run:
         return [saves.read(save) for save in found]
 
     def _scored(self) -> Steps[list[CommitId]]:
-        """The commits of running experiments that have a score, those that a reset left, too."""
+        """Return the scored commits of running experiments, including those that a reset left."""
         experiments, history = self._repository.experiments, self._repository.history
         found = []
         for experiment in list(experiments.running.values()):
@@ -225,7 +224,7 @@ class _Run:
         return found
 
     def _keep(self, tips: list[CommitId]) -> Steps[None]:
-        """Keep commits and what they reach."""
+        """Keep commits and everything that they reach."""
         while tips:
             tips = yield from on_thread(partial(self._judgement.keep, tips))
             yield from self._learn(tips)
@@ -235,7 +234,7 @@ class _Run:
             return listed_in(self._collection)
 
     def _learn(self, oids: list[CommitId]) -> Steps[None]:
-        """Note commits that were read on a thread."""
+        """Read commits on a thread, and note them."""
 
         def read() -> list[Commit]:
             pace, commits = Pace(), []
@@ -249,13 +248,13 @@ class _Run:
             self._judgement.note(oid, commit)
 
     def _flush(self) -> Steps[None]:
-        """Leave little for the flush in `_freeze` to do."""
+        """Flush in steps, so that little is left for the flush in `_freeze`."""
         for view in self._repository.views():
             while flush_files(view.workspace, _FLUSH_BYTES):
                 yield TURN
 
     def _freeze(self, *, dry_run: bool) -> set[CommitId]:
-        """The one moment: what can be reached now is what stays.  Gives the commits that go."""
+        """Decide, in one moment, that what can be reached now stays; return the doomed commits."""
         repository, history = self._repository, self._repository.history
         repository.checkpoint()
         saved: list[State] = []
@@ -286,7 +285,7 @@ class _Run:
         return doomed
 
     def _tips(self) -> Iterator[CommitId]:
-        """The commits that something names, the operation logs left out."""
+        """Yield the commits that something other than an operation log names."""
         repository, retention = self._repository, self._retention
         yield from commit_roots(repository)
         for time_ns, oid in repository.refs.dropped():
@@ -296,7 +295,7 @@ class _Run:
             yield from guest.commits()
 
     def _take_new_operations(self, slot: int) -> None:
-        """Keep what was recorded since the log was looked at."""
+        """Keep the operations that were recorded since the log was read."""
         log = log_of(self._repository, slot)
         kept = self._logs.setdefault(slot, KeptLog(log.first, log.first - 1))
         for operation in log.operations():
@@ -339,12 +338,12 @@ class _Run:
         return sum(max(0, end - log_of(self._repository, slot).first) for slot, end in ends)
 
     def _end_of(self, slot: int) -> int:
-        """The sequence after that of the last operation."""
+        """Return the sequence after that of the last operation."""
         last = log_of(self._repository, slot).last
         return last.sequence + 1 if last else 0
 
     def _forget_operations(self) -> Steps[int]:
-        """Drop the operations that do not stay, and what deleted branches left; how many."""
+        """Drop old operations, and the remains of deleted branches; return how many."""
         count = 0
         for slot, kept in self._logs.items():
             count += yield from self._drop_operations(slot, kept.first)
@@ -371,7 +370,7 @@ class _Run:
         return count
 
     def _forget_commits(self) -> Steps[int]:
-        """Take the commits that go out of all lists; how many."""
+        """Remove the doomed commits from all lists; return how many."""
         count = 0
         while taken := self._repository.history.forget(_STATE_COUNT):
             for oid in taken:

@@ -1,4 +1,4 @@
-"""What outlives its use, and for how long: operations, and commits that nothing reaches."""
+"""Retention: the time for which operations, and commits that nothing reaches, are kept."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from heliosfs.repo.working_state import State
 
 
 class Retention(NamedTuple):
-    """What a garbage collection keeps beside what branches, tags and working states reach."""
+    """The limits of what is kept in addition to what branches, tags and working states reach."""
 
     since_ns: int
-    """Operations and commits of this moment and later stay."""
+    """Time from which operations and commits stay."""
     operation_count: int
-    """How many operations of each branch stay at most."""
+    """Largest number of operations that stay for each branch."""
     keeps_unreached: bool = True
-    """Whether commits that nothing reaches stay until they are older than `since_ns`."""
+    """True if commits that nothing reaches stay until they are older than `since_ns`."""
 
     def keeps(self, operation: Operation, count: int) -> bool:
-        """Whether an operation stays, when `count` newer ones of its log do."""
+        """Return True if an operation stays, with `count` newer ones in its log."""
         return count < self.operation_count and operation.time_ns >= self.since_ns
 
 
 class Judgement:
-    """Which of the listed commits stay.
+    """The decision which of the listed commits stay.
 
-    A commit stays when something reaches it that stays; what is kept is closed under parents.
+    A commit stays if one that stays reaches it: the kept ones are closed under parents.
     """
 
     def __init__(self, retention: Retention) -> None:
@@ -42,18 +42,18 @@ class Judgement:
         self.kept: set[CommitId] = set()
 
     def note(self, oid: CommitId, commit: Commit) -> None:
-        """A commit that is listed, or that `keep` did not know."""
+        """Note a commit that is listed, or that `keep` did not know."""
         self._parents[oid] = commit.parents
         retention = self._retention
         if retention.keeps_unreached and commit.committer.seconds * SECOND_NS >= retention.since_ns:
             self._young.append(oid)
 
     def young(self) -> list[CommitId]:
-        """The commits that stay, whether anything reaches them or not."""
+        """Return the commits that stay even if nothing reaches them."""
         return self._young
 
     def keep(self, tips: Iterable[CommitId]) -> list[CommitId]:
-        """Keep commits and what they reach; gives those that are not known, for `note`."""
+        """Keep commits and their ancestors; return the unknown ones, for `note`."""
         kept, known = self.kept, self._parents
         unknown = []
         pending = list(tips)
@@ -70,24 +70,24 @@ class Judgement:
         return unknown
 
     def doomed(self) -> set[CommitId]:
-        """The listed commits that go."""
+        """Return the listed commits that do not stay."""
         return self._parents.keys() - self.kept
 
 
 @dataclass(slots=True)
 class KeptLog:
-    """What stays of one operation log."""
+    """The part of an operation log that stays."""
 
     first: int
-    """The sequence of the oldest operation that stays."""
+    """Sequence of the oldest operation that stays."""
     last: int
-    """Of the newest one, when it was looked at."""
+    """Sequence of the newest operation when the log was read."""
     states: list[State] = field(default_factory=list)
-    """The states that undo and redo can lead to."""
+    """States to which undo and redo can lead."""
 
 
 def kept_operations(log: OperationLog, retention: Retention) -> Iterator[KeptLog]:
-    """What stays of a log, after each operation that was looked at; the last one is the result."""
+    """Yield the kept part of a log after each operation read; the last one is the result."""
     last = log.last.sequence if log.last else 0
     kept = KeptLog(last + 1, last)
     yield kept

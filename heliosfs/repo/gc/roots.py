@@ -1,4 +1,4 @@
-"""What keeps objects from being collected: everything from which a program can get at them."""
+"""Roots of a garbage collection: everything from which a program can reach objects."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _NODE_SLICE = 4_096
 
 
 def commit_roots(repository: Repository) -> Iterator[CommitId]:
-    """The commits that refs and the stash name, and those that someone looks at."""
+    """Yield the commits that refs, the stash and open snapshots name."""
     for branch in repository.refs:
         if branch.head is not None:
             yield branch.head
@@ -32,7 +32,7 @@ def commit_roots(repository: Repository) -> Iterator[CommitId]:
 
 
 def saved_states(repository: Repository) -> Iterator[State]:
-    """The working states as they were saved last, those of deleted branches left out."""
+    """Yield the working states as last saved, without those of deleted branches."""
     for _, value in repository.store.scan(keys.WORK):
         state, _ = decode_state(value)
         if is_alive(repository, state.slot):
@@ -40,20 +40,20 @@ def saved_states(repository: Repository) -> Iterator[State]:
 
 
 def staged_roots(repository: Repository) -> Iterator[Reference]:
-    """What is staged for the next commits."""
+    """Yield the trees that are staged."""
     for _, value in repository.store.scan(keys.STAGE):
         yield from entry_references(decode_entry(value)[0])
 
 
 def staged_before(repository: Repository) -> Iterator[tuple[int, int, list[Reference]]]:
-    """What was staged before an operation, for its undo: slot, sequence, and the tree."""
+    """Yield slot, sequence and staged tree of the time before an operation, for its undo."""
     for key, value in repository.store.scan(keys.STAGE_BEFORE):
         slot, sequence = keys.operation_in(keys.STAGE_BEFORE, key)
         yield slot, sequence, list(entry_references(decode_entry(value)[0]))
 
 
 def forget_staged(repository: Repository, slot: int, sequence: int) -> None:
-    """Drop what was staged before an operation; the caller publishes."""
+    """Drop the staged tree of the time before an operation; the caller publishes."""
     key = keys.of_operation(keys.STAGE_BEFORE, slot, sequence)
     if repository.store.get(key) is not None:
         repository.store.put(key, None)
@@ -61,12 +61,12 @@ def forget_staged(repository: Repository, slot: int, sequence: int) -> None:
 
 
 def slots(repository: Repository) -> list[int]:
-    """Every slot whose working state and operation log can be had."""
+    """Return every slot whose working state and operation log are in use."""
     return [DETACHED, *(branch.slot for branch in repository.refs)]
 
 
 def dead_slots(repository: Repository) -> list[int]:
-    """The slots of deleted branches of which something is left."""
+    """Return the slots of deleted branches that have left some state."""
     store = repository.store
     saved = (keys.slot_in(keys.WORK, key) for key, _ in store.scan(keys.WORK))
     found = sorted({*saved, *logged_slots(store)})
@@ -74,20 +74,21 @@ def dead_slots(repository: Repository) -> list[int]:
 
 
 def is_alive(repository: Repository, slot: int) -> bool:
-    """Whether a slot is that of a branch, or of the detached HEAD."""
+    """Return True if a slot is that of a branch, or of the detached HEAD."""
     return slot == DETACHED or repository.refs.of_slot(slot) is not None
 
 
 def log_of(repository: Repository, slot: int) -> OperationLog:
-    """The operation log of a slot: that of the view, where one is open."""
+    """Return the operation log of a slot, from its view if one is open."""
     for view in repository.views():
         if view.slot == slot:
+            # It has its last operation in memory: only a change through it is seen by the view.
             return view.log
     return OperationLog(repository.store, repository.history, slot)
 
 
 def saves_of(repository: Repository, slot: int) -> Saves:
-    """The saves of a slot: those of the view, where one is open."""
+    """Return the saves of a slot, from its view if one is open."""
     for view in repository.views():
         if view.slot == slot:
             return view.saves
@@ -95,20 +96,20 @@ def saves_of(repository: Repository, slot: int) -> Saves:
 
 
 def heads(states: Iterable[State]) -> Iterator[CommitId]:
-    """The commits that working states name."""
+    """Yield the commits that working states name."""
     for state in states:
         yield from (oid for oid in (state.head, state.merging) if oid is not None)
 
 
 def state_references(state: State) -> Iterator[Reference]:
-    """What a working state names."""
+    """Yield the objects that a working state names."""
     yield from entry_references(state.root)
     for oid in heads((state,)):
         yield Kind.COMMIT, oid
 
 
 def nameless_files(repository: Repository) -> Iterator[list[Reference]]:
-    """The contents of files that are open and have no name any more, some nodes at a time."""
+    """Yield the contents of open files that have no name any more, some nodes at a time."""
     nodes = repository.inodes.nodes
     inodes = iter(list(nodes))
     while chunk := list(islice(inodes, _NODE_SLICE)):

@@ -1,1 +1,1 @@
-"""The lines that differ between two files, as `diff`, `blame` and merges need them."""
+"""Comparison of the lines of two files, for `diff`, `blame` and merges."""

@@ -1,10 +1,11 @@
-"""Which lines differ between two files: what `diff`, `blame` and merges are made of.
+"""Comparison of two files by lines, as `diff`, `blame` and merges need it.
 
-Equal heads and tails are cut off, lines become numbers, and one of two comparisons goes over the
-rest: that of Myers (`lines/myers.py`), as git's diff and blame have it, or the histogram diff of
-its merges (`lines/histogram.py`).  Then changes are moved to where git shows them
-(`lines/slides.py`).
-The result is always right.  When an effort is spent, what was not compared counts as replaced.
+The equal beginning and end are cut off, lines become numbers, and one of two comparisons goes over
+the rest: that of Myers (`lines/myers.py`), as in git's diff and blame, or the histogram diff of its
+merges (`lines/histogram.py`).  Then changes are moved to where git shows them (`lines/slides.py`).
+
+The result is always a correct difference.  If an effort is spent, lines that were not compared
+count as replaced.
 """
 
 from __future__ import annotations
@@ -20,12 +21,12 @@ DEFAULT_EFFORT = 2_000_000
 
 
 class Method(Enum):
-    """Which comparison."""
+    """The method of comparison."""
 
     MYERS = "myers"
-    """The shortest difference, shown where the text is best cut."""
+    """Shortest difference, shown where a cut of the text reads best."""
     HISTOGRAM = "histogram"
-    """One that begins at rare lines, for merges."""
+    """Difference that begins at rare lines, for merges."""
 
 
 class ChangedRange(NamedTuple):
@@ -38,19 +39,19 @@ class ChangedRange(NamedTuple):
 
 
 class Effort:
-    """How many lines may still be looked at; several comparisons can share one."""
+    """The number of lines that may still be examined; several comparisons can share one."""
 
     def __init__(self, line_count: int = DEFAULT_EFFORT) -> None:
         self.left = line_count
 
     def spend(self, line_count: int) -> bool:
-        """Take so much from what is left; False when there is not enough."""
+        """Subtract `line_count`; return False if there was not enough left."""
         self.left -= line_count
         return self.left >= 0
 
 
 def split_lines(data: bytes) -> list[bytes]:
-    r"""The lines with their newlines; the last one may have none.
+    r"""Return the lines with their newlines; the last one may have none.
 
     >>> split_lines(b"a\r\nb")
     [b'a\r\n', b'b']
@@ -63,10 +64,9 @@ def split_lines(data: bytes) -> list[bytes]:
 def changed_ranges(
     old: list[bytes], new: list[bytes], effort: Effort, method: Method = Method.MYERS
 ) -> list[ChangedRange]:
-    """Return what differs, in order; no two ranges touch.
+    """Return the differences, in order; no two ranges touch.
 
-    Cost: 1 us for a line of what lies between the first and the last difference, and more
-    where much differs.
+    Cost: 1 us for each line between the first and the last difference, and more where much differs.
     """
     head, tail = _equal_ends(old, new)
     if head == len(old) == len(new):
@@ -85,7 +85,7 @@ def changed_ranges(
 
 
 def _equal_ends(old: list[bytes], new: list[bytes]) -> tuple[int, int]:
-    """How many lines are equal at the beginning, and at the end of what is left."""
+    """Return the number of equal lines at the beginning, and of those at the end of the rest."""
     limit = min(len(old), len(new))
     pairs = enumerate(zip(old, new))  # noqa: B905 - as far as both go
     head = next((at for at, (one, other) in pairs if one != other), limit)
@@ -99,7 +99,7 @@ def _equal_ends(old: list[bytes], new: list[bytes]) -> tuple[int, int]:
 def _compared(
     old: list[bytes], new: list[bytes], ends: tuple[int, int], effort: Effort, method: Method
 ) -> tuple[bytearray, bytearray]:
-    """The marks of the lines between the equal ends."""
+    """Return the marks of the lines between the equal ends."""
     head, tail = ends
     numbers: dict[bytes, int] = {}
     sides = [
@@ -128,7 +128,7 @@ def _compared(
 
 
 def _ranges(changed: bytearray, new_changed: bytearray) -> list[ChangedRange]:
-    """The changed lines of both sides, in stretches."""
+    """Return the changed lines of both sides, as ranges."""
     ranges: list[ChangedRange] = []
     at = new_at = 0
     while True:
@@ -144,6 +144,6 @@ def _ranges(changed: bytearray, new_changed: bytearray) -> list[ChangedRange]:
 
 
 def _end(changed: bytearray, start: int) -> int:
-    """Where the changed lines that begin at `start` end; there may be none."""
+    """Return where the changed lines that begin at `start` end; there may be none."""
     stop = changed.find(0, start)
     return stop if stop >= 0 else len(changed)

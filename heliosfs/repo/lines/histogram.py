@@ -1,7 +1,7 @@
-"""Histogram diff: the longest common run of the rarest lines, and then what is beside it.
+"""Histogram diff: the longest common run of the rarest lines, then what lies on both sides of it.
 
-The comparison of JGit and, in merges, of git: an extension of Bram Cohen's patience diff to lines
-that occur more than once.
+It is the comparison of JGit and, in merges, of git: an extension of Bram Cohen's patience diff to
+lines that occur more than once.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from typing import NamedTuple
 from heliosfs.repo.lines.myers import Budget
 
 _CHAIN_MAX = 64
-"""A line that occurs more often is no place to begin at."""
+"""Largest number of occurrences of a line at which a run may begin."""
 
 
 class Part(NamedTuple):
-    """A stretch of both sequences."""
+    """A part of both sequences."""
 
     start: int
     stop: int
@@ -27,9 +27,9 @@ class Part(NamedTuple):
 def compare(
     old: Sequence[int], new: Sequence[int], changed: tuple[bytearray, bytearray], budget: Budget
 ) -> list[Part]:
-    """Mark in `changed` what differs; return the parts that another comparison must look at.
+    """Mark the differences in `changed`; return the parts that need another comparison.
 
-    These are those that have nothing in common but frequent items.
+    These are the parts that have only frequent items in common.
     """
     left: list[Part] = []
     pending = [Part(0, len(old), 0, len(new))]
@@ -53,7 +53,7 @@ def compare(
 
 
 class _Finder:
-    """Looks for the run to begin at in a part."""
+    """A search of a part for the run to begin with."""
 
     def __init__(self, old: Sequence[int], new: Sequence[int], part: Part, budget: Budget) -> None:
         self._old = old
@@ -61,15 +61,15 @@ class _Finder:
         self._part = part
         self._budget = budget
         self._places: dict[int, list[int]] = {}
-        """Where the old side has an item, in order."""
+        """Places of each item on the old side, in order."""
         for at in range(part.start, part.stop):
             self._places.setdefault(old[at], []).append(at)
         self._best: Part | None = None
         self._rarity = _CHAIN_MAX + 1
-        """How often the rarest item of the best run occurs on the old side."""
+        """Number of occurrences on the old side of the rarest item of the best run."""
 
     def find(self) -> tuple[Part | None, bool]:
-        """Return the run, and whether there is anything in common at all."""
+        """Return the run, and True if there is anything in common at all."""
         has_common = False
         at = self._part.new_start
         while at < self._part.new_stop:
@@ -101,7 +101,7 @@ class _Finder:
         return following
 
     def _run(self, at: int, new_at: int, rarity: int) -> tuple[Part, int]:
-        """The equal items around a pair of them, and how often the rarest of them occurs."""
+        """Return the equal items around a pair, and the count of the rarest of them."""
         old, new, part = self._old, self._new, self._part
         start, new_start, stop, new_stop = at, new_at, at + 1, new_at + 1
         while (

@@ -1,8 +1,9 @@
-"""The shortest way from one sequence of numbers to another, in linear space.
+"""The shortest edit from one sequence of numbers to another, in linear space.
 
-E. W. Myers, "An O(ND) Difference Algorithm and Its Variations" (1986), with the shortcuts that
-GNU diff and git have: what cannot match is left out beforehand, and a search that has become long
-takes the best way found so far.  So the result is always right, and nearly always the shortest.
+E. W. Myers, "An O(ND) Difference Algorithm and Its Variations" (1986), with the shortcuts of GNU
+diff and git: items that cannot match are left out beforehand, and a search that has become long
+takes the best path found so far.  So the result is always a correct difference, and nearly always
+the shortest.
 """
 
 from __future__ import annotations
@@ -20,10 +21,10 @@ _LOST, _FOUND, _FREQUENT = 0, 1, 2
 
 
 class Budget(Protocol):
-    """How much work may still be done."""
+    """The amount of work that may still be done."""
 
     def spend(self, count: int) -> bool:
-        """Take so much from what is left; False when there is not enough."""
+        """Subtract `count`; return False if there was not enough left."""
         ...
 
 
@@ -35,10 +36,10 @@ def compare(
     changed: tuple[bytearray, bytearray],
     budget: Budget,
 ) -> None:
-    """Mark in `changed` (0: kept) which items of two sequences have no equal on the other side.
+    """Mark in `changed` the items of two sequences that have no equal on the other side (0: kept).
 
-    `counts` says how often an item is on each side, and `sizes` how many there are, both of the
-    whole files that the sequences are parts of.
+    `counts` are the occurrences of an item on each side, and `sizes` the numbers of items, both for
+    the whole files of which the sequences are parts.
     """
     places = tuple(
         _kept(items, counts[1 - side], _rough_root(sizes[side]))
@@ -60,12 +61,12 @@ def compare(
 
 
 def _rough_root(number: int) -> int:
-    """A power of two near the square root."""
+    """Return a power of two near the square root."""
     return 1 << ((number.bit_length() + 1) // 2)
 
 
 def _kept(items: Sequence[int], others: Mapping[int, int], many: int) -> list[int]:
-    """Leave out what the other side does not have, and what is frequent amid such items."""
+    """Leave out items that the other side lacks, and frequent items among such items."""
     many = min(many, _MANY_MAX)
     states = bytearray(len(items))
     for at, item in enumerate(items):
@@ -98,13 +99,13 @@ def _is_amid_lost(states: bytearray, at: int) -> bool:
 
 
 _Box = tuple[int, int, int, int, bool]
-"""A part of both sequences, and whether its shortest way is wanted at any cost."""
+"""A part of both sequences, and True if its shortest path is wanted at any cost."""
 _Split = tuple[int, int, bool, bool]
-"""Where to cut a box in two, and of which half the shortest way is wanted."""
+"""The place at which to divide a box, and for each half True if its shortest path is wanted."""
 
 
 class _Search:
-    """Cuts boxes in two where the shortest way runs through, until nothing is left to compare."""
+    """A search that divides boxes where the shortest path runs through, until none is left."""
 
     def __init__(self, old: list[int], new: list[int], budget: Budget) -> None:
         self._old = old
@@ -144,7 +145,7 @@ class _Search:
     def _split(
         self, low: int, high: int, new_low: int, new_high: int, is_exact: bool
     ) -> _Split | None:
-        """Search from both corners at once; None when the budget is spent."""
+        """Search from both corners at once; return None if the budget is spent."""
         box = low, high, new_low, new_high
         forward = _Front(self._forward, self._shift, box, 1)
         backward = _Front(self._backward, self._shift, box, -1)
@@ -174,7 +175,7 @@ class _Search:
     def _go_forward(
         self, front: _Front, box: tuple[int, int, int, int], other: _Front | None
     ) -> tuple[int, int] | None:
-        """Go a step on every diagonal; return where the other front is met."""
+        """Advance a step on every diagonal; return where the other front is met."""
         old, new, shift, ends = self._old, self._new, self._shift, front.ends
         _, high, _, new_high = box
         for diagonal in range(front.last, front.first - 1, -2):
@@ -195,7 +196,7 @@ class _Search:
     def _go_backward(
         self, front: _Front, box: tuple[int, int, int, int], other: _Front | None
     ) -> tuple[int, int] | None:
-        """`_go_forward` from the other corner."""
+        """Advance like `_go_forward`, from the other corner."""
         old, new, shift, ends = self._old, self._new, self._shift, front.ends
         low, _, new_low, _ = box
         for diagonal in range(front.last, front.first - 1, -2):
@@ -214,7 +215,7 @@ class _Search:
         return None
 
     def _promising(self, box: tuple[int, int, int, int], cost: int, front: _Front) -> _Split | None:
-        """The end of a long run of equal items that is far enough along its diagonal."""
+        """Return the end of a long equal run that is far enough along its diagonal."""
         low, high, new_low, new_high = box
         is_forward = front.way > 0
         best = 0
@@ -241,7 +242,7 @@ class _Search:
     def _furthest(
         self, box: tuple[int, int, int, int], forward: _Front, backward: _Front
     ) -> _Split:
-        """The point that either search has come furthest to."""
+        """Return the point that either search has advanced furthest to."""
         low, high, new_low, new_high = box
         best, best_x = -1, low
         for diagonal in range(forward.last, forward.first - 1, -2):
@@ -263,7 +264,7 @@ class _Search:
 
 
 class _Front:
-    """How far a search from one corner of a box has come on each of its diagonals."""
+    """The progress of a search from one corner of a box, on each of its diagonals."""
 
     __slots__ = ("_least", "_most", "_shift", "ends", "first", "has_snake", "last", "middle", "way")
 
@@ -272,14 +273,14 @@ class _Front:
     ) -> None:
         low, high, new_low, new_high = box
         self.ends = ends
-        """Diagonal + shift -> place on the old side; shared by all searches of this way."""
+        """Place on the old side, by diagonal + shift; shared by all searches in this direction."""
         self.way = way
         """1 from the beginning, -1 from the end."""
         self.middle = low - new_low if way > 0 else high - new_high
         self.first = self.last = self.middle
-        """The diagonals that it has reached."""
+        """First of the diagonals that it has reached."""
         self.has_snake = False
-        """True when a long run of equal items was met in the last step."""
+        """True if a long run of equal items was met in the last step."""
         self._shift = shift
         self._least, self._most = low - new_high, high - new_low
         ends[self.middle + shift] = low if way > 0 else high
@@ -289,7 +290,7 @@ class _Front:
         return self.last - self.first
 
     def widen(self) -> None:
-        """Take in the next diagonals, as far as the box has some."""
+        """Add the next diagonals, as far as the box has some."""
         outside = -1 if self.way > 0 else _FAR
         if self.first > self._least:
             self.first -= 1

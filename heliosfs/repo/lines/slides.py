@@ -1,8 +1,8 @@
-"""Where a change is shown that could lie at several places: git's rules (xdiff/xdiffi.c).
+"""Slides: the place of a change that could be shown at several places, by git's rules (xdiffi.c).
 
-A group of changed lines can slide up or down while the line that it gains is equal to the one
-that it loses.  It goes as far down as it can, or to where the other side has a change too, or,
-with the indent heuristic of Michael Haggerty, to where the text is best cut.
+A group of changed lines can slide up or down while the line that it gains is equal to the one that
+it loses.  It goes as far down as it can, or to where the other side has a change, too, or, with the
+indent heuristic of Michael Haggerty, to where a cut of the text reads best.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def settle(lines: list[bytes], changed: bytearray, other: bytearray, *, by_inden
 
 
 def _places(changed: bytearray) -> set[int]:
-    """Where a side has changes: after how many kept lines."""
+    """Return the places of a side's changes, as numbers of kept lines before them."""
     found = set()
     at = kept = 0
     while (start := changed.find(1, at)) >= 0:
@@ -45,7 +45,7 @@ def _places(changed: bytearray) -> set[int]:
 
 
 class _Group:
-    """Changed lines without a kept one between them."""
+    """Adjacent changed lines."""
 
     def __init__(
         self, lines: list[bytes], changed: bytearray, start: int, stop: int, kept: int
@@ -55,7 +55,7 @@ class _Group:
         self.start = start
         self.stop = stop
         self.kept = kept
-        """How many lines are kept before it."""
+        """Number of kept lines before it."""
 
     def settle(self, places: set[int], *, by_indent: bool) -> None:
         size = 0
@@ -106,7 +106,7 @@ class _Group:
         return True
 
     def _best(self, first: int, size: int) -> int:
-        """The end, from `first` on, for which the cuts before and after the group are best."""
+        """Return the end, from `first` on, with the best cuts before and after the group."""
         best, best_score = self.stop, None
         for stop in range(
             max(first, self.stop - size - 1, self.stop - _SLIDING_MAX), self.stop + 1
@@ -119,7 +119,7 @@ class _Group:
 
 
 class _Score(NamedTuple):
-    """How bad it is to cut a text somewhere."""
+    """The badness of a cut in the text."""
 
     indent: int
     penalty: int
@@ -149,7 +149,7 @@ def _cut(lines: list[bytes], at: int) -> _Score:
 
 
 def _nearest(lines: list[bytes], places: range) -> tuple[int, int]:
-    """How many blank lines come first, and the indent of the line after them; -1 for none."""
+    """Return the number of blank lines that come first, and the indent after them; -1 for none."""
     blanks = 0
     for at in places:
         indent = _indent(lines[at])
@@ -162,7 +162,7 @@ def _nearest(lines: list[bytes], places: range) -> tuple[int, int]:
 
 
 def _indent(line: bytes) -> int:
-    """The width of the blanks that a line begins with; -1 of a line of blanks."""
+    """Return the width of the blanks at the beginning of a line; -1 for a line of blanks."""
     width = 0
     for byte in line:
         if byte == 0x20:

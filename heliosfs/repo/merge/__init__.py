@@ -1,1 +1,1 @@
-"""The three-way merge of trees, of a file and of its lines; it knows neither views nor refs."""
+"""Three-way merges of trees, of a file and of its lines; views and refs are unknown here."""

@@ -27,26 +27,27 @@ T = TypeVar("T")
 
 
 class MergeRules(NamedTuple):
-    """How conflicts are decided and shown."""
+    """The rules by which conflicts are decided and shown."""
 
     favor: Favor = Favor.NONE
     labels: Labels = DEFAULT_LABELS
     is_virtual: bool = False
-    """Whether the result is a base for another merge: what cannot be decided stays as it was."""
+    """True if the result is a base for another merge: undecided parts stay as they were."""
     attributes: Attributes | None = None
-    """Answers about `merge`; None: those of our side's tree."""
+    """Source of the attribute `merge`; None for that of our side's tree."""
 
 
 class MergedEntry(NamedTuple):
-    """The outcome for one file; `conflict` names what could not be decided, or is empty."""
+    """The result for one file; `conflict` names the undecided part, or is empty."""
 
     entry: Entry | None
-    """None where a virtual base has nothing, since both sides added what cannot be merged."""
+    """Merged entry; None where a virtual base has nothing, because both sides added what cannot be
+    merged."""
     conflict: str
 
 
 class EntryMerger:
-    """Merges files, within one effort."""
+    """A merger of files that share one effort."""
 
     def __init__(self, store: Store, rules: MergeRules, now_ns: int) -> None:
         self._store = store
@@ -57,10 +58,10 @@ class EntryMerger:
     def merge(
         self, base: Entry | None, ours: Entry, theirs: Entry, path: bytes = b""
     ) -> MergedEntry:
-        """What both sides together made of `base`; None if they added it independently.
+        """Merge the changes of both sides since `base`; None if they added it independently.
 
-        The attributes of `path` say how its text is merged.
-        Of owner, times and attributes theirs count where only they changed.
+        The attributes of `path` say how its text is merged.  Owner, times and attributes are theirs
+        where only they changed them.
         """
         if stat.S_IFMT(ours.mode) != stat.S_IFMT(theirs.mode):
             return self._kinds(base, ours, theirs)
@@ -76,17 +77,17 @@ class EntryMerger:
         return MergedEntry(merged, conflict or other)
 
     def merge_directories(self, base: Entry, ours: Entry, theirs: Entry) -> MergedEntry:
-        """`merge` of what a directory is in itself; what it contains is that of ours."""
+        """Merge the own attributes of a directory; its entries are those of ours."""
         merged, conflict = self._attributes(base, ours, theirs, ours, is_settled=False)
         return MergedEntry(merged, conflict)
 
     def _attributes(
         self, base: Entry | None, ours: Entry, theirs: Entry, content: Entry, *, is_settled: bool
     ) -> tuple[Entry, str]:
-        """`content` with the merged permissions, owner and attributes, and the conflict in them.
+        """Return `content` with merged permissions, owner and attributes, and the conflict in them.
 
-        `is_settled` says that there is a conflict already, which a difference in permissions
-        does not add to.
+        With `is_settled` there is a conflict already, to which a difference in permissions adds
+        nothing.
         """
         conflict = ""
         if base is None:
@@ -120,7 +121,7 @@ class EntryMerger:
         return "", theirs if self._prefers_theirs else ours
 
     def _kinds(self, base: Entry | None, ours: Entry, theirs: Entry) -> MergedEntry:
-        """A file here and a link there, say."""
+        """Merge two entries of different kinds, such as a file and a link."""
         if base is not None:
             if same_file(base, ours):
                 return MergedEntry(theirs, "")
@@ -143,6 +144,7 @@ class EntryMerger:
         if old == other:
             return ours, ""
         if old == mine:
+            # `_attributes` merges the mode on its own.
             return theirs._replace(mode=ours.mode), ""
         attributes = self._rules.attributes
         driver = attributes.of(path).get(b"merge") if attributes is not None and path else None
@@ -174,7 +176,7 @@ class EntryMerger:
         return entry, kind if count else ""
 
     def _whole(self, base: Entry | None, ours: Entry, theirs: Entry) -> tuple[Entry | None, str]:
-        """Decide for one of two things that cannot be mixed."""
+        """Decide for one of two contents that cannot be mixed."""
         nothing = ours._replace(oid=Oid(EMPTY_BLOB), size=0) if _is_file(ours) else None
         if self._rules.is_virtual:
             found, entry = "binary", base or nothing
@@ -194,14 +196,14 @@ class EntryMerger:
 
 
 def content_key(entry: Entry) -> tuple[object, ...]:
-    """What two files of one kind are compared by."""
+    """Return the value by which two files of one kind are compared."""
     if entry.is_dir:
         return (gitlink_of(entry),)
     return entry.oid, entry.size, entry.target, entry.rdev
 
 
 def same_file(one: Entry, other: Entry) -> bool:
-    """Whether kind, permissions and content are equal: what git would call unmodified."""
+    """Return True if kind, permissions and content are equal: git's "unmodified"."""
     return one.mode == other.mode and content_key(one) == content_key(other)
 
 

@@ -1,4 +1,4 @@
-"""Rename detection: which of the files that vanished went on under another path."""
+"""Rename detection: the new paths of files that vanished from their old ones."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from heliosfs.trees.files import read_file
 from heliosfs.trees.gitlinks import gitlink_of, is_gitlink
 
 SIMILARITY_PERCENT = 50
-"""What two files must have in common, of the larger one: git's default."""
+"""Share of the larger file that two files must have in common: git's default."""
 PAIRS_MAX = 20_000
-"""Files compared with each other at most; a pair takes 10 to 100 us."""
+"""Largest number of pairs of files that are compared; a pair takes 10 to 100 us."""
 
 _SAME_NAME_PERCENT = 75
-"""Enough for two files that alone have a base name, before others are compared: as in git."""
+"""Share that is enough for two files that alone have a base name, compared first, as in git."""
 _POINTS = 600
-"""Of a percent: scores are as fine as those of git."""
+"""Points in a percent: scores are as fine as those of git."""
 _FILES_MAX = 500
 _SPAN_BYTES = 64
 _COMPARED_FILE_MAX_BYTES = 1024 * 1024
@@ -31,11 +31,11 @@ Pair = tuple[Entry | None, Entry | None]
 
 
 class Rename(NamedTuple):
-    """Where a file went."""
+    """The new path of a file."""
 
     path: bytes
     percent: int
-    """How much of the larger file both have."""
+    """Share of the larger file that both have."""
 
 
 def find_renames(
@@ -44,11 +44,12 @@ def find_renames(
     relevant: Collection[bytes],
     pairs_max: int = PAIRS_MAX,
 ) -> dict[bytes, Rename]:
-    """Old path -> new one, for files of `changes` that were deleted and of `relevant`.
+    """Return the renames, by old path, of the files in `changes` that were deleted.
 
-    First those whose bytes are the same; then those that alone have their base name, if three
-    quarters are; then the most similar ones above `SIMILARITY_PERCENT`.  Empty files never.
-    Cost: bounded; with more than `pairs_max` candidates only those of one base name are compared.
+    Only the paths in `relevant` are looked for.  Files with the same bytes come first; then those
+    that alone have their base name, if three quarters are equal; then the most similar ones above
+    `SIMILARITY_PERCENT`.  Empty files never count.  Cost: bounded; with more than `pairs_max`
+    candidates only files of one base name are compared.
     """
     gone = {path: old for path, (old, new) in changes.items() if new is None and _counts(old)}
     if not any(path in relevant for path in gone):
@@ -67,9 +68,9 @@ def _counts(entry: Entry | None) -> TypeGuard[Entry]:
 
 
 def _identity(entry: Entry) -> tuple[int, bytes] | None:
-    """What two entries have in common that are the same file, link or submodule.
+    """Return a value that is equal for two entries that are the same file, link or submodule.
 
-    None of what is never taken for moved: empty files, directories, devices.
+    None for entries that never count as moved: empty files, directories, devices.
     """
     kind = stat.S_IFMT(entry.mode)
     if kind == stat.S_IFREG:
@@ -80,9 +81,9 @@ def _identity(entry: Entry) -> tuple[int, bytes] | None:
 
 
 def _in_gits_order(gone: Mapping[bytes, Entry], relevant: Collection[bytes]) -> dict[bytes, Entry]:
-    """Put last what lies in directories that hold nothing relevant.
+    """Put last the files in directories that contain nothing relevant.
 
-    So it is tried last where several files are equal.  Git looks into such a directory after
+    So they are tried last if several files are equal, because git looks into such a directory after
     all others (merge-ort.c, possible_trivial_merges).
     """
     touched = {b""}
@@ -96,7 +97,7 @@ def _in_gits_order(gone: Mapping[bytes, Entry], relevant: Collection[bytes]) -> 
 
 
 def _exact(gone: Mapping[bytes, Entry], new: Mapping[bytes, Entry]) -> dict[bytes, Rename]:
-    """Pair what is equal: each new path in turn with an old one, of its base name if it can be."""
+    """Pair equal files: each new path in turn with an old one, of its base name if possible."""
     sources: dict[object, list[bytes]] = {}
     for path, entry in gone.items():
         sources.setdefault(_identity(entry), []).append(path)
@@ -111,7 +112,7 @@ def _exact(gone: Mapping[bytes, Entry], new: Mapping[bytes, Entry]) -> dict[byte
 
 
 class _Similar:
-    """Compares files by the lines that they have in common."""
+    """A comparison of files by the lines that they have in common."""
 
     def __init__(self, store: Store, gone: dict[bytes, Entry], new: Mapping[bytes, Entry]) -> None:
         self._store = store
@@ -155,7 +156,7 @@ class _Similar:
         return found
 
     def _score(self, path: bytes, target: bytes) -> int:
-        """Return how much of the larger file is in both; 0 when it cannot be enough."""
+        """Return the share of the larger file that is in both; 0 if it cannot be enough."""
         if not (stat.S_ISREG(self._gone[path].mode) and stat.S_ISREG(self._new[target].mode)):
             return 0
         small, large = sorted((self._gone[path].size, self._new[target].size))

@@ -1,4 +1,4 @@
-"""One side of a three-way merge: which files and directories it changed, moved, added, removed."""
+"""A side of a three-way merge: the files and directories it changed, moved, added or removed."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from heliosfs.trees.stored import EMPTY_TREE, Change, walk_changes
 
 
 class SideEntry(NamedTuple):
-    """Where a file is on one side, and what it is there."""
+    """A file on one side: its path and its entry."""
 
     path: bytes
     entry: Entry
 
 
 class Side:
-    """The changes of one side since the base, those of files and of directories apart."""
+    """The changes of one side since the base, separately for files and directories."""
 
     def __init__(self, store: Store, base: Entry | None, root: Entry) -> None:
         tree = TreeId(base.oid) if base is not None else EMPTY_TREE
@@ -41,7 +41,7 @@ class Side:
                 self.directories[path] = directories
 
     def find(self, path: bytes, base: Entry) -> SideEntry | None:
-        """Return where the file that the base has at `path` is now, if it still is."""
+        """Return path and entry now of the file that the base has at `path`, or None."""
         if path not in self.files:
             return SideEntry(path, base)
         new = self.files[path][1]
@@ -52,10 +52,10 @@ class Side:
         return SideEntry(target, entry) if target is not None and entry is not None else None
 
     def base(self, path: bytes) -> Entry | None:
-        """The file that the base had at `path`, if this side changed it."""
+        """Return the file that the base had at `path`, if this side changed it."""
         return self.files.get(path, (None, None))[0]
 
     def added(self, path: bytes) -> Entry | None:
-        """The file that this side, and not the base, has at `path`."""
+        """Return the file at `path` that this side has and the base lacks."""
         old, new = self.files.get(path, (None, None))
         return new if old is None else None

@@ -1,4 +1,4 @@
-"""Three-way merge of texts by lines: the rules of diff3(1), as git-merge-file(1) has them."""
+"""Three-way merge of texts by lines, by the rules of diff3(1) and git-merge-file(1)."""
 
 from __future__ import annotations
 
@@ -9,36 +9,36 @@ from typing import NamedTuple
 from heliosfs.repo.lines.compare import ChangedRange, Effort, Method, changed_ranges, split_lines
 
 TEXT_MAX_BYTES = 8 * 1024 * 1024
-"""Larger files are binary, so that no request holds the file system up for long."""
+"""Size above which a file counts as binary, so that no request blocks the file system for long."""
 
 _SNIFFED_BYTES = 8000
 _MARKER = 7
 _JOINED_LINES = 3
-"""Two refined conflicts with no more lines between them are one."""
+"""Largest number of lines between two refined conflicts that are joined."""
 
 
 class Favor(Enum):
-    """Which side a conflict is decided for."""
+    """The side for which conflicts are decided."""
 
     NONE = "none"
     OURS = "ours"
     THEIRS = "theirs"
     UNION = "union"
-    """For both: the lines of ours, then those of theirs, as merge=union asks for."""
+    """Both: the lines of ours, then those of theirs, as merge=union asks for."""
 
 
 class ConflictStyle(Enum):
-    """How a conflict is written out."""
+    """The form in which a conflict is written."""
 
     DIFF3 = "diff3"
-    """The lines of the base stand between those of the two sides."""
+    """With the lines of the base between those of the two sides."""
     REFINED = "refined"
-    """Without the base, and only the lines in which the two sides differ: what git has in a
-    virtual base, so that the merge over it finds what git finds."""
+    """Without the base, and only with the lines in which the two sides differ.  Git writes this in
+    a virtual base, so that the merge over it finds what git finds."""
 
 
 class Labels(NamedTuple):
-    """What the conflict markers call the three versions."""
+    """The names of the three versions in conflict markers."""
 
     ours: str = "ours"
     base: str = "base"
@@ -49,14 +49,14 @@ DEFAULT_LABELS = Labels()
 
 
 class MergedText(NamedTuple):
-    """The outcome; with conflicts, they stand in `data` between markers."""
+    """The result; conflicts are between markers in `data`."""
 
     data: bytes
     conflict_count: int
 
 
 class _Piece(NamedTuple):
-    """Lines of the base that at least one side changed, and where they are on each side."""
+    """Lines of the base that at least one side changed, and their places on each side."""
 
     start: int
     stop: int
@@ -67,7 +67,7 @@ class _Piece(NamedTuple):
 
 
 def is_text(data: bytes) -> bool:
-    """Whether lines of it can be merged: git's rule, no NUL byte near the beginning."""
+    """Return True if the lines can be merged: git's rule, no NUL byte near the beginning."""
     return len(data) <= TEXT_MAX_BYTES and b"\0" not in data[:_SNIFFED_BYTES]
 
 
@@ -81,7 +81,7 @@ def merge_texts(
     effort: Effort | None = None,
     form: ConflictStyle = ConflictStyle.DIFF3,
 ) -> MergedText:
-    r"""Take from each side what it changed.
+    r"""Merge two texts over their base: take from each side what it changed.
 
     Changes that overlap or touch are a conflict unless they are the same.  `favor` decides
     it; otherwise it is written out in diff3 style.  Cost: linear, and bounded by `effort`.
@@ -119,7 +119,7 @@ def merge_texts(
 def _pieces(
     base: list[bytes], ours: list[bytes], theirs: list[bytes], effort: Effort
 ) -> Iterator[_Piece]:
-    """The changed stretches of the base, those that overlap or touch put together."""
+    """Yield the changed parts of the base; those that overlap or touch are joined."""
     left = changed_ranges(base, ours, effort, Method.HISTOGRAM)
     right = changed_ranges(base, theirs, effort, Method.HISTOGRAM)
     i = j = left_shift = right_shift = 0
@@ -129,6 +129,7 @@ def _pieces(
         stop = start
         first_left, first_right = i, j
         while True:
+            # `<=`, not `<`: changes that touch belong together, as in git.
             if i < len(left) and left[i].start <= stop:
                 stop = max(stop, left[i].stop)
                 i += 1
@@ -144,13 +145,14 @@ def _pieces(
 
 
 def _growth(ranges: list[ChangedRange]) -> int:
-    """By how many lines the changes made the text longer."""
+    """Return the number of lines by which the changes made the text longer."""
     return sum(each.new_stop - each.new_start - (each.stop - each.start) for each in ranges)
 
 
 def _marked(
     mine: list[bytes], old: list[bytes], other: list[bytes], labels: Labels
 ) -> Iterator[bytes]:
+    # Markers end like the lines around them, so that the file keeps one kind of newline.
     ending = b"\r\n" if (mine or old or other)[0].endswith(b"\r\n") else b"\n"
     sides = ((b"<", labels.ours, mine), (b"|", labels.base, old), (b"=", "", other))
     return _between_markers(sides, labels.theirs, ending, _MARKER)
@@ -178,10 +180,10 @@ def _refined(
 
 
 class _Block(NamedTuple):
-    """Lines in which the two sides differ, and what is taken of them."""
+    """Lines in which the two sides differ, and the side to take."""
 
     start: int
-    """Of ours; the other two belong to theirs."""
+    """First line in ours; the other two belong to theirs."""
     stop: int
     other_start: int
     other_stop: int
@@ -191,9 +193,9 @@ class _Block(NamedTuple):
 def _united(
     base: list[bytes], ours: list[bytes], theirs: list[bytes], effort: Effort
 ) -> Iterator[bytes]:
-    """Merge, with the lines of both sides where they collide.
+    """Merge, taking the lines of both sides where they conflict.
 
-    Collisions with no more than three lines between them are one, unless one side alone changed
+    Conflicts with at most three lines between them are joined, unless one side alone changed
     something there.
     """
     blocks: list[_Block] = []

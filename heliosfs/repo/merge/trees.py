@@ -1,7 +1,7 @@
-"""Three-way merge of trees: what theirs changed, brought into ours.
+"""Three-way merge of trees: the changes of theirs, applied to ours.
 
-Only what changed on either side is looked at.  A file is followed when it was renamed: its
-versions are merged under the new path.
+Only entries that changed on either side are read.  A renamed file is followed: its versions are
+merged under the new path.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ from heliosfs.trees.stored import EMPTY_TREE, find_entry, walk_changes
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """A path that the two sides changed in ways that do not go together."""
+    """A path that the two sides changed in incompatible ways."""
 
     path: bytes
     kind: str
-    """content, binary, mode, type, submodule, add/add, modify/delete, rename/delete,
-    rename/rename, rename/add, or file/directory."""
+    """One of content, binary, mode, type, submodule, add/add, modify/delete, rename/delete,
+    rename/rename, rename/add, file/directory."""
     base: Entry | None = None
     ours: Entry | None = None
     theirs: Entry | None = None
 
 
 class Merged(NamedTuple):
-    """The merged tree; what was undecided is in it as `MergeRules` say."""
+    """The merged tree; undecided parts are in it as the rules say."""
 
     root: Entry
     conflicts: list[Conflict]
@@ -55,7 +55,7 @@ def merge_trees(
     rules: MergeRules,
     now_ns: int,
 ) -> Merged:
-    """Merge two roots that came from `base` (None: from nothing).
+    """Merge two roots over their common `base`, or over nothing (None).
 
     Objects go into the store's batch.  Cost: O(changed on both sides).
     """
@@ -70,22 +70,22 @@ def merge_trees(
 def find_conflicts(
     store: Store, base: Entry | None, ours: Entry, theirs: Entry, rules: MergeRules, now_ns: int
 ) -> list[Conflict]:
-    """Return what `merge_trees` would find undecided, without making the tree."""
+    """Return the conflicts of `merge_trees`, without making the tree."""
     merge = TreeMerge(store, base, ours, theirs, rules, now_ns)
     merge.decide()
     return merge.conflicts
 
 
 class _Placed(NamedTuple):
-    """What the merged tree has at a path."""
+    """A file of the merged tree."""
 
     entry: Entry
     is_ours: bool
-    """Whether ours has a file at that path too."""
+    """True if ours has a file at that path, too."""
 
 
 class TreeMerge:
-    """A merge at work: `edits` make the merged tree out of ours."""
+    """A merge in progress: `edits` turn ours into the merged tree."""
 
     def __init__(
         self,
@@ -112,7 +112,7 @@ class TreeMerge:
             side.renames = {path: rename.path for path, rename in found.items()}
         self._placed: dict[bytes, _Placed] = {}
         self._taken: set[tuple[bytes, bool]] = set()
-        """Files added by a side (True: ours) that were merged already."""
+        """Files added by a side (True for ours) that were merged already."""
         self.edits: dict[bytes, Entry | None] = {}
         self.conflicts: list[Conflict] = []
 
@@ -131,6 +131,7 @@ class TreeMerge:
             base = mine.base(path) or other.base(path)
             if base is not None:
                 self._known(path, base, mine.find(path, base), other.find(path, base))
+        # After the renamed files, with which an added one may share a path.
         for side in (mine, other):
             targets = set(side.renames.values())
             is_ours = side is mine
@@ -148,7 +149,7 @@ class TreeMerge:
                 self.edits[path] = placed.entry
 
     def _directories(self) -> None:
-        """Bring in the directories that theirs made, removed or changed in themselves."""
+        """Apply the directories that theirs created, removed or changed in themselves."""
         for path, (old, new) in self._theirs.directories.items():
             here = self._ours.directories.get(path, (old, old))[1]
             if new is None:
@@ -165,7 +166,7 @@ class TreeMerge:
             self._make_parents(path)
 
     def _clear_collisions(self) -> None:
-        """Decide where one side has a file and the other a directory with something in it."""
+        """Decide where one side has a file and the other a directory with entries."""
         for path in sorted(path for path, entry in self.edits.items() if entry is not None):
             entry = self.edits.get(path)
             if entry is None:
@@ -179,7 +180,7 @@ class TreeMerge:
     def _known(
         self, path: bytes, base: Entry, ours: SideEntry | None, theirs: SideEntry | None
     ) -> None:
-        """A file that the base has."""
+        """Merge a file that the base has."""
         if ours is None or theirs is None:
             self._deleted(path, base, ours, theirs)
             return
@@ -196,6 +197,7 @@ class TreeMerge:
             if self._rules.favor is Favor.THEIRS:
                 target = theirs.path
             elif self._rules.favor is Favor.NONE:
+                # As in git, both places stay, for the user to choose.
                 self._note(ours.path, "rename/rename", base, ours.entry, None)
                 self._note(theirs.path, "rename/rename", base, None, theirs.entry)
                 is_whole = merged.conflict and merged.entry == ours.entry
@@ -207,7 +209,7 @@ class TreeMerge:
     def _deleted(
         self, path: bytes, base: Entry, ours: SideEntry | None, theirs: SideEntry | None
     ) -> None:
-        """One side deleted the file: no conflict if the other left it alone."""
+        """Merge a file that one side deleted: no conflict if the other left it unchanged."""
         place = ours or theirs
         if place is None or (place.path == path and same_file(base, place.entry)):
             return
@@ -221,9 +223,9 @@ class TreeMerge:
         self._put(place.path, keep, is_ours=ours is not None)
 
     def _retyped(self, path: bytes, base: Entry, ours: SideEntry, theirs: SideEntry) -> None:
-        """One side moved the file, the other made a link of it, say: two files from now on.
+        """Merge a file that one side moved and the other turned into a link, say, as two files.
 
-        Where the other side has a file at the new path too, it has moved it as well, and the
+        If the other side has a file at the new path, too, it has moved the file as well, and the
         two are merged.
         """
         is_ours = ours.path != path
@@ -248,7 +250,7 @@ class TreeMerge:
             self._put(path, stayed.entry, is_ours=not is_ours)
 
     def _exchanged(self, path: bytes, base: Entry, ours: SideEntry, theirs: SideEntry) -> None:
-        """One side moved a link, say, and the other made a submodule of it."""
+        """Merge a link, say, that one side moved and the other turned into a submodule."""
         target = theirs.path if ours.path == path else ours.path
         keep = theirs.entry if self._rules.favor is Favor.THEIRS else ours.entry
         if self._rules.favor is Favor.NONE:
@@ -257,7 +259,7 @@ class TreeMerge:
         self._put(target, keep, is_ours=target == ours.path)
 
     def _put(self, path: bytes, entry: Entry | None, *, is_ours: bool) -> None:
-        """Let a file be at a path, together with another that is there already."""
+        """Place a file at a path, merged with another that is already there."""
         there = self._placed.get(path)
         if there is not None and entry is not None:
             pair = (entry, there.entry) if is_ours else (there.entry, entry)
@@ -279,7 +281,7 @@ class TreeMerge:
             self.conflicts.append(Conflict(path, kind, base, ours, theirs))
 
     def _make_parents(self, path: bytes) -> None:
-        """Directories that are missing above a path come as theirs have them."""
+        """Create the directories that are missing above a path, as theirs have them."""
         for above in _parents(path):
             if self.edits.get(above) is None and self._directory(self._root, above) is None:
                 entry = self._directory(self._their_root, above)
@@ -291,14 +293,14 @@ class TreeMerge:
         return entry if entry is not None and is_directory(entry) else None
 
     def _file_at(self, path: bytes) -> Entry | None:
-        """The file that the merged tree has at a path, as far as it is decided."""
+        """Return the file that the merged tree has at a path, as far as decided."""
         entry = self.edits.get(path)
         if path not in self.edits:
             entry = find_entry(self._store, self._root, path)
         return entry if entry is not None and not is_directory(entry) else None
 
     def _keeps_something(self, path: bytes) -> bool:
-        """Whether a directory of ours still has something in it after the edits."""
+        """Return True if a directory of ours is not empty after the edits."""
         return any(each not in self.edits for each in self._below(path))
 
     def _below(self, path: bytes) -> Iterator[bytes]:
@@ -308,7 +310,7 @@ class TreeMerge:
             yield change.path
 
     def _collide(self, path: bytes) -> None:
-        """A file at `path`, and files below it: keep both, or those of the favoured side."""
+        """Resolve a file at `path` with files below it: keep both, or the favoured side's."""
         entry = self._file_at(path)
         assert entry is not None
         placed = self._placed.get(path)
@@ -326,7 +328,7 @@ class TreeMerge:
         self.edits.update(dict.fromkeys(self._below(path)))
 
     def _aside(self, path: bytes, *, is_ours: bool) -> bytes:
-        """Return a path, free on both sides, for the file that has to give way at `path`."""
+        """Return a path, free on both sides, for the file that has to be moved from `path`."""
         labels = self._rules.labels
         label = (labels.ours if is_ours else labels.theirs).replace("/", "_")
         wanted = path + b"~" + label.encode("utf-8", "surrogateescape")
@@ -340,10 +342,9 @@ class TreeMerge:
         )
 
     def _make_directory(self, path: bytes) -> None:
-        """Let a directory be where a file was to be.
+        """Place a directory where a file was to be.
 
-        Theirs need not have one: what lies below may have come there by a rename, or from a
-        virtual base.
+        Theirs need not have one: the files below may come from a rename, or from a virtual base.
         """
         self.edits.pop(path, None)
         if self._directory(self._root, path) is not None:

@@ -1,11 +1,11 @@
 """Regular expressions of users, over bytes, in time linear in the text.
 
-The engine is RE2, which follows all alternatives at once and never goes back, so that no
-expression and no text can make it slow beyond text times expression; Python's `re` can take
-for ever, and holds the interpreter's lock meanwhile.  The price is that back-references,
-look-around and possessive repetition do not exist (docs/decisions).
+The engine is RE2, which follows all alternatives at once and never goes back, so no expression and
+no text can make it slower than text times expression.  Python's `re` can take for ever, and holds
+the interpreter's lock meanwhile.  The price is that back-references, look-around and possessive
+repetition do not exist (docs/decisions).
 
-A match never reaches over the end of a line: `^` and `$` are the ends of a line.
+A match never spans the end of a line: `^` and `$` are the ends of a line.
 """
 
 from __future__ import annotations
@@ -24,17 +24,18 @@ from heliosfs.steps import TURN, Steps, on_thread
 _QUICK_COST = 1_000_000
 """Bytes of text times instructions of the expression that are searched at once: 4 ms at worst."""
 _PIECE_COST = 50_000_000
-"""The same, for one search on a thread: until it ends nobody can interrupt the verb."""
+"""Bytes times instructions of one search on a thread: until it ends, nobody can interrupt the
+verb."""
 _PIECE_MIN_BYTES = 4096
 _PIECE_MAX_BYTES = 1024 * 1024
 SPANS_MAX = 1_000_000
-"""Matches in one file; more would fill the memory."""
+"""Largest number of matches in one file; more would fill the memory."""
 _ABSOLUTE = re.compile(rb"\\Q.*?(?:\\E|\Z)|\\(.)", re.DOTALL)
 _ABSOLUTE_ENDS = {b"A": b"^", b"z": b"$", b"Z": b"$"}
 
 
 class Syntax(Enum):
-    """The languages that an expression can be written in."""
+    """The languages in which an expression can be written."""
 
     BASIC = "basic"
     EXTENDED = "extended"
@@ -43,7 +44,7 @@ class Syntax(Enum):
 
 
 class Span(NamedTuple):
-    """A match: from where to where, in bytes of the text."""
+    """A match, by its start and end in bytes of the text."""
 
     start: int
     end: int
@@ -53,28 +54,28 @@ class MatchingLine(NamedTuple):
     """A line that matches."""
 
     number: int
-    """From 1 on."""
+    """Line number, from 1 on."""
     start: int
     end: int
-    """Where its newline is, or the end of the text."""
+    """Offset of its newline, or of the end of the text."""
 
 
 Search = Callable[[int, int], Span | None]
-"""A search from one place in a text to another."""
+"""A search of a text from one offset to another."""
 
 
 class _Options(NamedTuple):
-    """How an expression is to be understood."""
+    """The options of an expression."""
 
     ignore_case: bool = False
     is_words: bool = False
-    """The first group is the match, and what is around it makes it a whole word."""
+    """True if the first group is the match, and its surroundings make it a whole word."""
     is_longest: bool = False
-    """Of the matches at one place the longest counts, as POSIX says, not the first alternative."""
+    """True if the longest match at a place counts, as in POSIX, and not the first alternative."""
 
 
 class _Matcher(Protocol):
-    """As much of an expression of the engine as is used."""
+    """The part of the engine's compiled expression that is used."""
 
     @property
     def programsize(self) -> int: ...
@@ -87,10 +88,10 @@ class _Match(Protocol):
 
 
 class Expression:
-    """An expression that can be searched for; make one with `compile_expression`.
+    """A compiled expression; `compile_expression` creates it.
 
-    Text that is UTF-8 is matched by characters, other text byte by byte.  Searching releases the
-    interpreter's lock and may be done on any thread.
+    Text that is UTF-8 is matched by characters, other text by bytes.  A search releases the
+    interpreter's lock and may run on any thread.
     """
 
     def __init__(self, source: bytes, options: _Options) -> None:
@@ -99,10 +100,11 @@ class Expression:
         self._is_text = _is_utf8(source)
         self._matchers: dict[bool, _Matcher] = {}
         self.size = self._matcher(self._is_text).programsize
-        """Instructions of the program; times the bytes of a text, the most that a search costs."""
+        """Instructions of the program; times the bytes of a text, this bounds the cost of a
+        search."""
 
     def bind(self, text: bytes) -> Search:
-        """Return a search in one text.  Cost: one look at all of it, to see if it is UTF-8."""
+        """Return a search in one text.  Cost: one pass over it, to see whether it is UTF-8."""
         matcher = self._matcher(self._is_text and (text.isascii() or _is_utf8(text)))
         if self._options.is_words:
             return partial(_search_word, matcher, text)
@@ -116,8 +118,8 @@ class Expression:
     def search(self, text: bytes, start: int = 0, end: int | None = None) -> Span | None:
         r"""Return the leftmost match that begins at `start` or later and lies before `end`.
 
-        What stands before `start` is looked at by `^` and `\b`.  Cost: O(len(text) * size); for
-        several matches in one text there is `finditer`.
+        `^` and `\b` look at the text before `start`.  Cost: O(len(text) * size); for several
+        matches in one text, use `finditer`.
         """
         return self.bind(text)(start, len(text) if end is None else end)
 
@@ -142,7 +144,7 @@ class Expression:
 
 
 class _Fixed(Expression):
-    """Plain bytes, in upper and lower case as they are: no engine is asked."""
+    """Plain bytes, compared exactly; the engine is not used."""
 
     def __init__(self, literal: bytes) -> None:
         self.literal = literal
@@ -165,8 +167,8 @@ def compile_expression(
 ) -> Expression:
     """Return an expression that matches where any of the patterns does.
 
-    A pattern of several lines is several patterns, as in git.  UsageError, which quotes the
-    pattern and says what is wrong with it.
+    A pattern of several lines is several patterns, as in git.  UsageError, which quotes the pattern
+    and says what is wrong with it.
     """
     parts = [line for pattern in patterns for line in pattern.split(b"\n")]
     if syntax is Syntax.FIXED and len(parts) == 1 and not (ignore_case or whole_words):
@@ -193,7 +195,7 @@ def _wrong_one(parts: Sequence[bytes], sources: Sequence[bytes]) -> bytes:
 
 
 def search_steps(expression: Expression, text: bytes) -> Steps[bool]:
-    """Tell if a text matches; a long search is done on a thread, in pieces of whole lines."""
+    """Return True if a text matches; search a long one on a thread, in pieces of whole lines."""
     if expression.is_quick(len(text)):
         return expression.search(text) is not None
     search = yield from on_thread(partial(expression.bind, text))
@@ -205,7 +207,7 @@ def search_steps(expression: Expression, text: bytes) -> Steps[bool]:
 
 
 def line_steps(expression: Expression, text: bytes) -> Steps[list[MatchingLine]]:
-    """Find the lines that match; a long search is done on a thread, in pieces of whole lines."""
+    """Return the matching lines; search a long text on a thread, in pieces of whole lines."""
     if expression.is_quick(len(text)):
         return list(expression.lines(text))
     search = yield from on_thread(partial(expression.bind, text))
@@ -221,7 +223,7 @@ def line_steps(expression: Expression, text: bytes) -> Steps[list[MatchingLine]]
 
 
 def span_steps(expression: Expression, text: bytes, limit: int = SPANS_MAX) -> Steps[list[Span]]:
-    """Find the matches in a text that are not empty.  TooLarge above `limit` of them."""
+    """Return the matches that are not empty.  TooLarge for more than `limit` of them."""
     found: list[Span] = []
 
     def take(spans: list[Span]) -> None:
@@ -234,7 +236,7 @@ def span_steps(expression: Expression, text: bytes, limit: int = SPANS_MAX) -> S
 
 
 def count_steps(expression: Expression, text: bytes) -> Steps[int]:
-    """Count the matches in a text, those of no bytes included."""
+    """Return the number of matches in a text, including empty ones."""
     if isinstance(expression, _Fixed) and expression.literal:
         return text.count(expression.literal)
     counts = [0]
@@ -249,7 +251,7 @@ def count_steps(expression: Expression, text: bytes) -> Steps[int]:
 def _all_spans(
     expression: Expression, text: bytes, take: Callable[[list[Span]], None]
 ) -> Steps[None]:
-    """Hand over the matches, some at a time: each may cost as much as its line has bytes."""
+    """Pass on the matches, some at a time: each may cost as much as its line has bytes."""
     if expression.is_quick(len(text)):
         take(list(expression.finditer(text)))
         return
@@ -265,7 +267,7 @@ def _all_spans(
 def _some_spans(
     search: Search, text: bytes, start: int, size: int
 ) -> tuple[list[Span], int | None]:
-    """As many matches as one piece of work may cost, and where to go on; None at the end."""
+    """Return as many matches as one piece may cost, and where to continue; None at the end."""
     found: list[Span] = []
     cost, stop = 0, len(text)
     while cost < _PIECE_COST:
@@ -291,7 +293,7 @@ def _spans(search: Search, start: int, stop: int) -> Iterator[Span]:
 
 
 def _lines(search: Search, text: bytes, start: int, stop: int) -> Iterator[MatchingLine]:
-    """The lines that match, numbered from `start` on, which begins a line."""
+    """Yield the matching lines, numbered from `start` on, which begins a line."""
     at, number, counted = start, 1, start
     while at < stop:
         found = search(at, stop)
@@ -307,7 +309,7 @@ def _lines(search: Search, text: bytes, start: int, stop: int) -> Iterator[Match
 
 
 def _pieces(text: bytes, size: int) -> Iterator[tuple[int, int]]:
-    """Cut a text at the ends of lines; a longer line is a piece of its own."""
+    """Yield pieces of a text, cut at the ends of lines; a longer line is a piece of its own."""
     wanted = max(_PIECE_MIN_BYTES, min(_PIECE_MAX_BYTES, _PIECE_COST // size))
     start = 0
     while start < len(text):
@@ -350,7 +352,7 @@ def _is_utf8(text: bytes) -> bool:
 
 
 def _search_word(matcher: _Matcher, text: bytes, start: int, stop: int) -> Span | None:
-    """Search for the first group, with something around it that is no word."""
+    """Search for the first group, between characters that belong to no word."""
     # The byte before `start` may be what parts the word from the one before.
     begin = max(start - 1, 0)
     while begin <= stop:
@@ -365,7 +367,7 @@ def _search_word(matcher: _Matcher, text: bytes, start: int, stop: int) -> Span 
 
 
 def _compiled(source: bytes, options: _Options, *, is_text: bool) -> _Matcher:
-    """Compile for the engine, in 50 us.  ValueError with its words."""
+    """Compile for the engine, in 50 us.  ValueError with its message."""
     import re2  # only verbs that search pay for it
 
     asked = re2.Options()

@@ -1,4 +1,4 @@
-r"""POSIX regular expressions, basic and extended, in the language of the engine (regex(7)).
+r"""Translation of POSIX regular expressions, basic and extended, for the engine (regex(7)).
 
 GNU's additions are known: `\+ \? \|` in basic ones, `\w \W \s \S \b \B \< \>` in both.
 """
@@ -48,7 +48,7 @@ def translate(pattern: bytes, *, is_extended: bool) -> bytes:
 
 
 class _Translation:
-    """One pass over a pattern.  `_levels` holds the pieces of each group that is still open."""
+    """A pass over a pattern.  `_levels` holds the pieces of each open group."""
 
     def __init__(self, pattern: bytes, *, is_extended: bool) -> None:
         self._pattern = pattern
@@ -56,9 +56,9 @@ class _Translation:
         self._at = 0
         self._levels: list[list[bytes]] = [[]]
         self._can_repeat = False
-        """A piece that a repetition may apply to stands just before."""
+        """True after a piece to which a repetition may apply."""
         self._was_repeated = False
-        """A repetition stands just before, and `_repeats` of them in a row."""
+        """True after a repetition; `_repeats` is their number in a row."""
         self._repeats = 0
 
     def run(self) -> bytes:
@@ -175,7 +175,7 @@ class _Translation:
         return at == len(self._pattern) or self._pattern.startswith((b"\\)", b"\\|"), at)
 
     def _bracket(self) -> bytes:
-        """A bracket expression, behind its `[`; in POSIX a backslash in it is a backslash."""
+        """Translate a bracket expression after its `[`; in POSIX, a backslash in it is literal."""
         pattern = self._pattern
         sign = b"^" if pattern[self._at : self._at + 1] == b"^" else b""
         self._at += len(sign)

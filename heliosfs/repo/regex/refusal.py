@@ -1,4 +1,4 @@
-"""The words in which a regular expression is refused, with a way on."""
+"""The error message for a refused regular expression, with an alternative."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import re
 from heliosfs.errors import UsageError
 
 _SHOWN = 80
-"""Characters of an expression that a message quotes."""
+"""Number of characters of an expression that a message quotes."""
 _UNBOUNDED = re.compile(rb"invalid perl operator: \(\?[=!<>P]|sequence: \\[1-9KGR]|operator: .*\+$")
 
 
 def refusal(pattern: bytes, error: Exception) -> UsageError:
-    """Return the error for a pattern that the engine, or the translation, does not take."""
+    """Return the error for a pattern that the engine, or the translation, does not accept."""
     shown = pattern.decode("utf-8", "backslashreplace")[:_SHOWN]
     said = str(error)
     text = f"'{shown}' is not a regular expression that can be searched for: {said}"

@@ -278,6 +278,7 @@ def _zstd_after(data: bytes, before: bytes) -> bytes:
     size = len(data) + len(before)
     options: dict[int, int] = {
         zstd.CompressionParameter.compression_level: _ZSTD_LEVEL,
+        # The window spans the dictionary, too, or its beginning would be out of reach.
         zstd.CompressionParameter.window_log: max(_WINDOW_LOG_MIN, size.bit_length()),
         zstd.CompressionParameter.enable_long_distance_matching: int(size > _LDM_FROM),
     }

@@ -178,6 +178,7 @@ class Packs:
         """Write a body; it is safe from a power cut after a sync.  StoreError, StoreFull."""
         codec, body = encoded
         with self._appending:
+            # After a failed sync, bytes that L2 would name may be lost.
             self._directory.check()
             try:
                 if not self._current or self._end >= PACK_MAX_BYTES:

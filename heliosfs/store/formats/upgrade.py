@@ -1,8 +1,8 @@
-"""From format 1 to format 2: a new file beside the old one.
+"""Upgrade from format 1 to format 2, by a new file beside the old one.
 
-    1. what an upgrade that was cut off left of the new file is deleted
-    2. the new file is written, with what the journal has
-    3. `format` says 2, by a rename
+    1. the new file of an interrupted upgrade is deleted
+    2. the new file is written, including the content of the journal
+    3. `format` is replaced, by a rename, and says 2
     4. the old file is deleted (`layout.remove_leftovers`, also at a later open)
 
 A crash before 3 leaves a store of format 1, after it one of format 2.

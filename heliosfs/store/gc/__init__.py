@@ -1,1 +1,1 @@
-"""Garbage collection in L2: marks, better encodings of what stays, and the sweep of the rest."""
+"""Garbage collection in L2: marks, better encodings of marked objects, the sweep of the rest."""

@@ -20,6 +20,7 @@ class PackCopy:
     def __init__(self, database: ObjectDatabase) -> None:
         self._database = database
         self._end = database.totals.next_number
+        # A pack that still grows cannot be copied.
         database.packs.retire(database.uses)
         self._packs = {
             number

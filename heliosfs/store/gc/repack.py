@@ -127,6 +127,7 @@ class Repack:
         data = self._chains.decode(snapshot, payload.number).data
         if payload.codec in _WHOLE:
             found = self._whole_again(snapshot, payload, data)
+        # The others have little to gain: zstd already, a tiny or incompressible middle, or a pack.
         elif payload.codec == Codec.SPLICE_LZ4:
             found = self._delta_again(snapshot, payload, data)
         else:

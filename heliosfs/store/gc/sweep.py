@@ -1,13 +1,13 @@
 """Sweep: removal of the objects in L2 that a collection did not mark, in short transactions.
 
-    settle   from here on nobody comes to rely on what goes
-    scan     which objects are deltas to which: what a kept one needs stays
-    unlist   the index forgets what goes
-    remove   the records go
-    copy     what is left in packs that are more than half dead goes elsewhere (`PackCopy`)
+    settle   make the marks final: from here on nothing new relies on an unmarked object
+    scan     read which objects are deltas to which, and keep the bases of kept ones
+    unlist   remove the entries of doomed objects from the index
+    remove   remove their records
+    copy     move the live bodies out of packs that are more than half dead (`PackCopy`)
 
 Each step holds the writer's lock, so that a drain comes between two steps and never into one.
-A crash between two leaves objects that no index lists; the next collection removes them.
+A crash between two steps leaves objects that no index lists; the next collection removes them.
 """
 
 from __future__ import annotations
@@ -68,6 +68,7 @@ class Sweep:
                 self._copy.step()
         except DecodeError as error:
             raise StoreError(f"the store cannot be swept: {error}") from error
+        # Only now is it known which packs are mostly dead.
         if not self._steps and self._copy is None and not self._counts_only:
             self._copy = PackCopy(self._database)
 

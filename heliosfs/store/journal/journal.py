@@ -141,6 +141,8 @@ class Journal:
         """
         if self._broken is not None:
             raise StoreError(self._broken)
+        # Records before this one may be lost, and replay stops at a gap: later ones would be lost
+        # with them.
         if self._directory.failure is not None:
             self._directory.check()
         segment = self._live[-1]
@@ -163,6 +165,7 @@ class Journal:
 
         If no segment can be created, the current one continues, and is freed later.
         """
+        # Nothing was written to it yet, so it can take the next batch.
         if not self._live[-1].last:
             return
         if self._spares:

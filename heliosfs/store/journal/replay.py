@@ -87,6 +87,7 @@ def replay(directory: Directory, packs: Packs, salt: bytes, drained: int) -> Bat
     state: dict[bytes, bytes | None] = {}
     last = drained
     # I34: no batch without the one before it.
+    # After a power cut without a sync, a record may be on the disk, and the body that it names not.
     while last + 1 in found and _are_packed(packs, found[last + 1].objects):
         last += 1
         objects += found[last].objects

@@ -1,10 +1,10 @@
-"""The B-trees of an LMDB file, walked without LMDB: only what is reachable must be there.
+"""The B-trees of an LMDB file, walked without LMDB, to check that every reachable page is there.
 
-LMDB maps its file and trusts it: a page that lies behind the end of a file that was cut short
-ends the process (SIGBUS), and a damaged one may (an assertion).  So after an end that was not
-clean, what the newest meta page reaches is read with pread(2) first.  A page that nothing
-reaches may be missing: LMDB does not write a page that a transaction took and gave back before
-its commit, and when that is the file's last one, a sound file is shorter than `last_pgno` says.
+LMDB maps its file and trusts it: a page behind the end of a file that was cut short ends the
+process (SIGBUS), and a damaged page may (an assertion).  So after an unclean end, the pages that
+the newest meta page reaches are read with pread(2) first.  A page that nothing reaches may be
+missing: LMDB does not write a page that a transaction took and freed before its commit.  If that is
+the file's last page, a sound file is shorter than `last_pgno` says.
 
 Source of the format: LMDB 0.9, `mdb.c` (MDB_page, MDB_node, MDB_meta, MDB_db), little-endian:
 

@@ -125,7 +125,7 @@ class ObjectDatabase:
                 raise
 
     def _begin(self, salt: bytes, *, create: bool) -> None:
-        """Read what L2 holds; of a new one, write that it holds nothing."""
+        """Read the totals of L2; in a new file, write those of an empty one."""
         with self.env.begin() as txn:
             raw = txn.get(TOTALS_KEY)
             self.uses = decode_uses(txn.get(PACKS_KEY) or b"")
@@ -173,6 +173,8 @@ class ObjectDatabase:
                     chain = snapshot.chain(number)
                     data = decode_chain(chain)[-1]
                 except DecodeError as error:
+                    # An earlier copy may be damaged, and a later one sound: every candidate is
+                    # tried.
                     reason = str(error)
                     continue
                 # I30: bytes are returned only if they have the id that was asked for.

@@ -56,6 +56,7 @@ def write_batches(
     items = iter(objects)
     is_more = True
     while is_more:
+        # For each transaction alone: a step of a sweep may come between two of them.
         with database.writing:
             marks = database.marks
             with database.reading() as snapshot:
@@ -263,6 +264,7 @@ class Encoder:
         if base is not None:
             named = base.id if kind is Kind.COMMIT else b""
             delta = codecs.encode_delta(data, base.data, named, prefer_zstd=prefer_zstd)
+        # L1 keeps only whole encodings, so a small warm object is encoded alone as well.
         alone = None
         is_for_cache = size < PACKED_FROM_BYTES and item.__class__ is not Cold
         if delta is None or is_for_cache or len(delta.body) * SURELY_PAYS > size:

@@ -109,8 +109,7 @@ class Snapshot:
     def missing(
         self, items: Iterable[Pending | Prepared], marks: Marks | None = None
     ) -> Iterator[Pending | Prepared]:
-        """Yield the items that are not here with the same bytes: 1 us each, plus reading those
-        here.
+        """Yield the items that are not here with the same bytes: 1 us, or reading what is here.
 
         An item that is not yielded will stay: it is claimed from a garbage collection, and yielded
         if it cannot be.
@@ -212,9 +211,7 @@ class Snapshot:
         return found
 
     def oid_of(self, number: int) -> Oid:
-        """Return the id of an object: 2 us for a commit, the cost of reading for others;
-        DecodeError.
-        """
+        """Return the id of an object: 2 us for a commit, the cost of a read else; DecodeError."""
         oid = commit_oid(self._record(number))
         if oid is not None:
             return oid
@@ -293,6 +290,7 @@ class Snapshot:
                 if first + len(records) > number:
                     yield stored
                 if stored.is_alone:
+                    # Past its further pieces, whose keys are longer, without reading them.
                     more = cursor.set_range(NUMBER.pack(first + 1))
                     continue
             more = cursor.next()
@@ -312,9 +310,7 @@ class Snapshot:
         ]
 
     def last_bundle(self) -> tuple[int, bytes] | None:
-        """Return the first number and the value of the bundle that ends L2; None for a large
-        object.
-        """
+        """Return first number and value of the bundle that ends L2; None for a large object."""
         if not self._cursor.last():
             return None
         key, value = self._cursor.item()

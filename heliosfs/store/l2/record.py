@@ -6,8 +6,8 @@
 
 Sizes, distances, positions and counts are numbers in groups of seven bits.  A delta names
 its base by the distance between their numbers, and says how far down its chain it stands,
-which bounds the chain.  A commit has its whole id, since commits are listed by their ids;
-other objects have its first bytes, enough to find them: whoever finds one compares.
+which bounds the chain.  A commit has its whole id, because commits are listed by ids;
+other objects have the first bytes, enough to find candidates, whose whole ids are then compared.
 """
 
 from __future__ import annotations
