@@ -21,6 +21,7 @@ large directory, with 800 KB to write for a file among 10,000
 from __future__ import annotations
 
 from heliosfs.objects.ids import TreeId
+from heliosfs.objects.splice import SPLICED_MAX, Replacement, splice
 from heliosfs.objects.tree import (
     FLAGS_AT,
     INDEX_FROM,
@@ -37,9 +38,16 @@ from heliosfs.store.base import Store
 from heliosfs.trees.ignore import IGNORE_NAME
 from heliosfs.trees.same import same_but_times
 from heliosfs.trees.stored import EMPTY_TREE, put_tree
-from heliosfs.workspace.leafbytes import SPLICED_MAX, Edit, entry_of, join_children, splice
 from heliosfs.workspace.leaves import Leaf, LeafTable
-from heliosfs.workspace.nodes import Child, DirNode, FileNode, LeafNode, base_of
+from heliosfs.workspace.nodes import (
+    Child,
+    DirNode,
+    FileNode,
+    LeafNode,
+    base_of,
+    entry_of,
+    join_children,
+)
 from heliosfs.workspace.workspace import Workspace
 
 
@@ -118,12 +126,12 @@ def _flush_directory(workspace: Workspace, directory: DirNode) -> None:
 
 def _clean(
     workspace: Workspace, dirty: dict[bytes, bytes | None], children: dict[bytes, Child]
-) -> list[Edit] | None:
+) -> list[Replacement] | None:
     """Give every dirty node its entry, but for directories, which were flushed before.
 
     What the entries were and are; None when names came or went.
     """
-    edits: list[Edit] | None = []
+    edits: list[Replacement] | None = []
     for name, old in dirty.items():
         child = children.get(name)
         if child is None:
@@ -152,7 +160,9 @@ def _clean(
     return edits
 
 
-def _write_leaf_directory(store: Store, directory: DirNode, edits: list[Edit] | None) -> TreeId:
+def _write_leaf_directory(
+    store: Store, directory: DirNode, edits: list[Replacement] | None
+) -> TreeId:
     data = None if directory.leaves is not None else directory.data
     directory.leaves = None
     if data is not None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from heliosfs.objects.blob import EMPTY_BLOB
 from heliosfs.objects.ids import Oid
-from heliosfs.objects.tree import NO_OID, OID_AT, Entry, encode_entry, encode_file
+from heliosfs.objects.tree import NO_OID, OID_AT, Entry, encode_entry, encode_file, join_leaf
 from heliosfs.workspace.inode import KEPT_ALL, KEPT_NOTHING, KEPT_PAGES, Inode, StatInode
 from heliosfs.workspace.large_file import LargeFile
 from heliosfs.workspace.leaves import LeafTable
@@ -343,3 +343,23 @@ def base_of(raw: bytes | None) -> Oid | None:
         return None
     oid = Oid(raw[OID_AT : OID_AT + 32])
     return oid if oid != NO_OID else None
+
+
+def entry_of(child: Child, name: bytes) -> bytes:
+    """The encoded entry of a clean child under one of its names."""
+    if isinstance(child, bytes):
+        return child
+    if isinstance(child, LeafNode) and child.links:
+        return child.encode_as(name, content_oid(child))
+    assert child.raw is not None
+    return child.raw
+
+
+def join_children(directory: DirNode) -> bytes:
+    """One leaf of all children, which are loaded and clean."""
+    children = directory.children
+    assert children is not None
+    if directory.unsorted:
+        children = directory.children = dict(sorted(children.items()))
+        directory.unsorted = False
+    return join_leaf([entry_of(child, name) for name, child in children.items()])

@@ -25,9 +25,8 @@ from heliosfs.trees.stored import (
     read_entries,
     read_tree,
 )
-from heliosfs.workspace.leafbytes import join_children
 from heliosfs.workspace.leaves import LeafTable
-from heliosfs.workspace.nodes import DirNode
+from heliosfs.workspace.nodes import DirNode, join_children
 from heliosfs.workspace.redate import Known
 from heliosfs.workspace.workspace import Workspace
 

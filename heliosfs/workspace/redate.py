@@ -17,6 +17,7 @@ from typing import NamedTuple
 from heliosfs.clock import SECOND_NS
 from heliosfs.objects.ids import Oid, TreeId
 from heliosfs.objects.leafdiff import Changes
+from heliosfs.objects.splice import SPLICED_MAX, Replacement, splice
 from heliosfs.objects.tree import (
     DEVICE,
     FIXED_BYTES,
@@ -44,7 +45,6 @@ from heliosfs.trees.stored import (
     put_tree,
     read_tree,
 )
-from heliosfs.workspace.leafbytes import SPLICED_MAX, Edit, splice
 from heliosfs.workspace.nodes import DirNode
 from heliosfs.workspace.workspace import Workspace
 
@@ -140,7 +140,7 @@ class _Directory:
         self.after = TreeId(Oid(new[OID_AT:FLAGS_AT]))
         self.changes: Changes = {}
         """Name -> the encoded entry that was there, and the one that shall be."""
-        self.edits: dict[bytes, Edit] = {}
+        self.edits: dict[bytes, Replacement] = {}
         """Name -> the encoded entry of the target, and the one that shall be instead."""
         self.data = b""
         """The bytes of `after`."""
@@ -292,7 +292,7 @@ class _Walk:
         store = self._store
         refs = index_of(data, directory.after)
         firsts = [ref.first for ref in refs]
-        leaves: dict[int, list[Edit]] = {}
+        leaves: dict[int, list[Replacement]] = {}
         for name, edit in edits.items():
             leaves.setdefault(bisect_right(firsts, name) - 1, []).append(edit)
         for at, replaced in leaves.items():
@@ -326,7 +326,7 @@ def _same_bytes(old: bytes, new: bytes) -> bool:
     return one.target == other.target and one.rdev == other.rdev
 
 
-def _replace(data: bytes, edits: Collection[Edit]) -> bytes:
+def _replace(data: bytes, edits: Collection[Replacement]) -> bytes:
     """A leaf with other entries for names that it has."""
     wanted = dict(edits)
     return join_leaf([wanted.get(raw, raw) for raw in split_leaf(data)])
