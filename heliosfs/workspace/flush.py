@@ -117,7 +117,7 @@ def _flush_directory(workspace: Workspace, directory: DirNode) -> None:
             tree = _write_index(workspace.store, directory, children)
         directory.tree = tree
         directory.dirty = {}
-    below = workspace.has_links and any(
+    below = workspace.links.exist and any(
         entry_of(child, name)[FLAGS_AT] & (LINK | LINKS_BELOW)
         for name, child in workspace.load(directory).items()
     )

@@ -75,7 +75,7 @@ def plan(workspace: Workspace, raw: bytes, known: Known = _NOTHING) -> list[Kept
                 child = children.get(name)
                 if new and isinstance(child, DirNode) and stat.S_ISDIR(new[0] | new[1] << 8):
                     pending.append((child, new))
-    if workspace.groups:
+    if workspace.links.by_number:
         _read_links(workspace.store, steps[0].entry)
     return steps
 

@@ -84,9 +84,10 @@ def carry_out(
     for step in steps:
         _apply(workspace, step, now_ns, stale)
     if steps:
-        workspace.has_links = workspace.has_links or target.links_below
-        workspace.links_loaded = not target.links_below
-        if workspace.groups:
+        links = workspace.links
+        links.exist = links.exist or target.links_below
+        links.is_complete = not target.links_below
+        if links.by_number:
             _relink(workspace, now_ns, stale)
 
 
@@ -138,12 +139,12 @@ def _apply(workspace: Workspace, step: KeptDirectory, now_ns: int, stale: Invali
 
 def _relink(workspace: Workspace, now_ns: int, stale: Invalidation) -> None:
     """Give the files with several names, as far as they are loaded, those of the new tree."""
-    held = list(workspace.groups.values())
+    held = list(workspace.links.by_number.values())
     before = [node.link_count for node in held]
     workspace.load_links()
     for node, count in zip(held, before, strict=True):
         group = node.group
-        workspace.leave_group(node)
+        workspace.links.leave(node)
         # The name that is left has the entry that it had, with the group, until it is changed.
         entry = decode_entry(node.encode(content_oid(node)))[0]
         node.raw = encode_entry(entry._replace(group=group))
@@ -219,8 +220,8 @@ def _part(
                 if node.lookups:
                     stale.attributes.append(node.ino)
                 continue
-            if workspace.groups.get(node.group) is node:
-                del workspace.groups[node.group]
+            if node.group:
+                workspace.links.drop(node)
         node.raw = None
         node.outdate()
         workspace.release(node)

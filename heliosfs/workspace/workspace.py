@@ -6,7 +6,6 @@ valid, kinds fit, and who may do what was decided before.
 
 from __future__ import annotations
 
-import secrets
 import stat
 from collections.abc import Iterator
 
@@ -26,6 +25,7 @@ from heliosfs.store.base import Store
 from heliosfs.trees.stored import EMPTY_TREE, read_directory
 from heliosfs.workspace.inodes import InodeTable
 from heliosfs.workspace.leaves import LeafTable
+from heliosfs.workspace.link_groups import LinkGroups
 from heliosfs.workspace.nodes import (
     Child,
     DirNode,
@@ -79,12 +79,9 @@ class Workspace:
         """Whether the twin of HEAD has not been looked for since the tree came from elsewhere."""
         self.nothing_added_to: Oid | None = None
         """A commit of which it is known that everything here that has a name, has it there too."""
-        self.groups: dict[int, LeafNode] = {}
-        """Link group -> the node that all its names share, every one of them loaded."""
+        self.links = LinkGroups(links_below=root.links_below)
         self.unnamed: set[LeafNode] = set()
         """Files that never had a name; they live by their open handles."""
-        self.has_links = root.links_below
-        self.links_loaded = not root.links_below
         node = make_node(self, inodes.allocate(), root, encode_entry(root))
         assert isinstance(node, DirNode)
         node.ctime_ns = node.changed_ns = self.read_ns
@@ -167,7 +164,7 @@ class Workspace:
 
         Cost: the directories with such names, and those above them.
         """
-        if self.links_loaded:
+        if self.links.is_complete:
             return
         pending = [self.root]
         while pending:
@@ -184,15 +181,15 @@ class Workspace:
                     child.raw is None or child.raw[FLAGS_AT] & LINKS_BELOW
                 ):
                     pending.append(child)
-        self.links_loaded = True
+        self.links.is_complete = True
 
     def _adopt_link(self, directory: DirNode, name: bytes, raw: bytes) -> None:
         entry, _ = decode_entry(raw)
-        node = self.groups.get(entry.group)
+        node = self.links.by_number.get(entry.group)
         if node is None:
             made = make_node(self, self.inodes.allocate(), entry, raw)
             assert isinstance(made, LeafNode)
-            node = self.groups[entry.group] = made
+            node = self.links.by_number[entry.group] = made
             self.inodes.nodes[node.ino] = node
             node.ctime_ns = 0
         node.ctime_ns = max(node.ctime_ns, directory.changed_ns)
@@ -239,10 +236,7 @@ class Workspace:
         if node in self.unnamed:
             self.unnamed.discard(node)
         else:
-            if not node.group:
-                node.group = secrets.randbits(63) | 1
-            self.groups[node.group] = node
-            self.has_links = True
+            self.links.join(node)
         node.touch()
         node.ctime_ns = now
         if node.parent is None:
@@ -256,7 +250,7 @@ class Workspace:
         assert node is not None
         now = self.clock.now_ns()
         self._take(directory, name, node)
-        self.leave_group(node)
+        self.links.leave(node)
         node.ctime_ns = now
         node.outdate()
         directory.have_changed(now)
@@ -271,7 +265,7 @@ class Workspace:
         replaced = self.lookup(target, new_name)
         if replaced is not None:
             self._take(target, new_name, replaced)
-            self.leave_group(replaced)
+            self.links.leave(replaced)
             replaced.ctime_ns = now
             replaced.outdate()
         self._take(source, name, node)
@@ -296,13 +290,6 @@ class Workspace:
         first.ctime_ns = second.ctime_ns = now
         one.have_changed(now)
         other.have_changed(now)
-
-    def leave_group(self, node: Node) -> None:
-        """Give up the link group of a file that lost a name and has one left, or none."""
-        # I8: the entry of a file with one name has no group.
-        if isinstance(node, LeafNode) and node.group and not node.links:
-            self.groups.pop(node.group, None)
-            node.group = 0
 
     def release(self, node: Node) -> None:
         """Let a node go that nothing refers to: no name, no handle, no kernel reference."""
