@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Sequence
 
 from heliosfs.cli.client import ask_in_place
-from heliosfs.commands.commit import MESSAGE_MAX_BYTES
+from heliosfs.commands.message import MESSAGE_MAX_BYTES
 from heliosfs.commands.options import Options
 from heliosfs.errors import HeliosError, TooLarge, UsageError
 

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from heliosfs.commands.commit import MESSAGE_MAX_BYTES
+from heliosfs.commands.message import MESSAGE_MAX_BYTES
 from heliosfs.commands.options import Options
 from heliosfs.errors import TooLarge, UsageError
 

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import re
-from typing import TypedDict
 
+from heliosfs.commands.message import (
+    NEWLINES,
+    check_message,
+    check_utf8,
+    checked_message,
+    made_line,
+    merge_message,
+)
 from heliosfs.commands.options import Options
 from heliosfs.commands.pathspec import chosen, is_magic
+from heliosfs.commands.picked import CommitDetails
+from heliosfs.commands.picked import conclude as conclude_pick
 from heliosfs.commands.render import (
     below,
     bytes_of,
     commit_document,
     json_reply,
-    short,
     text_of,
 )
 from heliosfs.commands.status.unmerged import check_markers
 from heliosfs.commands.verb import Request
-from heliosfs.errors import Busy, NotFound, Stale, TooLarge, UsageError
+from heliosfs.errors import Busy, NotFound, Stale, UsageError
 from heliosfs.objects.commit import Signature
 from heliosfs.objects.ids import OID_BYTES, CommitId, Oid
 from heliosfs.objects.tree import Entry
@@ -26,8 +34,6 @@ from heliosfs.repo.view import View
 from heliosfs.repo.view_merge import open_verb
 from heliosfs.trees.graft import graft
 from heliosfs.trees.stored import trees_differ
-
-MESSAGE_MAX_BYTES = 64 * 1024
 
 _DEFAULT_MESSAGE = "snapshot"
 _AUTHOR = re.compile(r"([^<>\x00-\x1f]*)<([^<>\x00-\x20]*)>")
@@ -57,10 +63,8 @@ def commit(request: Request, options: Options) -> str:
     if "amend" in options:
         oid = view.amend(_message(request, options, given) if given else None, **details)
     elif view.merging is not None and view.pick is not None:
-        from heliosfs.commands.pick import conclude
-
         message = _message(request, options, given)
-        return conclude(request, options, message, details)
+        return conclude_pick(request, options, message, details)
     else:
         message = _message(request, options, given)
         oid = view.commit(message, allow_empty="allow-empty" in options, **details)
@@ -68,13 +72,6 @@ def commit(request: Request, options: Options) -> str:
         made = repository.history.read(oid)
         return json_reply({"branch": view.branch} | commit_document(oid, made))
     return "" if "quiet" in options else made_line(request, oid, is_first=first)
-
-
-def made_line(request: Request, oid: CommitId, *, is_first: bool = False) -> str:
-    """Git's line about a commit that was made."""
-    subject = request.repository.history.read(oid).subject
-    place = request.view.branch or "detached HEAD"
-    return f"[{place}{' (first)' if is_first else ''} {short(oid)}] {subject}\n"
 
 
 def conclude(request: Request, options: Options, verb: str) -> str:
@@ -98,7 +95,7 @@ def commit_message(repository: Repository, view: View, text: bytes) -> str:
         message = text.decode()
     except UnicodeDecodeError as error:
         raise UsageError(f"usage: the message is not UTF-8: {error.reason}") from error
-    message = _checked(message.rstrip(_NEWLINES))
+    message = check_message(message.rstrip(NEWLINES))
     if view.merging is not None:
         check_markers(view)
         if view.pick is not None:
@@ -117,17 +114,6 @@ def _dry_run(request: Request, options: Options) -> str:
     return "" if request.view.merging is None else f"{_message(request, options, [])}\n"
 
 
-class CommitDetails(TypedDict):
-    """What a commit and an amended one are told alike."""
-
-    expect: CommitId | None
-    author: Signature | None
-    metadata: dict[str, str]
-    content: Entry | None
-    kept: Entry | None
-
-
-_NEWLINES = "\r\n"
 COMMIT_TEXT = ("message", "file", "no-edit", "json", "dry-run")
 """Options with which no message has to be asked for."""
 
@@ -156,33 +142,7 @@ def _default_message(request: Request) -> str:
     pick = request.view.pick
     if pick is not None:
         return pick.message.decode("utf-8", "surrogateescape")
-    from heliosfs.commands.merge import merge_message
-
     return merge_message(request.repository, request.view, theirs)
-
-
-def checked_message(paragraphs: list[str]) -> str:
-    """The message of several `-m`.  UsageError, TooLarge."""
-    message = "\n\n".join(text.rstrip(_NEWLINES) for text in paragraphs)
-    _check_text(message, "the message")
-    return _checked(message)
-
-
-def _checked(message: str) -> str:
-    if not message or message.isspace():
-        raise UsageError("usage: empty message")
-    if "\0" in message:
-        raise UsageError("usage: the message has a NUL byte")
-    if len(message) * 4 > MESSAGE_MAX_BYTES and len(message.encode()) > MESSAGE_MAX_BYTES:
-        raise TooLarge(f"the message is longer than {MESSAGE_MAX_BYTES // 1024} KiB")
-    return message
-
-
-def _check_text(text: str, what: str) -> None:
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise UsageError(f"usage: {what} is not UTF-8") from error
 
 
 def _content(request: Request, options: Options) -> tuple[Entry | None, Entry | None]:
@@ -242,6 +202,6 @@ def _metadata(options: Options) -> dict[str, str]:
         key, equals, value = pair.partition("=")
         if not equals or not key.isprintable() or not key.strip() or "\0" in value:
             raise options.misuse(f"metadata is KEY=VALUE, not {pair[:80]!r}")
-        _check_text(pair, "the metadata")
+        check_utf8(pair, "the metadata")
         metadata[key] = value
     return metadata

@@ -7,9 +7,9 @@ from itertools import islice
 
 from heliosfs.commands.log.form import line
 from heliosfs.commands.measures.stats import metrics_text, stats_text
-from heliosfs.commands.merge import conflict_lines
 from heliosfs.commands.operations.oplog import operation_lines
 from heliosfs.commands.report.page import page_steps
+from heliosfs.commands.status.conflicts import conflict_lines
 from heliosfs.commands.status.status import long_status
 from heliosfs.commands.table import VERBS, Verb, begin
 from heliosfs.repo.repository import Repository

@@ -5,19 +5,21 @@ from __future__ import annotations
 import json
 from itertools import combinations
 
-from heliosfs.commands.diff.changes import compare, entry_document
+from heliosfs.commands.commit import conclude
+from heliosfs.commands.diff.changes import compare
 from heliosfs.commands.diff.patch import Patch
 from heliosfs.commands.diff.stat import diffstat
+from heliosfs.commands.message import checked_message, merge_message
 from heliosfs.commands.options import Options
-from heliosfs.commands.render import commit_line, head_line, json_reply, quote_path, short, text_of
+from heliosfs.commands.render import commit_line, head_line, json_reply, short
 from heliosfs.commands.revision_words import named
+from heliosfs.commands.status.conflicts import conflict_lines, conflicts_document
 from heliosfs.commands.verb import Request
 from heliosfs.errors import Busy, Conflicted
 from heliosfs.objects.ids import CommitId
 from heliosfs.repo import view_merge
 from heliosfs.repo.ancestry import find_merge_bases
 from heliosfs.repo.merge.text import Favor, Labels
-from heliosfs.repo.merge.trees import Conflict
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.revisions import resolve
 from heliosfs.repo.view import View
@@ -25,7 +27,6 @@ from heliosfs.repo.view_merge import Done, MergeConflict, MergeOptions
 from heliosfs.steps import ALONE, TURN, Steps, run_to_end
 from heliosfs.trees.attributes import Attributes
 
-_MAIN_BRANCHES = ("main", "master")
 _COMPARED_MAX = 50
 
 
@@ -88,8 +89,6 @@ def check_shown(request: Request) -> None:
 def _end(request: Request, options: Options) -> str:
     if "abort" in options:
         return abort(request, options, "merge")
-    from heliosfs.commands.commit import conclude
-
     return conclude(request, options, "merge")
 
 
@@ -105,45 +104,7 @@ def check_strategy(options: Options) -> None:
         raise options.misuse(f"{what}-s is ort, which is what there is, not {strategy[:40]!r}")
 
 
-def conflict_lines(conflicts: list[Conflict]) -> str:
-    """A line for each conflict: its kind, and the path as git quotes it."""
-    return "".join(f"{each.kind}: {quote_path(each.path)}\n" for each in conflicts)
-
-
-def conflicts_document(conflicts: list[Conflict]) -> list[dict[str, object]]:
-    """Conflicts for programs."""
-    return [
-        {
-            "path": text_of(each.path),
-            "kind": each.kind,
-            "base": entry_document(each.base),
-            "ours": entry_document(each.ours),
-            "theirs": entry_document(each.theirs),
-        }
-        for each in conflicts
-    ]
-
-
-def merge_message(repository: Repository, view: View, theirs: CommitId, name: str = "") -> str:
-    """The message of a merge commit, in git's words.
-
-    `name` is what the merge was asked for by; without one, a branch that names the commit.
-    """
-    if not name:
-        name = next((each.name for each in repository.refs if each.head == theirs), theirs.hex())
-    if name in repository.refs:
-        what = f"branch {name!r}"
-    elif name in repository.refs.tags:
-        what = f"tag {name!r}"
-    else:
-        what = f"commit {name!r}"
-    into = f" into {view.branch}" if view.branch and view.branch not in _MAIN_BRANCHES else ""
-    return f"Merge {what}{into}"
-
-
 def _wish(request: Request, options: Options, name: str, theirs: CommitId) -> MergeOptions:
-    from heliosfs.commands.commit import checked_message
-
     said = options.values("message")
     message = checked_message(said) if said else merge_message(*request[:2], theirs, name)
     favor = Favor.OURS if "ours" in options else Favor.NONE

@@ -5,19 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from heliosfs.commands.commit import CommitDetails, made_line
+from heliosfs.commands.commit import conclude
 from heliosfs.commands.merge import (
     abort,
     check_shown,
     check_strategy,
-    conflict_lines,
-    conflicts_document,
 )
 from heliosfs.commands.options import Options
-from heliosfs.commands.render import json_reply, short
+from heliosfs.commands.picked import picked_reply
+from heliosfs.commands.render import json_reply
 from heliosfs.commands.revision_words import named, range_of
+from heliosfs.commands.status.conflicts import conflict_lines, conflicts_document
 from heliosfs.commands.verb import Request
-from heliosfs.errors import Conflicted, NotFound, Stale
+from heliosfs.errors import Conflicted, NotFound
 from heliosfs.objects.ids import CommitId
 from heliosfs.repo import view_pick
 from heliosfs.repo.ancestry import find_merge_bases
@@ -62,7 +62,7 @@ def _run(request: Request, options: Options, verb: str) -> Steps[str]:
             if "no-commit" in options:
                 conflicts = view_pick.pick_uncommitted(request.view, sources, wish, _way(options))
                 return _uncommitted(options, conflicts)
-            return _reply(
+            return picked_reply(
                 request, options, verb, view_pick.pick(request.view, sources, wish, _way(options))
             )
         except view_pick.PickConflict as error:
@@ -74,29 +74,8 @@ def _go_on(request: Request, options: Options, verb: str) -> str:
         return abort(request, options, verb)
     if "skip" in options:
         options.at_most(0)
-        return _reply(request, options, verb, view_pick.skip(request.view, verb))
-    from heliosfs.commands.commit import conclude as commit_open
-
-    return commit_open(request, options, verb)
-
-
-def conclude(request: Request, options: Options, message: str, details: CommitDetails) -> str:
-    """Commit what is open, and go on with the commits that come after it."""
-    view = request.view
-    note = view.pick
-    assert note is not None
-    expect = details["expect"]
-    if expect is not None and expect != view.head:
-        raise Stale(f"HEAD is not {expect.hex()}")
-    picked = view_pick.conclude(
-        view,
-        message.encode("utf-8", "surrogateescape"),
-        content=details["content"],
-        author=details["author"],
-        metadata=details["metadata"],
-        allow_empty="allow-empty" in options,
-    )
-    return _reply(request, options, note.options.verb, picked)
+        return picked_reply(request, options, verb, view_pick.skip(request.view, verb))
+    return conclude(request, options, verb)
 
 
 def _wish(options: Options, verb: str) -> PickOptions:
@@ -191,30 +170,3 @@ def _uncommitted(options: Options, conflicts: Sequence[Conflict]) -> str:
     return conflict_lines(list(conflicts)) + (
         "The changes are here, uncommitted, and HEAD is where it was.\n"
     )
-
-
-def _reply(request: Request, options: Options, verb: str, picked: view_pick.Picked) -> str:
-    if "json" in options:
-        head = request.view.head
-        return json_reply(
-            {
-                "branch": request.view.branch,
-                "head": head.hex() if head else None,
-                "made": [oid.hex() for oid in picked.made],
-                "dropped": [oid.hex() for oid in picked.dropped],
-                "open": picked.open.hex() if picked.open else None,
-                "conflicts": conflicts_document(list(picked.conflicts)),
-            }
-        )
-    if "quiet" in options:
-        return ""
-    lines = [made_line(request, oid) for oid in picked.made]
-    lines += [f"Left out {short(oid)}: it changes nothing here.\n" for oid in picked.dropped]
-    if picked.open is not None:
-        lines.append(conflict_lines(list(picked.conflicts)))
-        lines.append(
-            f"The {verb} of {short(picked.open)} is open. Edit these files and\n"
-            f"'{verb} --continue'; '{verb} --skip' leaves it out; '{verb} --abort' goes back to\n"
-            "the state before.\n"
-        )
-    return "".join(lines)

@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 from heliosfs.commands.diff.diff import compared
 from heliosfs.commands.diff.form import changes_document, changes_text, chosen_changes
-from heliosfs.commands.merge import conflict_lines
 from heliosfs.commands.options import Options
 from heliosfs.commands.pathspec import chosen, pathspec
 from heliosfs.commands.render import commit_line, json_reply
+from heliosfs.commands.status.conflicts import conflict_lines
 from heliosfs.commands.verb import Request
 from heliosfs.errors import Busy, Conflicted, NotFound
 from heliosfs.objects.commit import Commit

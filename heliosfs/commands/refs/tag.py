@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from heliosfs.commands.colours import paint_of
-from heliosfs.commands.commit import checked_message
 from heliosfs.commands.declarations.shared_options import LISTED
+from heliosfs.commands.message import checked_message
 from heliosfs.commands.options import Options
 from heliosfs.commands.refs.form import TAGS, Ref, RefForm, listed, refs_of, shown_lines
 from heliosfs.commands.render import bytes_of, json_reply, short, text_of

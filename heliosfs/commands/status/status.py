@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from heliosfs.commands.colours import PLAIN, Paint, Role, paint_of
 from heliosfs.commands.diff.changes import FileChange, split_renames, within
-from heliosfs.commands.merge import conflicts_document
 from heliosfs.commands.options import Options
 from heliosfs.commands.pathspec import Pathspec, pathspec
 from heliosfs.commands.render import json_reply, quote_path, relative, short, text_of, where
+from heliosfs.commands.status.conflicts import conflicts_document
 from heliosfs.commands.status.porcelain import paths_of, place_of, porcelain
 from heliosfs.commands.status.uncommitted import Standing, standing, uncommitted
 from heliosfs.commands.status.unmerged import UNMERGED, unmerged
