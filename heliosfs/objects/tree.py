@@ -49,9 +49,9 @@ FIXED_BYTES = _FIXED.size
 OID_AT = 26
 """Offset of the object id in an encoded entry."""
 FLAGS_AT = FIXED_BYTES - 2
-"""Where its flags lie."""
+"""Offset of the flags in an encoded entry."""
 NAME_LENGTH_AT = FIXED_BYTES - 1
-"""Where the length of its name lies, in one byte."""
+"""Offset of the length of the name, one byte, in an encoded entry."""
 
 
 class Entry(NamedTuple):

@@ -170,13 +170,13 @@ class Bulk(Protocol):
 
 
 class Link(NamedTuple):
-    """A record of L2, as one of a chain."""
+    """A record in a chain of L2."""
 
     number: int
     base: int | None
-    """The number of the record that it changes."""
+    """Number of the record to which it is a delta."""
     position: int
-    """In its chain; 0 for one that is whole."""
+    """Position in the chain; 0 for a record that is whole."""
     kind: Kind
     codec: str
     size: int
@@ -184,15 +184,15 @@ class Link(NamedTuple):
     stored_bytes: int
     """Bytes of its body."""
     place: str
-    """Where the body lies: in the record, or in a pack."""
+    """Place of the body: in the record, or in a pack."""
 
 
 class StateSeen(NamedTuple):
-    """State, and the layer that has it."""
+    """A key and value of the state, and the layer that has them."""
 
     key: bytes
     value: bytes | None
-    """None for a key that is removed, and that a lower layer may have."""
+    """Value; None for a removed key, which a lower layer may still have."""
     layer: str
 
 
@@ -203,7 +203,7 @@ class ObjectSeen(NamedTuple):
     kind: Kind
     size: int
     held: str
-    """How the journal holds it: its bytes, a place in a pack, or edits."""
+    """Form in which the journal has it: its bytes, a place in a pack, or edits."""
 
 
 class BatchSeen(NamedTuple):
@@ -219,7 +219,7 @@ class BatchSeen(NamedTuple):
 
 
 class FileSeen(NamedTuple):
-    """The end of what is sound in a file of the journal."""
+    """The end of the sound records in a file of the journal."""
 
     file: str
     sound_bytes: int
@@ -227,25 +227,25 @@ class FileSeen(NamedTuple):
 
 
 class Inspection(Protocol):
-    """A look at how a store keeps things, which changes nothing."""
+    """A look into the store's layers that changes nothing."""
 
     def ids(self, prefix: str, limit: int) -> list[Oid]:
-        """Return the ids, in hex, that begin like this, as far as the objects are sound."""
+        """Return at most `limit` ids of sound objects that begin with a prefix, in hex."""
 
     def kind(self, oid: Oid) -> Kind | None:
-        """Return the kind of an object; None when it is not here."""
+        """Return the kind of an object; None if the store does not have it."""
 
     def layers(self, oid: Oid) -> list[str]:
         """Return where an object lies: pending, L2, or both."""
 
     def chain(self, oid: Oid) -> list[Link]:
-        """Return the record of an object in L2 and all that it needs, itself first."""
+        """Return the record of an object in L2, then all records that it needs."""
 
     def state(self, prefix: bytes, limit: int) -> list[StateSeen]:
-        """Return state under a prefix, what lies above L2 first."""
+        """Return the state under a prefix, that of the layers above L2 first."""
 
     def journal(self) -> Iterator[BatchSeen | FileSeen]:
-        """Read the files of the journal as they are now, a record at a time."""
+        """Read the files of the journal as they are now, one record at a time."""
 
 
 class Store(Protocol):
@@ -343,7 +343,7 @@ class Store(Protocol):
         """Return counters and sizes in constant time."""
 
     def inspect(self) -> Inspection:
-        """Return what tells how the store keeps things."""
+        """Return an inspection of the store's layers."""
 
     def close(self) -> None:
         """Drain, sync and release the store; drop the unpublished batch.  Idempotent."""

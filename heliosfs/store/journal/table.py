@@ -27,7 +27,7 @@ class ObjectItem(NamedTuple):
     size: int
     base: Oid | None
     elsewhere: Packed | Edited | None
-    """None for an object whose bytes follow the table."""
+    """Place or edits of an object; None if its bytes follow the table."""
 
 
 class StateItem(NamedTuple):
@@ -35,7 +35,7 @@ class StateItem(NamedTuple):
 
     key: bytes
     value: bytes | None
-    """None for a key that is removed."""
+    """Value; None for a removed key."""
 
 
 def read_items(data: bytes, at: int, stop: int) -> Iterator[ObjectItem | StateItem]:
