@@ -36,7 +36,7 @@ _ESCAPE = re.compile(rb"\\([0-7]{3}|.)", re.DOTALL)
 _LETTERS = dict(zip(b"abfnrtv", b"\a\b\f\n\r\t\v", strict=True))
 
 _States = tuple[tuple[bytes, Value | None], ...]
-"""What a line says: None is for `!NAME`, as if nothing had been said."""
+"""Names and values that a line sets; None is for `!NAME`, as if nothing had been said."""
 
 
 class _Line(NamedTuple):
@@ -53,7 +53,7 @@ class _File(NamedTuple):
 
 
 class _Level(NamedTuple):
-    """What holds in a directory: the lines of its own file, then those above."""
+    """The lines that hold in a directory: those of its own file, then those of the ones above."""
 
     lines: Sequence[_Line]
     place_bytes: int
@@ -111,7 +111,7 @@ class Attributes:
                     self._fill(values, self._macros[name])
 
     def _expanding(self, names: frozenset[bytes]) -> frozenset[bytes]:
-        """The macros that say something about one of the names, directly or by others."""
+        """Find the macros that set one of the names, directly or by other macros."""
         found: set[bytes] = set()
         while True:
             more = {
@@ -175,7 +175,7 @@ def _parse(data: bytes, *, may_define: bool) -> _File:
 
 
 def _parse_line(text: bytes) -> tuple[bytes, _States] | None:
-    """The pattern of a line and what it says; None where git passes over it."""
+    """Return the pattern of a line and what it says; None if git passes over the line."""
     line = text.lstrip(_BLANK)
     if not line or line.startswith(b"#") or len(text) >= _LINE_MAX_BYTES:
         return None

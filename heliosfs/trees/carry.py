@@ -30,7 +30,7 @@ def carry(
     now_ns: int,
     whole: Entry | None = None,
 ) -> Entry:
-    """A working tree that was `selected` without what is ignored, and is to be `target`.
+    """Turn a working tree, which is `selected` but for what is ignored, into `target`.
 
     What is ignored stays where the target has nothing in its place.  `whole` is the tree that the
     target was selected from: what is ignored there comes back where nothing is otherwise.
@@ -53,7 +53,7 @@ def carry(
 
 
 def fill(store: Store, root: Entry, source: Entry) -> Entry:
-    """A tree with everything that only `source` has: files, and directories as a whole.
+    """Add to a tree everything that only `source` has: files, and directories as a whole.
 
     Where both have something, and it is not two directories, that of `root` stays.
     Objects go into the store's batch.  Cost: O(differing directories).

@@ -20,19 +20,19 @@ from heliosfs.store.base import Store
 from heliosfs.trees.stored import EMPTY_TREE, read_entries, write_entries
 
 Edits = Mapping[bytes, Entry | None]
-"""Path -> what shall be there.
+"""Path -> the entry that shall be there, or None.
 
 A file's entry goes where a file or nothing is, or a directory that the edits empty.  A
-directory's entry gives attributes to the directory, made if it is missing; what it contains
-comes from the tree and from the edits below it.  None takes a file away, and a directory if
-nothing is left in it.
+directory's entry sets the attributes of the directory, which is made if it is missing; its
+content comes from the tree and from the edits below it.  None takes a file away, and a directory
+if nothing is left in it.
 """
 
 _ATTRIBUTES = ("mode", "uid", "gid", "mtime_ns", "xattrs")
 
 
 def put_directory(store: Store, entry: Entry, raws: list[bytes], base: Oid | None) -> Entry:
-    """The entry of a directory when it contains `raws`, encoded entries in byte order."""
+    """Write a directory of `raws`, encoded entries in byte order; return its entry."""
     return entry._replace(
         oid=write_entries(store, raws, base),
         size=sum(map(is_dir_entry, raws)),
@@ -41,10 +41,10 @@ def put_directory(store: Store, entry: Entry, raws: list[bytes], base: Oid | Non
 
 
 def edit_tree(store: Store, root: Entry, edits: Edits, now_ns: int) -> Entry:
-    """The root entry after the edits; its objects go into the store's batch.
+    """Apply the edits to a tree and return its root entry; the objects go into the store's batch.
 
     A directory in which a name appears or vanishes gets `now_ns` as its mtime, unless the
-    edits give it one.  AlreadyExists when a file lies where a directory is needed, or a
+    edits set one.  AlreadyExists when a file lies where a directory is needed, or a
     directory with something in it where a file is to be.
     Cost: O(edits), and the size of the directories on the way.
     """
@@ -178,7 +178,7 @@ def _empty(name: bytes) -> Entry:
 
 
 def with_attributes(entry: Entry, edit: Entry) -> Entry:
-    """A directory's entry with the attributes of another one, and what it contains."""
+    """Return a directory's entry with the attributes of another one and its own content."""
     return entry._replace(**{name: getattr(edit, name) for name in _ATTRIBUTES})
 
 

@@ -10,11 +10,11 @@ from heliosfs.objects.tree import Entry
 from heliosfs.trees.stored import EMPTY_TREE
 
 GITLINK = b"user.heliosfs.gitlink"
-"""Of a directory that stands for a submodule: the commit, in hex."""
+"""The xattr of a directory that stands for a submodule; its value is the commit, in hex."""
 
 
 def gitlink_of(entry: Entry) -> bytes:
-    """The commit, raw, that a submodule's directory stands for; empty for anything else."""
+    """Return the raw commit id that a submodule's directory stands for; b"" for anything else."""
     if not entry.xattrs or not entry.is_dir:
         return b""
     try:
@@ -34,5 +34,5 @@ def is_directory(entry: Entry) -> bool:
 
 
 def plain_xattrs(entry: Entry) -> dict[bytes, bytes]:
-    """The extended attributes that say nothing of a submodule."""
+    """Return the extended attributes but for the one that marks a submodule."""
     return {name: value for name, value in (entry.xattrs or {}).items() if name != GITLINK}

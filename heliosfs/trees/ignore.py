@@ -21,13 +21,13 @@ class Patterns(NamedTuple):
 
     of_files: PatternList
     of_directories: PatternList
-    """Those that end with a slash as well."""
+    """The patterns that can match a directory: all of them."""
     negated: frozenset[int]
     """The lines that begin with `!`."""
 
 
 class IgnoreRules(NamedTuple):
-    """What holds in a directory: the patterns of its own ignore file, then those above."""
+    """The patterns that hold in a directory: those of its own ignore file, then those above."""
 
     patterns: Patterns
     oid: Oid
@@ -42,7 +42,7 @@ class IgnoreRules(NamedTuple):
         return self.place, self.oid, self.above.key if self.above is not None else None
 
     def ignores(self, path: bytes, *, is_dir: bool) -> bool:
-        """Whether a path in the directory is kept out, where no directory above it is.
+        """Return True if a path in the directory is ignored, given that no directory above it is.
 
         The last pattern that fits decides, and a file of a deeper directory before those above.
         """
@@ -65,7 +65,7 @@ class IgnoreRules(NamedTuple):
 def rules_in(
     store: Store, directory: Entry, place: bytes, above: IgnoreRules | None
 ) -> IgnoreRules | None:
-    """The rules that hold in a directory, where those `above` hold around it."""
+    """Read the rules that hold in a directory; `above` are those of the directory around it."""
     found = find_entry(store, directory, IGNORE_NAME)
     if found is None or not stat.S_ISREG(found.mode) or not found.size:
         return above

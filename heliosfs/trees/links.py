@@ -17,7 +17,7 @@ _Members = list[tuple[bytes, Entry]]
 
 
 def split_uneven_links(store: Store, root: Entry, edits: Edits, now_ns: int) -> Entry:
-    """After `edits`, give up the links between names that no longer have the same content.
+    """Undo the links between names that, after `edits`, no longer have the same content.
 
     Cost: the directories that have links, and those above them.
     """
@@ -62,7 +62,7 @@ def settle_links(store: Store, before: Entry, root: Entry, like: Entry, now_ns: 
 
 
 def part_lonely_links(store: Store, base: Entry, root: Entry, paths: Iterable[bytes]) -> Entry:
-    """Give up the link groups of which a tree that was cut down has but one name.
+    """Remove link groups of which a tree that was cut down has but one name.
 
     `paths` are those that may be such names.  One that is in `base` what it is here gets the
     entry of there, so that a link whose other names were cut away is no difference.
@@ -84,7 +84,7 @@ def part_lonely_links(store: Store, base: Entry, root: Entry, paths: Iterable[by
 
 
 def _part(store: Store, members: _Members, like: Entry) -> Iterator[tuple[bytes, Entry]]:
-    """New entries for the names of a group that must leave it."""
+    """Yield new entries for the names of a group that must leave it."""
     if len(members) == 1:
         path, entry = members[0]
         # A commit may have a group of one name: then it stays, as it is no difference.

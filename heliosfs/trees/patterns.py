@@ -84,7 +84,7 @@ class PatternList:
     __slots__ = ("_endings", "_endings_at", "_names", "_others", "_paths")
 
     def __init__(self, patterns: Iterable[tuple[int, Pattern]]) -> None:
-        """The numbers are what `last` returns; they must rise."""
+        """Take numbered patterns; `last` returns their numbers, which must rise."""
         self._names: dict[bytes, int] = {}
         self._paths: dict[bytes, int] = {}
         endings: dict[bytes, int] = {}

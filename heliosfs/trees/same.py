@@ -10,7 +10,7 @@ _KIND_MASK = 0o170000
 
 
 def differs(old: Entry | None, new: Entry | None) -> bool:
-    """Whether an entry changed in itself: times and a directory's contents do not count."""
+    """Return True if an entry changed itself: times and a directory's contents do not count."""
     if old is None or new is None:
         return old is not new
     if old.mode & _KIND_MASK == _DIRECTORY and new.mode & _KIND_MASK == _DIRECTORY:
@@ -31,5 +31,5 @@ def is_same_but_link(one: Entry, other: Entry) -> bool:
 
 
 def same_but_times(old: bytes, new: bytes) -> bool:
-    """Whether two encoded entries differ in nothing but their mtime."""
+    """Return True if two encoded entries differ in nothing but their mtime."""
     return old[: _MTIME.start] == new[: _MTIME.start] and old[_MTIME.stop :] == new[_MTIME.stop :]

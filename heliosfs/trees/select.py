@@ -34,14 +34,14 @@ _Pair = tuple[bytes, TreeId, TreeId, object]
 
 
 class Selection(NamedTuple):
-    """What a walk came to."""
+    """The result of a selection."""
 
     root: Entry
     """The working tree without what is ignored; itself when nothing is."""
     ignored: list[Change]
-    """What is ignored: files, and directories as a whole.  Not complete with a memo."""
+    """Ignored files, and ignored directories as a whole; not complete with a memo."""
     has_rules: bool
-    """Whether an ignore file has a say in anything that differs from the base."""
+    """True if an ignore file applies to anything that differs from the base."""
 
 
 class Quiet:
@@ -52,7 +52,7 @@ class Quiet:
 
     def __init__(self) -> None:
         self._pairs: dict[_Pair, bool] = {}
-        """Whether anything is ignored there."""
+        """True if anything is ignored there."""
 
     def get(self, pair: _Pair) -> bool | None:
         return self._pairs.get(pair)
@@ -111,7 +111,7 @@ class _Other(NamedTuple):
     rules: IgnoreRules | None
 
     def at(self, store: Store, path: bytes) -> _Other:
-        """What counts in the directory at a path, which is in this one, or is the root."""
+        """Return the same for the directory at a path, which is in this one, or is the root."""
         found = self.directory
         if found is not None and path:
             found = find_entry(store, found, path.rpartition(b"/")[2])
@@ -125,19 +125,19 @@ class _Place(NamedTuple):
 
     path: bytes
     old: Entry | None
-    """What the base has there."""
+    """The entry that the base has there."""
     new: Entry
     rules: IgnoreRules | None
-    """Those of the directories above."""
+    """Rules of the directories above."""
     is_inside: bool
-    """Whether it is ignored, so that only what the base has of it counts."""
+    """True if it is ignored, so that only what the base has of it counts."""
     others: tuple[_Other, ...] = ()
-    """Those of the directory above, or of the roots.  Empty when it is ignored: the rules do not
-    matter any more."""
+    """The directories of other trees around it, or their roots.  Empty when it is ignored, because
+    then rules do not matter any more."""
 
     @property
     def is_altered(self) -> bool:
-        """Whether a commit has something to say of the directory itself."""
+        """True if the attributes of the directory itself differ from the base."""
         return self.old is None or not self.old.is_dir or differs(self.old, self.new)
 
 
@@ -166,13 +166,13 @@ class _Directory:
         self.edits: dict[bytes, Entry | None] = {}
         """Name -> what the selected tree has there, where that is not what is there."""
         self.is_loud = False
-        """Whether something differs from the base that is not ignored."""
+        """True if something differs from the base that is not ignored."""
         self.has_ignored = False
         self.is_known = False
-        """Whether the memo says what is to be found."""
+        """True if the memo has the answer."""
         self.is_noted = bool(place.path)
-        """Whether the memo may learn of it: all that is ignored is so by the working tree's own
-        rules, the only ones that it knows."""
+        """True if the memo may keep the answer: everything ignored is so by the working tree's own
+        rules, the only ones in its key."""
 
 
 class _Walk:
@@ -187,7 +187,7 @@ class _Walk:
         """Paths that stay, and have or had a link group."""
 
     def run(self, base: Entry, work: Entry, others: tuple[_Other, ...]) -> Entry:
-        """The selected root."""
+        """Walk through both trees; return the selected root."""
         way = [self._open(_Place(b"", base, work, None, is_inside=False, others=others))]
         while True:
             directory = way[-1]
@@ -234,7 +234,7 @@ class _Walk:
         rules: IgnoreRules | None,
         others: tuple[_Other, ...],
     ) -> None:
-        """Say of each name that differs whether it stays, is ignored, or must be looked into."""
+        """Decide for each name that differs whether it stays, is ignored, or must be opened."""
         is_inside = directory.place.is_inside
         further = _more_rules(rules, others)
         may_ignore = is_inside or rules is not None or bool(further)
@@ -276,7 +276,7 @@ class _Walk:
                     self._linked.append(here)
 
     def _close(self, directory: _Directory) -> Entry | None:
-        """What the selected tree has there, when all below was looked at."""
+        """Return the entry that the selected tree has there, once all below was looked at."""
         place = directory.place
         old, new = place.old, place.new
         # Only quiet directories are worth remembering: the others are written by the next commit.
@@ -325,7 +325,7 @@ def _take(above: _Directory, directory: _Directory, entry: Entry | None) -> None
 
 
 def _more_rules(rules: IgnoreRules | None, others: tuple[_Other, ...]) -> list[IgnoreRules]:
-    """The rules of other trees that are not those of the working tree, each once."""
+    """Return the rules of other trees that are not those of the working tree, each once."""
     known = {rules.key if rules is not None else None}
     found = []
     for other in others:

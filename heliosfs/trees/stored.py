@@ -35,7 +35,7 @@ EMPTY_TREE = TreeId(object_id(_TREE, _EMPTY))
 
 
 class Change(NamedTuple):
-    """What became of one path: added (`old` is None), removed (`new` is None), or altered."""
+    """A path that was added (`old` is None), removed (`new` is None), or altered."""
 
     path: bytes
     old: Entry | None
@@ -43,7 +43,7 @@ class Change(NamedTuple):
 
 
 def put_tree(store: Store, data: bytes, base: Oid | None = None) -> TreeId:
-    """Add a tree object and give its id."""
+    """Add a tree object and return its id."""
     oid = TreeId(object_id(_TREE, data))
     store.add(oid, _TREE, data, base)
     return oid
@@ -63,7 +63,7 @@ def write_entries(store: Store, raws: list[bytes], base: Oid | None = None) -> T
 
 
 def read_leaf(store: Store, oid: TreeId) -> list[bytes]:
-    """The encoded entries of one leaf.  CorruptObject when it cannot be read."""
+    """Read the encoded entries of one leaf.  CorruptObject when it cannot be read."""
     return _split(read_tree(store, oid), oid)
 
 
@@ -84,7 +84,7 @@ def read_entries(store: Store, oid: TreeId) -> list[bytes]:
 
 
 def changed_entries(store: Store, old: TreeId, new: TreeId) -> Changes:
-    """What differs between two trees, one level deep.
+    """Compare two trees, one level deep.
 
     Cost: of large directories, only the leaves that differ are read.
     """
@@ -102,7 +102,7 @@ def changed_entries(store: Store, old: TreeId, new: TreeId) -> Changes:
 
 
 def compare_leaves(old: list[bytes], new: list[bytes], oid: TreeId) -> Changes:
-    """What differs between two runs of leaves.  CorruptObject; `oid` is what it names."""
+    """Compare two runs of leaves.  CorruptObject, which names `oid`."""
     try:
         return changed_names(
             old[0] if len(old) == 1 else join_leaves(old),
@@ -137,7 +137,7 @@ def walk_changes(store: Store, old: TreeId, new: TreeId, prefix: bytes = b"") ->
 
 
 def has_changes(store: Store, old: TreeId, new: TreeId) -> bool:
-    """Whether `walk_changes` would find anything; stops at the first difference."""
+    """Return True if `walk_changes` would find anything; stop at the first difference."""
     return next(walk_changes(store, old, new), None) is not None
 
 
@@ -154,7 +154,7 @@ def emptied(root: Entry) -> Entry:
 
 
 def find_entry(store: Store, root: Entry, path: bytes) -> Entry | None:
-    """The entry at `path` (no leading slash; b"" is the root itself), or None."""
+    """Return the entry at `path` (no leading slash; b"" is the root itself), or None."""
     entry = root
     for part in path.split(b"/") if path else ():
         if not entry.is_dir:
@@ -185,7 +185,7 @@ def _find_raw(store: Store, oid: TreeId, name: bytes) -> bytes | None:
 
 
 def read_tree(store: Store, oid: TreeId) -> bytes:
-    """The bytes of a tree object; the empty one, which need not be stored, included."""
+    """Read the bytes of a tree object; the empty one need not be stored."""
     return _EMPTY if oid == EMPTY_TREE else store.read(oid, _TREE)
 
 
@@ -201,7 +201,7 @@ def _split(data: bytes, oid: TreeId) -> list[bytes]:
 
 
 def index_of(data: bytes, oid: TreeId) -> list[LeafRef]:
-    """The leaves that an index names.  CorruptObject; `oid` is what it says."""
+    """Return the leaves that an index names.  CorruptObject, which names `oid`."""
     try:
         return decode_index(data)
     except (ValueError, IndexError, struct.error) as error:

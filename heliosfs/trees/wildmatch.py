@@ -53,7 +53,7 @@ DIRS = "**/"
 
 
 def is_pattern(text: bytes) -> bool:
-    """Return True if a text has a byte that patterns give a meaning to."""
+    """Return True if a text has a byte with a special meaning in patterns."""
     return literal_length(text) < len(text)
 
 
@@ -131,7 +131,7 @@ def _stars(pattern: bytes, at: int, *, is_path: bool) -> tuple[Token, int]:
 
 
 def _bracket(pattern: bytes, at: int, *, ignore_case: bool) -> tuple[frozenset[int], int] | None:
-    """The bytes of a `[…]` that begins before `at`, and where it ends; None when it has no end."""
+    """Read a `[…]` that begins before `at`: its bytes, and where it ends; None if it has no end."""
     is_negated = pattern[at : at + 1] in (b"!", b"^")
     at += is_negated
     chosen: set[int] = set()
@@ -172,7 +172,7 @@ def _bracket(pattern: bytes, at: int, *, ignore_case: bool) -> tuple[frozenset[i
 
 
 def _escaped(pattern: bytes, at: int) -> tuple[int, int] | None:
-    """The byte at a place, or the one behind a backslash there, and where the pattern goes on."""
+    """Read the byte at a place, or behind a backslash there, and where the pattern goes on."""
     at += pattern[at] == 92
     return (pattern[at], at + 1) if at < len(pattern) else None
 

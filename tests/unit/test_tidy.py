@@ -21,7 +21,7 @@ FUNCTION_LINES_MAX = 50
 METHODS_MAX = 20
 
 UNTIDY_WORDS = {"cli", "commands", "config", "daemon", "fuse"}
-UNTIDY_WORDS |= {"trees", "vfs", "workspace"}
+UNTIDY_WORDS |= {"vfs", "workspace"}
 """Packages whose docstrings are still to be put into plain words."""
 
 LONG = {
