@@ -241,7 +241,7 @@ def picture(repository: Repository) -> dict[str, object]:
         "branches": {branch.name: (branch.slot, branch.head) for branch in repository.refs},
         "tags": dict(repository.refs.tags),
         "annotations": {name: annotation(repository.store, name) for name in repository.refs.tags},
-        "dropped": sorted(oid for _, oid in repository.refs.dropped()),
+        "dropped": sorted(oid for _, oid in repository.dropped),
         "stash": stashed(repository.store),
         "settings": repository.configuration.text,
         "experiments": {

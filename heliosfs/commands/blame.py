@@ -22,7 +22,7 @@ from heliosfs.objects.ids import CommitId
 from heliosfs.objects.tree import Entry
 from heliosfs.repo.blame import Blame, LineOrigin
 from heliosfs.repo.lines.compare import split_lines
-from heliosfs.repo.merge.text import is_text
+from heliosfs.repo.lines.text import is_text
 from heliosfs.repo.revisions import resolve
 from heliosfs.steps import Steps
 from heliosfs.trees.files import read_file

@@ -19,7 +19,7 @@ from heliosfs.errors import Busy, Conflicted
 from heliosfs.objects.ids import CommitId
 from heliosfs.repo import view_merge
 from heliosfs.repo.ancestry import find_merge_bases
-from heliosfs.repo.merge.text import Favor, Labels
+from heliosfs.repo.merge import Favor, Labels
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.revisions import resolve
 from heliosfs.repo.view import View

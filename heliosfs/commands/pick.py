@@ -21,8 +21,7 @@ from heliosfs.errors import Conflicted, NotFound
 from heliosfs.objects.ids import CommitId
 from heliosfs.repo import view_pick
 from heliosfs.repo.ancestry import find_merge_bases
-from heliosfs.repo.merge.text import Favor
-from heliosfs.repo.merge.trees import Conflict
+from heliosfs.repo.merge import Conflict, Favor
 from heliosfs.repo.pick_note import CHERRY_PICK, REVERT, PickOptions
 from heliosfs.repo.revisions import resolve
 from heliosfs.repo.walks import Visit, hidden_by, topological

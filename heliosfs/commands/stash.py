@@ -18,9 +18,7 @@ from heliosfs.objects.commit import Commit
 from heliosfs.objects.ids import CommitId
 from heliosfs.objects.tree import Entry
 from heliosfs.repo.branching import create_branch
-from heliosfs.repo.merge.entries import MergeRules
-from heliosfs.repo.merge.text import Favor, Labels
-from heliosfs.repo.merge.trees import Conflict, merge_trees
+from heliosfs.repo.merge import Conflict, Favor, Labels, MergeRules, merge_trees
 from heliosfs.repo.stash import (
     StashChange,
     Stashed,

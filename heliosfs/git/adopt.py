@@ -349,7 +349,7 @@ class _Adoption:
 
     def _drop(self, oid: CommitId | None) -> None:
         if oid is not None:
-            self._repository.refs.drop(oid, self._repository.clock.now_ns())
+            self._repository.dropped.add(oid, self._repository.clock.now_ns())
 
     def _show(self, view: View, oid: CommitId, keeps: bool) -> None:
         """Let an open view follow; files that existed before the first commit stay."""

@@ -12,7 +12,7 @@ from heliosfs.objects.ids import CommitId, Oid
 from heliosfs.objects.tree import Entry
 from heliosfs.repo.history import History
 from heliosfs.repo.lines.compare import Effort, changed_ranges, split_lines
-from heliosfs.repo.merge.text import TEXT_MAX_BYTES
+from heliosfs.repo.lines.text import TEXT_MAX_BYTES
 from heliosfs.repo.path_history import rename_source
 from heliosfs.steps import TURN, Steps, on_thread
 from heliosfs.store.base import Store

@@ -92,7 +92,7 @@ def delete_branch(
         Stage(repository.store, branch.slot).replace(None)
         repository.experiments.branch_deleted(branch.slot, rest or branch.head)
         if branch.head is not None:
-            repository.refs.drop(branch.head, repository.clock.now_ns())
+            repository.dropped.add(branch.head, repository.clock.now_ns())
     return Deleted(branch.head, rest, ignored)
 
 

@@ -150,23 +150,6 @@ class Refs:
         else:
             self.tags[name] = oid
 
-    def drop(self, oid: CommitId, time_ns: int) -> None:
-        """Record that a ref named a commit until now, if no operation log says so.
-
-        A garbage collection keeps such a commit for a while, however old it is.
-        """
-        self._store.put(keys.of_number(keys.DROPPED, time_ns) + oid, b"")
-
-    def dropped(self) -> Iterator[tuple[int, CommitId]]:
-        """Yield time and commit of each `drop`, the oldest first."""
-        at = len(keys.DROPPED) + keys.NUMBER.size
-        for key, _ in self._store.scan(keys.DROPPED):
-            yield keys.number_in(keys.DROPPED, key), CommitId(Oid(key[at:]))
-
-    def forget_dropped(self, oid: CommitId, time_ns: int) -> None:
-        """Remove the record of a dropped commit; the caller publishes."""
-        self._store.put(keys.of_number(keys.DROPPED, time_ns) + oid, None)
-
     def _check_free(self, name: str) -> None:
         check_name(name)
         if name in self._branches:

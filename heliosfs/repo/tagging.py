@@ -23,12 +23,12 @@ def create_tag(
     with core.transaction:
         core.refs.create_tag(name, oid, force=force, note=note)
         if before is not None:
-            core.refs.drop(before, core.clock.now_ns())
+            core.dropped.add(before, core.clock.now_ns())
 
 
 def delete_tag(core: Core, name: str) -> CommitId:
     """Delete a tag, and return its commit.  NotFound."""
     with core.transaction:
         oid = core.refs.delete_tag(name)
-        core.refs.drop(oid, core.clock.now_ns())
+        core.dropped.add(oid, core.clock.now_ns())
     return oid

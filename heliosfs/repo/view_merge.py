@@ -127,7 +127,14 @@ def merge_into(
     # As in git, the working tree counts: its .gitattributes need not be committed.
     attributes = Attributes(core.store, view.state().root, (b"merge",))
     rules = MergeRules(options.favor, options.labels, attributes=attributes)
-    merged = merge_commits(core, head, theirs, rules, bases)
+    return _conclude(view, theirs, options, merge_commits(core, head, theirs, rules, bases))
+
+
+def _conclude(view: View, theirs: CommitId, options: MergeOptions, merged: Merged) -> Done:
+    """Commit what was merged, or leave the merge open, or refuse it."""
+    core, head = view.core, view.head
+    assert head is not None
+    text = options.message.split("\n", 1)[0]
     if merged.conflicts and not options.markers:
         view.conflicts = merged.conflicts
         raise MergeConflict(merged.conflicts)

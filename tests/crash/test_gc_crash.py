@@ -17,7 +17,7 @@ from heliosfs.commands.gc import collect
 from heliosfs.commands.table import run
 from heliosfs.errors import StoreError
 from heliosfs.repo.check import check_store
-from heliosfs.repo.gc import collect as gc
+from heliosfs.repo.gc import forgetting
 from heliosfs.repo.gc.retention import Retention
 from heliosfs.repo.repository import Repository
 from heliosfs.steps import Progress, Turn, run_to_end
@@ -42,7 +42,7 @@ def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sweep, "_REMOVED", 12)
     monkeypatch.setattr(repack, "_STEP_BYTES", 3_000)
     monkeypatch.setattr(sweep, "_LISTED", 20)
-    monkeypatch.setattr(gc, "_STATE_COUNT", 4)
+    monkeypatch.setattr(forgetting, "_STATE_COUNT", 4)
     monkeypatch.setattr(lmdbstore, "RECENT_MAX", 8)
     monkeypatch.setattr(packs, "PACK_MAX_BYTES", 200_000)
     monkeypatch.setattr(packcopy, "_COPY_STEP_BYTES", 60_000)

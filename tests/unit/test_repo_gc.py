@@ -197,7 +197,7 @@ def test_a_deleted_branch_is_kept_from_when_it_was_deleted(stage: Stage) -> None
     stage.clock.time_ns += 2 * HOUR_NS
     assert gc(stage, Retention(stage.clock.now_ns() - HOUR_NS, 1000)).commits == 1
     assert not has(stage, b"a year ago")
-    assert not list(stage.repository.refs.dropped())
+    assert not list(stage.repository.dropped)
 
 
 def test_a_moved_tag_keeps_what_it_named(stage: Stage) -> None:
@@ -205,7 +205,7 @@ def test_a_moved_tag_keeps_what_it_named(stage: Stage) -> None:
     stage.run("tag", "best", old)
     stage.run("reset", "--hard", stage.commit(a=b"new"))
     stage.run("tag", "-f", "best", "HEAD")
-    assert [oid.hex() for _, oid in stage.repository.refs.dropped()] == [old]
+    assert [oid.hex() for _, oid in stage.repository.dropped] == [old]
 
 
 def test_what_a_deleted_branch_left_in_the_store_goes(stage: Stage) -> None:

@@ -187,6 +187,7 @@ PUBLISHERS = {
     "repo/core.py": "what is spilled outside of a transaction",
     "repo/repository.py": "a new repository",
     "repo/gc/collect.py": "steps that remove what nobody names",
+    "repo/gc/forgetting.py": "steps that remove what nobody names",
     "git/adopt.py": "commits that are announced before the refs",
     "git/exporter.py": "ids of objects that git has",
     "git/ids.py": "ids of objects that git has",

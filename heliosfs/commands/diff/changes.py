@@ -10,7 +10,7 @@ from heliosfs.commands.pathspec import Pathspec
 from heliosfs.commands.render import quote_path, text_of
 from heliosfs.objects.ids import TreeId
 from heliosfs.objects.tree import Entry
-from heliosfs.repo.merge import renames
+from heliosfs.repo import merge
 from heliosfs.steps import TURN, Steps
 from heliosfs.store.base import Store
 from heliosfs.trees.gitlinks import gitlink_of, is_directory, is_gitlink
@@ -149,12 +149,12 @@ def by_file(changes: Iterable[Change]) -> list[FileChange]:
 
 
 def find_renames(store: Store, changes: list[FileChange]) -> list[FileChange]:
-    """Pair what was deleted with what was added, where half of it is the same (`repo.renames`).
+    """Pair what was deleted with what was added, where half of it is the same (`repo/merge`).
 
     Cost: bounded, 50 ms.
     """
     pairs = {change.path: (change.old, change.new) for change in changes}
-    found = renames.find_renames(store, pairs, pairs.keys(), _PAIRS_MAX)
+    found = merge.find_renames(store, pairs, pairs.keys(), _PAIRS_MAX)
     sources = {rename.path: (path, rename.percent) for path, rename in found.items()}
     paired = []
     for change in changes:

@@ -14,7 +14,7 @@ from heliosfs.errors import TooLarge
 from heliosfs.objects.ids import Kind, object_id
 from heliosfs.objects.tree import Entry
 from heliosfs.repo.lines.compare import ChangedRange, Effort, changed_ranges, split_lines
-from heliosfs.repo.merge.text import TEXT_MAX_BYTES
+from heliosfs.repo.lines.text import TEXT_MAX_BYTES
 from heliosfs.repo.view import View
 from heliosfs.steps import TURN, Steps, on_thread
 from heliosfs.store.base import Store

@@ -14,7 +14,7 @@ from heliosfs.commands.render import bytes_of
 from heliosfs.commands.verb import Request, answer
 from heliosfs.errors import HeliosError, NotFound, TooLarge
 from heliosfs.objects.tree import Entry
-from heliosfs.repo.merge.text import is_text
+from heliosfs.repo.lines.text import is_text
 from heliosfs.repo.regex.expressions import (
     SPANS_MAX,
     Expression,

@@ -18,7 +18,7 @@ from heliosfs.errors import NotFound
 from heliosfs.objects.commit import Commit
 from heliosfs.objects.ids import CommitId
 from heliosfs.repo.lines.compare import ChangedRange, Effort, changed_ranges, split_lines
-from heliosfs.repo.merge.text import is_text
+from heliosfs.repo.lines.text import is_text
 from heliosfs.repo.path_history import rename_source
 from heliosfs.repo.walks import by_date
 from heliosfs.steps import TURN, Steps, Turn

@@ -11,7 +11,7 @@ from heliosfs.commands.render import bytes_of
 from heliosfs.objects.ids import Oid
 from heliosfs.objects.tree import Entry
 from heliosfs.repo.lines.compare import Effort, changed_ranges, split_lines
-from heliosfs.repo.merge.text import is_text
+from heliosfs.repo.lines.text import is_text
 from heliosfs.repo.regex.expressions import (
     Expression,
     Syntax,

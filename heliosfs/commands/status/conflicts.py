@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from heliosfs.commands.diff.changes import entry_document
 from heliosfs.commands.render import quote_path, text_of
-from heliosfs.repo.merge.trees import Conflict
+from heliosfs.repo.merge import Conflict
 
 
 def conflict_lines(conflicts: list[Conflict]) -> str:

@@ -16,7 +16,7 @@ from heliosfs.commands.status.uncommitted import Standing
 from heliosfs.commands.status.unmerged import unmerged
 from heliosfs.commands.verb import Request
 from heliosfs.objects.tree import NO_OID, Entry
-from heliosfs.repo.merge.trees import Conflict
+from heliosfs.repo.merge import Conflict
 from heliosfs.repo.view import View
 from heliosfs.repo.view_merge import open_conflicts
 from heliosfs.trees.gitlinks import is_directory

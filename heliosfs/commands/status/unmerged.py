@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from heliosfs.commands.render import quote_path
 from heliosfs.errors import Conflicted
 from heliosfs.objects.tree import Entry
-from heliosfs.repo.merge.text import TEXT_MAX_BYTES, is_text
-from heliosfs.repo.merge.trees import Conflict
+from heliosfs.repo.lines.text import TEXT_MAX_BYTES, is_text
+from heliosfs.repo.merge import Conflict
 from heliosfs.repo.view import View
 from heliosfs.repo.view_merge import open_conflicts, open_verb
 from heliosfs.store.base import Store

@@ -22,15 +22,13 @@ from typing import NamedTuple, Protocol
 from heliosfs.errors import CorruptObject, MissingObject
 from heliosfs.objects.commit import Commit
 from heliosfs.objects.ids import CommitId, Kind, Oid
-from heliosfs.objects.tree import TIME_MAX_NS
 from heliosfs.pace import Pace
 from heliosfs.repo import keys
 from heliosfs.repo.gc.closure import Closure
+from heliosfs.repo.gc.forgetting import count_operations, forget_commits, forget_operations
 from heliosfs.repo.gc.retention import Judgement, KeptLog, Retention, kept_operations
 from heliosfs.repo.gc.roots import (
     commit_roots,
-    dead_slots,
-    forget_staged,
     heads,
     log_of,
     nameless_files,
@@ -54,8 +52,6 @@ _READ_COUNT = 1_000
 """Commits that are read in one go on the thread: 50 ms."""
 _MARK_COUNT = 2_000
 """Objects that are marked in one go: 50 ms."""
-_STATE_COUNT = 256
-"""Keys that are removed before a turn: 0.5 ms."""
 _FLUSH_BYTES = 2 * 1024 * 1024
 
 
@@ -151,11 +147,13 @@ class _Run:
         yield TURN
         yield from self._mark()
         if dry_run:
-            commits, operations = len(doomed), self._count_operations()
+            commits, operations = len(doomed), count_operations(self._repository, self._logs)
             yield from self._drive(self._collection.plan_count)
         else:
-            operations = yield from self._forget_operations()
-            commits = yield from self._forget_commits()
+            operations = yield from forget_operations(
+                self._repository, self._logs, self._retention.since_ns
+            )
+            commits = yield from forget_commits(self._repository)
             yield from self._forget_rest()
             # I47: what names an object is gone from L2 before the object goes.
             yield from self._settle()
@@ -288,7 +286,7 @@ class _Run:
         """Yield the commits that something other than an operation log names."""
         repository, retention = self._repository, self._retention
         yield from commit_roots(repository)
-        for time_ns, oid in repository.refs.dropped():
+        for time_ns, oid in repository.dropped:
             if retention.keeps_unreached and time_ns >= retention.since_ns:
                 yield oid
         for guest in self._guests:
@@ -332,59 +330,11 @@ class _Run:
             # Most links were not imported.
             return
 
-    def _count_operations(self) -> int:
-        ends = [(slot, kept.first) for slot, kept in self._logs.items()]
-        ends += ((slot, self._end_of(slot)) for slot in dead_slots(self._repository))
-        return sum(max(0, end - log_of(self._repository, slot).first) for slot, end in ends)
-
-    def _end_of(self, slot: int) -> int:
-        """Return the sequence after that of the last operation."""
-        last = log_of(self._repository, slot).last
-        return last.sequence + 1 if last else 0
-
-    def _forget_operations(self) -> Steps[int]:
-        """Drop old operations, and the remains of deleted branches; return how many."""
-        count = 0
-        for slot, kept in self._logs.items():
-            count += yield from self._drop_operations(slot, kept.first)
-            if saves_of(self._repository, slot).drop_before(self._retention.since_ns):
-                self._store.publish()
-                yield TURN
-        for slot in dead_slots(self._repository):
-            count += yield from self._drop_operations(slot, self._end_of(slot))
-            self._store.put(keys.of_slot(keys.WORK, slot), None)
-            saves_of(self._repository, slot).drop_before(TIME_MAX_NS)
-            self._store.publish()
-        return count
-
-    def _drop_operations(self, slot: int, first: int) -> Steps[int]:
-        count = 0
-        begin = log_of(self._repository, slot).first
-        while dropped := log_of(self._repository, slot).drop_before(first, _STATE_COUNT):
-            for sequence in range(begin, begin + dropped):
-                forget_staged(self._repository, slot, sequence)
-            begin += dropped
-            self._store.publish()
-            count += dropped
-            yield TURN
-        return count
-
-    def _forget_commits(self) -> Steps[int]:
-        """Remove the doomed commits from all lists; return how many."""
-        count = 0
-        while taken := self._repository.history.forget(_STATE_COUNT):
-            for oid in taken:
-                self._repository.experiments.forget_scores(oid)
-            self._store.publish()
-            count += len(taken)
-            yield TURN
-        return count
-
     def _forget_rest(self) -> Steps[None]:
-        refs, retention = self._repository.refs, self._retention
-        for time_ns, oid in refs.dropped():
+        dropped, retention = self._repository.dropped, self._retention
+        for time_ns, oid in list(dropped):
             if not retention.keeps_unreached or time_ns < retention.since_ns:
-                refs.forget_dropped(oid, time_ns)
+                dropped.forget(oid, time_ns)
         self._store.publish()
         for guest in self._guests:
             yield from guest.forget(self._collection)

@@ -9,15 +9,8 @@ from heliosfs.objects.blob import EMPTY_BLOB
 from heliosfs.objects.ids import Oid
 from heliosfs.objects.tree import Entry
 from heliosfs.repo.lines.compare import Effort
-from heliosfs.repo.merge.text import (
-    DEFAULT_LABELS,
-    TEXT_MAX_BYTES,
-    ConflictStyle,
-    Favor,
-    Labels,
-    is_text,
-    merge_texts,
-)
+from heliosfs.repo.lines.text import TEXT_MAX_BYTES, is_text
+from heliosfs.repo.merge.text import DEFAULT_LABELS, ConflictStyle, Favor, Labels, merge_texts
 from heliosfs.store.base import Store
 from heliosfs.trees.attributes import Attributes
 from heliosfs.trees.files import put_file, read_file

@@ -8,10 +8,6 @@ from typing import NamedTuple
 
 from heliosfs.repo.lines.compare import ChangedRange, Effort, Method, changed_ranges, split_lines
 
-TEXT_MAX_BYTES = 8 * 1024 * 1024
-"""Size above which a file counts as binary, so that no request blocks the file system for long."""
-
-_SNIFFED_BYTES = 8000
 _MARKER = 7
 _JOINED_LINES = 3
 """Largest number of lines between two refined conflicts that are joined."""
@@ -64,11 +60,6 @@ class _Piece(NamedTuple):
     ours_stop: int
     theirs_start: int
     theirs_stop: int
-
-
-def is_text(data: bytes) -> bool:
-    """Return True if the lines can be merged: git's rule, no NUL byte near the beginning."""
-    return len(data) <= TEXT_MAX_BYTES and b"\0" not in data[:_SNIFFED_BYTES]
 
 
 def merge_texts(

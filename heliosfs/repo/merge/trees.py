@@ -283,14 +283,13 @@ class TreeMerge:
     def _make_parents(self, path: bytes) -> None:
         """Create the directories that are missing above a path, as theirs have them."""
         for above in _parents(path):
-            if self.edits.get(above) is None and self._directory(self._root, above) is None:
-                entry = self._directory(self._their_root, above)
+            if (
+                self.edits.get(above) is None
+                and _directory_at(self._store, self._root, above) is None
+            ):
+                entry = _directory_at(self._store, self._their_root, above)
                 if entry is not None and above not in self._placed:
                     self.edits[above] = entry
-
-    def _directory(self, root: Entry, path: bytes) -> Entry | None:
-        entry = find_entry(self._store, root, path)
-        return entry if entry is not None and is_directory(entry) else None
 
     def _file_at(self, path: bytes) -> Entry | None:
         """Return the file that the merged tree has at a path, as far as decided."""
@@ -304,7 +303,7 @@ class TreeMerge:
         return any(each not in self.edits for each in self._below(path))
 
     def _below(self, path: bytes) -> Iterator[bytes]:
-        directory = self._directory(self._root, path)
+        directory = _directory_at(self._store, self._root, path)
         tree = TreeId(directory.oid) if directory is not None else EMPTY_TREE
         for change in walk_changes(self._store, EMPTY_TREE, tree, path + b"/"):
             yield change.path
@@ -347,10 +346,10 @@ class TreeMerge:
         Theirs need not have one: the files below may come from a rename, or from a virtual base.
         """
         self.edits.pop(path, None)
-        if self._directory(self._root, path) is not None:
+        if _directory_at(self._store, self._root, path) is not None:
             return
         for root in (self._their_root, self._base_root):
-            entry = self._directory(root, path) if root is not None else None
+            entry = _directory_at(self._store, root, path) if root is not None else None
             if entry is not None:
                 self.edits[path] = entry
                 return
@@ -363,3 +362,8 @@ def _parents(path: bytes) -> Iterator[bytes]:
     while at >= 0:
         yield path[:at]
         at = path.find(b"/", at + 1)
+
+
+def _directory_at(store: Store, root: Entry, path: bytes) -> Entry | None:
+    entry = find_entry(store, root, path)
+    return entry if entry is not None and is_directory(entry) else None

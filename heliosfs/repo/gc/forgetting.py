@@ -1,0 +1,71 @@
+"""The state that names what a garbage collection removes: it goes before the objects do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from heliosfs.objects.tree import TIME_MAX_NS
+from heliosfs.repo import keys
+from heliosfs.repo.gc.retention import KeptLog
+from heliosfs.repo.gc.roots import dead_slots, forget_staged, log_of, saves_of
+from heliosfs.repo.repository import Repository
+from heliosfs.steps import TURN, Steps
+
+_STATE_COUNT = 256
+"""Keys that are removed before a turn: 0.5 ms."""
+
+
+def count_operations(repository: Repository, logs: Mapping[int, KeptLog]) -> int:
+    """Return how many operations `forget_operations` would drop."""
+    ends = [(slot, kept.first) for slot, kept in logs.items()]
+    ends += ((slot, _end_of(repository, slot)) for slot in dead_slots(repository))
+    return sum(max(0, end - log_of(repository, slot).first) for slot, end in ends)
+
+
+def _end_of(repository: Repository, slot: int) -> int:
+    """Return the sequence after that of the last operation."""
+    last = log_of(repository, slot).last
+    return last.sequence + 1 if last else 0
+
+
+def forget_operations(
+    repository: Repository, logs: Mapping[int, KeptLog], since_ns: int
+) -> Steps[int]:
+    """Drop old operations, and the remains of deleted branches; return how many."""
+    count = 0
+    for slot, kept in logs.items():
+        count += yield from _drop_operations(repository, slot, kept.first)
+        if saves_of(repository, slot).drop_before(since_ns):
+            repository.store.publish()
+            yield TURN
+    for slot in dead_slots(repository):
+        count += yield from _drop_operations(repository, slot, _end_of(repository, slot))
+        repository.store.put(keys.of_slot(keys.WORK, slot), None)
+        saves_of(repository, slot).drop_before(TIME_MAX_NS)
+        repository.store.publish()
+    return count
+
+
+def _drop_operations(repository: Repository, slot: int, first: int) -> Steps[int]:
+    count = 0
+    begin = log_of(repository, slot).first
+    while dropped := log_of(repository, slot).drop_before(first, _STATE_COUNT):
+        for sequence in range(begin, begin + dropped):
+            forget_staged(repository, slot, sequence)
+        begin += dropped
+        repository.store.publish()
+        count += dropped
+        yield TURN
+    return count
+
+
+def forget_commits(repository: Repository) -> Steps[int]:
+    """Remove the doomed commits from all lists; return how many."""
+    count = 0
+    while taken := repository.history.forget(_STATE_COUNT):
+        for oid in taken:
+            repository.experiments.forget_scores(oid)
+        repository.store.publish()
+        count += len(taken)
+        yield TURN
+    return count
