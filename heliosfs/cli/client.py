@@ -249,6 +249,7 @@ def with_repository(place: Location, use: Callable[[Repository], T]) -> T:
         try:
             settings = configuration(dir_fd)
             repository = Repository.open(store, SystemClock(), identity(place.root), None)
+            repository.path = place.root
             repository.configure(settings)
             result = use(repository)
             repository.close()

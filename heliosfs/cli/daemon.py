@@ -177,6 +177,7 @@ def _open_repository(setup: Setup, store: LocalStore, store_fd: int) -> Reposito
     settings = configuration(store_fd)
     who = identity(setup.mountpoint)
     repository = Repository.open(store, SystemClock(), who, setup.branch)
+    repository.path = setup.mountpoint
     repository.configure(settings)
     repository.inodes.go_on(StoredFile(store_fd, INODES_FILE))
     return repository

@@ -36,7 +36,7 @@ def add(request: Request, options: Options) -> str:
     else:
         changed = [] if view.merging is not None else view.stage_paths(source, paths)
     if "json" in options:
-        return json_reply({"staged": [text_of(path) for path in changed]})
+        return json_reply({"changed": [text_of(path) for path in changed]})
     if "verbose" not in options and "dry-run" not in options:
         return ""
     store = request.repository.store

@@ -98,5 +98,5 @@ def _document(collected: Collected) -> dict[str, object]:
         "stored_bytes": collected.stored_bytes,
         "packed_bytes": collected.packed_bytes,
         "undo_commit_count": collected.undo_commits,
-        "seconds": collected.duration_ns / SECOND_NS,
+        "duration_seconds": collected.duration_ns / SECOND_NS,
     }

@@ -52,9 +52,10 @@ an object that also tells where relative paths begin.
 
     {"argv": ["diff", "HEAD~1", "--", "a file"], "cwd": "src"}
 
-With `--json` the reply is one JSON document. Times are ISO 8601 with seconds since the epoch
-beside them, ids are full. Bytes of a path or a message that are no UTF-8 come as lone
-surrogates (`\\udc80` to `\\udcff`, PEP 383): Python's `os.fsencode` gives the bytes back.
+With `--json` the reply is one JSON document, whose [fields are listed](json.md). Times are
+ISO 8601 with seconds since the epoch beside them, ids are full. Bytes of a path or a message that
+are no UTF-8 come as lone surrogates (`\\udc80` to `\\udcff`, PEP 383): Python's `os.fsencode`
+gives the bytes back.
 
 A refusal is JSON as well then: `{"error": "no branch 'x'", "errno": "ENOENT"}`, on one line, on
 standard output, where a program that asked for JSON reads; the exit code tells it from a reply. A

@@ -54,8 +54,8 @@ def _restore_saved(request: Request, options: Options, words: list[str]) -> str:
     found = restored(request, options, words)
     if "json" in options:
         changed = [text_of(path) for _, paths in found for path in paths]
-        sources = [iso_time(past.time_ns // SECOND_NS) for past, _ in found]
-        return json_reply({"source": sources[0], "sources": sources, "changed": changed})
+        times = [iso_time(past.time_ns // SECOND_NS) for past, _ in found]
+        return json_reply({"time": times[0], "times": times, "changed": changed})
     return "".join(
         f"{quote_path(path) if path else '.'} is as in {described(request, past)}\n"
         for past, paths in found
@@ -65,7 +65,7 @@ def _restore_saved(request: Request, options: Options, words: list[str]) -> str:
 
 def _reply(options: Options, name: str, changed: list[bytes]) -> str:
     if "json" in options:
-        return json_reply({"source": name, "changed": [text_of(path) for path in changed]})
+        return json_reply({"revision": name, "changed": [text_of(path) for path in changed]})
     return ""
 
 

@@ -49,7 +49,7 @@ def rm(request: Request, options: Options) -> str:
             after = before._replace(root=view.ignoring.keep(root, before.root))
             view.move("rm", text, before, after, staged_root)
     if "json" in options:
-        return json_reply({"removed": [text_of(path) for path in paths]})
+        return json_reply({"changed": [text_of(path) for path in paths]})
     if "quiet" in options:
         return ""
     return "".join(f"rm {_single_quoted(path)}\n" for path in paths)

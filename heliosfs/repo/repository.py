@@ -52,6 +52,8 @@ class Repository(Core):
         self.on_collect: list[Callable[[], None]] = [self._forget_twins]
         """Functions called when a garbage collection begins, to forget ids of objects that no root
         reaches."""
+        self.path = ""
+        """Path of the workspace, shown to people; "" if nobody said it."""
         self.is_new = store.get(keys.ROOT) is None
         self.root = self._open_root()
 

@@ -315,3 +315,34 @@ def test_the_page_names_all_that_it_runs(stage: Stage) -> None:
     assert "unsafe" not in policy[1]
     assert "http:" not in page.replace("http://www.w3.org/2000/svg", "")
     assert "https:" not in page
+
+
+def test_the_page_says_which_project_it_is(browser: Browser, stage: Stage, tmp_path: Path) -> None:
+    stage.repository.path = "/home/ada/work/sums"
+    tab = show(browser, stage, tmp_path)
+    assert texts(tab, "h1") == ["sums"]
+    assert tab.evaluate("document.title") == "sums: helios report of main"
+    assert texts(tab, "#subtitle")[0].startswith("/home/ada/work/sums · main at the mount point")
+    stage.repository.path = f"/srv/{HOSTILE.replace('/', '')}"
+    tab = show(browser, stage, tmp_path)
+    assert tab.evaluate("window.harmed") is None
+    stage.repository.path = ""
+    assert texts(show(browser, stage, tmp_path), "h1") == ["Experiments"]
+
+
+@pytest.mark.parametrize("width", [320, 360, 640])
+def test_the_table_can_be_read_on_a_telephone(
+    browser: Browser, stage: Stage, tmp_path: Path, width: int
+) -> None:
+    """Nothing that is shown is cut off, but a long name, and the page is not wider than that."""
+    stage.repository.path = "/home/ada/work/a-project-with-rather-a-long-name"
+    tab = show(browser, stage, tmp_path, width=width)
+    assert tab.evaluate("document.documentElement.scrollWidth") <= width
+    cut = tab.evaluate(
+        "[...document.querySelectorAll('#table .cell')].filter((e) => e.offsetParent"
+        " && e.scrollWidth > e.clientWidth).map((e) => e.textContent)"
+    )
+    assert cut == []
+    assert texts(tab, "#table .rows .row:first-child .cell.name") == ["fast"]
+    tab.evaluate("document.getElementById('table').scrollIntoView({block: 'center'})")
+    tab.screenshot(tmp_path / "page.png")

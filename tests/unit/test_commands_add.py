@@ -64,7 +64,7 @@ def test_directories_deletions_and_directories_of_new_files(stage: Stage) -> Non
     stage.files.chmod(b"n/m", 0o700)
     stage.files.write(b"n/p", b"beside\n")
     said = json.loads(stage.run("add", "--json", "d/e", "n/m/o"))
-    assert said == {"staged": ["d/e", "d/e/y", "n/m/o"]}
+    assert said == {"changed": ["d/e", "d/e/y", "n/m/o"]}
     assert short(stage) == "D  d/e/y\n M d/x\nA  n/m/o\n A n/p\n"
     stage.run("commit")
     assert committed(stage, b"d/e/y") is None

@@ -75,7 +75,7 @@ def _step(request: Request, options: Options) -> str:
     now = repository.root if was_root else view
     edited = lost_edits(view, last.after.root, root, now.state().root) if last is not None else []
     if "json" in options:
-        document = {verb: _document(done[-1]), "count": len(done), **_where(now)}
+        document = {"operation": _document(done[-1]), "count": len(done), **_where(now)}
         return json_reply(document | {"kept": [text_of(path) for path in edited]})
     if verb == "undo":
         lines = [f"undid {each.verb}: {_line(each.text)}\n" for each in done]

@@ -56,6 +56,7 @@ def _encode(repository: Repository, gathered: Gathered, details: DetailChunks) -
     yield TURN
     head = {
         "made": repository.clock.now_ns() // SECOND_NS,
+        "path": repository.path,
         "branch": repository.root.branch,
         "left_out": gathered.left_out,
         "authors": list(authors),

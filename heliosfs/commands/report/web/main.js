@@ -205,8 +205,16 @@ class App {
 function begin() {
   const app = new App();
   const where = raw.branch === null ? "detached HEAD" : raw.branch;
-  show(document.getElementById("subtitle"), `${where} at the mount point, as of ${moment(NOW)}`);
-  document.title = `helios report: ${plain(where)}`;
+  const { path = "" } = raw;
+  const project = path.split("/").filter(Boolean).at(-1) ?? path;
+  const place = path ? `${path} · ` : "";
+  const subtitle = document.getElementById("subtitle");
+  show(subtitle, `${place}${where} at the mount point, as of ${moment(NOW)}`);
+  subtitle.title = plain(path);
+  const heading = document.getElementById("project");
+  if (project) heading.replaceChildren();
+  show(heading, project);
+  document.title = `${project ? `${plain(project)}: ` : ""}helios report of ${plain(where)}`;
   if (raw.left_out) {
     const note = document.getElementById("graph-note");
     note.hidden = false;

@@ -2,12 +2,12 @@
 
 const COLUMNS = [
   { key: "name", title: "Experiment", classes: "name", of: (each) => each.name, text: true },
-  { key: "state", title: "State", classes: "", of: (each) => each.state, text: true },
-  { key: "count", title: "Commits", classes: "right", of: (each) => each.commits.length },
+  { key: "state", title: "State", classes: "standing", of: (each) => each.state, text: true },
+  { key: "count", title: "Commits", classes: "right more", of: (each) => each.commits.length },
   { key: "best", title: "Best", classes: "right", of: (each) => each.best, score: true },
-  { key: "last", title: "Last", classes: "right", of: (each) => each.last, score: true },
+  { key: "last", title: "Last", classes: "right last", of: (each) => each.last, score: true },
   { key: "spark", title: "Best so far", classes: "spark" },
-  { key: "started", title: "Started", classes: "right", of: (each) => each.started },
+  { key: "started", title: "Started", classes: "right more", of: (each) => each.started },
 ];
 
 class Table {
@@ -86,12 +86,12 @@ class Table {
     };
     const name = cell("name", element("span", `dot c${each.color}`), show(element("span"), each.name));
     name.title = plain(each.name);
-    cell("", element("span", `state ${each.state}`, each.state));
-    cell("right", each.commits.length.toLocaleString("en"));
+    cell("standing", element("span", `state ${each.state}`, each.state));
+    cell("right more", each.commits.length.toLocaleString("en"));
     cell("right", each.bestText ?? "–");
-    cell("right", each.lastText ?? "–");
+    cell("right last", each.lastText ?? "–");
     cell("spark").append(this.spark(each));
-    const started = cell("right", `${ago(each.started)} ago`);
+    const started = cell("right more", `${ago(each.started)} ago`);
     started.title = moment(each.started);
     row.addEventListener("click", () => this.app.setFocus(this.app.focus === each ? null : each));
     return row;
