@@ -14,15 +14,12 @@ from heliosfs import __version__, mounttable
 from heliosfs.cli import locate, runfiles
 from heliosfs.cli.arguments import LocalVerbParser
 from heliosfs.cli.client import ask, with_repository
-from heliosfs.cli.configuration import configuration, layers
 from heliosfs.cli.holders import find_holders
 from heliosfs.cli.mountcheck import check_fuse
 from heliosfs.cli.stores import open_store
 from heliosfs.commands.table import run
 from heliosfs.config.settings import Settings, resolve
 from heliosfs.errors import HeliosError
-from heliosfs.store.directory import Directory
-from heliosfs.store.layout import VERSION, read_format
 
 OK, HINT, BAD = "ok", "hint", "bad"
 
@@ -151,6 +148,8 @@ def _halt_poll(setting: str | None, cpu_info: str | None) -> Finding:
 
 def _settings(view: locate.Location | None, place: locate.Location | None) -> Settings:
     """What is in force in a workspace, or what would be in a new one."""
+    from heliosfs.cli.configuration import configuration, layers
+
     if place is not None:
         try:
             fd = open_store(place.root, None, create=False)
@@ -223,6 +222,8 @@ def _memory(settings: Settings, limit_bytes: int) -> Finding:
 
 
 def _mounted(view: locate.Location) -> Iterator[Finding]:
+    from heliosfs.store.layout import VERSION
+
     mount = mounttable.mount_over(view.root)
     root = mount.path if mount else view.root
     daemon = runfiles.find(root)
@@ -278,6 +279,9 @@ def _unmounted(place: locate.Location) -> Iterator[Finding]:
 
 
 def _store(fd: int) -> Finding:
+    from heliosfs.store.directory import Directory
+    from heliosfs.store.layout import VERSION, read_format
+
     directory = Directory(fd)
     try:
         version = read_format(directory)

@@ -1,12 +1,11 @@
 """`helios man`: a manual page for each verb, made from the table of verbs (man(7)).
 
-`python -m heliosfs.cli.man docs/man` makes the pages that the wheel has in `share/man/man1`.
+`setup.py` puts them into the wheel (`share/man/man1`), for which nothing is needed but Python.
 """
 
 from __future__ import annotations
 
 import os
-import sys
 from argparse import RawDescriptionHelpFormatter
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -135,7 +134,3 @@ def _plain(text: str) -> str:
     return "".join(
         _ESCAPES.get(each, each) if each.isascii() else f"\\[u{ord(each):04X}]" for each in text
     )
-
-
-if __name__ == "__main__":
-    sys.exit(man(sys.argv[1:]))

@@ -8,16 +8,17 @@ import sys
 import zipfile
 from pathlib import Path
 
+from heliosfs.cli.man import pages
+
 SOURCES = Path(__file__).parents[2]
 SECONDS = 120
 
 
 def test_the_wheel_has_all_of_the_package_and_the_launcher(tmp_path: Path) -> None:
     copy = tmp_path / "sources"
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
         copy.mkdir(exist_ok=True)
         shutil.copy(SOURCES / name, copy)
-    shutil.copytree(SOURCES / "docs/man", copy / "docs/man")
     left_out = shutil.ignore_patterns("__pycache__")
     shutil.copytree(SOURCES / "heliosfs", copy / "heliosfs", ignore=left_out)
     # With the setuptools of the lock, so that nothing is fetched.
@@ -33,9 +34,7 @@ def test_the_wheel_has_all_of_the_package_and_the_launcher(tmp_path: Path) -> No
     with zipfile.ZipFile(wheel) as archive:
         packed = {name for name in archive.namelist() if ".dist-info/" not in name}
         manuals = {name for name in packed if "/data/share/man/man1/" in name}
-        assert {Path(name).name for name in manuals} == {
-            path.name for path in (SOURCES / "docs/man").iterdir()
-        }
+        assert {Path(name).name for name in manuals} == set(dict(pages()))
         packed -= manuals
         scripts = {name for name in packed if not name.startswith("heliosfs/")}
         [launcher] = scripts
