@@ -19,7 +19,7 @@ from heliosfs.cli import client
 from heliosfs.cli.locate import Location, find_view
 from heliosfs.commands.declarations.shared_options import LISTED
 from heliosfs.commands.verb import Screen
-from heliosfs.errors import HeliosError, UsageError
+from heliosfs.errors import HeliosError, NotFound, UsageError
 
 if TYPE_CHECKING:
     from heliosfs.commands.options import Options
@@ -31,6 +31,7 @@ _PAGED = frozenset({"blame", "diff", "grep", "log", "oplog", "show", "status"})
 _DEFAULT_PAGER = "less"
 _PAGER_SETTINGS = {"LESS": "FRX", "LV": "-c"}
 """As git sets them where the user did not: leave at once what fits on the screen."""
+_CANNOT_RUN = (126, 127)
 _CHANGING = ("delete", "force-delete", "move", "copy", "fork", "show-current")
 
 
@@ -43,12 +44,15 @@ def run(argv: Sequence[str], options: Options) -> int:
         return client.run(argv, screen=screen)
     shown = _Pager(pager)
     try:
-        return client.run(argv, pass_on=shown.write, screen=screen)
+        code = client.run(argv, pass_on=shown.write, screen=screen)
     except BrokenPipeError:
         # The reader has seen enough.
-        return 0
+        code = 0
     finally:
         shown.end()
+    if shown.cannot_run:
+        raise NotFound(f"cannot run the pager {pager!r}: see GIT_PAGER, ui.pager and PAGER")
+    return code
 
 
 def set_for_this_call(key: str, value: str) -> bool:
@@ -142,6 +146,11 @@ class _Pager:
     def __init__(self, command: str) -> None:
         self._command = command
         self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def cannot_run(self) -> bool:
+        """Return True if the shell, which has said so, found no such program."""
+        return self._process is not None and self._process.returncode in _CANNOT_RUN
 
     def write(self, data: bytes) -> None:
         """Show some more.  BrokenPipeError when the reader is done."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from pathlib import Path
@@ -144,3 +145,16 @@ def test_a_pager_gets_all_of_it_and_starts_with_the_first_byte(
     finally:
         signal.signal(signal.SIGPIPE, before)
     assert (tmp_path / "shown").read_bytes() == b"FRX mine\none\ntwo\n"
+
+
+@pytest.mark.parametrize(("command", "is_none"), [("/no/such/pager", True), ("true", False)])
+def test_a_pager_that_is_none(command: str, is_none: bool) -> None:
+    before = signal.getsignal(signal.SIGPIPE)
+    shown = terminal._Pager(command)
+    try:
+        with contextlib.suppress(BrokenPipeError):
+            shown.write(b"text\n")
+    finally:
+        shown.end()
+        signal.signal(signal.SIGPIPE, before)
+    assert shown.cannot_run is is_none
