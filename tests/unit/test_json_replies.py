@@ -77,8 +77,8 @@ CALLS = (
     "log --json nothing",
 )  # fmt: skip
 """In this order; @ is something that is done in between."""
-ELSEWHERE = {"import", "export"}
-"""Verbs whose replies are those of git's side: tests/compat."""
+ELSEWHERE = {"import", "export", "debug"}
+"""Verbs whose replies are those of git's side (tests/compat), or may change with any version."""
 
 
 def shown(value: object, top: bool = True) -> str:
@@ -153,7 +153,8 @@ def page() -> str:
 The fields of what each verb replies with `--json`: one document, in UTF-8, bytes that are none as
 lone surrogates. A field that is there once is there always; what does not apply is null, empty or
 false. Fields may be added; they are not renamed or taken away without a line in the changelog.
-`import` and `export` count what they carried over; no other verb has `--json` that is not here.
+`import` and `export` count what they carried over, and the form of what `debug` shows may change
+with any version; no other verb has `--json` that is not here.
 
 <!-- Made by `python -m tests.unit.test_json_replies` from replies. -->
 
