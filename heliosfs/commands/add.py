@@ -48,7 +48,7 @@ def add(request: Request, options: Options) -> str:
 
 
 def _known(request: Request, source: Entry, words: list[str]) -> list[bytes]:
-    """What changed below the paths of what was there before: nothing new."""
+    """Return the changed paths below the words that were there before; new ones are left out."""
     base = request.view.base_root()
     spec = spec_of(request, words, source, base)
     changes = compare(request.repository.store, base, source, with_renames=False)
@@ -56,7 +56,7 @@ def _known(request: Request, source: Entry, words: list[str]) -> list[bytes]:
 
 
 def _existing(request: Request, words: list[str], source: Entry) -> list[bytes]:
-    """The paths that the words mean.  NotFound names one that nothing has, or had."""
+    """Return the paths that the words mean, also deleted ones.  NotFound names a word."""
     view = request.view
     try:
         return chosen(request, words, [source, view.base_root()], "here: nothing was staged")

@@ -33,7 +33,7 @@ _LINES = re.compile(r"(\d{1,9})(?:,(\+?)(\d{1,9}))?")
 
 
 def blame(request: Request, options: Options) -> Steps[str]:
-    """A line for each line of the file, as git blame shows it."""
+    """Return each line of the file with the commit that it comes from, as git blame shows it."""
     repository, view = request.repository, request.view
     words = [*options.words, *(options.paths or [])]
     if not words:
@@ -64,7 +64,7 @@ def _data(request: Request, entry: Entry, word: str) -> bytes:
 
 
 def _range(options: Options, count: int) -> tuple[int, int]:
-    """The indices that -L START[,STOP] or -L START,+COUNT means."""
+    """Return the indices that -L START[,STOP] or -L START,+COUNT means."""
     text = options.value("lines")
     if text is None:
         return 0, count

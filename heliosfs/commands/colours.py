@@ -85,7 +85,7 @@ _BLANKS = b" \t\r\v\f\n"
 
 
 class Paint:
-    """Puts colours around text, or, on no terminal, gives it back as it is."""
+    """Colours for the parts of a reply; where there is no terminal, text stays as it is."""
 
     __slots__ = ("is_on",)
 
@@ -97,7 +97,7 @@ class Paint:
         return f"\033[{_CODES[part]}m{text}{_RESET}" if self.is_on and text else text
 
     def raw(self, part: Role, data: bytes) -> bytes:
-        """The same for bytes."""
+        """Return bytes of a reply in the colour of their part."""
         if not self.is_on or not data:
             return data
         return b"\033[%sm%s\033[m" % (_CODES[part].encode(), data)

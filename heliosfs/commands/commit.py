@@ -106,7 +106,7 @@ def commit_message(repository: Repository, view: View, text: bytes) -> str:
 
 
 def _dry_run(request: Request, options: Options) -> str:
-    """The status; or, for the editor of the command line, the message that it begins with."""
+    """Return the status or, for the editor of the command line, the message to begin with."""
     if "message-only" not in options:
         from heliosfs.commands.status.status import long_status
 
@@ -119,7 +119,7 @@ COMMIT_TEXT = ("message", "file", "no-edit", "json", "dry-run")
 
 
 def _signed(request: Request, message: str) -> str:
-    """The message with a line that says who signs it off."""
+    """Return the message with a line that says who signs it off."""
     identity = request.repository.identity
     line = f"Signed-off-by: {text_of(identity.name)} <{text_of(identity.email)}>"
     if message.endswith(line):
@@ -146,10 +146,10 @@ def _default_message(request: Request) -> str:
 
 
 def _content(request: Request, options: Options) -> tuple[Entry | None, Entry | None]:
-    """The tree to commit if it is not the usual one, and what stays staged.
+    """Return the tree to commit, None for the usual one, and what stays staged.
 
-    Of named paths only these are committed.  An absolute one, and the root of the view, is
-    everything: whoever wrote it found the view by it.  NotFound, UsageError.
+    If paths are named, only these are committed.  An absolute one, and the root of the view,
+    mean everything: the caller found the view by it.  NotFound, UsageError.
     """
     view = request.view
     words = [*options.words, *(options.paths or [])]

@@ -24,7 +24,7 @@ from heliosfs.store.base import BatchSeen, FileSeen, Inspection
 LIMIT = 50
 _LIMIT_MAX = 1_000
 _SHOWN_BYTES = 64
-"""Of a value, and of a line of a file's bytes."""
+"""Largest part of a value, or of a line of a file's bytes, that is shown."""
 _AMBIGUOUS_MAX = 10
 _ID_DIGITS_MIN = 4
 
@@ -112,7 +112,7 @@ def journal_rows(seen: Iterable[BatchSeen | FileSeen]) -> Iterator[Row]:
 
 
 def _find(request: Request, inspection: Inspection, word: str) -> Oid:
-    """The object that an id, a prefix of one, or a name stands for.  NotFound, Ambiguous."""
+    """Return the object that an id, a prefix of one, or a name stands for.  NotFound, Ambiguous."""
     digits = word.lower()
     if len(digits) >= _ID_DIGITS_MIN and not set(digits) - set("0123456789abcdef"):
         found = inspection.ids(digits, _AMBIGUOUS_MAX)

@@ -54,39 +54,39 @@ def readme() -> str:
 
 
 def head(repository: Repository, view: View) -> str:
-    """The id of HEAD; nothing before the first commit."""
+    """Return the id of HEAD; nothing before the first commit."""
     return f"{view.head.hex()}\n" if view.head else ""
 
 
 def branch(repository: Repository, view: View) -> str:
-    """The name of the branch."""
+    """Return the name of the branch."""
     return f"{view.branch or '(detached)'}\n"
 
 
 def status(repository: Repository, view: View) -> str:
-    """What differs from HEAD."""
+    """Return the status, in words."""
     return long_status(view, "")
 
 
 def log(repository: Repository, view: View) -> str:
-    """A line for each of the last commits."""
+    """Return a line for each of the last commits."""
     tips = [view.head] if view.head is not None else []
     visits = islice(by_date(repository.history, tips), LINES_MAX)
     return "".join(line(each.oid, each.commit) for each in visits if isinstance(each, Visit))
 
 
 def oplog(repository: Repository, view: View) -> str:
-    """A line for each of the last operations."""
+    """Return a line for each of the last operations."""
     return operation_lines(islice(view.log.operations(), LINES_MAX))
 
 
 def conflicts(repository: Repository, view: View) -> str:
-    """Of the open merge, or of the one refused last: kind and path of each conflict."""
+    """Return kind and path of each conflict of the open merge, or of the one refused last."""
     return conflict_lines(open_conflicts(view))
 
 
 def helios_yaml(repository: Repository, view: View) -> str:
-    """The settings of this repository; the defaults, as comments, while it has none."""
+    """Return the settings of this repository; without any, the defaults as comments."""
     return repository.configuration.shown()
 
 
@@ -107,16 +107,16 @@ PAGES: dict[str, Callable[[Repository], Steps[str]]] = {"report.html": page_step
 """Name in `.helios` -> the steps that make its text, of those that take long."""
 
 OF_WORKING_STATE = frozenset({"status"})
-"""Those for which the caller runs the commit barrier first."""
+"""Names of files whose reader must run the commit barrier first."""
 
 
 def diff_text(repository: Repository, view: View, old: str, new: str) -> Steps[str]:
-    """The text of `diff/OLD..NEW`; an empty side is HEAD."""
+    """Return the text of `diff/OLD..NEW`; an empty side is HEAD."""
     return begin(repository, view, ["diff", old or "HEAD", new or "HEAD", "--"])
 
 
 def control_usage(verb: Verb) -> str:
-    """What a control file says before it was asked for anything."""
+    """Return the text of a control file that has received no request yet."""
     ways = "".join(
         f"{'   or' if at else 'usage'}: echo {words} > .helios/ctl/{verb.name}\n"
         for at, words in enumerate(verb.synopsis)
@@ -125,7 +125,7 @@ def control_usage(verb: Verb) -> str:
 
 
 def command_usage() -> str:
-    """What `ctl/command` says before it was asked for anything."""
+    """Return the text of `ctl/command` while it has received no request yet."""
     lines = [f"  {name:<10} {verb.summary}" for name, verb in VERBS.items()]
     return (
         "usage: echo VERB [ARGUMENT]... > .helios/ctl/command\n"

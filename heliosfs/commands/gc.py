@@ -28,7 +28,7 @@ def gc(request: Request, options: Options) -> Steps[str]:
 
 
 def automatic(repository: Repository) -> Steps[str]:
-    """What the mount runs by itself; gives a line for its log."""
+    """Collect garbage as the mount does by itself, and return a line for its log."""
     collected = yield from collect(repository, _retention(repository, None))
     return _text(collected, "removed")
 

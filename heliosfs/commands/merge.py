@@ -122,7 +122,7 @@ def _wish(request: Request, options: Options, name: str, theirs: CommitId) -> Me
 
 
 def _refusal(error: MergeConflict, options: Options, name: str) -> Conflicted:
-    """The error in the form that was asked for: one line of JSON, or a line for each path."""
+    """Return the error in the form asked for: one line of JSON, or a line for each path."""
     ways = [f"merge {way} {name}" for way in ("--markers", "--ours", "--theirs")]
     if "json" in options:
         document = {

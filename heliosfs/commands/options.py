@@ -21,17 +21,17 @@ class Option(NamedTuple):
     """As written, dashes included; the last one is how the code asks for it."""
     summary: str
     value: str = ""
-    """What its value is called in the help; empty for a flag."""
+    """Name of its value in the help; empty for a flag."""
     is_number: bool = False
-    """Whether `-5` is another way to write `-n 5`."""
+    """True if `-5` is another way to write `-n 5`."""
     is_optional: bool = False
-    """Whether its value may be left out; it comes after `=` then."""
+    """True if its value may be left out; a value comes after `=` then."""
     is_last_optional: bool = False
     """True if its value may be left out where no word comes after it."""
 
     @property
     def key(self) -> str:
-        """What `Options` knows it by."""
+        """Return the key of the option in `Options`."""
         return self.names[-1].lstrip("-")
 
     @property
@@ -50,7 +50,7 @@ JSON = Option(("--json",), "reply with one JSON document")
 
 
 class Options:
-    """What a request said."""
+    """Options, words and paths of a request."""
 
     __slots__ = ("_given", "paths", "verb", "words")
 
@@ -64,9 +64,9 @@ class Options:
         self.verb = verb
         self._given = given
         self.words = words
-        """What is no option, in order."""
+        """Words that are no options, in order."""
         self.paths = paths
-        """Of a verb that takes paths, the words after `--`; None without a `--`."""
+        """Words after `--`, if the verb takes paths; None without a `--`."""
 
     def __contains__(self, key: str) -> bool:
         return key in self._given
@@ -80,7 +80,7 @@ class Options:
         self._given = {**self._given, key: [""]}
 
     def value(self, key: str) -> str | None:
-        """The value of an option; the last one counts."""
+        """Return the value of an option; the last one counts."""
         values = self._given.get(key)
         return values[-1] if values else None
 
@@ -89,7 +89,7 @@ class Options:
         return self._given.get(key, [])
 
     def number(self, key: str) -> int | None:
-        """The value of an option as a number from 0 on.  UsageError."""
+        """Return the value of an option as a number from 0 on.  UsageError."""
         text = self.value(key)
         if text is None:
             return None
@@ -109,7 +109,7 @@ class Options:
             raise self.misuse(f"one word too many: {self.words[count]!r}")
 
     def misuse(self, problem: str) -> UsageError:
-        """The error to raise when the request makes no sense."""
+        """Return the error to raise when the request makes no sense."""
         return misuse(self.verb, problem)
 
 
@@ -139,11 +139,11 @@ class VerbParser:
         self._takes_command = takes_command
 
     def format_help(self) -> str:
-        """The help, newline included."""
+        """Return the help, newline included."""
         return self._help
 
     def parse(self, argv: Sequence[str]) -> Options:
-        """What the words after the verb say.  UsageError."""
+        """Parse the words after the verb.  UsageError."""
         given: dict[str, list[str]] = {}
         words: list[str] = []
         paths: list[str] | None = None
@@ -210,7 +210,7 @@ class VerbParser:
 
 
 def describe(options: Sequence[Option]) -> str:
-    """The options as the help lists them, a line or two each."""
+    """Describe options as the help lists them, in a line or two each."""
     lines = []
     for option in options:
         synopsis = f"  {option.synopsis}"

@@ -112,9 +112,9 @@ def pathspec(cwd: str, words: Sequence[str], *, default: str | None = None) -> P
 def chosen(
     request: Request, words: Sequence[str], sides: Sequence[Entry], problem: str
 ) -> list[bytes]:
-    """The paths that a verb takes from one tree into another.
+    """Return the paths that a verb takes from one tree into another.
 
-    Of names these themselves; of patterns what matches of all that differs between the sides.
+    A name stands for itself, a pattern for all it matches of what differs between the sides.
     NotFound, with `problem` after the word, when nothing lies there on any side.
     """
     spec = pathspec(request.cwd, words, default=request.cwd)
@@ -182,7 +182,7 @@ def _read(cwd: str, word: str) -> tuple[_Item, bool]:
 
 
 def _normal(cwd: str, word: str, text: str) -> tuple[bytes, bytes]:
-    """What of the current directory is left in a path, and the path from the root on.
+    """Split a path: the part that comes from the current directory, and the path from the root on.
 
     A slash at the end stays.  What is left of the directory is no pattern, whatever its name.
     """
@@ -231,7 +231,7 @@ def _test(prefix: bytes, text: bytes, magic: set[str], *, has_pattern: bool) -> 
 
 
 def _magic(word: str) -> tuple[set[str], str]:
-    """The words of the magic before a pathspec, and what comes after it.  UsageError."""
+    """Split a pathspec into the words of its magic and the rest.  UsageError."""
     if word.startswith(":("):
         inside, end, text = word[2:].partition(")")
         magic = {each for each in inside.split(",") if each}

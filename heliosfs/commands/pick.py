@@ -102,7 +102,7 @@ def _way(options: Options) -> view_pick.Way:
 
 
 def _sources(request: Request, options: Options, *, newest_first: bool) -> Steps[list[CommitId]]:
-    """The commits that the words name, in the order in which they are picked."""
+    """Return the commits that the words name, in the order in which they are picked."""
     repository, head = request.repository, request.view.head
     found: list[CommitId] = []
     for word in options.words:
@@ -123,7 +123,7 @@ def _sources(request: Request, options: Options, *, newest_first: bool) -> Steps
 def _between(
     request: Request, old: CommitId, new: CommitId, *, is_symmetric: bool
 ) -> Steps[list[CommitId]]:
-    """The commits of a range, the newest first."""
+    """Return the commits of a range, the newest first."""
     history = request.repository.history
     tips, excluded = [new], [old]
     if is_symmetric:

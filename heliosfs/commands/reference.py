@@ -85,7 +85,7 @@ by a pattern is what matches and differs.
 
 
 def page() -> str:
-    """The page in Markdown."""
+    """Return the page in Markdown."""
     parts = [_INTRODUCTION, _errors(), _files()]
     parts += [_verb(verb) for verb in VERBS.values()]
     return "\n".join(parts)

@@ -26,12 +26,12 @@ _ESCAPES = {7: "a", 8: "b", 9: "t", 10: "n", 11: "v", 12: "f", 13: "r", 34: '"',
 
 
 def short(oid: Oid) -> str:
-    """The digits of an id that people read."""
+    """Return the digits of an id that people read."""
     return oid.hex()[:SHORT_DIGITS]
 
 
 def clock_time(seconds: int, offset_minutes: int) -> tuple[time.struct_time, int]:
-    """A moment as clocks of its time zone show it, and the offset in minutes.
+    """Return a moment as clocks of its time zone show it, and the offset in minutes.
 
     A commit of git may name a moment that no calendar reaches: then the epoch, as git shows it.
 
@@ -45,7 +45,7 @@ def clock_time(seconds: int, offset_minutes: int) -> tuple[time.struct_time, int
 
 
 def git_date(seconds: int, offset_minutes: int) -> str:
-    """A moment as `git log` shows it, in its own time zone and no one's language.
+    """Return a moment as `git log` shows it, in its own time zone and always in English.
 
     >>> git_date(1_700_000_000, -90)
     'Tue Nov 14 20:43:20 2023 -0130'
@@ -58,7 +58,7 @@ def git_date(seconds: int, offset_minutes: int) -> str:
 
 
 def iso_time(seconds: int, offset_minutes: int = 0) -> str:
-    """A moment by ISO 8601, in its own time zone.
+    """Return a moment by ISO 8601, in its own time zone.
 
     >>> iso_time(1_700_000_000, 60)
     '2023-11-14T23:13:20+01:00'
@@ -76,17 +76,17 @@ def person(signature: Signature) -> str:
 
 
 def text_of(data: bytes) -> str:
-    """Bytes as text that gives the same bytes back (PEP 383)."""
+    """Decode bytes so that `bytes_of` returns the same bytes, UTF-8 or not (PEP 383)."""
     return data.decode("utf-8", "surrogateescape")
 
 
 def bytes_of(text: str) -> bytes:
-    """The bytes that `text_of` came from."""
+    """Encode a text that `text_of` decoded."""
     return text.encode("utf-8", "surrogateescape")
 
 
 def quote_path(path: bytes, *, around: bytes = b"") -> str:
-    r"""A path as git shows it (core.quotePath): in C quotes if it has to be, all of it in ASCII.
+    r"""Quote a path as git shows it (core.quotePath): in C quotes where needed, all of it in ASCII.
 
     `around` goes before the path, within the quotes.
 
@@ -102,7 +102,7 @@ def quote_path(path: bytes, *, around: bytes = b"") -> str:
 
 
 def below(cwd: str, path: str) -> bytes:
-    """A path that a caller in `cwd` means, from the root of the view.
+    """Return a path that a caller in `cwd` means, from the root of the view.
 
     UsageError when it leads out of the view.
 
@@ -118,26 +118,26 @@ def below(cwd: str, path: str) -> bytes:
 
 
 def relative(cwd: str, path: bytes) -> bytes:
-    """A path from the root of the view, as a caller in `cwd` writes it."""
+    """Return a path from the root of the view as a caller in `cwd` writes it."""
     return posixpath.relpath(b"/" + path, b"/" + bytes_of(cwd))
 
 
 def where(view: View) -> str:
-    """What HEAD is, in the words of `git status`."""
+    """Return the branch or commit of HEAD in the words of `git status`."""
     if view.branch is not None:
         return f"On branch {view.branch}"
     return f"HEAD detached at {short(view.head)}" if view.head else "HEAD detached"
 
 
 def head_line(repository: Repository, view: View) -> str:
-    """A line that tells which commit HEAD is."""
+    """Return a line that tells which commit HEAD is."""
     if view.head is None:
         return "HEAD is now before the first commit\n"
     return f"HEAD is now at {commit_line(repository, view.head)}\n"
 
 
 def commit_line(repository: Repository, oid: CommitId) -> str:
-    """A commit in one line: id and subject."""
+    """Return id and subject of a commit, in one line."""
     return f"{short(oid)} {repository.history.read(oid).subject}".rstrip()
 
 
@@ -148,12 +148,12 @@ def listed(names: list[str]) -> str:
 
 
 def json_reply(document: object) -> str:
-    """The one JSON document of a reply; bytes that are no UTF-8 are lone surrogates in it."""
+    """Return the JSON document of a reply; bytes that are not UTF-8 are lone surrogates in it."""
     return json.dumps(document, indent=2) + "\n"
 
 
 def commit_document(oid: CommitId, commit: Commit) -> dict[str, object]:
-    """A commit for programs."""
+    """Return a commit as a value for JSON."""
     return {
         "id": oid.hex(),
         "tree": commit.tree.hex(),
@@ -176,7 +176,7 @@ def _signature_document(signature: Signature) -> dict[str, object]:
 
 
 def zone(offset_minutes: int, separator: str = "") -> str:
-    """A time zone in digits; more than 99 hours as far as four digits reach, as people wrote it.
+    """Return a time zone in digits; more than 99 hours as far as four digits reach.
 
     >>> zone(-90), zone(150, ":"), zone(99 * 60 + 99)
     ('-0130', '+02:30', '+9999')

@@ -29,7 +29,7 @@ def reset(request: Request, options: Options) -> str:
 
 
 def _target(request: Request, options: Options) -> tuple[CommitId | None, list[str]]:
-    """The commit and the paths; before the first commit there is none, and only the stage goes.
+    """Return commit and paths; before the first commit it is None, and only the stage changes.
 
     A word is a revision if it can be one.  NotFound.
     """

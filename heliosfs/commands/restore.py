@@ -70,7 +70,7 @@ def _reply(options: Options, name: str, changed: list[bytes]) -> str:
 
 
 def side_of_merge(request: Request, options: Options) -> str:
-    """The commit of the side that --ours or --theirs means.  NotFound when no merge is open."""
+    """Return the commit of the side that --ours or --theirs means.  NotFound without a merge."""
     view = request.view
     if view.merging is None:
         raise NotFound("--ours and --theirs are sides of a merge, and none is open")
@@ -80,9 +80,9 @@ def side_of_merge(request: Request, options: Options) -> str:
 
 
 def checkout_paths(request: Request, revision: str | None, words: list[str]) -> list[bytes]:
-    """Bring the paths from a commit, or from the stage; files that it does not have stay.
+    """Take paths from a commit, or from the stage; files that it does not have stay.
 
-    Gives what changed.  Where something is staged, what comes from a commit is staged too.
+    Return the paths that changed.  Where something is staged, paths of a commit are staged, too.
     """
     source, name = _source(request, revision)
     with_stage = revision is not None
@@ -90,7 +90,7 @@ def checkout_paths(request: Request, revision: str | None, words: list[str]) -> 
 
 
 def unstage(request: Request, source: Entry, name: str, words: list[str]) -> list[bytes]:
-    """Make the paths in the stage what the source has there; gives what changed."""
+    """Make paths in the stage as they are in the source; return those that changed."""
     sides = request.view.base_root(), source
     paths = chosen(request, words, sides, f"in {name[:SHORT_DIGITS]}")
     return request.view.stage_paths(source, paths)
@@ -105,7 +105,7 @@ def restore_paths(
     overlay: bool = False,
     with_stage: bool = False,
 ) -> list[bytes]:
-    """Take paths of a tree into the working tree, as one operation; gives what changed.
+    """Take paths of a tree into the working tree, as one operation; return those that changed.
 
     With `overlay` nothing is removed.  With `with_stage` the stage, if there is one, gets them
     too.  NotFound names a path that is on neither side (with `overlay`: not in the source).
@@ -138,7 +138,7 @@ def restore_paths(
 
 
 def _source(request: Request, revision: str | None) -> tuple[Entry, str]:
-    """The tree that a revision names, and its id; without one, the stage or HEAD."""
+    """Return the tree that a revision names, and its id; without one, that of the stage or HEAD."""
     view = request.view
     if revision is None and view.stage.root is not None:
         return view.stage.root, "stage"

@@ -1,4 +1,4 @@
-"""Words that may be revisions or paths: which of them are what."""
+"""Words of a request that may be revisions or paths, told apart."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def range_of(word: str) -> RevisionRange | None:
 
 
 def named(request: Request, word: str) -> str:
-    """What a word means as a name: `-` is what was checked out before, by its name if it has one.
+    """Return the name that a word means: `-` is the branch or commit that was checked out before.
 
     NotFound.
     """
@@ -78,7 +78,7 @@ def _revision_problem(request: Request, word: str) -> HeliosError | None:
 
 
 def is_path(request: Request, word: str) -> bool:
-    """Whether something lies there, in the stage or HEAD or in the working tree.
+    """Return True if a file or directory is there, in the stage, HEAD or the working tree.
 
     What has wildcards or the magic of a pathspec counts as a path.
     """
@@ -92,13 +92,13 @@ def is_path(request: Request, word: str) -> bool:
 
 
 def exists(request: Request, path: bytes, *roots: Entry | None) -> bool:
-    """Whether one of the trees has something at the path."""
+    """Return True if one of the trees has an entry at the path."""
     store = request.repository.store
     return any(root is not None and find_entry(store, root, path) is not None for root in roots)
 
 
 def spec_of(request: Request, words: list[str], *roots: Entry | None) -> Pathspec:
-    """The pathspecs of a request.  NotFound names a plain one that none of the trees has."""
+    """Return the pathspecs of a request.  NotFound names a plain one that none of the trees has."""
     spec = pathspec(request.cwd, words)
     for item in spec.items if roots else ():
         if item.fits is None and not any(

@@ -60,7 +60,7 @@ def _single_quoted(path: bytes) -> str:
 
 
 def _meant(request: Request, options: Options, spec: Pathspec, base: Entry) -> list[bytes]:
-    """The files to remove.  NotFound names a word without one; directories need -r."""
+    """Return the files to remove.  NotFound names a word without one; directories need -r."""
     store = request.repository.store
     paths = [path for path, _ in files_below(store, base, spec)]
     for item in spec.items:
@@ -107,7 +107,7 @@ def _differ(one: Entry | None, other: Entry | None) -> bool:
 
 
 def _with_parents(paths: list[bytes]) -> Iterator[bytes]:
-    """The paths, and the directories above, which go where nothing is left in them."""
+    """Yield the paths and the directories above them, which are removed when they become empty."""
     for path in paths:
         while path:
             yield path
@@ -117,6 +117,6 @@ def _with_parents(paths: list[bytes]) -> Iterator[bytes]:
 def _there(
     request: Request, edits: dict[bytes, Entry | None], root: Entry
 ) -> dict[bytes, Entry | None]:
-    """The edits of what a tree has."""
+    """Return those edits whose path the tree has."""
     store = request.repository.store
     return {path: None for path in edits if find_entry(store, root, path) is not None}

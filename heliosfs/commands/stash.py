@@ -86,7 +86,7 @@ def _push(request: Request, options: Options, words: list[str]) -> str:
 
 
 def _parts(request: Request, head: CommitId, words: list[str]) -> tuple[Entry, Entry, list[bytes]]:
-    """The tree that is put aside, the one that is left in the workspace, and the paths meant."""
+    """Return the tree to put aside, the one that stays in the workspace, and the paths meant."""
     root = request.repository.history.read(head).root
     work = request.view.selected()
     if not words:
@@ -109,7 +109,7 @@ def _without(
 
 
 def _commit(request: Request, head: CommitId, root: Entry, message: str) -> CommitId:
-    """The commit of an entry; what is staged is its second parent, as in git."""
+    """Make the commit of an entry; the stage is its second parent, as in git."""
     repository, view = request.repository, request.view
     who = repository.identity.sign(repository.clock)
     parents = [head]
@@ -178,7 +178,7 @@ def _ways(conflicts: list[Conflict], found: _Found, verb: str) -> str:
 
 
 def _branch(request: Request, options: Options, words: list[str]) -> str:
-    """A branch where the entry was made, with its changes."""
+    """Create a branch where the entry was made, with its changes."""
     if not words:
         raise options.misuse("which name? stash branch NAME")
     name, rest = words[0], words[1:]
@@ -224,7 +224,7 @@ def _record(view: View, changes: list[StashChange]) -> None:
 
 
 def _list(request: Request, options: Options, words: list[str]) -> Steps[str]:
-    """A line for each entry, the newest first."""
+    """List the entries, the newest first."""
     if words:
         raise options.misuse(f"one word too many: {words[0]!r}")
     yield from ()
@@ -256,7 +256,7 @@ def _show(request: Request, options: Options, words: list[str]) -> Steps[str]:
 
 
 def _find(request: Request, options: Options, words: list[str]) -> _Found:
-    """The entry that the one word names; the newest without one.  UsageError, NotFound."""
+    """Return the entry that a word names; the newest without one.  UsageError, NotFound."""
     if len(words) > 1:
         raise options.misuse(f"one word too many: {words[1]!r}")
     matched = _POSITION.fullmatch(words[0]) if words else None

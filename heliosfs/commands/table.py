@@ -53,7 +53,7 @@ _COLUMNS = 10_000
 
 
 def find_verb(name: str) -> Verb:
-    """The verb of that name.  UsageError says what there is instead, or what it may have meant."""
+    """Return the verb of that name.  UsageError names what there is instead, or was meant."""
     verb = VERBS.get(name)
     if verb is None:
         from heliosfs.commands.instead import unknown_verb
@@ -70,7 +70,7 @@ def run(
     report: Callable[[Progress], None] = lambda progress: None,
     screen: Screen = NO_SCREEN,
 ) -> str:
-    """Carry out a verb and give its reply; `argv` begins with the verb's name.
+    """Carry out a verb and return its reply; `argv` begins with the verb's name.
 
     The text of every UsageError begins with `usage: `, which is how a client that has only
     the text knows it.  Text that is not UTF-8 is in surrogates (PEP 383), in the words and in
@@ -92,7 +92,7 @@ def begin(
     cwd: str = "",
     screen: Screen = NO_SCREEN,
 ) -> Steps[str]:
-    """`run` in steps, for a long verb."""
+    """Carry out a long verb in steps, as `run` does others."""
     try:
         request = Request(repository, view, cwd, screen)
         return (yield from _verb_of(argv).begin(request, argv[1:]))
@@ -123,14 +123,14 @@ class CommandLine(NamedTuple):
     cwd: str = ""
     """The caller's directory below the view's root."""
     progress: bool = False
-    """Whether the reply of a long verb begins with lines that tell how far it is."""
+    """True if the reply of a long verb begins with lines that tell its progress."""
     exit: bool = False
-    """Whether the reply begins with a line that tells the exit code, before the text."""
+    """True if the reply begins with a line with the exit code, before the text."""
     screen: Screen = NO_SCREEN
 
 
 def parse_line(text: str) -> CommandLine:
-    """The words of a request.
+    """Parse a request.
 
     A line is shell-like words, a JSON list of words, or a JSON object
     `{"argv": [...], "cwd": "...", "progress": true, "exit": true, "color": true, "columns": 80}`.

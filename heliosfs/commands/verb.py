@@ -23,7 +23,7 @@ class Screen(NamedTuple):
     """Where the caller shows the reply."""
 
     color: bool = False
-    """Whether it is to have colours, unless the options say otherwise."""
+    """True if replies have colours, unless the options say otherwise."""
     columns: int = 0
     """The width of the terminal; 0 if it is none."""
 
@@ -32,7 +32,7 @@ NO_SCREEN = Screen()
 
 
 class Request(NamedTuple):
-    """Who asks: where a verb acts."""
+    """Caller of a verb: the repository, the view and the directory in which it acts."""
 
     repository: Repository
     view: View
@@ -63,12 +63,12 @@ def answer(text: str, exit_code: int) -> str:
 
 
 def exit_code_of(reply: str) -> int:
-    """The exit code that a reply stands for."""
+    """Return the exit code that a reply stands for."""
     return reply.exit_code if isinstance(reply, Reply) else 0
 
 
 class Verb(NamedTuple):
-    """Everything there is to say about a verb, for programs and for people."""
+    """Declaration of a verb, for programs and for people."""
 
     name: str
     module: str
@@ -83,23 +83,27 @@ class Verb(NamedTuple):
     example: str
     """Its words in a typical call, as a shell takes them."""
     barrier: bool = False
-    """Whether it captures or discards the working state, so that whoever calls it through a
-    mount must run the commit barrier first."""
+    """True if it captures or discards the working state.
+
+    A caller through a mount must run the commit barrier first.
+    """
     control_file: bool = True
-    """Whether it has a file in `.helios/ctl`."""
+    """True if it has a file in `.helios/ctl`."""
     takes_paths: bool = False
-    """Whether words after `--` are paths."""
+    """True if words after `--` are paths."""
     is_long: bool = False
-    """Whether its function gives steps instead of the reply, so that others need not wait."""
+    """True if its function returns steps instead of the reply, so that others need not wait."""
     is_reading: bool = False
-    """Whether its function gives steps that change nothing, or nothing before `ALONE`: until
-    then it runs beside all others."""
+    """True if its function returns steps that change nothing, or nothing before `ALONE`.
+
+    Until then it runs beside all others.
+    """
     reading_words: tuple[str, ...] = ()
     """The same, where the first word is one of these; "" is none."""
     reading_options: tuple[str, ...] = ()
     """The same, where one of these options is given."""
     takes_command: bool = False
-    """Whether its first word begins a command, whose options are not its own."""
+    """True if its first word begins a command, whose options are not its own."""
     exit_codes: str = ""
     """When the command line ends with 1 although nothing was refused; a refusal ends it with 2
     then.  Empty: never."""
@@ -112,7 +116,7 @@ class Verb(NamedTuple):
 
     @property
     def details(self) -> str:
-        """What it does and its options, as the help tells it."""
+        """Return description and options, as the help shows them."""
         text = f"{self.description}\n\noptions:\n{describe((*self.options, self.help))}\n"
         if self.exit_codes:
             text += f"\nexit code:\n  1                       {self.exit_codes}\n"
@@ -125,7 +129,7 @@ class Verb(NamedTuple):
         return HELP._replace(names=tuple(name for name in HELP.names if name not in own))
 
     def parser(self) -> VerbParser:
-        """What reads the words after the verb; made once."""
+        """Return the parser of the words after the verb; it is made once."""
         parser = _parsers.get(self.name)
         if parser is None:
             text = f"{self.usage}\n\n{self.details}"
@@ -181,7 +185,7 @@ class Verb(NamedTuple):
         return self.is_reading or bool(self.reading_words or self.reading_options)
 
     def reads(self, argv: list[str]) -> bool:
-        """Return True if it gives steps that run beside others when called with these words."""
+        """Return True if its steps run beside others when it is called with these words."""
         if self.reading_options:
             return self._has_reading_option(argv)
         if not self.reading_words:
@@ -206,7 +210,7 @@ class Verb(NamedTuple):
 
     @property
     def function(self) -> Callable[[Request, Options], Any]:
-        """What carries it out; its module is imported on first use."""
+        """Return the function that carries it out; its module is imported on first use."""
         name = f"heliosfs.commands.{self.module}"
         module = sys.modules.get(name) or import_module(name)
         name = self.name.replace("-", "_")

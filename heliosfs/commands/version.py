@@ -15,5 +15,5 @@ def version(request: Request, options: Options) -> str:
 
 
 def version_text(*, as_json: bool) -> str:
-    """The reply, which needs no workspace."""
+    """Return the reply, which needs no workspace."""
     return json_reply({"version": __version__}) if as_json else f"helios {__version__}\n"

@@ -18,14 +18,14 @@ _DELTA_MAX_BYTES = 2**32 - 1
 
 
 def git_blob_id(data: bytes) -> str:
-    """The id of a file in git, by which `git apply` knows that it has the right one."""
+    """Return the id of a file in git, by which `git apply` knows that it has the right one."""
     digest = hashlib.sha1(b"blob %d\0" % len(data), usedforsecurity=False)
     digest.update(data)
     return digest.hexdigest()
 
 
 def binary_patch(old: bytes, new: bytes) -> bytes:
-    """The patch that makes `new` out of `old`, and back: 30 ms for each MiB that differs."""
+    """Return a patch from `old` to `new` and back: 30 ms for each MiB that differs."""
     return b"GIT binary patch\n" + _hunk(old, new) + _hunk(new, old)
 
 
@@ -46,7 +46,7 @@ def _hunk(source: bytes, target: bytes) -> bytes:
 
 
 def _delta(source: bytes, target: bytes) -> bytes | None:
-    """What is between the equal ends of two contents, as git's delta (gitformat-pack(5)).
+    """Return the difference of two contents as git's delta (gitformat-pack(5)).
 
     None when they have no ends in common that are worth it.
     """
@@ -70,7 +70,7 @@ def _delta(source: bytes, target: bytes) -> bytes | None:
 
 
 def _longest(limit: int, is_equal: Callable[[int], bool]) -> int:
-    """The largest size for which two ends are equal, by halving what is not known yet."""
+    """Return the largest size for which two ends are equal, by bisection."""
     low, high = 0, limit
     while low < high:
         middle = (low + high + 1) // 2

@@ -1,4 +1,4 @@
-"""What changed between two trees, told by files: added, modified, deleted, renamed."""
+"""Changes between two trees, file by file: added, modified, deleted, renamed."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class FileChange:
     source: bytes | None = None
     """Where it was before, if it was renamed."""
     percent: int = 0
-    """Of a renamed one, how much is the same."""
+    """Share of the content that a renamed file kept, in percent; 0 of any other."""
 
     @property
     def letter(self) -> str:
@@ -84,7 +84,7 @@ class FileChange:
 
 
 def entry_document(entry: Entry | None) -> dict[str, object] | None:
-    """A tree entry for programs."""
+    """Return a tree entry as a value for JSON."""
     if entry is None:
         return None
     document: dict[str, object] = {
@@ -105,7 +105,7 @@ def entry_document(entry: Entry | None) -> dict[str, object] | None:
 def compare(
     store: Store, old: Entry | None, new: Entry, *, with_renames: bool = True
 ) -> list[FileChange]:
-    """The changes between two roots, in byte order of the paths; `old` None is nothing.
+    """Return the changes between two roots, in byte order of the paths; None is an empty tree.
 
     Cost: O(changed).
     """
@@ -168,7 +168,7 @@ def find_renames(store: Store, changes: list[FileChange]) -> list[FileChange]:
 
 
 def within(changes: list[FileChange], spec: Pathspec) -> list[FileChange]:
-    """The changes that pathspecs mean; of a rename of which they mean one side, only that."""
+    """Return the changes that pathspecs mean; of a rename with one side meant, only that side."""
     if not spec:
         return changes
     found = []
@@ -189,7 +189,7 @@ def within(changes: list[FileChange], spec: Pathspec) -> list[FileChange]:
 
 
 def split_renames(changes: Iterable[FileChange]) -> list[FileChange]:
-    """The same changes with each rename as a deletion and an addition."""
+    """Return the changes with each rename as a deletion and an addition."""
     found = []
     for change in changes:
         if change.source is None:
@@ -201,7 +201,7 @@ def split_renames(changes: Iterable[FileChange]) -> list[FileChange]:
 
 
 def name_status(changes: list[FileChange], *, letters: bool, is_plain: bool = False) -> str:
-    """A line for each change, as git's --name-status and --name-only give them (`is_plain`: -z)."""
+    """Return a line for each change, as git's --name-status and --name-only do (`is_plain`: -z)."""
     between, end = ("\0", "\0") if is_plain else ("\t", "\n")
     show = text_of if is_plain else quote_path
     lines = []
@@ -217,7 +217,7 @@ def name_status(changes: list[FileChange], *, letters: bool, is_plain: bool = Fa
 
 
 def reversed_changes(changes: list[FileChange]) -> list[FileChange]:
-    """The changes that lead back."""
+    """Return the changes from the new tree to the old one."""
     found = [
         FileChange(each.path, each.new, each.old)
         if each.source is None

@@ -95,7 +95,7 @@ def _objects(request: Request, options: Options) -> Steps[tuple[_Side, _Side, li
 def compared(
     request: Request, options: Options, old: Entry | None, new: Entry, spec: Pathspec
 ) -> Steps[list[FileChange]]:
-    """The changes between two roots that are meant, with renames unless the options say no."""
+    """Compare two roots: the changes that `spec` means, with renames unless the options say no."""
     store = request.repository.store
     with_renames = "no-renames" not in options
     changes = yield from compare_in_steps(store, old, new, with_renames=with_renames)
@@ -132,7 +132,7 @@ def _side(request: Request, oid: CommitId | None) -> _Side:
 
 
 def _common(request: Request, one: _Side, other: _Side) -> Steps[_Side]:
-    """What two commits have in common: their merge base, the newest of several."""
+    """Find the merge base of two commits, the newest of several.  NotFound."""
     assert one.commit is not None and other.commit is not None
     bases = yield from find_merge_bases(request.repository.history, one.commit, other.commit)
     if not bases:

@@ -48,7 +48,7 @@ def wants_changes(options: Options) -> bool:
 
 
 def chosen_changes(options: Options, changes: list[FileChange]) -> list[FileChange]:
-    """The changes that --diff-filter lets through.  UsageError."""
+    """Return the changes that --diff-filter lets through.  UsageError."""
     letters = options.value("diff-filter")
     if letters is None:
         return changes
@@ -92,7 +92,7 @@ def patch_of(request: Request, options: Options) -> Patch:
 def changes_text(
     request: Request, options: Options, changes: list[FileChange], *, default: str = "patch"
 ) -> Steps[str]:
-    """Changes in the formats that the options ask for, in git's order of them.
+    """Show changes in the formats that the options ask for, in git's order of them.
 
     Where they ask for none it is the `default`: patch or stat.
     """
@@ -126,7 +126,7 @@ def changes_text(
 def changes_document(
     request: Request, options: Options, changes: list[FileChange]
 ) -> Steps[list[dict[str, object]]]:
-    """Changes for programs; the lines are counted if --stat asks for it."""
+    """Return changes as values for JSON; their lines are counted if --stat asks for it."""
     if not any(key in options for key in COUNTS):
         return [change.document for change in changes]
     patch = patch_of(request, options)
@@ -140,7 +140,7 @@ def changes_document(
 def seen_changes(
     request: Request, options: Options, changes: list[FileChange]
 ) -> Steps[list[FileChange]]:
-    """The changes that are some where spaces do not count as the options say."""
+    """Return the changes that are left when spaces do not count, as far as the options say."""
     if not any(key in options for key in _SPACES):
         return changes
     patch = patch_of(request, options)

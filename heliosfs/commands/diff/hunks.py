@@ -34,7 +34,7 @@ class Words(Enum):
 
 
 def compared_lines(lines: list[bytes], spaces: Spaces) -> list[bytes]:
-    """The lines as they are compared."""
+    """Return the lines without the spaces that do not count."""
     if spaces is Spaces.ALL:
         return lines
     if spaces is Spaces.IGNORED:
@@ -52,7 +52,7 @@ def hunks(
     words: Words = Words.NONE,
     paint: Paint = PLAIN,
 ) -> bytes:
-    """The hunks that turn `old` into `new`; lines around a change are those of `new`."""
+    """Return the hunks that turn `old` into `new`; the lines around a change come from `new`."""
     hunk = _Hunks(old, new, context, words, paint)
     groups = [[ranges[0]]]
     for each in ranges[1:]:
@@ -74,7 +74,7 @@ def hunks(
 
 
 def _heading(line: bytes) -> bytes:
-    """What git writes after the spans of the hunks below a line that begins like a definition."""
+    """Return the text after a hunk's second @@: this line, if it begins a definition."""
     if line[:1].isalpha() or line[:1] in (b"_", b"$"):
         return b" " + line[:_HEADING_BYTES].rstrip()
     return b""
@@ -94,7 +94,7 @@ class _Hunks:
         self._ends = _blank_ends(old, new) if paint.is_on else None
 
     def pieces(self, group: list[ChangedRange], heading: bytes) -> Iterator[bytes]:
-        """The hunk of some changes that are near each other."""
+        """Yield the hunk of some changes that are near each other."""
         old, new, words = self._old, self._new, self._words
         start = max(group[0].start - self._context, 0)
         new_start = group[0].new_start - (group[0].start - start)
@@ -165,7 +165,7 @@ def _whole(line: bytes) -> bytes:
 
 
 def _by_words(old: bytes, new: bytes, words: Words, paint: Paint) -> bytes:
-    """The new text with what was removed and added marked (diff.c, `diff_words_show`)."""
+    """Mark what was removed and added in the new text (diff.c, `diff_words_show`)."""
     if not new:
         return _marked(old, b"-", words, paint)
     before, after = (list(_WORD.finditer(text)) for text in (old, new))
@@ -196,7 +196,7 @@ _PARTS = {b"-": Role.REMOVED, b"+": Role.ADDED}
 
 
 def _marked(text: bytes, sign: bytes, words: Words, paint: Paint) -> bytes:
-    """A text with marks around its part of each line."""
+    """Put marks around a text, line by line."""
     before, after = _MARKS.get(sign, (b"", b"")) if words is Words.PLAIN else (b"", b"")
     if words is Words.PORCELAIN:
         before, after = sign, b""

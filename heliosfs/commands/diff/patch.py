@@ -55,16 +55,16 @@ class Patch:
         self._attributes = attributes
         """Answers about `diff`, from the working tree."""
         self._as_text = as_text
-        """Whether the lines of binary files are compared, too."""
+        """True if the lines of binary files are compared, too."""
         self._with_binary = with_binary
-        """Whether what is in binary files is told, too."""
+        """True if the patch contains the content of binary files."""
         self._binary: tuple[str, bytes] | None = None
-        """Of the file that comes next, if it is binary: its two ids of git, and its patch."""
+        """Two git ids and the patch of the file that comes next, if it is binary."""
         self._prefixes = (b"b/", b"a/") if is_reversed else (b"a/", b"b/")
         self.paint = paint
 
     def text(self, changes: list[FileChange]) -> Steps[bytes]:
-        """The diff, a step for each file.  TooLarge when it would exceed `PATCH_MAX_BYTES`."""
+        """Make the diff, a step for each file.  TooLarge when it would exceed `PATCH_MAX_BYTES`."""
         pieces = [bytes_of(f"# {remark}\n") for change in changes for remark in _remarks(change)]
         size = sum(map(len, pieces))
         for change in changes:
@@ -95,7 +95,7 @@ class Patch:
     def _packed(
         self, old: Entry | None, new: Entry | None, source: bytes, path: bytes
     ) -> Steps[tuple[str, bytes] | None]:
-        """The ids and the patch of a pair if one of it is a binary file."""
+        """Return git ids and binary patch of a pair; None if both are text or they are equal."""
         if old is not None and new is not None and same_content(old, new):
             return None
         if None not in (self._bytes(old, source), self._bytes(new, path)):
@@ -108,7 +108,7 @@ class Patch:
         return f"{left}..{right}", patch
 
     def _whole(self, entry: Entry | None) -> Steps[bytes]:
-        """The bytes of a file of any kind, a step for each MiB.  TooLarge."""
+        """Read all bytes of a file of any kind, in a step for each MiB.  TooLarge."""
         if entry is None:
             return b""
         if not stat.S_ISREG(entry.mode) or entry.size <= _READ_AT_ONCE:
@@ -172,7 +172,7 @@ class Patch:
         return changed_ranges(before, after, Effort())
 
     def _bytes(self, entry: Entry | None, path: bytes) -> bytes | None:
-        """What is compared: bytes of a file, target of a link; None when it is binary."""
+        """Return the content to compare: file or target of a link; None when it is binary."""
         if entry is None:
             return b""
         if stat.S_ISLNK(entry.mode):
@@ -198,7 +198,7 @@ def said_to_be_text(attributes: Attributes | None, path: bytes) -> bool | None:
 
 
 def git_part(entry: Entry | None) -> Entry | None:
-    """The entry, if git's format has a place for what it is."""
+    """Return the entry, or None if git's format has no place for its kind."""
     if entry is None:
         return None
     has_place = stat.S_ISREG(entry.mode) or stat.S_ISLNK(entry.mode) or is_gitlink(entry)
@@ -206,7 +206,7 @@ def git_part(entry: Entry | None) -> Entry | None:
 
 
 def git_mode(entry: Entry) -> str:
-    """The mode that git has for a file or link."""
+    """Return the mode that git uses for a file, link or submodule."""
     if stat.S_ISLNK(entry.mode):
         return "120000"
     if entry.is_dir:
@@ -228,7 +228,7 @@ def _mode_lines(old: Entry | None, new: Entry | None) -> list[str]:
 def _pairs(
     change: FileChange,
 ) -> Iterator[tuple[Entry | None, Entry | None, bytes, int]]:
-    """What git's format has for a change: old and new file, the old path, how much is alike."""
+    """Yield the pairs that git's format has for a change: old and new file, old path, likeness."""
     old, new = git_part(change.old), git_part(change.new)
     source = change.path if change.source is None else change.source
     if old is not None and new is not None and not same_kind(old, new):
@@ -257,19 +257,19 @@ def _blob(entry: Entry | None) -> str:
 
 
 def shown_id(entry: Entry) -> bytes:
-    """The id of what an entry holds; of a link that of its target as a file."""
+    """Return the id of an entry's content; of a link, that of its target as a file."""
     if entry.is_dir:
         return gitlink_of(entry)
     return object_id(Kind.BLOB, entry.target) if stat.S_ISLNK(entry.mode) else entry.oid
 
 
 def _tab(name: str) -> str:
-    """What tells patch(1) where a name with blanks ends."""
+    """Return the tab that tells patch(1) where a name with blanks ends."""
     return "\t" if " " in name else ""
 
 
 def _remarks(change: FileChange) -> Iterator[str]:
-    """What git's format cannot say about a change."""
+    """Yield the parts of a change that git's format cannot express."""
     old, new = change.old, change.new
     path = quote_path(change.path or b".")
     if old is None or new is None or not same_kind(old, new):

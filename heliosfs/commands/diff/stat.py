@@ -10,7 +10,7 @@ from heliosfs.steps import TURN, Steps
 
 
 def diffstat(patch: Patch, changes: list[FileChange], columns: int = 80) -> Steps[str]:
-    """A line for each file with a bar of what was added and removed, and a line of totals."""
+    """Return a line for each file, with a bar for its added and removed lines, and the totals."""
     counted = yield from _counted(patch, changes)
     if not counted:
         return ""
@@ -34,13 +34,13 @@ def diffstat(patch: Patch, changes: list[FileChange], columns: int = 80) -> Step
 
 
 def shortstat(patch: Patch, changes: list[FileChange]) -> Steps[str]:
-    """The line of totals alone."""
+    """Return the line of totals alone."""
     counted = yield from _counted(patch, changes)
     return _totals([counts for _, counts, _ in counted]) if counted else ""
 
 
 def numstat(patch: Patch, changes: list[FileChange], *, is_plain: bool = False) -> Steps[str]:
-    """Added, removed, path: a line for each file; with `is_plain`, a NUL ends each (-z)."""
+    """Return added, removed and path of each file; with `is_plain`, a NUL ends each (-z)."""
     lines = []
     for name, counts, change in (yield from _counted(patch, changes)):
         added, removed = counts if counts is not None else ("-", "-")
@@ -55,7 +55,7 @@ def numstat(patch: Patch, changes: list[FileChange], *, is_plain: bool = False) 
 
 
 def summary(changes: list[FileChange]) -> str:
-    """A line for each file that came, went, moved, or has another mode."""
+    """Return a line for each file that was added, deleted, renamed or has another mode."""
     lines = []
     for change in changes:
         old, new = git_part(change.old), git_part(change.new)
@@ -99,13 +99,13 @@ def is_unseen(change: FileChange) -> bool:
 
 
 def stat_document(patch: Patch, change: FileChange) -> dict[str, object]:
-    """The counts of one file for programs; null of a binary file."""
+    """Return the counts of one file as values for JSON; null for a binary file."""
     added, removed = patch.counts(change) or (None, None)
     return {"insertions": added, "deletions": removed}
 
 
 def stat_name(change: FileChange) -> str:
-    """The path; of a renamed file both, what they have in common once: `src/{a => b}.c`."""
+    """Return the path; for a renamed file both, their common parts once: `src/{a => b}.c`."""
     new = quote_path(change.path or b".")
     if change.source is None:
         return new

@@ -33,7 +33,7 @@ def export(request: Request, options: Options) -> Steps[str]:
 
 
 def export_steps(request: Request, options: Options, path: str | None) -> Steps[str]:
-    """The verb, for callers that know where the repository is."""
+    """Carry out `export` to the git repository at `path`."""
     if path is None:
         raise options.misuse("--to-git says where")
     repository = request.repository
@@ -67,7 +67,7 @@ def export_steps(request: Request, options: Options, path: str | None) -> Steps[
 def _open(
     repository: Repository, path: str, branches: Iterable[str]
 ) -> Steps[tuple[Git, int | None]]:
-    """The repository; if it was made now, also the device that it is on."""
+    """Open or make the repository; return it and, if it is new, the device that it is on."""
     git = yield from on_thread(partial(_find, path))
     if git is not None:
         return git, None
@@ -76,7 +76,7 @@ def _open(
 
 
 def _find(path: str) -> Git | None:
-    """The repository; None where one can be made."""
+    """Return the repository at a path; None where one can be made."""
     if not os.path.lexists(path):
         return None
     try:
@@ -93,7 +93,10 @@ def _create(path: str, hash_name: str) -> tuple[Git, int]:
 
 
 def _take_back(remove: Callable[[], None], error: BaseException) -> Steps[None]:
-    """Whoever closes the steps waits for nothing any more."""
+    """Remove a repository that was made in vain.
+
+    If the steps were closed nobody runs them any more, so a thread of its own removes it.
+    """
     if isinstance(error, Exception):
         yield from on_thread(remove)
     else:

@@ -75,7 +75,7 @@ class _Import:
         self._dir_fd = dir_fd
         self._path = path
         self._taken = taken
-        """What was known before, of the directory beneath; None of any other."""
+        """Known state of the directory beneath; None for any other directory."""
         self._keeps_both = keeps_both
         self._root = self._view.state().root
         self._found = Comparison()

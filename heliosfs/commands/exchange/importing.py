@@ -50,7 +50,7 @@ def import_(request: Request, options: Options) -> Steps[str]:
 def import_steps(
     request: Request, options: Options, sources: Mapping[str, str | None]
 ) -> Steps[str]:
-    """The verb, for callers that know where `sources` are."""
+    """Carry out `import` from these `sources`, the values of its options."""
     options.only_one(*SOURCES, "beneath")
     options.at_most(0)
     beneath = _beneath(request, options, sources["from-dir"])
@@ -85,7 +85,7 @@ def _beneath(request: Request, options: Options, path: str | None) -> Beneath | 
 
 
 def survey(path: str, options: Options) -> tuple[Git, GitRefs]:
-    """The repository at `path` and what of it the options choose; waits for git.
+    """Return the repository at `path` and the refs that the options choose; waits for git.
 
     NotFound, HeliosError: what can be told before anything is done.
     """
@@ -117,7 +117,7 @@ def _import_history(repository: Repository, path: str, options: Options) -> Step
 
 
 def _view_around(repository: Repository, git_dir: str, status: os.stat_result) -> View | None:
-    """The view that has this `.git` at its root, as it is mounted: known by inode and ctime."""
+    """Find the mounted view that has this `.git` at its root, known by inode and ctime."""
     if workspace_over(git_dir) is not None:
         for view in repository.views():
             node = view.workspace.lookup(view.workspace.root, b".git")

@@ -10,7 +10,7 @@ from heliosfs.steps import Steps, on_thread
 
 
 def named_path(options: Options, key: str) -> Steps[str | None]:
-    """The path that an option names, links resolved; None when the option is not there.
+    """Return the path that an option names, links resolved; None without the option.
 
     UsageError when it is relative: nobody's current directory is known.
     """

@@ -191,7 +191,7 @@ def _finish(request: Request, options: Options, words: list[str]) -> str:
 
 
 def _abandon(request: Request, options: Options, words: list[str]) -> str:
-    """The branch goes, too, unless somebody is in it."""
+    """End an experiment without success; its branch is deleted unless somebody is in it."""
     repository = request.repository
     found = _named(request, options, words)
     ended = experimenting.end(repository, found, ABANDONED)
@@ -230,7 +230,7 @@ def _summary(request: Request, options: Options, words: list[str]) -> Summary:
 
 
 def _named(request: Request, options: Options, words: list[str]) -> Experiment:
-    """The experiment that the words name; without any, that of the view's branch."""
+    """Return the experiment that the words name; without words, that of the view's branch."""
     if len(words) > 1:
         raise options.misuse(f"one word too many: {words[1][:80]!r}")
     known = request.repository.experiments

@@ -1,4 +1,4 @@
-"""What `experiment list` and `show` tell: a row for each experiment, a row for each commit."""
+"""Text and JSON of experiments: `list` has a row for each of them, `show` one for each commit."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class Summary:
 
     experiment: Experiment
     commits: list[CommitId]
-    """Those that are still there, the oldest first."""
+    """Commits that still exist, the oldest first."""
     scores: dict[CommitId, Scores]
-    """Of those that have any."""
+    """Scores of the commits that have any."""
     metrics: dict[str, int]
     """Every metric in use, and how many commits have it."""
     metric: str
@@ -38,7 +38,7 @@ class Summary:
 
     @property
     def minimize(self) -> bool:
-        """Whether less is better."""
+        """True if less is better."""
         return self.metric in self.experiment.minimize
 
     @property
@@ -82,7 +82,7 @@ def sorted_summaries(rows: list[Summary], options: Options) -> list[Summary]:
 
 
 def list_text(repository: Repository, rows: list[Summary]) -> str:
-    """A table with a head; a hint when there is nothing."""
+    """Return a table of experiments with a head; a hint when there are none."""
     if not rows:
         return "no experiments yet: helios experiment start NAME\n"
     now_ns = repository.clock.now_ns()
@@ -105,7 +105,7 @@ def list_text(repository: Repository, rows: list[Summary]) -> str:
 
 
 def list_document(repository: Repository, row: Summary) -> dict[str, object]:
-    """An experiment for programs."""
+    """Return an experiment as a value for JSON."""
     each = row.experiment
     branch = repository.refs.of_slot(each.slot)
     head = branch.head if branch else each.tip
@@ -131,7 +131,7 @@ def list_document(repository: Repository, row: Summary) -> dict[str, object]:
 
 
 def show_text(repository: Repository, row: Summary, options: Options) -> str:
-    """The record, and a table of the commits."""
+    """Return the record of an experiment, and a table of its commits."""
     each = row.experiment
     branch = repository.refs.of_slot(each.slot)
     started = each.started_ns // SECOND_NS
@@ -155,7 +155,7 @@ def show_text(repository: Repository, row: Summary, options: Options) -> str:
 def show_document(
     repository: Repository, row: Summary, options: Options | None = None
 ) -> dict[str, object]:
-    """An experiment for programs, with its commits."""
+    """Return an experiment and its commits as a value for JSON."""
     ordered = _sorted_commits(repository, row, options) if options else row.commits
     commits = []
     for oid in ordered:
@@ -174,7 +174,7 @@ def show_document(
 
 
 def age(seconds: int) -> str:
-    """A span in its largest unit.
+    """Return a span of time in its largest unit.
 
     >>> age(59), age(7200), age(200_000)
     ('59 s', '2 h', '2 d')
@@ -244,7 +244,7 @@ def _sort(options: Options, known: tuple[str, ...]) -> str:
 def _by_score(
     rows: Sequence[_T], score: Callable[[_T], tuple[Scored | None, bool]], options: Options
 ) -> list[_T]:
-    """The best first; what has no score comes last, whichever way."""
+    """Sort by score, the best first; rows without a score come last in both directions."""
 
     def goodness(row: _T) -> float:
         found, minimize = score(row)
@@ -269,7 +269,7 @@ def _scored_document(scored: Scored | None) -> dict[str, object] | None:
 
 
 def _subject(repository: Repository, oid: CommitId) -> str:
-    """The subject of a commit; nothing of one that is gone."""
+    """Return the subject of a commit; nothing if the commit was removed."""
     return repository.history.read(oid).subject if oid in repository.history else ""
 
 

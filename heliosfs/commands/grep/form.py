@@ -46,7 +46,7 @@ class GrepForm:
         self._end = "\0" if "null" in options else "\n"
 
     def text(self, files: Sequence[Found]) -> Steps[str]:
-        """The reply, a step for each file."""
+        """Make the reply, in a step for each file."""
         options = self._options
         if "quiet" in options:
             return ""
@@ -131,7 +131,7 @@ class GrepForm:
         return self._paint(Role.SEPARATOR, "--") + "\n"
 
     def _marked(self, line: bytes, begin: int, spans: list[Span]) -> bytes:
-        """A line, which begins there in its file, with its matches in their colour."""
+        """Return a line that begins at `begin` of its file, with its matches in colour."""
         pieces, at = [], 0
         for span in spans:
             start, end = max(span.start - begin, at), min(span.end - begin, len(line))

@@ -32,7 +32,7 @@ SEARCH_MAX_BYTES = 256 * 1024 * 1024
 
 
 def grep(request: Request, options: Options) -> Steps[str]:
-    """The matching lines, as git grep shows them."""
+    """Return the matching lines, as git grep shows them."""
     options.only_one("files-with-matches", "files-without-match", "count", "json", "quiet")
     words = list(options.words)
     patterns = options.values("regexp")
@@ -93,7 +93,7 @@ class _Search:
             yield TURN
 
     def _look(self, found: Found, data: bytes) -> Steps[Found | None]:
-        """The file with what matches in it, if it is one that is looked for."""
+        """Return the file with its matches, or None if the options do not want it."""
         said = said_to_be_text(self._attributes, found.path)
         found.is_binary = not self._as_text and not (is_text(data) if said is None else said)
         if found.is_binary and self._skips_binary:
@@ -121,7 +121,7 @@ class _Search:
         return found
 
     def _spans(self, data: bytes) -> Steps[list[Span]]:
-        """The matches; where they are only to be coloured, none of them if they are too many."""
+        """Return the matches; none if they are too many and needed for colours only."""
         try:
             return (yield from span_steps(self._expression, data, SPANS_MAX))
         except TooLarge:

@@ -37,18 +37,18 @@ class CommitPrinter:
         self._show = show
         self._names = names
         self.is_dense = is_dense
-        """Whether a commit is a line, with no blank one around it."""
+        """True if each commit is one line, without a blank line around it."""
         self.is_line = is_line
-        """Whether it is an id, and the subject after it."""
+        """True if the line of a commit is its id and subject."""
         self._before_changes = before_changes
         self._between = between
 
     def show(self, oid: CommitId, commit: Commit) -> str:
-        """A commit, without what it changed."""
+        """Return the text of a commit, without its changes."""
         return self._show(oid, commit, self._names.get(oid, ""))
 
     def join(self, entries: Iterable[tuple[str, str | None]]) -> str:
-        """Commits and their changes, as far as these are there; None is no change at all."""
+        """Join commits and their changes; None stands for no change at all."""
         return self._between.join(
             head if changes is None else head + self._before_changes + changes
             for head, changes in entries
@@ -56,7 +56,7 @@ class CommitPrinter:
 
 
 def form_of(request: Request, options: Options, paint: Paint | None = None) -> CommitPrinter:
-    """The form that the options ask for.  UsageError."""
+    """Return the form that the options ask for.  UsageError."""
     now_seconds = request.repository.clock.now_ns() // SECOND_NS
     date = options.value("date") or "default"
     try:
@@ -117,7 +117,7 @@ class _Named:
         self._now_seconds = now_seconds
 
     def show(self, oid: CommitId, commit: Commit, names: str) -> str:
-        """A commit as `git log` shows it; metadata after the date."""
+        """Return a commit as `git log` shows it, with its metadata after the date."""
         shown_id = short(oid) if self._is_short else oid.hex()
         lines = [self._paint(Role.COMMIT, f"commit {shown_id}") + names]
         if len(commit.parents) > 1:
@@ -157,7 +157,7 @@ class _Named:
 
 
 def _without_tabs(line: bytes) -> bytes:
-    """A line with blanks up to the next multiple of eight columns for each tab.
+    """Return a line with blanks up to the next multiple of eight columns for each tab.
 
     As git does it (strbuf_add_tabexpand), which stops where a line is no UTF-8.
     """
@@ -174,7 +174,7 @@ def _without_tabs(line: bytes) -> bytes:
 
 
 def _width(text: str) -> int:
-    """The columns that a text takes on a terminal, about."""
+    """Return about how many columns a text takes on a terminal."""
     if text.isascii():
         return len(text)
     wide = sum(east_asian_width(character) in "WF" for character in text)
@@ -189,7 +189,7 @@ def line(
     paint: Paint = PLAIN,
     digits: int | None = SHORT_DIGITS,
 ) -> str:
-    """A commit in a line: id and subject."""
+    """Return id and subject of a commit, in one line."""
     shown_id = paint(Role.COMMIT, oid.hex()[:digits])
     return f"{shown_id}{names} {commit.subject}".rstrip(" ") + "\n"
 
@@ -205,7 +205,7 @@ def _is_decorated(request: Request, options: Options) -> bool:
 
 
 def decorations(repository: Repository, view: View, paint: Paint = PLAIN) -> dict[CommitId, str]:
-    """The names of commits, in parentheses, as `git log --decorate` shows them."""
+    """Return names for commits, in parentheses, as `git log --decorate` shows them."""
     names: dict[CommitId, list[str]] = {}
     if view.head is not None:
         head = paint(Role.HEAD, "HEAD -> " if view.branch else "HEAD")

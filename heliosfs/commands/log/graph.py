@@ -16,7 +16,7 @@ _NOTHING = -1
 
 
 class _Row(Enum):
-    """What the next row is for."""
+    """Purpose of the next row."""
 
     PADDING = auto()
     """The commit is drawn: lines go straight on."""
@@ -38,7 +38,7 @@ class Graph:
         self._commit: CommitId | None = None
         self._parents: Sequence[CommitId] = ()
         self._columns: list[CommitId] = []
-        """What is awaited in each column, above the commit; `_below` is that after it."""
+        """Commit that each column leads to, above the commit; `_below` is the same after it."""
         self._below: list[CommitId] = []
         self._edges: list[int] = []
         """For each character of a row: the column that an edge there leads to, or nothing."""
@@ -48,7 +48,7 @@ class Graph:
         """The column of the commit, and of the one before."""
         self._at_before = 0
         self._leans_right = True
-        """Whether the first parent of a merge keeps its column; else it is to the left."""
+        """True if the first parent of a merge keeps its column; else it is to the left."""
         self._added = 0
         """Columns that the commit adds to its right, and those of the one before."""
         self._added_before = 0
@@ -66,7 +66,7 @@ class Graph:
 
     @property
     def is_done(self) -> bool:
-        """Whether all rows of the commit were taken."""
+        """True if all rows of the commit were taken."""
         return self._row is _Row.PADDING
 
     def begin(self, commit: CommitId, parents: Sequence[CommitId]) -> None:
@@ -82,12 +82,12 @@ class Graph:
             self._row = self._first_row()
 
     def row(self) -> tuple[str, bool]:
-        """The next row, and whether it is that of the commit."""
+        """Return the next row, and True if it is the one of the commit."""
         kind = self._row
         return self._draw[kind]().ljust(self._width), kind is _Row.COMMIT
 
     def padding(self) -> str:
-        """A row before that of the commit, in which nothing happens unless it has to."""
+        """Return a row before that of the commit, in which edges move only where they must."""
         if self._row is not _Row.COMMIT:
             return self.row()[0]
         self._row_before = _Row.PADDING
@@ -159,7 +159,7 @@ class Graph:
         self._go_on(_Row.PADDING if is_settled else _Row.COLLAPSING)
 
     def _places(self) -> list[CommitId | None]:
-        """The columns of the commit's row, its own included."""
+        """Return the columns of the commit's row, with its own."""
         if self._commit in self._columns:
             return list(self._columns)
         return [*self._columns, self._commit]
@@ -215,12 +215,12 @@ class Graph:
         return "".join(parts)
 
     def _arms(self) -> str:
-        """The dashes from a merge of three or more to its other parents."""
+        """Return the dashes from a merge of three or more to its other parents."""
         count = self._dashes()
         return "--" * (count - 1) + "-." if len(self._parents) > 2 and count > 0 else ""
 
     def _is_arriving(self, at: int) -> bool:
-        """Whether an edge still moves to the left where it was drawn in the row before."""
+        """Return True if the edge still moves to the left where it was drawn in the row before."""
         if self._row_before is not _Row.COLLAPSING:
             return False
         before, now = self._edges_before, self._edges
@@ -245,7 +245,7 @@ class Graph:
         return "".join(parts)
 
     def _legs(self) -> str:
-        """The edges that leave a merge."""
+        """Return the edges that leave a merge."""
         last = len(self._parents) - 1
         legs = ""
         for at in range(len(self._parents)):
@@ -280,7 +280,7 @@ class Graph:
     def _move_left(self) -> tuple[int, int]:
         """Move every edge to the left; one of them may go level over several columns.
 
-        Gives where that one comes from, and the column that it leads to.
+        Return where that one comes from, and the column that it leads to.
         """
         old = self._edges
         new = [_NOTHING] * len(old)

@@ -47,7 +47,7 @@ class _Step(NamedTuple):
 
 
 def log_lines(request: Request, options: Options, form: CommitPrinter) -> Steps[str]:
-    """The commits that changed the lines that -L names, each with what it changed there."""
+    """Show the commits that changed the lines that -L names, each with its change of them."""
     if len(options.values("lines")) > 1 or options.paths:
         raise options.misuse("-L takes the lines of one file, and no other paths")
     repository = request.repository
@@ -92,7 +92,7 @@ class _Lines:
         self._effort = Effort()
 
     def part(self, commit: Commit, options: Options) -> _Part:
-        """The lines that -L names.  UsageError, NotFound."""
+        """Return the lines that -L names.  UsageError, NotFound."""
         word = options.value("lines") or ""
         found = _WORD.fullmatch(word)
         if found is None:
@@ -192,7 +192,7 @@ def _hunk(
     new: list[bytes],
     touched: list[ChangedRange],
 ) -> bytes:
-    """The diff of the lines alone, which is one hunk without context around it."""
+    """Return the diff of the lines alone: one hunk without context around it."""
     first, last = touched[0], touched[-1]
     start = first.start - max(first.new_start - part.start, 0)
     stop = last.stop + max(part.stop - last.new_stop, 0)

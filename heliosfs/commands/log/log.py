@@ -29,7 +29,7 @@ from heliosfs.steps import TURN, Steps, Turn
 
 
 def log(request: Request, options: Options) -> Steps[str]:
-    """The history in git's medium format, or another one."""
+    """Show the history in git's medium format, or another one."""
     options.only_one("oneline", "json", "format")
     options.only_one("graph", "json")
     options.only_one("graph", "reverse")
@@ -108,7 +108,7 @@ def changes_of(
 
 
 def _with_graph(entries: Iterable[_Entry], *, is_short: bool) -> Steps[str]:
-    """The commits with the lines of history between them drawn on the left."""
+    """Show commits with the lines of history between them on the left."""
     graph = Graph()
     lines: list[str] = []
     for visit, text, changes in entries:

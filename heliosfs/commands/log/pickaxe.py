@@ -51,7 +51,7 @@ class ChangeFilter:
         return "diff-filter" in self._options or bool(self._counted or self._wanted)
 
     def run(self, changes: list[FileChange]) -> Steps[list[FileChange]]:
-        """The changes that are left."""
+        """Return the changes in which the text comes, goes or stands."""
         changes = chosen_changes(self._options, changes)
         if self._counted is None and self._wanted is None:
             return changes

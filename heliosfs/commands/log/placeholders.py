@@ -26,14 +26,14 @@ class Format:
     """A format of the caller's own."""
 
     def __init__(self, template: str, date: str, now_seconds: int, paint: Paint = PLAIN) -> None:
-        """What is no placeholder stays as it is written."""
+        """Prepare a template; text between its placeholders stays as it is written."""
         self._paint = paint
         self._template = template
         self._date = date
         self._now_seconds = now_seconds
 
     def show(self, oid: CommitId, commit: Commit, names: str) -> str:
-        """The commit; `names` are its branches and tags, with a blank and parentheses."""
+        """Return the commit in this form; `names` are its refs, with a blank and parentheses."""
         plain = SGR.sub("", names) if self._paint.is_on else names
         is_auto = False
 
@@ -71,7 +71,10 @@ class Format:
 
 
 def _body(commit: Commit) -> str:
-    """The message after its first paragraph: git's as it is, ours as git would keep it."""
+    """Return the message after its first paragraph.
+
+    A commit of git has it as it is, one of ours as git would keep it.
+    """
     body = text_of(commit.body)
     return body if commit.git or not body else body.rstrip("\n") + "\n"
 

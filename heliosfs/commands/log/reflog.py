@@ -16,7 +16,7 @@ from heliosfs.repo.revisions import head_moves
 
 
 def reflog(request: Request, options: Options, form: CommitPrinter) -> str:
-    """The commits, the newest first, with `HEAD@{N}` and what led there."""
+    """List the commits that a name stood for, the newest first, with `HEAD@{N}` before each."""
     options.at_most(1)
     name = options.words[0] if options.words else "HEAD"
     skipped = options.number("skip") or 0
@@ -43,7 +43,7 @@ def reflog(request: Request, options: Options, form: CommitPrinter) -> str:
 
 
 def _positions(request: Request, name: str) -> Iterator[tuple[CommitId, str]]:
-    """The commits that the name stood for, the newest first, with the operation that led there."""
+    """Yield the commits that the name stood for, the newest first, each with its operation."""
     log = request.view.log
     head = request.view.head
     if name not in ("HEAD", "@"):

@@ -14,7 +14,7 @@ from heliosfs.steps import TURN, Steps, Turn
 
 
 def rev_list(request: Request, options: Options) -> Steps[str]:
-    """An id on a line for each commit, or their number."""
+    """Return the id of each commit on a line, or the number of commits."""
     names_refs = any(key in options for key in ("all", "branches", "tags", "remotes"))
     if not options.words and not names_refs:
         raise options.misuse("which revisions? rev-list HEAD")

@@ -65,7 +65,7 @@ def _search(options: Options, key: str, text: Callable[[Commit], bytes]) -> list
 
 
 def syntax_of(options: Options) -> Syntax:
-    """The language of patterns that the options ask for.  UsageError."""
+    """Return the language of patterns that the options ask for.  UsageError."""
     options.only_one("fixed-strings", "basic-regexp", "extended-regexp", "perl-regexp")
     if "fixed-strings" in options:
         return Syntax.FIXED

@@ -28,7 +28,7 @@ from heliosfs.trees.stored import read_entries
 
 
 def show(request: Request, options: Options) -> Steps[str]:
-    """The commit that a revision names, HEAD if none, or REV:PATH."""
+    """Show the commit that a revision names, HEAD if none, or REV:PATH."""
     repository = request.repository
     if options.words and (":" in options.words[0] or options.words[0].endswith("^{tree}")):
         options.at_most(1)

@@ -27,7 +27,7 @@ class Tips(NamedTuple):
 
 
 def walk_of(request: Request, options: Options) -> Steps[Iterator[Visit | Turn]]:
-    """The commits that the words ask for, in the order that the options ask for."""
+    """Return the commits that the words ask for, in the order that the options ask for."""
     repository, view = request.repository, request.view
     history = repository.history
     revisions, words = split_words(request, options)
@@ -52,7 +52,7 @@ def walk_of(request: Request, options: Options) -> Steps[Iterator[Visit | Turn]]
 
 
 def tips_of(request: Request, options: Options, revisions: list[str]) -> Steps[Tips]:
-    """The commits that revisions, ranges and options for many refs name."""
+    """Return the commits that revisions, ranges and options for many refs name."""
     repository, head = request.repository, request.view.head
     tips = Tips([], [])
     for revision in revisions:

@@ -44,7 +44,7 @@ made when it is opened, so a cron job or the textfile collector of node_exporter
 
 
 def page() -> str:
-    """The page in Markdown."""
+    """Return the page in Markdown."""
     head = "| name | unit | what | how it is taken | for Prometheus |\n|---|---|---|---|---|"
     return "\n".join([_INTRODUCTION, head, *map(_row, MEASURES), "", _PROMETHEUS])
 

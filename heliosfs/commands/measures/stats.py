@@ -17,7 +17,7 @@ _LATENCY = f"{_PREFIX}commit_latency_seconds"
 
 
 def stats(request: Request, options: Options) -> str:
-    """A line for each measure, or one JSON object: seconds, bytes, ratios from 0 on."""
+    """Return a line for each measure, or one JSON object: seconds, bytes, ratios from 0 on."""
     options.at_most(0)
     if "json" in options:
         now = sample(request.repository)
@@ -26,18 +26,18 @@ def stats(request: Request, options: Options) -> str:
 
 
 def stats_text(repository: Repository, view: View) -> str:
-    """What the mount measures of itself, a line each."""
+    """Return the measures of the mount, a line each."""
     now = sample(repository)
     return "".join(f"{each.name}: {show(each, each.take(now))}\n" for each in MEASURES)
 
 
 def metrics_text(repository: Repository, view: View) -> str:
-    """The same for Prometheus, in its text format."""
+    """Return the measures of the mount in the text format of Prometheus."""
     return "".join(f"{line}\n" for line in _exposition(repository))
 
 
 def _exposition(repository: Repository) -> Iterator[str]:
-    """The text format of Prometheus, version 0.0.4; seconds and bytes are its base units."""
+    """Yield lines in Prometheus's text format 0.0.4; seconds and bytes are its base units."""
     latency = repository.metrics.commit_latency
     yield f"# HELP {_LATENCY} How long commits took, from request to reply."
     yield f"# TYPE {_LATENCY} summary"

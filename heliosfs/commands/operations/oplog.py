@@ -40,7 +40,7 @@ def redo(request: Request, options: Options) -> str:
 
 
 def oplog(request: Request, options: Options) -> str:
-    """The operations of the view, the newest first; or its saves; or go to one of them."""
+    """List the operations of the view, the newest first, or its saves; or go to one of them."""
     words = options.words
     if words[:1] == ["restore"]:
         return _go_to(request, options, _chosen_state(request, options))
@@ -57,7 +57,7 @@ def oplog(request: Request, options: Options) -> str:
 
 
 def operation_lines(operations: Iterable[Operation]) -> str:
-    """A line for each operation."""
+    """Return a line for each operation."""
     return "".join(
         f"{each.sequence:>4} {iso_time(each.time_ns // SECOND_NS)} {each.verb:<8} "
         f"{_head(each.before)} -> {_head(each.after)} {_line(each.text)}".rstrip()
@@ -89,7 +89,7 @@ def _step(request: Request, options: Options) -> str:
 
 
 def _told(edited: list[bytes], way: str) -> str:
-    """A line about what was edited since the last operation, and is not in the tree any more."""
+    """Return a line about edits since the last operation that are not in the tree any more."""
     if not edited:
         return ""
     shown = ", ".join(quote_path(path) for path in edited[:_EDITED_COUNT])
@@ -115,7 +115,7 @@ def _go_to(request: Request, options: Options, past: Past) -> str:
 
 
 def _chosen_state(request: Request, options: Options) -> Past:
-    """What `oplog restore` names."""
+    """Return the state that `oplog restore` names."""
     options.at_most(2)
     numbers = options.words[1:]
     if "at" in options:
@@ -133,7 +133,7 @@ def _chosen_state(request: Request, options: Options) -> Past:
 
 
 def _saves(request: Request, options: Options) -> str:
-    """The saves of the view, the newest first."""
+    """List the saves of the view, the newest first."""
     view = request.view
     saves = list(islice(reversed(view.saves.all()), options.number("max-count")))
     if "json" in options:
@@ -177,5 +177,5 @@ def _head(state: State) -> str:
 
 
 def _line(text: str) -> str:
-    """What fits on a line of a list."""
+    """Return the text without characters that would break a line of a list."""
     return "".join(mark if mark.isprintable() else "?" for mark in text)

@@ -23,7 +23,7 @@ _LAST_OF_A_SECOND = SECOND_NS - 1
 
 
 def moment_state(request: Request, options: Options) -> Past:
-    """The state of the view at the moment of `--at`.  UsageError, NotFound."""
+    """Return the state of the view at the moment of `--at`.  UsageError, NotFound."""
     value = options.value("at")
     assert value is not None
     now_seconds = request.repository.clock.now_ns() // SECOND_NS
@@ -40,7 +40,7 @@ def moment_state(request: Request, options: Options) -> Past:
 
 
 def last_save(request: Request) -> Past:
-    """The last save of the view that differs from it now.  NotFound."""
+    """Return the last save of the view that differs from its state now.  NotFound."""
     view = request.view
     root = view.state().root
     for save in reversed(view.saves.all()):
@@ -61,7 +61,7 @@ def kept_saves(view: View) -> str:
 
 
 def describe_past(past: Past) -> str:
-    """A state of before, for the operation log."""
+    """Describe an earlier state, for the operation log."""
     operation = past.operation
     if operation is None:
         return f"the save of {iso_time(past.time_ns // SECOND_NS)}"
@@ -70,7 +70,7 @@ def describe_past(past: Past) -> str:
 
 
 def described(request: Request, past: Past) -> str:
-    """The same on a line, with how long ago it was."""
+    """Describe an earlier state in one line, with how long ago it was."""
     now_ns = request.repository.clock.now_ns()
     text = "".join(mark if mark.isprintable() else "?" for mark in describe_past(past))
     return f"{text} ({ago(max(0, now_ns - past.time_ns) // SECOND_NS)})"
@@ -79,7 +79,7 @@ def described(request: Request, past: Past) -> str:
 def restored(
     request: Request, options: Options, words: list[str]
 ) -> list[tuple[Past, list[bytes]]]:
-    """Restore paths from saves, as one operation; gives from which, and what changed.
+    """Restore paths from saves, as one operation; return each state and what it changed.
 
     With `--at` all come from the state of that moment, else each from the last save, or state
     beside an operation, that has something else there than the working tree.  Ignored files that
@@ -112,7 +112,7 @@ def restored(
 
 
 def _last_other(request: Request, here: Entry, words: list[str]) -> tuple[Past, list[bytes]]:
-    """The last known state that has other versions of what is meant, and the paths of these."""
+    """Find the last known state with other versions of these paths; return it and the paths."""
     store = request.repository.store
     seen = {here.oid}
     for past in recent_states(request.view):

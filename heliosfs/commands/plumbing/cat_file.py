@@ -33,7 +33,7 @@ _KINDS = ("commit", "tree", "blob", "tag")
 
 
 def cat_file(request: Request, options: Options) -> Steps[str]:
-    """The kind, the size or the content of an object."""
+    """Return kind, size or content of an object."""
     yield from ()
     options.only_one("t", "s", "p", "e")
     asked = [key for key in ("t", "s", "p", "e") if key in options]
@@ -119,7 +119,7 @@ def ls_tree(request: Request, options: Options) -> Steps[str]:
 def _rows(
     request: Request, options: Options, root: Entry, cwd: str, words: list[str]
 ) -> Iterator[tuple[bytes, Entry]]:
-    """The entries that are asked for: all at the top, or those of paths.
+    """Yield the entries that are asked for: all at the top, or those of paths.
 
     A path with a slash at its end stands for what is in it, one without for itself.
     """
@@ -151,7 +151,7 @@ def _is_wanted(path: bytes, wanted: list[bytes], inside: list[bytes]) -> bool:
 
 
 def _entries(request: Request, directory: Entry) -> Iterator[Entry]:
-    """The entries in git's order: a directory as if its name ended with a slash."""
+    """Yield the entries in git's order: a directory as if its name ended with a slash."""
     raws = read_entries(request.repository.store, TreeId(directory.oid))
     entries = [decode_entry(raw)[0] for raw in raws]
     yield from sorted(entries, key=lambda each: each.name + b"/" * each.is_dir)

@@ -25,7 +25,7 @@ class _Decision(NamedTuple):
 
 
 def check_ignore(request: Request, options: Options) -> Steps[str]:
-    """The paths that are ignored, one on a line; the exit code is 1 if none is."""
+    """Return the ignored ones of the paths, each on a line; the exit code is 1 if none is."""
     words = [*options.words, *(options.paths or [])]
     if not words:
         raise options.misuse("which path?")
@@ -85,7 +85,7 @@ def _text(options: Options, rows: list[tuple[str, _Decision | None]]) -> str:
 
 
 def _decide(store: Store, work: Entry, path: bytes, *, is_dir: bool) -> _Decision | None:
-    """The line that decides: of the topmost directory that is ignored, if one is."""
+    """Find the rule that decides: that of the topmost ignored directory, if there is one."""
     rules: IgnoreRules | None = None
     parts = path.split(b"/") if path else []
     for depth in range(len(parts)):

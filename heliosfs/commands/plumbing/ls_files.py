@@ -19,7 +19,7 @@ _KINDS = ("cached", "deleted", "modified", "others", "ignored", "unmerged")
 
 
 def ls_files(request: Request, options: Options) -> Steps[str]:
-    """A path for each file of the kinds that are asked for; of the stage, or HEAD, if none is."""
+    """List the files of the kinds that are asked for; those of the stage, or HEAD, by default."""
     spec = pathspec(
         request.cwd, [*options.words, *(options.paths or [])] or ["."], default=request.cwd
     )

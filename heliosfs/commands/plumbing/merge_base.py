@@ -11,7 +11,7 @@ from heliosfs.steps import Steps
 
 
 def merge_base(request: Request, options: Options) -> Steps[str]:
-    """The best common ancestors of two commits, or if one is an ancestor of the other."""
+    """Return the best common ancestors of commits, or tell if one is an ancestor of the other."""
     options.only_one("is-ancestor", "all", "independent", "octopus")
     repository, view = request.repository, request.view
     ids = [resolve(repository, word, view.head, view) for word in options.words]

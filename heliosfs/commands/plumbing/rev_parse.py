@@ -29,7 +29,7 @@ OF_THE_CLIENT = (
 
 
 def rev_parse(request: Request, options: Options) -> str:
-    """A line for each name, in their order."""
+    """Return a line for each name, in their order."""
     options.only_one("short", "abbrev-ref", "symbolic-full-name")
     if options.has_any(OF_THE_CLIENT):
         asked = [key for key in OF_THE_CLIENT if key in options]
@@ -82,7 +82,7 @@ def _lines(request: Request, options: Options, word: str) -> Iterator[str]:
 
 
 def _name(request: Request, options: Options, word: str) -> str:
-    """The name of a branch or tag; the id of anything else."""
+    """Return the name of a branch or tag; of anything else, the id."""
     refs, view = request.repository.refs, request.view
     is_full = "symbolic-full-name" in options
     if word in ("HEAD", "@"):

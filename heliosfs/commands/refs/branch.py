@@ -51,7 +51,7 @@ def branch(request: Request, options: Options) -> str | Steps[str]:
 
 
 def make_branch(request: Request, name: str, base: str | None, *, fork: bool) -> Branch:
-    """A branch at `base`, or at HEAD; with `fork`, with the uncommitted changes of the view."""
+    """Create a branch at `base`, or at HEAD; `fork` takes the view's uncommitted changes along."""
     repository, view = request.repository, request.view
     if fork:
         return create_branch(repository, name, view.head, fork=view)
@@ -127,7 +127,7 @@ _Standing = tuple[list[CommitId | None], frozenset[CommitId]]
 
 
 def _standing(repository: Repository, names: list[str]) -> _Standing:
-    """What the answer of `check_reached` depends on."""
+    """Return the state of the branches on which the answer of `check_reached` depends."""
     branches = [repository.refs.branch(name) for name in names]
     return [each.head for each in branches], tips_beside(repository, branches)
 
@@ -151,7 +151,7 @@ def _rename(request: Request, options: Options) -> str:
 
 
 def _copy(request: Request, options: Options) -> str:
-    """A branch of another name at the same commit."""
+    """Create a branch of another name at the same commit."""
     options.at_most(2)
     if not options.words:
         raise options.misuse("what is the new name?")
@@ -181,7 +181,7 @@ def _list(request: Request, options: Options) -> str | Steps[str]:
 
 
 def _listed(request: Request, options: Options) -> Steps[str]:
-    """The branches that the options of lists let through, in their order and form."""
+    """List the branches that the options let through, in their order and form."""
     refs = yield from refs_of(request, options, (HEADS,))
     tests = [matcher(bytes_of(pattern)) for pattern in options.words or ["*"]]
     refs = [ref for ref in refs if any(fits(bytes_of(ref.short)) for fits in tests)]

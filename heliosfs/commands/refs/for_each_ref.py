@@ -13,7 +13,7 @@ _DEFAULT = "%(objectname) %(objecttype)\t%(refname)"
 
 
 def for_each_ref(request: Request, options: Options) -> Steps[str]:
-    """A line for each ref that fits one of the patterns; for all without any."""
+    """Return a line for each ref that fits one of the patterns, or for all without any."""
     form = RefForm(request, options.value("format") or _DEFAULT, paint_of(request, options))
     refs = yield from refs_of(request, options, (HEADS, TAGS))
     test = fits(options.words)

@@ -45,7 +45,7 @@ class Ref(NamedTuple):
 
 
 def refs_of(request: Request, options: Options, kinds: Sequence[str]) -> Steps[list[Ref]]:
-    """The refs that the options let through, in their order.  UsageError, NotFound."""
+    """Return the refs that the options let through, in their order.  UsageError, NotFound."""
     repository, view = request.repository, request.view
     history = repository.history
     found: list[Ref] = []
@@ -120,7 +120,7 @@ def _sort_key(options: Options, key: str) -> Callable[[Ref], Any]:
 
 
 def fits(patterns: Sequence[str]) -> Callable[[str], bool]:
-    """A test of names: a pattern fits a whole one, or, without wildcards, all below it."""
+    """Return a test of names: a pattern fits a whole name, a plain one also all names below it."""
     tests = [matcher(bytes_of(each)) for each in patterns]
     prefixes = tuple(each.rstrip("/") + "/" for each in patterns)
     return lambda name: (
@@ -144,7 +144,7 @@ class RefForm:
                 self._check(found[2], found[3] or "")
 
     def show(self, ref: Ref) -> str:
-        """The line of a ref, without its end."""
+        """Return the line of a ref, without its end."""
         return _FIELD.sub(lambda found: self._field(ref, found), self._template)
 
     def _check(self, name: str, part: str) -> None:
@@ -243,11 +243,11 @@ def _name(ref: Ref, part: str) -> str:
 
 
 def shown_lines(message: bytes, count: int) -> str:
-    """The first lines of a message, those after the first moved in by four blanks."""
+    """Return the first lines of a message, those after the first indented by four blanks."""
     lines = text_of(message).strip("\n").split("\n")[:count]
     return "\n    ".join(lines)
 
 
 def listed(refs: Iterable[Ref], form: RefForm) -> str:
-    """A line for each."""
+    """Return a line for each ref."""
     return "".join(f"{form.show(ref)}\n" for ref in refs)

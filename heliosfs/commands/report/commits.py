@@ -18,7 +18,7 @@ from heliosfs.steps import TURN, Steps
 
 COMMITS_MAX = 20_000
 OTHERS_MAX = 500
-"""Of the commits without scores, how many are of interest: diffs of real history take 1 ms each."""
+"""Number of commits without scores that are of interest: a diff of real history takes 1 ms."""
 _SUBJECT_MAX_CHARACTERS = 200
 
 
@@ -66,7 +66,7 @@ class Gathered:
             self._heads.append(repository.root.head)
         self.rows: dict[CommitId, Row] = {}
         self.left_out = False
-        """Whether there are more commits than the page has."""
+        """True if there are more commits than the page has."""
 
     def gather(self) -> Steps[None]:
         """Read the commits."""

@@ -1,4 +1,4 @@
-"""What the report has of a commit beside its line: the message, metadata, and the diff.
+"""Details of the commits in the report: rest of the message, metadata, and diff.
 
 They are bounded in number and in bytes, and lie in the page compressed, many to a chunk.
 """
@@ -24,7 +24,7 @@ from heliosfs.trees.stored import EMPTY_TREE, walk_changes
 
 DETAILS_MAX_COUNT = 4_000
 DETAILS_MAX_BYTES = 6 * 1024 * 1024
-"""Of all together, before they are compressed to a fifth or less."""
+"""Largest size of all details, before they are compressed to a fifth or less."""
 DIFF_MAX_BYTES = 24 * 1024
 _FILES_MAX = 100
 _SHOWN_FILE_MAX_BYTES = 64 * 1024
@@ -47,7 +47,7 @@ class DetailChunks:
 
     @property
     def has_room(self) -> bool:
-        """Whether one more may be added."""
+        """True if the details of one more commit may be added."""
         return len(self.places) < DETAILS_MAX_COUNT and self._all_bytes < DETAILS_MAX_BYTES
 
     def add(self, row: Row) -> Steps[None]:
@@ -77,7 +77,7 @@ class DetailChunks:
             self._open, self._open_bytes = {}, 0
 
     def _add_diff(self, commit: Commit, detail: dict[str, object]) -> Steps[None]:
-        """The diff to the first parent, or as much of it as the page has room for."""
+        """Add the diff to the first parent, or as much of it as the page has room for."""
         repository = self._repository
         store, history = repository.store, repository.history
         old = history.read(commit.parents[0]).root.oid if commit.parents else EMPTY_TREE
@@ -103,7 +103,7 @@ class DetailChunks:
 
 
 def _about(commit: Commit) -> dict[str, object]:
-    """The rest of the message, and the metadata that the page does not show anyway."""
+    """Return the rest of the message, and the metadata that the page does not show anyway."""
     detail: dict[str, object] = {}
     body = text_of(commit.body).strip("\r\n").replace("\r\n", "\n")
     if body:

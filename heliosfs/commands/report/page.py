@@ -20,12 +20,12 @@ from heliosfs.steps import TURN, Steps
 
 _ROWS = 200
 _DATE_MAX_SECONDS = 8_640_000_000_000
-"""Of a `Date` of JavaScript; what lies beyond is shown as the epoch, as in `log`."""
+"""Largest moment of JavaScript's `Date`; a later one is shown as the epoch, as in `log`."""
 _MARKUP = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
 
 
 def report(request: Request, options: Options) -> Steps[str]:
-    """The page; who asks puts it where it belongs."""
+    """Return the page; the caller puts it where it belongs."""
     if options.words:
         raise options.misuse("only the command line writes outside of a workspace")
     return (yield from page_steps(request.repository))
@@ -46,7 +46,7 @@ def page_steps(repository: Repository) -> Steps[str]:
 
 
 def _encode(repository: Repository, gathered: Gathered, details: DetailChunks) -> Steps[list[str]]:
-    """The data of the page as JSON that no HTML parser takes for markup."""
+    """Encode the data of the page as JSON that no HTML parser takes for markup."""
     places = {oid: at for at, oid in enumerate(gathered.rows)}
     authors = {row.author: 0 for row in gathered.rows.values()}
     authors = {author: at for at, author in enumerate(authors)}

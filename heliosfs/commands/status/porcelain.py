@@ -50,7 +50,7 @@ def porcelain(
     ignored: Sequence[Change],
     spec: Pathspec,
 ) -> str:
-    """The status in one of the formats for programs.  UsageError."""
+    """Return the status in one of the formats for programs.  UsageError."""
     version = options.value("porcelain") or "v1"
     if version not in ("1", "2", "v1", "v2"):
         raise options.misuse(f"--porcelain is v1 or v2, not {version[:80]!r}")
@@ -68,7 +68,7 @@ def porcelain(
 
 
 def paths_of(change: FileChange, cwd: str) -> str:
-    """The path of a change, with the one before if it was renamed."""
+    """Return the path of a change, with the one before if it was renamed."""
     path = place_of(cwd, change)
     if change.source is None:
         return path
@@ -76,7 +76,7 @@ def paths_of(change: FileChange, cwd: str) -> str:
 
 
 def place_of(cwd: str, change: FileChange | Change) -> str:
-    """The path of a change as a caller in `cwd` writes it; a directory ends with a slash."""
+    """Return the path of a change as a caller in `cwd` writes it; a directory ends with a slash."""
     return quote_path(_plain_place(cwd, change))
 
 

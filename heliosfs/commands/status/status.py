@@ -17,7 +17,7 @@ from heliosfs.repo.view_merge import open_conflicts, open_verb
 
 
 def status(request: Request, options: Options) -> str:
-    """The branch and its uncommitted changes: O(changed)."""
+    """Return the branch and its uncommitted changes: O(changed)."""
     options.only_one("short", "porcelain", "json", "long")
     view = request.view
     spec = pathspec(request.cwd, [*options.words, *(options.paths or [])])
@@ -55,7 +55,7 @@ def _chosen(options: Options, found: Standing, spec: Pathspec) -> Standing:
 
 
 def long_status(view: View, cwd: str) -> str:
-    """The status in words."""
+    """Return the status in words."""
     return _long(view, cwd, standing(view), Pathspec((), ()), PLAIN)
 
 

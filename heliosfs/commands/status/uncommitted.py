@@ -22,12 +22,12 @@ class Standing(NamedTuple):
 
 
 def uncommitted(view: View) -> list[FileChange]:
-    """The changes since HEAD, in byte order of the paths."""
+    """Return the changes since HEAD, in byte order of the paths."""
     return find_renames(view.core.store, by_file(view.changes()))
 
 
 def standing(view: View) -> Standing:
-    """The changes since HEAD, staged and not."""
+    """Return the changes since HEAD, staged and not."""
     staged = view.stage.root
     if staged is None:
         return Standing([], uncommitted(view))
