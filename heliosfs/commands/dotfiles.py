@@ -101,10 +101,23 @@ FILES: dict[str, Callable[[Repository, View], str]] = {
     "metrics": metrics_text,
     "helios.yaml": helios_yaml,
 }
-"""Name in `.helios` -> what makes its text."""
+"""Function that makes the text of each file in `.helios`."""
+
+CONTENTS = {
+    "HEAD": "The id of HEAD; nothing before the first commit",
+    "branch": "The name of the branch",
+    "status": "What differs from HEAD",
+    "log": "A line for each of the last commits",
+    "oplog": "A line for each of the last operations",
+    "conflicts": "The kind and path of each conflict of the open merge, or of the one refused last",
+    "stats": "The measures of the mount, a line each",
+    "metrics": "The same for Prometheus, in its text format",
+    "helios.yaml": "The settings of this repository; the defaults, as comments, while it has none",
+}
+"""Description of each file in `.helios`, for the reference page."""
 
 PAGES: dict[str, Callable[[Repository], Steps[str]]] = {"report.html": page_steps}
-"""Name in `.helios` -> the steps that make its text, of those that take long."""
+"""Steps that make the text of a file in `.helios`, for those that take long."""
 
 OF_WORKING_STATE = frozenset({"status"})
 """Names of files whose reader must run the commit barrier first."""

@@ -9,7 +9,7 @@ import errno
 import sys
 from collections.abc import Iterator
 
-from heliosfs.commands.dotfiles import FILES
+from heliosfs.commands.dotfiles import CONTENTS
 from heliosfs.commands.table import VERBS, Verb
 from heliosfs.errors import HeliosError, PosixError
 
@@ -99,7 +99,7 @@ def _errors() -> str:
 
 
 def _files() -> str:
-    lines = [f"| `{name}` | {_first_line(text)} |" for name, text in FILES.items()]
+    lines = [f"| `{name}` | {text} |" for name, text in CONTENTS.items()]
     head = "## What can be read in `.helios`\n\n| file | content |\n|---|---|\n"
     return head + "\n".join(lines) + "\n"
 
@@ -142,10 +142,6 @@ def _errno_name(kind: type[HeliosError]) -> str:
 
 def _meaning(kind: type[HeliosError]) -> str:
     return (kind.__doc__ or "").split("\n", 1)[0].rstrip(".")
-
-
-def _first_line(function: object) -> str:
-    return (function.__doc__ or "").split("\n", 1)[0].rstrip(".")
 
 
 def _sentence(text: str) -> str:
