@@ -26,7 +26,7 @@ from heliosfs.store.base import (
     StoreStats,
     Swept,
 )
-from heliosfs.store.encoding.codecs import decode, decode_delta
+from heliosfs.store.encoding.codecs import decode, decode_delta, named_id
 from heliosfs.store.encoding.versions import Prepared
 from heliosfs.store.pending import check_key
 
@@ -220,7 +220,7 @@ class _MemoryBulk:
         if encoded is not None and base is None:
             data = decode(*encoded, size)
         elif encoded is not None and base is not None:
-            named = base if kind is Kind.COMMIT else b""
+            named = named_id(kind, base)
             data = decode_delta(*encoded, size, self._versions[base], named)
         self.add(oid, kind, data)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import random
 
 import pytest
 
+from heliosfs.objects.ids import Kind
 from heliosfs.store.encoding import codecs
 from heliosfs.store.encoding.codecs import Codec, DecodeError
 
@@ -132,3 +134,14 @@ def test_a_damaged_length_takes_no_memory() -> None:
 def test_varints(number: int) -> None:
     data = b"x" + codecs.varint(number) + b"y"
     assert codecs.read_varint(data, 1) == (number, len(data) - 1)
+
+
+def test_only_the_delta_of_a_commit_refers_to_the_id_of_its_base() -> None:
+    base = bytes(range(32))
+    commit, tree = (codecs.named_id(kind, base) for kind in (Kind.COMMIT, Kind.TREE))
+    other = b"".join(hashlib.sha256(bytes((each,))).digest() for each in range(8))
+    old, new = b"x" * 200 + bytes(64), b"x" * 200 + base + other + bytes(64)
+    named, plain = (codecs.encode_delta(new, old, each) for each in (commit, tree))
+    assert named is not None and plain is not None
+    assert len(named.body) < len(plain.body)
+    assert codecs.decode_delta(*named, len(new), old, commit) == new

@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 from lz4 import block as lz4  # type: ignore[import-untyped]
 
+from heliosfs.objects.ids import Kind
+
 if sys.version_info >= (3, 14):
     from compression import zstd
 else:
@@ -115,6 +117,14 @@ def decode(codec: int, body: bytes, size: int) -> bytes:
     if len(data) != size:
         raise DecodeError(f"{len(data)} bytes where {size} were stored")
     return bytes(data)
+
+
+def named_id(kind: Kind, base: bytes) -> bytes:
+    """Return the id of a base if a delta may refer to it: that of a commit, else nothing.
+
+    A commit contains the whole ids of its parents, and most of the time its base is one of them.
+    """
+    return base if kind is Kind.COMMIT else b""
 
 
 def encode_delta(

@@ -120,7 +120,7 @@ class Versions:
             if old is None:
                 self._hold(oid, data, position, anchor)
                 return Prepared(oid, kind, size, position, against, None, data)
-            named = against if kind is Kind.COMMIT else b""
+            named = codecs.named_id(kind, against)
             delta = codecs.encode_delta(data, old, named, prefer_zstd=prefer_zstd)
             if delta is not None and len(delta.body) * SURELY_PAYS <= size:
                 self._hold(oid, data, position, anchor)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from heliosfs.errors import CorruptObject
 from heliosfs.objects.ids import Kind, Oid, object_id
-from heliosfs.store.encoding.codecs import Codec, DecodeError, decode, decode_delta
+from heliosfs.store.encoding.codecs import Codec, DecodeError, decode, decode_delta, named_id
 from heliosfs.store.l2.reader import Snapshot
 from heliosfs.store.l2.record import Payload
 
@@ -71,7 +71,7 @@ class Chains:
             if found is None:
                 data = decode(payload.codec, payload.body, payload.size)
             else:
-                named = found.id if payload.kind is Kind.COMMIT else b""
+                named = named_id(payload.kind, found.id)
                 data = decode_delta(payload.codec, payload.body, payload.size, found.data, named)
             found = Decoded(payload.kind, payload.id, data)
             self._hold(payload.number, found)

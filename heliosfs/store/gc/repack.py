@@ -160,7 +160,7 @@ class Repack:
     def _delta_again(self, snapshot: Snapshot, payload: Payload, data: bytes) -> _Found | None:
         assert payload.base is not None
         base = self._chains.decode(snapshot, payload.base)
-        named = base.id if payload.kind is Kind.COMMIT else b""
+        named = codecs.named_id(payload.kind, base.id)
         delta = codecs.encode_delta(data, base.data, named, prefer_zstd=True)
         if delta is None:
             return None

@@ -224,7 +224,7 @@ class Encoder:
         return self._encode_version(number, Cold(oid, kind, data, base), data, base)
 
     def _restore(self, item: Prepared, encoded: codecs.Encoded, base: Oid) -> bytes:
-        named = base if item.kind is Kind.COMMIT else b""
+        named = codecs.named_id(item.kind, base)
         for version in self._lineage(base):
             with suppress(DecodeError):
                 return codecs.decode_delta(*encoded, item.size, version.data, named)
@@ -262,7 +262,7 @@ class Encoder:
         prefer_zstd = self._prefer_zstd or position == WHOLE_EVERY
         delta = None
         if base is not None:
-            named = base.id if kind is Kind.COMMIT else b""
+            named = codecs.named_id(kind, base.id)
             delta = codecs.encode_delta(data, base.data, named, prefer_zstd=prefer_zstd)
         # L1 keeps only whole encodings, so a small warm object is encoded alone as well.
         alone = None

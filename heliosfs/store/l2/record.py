@@ -23,6 +23,7 @@ from heliosfs.store.encoding.codecs import (
     Encoded,
     decode,
     decode_delta,
+    named_id,
     read_varint,
     varint,
 )
@@ -170,7 +171,7 @@ def decode_chain(chain: list[Payload]) -> list[bytes]:
     before = chain[0]
     objects = [decode(before.codec, before.body, before.size)]
     for payload in chain[1:]:
-        named = before.id if payload.kind is Kind.COMMIT else b""
+        named = named_id(payload.kind, before.id)
         objects.append(decode_delta(payload.codec, payload.body, payload.size, objects[-1], named))
         before = payload
     return objects
