@@ -96,7 +96,7 @@ def _text(request: Request, rows: list[tuple[int, LineOrigin | None, bytes]], pa
 def _head(
     request: Request, origin: LineOrigin | None, path: bytes | None
 ) -> tuple[str, str, str, str]:
-    """Id, author, date and path of a line."""
+    """Return id, author, date and path of a line."""
     place = "" if path is None else quote_path(origin.path if origin else path)
     if origin is None:
         clock = request.repository.clock

@@ -85,7 +85,7 @@ def _show_moved(request: Request, options: Options, name: str, base: str | None)
 
 
 def _find_paths(request: Request, options: Options) -> None:
-    """Without `--`: what is no revision, and what comes after one, are paths."""
+    """Split words without `--`: a word that is no revision, and all after a revision, are paths."""
     words = options.words
     count = 0 if words and not _is_revision(request, words[0]) else 1
     paths = words[count:]
@@ -123,7 +123,7 @@ def _paths(request: Request, options: Options, paths: list[str]) -> str:
 
 
 def _check_root(request: Request, name: str) -> None:
-    """Only the mount point shows now this branch, now that."""
+    """Check that the view is the one at the mount point, which alone changes branches."""
     if request.view is not request.repository.root:
         raise UsageError(
             f"a live view shows its branch, {request.view.branch!r}: "

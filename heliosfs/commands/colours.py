@@ -1,4 +1,4 @@
-"""Which part of a reply has which colour on a terminal: the one place that says so, as git has it.
+"""Colours of the parts of a reply on a terminal, as git has them; no other module names one.
 
 A verb paints while it makes its text, because only it knows what a piece of the text is: a
 line that begins with `+` may be one of a diff or one of a message.
@@ -28,7 +28,7 @@ class Role(Enum):
     WRONG_SPACE = auto()
     """Spaces in an added line that nobody sees: at its end, or before a tab."""
     COMMIT = auto()
-    """The id of a commit, and what stands around the names of refs beside it."""
+    """Id of a commit, and the punctuation around the names of refs beside it."""
     HEAD = auto()
     BRANCH = auto()
     TAG = auto()
@@ -79,7 +79,7 @@ _ATTRIBUTES = {
 }
 _RESET = "\033[m"
 SGR = re.compile("\033\\[[0-9;]*m")
-"""A code of those that are written here."""
+"""Match an SGR code of those that are written here."""
 _INDENT = re.compile(rb"[ \t]*\t")
 _BLANKS = b" \t\r\v\f\n"
 

@@ -75,7 +75,7 @@ def commit(request: Request, options: Options) -> str:
 
 
 def conclude(request: Request, options: Options, verb: str) -> str:
-    """Commit what the verb has left open: `merge --continue` and its like.  NotFound."""
+    """Commit what an interrupted verb has prepared: `merge --continue` and the like.  NotFound."""
     options.at_most(0)
     there = open_verb(request.view)
     if there != verb:
@@ -115,7 +115,7 @@ def _dry_run(request: Request, options: Options) -> str:
 
 
 COMMIT_TEXT = ("message", "file", "no-edit", "json", "dry-run")
-"""Options with which no message has to be asked for."""
+"""Options that make a message from an editor unnecessary."""
 
 
 def _signed(request: Request, message: str) -> str:

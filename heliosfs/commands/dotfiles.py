@@ -1,4 +1,4 @@
-"""The texts of the files in `.helios`: what can be read without asking for it."""
+"""Texts of the files in `.helios` that are read without a request."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ changes from A to B. grep -r and find skip the history: it lies behind links.
 
 
 def readme() -> str:
-    """How to use this directory, on one screen."""
+    """Return the instructions for this directory, which fit on a screen."""
     return _README
 
 

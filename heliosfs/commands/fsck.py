@@ -15,7 +15,7 @@ _LISTED_COUNT = 20
 
 
 def fsck(request: Request, options: Options) -> Steps[str]:
-    """Read everything; CorruptObject with what is wrong, if anything is."""
+    """Read everything; raise CorruptObject with a list of the problems, if there are any."""
     options.at_most(0)
     checked = yield from check_store(request.repository)
     as_json = "json" in options

@@ -15,7 +15,7 @@ from heliosfs.steps import Steps
 
 
 def gc(request: Request, options: Options) -> Steps[str]:
-    """Remove what is not needed any more, or say what would go."""
+    """Remove objects that are not needed any more, or list them only."""
     options.at_most(0)
     repository = request.repository
     is_aggressive, is_dry = "aggressive" in options, "dry-run" in options

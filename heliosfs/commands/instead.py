@@ -1,4 +1,4 @@
-"""Verbs that users of git look for and that are not here, with what there is instead of each."""
+"""Verbs of git that are not here, with what to use instead of each."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ OF_GIT = {
     "worktree": _WORKTREE,
     "write-tree": "'helios rev-parse HEAD^{tree}' tells the id of the tree of HEAD",
 }
-"""Verb of git -> what to use here."""
+"""Advice for each verb of git that is not here."""
 
 
 def unknown_verb(name: str, known: Iterable[str]) -> str:
@@ -141,7 +141,7 @@ OPTIONS_OF_GIT = {
     ("tag", "-s"): "tags are not signed: 'helios export', then sign with git",
     ("tag", "-v"): "'helios export' gives imported tags back with their signatures",
 }
-"""Verb and option of git -> what to use here."""
+"""Advice for each option of git that a verb does not have."""
 
 
 def unknown_option(verb: str, name: str) -> str:

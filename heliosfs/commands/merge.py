@@ -31,7 +31,7 @@ _COMPARED_MAX = 50
 
 
 def merge(request: Request, options: Options) -> Steps[str]:
-    """Merge a branch or commit into the view, or abort, or only look.
+    """Merge a branch or commit into the view, abort a merge, or only look for conflicts.
 
     The walk through history goes beside all other requests.
     """
@@ -182,7 +182,7 @@ def _document(view: View, done: Done) -> dict[str, object]:
 
 
 def abort(request: Request, options: Options, verb: str) -> str:
-    """Go back to the state before what a verb has left open."""
+    """Go back to the state before an interrupted verb."""
     options.at_most(0)
     view_merge.abort(request.view, verb)
     if "json" in options:
@@ -192,7 +192,7 @@ def abort(request: Request, options: Options, verb: str) -> str:
 
 
 def _dry_run(request: Request, options: Options) -> Steps[str]:
-    """Every pair of HEAD and the named ones: where would their merge collide?"""
+    """Check every pair of HEAD and the named ones for conflicts that a merge would have."""
     if len(options.words) > _COMPARED_MAX:
         raise options.misuse(f"more than {_COMPARED_MAX} branches at once")
     repository, head = request.repository, request.view.head

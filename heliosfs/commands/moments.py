@@ -26,11 +26,11 @@ _DATE = re.compile(r"(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})")
 _TIME = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2})(?:\.\d+)?)?")
 _ZONE = re.compile(r"Z|([+-])(\d{2}):?(\d{2})")
 _STEPS = ((90, 1, "second"), (90, 60, "minute"), (36, 60, "hour"), (14, 24, "day"))
-"""Below how many of which unit, and of how many of the one before it consists."""
+"""Limit below which each unit is used, and how many of the unit before it make one."""
 
 
 def parse_moment(text: str, now_seconds: int) -> int:
-    """Seconds since 1970 of `2026-11-27 14:00`, `yesterday`, `2 weeks ago`, `@1700000000`.
+    """Return seconds since 1970 of `2026-11-27 14:00`, `yesterday`, `2 weeks ago`, `@1700000000`.
 
     A date alone is its moment at the time of day that it is now, as in git; without a zone it is
     that of this machine.  ValueError.
@@ -86,7 +86,7 @@ def _calendar(text: str, now_seconds: int) -> int:
 
 
 def show_moment(who: Signature, form: str, now_seconds: int) -> str:
-    """When somebody signed, in a format of git's `--date`.  ValueError.
+    """Return the moment of a signature, in a format of git's `--date`.  ValueError.
 
     >>> show_moment(Signature(b"A", b"a@b", 1_700_000_000, 60), "iso", 0)
     '2023-11-14 23:13:20 +0100'
@@ -122,7 +122,7 @@ def iso_words(seconds: int, offset_minutes: int) -> str:
 
 
 def ago(seconds: int) -> str:
-    """How long ago, in the words and with the rounding of git.
+    """Return how long ago it was, in the words and with the rounding of git.
 
     >>> ago(89), ago(3 * 3600), ago(60 * 86400), ago(400 * 86400)
     ('89 seconds ago', '3 hours ago', '9 weeks ago', '1 year, 1 month ago')

@@ -1,4 +1,4 @@
-"""The words of a request: which options a verb declares, and what a request says of them.
+"""Words of a request: the options that a verb declares, and those that a request contains.
 
 Declared as data, because the same declarations make the help, the reference page and the
 usage of the control files.  The rules are those of getopt_long(3) without abbreviations.
@@ -18,7 +18,7 @@ class Option(NamedTuple):
     """One option of a verb."""
 
     names: tuple[str, ...]
-    """As written, dashes included; the last one is how the code asks for it."""
+    """Spellings, dashes included; code asks for the option by the last one."""
     summary: str
     value: str = ""
     """Name of its value in the help; empty for a flag."""
@@ -36,7 +36,7 @@ class Option(NamedTuple):
 
     @property
     def synopsis(self) -> str:
-        """As the help shows it: `-m, --message TEXT`."""
+        """Spelling in the help: `-m, --message TEXT`."""
         names = ", ".join(self.names)
         if self.is_optional:
             return f"{names}[={self.value}]"
@@ -85,7 +85,7 @@ class Options:
         return values[-1] if values else None
 
     def values(self, key: str) -> list[str]:
-        """All values of an option that may be given several times."""
+        """Return all values of an option that may be repeated."""
         return self._given.get(key, [])
 
     def number(self, key: str) -> int | None:
@@ -98,13 +98,13 @@ class Options:
         return int(text)
 
     def only_one(self, *keys: str) -> None:
-        """UsageError when more than one of these options is there."""
+        """Check that at most one of these options is there.  UsageError."""
         given = [f"-{key}" if len(key) == 1 else f"--{key}" for key in keys if key in self._given]
         if len(given) > 1:
             raise self.misuse(f"{' and '.join(given)} exclude each other")
 
     def at_most(self, count: int) -> None:
-        """UsageError when there are more words than `count`."""
+        """Check that there are at most `count` words.  UsageError."""
         if len(self.words) > count:
             raise self.misuse(f"one word too many: {self.words[count]!r}")
 
@@ -114,12 +114,12 @@ class Options:
 
 
 def misuse(verb: str, problem: str) -> UsageError:
-    """Wrong syntax, told in the one form that clients know it by."""
+    """Return the error about wrong syntax, in the one form that clients recognise."""
     return UsageError(f"usage: {problem}; see 'helios {verb} --help'")
 
 
 class VerbParser:
-    """Reads the words of one verb."""
+    """Parser of the words of one verb."""
 
     __slots__ = ("_by_name", "_help", "_takes_command", "_takes_paths", "_verb")
 

@@ -17,12 +17,12 @@ from heliosfs.trees.stored import find_entry, read_entries, walk_changes
 from heliosfs.trees.wildmatch import Matcher, is_pattern, literal_length, matcher
 
 _LOOKED_AT_MAX = 20_000
-"""Entries that are looked at to tell a pattern without a match from one without a change."""
+"""Number of entries that are read to tell a pattern without a match from one without a change."""
 
 _WORDS = {"top", "literal", "icase", "glob", "exclude"}
 _SHORT = {"/": "top", "!": "exclude", "^": "exclude"}
 _RESERVED = "\"#%&',-;<=>@_`~"
-"""Marks that git keeps for magic to come."""
+"""Characters that git reserves for future magic."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +32,11 @@ class _Item:
     word: str
     """The word as it was written."""
     place: bytes
-    """The directories before the first wildcard; of a name, the whole path."""
+    """Directories before the first wildcard; of a name, the whole path."""
     fits: Matcher | None
-    """None of a plain name, which also stands for all below it."""
+    """Test of a path; None for a plain name, which also stands for all below it."""
     is_directory: bool = False
-    """True of a name with a slash at its end, which only a directory has."""
+    """True for a name with a slash at its end, which only a directory has."""
 
     def matches(self, path: bytes) -> bool:
         """Return True if the path is meant."""
@@ -54,7 +54,7 @@ class _Item:
 
 @dataclass(frozen=True, slots=True)
 class Pathspec:
-    """All pathspecs of a request; none of them means everything."""
+    """All pathspecs of a request; an empty set means everything."""
 
     items: tuple[_Item, ...]
     excluded: tuple[_Item, ...]
@@ -66,7 +66,7 @@ class Pathspec:
 
     @property
     def places(self) -> list[bytes]:
-        """The paths below which everything lies that is meant; b"" is the root."""
+        """Return the paths that contain everything that is meant; b"" is the root."""
         found: list[bytes] = []
         for place in sorted({item.place for item in self.items}) or [b""]:
             if not any(not above or place.startswith(above + b"/") for above in found):
@@ -139,14 +139,14 @@ def chosen(
 
 
 def files_below(store: Store, root: Entry, spec: Pathspec) -> Iterator[tuple[bytes, Entry]]:
-    """Everything in a tree that is no directory and is meant, in byte order of the paths."""
+    """Yield the files and links in a tree that are meant, in byte order of the paths."""
     for path, entry in _entries(store, root, spec.places):
         if not is_directory(entry) and spec.matches(path):
             yield path, entry
 
 
 def _entries(store: Store, root: Entry, places: Sequence[bytes]) -> Iterator[tuple[bytes, Entry]]:
-    """Everything at and below some places, directories before what is in them."""
+    """Yield all entries at and below some places, a directory before its content."""
     for place in places:
         start = find_entry(store, root, place)
         pending = [(place, start)] if start is not None else []
@@ -253,7 +253,7 @@ def _magic(word: str) -> tuple[set[str], str]:
 
 
 def _check_pattern(store: Store, sides: Sequence[Entry], item: _Item, problem: str) -> None:
-    """NotFound when nothing matches a pattern.
+    """Check that something matches a pattern.  NotFound.
 
     In a tree that is too large to be looked through while others wait, nothing is said.
     """

@@ -1,4 +1,4 @@
-"""The reference page of the control files, made from the table of verbs.
+"""Reference page of the control files, made from the table of verbs.
 
 `python -m heliosfs.commands.reference` prints docs/reference/control-files.md.
 """

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from heliosfs.errors import HeliosError
 
 DOCUMENT = '{"error": '
-"""How such a refusal begins, and no other."""
+"""Beginning of such a refusal, and of no other."""
 _USAGE = "usage: "
 
 

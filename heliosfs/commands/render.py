@@ -1,4 +1,4 @@
-"""How ids, moments, people and paths are shown in replies, the way git shows them."""
+"""Text of ids, moments, people and paths in replies, as git shows them."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def iso_time(seconds: int, offset_minutes: int = 0) -> str:
 
 
 def person(signature: Signature) -> str:
-    """Name and address."""
+    """Return name and address."""
     return f"{text_of(signature.name)} <{text_of(signature.email)}>"
 
 
@@ -142,7 +142,7 @@ def commit_line(repository: Repository, oid: CommitId) -> str:
 
 
 def listed(names: list[str]) -> str:
-    """Names for a line of a reply; of many, the first."""
+    """List names in a line of a reply; of many, the first."""
     more = len(names) - _LISTED_COUNT
     return ", ".join(sorted(names)[:_LISTED_COUNT]) + (f" and {more} more" if more > 0 else "")
 

@@ -48,7 +48,7 @@ def restore(request: Request, options: Options) -> str:
 
 
 def _restore_saved(request: Request, options: Options, words: list[str]) -> str:
-    """Bring back what was saved automatically, and tell of when it is."""
+    """Restore an automatic save, and tell its time."""
     from heliosfs.commands.operations.past import described, restored
 
     found = restored(request, options, words)

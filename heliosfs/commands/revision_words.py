@@ -20,7 +20,7 @@ class RevisionRange(NamedTuple):
     old: str
     new: str
     is_symmetric: bool
-    """Three dots: what both have in common counts as the older one."""
+    """True for three dots: the common ancestor counts as the older one."""
 
 
 def range_of(word: str) -> RevisionRange | None:
@@ -49,7 +49,7 @@ def named(request: Request, word: str) -> str:
 
 
 def split_words(request: Request, options: Options) -> tuple[list[str], list[str]]:
-    """Which words are revisions and which are paths; without `--`, only if that is plain."""
+    """Split words into revisions and paths; without `--`, only if that is unambiguous."""
     if options.paths is not None:
         return options.words, options.paths
     for count, word in enumerate(options.words):
@@ -67,7 +67,7 @@ def split_words(request: Request, options: Options) -> tuple[list[str], list[str
 
 
 def _revision_problem(request: Request, word: str) -> HeliosError | None:
-    """Why a word is no revision, nor two with dots between them."""
+    """Return the reason why a word is no revision or range; None if it is one."""
     try:
         found = range_of(word)
         for revision in (found.old, found.new) if found else (word.removeprefix("^"),):

@@ -19,7 +19,7 @@ _NAMED_COUNT = 10
 
 
 def rm(request: Request, options: Options) -> str:
-    """Remove what the words mean of what HEAD, or the stage, has."""
+    """Remove the files that the words mean, among those that HEAD or the stage has."""
     words = [*options.words, *(options.paths or [])]
     if not words:
         raise options.misuse("which path?")
@@ -79,7 +79,7 @@ def _meant(request: Request, options: Options, spec: Pathspec, base: Entry) -> l
 def _check_kept(
     request: Request, options: Options, paths: list[bytes], base: Entry, work: Entry
 ) -> None:
-    """Busy when bytes would go that no commit has."""
+    """Check that no content is lost that no commit has.  Busy."""
     view, store = request.view, request.repository.store
     head = view.head_root()
     changed: list[bytes] = []

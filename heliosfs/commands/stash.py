@@ -48,7 +48,7 @@ class _Found(NamedTuple):
 
 
 def stash(request: Request, options: Options) -> str | Steps[str]:
-    """Do what the first word says; `push` without one."""
+    """Carry out the subcommand that the first word names; `push` without words."""
     verb, *words = options.words or ["push"]
     if options.words and options.paths is None and verb not in _VERBS:
         raise options.misuse(f"{', '.join(_VERBS)}, not {verb[:80]!r}")
@@ -56,7 +56,7 @@ def stash(request: Request, options: Options) -> str | Steps[str]:
 
 
 def _push(request: Request, options: Options, words: list[str]) -> str:
-    """Put the changes aside, or those of some paths, and let the files be those of HEAD."""
+    """Put changes aside, all or those of some paths, and restore these files from HEAD."""
     view = request.view
     head = view.head
     if view.merging is not None:

@@ -1,4 +1,4 @@
-"""The table of verbs, and the ways into it: from a line of text, from a list of words.
+"""Table of the verbs, and the ways into it: from a line of text, from a list of words.
 
 The control files, the command line and the reference page all read this table.
 """
@@ -49,7 +49,7 @@ VERBS: dict[str, Verb] = {
 
 _USAGE = "usage: "
 _COLUMNS = 10_000
-"""The widest terminal there is."""
+"""Columns of the widest terminal."""
 
 
 def find_verb(name: str) -> Verb:
@@ -117,7 +117,7 @@ def _told(error: HeliosError, argv: list[str]) -> HeliosError:
 
 
 class CommandLine(NamedTuple):
-    """A request as it was written."""
+    """Request as it was written."""
 
     argv: list[str]
     cwd: str = ""

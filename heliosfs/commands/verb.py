@@ -1,4 +1,4 @@
-"""A verb as the table declares it, and a request to carry one out."""
+"""Verb as the table declares it, and a request to carry it out."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _parsers: dict[str, VerbParser] = {}
 
 
 class Screen(NamedTuple):
-    """Where the caller shows the reply."""
+    """Screen on which the caller shows the reply."""
 
     color: bool = False
     """True if replies have colours, unless the options say otherwise."""
@@ -42,7 +42,7 @@ class Request(NamedTuple):
 
 
 class Reply(str):
-    """A reply that is an answer of its own: the command line ends with its exit code.
+    """Reply with an exit code, by which the command line ends.
 
     A reply that is plain text ends it with 0.  Whoever writes to a control file is told the code
     if the request asks for it (`"exit": true`).
@@ -79,7 +79,7 @@ class Verb(NamedTuple):
     description: str
     options: tuple[Option, ...]
     errors: tuple[tuple[str, str], ...]
-    """Name of an errno, and when it comes."""
+    """Pairs: names of errnos, and the situation in which they are the answer."""
     example: str
     """Its words in a typical call, as a shell takes them."""
     barrier: bool = False
@@ -99,14 +99,13 @@ class Verb(NamedTuple):
     Until then it runs beside all others.
     """
     reading_words: tuple[str, ...] = ()
-    """The same, where the first word is one of these; "" is none."""
+    """First words with which the verb reads only; "" stands for no word."""
     reading_options: tuple[str, ...] = ()
-    """The same, where one of these options is given."""
+    """Options with which the verb reads only."""
     takes_command: bool = False
     """True if its first word begins a command, whose options are not its own."""
     exit_codes: str = ""
-    """When the command line ends with 1 although nothing was refused; a refusal ends it with 2
-    then.  Empty: never."""
+    """Reason for exit code 1 although nothing was refused; a refusal has 2 then.  Empty: none."""
 
     @property
     def usage(self) -> str:
@@ -150,7 +149,7 @@ class Verb(NamedTuple):
         argv: list[str],
         report: Callable[[Progress], None] = lambda progress: None,
     ) -> str:
-        """Carry it out, as one transaction, and return the reply.
+        """Carry the verb out, as one transaction, and return the reply.
 
         `argv` is what follows the verb.
         """

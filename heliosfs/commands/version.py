@@ -9,7 +9,7 @@ from heliosfs.commands.verb import Request
 
 
 def version(request: Request, options: Options) -> str:
-    """Name and version."""
+    """Return name and version of the program."""
     options.at_most(0)
     return version_text(as_json="json" in options)
 

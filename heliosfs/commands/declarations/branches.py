@@ -1,4 +1,4 @@
-"""The verbs that move between states, declared: branch, checkout, reset, undo and more."""
+"""Declarations of the verbs that move between states: branch, checkout, reset, undo and more."""
 
 from __future__ import annotations
 
@@ -268,4 +268,4 @@ REV_PARSE = Verb(
 )
 
 DECLARED_BRANCH = (BRANCH, CHECKOUT, SWITCH, RESET, UNDO, REDO, OPLOG, REV_PARSE)
-"""In the order of the reference page."""
+"""Declarations in the order of the reference page."""

@@ -1,4 +1,4 @@
-"""The verbs that make and show changes, declared: add, commit, status, diff, log, show."""
+"""Declarations of the verbs that make and show changes: add, commit, status, diff, log, show."""
 
 from __future__ import annotations
 
@@ -281,4 +281,4 @@ SHOW = Verb(
 )
 
 DECLARED = (ADD, COMMIT, STATUS, DIFF, LOG, SHOW)
-"""In the order of the reference page."""
+"""Declarations in the order of the reference page."""

@@ -1,4 +1,4 @@
-"""The verbs that keep and show experiments, declared: experiment, report."""
+"""Declarations of the verbs that keep and show experiments: experiment, report."""
 
 from __future__ import annotations
 
@@ -75,4 +75,4 @@ REPORT = Verb(
 )
 
 DECLARED_EXPERIMENTS = (EXPERIMENT, REPORT)
-"""In the order of the reference page."""
+"""Declarations in the order of the reference page."""

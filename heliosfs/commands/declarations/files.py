@@ -1,4 +1,4 @@
-"""The verbs about files and what is put aside, declared: rm, mv, stash, ls-files."""
+"""Declarations of the verbs about files and stashed changes: rm, mv, stash, ls-files."""
 
 from __future__ import annotations
 
@@ -153,4 +153,4 @@ LS_FILES = Verb(
 )
 
 DECLARED_FILES = (RM, MV, STASH, LS_FILES)
-"""In the order of the reference page."""
+"""Declarations in the order of the reference page."""

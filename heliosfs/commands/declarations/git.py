@@ -1,4 +1,4 @@
-"""The verbs that exchange history with git, declared: import, export."""
+"""Declarations of the verbs that exchange history with git: import, export."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The verbs that bring content together, declared: merge, tag, restore."""
+"""Declarations of the verbs that bring content together: merge, tag, restore."""
 
 from __future__ import annotations
 
@@ -145,4 +145,4 @@ RESTORE = Verb(
 )
 
 DECLARED_MERGE = (MERGE, TAG, RESTORE)
-"""In the order of the reference page."""
+"""Declarations in the order of the reference page."""

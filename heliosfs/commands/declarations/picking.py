@@ -1,4 +1,4 @@
-"""The verbs that take single commits, declared: cherry-pick, revert."""
+"""Declarations of the verbs that take single commits: cherry-pick, revert."""
 
 from __future__ import annotations
 
@@ -80,4 +80,4 @@ REVERT = Verb(
 )
 
 DECLARED_PICK = (CHERRY_PICK, REVERT)
-"""In the order of the reference page."""
+"""Declarations in the order of the reference page."""

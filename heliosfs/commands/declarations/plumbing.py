@@ -1,4 +1,4 @@
-"""The verbs that scripts use, declared: rev-list, cat-file, ls-tree, merge-base and the like."""
+"""Declarations of the verbs that scripts use: rev-list, cat-file, ls-tree and the like."""
 
 from __future__ import annotations
 
@@ -188,4 +188,4 @@ ARCHIVE = Verb(
 )
 
 DECLARED_PLUMBING = (REV_LIST, CAT_FILE, LS_TREE, MERGE_BASE, FOR_EACH_REF, CHECK_IGNORE, ARCHIVE)
-"""In the order of the reference page."""
+"""Declarations in the order of the reference page."""

@@ -1,4 +1,4 @@
-"""The verbs that look at content, or take it elsewhere: grep, blame, materialize, run, version."""
+"""Declarations of the verbs that look at content or copy it elsewhere: grep, run and more."""
 
 from __future__ import annotations
 
@@ -165,4 +165,4 @@ VERSION = Verb(
 )
 
 DECLARED_SEARCH = (GREP, BLAME, MATERIALIZE, RUN, VERSION)
-"""In the order of the reference page."""
+"""Declarations in the order of the reference page."""

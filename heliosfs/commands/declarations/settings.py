@@ -1,4 +1,4 @@
-"""The verbs that show and change how the mount works, declared."""
+"""Declarations of the verbs that show and change how the mount works."""
 
 from __future__ import annotations
 

@@ -114,4 +114,4 @@ REF_LIST = (
 """Options of lists of branches and tags."""
 
 LISTED = ("contains", "no-contains", "merged", "no-merged", "points-at", "sort", "format", "lines")
-"""Their keys, and that of `tag -n`: each of them asks for a list."""
+"""Keys of these options, and that of `tag -n`: each of them asks for a list."""

@@ -1,4 +1,4 @@
-"""The verbs that keep a store small and sound, declared: gc, fsck, debug."""
+"""Declarations of the verbs that keep a store small and sound: gc, fsck, debug."""
 
 from __future__ import annotations
 

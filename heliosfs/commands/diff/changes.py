@@ -18,9 +18,9 @@ from heliosfs.trees.same import differs
 from heliosfs.trees.stored import EMPTY_TREE, Change, walk_changes
 
 _PAIRS_MAX = 1000
-"""Files that are compared to find renames."""
+"""Number of files that are compared to find renames."""
 _WALKED_AT_ONCE = 100
-"""Changes: 1 ms."""
+"""Number of changes between two turns of others: 1 ms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,17 +28,17 @@ class FileChange:
     """One changed path.  A directory is one only if it is empty or changed in itself."""
 
     path: bytes
-    """Where it is, or was; b"" is the root of the workspace."""
+    """Path of the file now or, if it was deleted, before; b"" is the root of the workspace."""
     old: Entry | None
     new: Entry | None
     source: bytes | None = None
-    """Where it was before, if it was renamed."""
+    """Path before, if the file was renamed."""
     percent: int = 0
     """Share of the content that a renamed file kept, in percent; 0 of any other."""
 
     @property
     def letter(self) -> str:
-        """Added, deleted, renamed, modified, or of another type: git's letter for it."""
+        """Git's letter for the change: added, deleted, renamed, modified, or of another type."""
         if self.old is None:
             return "A"
         if self.new is None:
@@ -49,7 +49,7 @@ class FileChange:
 
     @property
     def label(self) -> str:
-        """The change in words."""
+        """Name of the change, in words."""
         old, new = self.old, self.new
         if old is None or new is None:
             entry = old or new
@@ -71,7 +71,7 @@ class FileChange:
 
     @property
     def document(self) -> dict[str, object]:
-        """The change for programs."""
+        """Change as a value for JSON."""
         return {
             "status": self.letter,
             "change": self.label,
@@ -138,7 +138,7 @@ def _ordered(store: Store, found: list[FileChange], *, with_renames: bool) -> li
 
 
 def by_file(changes: Iterable[Change]) -> list[FileChange]:
-    """Leave out the directories that are there by what they contain."""
+    """Leave out directories that exist only because of the files in them."""
     found = []
     for path, old, new in changes:
         if old is None or new is None or not same_kind(old, new):
@@ -149,7 +149,7 @@ def by_file(changes: Iterable[Change]) -> list[FileChange]:
 
 
 def find_renames(store: Store, changes: list[FileChange]) -> list[FileChange]:
-    """Pair what was deleted with what was added, where half of it is the same (`repo/merge`).
+    """Pair deleted files with added ones of which half is the same (`repo/merge`).
 
     Cost: bounded, 50 ms.
     """

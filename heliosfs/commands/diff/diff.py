@@ -26,14 +26,14 @@ from heliosfs.steps import Steps
 
 
 class _Side(NamedTuple):
-    """A tree that is compared, and the commit that it is of; None of the stage, say."""
+    """One of two compared trees, and its commit; None for the stage, for example."""
 
     root: Entry | None
     commit: CommitId | None = None
 
 
 def diff(request: Request, options: Options) -> Steps[str]:
-    """From the stage, HEAD or a revision to the working tree, or between two revisions."""
+    """Show changes to the working tree, from the stage or a revision, or between two revisions."""
     if _names_objects(request, options):
         old, new, changes = yield from _objects(request, options)
     else:

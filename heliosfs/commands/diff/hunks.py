@@ -81,7 +81,7 @@ def _heading(line: bytes) -> bytes:
 
 
 class _Hunks:
-    """Writes the hunks of one file."""
+    """Writer of the hunks of one file."""
 
     def __init__(
         self, old: list[bytes], new: list[bytes], context: int, words: Words, paint: Paint
@@ -142,7 +142,7 @@ class _Hunks:
 
 
 def _blank_ends(old: list[bytes], new: list[bytes]) -> tuple[int, int] | None:
-    """Where the blank lines at the ends begin, if those of `new` are more than those of `old`."""
+    """Return where blank lines at the end begin, if `new` has more of them than `old`."""
     counts = []
     for lines in (old, new):
         count = 0
@@ -184,7 +184,7 @@ def _by_words(old: bytes, new: bytes, words: Words, paint: Paint) -> bytes:
 
 
 def _extent(words: list[re.Match[bytes]], start: int, stop: int) -> tuple[int, int]:
-    """From where to where some words go; of none, the place after the word before."""
+    """Return begin and end of some words; of none, the place after the word before."""
     if start < stop:
         return words[start].start(), words[stop - 1].end()
     at = words[start - 1].end() if start else 0

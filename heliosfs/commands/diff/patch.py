@@ -33,7 +33,7 @@ NO_BLOB_ID = "0" * 40
 
 
 class Patch:
-    """Makes the diff of several files, within one limit of size; each file has its own effort."""
+    """Maker of a diff of several files within one limit of size; each file has its own effort."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class Patch:
         self._spaces = spaces
         self._words = words
         self._attributes = attributes
-        """Answers about `diff`, from the working tree."""
+        """Values of the attribute `diff`, from the working tree."""
         self._as_text = as_text
         """True if the lines of binary files are compared, too."""
         self._with_binary = with_binary
@@ -80,7 +80,7 @@ class Patch:
         return b"".join(pieces)
 
     def counts(self, change: FileChange) -> tuple[int, int] | None:
-        """How many lines were added and removed; None of a binary file."""
+        """Return the number of added and of removed lines; None of a binary file."""
         old, new = git_part(change.old), git_part(change.new)
         if old is not None and new is not None and same_content(old, new):
             return 0, 0
@@ -125,7 +125,7 @@ class Patch:
     def _pair(
         self, old: Entry | None, new: Entry | None, source: bytes, path: bytes, percent: int = 0
     ) -> Iterator[bytes]:
-        """One file of the diff: header, then hunks."""
+        """Yield the parts of one file's diff: header, then hunks."""
         lines = _mode_lines(old, new)
         is_shown = bool(lines) or source != path
         if source != path:

@@ -1,4 +1,4 @@
-"""`--stat`: how many lines of which files changed (git-diff(1))."""
+"""Counts of changed lines for each file: `--stat` and the like (git-diff(1))."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def summary(changes: list[FileChange]) -> str:
 def _counted(
     patch: Patch, changes: list[FileChange]
 ) -> Steps[list[tuple[str, tuple[int, int] | None, FileChange]]]:
-    """Names and counts; a file of which nothing counts as changed is left out, as in git."""
+    """Return names and counts; a file of which nothing counts as changed is left out, as in git."""
     counted = []
     for change in changes:
         counts = patch.counts(change)

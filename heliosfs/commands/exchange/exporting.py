@@ -27,7 +27,7 @@ _ID_DIGITS = 12
 
 
 def export(request: Request, options: Options) -> Steps[str]:
-    """Do what the options say."""
+    """Carry out the form of `export` that the options choose."""
     path = yield from named_path(options, "to-git")
     return (yield from export_steps(request, options, path))
 
@@ -104,7 +104,7 @@ def _take_back(remove: Callable[[], None], error: BaseException) -> Steps[None]:
 
 
 def _remove(path: str, device: int) -> None:
-    """Remove what was made, but not what a mount covered that has ended meanwhile."""
+    """Remove what was made; content that a mount over it had covered stays."""
     with suppress(OSError):
         if os.lstat(path).st_dev == device:
             shutil.rmtree(path, ignore_errors=True)

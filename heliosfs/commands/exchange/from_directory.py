@@ -80,11 +80,11 @@ class _Import:
         self._root = self._view.state().root
         self._found = Comparison()
         self._places: dict[bytes, bytes] = {}
-        """Path in the directory -> path in the workspace, of what is taken in."""
+        """Path in the workspace for each path in the directory that is taken in."""
         self._count = 0
 
     def compare(self) -> Steps[None]:
-        """See what is new, and where it goes."""
+        """Find new files, and the paths at which they are taken in."""
         found = yield from compare(self._store, self._root, self._dir_fd, self._taken or ())
         self._found = found
         self._places = {item.path: item.path for item in found.new}
@@ -97,7 +97,7 @@ class _Import:
         self._count = len(found.new_files) + (len(found.different) if self._keeps_both else 0)
 
     def run(self) -> Steps[None]:
-        """Read what was chosen on the side, and put it into the workspace."""
+        """Read the chosen files on a thread, and put them into the workspace."""
         repository = self._repository
         identity, clock = repository.identity, repository.clock
         root = empty_root(identity.uid, identity.gid, clock.now_ns())
@@ -138,7 +138,7 @@ class _Import:
                 view.move("import", self._path, before, after, with_times=True)
 
     def _look_again(self, root: Entry) -> None:
-        """Leave out what came to be in the workspace while files were read."""
+        """Leave out paths that appeared in the workspace while files were read."""
         directories = {item.path for item in self._found.new if item.is_dir}
         for path, place in list(self._places.items()):
             there = find_entry(self._store, root, place)
@@ -217,7 +217,7 @@ class _Import:
 
 
 class _Wanted:
-    """The paths that are taken in: those chosen, what leads to them, and whole directories."""
+    """Return the paths that are taken in: those chosen, their parents, and whole directories."""
 
     def __init__(self, paths: set[bytes], whole: set[bytes]) -> None:
         self._whole = whole

@@ -31,7 +31,7 @@ SOURCES = ("from-git", "from-dir", "verify")
 
 
 def import_(request: Request, options: Options) -> Steps[str]:
-    """Do what the options say."""
+    """Carry out the form of `import` that the options choose."""
     options.only_one(*SOURCES, "beneath")
     sources = {}
     for key in SOURCES:
@@ -137,7 +137,7 @@ def _verify(repository: Repository, path: str, *, as_json: bool) -> Steps[str]:
 
 
 def _differences(found: Verified, path: str) -> str:
-    """One line: the first of each, and how many there are."""
+    """Return one line: the first item of each kind, and the number of all."""
     parts = []
     if found.missing:
         parts.append(f"{len(found.missing)} were not imported, {found.missing[0]} among them")

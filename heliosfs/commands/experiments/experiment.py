@@ -40,7 +40,7 @@ _OPTIONS = sorted(set[str]().union(*_ALLOWED.values()))
 
 
 def experiment(request: Request, options: Options) -> str | Steps[str]:
-    """Do what the first word says; a list, in steps, without any."""
+    """Carry out the subcommand that the first word names; without words, list in steps."""
     action, *words = options.words or ["list"]
     carry_out = _ACTIONS.get(action)
     if carry_out is None:
@@ -115,7 +115,7 @@ def _record(request: Request, options: Options, words: list[str]) -> str:
 
 
 def _recorded_commit(request: Request, options: Options) -> tuple[CommitId, Experiment | None]:
-    """Which commit gets the numbers: HEAD, if it was made in the experiment, or any that is named.
+    """Return the commit that gets the scores: a named one, or HEAD if the experiment made it.
 
     A branch that is no experiment, or a HEAD that came from elsewhere, is rather a mistake.
     """

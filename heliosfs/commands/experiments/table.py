@@ -22,7 +22,7 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """An experiment with what its commits come to."""
+    """Experiment with the figures of its commits."""
 
     experiment: Experiment
     commits: list[CommitId]
@@ -30,11 +30,11 @@ class Summary:
     scores: dict[CommitId, Scores]
     """Scores of the commits that have any."""
     metrics: dict[str, int]
-    """Every metric in use, and how many commits have it."""
+    """Number of commits that have each metric in use."""
     metric: str
-    """The one that is shown."""
+    """Metric that is shown."""
     scored: list[Scored]
-    """The commits that have it, the oldest first."""
+    """Commits that have the metric, the oldest first."""
 
     @property
     def minimize(self) -> bool:
@@ -69,7 +69,7 @@ def summarize(repository: Repository, experiment: Experiment, by: str | None = N
 
 
 def sorted_summaries(rows: list[Summary], options: Options) -> list[Summary]:
-    """In the order that the options ask for; by age, the youngest first, if they do not."""
+    """Sort as the options ask for; by age, the youngest first, by default."""
     sort = _sort(options, _LIST_SORTS)
     if sort == "score":
         return _by_score(rows, lambda row: (row.best, row.minimize), options)
@@ -186,7 +186,7 @@ def age(seconds: int) -> str:
 
 
 def table(rows: Sequence[Sequence[str]], *, right: Sequence[int]) -> str:
-    """Columns two blanks apart; those in `right` are flush right."""
+    """Align columns two blanks apart; those in `right` are flush right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
     for row in rows:

@@ -16,22 +16,22 @@ from heliosfs.steps import TURN, Steps
 
 @dataclass(slots=True)
 class Found:
-    """A file that matches, or, where these are asked for, one that does not."""
+    """File that matches or, if these are asked for, that does not."""
 
     revision: str
-    """Empty for the working tree."""
+    """Name of the commit; empty for the working tree."""
     path: bytes
     is_binary: bool = False
     numbers: list[int] = field(default_factory=list)
     """The lines that match, from 1 on."""
     data: bytes = b""
-    """The file, if lines of it are shown."""
+    """Content of the file, if lines of it are shown."""
     spans: list[Span] = field(default_factory=list)
-    """The matches in it, if only these are shown, or if they have a colour."""
+    """Matches in the file, if only these are shown, or if they have a colour."""
 
 
 class GrepForm:
-    """Shows what was found as the options say."""
+    """Form of the reply, as the options ask for it."""
 
     def __init__(self, options: Options, cwd: str, paint: Paint) -> None:
         self._paint = paint
@@ -162,7 +162,7 @@ class GrepForm:
 
 
 def _offsets(lines: list[bytes]) -> list[int]:
-    """Where each line begins in its file, and where the last one ends."""
+    """Return where each line begins in its file, and where the last one ends."""
     return list(accumulate(map(len, lines), initial=0))
 
 

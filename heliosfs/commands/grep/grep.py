@@ -52,7 +52,7 @@ def grep(request: Request, options: Options) -> Steps[str]:
 
 
 class _Search:
-    """A search that stops when it becomes too much for one request."""
+    """Search that stops when it becomes too much for one request."""
 
     def __init__(
         self, request: Request, options: Options, expression: Expression, paint: Paint
@@ -77,7 +77,7 @@ class _Search:
         """The files that were found so far."""
 
     def run(self, revision: str, root: Entry, spec: Pathspec) -> Steps[None]:
-        """Find the files in what is meant, in byte order.  TooLarge."""
+        """Find matching files among those that are meant, in byte order.  TooLarge."""
         for place, file in files_below(self._store, root, spec):
             if not stat.S_ISREG(file.mode) or (not file.size and not self._without):
                 continue
@@ -142,7 +142,7 @@ def _compile(patterns: list[str], options: Options) -> Expression:
 def _split_words(
     request: Request, options: Options, words: list[str]
 ) -> tuple[list[str], Pathspec]:
-    """Which words are revisions; what is none is a path, if `--` does not say so."""
+    """Split words into revisions and paths; without `--`, paths begin at the first that is none."""
     revisions: list[str] = []
     paths = list(options.paths or [])
     for at, word in enumerate(words):

@@ -1,4 +1,4 @@
-"""How a commit is shown: git's named formats, a line, or a format of the caller's own."""
+"""Forms in which a commit is shown: git's named ones, a line, or a template of the caller."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _NAMED = ("short", "medium", "full", "fuller")
 
 
 class CommitPrinter:
-    """Shows commits, and puts them together with what they changed."""
+    """Printer of commits, which joins them with their changes."""
 
     def __init__(
         self,
@@ -105,7 +105,7 @@ def form_of(request: Request, options: Options, paint: Paint | None = None) -> C
 
 
 class _Named:
-    """A format of git that has a name."""
+    """Format of git that has a name."""
 
     def __init__(
         self, name: str, date: str, now_seconds: int, paint: Paint, *, is_short: bool = False

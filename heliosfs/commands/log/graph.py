@@ -1,4 +1,4 @@
-"""The graph beside a log, drawn as `git log --graph` draws it.
+"""Graph beside a log, drawn as `git log --graph` draws it.
 
 Every line of history that is still awaited has a column, two characters wide.  A commit
 is a row with `*` in its column; the rows after it lead the edges of a merge out of it, and
@@ -32,7 +32,7 @@ class _Row(Enum):
 
 
 class Graph:
-    """Draws one commit after another, children before parents."""
+    """Drawer of one commit after another, children before parents."""
 
     def __init__(self) -> None:
         self._commit: CommitId | None = None
@@ -41,11 +41,11 @@ class Graph:
         """Commit that each column leads to, above the commit; `_below` is the same after it."""
         self._below: list[CommitId] = []
         self._edges: list[int] = []
-        """For each character of a row: the column that an edge there leads to, or nothing."""
+        """Column that an edge leads to from each character of a row, or nothing."""
         self._edges_before: list[int] = []
         self._width = 0
         self._at = 0
-        """The column of the commit, and of the one before."""
+        """Column of the commit, and that of the one before."""
         self._at_before = 0
         self._leans_right = True
         """True if the first parent of a merge keeps its column; else it is to the left."""

@@ -30,7 +30,7 @@ _NO_NEWLINE = b"\\ No newline at end of file\n"
 
 
 class _Part(NamedTuple):
-    """Lines of a file: from `start` on, up to `stop`, which is not one of them; from 0 on."""
+    """Range of lines, counted from 0: from `start` up to `stop`, which is not part of it."""
 
     path: bytes
     start: int
@@ -38,7 +38,7 @@ class _Part(NamedTuple):
 
 
 class _Step(NamedTuple):
-    """The effect of one commit on the lines."""
+    """Effect of one commit on the lines."""
 
     before: _Part | None
     """The lines in the parent; None if they were not there."""
@@ -83,7 +83,7 @@ def log_lines(request: Request, options: Options, form: CommitPrinter) -> Steps[
 
 
 class _Lines:
-    """Follows lines from commits to their parents."""
+    """Follower of lines from commits to their parents."""
 
     def __init__(self, request: Request, paint: Paint) -> None:
         self._request = request

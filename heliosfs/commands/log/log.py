@@ -55,11 +55,11 @@ class _Entry(NamedTuple):
     visit: Visit
     head: str
     changes: str | None
-    """Its changes, if there are some and they were asked for."""
+    """Text of its changes, if there are any and they were asked for."""
 
 
 def _entries(request: Request, options: Options, form: CommitPrinter) -> Steps[list[_Entry]]:
-    """TooLarge when the changes take more than one reply may have."""
+    """Return the commits to show.  TooLarge when their changes are more than one reply may have."""
     limit, skipped = options.number("max-count"), options.number("skip") or 0
     wanted = filter_of(options, _now_seconds(request))
     pick = ChangeFilter(request.repository.store, options)

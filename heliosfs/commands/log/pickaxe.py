@@ -34,7 +34,7 @@ class ChangeFilter:
         self._store = store
         self._options = options
         self._counts: dict[Oid, int] = {}
-        """Blob -> how often it has the text of -S: most blobs are seen twice."""
+        """Number of times each blob has the text of -S: most blobs are seen twice."""
         self._counted: Expression | None = None
         self._wanted: Expression | None = None
         text, pattern = options.value("S"), options.value("G")

@@ -1,4 +1,4 @@
-"""`--format`: a commit in the form that the caller spells out (git-log(1), pretty formats)."""
+"""Commit in the form that the caller spells out: `--format` (git-log(1), pretty formats)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Field = Callable[[CommitId, Commit, str], str]
 
 
 class Format:
-    """A format of the caller's own."""
+    """Format that the caller spells out."""
 
     def __init__(self, template: str, date: str, now_seconds: int, paint: Paint = PLAIN) -> None:
         """Prepare a template; text between its placeholders stays as it is written."""

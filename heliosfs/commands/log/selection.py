@@ -1,4 +1,4 @@
-"""Which commits a log shows: by who made them, when, and what they say (git-log(1))."""
+"""Selection of the commits in a log: by person, date and message (git-log(1))."""
 
 from __future__ import annotations
 

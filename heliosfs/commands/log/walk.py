@@ -1,4 +1,4 @@
-"""The walk of `log` and `rev-list`: its commits, and their order (git-rev-list(1))."""
+"""Walk of `log` and `rev-list`: its commits, and their order (git-rev-list(1))."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from heliosfs.steps import Steps, Turn
 
 
 class Tips(NamedTuple):
-    """The commits at which a walk begins."""
+    """Commits at which a walk begins, and those that it leaves out."""
 
     shown: list[CommitId]
     hidden: list[CommitId]
-    """The commits whose history is left out."""
+    """Commits whose history is left out."""
 
 
 def walk_of(request: Request, options: Options) -> Steps[Iterator[Visit | Turn]]:

@@ -1,4 +1,4 @@
-"""The reference page of the metrics, made from the table of measures.
+"""Reference page of the metrics, made from the table of measures.
 
 `python -m heliosfs.commands.measures.page` prints docs/reference/metrics.md.
 """

@@ -1,4 +1,4 @@
-"""The table of measures: what each is called, in what unit, and how it is taken.
+"""Table of the measures: name, unit, and the function that takes each.
 
 `stats`, `.helios/stats`, `.helios/metrics` and the reference page all read this table.
 Nothing in it is estimated; what was not measured yet has no value.
@@ -30,15 +30,15 @@ class Sample:
 
 
 class Measure(NamedTuple):
-    """One line of `stats`."""
+    """Measure: one line of `stats`."""
 
     name: str
     unit: str
-    """s, bytes, ratio or count."""
+    """Unit: s, bytes, ratio or count."""
     kind: str
-    """gauge or counter, as Prometheus knows them."""
+    """Kind for Prometheus: gauge or counter."""
     exported: str
-    """Its name in `.helios/metrics`, after `heliosfs_`; empty when another tells it there."""
+    """Name in `.helios/metrics`, after `heliosfs_`; empty when another line tells it there."""
     meaning: str
     how: str
     take: Callable[[Sample], Number]

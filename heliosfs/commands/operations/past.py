@@ -1,4 +1,4 @@
-"""States of before, as a request names them and as a reply tells of them."""
+"""Earlier states, as a request names them and as a reply describes them."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def last_save(request: Request) -> Past:
 
 
 def kept_saves(view: View) -> str:
-    """How many saves there are, and how many there may be."""
+    """Return a line about the saves: how many there are, and how many there may be."""
     saves = view.saves.all()
     if not saves:
         return "nothing was saved yet"

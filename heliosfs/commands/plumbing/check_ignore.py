@@ -16,7 +16,7 @@ from heliosfs.trees.stored import find_entry
 
 
 class _Decision(NamedTuple):
-    """The line that decides about a path."""
+    """Rule that decides about a path."""
 
     source: bytes
     line: int

@@ -26,7 +26,7 @@ from heliosfs.trees.wildmatch import matcher
 
 
 def branch(request: Request, options: Options) -> str | Steps[str]:
-    """Do what the options say; a list without any word.  Deleting comes in steps."""
+    """Carry out the form that the options choose; without words, list.  Deleting comes in steps."""
     options.only_one("fork", "move", "copy", "delete", "force-delete", "show-current", "list")
     if options.has_any(LISTED):
         for key in ("fork", "move", "copy", "delete", "force-delete", "show-current"):
@@ -61,7 +61,7 @@ def make_branch(request: Request, name: str, base: str | None, *, fork: bool) ->
 
 
 def branches_document(repository: Repository, view: View) -> list[dict[str, object]]:
-    """All branches for programs."""
+    """Return all branches as values for JSON."""
     return [_document(repository, view, each) for each in _sorted(repository)]
 
 
@@ -81,7 +81,7 @@ def _create(request: Request, options: Options) -> str:
 
 
 def move_branch(request: Request, name: str, base: str | None) -> Branch:
-    """Let a branch that is elsewhere name another commit, with its files.  Busy."""
+    """Move a branch that is not shown here to another commit, with its files.  Busy."""
     repository, view = request.repository, request.view
     branch = repository.refs.branch(name)
     if branch.slot == view.slot:

@@ -1,4 +1,4 @@
-"""Lists of branches and tags: which of them, in which order and form (git-for-each-ref(1))."""
+"""Lists of branches and tags: selection, order and form (git-for-each-ref(1))."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Ref(NamedTuple):
     """A branch or a tag."""
 
     name: str
-    """In full."""
+    """Full name."""
     oid: CommitId
     commit: Commit
     note: Annotation | None = None
@@ -98,7 +98,7 @@ def _chosen(request: Request, options: Options, refs: list[Ref]) -> Steps[list[R
 
 
 def _sorted(options: Options, refs: list[Ref]) -> list[Ref]:
-    """By --sort; of several keys the last one counts most, as in git."""
+    """Sort by --sort; of several keys the last one counts most, as in git."""
     refs = sorted(refs, key=lambda ref: bytes_of(ref.name))
     for word in options.values("sort"):
         key = word.removeprefix("-")
@@ -129,10 +129,10 @@ def fits(patterns: Sequence[str]) -> Callable[[str], bool]:
 
 
 class RefForm:
-    """A format of the caller's own: `%(refname:short) %(objectname)`."""
+    """Format that the caller spells out: `%(refname:short) %(objectname)`."""
 
     def __init__(self, request: Request, template: str, paint: Paint = PLAIN) -> None:
-        """UsageError when a field is none."""
+        """Prepare a format.  UsageError when a field is unknown."""
         self._paint = paint
         self._now_seconds = request.repository.clock.now_ns() // SECOND_NS
         self._template = template

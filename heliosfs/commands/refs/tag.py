@@ -18,7 +18,7 @@ from heliosfs.trees.wildmatch import matcher
 
 
 def tag(request: Request, options: Options) -> str | Steps[str]:
-    """Do what the options say; a list without any word."""
+    """Carry out the form that the options choose; without words, list."""
     options.only_one("delete", "force", "list")
     for key in LISTED:
         options.only_one("delete", key)

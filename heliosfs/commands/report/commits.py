@@ -1,4 +1,4 @@
-"""Which commits are in the report: those of experiments, and the newest of what refs reach."""
+"""Commits in the report: those of experiments, and the newest of what refs reach."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ class Row(NamedTuple):
 
     @property
     def shown_id(self) -> str:
-        """The digits by which the page knows it."""
+        """Digits of the id that the page uses."""
         return short(self.oid)
 
 
 @dataclass(slots=True)
 class Own:
-    """An experiment, and those of its commits that are still there."""
+    """Experiment, and those of its commits that still exist."""
 
     experiment: Experiment
     commits: list[CommitId] = field(default_factory=list)
@@ -84,7 +84,7 @@ class Gathered:
             yield TURN
 
     def by_interest(self) -> Iterator[Row]:
-        """Best and last of each experiment, then what has scores, then some more, newest first."""
+        """Yield best and last of each experiment, then other scored commits, then the newest."""
         first: dict[CommitId, None] = {}
         for own in self.experiments:
             first |= dict.fromkeys(self._outstanding(own))
@@ -127,7 +127,7 @@ class Gathered:
             pending = list(self.rows[heapq.heappop(ready)[1]].parents)
 
     def _read(self, oid: CommitId) -> Row | None:
-        """None of a commit that is gone."""
+        """Read a commit; None if it was removed."""
         if oid in self.rows:
             return self.rows[oid]
         history = self._repository.history

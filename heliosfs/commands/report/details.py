@@ -33,13 +33,13 @@ _CHUNK_BYTES = 64 * 1024
 
 
 class DetailChunks:
-    """The chunks, and in which of them a commit is."""
+    """Chunks of details, and the chunk of each commit."""
 
     def __init__(self, repository: Repository) -> None:
         self._repository = repository
         self._attributes = attributes_of(repository.root)
         self.chunks: list[str] = []
-        """Deflated JSON in base64: id as the page knows it -> what there is to say."""
+        """Deflated JSON in base64: the details for each id."""
         self.places: dict[CommitId, int] = {}
         self._open: dict[str, dict[str, object]] = {}
         self._open_bytes = 0
@@ -68,7 +68,7 @@ class DetailChunks:
         yield TURN
 
     def close(self) -> None:
-        """Compress what is open."""
+        """Compress the open chunk."""
         if self._open:
             text = json.dumps(self._open, separators=(",", ":"))
             packer = compressobj(6, DEFLATED, -MAX_WBITS)

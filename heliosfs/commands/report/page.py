@@ -105,7 +105,7 @@ def _experiment(repository: Repository, each: Experiment) -> dict[str, object]:
 def _row(
     row: Row, places: dict[CommitId, int], author: int, owner: int, details: DetailChunks
 ) -> list[object]:
-    """In the order in which the script takes it apart (web/data.js)."""
+    """Return the fields in the order in which the script reads them (web/data.js)."""
     parents = [places.get(parent, -1) for parent in row.parents]
     chunk = details.places.get(row.oid, -1)
     seconds = row.seconds if abs(row.seconds) <= _DATE_MAX_SECONDS else 0
@@ -113,5 +113,5 @@ def _row(
 
 
 def _json(value: object) -> str:
-    """Compact, all ASCII, and without the characters that mean something in HTML."""
+    """Encode compactly, in ASCII, and without the characters that mean something in HTML."""
     return json.dumps(value, separators=(",", ":")).translate(_MARKUP)

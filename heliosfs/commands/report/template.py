@@ -1,4 +1,4 @@
-"""The page of the report: what does not depend on the repository, put together once.
+"""Parts of the report that do not depend on the repository, put together once.
 
 Style and script are named in the page's policy by their digests, and nothing else may run or be
 loaded: what a hostile message or diff might bring with it stays text.

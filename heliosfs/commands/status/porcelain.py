@@ -1,4 +1,4 @@
-"""The status for programs: the short format and the porcelain of git-status(1)."""
+"""Status for programs: the short format and the porcelain of git-status(1)."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _NO_ID = NO_OID.hex()
 
 
 class _Row(NamedTuple):
-    """One path: the change from HEAD to the stage, and the one from there to the files."""
+    """Row for one path: the change from HEAD to the stage, and the one from there to the files."""
 
     staged: FileChange | None
     unstaged: FileChange | None
 
     @property
     def first(self) -> FileChange:
-        """The change that names the path."""
+        """Change that names the path."""
         change = self.staged or self.unstaged
         assert change is not None
         return change
@@ -87,7 +87,7 @@ def _plain_place(cwd: str, change: FileChange | Change) -> bytes:
 
 
 def _rows(found: Standing) -> list[_Row]:
-    """Both changes of each path in one row, in byte order.
+    """Return both changes of each path in one row, in byte order.
 
     What was staged as gone and is there again is new, and has a row of its own.
     """
@@ -104,7 +104,7 @@ def _rows(found: Standing) -> list[_Row]:
 
 
 class _Lines:
-    """Writes lines, or, with `is_plain`, unquoted paths with a NUL after each (-z)."""
+    """Writer of lines or, with `is_plain`, of unquoted paths with a NUL after each (-z)."""
 
     def __init__(self, view: View, cwd: str, paint: Paint, *, is_plain: bool) -> None:
         self._paint = paint
@@ -121,7 +121,7 @@ class _Lines:
         *,
         with_branch: bool,
     ) -> str:
-        """Two letters and a path: what is staged, and what is not."""
+        """Return two letters and a path in each line: what is staged, and what is not."""
         lines = [f"## {self._branch()}"] if with_branch else []
         red = partial(self._paint, Role.UNSTAGED)
         shown = [
@@ -142,7 +142,7 @@ class _Lines:
         *,
         with_branch: bool,
     ) -> str:
-        """Modes and ids as well."""
+        """Return lines with modes and ids as well."""
         lines = []
         if with_branch:
             head = self._view.head
@@ -192,7 +192,7 @@ class _Lines:
         return f"{self._quoted(self._name(change.source))} -> {place}"
 
     def _quoted(self, name: str) -> str:
-        """In quotes, if blanks could be taken for what comes between columns; version 1 alone."""
+        """Quote a name with blanks, which could be taken for separators; version 1 alone does."""
         is_safe = self._is_plain or " " not in name or name.startswith('"')
         return name if is_safe else f'"{name}"'
 

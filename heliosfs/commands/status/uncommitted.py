@@ -1,4 +1,4 @@
-"""The uncommitted changes of a view: what is staged, and what is not."""
+"""Uncommitted changes of a view, staged and not."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ class Standing(NamedTuple):
     """The uncommitted changes of a view, in two steps."""
 
     staged: list[FileChange]
-    """From HEAD to the stage; empty while nothing is staged."""
+    """Changes from HEAD to the stage; empty while nothing is staged."""
     unstaged: list[FileChange]
-    """From the stage, or from HEAD, to the working tree."""
+    """Changes from the stage, or from HEAD, to the working tree."""
 
     @property
     def is_clean(self) -> bool:

@@ -1,4 +1,4 @@
-"""The paths of an open merge that are not resolved yet, as `status` and `commit` see them."""
+"""Unresolved paths of an open merge, as `status` and `commit` see them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ UNMERGED = {
 
 
 def unmerged(view: View) -> dict[bytes, str]:
-    """Path -> the two letters that git's status has for it, in byte order.
+    """Return the two letters of git's status for each unresolved path, in byte order.
 
     A text is resolved once no markers are left in it.  What has no markers (a file that one side
     deleted, a binary one) stays until it is removed, or the merge is concluded.
@@ -52,7 +52,7 @@ def unmerged(view: View) -> dict[bytes, str]:
 
 
 def check_markers(view: View) -> None:
-    """Conflicted when a file of the open merge has conflict markers left; names the files."""
+    """Check that no file of the open merge has conflict markers.  Conflicted names the files."""
     if view.merging is None:
         return
     root = view.state().root
