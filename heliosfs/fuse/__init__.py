@@ -1,4 +1,4 @@
-"""The kernel's protocol: its messages, its device, and how requests are waited for.
+"""The FUSE protocol: its messages, its device, and the loop that waits for requests.
 
-It knows nothing of what a request means for a workspace: that is decided in `daemon`.
+Nothing here knows the meaning of a request for a workspace: `daemon` decides that.
 """

@@ -1,4 +1,4 @@
-"""Nodes as the kernel sees them: entries of 128 bytes, kept on the node until something changes."""
+"""Nodes as the kernel sees them: entries of 128 bytes, cached on the node until it changes."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ _HOLDS_NOT = bytes(8)
 _FOREVER = ATTR_HOLDS.pack(FOREVER_SECONDS, 0, 0)
 _NEVER = ATTR_HOLDS.pack(0, 0, 0)
 _DEVICE = 0xFFFFFFFF
-"""What of a device number goes over the wire: the layouts of kernel and libc agree in it."""
+"""Mask of a device number's low 32 bits, in which the kernel's layout and libc's are the same."""
 
 NO_ENTRY = bytes(ENTRY_BYTES)
-"""In a listing: nothing is said of what the name means, and no reference is given."""
+"""Empty entry for a name in a listing: the kernel learns no inode and takes no reference."""
 MISSING = ENTRY.pack(0, 0, FOREVER_SECONDS, *(0,) * 19)
-"""The answer that a name does not exist, to be remembered."""
+"""Answer that a name does not exist, which the kernel remembers."""
 
 
 def entry(node: StatInode) -> bytes:
-    """What a name that leads to the node means; kept on it."""
+    """Return the entry of a node, cached on it until it changes."""
     kept = node.attr
     if kept is None:
         kept = build(node)
@@ -35,19 +35,20 @@ def entry(node: StatInode) -> bytes:
 
 
 def entry_once(node: StatInode) -> bytes:
-    """`entry` for a name that may mean another node at the next look."""
+    """Return the entry for a name that may lead to another node at the next look-up."""
+    # The time that the name holds is 0, so the kernel asks again; the attributes hold as usual.
     made = entry(node)
     return made[:_NAME_HOLDS_AT] + _HOLDS_NOT + made[_NAME_HOLDS_AT + 8 :]
 
 
 def attributes(node: StatInode) -> bytes:
-    """The answer to who asks for the attributes alone."""
+    """Return the answer to a GETATTR or SETATTR request: the attributes without a name."""
     holds = _FOREVER if node.is_kept else _NEVER
     return holds + entry(node)[ATTR_AT:]
 
 
 def build(node: StatInode) -> bytes:
-    """The entry of a node, anew: 1.5 us."""
+    """Build the entry of a node without looking at the cached one: 1.5 us."""
     ino = node.ino
     holds = FOREVER_SECONDS if node.is_kept else 0
     size = node.size
@@ -81,7 +82,7 @@ def build(node: StatInode) -> bytes:
 
 
 def build_listed(listed: Listed) -> bytes:
-    """The entry of a child that has no node."""
+    """Build the entry of a child that has no node of its own yet."""
     child, _ = decode_entry(listed.raw)
     ino = listed.ino
     size = len(child.target) or child.size
@@ -114,7 +115,12 @@ def build_listed(listed: Listed) -> bytes:
 
 
 def entry_in(directory: StatInode, node: StatInode) -> bytes:
-    """What a place shows may be another tree at the next look."""
+    """Return the entry of a node found in a directory.
+
+    The kernel may keep the name if the directory belongs to a tree, or if the node is a virtual
+    one with `is_kept`.
+    """
+    # `live/NAME` and `view/ID` may show the root of another tree at the next look-up.
     is_root = not isinstance(directory, DirNode) and isinstance(node, DirNode)
     if is_root or not (isinstance(directory, DirNode) or node.is_kept):
         return entry_once(node)
@@ -122,7 +128,10 @@ def entry_in(directory: StatInode, node: StatInode) -> bytes:
 
 
 def listed_in(directory: StatInode, node: Inode) -> bytes:
-    """The entry for a listing, which keeps none of files: most are never asked for again."""
+    """Return the entry of a node for a listing.
+
+    The entry of a file is not cached on its node: most are never asked for again.
+    """
     if isinstance(node, Listed):
         return build_listed(node)
     assert isinstance(node, StatInode)

@@ -1,9 +1,9 @@
-"""The connection to the kernel: its device, and the socket at whose other end pyfuse3 is.
+"""The connection to the kernel: the FUSE device, and a socket with pyfuse3 at its other end.
 
-What is not answered here goes through the socket, which libfuse has for its device
-(`/dev/fd/N`, as a privileged parent may pass one in), and what it answers goes to the kernel.
-INIT is among that, in which kernel and libfuse agree on flags.  libfuse's are for file systems
-that others change too, and pyfuse3 offers no say: they are changed on the way.
+Requests that no handler of ours answers are sent through the socket, which libfuse takes for its
+device (`/dev/fd/N`, as a privileged parent may pass one in); its answers are sent to the kernel.
+One of them is INIT, in which the kernel and libfuse agree on flags.  libfuse chooses flags for file
+systems that others change too, and pyfuse3 has no option for them: they are changed on the way.
 """
 
 from __future__ import annotations
@@ -25,47 +25,50 @@ from heliosfs.mounttable import is_there, mount_at
 
 _MINOR_AT = 4
 _FLAGS_AT = 12
-"""In the bodies of INIT and of its answer: after two versions and the read-ahead."""
+"""Offset of the flags in the bodies of INIT and of its answer: two versions and the read-ahead
+come first."""
 _MAX_WRITE_AT = 20
 _PRUNE_FROM_MINOR = 45
 _RELAYED_MAX_BYTES = 128 * 1024
-"""The longest are the values of extended attributes, of at most 64 KiB."""
+"""Buffer for an answer of pyfuse3.  The longest hold the value of an extended attribute, of at most
+64 KiB."""
 _SPLICES = Capability.SPLICE_READ | Capability.SPLICE_WRITE | Capability.SPLICE_MOVE
 _WANTED = Capability.EXPLICIT_INVAL_DATA | Capability.CACHE_SYMLINKS | Capability.PARALLEL_DIROPS
 
 _GONE = (errno.ENOENT, errno.ENODEV, errno.EINVAL)
-"""Whoever asked does not wait any more, or it was unmounted (fuse_dev_do_write in fs/fuse/dev.c)"""
+"""Errors of an answer that nobody waits for: the caller was killed, or the file system was
+unmounted (fuse_dev_do_write in fs/fuse/dev.c)."""
 
 
 class Connection:
-    """A mount, from its first request to its end."""
+    """Connection to the kernel of one mount, from INIT to the unmount."""
 
     def __init__(self, fd: int, mountpoint: str) -> None:
         self._mountpoint = mountpoint
         self._mount = mount_at(mountpoint)
         self.fd = fd
-        """The device: readable when there is a request, or it was unmounted."""
+        """The FUSE device, readable when a request is there or the file system was unmounted."""
         os.set_blocking(fd, False)
         self.message: Message = bytearray(wire.FUSE_MESSAGE_MAX_BYTES)
-        """The request that was received last."""
+        """Buffer with the request that was received last."""
         self._buffers = (self.message,)
         self._ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._ours.setblocking(False)  # noqa: FBT003 (its name)
         self._theirs = theirs.detach()
         self._relaying = HandoffLock()
         self._init = 0
-        """Which request INIT was, until it is answered."""
+        """Unique number of the INIT request; 0 once it was answered."""
         self._offered = 0
 
     @property
     def device(self) -> str:
-        """The mount point to tell libfuse, which owns the descriptor in it from then on."""
+        """Mount point to pass to libfuse, which owns the descriptor named in it from then on."""
         return f"/dev/fd/{self._theirs}"
 
     def begin(self) -> bool:
-        """Take the kernel's INIT and pass it on; whether the kernel knows `prune` (Linux 6.18).
+        """Pass the kernel's INIT on to libfuse; return True if the kernel knows `prune` (6.18).
 
-        HeliosError.
+        HeliosError if the kernel sends no INIT or is older than Linux 5.1.
         """
         select.select((self.fd,), (), ())
         length = self.receive()
@@ -82,9 +85,9 @@ class Connection:
         return bool(minor >= _PRUNE_FROM_MINOR)
 
     def receive(self) -> int:
-        """The length of the next request, which is in `message`; 0 when there is none.
+        """Read the next request into `message`; return its length, or 0 if there is none.
 
-        ConnectionResetError once it was unmounted.
+        ConnectionResetError once the file system was unmounted.
         """
         try:
             return os.readv(self.fd, self._buffers)
@@ -93,16 +96,17 @@ class Connection:
         except OSError as error:
             if error.errno in (errno.ENODEV, errno.ECONNABORTED):
                 raise ConnectionResetError from None
+            # ENOENT: the request was interrupted before it was read.
             if error.errno in (errno.ENOENT, errno.EINTR):
                 return 0
             raise
 
     def answer(self, unique: int, data: Data) -> None:
-        """Answer a request, if somebody waits for it still."""
+        """Answer a request, unless its caller no longer waits."""
         self._send((ANSWER_HEAD.pack(ANSWER_HEAD.size + len(data), 0, unique), data))
 
     def refuse(self, unique: int, code: int) -> None:
-        """Answer a request with an errno."""
+        """Answer a request with an errno, unless its caller no longer waits."""
         self._send((ANSWER_HEAD.pack(ANSWER_HEAD.size, -code, unique),))
 
     def _send(self, parts: tuple[Data, ...]) -> None:
@@ -113,7 +117,7 @@ class Connection:
                 raise
 
     async def relay(self, request: bytes) -> None:
-        """Have pyfuse3 answer a request."""
+        """Send a request to pyfuse3, whose answer `forward` passes on."""
         async with self._relaying:
             while True:
                 try:
@@ -124,7 +128,7 @@ class Connection:
                     return
 
     async def forward(self) -> None:
-        """Hand the kernel what pyfuse3 answers, until cancelled."""
+        """Pass the answers of pyfuse3 on to the kernel, until cancelled."""
         while True:
             await trio.lowlevel.wait_readable(self._ours)
             with contextlib.suppress(BlockingIOError):
@@ -143,7 +147,7 @@ class Connection:
         at = ANSWER_HEAD.size + _FLAGS_AT
         (flags,) = wire.WORD.unpack_from(answer, at)
         wire.WORD.pack_into(answer, at, agreed(flags, self._offered))
-        # A libfuse of later times may want larger ones, for which `message` has no room.
+        # A later libfuse may agree to larger writes, for which `message` has no room.
         at = ANSWER_HEAD.size + _MAX_WRITE_AT
         (max_write,) = wire.WORD.unpack_from(answer, at)
         wire.WORD.pack_into(answer, at, min(max_write, wire.WRITE_MAX_BYTES))
@@ -151,10 +155,10 @@ class Connection:
         widen_read_ahead(self._mountpoint)
 
     def end(self) -> None:
-        """Unmount, unless that was done by somebody else.
+        """Unmount the file system, unless somebody else has done so, and close the descriptors.
 
-        The device does not tell where another namespace still has the mount; and what is
-        mounted at our place by then is not ours to take away.
+        While another mount namespace still has the file system, the device reports no error though
+        ours is gone; and another file system that was mounted at the same place must stay.
         """
         poller = select.poll()
         poller.register(self.fd, 0)
@@ -166,9 +170,10 @@ class Connection:
 
 
 def agreed(answered: int, offered: int) -> int:
-    """The flags of a mount that is the only writer of its tree.
+    """Return the flags to agree on with the kernel, for a mount that is its tree's only writer.
 
-    The kernel keeps what it has of a file until it is told otherwise, and links' targets too.
+    The kernel then keeps the pages of files and the targets of symbolic links until a notice tells
+    it that they changed.
     """
     flags = answered & ~Capability.AUTO_INVAL_DATA
     return flags | (offered & _WANTED)

@@ -1,7 +1,7 @@
-"""The workers: they read what the kernel asks, and answer it or have pyfuse3 answer it.
+"""The workers: they read the kernel's requests, and answer them or send them on to pyfuse3.
 
-One worker reads at a time, and answers at once what can be.  A request that has to wait is
-waited for by the worker that read it, while another one reads on.
+One worker reads at a time, and answers at once each request that need not wait.  A request that
+has to wait keeps the worker that read it, while another worker reads on.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from heliosfs.fuse.loop import ReaderLock, RequestLoop
 from heliosfs.fuse.wire import HEAD, Data, Opcode
 
 IDLE_MAX = 4
-"""Workers that wait for their turn to read; more of them end."""
+"""Most workers that wait for their turn to read; further idle workers end."""
 _RELAY_MIN_WORKERS = 2
 _RELAY_MAX_WORKERS = 1_000_000
-"""No bound: each waiting request keeps a worker, and one must be left to read the requests that
-those wait for, however many processes wait at once."""
+"""Most workers of pyfuse3, which is to say no limit: each waiting request keeps a worker, and one
+must be left to read the requests that those wait for, however many processes wait at once."""
 
 _Waiting: TypeAlias = "tuple[int, int, Coroutine[Any, Any, Data | None]]"
-"""Opcode and unique of a request, and what answers it."""
+"""Opcode and unique number of a request, and the coroutine that answers it."""
 
 _RELAYED = frozenset(
     (
@@ -38,12 +38,12 @@ _RELAYED = frozenset(
         Opcode.FSYNCDIR,
     )
 )
-"""What `operations` answers."""
+"""Opcodes that pyfuse3 answers, by the methods of `rare_requests.Operations`."""
 _UNANSWERED = (Opcode.FORGET, Opcode.BATCH_FORGET)
 
 
 class Dispatcher:
-    """Serves a connection."""
+    """Pool of workers that serve the requests of a connection."""
 
     def __init__(
         self, connection: Connection, loop: RequestLoop, handlers: Mapping[int, Handler]
@@ -56,7 +56,7 @@ class Dispatcher:
         self._is_over = False
 
     async def run(self) -> None:
-        """Answer requests until it is unmounted or stopped."""
+        """Answer requests until the file system is unmounted or `stop` is called."""
         async with trio.open_nursery() as relayed:
             relayed.start_soon(self._connection.forward)
             relayed.start_soon(pyfuse3.main, _RELAY_MIN_WORKERS, _RELAY_MAX_WORKERS)
@@ -65,7 +65,7 @@ class Dispatcher:
             relayed.cancel_scope.cancel()
 
     def stop(self) -> None:
-        """Answer what was read, and no more."""
+        """Read no further request; those that were read are still answered."""
         self._is_over = True
         trio.lowlevel.notify_closing(self._connection.fd)
 
@@ -82,7 +82,7 @@ class Dispatcher:
             await self._finish(*waiting)
 
     async def _read(self) -> _Waiting | None:
-        """Read and answer requests, up to one that has to wait; None at the end."""
+        """Read and answer requests; return the first one that has to wait, or None at the end."""
         connection, handlers = self._connection, self._handlers
         fd, message = connection.fd, connection.message
         wait_readable, receive, answer = (
@@ -102,7 +102,8 @@ class Dispatcher:
                 if handler is None:
                     if opcode in _RELAYED:
                         return opcode, unique, connection.relay(bytes(message[:end]))
-                    # Also to INTERRUPT: no more are sent then; see `client`.
+                    # INTERRUPT, too, so that the kernel sends no more of them: the signals of the
+                    # caller are looked at instead; see `daemon.caller`.
                     connection.refuse(unique, errno.ENOSYS)
                     continue
                 try:

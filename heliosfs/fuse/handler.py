@@ -1,4 +1,4 @@
-"""What a handler of requests is, and what is around those that pyfuse3 calls."""
+"""The type of a request handler, and the decorators of the methods that pyfuse3 calls."""
 
 from __future__ import annotations
 
@@ -15,19 +15,20 @@ from heliosfs.errors import HeliosError, StoreError
 from heliosfs.fuse.wire import Data, Message, OpenFlags
 
 Answer: TypeAlias = "Data | Coroutine[Any, Any, Data] | None"
-"""None: to some requests the kernel wants none."""
+"""Body of an answer, or a coroutine that returns it; None for requests that have no answer."""
 Handler: TypeAlias = Callable[[int, Message, int], Answer]
-"""From the inode, the message and its length."""
+"""Function of the inode number, the message and its length that returns the answer."""
 DONE = b""
 OPENED_FILE = OpenFlags.KEEP_CACHE | OpenFlags.NO_FLUSH
-"""How the kernel treats the files of a workspace, which nobody else changes."""
+"""Flags of an opened file of a workspace: the kernel keeps its pages, since nobody else changes
+them, and sends no FLUSH when it is closed."""
 
 log = logging.getLogger(__name__)
 _Handler = TypeVar("_Handler", bound=Callable[..., Awaitable[Any]])
 
 
 def handler(function: _Handler) -> _Handler:
-    """Map our errors to their errno, and any other exception to EIO with a traceback."""
+    """Wrap a method of pyfuse3 so that a HeliosError becomes its errno, and any other error EIO."""
 
     @functools.wraps(function)
     async def handle(self: Any, *arguments: Any) -> Any:
@@ -42,7 +43,7 @@ def handler(function: _Handler) -> _Handler:
 
 
 def errno_of(name: str, error: Exception) -> int:
-    """What the kernel is told of an error, and the log, if it is not one of the caller's."""
+    """Return the errno to answer with; log the error if the caller did not cause it."""
     if not isinstance(error, HeliosError):
         log.error("%s failed", name, exc_info=error)
         return errno.EIO
@@ -52,7 +53,7 @@ def errno_of(name: str, error: Exception) -> int:
 
 
 def logged(function: _Handler) -> _Handler:
-    """Log each request and what it was answered, for `--debug`."""
+    """Wrap a method of pyfuse3 so that each request and its answer are logged, for `--debug`."""
 
     @functools.wraps(function)
     async def handle(self: Any, *arguments: Any) -> Any:
@@ -69,14 +70,14 @@ def logged(function: _Handler) -> _Handler:
 
 
 def log_requests(operations: type) -> None:
-    """Make every handler of a class log what it is asked and what it answers."""
+    """Replace each handler of a class by one that logs its requests and answers."""
     for name, function in list(vars(operations).items()):
         if hasattr(function, "__wrapped__"):
             setattr(operations, name, logged(function))
 
 
 def show(value: object) -> str:
-    """A value as the log tells it."""
+    """Return a value as it is written to the log, at most 60 bytes of it."""
     if isinstance(value, (bytes, bytearray)):
         return f"{bytes(value[:60])!r}" + (f"+{len(value) - 60}" if len(value) > 60 else "")
     if isinstance(value, (int, str, type(None))):

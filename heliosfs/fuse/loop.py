@@ -1,24 +1,24 @@
-"""How requests are waited for, which decides the speed of a mount.
+"""The wait for the next request, which decides the speed of a mount.
 
 trio's `wait_readable` costs a scheduler pass and an epoll re-arm for every request.  `RequestLoop`
-serves what is there without a pass through the scheduler, at most `BURST` requests
-in a row, and then polls for a moment before it sleeps, for waking a halted CPU costs more
-than the next request takes to come.  It polls only while that pays: not when requests come
-further apart than the poll lasts, not when other work wants the CPU, and never while one of
-our own handlers waits for a thread.
+serves requests that are there without a pass through the scheduler, at most `BURST` of them in a
+row.  Before it sleeps it polls for a moment, because waking a halted CPU takes longer than the
+next request takes to come.  It polls only while that pays: not when requests come further apart
+than the poll lasts, not when other work wants the CPU, and never while a handler waits for a
+thread.
 
-Theory of operation.  A request of a program costs two wake-ups: of us, when it comes, and of the
-program, when it is answered.  Polling spares the first.  Whether it pays is learnt: a poll that
-finds a request, and a sleep that was short, raise a credit, a poll in vain lowers it, and without
-credit nothing is polled.  Whether it harms is seen too: `sched_yield` that takes long gave the CPU
-to somebody, and then there is no poll for a while, each time twice as long, until nobody wanted the
-CPU for a second.  An idle mount sleeps, and costs nothing.
+Theory of operation.  A request of a program costs two wake-ups: of this daemon, when it comes, and
+of the program, when it is answered.  Polling saves the first.  A credit measures the benefit: a
+poll that finds a request and a sleep that was short raise it, a poll in vain lowers it, and
+without credit the loop does not poll.  The harm is measured too: a `sched_yield` that takes long
+let another process run, and then the loop does not poll for a while, each time twice as long, until
+nobody has wanted the CPU for a second.  An idle mount sleeps, and costs nothing.
 
-The order in `wait_readable` is that of the costs: look, poll, linger for long work, sleep.
+`wait_readable` tries the cheapest way first: look, poll, linger for long work, sleep.
 
 Refused: sleeping in every case, which adds a wake-up to each request; polling without end,
-which takes a CPU from a compiler beside it; a thread that polls, which needs the interpreter that
-the loop holds.  docs/decisions/2026-11-27-own-dispatch.md has the way of a request.
+which takes a CPU from a compiler beside it; a thread that polls, which needs the interpreter lock
+that the loop holds.  docs/decisions/2026-11-27-own-dispatch.md follows a request on its way.
 """
 
 from __future__ import annotations
@@ -33,28 +33,28 @@ import trio
 
 BURST = 64
 LINGER_SECONDS = 0.0003
-"""How long long work waits for the next request of who just got a reply: most of what programs
-do is several requests, and each would otherwise wait for a slice of its own."""
+"""Time that a long verb waits for the next request before its next slice: programs mostly send
+several requests in a row, and each would otherwise wait for a whole slice."""
 POLL_NS = 100_000
 _CREDIT_MAX = 32
 _CROWDED_NS = 2 * POLL_NS
-"""A yield that takes longer gave the CPU to somebody who had use for it."""
+"""Duration of a `sched_yield` beyond which another process must have used the CPU."""
 _BACK_OFF_MIN_NS = 10_000_000
 _BACK_OFF_MAX_NS = 640_000_000
 _CALM_NS = 1_000_000_000
-"""So long nobody must have wanted the CPU while the loop polled, for the next pause to be short."""
+"""Time without a crowded CPU after which the next pause between polls is short again."""
 
 
 class RequestLoop:
-    """Waits for a descriptor, and is told what else goes on."""
+    """Wait for requests on a descriptor, by polling or sleeping, whichever costs less."""
 
     def __init__(self, clock_ns: Callable[[], int] = time.monotonic_ns) -> None:
         self.waiting_handlers = 0
-        """Handlers that wait for a thread: they need the CPU more than a poll does."""
+        """Number of handlers that wait for a thread: they need the CPU more than a poll does."""
         self.long_work = 0
-        """How many long verbs are under way in slices."""
+        """Number of long verbs that are under way in slices."""
         self.polls = 0
-        """Times that the loop polled before it would have slept."""
+        """Number of times that the loop polled before it would have slept."""
         self.sleeps = 0
         self._clock_ns = clock_ns
         self._poller: select.poll | None = None
@@ -64,7 +64,10 @@ class RequestLoop:
         self._back_off_ns = _BACK_OFF_MIN_NS
 
     async def wait_readable(self, fd: int) -> None:
-        """Return when a request is there.  A checkpoint only when there is none, or in turn."""
+        """Return when a request is there.
+
+        A checkpoint of trio only if none was there, or after `BURST` requests in a row.
+        """
         if self._poller is None:
             self._poller = select.poll()
             self._poller.register(fd, select.POLLIN)
@@ -88,7 +91,7 @@ class RequestLoop:
         self._learn(self._clock_ns() - began_ns)
 
     def _poll(self, ready: Callable[[int], Any]) -> bool:
-        """Poll for a moment, giving way to whoever wants the CPU."""
+        """Poll for a moment; return True if a request came.  Other processes may run meanwhile."""
         now_ns = self._clock_ns()
         if now_ns < self._backed_off_until_ns:
             return False
@@ -108,9 +111,10 @@ class RequestLoop:
         return False
 
     def _back_off(self, now_ns: int) -> None:
-        """Somebody else wants the CPU: no poll for a while, a longer one each time.
+        """Stop polling for a while, twice as long each time, because the CPU is wanted elsewhere.
 
-        Polls that succeed in between say nothing of that: only calm does.
+        Only a second without such a moment makes the pause short again; a poll that finds a
+        request in between does not, since it says nothing about other processes.
         """
         if now_ns - self._backed_off_until_ns > _CALM_NS:
             self._back_off_ns = _BACK_OFF_MIN_NS
@@ -118,7 +122,7 @@ class RequestLoop:
         self._back_off_ns = min(2 * self._back_off_ns, _BACK_OFF_MAX_NS)
 
     def _learn(self, slept_ns: int) -> None:
-        """A short sleep would have been worth a poll."""
+        """Raise the credit after a sleep so short that a poll would have paid, else lower it."""
         if slept_ns < 2 * POLL_NS:
             self._credit = min(self._credit + 4, _CREDIT_MAX)
         else:
@@ -126,8 +130,9 @@ class RequestLoop:
 
 
 class HandoffLock:
-    """A lock that is taken without a checkpoint when nobody has it or waits for it, and is fair:
-    whoever releases it hands it to the one that has waited longest.
+    """Fair lock, taken without a checkpoint when it is free.
+
+    A task that releases it hands it to the task that has waited longest.
     """
 
     __slots__ = ("_is_held", "_lot")
@@ -149,11 +154,11 @@ class HandoffLock:
 
 
 class ReaderLock:
-    """What the workers that read requests take in turn, without a checkpoint when it is free.
+    """Unfair lock around the reading of requests, taken without a checkpoint when it is free.
 
-    It is not fair: the task that runs takes it again, and the others stay parked.  One of
-    them is woken when it is released, and looks when the running task really waits: so while
-    one handler waits for a thread, another worker reads on.
+    The worker that runs takes it again, and the others stay parked, which saves a task switch for
+    each request.  A release wakes one of them; it runs only when the running worker really waits.
+    So while one handler waits for a thread, another worker reads on.
     """
 
     __slots__ = ("_is_held", "_is_waking", "_lot")

@@ -1,4 +1,4 @@
-"""Mounting and unmounting, by fusermount3, which may do what we may not (mount.fuse3(8))."""
+"""Mounting and unmounting by fusermount3, which has the privilege (mount.fuse3(8))."""
 
 from __future__ import annotations
 
@@ -13,11 +13,14 @@ from heliosfs.errors import HeliosError
 from heliosfs.mounttable import mount_at
 
 _READ_AHEAD_KB = 512
-"""Not more: a fault in a mapping reads as much around it."""
+"""Read-ahead of a mount.  Not more, because a page fault in a mapping reads as much around it."""
 
 
 def mount(mountpoint: str, options: Collection[str]) -> int:
-    """The device of a new mount, on which nothing is answered yet.  HeliosError when refused."""
+    """Mount; return the descriptor of the FUSE device, on which nothing is answered yet.
+
+    HeliosError when fusermount3 refuses.
+    """
     ours, theirs = socket.socketpair()
     with ours, theirs:
         done = subprocess.run(
@@ -38,10 +41,10 @@ def mount(mountpoint: str, options: Collection[str]) -> int:
 
 
 def unmount(mountpoint: str, *, lazy: bool = False) -> str:
-    """Take the topmost mount away; return what is complained about, "" when it is gone.
+    """Unmount the topmost file system at a path; return the complaint, or "" if it succeeded.
 
-    With `lazy`, at once for new comers, and for the others when they leave.  Without
-    fusermount3, umount(8) does it for root.
+    With `lazy`, the path is free at once, and the file system ends when its last user leaves.
+    Where there is no fusermount3, umount(8) is run, which only root may use.
     """
     command = ["fusermount3", "-uz" if lazy else "-u", "--", mountpoint]
     if shutil.which("fusermount3") is None:
@@ -55,9 +58,9 @@ def unmount(mountpoint: str, *, lazy: bool = False) -> str:
 
 
 def widen_read_ahead(mountpoint: str) -> None:
-    """Let the kernel read a large file in requests of up to 512 KB; only root may.
+    """Let the kernel read a large file in requests of up to 512 KiB.
 
-    Does nothing where that is refused.  Asks nothing of the mount, which cannot answer yet.
+    Only root may; else nothing changes.  The mount itself is not touched, as it cannot answer yet.
     """
     with contextlib.suppress(OSError):
         found = mount_at(mountpoint)

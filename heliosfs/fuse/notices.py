@@ -1,8 +1,8 @@
-"""What the kernel is told unasked: that something which it may have cached is no longer so.
+"""Notices: messages that tell the kernel, unasked, that something in its cache is out of date.
 
-Names need the lock of their directory, and listings those of their pages, which a process may
-hold that waits for us: they are never told from the loop.  The rest needs none that anybody
-holds for long (fs/fuse/inode.c).
+A notice of a name takes the lock of its directory, and one of a listing those of its pages.  A
+process that waits for an answer of ours may hold these locks: such a notice is never sent from the
+loop.  The others take no lock that anybody holds for long (fs/fuse/inode.c).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from heliosfs.fuse.wire import ANSWER_HEAD, Data, Notice
 
 _INODE = struct.Struct("=Qqq")
-"""Inode, and the range of its cached pages: from a negative offset on, none."""
+"""Inode, offset and length of the cached pages to drop; a negative offset drops none."""
 _STORE = struct.Struct("=QQII")
 """Inode, offset, length, -."""
 _ENTRY = struct.Struct("=QII")
@@ -24,21 +24,24 @@ _ENTRY = struct.Struct("=QII")
 _DELETE = struct.Struct("=QQII")
 """Directory, inode, length of the name, -."""
 _PRUNE = struct.Struct("=IIQ")
-"""How many inodes."""
+"""Number of inodes, -, -."""
 _UNKNOWN = (errno.ENOENT, errno.ENOTDIR, errno.ENOTEMPTY)
-"""The kernel had nothing of it, or somebody uses it."""
+"""Errors of a notice that are no failure: the kernel had cached nothing, or somebody uses it."""
 
 log = logging.getLogger(__name__)
 
 
 class Notices:
-    """Tells the kernel, through the device of a mount."""
+    """Sender of notices through the FUSE device of a mount."""
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
 
     def entry(self, parent: int, name: bytes, child: int) -> None:
-        """A name means something else, and `child`, unless it is 0, is gone: watchers hear it."""
+        """Have the kernel forget what a name leads to.
+
+        If `child` is not 0, that inode was removed, and the kernel tells those who watch it.
+        """
         if child:
             head = _DELETE.pack(parent, child, len(name), 0)
             self._tell(Notice.DELETE, head + name + b"\0")
@@ -46,23 +49,27 @@ class Notices:
             self._tell(Notice.INVALIDATE_ENTRY, _ENTRY.pack(parent, len(name), 0) + name + b"\0")
 
     def attributes(self, ino: int) -> None:
-        """The attributes of an inode changed."""
+        """Have the kernel forget the attributes of an inode."""
         self._tell(Notice.INVALIDATE_INODE, _INODE.pack(ino, -1, 0))
 
     def listing(self, ino: int) -> None:
-        """The names in a directory changed, and so its attributes."""
+        """Have the kernel forget the listing of a directory, and its attributes."""
         self._tell(Notice.INVALIDATE_INODE, _INODE.pack(ino, 0, 0))
 
     def store(self, ino: int, offset: int, data: Data) -> None:
-        """Keep these bytes of a file, which goes at least as far: 2 us.
+        """Have the kernel cache bytes of a file, and its size if they reach beyond it: 2 us.
 
-        The kernel waits for whoever reads the same page, and that one waits for us: so from the
-        loop only of a file that nobody has open.  Of a page that is not all here it keeps nothing.
+        The kernel waits for a process that reads the same page, and that process waits for us: so
+        call it from the loop only for a file that nobody has open.  The kernel keeps only pages
+        that `data` fills as a whole, or from their beginning to the end of the file.
         """
         self._tell(Notice.STORE, _STORE.pack(ino, offset, len(data), 0) + data)
 
     def prune(self, inodes: Sequence[int]) -> None:
-        """Forget what nobody uses of these inodes, mounts on them included.  Linux 6.18."""
+        """Have the kernel forget those of the inodes that nobody uses.
+
+        A file system mounted on one of them counts as a use.  Linux 6.18.
+        """
         head = _PRUNE.pack(len(inodes), 0, 0)
         self._tell(Notice.PRUNE, head + struct.pack(f"={len(inodes)}Q", *inodes))
 

@@ -1,4 +1,4 @@
-"""The requests in the log, for `--debug`: what was asked, and what it was answered."""
+"""The log of requests and their answers, for `--debug`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _NAMES_AT = {
     Opcode.RENAME: wire.NUMBER.size,
     Opcode.RENAME2: wire.RENAME2.size,
 }
-"""Where in the body its names begin."""
+"""Opcode -> offset in the body at which the names of the request begin."""
 _ENTRIES = (
     Opcode.LOOKUP,
     Opcode.SYMLINK,
@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 
 
 def traced(handlers: Mapping[int, Handler]) -> dict[int, Handler]:
-    """The same handlers, and a line in the log for each request."""
+    """Return the handlers, each wrapped so that it logs a line for each request."""
     return {opcode: _traced(Opcode(opcode), handler) for opcode, handler in handlers.items()}
 
 

@@ -1,4 +1,4 @@
-"""The kernel's protocol, as far as it is spoken here (include/uapi/linux/fuse.h).
+"""The layouts and numbers of the FUSE protocol that are used (include/uapi/linux/fuse.h).
 
 A message is a head and a body, in the byte order of the machine.  A request's body begins at
 `BODY_AT`; names in it end with a zero byte.
@@ -11,14 +11,14 @@ from enum import IntEnum, IntFlag
 from typing import TypeAlias
 
 Message: TypeAlias = bytearray
-"""What a request was read into: valid until the next one is read."""
+"""Buffer into which a request was read: valid until the next one is read."""
 
 Data: TypeAlias = "bytes | bytearray"
-"""The body of an answer."""
+"""Body of an answer."""
 
 BODY_AT = 40
 HEAD = struct.Struct("=IIQQ")
-"""Length, opcode, unique, inode: the head of a request but for the caller."""
+"""Length, opcode, unique, inode: the head of a request without the caller."""
 CALLER = struct.Struct("=III")
 """User, group and process, at `CALLER_AT`."""
 CALLER_AT = 24
@@ -27,13 +27,13 @@ ANSWER_HEAD = struct.Struct("=IiQ")
 
 WRITE_MAX_BYTES = 1024 * 1024
 FUSE_MESSAGE_MAX_BYTES = WRITE_MAX_BYTES + 4096
-"""A write of the greatest size, and its heads."""
+"""Size of the longest message: a write of the greatest size and its heads."""
 
 ENTRY_BYTES = 128
 ATTR_AT = 40
-"""Where in an entry the attributes begin."""
+"""Offset in an entry at which the attributes begin."""
 ENTRY = struct.Struct("=QQQQIIQQQqqqIIIIIIIIII")
-"""Inode, generation, how long name and attributes hold (s, s, ns, ns); then the attributes:
+"""Inode, generation, times for which name and attributes hold (s, s, ns, ns); then the attributes:
 inode, size, blocks, three times in s and their ns, mode, links, uid, gid, rdev, block size, flags.
 """
 _MODE_AT = ATTR_AT + 60
@@ -56,11 +56,11 @@ OPEN = struct.Struct("=II")
 OPENED = struct.Struct("=QIi")
 """fh, flags, -."""
 TRANSFER = struct.Struct("=QQI")
-"""fh, offset, size: how the body of a read, a write and a listing begins."""
+"""fh, offset, size: the beginning of the body of a read, a write and a listing."""
 TRANSFER_BYTES = 40
 READ_FLAGS_AT = BODY_AT + 20
 READ_OF_CALLER = 1 << 1
-"""Flag of a read that a program asked for (FUSE_READ_LOCKOWNER); others fill the page cache."""
+"""Flag of a read for a program (FUSE_READ_LOCKOWNER); a read without it fills the page cache."""
 ALLOCATE = struct.Struct("=QQQI")
 """fh, offset, length, mode."""
 SEEK = struct.Struct("=QQI")
@@ -76,7 +76,7 @@ FORGET_ONE = struct.Struct("=QQ")
 
 
 class Opcode(IntEnum):
-    """The requests that are answered; every other one is refused with ENOSYS."""
+    """Requests that are answered; every other one is refused with ENOSYS."""
 
     LOOKUP = 1
     FORGET = 2
@@ -117,7 +117,7 @@ class Opcode(IntEnum):
 
 
 class Notice(IntEnum):
-    """What the kernel is told unasked."""
+    """Messages that the kernel is sent unasked."""
 
     INVALIDATE_INODE = 2
     INVALIDATE_ENTRY = 3
@@ -127,7 +127,7 @@ class Notice(IntEnum):
 
 
 class OpenFlags(IntFlag):
-    """How the kernel treats an open file."""
+    """Flags in the answer to OPEN: they tell the kernel how to treat the open file."""
 
     DIRECT_IO = 1 << 0
     KEEP_CACHE = 1 << 1
@@ -135,7 +135,7 @@ class OpenFlags(IntFlag):
 
 
 class Valid:
-    """Which fields of a setattr count; numbers, since `&` of an IntFlag takes 1 us."""
+    """Flags of the fields that a SETATTR changes; numbers, as `&` of an IntFlag takes 1 us."""
 
     MODE = 1 << 0
     UID = 1 << 1
@@ -161,22 +161,22 @@ class Capability(IntFlag):
 
 
 def name_at(message: Message, at: int) -> bytes:
-    """The name that begins there."""
+    """Return the name that begins at an offset of the message."""
     return bytes(message[at : message.index(0, at)])
 
 
 def names_at(message: Message, at: int) -> tuple[bytes, bytes]:
-    """Two names, one after the other."""
+    """Return the two names that begin at an offset of the message, one after the other."""
     middle = message.index(0, at)
     return bytes(message[at:middle]), name_at(message, middle + 1)
 
 
 def mode_of(entry: bytes) -> int:
-    """The mode that an entry tells."""
+    """Return the mode in an entry."""
     (mode,) = WORD.unpack_from(entry, _MODE_AT)
     return int(mode)
 
 
 def padded(length: int) -> int:
-    """What a directory entry takes whose name ends at `length`."""
+    """Return the length of a directory entry whose name ends at `length`: a multiple of 8."""
     return (length + 7) & ~7
