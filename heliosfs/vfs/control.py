@@ -1,7 +1,7 @@
-"""Control channels: what is written to a control file is a request, what is read its reply.
+"""Control channels: a program writes a request to a control file and reads the reply from it.
 
 A channel decides when a request is complete; it does not run it, because a request may have
-to wait for the kernel (the commit barrier) and only the adapter can wait.  Prior art: Plan 9
+to wait for the kernel (the commit barrier) and only the daemon can wait.  Prior art: Plan 9
 ctl files, and simple-transaction files (fs/libfs.c).
 """
 
@@ -27,45 +27,45 @@ REQUEST_MAX_BYTES = 64 * 1024
 
 
 class LongRequest(NamedTuple):
-    """What more there is to say of a long verb."""
+    """Part of a request that only a long verb has."""
 
     name: str
     begin: Callable[[], Steps[str]]
     progress: bool
-    """Whether who asks reads the reply as it comes, and how far it is before that."""
+    """True if the caller reads lines of progress while the verb runs, and then the reply."""
 
 
 @dataclass(frozen=True, slots=True)
 class ControlRequest:
-    """One verb to run."""
+    """Request to run one verb."""
 
     barrier: bool
-    """Whether the kernel must hand over its dirty pages first."""
+    """True if the kernel must write its dirty pages back first."""
     sync: bool
-    """Whether the reply must wait until the store is safe from a power cut."""
+    """True if the reply must wait until the store is safe from a power cut."""
     run: Callable[[], str]
     observe: Callable[[int], None] | None = None
-    """Told how long the request took, in ns, once it was carried out."""
+    """Function to call with the duration of the request in ns, once it was carried out."""
     long: LongRequest | None = None
-    """Of a verb that is carried out in steps; then nobody calls `run`."""
+    """Steps of a long verb; if they are set, they are taken in place of `run`."""
     reading: Callable[[], Steps[str]] | None = None
-    """The same, of a verb that changes nothing before its steps want to be alone."""
+    """Steps of a verb that changes nothing before they ask to be alone; they come before `long`."""
     exit: bool = False
     """True if the reply begins with a line that tells the exit code."""
     begun_ns: int = field(default_factory=perf_counter_ns)
 
     def framed(self, reply: str) -> str:
-        """The reply with the line that tells the exit code before it."""
+        """Return the reply, preceded by a line with the exit code."""
         return f"exit: {exit_code_of(reply)}\n{reply}"
 
     def answered(self) -> None:
-        """It was carried out, waits included."""
+        """Record the duration of the request, waits included, now that it was carried out."""
         if self.observe is not None:
             self.observe(perf_counter_ns() - self.begun_ns)
 
 
 class ErrorLog:
-    """The last errors of all channels, for `ctl/error`."""
+    """Log of the last 32 errors of all channels, for `ctl/error`."""
 
     def __init__(self) -> None:
         self._lines: deque[str] = deque(maxlen=32)
@@ -74,17 +74,17 @@ class ErrorLog:
         self._lines.append(text)
 
     def text(self) -> str:
-        """A line each, the newest last."""
+        """Return the errors, one a line, the newest last."""
         return "".join(f"{line}\n" for line in self._lines)
 
 
 class Channel:
     """One open control file.
 
-    Invariant: `_pending` holds what was written and not yet taken as a request.  A reply
-    belongs to the last write that made a request; the cursor is the channel's own, because
-    reads and writes share the kernel's offset.  `_start` is the offset that the kernel had for
-    the first byte of the reply, while nothing but reads and seeks can have moved it.
+    Invariant: `_pending` holds the bytes that were written and are not yet part of a request.  A
+    reply belongs to the last write that completed a request.  The cursor is the channel's own,
+    because reads and writes share the kernel's offset.  `_start` is the kernel's offset of the
+    reply's first byte, known while nothing but reads and seeks can have moved that offset.
 
     A request may take many writes, and some writers go on after one of them failed: the rest
     of a refused request is refused too, or its tail would pass for a request of its own.
@@ -95,22 +95,22 @@ class Channel:
         self._idle_text = idle_text
         self._pending = bytearray()
         self._refusal: HeliosError | None = None
-        """Why the request that is being written was refused."""
+        """Error for which the request that is being written was refused."""
         self._reply: bytes | None = None
         self._cursor = 0
         self._start: int | None = None
         self.position = 0
-        """Where in the file, by the kernel's offset, what was written last ended."""
+        """Kernel's offset at which the last write ended."""
         self.opener_pid = 0
-        """The thread that opened the file; 0 when that is not known."""
+        """Thread that opened the file; 0 if it is not known."""
 
     @property
     def is_read(self) -> bool:
-        """Whether nothing of the reply so far is left to read."""
+        """Return True if the reply was read as far as it has come."""
         return self._reply is not None and self._cursor >= len(self._reply)
 
     def write(self, data: bytes) -> list[ControlRequest]:
-        """Take bytes in, and give the requests that they complete.
+        """Take bytes in; return the requests that they complete.
 
         HeliosError refuses them: nothing of the pending request is kept.
         """
@@ -132,7 +132,7 @@ class Channel:
         raise refusal
 
     def finish(self) -> list[ControlRequest]:
-        """At a flush, a read or an fsync: the request that needs no more bytes, if any."""
+        """End the pending request, at a flush, a read or an fsync; return it, if there is one."""
         self._refusal = None
         if not self._pending:
             return []
@@ -150,14 +150,14 @@ class Channel:
         self._reply = (self._reply or b"") + text.encode("utf-8", "surrogateescape")
 
     def fail(self, error: HeliosError) -> None:
-        """Make an error the reply, and drop what was written so far."""
+        """Make an error the reply, and drop the pending request."""
         self._errors.note(str(error).split("\n", 1)[0])
         self._pending.clear()
         self._begin_reply()
         self.answer(f"error: {error}\n")
 
     def seek(self, offset: int) -> None:
-        """A read comes, at this offset of the kernel's: go back in the reply if the reader did.
+        """Prepare for a read at an offset of the kernel's: go back in the reply if the reader did.
 
         bash's `read` asks for 4 KiB, and seeks back to the end of the line that it wanted.
         """
@@ -168,7 +168,7 @@ class Channel:
             self._start = offset - self._cursor
 
     def read(self, length: int) -> bytes:
-        """The next bytes of the reply; without a request, what the file says of itself."""
+        """Return the next bytes of the reply; without a request, of the text about the file."""
         if self._reply is None:
             self.answer(self._idle_text())
         assert self._reply is not None
@@ -177,14 +177,17 @@ class Channel:
         return data
 
     def end(self) -> int:
-        """The kernel's offset at which the reply ends; without a request, what else is read."""
+        """Return the kernel's offset at which the reply, or the text about the file, ends."""
         if self._reply is None:
             self.answer(self._idle_text())
         assert self._reply is not None
         return self.position + len(self._reply)
 
     def page(self, offset: int, length: int) -> bytes:
-        """Bytes for the kernel's page cache, which has the reply behind what was written."""
+        """Return bytes for the kernel's page cache, in which the reply follows the last write.
+
+        The bytes before it are zeros, since nobody reads a request back.
+        """
         end = self.end()
         assert self._reply is not None
         before = max(0, self.position - offset)
@@ -218,14 +221,14 @@ class Channel:
 
 
 class MessageChannel(Channel):
-    """`ctl/commit`: the text is the message, complete at a flush, a read or an fsync."""
+    """Channel of `ctl/commit`: the text is the message, complete at a flush, read or fsync."""
 
     def __init__(self, errors: ErrorLog, repository: Repository, view: Callable[[], View]) -> None:
         super().__init__(errors, lambda: _head_text(view()))
         self._repository = repository
         self._view = view
         self._decoder = codecs.getincrementaldecoder("utf-8")()
-        """Knows a character that was cut by the end of a write from a wrong one."""
+        """Decoder that tells a character cut by the end of a write from a wrong one."""
 
     def fail(self, error: HeliosError) -> None:
         super().fail(error)
@@ -256,7 +259,7 @@ class MessageChannel(Channel):
 
 
 class CommandChannel(Channel):
-    """Any other control file: a command line runs at its newline.
+    """Channel of any other control file: a command line runs at its newline.
 
     An empty line is the verb without arguments; `ctl/command` ignores it.
     """
@@ -273,7 +276,7 @@ class CommandChannel(Channel):
         self._repository = repository
         self._view = view
         self._verb = verb
-        """The verb of the file; None when the line names it (`ctl/command`)."""
+        """Verb of the file; None if the line names it (`ctl/command`)."""
 
     def _complete(self, data: bytes) -> list[ControlRequest]:
         *lines, rest = bytes(self._pending).split(b"\n")

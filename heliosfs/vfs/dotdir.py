@@ -1,4 +1,4 @@
-"""The directory `.helios` of a view."""
+"""The directory `.helios` of a view, with its reports, control files, snapshots and branches."""
 
 from __future__ import annotations
 
@@ -31,22 +31,23 @@ from heliosfs.workspace.workspace import Workspace
 
 NAME = b".helios"
 _IGNORE = "/*\n"
-"""Anchored: some programs hold what lies in a live view against the ignore files above it."""
+"""Pattern for all of `.helios`.  It is anchored, because some programs match the files of a live
+view, too, against the ignore files above it."""
 _ABOVE_LIVE_VIEWS = {
     b".gitignore": _IGNORE,
     b".ignore": _IGNORE,
     b".editorconfig": "root = true\n",
 }
-"""Files that programs look for from a live view upwards.  The last one ends their search, which
-would find the settings of the branch at the mount point."""
+"""Files that programs look for in the directories above a live view.  The last one ends their
+search, which would else find the settings of the branch at the mount point."""
 
 
 class DotDirs:
-    """The `.helios` of every open view.
+    """The `.helios` directories of all open views.
 
     Snapshots and live views lie in that of the root alone, so that a directory has one path.
-    What a live view has under the same names are links that lead there; `helios run` mounts
-    the directories of the root over them, where the live view is mounted somewhere else.
+    A live view has links to them under the same names; `helios run` mounts the directories of
+    the root over these links, where the live view is mounted somewhere else.
     """
 
     def __init__(self, repository: Repository, site: Site) -> None:
@@ -60,7 +61,7 @@ class DotDirs:
         self._root = _DotDir(self, repository, site, lambda: repository.root, places).directory
 
     def of(self, workspace: Workspace) -> VirtualDir | None:
-        """The `.helios` at the root of a workspace; None for a snapshot."""
+        """Return the `.helios` at the root of a workspace; None for a snapshot, which has none."""
         if workspace is self._repository.root.workspace:
             return self._root
         for slot, view in self._repository.live.items():
@@ -72,14 +73,14 @@ class DotDirs:
         return None
 
     def drop_snapshot(self, workspace: Workspace) -> None:
-        """Let the tree of a commit go whose root the kernel forgot."""
+        """Drop the tree of a commit, now that the kernel has forgotten its root."""
         for oid, held in self._snapshots.items():
             if held is workspace:
                 del self._snapshots[oid]
                 return
 
     def nest(self, path: str, make: Callable[[], VirtualDir]) -> VirtualDir:
-        """The directory for the first parts of branch names that have a slash."""
+        """Return the directory for a prefix of branch names with slashes; make it if need be."""
         directory = self._nested.get(path)
         if directory is None:
             directory = self._nested[path] = make()
@@ -118,7 +119,10 @@ class DotDirs:
 
 
 class _DotDir:
-    """Makes the `.helios` of one view, which `view` finds whenever it is asked."""
+    """Builder of the `.helios` of one view, and the functions by which its nodes find things.
+
+    `view` is called at each use, since the branch of a view may change or be deleted.
+    """
 
     def __init__(
         self,
@@ -157,7 +161,7 @@ class _DotDir:
         return report(self._repository, self._view())
 
     def _top(self) -> bytes:
-        """The way from a directory of this `.helios` to the root's `.helios`."""
+        """Return the relative path from a directory of this `.helios` to the root's `.helios`."""
         view = self._view()
         if view is self._repository.root:
             return b"../"
@@ -201,7 +205,7 @@ class _DotDir:
         return self._top() + b"view/" + name if is_stable(_text(name)) else None
 
     def _branches(self, prefix: str, *, is_listed: bool = True) -> LinkDir:
-        """Links to the workspaces of branches: `branches`, or the `live` of a live view."""
+        """Make a directory of links to branches: `branches`, or the `live` of a live view."""
         return LinkDir(
             self._site,
             partial(self._find_branch, prefix, is_listed),

@@ -1,4 +1,4 @@
-"""Open files: read, write, truncate, attributes."""
+"""Operations on open files, attributes, extended attributes and listings."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from heliosfs.workspace.nodes import DirNode, FileNode, Node
 
 FILE_MAX_BYTES = 2**40
 XATTRS_MAX_BYTES = 128 * 1024
-"""Names and values of a file together; the kernel allows 64 KiB for one value."""
+"""Largest size of a file's xattr names and values together; one value may have 64 KiB in Linux."""
 XATTR_NAMES_MAX_BYTES = 64 * 1024
-"""What listxattr(2) can tell of a file (XATTR_LIST_MAX)."""
+"""Largest list of names that listxattr(2) can return (XATTR_LIST_MAX)."""
 _DOT_AT, _DOT_DOT_AT = 1, 2
 _LISTINGS_MAX = 64
-"""Directories that are listed at once without being sorted again."""
+"""Most directories whose sorted names are kept while they are being listed."""
 _KEEP_SIZE, _PUNCH_HOLE, _ZERO_RANGE = 1, 2, 16
-"""Modes of fallocate(2)."""
+"""Mode flags of fallocate(2)."""
 _COPY_REQUEST_MAX_BYTES = 2**30
-"""With one request: 10 ms."""
+"""Most bytes that one copy request copies: 10 ms."""
 _WRITING = os.O_WRONLY | os.O_RDWR
 
 
 @dataclass(slots=True)
 class SetAttributes:
-    """What setattr(2)'s relatives ask for; None leaves it as it is.  Times in ns."""
+    """Attributes that chmod(2) and its relatives set, times in ns; None leaves one as it is."""
 
     mode: int | None = None
     uid: int | None = None
@@ -46,7 +46,7 @@ class SetAttributes:
 
 
 class Files:
-    """The handles of a mount."""
+    """The open files of a mount, by their handles, and the operations on them."""
 
     def __init__(self, filesystem: FileSystem) -> None:
         self._filesystem = filesystem
@@ -55,13 +55,16 @@ class Files:
         self._room = Room(filesystem.repository)
         self.handles: dict[int, Handle] = {}
         self._mappable: dict[FileNode, int] = {}
-        """Files of which somebody may have a shared mapping -> the handles that allow it."""
+        """File that may have a shared mapping -> number of its handles that allow one."""
         self._listings: dict[int, list[bytes]] = {}
-        """Inode of a directory -> its names when a listing began that has not come to its end."""
+        """Inode of a directory -> its names at the beginning of a listing that is not yet ended."""
         self._next = 1
 
     def open(self, node: StatInode, flags: int, uid: int = 0) -> int:
-        """Open a file.  EROFS, EPERM, ESTALE, EISDIR; EIO when its text cannot be made."""
+        """Open a file; return the handle's number.
+
+        EROFS, EPERM, ESTALE, EISDIR, ENXIO; EIO if the text of a virtual file cannot be made.
+        """
         writing = bool(flags & (_WRITING | os.O_TRUNC))
         if isinstance(node, FileNode):
             if writing:
@@ -83,13 +86,13 @@ class Files:
         raise PosixError(errno.EISDIR if stat.S_ISDIR(node.mode) else errno.ENXIO)
 
     def open_text(self, node: VirtualText, text: str) -> int:
-        """A handle on a text as it was made now."""
+        """Open a virtual file with the text that was made for it; return the handle's number."""
         data = text.encode("utf-8", "surrogateescape")
         node.made(len(data))
         return self._add(TextHandle(node, data))
 
     def open_node(self, node: FileNode, writing: bool, flags: int = 0) -> int:
-        """A handle on a regular file."""
+        """Open a regular file without a check; return the handle's number."""
         is_mappable = flags & os.O_ACCMODE == os.O_RDWR
         if writing:
             self._contents.writers += 1
@@ -101,16 +104,17 @@ class Files:
         return self._add(FileHandle(node, writing, is_mappable))
 
     def may_be_mapped(self, node: StatInode) -> bool:
-        """Return True if the kernel may hold bytes of a file that were stored through a mapping."""
+        """Return True if the kernel may hold bytes that a shared mapping of the file changed."""
         return node in self._mappable
 
     def listing(self, directory: StatInode, start: int) -> Iterator[tuple[int, bytes]]:
-        """The names behind the position `start`, each with its own; taken anew when it is 0.
+        """Yield the names after the position `start`, each with its position.
 
-        A position is a hash of the name, and names come in its order.  So it keeps its meaning
-        while the directory changes, and the kernel may answer a part of a listing from what it
-        kept of another one.  Two names with one hash could be parted: one in 10^9 directories of
-        100,000 names.  Cost: a sort at the beginning, 40 ms for 100,000 names.
+        At `start` 0 the names are read anew.  A position is a hash of the name, and names come in
+        its order.  So it keeps its meaning while the directory changes, and the kernel may answer a
+        part of a listing from its cache of another one.  Of two names with the same hash one may be
+        left out, if the listing is continued between them: one in 10^9 directories of 100,000
+        names.  Cost: a sort at the beginning, 40 ms for 100,000 names.
         """
         names = self._listings.pop(directory.ino, None) if start else None
         if names is None:
@@ -126,13 +130,16 @@ class Files:
             yield _position(names[index]), names[index]
 
     def _keep_listing(self, ino: int, names: list[bytes]) -> None:
-        """Nobody says when a listing is given up: the oldest one goes."""
+        """Keep the names of a listing until it goes on; drop the oldest ones beyond the limit.
+
+        The limit is needed because no request tells that a listing was given up.
+        """
         self._listings[ino] = names
         if len(self._listings) > _LISTINGS_MAX:
             del self._listings[next(iter(self._listings))]
 
     def read(self, handle: Handle, offset: int, length: int) -> bytes | bytearray:
-        """Up to `length` bytes at `offset`.  StoreError."""
+        """Return up to `length` bytes at `offset`.  EISDIR, StoreError."""
         if isinstance(handle, FileHandle):
             return self._contents.read(handle.node, offset, length)
         if isinstance(handle, TextHandle):
@@ -140,12 +147,13 @@ class Files:
         raise PosixError(errno.EISDIR)
 
     def write(self, handle: Handle, offset: int, data: bytes) -> int:
-        """Write at `offset`.  EFBIG, EBADF, ENOSPC, StoreError."""
+        """Write at `offset`; return the byte count.  EBADF, EFBIG, EROFS, ENOSPC, StoreError."""
         if not isinstance(handle, FileHandle) or not handle.is_writer:
             raise PosixError(errno.EBADF)
         node = handle.node
         if offset + len(data) > FILE_MAX_BYTES:
             raise PosixError(errno.EFBIG)
+        # A changed file was checked when it changed first; `raw` is the entry of an unchanged one.
         if node.raw is not None or self._filesystem.failure is not None:
             self._filesystem.check_writable(node)
         self._room.take(len(data))
@@ -155,7 +163,7 @@ class Files:
         return len(data)
 
     def truncate(self, node: FileNode, size: int) -> None:
-        """EFBIG, StoreError."""
+        """Set the size of a file.  EFBIG, StoreError."""
         if size > FILE_MAX_BYTES:
             raise PosixError(errno.EFBIG)
         node.touch()
@@ -165,11 +173,11 @@ class Files:
     def allocate(
         self, handle: Handle, mode: int, offset: int, length: int, uid: int = 0, gid: int = 0
     ) -> None:
-        """fallocate(2): room, zeros and holes.  EBADF, EFBIG, ENOSPC, EOPNOTSUPP, StoreError.
+        """Allocate, zero or punch a range as fallocate(2) does.
 
-        Nothing is set aside for who asks for room; only whether it is there now is looked at.
-        A user other than root who is not of the file's group takes the set-id bits away; of the
-        user's groups the first one is known.
+        Check that enough space is free now; reserve nothing.  A user other than root clears the
+        set-id bits, and the set-group-id bit in any case if `gid`, the only known one of the user's
+        groups, is not the file's.  EBADF, EFBIG, EROFS, ENOSPC, EOPNOTSUPP, StoreError.
         """
         if not isinstance(handle, FileHandle) or not handle.is_writer:
             raise PosixError(errno.EBADF)
@@ -193,7 +201,10 @@ class Files:
         node.mtime_ns = node.ctime_ns = self._clock.now_ns()
 
     def seek(self, handle: Handle, offset: int, whence: int) -> int:
-        """lseek(2) with SEEK_DATA or SEEK_HOLE.  ENXIO, EINVAL, StoreError."""
+        """Return the offset of the next data or hole, as lseek(2) does.
+
+        `whence` is SEEK_DATA or SEEK_HOLE.  ENXIO, EINVAL, StoreError.
+        """
         if not isinstance(handle, FileHandle) or whence not in (os.SEEK_DATA, os.SEEK_HOLE):
             raise PosixError(errno.EINVAL)
         node = handle.node
@@ -207,10 +218,11 @@ class Files:
         return found
 
     def copy(self, source: Handle, offset: int, target: Handle, at: int, length: int) -> int:
-        """copy_file_range(2), also between branches and out of snapshots; gives the count.
+        """Copy a range as copy_file_range(2) does; return the number of bytes copied.
 
-        Not more than it says was copied.  EBADF, EFBIG, ENOSPC, StoreError; EXDEV for what is
-        no file of a workspace, which the kernel then copies itself.
+        It may be smaller than `length`.  Files of other branches and of snapshots can be copied
+        from, too.  EBADF, EFBIG, EROFS, ENOSPC, StoreError; EXDEV if one of the two is no file of a
+        workspace, which makes the kernel read and write the bytes itself.
         """
         if not isinstance(source, FileHandle) or not isinstance(target, FileHandle):
             raise PosixError(errno.EXDEV)
@@ -230,7 +242,11 @@ class Files:
         return copied
 
     def set_attributes(self, node: StatInode, wanted: SetAttributes) -> None:
-        """chmod, chown, truncate and utimensat in one.  EROFS, EPERM, EISDIR, EINVAL."""
+        """Set attributes, as chmod, chown, truncate and utimensat do.
+
+        EROFS, EPERM, EISDIR, EINVAL, EFBIG, StoreError.
+        """
+        # The shell's `>` truncates a control file, which has no bytes to lose.
         if isinstance(node, ControlFile) and wanted == SetAttributes(size=wanted.size):
             return
         changed = self._filesystem.check_writable(node)
@@ -253,7 +269,7 @@ class Files:
         changed.ctime_ns = self._clock.now_ns()
 
     def release(self, fh: int) -> None:
-        """The last reference to a handle went."""
+        """Close a handle, now that its last reference is gone."""
         handle = self.handles.pop(fh)
         node = handle.node
         node.close()
@@ -280,7 +296,7 @@ class Files:
         return fh
 
     def get_xattr(self, node: StatInode, name: bytes) -> bytes:
-        """ENODATA, EOPNOTSUPP outside the user namespace."""
+        """Return the value of an extended attribute.  ENODATA; EOPNOTSUPP outside of `user.`."""
         _check_user_xattr(name)
         value = _xattrs_of(node).get(name)
         if value is None:
@@ -288,11 +304,14 @@ class Files:
         return bytes(value)
 
     def list_xattrs(self, node: StatInode) -> list[bytes]:
-        """The names, in byte order."""
+        """Return the names of the extended attributes, in byte order."""
         return sorted(_xattrs_of(node))
 
     def set_xattr(self, node: StatInode, name: bytes, value: bytes | None) -> None:
-        """Set, or with None remove.  ENODATA, EOPNOTSUPP, EROFS, EPERM, ENOSPC."""
+        """Set an extended attribute, or remove it if the value is None.
+
+        ENODATA, EOPNOTSUPP, EROFS, EPERM, ENOSPC.
+        """
         _check_user_xattr(name)
         changed = self._filesystem.check_writable(node)
         xattrs = dict(changed.xattrs or {})
@@ -312,12 +331,15 @@ class Files:
 
 
 def _position(name: bytes) -> int:
-    """Between those of the dots and 2^62, in the order of the hashes."""
+    """Return the position of a name: after those of the dots, up to 2^62, in the hashes' order."""
     return ((hash(name) + 2**63) >> 2) + _DOT_DOT_AT + 1
 
 
 def without_set_id(mode: int) -> int:
-    """The mode of a file that a user without CAP_FSETID changed (`setattr_should_drop_sgid`)."""
+    """Return the mode of a file after a change by a user without CAP_FSETID.
+
+    The rule is that of `setattr_should_drop_sgid` in fs/attr.c.
+    """
     drop = stat.S_ISUID
     if mode & stat.S_IXGRP:
         drop |= stat.S_ISGID

@@ -1,7 +1,7 @@
-"""The file system: names and nodes, by the rules of POSIX, without a word of FUSE.
+"""The file system: names and nodes by the rules of POSIX, independent of FUSE.
 
-Permissions are the kernel's business (`default_permissions`).  Every method is synchronous
-and atomic; errors are HeliosError with the errno that POSIX names for the call.
+The kernel checks permissions (`default_permissions`).  Every method is synchronous and atomic;
+errors are HeliosError with the errno that POSIX names for the call.
 """
 
 from __future__ import annotations
@@ -27,14 +27,15 @@ RENAME_EXCHANGE = 2
 
 
 class FileSystem:
-    """What a mount shows: the root view's tree, `.helios`, and what that leads to."""
+    """Namespace of a mount: the tree of the root view, `.helios`, and the trees found below it."""
 
     def __init__(
         self, repository: Repository, is_listed: bool | None = None, *, is_shared: bool = False
     ) -> None:
-        """`is_listed` says of this mount, over the configuration, whether `.helios` is listed.
+        """Make the namespace of a repository.
 
-        `is_shared` lets other users read what lies under it.
+        `is_listed` tells if this mount lists `.helios`; None leaves it to the configuration.
+        `is_shared` lets other users read the files under it.
         """
         self.repository = repository
         self.nodes = repository.inodes.nodes
@@ -42,15 +43,15 @@ class FileSystem:
         site = Site(repository.inodes, repository.identity, now_ns, is_shared=is_shared)
         self.dot = DotDirs(repository, site)
         self.on_relisted: Callable[[int], None] = lambda _ino: None
-        """Told of directories of which the kernel must keep no listing any more."""
+        """Function to call with the inode of a directory whose listing the kernel must forget."""
         self.failure: str | None = None
-        """Why nothing can be written any more, after the store failed."""
+        """Message for which every write is refused, once the store has failed; else None."""
         self._is_listed_here = is_listed
         self._is_listed = False
         repository.configuration.follow(self._apply)
 
     def node(self, ino: int) -> StatInode:
-        """The node of an inode number.  ESTALE when nothing has it any more."""
+        """Return the node of an inode number.  ESTALE if no node has it any more."""
         node = self.nodes.get(ino)
         if node is None:
             raise PosixError(errno.ESTALE)
@@ -62,7 +63,7 @@ class FileSystem:
         return found
 
     def lookup(self, parent: StatInode, name: bytes) -> StatInode | None:
-        """The child of that name; None when there is none.  ENOTDIR, ENAMETOOLONG, EIO."""
+        """Return the child of that name, or None.  ENOTDIR, ENAMETOOLONG, ESTALE, EIO."""
         if isinstance(parent, DirNode):
             self.guard(parent.workspace)
             found = parent.workspace.lookup(parent, name)
@@ -78,7 +79,10 @@ class FileSystem:
         raise PosixError(errno.ENOTDIR)
 
     def peek(self, parent: StatInode, name: bytes) -> Inode | None:
-        """`lookup` for a listing: a child may be a `Listed` one."""
+        """Return the child of that name for a listing: as `lookup`, but it may be a `Listed`.
+
+        A `Listed` is cheaper than a node, and most names of a listing never need one.
+        """
         if isinstance(parent, DirNode) and not (
             name == DOT_HELIOS and parent is parent.workspace.root
         ):
@@ -87,7 +91,7 @@ class FileSystem:
         return self.lookup(parent, name)
 
     def names(self, directory: StatInode) -> list[bytes]:
-        """The names that a listing shows, but for the dots."""
+        """Return the names in a directory, without `.` and `..`.  ENOTDIR."""
         if isinstance(directory, DirNode):
             names = list(directory.workspace.names(directory))
             if (
@@ -102,7 +106,10 @@ class FileSystem:
         raise PosixError(errno.ENOTDIR)
 
     def parent(self, directory: StatInode) -> StatInode:
-        """What `..` means; a root is its own parent, since the kernel resolves it."""
+        """Return the directory that `..` leads to.
+
+        A root and a virtual directory are their own parents; the kernel knows the real ones.
+        """
         above = directory.parent if isinstance(directory, DirNode) else None
         return above or directory
 
@@ -117,7 +124,7 @@ class FileSystem:
         target: bytes = b"",
         rdev: int = 0,
     ) -> Node:
-        """A new file, directory, link or device.
+        """Create a file, directory, symbolic link or device.
 
         EEXIST, ENOENT (the directory was removed), ENAMETOOLONG, EROFS, EPERM (`.helios`).
         """
@@ -131,16 +138,16 @@ class FileSystem:
         return directory.workspace.create(directory, name, mode, uid, gid, target=target, rdev=rdev)
 
     def create_unnamed(self, parent: StatInode, mode: int, uid: int, gid: int) -> FileNode:
-        """A file without a name in the tree of a directory, which `link` can give it.
+        """Create a file without a name in the tree of a directory (O_TMPFILE); `link` can name it.
 
-        It goes with its last handle.  ENOENT, EROFS, EPERM (`.helios`).
+        It is removed with its last handle.  ENOENT, EROFS, EPERM (`.helios`).
         """
         directory = self._target(parent, b"")
         gid = directory.gid if directory.mode & stat.S_ISGID else gid
         return directory.workspace.create_unnamed(mode, uid, gid)
 
     def link(self, node: StatInode, parent: StatInode, name: bytes) -> Node:
-        """One more name for a file.  EXDEV between workspaces, and as `create`."""
+        """Add a name to a file.  EXDEV between workspaces, EPERM for a directory, as `create`."""
         directory = self._target(parent, name)
         if not isinstance(node, LeafNode):
             raise PosixError(errno.EPERM)
@@ -154,7 +161,7 @@ class FileSystem:
         return node
 
     def unlink(self, parent: StatInode, name: bytes) -> Node:
-        """Remove a name that is no directory's.  ENOENT, EISDIR, EROFS, EPERM."""
+        """Remove a name of a file that is no directory.  ENOENT, EISDIR, EROFS, EPERM."""
         directory, node = self._existing(parent, name)
         if isinstance(node, DirNode):
             raise PosixError(errno.EISDIR)
@@ -172,7 +179,7 @@ class FileSystem:
     def rename(
         self, parent: StatInode, name: bytes, new_parent: StatInode, new_name: bytes, flags: int
     ) -> None:
-        """Move or swap names as renameat2(2) does.  EXDEV between workspaces."""
+        """Rename or exchange as renameat2(2) does, with its errors; EXDEV between workspaces."""
         if flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE):
             raise PosixError(errno.EINVAL)
         source, node = self._existing(parent, name)
@@ -201,13 +208,13 @@ class FileSystem:
         workspace.rename(source, name, target, new_name)
 
     def readlink(self, node: StatInode) -> bytes:
-        """The target of a symbolic link.  EINVAL."""
+        """Return the target of a symbolic link.  EINVAL if the node is none."""
         if isinstance(node, (SymlinkNode, VirtualLink)):
             return node.target
         raise PosixError(errno.EINVAL)
 
     def forget(self, ino: int, count: int) -> None:
-        """The kernel dropped `count` references: its last one lets the node go or unload."""
+        """Drop `count` references of the kernel to a node; settle the node after the last one."""
         node = self.nodes.get(ino)
         if node is None:
             return
@@ -215,7 +222,7 @@ class FileSystem:
             self.settle(node)
 
     def settle(self, node: Inode) -> None:
-        """Let a node go or unload that neither the kernel nor a handle refers to."""
+        """Drop or unload a node, if neither the kernel nor a handle refers to it."""
         if node.is_used:
             return
         if isinstance(node, VirtualNode):
@@ -237,11 +244,14 @@ class FileSystem:
                 self.on_relisted(directory.ino)
 
     def is_executable(self, node: StatInode) -> bool:
-        """Whether root may execute it, or search it: not a file that nobody may execute."""
+        """Return True if root may execute or search a node: not a file that nobody may execute."""
         return not stat.S_ISREG(node.mode) or bool(node.mode & 0o111)
 
     def check_writable(self, node: StatInode) -> Node:
-        """The node, if it may be changed.  EROFS in a snapshot, EPERM in `.helios`."""
+        """Return the node if it may be changed.
+
+        EROFS in a snapshot or after the store has failed, EPERM in `.helios`.
+        """
         if isinstance(node, Node):
             if node.workspace.read_only:
                 raise ReadOnly("a snapshot cannot be changed")
@@ -252,12 +262,15 @@ class FileSystem:
         raise NotPermitted("what lies under .helios is made by heliosfs")
 
     def guard(self, workspace: Workspace) -> None:
-        """Refuse to go on in a tree whose branch is no longer shown there.  ESTALE."""
+        """Check that a tree still shows a branch.  ESTALE if it does not."""
         if workspace.is_closed:
             raise PosixError(errno.ESTALE)
 
     def _apply(self, settings: Settings) -> None:
-        """List `.helios` or hide it, from the answer to the verb that changed the settings on."""
+        """List `.helios` or hide it, as the settings say.
+
+        The verb that changed the settings has the kernel forget its listings before it answers.
+        """
         is_listed = self._is_listed_here
         if is_listed is None:
             is_listed = settings.is_helios_listed
@@ -265,7 +278,7 @@ class FileSystem:
             return
         self._is_listed = is_listed
         for view in self.repository.views():
-            # The kernel may keep a listing made before, and one that is under way.
+            # `relist` marks a listing that is under way, the list of the transaction a cached one.
             root = view.workspace.root
             root.relist()
             self.repository.transaction.stale.listings.append(root.ino)
@@ -302,7 +315,7 @@ class FileSystem:
 
 
 def _is_below(directory: DirNode, above: DirNode) -> bool:
-    """Whether `directory` is `above` or lies in it."""
+    """Return True if `directory` is `above` or lies below it."""
     place: DirNode | None = directory
     while place is not None:
         if place is above:

@@ -1,4 +1,4 @@
-"""Open files."""
+"""Handles: the open files of a mount, by the kinds of their nodes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from heliosfs.workspace.nodes import FileNode
 
 
 class FileHandle:
-    """An open regular file of a workspace or a snapshot."""
+    """Handle of a regular file of a workspace or a snapshot."""
 
     __slots__ = ("is_mappable", "is_writer", "node")
 
@@ -18,11 +18,11 @@ class FileHandle:
         self.node = node
         self.is_writer = is_writer
         self.is_mappable = is_mappable
-        """Whether somebody may store through a mapping of it: it was opened with O_RDWR."""
+        """True if a shared mapping may change the file: it was opened with O_RDWR."""
 
 
 class TextHandle:
-    """An open virtual text: what it was when it was opened."""
+    """Handle of a virtual text, with the bytes that were made when it was opened."""
 
     __slots__ = ("data", "node")
 
@@ -32,7 +32,7 @@ class TextHandle:
 
 
 class ChannelHandle:
-    """An open control file."""
+    """Handle of a control file."""
 
     __slots__ = ("channel", "is_reader", "node")
 

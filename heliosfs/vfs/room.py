@@ -1,7 +1,7 @@
-"""Room for what is written: a write that the store could not keep is refused at once.
+"""The room for writes: a write that the store could not keep is refused at once, with ENOSPC.
 
 Bytes in memory are a promise that a save will find a place for them.  So they are counted, and
-from time to time compared with what the disk, or `storage.max_size`, still has.
+from time to time compared with the free space of the disk, or the rest of `storage.max_size`.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from heliosfs.errors import StoreFull
 from heliosfs.repo.repository import Repository
 
 RESERVE_BYTES = 8 * 1024 * 1024
-"""Left for trees, commits and the journal, so that a commit still fits when a write does not."""
+"""Space kept for trees, commits and the journal: a commit fits when a write no longer does."""
 LOOK_AGAIN_BYTES = 16 * 1024 * 1024
-"""Written at most before the disk is looked at again, for others use it too."""
+"""Most bytes written before the free space is read again, since others use the disk, too."""
 
 
 class Room:
-    """What may be written before the disk has to be looked at: 50 ns a write."""
+    """Count of the bytes that may be written before the free space is read again: 50 ns a write."""
 
     __slots__ = ("_left_bytes", "_repository")
 
@@ -25,13 +25,13 @@ class Room:
         self._left_bytes = 0
 
     def take(self, count_bytes: int) -> None:
-        """Count bytes that are about to be written.  StoreFull."""
+        """Count bytes that are about to be written.  StoreFull if there is no room for them."""
         self._left_bytes -= count_bytes
         if self._left_bytes < 0:
             self._look(count_bytes)
 
     def check(self, count_bytes: int) -> None:
-        """Whether there would be room for so many bytes, once they lie in L2: 10 us.  StoreFull."""
+        """Check that L2 has room for so many bytes now; reserve nothing: 10 us.  StoreFull."""
         disk = self._repository.store.disk()
         if disk.f_bavail * disk.f_frsize < count_bytes:
             raise StoreFull("the disk of the store has no room for that")

@@ -1,9 +1,9 @@
-"""Trim: what of a large tree the kernel is asked to forget, so that the daemon can, too.
+"""Trim: the choice of nodes that the kernel is asked to forget, so that the daemon can drop them.
 
-The kernel drops what it knows of a file when memory is short, its own or a container's, and
-not for our sake; until then each name that was listed or made has a node.  So with too many
-nodes, those made longest ago go: the kernel is told to forget them, answers with a forget,
-and the node becomes its encoded entry again.  Nobody notices but by one look-up more.
+The kernel forgets a file when memory is short, its own or a container's, but not because the
+daemon has too many nodes; until then each name that was listed or made has a node.  So when there
+are too many, the oldest go: the kernel is asked to forget them, answers with a FORGET, and the
+node becomes its encoded entry again.  A program notices nothing but one more look-up.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from heliosfs.workspace.nodes import DirNode, LeafNode, Listed, Node
 from heliosfs.workspace.unloading import collapse
 
 SLICE_COUNT = 512
-"""Names at once: about 2 ms."""
+"""Names that the kernel is asked to forget at once: about 2 ms."""
 _LOOKED_AT_COUNT = 4096
 _TARGET = 0.75
 
@@ -33,9 +33,9 @@ class Trim:
         self._target = int(filesystem.repository.nodes_max * _TARGET)
 
     def slices(self) -> Iterator[list[tuple[int, bytes, int]]]:
-        """What the kernel is to forget: inode of the directory, name, inode.
+        """Yield lists of names to forget: inode of the directory, name, inode of the child.
 
-        Some thousand nodes are looked at for each slice.
+        Each slice looks at up to 4096 nodes, and so may be empty.
         """
         nodes = self._filesystem.nodes
         while self._at < len(self._inodes) and len(nodes) > self._target:
@@ -53,16 +53,17 @@ class Trim:
             yield found
 
     def collapse(self) -> Iterator[None]:
-        """Let the entries of directories go whose nodes all went; yields after each directory."""
+        """Collapse the directories whose nodes all went; yield after each directory."""
         for directory in self._directories:
             collapse(directory)
             yield
 
 
 def _leavable(node: Inode | None) -> DirNode | None:
-    """Return the directory of a node that can go; None of one that cannot.
+    """Return the directory of a node that can be dropped, or None.
 
-    A directory stays, where somebody may stand; so does what is open, changed or has two names.
+    A directory stays, since a process may have it as its working directory; so does a file that
+    is open or changed, or has two names.
     """
     if isinstance(node, Listed):
         return node.parent

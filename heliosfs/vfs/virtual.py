@@ -1,4 +1,4 @@
-"""Virtual nodes: what `.helios` is made of."""
+"""Virtual nodes: the files, links and directories of `.helios`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class VirtualNode(StatInode):
-    """A file that no commit contains.  It answers `stat` like a node of a workspace."""
+    """Node that no commit contains.  It has attributes like a node of a workspace."""
 
     __slots__ = ("__weakref__", "is_fixed")
 
@@ -28,7 +28,7 @@ class VirtualNode(StatInode):
         super().__init__(ino, mode, identity.uid, identity.gid, site.time_ns)
         site.inodes.nodes[ino] = self
         self.is_fixed = is_fixed
-        """Whether its name means this node for as long as the directory lives."""
+        """True if its name leads to this node for as long as the directory lives."""
 
     @property
     def link_count(self) -> int:
@@ -40,15 +40,15 @@ class VirtualNode(StatInode):
 
 
 class Site:
-    """What every virtual node of a mount shares."""
+    """Values that all virtual nodes of a mount share."""
 
     def __init__(
         self, inodes: InodeTable, identity: Identity, time_ns: int, *, is_shared: bool = False
     ) -> None:
-        """`is_shared` lets every user read what lies under `.helios`, not its owner alone.
+        """Choose the modes: with `is_shared` every user may read `.helios`, else its owner alone.
 
-        History, diffs and the report have the bytes of files whose modes let nobody else in, and
-        virtual files cannot have a mode for each.
+        History and diffs contain the bytes of files that only their owner may read, and a virtual
+        file has one mode for all of them.
         """
         self.inodes = inodes
         self.identity = identity
@@ -58,7 +58,7 @@ class Site:
 
 
 class VirtualDir(VirtualNode):
-    """A directory of fixed names."""
+    """Directory of fixed names."""
 
     __slots__ = ("children", "site")
 
@@ -76,19 +76,20 @@ class VirtualDir(VirtualNode):
         self.children: dict[bytes, VirtualNode] = {}
 
     def lookup(self, name: bytes) -> StatInode | None:
-        """The node of that name, or None."""
+        """Return the node of that name, or None."""
         return self.children.get(name)
 
     def names(self) -> Iterator[bytes]:
-        """What a listing shows, each of which `lookup` finds."""
+        """Return the names for a listing; `lookup` finds each of them."""
         return iter(self.children)
 
 
 class VirtualText(VirtualNode):
-    """A read-only text, made when the file is opened.
+    """Read-only text, made when the file is opened.
 
-    Until then nobody knows its size, which is 0.  While it is open that is the size of what was
-    opened last: sendfile(2) and splice(2) read no more than the kernel takes a file to have.
+    Its size is not known before, and so is 0.  While the file is open, its size is that of the text
+    made last, because sendfile(2) and splice(2) read no further than the size that the kernel
+    knows.
     """
 
     __slots__ = ("barrier", "opened_size", "text")
@@ -104,11 +105,11 @@ class VirtualText(VirtualNode):
         super().__init__(site, site.text_mode, is_fixed=is_fixed)
         self.text = text
         self.barrier = barrier
-        """Whether it tells of the working state, so that the kernel's dirty pages matter."""
+        """True if it reports the working state, so that the kernel must write dirty pages back."""
         self.opened_size = 0
 
     def made(self, size: int) -> None:
-        """Have the size of the text that was made for who opens the file now."""
+        """Record the size of the text that was made for the open under way."""
         self.opened_size = size
         self.outdate()
 
@@ -126,7 +127,7 @@ class VirtualText(VirtualNode):
 
 
 class BuiltText(VirtualText):
-    """A text that takes long to make, and so is made in steps while others are served."""
+    """Text that takes long to make, and so is made in steps between which requests are served."""
 
     __slots__ = ("steps",)
 
@@ -138,7 +139,7 @@ class BuiltText(VirtualText):
 
 
 class FixedText(VirtualText):
-    """A text that never changes, and so has a size: git reads no more of an ignore file."""
+    """Text that never changes, and so has a size: git reads no further in an ignore file."""
 
     __slots__ = ("_size",)
 
@@ -156,7 +157,7 @@ class FixedText(VirtualText):
 
 
 class VirtualLink(VirtualNode):
-    """A symbolic link.  The kernel keeps its target: another target is another link."""
+    """Symbolic link.  The kernel caches its target, so another target needs another node."""
 
     __slots__ = ("target",)
 
@@ -166,7 +167,7 @@ class VirtualLink(VirtualNode):
 
 
 class LinkDir(VirtualDir):
-    """A directory of links that are made as they are asked for, and go when forgotten."""
+    """Directory of links that are made when they are looked up, and dropped when forgotten."""
 
     __slots__ = ("find", "list_names", "made")
 
@@ -182,7 +183,7 @@ class LinkDir(VirtualDir):
     ) -> None:
         super().__init__(site, is_fixed=is_fixed)
         self.find = find
-        """What a name leads to: a link's target, a directory, or None."""
+        """Function of a name that returns the target of a link, a directory, or None."""
         self.list_names = list_names
         self.made: WeakValueDictionary[bytes, VirtualLink] = WeakValueDictionary()
 
@@ -200,7 +201,7 @@ class LinkDir(VirtualDir):
 
 
 class PlaceDir(VirtualDir):
-    """A directory that answers look-ups and lists nothing: `view`, `live`, `diff`."""
+    """Directory that answers look-ups and lists nothing: `view`, `live`, `diff`."""
 
     __slots__ = ("find",)
 
@@ -215,10 +216,10 @@ class PlaceDir(VirtualDir):
 
 
 class ControlFile(VirtualNode):
-    """A control file: every open of it is a channel of its own.
+    """Control file: each open of it has a channel of its own.
 
-    Its size is 0, as nobody knows what will be in it.  But sendfile(2) and splice(2) read no more
-    than the kernel takes a file to have.  So while somebody has it open to read, it has a size.
+    Its size is 0, since the length of a reply is not known.  But sendfile(2) and splice(2) read no
+    further than the size that the kernel knows.  So while it is open to read, it has a size.
     """
 
     __slots__ = ("channel", "is_long", "readers", "refused_pid", "told_size")
@@ -233,34 +234,35 @@ class ControlFile(VirtualNode):
     ) -> None:
         super().__init__(site, stat.S_IFREG | 0o600, is_fixed=is_fixed)
         self.channel = channel
-        """Opens a channel."""
+        """Function that opens a channel."""
         self.is_long = is_long
-        """Whether a request may take long, which is answered within its write."""
+        """True if its verb may take long; the write of such a request lasts as long as the verb."""
         self.readers = 0
-        """Open handles that can read."""
+        """Number of open handles that can read."""
         self.refused_pid = 0
-        """The thread that was last told to look the name up again."""
+        """Thread that was last told to look the name up again; 0 if there is none."""
         self.told_size = 0
-        """What the kernel takes its size to be."""
+        """Size that the kernel was told."""
 
     def tell_size(self, size: int) -> None:
-        """Have the kernel take the file for so large from the next answer on."""
+        """Set the size that the kernel is told from the next answer on."""
         self.told_size = size
         self.outdate()
 
     @property
     def is_taken(self) -> bool:
-        """Return True if who opens it to read, or where requests take long at all, needs another.
+        """Return True if another open needs a file of its own.
 
-        Its pages are one reader's, and the kernel lets one write at a time into a file.
+        The pages of a file can hold the replies of one reader only.  And the kernel allows one
+        write to a file at a time, which for a long verb would keep all others waiting.
         """
         return bool(self.opens if self.is_long else self.readers)
 
     def refuses(self, pid: int, *, is_reader: bool) -> bool:
-        """Return True if a thread that opens it is to look up another file.
+        """Return True if a thread that opens the file must look its name up again, to get another.
 
-        A thread that is sent back, and comes again without looking up, follows a link of
-        /proc/PID/fd: then it shares the file.
+        A thread that was sent back and comes again without a look-up follows a link of
+        /proc/PID/fd: it shares the file.
         """
         if not (is_reader or self.is_long):
             return False
@@ -274,9 +276,9 @@ class ControlFile(VirtualNode):
 
 
 class ControlDir(VirtualDir):
-    """The directory of the control files.
+    """Directory of the control files.
 
-    While one is taken, its name leads to another file at each look-up.  A new file costs 50 us
+    While a file is taken, its name leads to another file at each look-up.  A new file costs 50 us
     more than one that the kernel knows, so it is made only then.
     """
 
