@@ -17,7 +17,7 @@ from heliosfs.commands.log.line_history import log_lines
 from heliosfs.commands.log.pickaxe import ChangeFilter
 from heliosfs.commands.log.reflog import reflog
 from heliosfs.commands.log.selection import filter_of
-from heliosfs.commands.log.walk import walk_of
+from heliosfs.commands.log.walk import next_wanted, walk_of
 from heliosfs.commands.options import Options
 from heliosfs.commands.pathspec import Pathspec
 from heliosfs.commands.render import commit_document, json_reply
@@ -25,7 +25,7 @@ from heliosfs.commands.revision_words import spec_of, split_words
 from heliosfs.commands.verb import Request
 from heliosfs.errors import TooLarge
 from heliosfs.repo.walks import Visit
-from heliosfs.steps import TURN, Steps, Turn
+from heliosfs.steps import TURN, Steps
 
 
 def log(request: Request, options: Options) -> Steps[str]:
@@ -69,14 +69,9 @@ def _entries(request: Request, options: Options, form: CommitPrinter) -> Steps[l
     walk = yield from walk_of(request, options)
     found: list[_Entry] = []
     while limit is None or len(found) < limit:
-        visit = next(walk, None)
+        visit = yield from next_wanted(walk, wanted)
         if visit is None:
             break
-        yield TURN
-        if isinstance(visit, Turn):
-            continue
-        if wanted is not None and not (yield from wanted(visit.commit)):
-            continue
         text: str | None = None
         if is_shown or pick.is_active:
             changes = yield from changes_of(request, options, visit, spec)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from heliosfs.clock import SECOND_NS
 from heliosfs.commands.log.form import form_of
 from heliosfs.commands.log.selection import filter_of
-from heliosfs.commands.log.walk import walk_of
+from heliosfs.commands.log.walk import next_wanted, walk_of
 from heliosfs.commands.options import Options
 from heliosfs.commands.render import json_reply, short
 from heliosfs.commands.verb import Request
 from heliosfs.repo.walks import Visit
-from heliosfs.steps import TURN, Steps, Turn
+from heliosfs.steps import Steps
 
 
 def rev_list(request: Request, options: Options) -> Steps[str]:
@@ -25,14 +25,9 @@ def rev_list(request: Request, options: Options) -> Steps[str]:
     found: list[str] = []
     count = 0
     while limit is None or count < limit:
-        visit = next(walk, None)
+        visit = yield from next_wanted(walk, wanted)
         if visit is None:
             break
-        yield TURN
-        if isinstance(visit, Turn):
-            continue
-        if wanted is not None and not (yield from wanted(visit.commit)):
-            continue
         if skipped:
             skipped -= 1
             continue

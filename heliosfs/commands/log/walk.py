@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
+from heliosfs.commands.log.selection import Filter
 from heliosfs.commands.options import Options
 from heliosfs.commands.revision_words import range_of, spec_of, split_words
 from heliosfs.commands.verb import Request
@@ -15,7 +16,7 @@ from heliosfs.repo.ancestry import find_merge_bases
 from heliosfs.repo.path_history import PathLog
 from heliosfs.repo.revisions import resolve
 from heliosfs.repo.walks import Stepper, Visit, by_date, first_parent, hidden_by, topological, whole
-from heliosfs.steps import Steps, Turn
+from heliosfs.steps import TURN, Steps, Turn
 
 
 class Tips(NamedTuple):
@@ -49,6 +50,18 @@ def walk_of(request: Request, options: Options) -> Steps[Iterator[Visit | Turn]]
         hidden = yield from hidden_by(history, *tips)
     walk = topological if "graph" in options or "topo-order" in options else by_date
     return walk(history, tips.shown, hidden, step)
+
+
+def next_wanted(walk: Iterator[Visit | Turn], wanted: Filter | None) -> Steps[Visit | None]:
+    """Return the next commit of a walk that the filter lets through; None at the end."""
+    for visit in walk:
+        # Others have their turn for each commit, also where thousands in a row are left out.
+        yield TURN
+        if isinstance(visit, Turn):
+            continue
+        if wanted is None or (yield from wanted(visit.commit)):
+            return visit
+    return None
 
 
 def tips_of(request: Request, options: Options, revisions: list[str]) -> Steps[Tips]:

@@ -138,12 +138,18 @@ def _check_reached(repository: Repository, names: list[str]) -> Steps[_Standing]
     return standing
 
 
-def _rename(request: Request, options: Options) -> str:
+def _old_and_new(request: Request, options: Options) -> tuple[str, str]:
+    """Return the two names of -m and -c; with one word, the old one is the view's branch."""
     options.at_most(2)
     if not options.words:
         raise options.misuse("what is the new name?")
     new = options.words[-1]
     old = options.words[0] if len(options.words) == 2 else request.view.require_branch()
+    return old, new
+
+
+def _rename(request: Request, options: Options) -> str:
+    old, new = _old_and_new(request, options)
     renamed = rename_branch(request.repository, old, new)
     if "json" in options:
         return json_reply(_document(request.repository, request.view, renamed))
@@ -152,11 +158,7 @@ def _rename(request: Request, options: Options) -> str:
 
 def _copy(request: Request, options: Options) -> str:
     """Create a branch of another name at the same commit."""
-    options.at_most(2)
-    if not options.words:
-        raise options.misuse("what is the new name?")
-    new = options.words[-1]
-    old = options.words[0] if len(options.words) == 2 else request.view.require_branch()
+    old, new = _old_and_new(request, options)
     repository = request.repository
     if "force" in options and new in repository.refs:
         made = move_branch(request, new, old)
