@@ -1,4 +1,4 @@
-"""Runs garbage collections by itself, where the configuration wants that."""
+"""Automatic garbage collection, where the configuration asks for it."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from heliosfs.repo.repository import Repository
 from heliosfs.steps import Steps
 
 IDLE_SECONDS = 5
-"""So long nothing must have changed; when nothing is as quiet for an interval more, it runs."""
+"""Time without a change before a collection runs; after one more interval it runs all the same."""
 
 log = logging.getLogger(__name__)
 
 
 class Collector:
-    """Wakes at a change, and sleeps until a collection is due and the mount idle."""
+    """Background task that collects garbage after a change, once it is due and the mount idle."""
 
     def __init__(
         self,
@@ -31,7 +31,7 @@ class Collector:
         keeper: Keeper,
         run_long: Callable[[str, Steps[str]], Awaitable[str]],
     ) -> None:
-        """`run_long` carries out a long verb beside all others.  Busy while another one runs."""
+        """Prepare the task.  `run_long` runs a long verb beside all others, or raises Busy."""
         self._repository = repository
         self._keeper = keeper
         self._run_long = run_long
@@ -46,13 +46,14 @@ class Collector:
             await self._keeper.changed.wait()
             if self._is_wanted:
                 await self._wait_for_its_time()
-            # What changed until now is looked at, or nobody wants it to be.
+            # The collection sees every change up to now.  If none is wanted, the next change, or
+            # the setting, wakes this task again.
             self._keeper.changed = trio.Event()
             if self._is_wanted:
                 await self._collect()
 
     def _configured(self, settings: Settings) -> None:
-        """To be switched on is a change, too."""
+        """Wake the task when automatic collection is switched on, as after a change."""
         was_wanted, self._was_wanted = self._was_wanted, settings.is_gc_automatic
         if settings.is_gc_automatic and not was_wanted:
             self._keeper.changed.set()
@@ -62,7 +63,7 @@ class Collector:
         return self._repository.configuration.settings.is_gc_automatic
 
     async def _wait_for_its_time(self) -> None:
-        """Until the interval is over, and then until nothing changes, or for another one."""
+        """Wait until the interval is over, and then until nothing changes, or for another one."""
         interval_ns = self._repository.configuration.settings.gc_interval_ns
         now_ns = self._repository.clock.now_ns()
         due_ns = max(self._last_ns + interval_ns, now_ns)
@@ -78,7 +79,7 @@ class Collector:
             told = await self._run_long("gc", automatic(self._repository))
             log.info("gc: %s", told.strip())
         except Busy:
-            # Whatever runs is followed by a change, or was a collection itself.
+            # The verb that runs ends with a change, which wakes this task, or is a collection.
             log.info("gc: put off, another long verb runs")
         except HeliosError as error:
             log.error("gc: %s", error)

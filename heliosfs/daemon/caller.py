@@ -1,9 +1,9 @@
-"""Whether who waits for a reply still wants it.
+"""Detection of a caller that was killed or signalled, so that a long verb can be abandoned.
 
-A process that is to be killed, or gets a signal, while it waits for a request stays until we
-answer (`request_wait_answer` in fs/fuse/dev.c).  The kernel says so by an INTERRUPT, of the one
-request that is waited for; a long verb lasts over many.  So the signals that wait for the
-process are looked at instead.
+A process that gets a signal while it waits for a request stays until the request is answered
+(`request_wait_answer` in fs/fuse/dev.c).  The kernel reports it by an INTERRUPT, which concerns
+that one request; a long verb lasts over many.  So the pending signals of the process are read
+instead.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ _ENDING = sum(
 
 
 def wants_to_end(pid: int) -> bool:
-    """Whether a signal that ends programs waits for the thread (proc_pid_status(5)): 30 us.
+    """Return True if a signal that ends programs is pending for a thread: 30 us.
 
-    A thread that cannot be seen, for example in another pid namespace, never does.
+    Source: proc_pid_status(5).  False for a thread that cannot be seen, for example in another pid
+    namespace.
     """
     try:
         with open(f"/proc/{pid}/status", "rb") as file:

@@ -1,12 +1,13 @@
-"""What sendfile(2) and splice(2) read of a control file: pages that the kernel keeps of it.
+"""The kernel's cached pages of control files, from which sendfile(2) and splice(2) read.
 
 cat of busybox and uutils reads so, and Python's shutil.  The kernel (from 6.5 on, fs/fuse/file.c:
-`fuse_splice_read`) takes such bytes from its page cache, as far as the size goes that it knows.
-So it is told a size when the file is opened to read, and asks for pages.  These are the file's, and
-a reply is one descriptor's.  So each descriptor that can read has a file of its own: while one has
-the file of a name, others that open it are sent back (ESTALE), and find another one.  Where two
-share a file all the same, through /proc/PID/fd, splice and sendfile fail with EINVAL; the programs
-then use read(2), which asks each time.
+`fuse_splice_read`) takes such bytes from its page cache, up to the size of the file that it knows.
+So it is told a size when the file is opened to read, and then asks for pages.  Pages belong to a
+file, but a reply belongs to one descriptor.  So each descriptor that can read has a file of its
+own: while one has the file of a name, other opens of it fail with ESTALE inside the kernel, which
+looks the name up again and finds another file.  Where two share a file all the same, through
+/proc/PID/fd, splice and sendfile fail with EINVAL; the programs then use read(2), which sends a
+request each time.
 """
 
 from __future__ import annotations
@@ -24,32 +25,36 @@ from heliosfs.vfs.handles import ChannelHandle
 from heliosfs.vfs.virtual import ControlFile
 
 ROOM_BYTES = 1024 * 1024
-"""The size of a file whose reply is still to come: longer than most, and told anew where one is
-longer.  A multiple of the page, as programs that see a size take it for the size of a buffer."""
+"""Size of a control file whose reply is still to come: longer than most replies; for a longer one
+the kernel is told a new size.  A multiple of the page, since programs choose buffers by it."""
 
 
 class ControlPages:
-    """Keeps the kernel's pages and sizes of control files right."""
+    """Sizes and pages of control files, as the kernel must know them."""
 
     def __init__(self, verbs: Verbs, kernel: Kernel, notices: Notices) -> None:
         self._verbs = verbs
         self._kernel = kernel
         self._notices = notices
         self._filled: dict[int, HandoffLock] = {}
-        """Handles for which the kernel asked for pages; one page is made at a time."""
+        """Handle for which the kernel asked for pages -> lock, so that it gets one at a time."""
 
     def size_at_open(self, handle: ChannelHandle, flags: int) -> int:
-        """What there is to read, if no request can come before; else room for a reply."""
+        """Return the length of the text to read, if no request can come first, or ROOM_BYTES."""
         if flags & os.O_ACCMODE == os.O_RDONLY:
             try:
                 return handle.channel.end()
             except HeliosError:
-                return 0  # the read says it
+                return 0  # the read reports the error
         return ROOM_BYTES
 
     def tell(self, node: ControlFile, size: int, answer: bytes) -> Answer:
-        """Have the kernel take a file for so large: 2 us, where nobody else has it open."""
+        """Tell the kernel the size of a file, then return `answer`.
+
+        Cost: 2 us if nobody else has the file open, else 100 us.
+        """
         node.tell_size(size)
+        # From the loop only if nobody else can be reading the page: see `Notices.store`.
         if node.opens == 1:
             self._notices.store(node.ino, size - 1, b"\0")
             return answer
@@ -60,7 +65,10 @@ class ControlPages:
         return answer
 
     async def fill(self, handle: ChannelHandle, fh: int, offset: int, size: int) -> bytes:
-        """The bytes of some pages, once the request was carried out that was written before."""
+        """Return the bytes of some pages, after running the request that was written before.
+
+        EINVAL if several handles read the file, whose replies the pages would mix.
+        """
         node, channel = handle.node, handle.channel
         if node.readers > 1:
             raise PosixError(errno.EINVAL)
@@ -73,17 +81,17 @@ class ControlPages:
                 node.tell_size(end)
             data = channel.page(offset, size)
             if len(data) < size:
-                # The kernel takes it for the end, and so the size for what it came to.
+                # The kernel takes a short answer for the end of the file, and sets its size.
                 node.tell_size(offset + len(data))
             return data
 
     def is_used_up(self, handle: ChannelHandle, fh: int) -> bool:
-        """Return True if the kernel has pages of an earlier reply, or no room behind a request."""
+        """Return True if the kernel has pages of an earlier reply, or no room after a request."""
         is_at_end = handle.channel.position >= handle.node.told_size
         return handle.is_reader and (is_at_end or fh in self._filled)
 
     async def begin_anew(self, handle: ChannelHandle, fh: int) -> None:
-        """Another request begins: have the kernel forget the reply to the one before."""
+        """Have the kernel forget the pages of the last reply, since another request begins."""
         self._filled.pop(fh, None)
         node = handle.node
         await self._kernel.forget_listings([node.ino])
@@ -91,7 +99,7 @@ class ControlPages:
         await self._tell_later(node, node.told_size, b"")
 
     def release(self, handle: ChannelHandle, fh: int) -> None:
-        """Nobody reads by that handle any more; the last one takes the size along."""
+        """Drop the state of a handle that was closed; set the size to 0 after the last reader."""
         self._filled.pop(fh, None)
         node = handle.node
         if not node.readers and node.told_size:

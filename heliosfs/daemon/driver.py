@@ -1,4 +1,4 @@
-"""Drives long work in slices, so that requests are served between them."""
+"""Long work in slices, so that requests are served between them."""
 
 from __future__ import annotations
 
@@ -14,28 +14,31 @@ from heliosfs.steps import ALONE, Progress, Step, Steps, Turn
 from heliosfs.store.base import Store
 
 SLICE_NS = 1_500_000
-"""How long it goes on before others have their turn."""
+"""Duration of a slice, after which requests are served."""
 CHECKED_NS = 100_000_000
-"""How often it is checked whether it is to go on at all."""
+"""Time between two calls of the function that can end the work."""
 VERB_BACKLOG_BYTES = 16 * 1024 * 1024
-"""What it may publish before it waits for the store."""
+"""Most bytes that wait for the store before the work waits, too."""
 
 T = TypeVar("T")
 
 
 class Driven(Generic[T]):
-    """Long work that was begun."""
+    """Long work that has begun."""
 
     def __init__(self, steps: Steps[T]) -> None:
         self.progress = Progress(0, 0, "")
         self.results: list[T] = []
-        """What it resulted in, once it is done."""
+        """List of the one result; empty until the work is done."""
         self.checked_ns = 0
         self._steps = steps
         self._error: Exception | None = None
 
     def next(self) -> Step | None:
-        """Go on to the next step; None when it is done.  Raises what the work raises."""
+        """Run the work to its next step and return that; None when the work is done.
+
+        An exception of the work is passed on.
+        """
         error, self._error = self._error, None
         try:
             return next(self._steps) if error is None else self._steps.throw(error)
@@ -44,16 +47,16 @@ class Driven(Generic[T]):
             return None
 
     def failed(self, error: Exception) -> None:
-        """Work that it gave away failed, of which it hears when it goes on."""
+        """Record that the work yielded by the generator failed; `next` raises the error in it."""
         self._error = error
 
     def close(self) -> None:
-        """Let it free what it holds.  Idempotent."""
+        """Close the generator, so that it frees what it holds.  Idempotent."""
         self._steps.close()
 
 
 class Driver:
-    """Goes on with long work, for all who do."""
+    """Runner of long work: it takes the steps and lets requests and the store have their turns."""
 
     def __init__(self, kernel: Kernel, keeper: Keeper, store: Store) -> None:
         self._kernel = kernel
@@ -61,9 +64,10 @@ class Driver:
         self._store = store
 
     async def go_on(self, driven: Driven[T], end_ns: int | None, check: Callable[[], None]) -> bool:
-        """Go on until it is done, wants to be alone, or it is `end_ns`; whether it wants to be.
+        """Run the work until it is done, asks to be alone, or the time is `end_ns`.
 
-        `check` is called now and then, and raises what shall end it.
+        Return True if it asks to be alone.  `check` is called about every 0.1 s, and raises an
+        exception to end the work.
         """
         slice_end_ns = time.monotonic_ns() + SLICE_NS
         while True:

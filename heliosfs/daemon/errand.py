@@ -1,8 +1,8 @@
-"""Short errands on a thread, without sleeping until they are done.
+"""Short calls on a thread, without a sleep of the loop until they are done.
 
 `trio.to_thread` lets the loop sleep and be woken, which costs 250 us for a call that takes 10.
-Who sends an errand looks for its end itself for a moment, between passes of the loop (150 us),
-and sleeps only when it takes longer.
+Here the task that sends the errand polls for its end for a moment, between passes of the loop
+(150 us), and sleeps only if it takes longer.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from queue import SimpleQueue
 import trio
 
 WATCHED_NS = 300_000
+"""Time for which the end of an errand is polled for, before the task sleeps."""
 _SPUN_NS = 60_000
-"""Before the first pass of the loop, which takes longer than most errands."""
+"""Time of polling before the first pass of the loop, which takes longer than most errands."""
 
 
 class _Errand:
@@ -30,14 +31,14 @@ class _Errand:
 
 
 class ErrandThread:
-    """One thread, which runs errands in the order in which they came."""
+    """Thread that runs errands in the order in which they came."""
 
     def __init__(self) -> None:
         self._queue: SimpleQueue[_Errand] = SimpleQueue()
         self._token: trio.lowlevel.TrioToken | None = None
 
     async def run(self, call: Callable[[], None]) -> None:
-        """Run `call` on the thread; raises what it raises.  Cannot be cancelled."""
+        """Run `call` on the thread; pass its exception on.  It cannot be cancelled."""
         if self._token is None:
             self._token = trio.lowlevel.current_trio_token()
             threading.Thread(target=self._work, name="errands", daemon=True).start()

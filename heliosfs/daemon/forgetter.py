@@ -1,4 +1,4 @@
-"""Runs trims, when there are too many nodes."""
+"""The background task that has the kernel forget nodes when there are too many."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from heliosfs.vfs.trim import Trim
 from heliosfs.workspace.switch import Invalidation
 
 _PAUSE_SECONDS = 1.0
-"""After a trim: what it could not do, another one at once could not either."""
+"""Pause after a trim: nodes that it could not drop, another trim at once could not drop either."""
 
 log = logging.getLogger(__name__)
 
 
 class Trimmer:
-    """Sleeps until `look` finds too many nodes."""
+    """Background task that sleeps until `look` finds too many nodes, and then trims them."""
 
     def __init__(self, filesystem: FileSystem, kernel: Kernel) -> None:
         self._filesystem = filesystem
@@ -28,13 +28,13 @@ class Trimmer:
         self._kernel = kernel
         self._wanted = trio.Event()
         self.prune: Callable[[Sequence[int]], None] | None = None
-        """How the kernel is asked to forget inodes that nobody uses, if it knows that.
+        """Function that asks the kernel to forget unused inodes; None before Linux 6.18.
 
-        Else it is asked to forget names: that takes what is mounted on a file away, too.
+        Without it the kernel is asked to forget names, which also unmounts what is mounted on them.
         """
 
     def look(self) -> None:
-        """After nodes were made: 0.1 us."""
+        """Wake the task if there are too many nodes.  Call it after nodes were made: 0.1 us."""
         if len(self._nodes) > self._repository.nodes_max:
             self._wanted.set()
 

@@ -1,7 +1,8 @@
-"""The requests that go by open files and directories, read from the kernel's message and answered.
+"""Handlers of the requests that concern open files and directories.
 
-Each method takes the inode, the message and its length, and gives the body of the answer, or,
-when it has to wait, a coroutine that does.  It has taken what it needs from the message before.
+Each takes the inode, the message and its length, and returns the body of the answer, or, when it
+has to wait, a coroutine that does.  It reads all that it needs from the message first, because
+the next request overwrites it.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from heliosfs.workspace.inode import KEPT_ALL, KEPT_PAGES, Inode, StatInode
 from heliosfs.workspace.nodes import DirNode, FileNode
 
 GIVEN_MAX_BYTES = 64 * 1024
-"""When a file is opened: 15 us."""
+"""Most bytes of a file that are pushed into the page cache when it is opened: 15 us."""
 _DOTS = (b".", b"..")
 _CHANGING = os.O_WRONLY | os.O_RDWR | os.O_TRUNC
 _DATA_AT = BODY_AT + wire.TRANSFER_BYTES
@@ -44,7 +45,7 @@ def _reads(flags: int) -> bool:
 
 
 class HandleRequests:
-    """A handler for each opcode.  Those that do not wait are atomic."""
+    """Handlers by opcode.  A handler that does not wait is atomic."""
 
     def __init__(
         self,
@@ -97,7 +98,7 @@ class HandleRequests:
         if isinstance(node, VirtualText):
             return self._open_text(node, flags)
         if isinstance(node, ControlFile) and node.refuses(pid, is_reader=_may_read(flags)):
-            # The kernel looks the name up again, which leads to a file of its own.
+            # ESTALE makes the kernel look the name up again, which finds another file.
             raise PosixError(errno.ESTALE)
         fh = self._files.open(node, flags, uid)
         opened = wire.OPENED.pack(fh, OpenFlags.DIRECT_IO, 0)
@@ -113,10 +114,10 @@ class HandleRequests:
         )
 
     def _give(self, node: FileNode) -> None:
-        """Have the kernel keep what it lacks of a small file, so that who opens it need not ask.
+        """Push the bytes that the kernel lacks of a small file, so that no read request follows.
 
-        Of what was written through the mount it keeps whole pages, and so lacks the last one.
-        What cannot be read is left to the read, which says so.
+        The kernel keeps whole pages of what was written through the mount, and so lacks the last
+        one.  If the bytes cannot be read, a read request follows and reports the error.
         """
         size = node.file_size
         offset = size // PAGE_BYTES * PAGE_BYTES if node.kept == KEPT_PAGES else 0
@@ -140,10 +141,10 @@ class HandleRequests:
         return wire.OPENED.pack(fh, OpenFlags.DIRECT_IO, 0)
 
     async def _tell_size(self, node: VirtualText, last: bytes) -> None:
-        """Have the kernel know how long a text is, by its last byte.
+        """Tell the kernel how long a text is, by pushing its last byte.
 
-        It does not ask before sendfile(2) and splice(2), with which cp, busybox's cat and
-        Python's shutil read; these would find nothing.
+        The kernel asks for no size before sendfile(2) and splice(2), with which cp, busybox's cat
+        and Python's shutil read: they would find an empty file.
         """
         if node.opens == 1:
             self._notices.store(node.ino, node.size - 1, last)
@@ -181,7 +182,7 @@ class HandleRequests:
         return self._caught_up(written)
 
     def _caught_up(self, answer: bytes) -> Answer:
-        """The answer to a change of bytes, when the store has room for more."""
+        """Return the answer to a write, or a coroutine that first waits for room in the store."""
         return self._catch_up(answer) if self._keeper.written() else answer
 
     async def _write_channel(self, handle: ChannelHandle, fh: int, data: bytes) -> bytes:
@@ -202,7 +203,7 @@ class HandleRequests:
         before = handle.node.mode
         self._files.allocate(handle, mode, offset, length, uid, gid)
         if handle.node.mode != before:
-            # The kernel expects new times, and keeps the mode.
+            # After FALLOCATE the kernel asks for size and times again, but not for the mode.
             self._notices.attributes(ino)
         return self._caught_up(DONE)
 
@@ -288,10 +289,11 @@ class HandleRequests:
         return b"".join(parts)
 
     async def _end_listing(self, directory: StatInode) -> bytes:
-        """The end of a listing of which the kernel must keep nothing.
+        """End a listing that the kernel must not cache: have it forget the pages first.
 
-        Whoever asked for a part may look at the answer late: when the directory has changed, and
-        the kernel was told so.  It takes a listing for whole at its end, and so lets go of it now.
+        A process may take in its part of the listing late, after the directory has changed and the
+        kernel was told so; the pages are out of date then.  The kernel takes a listing for
+        complete only at its end, and so this is the moment to have it dropped.
         """
         if isinstance(directory, DirNode):
             directory.have_listed(is_calm=self._kernel.is_calm)
@@ -299,5 +301,5 @@ class HandleRequests:
         return DONE
 
     def _destroy(self, ino: int, message: Message, end: int) -> bytes:
-        """It was unmounted: the kernel asks nothing more."""
+        """Answer the last request, after the unmount."""
         return DONE

@@ -1,4 +1,4 @@
-"""What the C library keeps of memory that was freed (mallopt(3), malloc_trim(3))."""
+"""The freed memory that the C library keeps (mallopt(3), malloc_trim(3))."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ _libc = ctypes.CDLL(None)
 
 
 def use_one_heap() -> None:
-    """Let threads share a heap: under the interpreter's lock they do not get in each other's way.
+    """Let all threads share one heap, so that each does not keep freed memory of its own.
 
-    Each would otherwise keep what it once had: 30 MB more after an import.
+    With a heap for each thread, 30 MB more stay after an import.  Under the interpreter's lock
+    threads do not compete for a shared one.
     """
     mallopt = getattr(_libc, "mallopt", None)
     if mallopt is not None:
@@ -19,7 +20,7 @@ def use_one_heap() -> None:
 
 
 def give_back() -> None:
-    """Return free pages to the system.  A few ms after work that took much; not every libc can."""
+    """Return free pages to the system: a few ms after large work.  Not every libc can."""
     trim = getattr(_libc, "malloc_trim", None)
     if trim is not None:
         trim(0)

@@ -1,7 +1,7 @@
-"""The keeper: saves the working states and drains the store while the mount goes on.
+"""The keeper: background tasks that save the working states and drain the store.
 
-Nothing runs while nothing changes.  A change wakes it: published batches are synced to disk
-within `durability.interval`, uncommitted changes are saved within `durability.checkpoint_interval`.
+They sleep while nothing changes.  A change wakes them: published batches are synced to disk within
+`durability.interval`, uncommitted changes are saved within `durability.checkpoint_interval`.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from heliosfs.steps import BACKLOG_BYTES
 from heliosfs.workspace.flush import flush_files
 
 SLICE_BYTES = 2 * 1024 * 1024
-"""What is stored at most before other requests get their turn: about 3 ms."""
+"""Most bytes that are stored before other requests get their turn: about 3 ms."""
 SEAL_FROM_BYTES = 16 * 1024 * 1024
-"""Written parts of large files begin to go into the store from here on, on a thread."""
+"""Written bytes of large files beyond which they are moved into the store, on a thread."""
 TRIM_FROM_BYTES = 16 * 1024 * 1024
-"""After so much was drained, memory that is free goes back to the system."""
+"""Drained bytes after which free memory is returned to the system."""
 UNSEALED_MAX_BYTES = 64 * 1024 * 1024
-"""With more of them, writers wait."""
+"""Written bytes of large files, not yet in the store, beyond which writers wait."""
 _SEALED_AT_ONCE_BYTES = 4 * 1024 * 1024
 
 log = logging.getLogger(__name__)
 
 
 class Keeper:
-    """Owns the background work of a mount.
+    """Owner of the tasks that save, sync, seal and drain.
 
-    While a file is open for writing, it asks the kernel for dirty pages at each interval.
+    While a file is open for writing, it has the kernel write dirty pages back at each save.
     """
 
     def __init__(
@@ -53,16 +53,16 @@ class Keeper:
         self._draining = trio.Lock()
         self._syncing = trio.Lock()
         self._drained_bytes = 0
-        """Since memory was given back."""
+        """Number of bytes drained since free memory was last returned to the system."""
         self.is_idle = True
-        """Whether nothing changed since the last save began."""
+        """True if nothing has changed since the last save began."""
         self.change_count = 0
-        """Counts on while something changes, a step for each save."""
+        """Number of saves that were asked for: it grows while something changes."""
         self.changed = trio.Event()
-        """Set at the next change; replaced by who waits for it."""
+        """Event that the next change sets; the task that waits for it replaces it."""
 
     def touch(self) -> None:
-        """Something changed, or was published."""
+        """Note that something changed or was published, and wake the tasks."""
         if self.is_idle:
             self.is_idle = False
             self.change_count += 1
@@ -76,11 +76,11 @@ class Keeper:
 
     @property
     def is_strict(self) -> bool:
-        """Whether no request is answered before what it published is safe (`durability.mode`)."""
+        """Return True if each verb must be safe on disk before its answer (`durability.mode`)."""
         return self._settings.is_sync
 
     def written(self) -> bool:
-        """Something was written: whether the writer must wait for `catch_up`.  0.2 us."""
+        """Note a write; return True if the writer must wait for `catch_up`.  0.2 us."""
         if self.is_idle:
             self.touch()
         dirty_bytes = self._parts.dirty_bytes
@@ -110,7 +110,7 @@ class Keeper:
                 self.touch()
 
     async def _sync_for_a_while(self) -> None:
-        """From a change on, sync what is published at intervals, until nothing more comes."""
+        """Wait for a change, then sync at intervals until nothing more is published."""
         await self._sync_wanted.wait()
         self._sync_wanted = trio.Event()
         is_busy = True
@@ -119,14 +119,15 @@ class Keeper:
             is_busy = await self._sync_published()
 
     async def _save_once(self) -> None:
-        """Some time after a change, save what is uncommitted and drain the store."""
+        """Wait for a change, then for the interval; save uncommitted changes, drain the store."""
         await self._save_wanted.wait()
         self._save_wanted = trio.Event()
         await trio.sleep(self._settings.checkpoint_interval_ns / SECOND_NS)
         self.is_idle = True
         working_set = self.repository.working_set
         if working_set.writers:
-            # The kernel holds what was stored through mappings, and tells nobody: ask every time.
+            # A process may change pages through a mapping, and the kernel does not tell: have it
+            # write them back at every interval.
             self._save_wanted.set()
             try:
                 await self._kernel.barrier()
@@ -141,9 +142,9 @@ class Keeper:
             await self._kernel.give_memory_back()
 
     async def shorten(self, threshold_bytes: int = 8 * SLICE_BYTES) -> None:
-        """Store dirty files in slices, so that the flush after it holds the loop only briefly.
+        """Store dirty files in slices, so that the flush that follows blocks the loop only briefly.
 
-        Does nothing while the flush has at most `threshold_bytes` to hash.
+        Do nothing if the flush has at most `threshold_bytes` to hash.
         """
         if self.repository.working_set.flush_bytes <= threshold_bytes:
             return
@@ -154,7 +155,7 @@ class Keeper:
                 await self._relieve()
 
     async def catch_up(self) -> None:
-        """Wait until the store has taken in what was written."""
+        """Move written bytes into the store until no more than the limits are left."""
         if self._parts.dirty_bytes > UNSEALED_MAX_BYTES:
             await self._seal(UNSEALED_MAX_BYTES)
         await self._relieve()
@@ -165,7 +166,7 @@ class Keeper:
         await self._seal(SEAL_FROM_BYTES // 2)
 
     async def _seal(self, target_bytes: int) -> None:
-        """Store written parts of large files until at most so many bytes of them are left."""
+        """Store written parts of large files until at most `target_bytes` of them are left."""
         while self._parts.dirty_bytes > target_bytes:
             async with self._sealing:
                 work = self.repository.working_set.plan_seal(_SEALED_AT_ONCE_BYTES)
@@ -175,21 +176,18 @@ class Keeper:
             await self._relieve()
 
     async def _relieve(self) -> None:
-        """Drain, if much waits for it."""
+        """Drain the store if more than BACKLOG_BYTES wait for that."""
         if self._store.pending_bytes > BACKLOG_BYTES:
             self._store.publish()
             await self.drain()
 
     async def sync(self) -> None:
-        """Save everything and wait until it is safe from a power cut.  StoreError."""
+        """Save all changes and wait until they are safe from a power cut.  StoreError."""
         self.repository.checkpoint()
         await self._sync_published()
 
     async def acknowledge(self, *, sync: bool) -> None:
-        """Make what a request has published, or all with `sync`, safe from a power cut.
-
-        StoreError.
-        """
+        """Make what was published safe from a power cut; with `sync`, all changes.  StoreError."""
         if sync:
             await self.sync()
         else:
@@ -198,7 +196,8 @@ class Keeper:
     async def _sync_published(self) -> bool:
         """Sync what is published; return True if there was something.  StoreError.
 
-        A failure makes the mount read-only at once, whoever asked: the next sync would not tell.
+        A failure makes the mount read-only at once, whichever task asked, because the system
+        reports the failure of a write only once: the next sync would seem to succeed.
         """
         try:
             async with self._syncing:
@@ -213,7 +212,7 @@ class Keeper:
             raise
 
     async def drain(self) -> None:
-        """Move what is published into L2."""
+        """Move the published objects and states from the journal into L2.  StoreError."""
         async with self._draining:
             before_bytes = self._store.pending_bytes
             work = self._store.plan_drain()

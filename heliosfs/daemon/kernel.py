@@ -1,21 +1,22 @@
-"""What we ask of the kernel: from threads, where it may wait for requests that we must serve.
+"""Calls to the kernel, made from threads where they may wait for requests that we must serve.
 
 Theory of operation.  This mount is the only writer of its tree, so the kernel keeps names, missing
 names, attributes, link targets, listings and pages without limit, and a warm `stat` or `read` does
-not reach us at all.  The price: whatever a verb changes behind its back must be told, before the
-verb is answered.  What may be cached is known by the lookup counts of nodes, by the misses that
-each directory remembers, and by listings that were told to their end; `switch` gathers what of it
-became untrue, and `invalidate` tells it.
+not reach us at all.  The price: whatever a verb changes behind the kernel's back must be told to
+it before the verb is answered.  Its possible contents are known from the lookup counts of nodes,
+the misses that each directory remembers, and the listings that were read to their end; `switch`
+gathers which of them are out of date, and `invalidate` tells the kernel.
 
-Names and listings go from threads, each kind from its own.  The kernel takes the lock of the
-directory, or of the page with its listing, and whoever holds it may be waiting for an answer from
-our loop.  Attributes need no such lock, and come last: with a name, the kernel takes all links of
-its file for gone.  An answer that was made before a change may be on its way while the kernel is
-told; so a listing is kept again only when the last change is a second past (`is_calm`).
+Notices of names and of listings are sent from threads, one for each kind.  The kernel takes the
+lock of the directory, or of the page with its listing, and the process that holds it may wait for
+an answer from our loop.  Notices of attributes need no such lock.  They come last: after a notice
+of a name, the kernel takes all links of its file for gone.  An answer from before a change may
+still be on its way while the kernel is told; so the kernel may cache a listing again only when the
+last change is a second past (`is_calm`).
 
-Refused: short timeouts in place of invalidation, which are wrong for as long as they last
-and cost a request after it; and the kernel's writeback cache, which makes sizes and times its own
-business (docs/decisions/2026-11-25-write-through-cache.md).
+Refused: short timeouts in place of invalidation, which let the cache be wrong until they end
+and cost a request after that; and the kernel's writeback cache, with which the kernel decides
+sizes and times (docs/decisions/2026-11-25-write-through-cache.md).
 """
 
 from __future__ import annotations
@@ -40,17 +41,17 @@ from heliosfs.steps import Work
 from heliosfs.workspace.switch import Invalidation
 
 BARRIERS_MAX = 4
-"""Threads that wait for the kernel at once: some must be left for the store's work, which the
-writes that a barrier waits for may wait for."""
+"""Most threads that wait for a barrier at once.  Others must be left for the store's work: a
+barrier waits for writes, which may wait for the store."""
 
 _ARRIVED_NS = 10**9
-"""Much longer than a process needs to look at an answer."""
+"""Time after which every process has taken in its answer, with a large margin."""
 _T = TypeVar("_T")
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Kernel:
-    """The barrier, the invalidations, and the store's work."""
+    """Calls that leave the loop: the barrier, the invalidations, and the store's work."""
 
     def __init__(self, loop: RequestLoop, mountpoint: str, notices: Notices) -> None:
         self._loop = loop
@@ -58,41 +59,42 @@ class Kernel:
         self._notices = notices
         self._errands = ErrandThread()
         self._page_errands = ErrandThread()
-        """For who waits for the end of a listing holds the lock that the other thread waits for."""
+        """Thread of its own, because a process that reads a listing to its end, which waits for
+        this thread, holds the directory's lock, for which the other thread may wait."""
         self._changed_ns = 0
         self._relisted: list[int] = []
         self._is_relisted = trio.Event()
         self._barriers = trio.CapacityLimiter(BARRIERS_MAX)
 
     async def barrier(self) -> None:
-        """Have every dirty page sent to us: 26 us when there is none.  StoreError.
+        """Have the kernel write all dirty pages back: 26 us if there is none.  StoreError.
 
-        Each page arrives as a write that the loop serves while this waits.
+        The pages arrive as write requests, which the loop serves while this waits.
         """
         async with self._barriers:
             with self.waiting():
                 await _in_thread(_syncfs, self._mountpoint)
 
     async def last_barrier(self) -> None:
-        """A barrier after which there is none, for nobody may serve its writes.  StoreError."""
+        """Run a barrier and allow none after it, as nobody may serve its writes.  StoreError."""
         await self.barrier()
         for number in range(BARRIERS_MAX):
             await self._barriers.acquire_on_behalf_of(number)
 
     async def invalidate(self, stale: Invalidation) -> None:
-        """Make the kernel forget what it has cached and is no longer so.
+        """Have the kernel forget the names, listings and attributes that are out of date.
 
-        Names and listings go from a thread: the kernel takes locks, of a directory and of the
-        pages with its listing, which a process may hold that waits for us.
+        Notices of names and listings are sent from a thread: the kernel takes the locks of a
+        directory and of the pages with its listing, and a process that waits for us may hold them.
         """
         self._changed_ns = time.monotonic_ns()
-        # I15: never from the loop: the lock may be held by who waits for us.
+        # I15: never from the loop: a process that waits for us may hold the lock.
         if stale.entries:
             with self.waiting():
                 await self._errands.run(partial(self._forget_entries, stale.entries))
         if stale.listings:
             await self.forget_listings(stale.listings)
-        # Last: with a name, the kernel takes all links of its file for gone.
+        # Last: after a notice of a name, the kernel takes all links of its file for gone.
         for ino in stale.attributes:
             self._notices.attributes(ino)
 
@@ -102,11 +104,11 @@ class Kernel:
 
     @property
     def is_calm(self) -> bool:
-        """Whether the last invalidation is long ago: answers made before it have arrived."""
+        """Return True if the last invalidation is a second past: all answers before it arrived."""
         return time.monotonic_ns() - self._changed_ns > _ARRIVED_NS
 
     async def forget_listings(self, inodes: Iterable[int]) -> None:
-        """Make the kernel forget what it keeps of listings: 100 us."""
+        """Have the kernel forget the listings or pages of inodes: 100 us."""
         with self.waiting():
             await self._page_errands.run(partial(self._forget_listings, inodes))
 
@@ -115,17 +117,17 @@ class Kernel:
             self._notices.listing(ino)
 
     async def store(self, ino: int, offset: int, data: Data) -> None:
-        """Have the kernel keep some bytes of a file that others may have open: 100 us."""
+        """Have the kernel cache bytes of a file that others may have open: 100 us."""
         with self.waiting():
             await self._page_errands.run(partial(self._notices.store, ino, offset, data))
 
     def relist(self, ino: int) -> None:
-        """Soon, make the kernel forget a listing."""
+        """Have the kernel forget a listing soon, from the task of `run`."""
         self._relisted.append(ino)
         self._is_relisted.set()
 
     async def run(self) -> None:
-        """Forget the listings that are to be forgotten soon, until cancelled."""
+        """Have the kernel forget the listings of `relist`, until cancelled."""
         while True:
             await self._is_relisted.wait()
             self._is_relisted = trio.Event()
@@ -133,7 +135,7 @@ class Kernel:
             await self.invalidate(Invalidation(listings=relisted))
 
     async def execute(self, work: Work) -> None:
-        """Execute planned work and apply it, even when it failed.  StoreError."""
+        """Execute planned work on a thread and apply it, even if it failed.  StoreError."""
         try:
             await _in_thread(_execute, work)
         finally:
@@ -141,16 +143,16 @@ class Kernel:
 
     @property
     def is_working(self) -> bool:
-        """Whether long work is under way."""
+        """Return True if long work is under way."""
         return self._loop.long_work > 0
 
     async def give_memory_back(self) -> None:
-        """Let go of memory that is free."""
+        """Return free memory to the system, on a thread."""
         await trio.to_thread.run_sync(give_back)
 
     @contextmanager
     def working(self) -> Iterator[None]:
-        """Around long work in slices: the next request may come before the next slice."""
+        """Mark long work in slices, so that the loop waits for a request before the next slice."""
         self._loop.long_work += 1
         try:
             with self.waiting():
@@ -160,7 +162,7 @@ class Kernel:
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
-        """Around every wait of a handler: the loop must not poll while one is due."""
+        """Mark a wait of a handler, so that the loop does not poll meanwhile."""
         self._loop.waiting_handlers += 1
         try:
             yield

@@ -1,6 +1,6 @@
-"""The requests that go by names and inodes, read from the kernel's message and answered.
+"""Handlers of the requests that concern names and inodes.
 
-Each method takes the inode, the message and its length, and gives the body of the answer.
+Each takes the inode, the message and its length, and returns the body of the answer.
 """
 
 from __future__ import annotations
@@ -25,13 +25,14 @@ from heliosfs.workspace.inode import StatInode
 from heliosfs.workspace.nodes import DirNode, FileNode, Node
 
 MISSES_MAX = 4096
-"""Names of a directory of which the kernel may remember that they do not exist."""
+"""Most names of a directory of which the kernel may remember that they do not exist."""
 _NAMES_AT = BODY_AT + wire.NUMBER.size
 
 
 class NameRequests:
-    """A handler for each opcode.  None waits, but one that sets the time of a file which may be
-    mapped; so each is atomic.
+    """Handlers by opcode.  Each is atomic, since none waits.
+
+    The exception is SETATTR for the time of a file that may be mapped, which waits first.
     """
 
     def __init__(
@@ -125,17 +126,20 @@ class NameRequests:
         return attributes(node)
 
     async def _set_after_stores(self, node: StatInode, wanted: SetAttributes) -> bytes:
-        """Set a time once all that was stored through mappings before has arrived.
+        """Set a time, after all bytes that were stored through mappings before have arrived.
 
-        The kernel keeps such bytes until it likes; as writes that come later they would move
-        the time.  Not with a new size: then it sends none of them before this is answered
-        (fuse_set_nowrite).  StoreError.
+        The kernel writes such bytes back at any later time, and those writes would move the
+        mtime.  Never call it with a new size: the kernel sends no write before such a request
+        is answered (fuse_set_nowrite), and the barrier would wait forever.  StoreError.
         """
         await self._barrier()
         return self._set(node, wanted)
 
     def _access(self, ino: int, message: Message, end: int) -> bytes:
-        """Whether root may; asked only where the kernel checks no permissions itself."""
+        """Check that root may access a node.  EACCES.
+
+        The request is sent only where the kernel checks no permissions itself.
+        """
         (mask,) = wire.WORD.unpack_from(message, BODY_AT)
         if mask & os.X_OK and not self._filesystem.is_executable(self._node(ino)):
             raise PosixError(errno.EACCES)
@@ -178,10 +182,11 @@ class NameRequests:
         return node
 
     def _changed(self, told: list[int]) -> None:
-        """Directories changed of which the kernel was told attributes since the change before.
+        """Note a change, and have the kernel forget the attributes of the directories in `told`.
 
-        Whoever asked for them may look at the answer later than whoever changed the directory,
-        and would keep it for good; the kernel then takes it for old (fuse_reverse_inval_inode).
+        An answer with their old attributes may still be on its way to another process, whose
+        kernel side would cache it for good.  After a notice the kernel sees that such an answer
+        is old (fuse_reverse_inval_inode).
         """
         for ino in told:
             self._notices.attributes(ino)
@@ -202,11 +207,12 @@ class NameRequests:
         return entry(node) + wire.OPENED.pack(fh, OPENED_FILE, 0)
 
     def _open_made(self, ino: int, name: bytes, flags: int, message: Message) -> bytes:
-        """Open what a checkout made just now under a name that the kernel takes for free.
+        """Open a file that a checkout has just made under a name that the kernel takes for free.
 
-        The kernel checks nothing more then, so only the owner's file is opened at once.  For
-        anything else it looks again, and checks what it may (ESTALE; do_filp_open in fs/namei.c);
-        but it does so once, and a program that meets two such moments would see the error.
+        The kernel checks no permissions after that, so only a file of the caller is opened at
+        once.  Any other is refused with ESTALE: the kernel looks the name up again and checks
+        (do_filp_open in fs/namei.c).  It does so once; a program that meets two such moments
+        would see the error.
         """
         uid, _, _ = wire.CALLER.unpack_from(message, wire.CALLER_AT)
         node = self._filesystem.lookup(self._node(ino), name)
@@ -269,7 +275,7 @@ class NameRequests:
 
 
 def _allows(mode: int, flags: int) -> bool:
-    """Return True if the owner of a file may open it so."""
+    """Return True if a file's mode allows its owner to open it with these flags."""
     access = flags & os.O_ACCMODE
     needs = 0 if access == os.O_WRONLY else stat.S_IRUSR
     if access != os.O_RDONLY or flags & os.O_TRUNC:
@@ -278,5 +284,5 @@ def _allows(mode: int, flags: int) -> bool:
 
 
 def _told(*directories: StatInode) -> list[int]:
-    """Those whose attributes were made for an answer since they changed."""
+    """Return the inodes of the directories whose attributes were told since they last changed."""
     return [each.ino for each in directories if each.attr is not None]

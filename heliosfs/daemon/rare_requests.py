@@ -1,4 +1,4 @@
-"""What pyfuse3 is asked: the requests that no program waits for often."""
+"""Handlers of the rare requests, which are relayed to pyfuse3."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from heliosfs.vfs.filesystem import FileSystem
 
 
 class Operations(pyfuse3.Operations):
-    """One method for each request.  What has none here, and no handler of ours, is refused."""
+    """Methods that pyfuse3 calls, one for each request that the dispatcher relays."""
 
     supports_dot_lookup = False
     enable_writeback_cache = False

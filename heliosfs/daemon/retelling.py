@@ -1,18 +1,20 @@
-"""What a checkout did is done once more through the mount, in pretence, for those who watch.
+"""Pretended requests: the changes of a checkout are made again through the mount, for watchers.
 
-The kernel tells watchers of what is done by calls, and of nothing that it learns from us.  So a
-thread of ours makes the calls that would lead to what is there already: it creates what came and
-unlinks what went.  Its requests are answered here; they alter nothing, and nobody else sees them:
+The kernel tells watchers of changes that are made by calls, and not of changes that it learns from
+us.  So a thread of ours makes the calls that would lead to the state that is there already: it
+creates the files that came and unlinks those that went.  Its requests are answered here.  They
+alter nothing, and no other process sees them:
 
-- A file that came, and that the kernel does not know, is said to be missing, to the thread alone,
-  until its creation is answered with the file itself.  Others who look for the name meanwhile wait
-  for the kernel's lock of the directory, which the thread holds, and then ask us.
-- A name that went leads to nothing, to the thread alone: an inode number that no node has, of
-  which the kernel may keep nothing.  Whoever else finds that asks us again, and is told the truth.
+- A look-up of a file that came, and that the kernel does not know, is answered as missing, to the
+  thread alone, until its creation is answered with the file itself.  Others who look the name up
+  meanwhile wait for the kernel's lock of the directory, which the thread holds, and then ask us.
+- A look-up of a name that went finds a node, for the thread alone: an inode number that no real
+  node has, and that the kernel may not cache.  Any other process that finds it asks us again, and
+  is answered truly.
 
-What cannot be pretended is refused, and the kernel tells nobody: a name that changed since, or of
-which it knows already what it means.  The handlers are in place while a thread tells, so that at
-all other times no request costs more.
+Other requests of the thread are refused, and the kernel tells nobody: those for a name that changed
+since, or that the kernel knows already.  These handlers are in place only while a thread tells, so
+that at all other times no request costs more.
 """
 
 from __future__ import annotations
@@ -31,16 +33,16 @@ from heliosfs.workspace.inode import StatInode
 
 
 class Scene(NamedTuple):
-    """A name that the thread is about to create or to remove."""
+    """Name that the thread is about to create or remove."""
 
     parent: int
     name: bytes
     gone: int = 0
-    """The kind (S_IFMT) of what went; 0 when something came."""
+    """Kind (S_IFMT) of the node that went; 0 if one came."""
 
 
 class _Nothing(StatInode):
-    """A node that is not there: what a name that went leads to."""
+    """Pretended node, to which a name that went leads."""
 
     def __init__(self, filesystem: FileSystem, kind: int) -> None:
         repository = filesystem.repository
@@ -57,14 +59,14 @@ class _Nothing(StatInode):
 
 
 class Retelling:
-    """Answers one thread, while `installed`; passes all other requests on."""
+    """Handlers that pretend to one thread, while installed, and pass all other requests on."""
 
     def __init__(self, filesystem: FileSystem, handlers: dict[int, Handler]) -> None:
-        """`handlers` are those that the dispatcher asks, which are exchanged."""
+        """Prepare to exchange `handlers`, the mapping that the dispatcher uses."""
         self.teller = 0
-        """The thread, as the kernel numbers it."""
+        """Kernel's number of the thread."""
         self.is_known = False
-        """A request of the thread was recognised: another one will be, and alter nothing."""
+        """True if a request of the thread was recognised, so that the next ones alter nothing."""
         self.scene: Scene | None = None
         self._filesystem = filesystem
         self._handlers = handlers
@@ -81,7 +83,7 @@ class Retelling:
         }
 
     def install(self) -> None:
-        """Take the handlers' place."""
+        """Replace the usual handlers."""
         self._usual = {opcode: self._handlers[opcode] for opcode in self._own}
         self._nothing = {
             kind == stat.S_IFDIR: build(_Nothing(self._filesystem, kind))
@@ -91,14 +93,14 @@ class Retelling:
         self._handlers.update(self._own)
 
     def uninstall(self) -> None:
-        """Give the handlers their place back.  The thread has ended: its calls would alter."""
+        """Restore the usual handlers.  The thread must have ended: its calls would alter files."""
         self._handlers.update(self._usual)
 
     def _is_ours(self, message: Message) -> bool:
         return bool(wire.CALLER.unpack_from(message, wire.CALLER_AT)[2] == self.teller)
 
     def _real(self, ino: int, name: bytes) -> StatInode | None:
-        """The node that has the name; None when there is none."""
+        """Return the node that the name really leads to, or None."""
         return self._filesystem.lookup(self._filesystem.node(ino), name)
 
     def _lookup(self, ino: int, message: Message, end: int) -> Answer:
@@ -113,7 +115,8 @@ class Retelling:
             return self._nothing[scene.gone == stat.S_IFDIR]
         if node is None or scene.gone or not node.lookups:
             raise PosixError(errno.ENOENT)
-        # To be missing would part the name from the file, for whoever has it open or stands in it.
+        # The kernel knows the node.  To say that it is missing would part the name from it, for
+        # any process that has the file open or the directory as its working directory.
         return self._usual[Opcode.LOOKUP](ino, message, end)
 
     def _setattr(self, ino: int, message: Message, end: int) -> Answer:
@@ -141,7 +144,10 @@ class Retelling:
         return self._created(ino, name, stat.S_IFLNK)
 
     def _created(self, ino: int, name: bytes, kind: int) -> Answer:
-        """What is there, as if it had been made now.  The kernel checks the kind too late."""
+        """Return the entry of the node that is there, as if it had been created now.
+
+        ENOENT if it is of another kind: the kernel checks the kind too late.
+        """
         node = self._real(ino, name)
         if node is None or stat.S_IFMT(node.mode) != kind:
             raise PosixError(errno.ENOENT)

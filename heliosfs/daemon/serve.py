@@ -1,4 +1,4 @@
-"""Serve a repository at a mount point until it is unmounted."""
+"""Serving a repository at a mount point until it is unmounted."""
 
 from __future__ import annotations
 
@@ -38,22 +38,22 @@ from heliosfs.vfs.files import Files
 from heliosfs.vfs.filesystem import FileSystem
 
 _SWITCH_SECONDS = 0.00005
-"""How long a thread that drains may keep the interpreter from a request."""
+"""Longest time for which a thread that drains keeps the interpreter lock from a request."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class MountOptions:
-    """What `helios mount` was asked for."""
+    """Options of `helios mount`."""
 
     mountpoint: str
     allow_other: bool = False
     xattr: bool = False
     shares_history: bool = False
-    """Whether other users may read what lies under `.helios`, too."""
+    """True if other users may read the files under `.helios`, too."""
     is_helios_listed: bool | None = None
-    """As asked for this mount; None: as configured."""
+    """True if this mount lists `.helios`; None leaves it to the configuration."""
     debug: bool = False
     fsname: str = "heliosfs"
 
@@ -61,8 +61,8 @@ class MountOptions:
 def serve(repository: Repository, options: MountOptions, on_ready: Callable[[], None]) -> None:
     """Mount and answer requests; return once unmounted, or after SIGTERM or SIGINT.
 
-    `on_ready` is called when the mount answers.  Everything is saved before the return.
-    HeliosError when it cannot be mounted.
+    `on_ready` is called when the mount answers.  All changes are saved before the return.
+    HeliosError if the mount fails.
     """
     fuse_options = _fuse_options(options)
     connection = Connection(mount(options.mountpoint, fuse_options), options.mountpoint)
@@ -76,10 +76,10 @@ def serve(repository: Repository, options: MountOptions, on_ready: Callable[[], 
 
 
 def _fuse_options(options: MountOptions) -> set[str]:
-    """Have the kernel check permissions, unless nobody but root can come in.
+    """Return the options for fusermount3; the kernel checks modes unless only root can enter.
 
-    Root passes every check but that of execution, which the kernel makes all the same; and the
-    checks cost a getattr of the directory for each create, rename and unlink.
+    Root passes every check except that of execution, which the kernel makes in any case; and the
+    checks cost a GETATTR of the directory for each create, rename and unlink.
     """
     chosen = {f"fsname={options.fsname}", "subtype=heliosfs"}
     if options.allow_other:
@@ -157,7 +157,7 @@ async def _stop_on_signal(
     verbs: Verbs,
     task_status: trio.TaskStatus[None],
 ) -> None:
-    """End the mount on a signal, with what the kernel still holds of shared mappings."""
+    """End the mount on a signal, after the kernel has written its dirty pages back."""
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         task_status.started()
         async for number in signals:
@@ -171,7 +171,7 @@ async def _stop_on_signal(
 
 
 def _tune() -> None:
-    """Keep the collector and the interpreter's thread switches from holding requests up."""
+    """Keep garbage collection and other threads of the interpreter from delaying requests."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 50, 100_000)

@@ -1,7 +1,7 @@
-"""The thread that makes the kernel tell those who watch: what it does to which name.
+"""The calls by which a thread makes the kernel tell watchers of a checkout.
 
-It works beside the loop, by descriptors of directories that it knows to be ours: whoever may write
-in them could have put a link in the way of a path.
+The thread runs beside the loop.  It uses descriptors of directories that it has found to belong to
+the mount, because a user who may write in them could put a link in the way of a path.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Told(NamedTuple):
-    """A directory that somebody watches, and what changed in it."""
+    """Watched directory, and the changes in it."""
 
     path: bytes
     ino: int
@@ -35,7 +35,7 @@ class Told(NamedTuple):
 
 
 class Teller:
-    """Tells of directories, one after another.  All of it runs on a thread."""
+    """Maker of the pretended calls, for one directory after another; it runs on a thread."""
 
     def __init__(self, mountpoint: bytes, retelling: Retelling, notices: Notices) -> None:
         self._mountpoint = mountpoint
@@ -44,7 +44,7 @@ class Teller:
         self._device = 0
 
     def tell(self, told: list[Told]) -> None:
-        """Tell of what changed, as far as it is still so; `retelling` answers the requests."""
+        """Make the calls for the changes that still hold; `retelling` answers the requests."""
         self._device = os.stat(self._mountpoint).st_dev
         self._retelling.teller = threading.get_native_id()
         self._probe()
@@ -60,7 +60,10 @@ class Teller:
                     os.close(fd)
 
     def _probe(self) -> None:
-        """Ask for a name that is not there.  Only who is known by that may pretend to alter."""
+        """Look up a name that is not there, by which `retelling` recognises the thread.
+
+        Otherwise the pretended calls would alter files, and so are not made.
+        """
         self._retelling.scene = Scene(os.stat(self._mountpoint).st_ino, _PROBE)
         with contextlib.suppress(OSError):
             os.lstat(os.path.join(self._mountpoint, _PROBE))
@@ -85,7 +88,7 @@ class Teller:
             touch(fd)
 
     def _remove(self, fd: int, scene: Scene) -> bool:
-        """Pretend to remove a name; False when that did not succeed."""
+        """Pretend to remove a name; return False if that failed."""
         if not self._retelling.is_known:
             return False
         self._retelling.scene = scene
@@ -94,7 +97,8 @@ class Teller:
             try:
                 remove(scene.name, dir_fd=fd)
             except FileNotFoundError:
-                # Somebody looked in vain, and the kernel remembers that.
+                # Another process looked the name up in vain, and the kernel remembers that it is
+                # missing.
                 self._notices.entry(scene.parent, scene.name, 0)
                 remove(scene.name, dir_fd=fd)
         except OSError:
@@ -104,7 +108,7 @@ class Teller:
         return True
 
     def _create(self, fd: int, scene: Scene, mode: int) -> bool:
-        """Pretend to create what is there; False when that did not succeed."""
+        """Pretend to create the node that is there; return False if that failed."""
         if not self._retelling.is_known:
             return False
         self._retelling.scene = scene
@@ -122,7 +126,7 @@ class Teller:
         return True
 
     def _alter(self, fd: int, name: bytes, before: Entry, after: Entry) -> None:
-        """Other bytes are a modification, another mode or owner is no more than that."""
+        """Tell of a file that changed: other bytes as IN_MODIFY, other metadata as IN_ATTRIB."""
         if _content(before) != _content(after):
             self._touch(fd, name)
         elif _owner(before) != _owner(after) and not stat.S_ISLNK(after.mode):
@@ -138,9 +142,9 @@ class Teller:
 
 
 def touch(fd: int, *, is_modified: bool = True) -> None:
-    """Give an open file the mtime that it has (IN_MODIFY), or the mode (IN_ATTRIB).  OSError.
+    """Set an open file's mtime (IN_MODIFY) or mode (IN_ATTRIB) to the value it has.  OSError.
 
-    A directory gets both: some ask only for the one, some for the other.
+    A directory gets both, since some watchers ask only for the one, some for the other.
     """
     status = os.fstat(fd)
     # The way through /proc leads to the file itself, also when that is a link.

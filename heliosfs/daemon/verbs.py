@@ -1,4 +1,4 @@
-"""Verbs as requests of the kernel: one after another, and long ones beside all others."""
+"""The running of verbs: one after another, and long ones beside all others."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from heliosfs.steps import Steps
 from heliosfs.vfs.control import Channel, ControlRequest, LongRequest
 
 TOLD_NS = 200_000_000
-"""How often whoever reads along is told how far a long verb is."""
+"""Time between two progress lines of a long verb."""
 
 _T = TypeVar("_T")
 
 
 class _LongRun(Driven[str]):
-    """A long verb that was begun."""
+    """Long verb that has begun."""
 
     def __init__(
         self, name: str, steps: Steps[str], channel: Channel | None, request: ControlRequest | None
@@ -33,17 +33,17 @@ class _LongRun(Driven[str]):
         super().__init__(steps)
         self.name = name
         self.channel = channel
-        """Whose reply it is; None when nobody waits for one."""
+        """Channel for the reply; None if nobody waits for one."""
         self.request = request
         self.lock = HandoffLock()
-        """One at a time drives it, when several processes read from one descriptor."""
+        """Lock of the task that drives it, as several processes may read from one descriptor."""
 
 
 class Verbs:
-    """Carries requests out and gives their channels the replies.
+    """Runner of the requests of all channels, to which it adds the replies.
 
     Verbs run one after another, so that none starts before the kernel has forgotten what the
-    one before made stale.  A long verb runs beside them, up to its last step, and one at most.
+    one before made stale.  One long verb at most runs beside them, except for its last step.
     """
 
     def __init__(
@@ -54,13 +54,13 @@ class Verbs:
         self._kernel = kernel
         self._keeper = keeper
         self._serial = HandoffLock()
-        """Held while a verb runs: from its barrier to the last invalidation."""
+        """Lock that is held while a verb runs: from its barrier to the last invalidation."""
         self._long: _LongRun | None = None
         self._driver = Driver(kernel, keeper, repository.store)
         self._is_ending = False
 
     async def run(self, channel: Channel, requests: list[ControlRequest]) -> None:
-        """Run the requests that a channel completed, and give it the replies."""
+        """Run the requests that a channel has completed, and add the replies to it."""
         for request in requests:
             try:
                 reply: str | None
@@ -77,7 +77,7 @@ class Verbs:
                 self._answer(channel, request, reply)
 
     async def go_on(self, channel: Channel) -> None:
-        """Let the long verb go on whose reply is being read, once all there is was read."""
+        """Run on the long verb whose reply is being read, if the reply was read so far."""
         run = self._long
         if run is None or run.channel is not channel or not channel.is_read:
             return
@@ -96,23 +96,23 @@ class Verbs:
                 self._answer(channel, run.request, reply)
 
     def release(self, channel: Channel) -> None:
-        """Nobody will read the reply any more."""
+        """Abandon the long verb of a channel that was closed."""
         run = self._long
         if run is not None and run.channel is channel:
             self._drop(run)
 
     def end(self) -> None:
-        """The mount ends: a long verb stops at its next step."""
+        """Have a long verb stop at its next check, since the mount ends."""
         self._is_ending = True
 
     async def run_long(self, name: str, steps: Steps[str]) -> str:
-        """Carry out a long verb for which nobody waits.  Busy when another one runs."""
+        """Run a long verb for which no channel waits; return its reply.  Busy if another runs."""
         reply = await self._drive(self._take_place(_LongRun(name, steps, None, None)))
         assert reply is not None
         return reply
 
     async def work_off(self, steps: Steps[_T]) -> _T:
-        """What steps result in that change nothing, and so may run beside a long verb."""
+        """Run steps that change nothing, and so may run beside a long verb; return the result."""
         driven = Driven(steps)
         try:
             with self._kernel.working():
@@ -122,7 +122,7 @@ class Verbs:
         return driven.results[0]
 
     async def _read(self, request: ControlRequest, steps: Steps[str]) -> str:
-        """Carry out a verb beside all others, up to where its steps want to be alone."""
+        """Run a verb beside all others, and alone from where its steps ask for that."""
         await self._capture(request)
         driven = Driven(steps)
         try:
@@ -136,7 +136,7 @@ class Verbs:
     async def _begin(
         self, channel: Channel, request: ControlRequest, long: LongRequest
     ) -> str | None:
-        """The reply; None when it comes to who reads on."""
+        """Begin a long verb; return its reply, or None if the caller gets it by reading on."""
         run = self._take_place(_LongRun(long.name, long.begin(), channel, request))
         async with run.lock:
             return await self._drive(run, time.monotonic_ns() + TOLD_NS if long.progress else None)
@@ -153,7 +153,7 @@ class Verbs:
         run.close()
 
     async def _drive(self, run: _LongRun, end_ns: int | None = None) -> str | None:
-        """Go on until it is done, or it is `end_ns`; gives the reply, if it is there."""
+        """Run on until the verb is done or the time is `end_ns`; return the reply, or None."""
         try:
             with self._kernel.working():
                 if await self._driver.go_on(run, end_ns, partial(self._check, run)):
@@ -169,7 +169,7 @@ class Verbs:
         return run.results[0]
 
     async def _finish_alone(self, driven: Driven[str], request: ControlRequest | None) -> None:
-        """Go on to the end while no other verb runs."""
+        """Run work on to its end while no other verb runs."""
         async with self._serial:
             try:
                 if request is not None:
@@ -201,7 +201,7 @@ class Verbs:
         return reply
 
     async def _capture(self, request: ControlRequest) -> None:
-        """Have all that was written, before a verb that captures or discards it."""
+        """Collect all written bytes, before a verb that captures or discards them."""
         # I16: a verb that captures the tree sees what the kernel still held.
         if request.barrier:
             if self._repository.working_set.writers:
@@ -209,9 +209,9 @@ class Verbs:
             await self._keeper.shorten()
 
     async def _acknowledge(self, request: ControlRequest) -> None:
-        """Wait until what a request published is safe, where that is wanted.
+        """Wait until the changes of a request are safe, if the request or the settings ask for it.
 
-        StoreError says that it was carried out all the same: whoever hears of a failure must not
+        StoreError says that the verb was carried out all the same: a reader of the error must not
         believe that nothing happened.
         """
         if request.sync or self._keeper.is_strict:
@@ -237,7 +237,7 @@ class Verbs:
 
 
 def _told(error: Exception) -> HeliosError:
-    """What the channel says of an error."""
+    """Return the error for the channel to report."""
     if isinstance(error, HeliosError):
         return error
     return HeliosError("internal error: the log of the mount tells more")

@@ -1,9 +1,9 @@
-"""Who watches: the inodes of a mount that processes have asked the kernel to tell of.
+"""The inodes of a mount that processes watch.
 
-inotify(7) and fanotify(7) show their marks in /proc (proc_pid_fdinfo(5)).  Of fanotify those on
-inodes count: a group that hears of whole mounts or file systems hears nothing of what we can
-cause, and so does one that asked for descriptors instead of names (FAN_REPORT_FID); the kernel
-tells these of reads and writes alone.
+inotify(7) and fanotify(7) show their marks in /proc (proc_pid_fdinfo(5)).  Of the marks of fanotify
+only those on inodes count.  A group with a mark on a whole mount or file system gets none of the
+events that we can cause, nor does a group that asked for descriptors instead of names
+(FAN_REPORT_FID): the kernel tells these of reads and writes alone.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _MARK = re.compile(rb"^(?:inotify wd:\S+|fanotify) ino:([0-9a-f]+) sdev:([0-9a-f
 
 
 def watched_inodes(mountpoint: bytes) -> set[int]:
-    """Return the inodes of a mount that somebody watches, as far as we may know of them.
+    """Return the inodes of a mount that processes watch, if we may read their descriptors.
 
     Cost: a readlink for each open descriptor of the machine.
     """

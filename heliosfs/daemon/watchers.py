@@ -1,14 +1,15 @@
-"""Watchers are told of a checkout, as far as the kernel lets us (inotify(7), fanotify(7)).
+"""The task that has watchers told of a checkout, as far as the kernel can (inotify, fanotify).
 
-A checkout changes the tree behind the kernel's back, and what the kernel is told (`notices`) it
-tells those who watch a file that went, not those who watch the directory around it: editors,
-servers that rebuild, test runners.  A call through the mount it does tell them of.  So where
-somebody watches, a thread makes such calls (`teller`), which alter nothing (`retelling`):
+A checkout changes the tree behind the kernel's back.  The kernel passes a notice (`notices`) on to
+those who watch a file that went, but not to those who watch its directory: editors, servers that
+rebuild, test runners.  It does tell them of a call through the mount.  So where a process watches,
+a thread makes such calls (`teller`), which alter nothing (`retelling`):
 
-- it creates what came and removes what went: IN_CREATE, IN_DELETE;
-- it gives a file that changed the mtime that it has, and nothing for an atime.  The kernel takes
-  that for a write (`fsnotify_change` in include/linux/fsnotify.h): IN_MODIFY.  With both times, or
-  a chmod to the mode that is there, it would tell of an IN_ATTRIB, for which compilers do not ask.
+- it creates the files that came and removes those that went: IN_CREATE, IN_DELETE;
+- it sets the mtime of a file that changed to the value it has, and leaves out the atime.  The
+  kernel takes that for a write (`fsnotify_change` in include/linux/fsnotify.h): IN_MODIFY.  With
+  both times, or a chmod to the mode that is there, it would tell of an IN_ATTRIB, for which
+  compilers do not ask.
 """
 
 from __future__ import annotations
@@ -29,16 +30,16 @@ from heliosfs.repo.repository import Repository
 from heliosfs.workspace.nodes import DirNode
 
 SETTLE_SECONDS = 0.05
-"""How long changes are gathered before anybody is looked for; more on a machine with many
-processes, so that looking takes a twentieth of a CPU at most."""
+"""Time for which changes are gathered before the search for watchers.  Longer on a machine with
+many processes, so that the search takes a twentieth of a CPU at most."""
 TOLD_MAX = 5_000
-"""Names that one checkout tells of: 0.4 s, on a thread of its own."""
+"""Most names of which watchers are told after one checkout: 0.4 s, on a thread of its own."""
 
 log = logging.getLogger(__name__)
 
 
 class Watchers:
-    """Sleeps until a checkout changed directories."""
+    """Background task that sleeps until a checkout has changed directories, and tells watchers."""
 
     def __init__(self, repository: Repository, mountpoint: str, notices: Notices) -> None:
         self._repository = repository
@@ -47,10 +48,10 @@ class Watchers:
         self._changed: list[tuple[DirNode, Changes]] = []
         self._wanted = trio.Event()
         self.retelling: Retelling | None = None
-        """Set once there are handlers."""
+        """Handlers that pretend; set by `serve` once there are handlers to exchange."""
 
     def note(self, changed: list[tuple[DirNode, Changes]]) -> None:
-        """Directories changed, and the kernel knows: 0.1 us."""
+        """Note changed directories, of which the kernel was told by notices: 0.1 us."""
         self._changed += changed
         self._wanted.set()
 
@@ -73,7 +74,10 @@ class Watchers:
                 log.exception("watchers were not told of a checkout")
 
     async def _tell(self, told: list[Told]) -> None:
-        """Have the thread tell; when the mount ends, it may wait for an answer in vain."""
+        """Have a thread make the calls.
+
+        It is abandoned when the mount ends, as it may then wait forever for an answer.
+        """
         assert self.retelling is not None
         teller = Teller(self._mountpoint, self.retelling, self._notices)
         self.retelling.install()
@@ -88,7 +92,7 @@ class Watchers:
         self.retelling.uninstall()
 
     def _told(self, changed: Iterable[tuple[DirNode, Changes]], watched: set[int]) -> list[Told]:
-        """What changed in watched directories that are shown, up to a bound."""
+        """Return the changes in watched directories that are shown, at most TOLD_MAX names."""
         found: list[Told] = []
         room = TOLD_MAX
         for directory, changes in changed:
@@ -101,7 +105,7 @@ class Watchers:
         return found
 
     def _place(self, directory: DirNode) -> bytes | None:
-        """Where a directory is; None when its tree is shown nowhere any more."""
+        """Return the path of a directory; None if its tree is no longer shown anywhere."""
         names: list[bytes] = []
         node = directory
         while node.parent is not None:
