@@ -1,9 +1,10 @@
-"""Trees that never change: read, compared and made anew from objects, without a live node.
+"""Immutable trees: functions that read, compare and rewrite them without a live node.
 
-`stored` reads tree objects, writes them and finds what differs; `files` does so for the bytes of
-files, `same` says which differences count.  `edit` makes a tree with other paths, and on it build
-`graft` (paths of another tree), `carry` (what is ignored stays), `select` (what is ignored goes)
-and `links` (the names of a file agree).  `ignore` and `attributes` read the files of a tree that
-are about its files, with `patterns` and `wildmatch`.  A function takes a store and root entries,
-adds objects to the store's batch, and returns an entry; it knows no workspace and no history.
+`stored` reads, writes and compares tree objects; `files` reads and writes the bytes of files;
+`same` decides which differences count.  `edit` returns a tree with some paths changed, and these
+build on it: `graft` (take paths from another tree), `carry` (keep ignored files), `select` (leave
+ignored files out) and `links` (make the names of a hard-linked file agree).  `ignore` reads
+`.heliosignore` and `attributes` reads `.gitattributes`, both with `patterns` and `wildmatch`.
+A function takes a store and root entries, adds objects to the store's batch, and returns an
+entry; it knows nothing of workspaces or history.
 """

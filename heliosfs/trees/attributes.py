@@ -1,8 +1,9 @@
-"""Attributes of files: what `.gitattributes` files say about a path (gitattributes(5)).
+"""Attributes that the `.gitattributes` files of a tree assign to its files (gitattributes(5)).
 
-The files of a tree are read as git reads those of a working tree: the deepest directory counts
-most, in one file the last line that fits.  `[attr]NAME` in the file at the root defines a macro.
-Only regular files are asked about, so that a pattern with a slash at its end fits nothing.
+The files are read as git reads those of a working tree: the file in the deepest directory takes
+precedence, and within one file the last matching line.  `[attr]NAME` in the file at the root
+defines a macro.  Only regular files have attributes here, so a pattern that ends with a slash
+matches nothing.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from heliosfs.trees.wildmatch import Matcher
 ATTRIBUTES_NAME = b".gitattributes"
 
 Value = bool | bytes
-"""True where it is set, False where it is unset (`-NAME`), bytes of `NAME=VALUE`."""
+"""Value of an attribute: True if set, False if unset (`-NAME`), the bytes of `NAME=VALUE`."""
 
 _LINE_MAX_BYTES = 2048
 _ATTRIBUTES_MAX_BYTES = 100 * 1024 * 1024
@@ -36,7 +37,7 @@ _ESCAPE = re.compile(rb"\\([0-7]{3}|.)", re.DOTALL)
 _LETTERS = dict(zip(b"abfnrtv", b"\a\b\f\n\r\t\v", strict=True))
 
 _States = tuple[tuple[bytes, Value | None], ...]
-"""Names and values that a line sets; None is for `!NAME`, as if nothing had been said."""
+"""Attributes that one line assigns; None stands for `!NAME`, which makes one unspecified."""
 
 
 class _Line(NamedTuple):
@@ -46,28 +47,32 @@ class _Line(NamedTuple):
 
 
 class _File(NamedTuple):
-    """A file of attributes, read.  The lines that count most come first."""
+    """Parsed attributes file; the lines that take precedence come first."""
 
     lines: tuple[_Line, ...]
     macros: Mapping[bytes, _States]
 
 
 class _Level(NamedTuple):
-    """The lines that hold in a directory: those of its own file, then those of the ones above."""
+    """Lines that apply in a directory: those of its own file, then those of the level above."""
 
     lines: Sequence[_Line]
     place_bytes: int
-    """The length of the directory's path with a slash at its end."""
+    """Length of the directory's path with a slash at its end."""
     above: _Level | None
 
 
 class Attributes:
-    """Answers for the files of one tree, about the attributes that are asked for."""
+    """Lookup of some attributes, named at construction, for the files of one tree."""
 
     def __init__(
         self, store: Store, root: Entry | None, names: Sequence[bytes], info: bytes = b""
     ) -> None:
-        """`info` is a file that counts more than all in the tree; without a root it is alone."""
+        """Read the file at the root.
+
+        `info` is the content of a file that takes precedence over all those in the tree; without
+        a root it is the only one.
+        """
         self._store = store
         self._root = root
         self._info = _parse(info, may_define=True)
@@ -79,10 +84,10 @@ class Attributes:
         self._first = _Level(self._chosen(self._info), 0, None)
 
     def of(self, path: bytes) -> Mapping[bytes, Value]:
-        """Return what is said about a file; what is not said is not in it.
+        """Return the attributes of a file by name, without those that are unspecified.
 
-        Cost: 0.2 us for each line that has to do with the attributes asked for, and reading the
-        file of each directory once.
+        Cost: 0.2 us for each line that mentions an attribute asked for, and reading the
+        attributes file of each directory once.
         """
         values: dict[bytes, Value | None] = {}
         place, _, name = path.rpartition(b"/")
@@ -98,12 +103,12 @@ class Attributes:
         }
 
     def is_silent(self, place: bytes) -> bool:
-        """Return True if nothing is said about any file that is directly in a directory."""
+        """Return True if no line can match a file that is directly in the directory `place`."""
         level: _Level | None = self._level(place)
         return not self._first.lines and not any(lines for lines, _ in _lines_of(level, b""))
 
     def _fill(self, values: dict[bytes, Value | None], states: _States) -> None:
-        """Take what was not said by what counts more; the last of a line counts most."""
+        """Add the attributes that no earlier line has set; the last one of a line wins."""
         for name, value in reversed(states):
             if name not in values:
                 values[name] = value
@@ -111,7 +116,7 @@ class Attributes:
                     self._fill(values, self._macros[name])
 
     def _expanding(self, names: frozenset[bytes]) -> frozenset[bytes]:
-        """Find the macros that set one of the names, directly or by other macros."""
+        """Return the macros that set one of the names, directly or through other macros."""
         found: set[bytes] = set()
         while True:
             more = {
@@ -154,7 +159,7 @@ def _lines_of(level: _Level | None, path: bytes) -> Iterator[tuple[Sequence[_Lin
 
 @lru_cache(maxsize=64)
 def _parse(data: bytes, *, may_define: bool) -> _File:
-    """Read a file; lines that git passes over are passed over."""
+    """Parse an attributes file; skip the lines that git skips."""
     lines: list[_Line] = []
     macros: dict[bytes, _States] = {}
     for text in data.removeprefix(b"\xef\xbb\xbf").split(b"\n"):
@@ -175,7 +180,7 @@ def _parse(data: bytes, *, may_define: bool) -> _File:
 
 
 def _parse_line(text: bytes) -> tuple[bytes, _States] | None:
-    """Return the pattern of a line and what it says; None if git passes over the line."""
+    """Return the pattern of a line and the attributes it assigns; None where git skips it."""
     line = text.lstrip(_BLANK)
     if not line or line.startswith(b"#") or len(text) >= _LINE_MAX_BYTES:
         return None

@@ -1,7 +1,7 @@
-"""Carry: a working tree that becomes another one, and keeps what is ignored in it.
+"""Carry ignored files over when a working tree becomes another tree.
 
-A step between two trees leaves alone what the ignore files of either keep out of commits: what is
-there now stays, and of the tree that is gone to comes what is not there now.
+A switch between two trees leaves alone the files that the ignore files of either tree keep out of
+commits: those that are there now stay, and those of the new tree come where nothing is now.
 """
 
 from __future__ import annotations
@@ -30,10 +30,11 @@ def carry(
     now_ns: int,
     whole: Entry | None = None,
 ) -> Entry:
-    """Turn a working tree, which is `selected` but for what is ignored, into `target`.
+    """Return `target` with the ignored files of the working tree `work`.
 
-    What is ignored stays where the target has nothing in its place.  `whole` is the tree that the
-    target was selected from: what is ignored there comes back where nothing is otherwise.
+    `selected` is `work` without its ignored files.  An ignored file stays where the target has
+    nothing in its place.  `whole` is the tree that the target was selected from: its ignored files
+    come back where nothing else is.
     Objects go into the store's batch.  Cost: O(changed), ignored files included.
     """
     whole = whole or target
@@ -53,13 +54,13 @@ def carry(
 
 
 def fill(store: Store, root: Entry, source: Entry) -> Entry:
-    """Add to a tree everything that only `source` has: files, and directories as a whole.
+    """Return `root` with the files and whole directories that only `source` has.
 
-    Where both have something, and it is not two directories, that of `root` stays.
+    Where both trees have an entry, and the two are not directories, that of `root` stays.
     Objects go into the store's batch.  Cost: O(differing directories).
     """
     places = [_Place(-1, root, source, {})]
-    # It grows while it is walked through.
+    # The list grows while the loop runs over it.
     for number, place in enumerate(places):
         there = changed_entries(store, TreeId(place.entry.oid), TreeId(place.source.oid))
         for name, (mine, other) in there.items():
@@ -80,20 +81,20 @@ def fill(store: Store, root: Entry, source: Entry) -> Entry:
 
 
 class _Place:
-    """A directory that both trees have."""
+    """Directory that both trees have."""
 
     __slots__ = ("above", "added", "entry", "source")
 
     def __init__(self, above: int, entry: Entry, source: Entry, added: dict[bytes, bytes]) -> None:
         self.above = above
-        """The number of the directory that it is in; -1 for the root."""
+        """Index of the parent directory in the list of places; -1 for the root."""
         self.entry = entry
         self.source = source
         self.added = added
-        """Name -> encoded entry, of what comes into it, and of directories that get something."""
+        """Name -> encoded entry, for new entries and for subdirectories that were added to."""
 
     def write(self, store: Store) -> None:
-        """Put into the directory what comes into it."""
+        """Write the directory's tree with the added entries."""
         tree = TreeId(self.entry.oid)
         children = {entry_name(raw): raw for raw in read_entries(store, tree)} | self.added
         raws = [raw for _, raw in sorted(children.items())]
@@ -103,7 +104,7 @@ class _Place:
 def _in_the_way(
     store: Store, work: Entry, edits: dict[bytes, Entry | None]
 ) -> dict[bytes, Entry | None]:
-    """Edits that remove what lies in directories in whose place files are to be."""
+    """Return edits that empty the directories of `work` that files are going to replace."""
     removed: dict[bytes, Entry | None] = {}
     for path, new in edits.items():
         there = find_entry(store, work, path) if new is not None and not new.is_dir else None

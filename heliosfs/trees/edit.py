@@ -1,4 +1,4 @@
-"""Edit: a tree with some of its paths changed, made of objects without a live tree."""
+"""Edit paths of a stored tree, without a live tree."""
 
 from __future__ import annotations
 
@@ -20,19 +20,22 @@ from heliosfs.store.base import Store
 from heliosfs.trees.stored import EMPTY_TREE, read_entries, write_entries
 
 Edits = Mapping[bytes, Entry | None]
-"""Path -> the entry that shall be there, or None.
+"""Path -> the new entry of that path.
 
-A file's entry goes where a file or nothing is, or a directory that the edits empty.  A
-directory's entry sets the attributes of the directory, which is made if it is missing; its
-content comes from the tree and from the edits below it.  None takes a file away, and a directory
-if nothing is left in it.
+The entry of a file replaces a file, nothing, or a directory that the edits empty.  The entry of a
+directory sets the attributes of the directory, which is created if it is missing; its contents
+come from the tree and from the edits below it.  None removes a file, or a directory that has
+become empty.
 """
 
 _ATTRIBUTES = ("mode", "uid", "gid", "mtime_ns", "xattrs")
 
 
 def put_directory(store: Store, entry: Entry, raws: list[bytes], base: Oid | None) -> Entry:
-    """Write a directory of `raws`, encoded entries in byte order; return its entry."""
+    """Store a directory of `raws`, encoded entries in byte order, and return its entry.
+
+    Attributes come from `entry`; `base` is a similar object, a hint for the store.
+    """
     return entry._replace(
         oid=write_entries(store, raws, base),
         size=sum(map(is_dir_entry, raws)),
@@ -41,11 +44,11 @@ def put_directory(store: Store, entry: Entry, raws: list[bytes], base: Oid | Non
 
 
 def edit_tree(store: Store, root: Entry, edits: Edits, now_ns: int) -> Entry:
-    """Apply the edits to a tree and return its root entry; the objects go into the store's batch.
+    """Apply the edits and return the new root entry; objects go into the store's batch.
 
     A directory in which a name appears or vanishes gets `now_ns` as its mtime, unless the
-    edits set one.  AlreadyExists when a file lies where a directory is needed, or a
-    directory with something in it where a file is to be.
+    edits set one.  Raises AlreadyExists if a file lies where a directory is needed, or a
+    non-empty directory lies where a file is to go.
     Cost: O(edits), and the size of the directories on the way.
     """
     if not edits:
@@ -54,7 +57,7 @@ def edit_tree(store: Store, root: Entry, edits: Edits, now_ns: int) -> Entry:
 
 
 class _Directory:
-    """A directory on the way to an edit."""
+    """Directory on the path to an edit."""
 
     __slots__ = ("children", "entry", "is_new", "names_changed", "path")
 
@@ -83,7 +86,10 @@ class _Editor:
         self._directories: dict[bytes, _Directory] = {}
 
     def run(self) -> Entry:
-        """Load from the top down, write from the bottom up; no recursion, as trees are deep."""
+        """Load from the top down and write from the bottom up, without recursion.
+
+        Trees may be deeper than Python's stack.
+        """
         order = sorted(_ancestors(self._edits), key=lambda path: (path.count(b"/"), path))
         order.remove(b"")
         tree = TreeId(self._root.oid)
@@ -133,7 +139,7 @@ class _Editor:
             parent.put(entry._replace(name=name))
 
     def _close(self, path: bytes) -> None:
-        """Write a directory that was opened, or what takes its place, into its parent."""
+        """Put a loaded directory, or the entry that replaces it, into its parent."""
         above, _, name = path.rpartition(b"/")
         directory, parent = self._directories[path], self._directories[above]
         edit = self._edits.get(path)
@@ -178,7 +184,7 @@ def _empty(name: bytes) -> Entry:
 
 
 def with_attributes(entry: Entry, edit: Entry) -> Entry:
-    """Return a directory's entry with the attributes of another one and its own content."""
+    """Return the directory `entry`, contents unchanged, with the attributes of `edit`."""
     return entry._replace(**{name: getattr(edit, name) for name in _ATTRIBUTES})
 
 

@@ -1,4 +1,4 @@
-"""The bytes of whole files, in and out of a store."""
+"""Reading and writing whole files in a store."""
 
 from __future__ import annotations
 
@@ -32,9 +32,10 @@ def read_file(store: Store, entry: Entry) -> bytes:
 
 
 def read_parts(store: Store, oid: Oid) -> tuple[bytes, int, dict[int, BlobId]]:
-    """Read the list of a large file's parts: as it is stored, the file's size, and the ids.
+    """Read the list of a large file's parts; return its stored bytes, the file's size, the ids.
 
-    A part that is a hole has none.  CorruptObject when it cannot be read.
+    The ids are keyed by part number; a part that is a hole has none.  Raises CorruptObject if
+    the list cannot be read.
     """
     try:
         encoded = store.read(oid, Kind.PARTS)
@@ -45,7 +46,7 @@ def read_parts(store: Store, oid: Oid) -> tuple[bytes, int, dict[int, BlobId]]:
 
 
 def put_file(store: Store, data: bytes, base: Oid | None = None) -> Oid:
-    """Add the bytes of a file to the store's batch, and return the id that its entry has."""
+    """Add the bytes of a file to the store's batch, and return the id for the file's entry."""
     if len(data) > WHOLE_MAX:
         return _put_parts(store, data, base)
     if not data:

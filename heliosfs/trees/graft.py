@@ -1,4 +1,4 @@
-"""Graft: some paths of one tree, taken over into another."""
+"""Graft some paths of one tree onto another."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from heliosfs.trees.stored import EMPTY_TREE, Change, find_entry, walk_changes
 
 
 class Grafted(NamedTuple):
-    """A tree with paths of another one in it."""
+    """Result of a graft."""
 
     root: Entry
     changed: list[bytes]
-    """The paths that differ from before, in byte order."""
+    """Paths that the graft changed, in byte order."""
 
 
 def graft(
@@ -30,11 +30,11 @@ def graft(
     *,
     overlay: bool = False,
 ) -> Grafted:
-    """Make the paths of `target`, with all below them, what `source` has there.
+    """Replace the given paths of `target`, and everything below them, by those of `source`.
 
-    What `source` does not have goes; with `overlay` it stays.  Directories that are missing
-    above a path come with it.  The objects go into the store's batch.  AlreadyExists when a
-    file lies where a directory is needed.  Cost: O(changed).
+    Entries that `source` lacks are removed, or kept with `overlay`.  Missing parent directories
+    of a path are taken from `source` too.  Objects go into the store's batch.  Raises
+    AlreadyExists if a file lies where a directory is needed.  Cost: O(changed).
     """
     edits: dict[bytes, Entry | None] = {}
     for path in paths:

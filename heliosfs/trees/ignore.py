@@ -1,4 +1,4 @@
-"""Ignore files: which names a `.heliosignore` keeps out of commits (gitignore(5))."""
+"""Ignore rules: the paths that `.heliosignore` files keep out of commits (gitignore(5))."""
 
 from __future__ import annotations
 
@@ -17,40 +17,41 @@ IGNORE_NAME = b".heliosignore"
 
 
 class Patterns(NamedTuple):
-    """An ignore file, read."""
+    """Parsed ignore file."""
 
     of_files: PatternList
     of_directories: PatternList
-    """The patterns that can match a directory: all of them."""
+    """All patterns, including those that end with a slash and match directories only."""
     negated: frozenset[int]
-    """The lines that begin with `!`."""
+    """Numbers of the lines that begin with `!`."""
 
 
 class IgnoreRules(NamedTuple):
-    """The patterns that hold in a directory: those of its own ignore file, then those above."""
+    """Rules that apply in a directory: patterns of its own ignore file, then the rules above."""
 
     patterns: Patterns
     oid: Oid
-    """The content of the ignore file."""
+    """Id of the ignore file's content."""
     place: bytes
-    """The path of the directory with a slash at its end; b"" is the root."""
+    """Path of the directory with a slash at its end; b"" is the root."""
     above: IgnoreRules | None
 
     @property
     def key(self) -> tuple[object, ...]:
-        """Equal for rules that are equal."""
+        """Return a hashable value that is equal for equal rules."""
         return self.place, self.oid, self.above.key if self.above is not None else None
 
     def ignores(self, path: bytes, *, is_dir: bool) -> bool:
-        """Return True if a path in the directory is ignored, given that no directory above it is.
+        """Return True if a path is ignored; no directory above it may be ignored already.
 
-        The last pattern that fits decides, and a file of a deeper directory before those above.
+        The last matching pattern decides, and an ignore file in a deeper directory takes
+        precedence over those above.
         """
         found = self.match(path, is_dir=is_dir)
         return found is not None and found[1] not in found[0].patterns.negated
 
     def match(self, path: bytes, *, is_dir: bool) -> tuple[IgnoreRules, int] | None:
-        """Return the file that decides about a path, and its line, from 1 on; None if none does."""
+        """Return the rules and the line number (from 1) that decide about a path, or None."""
         name = path.rpartition(b"/")[2]
         rules: IgnoreRules | None = self
         while rules is not None:
@@ -65,7 +66,7 @@ class IgnoreRules(NamedTuple):
 def rules_in(
     store: Store, directory: Entry, place: bytes, above: IgnoreRules | None
 ) -> IgnoreRules | None:
-    """Read the rules that hold in a directory; `above` are those of the directory around it."""
+    """Return the rules that apply in a directory, given those that apply `above` it."""
     found = find_entry(store, directory, IGNORE_NAME)
     if found is None or not stat.S_ISREG(found.mode) or not found.size:
         return above

@@ -1,4 +1,7 @@
-"""Hard links in a tree that was put together: the names of a file must agree."""
+"""Hard links in a tree that was assembled from others: repairs that make link groups consistent.
+
+All names of a link group must have the same content and attributes.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +16,13 @@ from heliosfs.trees.same import is_same_but_link
 from heliosfs.trees.stored import find_entry, read_entries, walk_changes
 
 _Members = list[tuple[bytes, Entry]]
-"""The names of a link group: paths and entries."""
+"""Names of a link group: paths and entries."""
 
 
 def split_uneven_links(store: Store, root: Entry, edits: Edits, now_ns: int) -> Entry:
-    """Undo the links between names that, after `edits`, no longer have the same content.
+    """Unlink names of a group that no longer have the same content, after `edits` were made.
 
-    Cost: the directories that have links, and those above them.
+    Cost: O(size of the directories that have links, and of those above them).
     """
     if not root.links_below or not edits:
         return root
@@ -33,11 +36,12 @@ def split_uneven_links(store: Store, root: Entry, edits: Edits, now_ns: int) -> 
 
 
 def settle_links(store: Store, before: Entry, root: Entry, like: Entry, now_ns: int) -> Entry:
-    """After `before` became `root` path by path, let the names of each file agree again.
+    """Make link groups consistent after `before` became `root` path by path.
 
-    Names that are linked in `like`, and have in `root` what they have there, are linked as there.
-    Names of a group that differ are parted; most of them stay together.
-    Cost: O(changed) where any of the trees has links, and their directories where one changed.
+    Names that are linked in `like`, and whose entries in `root` equal those in `like` but for the
+    link, are linked as they are there.  Names of a group that differ leave it; the largest set of
+    equal ones stays.
+    Cost: O(changed) if any of the trees has links, and their directories if one changed.
     """
     if not (before.links_below or root.links_below or like.links_below):
         return root
@@ -62,11 +66,11 @@ def settle_links(store: Store, before: Entry, root: Entry, like: Entry, now_ns: 
 
 
 def part_lonely_links(store: Store, base: Entry, root: Entry, paths: Iterable[bytes]) -> Entry:
-    """Remove link groups of which a tree that was cut down has but one name.
+    """Dissolve the link groups of which only one name is left in a tree that was cut down.
 
-    `paths` are those that may be such names.  One that is in `base` what it is here gets the
-    entry of there, so that a link whose other names were cut away is no difference.
-    Cost: the directories that have links, and those above them.
+    `paths` are the names to look at.  One that equals its entry in `base` but for the link gets
+    the entry of `base`, so that a link whose other names were cut away is no difference.
+    Cost: O(size of the directories that have links, and of those above them).
     """
     here, there = (
         Counter(entry.group for _, entry in linked_entries(store, tree)) for tree in (root, base)
@@ -84,14 +88,14 @@ def part_lonely_links(store: Store, base: Entry, root: Entry, paths: Iterable[by
 
 
 def _part(store: Store, members: _Members, like: Entry) -> Iterator[tuple[bytes, Entry]]:
-    """Yield new entries for the names of a group that must leave it."""
+    """Yield new entries for the names that must leave a group."""
     if len(members) == 1:
         path, entry = members[0]
-        # A commit may have a group of one name: then it stays, as it is no difference.
+        # A commit may hold a group of one name; keep it then, so that it is no difference.
         if find_entry(store, like, path) != entry:
             yield path, entry._replace(group=0)
         return
-    # Mappings cannot be counted.
+    # Entries hold a dict of xattrs, which cannot be hashed and counted; their text can.
     values = [repr(entry._replace(name=b"")) for _, entry in members]
     counts = Counter(values)
     most = max(values, key=counts.__getitem__)
@@ -108,7 +112,7 @@ def _groups(store: Store, root: Entry) -> dict[int, _Members]:
 
 
 def linked_entries(store: Store, root: Entry) -> Iterator[tuple[bytes, Entry]]:
-    """Walk over every name that has a link group: its path and its entry."""
+    """Yield the path and the entry of every name that has a link group."""
     if not root.links_below:
         return
     pending = [(b"", root)]

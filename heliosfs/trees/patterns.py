@@ -1,8 +1,8 @@
-r"""Lists of patterns as git's ignore and attribute files have them (gitignore(5)).
+r"""Lists of patterns as in git's ignore and attributes files (gitignore(5)).
 
-A pattern is compared with the path from the directory of its file, or, if it has no slash but at
-its end, with the name alone.  The last pattern that fits decides.  Most patterns are a name, or a
-star and an ending: these are found without looking at each of them.
+A pattern is compared with the path relative to the directory of its file or, if it has no slash
+except at its end, with the name alone.  The last matching pattern decides.  Most patterns are a
+plain name, or a star and a suffix: these are looked up in a table instead of tried one by one.
 """
 
 from __future__ import annotations
@@ -23,27 +23,27 @@ from heliosfs.trees.wildmatch import (
 )
 
 _PATTERN_MAX_BYTES = 64 * 1024
-"""A longer pattern with wildcards fits nothing: no path is so long."""
+"""Longest pattern with wildcards that can match; no path is longer than that."""
 _LIBRARY_MAX = 200
-"""Tokens of a pattern that `re` is given: it takes 5 us for each to be compiled."""
+"""Most tokens of a pattern that is compiled with `re`, which takes 5 us for each token."""
 _NOTHING: Matcher = lambda text: False  # noqa: E731 (a value of the type, not a function)
 
 
 class Pattern(NamedTuple):
-    """One pattern, read."""
+    """Parsed pattern."""
 
     text: bytes
-    """Without the marks below."""
+    """Pattern without the marks below."""
     is_negated: bool = False
-    """It began with `!`."""
+    """True if the pattern began with `!`."""
     is_only_directory: bool = False
-    """It ended with a slash."""
+    """True if the pattern ended with a slash."""
     is_name: bool = False
-    """It has no other slash."""
+    """True if the pattern has no other slash, and so is compared with names alone."""
 
 
 def parse_pattern(line: bytes) -> Pattern:
-    """Read a pattern from a line that has one."""
+    """Parse the pattern of a line that has one."""
     is_negated = line.startswith(b"!")
     text = line[is_negated:]
     is_only_directory = text.endswith(b"/")
@@ -52,9 +52,9 @@ def parse_pattern(line: bytes) -> Pattern:
 
 
 def parse_lines(data: bytes) -> list[tuple[int, Pattern]]:
-    r"""Read an ignore file: its patterns, with the numbers of their lines from 1 on.
+    r"""Parse an ignore file; return its patterns with their line numbers, which start at 1.
 
-    Nothing in it is an error: what git cannot make sense of fits nothing.
+    Nothing is an error: a pattern that is malformed for git matches nothing.
 
     >>> parse_lines(b"#x\n\n!a /\\ \r\n")
     [(3, Pattern(text=b'a /\\ ', is_negated=True, is_only_directory=False, is_name=False))]
@@ -70,7 +70,7 @@ def parse_lines(data: bytes) -> list[tuple[int, Pattern]]:
 
 
 def _without_spaces(line: bytes) -> bytes:
-    r"""Cut off spaces at the end; one behind a backslash stays."""
+    r"""Strip trailing spaces, but not one that follows a backslash."""
     end = len(line.rstrip(b" "))
     if end == len(line):
         return line
@@ -79,12 +79,12 @@ def _without_spaces(line: bytes) -> bytes:
 
 
 class PatternList:
-    """Patterns in the order in which they count more and more."""
+    """List of patterns in which a later one takes precedence."""
 
     __slots__ = ("_endings", "_endings_at", "_names", "_others", "_paths")
 
     def __init__(self, patterns: Iterable[tuple[int, Pattern]]) -> None:
-        """Take numbered patterns; `last` returns their numbers, which must rise."""
+        """Take patterns with increasing numbers, which are the results of `last`."""
         self._names: dict[bytes, int] = {}
         self._paths: dict[bytes, int] = {}
         endings: dict[bytes, int] = {}
@@ -104,9 +104,9 @@ class PatternList:
         self._others = others[::-1]
 
     def last(self, path: bytes, name: bytes) -> int:
-        """Return the number of the last pattern that fits a path, whose last part is `name`; or -1.
+        """Return the number of the last pattern that matches a path, or -1.
 
-        Cost: 1 us for 50 patterns of the usual kinds.
+        `name` is the last part of the path.  Cost: 1 us for 50 patterns of the usual kinds.
         """
         best = self._names.get(name, -1)
         if self._paths:
@@ -128,7 +128,7 @@ class PatternList:
 
 
 def test_of(pattern: Pattern) -> tuple[bool, Matcher]:
-    """Return whether a pattern is compared with the name alone, and the test for that."""
+    """Return a bool, True if the pattern is compared with the name alone, and the test."""
     text, is_name = _simplified(pattern)
     if literal_length(text) == len(text):
         return is_name, text.__eq__
@@ -140,7 +140,7 @@ def test_of(pattern: Pattern) -> tuple[bool, Matcher]:
 
 
 def _simplified(pattern: Pattern) -> tuple[bytes, bool]:
-    """Return the text to compare, and whether with the name alone."""
+    """Return the pattern's text, and True if it is compared with the name alone."""
     text = pattern.text
     if pattern.is_name:
         return text, True
@@ -148,13 +148,13 @@ def _simplified(pattern: Pattern) -> tuple[bytes, bool]:
         return text[1:], False
     rest = text.lstrip(b"*")
     if len(text) - len(rest) >= 2 and rest[:1] == b"/" and rest.count(b"/") == 1:
-        # `**/name` is the name, in any directory; but a name has stars of one kind only.
+        # `**/name` means the name in any directory, and stars in it are those of a name.
         return rest[1:], True
     return text, False
 
 
 def _test(text: bytes, *, is_name: bool) -> tuple[bytes, Matcher]:
-    """Return bytes that are in everything that fits, and the test itself."""
+    """Return bytes that occur in every text that matches, and the test itself."""
     if len(text) > _PATTERN_MAX_BYTES:
         return b"", _NOTHING
     if is_name:
@@ -164,8 +164,8 @@ def _test(text: bytes, *, is_name: bool) -> tuple[bytes, Matcher]:
             if tokens is None
             else (_needle(tokens), _compiled(tokens, is_path=False))
         )
-    # Before 2.52 git took the pattern from its first wildcard on, so that stars behind a literal
-    # stood at its beginning: in `a**/b` they are any directories.
+    # Before 2.52 git matched the pattern from its first wildcard on, so stars that follow a
+    # literal prefix stood at the beginning: in `a**/b` they match any directories.
     prefix = text[: literal_length(text)]
     tokens = tokens_of(text[len(prefix) :], is_path=True)
     if tokens is None:
@@ -181,11 +181,11 @@ def _beginning(prefix: bytes) -> Matcher:
 
 
 def _compiled(tokens: Sequence[Token], *, is_path: bool) -> Matcher:
-    """Return the quickest test whose time is bounded."""
+    """Return the fastest test whose time is bounded: a regular expression or an automaton."""
     stars = [token for token in tokens if not isinstance(token, frozenset)]
     if len(stars) > 1 or stars == [DIRS] or len(tokens) > _LIBRARY_MAX:
         return Automaton(list(tokens), is_path=is_path).fits
-    # With one star the library goes back over it once for each length: no worse than ours.
+    # With one star `re` backtracks once for each length of it, which is no worse than our own.
     star = rb"[^/]*" if is_path and stars == [STAR] else rb".*"
     parts = [_set(token) if isinstance(token, frozenset) else star for token in tokens]
     found = re.compile(b"".join(parts), re.DOTALL).fullmatch
@@ -202,7 +202,7 @@ def _set(chosen: frozenset[int]) -> bytes:
 
 
 def _needle(tokens: Sequence[Token]) -> bytes:
-    """Return the longest run of bytes that everything has in it that the tokens fit."""
+    """Return the longest run of bytes that occurs in every text that the tokens match."""
     runs = [bytearray()]
     for token in tokens:
         if isinstance(token, frozenset) and len(token) == 1:

@@ -1,4 +1,4 @@
-"""Which differences of two entries count: all but times, or but times and links."""
+"""Comparisons of two entries that disregard times, or times and links."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _KIND_MASK = 0o170000
 
 
 def differs(old: Entry | None, new: Entry | None) -> bool:
-    """Return True if an entry changed itself: times and a directory's contents do not count."""
+    """Return True if two entries differ in more than times and the contents of a directory."""
     if old is None or new is None:
         return old is not new
     if old.mode & _KIND_MASK == _DIRECTORY and new.mode & _KIND_MASK == _DIRECTORY:
@@ -31,5 +31,5 @@ def is_same_but_link(one: Entry, other: Entry) -> bool:
 
 
 def same_but_times(old: bytes, new: bytes) -> bool:
-    """Return True if two encoded entries differ in nothing but their mtime."""
+    """Return True if two encoded entries are equal except for their mtime."""
     return old[: _MTIME.start] == new[: _MTIME.start] and old[_MTIME.stop :] == new[_MTIME.stop :]

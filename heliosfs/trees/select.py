@@ -1,7 +1,7 @@
-"""Select: a working tree without what its ignore files keep out of commits.
+"""Select the part of a working tree that its ignore files do not keep out of commits.
 
-As in git, what the base has (HEAD, or the stage) is never ignored.  So the walk looks only at
-what differs from the base, and only what is new can be kept out.
+As in git, a path that the base has (HEAD, or the stage) is never ignored.  So the walk visits only
+paths that differ from the base, and leaves out only new ones.
 """
 
 from __future__ import annotations
@@ -30,29 +30,29 @@ from heliosfs.trees.stored import EMPTY_TREE, Change, changed_entries, find_entr
 _QUIET_MAX = 100_000
 
 _Pair = tuple[bytes, TreeId, TreeId, object]
-"""Path, tree of the base, tree at work, and what holds there from above."""
+"""Key of the memo: path, tree of the base, tree at work, and the key of the rules from above."""
 
 
 class Selection(NamedTuple):
-    """The result of a selection."""
+    """Result of a selection."""
 
     root: Entry
-    """The working tree without what is ignored; itself when nothing is."""
+    """Root of the working tree without ignored files; the tree itself if none is ignored."""
     ignored: list[Change]
-    """Ignored files, and ignored directories as a whole; not complete with a memo."""
+    """Ignored files, and directories that are ignored as a whole; incomplete with a memo."""
     has_rules: bool
-    """True if an ignore file applies to anything that differs from the base."""
+    """True if an ignore file applies to a directory that differs from the base."""
 
 
 class Quiet:
-    """A memo of the directories that differ from their base in what is ignored alone.
+    """Memo of the directories that differ from their base only in ignored files.
 
-    With it a selection costs O(changed), whatever lies in directories that are ignored.
+    With it a selection costs O(changed), however much lies in ignored directories.
     """
 
     def __init__(self) -> None:
         self._pairs: dict[_Pair, bool] = {}
-        """True if anything is ignored there."""
+        """Pair -> True if any file is ignored there."""
 
     def get(self, pair: _Pair) -> bool | None:
         return self._pairs.get(pair)
@@ -70,12 +70,12 @@ def select(
     quiet: Quiet | None = None,
     others: Iterable[Entry] = (),
 ) -> Selection:
-    """Take out of a working tree what is ignored in it.
+    """Leave ignored files out of a working tree.
 
-    With `others`, the ignore files of these roots have a say too: a path is ignored when those of
-    any of the trees say so.  `has_rules` tells of the working tree's own.
-    The objects go into the store's batch.  Cost: O(changed), and O(ignored) without a memo;
-    memory for the changes of one directory on each level, and for what is ignored.
+    With `others`, the ignore files of these roots apply too: a path is ignored if the rules of
+    any of the trees ignore it.  `has_rules` refers to the working tree's own rules.
+    Objects go into the store's batch.  Cost: O(changed), and O(ignored) without a memo;
+    memory for the changes of one directory on each level, and for the ignored paths.
     """
     if base.oid == work.oid:
         return Selection(work, [], has_rules=False)
@@ -86,7 +86,7 @@ def select(
 
 
 def has_additions(store: Store, base: Entry, work: Entry) -> bool:
-    """Return True if a working tree has something that its base has not, so that it may be ignored.
+    """Return True if a working tree has a path that its base lacks, and that may be ignored.
 
     Cost: O(changed), up to the first addition.
     """
@@ -104,14 +104,14 @@ def has_additions(store: Store, base: Entry, work: Entry) -> bool:
 
 
 class _Other(NamedTuple):
-    """The directory of another tree at the path of a place, whose ignore files count too."""
+    """Directory of another tree at the same path, whose ignore files apply too."""
 
     directory: Entry | None
     """None where that tree has no directory."""
     rules: IgnoreRules | None
 
     def at(self, store: Store, path: bytes) -> _Other:
-        """Return the same for the directory at a path, which is in this one, or is the root."""
+        """Return the same for `path`, a directory in this one (or the root itself)."""
         found = self.directory
         if found is not None and path:
             found = find_entry(store, found, path.rpartition(b"/")[2])
@@ -121,28 +121,28 @@ class _Other(NamedTuple):
 
 
 class _Place(NamedTuple):
-    """A directory of the working tree to look at."""
+    """Directory of the working tree that is still to be visited."""
 
     path: bytes
     old: Entry | None
-    """The entry that the base has there."""
+    """Entry of the base at the same path."""
     new: Entry
     rules: IgnoreRules | None
     """Rules of the directories above."""
     is_inside: bool
-    """True if it is ignored, so that only what the base has of it counts."""
+    """True if the directory is ignored, so that only paths that the base has are selected."""
     others: tuple[_Other, ...] = ()
-    """The directories of other trees around it, or their roots.  Empty when it is ignored, because
-    then rules do not matter any more."""
+    """Directories of other trees at the parent's path, or their roots.  Empty if the directory is
+    ignored, because then rules do not matter any more."""
 
     @property
     def is_altered(self) -> bool:
-        """True if the attributes of the directory itself differ from the base."""
+        """Return True if the directory's own entry is a change that a commit would record."""
         return self.old is None or not self.old.is_dir or differs(self.old, self.new)
 
 
 class _Directory:
-    """A directory that is being looked at, and what was found in it and below so far."""
+    """Directory that is being visited, and the findings in it and below it so far."""
 
     __slots__ = (
         "below",
@@ -160,23 +160,23 @@ class _Directory:
         self.place = place
         self.pair = pair
         self.first_ignored = first_ignored
-        """How much was ignored before it."""
+        """Length of the list of ignored paths when the visit began."""
         self.below: list[_Place] = []
-        """Directories in it that were not looked at yet."""
+        """Subdirectories that are still to be visited."""
         self.edits: dict[bytes, Entry | None] = {}
-        """Name -> what the selected tree has there, where that is not what is there."""
+        """Name -> entry in the selected tree, where it is not that of the working tree."""
         self.is_loud = False
-        """True if something differs from the base that is not ignored."""
+        """True if a path that is not ignored differs from the base."""
         self.has_ignored = False
         self.is_known = False
-        """True if the memo has the answer."""
+        """True if the memo already has the result."""
         self.is_noted = bool(place.path)
-        """True if the memo may keep the answer: everything ignored is so by the working tree's own
-        rules, the only ones in its key."""
+        """True if the result may enter the memo: every ignored path is ignored by the working
+        tree's own rules, the only ones in the memo's key."""
 
 
 class _Walk:
-    """From the root to what differs and back, without recursion, as trees are deep."""
+    """Walk from the root to the differences and back; no recursion, because trees are deep."""
 
     def __init__(self, store: Store, quiet: Quiet) -> None:
         self._store = store
@@ -184,10 +184,10 @@ class _Walk:
         self.ignored: list[Change] = []
         self.has_rules = False
         self._linked: list[bytes] = []
-        """Paths that stay, and have or had a link group."""
+        """Selected paths that have or had a link group."""
 
     def run(self, base: Entry, work: Entry, others: tuple[_Other, ...]) -> Entry:
-        """Walk through both trees; return the selected root."""
+        """Walk the trees and return the selected root."""
         way = [self._open(_Place(b"", base, work, None, is_inside=False, others=others))]
         while True:
             directory = way[-1]
@@ -205,13 +205,13 @@ class _Walk:
             _take(way[-1], directory, entry)
 
     def _open(self, place: _Place) -> _Directory:
-        """Look at what differs in a directory."""
+        """Begin the visit of a directory: consult the memo, or sort the names that differ."""
         path, old, new, rules, is_inside, others = place
-        # The rules of its own follow from the tree.
+        # The directory's own rules follow from its tree, which is in the key.
         above = (rules.key if rules is not None else None, is_inside)
         pair = (path, _tree(old), TreeId(new.oid), above)
         directory = _Directory(place, pair, len(self.ignored))
-        # With others as well: where all is ignored by some rules, all is by more of them.
+        # Valid with other trees too: what some rules ignore, more rules ignore as well.
         known = self._quiet.get(pair)
         if known is not None:
             directory.is_known = True
@@ -219,7 +219,7 @@ class _Walk:
             self.has_rules |= known
             return directory
         prefix = path + b"/" if path else b""
-        # Inside of what is ignored no rule can let anything in again (gitignore(5)).
+        # Inside an ignored directory no rule can include a file again (gitignore(5)).
         if not is_inside:
             rules = rules_in(self._store, new, prefix, rules)
             self.has_rules |= rules is not None
@@ -234,13 +234,13 @@ class _Walk:
         rules: IgnoreRules | None,
         others: tuple[_Other, ...],
     ) -> None:
-        """Decide for each name that differs whether it stays, is ignored, or must be opened."""
+        """Decide for each name that differs: keep it, ignore it, or visit the directory."""
         is_inside = directory.place.is_inside
         further = _more_rules(rules, others)
         may_ignore = is_inside or rules is not None or bool(further)
         for name, (old_raw, new_raw) in changed_entries(self._store, *directory.pair[1:3]).items():
             if new_raw is None:
-                # It is gone from the working tree: a deletion is never ignored.
+                # The name is gone from the working tree, and a deletion is never ignored.
                 directory.is_loud = True
                 continue
             is_dir = is_dir_entry(new_raw)
@@ -252,20 +252,20 @@ class _Walk:
                     self._linked.append(here)
                 continue
             is_out = is_inside or (rules is not None and rules.ignores(here, is_dir=is_dir))
-            # Rules of other trees are not in the key of the memo, which so must not learn of it.
+            # Rules of other trees are not in the memo's key, so this must not enter the memo.
             if not is_out and any(each.ignores(here, is_dir=is_dir) for each in further):
                 is_out, directory.is_noted = True, False
             now = decode_entry(new_raw)[0]
             if old_raw is None and is_out:
-                # As a whole: what lies in an ignored directory is not looked at.
+                # Ignored as a whole: nothing below an ignored directory is visited.
                 self.ignored.append(Change(here, None, now))
                 directory.edits[name] = None
                 directory.has_ignored = True
             elif is_dir:
-                # Ignored or not: the base may have some of it, and that is tracked.
+                # Ignored or not, the base may have paths below it, and those are tracked.
                 was = decode_entry(old_raw)[0] if old_raw is not None else None
                 below = _Place(here, was, now, rules, is_out, () if is_out else others)
-                # The same tree has nothing to take out; the directory itself may have changed.
+                # An equal tree needs no visit; but the directory's own entry may have changed.
                 if _tree(was) != now.oid:
                     directory.below.append(below)
                 else:
@@ -276,7 +276,7 @@ class _Walk:
                     self._linked.append(here)
 
     def _close(self, directory: _Directory) -> Entry | None:
-        """Return the entry that the selected tree has there, once all below was looked at."""
+        """Return the directory's entry in the selected tree, once all below was visited."""
         place = directory.place
         old, new = place.old, place.new
         # Only quiet directories are worth remembering: the others are written by the next commit.
@@ -285,16 +285,16 @@ class _Walk:
         if not directory.has_ignored:
             return new
         if directory.is_loud:
-            # A mixture: neither the tree of the base nor that of the working tree will do.
+            # Both kinds of changes: neither the base's tree nor the working tree's is right.
             return self._without(directory)
         if old is None:
             # A directory in which everything is ignored is ignored itself.
             self.ignored[directory.first_ignored :] = [Change(place.path, None, new)]
             return None
         if not old.is_dir:
-            # The base has a file of that name, so the change from it to a directory is no secret.
+            # The base has a file of that name, so its change to a directory is recorded.
             return new._replace(oid=EMPTY_TREE, size=0, links_below=False)
-        # Nothing but ignored files differs: the tree of the base, so that its id is the same.
+        # Only ignored files differ: return the tree of the base, so that the id is the same.
         return with_attributes(old, new) if place.is_altered else old
 
     def _without(self, directory: _Directory) -> Entry:
@@ -313,11 +313,11 @@ class _Walk:
 
 
 def _take(above: _Directory, directory: _Directory, entry: Entry | None) -> None:
-    """Let a directory know what became of one in it."""
+    """Merge the result of a subdirectory into the directory above it."""
     place = directory.place
     above.has_ignored |= directory.has_ignored
     above.is_noted &= directory.is_noted
-    # As in the base, or nowhere: no difference.
+    # An entry equal to the base's, or none at all, is no difference.
     if entry is not None and entry is not place.old:
         above.is_loud |= directory.is_loud or place.is_altered
     if entry is not place.new:
@@ -325,7 +325,7 @@ def _take(above: _Directory, directory: _Directory, entry: Entry | None) -> None
 
 
 def _more_rules(rules: IgnoreRules | None, others: tuple[_Other, ...]) -> list[IgnoreRules]:
-    """Return the rules of other trees that are not those of the working tree, each once."""
+    """Return the rules of other trees that differ from the working tree's, each once."""
     known = {rules.key if rules is not None else None}
     found = []
     for other in others:

@@ -1,4 +1,7 @@
-"""Tree objects in a store: read, write, and compare, opening only what differs."""
+"""Tree objects in a store: functions that read, write and compare them.
+
+A comparison opens only objects whose ids differ.
+"""
 
 from __future__ import annotations
 
@@ -28,14 +31,14 @@ from heliosfs.store.base import Store
 from heliosfs.trees.same import differs
 
 _TREE = Kind.TREE
-"""A name of the module is found faster than a member of an enum."""
+"""Kind of tree objects; a global is looked up faster than a member of an enum."""
 
 _EMPTY = join_leaf([])
 EMPTY_TREE = TreeId(object_id(_TREE, _EMPTY))
 
 
 class Change(NamedTuple):
-    """A path that was added (`old` is None), removed (`new` is None), or altered."""
+    """Change of one path: added (`old` is None), removed (`new` is None), or modified."""
 
     path: bytes
     old: Entry | None
@@ -43,14 +46,17 @@ class Change(NamedTuple):
 
 
 def put_tree(store: Store, data: bytes, base: Oid | None = None) -> TreeId:
-    """Add a tree object and return its id."""
+    """Add a tree object to the store's batch and return its id.
+
+    `base` is a similar object, a hint for the store.
+    """
     oid = TreeId(object_id(_TREE, data))
     store.add(oid, _TREE, data, base)
     return oid
 
 
 def write_entries(store: Store, raws: list[bytes], base: Oid | None = None) -> TreeId:
-    """Add the tree of encoded entries that are in byte order of their names."""
+    """Add the tree of `raws`, encoded entries in byte order of their names; return its id."""
     if len(raws) < INDEX_FROM:
         return put_tree(store, join_leaf(raws), base)
     runs: list[list[bytes]] = [[]]
@@ -63,14 +69,17 @@ def write_entries(store: Store, raws: list[bytes], base: Oid | None = None) -> T
 
 
 def read_leaf(store: Store, oid: TreeId) -> list[bytes]:
-    """Read the encoded entries of one leaf.  CorruptObject when it cannot be read."""
+    """Return the encoded entries of one leaf.  Raises CorruptObject if it cannot be read."""
     return _split(read_tree(store, oid), oid)
 
 
 def read_directory(
     store: Store, oid: TreeId
 ) -> tuple[list[bytes], list[tuple[LeafRef, list[bytes]]] | None]:
-    """All encoded entries of a directory, and how they lie in leaves when it has an index."""
+    """Return all encoded entries of a directory, and its leaves with their entries.
+
+    The leaves are None unless the directory has an index.
+    """
     data = read_tree(store, oid)
     if not is_index(data):
         return _split(data, oid), None
@@ -79,14 +88,14 @@ def read_directory(
 
 
 def read_entries(store: Store, oid: TreeId) -> list[bytes]:
-    """All encoded entries of a directory, in byte order of their names."""
+    """Return all encoded entries of a directory, in byte order of their names."""
     return read_directory(store, oid)[0]
 
 
 def changed_entries(store: Store, old: TreeId, new: TreeId) -> Changes:
-    """Compare two trees, one level deep.
+    """Return the entries that differ between two trees, one level deep.
 
-    Cost: of large directories, only the leaves that differ are read.
+    Cost: O(size of both); of a directory with an index, only the leaves that differ are read.
     """
     if old == new:
         return {}
@@ -102,7 +111,10 @@ def changed_entries(store: Store, old: TreeId, new: TreeId) -> Changes:
 
 
 def compare_leaves(old: list[bytes], new: list[bytes], oid: TreeId) -> Changes:
-    """Compare two runs of leaves.  CorruptObject, which names `oid`."""
+    """Return the entries that differ between two runs of leaves.
+
+    Raises CorruptObject, which names `oid`.
+    """
     try:
         return changed_names(
             old[0] if len(old) == 1 else join_leaves(old),
@@ -113,11 +125,11 @@ def compare_leaves(old: list[bytes], new: list[bytes], oid: TreeId) -> Changes:
 
 
 def walk_changes(store: Store, old: TreeId, new: TreeId, prefix: bytes = b"") -> Iterator[Change]:
-    """All paths that differ, depth first, in byte order within each directory.
+    """Yield a change for each path that differs, depth first, in byte order in each directory.
 
-    A directory that is only on one side is followed by everything below it.  Times alone
-    are no change: an entry that differs in nothing but its mtime is left out.
-    Cost: O(changed); reads a tree only where ids differ.
+    A directory that only one side has is followed by everything below it.  An entry that
+    differs only in its mtime is left out.
+    Cost: O(changed); a tree is read only if the ids differ.
     """
     pending = [(prefix, old, new)]
     while pending:
@@ -137,19 +149,19 @@ def walk_changes(store: Store, old: TreeId, new: TreeId, prefix: bytes = b"") ->
 
 
 def has_changes(store: Store, old: TreeId, new: TreeId) -> bool:
-    """Return True if `walk_changes` would find anything; stop at the first difference."""
+    """Return True if `walk_changes` would yield anything; stop at the first difference."""
     return next(walk_changes(store, old, new), None) is not None
 
 
 def trees_differ(store: Store, old: Entry, new: Entry) -> bool:
-    """Return True if anything of two trees differs but times: their roots, or what is below."""
+    """Return True if two trees differ in more than times, in their roots or anywhere below."""
     if differs(old, new):
         return True
     return old.oid != new.oid and has_changes(store, TreeId(old.oid), TreeId(new.oid))
 
 
 def emptied(root: Entry) -> Entry:
-    """Return a directory without its contents, with its permissions and owner."""
+    """Return the entry of a directory as an empty one, with the same attributes."""
     return root._replace(oid=EMPTY_TREE, size=0, links_below=False)
 
 
@@ -185,7 +197,7 @@ def _find_raw(store: Store, oid: TreeId, name: bytes) -> bytes | None:
 
 
 def read_tree(store: Store, oid: TreeId) -> bytes:
-    """Read the bytes of a tree object; the empty one need not be stored."""
+    """Return the bytes of a tree object; the empty tree need not be stored."""
     return _EMPTY if oid == EMPTY_TREE else store.read(oid, _TREE)
 
 
@@ -201,7 +213,7 @@ def _split(data: bytes, oid: TreeId) -> list[bytes]:
 
 
 def index_of(data: bytes, oid: TreeId) -> list[LeafRef]:
-    """Return the leaves that an index names.  CorruptObject, which names `oid`."""
+    """Return the leaves that an index names.  Raises CorruptObject, which names `oid`."""
     try:
         return decode_index(data)
     except (ValueError, IndexError, struct.error) as error:

@@ -1,17 +1,17 @@
-r"""Patterns of names and paths, matched as git matches them (wildmatch), in linear time.
+r"""Patterns of names and paths, matched as git's wildmatch does, but in linear time.
 
-A pattern is bytes, and so is what it is compared with:
+Patterns and texts are bytes:
 
-- `?` is any byte, `[a-z]` one of a set, `[!a-z]` and `[^a-z]` one of the others; `\` takes the next
-  byte as it is.  In a set there are classes (`[:alpha:]`), escapes and ranges.  A set that has no
-  end, or a class that does not exist, makes a pattern that matches nothing.
-- `*` is any number of bytes.  In a pattern of paths none of these matches a slash, and `**` alone
-  between slashes stands for any number of directories.
+- `?` matches any byte, `[a-z]` a byte of a set, `[!a-z]` and `[^a-z]` any other byte; `\` quotes
+  the next byte.  A set may contain classes (`[:alpha:]`), escapes and ranges.  A set without an
+  end, or an unknown class, makes a pattern that matches nothing.
+- `*` matches any number of bytes.  In a pattern of paths no wildcard matches a slash, except that
+  `**` alone between slashes matches any number of directories.
 
 git tries the possibilities one after the other, which takes exponential time for some patterns.
-Here all of them are followed at once: the set of places in the pattern that a beginning of the
-text leads to is a number, with a bit for each place, and a byte of text changes it by a few
-operations on it.  Cost: O(text * pattern), the pattern divided by the bits of a machine word.
+Here all of them are followed at once: the set of positions in the pattern that the text read so
+far can lead to is an integer with a bit for each position, and each byte of text updates it with
+a few bitwise operations.  Cost: O(text * pattern / bits of a machine word).
 """
 
 from __future__ import annotations
@@ -42,23 +42,23 @@ _CLASSES: dict[bytes, frozenset[int]] = {
 }
 
 Token = frozenset[int] | str
-"""A byte of a set, or one of the tokens below."""
+"""Element of a pattern: a set of bytes that match, or one of the strings below."""
 
 STAR = "*"
-"""Any number of bytes; of a path, none of them a slash."""
+"""Token for any number of bytes; in a path, none of them is a slash."""
 ANY = "**"
-"""Any number of bytes."""
+"""Token for any number of bytes, slashes included."""
 DIRS = "**/"
-"""Nothing, or any bytes and a slash."""
+"""Token for nothing, or any bytes and a slash."""
 
 
 def is_pattern(text: bytes) -> bool:
-    """Return True if a text has a byte with a special meaning in patterns."""
+    """Return True if a text contains a special byte: `*`, `?`, `[` or a backslash."""
     return literal_length(text) < len(text)
 
 
 def literal_length(pattern: bytes) -> int:
-    """Return how many bytes of a pattern come before the first one with a meaning.
+    """Return the number of bytes in a pattern before the first special one.
 
     >>> literal_length(b"src/*.c"), literal_length(b"README")
     (4, 6)
@@ -67,7 +67,7 @@ def literal_length(pattern: bytes) -> int:
 
 
 def matcher(pattern: bytes, *, ignore_case: bool = False, crosses_slash: bool = True) -> Matcher:
-    """Return a test of whole texts; with `crosses_slash` a slash is a byte as others are.
+    """Return a test of whole texts; with `crosses_slash`, wildcards match slashes too.
 
     >>> matcher(b"*.md")(b"docs/a.md"), matcher(b"*.md", crosses_slash=False)(b"docs/a.md")
     (True, False)
@@ -84,9 +84,9 @@ def matcher(pattern: bytes, *, ignore_case: bool = False, crosses_slash: bool = 
 
 
 def tokens_of(pattern: bytes, *, is_path: bool, ignore_case: bool = False) -> list[Token] | None:
-    """Return the pattern as tokens; None when it can match nothing.
+    """Return the pattern as tokens, or None if it can match nothing.
 
-    With `ignore_case` the text must be in lower case.
+    With `ignore_case`, the caller converts the text to lower case.
     """
     tokens: list[Token] = []
     at = 0
@@ -117,7 +117,7 @@ def tokens_of(pattern: bytes, *, is_path: bool, ignore_case: bool = False) -> li
 
 
 def _stars(pattern: bytes, at: int, *, is_path: bool) -> tuple[Token, int]:
-    """Read the stars at a place; return what they are, and where the pattern goes on."""
+    """Read the stars at index `at`; return their token and the index after them."""
     end = at
     while pattern[end : end + 1] == b"*":
         end += 1
@@ -131,7 +131,10 @@ def _stars(pattern: bytes, at: int, *, is_path: bool) -> tuple[Token, int]:
 
 
 def _bracket(pattern: bytes, at: int, *, ignore_case: bool) -> tuple[frozenset[int], int] | None:
-    """Read a `[…]` that begins before `at`: its bytes, and where it ends; None if it has no end."""
+    """Return the bytes that a `[…]` matches, and the index after it; None if it is malformed.
+
+    `at` is the index after the opening bracket.
+    """
     is_negated = pattern[at : at + 1] in (b"!", b"^")
     at += is_negated
     chosen: set[int] = set()
@@ -172,7 +175,10 @@ def _bracket(pattern: bytes, at: int, *, ignore_case: bool) -> tuple[frozenset[i
 
 
 def _escaped(pattern: bytes, at: int) -> tuple[int, int] | None:
-    """Read the byte at a place, or behind a backslash there, and where the pattern goes on."""
+    """Return the byte at `at`, or the one that a backslash there quotes, and the next index.
+
+    None if the pattern ends with that backslash.
+    """
     at += pattern[at] == 92
     return (pattern[at], at + 1) if at < len(pattern) else None
 
@@ -185,22 +191,22 @@ def _range(first: int, last: int, *, ignore_case: bool) -> set[int]:
 
 
 class Automaton:
-    """A pattern ready to be compared: a number for each byte, whose bits are places in it."""
+    """Compiled pattern: for each byte value an integer whose bits are positions that accept it."""
 
     __slots__ = ("_accepts", "_end", "_keeps", "_keeps_slash", "_least", "_skips", "_skips_two")
 
     def __init__(self, tokens: list[Token], *, is_path: bool) -> None:
-        # Each bit is a place before a token; DIRS has two: before it, and within its bytes.
+        # Each bit is the position before a token; DIRS has two: before it, and within its bytes.
         self._accepts = [0] * 256
         self._keeps = 0
-        """Places that a byte other than a slash leaves where they are."""
+        """Positions that a byte other than a slash does not advance."""
         self._keeps_slash = 0
-        """The same, of a slash."""
+        """Positions that a slash does not advance."""
         self._skips = 0
-        """Places that lead to the next one without a byte."""
+        """Positions that lead to the next one without consuming a byte."""
         self._skips_two = 0
         self._least = sum(isinstance(token, frozenset) for token in tokens)
-        """How many bytes a text must have."""
+        """Length of the shortest text that can match, in bytes."""
         places: dict[frozenset[int], int] = {}
         bit = 1
         for token in tokens:
