@@ -1,15 +1,15 @@
-"""What was written over a part of a large file, apart from what the store has of it."""
+"""Extents: the bytes written over a part of a large file, kept apart from the stored part."""
 
 from __future__ import annotations
 
 from bisect import bisect_left
 
 EXTENTS_MAX = 16
-"""With more, the part is read: a list that long costs more than the bytes around it."""
+"""Most extents of a part; with more, the stored part is read, because a longer list costs more."""
 
 
 class Extents:
-    """Extents in order of their place, which neither overlap nor touch.
+    """Sorted list of extents that neither overlap nor touch.
 
     >>> extents = Extents()
     >>> extents.write(4, b"abc")
@@ -25,22 +25,25 @@ class Extents:
 
     def __init__(self, below: bytes | None = None) -> None:
         self.below = below
-        """What the store has, once somebody read it."""
+        """Bytes of the stored part; None until they have been read."""
         self._starts: list[int] = []
         self._data: list[bytes] = []
         self.size_bytes = 0
-        """Bytes that all extents have together."""
+        """Total size of all extents in bytes."""
 
     @property
     def extents(self) -> list[tuple[int, bytes]]:
-        """Where something was written, and what."""
+        """Return the extents in order: start and bytes of each."""
         return list(zip(self._starts, self._data, strict=True))
 
     def __len__(self) -> int:
         return len(self._starts)
 
     def write(self, start: int, data: bytes) -> None:
-        """Put `data` at `start`, over what is there.  Cost: the extents that it meets."""
+        """Write `data` at `start` and merge it with the extents it overlaps or touches.
+
+        Cost: O(size of these extents).
+        """
         end = start + len(data)
         low = bisect_left(self._starts, start)
         if low and self._starts[low - 1] + len(self._data[low - 1]) >= start:
@@ -59,9 +62,10 @@ class Extents:
         self.size_bytes += len(data)
 
     def read(self, start: int, stop: int) -> bytes | None:
-        """The bytes from `start` to `stop`; None when what is below is needed and not here.
+        """Return the bytes from `start` to `stop`, or None if `below` is needed and not loaded.
 
-        Fewer where neither that nor an extent reaches.  Cost: what is read.
+        The result is shorter if neither the stored part nor an extent reaches `stop`.
+        Cost: O(bytes read).
         """
         at = bisect_left(self._starts, start + 1) - 1
         if at >= 0:
@@ -79,7 +83,7 @@ class Extents:
         return bytes(piece)
 
     def whole(self) -> bytearray:
-        """All of the part, as long as the extents need it; what is below is here."""
+        """Return the stored part, which must be loaded, with all extents written over it."""
         assert self.below is not None
         whole = bytearray(self.below)
         for start, data in zip(self._starts, self._data, strict=True):
@@ -88,7 +92,7 @@ class Extents:
 
 
 def _put(piece: bytearray, at: int, data: bytes) -> None:
-    """Put bytes into others, from `at` on, which may lie before them or behind their end."""
+    """Write `data` into `piece` at index `at`, which may be negative or beyond the end."""
     if at < 0:
         data, at = data[-at:], 0
     if data:

@@ -1,20 +1,21 @@
-"""Flush: from dirty nodes to objects, visiting nothing that is clean.
+"""Flush dirty nodes to objects, visiting no clean node.
 
 Theory of operation.  The dirty directories are found from the root down, by the names that each
 keeps in `dirty`, and flushed from the bottom up, because the entry of a directory names its tree.
-A file's bytes become an object, its entry the bytes of a line in the tree; a tree of which only
-entries changed is spliced from the bytes of the last flush, so that a directory of 200 files costs
-one copy and not 200 encodings.  A directory of 256 entries or more writes the leaves that changed
-and an index of all.  Each object is given with what the same path had before, against which the
-store may encode it.  Nothing is published here: a caller that fails leaves clean nodes, whose
-objects wait in the batch, and the next flush has nothing to do.
+The bytes of a file become an object, and its entry a part of the tree object.  If only entries of
+a tree changed, and no name came or went, the new tree is spliced from the bytes of the last flush,
+so a directory of 200 files costs one copy and not 200 encodings.  A directory of 256 entries or
+more writes the leaves that changed and an index of all.  Each object is passed to the store with
+the id of the previous object at the same path, against which the store may encode it.  Nothing is
+published here: if the caller fails, the nodes are clean and their objects wait in the batch, so
+the next flush has nothing to do.
 
-`was_altered` comes out of the same walk: whether anything but times differs from the flush before.
-So a commit needs no comparison of trees to know that it has something to commit.
+The same walk sets `was_altered`: True if more than times differs from the previous flush.  So a
+commit can tell that there is something to commit without comparing trees.
 
-Refused: hashing when a file is closed, which hashes what nobody commits, and misses files
-that stay open; a walk over all nodes, which makes the cost that of the tree; and one object for a
-large directory, with 800 KB to write for a file among 10,000
+Refused: hashing when a file is closed, which hashes content that nobody commits and misses files
+that stay open; a walk over all nodes, which costs O(tree); and one object for a large directory,
+where a changed file among 10,000 costs 800 KB of writes
 (docs/decisions/2026-11-23-leaves-by-name-hash.md).
 """
 
@@ -52,9 +53,9 @@ from heliosfs.workspace.workspace import Workspace
 
 
 def flush(workspace: Workspace) -> Entry:
-    """Add all that is dirty to the store's batch, and give the root entry.
+    """Add objects for all dirty nodes to the store's batch, and return the root entry.
 
-    The bytes stay loaded and the nodes become clean.  The caller publishes.
+    The bytes stay loaded and the nodes become clean.  The caller publishes the batch.
     Cost: O(dirty), and the size of the leaves of the directories on the way.
     """
     root = workspace.root
@@ -69,9 +70,9 @@ def flush(workspace: Workspace) -> Entry:
 
 
 def flush_files(workspace: Workspace, limit_bytes: int) -> bool:
-    """Store about `limit_bytes` of dirty files ahead of a flush; whether more are left.
+    """Store about `limit_bytes` of dirty files ahead of a flush; return True if more are left.
 
-    For callers that must not hold the loop for as long as a flush of everything takes.
+    This is for callers that must not block the event loop for as long as a full flush takes.
     """
     working_set = workspace.working_set
     root = workspace.root
@@ -90,7 +91,7 @@ def flush_files(workspace: Workspace, limit_bytes: int) -> bool:
 
 
 def _dirty_directories(root: DirNode) -> list[DirNode]:
-    """The dirty directories, every one before those below it."""
+    """Return the dirty directories, each before those below it."""
     order = [root]
     for directory in order:
         children = directory.children
@@ -127,9 +128,9 @@ def _flush_directory(workspace: Workspace, directory: DirNode) -> None:
 def _clean(
     workspace: Workspace, dirty: dict[bytes, bytes | None], children: dict[bytes, Child]
 ) -> list[Replacement] | None:
-    """Give every dirty node its entry, but for directories, which were flushed before.
+    """Encode the entry of every dirty node except directories, which were flushed before.
 
-    What the entries were and are; None when names came or went.
+    Return the old and the new encoded entries, or None if names came or went.
     """
     edits: list[Replacement] | None = []
     for name, old in dirty.items():

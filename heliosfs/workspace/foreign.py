@@ -1,7 +1,7 @@
-"""Foreign: a directory of another file system, compared with a tree.
+"""Comparison of a directory of another file system ("foreign") with a tree.
 
-Each of its files is new to the tree, the same there, or different; `known` leaves out what was
-seen before.  Nothing is read of a file whose size differs.
+Each foreign file is new, the same as in the tree, or different.  Items in `known`, which were seen
+before, are left out.  A file whose size differs is not read.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from heliosfs.trees.stored import read_entries
 from heliosfs.workspace.large_file import LargeFile
 
 NOTE = b"HELIOS-NOT-MOUNTED"
-"""A file beneath the mount point, seen while nothing is mounted, that says so."""
+"""Name of a file beneath the mount point that tells users that nothing is mounted."""
 SKIPPED = frozenset({b".helios", NOTE})
-"""Names that are never taken in."""
+"""Names that are never compared or copied."""
 DIGEST_BYTES = 8
 
 _READ_BYTES = 1024 * 1024
@@ -34,14 +34,14 @@ _PROGRESS_EVERY = 256
 
 
 class ForeignItem(NamedTuple):
-    """A name in the directory."""
+    """Entry of a foreign directory, at any depth."""
 
     path: bytes
-    """From the directory on, without a slash at its beginning."""
+    """Path relative to the foreign directory, without a leading slash."""
     mode: int
     mtime_ns: int
     size: int
-    """Bytes of a regular file, else 0."""
+    """Size of a regular file in bytes; 0 for other kinds."""
     target: bytes = b""
     rdev: int = 0
 
@@ -55,32 +55,32 @@ class ForeignItem(NamedTuple):
 
     @property
     def digest(self) -> bytes:
-        """Eight bytes by which an item is known again that nobody wrote to."""
+        """Return eight bytes that identify the item as long as nobody writes to it."""
         time_ns = 0 if self.is_dir else self.mtime_ns
         text = b"%d %d %d " % (stat.S_IFMT(self.mode), self.size, time_ns) + self.path
         return hashlib.blake2b(text, digest_size=DIGEST_BYTES).digest()
 
 
 class Comparison:
-    """What a directory has that a tree has not."""
+    """Result of comparing a foreign directory with a tree."""
 
     def __init__(self) -> None:
         self.new: list[ForeignItem] = []
-        """Names that the tree has not, directories before what is in them."""
+        """Items that the tree lacks, directories before their contents."""
         self.different: list[ForeignItem] = []
-        """What the tree has otherwise; of a directory where it has a file, nothing below it."""
+        """Items whose kind or content differs; nothing below a directory replaced by a file."""
         self.same: list[ForeignItem] = []
         self.is_whole = True
-        """False when something was not looked at: too much, or not readable."""
+        """False if some items were not compared, being too many or not readable."""
 
     @property
     def new_files(self) -> list[ForeignItem]:
-        """What is new, without the directories."""
+        """Return the new items without directories."""
         return [item for item in self.new if not item.is_dir]
 
 
 class KnownItems(Container[bytes]):
-    """Digests of items, packed: eight bytes each."""
+    """Set of digests of items, which can be packed into eight bytes each."""
 
     def __init__(self, packed: bytes = b"") -> None:
         self._digests = {
@@ -91,11 +91,11 @@ class KnownItems(Container[bytes]):
         return digest in self._digests
 
     def add(self, item: ForeignItem) -> None:
-        """Know an item from now on."""
+        """Add an item's digest."""
         self._digests.add(item.digest)
 
     def pack(self) -> bytes:
-        """Return the bytes that make it again."""
+        """Return all digests as bytes, from which the set can be constructed again."""
         return b"".join(sorted(self._digests))
 
 
@@ -109,7 +109,7 @@ class _Compare:
     def directory(
         self, entry: Entry | None, items: list[ForeignItem], *, trusts_times: bool
     ) -> Steps[list[tuple[bytes, Entry | None]]]:
-        """Compare what one directory has; results in the directories to go on with."""
+        """Compare the items of one directory; return the directories to visit next."""
         raws = read_entries(self._store, TreeId(entry.oid)) if entry is not None else []
         here = {entry_name(raw): raw for raw in raws}
         below: list[tuple[bytes, Entry | None]] = []
@@ -176,8 +176,8 @@ def compare(
 ) -> Steps[Comparison]:
     """Compare the open directory with the tree `root`, top down.
 
-    At most about `limit` names are looked at.  With `trusts_times`, a file of the same size and
-    time has the same bytes.  Cost: 7 us a name, and reading what may be the same.
+    The walk stops after about `limit` names.  With `trusts_times`, a file of the same size and
+    mtime is taken for the same.  Cost: 7 us a name, and reading the files of equal size.
     """
     comparing = _Compare(store, dir_fd, known)
     found = comparing.found
@@ -203,7 +203,7 @@ def compare(
 
 
 def everything(dir_fd: int) -> Steps[KnownItems]:
-    """Know all that the open directory has now."""
+    """Return the digests of all items that the open directory has now."""
     known = KnownItems()
     pending = deque([b""])
     while pending:
@@ -216,7 +216,7 @@ def everything(dir_fd: int) -> Steps[KnownItems]:
 
 
 def scan(dir_fd: int, path: bytes) -> list[ForeignItem]:
-    """Return what the directory at a path has, in the order of names.  OSError."""
+    """Return the items of the directory at `path`, sorted by name.  Raises OSError."""
     fd = os.open(path or b".", os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=dir_fd)
     try:
         with os.scandir(fd) as entries:

@@ -1,4 +1,4 @@
-"""Take in what lies in a directory of another file system."""
+"""Copy a directory of another file system into a workspace."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from heliosfs.workspace.workspace import Workspace
 
 _READ_BYTES = 1024 * 1024
 _STAT_BLOCK_BYTES = 512
-"""What `st_blocks` counts: a file that has fewer than its size needs has holes, perhaps."""
+"""Unit of `st_blocks`; a file with fewer blocks than its size needs may have holes."""
 
 
 def ingest(
@@ -29,32 +29,32 @@ def ingest(
 ) -> Steps[int]:
     """Copy everything below the open directory into an empty workspace, and count the files.
 
-    `skip` names what is left out, at any depth; `is_wanted` is asked for each path.
-    Modes, owners, times, links, hard links and user xattrs come along.  NotPermitted names what
-    cannot be read.
+    Names in `skip` are left out at any depth, and paths for which `is_wanted` returns False.
+    Modes, owners, times, symbolic and hard links and user xattrs are kept.  Raises NotPermitted,
+    which names the file that cannot be read.
     """
     return _Ingest(workspace, is_wanted).run(dir_fd, skip)
 
 
 class _Found(NamedTuple):
-    """What a directory has under a name."""
+    """Attributes of one name in a directory."""
 
     name: bytes
     status: os.stat_result
     target: bytes
-    """Of a symbolic link."""
+    """Target of a symbolic link; b"" for other kinds."""
     xattrs: dict[bytes, bytes]
 
 
 class _Frame:
-    """A directory that is being read, and what of it is left."""
+    """Directory that is being copied, and the names that are left to copy."""
 
     __slots__ = ("fd", "found", "node", "own", "prefix")
 
     def __init__(self, fd: int, node: DirNode, prefix: bytes = b"") -> None:
         self.fd = fd
         self.prefix = prefix
-        """Its path and a slash; "" for the one where it begins."""
+        """Path of the directory and a slash; b"" for the top directory."""
         self.node = node
         self.own: _Found | None = None
         self.found: Iterator[_Found] | None = None
@@ -68,7 +68,7 @@ class _Ingest:
         self._count = 0
 
     def run(self, dir_fd: int, skip: frozenset[bytes]) -> Steps[int]:
-        """Depth first, without recursion: a tree may be deeper than Python's stack."""
+        """Copy depth first, without recursion, as a tree may be deeper than Python's stack."""
         frames = [_Frame(_open(dir_fd, b".", os.O_DIRECTORY), self._workspace.root)]
         try:
             while frames:
@@ -98,7 +98,7 @@ class _Ingest:
         return self._count
 
     def _child(self, found: _Found, parent: DirNode) -> Node | None:
-        """The new node; None for a further name of one that was made before."""
+        """Return the new node, or None for a further name of a node that exists already."""
         status = found.status
         key = (status.st_dev, status.st_ino)
         if status.st_nlink > 1 and key in self._seen:
@@ -142,14 +142,14 @@ class _Ingest:
 
 
 def _read(file: int, offset: int) -> tuple[int, bytes]:
-    """The bytes from `offset` on, as many as are read at once; none at the end."""
+    """Return `offset` and the bytes there, up to the size of one read; b"" at the end."""
     return offset, os.pread(file, _READ_BYTES, offset)
 
 
 def _read_data(file: int, offset: int) -> tuple[int, bytes]:
-    """The next bytes from `offset` on that lie in no hole, and where; at the end none.
+    """Return the offset of the next data that is not a hole, and its bytes; b"" at the end.
 
-    lseek(2): a file system that does not know its holes has data up to the end.
+    On a file system that does not report holes, all of a file is data (lseek(2)).
     """
     try:
         start = os.lseek(file, offset, os.SEEK_DATA)
@@ -162,7 +162,7 @@ def _read_data(file: int, offset: int) -> tuple[int, bytes]:
 
 
 def _scan(fd: int, skip: frozenset[bytes]) -> tuple[_Found, list[_Found]]:
-    """What there is to know of a directory, and of everything in it."""
+    """Return the attributes of a directory and of each name in it, except those in `skip`."""
     names = sorted({os.fsencode(name) for name in os.listdir(fd)} - skip)
     return _look(fd, b"."), [_look(fd, name) for name in names]
 

@@ -1,62 +1,63 @@
-"""What an inode number leads to, and what the kernel knows of it.
+"""Inodes, with a record of what the kernel has cached of each.
 
-The kernel counts its references to an inode: each answer that names one gives it one, and FORGET
-takes them back.  It keeps attributes, bytes and listings until it is told otherwise.  These are
-noted here, and are changed by the methods of these classes only (tests/unit/test_inode.py): a
-note that is wrong shows a program old bytes, or lets go of a node that the kernel still has.
+The kernel counts its references to an inode: each reply that names the inode adds one, and FORGET
+takes them back.  It caches attributes, bytes and listings until it is told that they are invalid.
+All this is recorded here, and changed only by the methods of these classes
+(tests/unit/test_inode.py): a wrong record would show old bytes to a program, or drop a node that
+the kernel still refers to.
 """
 
 from __future__ import annotations
 
 KEPT_NOTHING, KEPT_PAGES, KEPT_ALL = range(3)
-"""Of a file's bytes: nothing; what was written, but for a last page that is no whole one; all."""
+"""Bytes of a file that the kernel has cached: none, the whole pages that were written, or all."""
 
 
 class Inode:
-    """A number, and the references to it."""
+    """Inode number with the references to it."""
 
     __slots__ = ("ino", "lookups")
 
     opens: int
-    """Open handles."""
+    """Number of open handles."""
 
     # I12: the attributes below are written by methods of `Inode` and its subclasses alone.
     def __init__(self, ino: int) -> None:
         self.ino = ino
         self.lookups = 0
-        """References that the kernel holds (its lookup count)."""
+        """Number of references that the kernel holds (the lookup count)."""
 
     def refer(self) -> None:
-        """Count a reference that an answer gives to the kernel."""
+        """Count a reference that the kernel gets from a reply."""
         self.lookups += 1
 
     def forget(self, count: int) -> bool:
-        """Take back `count` references; return True if nothing refers to it any more."""
+        """Take back `count` references; return True if nothing refers to the inode any more."""
         self.lookups -= count
         return self.lookups <= 0 and not self.opens
 
     def take_over(self, other: Inode) -> None:
-        """Stand for another one of the same number, with the references to it."""
+        """Take over the kernel's references from another inode object of the same number."""
         self.lookups = other.lookups
 
     @property
     def is_kept(self) -> bool:
-        """Whether the kernel may keep what the name means, and the attributes."""
+        """Return True if the kernel may cache the name's inode and its attributes."""
         return True
 
     @property
     def is_used(self) -> bool:
-        """Whether the kernel or a handle refers to it."""
+        """Return True if the kernel or an open handle refers to the inode."""
         return bool(self.lookups or self.opens)
 
 
 class StatInode(Inode):
-    """An inode with the attributes that stat(2) tells: all but a child that was only listed."""
+    """Inode with the attributes that stat(2) returns; only `Listed` children have none."""
 
     __slots__ = ("atime_ns", "attr", "ctime_ns", "gid", "mode", "mtime_ns", "opens", "uid")
 
     is_listing_stale = False
-    """Of a directory: whether its names changed behind the kernel's back, or may at any time."""
+    """True for a directory whose names changed, or may change, without the kernel's knowledge."""
 
     def __init__(self, ino: int, mode: int, uid: int, gid: int, mtime_ns: int) -> None:
         super().__init__(ino)
@@ -68,22 +69,22 @@ class StatInode(Inode):
         self.atime_ns = mtime_ns
         self.opens = 0
         self.attr: bytes | None = None
-        """The answer to who asks for the attributes, for as long as none of them changes."""
+        """Encoded reply to a request for the attributes; None once one of them has changed."""
 
     def told(self, answer: bytes) -> None:
-        """Keep the answer that tells the attributes."""
+        """Keep the encoded reply that contains the attributes."""
         self.attr = answer
 
     def outdate(self) -> None:
-        """Note that attributes have changed, so that they are told anew."""
+        """Record that attributes have changed, so that the next reply is encoded anew."""
         self.attr = None
 
     def open(self) -> None:
-        """Count a handle."""
+        """Count a handle that was opened."""
         self.opens += 1
 
     def close(self) -> None:
-        """Count a handle less."""
+        """Count a handle that was closed."""
         self.opens -= 1
 
     @property

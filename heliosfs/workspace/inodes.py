@@ -1,4 +1,4 @@
-"""Inode numbers, and what the kernel knows by them."""
+"""Table of inodes and allocation of their numbers."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from heliosfs.workspace.inode import Inode
 
 ROOT_INO = 1
 BLOCK_COUNT = 2**18
-"""Numbers that are reserved at once.  A mount that is killed loses what is left of them, so that
-some 16,000 such mounts stay below 2^32, from where on 32-bit programs cannot stat a file."""
+"""Size of the blocks in which numbers are reserved.  A mount that is killed loses the rest of its
+block; about 16,000 such mounts fit below 2^32, the limit for stat(2) in 32-bit programs."""
 FILE = "inodes"
-"""The name of the file beside the store that holds, as text, a number that nobody has."""
+"""Name of the file beside the store that holds the first unreserved number, as text."""
 
 
 class InodeTable:
-    """Number -> inode.  A number is given once, but for the root's.
+    """Mapping of numbers to inodes.  No number except the root's is assigned twice.
 
-    Programs that compare two states of a tree by stat(2), as `tar -g` and restic do, take a file
-    of the same number, size and time for unchanged, also across mounts.  So the numbers of one
-    mount begin where those of the last one ended: before a block of numbers is used, its end is
-    on the disk.
+    Programs that compare two states of a tree by stat(2), as `tar -g` and restic do, treat a file
+    of the same number, size and time as unchanged, even across mounts.  So the numbers of a mount
+    begin where those of the previous one ended: the end of a block of numbers is on disk before
+    the block is used.
     """
 
     __slots__ = ("_end", "_file", "_next", "nodes")
@@ -31,11 +31,11 @@ class InodeTable:
         self.nodes: dict[int, Inode] = {}
         self._next = ROOT_INO
         self._end = 2**64
-        """Numbers from here on are not reserved."""
+        """First number that is not reserved."""
         self._file: SideFile | None = None
 
     def allocate(self) -> int:
-        """Return a number of its own; the first one is the root's."""
+        """Return an unused number; the first one is the root's."""
         ino = self._next
         # I7: the end of a block is on the disk before a number of the block is used.
         if ino >= self._end:
@@ -44,9 +44,9 @@ class InodeTable:
         return ino
 
     def go_on(self, file: SideFile) -> None:
-        """Continue with the first number that the file says to be free, and keep it up to date.
+        """Continue with the first free number according to `file`, and keep the file up to date.
 
-        StoreError.  Some milliseconds, and again for every block.
+        Raises StoreError.  Cost: some milliseconds, now and for every block.
         """
         data = file.read() or b""
         self._next = max(self._next, int(data) if data.strip().isdigit() else 0)
@@ -54,7 +54,7 @@ class InodeTable:
         self._reserve()
 
     def end(self) -> None:
-        """Give back what is reserved and was not used: nobody allocates any more."""
+        """Release the reserved numbers that were not used; nobody may allocate after this."""
         self._note(self._next)
 
     def _reserve(self) -> None:
@@ -62,7 +62,7 @@ class InodeTable:
         self._note(self._end)
 
     def _note(self, free: int) -> None:
-        # On a full disk files can still be looked at; the next mount might give numbers again.
+        # On a full disk files stay readable; the next mount might then assign numbers twice.
         with contextlib.suppress(StoreError):
             if self._file is not None:
                 self._file.replace(b"%020d\n" % free)

@@ -1,4 +1,4 @@
-"""The bytes of a large file, of which only the touched parts are in memory."""
+"""Content of a large file, of which only the parts in use are in memory."""
 
 from __future__ import annotations
 
@@ -25,18 +25,19 @@ from heliosfs.workspace.parts import (
 )
 
 READ_PARTS_KEPT = 8
-"""Of what was only read.  The kernel caches what it was given, and rarely asks twice."""
+"""Most parts kept that were only read; the kernel caches them itself and rarely asks again."""
 
 _ZEROS = bytes(PART_BYTES)
 
 
 class LargeFile:
-    """A file of more than `WHOLE_MAX` bytes, in parts of `PART_BYTES`.
+    """Content of a file of more than `WHOLE_MAX` bytes, in parts of `PART_BYTES`.
 
-    A part is a stored id, and in memory once it was read or written.  What is in memory may be
-    shorter than its part: the rest is zeros.  A part without either is a hole.  A write of a
-    whole part keeps the very bytes it was given; one within a part that the store has is kept
-    beside it, as an `Extents`; else the part becomes a bytearray.  These two are dirty.
+    A part has the id of a stored object, or bytes in memory once it was read or written, or both.
+    The bytes in memory may be shorter than the part: the rest is zeros.  A part with neither is a
+    hole.  A write of a whole part keeps the bytes object it is given; a write within a stored part
+    is kept beside the part, as an `Extents`; any other write makes the part a bytearray.  Written
+    parts are dirty.
     """
 
     __slots__ = (
@@ -53,19 +54,19 @@ class LargeFile:
     def __init__(self, size: int, ids: dict[int, BlobId], account: Account | None = None) -> None:
         self.size = size
         self.ids = ids
-        """Number of a part -> its id; a hole is not in it."""
+        """Part number -> id of the stored part; a hole has none."""
         self.loaded: dict[int, Part] = {}
         self.dirty: dict[int, None] = {}
-        """Loaded parts that differ from what their ids name, the one written first first."""
+        """Loaded parts that differ from the stored ones, roughly the oldest write first."""
         self.account = account or Account()
         self.tail = -1
-        """The part that was written last."""
+        """Number of the part that was written last; -1 if none was."""
         self._read: deque[int] = deque()
         self._list = StoredList()
 
     @classmethod
     def of_bytes(cls, data: bytes | bytearray, account: Account | None = None) -> LargeFile:
-        """Take over the bytes of a file that outgrew one object."""
+        """Return a large file with the bytes of a file that has become too large for one object."""
         content = cls(len(data), {}, account)
         for index in range(part_count(len(data))):
             part = bytearray(data[index * PART_BYTES : (index + 1) * PART_BYTES])
@@ -74,14 +75,14 @@ class LargeFile:
 
     @classmethod
     def load(cls, store: Store, oid: Oid, account: Account | None = None) -> LargeFile:
-        """Read the list of parts, and none of them."""
+        """Read the list of a file's parts, but none of the parts themselves."""
         encoded, size, ids = read_parts(store, oid)
         content = cls(size, ids, account)
         content._list.stored = oid, encoded
         return content
 
     def read(self, store: Store, offset: int, length: int) -> bytes:
-        """`length` bytes from `offset`, fewer at the end of the file."""
+        """Return `length` bytes from `offset`, fewer at the end of the file."""
         end = min(offset + length, self.size)
         if offset >= end:
             return b""
@@ -97,9 +98,9 @@ class LargeFile:
         return b"".join(pieces)
 
     def write(self, store: Store, offset: int, data: bytes) -> None:
-        """Put `data` at `offset`; what lies between the old end and it becomes a hole.
+        """Write `data` at `offset`; the range between the old end and `offset` becomes a hole.
 
-        Nothing is read but a part that was written here and there already.
+        A stored part is read only when it has too many extents already.
         """
         end = offset + len(data)
         if end > self.size:
@@ -118,7 +119,7 @@ class LargeFile:
             offset += count
 
     def resize(self, store: Store, size: int) -> None:
-        """Cut the file off or extend it with a hole."""
+        """Truncate the file, or extend it with a hole."""
         count = part_count(size)
         if size < self.size:
             for index in [index for index in self.loaded if index >= count]:
@@ -138,13 +139,13 @@ class LargeFile:
         self.size = size
 
     def punch(self, store: Store, offset: int, end: int) -> None:
-        """Make zeros of the bytes from `offset` to `end`, which the file has; holes of parts."""
+        """Zero the bytes from `offset` to `end`, inside the file; whole parts become holes."""
         while offset < end:
             index, start = divmod(offset, PART_BYTES)
             stop = min(PART_BYTES, end - index * PART_BYTES)
             if self.is_hole(index):
                 pass
-            elif stop - start == PART_BYTES:  # a shorter one at the end is never a hole
+            elif stop - start == PART_BYTES:  # a shorter part at the end is never a hole
                 self._drop(index)
                 self._name(index, None)
             else:
@@ -152,9 +153,9 @@ class LargeFile:
             offset = index * PART_BYTES + stop
 
     def share(self, store: Store, source: LargeFile, number: int, index: int) -> None:
-        """Make the part `index` what the part `number` of another file is.
+        """Copy the part `number` of another file to the part `index`, of the same length.
 
-        What the store has is named, and not read.  Both parts have one length.
+        A stored part is shared by its id and not read.
         """
         data = source._frozen(store, number).data if number in source.dirty else None
         self._drop(index)
@@ -163,15 +164,18 @@ class LargeFile:
             self._hold(index, data, is_dirty=True)
 
     def part_bytes(self, index: int) -> int:
-        """The length of a part: all but the last have one."""
+        """Return the length of a part in bytes: `PART_BYTES`, except for the last part."""
         return min(PART_BYTES, self.size - index * PART_BYTES)
 
     def is_hole(self, index: int) -> bool:
-        """Whether a part is neither stored nor in memory, and so all zeros."""
+        """Return True if a part is neither stored nor in memory, and so all zeros."""
         return index not in self.ids and index not in self.loaded
 
     def freeze(self, store: Store, base: Oid | None) -> Oid:
-        """Store what was written and give the id of the whole, whatever size it has now."""
+        """Store the dirty parts and return the file's id, even if it is small by now.
+
+        `base` is a similar object, a hint for the store.
+        """
         if self.size <= WHOLE_MAX:
             data = self.read(store, 0, self.size)
             blob = object_id(Kind.BLOB, data)
@@ -182,7 +186,7 @@ class LargeFile:
         return self._list.store(store, self.size, self.ids, base)
 
     def store_parts(self, store: Store) -> None:
-        """Give every written part an id; they are clean from then on, and stay in memory."""
+        """Store every dirty part; the parts become clean and stay in memory."""
         for index in sorted(self.dirty):
             _, data, base, edits = self._frozen(store, index)
             oid = None
@@ -193,10 +197,10 @@ class LargeFile:
             self._hold(index, data, is_dirty=False)
 
     def dirty_parts(self, store: Store, limit_bytes: int) -> list[DirtyPart]:
-        """Some of what was written, as it is now, to be stored elsewhere and then `settle`d.
+        """Return about `limit_bytes` of dirty parts, to be stored and then passed to `settle`.
 
-        The part that was written last is left: whoever writes in order is not done with it.
-        Holes are settled at once.
+        The part that was written last is left out: a sequential writer is not done with it.
+        Parts of zeros become holes at once.
         """
         parts: list[DirtyPart] = []
         for index in list(self.dirty):
@@ -214,27 +218,27 @@ class LargeFile:
         return parts
 
     def settle(self, part: DirtyPart, oid: BlobId | None) -> None:
-        """A part of `dirty_parts` is in the store (None: is a hole), and leaves memory.
+        """Drop a part of `dirty_parts` from memory, because it is stored as `oid` (None: a hole).
 
-        Does nothing when it was written again meanwhile, or cut off.
+        Do nothing if it was written again or cut off in the meantime.
         """
         if self.loaded.get(part.number) is part.data:
             self._name(part.number, oid)
             self._drop(part.number)
 
     def drop_clean(self) -> None:
-        """Forget the parts that the store has."""
+        """Drop the clean parts, which the store has, from memory."""
         for index in [index for index in self.loaded if index not in self.dirty]:
             self._drop(index)
         self._read.clear()
 
     def close(self) -> None:
-        """Forget all that is in memory."""
+        """Drop all parts from memory, dirty ones included."""
         for index in list(self.loaded):
             self._drop(index)
 
     def _frozen(self, store: Store, index: int) -> DirtyPart:
-        """A dirty part with all of its bytes, and what it was before."""
+        """Return a dirty part with all of its bytes, its previous id and the edits."""
         part = self.loaded[index]
         length = self.part_bytes(index)
         edits: Sequence[Edit] = ()
@@ -245,7 +249,7 @@ class LargeFile:
         return DirtyPart(index, data, self.ids.get(index), edits)
 
     def _read_below(self, store: Store, index: int, part: Extents) -> Extents:
-        """Return the extents of a part with what is below them."""
+        """Return the extents of a part after loading the stored part below them."""
         if part.below is None:
             part.below = self._fetch(store, index)
             self.account.resident_bytes += len(part.below)
@@ -297,7 +301,7 @@ class LargeFile:
         return b"" if oid is None else store.read(oid, Kind.BLOB)
 
     def _writable(self, store: Store, index: int) -> bytearray:
-        """A part as a bytearray, dirty from now on."""
+        """Return a part as a bytearray, which is dirty from now on."""
         part = self.loaded.get(index)
         if isinstance(part, bytearray):
             return part
@@ -327,7 +331,7 @@ class LargeFile:
                 self.account.dirty_count -= 1
 
     def _grew(self, count_bytes: int) -> None:
-        """A dirty bytearray did."""
+        """Add `count_bytes`, by which a dirty bytearray grew, to the account."""
         self.account.resident_bytes += count_bytes
         self.account.dirty_bytes += count_bytes
 
@@ -340,9 +344,9 @@ class LargeFile:
 
 
 def next_data(content: LargeFile, offset: int) -> int:
-    """Where the next part begins, from `offset` on, that is not a hole; the size if none does.
+    """Return the offset of the next data at or after `offset`, or the size if there is none.
 
-    Cost: O(parts of the hole), but O(parts that are no holes) at most.
+    Cost: O(parts of the hole), and at most O(parts that are not holes).
     """
     index = offset // PART_BYTES
     if not content.is_hole(index):
@@ -356,7 +360,7 @@ def next_data(content: LargeFile, offset: int) -> int:
 
 
 def next_hole(content: LargeFile, offset: int) -> int:
-    """Where the next hole begins, from `offset` on; the size if there is none."""
+    """Return the offset of the next hole at or after `offset`, or the size if there is none."""
     index = offset // PART_BYTES
     if content.is_hole(index):
         return offset

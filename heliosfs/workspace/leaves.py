@@ -1,4 +1,4 @@
-"""The leaves of a large directory while it is being changed."""
+"""Leaves of a large directory while it is being changed."""
 
 from __future__ import annotations
 
@@ -10,36 +10,36 @@ from heliosfs.objects.tree import LeafRef, entry_name, starts_leaf
 
 
 class Leaf:
-    """A run of names and the object that holds their entries."""
+    """Run of names, and the object that holds their entries."""
 
     __slots__ = ("base", "data", "names", "oid", "touched")
 
     def __init__(self, names: list[bytes], oid: TreeId | None, base: TreeId | None = None) -> None:
         self.names = names
         self.oid = oid
-        """None while the leaf is not as any object has it."""
+        """Id of the object that equals the leaf, or None if there is none yet."""
         self.base = base
-        """The object that the leaf had last; a hint for the store."""
+        """Id of the last object that equalled the leaf, a hint for the store."""
         self.data: bytes | None = None
-        """Its bytes as `base` has them, while only entries of `touched` changed since."""
+        """Bytes of `base`, as long as only entries of names in `touched` have changed since."""
         self.touched: set[bytes] = set()
 
     def written(self, oid: TreeId, data: bytes | None) -> None:
-        """The leaf is as an object has it, whose bytes are `data` if somebody knows them."""
+        """Record that the leaf equals the object `oid`, whose bytes are `data` if known."""
         self.oid = self.base = oid
         self.data = data
         self.touched = set()
 
     def regroup(self) -> None:
-        """Names came or went."""
+        """Record that names came or went."""
         self.oid = self.data = None
 
 
 class LeafTable:
-    """Which names lie in which leaf.
+    """Table of a directory's leaves and the names in each.
 
-    Invariant: a leaf begins at every name for which `starts_leaf`, and nowhere else, but for
-    the first leaf, which holds what lies before the first such name and may be empty.
+    Invariant: a leaf begins at every name for which `starts_leaf` returns True, and nowhere else.
+    Only the first leaf may differ: it holds the names before the first such name, and may be empty.
     """
 
     __slots__ = ("_firsts", "is_regrouped", "leaves", "stale")
@@ -48,13 +48,13 @@ class LeafTable:
         self.leaves = leaves
         self._firsts = firsts
         self.stale: dict[Leaf, None] = {}
-        """Leaves that are not as any object has them; maybe one that holds no name."""
+        """Leaves that equal no stored object; one of them may hold no name."""
         self.is_regrouped = False
-        """Whether names came or went since the index was written."""
+        """True if names came or went since the index was written."""
 
     @classmethod
     def of_names(cls, names: Iterable[bytes]) -> LeafTable:
-        """A table for sorted names none of whose leaves is stored."""
+        """Return a table for sorted names of which no leaf is stored."""
         table = cls([Leaf([], None)], [b""])
         for name in names:
             if starts_leaf(name):
@@ -67,7 +67,7 @@ class LeafTable:
 
     @classmethod
     def of_stored(cls, stored: list[tuple[LeafRef, list[bytes]]]) -> LeafTable:
-        """A table as an index and the encoded entries of its leaves describe it."""
+        """Return a table for the leaves of a stored index and their encoded entries."""
         leaves: list[Leaf] = []
         firsts: list[bytes] = []
         if stored and starts_leaf(stored[0][0].first):
@@ -79,7 +79,7 @@ class LeafTable:
         return cls(leaves, firsts)
 
     def note(self, name: bytes, present: bool) -> None:
-        """Take up that the entry of `name` changed, came (`present`) or went."""
+        """Record that the entry of `name` changed, came (`present` is True) or went."""
         at = bisect_right(self._firsts, name) - 1
         leaf = self.leaves[at]
         names = leaf.names
@@ -94,7 +94,7 @@ class LeafTable:
             return
         self.is_regrouped = True
         leaf.regroup()
-        # I4: only such a name begins a leaf, so that equal directories have equal leaves.
+        # I4: names alone decide where a leaf begins, so that equal directories have equal leaves.
         if not starts_leaf(name):
             if present:
                 names.insert(place, name)
@@ -116,7 +116,7 @@ class LeafTable:
             del self.stale[leaf]
 
     def adopt(self, index: list[LeafRef], known: Mapping[TreeId, bytes]) -> None:
-        """Become clean by a stored index of the very same names; `known` are bytes of leaves."""
+        """Take ids from a stored index of the same names; `known` maps ids of leaves to bytes."""
         held = [leaf for leaf in self.leaves if leaf.names]
         for leaf, ref in zip(held, index, strict=True):
             if leaf.oid != ref.oid:
@@ -124,12 +124,12 @@ class LeafTable:
         self.settle()
 
     def settle(self) -> None:
-        """The index is as an object has it."""
+        """Record that the index and all leaves are stored."""
         self.stale = {}
         self.is_regrouped = False
 
     def refs(self) -> list[LeafRef]:
-        """The index, once every leaf that holds a name has an id."""
+        """Return the index, once every leaf that holds a name has an id."""
         return [
             LeafRef(leaf.names[0], leaf.oid)
             for leaf in self.leaves

@@ -1,4 +1,4 @@
-"""Files with several names, as far as they are loaded."""
+"""Link groups of the files with several names, as far as they are loaded."""
 
 from __future__ import annotations
 
@@ -8,32 +8,35 @@ from heliosfs.workspace.nodes import LeafNode, Node
 
 
 class LinkGroups:
-    """Link group -> the node that all its names share, every one of them loaded."""
+    """Mapping of link groups to the node that all names of a group share.
+
+    All names of such a node are loaded.
+    """
 
     __slots__ = ("by_number", "exist", "is_complete")
 
     def __init__(self, *, links_below: bool) -> None:
         self.by_number: dict[int, LeafNode] = {}
         self.exist = links_below
-        """Whether the tree has, or had, a file with several names."""
+        """True if the tree has, or had, a file with several names."""
         self.is_complete = not links_below
-        """Whether all groups of the tree are loaded."""
+        """True if all groups of the tree are loaded."""
 
     def join(self, node: LeafNode) -> None:
-        """Give a file that gets a further name a group, if it has none."""
+        """Assign a link group to a file that gets a further name, unless it has one."""
         if not node.group:
             node.group = secrets.randbits(63) | 1
         self.by_number[node.group] = node
         self.exist = True
 
     def leave(self, node: Node) -> None:
-        """Give up the group of a file that lost a name and has one left, or none."""
+        """Remove a file that lost a name from its group, if at most one name is left."""
         # I8: the entry of a file with one name has no group.
         if isinstance(node, LeafNode) and node.group and not node.links:
             self.by_number.pop(node.group, None)
             node.group = 0
 
     def drop(self, node: LeafNode) -> None:
-        """Forget a file of which no name is left; its entry does not matter any more."""
+        """Forget a file that has no name left; its entry does not matter any more."""
         if self.by_number.get(node.group) is node:
             del self.by_number[node.group]

@@ -1,8 +1,8 @@
 """Nodes: the mutable counterparts of tree entries.
 
-A node is *clean* while `raw`, its encoded entry, equals what it is; `raw` is None while it
-is dirty.  Invariant: a dirty node is named in `dirty` of every directory that holds it, and
-these are dirty too, up to the root; so a flush visits nothing else.
+A node is *clean* while `raw`, its encoded entry, is up to date; `raw` is None while the node
+is dirty.  Invariant: every directory that holds a dirty node has its name in `dirty` and is dirty
+too, up to the root; so a flush visits nothing else.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ DIRECTORY_BYTES = 4096
 
 
 class Node(StatInode):
-    """What every file of a tree has, whatever its kind."""
+    """Base class of the nodes of a tree, whatever their kind."""
 
     __slots__ = ("name", "parent", "raw", "workspace", "xattrs")
 
@@ -33,13 +33,13 @@ class Node(StatInode):
         super().__init__(ino, entry.mode, entry.uid, entry.gid, entry.mtime_ns)
         self.workspace = workspace
         self.parent: DirNode | None = None
-        """The directory that holds it; None for a root and for what is unlinked."""
+        """Directory that holds the node; None for a root and for an unlinked node."""
         self.name = entry.name
         self.xattrs: Mapping[bytes, bytes] | None = entry.xattrs
         self.raw = raw
 
     def touch(self) -> None:
-        """Note that the node is not as its entry says.  Cost: up to the first dirty parent."""
+        """Mark the node dirty, and its parents up to the first that is dirty already."""
         self.attr = None
         # I1: a flush goes down only where a directory is dirty, so the way up is marked.
         node: Node = self
@@ -53,19 +53,19 @@ class Node(StatInode):
             node = parent
 
     def come_from(self, parent: DirNode) -> None:
-        """Take the place of an encoded entry of that directory."""
+        """Take the place of an encoded entry in the directory `parent`."""
         self.parent = parent
         self.ctime_ns = parent.changed_ns
 
     def encode(self, oid: Oid) -> bytes:
-        """The encoded entry; `oid` is the id of the node's content."""
+        """Return the encoded entry of the node; `oid` is the id of its content."""
         raise NotImplementedError
 
 
 class Listed(Inode):
-    """A child that was listed and not used: what the kernel refers to, in a third of the memory.
+    """Child that was listed but not used; it takes a third of a node's memory.
 
-    It is clean, not a directory, and has one name.  `Workspace.lookup` makes it a node.
+    It is clean, not a directory, and has one name.  `Workspace.lookup` replaces it by a node.
     """
 
     __slots__ = ("ctime_ns", "name", "parent", "raw")
@@ -81,12 +81,12 @@ class Listed(Inode):
 
     @property
     def workspace(self) -> Workspace:
-        """The workspace of its directory."""
+        """Return the workspace of the directory that holds the child."""
         return self.parent.workspace
 
 
 class DirNode(Node):
-    """A directory.  Its children load on first use, as encoded entries that become nodes."""
+    """Directory, whose children load on first use, as encoded entries that become nodes later."""
 
     __slots__ = (
         "changed_ns",
@@ -104,47 +104,47 @@ class DirNode(Node):
     def __init__(self, workspace: Workspace, ino: int, entry: Entry, raw: bytes | None) -> None:
         super().__init__(workspace, ino, entry, raw)
         self.tree = entry.oid
-        """The tree as of the last flush."""
+        """Id of the tree as of the last flush."""
         self.children: dict[bytes, Child] | None = None
-        """None while not loaded."""
+        """Name -> child; None while not loaded."""
         self.leaves: LeafTable | None = None
         self.data: bytes | None = None
-        """The bytes of `tree` when it is one leaf that a flush wrote."""
+        """Bytes of the object `tree` (a leaf or an index), if they are known."""
         self.dirty: dict[bytes, bytes | None] = {}
-        """Names whose entries differ from `tree`, with the encoded entry that is there."""
+        """Name -> encoded entry in `tree` (None: has none), for names whose entries differ now."""
         self.misses: set[bytes] = set()
-        """Names of which the kernel may remember that they do not exist."""
+        """Names that the kernel may have cached as missing."""
         self.is_listing_stale = False
         self.subdir_count = entry.size
         self.unsorted = False
         self.changed_ns = 0
-        """No child that is an encoded entry changed later; a node of it gets this as its ctime."""
+        """Latest change of a child that is an encoded entry; its node gets this as ctime."""
 
     def come_from(self, parent: DirNode) -> None:
         super().come_from(parent)
         self.changed_ns = parent.changed_ns
 
     def relist(self) -> bool:
-        """Note that its names changed behind the kernel's back; return True if that is new."""
+        """Record that names changed without the kernel's knowledge; return True if that is new."""
         is_new, self.is_listing_stale = not self.is_listing_stale, True
         return is_new
 
     def have_listed(self, *, is_calm: bool) -> None:
-        """Note that a listing has come to its end; it may be kept where all `is_calm`."""
+        """Record that a listing is complete; the kernel may cache it if `is_calm` is True."""
         self.is_listing_stale = not is_calm
 
     @property
     def holds_no_node(self) -> bool:
-        """Whether all children are encoded entries."""
+        """Return True if all loaded children are encoded entries."""
         return all(isinstance(child, bytes) for child in (self.children or {}).values())
 
     def mark(self, name: bytes, old: bytes | None) -> None:
-        """Note that the entry of `name`, `old` so far, came, went or was replaced."""
+        """Record that the entry of `name`, which was `old`, came, went or was replaced."""
         self.dirty.setdefault(name, old)
         self.touch()
 
     def have_changed(self, now_ns: int) -> None:
-        """Note that a name came, went, or means another file."""
+        """Set mtime and ctime, because a name came, went, or refers to another file."""
         self.mtime_ns = self.ctime_ns = now_ns
         self.touch()
 
@@ -179,7 +179,7 @@ class DirNode(Node):
 
 
 class LeafNode(Node):
-    """Whatever is not a directory, and so can have several names."""
+    """Node that is not a directory, and so can have several names."""
 
     __slots__ = ("group", "links")
 
@@ -187,7 +187,7 @@ class LeafNode(Node):
         super().__init__(workspace, ino, entry, raw)
         self.group = entry.group
         self.links: set[tuple[DirNode, bytes]] | None = None
-        """Names beside `parent` and `name`."""
+        """Further names of the node, besides `parent` and `name`."""
 
     def touch(self) -> None:
         if self.links and self.raw is not None:
@@ -201,7 +201,7 @@ class LeafNode(Node):
         return (self.parent is not None) + (len(self.links) if self.links else 0)
 
     def attach(self, parent: DirNode, name: bytes) -> None:
-        """Give it a name more."""
+        """Add a name to the node."""
         if self.parent is None:
             self.parent, self.name = parent, name
         else:
@@ -211,7 +211,7 @@ class LeafNode(Node):
         self.attr = None
 
     def detach(self, parent: DirNode, name: bytes) -> None:
-        """Take one of its names away."""
+        """Remove one of the node's names."""
         if self.parent is parent and self.name == name:
             self.parent = None
             if self.links:
@@ -221,7 +221,7 @@ class LeafNode(Node):
         self.attr = None
 
     def encode_as(self, name: bytes, oid: Oid) -> bytes:
-        """The encoded entry under one of several names."""
+        """Return the encoded entry of the node under one of its names."""
         return encode_entry(
             Entry(
                 name,
@@ -243,7 +243,7 @@ class LeafNode(Node):
 
 
 class FileNode(LeafNode):
-    """A regular file."""
+    """Regular file."""
 
     __slots__ = ("content", "file_size", "kept", "oid", "recent")
 
@@ -251,25 +251,25 @@ class FileNode(LeafNode):
         super().__init__(workspace, ino, entry, raw)
         self.file_size = entry.size
         self.oid: Oid | None = entry.oid
-        """The stored content; None while `content` differs from it."""
+        """Id of the stored content; None while `content` differs from it."""
         self.content: bytes | bytearray | LargeFile | None = None
-        """None while not loaded; a bytearray, or parts, once written."""
+        """Content in memory: None while not loaded, a bytearray or a `LargeFile` once written."""
         self.recent = False
-        """Read or written since the working set was last reduced."""
+        """True if the file was read or written since the working set was last reduced."""
         self.kept = KEPT_NOTHING
-        """What the kernel keeps of its bytes, at least if memory is not short."""
+        """Bytes that the kernel has cached, unless it dropped some because memory was short."""
 
     def have_kept(self) -> None:
-        """Note that the kernel has all bytes: it made the file, or was given what it lacked."""
+        """Record that the kernel has all bytes: it created the file, or was sent the rest."""
         self.kept = KEPT_ALL
 
     def have_written(self) -> None:
-        """Note that a write went through the kernel, which keeps whole pages of it."""
+        """Record a write that went through the kernel, which keeps whole pages of it."""
         if self.kept == KEPT_ALL:
             self.kept = KEPT_PAGES
 
     def have_replaced(self) -> None:
-        """Note that bytes were changed that the kernel has not seen."""
+        """Record that bytes changed without the kernel's knowledge."""
         self.kept = KEPT_NOTHING
 
     @property
@@ -285,7 +285,7 @@ class FileNode(LeafNode):
 
 
 class SymlinkNode(LeafNode):
-    """A symbolic link."""
+    """Symbolic link."""
 
     __slots__ = ("target",)
 
@@ -299,7 +299,7 @@ class SymlinkNode(LeafNode):
 
 
 class SpecialNode(LeafNode):
-    """A FIFO, a socket, a device node."""
+    """FIFO, socket or device node."""
 
     __slots__ = ("device",)
 
@@ -313,11 +313,11 @@ class SpecialNode(LeafNode):
 
 
 Child: TypeAlias = "Node | Listed | bytes"
-"""A child of a loaded directory: its encoded entry until somebody asks for it."""
+"""Child of a loaded directory: an encoded entry until it is first listed or looked up."""
 
 
 def make_node(workspace: Workspace, ino: int, entry: Entry, raw: bytes | None) -> Node:
-    """The node of the kind that the entry's mode names."""
+    """Return a new node, of the class for the file type in the entry's mode."""
     kind = stat.S_IFMT(entry.mode)
     if kind == stat.S_IFREG:
         return FileNode(workspace, ino, entry, raw)
@@ -329,7 +329,7 @@ def make_node(workspace: Workspace, ino: int, entry: Entry, raw: bytes | None) -
 
 
 def content_oid(node: Node) -> Oid:
-    """The id that a clean node's entry names."""
+    """Return the id that a clean node's entry names."""
     if isinstance(node, FileNode):
         return node.oid if node.oid is not None else Oid(EMPTY_BLOB)
     if isinstance(node, DirNode):
@@ -338,7 +338,7 @@ def content_oid(node: Node) -> Oid:
 
 
 def base_of(raw: bytes | None) -> Oid | None:
-    """The content that an encoded entry names, as a hint for the store."""
+    """Return the id of the content of an encoded entry, as a hint for the store; None if none."""
     if raw is None:
         return None
     oid = Oid(raw[OID_AT : OID_AT + 32])
@@ -346,7 +346,7 @@ def base_of(raw: bytes | None) -> Oid | None:
 
 
 def entry_of(child: Child, name: bytes) -> bytes:
-    """The encoded entry of a clean child under one of its names."""
+    """Return the encoded entry of a clean child under one of its names."""
     if isinstance(child, bytes):
         return child
     if isinstance(child, LeafNode) and child.links:
@@ -356,7 +356,7 @@ def entry_of(child: Child, name: bytes) -> bytes:
 
 
 def join_children(directory: DirNode) -> bytes:
-    """One leaf of all children, which are loaded and clean."""
+    """Return one leaf of all children, which must be loaded and clean."""
     children = directory.children
     assert children is not None
     if directory.unsorted:

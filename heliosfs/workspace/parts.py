@@ -1,4 +1,4 @@
-"""The parts of a large file: what they are in memory, what that takes, and their list."""
+"""Parts of a large file: their types in memory, the account of their bytes, their stored list."""
 
 from __future__ import annotations
 
@@ -14,42 +14,42 @@ Part: TypeAlias = "bytes | bytearray | Extents"
 
 
 class DirtyPart(NamedTuple):
-    """A part on its way into the store."""
+    """Copy of a dirty part that is about to be stored."""
 
     number: int
     data: bytes
     base: Oid | None
-    """What the part was before, if it was stored."""
+    """Id of the part's previous version, if it was stored."""
     edits: Sequence[Edit]
-    """What makes the base this part, if that is known."""
+    """Edits that turn `base` into `data`, if they are known."""
 
 
 class Account:
-    """Bytes of parts that are in memory, of all the contents that share it."""
+    """Total of the bytes of parts in memory, for all large files that share the account."""
 
     __slots__ = ("dirty_bytes", "dirty_count", "resident_bytes")
 
     def __init__(self) -> None:
         self.resident_bytes = 0
         self.dirty_bytes = 0
-        """Of these, what the store does not have."""
+        """Bytes in memory that the store does not have."""
         self.dirty_count = 0
-        """Parts of which it does not have all."""
+        """Number of parts with bytes that the store does not have."""
 
 
 class StoredList:
-    """The list of a file's parts as the store has it, so that only what changed is told."""
+    """Stored list of a file's parts, from which a revised list is made by its changes alone."""
 
     __slots__ = ("renamed", "stored")
 
     def __init__(self) -> None:
         self.stored: tuple[Oid, bytes] | None = None
-        """Its id and its bytes, if there is one."""
+        """Id and bytes of the stored list, if there is one."""
         self.renamed: set[int] = set()
-        """Parts that got another id since."""
+        """Numbers of the parts whose id has changed since."""
 
     def store(self, store: Store, size: int, ids: Mapping[int, BlobId], base: Oid | None) -> Oid:
-        """Put the list of a file of `size` bytes into the store's batch, and give its id."""
+        """Add the list for a file of `size` bytes to the store's batch, and return its id."""
         edits: Sequence[Edit] = ()
         encoded = b""
         if self.stored is not None:
@@ -67,12 +67,12 @@ class StoredList:
 
 
 def dirty_bytes(part: Part) -> int:
-    """What the store does not have of a dirty part."""
+    """Return the number of bytes of a dirty part that the store does not have."""
     return part.size_bytes if isinstance(part, Extents) else len(part)
 
 
 def resident_bytes(part: Part) -> int:
-    """What a part takes in memory."""
+    """Return the number of bytes that a part takes in memory."""
     if isinstance(part, Extents) and part.below is not None:
         return part.size_bytes + len(part.below)
     return dirty_bytes(part)

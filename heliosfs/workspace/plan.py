@@ -1,4 +1,4 @@
-"""What a switch has to change, read before anything is altered."""
+"""Plan of a switch: everything it has to change, read before anything is altered."""
 
 from __future__ import annotations
 
@@ -34,30 +34,31 @@ _NOTHING: Known = {}
 
 
 class Index(NamedTuple):
-    """What an index and those of its leaves that differ from the present ones hold."""
+    """New index of a directory, and the bytes of its leaves that differ from the present ones."""
 
     refs: list[LeafRef]
     read: dict[TreeId, bytes]
 
 
 class KeptDirectory(NamedTuple):
-    """A directory that stays, and what becomes of it."""
+    """Step of a switch for a directory that both trees have."""
 
     directory: DirNode
     raw: bytes
-    """Its new entry, encoded."""
+    """New encoded entry of the directory."""
     entry: Entry
     changes: Changes
     data: bytes | None
-    """The bytes of its new tree, if they are known."""
+    """Bytes of the directory's new tree, if they are known."""
     leaves: Index | None
-    """When it has an index before and after."""
+    """New index, if the directory has one before and after."""
 
 
 def plan(workspace: Workspace, raw: bytes, known: Known = _NOTHING) -> list[KeptDirectory]:
-    """Return a step for each directory that stays, to make the tree that of the root `raw`.
+    """Return steps that turn the live tree into that of the root `raw`.
 
-    The tree is clean.  `known` need not be compared again.  StoreError.
+    There is a step for each loaded directory that stays.  The live tree must be clean.  `known`
+    holds pairs of trees that were compared already.  Raises StoreError.
     """
     # I18: a switch compares stored trees, so what is dirty was flushed.
     assert workspace.root.raw is not None
@@ -81,10 +82,10 @@ def plan(workspace: Workspace, raw: bytes, known: Known = _NOTHING) -> list[Kept
 
 
 def _read_links(store: Store, root: Entry) -> None:
-    """Read the directories in and above which files have several names.
+    """Read the directories that contain files with several names, and those above them.
 
-    A switch that has such files in memory looks for their names in the new tree, when it has
-    begun to alter the old one.  What was read here is in L1 then.
+    A switch with such files in memory looks up their names in the new tree after it has begun to
+    alter the old one.  The directories read here are in L1 by then.
     """
     pending = [TreeId(root.oid)] if root.links_below else []
     while pending:

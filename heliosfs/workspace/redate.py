@@ -1,10 +1,10 @@
-"""Redate: the tree that a verb brings, with times that say when its bytes came to a path.
+"""Redate a tree that a verb is about to show: set mtimes to when bytes arrived at a path.
 
-make, ninja and cargo compare a source with what was made of it by their times.  A source that
-came back with the time at which it was once committed would be older than an output made of
-other bytes, and would not be built again.  So a file whose bytes the verb replaces, or that was
-not there, gets the time of the verb.  What has the same bytes as before keeps the time that it
-has, and so does a directory in which no name came, went or was replaced.
+make, ninja and cargo compare the mtime of a source with that of the output built from it.  A
+source that came back with the time of its commit would be older than an output built from other
+bytes, and would not be built again.  So a file that is new, or whose bytes the verb replaces, gets
+the time of the verb.  A file with the same bytes as before keeps its time, and so does a directory
+in which no name came, went or was replaced.
 """
 
 from __future__ import annotations
@@ -51,25 +51,25 @@ from heliosfs.workspace.workspace import Workspace
 _MTIME_AT, _SIZE_AT = 10, 18
 _MTIME = struct.Struct("<q")
 _KIND, _DIRECTORY = 0xF0, 0x40
-"""In the second byte of an entry."""
+"""Mask and value of the file type in the second byte of an encoded entry."""
 
 Known = dict[tuple[TreeId, TreeId], tuple[Changes, bytes]]
-"""Tree before, tree after -> what differs between them, and the bytes of the one after."""
+"""Pair of trees, before and after -> their differences, and the bytes of the tree after."""
 
 
 class Moment(NamedTuple):
-    """When a verb replaces files."""
+    """Time at which a verb replaces files."""
 
     now_ns: int
-    """Later than every time that was given before."""
+    """Current time, later than every time that was assigned before."""
     read_ns: int
-    """The latest mtime of a file that anybody opened to read."""
+    """Latest mtime of a file that was opened for reading."""
 
     def after(self, mtime_ns: int, *, is_same_size: bool) -> int:
-        """The mtime of a file that replaces one of `mtime_ns`: later, whatever that is.
+        """Return the mtime for a file that replaces one of `mtime_ns`: always a later one.
 
-        Python's caches and rsync compare whole seconds and the size.  Where they may have read
-        the file before, one of the same size gets a time in another second, at most one ahead.
+        Python's caches and rsync compare whole seconds and the size.  If they may have read the
+        old file, a new one of the same size gets a time in a later second, at most one ahead.
         """
         time_ns = max(self.now_ns, mtime_ns + 1)
         read_second = min(self.read_ns, mtime_ns) // SECOND_NS
@@ -79,22 +79,22 @@ class Moment(NamedTuple):
 
 
 class Redated(NamedTuple):
-    """A root to show, with the times that its files shall have."""
+    """Result of `redate`: a root to show, with its files' new times."""
 
     root: Entry
     raw: bytes
-    """The root, encoded."""
+    """Encoded entry of the root."""
     known: Known
-    """What was compared on the way; need not be compared again."""
+    """Pairs of trees that were compared on the way, and need not be compared again."""
     twin: tuple[Oid, Oid] | None
-    """The tree that was wanted, and the one with other times that takes its place."""
+    """Id of the target's tree, and of the one with other times that takes its place."""
 
 
 def redate(workspace: Workspace, target: Entry) -> Redated:
-    """Give `target`, which takes the place of a clean tree, the times that its files shall have.
+    """Return `target`, which is to replace the clean live tree, with new times for its files.
 
-    The objects go into the store's batch; nothing else is altered.  Cost: O(changed), and the
-    size of the leaves in which something changed.  StoreError.
+    Objects go into the store's batch; nothing else is altered.  Cost: O(changed), and the size
+    of the leaves in which something changed.  Raises StoreError.
     """
     if not workspace.gives_new_times:
         return as_it_is(target)
@@ -105,15 +105,16 @@ def redate(workspace: Workspace, target: Entry) -> Redated:
 
 
 def as_it_is(target: Entry) -> Redated:
-    """Show a root with the times that it has."""
+    """Return `target` with its times unchanged."""
     return Redated(target, encode_entry(target), {}, None)
 
 
 def as_shown(workspace: Workspace, root: Entry, *, is_head: bool = False) -> Entry:
-    """Give a root that is compared with what is shown the times that files have there, if known.
+    """Return a root, to be compared with the live tree, with the times that its files have there.
 
-    So the comparison stops at a directory in which only times differ.  Of HEAD they are looked
-    for once after a switch: O(changed) then, and from there on what was edited.  StoreError.
+    So the comparison stops at a directory in which only times differ.  The times are used if they
+    are known; for HEAD they are looked up once after a switch, in O(changed), and later
+    comparisons cost O(edited).  Raises StoreError.
     """
     twin = workspace.twin
     is_due = is_head and workspace.is_twin_due and not workspace.is_dirty
@@ -124,53 +125,56 @@ def as_shown(workspace: Workspace, root: Entry, *, is_head: bool = False) -> Ent
 
 
 class _Directory:
-    """A directory that is being looked at: the trees before and after, and what is decided."""
+    """Directory that is being compared: its trees before and after, and the decisions so far."""
 
     __slots__ = ("after", "before", "below", "changes", "data", "edits", "is_renamed", "new",
                  "node", "old", "wanted")  # fmt: skip
 
     def __init__(self, node: DirNode | None, old: bytes | None, new: bytes) -> None:
         self.node = node
-        """What shows it, if it is loaded."""
+        """Live node of the directory, if it is loaded."""
         self.old = old
-        """The encoded entry that was there; None unless a directory was."""
+        """Encoded entry of the directory before; None if there was no directory."""
         self.new = new
         before = old[OID_AT:FLAGS_AT] if old is not None else EMPTY_TREE
         self.before = TreeId(Oid(before))
         self.after = TreeId(Oid(new[OID_AT:FLAGS_AT]))
         self.changes: Changes = {}
-        """Name -> the encoded entry that was there, and the one that shall be."""
+        """Name -> encoded entry before, and the one to show."""
         self.edits: dict[bytes, Replacement] = {}
-        """Name -> the encoded entry of the target, and the one that shall be instead."""
+        """Name -> encoded entry of the target, and the one to show instead."""
         self.data = b""
-        """The bytes of `after`."""
+        """Bytes of the tree `after`."""
         self.wanted = new
-        """The encoded entry that it shall have, once its tree is written."""
+        """Encoded entry to show, once the directory's tree is written."""
         self.is_renamed = old is None
-        """Whether a name came, went, or means another file."""
+        """True if a name came, went, or refers to another file."""
         self.below: list[_Directory] = []
 
 
 class _Walk:
     def __init__(self, workspace: Workspace, moment: Moment | None) -> None:
-        """Without a moment, what is not there, or has other bytes there, keeps its time."""
+        """Prepare a walk; without a moment, new files and replaced files keep their time."""
         self._workspace = workspace
         self._store = workspace.store
         self._moment = moment
         self._now = _MTIME.pack(moment.now_ns) if moment is not None else None
         self._second_ns = moment.now_ns // SECOND_NS * SECOND_NS if moment is not None else 0
-        """No file that was changed before this second needs a time of its own."""
+        """Start of the current second; a file changed before it needs no special time."""
         self._known: Known = {}
         self._groups: set[int] = set()
-        """Link groups of which a name changed."""
+        """Link groups that have a name whose entry changed."""
 
     def run(self, target: Entry) -> Redated:
-        """Compare from the top down, write from the bottom up; no recursion, as trees are deep."""
+        """Compare from the top down, write from the bottom up; no recursion, as trees are deep.
+
+        Return the result for the root.
+        """
         node, twin = self._workspace.root, self._workspace.twin
         assert node.raw is not None
         wanted = encode_entry(target)
         if twin is not None and twin[0] == target.oid:
-            # From what became of the target here before, only what was changed since differs.
+            # The twin is this target as shown here before, so only later changes differ from it.
             wanted = wanted[:OID_AT] + twin[1] + wanted[FLAGS_AT:]
         root = _Directory(node, node.raw, wanted)
         order = [root]
@@ -204,7 +208,7 @@ class _Walk:
         self._decide(directory, changes)
 
     def _decide(self, directory: _Directory, changes: Changes) -> None:
-        """Find what shall be in a directory, but for the entries of directories in it."""
+        """Decide the entries of a directory, except those of its subdirectories."""
         decided, edits, now = directory.changes, directory.edits, self._now
         is_renamed = directory.is_renamed
         for name, (old, new) in changes.items():
@@ -243,7 +247,7 @@ class _Walk:
         directory.below.append(_Directory(shown, was, new))
 
     def _time_after(self, old: bytes, new: bytes, now: bytes) -> bytes:
-        """The time of a file that replaces one which was changed in this second, or later."""
+        """Return the packed mtime of a file that replaces one changed in this second or later."""
         if self._moment is None:
             return now
         (mtime_ns,) = _MTIME.unpack_from(old, _MTIME_AT)
@@ -253,7 +257,7 @@ class _Walk:
         return _MTIME.pack(time_ns)
 
     def _conclude(self, directory: _Directory, below: _Directory) -> None:
-        """Take over what became of a directory into the one that it is in."""
+        """Record the decided entry of the subdirectory `below` in its parent `directory`."""
         wanted = below.wanted
         name = wanted[FIXED_BYTES : FIXED_BYTES + wanted[FIXED_BYTES - 1]]
         old, new = directory.changes[name]
@@ -265,7 +269,7 @@ class _Walk:
             directory.edits[name] = below.new, wanted
 
     def _write(self, directory: _Directory) -> None:
-        """Write the tree of what was decided, unless it is the one before, and make its entry."""
+        """Write a directory's tree, unless it is the same as before, and decide its entry."""
         before, edits = directory.before, directory.edits
         if before == directory.after or not directory.changes:
             directory.after = before
@@ -302,7 +306,7 @@ class _Walk:
         return encode_index(refs)
 
     def _unite_links(self, root: Entry, now_ns: int) -> Entry:
-        """Give the names of one file one time, the latest, where the walk saw some of them only."""
+        """Set the latest mtime on all names of a file, as the walk may have met only some."""
         members: dict[int, list[tuple[bytes, Entry]]] = {}
         for path, entry in linked_entries(self._store, root):
             if entry.group in self._groups:
@@ -317,7 +321,7 @@ class _Walk:
 
 
 def _same_bytes(old: bytes, new: bytes) -> bool:
-    """Compare the kinds, and targets or devices, of entries of one size and id."""
+    """Return True if two entries of the same size and id have the same kind, target and device."""
     if old[1] & _KIND != new[1] & _KIND:
         return False
     if not (old[FLAGS_AT] | new[FLAGS_AT]) & (TARGET | DEVICE):
@@ -327,6 +331,6 @@ def _same_bytes(old: bytes, new: bytes) -> bool:
 
 
 def _replace(data: bytes, edits: Collection[Replacement]) -> bytes:
-    """A leaf with other entries for names that it has."""
+    """Return a leaf in which some encoded entries are replaced; the names stay."""
     wanted = dict(edits)
     return join_leaf([wanted.get(raw, raw) for raw in split_leaf(data)])

@@ -1,23 +1,24 @@
-"""Switch: make a live tree equal to another root, under a kernel that has it cached.
+"""Switch a live tree to another root while the kernel has parts of it cached.
 
-What is equal stays untouched.  A directory that is on both sides keeps its inode.  A file
-whose content differs becomes a new node: the old one is unlinked, and its open handles go
-on reading the bytes they opened.
+Equal entries stay untouched.  A directory that is in both trees keeps its inode.  A file whose
+content differs becomes a new node: the old node is unlinked, and its open handles continue to
+read the old bytes.
 
-Theory of operation.  `plan` has compared the stored trees, from the root down, and read all that
-will be needed; the batch was published; `carry_out` only assigns, because a failure in the middle
-would leave a tree that is neither the old nor the new one.  A directory that nobody has loaded has
-nothing to alter but its tree, so the cost is what changed and is in memory.  What the kernel may
-have cached is gathered on the way: names that it refers to, names that it was told are missing,
-attributes, listings.  It is told after all nodes are right, for it may ask again at once.
+Theory of operation.  `plan` compares the stored trees from the root down and reads everything that
+will be needed; then the batch is published; then `carry_out` only assigns, because a failure
+halfway would leave a tree that is neither the old nor the new one.  In a directory that is not
+loaded only the tree id changes, so the cost is O(changed and loaded).  On the way everything is
+collected that the kernel may have cached: names that it refers to, names that it was told are
+missing, attributes, listings.  The kernel is notified after all nodes are up to date, because it
+may ask again at once.
 
-The order of what it is told: what lies in a directory before the directory, since the kernel takes
-a directory for removed only when nothing is left in it.
+Order of the notices: the contents of a directory come before the directory, since the kernel
+treats a directory as removed only when nothing is left in it.
 
-Refused: to replace the content of a node in its place, which makes open descriptors and
-mappings read a mixture of two files, and needs the kernel's pages invalidated under readers
-(docs/decisions/2026-11-23-new-inode-on-checkout.md); and to make a new tree of nodes, which takes
-the working directory of every shell away.
+Refused: replacing the content of a node in place, which makes open descriptors and mappings
+read a mixture of two files, and needs the kernel's pages invalidated under readers
+(docs/decisions/2026-11-23-new-inode-on-checkout.md); and building a new tree of nodes, which
+removes the working directory of every shell.
 """
 
 from __future__ import annotations
@@ -36,16 +37,16 @@ from heliosfs.workspace.workspace import Workspace
 
 @dataclass(slots=True)
 class Invalidation:
-    """What the kernel may have cached that is no longer so."""
+    """Cached state of the kernel that is no longer valid."""
 
     entries: list[tuple[int, bytes, int]] = field(default_factory=list)
-    """Directory's inode, name, and the inode that the name had (0: that it had none)."""
+    """Directory's inode number, name, and the inode number of the name before (0: none)."""
     attributes: list[int] = field(default_factory=list)
-    """Inodes whose attributes changed."""
+    """Inode numbers whose attributes changed."""
     listings: list[int] = field(default_factory=list)
-    """Directories of which names changed, or the inodes that these lead to."""
+    """Inode numbers of directories in which names, or the inodes of names, changed."""
     changed: list[tuple[DirNode, Changes]] = field(default_factory=list)
-    """What changed in them: no cache, but for those who watch."""
+    """Directories known to the kernel and their changes, to report to file watchers."""
 
     def extend(self, other: Invalidation) -> None:
         self.entries += other.entries
@@ -58,9 +59,10 @@ class Invalidation:
 
 
 def switch(workspace: Workspace, target: Entry) -> Invalidation:
-    """Make the tree, which is clean, equal to `target` but for times (see `redate`), at once.
+    """Make the clean live tree equal to `target`, except for times (see `redate`).
 
-    Cost: O(changed).  StoreError leaves the tree as it was.
+    Return what the kernel must be told.  Cost: O(changed).  Raises StoreError, which leaves the
+    tree as it was.
     """
     dated = redate(workspace, target)
     stale = Invalidation()
@@ -71,9 +73,9 @@ def switch(workspace: Workspace, target: Entry) -> Invalidation:
 def carry_out(
     workspace: Workspace, dated: Redated, steps: list[KeptDirectory], stale: Invalidation
 ) -> None:
-    """Alter the tree as it was planned; add to `stale` what the kernel must forget.
+    """Alter the tree as planned; add to `stale` what the kernel must forget.
 
-    Everything that this needs was read by `plan`; nothing else altered the tree since.
+    `plan` has read everything that this needs, and the tree must not have changed since.
     """
     target = dated.root
     workspace.twin = dated.twin
@@ -96,7 +98,7 @@ def _apply(workspace: Workspace, step: KeptDirectory, now_ns: int, stale: Invali
     children = directory.children
     is_listing_stale = children is None
     if children is None:
-        # Nobody knows a name of it, but the next node of each is of a changed entry.
+        # No name is loaded, but any of them may have a changed entry when it is next looked up.
         directory.changed_ns = now_ns
     if children is not None:
         for name, (old, new) in step.changes.items():
@@ -138,14 +140,14 @@ def _apply(workspace: Workspace, step: KeptDirectory, now_ns: int, stale: Invali
 
 
 def _relink(workspace: Workspace, now_ns: int, stale: Invalidation) -> None:
-    """Give the files with several names, as far as they are loaded, those of the new tree."""
+    """Update the names of loaded files with several names to those in the new tree."""
     held = list(workspace.links.by_number.values())
     before = [node.link_count for node in held]
     workspace.load_links()
     for node, count in zip(held, before, strict=True):
         group = node.group
         workspace.links.leave(node)
-        # The name that is left has the entry that it had, with the group, until it is changed.
+        # A single remaining name keeps its stored entry, group included, until it is changed.
         entry = decode_entry(node.encode(content_oid(node)))[0]
         node.raw = encode_entry(entry._replace(group=group))
         if node.link_count != count:
@@ -155,7 +157,7 @@ def _relink(workspace: Workspace, now_ns: int, stale: Invalidation) -> None:
 
 
 def _stays(child: Node, new: bytes) -> bool:
-    """Whether the node can become the new entry without a program noticing but by stat."""
+    """Return True if the node can take the new entry, so that only stat(2) shows the change."""
     # What differs below a directory has steps of its own, and shells stand in it.
     if isinstance(child, DirNode):
         return stat.S_ISDIR(new[0] | new[1] << 8)
@@ -172,9 +174,9 @@ def _stays(child: Node, new: bytes) -> bool:
 
 
 def _update(node: Node, raw: bytes, entry: Entry, now_ns: int, stale: Invalidation) -> bool:
-    """Give a node what its new entry says; return True if the kernel knows it.
+    """Update a node from its new entry; return True if the kernel knows the node.
 
-    The root of a mount it knows without ever looking it up.
+    The kernel knows the root of a mount without ever looking it up.
     """
     attributes = entry.mode, entry.uid, entry.gid, entry.mtime_ns, entry.xattrs
     if attributes != (node.mode, node.uid, node.gid, node.mtime_ns, node.xattrs):
@@ -196,7 +198,7 @@ def _part(
     now_ns: int,
     stale: Invalidation,
 ) -> None:
-    """Unlink a node, and all that is loaded below it."""
+    """Unlink a node and every loaded node below it."""
     # I13: the kernel may remember what the name leads to.
     entries = [(directory.ino, name, child.ino)] if child.lookups else []
     pending = [(directory, name, child)]
@@ -215,7 +217,7 @@ def _part(
             node.parent = None
         elif isinstance(node, LeafNode):
             node.detach(parent, name)
-            # It lives on under another name, with a link less.
+            # The file lives on under another name, with one link less.
             if node.parent is not None:
                 if node.lookups:
                     stale.attributes.append(node.ino)
@@ -225,7 +227,7 @@ def _part(
         node.raw = None
         node.outdate()
         workspace.release(node)
-    # The kernel takes a directory for removed only when nothing is left in it.
+    # The kernel treats a directory as removed only when nothing is left in it.
     stale.entries += reversed(entries)
 
 

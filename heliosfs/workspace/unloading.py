@@ -1,4 +1,4 @@
-"""How nodes go: clean ones become encoded entries again, and what nobody holds is dropped."""
+"""Unloading of nodes: clean ones become encoded entries again, unused ones are dropped."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from heliosfs.workspace.workspace import Workspace
 
 
 def unload(workspace: Workspace, node: Node | Listed) -> list[DirNode]:
-    """Let a clean node become its encoded entry again, and those above it that can.
+    """Replace a clean, unused node by its encoded entry, and then its parents where possible.
 
-    Return the directories of which a listing was right until now: the next node of the same
-    name has another inode number.
+    Return the directories whose cached listing has become stale by this, because the next node of
+    the same name will have another inode number.
     """
     relisted: list[DirNode] = []
     while True:
         parent = node.parent
-        # I10: an encoded entry says all that such a node knows.
+        # I10: an encoded entry holds everything that such a node knows.
         if (
             parent is None
             or node.raw is None
@@ -28,7 +28,7 @@ def unload(workspace: Workspace, node: Node | Listed) -> list[DirNode]:
         if isinstance(node, FileNode):
             workspace.working_set.drop(node)
         # I11: the change time never goes back.
-        # Whoever looks again meets the time of its last change, or a later one.
+        # The next node of the name gets the time of the last change, or a later one.
         below_ns = node.changed_ns if isinstance(node, DirNode) else 0
         parent.changed_ns = max(parent.changed_ns, node.ctime_ns, below_ns)
         workspace.load(parent)[node.name] = node.raw
@@ -39,19 +39,22 @@ def unload(workspace: Workspace, node: Node | Listed) -> list[DirNode]:
 
 
 def collapse(directory: DirNode) -> None:
-    """Forget the entries of a directory that is clean and has no nodes below it."""
+    """Unload the children of a directory that is clean and has no nodes below it."""
     if directory.raw is not None and directory.children and directory.holds_no_node:
         directory.children = directory.leaves = directory.data = None
 
 
 def close(workspace: Workspace) -> None:
-    """Note that nothing shows the tree any more, and drop what the kernel does not hold."""
+    """Mark the workspace closed, and drop the nodes that neither the kernel nor a handle uses."""
     workspace.is_closed = True
     discard(workspace)
 
 
 def discard(workspace: Workspace) -> None:
-    """Drop every node that the kernel does not hold; the tree is clean or a snapshot."""
+    """Drop every node that neither the kernel nor a handle uses.
+
+    The tree must be clean or a snapshot.
+    """
     pending: list[Node | Listed] = [workspace.root]
     while pending:
         node = pending.pop()

@@ -1,9 +1,9 @@
 """L0: the bytes of files in memory, within a budget.
 
 A file of at most `WHOLE_MAX` bytes is `bytes` while clean and a `bytearray` once written;
-a larger one is a `LargeFile`.  Over the budget, what was not used lately goes: dirty
-bytes into the store first, then all of them out of memory, to be read again when needed.
-Written parts of large files can go earlier, by a `Work` of `plan_seal`.
+a larger one is a `LargeFile`.  Over the budget, files that were not used lately are evicted: dirty
+bytes are stored first, then the file leaves memory, to be read again when needed.
+Written parts of large files can leave earlier, by a `Work` of `plan_seal`.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ from heliosfs.workspace.parts import Account, DirtyPart
 
 DEFAULT_BUDGET_BYTES = 1024**3
 COPIED_MAX_BYTES = 4 * 1024 * 1024
-"""At once, where bytes are copied: 1 ms."""
+"""Most bytes that one call copies: 1 ms."""
 
 
 class Loadable(Protocol):
-    """A file whose bytes the store has, or memory, or both; a `FileNode` is one."""
+    """File whose bytes are in the store, in memory, or both; `FileNode` implements this."""
 
     oid: Oid | None
-    """The stored content; None while `content` differs from it."""
+    """Id of the stored content; None while `content` differs from it."""
     content: bytes | bytearray | LargeFile | None
-    """None while not loaded; a bytearray, or parts, once written."""
+    """Content in memory: None while not loaded, a bytearray or a `LargeFile` once written."""
     file_size: int
     recent: bool
-    """Read or written since the working set was last reduced."""
+    """True if the file was read or written since the working set was last reduced."""
 
 
 class WorkingSet:
-    """The working set: which files' bytes are in memory, and how many bytes that is.
+    """Working set: the files whose bytes are in memory, and the number of these bytes.
 
-    They share the budget with what else there is (`others`): L1, nodes, what waits for L2.
+    They share the budget with other memory (`others`): L1, nodes, objects that wait for L2.
     """
 
     def __init__(
@@ -48,47 +48,47 @@ class WorkingSet:
         others: Callable[[], int] = lambda: 0,
         publish: Callable[[], None] | None = None,
     ) -> None:
-        """`publish` is called instead of the store's, so that a batch is not cut in two."""
+        """Begin empty; call `publish` instead of the store's, so that no batch is cut in two."""
         self.store = store
         self._publish = publish or store.publish
         self.budget_bytes = budget_bytes
         self._others = others
         self.parts = Account()
-        """Of all large files."""
+        """Account of the parts of all large files."""
         self.writers = 0
-        """Files open for writing: only while there are any can the kernel hold dirty pages."""
+        """Number of files open for writing; without any, the kernel holds no dirty pages."""
         self._whole_bytes = 0
         self._written_bytes = 0
         self._loaded: dict[Loadable, None] = {}
         self._unsealed: dict[Loadable, None] = {}
-        """Large files with written parts, perhaps; the one written first first."""
+        """Large files that may have dirty parts, in the order in which they were written."""
 
     @property
     def resident_bytes(self) -> int:
-        """The bytes of files that are in memory."""
+        """Return the number of bytes of files in memory."""
         return self._whole_bytes + self.parts.resident_bytes
 
     @property
     def dirty_bytes(self) -> int:
-        """An upper estimate of what was written and the store does not have."""
+        """Return an upper estimate of the written bytes that the store does not have."""
         return self._written_bytes + self.parts.dirty_bytes
 
     @property
     def flush_bytes(self) -> int:
-        """An upper estimate of what a flush would hash now: of a large file, whole parts."""
+        """Return an upper estimate of the bytes that a flush would hash: whole parts count."""
         return self._written_bytes + self.parts.dirty_count * PART_BYTES
 
     def budget(self, budget_bytes: int) -> None:
-        """Have another budget from now on.  StoreError."""
+        """Set the budget, and evict files if it is exceeded.  Raises StoreError."""
         self.budget_bytes = budget_bytes
         self._charge(0)
 
     def flushed(self) -> None:
-        """All small files were stored."""
+        """Record that all small files were stored."""
         self._written_bytes = 0
 
     def read(self, node: Loadable, offset: int, length: int) -> bytes | bytearray:
-        """Up to `length` bytes from `offset`: 0.3 us when loaded.  StoreError."""
+        """Return up to `length` bytes from `offset`: 0.3 us if loaded.  Raises StoreError."""
         content = node.content
         if content is None:
             if node.file_size <= offset:
@@ -102,7 +102,7 @@ class WorkingSet:
         return content[offset : offset + length]
 
     def write(self, node: Loadable, offset: int, data: bytes) -> None:
-        """Put `data` at `offset`, over a hole if that is beyond the end.  StoreError."""
+        """Write `data` at `offset`, after zeros if that is beyond the end.  Raises StoreError."""
         content = node.content
         if content.__class__ is not bytearray:
             content = self._writable(node)
@@ -126,7 +126,7 @@ class WorkingSet:
             self._charge(end - size)
 
     def truncate(self, node: Loadable, size: int) -> None:
-        """Set the size.  StoreError."""
+        """Set the size of a file.  Raises StoreError."""
         if size == 0:
             self.drop(node)
             node.content = bytearray()
@@ -152,7 +152,7 @@ class WorkingSet:
         node.file_size = size
 
     def punch(self, node: Loadable, offset: int, end: int) -> None:
-        """Make zeros of the bytes from `offset` to `end`, which the file has.  StoreError."""
+        """Zero the bytes from `offset` to `end`, inside the file.  Raises StoreError."""
         content = self._writable(node)
         if isinstance(content, LargeFile):
             content.punch(self.store, offset, end)
@@ -163,20 +163,26 @@ class WorkingSet:
             self._written_bytes += end - offset
 
     def next_data(self, node: Loadable, offset: int) -> int:
-        """See `large_file`; only large files have holes.  StoreError."""
+        """Return the offset of the next data (see `large_file`).  Raises StoreError.
+
+        Only large files have holes.
+        """
         content = self._parts_of(node)
         return next_data(content, offset) if content else offset
 
     def next_hole(self, node: Loadable, offset: int) -> int:
-        """See `large_file`; the end of a file counts as one.  StoreError."""
+        """Return the offset of the next hole (see `large_file`).  Raises StoreError.
+
+        The end of a file counts as a hole.
+        """
         content = self._parts_of(node)
         return next_hole(content, offset) if content else node.file_size
 
     def copy(self, source: Loadable, offset: int, target: Loadable, at: int, length: int) -> int:
-        """Copy bytes that `source` has; gives how many it were, for much is copied in steps.
+        """Copy up to `length` bytes of `source`; return how many, so that callers can go on.
 
-        All of a file into an empty one, and whole parts of large files, are named and not
-        copied: 1 us a part.  StoreError.
+        A whole file copied into an empty one, and whole parts of large files, are shared by id
+        instead of copied: 1 us a part.  Raises StoreError.
         """
         is_whole = length == source.file_size and not (offset or at or target.file_size)
         if is_whole and source.oid is not None:
@@ -221,7 +227,7 @@ class WorkingSet:
         return content if isinstance(content, LargeFile) else None
 
     def freeze(self, node: Loadable, base: Oid | None) -> Oid:
-        """Store what was written, and give the id of the content.  The bytes stay loaded."""
+        """Store the content if it is dirty, and return its id.  The bytes stay loaded."""
         if node.oid is not None:
             return node.oid
         content = node.content
@@ -240,7 +246,7 @@ class WorkingSet:
         return oid
 
     def load(self, node: Loadable) -> bytes | bytearray | LargeFile:
-        """Bring a clean file into memory; of a large one, only the list of its parts."""
+        """Load the content of a clean file; of a large one, only the list of its parts."""
         oid = node.oid
         assert oid is not None
         if node.file_size > WHOLE_MAX:
@@ -253,7 +259,7 @@ class WorkingSet:
         return content
 
     def drop(self, node: Loadable) -> None:
-        """Forget the bytes of a file: it is clean, or gone."""
+        """Drop the bytes of a file, which is clean or deleted, from memory."""
         content = node.content
         if content is not None:
             if isinstance(content, LargeFile):
@@ -265,9 +271,10 @@ class WorkingSet:
             self._loaded.pop(node, None)
 
     def reduce(self, target_bytes: int) -> None:
-        """Bring the working set to `target_bytes`, the files used lately last.  StoreError.
+        """Evict files until at most `target_bytes` are in memory, recently used ones last.
 
-        Dirty bytes are published to the store first, so they are in its journal.
+        Dirty bytes are added to the store first, and published at the end, so that they are in
+        its journal.  Raises StoreError.
         """
         for _ in range(2):
             for node in list(self._loaded):
@@ -280,9 +287,9 @@ class WorkingSet:
         self._publish()
 
     def plan_seal(self, limit_bytes: int) -> Work | None:
-        """Work that stores about `limit_bytes` of written parts and lets them leave memory.
+        """Return work that stores about `limit_bytes` of dirty parts and drops them from memory.
 
-        None when there are none but those that somebody is writing now.  StoreError.
+        None if there are no dirty parts except those being written now.  Raises StoreError.
         """
         for node in list(self._unsealed):
             content = node.content
@@ -342,7 +349,7 @@ class WorkingSet:
 
 
 class _Seal:
-    """Written parts of one file, on their way into the store."""
+    """Work that stores dirty parts of one file."""
 
     def __init__(self, store: Store, content: LargeFile, parts: list[DirtyPart]) -> None:
         self._content = content

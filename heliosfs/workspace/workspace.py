@@ -1,7 +1,7 @@
-"""The workspace: a tree of nodes that loads as it is used and knows what changed.
+"""Workspace: a tree of nodes that loads as it is used and records what changed.
 
-It keeps the tree consistent and leaves the rules of POSIX to the layer above: names are
-valid, kinds fit, and who may do what was decided before.
+This module keeps the tree consistent and leaves the rules of POSIX to the layer above: callers
+have checked that names are valid, that file types fit, and that the user has permission.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ from heliosfs.workspace.working_set import WorkingSet
 
 
 def empty_root(uid: int, gid: int, mtime_ns: int, mode: int = 0o755) -> Entry:
-    """The root entry of a tree without files."""
+    """Return the root entry of a tree without files."""
     return Entry(b"", stat.S_IFDIR | mode, uid, gid, mtime_ns, 0, EMPTY_TREE)
 
 
 class Workspace:
-    """One tree, shown at one place."""
+    """Live tree that is shown in one directory of a mount."""
 
     def __init__(
         self,
@@ -62,26 +62,26 @@ class Workspace:
         self.working_set = working_set
         self.read_only = read_only
         self.handles = 0
-        """Files that are open."""
+        """Number of open files."""
         self.is_closed = False
-        """Nothing shows this tree any more; what the kernel still holds of it is stale."""
+        """True if the tree is no longer shown, so that the kernel's references to it are stale."""
         self.has_rules = False
-        """Whether an ignore file may apply to something that changed; see repo/ignoring.py."""
+        """True if an ignore file may apply to a changed path (see repo/ignoring.py)."""
         self.was_altered = False
-        """Whether the last flush found more than times to differ from the one before it."""
+        """True if the last flush differed in more than times from the one before."""
         self.gives_new_times = False
-        """Whether files that a switch replaces get its time, instead of the one they had."""
+        """True if files that a switch replaces get its time instead of the stored one."""
         self.read_ns = clock.now_ns()
-        """The latest mtime of a file that anybody opened to read, as far as that is known."""
+        """Latest mtime of a file that was opened for reading, as far as is known."""
         self.twin: tuple[Oid, Oid] | None = None
-        """A tree that was wanted or is compared with, and the same with the times shown here."""
+        """Id of a tree that was switched to or compared, and of the same with the times here."""
         self.is_twin_due = True
-        """Whether the twin of HEAD has not been looked for since the tree came from elsewhere."""
+        """True if the twin of HEAD has not been looked up since the tree was replaced."""
         self.nothing_added_to: Oid | None = None
-        """A commit of which it is known that everything here that has a name, has it there too."""
+        """Id of a commit that is known to have every path of this tree."""
         self.links = LinkGroups(links_below=root.links_below)
         self.unnamed: set[LeafNode] = set()
-        """Files that never had a name; they live by their open handles."""
+        """Files that never had a name, and exist only as long as they are open."""
         node = make_node(self, inodes.allocate(), root, encode_entry(root))
         assert isinstance(node, DirNode)
         node.ctime_ns = node.changed_ns = self.read_ns
@@ -90,11 +90,11 @@ class Workspace:
 
     @property
     def is_dirty(self) -> bool:
-        """Whether anything changed since the last flush."""
+        """Return True if anything changed since the last flush."""
         return self.root.raw is None
 
     def load(self, directory: DirNode) -> dict[bytes, Child]:
-        """The children of a directory, read on first use.  StoreError."""
+        """Return the children of a directory, which are read on first use.  Raises StoreError."""
         children = directory.children
         if children is not None:
             return children
@@ -106,7 +106,7 @@ class Workspace:
         return children
 
     def lookup(self, directory: DirNode, name: bytes) -> Node | None:
-        """The child of that name, or None.  StoreError."""
+        """Return the node of the child called `name`, or None.  Raises StoreError."""
         children = directory.children
         if children is None:
             children = self.load(directory)
@@ -118,7 +118,10 @@ class Workspace:
         return self._instantiate(directory, name, child)
 
     def peek(self, directory: DirNode, name: bytes) -> Node | Listed | None:
-        """`lookup` for a listing, which wants inode numbers of many and nodes of few."""
+        """Return a child without creating a node for it where possible, or None.
+
+        This is `lookup` for listings, which need the inode numbers of many children but few nodes.
+        """
         child = self.load(directory).get(name)
         if not isinstance(child, bytes):
             return child
@@ -129,7 +132,7 @@ class Workspace:
         return listed
 
     def _promote(self, listed: Listed) -> Node:
-        """The node of a child that was only listed so far, with its inode number."""
+        """Return a new node for a child that was only listed so far; keep its inode number."""
         directory = listed.parent
         entry, _ = decode_entry(listed.raw)
         node = make_node(self, listed.ino, entry, listed.raw)
@@ -142,7 +145,7 @@ class Workspace:
         return node
 
     def names(self, directory: DirNode) -> Iterator[bytes]:
-        """The names in a directory, in no order."""
+        """Iterate over the names in a directory, in no particular order."""
         return iter(self.load(directory))
 
     def _instantiate(self, directory: DirNode, name: bytes, raw: bytes) -> Node:
@@ -160,9 +163,9 @@ class Workspace:
         return node
 
     def load_links(self) -> None:
-        """Make a node for every name that has a link group, so that link counts are known.
+        """Load a node for every name that has a link group, so that link counts are known.
 
-        Cost: the directories with such names, and those above them.
+        Cost: O(size of the directories with such names, and of those above them).
         """
         if self.links.is_complete:
             return
@@ -207,7 +210,7 @@ class Workspace:
         target: bytes = b"",
         rdev: int = 0,
     ) -> Node:
-        """A new child, of the kind that `mode` names.  The name is free."""
+        """Create a child of the file type in `mode`.  The name must be free."""
         now = self.clock.now_ns()
         entry = Entry(name, mode, uid, gid, now, 0, NO_OID, target=target, rdev=rdev)
         node = make_node(self, self.inodes.allocate(), entry, None)
@@ -222,7 +225,7 @@ class Workspace:
         return node
 
     def create_unnamed(self, mode: int, uid: int, gid: int) -> FileNode:
-        """A new regular file to which nothing refers yet."""
+        """Create a regular file without a name, to which nothing refers yet."""
         entry = Entry(b"", mode, uid, gid, self.clock.now_ns(), 0, NO_OID)
         node = FileNode(self, self.inodes.allocate(), entry, None)
         self.working_set.truncate(node, 0)
@@ -231,7 +234,7 @@ class Workspace:
         return node
 
     def link(self, node: LeafNode, directory: DirNode, name: bytes) -> None:
-        """Give a file one more name, which is free."""
+        """Add a name, which must be free, to a file."""
         now = self.clock.now_ns()
         if node in self.unnamed:
             self.unnamed.discard(node)
@@ -245,7 +248,7 @@ class Workspace:
         directory.have_changed(now)
 
     def remove(self, directory: DirNode, name: bytes) -> Node:
-        """Take a name away.  The node lives on while it has other names or open handles."""
+        """Remove a name.  The node lives on while it has other names, or is in use."""
         node = self.lookup(directory, name)
         assert node is not None
         now = self.clock.now_ns()
@@ -258,7 +261,7 @@ class Workspace:
         return node
 
     def rename(self, source: DirNode, name: bytes, target: DirNode, new_name: bytes) -> Node | None:
-        """Move a child, over whatever has the new name; gives what was replaced."""
+        """Move a child, replacing any child with the new name; return the replaced node."""
         now = self.clock.now_ns()
         node = self.lookup(source, name)
         assert node is not None
@@ -292,8 +295,8 @@ class Workspace:
         other.have_changed(now)
 
     def release(self, node: Node) -> None:
-        """Let a node go that nothing refers to: no name, no handle, no kernel reference."""
-        # I9: no name, no handle, no reference of the kernel.
+        """Drop a node if nothing refers to it: no name, no open handle, no kernel reference."""
+        # I9: a node may go only when all three are gone.
         if node.parent is None and not node.opens and not node.lookups and node is not self.root:
             self.inodes.nodes.pop(node.ino, None)
             if isinstance(node, FileNode):

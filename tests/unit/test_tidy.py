@@ -21,7 +21,6 @@ FUNCTION_LINES_MAX = 50
 METHODS_MAX = 20
 
 UNTIDY_WORDS = {"cli", "config"}
-UNTIDY_WORDS |= {"workspace"}
 """Packages whose docstrings are still to be put into plain words."""
 
 LONG: dict[str, str] = {}
