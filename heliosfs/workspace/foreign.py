@@ -68,7 +68,7 @@ class Comparison:
         self.new: list[ForeignItem] = []
         """Items that the tree lacks, directories before their contents."""
         self.different: list[ForeignItem] = []
-        """Items whose kind or content differs; nothing below a directory replaced by a file."""
+        """Items whose kind or content differs; nothing below a directory if the tree has a file."""
         self.same: list[ForeignItem] = []
         self.is_whole = True
         """False if some items were not compared, being too many or not readable."""

@@ -100,7 +100,8 @@ class LargeFile:
     def write(self, store: Store, offset: int, data: bytes) -> None:
         """Write `data` at `offset`; the range between the old end and `offset` becomes a hole.
 
-        A stored part is read only when it has too many extents already.
+        A stored part is read only if it has too many extents already, or is a short last part
+        that the write extends.
         """
         end = offset + len(data)
         if end > self.size:
