@@ -1,7 +1,7 @@
 """The wall clock: the only source of times that are stored or shown, so that tests can stop it.
 
-How long something takes is measured where it happens, by the monotonic clock.  An archive made
-without a mount reads the time itself (`cli`): nothing of it is stored.
+Durations are measured where they are needed, by the monotonic clock.  `cli` reads the time itself
+for an archive made without a mount, since that time is not stored.
 """
 
 from __future__ import annotations
@@ -11,24 +11,24 @@ from typing import Protocol
 
 SECOND_NS = 10**9
 AHEAD_MAX_NS = 86_400 * SECOND_NS
-"""How far in the future a time may lie for the clock to take it into account: one that is further
-ahead was made up, and does not come from a clock that was set back."""
+"""Largest lead over the present of a time that the clock takes into account.  A time further ahead
+was made up, and does not come from a clock that was set back since."""
 
 
 class Clock(Protocol):
-    """Wall-clock time."""
+    """Source of wall-clock time."""
 
     def now_ns(self) -> int:
-        """Nanoseconds since the epoch, UTC.  The clock may be set back at any moment."""
+        """Return nanoseconds since the epoch, UTC.  The clock may be set back at any moment."""
 
     def later_ns(self) -> int:
-        """`now_ns`, but later than every time that this clock gave, or that was noted."""
+        """Return `now_ns()`, or more if that is not later than every time returned or noted."""
 
     def note(self, time_ns: int) -> None:
-        """Take into account a time that a file has; not what is `AHEAD_MAX_NS` ahead."""
+        """Make later times later than this one of a file, unless it is `AHEAD_MAX_NS` ahead."""
 
     def utc_offset_minutes(self) -> int:
-        """Minutes that local time is ahead of UTC, now."""
+        """Return by how many minutes local time is ahead of UTC now."""
 
 
 class SystemClock:
@@ -57,7 +57,7 @@ class SystemClock:
 
 
 class FixedClock:
-    """A clock for tests: it moves by `step_ns` at every reading."""
+    """Clock for tests, which moves on by `step_ns` at every reading."""
 
     def __init__(self, start_ns: int = 1_700_000_000_000_000_000, step_ns: int = 1_000) -> None:
         self.time_ns = start_ns

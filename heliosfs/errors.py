@@ -10,7 +10,9 @@ import errno as _errno
 
 
 class HeliosError(Exception):
-    """A refusal: nothing was changed.  `str()` is lower case and names the thing.
+    """Base class of refusals, after which nothing is changed.
+
+    `str()` is lower case and names the thing that was refused.
 
     `errno` goes to the kernel, `exit_code` to the shell (1 refused, 2 wrong usage).
     """
@@ -20,7 +22,7 @@ class HeliosError(Exception):
 
 
 class UsageError(HeliosError):
-    """Syntax, an unknown verb or option, a bad name, a NUL byte, not UTF-8."""
+    """Wrong syntax, an unknown verb or option, a bad name, a NUL byte, or text not in UTF-8."""
 
     errno = _errno.EINVAL
     exit_code = 2
@@ -51,13 +53,13 @@ class Busy(HeliosError):
 
 
 class Conflicted(HeliosError):
-    """Two sides changed the same paths in ways that do not go together."""
+    """Both sides of a merge changed the same paths in ways that cannot be combined."""
 
     errno = _errno.EAGAIN
 
 
 class Interrupted(HeliosError):
-    """A long verb was stopped: by a signal to who asked for it, or as the mount ends."""
+    """A long verb was stopped by a signal to its caller, or because the mount ends."""
 
     errno = _errno.EINTR
 
@@ -69,7 +71,7 @@ class Stale(HeliosError):
 
 
 class NothingToCommit(HeliosError):
-    """Nothing but times differs from HEAD, and an empty commit was not asked for."""
+    """Nothing but times differs from HEAD, and no empty commit was asked for."""
 
     errno = _errno.ENODATA
 
@@ -81,7 +83,7 @@ class ReadOnly(HeliosError):
 
 
 class NotPermitted(HeliosError):
-    """A path under `.helios` that may not be changed, one that is ignored, or that git filters."""
+    """A path may not be changed: it is under `.helios`, ignored, or has a filter of git."""
 
     errno = _errno.EPERM
 
@@ -120,7 +122,7 @@ class StoreBusy(StoreError):
     def __init__(self, text: str, pid: int = 0) -> None:
         super().__init__(text)
         self.pid = pid
-        """The process; 0 where that is not known."""
+        """Id of that process; 0 if it is not known."""
 
 
 class StoreFormat(StoreError):
@@ -130,7 +132,7 @@ class StoreFormat(StoreError):
 
 
 class PosixError(HeliosError):
-    """What a system call on a file answers; the errno says it all (see `man 2 intro`)."""
+    """Answer of a system call on a file, told by its errno alone (errno(3))."""
 
     def __init__(self, errno: int, text: str = "") -> None:
         super().__init__(text or _errno.errorcode.get(errno, str(errno)))

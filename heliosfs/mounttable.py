@@ -1,7 +1,7 @@
 """The kernel's mount tables: the one reader of /proc/PID/mountinfo (proc_pid_mountinfo(5)).
 
-Paths are what `os.fsdecode` gives.  Nothing here asks anything of a mount, so that a daemon may
-look at its own, and anybody at one whose daemon is gone.
+Paths are as `os.fsdecode` returns them.  Nothing here asks anything of a mount, so that a daemon
+may look up its own, and a caller is not blocked by one whose daemon is gone.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Mount(NamedTuple):
     fstype: str
     source: str
     id: int
-    """Unique among the mounts of all namespaces that are there now; used again afterwards."""
+    """Id of the mount, unique among all mounts of all namespaces; reused once it is unmounted."""
     device: str
     """`MAJOR:MINOR` of the file system, the same in every namespace that shows it."""
     root: str = "/"
@@ -82,7 +82,7 @@ def workspace_over(path: str) -> str | None:
 def is_there(mount: Mount) -> bool:
     """Return True while this very mount is there, whatever else is mounted and unmounted.
 
-    Looked up in two ways: older kernels leave lines out of a table that changes while it is
+    It is looked up in two ways: older kernels leave lines out of a table that changes while it is
     read, and a mount on top of another hides it from its path.
     """
     if mount_id_at(mount.path) == mount.id:

@@ -1,5 +1,5 @@
 """The command line: arguments in, text and exit code out.
 
-Nothing else talks to the user, or is steered by the environment.  Programs are started here, by
-`git`, which runs git, and by `fuse`, which runs fusermount3: both hand the environment on.
+No other package prints, or reads the environment.  Two others start programs, and hand the
+environment on: `git` starts git, and `fuse` starts fusermount3.
 """

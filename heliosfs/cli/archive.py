@@ -36,13 +36,13 @@ class _Source(NamedTuple):
 
     items: Iterator[TreeItem]
     commit: str
-    """Its id; empty of a tree alone."""
+    """The id of the commit; empty if REV names a tree."""
     seconds: int
-    """The time of everything in it."""
+    """The modification time of every entry, in seconds since the epoch."""
 
 
 def archive(options: Options) -> int:
-    """Write the archive; gives the exit code.  NotFound, UsageError, OSError."""
+    """Write the archive and return the exit code.  NotFound, UsageError, OSError."""
     if "list" in options:
         print("\n".join(FORMATS))
         return 0
@@ -90,7 +90,7 @@ def _kind_of(name: str) -> str:
 
 
 def _mounted(view: Location, revision: str) -> _Source:
-    """A tree as the snapshots of a mounted workspace show it."""
+    """Return the tree as the snapshots of a mounted workspace show it."""
     name, _, path = revision.partition(":")
     kind = ask_in_place(["cat-file", "-t", revision]).strip()
     if kind == "blob":
@@ -105,7 +105,7 @@ def _mounted(view: Location, revision: str) -> _Source:
 
 
 def _stored(repository: Repository, revision: str) -> _Source:
-    """A tree as the store has it."""
+    """Return the tree as it is in the store."""
     found = find_object(repository, repository.root, revision)
     if found.entry is None or not found.entry.is_dir:
         raise NotFound(f"{revision[:80]!r} is no tree")
@@ -117,13 +117,13 @@ def _stored(repository: Repository, revision: str) -> _Source:
 
 
 class _Writer(Protocol):
-    """Writes entries one after the other."""
+    """Writer of the entries of an archive, one after the other."""
 
     def add(self, name: str, item: TreeItem) -> None:
-        """An entry; that of a directory ends with a slash."""
+        """Write an entry; the name of a directory ends with a slash."""
 
     def close(self) -> None:
-        """The end of the archive."""
+        """Write the end of the archive."""
 
 
 def _archive(options: Options, kind: str, out: str | None, source: _Source, what: _Chosen) -> None:
@@ -158,7 +158,7 @@ def _write(options: Options, kind: str, file: BinaryIO, source: _Source, what: _
 
 
 def _named(items: Iterable[TreeItem], what: _Chosen) -> Iterator[tuple[str, TreeItem]]:
-    """The entries that are meant and their names; directories before what is in them."""
+    """Yield the chosen entries with their names, each directory before its content."""
     start = what.below + b"/" if what.below else b""
     waiting: list[tuple[bytes, TreeItem]] = []
     for item in items:
@@ -183,14 +183,14 @@ def _directory() -> Entry:
 
 
 def _mode(entry: Entry) -> int:
-    """Git's modes, with its default for archives: writable by the group."""
+    """Return the mode as git writes it into archives: by default writable by the group."""
     if stat.S_ISLNK(entry.mode):
         return 0o777
     return 0o775 if entry.is_dir or entry.mode & stat.S_IXUSR else 0o664
 
 
 class _Tar:
-    """A tar file (pax), compressed or not."""
+    """Writer of a tar file in pax format, compressed or not."""
 
     def __init__(self, kind: str, file: BinaryIO, source: _Source) -> None:
         mode = "w|" if kind == "tar" else "w|gz"
@@ -204,7 +204,7 @@ class _Tar:
         )
 
     def add(self, name: str, item: TreeItem) -> None:
-        """An entry; what is no file, link or directory has no place in an archive."""
+        """Write an entry; skip devices, FIFOs and sockets, as git has none."""
         entry = item.entry
         info = tarfile.TarInfo(name)
         info.mtime, info.mode = self._seconds, _mode(entry)
@@ -220,12 +220,12 @@ class _Tar:
             self._tar.addfile(info, io.BufferedReader(_Pieces(item)))
 
     def close(self) -> None:
-        """The end of the archive."""
+        """Write the end of the archive."""
         self._tar.close()
 
 
 class _Zip:
-    """A zip file."""
+    """Writer of a zip file."""
 
     def __init__(self, file: BinaryIO, source: _Source) -> None:
         self._zip = zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED)
@@ -237,7 +237,7 @@ class _Zip:
         )  # fmt: skip
 
     def add(self, name: str, item: TreeItem) -> None:
-        """An entry, as `_Tar.add`."""
+        """Write an entry; skip the same kinds as `_Tar.add`."""
         entry = item.entry
         info = zipfile.ZipInfo(name, self._moment)
         info.compress_type = zipfile.ZIP_DEFLATED
@@ -254,23 +254,23 @@ class _Zip:
                     out.write(piece)
 
     def close(self) -> None:
-        """The directory of the archive."""
+        """Write the central directory of the archive."""
         self._zip.close()
 
 
 class _Pieces(io.RawIOBase):
-    """The bytes of an item as a file to read from."""
+    """Readable file with the bytes of one item."""
 
     def __init__(self, item: TreeItem) -> None:
         self._pieces = _bytes(item)
         self._left = memoryview(b"")
 
     def readable(self) -> bool:
-        """Return True: that is what it is for."""
+        """Return True: `io.BufferedReader` asks before it reads."""
         return True
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        """Fill a buffer as far as the next piece goes."""
+        """Fill the buffer with bytes of the next piece, and return how many."""
         while not self._left:
             piece = next(self._pieces, None)
             if piece is None:
@@ -283,7 +283,7 @@ class _Pieces(io.RawIOBase):
 
 
 def _bytes(item: TreeItem) -> Iterator[bytes]:
-    """The bytes of a file from its beginning to its end, holes as zeros."""
+    """Yield the bytes of a file from its beginning to its end, holes as zeros."""
     at = 0
     for offset, data in item.pieces():
         yield from _zeros(offset - at)

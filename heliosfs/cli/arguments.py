@@ -1,4 +1,4 @@
-"""An argument parser whose complaints are errors of ours, and which shortens nothing."""
+"""An argument parser that raises UsageError, and accepts no abbreviated options."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from heliosfs.errors import UsageError
 
 
 class LocalVerbParser(argparse.ArgumentParser):
-    """For the verbs that the command line carries out itself."""
+    """Parser of the arguments of a verb that the command line carries out itself."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(

@@ -19,7 +19,7 @@ _STAMPED = ("requirements.lock", "requirements-dev.lock", "pyproject.toml", "hel
 
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-"""The test of the report page takes the first that is there."""
+"""Names of Chromium's program; the test of the report page takes the first that is there."""
 
 _STEERING = frozenset(
     {
@@ -41,7 +41,7 @@ _STEERING = frozenset(
 
 
 class SetupError(Exception):
-    """Why the set-up cannot go on, in one line."""
+    """Reason why the set-up cannot go on, in one line."""
 
 
 def main(argv: list[str]) -> int:
@@ -62,7 +62,7 @@ def main(argv: list[str]) -> int:
 
 
 def _help() -> int:
-    """What `helios mount --help` says, before anything is installed."""
+    """Return the help of `helios mount` for the time before anything is installed."""
     from heliosfs.cli.mount import mount_parser
 
     mount_parser().print_help()
@@ -93,7 +93,7 @@ def ensure(*, dev: bool) -> None:
 
 
 def missing_packages(*, dev: bool) -> list[str]:
-    """Debian's names of the packages without which `.venv` or a mount cannot be made.
+    """Return Debian's names of missing packages that `.venv` or a mount needs.
 
     SetupError when they are missing from a Python that is not Debian's.
     """
@@ -166,7 +166,7 @@ def _make_venv(*, dev: bool) -> None:
 
 
 def _run(command: list[str], failure: str, *, fatal: bool = True) -> None:
-    """Run a step quietly; what it said is shown when it fails."""
+    """Run a step quietly, and show its output if it fails."""
     import subprocess
 
     environment = {name: value for name, value in os.environ.items() if name not in _STEERING}
@@ -184,8 +184,10 @@ def _run(command: list[str], failure: str, *, fatal: bool = True) -> None:
 
 
 def _works() -> bool:
-    """Whether `.venv` was made here (its scripts name the place), and its Python starts, is
-    this version, and has pip.
+    """Return True if `.venv` can be used as it is.
+
+    It was made at this path, which its scripts name, and its Python starts, has the version
+    of the one that runs this, and has pip.
     """
     import subprocess
 
@@ -209,12 +211,12 @@ def _has_fuse3() -> bool:
 
 
 def _is_ubuntu() -> bool:
-    """There Chromium is a snap, which a container cannot install."""
+    """Return True on Ubuntu, where Chromium is a snap, which a container cannot install."""
     return "ID=ubuntu\n" in _read("/etc/os-release")
 
 
 def _stamp() -> str:
-    """A digest of what decides the content of `.venv`, and of where it lies."""
+    """Return a digest of the path of `.venv` and of the files that decide its content."""
     from hashlib import sha256
 
     digest = sha256(ROOT.encode("utf-8", "surrogateescape"))
@@ -229,7 +231,7 @@ def _stamp_path(dev: bool) -> str:
 
 
 def _is_current(stamp: str, dev: bool) -> bool:
-    """What was made for `test.sh` serves a mount too."""
+    """Return True if the stamp matches; a `.venv` made for `test.sh` serves a mount too."""
     return any(_read(_stamp_path(each)) == stamp for each in {dev, True})
 
 
@@ -242,7 +244,7 @@ def _read(path: str) -> str:
 
 
 def _write(path: str, text: str) -> None:
-    """All or nothing."""
+    """Write the file whole or not at all: a rename takes its place."""
     with open(path + ".new", "w", encoding="utf-8", errors="surrogateescape") as file:
         file.write(text)
     os.replace(path + ".new", path)

@@ -35,7 +35,7 @@ T = TypeVar("T")
 _REPLY_READ_BYTES = 128 * 1024
 _ERROR = b"error: "
 _PROGRESS = b"progress: "
-"""Before how far a long verb is; a line always arrives as a whole."""
+"""Beginning of a line that tells the progress of a long verb; such a line arrives as a whole."""
 _USAGE = b"usage: "
 _EXIT = b"exit: "
 
@@ -43,11 +43,11 @@ _EXIT = b"exit: "
 _OF_FILES = frozenset(
     {"add", "blame", "commit", "diff", "grep", "ls-files", "restore", "rm", "stash", "status"}
 )
-"""Verbs that a user takes to be about the files that can be seen in the current directory."""
+"""Verbs that a user expects to act on the files seen in the current directory."""
 
 
 class Refused(HeliosError):
-    """What the daemon answered instead of carrying out a request."""
+    """Error that the daemon answered instead of carrying out a request."""
 
     def __init__(self, text: str, exit_code: int, number: int) -> None:
         super().__init__(text)
@@ -56,7 +56,7 @@ class Refused(HeliosError):
 
 
 def print_bytes(data: bytes) -> None:
-    """To standard output, at once."""
+    """Write to the standard output without a buffer."""
     left = memoryview(data)
     while left:
         left = left[os.write(1, left) :]
@@ -68,10 +68,11 @@ def run(
     pass_on: Callable[[bytes], None] = print_bytes,
     screen: Screen | None = None,
 ) -> int:
-    """Carry out a verb where the current directory is, print its reply, give the exit code.
+    """Carry out a verb where the current directory is, print its reply, return the exit code.
 
-    `tell` is told how far a long verb is, `pass_on` given the reply in parts; `screen` is where
-    that shows them.  NotFound outside of every workspace; Refused, HeliosError.
+    `tell` is called with the progress of a long verb, `pass_on` with the reply in parts;
+    `screen` describes the terminal that shows them.  NotFound outside of every workspace;
+    Refused, HeliosError.
     """
     # Like git and cat: a reader that leaves (`helios log | head`) ends us without a word.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
@@ -148,7 +149,7 @@ def _lost(mountpoint: str) -> NotFound:
 
 
 def current_directory() -> str:
-    """The caller's, links resolved.  NotFound when it was removed."""
+    """Return the current directory, links resolved.  NotFound when it was removed."""
     try:
         return os.getcwd()
     except FileNotFoundError as error:
@@ -156,12 +157,12 @@ def current_directory() -> str:
 
 
 def ask(view: Location, argv: Sequence[str]) -> bytes:
-    """The whole reply of a mounted view to a verb.  Refused."""
+    """Return the whole reply of a mounted view to a verb.  Refused."""
     return b"".join(_replies(view, argv))
 
 
 def ask_in_place(argv: Sequence[str]) -> str:
-    """The whole reply to a verb where the current directory is.  NotFound, HeliosError."""
+    """Return the whole reply to a verb run in the current directory.  NotFound, HeliosError."""
     parts: list[bytes] = []
     run(argv, pass_on=parts.append)
     return b"".join(parts).decode("utf-8", "surrogateescape")
@@ -208,7 +209,7 @@ def _replies(
 
 
 def _told(data: bytes, tell: Callable[[Progress], None]) -> bytes:
-    """Tell what the first line says, and give what comes after it."""
+    """Pass on the progress that the first line tells, and return what comes after it."""
     from heliosfs.steps import Progress
 
     line, _, rest = data.partition(b"\n")
@@ -217,7 +218,7 @@ def _told(data: bytes, tell: Callable[[Progress], None]) -> bytes:
 
 
 def _refusal(fd: int, error: OSError) -> Refused:
-    """What the handle says about a request that failed; the errno's own text if nothing."""
+    """Return the error text read from the handle; the text of the errno if there is none."""
     text = b""
     try:
         while data := os.read(fd, _REPLY_READ_BYTES):

@@ -16,19 +16,19 @@ _LIST_BRANCHES = "helios branch 2>/dev/null | sed 's/^[* ]*//; s/[[:space:]].*//
 
 
 class Word(NamedTuple):
-    """A verb, as a shell completes it."""
+    """Verb with the words that a shell may complete after it."""
 
     name: str
     summary: str
     options: tuple[str, ...]
     words: tuple[str, ...]
-    """What may follow, of fixed words."""
+    """Fixed words that may follow the verb."""
     takes_branches: bool = False
     takes_files: bool = False
 
 
 def completion_parser() -> LocalVerbParser:
-    """The arguments of `helios completion`."""
+    """Return the parser of the arguments of `helios completion`."""
     parser = LocalVerbParser(
         prog="helios completion",
         description="Print what makes a shell complete the words of helios.\n\n"
@@ -41,14 +41,14 @@ def completion_parser() -> LocalVerbParser:
 
 
 def completion(argv: Sequence[str]) -> int:
-    """Run `helios completion`; gives the exit code."""
+    """Run `helios completion` and return the exit code."""
     asked = completion_parser().parse_args(argv)
     print(_SHELLS[asked.shell](vocabulary()), end="")
     return 0
 
 
 def vocabulary() -> list[Word]:
-    """Every verb of the command line, the table's first."""
+    """Return every verb of the command line, those of the table first."""
     from heliosfs.cli.main import local_verbs
 
     words = []
@@ -156,7 +156,10 @@ def _fish_option(name: str) -> str:
 
 
 def _quote(text: str) -> str:
-    """In single quotes, as all three shells read them where nothing is escaped."""
+    """Return the text in single quotes; an apostrophe in it becomes a typographic one.
+
+    The three shells escape an apostrophe differently.
+    """
     return "'" + text.replace("'", "’") + "'"
 
 

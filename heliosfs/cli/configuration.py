@@ -1,4 +1,4 @@
-"""Which files configure a workspace: the repository's, over the user's, over the machine's."""
+"""The files that configure a workspace: the repository's, over the user's, over the machine's."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _MACHINE = f"/etc/heliosfs/{FILE}"
 
 
 def configuration(store_fd: int) -> Configuration:
-    """What applies to the repository in a directory, whose descriptor must stay open.
+    """Return the settings of the repository in a directory, whose descriptor must stay open.
 
     UsageError names file, line and key; HeliosError when a file is there and cannot be read.
     """
@@ -21,13 +21,13 @@ def configuration(store_fd: int) -> Configuration:
 
 
 def layers() -> list[Layer]:
-    """The files that are for all workspaces, the machine's first; those that are there."""
+    """Return the existing files that apply to all workspaces, the machine's first."""
     texts = [(path, _read(path)) for path in (_MACHINE, user_path())]
     return [Layer(path, text) for path, text in texts if text is not None]
 
 
 def user_path() -> str:
-    """Where the user's file would be."""
+    """Return the path of the user's file, which need not exist."""
     home = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
     return os.path.join(home, "heliosfs", FILE)
 

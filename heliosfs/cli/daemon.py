@@ -1,4 +1,4 @@
-"""The process behind a mount: how it is started, how it tells that it is ready, what it runs.
+"""The process behind a mount: starting it, its report that it is ready, and the work it does.
 
 It is forked before a store or a loop exists (an LMDB environment does not survive a fork)
 and reports through a pipe, a line at a time: `taken N` while files are taken in, `beneath JSON`
@@ -36,19 +36,19 @@ that a first mount that was cut short begins again."""
 
 _PROGRESS_EVERY = 256
 _COMPARED_MAX = 200_000
-"""Names beneath the mount point that are looked at: a second or two."""
+"""Most names beneath the mount point that are compared, which takes a second or two."""
 _NAMED_MAX = 5
 _LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 @dataclass(frozen=True)
 class Setup:
-    """What is to be mounted, and how."""
+    """Everything the daemon needs to know to mount a workspace."""
 
     mountpoint: str
-    """Resolved: no symbolic links, absolute."""
+    """Absolute path without symbolic links."""
     log: str | None
-    """A path; None for the standard error output."""
+    """Path of the log; None for the standard error output."""
     store: str | None = None
     branch: str | None = None
     allow_other: bool = False
@@ -57,10 +57,10 @@ class Setup:
     is_helios_listed: bool | None = None
     debug: bool = False
     named_log: str | None = None
-    """The log, where it is the user's choice."""
+    """Path of the log if the user chose it."""
 
     def workspace(self, store: str, store_id: str) -> runfiles.KnownWorkspace:
-        """Return what the list of known workspaces has of it."""
+        """Return the entry of this workspace in the list of known ones."""
         options = (
             ("allow_other=history", self.shares_history),
             ("allow_other", self.allow_other and not self.shares_history),
@@ -72,7 +72,7 @@ class Setup:
         return runfiles.KnownWorkspace(self.mountpoint, store, store_id, given, self.named_log)
 
     def mount_options(self) -> MountOptions:
-        """Return what the file system has to know of it."""
+        """Return the part of it that the file system needs."""
         from heliosfs.daemon.serve import MountOptions
 
         return MountOptions(
@@ -87,7 +87,7 @@ class Setup:
 
 
 class MountFailed(HeliosError):
-    """The daemon could not mount; the exit code is the one that it gave."""
+    """Failure of the daemon to mount, with the exit code that it reported."""
 
     def __init__(self, text: str, exit_code: int = 1) -> None:
         super().__init__(text)
@@ -95,10 +95,10 @@ class MountFailed(HeliosError):
 
 
 def start(setup: Setup, on_report: Callable[[str, str], None]) -> None:
-    """Mount in the background; returns when the mount answers.  MountFailed.
+    """Mount in the background, and return when the mount answers.  MountFailed.
 
-    `on_report` is told what the daemon says before: the first word, and the rest of the line.
-    What interrupts the wait ends the daemon.
+    `on_report` is called with each earlier report: its first word, and the rest of the line.
+    An exception during the wait, such as KeyboardInterrupt, ends the daemon.
     """
     log = setup.log or os.devnull
     log_fd = runfiles.open_log(log)
@@ -206,7 +206,7 @@ def _tell_ready(
 
 
 def set_up_logging(*, debug: bool) -> None:
-    """Everything goes to the standard error output, which is the log of a daemon."""
+    """Send all log records to the standard error output, which is the log of a daemon."""
     level = logging.DEBUG if debug else logging.INFO
     logging.basicConfig(stream=sys.stderr, level=level, format=_LOG_FORMAT)
     logging.captureWarnings(capture=True)
@@ -261,7 +261,7 @@ def tell_beneath(repository: Repository, directory_fd: int, report: Callable[[st
 
 
 def _child(setup: Setup, log_fd: int, writer: int) -> NoReturn:
-    """The life of the daemon, from the fork to its exit."""
+    """Run the daemon, from the fork to its exit."""
     code = 1
 
     def report(text: str) -> None:
@@ -298,7 +298,7 @@ def _child(setup: Setup, log_fd: int, writer: int) -> NoReturn:
 
 
 def one_line(error: BaseException) -> str:
-    """The text of an error, for a protocol or a reader that takes lines."""
+    """Return the text of an error as one line."""
     return " ".join(str(error).split("\n"))
 
 

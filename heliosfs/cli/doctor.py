@@ -1,4 +1,4 @@
-"""`helios doctor`: what this machine and this workspace offer, and what to do about the rest."""
+"""`helios doctor`: checks of this machine and this workspace, each with its remedy."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ _CGROUP_ROOT = "/sys/fs/cgroup"
 _FREE_LOW_BYTES = 1024**3
 _FREE_MIN_BYTES = 64 * 1024**2
 _DAEMON_BYTES = 256 * 1024**2
-"""What the daemon takes beside its caches, at rest and under load."""
+"""Memory that the daemon needs beside its caches, at rest and under load."""
 _MIB = 1024**2
 _LINE_MAX = 200
 
 
 class Finding(NamedTuple):
-    """The answer to one question."""
+    """Result of one check."""
 
     subject: str
     state: str
@@ -48,7 +48,7 @@ class Finding(NamedTuple):
 
 
 def doctor_parser() -> LocalVerbParser:
-    """The arguments of `helios doctor`."""
+    """Return the parser of the arguments of `helios doctor`."""
     parser = LocalVerbParser(
         prog="helios doctor",
         description="Check what this machine offers, and the workspace that DIR is in.\n\n"
@@ -61,7 +61,7 @@ def doctor_parser() -> LocalVerbParser:
 
 
 def doctor(argv: Sequence[str]) -> int:
-    """Run `helios doctor`; gives the exit code."""
+    """Run `helios doctor` and return the exit code."""
     asked = doctor_parser().parse_args(argv)
     findings = list(examine(os.path.realpath(asked.directory), reads_all=asked.store))
     if asked.json:
@@ -73,7 +73,7 @@ def doctor(argv: Sequence[str]) -> int:
 
 
 def examine(directory: str, *, reads_all: bool = False) -> Iterator[Finding]:
-    """Every finding, for a directory in a workspace or outside of any.
+    """Yield every finding about a directory, which may lie in a workspace or not.
 
     With `reads_all`, every object in the store is read: seconds to minutes.
     """
@@ -133,7 +133,7 @@ def _fusermount() -> Finding:
 
 
 def _halt_poll(setting: str | None, cpu_info: str | None) -> Finding:
-    """Whether a virtual CPU that waits for a request is halted at once, which costs 40 us."""
+    """Check whether a virtual CPU without work is halted at once: waking it costs 40 us."""
     subject = "guest halt poll"
     if setting is not None and setting.strip().isdigit() and int(setting) >= _HALT_POLL_NS:
         return Finding(subject, OK, f"{int(setting)} ns")
@@ -147,7 +147,7 @@ def _halt_poll(setting: str | None, cpu_info: str | None) -> Finding:
 
 
 def _settings(view: locate.Location | None, place: locate.Location | None) -> Settings:
-    """What is in force in a workspace, or what would be in a new one."""
+    """Return the settings of a workspace, or those that a new one would have."""
     from heliosfs.cli.configuration import configuration, layers
 
     if place is not None:
@@ -186,7 +186,10 @@ def _sources(settings: Settings) -> str:
 
 
 def memory_limit_bytes(read: Callable[[str], str | None]) -> int:
-    """What this process may use: its control groups' limits, or all memory; 0 if unknown."""
+    """Return the memory this process may use: the limit of its control groups, or all.
+
+    0 if it is unknown.
+    """
     memory = (read(_MEMORY_INFO) or "").splitlines()
     limits = [int(line.split()[1]) * 1024 for line in memory if line.startswith("MemTotal:")]
     for line in (read(_CGROUP) or "").splitlines():
@@ -202,7 +205,7 @@ def memory_limit_bytes(read: Callable[[str], str | None]) -> int:
 def _group_limits(
     read: Callable[[str], str | None], root: str, group: str, name: str
 ) -> Iterator[int]:
-    """The limits of a control group and of those around it (cgroups(7), both versions)."""
+    """Yield the limits of a control group and of those around it (cgroups(7), both versions)."""
     path = group.strip("/")
     while True:
         text = (read(os.path.join(root, path, name)) or "").strip()
@@ -297,7 +300,7 @@ def _store(fd: int) -> Finding:
 
 
 def _objects(view: locate.Location | None, place: locate.Location | None) -> Finding:
-    """What `helios fsck` finds."""
+    """Yield the findings of `helios fsck`."""
     try:
         if place is not None:
             text = with_repository(place, lambda found: run(found, found.root, ["fsck"]))
@@ -310,7 +313,7 @@ def _objects(view: locate.Location | None, place: locate.Location | None) -> Fin
 
 
 def _disk(path: str) -> Finding:
-    """Free space where the store is; statfs of a mount tells of its store's file system."""
+    """Check the free space of the store's disk, which statfs(2) of its mount reports."""
     disk = os.statvfs(path)
     free_bytes = disk.f_bavail * disk.f_frsize
     text = f"{free_bytes // _MIB} MB free"

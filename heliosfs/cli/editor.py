@@ -13,7 +13,7 @@ from heliosfs.commands.options import Options
 from heliosfs.errors import HeliosError, TooLarge, UsageError
 
 FILE = "COMMIT_EDITMSG"
-"""Editors know by this name what they edit."""
+"""Name of the file, by which editors recognize a commit message."""
 
 _HINT = """\
 # Please enter the commit message for your changes. Lines starting
@@ -24,7 +24,7 @@ _GIT_SECONDS = 5
 
 
 def with_edited_message(argv: Sequence[str], options: Options) -> list[str]:
-    """The words of a commit with the message that the user wrote.
+    """Return the words of a commit with the message that the user wrote.
 
     HeliosError when the message is empty, or the editor cannot be run or fails.
     """
@@ -39,7 +39,7 @@ def with_edited_message(argv: Sequence[str], options: Options) -> list[str]:
 
 
 def with_edited_tag(argv: Sequence[str]) -> list[str]:
-    """The words of an annotated tag with the message that the user wrote."""
+    """Return the words of an annotated tag with the message that the user wrote."""
     hint = "# Write a message for the tag. Lines starting with '#' will be ignored.\n"
     message = cleaned(edited(f"\n{hint}"))
     if not message:
@@ -48,14 +48,14 @@ def with_edited_tag(argv: Sequence[str]) -> list[str]:
 
 
 def _begin(options: Options) -> str:
-    """The message that is there to begin with: of the commit to amend, or of the open merge."""
+    """Return the message to begin with: that of the commit to amend, or of the open merge."""
     if "amend" in options:
         return ask_in_place(["log", "-1", "--format=%B"])
     return ask_in_place(["commit", "--dry-run", "--message-only"]).rstrip("\n")
 
 
 def edited(text: str) -> str:
-    """Let the user edit a text."""
+    """Open the editor on a text, and return the text as it was saved."""
     with tempfile.TemporaryDirectory(prefix="helios-") as directory:
         path = os.path.join(directory, FILE)
         with open(path, "w", encoding="utf-8", errors="surrogateescape") as file:
@@ -76,7 +76,10 @@ def edited(text: str) -> str:
 
 
 def editor() -> str:
-    """The editor, where git looks for it: GIT_EDITOR, core.editor, VISUAL, EDITOR, vi."""
+    """Return the editor's command, from where git takes it.
+
+    GIT_EDITOR, core.editor of this call or of git, VISUAL on a capable terminal, EDITOR, vi.
+    """
     is_dumb = os.environ.get("TERM", "dumb") == "dumb"
     known = [
         os.environ.get("GIT_EDITOR"),
@@ -107,7 +110,9 @@ def _configured() -> str | None:
 
 
 def cleaned(text: str) -> str:
-    r"""A message without comments, blank ends and more than one blank line (git-stripspace(1)).
+    r"""Return a message as git-stripspace(1) cleans it.
+
+    Comments are removed, blank lines at both ends, and all but one of adjacent blank lines.
 
     >>> cleaned("subject  \n\n\nbody\n# comment\n\n")
     'subject\n\nbody'

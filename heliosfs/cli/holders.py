@@ -1,7 +1,7 @@
-"""Who holds a mount: processes with something of it open, and mount namespaces with a copy of it.
+"""Holders of a mount: processes with a file of it open, mount namespaces with a copy of it.
 
-Looked up in /proc without asking anything of the mount, which may be dead or busy.  Processes
-of other users are seen by root only.
+They are looked up in /proc without asking anything of the mount, which may be dead or busy.
+Processes of other users are seen by root only.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from heliosfs.cli import runfiles
 from heliosfs.mounttable import Mount, mounts
 
 _SECONDS = 1.2
-"""How long to look: a machine with very many processes is not searched to its end."""
+"""Time limit of a search; a machine with very many processes is not searched to its end."""
 _SHOWN = 3
 _AT_FDCWD = -100
 _AT_NO_AUTOMOUNT = 0x800
@@ -30,14 +30,14 @@ _LIVE_VIEW = "/.helios/live/"
 
 
 class Holder(NamedTuple):
-    """What keeps a mount from ending: a process that uses it, or a copy of the mount."""
+    """Obstacle to the end of a mount: a process that uses it, or a copy of the mount."""
 
     pid: int
-    """Of a copy in another namespace, the first process in that; 0 for one in our own."""
+    """For a copy in another namespace, the first process in it; 0 for a copy in our own."""
     command: str
     """The name of the process; for pid 0, the place of the copy."""
     use: str
-    """What the process has of the mount; "" for a copy."""
+    """Kind of use, such as a working directory or an open file; "" for a copy."""
     namespace: str
     """The mount namespace, `mnt:[4026531841]`; "" for the one that we are in."""
     is_bystander: bool = False
@@ -54,7 +54,7 @@ class Holder(NamedTuple):
 
 
 class _Namespace(NamedTuple):
-    """What a mount namespace shows of the file system that is looked for."""
+    """View of the wanted file system in one mount namespace."""
 
     name: str
     paths: list[str]
@@ -64,7 +64,7 @@ class _Namespace(NamedTuple):
 def find_holders(
     path: str, device: str, daemon_pid: int, seconds: float = _SECONDS
 ) -> list[Holder]:
-    """Return what holds the file system `device`, which is or was mounted at `path`: three at most.
+    """Return holders of the file system `device`, which is or was mounted at `path`: three at most.
 
     Processes that use it come first, then namespaces with a copy in which nobody was found.
     Nothing where the device is not known yet.
@@ -135,7 +135,7 @@ class _Search:
         return _Namespace(name, [each.path for each in found], is_bystander)
 
     def _use(self, process: str) -> str:
-        """Say what a process has of the mount; "" for nothing."""
+        """Return how a process uses the mount; "" if it does not."""
         for link, what in (("cwd", "current directory"), ("root", "root directory")):
             if device_of(f"{process}/{link}") == self._device:
                 return what
@@ -168,7 +168,7 @@ class _Search:
         return Holder(pid, _command(pid), use, "" if name == self._own else name, is_bystander)
 
     def _is_same(self, mount: Mount) -> bool:
-        """Tell from what came later: the number of a device is used again once it is free."""
+        """Return True if it is the wanted mount, and no later one: device numbers are reused."""
         daemon = runfiles.find(mount.path) if mount.is_ours else None
         return mount.is_ours and (
             daemon is None

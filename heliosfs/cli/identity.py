@@ -1,4 +1,4 @@
-"""Who the user is: the environment, then git's configuration, then the account."""
+"""The user's name and email: from the environment, git's configuration, or the account."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _GIT_SECONDS = 5
 
 
 def identity(directory: str) -> Identity:
-    """The identity that signs commits made in `directory`.
+    """Return the identity that signs commits made in `directory`.
 
-    `HELIOS_AUTHOR_NAME` and `HELIOS_AUTHOR_EMAIL` win.  git is asked only for what they
-    leave open, which takes 3 ms.
+    `HELIOS_AUTHOR_NAME` and `HELIOS_AUTHOR_EMAIL` come first.  git is asked only when one of
+    them is not set, since that takes 3 ms.
     """
     from heliosfs.repo.identity import Identity
 
@@ -39,7 +39,7 @@ def identity(directory: str) -> Identity:
 
 
 def _git_user(directory: str) -> dict[bytes, bytes]:
-    """`user.name` and `user.email` as git knows them in a directory; empty without git."""
+    """Return git's `user.name` and `user.email` in a directory; empty without git."""
     command = ["git", "config", "-z", "--get-regexp", r"^user\.(name|email)$"]
     try:
         done = subprocess.run(
@@ -52,7 +52,7 @@ def _git_user(directory: str) -> dict[bytes, bytes]:
 
 
 def _account() -> tuple[str, bytes]:
-    """Login and full name.  Containers run as users that have no entry."""
+    """Return the login and the full name; containers run as users without an account."""
     try:
         entry = pwd.getpwuid(os.getuid())
     except KeyError:
@@ -63,5 +63,5 @@ def _account() -> tuple[str, bytes]:
 
 
 def _clean(text: bytes) -> bytes:
-    """Without what would break a line of a commit apart."""
+    """Return the text without characters that would break the line of a commit."""
     return bytes(byte for byte in text if byte not in b"\0\n<>").strip()

@@ -1,4 +1,4 @@
-"""`--stdin`: a verb for paths that come from the input, some hundred in each request."""
+"""`--stdin`: a verb run for the paths in the input, two hundred in each request."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from heliosfs.cli.client import run
 from heliosfs.commands.options import Options
 
 _AT_ONCE = 200
-"""Paths in a request, which has at most 64 KiB."""
+"""Paths in one request, which may have at most 64 KiB."""
 
 
 def for_each_line(argv: list[str], options: Options) -> int:

@@ -23,20 +23,20 @@ _MEANINGS = {
 
 
 class ListedWorkspace(NamedTuple):
-    """A workspace as `ls` tells of it; the fields of `--json`."""
+    """Workspace with the facts that `ls` shows, which are the fields of `--json`."""
 
     path: str
     state: str
     branch: str | None
-    """The branch at the mount point; None of a detached HEAD, and where nothing is mounted."""
+    """Branch at the mount point; None for a detached HEAD, and if nothing is mounted."""
     store: str
     log: str
     pid: int | None
-    """The daemon."""
+    """Process id of the daemon; None if nothing is mounted."""
 
 
 def ls_parser() -> LocalVerbParser:
-    """The arguments of `helios ls`."""
+    """Return the parser of the arguments of `helios ls`."""
     states = "\n".join(f"  {state:<10} {text}" for state, text in _MEANINGS.items())
     parser = LocalVerbParser(
         prog="helios ls",
@@ -50,7 +50,7 @@ def ls_parser() -> LocalVerbParser:
 
 
 def ls(argv: Sequence[str]) -> int:
-    """Run `helios ls`; gives the exit code."""
+    """Run `helios ls` and return the exit code."""
     asked = ls_parser().parse_args(argv)
     found = [_listed(each) for each in runfiles.workspaces()]
     if asked.mounted:

@@ -1,6 +1,6 @@
-"""Where views and repositories are, from a path.
+"""The view or repository that a path lies in.
 
-Paths are what `os.fsdecode` gives.  Nothing here opens a store.
+Paths are as `os.fsdecode` returns them.  Nothing here opens a store.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from heliosfs.mounttable import mount_over, upward
 REPOSITORY = ".helios"
 COMMAND = ".helios/ctl/command"
 POINTER = "store-path"
-"""In a repository whose store lies elsewhere (`--store`), the file that says where."""
+"""File with the path of the store, in a repository whose store lies elsewhere (`--store`)."""
 FORMAT = "format"
 """A file that every store has."""
 LOST = (errno.ENOTCONN, errno.ECONNABORTED)
-"""What a mount answers whose daemon is gone."""
+"""Errno that a mount answers when its daemon is gone."""
 
 
 class Location(NamedTuple):
-    """A workspace, and where in it."""
+    """A workspace, and a path in it."""
 
     root: str
     below: str
@@ -35,7 +35,7 @@ class Location(NamedTuple):
 
 
 def is_dead(path: str) -> bool:
-    """Whether a mount point has lost its daemon.  Waits for a daemon that is busy."""
+    """Return True if a mount point has lost its daemon; wait for a daemon that is busy."""
     try:
         # Unlike stat, never answered from what the kernel has cached.
         os.statvfs(path)
@@ -45,7 +45,7 @@ def is_dead(path: str) -> bool:
 
 
 def find_view(path: str) -> Location | None:
-    """The nearest mounted view at or above a directory."""
+    """Return the nearest mounted view at or above a directory."""
     for root in upward(path):
         if os.path.exists(os.path.join(root, COMMAND)):
             return Location(root, os.path.relpath(path, root) if path != root else "")
@@ -53,7 +53,7 @@ def find_view(path: str) -> Location | None:
 
 
 def find_repository(path: str) -> Location | None:
-    """The nearest directory at or above `path` that has a repository and is not mounted."""
+    """Return the nearest directory at or above `path` with a repository that is not mounted."""
     for root in upward(path):
         if has_repository(root):
             return Location(root, os.path.relpath(path, root) if path != root else "")
@@ -61,12 +61,12 @@ def find_repository(path: str) -> Location | None:
 
 
 def has_repository(directory: str) -> bool:
-    """Whether a directory that is not mounted has a store, or says where it is."""
+    """Return True if a directory that is not mounted has a store, or names one elsewhere."""
     home = os.path.join(directory, REPOSITORY)
     return any(os.path.isfile(os.path.join(home, name)) for name in (FORMAT, POINTER))
 
 
 def find_dead_mount(path: str) -> str | None:
-    """The mount point above `path` whose daemon is gone."""
+    """Return the mount point above `path` whose daemon is gone."""
     mount = mount_over(path)
     return mount.path if mount and mount.is_ours and is_dead(mount.path) else None

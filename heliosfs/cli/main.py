@@ -1,4 +1,4 @@
-"""From arguments to a verb, and from errors to what the user reads."""
+"""The way from arguments to a verb, and from errors to the text that the user reads."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _INTERRUPTED = 130
 _USAGE = "usage: "
-"""How the texts of wrong usage begin where only the text is there to tell."""
+"""Beginning of an error text that means wrong usage, where there is no class to tell it by."""
 
 _PAGING = {
     "--no-pager": ("GIT_PAGER", "cat"),
@@ -42,26 +42,26 @@ class LocalVerb(NamedTuple):
 
     summary: str
     module: str
-    """The module of this package that has a function of the verb's name, and its parser."""
+    """Module of this package with a function of the verb's name, and one that makes its parser."""
     name: str
 
     def run(self, argv: Sequence[str]) -> int:
-        """Carry it out, and return the exit code; `argv` is what follows the verb."""
+        """Carry the verb out and return the exit code; `argv` are the words after the verb."""
         code: int = self._of_module(self.name)(argv)
         return code
 
     def parser(self) -> ArgumentParser:
-        """Return what reads its arguments and has its help."""
+        """Return the parser of its arguments, which has its help as well."""
         parser: ArgumentParser = self._of_module(f"{self.name}_parser")()
         return parser
 
     def _of_module(self, name: str) -> Any:
-        """Import waits until the verb is known: it is most of what starting up costs."""
+        """Return a function of the module, imported only now: imports take most of the start."""
         return getattr(import_module(f"heliosfs.cli.{self.module}"), name)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run `helios`; gives the exit code: 0 done, 1 refused, 2 wrong usage, 130 interrupted."""
+    """Run `helios`; return 0 when done, 1 refused, 2 wrong usage, 130 interrupted."""
     words = list(sys.argv[1:] if argv is None else argv)
     try:
         exit_code = _dispatch(list(words))
@@ -132,7 +132,7 @@ def _after_option(argv: list[str]) -> list[str]:
 def _set_for_this_call(word: str) -> None:
     """Let a setting of git count for this call, as far as it means something here.
 
-    Those that do not are passed over, as git passes over keys that it does not know.
+    Other settings are ignored, as git ignores keys that it does not know.
     """
     from heliosfs.cli.terminal import set_for_this_call
     from heliosfs.config.schema import KEYS

@@ -16,14 +16,14 @@ from heliosfs.commands.table import VERBS
 from heliosfs.commands.verb import Verb
 
 _HEAD = '.TH "{title}" "1" "" "heliosfs {version}" "heliosfs"'
-"""No date: the same sources make the same pages."""
+"""Header of a page.  It has no date, so that the same sources make the same pages."""
 _ESCAPES = {"\\": r"\e", "-": r"\-", "^": r"\(ha", "~": r"\(ti", "`": r"\(ga", "'": r"\(aq"}
 _COLUMNS = 78
 _DEFAULT = "~/.local/share/man/man1"
 
 
 def man_parser() -> LocalVerbParser:
-    """The arguments of `helios man`."""
+    """Return the parser of the arguments of `helios man`."""
     parser = LocalVerbParser(
         prog="helios man",
         description="Write a manual page for helios and for each of its verbs, which man(1) then "
@@ -36,7 +36,7 @@ def man_parser() -> LocalVerbParser:
 
 
 def man(argv: Sequence[str]) -> int:
-    """Run `helios man`; gives the exit code."""
+    """Run `helios man` and return the exit code."""
     directory = os.path.expanduser(man_parser().parse_args(argv).directory)
     os.makedirs(directory, exist_ok=True)
     count = 0
@@ -119,18 +119,18 @@ def _end() -> list[str]:
 
 
 def _lines(lines: Sequence[str]) -> list[str]:
-    """Lines that stay as they are."""
+    """Return the text as lines that are not filled."""
     return [".nf", *map(_text, lines), ".fi"]
 
 
 def _text(line: str) -> str:
-    """A line of text: what begins like a request of roff does not become one."""
+    """Return a line of text, guarded where it begins like a request of roff."""
     shown = _plain(line)
     return rf"\&{shown}" if shown.startswith(".") else shown
 
 
 def _plain(text: str) -> str:
-    """Text in which nothing is a request or an escape of roff (groff_char(7))."""
+    """Return the text with the characters of roff's escapes escaped (groff_char(7))."""
     return "".join(
         _ESCAPES.get(each, each) if each.isascii() else f"\\[u{ord(each):04X}]" for each in text
     )

@@ -36,9 +36,9 @@ class TreeItem(NamedTuple):
 
     path: bytes
     entry: Entry
-    """As a tree has it; of a mounted snapshot the id says nothing."""
+    """The tree entry; its id has no meaning if it was read from a mounted snapshot."""
     pieces: Callable[[], Iterator[tuple[int, bytes]]]
-    """The bytes of a regular file, each with its offset; what is left out is zeros."""
+    """Yields runs of bytes of a regular file with their offsets; the gaps are zeros."""
 
 
 def materialize(options: Options) -> int:
@@ -67,7 +67,7 @@ def _from_store(repository: Repository, revision: str, out: str, options: Option
 
 
 def stored_items(store: Store, root: Entry) -> Iterator[TreeItem]:
-    """The tree in a store, every directory before what is in it."""
+    """Yield the items of a tree in a store, every directory before its content."""
     pending = [(b"", root)]
     while pending:
         path, entry = pending.pop()
@@ -93,7 +93,7 @@ def _stored_pieces(store: Store, entry: Entry) -> Iterator[tuple[int, bytes]]:
 
 
 def snapshot_items(root: bytes) -> Iterator[TreeItem]:
-    """The tree below a directory, every directory before what is in it."""
+    """Yield the items below a directory, every directory before its content."""
     pending = [b""]
     while pending:
         path = pending.pop()
@@ -155,7 +155,7 @@ def _file_pieces(place: bytes, size: int) -> Iterator[tuple[int, bytes]]:
 
 
 def _write(items: Iterator[TreeItem], out: str, options: Options) -> int:
-    """Write what the patterns let through; gives the number of files."""
+    """Write the items that the patterns select, and return the number of files."""
     root = os.fsencode(out)
     _make_empty(root, out)
     wanted, unwanted = (_tests(options.values(key)) for key in ("include", "exclude"))
@@ -236,7 +236,7 @@ def _make(
 
 
 def _without_zeros(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Cut out whole blocks of zeros: they become holes."""
+    """Yield the pieces without whole blocks of zeros, which become holes."""
     if _ZEROS not in data:
         yield 0, data
         return
@@ -251,7 +251,10 @@ def _without_zeros(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _attributes(place: bytes, entry: Entry) -> None:
-    """Owner, if we may; then attributes, permissions, and times last."""
+    """Set the owner, if we may, then attributes and permissions, and the times last.
+
+    Permissions follow the owner, since changing the owner clears set-id bits.
+    """
     if os.geteuid() == 0:
         os.chown(place, entry.uid, entry.gid, follow_symlinks=False)
     if not stat.S_ISLNK(entry.mode):

@@ -1,4 +1,4 @@
-"""`commit -F`: the message is read here, for the daemon sees neither our files nor our input."""
+"""`commit -F`: reading the message, since the daemon sees neither our files nor our input."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _NAMES = ("-F", "--file")
 
 
 def with_message(argv: Sequence[str], options: Options) -> list[str]:
-    """The words of a commit with what the file says in place of its name.
+    """Return the words of a commit with the content of the file in place of its name.
 
     UsageError when it is not UTF-8, or there is another message; OSError.
     """
@@ -36,7 +36,7 @@ def with_message(argv: Sequence[str], options: Options) -> list[str]:
 
 
 def _replaced(argv: Sequence[str], message: str) -> list[str]:
-    """The words with the first name of the option, and its value, replaced."""
+    """Return the words with the first `-F FILE` among them replaced by the message."""
     words = list(argv)
     end = words.index("--") if "--" in words else len(words)
     for at, word in enumerate(words[:end]):
@@ -52,7 +52,7 @@ def _replaced(argv: Sequence[str], message: str) -> list[str]:
 
 
 def with_author(argv: Sequence[str], options: Options) -> list[str]:
-    """The words of a commit with the author that `-c user.name=… -c user.email=…` names."""
+    """Return the words of a commit with the author that `-c user.name=… -c user.email=…` names."""
     name, email = (os.environ.get(f"HELIOS_USER_{key}") for key in ("NAME", "EMAIL"))
     if "author" in options or not (name or email):
         return list(argv)

@@ -32,13 +32,13 @@ OPTIONS = {
     "helios=listed": "show .helios in listings: programs that follow links walk through history",
     "debug": "log every request (as --debug)",
 }
-"""What may follow `-o`."""
+"""Mount options, as given after `-o`, and their help."""
 
 _DRAIN_SECONDS = 60
 
 
 def mount_parser() -> LocalVerbParser:
-    """The arguments of `helios mount`."""
+    """Return the parser of the arguments of `helios mount`."""
     parser = LocalVerbParser(
         prog="helios mount",
         description="Mount the workspace DIR, and return when it is ready.\n\n"
@@ -80,7 +80,7 @@ def mount_parser() -> LocalVerbParser:
 
 
 def init_parser() -> LocalVerbParser:
-    """The arguments of `helios init`."""
+    """Return the parser of the arguments of `helios init`."""
     parser = LocalVerbParser(
         prog="helios init",
         description="Make a repository in DIR/.helios without mounting it.\n\n"
@@ -146,7 +146,7 @@ def _is_served(directory: str, *, foreground: bool) -> bool:
 
 
 def _setup(directory: str, asked: argparse.Namespace, options: set[str]) -> daemon.Setup:
-    """Return what the daemon is told; its log lies in the state directory if none is named."""
+    """Return the setup for the daemon; its log is in the state directory if none is named."""
     log_file: str | None = asked.log
     if log_file is None and not asked.foreground:
         log_file = runfiles.log_path(directory)
@@ -176,7 +176,7 @@ def _warn_of_lost_store(directory: str) -> None:
 
 
 def _mount_all() -> int:
-    """Mount what is known and has its repository; exit code 1 when one could not be mounted."""
+    """Mount all known workspaces whose repository is there; return 1 if one cannot be mounted."""
     failed = left_out = 0
     workspaces = runfiles.workspaces()
     for each in workspaces:
@@ -215,7 +215,7 @@ def _install_unit(directory: str, options: Sequence[str], log: str | None) -> in
 
 
 def init(argv: Sequence[str]) -> int:
-    """Run `helios init`; gives the exit code.  HeliosError."""
+    """Run `helios init` and return the exit code.  HeliosError."""
     from heliosfs.clock import SystemClock
     from heliosfs.repo.repository import Repository
     from heliosfs.store.local import LocalStore
@@ -248,7 +248,7 @@ def init(argv: Sequence[str]) -> int:
 
 
 def parse_options(given: Sequence[str]) -> set[str]:
-    """The names after `-o`.  UsageError names one that means nothing here."""
+    """Return the names after `-o`.  UsageError names one that is unknown."""
     names = {name for each in given for name in each.split(",") if name}
     for name in sorted(names - OPTIONS.keys()):
         raise UsageError(f"unknown mount option {name!r}: there are {', '.join(OPTIONS)}")
@@ -256,7 +256,10 @@ def parse_options(given: Sequence[str]) -> set[str]:
 
 
 def is_helios_listed(names: set[str]) -> bool | None:
-    """Return what mount options say of `.helios`; None: nothing.  UsageError when both."""
+    """Return True for helios=listed, False for helios=hidden, None for neither.
+
+    UsageError when both are given.
+    """
     said = names & {"helios=hidden", "helios=listed"}
     if len(said) > 1:
         raise UsageError("helios=hidden or helios=listed, not both")
@@ -343,7 +346,7 @@ def _hidden(path: str, told: str) -> str:
 
 
 def _stands_beneath(path: str) -> bool:
-    """Whether the current directory is the old one that the mount now covers."""
+    """Return True if the current directory is the one that the mount now covers."""
     try:
         where = os.getcwd()
         return (where + "/").startswith(path + "/") and not os.path.samestat(

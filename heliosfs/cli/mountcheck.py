@@ -1,4 +1,4 @@
-"""What has to be true before a workspace can be mounted at a place."""
+"""Checks before a workspace is mounted at a directory."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _FUSE_CONF = "/etc/fuse.conf"
 
 
 def check_directory(path: str) -> str:
-    """The resolved path of a mount point to be; it or its parent exists.
+    """Return the resolved path of a future mount point; it or its parent exists.
 
     UsageError, NotFound, NotPermitted.
     """
@@ -84,7 +84,7 @@ def clear_dead_mount(directory: str) -> bool:
 
 
 def check_fuse(allow_other: bool) -> None:
-    """Whether this user may mount at all.  HeliosError, one line each."""
+    """Check that this user may mount at all.  HeliosError, with a line for each obstacle."""
     if not os.path.exists(_DEVICE):
         raise HeliosError(
             f"there is no {_DEVICE}: load the module (modprobe fuse), or give the "

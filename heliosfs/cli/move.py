@@ -18,7 +18,7 @@ class _Move(NamedTuple):
 
 
 def move(options: Options) -> int:
-    """Rename what the words name; gives the exit code.  NotFound, AlreadyExists, OSError."""
+    """Rename the named paths, and return the exit code.  NotFound, AlreadyExists, OSError."""
     if len(options.words) < 2:
         raise options.misuse("mv SOURCE TARGET, or mv SOURCE... DIRECTORY")
     view = find_view(current_directory())

@@ -1,4 +1,4 @@
-"""How far long work is, on one line that is written over."""
+"""The progress of long work, on one line that is overwritten."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _BAR_WIDTH = 24
 
 
 class ProgressLine:
-    """A line on the standard error output, if somebody looks."""
+    """Line on the standard error output, shown if that is a terminal."""
 
     def __init__(self) -> None:
         self._is_seen = sys.stderr.isatty()
@@ -43,7 +43,7 @@ class ProgressLine:
 
 
 def describe(progress: Progress, seconds: float) -> str:
-    """How far it is after `seconds`.
+    """Return the text of the line after `seconds` of work.
 
     >>> from heliosfs.steps import Progress
     >>> describe(Progress(50, 200, "commits", 900), 3.0)

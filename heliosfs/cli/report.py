@@ -1,6 +1,7 @@
 """`helios report`: the page, written where the user says.
 
-In a mounted workspace it is what `.helios/report.html` gives; otherwise it is made from the store.
+In a mounted workspace it is the content of `.helios/report.html`; otherwise it is made from the
+store.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ _PAGE = os.path.join(".helios", "report.html")
 
 
 def report(options: Options) -> int:
-    """Write the page; gives the exit code.  NotFound, StoreError, UsageError."""
+    """Write the page, and return the exit code.  NotFound, StoreError, UsageError."""
     options.at_most(1)
     out = options.words[0] if options.words else "-"
     if out == "-" and sys.stdout.isatty():

@@ -19,16 +19,16 @@ _NOT_EXECUTABLE = 126
 
 
 class _Stand(NamedTuple):
-    """Where the command is to stand."""
+    """Branch that the command works on, and whether the mount point shows it."""
 
     branch: str | None
-    """None of a detached HEAD."""
+    """None for a detached HEAD."""
     is_shown: bool
-    """Whether the mount point shows it anyway."""
+    """True if the mount point shows that branch already."""
 
 
 def run(options: Options) -> int:
-    """Become the command; gives an exit code only if there is no such command.
+    """Become the command; return an exit code only if there is no such command.
 
     NotFound when the workspace is not mounted; Refused.
     """
@@ -58,9 +58,9 @@ def run(options: Options) -> int:
 
 
 def _stand(view: Location, wanted: str | None, *, fork: bool, is_quiet: bool) -> _Stand:
-    """The branch that is wanted, made if it is missing; without one, that of the view.
+    """Return the wanted branch, made if it is missing; without one, that of the view.
 
-    With `fork`, what is made has the uncommitted changes of the view, and its ignored files.
+    With `fork`, a new branch has the uncommitted changes of the view, and its ignored files.
     """
     branches = json.loads(ask(view, ["branch", "--json"]))
     for each in branches:
@@ -78,7 +78,7 @@ def _stand(view: Location, wanted: str | None, *, fork: bool, is_quiet: bool) ->
 
 
 def _show(live: str, top: str, *, is_quiet: bool) -> str:
-    """Put the live view in the place of the mount point; gives where it is in the end.
+    """Put the live view in the place of the mount point, and return its path.
 
     The directories of `.helios` that the links of every view lead to come along.
     """

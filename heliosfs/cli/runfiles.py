@@ -1,4 +1,4 @@
-"""The files that a daemon keeps outside its mount: its log, and who it is.
+"""The files that a daemon keeps outside its mount: its log, and its registration.
 
 Both lie in `$XDG_STATE_HOME/heliosfs` (`~/.local/state/heliosfs`), under the name of the
 mount point and a digest of its path.  The daemon holds a lock on the second for as long
@@ -32,9 +32,9 @@ class Daemon(NamedTuple):
     pid: int
     log: str
     device: str = ""
-    """Of its mount, `MAJOR:MINOR`; "" until that is ready."""
+    """Device of its mount, `MAJOR:MINOR`; "" until the mount is ready."""
     mount_id: int = 0
-    """Of its mount, in the namespace that it was mounted in."""
+    """Id of its mount, in the namespace in which it was mounted."""
 
 
 class KnownWorkspace(NamedTuple):
@@ -42,19 +42,19 @@ class KnownWorkspace(NamedTuple):
 
     path: str
     store: str
-    """Where its store lies."""
+    """Path of its store."""
     store_id: str
     options: tuple[str, ...] = ()
-    """What followed `-o`."""
+    """Mount options given after `-o`."""
     log: str | None = None
     """The log that the user named."""
 
 
 class Registration:
-    """What a daemon says of itself.  It holds the lock until it is closed."""
+    """File in which a daemon describes itself, locked until it is closed."""
 
     def __init__(self, workspace: KnownWorkspace, log: str) -> None:
-        """Busy when another daemon of the same mount point still has the lock."""
+        """Take the lock.  Busy if another daemon of the same mount point still has it."""
         self._document: dict[str, object] = {
             "pid": os.getpid(),
             "log": log,
@@ -68,12 +68,12 @@ class Registration:
         self._write()
 
     def mounted(self, device: str, mount_id: int) -> None:
-        """Say which mount it is."""
+        """Write down which mount the daemon serves."""
         self._document |= {"device": device, "mount_id": mount_id}
         self._write()
 
     def close(self) -> None:
-        """Let go of the lock; what was said stays."""
+        """Release the lock; the text stays, as the workspace is known from it."""
         os.close(self._fd)
 
     def _write(self) -> None:
@@ -82,7 +82,7 @@ class Registration:
 
 
 def log_path(mountpoint: str) -> str:
-    """Return where the log of a mount goes unless the user says otherwise."""
+    """Return the path of the log of a mount for which the user named none."""
     return _path(mountpoint, "log")
 
 
@@ -110,7 +110,7 @@ def find(mountpoint: str) -> Daemon | None:
 
 
 def known(mountpoint: str) -> KnownWorkspace | None:
-    """Return what is remembered of a workspace that was mounted here, now or before."""
+    """Return the record of a workspace that was mounted here, now or before."""
     return _remembered(_path(mountpoint, "json"))
 
 
@@ -186,13 +186,13 @@ def _remembered(path: str) -> KnownWorkspace | None:
 
 
 def _last_document(text: bytes) -> dict[str, Any]:
-    """Return what the last whole line says; ValueError."""
+    """Return the JSON document in the last whole line.  ValueError."""
     document: dict[str, Any] = json.loads(text[: text.rindex(b"\n")].rpartition(b"\n")[2])
     return document
 
 
 def _lock(fd: int) -> bool:
-    """Take the lock, for which somebody who looks at it may have to be waited for."""
+    """Take the lock; wait for a process that only tests it, which takes a moment."""
     deadline = time.monotonic() + _LOOK_SECONDS
     while True:
         try:

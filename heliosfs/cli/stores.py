@@ -21,16 +21,16 @@ if TYPE_CHECKING:
     from heliosfs.store.sidefile import StoredFile
 
 ID = "id"
-"""In every store, the file that tells it from others."""
+"""File in every store with an id of its own, which tells it from other stores."""
 _ID_BYTES = 16
 
 
 class Pointer(NamedTuple):
-    """What a workspace remembers of a store that lies elsewhere."""
+    """Path and id of a store that lies elsewhere, as its workspace remembers them."""
 
     path: str
     id: str
-    """"" where an older heliosfs wrote it."""
+    """Empty if an older heliosfs wrote it."""
 
 
 def open_store(directory: str, store: str | None, *, create: bool) -> int:
@@ -89,7 +89,7 @@ def who_has_it(error: StoreBusy) -> StoreBusy:
 
 
 def _remembered(directory: str, pointer: Pointer, store: str | None) -> str:
-    """Return where the remembered store is: there, or where the user says that it is now."""
+    """Return the path of the remembered store: that one, or where the user says it is now."""
     path = store or pointer.path
     hint = "is its disk mounted? if it was moved: helios mount --store NEW " + directory
     if store is not None and store != pointer.path:
@@ -150,7 +150,7 @@ def _read_pointer(home: str) -> Pointer | None:
 
 
 def _write_pointer(home: str, pointer: Pointer) -> None:
-    """All or nothing: what is remembered is never half a name."""
+    """Write the path whole or not at all, so that half a path is never remembered."""
     os.makedirs(home, mode=0o700, exist_ok=True)
     with _directory(home) as here:
         _file(here, POINTER).replace(os.fsencode(pointer.path) + f"\n{pointer.id}\n".encode())

@@ -1,4 +1,4 @@
-"""What a terminal gets more than a pipe: colours, the names of commits, and a pager.
+"""Output for a terminal: colours, the names of commits, and a pager.
 
 The daemon paints, because only it knows what a piece of a reply is; whether to paint is decided
 here, where the terminal and the user's environment are.  A reply that goes into a pipe costs
@@ -86,7 +86,7 @@ def _view() -> Location | None:
 
 
 def _setting(view: Location | None, key: str) -> str:
-    """Return what helios.yaml says; "" where nothing is mounted that could be asked."""
+    """Return the value in helios.yaml; "" if no mounted workspace can be asked."""
     if view is None:
         return ""
     try:

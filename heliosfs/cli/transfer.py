@@ -24,7 +24,9 @@ _PATHS = ("from-git", "from-dir", "verify", "to-git")
 
 
 def transfer(name: str, argv: Sequence[str], options: Options) -> int:
-    """Run `import` or `export` where the current directory is; gives the exit code.  HeliosError.
+    """Run `import` or `export` where the current directory is.  HeliosError.
+
+    Return the exit code.
 
     An import outside of every workspace makes one of the current directory.
     """
@@ -103,7 +105,7 @@ def _steps(
 
 
 def _begin(where: str, git_path: str | None, options: Options) -> Location:
-    """A repository in the current directory, once it is known that there is something to import."""
+    """Make a repository in the current directory, once there is something to import."""
     from heliosfs.cli.mount import init
 
     if git_path:
@@ -115,7 +117,7 @@ def _begin(where: str, git_path: str | None, options: Options) -> Location:
 
 
 def _take_in(repository: Repository, place: Location, line: ProgressLine) -> None:
-    """What the first mount would do: after it the files of the directory are not looked at."""
+    """Take in the files of the directory, as the first mount would, and then not again."""
     from heliosfs.cli.daemon import take_in
 
     fd = os.open(place.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -126,7 +128,7 @@ def _take_in(repository: Repository, place: Location, line: ProgressLine) -> Non
 
 
 def _absolute(argv: Sequence[str]) -> list[str]:
-    """The words of a request with their paths from the root: the daemon is somewhere else."""
+    """Return the words with absolute paths: the daemon has another current directory."""
     names = {f"--{key}" for key in _PATHS}
     words: list[str] = []
     for word in argv:

@@ -16,14 +16,14 @@ from heliosfs.mounttable import Mount, is_there, mount_at, mount_over
 
 _SAVE_SECONDS = 120
 _QUIET_SECONDS = 0.3
-"""How long saving takes as a rule; whoever takes longer may be held by somebody."""
+"""Usual time of saving; a daemon that takes longer may be held by another process."""
 _PASSING_SECONDS = 0.5
-"""How long something may be in use by nobody who can be named: its own daemon has it open for
-a moment when it saves, and programs come and go."""
+"""Time for which a busy mount is tried again when no process can be named that uses it: its own
+daemon has files open while it saves, and programs come and go."""
 
 
 def umount_parser() -> LocalVerbParser:
-    """The arguments of `helios umount`."""
+    """Return the parser of the arguments of `helios umount`."""
     parser = LocalVerbParser(
         prog="helios umount",
         description="End the mount at DIR, or the one that the current directory is in, and wait\n"
@@ -41,7 +41,7 @@ def umount_parser() -> LocalVerbParser:
 
 
 def umount(argv: Sequence[str]) -> int:
-    """Run `helios umount`; gives the exit code.  NotFound, Busy, HeliosError."""
+    """Run `helios umount` and return the exit code.  NotFound, Busy, HeliosError."""
     asked = umount_parser().parse_args(argv)
     mount = _mount(asked.directory, may_be_gone=asked.forget)
     if mount is None:
@@ -62,7 +62,7 @@ def umount(argv: Sequence[str]) -> int:
 
 
 def take_away(mount: Mount, daemon: runfiles.Daemon | None, *, lazy: bool) -> None:
-    """Unmount.  Busy names who has it in use; HeliosError when it cannot be unmounted."""
+    """Unmount.  Busy names the processes that use it; HeliosError if it fails otherwise."""
     deadline = time.monotonic() + _PASSING_SECONDS
     pid = daemon.pid if daemon else 0
     while True:

@@ -75,7 +75,7 @@ def remove(directory: str) -> str:
 
 
 def unit_path(directory: str) -> str:
-    """Return where the unit of a workspace lies."""
+    """Return the path of the unit of a workspace."""
     home = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
     name = _PLAIN.sub("_", directory.strip("/").replace("/", "-"))[-_NAME_MAX:]
     return os.path.join(home, "systemd", "user", f"heliosfs-{name}-{digest_of(directory)}.service")
@@ -111,7 +111,7 @@ def _quoted(word: str) -> str:
 
 
 def _reload() -> None:
-    """Let a systemd that runs see it; without one, the next that starts does."""
+    """Let a running systemd read its units again; the next that starts does so anyway."""
     with contextlib.suppress(OSError, subprocess.TimeoutExpired):
         subprocess.run(
             ["systemctl", "--user", "daemon-reload"], check=False, capture_output=True, timeout=10

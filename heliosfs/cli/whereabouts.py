@@ -1,4 +1,4 @@
-"""`rev-parse --show-toplevel` and the like: where the caller is in which workspace."""
+"""`rev-parse --show-toplevel` and the like: the caller's workspace, and the place in it."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What can be configured, and how `helios.yaml` is read and edited: text in, values out."""
+"""The keys of `helios.yaml`, and how it is read and edited: text in, values out."""

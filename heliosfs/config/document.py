@@ -1,4 +1,4 @@
-"""The text of a `helios.yaml`: which key has which value on which line, and how to edit it.
+"""The text of a `helios.yaml`: finding the value and line of each key, and editing it.
 
 Edits change the characters of the one value that is meant, found by where the parser saw it;
 all else, comments and layout included, stays as the user wrote it.
@@ -25,11 +25,11 @@ _NULLS = ("", "~", "null", "Null", "NULL")
 
 
 class Assignment(NamedTuple):
-    """What a file says of one key."""
+    """Value of one key in a file, and its place there."""
 
     value: Value
     line: int
-    """From 1 on."""
+    """Line number, counted from 1."""
 
 
 class _Leaf(NamedTuple):
@@ -39,7 +39,7 @@ class _Leaf(NamedTuple):
 
 
 def parse(text: str, source: str) -> dict[str, Assignment]:
-    """What a text says, by canonical path.  UsageError names `source`, line and key."""
+    """Return the values in a text by canonical path.  UsageError names `source`, line and key."""
     found: dict[str, Assignment] = {}
     for leaf in _leaves(_compose(text, source), "", source):
         line = leaf.name.start_mark.line + 1
@@ -57,7 +57,7 @@ def parse(text: str, source: str) -> dict[str, Assignment]:
 
 
 def assign(text: str, path: str, value: str, source: str) -> str:
-    """The text with the value, as the key's type shows it, under a canonical path.
+    """Return the text with a value, as the key's type shows it, set for a canonical path.
 
     UsageError when the text is written in a way that cannot be edited so.
     """
@@ -68,7 +68,7 @@ def assign(text: str, path: str, value: str, source: str) -> str:
 
 
 def remove(text: str, path: str, source: str) -> str:
-    """The text without a canonical path that it sets, and without a section left empty."""
+    """Return the text without the value of a canonical path, and without an empty section."""
     before = parse(text, source)
     root = _compose(text, source)
     leaf = next(leaf for leaf in _leaves(root, "", source) if canonical(leaf.path) == path)
@@ -80,7 +80,7 @@ def remove(text: str, path: str, source: str) -> str:
 
 
 def _compose(text: str, source: str) -> Node:
-    """The tree of the text; None when it holds nothing but comments."""
+    """Return the parser's tree of the text; None if it holds nothing but comments."""
     if len(text) > DOCUMENT_MAX_BYTES:
         raise UsageError(f"{source}: longer than {DOCUMENT_MAX_BYTES // 1024} KiB")
     if all(not line.strip() or line.lstrip().startswith("#") for line in text.splitlines()):
@@ -135,7 +135,7 @@ def _check_known(path: str, source: str, line: int) -> None:
 
 
 def _assigned(text: str, path: str, value: str, source: str) -> str:
-    """`assign`, as far as text goes."""
+    """Return the edited text, without checking that it is still right."""
     root = _compose(text, source)
     for leaf in _leaves(root, "", source):
         if canonical(leaf.path) == path:
@@ -165,7 +165,7 @@ def _assigned(text: str, path: str, value: str, source: str) -> str:
 
 
 def _deepest(root: Node, parts: list[str]) -> tuple[Node, list[str]]:
-    """The innermost node on the way to a path, and what of the path is missing below it."""
+    """Return the innermost node on the way to a path, and the parts missing below it."""
     node = root
     for at, part in enumerate(parts):
         below = None
@@ -178,7 +178,7 @@ def _deepest(root: Node, parts: list[str]) -> tuple[Node, list[str]]:
 
 
 def _extent(root: Node, leaf: _Leaf) -> tuple[int, int]:
-    """The first and the last line of a leaf, and of the sections that hold nothing else."""
+    """Return the first and last line of a leaf, with the sections that hold nothing else."""
     first = leaf.name.start_mark.line
     last = leaf.value.end_mark.line
     node = root
@@ -198,7 +198,10 @@ def _mappings(node: Node) -> Iterator[Node]:
 
 
 def _last_line(node: Node) -> int:
-    """The line in which the last value of a block ends; its end mark is behind the comments."""
+    """Return the line in which the last value of a block ends.
+
+    The end mark of the block itself lies behind the comments that follow.
+    """
     while node.id == "mapping" and not node.flow_style and node.value:
         node = node.value[-1][1]
     line: int = node.end_mark.line
@@ -206,7 +209,7 @@ def _last_line(node: Node) -> int:
 
 
 def _insert(text: str, line: int, new: str) -> str:
-    """The text with whole lines after the given one."""
+    """Return the text with whole lines inserted after the given one."""
     lines = text.splitlines(keepends=True)
     before = "".join(lines[: line + 1])
     return f"{before}{_newline(before)}{new}{''.join(lines[line + 1 :])}"
@@ -234,7 +237,7 @@ def _is_null(node: Node) -> bool:
 
 
 def _check(before: dict[str, Assignment], edited: str, path: str, source: str) -> None:
-    """An edit changes one key: anything else is YAML that must be edited by hand."""
+    """Check that an edit changed one key only; other YAML must be edited by hand."""
     try:
         after = parse(edited, source)
     except UsageError as error:

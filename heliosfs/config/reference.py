@@ -64,7 +64,7 @@ _PROFILES = """\
 
 
 def page() -> str:
-    """The page in Markdown."""
+    """Return the page in Markdown."""
     working = [key for key in KEYS if not key.no_effect]
     idle = [key for key in KEYS if key.no_effect]
     parts = [_INTRODUCTION, _head("what it does"), *map(_row, working), ""]

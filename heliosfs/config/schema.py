@@ -1,4 +1,4 @@
-"""Every key of `helios.yaml`: its type, its default, and what it does."""
+"""Every key of `helios.yaml`: its type, its default and its effect."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ MS_NS = 10**6
 DAY_NS = 86_400 * 10**9
 
 ANY = "*"
-"""As the last part of a path: any name."""
+"""Last part of a path, which stands for any name."""
 
 
 class Key(NamedTuple):
-    """One thing that can be configured."""
+    """Key of the configuration."""
 
     path: str
-    """Its parts joined by dots, as `config` takes it and the file nests it."""
+    """Names of the sections and of the key joined by dots, as `config` takes them."""
     type: ValueType
     default: Value | None
-    """None: nothing is assumed."""
+    """Value if no file sets the key; None: there is none."""
     summary: str
     no_effect: str = ""
-    """Why it changes nothing here; empty when it does something."""
+    """Reason why the key has no effect in heliosfs; empty if it has one."""
 
     @property
     def default_text(self) -> str:
-        """The default as the file would say it; empty for none."""
+        """Return the default as the file would have it; empty if there is none."""
         return "" if self.default is None else self.type.show(self.default)
 
 
@@ -192,7 +192,7 @@ KEYS = (
 )
 
 SHORT = {"durability": DURABILITY_MODE.path}
-"""What may also be written as one value -> the key that it stands for."""
+"""Short form, a section written as one value -> the key that it stands for."""
 
 _BY_PATH = {key.path: key for key in KEYS}
 SECTIONS = frozenset(
@@ -202,12 +202,12 @@ SECTIONS = frozenset(
 
 
 def canonical(path: str) -> str:
-    """The path that a short form stands for, or the path itself."""
+    """Return the path that a short form stands for, or the path itself."""
     return SHORT.get(path, path)
 
 
 def find_key(path: str) -> Key:
-    """The key of a path.  UsageError suggests what it may have meant."""
+    """Return the key of a path.  UsageError suggests a similar one."""
     path = canonical(path)
     key = _BY_PATH.get(path)
     if key is not None and not path.endswith(ANY):

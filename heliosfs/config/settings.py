@@ -1,4 +1,4 @@
-"""The settings in force: what the files say, the nearest one first, and else the defaults."""
+"""The settings in force: the values in the files, the nearest one first, or the defaults."""
 
 from __future__ import annotations
 
@@ -12,59 +12,59 @@ from heliosfs.config.schema import ANY, KEYS, Key, find_key
 from heliosfs.config.values import Value
 
 DEFAULT = "default"
-"""The source of what no file says."""
+"""Source of a value that no file sets."""
 
 
 class Layer(NamedTuple):
-    """A file, as far as it is known: its text, and what errors call it."""
+    """Text of a configuration file, and its name in error messages."""
 
     source: str
     text: str
 
 
 class Setting(NamedTuple):
-    """The value of a key, and who says so."""
+    """Value of a key, and the file that sets it."""
 
     key: Key
     value: Value | None
     source: str
     line: int
-    """In the source, from 1 on; 0 for a default."""
+    """Line in the source, counted from 1; 0 for a default."""
 
     @property
     def text(self) -> str:
-        """The value as a file would say it; empty when there is none."""
+        """Return the value as a file would have it; empty if there is none."""
         return "" if self.value is None else self.key.type.show(self.value)
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the program works by.  The attributes are those of the keys that do something."""
+    """Settings of the program.  Each attribute is that of a key that has an effect."""
 
     entries: tuple[Setting, ...]
-    """Every key in the order of the schema, and what files say of PebbleDB."""
+    """Settings of every key in the order of the schema, and of the keys of PebbleDB in files."""
     working_set_bytes: int
     l1_cache_bytes: int
     prefer_zstd: bool
     is_sync: bool
-    """Whether a commit is answered only once it is safe from a power cut."""
+    """True if a commit is answered only once it is safe from a power cut."""
     sync_interval_ns: int
     checkpoint_interval_ns: int
     is_helios_listed: bool
-    """A listing of a workspace's root shows `.helios`."""
+    """True if a listing of a workspace's root shows `.helios`."""
     max_size_bytes: int
-    """0: no limit."""
+    """Largest size of the store; 0 for no limit."""
     retention_count: int
-    """Commits kept decoded, and operations kept in each log."""
+    """Number of commits kept decoded, and of operations kept in each log."""
     is_gc_automatic: bool
     gc_interval_ns: int
     snapshot_ttl_ns: int
     keeps_committed_times: bool
-    """Whether files that a verb replaces get the time at which they were committed."""
+    """True if files that a verb replaces get the time at which they were committed."""
 
     @classmethod
     def of(cls, entries: tuple[Setting, ...]) -> Settings:
-        """The settings that entries for all keys of the schema make."""
+        """Return settings made of one entry for each key of the schema."""
         values = {entry.key.path: entry.value for entry in entries}
         return cls(
             entries,
@@ -84,7 +84,7 @@ class Settings:
         )
 
     def find(self, path: str) -> Setting:
-        """The setting of a key.  UsageError when there is no such key."""
+        """Return the setting of a key.  UsageError if there is no such key."""
         key = find_key(path)
         for entry in self.entries:
             if entry.key.path == key.path:
@@ -93,7 +93,7 @@ class Settings:
 
 
 def resolve(layers: Iterable[Layer]) -> Settings:
-    """The settings that the files give, of which a later one wins.  UsageError."""
+    """Return the settings from the files, of which a later one wins.  UsageError."""
     said: dict[str, tuple[str, Assignment]] = {}
     for layer in layers:
         for path, assignment in parse(layer.text, layer.source).items():
@@ -105,7 +105,7 @@ def resolve(layers: Iterable[Layer]) -> Settings:
 
 
 def default_text() -> str:
-    """A `helios.yaml` that sets nothing and shows every key, as comments."""
+    """Return a `helios.yaml` that sets nothing and shows every key in comments."""
     lines = ["# Nothing is set here: these are the defaults."]
     shown: list[str] = []
     for key in KEYS:

@@ -1,4 +1,4 @@
-"""The types of configured values: what a text may say, and how a value is written back."""
+"""The types of configured values: how each is parsed from text, and written back."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _TEXT_MAX = 200
 _NUMBER = re.compile(r"(\d{1,19})(?:\.(\d{1,9}))?\s*([a-zA-Z]*)")
 _INTEGER = re.compile(r"[+-]?\d{1,18}")
 _SIZES = {"B": 1, "KB": 1024, "MB": 1024**2, "GB": 1024**3, "TB": 1024**4}
-"""As memory is counted: a KB is 1024 bytes, also when it is written KiB or K."""
+"""Unit -> bytes, as memory is counted: KB, KiB and K are 1024 bytes."""
 _DURATIONS_NS = {
     "us": 10**3,
     "ms": 10**6,
@@ -36,17 +36,17 @@ _BOOLS = {
 
 
 class ValueType(Protocol):
-    """What the values of a key are."""
+    """Type of the values of a key."""
 
     @property
     def summary(self) -> str:
-        """The type and its range, for people."""
+        """Return the type and its range in words."""
 
     def parse(self, text: str) -> Value:
-        """The value that a text means.  ValueError says what is wrong with it."""
+        """Return the value of a text.  ValueError says what is wrong with it."""
 
     def show(self, value: Value) -> str:
-        """The text that `parse` takes for the value."""
+        """Return the text that `parse` turns into the value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +199,7 @@ def _range(kind: Size | Duration | Integer) -> str:
 
 
 def _shown(value: int, units: dict[str, int], smallest: str) -> str:
-    """The value in the largest unit that divides it."""
+    """Return the value in the largest unit that divides it."""
     name = smallest
     for unit, scale in units.items():
         if value and value % scale == 0:

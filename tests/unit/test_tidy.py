@@ -20,7 +20,7 @@ LINES_MAX = 400
 FUNCTION_LINES_MAX = 50
 METHODS_MAX = 20
 
-UNTIDY_WORDS = {"cli", "config"}
+UNTIDY_WORDS = {}
 """Packages whose docstrings are still to be put into plain words."""
 
 LONG: dict[str, str] = {}
