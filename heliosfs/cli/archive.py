@@ -41,7 +41,7 @@ class _Source(NamedTuple):
     """The modification time of every entry, in seconds since the epoch."""
 
 
-def archive(options: Options) -> int:
+def archive(argv: list[str], options: Options) -> int:
     """Write the archive and return the exit code.  NotFound, UsageError, OSError."""
     if "list" in options:
         print("\n".join(FORMATS))

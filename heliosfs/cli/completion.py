@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from heliosfs.cli.arguments import LocalVerbParser
+from heliosfs.cli.local_verbs import LOCAL_VERBS
 from heliosfs.commands.options import HELP
 from heliosfs.commands.table import VERBS
 from heliosfs.config.schema import ANY, KEYS
@@ -49,8 +50,6 @@ def completion(argv: Sequence[str]) -> int:
 
 def vocabulary() -> list[Word]:
     """Return every verb of the command line, those of the table first."""
-    from heliosfs.cli.main import local_verbs
-
     words = []
     for verb in VERBS.values():
         usage = " ".join(verb.synopsis)
@@ -71,7 +70,7 @@ def vocabulary() -> list[Word]:
                 any(each in usage for each in _PATHS),
             )
         )
-    for name, local in local_verbs().items():
+    for name, local in LOCAL_VERBS.items():
         shells = tuple(sorted(_SHELLS)) if name == "completion" else ()
         word = Word(name, local.summary, HELP.names, shells, takes_files=not shells)
         words.append(word)

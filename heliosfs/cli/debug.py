@@ -17,12 +17,17 @@ from heliosfs.errors import StoreBusy
 from heliosfs.store.inspection import read_journal
 
 
-def is_of_files(options: Options) -> bool:
+def debug(argv: list[str], options: Options) -> int | list[str]:
+    """Print the journal of a workspace that is not mounted; return all other requests."""
+    return _debug_journal(options) if _is_of_files(options) else argv
+
+
+def _is_of_files(options: Options) -> bool:
     """Return True for `debug journal` where no daemon has the store open."""
     return options.words == ["journal"] and find_view(current_directory()) is None
 
 
-def debug_journal(options: Options) -> int:
+def _debug_journal(options: Options) -> int:
     """Print the batches of the journal.  NotFound, StoreBusy, StoreError."""
     place = repository_over(current_directory())
     store_fd = open_store(place.root, None, create=False)

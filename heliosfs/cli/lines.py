@@ -12,7 +12,12 @@ _AT_ONCE = 200
 """Paths in one request, which may have at most 64 KiB."""
 
 
-def for_each_line(argv: list[str], options: Options) -> int:
+def check_ignore(argv: list[str], options: Options) -> int | list[str]:
+    """Run `check-ignore` for the paths of the input if `--stdin` asks for that."""
+    return _for_each_line(argv, options) if "stdin" in options else argv
+
+
+def _for_each_line(argv: list[str], options: Options) -> int:
     """Run the verb for all paths of the input; 0 if one request had that exit code."""
     if options.words or options.paths:
         raise options.misuse("--stdin, or paths, but not both")

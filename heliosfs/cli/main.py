@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from heliosfs import __version__
+from heliosfs.cli.local_verbs import LOCAL_VERBS
 from heliosfs.errors import HeliosError, UsageError
-
-if TYPE_CHECKING:
-    from argparse import ArgumentParser
-
-    from heliosfs.commands.options import Options
 
 _INTERRUPTED = 130
 _USAGE = "usage: "
@@ -35,29 +30,6 @@ _OF_SETTING = {
     "core.editor": "HELIOS_EDITOR",
 }
 """Settings of git that count for one call -> variable that carries them."""
-
-
-class LocalVerb(NamedTuple):
-    """A verb that the command line carries out itself."""
-
-    summary: str
-    module: str
-    """Module of this package with a function of the verb's name, and one that makes its parser."""
-    name: str
-
-    def run(self, argv: Sequence[str]) -> int:
-        """Carry the verb out and return the exit code; `argv` are the words after the verb."""
-        code: int = self._of_module(self.name)(argv)
-        return code
-
-    def parser(self) -> ArgumentParser:
-        """Return the parser of its arguments, which has its help as well."""
-        parser: ArgumentParser = self._of_module(f"{self.name}_parser")()
-        return parser
-
-    def _of_module(self, name: str) -> Any:
-        """Return a function of the module, imported only now: imports take most of the start."""
-        return getattr(import_module(f"heliosfs.cli.{self.module}"), name)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -102,7 +74,7 @@ def _dispatch(argv: list[str]) -> int:
         return _dispatch(_after_option(argv))
     if argv[0] == "help":
         return _dispatch([*argv[1:2], "--help"])
-    local = local_verbs().get(argv[0])
+    local = LOCAL_VERBS.get(argv[0])
     if local is not None:
         return local.run(argv[1:])
     return _elsewhere(argv)
@@ -169,15 +141,16 @@ def _run_verb(argv: list[str]) -> int:
     if verb is None:
         from heliosfs.commands.instead import unknown_verb
 
-        raise UsageError(unknown_verb(argv[0], [*VERBS, *local_verbs()]))
+        raise UsageError(unknown_verb(argv[0], [*VERBS, *LOCAL_VERBS]))
     parser = verb.parser()
     # Here too, so that help and wrong usage are told the same without a workspace.
     options = parser.parse(argv[1:])
     if "help" in options:
         print(parser.format_help(), end="")
         return 0
-    if verb.name in _OF_THE_CLIENT:
-        done = _OF_THE_CLIENT[verb.name](argv, options)
+    if verb.client:
+        module = import_module(f"heliosfs.cli.{verb.client}")
+        done: int | list[str] = getattr(module, verb.function_name)(argv, options)
         if isinstance(done, int):
             return done
         argv = done
@@ -198,133 +171,6 @@ def _run_verb(argv: list[str]) -> int:
         line.end()
 
 
-def _materialize(argv: list[str], options: Options) -> int | list[str]:
-    from heliosfs.cli.materialize import materialize
-
-    return materialize(options)
-
-
-def _report(argv: list[str], options: Options) -> int | list[str]:
-    from heliosfs.cli.report import report
-
-    return report(options)
-
-
-def _run_command(argv: list[str], options: Options) -> int | list[str]:
-    from heliosfs.cli.run import run
-
-    return run(options)
-
-
-def _transfer(argv: list[str], options: Options) -> int | list[str]:
-    from heliosfs.cli.transfer import transfer
-
-    return transfer(argv[0], argv, options)
-
-
-def _version(argv: list[str], options: Options) -> int | list[str]:
-    from heliosfs.commands.version import version_text
-
-    options.at_most(0)
-    print(version_text(as_json="json" in options), end="")
-    return 0
-
-
-def _move(argv: list[str], options: Options) -> int | list[str]:
-    from heliosfs.cli.move import move
-
-    return move(options)
-
-
-def _rev_parse(argv: list[str], options: Options) -> int | list[str]:
-    from heliosfs.cli.whereabouts import asks_where, whereabouts
-
-    return whereabouts(argv, options) if asks_where(options) else argv
-
-
-def _commit(argv: list[str], options: Options) -> int | list[str]:
-    from heliosfs.cli.message import with_author, with_message
-    from heliosfs.commands.commit import COMMIT_TEXT
-
-    if "file" in options:
-        argv = with_message(argv, options)
-    elif not any(key in options for key in COMMIT_TEXT) and _is_terminal():
-        from heliosfs.cli.editor import with_edited_message
-
-        argv = with_edited_message(argv, options)
-    return with_author(argv, options)
-
-
-def _tag(argv: list[str], options: Options) -> int | list[str]:
-    if "file" in options:
-        from heliosfs.cli.message import with_message
-
-        return with_message(argv, options)
-    if "annotate" in options and "message" not in options and options.words and _is_terminal():
-        from heliosfs.cli.editor import with_edited_tag
-
-        return with_edited_tag(argv)
-    return argv
-
-
-def _is_terminal() -> bool:
-    return os.isatty(0) and os.isatty(1)
-
-
-def _debug(argv: list[str], options: Options) -> int | list[str]:
-    from heliosfs.cli.debug import debug_journal, is_of_files
-
-    return debug_journal(options) if is_of_files(options) else argv
-
-
-def _archive(argv: list[str], options: Options) -> int | list[str]:
-    from heliosfs.cli.archive import archive
-
-    return archive(options)
-
-
-def _check_ignore(argv: list[str], options: Options) -> int | list[str]:
-    if "stdin" not in options:
-        return argv
-    from heliosfs.cli.lines import for_each_line
-
-    return for_each_line(argv, options)
-
-
-_OF_THE_CLIENT: dict[str, Callable[[list[str], Options], int | list[str]]] = {
-    "archive": _archive,
-    "check-ignore": _check_ignore,
-    "commit": _commit,
-    "debug": _debug,
-    "export": _transfer,
-    "import": _transfer,
-    "materialize": _materialize,
-    "mv": _move,
-    "report": _report,
-    "rev-parse": _rev_parse,
-    "run": _run_command,
-    "tag": _tag,
-    "version": _version,
-}
-"""Verbs that the client carries out itself, giving the exit code, or whose words it completes."""
-
-
-_LOCAL = (
-    LocalVerb("make a repository without mounting it", "mount", "init"),
-    LocalVerb("mount a workspace, made on first use", "mount", "mount"),
-    LocalVerb("end a mount; everything is kept", "umount", "umount"),
-    LocalVerb("list the workspaces on this machine, mounted and not", "listing", "ls"),
-    LocalVerb("check what this machine offers, and say what to do", "doctor", "doctor"),
-    LocalVerb("print what makes a shell complete verbs", "completion", "completion"),
-    LocalVerb("write manual pages for man(1)", "man", "man"),
-)
-
-
-def local_verbs() -> dict[str, LocalVerb]:
-    """Return the verbs that the command line carries out itself, by name."""
-    return {verb.name: verb for verb in _LOCAL}
-
-
 def _overview() -> str:
     from heliosfs.commands.table import VERBS
 
@@ -335,7 +181,7 @@ def _overview() -> str:
         "-c user.name=NAME, user.email, core.editor, core.pager, color.ui count for one call.",
         "-P, --no-pager: no pager. -p, --paginate: a pager for every verb.",
         "",
-        *(f"  {name:<12} {verb.summary}" for name, verb in local_verbs().items()),
+        *(f"  {name:<12} {verb.summary}" for name, verb in LOCAL_VERBS.items()),
         "",
         *(f"  {name:<12} {verb.summary}" for name, verb in VERBS.items()),
         "",

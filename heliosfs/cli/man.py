@@ -12,6 +12,7 @@ from functools import partial
 
 from heliosfs import __version__
 from heliosfs.cli.arguments import LocalVerbParser
+from heliosfs.cli.local_verbs import LOCAL_VERBS
 from heliosfs.commands.table import VERBS
 from heliosfs.commands.verb import Verb
 
@@ -50,12 +51,10 @@ def man(argv: Sequence[str]) -> int:
 
 def pages() -> Iterator[tuple[str, str]]:
     """Yield the name and the text of every page."""
-    from heliosfs.cli.main import local_verbs
-
     yield "helios.1", _overview()
     for verb in VERBS.values():
         yield f"helios-{verb.name}.1", _verb(verb)
-    for name, local in local_verbs().items():
+    for name, local in LOCAL_VERBS.items():
         parser = local.parser()
         # As wide on every terminal.
         parser.formatter_class = partial(RawDescriptionHelpFormatter, width=_COLUMNS)
@@ -92,8 +91,6 @@ def _local(name: str, summary: str, help_text: str) -> str:
 
 
 def _overview() -> str:
-    from heliosfs.cli.main import local_verbs
-
     parts = [
         *_begin("helios", "a file system for coding agents, with commits and branches in it"),
         ".SH SYNOPSIS",
@@ -102,7 +99,7 @@ def _overview() -> str:
         _text("A verb acts on the workspace that the current directory is in, or DIR after -C."),
         ".SH VERBS",
     ]
-    summaries = {name: local.summary for name, local in local_verbs().items()}
+    summaries = {name: local.summary for name, local in LOCAL_VERBS.items()}
     summaries |= {name: verb.summary for name, verb in VERBS.items()}
     for name, summary in summaries.items():
         parts += [".TP", rf"\fBhelios\-{_plain(name)}\fR(1)", _text(summary)]

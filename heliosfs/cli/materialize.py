@@ -41,7 +41,7 @@ class TreeItem(NamedTuple):
     """Yields runs of bytes of a regular file with their offsets; the gaps are zeros."""
 
 
-def materialize(options: Options) -> int:
+def materialize(argv: list[str], options: Options) -> int:
     """Write REV into OUT.  AlreadyExists when OUT holds something; NotFound, StoreError."""
     if len(options.words) != 2:
         raise options.misuse("which revision, and which directory?")

@@ -1,4 +1,4 @@
-"""`commit -F`: reading the message, since the daemon sees neither our files nor our input."""
+"""The message of a commit: the daemon sees neither our files nor our terminal."""
 
 from __future__ import annotations
 
@@ -6,11 +6,27 @@ import os
 import sys
 from collections.abc import Sequence
 
+from heliosfs.cli.tag import is_terminal
+from heliosfs.commands.commit import COMMIT_TEXT
 from heliosfs.commands.message import MESSAGE_MAX_BYTES
 from heliosfs.commands.options import Options
 from heliosfs.errors import TooLarge, UsageError
 
 _NAMES = ("-F", "--file")
+
+
+def commit(argv: list[str], options: Options) -> list[str]:
+    """Return the words of a commit with its message and its author.
+
+    Without a message, and on a terminal, the editor of the user is opened.
+    """
+    if "file" in options:
+        argv = with_message(argv, options)
+    elif not any(key in options for key in COMMIT_TEXT) and is_terminal():
+        from heliosfs.cli.editor import with_edited_message
+
+        argv = with_edited_message(argv, options)
+    return with_author(argv, options)
 
 
 def with_message(argv: Sequence[str], options: Options) -> list[str]:

@@ -17,7 +17,7 @@ class _Move(NamedTuple):
     target: str
 
 
-def move(options: Options) -> int:
+def mv(argv: list[str], options: Options) -> int:
     """Rename the named paths, and return the exit code.  NotFound, AlreadyExists, OSError."""
     if len(options.words) < 2:
         raise options.misuse("mv SOURCE TARGET, or mv SOURCE... DIRECTORY")

@@ -17,7 +17,7 @@ from heliosfs.errors import UsageError
 _PAGE = os.path.join(".helios", "report.html")
 
 
-def report(options: Options) -> int:
+def report(argv: list[str], options: Options) -> int:
     """Write the page, and return the exit code.  NotFound, StoreError, UsageError."""
     options.at_most(1)
     out = options.words[0] if options.words else "-"

@@ -27,7 +27,7 @@ class _Stand(NamedTuple):
     """True if the mount point shows that branch already."""
 
 
-def run(options: Options) -> int:
+def run(argv: list[str], options: Options) -> int:
     """Become the command; return an exit code only if there is no such command.
 
     NotFound when the workspace is not mounted; Refused.

@@ -23,13 +23,20 @@ if TYPE_CHECKING:
 _PATHS = ("from-git", "from-dir", "verify", "to-git")
 
 
-def transfer(name: str, argv: Sequence[str], options: Options) -> int:
-    """Run `import` or `export` where the current directory is.  HeliosError.
+def import_(argv: Sequence[str], options: Options) -> int:
+    """Run `import` where the current directory is, and return the exit code.  HeliosError.
 
-    Return the exit code.
-
-    An import outside of every workspace makes one of the current directory.
+    Outside of every workspace it makes one of the current directory.
     """
+    return _with_progress("import", argv, options)
+
+
+def export(argv: Sequence[str], options: Options) -> int:
+    """Run `export` where the current directory is, and return the exit code.  HeliosError."""
+    return _with_progress("export", argv, options)
+
+
+def _with_progress(name: str, argv: Sequence[str], options: Options) -> int:
     where = current_directory()
     line = ProgressLine()
     try:

@@ -12,12 +12,17 @@ from heliosfs.commands.plumbing.rev_parse import OF_THE_CLIENT
 from heliosfs.errors import NotFound
 
 
-def asks_where(options: Options) -> bool:
+def rev_parse(argv: list[str], options: Options) -> int | list[str]:
+    """Answer questions about the caller's place; return all other requests as they are."""
+    return _whereabouts(argv, options) if _asks_where(options) else argv
+
+
+def _asks_where(options: Options) -> bool:
     """Return True if a request is one that only the client can answer."""
     return any(key in options for key in OF_THE_CLIENT)
 
 
-def whereabouts(argv: Sequence[str], options: Options) -> int:
+def _whereabouts(argv: Sequence[str], options: Options) -> int:
     """Print a line for each thing that is asked for, in their order.  NotFound."""
     where = current_directory()
     place = _place(where)

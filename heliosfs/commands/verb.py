@@ -102,6 +102,12 @@ class Verb(NamedTuple):
     """First words with which the verb reads only; "" stands for no word."""
     reading_options: tuple[str, ...] = ()
     """Options with which the verb reads only."""
+    client: str = ""
+    """Module of `heliosfs.cli` whose function of the verb's name runs first, in the client.
+
+    It carries the verb out and returns the exit code, or returns the words for the daemon.
+    Empty: the client has no part in it.
+    """
     takes_command: bool = False
     """True if its first word begins a command, whose options are not its own."""
     exit_codes: str = ""
@@ -212,8 +218,11 @@ class Verb(NamedTuple):
         """Return the function that carries it out; its module is imported on first use."""
         name = f"heliosfs.commands.{self.module}"
         module = sys.modules.get(name) or import_module(name)
-        name = self.name.replace("-", "_")
-        function: Callable[[Request, Options], Any] = getattr(
-            module, f"{name}_" if iskeyword(name) else name
-        )
+        function: Callable[[Request, Options], Any] = getattr(module, self.function_name)
         return function
+
+    @property
+    def function_name(self) -> str:
+        """The name of its functions: that of the verb, as Python can spell it."""
+        name = self.name.replace("-", "_")
+        return f"{name}_" if iskeyword(name) else name

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from heliosfs.cli.main import local_verbs, main
+from heliosfs.cli.local_verbs import LOCAL_VERBS
+from heliosfs.cli.main import main
 from heliosfs.commands.instead import OF_GIT, OPTIONS_OF_GIT, unknown_verb
 from heliosfs.commands.table import VERBS
 from heliosfs.commands.verb import exit_code_of
@@ -804,9 +805,9 @@ def test_every_verb_of_git_is_one_here_or_has_an_answer() -> None:
         ["git", f"--list-cmds={lists}"],
         env=ENVIRONMENT, capture_output=True, text=True, check=True, timeout=60,
     )  # fmt: skip
-    known = {*VERBS, *local_verbs(), *OF_GIT, "help"}
+    known = {*VERBS, *LOCAL_VERBS, *OF_GIT, "help"}
     assert set(listed.stdout.split()) - known - set(_OTHERS.split()) == set()
-    assert not set(OF_GIT) & {*VERBS, *local_verbs()}
+    assert not set(OF_GIT) & {*VERBS, *LOCAL_VERBS}
     for name in OF_GIT:
         assert f"there is no verb {name!r} here: " in unknown_verb(name, VERBS)
     for verb, option in OPTIONS_OF_GIT:

@@ -108,7 +108,7 @@ def test_mv_keeps_the_file_and_stages_both_paths(mounted: Mounted) -> None:
     for words, said in (
         (["none", "x"], "no file 'none'"),
         (["b", "other"], "'other' is there already"),
-        (["b", ".helios/x"], "no file of this workspace"),
+        (["b", ".helios/x"], "not a file of this workspace"),
         (["b", "other", "x"], "'x' is no directory"),
     ):
         done = mounted.command("mv", *words)

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from heliosfs.cli.completion import vocabulary
-from heliosfs.cli.main import local_verbs, main
+from heliosfs.cli.local_verbs import LOCAL_VERBS
+from heliosfs.cli.main import main
 from heliosfs.commands.table import VERBS
 
 
@@ -18,7 +19,7 @@ def script(shell: str, capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def test_every_verb_is_known() -> None:
-    assert {word.name for word in vocabulary()} == {*VERBS, *local_verbs()}
+    assert {word.name for word in vocabulary()} == {*VERBS, *LOCAL_VERBS}
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -8,6 +8,8 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from importlib import import_module
+from inspect import signature
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,9 @@ import pytest
 from heliosfs import __version__
 from heliosfs.cli import client
 from heliosfs.cli import main as program
+from heliosfs.cli.local_verbs import LOCAL_VERBS, LocalVerb
 from heliosfs.commands.table import VERBS
+from heliosfs.commands.verb import Verb
 from heliosfs.errors import HeliosError, StoreBusy, UsageError
 
 main = program.main
@@ -261,3 +265,16 @@ def test_a_message_that_cannot_be_read(tmp_path: Path, capsys: pytest.CaptureFix
     assert "longer than 64 KiB" in capsys.readouterr().err
     assert main(["commit", "-F", "long", "-m", "other"]) == 2
     assert "exclude each other" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", [verb for verb in VERBS.values() if verb.client])
+def test_the_part_of_the_client_is_where_the_table_says(verb: Verb) -> None:
+    module = import_module(f"heliosfs.cli.{verb.client}")
+    assert list(signature(getattr(module, verb.function_name)).parameters) == ["argv", "options"]
+
+
+@pytest.mark.parametrize("verb", list(LOCAL_VERBS.values()))
+def test_a_verb_of_the_command_line_has_a_function_and_a_parser(verb: LocalVerb) -> None:
+    module = import_module(f"heliosfs.cli.{verb.module}")
+    assert list(signature(getattr(module, verb.name)).parameters) == ["argv"]
+    assert verb.parser().prog == f"helios {verb.name}"

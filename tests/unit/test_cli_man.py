@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from heliosfs.cli.main import local_verbs, main
+from heliosfs.cli.local_verbs import LOCAL_VERBS
+from heliosfs.cli.main import main
 from heliosfs.cli.man import pages
 from heliosfs.commands.table import VERBS
 
@@ -19,7 +20,7 @@ PAGES = dict(pages())
 
 
 def test_every_verb_has_one() -> None:
-    names = {f"helios-{name}.1" for name in (*VERBS, *local_verbs())}
+    names = {f"helios-{name}.1" for name in (*VERBS, *LOCAL_VERBS)}
     assert set(PAGES) == {"helios.1", *names}
 
 

@@ -14,7 +14,7 @@ from zlib import crc32
 import pytest
 
 from heliosfs import errors
-from heliosfs.cli.main import local_verbs
+from heliosfs.cli.local_verbs import LOCAL_VERBS
 from heliosfs.commands.dotfiles import FILES
 from heliosfs.commands.table import VERBS
 from heliosfs.objects.commit import Commit, Signature, encode_commit
@@ -88,7 +88,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_control_files_commands_and_texts_exist(page: Path) -> None:
     code = code_of(page.read_text())
     assert set(_CONTROL_FILE.findall(code)) <= {*VERBS, "command", "error"}
-    assert set(_COMMAND.findall(code)) <= {*VERBS, *local_verbs()}
+    assert set(_COMMAND.findall(code)) <= {*VERBS, *LOCAL_VERBS}
     assert set(_ROOT_FILE.findall(code)) <= {*FILES, "README"}
 
 

@@ -230,6 +230,7 @@ OPLOG = Verb(
 REV_PARSE = Verb(
     name="rev-parse",
     module="plumbing.rev_parse",
+    client="whereabouts",
     summary="the id that a revision, or a path in one, means",
     synopsis=(
         "[--short[=N] | --abbrev-ref | --verify [-q]] REV...",

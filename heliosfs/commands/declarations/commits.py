@@ -60,6 +60,7 @@ ADD = Verb(
 COMMIT = Verb(
     name="commit",
     module="commit",
+    client="message",
     summary="make a commit of everything, or of what was added",
     synopsis=(
         "[-m TEXT]... [--amend] [--work] [--allow-empty] [--expect ID]",

@@ -59,6 +59,7 @@ EXPERIMENT = Verb(
 REPORT = Verb(
     name="report",
     module="report.page",
+    client="report",
     summary="a page that shows experiments, scores and the graph of commits",
     synopsis=("[FILE]",),
     description=(

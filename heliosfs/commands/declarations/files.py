@@ -49,6 +49,7 @@ RM = Verb(
 MV = Verb(
     name="mv",
     module="client_verbs",
+    client="move",
     summary="rename files and directories, and stage that",
     synopsis=("[-f] [-k] [-n] [-v] SOURCE TARGET", "[-f] [-k] [-n] [-v] SOURCE... DIRECTORY"),
     description=(

@@ -11,6 +11,7 @@ _E_SILENT = ("EBUSY", "git does not answer there")
 IMPORT = Verb(
     name="import",
     module="exchange.importing",
+    client="transfer",
     summary="take in the history of a git repository, or the files of a directory",
     synopsis=(
         "--from-git REPO [--as NAME] [--branch B]... [--deleted] [--json]",
@@ -73,6 +74,7 @@ IMPORT = Verb(
 EXPORT = Verb(
     name="export",
     module="exchange.exporting",
+    client="transfer",
     summary="put branches and tags into a git repository",
     synopsis=("--to-git REPO [OPTION]... [BRANCH[:NAME]]...",),
     description=(

@@ -74,6 +74,7 @@ MERGE = Verb(
 TAG = Verb(
     name="tag",
     module="refs.tag",
+    client="tag",
     summary="list, create and delete names for commits",
     synopsis=(
         "[-l] [-n[N]] [--contains REV] [--sort KEY] [--format FORM] [PATTERN]...",

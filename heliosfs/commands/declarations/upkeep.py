@@ -59,6 +59,7 @@ FSCK = Verb(
 DEBUG = Verb(
     name="debug",
     module="debug",
+    client="debug",
     summary="what the store has, as it has it",
     synopsis=(
         "object ID [--limit N] [--json]",
