@@ -53,7 +53,9 @@ def archive(argv: list[str], options: Options) -> int:
     if kind not in FORMATS:
         raise options.misuse(f"--format is {', '.join(FORMATS)}, not {kind[:40]!r}")
     if out is None and sys.stdout.isatty():
-        raise UsageError("an archive is no text for a terminal: give a file by -o, or > FILE")
+        raise UsageError(
+            "an archive cannot be shown on a terminal: write it to a file by -o FILE, or > FILE"
+        )
     revision, *words = options.words
     where = current_directory()
     view = find_view(where)
@@ -94,7 +96,7 @@ def _mounted(view: Location, revision: str) -> _Source:
     name, _, path = revision.partition(":")
     kind = ask_in_place(["cat-file", "-t", revision]).strip()
     if kind == "blob":
-        raise NotFound(f"{revision[:80]!r} is no tree")
+        raise NotFound(f"{revision[:80]!r} is not a tree")
     oid = ask_in_place(["rev-parse", f"{name}^{{commit}}"]).strip()
     seconds = int(ask_in_place(["log", "-1", "--format=%ct", oid]))
     root = os.path.realpath(os.path.join(view.root, REPOSITORY, "snapshots", oid))
@@ -108,7 +110,7 @@ def _stored(repository: Repository, revision: str) -> _Source:
     """Return the tree as it is in the store."""
     found = find_object(repository, repository.root, revision)
     if found.entry is None or not found.entry.is_dir:
-        raise NotFound(f"{revision[:80]!r} is no tree")
+        raise NotFound(f"{revision[:80]!r} is not a tree")
     items = stored_items(repository.store, found.entry)
     if found.kind != "commit":
         return _Source(items, "", int(time.time()))

@@ -180,7 +180,9 @@ def _run(command: list[str], failure: str, *, fatal: bool = True) -> None:
     )
     if done.returncode and fatal:
         sys.stderr.write(done.stdout.decode(errors="replace"))
-        raise SetupError(f"{failure}: {os.path.basename(command[0])} gave {done.returncode}")
+        raise SetupError(
+            f"{failure}: {os.path.basename(command[0])} ended with exit code {done.returncode}"
+        )
 
 
 def _works() -> bool:

@@ -65,7 +65,8 @@ def edited(text: str) -> str:
         done = subprocess.run(["sh", "-c", f'{command} "$@"', command, path], check=False)
         if done.returncode:
             raise HeliosError(
-                f"the editor {command!r} gave {done.returncode}: give the text by -m, or set EDITOR"
+                f"the editor {command!r} ended with exit code {done.returncode}: "
+                "give the text by -m, or set EDITOR"
             )
         with open(path, "rb") as file:
             data = file.read(MESSAGE_MAX_BYTES * 4)

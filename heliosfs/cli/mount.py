@@ -205,7 +205,7 @@ def _mount_all() -> int:
 def _install_unit(directory: str, options: Sequence[str], log: str | None) -> int:
     mounted = mounttable.mount_at(directory)
     if not (mounted.is_ours if mounted else locate.has_repository(directory)):
-        raise NotFound(f"{directory} is no workspace yet: helios mount {directory}")
+        raise NotFound(f"{directory} is not a workspace yet: helios mount {directory}")
     words = [word for option in options for word in ("-o", option)]
     path = unit.install(directory, [*words, *(["--log", os.path.abspath(log)] if log else [])])
     print(f"installed {path}")

@@ -27,7 +27,7 @@ def mv(argv: list[str], options: Options) -> int:
     *sources, last = options.words
     is_into = os.path.isdir(last) and not os.path.islink(last)
     if len(sources) > 1 and not is_into:
-        raise NotFound(f"{last!r} is no directory")
+        raise NotFound(f"{last!r} is not a directory")
     moves = []
     for source in sources:
         name = os.path.basename(source.rstrip("/"))
@@ -57,9 +57,9 @@ def _check(view: Location, each: _Move, options: Options) -> None:
         parent = os.path.realpath(os.path.dirname(path.rstrip("/")) or ".")
         below = os.path.relpath(os.path.join(parent, os.path.basename(path.rstrip("/"))), view.root)
         if below.startswith("../") or below.split("/")[0] == REPOSITORY:
-            raise NotPermitted(f"{path!r} is no file of this workspace")
+            raise NotPermitted(f"{path!r} is not a file of this workspace")
     tracked = ask(view, ["ls-files", "--", each.source.rstrip("/")])
     if not tracked:
         raise NotFound(f"{each.source!r} is in no commit and not staged: use mv(1)")
     if os.path.lexists(each.target) and "force" not in options:
-        raise AlreadyExists(f"{each.target!r} is there already: -f replaces it")
+        raise AlreadyExists(f"{each.target!r} exists already: -f replaces it")

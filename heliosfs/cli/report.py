@@ -22,7 +22,10 @@ def report(argv: list[str], options: Options) -> int:
     options.at_most(1)
     out = options.words[0] if options.words else "-"
     if out == "-" and sys.stdout.isatty():
-        raise UsageError("where? helios report FILE, or > FILE; mounted, it is .helios/report.html")
+        raise UsageError(
+            "name the file to write: helios report FILE, or > FILE; "
+            "a mounted workspace has it as .helios/report.html"
+        )
     page = _page(current_directory())
     if out == "-":
         sys.stdout.buffer.write(page)

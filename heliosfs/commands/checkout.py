@@ -23,7 +23,7 @@ def checkout(request: Request, options: Options) -> str:
     if options.paths is not None:
         return _paths(request, options, options.paths)
     if "ours" in options or "theirs" in options:
-        raise options.misuse("--ours and --theirs are about paths: which?")
+        raise options.misuse("--ours and --theirs need a path")
     return _show(request, options, new)
 
 
@@ -35,7 +35,7 @@ def switch(request: Request, options: Options) -> str:
         name = named(request, options.words[0])
         if name not in request.repository.refs:
             if _is_revision(request, name):
-                raise options.misuse(f"{name[:80]!r} is no branch: use --detach to look at it")
+                raise options.misuse(f"{name[:80]!r} is not a branch: use --detach to look at it")
             raise NotFound(f"no branch {name[:80]!r}")
     return _show(request, options, new)
 

@@ -180,7 +180,7 @@ def _expected(text: str | None, view: View) -> CommitId | None:
     if not _ID.fullmatch(text) or len(text) != 2 * OID_BYTES:
         raise UsageError(f"usage: --expect takes a full commit id, not {text[:80]!r}")
     if view.head is None:
-        raise Stale(f"HEAD is no commit yet, not {text}")
+        raise Stale(f"nothing was committed yet: HEAD is not {text}")
     return CommitId(Oid(bytes.fromhex(text)))
 
 

@@ -72,7 +72,9 @@ def _meant(request: Request, options: Options, spec: Pathspec, base: Entry) -> l
                 continue
             raise NotFound(f"no path {item.word[:80]!r} in HEAD or the stage: use rm(1)")
         if entry.is_dir and "recursive" not in options:
-            raise options.misuse(f"{item.word[:80]!r} is a directory: with -r it goes as a whole")
+            raise options.misuse(
+                f"{item.word[:80]!r} is a directory: -r removes it with everything in it"
+            )
     return paths
 
 

@@ -163,7 +163,7 @@ def _staged(request: Request, options: Options, found: _Found) -> Entry | None:
     if "index" not in options or len(found.commit.parents) < 2:
         return view.stage.root
     if view.head != found.commit.parents[0] or view.stage.root is not None:
-        raise Busy(f"--index: HEAD or the stage is not as it was at {found.name}: leave it out")
+        raise Busy(f"HEAD or the stage is not as it was at {found.name}: leave out --index")
     return request.repository.history.read(found.commit.parents[1]).root
 
 

@@ -241,10 +241,12 @@ def _check(before: dict[str, Assignment], edited: str, path: str, source: str) -
     try:
         after = parse(edited, source)
     except UsageError as error:
-        raise UsageError(f"{source} is written so that it must be edited by hand") from error
+        raise UsageError(
+            f"{source} has a layout that only you can edit: change it by hand"
+        ) from error
     changed = {key: each.value for key, each in after.items() if key != path}
     if changed != {key: each.value for key, each in before.items() if key != path}:
-        raise UsageError(f"{source} is written so that it must be edited by hand")
+        raise UsageError(f"{source} has a layout that only you can edit: change it by hand")
 
 
 def _error(source: str, line: int, problem: str) -> UsageError:

@@ -184,6 +184,6 @@ def _syncfs(mountpoint: str) -> None:
     try:
         if _libc.syncfs(fd) != 0:
             code = ctypes.get_errno()
-            raise StoreError(f"cannot have the kernel write back: {os.strerror(code)}")
+            raise StoreError(f"the kernel could not write back its pages: {os.strerror(code)}")
     finally:
         os.close(fd)

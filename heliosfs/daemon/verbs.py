@@ -240,7 +240,7 @@ def _told(error: Exception) -> HeliosError:
     """Return the error for the channel to report."""
     if isinstance(error, HeliosError):
         return error
-    return HeliosError("internal error: the log of the mount tells more")
+    return HeliosError("internal error: see the log of the mount")
 
 
 def _progress_line(run: _LongRun) -> str:

@@ -74,7 +74,9 @@ class Connection:
         length = self.receive()
         _, opcode, self._init, _ = wire.HEAD.unpack_from(self.message)
         if not length or opcode != Opcode.INIT:
-            raise HeliosError(f"cannot mount at {self._mountpoint}: the kernel did not begin")
+            raise HeliosError(
+                f"cannot mount at {self._mountpoint}: the kernel sent no first request"
+            )
         (self._offered,) = wire.WORD.unpack_from(self.message, BODY_AT + _FLAGS_AT)
         (minor,) = wire.WORD.unpack_from(self.message, BODY_AT + _MINOR_AT)
         if not self._offered & Capability.NO_OPENDIR:

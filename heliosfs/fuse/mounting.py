@@ -36,7 +36,9 @@ def mount(mountpoint: str, options: Collection[str]) -> int:
             raise HeliosError(f"cannot mount at {mountpoint}: {text.removeprefix('fusermount3: ')}")
         _, fds, _, _ = socket.recv_fds(ours, 1, 1, socket.MSG_CMSG_CLOEXEC)
     if not fds:
-        raise HeliosError(f"cannot mount at {mountpoint}: fusermount3 gave no device")
+        raise HeliosError(
+            f"cannot mount at {mountpoint}: fusermount3 passed no descriptor of /dev/fuse"
+        )
     return fds[0]
 
 
@@ -54,7 +56,9 @@ def unmount(mountpoint: str, *, lazy: bool = False) -> str:
     except FileNotFoundError:
         return f"there is no {command[0]}"
     text = os.fsdecode(done.stderr).strip().split("\n")[-1]
-    return (text or f"{command[0]} gave {done.returncode}") if done.returncode else ""
+    return (
+        (text or f"{command[0]} ended with exit code {done.returncode}") if done.returncode else ""
+    )
 
 
 def widen_read_ahead(mountpoint: str) -> None:

@@ -189,7 +189,9 @@ class Export:
                 f"{self._target.git.git_dir} has ids of {len(tree)}"
             )
         if (said.tree, said.parents) != (tree, parents):
-            raise CorruptObject(f"imported commit {oid.hex()} does not give git's commit back")
+            raise CorruptObject(
+                f"imported commit {oid.hex()} cannot be turned back into the commit that git had"
+            )
         return self._encoder.give(b"commit", commit.git)
 
     def _squash(self, head: CommitId, name: str) -> Steps[bytes]:
@@ -258,7 +260,9 @@ class Export:
         else:
             given = yield from self._encoder.file(known.oid, known.size)
         if given != target:
-            raise CorruptObject(f"imported object {target.hex()} does not give git's back")
+            raise CorruptObject(
+                f"imported object {target.hex()} cannot be turned back into the object that git had"
+            )
         self._give_tags(chain)
         return True
 

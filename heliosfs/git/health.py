@@ -101,8 +101,8 @@ def _check_boundary(git: Git, refs: list[GitRef], cut: dict[str, str]) -> None:
             if end in cut:
                 raise HeliosError(
                     f"{git.git_dir} is a shallow clone: the history of {ref.name} ends at {end}, "
-                    f"whose parent {cut[end]} is missing; 'git fetch --unshallow' there has "
-                    "git fetch the rest"
+                    f"whose parent {cut[end]} is missing; run "
+                    "'git fetch --unshallow' there to fetch the rest"
                 )
 
 
@@ -117,7 +117,7 @@ def _check_promised(git: Git, refs: list[GitRef], known: Iterable[bytes], promis
         raise HeliosError(
             f"{git.git_dir} is a partial clone ({promisor}): {count} objects are missing, "
             f"{first} among them{f', and {where}' if where else ''}; "
-            "'git fetch --refetch --no-filter' there has git fetch all"
+            "run 'git fetch --refetch --no-filter' there to fetch them"
         )
 
 

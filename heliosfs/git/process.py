@@ -68,7 +68,7 @@ class Git:
         except subprocess.TimeoutExpired as error:
             raise Busy(f"git does not answer in {path}") from error
         except FileNotFoundError as error:
-            raise NotFound("there is no git: install it") from error
+            raise NotFound("git is not installed: install the package git") from error
         if done.returncode:
             raise NotFound(f"{path} is not a git repository: {complaint(done.stderr)}")
         return cls(os.fsdecode(done.stdout.removesuffix(b"\n")))

@@ -59,7 +59,7 @@ def find_object(repository: Repository, view: View, text: str, cwd: str = "") ->
 def _root(repository: Repository, view: View, revision: str, cwd: str) -> Entry:
     found = find_object(repository, view, revision, cwd)
     if found.entry is None or not found.entry.is_dir:
-        raise NotFound(f"{revision[:80]!r} is no tree")
+        raise NotFound(f"{revision[:80]!r} is not a tree")
     return found.entry
 
 

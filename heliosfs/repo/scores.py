@@ -35,11 +35,12 @@ def check_score(metric: str, text: str) -> None:
     """Raise UsageError unless the metric is a valid name, and the text a finite number."""
     if not _METRIC.fullmatch(metric) or len(metric.encode()) > METRIC_MAX_BYTES:
         raise UsageError(
-            f"usage: {metric[:80]!r} is no metric: a letter, then letters, digits, '_', '.', '-'"
+            f"usage: {metric[:80]!r} is not the name of a metric: "
+            "a letter, then letters, digits, '_', '.', '-'"
         )
     if len(text) > VALUE_MAX_CHARACTERS or not math.isfinite(_parse(text)):
         raise UsageError(
-            f"usage: {metric}={text[:80]!r} is no number: 3, 0.93, 1e-4, or 41/42, and finite"
+            f"usage: {metric}={text[:80]!r} is not a number: 3, 0.93, 1e-4, or 41/42, and finite"
         )
 
 

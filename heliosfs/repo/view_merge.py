@@ -121,7 +121,7 @@ def merge_into(
         view.move("merge", text, before, State(view.slot, theirs, after))
         return Done(theirs, is_fast_forward=True, is_news=True, conflicts=[])
     if options.only_fast_forward:
-        raise Busy("HEAD cannot just move on: it has commits that the other side has not")
+        raise Busy("cannot fast-forward: HEAD has commits that the other side does not have")
     if not bases and not options.unrelated:
         raise UsageError("usage: the histories have no commit in common")
     # As in git, the working tree counts: its .gitattributes need not be committed.

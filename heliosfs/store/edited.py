@@ -45,7 +45,7 @@ class Edited:
             whole[at : at + len(data)] = data
         made = bytes(whole)
         if object_id(kind, made) != oid:
-            raise DecodeError("what the edits make has another id")
+            raise DecodeError("the bytes made by its edits have another id")
         return made
 
     def encode(self) -> bytes:

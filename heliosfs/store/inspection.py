@@ -126,7 +126,9 @@ def _link(payload: Payload) -> Link:
         try:
             at, _ = decode_location(payload.body)
         except IndexError as error:
-            raise DecodeError(f"object {payload.number} has no sound place in a pack") from error
+            raise DecodeError(
+                f"object {payload.number} has a damaged location in a pack"
+            ) from error
         codec, stored_bytes, place = at.codec, at.length, f"pack-{at.pack} at {at.offset}"
     return Link(
         payload.number,

@@ -81,7 +81,7 @@ class Files:
             return self._add(ChannelHandle(node, node.channel(), is_reader))
         if isinstance(node, VirtualText):
             if writing:
-                raise NotPermitted("what lies under .helios is made by heliosfs")
+                raise NotPermitted("files under .helios are made by heliosfs and cannot be changed")
             return self.open_text(node, node.text())
         raise PosixError(errno.EISDIR if stat.S_ISDIR(node.mode) else errno.ENXIO)
 

@@ -259,7 +259,7 @@ class FileSystem:
             if self.failure is not None:
                 raise ReadOnly(self.failure)
             return node
-        raise NotPermitted("what lies under .helios is made by heliosfs")
+        raise NotPermitted("files under .helios are made by heliosfs and cannot be changed")
 
     def guard(self, workspace: Workspace) -> None:
         """Check that a tree still shows a branch.  ESTALE if it does not."""

@@ -34,10 +34,12 @@ class Room:
         """Check that L2 has room for so many bytes now; reserve nothing: 10 us.  StoreFull."""
         disk = self._repository.store.disk()
         if disk.f_bavail * disk.f_frsize < count_bytes:
-            raise StoreFull("the disk of the store has no room for that")
+            raise StoreFull("the disk of the store is full: make room there")
         limit = self._repository.configuration.settings.max_size_bytes
         if limit and limit - self._repository.store.stats().file_bytes < count_bytes:
-            raise StoreFull(f"the store may take storage.max_size, {limit} bytes")
+            raise StoreFull(
+                f"the store has reached storage.max_size, {limit} bytes: raise it, or run gc"
+            )
 
     def _look(self, count_bytes: int) -> None:
         repository = self._repository

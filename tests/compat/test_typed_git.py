@@ -709,7 +709,7 @@ def test_merges(tmp_path: Path, words: list[str], code: int) -> None:
     )
     assert done.returncode == code
     if code:
-        with pytest.raises(HeliosError, match="cannot just move on"):
+        with pytest.raises(HeliosError, match="cannot fast-forward"):
             stage.run("merge", *words)
     else:
         stage.run("merge", *words)

@@ -107,9 +107,9 @@ def test_mv_keeps_the_file_and_stages_both_paths(mounted: Mounted) -> None:
     assert mounted.helios("status", "-s") == "R  src/a -> b\n M other\n"
     for words, said in (
         (["none", "x"], "no file 'none'"),
-        (["b", "other"], "'other' is there already"),
+        (["b", "other"], "'other' exists already"),
         (["b", ".helios/x"], "not a file of this workspace"),
-        (["b", "other", "x"], "'x' is no directory"),
+        (["b", "other", "x"], "'x' is not a directory"),
     ):
         done = mounted.command("mv", *words)
         assert done.returncode == 1
@@ -170,7 +170,7 @@ def test_commit_opens_an_editor_on_a_terminal(mounted: Mounted, tmp_path: Path) 
     assert "the message is empty" in shown
     code, shown = on_a_terminal(mounted, "commit", GIT_EDITOR="false")
     assert code == 1
-    assert "the editor 'false' gave 1" in shown
+    assert "the editor 'false' ended with exit code 1" in shown
     code, _ = on_a_terminal(mounted, "commit", "--amend", GIT_EDITOR="true")
     assert code == 0
     assert mounted.helios("log", "--format=%s") == "from the editor\n"

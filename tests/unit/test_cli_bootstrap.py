@@ -176,7 +176,7 @@ def test_python_s_own_packages_are_those_of_its_version(
 
 def test_a_step_that_fails_shows_what_it_said(capfd: pytest.CaptureFixture[str]) -> None:
     command = ["sh", "-c", "echo because; exit 3"]
-    with pytest.raises(bootstrap.SetupError, match="cannot do it: sh gave 3"):
+    with pytest.raises(bootstrap.SetupError, match="cannot do it: sh ended with exit code 3"):
         bootstrap._run(command, "cannot do it")
     assert capfd.readouterr().err == "because\n"
     bootstrap._run(command, "cannot do it", fatal=False)

@@ -87,7 +87,7 @@ def test_the_command(
     ws = tmp_path / "ws"
     ws.mkdir()
     assert main(["mount", "--install-unit", str(ws)]) == 1
-    assert "is no workspace yet" in capsys.readouterr().err
+    assert "is not a workspace yet" in capsys.readouterr().err
     assert main(["init", str(ws)]) == 0
     assert main(["mount", "--install-unit", "-o", "xattr", str(ws)]) == 0
     assert "loginctl enable-linger" in capsys.readouterr().out

@@ -357,7 +357,7 @@ def test_switch_shows_branches_only(stage: Stage) -> None:
     stage.run("switch", "-c", "along")
     assert stage.files.read(b"a") == b"3\n"
     assert stage.run("switch", "along") == "Already on 'along'\n"
-    with pytest.raises(UsageError, match="no branch: use --detach"):
+    with pytest.raises(UsageError, match="not a branch: use --detach"):
         stage.run("switch", "HEAD~1")
     with pytest.raises(NotFound, match="no branch 'nope'"):
         stage.run("switch", "nope")

@@ -104,7 +104,7 @@ def test_text_of_the_control_file_is_the_message(stage: Stage) -> None:
 
 
 def test_expected_head(stage: Stage) -> None:
-    with pytest.raises(Stale, match="HEAD is no commit yet"):
+    with pytest.raises(Stale, match="nothing was committed yet: HEAD is not"):
         stage.run("commit", "-m", "x", "--expect", "0" * 64)
     first = stage.commit()
     stage.files.write(b"b", b"1")

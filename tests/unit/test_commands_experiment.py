@@ -214,7 +214,7 @@ def test_where_numbers_go(stage: Stage) -> None:
     stage.run("experiment", "start", "idea")
     with pytest.raises(NotFound, match="made no commit at its HEAD"):
         stage.run("experiment", "record", "score=1", branch="idea")
-    with pytest.raises(NotFound, match="branch 'main' is no experiment"):
+    with pytest.raises(NotFound, match="branch 'main' is not an experiment"):
         stage.run("experiment", "record", "score=1")
     made = attempt(stage, "idea", "one")
     told = stage.run("experiment", "record", "score=1", "-e", "idea")

@@ -133,13 +133,13 @@ def test_removing_takes_the_line_and_an_empty_section() -> None:
 
 def test_what_cannot_be_edited_is_left_to_the_user() -> None:
     text = "storage:\n  pebbledb: {compression: a, write_buffer_size: 1MB}\n"
-    with pytest.raises(UsageError, match="must be edited by hand"):
+    with pytest.raises(UsageError, match="change it by hand"):
         remove(text, "storage.pebbledb.compression", SOURCE)
     shared = (
         "performance:\n  l1_cache_size: &size 1GB\n  working_set: *size\n"
         "storage:\n  pebbledb:\n    write_buffer_size: *size\n"
     )
-    with pytest.raises(UsageError, match="must be edited by hand"):
+    with pytest.raises(UsageError, match="change it by hand"):
         assign(shared, "storage.pebbledb.write_buffer_size", "2GB", SOURCE)
 
 

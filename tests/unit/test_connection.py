@@ -106,7 +106,7 @@ def test_a_kernel_that_cannot_do_without_opendir_is_refused(ends: Ends) -> None:
 
 def test_a_kernel_that_does_not_begin_is_no_mount(ends: Ends) -> None:
     ends.ask(STATFS, 2, b"")
-    with pytest.raises(HeliosError, match="the kernel did not begin"):
+    with pytest.raises(HeliosError, match="the kernel sent no first request"):
         ends.connection.begin()
 
 

@@ -149,7 +149,7 @@ async def test_what_it_raises_is_told_and_the_next_one_runs() -> None:
     mount = Mount()
     for steps, raised, text in (
         (fail, NotFound, "error: nothing there\n"),
-        (broken, KeyError, "error: internal error: the log of the mount tells more\n"),
+        (broken, KeyError, "error: internal error: see the log of the mount\n"),
     ):
         channel = mount.channel()
         with pytest.raises(raised):

@@ -83,7 +83,7 @@ def _objects(request: Request, options: Options) -> Steps[tuple[_Side, _Side, li
     repository, view = request.repository, request.view
     old, new = (find_object(repository, view, word, request.cwd) for word in options.words)
     if old.entry is None or new.entry is None or old.entry.is_dir != new.entry.is_dir:
-        raise options.misuse("two files can be compared, or two trees")
+        raise options.misuse("a file can be compared with a file only, and a tree with a tree")
     sides = _Side(old.entry), _Side(new.entry)
     if not new.entry.is_dir:
         change = FileChange(new.path or new.oid.hex().encode(), old.entry, new.entry)

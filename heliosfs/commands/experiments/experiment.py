@@ -128,7 +128,7 @@ def _recorded_commit(request: Request, options: Options) -> tuple[CommitId, Expe
         return resolve(repository, revision, view.head), found
     if found is None:
         place = f"branch {view.branch!r}" if view.branch else "a detached HEAD"
-        raise NotFound(f"{place} is no experiment: name one with -e, or a commit with --commit")
+        raise NotFound(f"{place} is not an experiment: name one with -e, or a commit with --commit")
     branch = repository.refs.of_slot(found.slot)
     head = branch.head if branch else found.tip
     if head is not None and _name_in(repository.history.read(head)) == found.name:
@@ -238,7 +238,7 @@ def _named(request: Request, options: Options, words: list[str]) -> Experiment:
         return known.get(words[0])
     found = known.of_slot(request.view.slot)
     if found is None:
-        raise options.misuse("which experiment? This branch is none")
+        raise options.misuse("which experiment? The branch you are on is not one: name it with -e")
     return found
 
 

@@ -51,7 +51,7 @@ def cat_file(request: Request, options: Options) -> Steps[str]:
         if kind == "tree" and found.kind == "commit":
             found = find_object(request.repository, request.view, f"{words[0]}^{{tree}}")
         else:
-            raise NotFound(f"{words[0][:80]!r} is a {found.kind}, no {kind}")
+            raise NotFound(f"{words[0][:80]!r} is a {found.kind}, not a {kind}")
     if "e" in options:
         return ""
     if "t" in options:
@@ -94,7 +94,7 @@ def ls_tree(request: Request, options: Options) -> Steps[str]:
     name, *words = options.words
     found = find_object(request.repository, request.view, name, request.cwd)
     if found.entry is None or not found.entry.is_dir:
-        raise NotFound(f"{name[:80]!r} is no tree")
+        raise NotFound(f"{name[:80]!r} is not a tree")
     words += options.paths or []
     is_partial = bool(request.cwd) and "full-tree" not in options and found.kind == "commit"
     cwd = request.cwd if is_partial else ""

@@ -30,7 +30,7 @@ def check_ignore(request: Request, options: Options) -> Steps[str]:
     if not words:
         raise options.misuse("which path?")
     if "quiet" in options and len(words) > 1:
-        raise options.misuse("-q is about one path")
+        raise options.misuse("-q takes exactly one path")
     work = request.view.state().root
     base = request.view.base_root()
     store = request.repository.store

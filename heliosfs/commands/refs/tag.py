@@ -40,7 +40,7 @@ def tag(request: Request, options: Options) -> str | Steps[str]:
         message = checked_message(said).encode("utf-8", "surrogateescape") + b"\n"
         note = Annotation(repository.identity.sign(repository.clock), message)
     elif "annotate" in options:
-        raise options.misuse("an annotated tag says something: give the text by -m")
+        raise options.misuse("an annotated tag needs a message: give it by -m")
     create_tag(repository, name, oid, force="force" in options, note=note)
     return json_reply({"name": name, "id": oid.hex()}) if "json" in options else ""
 

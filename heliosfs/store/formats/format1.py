@@ -146,9 +146,9 @@ class OldDatabase:
                 _, at = read_varint(raw, at)
                 base = number - distance
                 if not 0 < base < number:
-                    raise DecodeError(f"payload {number} changes {base}")
+                    raise DecodeError(f"payload {number} has the base {base}, where there is none")
         except (IndexError, KeyError) as error:
-            raise DecodeError(f"payload {number} has no sound header") from error
+            raise DecodeError(f"payload {number} has a damaged header") from error
         next_number = number + 1 + further
         keys = map(_NUMBER.pack, range(number + 1, next_number))
         pieces = (self._txn.get(key, db=self._payloads) or b"" for key in keys)

@@ -175,7 +175,7 @@ def _body_of(payload: Payload) -> Encoded:
 def _check(decoded: bytes, data: bytes) -> None:
     """Raise DecodeError unless a new encoding decodes to the object that it is to replace."""
     if decoded != data:
-        raise DecodeError("an encoding gives other bytes back")
+        raise DecodeError("an encoded object decodes to other bytes")
 
 
 def _write(change: ReclaimTransaction, rewrites: list[_Rewrite]) -> None:

@@ -130,7 +130,9 @@ class ObjectDatabase:
             raw = txn.get(TOTALS_KEY)
             self.uses = decode_uses(txn.get(PACKS_KEY) or b"")
         if raw is None and not create:
-            raise StoreError(f"{FILE} is empty, where the store's format says it is not")
+            raise StoreError(
+                f"{FILE} is empty, although this store has been used: put it back from a copy"
+            )
         if raw is not None:
             self.totals = Totals(*_TOTALS.unpack(raw))
             self._read_recent()
@@ -349,7 +351,9 @@ def read_totals(directory: Directory, *, was_clean: bool) -> Totals:
     with lmdb_errors("cannot read"), open_unaltered(path) as env, env.begin() as txn:
         raw = txn.get(TOTALS_KEY)
     if raw is None:
-        raise StoreError(f"{FILE} is empty, where the store's format says it is not")
+        raise StoreError(
+            f"{FILE} is empty, although this store has been used: put it back from a copy"
+        )
     return Totals(*_TOTALS.unpack(raw))
 
 

@@ -229,7 +229,7 @@ class Encoder:
             with suppress(DecodeError):
                 return codecs.decode_delta(*encoded, item.size, version.data, named)
             break
-        raise CorruptObject(f"object {base.hex()}, which another one changes, is damaged")
+        raise CorruptObject(f"object {base.hex()} is damaged, and is the base of another one")
 
     def inserts(self) -> list[Insert]:
         """Return the values to write."""
@@ -316,7 +316,7 @@ class Encoder:
     def _whole(self, number: int) -> _Version:
         item = self._items[number - self._before.next_number]
         if isinstance(item, Prepared):
-            raise DecodeError("the bytes of what was prepared are not at hand")
+            raise DecodeError("the bytes of a prepared object are not in memory")
         oid, kind, data, _ = item
         if isinstance(data, Packed):
             data = self._snapshot.packs.load(data, kind, oid)

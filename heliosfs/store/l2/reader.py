@@ -241,7 +241,9 @@ class Snapshot:
         try:
             place, _ = decode_location(payload.body)
         except IndexError as error:
-            raise DecodeError(f"object {payload.number} has no sound place in a pack") from error
+            raise DecodeError(
+                f"object {payload.number} has a damaged location in a pack"
+            ) from error
         codec, body = self.packs.read(place)
         return payload._replace(codec=codec, body=body)
 

@@ -102,10 +102,12 @@ def unpack(number: int, data: bytes) -> Payload:
         distance, at = read_varint(data, at)
         position, at = read_varint(data, at)
     except (IndexError, KeyError) as error:
-        raise DecodeError(f"object {number} has no sound header") from error
+        raise DecodeError(f"object {number} has a damaged header") from error
     # I43: a delta comes after its base.
     if not 0 < distance < number:
-        raise DecodeError(f"object {number} changes one {distance} before it")
+        raise DecodeError(
+            f"object {number} has a base {distance} numbers before it, where there is none"
+        )
     return Payload(number, codec, kind, kept, size, number - distance, position, data[at:])
 
 
