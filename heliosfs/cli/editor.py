@@ -23,6 +23,11 @@ _HINT = """\
 _GIT_SECONDS = 5
 
 
+def is_terminal() -> bool:
+    """Return True if an editor can be shown to the user."""
+    return os.isatty(0) and os.isatty(1)
+
+
 def with_edited_message(argv: Sequence[str], options: Options) -> list[str]:
     """Return the words of a commit with the message that the user wrote.
 

@@ -6,8 +6,6 @@ import os
 import sys
 from collections.abc import Sequence
 
-from heliosfs.cli.tag import is_terminal
-from heliosfs.commands.commit import COMMIT_TEXT
 from heliosfs.commands.message import MESSAGE_MAX_BYTES
 from heliosfs.commands.options import Options
 from heliosfs.errors import TooLarge, UsageError
@@ -20,12 +18,15 @@ def commit(argv: list[str], options: Options) -> list[str]:
 
     Without a message, and on a terminal, the editor of the user is opened.
     """
+    from heliosfs.commands.commit import COMMIT_TEXT
+
     if "file" in options:
         argv = with_message(argv, options)
-    elif not any(key in options for key in COMMIT_TEXT) and is_terminal():
-        from heliosfs.cli.editor import with_edited_message
+    elif not any(key in options for key in COMMIT_TEXT):
+        from heliosfs.cli.editor import is_terminal, with_edited_message
 
-        argv = with_edited_message(argv, options)
+        if is_terminal():
+            argv = with_edited_message(argv, options)
     return with_author(argv, options)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 from heliosfs.commands.options import Options
 
 
@@ -14,13 +12,8 @@ def tag(argv: list[str], options: Options) -> list[str]:
         from heliosfs.cli.message import with_message
 
         return with_message(argv, options)
-    if "annotate" in options and "message" not in options and options.words and is_terminal():
-        from heliosfs.cli.editor import with_edited_tag
+    if "annotate" in options and "message" not in options and options.words:
+        from heliosfs.cli.editor import is_terminal, with_edited_tag
 
-        return with_edited_tag(argv)
+        return with_edited_tag(argv) if is_terminal() else argv
     return argv
-
-
-def is_terminal() -> bool:
-    """Return True if an editor can be shown to the user."""
-    return os.isatty(0) and os.isatty(1)
