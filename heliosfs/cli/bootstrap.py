@@ -120,6 +120,8 @@ def missing_packages(*, dev: bool) -> list[str]:
     if dev:
         tools = ("git", "make", "patch", "rsync")
         checks |= {name: shutil.which(name) is not None for name in tools}
+        # It reads the manual pages, and a test that is skipped fails in CI.
+        checks["groff-base"] = shutil.which("groff") is not None
         if not _is_ubuntu():
             checks["chromium"] = any(map(shutil.which, BROWSERS))
     return [name for name, is_there in checks.items() if not is_there]
