@@ -1,4 +1,4 @@
-"""What pyproject.toml cannot say: the manual pages of the wheel are made while it is built."""
+"""Make the manual pages while the wheel is built, which pyproject.toml cannot say."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ MOST = {
     "status, one file changed": 100,
     "branch": 28,
 }
-"""What each may take: a test holds it.  What it takes now is at most a tenth less."""
+"""Most Python calls that each may take, which a test holds; now it takes at most a tenth less."""
 _WARM_UP = 4
 _TIMES = 12
 

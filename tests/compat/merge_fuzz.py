@@ -58,7 +58,7 @@ class Author:
     def __init__(self, random: Random, *, repeats: bool) -> None:
         self.random = random
         self.repeats = repeats
-        """Whether some lines of a text are alike, so that there is a choice what matches."""
+        """True if some lines of a text are alike, so that there is a choice what matches."""
         self._serial = 0
 
     def tree(self) -> Tree:
@@ -85,7 +85,7 @@ class Author:
         return tree
 
     def mixed(self, ours: Tree, theirs: Tree) -> Tree:
-        """What somebody might commit as the merge of two trees."""
+        """Return a tree that somebody might commit as the merge of two."""
         random = self.random
         form = random.randint(0, 3)
         if form == 0:
@@ -222,7 +222,7 @@ class Author:
 
 
 def _fits(tree: Tree, path: bytes) -> bool:
-    """Whether nothing at or above the path is a file, and nothing lies below it."""
+    """Return True if nothing at or above the path is a file, and nothing lies below it."""
     parts = path.split(b"/")
     above = {b"/".join(parts[:count]) for count in range(1, len(parts) + 1)}
     return not (above & tree.keys()) and not any(each.startswith(path + b"/") for each in tree)
@@ -323,7 +323,7 @@ class Both:
         self._stream = []
 
     def by_git(self, ours: int, theirs: int) -> tuple[bool, str, str]:
-        """Whether it is clean, the tree, and what git says."""
+        """Return True if it is clean, the tree, and the messages of git."""
         argv = ["git", "-c", "merge.directoryRenames=false", "merge-tree", "--write-tree"]
         argv += [f"refs/marks/{ours}", f"refs/marks/{theirs}"]
         done = subprocess.run(

@@ -1,4 +1,4 @@
-"""What .gitattributes say about merging and comparing is done as git does it."""
+"""Merging and comparing follow .gitattributes as git does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What git would have filtered is told of at import, and kept out of git's objects at export."""
+"""Files with filters are reported at import, and kept out of git's objects at export."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What git lacks is named: the ref, the object, what helps; and nothing is half imported."""
+"""An import names the ref and the object that git lacks, and what helps; nothing is half imported."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def import_(stage: Stage, path: Path, *argv: str) -> str:
 
 
 def refusal(stage: Stage, path: Path, *argv: str) -> str:
-    """What an import is refused with; nothing is to be seen of it."""
+    """Return the refusal of an import, which leaves nothing to be seen."""
     with pytest.raises(HeliosError) as caught:
         import_(stage, path, *argv)
     refs = stage.repository.refs
