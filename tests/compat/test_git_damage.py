@@ -1,4 +1,4 @@
-"""An import names the ref and the object that git lacks, and what helps; nothing is half imported."""
+"""An import names the ref and object that git lacks, and what helps; nothing is half imported."""
 
 from __future__ import annotations
 
