@@ -78,7 +78,7 @@ class Directory:
         StoreError, OSError.
         """
         with suppress(FileNotFoundError):
-            if not stat.S_ISREG(os.stat(name, dir_fd=self.fd, follow_symlinks=False).st_mode):
+            if not stat.S_ISREG(self.status(name).st_mode):
                 raise StoreError(f"{name} in the store is not a regular file: remove it")
 
     def read(self, name: str) -> bytes:
@@ -86,21 +86,9 @@ class Directory:
         with os.fdopen(self.open(name, os.O_RDONLY), "rb") as file:
             return file.read()
 
-    def length(self, name: str) -> int:
-        """Return the size of a file in bytes."""
-        return os.stat(name, dir_fd=self.fd, follow_symlinks=False).st_size
-
-    def identity(self, name: str) -> tuple[int, int]:
-        """Return the device and inode numbers of a file."""
-        status = os.stat(name, dir_fd=self.fd, follow_symlinks=False)
-        return status.st_dev, status.st_ino
-
-    def disk_bytes(self, name: str) -> int:
-        """Return the bytes of disk that a file takes; 0 if there is no such file."""
-        try:
-            return os.stat(name, dir_fd=self.fd, follow_symlinks=False).st_blocks * 512
-        except FileNotFoundError:
-            return 0
+    def status(self, name: str) -> os.stat_result:
+        """Return stat(2) of a file, and of a link itself.  FileNotFoundError."""
+        return os.stat(name, dir_fd=self.fd, follow_symlinks=False)
 
     def disk(self) -> os.statvfs_result:
         """Return statvfs(3) of the file system on which the directory lies."""
@@ -127,30 +115,20 @@ class Directory:
         try:
             self._sync(fd)
         except OSError as error:
-            raise self._failed(error) from error
+            # I42: the kernel may have dropped what it did not write.
+            reason = os.strerror(error.errno or errno.EIO).lower()
+            self.failure = _unknown(f"a sync of the store failed ({reason})")
+            raise StoreError(self.failure) from error
 
     def sync_names(self) -> None:
         """Make created, renamed and deleted names safe from a power cut.  StoreError, as `sync`."""
-        self.check()
-        try:
-            self._sync(self.fd)
-        except OSError as error:
-            raise self._failed(error) from error
+        self.sync(self.fd)
 
     def _sync(self, fd: int) -> None:
         if fd == self.fd:
             os.fsync(fd)
         else:
             os.fdatasync(fd)
-
-    def _failed(self, error: OSError) -> StoreError:
-        # I42: the kernel may have dropped what it did not write.
-        reason = os.strerror(error.errno or errno.EIO).lower()
-        self.failure = (
-            f"a sync of the store failed ({reason}): what reached the disk is not known; "
-            "unmount, look after the disk, and mount again"
-        )
-        return StoreError(self.failure)
 
     def truncate(self, fd: int, size: int) -> None:
         os.ftruncate(fd, size)
@@ -170,14 +148,19 @@ class Directory:
             # There was no room for its pages: nothing of it counts, and it can be tried again.
             raise
         except lmdb.Error as error:
-            self.failure = (
-                f"a commit of L2 failed ({error}): what reached the disk is not known; "
-                "unmount, look after the disk, and mount again"
-            )
+            self.failure = _unknown(f"a commit of L2 failed ({error})")
             raise
 
     def _commit(self, txn: lmdb.Transaction[bytes]) -> None:
         txn.commit()
+
+
+def _unknown(event: str) -> str:
+    """Return the reason why nothing can be relied on after an event, and what to do."""
+    return (
+        f"{event}: what reached the disk is not known; "
+        "unmount, look after the disk, and mount again"
+    )
 
 
 def _write_rest(fd: int, rest: memoryview, offset: int) -> int:
@@ -187,6 +170,14 @@ def _write_rest(fd: int, rest: memoryview, offset: int) -> int:
         rest = rest[written:]
         at += written
     return at - offset
+
+
+def disk_bytes(directory: Directory, name: str) -> int:
+    """Return the bytes of disk that a file takes; 0 if there is no such file."""
+    try:
+        return directory.status(name).st_blocks * 512
+    except FileNotFoundError:
+        return 0
 
 
 def store_error(what: str, error: OSError) -> StoreError:

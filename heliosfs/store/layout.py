@@ -62,7 +62,7 @@ def check_unmade(directory: Directory, database: str) -> None:
     parts = [name for name in names if _PART.fullmatch(name) or name == database]
     if not parts:
         return
-    if parts == [database] and not directory.length(database):
+    if parts == [database] and not directory.status(database).st_size:
         # What a power cut left of a store that was being made: nothing was in it.
         directory.unlink(database)
         return

@@ -12,7 +12,7 @@ from heliosfs.store.addition import PackedAddition
 from heliosfs.store.base import Addition, Bulk, Collection, Edit, Inspection, NewObject, StoreStats
 from heliosfs.store.bulk import LocalBulk
 from heliosfs.store.cache import Cached, ObjectCache
-from heliosfs.store.directory import Directory
+from heliosfs.store.directory import Directory, disk_bytes
 from heliosfs.store.drain import Drain, Sync, Waiting
 from heliosfs.store.edited import DEPTH_MAX, Edited, is_worth_it
 from heliosfs.store.encoding import codecs
@@ -327,7 +327,7 @@ class LocalStore(StateLayers):
             objects=totals.objects,
             stored_bytes=totals.stored_bytes,
             logical_bytes=totals.logical_bytes,
-            file_bytes=self._directory.disk_bytes(FILE)
+            file_bytes=disk_bytes(self._directory, FILE)
             + self._l2.packs.disk_bytes
             + self._journal.disk_bytes(),
             cache_bytes=self._cache.used_bytes,

@@ -16,6 +16,7 @@ from heliosfs.store.encoding.codecs import Codec, Encoded
 from heliosfs.store.encoding.packs import decode_location
 from heliosfs.store.gc.repack import Repack
 from heliosfs.store.l2.record import Payload
+from heliosfs.store.l2.walk import headers
 from heliosfs.store.local import LocalStore
 from tests.stores import finish, open_local, settle
 
@@ -50,7 +51,7 @@ def pack(store: LocalStore, *, keep: list[Oid] | None = None) -> int:
 
 def records(store: LocalStore) -> list[Payload]:
     with store._l2.reading() as snapshot:
-        return [snapshot.payload(each.number) for each in snapshot.headers(1)]
+        return [snapshot.payload(each.number) for each in headers(snapshot, 1)]
 
 
 def body_bytes(payload: Payload) -> int:

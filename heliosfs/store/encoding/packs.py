@@ -235,7 +235,7 @@ class Packs:
             fd = self._fds.pop(pack, None)
         if fd is not None:
             os.close(fd)
-        self.disk_bytes -= self._directory.length(name)
+        self.disk_bytes -= self._directory.status(name).st_size
         self._directory.unlink(name)
 
     def read(self, place: PackLocation) -> Encoded:
@@ -295,7 +295,7 @@ class Packs:
         if use is None:
             self._directory.unlink(name)
             return
-        length = self._directory.length(name)
+        length = self._directory.status(name).st_size
         if length > use.end:
             self._directory.truncate(self._fd(pack), use.end)
         self.disk_bytes += min(length, use.end)

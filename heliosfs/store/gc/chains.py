@@ -7,7 +7,7 @@ from typing import NamedTuple
 from heliosfs.errors import CorruptObject
 from heliosfs.objects.ids import Kind, Oid, object_id
 from heliosfs.store.encoding.codecs import Codec, DecodeError, decode, decode_delta, named_id
-from heliosfs.store.l2.reader import Snapshot
+from heliosfs.store.l2.reader import Snapshot, unpacked
 from heliosfs.store.l2.record import Payload
 
 _HELD_BYTES = 32 * 1024 * 1024
@@ -61,10 +61,12 @@ class Chains:
         at: int | None = number
         while at is not None and at not in self._held:
             payload = snapshot.payload(at)
-            above.append(snapshot.unpacked(payload) if payload.codec == Codec.PACKED else payload)
+            if payload.codec == Codec.PACKED:
+                payload = unpacked(snapshot.packs, payload)
+            above.append(payload)
             if len(above) > _CHAIN_MAX:
                 raise DecodeError(f"object {number} ends a chain that is too long")
-            at = above[-1].base
+            at = payload.base
         found = self._held[at] if at is not None else None
         while above:
             payload = above.pop()

@@ -9,6 +9,7 @@ from heliosfs.store.encoding.packs import PackLocation, decode_location
 from heliosfs.store.l2.change import ReclaimTransaction
 from heliosfs.store.l2.database import ObjectDatabase
 from heliosfs.store.l2.record import Payload, pack
+from heliosfs.store.l2.walk import headers
 
 _SCANNED = 5_000
 _COPY_STEP_BYTES = 8 * 1024 * 1024
@@ -50,7 +51,7 @@ class PackCopy:
         pace, seen, left = Pace(), 0, _COPY_STEP_BYTES
         found: list[tuple[Payload, PackLocation]] = []
         with self._database.browsing() as snapshot:
-            for payload in snapshot.headers(self._next):
+            for payload in headers(snapshot, self._next):
                 pace()
                 if payload.number >= self._end or seen == _SCANNED or left < 0:
                     return found

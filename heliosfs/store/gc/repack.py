@@ -20,6 +20,7 @@ from heliosfs.store.l2.database import ObjectDatabase
 from heliosfs.store.l2.marks import Marks
 from heliosfs.store.l2.reader import Snapshot
 from heliosfs.store.l2.record import Payload, pack
+from heliosfs.store.l2.walk import headers, values
 
 _SCANNED = 5_000
 _STEP_BYTES = 256 * 1024
@@ -80,7 +81,7 @@ class Repack:
         """Note which objects are bases of others."""
         pace, seen = Pace(), 0
         with self._database.browsing() as snapshot:
-            for payload in snapshot.headers(self._next):
+            for payload in headers(snapshot, self._next):
                 pace()
                 if payload.number >= self._end or seen == _SCANNED:
                     break
@@ -100,7 +101,7 @@ class Repack:
         pace, seen, left = Pace(), 0, _STEP_BYTES
         rewrites: list[_Rewrite] = []
         with self._database.browsing() as snapshot:
-            for stored in snapshot.values(self._next):
+            for stored in values(snapshot, self._next):
                 if stored.first >= self._end or left < 0 or seen >= _STEP_RECORDS:
                     break
                 for number, record in stored.records:

@@ -24,8 +24,9 @@ from heliosfs.store.gc.packcopy import PackCopy
 from heliosfs.store.l2.change import ReclaimTransaction, packed_bytes
 from heliosfs.store.l2.database import ObjectDatabase
 from heliosfs.store.l2.marks import Marks
-from heliosfs.store.l2.reader import Stored, index_entry
+from heliosfs.store.l2.reader import index_entry
 from heliosfs.store.l2.record import SHORT_BYTES
+from heliosfs.store.l2.walk import Stored, headers, index_entries, values
 
 _SCANNED = 5_000
 """Records whose headers are read in a step: 15 ms."""
@@ -91,7 +92,7 @@ class Sweep:
         seen = 0
         pace = Pace()
         with self._database.reading() as snapshot:
-            for payload in snapshot.headers(self._next):
+            for payload in headers(snapshot, self._next):
                 pace()
                 if payload.number >= end or seen == _SCANNED:
                     break
@@ -113,7 +114,7 @@ class Sweep:
         """Remove the entries of some doomed objects from the index."""
         self._database.forget_recent(self._marks.keeps)
         with self._database.reading() as snapshot:
-            entries = snapshot.index_entries(self._next_entry, _LISTED)
+            entries = index_entries(snapshot, self._next_entry, _LISTED)
         if not entries:
             return True
         gone = [index_entry(*entry) for entry in entries if not self._marks.keeps(entry[1])]
@@ -156,7 +157,7 @@ class Sweep:
         seen = count = 0
         pace = Pace()
         with self._database.reading() as snapshot:
-            for stored in snapshot.values(self._next):
+            for stored in values(snapshot, self._next):
                 pace()
                 if stored.first >= end or seen >= _SCANNED or count >= _REMOVED:
                     break

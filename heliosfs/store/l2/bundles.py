@@ -14,6 +14,7 @@ from heliosfs.store.l2.record import (
     join_bundle,
     split_bundle,
 )
+from heliosfs.store.l2.walk import last_bundle
 
 
 class Insert(NamedTuple):
@@ -32,7 +33,7 @@ class Bundles:
         self._records: list[bytes] = []
         self._room = BUNDLE_BYTES
         self._is_changed = False
-        last = snapshot.last_bundle()
+        last = last_bundle(snapshot)
         # Continued, not begun anew: small drains would leave bundles of a record each.
         if last is not None and last[0] + bundle_count(last[1]) == next_number:
             self._first, self._records = last[0], split_bundle(last[1])

@@ -11,9 +11,7 @@ from heliosfs.store.l2.reader import (
     INDEX_KEY,
     NUMBER,
     Snapshot,
-    Stored,
     Unindexed,
-    alone_keys,
     piece_key,
 )
 from heliosfs.store.l2.record import (
@@ -24,6 +22,7 @@ from heliosfs.store.l2.record import (
     join_bundle,
     unpack,
 )
+from heliosfs.store.l2.walk import Stored, alone_keys, values
 
 
 def packed_bytes(number: int, record: bytes) -> int:
@@ -73,7 +72,7 @@ class ReclaimTransaction:
 
     def rewrite(self, number: int, record: bytes) -> None:
         """Replace the record of a number.  DecodeError."""
-        stored = next(self._snapshot.values(number))
+        stored = next(values(self._snapshot, number))
         if stored.is_alone:
             self._remove_alone(stored)
             is_small = len(record) + END_BYTES <= BUNDLE_BYTES
@@ -109,7 +108,7 @@ class ReclaimTransaction:
         self.rewrite(number, record)
 
     def _record_of(self, number: int) -> bytes:
-        return dict(next(self._snapshot.values(number)).records)[number]
+        return dict(next(values(self._snapshot, number)).records)[number]
 
     def _let_go(self, number: int, record: bytes) -> Payload:
         """Note that a record, and its place in a pack if it has one, will be removed."""

@@ -46,6 +46,7 @@ from heliosfs.store.l2.reader import INDEX_KEY, Snapshot, Unindexed, index_entry
 from heliosfs.store.l2.record import SHORT_BYTES, Payload, decode_chain
 from heliosfs.store.l2.residency import unmap_pages
 from heliosfs.store.l2.states import StateReader
+from heliosfs.store.l2.walk import headers
 from heliosfs.store.pending import Changes
 
 RECENT_MAX = 4096
@@ -115,7 +116,8 @@ class ObjectDatabase:
             self.env = open_environment(directory.path_of(FILE), MAP_BYTES, create=create)
             try:
                 self.map_bytes = self.env.info()["map_size"]
-                self._file = directory.identity(FILE)
+                status = directory.status(FILE)
+                self._file = status.st_dev, status.st_ino
                 # Slots of killed processes would keep old pages from being reused.
                 self.env.reader_check()
                 self.tables = open_tables(self.env)
@@ -143,8 +145,8 @@ class ObjectDatabase:
     def _read_recent(self) -> None:
         try:
             with self.reading() as snapshot:
-                headers = snapshot.headers(self.totals.indexed)
-                self._recent = Unindexed({each.id[:SHORT_BYTES]: each.number for each in headers})
+                unindexed = headers(snapshot, self.totals.indexed)
+                self._recent = Unindexed({each.id[:SHORT_BYTES]: each.number for each in unindexed})
         except DecodeError as error:
             raise StoreError(f"{FILE} is damaged: {error}") from error
 

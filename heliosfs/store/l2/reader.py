@@ -6,7 +6,6 @@ import struct
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
-from typing import NamedTuple
 
 import lmdb
 
@@ -24,7 +23,6 @@ from heliosfs.store.l2.record import (
     decode_chain,
     read_alone,
     record_in,
-    split_bundle,
     unpack,
 )
 from heliosfs.store.pending import Pending
@@ -67,23 +65,14 @@ class Unindexed:
         return found
 
 
-class Stored(NamedTuple):
-    """The value under the key of a number."""
-
-    first: int
-    value: bytes
-    records: list[tuple[int, bytes]]
-    """Number and record of each object; empty if removed, the first piece of a large object."""
-
-    @property
-    def is_alone(self) -> bool:
-        """True if the value is one large object."""
-        return not bundle_count(self.value)
-
-
-def alone_keys(number: int, value: bytes) -> list[bytes]:
-    """Return the keys of an object's pieces, the first of which is `value`."""
-    return [piece_key(number, index) for index in range(read_alone(value)[0] + 1)]
+def unpacked(packs: Packs, payload: Payload) -> Payload:
+    """Return a payload with its body read from the pack; DecodeError."""
+    try:
+        place, _ = decode_location(payload.body)
+    except IndexError as error:
+        raise DecodeError(f"object {payload.number} has a damaged location in a pack") from error
+    codec, body = packs.read(place)
+    return payload._replace(codec=codec, body=body)
 
 
 class Snapshot:
@@ -185,10 +174,6 @@ class Snapshot:
                 continue
         return None
 
-    def has(self, oid: Oid) -> bool:
-        """Return True if an object with this id is here and sound; costs as much as reading it."""
-        return self._sound(oid) is not None
-
     def _sound(self, oid: Oid) -> int | None:
         for number in self.candidates(oid):
             try:
@@ -236,17 +221,6 @@ class Snapshot:
             raise DecodeError(f"object {number} is missing")
         return record
 
-    def unpacked(self, payload: Payload) -> Payload:
-        """Return a payload with its body read from the pack; DecodeError."""
-        try:
-            place, _ = decode_location(payload.body)
-        except IndexError as error:
-            raise DecodeError(
-                f"object {payload.number} has a damaged location in a pack"
-            ) from error
-        codec, body = self.packs.read(place)
-        return payload._replace(codec=codec, body=body)
-
     def chain(self, number: int) -> list[Payload]:
         """Return a record and all that it needs to be decoded, bases first; DecodeError."""
         chain = []
@@ -254,7 +228,7 @@ class Snapshot:
         while at is not None:
             payload = self.payload(at)
             if payload.codec == Codec.PACKED:
-                payload = self.unpacked(payload)
+                payload = unpacked(self.packs, payload)
             chain.append(payload)
             if len(chain) > _CHAIN_MAX:
                 raise DecodeError(f"object {number} ends a chain that is too long")
@@ -262,68 +236,14 @@ class Snapshot:
         chain.reverse()
         return chain
 
-    def headers(self, number: int) -> Iterator[Payload]:
-        """Yield the records from a number on, in order of the numbers; DecodeError.
-
-        Of a large record, the body is only the part in its first piece.
-        """
-        cursor = self.txn.cursor(self.tables.objects)
-        more = _seek(cursor, number)
-        while more:
-            key, value = cursor.item()
-            if len(key) == NUMBER.size:
-                (first,) = NUMBER.unpack(key)
-                records = split_bundle(value) if value[0] else [read_alone(value)[1]]
-                for at, record in enumerate(records, first):
-                    if record and at >= number:
-                        yield unpack(at, record)
-            more = cursor.next()
-
-    def values(self, number: int) -> Iterator[Stored]:
-        """Yield the value that holds a number, and those after it; DecodeError."""
-        cursor = self.txn.cursor(self.tables.objects)
-        more = _seek(cursor, number)
-        while more:
-            key, value = cursor.item()
-            if len(key) == NUMBER.size:
-                (first,) = NUMBER.unpack(key)
-                records = split_bundle(value) if bundle_count(value) else [read_alone(value)[1]]
-                stored = Stored(first, value, list(enumerate(records, first)))
-                if first + len(records) > number:
-                    yield stored
-                if stored.is_alone:
-                    # Past its further pieces, whose keys are longer, without reading them.
-                    more = cursor.set_range(NUMBER.pack(first + 1))
-                    continue
-            more = cursor.next()
-
     def alone_bytes(self, number: int) -> int:
         """Return the bytes of the record of a large object; DecodeError."""
         return len(self._join(number, self._go_to(number)))
 
-    def index_entries(self, begin: bytes, limit: int) -> list[tuple[bytes, int]]:
-        """Return at most `limit` entries of the index from one on, as short id and number."""
-        cursor = self._ids_cursor
-        if not cursor.set_range_dup(INDEX_KEY, begin):
-            return []
-        return [
-            (entry[:SHORT_BYTES], int.from_bytes(entry[SHORT_BYTES:], "big"))
-            for entry in islice(cursor.iternext_dup(), limit)
-        ]
-
-    def last_bundle(self) -> tuple[int, bytes] | None:
-        """Return first number and value of the bundle that ends L2; None for a large object."""
-        if not self._cursor.last():
-            return None
-        key, value = self._cursor.item()
-        if len(key) != NUMBER.size or not bundle_count(value):
-            return None
-        return NUMBER.unpack(key)[0], value
-
     def _go_to(self, number: int) -> bytes:
         """Return the value that holds a number, and keep it for the next call."""
         self._value = b""
-        if _seek(self._cursor, number):
+        if seek(self._cursor, number):
             key, value = self._cursor.item()
             if len(key) == NUMBER.size:
                 (first,) = NUMBER.unpack(key)
@@ -345,7 +265,7 @@ class Snapshot:
         return b"".join(pieces)
 
 
-def _seek(cursor: lmdb.Cursor[bytes], number: int) -> bool:
+def seek(cursor: lmdb.Cursor[bytes], number: int) -> bool:
     """Move a cursor to the key of a number, or the last one before it; False if there is none."""
     key = NUMBER.pack(number)
     if cursor.set_range(key):

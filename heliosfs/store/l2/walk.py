@@ -1,0 +1,100 @@
+"""Walks through L2 in order: its values and records by number, and its index by id.
+
+A walk passes everything once, a few ms at a time in a transaction each, while a `Snapshot` finds
+one object by its id.  So a walk has a cursor of its own: that of the snapshot stays where the last
+object was found, and the next one is often its neighbour.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import NamedTuple
+
+from heliosfs.store.l2.reader import INDEX_KEY, NUMBER, Snapshot, piece_key, seek
+from heliosfs.store.l2.record import (
+    SHORT_BYTES,
+    Payload,
+    bundle_count,
+    read_alone,
+    split_bundle,
+    unpack,
+)
+
+
+class Stored(NamedTuple):
+    """The value under the key of a number."""
+
+    first: int
+    value: bytes
+    records: list[tuple[int, bytes]]
+    """Number and record of each object; empty if removed, the first piece of a large object."""
+
+    @property
+    def is_alone(self) -> bool:
+        """True if the value is one large object."""
+        return not bundle_count(self.value)
+
+
+def alone_keys(number: int, value: bytes) -> list[bytes]:
+    """Return the keys of an object's pieces, the first of which is `value`."""
+    return [piece_key(number, index) for index in range(read_alone(value)[0] + 1)]
+
+
+def headers(snapshot: Snapshot, number: int) -> Iterator[Payload]:
+    """Yield the records from a number on, in order of the numbers; DecodeError.
+
+    Of a large record, the body is only the part in its first piece.
+    """
+    cursor = snapshot.txn.cursor(snapshot.tables.objects)
+    more = seek(cursor, number)
+    while more:
+        key, value = cursor.item()
+        if len(key) == NUMBER.size:
+            (first,) = NUMBER.unpack(key)
+            records = split_bundle(value) if value[0] else [read_alone(value)[1]]
+            for at, record in enumerate(records, first):
+                if record and at >= number:
+                    yield unpack(at, record)
+        more = cursor.next()
+
+
+def values(snapshot: Snapshot, number: int) -> Iterator[Stored]:
+    """Yield the value that holds a number, and those after it; DecodeError."""
+    cursor = snapshot.txn.cursor(snapshot.tables.objects)
+    more = seek(cursor, number)
+    while more:
+        key, value = cursor.item()
+        if len(key) == NUMBER.size:
+            (first,) = NUMBER.unpack(key)
+            records = split_bundle(value) if bundle_count(value) else [read_alone(value)[1]]
+            stored = Stored(first, value, list(enumerate(records, first)))
+            if first + len(records) > number:
+                yield stored
+            if stored.is_alone:
+                # Past its further pieces, whose keys are longer, without reading them.
+                more = cursor.set_range(NUMBER.pack(first + 1))
+                continue
+        more = cursor.next()
+
+
+def index_entries(snapshot: Snapshot, begin: bytes, limit: int) -> list[tuple[bytes, int]]:
+    """Return at most `limit` entries of the index from one on, as short id and number."""
+    cursor = snapshot.txn.cursor(snapshot.tables.ids)
+    if not cursor.set_range_dup(INDEX_KEY, begin):
+        return []
+    return [
+        (entry[:SHORT_BYTES], int.from_bytes(entry[SHORT_BYTES:], "big"))
+        for entry in islice(cursor.iternext_dup(), limit)
+    ]
+
+
+def last_bundle(snapshot: Snapshot) -> tuple[int, bytes] | None:
+    """Return first number and value of the bundle that ends L2; None for a large object."""
+    cursor = snapshot.txn.cursor(snapshot.tables.objects)
+    if not cursor.last():
+        return None
+    key, value = cursor.item()
+    if len(key) != NUMBER.size or not bundle_count(value):
+        return None
+    return NUMBER.unpack(key)[0], value
