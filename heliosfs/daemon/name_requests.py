@@ -1,6 +1,7 @@
-"""Handlers of the requests that concern names and inodes.
+"""Handlers of the requests that concern the names in a directory.
 
-Each takes the inode, the message and its length, and returns the body of the answer.
+Each takes the inode of the directory, the message and its length, and returns the body of the
+answer.
 """
 
 from __future__ import annotations
@@ -8,19 +9,18 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Awaitable, Callable
 
-from heliosfs.clock import SECOND_NS
 from heliosfs.daemon.forgetter import Trimmer
 from heliosfs.daemon.keeper import Keeper
 from heliosfs.errors import PosixError
 from heliosfs.fuse import wire
-from heliosfs.fuse.attributes import MISSING, attributes, entry, entry_in
-from heliosfs.fuse.handler import DONE, OPENED_FILE, Answer, Handler
+from heliosfs.fuse.attributes import MISSING, entry, entry_in
+from heliosfs.fuse.handler import DONE, OPENED_FILE, Handler
 from heliosfs.fuse.notices import Notices
-from heliosfs.fuse.wire import BODY_AT, Message, Opcode, Valid
-from heliosfs.vfs.files import Files, SetAttributes
+from heliosfs.fuse.wire import BODY_AT, Message, Opcode
+from heliosfs.vfs.files import Files
 from heliosfs.vfs.filesystem import FileSystem
+from heliosfs.vfs.naming import Naming
 from heliosfs.workspace.inode import StatInode
 from heliosfs.workspace.nodes import DirNode, FileNode, Node
 
@@ -30,10 +30,7 @@ _NAMES_AT = BODY_AT + wire.NUMBER.size
 
 
 class NameRequests:
-    """Handlers by opcode.  Each is atomic, since none waits.
-
-    The exception is SETATTR for the time of a file that may be mapped, which waits first.
-    """
+    """Handlers by opcode.  Each is atomic, since none waits."""
 
     def __init__(
         self,
@@ -42,23 +39,16 @@ class NameRequests:
         keeper: Keeper,
         trimmer: Trimmer,
         notices: Notices,
-        barrier: Callable[[], Awaitable[None]],
     ) -> None:
         self._filesystem = filesystem
-        self._nodes = filesystem.nodes
         self._node = filesystem.node
-        self._clock = filesystem.repository.clock
+        self._naming = Naming(filesystem)
         self._files = files
         self._keeper = keeper
         self._look = trimmer.look
         self._notices = notices
-        self._barrier = barrier
         self.handlers: dict[int, Handler] = {
             Opcode.LOOKUP: self._lookup,
-            Opcode.FORGET: self._forget,
-            Opcode.GETATTR: self._getattr,
-            Opcode.SETATTR: self._setattr,
-            Opcode.READLINK: self._readlink,
             Opcode.SYMLINK: self._symlink,
             Opcode.MKNOD: self._mknod,
             Opcode.MKDIR: self._mkdir,
@@ -66,9 +56,7 @@ class NameRequests:
             Opcode.RMDIR: self._rmdir,
             Opcode.RENAME: self._rename,
             Opcode.LINK: self._link,
-            Opcode.ACCESS: self._access,
             Opcode.CREATE: self._create,
-            Opcode.BATCH_FORGET: self._batch_forget,
             Opcode.RENAME2: self._rename2,
             Opcode.TMPFILE: self._tmpfile,
         }
@@ -85,68 +73,6 @@ class NameRequests:
         node.refer()
         self._look()
         return entry_in(directory, node)
-
-    def _forget(self, ino: int, message: Message, end: int) -> None:
-        self._filesystem.forget(ino, *wire.NUMBER.unpack_from(message, BODY_AT))
-
-    def _batch_forget(self, ino: int, message: Message, end: int) -> None:
-        for forgotten, count in wire.FORGET_ONE.iter_unpack(message[_NAMES_AT:end]):
-            self._filesystem.forget(forgotten, count)
-
-    def _getattr(self, ino: int, message: Message, end: int) -> bytes:
-        node = self._nodes.get(ino)
-        return attributes(node if isinstance(node, StatInode) else self._node(ino))
-
-    def _setattr(self, ino: int, message: Message, end: int) -> Answer:
-        node = self._node(ino)
-        valid, _, _, size, _, atime, mtime, _, atime_ns, mtime_ns, _, mode, _, uid, gid = (
-            wire.SETATTR.unpack_from(message, BODY_AT)
-        )
-        now_ns = self._clock.now_ns() if valid & (Valid.ATIME_NOW | Valid.MTIME_NOW) else 0
-        wanted = SetAttributes()
-        if valid & Valid.MODE:
-            wanted.mode = mode
-        if valid & Valid.UID:
-            wanted.uid = uid
-        if valid & Valid.GID:
-            wanted.gid = gid
-        if valid & Valid.SIZE:
-            wanted.size = size
-        if valid & Valid.ATIME:
-            wanted.atime_ns = now_ns if valid & Valid.ATIME_NOW else atime * SECOND_NS + atime_ns
-        if valid & Valid.MTIME:
-            wanted.mtime_ns = now_ns if valid & Valid.MTIME_NOW else mtime * SECOND_NS + mtime_ns
-        if valid & Valid.MTIME and not valid & Valid.SIZE and self._files.may_be_mapped(node):
-            return self._set_after_stores(node, wanted)
-        return self._set(node, wanted)
-
-    def _set(self, node: StatInode, wanted: SetAttributes) -> bytes:
-        self._files.set_attributes(node, wanted)
-        self._keeper.touch()
-        return attributes(node)
-
-    async def _set_after_stores(self, node: StatInode, wanted: SetAttributes) -> bytes:
-        """Set a time, after all bytes that were stored through mappings before have arrived.
-
-        The kernel writes such bytes back at any later time, and those writes would move the
-        mtime.  Never call it with a new size: the kernel sends no write before such a request
-        is answered (fuse_set_nowrite), and the barrier would wait forever.  StoreError.
-        """
-        await self._barrier()
-        return self._set(node, wanted)
-
-    def _access(self, ino: int, message: Message, end: int) -> bytes:
-        """Check that root may access a node.  EACCES.
-
-        The request is sent only where the kernel checks no permissions itself.
-        """
-        (mask,) = wire.WORD.unpack_from(message, BODY_AT)
-        if mask & os.X_OK and not self._filesystem.is_executable(self._node(ino)):
-            raise PosixError(errno.EACCES)
-        return DONE
-
-    def _readlink(self, ino: int, message: Message, end: int) -> bytes:
-        return self._filesystem.readlink(self._node(ino))
 
     def _mknod(self, ino: int, message: Message, end: int) -> bytes:
         mode, rdev, _, _ = wire.MKNOD.unpack_from(message, BODY_AT)
@@ -175,7 +101,7 @@ class NameRequests:
         uid, gid, _ = wire.CALLER.unpack_from(message, wire.CALLER_AT)
         directory = self._node(parent)
         told = _told(directory)
-        node = self._filesystem.create(directory, name, mode, uid, gid, target=target, rdev=rdev)
+        node = self._naming.create(directory, name, mode, uid, gid, target=target, rdev=rdev)
         node.refer()
         self._look()
         self._changed(told)
@@ -227,7 +153,7 @@ class NameRequests:
         flags, mode, _, _ = wire.CREATE.unpack_from(message, BODY_AT)
         uid, gid, _ = wire.CALLER.unpack_from(message, wire.CALLER_AT)
         mode = stat.S_IFREG | stat.S_IMODE(mode)
-        node = self._filesystem.create_unnamed(self._node(ino), mode, uid, gid)
+        node = self._naming.create_unnamed(self._node(ino), mode, uid, gid)
         node.refer()
         self._keeper.touch()
         node.have_kept()
@@ -237,14 +163,14 @@ class NameRequests:
     def _unlink(self, ino: int, message: Message, end: int) -> bytes:
         directory = self._node(ino)
         told = _told(directory)
-        self._filesystem.unlink(directory, bytes(message[BODY_AT : end - 1]))
+        self._naming.unlink(directory, bytes(message[BODY_AT : end - 1]))
         self._changed(told)
         return DONE
 
     def _rmdir(self, ino: int, message: Message, end: int) -> bytes:
         directory = self._node(ino)
         told = _told(directory)
-        self._filesystem.rmdir(directory, bytes(message[BODY_AT : end - 1]))
+        self._naming.rmdir(directory, bytes(message[BODY_AT : end - 1]))
         self._changed(told)
         return DONE
 
@@ -259,7 +185,7 @@ class NameRequests:
     def _move(self, source: int, target: int, names: tuple[bytes, bytes], flags: int) -> bytes:
         old, new = self._node(source), self._node(target)
         told = _told(old, new)
-        self._filesystem.rename(old, names[0], new, names[1], flags)
+        self._naming.rename(old, names[0], new, names[1], flags)
         self._changed(told)
         return DONE
 
@@ -268,7 +194,7 @@ class NameRequests:
         name = bytes(message[_NAMES_AT : end - 1])
         directory = self._node(ino)
         told = _told(directory)
-        linked = self._filesystem.link(self._node(target), directory, name)
+        linked = self._naming.link(self._node(target), directory, name)
         linked.refer()
         self._changed(told)
         return entry(linked)

@@ -10,8 +10,8 @@ import pyfuse3
 from heliosfs.daemon.keeper import Keeper
 from heliosfs.daemon.kernel import Kernel
 from heliosfs.fuse.handler import handler
-from heliosfs.vfs.files import Files
 from heliosfs.vfs.filesystem import FileSystem
+from heliosfs.vfs.xattrs import get_xattr, list_xattrs, set_xattr
 
 
 class Operations(pyfuse3.Operations):
@@ -23,7 +23,6 @@ class Operations(pyfuse3.Operations):
     def __init__(
         self,
         filesystem: FileSystem,
-        files: Files,
         kernel: Kernel,
         keeper: Keeper,
         *,
@@ -31,7 +30,6 @@ class Operations(pyfuse3.Operations):
     ) -> None:
         super().__init__()
         self._filesystem = filesystem
-        self._files = files
         self._kernel = kernel
         self._keeper = keeper
         self._xattr = xattr
@@ -59,24 +57,24 @@ class Operations(pyfuse3.Operations):
     async def getxattr(self, inode: int, name: bytes, ctx: Any) -> Any:
         if not self._xattr:
             raise pyfuse3.FUSEError(errno.ENOSYS)
-        return self._files.get_xattr(self._filesystem.node(inode), name)
+        return get_xattr(self._filesystem.node(inode), name)
 
     @handler
     async def listxattr(self, inode: int, ctx: Any) -> Any:
         if not self._xattr:
             raise pyfuse3.FUSEError(errno.ENOSYS)
-        return self._files.list_xattrs(self._filesystem.node(inode))
+        return list_xattrs(self._filesystem.node(inode))
 
     @handler
     async def setxattr(self, inode: int, name: bytes, value: bytes, ctx: Any) -> None:
         if not self._xattr:
             raise pyfuse3.FUSEError(errno.ENOSYS)
-        self._files.set_xattr(self._filesystem.node(inode), name, value)
+        set_xattr(self._filesystem, self._filesystem.node(inode), name, value)
         self._keeper.touch()
 
     @handler
     async def removexattr(self, inode: int, name: bytes, ctx: Any) -> None:
         if not self._xattr:
             raise pyfuse3.FUSEError(errno.ENOSYS)
-        self._files.set_xattr(self._filesystem.node(inode), name, None)
+        set_xattr(self._filesystem, self._filesystem.node(inode), name, None)
         self._keeper.touch()

@@ -14,12 +14,16 @@ import pyfuse3
 import trio
 
 from heliosfs.daemon.auto_gc import Collector
+from heliosfs.daemon.control_pages import ControlPages
 from heliosfs.daemon.forgetter import Trimmer
 from heliosfs.daemon.handle_requests import HandleRequests
 from heliosfs.daemon.heap import use_one_heap
 from heliosfs.daemon.keeper import Keeper
 from heliosfs.daemon.kernel import Kernel
+from heliosfs.daemon.listing_requests import ListingRequests
 from heliosfs.daemon.name_requests import NameRequests
+from heliosfs.daemon.node_requests import NodeRequests
+from heliosfs.daemon.open_requests import OpenRequests
 from heliosfs.daemon.rare_requests import Operations
 from heliosfs.daemon.retelling import Retelling
 from heliosfs.daemon.verbs import Verbs
@@ -110,11 +114,15 @@ def _serve(
     trimmer = Trimmer(filesystem, kernel)
     watchers = Watchers(repository, options.mountpoint, notices)
     verbs = Verbs(repository, kernel, keeper, watchers)
-    operations = Operations(filesystem, files, kernel, keeper, xattr=options.xattr)
+    pages = ControlPages(verbs, kernel, notices)
+    operations = Operations(filesystem, kernel, keeper, xattr=options.xattr)
     collector = Collector(repository, keeper, verbs.run_long)
     handlers = {
-        **NameRequests(filesystem, files, keeper, trimmer, notices, kernel.barrier).handlers,
-        **HandleRequests(filesystem, files, verbs, kernel, keeper, trimmer, notices).handlers,
+        **NodeRequests(filesystem, files, keeper, kernel.barrier).handlers,
+        **NameRequests(filesystem, files, keeper, trimmer, notices).handlers,
+        **OpenRequests(filesystem, files, verbs, kernel, keeper, pages, notices).handlers,
+        **HandleRequests(files, verbs, kernel, keeper, pages, notices).handlers,
+        **ListingRequests(filesystem, kernel, trimmer).handlers,
     }
     if options.debug:
         log_requests(Operations)

@@ -11,8 +11,9 @@ from heliosfs.daemon.caller import wants_to_end
 from heliosfs.daemon.driver import Driven, Driver
 from heliosfs.daemon.keeper import Keeper
 from heliosfs.daemon.kernel import Kernel
+from heliosfs.daemon.turns import Turns
 from heliosfs.daemon.watchers import Watchers
-from heliosfs.errors import Busy, HeliosError, Interrupted, StoreError
+from heliosfs.errors import Busy, HeliosError, Interrupted
 from heliosfs.fuse.loop import HandoffLock
 from heliosfs.repo.repository import Repository
 from heliosfs.steps import Steps
@@ -49,14 +50,11 @@ class Verbs:
     def __init__(
         self, repository: Repository, kernel: Kernel, keeper: Keeper, watchers: Watchers
     ) -> None:
-        self._repository = repository
-        self._watchers = watchers
         self._kernel = kernel
         self._keeper = keeper
-        self._serial = HandoffLock()
-        """Lock that is held while a verb runs: from its barrier to the last invalidation."""
         self._long: _LongRun | None = None
         self._driver = Driver(kernel, keeper, repository.store)
+        self._turns = Turns(repository, kernel, keeper, watchers, self._driver)
         self._is_ending = False
 
     async def run(self, channel: Channel, requests: list[ControlRequest]) -> None:
@@ -69,7 +67,7 @@ class Verbs:
                 elif request.long is not None:
                     reply = await self._begin(channel, request, request.long)
                 else:
-                    reply = await self._run_at_once(request)
+                    reply = await self._turns.run(request)
             except Exception as error:
                 channel.fail(_told(error))
                 raise
@@ -123,12 +121,12 @@ class Verbs:
 
     async def _read(self, request: ControlRequest, steps: Steps[str]) -> str:
         """Run a verb beside all others, and alone from where its steps ask for that."""
-        await self._capture(request)
+        await self._turns.capture(request)
         driven = Driven(steps)
         try:
             with self._kernel.working():
                 if await self._driver.go_on(driven, None, self._check_ending):
-                    await self._finish_alone(driven, request)
+                    await self._turns.finish(driven, request)
         finally:
             driven.close()
         return driven.results[0]
@@ -157,9 +155,9 @@ class Verbs:
         try:
             with self._kernel.working():
                 if await self._driver.go_on(run, end_ns, partial(self._check, run)):
-                    await self._finish_alone(run, run.request)
+                    await self._turns.finish(run, run.request)
                 elif run.results and run.request is not None:
-                    await self._acknowledge(run.request)
+                    await self._turns.acknowledge(run.request)
         except BaseException:
             self._drop(run)
             raise
@@ -167,18 +165,6 @@ class Verbs:
             return None
         self._drop(run)
         return run.results[0]
-
-    async def _finish_alone(self, driven: Driven[str], request: ControlRequest | None) -> None:
-        """Run work on to its end while no other verb runs."""
-        async with self._serial:
-            try:
-                if request is not None:
-                    await self._capture(request)
-                await self._driver.go_on(driven, None, lambda: None)
-                if request is not None:
-                    await self._acknowledge(request)
-            finally:
-                await self._invalidate()
 
     def _check(self, run: _LongRun) -> None:
         self._check_ending()
@@ -188,47 +174,6 @@ class Verbs:
     def _check_ending(self) -> None:
         if self._is_ending:
             raise Interrupted("the mount ends")
-
-    async def _run_at_once(self, request: ControlRequest) -> str:
-        # I14: the next verb begins when the kernel has forgotten what this one made stale.
-        async with self._serial:
-            try:
-                await self._capture(request)
-                reply = request.run()
-                await self._acknowledge(request)
-            finally:
-                await self._invalidate()
-        return reply
-
-    async def _capture(self, request: ControlRequest) -> None:
-        """Collect all written bytes, before a verb that captures or discards them."""
-        # I16: a verb that captures the tree sees what the kernel still held.
-        if request.barrier:
-            if self._repository.working_set.writers:
-                await self._kernel.barrier()
-            await self._keeper.shorten()
-
-    async def _acknowledge(self, request: ControlRequest) -> None:
-        """Wait until the changes of a request are safe, if the request or the settings ask for it.
-
-        StoreError says that the verb was carried out all the same: a reader of the error must not
-        believe that nothing happened.
-        """
-        if request.sync or self._keeper.is_strict:
-            try:
-                with self._kernel.waiting():
-                    await self._keeper.acknowledge(sync=request.sync)
-            except StoreError as error:
-                raise type(error)(
-                    f"it was carried out, but may be lost in a power cut: {error}"
-                ) from error
-
-    async def _invalidate(self) -> None:
-        stale = self._repository.take_stale()
-        if stale:
-            await self._kernel.invalidate(stale)
-            if stale.changed:
-                self._watchers.note(stale.changed)
 
     def _answer(self, channel: Channel, request: ControlRequest, reply: str) -> None:
         self._keeper.touch()

@@ -1,12 +1,10 @@
-"""Operations on open files, attributes, extended attributes and listings."""
+"""Operations on open files, and the attributes that chmod(2) and its relatives set."""
 
 from __future__ import annotations
 
 import errno
 import os
 import stat
-from bisect import bisect_right
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from heliosfs.errors import NotPermitted, PosixError
@@ -16,16 +14,9 @@ from heliosfs.vfs.handles import ChannelHandle, FileHandle, Handle, TextHandle
 from heliosfs.vfs.room import Room
 from heliosfs.vfs.virtual import ControlFile, VirtualText
 from heliosfs.workspace.inode import StatInode
-from heliosfs.workspace.nodes import DirNode, FileNode, Node
+from heliosfs.workspace.nodes import DirNode, FileNode
 
 FILE_MAX_BYTES = 2**40
-XATTRS_MAX_BYTES = 128 * 1024
-"""Largest size of a file's xattr names and values together; one value may have 64 KiB in Linux."""
-XATTR_NAMES_MAX_BYTES = 64 * 1024
-"""Largest list of names that listxattr(2) can return (XATTR_LIST_MAX)."""
-_DOT_AT, _DOT_DOT_AT = 1, 2
-_LISTINGS_MAX = 64
-"""Most directories whose sorted names are kept while they are being listed."""
 _KEEP_SIZE, _PUNCH_HOLE, _ZERO_RANGE = 1, 2, 16
 """Mode flags of fallocate(2)."""
 _COPY_REQUEST_MAX_BYTES = 2**30
@@ -56,8 +47,6 @@ class Files:
         self.handles: dict[int, Handle] = {}
         self._mappable: dict[FileNode, int] = {}
         """File that may have a shared mapping -> number of its handles that allow one."""
-        self._listings: dict[int, list[bytes]] = {}
-        """Inode of a directory -> its names at the beginning of a listing that is not yet ended."""
         self._next = 1
 
     def open(self, node: StatInode, flags: int, uid: int = 0) -> int:
@@ -106,37 +95,6 @@ class Files:
     def may_be_mapped(self, node: StatInode) -> bool:
         """Return True if the kernel may hold bytes that a shared mapping of the file changed."""
         return node in self._mappable
-
-    def listing(self, directory: StatInode, start: int) -> Iterator[tuple[int, bytes]]:
-        """Yield the names after the position `start`, each with its position.
-
-        At `start` 0 the names are read anew.  A position is a hash of the name, and names come in
-        its order.  So it keeps its meaning while the directory changes, and the kernel may answer a
-        part of a listing from its cache of another one.  Of two names with the same hash one may be
-        left out, if the listing is continued between them: one in 10^9 directories of 100,000
-        names.  Cost: a sort at the beginning, 40 ms for 100,000 names.
-        """
-        names = self._listings.pop(directory.ino, None) if start else None
-        if names is None:
-            names = sorted(self._filesystem.names(directory), key=hash)
-        if start < _DOT_AT:
-            yield _DOT_AT, b"."
-        if start < _DOT_DOT_AT:
-            yield _DOT_DOT_AT, b".."
-        first = bisect_right(names, start, key=_position)
-        if first < len(names):
-            self._keep_listing(directory.ino, names)
-        for index in range(first, len(names)):
-            yield _position(names[index]), names[index]
-
-    def _keep_listing(self, ino: int, names: list[bytes]) -> None:
-        """Keep the names of a listing until it goes on; drop the oldest ones beyond the limit.
-
-        The limit is needed because no request tells that a listing was given up.
-        """
-        self._listings[ino] = names
-        if len(self._listings) > _LISTINGS_MAX:
-            del self._listings[next(iter(self._listings))]
 
     def read(self, handle: Handle, offset: int, length: int) -> bytes | bytearray:
         """Return up to `length` bytes at `offset`.  EISDIR, StoreError."""
@@ -295,45 +253,6 @@ class Files:
         handle.node.open()
         return fh
 
-    def get_xattr(self, node: StatInode, name: bytes) -> bytes:
-        """Return the value of an extended attribute.  ENODATA; EOPNOTSUPP outside of `user.`."""
-        _check_user_xattr(name)
-        value = _xattrs_of(node).get(name)
-        if value is None:
-            raise PosixError(errno.ENODATA)
-        return bytes(value)
-
-    def list_xattrs(self, node: StatInode) -> list[bytes]:
-        """Return the names of the extended attributes, in byte order."""
-        return sorted(_xattrs_of(node))
-
-    def set_xattr(self, node: StatInode, name: bytes, value: bytes | None) -> None:
-        """Set an extended attribute, or remove it if the value is None.
-
-        ENODATA, EOPNOTSUPP, EROFS, EPERM, ENOSPC.
-        """
-        _check_user_xattr(name)
-        changed = self._filesystem.check_writable(node)
-        xattrs = dict(changed.xattrs or {})
-        if value is not None:
-            xattrs[name] = value
-        elif xattrs.pop(name, None) is None:
-            raise PosixError(errno.ENODATA)
-        names_bytes = sum(len(key) + 1 for key in xattrs)
-        if (
-            names_bytes > XATTR_NAMES_MAX_BYTES
-            or names_bytes + sum(map(len, xattrs.values())) > XATTRS_MAX_BYTES
-        ):
-            raise PosixError(errno.ENOSPC)
-        changed.touch()
-        changed.xattrs = xattrs or None
-        changed.ctime_ns = self._clock.now_ns()
-
-
-def _position(name: bytes) -> int:
-    """Return the position of a name: after those of the dots, up to 2^62, in the hashes' order."""
-    return ((hash(name) + 2**63) >> 2) + _DOT_DOT_AT + 1
-
 
 def without_set_id(mode: int) -> int:
     """Return the mode of a file after a change by a user without CAP_FSETID.
@@ -344,14 +263,3 @@ def without_set_id(mode: int) -> int:
     if mode & stat.S_IXGRP:
         drop |= stat.S_ISGID
     return mode & ~drop
-
-
-def _xattrs_of(node: StatInode) -> Mapping[bytes, bytes]:
-    return (node.xattrs if isinstance(node, Node) else None) or {}
-
-
-def _check_user_xattr(name: bytes) -> None:
-    if not name.startswith(b"user."):
-        raise PosixError(errno.EOPNOTSUPP)
-    if name == b"user.":
-        raise PosixError(errno.EINVAL)

@@ -1,4 +1,4 @@
-"""The file system: names and nodes by the rules of POSIX, independent of FUSE.
+"""The file system: which nodes there are, where they are found and when they go, without FUSE.
 
 The kernel checks permissions (`default_permissions`).  Every method is synchronous and atomic;
 errors are HeliosError with the errno that POSIX names for the call.
@@ -7,7 +7,6 @@ errors are HeliosError with the errno that POSIX names for the call.
 from __future__ import annotations
 
 import errno
-import stat
 from collections.abc import Callable
 
 from heliosfs.config.settings import Settings
@@ -18,12 +17,9 @@ from heliosfs.vfs.dotdir import NAME as DOT_HELIOS
 from heliosfs.vfs.dotdir import DotDirs
 from heliosfs.vfs.virtual import Site, VirtualDir, VirtualLink, VirtualNode
 from heliosfs.workspace.inode import Inode, StatInode
-from heliosfs.workspace.nodes import DirNode, FileNode, LeafNode, Listed, Node, SymlinkNode
+from heliosfs.workspace.nodes import DirNode, Listed, Node, SymlinkNode
 from heliosfs.workspace.unloading import discard, unload
 from heliosfs.workspace.workspace import Workspace
-
-RENAME_NOREPLACE = 1
-RENAME_EXCHANGE = 2
 
 
 class FileSystem:
@@ -113,100 +109,6 @@ class FileSystem:
         above = directory.parent if isinstance(directory, DirNode) else None
         return above or directory
 
-    def create(
-        self,
-        parent: StatInode,
-        name: bytes,
-        mode: int,
-        uid: int,
-        gid: int,
-        *,
-        target: bytes = b"",
-        rdev: int = 0,
-    ) -> Node:
-        """Create a file, directory, symbolic link or device.
-
-        EEXIST, ENOENT (the directory was removed), ENAMETOOLONG, EROFS, EPERM (`.helios`).
-        """
-        directory = self._target(parent, name)
-        if directory.workspace.lookup(directory, name) is not None:
-            raise PosixError(errno.EEXIST)
-        if directory.mode & stat.S_ISGID:
-            gid = directory.gid
-            if stat.S_ISDIR(mode):
-                mode |= stat.S_ISGID
-        return directory.workspace.create(directory, name, mode, uid, gid, target=target, rdev=rdev)
-
-    def create_unnamed(self, parent: StatInode, mode: int, uid: int, gid: int) -> FileNode:
-        """Create a file without a name in the tree of a directory (O_TMPFILE); `link` can name it.
-
-        It is removed with its last handle.  ENOENT, EROFS, EPERM (`.helios`).
-        """
-        directory = self._target(parent, b"")
-        gid = directory.gid if directory.mode & stat.S_ISGID else gid
-        return directory.workspace.create_unnamed(mode, uid, gid)
-
-    def link(self, node: StatInode, parent: StatInode, name: bytes) -> Node:
-        """Add a name to a file.  EXDEV between workspaces, EPERM for a directory, as `create`."""
-        directory = self._target(parent, name)
-        if not isinstance(node, LeafNode):
-            raise PosixError(errno.EPERM)
-        if node.workspace is not directory.workspace:
-            raise PosixError(errno.EXDEV)
-        if node.parent is None and node not in directory.workspace.unnamed:
-            raise PosixError(errno.ENOENT)
-        if directory.workspace.lookup(directory, name) is not None:
-            raise PosixError(errno.EEXIST)
-        directory.workspace.link(node, directory, name)
-        return node
-
-    def unlink(self, parent: StatInode, name: bytes) -> Node:
-        """Remove a name of a file that is no directory.  ENOENT, EISDIR, EROFS, EPERM."""
-        directory, node = self._existing(parent, name)
-        if isinstance(node, DirNode):
-            raise PosixError(errno.EISDIR)
-        return directory.workspace.remove(directory, name)
-
-    def rmdir(self, parent: StatInode, name: bytes) -> Node:
-        """Remove an empty directory.  ENOENT, ENOTDIR, ENOTEMPTY, EROFS, EPERM."""
-        directory, node = self._existing(parent, name)
-        if not isinstance(node, DirNode):
-            raise PosixError(errno.ENOTDIR)
-        if directory.workspace.load(node):
-            raise PosixError(errno.ENOTEMPTY)
-        return directory.workspace.remove(directory, name)
-
-    def rename(
-        self, parent: StatInode, name: bytes, new_parent: StatInode, new_name: bytes, flags: int
-    ) -> None:
-        """Rename or exchange as renameat2(2) does, with its errors; EXDEV between workspaces."""
-        if flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE):
-            raise PosixError(errno.EINVAL)
-        source, node = self._existing(parent, name)
-        target = self._target(new_parent, new_name)
-        workspace = source.workspace
-        if target.workspace is not workspace:
-            raise PosixError(errno.EXDEV)
-        there = workspace.lookup(target, new_name)
-        # In the order in which do_renameat2 (fs/namei.c) looks.
-        if flags & RENAME_EXCHANGE and there is None:
-            raise PosixError(errno.ENOENT)
-        if flags & RENAME_NOREPLACE and there is not None:
-            raise PosixError(errno.EEXIST)
-        if isinstance(node, DirNode) and _is_below(target, node):
-            raise PosixError(errno.EINVAL)
-        if flags & RENAME_EXCHANGE:
-            if isinstance(there, DirNode) and _is_below(source, there):
-                raise PosixError(errno.EINVAL)
-            if there is not node:
-                workspace.exchange(source, name, target, new_name)
-            return
-        if there is not None:
-            if there is node:
-                return
-            self._check_replaceable(node, there)
-        workspace.rename(source, name, target, new_name)
-
     def readlink(self, node: StatInode) -> bytes:
         """Return the target of a symbolic link.  EINVAL if the node is none."""
         if isinstance(node, (SymlinkNode, VirtualLink)):
@@ -243,10 +145,6 @@ class FileSystem:
             for directory in unload(workspace, node):
                 self.on_relisted(directory.ino)
 
-    def is_executable(self, node: StatInode) -> bool:
-        """Return True if root may execute or search a node: not a file that nobody may execute."""
-        return not stat.S_ISREG(node.mode) or bool(node.mode & 0o111)
-
     def check_writable(self, node: StatInode) -> Node:
         """Return the node if it may be changed.
 
@@ -282,43 +180,3 @@ class FileSystem:
             root = view.workspace.root
             root.relist()
             self.repository.transaction.stale.listings.append(root.ino)
-
-    def _target(self, parent: StatInode, name: bytes) -> DirNode:
-        directory = self.check_writable(parent)
-        if not isinstance(directory, DirNode):
-            raise PosixError(errno.ENOTDIR)
-        self.guard(directory.workspace)
-        if len(name) > NAME_MAX:
-            raise PosixError(errno.ENAMETOOLONG)
-        # I50: no tree has an entry of that name.
-        if name == DOT_HELIOS:
-            raise NotPermitted(f"the name {DOT_HELIOS.decode()} is reserved")
-        if directory.parent is None and directory is not directory.workspace.root:
-            raise PosixError(errno.ENOENT)
-        return directory
-
-    def _existing(self, parent: StatInode, name: bytes) -> tuple[DirNode, Node]:
-        directory = self._target(parent, name)
-        node = directory.workspace.lookup(directory, name)
-        if node is None:
-            raise PosixError(errno.ENOENT)
-        return directory, node
-
-    def _check_replaceable(self, node: Node, there: Node) -> None:
-        if isinstance(there, DirNode):
-            if not isinstance(node, DirNode):
-                raise PosixError(errno.EISDIR)
-            if there.workspace.load(there):
-                raise PosixError(errno.ENOTEMPTY)
-        elif isinstance(node, DirNode):
-            raise PosixError(errno.ENOTDIR)
-
-
-def _is_below(directory: DirNode, above: DirNode) -> bool:
-    """Return True if `directory` is `above` or lies below it."""
-    place: DirNode | None = directory
-    while place is not None:
-        if place is above:
-            return True
-        place = place.parent
-    return False

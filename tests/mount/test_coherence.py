@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from heliosfs.daemon.handle_requests import GIVEN_MAX_BYTES
+from heliosfs.daemon.open_requests import PUSHED_MAX_BYTES
 
 if TYPE_CHECKING:
     from tests.mount.conftest import Mounted
@@ -201,7 +201,7 @@ def test_the_bytes_that_come_with_an_open(mounted: Mounted) -> None:
     """Of every size around the end of a page, also after a checkout, a write and a truncation."""
     place = mounted.path / "d"
     place.mkdir()
-    sizes = [0, 1, 4095, 4096, 4097, 10_000, GIVEN_MAX_BYTES, GIVEN_MAX_BYTES + 1]
+    sizes = [0, 1, 4095, 4096, 4097, 10_000, PUSHED_MAX_BYTES, PUSHED_MAX_BYTES + 1]
     ids = {}
     for version in (b"a", b"b"):
         for size in sizes:

@@ -19,6 +19,7 @@ from heliosfs.repo.repository import Repository
 from heliosfs.vfs.files import Files, SetAttributes
 from heliosfs.vfs.filesystem import FileSystem
 from heliosfs.vfs.handles import FileHandle
+from heliosfs.vfs.naming import Naming
 from heliosfs.workspace.nodes import DirNode, FileNode, LeafNode, Node, SymlinkNode
 
 RENAME_NOREPLACE = 1
@@ -163,6 +164,7 @@ class Ours:
     def __init__(self, repository: Repository) -> None:
         self.repository = repository
         self.filesystem = FileSystem(repository)
+        self.naming = Naming(self.filesystem)
         self.files = Files(self.filesystem)
         self.write_only: set[int] = set()
 
@@ -221,7 +223,7 @@ class Ours:
         directory, name = self.parent(path)
         if self._lookup(directory, name) is not None:
             raise PosixError(errno.EEXIST)
-        node = self.filesystem.create(directory, name, mode, 0, 0, target=target, rdev=rdev)
+        node = self.naming.create(directory, name, mode, 0, 0, target=target, rdev=rdev)
         node.lookups += 1
         return node
 
@@ -240,13 +242,13 @@ class Ours:
         directory, name = self.parent(new)
         if self._lookup(directory, name) is not None:
             raise PosixError(errno.EEXIST)
-        self.filesystem.link(node, directory, name).lookups += 1
+        self.naming.link(node, directory, name).lookups += 1
 
     def unlink(self, path: PathBytes) -> None:
-        self.filesystem.unlink(*self.parent(path))
+        self.naming.unlink(*self.parent(path))
 
     def rmdir(self, path: PathBytes) -> None:
-        self.filesystem.rmdir(*self.parent(path))
+        self.naming.rmdir(*self.parent(path))
 
     def rename(self, old: PathBytes, new: PathBytes, flags: int) -> None:
         source, name = self.parent(old)
@@ -257,7 +259,7 @@ class Ours:
         there = self._lookup(target, new_name)
         if there and not flags and is_within(source, there):
             raise PosixError(errno.ENOTEMPTY)
-        self.filesystem.rename(source, name, target, new_name, flags)
+        self.naming.rename(source, name, target, new_name, flags)
 
     def open(self, path: PathBytes, flags: int, mode: int) -> int:
         directory, name = self.parent(path)

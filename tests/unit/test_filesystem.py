@@ -17,8 +17,10 @@ from heliosfs.repo.identity import Identity
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.undoing import undo
 from heliosfs.store.memory import MemoryStore
-from heliosfs.vfs.files import FILE_MAX_BYTES, XATTRS_MAX_BYTES, Files, SetAttributes
+from heliosfs.vfs.files import FILE_MAX_BYTES, Files, SetAttributes
 from heliosfs.vfs.filesystem import FileSystem
+from heliosfs.vfs.naming import Naming
+from heliosfs.vfs.xattrs import XATTRS_MAX_BYTES, get_xattr, list_xattrs, set_xattr
 from heliosfs.workspace.nodes import DirNode, FileNode, Node
 
 FILE = stat.S_IFREG | 0o644
@@ -33,6 +35,7 @@ class Caller:
         identity = Identity(b"n", b"e@x", 0, 0)
         self.repository = Repository.open(self.store, FixedClock(), identity)
         self.filesystem = FileSystem(self.repository)
+        self.naming = Naming(self.filesystem)
         self.files = Files(self.filesystem)
 
     @property
@@ -65,7 +68,7 @@ class Caller:
         parent = self.walk(directory)
         node: object = self.filesystem.lookup(parent, name.encode())
         if node is None:
-            node = self.filesystem.create(parent, name.encode(), FILE, 0, 0)
+            node = self.naming.create(parent, name.encode(), FILE, 0, 0)
         assert isinstance(node, FileNode)
         node.lookups += 1
         fh = self.files.open(node, os.O_WRONLY | os.O_TRUNC)
@@ -83,7 +86,7 @@ class Caller:
 
     def mkdir(self, path: str) -> None:
         directory, _, name = path.rpartition("/")
-        self.filesystem.create(self.walk(directory), name.encode(), DIRECTORY, 0, 0)
+        self.naming.create(self.walk(directory), name.encode(), DIRECTORY, 0, 0)
 
     def names(self, path: str) -> list[str]:
         return sorted(name.decode() for name in self.filesystem.names(self.walk(path)))
@@ -197,7 +200,7 @@ def test_files_that_come_and_go_leave_nothing(caller: Caller) -> None:
     for number in range(50):
         node = caller.write("d/file", b"content %d" % number)
         fh = caller.files.open(node, os.O_RDWR)
-        caller.filesystem.unlink(caller.walk("d"), b"file")
+        caller.naming.unlink(caller.walk("d"), b"file")
         assert caller.files.read(caller.files.handles[fh], 0, 7) == b"content"
         caller.files.write(caller.files.handles[fh], 0, b"y" * 5000)
         caller.forget_all()
@@ -259,7 +262,7 @@ def test_an_inode_number_is_never_given_twice(caller: Caller) -> None:
         ino = caller.write("file", b"x").ino
         assert ino not in seen
         seen.add(ino)
-        caller.filesystem.unlink(caller.root, b"file")
+        caller.naming.unlink(caller.root, b"file")
         caller.forget_all()
         assert code(caller.filesystem.node, ino) == "ESTALE", number
 
@@ -287,7 +290,7 @@ def test_between_workspaces_is_exdev(caller: Caller) -> None:
     create_branch(caller.repository, "b", caller.repository.root.head)
     live = caller.walk(".helios/branches/b")
     snapshot = caller.walk(".helios/snapshots/HEAD")
-    rename, link = caller.filesystem.rename, caller.filesystem.link
+    rename, link = caller.naming.rename, caller.naming.link
     assert code(rename, caller.root, b"file", live, b"x", 0) == "EXDEV"
     assert code(rename, live, b"file", caller.root, b"x", 0) == "EXDEV"
     assert code(rename, snapshot, b"file", caller.root, b"x", 0) == "EROFS"
@@ -306,7 +309,7 @@ def test_a_view_that_is_shown_nowhere_is_stale(caller: Caller) -> None:
     file = caller.walk(".helios/branches/b/file")
     delete_branch(caller.repository, "b")
     assert code(caller.filesystem.lookup, live, b"file") == "ESTALE"
-    assert code(caller.filesystem.create, live, b"new", FILE, 0, 0) == "ESTALE"
+    assert code(caller.naming.create, live, b"new", FILE, 0, 0) == "ESTALE"
     assert code(caller.files.open, file, os.O_RDWR) == "ESTALE"
     branch = caller.filesystem.lookup(dot, b"branch")
     assert code(caller.files.open, branch, os.O_RDONLY) in ("ENOENT", "ESTALE")
@@ -317,8 +320,8 @@ def test_a_view_that_is_shown_nowhere_is_stale(caller: Caller) -> None:
 def test_a_directory_that_was_removed_takes_nothing_in(caller: Caller) -> None:
     caller.mkdir("d")
     directory = caller.walk("d")
-    caller.filesystem.rmdir(caller.root, b"d")
-    assert code(caller.filesystem.create, directory, b"x", FILE, 0, 0) == "ENOENT"
+    caller.naming.rmdir(caller.root, b"d")
+    assert code(caller.naming.create, directory, b"x", FILE, 0, 0) == "ENOENT"
     assert caller.filesystem.names(directory) == []
     assert directory.link_count == 0
 
@@ -333,7 +336,7 @@ def test_limits(caller: Caller) -> None:
     set_attributes(file, SetAttributes(size=FILE_MAX_BYTES))
     assert caller.files.read(handle, FILE_MAX_BYTES - 10, 100) == bytes(10)
     assert caller.files.read(handle, FILE_MAX_BYTES, 100) == b""
-    assert code(caller.filesystem.create, caller.root, b"x" * 256, FILE, 0, 0) == "ENAMETOOLONG"
+    assert code(caller.naming.create, caller.root, b"x" * 256, FILE, 0, 0) == "ENAMETOOLONG"
     assert code(caller.filesystem.lookup, caller.root, b"x" * 256) == "ENAMETOOLONG"
 
 
@@ -362,22 +365,22 @@ def test_a_time_that_does_not_fit_becomes_the_nearest_that_does(
 
 def test_user_xattrs(caller: Caller) -> None:
     file = caller.write("file", b"x")
-    files = caller.files
-    files.set_xattr(file, b"user.a", b"1")
-    files.set_xattr(file, b"user.b", b"")
-    assert code(files.set_xattr, file, b"trusted.a", b"1") == "ENOTSUP"
-    assert code(files.set_xattr, file, b"user.big", bytes(XATTRS_MAX_BYTES + 1)) == "ENOSPC"
-    assert code(files.get_xattr, file, b"user.none") == "ENODATA"
-    assert code(files.set_xattr, file, b"user.none", None) == "ENODATA"
+    filesystem = caller.filesystem
+    set_xattr(filesystem, file, b"user.a", b"1")
+    set_xattr(filesystem, file, b"user.b", b"")
+    assert code(set_xattr, filesystem, file, b"trusted.a", b"1") == "ENOTSUP"
+    assert code(set_xattr, filesystem, file, b"user.big", bytes(XATTRS_MAX_BYTES + 1)) == "ENOSPC"
+    assert code(get_xattr, file, b"user.none") == "ENODATA"
+    assert code(set_xattr, filesystem, file, b"user.none", None) == "ENODATA"
     first = caller.commit()
     snapshot = caller.walk(".helios/snapshots/HEAD/file")
-    assert files.list_xattrs(snapshot) == [b"user.a", b"user.b"]
-    assert files.get_xattr(snapshot, b"user.a") == b"1"
-    assert code(files.set_xattr, snapshot, b"user.a", b"2") == "EROFS"
-    files.set_xattr(file, b"user.a", None)
+    assert list_xattrs(snapshot) == [b"user.a", b"user.b"]
+    assert get_xattr(snapshot, b"user.a") == b"1"
+    assert code(set_xattr, filesystem, snapshot, b"user.a", b"2") == "EROFS"
+    set_xattr(filesystem, file, b"user.a", None)
     caller.commit()
     caller.repository.root.reset(first)
-    assert files.list_xattrs(caller.walk("file")) == [b"user.a", b"user.b"]
+    assert list_xattrs(caller.walk("file")) == [b"user.a", b"user.b"]
 
 
 def test_nothing_can_be_written_after_the_store_failed(caller: Caller) -> None:
@@ -400,10 +403,10 @@ def test_virtual_files_know_their_size_only_when_it_is_fixed(caller: Caller) -> 
 def test_hard_links_over_a_commit_and_a_reset(caller: Caller) -> None:
     """The names of one file stay one file, whichever of them a reset brings back."""
     one = caller.write("one", b"x")
-    caller.filesystem.link(one, caller.root, b"two")
+    caller.naming.link(one, caller.root, b"two")
     first = caller.commit()
-    caller.filesystem.rename(caller.root, b"one", caller.root, b"renamed", 0)
-    caller.filesystem.link(one, caller.root, b"three")
+    caller.naming.rename(caller.root, b"one", caller.root, b"renamed", 0)
+    caller.naming.link(one, caller.root, b"three")
     caller.commit()
     caller.repository.root.reset(first)
     assert {caller.walk(name).ino for name in ("one", "two")} == {caller.walk("one").ino}

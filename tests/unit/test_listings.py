@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from heliosfs.daemon.handle_requests import HandleRequests
+from heliosfs.daemon.listing_requests import ListingRequests
 from heliosfs.fuse import wire
 from heliosfs.fuse.wire import Opcode
-from heliosfs.vfs import files
-from heliosfs.vfs.files import Files
+from heliosfs.vfs import listings
 from heliosfs.vfs.filesystem import FileSystem
+from heliosfs.vfs.naming import Naming
 from heliosfs.workspace.nodes import DirNode
 from tests.tree_builder import Stage
 
@@ -47,10 +47,9 @@ class Listed:
         for number in range(count):
             stage.files.write(b"d/%d" % number, b"")
         self.filesystem = FileSystem(stage.repository)
-        self.files = Files(self.filesystem)
         self.told = Told()
         told: Any = self.told
-        self.requests = HandleRequests(self.filesystem, self.files, told, told, told, told, told)
+        self.requests = ListingRequests(self.filesystem, told, told)
         root = stage.repository.root.workspace.root
         found = self.filesystem.lookup(root, b"d")
         assert isinstance(found, DirNode)
@@ -144,10 +143,10 @@ def test_what_comes_and_goes_is_never_kept(name: bytes) -> None:
 def test_listings_that_are_given_up_are_not_remembered_for_good(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(files, "_LISTINGS_MAX", 1)
+    monkeypatch.setattr(listings, "_LISTINGS_MAX", 1)
     listed = Listed(100)
-    other = listed.filesystem.create(listed.directory, b"other", 0o40755, 0, 0)
-    listed.filesystem.create(other, b"file", 0o100644, 0, 0)
+    other = Naming(listed.filesystem).create(listed.directory, b"other", 0o40755, 0, 0)
+    Naming(listed.filesystem).create(other, b"file", 0o100644, 0, 0)
     whole = listed.parts()[0]
     first, last = listed.part(0)
     assert set(listed.parts(other)[0]) == {b".", b"..", b"file"}

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from heliosfs.daemon.name_requests import NameRequests
+from heliosfs.daemon.node_requests import NodeRequests
 from heliosfs.errors import PosixError
 from heliosfs.fuse.notices import Notices
 from heliosfs.fuse.wire import Opcode
@@ -44,15 +45,17 @@ class Asked:
         filesystem = self.filesystem = FileSystem(Stage().repository)
         beside: Any = Beside()
         self.notices = Kept()
-        self.requests = NameRequests(
-            filesystem, Files(filesystem), beside, beside, self.notices, beside
-        )
+        files = Files(filesystem)
+        self.handlers = {
+            **NameRequests(filesystem, files, beside, beside, self.notices).handlers,
+            **NodeRequests(filesystem, files, beside, beside).handlers,
+        }
         self.root = filesystem.repository.root.workspace.root.ino
 
     def __call__(self, opcode: Opcode, ino: int, body: bytes, uid: int = 0) -> int:
         """Gives the inode that the answer begins with, if it does."""
         message = bytearray(struct.pack("=IIQQIIII", 0, opcode, 2, ino, uid, 0, 0, 0) + body)
-        answer = self.requests.handlers[opcode](ino, message, len(message))
+        answer = self.handlers[opcode](ino, message, len(message))
         assert isinstance(answer, (bytes, type(None)))
         return struct.unpack_from("=Q", answer)[0] if answer else 0
 

@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 
 from heliosfs.daemon.name_requests import NameRequests
+from heliosfs.daemon.node_requests import NodeRequests
 from heliosfs.daemon.retelling import Retelling, Scene
 from heliosfs.errors import PosixError
 from heliosfs.fuse.wire import SETATTR, Opcode, Valid, mode_of
 from heliosfs.vfs.files import Files
 from heliosfs.vfs.filesystem import FileSystem
+from heliosfs.vfs.naming import Naming
 from tests.tree_builder import Stage
 
 TELLER, OTHER = 77, 78
@@ -35,16 +37,17 @@ class Asked:
     def __init__(self) -> None:
         self.filesystem = FileSystem(Stage().repository)
         beside: Any = Beside()
-        self.handlers = NameRequests(
-            self.filesystem, Files(self.filesystem), beside, beside, beside, beside
-        ).handlers
+        files = Files(self.filesystem)
+        self.handlers = {
+            **NameRequests(self.filesystem, files, beside, beside, beside).handlers,
+            **NodeRequests(self.filesystem, files, beside, beside).handlers,
+        }
         self.usual = dict(self.handlers)
         self.root = self.filesystem.repository.root.workspace.root
-        self.file = self.filesystem.create(self.root, b"file", stat.S_IFREG | 0o644, 0, 0)
-        self.link = self.filesystem.create(
-            self.root, b"link", stat.S_IFLNK | 0o777, 0, 0, target=b"x"
-        )
-        self.directory = self.filesystem.create(self.root, b"d", stat.S_IFDIR | 0o755, 0, 0)
+        naming = Naming(self.filesystem)
+        self.file = naming.create(self.root, b"file", stat.S_IFREG | 0o644, 0, 0)
+        self.link = naming.create(self.root, b"link", stat.S_IFLNK | 0o777, 0, 0, target=b"x")
+        self.directory = naming.create(self.root, b"d", stat.S_IFDIR | 0o755, 0, 0)
         self.retelling = Retelling(self.filesystem, self.handlers)
         self.retelling.install()
         self.retelling.teller = TELLER

@@ -15,6 +15,7 @@ from heliosfs.repo.repository import Repository
 from heliosfs.store.memory import MemoryStore
 from heliosfs.vfs.files import Files
 from heliosfs.vfs.filesystem import FileSystem
+from heliosfs.vfs.naming import Naming
 from heliosfs.vfs.room import RESERVE_BYTES
 from tests.tree_builder import IDENTITY
 
@@ -35,7 +36,7 @@ def write(store: SmallStore, repository: Repository, count: int) -> int:
     """Write MiB after MiB until that is refused; how many were taken."""
     filesystem = FileSystem(repository)
     files = Files(filesystem)
-    node = filesystem.create(repository.root.workspace.root, b"f%d" % count, 0o100644, 0, 0)
+    node = Naming(filesystem).create(repository.root.workspace.root, b"f%d" % count, 0o100644, 0, 0)
     handle = files.handles[files.open(node, os.O_WRONLY)]
     for number in range(count):
         try:
@@ -69,7 +70,7 @@ def test_a_small_write_names_what_is_full() -> None:
     repository = Repository.open(store, FixedClock(), IDENTITY)
     filesystem = FileSystem(repository)
     files = Files(filesystem)
-    node = filesystem.create(repository.root.workspace.root, b"f", 0o100644, 0, 0)
+    node = Naming(filesystem).create(repository.root.workspace.root, b"f", 0o100644, 0, 0)
     handle = files.handles[files.open(node, os.O_WRONLY)]
     with pytest.raises(StoreFull, match="the disk of the store is full") as caught:
         files.write(handle, 0, b"x")
