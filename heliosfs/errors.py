@@ -59,7 +59,7 @@ class Conflicted(HeliosError):
 
 
 class Interrupted(HeliosError):
-    """A long verb was stopped by a signal to its caller, or because the mount ends."""
+    """A long verb was stopped by a signal to its caller, or by an unmount."""
 
     errno = _errno.EINTR
 

@@ -54,7 +54,7 @@ def archive(argv: list[str], options: Options) -> int:
         raise options.misuse(f"--format is {', '.join(FORMATS)}, not {kind[:40]!r}")
     if out is None and sys.stdout.isatty():
         raise UsageError(
-            "an archive cannot be shown on a terminal: write it to a file by -o FILE, or > FILE"
+            "an archive cannot be shown on a terminal: write it to a file with -o FILE, or > FILE"
         )
     revision, *words = options.words
     where = current_directory()

@@ -108,8 +108,8 @@ def _in_this_process(
     """Carry a verb out on a workspace that is not mounted, and return the reply."""
     if argv[0] in _OF_FILES:
         print(
-            f"helios: {place.root} is not mounted: this is of the workspace as it was saved, "
-            "not of the files that lie here",
+            f"helios: {place.root} is not mounted: this is about the workspace as it was last "
+            "saved, not about the files that lie here now",
             file=sys.stderr,
         )
     from heliosfs.commands.table import run as run_verb

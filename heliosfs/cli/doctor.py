@@ -51,12 +51,14 @@ def doctor_parser() -> LocalVerbParser:
     """Return the parser of the arguments of `helios doctor`."""
     parser = LocalVerbParser(
         prog="helios doctor",
-        description="Check what this machine offers, and the workspace that DIR is in.\n\n"
-        "The exit code is 1 when something has to be done before a workspace can be mounted.",
+        description="Check this machine, and the workspace that DIR is in.\n\n"
+        "The exit code is 1 if something has to be done before a workspace can be mounted.",
     )
     parser.add_argument("directory", metavar="DIR", nargs="?", default=".")
-    parser.add_argument("--store", action="store_true", help="read everything in the store, too")
-    parser.add_argument("--json", action="store_true", help="reply with one JSON document")
+    parser.add_argument(
+        "--store", action="store_true", help="also read and check everything in the store"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
     return parser
 
 
@@ -101,12 +103,12 @@ def examine(directory: str, *, reads_all: bool = False) -> Iterator[Finding]:
     elif dead is not None:
         yield from _dead(dead)
     else:
-        yield Finding("workspace", OK, f"{directory} is in none")
+        yield Finding("workspace", OK, f"{directory} is in no workspace")
         yield _disk(directory)
     if reads_all and (view is not None or place is not None):
         yield _objects(view, place)
     elif reads_all and dead is not None:
-        yield Finding("objects", HINT, "cannot be read before it is mounted again")
+        yield Finding("objects", HINT, "cannot be read until the workspace is mounted again")
 
 
 def _kernel(release: str) -> Finding:
@@ -139,10 +141,10 @@ def _halt_poll(setting: str | None, cpu_info: str | None) -> Finding:
         return Finding(subject, OK, f"{int(setting)} ns")
     if setting is not None:
         advice = f"echo {_HALT_POLL_NS} > {_HALT_POLL}"
-        return Finding(subject, HINT, f"requests wait for halted CPUs; as root: {advice}")
+        return Finding(subject, HINT, f"requests wait until halted CPUs wake up; as root: {advice}")
     if "hypervisor" in (cpu_info or "").split():
-        advice = "modprobe cpuidle-haltpoll, if the kernel has it, lets them poll first"
-        return Finding(subject, HINT, f"requests wait for halted virtual CPUs: {advice}")
+        advice = "modprobe cpuidle-haltpoll, if the kernel has it, makes them poll first"
+        return Finding(subject, HINT, f"requests wait until halted virtual CPUs wake up: {advice}")
     return Finding(subject, OK, "not a virtual machine")
 
 
@@ -258,12 +260,12 @@ def _held(mountpoint: str) -> Iterator[Finding]:
     daemon = runfiles.find(mountpoint)
     if daemon is not None:
         holders = find_holders(mountpoint, daemon.device, daemon.pid)
-        why = f"held by {'; '.join(map(str, holders))}" if holders else "it still saves"
+        why = f"held by {'; '.join(map(str, holders))}" if holders else "it is still saving"
         yield Finding("daemon", HINT, f"process {daemon.pid} still serves it: {why}")
 
 
 def _unmounted(place: locate.Location) -> Iterator[Finding]:
-    advice = f"what is written here now is not in it; helios mount {place.root}"
+    advice = f"files written here now are not part of it; helios mount {place.root}"
     yield Finding("workspace", HINT, f"{place.root} is not mounted: {advice}")
     yield from _held(place.root)
     try:

@@ -71,7 +71,7 @@ def edited(text: str) -> str:
         if done.returncode:
             raise HeliosError(
                 f"the editor {command!r} ended with exit code {done.returncode}: "
-                "give the text by -m, or set EDITOR"
+                "give the text with -m, or set EDITOR"
             )
         with open(path, "rb") as file:
             data = file.read(MESSAGE_MAX_BYTES * 4)
@@ -96,7 +96,7 @@ def editor() -> str:
     ]
     found = next((each for each in known if each), None)
     if found is None and is_dumb:
-        raise HeliosError("no editor on this terminal: set EDITOR, or give the text by -m")
+        raise HeliosError("no editor on this terminal: set EDITOR, or give the text with -m")
     return found or "vi"
 
 

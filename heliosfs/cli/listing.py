@@ -15,10 +15,10 @@ from heliosfs.cli.locate import FORMAT, has_repository
 
 MOUNTED, UNMOUNTED, DEAD, GONE = "mounted", "unmounted", "dead", "gone"
 _MEANINGS = {
-    MOUNTED: "it can be worked in",
-    UNMOUNTED: "all that was saved is there: helios mount DIR",
-    DEAD: "the mount has lost its daemon: helios mount DIR",
-    GONE: "there is no store where it was: is its disk mounted?",
+    MOUNTED: "ready for work",
+    UNMOUNTED: "everything is saved: helios mount DIR",
+    DEAD: "the mount lost its daemon: helios mount DIR",
+    GONE: "its store is not where it was: is its disk mounted?",
 }
 
 
@@ -41,11 +41,11 @@ def ls_parser() -> LocalVerbParser:
     parser = LocalVerbParser(
         prog="helios ls",
         description="List the workspaces that you have mounted on this machine, now or before: "
-        "path, state, branch.\n'helios umount --forget DIR' strikes one off.\n\n"
+        "path, state, branch.\n'helios umount --forget DIR' removes one from the list.\n\n"
         f"states:\n{states}",
     )
-    parser.add_argument("--mounted", action="store_true", help="only those that are mounted")
-    parser.add_argument("--json", action="store_true", help="reply with one JSON document")
+    parser.add_argument("--mounted", action="store_true", help="list only mounted ones")
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
     return parser
 
 

@@ -114,7 +114,9 @@ def _set_for_this_call(word: str) -> None:
         return
     section, _, _ = key.partition(".")
     if section in {each.path.partition(".")[0] for each in KEYS}:
-        raise UsageError(f"{key} belongs to the mount: 'helios config set {key} {value}'")
+        raise UsageError(
+            f"{key} is a setting of the whole mount: 'helios config set {key} {value}'"
+        )
     variable = _OF_SETTING.get(key.lower())
     if variable is not None:
         os.environ[variable] = value
@@ -185,7 +187,7 @@ def _overview() -> str:
         "",
         *(f"  {name:<12} {verb.summary}" for name, verb in VERBS.items()),
         "",
-        "'helios VERB --help' tells more. Inside a workspace: cat .helios/README.",
+        "'helios VERB --help' shows more. Inside a workspace: cat .helios/README.",
     ]
     return "\n".join(lines)
 

@@ -27,8 +27,8 @@ def man_parser() -> LocalVerbParser:
     """Return the parser of the arguments of `helios man`."""
     parser = LocalVerbParser(
         prog="helios man",
-        description="Write a manual page for helios and for each of its verbs, which man(1) then "
-        "finds:\n'man helios-commit'. A wheel that was installed with pip, uv or pipx has them.",
+        description="Write manual pages for helios and for each of its verbs, so that man(1) "
+        "finds them:\n'man helios-commit'. A wheel installed with pip, uv or pipx has them.",
     )
     parser.add_argument(
         "directory", metavar="DIR", nargs="?", default=_DEFAULT, help=f"default: {_DEFAULT}"

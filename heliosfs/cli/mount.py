@@ -42,13 +42,15 @@ def mount_parser() -> LocalVerbParser:
     parser = LocalVerbParser(
         prog="helios mount",
         description="Mount the workspace DIR, and return when it is ready.\n\n"
-        "The first time, its repository is made in DIR/.helios, and what DIR holds becomes\n"
-        "uncommitted content; the files themselves stay beneath the mount, untouched.",
+        "The first time, this makes a repository in DIR/.helios, and imports the files in DIR\n"
+        "as uncommitted changes; the files themselves stay beneath the mount, untouched.",
         epilog="mount options:\n"
         + "\n".join(f"  {name:<20} {text}" for name, text in OPTIONS.items())
         + "\n\nend it with 'helios umount DIR' or 'fusermount3 -u DIR'; nothing is lost",
     )
-    parser.add_argument("directory", metavar="DIR", nargs="?", help="made if only it is missing")
+    parser.add_argument(
+        "directory", metavar="DIR", nargs="?", help="created if only its last part is missing"
+    )
     parser.add_argument(
         "--all", action="store_true", help="mount every workspace that was mounted here before"
     )
@@ -57,14 +59,18 @@ def mount_parser() -> LocalVerbParser:
         action="store_true",
         help="let systemd mount DIR when you log in, or at boot; with the options given here",
     )
-    parser.add_argument("--existing", action="store_true", help="make no new workspace of DIR")
-    parser.add_argument("--remove-unit", action="store_true", help="take that back")
-    parser.add_argument("--foreground", action="store_true", help="stay; log to standard error")
+    parser.add_argument(
+        "--existing", action="store_true", help="fail if DIR is not a workspace yet"
+    )
+    parser.add_argument("--remove-unit", action="store_true", help="undo --install-unit")
+    parser.add_argument(
+        "--foreground", action="store_true", help="do not return; log to standard error"
+    )
     parser.add_argument("--store", metavar="DIR", help="keep the repository there instead")
     parser.add_argument(
         "--branch",
         metavar="NAME",
-        help="show this branch at the mount point (of a new repository: name the first one)",
+        help="show this branch at the mount point (in a new repository: its first branch)",
     )
     parser.add_argument(
         "-o",
@@ -84,7 +90,7 @@ def init_parser() -> LocalVerbParser:
     parser = LocalVerbParser(
         prog="helios init",
         description="Make a repository in DIR/.helios without mounting it.\n\n"
-        "What DIR holds is taken in when it is first mounted.",
+        "The files in DIR are imported when it is first mounted.",
     )
     parser.add_argument("directory", metavar="DIR", nargs="?", default=".")
     parser.add_argument("--store", metavar="DIR", help="keep the repository there instead")
@@ -104,10 +110,12 @@ def mount(argv: Sequence[str]) -> int:
     options = parse_options(asked.options)
     if asked.all:
         if asked.directory or len(argv) > 1:
-            raise UsageError("--all takes nothing else: each is mounted as it was before")
+            raise UsageError(
+                "--all takes no DIR and no other option: each workspace has its own, as before"
+            )
         return _mount_all()
     if not asked.directory:
-        raise UsageError("which DIR? or --all; see 'helios mount --help'")
+        raise UsageError("name a DIR, or use --all; see 'helios mount --help'")
     directory = check_directory(asked.directory)
     if asked.remove_unit:
         print(f"removed {unit.remove(directory)}; {directory} stays as it is")
@@ -184,8 +192,8 @@ def _mount_all() -> int:
         if mounted is None and not locate.has_repository(each.path):
             left_out += 1
             print(
-                f"helios: left out {each.path}: there is no repository now; "
-                f"'helios umount --forget {shlex.quote(each.path)}' strikes it off the list",
+                f"helios: skipped {each.path}: it has no repository any more; "
+                f"'helios umount --forget {shlex.quote(each.path)}' removes it from the list",
                 file=sys.stderr,
             )
             continue
@@ -198,7 +206,7 @@ def _mount_all() -> int:
             failed += 1
             print(f"helios: {each.path}: {error}", file=sys.stderr)
     if len(workspaces) == left_out:
-        print("no workspace was mounted here before")
+        print("no workspace was mounted on this machine before")
     return 1 if failed else 0
 
 
@@ -303,7 +311,7 @@ def _leave(setup: daemon.Setup) -> int:
         if word == "taken":
             taken = int(rest)
             if show:
-                print(f"\rtaking in files: {taken}", end="", file=sys.stderr, flush=True)
+                print(f"\rimporting files: {taken}", end="", file=sys.stderr, flush=True)
 
     try:
         daemon.start(setup, on_report)
@@ -314,14 +322,17 @@ def _leave(setup: daemon.Setup) -> int:
     if hidden:
         # First, so that a reader that leaves after a line (`| head -1`) does not lose it.
         print(hidden, file=sys.stderr)
-    also = f"; took in {taken} files, the originals stay beneath the mount" if taken else ""
+    also = f"; imported {taken} files, the originals stay beneath the mount" if taken else ""
     print(f"mounted {path}{also}")
     print(f"log: {setup.log}")
     print(f"  work    edit the files in {path} with anything")
     print(f"  commit  echo 'what I did' > {path}/.helios/ctl/commit")
     print(f"  learn   cat {path}/.helios/README")
     if _stands_beneath(path):
-        print(f"helios: this shell still shows what lies beneath: cd {path}", file=sys.stderr)
+        print(
+            f"helios: this shell still shows the directory beneath the mount: cd {path}",
+            file=sys.stderr,
+        )
     return 0
 
 

@@ -101,7 +101,7 @@ def open_log(path: str) -> int:
         return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise HeliosError(f"cannot write {path}: {reason}; name a log by --log") from error
+        raise HeliosError(f"cannot write {path}: {reason}; name another log with --log") from error
 
 
 def find(mountpoint: str) -> Daemon | None:

@@ -26,16 +26,16 @@ def umount_parser() -> LocalVerbParser:
     """Return the parser of the arguments of `helios umount`."""
     parser = LocalVerbParser(
         prog="helios umount",
-        description="End the mount at DIR, or the one that the current directory is in, and wait\n"
-        "until everything is saved. Uncommitted changes are kept. What keeps a mount from\n"
-        "ending is named: a process, or a mount namespace that has a copy of it.",
+        description="Unmount DIR, or the workspace that the current directory is in, and wait\n"
+        "until everything is saved. Uncommitted changes are kept. If the mount is in use, the\n"
+        "message names the process, or the mount namespace that has a copy of it.",
     )
     parser.add_argument("directory", metavar="DIR", nargs="?")
     parser.add_argument(
-        "-l", "--lazy", action="store_true", help="even while programs still use it"
+        "-l", "--lazy", action="store_true", help="unmount even while programs still use it"
     )
     parser.add_argument(
-        "--forget", action="store_true", help="and leave it out of 'helios mount --all'"
+        "--forget", action="store_true", help="also remove it from 'helios mount --all'"
     )
     return parser
 
@@ -57,7 +57,7 @@ def umount(argv: Sequence[str]) -> int:
         print(f"unmounted {directory}", flush=True)
     if asked.forget:
         runfiles.forget(directory)
-        print(f"'helios mount --all' leaves {directory} out")
+        print(f"'helios mount --all' no longer mounts {directory}")
     return 0
 
 
@@ -72,9 +72,11 @@ def take_away(mount: Mount, daemon: runfiles.Daemon | None, *, lazy: bool) -> No
         if not lazy:
             holders = [each for each in find_holders(mount.path, mount.device, pid) if each.pid]
             if holders:
-                raise Busy(f"{mount.path} is in use by {_named(holders)}: end that, or use --lazy")
+                raise Busy(
+                    f"{mount.path} is in use by {_named(holders)}: end that process, or use --lazy"
+                )
         if lazy or time.monotonic() > deadline:
-            raise HeliosError(f"cannot unmount {mount.path}: {reason or 'it is still there'}")
+            raise HeliosError(f"cannot unmount {mount.path}: {reason or 'it is still mounted'}")
         time.sleep(_PASSING_SECONDS / 10)
 
 
@@ -99,17 +101,16 @@ def wait_saved(directory: str, seconds: float = _SAVE_SECONDS) -> None:
             os.kill(daemon.pid, signal.SIGTERM)
         elif holders and runfiles.find(directory) == daemon:
             raise Busy(
-                f"{directory} is unmounted here, but held by {_named(holders)}: its daemon "
-                f"(pid {daemon.pid}) serves on until that ends, or saves and ends at "
-                f"'kill {daemon.pid}'"
+                f"{directory} is unmounted here, but held by {_named(holders)}: end that, or make "
+                f"its daemon (pid {daemon.pid}) save and end now with 'kill {daemon.pid}'"
             )
         if runfiles.wait_gone(directory, 1):
             return
         if time.monotonic() > deadline:
-            whose = "" if os.geteuid() == 0 else " (only root sees processes of others)"
+            whose = "" if os.geteuid() == 0 else " (only root sees the processes of other users)"
             raise HeliosError(
-                f"{directory} is unmounted; its daemon (pid {daemon.pid}) is not done with saving, "
-                f"and nothing was found that still has the mount{whose}; its log is {daemon.log}"
+                f"{directory} is unmounted, but its daemon (pid {daemon.pid}) still runs, and "
+                f"no process was found that uses the mount{whose}: wait, or read {daemon.log}"
             )
 
 

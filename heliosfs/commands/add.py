@@ -64,9 +64,7 @@ def _existing(request: Request, words: list[str], source: Entry) -> list[bytes]:
         store = request.repository.store
         for word in words:
             if not is_magic(word) and _is_ignored(store, view.state().root, source, request, word):
-                raise NotPermitted(
-                    f"{word[:80]!r} is ignored: 'add -f' stages it all the same"
-                ) from None
+                raise NotPermitted(f"{word[:80]!r} is ignored: 'add -f' stages it anyway") from None
         raise
 
 

@@ -39,7 +39,7 @@ def blame(request: Request, options: Options) -> Steps[str]:
     if not words:
         raise options.misuse("which file?")
     if len(words) > 2:
-        raise options.misuse(f"one word too many: {words[2]!r}")
+        raise options.misuse(f"one argument too many: {words[2]!r}")
     revision, word = words if len(words) == 2 else (None, words[0])
     path = below(request.cwd, word)
     head = resolve(repository, revision or "HEAD", view.head)

@@ -45,7 +45,7 @@ def commit(request: Request, options: Options) -> str:
     """Make a commit; the reply is git's line about it."""
     repository, view = request.repository, request.view
     if "file" in options:
-        raise options.misuse("the command line reads the file of -F: here, give the text by -m")
+        raise options.misuse("only the command line reads files (-F): here, give the text with -m")
     if "dry-run" in options:
         return _dry_run(request, options)
     if view.merging is not None and "allow-markers" not in options:

@@ -39,7 +39,7 @@ its name, here and in each live workspace, and not listed.
 Every file in ctl is a channel of its own: write a line to it, read the reply
 from the same descriptor. It begins with 'error: ' if the request was refused.
   exec 3<>.helios/ctl/commit; echo a message >&3; read -r id <&3
-A control file that is read without a request tells its usage. ctl/command takes
+A control file that is read without a request shows its usage. ctl/command takes
 any verb, and ctl/error has the last errors. 'helios VERB' does the same as the
 control files, and prints the reply.
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-_IMPORT = "'helios import --from-git REPO' again takes in what is new"
+_IMPORT = "'helios import --from-git REPO' again imports what is new"
 _EXPORT = "'helios export --to-git REPO BRANCH' writes branches into a git repository"
 _MAIL = "'helios export --to-git REPO' first, then git's own verb there"
 _STAGE = "'helios add PATH' stages, 'helios reset PATH' unstages, 'helios ls-files -s' lists"
 _WORKTREE = "every branch is a directory, .helios/branches/NAME"
-_MERGE = "'helios merge' merges; 'helios merge --dry-run' tells what would collide"
+_MERGE = "'helios merge' merges; 'helios merge --dry-run' shows what would conflict"
 _GC = "'helios gc' removes what nothing needs, 'helios fsck' checks the rest"
 _READ = "'helios cat-file', 'helios ls-tree' and .helios/snapshots/REV read objects"
 _TREES = "'helios diff --raw A B' compares two commits, or 'helios diff' with the working tree"
@@ -21,9 +21,9 @@ OF_GIT = {
     "apply": "'git apply' and patch(1) work on the files here, outside of a git repository too",
     "bisect": "every commit is a directory, .helios/snapshots/ID: test it there",
     "bundle": "'helios export --to-git REPO', then 'git bundle' there",
-    "cherry": "'helios log A..B' lists what B has and A has not",
+    "cherry": "'helios log A..B' lists the commits of B that A does not have",
     "clean": "'helios reset --hard' leaves what HEAD has; 'helios undo' brings the rest back",
-    "clone": "'helios import --from-git REPO' takes in all of a repository's history",
+    "clone": "'helios import --from-git REPO' imports the whole history of a repository",
     "commit-tree": "'helios commit -m TEXT' makes a commit of the working tree",
     "describe": "'helios log --decorate' shows tags, 'helios tag --points-at REV' lists them",
     "diff-files": _TREES,
@@ -31,12 +31,12 @@ OF_GIT = {
     "diff-tree": _TREES,
     "difftool": "diff two snapshots with any tool: diff -r .helios/snapshots/A .helios/snapshots/B",
     "fast-export": _EXPORT,
-    "fast-import": "'helios import --from-git REPO' takes in a repository",
+    "fast-import": "'helios import --from-git REPO' imports a repository",
     "fetch": _IMPORT,
     "filter-branch": "'helios export', rewrite there, 'helios import' into a new workspace",
     "format-patch": "'helios show REV' is a patch that 'git apply' takes",
-    "fsmonitor--daemon": "nothing has to be watched: the file system knows what changed",
-    "hash-object": "'helios rev-parse REV:PATH' tells the id of a file",
+    "fsmonitor--daemon": "not needed: the file system knows what changed",
+    "hash-object": "'helios rev-parse REV:PATH' shows the id of a file",
     "hook": _HOOK,
     "instaweb": "'helios report FILE' writes a page for any browser",
     "interpret-trailers": "'helios commit --meta KEY=VALUE' keeps metadata with a commit",
@@ -52,7 +52,7 @@ OF_GIT = {
     "prune": _GC,
     "pull": _IMPORT,
     "push": _EXPORT,
-    "range-diff": "'helios diff A...B' compares what two branches did",
+    "range-diff": "'helios diff A...B' shows the changes of B since the merge base",
     "read-tree": "'helios restore -s REV .' takes the files of a commit",
     "rebase": "'helios merge', or 'helios merge --squash', brings branches together",
     "reflog": "'helios log -g', or 'helios oplog': what was done; 'helios undo' takes it back",
@@ -70,16 +70,16 @@ OF_GIT = {
     "stripspace": "a message is kept as it is given",
     "submodule": "import keeps submodules as links to commits, and export gives them back",
     "subtree": "'helios export --to-git REPO', then git's own verb there",
-    "svn": "git-svn makes a git repository; 'helios import --from-git' takes it in",
+    "svn": "git-svn makes a git repository; 'helios import --from-git' imports it",
     "symbolic-ref": "'helios branch --show-current' or 'helios rev-parse --abbrev-ref HEAD'",
     "update-index": _STAGE,
-    "update-ref": "'helios branch -f NAME REV' lets a branch name another commit",
-    "var": "'helios config user.name' and 'helios config user.email' tell who commits",
+    "update-ref": "'helios branch -f NAME REV' moves a branch to another commit",
+    "var": "'helios config user.name' and 'helios config user.email' show who commits",
     "verify-commit": "'helios export' gives imported commits back with their signatures",
     "verify-tag": "'helios export' gives imported tags back with their signatures",
     "whatchanged": "'helios log --raw', or --name-status, -p, --stat",
     "worktree": _WORKTREE,
-    "write-tree": "'helios rev-parse HEAD^{tree}' tells the id of the tree of HEAD",
+    "write-tree": "'helios rev-parse HEAD^{tree}' shows the id of the tree of HEAD",
 }
 """Advice for each verb of git that is not here."""
 
@@ -124,8 +124,8 @@ OPTIONS_OF_GIT = {
     ("commit", "-S"): "commits are not signed: 'helios export', then sign with git",
     ("commit", "--fixup"): "'helios commit --amend' replaces the last commit",
     ("commit", "--date"): "a commit has the time at which it is made",
-    ("commit", "-v"): "'helios diff' shows what it would take",
-    ("commit", "-n"): "there are no hooks: nothing has to be left out",
+    ("commit", "-v"): "'helios diff' shows what would be committed",
+    ("commit", "-n"): "there are no hooks to skip",
     ("diff", "--no-index"): "diff(1) compares any two files",
     ("diff", "--merge-base"): "'helios diff A...B'",
     ("log", "--stdin"): "give the revisions as words",
@@ -135,7 +135,7 @@ OPTIONS_OF_GIT = {
     ("reset", "--keep"): "'helios stash', 'helios reset --hard REV', 'helios stash pop'",
     ("reset", "--merge"): "'helios merge --abort', or 'helios reset --hard'",
     ("restore", "-p"): _PATCHWISE,
-    ("rev-parse", "--git-path"): "'helios rev-parse --git-dir' tells the directory",
+    ("rev-parse", "--git-path"): "'helios rev-parse --git-dir' shows the directory",
     ("switch", "-t"): _REMOTE,
     ("switch", "--orphan"): "'helios init' makes a workspace without a history",
     ("tag", "-s"): "tags are not signed: 'helios export', then sign with git",

@@ -101,7 +101,7 @@ def check_strategy(options: Options) -> None:
     strategy = options.value("strategy")
     if strategy not in (None, "ort", "recursive", "resolve"):
         what = "-X ours decides conflicts for HEAD; " if strategy == "ours" else ""
-        raise options.misuse(f"{what}-s is ort, which is what there is, not {strategy[:40]!r}")
+        raise options.misuse(f"{what}-s takes only ort, not {strategy[:40]!r}")
 
 
 def _wish(request: Request, options: Options, name: str, theirs: CommitId) -> MergeOptions:
@@ -194,7 +194,7 @@ def abort(request: Request, options: Options, verb: str) -> str:
 def _dry_run(request: Request, options: Options) -> Steps[str]:
     """Check every pair of HEAD and the named ones for conflicts that a merge would have."""
     if len(options.words) > _COMPARED_MAX:
-        raise options.misuse(f"more than {_COMPARED_MAX} branches at once")
+        raise options.misuse(f"at most {_COMPARED_MAX} branches at a time")
     repository, head = request.repository, request.view.head
     names = list(dict.fromkeys(["HEAD", *options.words]))
     ids = {name: resolve(repository, name, head) for name in names}

@@ -65,7 +65,7 @@ def _calendar(text: str, now_seconds: int) -> int:
         today = datetime.fromtimestamp(now_seconds).astimezone().strftime("%Y-%m-%d")
         return _calendar(f"{today} {text}", now_seconds)
     if date is None:
-        raise ValueError(f"no date: {text!r}")
+        raise ValueError(f"not a date: {text!r}")
     rest = text[date.end() :].lstrip("T ")
     at = _TIME.match(rest)
     now = datetime.fromtimestamp(now_seconds).astimezone()
@@ -77,7 +77,7 @@ def _calendar(text: str, now_seconds: int) -> int:
     if rest:
         found = _ZONE.fullmatch(rest)
         if found is None:
-            raise ValueError(f"no zone: {rest!r}")
+            raise ValueError(f"not a time zone: {rest!r}")
         minutes = int(found[2] or 0) * 60 + int(found[3] or 0)
         zone = timezone(timedelta(minutes=-minutes if found[1] == "-" else minutes))
     year, month, day = (int(part) for part in date.groups())
@@ -112,7 +112,7 @@ def show_moment(who: Signature, form: str, now_seconds: int) -> str:
         return f"{seconds} {zone(offset)}"
     if form == "relative":
         return ago(now_seconds - seconds)
-    raise ValueError(f"no format of dates: {form!r}")
+    raise ValueError(f"not a date format: {form!r}")
 
 
 def iso_words(seconds: int, offset_minutes: int) -> str:

@@ -106,7 +106,7 @@ class Options:
     def at_most(self, count: int) -> None:
         """Check that there are at most `count` words.  UsageError."""
         if len(self.words) > count:
-            raise self.misuse(f"one word too many: {self.words[count]!r}")
+            raise self.misuse(f"one argument too many: {self.words[count]!r}")
 
     def misuse(self, problem: str) -> UsageError:
         """Return the error to raise when the request makes no sense."""

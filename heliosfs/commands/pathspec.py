@@ -248,7 +248,7 @@ def _magic(word: str) -> tuple[set[str], str]:
         magic.add(_SHORT[word[at]])
         at += 1
     if word[at : at + 1] and word[at] in _RESERVED:
-        raise UsageError(f"usage: {word[:80]!r}: there is no magic {word[at]!r}")
+        raise UsageError(f"usage: {word[:80]!r}: unknown pathspec magic {word[at]!r}")
     return magic, word[at:].removeprefix(":")
 
 

@@ -84,7 +84,7 @@ def _wish(options: Options, verb: str) -> PickOptions:
         raise options.misuse(f"--empty is stop, drop or keep, not {empty[:80]!r}")
     mainline = options.number("mainline")
     if mainline == 0:
-        raise options.misuse("the parents of a merge are counted from 1")
+        raise options.misuse("-m takes the number of a parent, from 1")
     return PickOptions(
         verb,
         mainline or 0,
@@ -116,7 +116,7 @@ def _sources(request: Request, options: Options, *, newest_first: bool) -> Steps
         if not inside:
             raise NotFound(f"{word[:80]!r} has no commits")
     if len(found) > _PICKED_MAX:
-        raise options.misuse(f"more than {_PICKED_MAX} commits at once")
+        raise options.misuse(f"at most {_PICKED_MAX} commits at a time")
     return found
 
 

@@ -60,7 +60,7 @@ def _push(request: Request, options: Options, words: list[str]) -> str:
     view = request.view
     head = view.head
     if view.merging is not None:
-        raise Busy("a merge is open: conclude it, or take it back with 'merge --abort'")
+        raise Busy("a merge is open: conclude it, or give it up with 'merge --abort'")
     if head is None:
         raise NotFound("nothing was committed yet: there is nothing to go back to")
     said = options.value("message")
@@ -133,7 +133,7 @@ def _bring(request: Request, options: Options, found: _Found, *, drops: bool) ->
     options.only_one("markers", "ours", "theirs")
     repository, view = request.repository, request.view
     if view.merging is not None:
-        raise Busy("a merge is open: conclude it, or take it back with 'merge --abort'")
+        raise Busy("a merge is open: conclude it, or give it up with 'merge --abort'")
     favor = Favor.THEIRS if "theirs" in options else Favor.NONE
     rules = MergeRules(Favor.OURS if "ours" in options else favor, _LABELS)
     base = repository.history.read(found.commit.parents[0])
@@ -202,7 +202,7 @@ def _drop(request: Request, options: Options, words: list[str]) -> str:
 
 def _clear(request: Request, options: Options, words: list[str]) -> str:
     if words:
-        raise options.misuse(f"one word too many: {words[0]!r}")
+        raise options.misuse(f"one argument too many: {words[0]!r}")
     entries = stashed(request.repository.store)
     if entries:
         _take(request, "clear", entries)
@@ -226,7 +226,7 @@ def _record(view: View, changes: list[StashChange]) -> None:
 def _list(request: Request, options: Options, words: list[str]) -> Steps[str]:
     """List the entries, the newest first."""
     if words:
-        raise options.misuse(f"one word too many: {words[0]!r}")
+        raise options.misuse(f"one argument too many: {words[0]!r}")
     yield from ()
     history = request.repository.history
     entries = stashed(request.repository.store)
@@ -258,7 +258,7 @@ def _show(request: Request, options: Options, words: list[str]) -> Steps[str]:
 def _find(request: Request, options: Options, words: list[str]) -> _Found:
     """Return the entry that a word names; the newest without one.  UsageError, NotFound."""
     if len(words) > 1:
-        raise options.misuse(f"one word too many: {words[1]!r}")
+        raise options.misuse(f"one argument too many: {words[1]!r}")
     matched = _POSITION.fullmatch(words[0]) if words else None
     if words and matched is None and words[0] != "stash":
         raise options.misuse(f"stash@{{N}}, not {words[0][:80]!r}")

@@ -167,7 +167,8 @@ def _check_text(text: str) -> None:
         text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError as error:
         raise UsageError(
-            f"{_USAGE}a request is Unicode text: U+{ord(text[error.start]):04X} is none by itself"
+            f"{_USAGE}a request is Unicode text: "
+            f"U+{ord(text[error.start]):04X} is half of a character"
         ) from error
 
 

@@ -45,7 +45,7 @@ def parse(text: str, source: str) -> dict[str, Assignment]:
         line = leaf.name.start_mark.line + 1
         path = canonical(leaf.path)
         if path in found:
-            raise _error(source, line, f"{path}: is there twice, first in line {found[path].line}")
+            raise _error(source, line, f"{path}: given twice, first in line {found[path].line}")
         try:
             value = find_key(path).type.parse(leaf.value.value)
         except ValueError as error:
@@ -242,11 +242,13 @@ def _check(before: dict[str, Assignment], edited: str, path: str, source: str) -
         after = parse(edited, source)
     except UsageError as error:
         raise UsageError(
-            f"{source} has a layout that only you can edit: change it by hand"
+            f"{source} has a layout that cannot be edited automatically: change it by hand"
         ) from error
     changed = {key: each.value for key, each in after.items() if key != path}
     if changed != {key: each.value for key, each in before.items() if key != path}:
-        raise UsageError(f"{source} has a layout that only you can edit: change it by hand")
+        raise UsageError(
+            f"{source} has a layout that cannot be edited automatically: change it by hand"
+        )
 
 
 def _error(source: str, line: int, problem: str) -> UsageError:

@@ -80,7 +80,7 @@ class Collector:
             log.info("gc: %s", told.strip())
         except Busy:
             # The verb that runs ends with a change, which wakes this task, or is a collection.
-            log.info("gc: put off, another long verb runs")
+            log.info("gc: postponed, because another long verb is running")
         except HeliosError as error:
             log.error("gc: %s", error)
         except Exception:

@@ -100,10 +100,10 @@ class Keeper:
             try:
                 await work()
             except StoreFull as error:
-                log.warning("will try again: %s", error)
+                log.warning("saving failed, and is tried again: %s", error)
                 self.touch()
             except StoreError as error:
-                log.error("nothing can be saved any more: %s", error)
+                log.error("the mount is read-only now, because saving failed: %s", error)
                 self._on_failure(error)
             except Exception:
                 log.exception("saving failed")
@@ -132,7 +132,7 @@ class Keeper:
             try:
                 await self._kernel.barrier()
             except StoreError as error:
-                log.warning("before a save: %s", error)
+                log.warning("a save goes on without the kernel's dirty pages: %s", error)
         await self.shorten(0)
         self.repository.checkpoint()
         await self._sync_published()

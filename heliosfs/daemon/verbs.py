@@ -141,7 +141,9 @@ class Verbs:
 
     def _take_place(self, run: _LongRun) -> _LongRun:
         if self._long is not None:
-            raise Busy(f"an exclusive operation runs, {self._long.name!r}: try again after it")
+            raise Busy(
+                f"another long operation is running, {self._long.name!r}: try again after it"
+            )
         self._long = run
         return run
 
@@ -173,7 +175,7 @@ class Verbs:
 
     def _check_ending(self) -> None:
         if self._is_ending:
-            raise Interrupted("the mount ends")
+            raise Interrupted("the workspace is being unmounted")
 
     def _answer(self, channel: Channel, request: ControlRequest, reply: str) -> None:
         self._keeper.touch()

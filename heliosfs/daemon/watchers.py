@@ -71,7 +71,7 @@ class Watchers:
                 if told:
                     await self._tell(told)
             except Exception:
-                log.exception("watchers were not told of a checkout")
+                log.exception("watchers were not notified of a checkout")
 
     async def _tell(self, told: list[Told]) -> None:
         """Have a thread make the calls.

@@ -78,4 +78,4 @@ class Notices:
             os.write(self._fd, ANSWER_HEAD.pack(ANSWER_HEAD.size + len(body), notice, 0) + body)
         except OSError as error:
             if error.errno not in _UNKNOWN:
-                log.warning("the kernel did not take a notice (%s): %s", notice.name, error)
+                log.warning("the kernel refused a notification (%s): %s", notice.name, error)

@@ -287,7 +287,7 @@ class Export:
         if not self._target.is_ancestor(old, git_id):
             raise Busy(
                 f"branch {ref.removeprefix(HEADS)!r} of {self._target.git.git_dir} has commits "
-                "that ours has not: import them first, or use --force"
+                "that the branch here lacks: import them first, or use --force"
             )
 
     def _remember(self) -> Steps[None]:

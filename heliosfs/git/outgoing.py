@@ -104,7 +104,10 @@ class Outgoing:
         for name, as_name in chosen.items():
             ref = HEADS + check_name(as_name) if as_name else self._ref(name, HEADS)
             if blocking := self._blocking(ref):
-                raise Busy(f"branch {name!r} has no place in git beside {blocking}: name it NAME:X")
+                raise Busy(
+                    f"git cannot hold branch {name!r} beside {blocking}: "
+                    f"give it another name there, as '{name}:NAME'"
+                )
             found[name] = ref
         return found
 

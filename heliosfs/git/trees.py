@@ -317,4 +317,4 @@ def _columns(
 
 def _malformed(git_id: bytes, problem: str) -> Damaged:
     oid = git_id.hex()
-    return Damaged(f"git tree {oid} cannot be taken in: {problem}", oid)
+    return Damaged(f"git tree {oid} cannot be imported: {problem}", oid)

@@ -34,8 +34,8 @@ def change_of(history: History, source: CommitId, options: PickOptions) -> PickC
     count = len(commit.parents)
     if count > 1 and not options.mainline:
         raise UsageError(
-            f"usage: {short_id(source)} is a merge: say with -m which parent is its main line, "
-            f"1 to {count}"
+            f"usage: {short_id(source)} is a merge: give the number of the parent that is its "
+            f"main line with -m, 1 to {count}"
         )
     if options.mainline > max(count, 1):
         raise UsageError(f"usage: {short_id(source)} has no parent {options.mainline}")

@@ -193,7 +193,7 @@ class Repository(Core):
             return self._open_view(self.saved_state(branch))
         state = self.kept_state(slot)
         if state is None:
-            raise NotFound("the repository does not say what the mount point shows")
+            raise NotFound("the repository does not record which branch the mount point shows")
         return self._open_view(state)
 
     def _open_view(self, state: State) -> View:

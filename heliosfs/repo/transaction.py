@@ -99,7 +99,7 @@ class Transaction:
         try:
             # I21: half of an inner change must not be published with the rest.
             if self._has_failed:
-                raise RuntimeError("a part of this transaction failed, and the rest went on")
+                raise RuntimeError("a nested transaction failed, and the outer one continued")
             for workspace, dated in self.targets.items():
                 plans.append((workspace, dated, plan(workspace, dated.raw, dated.known)))
             # Objects alone, of a tree that was only looked at, wait for the next publish.

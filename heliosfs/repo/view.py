@@ -178,7 +178,7 @@ class View(WorkingTree):
             raise NotFound("there is no commit yet to amend")
         if self.merging is not None:
             verb = self.pick.options.verb if self.pick else "merge"
-            raise Busy(f"a {verb} is open: commit it, or take it back with '{verb} --abort'")
+            raise Busy(f"a {verb} is open: commit it, or give it up with '{verb} --abort'")
         before = self.state()
         old = self.core.history.read(head)
         commit = Commit(

@@ -89,7 +89,7 @@ def check_can_begin(view: View) -> None:
     """Check that nothing is open or staged.  Busy."""
     verb = open_verb(view)
     if verb:
-        raise Busy(f"a {verb} is open: commit it, or take it back with '{verb} --abort'")
+        raise Busy(f"a {verb} is open: commit it, or give it up with '{verb} --abort'")
     if view.stage.root is not None:
         raise Busy("changes are staged: commit them, or unstage them with 'reset'")
 
@@ -123,7 +123,7 @@ def merge_into(
     if options.only_fast_forward:
         raise Busy("cannot fast-forward: HEAD has commits that the other side does not have")
     if not bases and not options.unrelated:
-        raise UsageError("usage: the histories have no commit in common")
+        raise UsageError("usage: the histories have no common commit")
     # As in git, the working tree counts: its .gitattributes need not be committed.
     attributes = Attributes(core.store, view.state().root, (b"merge",))
     rules = MergeRules(options.favor, options.labels, attributes=attributes)

@@ -117,8 +117,8 @@ def conclude(
     root = content or view.selected()
     if not (allow_empty or note.options.keeps_empty or view.differs(head, root)):
         raise NothingToCommit(
-            f"nothing is left of the {note.options.verb}: 'commit --allow-empty', "
-            f"or '{note.options.verb} --skip'"
+            f"nothing is left to commit of the {note.options.verb}: 'commit --allow-empty' "
+            f"commits that, '{note.options.verb} --skip' leaves it out"
         )
     signature = core.identity.sign(core.clock)
     author = author or note.author or signature
@@ -200,7 +200,7 @@ class _Run:
                 self.dropped.append(source)
                 return
             raise NothingToCommit(
-                f"{short_id(source)} changes nothing here: it is there already; "
+                f"{short_id(source)} changes nothing here, where its changes already are: "
                 "--empty=drop leaves it out, --allow-empty makes an empty commit"
             )
         signature = self._core.identity.sign(self._core.clock)

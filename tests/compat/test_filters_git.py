@@ -45,7 +45,7 @@ def stage(clone: Clone) -> Stage:
     said = stage.run("import", "--from-git", str(clone.path))
     assert (
         "  6 files have filters or conversions: eol=crlf (1), filter=git-crypt (1), "
-        "filter=lfs (2), ident (1), working-tree-encoding=UTF-16 (1): nothing converts them" in said
+        "filter=lfs (2), ident (1), working-tree-encoding=UTF-16 (1): not converted" in said
     )
     return stage
 
@@ -76,7 +76,7 @@ def test_a_decrypted_secret_does_not_get_into_git(
     assert "--with-filtered" in said
     assert (clone.git("count-objects", "-v"), clone.git("for-each-ref")) == before
     reply = export(stage, clone, "--with-filtered", *words)
-    assert "as they are: 2 files have filters: filter=git-crypt (1), filter=lfs (1)" in reply
+    assert "not converted: 2 files have filters: filter=git-crypt (1), filter=lfs (1)" in reply
     assert exported(clone, "s.key") == b"the secret"
 
 
@@ -91,7 +91,7 @@ def test_what_git_stores_so_goes(stage: Stage, clone: Clone) -> None:
     stage.files.write(b"x.bat", b"rem more\n")
     stage.run("commit", "-m", "more")
     reply = export(stage, clone)
-    assert "as they are: 2 files have filters or conversions: eol=crlf (1), ident (1)" in reply
+    assert "not converted: 2 files have filters or conversions: eol=crlf (1), ident (1)" in reply
     assert exported(clone, "moved.bin") == POINTER
     assert json.loads(export(stage, clone, "--json"))["converted"] == {}
 

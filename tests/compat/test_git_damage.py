@@ -72,7 +72,7 @@ def test_a_broken_ref(stage: Stage, clone: Clone, name: str, content: str) -> No
         assert refusal(stage, clone.path, "--branch", "bad").startswith("refs/heads/bad of ")
     import_(stage, clone.path, "--branch", "trunk")
     place.unlink()
-    assert "as before: 1" in import_(stage, clone.path)
+    assert "unchanged: 1" in import_(stage, clone.path)
 
 
 def test_a_ref_of_an_object_that_is_missing(stage: Stage, clone: Clone) -> None:

@@ -83,7 +83,7 @@ def test_new_commits_are_ordinary_commits(stage: Stage, tmp_path: Path) -> None:
     }
     assert git(out, "cat-file", "blob", "trunk:large") == files.read(b"large")
     assert git(out, "rev-parse", "trunk~1").decode().strip() == clone.id("trunk")
-    assert "as before" in export(stage, out)
+    assert "unchanged" in export(stage, out)
 
 
 def test_there_and_back_is_the_same_commit(stage: Stage, tmp_path: Path) -> None:
@@ -143,7 +143,7 @@ def test_a_branch_that_is_checked_out_or_ahead_is_refused(stage: Stage, tmp_path
     clone.write("theirs", b"y")
     clone.commit("theirs")
     clone.git("checkout", "--quiet", "--detach")
-    with pytest.raises(Busy, match="has commits that ours has not"):
+    with pytest.raises(Busy, match="has commits that the branch here lacks"):
         export(stage, clone.path, "trunk")
     export(stage, clone.path, "--force", "trunk")
     assert clone.git("log", "-1", "--format=%s", "trunk") == b"mine\n"
@@ -209,7 +209,7 @@ def test_what_holds_files_of_the_project_is_no_submodule(stage: Stage, tmp_path:
     stage.commit("vendored")
     out = tmp_path / "out.git"
     reply = export(stage, out)
-    assert "no submodules any more, but directories: lib" in reply and "left out" not in reply
+    assert "submodules that are plain directories now: lib" in reply and "left out" not in reply
     assert git(out, "show", "trunk:lib/vendored") == b"v"
     assert git(out, "show", "trunk:lib/deep/file") == b"f"
     assert fsck(out) == ""

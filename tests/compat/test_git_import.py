@@ -114,7 +114,7 @@ def test_an_import_again_takes_only_what_is_new(stage: Stage, tmp_path: Path) ->
     clone.commit("one")
     assert import_(stage, clone).startswith("1 commits, 3 objects")
     first = stage.head
-    assert "as before: 1" in import_(stage, clone)
+    assert "unchanged: 1" in import_(stage, clone)
     clone.write("b/c", b"2\n")
     clone.commit("two")
     assert import_(stage, clone).startswith("1 commits, 4 objects")
@@ -275,7 +275,7 @@ def test_a_tree_that_no_directory_can_hold_is_refused(
     raw = b"tree %s\nauthor %s\ncommitter %s\n\nbad\n" % (tree.encode(), person, person)
     clone.git("update-ref", "refs/heads/trunk", clone.object("commit", raw))
     said = "no directory can hold an entry .*; refs/heads/trunk needs it: .* --branch"
-    with pytest.raises(HeliosError, match=f"git tree {tree} cannot be taken in: {said}"):
+    with pytest.raises(HeliosError, match=f"git tree {tree} cannot be imported: {said}"):
         import_(stage, clone)
     assert stage.view.head is None
 
@@ -300,13 +300,13 @@ def test_files_of_a_directory(stage: Stage, tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub/file").write_bytes(b"x")
     os.utime(tmp_path / "sub/file", ns=(1, 5))
-    assert "took in 1 file from" in stage.run("import", "--from-dir", str(tmp_path))
+    assert "imported 1 file from" in stage.run("import", "--from-dir", str(tmp_path))
     file = find_entry(stage.store, stage.view.state().root, b"sub/file")
     assert file is not None
     assert file.mtime_ns == 5
     assert stage.files.read(b"sub/file") == b"x"
     assert stage.view.head is None
-    assert "took in 0 files" in stage.run("import", "--from-dir", str(tmp_path))
+    assert "imported 0 files" in stage.run("import", "--from-dir", str(tmp_path))
     with pytest.raises(UsageError):
         stage.run("import")
     with pytest.raises(UsageError, match="exclude each other"):

@@ -55,7 +55,7 @@ def test_the_second_repository_moves_nothing_of_the_first(stage: Stage, tmp_path
     import_(stage, one)
     before = heads(stage)
     reply = import_(stage, two)
-    assert "'trunk' is of another repository here: this one's is 'two/trunk'" in reply
+    assert "'trunk' belongs to another repository here: this repository's is 'two/trunk'" in reply
     expected = dict.fromkeys(("two/trunk", "two/dev", "own", "tag two/v1"), "two one")
     assert heads(stage) == before | expected
     # Each goes on by itself, forwards and to something else.
@@ -123,7 +123,7 @@ def test_a_name_is_given_or_made(stage: Stage, tmp_path: Path) -> None:
     import_(stage, one, "--as", "first")
     assert heads(stage) == {"first/trunk": "one one", "tag first/v1": "one one"}
     assert stage.view.branch == "first/trunk"
-    assert "as before: 2" in import_(stage, one)
+    assert "unchanged: 2" in import_(stage, one)
     with pytest.raises(AlreadyExists, match="is known as 'first' already"):
         import_(stage, one, "--as", "other")
     other = repository(tmp_path / "x" / "first.git")
@@ -152,7 +152,7 @@ def test_a_repository_that_moved_is_known_and_a_copy_is_another(
     one.commit("two")
     assert "moved: heads/trunk" in import_(stage, one)
     shutil.copytree(one.path, tmp_path / "copy")
-    assert "as before: 2" in import_(stage, tmp_path / "copy")
+    assert "unchanged: 2" in import_(stage, tmp_path / "copy")
     git(tmp_path / "copy", "commit", "--quiet", "--allow-empty", "-m", "of the copy")
     assert "new: heads/copy/trunk" in import_(stage, tmp_path / "copy")
     assert heads(stage) == {
@@ -216,7 +216,7 @@ def test_a_detached_head_becomes_a_branch(stage: Stage, tmp_path: Path) -> None:
     other = repository(tmp_path / "two")
     other.git("checkout", "--quiet", "--detach")
     reply = import_(stage, other)
-    assert f"HEAD is detached in git at {other.id('HEAD')}, which heads/trunk has" in reply
+    assert f"HEAD is detached in git at {other.id('HEAD')}, which is part of heads/trunk" in reply
     other.commit("of two")
     assert "new: heads/two/HEAD" in import_(stage, other)
     # That of another working tree is told of where nothing else has its commit.
@@ -277,7 +277,7 @@ def test_what_was_deleted_in_git_is_told_and_stays_deleted(stage: Stage, tmp_pat
     clone.git("branch", "topic/a")
     reply = import_(stage, clone)
     assert "deleted in git, still here: topic, v1, work" in reply
-    assert "'topic/a' has no place beside those here: git's is 'imported/topic/a'" in reply
+    assert "'topic/a' is in conflict with a branch name here: git's is 'imported/topic/a'" in reply
     clone.git("checkout", "--quiet", "--detach")
     reply = export(stage, clone.path)
     assert "left out: topic, v1: deleted in git, not moved here since" in reply
@@ -285,7 +285,7 @@ def test_what_was_deleted_in_git_is_told_and_stays_deleted(stage: Stage, tmp_pat
         *("refs/heads/trunk", "refs/heads/topic/a", "refs/heads/work"),
     }
     # In the way there, it is left out by name, and refused when it is asked for.
-    with pytest.raises(Busy, match="'topic' has no place in git beside refs/heads/topic/a"):
+    with pytest.raises(Busy, match="git cannot hold branch 'topic' beside refs/heads/topic/a"):
         export(stage, clone.path, "topic")
     stage.run("branch", "-d", "topic")
     reply = import_(stage, clone)
@@ -318,7 +318,7 @@ def test_a_branch_that_is_in_the_way_in_git_is_left_out(stage: Stage, tmp_path: 
     stage.run("branch", "-d", "topic")
     stage.run("branch", "topic/a")
     reply = export(stage, clone.path)
-    assert "left out: topic/a: no place in git beside refs/heads/topic" in reply
+    assert "left out: topic/a: git cannot have it beside refs/heads/topic" in reply
     assert "deleted here, still in git: heads/topic" in reply
 
 
@@ -440,5 +440,5 @@ def test_repositories_of_either_hash_beside_each_other(stage: Stage, tmp_path: P
     mine = stage.commit("mine", mine=b"x")
     two.git("checkout", "--quiet", "--detach")
     export(stage, two.path)
-    assert len(two.id("trunk")) == 64 and "as before" in import_(stage, two)
+    assert len(two.id("trunk")) == 64 and "unchanged" in import_(stage, two)
     assert stage.run("rev-parse", "two/trunk").strip() == mine

@@ -178,7 +178,7 @@ def test_one_at_a_time(mounted: Mounted, long_history: Path, tmp_path: Path) -> 
     assert errno_of(mounted.control, "import", f"--from-git {long_history}\n") == "EBUSY"
     done = mounted.command("export", "--to-git", str(out))
     assert (done.returncode, out.exists()) == (1, False)
-    assert "an exclusive operation runs, 'import'" in done.stderr
+    assert "another long operation is running, 'import'" in done.stderr
     assert mounted.helios("status").startswith("On branch main\n")
     reader.close()
     (mounted.path / "file").write_text("x")
@@ -379,13 +379,13 @@ def test_files_of_a_directory(mounted: Mounted, tmp_path: Path) -> None:
         place = source / f"d{number % 10}" / f"f{number}"
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_text(str(number))
-    assert mounted.helios("import", "--from-dir", str(source)).startswith("took in 300 files")
+    assert mounted.helios("import", "--from-dir", str(source)).startswith("imported 300 files")
     assert run("diff", "-r", "-x", ".helios", source, mounted.path, cwd=tmp_path).stdout == ""
     (mounted.path / "d1/f1").write_text("ours")
     (mounted.path / "d2/f2").unlink()
     done = mounted.helios("import", "--from-dir", str(source))
-    assert "took in 1 file " in done
-    assert "the same here already: 298" in done
+    assert "imported 1 file " in done
+    assert "identical here already: 298" in done
     assert "left out: d1/f1" in done
     assert (mounted.path / "d1/f1").read_text() == "ours"
     assert (mounted.path / "d2/f2").read_text() == "2"

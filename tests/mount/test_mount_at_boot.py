@@ -34,7 +34,7 @@ def test_all_that_were_mounted_before_are_mounted_as_they_were(
     assert f"mounted {first.path}\n" in done.stdout
     assert f"mounted {dead.path}\n" in done.stdout
     assert f"{second.path} is mounted already" in done.stdout
-    assert f"left out {gone.path}: there is no repository now" in done.stderr
+    assert f"skipped {gone.path}: it has no repository any more" in done.stderr
     assert f"helios: {lost.path}: the store of {lost.path} is not there" in done.stderr
     assert not lost.is_mounted
     assert not (gone.path / ".helios").exists()

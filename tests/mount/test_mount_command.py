@@ -58,7 +58,7 @@ def test_files_in_the_directory_are_taken_in(mounter: Mounter, tmp_path: Path) -
     put(tmp_path / "ws/b", "b\n")
     os.utime(tmp_path / "ws/b", ns=(1, 2_000_000_003))
     workspace = mounter()
-    assert "took in 2 files" in workspace.output
+    assert "imported 2 files" in workspace.output
     assert (workspace.path / "src/a.txt").read_text() == "text\n"
     assert (workspace.path / "b").stat().st_mtime_ns == 2_000_000_003
     put(workspace.path / "b", "changed\n")
@@ -268,7 +268,10 @@ def test_verbs_of_a_workspace_that_is_not_mounted(mounted: Mounted) -> None:
     put(mounted.path / "b", "beneath\n")
     done = mounted.command("status")
     assert "nothing to commit" in done.stdout
-    assert f"{mounted.path} is not mounted: this is of the workspace as it was saved" in done.stderr
+    assert (
+        f"{mounted.path} is not mounted: this is about the workspace as it was last saved"
+        in done.stderr
+    )
     done = mounted.command("rev-parse", "HEAD~99")
     assert done.returncode == 2
     assert done.stderr.startswith("helios: ")

@@ -205,4 +205,4 @@ def test_a_workspace_is_forgotten_on_demand(mounted: Mounted) -> None:
     mounted.mount()
     mounted.unmount()
     done = mounted.command("umount", "--forget", path, cwd=Path("/"))
-    assert done.stdout == f"'helios mount --all' leaves {path} out\n"
+    assert done.stdout == f"'helios mount --all' no longer mounts {path}\n"

@@ -26,7 +26,7 @@ def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_outside_of_a_workspace(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     findings = found(tmp_path)
-    assert findings["workspace"] == Finding("workspace", OK, f"{tmp_path} is in none")
+    assert findings["workspace"] == Finding("workspace", OK, f"{tmp_path} is in no workspace")
     assert findings["configuration"].text == "the defaults"
     assert "MB free" in findings["disk"].text
     doctor([str(tmp_path), "--json"])

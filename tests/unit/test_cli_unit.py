@@ -104,4 +104,4 @@ def test_all_takes_nothing_else(argv: list[str], capsys: pytest.CaptureFixture[s
 
 def test_all_of_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["mount", "--all"]) == 0
-    assert capsys.readouterr().out == "no workspace was mounted here before\n"
+    assert capsys.readouterr().out == "no workspace was mounted on this machine before\n"

@@ -199,12 +199,12 @@ def test_delete_protects_a_first_state_without_a_commit() -> None:
 
 
 def test_delete_what_is_in_use(stage: Stage) -> None:
-    with pytest.raises(Busy, match="the one you are on"):
+    with pytest.raises(Busy, match="you are on it"):
         stage.run("branch", "-D", "main")
     stage.run("branch", "x")
     with pytest.raises(Busy, match="mount point"):
         stage.run("branch", "-D", "main", branch="x")
-    with pytest.raises(Busy, match="the one you are on"):
+    with pytest.raises(Busy, match="you are on it"):
         stage.run("branch", "-D", "x", branch="x")
     stage.live("x").workspace.handles = 1
     for argv in (["branch", "-D", "x"], ["checkout", "x"]):
@@ -393,7 +393,7 @@ def test_force_moves_a_branch_with_its_files(stage: Stage) -> None:
     # As every verb that moves a branch, it can be taken back there.
     stage.run("undo", branch="idea")
     assert stage.live("idea").read(b"a") == b"2\n"
-    with pytest.raises(Busy, match="the one you are on, use 'reset'"):
+    with pytest.raises(Busy, match="you are on it, use 'reset'"):
         stage.run("branch", "-f", "main", "HEAD~1")
     with pytest.raises(NotFound):
         stage.run("branch", "-f", "idea", "nowhere")

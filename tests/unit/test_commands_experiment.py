@@ -240,10 +240,12 @@ def test_best_says_what_is_missing(stage: Stage) -> None:
     with pytest.raises(NotFound, match="no commits yet"):
         stage.run("experiment", "best", "idea")
     attempt(stage, "idea", "one")
-    with pytest.raises(NotFound, match="no numbers recorded"):
+    with pytest.raises(NotFound, match="no number was recorded"):
         stage.run("experiment", "best", "idea")
     stage.run("experiment", "record", "tests=1", branch="idea")
-    with pytest.raises(NotFound, match="no score recorded in experiment 'idea': there are tests"):
+    with pytest.raises(
+        NotFound, match="no score was recorded in experiment 'idea': there are tests"
+    ):
         stage.run("experiment", "best", "idea", "--by", "score")
     assert len(stage.run("experiment", "best", branch="idea")) == 65
 

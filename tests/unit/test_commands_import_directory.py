@@ -109,7 +109,7 @@ def test_both_are_kept_on_demand(stage: Stage, tmp_path: Path) -> None:
         },
     )
     text = stage.run("import", "--from-dir", str(source), "--keep-both")
-    assert "took in 5 files" in text
+    assert "imported 5 files" in text
     assert "beside ours: file as file.imported-2" in text
     for path, data in {
         "file": b"ours",

@@ -301,7 +301,7 @@ def test_histories_without_a_common_commit() -> None:
     from dataclasses import replace
 
     alone = history.write(replace(history.read(stage.view.head), message=b"alone", parents=()))
-    with pytest.raises(UsageError, match="no commit in common"):
+    with pytest.raises(UsageError, match="no common commit"):
         stage.run("merge", alone.hex())
     stage.run("merge", "--allow-unrelated-histories", alone.hex())
     assert stage.run("log", "-n", "1", "--oneline").endswith(f"Merge commit '{alone.hex()}'\n")
@@ -310,9 +310,9 @@ def test_histories_without_a_common_commit() -> None:
 def test_wrong_syntax(stage: Stage) -> None:
     for argv, problem in (
         ((), "which branch or commit"),
-        (("x", "y"), "one word too many"),
+        (("x", "y"), "one argument too many"),
         (("--ours", "--theirs", "x"), "exclude each other"),
-        (("--abort", "x"), "one word too many"),
+        (("--abort", "x"), "one argument too many"),
         (("--dry-run",), "which branch"),
         (("-m", "", "--no-ff", "x"), "empty message"),
     ):

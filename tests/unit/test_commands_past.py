@@ -47,7 +47,9 @@ def test_a_file_comes_back_from_the_last_save_that_has_another_one(stage: Stage)
     assert files(stage)["a"] == b"2\n"
     stage.run("undo")
     assert files(stage)["a"] == b"3\n"
-    with pytest.raises(NotFound, match=r"no save has another 'c' \(3 saves are kept, of at most"):
+    with pytest.raises(
+        NotFound, match=r"no save has a different 'c' \(3 saves are kept, of at most"
+    ):
         stage.run("restore", "--saved", "c")
     for words in (["--saved", "--at", "now"], ["--saved", "-s", "HEAD"], ["--saved", "--staged"]):
         with pytest.raises(UsageError):

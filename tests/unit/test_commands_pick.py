@@ -107,7 +107,7 @@ def test_revert_takes_back(stage: Stage) -> None:
     assert head(stage).author.name == b"Ada"
     assert stage.files.read(b"a") == changed(_2=b"two")
     assert stage.files.read(b"b") == b"\0binary"
-    with pytest.raises(UsageError, match="which parent"):
+    with pytest.raises(UsageError, match="number of the parent"):
         stage.run("revert", merged)
     with pytest.raises(UsageError, match="no parent 3"):
         stage.run("revert", "-m", "3", merged)

@@ -35,7 +35,7 @@ def stage() -> Stage:
         (["--remove-old-snapshots", "--before=soon"], "'soon' is not a time such as"),
         (["--remove-old-snapshots", "--before=-1h"], "'-1h' is not a time"),
         (["--remove-old-snapshots", "--before="], "'' is not a time"),
-        (["now"], "one word too many: 'now'"),
+        (["now"], "one argument too many: 'now'"),
         (["--agressive"], "unknown option '--agressive'"),
     ],
 )

@@ -81,7 +81,7 @@ def test_a_file_may_say_nothing(text: str) -> None:
         ("performance:\n  batch_size: 0", "line 2: performance.batch_size: '0' is out of range"),
         ("storage.max_size: 1GB", "line 1: storage.max_size: keys are nested, not joined by dots"),
         ("? [a]\n: b", "line 1: a key: keys are nested"),
-        ("durability: sync\ndurability: sync", "line 2: durability.mode: is there twice, first in"),
+        ("durability: sync\ndurability: sync", "line 2: durability.mode: given twice, first in"),
         ("performance: &p {x: *p}", "line 1: "),
         ("storage: {pebbledb: {x: {y: 1}}}", "line 1: storage.pebbledb.x: takes one value"),
         ("storage: {pebbledb: {'a b': 1}}", "line 1: storage.pebbledb.a b: unknown key"),

@@ -163,7 +163,7 @@ def test_an_inner_failure_that_is_swallowed_is_a_bug() -> None:
             repository.refs.create("x", None)
             raise Busy("refused")
 
-    with pytest.raises(RuntimeError, match="a part of this transaction failed"):
+    with pytest.raises(RuntimeError, match="a nested transaction failed"):
         swallow()
     assert picture(repository) == before
 

@@ -33,16 +33,16 @@ BRANCH = Verb(
         "at the mount point."
     ),
     options=(
-        Option(("--fork",), "the new branch takes the uncommitted changes along"),
-        Option(("-f", "--force"), "a branch that exists goes there, with its files"),
-        Option(("-m", "-M", "--move"), "give a branch, or the current one, another name"),
-        Option(("-c", "-C", "--copy"), "a branch of another name at the same commit"),
-        Option(("-d", "--delete"), "delete branches of which nothing would be lost"),
-        Option(("-D", "--force-delete"), "delete branches with all that only they have"),
-        Option(("--show-current",), "the name of the current branch; nothing when detached"),
-        Option(("-l", "-a", "--list"), "list them, or those that match, such as 'idea-*'"),
-        Option(("-v", "--verbose"), "list them with id and subject"),
-        Option(("-r", "--remotes"), "those of remotes: there are none"),
+        Option(("--fork",), "begin with the uncommitted changes of the current branch"),
+        Option(("-f", "--force"), "move a branch that exists, with its files"),
+        Option(("-m", "-M", "--move"), "rename a branch, or the current one"),
+        Option(("-c", "-C", "--copy"), "create a branch of another name at the same commit"),
+        Option(("-d", "--delete"), "delete branches, unless commits or changes would be lost"),
+        Option(("-D", "--force-delete"), "delete branches, even if commits or changes are lost"),
+        Option(("--show-current",), "show the name of the current branch; nothing when detached"),
+        Option(("-l", "-a", "--list"), "list the branches, or those that match, such as 'idea-*'"),
+        Option(("-v", "--verbose"), "list the branches with id and subject"),
+        Option(("-r", "--remotes"), "accepted: there are no remotes"),
         *REF_LIST,
         *COLOUR,
         JSON,
@@ -72,21 +72,22 @@ CHECKOUT = Verb(
         "[REV | --ours | --theirs] [--] PATH...",
     ),
     description=(
-        "A branch comes with its uncommitted changes, and the one that leaves keeps its\n"
-        "own. Anything else makes the tree exactly that commit, with HEAD detached. A dash\n"
-        "is what was checked out before. With paths HEAD stays, and only these are taken\n"
-        "from REV, or from what was added, or HEAD; what it does not have is left alone."
+        "Each branch has its own uncommitted changes, which are kept when another branch is\n"
+        "shown. A revision that is no branch is shown exactly as it was committed, with HEAD\n"
+        "detached. A dash stands for what was checked out before. With paths HEAD stays, and\n"
+        "only the paths are replaced from REV, or from the stage, or from HEAD; paths that it\n"
+        "does not have are left alone."
     ),
     options=(
         Option(
             ("-b", "--branch"),
-            "create a branch first; without BASE it takes the changes along",
+            "create a branch first; without BASE, with uncommitted changes",
             "NAME",
         ),
-        Option(("-B",), "the same, and a branch that exists goes there", "NAME"),
+        Option(("-B",), "the same, but a branch that exists is moved there", "NAME"),
         Option(("--detach",), "show the commit of a branch, not the branch"),
-        Option(("--ours",), "of an open merge: take the paths as HEAD has them"),
-        Option(("--theirs",), "as the merged commit has them"),
+        Option(("--ours",), "in an open merge: take the paths as HEAD has them"),
+        Option(("--theirs",), "in an open merge: take them as the merged commit has them"),
         Option(("-f", "--force"), "accepted: uncommitted changes stay with their branch"),
         QUIET,
         JSON,
@@ -109,14 +110,16 @@ SWITCH = Verb(
     module="checkout",
     summary="show another branch at the mount point",
     synopsis=("BRANCH", "-", "(-c | -C) NAME [BASE]", "--detach REV"),
-    description="What 'checkout' does, for those who are used to this name, and never with paths.",
+    description="Does the same as 'checkout', but never with paths.",
     options=(
         Option(
             ("-c", "--create"),
-            "create a branch first; without BASE it takes the changes along",
+            "create a branch first; without BASE, with uncommitted changes",
             "NAME",
         ),
-        Option(("-C", "--force-create"), "the same, and a branch that exists goes there", "NAME"),
+        Option(
+            ("-C", "--force-create"), "the same, but a branch that exists is moved there", "NAME"
+        ),
         Option(("-d", "--detach"), "show a commit, with HEAD detached"),
         QUIET,
         JSON,
@@ -139,13 +142,14 @@ RESET = Verb(
     summary="move the branch to another commit, with or without the files",
     synopsis=("[--soft | --mixed | --hard] [REV]", "[REV] [--] PATH..."),
     description=(
-        "Without --hard the files stay as they are, and what they differ from REV by is\n"
-        "uncommitted. With --hard the tree becomes exactly REV. 'undo' takes either back,\n"
-        "uncommitted changes included. With paths nothing moves: they are unstaged."
+        "Without --hard the files stay as they are, and their differences from REV are\n"
+        "uncommitted changes. With --hard the files become exactly those of REV. 'undo' takes\n"
+        "both back, and restores uncommitted changes, too. With paths the branch does not\n"
+        "move: the paths are unstaged."
     ),
     options=(
-        Option(("--soft",), "leave the files alone, and what was added stays staged"),
-        Option(("--mixed",), "leave the files alone, nothing is staged; this is the default"),
+        Option(("--soft",), "keep the files and the stage"),
+        Option(("--mixed",), "keep the files, and unstage everything (the default)"),
         Option(("--hard",), "make the files equal to REV"),
         QUIET,
         JSON,
@@ -168,10 +172,10 @@ UNDO = Verb(
     synopsis=("[N] [--json]", "--at WHEN"),
     description=(
         "Brings back the state before the last commit, reset, checkout of a commit or redo:\n"
-        "HEAD and all files, what was uncommitted included. Again: the one before. What was\n"
-        "changed since the last operation is named, and kept for 'redo'. Ignored files stay\n"
-        "as they are. --at brings back the state of a moment, as far as operations and\n"
-        "automatic saves tell; that is an operation of its own, for 'undo' to take back."
+        "HEAD and all files, uncommitted changes included. Called again, it goes back one\n"
+        "more. Changes made since the last operation are listed, and kept for 'redo'.\n"
+        "Ignored files stay as they are. --at brings back the state of a moment, as far as\n"
+        "operations and automatic saves recorded it; 'undo' takes that back."
     ),
     options=(AT, JSON),
     errors=(
@@ -202,23 +206,23 @@ REDO = Verb(
 OPLOG = Verb(
     name="oplog",
     module="operations.oplog",
-    summary="what was done in this workspace, the newest first",
+    summary="show what was done in this workspace, newest first",
     synopsis=(
         "[-n N] [--json]",
         "--saved [-n N] [--json]",
         "restore ([--before] NUMBER | --at WHEN | --saved)",
     ),
     description=(
-        "A line for each operation: number, time, verb, HEAD before and after, text. With\n"
-        "--saved, one for each automatic save: at most 64 are kept of a branch, the last 10,\n"
-        "and before these the last of each minute (30) and of each hour (24) in which\n"
-        "something changed. 'restore' makes HEAD and all files what they were after an\n"
-        "operation, or in the last save that differs; 'undo' takes that back."
+        "Shows a line for each operation: number, time, verb, HEAD before and after, text.\n"
+        "With --saved, a line for each automatic save: at most 64 are kept of a branch, the\n"
+        "last 10, and before these the last of each minute (30) and of each hour (24) in\n"
+        "which something changed. 'restore' brings HEAD and all files back to what they were\n"
+        "after an operation, or in the last save that differs; 'undo' takes that back."
     ),
     options=(
         NUMBER,
-        Option(("--saved",), "the automatic saves; the last one that differs"),
-        Option(("--before",), "restore: as before the operation"),
+        Option(("--saved",), "list the automatic saves; restore: use the last one that differs"),
+        Option(("--before",), "restore: the state before the operation"),
         AT,
         JSON,
     ),
@@ -231,7 +235,7 @@ REV_PARSE = Verb(
     name="rev-parse",
     module="plumbing.rev_parse",
     client="whereabouts",
-    summary="the id that a revision, or a path in one, means",
+    summary="show the id of a revision, or of a path in one",
     synopsis=(
         "[--short[=N] | --abbrev-ref | --verify [-q]] REV...",
         "--show-toplevel | --git-dir | --is-inside-work-tree",
@@ -242,14 +246,14 @@ REV_PARSE = Verb(
         "checked out before; after HEAD or a branch @{N} is what it named N changes ago;\n"
         "after it, ~N goes back N first parents and ^N to the N-th parent. REV^{tree} is its\n"
         "tree, REV:PATH a file or directory in it, :PATH one of the stage. A..B gives two ids.\n"
-        "Where the workspace is, only the command line tells."
+        "The options about the place of the workspace work only on the command line."
     ),
     options=(
         Option(("--short",), "only the first 12 digits, or N", "N", is_optional=True),
         Option(("--abbrev-ref",), "the name of the branch; HEAD when detached"),
         Option(("--symbolic-full-name",), "the same in full: refs/heads/main"),
         Option(("--verify",), "exactly one revision"),
-        Option(("-q", "--quiet"), "with --verify, say nothing where there is none"),
+        Option(("-q", "--quiet"), "with --verify, print nothing if there is none"),
         Option(("--all",), "the ids of all branches and tags"),
         Option(("--branches",), "of all branches"),
         Option(("--tags",), "of all tags"),

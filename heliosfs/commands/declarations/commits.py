@@ -29,26 +29,26 @@ _FORMATS = (
 ADD = Verb(
     name="add",
     module="add",
-    summary="stage paths: choose what the next commit takes",
+    summary="stage paths: choose what goes into the next commit",
     synopsis=("[-f] [-v] [--json] PATH...", "-A", "-u [PATH]..."),
     description=(
         "Every file belongs to the next commit, without being added. After 'add' a commit\n"
-        "takes only what was added, as it was then; 'commit --work' takes everything all\n"
-        "the same. A directory stands for all below it, a deleted path for its deletion.\n"
-        "'reset' and 'restore --staged' unstage. While a merge is open nothing is staged:\n"
-        "its commit takes everything."
+        "contains only what was added, as it was then; 'commit --work' still commits\n"
+        "everything. A directory stands for everything below it, a deleted path for its\n"
+        "deletion. 'reset' and 'restore --staged' unstage. While a merge is open nothing can\n"
+        "be staged: its commit contains everything."
     ),
     options=(
-        Option(("-A", "--all"), "everything, wherever the current directory is"),
-        Option(("-u", "--update"), "what changed or went, and nothing new"),
-        Option(("-f", "--force"), "also what a .heliosignore names"),
+        Option(("-A", "--all"), "stage everything, wherever the current directory is"),
+        Option(("-u", "--update"), "stage changed and deleted files, but no new ones"),
+        Option(("-f", "--force"), "stage ignored files, too"),
         Option(("-v", "--verbose"), "reply with a line for each path"),
         Option(("-n", "--dry-run"), "stage nothing; reply with a line for each path"),
         JSON,
     ),
     errors=(
         E_USAGE,
-        ("ENOENT", "nothing lies at one of the paths, or ever did; nothing was staged"),
+        ("ENOENT", "a path does not exist, and never did; nothing was staged"),
         ("EPERM", "a path is ignored, and -f was not given; nothing was staged"),
         E_FULL,
     ),
@@ -68,36 +68,42 @@ COMMIT = Verb(
     ),
     description=(
         "Every file is part of every commit: nothing has to be added first. If something\n"
-        "was, only that is committed, unless --work says otherwise. Of named paths only\n"
-        "these are committed, as they are now; '.' at the root is everything. The reply is\n"
-        "the branch, the new id and the subject. Of several -m each is a paragraph."
+        "was added, only that is committed, unless --work is given. With paths, only these\n"
+        "are committed, as they are now; '.' at the root is everything. The reply is the\n"
+        "branch, the new id and the subject. Each -m is a paragraph of the message."
     ),
     options=(
-        Option(("-m", "--message"), "the message (snapshot, or that of the open merge)", "TEXT"),
+        Option(
+            ("-m", "--message"),
+            "the message (default: 'snapshot', or that of the open merge)",
+            "TEXT",
+        ),
         Option(("-F", "--file"), "read the message from a file, or - for the input", "FILE"),
-        Option(("--no-edit",), "open no editor: on a terminal one is opened without -m"),
+        Option(("--no-edit",), "do not open an editor, as a terminal without -m does"),
         Option(("--dry-run",), "commit nothing; reply with the status"),
         Option(("--message-only",), "with --dry-run, only the message of an open merge"),
         Option(("--no-verify",), "accepted: there are no hooks"),
         Option(("-s", "--signoff"), "add a line Signed-off-by"),
-        Option(("--work",), "take everything, also if something was added"),
-        Option(("-a", "--all"), "the same"),
-        Option(("--amend",), "replace the last commit; what is not given stays as it was"),
-        Option(("--allow-empty",), "also when nothing changed"),
+        Option(("--work",), "commit everything, even if something was added"),
+        Option(("-a", "--all"), "the same as --work"),
+        Option(("--amend",), "replace the last commit; what is not given stays"),
+        Option(("--allow-empty",), "commit even if nothing changed"),
         Option(("--expect",), "only if HEAD is still this commit: a full id", "ID"),
         Option(("--author",), "who wrote it: 'Name <email>'", "AUTHOR"),
         Option(("--meta",), "metadata of the commit; may be repeated", "KEY=VALUE"),
-        Option(("--sync",), "reply when the commit is safe from a power cut"),
-        Option(("--allow-markers",), "also with conflict markers left by an open merge"),
+        Option(("--sync",), "reply only when the commit is safe from a power cut"),
+        Option(
+            ("--allow-markers",), "commit even if files have conflict markers of the open merge"
+        ),
         QUIET,
         JSON,
     ),
     errors=(
         E_USAGE,
         ("EINVAL", "the message is empty, not UTF-8, or has a NUL byte"),
-        ("ENODATA", "nothing to commit: nothing but times differs from HEAD"),
+        ("ENODATA", "nothing to commit: at most times differ from HEAD"),
         ("EAGAIN", "conflict markers are left in files of the open merge"),
-        ("ENOENT", "nothing lies at a path, or ever did; --amend: no commit yet"),
+        ("ENOENT", "a path does not exist, and never did; --amend: no commit yet"),
         ("EBUSY", "--amend, or paths, while a merge is open"),
         ("ESTALE", "--expect names a commit that is not HEAD"),
         ("EMSGSIZE", "the message is longer than 64 KiB"),
@@ -111,14 +117,15 @@ COMMIT = Verb(
 STATUS = Verb(
     name="status",
     module="status.status",
-    summary="what differs from HEAD",
+    summary="show what differs from HEAD",
     synopsis=("[-s | --porcelain[=V] | --json] [-b] [-z] [-u[MODE]] [--] [PATH]...",),
     description=(
-        "The branch, and the changes since its last commit; if something was added, what\n"
-        "is staged and what is not. A file that moved is shown as renamed, if half of it stayed.\n"
-        "Times alone are no change. In a line of --short the first letter is for what is\n"
-        "staged, the second for what is not. A new file is A there: it belongs to the next\n"
-        "commit. While a merge is open, UU, AA, DU and UD are paths that are not resolved."
+        "Shows the branch, and the changes since its last commit; if something was added,\n"
+        "staged and unstaged ones apart. A file that moved is shown as renamed, if at least\n"
+        "half of it is the same.\n"
+        "A change of times alone is not a change. In a line of --short the first letter is\n"
+        "for the staged change, the second for the unstaged one. A new file is A: it belongs\n"
+        "to the next commit. While a merge is open, UU, AA, DU and UD mark unresolved paths."
     ),
     options=(
         Option(("-s", "--short"), "a line for each path: letters of A, M, D, R, T or U"),
@@ -130,7 +137,7 @@ STATUS = Verb(
             is_optional=True,
         ),
         Option(("--long",), "in words; the default"),
-        Option(("-z", "--null"), "for programs: NUL after each path, nothing quoted"),
+        Option(("-z", "--null"), "for programs: end each path with a NUL, quote nothing"),
         Option(
             ("-u", "--untracked-files"),
             "no, normal or all (default): no leaves out new files",
@@ -139,11 +146,11 @@ STATUS = Verb(
         ),
         Option(
             ("--ignored",),
-            "also what a .heliosignore keeps out of commits",
+            "show ignored files, too",
             "MODE",
             is_optional=True,
         ),
-        Option(("--no-renames",), "a renamed file as a deleted and a new one"),
+        Option(("--no-renames",), "show a renamed file as a deleted and a new one"),
         *COLOUR,
         JSON,
     ),
@@ -156,30 +163,30 @@ STATUS = Verb(
 DIFF = Verb(
     name="diff",
     module="diff.diff",
-    summary="the changed lines, for people, patch and git apply",
+    summary="show changed lines, for people, patch(1) and git apply",
     synopsis=(
         "[OPTION]... [--] [PATH]...",
         "[OPTION]... REV [--] [PATH]...",
         "[OPTION]... REV REV [--] [PATH]...",
     ),
     description=(
-        "From HEAD, or from what was added, to the working tree; from a revision to the\n"
-        "working tree; from one revision to another, which can also be written A..B, or\n"
-        "A...B to begin at what both have in common; with --staged from HEAD, or a\n"
-        "revision, to what was added. Paths are relative to the current directory. What\n"
-        "git's format cannot say (owners, permissions other than the executable bit, empty\n"
-        "directories, devices) is told in lines that begin with #."
+        "Without a revision, compares the working tree with the stage, if something was\n"
+        "added, else with HEAD; with one revision, the working tree with that; with two, or\n"
+        "A..B, the second with the first; A...B compares B with the merge base of both.\n"
+        "--staged compares the stage with HEAD, or with a revision. Paths are relative to\n"
+        "the current directory. What git's format cannot express (owners, permissions other\n"
+        "than the executable bit, empty directories, devices) is in lines that begin with #."
     ),
     options=(
-        Option(("--cached", "--staged"), "what the next commit takes of what was added"),
-        Option(("-R", "--reverse"), "from the new side to the old one"),
-        Option(("-p", "-u", "--patch"), "the changed lines; the default"),
-        Option(("-s", "--no-patch"), "nothing"),
+        Option(("--cached", "--staged"), "compare the stage with HEAD, or with REV"),
+        Option(("-R", "--reverse"), "swap the two sides"),
+        Option(("-p", "-u", "--patch"), "show the changed lines (the default)"),
+        Option(("-s", "--no-patch"), "show nothing"),
         CONTEXT,
         *FORMATS,
         *COMPARISON,
-        Option(("--exit-code",), "end with 1 when something differs"),
-        Option(("-q", "--quiet"), "only that, and no text"),
+        Option(("--exit-code",), "end with exit code 1 if something differs"),
+        Option(("-q", "--quiet"), "the same, and show nothing"),
         *COLOUR,
         JSON,
     ),
@@ -200,34 +207,38 @@ DIFF = Verb(
 LOG = Verb(
     name="log",
     module="log.log",
-    summary="the commits that led here, the newest first",
+    summary="show the commits that led here, newest first",
     synopsis=("[OPTION]... [REV | A..B | A...B]... [--] [PATH]...",),
     description=(
-        "The history of HEAD, or of other revisions. A..B is what B has and A has not,\n"
-        "A...B what only one of them has. With paths, the commits that changed something\n"
-        "there; where a merge has it as one parent has, only that parent's side."
+        "Shows the history of HEAD, or of other revisions. A..B is the commits of B that A\n"
+        "does not have, A...B those that only one of the two has. With paths, only commits\n"
+        "that changed something there; where a merge agrees with one of its parents there,\n"
+        "only the history of that parent."
     ),
     options=(
         *SELECTION,
-        Option(("--oneline",), "a line for each: id and subject"),
+        Option(("--oneline",), "one line for each commit: id and subject"),
         *_FORMATS,
-        Option(("--abbrev-commit",), "ids of 12 digits"),
-        Option(("--no-abbrev-commit",), "whole ids, with --oneline too"),
-        Option(("--graph",), "draw how the commits hang together, line by line of history"),
-        Option(("--follow",), "of one file, also under the names it had before"),
+        Option(("--abbrev-commit",), "show 12 digits of each id"),
+        Option(("--no-abbrev-commit",), "show whole ids, with --oneline too"),
+        Option(("--graph",), "draw the graph of the commits beside them"),
+        Option(("--follow",), "follow one file across renames"),
         Option(
             ("--decorate",),
-            "with the branches and tags that name a commit; no: without",
+            "show the branches and tags that name a commit; 'no' hides them",
             "MODE",
             is_optional=True,
         ),
-        Option(("--no-decorate",), "without; the default"),
-        Option(("-g", "--walk-reflogs"), "what HEAD, or a branch, named before: HEAD@{N}"),
-        Option(("-L", "--lines"), "the history of some lines of a file", "START,STOP:PATH"),
-        *PICKAXE,
-        Option(("-s", "--no-patch"), "without what they changed"),
+        Option(("--no-decorate",), "do not show them (the default)"),
         Option(
-            ("-p", "-u", "--patch"), "with the changed lines; of merges only with --first-parent"
+            ("-g", "--walk-reflogs"),
+            "show the commits that HEAD, or a branch, named before: HEAD@{N}",
+        ),
+        Option(("-L", "--lines"), "show the history of some lines of a file", "START,STOP:PATH"),
+        *PICKAXE,
+        Option(("-s", "--no-patch"), "do not show what they changed"),
+        Option(
+            ("-p", "-u", "--patch"), "show the changed lines; of merges only with --first-parent"
         ),
         CONTEXT,
         *FORMATS,
@@ -250,21 +261,21 @@ LOG = Verb(
 SHOW = Verb(
     name="show",
     module="log.show",
-    summary="a commit and what it changed, or a file as it was then",
+    summary="show a commit and what it changed, or a file as it was then",
     synopsis=("[OPTION]... [REV] [--] [PATH]...", "REV:PATH"),
     description=(
-        "The commit and its changes since the first parent, or those of some paths.\n"
-        "REV:PATH gives the bytes of a file, the names in a directory, the target of a\n"
-        "link. There PATH is from the root, or from the current directory after ./"
+        "Shows the commit and its changes since the first parent, or those of some paths.\n"
+        "REV:PATH shows the bytes of a file, the names in a directory, the target of a\n"
+        "link. This PATH is relative to the root, or to the current directory after ./"
     ),
     options=(
-        Option(("-p", "-u", "--patch"), "the changed lines; the default"),
+        Option(("-p", "-u", "--patch"), "show the changed lines (the default)"),
         CONTEXT,
         *FORMATS,
         *COMPARISON,
-        Option(("-s", "--no-patch"), "only the commit, not what it changed"),
-        Option(("--oneline",), "the commit in a line: id and subject"),
-        Option(("--abbrev-commit",), "ids of 12 digits"),
+        Option(("-s", "--no-patch"), "show only the commit, not what it changed"),
+        Option(("--oneline",), "show the commit in one line: id and subject"),
+        Option(("--abbrev-commit",), "show 12 digits of each id"),
         *_FORMATS,
         *COLOUR,
         JSON,

@@ -9,7 +9,7 @@ from heliosfs.commands.verb import Verb
 EXPERIMENT = Verb(
     name="experiment",
     module="experiments.experiment",
-    summary="start experiments, record scores, compare, take the best",
+    summary="start experiments, record scores, compare them, find the best",
     synopsis=(
         "start NAME [--from REV] [--param K=V]... [--minimize METRIC]...",
         "record METRIC=NUMBER... [-e NAME] [--commit REV]",
@@ -20,27 +20,27 @@ EXPERIMENT = Verb(
         "abandon [NAME]",
     ),
     description=(
-        "An experiment is a branch with a record. 'start' makes the branch and does not\n"
-        "check it out: work in .helios/branches/NAME. While it runs, every commit made on\n"
-        "it carries its name, also one that a reset leaves behind. 'record' gives numbers\n"
-        "to the commit at HEAD: 3, 0.93, 1e-4 or 41/42. 'best' prints an id and nothing\n"
-        "else, for 'helios merge $(helios experiment best NAME)'; of equal commits the\n"
-        "first. Without NAME the experiment is that of the branch you are on. 'finish'\n"
-        "keeps the branch; 'abandon' deletes it unless somebody is in it, and the commits\n"
-        "stay until gc. What is shown is the metric 'score', or what is there instead."
+        "An experiment is a branch with a record. 'start' creates the branch without checking\n"
+        "it out: work in .helios/branches/NAME. Until it ends, every commit made on it belongs\n"
+        "to the experiment, even one that a reset leaves behind. 'record' gives numbers to the\n"
+        "commit at HEAD: 3, 0.93, 1e-4 or 41/42. 'best' prints only an id, for\n"
+        "'helios merge $(helios experiment best NAME)'; of equal commits the first. NAME is by\n"
+        "default the experiment of the current branch. 'finish' keeps the branch; 'abandon'\n"
+        "deletes it, unless it is in use, and its commits stay until gc. The metric shown is\n"
+        "'score' or, where there is none, the one that was recorded."
     ),
     options=(
         Option(("--from",), "start: begin at this revision (HEAD)", "REV"),
         Option(("--param",), "start: a parameter to remember; may be repeated", "K=V"),
-        Option(("--minimize",), "start: a metric of which less is better", "METRIC"),
+        Option(("--minimize",), "start: a metric for which less is better", "METRIC"),
         Option(("--checkout",), "start: show the branch at the mount point"),
         Option(("-e", "--experiment"), "record: at the HEAD of this experiment", "NAME"),
-        Option(("--commit",), "record: for this commit, whoever made it", "REV"),
+        Option(("--commit",), "record: for this commit, of any branch", "REV"),
         Option(("--sort",), "list, show: by score, age, commits or name (age)", "KEY"),
-        Option(("--reverse",), "list, show: the other way round"),
-        Option(("--by",), "list, show, best: the metric that counts", "METRIC"),
+        Option(("--reverse",), "list, show: reverse the order"),
+        Option(("--by",), "list, show, best: use this metric", "METRIC"),
         Option(("--min",), "best: less is better"),
-        Option(("--max",), "best: more is better, whatever was declared"),
+        Option(("--max",), "best: more is better, even if --minimize was given"),
         QUIET,
         JSON,
     ),
@@ -60,13 +60,14 @@ REPORT = Verb(
     name="report",
     module="report.page",
     client="report",
-    summary="a page that shows experiments, scores and the graph of commits",
+    summary="write a page with experiments, scores and the graph of commits",
     synopsis=("[FILE]",),
     description=(
-        "Writes one HTML page into FILE, or to the standard output. It needs no network and no\n"
+        "Writes one HTML page into FILE, or to standard output. It needs no network and no\n"
         "server: open it in a browser, attach it, keep it. The same page is\n"
-        ".helios/report.html, made when it is opened. It has up to 20,000 commits; messages\n"
-        "and diffs of those that matter most, and for the others the command that shows them."
+        ".helios/report.html, made when it is opened. It has up to 20,000 commits, with\n"
+        "messages and diffs of the most important ones, and for the others the command that\n"
+        "shows them."
     ),
     options=(QUIET,),
     errors=(("EINVAL", "wrong syntax; a FILE, asked for by a control file"), E_STORE),

@@ -18,20 +18,20 @@ from heliosfs.commands.verb import Verb
 RM = Verb(
     name="rm",
     module="rm",
-    summary="remove files, and stage that they are gone",
+    summary="remove files, and stage their removal",
     synopsis=("[--cached] [-r] [-f] [-n] [-q] [--] PATH...",),
     description=(
-        "What HEAD, or the stage, has at the paths goes from the workspace, and the next commit\n"
-        "is without it. With --cached the files stay, and only the next commit is without\n"
-        "them. 'undo' brings them back. A file with changes that no commit has is refused.\n"
-        "rm(1) removes files as well; then every commit of everything is without them."
+        "Removes the files that HEAD, or the stage, has at the paths from the workspace and from\n"
+        "the next commit. With --cached the files stay in the workspace. 'undo' brings them\n"
+        "back. A file with uncommitted changes is refused. rm(1) removes files as well; a\n"
+        "commit of everything then records that they are gone."
     ),
     options=(
-        Option(("--cached",), "only from the next commit; the file stays"),
-        Option(("-r", "--recursive"), "directories with all that is in them"),
-        Option(("-f", "--force"), "also what was changed and not committed"),
-        Option(("-n", "--dry-run"), "only tell"),
-        Option(("--ignore-unmatch",), "paths that are not there are no error"),
+        Option(("--cached",), "remove it only from the next commit; the file stays"),
+        Option(("-r", "--recursive"), "remove directories with everything in them"),
+        Option(("-f", "--force"), "remove files with uncommitted changes, too"),
+        Option(("-n", "--dry-run"), "change nothing; list what would be done"),
+        Option(("--ignore-unmatch",), "a path that does not exist is not an error"),
         QUIET,
         JSON,
     ),
@@ -50,18 +50,18 @@ MV = Verb(
     name="mv",
     module="client_verbs",
     client="move",
-    summary="rename files and directories, and stage that",
+    summary="rename files and directories, and stage the renames",
     synopsis=("[-f] [-k] [-n] [-v] SOURCE TARGET", "[-f] [-k] [-n] [-v] SOURCE... DIRECTORY"),
     description=(
-        "The same as mv(1) in the mounted workspace, which keeps the file itself and all who\n"
-        "have it open, and 'add' of both paths after it. Without it a rename is found by the\n"
-        "content, too. Only the command line does this, in a mounted workspace."
+        "Does what mv(1) and then 'add' of both paths do. The file itself stays the same, so\n"
+        "that programs which have it open are not disturbed. A rename by mv(1) alone is found\n"
+        "by its content. Works only on the command line, in a mounted workspace."
     ),
     options=(
-        Option(("-f", "--force"), "over a file that is there"),
-        Option(("-k",), "leave out what cannot be renamed"),
-        Option(("-n", "--dry-run"), "only tell"),
-        Option(("-v", "--verbose"), "tell what is renamed"),
+        Option(("-f", "--force"), "replace a target that exists"),
+        Option(("-k",), "skip what cannot be renamed"),
+        Option(("-n", "--dry-run"), "change nothing; list what would be done"),
+        Option(("-v", "--verbose"), "list what is renamed"),
     ),
     errors=(
         ("EINVAL", "wrong syntax; asked for by a control file"),
@@ -86,21 +86,21 @@ STASH = Verb(
         "branch NAME [stash@{N}]",
     ),
     description=(
-        "What differs from HEAD becomes a commit that no branch names, and the files are those\n"
-        "of HEAD again. New files are part of it; ignored ones stay where they are. The stash\n"
-        "is one for all branches. 'pop' merges it into the files: with a conflict nothing is\n"
-        "changed, unless an option says how. 'undo' takes each of these back, and a garbage\n"
-        "collection keeps what is in the stash. A branch has uncommitted changes of its own, so\n"
-        "to check out another one nothing has to be put aside."
+        "'push' keeps the uncommitted changes in a commit that no branch names, and makes the\n"
+        "files those of HEAD again. New files are part of it; ignored files stay where they\n"
+        "are. All branches share one stash. 'pop' merges an entry into the files: after a\n"
+        "conflict nothing is changed, unless an option says how to decide it. 'undo' takes\n"
+        "each of these back, and a garbage collection keeps the stash. Each branch has\n"
+        "uncommitted changes of its own, so a checkout does not need a stash."
     ),
     options=(
-        Option(("-m", "--message"), "what 'list' says of it", "TEXT"),
-        Option(("-k", "--keep-index"), "what is staged stays in the files"),
+        Option(("-m", "--message"), "the description that 'list' shows", "TEXT"),
+        Option(("-k", "--keep-index"), "keep staged changes in the files"),
         Option(("-u", "-a", "--include-untracked"), "accepted: new files are always part of it"),
-        Option(("--index",), "bring back what was staged as staged"),
-        Option(("--markers",), "write conflicts into the files; the entry is kept"),
-        Option(("--ours",), "keep the files where they collide"),
-        Option(("--theirs",), "take the stash where they collide"),
+        Option(("--index",), "stage again what was staged"),
+        Option(("--markers",), "write conflicts into the files, and keep the entry"),
+        Option(("--ours",), "in a conflict, keep the version in the workspace"),
+        Option(("--theirs",), "in a conflict, take the version in the stash"),
         Option(("-p", "--patch"), "show: the changed lines"),
         CONTEXT,
         *FORMATS,
@@ -125,28 +125,28 @@ STASH = Verb(
 LS_FILES = Verb(
     name="ls-files",
     module="plumbing.ls_files",
-    summary="list the files of the next commit, or those that are new, changed or gone",
+    summary="list the files of the next commit, or the new, changed or deleted ones",
     synopsis=("[-c] [-d] [-m] [-o] [-i] [-u] [-s] [-z] [--] [PATH]...",),
     description=(
-        "The files that HEAD has, or the stage if something was added, below the current\n"
+        "Lists the files of HEAD, or of the stage if something was added, below the current\n"
         "directory. New files belong to the next commit and are listed by -o: 'ls-files -co'\n"
-        "is what a commit of everything takes."
+        "lists everything that a commit of everything contains."
     ),
     options=(
-        Option(("-c", "--cached"), "those of HEAD, or of the stage; the default"),
-        Option(("-d", "--deleted"), "those that are gone"),
-        Option(("-m", "--modified"), "those that were changed or are gone"),
-        Option(("-o", "--others"), "new ones"),
-        Option(("-i", "--ignored"), "what is ignored"),
-        Option(("-u", "--unmerged"), "those with conflicts of the open merge"),
-        Option(("-s", "--stage"), "with mode and id"),
-        Option(("-z", "--null"), "NUL after each path, and nothing quoted"),
-        Option(("--exclude-standard",), "accepted: ignored files are no others"),
-        Option(("--full-name",), "paths from the root of the workspace"),
-        Option(("--error-unmatch",), "a path that is not there is an error"),
+        Option(("-c", "--cached"), "files of HEAD, or of the stage (the default)"),
+        Option(("-d", "--deleted"), "deleted files"),
+        Option(("-m", "--modified"), "changed and deleted files"),
+        Option(("-o", "--others"), "new files"),
+        Option(("-i", "--ignored"), "ignored files"),
+        Option(("-u", "--unmerged"), "files with conflicts of the open merge"),
+        Option(("-s", "--stage"), "show mode and id, too"),
+        Option(("-z", "--null"), "end each path with a NUL, and quote nothing"),
+        Option(("--exclude-standard",), "accepted: -o never lists ignored files"),
+        Option(("--full-name",), "show paths from the root of the workspace"),
+        Option(("--error-unmatch",), "a path that does not exist is an error"),
         JSON,
     ),
-    errors=(E_USAGE, ("ENOENT", "--error-unmatch: nothing lies at a path"), E_STORE),
+    errors=(E_USAGE, ("ENOENT", "--error-unmatch: a path does not exist"), E_STORE),
     example="-s src",
     barrier=True,
     takes_paths=True,

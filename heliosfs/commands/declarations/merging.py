@@ -17,7 +17,7 @@ from heliosfs.commands.verb import Verb
 MERGE = Verb(
     name="merge",
     module="merge",
-    summary="bring in what another branch or commit did",
+    summary="combine the changes of another branch or commit with this branch",
     synopsis=(
         "[--ours | --theirs | --markers] [--no-commit] [-m TEXT] BRANCH|REV",
         "(--no-ff | --ff-only) BRANCH|REV",
@@ -30,36 +30,36 @@ MERGE = Verb(
         "All or nothing: with a conflict the tree stays as it is, and the reply and\n"
         ".helios/conflicts list the paths. --markers writes the conflicts into the files\n"
         "instead and leaves the merge open: --continue, or the next commit, concludes it, with\n"
-        "both parents. Uncommitted changes elsewhere are kept. Renamed files are followed.\n"
-        "--dry-run tells for HEAD and all named branches which pairs would collide, and\n"
-        "where; it changes nothing."
+        "both parents. Uncommitted changes to other files are kept. Renamed files are\n"
+        "followed. --dry-run shows which pairs of HEAD and the named branches would\n"
+        "conflict, and on which paths; it changes nothing."
     ),
     options=(
-        Option(("--ours",), "decide every conflict for HEAD; other changes are merged"),
-        Option(("--theirs",), "decide every conflict for the other side"),
+        Option(("--ours",), "decide every conflict in favour of HEAD; merge the rest"),
+        Option(("--theirs",), "decide every conflict in favour of the other side"),
         Option(("--markers",), "write conflicts into the files, in diff3 style"),
         Option(("--continue",), "commit the open merge, once its conflicts are resolved"),
         Option(("--allow-markers",), "--continue: also with conflict markers left in files"),
-        Option(("--abort",), "back to the state before the open merge"),
-        Option(("--dry-run",), "only tell which branches would collide, on which paths"),
-        Option(("--squash",), "merge the files only: they are uncommitted, HEAD stays"),
+        Option(("--abort",), "go back to the state before the open merge"),
+        Option(("--dry-run",), "only show which branches would conflict, and on which paths"),
+        Option(("--squash",), "merge the files only, as uncommitted changes; HEAD stays"),
         Option(("--no-ff",), "make a merge commit where a fast-forward is possible"),
-        Option(("--ff",), "fast-forward HEAD where possible; the default"),
+        Option(("--ff",), "fast-forward HEAD where possible (the default)"),
         Option(("--ff-only",), "refuse anything else"),
-        Option(("--no-commit",), "leave the merge open, to look at it: --continue commits it"),
-        Option(("--commit",), "commit it; the default"),
+        Option(("--no-commit",), "leave the merge open for a look; --continue commits it"),
+        Option(("--commit",), "commit the merge (the default)"),
         Option(("-X", "--strategy-option"), "ours or theirs: as --ours and --theirs", "NAME"),
-        Option(("-s", "--strategy"), "accepted: ort", "NAME"),
+        Option(("-s", "--strategy"), "accepted: 'ort' is the only strategy", "NAME"),
         Option(("-e", "--edit", "--no-edit"), "accepted: -m gives the message"),
-        Option(("-n", "--no-stat", "--stat"), "accepted"),
+        Option(("-n", "--no-stat", "--stat"), "accepted: no summary is ever shown"),
         Option(("--no-verify",), "accepted: there are no hooks"),
-        Option(("--allow-unrelated-histories",), "also without a common commit"),
-        Option(("-m", "--message"), "the message; 'Merge branch ...' without one", "TEXT"),
+        Option(("--allow-unrelated-histories",), "merge even without a common commit"),
+        Option(("-m", "--message"), "the message (default: 'Merge branch ...')", "TEXT"),
         QUIET,
         JSON,
     ),
     errors=(
-        ("EINVAL", "wrong syntax; the histories have no commit in common"),
+        ("EINVAL", "wrong syntax; the histories have no common commit"),
         ("ENOENT", "the revision names no commit; --abort, --continue: no merge is open"),
         E_AMBIGUOUS,
         ("EAGAIN", "conflicts: nothing was changed; --continue: markers are left"),
@@ -82,17 +82,19 @@ TAG = Verb(
         "-d NAME...",
     ),
     description=(
-        "A tag names a commit, HEAD if none is given, and stays there. With -m it says who\n"
-        "made it, when, and why: git gets such a tag as an object of its own when it is exported."
+        "A tag is a name for a commit, by default HEAD, that does not move. With -m the tag\n"
+        "records who made it, when, and why; an export makes a tag object of it in git."
     ),
     options=(
-        Option(("-a", "--annotate"), "with a message; on a terminal an editor asks for it"),
-        Option(("-m", "--message"), "the message; of several, each is a paragraph", "TEXT"),
+        Option(("-a", "--annotate"), "with a message; on a terminal an editor opens for it"),
+        Option(("-m", "--message"), "the message; each of several is a paragraph", "TEXT"),
         Option(("-F", "--file"), "read the message from a file, or - for the input", "FILE"),
         Option(("-d", "--delete"), "delete tags; the commits stay"),
         Option(("-f", "--force"), "move a tag that exists"),
         Option(("-l", "--list"), "list the tags that match a pattern such as 'v1.*'"),
-        Option(("-n", "--lines"), "with the first N lines of the message", "N", is_optional=True),
+        Option(
+            ("-n", "--lines"), "list with the first N lines of the message", "N", is_optional=True
+        ),
         *REF_LIST,
         JSON,
     ),
@@ -110,26 +112,26 @@ TAG = Verb(
 RESTORE = Verb(
     name="restore",
     module="restore",
-    summary="bring back files as they are in a commit",
+    summary="restore files from a commit, the stage or an automatic save",
     synopsis=(
         "[-s REV | --ours | --theirs] [--staged [--worktree]] PATH...",
         "(--saved | --at WHEN) [PATH]...",
     ),
     description=(
-        "The paths become exactly what the commit, or the stage, has there; what it does\n"
-        "not have is removed. HEAD stays. 'undo' brings back what was uncommitted. With\n"
+        "The paths become exactly what the commit, or the stage, has there; files that it does\n"
+        "not have are removed. HEAD stays. 'undo' brings back what was uncommitted. With\n"
         "--staged the files stay as they are, and the paths are unstaged. With --saved each\n"
-        "path comes from the last automatic save that has another version of it, ignored\n"
-        "files included; 'oplog --saved' lists the saves, at most 64 of each branch. Without a\n"
-        "path all files are meant."
+        "path comes from the last automatic save with another version of it, ignored files\n"
+        "included; 'oplog --saved' lists the saves, at most 64 of each branch. --saved and --at\n"
+        "without a path restore all files."
     ),
     options=(
-        Option(("-s", "--source"), "the commit (what is staged; with --staged: HEAD)", "REV"),
+        Option(("-s", "--source"), "the commit (default: the stage; with --staged: HEAD)", "REV"),
         Option(("-S", "--staged"), "change the stage, not the files"),
         Option(("-W", "--worktree"), "change the files, with --staged too"),
-        Option(("--ours",), "of an open merge: as HEAD has them"),
-        Option(("--theirs",), "as the merged commit has them"),
-        Option(("--saved",), "as the last automatic save that differs has them"),
+        Option(("--ours",), "in an open merge: take the paths as HEAD has them"),
+        Option(("--theirs",), "in an open merge: take them as the merged commit has them"),
+        Option(("--saved",), "take the paths from the last automatic save that differs"),
         AT,
         JSON,
     ),

@@ -11,25 +11,29 @@ _SYNOPSIS = (
     "--continue [--allow-markers] | --skip | --abort",
 )
 _CONFLICTS = (
-    "All or nothing, as 'merge': with a conflict nothing is changed, and the reply lists the\n"
-    "paths. --markers commits what comes before, writes the conflicts into the files and stays\n"
-    "open: --continue, or the next commit, goes on. Uncommitted changes elsewhere are kept.\n"
-    "One 'undo' takes all of it back."
+    "All or nothing, as 'merge': after a conflict nothing is changed, and the reply lists the\n"
+    "paths. --markers commits what comes before the conflict, writes the conflict into the\n"
+    "files, and stays open: --continue, or the next commit, goes on. Uncommitted changes to\n"
+    "other files are kept. One 'undo' takes all of it back."
 )
 _OPTIONS = (
     Option(("-n", "--no-commit"), "change the files only: uncommitted, HEAD stays"),
-    Option(("-m", "--mainline"), "of a merge: which parent, from 1, it is told from", "PARENT"),
-    Option(("--ours",), "decide every conflict for HEAD"),
-    Option(("--theirs",), "decide every conflict for the change"),
+    Option(
+        ("-m", "--mainline"),
+        "for a merge: the number, from 1, of the parent to compare with",
+        "PARENT",
+    ),
+    Option(("--ours",), "decide every conflict in favour of HEAD"),
+    Option(("--theirs",), "decide every conflict in favour of the picked change"),
     Option(("-X", "--strategy-option"), "ours or theirs: as the options of that name", "NAME"),
     Option(("--markers",), "write conflicts into the files, in diff3 style, and stay open"),
     Option(("--continue",), "commit what is open, and go on with the rest"),
     Option(("--skip",), "leave out what is open, and go on with the rest"),
-    Option(("--abort",), "back to the state before, uncommitted changes included"),
-    Option(("--allow-empty",), "make a commit also of what changes nothing"),
-    Option(("--empty",), "what changes nothing: stop (refuse), drop, keep", "HOW"),
+    Option(("--abort",), "go back to the state before, uncommitted changes included"),
+    Option(("--allow-empty",), "make a commit even of a change that changes nothing"),
+    Option(("--empty",), "for a change that changes nothing: stop (refuse), drop or keep", "HOW"),
     Option(("--allow-markers",), "--continue: also with conflict markers left in files"),
-    Option(("--no-edit",), "nothing: the message is never asked for"),
+    Option(("--no-edit",), "accepted: no editor is ever opened"),
     QUIET,
     JSON,
 )
@@ -47,14 +51,14 @@ _ERRORS = (
 CHERRY_PICK = Verb(
     name="cherry-pick",
     module="pick",
-    summary="make the changes of single commits once more, on top of HEAD",
+    summary="apply the changes of single commits again, on top of HEAD",
     synopsis=_SYNOPSIS,
     description=(
-        "Each commit is merged over its parent: author, date and message are kept. A range is\n"
-        f"taken from its oldest commit on.\n{_CONFLICTS}"
+        "Each commit is merged with its parent as merge base; author, date and message are\n"
+        f"kept. A range begins with its oldest commit.\n{_CONFLICTS}"
     ),
     options=(
-        Option(("-x",), "add the id that it was picked from to the message"),
+        Option(("-x",), "add the id of the picked commit to the message"),
         *_OPTIONS,
     ),
     errors=_ERRORS,
@@ -66,11 +70,11 @@ CHERRY_PICK = Verb(
 REVERT = Verb(
     name="revert",
     module="pick",
-    summary="take the changes of single commits back, by new commits",
+    summary="undo the changes of single commits, with new commits",
     synopsis=_SYNOPSIS,
     description=(
-        "Each commit's parent is merged over it; you are the author, and the message names\n"
-        f"the commit. A range is taken from its newest commit back.\n{_CONFLICTS}"
+        "Each commit's parent is merged with the commit as merge base; you are the author, and\n"
+        f"the message names the commit. A range begins with its newest commit.\n{_CONFLICTS}"
     ),
     options=_OPTIONS,
     errors=_ERRORS,

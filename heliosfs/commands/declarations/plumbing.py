@@ -17,16 +17,18 @@ from heliosfs.commands.verb import Verb
 REV_LIST = Verb(
     name="rev-list",
     module="log.rev_list",
-    summary="the ids of commits, or how many there are",
+    summary="list the ids of commits, or count them",
     synopsis=("[OPTION]... (REV | A..B | ^A | --all)... [--] [PATH]...",),
-    description="The commits that 'log' would show, an id on each line, the newest first.",
+    description="Lists the commits that 'log' would show, one id a line, newest first.",
     options=(
-        Option(("--count",), "only how many there are"),
-        Option(("--parents",), "with the ids of the parents"),
-        Option(("--timestamp",), "after the seconds of the commit"),
-        Option(("--abbrev-commit",), "ids of 12 digits"),
-        Option(("--oneline",), "with the subject"),
-        Option(("--pretty", "--format"), "as 'log' has it, after a line 'commit ID'", "FORM"),
+        Option(("--count",), "show only their number"),
+        Option(("--parents",), "show the ids of the parents, too"),
+        Option(("--timestamp",), "show the time of the commit, in seconds, before its id"),
+        Option(("--abbrev-commit",), "show 12 digits of each id"),
+        Option(("--oneline",), "show the subject, too"),
+        Option(
+            ("--pretty", "--format"), "the format, as for 'log', after a line 'commit ID'", "FORM"
+        ),
         Option(("--date",), "default, iso, short, rfc, relative, unix or raw", "FORM"),
         *SELECTION,
         JSON,
@@ -40,17 +42,17 @@ REV_LIST = Verb(
 CAT_FILE = Verb(
     name="cat-file",
     module="plumbing.cat_file",
-    summary="the kind, the size or the content of an object",
+    summary="show the kind, the size or the content of an object",
     synopsis=("(-t | -s | -p | -e) OBJECT", "(commit | tree | blob) OBJECT"),
     description=(
-        "An object is a commit, or a file or directory in one: REV, REV:PATH, REV^{tree}, an\n"
-        "id. A commit is shown as git would have it, with ids of heliosfs."
+        "An object is a commit, or a file or directory in one: REV, REV:PATH, REV^{tree}, or\n"
+        "an id. A commit is shown in git's form, with the ids of heliosfs."
     ),
     options=(
-        Option(("-t",), "its kind: commit, tree or blob"),
-        Option(("-s",), "its size in bytes, as -p shows it"),
-        Option(("-p",), "its content"),
-        Option(("-e",), "only the exit code: whether it is there"),
+        Option(("-t",), "show its kind: commit, tree or blob"),
+        Option(("-s",), "show its size in bytes, in the form that -p shows"),
+        Option(("-p",), "show its content"),
+        Option(("-e",), "print nothing; the exit code says whether it exists"),
     ),
     errors=(
         E_USAGE,
@@ -67,26 +69,27 @@ CAT_FILE = Verb(
 LS_TREE = Verb(
     name="ls-tree",
     module="plumbing.cat_file",
-    summary="what a directory of a commit has: mode, kind, id and name",
+    summary="list a directory of a commit: mode, kind, id and name",
     synopsis=("[-r] [-d] [-t] [-l] [-z] [--name-only] REV[:PATH] [PATH]...",),
     description=(
-        "The entries of the tree, or those at the paths; a path with a slash at its end stands\n"
-        "for what is in it. Below the root, what the current directory has."
+        "Lists the entries of the tree, or those at the paths; a path that ends with a slash\n"
+        "stands for the entries in it. Called below the root, it lists the entries of the\n"
+        "current directory."
     ),
     options=(
-        Option(("-r", "--recursive"), "with what is in directories, instead of these"),
-        Option(("-t", "--trees"), "with -r, directories as well"),
-        Option(("-d", "--only-trees"), "only directories"),
-        Option(("-l", "--long"), "with the size of files"),
-        Option(("-z", "--null"), "NUL after each entry, and nothing quoted"),
-        Option(("--name-status", "--name-only"), "only the paths"),
-        Option(("--object-only",), "only the ids"),
-        Option(("--abbrev",), "ids of 12 digits", "N", is_optional=True),
-        Option(("--full-name",), "paths from the root of the workspace"),
+        Option(("-r", "--recursive"), "list the files in directories instead of the directories"),
+        Option(("-t", "--trees"), "with -r, list the directories as well"),
+        Option(("-d", "--only-trees"), "list only directories"),
+        Option(("-l", "--long"), "show the size of files, too"),
+        Option(("-z", "--null"), "end each entry with a NUL, and quote nothing"),
+        Option(("--name-status", "--name-only"), "show only the paths"),
+        Option(("--object-only",), "show only the ids"),
+        Option(("--abbrev",), "show 12 digits of each id", "N", is_optional=True),
+        Option(("--full-name",), "show paths from the root of the workspace"),
         Option(("--full-tree",), "as if the current directory were the root"),
         JSON,
     ),
-    errors=(E_USAGE, ("ENOENT", "the name names no tree"), E_AMBIGUOUS, E_STORE),
+    errors=(E_USAGE, ("ENOENT", "there is no such tree"), E_AMBIGUOUS, E_STORE),
     example="-r HEAD src",
     takes_paths=True,
     is_reading=True,
@@ -95,38 +98,42 @@ LS_TREE = Verb(
 MERGE_BASE = Verb(
     name="merge-base",
     module="plumbing.merge_base",
-    summary="what commits have in common",
+    summary="show the common ancestor of commits",
     synopsis=(
         "[--all] REV REV...",
         "--is-ancestor REV REV",
         "--independent REV REV...",
         "--octopus [--all] REV REV...",
     ),
-    description="The newest common ancestor of two commits, at which a merge of them begins.",
+    description="Shows the best common ancestor of two commits, which a merge compares with.",
     options=(
-        Option(("-a", "--all"), "all, if there are several"),
-        Option(("--is-ancestor",), "only the exit code: whether the first leads to the second"),
-        Option(("--independent",), "those that none of the others leads to"),
-        Option(("--octopus",), "what all of them have in common"),
+        Option(("-a", "--all"), "show all of them, if there are several"),
+        Option(
+            ("--is-ancestor",),
+            "print nothing; exit code 0 if it is an ancestor, else 1",
+        ),
+        Option(("--independent",), "show the commits that no other given commit reaches"),
+        Option(("--octopus",), "show the best common ancestor of all"),
     ),
     errors=(E_USAGE, E_REVISION, E_AMBIGUOUS, E_STORE),
     example="main idea-7",
-    exit_codes="nothing is in common; --is-ancestor: it is none",
+    exit_codes="there is no common ancestor; --is-ancestor: it is not one",
     is_reading=True,
 )
 
 FOR_EACH_REF = Verb(
     name="for-each-ref",
     module="refs.for_each_ref",
-    summary="branches and tags, in a form of one's own",
+    summary="list branches and tags in a chosen format",
     synopsis=("[--count N] [--sort KEY] [--format FORM] [PATTERN]...",),
     description=(
-        "Names in full: refs/heads/main, refs/tags/v1.0. A pattern fits a whole name, or all\n"
-        "below it. Fields are refname, objectname, objecttype, subject, body, contents, author,\n"
-        "committer, tagger, creator (with name, email, date after them), HEAD, tree, parent, as\n"
-        "git has them; the id of a tag with a message is that of its commit."
+        "Lists full names: refs/heads/main, refs/tags/v1.0. A pattern matches a whole name, or\n"
+        "all names below it. Fields are refname, objectname, objecttype, subject, body,\n"
+        "contents, author, committer, tagger, creator (each with name, email or date after it),\n"
+        "HEAD, tree and parent, with git's meanings; the id of a tag with a message is that of\n"
+        "its commit."
     ),
-    options=(Option(("--count",), "at most so many", "N"), *REF_LIST, *COLOUR, JSON),
+    options=(Option(("--count",), "list at most N", "N"), *REF_LIST, *COLOUR, JSON),
     errors=(E_USAGE, E_REVISION, E_AMBIGUOUS, E_STORE),
     example="--format='%(refname:short) %(committerdate:short)' refs/heads",
     is_reading=True,
@@ -136,19 +143,22 @@ CHECK_IGNORE = Verb(
     name="check-ignore",
     module="plumbing.check_ignore",
     client="lines",
-    summary="which paths are ignored, and by which line of which file",
+    summary="show which paths are ignored, and by which line of which file",
     synopsis=("[-v [-n]] [-z] [--no-index] PATH...", "-q PATH", "--stdin [-v [-n]]"),
     description=(
-        "A path that HEAD or the stage has is not ignored; a path need not be there, and one\n"
-        "with a slash at its end is taken for a directory. --stdin is for the command line."
+        "A path that HEAD or the stage contains is never ignored. A path does not have to\n"
+        "exist; one that ends with a slash is taken for a directory. --stdin works only on the\n"
+        "command line."
     ),
     options=(
-        Option(("-v", "--verbose"), "with file, line and pattern; also where a ! decides"),
-        Option(("-n", "--non-matching"), "with -v, also paths that nothing decides about"),
-        Option(("-q", "--quiet"), "only the exit code, of one path"),
-        Option(("-z", "--null"), "NUL after each field, and nothing quoted"),
-        Option(("--no-index",), "also paths that HEAD or the stage has"),
-        Option(("--stdin",), "read the paths from the input, one on a line"),
+        Option(
+            ("-v", "--verbose"), "show file, line and pattern; also where a pattern with ! decides"
+        ),
+        Option(("-n", "--non-matching"), "with -v, show paths that no pattern matches, too"),
+        Option(("-q", "--quiet"), "print nothing; the exit code is for the one path"),
+        Option(("-z", "--null"), "end each field with a NUL, and quote nothing"),
+        Option(("--no-index",), "do not exempt paths that HEAD or the stage contains"),
+        Option(("--stdin",), "read the paths from standard input, one a line"),
         JSON,
     ),
     errors=(E_USAGE, E_STORE),
@@ -163,19 +173,20 @@ ARCHIVE = Verb(
     name="archive",
     module="client_verbs",
     client="archive",
-    summary="the tree of a commit as a tar or zip file",
+    summary="write the tree of a commit as a tar or zip file",
     synopsis=("[--format FORMAT] [--prefix DIR/] [-o FILE] REV[:PATH] [PATH]...", "--list"),
     description=(
-        "To the output, or into a file whose name tells the format. Below the root, what the\n"
-        "current directory has. Times are that of the commit, modes and owner those of 'git\n"
-        "archive'; its attributes export-ignore and export-subst are not looked at. Only the\n"
-        "command line does this: it reads the snapshot, and nobody in the workspace waits."
+        "Writes to standard output, or into a file, whose name decides the format. Called below\n"
+        "the root, it archives the current directory. All times are that of the commit; modes\n"
+        "and owners are those of 'git archive'. The attributes export-ignore and export-subst\n"
+        "have no effect. Works only on the command line, which reads the snapshot itself, so\n"
+        "that nobody in the workspace has to wait."
     ),
     options=(
         Option(("--format",), "tar (default), tar.gz, tgz or zip", "FORMAT"),
-        Option(("--prefix",), "before each name, with its slash", "DIR/"),
-        Option(("-o", "--output"), "write into a file", "FILE"),
-        Option(("-v", "--verbose"), "tell the names on the error output"),
+        Option(("--prefix",), "put this before each name; it includes its slash", "DIR/"),
+        Option(("-o", "--output"), "write into this file", "FILE"),
+        Option(("-v", "--verbose"), "print the names to standard error"),
         Option(("-l", "--list"), "list the formats"),
     ),
     errors=(

@@ -15,7 +15,7 @@ from heliosfs.commands.verb import Verb
 GREP = Verb(
     name="grep",
     module="grep.grep",
-    summary="the lines that match a pattern, in the working tree or in commits",
+    summary="search the working tree or commits for lines that match a pattern",
     synopsis=("[OPTION]... PATTERN [REV]... [--] [PATH]...",),
     description=(
         "Searches the working tree below the current directory, or the commits that are\n"
@@ -25,31 +25,31 @@ GREP = Verb(
         "grep -r and rg on the mounted files have no limit."
     ),
     options=(
-        Option(("-n", "--line-number"), "with the number of each line"),
-        Option(("-i", "--ignore-case"), "upper and lower case are the same"),
-        Option(("-w", "--word-regexp"), "only whole words"),
-        Option(("-v", "--invert-match"), "the lines that do not match"),
+        Option(("-n", "--line-number"), "show the number of each line"),
+        Option(("-i", "--ignore-case"), "ignore case"),
+        Option(("-w", "--word-regexp"), "match only whole words"),
+        Option(("-v", "--invert-match"), "show the lines that do not match"),
         Option(("-F", "--fixed-strings"), "the pattern is plain text"),
-        Option(("-G", "--basic-regexp"), "the pattern is one of grep"),
-        Option(("-E", "--extended-regexp"), "the pattern is one of egrep"),
-        Option(("-P", "--perl-regexp"), "the pattern is one of Perl; the default"),
-        Option(("-l", "--name-only", "--files-with-matches"), "only the paths"),
-        Option(("-L", "--files-without-match"), "only the paths of the others"),
-        Option(("-c", "--count"), "only how many lines of each file match"),
-        Option(("-o", "--only-matching"), "only what matches of each line"),
-        Option(("-q", "--quiet"), "only the exit code"),
-        Option(("-A", "--after-context"), "with so many lines after it", "N"),
-        Option(("-B", "--before-context"), "with so many lines before it", "N"),
-        Option(("-C", "--context"), "with so many before and after", "N"),
-        Option(("-h", "--no-filename"), "without the path of each line"),
-        Option(("-H", "--with-filename"), "with it; the default"),
-        Option(("--heading",), "the path once, above the lines of its file"),
-        Option(("--full-name",), "paths from the root of the workspace"),
-        Option(("-z", "--null"), "with -l, NUL after each path"),
-        Option(("-a", "--text"), "binary files are text"),
-        Option(("-I",), "binary files do not match"),
-        Option(("-r", "--recursive"), "accepted: it is always so"),
-        Option(("-e", "--regexp"), "a pattern; of several, any may match", "PATTERN"),
+        Option(("-G", "--basic-regexp"), "the pattern is a basic regular expression"),
+        Option(("-E", "--extended-regexp"), "the pattern is an extended regular expression"),
+        Option(("-P", "--perl-regexp"), "the pattern is one of Perl (the default)"),
+        Option(("-l", "--name-only", "--files-with-matches"), "show only the paths"),
+        Option(("-L", "--files-without-match"), "show only the paths of files without a match"),
+        Option(("-c", "--count"), "show only the number of matching lines of each file"),
+        Option(("-o", "--only-matching"), "show only the matching parts of each line"),
+        Option(("-q", "--quiet"), "print nothing; set only the exit code"),
+        Option(("-A", "--after-context"), "show N lines after each match", "N"),
+        Option(("-B", "--before-context"), "show N lines before each match", "N"),
+        Option(("-C", "--context"), "show N lines before and after each match", "N"),
+        Option(("-h", "--no-filename"), "do not show the path of each line"),
+        Option(("-H", "--with-filename"), "show the path of each line (the default)"),
+        Option(("--heading",), "show each path once, above the lines of its file"),
+        Option(("--full-name",), "show paths from the root of the workspace"),
+        Option(("-z", "--null"), "with -l, end each path with a NUL"),
+        Option(("-a", "--text"), "treat binary files as text"),
+        Option(("-I",), "treat binary files as without a match"),
+        Option(("-r", "--recursive"), "accepted: directories are always searched"),
+        Option(("-e", "--regexp"), "a pattern; a line has to match any of several", "PATTERN"),
         *COLOUR,
         JSON,
     ),
@@ -70,17 +70,16 @@ GREP = Verb(
 BLAME = Verb(
     name="blame",
     module="blame",
-    summary="which commit gave each line of a file",
+    summary="show which commit added each line of a file",
     synopsis=("[-L START,STOP] [--json] [REV] [--] PATH",),
     description=(
-        "Id, author, date, number and text of each line, as git blame shows them. Without\n"
-        "REV the file of the working tree; lines that no commit has are 'Not Committed\n"
-        "Yet'. A file that was renamed is followed. ^ before an id says that the search\n"
-        "ended there without an answer (after 50,000 commits, or in versions that differ\n"
-        "too much to be compared)."
+        "Shows id, author, date, number and text of each line, as git blame does. Without REV\n"
+        "it shows the file in the working tree, with uncommitted lines as 'Not Committed Yet'.\n"
+        "Renamed files are followed. ^ before an id means that the search ended there without\n"
+        "an answer (after 50,000 commits, or at versions that differ too much)."
     ),
     options=(
-        Option(("-L", "--lines"), "only these lines: 10,20 or 10,+5", "START,STOP"),
+        Option(("-L", "--lines"), "show only these lines: 10,20 or 10,+5", "START,STOP"),
         JSON,
     ),
     errors=(
@@ -103,15 +102,15 @@ MATERIALIZE = Verb(
     summary="write the tree of a commit into a directory outside of the workspace",
     synopsis=("[--include GLOB]... [--exclude GLOB]... REV OUT",),
     description=(
-        "Modes, times, links, hard links, owners (for root) and user attributes come along.\n"
+        "Keeps modes, times, symbolic and hard links, owners (for root) and user attributes.\n"
         "OUT must be empty or missing. A pattern matches a path or a name, with * ? and [];\n"
-        "a directory stands for all that is in it. Only the command line does this: it\n"
-        "reads the snapshot and nobody in the workspace has to wait. Through a mount\n"
-        "attributes come only if it has the option xattr."
+        "a directory stands for everything in it. Works only on the command line, which reads\n"
+        "the snapshot itself, so that nobody in the workspace has to wait. From a mounted\n"
+        "workspace, attributes are kept only with the mount option xattr."
     ),
     options=(
-        Option(("--include",), "only what matches; may be repeated", "GLOB"),
-        Option(("--exclude",), "not what matches; may be repeated", "GLOB"),
+        Option(("--include",), "write only what matches; may be repeated", "GLOB"),
+        Option(("--exclude",), "leave out what matches; may be repeated", "GLOB"),
         Option(("-q", "--quiet"), "print nothing"),
     ),
     errors=(
@@ -132,18 +131,19 @@ RUN = Verb(
     summary="run a command in the workspace of a branch",
     synopsis=("[-b BRANCH [--fork]] [-q] [--] COMMAND [ARGUMENT]...",),
     description=(
-        "The command sees the branch at the path of the mount point, in a mount namespace\n"
+        "The command finds the branch at the path of the mount point, in a mount namespace\n"
         "of its own: absolute paths of the workspace lead into the branch, and .helios is\n"
-        "that of the branch. It begins in the same directory, if the branch has it. A\n"
-        "branch that does not exist is made at HEAD; with --fork it has the uncommitted\n"
-        "changes and the ignored files of the current one, too. Where no namespace can be\n"
-        "had, the branch is only the current directory, and a line says so. HELIOS_BRANCH\n"
-        "is its name. The exit code is that of the command. Only the command line does this."
+        "that of the branch. It starts in the same directory, if the branch has it. A\n"
+        "branch that does not exist is created at HEAD; with --fork, with the uncommitted\n"
+        "changes and the ignored files of the current branch. Where no namespace can be\n"
+        "created, only the current directory is in the branch, and a line says so. The\n"
+        "variable HELIOS_BRANCH is the name of the branch. The exit code is that of the\n"
+        "command. Works only on the command line."
     ),
     options=(
-        Option(("-b", "--branch"), "the branch; without it the current one", "BRANCH"),
-        Option(("--fork",), "a branch that is made begins with the files as they are now"),
-        Option(("-q", "--quiet"), "do not tell of a new branch, or of a missing namespace"),
+        Option(("-b", "--branch"), "the branch (default: the current one)", "BRANCH"),
+        Option(("--fork",), "create the branch with the files as they are now"),
+        Option(("-q", "--quiet"), "do not report a new branch, or a missing namespace"),
     ),
     errors=(
         ("EINVAL", "wrong syntax; asked for by a control file; a name that no branch may have"),
@@ -159,9 +159,9 @@ VERSION = Verb(
     name="version",
     module="version",
     client="version",
-    summary="which version of heliosfs this is",
+    summary="show the version of heliosfs",
     synopsis=("[--json]",),
-    description="The name of the program and its version.",
+    description="Shows the name of the program and its version.",
     options=(JSON,),
     errors=(E_USAGE,),
     example="",

@@ -18,17 +18,20 @@ CONFIG = Verb(
         "-l | [--get] KEY | KEY VALUE | --unset KEY",
     ),
     description=(
-        "'list' shows every key with its value, the file that says so, and whether it has\n"
-        "an effect. 'set' and 'unset' edit helios.yaml in the repository, comments kept, and\n"
+        "'list' shows every key with its value, the file that sets it, and whether it has an\n"
+        "effect. 'set' and 'unset' edit helios.yaml in the repository, keep its comments, and\n"
         "take effect at once. The reference page of the configuration lists the keys. The last\n"
-        "form is that of git; user.name and user.email can be asked for."
+        "form is that of git, which also shows user.name and user.email."
     ),
     options=(
-        Option(("--changed",), "only the keys that a file sets"),
-        Option(("--get",), "the value of a key"),
-        Option(("-l", "--list"), "KEY=VALUE of every key"),
+        Option(("--changed",), "list only the keys that a file sets"),
+        Option(("--get",), "show the value of a key"),
+        Option(("-l", "--list"), "list every key as KEY=VALUE"),
         Option(("--unset",), "the same as 'unset'"),
-        Option(("--global", "--local", "--system"), "accepted: helios.yaml is what is changed"),
+        Option(
+            ("--global", "--local", "--system"),
+            "accepted: it is always helios.yaml that is changed",
+        ),
         JSON,
     ),
     errors=(
@@ -44,12 +47,12 @@ CONFIG = Verb(
 STATS = Verb(
     name="stats",
     module="measures.stats",
-    summary="what the mount measures of itself",
+    summary="show measurements of the mount",
     synopsis=("[--json]",),
     description=(
-        "A line for each measure: latency of commits, hit ratio of the cache, memory, disk.\n"
-        "What was not measured yet is '-'. The same is in .helios/stats, and for Prometheus\n"
-        "in .helios/metrics."
+        "Shows a line for each metric: latency of commits, hit ratio of the cache, memory,\n"
+        "disk. One that was not measured yet is '-'. The same lines are in .helios/stats, and\n"
+        "for Prometheus in .helios/metrics."
     ),
     options=(JSON,),
     errors=(E_USAGE, E_STORE),

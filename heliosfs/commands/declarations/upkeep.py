@@ -12,27 +12,28 @@ _E_DAMAGE = ("EIO", "an object that is needed is missing or damaged; nothing was
 GC = Verb(
     name="gc",
     module="gc",
-    summary="remove what is not needed any more",
+    summary="remove objects and operations that are no longer needed",
     synopsis=(
         "[--dry-run] [--json]",
         "--remove-old-snapshots [--before=AGE] [--aggressive] [--dry-run] [--json]",
         "--aggressive [--dry-run] [--json]",
     ),
     description=(
-        "What branches, tags, working states and experiments reach stays, and so does what\n"
-        "undo can go back to. Removed are the operations that are older than\n"
-        "cleanup.snapshot_ttl, or beyond the newest ai_optimizations.snapshot_retention of\n"
-        "their branch; the commits that nothing reaches, once they are older than\n"
-        "cleanup.snapshot_ttl; and all files that only these needed. The workspace can be\n"
-        "used meanwhile. Freed space is used again; the file gets shorter after unmounting."
+        "Keeps everything that branches, tags, working states, experiments and undo need.\n"
+        "Removes operations that are older than cleanup.snapshot_ttl, or beyond the newest\n"
+        "ai_optimizations.snapshot_retention of their branch; commits that nothing reaches,\n"
+        "once they are older than cleanup.snapshot_ttl; and all files that only these needed.\n"
+        "The workspace can be used meanwhile. Freed space is used again; the file of the store\n"
+        "shrinks when the workspace is unmounted."
     ),
     options=(
         Option(
-            ("--remove-old-snapshots",), "commits and operations by the age that --before gives"
+            ("--remove-old-snapshots",),
+            "remove commits and operations by the age that --before gives",
         ),
         Option(("--before",), "an age instead of cleanup.snapshot_ttl: 48h, 30m, 7d, 2w", "AGE"),
-        Option(("--aggressive",), "commits that nothing reaches, of any age; pack the rest"),
-        Option(("--dry-run",), "change nothing, and say what would go"),
+        Option(("--aggressive",), "remove commits that nothing reaches, of any age; pack the rest"),
+        Option(("--dry-run",), "change nothing; report what would be removed"),
         JSON,
     ),
     errors=(E_USAGE, _E_RUNS, _E_DAMAGE, E_FULL),
@@ -43,11 +44,11 @@ GC = Verb(
 FSCK = Verb(
     name="fsck",
     module="fsck",
-    summary="read everything in the store, and say what is damaged",
+    summary="read everything in the store, and report damage",
     synopsis=("[--json]",),
     description=(
         "Reads every file, tree and commit that commits, working states and operations reach,\n"
-        "and compares it with its id. What is damaged is listed with what needs it."
+        "and compares it with its id. Lists each damaged object with what needs it."
     ),
     options=(JSON,),
     errors=(E_USAGE, _E_RUNS, ("EIO", "something is missing or damaged"), E_FULL),
@@ -60,7 +61,7 @@ DEBUG = Verb(
     name="debug",
     module="debug",
     client="debug",
-    summary="what the store has, as it has it",
+    summary="show the raw contents of the store",
     synopsis=(
         "object ID [--limit N] [--json]",
         "chain ID [--json]",
@@ -68,16 +69,15 @@ DEBUG = Verb(
         "journal [--limit N] [--json]",
     ),
     description=(
-        "For whoever looks for a fault; nothing is changed, and the form of the reply may\n"
-        "change with any version. object: the fields of any object in the store, whether\n"
-        "something names it or not; an id may be cut to 4 digits, and REV and REV:PATH name\n"
-        "objects as well. chain: the records that are needed to decode it, itself first.\n"
-        "state: keys and values, and whether each lies in L2 or above it. journal: the batches\n"
-        "that lie in the journal's files, drained ones that were not written over yet\n"
-        "included; of a workspace that is not mounted, without opening the store, which would\n"
-        "move them into L2."
+        "For debugging. Changes nothing; the form of the reply may change with any version.\n"
+        "object: the fields of any object in the store, whether something refers to it or not;\n"
+        "an id may be cut to 4 digits, and REV and REV:PATH name objects as well. chain: the\n"
+        "records that are needed to decode the object, its own first. state: keys and values,\n"
+        "and whether each lies in L2 or above it. journal: the batches in the journal's files,\n"
+        "also those that are in L2 already but not overwritten yet; for an unmounted workspace\n"
+        "they are read without opening the store, which would move them into L2."
     ),
-    options=(Option(("--limit",), "at most so many rows: 50, if nothing is said", "N"), JSON),
+    options=(Option(("--limit",), "show at most N rows (default: 50)", "N"), JSON),
     errors=(
         E_USAGE,
         ("ENOENT", "there is no such object"),

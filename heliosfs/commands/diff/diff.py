@@ -136,5 +136,5 @@ def _common(request: Request, one: _Side, other: _Side) -> Steps[_Side]:
     assert one.commit is not None and other.commit is not None
     bases = yield from find_merge_bases(request.repository.history, one.commit, other.commit)
     if not bases:
-        raise NotFound("the histories have no commit in common")
+        raise NotFound("the histories have no common commit")
     return _side(request, bases[-1])

@@ -125,10 +125,10 @@ def _text(done: Exported, git: Git) -> str:
     if left.deleted_here:
         refs = [ref.split("/", 1)[1] for ref in left.deleted_here]
         lines.append(f"  deleted here, still in git: {listed(refs)}")
-    lines += [f"  left out: {name}: no place in git beside {ref}" for name, ref in left.blocked]
+    lines += [f"  left out: {name}: git cannot have it beside {ref}" for name, ref in left.blocked]
     same_count = len(done.refs) - len(done.changed)
     if same_count:
-        lines.append(f"  as before: {same_count}")
+        lines.append(f"  unchanged: {same_count}")
     for count, what in (
         (done.empty_count, "empty directories, which git does not keep"),
         (done.special_count, "FIFOs, sockets or devices, which git does not keep"),
@@ -142,9 +142,9 @@ def _text(done: Exported, git: Git) -> str:
             f"repositories of their own: {listed(done.submodules)}"
         )
     if done.vendored:
-        lines.append(f"  no submodules any more, but directories: {listed(done.vendored)}")
+        lines.append(f"  submodules that are plain directories now: {listed(done.vendored)}")
     if done.converted.file_count:
-        lines.append(f"  as they are: {done.converted}; git would have converted them")
+        lines.append(f"  not converted: {done.converted}; git would have converted them")
     return "".join(f"{line}\n" for line in lines)
 
 

@@ -199,20 +199,22 @@ class _Import:
         """Return the reply."""
         files = "1 file" if self._count == 1 else f"{self._count} files"
         if is_dry:
-            lines = [f"would take in {files} from {self._path}"]
+            lines = [f"would import {files} from {self._path}"]
             lines += _some("  new: ", [text_of(item.path) for item in self._found.new_files])
         else:
-            lines = [f"took in {files} from {self._path}; nothing is committed yet"]
+            lines = [f"imported {files} from {self._path}; nothing is committed yet"]
         if self._found.same:
-            lines.append(f"  the same here already: {len(self._found.same)}")
+            lines.append(f"  identical here already: {len(self._found.same)}")
         renamed = [(a, b) for a, b in sorted(self._places.items()) if a != b]
         lines += _some("  beside ours: ", [f"{text_of(a)} as {text_of(b)}" for a, b in renamed])
         left = [item for item in self._found.different if item.path not in self._places]
         lines += _some("  left out: ", [text_of(item.path) for item in left])
         if left:
-            lines.append("  (the workspace has others of these names; --keep-both takes them in)")
+            lines.append(
+                "  (the workspace has other files with these names; --keep-both imports them, too)"
+            )
         if not self._found.is_whole:
-            lines.append("  not everything could be read")
+            lines.append("  some files could not be read")
         return "".join(f"{line}\n" for line in lines)
 
 

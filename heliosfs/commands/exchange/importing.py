@@ -153,9 +153,9 @@ def _text(done: Import, outcome: Outcome, refs: GitRefs, git: Git) -> str:
         if len(names) > _LISTED_COUNT:
             lines.append(f"  and {len(names) - _LISTED_COUNT} more {word}")
     if outcome.same_count:
-        lines.append(f"  as before: {outcome.same_count}")
+        lines.append(f"  unchanged: {outcome.same_count}")
     lines += [
-        f"  {name!r} is of another repository here: this one's is {ours!r}"
+        f"  {name!r} belongs to another repository here: this repository's is {ours!r}"
         for name, ours in outcome.apart[:_LISTED_COUNT]
     ]
     lines += [
@@ -163,29 +163,29 @@ def _text(done: Import, outcome: Outcome, refs: GitRefs, git: Git) -> str:
         for name, aside in outcome.aside
     ]
     lines += [
-        f"  branch {name!r} has no place beside those here: git's is {aside!r}"
+        f"  branch {name!r} is in conflict with a branch name here: git's is {aside!r}"
         for name, aside in outcome.blocked
     ]
     if outcome.deleted:
         lines.append(
             f"  deleted here, and not moved in git since: {listed(outcome.deleted)} "
-            "(--deleted has them imported again)"
+            "(--deleted imports them again)"
         )
     if outcome.gone:
         lines.append(f"  deleted in git, still here: {listed(outcome.gone)}")
     lines += [f"  left out: {name}: {reason}" for name, reason in outcome.skipped]
     if refs.detached is not None and refs.detached not in refs.chosen:
         oid, holder = refs.detached.git_id.hex(), refs.detached_in.split("/", 1)[1]
-        lines.append(f"  HEAD is detached in git at {oid}, which {holder} has")
+        lines.append(f"  HEAD is detached in git at {oid}, which is part of {holder}")
     lines += [
-        f"  left out: HEAD of {path}, detached at {oid}, which no branch or tag has"
+        f"  left out: HEAD of {path}, detached at {oid}, which is part of no branch or tag"
         for path, oid in refs.elsewhere
     ]
     for place, count in refs.others.items():
         lines.append(f"  left out: {count} refs in {place}, neither branches nor tags")
     if done.converted.file_count:
         lines.append(
-            f"  {done.converted}: nothing converts them here, where files are as git stores them; "
+            f"  {done.converted}: not converted here, where files are as git stores them; "
             "changed ones with filters are not exported without --with-filtered"
         )
     if outcome.kept_files:

@@ -174,10 +174,10 @@ def _best(request: Request, options: Options, words: list[str]) -> str:
     minimize = "min" in options or (summary.minimize and "max" not in options)
     best = best_of(summary.scored, minimize=minimize)
     if best is None:
-        what = options.value("by") or "numbers"
+        what = options.value("by") or "number"
         known = ", ".join(sorted(summary.metrics))
         rest = f": there are {known}" if known else ": experiment record score=0.93"
-        raise NotFound(f"no {what[:80]} recorded in experiment {name!r}{rest}")
+        raise NotFound(f"no {what[:80]} was recorded in experiment {name!r}{rest}")
     if "json" in options:
         document = {"id": best.oid.hex(), "metric": summary.metric, "text": best.text}
         return json_reply(document | {"value": best.value})
@@ -200,7 +200,7 @@ def _abandon(request: Request, options: Options, words: list[str]) -> str:
         return _ended(request, options, ended, "")
     try:
         if request.view.slot == branch.slot:
-            raise Busy("it is the one you are on")
+            raise Busy("you are on it")
         head, rest, ignored = delete_branch(repository, branch.name, force=True)
     except Busy as error:
         remark = f" Its branch stays ({error}): 'helios branch -D {branch.name}' drops it."
@@ -232,7 +232,7 @@ def _summary(request: Request, options: Options, words: list[str]) -> Summary:
 def _named(request: Request, options: Options, words: list[str]) -> Experiment:
     """Return the experiment that the words name; without words, that of the view's branch."""
     if len(words) > 1:
-        raise options.misuse(f"one word too many: {words[1][:80]!r}")
+        raise options.misuse(f"one argument too many: {words[1][:80]!r}")
     known = request.repository.experiments
     if words:
         return known.get(words[0])

@@ -47,7 +47,7 @@ def last_save(request: Request) -> Past:
         state = view.saves.read(save)
         if is_other(request.repository.store, state.root, root):
             return Past(state, save.time_ns, None)
-    raise NotFound(f"no save differs from what is here now ({kept_saves(view)})")
+    raise NotFound(f"no save differs from the files as they are now ({kept_saves(view)})")
 
 
 def kept_saves(view: View) -> str:
@@ -132,7 +132,7 @@ def _last_other(request: Request, here: Entry, words: list[str]) -> tuple[Past, 
         if others:
             return past, others
     meant = " ".join(words)[:80]
-    raise NotFound(f"no save has another {meant!r} ({kept_saves(request.view)})")
+    raise NotFound(f"no save has a different {meant!r} ({kept_saves(request.view)})")
 
 
 def _differs_at(store: Store, path: bytes, one: Entry, other: Entry) -> bool:

@@ -33,7 +33,7 @@ def rev_parse(request: Request, options: Options) -> str:
     options.only_one("short", "abbrev-ref", "symbolic-full-name")
     if options.has_any(OF_THE_CLIENT):
         asked = [key for key in OF_THE_CLIENT if key in options]
-        raise options.misuse(f"--{asked[0]} is told by the command line, which knows where it is")
+        raise options.misuse(f"only the command line answers --{asked[0]}")
     words = options.words
     if options.has_any(("all", "branches", "tags")):
         words = [*words, *_refs(request, options)]

@@ -85,7 +85,7 @@ def move_branch(request: Request, name: str, base: str | None) -> Branch:
     repository, view = request.repository, request.view
     branch = repository.refs.branch(name)
     if branch.slot == view.slot:
-        raise Busy(f"cannot move branch {name!r}: it is the one you are on, use 'reset'")
+        raise Busy(f"cannot move branch {name!r}: you are on it, use 'reset'")
     oid = resolve(repository, base or "HEAD", view.head)
     there = repository.view_of(branch) or repository.live_view(name)
     if there.has_changes():
@@ -101,7 +101,7 @@ def _delete(request: Request, options: Options) -> Steps[str]:
     names = list(dict.fromkeys(options.words))
     for name in names:
         if repository.refs.branch(name).slot == request.view.slot:
-            raise Busy(f"cannot delete branch {name!r}: it is the one you are on")
+            raise Busy(f"cannot delete branch {name!r}: you are on it")
     force = "force-delete" in options
     looked = None if force else (yield from _check_reached(repository, names))
     yield ALONE

@@ -155,7 +155,7 @@ class RefForm:
             try:
                 show_moment(Signature(b"", b"", 0, 0), part, 0)
             except ValueError:
-                raise UsageError(f"usage: no format of dates: {part[:80]!r}") from None
+                raise UsageError(f"usage: not a date format: {part[:80]!r}") from None
 
     def _field(self, ref: Ref, found: re.Match[str]) -> str:
         star, name, part, code, percent = found.groups()

@@ -34,13 +34,13 @@ def tag(request: Request, options: Options) -> str | Steps[str]:
     oid = resolve(repository, revision, view.head, view)
     note = None
     if "file" in options:
-        raise options.misuse("the command line reads the file of -F: here, give the text by -m")
+        raise options.misuse("only the command line reads files (-F): here, give the text with -m")
     said = options.values("message")
     if said:
         message = checked_message(said).encode("utf-8", "surrogateescape") + b"\n"
         note = Annotation(repository.identity.sign(repository.clock), message)
     elif "annotate" in options:
-        raise options.misuse("an annotated tag needs a message: give it by -m")
+        raise options.misuse("an annotated tag needs a message: give it with -m")
     create_tag(repository, name, oid, force="force" in options, note=note)
     return json_reply({"name": name, "id": oid.hex()}) if "json" in options else ""
 

@@ -61,8 +61,8 @@ def check_markers(view: View) -> None:
     left = [path for path in paths if _is_marked(store, root, path)]
     if left:
         raise Conflicted(
-            f"conflict markers are left in {_listed(left)}: edit, then commit again; or take them "
-            f"as they are with --allow-markers, or go back with '{open_verb(view)} --abort'"
+            f"conflict markers are left in {_listed(left)}: remove them and commit again, commit "
+            f"them with --allow-markers, or give up with '{open_verb(view)} --abort'"
         )
 
 

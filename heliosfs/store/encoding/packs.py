@@ -172,7 +172,7 @@ class Packs:
             for pack in pack_numbers(self._directory):
                 self._adopt(pack, uses.get(pack))
         except OSError as error:
-            raise store_error("cannot tidy the packs", error) from error
+            raise store_error("cannot clean up the packs", error) from error
 
     def append(self, encoded: Encoded) -> PackLocation:
         """Write a body; it is safe from a power cut after a sync.  StoreError, StoreFull."""
