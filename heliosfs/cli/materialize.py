@@ -25,7 +25,8 @@ from heliosfs.store.base import Store
 from heliosfs.trees.files import read_file
 from heliosfs.trees.stored import read_entries
 from heliosfs.trees.wildmatch import Matcher, matcher
-from heliosfs.workspace.large_file import LargeFile, next_data, next_hole
+from heliosfs.workspace.holes import next_data, next_hole
+from heliosfs.workspace.large_file import LargeFile
 
 _READ_BYTES = 1024 * 1024
 _ZEROS = bytes(4096)
@@ -88,7 +89,7 @@ def _stored_pieces(store: Store, entry: Entry) -> Iterator[tuple[int, bytes]]:
     while offset < entry.size:
         length = min(next_hole(content, offset) - offset, _READ_BYTES)
         yield offset, content.read(store, offset, length)
-        content.drop_clean()
+        content.loaded.drop_clean()
         offset = next_data(content, offset + length) if offset + length < entry.size else entry.size
 
 

@@ -18,6 +18,7 @@ from heliosfs.errors import StoreError, StoreFull
 from heliosfs.repo.repository import Repository
 from heliosfs.steps import BACKLOG_BYTES
 from heliosfs.workspace.flush import flush_files
+from heliosfs.workspace.sealing import plan_seal
 
 SLICE_BYTES = 2 * 1024 * 1024
 """Most bytes that are stored before other requests get their turn: about 3 ms."""
@@ -43,7 +44,7 @@ class Keeper:
     ) -> None:
         self.repository = repository
         self._store = repository.store
-        self._parts = repository.working_set.parts
+        self._account = repository.working_set.account
         self._kernel = kernel
         self._on_failure = on_failure
         self._save_wanted = trio.Event()
@@ -83,7 +84,7 @@ class Keeper:
         """Note a write; return True if the writer must wait for `catch_up`.  0.2 us."""
         if self.is_idle:
             self.touch()
-        dirty_bytes = self._parts.dirty_bytes
+        dirty_bytes = self._account.dirty_part_bytes
         if dirty_bytes > SEAL_FROM_BYTES:
             self._seal_wanted.set()
         return dirty_bytes > UNSEALED_MAX_BYTES or self._store.pending_bytes > BACKLOG_BYTES
@@ -146,7 +147,7 @@ class Keeper:
 
         Do nothing if the flush has at most `threshold_bytes` to hash.
         """
-        if self.repository.working_set.flush_bytes <= threshold_bytes:
+        if self._account.flush_bytes <= threshold_bytes:
             return
         await self._seal(0)
         for view in self.repository.views():
@@ -156,7 +157,7 @@ class Keeper:
 
     async def catch_up(self) -> None:
         """Move written bytes into the store until no more than the limits are left."""
-        if self._parts.dirty_bytes > UNSEALED_MAX_BYTES:
+        if self._account.dirty_part_bytes > UNSEALED_MAX_BYTES:
             await self._seal(UNSEALED_MAX_BYTES)
         await self._relieve()
 
@@ -167,9 +168,9 @@ class Keeper:
 
     async def _seal(self, target_bytes: int) -> None:
         """Store written parts of large files until at most `target_bytes` of them are left."""
-        while self._parts.dirty_bytes > target_bytes:
+        while self._account.dirty_part_bytes > target_bytes:
             async with self._sealing:
-                work = self.repository.working_set.plan_seal(_SEALED_AT_ONCE_BYTES)
+                work = plan_seal(self.repository.working_set, _SEALED_AT_ONCE_BYTES)
                 if work is None:
                     return
                 await self._kernel.execute(work)

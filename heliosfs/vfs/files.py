@@ -13,6 +13,8 @@ from heliosfs.vfs.filesystem import FileSystem
 from heliosfs.vfs.handles import ChannelHandle, FileHandle, Handle, TextHandle
 from heliosfs.vfs.room import Room
 from heliosfs.vfs.virtual import ControlFile, VirtualText
+from heliosfs.workspace.copying import copy
+from heliosfs.workspace.holes import next_data, next_hole
 from heliosfs.workspace.inode import StatInode
 from heliosfs.workspace.nodes import DirNode, FileNode
 
@@ -168,9 +170,11 @@ class Files:
         node = handle.node
         if offset >= node.file_size:
             raise PosixError(errno.ENXIO)
+        # Only large files have holes; the end of a file counts as one.
+        parts = self._contents.parts_of(node)
         if whence == os.SEEK_HOLE:
-            return self._contents.next_hole(node, offset)
-        found = self._contents.next_data(node, offset)
+            return next_hole(parts, offset) if parts else node.file_size
+        found = next_data(parts, offset) if parts else offset
         if found >= node.file_size:
             raise PosixError(errno.ENXIO)
         return found
@@ -195,7 +199,7 @@ class Files:
             return 0
         self._room.take(length)
         node.touch()
-        copied = self._contents.copy(source.node, offset, node, at, length)
+        copied = copy(self._contents, source.node, offset, node, at, length)
         node.mtime_ns = node.ctime_ns = self._clock.now_ns()
         return copied
 

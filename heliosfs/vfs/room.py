@@ -52,7 +52,7 @@ class Room:
         if limit and limit - store.stats().file_bytes < room:
             room = limit - store.stats().file_bytes
             what = f"the store has reached storage.max_size, {limit} bytes"
-        room -= RESERVE_BYTES + repository.working_set.dirty_bytes + store.pending_bytes
+        room -= RESERVE_BYTES + repository.working_set.account.dirty_bytes + store.pending_bytes
         if room < count_bytes:
             self._left_bytes = 0
             raise StoreFull(what)

@@ -64,7 +64,7 @@ def flush(workspace: Workspace) -> Entry:
         # I2: children first: the entry of a directory names the tree of its children.
         for directory in reversed(_dirty_directories(root)):
             _flush_directory(workspace, directory)
-        workspace.working_set.flushed()
+        workspace.working_set.account.written_bytes = 0
     assert root.raw is not None
     return decode_entry(root.raw)[0]
 

@@ -158,7 +158,7 @@ class _Compare:
                 data = yield from on_thread(partial(_read, fd, offset, _READ_BYTES))
                 if data != content.read(self._store, offset, _READ_BYTES):
                     return False
-                content.drop_clean()
+                content.loaded.drop_clean()
                 yield TURN
             return True
         finally:

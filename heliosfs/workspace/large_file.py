@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
-from itertools import chain
 
 from heliosfs.objects.blob import (
     PART_BYTES,
@@ -14,18 +12,9 @@ from heliosfs.objects.blob import (
 from heliosfs.objects.ids import BlobId, Kind, Oid, object_id
 from heliosfs.store.base import Edit, Store
 from heliosfs.trees.files import read_parts
+from heliosfs.workspace.account import Account
 from heliosfs.workspace.extents import EXTENTS_MAX, Extents
-from heliosfs.workspace.parts import (
-    Account,
-    DirtyPart,
-    Part,
-    StoredList,
-    dirty_bytes,
-    resident_bytes,
-)
-
-READ_PARTS_KEPT = 8
-"""Most parts kept that were only read; the kernel caches them itself and rarely asks again."""
+from heliosfs.workspace.parts import DirtyPart, LoadedParts, StoredParts
 
 _ZEROS = bytes(PART_BYTES)
 
@@ -40,29 +29,14 @@ class LargeFile:
     parts are dirty.
     """
 
-    __slots__ = (
-        "_list",
-        "_read",
-        "account",
-        "dirty",
-        "ids",
-        "loaded",
-        "size",
-        "tail",
-    )
+    __slots__ = ("loaded", "size", "stored", "tail")
 
     def __init__(self, size: int, ids: dict[int, BlobId], account: Account | None = None) -> None:
         self.size = size
-        self.ids = ids
-        """Part number -> id of the stored part; a hole has none."""
-        self.loaded: dict[int, Part] = {}
-        self.dirty: dict[int, None] = {}
-        """Loaded parts that differ from the stored ones, roughly the oldest write first."""
-        self.account = account or Account()
+        self.stored = StoredParts(ids)
+        self.loaded = LoadedParts(account or Account())
         self.tail = -1
         """Number of the part that was written last; -1 if none was."""
-        self._read: deque[int] = deque()
-        self._list = StoredList()
 
     @classmethod
     def of_bytes(cls, data: bytes | bytearray, account: Account | None = None) -> LargeFile:
@@ -70,7 +44,7 @@ class LargeFile:
         content = cls(len(data), {}, account)
         for index in range(part_count(len(data))):
             part = bytearray(data[index * PART_BYTES : (index + 1) * PART_BYTES])
-            content._hold(index, part, is_dirty=True)
+            content.loaded.hold(index, part, is_dirty=True)
         return content
 
     @classmethod
@@ -78,7 +52,7 @@ class LargeFile:
         """Read the list of a file's parts, but none of the parts themselves."""
         encoded, size, ids = read_parts(store, oid)
         content = cls(size, ids, account)
-        content._list.stored = oid, encoded
+        content.stored.stored = oid, encoded
         return content
 
     def read(self, store: Store, offset: int, length: int) -> bytes:
@@ -112,7 +86,7 @@ class LargeFile:
             count = min(PART_BYTES - start, end - offset)
             piece = data if count == len(data) else bytes(view[:count])
             if count == self.part_bytes(index):
-                self._hold(index, piece, is_dirty=True)
+                self.loaded.hold(index, piece, is_dirty=True)
             else:
                 self._write_within(store, index, start, piece)
             self.tail = index
@@ -123,19 +97,17 @@ class LargeFile:
         """Truncate the file, or extend it with a hole."""
         count = part_count(size)
         if size < self.size:
-            for index in [index for index in self.loaded if index >= count]:
-                self._drop(index)
-            for index in [index for index in self.ids if index >= count]:
-                del self.ids[index]
+            self.loaded.cut(count)
+            self.stored.cut(count)
             if size % PART_BYTES:
                 tail = self._writable(store, count - 1)
                 before = len(tail)
                 del tail[size % PART_BYTES :]
-                self._grew(len(tail) - before)
+                self.loaded.grow(len(tail) - before)
         else:
             if self.size % PART_BYTES:
                 self._writable(store, part_count(self.size) - 1)
-            if size % PART_BYTES and count - 1 not in self.loaded:
+            if size % PART_BYTES and count - 1 not in self.loaded.parts:
                 self._writable(store, count - 1)
         self.size = size
 
@@ -147,8 +119,8 @@ class LargeFile:
             if self.is_hole(index):
                 pass
             elif stop - start == PART_BYTES:  # a shorter part at the end is never a hole
-                self._drop(index)
-                self._name(index, None)
+                self.loaded.drop(index)
+                self.stored.rename(index, None)
             else:
                 self._write_within(store, index, start, bytes(stop - start))
             offset = index * PART_BYTES + stop
@@ -158,11 +130,11 @@ class LargeFile:
 
         A stored part is shared by its id and not read.
         """
-        data = source._frozen(store, number).data if number in source.dirty else None
-        self._drop(index)
-        self._name(index, source.ids.get(number))
+        data = source._frozen(store, number).data if number in source.loaded.dirty else None
+        self.loaded.drop(index)
+        self.stored.rename(index, source.stored.ids.get(number))
         if data is not None:
-            self._hold(index, data, is_dirty=True)
+            self.loaded.hold(index, data, is_dirty=True)
 
     def part_bytes(self, index: int) -> int:
         """Return the length of a part in bytes: `PART_BYTES`, except for the last part."""
@@ -170,7 +142,7 @@ class LargeFile:
 
     def is_hole(self, index: int) -> bool:
         """Return True if a part is neither stored nor in memory, and so all zeros."""
-        return index not in self.ids and index not in self.loaded
+        return index not in self.stored.ids and index not in self.loaded.parts
 
     def freeze(self, store: Store, base: Oid | None) -> Oid:
         """Store the dirty parts and return the file's id, even if it is small by now.
@@ -184,18 +156,18 @@ class LargeFile:
                 store.add(blob, Kind.BLOB, data, base)
             return blob
         self.store_parts(store)
-        return self._list.store(store, self.size, self.ids, base)
+        return self.stored.store_list(store, self.size, base)
 
     def store_parts(self, store: Store) -> None:
         """Store every dirty part; the parts become clean and stay in memory."""
-        for index in sorted(self.dirty):
+        for index in sorted(self.loaded.dirty):
             _, data, base, edits = self._frozen(store, index)
             oid = None
             if data != _ZEROS:
                 oid = BlobId(object_id(Kind.BLOB, data))
                 store.add(oid, Kind.BLOB, data, base, edits=edits)
-            self._name(index, oid)
-            self._hold(index, data, is_dirty=False)
+            self.stored.rename(index, oid)
+            self.loaded.hold(index, data, is_dirty=False)
 
     def dirty_parts(self, store: Store, limit_bytes: int) -> list[DirtyPart]:
         """Return about `limit_bytes` of dirty parts, to be stored and then passed to `settle`.
@@ -204,13 +176,13 @@ class LargeFile:
         Parts of zeros become holes at once.
         """
         parts: list[DirtyPart] = []
-        for index in list(self.dirty):
+        for index in list(self.loaded.dirty):
             if limit_bytes <= 0:
                 break
             if index == self.tail:
                 continue
             part = self._frozen(store, index)
-            self._hold(index, part.data, is_dirty=True)
+            self.loaded.hold(index, part.data, is_dirty=True)
             if part.data == _ZEROS:
                 self.settle(part, None)
             else:
@@ -223,58 +195,47 @@ class LargeFile:
 
         Do nothing if it was written again or cut off in the meantime.
         """
-        if self.loaded.get(part.number) is part.data:
-            self._name(part.number, oid)
-            self._drop(part.number)
-
-    def drop_clean(self) -> None:
-        """Drop the clean parts, which the store has, from memory."""
-        for index in [index for index in self.loaded if index not in self.dirty]:
-            self._drop(index)
-        self._read.clear()
-
-    def close(self) -> None:
-        """Drop all parts from memory, dirty ones included."""
-        for index in list(self.loaded):
-            self._drop(index)
+        if self.loaded.parts.get(part.number) is part.data:
+            self.stored.rename(part.number, oid)
+            self.loaded.drop(part.number)
 
     def _frozen(self, store: Store, index: int) -> DirtyPart:
         """Return a dirty part with all of its bytes, its previous id and the edits."""
-        part = self.loaded[index]
+        part = self.loaded.parts[index]
         length = self.part_bytes(index)
         edits: Sequence[Edit] = ()
         if isinstance(part, Extents):
             edits = part.extents
             part = self._read_below(store, index, part).whole()
         data = bytes(part) if len(part) == length else bytes(part) + bytes(length - len(part))
-        return DirtyPart(index, data, self.ids.get(index), edits)
+        return DirtyPart(index, data, self.stored.ids.get(index), edits)
 
     def _read_below(self, store: Store, index: int, part: Extents) -> Extents:
         """Return the extents of a part after loading the stored part below them."""
         if part.below is None:
-            part.below = self._fetch(store, index)
-            self.account.resident_bytes += len(part.below)
+            part.below = self.stored.read(store, index)
+            self.loaded.account.part_bytes += len(part.below)
         return part
 
     def _write_within(self, store: Store, index: int, start: int, piece: bytes) -> None:
-        part = self.loaded.get(index)
-        if index in self.ids and index not in self.dirty:
+        part = self.loaded.parts.get(index)
+        if index in self.stored.ids and index not in self.loaded.dirty:
             assert not isinstance(part, (Extents, bytearray))
             part = Extents(part)
         if isinstance(part, Extents) and len(part) < EXTENTS_MAX:
-            self._drop(index)
+            self.loaded.drop(index)
             part.write(start, piece)
-            self._hold(index, part, is_dirty=True)
+            self.loaded.hold(index, part, is_dirty=True)
             return
         whole = self._writable(store, index)
         before = len(whole)
         if before < start:
             whole.extend(bytes(start - before))
         whole[start : start + len(piece)] = piece
-        self._grew(len(whole) - before)
+        self.loaded.grow(len(whole) - before)
 
     def _slice(self, store: Store, index: int, start: int, stop: int) -> bytes:
-        part = self.loaded.get(index)
+        part = self.loaded.parts.get(index)
         if isinstance(part, Extents):
             piece = part.read(start, stop)
             if piece is None:
@@ -282,89 +243,21 @@ class LargeFile:
             assert piece is not None
             return piece + bytes(stop - start - len(piece))
         if part is None:
-            part = self._fetch(store, index)
+            part = self.stored.read(store, index)
             if part:
-                self._keep_read(index, part)
+                self.loaded.hold_read(index, part)
         piece = bytes(part[start:stop])
         missing = stop - start - len(piece)
         return piece + bytes(missing) if missing else piece
 
-    def _keep_read(self, index: int, part: bytes) -> None:
-        self._hold(index, part, is_dirty=False)
-        self._read.append(index)
-        if len(self._read) > READ_PARTS_KEPT:
-            oldest = self._read.popleft()
-            if oldest not in self.dirty:
-                self._drop(oldest)
-
-    def _fetch(self, store: Store, index: int) -> bytes:
-        oid = self.ids.get(index)
-        return b"" if oid is None else store.read(oid, Kind.BLOB)
-
     def _writable(self, store: Store, index: int) -> bytearray:
         """Return a part as a bytearray, which is dirty from now on."""
-        part = self.loaded.get(index)
+        part = self.loaded.parts.get(index)
         if isinstance(part, bytearray):
             return part
         if isinstance(part, Extents):
             whole = self._read_below(store, index, part).whole()
         else:
-            whole = bytearray(self._fetch(store, index) if part is None else part)
-        self._hold(index, whole, is_dirty=True)
+            whole = bytearray(self.stored.read(store, index) if part is None else part)
+        self.loaded.hold(index, whole, is_dirty=True)
         return whole
-
-    def _hold(self, index: int, part: Part, *, is_dirty: bool) -> None:
-        self._drop(index)
-        self.loaded[index] = part
-        self.account.resident_bytes += resident_bytes(part)
-        if is_dirty:
-            self.dirty[index] = None
-            self.account.dirty_bytes += dirty_bytes(part)
-            self.account.dirty_count += 1
-
-    def _drop(self, index: int) -> None:
-        part = self.loaded.pop(index, None)
-        if part is not None:
-            self.account.resident_bytes -= resident_bytes(part)
-            if index in self.dirty:
-                del self.dirty[index]
-                self.account.dirty_bytes -= dirty_bytes(part)
-                self.account.dirty_count -= 1
-
-    def _grew(self, count_bytes: int) -> None:
-        """Add `count_bytes`, by which a dirty bytearray grew, to the account."""
-        self.account.resident_bytes += count_bytes
-        self.account.dirty_bytes += count_bytes
-
-    def _name(self, index: int, oid: BlobId | None) -> None:
-        self._list.renamed.add(index)
-        if oid is None:
-            self.ids.pop(index, None)
-        else:
-            self.ids[index] = oid
-
-
-def next_data(content: LargeFile, offset: int) -> int:
-    """Return the offset of the next data at or after `offset`, or the size if there is none.
-
-    Cost: O(parts of the hole), and at most O(parts that are not holes).
-    """
-    index = offset // PART_BYTES
-    if not content.is_hole(index):
-        return offset
-    count = len(content.ids) + len(content.loaded)
-    for number in range(index + 1, min(index + count, content.size // PART_BYTES) + 1):
-        if not content.is_hole(number):
-            return number * PART_BYTES
-    later = [number for number in chain(content.ids, content.loaded) if number > index]
-    return min(min(later) * PART_BYTES, content.size) if later else content.size
-
-
-def next_hole(content: LargeFile, offset: int) -> int:
-    """Return the offset of the next hole at or after `offset`, or the size if there is none."""
-    index = offset // PART_BYTES
-    if content.is_hole(index):
-        return offset
-    while not content.is_hole(index):
-        index += 1
-    return min(index * PART_BYTES, content.size)

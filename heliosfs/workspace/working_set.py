@@ -3,7 +3,7 @@
 A file of at most `WHOLE_MAX` bytes is `bytes` while clean and a `bytearray` once written;
 a larger one is a `LargeFile`.  Over the budget, files that were not used lately are evicted: dirty
 bytes are stored first, then the file leaves memory, to be read again when needed.
-Written parts of large files can leave earlier, by a `Work` of `plan_seal`.
+Written parts of large files can leave earlier (`sealing`).
 """
 
 from __future__ import annotations
@@ -11,16 +11,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from heliosfs.objects.blob import EMPTY_BLOB, PART_BYTES, WHOLE_MAX
-from heliosfs.objects.ids import BlobId, Kind, Oid, object_id
-from heliosfs.steps import Work
-from heliosfs.store.base import NewObject, Store
-from heliosfs.workspace.large_file import LargeFile, next_data, next_hole
-from heliosfs.workspace.parts import Account, DirtyPart
+from heliosfs.objects.blob import EMPTY_BLOB, WHOLE_MAX
+from heliosfs.objects.ids import Kind, Oid, object_id
+from heliosfs.store.base import Store
+from heliosfs.workspace.account import Account
+from heliosfs.workspace.large_file import LargeFile
 
 DEFAULT_BUDGET_BYTES = 1024**3
-COPIED_MAX_BYTES = 4 * 1024 * 1024
-"""Most bytes that one call copies: 1 ms."""
 
 
 class Loadable(Protocol):
@@ -53,39 +50,17 @@ class WorkingSet:
         self._publish = publish or store.publish
         self.budget_bytes = budget_bytes
         self._others = others
-        self.parts = Account()
-        """Account of the parts of all large files."""
+        self.account = Account()
         self.writers = 0
         """Number of files open for writing; without any, the kernel holds no dirty pages."""
-        self._whole_bytes = 0
-        self._written_bytes = 0
         self._loaded: dict[Loadable, None] = {}
-        self._unsealed: dict[Loadable, None] = {}
+        self.unsealed: dict[Loadable, None] = {}
         """Large files that may have dirty parts, in the order in which they were written."""
-
-    @property
-    def resident_bytes(self) -> int:
-        """Return the number of bytes of files in memory."""
-        return self._whole_bytes + self.parts.resident_bytes
-
-    @property
-    def dirty_bytes(self) -> int:
-        """Return an upper estimate of the written bytes that the store does not have."""
-        return self._written_bytes + self.parts.dirty_bytes
-
-    @property
-    def flush_bytes(self) -> int:
-        """Return an upper estimate of the bytes that a flush would hash: whole parts count."""
-        return self._written_bytes + self.parts.dirty_count * PART_BYTES
 
     def budget(self, budget_bytes: int) -> None:
         """Set the budget, and evict files if it is exceeded.  Raises StoreError."""
         self.budget_bytes = budget_bytes
         self._charge(0)
-
-    def flushed(self) -> None:
-        """Record that all small files were stored."""
-        self._written_bytes = 0
 
     def read(self, node: Loadable, offset: int, length: int) -> bytes | bytearray:
         """Return up to `length` bytes from `offset`: 0.3 us if loaded.  Raises StoreError."""
@@ -105,12 +80,13 @@ class WorkingSet:
         """Write `data` at `offset`, after zeros if that is beyond the end.  Raises StoreError."""
         content = node.content
         if content.__class__ is not bytearray:
-            content = self._writable(node)
+            content = self.writable(node)
         end = offset + len(data)
         if isinstance(content, LargeFile):
             content.write(self.store, offset, data)
             node.file_size = content.size
-            self._unsealed[node] = None
+            # As `wrote_parts`, without its call: a long writer comes here for each piece.
+            self.unsealed[node] = None
             self._charge(0)
             return
         size = len(content)
@@ -120,7 +96,7 @@ class WorkingSet:
         if offset > size:
             content.extend(bytes(offset - size))
         content[offset:end] = data
-        self._written_bytes += len(data)
+        self.account.written_bytes += len(data)
         if end > size:
             node.file_size = end
             self._charge(end - size)
@@ -134,14 +110,13 @@ class WorkingSet:
             node.file_size = 0
             node.oid = None
             return
-        content = self._writable(node)
+        content = self.writable(node)
         if not isinstance(content, LargeFile) and size > WHOLE_MAX:
             self._outgrow(node, size, b"")
             return
         if isinstance(content, LargeFile):
             content.resize(self.store, size)
-            self._unsealed[node] = None
-            self._charge(0)
+            self.wrote_parts(node)
         else:
             before = len(content)
             if size < before:
@@ -153,74 +128,16 @@ class WorkingSet:
 
     def punch(self, node: Loadable, offset: int, end: int) -> None:
         """Zero the bytes from `offset` to `end`, inside the file.  Raises StoreError."""
-        content = self._writable(node)
+        content = self.writable(node)
         if isinstance(content, LargeFile):
             content.punch(self.store, offset, end)
-            self._unsealed[node] = None
-            self._charge(0)
+            self.wrote_parts(node)
         else:
             content[offset:end] = bytes(end - offset)
-            self._written_bytes += end - offset
+            self.account.written_bytes += end - offset
 
-    def next_data(self, node: Loadable, offset: int) -> int:
-        """Return the offset of the next data (see `large_file`).  Raises StoreError.
-
-        Only large files have holes.
-        """
-        content = self._parts_of(node)
-        return next_data(content, offset) if content else offset
-
-    def next_hole(self, node: Loadable, offset: int) -> int:
-        """Return the offset of the next hole (see `large_file`).  Raises StoreError.
-
-        The end of a file counts as a hole.
-        """
-        content = self._parts_of(node)
-        return next_hole(content, offset) if content else node.file_size
-
-    def copy(self, source: Loadable, offset: int, target: Loadable, at: int, length: int) -> int:
-        """Copy up to `length` bytes of `source`; return how many, so that callers can go on.
-
-        A whole file copied into an empty one, and whole parts of large files, are shared by id
-        instead of copied: 1 us a part.  Raises StoreError.
-        """
-        is_whole = length == source.file_size and not (offset or at or target.file_size)
-        if is_whole and source.oid is not None:
-            self.drop(target)
-            target.oid, target.file_size = source.oid, length
-            return length
-        parts = self._parts_of(source)
-        end = at + length
-        if parts is None or end <= WHOLE_MAX or (at - offset) % PART_BYTES:
-            return self._copy_bytes(source, offset, target, at, length)
-        if end > target.file_size:
-            self.truncate(target, end)
-        content = self._writable(target)
-        if not isinstance(content, LargeFile):
-            return self._copy_bytes(source, offset, target, at, length)
-        number, index = offset // PART_BYTES, at // PART_BYTES
-        first = index
-        while at % PART_BYTES == 0 and index * PART_BYTES < end:
-            count = content.part_bytes(index)
-            if count != parts.part_bytes(number) or index * PART_BYTES + count > end:
-                break
-            content.share(self.store, parts, number, index)
-            number, index = number + 1, index + 1
-        if index == first:
-            room = PART_BYTES - at % PART_BYTES
-            return self._copy_bytes(source, offset, target, at, min(length, room))
-        self._unsealed[target] = None
-        self._charge(0)
-        return min(index * PART_BYTES, content.size) - at
-
-    def _copy_bytes(
-        self, source: Loadable, offset: int, target: Loadable, at: int, length: int
-    ) -> int:
-        data = bytes(self.read(source, offset, min(length, COPIED_MAX_BYTES)))
-        self.write(target, at, data)
-        return len(data)
-
-    def _parts_of(self, node: Loadable) -> LargeFile | None:
+    def parts_of(self, node: Loadable) -> LargeFile | None:
+        """Return the content of a large file, or None of a file in one piece.  StoreError."""
         content = node.content
         if content is None and node.file_size > WHOLE_MAX:
             content = self.load(node)
@@ -250,7 +167,7 @@ class WorkingSet:
         oid = node.oid
         assert oid is not None
         if node.file_size > WHOLE_MAX:
-            content: bytes | LargeFile = LargeFile.load(self.store, oid, self.parts)
+            content: bytes | LargeFile = LargeFile.load(self.store, oid, self.account)
         else:
             content = self.store.read(oid, Kind.BLOB) if node.file_size else b""
             self._charge(len(content))
@@ -263,10 +180,10 @@ class WorkingSet:
         content = node.content
         if content is not None:
             if isinstance(content, LargeFile):
-                content.close()
-                self._unsealed.pop(node, None)
+                content.loaded.cut(0)
+                self.unsealed.pop(node, None)
             else:
-                self._whole_bytes -= len(content)
+                self.account.whole_bytes -= len(content)
             node.content = None
             self._loaded.pop(node, None)
 
@@ -278,7 +195,7 @@ class WorkingSet:
         """
         for _ in range(2):
             for node in list(self._loaded):
-                if self.resident_bytes <= target_bytes:
+                if self.account.resident_bytes <= target_bytes:
                     break
                 if node.recent:
                     node.recent = False
@@ -286,33 +203,18 @@ class WorkingSet:
                     self._spill(node)
         self._publish()
 
-    def plan_seal(self, limit_bytes: int) -> Work | None:
-        """Return work that stores about `limit_bytes` of dirty parts and drops them from memory.
-
-        None if there are no dirty parts except those being written now.  Raises StoreError.
-        """
-        for node in list(self._unsealed):
-            content = node.content
-            if isinstance(content, LargeFile):
-                parts = content.dirty_parts(self.store, limit_bytes)
-                if parts:
-                    return _Seal(self.store, content, parts)
-                if content.dirty:
-                    continue
-            del self._unsealed[node]
-        return None
-
     def _spill(self, node: Loadable) -> None:
         # I6: dirty bytes go to the store before they leave memory.
         content = node.content
         if isinstance(content, LargeFile):
             content.store_parts(self.store)
-            content.drop_clean()
+            content.loaded.drop_clean()
         else:
             self.freeze(node, None)
             self.drop(node)
 
-    def _writable(self, node: Loadable) -> bytearray | LargeFile:
+    def writable(self, node: Loadable) -> bytearray | LargeFile:
+        """Return the content of a file, loaded and dirty from now on.  Raises StoreError."""
         content = node.content
         if content is None:
             content = self.load(node)
@@ -323,45 +225,32 @@ class WorkingSet:
             content = node.content = bytearray(content)
         return content
 
+    def wrote_parts(self, node: Loadable) -> None:
+        """Record that parts of a large file were written or changed.  Raises StoreError."""
+        self.unsealed[node] = None
+        self._charge(0)
+
     def _outgrow(self, node: Loadable, offset: int, data: bytes) -> None:
         content = node.content
         assert isinstance(content, bytearray)
-        self._whole_bytes -= len(content)
-        self._written_bytes = max(0, self._written_bytes - len(content))
-        parted = LargeFile.of_bytes(content, self.parts)
+        self.account.whole_bytes -= len(content)
+        self.account.written_bytes = max(0, self.account.written_bytes - len(content))
+        parted = LargeFile.of_bytes(content, self.account)
         node.content = parted
         if data:
             parted.write(self.store, offset, data)
         else:
             parted.resize(self.store, offset)
         node.file_size = parted.size
-        self._unsealed[node] = None
-        self._charge(0)
+        self.wrote_parts(node)
 
     def _charge(self, count_bytes: int) -> None:
-        self._whole_bytes += count_bytes
-        resident_bytes = self._whole_bytes + self.parts.resident_bytes
+        account = self.account
+        account.whole_bytes += count_bytes
+        # The sum of the account's property, without its call: this runs at each write.
+        resident_bytes = account.whole_bytes + account.part_bytes
         if resident_bytes <= self.budget_bytes // 8:
             return
         room_bytes = self.budget_bytes - self._others()
         if resident_bytes > room_bytes:
             self.reduce(max(room_bytes, 0) // 8 * 7)
-
-
-class _Seal:
-    """Work that stores dirty parts of one file."""
-
-    def __init__(self, store: Store, content: LargeFile, parts: list[DirtyPart]) -> None:
-        self._content = content
-        self._parts = parts
-        self._addition = store.plan_add(
-            [NewObject(Kind.BLOB, part.data, part.base, part.edits) for part in parts]
-        )
-
-    def execute(self) -> None:
-        self._addition.execute()
-
-    def apply(self) -> None:
-        self._addition.apply()
-        for part, oid in zip(self._parts, self._addition.oids, strict=False):
-            self._content.settle(part, BlobId(oid))

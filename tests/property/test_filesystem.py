@@ -267,7 +267,7 @@ class FileSystemMachine(RuleBasedStateMachine):
         contents = self.ours.repository.working_set
         contents.reduce(0)
         contents.reduce(0)
-        assert contents.resident_bytes == 0
+        assert contents.account.resident_bytes == 0
 
     @rule()
     def checkpoint(self) -> None:

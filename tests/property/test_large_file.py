@@ -13,9 +13,11 @@ from heliosfs.objects.ids import BlobId, Kind, Oid, object_id
 from heliosfs.store.base import Edit, NewObject
 from heliosfs.store.edited import Edited
 from heliosfs.store.memory import MemoryStore
+from heliosfs.workspace.account import Account
 from heliosfs.workspace.extents import Extents
-from heliosfs.workspace.large_file import LargeFile, next_data, next_hole
-from heliosfs.workspace.parts import Account, DirtyPart
+from heliosfs.workspace.holes import next_data, next_hole
+from heliosfs.workspace.large_file import LargeFile
+from heliosfs.workspace.parts import DirtyPart
 
 _MAX = WHOLE_MAX + 3 * PART_BYTES
 _NEAR_EDGES = st.one_of(
@@ -111,7 +113,7 @@ class ContentMachine(RuleBasedStateMachine):
         other = LargeFile.of_bytes(b"other" * (WHOLE_MAX // 5 + 9))
         if stored:
             other.freeze(self.store, None)
-            other.drop_clean()
+            other.loaded.drop_clean()
         other.write(self.store, 5, b"written")
         other.punch(self.store, 2 * PART_BYTES, 3 * PART_BYTES)
         number = data.draw(st.integers(0, 4))
@@ -140,25 +142,25 @@ class ContentMachine(RuleBasedStateMachine):
         oid = self.content.freeze(self.store, None)
         again = bytearray(self.model)
         assert oid == LargeFile.of_bytes(again).freeze(MemoryStore(), None)
-        assert not self.content.dirty
-        self.content.close()
+        assert not self.content.loaded.dirty
+        self.content.loaded.cut(0)
         self.content = LargeFile.load(self.store, oid, self.account)
 
     @rule()
     def drop_clean(self) -> None:
-        self.content.drop_clean()
+        self.content.loaded.drop_clean()
 
     @invariant()
     def counts(self) -> None:
-        loaded = self.content.loaded
+        loaded = self.content.loaded.parts
         sizes = {
             index: part.size_bytes if isinstance(part, Extents) else len(part)
             for index, part in loaded.items()
         }
         below = [part.below or b"" for part in loaded.values() if isinstance(part, Extents)]
         assert self.account.resident_bytes == sum(sizes.values()) + sum(map(len, below))
-        assert self.account.dirty_bytes == sum(sizes[index] for index in self.content.dirty)
-        assert self.account.dirty_count == len(self.content.dirty)
+        assert self.account.dirty_bytes == sum(sizes[index] for index in self.content.loaded.dirty)
+        assert self.account.dirty_part_count == len(self.content.loaded.dirty)
         assert self.content.size == len(self.model)
 
     def teardown(self) -> None:
@@ -176,7 +178,7 @@ def test_a_part_that_is_written_again_and_again_is_told_by_its_edits() -> None:
     for number in range(1, 6):
         content.write(store, number * 4096, b"b" * 4096)
         assert content.read(store, number * 4096, 4097) == b"b" * 4096 + b"a"
-        assert content.account.dirty_bytes == 4096
+        assert content.loaded.account.dirty_bytes == 4096
         reads = store.stats().hits
         base = content.freeze(store, base)
         # By the store, which checks the edits of the part and of the list.
@@ -193,7 +195,7 @@ def test_a_write_within_a_stored_part_reads_nothing() -> None:
     for number in range(8):
         content.write(store, number * PART_BYTES + 4096, b"b" * 4096)
     assert store.stats().hits == reads
-    assert content.account.resident_bytes == 8 * 4096
+    assert content.loaded.account.resident_bytes == 8 * 4096
     assert content.read(store, 4096, 8192) == b"b" * 4096 + b"a" * 4096
 
 

@@ -201,7 +201,7 @@ class WorkspaceMachine(RuleBasedStateMachine):
     def reduce(self) -> None:
         self.workspace.working_set.reduce(0)
         self.workspace.working_set.reduce(0)
-        assert self.workspace.working_set.resident_bytes == 0
+        assert self.workspace.working_set.account.resident_bytes == 0
 
     @invariant()
     def is_equal(self) -> None:

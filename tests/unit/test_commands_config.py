@@ -98,13 +98,13 @@ def test_the_file_in_the_dot_directory(stage: Stage) -> None:
 def test_the_repository_follows_its_configuration(stage: Stage) -> None:
     stage.files.write(b"a", b"x" * 20 * 1024**2)
     contents = stage.repository.working_set
-    assert contents.resident_bytes == 20 * 1024**2
+    assert contents.account.resident_bytes == 20 * 1024**2
     stage.repository.configure(Configuration(MemoryFile(b"performance: {working_set: 64MB}")))
     assert contents.budget_bytes == 64 * 1024**2
-    assert contents.resident_bytes == 20 * 1024**2
+    assert contents.account.resident_bytes == 20 * 1024**2
     stage.run("config", "set", "performance.working_set", "16MB")
     assert contents.budget_bytes == 16 * 1024**2
-    assert contents.resident_bytes <= 16 * 1024**2
+    assert contents.account.resident_bytes <= 16 * 1024**2
 
 
 def test_the_store_follows_its_configuration(tmp_path: Path) -> None:

@@ -180,14 +180,14 @@ def test_what_was_looked_at_in_snapshots_is_let_go(caller: Caller) -> None:
     caller.walk(".helios/snapshots")
     caller.forget_all()
     nodes = len(caller.filesystem.nodes)
-    resident = caller.repository.working_set.resident_bytes
+    resident = caller.repository.working_set.account.resident_bytes
     for number in range(20):
         assert caller.read(f".helios/snapshots/HEAD~{number}/file")
         assert caller.names(f".helios/snapshots/HEAD~{number}")
         assert caller.read(f".helios/diff/HEAD~{number}..HEAD") is not None
     caller.forget_all()
     assert len(caller.filesystem.nodes) == nodes
-    assert caller.repository.working_set.resident_bytes == resident
+    assert caller.repository.working_set.account.resident_bytes == resident
     assert not caller.filesystem.dot._snapshots
 
 
@@ -196,7 +196,7 @@ def test_files_that_come_and_go_leave_nothing(caller: Caller) -> None:
     caller.mkdir("d")
     caller.forget_all()
     nodes = len(caller.filesystem.nodes)
-    resident = caller.repository.working_set.resident_bytes
+    resident = caller.repository.working_set.account.resident_bytes
     for number in range(50):
         node = caller.write("d/file", b"content %d" % number)
         fh = caller.files.open(node, os.O_RDWR)
@@ -208,7 +208,7 @@ def test_files_that_come_and_go_leave_nothing(caller: Caller) -> None:
         caller.files.release(fh)
         assert node.ino not in caller.filesystem.nodes
     assert len(caller.filesystem.nodes) == nodes
-    assert caller.repository.working_set.resident_bytes == resident
+    assert caller.repository.working_set.account.resident_bytes == resident
     assert caller.filesystem.repository.working_set.writers == 0
     assert caller.repository.root.workspace.handles == 0
 
@@ -233,7 +233,7 @@ def test_what_a_checkout_replaced_is_let_go(caller: Caller) -> None:
     contents = caller.repository.working_set
     contents.reduce(0)
     contents.reduce(0)
-    assert contents.resident_bytes == 0
+    assert contents.account.resident_bytes == 0
     assert not contents._loaded
 
 

@@ -117,10 +117,10 @@ async def test_parts_are_stored_before_a_flush_would_hold_everything_up() -> Non
     for number in range(144):
         contents.write(file, number * PART_BYTES + 4096, b"a little")
     file.touch()
-    assert contents.dirty_bytes < 1 << 20
-    assert contents.flush_bytes == 144 * PART_BYTES
+    assert contents.account.dirty_bytes < 1 << 20
+    assert contents.account.flush_bytes == 144 * PART_BYTES
     await keeper.shorten()
-    assert contents.flush_bytes == 0
+    assert contents.account.flush_bytes == 0
     assert stage.files.read(b"file")[143 * PART_BYTES + 4096 :].startswith(b"a little")
 
 

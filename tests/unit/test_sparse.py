@@ -17,8 +17,9 @@ from heliosfs.store.memory import MemoryStore
 from heliosfs.trees.stored import find_entry
 from heliosfs.workspace import ingest
 from heliosfs.workspace.flush import flush
+from heliosfs.workspace.holes import next_data
 from heliosfs.workspace.inodes import InodeTable
-from heliosfs.workspace.large_file import LargeFile, next_data
+from heliosfs.workspace.large_file import LargeFile
 from heliosfs.workspace.working_set import WorkingSet
 from heliosfs.workspace.workspace import Workspace, empty_root
 

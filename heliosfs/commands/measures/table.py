@@ -293,7 +293,7 @@ MEASURES = (
         "content_resident_bytes",
         "file content in memory (L0)",
         "sum of what is loaded",
-        lambda now: now.repository.working_set.resident_bytes,
+        lambda now: now.repository.working_set.account.resident_bytes,
     ),
     Measure(
         "content_budget_bytes",

@@ -125,5 +125,5 @@ def _content(node: FileNode) -> Iterator[Reference]:
     if node.oid is not None and node.file_size:
         yield (Kind.BLOB if node.file_size <= WHOLE_MAX else Kind.PARTS), node.oid
     if isinstance(node.content, LargeFile):
-        for part in node.content.ids.values():
+        for part in node.content.stored.ids.values():
             yield Kind.BLOB, part
