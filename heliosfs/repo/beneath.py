@@ -13,7 +13,7 @@ import os
 from typing import NamedTuple
 
 from heliosfs.repo import keys
-from heliosfs.store.base import Store
+from heliosfs.store.base import StateMap
 from heliosfs.workspace.foreign import NOTE, KnownItems
 
 _MARK = b"# heliosfs: not mounted\n"
@@ -36,13 +36,13 @@ class Beneath(NamedTuple):
     path: str
 
 
-def known(store: Store) -> KnownItems | None:
+def known(store: StateMap) -> KnownItems | None:
     """Return the record of imported files; None if an older heliosfs made none."""
     packed = store.get(keys.BENEATH)
     return None if packed is None else KnownItems(packed)
 
 
-def remember(store: Store, taken: KnownItems) -> None:
+def remember(store: StateMap, taken: KnownItems) -> None:
     """Record the imported files; the caller publishes."""
     store.put(keys.BENEATH, taken.pack())
 

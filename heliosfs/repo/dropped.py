@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 from heliosfs.objects.ids import CommitId, Oid
 from heliosfs.repo import keys
-from heliosfs.store.base import Store
+from heliosfs.store.base import StateMap
 
 
 class Dropped:
     """A list, by time, in the store's batch.  A garbage collection keeps these for a while."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: StateMap) -> None:
         self._store = store
 
     def __iter__(self) -> Iterator[tuple[int, CommitId]]:

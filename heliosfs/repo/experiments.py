@@ -15,7 +15,7 @@ from heliosfs.objects.ids import OID_BYTES, CommitId, Oid
 from heliosfs.repo import keys
 from heliosfs.repo.inverses import Inverses
 from heliosfs.repo.scores import Scores
-from heliosfs.store.base import Store
+from heliosfs.store.base import StateMap
 
 RUNNING, FINISHED, ABANDONED = "running", "finished", "abandoned"
 METADATA_KEY = "experiment"
@@ -77,7 +77,7 @@ def decode_experiment(name: str, data: bytes) -> Experiment:
 class Experiments:
     """All experiments.  Changes go into the store's batch; a transaction publishes them."""
 
-    def __init__(self, store: Store, inverses: Inverses | None = None) -> None:
+    def __init__(self, store: StateMap, inverses: Inverses | None = None) -> None:
         self._store = store
         self._inverses = Inverses() if inverses is None else inverses
         self._by_name: dict[str, Experiment] = {}

@@ -14,7 +14,7 @@ from heliosfs.repo.history import History
 from heliosfs.repo.inverses import Inverses
 from heliosfs.repo.operation import TEXT_MAX, Operation, decode_operation, encode_operation
 from heliosfs.repo.working_state import State
-from heliosfs.store.base import Store
+from heliosfs.store.base import StateMap
 
 NONE = 0
 
@@ -23,7 +23,7 @@ class OperationLog:
     """The log of one working state.  Changes go into the store's batch, to be published."""
 
     def __init__(
-        self, store: Store, history: History, slot: int, inverses: Inverses | None = None
+        self, store: StateMap, history: History, slot: int, inverses: Inverses | None = None
     ) -> None:
         self._store = store
         self._inverses = Inverses() if inverses is None else inverses
@@ -175,6 +175,6 @@ class OperationLog:
         self._last = operation
 
 
-def logged_slots(store: Store) -> list[int]:
+def logged_slots(store: StateMap) -> list[int]:
     """Return the slots that have an operation log."""
     return [keys.number_in(keys.LAST_OPERATION, key) for key, _ in store.scan(keys.LAST_OPERATION)]

@@ -13,7 +13,7 @@ from heliosfs.repo.inverses import Inverses
 from heliosfs.repo.ref_names import check_name
 from heliosfs.repo.tag_notes import Annotation, annotate
 from heliosfs.repo.working_state import DETACHED
-from heliosfs.store.base import Store
+from heliosfs.store.base import StateMap
 
 _SLOT = struct.Struct("<Q")
 
@@ -31,7 +31,7 @@ class Branch:
 class Refs:
     """All branches and tags.  Changes go into the store's batch; a transaction publishes them."""
 
-    def __init__(self, store: Store, inverses: Inverses | None = None) -> None:
+    def __init__(self, store: StateMap, inverses: Inverses | None = None) -> None:
         self._store = store
         self._inverses = Inverses() if inverses is None else inverses
         self._branches: dict[str, Branch] = {}
@@ -45,7 +45,7 @@ class Refs:
         self.tags: dict[str, CommitId] = {}
         self._read(store)
 
-    def _read(self, store: Store) -> None:
+    def _read(self, store: StateMap) -> None:
         for key, value in store.scan(keys.BRANCH):
             (slot,) = _SLOT.unpack_from(value)
             head = CommitId(Oid(value[8:])) if len(value) == 8 + OID_BYTES else None

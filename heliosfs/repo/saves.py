@@ -15,7 +15,7 @@ from heliosfs.errors import NotFound
 from heliosfs.repo import keys
 from heliosfs.repo.inverses import Inverses
 from heliosfs.repo.working_state import State, decode_state
-from heliosfs.store.base import Store
+from heliosfs.store.base import StateMap
 
 RECENT_COUNT = 10
 """Number of saves that are kept, whatever their times."""
@@ -43,7 +43,7 @@ class Save(NamedTuple):
 class Saves:
     """The saves of one slot.  Changes go into the store's batch, to be published."""
 
-    def __init__(self, store: Store, slot: int, inverses: Inverses | None = None) -> None:
+    def __init__(self, store: StateMap, slot: int, inverses: Inverses | None = None) -> None:
         self._store = store
         self._inverses = Inverses() if inverses is None else inverses
         self._prefix = keys.of_slot(keys.SAVE, slot) + b"/"

@@ -9,13 +9,13 @@ from __future__ import annotations
 from heliosfs.objects.tree import Entry, decode_entry, encode_entry
 from heliosfs.repo import keys
 from heliosfs.repo.inverses import Inverses
-from heliosfs.store.base import Store
+from heliosfs.store.base import StateMap
 
 
 class Stage:
     """The stage of one slot.  Changes go into the store's batch; a transaction publishes them."""
 
-    def __init__(self, store: Store, slot: int, inverses: Inverses | None = None) -> None:
+    def __init__(self, store: StateMap, slot: int, inverses: Inverses | None = None) -> None:
         self._store = store
         self._inverses = Inverses() if inverses is None else inverses
         self._slot = slot

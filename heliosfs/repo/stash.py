@@ -13,7 +13,7 @@ from typing import NamedTuple
 from heliosfs.errors import NotFound
 from heliosfs.objects.ids import CommitId, Oid
 from heliosfs.repo import keys
-from heliosfs.store.base import Store
+from heliosfs.store.base import StateMap
 
 _CHANGE = struct.Struct(">?Q32s")
 
@@ -34,7 +34,7 @@ class StashChange(NamedTuple):
     entry: Stashed
 
 
-def stashed(store: Store) -> list[Stashed]:
+def stashed(store: StateMap) -> list[Stashed]:
     """Return all entries, the newest first."""
     found = [
         Stashed(keys.number_in(keys.STASH, key), CommitId(Oid(value)))
@@ -43,7 +43,7 @@ def stashed(store: Store) -> list[Stashed]:
     return found[::-1]
 
 
-def find_stashed(store: Store, position: int) -> Stashed:
+def find_stashed(store: StateMap, position: int) -> Stashed:
     """Return the entry `stash@{position}`.  NotFound."""
     entries = stashed(store)
     if position >= len(entries):
@@ -52,7 +52,7 @@ def find_stashed(store: Store, position: int) -> Stashed:
     return entries[position]
 
 
-def new_entry(store: Store, oid: CommitId) -> Stashed:
+def new_entry(store: StateMap, oid: CommitId) -> Stashed:
     """Return an entry with a new number for a commit; within a transaction."""
     known = store.get(keys.NEXT_STASH)
     number = keys.NUMBER.unpack(known)[0] if known else 1
@@ -60,7 +60,7 @@ def new_entry(store: Store, oid: CommitId) -> Stashed:
     return Stashed(number, oid)
 
 
-def change_stash(store: Store, slot: int, sequence: int, changes: Sequence[StashChange]) -> None:
+def change_stash(store: StateMap, slot: int, sequence: int, changes: Sequence[StashChange]) -> None:
     """Add and remove entries, for the operation just recorded; in its transaction."""
     for is_added, entry in changes:
         store.put(keys.of_number(keys.STASH, entry.number), entry.oid if is_added else None)
@@ -68,7 +68,7 @@ def change_stash(store: Store, slot: int, sequence: int, changes: Sequence[Stash
     store.put(keys.of_operation(keys.STASH_CHANGE, slot, sequence), data)
 
 
-def take_back_stash(store: Store, slot: int, target: int, sequence: int) -> None:
+def take_back_stash(store: StateMap, slot: int, target: int, sequence: int) -> None:
     """Take back the changes of the operation `target` to the stash, as part of `sequence`."""
     data = store.get(keys.of_operation(keys.STASH_CHANGE, slot, target))
     if data is not None:
@@ -76,7 +76,7 @@ def take_back_stash(store: Store, slot: int, target: int, sequence: int) -> None
         change_stash(store, slot, sequence, changes)
 
 
-def stashed_since(store: Store, firsts: Mapping[int, int]) -> Iterator[CommitId]:
+def stashed_since(store: StateMap, firsts: Mapping[int, int]) -> Iterator[CommitId]:
     """Yield the commits that operations added or removed, for their undo.
 
     `firsts` has the first operation in the log of each slot.
@@ -87,7 +87,7 @@ def stashed_since(store: Store, firsts: Mapping[int, int]) -> Iterator[CommitId]
             yield from (each.entry.oid for each in _changes(data))
 
 
-def forget_stashed(store: Store, slot: int, sequence: int) -> None:
+def forget_stashed(store: StateMap, slot: int, sequence: int) -> None:
     """Forget the changes of an operation to the stash; the caller publishes."""
     key = keys.of_operation(keys.STASH_CHANGE, slot, sequence)
     if store.get(key) is not None:

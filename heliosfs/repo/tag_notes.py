@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from heliosfs.objects.commit import Signature, decode_signature
 from heliosfs.repo import keys
-from heliosfs.store.base import Store
+from heliosfs.store.base import StateMap
 
 _LENGTH = struct.Struct("<H")
 
@@ -19,7 +19,7 @@ class Annotation(NamedTuple):
     message: bytes
 
 
-def annotation(store: Store, name: str) -> Annotation | None:
+def annotation(store: StateMap, name: str) -> Annotation | None:
     """Return the annotation of a tag that was made here; None for a plain one."""
     data = store.get(keys.of_name(keys.TAG_NOTE, name))
     if data is None:
@@ -29,7 +29,7 @@ def annotation(store: Store, name: str) -> Annotation | None:
     return Annotation(decode_signature(data[_LENGTH.size : at]), data[at:])
 
 
-def annotate(store: Store, name: str, note: Annotation | None) -> None:
+def annotate(store: StateMap, name: str, note: Annotation | None) -> None:
     """Set or remove the annotation of a tag; within a transaction."""
     key = keys.of_name(keys.TAG_NOTE, name)
     if note is None or note.tagger is None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 from heliosfs.objects.ids import Kind, Oid, object_id
 from heliosfs.store.base import Edit, NewObject
-from heliosfs.store.encoding.packs import PACKED_FROM_BYTES
-from heliosfs.store.pending import Pending
+from heliosfs.store.encoding.packs import PACKED_FROM_BYTES, Packed, encode_large
+from heliosfs.store.exclusive import Exclusive
+from heliosfs.store.l2.database import ObjectDatabase
+from heliosfs.store.pending import Pending, PendingObjects
 
 
 class Add(Protocol):
@@ -42,19 +44,19 @@ class PackedAddition(HashedAddition):
         self,
         objects: Sequence[NewObject],
         add: Add,
-        write: Callable[[Oid, Kind, bytes], Pending | None],
-        name: Callable[[Pending], None],
-        is_safe: Callable[[], bool],
+        pending: PendingObjects,
+        database: ObjectDatabase,
+        exclusive: Exclusive,
+        *,
+        prefer_zstd: bool,
     ) -> None:
-        """Prepare the work.
-
-        `write` runs on any thread, and returns None if the store has the object.  `is_safe` is
-        called in `apply`: it returns True if an object that the store had then cannot be gone.
-        """
+        """Prepare the work of a store, to which `add`, `pending` and the others belong."""
         super().__init__(objects, add)
-        self._write = write
-        self._name = name
-        self._is_safe = is_safe
+        self._pending = pending
+        self._database = database
+        self._exclusive = exclusive
+        self._collection_count = exclusive.collection_count
+        self._prefer_zstd = prefer_zstd
         self._found: set[Oid] = set()
         self._written: dict[Oid, Pending] = {}
 
@@ -72,13 +74,24 @@ class PackedAddition(HashedAddition):
                     self._written[oid] = written
         self.oids = oids
 
+    def _write(self, oid: Oid, kind: Kind, data: bytes) -> Pending | None:
+        """Write a large object to a pack; return None if the store has it."""
+        if oid in self._pending.by_oid:
+            return None
+        # A collection may be about to sweep the copy that L2 has.
+        if self._exclusive.collection is None and self._database.has(oid, kind, data):
+            return None
+        place = self._database.packs.append(encode_large(data, prefer_zstd=self._prefer_zstd))
+        return Pending(oid, kind, Packed(place, len(data)), None)
+
     def apply(self) -> None:
         if not self.oids:
             return
         for written in self._written.values():
-            self._name(written)
+            self._pending.append(written)
         # A collection that began since may have removed what was found.
-        there = self._found if self._is_safe() else set()
+        is_safe = self._exclusive.collection_count == self._collection_count
+        there = self._found if is_safe else set()
         for oid, (kind, data, base, edits) in zip(self.oids, self._objects, strict=True):
             if oid not in there:
                 self._add(oid, kind, data, base, edits=edits)

@@ -248,16 +248,8 @@ class Inspection(Protocol):
         """Read the files of the journal as they are now, one record at a time."""
 
 
-class Store(Protocol):
-    """Content-addressed objects, and a small ordered map of state, changed together.
-
-    `add` and `put` gather a *batch*.  It is readable at once, but `publish` alone makes it part of
-    the history, atomically: after a crash, all of the batch is there or nothing.  A published batch
-    survives a killed process; it survives a power cut once a sync that was planned later was
-    executed.
-
-    One thread owns a store; only `Work.execute` may run elsewhere.
-    """
+class Objects(Protocol):
+    """The objects of a store: all of it that immutable trees and contents need."""
 
     def read(self, oid: Oid, kind: Kind) -> bytes:
         """Return the bytes of an object, checked against its id.  MissingObject, CorruptObject."""
@@ -287,8 +279,9 @@ class Store(Protocol):
     def plan_add(self, objects: Sequence[NewObject]) -> Addition:
         """Return work that adds objects, and computes their ids where it is executed."""
 
-    def bulk(self) -> Bulk:
-        """Begin a bulk.  Busy while another one, or a garbage collection, is under way."""
+
+class StateMap(Protocol):
+    """The state of a store, a small ordered map: all of it that refs, logs and notes need."""
 
     def get(self, key: bytes) -> bytes | None:
         """Return the state under `key` (1 to 400 bytes), or None."""
@@ -298,6 +291,21 @@ class Store(Protocol):
 
     def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Return the state under a prefix, in byte order of the keys, as of the call."""
+
+
+class Store(Objects, StateMap, Protocol):
+    """Content-addressed objects, and a small ordered map of state, changed together.
+
+    `add` and `put` gather a *batch*.  It is readable at once, but `publish` alone makes it part of
+    the history, atomically: after a crash, all of the batch is there or nothing.  A published batch
+    survives a killed process; it survives a power cut once a sync that was planned later was
+    executed.
+
+    One thread owns a store; only `Work.execute` may run elsewhere.
+    """
+
+    def bulk(self) -> Bulk:
+        """Begin a bulk.  Busy while another one, or a garbage collection, is under way."""
 
     def publish(self) -> None:
         """Make the batch atomic and safe from a killed process.

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 from heliosfs.objects.ids import Kind, Oid
 from heliosfs.pace import Pace
+from heliosfs.store.base import Bulk
 from heliosfs.store.encoding.versions import KNOWN_MAX, Prepared, Versions
 from heliosfs.store.l2.database import ObjectDatabase
 from heliosfs.store.l2.encoder import write_batches
@@ -22,7 +23,7 @@ class LocalBulk:
     """A bulk that encodes each object and keeps it for the next write; see `base.Bulk`."""
 
     def __init__(
-        self, database: ObjectDatabase, closed: Callable[[], None], *, prefer_zstd: bool
+        self, database: ObjectDatabase, closed: Callable[[Bulk], None], *, prefer_zstd: bool
     ) -> None:
         self.prefer_zstd = prefer_zstd
         self.waiting_bytes = 0
@@ -70,7 +71,7 @@ class LocalBulk:
         return work
 
     def close(self) -> None:
-        self._closed()
+        self._closed(self)
 
 
 class _Write:

@@ -128,9 +128,7 @@ class Sync:
     a drain, may run at once, and each of them syncs everything that it relies on.
     """
 
-    def __init__(
-        self, directory: Directory, journal: Journal, packs: Packs, done: Callable[[Sync], None]
-    ) -> None:
+    def __init__(self, directory: Directory, journal: Journal, packs: Packs) -> None:
         self.number = journal.number
         """Number of the last batch that the sync covers."""
         self.names_made = journal.names_made
@@ -139,7 +137,8 @@ class Sync:
         self.packs = packs.begin_sync()
         self._are_names_new = bool(self.packs.names) or journal.names_made > journal.names_synced
         self._directory = directory
-        self._done = done
+        self._journal = journal
+        self._all_packs = packs
         self._fds = self.packs.fds
         try:
             # Duplicated: the journal may close its own meanwhile.
@@ -163,8 +162,15 @@ class Sync:
         self.succeeded = True
 
     def apply(self) -> None:
+        """Note what is safe now; nothing after a failure."""
         self._let_go()
-        self._done(self)
+        # I35: `durable` is raised only after the sync that covers the batch has returned.
+        if self.succeeded:
+            journal = self._journal
+            assert self.number <= journal.number
+            journal.durable = max(journal.durable, self.number)
+            journal.names_synced = max(journal.names_synced, self.names_made)
+            self._all_packs.end_sync(self.packs)
 
     def _let_go(self) -> None:
         for fd in self._fds:

@@ -28,22 +28,20 @@ class StateBelow(Protocol):
 
 
 class StateLayers:
-    """The part of a store that keeps its state: the values put, and how far each has come.
+    """The state of a store: the values put, and how far each has come.
 
-    A store inherits from it, because a commit calls `get` and `put` a dozen times, and delegation
-    would cost a second call each time.
+    Its `get`, `put`, `scan` and `abandon` are bound as those of the store: a commit calls them a
+    dozen times, and methods that pass a call on would make it two.
     """
 
     def __init__(self, below: StateBelow) -> None:
         self._below = below
         self._seen: State = {}
-        self._batch_state: State = {}
-        self._published_state: State = {}
-        self._draining_state: Mapping[bytes, bytes | None] = {}
-
-    @property
-    def has_changes(self) -> bool:
-        return bool(self._batch_state)
+        self.batch: State = {}
+        """State put since the last publish."""
+        self.published: State = {}
+        """State that the journal has, and no drain has taken."""
+        self._draining: Mapping[bytes, bytes | None] = {}
 
     def get(self, key: bytes) -> bytes | None:
         """Return the value of a key, or None."""
@@ -56,7 +54,7 @@ class StateLayers:
         """Set a key in the batch; None removes it.  ValueError for a key of a wrong shape."""
         if not 0 < len(key) <= KEY_MAX or key[0] in SHAPED:
             check_key(key)
-        self._seen[key] = self._batch_state[key] = value
+        self._seen[key] = self.batch[key] = value
 
     def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Return the state of all layers under a prefix, in order of the keys, as of the call."""
@@ -66,41 +64,41 @@ class StateLayers:
         """Return what lies above L2 of a prefix: key, value (None: removed), and the layer."""
         for key, value in sorted(self._seen.items()):
             if key.startswith(prefix):
-                is_published = key in self._published_state
+                is_published = key in self.published
                 layer = "published" if is_published else "draining"
-                yield key, value, "batch" if key in self._batch_state else layer
+                yield key, value, "batch" if key in self.batch else layer
 
     def abandon(self) -> None:
         """Take back the state of the batch."""
-        for key in self._batch_state:
-            if key in self._published_state:
-                self._seen[key] = self._published_state[key]
-            elif key in self._draining_state:
-                self._seen[key] = self._draining_state[key]
+        for key in self.batch:
+            if key in self.published:
+                self._seen[key] = self.published[key]
+            elif key in self._draining:
+                self._seen[key] = self._draining[key]
             else:
                 del self._seen[key]
-        self._batch_state = {}
+        self.batch = {}
 
-    def _publish_state(self) -> None:
+    def publish(self) -> None:
         """Move the state of the batch, which the journal has now, to the published layer."""
-        self._published_state.update(self._batch_state)
-        self._batch_state = {}
+        self.published.update(self.batch)
+        self.batch = {}
 
-    def _drain_state(self) -> State:
+    def begin_drain(self) -> State:
         """Move the published state to the draining layer, and return it."""
         # I32: one drain at a time, or its values would hide those of the one before.
-        assert not self._draining_state
-        state, self._published_state = self._published_state, {}
-        self._draining_state = state
+        assert not self._draining
+        state, self.published = self.published, {}
+        self._draining = state
         return state
 
-    def _drained_state(self, *, succeeded: bool) -> None:
+    def end_drain(self, *, succeeded: bool) -> None:
         """Drop the state that L2 has now; or, if the drain failed, call it published again."""
-        state, self._draining_state = self._draining_state, {}
+        state, self._draining = self._draining, {}
         if not succeeded:
-            self._published_state = {**state, **self._published_state}
+            self.published = {**state, **self.published}
             return
         # I32: a newer value of the key hides what came to L2.
         for key in state:
-            if key not in self._published_state and key not in self._batch_state:
+            if key not in self.published and key not in self.batch:
                 del self._seen[key]

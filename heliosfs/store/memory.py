@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from itertools import islice
 from typing import NamedTuple
 
-from heliosfs.errors import Busy, CorruptObject, MissingObject
+from heliosfs.errors import CorruptObject, MissingObject
 from heliosfs.objects.ids import Kind, Oid, object_id
 from heliosfs.steps import Work
 from heliosfs.store.addition import HashedAddition
@@ -28,6 +28,7 @@ from heliosfs.store.base import (
 )
 from heliosfs.store.encoding.codecs import decode, decode_delta, named_id
 from heliosfs.store.encoding.versions import Prepared
+from heliosfs.store.exclusive import Exclusive
 from heliosfs.store.pending import check_key
 
 _SWEPT_COUNT = 16
@@ -39,25 +40,66 @@ class _Object(NamedTuple):
     data: bytes
 
 
-class MemoryStore:
-    """A store with a dict of objects and a dict of state.
+class MemoryState:
+    """A dict of state, and what it had before the changes of the batch."""
 
-    `drop_unpublished` leaves the store as a crash would.
+    def __init__(self) -> None:
+        self.state: dict[bytes, bytes] = {}
+        self._replaced: dict[bytes, bytes | None] = {}
+
+    def get(self, key: bytes) -> bytes | None:
+        return self.state.get(key)
+
+    def put(self, key: bytes, value: bytes | None) -> None:
+        check_key(key)
+        self._replaced.setdefault(key, self.state.get(key))
+        self._set(key, value)
+
+    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        return iter(sorted(item for item in self.state.items() if item[0].startswith(prefix)))
+
+    @property
+    def has_changes(self) -> bool:
+        return bool(self._replaced)
+
+    def abandon(self) -> None:
+        for key, value in self._replaced.items():
+            self._set(key, value)
+        self._replaced.clear()
+
+    def _settle(self, changes: Mapping[bytes, bytes | None]) -> None:
+        """Set keys as published: no batch takes them back."""
+        for key, value in changes.items():
+            self._replaced.pop(key, None)
+            self._set(key, value)
+
+    def _set(self, key: bytes, value: bytes | None) -> None:
+        if value is None:
+            self.state.pop(key, None)
+        else:
+            self.state[key] = value
+
+
+class MemoryStore(MemoryState):
+    """A store with a dict of objects, and one of state.
 
     `drop_unpublished` leaves what a crash would leave.
     """
 
+    pending_bytes = 0
+    memory_bytes = 0
+
     def __init__(self) -> None:
+        super().__init__()
         self.objects: dict[Oid, _Object] = {}
-        self.state: dict[bytes, bytes] = {}
         self._added: list[Oid] = []
         self.given: set[Oid] = set()
         """Ids that were added in the batch, whether or not the store had them already."""
-        self._replaced: dict[bytes, bytes | None] = {}
         self._hits = 0
         self._logical_bytes = 0
-        self.collection: _MemoryCollection | None = None
-        self.in_bulk = False
+        self._exclusive = Exclusive()
+        self._spared: set[Oid] = set()
+        """Ids that were added since the last collection began."""
 
     def read(self, oid: Oid, kind: Kind) -> bytes:
         found = self.objects.get(oid)
@@ -86,31 +128,16 @@ class MemoryStore:
             self._added.append(oid)
             self._logical_bytes += len(data)
         self.given.add(oid)
-        if self.collection is not None:
-            self.collection.added.add(oid)
+        if self._exclusive.collection is not None:
+            self._spared.add(oid)
 
     def plan_add(self, objects: Sequence[NewObject]) -> Addition:
         return HashedAddition(objects, self.add)
 
     def bulk(self) -> Bulk:
-        if self.collection is not None or self.in_bulk:
-            raise Busy("a garbage collection or an import is under way")
-        self.in_bulk = True
-        return _MemoryBulk(self)
-
-    def get(self, key: bytes) -> bytes | None:
-        return self.state.get(key)
-
-    def put(self, key: bytes, value: bytes | None) -> None:
-        check_key(key)
-        self._replaced.setdefault(key, self.state.get(key))
-        if value is None:
-            self.state.pop(key, None)
-        else:
-            self.state[key] = value
-
-    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        return iter(sorted(item for item in self.state.items() if item[0].startswith(prefix)))
+        self._exclusive.check()
+        self._exclusive.bulk = _MemoryBulk(self, self._exclusive.end)
+        return self._exclusive.bulk
 
     def publish(self) -> None:
         self._added.clear()
@@ -119,24 +146,12 @@ class MemoryStore:
 
     def drop_unpublished(self) -> None:
         """Go back to the last publish."""
-        self.collection = None
-        self.in_bulk = False
+        self._exclusive.end(self._exclusive.collection)
+        self._exclusive.end(self._exclusive.bulk)
         for oid in self._added:
             self._logical_bytes -= len(self.objects.pop(oid).data)
         self.abandon()
         self.publish()
-
-    @property
-    def has_changes(self) -> bool:
-        return bool(self._replaced)
-
-    def abandon(self) -> None:
-        for key, value in self._replaced.items():
-            if value is None:
-                self.state.pop(key, None)
-            else:
-                self.state[key] = value
-        self._replaced.clear()
 
     def take(self, objects: Sequence[_Object], state: Mapping[bytes, bytes | None]) -> None:
         """Take over objects and state of a bulk as published, independently of the batch."""
@@ -145,32 +160,20 @@ class MemoryStore:
             if oid not in self.objects:
                 self.objects[oid] = _Object(kind, data)
                 self._logical_bytes += len(data)
-        for key, value in state.items():
-            self._replaced.pop(key, None)
-            if value is None:
-                self.state.pop(key, None)
-            else:
-                self.state[key] = value
+        self._settle(state)
 
     def collect(self) -> Collection:
-        if self.collection is not None or self.in_bulk:
-            raise Busy("a garbage collection or an import is under way")
-        self.collection = _MemoryCollection(self)
-        return self.collection
+        self._exclusive.check()
+        self._spared = set(self.given)
+        collection = _MemoryCollection(self, self._spared, self._exclusive.end)
+        self._exclusive.begin_collection(collection)
+        return collection
 
     def forget(self, oid: Oid) -> int:
         """Remove an object; return the number of its bytes."""
         size = len(self.objects.pop(oid).data)
         self._logical_bytes -= size
         return size
-
-    @property
-    def pending_bytes(self) -> int:
-        return 0
-
-    @property
-    def memory_bytes(self) -> int:
-        return 0
 
     def tune(self, cache_bytes: int, *, prefer_zstd: bool) -> None:
         """Ignore the settings: there is no cache, and nothing is encoded."""
@@ -202,8 +205,9 @@ class MemoryStore:
 class _MemoryBulk:
     """A bulk that decodes prepared objects; its write adds everything as published."""
 
-    def __init__(self, store: MemoryStore) -> None:
+    def __init__(self, store: MemoryStore, closed: Callable[[Bulk], None]) -> None:
         self._store = store
+        self._closed = closed
         self._objects: list[_Object] = []
         self._state: dict[bytes, bytes | None] = {}
         self._versions: dict[Oid, bytes] = {}
@@ -237,7 +241,7 @@ class _MemoryBulk:
         return work
 
     def close(self) -> None:
-        self._store.in_bulk = False
+        self._closed(self)
 
 
 class _MemoryWrite:
@@ -287,9 +291,13 @@ class _MemoryInspection:
 class _MemoryCollection:
     """A collection over the dict of the store; any thread may use it."""
 
-    def __init__(self, store: MemoryStore) -> None:
+    def __init__(
+        self, store: MemoryStore, added: set[Oid], closed: Callable[[Collection], None]
+    ) -> None:
+        """Begin to mark.  `added` is the store's own set, and grows."""
         self._store = store
-        self.added = set(store.given)
+        self._added = added
+        self._closed = closed
         self._marked: set[Oid] = set()
         self._left: list[Oid] | None = None
         self.swept = Swept()
@@ -311,7 +319,7 @@ class _MemoryCollection:
         return list(self._store.scan(prefix))
 
     def is_marked(self, oid: Oid) -> bool:
-        return oid in self._marked or oid in self.added
+        return oid in self._marked or oid in self._added
 
     packed_bytes = 0
 
@@ -328,8 +336,7 @@ class _MemoryCollection:
         return self._plan(removes=True)
 
     def close(self) -> None:
-        if self._store.collection is self:
-            self._store.collection = None
+        self._closed(self)
 
     def _plan(self, *, removes: bool) -> Work | None:
         if self._left is None:

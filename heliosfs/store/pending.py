@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from heliosfs.errors import CorruptObject
 from heliosfs.objects.ids import OID_BYTES, Kind, Oid
-from heliosfs.store.base import LISTED, NUMBERED, SLOT_BYTES
-from heliosfs.store.edited import Edited
+from heliosfs.store.base import LISTED, NUMBERED, SLOT_BYTES, Edit
+from heliosfs.store.edited import DEPTH_MAX, Edited, is_worth_it
 from heliosfs.store.encoding.codecs import DecodeError
 from heliosfs.store.encoding.packs import Packed, Packs
 
@@ -42,6 +42,65 @@ class Batches(NamedTuple):
     state: Changes
     last: int
     """Number of the last of these batches."""
+
+
+class PendingObjects:
+    """The objects that L2 does not have yet, and how far each has come.
+
+    An object is in `batch`, then in `published`, then in a drain, and in `by_oid` all that time.
+    The store changes `by_oid`, `used_bytes` and `batch` itself when it adds an object: an import or
+    a large write adds thousands a second, and a call for each is what it would notice.
+    """
+
+    def __init__(self) -> None:
+        self.by_oid: dict[Oid, Pending] = {}
+        self.used_bytes = 0
+        """Bytes of memory that the objects of `by_oid` hold."""
+        self.hits = 0
+        """Reads that found their object here."""
+        self.batch: list[Pending] = []
+        """Objects added since the last publish."""
+        self.published: list[Pending] = []
+        """Objects that the journal has, and no drain has taken."""
+
+    def edited(
+        self, base: Oid, size: int, edits: Sequence[Edit], is_stored: Callable[[Oid], bool]
+    ) -> Edited | None:
+        """Return an object as its edits, if that saves enough and L2 can make a delta of it.
+
+        `is_stored` returns True if L2 has an object.
+        """
+        if not is_worth_it(size, edits):
+            return None
+        below = self.by_oid.get(base)
+        if below is None:
+            return Edited(base, size, edits) if is_stored(base) else None
+        depth = below.data.depth + 1 if isinstance(below.data, Edited) else 1
+        return Edited(base, size, edits, depth) if depth <= DEPTH_MAX else None
+
+    def append(self, item: Pending) -> None:
+        """Add an object whose bytes are in a pack, unless it is here already."""
+        if item.oid not in self.by_oid:
+            self.by_oid[item.oid] = item
+            self.batch.append(item)
+
+    def make_whole(self, read: Callable[[Oid, Kind], bytes]) -> None:
+        """Replace edited objects of the batch by their bytes: a sweep may remove their base.
+
+        Those that are published are drained before a sweep begins.
+        """
+        for at, item in enumerate(self.batch):
+            if isinstance(item.data, Edited):
+                data = read(item.oid, item.kind)
+                self.used_bytes += len(data) - len(item.data)
+                self.batch[at] = self.by_oid[item.oid] = item._replace(data=data)
+
+    def release(self, objects: Iterable[Pending]) -> None:
+        """Drop objects from memory, which L2 has now."""
+        # I31: an object leaves memory when L2 has it.
+        for item in objects:
+            del self.by_oid[item[0]]
+            self.used_bytes -= len(item[2])
 
 
 def bytes_of(packs: Packs, pending: Pending, read: Callable[[Oid, Kind], bytes]) -> bytes:

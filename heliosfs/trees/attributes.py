@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from heliosfs.objects.tree import Entry
-from heliosfs.store.base import Store
+from heliosfs.store.base import Objects
 from heliosfs.trees.files import read_file
 from heliosfs.trees.patterns import parse_pattern, test_of
 from heliosfs.trees.stored import find_entry
@@ -66,7 +66,7 @@ class Attributes:
     """Lookup of some attributes, named at construction, for the files of one tree."""
 
     def __init__(
-        self, store: Store, root: Entry | None, names: Sequence[bytes], info: bytes = b""
+        self, store: Objects, root: Entry | None, names: Sequence[bytes], info: bytes = b""
     ) -> None:
         """Read the file at the root.
 

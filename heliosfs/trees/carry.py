@@ -9,7 +9,7 @@ from __future__ import annotations
 from heliosfs.errors import AlreadyExists
 from heliosfs.objects.ids import TreeId
 from heliosfs.objects.tree import Entry, decode_entry, encode_entry, entry_name, is_dir_entry
-from heliosfs.store.base import Store
+from heliosfs.store.base import Objects
 from heliosfs.trees.edit import edit_tree, put_directory
 from heliosfs.trees.links import settle_links
 from heliosfs.trees.same import differs
@@ -23,7 +23,7 @@ from heliosfs.trees.stored import (
 
 
 def carry(
-    store: Store,
+    store: Objects,
     work: Entry,
     selected: Entry,
     target: Entry,
@@ -53,7 +53,7 @@ def carry(
     return settle_links(store, work, root, whole, now_ns)
 
 
-def fill(store: Store, root: Entry, source: Entry) -> Entry:
+def fill(store: Objects, root: Entry, source: Entry) -> Entry:
     """Return `root` with the files and whole directories that only `source` has.
 
     Where both trees have an entry, and the two are not directories, that of `root` stays.
@@ -93,7 +93,7 @@ class _Place:
         self.added = added
         """Name -> encoded entry, for new entries and for subdirectories that were added to."""
 
-    def write(self, store: Store) -> None:
+    def write(self, store: Objects) -> None:
         """Write the directory's tree with the added entries."""
         tree = TreeId(self.entry.oid)
         children = {entry_name(raw): raw for raw in read_entries(store, tree)} | self.added
@@ -102,7 +102,7 @@ class _Place:
 
 
 def _in_the_way(
-    store: Store, work: Entry, edits: dict[bytes, Entry | None]
+    store: Objects, work: Entry, edits: dict[bytes, Entry | None]
 ) -> dict[bytes, Entry | None]:
     """Return edits that empty the directories of `work` that files are going to replace."""
     removed: dict[bytes, Entry | None] = {}

@@ -16,7 +16,7 @@ from heliosfs.objects.tree import (
     encode_entry,
     is_dir_entry,
 )
-from heliosfs.store.base import Store
+from heliosfs.store.base import Objects
 from heliosfs.trees.stored import EMPTY_TREE, read_entries, write_entries
 
 Edits = Mapping[bytes, Entry | None]
@@ -31,7 +31,7 @@ become empty.
 _ATTRIBUTES = ("mode", "uid", "gid", "mtime_ns", "xattrs")
 
 
-def put_directory(store: Store, entry: Entry, raws: list[bytes], base: Oid | None) -> Entry:
+def put_directory(store: Objects, entry: Entry, raws: list[bytes], base: Oid | None) -> Entry:
     """Store a directory of `raws`, encoded entries in byte order, and return its entry.
 
     Attributes come from `entry`; `base` is a similar object, a hint for the store.
@@ -43,7 +43,7 @@ def put_directory(store: Store, entry: Entry, raws: list[bytes], base: Oid | Non
     )
 
 
-def edit_tree(store: Store, root: Entry, edits: Edits, now_ns: int) -> Entry:
+def edit_tree(store: Objects, root: Entry, edits: Edits, now_ns: int) -> Entry:
     """Apply the edits and return the new root entry; objects go into the store's batch.
 
     A directory in which a name appears or vanishes gets `now_ns` as its mtime, unless the
@@ -78,7 +78,7 @@ class _Directory:
 
 
 class _Editor:
-    def __init__(self, store: Store, root: Entry, edits: Edits, now_ns: int) -> None:
+    def __init__(self, store: Objects, root: Entry, edits: Edits, now_ns: int) -> None:
         self._store = store
         self._root = root
         self._edits = edits

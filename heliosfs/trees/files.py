@@ -13,10 +13,10 @@ from heliosfs.objects.blob import (
 )
 from heliosfs.objects.ids import BlobId, Kind, Oid, object_id
 from heliosfs.objects.tree import Entry
-from heliosfs.store.base import Store
+from heliosfs.store.base import Objects
 
 
-def read_file(store: Store, entry: Entry) -> bytes:
+def read_file(store: Objects, entry: Entry) -> bytes:
     """Return the bytes of a regular file, all at once."""
     if not entry.size:
         return b""
@@ -31,7 +31,7 @@ def read_file(store: Store, entry: Entry) -> bytes:
     return b"".join(pieces)
 
 
-def read_parts(store: Store, oid: Oid) -> tuple[bytes, int, dict[int, BlobId]]:
+def read_parts(store: Objects, oid: Oid) -> tuple[bytes, int, dict[int, BlobId]]:
     """Read the list of a large file's parts; return its stored bytes, the file's size, the ids.
 
     The ids are keyed by part number; a part that is a hole has none.  Raises CorruptObject if
@@ -45,7 +45,7 @@ def read_parts(store: Store, oid: Oid) -> tuple[bytes, int, dict[int, BlobId]]:
     return encoded, size, ids
 
 
-def put_file(store: Store, data: bytes, base: Oid | None = None) -> Oid:
+def put_file(store: Objects, data: bytes, base: Oid | None = None) -> Oid:
     """Add the bytes of a file to the store's batch, and return the id for the file's entry."""
     if len(data) > WHOLE_MAX:
         return _put_parts(store, data, base)
@@ -56,7 +56,7 @@ def put_file(store: Store, data: bytes, base: Oid | None = None) -> Oid:
     return oid
 
 
-def _put_parts(store: Store, data: bytes, base: Oid | None) -> Oid:
+def _put_parts(store: Objects, data: bytes, base: Oid | None) -> Oid:
     ids: dict[int, BlobId] = {}
     hole = bytes(PART_BYTES)
     for index in range(part_count(len(data))):

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from heliosfs.objects.ids import TreeId
 from heliosfs.objects.tree import Entry
-from heliosfs.store.base import Store
+from heliosfs.store.base import Objects
 from heliosfs.trees.edit import edit_tree
 from heliosfs.trees.same import differs
 from heliosfs.trees.stored import EMPTY_TREE, Change, find_entry, walk_changes
@@ -22,7 +22,7 @@ class Grafted(NamedTuple):
 
 
 def graft(
-    store: Store,
+    store: Objects,
     target: Entry,
     source: Entry,
     paths: Iterable[bytes],
@@ -50,7 +50,7 @@ def graft(
 
 
 def _difference(
-    store: Store, path: bytes, here: Entry | None, there: Entry | None
+    store: Objects, path: bytes, here: Entry | None, there: Entry | None
 ) -> Iterator[Change]:
     if differs(here, there):
         yield Change(path, here, there)
@@ -62,7 +62,7 @@ def _difference(
 
 
 def _make_parents(
-    store: Store, edits: dict[bytes, Entry | None], path: bytes, target: Entry, source: Entry
+    store: Objects, edits: dict[bytes, Entry | None], path: bytes, target: Entry, source: Entry
 ) -> None:
     above = path.rpartition(b"/")[0]
     while above and edits[path] is not None and above not in edits:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from heliosfs.objects.ids import Oid
 from heliosfs.objects.tree import Entry
-from heliosfs.store.base import Store
+from heliosfs.store.base import Objects
 from heliosfs.trees.files import read_file
 from heliosfs.trees.patterns import PatternList, parse_lines
 from heliosfs.trees.stored import find_entry
@@ -64,7 +64,7 @@ class IgnoreRules(NamedTuple):
 
 
 def rules_in(
-    store: Store, directory: Entry, place: bytes, above: IgnoreRules | None
+    store: Objects, directory: Entry, place: bytes, above: IgnoreRules | None
 ) -> IgnoreRules | None:
     """Return the rules that apply in a directory, given those that apply `above` it."""
     found = find_entry(store, directory, IGNORE_NAME)

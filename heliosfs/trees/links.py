@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 
 from heliosfs.objects.ids import TreeId
 from heliosfs.objects.tree import FLAGS_AT, LINK, LINKS_BELOW, Entry, decode_entry
-from heliosfs.store.base import Store
+from heliosfs.store.base import Objects
 from heliosfs.trees.edit import Edits, edit_tree
 from heliosfs.trees.same import is_same_but_link
 from heliosfs.trees.stored import find_entry, read_entries, walk_changes
@@ -19,7 +19,7 @@ _Members = list[tuple[bytes, Entry]]
 """Names of a link group: paths and entries."""
 
 
-def split_uneven_links(store: Store, root: Entry, edits: Edits, now_ns: int) -> Entry:
+def split_uneven_links(store: Objects, root: Entry, edits: Edits, now_ns: int) -> Entry:
     """Unlink names of a group that no longer have the same content, after `edits` were made.
 
     Cost: O(size of the directories that have links, and of those above them).
@@ -35,7 +35,7 @@ def split_uneven_links(store: Store, root: Entry, edits: Edits, now_ns: int) -> 
     return edit_tree(store, root, repairs, now_ns)
 
 
-def settle_links(store: Store, before: Entry, root: Entry, like: Entry, now_ns: int) -> Entry:
+def settle_links(store: Objects, before: Entry, root: Entry, like: Entry, now_ns: int) -> Entry:
     """Make link groups consistent after `before` became `root` path by path.
 
     Names that are linked in `like`, and whose entries in `root` equal those in `like` but for the
@@ -65,7 +65,7 @@ def settle_links(store: Store, before: Entry, root: Entry, like: Entry, now_ns: 
     return edit_tree(store, root, parted, now_ns)
 
 
-def part_lonely_links(store: Store, base: Entry, root: Entry, paths: Iterable[bytes]) -> Entry:
+def part_lonely_links(store: Objects, base: Entry, root: Entry, paths: Iterable[bytes]) -> Entry:
     """Dissolve the link groups of which only one name is left in a tree that was cut down.
 
     `paths` are the names to look at.  One that equals its entry in `base` but for the link gets
@@ -87,7 +87,7 @@ def part_lonely_links(store: Store, base: Entry, root: Entry, paths: Iterable[by
     return edit_tree(store, root, repairs, root.mtime_ns)
 
 
-def _part(store: Store, members: _Members, like: Entry) -> Iterator[tuple[bytes, Entry]]:
+def _part(store: Objects, members: _Members, like: Entry) -> Iterator[tuple[bytes, Entry]]:
     """Yield new entries for the names that must leave a group."""
     if len(members) == 1:
         path, entry = members[0]
@@ -104,14 +104,14 @@ def _part(store: Store, members: _Members, like: Entry) -> Iterator[tuple[bytes,
             yield path, entry._replace(group=0)
 
 
-def _groups(store: Store, root: Entry) -> dict[int, _Members]:
+def _groups(store: Objects, root: Entry) -> dict[int, _Members]:
     groups: dict[int, _Members] = {}
     for path, entry in linked_entries(store, root):
         groups.setdefault(entry.group, []).append((path, entry))
     return groups
 
 
-def linked_entries(store: Store, root: Entry) -> Iterator[tuple[bytes, Entry]]:
+def linked_entries(store: Objects, root: Entry) -> Iterator[tuple[bytes, Entry]]:
     """Yield the path and the entry of every name that has a link group."""
     if not root.links_below:
         return

@@ -20,7 +20,7 @@ from heliosfs.objects.tree import (
     entry_name,
     is_dir_entry,
 )
-from heliosfs.store.base import Store
+from heliosfs.store.base import Objects
 from heliosfs.trees.edit import put_directory, with_attributes
 from heliosfs.trees.ignore import IgnoreRules, rules_in
 from heliosfs.trees.links import part_lonely_links
@@ -64,7 +64,7 @@ class Quiet:
 
 
 def select(
-    store: Store,
+    store: Objects,
     base: Entry,
     work: Entry,
     quiet: Quiet | None = None,
@@ -85,7 +85,7 @@ def select(
     return Selection(root, sorted(walk.ignored), walk.has_rules)
 
 
-def has_additions(store: Store, base: Entry, work: Entry) -> bool:
+def has_additions(store: Objects, base: Entry, work: Entry) -> bool:
     """Return True if a working tree has a path that its base lacks, and that may be ignored.
 
     Cost: O(changed), up to the first addition.
@@ -110,7 +110,7 @@ class _Other(NamedTuple):
     """None where that tree has no directory."""
     rules: IgnoreRules | None
 
-    def at(self, store: Store, path: bytes) -> _Other:
+    def at(self, store: Objects, path: bytes) -> _Other:
         """Return the same for `path`, a directory in this one (or the root itself)."""
         found = self.directory
         if found is not None and path:
@@ -178,7 +178,7 @@ class _Directory:
 class _Walk:
     """Walk from the root to the differences and back; no recursion, because trees are deep."""
 
-    def __init__(self, store: Store, quiet: Quiet) -> None:
+    def __init__(self, store: Objects, quiet: Quiet) -> None:
         self._store = store
         self._quiet = quiet
         self.ignored: list[Change] = []

@@ -27,7 +27,7 @@ from heliosfs.objects.tree import (
     split_leaf,
     starts_leaf,
 )
-from heliosfs.store.base import Store
+from heliosfs.store.base import Objects
 from heliosfs.trees.same import differs
 
 _TREE = Kind.TREE
@@ -45,7 +45,7 @@ class Change(NamedTuple):
     new: Entry | None
 
 
-def put_tree(store: Store, data: bytes, base: Oid | None = None) -> TreeId:
+def put_tree(store: Objects, data: bytes, base: Oid | None = None) -> TreeId:
     """Add a tree object to the store's batch and return its id.
 
     `base` is a similar object, a hint for the store.
@@ -55,7 +55,7 @@ def put_tree(store: Store, data: bytes, base: Oid | None = None) -> TreeId:
     return oid
 
 
-def write_entries(store: Store, raws: list[bytes], base: Oid | None = None) -> TreeId:
+def write_entries(store: Objects, raws: list[bytes], base: Oid | None = None) -> TreeId:
     """Add the tree of `raws`, encoded entries in byte order of their names; return its id."""
     if len(raws) < INDEX_FROM:
         return put_tree(store, join_leaf(raws), base)
@@ -68,13 +68,13 @@ def write_entries(store: Store, raws: list[bytes], base: Oid | None = None) -> T
     return put_tree(store, encode_index(leaves), base)
 
 
-def read_leaf(store: Store, oid: TreeId) -> list[bytes]:
+def read_leaf(store: Objects, oid: TreeId) -> list[bytes]:
     """Return the encoded entries of one leaf.  Raises CorruptObject if it cannot be read."""
     return _split(read_tree(store, oid), oid)
 
 
 def read_directory(
-    store: Store, oid: TreeId
+    store: Objects, oid: TreeId
 ) -> tuple[list[bytes], list[tuple[LeafRef, list[bytes]]] | None]:
     """Return all encoded entries of a directory, and its leaves with their entries.
 
@@ -87,12 +87,12 @@ def read_directory(
     return [raw for _, run in stored for raw in run], stored
 
 
-def read_entries(store: Store, oid: TreeId) -> list[bytes]:
+def read_entries(store: Objects, oid: TreeId) -> list[bytes]:
     """Return all encoded entries of a directory, in byte order of their names."""
     return read_directory(store, oid)[0]
 
 
-def changed_entries(store: Store, old: TreeId, new: TreeId) -> Changes:
+def changed_entries(store: Objects, old: TreeId, new: TreeId) -> Changes:
     """Return the entries that differ between two trees, one level deep.
 
     Cost: O(size of both); of a directory with an index, only the leaves that differ are read.
@@ -124,7 +124,7 @@ def compare_leaves(old: list[bytes], new: list[bytes], oid: TreeId) -> Changes:
         raise CorruptObject(f"tree {oid.hex()} cannot be read: {error}") from error
 
 
-def walk_changes(store: Store, old: TreeId, new: TreeId, prefix: bytes = b"") -> Iterator[Change]:
+def walk_changes(store: Objects, old: TreeId, new: TreeId, prefix: bytes = b"") -> Iterator[Change]:
     """Yield a change for each path that differs, depth first, in byte order in each directory.
 
     A directory that only one side has is followed by everything below it.  An entry that
@@ -148,12 +148,12 @@ def walk_changes(store: Store, old: TreeId, new: TreeId, prefix: bytes = b"") ->
         pending += reversed(below)
 
 
-def has_changes(store: Store, old: TreeId, new: TreeId) -> bool:
+def has_changes(store: Objects, old: TreeId, new: TreeId) -> bool:
     """Return True if `walk_changes` would yield anything; stop at the first difference."""
     return next(walk_changes(store, old, new), None) is not None
 
 
-def trees_differ(store: Store, old: Entry, new: Entry) -> bool:
+def trees_differ(store: Objects, old: Entry, new: Entry) -> bool:
     """Return True if two trees differ in more than times, in their roots or anywhere below."""
     if differs(old, new):
         return True
@@ -165,7 +165,7 @@ def emptied(root: Entry) -> Entry:
     return root._replace(oid=EMPTY_TREE, size=0, links_below=False)
 
 
-def find_entry(store: Store, root: Entry, path: bytes) -> Entry | None:
+def find_entry(store: Objects, root: Entry, path: bytes) -> Entry | None:
     """Return the entry at `path` (no leading slash; b"" is the root itself), or None."""
     entry = root
     for part in path.split(b"/") if path else ():
@@ -182,7 +182,7 @@ def _tree_of(entry: Entry | None) -> TreeId:
     return TreeId(entry.oid) if entry is not None and entry.is_dir else EMPTY_TREE
 
 
-def _find_raw(store: Store, oid: TreeId, name: bytes) -> bytes | None:
+def _find_raw(store: Objects, oid: TreeId, name: bytes) -> bytes | None:
     data = read_tree(store, oid)
     if is_index(data):
         leaf = None
@@ -196,7 +196,7 @@ def _find_raw(store: Store, oid: TreeId, name: bytes) -> bytes | None:
     return next((raw for raw in _split(data, oid) if entry_name(raw) == name), None)
 
 
-def read_tree(store: Store, oid: TreeId) -> bytes:
+def read_tree(store: Objects, oid: TreeId) -> bytes:
     """Return the bytes of a tree object; the empty tree need not be stored."""
     return _EMPTY if oid == EMPTY_TREE else store.read(oid, _TREE)
 

@@ -212,3 +212,20 @@ def test_a_chain_that_was_written_goes_on_by_the_journal(world: World) -> None:
     run(store.plan_drain())
     for number, oid in enumerate(oids):
         assert store.read(oid, Kind.BLOB) == version(number)
+
+
+def test_an_end_that_comes_twice_does_not_end_the_next_one(world: World) -> None:
+    """Closing is idempotent, also when another bulk or collection has begun since."""
+    bulk = world.store.bulk()
+    bulk.close()
+    collection = world.store.collect()
+    bulk.close()
+    with pytest.raises(Busy):
+        world.store.bulk()
+    collection.close()
+    other = world.store.bulk()
+    collection.close()
+    bulk.close()
+    with pytest.raises(Busy):
+        world.store.collect()
+    other.close()

@@ -6,7 +6,7 @@ import ast
 import errno
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from zlib import crc32
@@ -102,19 +102,26 @@ def test_modules_that_are_named_exist() -> None:
             assert any(place.exists() for place in places), f"{page.name} names {path}"
 
 
+def _inherited(
+    owner: str, known: Mapping[str, set[str]], bases: Mapping[str, Sequence[str]]
+) -> set[str]:
+    """Return the attributes of a class and of its bases."""
+    pending, found = [owner], set[str]()
+    while pending:
+        kind = pending.pop()
+        found |= known.get(kind, set())
+        pending += bases.get(kind, ())
+    return found
+
+
 def test_attributes_that_are_named_exist() -> None:
     """`Workspace.unload` and the like are found wherever their class lies."""
     known, bases = _attributes()
     for page in (DOCS / "explanation").glob("*.md"):
         for owner, name in _ATTRIBUTE.findall(page.read_text()):
-            if owner not in known:
-                continue
-            pending, found = [owner], set[str]()
-            while pending:
-                kind = pending.pop()
-                found |= known.get(kind, set())
-                pending += bases.get(kind, ())
-            assert name in found, f"{page.name} names {owner}.{name}"
+            if owner in known:
+                found = _inherited(owner, known, bases)
+                assert name in found, f"{page.name} names {owner}.{name}"
 
 
 def test_diagrams_show_what_the_code_has() -> None:
@@ -138,7 +145,8 @@ def test_diagrams_show_what_the_code_has() -> None:
     assert len(calls) > 50
     for caller, called, name in calls:
         assert caller in known, caller
-        assert name in known[called] | functions, f"{called}.{name}"
+        found = _inherited(called, known, bases) | functions
+        assert name in found, f"{called}.{name}"
 
 
 def _attributes() -> tuple[dict[str, set[str]], dict[str, list[str]]]:

@@ -143,12 +143,6 @@ async def test_strict_durability_syncs_before_the_answer() -> None:
 class FullStore(SlowStore):
     """A store in which something waits for a drain."""
 
-    waiting_bytes = 0
-
-    @property
-    def pending_bytes(self) -> int:
-        return self.waiting_bytes
-
     def plan_sync(self) -> Any:
         return None
 
@@ -156,7 +150,7 @@ class FullStore(SlowStore):
         return self
 
     def execute(self) -> None:
-        self.waiting_bytes = 0
+        self.pending_bytes = 0
 
 
 async def test_memory_goes_back_once_much_was_drained_and_nothing_long_goes_on(
@@ -171,13 +165,13 @@ async def test_memory_goes_back_once_much_was_drained_and_nothing_long_goes_on(
     given = []
     async with trio.open_nursery() as nursery:
         nursery.start_soon(keeper.run)
-        for is_working, waiting_bytes in (
+        for is_working, pending_bytes in (
             (False, TRIM_FROM_BYTES),
             (True, 1),
             (False, 0),
             (False, 0),
         ):
-            here.is_working, store.waiting_bytes = is_working, waiting_bytes
+            here.is_working, store.pending_bytes = is_working, pending_bytes
             keeper.touch()
             await trio.sleep(5)
             given.append(here.given_count)

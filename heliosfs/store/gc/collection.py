@@ -10,7 +10,7 @@ from heliosfs.errors import CorruptObject, MissingObject
 from heliosfs.objects.ids import Kind, Oid
 from heliosfs.pace import Pace
 from heliosfs.steps import Work
-from heliosfs.store.base import Swept
+from heliosfs.store.base import Collection, Swept
 from heliosfs.store.gc.chains import Chains
 from heliosfs.store.gc.repack import Repack
 from heliosfs.store.gc.sweep import Sweep
@@ -35,7 +35,7 @@ class LocalCollection:
         database: ObjectDatabase,
         pending: Mapping[Oid, Pending],
         settling: Callable[[], Callable[[], Work | None]],
-        closed: Callable[[], None],
+        closed: Callable[[Collection], None],
     ) -> None:
         """Begin to mark.  `pending` is the store's own dict."""
         self._database = database
@@ -136,7 +136,7 @@ class LocalCollection:
     def close(self) -> None:
         if self._database.marks is self._marks:
             self._database.marks = None
-            self._closed()
+            self._closed(self)
 
     def _plan(self, *, counts_only: bool) -> Work | None:
         if self._sweep is None:
