@@ -9,12 +9,14 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import NamedTuple
 
 FSTYPE = "fuse.heliosfs"
 
 _OCTAL = re.compile(rb"\\([0-7]{3})")
 _MOUNT_ID = b"mnt_id:"
+_USER_ID = re.compile(rb"(?:^|,)user_id=(\d+)")
 
 
 class Mount(NamedTuple):
@@ -29,6 +31,8 @@ class Mount(NamedTuple):
     """`MAJOR:MINOR` of the file system, the same in every namespace that shows it."""
     root: str = "/"
     """The directory of the file system that is shown; not `/` for a bind mount."""
+    user_id: int | None = None
+    """Id of the user whose FUSE daemon serves it, from the kernel; None for other file systems."""
 
     @property
     def is_ours(self) -> bool:
@@ -44,8 +48,10 @@ def parse(table: bytes) -> list[Mount]:
         if len(fields) > 4 and len(rest) > 1:
             path, root = _plain(fields[4]), _plain(fields[3])
             device = os.fsdecode(fields[2])
+            said = _USER_ID.search(rest[2]) if len(rest) > 2 else None
+            user_id = int(said[1]) if said else None
             mounts.append(
-                Mount(path, _plain(rest[0]), _plain(rest[1]), int(fields[0]), device, root)
+                Mount(path, _plain(rest[0]), _plain(rest[1]), int(fields[0]), device, root, user_id)
             )
     return mounts
 
@@ -77,6 +83,19 @@ def workspace_over(path: str) -> str | None:
     """Return where a workspace is mounted that a path without links leads into."""
     above = set(upward(path))
     return next((mount.path for mount in mounts() if mount.is_ours and mount.path in above), None)
+
+
+def mount_of(fd: int) -> Mount | None:
+    """Return the mount that an open file lies in; None where no table tells it.
+
+    A process whose root directory was changed does not see all mounts that it has files of.
+    """
+    number = mount_id(f"/proc/self/fdinfo/{fd}")
+    if number is None:
+        return None
+    with suppress(OSError):
+        return next((mount for mount in mounts() if mount.id == number), None)
+    return None
 
 
 def is_there(mount: Mount) -> bool:

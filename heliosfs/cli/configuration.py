@@ -9,7 +9,7 @@ from heliosfs.errors import HeliosError, UsageError
 from heliosfs.repo.configuration import FILE, Configuration
 from heliosfs.store.sidefile import StoredFile
 
-_MACHINE = f"/etc/heliosfs/{FILE}"
+_MACHINE = "/etc/heliosfs"
 
 
 def configuration(store_fd: int) -> Configuration:
@@ -22,14 +22,20 @@ def configuration(store_fd: int) -> Configuration:
 
 def layers() -> list[Layer]:
     """Return the existing files that apply to all workspaces, the machine's first."""
-    texts = [(path, _read(path)) for path in (_MACHINE, user_path())]
+    paths = [os.path.join(directory, FILE) for directory in configuration_directories()]
+    texts = [(path, _read(path)) for path in paths]
     return [Layer(path, text) for path, text in texts if text is not None]
+
+
+def configuration_directories() -> tuple[str, str]:
+    """Return the machine's directory and the user's, which need not exist."""
+    home = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
+    return _MACHINE, os.path.join(home, "heliosfs")
 
 
 def user_path() -> str:
     """Return the path of the user's file, which need not exist."""
-    home = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
-    return os.path.join(home, "heliosfs", FILE)
+    return os.path.join(configuration_directories()[1], FILE)
 
 
 def _read(path: str) -> str | None:

@@ -7,16 +7,20 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from typing import NamedTuple
 
-from heliosfs.mounttable import mount_over, upward
+from heliosfs.cli.ownership import check_server, own_ids
+from heliosfs.mounttable import mount_of, mount_over, upward
 
 REPOSITORY = ".helios"
 COMMAND = ".helios/ctl/command"
+_COMMAND_BELOW = "ctl/command"
 POINTER = "store-path"
 """File with the path of the store, in a repository whose store lies elsewhere (`--store`)."""
 FORMAT = "format"
 """A file that every store has."""
+_BENEATH = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 LOST = (errno.ENOTCONN, errno.ECONNABORTED)
 """Errno that a mount answers when its daemon is gone."""
 
@@ -45,11 +49,56 @@ def is_dead(path: str) -> bool:
 
 
 def find_view(path: str) -> Location | None:
-    """Return the nearest mounted view at or above a directory."""
+    """Return the nearest mounted view at or above a directory.
+
+    A directory of that name in which no daemon of heliosfs answers is none, whoever made it.
+    NotPermitted if another user mounted the view.
+    """
     for root in upward(path):
-        if os.path.exists(os.path.join(root, COMMAND)):
+        if _is_view(root):
             return Location(root, os.path.relpath(path, root) if path != root else "")
     return None
+
+
+def _is_view(root: str) -> bool:
+    """Return True if `.helios` in a directory is one that a daemon of heliosfs serves."""
+    try:
+        fd = os.open(os.path.join(root, REPOSITORY), _BENEATH)
+    except OSError:
+        return False
+    try:
+        # No link led here, and in a mount of ours none leads on.
+        os.stat(_COMMAND_BELOW, dir_fd=fd)
+        mount = mount_of(fd)
+        if mount is None:
+            return _is_answered(fd)
+        if mount.is_ours:
+            check_server(mount, root)
+        return mount.is_ours
+    except OSError:
+        return False
+    finally:
+        os.close(fd)
+
+
+def _is_answered(home: int) -> bool:
+    """Detect a daemon by its control file where no mount table can be read, as in some sandboxes.
+
+    A control file has a size only while it is open; no other file gets one by being opened.  The
+    launcher looks for the same.
+    """
+    control = os.open("ctl", _BENEATH, dir_fd=home)
+    try:
+        before = os.stat("command", dir_fd=control, follow_symlinks=False)
+        if not stat.S_ISREG(before.st_mode) or before.st_size or before.st_uid not in own_ids():
+            return False
+        command = os.open("command", os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=control)
+        try:
+            return os.fstat(command).st_size > 0
+        finally:
+            os.close(command)
+    finally:
+        os.close(control)
 
 
 def find_repository(path: str) -> Location | None:

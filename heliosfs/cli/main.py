@@ -28,6 +28,7 @@ _OF_SETTING = {
     "user.name": "HELIOS_USER_NAME",
     "user.email": "HELIOS_USER_EMAIL",
     "core.editor": "HELIOS_EDITOR",
+    "safe.directory": "HELIOS_SAFE_DIRECTORY",
 }
 """Settings of git that count for one call -> variable that carries them."""
 

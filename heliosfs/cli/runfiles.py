@@ -1,9 +1,9 @@
 """The files that a daemon keeps outside its mount: its log, and its registration.
 
-Both lie in `$XDG_STATE_HOME/heliosfs` (`~/.local/state/heliosfs`), under the name of the
-mount point and a digest of its path.  The daemon holds a lock on the second for as long
-as it lives, so that `umount` can wait for it without trusting a process id.  The file stays
-when it ends: these files together are the list of known workspaces.
+Both lie in `$XDG_STATE_HOME/heliosfs` (`~/.local/state/heliosfs`), which is the user's alone,
+under the name of the mount point and a digest of its path.  The daemon holds a lock on the second
+for as long as it lives, so that `umount` can wait for it without trusting a process id.  The file
+stays when it ends: these files together are the list of known workspaces.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from heliosfs.errors import Busy, HeliosError
+from heliosfs.cli.ownership import check_private, own_ids
+from heliosfs.errors import Busy, HeliosError, NotPermitted
 
 LOG_MAX_BYTES = 4 * 1024 * 1024
 """A log larger than this is set aside as `….log.1` at the next mount."""
@@ -93,15 +94,27 @@ def last_log(mountpoint: str) -> str:
 
 
 def open_log(path: str) -> int:
-    """Open a log for appending, its directory made.  HeliosError names what is wrong."""
+    """Open a log for appending, its directory made.  HeliosError names what is wrong.
+
+    NotPermitted if another user has put it there.
+    """
+    check_private(path, "the log")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOCTTY
     try:
-        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+        os.makedirs(os.path.dirname(path) or ".", mode=0o700, exist_ok=True)
+        if os.path.dirname(path) == _directory():
+            _close_to_others()
         if os.path.exists(path) and os.path.getsize(path) > LOG_MAX_BYTES:
             os.replace(path, path + ".1")
-        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        fd = os.open(path, flags, 0o600)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise HeliosError(f"cannot write {path}: {reason}; name another log with --log") from error
+    # Again, of what was opened: in a directory of others it may be another file by now.
+    if os.fstat(fd).st_uid in own_ids() | {0}:
+        return fd
+    os.close(fd)
+    raise NotPermitted(f"the log {path} belongs to another user: name another with --log")
 
 
 def find(mountpoint: str) -> Daemon | None:
@@ -213,8 +226,17 @@ def _is_locked(fd: int) -> bool:
 
 
 def _directory() -> str:
+    """Return the path of the state directory.  NotPermitted if it is there and another user's."""
     state = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
-    return os.path.join(state, "heliosfs")
+    path = os.path.join(state, "heliosfs")
+    check_private(path, "the state directory")
+    return path
+
+
+def _close_to_others() -> None:
+    """Make the state directory the user's alone, which an older heliosfs did not.  OSError."""
+    if os.stat(_directory()).st_mode & 0o077:
+        os.chmod(_directory(), 0o700)
 
 
 def _path(mountpoint: str, kind: str) -> str:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from heliosfs.cli import runfiles
 from heliosfs.cli.locate import FORMAT, POINTER, REPOSITORY
+from heliosfs.cli.ownership import check_owner
 from heliosfs.errors import NotFound, StoreBusy, StoreError
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def open_store(directory: str, store: str | None, *, create: bool) -> int:
 
     `store` is where the user says it is, also after it was moved; None: where it is remembered
     to be, `.helios` for a new one.  With `create`, a directory for a new store is made.
-    NotFound, StoreError.
+    NotFound, StoreError, NotPermitted if the store or what names it is another user's.
     """
     home = os.path.join(directory, REPOSITORY)
     pointer = _read_pointer(home)
@@ -50,7 +51,8 @@ def open_store(directory: str, store: str | None, *, create: bool) -> int:
     try:
         if create and pointer is None:
             os.makedirs(path, mode=0o700, exist_ok=True)
-        return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        with _directory(path, directory) as fd:
+            return os.dup(fd)
     except FileNotFoundError as error:
         raise NotFound(f"no store at {path}") from error
     except OSError as error:
@@ -107,7 +109,7 @@ def _remembered(directory: str, pointer: Pointer, store: str | None) -> str:
     if FORMAT not in names:
         what = "holds no store" if names else "is empty"
         raise NotFound(f"the store of {directory} is not there: {path} {what}; {hint}")
-    if pointer.id and (found := _read_id_at(path)) != pointer.id:
+    if pointer.id and (found := _read_id_at(path, directory)) != pointer.id:
         raise StoreError(
             f"{path} holds another store than that of {directory}: "
             f"its id is {found or 'none'}, not {pointer.id}; {hint}"
@@ -137,7 +139,7 @@ def _check_new(directory: str, home: str, path: str) -> None:
 
 def _read_pointer(home: str) -> Pointer | None:
     try:
-        with _directory(home) as here:
+        with _directory(home, os.path.dirname(home)) as here:
             data = _file(here, POINTER).read()
     except (FileNotFoundError, NotADirectoryError):
         return None
@@ -152,7 +154,7 @@ def _read_pointer(home: str) -> Pointer | None:
 def _write_pointer(home: str, pointer: Pointer) -> None:
     """Write the path whole or not at all, so that half a path is never remembered."""
     os.makedirs(home, mode=0o700, exist_ok=True)
-    with _directory(home) as here:
+    with _directory(home, os.path.dirname(home)) as here:
         _file(here, POINTER).replace(os.fsencode(pointer.path) + f"\n{pointer.id}\n".encode())
 
 
@@ -160,8 +162,8 @@ def _read_id(store_fd: int) -> str:
     return (_file(store_fd, ID).read() or b"").decode("ascii", "replace").strip()
 
 
-def _read_id_at(path: str) -> str:
-    with _directory(path) as here:
+def _read_id_at(path: str, workspace: str) -> str:
+    with _directory(path, workspace) as here:
         return _read_id(here)
 
 
@@ -178,14 +180,17 @@ def _file(dir_fd: int, name: str) -> StoredFile:
 
 
 @contextmanager
-def _directory(path: str) -> Iterator[int]:
-    """Open a directory whose files are read and written below it.  OSError.
+def _directory(path: str, workspace: str) -> Iterator[int]:
+    """Open a directory of a workspace, whose files are read and written below it.
+
+    OSError, NotPermitted if it is another user's.
 
     It is not followed when it is a link: whoever made the directory around it could otherwise have
     files of the user's read and written over that lie elsewhere.
     """
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
+        check_owner(fd, path, workspace)
         yield fd
     finally:
         os.close(fd)

@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,15 +14,22 @@ import pytest
 import heliosfs.cli
 
 LAUNCHER = Path(heliosfs.cli.__file__).with_name("helios")
+IS_ANSWERED = "[ -s /proc/self/fd/3 ]"
+"""How the launcher tells a control file from others, once it is open."""
 SECONDS = 20
 
 
 @pytest.fixture
 def bin_directory(tmp_path: Path) -> Path:
-    """The launcher beside a Python side that only says that it was called."""
+    """The launcher beside a Python side that only says that it was called.
+
+    It takes a plain file for a control file, which only a mount has.
+    """
     path = tmp_path / "bin"
     path.mkdir()
-    (path / "helios").write_bytes(LAUNCHER.read_bytes())
+    script = LAUNCHER.read_text()
+    assert script.count(IS_ANSWERED) == 1
+    (path / "helios").write_text(script.replace(IS_ANSWERED, "[ -f /proc/self/fd/3 ]"))
     (path / "helios-py").write_text('#!/bin/sh\nprintf "python:%s\\n" "$@"\n')
     for name in ("helios", "helios-py"):
         (path / name).chmod(0o755)
@@ -206,3 +214,57 @@ def test_a_refusal_in_json_goes_to_standard_output(
         ["sh", "-c", played], capture_output=True, text=True, timeout=SECONDS, check=False
     )
     assert (done.stdout, done.stderr, done.returncode) == (document + "\n", "", 2)
+
+
+def plant_nothing_but_a_file(root: Path) -> None:
+    (root / ".helios/ctl/command").touch()
+
+
+def plant_a_longer_file(root: Path) -> None:
+    (root / ".helios/ctl/command").write_text("reply\n" * 1000)
+
+
+def plant_a_link(root: Path) -> None:
+    (root / ".helios/ctl/command").symlink_to(root / "mine")
+
+
+def plant_a_dangling_link(root: Path) -> None:
+    (root / ".helios/ctl/command").symlink_to(root / "none")
+
+
+def plant_a_fifo(root: Path) -> None:
+    os.mkfifo(root / ".helios/ctl/command")
+
+
+def plant_a_linked_directory(root: Path) -> None:
+    (root / "elsewhere").mkdir()
+    (root / "elsewhere/command").touch()
+    (root / ".helios/ctl").rmdir()
+    (root / ".helios/ctl").symlink_to(root / "elsewhere")
+
+
+@pytest.mark.parametrize(
+    "plant",
+    [
+        plant_nothing_but_a_file,
+        plant_a_longer_file,
+        plant_a_link,
+        plant_a_dangling_link,
+        plant_a_fifo,
+        plant_a_linked_directory,
+    ],
+)
+def test_no_directory_takes_over_the_command(
+    bin_directory: Path, tmp_path: Path, plant: Callable[[Path], None]
+) -> None:
+    """Where no daemon answers, nothing is written, and Python, called in place, says so."""
+    (bin_directory / "helios").write_bytes(LAUNCHER.read_bytes())
+    (bin_directory / "helios-py").write_text('#!/bin/sh\nprintf "%s\\n" "$PWD" "$@"\n')
+    root = tmp_path / "ws"
+    (root / ".helios/ctl").mkdir(parents=True)
+    (root / "mine").write_text("mine\n")
+    plant(root)
+    before = {path: path.stat().st_size for path in root.rglob("*") if path.is_file()}
+    out = run(bin_directory / "helios", "commit", "-m", "x", cwd=root)
+    assert out == f"{root}\ncommit\n-m\nx\n"
+    assert {path: path.stat().st_size for path in root.rglob("*") if path.is_file()} == before

@@ -15,12 +15,13 @@ from pathlib import Path
 import pytest
 
 from heliosfs import __version__
-from heliosfs.cli import client
+from heliosfs.cli import client, locate
 from heliosfs.cli import main as program
 from heliosfs.cli.local_verbs import LOCAL_VERBS, LocalVerb
 from heliosfs.commands.table import VERBS
 from heliosfs.commands.verb import Verb
 from heliosfs.errors import HeliosError, StoreBusy, UsageError
+from heliosfs.mounttable import FSTYPE, Mount
 
 main = program.main
 SECONDS = 30
@@ -139,6 +140,13 @@ def test_a_closed_pipe_is_quiet() -> None:
     assert done.stderr == b""
 
 
+@pytest.fixture
+def plain_view(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take a directory for a view although nothing is mounted there."""
+    mount = Mount("/ws", FSTYPE, "heliosfs", 7, "0:7", user_id=os.geteuid())
+    monkeypatch.setattr(locate, "mount_of", lambda fd: mount)
+
+
 def ask(tmp_path: Path, answer: bytes, *argv: str) -> int:
     """Ask a control file that is a plain file: what is in it after the request is the reply."""
     control = tmp_path / ".helios/ctl/command"
@@ -148,6 +156,7 @@ def ask(tmp_path: Path, answer: bytes, *argv: str) -> int:
     return client.run(list(argv))
 
 
+@pytest.mark.usefixtures("plain_view")
 def test_the_reply_is_passed_on_byte_by_byte(
     tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
@@ -156,6 +165,7 @@ def test_the_reply_is_passed_on_byte_by_byte(
     assert capfdbinary.readouterr().out == answer
 
 
+@pytest.mark.usefixtures("plain_view")
 @pytest.mark.parametrize(
     ("text", "exit_code", "said"),
     [
@@ -173,7 +183,8 @@ def test_a_refusal_is_read_from_the_same_handle(
     control_open = os.open
 
     def read_only(path: str, flags: int) -> int:
-        return control_open(path, os.O_RDONLY)
+        is_control = flags & os.O_ACCMODE == os.O_RDWR
+        return control_open(path, os.O_RDONLY if is_control else flags)
 
     monkeypatch.setattr(os, "open", read_only)
     with pytest.raises(HeliosError) as caught:
