@@ -18,6 +18,7 @@ from heliosfs.daemon.control_pages import ControlPages
 from heliosfs.daemon.forgetter import Trimmer
 from heliosfs.daemon.handle_requests import HandleRequests
 from heliosfs.daemon.heap import use_one_heap
+from heliosfs.daemon.indexer import Indexer
 from heliosfs.daemon.keeper import Keeper
 from heliosfs.daemon.kernel import Kernel
 from heliosfs.daemon.listing_requests import ListingRequests
@@ -136,7 +137,10 @@ def _serve(
         if connection.begin():
             trimmer.prune = notices.prune
         dispatcher = Dispatcher(connection, loop, handlers)
-        background = (keeper.run, trimmer.run, collector.run, watchers.run, kernel.run)
+        indexer = Indexer(repository)
+        background = (
+            keeper.run, trimmer.run, collector.run, watchers.run, kernel.run, indexer.run,
+        )  # fmt: skip
         trio.run(_main, dispatcher, background, kernel, verbs, on_ready)
     finally:
         pyfuse3.close()

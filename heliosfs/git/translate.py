@@ -10,12 +10,17 @@ from heliosfs.git.health import Damaged
 from heliosfs.git.ids import ConvertedObject, IdMap
 from heliosfs.git.prepare import CommitRow, Plain
 from heliosfs.git.trees import TreeReader
-from heliosfs.objects.commit import commit_id, join_commit
+from heliosfs.objects.commit import Commit, commit_id, join_commit
 from heliosfs.objects.ids import CommitId, Kind
+from heliosfs.repo.first_parents import FirstParents
+from heliosfs.repo.history import decoded
 from heliosfs.repo.identity import Identity
 from heliosfs.steps import TURN, Steps
 from heliosfs.store.base import Bulk, Store
 from heliosfs.store.remembered import TwoGenerationCache
+
+_PLACES_MAX = 65_536
+"""Commits whose depth is remembered: more than wait to be written, which cannot be read yet."""
 
 
 def write(ids: IdMap, bulk: Bulk) -> Steps[None]:
@@ -24,6 +29,25 @@ def write(ids: IdMap, bulk: Bulk) -> Steps[None]:
     work = bulk.plan_write()
     if work is not None:
         yield work
+
+
+class _Milestones:
+    """Records of first parents that are written with the commits of a bulk."""
+
+    def __init__(self, store: Store, bulk: Bulk) -> None:
+        self._store = store
+        self._bulk = bulk
+        self._put: dict[bytes, bytes | None] = {}
+
+    def get(self, key: bytes) -> bytes | None:
+        return self._put[key] if key in self._put else self._store.get(key)
+
+    def put(self, key: bytes, value: bytes | None) -> None:
+        self._put[key] = value
+        self._bulk.put_all({key: value})
+
+    def read(self, oid: CommitId) -> Commit:
+        return decoded(oid, self._store.read(oid, Kind.COMMIT))
 
 
 class Translator:
@@ -42,6 +66,8 @@ class Translator:
         self._bulk = bulk
         self._ids = ids
         self._trees = TreeReader(store, bulk, ids, owner, id_bytes)
+        milestones = _Milestones(store, bulk)
+        self._first_parents = FirstParents(milestones, milestones.read, _PLACES_MAX)
         self._held: dict[bytes, Plain] = {}
         """Trees of the commit that is being read."""
         self._commits: deque[CommitRow] = deque()
@@ -114,6 +140,7 @@ class Translator:
         data = join_commit(self._trees.root(tree), parents, lengths, rest)
         oid = commit_id(data)
         self._bulk.add(oid, Kind.COMMIT, data, parents[0] if parents else None)
+        self._first_parents.note(oid, parents)
         self._ids.note_commit(git_id, oid)
         self._known.put(git_id, oid)
 

@@ -3,6 +3,9 @@
 Every question such as "is it an ancestor", "does a ref reach it" or "what have they in common" is
 answered by one walk, `_Walk`.  It may start at many tips, reads the commits that only one side
 reaches and those as young as the common ones, and yields a turn after each of them.
+
+Most histories of agents are lines: a branch leaves another one, and neither merges.  There the
+chains of first parents have the answer (`first_parents`), without a walk over what lies between.
 """
 
 from __future__ import annotations
@@ -15,6 +18,8 @@ from heliosfs.objects.ids import CommitId
 from heliosfs.repo.history import History
 from heliosfs.steps import TURN, Steps, at_once
 
+_LINES_MAX = 8
+"""Most tips whose chains are compared, each by itself; a walk serves all at once."""
 _OURS, _THEIRS, _STALE = 1, 2, 4
 _BOTH = _OURS | _THEIRS
 
@@ -34,6 +39,12 @@ def find_merge_bases(history: History, one: CommitId, *others: CommitId) -> Step
     """Return what `merge_bases` returns, in steps."""
     if one in others:
         return [one]
+    if len(others) == 1:
+        met = history.first_parents.fork(one, others[0])
+        # A commit that is on the other's chain is its ancestor.  Without merges above the fork,
+        # what one side alone has are its descendants, which the other cannot reach.
+        if met is not None and (met.is_linear or met.oid in (one, *others)):
+            return [met.oid]
     walk = _Walk(history, one, others)
     yield from walk.run()
     found = walk.common()
@@ -52,11 +63,23 @@ def reaches(
 ) -> Steps[bool]:
     """Return True if `oid` is one of `tips` or an ancestor of one of them, in steps.
 
-    All tips share one walk.  After `limit` commits it returns False.
+    The chains of a few tips are compared first; all others share one walk, which ends with False
+    after `limit` commits.
     """
     tips = dict.fromkeys(tips)
     if oid in tips:
         return True
+    left = []
+    for tip in tips if len(tips) <= _LINES_MAX else ():
+        met = history.first_parents.fork(oid, tip)
+        if met is not None and met.oid == oid:
+            return True
+        if met is None or not met.is_linear:
+            left.append(tip)
+        yield TURN
+    if len(tips) <= _LINES_MAX and not left:
+        return False
+    tips = left or tips
     walk = _Walk(history, oid, tips)
     yield from walk.run(limit, stops_at_ours=True)
     return walk.is_reached

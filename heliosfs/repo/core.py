@@ -14,6 +14,7 @@ from heliosfs.repo.refs import Branch, Refs
 from heliosfs.repo.saves import Saves
 from heliosfs.repo.transaction import Transaction
 from heliosfs.repo.working_state import State, decode_state
+from heliosfs.steps import Steps
 from heliosfs.store.base import Store
 from heliosfs.workspace.inodes import InodeTable
 from heliosfs.workspace.working_set import WorkingSet
@@ -71,6 +72,19 @@ class Core:
             return State(branch.slot, branch.head, self.history.read(branch.head).root)
         root = empty_root(self.identity.uid, self.identity.gid, self.clock.now_ns())
         return State(branch.slot, None, root)
+
+    @property
+    def has_milestones(self) -> bool:
+        """True if every chain of first parents that a ref named once has its records."""
+        return self.store.get(keys.MILESTONES) is not None
+
+    def index_first_parents(self) -> Steps[None]:
+        """Write the records that the chains of all refs lack, in steps.  StoreError."""
+        heads = [branch.head for branch in self.refs if branch.head is not None]
+        tips = dict.fromkeys([*heads, *self.refs.tags.values()])
+        yield from self.history.first_parents.index(tips, self.publish)
+        self.store.put(keys.MILESTONES, b"")
+        self.publish()
 
     def note_save(self, state: State) -> None:
         """Keep a state for `restore --saved`, before another one of its slot replaces it."""

@@ -10,6 +10,7 @@ from heliosfs.errors import CorruptObject
 from heliosfs.objects.commit import Commit, commit_id, decode_commit, encode_commit
 from heliosfs.objects.ids import CommitId, Kind, Oid
 from heliosfs.repo import keys
+from heliosfs.repo.first_parents import FirstParents
 from heliosfs.store.base import Collection as StoreCollection
 from heliosfs.store.base import Store
 
@@ -22,6 +23,7 @@ class History:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._cache: dict[CommitId, Commit] = {}
+        self.first_parents = FirstParents(store, self.read)
         self.capacity = CACHED_MIN
         """Largest number of decoded commits in memory."""
         self._condemned: set[CommitId] = set()
@@ -33,6 +35,7 @@ class History:
         """Add a commit to the store's batch; the caller publishes."""
         oid = self.add(commit)
         self.announce(oid)
+        self.first_parents.note(oid, commit.parents)
         return oid
 
     def add(self, commit: Commit) -> CommitId:
@@ -86,6 +89,9 @@ class History:
         taken = [self._condemned.pop() for _ in range(min(limit, len(self._condemned)))]
         for oid in taken:
             self._store.put(keys.COMMIT + oid, None)
+            # One commit in 64 has a record, and a removal takes space until it is in L2.
+            if self._store.get(keys.MILESTONE + oid) is not None:
+                self._store.put(keys.MILESTONE + oid, None)
         return taken
 
     def with_prefix(self, prefix: str) -> list[CommitId]:

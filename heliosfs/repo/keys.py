@@ -11,6 +11,8 @@ import struct
 
 COMMIT = b"@commit/"
 """Id of a commit: lists it."""
+MILESTONE = b"milestone/"
+"""Id of a commit whose depth is a multiple of 64: its place and its jumps."""
 BRANCH = b"branch/"
 """Name of a branch: its slot and its commit."""
 TAG = b"tag/"
@@ -72,6 +74,8 @@ BENEATH = b"repo/beneath"
 """Record of the files beneath the mount point."""
 TAKEN_IN = b"repo/taken-in"
 """Present once the files beneath the first mount were imported."""
+MILESTONES = b"repo/milestones"
+"""Present once every chain of first parents that refs name has its milestones."""
 GC_LAST = b"gc/last"
 """Results of the last garbage collection."""
 

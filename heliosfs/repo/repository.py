@@ -68,6 +68,7 @@ class Repository(Core):
         if store.get(keys.ROOT) is None:
             slot = Refs(store).create(branch or DEFAULT_BRANCH, None).slot
             store.put(keys.ROOT, _SLOT.pack(slot))
+            store.put(keys.MILESTONES, b"")
             repository = cls(store, clock, identity)
             repository.is_new = True
             store.publish()

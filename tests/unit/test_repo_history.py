@@ -157,6 +157,7 @@ def test_many_tips_share_one_walk(stage: Stage) -> None:
     assert at_once(reaches(repository.history, tips, base))
     assert at_once(reaches(repository.history, [lone, base], base))
     assert not at_once(reaches(repository.history, tips, base, limit=20))
+    assert at_once(reaches(repository.history, tips[:8], base, limit=20))
     assert at_once(find_merge_bases(repository.history, lone, tips[0])) == [base]
 
 

@@ -184,6 +184,7 @@ def test_what_spills_during_a_transaction_is_not_published_early() -> None:
 PUBLISHERS = {
     "repo/transaction.py": "the end of a transaction",
     "repo/core.py": "what is spilled outside of a transaction",
+    "repo/first_parents.py": "records that a store of an earlier version lacks",
     "repo/repository.py": "a new repository",
     "repo/gc/collect.py": "steps that remove what nobody names",
     "repo/gc/forgetting.py": "steps that remove what nobody names",
