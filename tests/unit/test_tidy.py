@@ -18,10 +18,12 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 LINES_MAX = 400
 FUNCTION_LINES_MAX = 50
-METHODS_MAX = 20
+METHODS_MAX = 19
 
 LONG: dict[str, str] = {}
 """What is still too long: a function, or the module itself."""
+WIDE = {"Graph", "IdMap", "_Adoption"}
+"""Classes that still have more methods; one that no longer has is taken out."""
 
 OPENING = re.compile(r"(What|Whether|Of|Those|So|Who|Whoever|That|This is)\b")
 GIVES = re.compile(r"\b[Gg]ives?\b")
@@ -83,6 +85,19 @@ def test_nothing_is_too_long(path: Path) -> None:
             assert length <= FUNCTION_LINES_MAX or node.name == long, (
                 f"{_name(path)}: {node.name} has {length} lines"
             )
+
+
+def test_no_class_is_too_wide() -> None:
+    """A class with more methods, private ones included, holds a second idea."""
+    wide = {
+        node.name
+        for path in MODULES
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ClassDef)
+        and sum(isinstance(each, (ast.FunctionDef, ast.AsyncFunctionDef)) for each in node.body)
+        > METHODS_MAX
+    }
+    assert wide == WIDE
 
 
 def test_every_package_has_a_door() -> None:
