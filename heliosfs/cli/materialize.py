@@ -23,6 +23,7 @@ from heliosfs.repo.repository import Repository
 from heliosfs.repo.revisions import resolve
 from heliosfs.store.base import Store
 from heliosfs.trees.files import read_file
+from heliosfs.trees.reserved import DOT_HELIOS
 from heliosfs.trees.stored import read_entries
 from heliosfs.trees.wildmatch import Matcher, matcher
 from heliosfs.workspace.holes import next_data, next_hole
@@ -77,7 +78,9 @@ def stored_items(store: Store, root: Entry) -> Iterator[TreeItem]:
             prefix = path + b"/" if path else b""
             for raw in reversed(read_entries(store, TreeId(entry.oid))):
                 child, _ = decode_entry(raw)
-                pending.append((prefix + child.name, child))
+                # As in a snapshot: a copy must not pass for a workspace.
+                if child.name != DOT_HELIOS:
+                    pending.append((prefix + child.name, child))
 
 
 def _stored_pieces(store: Store, entry: Entry) -> Iterator[tuple[int, bytes]]:

@@ -27,6 +27,7 @@ from heliosfs.daemon.watched import watched_inodes
 from heliosfs.fuse.notices import Notices
 from heliosfs.objects.leafdiff import Changes
 from heliosfs.repo.repository import Repository
+from heliosfs.trees.reserved import DOT_HELIOS
 from heliosfs.workspace.nodes import DirNode
 
 SETTLE_SECONDS = 0.05
@@ -114,6 +115,6 @@ class Watchers:
         for view in self._repository.views():
             if view.workspace.root is node:
                 if view is not self._repository.root:
-                    names += [os.fsencode(view.branch or ""), b"live", b".helios"]
+                    names += [os.fsencode(view.branch or ""), b"live", DOT_HELIOS]
                 return b"/".join([self._mountpoint, *reversed(names)])
         return None

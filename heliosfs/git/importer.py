@@ -56,6 +56,8 @@ class Import:
         self.object_count = 0
         self.converted = Converted()
         """Files of the checked-out branch that git converts."""
+        self.covered_count = 0
+        """Number of versions of what is called `.helios` that this run imported."""
         self._repository = repository
         self._store = repository.store
         self._git = git
@@ -141,6 +143,7 @@ class Import:
         yield from translator.close_commits()
         yield from write(self._ids, bulk)
         self.commit_count = translator.commit_count
+        self.covered_count = translator.covered_count
 
     def _named(self, error: Damaged) -> Steps[Damaged]:
         """Return the error with the ref that needs the object, and advice, added."""

@@ -74,6 +74,11 @@ class Translator:
         self._known: TwoGenerationCache[CommitId] = TwoGenerationCache()
         """Our id by git's id of a commit."""
 
+    @property
+    def covered_count(self) -> int:
+        """Return the number of versions of what is called `.helios`, which no workspace shows."""
+        return len(self._trees.covered)
+
     def take(self, objects: Iterable[Plain | CommitRow]) -> Steps[None]:
         """Take the next objects.  Damaged."""
         for each in objects:

@@ -39,6 +39,7 @@ from heliosfs.repo.identity import Identity
 from heliosfs.store.base import Bulk, Store
 from heliosfs.store.remembered import TwoGenerationCache
 from heliosfs.trees.files import read_file
+from heliosfs.trees.reserved import DOT_HELIOS
 from heliosfs.trees.stored import EMPTY_TREE
 
 _TARGET_MAX_BYTES = 4095
@@ -92,6 +93,8 @@ class TreeReader:
         self._owner = owner
         self._id_bytes = id_bytes
         self._pattern = entry_pattern(id_bytes)
+        self.covered: set[bytes] = set()
+        """Entries, as git has them, whose name no workspace shows."""
         self._entries: TwoGenerationCache[_Encoded] = TwoGenerationCache()
         """Entries by their bytes in git, because they repeat from commit to commit."""
         self._lasts: TwoGenerationCache[_Last] = TwoGenerationCache(_LAST_COUNT)
@@ -244,6 +247,8 @@ class TreeReader:
                 return self._remember(part, name, mode, found, is_tree=is_dir)
         if name in (b".", b"..") or b"/" in name or len(name) > NAME_MAX or is_reserved(name):
             raise _malformed(git_id, f"no directory can hold an entry {name[:80]!r}")
+        if name == DOT_HELIOS:
+            self.covered.add(part)
         mode = mode_of(git_mode)
         if not mode:
             raise _malformed(git_id, f"mode {git_mode.decode()} of {name[:80]!r} is unknown")

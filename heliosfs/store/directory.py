@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from contextlib import suppress
 
 import lmdb
@@ -29,6 +29,7 @@ class Directory:
 
     def __init__(self, dir_fd: int) -> None:
         self.fd = os.dup(dir_fd)
+        self._owners = {os.fstat(dir_fd).st_uid, os.geteuid(), 0}
         self.failure: str | None = None
         """Reason why nothing can be relied on, once a sync has failed; kept until the next open.
 
@@ -56,8 +57,9 @@ class Directory:
         return os.listdir(self.fd)
 
     def open(self, name: str, flags: int) -> int:
-        """Open a file; return its descriptor, close-on-exec.  StoreError for a link, or a device.
+        """Open a file; return its descriptor, close-on-exec.
 
+        StoreError for a link, a device, and a file of a user who does not own the directory.
         Created with mode 0600 under O_CREAT.  A link that somebody left here could lead to any
         file of the user's, which would be cut off or written over.
         """
@@ -67,9 +69,11 @@ class Directory:
             if error.errno == errno.ELOOP:
                 raise StoreError(f"{name} in the store is a symbolic link: remove it") from error
             raise
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
+        try:
+            _check(name, os.fstat(fd), self._owners)
+        except StoreError:
             os.close(fd)
-            raise StoreError(f"{name} in the store is not a regular file: remove it")
+            raise
         return fd
 
     def check_plain(self, name: str) -> None:
@@ -78,8 +82,7 @@ class Directory:
         StoreError, OSError.
         """
         with suppress(FileNotFoundError):
-            if not stat.S_ISREG(self.status(name).st_mode):
-                raise StoreError(f"{name} in the store is not a regular file: remove it")
+            _check(name, self.status(name), self._owners)
 
     def read(self, name: str) -> bytes:
         """Return the bytes of a whole file.  FileNotFoundError."""
@@ -161,6 +164,17 @@ def _unknown(event: str) -> str:
         f"{event}: what reached the disk is not known; "
         "unmount, look after the disk, and mount again"
     )
+
+
+def _check(name: str, status: os.stat_result, owners: Container[int]) -> None:
+    """Check that a file is a regular one of a user who may have made it.  StoreError."""
+    if not stat.S_ISREG(status.st_mode):
+        raise StoreError(f"{name} in the store is not a regular file: remove it")
+    # In a directory that others may write to, what they left there is not the store's.
+    if status.st_uid not in owners:
+        raise StoreError(
+            f"{name} in the store belongs to another user (uid {status.st_uid}): remove it"
+        )
 
 
 def _write_rest(fd: int, rest: memoryview, offset: int) -> int:

@@ -29,7 +29,6 @@ from heliosfs.vfs.virtual import (
 from heliosfs.workspace.nodes import DirNode
 from heliosfs.workspace.workspace import Workspace
 
-NAME = b".helios"
 _IGNORE = "/*\n"
 """Pattern for all of `.helios`.  It is anchored, because some programs match the files of a live
 view, too, against the ignore files above it."""

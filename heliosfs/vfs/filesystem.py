@@ -13,7 +13,7 @@ from heliosfs.config.settings import Settings
 from heliosfs.errors import NotPermitted, PosixError, ReadOnly
 from heliosfs.objects.tree import NAME_MAX
 from heliosfs.repo.repository import Repository
-from heliosfs.vfs.dotdir import NAME as DOT_HELIOS
+from heliosfs.trees.reserved import DOT_HELIOS
 from heliosfs.vfs.dotdir import DotDirs
 from heliosfs.vfs.virtual import Site, VirtualDir, VirtualLink, VirtualNode
 from heliosfs.workspace.inode import Inode, StatInode
@@ -62,11 +62,11 @@ class FileSystem:
         """Return the child of that name, or None.  ENOTDIR, ENAMETOOLONG, ESTALE, EIO."""
         if isinstance(parent, DirNode):
             self.guard(parent.workspace)
+            if name == DOT_HELIOS:
+                return self._dot_helios(parent)
             found = parent.workspace.lookup(parent, name)
             if found is not None:
                 return found
-            if name == DOT_HELIOS and parent is parent.workspace.root:
-                return self.dot.of(parent.workspace)
             if len(name) > NAME_MAX:
                 raise PosixError(errno.ENAMETOOLONG)
             return None
@@ -79,9 +79,7 @@ class FileSystem:
 
         A `Listed` is cheaper than a node, and most names of a listing never need one.
         """
-        if isinstance(parent, DirNode) and not (
-            name == DOT_HELIOS and parent is parent.workspace.root
-        ):
+        if isinstance(parent, DirNode) and name != DOT_HELIOS:
             self.guard(parent.workspace)
             return parent.workspace.peek(parent, name)
         return self.lookup(parent, name)
@@ -90,16 +88,24 @@ class FileSystem:
         """Return the names in a directory, without `.` and `..`.  ENOTDIR."""
         if isinstance(directory, DirNode):
             names = list(directory.workspace.names(directory))
-            if (
-                self._is_listed
-                and directory is directory.workspace.root
-                and self.dot.of(directory.workspace)
-            ):
+            if DOT_HELIOS in directory.workspace.load(directory):
+                names.remove(DOT_HELIOS)
+            if self._is_listed and self._dot_helios(directory):
                 names.append(DOT_HELIOS)
             return names
         if isinstance(directory, VirtualDir):
             return list(directory.names())
         raise PosixError(errno.ENOTDIR)
+
+    def _dot_helios(self, directory: DirNode) -> StatInode | None:
+        """Return the `.helios` of a view if the directory is its root; None elsewhere.
+
+        What a tree has under that name (an imported repository may) is not there for programs: a
+        `.helios/ctl/command` in it would take over the command.
+        """
+        # I50: no tree has a say in what that name leads to.
+        is_root = directory is directory.workspace.root
+        return self.dot.of(directory.workspace) if is_root else None
 
     def parent(self, directory: StatInode) -> StatInode:
         """Return the directory that `..` leads to.

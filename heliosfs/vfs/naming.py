@@ -11,7 +11,7 @@ import stat
 
 from heliosfs.errors import NotPermitted, PosixError
 from heliosfs.objects.tree import NAME_MAX
-from heliosfs.vfs.dotdir import NAME as DOT_HELIOS
+from heliosfs.trees.reserved import DOT_HELIOS
 from heliosfs.vfs.filesystem import FileSystem
 from heliosfs.workspace.inode import StatInode
 from heliosfs.workspace.nodes import DirNode, FileNode, LeafNode, Node
@@ -130,7 +130,7 @@ class Naming:
         self._filesystem.guard(directory.workspace)
         if len(name) > NAME_MAX:
             raise PosixError(errno.ENAMETOOLONG)
-        # I50: no tree has an entry of that name.
+        # I50: what a tree has under that name is not shown, and nothing is added to it.
         if name == DOT_HELIOS:
             raise NotPermitted(f"the name {DOT_HELIOS.decode()} is reserved")
         if directory.parent is None and directory is not directory.workspace.root:

@@ -20,12 +20,13 @@ from heliosfs.objects.ids import Kind, TreeId, object_id
 from heliosfs.objects.tree import Entry, decode_entry, entry_name
 from heliosfs.steps import TURN, Progress, Steps, on_thread
 from heliosfs.store.base import Store
+from heliosfs.trees.reserved import DOT_HELIOS
 from heliosfs.trees.stored import read_entries
 from heliosfs.workspace.large_file import LargeFile
 
 NOTE = b"HELIOS-NOT-MOUNTED"
 """Name of a file beneath the mount point that tells users that nothing is mounted."""
-SKIPPED = frozenset({b".helios", NOTE})
+SKIPPED = frozenset({DOT_HELIOS, NOTE})
 """Names that are never compared or copied."""
 DIGEST_BYTES = 8
 

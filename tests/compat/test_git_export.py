@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from heliosfs.cli.materialize import stored_items
 from heliosfs.errors import Busy, HeliosError, NotFound, UsageError
 from tests.git_repository import Clone, everything, fsck, git, refs_of
 from tests.tree_builder import Stage
@@ -46,6 +47,38 @@ def test_every_ref_comes_back(stage: Stage, tmp_path: Path, object_format: str) 
     assert refs_of(out) == expected
     assert {"refs/tags/nested", "refs/tags/a-tree", "refs/heads/odd/modes"} < set(expected)
     assert git(out, "symbolic-ref", "HEAD") == b"refs/heads/trunk\n"
+
+
+def test_what_is_called_dot_helios_comes_back(stage: Stage, tmp_path: Path) -> None:
+    """It is not shown, but a part of history: every commit keeps its id, and new ones have it."""
+    clone = small(tmp_path / "clone")
+    clone.write(".helios/ctl/command", b"theirs\n")
+    clone.write("dir/.helios/x", b"x\n")
+    clone.commit("two")
+    os.symlink("/etc", clone.path / "dir/.helios/link")
+    clone.write("a", b"3\n")
+    clone.commit("three")
+    reply = stage.run("import", "--from-git", str(clone.path))
+    assert "  3 versions of .helios in the history, kept and exported again" in reply
+    out = tmp_path / "out.git"
+    export(stage, out)
+    assert refs_of(out) == refs_of(clone.path)
+    stage.files.write(b"a", b"4\n")
+    stage.commit("four")
+    export(stage, out)
+    listed = git(out, "ls-tree", "-r", "--name-only", "trunk").decode().splitlines()
+    assert listed == [
+        ".helios/ctl/command",
+        "a",
+        *(f"dir/.helios/{name}" for name in ("link", "x")),
+        "dir/b",
+    ]
+    assert git(out, "diff", "--name-only", "trunk~", "trunk") == b"a\n"
+    assert "of .helios" not in stage.run("import", "--from-git", str(clone.path))
+    root = stage.view.head_root()
+    assert root is not None
+    found = stored_items(stage.store, root)
+    assert sorted(item.path for item in found) == [b"", b"a", b"dir", b"dir/b"]
 
 
 def test_new_commits_are_ordinary_commits(stage: Stage, tmp_path: Path) -> None:

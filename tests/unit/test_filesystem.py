@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from heliosfs.clock import FixedClock
+from heliosfs.commands.table import run
 from heliosfs.errors import HeliosError, PosixError
 from heliosfs.objects.ids import CommitId
 from heliosfs.repo.branching import create_branch, delete_branch
@@ -123,6 +124,47 @@ def test_dot_helios_is_at_the_root_alone(caller: Caller) -> None:
     assert code(caller.walk, "d/.helios") == "ENOENT"
     assert code(caller.mkdir, "d/.helios") == "EPERM"
     assert {"ctl", "snapshots", "branches", "HEAD"} <= set(caller.names(".helios"))
+
+
+def plant(caller: Caller, directory: str) -> None:
+    """Make `.helios/ctl/command` where no program can: as an import of such a tree does."""
+    workspace = caller.repository.root.workspace
+    above = caller.walk(directory) if directory else workspace.root
+    for name in (b".helios", b"ctl"):
+        assert isinstance(above, DirNode)
+        above = workspace.create(above, name, stat.S_IFDIR | 0o755, 0, 0)
+    assert isinstance(above, DirNode)
+    workspace.create(above, b"command", stat.S_IFREG | 0o644, 0, 0)
+
+
+def test_a_tree_has_no_say_in_what_dot_helios_is(caller: Caller) -> None:
+    """Neither at the root of a view nor below it, in a live view, or in a snapshot."""
+    caller.mkdir("d")
+    for directory in ("", "d"):
+        plant(caller, directory)
+    commit = caller.commit()
+    create_branch(caller.repository, "b", commit)
+    for place in ("", ".helios/live/b/", f".helios/view/{commit.hex()}/"):
+        assert caller.names(place.rstrip("/")) == ["d"]
+        assert caller.names(f"{place}d") == []
+        assert code(caller.walk, f"{place}d/.helios") == "ENOENT"
+        if "view" in place:
+            assert code(caller.walk, f"{place}.helios") == "ENOENT"
+        else:
+            assert caller.walk(f"{place}.helios").mode == stat.S_IFDIR | 0o500
+            assert "stats" in caller.names(f"{place}.helios")
+    assert code(caller.naming.rmdir, caller.root, b".helios") == "EPERM"
+    assert code(caller.naming.rmdir, caller.root, b"d") == "ENOTEMPTY"
+    caller.repository.configuration.set("mount.helios", "listed")
+    assert sorted(caller.names("")) == [".helios", "d"]
+    assert caller.names("d") == []
+    # It is still part of what is committed.
+    caller.write("file", b"one")
+    caller.commit()
+    listed = run(caller.repository, caller.repository.root, ["ls-files"]).splitlines()
+    assert listed == [".helios/ctl/command", "d/.helios/ctl/command", "file"]
+    run(caller.repository, caller.repository.root, ["rm", "-r", "-f", ".helios", "d"])
+    assert run(caller.repository, caller.repository.root, ["ls-files"]) == "file\n"
 
 
 def test_dot_helios_is_listed_when_that_is_set(caller: Caller) -> None:

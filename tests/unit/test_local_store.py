@@ -8,9 +8,10 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from lmdb.verify import verify
@@ -413,6 +414,29 @@ def test_no_file_of_a_store_is_followed_elsewhere(tmp_path: Path, name: str, kin
         os.close(fd)
     assert precious.read_text() == "of the user\n"
     assert not (tmp_path / "nothing").exists()
+
+
+@pytest.mark.parametrize("name", ["lock", "format", "store.lmdb"])
+def test_no_file_of_another_user_is_taken_for_the_store_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Who may write to the directory of a store, but does not own it, adds nothing to it."""
+    open_store(tmp_path).close()
+    other = os.geteuid() + 12345
+    (inode,) = {path.stat().st_ino for path in tmp_path.rglob(name)}
+
+    def foreign(real: Callable[..., os.stat_result]) -> Callable[..., os.stat_result]:
+        def status(*place: Any, **options: Any) -> os.stat_result:
+            found = list(real(*place, **options))
+            found[4] = other if found[1] == inode else found[4]
+            return os.stat_result(found)
+
+        return status
+
+    monkeypatch.setattr(os, "fstat", foreign(os.fstat))
+    monkeypatch.setattr(os, "stat", foreign(os.stat))
+    with pytest.raises(StoreError, match=f"{name} in the store belongs to another user"):
+        open_store(tmp_path)
 
 
 def test_a_record_calls_safe_what_a_sync_has_returned_for(tmp_path: Path) -> None:

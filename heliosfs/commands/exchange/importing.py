@@ -183,14 +183,27 @@ def _text(done: Import, outcome: Outcome, refs: GitRefs, git: Git) -> str:
     ]
     for place, count in refs.others.items():
         lines.append(f"  left out: {count} refs in {place}, neither branches nor tags")
+    lines += _of_files(done)
+    if outcome.kept_files:
+        lines.append("  the files stay as they are; 'helios status' compares them with HEAD")
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _of_files(done: Import) -> list[str]:
+    """Return lines on files that are not here as a checkout of git would have them."""
+    lines = []
     if done.converted.file_count:
         lines.append(
             f"  {done.converted}: not converted here, where files are as git stores them; "
             "changed ones with filters are not exported without --with-filtered"
         )
-    if outcome.kept_files:
-        lines.append("  the files stay as they are; 'helios status' compares them with HEAD")
-    return "".join(f"{line}\n" for line in lines)
+    if done.covered_count:
+        versions = "1 version" if done.covered_count == 1 else f"{done.covered_count} versions"
+        lines.append(
+            f"  {versions} of .helios in the history, kept and exported again, but not shown by a "
+            "workspace: the name is reserved"
+        )
+    return lines
 
 
 def _document(done: Import, outcome: Outcome, refs: GitRefs) -> dict[str, object]:
@@ -198,6 +211,7 @@ def _document(done: Import, outcome: Outcome, refs: GitRefs) -> dict[str, object
         "commit_count": done.commit_count,
         "object_count": done.object_count,
         "converted": dict(done.converted.counts),
+        "covered_count": done.covered_count,
         "new": outcome.new,
         "moved": outcome.moved,
         "same_count": outcome.same_count,
