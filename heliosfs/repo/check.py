@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from heliosfs.errors import StoreError
+from heliosfs.errors import CorruptObject, StoreError
 from heliosfs.objects.ids import CommitId, Kind, Oid
 from heliosfs.objects.references import Reference
 from heliosfs.repo.gc.closure import Closure
@@ -65,7 +65,7 @@ class _Check:
     def __init__(self, repository: Repository, collection: Collection) -> None:
         self._repository = repository
         self._collection = collection
-        self._closure = Closure(collection.read, self._enter)
+        self._closure = Closure(self._enter)
         self._roots: deque[tuple[str, Iterable[Reference]]] = deque()
         self._place = ""
         self._problems: list[Problem] = []
@@ -153,12 +153,17 @@ class _Check:
             left -= closure.count - before
         return True
 
-    def _enter(self, kind: Kind, oid: Oid) -> bool:
+    def _enter(self, kind: Kind, oid: Oid) -> list[Reference] | None:
         """Read a new object.  Objects after a commit in the walk belong to that commit."""
-        if not self._collection.mark(oid):
-            return False
+        try:
+            found = self._collection.enter(kind, oid, reads_blob=True)
+        except CorruptObject:
+            self._note_place(kind, oid)
+            raise
+        if found is not None:
+            self._note_place(kind, oid)
+        return found
+
+    def _note_place(self, kind: Kind, oid: Oid) -> None:
         if kind is Kind.COMMIT:
             self._place = f"commit {oid.hex()[:12]}"
-        elif kind is Kind.BLOB:
-            self._collection.read(oid, kind)
-        return True

@@ -7,7 +7,14 @@ import struct
 from collections.abc import Collection, Iterator
 
 from heliosfs.errors import CorruptObject
-from heliosfs.objects.commit import Commit, commit_id, decode_commit, encode_commit
+from heliosfs.objects.commit import (
+    Commit,
+    CommitLinks,
+    commit_id,
+    commit_links,
+    decode_commit,
+    encode_commit,
+)
 from heliosfs.objects.ids import CommitId, Kind, Oid
 from heliosfs.repo import keys
 from heliosfs.repo.first_parents import FirstParents
@@ -149,6 +156,14 @@ def decoded(oid: CommitId, data: bytes) -> Commit:
     """Return the commit of these bytes.  CorruptObject."""
     try:
         return decode_commit(data)
+    except (ValueError, IndexError, struct.error) as error:
+        raise CorruptObject(f"commit {oid.hex()} cannot be read: {error}") from error
+
+
+def links_of(oid: CommitId, data: bytes) -> CommitLinks:
+    """Return what the commit of these bytes refers to.  CorruptObject."""
+    try:
+        return commit_links(data)
     except (ValueError, IndexError, struct.error) as error:
         raise CorruptObject(f"commit {oid.hex()} cannot be read: {error}") from error
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from heliosfs.objects.ids import Kind, Oid
+from heliosfs.objects.references import Reference
 from heliosfs.steps import Work
 from heliosfs.store.encoding.versions import Prepared
 
@@ -83,7 +84,7 @@ class Collection(Protocol):
     """
 
     def looking(self) -> AbstractContextManager[None]:
-        """Return a context in which one thread may call `read`, `mark`, `is_marked` and `scan`."""
+        """Return a context in which one thread may call the methods up to `scan`."""
 
     def read(self, oid: Oid, kind: Kind) -> bytes:
         """Read as `Store.read` does, but without a change of L1."""
@@ -91,13 +92,23 @@ class Collection(Protocol):
     def mark(self, oid: Oid) -> bool:
         """Keep an object; return True if it was not marked before.  MissingObject."""
 
+    def enter(self, kind: Kind, oid: Oid, *, reads_blob: bool = False) -> list[Reference] | None:
+        """Mark an object, and return those to which it refers; None if it was marked before.
+
+        Blobs are not read, unless `reads_blob`.  References that a tree shares with another one
+        that was entered may be left out.  Blobs with the targets of symbolic links are marked if
+        there are any.  MissingObject; CorruptObject, after the object was marked.  15 us for a
+        tree, 5 for a blob, if objects are entered in the order in which they were added.
+        """
+
     def is_marked(self, oid: Oid) -> bool:
         """Return True if an object is in the store and will stay."""
 
     def scan(self, prefix: bytes) -> list[tuple[bytes, bytes]]:
         """Return the state under a prefix as of `plan_settle`; later changes may be missing.
 
-        The prefix ends with a slash.
+        The prefix ends with a slash.  Commits of a list come in the order in which they were added,
+        in which they are read fastest.
         """
 
     def plan_pack(self) -> Work | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from itertools import islice
@@ -10,6 +11,8 @@ from typing import NamedTuple
 
 from heliosfs.errors import CorruptObject, MissingObject
 from heliosfs.objects.ids import Kind, Oid, object_id
+from heliosfs.objects.outline import links_in, outline
+from heliosfs.objects.references import Reference, references
 from heliosfs.steps import Work
 from heliosfs.store.addition import HashedAddition
 from heliosfs.store.base import (
@@ -314,6 +317,21 @@ class _MemoryCollection:
         fresh = oid not in self._marked
         self._marked.add(oid)
         return fresh
+
+    def enter(self, kind: Kind, oid: Oid, *, reads_blob: bool = False) -> list[Reference] | None:
+        if not self.mark(oid):
+            return None
+        if kind is Kind.BLOB and not reads_blob:
+            return []
+        data = self.read(oid, kind)
+        try:
+            if kind is Kind.TREE:
+                links = links_in(data, outline(data))
+                self._marked.update(blob for blob in links if blob in self._store.objects)
+            return references(kind, data)
+        except (ValueError, IndexError, struct.error) as error:
+            name = kind.name.lower()
+            raise CorruptObject(f"{name} {oid.hex()} cannot be read: {error}") from error
 
     def scan(self, prefix: bytes) -> list[tuple[bytes, bytes]]:
         return list(self._store.scan(prefix))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ import pytest
 
 from heliosfs.errors import Busy, CorruptObject, MissingObject
 from heliosfs.objects.ids import Kind, Oid, object_id
+from heliosfs.objects.references import references
+from heliosfs.objects.tree import NO_OID, Entry, encode_entry, join_leaf
 from heliosfs.store.base import Collection, Store
 from heliosfs.store.memory import MemoryStore
 from tests.stores import World, blob, finish, give, settle
@@ -303,3 +306,59 @@ def test_what_is_drained_while_it_is_looked_at_is_found(world: World) -> None:
     finish(collection.plan_sweep)
     collection.close()
     assert store.contains(oid)
+
+
+def test_entering_tells_what_an_object_refers_to(world: World) -> None:
+    store = world.store
+    (blob_id,) = give(store, b"content")
+    file = encode_entry(Entry(b"f", stat.S_IFREG | 0o644, 0, 0, 0, 7, blob_id))
+    link = encode_entry(Entry(b"l", stat.S_IFLNK | 0o777, 0, 0, 0, 0, NO_OID, target=b"content"))
+    data = join_leaf([file, link])
+    tree = object_id(Kind.TREE, data)
+    store.add(tree, Kind.TREE, data)
+    bad = object_id(Kind.TREE, b"\0not a tree")
+    store.add(bad, Kind.TREE, b"\0not a tree")
+    store.publish()
+    settle(store)
+    collection = store.collect()
+    with collection.looking():
+        assert collection.enter(Kind.TREE, tree) == [(Kind.BLOB, blob_id)]
+        assert collection.enter(Kind.TREE, tree) is None
+        # The target of a link is stored as a blob, too, and is marked with the link.
+        assert collection.enter(Kind.BLOB, blob_id, reads_blob=True) is None
+        with pytest.raises(CorruptObject):
+            collection.enter(Kind.TREE, bad)
+        with pytest.raises(MissingObject):
+            collection.enter(Kind.BLOB, object_id(Kind.BLOB, b"never added"))
+    collection.close()
+
+
+def test_entering_versions_of_a_tree_tells_all_that_they_refer_to(world: World) -> None:
+    store = world.store
+
+    def entry(at: int, data: bytes) -> bytes:
+        oid = object_id(Kind.BLOB, data)
+        return encode_entry(Entry(b"%02d" % at, stat.S_IFREG, 0, 0, 0, 9, oid))
+
+    entries = [entry(at, b"%d" % at) for at in range(40)]
+    trees: list[Oid] = []
+    wanted: set[Oid] = set()
+    for number in range(60):
+        at = number * 7 % 40
+        entries[at] = entry(at, b"new %d" % number)
+        data = join_leaf(entries)
+        oid = object_id(Kind.TREE, data)
+        store.add(oid, Kind.TREE, data, trees[-1] if trees else None)
+        trees.append(oid)
+        wanted |= {each for _, each in references(Kind.TREE, data)}
+    store.publish()
+    settle(store)
+    collection = store.collect()
+    found: set[Oid] = set()
+    with collection.looking():
+        for oid in trees:
+            told = collection.enter(Kind.TREE, oid)
+            assert told is not None
+            found |= {each for _, each in told}
+    assert found == wanted
+    collection.close()

@@ -17,11 +17,13 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from itertools import islice
 from typing import NamedTuple, Protocol
 
 from heliosfs.errors import CorruptObject, MissingObject
-from heliosfs.objects.commit import Commit
-from heliosfs.objects.ids import CommitId, Kind, Oid
+from heliosfs.objects.commit import CommitLinks
+from heliosfs.objects.ids import CommitId, Kind, TreeId
+from heliosfs.objects.outline import EMPTY_TREE_ID
 from heliosfs.pace import Pace
 from heliosfs.repo import keys
 from heliosfs.repo.gc.closure import Closure
@@ -39,7 +41,7 @@ from heliosfs.repo.gc.roots import (
     staged_roots,
     state_references,
 )
-from heliosfs.repo.history import decoded, listed_in
+from heliosfs.repo.history import links_of, listed_in
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.stash import stashed_since
 from heliosfs.repo.working_state import State
@@ -134,9 +136,7 @@ class _Run:
         self._saves: dict[int, int] = {}
         """Sequence, by slot, of the last save that is known to stay."""
         self._undo_commits = 0
-        self._closure = Closure(
-            collection.read, lambda kind, oid: collection.mark(oid), self._mark_link
-        )
+        self._closure = Closure(collection.enter)
 
     def steps(self, *, dry_run: bool, packs: bool) -> Steps[Collected]:
         clock = self._repository.clock
@@ -234,16 +234,16 @@ class _Run:
     def _learn(self, oids: list[CommitId]) -> Steps[None]:
         """Read commits on a thread, and note them."""
 
-        def read() -> list[Commit]:
-            pace, commits = Pace(), []
+        def read() -> list[CommitLinks]:
+            pace, found = Pace(), []
             with self._collection.looking():
                 for oid in oids:
-                    commits.append(decoded(oid, self._collection.read(oid, Kind.COMMIT)))
+                    found.append(links_of(oid, self._collection.read(oid, Kind.COMMIT)))
                     pace()
-            return commits
+            return found
 
-        for oid, commit in zip(oids, (yield from on_thread(read)), strict=True):
-            self._judgement.note(oid, commit)
+        for oid, links in zip(oids, (yield from on_thread(read)), strict=True):
+            self._judgement.note(oid, links)
 
     def _flush(self) -> Steps[None]:
         """Flush in steps, so that little is left for the flush in `_freeze`."""
@@ -267,7 +267,9 @@ class _Run:
         while tips:
             tips = self._judgement.keep(tips)
             for oid in tips:
-                self._judgement.note(oid, history.read(oid))
+                commit = history.read(oid)
+                links = CommitLinks(commit.tree, commit.parents, commit.committer.seconds)
+                self._judgement.note(oid, links)
         for state in states:
             self._closure.add(state_references(state))
         self._closure.add(staged_roots(repository))
@@ -310,7 +312,7 @@ class _Run:
 
     def _mark(self) -> Steps[None]:
         closure = self._closure
-        closure.add([(Kind.COMMIT, oid) for oid in self._judgement.kept])
+        yield from self._mark_commits()
         for found in nameless_files(self._repository):
             closure.add(found)
             yield TURN
@@ -319,16 +321,27 @@ class _Run:
             is_more = yield from on_thread(self._advance)
             yield Progress(closure.count, self._store.stats().objects, "objects marked")
 
+    def _mark_commits(self) -> Steps[None]:
+        """Mark the commits that stay, and let their trees be marked in the order of the commits.
+
+        They are not read again: what they name is known.
+        """
+        commits = self._judgement.kept_trees()
+
+        def mark(some: list[tuple[CommitId, TreeId]]) -> None:
+            pace = Pace()
+            with self._collection.looking():
+                for oid, _ in some:
+                    self._collection.mark(oid)
+                    pace()
+
+        while some := list(islice(commits, _MARK_COUNT)):
+            yield from on_thread(partial(mark, some))
+            self._closure.add((Kind.TREE, tree) for _, tree in some if tree != EMPTY_TREE_ID)
+
     def _advance(self) -> bool:
         with self._collection.looking():
             return self._closure.advance(_MARK_COUNT)
-
-    def _mark_link(self, blob: Oid) -> None:
-        try:
-            self._collection.mark(blob)
-        except MissingObject:
-            # Most links were not imported.
-            return
 
     def _forget_rest(self) -> Steps[None]:
         dropped, retention = self._repository.dropped, self._retention

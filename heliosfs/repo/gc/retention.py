@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from heliosfs.clock import SECOND_NS
-from heliosfs.objects.commit import Commit
-from heliosfs.objects.ids import CommitId
+from heliosfs.objects.commit import CommitLinks
+from heliosfs.objects.ids import CommitId, TreeId
 from heliosfs.repo.operation import Operation
 from heliosfs.repo.operation_log import OperationLog
 from heliosfs.repo.working_state import State
@@ -37,15 +37,15 @@ class Judgement:
 
     def __init__(self, retention: Retention) -> None:
         self._retention = retention
-        self._parents: dict[CommitId, tuple[CommitId, ...]] = {}
+        self._links: dict[CommitId, CommitLinks] = {}
         self._young: list[CommitId] = []
         self.kept: set[CommitId] = set()
 
-    def note(self, oid: CommitId, commit: Commit) -> None:
+    def note(self, oid: CommitId, links: CommitLinks) -> None:
         """Note a commit that is listed, or that `keep` did not know."""
-        self._parents[oid] = commit.parents
+        self._links[oid] = links
         retention = self._retention
-        if retention.keeps_unreached and commit.committer.seconds * SECOND_NS >= retention.since_ns:
+        if retention.keeps_unreached and links.seconds * SECOND_NS >= retention.since_ns:
             self._young.append(oid)
 
     def young(self) -> list[CommitId]:
@@ -54,24 +54,31 @@ class Judgement:
 
     def keep(self, tips: Iterable[CommitId]) -> list[CommitId]:
         """Keep commits and their ancestors; return the unknown ones, for `note`."""
-        kept, known = self.kept, self._parents
+        kept, known = self.kept, self._links
         unknown = []
         pending = list(tips)
         while pending:
             oid = pending.pop()
             if oid in kept:
                 continue
-            parents = known.get(oid)
-            if parents is None:
+            links = known.get(oid)
+            if links is None:
                 unknown.append(oid)
                 continue
             kept.add(oid)
-            pending += parents
+            pending += links.parents
         return unknown
 
     def doomed(self) -> set[CommitId]:
         """Return the listed commits that do not stay."""
-        return self._parents.keys() - self.kept
+        return self._links.keys() - self.kept
+
+    def kept_trees(self) -> Iterator[tuple[CommitId, TreeId]]:
+        """Yield the commits that stay with their trees, in the order in which they were noted."""
+        kept = self.kept
+        for oid, links in self._links.items():
+            if oid in kept:
+                yield oid, links.tree
 
 
 @dataclass(slots=True)

@@ -181,6 +181,12 @@ def decode_delta(codec: int, body: bytes, size: int, base: bytes, named: bytes =
     return b"".join((base[:head], middle, base[len(base) - tail :]))
 
 
+def shared_lengths(body: bytes) -> tuple[int, int]:
+    """Return how many first and last bytes a delta that was decoded has from its base."""
+    head, at = read_varint(body, 0)
+    return head, read_varint(body, at)[0]
+
+
 def common_prefix(a: bytes, b: bytes) -> int:
     """Return the length of the common beginning, by bisection: 3 us for 10 KB.
 

@@ -2,90 +2,156 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from heliosfs.errors import CorruptObject
 from heliosfs.objects.ids import Kind, Oid, object_id
-from heliosfs.store.encoding.codecs import Codec, DecodeError, decode, decode_delta, named_id
+from heliosfs.objects.outline import Outline, outline, outline_after
+from heliosfs.store.encoding.codecs import (
+    Codec,
+    DecodeError,
+    decode,
+    decode_delta,
+    shared_lengths,
+)
 from heliosfs.store.l2.reader import Snapshot, unpacked
-from heliosfs.store.l2.record import Payload
+from heliosfs.store.l2.record import Head, Payload, unpack_head
 
-_HELD_BYTES = 32 * 1024 * 1024
-_HELD_COUNT = 100_000
+_HELD_BYTES = 16 * 1024 * 1024
+_HELD_COUNT = 50_000
 _HELD_MAX_BYTES = 1024 * 1024
 """Size above which objects are not held: they have few versions, and their chains are read anew."""
 _CHAIN_MAX = 256
+_COMMIT, _TREE = Kind.COMMIT, Kind.TREE
 
 
-class Decoded(NamedTuple):
+class Decoded:
     """An object of L2."""
 
-    kind: Kind
-    id: bytes
-    """The part of the object's id that its record keeps."""
-    data: bytes
+    __slots__ = ("base", "data", "ends", "head", "id", "kind", "tail")
+
+    def __init__(self, kind: Kind, kept: bytes, data: bytes, base: int | None) -> None:
+        self.kind = kind
+        self.id = kept
+        """The part of the object's id that its record keeps."""
+        self.data = data
+        self.base = base
+        """Number of the object that it shares its first and last bytes with."""
+        self.head = self.tail = 0
+        self.ends: list[int] | None = None
+        """Ends of a tree's entries, set by a caller of `unknown` who knows all of them now."""
 
 
 class Chains:
-    """Decoded objects by number, as many as fit.  A number always means the same object."""
+    """Decoded objects by number, as many as fit.  A number always means the same object.
+
+    Two generations, each with half of the memory: what was not used lately is forgotten.
+    """
 
     def __init__(self) -> None:
-        self._held: dict[int, Decoded] = {}
-        self._held_bytes = 0
+        self._young: dict[int, Decoded] = {}
+        self._old: dict[int, Decoded] = {}
+        self._young_bytes = 0
 
     def load(self, snapshot: Snapshot, oid: Oid) -> tuple[Kind, bytes] | None:
         """Return the kind and bytes of an object, checked against its id; None if L2 has none.
 
         CorruptObject.
 
-        25 us for a small one whose neighbours in the chain were read; `Snapshot.chain` and decoding
+        15 us for a small one whose neighbours in the chain were read; `Snapshot.chain` and decoding
         all of it take 150 us.
         """
+        found = self.find(snapshot, oid, snapshot.candidates(oid))
+        return None if found is None else (found.kind, found.data)
+
+    def find(self, snapshot: Snapshot, oid: Oid, numbers: list[int]) -> Decoded | None:
+        """Return the object with this id among those of the numbers; None without numbers.
+
+        CorruptObject.
+        """
         reason = ""
-        for number in snapshot.candidates(oid):
+        for number in numbers:
             try:
                 found = self.decode(snapshot, number)
             except DecodeError as error:
                 reason = str(error)
                 continue
             if object_id(found.kind, found.data) == oid:
-                return found.kind, found.data
+                return found
             reason = "its bytes have another id"
         if reason:
             raise CorruptObject(f"object {oid.hex()} is damaged: {reason}")
         return None
 
+    def unknown(self, found: Decoded) -> Outline:
+        """Return the outline of a tree; entries that it shares with its base may be known.
+
+        They are if the base has `ends`.  ValueError, IndexError, struct.error when the object is
+        not a tree.
+        """
+        base = None if found.base is None else self._get(found.base)
+        if base is None or base.ends is None:
+            return outline(found.data)
+        return outline_after(base.ends, found.data, len(base.data), found.head, found.tail)
+
     def decode(self, snapshot: Snapshot, number: int) -> Decoded:
         """Return an object by its number, without a check of its id; DecodeError."""
-        above: list[Payload] = []
-        at: int | None = number
-        while at is not None and at not in self._held:
-            payload = snapshot.payload(at)
-            if payload.codec == Codec.PACKED:
-                payload = unpacked(snapshot.packs, payload)
-            above.append(payload)
+        found = self._get(number)
+        if found is not None:
+            return found
+        head = unpack_head(number, snapshot.record(number))
+        above: list[Head] = []
+        while True:
+            above.append(head)
+            base = head[5]
+            if base is None:
+                break
+            found = self._get(base)
+            if found is not None:
+                break
             if len(above) > _CHAIN_MAX:
                 raise DecodeError(f"object {number} ends a chain that is too long")
-            at = payload.base
-        found = self._held[at] if at is not None else None
+            head = unpack_head(base, snapshot.record(base))
         while above:
-            payload = above.pop()
-            if found is None:
-                data = decode(payload.codec, payload.body, payload.size)
-            else:
-                named = named_id(payload.kind, found.id)
-                data = decode_delta(payload.codec, payload.body, payload.size, found.data, named)
-            found = Decoded(payload.kind, payload.id, data)
-            self._hold(payload.number, found)
+            head = above.pop()
+            found = _whole(snapshot, head) if found is None else _after(found, head)
+            self._hold(head[0], found)
         assert found is not None
+        return found
+
+    def _get(self, number: int) -> Decoded | None:
+        found = self._young.get(number)
+        if found is None:
+            found = self._old.get(number)
+            if found is not None:
+                self._hold(number, found)
         return found
 
     def _hold(self, number: int, found: Decoded) -> None:
         size = len(found.data)
         if size > _HELD_MAX_BYTES:
             return
-        if self._held_bytes + size > _HELD_BYTES or len(self._held) >= _HELD_COUNT:
-            self._held.clear()
-            self._held_bytes = 0
-        self._held[number] = found
-        self._held_bytes += size
+        if self._young_bytes + size > _HELD_BYTES or len(self._young) >= _HELD_COUNT:
+            self._old, self._young = self._young, {}
+            self._young_bytes = 0
+        self._young[number] = found
+        self._young_bytes += size
+
+
+def _whole(snapshot: Snapshot, head: Head) -> Decoded:
+    """Return an object that is encoded alone, in its record or in a pack; DecodeError."""
+    number, codec, kind, kept, size, base, position, record, at = head
+    body = record[at:]
+    if codec == Codec.PACKED:
+        payload = Payload(number, codec, kind, kept, size, base, position, body)
+        _, codec, _, _, _, _, _, body = unpacked(snapshot.packs, payload)
+    return Decoded(kind, kept, decode(codec, body, size), None)
+
+
+def _after(before: Decoded, head: Head) -> Decoded:
+    """Return an object that is a delta to the one before; DecodeError."""
+    _, codec, kind, kept, size, base, _, record, at = head
+    body = record[at:]
+    named = before.id if kind is _COMMIT else b""
+    found = Decoded(kind, kept, decode_delta(codec, body, size, before.data, named), base)
+    if kind is _TREE:
+        found.head, found.tail = shared_lengths(body)
+    return found

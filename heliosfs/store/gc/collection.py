@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TypeVar
 
 from heliosfs.errors import CorruptObject, MissingObject
 from heliosfs.objects.ids import Kind, Oid
+from heliosfs.objects.outline import links_in, outline, references_in
+from heliosfs.objects.references import Reference, references
 from heliosfs.pace import Pace
 from heliosfs.steps import Work
 from heliosfs.store.base import Collection, Swept
@@ -64,26 +67,58 @@ class LocalCollection:
             if loaded is None:
                 raise _missing(oid)
             found, data = loaded
-        if found is not kind:
-            raise CorruptObject(
-                f"object {oid.hex()} is a {found.name.lower()}, not a {kind.name.lower()}"
-            )
-        return data
+        return _of_kind(oid, kind, found, data)
 
     def mark(self, oid: Oid) -> bool:
+        return self._mark(oid) is not None
+
+    def enter(self, kind: Kind, oid: Oid, *, reads_blob: bool = False) -> list[Reference] | None:
+        numbers = self._mark(oid)
+        if numbers is None:
+            return None
+        if kind is Kind.BLOB and not reads_blob:
+            return []
+        found = self._chains.find(self._snapshot, oid, numbers)
+        data = (
+            self.read(oid, kind) if found is None else _of_kind(oid, kind, found.kind, found.data)
+        )
+        try:
+            if kind is not Kind.TREE:
+                return references(kind, data)
+            shape = outline(data) if found is None else self._chains.unknown(found)
+            for blob in links_in(data, shape):
+                self._mark_link(blob)
+            result = references_in(data, shape)
+        except (ValueError, IndexError, struct.error) as error:
+            name = kind.name.lower()
+            raise CorruptObject(f"{name} {oid.hex()} cannot be read: {error}") from error
+        if found is not None:
+            # Only now: what a later version shares with this tree is not looked at again.
+            found.ends = shape.ends
+        return result
+
+    def _mark(self, oid: Oid) -> list[int] | None:
+        """Mark an object; return its numbers in the snapshot; None if it was marked before."""
         # First in L2: a batch that has the object once more may never be published.
         numbers = self._snapshot.numbers_of(oid)
         if not numbers and oid in self._pending:
             is_new = oid not in self._entered
             self._entered.add(oid)
-            return is_new
-        numbers = numbers or self._look(lambda snapshot: snapshot.numbers_of(oid)) or []
-        if not numbers:
+            return [] if is_new else None
+        found = numbers or self._look(lambda snapshot: snapshot.numbers_of(oid))
+        if not found:
             raise _missing(oid)
         is_new = False
-        for number in numbers:
+        for number in found:
             is_new |= self._marks.reach(number)
-        return is_new
+        return numbers if is_new else None
+
+    def _mark_link(self, blob: Oid) -> None:
+        try:
+            self._mark(blob)
+        except MissingObject:
+            # Most links were not imported.
+            return
 
     def _look(self, ask: Callable[[Snapshot], _T | None]) -> _T | None:
         """Ask the snapshot, then a newer one: an object pending a moment ago may be drained now."""
@@ -103,7 +138,6 @@ class LocalCollection:
         for item in StateReader(self._snapshot).expanded(prefix):
             found.append(item)
             pace()
-        found.sort()
         return found
 
     def plan_pack(self) -> Work | None:
@@ -156,6 +190,14 @@ class _Step:
     def apply(self) -> None:
         if isinstance(self._work, Sweep):
             self._work.applied()
+
+
+def _of_kind(oid: Oid, kind: Kind, found: Kind, data: bytes) -> bytes:
+    if found is not kind:
+        raise CorruptObject(
+            f"object {oid.hex()} is a {found.name.lower()}, not a {kind.name.lower()}"
+        )
+    return data
 
 
 def _missing(oid: Oid) -> MissingObject:

@@ -20,7 +20,7 @@ from heliosfs.store.l2.database import ObjectDatabase
 from heliosfs.store.l2.marks import Marks
 from heliosfs.store.l2.reader import Snapshot
 from heliosfs.store.l2.record import Payload, pack
-from heliosfs.store.l2.walk import headers, values
+from heliosfs.store.l2.walk import bases, values
 
 _SCANNED = 5_000
 _STEP_BYTES = 256 * 1024
@@ -81,14 +81,14 @@ class Repack:
         """Note which objects are bases of others."""
         pace, seen = Pace(), 0
         with self._database.browsing() as snapshot:
-            for payload in headers(snapshot, self._next):
+            for number, base in bases(snapshot, self._next):
                 pace()
-                if payload.number >= self._end or seen == _SCANNED:
+                if number >= self._end or seen == _SCANNED:
                     break
                 seen += 1
-                self._next = payload.number + 1
-                if payload.base is not None:
-                    self._is_base[payload.base] = 1
+                self._next = number + 1
+                if base is not None:
+                    self._is_base[base] = 1
         if seen < _SCANNED:
             self._scanned = True
             self._next = 1

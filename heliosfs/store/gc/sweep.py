@@ -26,7 +26,7 @@ from heliosfs.store.l2.database import ObjectDatabase
 from heliosfs.store.l2.marks import Marks
 from heliosfs.store.l2.reader import index_entry
 from heliosfs.store.l2.record import SHORT_BYTES
-from heliosfs.store.l2.walk import Stored, headers, index_entries, values
+from heliosfs.store.l2.walk import Stored, bases, index_entries, values
 
 _SCANNED = 5_000
 """Records whose headers are read in a step: 15 ms."""
@@ -87,27 +87,31 @@ class Sweep:
 
     def _scan(self) -> bool:
         """Note the bases of all records; at the end, keep what kept deltas need."""
+        if self._marks.kept_count >= self._database.totals.objects:
+            # Nothing goes: most often, and known without a look at the records.
+            self._steps = self._steps[:1]
+            return True
         self._bases = self._bases or array("Q", bytes(8 * self._database.totals.next_number))
         end = len(self._bases)
         seen = 0
         pace = Pace()
         with self._database.reading() as snapshot:
-            for payload in headers(snapshot, self._next):
+            for number, base in bases(snapshot, self._next):
                 pace()
-                if payload.number >= end or seen == _SCANNED:
+                if number >= end or seen == _SCANNED:
                     break
                 seen += 1
-                self._next = payload.number + 1
-                if payload.base is not None:
-                    self._bases[payload.number] = payload.base
+                self._next = number + 1
+                if base is not None:
+                    self._bases[number] = base
         if seen == _SCANNED:
             return False
         # I45: what a kept delta needs is kept: from the last to the first.
-        marks, bases = self._marks, self._bases
+        marks, based = self._marks, self._bases
         for number in range(end - 1, 0, -1):
             pace()
-            if bases[number] and marks.keeps(number):
-                marks.need(bases[number])
+            if based[number] and marks.keeps(number):
+                marks.need(based[number])
         return True
 
     def _unlist(self) -> bool:

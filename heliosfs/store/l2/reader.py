@@ -125,13 +125,15 @@ class Snapshot:
         short = oid[:SHORT_BYTES]
         recent = self._recent.numbers.get(short)
         found = [] if recent is None else [recent]
-        older = []
         cursor = self._ids_cursor
-        more = cursor.set_range_dup(INDEX_KEY, short)
-        while more and (entry := cursor.value()).startswith(short):
-            older.append(int.from_bytes(entry[SHORT_BYTES:], "big"))
-            more = cursor.next_dup()
-        found += reversed(older)
+        if cursor.set_range_dup(INDEX_KEY, short):
+            entry = cursor.value()
+            at = len(found)
+            while entry.startswith(short):
+                found.insert(at, int.from_bytes(entry[SHORT_BYTES:], "big"))
+                if not cursor.next_dup():
+                    break
+                entry = cursor.value()
         return found
 
     def numbers_with_prefix(self, prefix: bytes) -> list[int]:
@@ -197,7 +199,7 @@ class Snapshot:
 
     def oid_of(self, number: int) -> Oid:
         """Return the id of an object: 2 us for a commit, the cost of a read else; DecodeError."""
-        oid = commit_oid(self._record(number))
+        oid = commit_oid(self.record(number))
         if oid is not None:
             return oid
         chain = self.chain(number)
@@ -205,9 +207,10 @@ class Snapshot:
 
     def payload(self, number: int) -> Payload:
         """Return the payload of an object; DecodeError if it is missing or damaged."""
-        return unpack(number, self._record(number))
+        return unpack(number, self.record(number))
 
-    def _record(self, number: int) -> bytes:
+    def record(self, number: int) -> bytes:
+        """Return the record of an object: 1 us beside the last one; DecodeError."""
         index = number - self._first
         value = self._value
         if not value or not 0 <= index < (value[0] or 1):

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 from heliosfs.errors import CorruptObject
@@ -24,6 +25,9 @@ _BLOCK_BYTES = 1_320
 asked for."""
 _BLOCK_MAX = 128
 """Largest number of entries in a block, which are read in 20 us."""
+
+_REMEMBERED_BLOCKS = 16
+"""Blocks that are known with their entries, of the last that were read: 20 KB each."""
 
 
 class Value(NamedTuple):
@@ -77,11 +81,13 @@ def join_blocks(entries: Mapping[int, Value]) -> Iterator[tuple[int, bytes]]:
 def get_numbered(txn: Transaction, state: Table, family: bytes, number: int) -> Value | None:
     """Return a value of a family, or None."""
     found = _block_of(txn, state, family, number)
-    if found is not None:
-        for each, value in split_block(*found):
-            if each >= number:
-                return value if each == number else None
-    return None
+    return None if found is None else _entries(*found).get(number)
+
+
+@lru_cache(maxsize=_REMEMBERED_BLOCKS)
+def _entries(first: int, block: bytes) -> Mapping[int, Value]:
+    """Return the entries of a block by number; neighbours are asked for one after another."""
+    return dict(split_block(first, block))
 
 
 def write_numbered(

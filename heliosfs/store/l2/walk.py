@@ -19,6 +19,7 @@ from heliosfs.store.l2.record import (
     read_alone,
     split_bundle,
     unpack,
+    unpack_head,
 )
 
 
@@ -46,36 +47,50 @@ def headers(snapshot: Snapshot, number: int) -> Iterator[Payload]:
 
     Of a large record, the body is only the part in its first piece.
     """
-    cursor = snapshot.txn.cursor(snapshot.tables.objects)
-    more = seek(cursor, number)
-    while more:
-        key, value = cursor.item()
-        if len(key) == NUMBER.size:
-            (first,) = NUMBER.unpack(key)
-            records = split_bundle(value) if value[0] else [read_alone(value)[1]]
-            for at, record in enumerate(records, first):
-                if record and at >= number:
-                    yield unpack(at, record)
-        more = cursor.next()
+    for first, value in _from(snapshot, number):
+        for at, record in enumerate(_records(value), first):
+            if record and at >= number:
+                yield unpack(at, record)
+
+
+def bases(snapshot: Snapshot, number: int) -> Iterator[tuple[int, int | None]]:
+    """Yield the numbers from one on and their bases, None for what is whole: 1 us each.
+
+    DecodeError.
+    """
+    for first, value in _from(snapshot, number):
+        for at, record in enumerate(_records(value), first):
+            if record and at >= number:
+                yield at, unpack_head(at, record)[5]
 
 
 def values(snapshot: Snapshot, number: int) -> Iterator[Stored]:
     """Yield the value that holds a number, and those after it; DecodeError."""
+    for first, value in _from(snapshot, number):
+        records = _records(value)
+        if first + len(records) > number:
+            yield Stored(first, value, list(enumerate(records, first)))
+
+
+def _from(snapshot: Snapshot, number: int) -> Iterator[tuple[int, bytes]]:
+    """Yield the first number and the value of each key from the one with a number on."""
     cursor = snapshot.txn.cursor(snapshot.tables.objects)
     more = seek(cursor, number)
     while more:
         key, value = cursor.item()
         if len(key) == NUMBER.size:
             (first,) = NUMBER.unpack(key)
-            records = split_bundle(value) if bundle_count(value) else [read_alone(value)[1]]
-            stored = Stored(first, value, list(enumerate(records, first)))
-            if first + len(records) > number:
-                yield stored
-            if stored.is_alone:
+            yield first, value
+            if not bundle_count(value):
                 # Past its further pieces, whose keys are longer, without reading them.
                 more = cursor.set_range(NUMBER.pack(first + 1))
                 continue
         more = cursor.next()
+
+
+def _records(value: bytes) -> list[bytes]:
+    """Return the records under a key; of a large object, the part in its first piece."""
+    return split_bundle(value) if bundle_count(value) else [read_alone(value)[1]]
 
 
 def index_entries(snapshot: Snapshot, begin: bytes, limit: int) -> list[tuple[bytes, int]]:
