@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import random
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -14,7 +16,9 @@ from heliosfs.errors import StoreError, StoreFull
 from heliosfs.objects.ids import Kind, Oid, object_id
 from heliosfs.store.directory import Directory
 from heliosfs.store.encoding.packs import Packs
-from heliosfs.store.journal.journal import KEEP_BYTES, Journal
+from heliosfs.store.journal import rangecheck
+from heliosfs.store.journal import replay as replay_module
+from heliosfs.store.journal.journal import KEEP_BYTES, RECORD_HEAD, RECORD_MAGIC, Journal
 from heliosfs.store.journal.replay import replay, segment_names
 from heliosfs.store.pending import Batches, Changes, Pending
 
@@ -236,6 +240,63 @@ def test_what_an_older_use_left_is_never_a_record(directory: Directory) -> None:
 def test_records_of_another_store_are_none(directory: Directory) -> None:
     fill(directory, 3)
     assert replay(directory, Packs(directory), b"another!", 0) == Batches([], {}, 0)
+
+
+def look_alikes(size: int, count: int) -> bytes:
+    """The headers of records that seem to reach to the end of a segment of so many bytes."""
+    parts = []
+    for at in range(count):
+        left = size - (at + 1) * RECORD_HEAD.size
+        parts.append(RECORD_HEAD.pack(RECORD_MAGIC, at, left, 0, 9, 0))
+    return b"".join(parts)
+
+
+@pytest.mark.parametrize("is_drained", [True, False])
+def test_content_that_looks_like_records_is_read_once(
+    tmp_path: Path,
+    directory: Directory,
+    monkeypatch: pytest.MonkeyPatch,
+    is_drained: bool,
+) -> None:
+    """The bytes that are checked are a few times those of the segment, not their square."""
+    count, size = 20_000, 1 << 20
+    content = look_alikes(size, count).ljust(size, b"x")
+    journal = Journal(directory, SALT, 0)
+    journal.append([pending(content)], {})
+    journal.append(*batch(2))
+    journal.close(drained=False)
+    path = tmp_path / "journal-1"
+    data = bytearray(path.read_bytes())
+    # Damage in the header: so the content is searched.
+    data[10] ^= 1
+    path.write_bytes(data)
+    checked = 0
+
+    def counting(data: bytes, value: int = 0) -> int:
+        nonlocal checked
+        checked += len(data)
+        return zlib.crc32(data, value)
+
+    monkeypatch.setattr(rangecheck, "crc32", counting)
+    monkeypatch.setattr(replay_module, "crc32", counting)
+    if is_drained:
+        assert replay(directory, Packs(directory), SALT, 2).last == 2
+    else:
+        # The record behind the content is found all the same, and tells what is lost.
+        assert replay(directory, Packs(directory), SALT, 0).last == 0
+    assert checked < 3 * count * 1024
+    assert checked > size
+
+
+def test_the_checksum_of_a_range(directory: Directory) -> None:
+    dice = random.Random(1)
+    data = dice.randbytes(100_000)
+    checks = rangecheck.RangeChecks(data)
+    for _ in range(2_000):
+        begin = dice.randrange(len(data) + 1)
+        end = dice.randrange(begin, len(data) + 1)
+        seed = dice.randrange(1 << 32)
+        assert checks.of(begin, end, seed) == zlib.crc32(data[begin:end], seed)
 
 
 def test_other_files_are_not_segments(tmp_path: Path, directory: Directory) -> None:

@@ -6,7 +6,8 @@ was written.  A damaged batch that was on the disk is an error.  One that was no
 power cut, together with all batches after it.
 
 Theory of operation.  Every file is read to its end, past anything that is not sound, by looking for
-the magic bytes again: only what lies behind damage can tell whether it matters.  Then the batches
+the magic bytes again: only what lies behind damage can tell whether it matters.  That takes time
+in proportion to the file, whatever its bytes are (`rangecheck`).  Then the batches
 are taken in the order of their numbers, from the one after L2's last, and no batch without the one
 before it, because state of a later batch may refer to objects of an earlier one.  The order of the
 files and of the records in them means nothing: a segment that was used before still holds records
@@ -31,6 +32,7 @@ from heliosfs.store.edited import Edited
 from heliosfs.store.encoding.codecs import DecodeError
 from heliosfs.store.encoding.packs import Packed, Packs
 from heliosfs.store.journal.journal import CHECKED_FROM, PREFIX, RECORD_HEAD, RECORD_MAGIC
+from heliosfs.store.journal.rangecheck import RangeChecks
 from heliosfs.store.journal.table import StateItem, read_items
 from heliosfs.store.pending import Batches, Changes, Pending
 
@@ -138,17 +140,24 @@ def _scan(name: str, data: bytes, seed: int) -> _Scan:
     scan.end = at
     scan.before = len(scan.found)
     # Behind the damage, later records are looked for: they say how much was on the disk.
+    checks = RangeChecks(data)
     at = data.find(RECORD_MAGIC, at)
     while at >= 0:
-        record = read_record(data, at, seed)
+        record = read_record(data, at, seed, checks)
         if record is not None:
             scan.found.append(record)
-        at = data.find(RECORD_MAGIC, at + 1)
+        # Content of a sound record is not looked at: it may hold anything.
+        at = data.find(RECORD_MAGIC, at + 1 if record is None else record.end)
     return scan
 
 
-def read_record(data: bytes, at: int, seed: int) -> Record | None:
-    """Return the record at `at`; None if there is none that is whole and sound."""
+def read_record(
+    data: bytes, at: int, seed: int, checks: RangeChecks | None = None
+) -> Record | None:
+    """Return the record at `at`; None if there is none that is whole and sound.
+
+    With `checks`, the time for what is none does not depend on the length that it claims.
+    """
     table_at = at + RECORD_HEAD.size
     if len(data) < table_at or data[at : at + len(RECORD_MAGIC)] != RECORD_MAGIC:
         return None
@@ -158,7 +167,12 @@ def read_record(data: bytes, at: int, seed: int) -> Record | None:
     # A crash may leave the header of a record and not all of its content.
     if end > len(data):
         return None
-    if crc32(data[at + CHECKED_FROM : content_at], seed) != check:
+    begin = at + CHECKED_FROM
+    if checks is None:
+        found = crc32(memoryview(data)[begin:content_at], seed)
+    else:
+        found = checks.of(begin, content_at, seed)
+    if found != check:
         return None
     objects, state = _read_table(data, table_at, content_at)
     for item in objects:
