@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-import stat
 import sys
 from dataclasses import dataclass, field, replace
 
 from heliosfs.errors import AlreadyExists, UsageError
-from heliosfs.git.ids import IdMap, Remembered
+from heliosfs.git.descent import Descent
+from heliosfs.git.following import Following
+from heliosfs.git.ids import IdMap
 from heliosfs.git.origins import ASIDE_REF, Names
 from heliosfs.git.refs import ASIDE, DETACHED, HEADS, TAGS, GitRef, GitRefs
-from heliosfs.objects.ids import CommitId, TreeId
-from heliosfs.objects.tree import Entry
-from heliosfs.repo import keys
-from heliosfs.repo.ancestry import reaches
-from heliosfs.repo.leftovers import is_changed
-from heliosfs.repo.refs import Branch
+from heliosfs.git.remembered import Remembered
+from heliosfs.objects.ids import CommitId
 from heliosfs.repo.repository import DEFAULT_BRANCH, Repository
-from heliosfs.repo.stage import Stage
 from heliosfs.repo.view import View
 from heliosfs.steps import ALONE, TURN, Steps
-from heliosfs.trees.stored import (
-    EMPTY_TREE,
-    Change,
-    find_entry,
-    walk_changes,
-)
 
 _ADOPT_BATCH_COUNT = 500
 _MOVED_MAX = 500
@@ -75,6 +65,8 @@ def adopt(
 
 
 class _Adoption:
+    """The choice of a branch or tag for each ref, and of what follows and what stays."""
+
     def __init__(
         self, repository: Repository, ids: IdMap, refs: GitRefs, names: Names, own: View | None
     ) -> None:
@@ -82,14 +74,9 @@ class _Adoption:
         self._ids = ids
         self._refs = refs
         self._names = names
-        self._own = own
         self._outcome = Outcome()
-        self._shown: list[tuple[View, CommitId, bool]] = []
-        """Open views whose branch moves, the commit it moves to, and True if their files stay."""
-        self._targets: dict[bytes, CommitId | None] = {}
-        self._compared: set[tuple[CommitId, CommitId]] = set()
-        self._reached: set[tuple[CommitId, CommitId]] = set()
-        """Pairs of commits of which the first is an ancestor of the second."""
+        self._descent = Descent(repository.history, ids, names)
+        self._following = Following(repository, refs.head, own)
 
     def run(self) -> Steps[Outcome]:
         yield from self._announce()
@@ -108,7 +95,7 @@ class _Adoption:
 
         They are visible a moment before the refs are; each of them is complete.
         """
-        for count, (_, oid) in enumerate(self._ids.under_way(), 1):
+        for count, (_, oid) in enumerate(self._ids.unfinished.commits(), 1):
             self._repository.history.announce(oid)
             if not count % _ADOPT_BATCH_COUNT:
                 self._repository.publish()
@@ -123,14 +110,14 @@ class _Adoption:
                 self._adopt(ref)
             self._look_for_gone()
             self._note_origin()
-            for view, oid, keeps in self._shown:
-                self._show(view, oid, keeps)
-            self._ids.clear_under_way()
+            self._following.show()
+            self._outcome.kept_files = self._following.kept_files
+            self._ids.unfinished.clear()
             self._ids.put_noted()
 
     def _adopt(self, ref: GitRef) -> None:
         """Let a branch or tag follow a ref, and remember that it does."""
-        target = self._commit_of(ref.git_id)
+        target = self._descent.commit_of(ref.git_id)
         name: str | None = ""
         try:
             if ref.is_branch:
@@ -146,11 +133,11 @@ class _Adoption:
             self._note(ref.name, ref.git_id, name)
 
     def _note(self, ref: str, git_id: bytes, name: str) -> None:
-        self._ids.note_ref(self._names.origin.number, ref, Remembered(git_id, name, git_id))
+        self._ids.origins.note_ref(self._names.origin.number, ref, Remembered(git_id, name, git_id))
 
     def _note_origin(self) -> None:
         origin = replace(self._names.origin, is_imported=True)
-        self._ids.note_origin(origin.number, origin.encode())
+        self._ids.origins.note(origin.number, origin.encode())
 
     def _look_for_gone(self) -> None:
         """Report refs that were deleted in git; forget those that were deleted on both sides."""
@@ -160,24 +147,14 @@ class _Adoption:
             if self._names.is_here(ref, each.name):
                 self._outcome.gone.append(each.name)
             else:
-                self._ids.note_ref(self._names.origin.number, ref, None)
+                self._ids.origins.note_ref(self._names.origin.number, ref, None)
 
     def _compare(self, ref: GitRef, limit: int) -> Steps[None]:
-        """Find out whether the branch or its ref is an ancestor of the other, if that will matter.
-
-        It looks at `limit` commits at most.
-        """
-        oid = self._commit_of(ref.git_id)
+        """Find out how the branch of a ref and git's commit descend from each other."""
+        oid = self._descent.commit_of(ref.git_id)
         branch = self._repository.refs.find(self._names.of(ref)) if ref.is_branch else None
-        if branch is None or branch.head is None or oid is None or branch.head == oid:
-            return
-        if self._is_behind(ref, branch.head, oid) or (branch.head, oid) in self._compared:
-            return
-        self._compared.add((branch.head, oid))
-        for one, other in ((branch.head, oid), (oid, branch.head)):
-            if (yield from reaches(self._repository.history, [other], one, limit)):
-                self._reached.add((one, other))
-                return
+        if branch is not None and branch.head is not None and oid is not None:
+            yield from self._descent.compare(ref, branch.head, oid, limit)
 
     def _name_first_branch(self) -> None:
         repository, head = self._repository, self._refs.head
@@ -193,12 +170,6 @@ class _Adoption:
             except UsageError as error:
                 self._outcome.skipped.append((head, str(error)))
 
-    def _commit_of(self, git_id: bytes) -> CommitId | None:
-        """Return the commit that a ref leads to; None for a tag of another kind of object."""
-        if git_id not in self._targets:
-            self._targets[git_id] = self._ids.commit_of(git_id)
-        return self._targets[git_id]
-
     def _tag(self, ref: GitRef, oid: CommitId) -> str | None:
         """Return the name of the tag that follows the ref from now on; None if none does."""
         tags, name = self._repository.refs.tags, self._names.of(ref)
@@ -213,15 +184,17 @@ class _Adoption:
             return name
         before = self._names.known.get(ref.name)
         # A tag that is not as git had it last is the user's own.
-        if known is not None and (before is None or self._commit_of(before.git_id) != known):
+        is_gits = before is not None and self._descent.commit_of(before.git_id) == known
+        if known is not None and not is_gits:
             raise AlreadyExists(f"there is another tag {name!r} here")
         self._repository.refs.create_tag(name, oid, force=known is not None)
-        self._drop(known)
+        self._following.drop(known)
         (self._outcome.new if known is None else self._outcome.moved).append(TAGS + name)
         return name
 
     def _branch(self, ref: GitRef, oid: CommitId | None) -> str | None:
         """Return the name of the branch that follows the ref from now on; None if none does."""
+        descent, following = self._descent, self._following
         refs, name = self._repository.refs, self._names.of(ref)
         if oid is None:
             raise UsageError("it names no commit")
@@ -237,16 +210,16 @@ class _Adoption:
         if branch.head == oid:
             self._outcome.same_count += 1
         elif branch.head is None:
-            self._shown_or_moved(branch, oid)
+            following.move(branch, oid)
             self._outcome.new.append(HEADS + name)
-        elif self._is_behind(ref, branch.head, oid) and not self._is_dirty(branch):
-            self._shown_or_moved(branch, oid)
+        elif descent.is_behind(ref, branch.head, oid) and not following.is_dirty(branch):
+            following.move(branch, oid)
             self._outcome.moved.append(HEADS + name)
-        elif self._is_behind(ref, branch.head, oid) and self._has_files_of(ref, branch, oid):
-            self._shown_or_moved(branch, oid, keeps=True)
+        elif descent.is_behind(ref, branch.head, oid) and following.has_files_of(ref, branch, oid):
+            following.move(branch, oid, keeps=True)
             self._outcome.moved.append(HEADS + name)
         # Git's commits are all here already, and newer ones besides.
-        elif (oid, branch.head) in self._reached:
+        elif descent.is_ahead(branch.head, oid):
             self._outcome.same_count += 1
         else:
             self._put_aside(ref, name, oid, self._outcome.aside)
@@ -286,89 +259,10 @@ class _Adoption:
         if branch is None:
             refs.create(aside, oid)
         elif branch.head != oid:
-            if self._is_dirty(branch):
+            if self._following.is_dirty(branch):
                 raise AlreadyExists(f"{aside!r} has uncommitted changes")
-            if branch.head is not None and not self._is_of_git(branch.head):
+            if branch.head is not None and not self._descent.is_of_git(branch.head):
                 raise AlreadyExists(f"{aside!r} has work of its own: rename it")
-            self._shown_or_moved(branch, oid)
+            self._following.move(branch, oid)
         self._note(key.name, ref.git_id, aside)
         told.append((name, aside))
-
-    def _is_of_git(self, oid: CommitId) -> bool:
-        """Return True if git has, or had, a commit."""
-        return bool(self._repository.history.read(oid).git) or self._ids.git_of(oid) is not None
-
-    def _is_behind(self, ref: GitRef, head: CommitId, oid: CommitId) -> bool:
-        """Return True if the branch here is as git had it last, or part of git's history now."""
-        before = self._names.known.get(ref.name)
-        if before is not None and self._commit_of(before.git_id) == head:
-            return True
-        return (head, oid) in self._reached
-
-    def _is_dirty(self, branch: Branch) -> bool:
-        repository = self._repository
-        view = repository.view_of(branch)
-        if view is not None:
-            return view.has_changes()
-        return is_changed(repository, repository.saved_state(branch))
-
-    def _has_files_of(self, ref: GitRef, branch: Branch, oid: CommitId) -> bool:
-        """Return True if the branch's files already contain all that git has since committed.
-
-        Cost: O(changed), in git's commits.
-        """
-        view = self._repository.view_of(branch)
-        if view is None or view.stage.root is not None or view.merging is not None:
-            return False
-        # Its files are git's own working tree, which git's commits were made from.
-        if view is self._own and ref.name == self._refs.head:
-            return True
-        store, history = self._repository.store, self._repository.history
-        old, new = view.head_root(), history.read(oid).root
-        here = view.state().root
-        return old is not None and all(
-            _is_directory(change) or _is_same(change.new, find_entry(store, here, change.path))
-            for change in walk_changes(store, TreeId(old.oid), TreeId(new.oid))
-        )
-
-    def _shown_or_moved(self, branch: Branch, oid: CommitId, *, keeps: bool = False) -> None:
-        view = self._repository.view_of(branch)
-        if view is None and branch.head is not None:
-            head = self._repository.history.read(branch.head).root
-            if self._repository.saved_state(branch).root.oid != head.oid:
-                # It has ignored files, which stay.
-                view = self._repository.live_view(branch.name)
-        if view is not None:
-            self._shown.append((view, oid, keeps))
-            return
-        if branch.head is not None or not self._is_dirty(branch):
-            self._repository.store.put(keys.of_slot(keys.WORK, branch.slot), None)
-            Stage(self._repository.store, branch.slot).replace(None)
-        self._drop(branch.head)
-        self._repository.refs.move(branch, oid)
-
-    def _drop(self, oid: CommitId | None) -> None:
-        if oid is not None:
-            self._repository.dropped.add(oid, self._repository.clock.now_ns())
-
-    def _show(self, view: View, oid: CommitId, keeps: bool) -> None:
-        """Let an open view follow; files that existed before the first commit stay."""
-        before = view.state()
-        keeps = keeps or (view.head is None and before.root.oid != EMPTY_TREE)
-        self._outcome.kept_files = self._outcome.kept_files or keeps
-        root = self._repository.history.read(oid).root
-        root = before.root if keeps else view.ignoring.keep(root, before.root)
-        after = before._replace(head=oid, root=root)
-        view.move("import", oid.hex()[:12], before, after)
-
-
-def _is_directory(change: Change) -> bool:
-    return all(entry is None or entry.is_dir for entry in (change.old, change.new))
-
-
-def _is_same(one: Entry | None, other: Entry | None) -> bool:
-    """Return True if git would not tell the two entries apart."""
-    if one is None or other is None:
-        return one is other
-    same = (one.oid, one.target, stat.S_IFMT(one.mode), one.mode & stat.S_IXUSR)
-    return same == (other.oid, other.target, stat.S_IFMT(other.mode), other.mode & stat.S_IXUSR)

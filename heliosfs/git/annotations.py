@@ -14,7 +14,7 @@ def all_annotations(repository: Repository) -> dict[str, Annotation]:
     ids = IdMap(repository.store)
     tags = repository.refs.tags
     found: dict[str, Annotation] = {}
-    for _, ref, known in ids.remembered():
+    for _, ref, known in ids.origins.refs():
         name = known.name
         if not ref.startswith(TAGS) or name not in tags or name in found:
             continue

@@ -10,11 +10,12 @@ from heliosfs.errors import Busy, CorruptObject, NotFound, UsageError
 from heliosfs.git import raw
 from heliosfs.git.encode import GitEncoder
 from heliosfs.git.filters import Converted, Guard
-from heliosfs.git.ids import IdMap, Remembered
+from heliosfs.git.ids import IdMap
 from heliosfs.git.origins import Names, Origin, identify
 from heliosfs.git.outgoing import Left, Outgoing
 from heliosfs.git.pack import Pack
 from heliosfs.git.refs import HEADS, TAGS
+from heliosfs.git.remembered import Remembered
 from heliosfs.git.submodules import checked_out
 from heliosfs.git.target import Target
 from heliosfs.objects.commit import Commit
@@ -130,14 +131,14 @@ class Export:
         self, origin: Origin, names: Names, done: Exported, tagged: dict[str, str]
     ) -> None:
         """Remember which ref follows which branch or tag, except where the name was changed."""
-        self._ids.note_origin(origin.number, origin.encode())
+        self._ids.origins.note(origin.number, origin.encode())
         for kind, pairs in ((HEADS, done.branches), (TAGS, tagged)):
             for name, ref in pairs.items():
                 before = names.known.get(ref)
                 if ref in done.refs and (before.name == name if before else ref == kind + name):
                     imported = before.imported if before else b""
                     known = Remembered(done.refs[ref], name, imported)
-                    self._ids.note_ref(origin.number, ref, known)
+                    self._ids.origins.note_ref(origin.number, ref, known)
 
     def _commit(self, head: CommitId) -> Steps[bytes]:
         """Return the git id of a commit, after packing all commits up to it, parents first."""

@@ -77,9 +77,9 @@ class Import:
         names = Names(ids, self._repository.refs, origin)
         left = self._choose(names)
         # Only what is complete: of refs that were imported, or of an import that was cut short.
-        known = {each.imported for _, _, each in ids.remembered()}
+        known = {each.imported for _, _, each in ids.origins.refs()}
         known = {git_id for git_id in known if ids.is_complete(git_id)}
-        known.update(git_id for git_id, _ in ids.under_way())
+        known.update(git_id for git_id, _ in ids.unfinished.commits())
         known = {git_id for git_id in known if len(git_id) == self._git.id_bytes}
         lacking = [ref for ref in self._refs.chosen if ref.git_id not in known]
         if lacking:

@@ -17,9 +17,10 @@ from functools import partial
 from typing import NamedTuple
 
 from heliosfs.errors import AlreadyExists, Busy, HeliosError
-from heliosfs.git.ids import LEGACY_ORIGIN, IdMap, Remembered
+from heliosfs.git.ids import IdMap
 from heliosfs.git.process import Git
 from heliosfs.git.refs import ASIDE, DETACHED, TAGS, GitRef
+from heliosfs.git.remembered import LEGACY_ORIGIN, Remembered
 from heliosfs.repo.ref_names import check_name
 from heliosfs.repo.refs import Refs
 from heliosfs.steps import Steps, on_thread
@@ -77,7 +78,7 @@ def identify(ids: IdMap, refs: Refs, git: Git, name: str | None = None) -> Steps
 
     `name` selects one, or names a new one.  AlreadyExists, Busy, UsageError.
     """
-    known = [decode_origin(*each) for each in ids.origins()]
+    known = [decode_origin(*each) for each in ids.origins.all()]
     here = []
     for each in known:
         is_here = each.path == git.common_dir
@@ -90,8 +91,8 @@ def identify(ids: IdMap, refs: Refs, git: Git, name: str | None = None) -> Steps
     for each in known:
         if each.path == git.common_dir and not each.is_imported:
             # An export made a repository there, and now there is another one.
-            for ref, _ in ids.refs_of(each.number):
-                ids.note_ref(each.number, ref, None)
+            for ref, _ in ids.origins.refs_of(each.number):
+                ids.origins.note_ref(each.number, ref, None)
             return each
     lost = []
     for each in known:
@@ -113,7 +114,7 @@ def _named(
     """Return the origin of that name; `here` are the origins known at the repository's path."""
     named = next((each for each in known if each.name == name), None)
     if named is not None:
-        is_used = next(iter(ids.refs_of(named.number)), None) is not None
+        is_used = next(iter(ids.origins.refs_of(named.number)), None) is not None
         if is_used and not (yield from _is_related(ids, git, named)):
             raise AlreadyExists(
                 f"{name!r} is another repository, {named.path}, of which {git.git_dir} has no "
@@ -122,7 +123,7 @@ def _named(
         for each in here:
             if each is not named:
                 # Whoever took it for another one has learnt better.
-                ids.note_origin(each.number, replace(each, path="").encode())
+                ids.origins.note(each.number, replace(each, path="").encode())
         return replace(named, path=git.common_dir)
     if here:
         raise AlreadyExists(f"{git.git_dir} is known as {here[0].name!r} already")
@@ -141,19 +142,19 @@ def _new(ids: IdMap, git: Git, known: list[Origin], name: str) -> Steps[Origin]:
 
 def _inherit(ids: IdMap, git: Git, number: int) -> Steps[None]:
     """Take over the notes on refs from the time when repositories were not told apart."""
-    held = dict(ids.refs_of(LEGACY_ORIGIN))
+    held = dict(ids.origins.refs_of(LEGACY_ORIGIN))
     here = {each.git_id for each in held.values() if len(each.git_id) == git.id_bytes}
     missing = yield from on_thread(partial(git.missing, here))
     for ref, each in held.items():
         if each.git_id in here - missing:
             name = "" if ids.commit_of(each.git_id) is None else each.name
-            ids.note_ref(LEGACY_ORIGIN, ref, None)
-            ids.note_ref(number, ref, each._replace(name=name))
+            ids.origins.note_ref(LEGACY_ORIGIN, ref, None)
+            ids.origins.note_ref(number, ref, each._replace(name=name))
 
 
 def _is_related(ids: IdMap, git: Git, origin: Origin) -> Steps[bool]:
     """Return True if a repository has a commit that was seen in `origin`."""
-    seen = {each.git_id for _, each in ids.refs_of(origin.number)} | set(origin.roots)
+    seen = {each.git_id for _, each in ids.origins.refs_of(origin.number)} | set(origin.roots)
     return bool((yield from on_thread(partial(_present, git, seen))))
 
 
@@ -209,7 +210,7 @@ class Names:
         """Last values of each ref that was imported or exported."""
         self._refs = refs
         self._owners: dict[tuple[bool, str], list[_Owner]] = {}
-        for number, ref, each in ids.remembered():
+        for number, ref, each in ids.origins.refs():
             if number == origin.number:
                 self.known[ref] = each
             key = ref.startswith(TAGS), each.name

@@ -84,10 +84,10 @@ def test_what_an_import_that_was_cut_short_took_in_stays(clone: Clone) -> None:
     for step in steps:
         if not isinstance(step, (Turn, Progress)):
             perform(step)
-        if list(IdMap(stage.store).under_way()):
+        if list(IdMap(stage.store).unfinished.commits()):
             break
     steps.close()
-    taken = [oid for _, oid in IdMap(stage.store).under_way()]
+    taken = [oid for _, oid in IdMap(stage.store).unfinished.commits()]
     assert taken
     stage.run(*ALL)
     assert all(stage.store.contains(oid) for oid in taken)
