@@ -10,7 +10,7 @@ from benchmarks.measure import Plan
 from benchmarks.table import Figure, Row, Unit, figure_of
 from benchmarks.trees import HOT_BYTES, Tree, text
 from benchmarks.worlds import World, collector_as_mounted, world
-from heliosfs.commands.status.status import uncommitted
+from heliosfs.commands.status.uncommitted import uncommitted
 from heliosfs.errors import NothingToCommit
 from heliosfs.objects.ids import Kind, object_id
 from heliosfs.repo.branching import create_branch

@@ -89,7 +89,7 @@ class NotPermitted(HeliosError):
 
 
 class TooLarge(HeliosError):
-    """A request of more than 64 KiB."""
+    """A request of more than 64 KiB, or a reply that would take too much memory."""
 
     errno = _errno.EMSGSIZE
 

@@ -32,6 +32,7 @@ from heliosfs.objects.tree import Entry
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.view import View
 from heliosfs.repo.view_merge import open_verb
+from heliosfs.steps import at_once
 from heliosfs.trees.graft import graft
 from heliosfs.trees.stored import trees_differ
 
@@ -110,7 +111,7 @@ def _dry_run(request: Request, options: Options) -> str:
     if "message-only" not in options:
         from heliosfs.commands.status.status import long_status
 
-        return long_status(request.view, request.cwd)
+        return at_once(long_status(request.view, request.cwd))
     return "" if request.view.merging is None else f"{_message(request, options, [])}\n"
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import islice
 
 from heliosfs.commands.log.form import line
 from heliosfs.commands.measures.stats import metrics_text, stats_text
@@ -16,7 +15,7 @@ from heliosfs.repo.repository import Repository
 from heliosfs.repo.view import View
 from heliosfs.repo.view_merge import open_conflicts
 from heliosfs.repo.walks import Visit, by_date
-from heliosfs.steps import Steps
+from heliosfs.steps import TURN, Steps
 
 LINES_MAX = 1000
 
@@ -63,21 +62,32 @@ def branch(repository: Repository, view: View) -> str:
     return f"{view.branch or '(detached)'}\n"
 
 
-def status(repository: Repository, view: View) -> str:
+def status(repository: Repository, view: View) -> Steps[str]:
     """Return the status, in words."""
     return long_status(view, "")
 
 
-def log(repository: Repository, view: View) -> str:
+def log(repository: Repository, view: View) -> Steps[str]:
     """Return a line for each of the last commits."""
     tips = [view.head] if view.head is not None else []
-    visits = islice(by_date(repository.history, tips), LINES_MAX)
-    return "".join(line(each.oid, each.commit) for each in visits if isinstance(each, Visit))
+    lines: list[str] = []
+    for each in by_date(repository.history, tips):
+        if isinstance(each, Visit):
+            lines.append(line(each.oid, each.commit))
+            if len(lines) == LINES_MAX:
+                break
+        yield TURN
+    return "".join(lines)
 
 
-def oplog(repository: Repository, view: View) -> str:
+def oplog(repository: Repository, view: View) -> Steps[str]:
     """Return a line for each of the last operations."""
-    return operation_lines(islice(view.log.operations(), LINES_MAX))
+    return operation_lines(view.log.operations(), LINES_MAX)
+
+
+def report(repository: Repository, view: View) -> Steps[str]:
+    """Return the page of the report."""
+    return page_steps(repository)
 
 
 def conflicts(repository: Repository, view: View) -> str:
@@ -93,15 +103,20 @@ def helios_yaml(repository: Repository, view: View) -> str:
 FILES: dict[str, Callable[[Repository, View], str]] = {
     "HEAD": head,
     "branch": branch,
-    "status": status,
-    "log": log,
-    "oplog": oplog,
     "conflicts": conflicts,
     "stats": stats_text,
     "metrics": metrics_text,
     "helios.yaml": helios_yaml,
 }
-"""Function that makes the text of each file in `.helios`."""
+"""Function that makes the text of a file in `.helios`, at once."""
+
+BUILT_FILES: dict[str, Callable[[Repository, View], Steps[str]]] = {
+    "status": status,
+    "log": log,
+    "oplog": oplog,
+    "report.html": report,
+}
+"""Steps that make the text of a file in `.helios`, if it can take long."""
 
 CONTENTS = {
     "HEAD": "The id of HEAD; nothing before the first commit",
@@ -115,9 +130,6 @@ CONTENTS = {
     "helios.yaml": "The settings of this repository; the defaults, as comments, while it has none",
 }
 """Description of each file in `.helios`, for the reference page."""
-
-PAGES: dict[str, Callable[[Repository], Steps[str]]] = {"report.html": page_steps}
-"""Steps that make the text of a file in `.helios`, for those that take long."""
 
 OF_WORKING_STATE = frozenset({"status"})
 """Names of files whose reader must run the commit barrier first."""

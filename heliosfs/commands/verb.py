@@ -181,8 +181,8 @@ class Verb(NamedTuple):
         options = parser.parse(argv)
         if "help" in options:
             return parser.format_help()
-        reply: str = yield from self.function(request, options)
-        return reply
+        reply: str | Steps[str] = self.function(request, options)
+        return reply if isinstance(reply, str) else (yield from reply)
 
     @property
     def can_read(self) -> bool:

@@ -76,7 +76,7 @@ class OpenRequests:
                 self._push(node)
             return wire.OPENED.pack(self._files.open(node, flags, uid), OPENED_FILE, 0)
         if isinstance(node, VirtualText):
-            return self._open_text(node, flags)
+            return self._open_text(node, flags, pid)
         if isinstance(node, ControlFile) and node.refuses(pid, is_reader=_may_read(flags)):
             # ESTALE makes the kernel look the name up again, which finds another file.
             raise PosixError(errno.ESTALE)
@@ -107,11 +107,12 @@ class OpenRequests:
                 self._notices.store(node.ino, offset, data)
         node.have_kept()
 
-    async def _open_text(self, node: VirtualText, flags: int) -> bytes:
+    async def _open_text(self, node: VirtualText, flags: int, pid: int) -> bytes:
         if node.barrier and self._contents.writers:
             await self._kernel.barrier()
         if isinstance(node, BuiltText) and not flags & (os.O_ACCMODE | os.O_TRUNC):
-            fh = self._files.open_text(node, await self._verbs.work_off(node.steps()))
+            text = await self._verbs.work_off("making the text", node.steps(), pid)
+            fh = self._files.open_text(node, text)
         else:
             fh = self._files.open(node, flags)
         if node.size and not node.is_kept:

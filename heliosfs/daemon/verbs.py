@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
@@ -11,6 +12,7 @@ from heliosfs.daemon.caller import wants_to_end
 from heliosfs.daemon.driver import Driven, Driver
 from heliosfs.daemon.keeper import Keeper
 from heliosfs.daemon.kernel import Kernel
+from heliosfs.daemon.reader import Reader
 from heliosfs.daemon.turns import Turns
 from heliosfs.daemon.watchers import Watchers
 from heliosfs.errors import Busy, HeliosError, Interrupted
@@ -50,6 +52,7 @@ class Verbs:
     def __init__(
         self, repository: Repository, kernel: Kernel, keeper: Keeper, watchers: Watchers
     ) -> None:
+        self._repository = repository
         self._kernel = kernel
         self._keeper = keeper
         self._long: _LongRun | None = None
@@ -63,7 +66,7 @@ class Verbs:
             try:
                 reply: str | None
                 if request.reading is not None:
-                    reply = await self._read(request, request.reading())
+                    reply = await self._read(channel, request, request.reading)
                 elif request.long is not None:
                     reply = await self._begin(channel, request, request.long)
                 else:
@@ -109,23 +112,27 @@ class Verbs:
         assert reply is not None
         return reply
 
-    async def work_off(self, steps: Steps[_T]) -> _T:
-        """Run steps that change nothing, and so may run beside a long verb; return the result."""
+    async def work_off(self, name: str, steps: Steps[_T], pid: int) -> _T:
+        """Run steps that change nothing, and so may run beside a long verb; return the result.
+
+        They end with the thread `pid`, for which they run; 0 if it is not known.
+        """
         driven = Driven(steps)
         try:
             with self._kernel.working():
-                await self._driver.go_on(driven, None, self._check_ending)
+                await self._driver.go_on(driven, None, self._reader(name, pid))
         finally:
             driven.close()
         return driven.results[0]
 
-    async def _read(self, request: ControlRequest, steps: Steps[str]) -> str:
+    async def _read(self, channel: Channel, request: ControlRequest, reading: LongRequest) -> str:
         """Run a verb beside all others, and alone from where its steps ask for that."""
         await self._turns.capture(request)
-        driven = Driven(steps)
+        driven = Driven(reading.begin())
+        check = self._reader(reading.name, channel.opener_pid)
         try:
             with self._kernel.working():
-                if await self._driver.go_on(driven, None, self._check_ending):
+                if await self._driver.go_on(driven, None, check):
                     await self._turns.finish(driven, request)
         finally:
             driven.close()
@@ -172,6 +179,15 @@ class Verbs:
         self._check_ending()
         if run.channel is not None and wants_to_end(run.channel.opener_pid):
             raise Interrupted(f"{run.name} was interrupted")
+
+    def _reader(self, name: str, pid: int) -> Callable[[], None]:
+        reader = Reader(self._repository, name, pid)
+
+        def check() -> None:
+            self._check_ending()
+            reader()
+
+        return check
 
     def _check_ending(self) -> None:
         if self._is_ending:

@@ -91,6 +91,11 @@ class Core:
         saves = Saves(self.store, state.slot, self.inverses)
         saves.add(self.clock.now_ns(), state.encode())
 
+    @property
+    def resident_bytes(self) -> int:
+        """Memory of what the budget of the working set bounds."""
+        return self.working_set.account.resident_bytes + self._other_bytes()
+
     def _other_bytes(self) -> int:
         """Return the bytes of the working set that are not contents of files."""
         return self.store.memory_bytes + len(self.inodes.nodes) * NODE_BYTES

@@ -27,7 +27,7 @@ REQUEST_MAX_BYTES = 64 * 1024
 
 
 class LongRequest(NamedTuple):
-    """Part of a request that only a long verb has."""
+    """Part of a request that only a verb in steps has."""
 
     name: str
     begin: Callable[[], Steps[str]]
@@ -48,7 +48,7 @@ class ControlRequest:
     """Function to call with the duration of the request in ns, once it was carried out."""
     long: LongRequest | None = None
     """Steps of a long verb; if they are set, they are taken in place of `run`."""
-    reading: Callable[[], Steps[str]] | None = None
+    reading: LongRequest | None = None
     """Steps of a verb that changes nothing before they ask to be alone; they come before `long`."""
     exit: bool = False
     """True if the reply begins with a line that tells the exit code."""
@@ -308,17 +308,16 @@ class CommandChannel(Channel):
             tell_as_json(error, argv)
             raise
         repository, view = self._repository, self._view
+        steps = LongRequest(
+            verb.name, lambda: begin(repository, view(), argv, cwd, screen), progress
+        )
         return ControlRequest(
             verb.barrier,
             "--sync" in argv,
             lambda: run(repository, view(), argv, cwd, screen=screen),
             repository.metrics.observe_commit if verb.name == "commit" else None,
-            LongRequest(verb.name, lambda: begin(repository, view(), argv, cwd, screen), progress)
-            if verb.is_long
-            else None,
-            (lambda: begin(repository, view(), argv, cwd, screen))
-            if verb.reads(argv[1:])
-            else None,
+            steps if verb.is_long else None,
+            steps if verb.reads(argv[1:]) else None,
             exit=wants_exit,
         )
 

@@ -141,12 +141,12 @@ class _DotDir:
         for name, text in _ABOVE_LIVE_VIEWS.items():
             children[name] = FixedText(site, text)
         for report_name, report in dotfiles.FILES.items():
-            made = partial(self._report, report)
-            barrier = report_name in dotfiles.OF_WORKING_STATE
-            children[report_name.encode()] = VirtualText(site, made, barrier=barrier)
-        for page_name, page in dotfiles.PAGES.items():
-            steps = partial(page, repository)
-            children[page_name.encode()] = BuiltText(site, steps, repository.store)
+            children[report_name.encode()] = VirtualText(site, partial(self._report, report))
+        for built_name, build in dotfiles.BUILT_FILES.items():
+            steps = partial(self._build, build)
+            children[built_name.encode()] = BuiltText(
+                site, steps, repository.store, barrier=built_name in dotfiles.OF_WORKING_STATE
+            )
         children[b"ctl"] = self._control()
         children[b"snapshots"] = LinkDir(site, self._find_snapshot, self._list_snapshots)
         children[b"branches"] = self._branches("")
@@ -158,6 +158,9 @@ class _DotDir:
 
     def _report(self, report: Callable[[Repository, View], str]) -> str:
         return report(self._repository, self._view())
+
+    def _build(self, build: Callable[[Repository, View], Steps[str]]) -> Steps[str]:
+        return build(self._repository, self._view())
 
     def _top(self) -> bytes:
         """Return the relative path from a directory of this `.helios` to the root's `.helios`."""

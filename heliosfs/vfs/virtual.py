@@ -132,9 +132,17 @@ class BuiltText(VirtualText):
     __slots__ = ("steps",)
 
     def __init__(
-        self, site: Site, steps: Callable[[], Steps[str]], store: Store, *, is_fixed: bool = True
+        self,
+        site: Site,
+        steps: Callable[[], Steps[str]],
+        store: Store,
+        *,
+        barrier: bool = False,
+        is_fixed: bool = True,
     ) -> None:
-        super().__init__(site, lambda: run_to_end(steps(), store), is_fixed=is_fixed)
+        super().__init__(
+            site, lambda: run_to_end(steps(), store), barrier=barrier, is_fixed=is_fixed
+        )
         self.steps = steps
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from heliosfs.commands.dotfiles import PAGES
+from heliosfs.commands.dotfiles import BUILT_FILES
 from heliosfs.commands.report import commits, details
 from heliosfs.commands.report.page import page_steps
 from heliosfs.errors import UsageError
@@ -155,7 +155,7 @@ def test_others_have_their_turn_between_commits_and_files(stage: Stage) -> None:
     steps = list(page_steps(stage.repository))
     assert set(steps) == {TURN}
     assert len(steps) > 60
-    assert list(PAGES["report.html"](stage.repository)) == steps
+    assert list(BUILT_FILES["report.html"](stage.repository, stage.view)) == steps
 
 
 def test_a_control_file_writes_nothing(stage: Stage) -> None:

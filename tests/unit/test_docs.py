@@ -15,7 +15,7 @@ import pytest
 
 from heliosfs import errors
 from heliosfs.cli.local_verbs import LOCAL_VERBS
-from heliosfs.commands.dotfiles import FILES
+from heliosfs.commands.dotfiles import BUILT_FILES, FILES
 from heliosfs.commands.table import VERBS
 from heliosfs.objects.commit import Commit, Signature, encode_commit
 from heliosfs.objects.ids import CommitId, Kind, Oid
@@ -89,7 +89,7 @@ def test_control_files_commands_and_texts_exist(page: Path) -> None:
     code = code_of(page.read_text())
     assert set(_CONTROL_FILE.findall(code)) <= {*VERBS, "command", "error"}
     assert set(_COMMAND.findall(code)) <= {*VERBS, *LOCAL_VERBS}
-    assert set(_ROOT_FILE.findall(code)) <= {*FILES, "README"}
+    assert set(_ROOT_FILE.findall(code)) <= {*FILES, *BUILT_FILES, "README"}
 
 
 def test_modules_that_are_named_exist() -> None:

@@ -14,13 +14,13 @@ import pytest
 import trio
 import trio.testing
 
-from heliosfs.daemon import driver, verbs
+from heliosfs.daemon import driver, reader, verbs
 from heliosfs.daemon.caller import wants_to_end
 from heliosfs.daemon.keeper import Keeper
 from heliosfs.daemon.kernel import Kernel
 from heliosfs.daemon.verbs import Verbs
 from heliosfs.daemon.watchers import Watchers
-from heliosfs.errors import Busy, HeliosError, Interrupted, NotFound
+from heliosfs.errors import Busy, HeliosError, Interrupted, NotFound, TooLarge
 from heliosfs.fuse.loop import RequestLoop
 from heliosfs.fuse.notices import Notices
 from heliosfs.steps import ALONE, TURN, Progress, Steps, on_thread
@@ -55,6 +55,17 @@ class Mount:
         channel = channel or self.channel()
         long = LongRequest("work", steps, progress)
         await self.verbs.run(channel, [ControlRequest(False, False, str, None, long)])
+        return channel.read(1000).decode()
+
+    async def reading(
+        self, steps: Callable[[], Steps[str]], channel: CommandChannel | None = None
+    ) -> str:
+        """Run a reading verb; gives what its channel says."""
+        channel = channel or self.channel()
+        request = ControlRequest(
+            False, False, str, reading=LongRequest("looking", steps, progress=False)
+        )
+        await self.verbs.run(channel, [request])
         return channel.read(1000).decode()
 
     async def short(self, text: str = "done\n") -> str:
@@ -247,8 +258,46 @@ async def test_what_only_reads_runs_beside_it() -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(mount.long, gate.steps)
             await trio.testing.wait_all_tasks_blocked()
-            assert await mount.verbs.work_off(reading.steps()) == "through\n"
+            assert await mount.verbs.work_off("looking", reading.steps(), 0) == "through\n"
             gate.is_open = True
+
+
+async def test_a_reader_ends_with_its_caller(monkeypatch: pytest.MonkeyPatch) -> None:
+    mount, gate = Mount(), Gate()
+    channel = mount.channel()
+    channel.opener_pid = 4711
+    monkeypatch.setattr(reader, "wants_to_end", lambda pid: pid == 4711)
+    with trio.fail_after(30), pytest.raises(Interrupted, match="looking was interrupted"):
+        await mount.reading(gate.steps, channel)
+    assert gate.is_closed
+    assert channel.read(100) == b"error: looking was interrupted\n"
+    gate.is_closed = False
+    with trio.fail_after(30), pytest.raises(Interrupted):
+        await mount.verbs.work_off("a text", gate.steps(), 4711)
+    assert gate.is_closed
+
+
+async def test_a_reader_has_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many small pieces it gathers; what the working set took meanwhile does not count."""
+    mount = Mount()
+    core = mount.stage.repository
+    gathered: list[bytearray] = []
+
+    def steps() -> Steps[str]:
+        while len(gathered) < 4000:
+            gathered.append(bytearray(b"x" * 100_000))
+            yield TURN
+        return "through\n"
+
+    monkeypatch.setattr(driver, "CHECKED_NS", 0)
+    core.working_set.budget_bytes = 160 * 1024 * 1024
+    with trio.fail_after(60), pytest.raises(TooLarge, match="more than 80 MiB of memory"):
+        await mount.reading(steps)
+    assert 500 < len(gathered) < 2000
+    gathered.clear()
+    core.working_set.budget_bytes = 2**30
+    with trio.fail_after(60):
+        assert await mount.reading(steps) == "through\n"
 
 
 async def test_a_signal_that_waits_for_a_process_is_seen() -> None:

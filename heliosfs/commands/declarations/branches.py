@@ -229,6 +229,7 @@ OPLOG = Verb(
     errors=(E_USAGE, ("ENOENT", "no such operation or save"), E_FULL),
     example="-n 10",
     barrier=True,
+    reading_words=("",),
 )
 
 REV_PARSE = Verb(
@@ -270,6 +271,7 @@ REV_PARSE = Verb(
     errors=(E_USAGE, ("ENOENT", "the revision names nothing"), E_AMBIGUOUS),
     example="HEAD~2",
     exit_codes="--verify -q: there is no such revision",
+    is_reading=True,
 )
 
 DECLARED_BRANCH = (BRANCH, CHECKOUT, SWITCH, RESET, UNDO, REDO, OPLOG, REV_PARSE)

@@ -158,6 +158,7 @@ STATUS = Verb(
     example="--short",
     barrier=True,
     takes_paths=True,
+    is_reading=True,
 )
 
 DIFF = Verb(

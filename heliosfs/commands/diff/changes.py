@@ -116,12 +116,12 @@ def compare_in_steps(
     store: Store, old: Entry | None, new: Entry, *, with_renames: bool = True
 ) -> Steps[list[FileChange]]:
     """`compare`, letting others in between."""
-    changes = []
+    changes: list[FileChange] = []
     for count, change in enumerate(_walk(store, old, new)):
-        changes.append(change)
+        changes += by_file((change,))
         if not count % _WALKED_AT_ONCE:
             yield TURN
-    return _ordered(store, by_file(changes), with_renames=with_renames)
+    return _ordered(store, changes, with_renames=with_renames)
 
 
 def _walk(store: Store, old: Entry | None, new: Entry) -> Iterator[Change]:

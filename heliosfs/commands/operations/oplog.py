@@ -22,6 +22,7 @@ from heliosfs.repo.returning import WALKED_MAX, Past, go_to, lost_edits, state_a
 from heliosfs.repo.undoing import take_back
 from heliosfs.repo.view import View
 from heliosfs.repo.working_state import State
+from heliosfs.steps import TURN, Steps
 
 _EDITED_COUNT = 5
 
@@ -39,7 +40,7 @@ def redo(request: Request, options: Options) -> str:
     return _step(request, options)
 
 
-def oplog(request: Request, options: Options) -> str:
+def oplog(request: Request, options: Options) -> str | Steps[str]:
     """List the operations of the view, the newest first, or its saves; or go to one of them."""
     words = options.words
     if words[:1] == ["restore"]:
@@ -50,20 +51,31 @@ def oplog(request: Request, options: Options) -> str:
     options.at_most(0)
     if "saved" in options:
         return _saves(request, options)
-    operations = islice(request.view.log.operations(), options.number("max-count"))
+    operations, count_max = request.view.log.operations(), options.number("max-count")
     if "json" in options:
-        return json_reply([_document(operation) for operation in operations])
-    return operation_lines(operations)
+        return _operation_documents(operations, count_max)
+    return operation_lines(operations, count_max)
 
 
-def operation_lines(operations: Iterable[Operation]) -> str:
-    """Return a line for each operation."""
-    return "".join(
-        f"{each.sequence:>4} {iso_time(each.time_ns // SECOND_NS)} {each.verb:<8} "
-        f"{_head(each.before)} -> {_head(each.after)} {_line(each.text)}".rstrip()
-        + "\n"
-        for each in operations
-    )
+def operation_lines(operations: Iterable[Operation], count_max: int | None) -> Steps[str]:
+    """Return a line for each operation, and for `count_max` at most."""
+    lines = []
+    for each in islice(operations, count_max):
+        lines.append(
+            f"{each.sequence:>4} {iso_time(each.time_ns // SECOND_NS)} {each.verb:<8} "
+            f"{_head(each.before)} -> {_head(each.after)} {_line(each.text)}".rstrip()
+            + "\n"
+        )
+        yield TURN
+    return "".join(lines)
+
+
+def _operation_documents(operations: Iterable[Operation], count_max: int | None) -> Steps[str]:
+    documents = []
+    for each in islice(operations, count_max):
+        documents.append(_document(each))
+        yield TURN
+    return json_reply(documents)
 
 
 def _step(request: Request, options: Options) -> str:

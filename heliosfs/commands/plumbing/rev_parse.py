@@ -10,9 +10,10 @@ from heliosfs.commands.revision_words import range_of
 from heliosfs.commands.verb import Request, answer
 from heliosfs.errors import Ambiguous, NotFound, UsageError
 from heliosfs.objects.ids import Oid
-from heliosfs.repo.ancestry import merge_bases
+from heliosfs.repo.ancestry import find_merge_bases
 from heliosfs.repo.object_names import find_object
 from heliosfs.repo.revisions import PREFIX_MIN_DIGITS, resolve
+from heliosfs.steps import Steps
 
 OF_THE_CLIENT = (
     "show-toplevel",
@@ -28,7 +29,7 @@ OF_THE_CLIENT = (
 """Options about the place of the caller, which only the command line knows."""
 
 
-def rev_parse(request: Request, options: Options) -> str:
+def rev_parse(request: Request, options: Options) -> Steps[str]:
     """Return a line for each name, in their order."""
     options.only_one("short", "abbrev-ref", "symbolic-full-name")
     if options.has_any(OF_THE_CLIENT):
@@ -43,7 +44,10 @@ def rev_parse(request: Request, options: Options) -> str:
     if is_one:
         options.at_most(1)
     try:
-        return "".join(f"{line}\n" for word in words for line in _lines(request, options, word))
+        lines: list[str] = []
+        for word in words:
+            lines += yield from _lines(request, options, word)
+        return "".join(f"{line}\n" for line in lines)
     except (NotFound, Ambiguous, UsageError):
         if "quiet" in options and is_one:
             return answer("", 1)
@@ -60,25 +64,21 @@ def _refs(request: Request, options: Options) -> Iterator[str]:
         yield from (oid.hex() for _, oid in sorted(refs.tags.items()))
 
 
-def _lines(request: Request, options: Options, word: str) -> Iterator[str]:
+def _lines(request: Request, options: Options, word: str) -> Steps[list[str]]:
     repository, view = request.repository, request.view
     if "abbrev-ref" in options or "symbolic-full-name" in options:
-        yield _name(request, options, word)
-        return
+        return [_name(request, options, word)]
     found = range_of(word) if word not in repository.refs else None
     if found is not None and ":" not in word:
         old, new = (resolve(repository, each, view.head, view) for each in (found.old, found.new))
         if found.is_symmetric:
-            yield from (_digits(request, options, each) for each in (old, new))
-            bases = merge_bases(repository.history, old, new)
-            yield from (f"^{_digits(request, options, each)}" for each in bases)
-        else:
-            yield _digits(request, options, new)
-            yield f"^{_digits(request, options, old)}"
-        return
+            bases = yield from find_merge_bases(repository.history, old, new)
+            sides = [_digits(request, options, each) for each in (old, new)]
+            return sides + [f"^{_digits(request, options, each)}" for each in bases]
+        return [_digits(request, options, new), f"^{_digits(request, options, old)}"]
     sign = "^" if word.startswith("^") else ""
     named = find_object(repository, view, word.removeprefix("^"), request.cwd)
-    yield sign + _digits(request, options, named.oid)
+    return [sign + _digits(request, options, named.oid)]
 
 
 def _name(request: Request, options: Options, word: str) -> str:

@@ -9,14 +9,15 @@ from heliosfs.commands.pathspec import Pathspec, pathspec
 from heliosfs.commands.render import json_reply, quote_path, relative, short, text_of, where
 from heliosfs.commands.status.conflicts import conflicts_document
 from heliosfs.commands.status.porcelain import paths_of, place_of, porcelain
-from heliosfs.commands.status.uncommitted import Standing, standing, uncommitted
+from heliosfs.commands.status.uncommitted import Standing, find_uncommitted, standing
 from heliosfs.commands.status.unmerged import UNMERGED, unmerged
 from heliosfs.commands.verb import Request
 from heliosfs.repo.view import View
 from heliosfs.repo.view_merge import open_conflicts, open_verb
+from heliosfs.steps import Steps
 
 
-def status(request: Request, options: Options) -> str:
+def status(request: Request, options: Options) -> Steps[str]:
     """Return the branch and its uncommitted changes: O(changed)."""
     options.only_one("short", "porcelain", "json", "long")
     view = request.view
@@ -24,9 +25,9 @@ def status(request: Request, options: Options) -> str:
     is_ignored_shown = "ignored" in options and options.value("ignored") != "no"
     ignored = view.ignoring.ignored() if is_ignored_shown else []
     ignored = [change for change in ignored if not spec or spec.matches(change.path)]
-    found = _chosen(options, standing(view), spec)
+    found = _chosen(options, (yield from standing(view)), spec)
     if "json" in options:
-        document = _document(view, found, spec)
+        document = yield from _document(view, found, spec)
         if "ignored" in options:
             document["ignored"] = [text_of(change.path) for change in ignored]
         return json_reply(document)
@@ -54,9 +55,9 @@ def _chosen(options: Options, found: Standing, spec: Pathspec) -> Standing:
     return Standing(staged, unstaged)
 
 
-def long_status(view: View, cwd: str) -> str:
+def long_status(view: View, cwd: str) -> Steps[str]:
     """Return the status in words."""
-    return _long(view, cwd, standing(view), Pathspec((), ()), PLAIN)
+    return _long(view, cwd, (yield from standing(view)), Pathspec((), ()), PLAIN)
 
 
 def _long(view: View, cwd: str, found: Standing, spec: Pathspec, paint: Paint) -> str:
@@ -105,8 +106,10 @@ def _open_lines(view: View, cwd: str, left: dict[bytes, str], paint: Paint) -> l
     return lines
 
 
-def _document(view: View, found: Standing, spec: Pathspec) -> dict[str, object]:
-    changes = within(uncommitted(view), spec) if found.staged else found.unstaged
+def _document(view: View, found: Standing, spec: Pathspec) -> Steps[dict[str, object]]:
+    changes = found.unstaged
+    if found.staged:
+        changes = within((yield from find_uncommitted(view)), spec)
     left, pick = unmerged(view), view.pick
     return {
         "branch": view.branch,

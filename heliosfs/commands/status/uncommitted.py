@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from heliosfs.commands.diff.changes import FileChange, by_file, compare, find_renames
+from heliosfs.commands.diff.changes import FileChange, compare_in_steps
 from heliosfs.repo.view import View
+from heliosfs.steps import Steps, at_once
 
 
 class Standing(NamedTuple):
@@ -23,15 +24,23 @@ class Standing(NamedTuple):
 
 def uncommitted(view: View) -> list[FileChange]:
     """Return the changes since HEAD, in byte order of the paths."""
-    return find_renames(view.core.store, by_file(view.changes()))
+    return at_once(find_uncommitted(view))
 
 
-def standing(view: View) -> Standing:
-    """Return the changes since HEAD, staged and not."""
+def find_uncommitted(view: View) -> Steps[list[FileChange]]:
+    """Return the changes since HEAD, as of the call, in steps."""
+    work = view.selected()
+    return (yield from compare_in_steps(view.core.store, view.head_root(), work))
+
+
+def standing(view: View) -> Steps[Standing]:
+    """Return the changes since HEAD, staged and not, as of the call, in steps."""
     staged = view.stage.root
     if staged is None:
-        return Standing([], uncommitted(view))
-    store = view.core.store
+        return Standing([], (yield from find_uncommitted(view)))
+    # Others may stage and write meanwhile: both roots are those of one moment.
+    store, head, work = view.core.store, view.head_root(), view.selected()
     return Standing(
-        compare(store, view.head_root(), staged), compare(store, staged, view.selected())
+        (yield from compare_in_steps(store, head, staged)),
+        (yield from compare_in_steps(store, staged, work)),
     )
