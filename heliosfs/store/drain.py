@@ -168,7 +168,7 @@ class Sync:
         if self.succeeded:
             journal = self._journal
             assert self.number <= journal.number
-            journal.durable = max(journal.durable, self.number)
+            journal.note_durable(self.number)
             journal.names_synced = max(journal.names_synced, self.names_made)
             self._all_packs.end_sync(self.packs)
 

@@ -16,10 +16,11 @@ from heliosfs.store.encoding.packs import Packed, decode_location
 from heliosfs.store.journal.journal import CHECKED_FROM, RECORD_HEAD, RECORD_MAGIC
 from heliosfs.store.journal.replay import segment_names
 from heliosfs.store.journal.table import ObjectItem, StateItem, read_items
-from heliosfs.store.l2.database import ObjectDatabase, read_totals
+from heliosfs.store.l2.database import ObjectDatabase
 from heliosfs.store.l2.reader import Snapshot
 from heliosfs.store.l2.record import Payload
 from heliosfs.store.l2.states import StateReader
+from heliosfs.store.l2.totals import look_at_totals
 from heliosfs.store.layout import is_closed_cleanly
 from heliosfs.store.pending import Pending
 
@@ -107,7 +108,7 @@ def read_journal(dir_fd: int) -> Iterator[BatchSeen | FileSeen]:
     directory = Directory(dir_fd)
     try:
         was_clean = is_closed_cleanly(directory)
-        yield from _read_files(directory, read_totals(directory, was_clean=was_clean).salt)
+        yield from _read_files(directory, look_at_totals(directory, was_clean=was_clean).salt)
     finally:
         directory.close()
 

@@ -5,6 +5,7 @@
     store.lmdb     L2, and LMDB's own lock file beside it
     journal-<n>    batches that L2 does not have yet
     pack-<n>       bodies of large objects, whose places L2 and the journal name
+    witness        how far the others had come
 
 For a moment there are `format.new`, `store.lmdb.new` (a compaction) and the files of an older
 format (an upgrade).  Other files may lie beside these, such as `inodes` and `helios.yaml` of the
@@ -23,7 +24,7 @@ from typing import NamedTuple
 from heliosfs.errors import StoreBusy, StoreError, StoreFormat
 from heliosfs.store.directory import Directory, store_error
 
-VERSION = 2
+VERSION = 3
 
 _FORMAT = "format"
 _FORMAT_NEW = "format.new"

@@ -50,7 +50,9 @@ class LocalStore:
         """Take over `directory`.  See `open`."""
         self._directory = directory
         try:
-            self._lock_fd, self._l2, self._journal = open_parts(directory, create=create)
+            self._lock_fd, self._l2, self._journal, self._witness, self.findings = open_parts(
+                directory, create=create
+            )
         except BaseException:
             directory.close()
             raise
@@ -265,6 +267,8 @@ class LocalStore:
                     compact(self._directory, self._l2)
             finally:
                 self._l2.close()
+                # After the last write to L2: the witness has the sum of its bytes.
+                self._witness.close(FILE if is_safe else None)
                 release_lock(self._lock_fd)
                 self._directory.close()
 

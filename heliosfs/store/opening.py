@@ -1,22 +1,27 @@
 """Opening, or creation, of the store in a directory: the order in which its files are trusted.
 
     1. `format` says whether a store is here, and of which kind; then `lock` is taken
-    2. L2 is opened, or created if `format` is missing and no other file is here
-    3. the journal of the last run is read, and the batches that L2 lacks are written there
-    4. packs are cut back to the bodies that L2 names, and the journal is deleted: everything that
+    2. `witness` says how far the store had come, and what L2 was when it was closed; where L2 is
+       not that, or was not closed, its pages and its state are looked at first
+    3. L2 is opened, or created if `format` is missing and no other file is here; one that is older
+       than the witness is refused
+    4. the journal of the last run is read, and the batches that L2 lacks are written there; one
+       that ends before the witness says is refused
+    5. packs are cut back to the bodies that L2 names, and the journal is deleted: everything that
        refers to them has been read by now
-    5. `format` is written, and a new journal begins
+    6. `format` is written, and a new journal begins
 
 A crash between two steps repeats them: nothing is deleted before its content is in L2.
 """
 
 from __future__ import annotations
 
+import logging
 from typing import NamedTuple
 
 from heliosfs.errors import NotFound, StoreError
 from heliosfs.store.directory import Directory, store_error
-from heliosfs.store.formats import format1
+from heliosfs.store.formats import format1, format2
 from heliosfs.store.formats.upgrade import upgrade
 from heliosfs.store.journal.journal import Journal
 from heliosfs.store.journal.replay import replay, segment_names
@@ -24,7 +29,9 @@ from heliosfs.store.l2.compact import COMPACT_FILE
 from heliosfs.store.l2.database import ObjectDatabase
 from heliosfs.store.l2.encoder import write_batches
 from heliosfs.store.l2.environment import FILE
+from heliosfs.store.l2.statecheck import state_problems
 from heliosfs.store.layout import (
+    VERSION,
     check_unmade,
     read_format,
     release_lock,
@@ -32,6 +39,18 @@ from heliosfs.store.layout import (
     take_lock,
     write_format,
 )
+from heliosfs.store.witness import (
+    WITNESS_FILE,
+    Reached,
+    Witness,
+    check_batch,
+    check_generation,
+    is_as_closed,
+    make_witness,
+    read_witness,
+)
+
+_log = logging.getLogger(__name__)
 
 
 class StoreParts(NamedTuple):
@@ -40,6 +59,9 @@ class StoreParts(NamedTuple):
     lock_fd: int
     database: ObjectDatabase
     journal: Journal
+    witness: Witness
+    findings: list[str]
+    """Lines for people about what is not as it was left, although the store opens."""
 
 
 def open_parts(directory: Directory, *, create: bool) -> StoreParts:
@@ -50,43 +72,103 @@ def open_parts(directory: Directory, *, create: bool) -> StoreParts:
     if read_format(directory) is None and not create:
         raise NotFound("there is no heliosfs store in this directory")
     lock_fd, was_clean = take_lock(directory)
-    database = None
+    opening = _Opening(directory)
     try:
         version = read_format(directory)
         if version is None:
             check_unmade(directory, FILE)
         if version == format1.VERSION:
             upgrade(directory)
+        if version == format2.VERSION:
+            format2.upgrade(directory, was_clean=was_clean)
         remove_leftovers(directory, (*format1.FILES, COMPACT_FILE))
-        database = ObjectDatabase(directory, create=version is None, was_clean=was_clean)
-        return StoreParts(lock_fd, database, _recover(directory, database, is_new=version is None))
+        opening.begin(version, was_clean=was_clean)
+        journal, witness = opening.recover()
+        return StoreParts(lock_fd, opening.database, journal, witness, opening.findings)
     except BaseException:
-        if database is not None:
-            database.close()
+        opening.let_go()
         release_lock(lock_fd)
         raise
 
 
-def _recover(directory: Directory, database: ObjectDatabase, *, is_new: bool) -> Journal:
-    """Move what the last run published into L2, and begin a journal."""
-    totals = database.totals
-    if is_new and totals.objects:
-        raise StoreError(
-            f"the file `format` is missing beside {FILE}, which holds objects: this was a "
-            "store, and is left as it is; put `format` back from a copy"
-        )
-    batches = replay(directory, database.packs, totals.salt, totals.batch)
-    if batches.last > totals.batch:
-        for _ in write_batches(database, *batches):
-            pass
-    # I39: nothing of the last run is deleted before L2 has it.
-    database.packs.tidy(database.uses)
-    _remove_journal(directory)
-    if is_new:
-        write_format(directory)
-    journal = Journal(directory, totals.salt, batches.last)
-    journal.prepare()
-    return journal
+class _Opening:
+    """The steps from the files of a store to its parts."""
+
+    database: ObjectDatabase
+
+    def __init__(self, directory: Directory) -> None:
+        self.findings: list[str] = []
+        self._directory = directory
+        self._is_new = False
+        self._reached: Reached | None = None
+
+    def begin(self, version: int | None, *, was_clean: bool) -> None:
+        """Open L2, after a look at every page of it where it is not known to be as it was left."""
+        directory = self._directory
+        self._is_new = version is None
+        reached = None
+        if version == VERSION:
+            reached = read_witness(directory)
+            if reached is None:
+                self._find(
+                    f"the file {WITNESS_FILE} is missing or damaged: whether the other files are "
+                    "the newest is not known"
+                )
+        is_known = reached is not None and is_as_closed(directory, FILE, reached)
+        if was_clean and reached is not None and reached.is_closed and not is_known:
+            self._find(f"{FILE} is not as it was when the store was closed")
+        is_trusted = version != VERSION or (was_clean and is_known)
+        self.database = ObjectDatabase(directory, create=self._is_new, was_clean=is_trusted)
+        if not is_trusted:
+            with self.database.reading() as snapshot:
+                for problem in state_problems(snapshot, self.database.totals):
+                    self._find(f"{FILE}: {problem}")
+        if reached is not None and reached.salt != self.database.totals.salt:
+            self._find(f"the file {WITNESS_FILE} is that of another store")
+            reached = None
+        self._reached = reached
+
+    def recover(self) -> tuple[Journal, Witness]:
+        """Move what the last run published into L2, and begin a journal."""
+        directory, database = self._directory, self.database
+        totals = database.totals
+        if self._is_new and totals.objects:
+            raise StoreError(
+                f"the file `format` is missing beside {FILE}, which holds objects: this was a "
+                "store, and is left as it is; put `format` back from a copy"
+            )
+        reached = self._reached or Reached(totals.salt)
+        check_generation(reached, totals.generation, FILE)
+        batches = replay(directory, database.packs, totals.salt, totals.batch)
+        check_batch(reached, batches.last)
+        if batches.last > totals.batch:
+            for _ in write_batches(database, *batches):
+                pass
+        self._look_at_packs()
+        # I39: nothing of the last run is deleted before L2 has it.
+        database.packs.tidy(database.uses)
+        _remove_journal(directory)
+        if self._is_new:
+            make_witness(directory, totals.salt)
+            write_format(directory)
+        witness = Witness(directory, Reached(totals.salt, batches.last, database.totals.generation))
+        journal = Journal(directory, totals.salt, batches.last, witness)
+        journal.prepare()
+        database.witness = witness
+        return journal, witness
+
+    def let_go(self) -> None:
+        """Close what was opened."""
+        if hasattr(self, "database"):
+            self.database.close()
+
+    def _look_at_packs(self) -> None:
+        for problem in self.database.packs.problems(self.database.uses):
+            self._find(problem)
+
+    def _find(self, text: str) -> None:
+        self.findings.append(text)
+        _log.warning("%s: 'helios fsck' lists what is damaged", text)
 
 
 def _remove_journal(directory: Directory) -> None:

@@ -77,7 +77,7 @@ class Settling:
             self._pending.published = drain.left() + self._pending.published
             return
         # L2 has the batches on the disk, so they are safe without a sync of the journal.
-        self._journal.durable = max(self._journal.durable, drain.last)
+        self._journal.note_durable(drain.last)
         self._journal.free(drain.segments)
 
     def release(self) -> None:

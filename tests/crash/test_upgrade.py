@@ -1,4 +1,4 @@
-"""A store of format 1, kept as a file, becomes one of format 2: all of it, or it stays."""
+"""Stores of formats 1 and 2, kept as files, become ones of format 3: all of it, or they stay."""
 
 from __future__ import annotations
 
@@ -25,14 +25,21 @@ from tests.tree_builder import Stage
 DATA = Path(__file__).parents[1] / "data"
 
 
-@pytest.fixture
-def old(tmp_path: Path) -> Path:
-    """40 versions, branches, undone resets, and a journal that was not drained."""
-    path = tmp_path / "old"
+def unpacked(tmp_path: Path, version: int) -> Path:
+    """40 versions, branches, undone resets, and a journal that was not drained.
+
+    That of format 2 was made of that of format 1, and has two more tags.
+    """
+    path = tmp_path / f"old-{version}"
     path.mkdir()
-    with tarfile.open(DATA / "format-1.tar.xz") as archive:
+    with tarfile.open(DATA / f"format-{version}.tar.xz") as archive:
         archive.extractall(path, filter="data")
     return path
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> Path:
+    return unpacked(tmp_path, 1)
 
 
 @pytest.fixture(scope="session")
@@ -50,9 +57,11 @@ def open_stage(path: Path) -> Stage:
 
 
 def check(path: Path, expected: Any) -> None:
-    """Everything that format 1 had is there, in a store of format 2."""
+    """Everything that the old store had is there, in a store of format 3."""
     stage = open_stage(path)
-    assert (path / "format").read_text() == "heliosfs store\nversion 2\n"
+    assert isinstance(stage.store, LocalStore)
+    assert stage.store.findings == []
+    assert (path / "format").read_text() == "heliosfs store\nversion 3\n"
     assert stage.run("log", "--oneline") == expected["log"]
     assert stage.run("log", "--oneline", "idea") == expected["idea"]
     assert stage.run("oplog", "-n", "1000") == expected["oplog"]
@@ -81,14 +90,23 @@ def check(path: Path, expected: Any) -> None:
     assert not stage.run("log", "--oneline").startswith(expected["log"][:12])
     stage.repository.close()
     assert verify(str(path / FILE)) == []
-    assert sorted(os.listdir(path)) == ["format", "lock", FILE]
+    assert sorted(os.listdir(path)) == ["format", "lock", FILE, "witness"]
 
 
-def test_a_store_of_format_1_opens(old: Path, expected: Any) -> None:
-    check(old, expected)
+@pytest.mark.parametrize("version", [1, 2])
+def test_an_old_store_opens(tmp_path: Path, expected: Any, version: int) -> None:
+    check(unpacked(tmp_path, version), expected)
 
 
-def test_death_at_every_step(old: Path, tmp_path: Path, expected: Any) -> None:
+def test_what_format_2_had_besides(tmp_path: Path) -> None:
+    stage = open_stage(unpacked(tmp_path, 2))
+    assert {"second", "third"} <= set(stage.run("tag").split())
+    stage.repository.close()
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_death_at_every_step(tmp_path: Path, expected: Any, version: int) -> None:
+    old = unpacked(tmp_path, version)
     for step in range(1, 100):
         path = tmp_path / f"{step}"
         shutil.copytree(old, path)
@@ -105,8 +123,10 @@ def test_death_at_every_step(old: Path, tmp_path: Path, expected: Any) -> None:
     pytest.fail("the upgrade did not complete")
 
 
+@pytest.mark.parametrize("version", [1, 2])
 @pytest.mark.parametrize("error", [errno.ENOSPC, errno.EIO])
-def test_a_failure_at_every_step(old: Path, tmp_path: Path, expected: Any, error: int) -> None:
+def test_a_failure_at_every_step(tmp_path: Path, expected: Any, version: int, error: int) -> None:
+    old = unpacked(tmp_path, version)
     for step in range(1, 100):
         path = tmp_path / f"{step}"
         shutil.copytree(old, path)

@@ -43,7 +43,7 @@ def test_a_workspace_that_is_not_mounted(
     capsys.readouterr()
     findings = found(ws)
     assert findings["workspace"].text.startswith(f"{ws} is not mounted: ")
-    assert findings["store"] == Finding("store", OK, "format 2")
+    assert findings["store"] == Finding("store", OK, "format 3")
     (ws / ".helios" / "helios.yaml").write_text("performance: {working_set: 900GB}\n")
     findings = found(ws)
     assert findings["configuration"].text == "1 key set in helios.yaml"

@@ -85,7 +85,7 @@ def test_a_store_is_made_beside_other_files(tmp_path: Path) -> None:
     (tmp_path / "journal-of-mine").write_text("mine too")
     open_store(tmp_path).close()
     open_store(tmp_path, create=False).close()
-    assert (tmp_path / "format").read_text() == "heliosfs store\nversion 2\n"
+    assert (tmp_path / "format").read_text() == "heliosfs store\nversion 3\n"
     assert (tmp_path / "notes").read_text() == "mine"
     assert (tmp_path / "journal-of-mine").read_text() == "mine too"
 
@@ -93,8 +93,8 @@ def test_a_store_is_made_beside_other_files(tmp_path: Path) -> None:
 @pytest.mark.parametrize("create", [False, True])
 def test_a_newer_format_is_refused_and_says_what_to_do(tmp_path: Path, *, create: bool) -> None:
     open_store(tmp_path).close()
-    (tmp_path / "format").write_text("heliosfs store\nversion 3\n")
-    with pytest.raises(StoreFormat, match=r"format 3.*knows formats 1 to 2.*newer heliosfs"):
+    (tmp_path / "format").write_text("heliosfs store\nversion 4\n")
+    with pytest.raises(StoreFormat, match=r"format 4.*knows formats 1 to 3.*newer heliosfs"):
         open_store(tmp_path, create=create)
 
 
@@ -291,7 +291,7 @@ def test_a_file_with_free_pages_is_copied_when_it_is_closed(tmp_path: Path) -> N
     before = (tmp_path / FILE).stat().st_size
     store.close()
     assert (tmp_path / FILE).stat().st_size < before / 2
-    assert sorted(os.listdir(tmp_path)) == ["format", "lock", FILE]
+    assert sorted(os.listdir(tmp_path)) == ["format", "lock", FILE, "witness"]
     assert verify(str(tmp_path / FILE)) == []
     store = open_store(tmp_path)
     assert len(list(store.scan(b"n/"))) == 40

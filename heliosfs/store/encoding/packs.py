@@ -16,7 +16,7 @@ from __future__ import annotations
 import os
 import struct
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from lz4 import block as lz4  # type: ignore[import-untyped]
@@ -173,6 +173,15 @@ class Packs:
                 self._adopt(pack, uses.get(pack))
         except OSError as error:
             raise store_error("cannot clean up the packs", error) from error
+
+    def problems(self, uses: Mapping[int, Use]) -> Iterator[str]:
+        """Yield a line for each pack that is missing, or ends before what L2 names."""
+        there = set(pack_numbers(self._directory))
+        for pack, use in sorted(uses.items()):
+            if pack not in there:
+                yield f"{PREFIX}{pack} is missing"
+            elif (length := self._directory.status(f"{PREFIX}{pack}").st_size) < use.end:
+                yield f"{PREFIX}{pack} ends at byte {length}, and not at {use.end}"
 
     def append(self, encoded: Encoded) -> PackLocation:
         """Write a body; it is safe from a power cut after a sync.  StoreError, StoreFull."""

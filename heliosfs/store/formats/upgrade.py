@@ -1,11 +1,11 @@
-"""Upgrade from format 1 to format 2, by a new file beside the old one.
+"""Upgrade from format 1 to the present one, by a new file beside the old one.
 
     1. the new file of an interrupted upgrade is deleted
-    2. the new file is written, including the content of the journal
-    3. `format` is replaced, by a rename, and says 2
+    2. the new file is written, including the content of the journal, and a witness
+    3. `format` is replaced, by a rename
     4. the old file is deleted (`layout.remove_leftovers`, also at a later open)
 
-A crash before 3 leaves a store of format 1, after it one of format 2.
+A crash before 3 leaves a store of format 1, after it one of the present format.
 """
 
 from __future__ import annotations
@@ -21,12 +21,13 @@ from heliosfs.store.l2.database import ObjectDatabase
 from heliosfs.store.l2.encoder import write_batches
 from heliosfs.store.l2.environment import FILE, LOCK_FILE
 from heliosfs.store.layout import VERSION, write_format
+from heliosfs.store.witness import make_witness
 
 _log = logging.getLogger(__name__)
 
 
 def upgrade(directory: Directory) -> None:
-    """Upgrade a store of format 1, which this process has locked, to format 2.
+    """Upgrade a store of format 1, which this process has locked.
 
     It needs disk for both files, and 70 us for each object.  StoreError, StoreFull: the store is as
     it was.
@@ -42,6 +43,7 @@ def upgrade(directory: Directory) -> None:
             state = format1.upgraded(chain(old.state(), batches.state.items()))
             for _ in write_batches(new, objects, state, batches.last):
                 pass
+            make_witness(directory, old.salt)
         finally:
             new.close()
     except StoreError:

@@ -45,6 +45,7 @@ from heliosfs.store.directory import Directory, store_error
 from heliosfs.store.edited import Edited
 from heliosfs.store.encoding.packs import Packed
 from heliosfs.store.pending import Changes, Pending
+from heliosfs.store.witness import Witness
 
 PREFIX = "journal-"
 RECORD_MAGIC = b"\xf5HJ\x01"
@@ -99,7 +100,14 @@ class Journal:
     One thread owns it; it is opened after the last run's is replayed and deleted.
     """
 
-    def __init__(self, directory: Directory, salt: bytes, last_number: int) -> None:
+    def __init__(
+        self,
+        directory: Directory,
+        salt: bytes,
+        last_number: int,
+        witness: Witness | None = None,
+    ) -> None:
+        """Begin a journal behind batch `last_number`; `witness` is told what becomes durable."""
         self.number = last_number
         """Number of the last batch that was appended."""
         self.durable = last_number
@@ -109,6 +117,7 @@ class Journal:
         self.names_synced = 0
         """Number of those files whose names are safe from a power cut."""
         self._directory = directory
+        self._witness = witness
         self._seed = crc32(salt)
         self._broken: str | None = None
         self._spares: list[Segment] = []
@@ -193,6 +202,13 @@ class Journal:
                 self._spares.append(segment)
             else:
                 self._drop(segment)
+
+    def note_durable(self, number: int) -> None:
+        """Note that all batches up to a number are on the disk."""
+        self.durable = max(self.durable, number)
+        # I53: what the witness says is on the disk.
+        if self._witness is not None:
+            self._witness.note(batch=self.durable)
 
     def unsynced(self) -> list[Segment]:
         """Return the segments with records that a power cut could destroy."""

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import struct
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import NamedTuple
 
 import lmdb
 
@@ -19,7 +17,6 @@ from heliosfs.store.encoding.packs import (
     PackLocation,
     Packs,
     Use,
-    decode_uses,
     encode_uses,
     with_places,
     without_places,
@@ -34,20 +31,23 @@ from heliosfs.store.l2.environment import (
     TOTALS_KEY,
     MapFull,
     Tables,
+    Transaction,
     check_file,
     lmdb_errors,
     mapped,
     open_environment,
     open_tables,
-    open_unaltered,
 )
 from heliosfs.store.l2.marks import Marks
 from heliosfs.store.l2.reader import INDEX_KEY, Snapshot, Unindexed, index_entry, piece_key
 from heliosfs.store.l2.record import SHORT_BYTES, Payload, decode_chain
 from heliosfs.store.l2.residency import unmap_pages
+from heliosfs.store.l2.sealed import SUM_MODULUS, seal
 from heliosfs.store.l2.states import StateReader
+from heliosfs.store.l2.totals import Totals, emptied, read_totals, read_uses
 from heliosfs.store.l2.walk import headers
 from heliosfs.store.pending import Changes
+from heliosfs.store.witness import Witness
 
 RECENT_MAX = 4096
 """Objects that a table in memory finds, before they go into the index together.  So a drain need
@@ -57,23 +57,6 @@ _UNMAP_AFTER = 512
 """Number of objects read from L2 after which the mapped pages are released."""
 _UNMAP_AFTER_BYTES = 1024 * 1024
 """Bytes written by one transaction after which the mapped pages are released."""
-_TOTALS = struct.Struct("<QQQQQQ8s")
-
-
-class Totals(NamedTuple):
-    """Totals of L2, written with every transaction."""
-
-    next_number: int = 1
-    """Number of the next object."""
-    indexed: int = 1
-    """First number that is not in the index."""
-    objects: int = 0
-    stored_bytes: int = 0
-    logical_bytes: int = 0
-    batch: int = 0
-    """Number of the last batch that is here completely."""
-    salt: bytes = b""
-    """Random bytes of this store, with which the checksums of its journal begin: 8 bytes."""
 
 
 class ObjectDatabase:
@@ -107,6 +90,8 @@ class ObjectDatabase:
         self._browsing = threading.Lock()
         self.is_loose = False
         """True if records were removed or made smaller, so that used pages may be half empty."""
+        self.witness: Witness | None = None
+        """Witness that is told of every transaction, once the store is open."""
         self.marks: Marks | None = None
         """Marks of the garbage collection that is under way."""
         with lmdb_errors("cannot open"):
@@ -129,14 +114,12 @@ class ObjectDatabase:
     def _begin(self, salt: bytes, *, create: bool) -> None:
         """Read the totals of L2; in a new file, write those of an empty one."""
         with self.env.begin() as txn:
-            raw = txn.get(TOTALS_KEY)
-            self.uses = decode_uses(txn.get(PACKS_KEY) or b"")
-        if raw is None and not create:
-            raise StoreError(
-                f"{FILE} is empty, although this store has been used: put it back from a copy"
-            )
-        if raw is not None:
-            self.totals = Totals(*_TOTALS.unpack(raw))
+            totals = read_totals(txn)
+            self.uses = read_uses(txn)
+        if totals is None and not create:
+            raise emptied()
+        if totals is not None:
+            self.totals = totals
             self._read_recent()
         else:
             self.totals = Totals(salt=salt or os.urandom(8))
@@ -247,6 +230,7 @@ class ObjectDatabase:
             totals = totals._replace(indexed=totals.next_number)
             recent = Unindexed({})
         uses = with_places(self.uses, places)
+        written_bytes = totals.stored_bytes - self.totals.stored_bytes
         while True:
             try:
                 with lmdb_errors("cannot write"):
@@ -256,8 +240,6 @@ class ObjectDatabase:
             else:
                 break
         self.packs.named(places)
-        written_bytes = totals.stored_bytes - self.totals.stored_bytes
-        self.totals = totals
         self._recent = recent
         self.uses = uses
         if written_bytes >= _UNMAP_AFTER_BYTES:
@@ -284,15 +266,30 @@ class ObjectDatabase:
                 values = sorted([index_entry(short, number) for short, number in entries])
                 keyed = [(INDEX_KEY, value) for value in values]
                 txn.cursor(tables.ids).putmulti(keyed, dupdata=True)
+            change = 0
             if state:
-                StateReader(Snapshot(txn, tables, recent, self.packs)).write(state)
-            txn.put(TOTALS_KEY, _TOTALS.pack(*totals))
-            if uses:
-                txn.put(PACKS_KEY, encode_uses(uses))
-            self._directory.commit(txn)
+                change = StateReader(Snapshot(txn, tables, recent, self.packs)).write(state)
+            self._commit(txn, totals, change, uses)
         except BaseException:
             txn.abort()
             raise
+
+    def _commit(
+        self, txn: Transaction, totals: Totals, seals: int, uses: Mapping[int, Use]
+    ) -> None:
+        """Commit a transaction with its totals; `seals` is added to the sum."""
+        # I52: what is missing, or of an earlier time, makes another sum.
+        totals = totals._replace(
+            generation=self.totals.generation + 1,
+            seals=(self.totals.seals + seals) % SUM_MODULUS,
+        )
+        txn.put(TOTALS_KEY, totals.encode())
+        txn.put(PACKS_KEY, seal(PACKS_KEY, encode_uses(uses)))
+        self._directory.commit(txn)
+        self.totals = totals
+        # I53: after the commit has returned.
+        if self.witness is not None:
+            self.witness.note(generation=totals.generation)
 
     def change(self, make: Callable[[ReclaimTransaction], None]) -> ReclaimTransaction:
         """Carry out one transaction that removes or replaces records, as `write` does.
@@ -302,11 +299,10 @@ class ObjectDatabase:
         while True:
             try:
                 with lmdb_errors("cannot write"):
-                    change, totals, uses = self._try_change(make)
+                    change, uses = self._try_change(make)
             except MapFull:
                 self._grow()
             else:
-                self.totals = totals
                 self.uses = uses
                 self.is_loose = True
                 self.packs.named(change.places)
@@ -314,7 +310,7 @@ class ObjectDatabase:
 
     def _try_change(
         self, make: Callable[[ReclaimTransaction], None]
-    ) -> tuple[ReclaimTransaction, Totals, dict[int, Use]]:
+    ) -> tuple[ReclaimTransaction, dict[int, Use]]:
         txn = self.env.begin(write=True)
         try:
             change = ReclaimTransaction(txn, self.tables, self.packs)
@@ -326,13 +322,11 @@ class ObjectDatabase:
                 logical_bytes=before.logical_bytes - change.logical_bytes,
             )
             uses = without_places(with_places(self.uses, change.places), change.lost_places)
-            txn.put(TOTALS_KEY, _TOTALS.pack(*totals))
-            txn.put(PACKS_KEY, encode_uses(uses))
-            self._directory.commit(txn)
+            self._commit(txn, totals, 0, uses)
         except BaseException:
             txn.abort()
             raise
-        return change, totals, uses
+        return change, uses
 
     def forget_recent(self, keeps: Callable[[int], bool]) -> None:
         """Remove the objects that are not kept from the table of those not yet indexed."""
@@ -344,19 +338,6 @@ class ObjectDatabase:
         with self._browsing, self._guard, lmdb_errors("cannot grow"):
             self.env.set_mapsize(self.map_bytes * 2)
             self.map_bytes *= 2
-
-
-def read_totals(directory: Directory, *, was_clean: bool) -> Totals:
-    """Read what the L2 of a store holds that nobody has open, and alter nothing.  StoreError."""
-    check_file(directory, FILE, is_thorough=not was_clean)
-    path = directory.path_of(FILE)
-    with lmdb_errors("cannot read"), open_unaltered(path) as env, env.begin() as txn:
-        raw = txn.get(TOTALS_KEY)
-    if raw is None:
-        raise StoreError(
-            f"{FILE} is empty, although this store has been used: put it back from a copy"
-        )
-    return Totals(*_TOTALS.unpack(raw))
 
 
 class Reading:

@@ -21,10 +21,11 @@ from heliosfs.store.encoding.versions import (
     pays,
 )
 from heliosfs.store.l2.bundles import Bundles, Insert
-from heliosfs.store.l2.database import ObjectDatabase, Totals
+from heliosfs.store.l2.database import ObjectDatabase
 from heliosfs.store.l2.marks import Marks
 from heliosfs.store.l2.reader import Snapshot
 from heliosfs.store.l2.record import SHORT_BYTES, decode_chain, kept_id, pack
+from heliosfs.store.l2.totals import Totals
 from heliosfs.store.pending import Changes, Cold, Pending, bytes_of
 from heliosfs.store.remembered import TwoGenerationCache
 

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from heliosfs.errors import CorruptObject
 from heliosfs.store.encoding.codecs import read_varint, varint
-from heliosfs.store.l2.environment import Table, Transaction
+from heliosfs.store.l2.sealed import SealedTable, unseal
 
 _NUMBER = struct.Struct(">Q")
 _BLOCK_BYTES = 1_320
@@ -78,9 +78,9 @@ def join_blocks(entries: Mapping[int, Value]) -> Iterator[tuple[int, bytes]]:
         yield first, b"".join(parts)
 
 
-def get_numbered(txn: Transaction, state: Table, family: bytes, number: int) -> Value | None:
+def get_numbered(state: SealedTable, family: bytes, number: int) -> Value | None:
     """Return a value of a family, or None."""
-    found = _block_of(txn, state, family, number)
+    found = _block_of(state, family, number)
     return None if found is None else _entries(*found).get(number)
 
 
@@ -90,17 +90,15 @@ def _entries(first: int, block: bytes) -> Mapping[int, Value]:
     return dict(split_block(first, block))
 
 
-def write_numbered(
-    txn: Transaction, state: Table, family: bytes, changes: Mapping[int, Value | None]
-) -> None:
+def write_numbered(state: SealedTable, family: bytes, changes: Mapping[int, Value | None]) -> None:
     """Set or remove values of a family, and write each changed block once."""
     waiting = sorted(changes)
     at = 0
     while at < len(waiting):
         number = waiting[at]
-        block = _block_of(txn, state, family, number)
+        block = _block_of(state, family, number)
         changed: dict[int, Value | None] = dict(split_block(*block)) if block else {}
-        limit = _next_block(txn, state, family, number)
+        limit = _next_block(state, family, number)
         begin = at
         while at < len(waiting) and (limit is None or waiting[at] < limit):
             at += 1
@@ -108,19 +106,14 @@ def write_numbered(
             changed[each] = changes[each]
         left = {each: value for each, value in sorted(changed.items()) if value is not None}
         if block:
-            txn.delete(family + _NUMBER.pack(block[0]), db=state)
+            state.delete(family + _NUMBER.pack(block[0]))
         for first, data in join_blocks(left):
-            key = family + _NUMBER.pack(first)
-            is_last = not txn.cursor(state).set_range(key)
-            # Appended, LMDB fills the last page; else it splits it in halves.
-            txn.put(key, data, append=is_last, db=state)
+            state.put(family + _NUMBER.pack(first), data)
 
 
-def _block_of(
-    txn: Transaction, state: Table, family: bytes, number: int
-) -> tuple[int, bytes] | None:
+def _block_of(state: SealedTable, family: bytes, number: int) -> tuple[int, bytes] | None:
     """Return first number and bytes of the last block that begins at or before a number."""
-    cursor = txn.cursor(state)
+    cursor = state.txn.cursor(state.table)
     key = family + _NUMBER.pack(number)
     if cursor.set_range(key):
         found = cursor.key() == key or cursor.prev()
@@ -129,12 +122,12 @@ def _block_of(
     if not found:
         return None
     first = _number_in(cursor.key(), family)
-    return None if first is None else (first, cursor.value())
+    return None if first is None else (first, unseal(*cursor.item()))
 
 
-def _next_block(txn: Transaction, state: Table, family: bytes, number: int) -> int | None:
+def _next_block(state: SealedTable, family: bytes, number: int) -> int | None:
     """Return the first number of the block after a number, or None."""
-    cursor = txn.cursor(state)
+    cursor = state.txn.cursor(state.table)
     if not cursor.set_range(family + _NUMBER.pack(number + 1)):
         return None
     return _number_in(cursor.key(), family)

@@ -14,6 +14,7 @@ from heliosfs.objects.ids import OID_BYTES, Oid
 from heliosfs.store.base import LISTED, NUMBERED
 from heliosfs.store.encoding.codecs import DecodeError
 from heliosfs.store.l2.reader import Snapshot
+from heliosfs.store.l2.sealed import SealedTable, unseal
 from heliosfs.store.l2.series import Value, get_numbered, split_block, write_numbered
 from heliosfs.store.pending import Changes
 
@@ -21,23 +22,27 @@ _NUMBER = struct.Struct(">Q")
 _LISTED = Value(0, b"")
 
 
-class StateReader:
+class StateReader(SealedTable):
     """The state as a transaction sees it."""
 
+    __slots__ = ("_objects",)
+
     def __init__(self, objects: Snapshot) -> None:
-        self._txn = objects.txn
-        self._state = objects.tables.state
+        # What SealedTable() does, without its call.
+        self.txn, self.table, self.change = objects.txn, objects.tables.state, 0
         self._objects = objects
 
     def get(self, key: bytes) -> bytes | None:
         """Return the value under a key, or None."""
         mark = key[:1]
         if mark == NUMBERED:
-            value = get_numbered(self._txn, self._state, *_split_numbered(key))
+            (number,) = _NUMBER.unpack_from(key, len(key) - _NUMBER.size)
+            value = get_numbered(self, key[: -_NUMBER.size], number)
             return None if value is None else self._whole(value)
         if mark == LISTED and self._listed_as(*_split_listed(key)) is not None:
             return b""
-        return self._txn.get(key, db=self._state)
+        sealed = self.txn.get(key, db=self.table)
+        return None if sealed is None else unseal(key, sealed)
 
     def scan(self, prefix: bytes) -> list[tuple[bytes, bytes]]:
         """Return the state under a prefix, in key order."""
@@ -53,8 +58,11 @@ class StateReader:
         found.sort()
         return found
 
-    def write(self, changes: Changes) -> None:
-        """Apply changes, in a transaction that writes and that has their objects already."""
+    def write(self, changes: Changes) -> int:
+        """Apply changes, in a transaction that writes and that has their objects already.
+
+        Return the change of the sum of all seals.
+        """
         packed: dict[bytes, dict[int, Value | None]] = {}
         plain: list[tuple[bytes, bytes]] = []
         for key, value in changes.items():
@@ -68,16 +76,16 @@ class StateReader:
                 entries.update(dict.fromkeys(numbers))
                 if value is not None:
                     entries[numbers[0]] = _LISTED
-                self._txn.delete(key, db=self._state)
+                self.delete(key)
             elif value is None:
-                self._txn.delete(key, db=self._state)
+                self.delete(key)
             else:
                 plain.append((key, value))
-        # In order: neighbours go to the same page, and the cursor is there already.
         plain.sort()
-        self._txn.cursor(self._state).putmulti(plain)
+        self.put_all(plain)
         for family, entries in packed.items():
-            write_numbered(self._txn, self._state, family, entries)
+            write_numbered(self, family, entries)
+        return self.change
 
     def _packed(self, value: bytes) -> Value:
         if len(value) >= OID_BYTES:
@@ -98,33 +106,34 @@ class StateReader:
     def _listed_as(self, family: bytes, oid: Oid) -> int | None:
         """Return the number under which a commit is listed, or None."""
         for number in self._objects.commits(oid):
-            if get_numbered(self._txn, self._state, family, number) is not None:
+            if get_numbered(self, family, number) is not None:
                 return number
         return None
 
     def _listed_under(self, family: bytes, part: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Yield the commits of a list whose ids begin with `part`."""
         for number in self._objects.numbers_with_prefix(part):
-            if get_numbered(self._txn, self._state, family, number) is not None:
+            if get_numbered(self, family, number) is not None:
                 oid = self._oid(number)
                 if oid.startswith(part):
                     yield family + oid, b""
 
     def expanded(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Yield keys and values for all database keys under a prefix, in no order."""
-        cursor = self._txn.cursor(self._state)
+        cursor = self.txn.cursor(self.table)
         more = cursor.set_range(prefix)
         while more and (key := cursor.key()).startswith(prefix):
+            data = unseal(key, cursor.value())
             family, number = key[: -_NUMBER.size], key[-_NUMBER.size :]
             mark = key[:1]
             if mark == NUMBERED:
-                for each, value in split_block(_NUMBER.unpack(number)[0], cursor.value()):
+                for each, value in split_block(_NUMBER.unpack(number)[0], data):
                     yield family + _NUMBER.pack(each), self._whole(value)
             elif mark == LISTED and key.find(b"/") + 1 == len(family):
-                for each, _ in split_block(_NUMBER.unpack(number)[0], cursor.value()):
+                for each, _ in split_block(_NUMBER.unpack(number)[0], data):
                     yield family + self._oid(each), b""
             else:
-                yield key, cursor.value()
+                yield key, data
             more = cursor.next()
 
 
