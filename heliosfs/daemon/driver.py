@@ -41,6 +41,7 @@ class Driven(Generic[T]):
         """
         error, self._error = self._error, None
         try:
+            # Raised where the work was planned, which knows what to undo.
             return next(self._steps) if error is None else self._steps.throw(error)
         except StopIteration as done:
             self.results.append(done.value)
@@ -82,6 +83,8 @@ class Driver:
                 except Exception as error:  # noqa: BLE001 (raised where the work was planned)
                     driven.failed(error)
             now_ns = time.monotonic_ns()
+            # Steps are shorter than a slice; yielding to the loop after each would take longer than
+            # the step.
             if now_ns < slice_end_ns:
                 continue
             if now_ns - driven.checked_ns > CHECKED_NS:
@@ -91,6 +94,7 @@ class Driver:
                 return False
             if self._keeper.written():
                 await self._keeper.catch_up()
+            # A lower limit than that of writers, so that a long verb never makes them wait.
             elif self._store.pending_bytes > VERB_BACKLOG_BYTES:
                 await self._keeper.drain()
             else:

@@ -114,6 +114,8 @@ class Keeper:
         """Wait for a change, then sync at intervals until nothing more is published."""
         await self._sync_wanted.wait()
         self._sync_wanted = trio.Event()
+        # Also after a sync that had nothing to do while something has changed: it may be published
+        # at any moment.
         is_busy = True
         while is_busy or not self.is_idle:
             await trio.sleep(self._settings.sync_interval_ns / SECOND_NS)
@@ -124,6 +126,7 @@ class Keeper:
         await self._save_wanted.wait()
         self._save_wanted = trio.Event()
         await trio.sleep(self._settings.checkpoint_interval_ns / SECOND_NS)
+        # Before the work, so that a change during it leads to another save.
         self.is_idle = True
         working_set = self.repository.working_set
         if working_set.writers:
@@ -134,10 +137,14 @@ class Keeper:
                 await self._kernel.barrier()
             except StoreError as error:
                 log.warning("a save goes on without the kernel's dirty pages: %s", error)
+        # In slices, so that the flush in `checkpoint`, which holds the loop, has little left to
+        # hash.
         await self.shorten(0)
         self.repository.checkpoint()
+        # Before the drain, which may take long.
         await self._sync_published()
         await self.drain()
+        # Not beside long work, which would need the memory again at once.
         if self._drained_bytes > TRIM_FROM_BYTES and not self._kernel.is_working:
             self._drained_bytes = 0
             await self._kernel.give_memory_back()
@@ -149,6 +156,7 @@ class Keeper:
         """
         if self._account.flush_bytes <= threshold_bytes:
             return
+        # Large files are hashed on a thread; what is left for the loop are small ones.
         await self._seal(0)
         for view in self.repository.views():
             while flush_files(view.workspace, SLICE_BYTES):
@@ -206,6 +214,7 @@ class Keeper:
                 if work is not None:
                     await self._kernel.execute(work)
                 return work is not None
+        # A full disk is not a failure: nothing was lost, and the next sync can succeed.
         except StoreFull:
             raise
         except StoreError as error:

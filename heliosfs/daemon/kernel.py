@@ -79,6 +79,8 @@ class Kernel:
         """Run a barrier and allow none after it, as nobody may serve its writes.  StoreError."""
         await self.barrier()
         for number in range(BARRIERS_MAX):
+            # All permits are taken and none is given back, so a later barrier waits until it is
+            # cancelled.
             await self._barriers.acquire_on_behalf_of(number)
 
     async def invalidate(self, stale: Invalidation) -> None:
@@ -139,6 +141,7 @@ class Kernel:
         try:
             await _in_thread(_execute, work)
         finally:
+            # Also after a failure: the plan has set aside bytes that only `apply` puts back.
             work.apply()
 
     @property
@@ -171,6 +174,7 @@ class Kernel:
 
 
 async def _in_thread(function: Callable[[_T], None], argument: _T) -> None:
+    # A thread cannot be stopped: if the caller left before it, nobody would apply its result.
     with trio.CancelScope(shield=True):
         await trio.to_thread.run_sync(function, argument)
 

@@ -61,6 +61,7 @@ class Watchers:
         rest_seconds = SETTLE_SECONDS
         while True:
             await self._wanted.wait()
+            # A checkout is often followed by another one; one search serves both.
             await trio.sleep(rest_seconds)
             self._wanted = trio.Event()
             changed, self._changed = self._changed, []
@@ -97,6 +98,7 @@ class Watchers:
         found: list[Told] = []
         room = TOLD_MAX
         for directory, changes in changed:
+            # Of a very large checkout, only the first names are reported.
             if directory.ino not in watched or not room:
                 continue
             place = self._place(directory)
@@ -116,5 +118,7 @@ class Watchers:
             if view.workspace.root is node:
                 if view is not self._repository.root:
                     names += [os.fsencode(view.branch or ""), b"live", DOT_HELIOS]
+                # A path of the mount, as a process would use it: the calls must come through the
+                # kernel.
                 return b"/".join([self._mountpoint, *reversed(names)])
         return None

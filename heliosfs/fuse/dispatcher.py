@@ -62,6 +62,7 @@ class Dispatcher:
             relayed.start_soon(pyfuse3.main, _RELAY_MIN_WORKERS, _RELAY_MAX_WORKERS)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._work, nursery)
+            # pyfuse3 would wait for requests that nobody sends it any more.
             relayed.cancel_scope.cancel()
 
     def stop(self) -> None:
@@ -77,6 +78,7 @@ class Dispatcher:
                 waiting = await self._read()
             if waiting is None:
                 return
+            # Nobody is left to take the turn while this worker waits for its request.
             if not self._idle_count:
                 nursery.start_soon(self._work, nursery)
             await self._finish(*waiting)
@@ -95,12 +97,15 @@ class Dispatcher:
             while not self._is_over:
                 await wait_readable(fd)
                 end = receive()
+                # The request was withdrawn between the wait and the read.
                 if not end:
                     continue
                 _, opcode, unique, ino = unpack(message)
                 handler = handlers.get(opcode)
                 if handler is None:
                     if opcode in _RELAYED:
+                        # A copy, because the buffer is used for the next request while this one
+                        # waits.
                         return opcode, unique, connection.relay(bytes(message[:end]))
                     # INTERRUPT, too, so that the kernel sends no more of them: the signals of the
                     # caller are looked at instead; see `daemon.caller`.

@@ -91,6 +91,7 @@ class Export:
         heads = {branch.name: branch.head for branch in refs if branch.head is not None}
         oids = dict(sorted(refs.tags.items())) if tags else {}
         if chosen is None:
+            # All but those that came from another git repository, or were deleted in this one.
             done.branches = yield from outgoing.all(heads, HEADS)
         else:
             done.branches = outgoing.named(chosen)
@@ -105,6 +106,7 @@ class Export:
             done.refs[ref] = yield from self._tag(name, oids[name], names)
         if tags:
             for ref, git_id in names.commitless():
+                # Deleted in git since: an export does not bring it back.
                 is_gone = ref in names.known and ref not in target.refs
                 if not is_gone and ref not in done.refs and (yield from self._other_tag(git_id)):
                     done.refs[ref] = git_id
@@ -145,6 +147,8 @@ class Export:
         stack = [head]
         while stack:
             oid = stack[-1]
+            # The target has a commit only together with all of its ancestors, so the walk ends
+            # here.
             if oid in self._commits or self._is_there(oid):
                 stack.pop()
                 continue
@@ -152,6 +156,8 @@ class Export:
             missing = [each for each in commit.parents if each not in self._commits]
             missing = [each for each in missing if not self._is_there(each)]
             yield TURN
+            # Parents first, because a commit contains their ids; a stack of its own, because
+            # histories are longer than Python's stack is deep.
             if missing:
                 stack += missing
                 continue
@@ -173,6 +179,7 @@ class Export:
         return True
 
     def _write(self, oid: CommitId, commit: Commit, parents: list[bytes]) -> Steps[bytes]:
+        # What was imported had these contents in git before.
         if not commit.git:
             yield from self._check_filters(oid, commit.parents, commit)
         tree = yield from self._encoder.root(commit.tree)
@@ -189,6 +196,8 @@ class Export:
                 f"the history comes from a repository with ids of {len(said.tree)} bytes, and "
                 f"{self._target.git.git_dir} has ids of {len(tree)}"
             )
+        # An imported commit is written as it was, signature included; its id is right only if tree
+        # and parents came out the same.
         if (said.tree, said.parents) != (tree, parents):
             raise CorruptObject(
                 f"imported commit {oid.hex()} cannot be turned back into the commit that git had"
@@ -201,6 +210,7 @@ class Export:
         tip = history.read(head)
         oid: CommitId | None = head
         subjects = []
+        # Back along first parents to a commit that came from git or was exported before.
         while oid is not None and not history.read(oid).git and self._ids.git_of(oid) is None:
             commit = history.read(oid)
             subjects.append(commit.subject)
@@ -243,6 +253,7 @@ class Export:
             git_id = self._encoder.give(b"tag", data)
             self._ids.note_tag(git_id, data)
             return git_id
+        # A tag that was imported keeps its object, with the tagger and signature that only git has.
         for known in names.tagged(name):
             chain, target = self._unwrap(known)
             if target == commit:

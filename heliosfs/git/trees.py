@@ -116,9 +116,11 @@ class TreeReader:
         20 us for others that were seen before.
         """
         parts: list[bytes] = self._pattern.findall(data)
+        # The pattern skips what it does not match, so bytes are missing if the tree is damaged.
         if sum(map(len, parts)) != len(data):
             raise _malformed(git_id, "it cannot be read")
         last = self._lasts.get(path)
+        # From commit to commit few entries of a tree change, and the others are not looked at.
         raws = last and self._change(last, git_id, parts, held)
         if last and raws:
             last.parts, last.raws = parts, raws
@@ -141,6 +143,7 @@ class TreeReader:
         end = -self._id_bytes
         for at in compress(range(len(parts)), map(ne, parts, before)):
             part = parts[at]
+            # Another name or mode: order and kind of the entries have to be checked again.
             if part[:end] != before[at][:end]:
                 return None
             entry = self._entries.get(part)
@@ -161,6 +164,8 @@ class TreeReader:
                 return needed
         # Columns and C loops: entries are many.
         names, keys, raws, are_dirs, starts = _columns(entries)
+        # git fsck calls it damaged, too; a copy in another order would have another id when it is
+        # exported.
         if any(map(ge, keys, keys[1:])):
             raise _malformed(git_id, "its entries are not in order, or not distinct")
         directories = sum(are_dirs)
@@ -254,6 +259,8 @@ class TreeReader:
             raise _malformed(git_id, f"mode {git_mode.decode()} of {name[:80]!r} is unknown")
         is_dir = stat.S_ISDIR(mode)
         is_tree = is_dir and int(git_mode, 8) & 0o170000 == stat.S_IFDIR
+        # A submodule: the commit is in another repository, and an empty directory stands for it
+        # here.
         if is_dir and not is_tree:
             known = ConvertedObject(Kind.TREE, EMPTY_TREE, 0)
         else:
@@ -307,6 +314,7 @@ class TreeReader:
         if not stat.S_ISLNK(mode):
             return entry
         target = read_file(self._store, entry) if entry.size <= _TARGET_MAX_BYTES else b"\0"
+        # Linux can neither store such a target nor one longer than PATH_MAX.
         if b"\0" in target:
             raise _malformed(git_id, f"no symbolic link can be like {name[:80]!r}")
         return entry._replace(oid=NO_OID, target=target)

@@ -97,6 +97,7 @@ class _Editor:
         for path in order:
             self._load(path)
         for path, entry in self._edits.items():
+            # A directory with edits below it is decided in `_close`, when these are applied.
             if path and path not in self._directories:
                 self._apply(path, entry)
         for path in reversed(order):
@@ -116,6 +117,7 @@ class _Editor:
             children = self._read(TreeId(entry.oid))
             self._directories[path] = _Directory(path, entry, children, is_new=False)
             return
+        # Owner and permissions of the directory above are the best guess; an edit may set others.
         made = parent.entry._replace(name=name, mtime_ns=self._now_ns, xattrs=None, oid=EMPTY_TREE)
         self._directories[path] = _Directory(path, made, {}, is_new=True)
 
@@ -126,6 +128,7 @@ class _Editor:
         there = decode_entry(raw)[0] if raw is not None else None
         holds = there is not None and there.is_dir and there.oid != EMPTY_TREE
         if entry is None:
+            # Without edits below it, a directory that is not empty stays.
             if not holds:
                 parent.drop(name)
         elif entry.is_dir:
@@ -144,6 +147,7 @@ class _Editor:
         directory, parent = self._directories[path], self._directories[above]
         edit = self._edits.get(path)
         is_directory = edit is not None and edit.is_dir
+        # The edits emptied it, or put nothing into it.
         if not directory.children and not is_directory:
             if edit is not None:
                 parent.put(edit._replace(name=name))

@@ -40,6 +40,7 @@ def graft(
     for path in paths:
         here, there = (find_entry(store, root, path) for root in (target, source))
         for change in _difference(store, path, here, there):
+            # A file cannot be laid over a directory: then its contents go in spite of `overlay`.
             is_replaced = there is not None and not there.is_dir
             if change.new is not None or not overlay or is_replaced:
                 edits[change.path] = change.new
@@ -66,6 +67,7 @@ def _make_parents(
 ) -> None:
     above = path.rpartition(b"/")[0]
     while above and edits[path] is not None and above not in edits:
+        # The target has this directory, and so all those above it.
         if find_entry(store, target, above) is not None:
             return
         edits[above] = find_entry(store, source, above)

@@ -133,6 +133,7 @@ class Channel:
 
     def finish(self) -> list[ControlRequest]:
         """End the pending request, at a flush, a read or an fsync; return it, if there is one."""
+        # A flush or a read ends the request that was refused, whatever was left of it.
         self._refusal = None
         if not self._pending:
             return []
@@ -162,6 +163,7 @@ class Channel:
         bash's `read` asks for 4 KiB, and seeks back to the end of the line that it wanted.
         """
         start = self._start
+        # The reader went back within what it has read of this reply.
         if start is not None and start <= offset < start + self._cursor:
             self._cursor = offset - start
         else:

@@ -84,6 +84,7 @@ def flush_files(workspace: Workspace, limit_bytes: int) -> bool:
             node = children.get(name)
             if isinstance(node, FileNode) and node.oid is None:
                 working_set.freeze(node, base_of(old))
+                # An object costs some time apart from its bytes: as much as 4 KiB of them.
                 limit_bytes -= node.file_size + 4096
                 if limit_bytes < 0:
                     return True
@@ -118,6 +119,7 @@ def _flush_directory(workspace: Workspace, directory: DirNode) -> None:
             tree = _write_index(workspace.store, directory, children)
         directory.tree = tree
         directory.dirty = {}
+    # This looks at every child, so trees without hard links do not pay for it.
     below = workspace.links.exist and any(
         entry_of(child, name)[FLAGS_AT] & (LINK | LINKS_BELOW)
         for name, child in workspace.load(directory).items()
@@ -146,6 +148,7 @@ def _clean(
                 oid = workspace.working_set.freeze(child, base_of(old))
             child.raw = child.encode(oid)
         new = child if isinstance(child, bytes) else child.raw
+        # The node of a file with several names has one entry, not that of this name.
         if new is None or (isinstance(child, LeafNode) and child.links):
             new = entry_of(child, name)
         if old is None:
@@ -185,6 +188,7 @@ def _write_index(store: Store, directory: DirNode, children: dict[bytes, Child])
             table.note(name, name in children)
     edits = []
     for leaf in table.stale:
+        # A leaf without names is left out of the index.
         if leaf.names:
             before = leaf.base
             now = _write_leaf(store, leaf, directory.dirty, children)

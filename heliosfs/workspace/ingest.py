@@ -79,6 +79,7 @@ class _Ingest:
                 each = next(frame.found, None)
                 if each is None:
                     assert frame.own is not None
+                    # Last, because each name that was created in the directory set its time.
                     _attributes(frame.node, frame.own)
                     os.close(frames.pop().fd)
                     continue
@@ -102,6 +103,7 @@ class _Ingest:
         status = found.status
         key = (status.st_dev, status.st_ino)
         if status.st_nlink > 1 and key in self._seen:
+            # A further name of a file that was copied under another one.
             self._workspace.link(self._seen[key], parent, found.name)
             return None
         rdev = status.st_rdev if stat.S_IFMT(status.st_mode) in (stat.S_IFCHR, stat.S_IFBLK) else 0
@@ -137,7 +139,9 @@ class _Ingest:
         finally:
             os.close(file)
         if offset > node.file_size:
+            # The file ends in a hole, which has no bytes to write.
             working_set.truncate(node, offset)
+        # Once more, because the writes set the time.
         _attributes(node, found)
 
 
@@ -193,6 +197,7 @@ def _open(dir_fd: int, path: bytes, flags: int) -> int:
 def _user_xattrs(fd: int, name: bytes, mode: int) -> dict[bytes, bytes]:
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         return {}
+    # No call takes a descriptor of a directory and a name for extended attributes.
     path = b"/proc/self/fd/%d/%s" % (fd, name)
     try:
         names = [os.fsencode(each) for each in os.listxattr(path)]

@@ -173,6 +173,7 @@ class DirNode(Node):
 
     @property
     def link_count(self) -> int:
+        # stat(2) of a removed directory that a process stands in says 0 links.
         if self.parent is None and self is not self.workspace.root:
             return 0
         return 2 + self.subdir_count
@@ -190,6 +191,7 @@ class LeafNode(Node):
         """Further names of the node, besides `parent` and `name`."""
 
     def touch(self) -> None:
+        # Each name has an entry in a directory of its own, and all of these are out of date now.
         if self.links and self.raw is not None:
             oid = content_oid(self)
             for parent, name in self.links:
@@ -215,6 +217,7 @@ class LeafNode(Node):
         if self.parent is parent and self.name == name:
             self.parent = None
             if self.links:
+                # Any other name can take its place: a node has one parent while it has a name.
                 self.parent, self.name = self.links.pop()
         elif self.links:
             self.links.discard((parent, name))

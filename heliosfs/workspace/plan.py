@@ -99,13 +99,16 @@ def _read_links(store: Store, root: Entry) -> None:
 def _step(workspace: Workspace, directory: DirNode, raw: bytes, known: Known) -> KeptDirectory:
     entry, _ = decode_entry(raw)
     tree = TreeId(entry.oid)
+    # Only the attributes of the directory differ.
     if directory.tree == tree:
         return KeptDirectory(directory, raw, entry, {}, directory.data, None)
+    # Nothing is loaded below it: the next look-up reads the new tree.
     if directory.children is None:
         return KeptDirectory(directory, raw, entry, {}, None, None)
     store = workspace.store
     table = directory.leaves
     compared = known.get((TreeId(directory.tree), tree))
+    # `redate` has compared these two trees before; with an index, the table of leaves needs more.
     if compared is not None and table is None and compared[1][:1] != INDEX:
         return KeptDirectory(directory, raw, entry, *compared, None)
     data = read_tree(store, tree)
@@ -114,6 +117,7 @@ def _step(workspace: Workspace, directory: DirNode, raw: bytes, known: Known) ->
             return _index_step(workspace, directory, table, raw, entry, data)
     else:
         before = directory.data if directory.data is not None else join_children(directory)
+        # With an index on one side only, the stored trees are compared.
         if not is_index(before):
             return KeptDirectory(
                 directory, raw, entry, compare_leaves([before], [data], tree), data, None
@@ -133,6 +137,7 @@ def _index_step(
     store = workspace.store
     tree = TreeId(entry.oid)
     refs = index_of(data, tree)
+    # Leaves that both indexes name are equal, and neither read nor compared.
     wanted = {ref.oid for ref in refs}
     held = {leaf.oid: leaf for leaf in table.leaves if leaf.oid is not None}
     before = [

@@ -223,12 +223,15 @@ class _Walk:
                 self._groups.add(decode_entry(new)[0].group)
             is_alike = old is not None and old[_SIZE_AT:FLAGS_AT] == new[_SIZE_AT:FLAGS_AT]
             if old is not None and is_alike and _same_bytes(old, new):
+                # The same bytes keep their time, so that nothing is built again for them.
                 wanted = new[:_MTIME_AT] + old[_MTIME_AT:_SIZE_AT] + new[_SIZE_AT:]
             elif now is None:
                 is_renamed, wanted = True, new
             else:
                 is_renamed, mtime = True, now
                 if old is not None and _MTIME.unpack_from(old, _MTIME_AT)[0] >= self._second_ns:
+                    # Only a file that changed within this second can have a time that the new one
+                    # must exceed.
                     mtime = self._time_after(old, new, now)
                 wanted = new[:_MTIME_AT] + mtime + new[_SIZE_AT:]
             if wanted != old:
@@ -272,6 +275,7 @@ class _Walk:
         """Write a directory's tree, unless it is the same as before, and decide its entry."""
         before, edits = directory.before, directory.edits
         if before == directory.after or not directory.changes:
+            # Only times differed, and those of here are kept: it is the tree that was there.
             directory.after = before
         else:
             if edits:
@@ -280,6 +284,7 @@ class _Walk:
                     data = splice(directory.data, edits.values())
                 directory.data = data if data is not None else self._edited(directory)
                 directory.after = put_tree(self._store, directory.data, directory.after)
+            # `plan` asks for pairs of loaded directories only.
             if directory.node is not None:
                 self._known[before, directory.after] = directory.changes, directory.data
         old, new = directory.old, directory.new

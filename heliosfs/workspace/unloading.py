@@ -22,6 +22,7 @@ def unload(workspace: Workspace, node: Node | Listed) -> list[DirNode]:
             or node.lookups
             or node.opens
             or (isinstance(node, DirNode) and not node.holds_no_node)
+            # Its other names share the node, and would find it missing.
             or (isinstance(node, LeafNode) and node.group)
         ):
             return relisted

@@ -47,6 +47,7 @@ class Closure:
                 kind, oid = roots.popleft()
             else:
                 break
+            # A set in memory is faster to ask than the store, which would say the same.
             if oid in lately:
                 continue
             pace()

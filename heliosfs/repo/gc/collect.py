@@ -158,6 +158,7 @@ class _Run:
             # I47: what names an object is gone from L2 before the object goes.
             yield from self._settle()
             if packs:
+                # Before the sweep, whose scan must see the bases of new deltas.
                 yield from self._drive(self._collection.plan_pack)
             yield from self._drive(self._collection.plan_sweep)
         now_ns = clock.now_ns()
@@ -187,11 +188,14 @@ class _Run:
                 yield TURN
             saved += self._new_saves(slot)
             yield TURN
+        # The list is read from L2 on a thread, where pending state is not seen: so it is drained
+        # first.
         yield from self._settle()
         listed = yield from on_thread(self._listed)
         for at in range(0, len(listed), _READ_COUNT):
             yield from self._learn(listed[at : at + _READ_COUNT])
         yield from self._keep([*judgement.young(), *self._tips(), *(yield from self._scored())])
+        # What is kept in addition from here on is reached by undo and by saves alone.
         count = len(judgement.kept)
         undone = (state for kept in self._logs.values() for state in kept.states)
         yield from self._keep([*heads(undone), *heads(saved)])
@@ -254,6 +258,7 @@ class _Run:
     def _freeze(self, *, dry_run: bool) -> set[CommitId]:
         """Decide, in one moment, that what can be reached now stays; return the doomed commits."""
         repository, history = self._repository, self._repository.history
+        # The uncommitted changes of every view become objects, which can be marked.
         repository.checkpoint()
         saved: list[State] = []
         for slot in slots(repository):
@@ -262,9 +267,11 @@ class _Run:
         states = [*saved, *saved_states(repository), *(view.state() for view in repository.views())]
         assert history.announced is not None
         states += (state for kept in self._logs.values() for state in kept.states)
+        # `announced` are the commits that were written since the collection began, listed or not.
         tips = [*self._tips(), *history.announced, *heads(states)]
         tips += stashed_since(self._store, {slot: log.first for slot, log in self._logs.items()})
         while tips:
+            # Commits made after `_judge` are unknown: few, and read here without a thread.
             tips = self._judgement.keep(tips)
             for oid in tips:
                 commit = history.read(oid)
@@ -274,6 +281,7 @@ class _Run:
             self._closure.add(state_references(state))
         self._closure.add(staged_roots(repository))
         for slot, sequence, staged in staged_before(repository):
+            # The tree that was staged before an operation is needed as long as its undo is.
             if slot in self._logs and sequence >= self._logs[slot].first:
                 self._closure.add(staged)
         # I47: from here on nobody can find what goes, nor remember its id.
@@ -297,6 +305,7 @@ class _Run:
     def _take_new_operations(self, slot: int) -> None:
         """Keep the operations that were recorded since the log was read."""
         log = log_of(self._repository, slot)
+        # The log of a branch that was created meanwhile is new as a whole.
         kept = self._logs.setdefault(slot, KeptLog(log.first, log.first - 1))
         for operation in log.operations():
             if operation.sequence <= kept.last:

@@ -40,6 +40,8 @@ def forget_operations(
             yield TURN
     for slot in dead_slots(repository):
         count += yield from _drop_operations(repository, slot, _end_of(repository, slot))
+        # Not before the log is gone: `dead_slots` finds the slot by this if the collection is
+        # ended early.
         repository.store.put(keys.of_slot(keys.WORK, slot), None)
         saves_of(repository, slot).drop_before(TIME_MAX_NS)
         repository.store.publish()
@@ -50,6 +52,7 @@ def _drop_operations(repository: Repository, slot: int, first: int) -> Steps[int
     count = 0
     begin = log_of(repository, slot).first
     while dropped := log_of(repository, slot).drop_before(first, _STATE_COUNT):
+        # The tree that was staged before an operation, and its stash entries, serve only its undo.
         for sequence in range(begin, begin + dropped):
             forget_staged(repository, slot, sequence)
         begin += dropped

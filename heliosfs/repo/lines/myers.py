@@ -81,6 +81,7 @@ def _kept(items: Sequence[int], others: Mapping[int, int], many: int) -> list[in
 
 def _is_amid_lost(states: bytearray, at: int) -> bool:
     """Return True for a frequent item in a run of items most of which are lost."""
+    # The item itself counts once for each direction, as in git (xdl_clean_mmatch).
     lost_total, frequent_total = 0, 2
     for step in (-1, 1):
         lost = 0
@@ -92,9 +93,11 @@ def _is_amid_lost(states: bytearray, at: int) -> bool:
             else:
                 frequent_total += 1
             place += step
+        # A match on one side of it may run through this item, so it is worth keeping.
         if not lost:
             return False
         lost_total += lost
+    # The proportion is git's (XDL_KPDIS_RUN): other proportions give other, equally short, hunks.
     return frequent_total * 4 < frequent_total + lost_total
 
 
@@ -124,6 +127,7 @@ class _Search:
         pending: list[_Box] = [(0, len(old), 0, len(new), False)]
         while pending:
             low, high, new_low, new_high, is_exact = pending.pop()
+            # Equal ends belong to some shortest path, and cost one comparison each.
             while low < high and new_low < new_high and old[low] == new[new_low]:
                 low += 1
                 new_low += 1
@@ -133,6 +137,7 @@ class _Search:
             split = None
             if low < high and new_low < new_high:
                 split = self._split(low, high, new_low, new_high, is_exact)
+            # One side is used up, or the budget is: everything left counts as changed.
             if split is None:
                 marks[0][low:high] = b"\1" * (high - low)
                 marks[1][new_low:new_high] = b"\1" * (new_high - new_low)
@@ -149,6 +154,8 @@ class _Search:
         box = low, high, new_low, new_high
         forward = _Front(self._forward, self._shift, box, 1)
         backward = _Front(self._backward, self._shift, box, -1)
+        # With an odd difference of lengths the paths meet in a forward step, otherwise in a
+        # backward one (Myers, section 4b), so only one of the two has to look.
         is_odd = bool((forward.middle - backward.middle) & 1)
         cost = 0
         while True:
@@ -162,13 +169,19 @@ class _Search:
                 found = self._go_backward(backward, box, None if is_odd else forward)
             if found is not None:
                 return *found, True, True
+            # A half of which a search has found the path already is short: it is worth the whole
+            # search.
             if is_exact:
                 continue
+            # The heuristic of GNU diff: after many steps, a long equal run far along its diagonal
+            # is very likely on the path.
             if cost > _COST_MIN and (forward.has_snake or backward.has_snake):
                 split = self._promising(box, cost, forward) or self._promising(box, cost, backward)
                 if split is not None:
                     return split
             forward.has_snake = backward.has_snake = False
+            # Without a promising run the box is divided where a search came furthest, so that the
+            # time stays near n to the power 1.5.
             if cost >= self._cost_max:
                 return self._furthest(box, forward, backward)
 
@@ -225,6 +238,7 @@ class _Search:
             y = x - diagonal
             gone = (x - low) + (y - new_low) if is_forward else (high - x) + (new_high - y)
             value = gone - abs(diagonal - front.middle)
+            # Less progress than this is what unrelated sequences show, too.
             if value <= 4 * cost or value <= best:
                 continue
             if is_forward:
@@ -247,6 +261,7 @@ class _Search:
         best, best_x = -1, low
         for diagonal in range(forward.last, forward.first - 1, -2):
             x = min(forward.ends[diagonal + self._shift], high)
+            # The end of a path may lie outside of the box; its last place inside is taken.
             if x - diagonal > new_high:
                 x = new_high + diagonal
             if 2 * x - diagonal > best:
@@ -258,6 +273,8 @@ class _Search:
                 x = new_low + diagonal
             if 2 * x - diagonal < back_best:
                 back_best, back_x = 2 * x - diagonal, x
+        # The half behind the front that came further was searched, so its path is known to be
+        # short.
         if high + new_high - back_best < best - (low + new_low):
             return best_x, best - best_x, True, False
         return back_x, back_best - back_x, False, True
@@ -291,6 +308,7 @@ class _Front:
 
     def widen(self) -> None:
         """Add the next diagonals, as far as the box has some."""
+        # The diagonals next to the front lose every comparison with a neighbour.
         outside = -1 if self.way > 0 else _FAR
         if self.first > self._least:
             self.first -= 1

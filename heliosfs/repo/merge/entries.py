@@ -60,10 +60,14 @@ class EntryMerger:
             return self._kinds(base, ours, theirs)
         like = base
         if base is not None and stat.S_IFMT(base.mode) != stat.S_IFMT(ours.mode):
+            # Both sides made the same other kind of it, with which the base has no content in
+            # common.
             like = None
         content, conflict = self._content(like, ours, theirs, path)
+        # Undecided as a whole: a virtual base keeps what was there before.
         if content is None or (conflict and self._rules.is_virtual and not _is_file(ours)):
             return MergedEntry(base, conflict)
+        # A submodule is an id and nothing else: its entry has no attributes to be merged.
         if is_gitlink(ours):
             return MergedEntry(content, conflict)
         merged, other = self._attributes(like, ours, theirs, content, is_settled=bool(conflict))
@@ -84,6 +88,7 @@ class EntryMerger:
         """
         conflict = ""
         if base is None:
+            # With theirs in place of a base, `_pick` takes ours everywhere.
             base, mode = theirs, ours.mode
             if ours.mode != theirs.mode and not is_settled:
                 conflict, mode = self._undecided("mode", ours.mode, theirs.mode, ours.mode)
@@ -132,6 +137,8 @@ class EntryMerger:
         old = content_key(base) if base is not None else None
         if mine == other:
             if base is not None and ours.mtime_ns == base.mtime_ns:
+                # Equal bytes, and ours kept the time of the base: if theirs has another, theirs set
+                # it.
                 return ours._replace(mtime_ns=theirs.mtime_ns), ""
             return ours, ""
         if old == other:
@@ -140,6 +147,8 @@ class EntryMerger:
             # `_attributes` merges the mode on its own.
             return theirs._replace(mode=ours.mode), ""
         attributes = self._rules.attributes
+        # gitattributes(5): `-merge` and `merge=binary` forbid mixing lines, `merge=union` keeps the
+        # lines of both.
         driver = attributes.of(path).get(b"merge") if attributes is not None and path else None
         if driver in (False, b"binary"):
             return self._whole(base, ours, theirs)

@@ -52,9 +52,11 @@ def find_renames(
     candidates only files of one base name are compared.
     """
     gone = {path: old for path, (old, new) in changes.items() if new is None and _counts(old)}
+    # The usual case, in which no file has to be read.
     if not any(path in relevant for path in gone):
         return {}
     new = {path: new for path, (old, new) in changes.items() if old is None and _counts(new)}
+    # Irrelevant files take part: one of them may be the source of a new path, which is taken then.
     found = _exact(_in_gits_order(gone, relevant), new)
     for path, rename in found.items():
         del gone[path], new[rename.path]
@@ -133,6 +135,8 @@ class _Similar:
                 if is_same_name or not only_names:
                     score = self._score(path, target)
                     if score >= SIMILARITY_PERCENT * _POINTS:
+                        # Sorted, this puts the most similar pair first, then one that kept its base
+                        # name; the paths make the order definite.
                         scores.append((-score, not is_same_name, target, path))
         taken: set[bytes] = set()
         for negative, _, target, path in sorted(scores):
@@ -160,6 +164,7 @@ class _Similar:
         if not (stat.S_ISREG(self._gone[path].mode) and stat.S_ISREG(self._new[target].mode)):
             return 0
         small, large = sorted((self._gone[path].size, self._new[target].size))
+        # The sizes alone show that too little is shared, and nothing is read.
         if small * 100 < large * SIMILARITY_PERCENT:
             return 0
         before = self._pieces_of(path, self._gone[path])

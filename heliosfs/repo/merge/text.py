@@ -93,6 +93,7 @@ def merge_texts(
         old = lines[0][piece.start : piece.stop]
         mine = lines[1][piece.ours_start : piece.ours_stop]
         other = lines[2][piece.theirs_start : piece.theirs_stop]
+        # The same change on both sides is no conflict, nor is a change of one side.
         if other in (mine, old) or (mine != old and favor is Favor.OURS):
             out += mine
         elif mine == old or favor is Favor.THEIRS:
@@ -154,6 +155,7 @@ def _refined(
 ) -> Iterator[bytes]:
     ranges: list[ChangedRange] = []
     for each in changed_ranges(mine, other, effort, Method.HISTOGRAM):
+        # Conflicts with so little between them are easier to read as one; git draws the same line.
         if ranges and each.start - ranges[-1].stop <= _JOINED_LINES:
             last = ranges.pop()
             each = ChangedRange(last.start, each.stop, last.new_start, each.new_stop)
@@ -162,6 +164,8 @@ def _refined(
     for each in ranges:
         yield from mine[at : each.start]
         at = each.stop
+        # Longer markers than those of a real conflict: this text can be inside one, and must not
+        # end it.
         sides = (
             (b"<", labels.ours, mine[each.start : each.stop]),
             (b"=", "", other[each.new_start : each.new_stop]),
@@ -204,6 +208,7 @@ def _united(
         mine, other = ours[each.start : at], theirs[each.other_start : each.other_stop]
         if each.favor is not Favor.THEIRS:
             yield from mine
+        # Otherwise the last line of ours and the first of theirs would become one line.
         if each.favor is Favor.UNION and mine and other and not mine[-1].endswith(b"\n"):
             yield b"\n"
         if each.favor is not Favor.OURS:
@@ -242,6 +247,7 @@ def _between_markers(
     for sign, label, lines in sides:
         yield _marker(sign, label, ending, length)
         yield from lines
+        # The last line of a file may lack its newline, but a marker must begin a line.
         if lines and not lines[-1].endswith(b"\n"):
             yield ending
     yield _marker(b">", last_label, ending, length)

@@ -59,6 +59,7 @@ def merge_trees(
 
     Objects go into the store's batch.  Cost: O(changed on both sides).
     """
+    # The id covers what is in the root; its own permissions are in its entry alone.
     if base is not None and theirs.oid == base.oid and not differs(base, theirs):
         return Merged(ours, [])
     merge = TreeMerge(store, base, ours, theirs, rules, now_ns)
@@ -108,6 +109,8 @@ class TreeMerge:
         self._ours = Side(store, base, ours)
         self._theirs = Side(store, base, theirs)
         for side, other in ((self._ours, self._theirs), (self._theirs, self._ours)):
+            # A rename matters only for a file that the other side changed; for any other one,
+            # removing and adding it gives the same tree.
             found = find_renames(store, side.files, other.files.keys())
             side.renames = {path: rename.path for path, rename in found.items()}
         self._placed: dict[bytes, _Placed] = {}
@@ -118,6 +121,8 @@ class TreeMerge:
 
     def decide(self) -> None:
         """Fill `edits`, and `conflicts` in order of the paths."""
+        # Files come first, because they decide which directories are needed; collisions can be seen
+        # only when all edits are known.
         self._files()
         self._directories()
         self._clear_collisions()
@@ -128,6 +133,8 @@ class TreeMerge:
         mine, other = self._ours, self._theirs
         paths = sorted({*mine.files, *other.files})
         for path in paths:
+            # A side knows the base of the files that it changed, and only one may have changed this
+            # one.
             base = mine.base(path) or other.base(path)
             if base is not None:
                 self._known(path, base, mine.find(path, base), other.find(path, base))
@@ -140,6 +147,8 @@ class TreeMerge:
                 if entry is not None and path not in targets and (path, is_ours) not in self._taken:
                     self._put(path, entry, is_ours=is_ours)
         for path in {*paths, *self._placed}:
+            # The file that ours has at the path now: an edit is needed only where the result
+            # differs.
             here = mine.files[path][1] if path in mine.files else other.base(path)
             placed = self._placed.get(path)
             if placed is None:
@@ -151,11 +160,16 @@ class TreeMerge:
     def _directories(self) -> None:
         """Apply the directories that theirs created, removed or changed in themselves."""
         for path, (old, new) in self._theirs.directories.items():
+            # A directory that ours did not change is as in the base.
             here = self._ours.directories.get(path, (old, old))[1]
             if new is None:
                 if here is not None:
+                    # It goes only if the edits empty it; a file that is put in its place is an edit
+                    # already.
                     self.edits.setdefault(path, None)
             elif old is None:
+                # If both made the directory, ours stays; a file at its path is for
+                # `_clear_collisions`.
                 if here is None and path not in self._placed:
                     self.edits[path] = new
             elif here is not None:
@@ -169,6 +183,7 @@ class TreeMerge:
         """Decide where one side has a file and the other a directory with entries."""
         for path in sorted(path for path, entry in self.edits.items() if entry is not None):
             entry = self.edits.get(path)
+            # An earlier collision may have dropped this edit.
             if entry is None:
                 continue
             above = next((each for each in _parents(path) if self._file_at(each)), None)
@@ -185,6 +200,7 @@ class TreeMerge:
             self._deleted(path, base, ours, theirs)
             return
         is_moved = ours.path != path or theirs.path != path
+        # At one path a file and a link exclude each other; after a move, both have a place.
         if is_moved and stat.S_IFMT(ours.entry.mode) != stat.S_IFMT(theirs.entry.mode):
             if stat.S_ISREG(ours.entry.mode) or stat.S_ISREG(theirs.entry.mode):
                 self._retyped(path, base, ours, theirs)
@@ -193,6 +209,7 @@ class TreeMerge:
             return
         target = theirs.path if ours.path == path else ours.path
         merged = self._merger.merge(base, ours.entry, theirs.entry, target)
+        # Both sides moved the file, to different places.
         if path not in (ours.path, theirs.path) and ours.path != theirs.path:
             if self._rules.favor is Favor.THEIRS:
                 target = theirs.path
@@ -200,6 +217,7 @@ class TreeMerge:
                 # As in git, both places stay, for the user to choose.
                 self._note(ours.path, "rename/rename", base, ours.entry, None)
                 self._note(theirs.path, "rename/rename", base, None, theirs.entry)
+                # Contents that could not be merged: each place then gets its own side's.
                 is_whole = merged.conflict and merged.entry == ours.entry
                 twin = theirs.entry if is_whole else merged.entry
                 self._put(theirs.path, twin, is_ours=False)
@@ -211,14 +229,18 @@ class TreeMerge:
     ) -> None:
         """Merge a file that one side deleted: no conflict if the other left it unchanged."""
         place = ours or theirs
+        # Both deleted it, or the other side left it unchanged: it is gone from ours, or will be, by
+        # the edits that `_files` derives from what was placed.
         if place is None or (place.path == path and same_file(base, place.entry)):
             return
         if self._rules.favor is Favor.NONE:
             kind = "modify/delete" if place.path == path else "rename/delete"
             mine, other = (place.entry, None) if ours else (None, place.entry)
             self.conflicts.append(Conflict(place.path, kind, base, mine, other))
+        # The favoured side is the one that deleted the file.
         elif (self._rules.favor is Favor.OURS) != (ours is not None):
             return
+        # A virtual base favours neither side.
         keep = base if self._rules.is_virtual else place.entry
         self._put(place.path, keep, is_ours=ours is not None)
 
@@ -233,6 +255,7 @@ class TreeMerge:
         side = self._theirs if is_ours else self._ours
         twin = side.added(moved.path)
         if twin is not None and moved.path not in side.renames.values():
+            # `_files` must not place the twin once more as an added file.
             self._taken.add((moved.path, not is_ours))
             pair = (moved.entry, twin) if is_ours else (twin, moved.entry)
             merged = self._merger.merge(base, *pair, moved.path)
@@ -315,6 +338,7 @@ class TreeMerge:
         placed = self._placed.get(path)
         is_ours = placed is None or placed.is_ours
         favor = self._rules.favor
+        # The file gives way: the files below are the favoured side's, or both are kept.
         if favor is Favor.NONE or (favor is Favor.THEIRS) == is_ours:
             self._make_directory(path)
             if favor is Favor.NONE:
@@ -322,6 +346,7 @@ class TreeMerge:
                 self.conflicts.append(Conflict(path, "file/directory", None, mine, other))
                 self.edits[self._aside(path, is_ours=is_ours)] = entry
             return
+        # The file stays, and everything below its path goes.
         for each in [each for each in self.edits if each.startswith(path + b"/")]:
             del self.edits[each]
         self.edits.update(dict.fromkeys(self._below(path)))

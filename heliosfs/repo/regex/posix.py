@@ -107,6 +107,8 @@ class _Translation:
         self._at += 1
         if mark.isdigit() and mark != b"0":
             raise UsageError(f"invalid escape sequence: \\{mark.decode()}")
+        # As in grep(1): at the beginning nothing could be repeated, so the character itself is
+        # meant.
         if not self._is_extended and mark in b"+?" and self._is_start():
             return b"", quote(mark)
         if not self._is_extended and mark in b"(){|+?":
@@ -116,6 +118,7 @@ class _Translation:
 
     def _apply(self, operator: bytes) -> None:
         level = self._levels[-1]
+        # The count of repetitions in a row begins anew.
         if operator in b"()^$|":
             self._was_repeated = False
         if operator == b"(":
@@ -188,6 +191,7 @@ class _Translation:
             mark = pattern[self._at : self._at + 1]
             if not mark:
                 raise UsageError("a [ is not closed")
+            # In first place a ] is a member of the set (regex(7)).
             if mark == b"]" and self._at > start:
                 self._at += 1
                 return

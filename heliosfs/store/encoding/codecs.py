@@ -82,6 +82,7 @@ def encode(data: bytes, *, prefer_zstd: bool = False) -> Encoded:
     if size < _TINY_BYTES:
         return Encoded(Codec.RAW, data)
     enough = size - size // 8
+    # It must save an eighth: otherwise reading it as it is costs less than decoding it.
     if prefer_zstd and size >= _ZSTD_MIN:
         body = zstd.compress(data, _ZSTD_LEVEL)
         return Encoded(Codec.ZSTD, body) if len(body) <= enough else Encoded(Codec.RAW, data)
@@ -141,9 +142,11 @@ def encode_delta(
     tail = common_suffix(base, data, min(len(base), len(data)) - head)
     middle = data[head : len(data) - tail]
     lengths = varint(head) + varint(tail)
+    # Nothing so short becomes smaller.
     if len(middle) < _TINY_BYTES:
         return Encoded(Codec.SPLICE, lengths + middle)
     around = named + _around(base, head, tail)
+    # Nothing is shared: as a delta, the object would only depend on another one.
     if len(around) < _LZ4_DICT_MIN:
         return None
     is_small = len(around) <= _LZ4_MAX and len(middle) <= _LZ4_MAX
@@ -164,6 +167,7 @@ def decode_delta(codec: int, body: bytes, size: int, base: bytes, named: bytes =
         head, at = read_varint(body, 0)
         tail, at = read_varint(body, at)
         wanted = size - head - tail
+        # Checked before anything is allocated: the lengths may be damaged.
         if wanted < 0 or head + tail > len(base):
             raise DecodeError("a delta does not fit the version that it changes")
         if codec == Codec.SPLICE:

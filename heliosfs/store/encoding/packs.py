@@ -308,6 +308,7 @@ class Packs:
         if length > use.end:
             self._directory.truncate(self._fd(pack), use.end)
         self.disk_bytes += min(length, use.end)
+        # Appending goes on in the last pack, if that is not full.
         if pack > self._current and use.end < PACK_MAX_BYTES:
             # A pack shorter than its places is damaged: new bodies go behind them all the same.
             self._current, self._end = pack, max(length, use.end)

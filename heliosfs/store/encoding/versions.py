@@ -118,6 +118,7 @@ class Versions:
         if against is not None:
             old = self._take(against, kind)
             if old is None:
+                # The base was dropped from memory; whoever has its bytes encodes against it later.
                 self._hold(oid, data, position, anchor)
                 return Prepared(oid, kind, size, position, against, None, data)
             named = codecs.named_id(kind, against)

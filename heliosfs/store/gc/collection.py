@@ -129,6 +129,7 @@ class LocalCollection:
         return found
 
     def is_marked(self, oid: Oid) -> bool:
+        # It is in a batch that is or will be published, and whose drain claims it.
         if oid in self._pending:
             return True
         return any(map(self._marks.keeps, self._snapshot.numbers_of(oid)))
@@ -168,6 +169,7 @@ class LocalCollection:
         return self._sweep.swept if self._sweep else Swept()
 
     def close(self) -> None:
+        # Closed before, perhaps, and another collection is under way.
         if self._database.marks is self._marks:
             self._database.marks = None
             self._closed(self)

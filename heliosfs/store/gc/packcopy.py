@@ -39,6 +39,8 @@ class PackCopy:
         """Copy some bodies.  StoreError, StoreFull: nothing changed.  DecodeError."""
         database = self._database
         moves: list[tuple[Payload, PackLocation]] = []
+        # Appending needs no lock of the writer: nothing names the copies yet, and a crash leaves
+        # only bytes that the next open cuts off.
         for payload, place in self._some():
             moves.append((payload, database.packs.append(database.packs.read(place))))
         if moves:

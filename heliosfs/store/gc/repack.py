@@ -142,6 +142,8 @@ class Repack:
 
     def _whole_again(self, snapshot: Snapshot, payload: Payload, data: bytes) -> _Found | None:
         alone = codecs.squeeze(data) if payload.codec != Codec.ZSTD else _body_of(payload)
+        # Only files have relatives under other paths; trees and commits are deltas already where
+        # that pays.
         if payload.kind is not Kind.BLOB:
             return _Found(alone)
         marks = features(data)
@@ -154,6 +156,7 @@ class Repack:
                 self._is_base[nearest] = 1
                 _check(decode_delta(delta.codec, delta.body, len(data), base), data)
                 return _Found(delta, nearest, 1)
+        # Only whole objects are offered as bases: a delta to a delta would lengthen a chain.
         self._likeness.add(payload.number, marks)
         _check(decode(alone.codec, alone.body, len(data)), data)
         return _Found(alone)

@@ -98,6 +98,7 @@ class Sweep:
         with self._database.reading() as snapshot:
             for number, base in bases(snapshot, self._next):
                 pace()
+                # Newer objects were written when the marks were final, and rely on kept ones only.
                 if number >= end or seen == _SCANNED:
                     break
                 seen += 1
@@ -116,6 +117,8 @@ class Sweep:
 
     def _unlist(self) -> bool:
         """Remove the entries of some doomed objects from the index."""
+        # The table in memory is a part of the index. Entries go before records: an entry without a
+        # record is damage, a record without an entry only takes space.
         self._database.forget_recent(self._marks.keeps)
         with self._database.reading() as snapshot:
             entries = index_entries(snapshot, self._next_entry, _LISTED)
@@ -168,6 +171,7 @@ class Sweep:
                 self._next = stored.first + len(stored.records)
                 seen += len(stored.records)
                 doomed = sum(1 for number, record in stored.records if record and not keeps(number))
+                # A bundle is read and written as a whole, so it is taken as a whole.
                 if doomed:
                     found.append(stored)
                     count += doomed

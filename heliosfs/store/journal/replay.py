@@ -65,6 +65,7 @@ class _Scan:
         """Return True if the missing record of batch `number` should begin at `end`."""
         if self.before:
             return self.found[self.before - 1].number == number - 1
+        # Nothing sound comes before the damage; a later record shows that the file was in use then.
         return any(record.number > number for record in self.found)
 
 
@@ -93,6 +94,7 @@ def replay(directory: Directory, packs: Packs, salt: bytes, drained: int) -> Bat
     while last + 1 in found and _are_packed(packs, found[last + 1].objects):
         last += 1
         objects += found[last].objects
+        # In order, so that a later value replaces an earlier one.
         state.update(found[last].state)
     _check_lost(scans, last)
     return Batches(objects, state, last)

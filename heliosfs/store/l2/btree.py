@@ -139,11 +139,15 @@ class _Walk:
 
     def run(self) -> Walked:
         meta = self._meta
+        # Without a bound, a damaged number of pages would fill the memory with the table of seen
+        # ones.
         if not self._seen:
             raise Damage(f"the last page is said to be number {meta.last_page}")
+        # The two meta pages belong to no tree.
         self._take(0, 2)
         free = sum(self._free_pages())
         for _, data, flags in self._entries(meta.main, "the table of tables"):
+            # A named table: its description is a value of the table of tables.
             if flags & _SUB and not flags & _DUPLICATES:
                 self._walk_table(_database(data))
         return Walked(meta, self._reached, free, self._highest)
@@ -190,6 +194,8 @@ class _Walk:
             page = self._page(number)
             flags = _PAGE.unpack_from(page)[2]
             is_leaf = depth == 1
+            # All leaves of a B-tree are equally deep, so the depth says of which kind a page must
+            # be.
             if bool(flags & _LEAF) != is_leaf or bool(flags & _BRANCH) == is_leaf:
                 raise Damage(f"page {number} has the flags {flags:#x} at depth {depth} of {what}")
             counts[is_leaf] += 1
@@ -233,6 +239,7 @@ class _Walk:
             low, high, flags, key_bytes = _NODE.unpack_from(page, at)
             size = low | high << 16
             data_at = at + _NODE.size + key_bytes
+            # A large value lies in pages of its own, and its node has the number of the first.
             in_page = _U64.size if flags & _BIG else size
             if key_bytes > _KEY_MAX or data_at + in_page > end:
                 raise Damage(f"a node of page {number} reaches beyond it")

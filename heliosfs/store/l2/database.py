@@ -151,6 +151,7 @@ class ObjectDatabase:
     def load(self, oid: Oid) -> tuple[list[Payload], bytes] | None:
         """Return an object's chain and its bytes, checked against its id; CorruptObject."""
         self._loads += 1
+        # Mapped pages count as memory of the process until they are unmapped.
         if self._loads % _UNMAP_AFTER == 0:
             unmap_pages(*self._file)
         reason = ""

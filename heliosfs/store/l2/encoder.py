@@ -227,6 +227,7 @@ class Encoder:
     def _restore(self, item: Prepared, encoded: codecs.Encoded, base: Oid) -> bytes:
         named = codecs.named_id(item.kind, base)
         for version in self._lineage(base):
+            # Only the first counts: the delta was made against this version and no other.
             with suppress(DecodeError):
                 return codecs.decode_delta(*encoded, item.size, version.data, named)
             break
@@ -286,6 +287,8 @@ class Encoder:
                 # I44: no object needs more than 30 others.
                 if position >= WHOLE_EVERY:
                     return None, position
+                # The rule of module `versions`: the version just before or, at a multiple of 16,
+                # the last such multiple.
                 wanted = position - (1 if position % STEP else STEP)
             if version.position == wanted:
                 return version, position
@@ -304,6 +307,7 @@ class Encoder:
                     yield from versions
                     return
         first = self._before.next_number
+        # A chain that goes on in this transaction may have begun in L2.
         while number is not None and number >= first:
             try:
                 version = self._deltas.get(number) or self._whole(number)
