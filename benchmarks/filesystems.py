@@ -60,7 +60,7 @@ def _ours(plan: Plan, source: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _as_it_is(_plan: Plan, source: Path) -> Iterator[Path]:
+def _without_stale_mark(_plan: Plan, source: Path) -> Iterator[Path]:
     yield source
 
 
@@ -123,8 +123,8 @@ def _overlay(plan: Plan, source: Path) -> list[str]:
 
 
 OURS = FileSystem("heliosfs", _ours)
-DISK = FileSystem("the disk", _as_it_is)
-MEMORY = FileSystem("tmpfs", _as_it_is, is_in_memory=True)
+DISK = FileSystem("the disk", _without_stale_mark)
+MEMORY = FileSystem("tmpfs", _without_stale_mark, is_in_memory=True)
 IN_C = FileSystem(
     "C passthrough",
     # It caches as much as we do: without it, it would be asked more often.

@@ -42,7 +42,7 @@ class Work(Protocol):
         """Take over the result, on the owner's thread, after `execute` returned or raised."""
 
 
-class Drained(Protocol):
+class DrainableStore(Protocol):
     """The part of a store that the scheduling of work needs."""
 
     @property
@@ -113,7 +113,7 @@ def perform(work: Work) -> None:
         work.apply()
 
 
-def drain(store: Drained) -> None:
+def drain(store: DrainableStore) -> None:
     """Move the published batches into L2 at once."""
     work = store.plan_drain()
     if work is not None:
@@ -132,7 +132,9 @@ def at_once(steps: Steps[T]) -> T:
 
 
 def run_to_end(
-    steps: Steps[T], store: Drained, report: Callable[[Progress], None] = lambda progress: None
+    steps: Steps[T],
+    store: DrainableStore,
+    report: Callable[[Progress], None] = lambda progress: None,
 ) -> T:
     """Drive steps while nobody else waits for the store; return their result."""
     try:

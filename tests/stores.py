@@ -33,7 +33,7 @@ def open_local(path: Path) -> LocalStore:
         os.close(fd)
 
 
-class Drained:
+class DrainableStore:
     """A store whose every publish ends up in L2."""
 
     def __init__(self, store: Store) -> None:
@@ -59,7 +59,7 @@ class World:
         if self._kind == "memory":
             return MemoryStore()
         store = open_local(self._path)
-        return Drained(store) if self._kind == "drained" else store
+        return DrainableStore(store) if self._kind == "drained" else store
 
     def reopen(self) -> Store:
         if self._kind != "memory":

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import BinaryIO, NamedTuple, Protocol
 
-from heliosfs.cli.client import ask_in_place, current_directory, with_repository
+from heliosfs.cli.client import ask_in_current_directory, current_directory, with_repository
 from heliosfs.cli.locate import REPOSITORY, Location, find_view
 from heliosfs.cli.materialize import TreeItem, snapshot_items, stored_items
 from heliosfs.commands.options import Options
@@ -94,11 +94,11 @@ def _kind_of(name: str) -> str:
 def _mounted(view: Location, revision: str) -> _Source:
     """Return the tree as the snapshots of a mounted workspace show it."""
     name, _, path = revision.partition(":")
-    kind = ask_in_place(["cat-file", "-t", revision]).strip()
+    kind = ask_in_current_directory(["cat-file", "-t", revision]).strip()
     if kind == "blob":
         raise NotFound(f"{revision[:80]!r} is not a tree")
-    oid = ask_in_place(["rev-parse", f"{name}^{{commit}}"]).strip()
-    seconds = int(ask_in_place(["log", "-1", "--format=%ct", oid]))
+    oid = ask_in_current_directory(["rev-parse", f"{name}^{{commit}}"]).strip()
+    seconds = int(ask_in_current_directory(["log", "-1", "--format=%ct", oid]))
     root = os.path.realpath(os.path.join(view.root, REPOSITORY, "snapshots", oid))
     place = os.path.join(root, path) if path else root
     is_commit = kind == "commit"

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from heliosfs.cli.locate import LOST, Location, find_dead_mount, find_repository, find_view
-from heliosfs.cli.stores import open_store, who_has_it
+from heliosfs.cli.stores import open_store, with_served_workspace
 from heliosfs.errors import HeliosError, NotFound, StoreBusy, UsageError
 
 if TYPE_CHECKING:
@@ -92,14 +92,14 @@ def run(
         for data in replies:
             pass_on(data)
         return int(line.removeprefix(_EXIT) or b"0")
-    reply = _in_this_process(repository_over(where), argv, tell, screen)
+    reply = _run_in_process(repository_over(where), argv, tell, screen)
     from heliosfs.commands.verb import exit_code_of
 
     pass_on(reply.encode("utf-8", "surrogateescape"))
     return exit_code_of(reply)
 
 
-def _in_this_process(
+def _run_in_process(
     place: Location,
     argv: Sequence[str],
     tell: Callable[[Progress], None] | None,
@@ -161,7 +161,7 @@ def ask(view: Location, argv: Sequence[str]) -> bytes:
     return b"".join(_replies(view, argv))
 
 
-def ask_in_place(argv: Sequence[str]) -> str:
+def ask_in_current_directory(argv: Sequence[str]) -> str:
     """Return the whole reply to a verb run in the current directory.  NotFound, HeliosError."""
     parts: list[bytes] = []
     run(argv, pass_on=parts.append)
@@ -196,7 +196,7 @@ def _replies(
             os.write(fd, request)
             data = os.read(fd, _REPLY_READ_BYTES)
             while tell and data.startswith(_PROGRESS):
-                data = _told(data, tell) or os.read(fd, _REPLY_READ_BYTES)
+                data = _after_progress(data, tell) or os.read(fd, _REPLY_READ_BYTES)
         except OSError as error:
             if error.errno in LOST:
                 raise _lost(view.root) from error
@@ -208,7 +208,7 @@ def _replies(
         os.close(fd)
 
 
-def _told(data: bytes, tell: Callable[[Progress], None]) -> bytes:
+def _after_progress(data: bytes, tell: Callable[[Progress], None]) -> bytes:
     """Pass on the progress that the first line tells, and return what comes after it."""
     from heliosfs.steps import Progress
 
@@ -258,7 +258,7 @@ def with_repository(place: Location, use: Callable[[Repository], T]) -> T:
             store.close()
     except StoreBusy as error:
         raise StoreBusy(
-            f"{place.root} is mounted elsewhere or in use: {who_has_it(error)}"
+            f"{place.root} is mounted elsewhere or in use: {with_served_workspace(error)}"
         ) from error
     finally:
         os.close(dir_fd)

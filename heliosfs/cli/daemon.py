@@ -138,14 +138,14 @@ def run(setup: Setup, report: Callable[[str], None]) -> None:
     store = _open_store(store_fd)
     registered: runfiles.Registration | None = None
     try:
-        store_id = stores.settle(setup.mountpoint, setup.store, store_fd)
+        store_id = stores.remember_store(setup.mountpoint, setup.store, store_fd)
         repository = _open_repository(setup, store, store_fd)
-        _look_beneath(repository, setup.mountpoint, directory_fd, report)
+        _check_beneath(repository, setup.mountpoint, directory_fd, report)
         registered = runfiles.Registration(
             setup.workspace(os.path.realpath(f"/proc/self/fd/{store_fd}"), store_id),
             setup.log or "standard error",
         )
-        ready = partial(_tell_ready, setup.mountpoint, registered, report)
+        ready = partial(_report_ready, setup.mountpoint, registered, report)
         serve(repository, setup.mount_options(), ready)
         repository.inodes.end()
     finally:
@@ -164,7 +164,7 @@ def _open_store(store_fd: int) -> LocalStore:
     try:
         return LocalStore.open(store_fd, create=True)
     except StoreBusy as error:
-        raise stores.who_has_it(error) from error
+        raise stores.with_served_workspace(error) from error
 
 
 def _open_repository(setup: Setup, store: LocalStore, store_fd: int) -> Repository:
@@ -183,7 +183,7 @@ def _open_repository(setup: Setup, store: LocalStore, store_fd: int) -> Reposito
     return repository
 
 
-def _look_beneath(
+def _check_beneath(
     repository: Repository, mountpoint: str, directory_fd: int, report: Callable[[str], None]
 ) -> None:
     """Take in the files that the mount is going to hide, or report them."""
@@ -195,7 +195,7 @@ def _look_beneath(
     tell_beneath(repository, directory_fd, report)
 
 
-def _tell_ready(
+def _report_ready(
     mountpoint: str, registered: runfiles.Registration, report: Callable[[str], None]
 ) -> None:
     """Register the mount that the kernel has made, and report it."""

@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 from collections.abc import Sequence
 
-from heliosfs.cli.client import ask_in_place
+from heliosfs.cli.client import ask_in_current_directory
 from heliosfs.commands.message import MESSAGE_MAX_BYTES
 from heliosfs.commands.options import Options
 from heliosfs.errors import HeliosError, TooLarge, UsageError
@@ -33,7 +33,7 @@ def with_edited_message(argv: Sequence[str], options: Options) -> list[str]:
 
     HeliosError when the message is empty, or the editor cannot be run or fails.
     """
-    status = ask_in_place(["status"])
+    status = ask_in_current_directory(["status"])
     begin = _begin(options)
     lines = (line if line.startswith("\t") else f" {line}" for line in status.splitlines())
     comments = "".join(f"#{line}".rstrip() + "\n" for line in lines)
@@ -55,8 +55,8 @@ def with_edited_tag(argv: Sequence[str]) -> list[str]:
 def _begin(options: Options) -> str:
     """Return the message to begin with: that of the commit to amend, or of the open merge."""
     if "amend" in options:
-        return ask_in_place(["log", "-1", "--format=%B"])
-    return ask_in_place(["commit", "--dry-run", "--message-only"]).rstrip("\n")
+        return ask_in_current_directory(["log", "-1", "--format=%B"])
+    return ask_in_current_directory(["commit", "--dry-run", "--message-only"]).rstrip("\n")
 
 
 def edited(text: str) -> str:

@@ -88,7 +88,7 @@ class _Search:
         """True when the number of the device is that of another file system by now."""
 
     def run(self) -> list[Holder]:
-        pids = self._look_around()
+        pids = self._read_namespaces()
         if self._is_gone:
             return []
         users: list[Holder] = []
@@ -109,7 +109,7 @@ class _Search:
         copies += [Holder(0, path, "", "") for path in paths if path != self._path]
         return (users + copies)[:_SHOWN]
 
-    def _look_around(self) -> list[int]:
+    def _read_namespaces(self) -> list[int]:
         """Read the mount table of every namespace, once each; return all processes."""
         pids = []
         for pid in _processes():

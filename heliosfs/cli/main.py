@@ -78,7 +78,7 @@ def _dispatch(argv: list[str]) -> int:
     local = LOCAL_VERBS.get(argv[0])
     if local is not None:
         return local.run(argv[1:])
-    return _elsewhere(argv)
+    return _run_table_verb(argv)
 
 
 def _after_option(argv: list[str]) -> list[str]:
@@ -123,7 +123,7 @@ def _set_for_this_call(word: str) -> None:
         os.environ[variable] = value
 
 
-def _elsewhere(argv: list[str]) -> int:
+def _run_table_verb(argv: list[str]) -> int:
     """Carry out a verb of the table: its help here, everything else where the workspace is."""
     from heliosfs.commands.table import VERBS
 

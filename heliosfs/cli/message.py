@@ -73,8 +73,8 @@ def with_author(argv: Sequence[str], options: Options) -> list[str]:
     name, email = (os.environ.get(f"HELIOS_USER_{key}") for key in ("NAME", "EMAIL"))
     if "author" in options or not (name or email):
         return list(argv)
-    from heliosfs.cli.client import ask_in_place
+    from heliosfs.cli.client import ask_in_current_directory
 
-    name = name or ask_in_place(["config", "user.name"]).rstrip("\n")
-    email = email or ask_in_place(["config", "user.email"]).rstrip("\n")
+    name = name or ask_in_current_directory(["config", "user.name"]).rstrip("\n")
+    email = email or ask_in_current_directory(["config", "user.email"]).rstrip("\n")
     return [argv[0], f"--author={name} <{email}>", *argv[1:]]

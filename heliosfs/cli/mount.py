@@ -132,7 +132,7 @@ def mount(argv: Sequence[str]) -> int:
     wait_saved(directory, _DRAIN_SECONDS)
     _warn_of_lost_store(directory)
     _make_directory(directory)
-    return _stay(setup) if asked.foreground else _leave(setup)
+    return _stay(setup) if asked.foreground else _serve_in_background(setup)
 
 
 def _is_served(directory: str, *, foreground: bool) -> bool:
@@ -241,7 +241,7 @@ def init(argv: Sequence[str]) -> int:
     try:
         opened = LocalStore.open(fd, create=True)
         try:
-            stores.settle(directory, store, fd)
+            stores.remember_store(directory, store, fd)
             who = identity(directory)
             repository = Repository.open(opened, SystemClock(), who, asked.branch)
             repository.close()
@@ -299,7 +299,7 @@ def _stay(setup: daemon.Setup) -> int:
     return 0
 
 
-def _leave(setup: daemon.Setup) -> int:
+def _serve_in_background(setup: daemon.Setup) -> int:
     """Serve in a daemon, and tell what was mounted once the mount answers."""
     show = sys.stderr.isatty()
     taken, hidden = 0, ""

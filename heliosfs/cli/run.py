@@ -18,7 +18,7 @@ _NOT_FOUND = 127
 _NOT_EXECUTABLE = 126
 
 
-class _Stand(NamedTuple):
+class _ChosenBranch(NamedTuple):
     """Branch that the command works on, and whether the mount point shows it."""
 
     branch: str | None
@@ -44,20 +44,22 @@ def run(argv: list[str], options: Options) -> int:
     wanted, fork = options.value("branch"), "fork" in options
     if fork and wanted is None:
         raise options.misuse("--fork needs the name of a branch: -b NEW --fork")
-    stand = _stand(view, wanted, fork=fork, is_quiet="quiet" in options)
+    chosen = _choose_branch(view, wanted, fork=fork, is_quiet="quiet" in options)
     over = mount_over(view.root)
     top = over.path if over is not None else view.root
     root = top
-    if stand.branch is not None and not stand.is_shown:
-        live = os.path.join(top, REPOSITORY, "live", stand.branch)
+    if chosen.branch is not None and not chosen.is_shown:
+        live = os.path.join(top, REPOSITORY, "live", chosen.branch)
         root = _show(live, top, is_quiet="quiet" in options)
     _enter(root, view.below)
-    if stand.branch is not None:
-        os.environ["HELIOS_BRANCH"] = stand.branch
-    return _become(options.words)
+    if chosen.branch is not None:
+        os.environ["HELIOS_BRANCH"] = chosen.branch
+    return _exec(options.words)
 
 
-def _stand(view: Location, wanted: str | None, *, fork: bool, is_quiet: bool) -> _Stand:
+def _choose_branch(
+    view: Location, wanted: str | None, *, fork: bool, is_quiet: bool
+) -> _ChosenBranch:
     """Return the wanted branch, made if it is missing; without one, that of the view.
 
     With `fork`, a new branch has the uncommitted changes of the view, and its ignored files.
@@ -65,16 +67,16 @@ def _stand(view: Location, wanted: str | None, *, fork: bool, is_quiet: bool) ->
     branches = json.loads(ask(view, ["branch", "--json"]))
     for each in branches:
         if each["name"] == wanted if wanted is not None else each["current"]:
-            return _Stand(each["name"], each["mounted"])
+            return _ChosenBranch(each["name"], each["mounted"])
     if wanted is None:
-        return _Stand(None, is_shown=True)
+        return _ChosenBranch(None, is_shown=True)
     how = ["--fork"] if fork else []
     made = json.loads(ask(view, ["branch", "--json", *how, "--", wanted]))
     if not is_quiet:
         at = f"at {made['head'][:12]}" if made["head"] else "without a commit"
         changes = ", with the changes of this one" if fork else ""
         print(f"helios: new branch {wanted!r} {at}{changes}", file=sys.stderr)
-    return _Stand(wanted, is_shown=False)
+    return _ChosenBranch(wanted, is_shown=False)
 
 
 def _show(live: str, top: str, *, is_quiet: bool) -> str:
@@ -111,7 +113,7 @@ def _enter(root: str, below: str) -> None:
             return
 
 
-def _become(command: list[str]) -> int:
+def _exec(command: list[str]) -> int:
     try:
         os.execvp(command[0], command)
     except FileNotFoundError:

@@ -119,7 +119,7 @@ def open_log(path: str) -> int:
 
 def find(mountpoint: str) -> Daemon | None:
     """Return the daemon that serves the mount, if it lives and is this user's."""
-    return _living(_path(mountpoint, "json"))
+    return _running_daemon(_path(mountpoint, "json"))
 
 
 def known(mountpoint: str) -> KnownWorkspace | None:
@@ -136,7 +136,7 @@ def workspaces() -> list[KnownWorkspace]:
 def served_by(pid: int) -> str | None:
     """Return the workspace that a living daemon of this user serves."""
     for path in _paths():
-        daemon = _living(path)
+        daemon = _running_daemon(path)
         workspace = _remembered(path)
         if daemon is not None and workspace is not None and daemon.pid == pid:
             return workspace.path
@@ -176,7 +176,7 @@ def _paths() -> Iterator[str]:
     )
 
 
-def _living(path: str) -> Daemon | None:
+def _running_daemon(path: str) -> Daemon | None:
     try:
         with open(path, "rb") as file:
             if not _is_locked(file.fileno()):

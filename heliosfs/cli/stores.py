@@ -64,7 +64,7 @@ def open_store(directory: str, store: str | None, *, create: bool) -> int:
         raise StoreError(f"cannot open the store {path}: {_reason(error)}") from error
 
 
-def settle(directory: str, store: str | None, store_fd: int) -> str:
+def remember_store(directory: str, store: str | None, store_fd: int) -> str:
     """Let the workspace remember the store that was opened for it; return the store's id.
 
     The caller has the store locked.  StoreError.
@@ -84,7 +84,7 @@ def settle(directory: str, store: str | None, store_fd: int) -> str:
     return store_id
 
 
-def who_has_it(error: StoreBusy) -> StoreBusy:
+def with_served_workspace(error: StoreBusy) -> StoreBusy:
     """Say which workspace the process serves that has a store open."""
     served = runfiles.served_by(error.pid)
     return StoreBusy(f"{error}: it serves {served}", error.pid) if served else error

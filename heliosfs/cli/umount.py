@@ -51,7 +51,7 @@ def umount(argv: Sequence[str]) -> int:
         directory = mount.path
         os.chdir("/")  # or this process would keep the mount busy itself
         daemon = runfiles.find(directory)
-        take_away(mount, daemon, lazy=asked.lazy or locate.is_dead(directory))
+        unmount_or_explain(mount, daemon, lazy=asked.lazy or locate.is_dead(directory))
         if not asked.lazy:
             wait_saved(directory)
         print(f"unmounted {directory}", flush=True)
@@ -61,7 +61,7 @@ def umount(argv: Sequence[str]) -> int:
     return 0
 
 
-def take_away(mount: Mount, daemon: runfiles.Daemon | None, *, lazy: bool) -> None:
+def unmount_or_explain(mount: Mount, daemon: runfiles.Daemon | None, *, lazy: bool) -> None:
     """Unmount.  Busy names the processes that use it; HeliosError if it fails otherwise."""
     deadline = time.monotonic() + _PASSING_SECONDS
     pid = daemon.pid if daemon else 0

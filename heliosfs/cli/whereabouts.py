@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from heliosfs.cli.client import ask_in_place, current_directory
+from heliosfs.cli.client import ask_in_current_directory, current_directory
 from heliosfs.cli.locate import REPOSITORY, Location, find_repository, find_view
 from heliosfs.commands.options import Options
 from heliosfs.commands.plumbing.rev_parse import OF_THE_CLIENT
@@ -14,10 +14,10 @@ from heliosfs.errors import NotFound
 
 def rev_parse(argv: list[str], options: Options) -> int | list[str]:
     """Answer questions about the caller's place; return all other requests as they are."""
-    return _whereabouts(argv, options) if _asks_where(options) else argv
+    return _whereabouts(argv, options) if _asks_for_place(options) else argv
 
 
-def _asks_where(options: Options) -> bool:
+def _asks_for_place(options: Options) -> bool:
     """Return True if a request is one that only the client can answer."""
     return any(key in options for key in OF_THE_CLIENT)
 
@@ -26,16 +26,16 @@ def _whereabouts(argv: Sequence[str], options: Options) -> int:
     """Print a line for each thing that is asked for, in their order.  NotFound."""
     where = current_directory()
     place = _place(where)
-    flags = [word for word in argv[1:] if word.startswith("-") and not _is_where(word)]
+    flags = [word for word in argv[1:] if word.startswith("-") and not _is_place_option(word)]
     for word in argv[1:]:
-        if _is_where(word):
-            print(_told(word.removeprefix("--"), place, where))
+        if _is_place_option(word):
+            print(_place_answer(word.removeprefix("--"), place, where))
         elif not word.startswith("-"):
-            print(ask_in_place([argv[0], *flags, word]), end="")
+            print(ask_in_current_directory([argv[0], *flags, word]), end="")
     return 0
 
 
-def _is_where(word: str) -> bool:
+def _is_place_option(word: str) -> bool:
     return word.removeprefix("--") in OF_THE_CLIENT
 
 
@@ -46,7 +46,7 @@ def _place(where: str) -> Location:
     return place
 
 
-def _told(key: str, place: Location, where: str) -> str:
+def _place_answer(key: str, place: Location, where: str) -> str:
     inside = place.below.split("/")[0] == REPOSITORY
     if key == "show-toplevel":
         return place.root

@@ -8,7 +8,7 @@ from heliosfs.commands.options import Options
 from heliosfs.commands.render import json_reply
 from heliosfs.commands.verb import Request
 from heliosfs.errors import CorruptObject
-from heliosfs.repo.check import Checked, check_store
+from heliosfs.repo.check import CheckResult, check_store
 from heliosfs.steps import Steps
 
 _LISTED_COUNT = 20
@@ -25,11 +25,11 @@ def fsck(request: Request, options: Options) -> Steps[str]:
     return json_reply(_document(checked)) if as_json else f"{_read(checked)}: all sound\n"
 
 
-def _read(checked: Checked) -> str:
+def _read(checked: CheckResult) -> str:
     return f"{checked.commits} commits, {checked.operations} operations, {checked.objects} objects"
 
 
-def _problems(checked: Checked) -> str:
+def _problems(checked: CheckResult) -> str:
     lines = [f"{_read(checked)}: {_count(checked)}"]
     lines += [f"  {place}: {text}" for place, text in checked.problems[:_LISTED_COUNT]]
     if len(checked.problems) > _LISTED_COUNT:
@@ -37,12 +37,12 @@ def _problems(checked: Checked) -> str:
     return "\n".join(lines)
 
 
-def _count(checked: Checked) -> str:
+def _count(checked: CheckResult) -> str:
     count = len(checked.problems)
     return f"{count} {'problem' if count == 1 else 'problems'}"
 
 
-def _document(checked: Checked) -> dict[str, object]:
+def _document(checked: CheckResult) -> dict[str, object]:
     return {
         **({"error": _count(checked)} if checked.problems else {}),
         "commit_count": checked.commits,

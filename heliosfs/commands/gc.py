@@ -8,7 +8,7 @@ from heliosfs.commands.render import json_reply
 from heliosfs.commands.verb import Request
 from heliosfs.config.values import Duration
 from heliosfs.git.retained import GitState
-from heliosfs.repo.gc.collect import Collected, collect_garbage
+from heliosfs.repo.gc.collect import GcResult, collect_garbage
 from heliosfs.repo.gc.retention import Retention
 from heliosfs.repo.repository import Repository
 from heliosfs.steps import Steps
@@ -35,7 +35,7 @@ def automatic(repository: Repository) -> Steps[str]:
 
 def collect(
     repository: Repository, retention: Retention, *, dry_run: bool = False, packs: bool = False
-) -> Steps[Collected]:
+) -> Steps[GcResult]:
     """Collect garbage, the state of imports included.  Busy, and what `collect_garbage` raises."""
     guests = [GitState(repository)]
     return collect_garbage(repository, retention, guests, dry_run=dry_run, packs=packs)
@@ -62,7 +62,7 @@ def _age_ns(options: Options) -> int | None:
         raise options.misuse(f"--before: {error}") from error
 
 
-def _text(collected: Collected, did: str) -> str:
+def _text(collected: GcResult, did: str) -> str:
     counts = (
         (collected.commits, "commit"),
         (collected.operations, "operation"),
@@ -78,7 +78,7 @@ def _text(collected: Collected, did: str) -> str:
     )
 
 
-def _kept_for_undo(collected: Collected) -> str:
+def _kept_for_undo(collected: GcResult) -> str:
     count = collected.undo_commits
     if not count:
         return ""
@@ -90,7 +90,7 @@ def _kept_for_undo(collected: Collected) -> str:
     return f"{which}: --remove-old-snapshots --before=0s takes what undo needs, too\n"
 
 
-def _document(collected: Collected) -> dict[str, object]:
+def _document(collected: GcResult) -> dict[str, object]:
     return {
         "commit_count": collected.commits,
         "operation_count": collected.operations,

@@ -61,15 +61,15 @@ def merge(request: Request, options: Options) -> Steps[str]:
         theirs, before, bases = resolve(repository, name, view.head, view), view.head, None
     with repository.transaction:
         try:
-            wish = _wish(request, options, name, theirs)
+            wish = _merge_options(request, options, name, theirs)
             done = view_merge.merge_into(view, theirs, wish, bases)
         except MergeConflict as error:
             raise _refusal(error, options, name) from error
         # A reply that cannot be made must not follow a merge that was.
-        return _told(request, options, before, done)
+        return _reply_text(request, options, before, done)
 
 
-def _told(request: Request, options: Options, before: CommitId | None, done: Done) -> str:
+def _reply_text(request: Request, options: Options, before: CommitId | None, done: Done) -> str:
     if "json" in options:
         document = _document(request.view, done)
         return json_reply(document | {"merged": False} if "squash" in options else document)
@@ -104,7 +104,7 @@ def check_strategy(options: Options) -> None:
         raise options.misuse(f"{what}-s takes only ort, not {strategy[:40]!r}")
 
 
-def _wish(request: Request, options: Options, name: str, theirs: CommitId) -> MergeOptions:
+def _merge_options(request: Request, options: Options, name: str, theirs: CommitId) -> MergeOptions:
     said = options.values("message")
     message = checked_message(said) if said else merge_message(*request[:2], theirs, name)
     favor = Favor.OURS if "ours" in options else Favor.NONE
@@ -131,10 +131,10 @@ def _refusal(error: MergeConflict, options: Options, name: str) -> Conflicted:
             "ways": ways,
         }
         return Conflicted(json.dumps(document))
-    return Conflicted(f"{error}\n{conflict_lines(error.conflicts)}{_ways_on(name)}")
+    return Conflicted(f"{error}\n{conflict_lines(error.conflicts)}{_ways_to_resolve(name)}")
 
 
-def _ways_on(name: str) -> str:
+def _ways_to_resolve(name: str) -> str:
     """Name the ways on from a merge that was refused."""
     return (
         "ways on:\n"

@@ -24,7 +24,7 @@ from heliosfs.repo.ancestry import find_merge_bases
 from heliosfs.repo.merge import Conflict, Favor
 from heliosfs.repo.pick_note import CHERRY_PICK, REVERT, PickOptions
 from heliosfs.repo.revisions import resolve
-from heliosfs.repo.walks import Visit, hidden_by, topological
+from heliosfs.repo.walks import Visit, excluded_commits, topological
 from heliosfs.steps import ALONE, TURN, Steps
 
 _PICKED_MAX = 10_000
@@ -52,17 +52,22 @@ def _run(request: Request, options: Options, verb: str) -> Steps[str]:
                 return _go_on(request, options, verb)
     if not options.words:
         raise options.misuse("which commit?")
-    wish = _wish(options, verb)
+    wish = _pick_options(options, verb)
     sources = yield from _sources(request, options, newest_first=verb == REVERT)
     yield ALONE
     check_shown(request)
     with request.repository.transaction:
         try:
             if "no-commit" in options:
-                conflicts = view_pick.pick_uncommitted(request.view, sources, wish, _way(options))
+                conflicts = view_pick.pick_uncommitted(
+                    request.view, sources, wish, _conflict_handling(options)
+                )
                 return _uncommitted(options, conflicts)
             return picked_reply(
-                request, options, verb, view_pick.pick(request.view, sources, wish, _way(options))
+                request,
+                options,
+                verb,
+                view_pick.pick(request.view, sources, wish, _conflict_handling(options)),
             )
         except view_pick.PickConflict as error:
             raise _refusal(error, options, verb) from error
@@ -77,7 +82,7 @@ def _go_on(request: Request, options: Options, verb: str) -> str:
     return conclude(request, options, verb)
 
 
-def _wish(options: Options, verb: str) -> PickOptions:
+def _pick_options(options: Options, verb: str) -> PickOptions:
     options.only_one("empty", "allow-empty")
     empty = "keep" if "allow-empty" in options else options.value("empty") or "stop"
     if empty not in _EMPTY:
@@ -94,11 +99,11 @@ def _wish(options: Options, verb: str) -> PickOptions:
     )
 
 
-def _way(options: Options) -> view_pick.Way:
+def _conflict_handling(options: Options) -> view_pick.ConflictHandling:
     favor = Favor.OURS if "ours" in options else Favor.NONE
     if "theirs" in options:
         favor = Favor.THEIRS
-    return view_pick.Way(favor, markers="markers" in options)
+    return view_pick.ConflictHandling(favor, markers="markers" in options)
 
 
 def _sources(request: Request, options: Options, *, newest_first: bool) -> Steps[list[CommitId]]:
@@ -128,7 +133,7 @@ def _between(
     tips, excluded = [new], [old]
     if is_symmetric:
         tips, excluded = [old, new], (yield from find_merge_bases(history, old, new))
-    hidden = yield from hidden_by(history, tips, excluded)
+    hidden = yield from excluded_commits(history, tips, excluded)
     found = []
     for visit in topological(history, tips, hidden):
         if isinstance(visit, Visit):

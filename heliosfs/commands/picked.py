@@ -48,7 +48,9 @@ def conclude(request: Request, options: Options, message: str, details: CommitDe
     return picked_reply(request, options, note.options.verb, picked)
 
 
-def picked_reply(request: Request, options: Options, verb: str, picked: view_pick.Picked) -> str:
+def picked_reply(
+    request: Request, options: Options, verb: str, picked: view_pick.PickResult
+) -> str:
     """Return the reply about what a pick has made, dropped and left open."""
     if "json" in options:
         head = request.view.head

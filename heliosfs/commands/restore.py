@@ -17,7 +17,7 @@ from heliosfs.commands.verb import Request
 from heliosfs.errors import NotFound
 from heliosfs.objects.tree import Entry
 from heliosfs.repo.revisions import resolve
-from heliosfs.trees.graft import Grafted, graft
+from heliosfs.trees.graft import GraftResult, graft
 from heliosfs.trees.stored import find_entry
 
 
@@ -148,7 +148,7 @@ def _source(request: Request, revision: str | None) -> tuple[Entry, str]:
 
 def _grafted(
     request: Request, target: Entry, source: Entry, paths: list[bytes], *, overlay: bool
-) -> Grafted:
+) -> GraftResult:
     repository = request.repository
     now = repository.clock.now_ns()
     return graft(repository.store, target, source, paths, now, overlay=overlay)

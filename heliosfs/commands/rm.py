@@ -31,13 +31,13 @@ def rm(request: Request, options: Options) -> str:
         raise Busy("a merge is open: its commit takes everything that is there")
     # In an open merge what is there counts: that is how a deletion is decided for.
     base = work if is_merging else view.base_root()
-    paths = _meant(request, options, spec, base)
+    paths = _files_to_remove(request, options, spec, base)
     if not (is_merging or "force" in options):
         _check_kept(request, options, paths, base, work)
     if "dry-run" not in options and paths:
         now = request.repository.clock.now_ns()
         edits: dict[bytes, Entry | None] = dict.fromkeys(_with_parents(paths))
-        staged = edit_tree(store, base, _there(request, edits, base), now)
+        staged = edit_tree(store, base, _present(request, edits, base), now)
         staged_root = staged if view.differs(view.head, staged) and not is_merging else None
         text = " ".join(words)
         if "cached" in options:
@@ -45,7 +45,7 @@ def rm(request: Request, options: Options) -> str:
                 view.stage.replace(staged_root)
         else:
             before = view.state()
-            root = edit_tree(store, work, _there(request, edits, work), now)
+            root = edit_tree(store, work, _present(request, edits, work), now)
             after = before._replace(root=view.ignoring.keep(root, before.root))
             view.move("rm", text, before, after, staged_root)
     if "json" in options:
@@ -59,7 +59,9 @@ def _single_quoted(path: bytes) -> str:
     return "'" + quote_path(path) + "'"
 
 
-def _meant(request: Request, options: Options, spec: Pathspec, base: Entry) -> list[bytes]:
+def _files_to_remove(
+    request: Request, options: Options, spec: Pathspec, base: Entry
+) -> list[bytes]:
     """Return the files to remove.  NotFound names a word without one; directories need -r."""
     store = request.repository.store
     paths = [path for path, _ in files_below(store, base, spec)]
@@ -116,7 +118,7 @@ def _with_parents(paths: list[bytes]) -> Iterator[bytes]:
             path = path.rpartition(b"/")[0]
 
 
-def _there(
+def _present(
     request: Request, edits: dict[bytes, Entry | None], root: Entry
 ) -> dict[bytes, Entry | None]:
     """Return those edits whose path the tree has."""

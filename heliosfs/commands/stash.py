@@ -21,7 +21,7 @@ from heliosfs.repo.branching import create_branch
 from heliosfs.repo.merge import Conflict, Favor, Labels, MergeRules, merge_trees
 from heliosfs.repo.stash import (
     StashChange,
-    Stashed,
+    StashEntry,
     change_stash,
     find_stashed,
     new_entry,
@@ -39,7 +39,7 @@ class _Found(NamedTuple):
     """An entry that was named."""
 
     position: int
-    entry: Stashed
+    entry: StashEntry
     commit: Commit
 
     @property
@@ -121,14 +121,14 @@ def _commit(request: Request, head: CommitId, root: Entry, message: str) -> Comm
 
 
 def _apply(request: Request, options: Options, words: list[str]) -> str:
-    return _bring(request, options, _find(request, options, words), drops=False)
+    return _apply_entry(request, options, _find(request, options, words), drops=False)
 
 
 def _pop(request: Request, options: Options, words: list[str]) -> str:
-    return _bring(request, options, _find(request, options, words), drops=True)
+    return _apply_entry(request, options, _find(request, options, words), drops=True)
 
 
-def _bring(request: Request, options: Options, found: _Found, *, drops: bool) -> str:
+def _apply_entry(request: Request, options: Options, found: _Found, *, drops: bool) -> str:
     """Merge an entry into the files; one that left conflicts stays in the stash."""
     options.only_one("markers", "ours", "theirs")
     repository, view = request.repository, request.view
@@ -141,7 +141,7 @@ def _bring(request: Request, options: Options, found: _Found, *, drops: bool) ->
     now = repository.clock.now_ns()
     merged = merge_trees(repository.store, base.root, work, found.commit.root, rules, now)
     if merged.conflicts and "markers" not in options:
-        raise Conflicted(_ways(merged.conflicts, found, "pop" if drops else "apply"))
+        raise Conflicted(_ways_to_resolve(merged.conflicts, found, "pop" if drops else "apply"))
     staged = _staged(request, options, found)
     after = before._replace(root=view.ignoring.keep(merged.root, before.root))
     drops = drops and not merged.conflicts
@@ -167,7 +167,7 @@ def _staged(request: Request, options: Options, found: _Found) -> Entry | None:
     return request.repository.history.read(found.commit.parents[1]).root
 
 
-def _ways(conflicts: list[Conflict], found: _Found, verb: str) -> str:
+def _ways_to_resolve(conflicts: list[Conflict], found: _Found, verb: str) -> str:
     count = "1 path" if len(conflicts) == 1 else f"{len(conflicts)} paths"
     return (
         f"conflict in {count}: nothing was changed\n{conflict_lines(conflicts)}ways on:\n"
@@ -190,7 +190,9 @@ def _branch(request: Request, options: Options, words: list[str]) -> str:
         create_branch(repository, name, found.commit.parents[0])
         repository.checkout_branch(name)
         there = request._replace(view=repository.root)
-        return f"Switched to a new branch '{name}'\n" + _bring(there, options, found, drops=True)
+        return f"Switched to a new branch '{name}'\n" + _apply_entry(
+            there, options, found, drops=True
+        )
 
 
 def _drop(request: Request, options: Options, words: list[str]) -> str:
@@ -209,7 +211,7 @@ def _clear(request: Request, options: Options, words: list[str]) -> str:
     return ""
 
 
-def _take(request: Request, text: str, entries: list[Stashed]) -> None:
+def _take(request: Request, text: str, entries: list[StashEntry]) -> None:
     """Take entries out, as an operation that undo takes back."""
     view = request.view
     state = view.state()
@@ -271,7 +273,7 @@ def _line(request: Request, oid: CommitId) -> str:
     return commit_line(request.repository, oid)
 
 
-def _reply(request: Request, options: Options, entry: Stashed | None, text: str) -> str:
+def _reply(request: Request, options: Options, entry: StashEntry | None, text: str) -> str:
     if "json" in options:
         return json_reply({"id": entry.oid.hex() if entry else None})
     return "" if "quiet" in options else text

@@ -79,7 +79,7 @@ def run(
     try:
         return _verb_of(argv).run(Request(repository, view, cwd, screen), argv[1:], report)
     except HeliosError as error:
-        told = _told(error, argv)
+        told = _with_client_hint(error, argv)
         if told is error:
             raise
         raise told from error
@@ -97,7 +97,7 @@ def begin(
         request = Request(repository, view, cwd, screen)
         return (yield from _verb_of(argv).begin(request, argv[1:]))
     except HeliosError as error:
-        told = _told(error, argv)
+        told = _with_client_hint(error, argv)
         if told is error:
             raise
         raise told from error
@@ -109,7 +109,7 @@ def _verb_of(argv: list[str]) -> Verb:
     return find_verb(argv[0])
 
 
-def _told(error: HeliosError, argv: list[str]) -> HeliosError:
+def _with_client_hint(error: HeliosError, argv: list[str]) -> HeliosError:
     if isinstance(error, UsageError):
         error = UsageError(_USAGE + str(error).removeprefix(_USAGE))
     tell_as_json(error, argv)

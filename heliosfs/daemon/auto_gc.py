@@ -45,7 +45,7 @@ class Collector:
         while True:
             await self._keeper.changed.wait()
             if self._is_wanted:
-                await self._wait_for_its_time()
+                await self._wait_until_due()
             # The collection sees every change up to now.  If none is wanted, the next change, or
             # the setting, wakes this task again.
             self._keeper.changed = trio.Event()
@@ -62,7 +62,7 @@ class Collector:
     def _is_wanted(self) -> bool:
         return self._repository.configuration.settings.is_gc_automatic
 
-    async def _wait_for_its_time(self) -> None:
+    async def _wait_until_due(self) -> None:
         """Wait until the interval is over, and then until nothing changes, or for another one."""
         interval_ns = self._repository.configuration.settings.gc_interval_ns
         now_ns = self._repository.clock.now_ns()

@@ -58,9 +58,9 @@ class ControlPages:
         if node.opens == 1:
             self._notices.store(node.ino, size - 1, b"\0")
             return answer
-        return self._tell_later(node, size, answer)
+        return self._send_size_later(node, size, answer)
 
-    async def _tell_later(self, node: ControlFile, size: int, answer: bytes) -> bytes:
+    async def _send_size_later(self, node: ControlFile, size: int, answer: bytes) -> bytes:
         await self._kernel.store(node.ino, size - 1, b"\0")
         return answer
 
@@ -74,10 +74,10 @@ class ControlPages:
             raise PosixError(errno.EINVAL)
         async with self._filled.setdefault(fh, HandoffLock()):
             await self._verbs.run(channel, channel.finish())
-            await self._verbs.go_on(channel)
+            await self._verbs.drive(channel)
             end = channel.end()
-            if end > node.told_size:
-                await self._tell_later(node, end, b"")
+            if end > node.sent_size:
+                await self._send_size_later(node, end, b"")
                 node.tell_size(end)
             data = channel.page(offset, size)
             if len(data) < size:
@@ -87,7 +87,7 @@ class ControlPages:
 
     def is_used_up(self, handle: ChannelHandle, fh: int) -> bool:
         """Return True if the kernel has pages of an earlier reply, or no room after a request."""
-        is_at_end = handle.channel.position >= handle.node.told_size
+        is_at_end = handle.channel.position >= handle.node.sent_size
         return handle.is_reader and (is_at_end or fh in self._filled)
 
     async def begin_anew(self, handle: ChannelHandle, fh: int) -> None:
@@ -96,13 +96,13 @@ class ControlPages:
         node = handle.node
         await self._kernel.forget_listings([node.ino])
         node.tell_size(handle.channel.position + ROOM_BYTES)
-        await self._tell_later(node, node.told_size, b"")
+        await self._send_size_later(node, node.sent_size, b"")
 
     def release(self, handle: ChannelHandle, fh: int) -> None:
         """Drop the state of a handle that was closed; set the size to 0 after the last reader."""
         self._filled.pop(fh, None)
         node = handle.node
-        if not node.readers and node.told_size:
+        if not node.readers and node.sent_size:
             node.tell_size(0)
             if node.is_fixed:
                 self._notices.attributes(node.ino)

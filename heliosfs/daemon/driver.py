@@ -23,7 +23,7 @@ VERB_BACKLOG_BYTES = 16 * 1024 * 1024
 T = TypeVar("T")
 
 
-class Driven(Generic[T]):
+class RunningSteps(Generic[T]):
     """Long work that has begun."""
 
     def __init__(self, steps: Steps[T]) -> None:
@@ -64,7 +64,9 @@ class Driver:
         self._keeper = keeper
         self._store = store
 
-    async def go_on(self, driven: Driven[T], end_ns: int | None, check: Callable[[], None]) -> bool:
+    async def run_until(
+        self, driven: RunningSteps[T], end_ns: int | None, check: Callable[[], None]
+    ) -> bool:
         """Run the work until it is done, asks to be alone, or the time is `end_ns`.
 
         Return True if it asks to be alone.  `check` is called about every 0.1 s, and raises an

@@ -70,7 +70,7 @@ class HandleRequests:
         channel = handle.channel
         await self._verbs.run(channel, channel.finish())
         channel.seek(offset)
-        await self._verbs.go_on(channel)
+        await self._verbs.drive(channel)
         return channel.read(size)
 
     def _write(self, ino: int, message: Message, end: int) -> Answer:
@@ -83,7 +83,7 @@ class HandleRequests:
         written = wire.WRITTEN.pack(self._write_file(handle, offset, data), 0)
         assert isinstance(handle, FileHandle)
         if handle.node.kept == KEPT_ALL:
-            handle.node.have_written()
+            handle.node.note_written()
         return self._caught_up(written)
 
     def _caught_up(self, answer: bytes) -> Answer:
@@ -128,7 +128,7 @@ class HandleRequests:
         copied = self._files.copy(handles[source], offset, handles[target], at, length)
         written = handles[target]
         assert isinstance(written, FileHandle)
-        written.node.have_replaced()
+        written.node.note_replaced()
         return copied
 
     def _flush(self, ino: int, message: Message, end: int) -> Answer:

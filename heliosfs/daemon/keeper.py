@@ -92,11 +92,11 @@ class Keeper:
     async def run(self) -> None:
         """Work until cancelled."""
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._go_on, self._sync_for_a_while)
-            nursery.start_soon(self._go_on, self._save_once)
-            nursery.start_soon(self._go_on, self._seal_some)
+            nursery.start_soon(self._repeat, self._sync_for_a_while)
+            nursery.start_soon(self._repeat, self._save_once)
+            nursery.start_soon(self._repeat, self._seal_some)
 
-    async def _go_on(self, work: Callable[[], Awaitable[None]]) -> None:
+    async def _repeat(self, work: Callable[[], Awaitable[None]]) -> None:
         while True:
             try:
                 await work()

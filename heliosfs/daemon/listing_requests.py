@@ -68,6 +68,6 @@ class ListingRequests:
         complete only at its end, and so this is the moment to have it dropped.
         """
         if isinstance(directory, DirNode):
-            directory.have_listed(is_calm=self._kernel.is_calm)
+            directory.note_listed(is_calm=self._kernel.is_calm)
         await self._kernel.forget_listings([directory.ino])
         return DONE

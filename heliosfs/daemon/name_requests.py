@@ -100,7 +100,7 @@ class NameRequests:
     ) -> Node:
         uid, gid, _ = wire.CALLER.unpack_from(message, wire.CALLER_AT)
         directory = self._node(parent)
-        told = _told(directory)
+        told = _sent_attributes(directory)
         node = self._naming.create(directory, name, mode, uid, gid, target=target, rdev=rdev)
         node.refer()
         self._look()
@@ -128,7 +128,7 @@ class NameRequests:
                 raise
             return self._open_made(ino, name, flags, message)
         assert isinstance(node, FileNode)
-        node.have_kept()
+        node.note_kept()
         fh = self._files.open_node(node, writing=True, flags=flags)
         return entry(node) + wire.OPENED.pack(fh, OPENED_FILE, 0)
 
@@ -156,20 +156,20 @@ class NameRequests:
         node = self._naming.create_unnamed(self._node(ino), mode, uid, gid)
         node.refer()
         self._keeper.touch()
-        node.have_kept()
+        node.note_kept()
         fh = self._files.open_node(node, writing=True, flags=flags)
         return entry(node) + wire.OPENED.pack(fh, OPENED_FILE, 0)
 
     def _unlink(self, ino: int, message: Message, end: int) -> bytes:
         directory = self._node(ino)
-        told = _told(directory)
+        told = _sent_attributes(directory)
         self._naming.unlink(directory, bytes(message[BODY_AT : end - 1]))
         self._changed(told)
         return DONE
 
     def _rmdir(self, ino: int, message: Message, end: int) -> bytes:
         directory = self._node(ino)
-        told = _told(directory)
+        told = _sent_attributes(directory)
         self._naming.rmdir(directory, bytes(message[BODY_AT : end - 1]))
         self._changed(told)
         return DONE
@@ -184,7 +184,7 @@ class NameRequests:
 
     def _move(self, source: int, target: int, names: tuple[bytes, bytes], flags: int) -> bytes:
         old, new = self._node(source), self._node(target)
-        told = _told(old, new)
+        told = _sent_attributes(old, new)
         self._naming.rename(old, names[0], new, names[1], flags)
         self._changed(told)
         return DONE
@@ -193,7 +193,7 @@ class NameRequests:
         (target,) = wire.NUMBER.unpack_from(message, BODY_AT)
         name = bytes(message[_NAMES_AT : end - 1])
         directory = self._node(ino)
-        told = _told(directory)
+        told = _sent_attributes(directory)
         linked = self._naming.link(self._node(target), directory, name)
         linked.refer()
         self._changed(told)
@@ -209,6 +209,6 @@ def _allows(mode: int, flags: int) -> bool:
     return mode & needs == needs
 
 
-def _told(*directories: StatInode) -> list[int]:
+def _sent_attributes(*directories: StatInode) -> list[int]:
     """Return the inodes of the directories whose attributes were told since they last changed."""
     return [each.ino for each in directories if each.attr is not None]

@@ -90,7 +90,7 @@ class OpenRequests:
             return opened
         size = self._pages.size_at_open(handle, flags)
         return (
-            opened if size <= handle.node.told_size else self._pages.tell(handle.node, size, opened)
+            opened if size <= handle.node.sent_size else self._pages.tell(handle.node, size, opened)
         )
 
     def _push(self, node: FileNode) -> None:
@@ -105,7 +105,7 @@ class OpenRequests:
             with suppress(StoreError):
                 data = self._contents.read(node, offset, size - offset)
                 self._notices.store(node.ino, offset, data)
-        node.have_kept()
+        node.note_kept()
 
     async def _open_text(self, node: VirtualText, flags: int, pid: int) -> bytes:
         if node.barrier and self._contents.writers:

@@ -25,8 +25,8 @@ from heliosfs.daemon.listing_requests import ListingRequests
 from heliosfs.daemon.name_requests import NameRequests
 from heliosfs.daemon.node_requests import NodeRequests
 from heliosfs.daemon.open_requests import OpenRequests
+from heliosfs.daemon.pretended_requests import PretendedRequests
 from heliosfs.daemon.rare_requests import Operations
-from heliosfs.daemon.retelling import Retelling
 from heliosfs.daemon.verbs import Verbs
 from heliosfs.daemon.watchers import Watchers
 from heliosfs.errors import HeliosError, StoreError
@@ -128,7 +128,7 @@ def _serve(
     if options.debug:
         log_requests(Operations)
         handlers = traced(handlers)
-    watchers.retelling = Retelling(filesystem, handlers)
+    watchers.pretended_requests = PretendedRequests(filesystem, handlers)
     try:
         pyfuse3.init(operations, connection.device, fuse_options)
     except RuntimeError as error:

@@ -7,7 +7,7 @@ is not the store's, so turns never overlap.
 
 from __future__ import annotations
 
-from heliosfs.daemon.driver import Driven, Driver
+from heliosfs.daemon.driver import Driver, RunningSteps
 from heliosfs.daemon.keeper import Keeper
 from heliosfs.daemon.kernel import Kernel
 from heliosfs.daemon.watchers import Watchers
@@ -48,13 +48,13 @@ class Turns:
                 await self._invalidate()
         return reply
 
-    async def finish(self, driven: Driven[str], request: ControlRequest | None) -> None:
+    async def finish(self, driven: RunningSteps[str], request: ControlRequest | None) -> None:
         """Run the steps of a long or reading verb on to their end, while no other verb runs."""
         async with self._serial:
             try:
                 if request is not None:
                     await self.capture(request)
-                await self._driver.go_on(driven, None, lambda: None)
+                await self._driver.run_until(driven, None, lambda: None)
                 if request is not None:
                     await self.acknowledge(request)
             finally:

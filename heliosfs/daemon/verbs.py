@@ -9,7 +9,7 @@ from functools import partial
 from typing import TypeVar
 
 from heliosfs.daemon.caller import wants_to_end
-from heliosfs.daemon.driver import Driven, Driver
+from heliosfs.daemon.driver import Driver, RunningSteps
 from heliosfs.daemon.keeper import Keeper
 from heliosfs.daemon.kernel import Kernel
 from heliosfs.daemon.reader import Reader
@@ -27,7 +27,7 @@ TOLD_NS = 200_000_000
 _T = TypeVar("_T")
 
 
-class _LongRun(Driven[str]):
+class _LongRun(RunningSteps[str]):
     """Long verb that has begun."""
 
     def __init__(
@@ -72,12 +72,12 @@ class Verbs:
                 else:
                     reply = await self._turns.run(request)
             except Exception as error:
-                channel.fail(_told(error))
+                channel.fail(_error_to_report(error))
                 raise
             if reply is not None:
                 self._answer(channel, request, reply)
 
-    async def go_on(self, channel: Channel) -> None:
+    async def drive(self, channel: Channel) -> None:
         """Run on the long verb whose reply is being read, if the reply was read so far."""
         run = self._long
         if run is None or run.channel is not channel or not channel.is_read:
@@ -88,7 +88,7 @@ class Verbs:
             try:
                 reply = await self._drive(run, time.monotonic_ns() + TOLD_NS)
             except Exception as error:
-                channel.fail(_told(error))
+                channel.fail(_error_to_report(error))
                 raise
             if reply is None:
                 channel.answer(_progress_line(run))
@@ -117,10 +117,10 @@ class Verbs:
 
         They end with the thread `pid`, for which they run; 0 if it is not known.
         """
-        driven = Driven(steps)
+        driven = RunningSteps(steps)
         try:
             with self._kernel.working():
-                await self._driver.go_on(driven, None, self._reader(name, pid))
+                await self._driver.run_until(driven, None, self._reader(name, pid))
         finally:
             driven.close()
         return driven.results[0]
@@ -128,11 +128,11 @@ class Verbs:
     async def _read(self, channel: Channel, request: ControlRequest, reading: LongRequest) -> str:
         """Run a verb beside all others, and alone from where its steps ask for that."""
         await self._turns.capture(request)
-        driven = Driven(reading.begin())
+        driven = RunningSteps(reading.begin())
         check = self._reader(reading.name, channel.opener_pid)
         try:
             with self._kernel.working():
-                if await self._driver.go_on(driven, None, check):
+                if await self._driver.run_until(driven, None, check):
                     await self._turns.finish(driven, request)
         finally:
             driven.close()
@@ -163,7 +163,7 @@ class Verbs:
         """Run on until the verb is done or the time is `end_ns`; return the reply, or None."""
         try:
             with self._kernel.working():
-                if await self._driver.go_on(run, end_ns, partial(self._check, run)):
+                if await self._driver.run_until(run, end_ns, partial(self._check, run)):
                     await self._turns.finish(run, run.request)
                 elif run.results and run.request is not None:
                     await self._turns.acknowledge(run.request)
@@ -199,7 +199,7 @@ class Verbs:
         channel.answer(request.framed(reply) if request.exit else reply)
 
 
-def _told(error: Exception) -> HeliosError:
+def _error_to_report(error: Exception) -> HeliosError:
     """Return the error for the channel to report."""
     if isinstance(error, HeliosError):
         return error

@@ -3,7 +3,7 @@
 A checkout changes the tree behind the kernel's back.  The kernel passes a notice (`notices`) on to
 those who watch a file that went, but not to those who watch its directory: editors, servers that
 rebuild, test runners.  It does tell them of a call through the mount.  So where a process watches,
-a thread makes such calls (`teller`), which alter nothing (`retelling`):
+a thread makes such calls (`watch_notifier`), which alter nothing (`pretended_requests`):
 
 - it creates the files that came and removes those that went: IN_CREATE, IN_DELETE;
 - it sets the mtime of a file that changed to the value it has, and leaves out the atime.  The
@@ -21,8 +21,8 @@ from itertools import islice
 
 import trio
 
-from heliosfs.daemon.retelling import Retelling
-from heliosfs.daemon.teller import Teller, Told
+from heliosfs.daemon.pretended_requests import PretendedRequests
+from heliosfs.daemon.watch_notifier import WatchedChanges, WatchNotifier
 from heliosfs.daemon.watched import watched_inodes
 from heliosfs.fuse.notices import Notices
 from heliosfs.objects.leafdiff import Changes
@@ -33,7 +33,7 @@ from heliosfs.workspace.nodes import DirNode
 SETTLE_SECONDS = 0.05
 """Time for which changes are gathered before the search for watchers.  Longer on a machine with
 many processes, so that the search takes a twentieth of a CPU at most."""
-TOLD_MAX = 5_000
+REPORTED_MAX = 5_000
 """Most names of which watchers are told after one checkout: 0.4 s, on a thread of its own."""
 
 log = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ class Watchers:
         self._mountpoint = os.fsencode(mountpoint)
         self._changed: list[tuple[DirNode, Changes]] = []
         self._wanted = trio.Event()
-        self.retelling: Retelling | None = None
+        self.pretended_requests: PretendedRequests | None = None
         """Handlers that pretend; set by `serve` once there are handlers to exchange."""
 
     def note(self, changed: list[tuple[DirNode, Changes]]) -> None:
@@ -69,41 +69,45 @@ class Watchers:
                 began = trio.current_time()
                 watched = await trio.to_thread.run_sync(watched_inodes, self._mountpoint)
                 rest_seconds = max(SETTLE_SECONDS, 20 * (trio.current_time() - began))
-                told = self._told(changed, watched) if watched else []
+                told = self._changes_to_report(changed, watched) if watched else []
                 if told:
                     await self._tell(told)
             except Exception:
                 log.exception("watchers were not notified of a checkout")
 
-    async def _tell(self, told: list[Told]) -> None:
+    async def _tell(self, told: list[WatchedChanges]) -> None:
         """Have a thread make the calls.
 
         It is abandoned when the mount ends, as it may then wait forever for an answer.
         """
-        assert self.retelling is not None
-        teller = Teller(self._mountpoint, self.retelling, self._notices)
-        self.retelling.install()
+        assert self.pretended_requests is not None
+        notifier = WatchNotifier(self._mountpoint, self.pretended_requests, self._notices)
+        self.pretended_requests.install()
         try:
-            await trio.to_thread.run_sync(teller.tell, told, abandon_on_cancel=True)
+            await trio.to_thread.run_sync(notifier.notify, told, abandon_on_cancel=True)
         except trio.Cancelled:
             # The thread may go on, and must not alter anything: the handlers stay.
             raise
         except BaseException:
-            self.retelling.uninstall()
+            self.pretended_requests.uninstall()
             raise
-        self.retelling.uninstall()
+        self.pretended_requests.uninstall()
 
-    def _told(self, changed: Iterable[tuple[DirNode, Changes]], watched: set[int]) -> list[Told]:
-        """Return the changes in watched directories that are shown, at most TOLD_MAX names."""
-        found: list[Told] = []
-        room = TOLD_MAX
+    def _changes_to_report(
+        self, changed: Iterable[tuple[DirNode, Changes]], watched: set[int]
+    ) -> list[WatchedChanges]:
+        """Return the changes in watched directories that are shown, at most REPORTED_MAX names."""
+        found: list[WatchedChanges] = []
+        room = REPORTED_MAX
         for directory, changes in changed:
             # Of a very large checkout, only the first names are reported.
             if directory.ino not in watched or not room:
                 continue
             place = self._place(directory)
             if place is not None:
-                found.append(Told(place, directory.ino, dict(islice(changes.items(), room))))
+                found.append(
+                    WatchedChanges(place, directory.ino, dict(islice(changes.items(), room)))
+                )
                 room -= len(found[-1].changes)
         return found
 

@@ -49,7 +49,7 @@ def traced(handlers: Mapping[int, Handler]) -> dict[int, Handler]:
 def _traced(opcode: Opcode, handler: Handler) -> Handler:
     def handle(ino: int, message: Message, end: int) -> Answer:
         request = f"{opcode.name.lower()}({ino}{_arguments(opcode, message, end)})"
-        answer = _told(request, lambda: handler(ino, message, end))
+        answer = _traced_call(request, lambda: handler(ino, message, end))
         if isinstance(answer, Coroutine):
             return _wait(opcode, request, answer)
         log.debug("%s: %s", request, _answered(opcode, answer))
@@ -68,7 +68,7 @@ async def _wait(opcode: Opcode, request: str, waiting: Coroutine[Any, Any, Data]
     return answer
 
 
-def _told(request: str, call: Callable[[], Answer]) -> Answer:
+def _traced_call(request: str, call: Callable[[], Answer]) -> Answer:
     try:
         return call()
     except HeliosError as error:

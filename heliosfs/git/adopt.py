@@ -11,7 +11,7 @@ from heliosfs.git.following import Following
 from heliosfs.git.ids import IdMap
 from heliosfs.git.origins import ASIDE_REF, Names
 from heliosfs.git.refs import ASIDE, DETACHED, HEADS, TAGS, GitRef, GitRefs
-from heliosfs.git.remembered import Remembered
+from heliosfs.git.remembered import RememberedRef
 from heliosfs.objects.ids import CommitId
 from heliosfs.repo.repository import DEFAULT_BRANCH, Repository
 from heliosfs.repo.view import View
@@ -108,7 +108,7 @@ class _Adoption:
             self._name_first_branch()
             for ref in self._refs.chosen:
                 self._adopt(ref)
-            self._look_for_gone()
+            self._report_deleted_refs()
             self._note_origin()
             self._following.show()
             self._outcome.kept_files = self._following.kept_files
@@ -133,13 +133,15 @@ class _Adoption:
             self._note(ref.name, ref.git_id, name)
 
     def _note(self, ref: str, git_id: bytes, name: str) -> None:
-        self._ids.origins.note_ref(self._names.origin.number, ref, Remembered(git_id, name, git_id))
+        self._ids.origins.note_ref(
+            self._names.origin.number, ref, RememberedRef(git_id, name, git_id)
+        )
 
     def _note_origin(self) -> None:
         origin = replace(self._names.origin, is_imported=True)
         self._ids.origins.note(origin.number, origin.encode())
 
-    def _look_for_gone(self) -> None:
+    def _report_deleted_refs(self) -> None:
         """Report refs that were deleted in git; forget those that were deleted on both sides."""
         for ref, each in self._names.known.items():
             if ref in self._refs.names or not ref.startswith((HEADS, TAGS)):
@@ -173,7 +175,7 @@ class _Adoption:
     def _tag(self, ref: GitRef, oid: CommitId) -> str | None:
         """Return the name of the tag that follows the ref from now on; None if none does."""
         tags, name = self._repository.refs.tags, self._names.of(ref)
-        if self._is_as_others(ref, name, tags.get(ref.short), oid):
+        if self._has_same_commit(ref, name, tags.get(ref.short), oid):
             return None
         known = tags.get(name)
         if known == oid:
@@ -199,7 +201,7 @@ class _Adoption:
         if oid is None:
             raise UsageError("it names no commit")
         other = refs.find(ref.short)
-        if self._is_as_others(ref, name, other.head if other else None, oid):
+        if self._has_same_commit(ref, name, other.head if other else None, oid):
             return None
         branch = refs.find(name)
         if branch is None:
@@ -225,7 +227,9 @@ class _Adoption:
             self._put_aside(ref, name, oid, self._outcome.aside)
         return name
 
-    def _is_as_others(self, ref: GitRef, name: str, other: CommitId | None, oid: CommitId) -> bool:
+    def _has_same_commit(
+        self, ref: GitRef, name: str, other: CommitId | None, oid: CommitId
+    ) -> bool:
         """Return True if the branch that follows another repository has the same commit anyway."""
         is_apart = self._names.origin.is_apart or ref.name in self._names.known
         if is_apart or name == ref.short or other != oid:
@@ -250,7 +254,7 @@ class _Adoption:
         refs = self._repository.refs
         key = ref._replace(name=f"{ASIDE_REF}{ref.name}")
         aside = ASIDE + name
-        if self._names.is_others(key, aside):
+        if self._names.follows_other_ref(key, aside):
             aside = f"{ASIDE}{self._names.origin.name}/{ref.short}"
         branch = refs.find(aside)
         if self._names.is_deleted(key) and not self._refs.restores(ref):

@@ -51,7 +51,7 @@ class GitEncoder:
         """Git's id by ours; empty bytes for a tree of which git would keep nothing."""
         self._rows: TwoGenerationCache[tuple[bytes, bytes]] = TwoGenerationCache()
         """Sort key and bytes in git by encoded entry, for entries that repeat from tree to tree."""
-        self._given: set[bytes] = set()
+        self._written_ids: set[bytes] = set()
         self._checked_out = checked_out
         self._submodules: set[bytes] | None = set() if checked_out is None else None
         """Result of `checked_out`; None until it is needed."""
@@ -68,7 +68,7 @@ class GitEncoder:
         self.vendored: set[str] = set()
         """Names of directories that stood for submodules, and contain files instead now."""
 
-    def give(self, kind: bytes, data: bytes) -> bytes:
+    def write_object(self, kind: bytes, data: bytes) -> bytes:
         """Pass a whole object to the sink, and return its id."""
         git_id = raw.git_id(self._hash_name, kind, data)
         if self._sink is not None and self._is_wanted(git_id):
@@ -110,7 +110,7 @@ class GitEncoder:
             fresh = [decode_entry(each)[0] for each in raws if self._rows.get(each) is None]
             if self._submodules is None and self._checked_out and any(map(_is_filled, fresh)):
                 self._submodules = yield from self._checked_out()
-            fresh = [self._as_it_is(each) for each in fresh]
+            fresh = [self._without_stale_mark(each) for each in fresh]
             below = [each.oid for each in fresh if _is_walked(each) and each.oid not in known]
             if below:
                 stack += [(each, []) for each in below]
@@ -122,7 +122,7 @@ class GitEncoder:
             if known[oid]:
                 self.fresh.append((oid, known[oid]))
             yield TURN
-        return known[tree] or self.give(b"tree", b"")
+        return known[tree] or self.write_object(b"tree", b"")
 
     def _is_there(self, oid: Oid) -> bool:
         """Return True if git has the tree that this one was imported from, or exported as."""
@@ -135,11 +135,11 @@ class GitEncoder:
     def _encode(self, raws: list[bytes]) -> bytes:
         rows = [row for each in raws if (row := self._rows.get(each) or self._row(each))]
         rows.sort()
-        return self.give(b"tree", b"".join(row for _, row in rows)) if rows else b""
+        return self.write_object(b"tree", b"".join(row for _, row in rows)) if rows else b""
 
     def _row(self, encoded: bytes) -> tuple[bytes, bytes] | None:
         """Return how git sorts an encoded entry, and its bytes in git; None if it is left out."""
-        entry = self._as_it_is(decode_entry(encoded)[0])
+        entry = self._without_stale_mark(decode_entry(encoded)[0])
         git_mode = git_mode_of(entry)
         if not git_mode:
             self.special_count += 1
@@ -156,7 +156,7 @@ class GitEncoder:
         self._rows.put(encoded, row)
         return row
 
-    def _as_it_is(self, entry: Entry) -> Entry:
+    def _without_stale_mark(self, entry: Entry) -> Entry:
         """Return an entry without the mark of a submodule, unless it still is one."""
         link = gitlink_of(entry)
         if not link:
@@ -174,10 +174,10 @@ class GitEncoder:
         """Return the id that an entry gets; empty bytes for an empty directory."""
         if entry.is_dir:
             if entry.oid == EMPTY_TREE and entry.xattrs and LEGACY_MODE in entry.xattrs:
-                return gitlink_of(entry) or self.give(b"tree", b"")
+                return gitlink_of(entry) or self.write_object(b"tree", b"")
             return gitlink_of(entry) or self._known[entry.oid]
         if stat.S_ISLNK(entry.mode):
-            return self.give(b"blob", entry.target)
+            return self.write_object(b"blob", entry.target)
         return self._known[entry.oid]
 
     def _pieces(self, oid: Oid, size: int) -> Iterator[bytes]:
@@ -195,9 +195,9 @@ class GitEncoder:
 
     def _is_wanted(self, git_id: bytes) -> bool:
         """Return True if git lacks an object, and the sink did not get it before."""
-        if git_id in self._given:
+        if git_id in self._written_ids:
             return False
-        self._given.add(git_id)
+        self._written_ids.add(git_id)
         return not self._has(git_id)
 
 

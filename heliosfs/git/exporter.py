@@ -9,13 +9,13 @@ from functools import partial
 from heliosfs.errors import Busy, CorruptObject, NotFound, UsageError
 from heliosfs.git import raw
 from heliosfs.git.encode import GitEncoder
-from heliosfs.git.filters import Converted, Guard
+from heliosfs.git.filters import ConversionCounts, Guard
 from heliosfs.git.ids import IdMap
 from heliosfs.git.origins import Names, Origin, identify
-from heliosfs.git.outgoing import Left, Outgoing
+from heliosfs.git.outgoing import LeftOutRefs, Outgoing
 from heliosfs.git.pack import Pack
 from heliosfs.git.refs import HEADS, TAGS
-from heliosfs.git.remembered import Remembered
+from heliosfs.git.remembered import RememberedRef
 from heliosfs.git.submodules import checked_out
 from heliosfs.git.target import Target
 from heliosfs.objects.commit import Commit
@@ -30,14 +30,14 @@ _EXPORT_BATCH_COUNT = 1000
 
 
 @dataclass(slots=True)
-class Exported:
+class ExportResult:
     """The results of an export."""
 
     refs: dict[str, bytes] = field(default_factory=dict)
     """Raw id by full name, of every ref that was to be exported."""
     branches: dict[str, str] = field(default_factory=dict)
     """Full name in git by branch here."""
-    left: Left = field(default_factory=Left)
+    left: LeftOutRefs = field(default_factory=LeftOutRefs)
     changed: list[str] = field(default_factory=list)
     """Full names of the refs that are new or moved."""
     object_count: int = 0
@@ -48,7 +48,7 @@ class Exported:
     """Names of submodules with files, which were not exported."""
     vendored: list[str] = field(default_factory=list)
     """Names of directories that stood for submodules before."""
-    converted: Converted = field(default_factory=Converted)
+    converted: ConversionCounts = field(default_factory=ConversionCounts)
     """Changed files that git would have converted, and that were exported unconverted."""
 
 
@@ -80,9 +80,9 @@ class Export:
 
     def run(
         self, chosen: dict[str, str] | None, *, tags: bool, squash: bool, force: bool
-    ) -> Steps[Exported]:
+    ) -> Steps[ExportResult]:
         """Export the chosen branches, each under a name, or all; with `tags`, tags, too.  Busy."""
-        done = Exported()
+        done = ExportResult()
         refs, target = self._repository.refs, self._target
         origin = yield from identify(self._ids, refs, target.git)
         names = Names(self._ids, refs, origin)
@@ -130,7 +130,7 @@ class Export:
         return done
 
     def _note_refs(
-        self, origin: Origin, names: Names, done: Exported, tagged: dict[str, str]
+        self, origin: Origin, names: Names, done: ExportResult, tagged: dict[str, str]
     ) -> None:
         """Remember which ref follows which branch or tag, except where the name was changed."""
         self._ids.origins.note(origin.number, origin.encode())
@@ -139,7 +139,7 @@ class Export:
                 before = names.known.get(ref)
                 if ref in done.refs and (before.name == name if before else ref == kind + name):
                     imported = before.imported if before else b""
-                    known = Remembered(done.refs[ref], name, imported)
+                    known = RememberedRef(done.refs[ref], name, imported)
                     self._ids.origins.note_ref(origin.number, ref, known)
 
     def _commit(self, head: CommitId) -> Steps[bytes]:
@@ -184,7 +184,7 @@ class Export:
             yield from self._check_filters(oid, commit.parents, commit)
         tree = yield from self._encoder.root(commit.tree)
         if not commit.git:
-            git_id = self._encoder.give(
+            git_id = self._encoder.write_object(
                 b"commit",
                 raw.encode_commit(tree, parents, commit.author, commit.committer, commit.message),
             )
@@ -202,7 +202,7 @@ class Export:
             raise CorruptObject(
                 f"imported commit {oid.hex()} cannot be turned back into the commit that git had"
             )
-        return self._encoder.give(b"commit", commit.git)
+        return self._encoder.write_object(b"commit", commit.git)
 
     def _squash(self, head: CommitId, name: str) -> Steps[bytes]:
         """Return the git id of one commit that replaces all since the last one that git knows."""
@@ -225,7 +225,7 @@ class Export:
         squashed = replace(tip, message=message)
         yield from self._check_filters(head, [oid] if oid is not None else [], squashed)
         tree = yield from self._encoder.root(squashed.tree)
-        git_id = self._encoder.give(
+        git_id = self._encoder.write_object(
             b"commit",
             raw.encode_commit(tree, base, squashed.author, squashed.committer, squashed.message),
         )
@@ -250,14 +250,14 @@ class Export:
         if note is not None and note.tagger is not None:
             short = name.encode("utf-8", "surrogateescape")
             data = raw.encode_tag(commit, short, note.tagger, note.message)
-            git_id = self._encoder.give(b"tag", data)
+            git_id = self._encoder.write_object(b"tag", data)
             self._ids.note_tag(git_id, data)
             return git_id
         # A tag that was imported keeps its object, with the tagger and signature that only git has.
         for known in names.tagged(name):
             chain, target = self._unwrap(known)
             if target == commit:
-                self._give_tags(chain)
+                self._write_tags(chain)
                 return known
         return commit
 
@@ -275,7 +275,7 @@ class Export:
             raise CorruptObject(
                 f"imported object {target.hex()} cannot be turned back into the object that git had"
             )
-        self._give_tags(chain)
+        self._write_tags(chain)
         return True
 
     def _unwrap(self, git_id: bytes) -> tuple[list[bytes], bytes]:
@@ -286,9 +286,9 @@ class Export:
             git_id = raw.parse_tag(data).target
         return chain, git_id
 
-    def _give_tags(self, chain: list[bytes]) -> None:
+    def _write_tags(self, chain: list[bytes]) -> None:
         for data in chain:
-            self._encoder.give(b"tag", data)
+            self._encoder.write_object(b"tag", data)
 
     def _check_forward(self, ref: str, git_id: bytes) -> None:
         old = self._target.refs.get(ref)

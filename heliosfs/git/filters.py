@@ -35,7 +35,7 @@ _GIT_CRYPT = b"\0GITCRYPT\0"
 
 
 @dataclass(slots=True)
-class Converted:
+class ConversionCounts:
     """The files that git converts, counted by kind of conversion."""
 
     counts: Counter[str] = field(default_factory=Counter)
@@ -64,13 +64,13 @@ def info_attributes(git: Git) -> bytes:
         return b""
 
 
-def converted_in(store: Store, root: Entry, info: bytes) -> Steps[Converted]:
+def converted_in(store: Store, root: Entry, info: bytes) -> Steps[ConversionCounts]:
     """Count the files of a tree that git converts; `info` is its info/attributes.
 
     Cost: O(directories), and of such files.
     """
     attributes = Attributes(store, root, _NAMES, info)
-    found = Converted()
+    found = ConversionCounts()
     pending = [(b"", TreeId(root.oid))]
     while pending:
         place, tree = pending.pop()
@@ -81,7 +81,7 @@ def converted_in(store: Store, root: Entry, info: bytes) -> Steps[Converted]:
             if entry.is_dir:
                 pending.append((prefix + entry.name, TreeId(entry.oid)))
             elif not is_silent and stat.S_ISREG(entry.mode):
-                ways = _ways(attributes.of(prefix + entry.name))
+                ways = _conversions_of(attributes.of(prefix + entry.name))
                 if ways:
                     found.add(ways)
         yield TURN
@@ -103,7 +103,7 @@ class Guard:
         self._stores = stores
         self._info = info
         self._allows = allows
-        self.converted = Converted()
+        self.converted = ConversionCounts()
         """Changed files that git would have converted."""
 
     def check(self, parents: Sequence[Entry], root: Entry, label: str) -> Steps[None]:
@@ -117,7 +117,7 @@ class Guard:
             if not count % _TURN_COUNT:
                 yield TURN
             said = attributes.of(path)
-            ways = _ways(said)
+            ways = _conversions_of(said)
             if not ways:
                 continue
             if any(map(_is_filter, ways)):
@@ -156,7 +156,7 @@ class Guard:
         return is_made or self._stores(data)
 
 
-def _ways(said: Mapping[bytes, Value]) -> list[str]:
+def _conversions_of(said: Mapping[bytes, Value]) -> list[str]:
     """Return the conversions that git applies to a file, the filter first."""
     found = []
     for name in (b"filter", b"working-tree-encoding", b"eol"):

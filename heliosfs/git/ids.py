@@ -5,7 +5,7 @@
 | `git/` id of git | kind, our id, size of a file or number of directories in a directory |
 | `git-of/` our id | git's id of a tree or commit, in the last form that was seen |
 | `git-origin/` number | a repository that was imported or exported to (`Origin.encode`) |
-| `git-ref/` its number, `/`, full name of a ref | last values of the ref (`Remembered`) |
+| `git-ref/` its number, `/`, full name of a ref | last values of the ref (`RememberedRef`) |
 | `git-ref/` full name of a ref | git's id, from the time when repositories were not told apart |
 | `git-tag/` id of git | an annotated tag, as git has it |
 | `git-taken/` number | commits of an import under way: length of git's ids, then git's and ours |

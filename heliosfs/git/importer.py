@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from heliosfs.git.adopt import Outcome, adopt
-from heliosfs.git.filters import Converted, converted_in, info_attributes
+from heliosfs.git.filters import ConversionCounts, converted_in, info_attributes
 from heliosfs.git.health import Damaged, check_complete, name_missing
 from heliosfs.git.ids import IdMap
 from heliosfs.git.origins import Names, identify
@@ -54,7 +54,7 @@ class Import:
         self.commit_count = 0
         """Number of commits imported by this run."""
         self.object_count = 0
-        self.converted = Converted()
+        self.converted = ConversionCounts()
         """Files of the checked-out branch that git converts."""
         self.covered_count = 0
         """Number of versions of what is called `.helios` that this run imported."""

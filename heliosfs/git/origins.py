@@ -20,7 +20,7 @@ from heliosfs.errors import AlreadyExists, Busy, HeliosError
 from heliosfs.git.ids import IdMap
 from heliosfs.git.process import Git
 from heliosfs.git.refs import ASIDE, DETACHED, TAGS, GitRef
-from heliosfs.git.remembered import LEGACY_ORIGIN, Remembered
+from heliosfs.git.remembered import LEGACY_ORIGIN, RememberedRef
 from heliosfs.repo.ref_names import check_name
 from heliosfs.repo.refs import Refs
 from heliosfs.steps import Steps, on_thread
@@ -206,7 +206,7 @@ class Names:
 
     def __init__(self, ids: IdMap, refs: Refs, origin: Origin) -> None:
         self.origin = origin
-        self.known: dict[str, Remembered] = {}
+        self.known: dict[str, RememberedRef] = {}
         """Last values of each ref that was imported or exported."""
         self._refs = refs
         self._owners: dict[tuple[bool, str], list[_Owner]] = {}
@@ -222,11 +222,11 @@ class Names:
         if before is not None and before.name:
             return before.name
         apart = f"{self.origin.name}/{DETACHED if ref.name == DETACHED else ref.short}"
-        if self.origin.is_apart or self.is_others(ref, ref.short):
+        if self.origin.is_apart or self.follows_other_ref(ref, ref.short):
             return apart
         return ref.short
 
-    def is_others(self, ref: GitRef, name: str) -> bool:
+    def follows_other_ref(self, ref: GitRef, name: str) -> bool:
         """Return True if an existing branch or tag follows another ref, and not this one."""
         owners = self._owners.get((not ref.is_branch, name), [])
         own = self.origin.number, ref.name
@@ -257,17 +257,17 @@ class Names:
     def tagged(self, name: str) -> list[bytes]:
         """Return the git ids of the refs that a tag follows, those of this origin first."""
         held = self._owners.get((True, name), [])
-        return [each.git_id for each in sorted(held, key=self._is_of_another)]
+        return [each.git_id for each in sorted(held, key=self._is_of_other_repository)]
 
     def commitless(self) -> list[tuple[str, bytes]]:
         """Return full names and git ids of tags of no commit, those of this origin first."""
-        held = sorted(self._owners.get((True, ""), []), key=self._is_of_another)
+        held = sorted(self._owners.get((True, ""), []), key=self._is_of_other_repository)
         is_imported = self.origin.is_imported
         return [
             (each.ref, each.git_id)
             for each in held
-            if not (is_imported and self._is_of_another(each))
+            if not (is_imported and self._is_of_other_repository(each))
         ]
 
-    def _is_of_another(self, owner: _Owner) -> bool:
+    def _is_of_other_repository(self, owner: _Owner) -> bool:
         return owner.origin != self.origin.number

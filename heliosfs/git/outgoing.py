@@ -17,7 +17,7 @@ from heliosfs.steps import TURN, Steps
 
 
 @dataclass(slots=True)
-class Left:
+class LeftOutRefs:
     """The branches and tags that an export of everything leaves out."""
 
     others: list[str] = field(default_factory=list)
@@ -89,7 +89,7 @@ class Outgoing:
         is_there: Callable[[CommitId], bool],
     ) -> None:
         """Prepare; `there` has git's refs now, `is_there` returns True if git has a commit."""
-        self.left = Left()
+        self.left = LeftOutRefs()
         self._history = repository.history
         self._refs = repository.refs
         self._is_there = is_there
@@ -121,10 +121,10 @@ class Outgoing:
         self._look_for_deleted(kind)
         for name, head in heads.items():
             ref = self._ref(name, kind)
-            if self._is_there_otherwise(name, head):
+            if self._is_there_under_other_name(name, head):
                 continue
-            is_others = self._is_others(name, ref, kind)
-            if is_others or (yield from self._is_foreign(name, kind, head)):
+            follows_other_ref = self._follows_other_ref(name, ref, kind)
+            if follows_other_ref or (yield from self._is_foreign(name, kind, head)):
                 self.left.others.append(name)
             elif self._is_deleted_there(name, ref, head):
                 self.left.deleted_there.append(name)
@@ -141,7 +141,7 @@ class Outgoing:
                 return ref
         return kind + check_name(name)
 
-    def _is_there_otherwise(self, name: str, head: CommitId) -> bool:
+    def _is_there_under_other_name(self, name: str, head: CommitId) -> bool:
         """Return True if git has the branch as a detached HEAD, or as one put aside."""
         for ref in self._names.followed(name):
             if not ref.startswith((HEADS, TAGS)):
@@ -150,7 +150,7 @@ class Outgoing:
                 return git_id is not None and self._ids.commit_of(git_id) == head
         return False
 
-    def _is_others(self, name: str, ref: str, kind: str) -> bool:
+    def _follows_other_ref(self, name: str, ref: str, kind: str) -> bool:
         """Return True if a branch or tag follows another repository, or its ref another branch."""
         origin = self._names.origin
         if not origin.is_imported:

@@ -19,7 +19,7 @@ from heliosfs.objects.blob import EMPTY_BLOB, ZERO_PART, encode_parts
 from heliosfs.objects.commit import encode_rest
 from heliosfs.objects.ids import BlobId, Kind, Oid, object_id
 from heliosfs.store.encoding.codecs import Codec, Encoded
-from heliosfs.store.encoding.versions import Prepared, Versions, encode_alone
+from heliosfs.store.encoding.versions import PreparedObject, Versions, encode_alone
 from heliosfs.store.remembered import TwoGenerationCache
 
 LENGTH = struct.Struct("<I")
@@ -35,7 +35,7 @@ PREFER_ZSTD = "zstd"
 """Argument that prefers zstd."""
 
 Row = tuple[bytes, int, int, int, bytes | None, int, bytes]
-"""`Prepared` as it is marshalled, with codec and body; or with `_NOT_ENCODED` and the object."""
+"""`PreparedObject` in marshalled form: with codec and body, or `_NOT_ENCODED` and the object."""
 File = tuple[bytes, int, bytes, int]
 """Git's id of a file, and its kind, our id and its size."""
 Plain = tuple[bytes, bytes, bytes, bytes]
@@ -119,13 +119,13 @@ def _commit(git_id: bytes, data: bytes) -> Plain | CommitRow:
     return git_id, raw.tree, raw.parents, *rest
 
 
-def prepared_of(row: Row) -> Prepared:
+def prepared_of(row: Row) -> PreparedObject:
     """Return the object of a row."""
     oid, kind, size, position, base, codec, body = row
     encoded = None if codec == _NOT_ENCODED else Encoded(_CODECS[codec], body)
     data = body if encoded is None else b""
     # What Prepared() does, without its call.
-    return tuple.__new__(Prepared, (oid, _KINDS[kind], size, position, base, encoded, data))
+    return tuple.__new__(PreparedObject, (oid, _KINDS[kind], size, position, base, encoded, data))
 
 
 def main(argv: list[str]) -> None:

@@ -90,9 +90,9 @@ class Git:
 
     def ask(self, *argv: str, data: bytes = b"", seconds: float | None = PROBE_SECONDS) -> bytes:
         """Return the output of a command.  HeliosError if it fails, Busy if it takes too long."""
-        return self.ask_and_hear(*argv, data=data, seconds=seconds)[0]
+        return self.ask_with_errors(*argv, data=data, seconds=seconds)[0]
 
-    def ask_and_hear(
+    def ask_with_errors(
         self, *argv: str, data: bytes = b"", seconds: float | None = PROBE_SECONDS
     ) -> tuple[bytes, bytes]:
         """Return the output of a command, and its error output.  HeliosError, Busy."""

@@ -148,7 +148,7 @@ class CommitCount:
 def _list(git: Git, *argv: str) -> tuple[list[GitRef], list[str]]:
     """Return the refs of a repository, and the names of those that git cannot read."""
     refs = []
-    listing, complaints = git.ask_and_hear("for-each-ref", _FORMAT, *argv)
+    listing, complaints = git.ask_with_errors("for-each-ref", _FORMAT, *argv)
     for line in listing.splitlines():
         git_id, _, name = line.partition(b" ")
         refs.append(GitRef(os.fsdecode(name), bytes.fromhex(git_id.decode("ascii"))))

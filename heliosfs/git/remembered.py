@@ -9,7 +9,7 @@ from heliosfs.git.notes import Notes
 from heliosfs.repo import keys
 
 
-class Remembered(NamedTuple):
+class RememberedRef(NamedTuple):
     """A ref of git as it was at its last import or export."""
 
     git_id: bytes
@@ -41,18 +41,18 @@ class OriginNotes:
         """Note the value of a repository, new or changed."""
         self._notes.noted[keys.GIT_ORIGIN + b"%08x" % number] = value
 
-    def refs(self, prefix: bytes = keys.GIT_REF) -> Iterator[tuple[int, str, Remembered]]:
+    def refs(self, prefix: bytes = keys.GIT_REF) -> Iterator[tuple[int, str, RememberedRef]]:
         """Yield every ref imported or exported: its repository, full name, and last values."""
         for key, value in self._notes.scan(prefix):
             yield _decode_ref(key[len(keys.GIT_REF) :], value)
 
-    def refs_of(self, origin: int) -> Iterator[tuple[str, Remembered]]:
+    def refs_of(self, origin: int) -> Iterator[tuple[str, RememberedRef]]:
         """Yield the remembered refs of one repository."""
         below = b"%08x/" % origin if origin else b"refs/"
         for _, name, each in self.refs(keys.GIT_REF + below):
             yield name, each
 
-    def note_ref(self, origin: int, name: str, each: Remembered | None) -> None:
+    def note_ref(self, origin: int, name: str, each: RememberedRef | None) -> None:
         """Remember a ref, or forget it."""
         key = keys.GIT_REF + (b"%08x/" % origin if origin else b"")
         value = None
@@ -63,12 +63,12 @@ class OriginNotes:
         self._notes.noted[key + name.encode("utf-8", "surrogateescape")] = value
 
 
-def _decode_ref(key: bytes, value: bytes) -> tuple[int, str, Remembered]:
+def _decode_ref(key: bytes, value: bytes) -> tuple[int, str, RememberedRef]:
     name = key.decode("utf-8", "surrogateescape")
     if key.startswith(b"refs/"):
-        return LEGACY_ORIGIN, name, Remembered(value, name.split("/", 2)[2], value)
+        return LEGACY_ORIGIN, name, RememberedRef(value, name.split("/", 2)[2], value)
     number, _, name = name.partition("/")
     at = 2 + value[0]
     end = at + value[1]
     ours = value[end:].decode("utf-8", "surrogateescape")
-    return int(number, 16), name, Remembered(value[2:at], ours, value[at:end])
+    return int(number, 16), name, RememberedRef(value[2:at], ours, value[at:end])

@@ -49,7 +49,7 @@ class GitState:
 
 
 def _within(collection: Collection, find: Callable[[Collection], list[bytes]]) -> list[bytes]:
-    with collection.looking():
+    with collection.snapshot():
         return find(collection)
 
 

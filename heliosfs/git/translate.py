@@ -97,7 +97,7 @@ class Translator:
 
     def close_commits(self) -> Steps[None]:
         """Finish the last commit that was read: all of its objects have come."""
-        yield from self._turn_trees()
+        yield from self._translate_trees()
         while self._commits:
             commit = self._commits.popleft()
             if self._is_first or self._ids.commit(commit[0]) is None:
@@ -105,7 +105,7 @@ class Translator:
             self.commit_count += 1
             yield TURN
 
-    def _turn_trees(self) -> Steps[None]:
+    def _translate_trees(self) -> Steps[None]:
         """Translate the trees that are held, the one listed last first.
 
         Git lists a tree before the trees in it.
@@ -132,7 +132,7 @@ class Translator:
 
     def _turn(self, tree: Plain) -> ConvertedObject | list[bytes]:
         _, git_id, path, data = tree
-        return self._trees.turn(git_id, data, path, self._held)
+        return self._trees.translate(git_id, data, path, self._held)
 
     def _take_commit(
         self, git_id: bytes, tree_id: bytes, parent_ids: list[bytes], lengths: bytes, rest: bytes

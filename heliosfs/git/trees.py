@@ -106,7 +106,7 @@ class TreeReader:
         self._leaf_bases: TwoGenerationCache[Oid] = TwoGenerationCache()
         """Last leaf by the name that it begins with."""
 
-    def turn(
+    def translate(
         self, git_id: bytes, data: bytes, path: bytes, held: Mapping[bytes, object]
     ) -> ConvertedObject | list[bytes]:
         """Add the tree to the store; or return the ids in `held` that must be translated before it.
@@ -127,7 +127,7 @@ class TreeReader:
             leaf = last.arrange(raws) if last.arrange else raws
             oid = self._put_tree(join_leaf(leaf), self._bases.get(path))
             return self._note(git_id, oid, last.directories, path)
-        return self._turn_anew(git_id, parts, path, held)
+        return self._translate_all(git_id, parts, path, held)
 
     def _change(
         self, last: _Last, git_id: bytes, parts: list[bytes], held: Mapping[bytes, object]
@@ -154,7 +154,7 @@ class TreeReader:
             raws[at] = entry.raw
         return raws
 
-    def _turn_anew(
+    def _translate_all(
         self, git_id: bytes, parts: list[bytes], path: bytes, held: Mapping[bytes, object]
     ) -> ConvertedObject | list[bytes]:
         entries = list(map(self._entries.young.get, parts))

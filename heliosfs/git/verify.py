@@ -17,7 +17,7 @@ _LIST_SECONDS = 3600
 
 
 @dataclass(slots=True)
-class Verified:
+class VerifyResult:
     """The results of a comparison."""
 
     commit_count: int = 0
@@ -28,13 +28,13 @@ class Verified:
     """Commits of git, in hex, whose tree or own bytes differ here."""
 
 
-def verify(repository: Repository, git: Git) -> Steps[Verified]:
+def verify(repository: Repository, git: Git) -> Steps[VerifyResult]:
     """Compare all commits that branches and tags reach.
 
     The trees are hashed anew as git does, from every byte of every file in the store, and not
     looked up in the notes of the import.  StoreError if an object is damaged.
     """
-    found = Verified()
+    found = VerifyResult()
     ids = IdMap(repository.store)
     encoder = GitEncoder(repository.store, git.hash_name, lambda git_id: False, None)
     commits = yield from on_thread(lambda: list(_commits(git)))

@@ -17,7 +17,7 @@ from heliosfs.repo.view import View
 from heliosfs.steps import Steps, at_once
 
 
-class Deleted(NamedTuple):
+class DeletedBranch(NamedTuple):
     """The remains of a deleted branch."""
 
     head: CommitId | None
@@ -70,7 +70,7 @@ def check_reached(repository: Repository, branches: Collection[Branch]) -> Steps
 
 def delete_branch(
     repository: Repository, name: str, *, force: bool = False, is_reached: bool = False
-) -> Deleted:
+) -> DeletedBranch:
     """Delete a branch.
 
     Busy if it is at the root or has open files; without `force`, also if it has uncommitted
@@ -93,7 +93,7 @@ def delete_branch(
         repository.experiments.branch_deleted(branch.slot, rest or branch.head)
         if branch.head is not None:
             repository.dropped.add(branch.head, repository.clock.now_ns())
-    return Deleted(branch.head, rest, ignored)
+    return DeletedBranch(branch.head, rest, ignored)
 
 
 def _check_committed(repository: Repository, branch: Branch) -> None:

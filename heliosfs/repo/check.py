@@ -38,7 +38,7 @@ class Problem(NamedTuple):
     text: str
 
 
-class Checked(NamedTuple):
+class CheckResult(NamedTuple):
     """The results of a check."""
 
     commits: int
@@ -48,7 +48,7 @@ class Checked(NamedTuple):
     problems: list[Problem]
 
 
-def check_store(repository: Repository) -> Steps[Checked]:
+def check_store(repository: Repository) -> Steps[CheckResult]:
     """Read every object that commits, working states and operations reach.
 
     Problems are collected, not raised.  L1 is not used.  Busy while a garbage collection runs.
@@ -70,7 +70,7 @@ class _Check:
         self._place = ""
         self._problems: list[Problem] = []
 
-    def steps(self) -> Steps[Checked]:
+    def steps(self) -> Steps[CheckResult]:
         repository = self._repository
         repository.checkpoint()
         yield TURN
@@ -94,10 +94,10 @@ class _Check:
             operations += yield from self._take_operations(slot)
             self._take_saves(slot)
         yield from self._walk()
-        return Checked(len(listed), operations, self._closure.count, self._problems)
+        return CheckResult(len(listed), operations, self._closure.count, self._problems)
 
     def _listed(self) -> list[CommitId]:
-        with self._collection.looking():
+        with self._collection.snapshot():
             return listed_in(self._collection)
 
     def _take_operations(self, slot: int) -> Steps[int]:
@@ -134,7 +134,7 @@ class _Check:
 
     def _advance(self) -> bool:
         """Read some objects, on a thread; return True if there are more."""
-        with self._collection.looking():
+        with self._collection.snapshot():
             return self._read_some()
 
     def _read_some(self) -> bool:

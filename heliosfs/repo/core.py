@@ -5,7 +5,7 @@ from __future__ import annotations
 from heliosfs.clock import Clock
 from heliosfs.objects.ids import CommitId
 from heliosfs.repo import keys
-from heliosfs.repo.dropped import Dropped
+from heliosfs.repo.dropped import DroppedCommits
 from heliosfs.repo.experiments import Experiments
 from heliosfs.repo.history import History
 from heliosfs.repo.identity import Identity
@@ -35,7 +35,7 @@ class Core:
         self.transaction = Transaction(store, self.inverses)
         """Context for every change of state: `with core.transaction:`."""
         self.refs = Refs(store, self.inverses)
-        self.dropped = Dropped(store)
+        self.dropped = DroppedCommits(store)
         self.experiments = Experiments(store, self.inverses)
         self.history = History(store)
         self.inodes = InodeTable()

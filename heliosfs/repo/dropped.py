@@ -9,7 +9,7 @@ from heliosfs.repo import keys
 from heliosfs.store.base import StateMap
 
 
-class Dropped:
+class DroppedCommits:
     """A list, by time, in the store's batch.  A garbage collection keeps these for a while."""
 
     def __init__(self, store: StateMap) -> None:

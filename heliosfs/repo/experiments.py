@@ -85,7 +85,7 @@ class Experiments:
         self.running: dict[int, Experiment] = {}
         """Experiments whose commits are recorded, by slot."""
         for key, value in store.scan(keys.EXPERIMENT):
-            self._hold(decode_experiment(key[len(keys.EXPERIMENT) :].decode(), value))
+            self._keep_in_memory(decode_experiment(key[len(keys.EXPERIMENT) :].decode(), value))
 
     def __iter__(self) -> Iterator[Experiment]:
         """Iterate over the experiments in order of their names."""
@@ -119,9 +119,9 @@ class Experiments:
         """Set a record, new or not."""
         of_slot = self._by_slot.get(experiment.slot)
         self._inverses.append(
-            (self._hold_before, (experiment, self._by_name.get(experiment.name), of_slot))
+            (self._restore_before, (experiment, self._by_name.get(experiment.name), of_slot))
         )
-        self._hold(experiment)
+        self._keep_in_memory(experiment)
         self._store.put(keys.EXPERIMENT + experiment.name.encode(), experiment.encode())
 
     def branch_deleted(self, slot: int, tip: CommitId | None) -> None:
@@ -175,14 +175,14 @@ class Experiments:
         if self._store.get(keys.SCORE + oid) is not None:
             self._store.put(keys.SCORE + oid, None)
 
-    def _hold(self, experiment: Experiment) -> None:
+    def _keep_in_memory(self, experiment: Experiment) -> None:
         self._by_name[experiment.name] = self._by_slot[experiment.slot] = experiment
         if experiment.state == RUNNING:
             self.running[experiment.slot] = experiment
         else:
             self.running.pop(experiment.slot, None)
 
-    def _hold_before(
+    def _restore_before(
         self, now: Experiment, of_name: Experiment | None, of_slot: Experiment | None
     ) -> None:
         """Restore the records of the time before `now` was put."""
@@ -190,7 +190,7 @@ class Experiments:
         self.running.pop(now.slot, None)
         for before in (of_name, of_slot):
             if before is not None:
-                self._hold(before)
+                self._keep_in_memory(before)
 
 
 def _commit_id(text: str) -> CommitId:

@@ -78,13 +78,13 @@ class History:
         """Return every commit, in order of the ids."""
         return self._listed(b"")
 
-    def condemn(self, oids: Collection[CommitId]) -> None:
-        """Treat commits as removed; they stay listed until `forget`, or until `pardon` ends it."""
+    def begin_removal(self, oids: Collection[CommitId]) -> None:
+        """Treat commits as removed; they stay listed until `forget`, or until `cancel_removal`."""
         self._condemned.update(oids)
         for oid in oids:
             self._cache.pop(oid, None)
 
-    def pardon(self) -> None:
+    def cancel_removal(self) -> None:
         """Let the condemned commits that were not forgotten be found again."""
         self._condemned.clear()
 

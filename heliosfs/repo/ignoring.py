@@ -20,7 +20,7 @@ from heliosfs.store.base import Store
 from heliosfs.trees.carry import carry
 from heliosfs.trees.edit import edit_tree
 from heliosfs.trees.same import is_same_but_link
-from heliosfs.trees.select import Quiet, Selection, has_additions, select
+from heliosfs.trees.select import Selection, SelectionMemo, has_additions, select
 from heliosfs.trees.stored import Change, emptied, find_entry, walk_changes
 
 
@@ -33,7 +33,7 @@ class Ignoring:
 
     def __init__(self, tree: WorkingTree) -> None:
         self._tree = tree
-        self._quiet = Quiet()
+        self._quiet = SelectionMemo()
         tree.workspace.has_rules = True
 
     def select(self, work: Entry) -> Entry:
@@ -88,7 +88,7 @@ class Ignoring:
         selected = select(store, base, work, self._quiet, rules).root
         target = select(store, head, state.root, self._quiet, rules).root
         if taken_back is not None and selected != work:
-            done = self._done_to_ignored(taken_back, work, selected)
+            done = self._ignored_left_by(taken_back, work, selected)
             now_ns = self._now_ns()
             selected = edit_tree(store, selected, dict(done), now_ns)
             before = {path: find_entry(store, state.root, path) for path, _ in done}
@@ -96,7 +96,7 @@ class Ignoring:
         root = carry(store, work, selected, target, self._now_ns(), state.root)
         return state._replace(root=root)
 
-    def take_along(self, state: State, since: Entry) -> State:
+    def with_ignored_changes(self, state: State, since: Entry) -> State:
         """Return the saved state of a branch with the changes of ignored files here since `since`.
 
         `since` is an earlier working tree.  Files that are tracked on either side are left out.
@@ -119,7 +119,7 @@ class Ignoring:
                 edits[path] = new._replace(group=0)
         return state._replace(root=edit_tree(store, state.root, edits, self._now_ns()))
 
-    def look_again(self) -> None:
+    def forget_rules(self) -> None:
         """Forget whether rules apply, because the tree came from elsewhere."""
         head, workspace = self._tree.head, self._tree.workspace
         is_head = self._tree.is_tree(head, workspace.root.tree)
@@ -134,7 +134,7 @@ class Ignoring:
             return False
         return known == tree.head
 
-    def _done_to_ignored(
+    def _ignored_left_by(
         self, operation: Operation, work: Entry, selected: Entry
     ) -> list[tuple[bytes, Entry]]:
         """Return the ignored files that are still as the operation left them."""
@@ -157,7 +157,7 @@ class Ignoring:
     def _now_ns(self) -> int:
         return self._tree.core.clock.now_ns()
 
-    def _select(self, base: Entry, work: Entry, quiet: Quiet | None) -> Selection:
+    def _select(self, base: Entry, work: Entry, quiet: SelectionMemo | None) -> Selection:
         return select(self._tree.core.store, base, work, quiet)
 
 

@@ -49,7 +49,7 @@ class Refs:
         for key, value in store.scan(keys.BRANCH):
             (slot,) = _SLOT.unpack_from(value)
             head = CommitId(Oid(value[8:])) if len(value) == 8 + OID_BYTES else None
-            self._hold(Branch(keys.name_in(keys.BRANCH, key), slot, head))
+            self._keep_in_memory(Branch(keys.name_in(keys.BRANCH, key), slot, head))
         for key, value in store.scan(keys.TAG):
             self.tags[keys.name_in(keys.TAG, key)] = CommitId(Oid(value))
 
@@ -82,7 +82,7 @@ class Refs:
         # I24: a slot is never given again: operations and saves of the old one may be left.
         self._store.put(keys.NEXT_SLOT, _SLOT.pack(slot + 1))
         branch = Branch(name, slot, head)
-        self._hold(branch)
+        self._keep_in_memory(branch)
         self._inverses.append((self._release, (branch,)))
         self._write(branch)
         return branch
@@ -100,10 +100,10 @@ class Refs:
         try:
             self._check_free(name)
         except HeliosError:
-            self._hold(branch)
+            self._keep_in_memory(branch)
             raise
         old, branch.name = branch.name, name
-        self._hold(branch)
+        self._keep_in_memory(branch)
         self._inverses.append((self._rename_back, (branch, old)))
         self._store.put(keys.of_name(keys.BRANCH, old), None)
         self._write(branch)
@@ -111,12 +111,12 @@ class Refs:
     def _rename_back(self, branch: Branch, name: str) -> None:
         self._release(branch)
         branch.name = name
-        self._hold(branch)
+        self._keep_in_memory(branch)
 
     def delete(self, branch: Branch) -> None:
         """Delete the branch; its commits stay."""
         self._release(branch)
-        self._inverses.append((self._hold, (branch,)))
+        self._inverses.append((self._keep_in_memory, (branch,)))
         self._store.put(keys.of_name(keys.BRANCH, branch.name), None)
 
     def create_tag(
@@ -160,7 +160,7 @@ class Refs:
             if parent in self._branches:
                 raise AlreadyExists(f"a branch {parent!r} exists already")
 
-    def _hold(self, branch: Branch) -> None:
+    def _keep_in_memory(self, branch: Branch) -> None:
         # I24: two branches of one slot would share a working state.
         assert branch.slot not in self._by_slot
         self._branches[branch.name] = branch

@@ -23,7 +23,7 @@ Scores = Mapping[str, str]
 """Number, as it was written, by metric."""
 
 
-class Scored(NamedTuple):
+class ScoredCommit(NamedTuple):
     """A commit and one of its scores."""
 
     oid: CommitId
@@ -53,7 +53,7 @@ def value_of(text: str) -> float:
     return _parse(text) if len(text) <= VALUE_MAX_CHARACTERS else math.nan
 
 
-def best_of(scored: list[Scored], *, minimize: bool) -> Scored | None:
+def best_of(scored: list[ScoredCommit], *, minimize: bool) -> ScoredCommit | None:
     """Return the best score, the first of equal ones; None without any."""
     if not scored:
         return None

@@ -18,7 +18,7 @@ from heliosfs.store.base import StateMap
 _CHANGE = struct.Struct(">?Q32s")
 
 
-class Stashed(NamedTuple):
+class StashEntry(NamedTuple):
     """An entry of the stash."""
 
     number: int
@@ -31,19 +31,19 @@ class StashChange(NamedTuple):
     """An entry that an operation added or removed."""
 
     is_added: bool
-    entry: Stashed
+    entry: StashEntry
 
 
-def stashed(store: StateMap) -> list[Stashed]:
+def stashed(store: StateMap) -> list[StashEntry]:
     """Return all entries, the newest first."""
     found = [
-        Stashed(keys.number_in(keys.STASH, key), CommitId(Oid(value)))
+        StashEntry(keys.number_in(keys.STASH, key), CommitId(Oid(value)))
         for key, value in store.scan(keys.STASH)
     ]
     return found[::-1]
 
 
-def find_stashed(store: StateMap, position: int) -> Stashed:
+def find_stashed(store: StateMap, position: int) -> StashEntry:
     """Return the entry `stash@{position}`.  NotFound."""
     entries = stashed(store)
     if position >= len(entries):
@@ -52,12 +52,12 @@ def find_stashed(store: StateMap, position: int) -> Stashed:
     return entries[position]
 
 
-def new_entry(store: StateMap, oid: CommitId) -> Stashed:
+def new_entry(store: StateMap, oid: CommitId) -> StashEntry:
     """Return an entry with a new number for a commit; within a transaction."""
     known = store.get(keys.NEXT_STASH)
     number = keys.NUMBER.unpack(known)[0] if known else 1
     store.put(keys.NEXT_STASH, keys.NUMBER.pack(number + 1))
-    return Stashed(number, oid)
+    return StashEntry(number, oid)
 
 
 def change_stash(store: StateMap, slot: int, sequence: int, changes: Sequence[StashChange]) -> None:
@@ -96,6 +96,6 @@ def forget_stashed(store: StateMap, slot: int, sequence: int) -> None:
 
 def _changes(data: bytes) -> list[StashChange]:
     return [
-        StashChange(is_added, Stashed(number, CommitId(Oid(oid))))
+        StashChange(is_added, StashEntry(number, CommitId(Oid(oid))))
         for is_added, number, oid in _CHANGE.iter_unpack(data)
     ]

@@ -27,7 +27,7 @@ from heliosfs.objects.tree import Entry
 from heliosfs.repo.inverses import Inverses
 from heliosfs.store.base import Store
 from heliosfs.workspace.plan import plan
-from heliosfs.workspace.redate import Redated, as_it_is, redate
+from heliosfs.workspace.redate import RedateResult, redate, with_times_unchanged
 from heliosfs.workspace.switch import Invalidation, carry_out
 from heliosfs.workspace.workspace import Workspace
 
@@ -43,7 +43,7 @@ class Transaction:
         self._begun: list[int] = []
         """Number of inverses at the beginning of each open `with`."""
         self._has_failed = False
-        self.targets: dict[Workspace, Redated] = {}
+        self.targets: dict[Workspace, RedateResult] = {}
         """Roots that workspaces will show when the transaction ends.
 
         Their trees were flushed, and nobody writes to them meanwhile."""
@@ -90,7 +90,7 @@ class Transaction:
         Unless it has to keep its own times (`with_times`), its files get times that show when they
         came (see `redate`).  Return the encoded root.  StoreError.
         """
-        dated = as_it_is(root) if with_times else redate(workspace, root)
+        dated = with_times_unchanged(root) if with_times else redate(workspace, root)
         self.targets[workspace] = dated
         return dated.raw
 

@@ -69,7 +69,7 @@ def _step(
     core = view.core
     with core.transaction as change:
         change.show(view.workspace, after.root)
-        change.afterwards.append(view.ignoring.look_again)
+        change.afterwards.append(view.ignoring.forget_rules)
         view.adopt(after)
         view.save(after)
         record(core.clock.now_ns(), target, before, after)
@@ -90,7 +90,7 @@ def _take_back_checkout(repository: Repository, checkout: Operation) -> None:
     with repository.transaction:
         repository.close_live(branch)
         saved = repository.saved_state(branch)
-        after = repository.root.ignoring.take_along(saved, checkout.after.root)
+        after = repository.root.ignoring.with_ignored_changes(saved, checkout.after.root)
         if after.root != saved.root:
             repository.note_save(saved)
         repository.show(after)

@@ -244,7 +244,7 @@ class View(WorkingTree):
         """
         with self._transaction as change:
             change.show(self.workspace, after.root, with_times=with_times)
-            change.afterwards.append(self.ignoring.look_again)
+            change.afterwards.append(self.ignoring.forget_rules)
             self._finish(verb, text, before, after, staged)
 
     def _finish(

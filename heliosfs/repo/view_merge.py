@@ -18,7 +18,7 @@ from heliosfs.repo.core import Core
 from heliosfs.repo.history import History
 from heliosfs.repo.merge.entries import MergeRules
 from heliosfs.repo.merge.text import Favor, Labels
-from heliosfs.repo.merge.trees import Conflict, Merged, find_conflicts, merge_trees
+from heliosfs.repo.merge.trees import Conflict, MergeResult, find_conflicts, merge_trees
 from heliosfs.repo.pick_change import change_of
 from heliosfs.repo.pick_note import OpenPick
 from heliosfs.repo.view import View
@@ -130,7 +130,7 @@ def merge_into(
     return _conclude(view, theirs, options, merge_commits(core, head, theirs, rules, bases))
 
 
-def _conclude(view: View, theirs: CommitId, options: MergeOptions, merged: Merged) -> Done:
+def _conclude(view: View, theirs: CommitId, options: MergeOptions, merged: MergeResult) -> Done:
     """Commit what was merged, or leave the merge open, or refuse it."""
     core, head = view.core, view.head
     assert head is not None
@@ -237,7 +237,7 @@ def merge_commits(
     theirs: CommitId,
     rules: MergeRules,
     bases: list[CommitId] | None = None,
-) -> Merged:
+) -> MergeResult:
     """Merge the trees of two commits over their common base; change no ref and no workspace.
 
     `bases` are the merge bases, if they are known.
@@ -299,7 +299,7 @@ def carry_changes(view: View, head: Entry, working: Entry, target: Entry) -> Ent
     dirty = _changes(store, head, selected)
     # A link that only ignored names share is no change of the tracked one.
     dirty += [each for each in _changes(store, selected, working) if each.old is None]
-    blocking = _in_the_way(dirty, changes)
+    blocking = _blocked_paths(dirty, changes)
     if blocking:
         shown = ", ".join(repr(path.decode("utf-8", "replace")) for path in blocking[:_NAMED_COUNT])
         more = f" and {len(blocking) - _NAMED_COUNT} more" if blocking[_NAMED_COUNT:] else ""
@@ -320,7 +320,7 @@ def _changes(store: Store, old: Entry, new: Entry) -> list[Change]:
     return changes
 
 
-def _in_the_way(dirty: Sequence[Change], changes: Sequence[Change]) -> list[bytes]:
+def _blocked_paths(dirty: Sequence[Change], changes: Sequence[Change]) -> list[bytes]:
     """Return the paths with uncommitted changes that the merge changes differently."""
     coming = {change.path: change.new for change in changes}
     blocking = []

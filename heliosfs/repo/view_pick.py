@@ -15,7 +15,7 @@ from heliosfs.objects.ids import CommitId, TreeId
 from heliosfs.objects.tree import Entry
 from heliosfs.repo.merge.entries import MergeRules
 from heliosfs.repo.merge.text import Favor
-from heliosfs.repo.merge.trees import Conflict, Merged, merge_trees
+from heliosfs.repo.merge.trees import Conflict, MergeResult, merge_trees
 from heliosfs.repo.pick_change import PickChange, change_of, short_id
 from heliosfs.repo.pick_note import OpenPick, PickOptions, note_of
 from heliosfs.repo.view import View
@@ -36,7 +36,7 @@ class PickConflict(MergeConflict):
         self.source = source
 
 
-class Picked(NamedTuple):
+class PickResult(NamedTuple):
     """The result of a pick."""
 
     made: list[CommitId]
@@ -48,7 +48,7 @@ class Picked(NamedTuple):
     conflicts: Sequence[Conflict] = ()
 
 
-class Way(NamedTuple):
+class ConflictHandling(NamedTuple):
     """The treatment of conflicts."""
 
     favor: Favor = Favor.NONE
@@ -56,7 +56,9 @@ class Way(NamedTuple):
     """True if conflicts are written into the workspace, and the pick is left open."""
 
 
-def pick(view: View, sources: Sequence[CommitId], options: PickOptions, way: Way) -> Picked:
+def pick(
+    view: View, sources: Sequence[CommitId], options: PickOptions, way: ConflictHandling
+) -> PickResult:
     """Commit each change on top of HEAD; uncommitted changes elsewhere stay.
 
     Busy if something is open or staged, or uncommitted changes are in the way; PickConflict;
@@ -73,7 +75,7 @@ def pick(view: View, sources: Sequence[CommitId], options: PickOptions, way: Way
 
 
 def pick_uncommitted(
-    view: View, sources: Sequence[CommitId], options: PickOptions, way: Way
+    view: View, sources: Sequence[CommitId], options: PickOptions, way: ConflictHandling
 ) -> Sequence[Conflict]:
     """Merge the changes into the working tree with its uncommitted changes; HEAD stays.
 
@@ -104,7 +106,7 @@ def conclude(
     author: Signature | None = None,
     metadata: Mapping[str, str] = _NO_METADATA,
     allow_empty: bool = False,
-) -> Picked:
+) -> PickResult:
     """Commit the open pick, and continue with those after it.
 
     `content` is the tree to commit, by default that of the workspace.  NothingToCommit if it is
@@ -123,12 +125,12 @@ def conclude(
     signature = core.identity.sign(core.clock)
     author = author or note.author or signature
     oid = view.write(Commit(root, (head,), author, signature, message, metadata))
-    run = _Run(view, before, oid, note.options, Way(markers=True))
+    run = _Run(view, before, oid, note.options, ConflictHandling(markers=True))
     run.made.append(oid)
     return run.run(note.todo, f"--continue {short_id(note.source)}")
 
 
-def skip(view: View, verb: str) -> Picked:
+def skip(view: View, verb: str) -> PickResult:
     """Leave out the commit whose pick is open, and continue with those after it.
 
     NotFound if none is open.
@@ -145,7 +147,7 @@ def skip(view: View, verb: str) -> Picked:
     now = core.clock.now_ns()
     # Only the paths that the pick changed go back to HEAD; other edits stay.
     root = graft(core.store, before.root, ours, changed, now).root
-    run = _Run(view, before._replace(root=root), head, note.options, Way(markers=True))
+    run = _Run(view, before._replace(root=root), head, note.options, ConflictHandling(markers=True))
     run.leaves = before
     run.dropped.append(note.source)
     return run.run(note.todo, f"--skip {short_id(note.source)}")
@@ -165,7 +167,7 @@ class _Run:
     """A run of picks, which is shown and recorded when the last one is done."""
 
     def __init__(
-        self, view: View, before: State, head: CommitId, options: PickOptions, way: Way
+        self, view: View, before: State, head: CommitId, options: PickOptions, way: ConflictHandling
     ) -> None:
         self._view = view
         self._core = view.core
@@ -176,23 +178,23 @@ class _Run:
         """Tree on which the uncommitted changes in the working tree of `before` are based."""
         self._head = head
         self._options = options
-        self._way = way
+        self._conflict_handling = way
         self.made: list[CommitId] = []
         self.dropped: list[CommitId] = []
 
-    def run(self, sources: Sequence[CommitId], text: str) -> Picked:
+    def run(self, sources: Sequence[CommitId], text: str) -> PickResult:
         view = self._view
         for at, source in enumerate(sources):
             change = change_of(self._core.history, source, self._options)
             ours = self._core.history.read(self._head).root
-            merged = _merge(view, ours, change, self._way.favor)
+            merged = _merge(view, ours, change, self._conflict_handling.favor)
             if merged.conflicts:
                 return self._stop(source, tuple(sources[at + 1 :]), change, merged, text)
             self._commit(source, change, merged.root)
         root = self._core.history.read(self._head).root
         after = State(self._before.slot, self._head, self._carried(root))
         view.move(self._options.verb, text, self.leaves, after)
-        return Picked(self.made, self.dropped)
+        return PickResult(self.made, self.dropped)
 
     def _commit(self, source: CommitId, change: PickChange, root: Entry) -> None:
         if not self._view.differs(self._head, root) and not self._options.keeps_empty:
@@ -213,12 +215,12 @@ class _Run:
         source: CommitId,
         todo: tuple[CommitId, ...],
         change: PickChange,
-        merged: Merged,
+        merged: MergeResult,
         text: str,
-    ) -> Picked:
+    ) -> PickResult:
         """Leave the pick of a commit open, with markers in the files; or refuse it."""
         view = self._view
-        if not self._way.markers:
+        if not self._conflict_handling.markers:
             view.conflicts = merged.conflicts
             raise PickConflict(merged.conflicts, source)
         note = OpenPick(self._options, source, todo, change.author, change.message)
@@ -228,13 +230,13 @@ class _Run:
         after = State(self._before.slot, self._head, root, oid)
         view.move(self._options.verb, f"{text} (open)", self.leaves, after)
         view.conflicts = merged.conflicts
-        return Picked(self.made, self.dropped, source, merged.conflicts)
+        return PickResult(self.made, self.dropped, source, merged.conflicts)
 
     def _carried(self, target: Entry) -> Entry:
         return carry_changes(self._view, self._base, self._before.root, target)
 
 
-def _merge(view: View, ours: Entry, change: PickChange, favor: Favor) -> Merged:
+def _merge(view: View, ours: Entry, change: PickChange, favor: Favor) -> MergeResult:
     core = view.core
     # As in git, the working tree counts: its .gitattributes need not be committed.
     attributes = Attributes(core.store, view.state().root, (b"merge",))

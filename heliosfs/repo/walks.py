@@ -49,7 +49,7 @@ def first_parent(oid: CommitId, commit: Commit) -> WalkStep:
     return WalkStep(commit.parents[:1])
 
 
-def hidden_by(
+def excluded_commits(
     history: History, tips: Sequence[CommitId], excluded: Sequence[CommitId]
 ) -> Steps[set[CommitId]]:
     """Return the commits that `excluded` reach, as far as `tips` may reach them, in steps.

@@ -10,7 +10,7 @@ from heliosfs.repo.stage import Stage
 from heliosfs.repo.working_state import State
 from heliosfs.trees.stored import EMPTY_TREE, emptied, trees_differ
 from heliosfs.workspace.flush import flush
-from heliosfs.workspace.redate import as_shown
+from heliosfs.workspace.redate import with_shown_times
 from heliosfs.workspace.workspace import Workspace
 
 
@@ -63,7 +63,7 @@ class WorkingTree:
     def head_root(self) -> Entry | None:
         """Return the root entry of HEAD; None before the first commit."""
         head = self.core.history.read(self.head).root if self.head else None
-        return as_shown(self.workspace, head, is_head=True) if head else None
+        return with_shown_times(self.workspace, head, is_head=True) if head else None
 
     def base_root(self) -> Entry:
         """Return the tree with which the working tree is compared: the stage, or HEAD."""
@@ -87,5 +87,5 @@ class WorkingTree:
         """
         if commit is None:
             return root.oid != EMPTY_TREE
-        old = as_shown(self.workspace, self.core.history.read(commit).root)
+        old = with_shown_times(self.workspace, self.core.history.read(commit).root)
         return trees_differ(self.core.store, old, root)

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from heliosfs.objects.ids import Kind, Oid, object_id
 from heliosfs.store.base import Edit, NewObject
-from heliosfs.store.encoding.packs import PACKED_FROM_BYTES, Packed, encode_large
+from heliosfs.store.encoding.packs import PACKED_FROM_BYTES, PackedObject, encode_large
 from heliosfs.store.exclusive import Exclusive
 from heliosfs.store.l2.database import ObjectDatabase
 from heliosfs.store.pending import Pending, PendingObjects
@@ -82,7 +82,7 @@ class PackedAddition(HashedAddition):
         if self._exclusive.collection is None and self._database.has(oid, kind, data):
             return None
         place = self._database.packs.append(encode_large(data, prefer_zstd=self._prefer_zstd))
-        return Pending(oid, kind, Packed(place, len(data)), None)
+        return Pending(oid, kind, PackedObject(place, len(data)), None)
 
     def apply(self) -> None:
         if not self.oids:

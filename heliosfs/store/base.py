@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 from heliosfs.objects.ids import Kind, Oid
 from heliosfs.objects.references import Reference
 from heliosfs.steps import Work
-from heliosfs.store.encoding.versions import Prepared
+from heliosfs.store.encoding.versions import PreparedObject
 
 LISTED = b"@"
 """First byte of the key `@name/<commit id>`, whose value is empty: the list `name` has the
@@ -67,7 +67,7 @@ class StoreStats:
     """Bytes that are not in L2 yet: in the journal and in memory."""
 
 
-class Swept(NamedTuple):
+class SweepResult(NamedTuple):
     """The totals of a garbage collection: removed, or, in a dry run, to be removed."""
 
     objects: int = 0
@@ -83,7 +83,7 @@ class Collection(Protocol):
     be decoded.  The caller ensures that nothing refers to the removed objects.
     """
 
-    def looking(self) -> AbstractContextManager[None]:
+    def snapshot(self) -> AbstractContextManager[None]:
         """Return a context in which one thread may call the methods up to `scan`."""
 
     def read(self, oid: Oid, kind: Kind) -> bytes:
@@ -138,7 +138,7 @@ class Collection(Protocol):
         """
 
     @property
-    def swept(self) -> Swept:
+    def swept(self) -> SweepResult:
         """Totals of what was removed, or counted, so far."""
 
     def close(self) -> None:
@@ -164,7 +164,7 @@ class Bulk(Protocol):
     def add(self, oid: Oid, kind: Kind, data: bytes, base: Oid | None = None) -> None:
         """Take an object as `Store.add` does.  Only commits may share a base."""
 
-    def add_prepared(self, prepared: Prepared) -> None:
+    def add_prepared(self, prepared: PreparedObject) -> None:
         """Take an object that `Versions` encoded; its base must have been added before."""
 
     def put_all(self, changes: Mapping[bytes, bytes | None]) -> None:

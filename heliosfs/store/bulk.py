@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from heliosfs.objects.ids import Kind, Oid
 from heliosfs.pace import Pace
 from heliosfs.store.base import Bulk
-from heliosfs.store.encoding.versions import KNOWN_MAX, Prepared, Versions
+from heliosfs.store.encoding.versions import KNOWN_MAX, PreparedObject, Versions
 from heliosfs.store.l2.database import ObjectDatabase
 from heliosfs.store.l2.encoder import write_batches
 from heliosfs.store.pending import Changes, check_key
@@ -32,7 +32,7 @@ class LocalBulk:
         self._versions = Versions(VERSIONS_BYTES, prefer_zstd=prefer_zstd)
         self._numbers: TwoGenerationCache[int] = TwoGenerationCache(KNOWN_MAX)
         self._added: list[tuple[Oid, Kind, bytes, Oid | None]] = []
-        self._objects: list[Prepared] = []
+        self._objects: list[PreparedObject] = []
         self._state: dict[bytes, bytes | None] = {}
 
     def add(self, oid: Oid, kind: Kind, data: bytes, base: Oid | None = None) -> None:
@@ -47,7 +47,7 @@ class LocalBulk:
             if prepared is not None:
                 self.add_prepared(prepared)
 
-    def add_prepared(self, prepared: Prepared) -> None:
+    def add_prepared(self, prepared: PreparedObject) -> None:
         self._objects.append(prepared)
         encoded = prepared.encoded
         self.waiting_bytes += len(prepared.data if encoded is None else encoded.body)
@@ -84,7 +84,7 @@ class _Write:
         self,
         database: ObjectDatabase,
         numbers: TwoGenerationCache[int],
-        objects: list[Prepared],
+        objects: list[PreparedObject],
         state: Changes,
         *,
         prefer_zstd: bool,
@@ -102,7 +102,7 @@ class _Write:
         # Keys were checked before: a bad one must not fail a write that has begun.
         steps = write_batches(
             self._database,
-            self._taking(),
+            self._consume(),
             self._state,
             None,
             prefer_zstd=self._prefer_zstd,
@@ -112,7 +112,7 @@ class _Write:
             pass
         self._state = {}
 
-    def _taking(self) -> Iterator[Prepared]:
+    def _consume(self) -> Iterator[PreparedObject]:
         pace = Pace()
         while self._objects:
             pace()

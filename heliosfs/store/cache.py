@@ -14,7 +14,7 @@ ENTRY_OVERHEAD_BYTES = 300
 _NEW_SHARE = 4
 
 
-class Cached(NamedTuple):
+class CachedObject(NamedTuple):
     """An object that was encoded without reference to another."""
 
     kind: Kind
@@ -37,9 +37,9 @@ class ObjectCache:
         self.used_bytes = 0
         self.hits = 0
         self.misses = 0
-        self._new: OrderedDict[Oid, Cached] = OrderedDict()
+        self._new: OrderedDict[Oid, CachedObject] = OrderedDict()
         self._new_bytes = 0
-        self._proven: OrderedDict[Oid, Cached] = OrderedDict()
+        self._proven: OrderedDict[Oid, CachedObject] = OrderedDict()
 
     def __contains__(self, oid: Oid) -> bool:
         return oid in self._proven or oid in self._new
@@ -47,7 +47,7 @@ class ObjectCache:
     def __len__(self) -> int:
         return len(self._proven) + len(self._new)
 
-    def get(self, oid: Oid) -> Cached | None:
+    def get(self, oid: Oid) -> CachedObject | None:
         """Return the entry and make it the one used last; count a hit or a miss."""
         entry = self._proven.get(oid)
         if entry is not None:
@@ -62,12 +62,12 @@ class ObjectCache:
         self.hits += 1
         return entry
 
-    def put(self, oid: Oid, entry: Cached) -> None:
+    def put(self, oid: Oid, entry: CachedObject) -> None:
         """Add an entry and drop others; ignore one that is larger than the cache."""
         if len(entry.body) + ENTRY_OVERHEAD_BYTES <= self.capacity_bytes:
             self.put_all(((oid, entry),))
 
-    def put_all(self, entries: Iterable[tuple[Oid, Cached]]) -> None:
+    def put_all(self, entries: Iterable[tuple[Oid, CachedObject]]) -> None:
         """Add many entries as `put` does: 0.4 us each."""
         proven, new = self._proven, self._new
         added_bytes = 0

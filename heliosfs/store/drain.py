@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from heliosfs.objects.ids import Oid
-from heliosfs.store.cache import Cached
+from heliosfs.store.cache import CachedObject
 from heliosfs.store.directory import Directory, store_error
 from heliosfs.store.encoding.packs import Packs
 from heliosfs.store.journal.journal import Journal, Segment
@@ -23,7 +23,7 @@ class Slice(NamedTuple):
 
     objects: list[Pending]
     """Objects that L2 has now, whether from this transaction or from before."""
-    cached: list[tuple[Oid, Cached]]
+    cached: list[tuple[Oid, CachedObject]]
     """Encoded objects that L1 may take."""
 
 
@@ -65,7 +65,7 @@ class Drain:
                 return
             steps = write_batches(
                 self._database,
-                self._taking(),
+                self._consume(),
                 self.state,
                 self.last,
                 self._cache_bytes,
@@ -99,7 +99,7 @@ class Drain:
         with self._running:
             self._cancelled = True
 
-    def _taking(self) -> Iterator[Pending]:
+    def _consume(self) -> Iterator[Pending]:
         """Yield each object and drop it, so that memory has it only as long as needed."""
         waiting = self._waiting
         while waiting:
@@ -144,7 +144,7 @@ class Sync:
             # Duplicated: the journal may close its own meanwhile.
             self._fds += [os.dup(segment.fd) for segment in journal.unsynced()]
         except OSError as error:
-            self._let_go()
+            self._drop_references()
             raise store_error("cannot sync the journal", error) from error
 
     def execute(self) -> None:
@@ -158,12 +158,12 @@ class Sync:
             if self._are_names_new:
                 self._directory.sync_names()
         finally:
-            self._let_go()
+            self._drop_references()
         self.succeeded = True
 
     def apply(self) -> None:
         """Note what is safe now; nothing after a failure."""
-        self._let_go()
+        self._drop_references()
         # I35: `durable` is raised only after the sync that covers the batch has returned.
         if self.succeeded:
             journal = self._journal
@@ -172,7 +172,7 @@ class Sync:
             journal.names_synced = max(journal.names_synced, self.names_made)
             self._all_packs.end_sync(self.packs)
 
-    def _let_go(self) -> None:
+    def _drop_references(self) -> None:
         for fd in self._fds:
             os.close(fd)
         self._fds.clear()

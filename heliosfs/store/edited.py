@@ -20,7 +20,7 @@ _SHARE = 2
 """The edits must be less than 1/_SHARE of the object; otherwise it is stored whole."""
 
 
-class Edited:
+class EditedObject:
     """The bytes of an object, represented by those of `base` and the edits."""
 
     __slots__ = ("base", "depth", "edits", "held_bytes", "size")
@@ -56,7 +56,7 @@ class Edited:
         return b"".join(parts)
 
 
-def decode_edited(data: bytes, at: int, size: int) -> tuple[Edited, int]:
+def decode_edited(data: bytes, at: int, size: int) -> tuple[EditedObject, int]:
     """Return the edited object at `at` and where it ends; `size` is its size.  IndexError."""
     base = Oid(data[at : at + OID_BYTES])
     count, at = read_varint(data, at + OID_BYTES)
@@ -66,7 +66,7 @@ def decode_edited(data: bytes, at: int, size: int) -> tuple[Edited, int]:
         length, at = read_varint(data, at)
         edits.append((place, data[at : at + length]))
         at += length
-    return Edited(base, size, edits), at
+    return EditedObject(base, size, edits), at
 
 
 def is_worth_it(size: int, edits: Sequence[Edit]) -> bool:

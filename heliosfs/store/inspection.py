@@ -12,7 +12,7 @@ from heliosfs.objects.ids import Kind, Oid
 from heliosfs.store.base import BatchSeen, FileSeen, Link, ObjectSeen, StateSeen
 from heliosfs.store.directory import Directory, store_error
 from heliosfs.store.encoding.codecs import Codec, DecodeError
-from heliosfs.store.encoding.packs import Packed, decode_location
+from heliosfs.store.encoding.packs import PackedObject, decode_location
 from heliosfs.store.journal.journal import CHECKED_FROM, RECORD_HEAD, RECORD_MAGIC
 from heliosfs.store.journal.replay import segment_names
 from heliosfs.store.journal.table import ObjectItem, StateItem, read_items
@@ -48,7 +48,7 @@ class LocalInspection:
     def ids(self, prefix: str, limit: int) -> list[Oid]:
         found = dict.fromkeys(oid for oid in self._pending if oid.hex().startswith(prefix))
         whole = bytes.fromhex(prefix[: len(prefix) // 2 * 2])
-        with self._database.seeing() as snapshot:
+        with self._database.guarded_reading() as snapshot:
             for number in snapshot.numbers_with_prefix(whole):
                 if len(found) >= limit:
                     break
@@ -64,18 +64,18 @@ class LocalInspection:
         pending = self._pending.get(oid)
         if pending is not None:
             return pending.kind
-        with self._database.seeing() as snapshot:
+        with self._database.guarded_reading() as snapshot:
             payload = _payload_of(snapshot, oid)
         return payload.kind if payload else None
 
     def layers(self, oid: Oid) -> list[str]:
-        with self._database.seeing() as snapshot:
+        with self._database.guarded_reading() as snapshot:
             is_stored = _payload_of(snapshot, oid) is not None
         return [*(["pending"] if oid in self._pending else []), *(["L2"] if is_stored else [])]
 
     def chain(self, oid: Oid) -> list[Link]:
         found: list[Link] = []
-        with self._database.seeing() as snapshot:
+        with self._database.guarded_reading() as snapshot:
             payload = _payload_of(snapshot, oid)
             try:
                 while payload is not None and len(found) < _CHAIN_MAX:
@@ -88,7 +88,7 @@ class LocalInspection:
     def state(self, prefix: bytes, limit: int) -> list[StateSeen]:
         above = [StateSeen(*item) for item in islice(self._above(prefix), limit)]
         hidden = {key for key, _, _ in self._above(prefix)}
-        with self._database.seeing() as snapshot:
+        with self._database.guarded_reading() as snapshot:
             below = (
                 StateSeen(key, value, "L2")
                 for key, value in StateReader(snapshot).expanded(prefix)
@@ -186,7 +186,7 @@ def _read_batch(fd: int, name: str, at: int, seed: int) -> BatchSeen | None:
 def _held(item: ObjectItem) -> str:
     if item.elsewhere is None:
         return "bytes"
-    if isinstance(item.elsewhere, Packed):
+    if isinstance(item.elsewhere, PackedObject):
         place = item.elsewhere.place
         return f"pack-{place.pack} at {place.offset}"
     return f"{len(item.elsewhere.edits)} edits of {item.elsewhere.base.hex()}"

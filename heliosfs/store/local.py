@@ -11,10 +11,10 @@ from heliosfs.steps import Work
 from heliosfs.store.addition import PackedAddition
 from heliosfs.store.base import Addition, Bulk, Collection, Edit, Inspection, NewObject, StoreStats
 from heliosfs.store.bulk import LocalBulk
-from heliosfs.store.cache import Cached, ObjectCache
+from heliosfs.store.cache import CachedObject, ObjectCache
 from heliosfs.store.directory import Directory, disk_bytes
 from heliosfs.store.drain import Sync
-from heliosfs.store.edited import Edited
+from heliosfs.store.edited import EditedObject
 from heliosfs.store.encoding import codecs
 from heliosfs.store.encoding.packs import PACKED_FROM_BYTES
 from heliosfs.store.exclusive import Exclusive
@@ -25,7 +25,7 @@ from heliosfs.store.l2.environment import FILE
 from heliosfs.store.layers import StateLayers
 from heliosfs.store.layout import release_lock
 from heliosfs.store.opening import open_parts
-from heliosfs.store.pending import Cold, Pending, PendingObjects, bytes_of
+from heliosfs.store.pending import ColdObject, Pending, PendingObjects, bytes_of
 from heliosfs.store.settling import Settling
 
 DEFAULT_CACHE_BYTES = 512 * 1024 * 1024
@@ -108,7 +108,7 @@ class LocalStore:
         else:
             # It was decoded from a chain, which the next read from L1 need not do again.
             encoded = codecs.encode(data)
-        self._cache.put(oid, Cached(kind, len(data), *encoded))
+        self._cache.put(oid, CachedObject(kind, len(data), *encoded))
         return data
 
     def contains(self, oid: Oid) -> bool:
@@ -139,14 +139,14 @@ class LocalStore:
         is_looked_up = len(data) >= PACKED_FROM_BYTES and not is_collecting
         if is_looked_up and self._l2.has(oid, kind, data):
             return
-        held: bytes | Edited = data
+        held: bytes | EditedObject = data
         # I40: the base of an edited object stays until L2 has made a delta of it.  A collection may
         # remove one that only edits need, so there are none while it runs.
         if edits and base is not None and not is_collecting:
             held = pending.edited(base, len(data), edits, self._l2.names) or data
         # What Pending() does, without its call.
         fields = (oid, kind, held, base)
-        item = tuple.__new__(Cold if is_cold else Pending, fields)
+        item = tuple.__new__(ColdObject if is_cold else Pending, fields)
         pending.by_oid[oid] = item
         pending.used_bytes += len(held)
         pending.batch.append(item)

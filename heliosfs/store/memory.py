@@ -27,10 +27,10 @@ from heliosfs.store.base import (
     NewObject,
     StateSeen,
     StoreStats,
-    Swept,
+    SweepResult,
 )
 from heliosfs.store.encoding.codecs import decode, decode_delta, named_id
-from heliosfs.store.encoding.versions import Prepared
+from heliosfs.store.encoding.versions import PreparedObject
 from heliosfs.store.exclusive import Exclusive
 from heliosfs.store.pending import check_key
 
@@ -222,7 +222,7 @@ class _MemoryBulk:
         self._objects.append(_Object(kind, data))
         self.waiting_bytes += len(data)
 
-    def add_prepared(self, prepared: Prepared) -> None:
+    def add_prepared(self, prepared: PreparedObject) -> None:
         oid, kind, size, _, base, encoded, data = prepared
         if encoded is not None and base is None:
             data = decode(*encoded, size)
@@ -303,9 +303,9 @@ class _MemoryCollection:
         self._closed = closed
         self._marked: set[Oid] = set()
         self._left: list[Oid] | None = None
-        self.swept = Swept()
+        self.swept = SweepResult()
 
-    def looking(self) -> AbstractContextManager[None]:
+    def snapshot(self) -> AbstractContextManager[None]:
         return nullcontext()
 
     def read(self, oid: Oid, kind: Kind) -> bytes:
@@ -368,7 +368,7 @@ class _MemoryCollection:
             if self.is_marked(oid):
                 continue
             size = self._store.forget(oid) if removes else len(self._store.objects[oid].data)
-            self.swept = Swept(self.swept.objects + 1, self.swept.stored_bytes + size)
+            self.swept = SweepResult(self.swept.objects + 1, self.swept.stored_bytes + size)
         del self._left[:_SWEPT_COUNT]
 
 

@@ -8,9 +8,9 @@ from typing import NamedTuple
 from heliosfs.errors import CorruptObject
 from heliosfs.objects.ids import OID_BYTES, Kind, Oid
 from heliosfs.store.base import LISTED, NUMBERED, SLOT_BYTES, Edit
-from heliosfs.store.edited import DEPTH_MAX, Edited, is_worth_it
+from heliosfs.store.edited import DEPTH_MAX, EditedObject, is_worth_it
 from heliosfs.store.encoding.codecs import DecodeError
-from heliosfs.store.encoding.packs import Packed, Packs
+from heliosfs.store.encoding.packs import PackedObject, Packs
 
 KEY_MAX = 400
 SHAPED = LISTED + NUMBERED
@@ -25,11 +25,11 @@ class Pending(NamedTuple):
 
     oid: Oid
     kind: Kind
-    data: bytes | Packed | Edited
+    data: bytes | PackedObject | EditedObject
     base: Oid | None
 
 
-class Cold(Pending):
+class ColdObject(Pending):
     """A pending object that nobody will read soon, so that L1 need not take it."""
 
     __slots__ = ()
@@ -65,7 +65,7 @@ class PendingObjects:
 
     def edited(
         self, base: Oid, size: int, edits: Sequence[Edit], is_stored: Callable[[Oid], bool]
-    ) -> Edited | None:
+    ) -> EditedObject | None:
         """Return an object as its edits, if that saves enough and L2 can make a delta of it.
 
         `is_stored` returns True if L2 has an object.
@@ -74,9 +74,9 @@ class PendingObjects:
             return None
         below = self.by_oid.get(base)
         if below is None:
-            return Edited(base, size, edits) if is_stored(base) else None
-        depth = below.data.depth + 1 if isinstance(below.data, Edited) else 1
-        return Edited(base, size, edits, depth) if depth <= DEPTH_MAX else None
+            return EditedObject(base, size, edits) if is_stored(base) else None
+        depth = below.data.depth + 1 if isinstance(below.data, EditedObject) else 1
+        return EditedObject(base, size, edits, depth) if depth <= DEPTH_MAX else None
 
     def append(self, item: Pending) -> None:
         """Add an object whose bytes are in a pack, unless it is here already."""
@@ -90,7 +90,7 @@ class PendingObjects:
         Those that are published are drained before a sweep begins.
         """
         for at, item in enumerate(self.batch):
-            if isinstance(item.data, Edited):
+            if isinstance(item.data, EditedObject):
                 data = read(item.oid, item.kind)
                 self.used_bytes += len(data) - len(item.data)
                 self.batch[at] = self.by_oid[item.oid] = item._replace(data=data)
@@ -110,9 +110,9 @@ def bytes_of(packs: Packs, pending: Pending, read: Callable[[Oid, Kind], bytes])
     """
     oid, kind, data, _ = pending
     try:
-        if isinstance(data, Packed):
+        if isinstance(data, PackedObject):
             return packs.load(data, kind, oid)
-        if isinstance(data, Edited):
+        if isinstance(data, EditedObject):
             return data.apply(read(data.base, kind), kind, oid)
         return data
     except DecodeError as error:

@@ -47,7 +47,7 @@ def carry(
     try:
         root = edit_tree(store, work, edits, now_ns)
     except AlreadyExists:
-        root = edit_tree(store, work, {**edits, **_in_the_way(store, work, edits)}, now_ns)
+        root = edit_tree(store, work, {**edits, **_blocked_paths(store, work, edits)}, now_ns)
     if whole != target:
         root = fill(store, root, whole)
     return settle_links(store, work, root, whole, now_ns)
@@ -101,7 +101,7 @@ class _Place:
         self.entry = put_directory(store, self.entry, raws, None if tree == EMPTY_TREE else tree)
 
 
-def _in_the_way(
+def _blocked_paths(
     store: Objects, work: Entry, edits: dict[bytes, Entry | None]
 ) -> dict[bytes, Entry | None]:
     """Return edits that empty the directories of `work` that files are going to replace."""

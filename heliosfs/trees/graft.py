@@ -13,7 +13,7 @@ from heliosfs.trees.same import differs
 from heliosfs.trees.stored import EMPTY_TREE, Change, find_entry, walk_changes
 
 
-class Grafted(NamedTuple):
+class GraftResult(NamedTuple):
     """Result of a graft."""
 
     root: Entry
@@ -29,7 +29,7 @@ def graft(
     now_ns: int,
     *,
     overlay: bool = False,
-) -> Grafted:
+) -> GraftResult:
     """Replace the given paths of `target`, and everything below them, by those of `source`.
 
     Entries that `source` lacks are removed, or kept with `overlay`.  Missing parent directories
@@ -47,7 +47,7 @@ def graft(
     changed = sorted(edits)
     for path in changed:
         _make_parents(store, edits, path, target, source)
-    return Grafted(edit_tree(store, target, edits, now_ns), changed)
+    return GraftResult(edit_tree(store, target, edits, now_ns), changed)
 
 
 def _difference(

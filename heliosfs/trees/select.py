@@ -44,7 +44,7 @@ class Selection(NamedTuple):
     """True if an ignore file applies to a directory that differs from the base."""
 
 
-class Quiet:
+class SelectionMemo:
     """Memo of the directories that differ from their base only in ignored files.
 
     With it a selection costs O(changed), however much lies in ignored directories.
@@ -67,7 +67,7 @@ def select(
     store: Objects,
     base: Entry,
     work: Entry,
-    quiet: Quiet | None = None,
+    quiet: SelectionMemo | None = None,
     others: Iterable[Entry] = (),
 ) -> Selection:
     """Leave ignored files out of a working tree.
@@ -79,7 +79,7 @@ def select(
     """
     if base.oid == work.oid:
         return Selection(work, [], has_rules=False)
-    walk = _Walk(store, quiet or Quiet())
+    walk = _Walk(store, quiet or SelectionMemo())
     known = {root.oid: root for root in others if root.oid != work.oid}
     root = walk.run(base, work, tuple(_Other(each, None) for each in known.values()))
     return Selection(root, sorted(walk.ignored), walk.has_rules)
@@ -150,8 +150,8 @@ class _Directory:
         "first_ignored",
         "has_ignored",
         "is_known",
-        "is_loud",
-        "is_noted",
+        "has_changes",
+        "is_memoizable",
         "pair",
         "place",
     )
@@ -165,12 +165,12 @@ class _Directory:
         """Subdirectories that are still to be visited."""
         self.edits: dict[bytes, Entry | None] = {}
         """Name -> entry in the selected tree, where it is not that of the working tree."""
-        self.is_loud = False
+        self.has_changes = False
         """True if a path that is not ignored differs from the base."""
         self.has_ignored = False
         self.is_known = False
         """True if the memo already has the result."""
-        self.is_noted = bool(place.path)
+        self.is_memoizable = bool(place.path)
         """True if the result may enter the memo: every ignored path is ignored by the working
         tree's own rules, the only ones in the memo's key."""
 
@@ -178,9 +178,9 @@ class _Directory:
 class _Walk:
     """Walk from the root to the differences and back; no recursion, because trees are deep."""
 
-    def __init__(self, store: Objects, quiet: Quiet) -> None:
+    def __init__(self, store: Objects, quiet: SelectionMemo) -> None:
         self._store = store
-        self._quiet = quiet
+        self._memo = quiet
         self.ignored: list[Change] = []
         self.has_rules = False
         self._linked: list[bytes] = []
@@ -202,7 +202,7 @@ class _Walk:
                 if self._linked and directory.has_ignored:
                     return part_lonely_links(self._store, base, root, self._linked)
                 return root
-            _take(way[-1], directory, entry)
+            _merge_into(way[-1], directory, entry)
 
     def _open(self, place: _Place) -> _Directory:
         """Begin the visit of a directory: consult the memo, or sort the names that differ."""
@@ -212,7 +212,7 @@ class _Walk:
         pair = (path, _tree(old), TreeId(new.oid), above)
         directory = _Directory(place, pair, len(self.ignored))
         # Valid with other trees too: what some rules ignore, more rules ignore as well.
-        known = self._quiet.get(pair)
+        known = self._memo.get(pair)
         if known is not None:
             directory.is_known = True
             directory.has_ignored = known
@@ -224,10 +224,10 @@ class _Walk:
             rules = rules_in(self._store, new, prefix, rules)
             self.has_rules |= rules is not None
             others = tuple(each.at(self._store, path) for each in others)
-        self._sort_out(directory, prefix, rules, others)
+        self._classify(directory, prefix, rules, others)
         return directory
 
-    def _sort_out(
+    def _classify(
         self,
         directory: _Directory,
         prefix: bytes,
@@ -241,20 +241,20 @@ class _Walk:
         for name, (old_raw, new_raw) in changed_entries(self._store, *directory.pair[1:3]).items():
             if new_raw is None:
                 # The name is gone from the working tree, and a deletion is never ignored.
-                directory.is_loud = True
+                directory.has_changes = True
                 continue
             is_dir = is_dir_entry(new_raw)
             here = prefix + name
             if not is_dir and (old_raw is not None or not may_ignore):
                 # What the base has is tracked, and no rule is asked about it.
-                directory.is_loud = True
+                directory.has_changes = True
                 if _has_link(new_raw) or (old_raw is not None and _has_link(old_raw)):
                     self._linked.append(here)
                 continue
             is_out = is_inside or (rules is not None and rules.ignores(here, is_dir=is_dir))
             # Rules of other trees are not in the memo's key, so this must not enter the memo.
             if not is_out and any(each.ignores(here, is_dir=is_dir) for each in further):
-                is_out, directory.is_noted = True, False
+                is_out, directory.is_memoizable = True, False
             now = decode_entry(new_raw)[0]
             if old_raw is None and is_out:
                 # Ignored as a whole: nothing below an ignored directory is visited.
@@ -269,9 +269,9 @@ class _Walk:
                 if _tree(was) != now.oid:
                     directory.below.append(below)
                 else:
-                    directory.is_loud |= below.is_altered
+                    directory.has_changes |= below.is_altered
             else:
-                directory.is_loud = True
+                directory.has_changes = True
                 if _has_link(new_raw):
                     self._linked.append(here)
 
@@ -280,11 +280,11 @@ class _Walk:
         place = directory.place
         old, new = place.old, place.new
         # Only quiet directories are worth remembering: the others are written by the next commit.
-        if directory.is_noted and not (directory.is_loud or directory.is_known):
-            self._quiet.note(directory.pair, has_ignored=directory.has_ignored)
+        if directory.is_memoizable and not (directory.has_changes or directory.is_known):
+            self._memo.note(directory.pair, has_ignored=directory.has_ignored)
         if not directory.has_ignored:
             return new
-        if directory.is_loud:
+        if directory.has_changes:
             # Both kinds of changes: neither the base's tree nor the working tree's is right.
             return self._without(directory)
         if old is None:
@@ -312,14 +312,14 @@ class _Walk:
         )
 
 
-def _take(above: _Directory, directory: _Directory, entry: Entry | None) -> None:
+def _merge_into(above: _Directory, directory: _Directory, entry: Entry | None) -> None:
     """Merge the result of a subdirectory into the directory above it."""
     place = directory.place
     above.has_ignored |= directory.has_ignored
-    above.is_noted &= directory.is_noted
+    above.is_memoizable &= directory.is_memoizable
     # An entry equal to the base's, or none at all, is no difference.
     if entry is not None and entry is not place.old:
-        above.is_loud |= directory.is_loud or place.is_altered
+        above.has_changes |= directory.has_changes or place.is_altered
     if entry is not place.new:
         above.edits[place.new.name] = entry
 

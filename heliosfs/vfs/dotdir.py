@@ -21,8 +21,8 @@ from heliosfs.vfs.virtual import (
     ControlFile,
     FixedText,
     LinkDir,
+    MountContext,
     PlaceDir,
-    Site,
     VirtualDir,
     VirtualText,
 )
@@ -49,7 +49,7 @@ class DotDirs:
     the root over these links, where the live view is mounted somewhere else.
     """
 
-    def __init__(self, repository: Repository, site: Site) -> None:
+    def __init__(self, repository: Repository, site: MountContext) -> None:
         self._repository = repository
         self._site = site
         self.errors = ErrorLog()
@@ -78,7 +78,7 @@ class DotDirs:
                 del self._snapshots[oid]
                 return
 
-    def nest(self, path: str, make: Callable[[], VirtualDir]) -> VirtualDir:
+    def prefix_directory(self, path: str, make: Callable[[], VirtualDir]) -> VirtualDir:
         """Return the directory for a prefix of branch names with slashes; make it if need be."""
         directory = self._nested.get(path)
         if directory is None:
@@ -111,7 +111,9 @@ class DotDirs:
             if not refs.is_prefix(path):
                 return None
             find = partial(self._find_live, prefix=path + "/")
-            return self.nest(f"live {path}", lambda: PlaceDir(self._site, find, is_fixed=False))
+            return self.prefix_directory(
+                f"live {path}", lambda: PlaceDir(self._site, find, is_fixed=False)
+            )
         if branch.slot == self._repository.root.slot:
             return None
         return self._repository.live_view(path).workspace.root
@@ -127,7 +129,7 @@ class _DotDir:
         self,
         owner: DotDirs,
         repository: Repository,
-        site: Site,
+        site: MountContext,
         view: Callable[[], View],
         places: tuple[VirtualDir, VirtualDir] | None = None,
     ) -> None:
@@ -223,7 +225,9 @@ class _DotDir:
             if not refs.is_prefix(path):
                 return None
             key = f"branches {id(self)} {is_listed} {path}"
-            return self._owner.nest(key, lambda: self._branches(path + "/", is_listed=is_listed))
+            return self._owner.prefix_directory(
+                key, lambda: self._branches(path + "/", is_listed=is_listed)
+            )
         up = b"../" * prefix.count("/")
         is_way_out = self._view() is self._repository.root or not is_listed
         if self._repository.root.slot == branch.slot and is_way_out:

@@ -243,7 +243,7 @@ class Files:
             handle.node.workspace.handles -= 1
         elif isinstance(handle, ChannelHandle) and handle.is_reader:
             handle.node.readers -= 1
-        self._filesystem.settle(node)
+        self._filesystem.reclaim(node)
 
     def _unmap(self, node: FileNode) -> None:
         count = self._mappable.pop(node)

@@ -15,7 +15,7 @@ from heliosfs.objects.tree import NAME_MAX
 from heliosfs.repo.repository import Repository
 from heliosfs.trees.reserved import DOT_HELIOS
 from heliosfs.vfs.dotdir import DotDirs
-from heliosfs.vfs.virtual import Site, VirtualDir, VirtualLink, VirtualNode
+from heliosfs.vfs.virtual import MountContext, VirtualDir, VirtualLink, VirtualNode
 from heliosfs.workspace.inode import Inode, StatInode
 from heliosfs.workspace.nodes import DirNode, Listed, Node, SymlinkNode
 from heliosfs.workspace.unloading import discard, unload
@@ -36,7 +36,7 @@ class FileSystem:
         self.repository = repository
         self.nodes = repository.inodes.nodes
         now_ns = repository.clock.now_ns()
-        site = Site(repository.inodes, repository.identity, now_ns, is_shared=is_shared)
+        site = MountContext(repository.inodes, repository.identity, now_ns, is_shared=is_shared)
         self.dot = DotDirs(repository, site)
         self.on_relisted: Callable[[int], None] = lambda _ino: None
         """Function to call with the inode of a directory whose listing the kernel must forget."""
@@ -127,9 +127,9 @@ class FileSystem:
         if node is None:
             return
         if node.forget(count):
-            self.settle(node)
+            self.reclaim(node)
 
-    def settle(self, node: Inode) -> None:
+    def reclaim(self, node: Inode) -> None:
         """Drop or unload a node, if neither the kernel nor a handle refers to it."""
         if node.is_used:
             return
@@ -182,7 +182,7 @@ class FileSystem:
             return
         self._is_listed = is_listed
         for view in self.repository.views():
-            # `relist` marks a listing that is under way, the list of the transaction a cached one.
+            # The method is for a listing that is under way, the transaction for a cached one.
             root = view.workspace.root
-            root.relist()
+            root.mark_listing_stale()
             self.repository.transaction.stale.listings.append(root.ino)

@@ -22,7 +22,7 @@ class VirtualNode(StatInode):
 
     __slots__ = ("__weakref__", "is_fixed")
 
-    def __init__(self, site: Site, mode: int, *, is_fixed: bool) -> None:
+    def __init__(self, site: MountContext, mode: int, *, is_fixed: bool) -> None:
         identity = site.identity
         ino = site.inodes.allocate()
         super().__init__(ino, mode, identity.uid, identity.gid, site.time_ns)
@@ -39,7 +39,7 @@ class VirtualNode(StatInode):
         return self.is_fixed
 
 
-class Site:
+class MountContext:
     """Values that all virtual nodes of a mount share."""
 
     def __init__(
@@ -70,7 +70,7 @@ class VirtualDir(VirtualNode):
     def size(self) -> int:
         return 4096
 
-    def __init__(self, site: Site, *, is_fixed: bool = True) -> None:
+    def __init__(self, site: MountContext, *, is_fixed: bool = True) -> None:
         super().__init__(site, site.directory_mode, is_fixed=is_fixed)
         self.site = site
         self.children: dict[bytes, VirtualNode] = {}
@@ -96,7 +96,7 @@ class VirtualText(VirtualNode):
 
     def __init__(
         self,
-        site: Site,
+        site: MountContext,
         text: Callable[[], str],
         *,
         barrier: bool = False,
@@ -133,7 +133,7 @@ class BuiltText(VirtualText):
 
     def __init__(
         self,
-        site: Site,
+        site: MountContext,
         steps: Callable[[], Steps[str]],
         store: Store,
         *,
@@ -151,7 +151,7 @@ class FixedText(VirtualText):
 
     __slots__ = ("_size",)
 
-    def __init__(self, site: Site, text: str) -> None:
+    def __init__(self, site: MountContext, text: str) -> None:
         super().__init__(site, lambda: text)
         self._size = len(text.encode())
 
@@ -169,7 +169,7 @@ class VirtualLink(VirtualNode):
 
     __slots__ = ("target",)
 
-    def __init__(self, site: Site, target: bytes) -> None:
+    def __init__(self, site: MountContext, target: bytes) -> None:
         super().__init__(site, stat.S_IFLNK | 0o777, is_fixed=False)
         self.target = target
 
@@ -183,7 +183,7 @@ class LinkDir(VirtualDir):
 
     def __init__(
         self,
-        site: Site,
+        site: MountContext,
         find: Callable[[bytes], bytes | VirtualDir | None],
         list_names: Callable[[], Iterator[bytes]],
         *,
@@ -214,7 +214,11 @@ class PlaceDir(VirtualDir):
     __slots__ = ("find",)
 
     def __init__(
-        self, site: Site, find: Callable[[bytes], StatInode | None], *, is_fixed: bool = True
+        self,
+        site: MountContext,
+        find: Callable[[bytes], StatInode | None],
+        *,
+        is_fixed: bool = True,
     ) -> None:
         super().__init__(site, is_fixed=is_fixed)
         self.find = find
@@ -230,11 +234,11 @@ class ControlFile(VirtualNode):
     further than the size that the kernel knows.  So while it is open to read, it has a size.
     """
 
-    __slots__ = ("channel", "is_long", "readers", "refused_pid", "told_size")
+    __slots__ = ("channel", "is_long", "readers", "refused_pid", "sent_size")
 
     def __init__(
         self,
-        site: Site,
+        site: MountContext,
         channel: Callable[[], Channel],
         *,
         is_fixed: bool = True,
@@ -249,12 +253,12 @@ class ControlFile(VirtualNode):
         """Number of open handles that can read."""
         self.refused_pid = 0
         """Thread that was last told to look the name up again; 0 if there is none."""
-        self.told_size = 0
+        self.sent_size = 0
         """Size that the kernel was told."""
 
     def tell_size(self, size: int) -> None:
         """Set the size that the kernel is told from the next answer on."""
-        self.told_size = size
+        self.sent_size = size
         self.outdate()
 
     @property
@@ -280,7 +284,7 @@ class ControlFile(VirtualNode):
 
     @property
     def size(self) -> int:
-        return self.told_size
+        return self.sent_size
 
 
 class ControlDir(VirtualDir):

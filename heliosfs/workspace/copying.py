@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from heliosfs.objects.blob import PART_BYTES, WHOLE_MAX
 from heliosfs.workspace.large_file import LargeFile
-from heliosfs.workspace.working_set import Loadable, WorkingSet
+from heliosfs.workspace.working_set import FileContent, WorkingSet
 
 COPIED_MAX_BYTES = 4 * 1024 * 1024
 """Most bytes that one call copies: 1 ms."""
 
 
 def copy(
-    working_set: WorkingSet, source: Loadable, offset: int, target: Loadable, at: int, length: int
+    working_set: WorkingSet,
+    source: FileContent,
+    offset: int,
+    target: FileContent,
+    at: int,
+    length: int,
 ) -> int:
     """Copy up to `length` bytes of `source`; return how many, so that callers can go on.
 
@@ -48,7 +53,12 @@ def copy(
 
 
 def _copy_bytes(
-    working_set: WorkingSet, source: Loadable, offset: int, target: Loadable, at: int, length: int
+    working_set: WorkingSet,
+    source: FileContent,
+    offset: int,
+    target: FileContent,
+    at: int,
+    length: int,
 ) -> int:
     data = bytes(working_set.read(source, offset, min(length, COPIED_MAX_BYTES)))
     working_set.write(target, at, data)

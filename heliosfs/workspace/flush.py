@@ -199,7 +199,7 @@ def _write_index(store: Store, directory: DirNode, children: dict[bytes, Child])
         data = splice(data, edits)
     if data is None:
         data = encode_index(table.refs())
-    table.settle()
+    table.mark_written()
     directory.data = data
     base = directory.tree
     return put_tree(store, data, base if base != EMPTY_TREE else None)

@@ -170,7 +170,7 @@ class LargeFile:
             self.loaded.hold(index, data, is_dirty=False)
 
     def dirty_parts(self, store: Store, limit_bytes: int) -> list[DirtyPart]:
-        """Return about `limit_bytes` of dirty parts, to be stored and then passed to `settle`.
+        """Return about `limit_bytes` of dirty parts, to be stored and then passed to `mark_stored`.
 
         The part that was written last is left out: a sequential writer is not done with it.
         Parts of zeros become holes at once.
@@ -184,13 +184,13 @@ class LargeFile:
             part = self._frozen(store, index)
             self.loaded.hold(index, part.data, is_dirty=True)
             if part.data == _ZEROS:
-                self.settle(part, None)
+                self.mark_stored(part, None)
             else:
                 parts.append(part)
                 limit_bytes -= len(part.data)
         return parts
 
-    def settle(self, part: DirtyPart, oid: BlobId | None) -> None:
+    def mark_stored(self, part: DirtyPart, oid: BlobId | None) -> None:
         """Drop a part of `dirty_parts` from memory, because it is stored as `oid` (None: a hole).
 
         Do nothing if it was written again or cut off in the meantime.

@@ -121,9 +121,9 @@ class LeafTable:
         for leaf, ref in zip(held, index, strict=True):
             if leaf.oid != ref.oid:
                 leaf.written(ref.oid, known.get(ref.oid))
-        self.settle()
+        self.mark_written()
 
-    def settle(self) -> None:
+    def mark_written(self) -> None:
         """Record that the index and all leaves are stored."""
         self.stale = {}
         self.is_regrouped = False

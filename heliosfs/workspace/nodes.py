@@ -52,7 +52,7 @@ class Node(StatInode):
             node.raw = None
             node = parent
 
-    def come_from(self, parent: DirNode) -> None:
+    def replace_entry_in(self, parent: DirNode) -> None:
         """Take the place of an encoded entry in the directory `parent`."""
         self.parent = parent
         self.ctime_ns = parent.changed_ns
@@ -120,16 +120,16 @@ class DirNode(Node):
         self.changed_ns = 0
         """Latest change of a child that is an encoded entry; its node gets this as ctime."""
 
-    def come_from(self, parent: DirNode) -> None:
-        super().come_from(parent)
+    def replace_entry_in(self, parent: DirNode) -> None:
+        super().replace_entry_in(parent)
         self.changed_ns = parent.changed_ns
 
-    def relist(self) -> bool:
+    def mark_listing_stale(self) -> bool:
         """Record that names changed without the kernel's knowledge; return True if that is new."""
         is_new, self.is_listing_stale = not self.is_listing_stale, True
         return is_new
 
-    def have_listed(self, *, is_calm: bool) -> None:
+    def note_listed(self, *, is_calm: bool) -> None:
         """Record that a listing is complete; the kernel may cache it if `is_calm` is True."""
         self.is_listing_stale = not is_calm
 
@@ -143,7 +143,7 @@ class DirNode(Node):
         self.dirty.setdefault(name, old)
         self.touch()
 
-    def have_changed(self, now_ns: int) -> None:
+    def note_names_changed(self, now_ns: int) -> None:
         """Set mtime and ctime, because a name came, went, or refers to another file."""
         self.mtime_ns = self.ctime_ns = now_ns
         self.touch()
@@ -262,16 +262,16 @@ class FileNode(LeafNode):
         self.kept = KEPT_NOTHING
         """Bytes that the kernel has cached, unless it dropped some because memory was short."""
 
-    def have_kept(self) -> None:
+    def note_kept(self) -> None:
         """Record that the kernel has all bytes: it created the file, or was sent the rest."""
         self.kept = KEPT_ALL
 
-    def have_written(self) -> None:
+    def note_written(self) -> None:
         """Record a write that went through the kernel, which keeps whole pages of it."""
         if self.kept == KEPT_ALL:
             self.kept = KEPT_PAGES
 
-    def have_replaced(self) -> None:
+    def note_replaced(self) -> None:
         """Record that bytes changed without the kernel's knowledge."""
         self.kept = KEPT_NOTHING
 

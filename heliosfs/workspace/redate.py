@@ -78,7 +78,7 @@ class Moment(NamedTuple):
         return min(time_ns, TIME_MAX_NS)
 
 
-class Redated(NamedTuple):
+class RedateResult(NamedTuple):
     """Result of `redate`: a root to show, with its files' new times."""
 
     root: Entry
@@ -90,26 +90,26 @@ class Redated(NamedTuple):
     """Id of the target's tree, and of the one with other times that takes its place."""
 
 
-def redate(workspace: Workspace, target: Entry) -> Redated:
+def redate(workspace: Workspace, target: Entry) -> RedateResult:
     """Return `target`, which is to replace the clean live tree, with new times for its files.
 
     Objects go into the store's batch; nothing else is altered.  Cost: O(changed), and the size
     of the leaves in which something changed.  Raises StoreError.
     """
     if not workspace.gives_new_times:
-        return as_it_is(target)
+        return with_times_unchanged(target)
     if target.oid == workspace.root.tree and encode_entry(target) == workspace.root.raw:
-        return Redated(target, workspace.root.raw, {}, None)
+        return RedateResult(target, workspace.root.raw, {}, None)
     walk = _Walk(workspace, Moment(workspace.clock.later_ns(), workspace.read_ns))
     return walk.run(target)
 
 
-def as_it_is(target: Entry) -> Redated:
+def with_times_unchanged(target: Entry) -> RedateResult:
     """Return `target` with its times unchanged."""
-    return Redated(target, encode_entry(target), {}, None)
+    return RedateResult(target, encode_entry(target), {}, None)
 
 
-def as_shown(workspace: Workspace, root: Entry, *, is_head: bool = False) -> Entry:
+def with_shown_times(workspace: Workspace, root: Entry, *, is_head: bool = False) -> Entry:
     """Return a root, to be compared with the live tree, with the times that its files have there.
 
     So the comparison stops at a directory in which only times differ.  The times are used if they
@@ -165,7 +165,7 @@ class _Walk:
         self._groups: set[int] = set()
         """Link groups that have a name whose entry changed."""
 
-    def run(self, target: Entry) -> Redated:
+    def run(self, target: Entry) -> RedateResult:
         """Compare from the top down, write from the bottom up; no recursion, as trees are deep.
 
         Return the result for the root.
@@ -192,7 +192,7 @@ class _Walk:
             entry = self._unite_links(entry, self._moment.now_ns)
             raw = encode_entry(entry)
         twin = (target.oid, entry.oid) if target.oid != entry.oid else None
-        return Redated(entry, raw, self._known, twin)
+        return RedateResult(entry, raw, self._known, twin)
 
     def _compare(self, directory: _Directory) -> None:
         store, node = self._store, directory.node

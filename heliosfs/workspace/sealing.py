@@ -48,4 +48,4 @@ class _Seal:
     def apply(self) -> None:
         self._addition.apply()
         for part, oid in zip(self._parts, self._addition.oids, strict=False):
-            self._content.settle(part, BlobId(oid))
+            self._content.mark_stored(part, BlobId(oid))

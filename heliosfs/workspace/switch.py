@@ -31,7 +31,7 @@ from heliosfs.objects.tree import FLAGS_AT, LINK, Entry, decode_entry, encode_en
 from heliosfs.workspace.leaves import LeafTable
 from heliosfs.workspace.nodes import DirNode, FileNode, LeafNode, Listed, Node, content_oid
 from heliosfs.workspace.plan import KeptDirectory, plan
-from heliosfs.workspace.redate import Redated, redate
+from heliosfs.workspace.redate import RedateResult, redate
 from heliosfs.workspace.workspace import Workspace
 
 
@@ -71,7 +71,7 @@ def switch(workspace: Workspace, target: Entry) -> Invalidation:
 
 
 def carry_out(
-    workspace: Workspace, dated: Redated, steps: list[KeptDirectory], stale: Invalidation
+    workspace: Workspace, dated: RedateResult, steps: list[KeptDirectory], stale: Invalidation
 ) -> None:
     """Alter the tree as planned; add to `stale` what the kernel must forget.
 
@@ -112,12 +112,12 @@ def _apply(workspace: Workspace, step: KeptDirectory, now_ns: int, stale: Invali
                     directory.misses.discard(name)
                     stale.entries.append((directory.ino, name, 0))
             elif isinstance(child, Node):
-                if new and _stays(child, new):
+                if new and _can_update(child, new):
                     # A directory that stays has a step of its own.
                     if isinstance(child, LeafNode):
                         _update(child, new, decode_entry(new)[0], now_ns, stale)
                     continue
-                _part(workspace, directory, name, child, now_ns, stale)
+                _unlink_subtree(workspace, directory, name, child, now_ns, stale)
             # The name is gone, or leads to another number than a kept listing says.
             is_listing_stale = True
             if new is None:
@@ -135,7 +135,7 @@ def _apply(workspace: Workspace, step: KeptDirectory, now_ns: int, stale: Invali
     if _update(directory, step.raw, step.entry, now_ns, stale):
         stale.changed.append((directory, step.changes))
         if is_listing_stale:
-            directory.relist()
+            directory.mark_listing_stale()
             stale.listings.append(directory.ino)
 
 
@@ -156,7 +156,7 @@ def _relink(workspace: Workspace, now_ns: int, stale: Invalidation) -> None:
                 stale.attributes.append(node.ino)
 
 
-def _stays(child: Node, new: bytes) -> bool:
+def _can_update(child: Node, new: bytes) -> bool:
     """Return True if the node can take the new entry, so that only stat(2) shows the change."""
     # What differs below a directory has steps of its own, and shells stand in it.
     if isinstance(child, DirNode):
@@ -190,7 +190,7 @@ def _update(node: Node, raw: bytes, entry: Entry, now_ns: int, stale: Invalidati
     return is_known
 
 
-def _part(
+def _unlink_subtree(
     workspace: Workspace,
     directory: DirNode,
     name: bytes,

@@ -34,7 +34,7 @@ def unload(workspace: Workspace, node: Node | Listed) -> list[DirNode]:
         parent.changed_ns = max(parent.changed_ns, node.ctime_ns, below_ns)
         workspace.load(parent)[node.name] = node.raw
         del workspace.inodes.nodes[node.ino]
-        if parent.relist():
+        if parent.mark_listing_stale():
             relisted.append(parent)
         node = parent
 

@@ -20,7 +20,7 @@ from heliosfs.workspace.large_file import LargeFile
 DEFAULT_BUDGET_BYTES = 1024**3
 
 
-class Loadable(Protocol):
+class FileContent(Protocol):
     """File whose bytes are in the store, in memory, or both; `FileNode` implements this."""
 
     oid: Oid | None
@@ -53,8 +53,8 @@ class WorkingSet:
         self.account = Account()
         self.writers = 0
         """Number of files open for writing; without any, the kernel holds no dirty pages."""
-        self._loaded: dict[Loadable, None] = {}
-        self.unsealed: dict[Loadable, None] = {}
+        self._loaded: dict[FileContent, None] = {}
+        self.unsealed: dict[FileContent, None] = {}
         """Large files that may have dirty parts, in the order in which they were written."""
 
     def budget(self, budget_bytes: int) -> None:
@@ -62,7 +62,7 @@ class WorkingSet:
         self.budget_bytes = budget_bytes
         self._charge(0)
 
-    def read(self, node: Loadable, offset: int, length: int) -> bytes | bytearray:
+    def read(self, node: FileContent, offset: int, length: int) -> bytes | bytearray:
         """Return up to `length` bytes from `offset`: 0.3 us if loaded.  Raises StoreError."""
         content = node.content
         if content is None:
@@ -76,7 +76,7 @@ class WorkingSet:
             return data
         return content[offset : offset + length]
 
-    def write(self, node: Loadable, offset: int, data: bytes) -> None:
+    def write(self, node: FileContent, offset: int, data: bytes) -> None:
         """Write `data` at `offset`, after zeros if that is beyond the end.  Raises StoreError."""
         content = node.content
         if content.__class__ is not bytearray:
@@ -101,7 +101,7 @@ class WorkingSet:
             node.file_size = end
             self._charge(end - size)
 
-    def truncate(self, node: Loadable, size: int) -> None:
+    def truncate(self, node: FileContent, size: int) -> None:
         """Set the size of a file.  Raises StoreError."""
         if size == 0:
             self.drop(node)
@@ -126,7 +126,7 @@ class WorkingSet:
             self._charge(size - before)
         node.file_size = size
 
-    def punch(self, node: Loadable, offset: int, end: int) -> None:
+    def punch(self, node: FileContent, offset: int, end: int) -> None:
         """Zero the bytes from `offset` to `end`, inside the file.  Raises StoreError."""
         content = self.writable(node)
         if isinstance(content, LargeFile):
@@ -136,14 +136,14 @@ class WorkingSet:
             content[offset:end] = bytes(end - offset)
             self.account.written_bytes += end - offset
 
-    def parts_of(self, node: Loadable) -> LargeFile | None:
+    def parts_of(self, node: FileContent) -> LargeFile | None:
         """Return the content of a large file, or None of a file in one piece.  StoreError."""
         content = node.content
         if content is None and node.file_size > WHOLE_MAX:
             content = self.load(node)
         return content if isinstance(content, LargeFile) else None
 
-    def freeze(self, node: Loadable, base: Oid | None) -> Oid:
+    def freeze(self, node: FileContent, base: Oid | None) -> Oid:
         """Store the content if it is dirty, and return its id.  The bytes stay loaded."""
         if node.oid is not None:
             return node.oid
@@ -162,7 +162,7 @@ class WorkingSet:
         node.oid = oid
         return oid
 
-    def load(self, node: Loadable) -> bytes | bytearray | LargeFile:
+    def load(self, node: FileContent) -> bytes | bytearray | LargeFile:
         """Load the content of a clean file; of a large one, only the list of its parts."""
         oid = node.oid
         assert oid is not None
@@ -175,7 +175,7 @@ class WorkingSet:
         self._loaded[node] = None
         return content
 
-    def drop(self, node: Loadable) -> None:
+    def drop(self, node: FileContent) -> None:
         """Drop the bytes of a file, which is clean or deleted, from memory."""
         content = node.content
         if content is not None:
@@ -203,7 +203,7 @@ class WorkingSet:
                     self._spill(node)
         self._publish()
 
-    def _spill(self, node: Loadable) -> None:
+    def _spill(self, node: FileContent) -> None:
         # I6: dirty bytes go to the store before they leave memory.
         content = node.content
         if isinstance(content, LargeFile):
@@ -213,7 +213,7 @@ class WorkingSet:
             self.freeze(node, None)
             self.drop(node)
 
-    def writable(self, node: Loadable) -> bytearray | LargeFile:
+    def writable(self, node: FileContent) -> bytearray | LargeFile:
         """Return the content of a file, loaded and dirty from now on.  Raises StoreError."""
         content = node.content
         if content is None:
@@ -225,12 +225,12 @@ class WorkingSet:
             content = node.content = bytearray(content)
         return content
 
-    def wrote_parts(self, node: Loadable) -> None:
+    def wrote_parts(self, node: FileContent) -> None:
         """Record that parts of a large file were written or changed.  Raises StoreError."""
         self.unsealed[node] = None
         self._charge(0)
 
-    def _outgrow(self, node: Loadable, offset: int, data: bytes) -> None:
+    def _outgrow(self, node: FileContent, offset: int, data: bytes) -> None:
         content = node.content
         assert isinstance(content, bytearray)
         self.account.whole_bytes -= len(content)

@@ -157,7 +157,7 @@ class Workspace:
             return held
         entry, _ = decode_entry(raw)
         node = make_node(self, self.inodes.allocate(), entry, raw)
-        node.come_from(directory)
+        node.replace_entry_in(directory)
         self.inodes.nodes[node.ino] = node
         self.load(directory)[name] = node
         return node
@@ -221,7 +221,7 @@ class Workspace:
             node.children = {}
         self.inodes.nodes[node.ino] = node
         self._insert(directory, name, node)
-        directory.have_changed(now)
+        directory.note_names_changed(now)
         return node
 
     def create_unnamed(self, mode: int, uid: int, gid: int) -> FileNode:
@@ -245,7 +245,7 @@ class Workspace:
         if node.parent is None:
             node.raw = None
         self._insert(directory, name, node)
-        directory.have_changed(now)
+        directory.note_names_changed(now)
 
     def remove(self, directory: DirNode, name: bytes) -> Node:
         """Remove a name.  The node lives on while it has other names, or is in use."""
@@ -256,7 +256,7 @@ class Workspace:
         self.links.leave(node)
         node.ctime_ns = now
         node.outdate()
-        directory.have_changed(now)
+        directory.note_names_changed(now)
         self.release(node)
         return node
 
@@ -275,8 +275,8 @@ class Workspace:
         self._insert(target, new_name, node)
         node.ctime_ns = now
         node.outdate()
-        source.have_changed(now)
-        target.have_changed(now)
+        source.note_names_changed(now)
+        target.note_names_changed(now)
         if replaced is not None:
             self.release(replaced)
         return replaced
@@ -291,8 +291,8 @@ class Workspace:
         self._insert(one, name, second)
         self._insert(other, other_name, first)
         first.ctime_ns = second.ctime_ns = now
-        one.have_changed(now)
-        other.have_changed(now)
+        one.note_names_changed(now)
+        other.note_names_changed(now)
 
     def release(self, node: Node) -> None:
         """Drop a node if nothing refers to it: no name, no open handle, no kernel reference."""

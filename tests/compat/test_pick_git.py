@@ -57,7 +57,7 @@ def test_picks_are_those_of_git(tmp_path: Path, verb: str) -> None:
         view = both.view
         view.reset(onto)
         try:
-            view_pick.pick(view, [oid], PickOptions(verb, mainline), view_pick.Way())
+            view_pick.pick(view, [oid], PickOptions(verb, mainline), view_pick.ConflictHandling())
         except (Conflicted, NothingToCommit):
             assert code == 1
             tree.run("reset", "-q", "--hard")

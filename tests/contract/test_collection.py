@@ -31,7 +31,7 @@ def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
 def sweep(store: Store, keep: Iterable[Oid]) -> Collection:
     settle(store)
     collection = store.collect()
-    with collection.looking():
+    with collection.snapshot():
         for oid in keep:
             collection.mark(oid)
     finish(collection.plan_settle)
@@ -69,7 +69,7 @@ def test_counting_says_the_same_and_removes_nothing(world: World) -> None:
     gone = give(store, b"gone" * 100, os.urandom(200_000), os.urandom(3_000))
     settle(store)
     collection = store.collect()
-    with collection.looking():
+    with collection.snapshot():
         collection.mark(kept[0])
     finish(collection.plan_count)
     would = collection.swept
@@ -85,7 +85,7 @@ def test_counting_after_an_earlier_sweep(world: World) -> None:
     gone = give(store, b"gone" * 100, b"later" * 100)
     assert sweep(store, [*kept, gone[1]]).swept.objects == 1
     collection = store.collect()
-    with collection.looking():
+    with collection.snapshot():
         collection.mark(kept[0])
     finish(collection.plan_count)
     would = collection.swept
@@ -98,7 +98,7 @@ def test_marking_tells_what_is_new(world: World) -> None:
     store = world.store
     (oid,) = give(store, b"some bytes")
     collection = store.collect()
-    with collection.looking():
+    with collection.snapshot():
         assert [collection.mark(oid), collection.mark(oid)] == [True, False]
         with pytest.raises(MissingObject, match="not in the store"):
             collection.mark(object_id(Kind.BLOB, b"never added"))
@@ -114,7 +114,7 @@ def test_scanning_for_a_collection(world: World) -> None:
     store.publish()
     collection = store.collect()
     finish(collection.plan_settle)
-    with collection.looking():
+    with collection.snapshot():
         assert collection.scan(b"a/") == [(b"a/1", b"x")]
     collection.close()
 
@@ -124,7 +124,7 @@ def test_reading_for_a_collection(world: World) -> None:
     (oid,) = give(store, b"some bytes" * 40)
     collection = store.collect()
     before = store.stats().cache_bytes
-    with collection.looking():
+    with collection.snapshot():
         assert collection.read(oid, Kind.BLOB) == b"some bytes" * 40
         with pytest.raises(MissingObject):
             collection.read(object_id(Kind.BLOB, b"never added"), Kind.BLOB)
@@ -206,7 +206,7 @@ def test_a_drain_that_was_under_way_goes_on(world: World) -> None:
     if drain is not None:
         drain.execute()
     collection = store.collect()
-    with collection.looking():
+    with collection.snapshot():
         for item in data:
             collection.mark(blob(item)[0])
     if drain is not None:
@@ -273,7 +273,7 @@ def test_closed_early_it_leaves_everything(world: World) -> None:
     oids = give(store, *(bytes([number]) * 100 for number in range(50)))
     settle(store)
     collection = store.collect()
-    with collection.looking():
+    with collection.snapshot():
         collection.mark(oids[0])
     collection.close()
     assert all(store.contains(oid) for oid in oids)
@@ -298,7 +298,7 @@ def test_what_is_drained_while_it_is_looked_at_is_found(world: World) -> None:
     store.add(oid, kind, data)
     raw.publish()
     collection = store.collect()
-    with collection.looking():
+    with collection.snapshot():
         settle(store)
         assert collection.read(oid, kind) == data
         assert collection.mark(oid)
@@ -321,7 +321,7 @@ def test_entering_tells_what_an_object_refers_to(world: World) -> None:
     store.publish()
     settle(store)
     collection = store.collect()
-    with collection.looking():
+    with collection.snapshot():
         assert collection.enter(Kind.TREE, tree) == [(Kind.BLOB, blob_id)]
         assert collection.enter(Kind.TREE, tree) is None
         # The target of a link is stored as a blob, too, and is marked with the link.
@@ -355,7 +355,7 @@ def test_entering_versions_of_a_tree_tells_all_that_they_refer_to(world: World) 
     settle(store)
     collection = store.collect()
     found: set[Oid] = set()
-    with collection.looking():
+    with collection.snapshot():
         for oid in trees:
             told = collection.enter(Kind.TREE, oid)
             assert told is not None

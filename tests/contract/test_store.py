@@ -19,7 +19,7 @@ from heliosfs.store.l2 import reader as snapshot
 from heliosfs.store.l2 import record as payload
 from heliosfs.store.local import LocalStore
 from heliosfs.store.memory import MemoryStore
-from tests.stores import Drained, blob, open_local, run
+from tests.stores import DrainableStore, blob, open_local, run
 
 Opener = Callable[[], Store]
 
@@ -50,9 +50,9 @@ def store(
     else:
         made = open_local(tmp_path)
     if request.param in ("local-drained", "local-indexed"):
-        made = Drained(made)
+        made = DrainableStore(made)
     if request.param in ("local-uncached", "local-colliding"):
-        made = Drained(made)
+        made = DrainableStore(made)
         made._cache.capacity_bytes = 0
     yield made
     made.close()

@@ -10,8 +10,8 @@ import struct
 import time
 from pathlib import Path
 
-from heliosfs.daemon.retelling import Retelling
-from heliosfs.daemon.teller import Teller, Told
+from heliosfs.daemon.pretended_requests import PretendedRequests
+from heliosfs.daemon.watch_notifier import WatchedChanges, WatchNotifier
 from heliosfs.daemon.watchers import SETTLE_SECONDS
 from heliosfs.fuse.notices import Notices
 from heliosfs.objects.tree import NO_OID, Entry, encode_entry
@@ -287,19 +287,21 @@ def test_links_lead_nowhere(tmp_path: Path) -> None:
     entry = encode_entry(Entry(b"x", 0o100644, 0, 0, 0, 0, NO_OID))
     other = encode_entry(Entry(b"x", 0o100644, 0, 0, 0, 1, NO_OID))
     changes = {b"file": (entry, other), b"gone": (entry, None), b"came": (None, entry)}
-    retelling = Retelling(FileSystem(Stage().repository), {})
-    teller = Teller(os.fsencode(tmp_path), retelling, Notices(-1))
-    teller.tell(
+    pretended = PretendedRequests(FileSystem(Stage().repository), {})
+    notifier = WatchNotifier(os.fsencode(tmp_path), pretended, Notices(-1))
+    notifier.notify(
         [
-            Told(os.fsencode(tmp_path / "directory"), outside.stat().st_ino, changes),
-            Told(os.fsencode(outside), outside.stat().st_ino + 1, changes),
-            Told(os.fsencode(tmp_path), tmp_path.stat().st_ino, {b"link": (entry, other)}),
+            WatchedChanges(os.fsencode(tmp_path / "directory"), outside.stat().st_ino, changes),
+            WatchedChanges(os.fsencode(outside), outside.stat().st_ino + 1, changes),
+            WatchedChanges(
+                os.fsencode(tmp_path), tmp_path.stat().st_ino, {b"link": (entry, other)}
+            ),
         ]
     )
     assert {path: os.lstat(path) for path in before} == before
     # Where the requests of the thread are not recognised, it creates and removes nothing.
     (outside / "gone").touch()
-    teller.tell([Told(os.fsencode(outside), outside.stat().st_ino, changes)])
+    notifier.notify([WatchedChanges(os.fsencode(outside), outside.stat().st_ino, changes)])
     assert sorted(os.listdir(outside)) == ["file", "gone"]
     assert os.stat(outside / "file").st_ctime_ns > before[outside / "file"].st_ctime_ns
     assert os.stat(outside / "file").st_mtime_ns == before[outside / "file"].st_mtime_ns

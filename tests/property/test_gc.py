@@ -23,7 +23,7 @@ from heliosfs.objects.ids import CommitId, Oid
 from heliosfs.objects.references import NEVER_STORED
 from heliosfs.objects.tree import decode_entry
 from heliosfs.repo.check import check_store
-from heliosfs.repo.gc.collect import Collected
+from heliosfs.repo.gc.collect import GcResult
 from heliosfs.repo.gc.retention import Retention
 from heliosfs.repo.operation_log import OperationLog
 from heliosfs.repo.repository import Repository
@@ -52,7 +52,7 @@ class GcMachine(RuleBasedStateMachine):
         super().__init__()
         self.stage = self.make_stage()
         self.trees: dict[str, Tree] = {}
-        self.running: Steps[Collected] | None = None
+        self.running: Steps[GcResult] | None = None
         self.snapshots: list[CommitId] = []
 
     def make_stage(self) -> Stage:

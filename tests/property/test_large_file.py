@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from heliosfs.objects.blob import PART_BYTES, WHOLE_MAX, decode_parts, encode_parts
 from heliosfs.objects.ids import BlobId, Kind, Oid, object_id
 from heliosfs.store.base import Edit, NewObject
-from heliosfs.store.edited import Edited
+from heliosfs.store.edited import EditedObject
 from heliosfs.store.memory import MemoryStore
 from heliosfs.workspace.account import Account
 from heliosfs.workspace.extents import Extents
@@ -47,7 +47,7 @@ class CheckingStore(MemoryStore):
     ) -> None:
         if edits:
             assert base is not None
-            edited = Edited(base, len(data), edits)
+            edited = EditedObject(base, len(data), edits)
             assert edited.apply(self.read(base, kind), kind, oid) == data
             self.edited_count += 1
         super().add(oid, kind, data, base, is_cold=is_cold, edits=edits)
@@ -134,7 +134,7 @@ class ContentMachine(RuleBasedStateMachine):
         work.execute()
         work.apply()
         for part, oid in zip(self.under_way, work.oids, strict=True):
-            self.content.settle(part, BlobId(oid))
+            self.content.mark_stored(part, BlobId(oid))
         self.under_way = []
 
     @rule()

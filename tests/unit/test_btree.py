@@ -13,7 +13,7 @@ import pytest
 from heliosfs.errors import StoreError
 from heliosfs.store.directory import Directory
 from heliosfs.store.l2 import btree
-from heliosfs.store.l2.btree import Damage, Walked
+from heliosfs.store.l2.btree import Damage, WalkResult
 from heliosfs.store.l2.environment import FILE, check_file, open_environment, open_tables
 
 PAGE_BYTES = 4096
@@ -48,7 +48,7 @@ def make(path: Path, seed: int, transactions: int = 5) -> tuple[int, int]:
     return os.path.getsize(path) // PAGE_BYTES, last_page + 1
 
 
-def walked(path: Path) -> Walked:
+def walked(path: Path) -> WalkResult:
     fd = os.open(path, os.O_RDONLY)
     try:
         return btree.walk(fd)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from heliosfs.objects.ids import Kind, Oid
-from heliosfs.store.cache import ENTRY_OVERHEAD_BYTES, Cached, ObjectCache
+from heliosfs.store.cache import ENTRY_OVERHEAD_BYTES, CachedObject, ObjectCache
 from heliosfs.store.encoding.codecs import Codec
 
 
@@ -11,8 +11,8 @@ def oid(number: int) -> Oid:
     return Oid(number.to_bytes(32, "big"))
 
 
-def entry(size: int) -> Cached:
-    return Cached(Kind.BLOB, size, Codec.RAW, bytes(size))
+def entry(size: int) -> CachedObject:
+    return CachedObject(Kind.BLOB, size, Codec.RAW, bytes(size))
 
 
 def test_hits_and_misses_are_counted() -> None:

@@ -107,7 +107,7 @@ def test_a_store_that_was_moved_is_remembered_where_it_is(work: Path) -> None:
         with pytest.raises(HeliosError, match="it was in"):
             opened(work, work.parent / wrong)
     fd = os.open(moved, os.O_RDONLY)
-    store_id = stores.settle(str(work), str(moved), fd)
+    store_id = stores.remember_store(str(work), str(moved), fd)
     os.close(fd)
     assert (work / ".helios/store-path").read_text() == f"{moved}\n{store_id}\n"
     assert opened(work) == moved
@@ -119,7 +119,7 @@ def test_a_store_can_be_moved_into_its_workspace(work: Path) -> None:
         path.rename(home / path.name)
     assert opened(work, home) == home
     fd = os.open(home, os.O_RDONLY)
-    stores.settle(str(work), str(home), fd)
+    stores.remember_store(str(work), str(home), fd)
     os.close(fd)
     assert not (home / "store-path").exists()
     assert opened(work) == home
@@ -158,11 +158,11 @@ def test_a_workspace_whose_directory_was_emptied_is_told_from_a_new_one(tmp_path
 
 def test_who_has_a_store_open_is_named_with_its_workspace(tmp_path: Path) -> None:
     registered = runfiles.Registration(runfiles.KnownWorkspace("/the/ws", "/store", "id"), "/log")
-    said = stores.who_has_it(StoreBusy("process 1 has the store open", os.getpid()))
+    said = stores.with_served_workspace(StoreBusy("process 1 has the store open", os.getpid()))
     assert str(said) == "process 1 has the store open: it serves /the/ws"
     registered.close()
     plain = StoreBusy("process 1 has the store open", os.getpid())
-    assert stores.who_has_it(plain) is plain
+    assert stores.with_served_workspace(plain) is plain
 
 
 def test_store_option_that_names_the_default_leaves_no_pointer(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from heliosfs.errors import CorruptObject
 from heliosfs.objects.ids import Kind, Oid, object_id
 from heliosfs.store.base import NewObject
-from heliosfs.store.edited import DEPTH_MAX, Edited, decode_edited
+from heliosfs.store.edited import DEPTH_MAX, EditedObject, decode_edited
 from heliosfs.store.l2 import encoder
 from heliosfs.store.local import LocalStore
 from tests.stores import finish, open_local, run, settle
@@ -138,7 +138,7 @@ def test_a_collection_after_its_publish(store: LocalStore) -> None:
     oid, edited = edit(store, base, data, 0)
     store.publish()
     collection = store.collect()
-    with collection.looking():
+    with collection.snapshot():
         assert collection.read(oid, Kind.BLOB) == edited
         collection.mark(oid)
     finish(collection.plan_settle)
@@ -157,7 +157,7 @@ def test_one_that_makes_something_else_is_corrupt(store: LocalStore) -> None:
 
 def test_as_the_journal_has_it() -> None:
     base = object_id(Kind.BLOB, b"base")
-    edited = Edited(base, SIZE, [(0, b""), (5, b"edit"), (70_000, bytes(300))])
+    edited = EditedObject(base, SIZE, [(0, b""), (5, b"edit"), (70_000, bytes(300))])
     encoded = edited.encode()
     found, end = decode_edited(b"x" + encoded + b"y", 1, SIZE)
     assert (found.base, found.size, found.edits) == (base, SIZE, edited.edits)

@@ -76,7 +76,7 @@ def test_few_let_a_node_go() -> None:
         for place in _letting_go(ast.parse(path.read_text()))
     }
     assert found == {
-        "FileSystem.settle",
+        "FileSystem.reclaim",
         "Workspace.release",
         "discard",
         "unload",

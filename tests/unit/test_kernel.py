@@ -13,7 +13,7 @@ from heliosfs.fuse.notices import Notices
 from heliosfs.workspace.switch import Invalidation
 
 
-class Told:
+class WatchedChanges:
     """Stands for `Notices`: what was told, and whether from the thread of the loop."""
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class Told:
 @pytest.mark.trio
 async def test_names_and_listings_are_told_from_threads() -> None:
     """The kernel may wait there for a process that waits for the loop."""
-    told = Told()
+    told = WatchedChanges()
     kernel = Kernel(RequestLoop(), "/", cast("Notices", told))
     await kernel.invalidate(Invalidation([(1, b"a", 0)], [2], [1]))
     assert told.notes == [("entry", False), ("listing", False), ("attributes", True)]

@@ -20,7 +20,7 @@ from tests.tree_builder import Stage
 SIZE = 4096
 
 
-class Told:
+class WatchedChanges:
     """What stands for the kernel, and for what listings do not need."""
 
     is_calm = True
@@ -47,7 +47,7 @@ class Listed:
         for number in range(count):
             stage.files.write(b"d/%d" % number, b"")
         self.filesystem = FileSystem(stage.repository)
-        self.told = Told()
+        self.told = WatchedChanges()
         told: Any = self.told
         self.requests = ListingRequests(self.filesystem, told, told)
         root = stage.repository.root.workspace.root

@@ -21,7 +21,7 @@ from heliosfs.store.encoding.packs import (
     PACKED_FROM_BYTES,
     PackLocation,
     Packs,
-    Use,
+    PackUse,
     decode_location,
     decode_uses,
     encode_large,
@@ -72,7 +72,7 @@ def test_places_and_uses_come_back() -> None:
     uses = with_places(
         {}, [PackLocation(1, 0, 10, 0), PackLocation(1, 90, 10, 0), PackLocation(2, 5, 5, 0)]
     )
-    assert uses == {1: Use(100, 20), 2: Use(10, 5)}
+    assert uses == {1: PackUse(100, 20), 2: PackUse(10, 5)}
     assert decode_uses(encode_uses(uses)) == uses
     assert decode_uses(b"") == {}
 

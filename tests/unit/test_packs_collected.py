@@ -38,7 +38,7 @@ def add(store: LocalStore, *contents: bytes) -> list[Oid]:
 
 def sweep(store: LocalStore, keep: list[Oid]) -> int:
     collection = store.collect()
-    with collection.looking():
+    with collection.snapshot():
         for oid in keep:
             collection.mark(oid)
     finish(collection.plan_settle)

@@ -39,7 +39,7 @@ def pack(store: LocalStore, *, keep: list[Oid] | None = None) -> int:
     store.publish()
     settle(store)
     collection = store.collect()
-    with collection.looking():
+    with collection.snapshot():
         for oid in keep if keep is not None else []:
             collection.mark(oid)
     finish(collection.plan_pack)

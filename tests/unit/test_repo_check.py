@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from heliosfs.objects.ids import Kind, Oid, object_id
-from heliosfs.repo.check import Checked, check_store
+from heliosfs.repo.check import CheckResult, check_store
 from heliosfs.steps import run_to_end
 from heliosfs.store.memory import MemoryStore
 from tests.tree_builder import Stage
@@ -27,7 +27,7 @@ def stage() -> Stage:
     return stage
 
 
-def check(stage: Stage) -> Checked:
+def check(stage: Stage) -> CheckResult:
     return run_to_end(check_store(stage.repository), stage.store)
 
 

@@ -12,7 +12,7 @@ from heliosfs.errors import Busy, MissingObject, NotFound
 from heliosfs.objects.ids import Kind, Oid, object_id
 from heliosfs.objects.tree import encode_entry
 from heliosfs.repo.configuration import Configuration
-from heliosfs.repo.gc.collect import Collected, last_collected
+from heliosfs.repo.gc.collect import GcResult, last_collected
 from heliosfs.repo.gc.retention import Retention
 from heliosfs.steps import Step, Steps, run_to_end
 from heliosfs.store.sidefile import MemoryFile
@@ -35,14 +35,14 @@ def now(stage: Stage, operations: int = 1000, *, unreached: bool = True) -> Rete
     return Retention(stage.clock.now_ns() + 10**9, operations, unreached)
 
 
-def gc(stage: Stage, retention: Retention, *, dry_run: bool = False) -> Collected:
+def gc(stage: Stage, retention: Retention, *, dry_run: bool = False) -> GcResult:
     return run_to_end(collect(stage.repository, retention, dry_run=dry_run), stage.store)
 
 
-def with_turns(steps: Steps[Collected], act: Callable[[int], None]) -> Collected:
+def with_turns(steps: Steps[GcResult], act: Callable[[int], None]) -> GcResult:
     """Drive a collection, and let others have their turn after every step."""
 
-    def told() -> Steps[Collected]:
+    def told() -> Steps[GcResult]:
         count = 0
         step: Step = next(steps)
         while True:
@@ -53,7 +53,7 @@ def with_turns(steps: Steps[Collected], act: Callable[[int], None]) -> Collected
             try:
                 step = next(steps)
             except StopIteration as done:
-                result: Collected = done.value
+                result: GcResult = done.value
                 return result
 
     return run_to_end(told(), Stage().store)

@@ -8,7 +8,7 @@ import tracemalloc
 import pytest
 
 from heliosfs.objects.tree import Entry
-from heliosfs.trees.select import Quiet, select
+from heliosfs.trees.select import SelectionMemo, select
 from heliosfs.trees.stored import find_entry
 from heliosfs.workspace.flush import flush
 from tests.tree_builder import Stage
@@ -39,7 +39,7 @@ def test_a_directory_in_place_of_a_file_stays_when_all_in_it_is_ignored() -> Non
     base = root_of(stage)
     stage.files.remove(b"d")
     stage.files.write(b"d/e/a.o", b"1\n")
-    quiet = Quiet()
+    quiet = SelectionMemo()
     for _ in range(2):
         found = select(stage.store, base, root_of(stage), quiet)
         entry = find_entry(stage.store, found.root, b"d")
@@ -53,7 +53,7 @@ def test_a_directory_in_place_of_a_file_stays_when_all_in_it_is_ignored() -> Non
 def test_a_memo_changes_nothing(seed: int) -> None:
     random_ = random.Random(seed)
     stage = Stage()
-    quiet = Quiet()
+    quiet = SelectionMemo()
     base = root_of(stage)
     places = [b"", b"a/", b"a/b/", b"c/", b"c/o/", b"c/o/d/"]
     for step in range(12):

@@ -190,14 +190,14 @@ async def test_who_reads_along_is_told_how_far_it_is(monkeypatch: pytest.MonkeyP
     assert await mount.long(gate.steps, channel, progress=True) == ""
     told = []
     for _ in range(3):
-        await mount.verbs.go_on(channel)
+        await mount.verbs.drive(channel)
         told.append(channel.read(1000).decode())
     assert all(line.startswith('progress: {"done": ') for line in told), told
     assert len(set(told)) == 3
     gate.is_open = True
-    await mount.verbs.go_on(channel)
+    await mount.verbs.drive(channel)
     assert channel.read(1000) == b"through\n"
-    await mount.verbs.go_on(channel)
+    await mount.verbs.drive(channel)
     assert channel.read(1000) == b""
 
 

@@ -6,7 +6,7 @@ import random
 
 from heliosfs.objects.ids import Kind, Oid, object_id
 from heliosfs.store.encoding.codecs import Codec, decode, decode_delta
-from heliosfs.store.encoding.versions import KNOWN_MAX, Prepared, Versions
+from heliosfs.store.encoding.versions import KNOWN_MAX, PreparedObject, Versions
 from heliosfs.store.remembered import TwoGenerationCache
 
 
@@ -15,8 +15,8 @@ def version(number: int) -> bytes:
     return text[: number % 50 * 100] + b"edit %d" % number + text[number % 50 * 100 :]
 
 
-def chain(versions: Versions, count: int, kind: Kind = Kind.BLOB) -> list[Prepared]:
-    made: list[Prepared] = []
+def chain(versions: Versions, count: int, kind: Kind = Kind.BLOB) -> list[PreparedObject]:
+    made: list[PreparedObject] = []
     for number in range(count):
         data = version(number)
         base = made[-1].oid if made else None
@@ -26,7 +26,7 @@ def chain(versions: Versions, count: int, kind: Kind = Kind.BLOB) -> list[Prepar
     return made
 
 
-def depth(made: list[Prepared], at: int) -> int:
+def depth(made: list[PreparedObject], at: int) -> int:
     """How many others it takes to decode one; each of them comes before it."""
     place = {each.oid: index for index, each in enumerate(made)}
     steps, index = 0, at
@@ -72,7 +72,7 @@ def test_it_holds_no_more_than_it_may() -> None:
     for data in chains:
         versions.encode(object_id(Kind.BLOB, data), Kind.BLOB, data, None)
 
-    def successor(data: bytes) -> Prepared:
+    def successor(data: bytes) -> PreparedObject:
         made = versions.encode(
             object_id(Kind.BLOB, data + b"."), Kind.BLOB, data + b".", object_id(Kind.BLOB, data)
         )

@@ -103,7 +103,7 @@ class _Hunks:
         yield self._paint.hunk_head(f"-{_span(start, stop)} +{_span(new_start, new_stop)}", heading)
         at = new_start
         for each in group:
-            yield from self._around(at, each.new_start)
+            yield from self._context_around(at, each.new_start)
             removed, added = old[each.start : each.stop], new[each.new_start : each.new_stop]
             if words is Words.NONE:
                 yield from self._lines(b"-", removed)
@@ -116,7 +116,7 @@ class _Hunks:
                 before, after = (b"".join(map(_whole, lines)) for lines in (removed, added))
                 yield _by_words(before, after, words, self._paint)
             at = each.new_stop
-        yield from self._around(at, new_stop)
+        yield from self._context_around(at, new_stop)
 
     def _lines(self, sign: bytes, lines: list[bytes], past_end: int = 0) -> Iterator[bytes]:
         for number, line in enumerate(lines):
@@ -128,7 +128,7 @@ class _Hunks:
             if not line.endswith(b"\n"):
                 yield b"\n" + self._paint.note(_NO_NEWLINE)
 
-    def _around(self, start: int, stop: int) -> Iterator[bytes]:
+    def _context_around(self, start: int, stop: int) -> Iterator[bytes]:
         lines, words = self._new[start:stop], self._words
         if words is Words.NONE:
             yield from self._lines(b" ", lines)

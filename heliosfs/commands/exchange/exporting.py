@@ -14,7 +14,7 @@ from heliosfs.commands.options import Options
 from heliosfs.commands.render import json_reply, listed
 from heliosfs.commands.verb import Request
 from heliosfs.errors import NotFound
-from heliosfs.git.exporter import Export, Exported
+from heliosfs.git.exporter import Export, ExportResult
 from heliosfs.git.outgoing import choose, hash_of
 from heliosfs.git.pack import Pack
 from heliosfs.git.process import Git
@@ -110,7 +110,7 @@ def _remove(path: str, device: int) -> None:
             shutil.rmtree(path, ignore_errors=True)
 
 
-def _text(done: Exported, git: Git) -> str:
+def _text(done: ExportResult, git: Git) -> str:
     lines = [f"{done.object_count} new objects to {git.git_dir}"]
     lines += [
         f"  {done.refs[ref].hex()[:_ID_DIGITS]} {ref.split('/', 1)[1]}" for ref in done.changed
@@ -148,7 +148,7 @@ def _text(done: Exported, git: Git) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def _document(done: Exported) -> dict[str, object]:
+def _document(done: ExportResult) -> dict[str, object]:
     return {
         "object_count": done.object_count,
         "refs": {name: git_id.hex() for name, git_id in done.refs.items()},

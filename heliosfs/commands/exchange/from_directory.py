@@ -127,7 +127,7 @@ class _Import:
             root = source
         else:
             if before.root.oid != self._root.oid:
-                self._look_again(before.root)
+                self._drop_taken_paths(before.root)
             edits = dict(self._edits(before.root, source))
             root = edit_tree(self._store, before.root, edits, repository.clock.now_ns())
         with repository.transaction:
@@ -137,7 +137,7 @@ class _Import:
                 after = before._replace(root=root)
                 view.move("import", self._path, before, after, with_times=True)
 
-    def _look_again(self, root: Entry) -> None:
+    def _drop_taken_paths(self, root: Entry) -> None:
         """Leave out paths that appeared in the workspace while files were read."""
         directories = {item.path for item in self._found.new if item.is_dir}
         for path, place in list(self._places.items()):

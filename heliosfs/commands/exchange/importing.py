@@ -17,7 +17,7 @@ from heliosfs.git.importer import Import
 from heliosfs.git.marks import carry_marks
 from heliosfs.git.process import Git
 from heliosfs.git.refs import GitRefs
-from heliosfs.git.verify import Verified, verify
+from heliosfs.git.verify import VerifyResult, verify
 from heliosfs.mounttable import workspace_over
 from heliosfs.repo.beneath import Beneath
 from heliosfs.repo.repository import Repository
@@ -136,7 +136,7 @@ def _verify(repository: Repository, path: str, *, as_json: bool) -> Steps[str]:
     return f"{found.commit_count} commits of {path} are the same here, file by file\n"
 
 
-def _differences(found: Verified, path: str) -> str:
+def _differences(found: VerifyResult, path: str) -> str:
     """Return one line: the first item of each kind, and the number of all."""
     parts = []
     if found.missing:

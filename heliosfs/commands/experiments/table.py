@@ -12,7 +12,14 @@ from heliosfs.commands.render import iso_time, short
 from heliosfs.objects.ids import CommitId
 from heliosfs.repo.experiments import Experiment
 from heliosfs.repo.repository import Repository
-from heliosfs.repo.scores import DEFAULT_METRIC, Scored, Scores, best_of, main_metric, value_of
+from heliosfs.repo.scores import (
+    DEFAULT_METRIC,
+    ScoredCommit,
+    Scores,
+    best_of,
+    main_metric,
+    value_of,
+)
 
 _LIST_SORTS = ("score", "age", "commits", "name")
 _SHOW_SORTS = ("score", "age", "name")
@@ -33,7 +40,7 @@ class Summary:
     """Number of commits that have each metric in use."""
     metric: str
     """Metric that is shown."""
-    scored: list[Scored]
+    scored: list[ScoredCommit]
     """Commits that have the metric, the oldest first."""
 
     @property
@@ -42,11 +49,11 @@ class Summary:
         return self.metric in self.experiment.minimize
 
     @property
-    def best(self) -> Scored | None:
+    def best(self) -> ScoredCommit | None:
         return best_of(self.scored, minimize=self.minimize)
 
     @property
-    def last(self) -> Scored | None:
+    def last(self) -> ScoredCommit | None:
         return self.scored[-1] if self.scored else None
 
 
@@ -61,7 +68,7 @@ def summarize(repository: Repository, experiment: Experiment, by: str | None = N
             metrics[metric] = metrics.get(metric, 0) + 1
     metric = by or main_metric(metrics, experiment.minimize)
     scored = [
-        Scored(oid, found[metric], value_of(found[metric]))
+        ScoredCommit(oid, found[metric], value_of(found[metric]))
         for oid, found in scores.items()
         if metric in found
     ]
@@ -242,7 +249,7 @@ def _sort(options: Options, known: tuple[str, ...]) -> str:
 
 
 def _by_score(
-    rows: Sequence[_T], score: Callable[[_T], tuple[Scored | None, bool]], options: Options
+    rows: Sequence[_T], score: Callable[[_T], tuple[ScoredCommit | None, bool]], options: Options
 ) -> list[_T]:
     """Sort by score, the best first; rows without a score come last in both directions."""
 
@@ -256,13 +263,13 @@ def _by_score(
     return sorted(having, key=goodness, reverse="reverse" in options) + rest
 
 
-def _number(row: Summary, scored: Scored | None) -> str:
+def _number(row: Summary, scored: ScoredCommit | None) -> str:
     if scored is None:
         return "-"
     return scored.text if row.metric == DEFAULT_METRIC else f"{row.metric}={scored.text}"
 
 
-def _scored_document(scored: Scored | None) -> dict[str, object] | None:
+def _scored_document(scored: ScoredCommit | None) -> dict[str, object] | None:
     if scored is None:
         return None
     return {"id": scored.oid.hex(), "text": scored.text, "value": scored.value}

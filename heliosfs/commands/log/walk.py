@@ -15,11 +15,19 @@ from heliosfs.objects.ids import CommitId
 from heliosfs.repo.ancestry import find_merge_bases
 from heliosfs.repo.path_history import PathLog
 from heliosfs.repo.revisions import resolve
-from heliosfs.repo.walks import Stepper, Visit, by_date, first_parent, hidden_by, topological, whole
+from heliosfs.repo.walks import (
+    Stepper,
+    Visit,
+    by_date,
+    excluded_commits,
+    first_parent,
+    topological,
+    whole,
+)
 from heliosfs.steps import TURN, Steps, Turn
 
 
-class Tips(NamedTuple):
+class WalkTips(NamedTuple):
     """Commits at which a walk begins, and those that it leaves out."""
 
     shown: list[CommitId]
@@ -47,7 +55,7 @@ def walk_of(request: Request, options: Options) -> Steps[Iterator[Visit | Turn]]
         step = log_of.step
     hidden: set[CommitId] = set()
     if tips.hidden:
-        hidden = yield from hidden_by(history, *tips)
+        hidden = yield from excluded_commits(history, *tips)
     walk = topological if "graph" in options or "topo-order" in options else by_date
     return walk(history, tips.shown, hidden, step)
 
@@ -64,10 +72,10 @@ def next_wanted(walk: Iterator[Visit | Turn], wanted: Filter | None) -> Steps[Vi
     return None
 
 
-def tips_of(request: Request, options: Options, revisions: list[str]) -> Steps[Tips]:
+def tips_of(request: Request, options: Options, revisions: list[str]) -> Steps[WalkTips]:
     """Return the commits that revisions, ranges and options for many refs name."""
     repository, head = request.repository, request.view.head
-    tips = Tips([], [])
+    tips = WalkTips([], [])
     for revision in revisions:
         found = range_of(revision)
         if revision.startswith("^"):
@@ -98,18 +106,18 @@ def _refs(request: Request, options: Options) -> Iterator[CommitId]:
     if "all" in options or "branches" in options:
         pattern = options.value("branches") or "*"
         for branch in sorted(refs, key=lambda branch: branch.name):
-            if branch.head is not None and _fits(branch.name, pattern):
+            if branch.head is not None and _matches(branch.name, pattern):
                 yield branch.head
     if "all" in options or "tags" in options:
         pattern = options.value("tags") or "*"
         for name, oid in sorted(refs.tags.items()):
-            if _fits(name, pattern):
+            if _matches(name, pattern):
                 yield oid
     if "all" in options and request.view.head is not None:
         yield request.view.head
 
 
-def _fits(name: str, pattern: str) -> bool:
+def _matches(name: str, pattern: str) -> bool:
     """Return True if a pattern fits a name; one without a wildcard fits all below it."""
     if any(mark in pattern for mark in "*?["):
         return fnmatchcase(name, pattern)

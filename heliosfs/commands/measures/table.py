@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 from heliosfs.clock import SECOND_NS
-from heliosfs.repo.gc.collect import Collected, last_collected
+from heliosfs.repo.gc.collect import GcResult, last_collected
 from heliosfs.repo.metrics import resident_bytes
 from heliosfs.repo.repository import Repository
 from heliosfs.store.base import StoreStats
@@ -75,7 +75,7 @@ def _gc_age(now: Sample) -> Number:
     return (now.repository.clock.now_ns() - last.time_ns) / SECOND_NS if last else None
 
 
-def _of_last_gc(take: Callable[[Collected], Number]) -> Callable[[Sample], Number]:
+def _of_last_gc(take: Callable[[GcResult], Number]) -> Callable[[Sample], Number]:
     def taken(now: Sample) -> Number:
         last = last_collected(now.repository.store)
         return take(last) if last else None

@@ -97,10 +97,10 @@ def _step(request: Request, options: Options) -> str:
     way = f"and kept for {other!r}"
     if now is not view:
         way = "and kept: 'checkout -', then 'undo'"
-    return f"{''.join(lines)}{head_line(repository, now)}{_told(edited, way)}"
+    return f"{''.join(lines)}{head_line(repository, now)}{_edits_line(edited, way)}"
 
 
-def _told(edited: list[bytes], way: str) -> str:
+def _edits_line(edited: list[bytes], way: str) -> str:
     """Return a line about edits since the last operation that are not in the tree any more."""
     if not edited:
         return ""

@@ -45,7 +45,7 @@ def last_save(request: Request) -> Past:
     root = view.state().root
     for save in reversed(view.saves.all()):
         state = view.saves.read(save)
-        if is_other(request.repository.store, state.root, root):
+        if has_other_content(request.repository.store, state.root, root):
             return Past(state, save.time_ns, None)
     raise NotFound(f"no save differs from the files as they are now ({kept_saves(view)})")
 
@@ -102,7 +102,7 @@ def restored(
     for past, paths in found:
         root = graft(store, root, past.state.root, paths, request.repository.clock.now_ns()).root
     after = before._replace(root=view.ignoring.keep(root, before.root))
-    if is_other(store, after.root, before.root):
+    if has_other_content(store, after.root, before.root):
         text = f"{describe_past(found[0][0])}: {' '.join(words)}"
         view.move("restore", text, before, after, view.stage.root)
     return [
@@ -139,10 +139,10 @@ def _differs_at(store: Store, path: bytes, one: Entry, other: Entry) -> bool:
     here, there = find_entry(store, one, path), find_entry(store, other, path)
     if here is None or there is None:
         return here is not there
-    return is_other(store, here, there)
+    return has_other_content(store, here, there)
 
 
-def is_other(store: Store, one: Entry, other: Entry) -> bool:
+def has_other_content(store: Store, one: Entry, other: Entry) -> bool:
     """Return True if two entries differ in more than times, with all below them."""
     if differs(one, other) or one.is_dir != other.is_dir:
         return True

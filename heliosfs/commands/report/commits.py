@@ -13,7 +13,7 @@ from heliosfs.errors import MissingObject
 from heliosfs.objects.ids import CommitId
 from heliosfs.repo.experiments import Experiment
 from heliosfs.repo.repository import Repository
-from heliosfs.repo.scores import Scored, Scores, best_of, main_metric, value_of
+from heliosfs.repo.scores import ScoredCommit, Scores, best_of, main_metric, value_of
 from heliosfs.steps import TURN, Steps
 
 COMMITS_MAX = 20_000
@@ -39,14 +39,14 @@ class Row(NamedTuple):
 
 
 @dataclass(slots=True)
-class Own:
+class ListedExperiment:
     """Experiment, and those of its commits that still exist."""
 
     experiment: Experiment
     commits: list[CommitId] = field(default_factory=list)
 
 
-class Gathered:
+class ReportData:
     """The commits, experiments and refs of a repository at one time, more or less.
 
     Commits may come while this is gathered: some of them are in it then.  None of it is wrong.
@@ -54,7 +54,7 @@ class Gathered:
 
     def __init__(self, repository: Repository) -> None:
         self._repository = repository
-        self.experiments = [Own(each) for each in repository.experiments]
+        self.experiments = [ListedExperiment(each) for each in repository.experiments]
         self.experiments.sort(key=lambda own: own.experiment.started_ns)
         self.refs: list[tuple[str, str, CommitId | None]] = [
             *(("branch", each.name, each.head) for each in repository.refs),
@@ -95,12 +95,12 @@ class Gathered:
         first |= {row.oid: None for row in islice(others, OTHERS_MAX)}
         return (self.rows[oid] for oid in first)
 
-    def _outstanding(self, own: Own) -> list[CommitId]:
+    def _outstanding(self, own: ListedExperiment) -> list[CommitId]:
         rows = [self.rows[oid] for oid in own.commits if oid in self.rows]
         minimized = own.experiment.minimize
         metric = main_metric({name: 0 for row in rows for name in row.scores}, minimized)
         scored = [
-            Scored(row.oid, row.scores[metric], value_of(row.scores[metric]))
+            ScoredCommit(row.oid, row.scores[metric], value_of(row.scores[metric]))
             for row in rows
             if metric in row.scores
         ]

@@ -9,7 +9,7 @@ import json
 
 from heliosfs.clock import SECOND_NS
 from heliosfs.commands.options import Options
-from heliosfs.commands.report.commits import Gathered, Row
+from heliosfs.commands.report.commits import ReportData, Row
 from heliosfs.commands.report.details import DetailChunks
 from heliosfs.commands.report.template import PAGE_BEGIN, PAGE_END
 from heliosfs.commands.verb import Request
@@ -33,7 +33,7 @@ def report(request: Request, options: Options) -> Steps[str]:
 
 def page_steps(repository: Repository) -> Steps[str]:
     """Make the page: 60 us a commit, and 1 ms for each diff that goes into it."""
-    gathered = Gathered(repository)
+    gathered = ReportData(repository)
     yield from gathered.gather()
     details = DetailChunks(repository)
     for row in gathered.by_interest():
@@ -45,7 +45,9 @@ def page_steps(repository: Repository) -> Steps[str]:
     return "".join([PAGE_BEGIN, *parts, PAGE_END])
 
 
-def _encode(repository: Repository, gathered: Gathered, details: DetailChunks) -> Steps[list[str]]:
+def _encode(
+    repository: Repository, gathered: ReportData, details: DetailChunks
+) -> Steps[list[str]]:
     """Encode the data of the page as JSON that no HTML parser takes for markup."""
     places = {oid: at for at, oid in enumerate(gathered.rows)}
     authors = {row.author: 0 for row in gathered.rows.values()}

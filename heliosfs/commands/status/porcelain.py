@@ -12,7 +12,7 @@ from heliosfs.commands.diff.patch import git_mode, git_part, shown_id
 from heliosfs.commands.options import Options
 from heliosfs.commands.pathspec import Pathspec
 from heliosfs.commands.render import quote_path, relative, text_of
-from heliosfs.commands.status.uncommitted import Standing
+from heliosfs.commands.status.uncommitted import UncommittedChanges
 from heliosfs.commands.status.unmerged import unmerged
 from heliosfs.commands.verb import Request
 from heliosfs.objects.tree import NO_OID, Entry
@@ -46,7 +46,7 @@ class _Row(NamedTuple):
 def porcelain(
     request: Request,
     options: Options,
-    found: Standing,
+    found: UncommittedChanges,
     ignored: Sequence[Change],
     spec: Pathspec,
 ) -> str:
@@ -86,7 +86,7 @@ def _plain_place(cwd: str, change: FileChange | Change) -> bytes:
     return relative(cwd, change.path) + b"/" * is_directory(entry)
 
 
-def _rows(found: Standing) -> list[_Row]:
+def _rows(found: UncommittedChanges) -> list[_Row]:
     """Return both changes of each path in one row, in byte order.
 
     What was staged as gone and is there again is new, and has a row of its own.

@@ -9,7 +9,11 @@ from heliosfs.commands.pathspec import Pathspec, pathspec
 from heliosfs.commands.render import json_reply, quote_path, relative, short, text_of, where
 from heliosfs.commands.status.conflicts import conflicts_document
 from heliosfs.commands.status.porcelain import paths_of, place_of, porcelain
-from heliosfs.commands.status.uncommitted import Standing, find_uncommitted, standing
+from heliosfs.commands.status.uncommitted import (
+    UncommittedChanges,
+    find_uncommitted,
+    uncommitted_changes,
+)
 from heliosfs.commands.status.unmerged import UNMERGED, unmerged
 from heliosfs.commands.verb import Request
 from heliosfs.repo.view import View
@@ -25,7 +29,7 @@ def status(request: Request, options: Options) -> Steps[str]:
     is_ignored_shown = "ignored" in options and options.value("ignored") != "no"
     ignored = view.ignoring.ignored() if is_ignored_shown else []
     ignored = [change for change in ignored if not spec or spec.matches(change.path)]
-    found = _chosen(options, (yield from standing(view)), spec)
+    found = _chosen(options, (yield from uncommitted_changes(view)), spec)
     if "json" in options:
         document = yield from _document(view, found, spec)
         if "ignored" in options:
@@ -42,7 +46,7 @@ def status(request: Request, options: Options) -> Steps[str]:
     )
 
 
-def _chosen(options: Options, found: Standing, spec: Pathspec) -> Standing:
+def _chosen(options: Options, found: UncommittedChanges, spec: Pathspec) -> UncommittedChanges:
     """Return the changes that the pathspecs mean, without new files if -uno says so."""
     mode = options.value("untracked-files") or "all"
     if mode not in ("no", "normal", "all"):
@@ -52,15 +56,15 @@ def _chosen(options: Options, found: Standing, spec: Pathspec) -> Standing:
         unstaged = [change for change in unstaged if change.old is not None]
     if "no-renames" in options:
         staged, unstaged = split_renames(staged), split_renames(unstaged)
-    return Standing(staged, unstaged)
+    return UncommittedChanges(staged, unstaged)
 
 
 def long_status(view: View, cwd: str) -> Steps[str]:
     """Return the status in words."""
-    return _long(view, cwd, (yield from standing(view)), Pathspec((), ()), PLAIN)
+    return _long(view, cwd, (yield from uncommitted_changes(view)), Pathspec((), ()), PLAIN)
 
 
-def _long(view: View, cwd: str, found: Standing, spec: Pathspec, paint: Paint) -> str:
+def _long(view: View, cwd: str, found: UncommittedChanges, spec: Pathspec, paint: Paint) -> str:
     lines = [where(view)]
     if view.branch is None:
         said, at, name = lines[0].partition("HEAD detached at ")
@@ -71,7 +75,9 @@ def _long(view: View, cwd: str, found: Standing, spec: Pathspec, paint: Paint) -
     if view.merging is not None:
         shown = {path: left[path] for path in left if spec.matches(path)}
         lines += _open_lines(view, cwd, shown, paint)
-        found = Standing(found.staged, [each for each in found.unstaged if each.path not in left])
+        found = UncommittedChanges(
+            found.staged, [each for each in found.unstaged if each.path not in left]
+        )
     if found.staged:
         lines += ["Changes to be committed:", '  (use "helios restore --staged PATH" to unstage)']
         lines += _lines(found.staged, cwd, paint, Role.STAGED)
@@ -106,7 +112,7 @@ def _open_lines(view: View, cwd: str, left: dict[bytes, str], paint: Paint) -> l
     return lines
 
 
-def _document(view: View, found: Standing, spec: Pathspec) -> Steps[dict[str, object]]:
+def _document(view: View, found: UncommittedChanges, spec: Pathspec) -> Steps[dict[str, object]]:
     changes = found.unstaged
     if found.staged:
         changes = within((yield from find_uncommitted(view)), spec)

@@ -9,7 +9,7 @@ from heliosfs.repo.view import View
 from heliosfs.steps import Steps, at_once
 
 
-class Standing(NamedTuple):
+class UncommittedChanges(NamedTuple):
     """The uncommitted changes of a view, in two steps."""
 
     staged: list[FileChange]
@@ -33,14 +33,14 @@ def find_uncommitted(view: View) -> Steps[list[FileChange]]:
     return (yield from compare_in_steps(view.core.store, view.head_root(), work))
 
 
-def standing(view: View) -> Steps[Standing]:
+def uncommitted_changes(view: View) -> Steps[UncommittedChanges]:
     """Return the changes since HEAD, staged and not, as of the call, in steps."""
     staged = view.stage.root
     if staged is None:
-        return Standing([], (yield from find_uncommitted(view)))
+        return UncommittedChanges([], (yield from find_uncommitted(view)))
     # Others may stage and write meanwhile: both roots are those of one moment.
     store, head, work = view.core.store, view.head_root(), view.selected()
-    return Standing(
+    return UncommittedChanges(
         (yield from compare_in_steps(store, head, staged)),
         (yield from compare_in_steps(store, staged, work)),
     )

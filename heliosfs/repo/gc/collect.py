@@ -28,7 +28,7 @@ from heliosfs.pace import Pace
 from heliosfs.repo import keys
 from heliosfs.repo.gc.closure import Closure
 from heliosfs.repo.gc.forgetting import count_operations, forget_commits, forget_operations
-from heliosfs.repo.gc.retention import Judgement, KeptLog, Retention, kept_operations
+from heliosfs.repo.gc.retention import KeepDecision, KeptLog, Retention, kept_operations
 from heliosfs.repo.gc.roots import (
     commit_roots,
     heads,
@@ -57,7 +57,7 @@ _MARK_COUNT = 2_000
 _FLUSH_BYTES = 2 * 1024 * 1024
 
 
-class Guest(Protocol):
+class GcParticipant(Protocol):
     """State that a layer above keeps in the store, and that names objects."""
 
     def commits(self) -> Iterable[CommitId]:
@@ -67,7 +67,7 @@ class Guest(Protocol):
         """Drop and publish the state that names unmarked objects."""
 
 
-class Collected(NamedTuple):
+class GcResult(NamedTuple):
     """The results of a garbage collection, or of a dry run."""
 
     time_ns: int
@@ -83,20 +83,20 @@ class Collected(NamedTuple):
     """Number of commits that stay only because `undo` leads to them."""
 
 
-def last_collected(store: Store) -> Collected | None:
+def last_collected(store: Store) -> GcResult | None:
     """Return the results of the last collection, of this run or an earlier one."""
     data = store.get(keys.GC_LAST)
-    return Collected(*_RECORD.unpack(data)) if data else None
+    return GcResult(*_RECORD.unpack(data)) if data else None
 
 
 def collect_garbage(
     repository: Repository,
     retention: Retention,
-    guests: Sequence[Guest] = (),
+    guests: Sequence[GcParticipant] = (),
     *,
     dry_run: bool = False,
     packs: bool = False,
-) -> Steps[Collected]:
+) -> Steps[GcResult]:
     """Remove everything that no root reaches; with `dry_run`, find out how much that is.
 
     With `packs`, the rest is encoded in less space, which takes ten times as long.  Busy while
@@ -113,7 +113,7 @@ def collect_garbage(
         raise type(error)(f"nothing was removed, since {error}: 'helios fsck' tells more") from None
     finally:
         history.announced = None
-        history.pardon()
+        history.cancel_removal()
         collection.close()
     return result
 
@@ -124,24 +124,24 @@ class _Run:
         repository: Repository,
         collection: Collection,
         retention: Retention,
-        guests: Sequence[Guest],
+        guests: Sequence[GcParticipant],
     ) -> None:
         self._repository = repository
         self._store = repository.store
         self._collection = collection
         self._retention = retention
         self._guests = guests
-        self._judgement = Judgement(retention)
+        self._keep_decision = KeepDecision(retention)
         self._logs: dict[int, KeptLog] = {}
         self._saves: dict[int, int] = {}
         """Sequence, by slot, of the last save that is known to stay."""
         self._undo_commits = 0
         self._closure = Closure(collection.enter)
 
-    def steps(self, *, dry_run: bool, packs: bool) -> Steps[Collected]:
+    def steps(self, *, dry_run: bool, packs: bool) -> Steps[GcResult]:
         clock = self._repository.clock
         begun_ns = clock.now_ns()
-        yield from self._judge()
+        yield from self._decide_what_stays()
         yield from self._flush()
         doomed = self._freeze(dry_run=dry_run)
         yield TURN
@@ -163,7 +163,7 @@ class _Run:
             yield from self._drive(self._collection.plan_sweep)
         now_ns = clock.now_ns()
         swept = self._collection.swept
-        collected = Collected(
+        collected = GcResult(
             now_ns,
             now_ns - begun_ns,
             commits,
@@ -178,9 +178,9 @@ class _Run:
             self._store.publish()
         return collected
 
-    def _judge(self) -> Steps[None]:
+    def _decide_what_stays(self) -> Steps[None]:
         """Decide about operations and commits, as far as that is possible before `_freeze`."""
-        judgement = self._judgement
+        judgement = self._keep_decision
         saved: list[State] = []
         for slot in slots(self._repository):
             for kept in kept_operations(log_of(self._repository, slot), self._retention):
@@ -228,11 +228,11 @@ class _Run:
     def _keep(self, tips: list[CommitId]) -> Steps[None]:
         """Keep commits and everything that they reach."""
         while tips:
-            tips = yield from on_thread(partial(self._judgement.keep, tips))
+            tips = yield from on_thread(partial(self._keep_decision.keep, tips))
             yield from self._learn(tips)
 
     def _listed(self) -> list[CommitId]:
-        with self._collection.looking():
+        with self._collection.snapshot():
             return listed_in(self._collection)
 
     def _learn(self, oids: list[CommitId]) -> Steps[None]:
@@ -240,14 +240,14 @@ class _Run:
 
         def read() -> list[CommitLinks]:
             pace, found = Pace(), []
-            with self._collection.looking():
+            with self._collection.snapshot():
                 for oid in oids:
                     found.append(links_of(oid, self._collection.read(oid, Kind.COMMIT)))
                     pace()
             return found
 
         for oid, links in zip(oids, (yield from on_thread(read)), strict=True):
-            self._judgement.note(oid, links)
+            self._keep_decision.note(oid, links)
 
     def _flush(self) -> Steps[None]:
         """Flush in steps, so that little is left for the flush in `_freeze`."""
@@ -271,12 +271,12 @@ class _Run:
         tips = [*self._tips(), *history.announced, *heads(states)]
         tips += stashed_since(self._store, {slot: log.first for slot, log in self._logs.items()})
         while tips:
-            # Commits made after `_judge` are unknown: few, and read here without a thread.
-            tips = self._judgement.keep(tips)
+            # Commits made after `_decide_what_stays` are unknown: few, and read here at once.
+            tips = self._keep_decision.keep(tips)
             for oid in tips:
                 commit = history.read(oid)
                 links = CommitLinks(commit.tree, commit.parents, commit.committer.seconds)
-                self._judgement.note(oid, links)
+                self._keep_decision.note(oid, links)
         for state in states:
             self._closure.add(state_references(state))
         self._closure.add(staged_roots(repository))
@@ -285,9 +285,9 @@ class _Run:
             if slot in self._logs and sequence >= self._logs[slot].first:
                 self._closure.add(staged)
         # I47: from here on nobody can find what goes, nor remember its id.
-        doomed = self._judgement.doomed()
+        doomed = self._keep_decision.doomed()
         if not dry_run:
-            history.condemn(doomed)
+            history.begin_removal(doomed)
             for forget in repository.on_collect:
                 forget()
         return doomed
@@ -335,11 +335,11 @@ class _Run:
 
         They are not read again: what they name is known.
         """
-        commits = self._judgement.kept_trees()
+        commits = self._keep_decision.kept_trees()
 
         def mark(some: list[tuple[CommitId, TreeId]]) -> None:
             pace = Pace()
-            with self._collection.looking():
+            with self._collection.snapshot():
                 for oid, _ in some:
                     self._collection.mark(oid)
                     pace()
@@ -349,7 +349,7 @@ class _Run:
             self._closure.add((Kind.TREE, tree) for _, tree in some if tree != EMPTY_TREE_ID)
 
     def _advance(self) -> bool:
-        with self._collection.looking():
+        with self._collection.snapshot():
             return self._closure.advance(_MARK_COUNT)
 
     def _forget_rest(self) -> Steps[None]:

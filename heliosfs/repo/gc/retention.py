@@ -29,7 +29,7 @@ class Retention(NamedTuple):
         return count < self.operation_count and operation.time_ns >= self.since_ns
 
 
-class Judgement:
+class KeepDecision:
     """The decision which of the listed commits stay.
 
     A commit stays if one that stays reaches it: the kept ones are closed under parents.

@@ -15,7 +15,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from heliosfs.repo.lines import histogram, myers
-from heliosfs.repo.lines.slides import settle
+from heliosfs.repo.lines.slides import choose_positions
 
 DEFAULT_EFFORT = 2_000_000
 
@@ -79,8 +79,8 @@ def changed_ranges(
     for marks, part in zip(changed, middle, strict=True):
         marks[head : head + len(part)] = part
     by_indent = method is Method.MYERS
-    settle(old, changed[0], changed[1], by_indent=by_indent)
-    settle(new, changed[1], changed[0], by_indent=by_indent)
+    choose_positions(old, changed[0], changed[1], by_indent=by_indent)
+    choose_positions(new, changed[1], changed[0], by_indent=by_indent)
     return _ranges(*changed)
 
 

@@ -15,7 +15,9 @@ _INDENT_MAX = 200
 _INDENT_WEIGHT = 60
 
 
-def settle(lines: list[bytes], changed: bytearray, other: bytearray, *, by_indent: bool) -> None:
+def choose_positions(
+    lines: list[bytes], changed: bytearray, other: bytearray, *, by_indent: bool
+) -> None:
     """Move the groups of changed lines of one side to where they are shown.
 
     `other` has the marks of the other side, which stay as they are.
@@ -26,7 +28,7 @@ def settle(lines: list[bytes], changed: bytearray, other: bytearray, *, by_inden
         kept += start - at
         stop = changed.find(0, start)
         group = _Group(lines, changed, start, stop if stop >= 0 else len(lines), kept)
-        group.settle(places, by_indent=by_indent)
+        group.choose_positions(places, by_indent=by_indent)
         at, kept = group.stop, group.kept
 
 
@@ -57,12 +59,12 @@ class _Group:
         self.kept = kept
         """Number of kept lines before it."""
 
-    def settle(self, places: set[int], *, by_indent: bool) -> None:
+    def choose_positions(self, places: set[int], *, by_indent: bool) -> None:
         size = 0
         first = matching = -1
         while size != self.stop - self.start:
             size = self.stop - self.start
-            while self._up():
+            while self._move_up():
                 pass
             first = self.stop
             matching = self.stop if self.kept in places else -1
@@ -73,13 +75,13 @@ class _Group:
             return
         if matching >= 0:
             while self.kept not in places:
-                self._up()
+                self._move_up()
         elif by_indent:
             best = self._best(first, size)
             while self.stop > best:
-                self._up()
+                self._move_up()
 
-    def _up(self) -> bool:
+    def _move_up(self) -> bool:
         lines, changed = self._lines, self._changed
         if not self.start or lines[self.start - 1] != lines[self.stop - 1]:
             return False

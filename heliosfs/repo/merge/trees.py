@@ -40,7 +40,7 @@ class Conflict:
     theirs: Entry | None = None
 
 
-class Merged(NamedTuple):
+class MergeResult(NamedTuple):
     """The merged tree; undecided parts are in it as the rules say."""
 
     root: Entry
@@ -54,18 +54,18 @@ def merge_trees(
     theirs: Entry,
     rules: MergeRules,
     now_ns: int,
-) -> Merged:
+) -> MergeResult:
     """Merge two roots over their common `base`, or over nothing (None).
 
     Objects go into the store's batch.  Cost: O(changed on both sides).
     """
     # The id covers what is in the root; its own permissions are in its entry alone.
     if base is not None and theirs.oid == base.oid and not differs(base, theirs):
-        return Merged(ours, [])
+        return MergeResult(ours, [])
     merge = TreeMerge(store, base, ours, theirs, rules, now_ns)
     merge.decide()
     root = edit_tree(store, ours, merge.edits, now_ns)
-    return Merged(split_uneven_links(store, root, merge.edits, now_ns), merge.conflicts)
+    return MergeResult(split_uneven_links(store, root, merge.edits, now_ns), merge.conflicts)
 
 
 def find_conflicts(

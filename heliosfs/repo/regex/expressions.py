@@ -181,10 +181,10 @@ def compile_expression(
         is_longest = whole_words or syntax is not Syntax.PERL
         return Expression(b"(?m)" + whole, _Options(ignore_case, whole_words, is_longest))
     except ValueError as error:
-        raise refusal(_wrong_one(parts, sources), error) from error
+        raise refusal(_first_invalid(parts, sources), error) from error
 
 
-def _wrong_one(parts: Sequence[bytes], sources: Sequence[bytes]) -> bytes:
+def _first_invalid(parts: Sequence[bytes], sources: Sequence[bytes]) -> bytes:
     """Return the first pattern that does not compile alone."""
     for part, source in zip(parts, sources, strict=True):
         try:

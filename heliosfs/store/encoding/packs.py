@@ -65,7 +65,7 @@ def decode_location(data: bytes, at: int = 0) -> tuple[PackLocation, int]:
     return PackLocation(pack, offset, length, data[at]), at + 1
 
 
-class Packed:
+class PackedObject:
     """An object whose bytes are in a pack, and not in memory."""
 
     __slots__ = ("place", "size")
@@ -79,7 +79,7 @@ class Packed:
         return 0
 
 
-class Use(NamedTuple):
+class PackUse(NamedTuple):
     """The part of a pack that L2 refers to."""
 
     end: int
@@ -87,27 +87,29 @@ class Use(NamedTuple):
     live_bytes: int
 
 
-def encode_uses(uses: Mapping[int, Use]) -> bytes:
+def encode_uses(uses: Mapping[int, PackUse]) -> bytes:
     """Return the bytes that L2 has of them, under `packs`."""
     return b"".join(_USE.pack(pack, *use) for pack, use in sorted(uses.items()))
 
 
-def decode_uses(data: bytes) -> dict[int, Use]:
+def decode_uses(data: bytes) -> dict[int, PackUse]:
     """Read what `encode_uses` wrote; struct.error."""
-    return {pack: Use(end, live_bytes) for pack, end, live_bytes in _USE.iter_unpack(data)}
+    return {pack: PackUse(end, live_bytes) for pack, end, live_bytes in _USE.iter_unpack(data)}
 
 
-def with_places(uses: Mapping[int, Use], places: Iterable[PackLocation]) -> dict[int, Use]:
+def with_places(uses: Mapping[int, PackUse], places: Iterable[PackLocation]) -> dict[int, PackUse]:
     """Return the uses after L2 has come to refer to these places."""
     merged = dict(uses)
     for place in places:
-        use = merged.get(place.pack, Use(0, 0))
+        use = merged.get(place.pack, PackUse(0, 0))
         end = max(use.end, place.offset + place.length)
-        merged[place.pack] = Use(end, use.live_bytes + place.length)
+        merged[place.pack] = PackUse(end, use.live_bytes + place.length)
     return merged
 
 
-def without_places(uses: Mapping[int, Use], places: Iterable[PackLocation]) -> dict[int, Use]:
+def without_places(
+    uses: Mapping[int, PackUse], places: Iterable[PackLocation]
+) -> dict[int, PackUse]:
     """Return the uses after L2 has ceased to refer to these places; unused packs are left out."""
     left = dict(uses)
     for place in places:
@@ -163,7 +165,7 @@ class Packs:
         self.disk_bytes = 0
         """Bytes of all packs."""
 
-    def tidy(self, uses: Mapping[int, Use]) -> None:
+    def tidy(self, uses: Mapping[int, PackUse]) -> None:
         """Cut off all bytes that L2 does not refer to, at open, once L2 has the journal.
 
         StoreError.
@@ -174,7 +176,7 @@ class Packs:
         except OSError as error:
             raise store_error("cannot clean up the packs", error) from error
 
-    def problems(self, uses: Mapping[int, Use]) -> Iterator[str]:
+    def problems(self, uses: Mapping[int, PackUse]) -> Iterator[str]:
         """Yield a line for each pack that is missing, or ends before what L2 names."""
         there = set(pack_numbers(self._directory))
         for pack, use in sorted(uses.items()):
@@ -212,10 +214,10 @@ class Packs:
                 if self._unnamed.get(place.pack):
                     self._unnamed[place.pack] -= 1
 
-    def retire(self, uses: Mapping[int, Use]) -> None:
+    def retire(self, uses: Mapping[int, PackUse]) -> None:
         """Append no more to the current pack if more than half of it is dead."""
         with self._appending:
-            use = uses.get(self._current, Use(self._end, 0))
+            use = uses.get(self._current, PackUse(self._end, 0))
             if use.live_bytes * 2 < use.end:
                 self._end = max(self._end, PACK_MAX_BYTES)
 
@@ -225,7 +227,7 @@ class Packs:
             is_open = pack == self._current and self._end < PACK_MAX_BYTES
             return not is_open and not self._unnamed.get(pack)
 
-    def remove_unused(self, uses: Mapping[int, Use]) -> None:
+    def remove_unused(self, uses: Mapping[int, PackUse]) -> None:
         """Delete the packs to which L2 does not refer, and never will.  StoreError.
 
         Call it on the owner's thread, so that nobody is about to read a place that was found a
@@ -286,7 +288,7 @@ class Packs:
                 os.close(fd)
         self.end_sync(sync)
 
-    def load(self, packed: Packed, kind: Kind, oid: Oid) -> bytes:
+    def load(self, packed: PackedObject, kind: Kind, oid: Oid) -> bytes:
         """Return the bytes of an object; DecodeError if they do not have its id."""
         data = decode(*self.read(packed.place), packed.size)
         if object_id(kind, data) != oid:
@@ -299,7 +301,7 @@ class Packs:
             os.close(fd)
         self._fds.clear()
 
-    def _adopt(self, pack: int, use: Use | None) -> None:
+    def _adopt(self, pack: int, use: PackUse | None) -> None:
         name = f"{PREFIX}{pack}"
         if use is None:
             self._directory.unlink(name)

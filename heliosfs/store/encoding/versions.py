@@ -59,7 +59,7 @@ def encode_alone(data: bytes, *, prefer_zstd: bool) -> Encoded:
     return codecs.encode(data, prefer_zstd=prefer_zstd)
 
 
-class Prepared(NamedTuple):
+class PreparedObject(NamedTuple):
     """An object that was encoded, as far as possible, before the store got it."""
 
     oid: Oid
@@ -86,11 +86,11 @@ class Versions:
     def __init__(self, limit_bytes: int, *, prefer_zstd: bool = False) -> None:
         self._prefer_zstd = prefer_zstd
         self._room = limit_bytes
-        self._held: OrderedDict[Oid, bytes] = OrderedDict()
+        self._cached: OrderedDict[Oid, bytes] = OrderedDict()
         self._places: TwoGenerationCache[tuple[int, Oid]] = TwoGenerationCache(KNOWN_MAX)
         """Position, and the last version up to this one whose position 16 divides."""
 
-    def encode(self, oid: Oid, kind: Kind, data: bytes, base: Oid | None) -> Prepared | None:
+    def encode(self, oid: Oid, kind: Kind, data: bytes, base: Oid | None) -> PreparedObject | None:
         """Encode the version after `base`, which has no other successor unless it is a commit.
 
         Return None if the object is known, and thus encoded already.  A small edit in 10 KB takes
@@ -119,23 +119,23 @@ class Versions:
             old = self._take(against, kind)
             if old is None:
                 # The base was dropped from memory; whoever has its bytes encodes against it later.
-                self._hold(oid, data, position, anchor)
-                return Prepared(oid, kind, size, position, against, None, data)
+                self._cache(oid, data, position, anchor)
+                return PreparedObject(oid, kind, size, position, against, None, data)
             named = codecs.named_id(kind, against)
             delta = codecs.encode_delta(data, old, named, prefer_zstd=prefer_zstd)
             if delta is not None and len(delta.body) * SURELY_PAYS <= size:
-                self._hold(oid, data, position, anchor)
-                return Prepared(oid, kind, size, position, against, delta)
+                self._cache(oid, data, position, anchor)
+                return PreparedObject(oid, kind, size, position, against, delta)
         alone = encode_alone(data, prefer_zstd=prefer_zstd)
         if delta is not None and pays(delta, alone):
-            self._hold(oid, data, position, anchor)
-            return Prepared(oid, kind, size, position, against, delta)
-        self._hold(oid, data, 0, oid)
-        return Prepared(oid, kind, size, 0, None, alone)
+            self._cache(oid, data, position, anchor)
+            return PreparedObject(oid, kind, size, position, against, delta)
+        self._cache(oid, data, 0, oid)
+        return PreparedObject(oid, kind, size, 0, None, alone)
 
     def _take(self, oid: Oid, kind: Kind) -> bytes | None:
         """Return the bytes of a version; drop them if no other one will be encoded against it."""
-        held = self._held
+        held = self._cached
         data = held.get(oid)
         if data is None:
             return None
@@ -147,9 +147,9 @@ class Versions:
             self._room += len(data)
         return data
 
-    def _hold(self, oid: Oid, data: bytes, position: int, anchor: Oid) -> None:
+    def _cache(self, oid: Oid, data: bytes, position: int, anchor: Oid) -> None:
         self._places.put(oid, (position, anchor))
-        held = self._held
+        held = self._cached
         self._room += len(held.pop(oid, b"")) - len(data)
         held[oid] = data
         while self._room < 0:

@@ -113,7 +113,7 @@ class Chains:
         while above:
             head = above.pop()
             found = _whole(snapshot, head) if found is None else _after(found, head)
-            self._hold(head[0], found)
+            self._cache(head[0], found)
         assert found is not None
         return found
 
@@ -122,10 +122,10 @@ class Chains:
         if found is None:
             found = self._old.get(number)
             if found is not None:
-                self._hold(number, found)
+                self._cache(number, found)
         return found
 
-    def _hold(self, number: int, found: Decoded) -> None:
+    def _cache(self, number: int, found: Decoded) -> None:
         size = len(found.data)
         if size > _HELD_MAX_BYTES:
             return

@@ -13,7 +13,7 @@ from heliosfs.objects.outline import links_in, outline, references_in
 from heliosfs.objects.references import Reference, references
 from heliosfs.pace import Pace
 from heliosfs.steps import Work
-from heliosfs.store.base import Collection, Swept
+from heliosfs.store.base import Collection, SweepResult
 from heliosfs.store.gc.chains import Chains
 from heliosfs.store.gc.repack import Repack
 from heliosfs.store.gc.sweep import Sweep
@@ -54,7 +54,7 @@ class LocalCollection:
         self._sweep: Sweep | None = None
 
     @contextmanager
-    def looking(self) -> Iterator[None]:
+    def snapshot(self) -> Iterator[None]:
         with self._database.browsing() as self._snapshot:
             yield
 
@@ -165,8 +165,8 @@ class LocalCollection:
         return self._plan(counts_only=False)
 
     @property
-    def swept(self) -> Swept:
-        return self._sweep.swept if self._sweep else Swept()
+    def swept(self) -> SweepResult:
+        return self._sweep.swept if self._sweep else SweepResult()
 
     def close(self) -> None:
         # Closed before, perhaps, and another collection is under way.

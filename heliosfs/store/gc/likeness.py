@@ -25,7 +25,7 @@ def features(data: bytes) -> list[int]:
     return nsmallest(_FEATURES, map(crc32, lines))
 
 
-class Likeness:
+class SimilarityIndex:
     """An index from features to the number of the last text that had each."""
 
     def __init__(self) -> None:

@@ -41,7 +41,7 @@ class PackCopy:
         moves: list[tuple[Payload, PackLocation]] = []
         # Appending needs no lock of the writer: nothing names the copies yet, and a crash leaves
         # only bytes that the next open cuts off.
-        for payload, place in self._some():
+        for payload, place in self._next_bodies():
             moves.append((payload, database.packs.append(database.packs.read(place))))
         if moves:
             # Copies are on the disk before L2 names them, as in a drain.
@@ -49,7 +49,7 @@ class PackCopy:
             with database.writing:
                 database.change(lambda change: _move(change, moves))
 
-    def _some(self) -> list[tuple[Payload, PackLocation]]:
+    def _next_bodies(self) -> list[tuple[Payload, PackLocation]]:
         pace, seen, left = Pace(), 0, _COPY_STEP_BYTES
         found: list[tuple[Payload, PackLocation]] = []
         with self._database.browsing() as snapshot:

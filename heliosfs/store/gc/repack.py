@@ -14,7 +14,7 @@ from heliosfs.pace import Pace
 from heliosfs.store.encoding import codecs
 from heliosfs.store.encoding.codecs import Codec, DecodeError, Encoded, decode, decode_delta
 from heliosfs.store.gc.chains import Chains
-from heliosfs.store.gc.likeness import Likeness, features
+from heliosfs.store.gc.likeness import SimilarityIndex, features
 from heliosfs.store.l2.change import ReclaimTransaction
 from heliosfs.store.l2.database import ObjectDatabase
 from heliosfs.store.l2.marks import Marks
@@ -59,7 +59,7 @@ class Repack:
         self._scanned = False
         self._next = 1
         self._chains = Chains()
-        self._likeness = Likeness()
+        self._similarity = SimilarityIndex()
         self.saved_bytes = 0
 
     @property
@@ -147,7 +147,7 @@ class Repack:
         if payload.kind is not Kind.BLOB:
             return _Found(alone)
         marks = features(data)
-        nearest = None if self._is_base[payload.number] else self._likeness.nearest(marks)
+        nearest = None if self._is_base[payload.number] else self._similarity.nearest(marks)
         if nearest is not None:
             base = self._chains.decode(snapshot, nearest).data
             delta = codecs.encode_delta(data, base, prefer_zstd=True)
@@ -157,7 +157,7 @@ class Repack:
                 _check(decode_delta(delta.codec, delta.body, len(data), base), data)
                 return _Found(delta, nearest, 1)
         # Only whole objects are offered as bases: a delta to a delta would lengthen a chain.
-        self._likeness.add(payload.number, marks)
+        self._similarity.add(payload.number, marks)
         _check(decode(alone.codec, alone.body, len(data)), data)
         return _Found(alone)
 

@@ -18,7 +18,7 @@ from functools import partial
 
 from heliosfs.errors import StoreError
 from heliosfs.pace import Pace
-from heliosfs.store.base import Swept
+from heliosfs.store.base import SweepResult
 from heliosfs.store.encoding.codecs import DecodeError
 from heliosfs.store.gc.packcopy import PackCopy
 from heliosfs.store.l2.change import ReclaimTransaction, packed_bytes
@@ -26,7 +26,7 @@ from heliosfs.store.l2.database import ObjectDatabase
 from heliosfs.store.l2.marks import Marks
 from heliosfs.store.l2.reader import index_entry
 from heliosfs.store.l2.record import SHORT_BYTES
-from heliosfs.store.l2.walk import Stored, bases, index_entries, values
+from heliosfs.store.l2.walk import StoredValue, bases, index_entries, values
 
 _SCANNED = 5_000
 """Records whose headers are read in a step: 15 ms."""
@@ -43,7 +43,7 @@ class Sweep:
         self._database = database
         self._marks = marks
         self._counts_only = counts_only
-        self.swept = Swept()
+        self.swept = SweepResult()
         self._bases = array("Q")
         self._next = 1
         self._next_entry = index_entry(bytes(SHORT_BYTES), 0)
@@ -150,17 +150,17 @@ class Sweep:
             self._note(done.objects, done.stored_bytes)
         return self._next >= len(self._bases)
 
-    def _remove_from(self, values: list[Stored], change: ReclaimTransaction) -> None:
+    def _remove_from(self, values: list[StoredValue], change: ReclaimTransaction) -> None:
         pace = Pace()
         for stored in values:
             change.remove(stored, self._marks.keeps)
             pace()
 
-    def _doomed_values(self) -> list[Stored]:
+    def _doomed_values(self) -> list[StoredValue]:
         """Return the next values with doomed objects, as many as suit one transaction."""
         end = len(self._bases)
         keeps = self._marks.keeps
-        found: list[Stored] = []
+        found: list[StoredValue] = []
         seen = count = 0
         pace = Pace()
         with self._database.reading() as snapshot:
@@ -181,4 +181,4 @@ class Sweep:
 
     def _note(self, objects: int, stored_bytes: int) -> None:
         swept = self.swept
-        self.swept = Swept(swept.objects + objects, swept.stored_bytes + stored_bytes)
+        self.swept = SweepResult(swept.objects + objects, swept.stored_bytes + stored_bytes)

@@ -42,8 +42,8 @@ from zlib import crc32
 
 from heliosfs.errors import StoreError
 from heliosfs.store.directory import Directory, store_error
-from heliosfs.store.edited import Edited
-from heliosfs.store.encoding.packs import Packed
+from heliosfs.store.edited import EditedObject
+from heliosfs.store.encoding.packs import PackedObject
 from heliosfs.store.pending import Changes, Pending
 from heliosfs.store.witness import Witness
 
@@ -266,9 +266,9 @@ def encode_table(objects: Sequence[Pending], state: Changes) -> bytes:
     """Return the table of a record: everything but the bytes of its objects."""
     parts: list[bytes] = []
     for oid, kind, data, base in objects:
-        if isinstance(data, Packed):
+        if isinstance(data, PackedObject):
             parts += (_pack_object(PACKED_TAG, kind, 0, data.size, oid), data.place.encode())
-        elif isinstance(data, Edited):
+        elif isinstance(data, EditedObject):
             parts += (_pack_object(EDITED_TAG, kind, 1, data.size, oid), data.encode())
         elif base is None:
             parts.append(_pack_object(OBJECT_TAG, kind, 0, len(data), oid))

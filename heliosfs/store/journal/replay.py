@@ -28,9 +28,9 @@ from zlib import crc32
 from heliosfs.errors import StoreError
 from heliosfs.objects.ids import object_id
 from heliosfs.store.directory import Directory, store_error
-from heliosfs.store.edited import Edited
+from heliosfs.store.edited import EditedObject
 from heliosfs.store.encoding.codecs import DecodeError
-from heliosfs.store.encoding.packs import Packed, Packs
+from heliosfs.store.encoding.packs import PackedObject, Packs
 from heliosfs.store.journal.journal import CHECKED_FROM, PREFIX, RECORD_HEAD, RECORD_MAGIC
 from heliosfs.store.journal.rangecheck import RangeChecks
 from heliosfs.store.journal.table import StateItem, read_items
@@ -104,7 +104,7 @@ def _are_packed(packs: Packs, objects: list[Pending]) -> bool:
     """Return True if the packs have every body that a record places there."""
     try:
         for item in objects:
-            if isinstance(item.data, Packed):
+            if isinstance(item.data, PackedObject):
                 packs.load(item.data, item.kind, item.oid)
     except DecodeError:
         return False
@@ -192,7 +192,7 @@ def _read_table(data: bytes, at: int, content_at: int) -> tuple[list[Pending], C
         if isinstance(item, StateItem):
             state[item.key] = item.value
             continue
-        held: bytes | Packed | Edited | None = item.elsewhere
+        held: bytes | PackedObject | EditedObject | None = item.elsewhere
         if held is None:
             held = data[content_at : content_at + item.size]
             content_at += item.size

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from heliosfs.errors import StoreError
 from heliosfs.objects.ids import OID_BYTES, Kind, Oid
-from heliosfs.store.edited import Edited, decode_edited
-from heliosfs.store.encoding.packs import Packed, decode_location
+from heliosfs.store.edited import EditedObject, decode_edited
+from heliosfs.store.encoding.packs import PackedObject, decode_location
 from heliosfs.store.journal.journal import (
     EDITED_TAG,
     OBJECT,
@@ -26,7 +26,7 @@ class ObjectItem(NamedTuple):
     kind: Kind
     size: int
     base: Oid | None
-    elsewhere: Packed | Edited | None
+    elsewhere: PackedObject | EditedObject | None
     """Place or edits of an object; None if its bytes follow the table."""
 
 
@@ -55,10 +55,10 @@ def read_items(data: bytes, at: int, stop: int) -> Iterator[ObjectItem | StateIt
         _, kind, has_base, size, oid = OBJECT.unpack_from(data, at)
         at += OBJECT.size
         base = None
-        elsewhere: Packed | Edited | None = None
+        elsewhere: PackedObject | EditedObject | None = None
         if tag == PACKED_TAG:
             place, at = decode_location(data, at)
-            elsewhere = Packed(place, size)
+            elsewhere = PackedObject(place, size)
         elif tag == EDITED_TAG:
             elsewhere, at = decode_edited(data, at, size)
             base = elsewhere.base

@@ -66,7 +66,7 @@ class Meta(NamedTuple):
     transaction: int
 
 
-class Walked(NamedTuple):
+class WalkResult(NamedTuple):
     """The results of a walk."""
 
     meta: Meta
@@ -78,7 +78,7 @@ class Walked(NamedTuple):
     """Last page that is in a tree."""
 
 
-def walk(fd: int) -> Walked:
+def walk(fd: int) -> WalkResult:
     """Walk everything that the newest meta page reaches.  Damage, OSError.
 
     Cost: 3.5 s for 1 GB of small records, 2 us for each page of large ones.  It reads with
@@ -137,7 +137,7 @@ class _Walk:
         self._reached = 0
         self._highest = 1
 
-    def run(self) -> Walked:
+    def run(self) -> WalkResult:
         meta = self._meta
         # Without a bound, a damaged number of pages would fill the memory with the table of seen
         # ones.
@@ -150,7 +150,7 @@ class _Walk:
             # A named table: its description is a value of the table of tables.
             if flags & _SUB and not flags & _DUPLICATES:
                 self._walk_table(_database(data))
-        return Walked(meta, self._reached, free, self._highest)
+        return WalkResult(meta, self._reached, free, self._highest)
 
     def _walk_table(self, table: Database) -> None:
         for _, data, flags in self._entries(table, "a table"):

@@ -22,7 +22,7 @@ from heliosfs.store.l2.record import (
     join_bundle,
     unpack,
 )
-from heliosfs.store.l2.walk import Stored, alone_keys, values
+from heliosfs.store.l2.walk import StoredValue, alone_keys, values
 
 
 def packed_bytes(number: int, record: bytes) -> int:
@@ -50,7 +50,7 @@ class ReclaimTransaction:
         for entry in entries:
             self._txn.delete(INDEX_KEY, entry, db=self._ids)
 
-    def remove(self, stored: Stored, keeps: Callable[[int], bool]) -> None:
+    def remove(self, stored: StoredValue, keeps: Callable[[int], bool]) -> None:
         """Remove from a stored value the records whose numbers are not kept.  DecodeError."""
         left = []
         for number, record in stored.records:
@@ -60,7 +60,7 @@ class ReclaimTransaction:
             # An empty record keeps the place: numbers of the later ones follow from it.
             left.append(b"")
             self.objects += 1
-            self.logical_bytes += self._let_go(number, record).size
+            self.logical_bytes += self._drop_references(number, record).size
             if not stored.is_alone:
                 self.stored_bytes += len(record)
         if stored.is_alone:
@@ -102,7 +102,7 @@ class ReclaimTransaction:
 
     def move(self, number: int, record: bytes, place: PackLocation) -> None:
         """Replace the record of an object in a pack by one with another place."""
-        self._let_go(number, self._record_of(number))
+        self._drop_references(number, self._record_of(number))
         self.places.append(place)
         self.stored_bytes -= place.length
         self.rewrite(number, record)
@@ -110,7 +110,7 @@ class ReclaimTransaction:
     def _record_of(self, number: int) -> bytes:
         return dict(next(values(self._snapshot, number)).records)[number]
 
-    def _let_go(self, number: int, record: bytes) -> Payload:
+    def _drop_references(self, number: int, record: bytes) -> Payload:
         """Note that a record, and its place in a pack if it has one, will be removed."""
         payload = unpack(number, record)
         if payload.codec == Codec.PACKED:
@@ -119,7 +119,7 @@ class ReclaimTransaction:
             self.stored_bytes += place.length
         return payload
 
-    def _remove_alone(self, stored: Stored) -> None:
+    def _remove_alone(self, stored: StoredValue) -> None:
         for key in alone_keys(stored.first, stored.value):
             piece = self._txn.pop(key, db=self._objects)
             self.stored_bytes += len(piece or b"")

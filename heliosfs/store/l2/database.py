@@ -16,7 +16,7 @@ from heliosfs.store.encoding.codecs import DecodeError
 from heliosfs.store.encoding.packs import (
     PackLocation,
     Packs,
-    Use,
+    PackUse,
     encode_uses,
     with_places,
     without_places,
@@ -83,7 +83,7 @@ class ObjectDatabase:
         self._loads = 0
         self._recent = Unindexed({})
         self.packs = Packs(directory)
-        self.uses: dict[int, Use] = {}
+        self.uses: dict[int, PackUse] = {}
         """The parts of each pack that L2 refers to."""
         self.writing = threading.Lock()
         """Lock of the writer, held from the first read of a change to its commit."""
@@ -140,12 +140,12 @@ class ObjectDatabase:
 
     def has(self, oid: Oid, kind: Kind, data: bytes) -> bool:
         """Return True if the object is here and sound: 2 us if it is not here, else as `load`."""
-        with self.seeing() as snapshot:
+        with self.guarded_reading() as snapshot:
             return snapshot.find(oid, kind, data) is not None
 
     def names(self, oid: Oid) -> bool:
         """Return True if the index may have an object with this id: 2 us."""
-        with self.seeing() as snapshot:
+        with self.guarded_reading() as snapshot:
             return bool(snapshot.candidates(oid))
 
     def load(self, oid: Oid) -> tuple[list[Payload], bytes] | None:
@@ -155,7 +155,7 @@ class ObjectDatabase:
         if self._loads % _UNMAP_AFTER == 0:
             unmap_pages(*self._file)
         reason = ""
-        with self.seeing() as snapshot:
+        with self.guarded_reading() as snapshot:
             for number in snapshot.candidates(oid):
                 try:
                     chain = snapshot.chain(number)
@@ -175,12 +175,12 @@ class ObjectDatabase:
 
     def get_state(self, key: bytes) -> bytes | None:
         """Return the drained state under a key, or None."""
-        with self.seeing() as snapshot:
+        with self.guarded_reading() as snapshot:
             return StateReader(snapshot).get(key)
 
     def scan_state(self, prefix: bytes) -> list[tuple[bytes, bytes]]:
         """Return the drained state under a prefix, in key order."""
-        with self.seeing() as snapshot:
+        with self.guarded_reading() as snapshot:
             return StateReader(snapshot).scan(prefix)
 
     def reading(self) -> Reading:
@@ -199,7 +199,7 @@ class ObjectDatabase:
                 yield snapshot
             unmap_pages(*self._file)
 
-    def seeing(self) -> Reading:
+    def guarded_reading(self) -> Reading:
         """Return a context with a snapshot, for the owner's thread."""
         return Reading(self.env, self.tables, self._recent, self.packs, self._guard)
 
@@ -253,7 +253,7 @@ class ObjectDatabase:
         recent: Unindexed,
         state: Changes,
         totals: Totals,
-        uses: Mapping[int, Use],
+        uses: Mapping[int, PackUse],
     ) -> None:
         tables = self.tables
         txn = self.env.begin(write=True)
@@ -276,7 +276,7 @@ class ObjectDatabase:
             raise
 
     def _commit(
-        self, txn: Transaction, totals: Totals, seals: int, uses: Mapping[int, Use]
+        self, txn: Transaction, totals: Totals, seals: int, uses: Mapping[int, PackUse]
     ) -> None:
         """Commit a transaction with its totals; `seals` is added to the sum."""
         # I52: what is missing, or of an earlier time, makes another sum.
@@ -311,7 +311,7 @@ class ObjectDatabase:
 
     def _try_change(
         self, make: Callable[[ReclaimTransaction], None]
-    ) -> tuple[ReclaimTransaction, dict[int, Use]]:
+    ) -> tuple[ReclaimTransaction, dict[int, PackUse]]:
         txn = self.env.begin(write=True)
         try:
             change = ReclaimTransaction(txn, self.tables, self.packs)

@@ -8,16 +8,21 @@ from typing import NamedTuple
 
 from heliosfs.errors import CorruptObject
 from heliosfs.objects.ids import Kind, Oid, object_id
-from heliosfs.store.cache import ENTRY_OVERHEAD_BYTES, Cached
-from heliosfs.store.edited import Edited
+from heliosfs.store.cache import ENTRY_OVERHEAD_BYTES, CachedObject
+from heliosfs.store.edited import EditedObject
 from heliosfs.store.encoding import codecs
 from heliosfs.store.encoding.codecs import DecodeError
-from heliosfs.store.encoding.packs import PACKED_FROM_BYTES, Packed, PackLocation, encode_large
+from heliosfs.store.encoding.packs import (
+    PACKED_FROM_BYTES,
+    PackedObject,
+    PackLocation,
+    encode_large,
+)
 from heliosfs.store.encoding.versions import (
     STEP,
     SURELY_PAYS,
     WHOLE_EVERY,
-    Prepared,
+    PreparedObject,
     pays,
 )
 from heliosfs.store.l2.bundles import Bundles, Insert
@@ -26,7 +31,7 @@ from heliosfs.store.l2.marks import Marks
 from heliosfs.store.l2.reader import Snapshot
 from heliosfs.store.l2.record import SHORT_BYTES, decode_chain, kept_id, pack
 from heliosfs.store.l2.totals import Totals
-from heliosfs.store.pending import Changes, Cold, Pending, bytes_of
+from heliosfs.store.pending import Changes, ColdObject, Pending, bytes_of
 from heliosfs.store.remembered import TwoGenerationCache
 
 TXN_BYTES = 4 * 1024 * 1024
@@ -39,14 +44,14 @@ TXN_EDITED_BYTES = 32 * 1024 * 1024
 
 def write_batches(
     database: ObjectDatabase,
-    objects: Iterable[Pending | Prepared],
+    objects: Iterable[Pending | PreparedObject],
     state: Changes,
     last: int | None,
     cache_bytes: int = 0,
     *,
     prefer_zstd: bool = False,
     numbers: TwoGenerationCache[int] | None = None,
-) -> Iterator[list[tuple[Oid, Cached]]]:
+) -> Iterator[list[tuple[Oid, CachedObject]]]:
     """Write batches to L2, one transaction for each step; yield the objects that L1 may take.
 
     StoreError, StoreFull.  `last` is the number of the last batch, if the objects come from
@@ -80,7 +85,7 @@ def write_batches(
                 database.packs.sync()
             database.write(encoder.inserts(), encoder.numbers, then, totals, encoder.places)
         if numbers is not None:
-            numbers.put_all(encoder.given.items())
+            numbers.put_all(encoder.new_numbers.items())
         yield encoder.cached
 
 
@@ -118,12 +123,12 @@ class Encoder:
         self._prefer_zstd = prefer_zstd
         self._before = totals
         self._stored_bytes = self._logical_bytes = self._packed_bytes = 0
-        self.cached: list[tuple[Oid, Cached]] = []
+        self.cached: list[tuple[Oid, CachedObject]] = []
         """Encoded objects that L1 may take: the first `cache_bytes` of them."""
         self._room = cache_bytes
-        self.given: dict[Oid, int] = {}
+        self.new_numbers: dict[Oid, int] = {}
         """Numbers of the objects of this transaction."""
-        self._items: list[Pending | Prepared] = []
+        self._items: list[Pending | PreparedObject] = []
         """Objects of this transaction, in the order of their numbers."""
         self._deltas: dict[int, _Version] = {}
         """Objects of this transaction that are deltas, by number."""
@@ -134,9 +139,9 @@ class Encoder:
         """The chain that was read last from L2: an edited object is read, and then a delta made
         against it."""
 
-    def take(self, items: Iterator[Pending | Prepared]) -> bool:
+    def take(self, items: Iterator[Pending | PreparedObject]) -> bool:
         """Encode as many objects as fit one transaction; return True if there may be more."""
-        numbers, encoded_items = self.given, self._items
+        numbers, encoded_items = self.new_numbers, self._items
         prefer_zstd = self._prefer_zstd
         first = number = self._before.next_number
         records: list[bytes] = []
@@ -147,12 +152,12 @@ class Encoder:
             # The same object may have come in two batches; `missing` sees L2 alone.
             if oid in numbers:
                 continue
-            if isinstance(item, Prepared):
+            if isinstance(item, PreparedObject):
                 record = self._link(number, item)
                 size = item.size
             else:
                 _, kind, data, base = item
-                if isinstance(data, Edited):
+                if isinstance(data, EditedObject):
                     data = self._bytes_of(item)
                     edited_bytes += len(data)
                 if isinstance(data, bytes):
@@ -183,7 +188,7 @@ class Encoder:
         self._stored_bytes = stored_bytes + self._packed_bytes
         return is_full
 
-    def _name(self, oid: Oid, kind: Kind, packed: Packed) -> bytes:
+    def _name(self, oid: Oid, kind: Kind, packed: PackedObject) -> bytes:
         """Return the record of an object whose body is in a pack."""
         self.places.append(packed.place)
         self._packed_bytes += packed.place.length
@@ -194,37 +199,37 @@ class Encoder:
         if len(data) >= PACKED_FROM_BYTES:
             return encode_large(data, prefer_zstd=prefer_zstd)
         encoded = codecs.encode(data, prefer_zstd=prefer_zstd)
-        if item.__class__ is not Cold:
+        if item.__class__ is not ColdObject:
             codec, body = encoded
             self._room -= len(body) + ENTRY_OVERHEAD_BYTES
             if self._room >= 0:
                 oid, kind, _, _ = item
                 # What Cached() does, without its call.
                 fields = (kind, len(data), codec, body)
-                self.cached.append((oid, tuple.__new__(Cached, fields)))
+                self.cached.append((oid, tuple.__new__(CachedObject, fields)))
         return encoded
 
     def _whole_record(self, oid: Oid, kind: Kind, size: int, encoded: codecs.Encoded) -> bytes:
         """Return the record of an object that is no delta; a large body goes into a pack."""
         if len(encoded.body) >= PACKED_FROM_BYTES // 2:
-            return self._name(oid, kind, Packed(self._snapshot.packs.append(encoded), size))
+            return self._name(oid, kind, PackedObject(self._snapshot.packs.append(encoded), size))
         return pack(oid, kind, size, encoded)
 
-    def _link(self, number: int, item: Prepared) -> bytes:
+    def _link(self, number: int, item: PreparedObject) -> bytes:
         """Return the record of a prepared object."""
         oid, kind, size, position, base, encoded, data = item
         if encoded is not None:
             if base is None:
                 return self._whole_record(oid, kind, size, encoded)
-            base_number = self.given.get(base) or self._written.get(base)
+            base_number = self.new_numbers.get(base) or self._written.get(base)
             if base_number is not None:
                 return pack(oid, kind, size, encoded, number - base_number, position)
             # It was here before, in a chain of its own.
             data = self._restore(item, encoded, base)
         assert base is not None
-        return self._encode_version(number, Cold(oid, kind, data, base), data, base)
+        return self._encode_version(number, ColdObject(oid, kind, data, base), data, base)
 
-    def _restore(self, item: Prepared, encoded: codecs.Encoded, base: Oid) -> bytes:
+    def _restore(self, item: PreparedObject, encoded: codecs.Encoded, base: Oid) -> bytes:
         named = codecs.named_id(item.kind, base)
         for version in self._lineage(base):
             # Only the first counts: the delta was made against this version and no other.
@@ -253,7 +258,7 @@ class Encoder:
     @property
     def numbers(self) -> list[tuple[bytes, int]]:
         """Short ids and numbers of the new objects."""
-        return [(oid[:SHORT_BYTES], number) for oid, number in self.given.items()]
+        return [(oid[:SHORT_BYTES], number) for oid, number in self.new_numbers.items()]
 
     def _encode_version(self, number: int, item: Pending, data: bytes, base_oid: Oid) -> bytes:
         """Return the record of an object that has a base."""
@@ -268,7 +273,7 @@ class Encoder:
             delta = codecs.encode_delta(data, base.data, named, prefer_zstd=prefer_zstd)
         # L1 keeps only whole encodings, so a small warm object is encoded alone as well.
         alone = None
-        is_for_cache = size < PACKED_FROM_BYTES and item.__class__ is not Cold
+        is_for_cache = size < PACKED_FROM_BYTES and item.__class__ is not ColdObject
         if delta is None or is_for_cache or len(delta.body) * SURELY_PAYS > size:
             alone = self._encode_alone(item, data, prefer_zstd)
         if base is not None and delta is not None and pays(delta, alone):
@@ -296,7 +301,7 @@ class Encoder:
 
     def _lineage(self, oid: Oid) -> Iterator[_Version]:
         """Yield an object, its base, the base of that, and so on; nothing if it is damaged."""
-        number = self.given.get(oid)
+        number = self.new_numbers.get(oid)
         if number is None:
             for candidate in self._snapshot.candidates(oid):
                 # A base that the sweep removes would take this object with it.
@@ -320,12 +325,12 @@ class Encoder:
 
     def _whole(self, number: int) -> _Version:
         item = self._items[number - self._before.next_number]
-        if isinstance(item, Prepared):
+        if isinstance(item, PreparedObject):
             raise DecodeError("the bytes of a prepared object are not in memory")
         oid, kind, data, _ = item
-        if isinstance(data, Packed):
+        if isinstance(data, PackedObject):
             data = self._snapshot.packs.load(data, kind, oid)
-        elif isinstance(data, Edited):
+        elif isinstance(data, EditedObject):
             data = self._bytes_of(item)
         return _Version(number, 0, None, kept_id(oid, kind), data)
 
@@ -335,7 +340,7 @@ class Encoder:
 
     def _read(self, oid: Oid, kind: Kind) -> bytes:
         """Return the bytes of an object of this transaction, or of L2."""
-        number = self.given.get(oid)
+        number = self.new_numbers.get(oid)
         if number is not None:
             return (self._deltas.get(number) or self._whole(number)).data
         for candidate in self._snapshot.candidates(oid):

@@ -12,7 +12,7 @@ import lmdb
 from heliosfs.objects.ids import Kind, Oid, object_id
 from heliosfs.store.encoding.codecs import Codec, DecodeError
 from heliosfs.store.encoding.packs import Packs, decode_location
-from heliosfs.store.encoding.versions import Prepared
+from heliosfs.store.encoding.versions import PreparedObject
 from heliosfs.store.l2.environment import Tables, Transaction
 from heliosfs.store.l2.marks import Marks
 from heliosfs.store.l2.record import (
@@ -96,8 +96,8 @@ class Snapshot:
         self._value = b""
 
     def missing(
-        self, items: Iterable[Pending | Prepared], marks: Marks | None = None
-    ) -> Iterator[Pending | Prepared]:
+        self, items: Iterable[Pending | PreparedObject], marks: Marks | None = None
+    ) -> Iterator[Pending | PreparedObject]:
         """Yield the items that are not here with the same bytes: 1 us, or reading what is here.
 
         An item that is not yielded will stay: it is claimed from a garbage collection, and yielded
@@ -113,9 +113,9 @@ class Snapshot:
             if not is_candidate or not self._holds(item, marks):
                 yield item
 
-    def _holds(self, item: Pending | Prepared, marks: Marks | None) -> bool:
-        if isinstance(item, Prepared) or not isinstance(item.data, bytes):
-            number = self._sound(item.oid)
+    def _holds(self, item: Pending | PreparedObject, marks: Marks | None) -> bool:
+        if isinstance(item, PreparedObject) or not isinstance(item.data, bytes):
+            number = self._first_sound(item.oid)
         else:
             number = self.find(item.oid, item.kind, item.data)
         return number is not None and (marks is None or marks.claim(number))
@@ -176,7 +176,7 @@ class Snapshot:
                 continue
         return None
 
-    def _sound(self, oid: Oid) -> int | None:
+    def _first_sound(self, oid: Oid) -> int | None:
         for number in self.candidates(oid):
             try:
                 chain = self.chain(number)

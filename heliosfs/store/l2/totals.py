@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from heliosfs.errors import CorruptObject, StoreError
 from heliosfs.store.directory import Directory
-from heliosfs.store.encoding.packs import Use, decode_uses
+from heliosfs.store.encoding.packs import PackUse, decode_uses
 from heliosfs.store.l2.environment import (
     FILE,
     PACKS_KEY,
@@ -60,7 +60,7 @@ def read_totals(txn: Transaction) -> Totals | None:
     return None if raw is None else decode_totals(raw)
 
 
-def read_uses(txn: Transaction) -> dict[int, Use]:
+def read_uses(txn: Transaction) -> dict[int, PackUse]:
     """Return the uses of the packs.  StoreError."""
     raw = txn.get(PACKS_KEY)
     if raw is None:

@@ -23,7 +23,7 @@ from heliosfs.store.l2.record import (
 )
 
 
-class Stored(NamedTuple):
+class StoredValue(NamedTuple):
     """The value under the key of a number."""
 
     first: int
@@ -64,12 +64,12 @@ def bases(snapshot: Snapshot, number: int) -> Iterator[tuple[int, int | None]]:
                 yield at, unpack_head(at, record)[5]
 
 
-def values(snapshot: Snapshot, number: int) -> Iterator[Stored]:
+def values(snapshot: Snapshot, number: int) -> Iterator[StoredValue]:
     """Yield the value that holds a number, and those after it; DecodeError."""
     for first, value in _from(snapshot, number):
         records = _records(value)
         if first + len(records) > number:
-            yield Stored(first, value, list(enumerate(records, first)))
+            yield StoredValue(first, value, list(enumerate(records, first)))
 
 
 def _from(snapshot: Snapshot, number: int) -> Iterator[tuple[int, bytes]]:

@@ -14,19 +14,19 @@ import threading
 from typing import NamedTuple
 
 from heliosfs.clock import SECOND_NS
-from heliosfs.daemon.retelling import Retelling, Scene
+from heliosfs.daemon.pretended_requests import PretendedName, PretendedRequests
 from heliosfs.fuse.notices import Notices
 from heliosfs.objects.leafdiff import Changes
 from heliosfs.objects.tree import Entry, decode_entry
 
-_PROBE = b".helios-teller"
+_PROBE = b".helios-notifier"
 _AT_FDCWD = -100
 _UTIME_OMIT = (1 << 30) - 2
 _MINE = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-class Told(NamedTuple):
+class WatchedChanges(NamedTuple):
     """Watched directory, and the changes in it."""
 
     path: bytes
@@ -34,19 +34,21 @@ class Told(NamedTuple):
     changes: Changes
 
 
-class Teller:
+class WatchNotifier:
     """Maker of the pretended calls, for one directory after another; it runs on a thread."""
 
-    def __init__(self, mountpoint: bytes, retelling: Retelling, notices: Notices) -> None:
+    def __init__(
+        self, mountpoint: bytes, pretended_requests: PretendedRequests, notices: Notices
+    ) -> None:
         self._mountpoint = mountpoint
-        self._retelling = retelling
+        self._pretended_requests = pretended_requests
         self._notices = notices
         self._device = 0
 
-    def tell(self, told: list[Told]) -> None:
-        """Make the calls for the changes that still hold; `retelling` answers the requests."""
+    def notify(self, told: list[WatchedChanges]) -> None:
+        """Make the calls for the changes that still hold; none of them alters anything."""
         self._device = os.stat(self._mountpoint).st_dev
-        self._retelling.teller = threading.get_native_id()
+        self._pretended_requests.notifier_thread = threading.get_native_id()
         self._probe()
         for directory in told:
             # Gone again, or somebody else's: then there is nothing to tell.
@@ -55,21 +57,21 @@ class Teller:
                 try:
                     status = os.fstat(fd)
                     if (status.st_dev, status.st_ino) == (self._device, directory.ino):
-                        self._tell_directory(fd, directory)
+                        self._notify_directory(fd, directory)
                 finally:
                     os.close(fd)
 
     def _probe(self) -> None:
-        """Look up a name that is not there, by which `retelling` recognises the thread.
+        """Look up a name that is not there, by which `pretended_requests` recognises the thread.
 
         Otherwise the pretended calls would alter files, and so are not made.
         """
-        self._retelling.scene = Scene(os.stat(self._mountpoint).st_ino, _PROBE)
+        self._pretended_requests.scene = PretendedName(os.stat(self._mountpoint).st_ino, _PROBE)
         with contextlib.suppress(OSError):
             os.lstat(os.path.join(self._mountpoint, _PROBE))
-        self._retelling.scene = None
+        self._pretended_requests.scene = None
 
-    def _tell_directory(self, fd: int, directory: Told) -> None:
+    def _notify_directory(self, fd: int, directory: WatchedChanges) -> None:
         is_silent = True
         for name, (old, new) in directory.changes.items():
             before = decode_entry(old)[0] if old else None
@@ -77,9 +79,9 @@ class Teller:
             with contextlib.suppress(OSError):
                 if after is None:
                     assert before is not None
-                    is_silent &= self._remove(fd, Scene(directory.ino, name, _kind(before)))
+                    is_silent &= self._remove(fd, PretendedName(directory.ino, name, _kind(before)))
                 elif before is None or _kind(before) != _kind(after):
-                    is_new = self._create(fd, Scene(directory.ino, name), after.mode)
+                    is_new = self._create(fd, PretendedName(directory.ino, name), after.mode)
                     if not (is_new and stat.S_ISDIR(after.mode)):
                         self._touch(fd, name)
                 elif not stat.S_ISDIR(after.mode):
@@ -87,11 +89,11 @@ class Teller:
         if not is_silent:
             touch(fd)
 
-    def _remove(self, fd: int, scene: Scene) -> bool:
+    def _remove(self, fd: int, scene: PretendedName) -> bool:
         """Pretend to remove a name; return False if that failed."""
-        if not self._retelling.is_known:
+        if not self._pretended_requests.is_known:
             return False
-        self._retelling.scene = scene
+        self._pretended_requests.scene = scene
         remove = os.rmdir if scene.gone == stat.S_IFDIR else os.unlink
         try:
             try:
@@ -104,14 +106,14 @@ class Teller:
         except OSError:
             return False
         finally:
-            self._retelling.scene = None
+            self._pretended_requests.scene = None
         return True
 
-    def _create(self, fd: int, scene: Scene, mode: int) -> bool:
+    def _create(self, fd: int, scene: PretendedName, mode: int) -> bool:
         """Pretend to create the node that is there; return False if that failed."""
-        if not self._retelling.is_known:
+        if not self._pretended_requests.is_known:
             return False
-        self._retelling.scene = scene
+        self._pretended_requests.scene = scene
         try:
             if stat.S_ISDIR(mode):
                 os.mkdir(scene.name, dir_fd=fd)
@@ -122,7 +124,7 @@ class Teller:
         except OSError:
             return False
         finally:
-            self._retelling.scene = None
+            self._pretended_requests.scene = None
         return True
 
     def _alter(self, fd: int, name: bytes, before: Entry, after: Entry) -> None:

@@ -32,7 +32,7 @@ from heliosfs.vfs.filesystem import FileSystem
 from heliosfs.workspace.inode import StatInode
 
 
-class Scene(NamedTuple):
+class PretendedName(NamedTuple):
     """Name that the thread is about to create or remove."""
 
     parent: int
@@ -58,16 +58,16 @@ class _Nothing(StatInode):
         return False
 
 
-class Retelling:
+class PretendedRequests:
     """Handlers that pretend to one thread, while installed, and pass all other requests on."""
 
     def __init__(self, filesystem: FileSystem, handlers: dict[int, Handler]) -> None:
         """Prepare to exchange `handlers`, the mapping that the dispatcher uses."""
-        self.teller = 0
+        self.notifier_thread = 0
         """Kernel's number of the thread."""
         self.is_known = False
         """True if a request of the thread was recognised, so that the next ones alter nothing."""
-        self.scene: Scene | None = None
+        self.scene: PretendedName | None = None
         self._filesystem = filesystem
         self._handlers = handlers
         self._usual: dict[int, Handler] = {}
@@ -89,7 +89,7 @@ class Retelling:
             kind == stat.S_IFDIR: build(_Nothing(self._filesystem, kind))
             for kind in (stat.S_IFREG, stat.S_IFDIR)
         }
-        self.teller, self.is_known, self.scene = 0, False, None
+        self.notifier_thread, self.is_known, self.scene = 0, False, None
         self._handlers.update(self._own)
 
     def uninstall(self) -> None:
@@ -97,7 +97,7 @@ class Retelling:
         self._handlers.update(self._usual)
 
     def _is_ours(self, message: Message) -> bool:
-        return bool(wire.CALLER.unpack_from(message, wire.CALLER_AT)[2] == self.teller)
+        return bool(wire.CALLER.unpack_from(message, wire.CALLER_AT)[2] == self.notifier_thread)
 
     def _real(self, ino: int, name: bytes) -> StatInode | None:
         """Return the node that the name really leads to, or None."""

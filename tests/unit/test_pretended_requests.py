@@ -10,7 +10,7 @@ import pytest
 
 from heliosfs.daemon.name_requests import NameRequests
 from heliosfs.daemon.node_requests import NodeRequests
-from heliosfs.daemon.retelling import Retelling, Scene
+from heliosfs.daemon.pretended_requests import PretendedName, PretendedRequests
 from heliosfs.errors import PosixError
 from heliosfs.fuse.wire import SETATTR, Opcode, Valid, mode_of
 from heliosfs.vfs.files import Files
@@ -18,7 +18,7 @@ from heliosfs.vfs.filesystem import FileSystem
 from heliosfs.vfs.naming import Naming
 from tests.tree_builder import Stage
 
-TELLER, OTHER = 77, 78
+NOTIFIER, OTHER = 77, 78
 NODE, DIRECTORY = struct.pack("=IIII", 0o100600, 0, 0, 0), struct.pack("=II", 0o700, 0)
 ENTRY_HOLDS = struct.Struct("=QQQQ")
 
@@ -48,11 +48,11 @@ class Asked:
         self.file = naming.create(self.root, b"file", stat.S_IFREG | 0o644, 0, 0)
         self.link = naming.create(self.root, b"link", stat.S_IFLNK | 0o777, 0, 0, target=b"x")
         self.directory = naming.create(self.root, b"d", stat.S_IFDIR | 0o755, 0, 0)
-        self.retelling = Retelling(self.filesystem, self.handlers)
-        self.retelling.install()
-        self.retelling.teller = TELLER
+        self.pretended = PretendedRequests(self.filesystem, self.handlers)
+        self.pretended.install()
+        self.pretended.notifier_thread = NOTIFIER
 
-    def __call__(self, opcode: Opcode, body: bytes, pid: int = TELLER, ino: int = 0) -> Any:
+    def __call__(self, opcode: Opcode, body: bytes, pid: int = NOTIFIER, ino: int = 0) -> Any:
         """The answer, or the name of an errno."""
         head = struct.pack("=IIQQIIII", 0, opcode, 2, ino or self.root.ino, 0, 0, pid, 0)
         try:
@@ -80,7 +80,7 @@ def test_what_came_is_missing_until_its_creation_is_answered(asked: Asked) -> No
         (b"d", asked.directory, Opcode.MKDIR, DIRECTORY + b"d\0"),
         (b"link", asked.link, Opcode.SYMLINK, b"link\0.\0"),
     ):
-        asked.retelling.scene = Scene(asked.root.ino, name)
+        asked.pretended.scene = PretendedName(asked.root.ino, name)
         assert asked(Opcode.LOOKUP, name + b"\0") == ENOENT
         assert node.lookups == 0
         assert asked(opcode, body, OTHER) == EEXIST
@@ -88,10 +88,10 @@ def test_what_came_is_missing_until_its_creation_is_answered(asked: Asked) -> No
         assert ENTRY_HOLDS.unpack_from(created)[0] == node.ino
         assert node.lookups == 1
         # What the kernel knows is never missing.
-        for pid in (OTHER, TELLER):
+        for pid in (OTHER, NOTIFIER):
             found = asked(Opcode.LOOKUP, name + b"\0", pid)
             assert ENTRY_HOLDS.unpack_from(found)[0] == node.ino
-    assert asked.retelling.is_known
+    assert asked.pretended.is_known
     assert asked.names() == [b"d", b"file", b"link"]
 
 
@@ -110,7 +110,7 @@ def test_what_is_not_there_or_of_another_kind_is_not_created(asked: Asked) -> No
 def test_what_went_leads_to_nothing_until_it_is_removed(
     asked: Asked, kind: int, opcode: Opcode
 ) -> None:
-    asked.retelling.scene = Scene(asked.root.ino, b"gone", kind)
+    asked.pretended.scene = PretendedName(asked.root.ino, b"gone", kind)
     found = asked(Opcode.LOOKUP, b"gone\0")
     ino, _, name_holds, attributes_hold = ENTRY_HOLDS.unpack_from(found)
     assert ino not in asked.filesystem.nodes and (name_holds, attributes_hold) == (0, 0)
@@ -138,13 +138,13 @@ def test_attributes_are_not_set(asked: Asked) -> None:
 
 def test_the_handlers_come_back(asked: Asked) -> None:
     assert asked.handlers != asked.usual
-    asked.retelling.uninstall()
+    asked.pretended.uninstall()
     assert asked.handlers == asked.usual
 
 
 def test_other_names_of_the_thread_are_as_ever(asked: Asked) -> None:
-    asked.retelling.scene = Scene(asked.root.ino, b"gone", stat.S_IFREG)
+    asked.pretended.scene = PretendedName(asked.root.ino, b"gone", stat.S_IFREG)
     assert ENTRY_HOLDS.unpack_from(asked(Opcode.LOOKUP, b"file\0"))[0] == asked.file.ino
-    asked.retelling.scene = Scene(asked.directory.ino, b"file")
+    asked.pretended.scene = PretendedName(asked.directory.ino, b"file")
     assert ENTRY_HOLDS.unpack_from(asked(Opcode.LOOKUP, b"file\0"))[0] == asked.file.ino
-    assert not asked.retelling.is_known
+    assert not asked.pretended.is_known
