@@ -20,7 +20,7 @@ from heliosfs.fuse.notices import Notices
 from heliosfs.fuse.wire import BODY_AT, Message, Opcode
 from heliosfs.vfs.files import Files
 from heliosfs.vfs.filesystem import FileSystem
-from heliosfs.vfs.naming import Naming
+from heliosfs.vfs.naming import RENAME_EXCHANGE, Naming
 from heliosfs.workspace.inode import StatInode
 from heliosfs.workspace.nodes import DirNode, FileNode, Node
 
@@ -184,10 +184,25 @@ class NameRequests:
 
     def _move(self, source: int, target: int, names: tuple[bytes, bytes], flags: int) -> bytes:
         old, new = self._node(source), self._node(target)
+        self._check_known(old, names[0])
+        if flags & RENAME_EXCHANGE:
+            self._check_known(new, names[1])
         told = _sent_attributes(old, new)
         self._naming.rename(old, names[0], new, names[1], flags)
         self._changed(told)
         return DONE
+
+    def _check_known(self, directory: StatInode, name: bytes) -> None:
+        """Check that a name leads to an inode that the kernel refers to.  ESTALE.
+
+        A verb may have put another file there, and the kernel may not have been told yet.  It would
+        move what it remembers to the new name, for which no notice comes; instead, ESTALE makes it
+        look the names up again (retry_estale in fs/namei.c).
+        """
+        # I54: whatever the kernel moves to another name is what we move.
+        node = self._filesystem.peek(directory, name)
+        if node is not None and not node.lookups:
+            raise PosixError(errno.ESTALE)
 
     def _link(self, ino: int, message: Message, end: int) -> bytes:
         (target,) = wire.NUMBER.unpack_from(message, BODY_AT)

@@ -14,22 +14,15 @@ import pyfuse3
 import trio
 
 from heliosfs.daemon.auto_gc import Collector
-from heliosfs.daemon.control_pages import ControlPages
-from heliosfs.daemon.forgetter import Trimmer
-from heliosfs.daemon.handle_requests import HandleRequests
 from heliosfs.daemon.heap import use_one_heap
 from heliosfs.daemon.indexer import Indexer
-from heliosfs.daemon.keeper import Keeper
 from heliosfs.daemon.kernel import Kernel
-from heliosfs.daemon.listing_requests import ListingRequests
-from heliosfs.daemon.name_requests import NameRequests
-from heliosfs.daemon.node_requests import NodeRequests
-from heliosfs.daemon.open_requests import OpenRequests
 from heliosfs.daemon.pretended_requests import PretendedRequests
 from heliosfs.daemon.rare_requests import Operations
+from heliosfs.daemon.service import Service
 from heliosfs.daemon.verbs import Verbs
 from heliosfs.daemon.watchers import Watchers
-from heliosfs.errors import HeliosError, StoreError
+from heliosfs.errors import HeliosError
 from heliosfs.fuse.connection import Connection
 from heliosfs.fuse.dispatcher import Dispatcher
 from heliosfs.fuse.handler import log_requests
@@ -39,7 +32,6 @@ from heliosfs.fuse.notices import Notices
 from heliosfs.fuse.tracing import traced
 from heliosfs.pace import Pace
 from heliosfs.repo.repository import Repository
-from heliosfs.vfs.files import Files
 from heliosfs.vfs.filesystem import FileSystem
 
 _SWITCH_SECONDS = 0.00005
@@ -102,29 +94,16 @@ def _serve(
     on_ready: Callable[[], None],
 ) -> None:
     filesystem = FileSystem(repository, options.is_helios_listed, is_shared=options.shares_history)
-    files = Files(filesystem)
     loop = RequestLoop()
     notices = Notices(connection.fd)
     kernel = Kernel(loop, options.mountpoint, notices)
-    filesystem.on_relisted = kernel.relist
-
-    def fail(error: StoreError) -> None:
-        filesystem.failure = f"the mount is read-only since its store failed: {error}"
-
-    keeper = Keeper(repository, kernel, fail)
-    trimmer = Trimmer(filesystem, kernel)
     watchers = Watchers(repository, options.mountpoint, notices)
-    verbs = Verbs(repository, kernel, keeper, watchers)
-    pages = ControlPages(verbs, kernel, notices)
+    service = Service(repository, filesystem, kernel, notices, watchers)
+    keeper, trimmer, verbs, handlers = (
+        service.keeper, service.trimmer, service.verbs, service.handlers,
+    )  # fmt: skip
     operations = Operations(filesystem, kernel, keeper, xattr=options.xattr)
     collector = Collector(repository, keeper, verbs.run_long)
-    handlers = {
-        **NodeRequests(filesystem, files, keeper, kernel.barrier).handlers,
-        **NameRequests(filesystem, files, keeper, trimmer, notices).handlers,
-        **OpenRequests(filesystem, files, verbs, kernel, keeper, pages, notices).handlers,
-        **HandleRequests(files, verbs, kernel, keeper, pages, notices).handlers,
-        **ListingRequests(filesystem, kernel, trimmer).handlers,
-    }
     if options.debug:
         log_requests(Operations)
         handlers = traced(handlers)

@@ -101,10 +101,15 @@ def write_format(directory: Directory) -> None:
         raise store_error("cannot make a store", error) from error
 
 
-def release_lock(fd: int) -> None:
-    """Release the store for other processes; the empty lock file says that it was closed."""
-    with suppress(OSError):
-        os.ftruncate(fd, 0)
+def release_lock(fd: int, *, is_clean: bool) -> None:
+    """Release the store for other processes; an empty lock file says that it was closed properly.
+
+    If `is_clean` is False, the file keeps the pid: the next open still has to find out what the
+    process before has left.
+    """
+    if is_clean:
+        with suppress(OSError):
+            os.ftruncate(fd, 0)
     os.close(fd)
 
 

@@ -269,7 +269,7 @@ class LocalStore:
                 self._l2.close()
                 # After the last write to L2: the witness has the sum of its bytes.
                 self._witness.close(FILE if is_safe else None)
-                release_lock(self._lock_fd)
+                release_lock(self._lock_fd, is_clean=is_safe)
                 self._directory.close()
 
 

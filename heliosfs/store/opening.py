@@ -21,6 +21,7 @@ from typing import NamedTuple
 
 from heliosfs.errors import NotFound, StoreError
 from heliosfs.store.directory import Directory, store_error
+from heliosfs.store.encoding.packs import PackedObject
 from heliosfs.store.formats import format1, format2
 from heliosfs.store.formats.upgrade import upgrade
 from heliosfs.store.journal.journal import Journal
@@ -82,12 +83,15 @@ def open_parts(directory: Directory, *, create: bool) -> StoreParts:
         if version == format2.VERSION:
             format2.upgrade(directory, was_clean=was_clean)
         remove_leftovers(directory, (*format1.FILES, COMPACT_FILE))
+        if version is not None and not was_clean:
+            # I55: names that the last process did not sync may be in the page cache alone.
+            directory.sync_names()
         opening.begin(version, was_clean=was_clean)
         journal, witness = opening.recover()
         return StoreParts(lock_fd, opening.database, journal, witness, opening.findings)
     except BaseException:
         opening.let_go()
-        release_lock(lock_fd)
+        release_lock(lock_fd, is_clean=was_clean)
         raise
 
 
@@ -142,6 +146,9 @@ class _Opening:
         batches = replay(directory, database.packs, totals.salt, totals.batch)
         check_batch(reached, batches.last)
         if batches.last > totals.batch:
+            # I55: so may be bodies that its journal names; L2 names them only after a sync.
+            bodies = [item.data for item in batches.objects if isinstance(item.data, PackedObject)]
+            database.packs.sync({body.place.pack for body in bodies})
             for _ in write_batches(database, *batches):
                 pass
         self._look_at_packs()

@@ -275,8 +275,15 @@ class Packs:
                     del self._unsynced[pack]
             self._names_synced = max(self._names_synced, synced.names)
 
-    def sync(self) -> None:
-        """Make everything that was appended safe from a power cut, on any thread.  StoreError."""
+    def sync(self, of_last_run: Iterable[int] = ()) -> None:
+        """Make everything that was appended safe from a power cut, on any thread.  StoreError.
+
+        `of_last_run` are packs to which the last process may have appended without a sync.
+        """
+        with self._appending:
+            for pack in of_last_run:
+                self._append_count += 1
+                self._unsynced[pack] = self._append_count
         sync = self.begin_sync()
         try:
             for fd in sync.fds:

@@ -1,0 +1,52 @@
+"""The parts of a daemon that answer requests, put together around a repository."""
+
+from __future__ import annotations
+
+from heliosfs.daemon.control_pages import ControlPages
+from heliosfs.daemon.forgetter import Trimmer
+from heliosfs.daemon.handle_requests import HandleRequests
+from heliosfs.daemon.keeper import Keeper
+from heliosfs.daemon.kernel import Kernel
+from heliosfs.daemon.listing_requests import ListingRequests
+from heliosfs.daemon.name_requests import NameRequests
+from heliosfs.daemon.node_requests import NodeRequests
+from heliosfs.daemon.open_requests import OpenRequests
+from heliosfs.daemon.verbs import Verbs
+from heliosfs.daemon.watchers import Watchers
+from heliosfs.errors import StoreError
+from heliosfs.fuse.handler import Handler
+from heliosfs.fuse.notices import Notices
+from heliosfs.repo.repository import Repository
+from heliosfs.vfs.files import Files
+from heliosfs.vfs.filesystem import FileSystem
+
+
+class Service:
+    """Namespace, keeper, verbs and request handlers of a mount; it needs no mount point itself."""
+
+    def __init__(
+        self,
+        repository: Repository,
+        filesystem: FileSystem,
+        kernel: Kernel,
+        notices: Notices,
+        watchers: Watchers,
+    ) -> None:
+        self.filesystem = filesystem
+        filesystem.on_relisted = kernel.relist
+        files = Files(filesystem)
+        self.keeper = keeper = Keeper(repository, kernel, self._fail)
+        self.trimmer = Trimmer(filesystem, kernel)
+        self.verbs = verbs = Verbs(repository, kernel, keeper, watchers)
+        pages = ControlPages(verbs, kernel, notices)
+        self.handlers: dict[int, Handler] = {
+            **NodeRequests(filesystem, files, keeper, kernel.barrier).handlers,
+            **NameRequests(filesystem, files, keeper, self.trimmer, notices).handlers,
+            **OpenRequests(filesystem, files, verbs, kernel, keeper, pages, notices).handlers,
+            **HandleRequests(files, verbs, kernel, keeper, pages, notices).handlers,
+            **ListingRequests(filesystem, kernel, self.trimmer).handlers,
+        }
+        """Handlers by opcode."""
+
+    def _fail(self, error: StoreError) -> None:
+        self.filesystem.failure = f"the mount is read-only since its store failed: {error}"

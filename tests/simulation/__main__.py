@@ -1,0 +1,156 @@
+"""Run simulations: `python -m tests.simulation --seeds 0..1000`, or `--long SECONDS`.
+
+Each seed that fails is told with the command that runs it again.  `--shrink SEED` looks for the
+shortest plan that fails in the same way, and prints it as a test can have it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+
+from tests.simulation.run import Failure, Figures, simulate
+from tests.simulation.shrink import shrink
+
+CHUNK = 100
+"""Seeds of one process: what one of them leaks ends with it."""
+_ENVIRONMENT = {**os.environ, "PYTHONHASHSEED": "0"}
+"""The order of names in a listing is that of their hashes."""
+
+
+def main() -> int:
+    """Do what the arguments say; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
+    parser.add_argument("--seeds", help="A..B: the seeds from A to B, without B")
+    parser.add_argument("--long", type=float, metavar="SECONDS", help="as many as time allows")
+    parser.add_argument("--from", type=int, default=None, dest="first", help="first seed of --long")
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--shrink", type=int, metavar="SEED")
+    parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if os.environ.get("PYTHONHASHSEED") != "0":
+        command = [sys.executable, "-m", "tests.simulation", *sys.argv[1:]]
+        return subprocess.run(command, env=_ENVIRONMENT, check=False).returncode
+    logging.disable(logging.CRITICAL)
+    if asked.shrink is not None:
+        return _shrink(asked.shrink)
+    first, end = 0, 1_000
+    if asked.seeds:
+        first, _, end = asked.seeds.partition("..")
+        first, end = int(first), int(end)
+    if asked.worker:
+        return _work(first, end)
+    if asked.long is not None:
+        first = int(time.time()) * 1_000 if asked.first is None else asked.first
+        return Crowd(_chunks(first, first + 10**9, asked.long)).run(asked.processes)
+    return Crowd(_chunks(first, end, 10**9)).run(asked.processes)
+
+
+def _chunks(first: int, end: int, seconds: float) -> Iterator[tuple[int, int]]:
+    deadline = time.monotonic() + seconds
+    while first < end and time.monotonic() < deadline:
+        yield first, min(end, first + CHUNK)
+        first += CHUNK
+
+
+def _shrink(seed: int) -> int:
+    try:
+        simulate(seed)
+    except Failure as failure:
+        shortest = shrink(failure, lambda line: print(line, file=sys.stderr))
+        print(shortest.report())
+        print(f"simulate({seed}, {shortest.plans!r})")
+        return 1
+    print(f"seed {seed} does not fail")
+    return 0
+
+
+def _work(first: int, end: int) -> int:
+    """Run seeds in this process; tell the parent each one before it begins, and what failed."""
+    total = Figures()
+    for seed in range(first, end):
+        print(json.dumps({"at": seed}), flush=True)
+        try:
+            total.add(simulate(seed))
+        except Failure as failure:
+            told = {"seed": seed, "kind": failure.kind, "report": failure.report()}
+            print(json.dumps(told), flush=True)
+    print(json.dumps({"figures": asdict(total)}), flush=True)
+    return 0
+
+
+class Crowd:
+    """Processes that take chunks of seeds from one another."""
+
+    def __init__(self, chunks: Iterator[tuple[int, int]]) -> None:
+        self._chunks = chunks
+        self._lock = threading.Lock()
+        self.total = Figures()
+        self.failed: dict[str, list[int]] = {}
+
+    def run(self, count: int) -> int:
+        """Run them all; return the exit code."""
+        began = time.monotonic()
+        threads = [threading.Thread(target=self._take) for _ in range(count)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        seconds = time.monotonic() - began
+        total = self.total
+        ends = ", ".join(f"{count} {name}" for name, count in sorted(total.ends.items()))
+        print(
+            f"{total.seeds} seeds, {total.actions} actions, {total.verbs} verbs, "
+            f"{total.requests} requests; lives ended by: {ends}; "
+            f"{seconds * 1e3 * count / max(1, total.seeds):.0f} ms a seed"
+        )
+        for kind, seeds in self.failed.items():
+            print(f"{len(seeds)} failed: {kind}: {seeds[:10]}")
+            print(f"    PYTHONHASHSEED=0 python -m tests.simulation --shrink {seeds[0]}")
+        return bool(self.failed)
+
+    def _take(self) -> None:
+        while True:
+            with self._lock:
+                chunk = next(self._chunks, None)
+            if chunk is None:
+                return
+            self._run(*chunk)
+
+    def _run(self, first: int, end: int) -> None:
+        command = [sys.executable, "-m", "tests.simulation", "--worker"]
+        command += ["--seeds", f"{first}..{end}"]
+        done = subprocess.run(
+            command, env=_ENVIRONMENT, stdout=subprocess.PIPE, text=True, check=False
+        )
+        at = first
+        with self._lock:
+            for line in done.stdout.splitlines():
+                told = json.loads(line)
+                at = told.get("at", at)
+                if "kind" in told:
+                    self._note(told["kind"], told["seed"], told["report"])
+                if "figures" in told:
+                    self.total.add(Figures(**told["figures"]))
+            if done.returncode:
+                self._note(f"the process ended with {done.returncode}", at, "")
+        if done.returncode and at + 1 < end:
+            self._run(at + 1, end)
+
+    def _note(self, kind: str, seed: int, report: str) -> None:
+        seeds = self.failed.setdefault(kind, [])
+        seeds.append(seed)
+        if len(seeds) == 1:
+            print(report, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

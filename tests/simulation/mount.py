@@ -1,0 +1,357 @@
+"""One life of the daemon on the fakes: store, repository, handlers, keeper and verbs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from random import Random
+from typing import Any, cast
+
+import trio
+
+from heliosfs.clock import FixedClock
+from heliosfs.commands import table
+from heliosfs.commands.verb import NO_SCREEN, Screen
+from heliosfs.daemon import driver
+from heliosfs.daemon.kernel import Kernel
+from heliosfs.daemon.service import Service
+from heliosfs.daemon.watchers import Watchers
+from heliosfs.errors import HeliosError
+from heliosfs.fuse.loop import RequestLoop
+from heliosfs.fuse.notices import Notices
+from heliosfs.objects.ids import CommitId
+from heliosfs.repo.identity import Identity
+from heliosfs.repo.repository import Repository
+from heliosfs.repo.view import View
+from heliosfs.steps import Steps, Work
+from heliosfs.store.journal import journal
+from heliosfs.store.l2 import database
+from heliosfs.store.local import LocalStore
+from heliosfs.vfs import control
+from heliosfs.vfs.filesystem import FileSystem
+from heliosfs.workspace.nodes import DirNode, FileNode, Node, SymlinkNode
+from heliosfs.workspace.switch import Invalidation
+from heliosfs.workspace.unloading import discard
+from heliosfs.workspace.workspace import Workspace
+from tests.simulation.disk import Died, Disk, SimulatedDirectory
+from tests.simulation.kernel import GID, UID, CachingKernel
+from tests.simulation.model import DETACHED, PathBytes, Picture, Shown
+
+IDENTITY = Identity(b"Ada", b"ada@example.org", UID, GID)
+_PREPARED_BYTES = 64 * 1024
+
+
+class Fault(AssertionError):
+    """What should never be."""
+
+
+class Hooks:
+    """What the simulation is told of, at the moment at which it happens."""
+
+    is_in_verb = False
+    """Whether a verb runs now, so that the model does not have its effect yet."""
+
+    def published(self, number: int) -> None: ...
+
+    def went_on(self) -> None: ...
+
+    def checkpointed(self) -> None: ...
+
+    def carried_out(self, view: View, name: str, argv: list[str]) -> None: ...
+
+    def refused(self, name: str, argv: list[str], error: HeliosError) -> None: ...
+
+
+class SimulatedStore(LocalStore):
+    """A store that keeps a copy of its state as of every batch."""
+
+    hooks = Hooks()
+    states: dict[int, dict[bytes, bytes]] | None = None
+
+    def follow(self, states: dict[int, dict[bytes, bytes]], hooks: Hooks) -> None:
+        """Begin to record; `states` gets the state by the number of the batch."""
+        self.states = states
+        self.hooks = hooks
+        states[self.number] = dict(self.scan(b""))
+
+    @property
+    def number(self) -> int:
+        """Of the last batch that was published."""
+        return self._journal.number
+
+    def publish(self) -> None:
+        before = self.number
+        batch = self._state.batch
+        if self.states is not None and (self._pending.batch or batch):
+            state = dict(self.states[before])
+            for key, value in batch.items():
+                if value is None:
+                    state.pop(key, None)
+                else:
+                    state[key] = value
+            self.states[before + 1] = state
+        super().publish()
+        if self.number != before:
+            self.hooks.published(self.number)
+
+
+class SimulatedRepository(Repository):
+    """A repository that tells when it was saved."""
+
+    hooks = Hooks()
+
+    def checkpoint(self) -> None:
+        super().checkpoint()
+        self.hooks.checkpointed()
+
+
+class Pauses:
+    """Moments at which other tasks may run, as many as chance will have."""
+
+    def __init__(self, random: Random, disk: Disk) -> None:
+        self._random = random
+        self._disk = disk
+        self.dies_at = 0
+        """Number of the moment at which the process dies; 0 for none."""
+        self._count = 0
+
+    async def __call__(self) -> None:
+        self._count += 1
+        if self._count == self.dies_at:
+            self._disk.is_dead = True
+            raise Died
+        for _ in range(self._random.choice((0, 0, 1, 1, 2, 4))):
+            await trio.lowlevel.checkpoint()
+
+
+class _Errands:
+    """Calls to the kernel from a thread, without the thread."""
+
+    def __init__(self, pauses: Pauses) -> None:
+        self._pauses = pauses
+
+    async def run(self, call: Callable[[], None]) -> None:
+        await self._pauses()
+        call()
+        await self._pauses()
+
+
+class SimulatedKernel(Kernel):
+    """The calls to the kernel, on the loop."""
+
+    def __init__(self, notices: Notices, pauses: Pauses) -> None:
+        super().__init__(RequestLoop(), "/", notices)
+        self._pauses = pauses
+        self._errands = self._page_errands = _Errands(pauses)  # type: ignore[assignment]
+        self.telling = 0
+        """Number of invalidations that are under way."""
+
+    async def barrier(self) -> None:
+        await self._pauses()
+
+    async def invalidate(self, stale: Invalidation) -> None:
+        self.telling += 1
+        try:
+            await super().invalidate(stale)
+        finally:
+            self.telling -= 1
+
+    @property
+    def is_calm(self) -> bool:
+        return not self.telling
+
+    async def execute(self, work: Work) -> None:
+        await self._pauses()
+        try:
+            work.execute()
+            await self._pauses()
+        finally:
+            work.apply()
+
+    async def give_memory_back(self) -> None:
+        await self._pauses()
+
+
+class Life:
+    """The daemon from its start to its end."""
+
+    def __init__(self, disk: Disk, clock: FixedClock, random: Random) -> None:
+        self.random = random
+        self.disk = disk
+        self.store = SimulatedStore(SimulatedDirectory(disk), create=True, cache_bytes=1 << 20)
+        try:
+            repository = SimulatedRepository.open(self.store, clock, IDENTITY)
+        except BaseException:
+            self.abandon()
+            raise
+        self.repository = cast("SimulatedRepository", repository)
+
+    def serve(self, hooks: Hooks) -> None:
+        """Put together what answers requests."""
+        repository, random = self.repository, self.random
+        self.hooks = repository.hooks = hooks
+        self.cache = CachingKernel(random)
+        self.pauses = Pauses(random, self.disk)
+        notices = cast("Notices", self.cache)
+        self.filesystem = FileSystem(repository)
+        self.kernel = SimulatedKernel(notices, self.pauses)
+        watchers = Watchers(repository, "/", notices)
+        service = Service(repository, self.filesystem, self.kernel, notices, watchers)
+        self.keeper, self.trimmer = service.keeper, service.trimmer
+        if random.random() < 0.5:
+            self.trimmer.prune = self.cache.prune
+        self.cache.handlers = service.handlers
+
+    async def work(self) -> None:
+        """Run the tasks of the background, until cancelled."""
+        async with trio.open_nursery() as nursery:
+            for task in (self.keeper.run, self.trimmer.run, self.kernel.run):
+                nursery.start_soon(task)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the kernel knows of all that verbs have changed."""
+        return not self.kernel.telling and not self.repository.transaction.stale
+
+    def abandon(self) -> None:
+        """Close what a dead process had open, without a change of the disk."""
+        self.store._l2.env.close()
+
+    # What is there, by a look past the kernel.
+
+    def picture_of(self, name: str) -> Picture:
+        """The working tree of a branch, or the detached one."""
+        repository = self.repository
+        root = repository.root
+        if (root.branch or DETACHED) == name:
+            return read_picture(root.workspace)
+        branch = repository.refs.find(name) if name else None
+        view = repository.live.get(branch.slot) if branch else None
+        if view is not None:
+            return read_picture(view.workspace)
+        state = repository.saved_state(branch) if branch else repository.kept_state(0)
+        assert state is not None
+        workspace = Workspace(
+            repository.store,
+            repository.clock,
+            repository.inodes,
+            repository.working_set,
+            state.root,
+            read_only=True,
+        )
+        try:
+            return read_picture(workspace)
+        finally:
+            discard(workspace)
+
+    def commit_picture(self, oid: bytes) -> Picture:
+        workspace = self.repository.snapshot(CommitId(cast("Any", oid)))
+        try:
+            return read_picture(workspace)
+        finally:
+            discard(workspace)
+
+
+def read_picture(workspace: Workspace) -> Picture:
+    """All files of a tree."""
+    files: dict[PathBytes, Shown] = {}
+    names: dict[int, list[PathBytes]] = {}
+    pending: list[tuple[PathBytes, DirNode]] = [((), workspace.root)]
+    while pending:
+        prefix, directory = pending.pop()
+        for name in list(workspace.names(directory)):
+            node = workspace.lookup(directory, name)
+            assert isinstance(node, Node)
+            path = (*prefix, name)
+            data = b""
+            if isinstance(node, DirNode):
+                pending.append((path, node))
+            elif isinstance(node, FileNode):
+                data = bytes(workspace.working_set.read(node, 0, node.file_size))
+            elif isinstance(node, SymlinkNode):
+                data = node.target
+            files[path] = Shown(node.mode, data)
+            if not isinstance(node, DirNode):
+                names.setdefault(node.ino, []).append(path)
+    links = frozenset(frozenset(paths) for paths in names.values() if len(paths) > 1)
+    return Picture(files, links)
+
+
+def _run(
+    repository: Repository,
+    view: View,
+    argv: list[str],
+    cwd: str = "",
+    *,
+    screen: Screen = NO_SCREEN,
+) -> str:
+    name = view.branch or DETACHED
+    hooks = cast("SimulatedRepository", repository).hooks
+    hooks.is_in_verb = True
+    try:
+        reply = table.run(repository, view, argv, cwd, screen=screen)
+    except HeliosError as error:
+        hooks.refused(name, argv, error)
+        raise
+    finally:
+        hooks.is_in_verb = False
+    hooks.carried_out(view, name, argv)
+    return reply
+
+
+def _begin(
+    repository: Repository,
+    view: View,
+    argv: list[str],
+    cwd: str = "",
+    screen: Screen = NO_SCREEN,
+) -> Steps[str]:
+    """The steps of a verb; whatever it changes, it changes after its last turn."""
+    hooks = cast("SimulatedRepository", repository).hooks
+    steps = table.begin(repository, view, argv, cwd, screen)
+    try:
+        error: Exception | None = None
+        while True:
+            name = view.branch or DETACHED
+            hooks.is_in_verb = True
+            try:
+                step = next(steps) if error is None else steps.throw(error)
+            except StopIteration as done:
+                hooks.carried_out(view, name, argv)
+                return cast("str", done.value)
+            except HeliosError as raised:
+                hooks.refused(name, argv, raised)
+                raise
+            finally:
+                hooks.is_in_verb = False
+            hooks.went_on()
+            error = None
+            try:
+                yield step
+            except Exception as raised:  # noqa: BLE001 (raised where the work was planned)
+                error = raised
+    finally:
+        steps.close()
+
+
+@contextmanager
+def simulated() -> Iterator[None]:
+    """Put the seams in place: verbs are told of, and every step gives others their turn."""
+    seams = (
+        (control, "run", _run),
+        (control, "begin", _begin),
+        (driver, "SLICE_NS", -1),
+        (journal, "_PREPARED_BYTES", _PREPARED_BYTES),
+        (database, "unmap_pages", lambda device, inode: True),
+    )
+    kept = [(module, name, getattr(module, name)) for module, name, _ in seams]
+    for module, name, value in seams:
+        setattr(module, name, value)
+    umask = os.umask(0)
+    try:
+        yield
+    finally:
+        os.umask(umask)
+        for module, name, value in kept:
+            setattr(module, name, value)
