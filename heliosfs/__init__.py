@@ -1,3 +1,3 @@
-"""heliosfs: a mounted workspace whose every state can be kept, branched and had back."""
+"""heliosfs: a mounted workspace of which every state can be kept, branched and restored."""
 
 __version__ = "0.1.0"

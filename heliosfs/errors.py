@@ -1,7 +1,7 @@
 """The errors a caller can act on: a class per meaning, each with its errno and exit code.
 
 Nothing here derives from OSError: an `open()` of our own that fails is a bug or a
-broken store, and must never be told to a program as "no such file".
+broken store, and must never reach a program as "no such file".
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ class StoreFormat(StoreError):
 
 
 class PosixError(HeliosError):
-    """Answer of a system call on a file, told by its errno alone (errno(3))."""
+    """Error of a system call on a file, with no message besides its errno (errno(3))."""
 
     def __init__(self, errno: int, text: str = "") -> None:
         super().__init__(text or _errno.errorcode.get(errno, str(errno)))

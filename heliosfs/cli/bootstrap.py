@@ -41,7 +41,7 @@ _STEERING = frozenset(
 
 
 class SetupError(Exception):
-    """Reason why the set-up cannot go on, in one line."""
+    """Reason why the set-up cannot continue, in one line."""
 
 
 def main(argv: list[str]) -> int:

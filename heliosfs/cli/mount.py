@@ -173,7 +173,7 @@ def _setup(directory: str, asked: argparse.Namespace, options: set[str]) -> daem
 
 
 def _warn_of_lost_store(directory: str) -> None:
-    """Say that a new repository is made where one is known, and its store is gone."""
+    """Warn that a new repository is made, because the store of the known one is gone."""
     known = runfiles.known(directory)
     if known is not None and not locate.has_repository(directory):
         print(

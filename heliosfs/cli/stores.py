@@ -1,4 +1,4 @@
-"""The store of a workspace: where it is remembered to be, and that it is the one that was left.
+"""The store of a workspace: its remembered place, and the check that it is still the same store.
 
 A new store is made only for a workspace that has none.  One that is remembered and not there
 (its disk is not mounted, it was moved or deleted) is never made anew: that would show an

@@ -56,7 +56,7 @@ def run(argv: Sequence[str], options: Options) -> int:
 
 
 def set_for_this_call(key: str, value: str) -> bool:
-    """Let a setting of colours or of the pager count for one call; False if it is none."""
+    """Apply a setting of colours or of the pager to one call; return False for any other key."""
     key = key.lower()
     if key in ("core.pager", "ui.pager"):
         os.environ["GIT_PAGER"] = value

@@ -1,4 +1,4 @@
-"""`blame`: who gave each line of a file, and when."""
+"""`blame`: the author and time of each line of a file."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ class Role(Enum):
     REMOVED = auto()
     ADDED = auto()
     WRONG_SPACE = auto()
-    """Spaces in an added line that nobody sees: at its end, or before a tab."""
+    """Invisible spaces in an added line: at its end, or before a tab."""
     COMMIT = auto()
     """Id of a commit, and the punctuation around the names of refs beside it."""
     HEAD = auto()
@@ -155,11 +155,11 @@ class Paint:
         return self.raw(Role.ADDED, sign) + self._added(text) + end
 
     def note(self, text: bytes) -> bytes:
-        """Return the line that tells of a missing newline."""
+        """Return the line that reports a missing newline at the end of a file."""
         return text.removesuffix(b"\n") + b"\033[m\n" if self.is_on else text
 
     def _added(self, text: bytes) -> bytes:
-        """Return an added line with the spaces marked that git takes for errors (ws.c)."""
+        """Return an added line with the spaces marked that git regards as errors (ws.c)."""
         stop = len(text.rstrip(_BLANKS))
         pieces: list[bytes] = []
         at = 0

@@ -1,4 +1,4 @@
-"""`debug`: what the store has, as it has it; for whoever looks for a fault.
+"""`debug`: what the store has, as it has it; for debugging.
 
 Everything is bounded: a reply has at most `--limit` rows, and of bytes the first ones.
 """

@@ -17,7 +17,7 @@ from heliosfs.trees.stored import find_entry, read_entries, walk_changes
 from heliosfs.trees.wildmatch import Matcher, is_pattern, literal_length, matcher
 
 _LOOKED_AT_MAX = 20_000
-"""Number of entries that are read to tell a pattern without a match from one without a change."""
+"""Number of entries that are read to find out if a pattern matches unchanged paths or nothing."""
 
 _WORDS = {"top", "literal", "icase", "glob", "exclude"}
 _SHORT = {"/": "top", "!": "exclude", "^": "exclude"}
@@ -161,7 +161,7 @@ def _entries(store: Store, root: Entry, places: Sequence[bytes]) -> Iterator[tup
 
 
 def _read(cwd: str, word: str) -> tuple[_Item, bool]:
-    """Read a pathspec as git does; and tell if it is an exception.  UsageError."""
+    """Read a pathspec as git does, and return whether it is an exception.  UsageError."""
     magic, text = _magic(word)
     is_exception = "exclude" in magic
     if "top" in magic:

@@ -30,7 +30,7 @@ class CommitDetails(TypedDict):
 
 
 def conclude(request: Request, options: Options, message: str, details: CommitDetails) -> str:
-    """Commit the open pick, and go on with the commits that come after it."""
+    """Commit the open pick, and continue with the commits after it."""
     view = request.view
     note = view.pick
     assert note is not None

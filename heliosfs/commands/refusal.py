@@ -39,7 +39,7 @@ def refusal(text: str, number: int) -> str:
 def tell_as_json(error: HeliosError, argv: Sequence[str]) -> None:
     """Let an error say its text as a document, if the request asked for JSON.
 
-    That it was wrong usage stays told in front of it.
+    The prefix `usage: ` of an error in the syntax stays in front of the document.
     """
     if argv and argv[0] != "run" and asks_for_json(argv):
         text = str(error)

@@ -48,7 +48,7 @@ def restore(request: Request, options: Options) -> str:
 
 
 def _restore_saved(request: Request, options: Options, words: list[str]) -> str:
-    """Restore an automatic save, and tell its time."""
+    """Restore an automatic save; the reply names its time."""
     from heliosfs.commands.operations.past import described, restored
 
     found = restored(request, options, words)

@@ -1,4 +1,4 @@
-"""Words of a request that may be revisions or paths, told apart."""
+"""Distinction of the words of a request that may be revisions or paths."""
 
 from __future__ import annotations
 

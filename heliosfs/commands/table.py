@@ -123,7 +123,7 @@ class CommandLine(NamedTuple):
     cwd: str = ""
     """The caller's directory below the view's root."""
     progress: bool = False
-    """True if the reply of a long verb begins with lines that tell its progress."""
+    """True if the reply of a long verb begins with lines that report its progress."""
     exit: bool = False
     """True if the reply begins with a line with the exit code, before the text."""
     screen: Screen = NO_SCREEN

@@ -17,7 +17,7 @@ from heliosfs.repo.repository import Repository
 from heliosfs.steps import Steps
 
 IDLE_SECONDS = 5
-"""Time without a change before a collection runs; after one more interval it runs all the same."""
+"""Time without a change before a collection runs; after one more interval it runs anyway."""
 
 log = logging.getLogger(__name__)
 

@@ -2,16 +2,16 @@
 
 Theory of operation.  This mount is the only writer of its tree, so the kernel keeps names, missing
 names, attributes, link targets, listings and pages without limit, and a warm `stat` or `read` does
-not reach us at all.  The price: whatever a verb changes behind the kernel's back must be told to
-it before the verb is answered.  Its possible contents are known from the lookup counts of nodes,
-the misses that each directory remembers, and the listings that were read to their end; `switch`
-gathers which of them are out of date, and `invalidate` tells the kernel.
+not reach us at all.  The price: the kernel must be notified of each change that a verb makes
+behind its back before the verb is answered.  Its possible contents are known from the lookup
+counts of nodes, the misses that each directory remembers, and the listings that were read to
+their end; `switch` gathers which of them are out of date, and `invalidate` notifies the kernel.
 
 Notices of names and of listings are sent from threads, one for each kind.  The kernel takes the
 lock of the directory, or of the page with its listing, and the process that holds it may wait for
 an answer from our loop.  Notices of attributes need no such lock.  They come last: after a notice
-of a name, the kernel takes all links of its file for gone.  An answer from before a change may
-still be on its way while the kernel is told; so the kernel may cache a listing again only when the
+of a name, the kernel believes that all links of its file are gone.  An answer from before a
+change may still be on its way then; so the kernel may cache a listing again only when the
 last change is a second past (`is_calm`).
 
 Refused: short timeouts in place of invalidation, which let the cache be wrong until they end

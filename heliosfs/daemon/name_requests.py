@@ -133,7 +133,7 @@ class NameRequests:
         return entry(node) + wire.OPENED.pack(fh, OPENED_FILE, 0)
 
     def _open_made(self, ino: int, name: bytes, flags: int, message: Message) -> bytes:
-        """Open a file that a checkout has just made under a name that the kernel takes for free.
+        """Open a file that a checkout has just made under a name that is free for the kernel.
 
         The kernel checks no permissions after that, so only a file of the caller is opened at
         once.  Any other is refused with ESTALE: the kernel looks the name up again and checks
@@ -225,5 +225,5 @@ def _allows(mode: int, flags: int) -> bool:
 
 
 def _sent_attributes(*directories: StatInode) -> list[int]:
-    """Return the inodes of the directories whose attributes were told since they last changed."""
+    """Return the inodes of directories whose attributes the kernel got since they last changed."""
     return [each.ino for each in directories if each.attr is not None]

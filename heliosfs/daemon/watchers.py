@@ -1,4 +1,4 @@
-"""The task that has watchers told of a checkout, as far as the kernel can (inotify, fanotify).
+"""The task that notifies watchers of a checkout, as far as the kernel can (inotify, fanotify).
 
 A checkout changes the tree behind the kernel's back.  The kernel passes a notice (`notices`) on to
 those who watch a file that went, but not to those who watch its directory: editors, servers that
@@ -34,7 +34,7 @@ SETTLE_SECONDS = 0.05
 """Time for which changes are gathered before the search for watchers.  Longer on a machine with
 many processes, so that the search takes a twentieth of a CPU at most."""
 REPORTED_MAX = 5_000
-"""Most names of which watchers are told after one checkout: 0.4 s, on a thread of its own."""
+"""Largest number of names that are reported after one checkout: 0.4 s, on a thread of its own."""
 
 log = logging.getLogger(__name__)
 
@@ -49,10 +49,10 @@ class Watchers:
         self._changed: list[tuple[DirNode, Changes]] = []
         self._wanted = trio.Event()
         self.pretended_requests: PretendedRequests | None = None
-        """Handlers that pretend; set by `serve` once there are handlers to exchange."""
+        """Handlers of the notifier's requests; set by `serve` once the other handlers exist."""
 
     def note(self, changed: list[tuple[DirNode, Changes]]) -> None:
-        """Note changed directories, of which the kernel was told by notices: 0.1 us."""
+        """Note changed directories, after the kernel was sent the notices about them: 0.1 us."""
         self._changed += changed
         self._wanted.set()
 

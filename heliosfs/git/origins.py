@@ -141,7 +141,7 @@ def _new(ids: IdMap, git: Git, known: list[Origin], name: str) -> Steps[Origin]:
 
 
 def _inherit(ids: IdMap, git: Git, number: int) -> Steps[None]:
-    """Take over the notes on refs from the time when repositories were not told apart."""
+    """Take over the notes on refs from before origins were recorded."""
     held = dict(ids.origins.refs_of(LEGACY_ORIGIN))
     here = {each.git_id for each in held.values() if len(each.git_id) == git.id_bytes}
     missing = yield from on_thread(partial(git.missing, here))

@@ -20,7 +20,7 @@ class RememberedRef(NamedTuple):
 
 
 LEGACY_ORIGIN = 0
-"""Origin that stands for all repositories imported before they were told apart."""
+"""Origin that stands for all repositories imported before origins were recorded."""
 
 
 class OriginNotes:

@@ -1,4 +1,4 @@
-"""Commits that a ref named once, and that no operation log tells of."""
+"""Commits that a ref named once, and that are in no operation log."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ class Inverses(list[Inverse]):
     __slots__ = ()
 
     def run(self) -> None:
-        """Take everything back, the last change first."""
+        """Undo everything, the last change first."""
         noted = self[::-1]
         self.clear()
         for function, arguments in noted:

@@ -114,7 +114,7 @@ def release_lock(fd: int, *, is_clean: bool) -> None:
 
 
 def is_closed_cleanly(directory: Directory) -> bool:
-    """Return True if whoever had the store open last has closed it.
+    """Return True if the last process that had the store open has closed it.
 
     StoreBusy when a process has it open; StoreError.
     """

@@ -110,7 +110,7 @@ class Channel:
         return self._reply is not None and self._cursor >= len(self._reply)
 
     def write(self, data: bytes) -> list[ControlRequest]:
-        """Take bytes in; return the requests that they complete.
+        """Add bytes to the pending request; return the requests that they complete.
 
         HeliosError refuses them: nothing of the pending request is kept.
         """

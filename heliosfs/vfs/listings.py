@@ -44,7 +44,7 @@ class Listings:
             yield _position(names[index]), names[index]
 
     def _keep(self, ino: int, names: list[bytes]) -> None:
-        """Keep the names of a listing until it goes on; drop the oldest ones beyond the limit.
+        """Keep the names of a listing until its next part is read; drop the oldest beyond a limit.
 
         The limit is needed because no request tells that a listing was given up.
         """

@@ -252,12 +252,12 @@ class ControlFile(VirtualNode):
         self.readers = 0
         """Number of open handles that can read."""
         self.refused_pid = 0
-        """Thread that was last told to look the name up again; 0 if there is none."""
+        """Thread that last got ESTALE, so that it looks the name up again; 0 if there is none."""
         self.sent_size = 0
-        """Size that the kernel was told."""
+        """Size that the kernel was sent last."""
 
     def tell_size(self, size: int) -> None:
-        """Set the size that the kernel is told from the next answer on."""
+        """Set the size that the kernel is sent from the next answer on."""
         self.sent_size = size
         self.outdate()
 

@@ -8,7 +8,7 @@ from heliosfs.objects.blob import PART_BYTES
 class Account:
     """Bytes of the contents that share a budget: files in one piece, and parts of large files.
 
-    Everyone who holds or drops bytes counts them here at once; nothing is ever counted again, since
+    Code that loads or drops bytes counts them here at once; nothing is ever counted again, since
     a sum over all files would cost more than the work that it decides about.
     """
 

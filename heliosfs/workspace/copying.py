@@ -18,7 +18,7 @@ def copy(
     at: int,
     length: int,
 ) -> int:
-    """Copy up to `length` bytes of `source`; return how many, so that callers can go on.
+    """Copy up to `length` bytes of `source`; return how many, so that callers can continue.
 
     A whole file copied into an empty one, and whole parts of large files, are shared by id
     instead of copied: 1 us a part.  Raises StoreError.

@@ -61,8 +61,8 @@ class Invalidation:
 def switch(workspace: Workspace, target: Entry) -> Invalidation:
     """Make the clean live tree equal to `target`, except for times (see `redate`).
 
-    Return what the kernel must be told.  Cost: O(changed).  Raises StoreError, which leaves the
-    tree as it was.
+    Return the cached state that the kernel must forget.  Cost: O(changed).  Raises StoreError,
+    which leaves the tree as it was.
     """
     dated = redate(workspace, target)
     stale = Invalidation()

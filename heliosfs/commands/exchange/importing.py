@@ -87,7 +87,7 @@ def _beneath(request: Request, options: Options, path: str | None) -> Beneath | 
 def survey(path: str, options: Options) -> tuple[Git, GitRefs]:
     """Return the repository at `path` and the refs that the options choose; waits for git.
 
-    NotFound, HeliosError: what can be told before anything is done.
+    NotFound, HeliosError: the errors that can be found before anything is done.
     """
     git = Git.find(path)
     refs = GitRefs(git, options.values("branch"), restores_deleted="deleted" in options)

@@ -23,7 +23,7 @@ class Found:
     path: bytes
     is_binary: bool = False
     numbers: list[int] = field(default_factory=list)
-    """The lines that match, from 1 on."""
+    """Numbers of the matching lines, from 1 on."""
     data: bytes = b""
     """Content of the file, if lines of it are shown."""
     spans: list[Span] = field(default_factory=list)

@@ -48,7 +48,7 @@ def page_steps(repository: Repository) -> Steps[str]:
 def _encode(
     repository: Repository, gathered: ReportData, details: DetailChunks
 ) -> Steps[list[str]]:
-    """Encode the data of the page as JSON that no HTML parser takes for markup."""
+    """Encode the data of the page as JSON that no HTML parser can mistake for markup."""
     places = {oid: at for at, oid in enumerate(gathered.rows)}
     authors = {row.author: 0 for row in gathered.rows.values()}
     authors = {author: at for at, author in enumerate(authors)}

@@ -192,7 +192,7 @@ class _Lines:
         return f"{self._quoted(self._name(change.source))} -> {place}"
 
     def _quoted(self, name: str) -> str:
-        """Quote a name with blanks, which could be taken for separators; version 1 alone does."""
+        """Quote a name with blanks, which look like separators; version 1 alone does."""
         is_safe = self._is_plain or " " not in name or name.startswith('"')
         return name if is_safe else f'"{name}"'
 

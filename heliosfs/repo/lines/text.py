@@ -1,4 +1,4 @@
-"""Text, which has lines to be compared, and what is taken for binary."""
+"""The distinction of text, which is compared by lines, from binary data."""
 
 from __future__ import annotations
 

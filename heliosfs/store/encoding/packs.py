@@ -52,7 +52,7 @@ class PackLocation(NamedTuple):
     codec: int
 
     def encode(self) -> bytes:
-        """Return the bytes that L2 and the journal have of it."""
+        """Return its encoded form, for L2 and the journal."""
         numbers = varint(self.pack) + varint(self.offset) + varint(self.length)
         return numbers + bytes((self.codec,))
 
@@ -88,7 +88,7 @@ class PackUse(NamedTuple):
 
 
 def encode_uses(uses: Mapping[int, PackUse]) -> bytes:
-    """Return the bytes that L2 has of them, under `packs`."""
+    """Return their encoded form, which L2 stores under `packs`."""
     return b"".join(_USE.pack(pack, *use) for pack, use in sorted(uses.items()))
 
 
@@ -119,7 +119,7 @@ def without_places(
 
 
 def encode_large(data: bytes, *, prefer_zstd: bool = False) -> Encoded:
-    """Encode without reference; try little on bytes that look incompressible.
+    """Encode without reference, with little effort on bytes that look incompressible.
 
     128 KiB: 4 us of random bytes, 110 us of source text.
     """
