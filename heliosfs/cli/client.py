@@ -252,6 +252,8 @@ def with_repository(place: Location, use: Callable[[Repository], T]) -> T:
             repository = Repository.open(store, SystemClock(), identity(place.root), None)
             repository.path = place.root
             repository.configure(settings)
+            for text in repository.findings:
+                print(f"helios: {text}", file=sys.stderr)
             result = use(repository)
             repository.close()
         finally:

@@ -2,8 +2,8 @@
 
 It is forked before a store or a loop exists (an LMDB environment does not survive a fork)
 and reports through a pipe, a line at a time: `taken N` while files are taken in, `beneath JSON`
-of files that are not in the workspace, `ready`, or `error CODE TEXT`.  The end of the pipe without
-either of the last two means that it died.
+of files that are not in the workspace, `found TEXT` of what is not as it was left, `ready`, or
+`error CODE TEXT`.  The end of the pipe without either of the last two means that it died.
 """
 
 from __future__ import annotations
@@ -140,6 +140,7 @@ def run(setup: Setup, report: Callable[[str], None]) -> None:
     try:
         store_id = stores.remember_store(setup.mountpoint, setup.store, store_fd)
         repository = _open_repository(setup, store, store_fd)
+        _tell_findings(repository, store.unclosed_by, setup.log, report)
         _check_beneath(repository, setup.mountpoint, directory_fd, report)
         registered = runfiles.Registration(
             setup.workspace(os.path.realpath(f"/proc/self/fd/{store_fd}"), store_id),
@@ -181,6 +182,21 @@ def _open_repository(setup: Setup, store: LocalStore, store_fd: int) -> Reposito
     repository.configure(settings)
     repository.inodes.go_on(StoredFile(store_fd, INODES_FILE))
     return repository
+
+
+def _tell_findings(
+    repository: Repository, unclosed_by: int, log: str | None, report: Callable[[str], None]
+) -> None:
+    """Report what is not as it was left, and a daemon that ended without closing its store."""
+    for text in repository.findings:
+        report(f"found {text}")
+    if unclosed_by:
+        where = f"; its log, {log}, may say why" if log else ""
+        report(
+            f"found the process before ({unclosed_by}) ended without closing the store: it was "
+            f"killed, or crashed{where}; what it had published is here, and if it happens again, "
+            "'helios fsck' says whether the store is sound"
+        )
 
 
 def _check_beneath(

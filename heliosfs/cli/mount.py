@@ -291,6 +291,8 @@ def _stay(setup: daemon.Setup) -> int:
         word, _, rest = text.partition(" ")
         if word == "beneath":
             print(_hidden(setup.mountpoint, rest), file=sys.stderr)
+        if word == "found":
+            print(f"helios: {rest}", file=sys.stderr)
         if word == "ready":
             print(f"mounted {setup.mountpoint}", flush=True)
             unit.notify_ready()
@@ -308,6 +310,8 @@ def _serve_in_background(setup: daemon.Setup) -> int:
         nonlocal taken, hidden
         if word == "beneath":
             hidden = _hidden(setup.mountpoint, rest)
+        if word == "found":
+            print(f"helios: {rest}", file=sys.stderr)
         if word == "taken":
             taken = int(rest)
             if show:

@@ -1,9 +1,11 @@
-"""Check that every object that can be reached is there and sound."""
+"""Check that the files are sound, and every object that can be reached is there and sound."""
 
 from __future__ import annotations
 
+import struct
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import NamedTuple
 
 from heliosfs.errors import CorruptObject, StoreError
@@ -31,10 +33,10 @@ _STEP_COUNT = 500
 
 
 class Problem(NamedTuple):
-    """An object that cannot be read any more."""
+    """An object or a value that cannot be read any more, or damage to a file."""
 
     place: str
-    """The first thing found that needs it."""
+    """The first thing found that needs it, or the files that are damaged."""
     text: str
 
 
@@ -76,43 +78,71 @@ class _Check:
         yield TURN
         while (work := self._collection.plan_settle()) is not None:
             yield work
+        self._problems += [Problem("when it was opened", text) for text in repository.findings]
+        files = yield from on_thread(repository.store.inspect().problems)
+        self._problems += [Problem("the files of the store", text) for text in files]
         listed = yield from on_thread(self._listed)
         self._roots += (("the list of commits", [(Kind.COMMIT, oid)]) for oid in listed)
         yield from self._walk()
-        for state in list(saved_states(repository)):
-            place = f"the working state of {self._name(state.slot)}"
-            self._roots.append((place, list(state_references(state))))
-        self._roots.append(("what is staged", list(staged_roots(repository))))
-        for slot, sequence, found in staged_before(repository):
-            place = f"what was staged before operation {sequence} of {self._name(slot)}"
-            self._roots.append((place, found))
+        self._try("the working states", self._take_states)
+        self._try("what is staged", self._take_staged)
         for found in nameless_files(repository):
             self._roots.append(("an open file without a name", found))
             yield TURN
         operations = 0
         for slot in slots(repository):
             operations += yield from self._take_operations(slot)
-            self._take_saves(slot)
+            self._try(f"the saves of {self._name(slot)}", partial(self._take_saves, slot))
         yield from self._walk()
         return CheckResult(len(listed), operations, self._closure.count, self._problems)
 
     def _listed(self) -> list[CommitId]:
         with self._collection.snapshot():
-            return listed_in(self._collection)
+            try:
+                return listed_in(self._collection)
+            except StoreError as error:
+                self._problems.append(Problem("the list of commits", str(error)))
+                return []
+
+    def _try(self, place: str, take: Callable[[], None]) -> None:
+        """Take roots; what cannot be read is a problem, and the check goes on."""
+        try:
+            take()
+        except (StoreError, ValueError, struct.error) as error:
+            self._problems.append(Problem(place, str(error)))
+
+    def _take_states(self) -> None:
+        for state in list(saved_states(self._repository)):
+            place = f"the working state of {self._name(state.slot)}"
+            self._roots.append((place, list(state_references(state))))
+
+    def _take_staged(self) -> None:
+        self._roots.append(("what is staged", list(staged_roots(self._repository))))
+        for slot, sequence, found in staged_before(self._repository):
+            place = f"what was staged before operation {sequence} of {self._name(slot)}"
+            self._roots.append((place, found))
 
     def _take_operations(self, slot: int) -> Steps[int]:
         count = 0
-        log, name = log_of(self._repository, slot), self._name(slot)
+        name = self._name(slot)
         try:
-            for operation in log.operations():
-                place = f"operation {operation.sequence} of {name}"
-                states: list[State] = [operation.before, operation.after]
-                found = [each for state in states for each in state_references(state)]
-                self._roots.append((place, found))
-                count += 1
-                yield TURN
+            log = log_of(self._repository, slot)
+            last, first = log.last.sequence if log.last else 0, log.first
         except StoreError as error:
             self._problems.append(Problem(f"the operation log of {name}", str(error)))
+            return 0
+        for sequence in range(last, first - 1, -1):
+            place = f"operation {sequence} of {name}"
+            try:
+                operation = log.read(sequence)
+            except StoreError as error:
+                self._problems.append(Problem(place, str(error)))
+                continue
+            states: list[State] = [operation.before, operation.after]
+            found = [each for state in states for each in state_references(state)]
+            self._roots.append((place, found))
+            count += 1
+            yield TURN
         return count
 
     def _take_saves(self, slot: int) -> None:

@@ -18,6 +18,7 @@ from heliosfs.repo.history import CACHED_MIN
 from heliosfs.repo.identity import Identity
 from heliosfs.repo.metrics import Metrics
 from heliosfs.repo.refs import Branch, Refs
+from heliosfs.repo.seen_settings import see_settings
 from heliosfs.repo.view import View
 from heliosfs.repo.working_state import DETACHED, State
 from heliosfs.store.base import Store
@@ -54,6 +55,8 @@ class Repository(Core):
         reaches."""
         self.path = ""
         """Path of the workspace, shown to people; "" if nobody said it."""
+        self.findings = list(store.findings)
+        """Lines for people about what was not as it had been left when all this was opened."""
         self.is_new = store.get(keys.ROOT) is None
         self.root = self._open_root()
 
@@ -81,6 +84,9 @@ class Repository(Core):
     def configure(self, configuration: Configuration) -> None:
         """Apply a configuration, now and after each change.  StoreError."""
         self.configuration = configuration
+        seen = see_settings(self, configuration)
+        if seen is not None:
+            self.findings.append(seen)
         configuration.follow(self._apply)
 
     def close(self) -> None:
@@ -173,6 +179,7 @@ class Repository(Core):
         return self.root
 
     def _apply(self, settings: Settings) -> None:
+        see_settings(self, self.configuration)
         working_set_bytes = settings.working_set_bytes
         cache_bytes = min(settings.l1_cache_bytes, working_set_bytes // 2)
         self.store.tune(cache_bytes, prefer_zstd=settings.prefer_zstd)

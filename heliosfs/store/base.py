@@ -258,6 +258,12 @@ class Inspection(Protocol):
     def journal(self) -> Iterator[BatchSeen | FileSeen]:
         """Read the files of the journal as they are now, one record at a time."""
 
+    def problems(self) -> list[str]:
+        """Return what is wrong with the files themselves: 4 s for 1 GB.
+
+        Any thread may call it; nothing is written meanwhile.
+        """
+
 
 class Objects(Protocol):
     """The objects of a store: all of it that immutable trees and contents need."""
@@ -314,6 +320,9 @@ class Store(Objects, StateMap, Protocol):
 
     One thread owns a store; only `Work.execute` may run elsewhere.
     """
+
+    findings: list[str]
+    """Lines for people about what was not as it had been left when the store was opened."""
 
     def bulk(self) -> Bulk:
         """Begin a bulk.  Busy while another one, or a garbage collection, is under way."""

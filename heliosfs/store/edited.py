@@ -16,6 +16,8 @@ from heliosfs.store.encoding.packs import PACKED_FROM_BYTES
 
 DEPTH_MAX = 8
 """Longest chain of edited objects; the next one after it is stored whole."""
+EDITED_MAX_BYTES = 64 * 1024 * 1024
+"""Largest edited object; those that are made have 1 MiB at most."""
 _SHARE = 2
 """The edits must be less than 1/_SHARE of the object; otherwise it is stored whole."""
 
@@ -39,6 +41,8 @@ class EditedObject:
 
     def apply(self, base: bytes, kind: Kind, oid: Oid) -> bytes:
         """Return the bytes of the object; DecodeError if they do not have its id."""
+        if self.size > EDITED_MAX_BYTES:
+            raise DecodeError(f"an edited object of {self.size} bytes")
         whole = bytearray(base[: self.size])
         whole.extend(bytes(self.size - len(whole)))
         for at, data in self.edits:

@@ -16,9 +16,12 @@ from heliosfs.store.encoding.packs import PackedObject, decode_location
 from heliosfs.store.journal.journal import CHECKED_FROM, RECORD_HEAD, RECORD_MAGIC
 from heliosfs.store.journal.replay import segment_names
 from heliosfs.store.journal.table import ObjectItem, StateItem, read_items
+from heliosfs.store.l2 import btree
 from heliosfs.store.l2.database import ObjectDatabase
+from heliosfs.store.l2.environment import FILE, TABLE_FLAGS
 from heliosfs.store.l2.reader import Snapshot
 from heliosfs.store.l2.record import Payload
+from heliosfs.store.l2.statecheck import state_problems
 from heliosfs.store.l2.states import StateReader
 from heliosfs.store.l2.totals import look_at_totals
 from heliosfs.store.layout import is_closed_cleanly
@@ -95,6 +98,22 @@ class LocalInspection:
                 if key not in hidden
             )
             return [*above, *islice(below, limit - len(above))]
+
+    def problems(self) -> list[str]:
+        directory, database = self._directory, self._database
+        # Nobody may write meanwhile: a walk must not pass from one transaction into the next.
+        with database.writing:
+            fd = directory.open(FILE, os.O_RDONLY)
+            try:
+                found = [f"{FILE}: {text}" for text in btree.problems(fd, TABLE_FLAGS)]
+            finally:
+                os.close(fd)
+            if not found:
+                with database.reading() as snapshot:
+                    state = state_problems(snapshot, database.totals)
+                    found = [f"{FILE}: {text}" for text in state]
+            found += database.packs.problems(database.uses)
+        return found
 
     def journal(self) -> Iterator[BatchSeen | FileSeen]:
         return _read_files(self._directory, self._database.totals.salt)

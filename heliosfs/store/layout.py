@@ -139,6 +139,8 @@ class Lock(NamedTuple):
     fd: int
     was_clean: bool
     """True if the process that had the store open before closed it properly."""
+    holder: int = 0
+    """Id of the process that did not; 0 if it is not known."""
 
 
 def take_lock(directory: Directory) -> Lock:
@@ -151,6 +153,7 @@ def take_lock(directory: Directory) -> Lock:
         # I41: one process owns a store.
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         # A process that ended without `release_lock` has left its pid here.
+        left = os.pread(fd, 32, 0).strip()
         was_clean = not os.fstat(fd).st_size
         os.ftruncate(fd, 0)
         os.pwrite(fd, b"%d\n" % os.getpid(), 0)
@@ -162,4 +165,4 @@ def take_lock(directory: Directory) -> Lock:
     except OSError as error:
         os.close(fd)
         raise store_error("cannot lock the store", error) from error
-    return Lock(fd, was_clean)
+    return Lock(fd, was_clean, int(left) if left.isdigit() else 0)

@@ -50,12 +50,14 @@ class LocalStore:
         """Take over `directory`.  See `open`."""
         self._directory = directory
         try:
-            self._lock_fd, self._l2, self._journal, self._witness, self.findings = open_parts(
-                directory, create=create
-            )
+            parts = open_parts(directory, create=create)
         except BaseException:
             directory.close()
             raise
+        self._lock_fd, self._l2, self._journal, self._witness, *_ = parts
+        self.findings = parts.findings
+        self.unclosed_by = parts.unclosed_by
+        """Id of the process that ended without closing the store; 0 if none did."""
         self._closed = False
         self._cache = ObjectCache(cache_bytes)
         self._pending = PendingObjects()

@@ -98,6 +98,7 @@ class MemoryStore(MemoryState):
         self._added: list[Oid] = []
         self.given: set[Oid] = set()
         """Ids that were added in the batch, whether or not the store had them already."""
+        self.findings: list[str] = []
         self._hits = 0
         self._logical_bytes = 0
         self._exclusive = Exclusive()
@@ -286,6 +287,9 @@ class _MemoryInspection:
     def state(self, prefix: bytes, limit: int) -> list[StateSeen]:
         found = (StateSeen(*item, "memory") for item in self._store.scan(prefix))
         return list(islice(found, limit))
+
+    def problems(self) -> list[str]:
+        return []
 
     def journal(self) -> Iterator[BatchSeen | FileSeen]:
         return iter(())

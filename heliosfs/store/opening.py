@@ -63,6 +63,8 @@ class StoreParts(NamedTuple):
     witness: Witness
     findings: list[str]
     """Lines for people about what is not as it was left, although the store opens."""
+    unclosed_by: int
+    """Id of the process that ended without closing the store; 0 if none did."""
 
 
 def open_parts(directory: Directory, *, create: bool) -> StoreParts:
@@ -72,7 +74,7 @@ def open_parts(directory: Directory, *, create: bool) -> StoreParts:
     """
     if read_format(directory) is None and not create:
         raise NotFound("there is no heliosfs store in this directory")
-    lock_fd, was_clean = take_lock(directory)
+    lock_fd, was_clean, holder = take_lock(directory)
     opening = _Opening(directory)
     try:
         version = read_format(directory)
@@ -88,7 +90,7 @@ def open_parts(directory: Directory, *, create: bool) -> StoreParts:
             directory.sync_names()
         opening.begin(version, was_clean=was_clean)
         journal, witness = opening.recover()
-        return StoreParts(lock_fd, opening.database, journal, witness, opening.findings)
+        return StoreParts(lock_fd, opening.database, journal, witness, opening.findings, holder)
     except BaseException:
         opening.let_go()
         release_lock(lock_fd, is_clean=was_clean)

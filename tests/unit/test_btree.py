@@ -13,8 +13,9 @@ import pytest
 from heliosfs.errors import StoreError
 from heliosfs.store.directory import Directory
 from heliosfs.store.l2 import btree
-from heliosfs.store.l2.btree import Damage, WalkResult
+from heliosfs.store.l2.btree import WalkResult
 from heliosfs.store.l2.environment import FILE, check_file, open_environment, open_tables
+from heliosfs.store.l2.pages import Damage
 
 PAGE_BYTES = 4096
 
@@ -176,3 +177,49 @@ def test_nothing_is_made_where_the_format_says_that_it_is(tmp_path: Path) -> Non
     store = opened()
     assert store.get(b"key") == b"value"
     store.close()
+
+
+def test_every_damage_is_listed(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    make(path, 7)
+    fd = os.open(path, os.O_RDWR)
+    leaves = []
+    for number in range(2, os.fstat(fd).st_size // PAGE_BYTES):
+        page = os.pread(fd, PAGE_BYTES, number * PAGE_BYTES)
+        if struct.unpack_from("<H", page, 10)[0] == 0x02:
+            leaves.append(number)
+    assert btree.problems(fd) == []
+    for number in leaves:
+        os.pwrite(fd, b"\xff" * 8, number * PAGE_BYTES)
+    found = btree.problems(fd)
+    os.close(fd)
+    assert sum("says that it is page" in text for text in found) >= 2
+
+
+def test_keys_that_a_search_would_not_find_are_damage(tmp_path: Path) -> None:
+    """All pages are there, and each key; but a search goes another way."""
+    path = tmp_path / "file"
+    with open_environment(str(path), 1 << 26) as env:
+        tables = open_tables(env)
+        with env.begin(write=True) as txn:
+            for number in range(600):
+                txn.put(b"key/%04d" % number, bytes(20), db=tables.state)
+    whole = path.read_bytes()
+    assert walked(path).reached
+    for old, new in ((b"key/0100", b"key/0999"), (b"key/0100", b"kez/0100")):
+        at = whole.index(old, 2 * PAGE_BYTES)
+        path.write_bytes(whole[:at] + new + whole[at + len(new) :])
+        with pytest.raises(Damage, match="not in order"):
+            walked(path)
+
+
+def test_a_file_that_says_to_be_huge_takes_no_memory(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    make(path, 2)
+    data = bytearray(path.read_bytes())
+    for page in (0, 1):
+        # The number of the last page, behind head, magic, version, address, size, two trees.
+        struct.pack_into("<Q", data, page * PAGE_BYTES + 16 + 24 + 2 * 48, (1 << 40) - 1)
+    path.write_bytes(data)
+    with pytest.raises(Damage, match="the last page is said to be number 1099511627775"):
+        walked(path)

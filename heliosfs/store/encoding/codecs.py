@@ -69,6 +69,8 @@ _EDITS = (0, 64, 512)
 """Sizes of an edit at which the common end of two versions is looked for first, in bytes."""
 _NEAR_BYTES = 256
 """Size of a range in which the first difference is found by an XOR of two integers."""
+_VARINT_BITS_MAX = 63
+"""Bits in front of the last group of a number; more make numbers that nothing here counts."""
 _DELTA_MAX = 64 * 1024 * 1024
 """Largest sum of old and new bytes; beyond it, a zstd decoder refuses the window by default."""
 
@@ -265,7 +267,7 @@ _VARINTS = [bytes((number,)) for number in range(0x80)] + [
 
 
 def read_varint(data: bytes, at: int) -> tuple[int, int]:
-    """Return the number at `at` and the offset after it; IndexError if the bytes end."""
+    """Return the number at `at` and the offset after it; IndexError if it has no end."""
     byte = data[at]
     if byte < 0x80:
         return byte, at + 1
@@ -273,6 +275,8 @@ def read_varint(data: bytes, at: int) -> tuple[int, int]:
     while byte >= 0x80:
         number |= (byte & 0x7F) << shift
         shift += 7
+        if shift > _VARINT_BITS_MAX:
+            raise IndexError("a number has no end")
         at += 1
         byte = data[at]
     return number | byte << shift, at + 1

@@ -21,6 +21,7 @@ from typing import NamedTuple
 
 from lz4 import block as lz4  # type: ignore[import-untyped]
 
+from heliosfs.errors import StoreError
 from heliosfs.objects.ids import Kind, Oid, object_id
 from heliosfs.store.directory import Directory, store_error
 from heliosfs.store.encoding.codecs import (
@@ -39,6 +40,8 @@ PACK_MAX_BYTES = 256 * 1024 * 1024
 """Size from which a pack gets no more bodies, so that the disk of dead ones can be recovered
 separately."""
 _SAMPLE_BYTES = 4096
+_CODECS = frozenset((Codec.RAW, Codec.LZ4, Codec.ZSTD))
+"""Codecs of the bodies in packs."""
 _OPEN_MAX = 64
 _USE = struct.Struct("<QQQ")
 
@@ -251,14 +254,20 @@ class Packs:
 
     def read(self, place: PackLocation) -> Encoded:
         """Return the body at a place; DecodeError if the pack ends before it does."""
+        pack, offset, length, codec = place
+        if codec not in _CODECS:
+            raise DecodeError(f"codec {codec} is unknown in pack {pack}")
         try:
             with self._table:
-                body = os.pread(self._fd(place.pack), place.length, place.offset)
-        except OSError as error:
-            raise DecodeError(f"pack {place.pack}: {error.strerror}") from error
-        if len(body) != place.length:
-            raise DecodeError(f"pack {place.pack} ends before byte {place.offset + place.length}")
-        return Encoded(Codec(place.codec), body)
+                fd = self._fd(pack)
+                # Before as many bytes are allocated as a damaged place asks for.
+                is_there = offset + length <= os.fstat(fd).st_size
+                body = os.pread(fd, length, offset) if is_there else b""
+        except (OSError, StoreError) as error:
+            raise DecodeError(f"pack {pack} cannot be read: {error}") from error
+        if len(body) != length:
+            raise DecodeError(f"pack {pack} ends before byte {offset + length}")
+        return Encoded(Codec(codec), body)
 
     def begin_sync(self) -> PackSync:
         """Return the scope of a sync that begins now."""

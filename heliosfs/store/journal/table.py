@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -40,6 +41,13 @@ class StateItem(NamedTuple):
 
 def read_items(data: bytes, at: int, stop: int) -> Iterator[ObjectItem | StateItem]:
     """Read the items of a table whose checksum is right.  StoreError."""
+    try:
+        yield from _items(data, at, stop)
+    except (IndexError, ValueError, struct.error) as error:
+        raise StoreError(f"a journal holds an item that cannot be read: {error}") from error
+
+
+def _items(data: bytes, at: int, stop: int) -> Iterator[ObjectItem | StateItem]:
     while at < stop:
         tag = data[at]
         if tag == STATE_TAG:

@@ -12,6 +12,7 @@ import lmdb
 from heliosfs.errors import StoreError, StoreFull
 from heliosfs.store.directory import Directory, store_error
 from heliosfs.store.l2 import btree
+from heliosfs.store.l2.pages import Damage
 
 FILE = "store.lmdb"
 LOCK_FILE = f"{FILE}-lock"
@@ -29,6 +30,10 @@ TOTALS_KEY = b"totals"
 PACKS_KEY = b"packs"
 ALONE_KEYS = (TOTALS_KEY, PACKS_KEY)
 """Keys in the unnamed database."""
+
+
+TABLE_FLAGS = {b"objects": 0, b"ids": 0x14, b"state": 0}
+"""LMDB's flags of each table: that of ids is DUPSORT and DUPFIXED."""
 
 
 class Tables(NamedTuple):
@@ -89,10 +94,10 @@ def check_file(directory: Directory, name: str, *, is_thorough: bool) -> None:
         fd = directory.open(name, os.O_RDONLY)
         try:
             if is_thorough or btree.is_short(fd):
-                btree.walk(fd)
+                btree.walk(fd, TABLE_FLAGS if name == FILE else None)
         finally:
             os.close(fd)
-    except btree.Damage as error:
+    except Damage as error:
         raise StoreError(f"{name} is damaged: {error}") from error
     except OSError as error:
         raise store_error(f"cannot read {name}", error) from error

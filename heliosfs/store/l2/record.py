@@ -41,6 +41,8 @@ PIECE_BYTES = PAGE_BYTES - _PAGE_HEAD_BYTES
 A larger one would need several pages in a row.  On a free list of single pages, which gc leaves,
 LMDB searches the whole list in vain and lets the file grow (0.6 ms and 185 KB for 200 KB in pieces
 of 64 KB; 0.14 ms and nothing in pieces of a page).  A payload of 128 KB is read as fast."""
+_PIECES_MAX = 1 << 20
+"""Most pieces of an object: 4 GiB, and no object is so large."""
 BUNDLE_MAX = 255
 """Largest number of records in a bundle."""
 BUNDLE_BYTES = INLINE_BYTES - 1
@@ -149,7 +151,9 @@ def join_bundle(records: list[bytes]) -> bytes:
 
 
 def bundle_count(value: bytes) -> int:
-    """Return the number of records under a key; 0 for an object that lies alone."""
+    """Return the number of records under a key; 0 for an object that lies alone.  DecodeError."""
+    if not value:
+        raise DecodeError("a value of the table of objects is empty")
     return value[0]
 
 
@@ -189,7 +193,22 @@ def cut_alone(record: bytes) -> list[bytes]:
 def read_alone(value: bytes) -> tuple[int, bytes]:
     """Return the number of pieces after the first, and the record's part in it.  IndexError."""
     further, at = read_varint(value, 1)
+    if further > _PIECES_MAX:
+        raise IndexError(f"an object has {further} pieces")
     return further, value[at:]
+
+
+def split_value(value: bytes) -> list[bytes]:
+    """Return the records of a bundle, or the first part of an object that lies alone.
+
+    DecodeError.
+    """
+    if bundle_count(value):
+        return split_bundle(value)
+    try:
+        return [read_alone(value)[1]]
+    except IndexError as error:
+        raise DecodeError("the first piece of an object is damaged") from error
 
 
 def decode_chain(chain: list[Payload]) -> list[bytes]:

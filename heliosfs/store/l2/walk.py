@@ -17,7 +17,7 @@ from heliosfs.store.l2.record import (
     Payload,
     bundle_count,
     read_alone,
-    split_bundle,
+    split_value,
     unpack,
     unpack_head,
 )
@@ -48,7 +48,7 @@ def headers(snapshot: Snapshot, number: int) -> Iterator[Payload]:
     Of a large record, the body is only the part in its first piece.
     """
     for first, value in _from(snapshot, number):
-        for at, record in enumerate(_records(value), first):
+        for at, record in enumerate(split_value(value), first):
             if record and at >= number:
                 yield unpack(at, record)
 
@@ -59,7 +59,7 @@ def bases(snapshot: Snapshot, number: int) -> Iterator[tuple[int, int | None]]:
     DecodeError.
     """
     for first, value in _from(snapshot, number):
-        for at, record in enumerate(_records(value), first):
+        for at, record in enumerate(split_value(value), first):
             if record and at >= number:
                 yield at, unpack_head(at, record)[5]
 
@@ -67,7 +67,7 @@ def bases(snapshot: Snapshot, number: int) -> Iterator[tuple[int, int | None]]:
 def values(snapshot: Snapshot, number: int) -> Iterator[StoredValue]:
     """Yield the value that holds a number, and those after it; DecodeError."""
     for first, value in _from(snapshot, number):
-        records = _records(value)
+        records = split_value(value)
         if first + len(records) > number:
             yield StoredValue(first, value, list(enumerate(records, first)))
 
@@ -86,11 +86,6 @@ def _from(snapshot: Snapshot, number: int) -> Iterator[tuple[int, bytes]]:
                 more = cursor.set_range(NUMBER.pack(first + 1))
                 continue
         more = cursor.next()
-
-
-def _records(value: bytes) -> list[bytes]:
-    """Return the records under a key; of a large object, the part in its first piece."""
-    return split_bundle(value) if bundle_count(value) else [read_alone(value)[1]]
 
 
 def index_entries(snapshot: Snapshot, begin: bytes, limit: int) -> list[tuple[bytes, int]]:
