@@ -135,9 +135,9 @@ def _refusal(error: MergeConflict, options: Options, name: str) -> Conflicted:
 
 
 def _ways_to_resolve(name: str) -> str:
-    """Name the ways on from a merge that was refused."""
+    """Return the lines about the ways to continue after a merge that was refused."""
     return (
-        "ways on:\n"
+        "ways to continue:\n"
         f"  helios merge --markers {name}   write both versions into the files; edit them, then\n"
         "                 merge --continue, or merge --abort for the state before\n"
         f"  helios merge --ours {name}      decide every conflict for HEAD\n"

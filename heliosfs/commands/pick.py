@@ -156,7 +156,7 @@ def _refusal(error: view_pick.PickConflict, options: Options, verb: str) -> Conf
         return Conflicted(json.dumps(document))
     lines = [
         f"{commit[:12]}: {error}",
-        conflict_lines(error.conflicts) + "ways on:",
+        conflict_lines(error.conflicts) + "ways to continue:",
         f"  helios {ways[0]}   write both versions into the files; edit them, then",
         f"         {verb} --continue, or {verb} --abort for the state before",
         f"  helios {ways[1]}      decide every conflict for HEAD",

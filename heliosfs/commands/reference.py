@@ -39,7 +39,7 @@ the same words to the same code: this page describes both.
 - A refused request changes nothing. `write` fails with the errno (`ctl/commit`: `close` may), and
   the reply begins with `error: `, or with `error: usage: ` where the request was wrong in
   itself. It is one line; that of a merge with conflicts names each of them on a line
-  more, and the ways on. `ctl/error` lists the last errors.
+  more, and the ways to continue. `ctl/error` lists the last errors.
 - A verb acts on the view whose `.helios` the file is in: the mount point, or the live workspace
   of a branch. It is there when the verb has replied; nothing has to be waited for.
 - A request has at most 64 KiB, no NUL byte, and is UTF-8.

@@ -170,7 +170,7 @@ def _staged(request: Request, options: Options, found: _Found) -> Entry | None:
 def _ways_to_resolve(conflicts: list[Conflict], found: _Found, verb: str) -> str:
     count = "1 path" if len(conflicts) == 1 else f"{len(conflicts)} paths"
     return (
-        f"conflict in {count}: nothing was changed\n{conflict_lines(conflicts)}ways on:\n"
+        f"conflict in {count}: nothing was changed\n{conflict_lines(conflicts)}ways to continue:\n"
         f"  helios stash {verb} --markers {found.name}   write both versions into the files\n"
         f"  helios stash {verb} --ours {found.name}      keep the files where they collide\n"
         f"  helios stash {verb} --theirs {found.name}    take {found.name} where they collide"

@@ -42,7 +42,7 @@ def test_a_conflict_is_told_at_every_entrance(forked: Mounted) -> None:
         reply = os.read(fd, 4096)
     finally:
         os.close(fd)
-    refusal = "conflict in 1 path: nothing was changed\ncontent: a\nways on:\n"
+    refusal = "conflict in 1 path: nothing was changed\ncontent: a\nways to continue:\n"
     assert reply.decode().startswith(f"error: {refusal}")
     assert (forked.path / ".helios/conflicts").read_text() == "content: a\n"
     assert (forked.path / "a").read_text() == "ours\n"

@@ -42,7 +42,9 @@ def test_a_conflict_changes_nothing(stage: Stage) -> None:
     assert caught.value.errno == errno.EAGAIN
     assert caught.value.exit_code == 1
     said = str(caught.value)
-    assert said.startswith("conflict in 1 path: nothing was changed\ncontent: a\nways on:\n")
+    assert said.startswith(
+        "conflict in 1 path: nothing was changed\ncontent: a\nways to continue:\n"
+    )
     for way in ("--markers x", "--ours x", "--theirs x", "merge --abort", "merge --continue"):
         assert way in said
     assert (dict(stage.store.state), stage.files.tree()) == before
