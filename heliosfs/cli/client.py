@@ -62,6 +62,15 @@ def print_bytes(data: bytes) -> None:
         left = left[os.write(1, left) :]
 
 
+def plain_screen() -> Screen | None:
+    """Return the screen of a verb without colours; None if the reply goes to no terminal."""
+    if not os.isatty(1):
+        return None
+    from heliosfs.commands.verb import Screen
+
+    return Screen(columns=max(os.get_terminal_size(1).columns, 1))
+
+
 def run(
     argv: Sequence[str],
     tell: Callable[[Progress], None] | None = None,

@@ -14,6 +14,13 @@ from heliosfs.config.schema import ANY, KEYS
 _REVISIONS = ("BRANCH", "REV", "BASE", "NEW", "ID")
 _PATHS = ("PATH", "DIR", "FILE", "OUT", "REPO")
 _LIST_BRANCHES = "helios branch 2>/dev/null | sed 's/^[* ]*//; s/[[:space:]].*//'"
+_OBEYED = (
+    r"'[\001-\037\177]\|\302[\200-\237]\|\330\234"
+    r"\|\342\200[\216\217\250-\256]\|\342\201[\246-\251]'"
+)
+"""Pattern, for printf(1), of what a terminal would obey in a name: see `commands/visible.py`."""
+_LIST_SEEN = f'{_LIST_BRANCHES} | LC_ALL=C grep -v "$(printf {_OBEYED})"'
+_LIST_SEEN_IN_FISH = rf"{_LIST_BRANCHES} | string match -rv '[\p{{Cc}}\p{{Cf}}]'"
 
 
 class Word(NamedTuple):
@@ -85,7 +92,7 @@ def _bash(words: list[Word]) -> str:
     )
     return f"""\
 _helios() {{
-    local cur=${{COMP_WORDS[COMP_CWORD]}} words= branches= files=
+    local cur=${{COMP_WORDS[COMP_CWORD]}} words= branches= files= name
     COMPREPLY=()
     if [ "$COMP_CWORD" -eq 1 ]; then
         COMPREPLY=($(compgen -W '{" ".join(word.name for word in words)}' -- "$cur"))
@@ -96,8 +103,11 @@ _helios() {{
     case $cur in
         -*) branches= files= ;;
     esac
-    [ -z "$branches" ] || words="$words $({_LIST_BRANCHES})"
     COMPREPLY=($(compgen -W "$words" -- "$cur"))
+    # Not by -W, which expands words: somebody else may have named the branches.
+    [ -z "$branches" ] || while IFS= read -r name; do
+        case $name in "$cur"*) COMPREPLY+=("$name") ;; esac
+    done < <({_LIST_SEEN})
     [ -z "$files" ] || COMPREPLY+=($(compgen -f -- "$cur"))
 }}
 complete -o filenames -F _helios helios
@@ -125,7 +135,7 @@ _helios() {{
     fi
     case $words[2] in
 {cases.replace(" words=(", " words_known=(")}    esac
-    [[ -z $branches ]] || words_known+=(${{(f)"$({_LIST_BRANCHES})"}})
+    [[ -z $branches ]] || words_known+=(${{(f)"$({_LIST_SEEN})"}})
     compadd -- $words_known
     [[ -z $files ]] || _files
 }}
@@ -144,7 +154,7 @@ def _fish(words: list[Word]) -> str:
         if word.words:
             lines.append(f"{when} -a '{' '.join(word.words)}'")
         if word.takes_branches:
-            lines.append(f'{when} -a "({_LIST_BRANCHES})"')
+            lines.append(f'{when} -a "({_LIST_SEEN_IN_FISH})"')
         if word.takes_files:
             lines.append(f"{when} -F")
     return "\n".join(lines) + "\n"

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from heliosfs.cli import runfiles, stores
 from heliosfs.cli.identity import identity
+from heliosfs.commands.visible import visible
 from heliosfs.errors import HeliosError, StoreBusy
 from heliosfs.mounttable import FSTYPE, mount_at
 from heliosfs.repo import keys
@@ -221,10 +222,19 @@ def _report_ready(
     report("ready")
 
 
+class _VisibleFormatter(logging.Formatter):
+    """Formatter of a log that people read on terminals, where names may say anything."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return visible(super().format(record))
+
+
 def set_up_logging(*, debug: bool) -> None:
     """Send all log records to the standard error output, which is the log of a daemon."""
     level = logging.DEBUG if debug else logging.INFO
-    logging.basicConfig(stream=sys.stderr, level=level, format=_LOG_FORMAT)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_VisibleFormatter(_LOG_FORMAT))
+    logging.basicConfig(level=level, handlers=[handler])
     logging.captureWarnings(capture=True)
 
 

@@ -36,6 +36,10 @@ _OF_SETTING = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `helios`; return 0 when done, 1 refused, 2 wrong usage, 130 interrupted."""
     words = list(sys.argv[1:] if argv is None else argv)
+    if os.isatty(1) or os.isatty(2):
+        from heliosfs.cli.seen import guard_terminal
+
+        guard_terminal()
     try:
         exit_code = _dispatch(list(words))
         sys.stdout.flush()
@@ -157,7 +161,7 @@ def _run_verb(argv: list[str]) -> int:
         if isinstance(done, int):
             return done
         argv = done
-    from heliosfs.cli.client import run
+    from heliosfs.cli.client import plain_screen, run
 
     if not verb.is_long:
         if os.isatty(1) or "CLICOLOR_FORCE" in os.environ:
@@ -169,7 +173,7 @@ def _run_verb(argv: list[str]) -> int:
 
     line = ProgressLine()
     try:
-        return run(argv, line.tell)
+        return run(argv, line.tell, screen=plain_screen())
     finally:
         line.end()
 
@@ -201,5 +205,7 @@ def _complain(text: str, exit_code: int, words: Sequence[str], number: int) -> i
         if asks_for_json(words) and "run" not in words[:1]:
             print(refusal(text, number))
             return exit_code
-    print(f"helios: {text}", file=sys.stderr)
+    from heliosfs.commands.visible import visible
+
+    print(f"helios: {visible(text)}", file=sys.stderr)
     return exit_code

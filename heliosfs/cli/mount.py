@@ -20,6 +20,7 @@ from heliosfs.cli.mountcheck import (
     check_place,
     clear_dead_mount,
 )
+from heliosfs.cli.progress import ProgressLine
 from heliosfs.cli.umount import wait_saved
 from heliosfs.errors import AlreadyExists, Busy, HeliosError, NotFound, UsageError
 
@@ -303,7 +304,7 @@ def _stay(setup: daemon.Setup) -> int:
 
 def _serve_in_background(setup: daemon.Setup) -> int:
     """Serve in a daemon, and tell what was mounted once the mount answers."""
-    show = sys.stderr.isatty()
+    line = ProgressLine()
     taken, hidden = 0, ""
 
     def on_report(word: str, rest: str) -> None:
@@ -314,14 +315,12 @@ def _serve_in_background(setup: daemon.Setup) -> int:
             print(f"helios: {rest}", file=sys.stderr)
         if word == "taken":
             taken = int(rest)
-            if show:
-                print(f"\rimporting files: {taken}", end="", file=sys.stderr, flush=True)
+            line.show(f"importing files: {taken}")
 
     try:
         daemon.start(setup, on_report)
     finally:
-        if show and taken:
-            print(file=sys.stderr)
+        line.end()
     path = setup.mountpoint
     if hidden:
         # First, so that a reader that leaves after a line (`| head -1`) does not lose it.

@@ -6,6 +6,9 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+from heliosfs.cli.seen import unfiltered
+from heliosfs.commands.visible import visible
+
 if TYPE_CHECKING:
     from heliosfs.steps import Progress
 
@@ -18,6 +21,7 @@ class ProgressLine:
 
     def __init__(self) -> None:
         self._is_seen = sys.stderr.isatty()
+        self._stream = unfiltered(sys.stderr)
         self._begin = time.monotonic()
         self._next = 0.0
         self._used = False
@@ -32,14 +36,14 @@ class ProgressLine:
     def show(self, text: str) -> None:
         """Replace the line."""
         if self._is_seen:
-            sys.stderr.write(f"\r{text}\x1b[K")
-            sys.stderr.flush()
+            self._stream.write(f"\r{visible(text)}\x1b[K")
+            self._stream.flush()
             self._used = True
 
     def end(self) -> None:
         """Leave an empty line behind."""
         if self._used:
-            sys.stderr.write("\r\x1b[K")
+            self._stream.write("\r\x1b[K")
 
 
 def describe(progress: Progress, seconds: float) -> str:

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import gc
 import os
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from heliosfs.cli.client import current_directory, refuse_dead, run, with_repository
+from heliosfs.cli.client import (
+    current_directory,
+    plain_screen,
+    print_bytes,
+    refuse_dead,
+    run,
+    with_repository,
+)
 from heliosfs.cli.locate import Location, find_repository, find_view
 from heliosfs.cli.progress import ProgressLine
+from heliosfs.commands.visible import visible
 from heliosfs.errors import UsageError
 from heliosfs.mounttable import mount_over
 
@@ -49,7 +56,7 @@ def _transfer(
     name: str, argv: Sequence[str], options: Options, where: str, line: ProgressLine
 ) -> int:
     if find_view(where) is not None:
-        return run(_absolute(argv), line.tell)
+        return run(_absolute(argv), line.tell, screen=plain_screen())
     refuse_dead(where)
     paths = {key: _resolved(options.value(key)) for key in _PATHS}
     place = find_repository(where)
@@ -64,7 +71,7 @@ def _transfer(
     reply = with_repository(
         place, lambda repository: _run_here(repository, place, name, options, paths, line)
     )
-    sys.stdout.buffer.write(os.fsencode(reply))
+    print_bytes(os.fsencode(visible(reply) if os.isatty(1) else reply))
     return 0
 
 

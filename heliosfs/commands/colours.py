@@ -6,9 +6,13 @@ line that begins with `+` may be one of a diff or one of a message.
 
 from __future__ import annotations
 
+import os
 import re
 from enum import Enum, auto
 from typing import TYPE_CHECKING
+
+from heliosfs.commands.verb import answer, exit_code_of
+from heliosfs.commands.visible import visible
 
 if TYPE_CHECKING:
     from heliosfs.commands.options import Options
@@ -77,8 +81,15 @@ _ATTRIBUTES = {
     "reverse": "7",
     "strike": "9",
 }
-_RESET = "\033[m"
-SGR = re.compile("\033\\[[0-9;]*m")
+_ESCAPE = "\033"
+_MARK = b"\xff" + os.urandom(8).hex().encode() + b"\xff"
+"""Bytes that stand for the escape character of our codes until the reply is complete.  No content
+has them: it was written before they were drawn.  So what is painted and what a message says differ
+until then, and only the latter is made visible."""
+MARK = _MARK.decode("utf-8", "surrogateescape")
+_RESET = f"{MARK}[m"
+_RAW_RESET = _MARK + b"[m"
+SGR = re.compile(re.escape(MARK) + r"\[[0-9;]*m")
 """Match an SGR code of those that are written here."""
 _INDENT = re.compile(rb"[ \t]*\t")
 _BLANKS = b" \t\r\v\f\n"
@@ -94,13 +105,13 @@ class Paint:
 
     def __call__(self, part: Role, text: str) -> str:
         """Return the text in the colour of a part of a reply; nothing stays nothing."""
-        return f"\033[{_CODES[part]}m{text}{_RESET}" if self.is_on and text else text
+        return f"{MARK}[{_CODES[part]}m{text}{_RESET}" if self.is_on and text else text
 
     def raw(self, part: Role, data: bytes) -> bytes:
         """Return bytes of a reply in the colour of their part."""
         if not self.is_on or not data:
             return data
-        return b"\033[%sm%s\033[m" % (_CODES[part].encode(), data)
+        return b"%s[%sm%s%s" % (_MARK, _CODES[part].encode(), data, _RAW_RESET)
 
     def named(self, words: str) -> str:
         """Return the code that begins a colour of git's names: `bold red`, `reset`, `auto,blue`.
@@ -122,7 +133,7 @@ class Paint:
             elif word not in ("auto", "always", "normal", "reset"):
                 return ""
         codes = sorted(styles, key=int) + codes
-        return f"\033[{';'.join(codes)}m" if codes or "reset" in words else ""
+        return f"{MARK}[{';'.join(codes)}m" if codes or "reset" in words else ""
 
     def header(self, lines: list[str]) -> list[str]:
         """Return header lines of a diff, each in its colour."""
@@ -132,7 +143,7 @@ class Paint:
         """Return the line that begins a hunk."""
         head = self.raw(Role.HUNK, f"@@ {spans} @@".encode())
         if self.is_on and heading:
-            return head + b" \033[m" + heading[1:] + b"\033[m\n"
+            return head + b" " + _RAW_RESET + heading[1:] + _RAW_RESET + b"\n"
         return head + heading + b"\n"
 
     def line(self, sign: bytes, line: bytes, *, is_past_end: bool = False) -> bytes:
@@ -147,7 +158,7 @@ class Paint:
             text = text.removesuffix(b"\r")
         end = line[len(text) :]
         if sign == b" ":
-            return sign + text + b"\033[m" + end
+            return sign + text + _RAW_RESET + end
         if sign == b"-":
             return self.raw(Role.REMOVED, sign + text) + end
         if is_past_end:
@@ -156,7 +167,7 @@ class Paint:
 
     def note(self, text: bytes) -> bytes:
         """Return the line that reports a missing newline at the end of a file."""
-        return text.removesuffix(b"\n") + b"\033[m\n" if self.is_on else text
+        return text.removesuffix(b"\n") + _RAW_RESET + b"\n" if self.is_on else text
 
     def _added(self, text: bytes) -> bytes:
         """Return an added line with the spaces marked that git regards as errors (ws.c)."""
@@ -171,6 +182,17 @@ class Paint:
         pieces.append(self.raw(Role.ADDED, text[at:stop]))
         pieces.append(self.raw(Role.WRONG_SPACE, text[max(stop, at) :]))
         return b"".join(pieces)
+
+
+def finished(reply: str, *, is_for_terminal: bool) -> str:
+    """Return a reply with the codes of its colours, and for a terminal with nothing else to obey.
+
+    The exit code that it stands for stays.
+    """
+    parts = reply.split(MARK)
+    if is_for_terminal:
+        parts = list(map(visible, parts))
+    return answer(_ESCAPE.join(parts), exit_code_of(reply))
 
 
 PLAIN = Paint(is_on=False)

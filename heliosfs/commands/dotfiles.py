@@ -11,6 +11,7 @@ from heliosfs.commands.report.page import page_steps
 from heliosfs.commands.status.conflicts import conflict_lines
 from heliosfs.commands.status.status import long_status
 from heliosfs.commands.table import VERBS, Verb, begin
+from heliosfs.commands.visible import visible
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.view import View
 from heliosfs.repo.view_merge import open_conflicts
@@ -64,7 +65,7 @@ def branch(repository: Repository, view: View) -> str:
 
 def status(repository: Repository, view: View) -> Steps[str]:
     """Return the status, in words."""
-    return long_status(view, "")
+    return visible((yield from long_status(view, "")))
 
 
 def log(repository: Repository, view: View) -> Steps[str]:
@@ -77,12 +78,12 @@ def log(repository: Repository, view: View) -> Steps[str]:
             if len(lines) == LINES_MAX:
                 break
         yield TURN
-    return "".join(lines)
+    return visible("".join(lines))
 
 
 def oplog(repository: Repository, view: View) -> Steps[str]:
     """Return a line for each of the last operations."""
-    return operation_lines(view.log.operations(), LINES_MAX)
+    return visible((yield from operation_lines(view.log.operations(), LINES_MAX)))
 
 
 def report(repository: Repository, view: View) -> Steps[str]:
@@ -92,7 +93,7 @@ def report(repository: Repository, view: View) -> Steps[str]:
 
 def conflicts(repository: Repository, view: View) -> str:
     """Return kind and path of each conflict of the open merge, or of the one refused last."""
-    return conflict_lines(open_conflicts(view))
+    return visible(conflict_lines(open_conflicts(view)))
 
 
 def helios_yaml(repository: Repository, view: View) -> str:

@@ -72,7 +72,9 @@ which ends such a verb with 2 if it is refused.
 
 With `"color": true` in it, a reply has the colours that `git` would give it, as with `--color`,
 unless the words say no; without, it has none, wherever it goes. `"columns": 120` is the width of
-a terminal that shows it, which counts for `--stat`, and lets `log` name branches and tags.
+a terminal that shows it, which counts for `--stat`, and lets `log` name branches and tags. For a
+terminal, control characters of messages, names and files are shown (`^[`, `<U+202E>`); errors and
+the words in `.helios/log`, `oplog`, `status` and `conflicts` have them so wherever they go.
 
 In text, a path with bytes outside of printable ASCII, quotes or backslashes is in C quotes, as in
 git (`core.quotePath`): `"gr\\303\\274n"`. With `-z` and `--json` it is not.

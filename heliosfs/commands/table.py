@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
+from heliosfs.commands.colours import MARK, finished
 from heliosfs.commands.declarations.branches import DECLARED_BRANCH
 from heliosfs.commands.declarations.commits import DECLARED
 from heliosfs.commands.declarations.experiments import DECLARED_EXPERIMENTS
@@ -77,7 +78,11 @@ def run(
     the reply.  `report` is told how far a long verb is.
     """
     try:
-        return _verb_of(argv).run(Request(repository, view, cwd, screen), argv[1:], report)
+        reply = _verb_of(argv).run(Request(repository, view, cwd, screen), argv[1:], report)
+        is_for_terminal = screen.columns > 0
+        if is_for_terminal or MARK in reply:
+            return finished(reply, is_for_terminal=is_for_terminal)
+        return reply
     except HeliosError as error:
         told = _with_client_hint(error, argv)
         if told is error:
@@ -95,7 +100,11 @@ def begin(
     """Carry out a long verb in steps, as `run` does others."""
     try:
         request = Request(repository, view, cwd, screen)
-        return (yield from _verb_of(argv).begin(request, argv[1:]))
+        reply = yield from _verb_of(argv).begin(request, argv[1:])
+        is_for_terminal = screen.columns > 0
+        if is_for_terminal or MARK in reply:
+            return finished(reply, is_for_terminal=is_for_terminal)
+        return reply
     except HeliosError as error:
         told = _with_client_hint(error, argv)
         if told is error:

@@ -26,6 +26,11 @@ class Key(NamedTuple):
     summary: str
     no_effect: str = ""
     """Reason why the key has no effect in heliosfs; empty if it has one."""
+    is_of_user: bool = False
+    """True if only files of the user and the machine may set it, because it names a program.
+
+    Everybody who may write to a workspace, or who made its store, could have it run otherwise.
+    """
 
     @property
     def default_text(self) -> str:
@@ -167,7 +172,9 @@ PAGER = Key(
     Text(),
     None,
     "the program that shows what is long on a terminal; cat is none. `GIT_PAGER` in the "
-    "environment goes before it, `PAGER` and `less` come after it",
+    "environment goes before it, `PAGER` and `less` come after it. Only the user's and the "
+    "machine's file may set it, for it is run",
+    is_of_user=True,
 )
 
 KEYS = (

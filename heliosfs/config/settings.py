@@ -20,6 +20,8 @@ class Layer(NamedTuple):
 
     source: str
     text: str
+    is_of_user: bool = True
+    """True if it may name programs: neither a store nor whoever writes to a workspace made it."""
 
 
 class Setting(NamedTuple):
@@ -97,7 +99,8 @@ def resolve(layers: Iterable[Layer]) -> Settings:
     said: dict[str, tuple[str, Assignment]] = {}
     for layer in layers:
         for path, assignment in parse(layer.text, layer.source).items():
-            said[path] = layer.source, assignment
+            if layer.is_of_user or not find_key(path).is_of_user:
+                said[path] = layer.source, assignment
     known = [key for key in KEYS if not key.path.endswith(ANY)]
     others = said.keys() - {key.path for key in known}
     keys = [*known, *(find_key(path) for path in sorted(others))]

@@ -42,6 +42,11 @@ class Configuration:
     def set(self, path: str, text: str) -> Setting:
         """Set a key in the file; return the setting in force.  UsageError, StoreError."""
         key = find_key(path)
+        if key.is_of_user:
+            raise UsageError(
+                f"{key.path} names a program, and is not taken from a workspace, where others "
+                f"could set it: set it in ~/.config/heliosfs/{FILE}, or for one call with -c"
+            )
         try:
             value = key.type.parse(text)
         except ValueError as error:
@@ -65,7 +70,7 @@ class Configuration:
         return self.text or default_text()
 
     def _resolve(self, text: str) -> Settings:
-        return resolve([*self._below, Layer(FILE, text)])
+        return resolve([*self._below, Layer(FILE, text, is_of_user=False)])
 
     def _change(self, text: str) -> None:
         settings = self._resolve(text)

@@ -18,6 +18,7 @@ from heliosfs.commands.commit import commit_message
 from heliosfs.commands.refusal import tell_as_json
 from heliosfs.commands.table import begin, find_verb, parse_line, run
 from heliosfs.commands.verb import exit_code_of
+from heliosfs.commands.visible import visible
 from heliosfs.errors import HeliosError, TooLarge, UsageError
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.view import View
@@ -152,10 +153,12 @@ class Channel:
 
     def fail(self, error: HeliosError) -> None:
         """Make an error the reply, and drop the pending request."""
-        self._errors.note(str(error).split("\n", 1)[0])
+        # Words for a person, in which names are that somebody else may have chosen.
+        text = visible(str(error))
+        self._errors.note(text.split("\n", 1)[0])
         self._pending.clear()
         self._begin_reply()
-        self.answer(f"error: {error}\n")
+        self.answer(f"error: {text}\n")
 
     def seek(self, offset: int) -> None:
         """Prepare for a read at an offset of the kernel's: go back in the reply if the reader did.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -72,3 +73,25 @@ def test_bash_completes(
     )
     assert set(done.stdout.split()) == expected
     assert done.stderr == ""
+
+
+def test_bash_neither_runs_nor_shows_what_a_branch_is_called(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever is imported from has named the branches; `$(…)` and U+202E are allowed in a name."""
+    names = ["x$(touch${IFS}made)", "x`touch${IFS}made`", "x{a,b}", "x\u202egnp", "x\x9b1m", "xä"]
+    (tmp_path / "names").write_text("".join(f"  {name}\n" for name in names))
+    ask = (
+        "COMP_WORDS=(helios checkout x); COMP_CWORD=2; _helios; printf '%s\\n' \"${COMPREPLY[@]}\""
+    )
+    done = subprocess.run(
+        ["bash", "-c", script("bash", capsys) + "helios() { cat names; }\n" + ask],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=True,
+    )
+    assert done.stdout.splitlines() == [*names[:3], "xä"]
+    assert done.stderr == ""
+    assert os.listdir(tmp_path) == ["names"]

@@ -6,9 +6,10 @@ import json
 
 import pytest
 
-from heliosfs.commands.colours import PLAIN, Paint, Role
+from heliosfs.commands.colours import PLAIN, Paint, Role, finished
 from heliosfs.commands.table import parse_line, run
 from heliosfs.commands.verb import Screen
+from heliosfs.commands.visible import visible
 from heliosfs.errors import UsageError
 from tests.tree_builder import Stage
 
@@ -82,7 +83,7 @@ def test_without_colours_the_text_is_the_same(stage: Stage, argv: tuple[str, ...
 
 @pytest.mark.parametrize("argv", [("status", "--porcelain"), ("status", "-sz"), ("diff", "--raw")])
 def test_what_is_for_programs_has_none(stage: Stage, argv: tuple[str, ...]) -> None:
-    assert on(stage, *argv) == stage.run(*argv)
+    assert on(stage, *argv) == visible(stage.run(*argv))
     json.loads(on(stage, argv[0], "--json", "--color=always"))
 
 
@@ -121,10 +122,14 @@ def test_a_colour_of_another_name(stage: Stage) -> None:
 
 def test_names_of_colours() -> None:
     paint = Paint(is_on=True)
-    assert paint.named("bold red") == "\033[1;31m"
-    assert paint.named("red blue ul") == "\033[4;31;44m"
-    assert paint.named("214") == "\033[38;5;214m"
-    assert paint.named("reset") == "\033[m"
+
+    def named(words: str) -> str:
+        return finished(paint.named(words), is_for_terminal=True)
+
+    assert named("bold red") == "\033[1;31m"
+    assert named("red blue ul") == "\033[4;31;44m"
+    assert named("214") == "\033[38;5;214m"
+    assert named("reset") == "\033[m"
     assert paint.named("no such") == ""
     assert PLAIN.named("red") == ""
     assert (PLAIN(Role.META, "x"), PLAIN.raw(Role.META, b"x")) == ("x", b"x")

@@ -169,3 +169,16 @@ def test_a_stored_file_is_replaced_whole(tmp_path: Path) -> None:
     assert file.read() == b"2"
     os.close(fd)
     assert [path.name for path in tmp_path.iterdir()] == ["helios.yaml"]
+
+
+def test_a_program_is_named_by_the_user_alone(stage: Stage) -> None:
+    """Whoever writes to a workspace, or made its store, must not have a program run by `log`."""
+    with pytest.raises(UsageError, match=r"set it in ~/\.config/heliosfs/helios\.yaml"):
+        stage.run("config", "set", "ui.pager", "touch made")
+    here = b"ui:\n  pager: touch made\n  color: never\n"
+    stage.repository.configure(Configuration(MemoryFile(here)))
+    assert stage.run("config", "get", "ui.pager") == "\n"
+    assert stage.run("config", "get", "ui.color") == "never\n"
+    below = [Layer("/home/me/helios.yaml", "ui: {pager: less -S}")]
+    stage.repository.configure(Configuration(MemoryFile(here), below))
+    assert stage.run("config", "get", "ui.pager") == "less -S\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from heliosfs.commands.colours import PLAIN, SGR, Paint, Role
+from heliosfs.commands.colours import MARK, PLAIN, SGR, Paint, Role
 from heliosfs.commands.moments import show_moment
 from heliosfs.commands.render import short, text_of
 from heliosfs.objects.commit import Commit, Signature, split_message
@@ -43,7 +43,7 @@ class Format:
             if name[0] == "C" and len(name) > 1:
                 is_auto = name == "C(auto)"
                 if is_auto and self._paint.is_on:
-                    return "\033[m" if found.start() else ""
+                    return f"{MARK}[m" if found.start() else ""
             if is_auto and name in "Hhd":
                 shown = self._field(name, oid, commit, names)
                 return shown if name == "d" else self._paint(Role.COMMIT, shown)
@@ -55,7 +55,8 @@ class Format:
         if name[0] in "ac" and len(name) == 2:
             return self._signed(commit.author if name[0] == "a" else commit.committer, name[1])
         if name[0] == "x":
-            return chr(int(name[1:], 16))
+            # An escape character that the caller spells out is meant.
+            return MARK if name[1:].lower() == "1b" else chr(int(name[1:], 16))
         if name[0] == "C":
             return self._paint.named(name[1:].strip("()")) if len(name) > 1 else ""
         if name[0] == "m":
