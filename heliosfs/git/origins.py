@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple
 
-from heliosfs.errors import AlreadyExists, Busy, HeliosError
+from heliosfs.errors import AlreadyExists, Busy, CorruptObject, HeliosError
 from heliosfs.git.ids import IdMap
 from heliosfs.git.process import Git
 from heliosfs.git.refs import ASIDE, DETACHED, TAGS, GitRef
@@ -67,10 +67,13 @@ class Origin:
 
 
 def decode_origin(number: int, data: bytes) -> Origin:
-    """Read the value of `Origin.encode`."""
-    said = json.loads(data)
-    roots = tuple(bytes.fromhex(root) for root in said["roots"])
-    return Origin(number, said["name"], said["path"], roots, said["apart"], said["imported"])
+    """Read the value of `Origin.encode`.  CorruptObject."""
+    try:
+        said = json.loads(data)
+        roots = tuple(bytes.fromhex(root) for root in said["roots"])
+        return Origin(number, said["name"], said["path"], roots, said["apart"], said["imported"])
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise CorruptObject(f"git repository {number} cannot be read: {error}") from error
 
 
 def identify(ids: IdMap, refs: Refs, git: Git, name: str | None = None) -> Steps[Origin]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from heliosfs.errors import CorruptObject
 from heliosfs.git.notes import Notes
 from heliosfs.repo import keys
 
@@ -64,11 +65,17 @@ class OriginNotes:
 
 
 def _decode_ref(key: bytes, value: bytes) -> tuple[int, str, RememberedRef]:
+    """Read a ref from its key behind the prefix, and its value.  CorruptObject."""
     name = key.decode("utf-8", "surrogateescape")
-    if key.startswith(b"refs/"):
-        return LEGACY_ORIGIN, name, RememberedRef(value, name.split("/", 2)[2], value)
-    number, _, name = name.partition("/")
-    at = 2 + value[0]
-    end = at + value[1]
-    ours = value[end:].decode("utf-8", "surrogateescape")
-    return int(number, 16), name, RememberedRef(value[2:at], ours, value[at:end])
+    try:
+        if key.startswith(b"refs/"):
+            return LEGACY_ORIGIN, name, RememberedRef(value, name.split("/", 2)[2], value)
+        number, _, ref = name.partition("/")
+        at = 2 + value[0]
+        end = at + value[1]
+        if end > len(value):
+            raise ValueError("it ends within an id of git")
+        ours = value[end:].decode("utf-8", "surrogateescape")
+        return int(number, 16), ref, RememberedRef(value[2:at], ours, value[at:end])
+    except (ValueError, IndexError) as error:
+        raise CorruptObject(f"git ref {name} cannot be read: {error}") from error

@@ -16,6 +16,9 @@ FORMAT = "--batch=%(objectname) %(objecttype) %(objectsize) %(rest)"
 LIST = ("rev-list", "--objects", "--in-commit-order", "--topo-order", "--reverse")
 
 PART = b"part"
+_SIZE_MAX = (1 << 31) - 1
+"""Largest commit, tree or tag in bytes: one is read whole, and a portion has 32 bits for its
+length."""
 
 
 class GitObject(NamedTuple):
@@ -38,7 +41,7 @@ class MissingInGit(Exception):
 
 
 class CutShort(Exception):
-    """Git stopped within an object."""
+    """Git stopped within an object, or printed no object at all."""
 
 
 class ObjectStream:
@@ -66,13 +69,18 @@ class ObjectStream:
             if not line:
                 break
             fields = line.split(b" ", 3)
-            if len(fields) < 3:
-                raise MissingInGit(fields[0].decode())
-            name, kind, size = unhexlify(fields[0]), fields[1], int(fields[2])
+            try:
+                if len(fields) < 3:
+                    raise MissingInGit(fields[0].decode("ascii"))
+                name, kind, size = unhexlify(fields[0]), fields[1], int(fields[2])
+            except ValueError as error:
+                raise CutShort from error
             path = fields[3][:-1] if len(fields) == 4 else b""
             if kind == b"blob" and size > WHOLE_MAX:
                 self._large = (name, path, size, size)
                 continue
+            if not 0 <= size <= _SIZE_MAX:
+                raise CutShort
             data = read(size)
             if read(1) != b"\n":
                 raise CutShort

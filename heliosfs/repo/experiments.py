@@ -70,7 +70,7 @@ def decode_experiment(name: str, data: bytes) -> Experiment:
             document["ended_ns"],
             _commit_id(document["tip"]) if document["tip"] else None,
         )
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise CorruptObject(f"experiment {name!r} cannot be read: {error}") from error
 
 

@@ -104,7 +104,7 @@ def decode_operation(sequence: int, data: bytes, slot: int, history: History) ->
             return _decode_format_1(sequence, data[OID_BYTES + 1 :])
         oid, flags, time_ns = _FIXED.unpack_from(data)
         return _decode(sequence, data, CommitId(Oid(oid)), flags, time_ns, slot, history)
-    except (struct.error, IndexError) as error:
+    except (struct.error, IndexError, ValueError) as error:
         raise CorruptObject(f"operation {sequence} cannot be read: {error}") from error
 
 
@@ -178,6 +178,8 @@ def _encode_text(text: str) -> bytes:
 
 def _decode_text(data: bytes, at: int) -> tuple[str, int]:
     length, at = read_varint(data, at)
+    if at + length > len(data):
+        raise IndexError("a text ends behind the bytes")
     return data[at : at + length].decode("utf-8", "surrogateescape"), at + length
 
 
@@ -189,7 +191,8 @@ def _decode_state(data: bytes, at: int, history: History, *, is_at_head: bool) -
     if not is_at_head:
         return decode_state(data, at)
     slot, head, merging, at = decode_heads(data, at)
-    assert head is not None
+    if head is None:
+        raise ValueError("a state without a commit is said to be that of a commit")
     return State(slot, head, history.read(head).root, merging), at
 
 

@@ -62,12 +62,16 @@ class EditedObject:
 
 def decode_edited(data: bytes, at: int, size: int) -> tuple[EditedObject, int]:
     """Return the edited object at `at` and where it ends; `size` is its size.  IndexError."""
+    if len(data) < at + OID_BYTES:
+        raise IndexError("an edited object ends within the id of its base")
     base = Oid(data[at : at + OID_BYTES])
     count, at = read_varint(data, at + OID_BYTES)
     edits: list[Edit] = []
     for _ in range(count):
         place, at = read_varint(data, at)
         length, at = read_varint(data, at)
+        if at + length > len(data):
+            raise IndexError("an edit ends behind the bytes")
         edits.append((place, data[at : at + length]))
         at += length
     return EditedObject(base, size, edits), at

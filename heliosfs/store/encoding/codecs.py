@@ -75,6 +75,10 @@ _DELTA_MAX = 64 * 1024 * 1024
 """Largest sum of old and new bytes; beyond it, a zstd decoder refuses the window by default."""
 
 
+_BAD_BODY = (lz4.LZ4BlockError, zstd.ZstdError, ValueError, OverflowError)
+"""Errors of the libraries for a body that is damaged, or a size that no machine has."""
+
+
 def encode(data: bytes, *, prefer_zstd: bool = False) -> Encoded:
     """Encode without reference: with lz4, with zstd if lz4 gains little, or as it is.
 
@@ -115,7 +119,7 @@ def decode(codec: int, body: bytes, size: int) -> bytes:
             data = _unzstd(body, size, b"")
         else:
             raise DecodeError(f"codec {codec} is unknown here")
-    except (lz4.LZ4BlockError, zstd.ZstdError, ValueError) as error:
+    except _BAD_BODY as error:
         raise DecodeError(str(error)) from error
     if len(data) != size:
         raise DecodeError(f"{len(data)} bytes where {size} were stored")
@@ -180,7 +184,7 @@ def decode_delta(codec: int, body: bytes, size: int, base: bytes, named: bytes =
             middle = _unzstd(body[at:], wanted, named + _around(base, head, tail))
         else:
             raise DecodeError(f"codec {codec} is unknown here")
-    except (lz4.LZ4BlockError, zstd.ZstdError, ValueError, IndexError) as error:
+    except (*_BAD_BODY, IndexError) as error:
         raise DecodeError(str(error)) from error
     if len(middle) != wanted:
         raise DecodeError(f"{len(middle)} bytes where {wanted} were stored")
@@ -279,7 +283,10 @@ def read_varint(data: bytes, at: int) -> tuple[int, int]:
             raise IndexError("a number has no end")
         at += 1
         byte = data[at]
-    return number | byte << shift, at + 1
+    number |= byte << shift
+    if shift == _VARINT_BITS_MAX and number >> 64:
+        raise IndexError("a number has more than 64 bits")
+    return number, at + 1
 
 
 def _around(base: bytes, head: int, tail: int) -> bytes:

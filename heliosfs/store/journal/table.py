@@ -40,14 +40,18 @@ class StateItem(NamedTuple):
 
 
 def read_items(data: bytes, at: int, stop: int) -> Iterator[ObjectItem | StateItem]:
-    """Read the items of a table whose checksum is right.  StoreError."""
+    """Read the items of a table whose checksum is right.  StoreError.
+
+    A table can be wrong all the same: written by a newer heliosfs, or on purpose.
+    """
     try:
-        yield from _items(data, at, stop)
-    except (IndexError, ValueError, struct.error) as error:
-        raise StoreError(f"a journal holds an item that cannot be read: {error}") from error
+        yield from _items(data[at:stop])
+    except (IndexError, struct.error, ValueError) as error:
+        raise StoreError(f"a journal holds a table that cannot be read: {error}") from error
 
 
-def _items(data: bytes, at: int, stop: int) -> Iterator[ObjectItem | StateItem]:
+def _items(data: bytes) -> Iterator[ObjectItem | StateItem]:
+    at, stop = 0, len(data)
     while at < stop:
         tag = data[at]
         if tag == STATE_TAG:
@@ -55,8 +59,11 @@ def _items(data: bytes, at: int, stop: int) -> Iterator[ObjectItem | StateItem]:
             at += STATE.size
             key = data[at : at + key_bytes]
             at += key_bytes
-            yield StateItem(key, None if removed else data[at : at + value_bytes])
+            value = data[at : at + value_bytes]
             at += value_bytes
+            if at > stop:
+                raise IndexError("a value ends behind the table")
+            yield StateItem(key, None if removed else value)
             continue
         if tag not in (OBJECT_TAG, PACKED_TAG, EDITED_TAG):
             raise StoreError(f"a journal holds an item of unknown kind {tag}")
@@ -73,4 +80,6 @@ def _items(data: bytes, at: int, stop: int) -> Iterator[ObjectItem | StateItem]:
         elif has_base:
             base = Oid(data[at : at + OID_BYTES])
             at += OID_BYTES
+        if at > stop:
+            raise IndexError("an object ends behind the table")
         yield ObjectItem(Oid(oid), Kind(kind), size, base, elsewhere)

@@ -166,7 +166,7 @@ def record_in(value: bytes, index: int) -> bytes:
 
 def split_bundle(value: bytes) -> list[bytes]:
     """Return the records of a bundle: 0.1 us each; DecodeError."""
-    count = value[0]
+    count = value[0] if value else 0
     start = 1 + _END.size * count
     if len(value) < start:
         raise DecodeError("a bundle is damaged")

@@ -20,6 +20,7 @@ from heliosfs.store.encoding.codecs import read_varint, varint
 from heliosfs.store.l2.sealed import SealedTable, unseal
 
 _NUMBER = struct.Struct(">Q")
+_NUMBER_MAX = 2**64 - 1
 _BLOCK_BYTES = 1_320
 """Size of a block; three fill a page.  A block is read from its beginning to the value that is
 asked for."""
@@ -50,6 +51,8 @@ def split_block(first: int, block: bytes) -> Iterator[tuple[int, Value]]:
                 refers, at = read_varint(block, at)
             number += step
             stop = at + (length >> 1)
+            if number > _NUMBER_MAX:
+                raise IndexError("a number of more than 64 bits")
             yield number, Value(refers, block[at:stop])
             at = stop
     except IndexError as error:

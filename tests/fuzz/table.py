@@ -1,0 +1,15 @@
+"""All harnesses by name."""
+
+from __future__ import annotations
+
+from tests.fuzz import git_input, objects, storage, words
+
+HARNESSES = {
+    each.name: each
+    for each in (
+        *objects.HARNESSES,
+        *storage.HARNESSES,
+        *words.HARNESSES,
+        *git_input.HARNESSES,
+    )
+}
