@@ -108,10 +108,13 @@ class GitEncoder:
                 raws = read_entries(self._store, TreeId(oid))
                 stack[-1] = (oid, raws)
             fresh = [decode_entry(each)[0] for each in raws if self._rows.get(each) is None]
+            # Asking git which submodules it has checked out takes a process, so it is done once,
+            # when one matters.
             if self._submodules is None and self._checked_out and any(map(_is_filled, fresh)):
                 self._submodules = yield from self._checked_out()
             fresh = [self._without_stale_mark(each) for each in fresh]
             below = [each.oid for each in fresh if _is_walked(each) and each.oid not in known]
+            # Children come first: the id of a tree follows from theirs.
             if below:
                 stack += [(each, []) for each in below]
                 continue
@@ -127,6 +130,7 @@ class GitEncoder:
     def _is_there(self, oid: Oid) -> bool:
         """Return True if git has the tree that this one was imported from, or exported as."""
         git_id = self._ids.git_of(oid) if oid != EMPTY_TREE else None
+        # An id of the other hash, or of an object that git has pruned since, is of no use.
         if git_id is None or len(git_id) != self._id_bytes or not self._has(git_id):
             return False
         self._known[oid] = git_id
@@ -144,6 +148,7 @@ class GitEncoder:
         if not git_mode:
             self.special_count += 1
             return None
+        # git refuses to check out such a name, because it would be its own directory.
         if is_reserved(entry.name):
             self.dotgit_count += 1
             return None
@@ -173,6 +178,8 @@ class GitEncoder:
     def _content(self, entry: Entry) -> bytes:
         """Return the id that an entry gets; empty bytes for an empty directory."""
         if entry.is_dir:
+            # An empty tree in git, which only old or odd programs write, was marked at the import
+            # so that it can go back.
             if entry.oid == EMPTY_TREE and entry.xattrs and LEGACY_MODE in entry.xattrs:
                 return gitlink_of(entry) or self.write_object(b"tree", b"")
             return gitlink_of(entry) or self._known[entry.oid]

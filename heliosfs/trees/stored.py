@@ -144,7 +144,9 @@ def walk_changes(store: Objects, old: TreeId, new: TreeId, prefix: bytes = b"") 
             left = _tree_of(before)
             right = _tree_of(after)
             if left != right:
+                # A file that became a directory, too: everything below is an addition.
                 below.append((here + b"/", left, right))
+        # A stack, so the first of them is visited next and the order of the paths is kept.
         pending += reversed(below)
 
 
@@ -191,6 +193,7 @@ def _find_raw(store: Objects, oid: TreeId, name: bytes) -> bytes | None:
                 break
             leaf = candidate
         data = read_tree(store, leaf.oid) if leaf else _EMPTY
+    # A search in bytes is much faster than splitting, and most look-ups of tools are in vain.
     if name not in data:
         return None
     return next((raw for raw in _split(data, oid) if entry_name(raw) == name), None)

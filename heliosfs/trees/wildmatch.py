@@ -94,6 +94,7 @@ def tokens_of(pattern: bytes, *, is_path: bool, ignore_case: bool = False) -> li
         byte = pattern[at]
         if byte == 42:
             token, at = _stars(pattern, at, is_path=is_path)
+            # `**/**/` matches what `**/` does; one position fewer to follow.
             if not (token == DIRS and tokens[-1:] == [DIRS]):
                 tokens.append(token)
             continue
@@ -121,6 +122,7 @@ def _stars(pattern: bytes, at: int, *, is_path: bool) -> tuple[Token, int]:
     end = at
     while pattern[end : end + 1] == b"*":
         end += 1
+    # Without slashes that count, one star and several mean the same.
     if not is_path:
         return ANY, end
     is_alone = at == 0 or pattern[at - 1] == _SLASH
@@ -230,6 +232,7 @@ class Automaton:
 
     def fits(self, text: bytes) -> bool:
         """Return True if the pattern matches all of the text."""
+        # Most names are decided here, before any byte is looked at.
         if len(text) < self._least:
             return False
         accepts, keeps, keeps_slash = self._accepts, self._keeps, self._keeps_slash

@@ -98,6 +98,7 @@ class DotDirs:
         oid = CommitId(Oid(bytes.fromhex(text)))
         workspace = self._snapshots.get(oid)
         if workspace is None:
+            # A tree or file has an id as well, and a commit that is not listed is garbage.
             if oid not in self._repository.history:
                 return None
             workspace = self._snapshots[oid] = self._repository.snapshot(oid)
@@ -114,6 +115,7 @@ class DotDirs:
             return self.prefix_directory(
                 f"live {path}", lambda: PlaceDir(self._site, find, is_fixed=False)
             )
+        # A branch is shown at one place: this one is at the mount point.
         if branch.slot == self._repository.root.slot:
             return None
         return self._repository.live_view(path).workspace.root

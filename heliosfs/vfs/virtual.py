@@ -200,6 +200,8 @@ class LinkDir(VirtualDir):
         if found is None or isinstance(found, VirtualDir):
             return found
         node = self.made.get(name)
+        # A name that means another commit now needs another inode, since the kernel keeps the
+        # target of the old one.
         if node is None or node.target != found:
             node = self.made[name] = VirtualLink(self.site, found)
         return node
@@ -300,5 +302,7 @@ class ControlDir(VirtualDir):
         file = super().lookup(name)
         if not isinstance(file, ControlFile):
             return file
+        # The thread did look the name up again, so it is not one that follows a link to the open
+        # file.
         file.refused_pid = 0
         return ControlFile(self.site, file.channel, is_fixed=False) if file.is_taken else file

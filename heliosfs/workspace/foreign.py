@@ -116,6 +116,7 @@ class _Compare:
         below: list[tuple[bytes, Entry | None]] = []
         for item in items:
             is_known = item.digest in self._known
+            # A directory is visited even if it is known: something new may lie in it.
             if is_known and not item.is_dir:
                 continue
             raw = here.get(item.path.rpartition(b"/")[2])
@@ -159,6 +160,7 @@ class _Compare:
                 data = yield from on_thread(partial(_read, fd, offset, _READ_BYTES))
                 if data != content.read(self._store, offset, _READ_BYTES):
                     return False
+                # The file may be larger than the memory.
                 content.loaded.drop_clean()
                 yield TURN
             return True
@@ -178,7 +180,7 @@ def compare(
     """Compare the open directory with the tree `root`, top down.
 
     The walk stops after about `limit` names.  With `trusts_times`, a file of the same size and
-    mtime is taken for the same.  Cost: 7 us a name, and reading the files of equal size.
+    mtime counts as the same.  Cost: 7 us a name, and reading the files of equal size.
     """
     comparing = _Compare(store, dir_fd, known)
     found = comparing.found
@@ -239,6 +241,7 @@ def _item(fd: int, prefix: bytes, name: bytes) -> ForeignItem:
 
 def _open(dir_fd: int, path: bytes, flags: int) -> int:
     try:
+        # Without O_NONBLOCK the open of a FIFO would wait for a writer.
         return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | flags, dir_fd=dir_fd)
     except PermissionError as error:
         raise NotPermitted(f"cannot read {os.fsdecode(path)!r}: permission denied") from error

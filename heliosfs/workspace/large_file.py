@@ -85,6 +85,7 @@ class LargeFile:
             index, start = divmod(offset, PART_BYTES)
             count = min(PART_BYTES - start, end - offset)
             piece = data if count == len(data) else bytes(view[:count])
+            # A whole part: what was stored there does not matter any more.
             if count == self.part_bytes(index):
                 self.loaded.hold(index, piece, is_dirty=True)
             else:
@@ -106,6 +107,7 @@ class LargeFile:
                 self.loaded.grow(len(tail) - before)
         else:
             if self.size % PART_BYTES:
+                # The last part grows: stored under its id it is shorter than the part will be.
                 self._writable(store, part_count(self.size) - 1)
             if size % PART_BYTES and count - 1 not in self.loaded.parts:
                 self._writable(store, count - 1)
@@ -163,6 +165,7 @@ class LargeFile:
         for index in sorted(self.loaded.dirty):
             _, data, base, edits = self._frozen(store, index)
             oid = None
+            # A hole needs no object.
             if data != _ZEROS:
                 oid = BlobId(object_id(Kind.BLOB, data))
                 store.add(oid, Kind.BLOB, data, base, edits=edits)
@@ -179,6 +182,7 @@ class LargeFile:
         for index in list(self.loaded.dirty):
             if limit_bytes <= 0:
                 break
+            # Stored now, it would be stored again with the next write.
             if index == self.tail:
                 continue
             part = self._frozen(store, index)
@@ -221,6 +225,8 @@ class LargeFile:
         part = self.loaded.parts.get(index)
         if index in self.stored.ids and index not in self.loaded.dirty:
             assert not isinstance(part, (Extents, bytearray))
+            # The stored part is not read: it stays below the written bytes until all of them are
+            # needed.
             part = Extents(part)
         if isinstance(part, Extents) and len(part) < EXTENTS_MAX:
             self.loaded.drop(index)

@@ -70,6 +70,7 @@ class LeafTable:
         """Return a table for the leaves of a stored index and their encoded entries."""
         leaves: list[Leaf] = []
         firsts: list[bytes] = []
+        # Names before the first cut need a leaf of their own, which is empty as yet.
         if stored and starts_leaf(stored[0][0].first):
             leaves.append(Leaf([], None))
             firsts.append(b"")
@@ -90,6 +91,7 @@ class LeafTable:
         leaf.oid = None
         leaf.touched.add(name)
         self.stale[leaf] = None
+        # The entry alone changed: names, and so the cuts, are as before.
         if known and present:
             return
         self.is_regrouped = True
@@ -101,12 +103,14 @@ class LeafTable:
             else:
                 del names[place]
         elif present:
+            # A new name at which a leaf begins: the leaf that it lies in is cut before it.
             cut = Leaf([name, *names[place:]], None, leaf.base)
             self.leaves.insert(at + 1, cut)
             self._firsts.insert(at + 1, name)
             self.stale[cut] = None
             del names[place:]
         else:
+            # The name at which the leaf began is gone: the rest belongs to the leaf before it.
             before = self.leaves[at - 1]
             before.names += names[1:]
             before.regroup()

@@ -40,6 +40,8 @@ def compare(
         if start < stop and new_start < new_stop:
             if budget.spend(stop - start + new_stop - new_start):
                 run, has_common = _Finder(old, new, part, budget).find()
+            # All common lines are frequent: Myers' algorithm does better there, and the caller uses
+            # it.
             if run is None and has_common:
                 left.append(part)
                 continue
@@ -47,6 +49,7 @@ def compare(
             changed[0][start:stop] = b"\1" * (stop - start)
             changed[1][new_start:new_stop] = b"\1" * (new_stop - new_start)
             continue
+        # Both sides of the run are compared on their own, without recursion.
         pending.append(Part(start, run.start, new_start, run.new_start))
         pending.append(Part(run.stop, stop, run.new_stop, new_stop))
     return left
@@ -86,6 +89,7 @@ class _Finder:
         following = new_at + 1
         seen = -1
         for at in places:
+            # Inside the run before, which began at an earlier place and was as long as it could be.
             if at < seen:
                 continue
             run, rarity = self._run(at, new_at, len(places))
@@ -111,6 +115,7 @@ class _Finder:
         ):
             start -= 1
             new_start -= 1
+            # Nothing is rarer than once, so the look-up would tell nothing new.
             if rarity > 1:
                 rarity = min(rarity, len(self._places[old[start]]))
         while stop < part.stop and new_stop < part.new_stop and old[stop] == new[new_stop]:

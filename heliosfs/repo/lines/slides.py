@@ -62,6 +62,8 @@ class _Group:
     def choose_positions(self, places: set[int], *, by_indent: bool) -> None:
         size = 0
         first = matching = -1
+        # Sliding may join the group with another one, which then slides with it: again, until it
+        # has its size.
         while size != self.stop - self.start:
             size = self.stop - self.start
             while self._move_up():
@@ -73,6 +75,8 @@ class _Group:
                     matching = self.stop
         if self.stop == first:
             return
+        # Next to a change of the other side it reads as one change of both; git prefers that to any
+        # indent.
         if matching >= 0:
             while self.kept not in places:
                 self._move_up()
@@ -89,6 +93,7 @@ class _Group:
         self.stop -= 1
         changed[self.start] = 1
         changed[self.stop] = 0
+        # It ran into the group above: the two are one from here on.
         while self.start and changed[self.start - 1]:
             self.start -= 1
         self.kept -= 1
@@ -115,6 +120,7 @@ class _Group:
         ):
             cuts = [_cut(self._lines, stop), _cut(self._lines, stop - size)]
             score = _Score(sum(each.indent for each in cuts), sum(each.penalty for each in cuts))
+            # The last of equal places wins: the one furthest down, as in git.
             if best_score is None or score.compared(best_score) <= 0:
                 best, best_score = stop, score
         return best

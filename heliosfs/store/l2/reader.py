@@ -110,11 +110,13 @@ class Snapshot:
             is_candidate = short in recent or (
                 cursor.set_range_dup(INDEX_KEY, short) and cursor.value().startswith(short)
             )
+            # Seven bytes decide for nearly all new objects; only a candidate is read and compared.
             if not is_candidate or not self._holds(item, marks):
                 yield item
 
     def _holds(self, item: Pending | PreparedObject, marks: Marks | None) -> bool:
         if isinstance(item, PreparedObject) or not isinstance(item.data, bytes):
+            # The bytes are not at hand, or would have to be made: the id decides alone.
             number = self._first_sound(item.oid)
         else:
             number = self.find(item.oid, item.kind, item.data)
@@ -130,6 +132,8 @@ class Snapshot:
             entry = cursor.value()
             at = len(found)
             while entry.startswith(short):
+                # The index has them in order of their numbers; inserted at one place, the newest
+                # comes first.
                 found.insert(at, int.from_bytes(entry[SHORT_BYTES:], "big"))
                 if not cursor.next_dup():
                     break
@@ -150,6 +154,8 @@ class Snapshot:
     def numbers_of(self, oid: Oid) -> list[int]:
         """Return the numbers of an object, or of a single candidate, unchecked: 2 us."""
         found = self.candidates(oid)
+        # One candidate is the object, except by a collision of seven bytes, which a read of it
+        # would show.
         if len(found) > 1:
             found = [number for number in found if self._is(number, oid)]
         return found
@@ -213,6 +219,7 @@ class Snapshot:
         """Return the record of an object: 1 us beside the last one; DecodeError."""
         index = number - self._first
         value = self._value
+        # Neighbours share a value, and chains and scans go from neighbour to neighbour.
         if not value or not 0 <= index < (value[0] or 1):
             value = self._go_to(number)
             index = number - self._first
