@@ -61,6 +61,8 @@ class HandleRequests:
         handle = self._handles[fh]
         if isinstance(handle, ChannelHandle):
             (how,) = wire.WORD.unpack_from(message, wire.READ_FLAGS_AT)
+            # The kernel reads for its page cache, on behalf of sendfile or splice, and not for a
+            # read(2).
             if not how & wire.READ_OF_CALLER:
                 return self._pages.fill(handle, fh, offset, size)
             return self._read_channel(handle, offset, size)
@@ -68,6 +70,7 @@ class HandleRequests:
 
     async def _read_channel(self, handle: ChannelHandle, offset: int, size: int) -> bytes:
         channel = handle.channel
+        # A read ends the request, since it asks for the reply.
         await self._verbs.run(channel, channel.finish())
         channel.seek(offset)
         await self._verbs.drive(channel)
@@ -76,6 +79,7 @@ class HandleRequests:
     def _write(self, ino: int, message: Message, end: int) -> Answer:
         fh, offset, _ = wire.TRANSFER.unpack_from(message, BODY_AT)
         handle = self._handles[fh]
+        # A copy, because the next request overwrites the message and the file keeps these bytes.
         data = bytes(memoryview(message)[_DATA_AT:end])
         if isinstance(handle, ChannelHandle):
             handle.channel.position = offset + len(data)
@@ -128,6 +132,7 @@ class HandleRequests:
         copied = self._files.copy(handles[source], offset, handles[target], at, length)
         written = handles[target]
         assert isinstance(written, FileHandle)
+        # The bytes did not come through the kernel, so its pages of the file are not complete.
         written.node.note_replaced()
         return copied
 

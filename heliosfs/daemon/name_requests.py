@@ -66,6 +66,8 @@ class NameRequests:
         name = bytes(message[BODY_AT : end - 1])
         node = self._filesystem.lookup(directory, name)
         if node is None:
+            # The kernel may remember a miss only if we do, too: a switch must know which names to
+            # correct.
             if isinstance(directory, DirNode) and len(directory.misses) < MISSES_MAX:
                 directory.misses.add(name)
                 return MISSING
@@ -128,6 +130,8 @@ class NameRequests:
                 raise
             return self._open_made(ino, name, flags, message)
         assert isinstance(node, FileNode)
+        # It made the file, so it knows that there is nothing in it: no read will come for its
+        # pages.
         node.note_kept()
         fh = self._files.open_node(node, writing=True, flags=flags)
         return entry(node) + wire.OPENED.pack(fh, OPENED_FILE, 0)

@@ -85,6 +85,7 @@ def build_listed(listed: Listed) -> bytes:
     """Build the entry of a child that has no node of its own yet."""
     child, _ = decode_entry(listed.raw)
     ino = listed.ino
+    # The size of a symbolic link is the length of its target; its entry has none.
     size = len(child.target) or child.size
     time, time_ns = divmod(child.mtime_ns, SECOND_NS)
     ctime, ctime_ns = divmod(listed.ctime_ns, SECOND_NS)

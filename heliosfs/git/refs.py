@@ -79,6 +79,7 @@ class GitRefs:
         self.elsewhere = [] if self.asked else _elsewhere(git, self.detached)
         """Path and commit of other working trees whose detached HEAD is in no branch or tag."""
         self.chosen = self._choose(refs, broken) if self.asked else refs
+        # A broken ref matters only if it is to be imported.
         if not self.asked:
             _check_whole(git, broken)
         self._check_objects()
@@ -113,6 +114,7 @@ class GitRefs:
             _check_whole(git, [name] if name in broken else [])
             if name not in known:
                 raise NotFound(f"{git.git_dir} has no branch {name.removeprefix(HEADS)!r}")
+        # A tag belongs to a chosen branch if it names a commit in its history.
         merged, _ = _list(git, *(f"--merged={name}" for name in sorted(self.asked)), TAGS)
         wanted = self.asked | {ref.name for ref in merged}
         return [ref for ref in refs if ref.name in wanted]

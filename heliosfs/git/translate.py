@@ -100,6 +100,7 @@ class Translator:
         yield from self._translate_trees()
         while self._commits:
             commit = self._commits.popleft()
+            # An import that was cut short has left commits that need not be written again.
             if self._is_first or self._ids.commit(commit[0]) is None:
                 self._take_commit(*commit)
             self.commit_count += 1
@@ -112,6 +113,7 @@ class Translator:
         """
         held = self._held
         while held:
+            # From the end, because git lists a tree before the trees in it.
             stack = [next(reversed(held))]
             while stack:
                 tree = held.get(stack[-1])

@@ -113,6 +113,7 @@ class Workspace:
         child = children.get(name)
         if child is None or isinstance(child, Node):
             return child
+        # The kernel has its number already, which must not change.
         if isinstance(child, Listed):
             return self._promote(child)
         return self._instantiate(directory, name, child)
@@ -125,6 +126,8 @@ class Workspace:
         child = self.load(directory).get(name)
         if not isinstance(child, bytes):
             return child
+        # Others hang on a directory, and several names share the node of a linked file: both need a
+        # node.
         if stat.S_ISDIR(child[0] | child[1] << 8) or child[FLAGS_AT] & LINK:
             return self._instantiate(directory, name, child)
         listed = Listed(self.inodes.allocate(), directory, name, child)
@@ -195,6 +198,7 @@ class Workspace:
             node = self.links.by_number[entry.group] = made
             self.inodes.nodes[node.ino] = node
             node.ctime_ns = 0
+        # The change time of a file is that of its latest name.
         node.ctime_ns = max(node.ctime_ns, directory.changed_ns)
         node.attach(directory, name)
         self.load(directory)[name] = node
@@ -304,6 +308,7 @@ class Workspace:
                 self.working_set.drop(node)
 
     def _insert(self, directory: DirNode, name: bytes, node: Node) -> None:
+        # A new name may be one that an ignore file names, which the last commit did not know.
         self.nothing_added_to = None
         children = self.load(directory)
         children[name] = node
@@ -313,7 +318,9 @@ class Workspace:
         else:
             node.parent, node.name = directory, name
             directory.subdir_count += 1
+        # Its entry has another name, or lies in another directory.
         node.raw = None
+        # The kernel learns by the answer that the name exists.
         directory.misses.discard(name)
         directory.mark(name, None)
 

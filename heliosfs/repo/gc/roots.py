@@ -116,6 +116,7 @@ def nameless_files(repository: Repository) -> Iterator[list[Reference]]:
         found: list[Reference] = []
         for ino in chunk:
             node = nodes.get(ino)
+            # A file with a name is in a tree, and marked with that.
             if isinstance(node, FileNode) and node.parent is None:
                 found += _content(node)
         yield found

@@ -78,6 +78,7 @@ def changed_ranges(
     middle = _compared(old, new, (head, tail), effort, method)
     for marks, part in zip(changed, middle, strict=True):
         marks[head : head + len(part)] = part
+    # Only diffs for people are moved to where they read best; git's merges do not, either.
     by_indent = method is Method.MYERS
     choose_positions(old, changed[0], changed[1], by_indent=by_indent)
     choose_positions(new, changed[1], changed[0], by_indent=by_indent)
