@@ -84,7 +84,7 @@ def vocabulary() -> list[Word]:
     return words
 
 
-def _bash(words: list[Word]) -> str:
+def _bash_script(words: list[Word]) -> str:
     cases = "".join(
         f"        {word.name}) words='{' '.join((*word.words, *word.options))}'"
         f"{'; branches=1' * word.takes_branches}{'; files=1' * word.takes_files} ;;\n"
@@ -114,7 +114,7 @@ complete -o filenames -F _helios helios
 """
 
 
-def _zsh(words: list[Word]) -> str:
+def _zsh_script(words: list[Word]) -> str:
     verbs = "\n".join(f"        {_quote(f'{word.name}:{word.summary}')}" for word in words)
     cases = "".join(
         f"        {word.name}) words=({' '.join((*word.words, *word.options))})"
@@ -143,7 +143,7 @@ compdef _helios helios
 """
 
 
-def _fish(words: list[Word]) -> str:
+def _fish_script(words: list[Word]) -> str:
     lines = ["complete -c helios -f"]
     for word in words:
         lines.append(
@@ -172,4 +172,8 @@ def _quote(text: str) -> str:
     return "'" + text.replace("'", "’") + "'"
 
 
-_SHELLS: dict[str, Callable[[list[Word]], str]] = {"bash": _bash, "zsh": _zsh, "fish": _fish}
+_SHELLS: dict[str, Callable[[list[Word]], str]] = {
+    "bash": _bash_script,
+    "zsh": _zsh_script,
+    "fish": _fish_script,
+}

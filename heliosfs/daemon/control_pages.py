@@ -53,7 +53,7 @@ class ControlPages:
 
         Cost: 2 us if nobody else has the file open, else 100 us.
         """
-        node.tell_size(size)
+        node.set_sent_size(size)
         # From the loop only if nobody else can be reading the page: see `Notices.store`.
         if node.opens == 1:
             self._notices.store(node.ino, size - 1, b"\0")
@@ -78,11 +78,11 @@ class ControlPages:
             end = channel.end()
             if end > node.sent_size:
                 await self._send_size_later(node, end, b"")
-                node.tell_size(end)
+                node.set_sent_size(end)
             data = channel.page(offset, size)
             if len(data) < size:
                 # The kernel takes a short answer for the end of the file, and sets its size.
-                node.tell_size(offset + len(data))
+                node.set_sent_size(offset + len(data))
             return data
 
     def is_used_up(self, handle: ChannelHandle, fh: int) -> bool:
@@ -95,7 +95,7 @@ class ControlPages:
         self._filled.pop(fh, None)
         node = handle.node
         await self._kernel.forget_listings([node.ino])
-        node.tell_size(handle.channel.position + ROOM_BYTES)
+        node.set_sent_size(handle.channel.position + ROOM_BYTES)
         await self._send_size_later(node, node.sent_size, b"")
 
     def release(self, handle: ChannelHandle, fh: int) -> None:
@@ -103,6 +103,6 @@ class ControlPages:
         self._filled.pop(fh, None)
         node = handle.node
         if not node.readers and node.sent_size:
-            node.tell_size(0)
+            node.set_sent_size(0)
             if node.is_fixed:
                 self._notices.attributes(node.ino)

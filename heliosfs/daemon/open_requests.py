@@ -118,10 +118,10 @@ class OpenRequests:
         if node.size and not node.is_kept:
             handle = self._handles[fh]
             assert isinstance(handle, TextHandle)
-            await self._tell_size(node, handle.data[-1:])
+            await self._send_size(node, handle.data[-1:])
         return wire.OPENED.pack(fh, OpenFlags.DIRECT_IO, 0)
 
-    async def _tell_size(self, node: VirtualText, last: bytes) -> None:
+    async def _send_size(self, node: VirtualText, last: bytes) -> None:
         """Tell the kernel how long a text is, by pushing its last byte.
 
         The kernel asks for no size before sendfile(2) and splice(2), with which cp, busybox's cat

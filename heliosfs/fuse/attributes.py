@@ -30,7 +30,7 @@ def entry(node: StatInode) -> bytes:
     kept = node.attr
     if kept is None:
         kept = build(node)
-        node.told(kept)
+        node.note_sent(kept)
     return kept
 
 

@@ -89,7 +89,7 @@ class Import:
             try:
                 yield from self._take_history(bulk, wanted, known)
             except Damaged as error:
-                raise (yield from self._named(error)) from error
+                raise (yield from self._with_advice(error)) from error
             finally:
                 bulk.close()
                 if self._source is not None:
@@ -145,7 +145,7 @@ class Import:
         self.commit_count = translator.commit_count
         self.covered_count = translator.covered_count
 
-    def _named(self, error: Damaged) -> Steps[Damaged]:
+    def _with_advice(self, error: Damaged) -> Steps[Damaged]:
         """Return the error with the ref that needs the object, and advice, added."""
         git = self._git
         find = partial(name_missing, git, self._refs.chosen, error.oid)

@@ -57,14 +57,14 @@ def _stale_ids(collection: Collection) -> list[bytes]:
     """Return the keys of state about objects that a garbage collection did not mark."""
     pace = Pace()
 
-    def goes(oid: Oid) -> bool:
+    def is_garbage(oid: Oid) -> bool:
         pace()
         return oid not in NEVER_STORED and not collection.is_marked(oid)
 
     ids = collection.scan(keys.GIT_ID)
-    found = [key for key, value in ids if goes(known_oid(value))]
+    found = [key for key, value in ids if is_garbage(known_oid(value))]
     return found + [
-        key for key, _ in collection.scan(keys.GIT_OF) if goes(Oid(key[len(keys.GIT_OF) :]))
+        key for key, _ in collection.scan(keys.GIT_OF) if is_garbage(Oid(key[len(keys.GIT_OF) :]))
     ]
 
 

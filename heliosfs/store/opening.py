@@ -92,7 +92,7 @@ def open_parts(directory: Directory, *, create: bool) -> StoreParts:
         journal, witness = opening.recover()
         return StoreParts(lock_fd, opening.database, journal, witness, opening.findings, holder)
     except BaseException:
-        opening.let_go()
+        opening.close_opened()
         release_lock(lock_fd, is_clean=was_clean)
         raise
 
@@ -166,7 +166,7 @@ class _Opening:
         database.witness = witness
         return journal, witness
 
-    def let_go(self) -> None:
+    def close_opened(self) -> None:
         """Close what was opened."""
         if hasattr(self, "database"):
             self.database.close()

@@ -258,7 +258,7 @@ class ControlFile(VirtualNode):
         self.sent_size = 0
         """Size that the kernel was sent last."""
 
-    def tell_size(self, size: int) -> None:
+    def set_sent_size(self, size: int) -> None:
         """Set the size that the kernel is sent from the next answer on."""
         self.sent_size = size
         self.outdate()

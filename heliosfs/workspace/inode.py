@@ -71,7 +71,7 @@ class StatInode(Inode):
         self.attr: bytes | None = None
         """Encoded reply to a request for the attributes; None once one of them has changed."""
 
-    def told(self, answer: bytes) -> None:
+    def note_sent(self, answer: bytes) -> None:
         """Keep the encoded reply that contains the attributes."""
         self.attr = answer
 

@@ -130,7 +130,7 @@ class Graph:
         for at, column in enumerate(layout.places):
             if column == layout.commit:
                 is_past = True
-                parts.append("*" + layout.arms())
+                parts.append("*" + layout.octopus_dashes())
             elif is_past and layout.added > 1:
                 parts.append("\\")
             elif is_past and layout.added == 1:
@@ -154,7 +154,7 @@ class Graph:
         for at, column in enumerate(layout.places):
             if column == layout.commit:
                 is_past = True
-                parts.append(layout.legs())
+                parts.append(layout.merge_edges())
             elif is_past:
                 parts.append("\\ " if layout.added > 0 else "| ")
             else:

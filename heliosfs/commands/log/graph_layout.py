@@ -44,19 +44,19 @@ class GraphLayout:
         for at, awaited in enumerate([*self.columns, self.commit] if is_new else self.columns):
             if awaited != self.commit:
                 assert awaited is not None
-                self._lead(awaited)
+                self._lead_edge(awaited)
                 continue
             self.at = at
             is_first = True
             for parent in self.parents:
-                self._lead(parent, is_first=is_first and len(self.parents) > 1)
+                self._lead_edge(parent, is_first=is_first and len(self.parents) > 1)
                 is_first = False
             if not self.parents:
                 self.width += 2
         while len(self.edges) > 1 and self.edges[-1] == _NOTHING:
             self.edges.pop()
 
-    def _lead(self, awaited: CommitId, *, is_first: bool = False) -> None:
+    def _lead_edge(self, awaited: CommitId, *, is_first: bool = False) -> None:
         """Lead the next edge to the column where a commit is awaited."""
         if awaited not in self.below:
             self.below.append(awaited)
@@ -90,12 +90,12 @@ class GraphLayout:
             return list(self.columns)
         return [*self.columns, self.commit]
 
-    def arms(self) -> str:
+    def octopus_dashes(self) -> str:
         """Return the dashes from a merge of three or more to its other parents."""
         count = self.dashes
         return "--" * (count - 1) + "-." if len(self.parents) > 2 and count > 0 else ""
 
-    def legs(self) -> str:
+    def merge_edges(self) -> str:
         """Return the edges that leave a merge."""
         last = len(self.parents) - 1
         legs = ""

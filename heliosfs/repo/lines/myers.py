@@ -183,7 +183,7 @@ class _Search:
             # Without a promising run the box is divided where a search came furthest, so that the
             # time stays near n to the power 1.5.
             if cost >= self._cost_max:
-                return self._furthest(box, forward, backward)
+                return self._furthest_point(box, forward, backward)
 
     def _go_forward(
         self, front: _Front, box: tuple[int, int, int, int], other: _Front | None
@@ -253,7 +253,7 @@ class _Search:
                 found = x, y, is_forward, not is_forward
         return found
 
-    def _furthest(
+    def _furthest_point(
         self, box: tuple[int, int, int, int], forward: _Front, backward: _Front
     ) -> _Split:
         """Return the point that either search has advanced furthest to."""
