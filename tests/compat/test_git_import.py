@@ -191,6 +191,38 @@ def test_ignored_files_stay_when_a_branch_follows(stage: Stage, tmp_path: Path) 
         assert files.read(b"a") == b"2\n"
 
 
+def test_nothing_that_a_repository_configures_is_run(stage: Stage, tmp_path: Path) -> None:
+    """Neither by an import nor by an export into it; the program would only leave a mark."""
+    clone = Clone(tmp_path / "clone")
+    mark = tmp_path / "made"
+    program = tmp_path / "program"
+    program.write_text(f"#!/bin/sh\ntouch {mark}\n")
+    program.chmod(0o755)
+    clone.write(".gitattributes", b"* filter=odd diff=odd merge=odd\n")
+    clone.write("a", b"1\n")
+    clone.commit("one")
+    for hook in ("post-checkout", "reference-transaction", "update", "pre-receive", "pre-auto-gc"):
+        (clone.path / ".git/hooks").mkdir(exist_ok=True)
+        (clone.path / ".git/hooks" / hook).symlink_to(program)
+    for key in (
+        *("core.fsmonitor", "core.pager", "core.editor", "core.sshCommand", "gpg.program"),
+        *("filter.odd.clean", "filter.odd.smudge", "filter.odd.process", "diff.odd.textconv"),
+        *("diff.odd.command", "diff.external", "merge.odd.driver", "credential.helper"),
+        *("core.askPass", "uploadpack.packObjectsHook", "alias.cat-file"),
+    ):
+        clone.git("config", key, str(program))
+    import_(stage, clone)
+    stage.files.write(b"b", b"2\n")
+    stage.commit("two")
+    stage.run("export", "--with-filtered", "--to-git", str(clone.path), "trunk:theirs")
+    import_(stage, clone)
+    assert clone.git("rev-parse", "--verify", "theirs")
+    assert not mark.exists()
+    # By git itself it is run.
+    clone.git("status")
+    assert mark.exists()
+
+
 def test_two_repositories_share_content(stage: Stage, tmp_path: Path) -> None:
     one = Clone(tmp_path / "one", "one")
     two = Clone(tmp_path / "two", "two")
