@@ -130,9 +130,16 @@ def test_large_files(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
         stage.run("show", "HEAD:large")
 
 
+def dot_text(stage: Stage, name: str) -> str:
+    """Return the text of a file in `.helios`, made at once or in steps."""
+    if name in dotfiles.FILES:
+        return dotfiles.FILES[name](stage.repository, stage.view)
+    return run_to_end(dotfiles.BUILT_FILES[name](stage.repository, stage.view), stage.store)
+
+
 def test_reports(stage: Stage) -> None:
     def report(name: str) -> str:
-        return dotfiles.FILES[name](stage.repository, stage.view)
+        return dot_text(stage, name)
 
     assert report("HEAD") == stage.head + "\n"
     assert report("branch") == "main\n"
@@ -152,7 +159,7 @@ def test_reports(stage: Stage) -> None:
 
 def test_reports_before_the_first_commit() -> None:
     stage = Stage()
-    texts = {name: make(stage.repository, stage.view) for name, make in dotfiles.FILES.items()}
+    texts = {name: dot_text(stage, name) for name in dotfiles.CONTENTS}
     assert texts["HEAD"] == texts["log"] == texts["oplog"] == ""
     assert texts["branch"] == "main\n"
     assert "No commits yet" in texts["status"]
