@@ -22,7 +22,7 @@ from enum import Enum
 from typing import Final, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 
 BACKLOG_BYTES = 128 * 1024 * 1024
-"""Largest number of bytes that may be published and not drained while nobody else waits."""
+"""Largest number of bytes that may be published and not drained while no other request waits."""
 
 T = TypeVar("T")
 
@@ -106,7 +106,7 @@ def on_thread(call: Callable[[], T]) -> Steps[T]:
 
 
 def perform(work: Work) -> None:
-    """Execute and apply work at once, for a caller beside whom nobody waits."""
+    """Execute and apply work at once, for a caller beside which no other request waits."""
     try:
         work.execute()
     finally:

@@ -143,7 +143,7 @@ def repository_over(where: str) -> Location:
 def refuse_dead(where: str) -> None:
     """Refuse a directory whose mount has lost its daemon.  NotFound says what to do.
 
-    Whatever lies above such a mount is another workspace, which nobody meant.
+    A directory above such a mount is in another workspace, which is not meant.
     """
     dead = find_dead_mount(where)
     if dead is not None:

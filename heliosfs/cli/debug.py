@@ -1,6 +1,7 @@
 """`debug journal` of a workspace that is not mounted: the files are read, and the store not opened.
 
-To open it would move what the journal has into L2, and delete the journal, before anybody saw it.
+Opening it would move the journal's batches into L2, and delete the journal, before it could be
+examined.
 """
 
 from __future__ import annotations

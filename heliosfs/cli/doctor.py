@@ -241,7 +241,7 @@ def _mounted(view: locate.Location) -> Iterator[Finding]:
 
 
 def _dead(mountpoint: str) -> Iterator[Finding]:
-    """Explain a mount whose daemon was killed: its store lies beneath, where nobody gets at it."""
+    """Explain a mount whose daemon was killed: its store is beneath the mount, out of reach."""
     advice = f"'helios mount {mountpoint}' mounts it again, with everything that was saved"
     yield Finding("workspace", BAD, f"the mount {mountpoint} lost its daemon: {advice}")
     log = runfiles.last_log(mountpoint)

@@ -66,7 +66,7 @@ def find_holders(
 ) -> list[Holder]:
     """Return holders of the file system `device`, which is or was mounted at `path`: three at most.
 
-    Processes that use it come first, then namespaces with a copy in which nobody was found.
+    Processes that use it come first, then namespaces with a copy in which no process was found.
     Nothing where the device is not known yet.
     """
     if not device:

@@ -1,9 +1,9 @@
-"""A mount namespace for this process, without root where the kernel lets anybody have one.
+"""A mount namespace for this process, without root where the kernel lets any user have one.
 
 Python has `os.unshare` only from 3.12 on, and no mount(2).
 
-A namespace begins as a copy of every mount, and whoever has a copy of a mount keeps it from
-ending.  So a mount that goes outside goes here as well (`MS_SLAVE`), where mounts outside are
+A namespace begins as a copy of every mount, and a process with a copy of a mount keeps it
+alive.  So a mount that goes outside goes here as well (`MS_SLAVE`), where mounts outside are
 shared; and since they need not be, other workspaces are taken away here at once.
 """
 

@@ -1,7 +1,7 @@
 """Verbs that the command line carries out itself; written to a control file, each is refused.
 
-The daemon does not write outside of its store and starts no command: it would keep everybody
-waiting, could not write into its own mount, and has other rights than its caller.
+The daemon does not write outside of its store and starts no command: it would block all
+other requests, could not write into its own mount, and has other rights than its caller.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`config`: the settings, the file of the repository that sets them, and who commits."""
+"""`config`: the settings, the file of the repository that sets them, and the author of commits."""
 
 from __future__ import annotations
 

@@ -205,7 +205,7 @@ def _state(inspection: Inspection, prefix: bytes, limit: int) -> Iterator[Row]:
 
 
 def _key(key: bytes) -> str:
-    r"""Return bytes in ASCII, what is none of it escaped.
+    r"""Return bytes as ASCII text, with all other bytes escaped.
 
     >>> _key(b"branch/main"), _key(b"work/\x00")
     ('branch/main', 'work/\\x00')

@@ -87,8 +87,8 @@ OF_GIT = {
 def unknown_verb(name: str, known: Iterable[str]) -> str:
     """Say that there is no such verb, and what to use instead.
 
-    Verbs with a similar name are proposed only for a word that is no verb of git: who types
-    `rebase` does not mean `reset`.
+    Verbs with a similar name are proposed only for a word that is no verb of git: a user
+    who types `rebase` does not mean `reset`.
     """
     if name in OF_GIT:
         return f"there is no verb {name!r} here: {OF_GIT[name]}"

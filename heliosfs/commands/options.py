@@ -72,7 +72,7 @@ class Options:
         return key in self._given
 
     def has_any(self, keys: Iterable[str]) -> bool:
-        """Return True if one of these options is there at least."""
+        """Return True if at least one of these options is given."""
         return not self._given.keys().isdisjoint(keys)
 
     def add(self, key: str) -> None:
@@ -98,7 +98,7 @@ class Options:
         return int(text)
 
     def only_one(self, *keys: str) -> None:
-        """Check that at most one of these options is there.  UsageError."""
+        """Check that at most one of these options is given.  UsageError."""
         given = [f"-{key}" if len(key) == 1 else f"--{key}" for key in keys if key in self._given]
         if len(given) > 1:
             raise self.misuse(f"{' and '.join(given)} exclude each other")

@@ -4,6 +4,6 @@
 that has their subject: `node_requests` (a node by its inode), `name_requests` (the names in a
 directory), `open_requests`, `handle_requests` (an open file), `listing_requests`, `rare_requests`.
 Verbs run in `verbs`, long ones beside all others, each in one of the `turns`.  `keeper` saves and
-syncs, `auto_gc` collects garbage, `forgetter` has the kernel forget nodes, `watchers` tells those
-who watch of a checkout.  trio runs here and in `fuse` only.
+syncs, `auto_gc` collects garbage, `forgetter` has the kernel forget nodes, `watchers` notifies
+watchers of a checkout.  trio runs here and in `fuse` only.
 """

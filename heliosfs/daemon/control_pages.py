@@ -51,7 +51,7 @@ class ControlPages:
     def tell(self, node: ControlFile, size: int, answer: bytes) -> Answer:
         """Tell the kernel the size of a file, then return `answer`.
 
-        Cost: 2 us if nobody else has the file open, else 100 us.
+        Cost: 2 us if no other process has the file open, else 100 us.
         """
         node.set_sent_size(size)
         # From the loop only if nobody else can be reading the page: see `Notices.store`.

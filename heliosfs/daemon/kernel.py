@@ -76,7 +76,7 @@ class Kernel:
                 await _in_thread(_syncfs, self._mountpoint)
 
     async def last_barrier(self) -> None:
-        """Run a barrier and allow none after it, as nobody may serve its writes.  StoreError."""
+        """Run a barrier and allow none after it, as its writes may not be served.  StoreError."""
         await self.barrier()
         for number in range(BARRIERS_MAX):
             # All permits are taken and none is given back, so a later barrier waits until it is

@@ -117,5 +117,5 @@ class NodeRequests:
 
 
 def _is_executable(node: StatInode) -> bool:
-    """Return True if root may execute or search a node: not a file that nobody may execute."""
+    """Return True if root may execute or search a node: not a file that no user may execute."""
     return not stat.S_ISREG(node.mode) or bool(node.mode & 0o111)

@@ -36,7 +36,7 @@ class _LongRun(RunningSteps[str]):
         super().__init__(steps)
         self.name = name
         self.channel = channel
-        """Channel for the reply; None if nobody waits for one."""
+        """Channel for the reply; None if no caller waits for one."""
         self.request = request
         self.lock = HandoffLock()
         """Lock of the task that drives it, as several processes may read from one descriptor."""

@@ -36,7 +36,7 @@ _SPLICES = Capability.SPLICE_READ | Capability.SPLICE_WRITE | Capability.SPLICE_
 _WANTED = Capability.EXPLICIT_INVAL_DATA | Capability.CACHE_SYMLINKS | Capability.PARALLEL_DIROPS
 
 _GONE = (errno.ENOENT, errno.ENODEV, errno.EINVAL)
-"""Errors of an answer that nobody waits for: the caller was killed, or the file system was
+"""Errors of an answer that no process waits for: the caller was killed, or the file system was
 unmounted (fuse_dev_do_write in fs/fuse/dev.c)."""
 
 
@@ -157,7 +157,7 @@ class Connection:
         widen_read_ahead(self._mountpoint)
 
     def end(self) -> None:
-        """Unmount the file system, unless somebody else has done so, and close the descriptors.
+        """Unmount the file system, unless that was done from outside, and close the descriptors.
 
         While another mount namespace still has the file system, the device reports no error though
         ours is gone; and another file system that was mounted at the same place must stay.

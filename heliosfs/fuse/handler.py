@@ -20,8 +20,8 @@ Handler: TypeAlias = Callable[[int, Message, int], Answer]
 """Function of the inode number, the message and its length that returns the answer."""
 DONE = b""
 OPENED_FILE = OpenFlags.KEEP_CACHE | OpenFlags.NO_FLUSH
-"""Flags of an opened file of a workspace: the kernel keeps its pages, since nobody else changes
-them, and sends no FLUSH when it is closed."""
+"""Flags of an opened file of a workspace: the kernel keeps its pages, since only this mount
+changes them, and sends no FLUSH when it is closed."""
 
 log = logging.getLogger(__name__)
 _Handler = TypeVar("_Handler", bound=Callable[..., Awaitable[Any]])

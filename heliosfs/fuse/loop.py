@@ -12,7 +12,7 @@ of the program, when it is answered.  Polling saves the first.  A credit measure
 poll that finds a request and a sleep that was short raise it, a poll in vain lowers it, and
 without credit the loop does not poll.  The harm is measured too: a `sched_yield` that takes long
 let another process run, and then the loop does not poll for a while, each time twice as long, until
-nobody has wanted the CPU for a second.  An idle mount sleeps, and costs nothing.
+no other process has wanted the CPU for a second.  An idle mount sleeps, and costs nothing.
 
 `wait_readable` tries the cheapest way first: look, poll, linger for long work, sleep.
 

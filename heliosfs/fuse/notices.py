@@ -2,7 +2,7 @@
 
 A notice of a name takes the lock of its directory, and one of a listing those of its pages.  A
 process that waits for an answer of ours may hold these locks: such a notice is never sent from the
-loop.  The others take no lock that anybody holds for long (fs/fuse/inode.c).
+loop.  The others take no lock that is ever held for long (fs/fuse/inode.c).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _DELETE = struct.Struct("=QQII")
 _PRUNE = struct.Struct("=IIQ")
 """Number of inodes, -, -."""
 _UNKNOWN = (errno.ENOENT, errno.ENOTDIR, errno.ENOTEMPTY)
-"""Errors of a notice that are no failure: the kernel had cached nothing, or somebody uses it."""
+"""Errors of a notice that are no failure: the kernel had cached nothing, or the file is in use."""
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class Notices:
     def entry(self, parent: int, name: bytes, child: int) -> None:
         """Have the kernel forget what a name leads to.
 
-        If `child` is not 0, that inode was removed, and the kernel tells those who watch it.
+        If `child` is not 0, that inode was removed, and the kernel notifies its watchers.
         """
         if child:
             head = _DELETE.pack(parent, child, len(name), 0)
@@ -60,13 +60,13 @@ class Notices:
         """Have the kernel cache bytes of a file, and its size if they reach beyond it: 2 us.
 
         The kernel waits for a process that reads the same page, and that process waits for us: so
-        call it from the loop only for a file that nobody has open.  The kernel keeps only pages
+        call it from the loop only for a file that no process has open.  The kernel keeps only pages
         that `data` fills as a whole, or from their beginning to the end of the file.
         """
         self._tell(Notice.STORE, _STORE.pack(ino, offset, len(data), 0) + data)
 
     def prune(self, inodes: Sequence[int]) -> None:
-        """Have the kernel forget those of the inodes that nobody uses.
+        """Have the kernel forget those of the inodes that are not in use.
 
         A file system mounted on one of them counts as a use.  Linux 6.18.
         """

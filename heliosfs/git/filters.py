@@ -2,7 +2,7 @@
 
 Heliosfs converts nothing: a file here has the bytes that git stores.  A program that decrypts, or
 fetches contents from elsewhere, may have changed those bytes since.  An export would write them
-into git's objects, where everybody could read a secret.  So it refuses to, unless told otherwise.
+into git's objects, where everyone could read a secret.  So it refuses to, unless told otherwise.
 """
 
 from __future__ import annotations

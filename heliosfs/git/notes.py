@@ -8,10 +8,10 @@ from heliosfs.store.base import StateMap
 
 
 class Notes:
-    """Keys and values that hide those of the store, until somebody takes them.
+    """Keys and values that hide those of the store, until they are taken.
 
-    They wait here and not in the store's batch: between two steps of an export, a publish of
-    somebody else may fail, and then the batch loses its state.
+    They wait here and not in the store's batch: between two steps of an export, a publish by
+    another verb may fail, and then the batch loses its state.
     """
 
     def __init__(self, store: StateMap) -> None:

@@ -59,7 +59,7 @@ def tips_beside(repository: Repository, branches: Collection[Branch]) -> frozens
 def check_reached(repository: Repository, branches: Collection[Branch]) -> Steps[None]:
     """Check that something else reaches all commits of the branches.  Busy.
 
-    Cost: for each branch that is nobody's ancestor, the commits that it does not share.
+    Cost: for each branch that is no ancestor of another one, the commits that it does not share.
     """
     tips = tips_beside(repository, branches)
     for branch in branches:

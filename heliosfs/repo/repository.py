@@ -54,7 +54,7 @@ class Repository(Core):
         """Functions called when a garbage collection begins, to forget ids of objects that no root
         reaches."""
         self.path = ""
-        """Path of the workspace, shown to people; "" if nobody said it."""
+        """Path of the workspace, shown to people; "" if it is not known."""
         self.findings = list(store.findings)
         """Lines for people about what was not as it had been left when all this was opened."""
         self.is_new = store.get(keys.ROOT) is None
@@ -64,7 +64,7 @@ class Repository(Core):
     def open(
         cls, store: Store, clock: Clock, identity: Identity, branch: str | None = None
     ) -> Repository:
-        """Open a store, and make it a repository if it is none yet.
+        """Open a store, and make it a repository if it is not one yet.
 
         `branch` is the branch of a new repository, or the one to check out at the root.  NotFound.
         """

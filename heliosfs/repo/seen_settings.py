@@ -17,8 +17,8 @@ _DIGEST_BYTES = 8
 def see_settings(core: Core, configuration: Configuration) -> str | None:
     """Return a line for people if the file is not as it was last read; remember it as it is.
 
-    A change by an editor while nothing was mounted is told of as well: nobody can tell it from
-    damage but whoever made it.
+    A change by an editor while nothing was mounted is reported as well, because it cannot be told
+    from damage.
     """
     text = configuration.text.encode("utf-8", "surrogateescape")
     digest = blake3(text).digest(length=_DIGEST_BYTES) if text else b""

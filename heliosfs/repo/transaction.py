@@ -46,7 +46,7 @@ class Transaction:
         self.targets: dict[Workspace, RedateResult] = {}
         """Roots that workspaces will show when the transaction ends.
 
-        Their trees were flushed, and nobody writes to them meanwhile."""
+        Their trees were flushed, and nothing writes to them meanwhile."""
         self.afterwards: list[Callable[[], None]] = []
         """Actions to run after everything is published and shown; none of them may fail."""
 

@@ -95,7 +95,7 @@ def _create(path: str, hash_name: str) -> tuple[Git, int]:
 def _take_back(remove: Callable[[], None], error: BaseException) -> Steps[None]:
     """Remove a repository that was created for an export that failed.
 
-    If the steps were closed nobody runs them any more, so a thread of its own removes it.
+    If the steps were closed nothing runs them any more, so a thread of its own removes it.
     """
     if isinstance(error, Exception):
         yield from on_thread(remove)

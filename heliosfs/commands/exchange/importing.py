@@ -74,7 +74,7 @@ def import_steps(
 def _beneath(request: Request, options: Options, path: str | None) -> Beneath | None:
     """Return the directory beneath the mount point if that is what is asked for.
 
-    Its path names it, too: that the workspace be imported into itself is meant by nobody.
+    Its path names it, too: an import of the workspace into itself is never intended.
     """
     beneath = request.repository.beneath
     if "beneath" in options:

@@ -191,7 +191,7 @@ def _finish(request: Request, options: Options, words: list[str]) -> str:
 
 
 def _abandon(request: Request, options: Options, words: list[str]) -> str:
-    """End an experiment without success; its branch is deleted unless somebody is in it."""
+    """End an experiment without success; its branch is deleted unless it is in use."""
     repository = request.repository
     found = _named(request, options, words)
     ended = experimenting.end(repository, found, ABANDONED)

@@ -74,7 +74,7 @@ class Format:
 def _body(commit: Commit) -> str:
     """Return the message after its first paragraph.
 
-    A commit of git has it as it is, one of ours as git would keep it.
+    A commit of git has it unchanged, one of ours in the form in which git would keep it.
     """
     body = text_of(commit.body)
     return body if commit.git or not body else body.rstrip("\n") + "\n"
