@@ -19,7 +19,7 @@ from heliosfs.objects.ids import TreeId
 from heliosfs.objects.tree import Entry, decode_entry
 from heliosfs.steps import TURN, Steps
 from heliosfs.store.base import Store
-from heliosfs.trees.attributes import Attributes, Value
+from heliosfs.trees.attributes import ATTRIBUTES_NAME, Attributes, Value
 from heliosfs.trees.files import read_file
 from heliosfs.trees.stored import EMPTY_TREE, find_entry, read_entries, walk_changes
 
@@ -27,6 +27,7 @@ _NAMES = (b"filter", b"ident", b"eol", b"text", b"working-tree-encoding")
 _INFO_MAX_BYTES = 1024 * 1024
 _NAMED_COUNT = 10
 _TURN_COUNT = 64
+_DIRECTORIES_MAX = 100_000
 _STORED_MAX_BYTES = 64 * 1024 * 1024
 """Size above which a file is not read to see whether git stores the same bytes."""
 _LFS_POINTER = b"version https://git-lfs.github.com/spec/v1\n"
@@ -41,6 +42,8 @@ class ConversionCounts:
     counts: Counter[str] = field(default_factory=Counter)
     """Number of files by conversion, such as `filter=lfs`, `ident`, `eol=crlf`."""
     file_count: int = 0
+    is_partial: bool = False
+    """True if there were too many directories to look at all of them."""
 
     def add(self, ways: Sequence[str]) -> None:
         """Count one file."""
@@ -51,6 +54,7 @@ class ConversionCounts:
         """Return such as `3 files have filters or conversions: filter=lfs (2), ident (1)`."""
         ways = ", ".join(f"{way} ({count})" for way, count in sorted(self.counts.items()))
         files = "1 file has" if self.file_count == 1 else f"{self.file_count} files have"
+        files = f"at least {files}" if self.is_partial else files
         kind = "filters" if all(map(_is_filter, self.counts)) else "filters or conversions"
         return f"{files} {kind}: {ways}"
 
@@ -67,25 +71,58 @@ def info_attributes(git: Git) -> bytes:
 def converted_in(store: Store, root: Entry, info: bytes) -> Steps[ConversionCounts]:
     """Count the files of a tree that git converts; `info` is its info/attributes.
 
-    Cost: O(directories), and of such files.
+    Cost: O(directories), each tree once, and of files to which a line may apply; at most
+    100,000 directories of these, as a few trees can have more paths than can be counted.
     """
     attributes = Attributes(store, root, _NAMES, info)
+    above = yield from _trees_above_attributes(store, TreeId(root.oid))
     found = ConversionCounts()
     pending = [(b"", TreeId(root.oid))]
-    while pending:
+    for _ in range(_DIRECTORIES_MAX):
+        if not pending:
+            return found
         place, tree = pending.pop()
         prefix = place + b"/" if place else b""
         is_silent = attributes.is_silent(place)
         for encoded in read_entries(store, tree):
             entry, _ = decode_entry(encoded)
             if entry.is_dir:
-                pending.append((prefix + entry.name, TreeId(entry.oid)))
+                if not is_silent or entry.oid in above:
+                    pending.append((prefix + entry.name, TreeId(entry.oid)))
             elif not is_silent and stat.S_ISREG(entry.mode):
                 ways = _conversions_of(attributes.of(prefix + entry.name))
                 if ways:
                     found.add(ways)
         yield TURN
+    found.is_partial = True
     return found
+
+
+def _trees_above_attributes(store: Store, root: TreeId) -> Steps[set[TreeId]]:
+    """Return the trees that have a `.gitattributes` in them, or somewhere below, in steps."""
+    parents: dict[TreeId, list[TreeId]] = {root: []}
+    pending, having = [root], []
+    while pending:
+        tree = pending.pop()
+        for encoded in read_entries(store, tree):
+            entry, _ = decode_entry(encoded)
+            if entry.is_dir:
+                below = TreeId(entry.oid)
+                if below not in parents:
+                    parents[below] = []
+                    pending.append(below)
+                if parents[below][-1:] != [tree]:
+                    parents[below].append(tree)
+            elif entry.name == ATTRIBUTES_NAME:
+                having.append(tree)
+        yield TURN
+    above: set[TreeId] = set()
+    while having:
+        tree = having.pop()
+        if tree not in above:
+            above.add(tree)
+            having += parents[tree]
+    return above
 
 
 class Guard:

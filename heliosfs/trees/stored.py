@@ -129,23 +129,35 @@ def walk_changes(store: Objects, old: TreeId, new: TreeId, prefix: bytes = b"") 
 
     A directory that only one side has is followed by everything below it.  An entry that
     differs only in its mtime is left out.
-    Cost: O(changed); a tree is read only if the ids differ.
+    Cost: O(changed); a tree is read only if the ids differ, and a pair of trees that differ in
+    times alone only once, wherever it is met.
     """
-    pending = [(prefix, old, new)]
+    silent: set[tuple[TreeId, TreeId]] = set()
+    count = 0
+    pending: list[tuple[bytes, TreeId, TreeId, int]] = [(prefix, old, new, -1)]
     while pending:
-        path, old_tree, new_tree = pending.pop()
+        path, old_tree, new_tree, count_before = pending.pop()
+        if count_before >= 0:
+            # All that is below this pair of trees was walked.
+            if count == count_before:
+                silent.add((old_tree, new_tree))
+            continue
+        if silent and (old_tree, new_tree) in silent:
+            continue
         below = []
+        pending.append((path, old_tree, new_tree, count))
         for name, (old_raw, new_raw) in sorted(changed_entries(store, old_tree, new_tree).items()):
             before = decode_entry(old_raw)[0] if old_raw else None
             after = decode_entry(new_raw)[0] if new_raw else None
             here = path + name
             if differs(before, after):
+                count += 1
                 yield Change(here, before, after)
             left = _tree_of(before)
             right = _tree_of(after)
             if left != right:
                 # A file that became a directory, too: everything below is an addition.
-                below.append((here + b"/", left, right))
+                below.append((here + b"/", left, right, -1))
         # A stack, so the first of them is visited next and the order of the paths is kept.
         pending += reversed(below)
 

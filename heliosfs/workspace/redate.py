@@ -127,8 +127,8 @@ def with_shown_times(workspace: Workspace, root: Entry, *, is_head: bool = False
 class _Directory:
     """Directory that is being compared: its trees before and after, and the decisions so far."""
 
-    __slots__ = ("after", "before", "below", "changes", "data", "edits", "is_renamed", "new",
-                 "node", "old", "wanted")  # fmt: skip
+    __slots__ = ("after", "before", "below", "changes", "data", "edits", "is_compared",
+                 "is_renamed", "new", "node", "old", "wanted")  # fmt: skip
 
     def __init__(self, node: DirNode | None, old: bytes | None, new: bytes) -> None:
         self.node = node
@@ -147,8 +147,9 @@ class _Directory:
         """Bytes of the tree `after`."""
         self.wanted = new
         """Encoded entry to show, once the directory's tree is written."""
-        self.is_renamed = old is None
-        """True if a name came, went, or refers to another file."""
+        self.is_renamed = False
+        """True if a name in it came, went, or refers to another file."""
+        self.is_compared = False
         self.below: list[_Directory] = []
 
 
@@ -166,7 +167,7 @@ class _Walk:
         """Link groups that have a name whose entry changed."""
 
     def run(self, target: Entry) -> RedateResult:
-        """Compare from the top down, write from the bottom up; no recursion, as trees are deep.
+        """Compare on the way down, write on the way up; no recursion, as trees are deep.
 
         Return the result for the root.
         """
@@ -177,15 +178,35 @@ class _Walk:
             # The twin is this target as shown here before, so only later changes differ from it.
             wanted = wanted[:OID_AT] + twin[1] + wanted[FLAGS_AT:]
         root = _Directory(node, node.raw, wanted)
-        order = [root]
-        for directory in order:
-            if directory.before != directory.after:
+        # The same pair of trees has the same result at every path.  A history of a few KB can have
+        # more paths than can be visited, as its directories share their trees.
+        done: dict[tuple[TreeId, TreeId], tuple[TreeId, bool]] = {}
+        way = [root]
+        while way:
+            directory = way[-1]
+            pair = directory.before, directory.after
+            if directory.is_compared:
+                for below in directory.below:
+                    self._conclude(directory, below)
+                self._write(directory)
+                done[pair] = directory.after, directory.is_renamed
+            elif pair[0] == pair[1]:
+                pass
+            elif pair in done:
+                directory.after, directory.is_renamed = done[pair]
+            else:
+                directory.is_compared = True
                 self._compare(directory)
-                order += directory.below
-        for directory in reversed(order):
-            for below in directory.below:
-                self._conclude(directory, below)
-            self._write(directory)
+                way += directory.below
+                continue
+            way.pop()
+            # Here and not in a function, as each directory of each checkout comes this way.
+            old, new = directory.old, directory.new
+            mtime = self._now or new[_MTIME_AT:_SIZE_AT]
+            if old is not None and not directory.is_renamed:
+                mtime = old[_MTIME_AT:_SIZE_AT]
+            head = new[:_MTIME_AT] + mtime + new[_SIZE_AT:OID_AT]
+            directory.wanted = head + directory.after + new[FLAGS_AT:]
         raw = root.wanted
         entry, _ = decode_entry(raw)
         if self._groups and self._moment is not None:
@@ -272,27 +293,21 @@ class _Walk:
             directory.edits[name] = below.new, wanted
 
     def _write(self, directory: _Directory) -> None:
-        """Write a directory's tree, unless it is the same as before, and decide its entry."""
+        """Write a directory's tree, unless it is the same as before."""
         before, edits = directory.before, directory.edits
-        if before == directory.after or not directory.changes:
+        if not directory.changes:
             # Only times differed, and those of here are kept: it is the tree that was there.
             directory.after = before
-        else:
-            if edits:
-                data = None
-                if len(edits) <= SPLICED_MAX and directory.data[:1] != INDEX:
-                    data = splice(directory.data, edits.values())
-                directory.data = data if data is not None else self._edited(directory)
-                directory.after = put_tree(self._store, directory.data, directory.after)
-            # `plan` asks for pairs of loaded directories only.
-            if directory.node is not None:
-                self._known[before, directory.after] = directory.changes, directory.data
-        old, new = directory.old, directory.new
-        mtime = self._now or new[_MTIME_AT:_SIZE_AT]
-        if old is not None and not directory.is_renamed:
-            mtime = old[_MTIME_AT:_SIZE_AT]
-        head = new[:_MTIME_AT] + mtime + new[_SIZE_AT:OID_AT]
-        directory.wanted = head + directory.after + new[FLAGS_AT:]
+            return
+        if edits:
+            data = None
+            if len(edits) <= SPLICED_MAX and directory.data[:1] != INDEX:
+                data = splice(directory.data, edits.values())
+            directory.data = data if data is not None else self._edited(directory)
+            directory.after = put_tree(self._store, directory.data, directory.after)
+        # `plan` asks for pairs of loaded directories only.
+        if directory.node is not None:
+            self._known[before, directory.after] = directory.changes, directory.data
 
     def _edited(self, directory: _Directory) -> bytes:
         data, edits = directory.data, directory.edits

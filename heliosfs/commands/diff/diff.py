@@ -124,7 +124,11 @@ def _sides(request: Request, options: Options, revisions: list[str]) -> Steps[tu
         head = _side(request, view.head)
         return (named or [head])[0], _Side(view.base_root())
     first = _side(request, view.head) if view.stage.root is None else _Side(view.stage.root)
-    return (named or [first])[0], _Side(view.selected())
+    old = (named or [first])[0]
+    if old.commit is not None and old.commit == view.head:
+        # With the times that its files have here: else each directory would have to be read.
+        old = old._replace(root=view.head_root())
+    return old, _Side(view.selected())
 
 
 def _side(request: Request, oid: CommitId | None) -> _Side:
