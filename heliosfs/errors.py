@@ -114,6 +114,12 @@ class StoreFull(StoreError):
     errno = _errno.ENOSPC
 
 
+class StoreUnwritable(StoreError):
+    """The file system on which the store lies is read-only."""
+
+    errno = _errno.EROFS
+
+
 class StoreBusy(StoreError):
     """Another process has the store open."""
 

@@ -2,8 +2,9 @@
 
 It is forked before a store or a loop exists (an LMDB environment does not survive a fork)
 and reports through a pipe, a line at a time: `taken N` while files are taken in, `beneath JSON`
-of files that are not in the workspace, `found TEXT` of what is not as it was left, `ready`, or
-`error CODE TEXT`.  The end of the pipe without either of the last two means that it died.
+of files that are not in the workspace, `found TEXT` of what is not as it was left, `read-only TEXT`
+if nothing can be written, `ready`, or `error CODE TEXT`.  The end of the pipe without either of the
+last two means that it died.
 """
 
 from __future__ import annotations
@@ -139,6 +140,8 @@ def run(setup: Setup, report: Callable[[str], None]) -> None:
     store = _open_store(store_fd)
     registered: runfiles.Registration | None = None
     try:
+        if store.refusal is not None:
+            report(f"read-only {one_line(store.refusal)}")
         store_id = stores.remember_store(setup.mountpoint, setup.store, store_fd)
         repository = _open_repository(setup, store, store_fd)
         _tell_findings(repository, store.unclosed_by, setup.log, report)

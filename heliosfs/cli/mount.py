@@ -294,6 +294,8 @@ def _stay(setup: daemon.Setup) -> int:
             print(_hidden(setup.mountpoint, rest), file=sys.stderr)
         if word == "found":
             print(f"helios: {rest}", file=sys.stderr)
+        if word == "read-only":
+            print(_refused(rest), file=sys.stderr)
         if word == "ready":
             print(f"mounted {setup.mountpoint}", flush=True)
             unit.notify_ready()
@@ -305,14 +307,16 @@ def _stay(setup: daemon.Setup) -> int:
 def _serve_in_background(setup: daemon.Setup) -> int:
     """Serve in a daemon, and tell what was mounted once the mount answers."""
     line = ProgressLine()
-    taken, hidden = 0, ""
+    taken, hidden, refused = 0, "", ""
 
     def on_report(word: str, rest: str) -> None:
-        nonlocal taken, hidden
+        nonlocal taken, hidden, refused
         if word == "beneath":
             hidden = _hidden(setup.mountpoint, rest)
         if word == "found":
             print(f"helios: {rest}", file=sys.stderr)
+        if word == "read-only":
+            refused = _refused(rest)
         if word == "taken":
             taken = int(rest)
             line.show(f"importing files: {taken}")
@@ -322,6 +326,8 @@ def _serve_in_background(setup: daemon.Setup) -> int:
     finally:
         line.end()
     path = setup.mountpoint
+    if refused:
+        print(refused, file=sys.stderr)
     if hidden:
         # First, so that a reader that leaves after a line (`| head -1`) does not lose it.
         print(hidden, file=sys.stderr)
@@ -337,6 +343,11 @@ def _serve_in_background(setup: daemon.Setup) -> int:
             file=sys.stderr,
         )
     return 0
+
+
+def _refused(reason: str) -> str:
+    """Say why the workspace can only be read."""
+    return f"helios: the workspace is {reason}"
 
 
 def _hidden(path: str, told: str) -> str:

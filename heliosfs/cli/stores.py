@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from heliosfs.cli import runfiles
@@ -75,7 +75,8 @@ def remember_store(directory: str, store: str | None, store_fd: int) -> str:
         known = _read_pointer(home)
         path = os.path.realpath(store) if store else known.path if known else home
         if path == home:
-            with suppress(FileNotFoundError):
+            # Looked for first: on a read-only disk unlink(2) fails for a missing name, too.
+            if known is not None:
                 os.unlink(os.path.join(home, POINTER))
         elif known != Pointer(path, store_id):
             _write_pointer(home, Pointer(path, store_id))

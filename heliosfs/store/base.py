@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from heliosfs.errors import StoreError
 from heliosfs.objects.ids import Kind, Oid
 from heliosfs.objects.references import Reference
 from heliosfs.steps import Work
@@ -323,6 +324,9 @@ class Store(Objects, StateMap, Protocol):
 
     findings: list[str]
     """Lines for people about what was not as it had been left when the store was opened."""
+    refusal: StoreError | None
+    """Error with which each publish is refused, since the disk was full or read-only when the store
+    was opened; None for all others."""
 
     def bulk(self) -> Bulk:
         """Begin a bulk.  Busy while another one, or a garbage collection, is under way."""

@@ -15,7 +15,7 @@ from contextlib import suppress
 
 import lmdb
 
-from heliosfs.errors import StoreError, StoreFull
+from heliosfs.errors import StoreError, StoreFull, StoreUnwritable
 
 _PLAIN = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
 """Flags for a regular file: opening a FIFO or a device instead does not block."""
@@ -151,7 +151,9 @@ class Directory:
             # There was no room for its pages: nothing of it counts, and it can be tried again.
             raise
         except lmdb.Error as error:
-            self.failure = _unknown(f"a commit of L2 failed ({error})")
+            # Over a quota, and on a disk that has turned read-only, it is the same.
+            if kind_of_failure(getattr(error, "code", None)) is StoreError:
+                self.failure = _unknown(f"a commit of L2 failed ({error})")
             raise
 
     def _commit(self, txn: lmdb.Transaction[bytes]) -> None:
@@ -194,7 +196,14 @@ def disk_bytes(directory: Directory, name: str) -> int:
         return 0
 
 
+def kind_of_failure(code: int | None) -> type[StoreError]:
+    """Return the class for an errno: StoreFull, StoreUnwritable, or StoreError for any other."""
+    if code in _FULL:
+        return StoreFull
+    return StoreUnwritable if code == errno.EROFS else StoreError
+
+
 def store_error(what: str, error: OSError) -> StoreError:
-    """Return the StoreError for a failed system call; StoreFull if there was no space."""
-    kind = StoreFull if error.errno in _FULL else StoreError
+    """Return the StoreError for a failed system call."""
+    kind = kind_of_failure(error.errno)
     return kind(f"{what}: {os.strerror(error.errno or errno.EIO).lower()}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from heliosfs.errors import Busy
+from heliosfs.errors import Busy, StoreError
 from heliosfs.store.base import Bulk, Collection
 
 
@@ -16,11 +16,15 @@ class Exclusive:
     def __init__(self) -> None:
         self.bulk: Bulk | None = None
         self.collection: Collection | None = None
+        self.refusal: StoreError | None = None
+        """Reason why nothing can be written at all."""
         self.collection_count = 0
         """Collections begun so far: what was found in L2 before one began may be gone."""
 
     def check(self) -> None:
-        """Raise Busy if something is under way."""
+        """Raise Busy if something is under way, and the refusal if there is one."""
+        if self.refusal is not None:
+            raise type(self.refusal)(str(self.refusal))
         if self.collection is not None:
             raise Busy("a garbage collection is under way")
         if self.bulk is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Protocol
 
-from heliosfs.store.pending import KEY_MAX, SHAPED, check_key, overlay
+from heliosfs.store.pending import KEY_MAX, SHAPED, Changes, check_key, overlay
 
 _UNSET = object()
 
@@ -83,6 +83,11 @@ class StateLayers:
         """Move the state of the batch, which the journal has now, to the published layer."""
         self.published.update(self.batch)
         self.batch = {}
+
+    def take_over(self, state: Changes) -> None:
+        """Add the state that a journal has, from batches of a run before this one."""
+        self.published.update(state)
+        self._seen.update(state)
 
     def begin_drain(self) -> State:
         """Move the published state to the draining layer, and return it."""

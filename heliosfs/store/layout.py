@@ -21,7 +21,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import NamedTuple
 
-from heliosfs.errors import StoreBusy, StoreError, StoreFormat
+from heliosfs.errors import StoreBusy, StoreError, StoreFormat, StoreFull, StoreUnwritable
 from heliosfs.store.directory import Directory, store_error
 
 VERSION = 3
@@ -101,15 +101,19 @@ def write_format(directory: Directory) -> None:
         raise store_error("cannot make a store", error) from error
 
 
-def release_lock(fd: int, *, is_clean: bool) -> None:
+def release_lock(fd: int, *, is_clean: bool, holder: int = 0) -> None:
     """Release the store for other processes; an empty lock file says that it was closed properly.
 
     If `is_clean` is False, the file keeps the pid: the next open still has to find out what the
-    process before has left.
+    process before has left.  `holder` is the pid that it keeps, if it is not that of this process.
     """
-    if is_clean:
-        with suppress(OSError):
+    with suppress(OSError):
+        if is_clean:
             os.ftruncate(fd, 0)
+        elif holder:
+            text = b"%d\n" % holder
+            os.pwrite(fd, text, 0)
+            os.ftruncate(fd, len(text))
     os.close(fd)
 
 
@@ -141,22 +145,32 @@ class Lock(NamedTuple):
     """True if the process that had the store open before closed it properly."""
     holder: int = 0
     """Id of the process that did not; 0 if it is not known."""
+    refusal: StoreError | None = None
+    """Reason why nothing can be written beside it; None if that is not known."""
 
 
 def take_lock(directory: Directory) -> Lock:
     """Lock the store for this process while the descriptor is open.  StoreBusy."""
+    refusal = None
     try:
         fd = directory.open(_LOCK, os.O_RDWR | os.O_CREAT)
     except OSError as error:
-        raise store_error("cannot lock the store", error) from error
+        refusal = store_error("cannot lock the store", error)
+        if not isinstance(refusal, (StoreFull, StoreUnwritable)):
+            raise refusal from error
+        try:
+            # flock(2) takes any descriptor.
+            fd = directory.open(_LOCK, os.O_RDONLY)
+        except OSError:
+            raise refusal from error
     try:
         # I41: one process owns a store.
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         # A process that ended without `release_lock` has left its pid here.
         left = os.pread(fd, 32, 0).strip()
         was_clean = not os.fstat(fd).st_size
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, b"%d\n" % os.getpid(), 0)
+        if refusal is None:
+            refusal = _write_pid(directory, fd)
     except BlockingIOError as error:
         holder = os.pread(fd, 32, 0).decode("ascii", "replace").strip() or "unknown"
         os.close(fd)
@@ -165,4 +179,19 @@ def take_lock(directory: Directory) -> Lock:
     except OSError as error:
         os.close(fd)
         raise store_error("cannot lock the store", error) from error
-    return Lock(fd, was_clean, int(left) if left.isdigit() else 0)
+    return Lock(fd, was_clean, int(left) if left.isdigit() else 0, refusal)
+
+
+def _write_pid(directory: Directory, fd: int) -> StoreError | None:
+    """Write the pid of this process into the lock; return the error if there is no room for it."""
+    text = b"%d\n" % os.getpid()
+    try:
+        # First the bytes, which may have their room on a full disk already; never empty between.
+        directory.write(fd, (text,), 0)
+        directory.truncate(fd, len(text))
+    except OSError as error:
+        refusal = store_error("cannot write the store's lock", error)
+        if isinstance(refusal, (StoreFull, StoreUnwritable)):
+            return refusal
+        raise
+    return None

@@ -54,9 +54,10 @@ class LocalStore:
         except BaseException:
             directory.close()
             raise
-        self._lock_fd, self._l2, self._journal, self._witness, *_ = parts
-        self.findings = parts.findings
-        self.unclosed_by = parts.unclosed_by
+        self._lock, self._l2, self._journal = parts.lock, parts.database, parts.journal
+        self._witness, self.findings = parts.witness, parts.findings
+        self.refusal = parts.refusal
+        self.unclosed_by = parts.lock.holder
         """Id of the process that ended without closing the store; 0 if none did."""
         self._closed = False
         self._cache = ObjectCache(cache_bytes)
@@ -69,6 +70,10 @@ class LocalStore:
             directory, self._l2, self._journal, self._cache, self._pending, state
         )
         self._exclusive = Exclusive()
+        self._exclusive.refusal = parts.refusal
+        self._settling.is_stopped = parts.refusal is not None
+        self._pending.take_over(parts.batches.objects)
+        state.take_over(parts.batches.state)
 
     @classmethod
     def open(
@@ -76,7 +81,8 @@ class LocalStore:
     ) -> LocalStore:
         """Open the store in a directory, or create one there; the caller keeps the descriptor.
 
-        On return, everything that a crash left in the journal is in L2.  NotFound if there is no
+        On return, everything that a crash left in the journal is in L2; unless the disk is full or
+        read-only, which `refusal` tells then: such a store can be read.  NotFound if there is no
         store, StoreFormat if it cannot be read, StoreBusy if another process has it open,
         StoreError if it is damaged.
         """
@@ -253,15 +259,18 @@ class LocalStore:
         self._closed = True
         if self._exclusive.collection is not None:
             self._exclusive.collection.close()
+        is_writable = self.refusal is None
         try:
             self._settling.stop()
-            try:
-                _run(self.plan_drain())
-            finally:
-                # Even after a failed drain: then the next open needs the journal.
-                _run(self.plan_sync())
+            if is_writable:
+                try:
+                    _run(self.plan_drain())
+                finally:
+                    # Even after a failed drain: then the next open needs the journal.
+                    _run(self.plan_sync())
         finally:
-            is_safe = self._settling.is_done and self._directory.failure is None
+            is_done = self._settling.is_done and self._directory.failure is None
+            is_safe = is_writable and is_done
             # What reached the disk is not known after a failure: the next open reads it all.
             self._journal.close(drained=is_safe)
             try:
@@ -269,9 +278,13 @@ class LocalStore:
                     compact(self._directory, self._l2)
             finally:
                 self._l2.close()
-                # After the last write to L2: the witness has the sum of its bytes.
-                self._witness.close(FILE if is_safe else None)
-                release_lock(self._lock_fd, is_clean=is_safe)
+                if self._witness is not None:
+                    # After the last write to L2: the witness has the sum of its bytes.
+                    self._witness.close(FILE if is_safe else None)
+                lock = self._lock
+                was_clean = lock.was_clean and not is_writable
+                holder = 0 if is_writable else lock.holder
+                release_lock(lock.fd, is_clean=is_safe or was_clean, holder=holder)
                 self._directory.close()
 
 

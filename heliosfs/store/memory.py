@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from itertools import islice
 from typing import NamedTuple
 
-from heliosfs.errors import CorruptObject, MissingObject
+from heliosfs.errors import CorruptObject, MissingObject, StoreError
 from heliosfs.objects.ids import Kind, Oid, object_id
 from heliosfs.objects.outline import links_in, outline
 from heliosfs.objects.references import Reference, references
@@ -94,6 +94,7 @@ class MemoryStore(MemoryState):
 
     def __init__(self) -> None:
         super().__init__()
+        self.refusal: StoreError | None = None
         self.objects: dict[Oid, _Object] = {}
         self._added: list[Oid] = []
         self.given: set[Oid] = set()

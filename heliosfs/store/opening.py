@@ -12,15 +12,21 @@
     6. `format` is written, and a new journal begins
 
 A crash between two steps repeats them: nothing is deleted before its content is in L2.
+
+On a full disk, or a read-only one, step 3 or another cannot be done.  What has been done by then is
+what a crash there would have left, so the store is opened again, to read only: the batches of the
+journal stay where they are, and are held in memory beside L2.  Not chosen: to refuse the mount, as
+the work can be read and copied; and to settle a part of it, as L2 may not name what is not there.
 """
 
 from __future__ import annotations
 
 import logging
+import os
 from typing import NamedTuple
 
-from heliosfs.errors import NotFound, StoreError
-from heliosfs.store.directory import Directory, store_error
+from heliosfs.errors import NotFound, StoreError, StoreFull, StoreUnwritable
+from heliosfs.store.directory import Directory, kind_of_failure, store_error
 from heliosfs.store.encoding.packs import PackedObject
 from heliosfs.store.formats import format1, format2
 from heliosfs.store.formats.upgrade import upgrade
@@ -33,6 +39,7 @@ from heliosfs.store.l2.environment import FILE
 from heliosfs.store.l2.statecheck import state_problems
 from heliosfs.store.layout import (
     VERSION,
+    Lock,
     check_unmade,
     read_format,
     release_lock,
@@ -40,6 +47,7 @@ from heliosfs.store.layout import (
     take_lock,
     write_format,
 )
+from heliosfs.store.pending import Batches
 from heliosfs.store.witness import (
     WITNESS_FILE,
     Reached,
@@ -57,14 +65,17 @@ _log = logging.getLogger(__name__)
 class StoreParts(NamedTuple):
     """The parts of an open store."""
 
-    lock_fd: int
+    lock: Lock
     database: ObjectDatabase
     journal: Journal
-    witness: Witness
+    witness: Witness | None
+    """None if nothing can be written."""
     findings: list[str]
     """Lines for people about what is not as it was left, although the store opens."""
-    unclosed_by: int
-    """Id of the process that ended without closing the store; 0 if none did."""
+    batches: Batches = Batches([], {}, 0)
+    """Batches of the last run that only the journal has; none if it can be written."""
+    refusal: StoreError | None = None
+    """Reason why nothing can be written; None if it can."""
 
 
 def open_parts(directory: Directory, *, create: bool) -> StoreParts:
@@ -74,27 +85,73 @@ def open_parts(directory: Directory, *, create: bool) -> StoreParts:
     """
     if read_format(directory) is None and not create:
         raise NotFound("there is no heliosfs store in this directory")
-    lock_fd, was_clean, holder = take_lock(directory)
-    opening = _Opening(directory)
+    lock = take_lock(directory)
     try:
         version = read_format(directory)
+        try:
+            if lock.refusal is not None:
+                raise lock.refusal
+            return _open_to_write(directory, lock, version)
+        except StoreError as error:
+            # A new store, or one of another format, needs room for what it lacks.
+            refusal = _no_room(error)
+            if version != VERSION or refusal is None:
+                raise
+            _log.warning("the store is opened to read only: %s", error)
+            return _open_to_read(directory, lock, refusal)
+    except BaseException:
+        release_lock(lock.fd, is_clean=lock.was_clean)
+        raise
+
+
+def _open_to_write(directory: Directory, lock: Lock, version: int | None) -> StoreParts:
+    """Carry out the steps.  StoreError, StoreFull, StoreUnwritable; L2 is closed then."""
+    opening = _Opening(directory)
+    try:
         if version is None:
             check_unmade(directory, FILE)
         if version == format1.VERSION:
             upgrade(directory)
         if version == format2.VERSION:
-            format2.upgrade(directory, was_clean=was_clean)
+            format2.upgrade(directory, was_clean=lock.was_clean)
         remove_leftovers(directory, (*format1.FILES, COMPACT_FILE))
-        if version is not None and not was_clean:
+        if version is not None and not lock.was_clean:
             # I55: names that the last process did not sync may be in the page cache alone.
             directory.sync_names()
-        opening.begin(version, was_clean=was_clean)
+        opening.begin(version, was_clean=lock.was_clean)
         journal, witness = opening.recover()
-        return StoreParts(lock_fd, opening.database, journal, witness, opening.findings, holder)
+        return StoreParts(lock, opening.database, journal, witness, opening.findings)
     except BaseException:
         opening.close_opened()
-        release_lock(lock_fd, is_clean=was_clean)
         raise
+
+
+def _open_to_read(directory: Directory, lock: Lock, refusal: StoreError) -> StoreParts:
+    """Open the store without altering anything, with what the journal has.  StoreError."""
+    todo = "make the disk writable" if isinstance(refusal, StoreUnwritable) else "make room"
+    refusal = type(refusal)(
+        f"read-only since the mount: {refusal}; {todo}, unmount, and mount again"
+    )
+    opening = _Opening(directory)
+    try:
+        opening.begin(VERSION, was_clean=lock.was_clean, is_read_only=True)
+        database, batches = opening.database, opening.replay()
+        journal = Journal(directory, database.totals.salt, batches.last, None, refusal)
+        return StoreParts(lock, database, journal, None, opening.findings, batches, refusal)
+    except BaseException:
+        opening.close_opened()
+        raise
+
+
+def _no_room(error: StoreError) -> StoreError | None:
+    """Return the error if it keeps a store from being written to, but not from being read."""
+    cause = error.__cause__
+    if not isinstance(error, (StoreFull, StoreUnwritable)) and isinstance(cause, OSError):
+        # A sync that failed for want of room has another class, since nothing can be relied on
+        # after it; but here nothing will be written any more.
+        kind = kind_of_failure(cause.errno)
+        error = kind(f"a sync of the store failed: {os.strerror(cause.errno or 0).lower()}")
+    return error if isinstance(error, (StoreFull, StoreUnwritable)) else None
 
 
 class _Opening:
@@ -108,7 +165,7 @@ class _Opening:
         self._is_new = False
         self._reached: Reached | None = None
 
-    def begin(self, version: int | None, *, was_clean: bool) -> None:
+    def begin(self, version: int | None, *, was_clean: bool, is_read_only: bool = False) -> None:
         """Open L2, after a look at every page of it where it is not known to be as it was left."""
         directory = self._directory
         self._is_new = version is None
@@ -124,7 +181,9 @@ class _Opening:
         if was_clean and reached is not None and reached.is_closed and not is_known:
             self._find(f"{FILE} is not as it was when the store was closed")
         is_trusted = version != VERSION or (was_clean and is_known)
-        self.database = ObjectDatabase(directory, create=self._is_new, was_clean=is_trusted)
+        self.database = ObjectDatabase(
+            directory, create=self._is_new, was_clean=is_trusted, is_read_only=is_read_only
+        )
         if not is_trusted:
             with self.database.reading() as snapshot:
                 for problem in state_problems(snapshot, self.database.totals):
@@ -143,10 +202,7 @@ class _Opening:
                 f"the file `format` is missing beside {FILE}, which holds objects: this was a "
                 "store, and is left as it is; put `format` back from a copy"
             )
-        reached = self._reached or Reached(totals.salt)
-        check_generation(reached, totals.generation, FILE)
-        batches = replay(directory, database.packs, totals.salt, totals.batch)
-        check_batch(reached, batches.last)
+        batches = self.replay()
         if batches.last > totals.batch:
             # I55: so may be bodies that its journal names; L2 names them only after a sync.
             bodies = [item.data for item in batches.objects if isinstance(item.data, PackedObject)]
@@ -165,6 +221,15 @@ class _Opening:
         journal.prepare()
         database.witness = witness
         return journal, witness
+
+    def replay(self) -> Batches:
+        """Read the batches of the last run that L2 does not have.  StoreError if some are lost."""
+        totals = self.database.totals
+        reached = self._reached or Reached(totals.salt)
+        check_generation(reached, totals.generation, FILE)
+        batches = replay(self._directory, self.database.packs, totals.salt, totals.batch)
+        check_batch(reached, batches.last)
+        return batches
 
     def close_opened(self) -> None:
         """Close what was opened."""

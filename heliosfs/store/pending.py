@@ -84,6 +84,14 @@ class PendingObjects:
             self.by_oid[item.oid] = item
             self.batch.append(item)
 
+    def take_over(self, objects: Iterable[Pending]) -> None:
+        """Add the objects that a journal has, from batches of a run before this one."""
+        for item in objects:
+            if item.oid not in self.by_oid:
+                self.by_oid[item.oid] = item
+                self.used_bytes += len(item.data)
+                self.published.append(item)
+
     def make_whole(self, read: Callable[[Oid, Kind], bytes]) -> None:
         """Replace edited objects of the batch by their bytes: a sweep may remove their base.
 

@@ -42,6 +42,9 @@ class Settling:
         self._pending = pending
         self._state = state
 
+        self.is_stopped = False
+        """True if nothing can be written, and so no drain is planned."""
+
     @property
     def is_done(self) -> bool:
         """True if nothing published waits for a drain."""
@@ -49,7 +52,7 @@ class Settling:
 
     def plan(self) -> Work | None:
         """Return a drain; None if there is nothing to move, or while another one is under way."""
-        if self.drain is not None or self.is_done:
+        if self.drain is not None or self.is_done or self.is_stopped:
             return None
         journal, pending = self._journal, self._pending
         # The drain frees whole segments, so what comes from now on needs a new one.

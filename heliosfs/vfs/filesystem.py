@@ -40,8 +40,10 @@ class FileSystem:
         self.dot = DotDirs(repository, site)
         self.on_relisted: Callable[[int], None] = lambda _ino: None
         """Function to call with the inode of a directory whose listing the kernel must forget."""
-        self.failure: str | None = None
-        """Message for which every write is refused, once the store has failed; else None."""
+        refusal = repository.store.refusal
+        self.failure = str(refusal) if refusal is not None else None
+        """Message with which every write is refused, once the store has failed, or since it was
+        opened to read only; else None."""
         self._is_listed_here = is_listed
         self._is_listed = False
         repository.configuration.follow(self._apply)

@@ -83,6 +83,22 @@ class FaultyDirectory(Directory):
         if self._fails():
             if self.error is None:
                 raise Died
-            kind = lmdb.DiskError if self.error == errno.ENOSPC else lmdb.Error
-            raise kind("mdb_txn_commit")
+            if self.error == errno.ENOSPC:
+                raise lmdb.DiskError("mdb_txn_commit")
+            error = lmdb.Error("mdb_txn_commit")
+            # As LMDB's own errors have it; those made here have none.
+            vars(error)["code"] = self.error
+            raise error
         super()._commit(txn)
+
+
+class UnwritableDirectory(FaultyDirectory):
+    """From the call numbered `fail_at` on, every change fails with the error, as on a full disk."""
+
+    def _fails(self) -> bool:
+        self.count += 1
+        return self.count >= self.fail_at
+
+    def write(self, fd: int, buffers: Sequence[bytes], offset: int) -> int:
+        self._step()
+        return Directory.write(self, fd, buffers, offset)

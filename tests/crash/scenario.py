@@ -114,6 +114,14 @@ class Scenario:
 def check(path: Path, scenario: Scenario, at_least: int) -> None:
     """Open what is left, and see that it is a whole number of batches, all that were promised."""
     store = open_local(path)
+    check_open(store, scenario, at_least)
+    store.close()
+    assert verify(str(path / FILE)) == []
+    assert not [name for name in os.listdir(path) if name.startswith("journal-")]
+
+
+def check_open(store: LocalStore, scenario: Scenario, at_least: int) -> None:
+    """The same of a store that is open."""
     head = int(store.get(b"head") or b"0")
     assert at_least <= head <= scenario.trying
     assert [key for key, _ in store.scan(b"last/")] == ([b"last/%d" % head] if head else [])
@@ -126,9 +134,6 @@ def check(path: Path, scenario: Scenario, at_least: int) -> None:
         ):
             assert store.read(object_id(kind, data), kind) == data
     assert not store.contains(object_id(Kind.TREE, b"tree %d" % (head + 1)))
-    store.close()
-    assert verify(str(path / FILE)) == []
-    assert not [name for name in os.listdir(path) if name.startswith("journal-")]
 
 
 def after_death(path: Path) -> Path:

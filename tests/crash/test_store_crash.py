@@ -13,12 +13,11 @@ import pytest
 from heliosfs.errors import StoreError, StoreFull
 from heliosfs.objects.ids import Kind, object_id
 from heliosfs.store.encoding.packs import PACKED_FROM_BYTES
-from heliosfs.store.l2 import database as lmdbstore
-from heliosfs.store.l2 import encoder
+from heliosfs.store.l2 import encoder, environment
 from heliosfs.store.l2.environment import FILE
 from heliosfs.store.local import LocalStore
-from tests.crash.faulty import Died, FaultyDirectory
-from tests.crash.scenario import Scenario, after_death, check
+from tests.crash.faulty import Died, FaultyDirectory, UnwritableDirectory
+from tests.crash.scenario import Scenario, after_death, check, check_open
 from tests.stores import open_local
 
 
@@ -103,13 +102,54 @@ def test_a_failure_at_every_step(tmp_path: Path, error: int) -> None:
         except StoreError as caught:
             told = caught
         # After a sync that failed it is not known what there is room for.
-        wanted = error if directory.failure is None else errno.EIO
+        is_known = directory.failure is None or "read-only since the mount" in str(told)
+        wanted = error if is_known else errno.EIO
         assert told is None or told.errno == wanted
         check(after_death(path), scenario, scenario.published)
         if directory.count < step:
             assert told is None
             return
     pytest.fail("the scenario did not complete")
+
+
+@pytest.mark.parametrize("error", [errno.ENOSPC, errno.EDQUOT, errno.EROFS])
+def test_a_killed_store_on_a_disk_that_takes_nothing_is_read(tmp_path: Path, error: int) -> None:
+    """From whichever step of the open on: all is there, and a publish is refused."""
+    scenario = Scenario()
+    first = tmp_path / "first"
+    assert die_at(first, 30, scenario) is not None
+    assert scenario.published
+    left = after_death(first)
+    refused = 0
+    for step in steps():
+        path = tmp_path / f"{step}"
+        shutil.copytree(left, path)
+        directory = UnwritableDirectory(path, step, error)
+        store = LocalStore(directory)
+        if store.refusal is None:
+            assert step > 4
+            break
+        refused += 1
+        assert (store.refusal.errno, "read-only" in str(store.refusal)) == (
+            errno.EROFS if error == errno.EROFS else errno.ENOSPC,
+            True,
+        )
+        check_open(store, scenario, scenario.published)
+        count = directory.count
+        store.put(b"head", b"x")
+        with pytest.raises(type(store.refusal), match="read-only since the mount"):
+            store.publish()
+        with pytest.raises(type(store.refusal)):
+            store.collect()
+        assert store.plan_drain() is None
+        if directory.failure is None:
+            assert store.plan_sync() is None
+        store.close()
+        assert directory.count == count
+        check(path, scenario, scenario.published)
+    else:
+        pytest.fail("the open did not complete")
+    assert refused > 3
 
 
 def test_a_drain_that_failed_is_made_again(tmp_path: Path) -> None:
@@ -207,7 +247,7 @@ def test_a_publish_that_failed_takes_its_state_back(tmp_path: Path, *, draining:
 
 
 def test_the_map_grows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lmdbstore, "MAP_BYTES", 256 * 1024)
+    monkeypatch.setattr(environment, "MAP_BYTES", 256 * 1024)
     store = open_local(tmp_path)
     kept = []
     for _ in range(60):

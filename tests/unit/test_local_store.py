@@ -21,6 +21,7 @@ from heliosfs.objects.ids import Kind, Oid, object_id
 from heliosfs.steps import Work
 from heliosfs.store.base import BatchSeen
 from heliosfs.store.l2 import database as lmdbstore
+from heliosfs.store.l2 import environment
 from heliosfs.store.l2.environment import FILE
 from heliosfs.store.local import LocalStore
 
@@ -345,7 +346,7 @@ def test_the_owner_works_on_while_a_thread_drains(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Reads go on while the map grows; what is read is what was added."""
-    monkeypatch.setattr(lmdbstore, "MAP_BYTES", 512 * 1024)
+    monkeypatch.setattr(environment, "MAP_BYTES", 512 * 1024)
     store = open_store(tmp_path, cache_bytes=0)
     kept: list[tuple[Oid, bytes]] = []
     source = random.Random(1)

@@ -69,6 +69,8 @@ def _long(view: View, cwd: str, found: UncommittedChanges, spec: Pathspec, paint
     if view.branch is None:
         said, at, name = lines[0].partition("HEAD detached at ")
         lines = [said + paint(Role.UNSTAGED, at) + name]
+    if view.core.store.refusal is not None:
+        lines.append(f"The workspace is {view.core.store.refusal}")
     if view.head is None:
         lines += ["", "No commits yet", ""]
     left = unmerged(view)

@@ -147,8 +147,10 @@ class PackSync(NamedTuple):
 class Packs:
     """The packs of a store.  Any thread may append and read."""
 
-    def __init__(self, directory: Directory) -> None:
+    def __init__(self, directory: Directory, *, is_read_only: bool = False) -> None:
+        """With `is_read_only` nobody may append or call `tidy`."""
         self._directory = directory
+        self._flags = os.O_RDONLY if is_read_only else os.O_RDWR
         self._appending = threading.Lock()
         self._table = threading.Lock()
         """Lock of `_fds`, held while a file is read, so that nobody closes it meanwhile."""
@@ -344,7 +346,7 @@ class Packs:
         fd = self._fds.get(pack)
         if fd is None:
             self._make_room()
-            fd = self._fds[pack] = self._directory.open(f"{PREFIX}{pack}", os.O_RDWR)
+            fd = self._fds[pack] = self._directory.open(f"{PREFIX}{pack}", self._flags)
         return fd
 
     def _make_room(self) -> None:

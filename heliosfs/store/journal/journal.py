@@ -106,8 +106,12 @@ class Journal:
         salt: bytes,
         last_number: int,
         witness: Witness | None = None,
+        refusal: StoreError | None = None,
     ) -> None:
-        """Begin a journal behind batch `last_number`; `witness` is told what becomes durable."""
+        """Begin a journal behind batch `last_number`; `witness` is told what becomes durable.
+
+        With a refusal, make no file, and raise it for every batch.  StoreError.
+        """
         self.number = last_number
         """Number of the last batch that was appended."""
         self.durable = last_number
@@ -119,10 +123,12 @@ class Journal:
         self._directory = directory
         self._witness = witness
         self._seed = crc32(salt)
-        self._broken: str | None = None
+        self._broken = refusal
         self._spares: list[Segment] = []
         self._name_count = 0
         self._live: list[Segment] = []
+        if refusal is not None:
+            return
         try:
             self._live.append(self._create())
         except OSError as error:
@@ -149,7 +155,7 @@ class Journal:
         batches.
         """
         if self._broken is not None:
-            raise StoreError(self._broken)
+            raise type(self._broken)(str(self._broken))
         # Records before this one may be lost, and replay stops at a gap: later ones would be lost
         # with them.
         if self._directory.failure is not None:
@@ -216,7 +222,7 @@ class Journal:
 
     def fail(self, text: str) -> None:
         """Refuse all further batches with this text."""
-        self._broken = text
+        self._broken = StoreError(text)
 
     def close(self, *, drained: bool) -> None:
         """Close the files; delete them if L2 has all of their batches."""

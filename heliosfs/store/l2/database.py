@@ -25,8 +25,6 @@ from heliosfs.store.l2.bundles import Insert
 from heliosfs.store.l2.change import ReclaimTransaction
 from heliosfs.store.l2.environment import (
     FILE,
-    LOCK_FILE,
-    MAP_BYTES,
     PACKS_KEY,
     TOTALS_KEY,
     MapFull,
@@ -35,7 +33,7 @@ from heliosfs.store.l2.environment import (
     check_file,
     lmdb_errors,
     mapped,
-    open_environment,
+    open_file,
     open_tables,
 )
 from heliosfs.store.l2.marks import Marks
@@ -73,16 +71,18 @@ class ObjectDatabase:
         *,
         create: bool = False,
         was_clean: bool = True,
+        is_read_only: bool = False,
     ) -> None:
         """Open the file, or create one with the given salt, or a random one.
 
         An unclean file is walked first.  StoreError if it is damaged, or missing without `create`.
+        With `is_read_only` nothing on the disk is altered, and nobody may write.
         """
         self._directory = directory
         self._guard = threading.Lock()
         self._loads = 0
         self._recent = Unindexed({})
-        self.packs = Packs(directory)
+        self.packs = Packs(directory, is_read_only=is_read_only)
         self.uses: dict[int, PackUse] = {}
         """The parts of each pack that L2 refers to."""
         self.writing = threading.Lock()
@@ -97,15 +97,14 @@ class ObjectDatabase:
         with lmdb_errors("cannot open"):
             if not create:
                 check_file(directory, FILE, is_thorough=not was_clean)
-            directory.check_plain(LOCK_FILE)
-            self.env = open_environment(directory.path_of(FILE), MAP_BYTES, create=create)
+            self.env = open_file(directory, create=create, is_read_only=is_read_only)
             try:
                 self.map_bytes = self.env.info()["map_size"]
                 status = directory.status(FILE)
                 self._file = status.st_dev, status.st_ino
                 # Slots of killed processes would keep old pages from being reused.
                 self.env.reader_check()
-                self.tables = open_tables(self.env)
+                self.tables = open_tables(self.env, create=not is_read_only)
                 self._begin(salt, create=create)
             except BaseException:
                 self.env.close()

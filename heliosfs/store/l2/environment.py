@@ -10,12 +10,14 @@ from typing import NamedTuple, TypeAlias
 import lmdb
 
 from heliosfs.errors import StoreError, StoreFull
-from heliosfs.store.directory import Directory, store_error
+from heliosfs.store.directory import Directory, kind_of_failure, store_error
 from heliosfs.store.l2 import btree
 from heliosfs.store.l2.pages import Damage
 
 FILE = "store.lmdb"
 LOCK_FILE = f"{FILE}-lock"
+_LOCK_BYTES = 8192
+"""Size of LMDB's lock file for its 126 readers."""
 MAP_BYTES = 64 * 1024**3
 """Address space that is mapped, not disk; it grows by doubling."""
 LMDB_0_9 = 0
@@ -65,16 +67,44 @@ def open_environment(
 
 def open_unaltered(path: str) -> lmdb.Environment:
     """Open a file to read, without a lock file: nobody writes to it meanwhile."""
-    return lmdb.open(path, subdir=False, readonly=True, lock=False, lib_version=LMDB_0_9)
-
-
-def open_tables(env: lmdb.Environment, txn: Transaction | None = None) -> Tables:
-    """Open or create the tables."""
-    return Tables(
-        env.open_db(b"objects", txn=txn),
-        env.open_db(b"ids", txn=txn, dupsort=True, dupfixed=True),
-        env.open_db(b"state", txn=txn),
+    return lmdb.open(
+        path,
+        subdir=False,
+        readonly=True,
+        lock=False,
+        max_dbs=len(Tables._fields),
+        lib_version=LMDB_0_9,
     )
+
+
+def open_tables(
+    env: lmdb.Environment, txn: Transaction | None = None, *, create: bool = True
+) -> Tables:
+    """Open the tables, or create them."""
+    return Tables(
+        env.open_db(b"objects", txn=txn, create=create),
+        env.open_db(b"ids", txn=txn, create=create, dupsort=True, dupfixed=True),
+        env.open_db(b"state", txn=txn, create=create),
+    )
+
+
+def open_file(directory: Directory, *, create: bool, is_read_only: bool) -> lmdb.Environment:
+    """Open or create the file of a store.  StoreError, StoreFull, lmdb.Error.
+
+    LMDB writes to its lock file through a mapping, and a write to a page for which a full disk has
+    no room ends the process (SIGBUS).  So the disk must hold all of it first.
+    """
+    if is_read_only:
+        return open_unaltered(directory.path_of(FILE))
+    try:
+        fd = directory.open(LOCK_FILE, os.O_RDWR | os.O_CREAT)
+        try:
+            os.posix_fallocate(fd, 0, _LOCK_BYTES)
+        finally:
+            os.close(fd)
+    except OSError as error:
+        raise store_error(f"cannot make {LOCK_FILE}", error) from error
+    return open_environment(directory.path_of(FILE), MAP_BYTES, create=create)
 
 
 def used_pages(txn: Transaction, tables: Tables) -> int:
@@ -114,7 +144,8 @@ def mapped(what: str, error: lmdb.Error) -> StoreError:
         return MapFull(text)
     if isinstance(error, lmdb.DiskError):
         return StoreFull(text)
-    return StoreError(text)
+    # Only errors that LMDB itself reports have a code.
+    return kind_of_failure(getattr(error, "code", None))(text)
 
 
 @contextmanager
