@@ -160,7 +160,8 @@ def _operation_seeds() -> list[bytes]:
         Operation(5, 1, "undo", "subject", other, new, 3, 300, 2, 1, 4),
     ]
     encoded = [encode_operation(each, 1, history) for each in operations]
-    return [*encoded, bytes(32) + bytes((FORMAT_1,)) + encoded[1]]
+    numbers = struct.pack("<qQQQQQHH", 1, 5, 0, 4, 0, 0, 5, 4)
+    return [*encoded, bytes(32) + bytes((FORMAT_1,)) + numbers + b"resettext" + new.encode() * 2]
 
 
 def _with_commit() -> MemoryStore:

@@ -29,10 +29,12 @@ VERSION = 1
 FILE = "objects.lmdb"
 FILES = (FILE, f"{FILE}-lock")
 _NUMBER = struct.Struct(">Q")
+_NUMBER_END = 1 << 64
 _TOTALS = struct.Struct("<QQQQQ8s")
 _FORMAT1_MAP_BYTES = 1 << 40
 """Address space that is mapped, not disk; a file of format 1 is only read."""
 _KEPT_BYTES = 64 * 1024 * 1024
+_CHAIN_MAX = 256
 _COMMIT = b"commit/"
 _OPERATION = b"op/"
 _IN_FORMAT_1 = bytes(32) + b"\xff"
@@ -115,9 +117,14 @@ class OldDatabase:
         """Yield all sound objects, bases before their deltas; log the damaged ones."""
         cursor = self._txn.cursor(self._payloads)
         number = 1
-        while cursor.set_range(_NUMBER.pack(number)):
-            (number,) = _NUMBER.unpack(cursor.key())
+        while number < _NUMBER_END and cursor.set_range(_NUMBER.pack(number)):
+            key = cursor.key()
+            number = int.from_bytes(key[: _NUMBER.size].ljust(_NUMBER.size, b"\0"), "big")
             next_number = number + 1
+            if len(key) != _NUMBER.size:
+                _log.error("%s has a value under the key %s, which is none", FILE, key.hex())
+                number = next_number
+                continue
             try:
                 payload = self._payload(number)
                 next_number = payload.next_number
@@ -150,23 +157,34 @@ class OldDatabase:
         except (IndexError, KeyError) as error:
             raise DecodeError(f"payload {number} has a damaged header") from error
         next_number = number + 1 + further
-        keys = map(_NUMBER.pack, range(number + 1, next_number))
-        pieces = (self._txn.get(key, db=self._payloads) or b"" for key in keys)
-        body = b"".join((raw[at:], *pieces))
-        return _Payload(codec, kind, size, base, next_number, body)
+        pieces = [raw[at:]]
+        for piece_number in range(number + 1, next_number):
+            piece = self._txn.get(_NUMBER.pack(piece_number), db=self._payloads)
+            if piece is None:
+                # At the first one: a damaged count would be looked for all day.
+                raise DecodeError(f"payload {number} lacks its piece {piece_number}")
+            pieces.append(piece)
+        return _Payload(codec, kind, size, base, next_number, b"".join(pieces))
 
     def _decode(self, number: int, payload: _Payload | None = None) -> _Decoded:
         """Return the object of a payload; DecodeError."""
-        kept = self._kept.get(number)
-        if kept is not None:
-            return kept
-        codec, kind, size, base, _, body = payload or self._payload(number)
-        if base is None:
-            data = decode(codec, body, size)
-        else:
-            data = decode_delta(codec, body, size, self._decode(base).data)
-        found = _Decoded(kind, data)
-        self._keep(number, found)
+        above: list[tuple[int, _Payload]] = []
+        at: int | None = number
+        while at is not None and at not in self._kept:
+            read = payload if at == number else None
+            above.append((at, read or self._payload(at)))
+            if len(above) > _CHAIN_MAX:
+                raise DecodeError(f"payload {number} ends a chain that is too long")
+            at = above[-1][1].base
+        found = self._kept[at] if at is not None else None
+        for each, (codec, kind, size, _, _, body) in reversed(above):
+            if found is None:
+                data = decode(codec, body, size)
+            else:
+                data = decode_delta(codec, body, size, found.data)
+            found = _Decoded(kind, data)
+            self._keep(each, found)
+        assert found is not None
         return found
 
     def _keep(self, number: int, found: _Decoded) -> None:

@@ -122,5 +122,7 @@ class ReclaimTransaction:
     def _remove_alone(self, stored: StoredValue) -> None:
         for key in alone_keys(stored.first, stored.value):
             piece = self._txn.pop(key, db=self._objects)
-            self.stored_bytes += len(piece or b"")
+            if piece is None:
+                break
+            self.stored_bytes += len(piece)
         self.stored_bytes -= len(stored.value) - len(stored.records[0][1])

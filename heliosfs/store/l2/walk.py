@@ -37,9 +37,12 @@ class StoredValue(NamedTuple):
         return not bundle_count(self.value)
 
 
-def alone_keys(number: int, value: bytes) -> list[bytes]:
-    """Return the keys of an object's pieces, the first of which is `value`."""
-    return [piece_key(number, index) for index in range(read_alone(value)[0] + 1)]
+def alone_keys(number: int, value: bytes) -> Iterator[bytes]:
+    """Yield the keys of an object's pieces, the first of which is `value`.  IndexError.
+
+    Stop at the first one that is missing: a damaged value may count more than there can be.
+    """
+    return (piece_key(number, index) for index in range(read_alone(value)[0] + 1))
 
 
 def headers(snapshot: Snapshot, number: int) -> Iterator[Payload]:

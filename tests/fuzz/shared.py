@@ -1,0 +1,48 @@
+"""Bytes and files that the harnesses of the store share."""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from heliosfs.objects.ids import Kind, Oid, object_id
+from heliosfs.store.directory import Directory
+from heliosfs.store.encoding.codecs import encode
+from heliosfs.store.encoding.packs import (
+    Packs,
+)
+from heliosfs.store.l2.database import ObjectDatabase
+
+OLD = b"".join(b"line %d of an old version\n" % number for number in range(60))
+NEW = OLD.replace(b"line 30 of an old", b"line 30 of a newer")
+
+
+def blob_id(data: bytes) -> Oid:
+    return object_id(Kind.BLOB, data)
+
+
+class Opened:
+    """Files that the harnesses share."""
+
+    def __init__(self) -> None:
+        self.path = Path(tempfile.mkdtemp(prefix="fuzz-", dir=memory_directory()))
+        atexit.register(shutil.rmtree, self.path, ignore_errors=True)
+        fd = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
+        self.directory = Directory(fd)
+        os.close(fd)
+        self.packs = Packs(self.directory)
+        self.location = self.packs.append(encode(OLD))
+        self.database = ObjectDatabase(self.directory, b"12345678", create=True)
+
+
+def memory_directory() -> str | None:
+    return "/dev/shm" if os.path.isdir("/dev/shm") else None
+
+
+@functools.cache
+def opened() -> Opened:
+    return Opened()
