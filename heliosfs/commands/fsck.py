@@ -17,6 +17,8 @@ _LISTED_COUNT = 20
 def fsck(request: Request, options: Options) -> Steps[str]:
     """Read everything; raise CorruptObject with a list of the problems, if there are any."""
     options.at_most(0)
+    if "repair" in options:
+        raise options.misuse("only the command line makes another store, of an unmounted workspace")
     checked = yield from check_store(request.repository)
     as_json = "json" in options
     if checked.problems:

@@ -186,6 +186,7 @@ PUBLISHERS = {
     "repo/core.py": "what is spilled outside of a transaction",
     "repo/first_parents.py": "records that a store of an earlier version lacks",
     "repo/repository.py": "a new repository",
+    "repo/rescue.py": "a new store of what a damaged one has",
     "repo/gc/collect.py": "steps that remove what nobody names",
     "repo/gc/forgetting.py": "steps that remove what nobody names",
     "git/adopt.py": "commits that are announced before the refs",

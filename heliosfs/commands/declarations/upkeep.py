@@ -45,14 +45,24 @@ FSCK = Verb(
     name="fsck",
     module="fsck",
     summary="read everything in the store, and report damage",
-    synopsis=("[--json]",),
+    client="fsck",
+    synopsis=("[--json]", "--repair NEW [--json]"),
     description=(
         "Reads every file, tree and commit that commits, working states and operations reach,\n"
-        "and compares it with its id. Lists each damaged object with what needs it."
+        "and compares it with its id; looks at every page of the store's files and at all state.\n"
+        "Lists each damaged object with what needs it. --repair, of an unmounted workspace:\n"
+        "makes a new store at NEW of what can still be read, and lists what is lost, by commit\n"
+        "and path; the damaged store is left as it is."
     ),
-    options=(JSON,),
-    errors=(E_USAGE, _E_RUNS, ("EIO", "something is missing or damaged"), E_FULL),
-    example="",
+    options=(Option(("--repair",), "make a new store there of what can be read", "NEW"), JSON),
+    errors=(
+        E_USAGE,
+        _E_RUNS,
+        ("EIO", "something is missing or damaged"),
+        ("EEXIST", "--repair: NEW is there already"),
+        E_FULL,
+    ),
+    example="--repair /tmp/rescued",
     barrier=True,
     is_long=True,
 )

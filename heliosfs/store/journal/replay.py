@@ -50,6 +50,14 @@ class Record(NamedTuple):
     """Offset of the next record."""
 
 
+class Remains(NamedTuple):
+    """The batches that a damaged journal still has."""
+
+    batches: Batches
+    lost: list[str]
+    """Lines for people about what it lacks."""
+
+
 @dataclass(slots=True)
 class _Scan:
     """A segment and its sound records, including those of an earlier use of the file."""
@@ -198,3 +206,31 @@ def _read_table(data: bytes, at: int, content_at: int) -> tuple[list[Pending], C
             content_at += item.size
         objects.append(Pending(item.oid, item.kind, held, item.base))
     return objects, state
+
+
+def remains(directory: Directory, packs: Packs, salt: bytes, drained: int) -> Remains:
+    """Return the sound batches after number `drained`, whatever is missing between them.
+
+    StoreError.
+    """
+    seed = crc32(salt)
+    try:
+        scans = [_scan(name, directory.read(name), seed) for name in segment_names(directory)]
+    except OSError as error:
+        raise store_error("cannot read the journal", error) from error
+    found = {record.number: record for scan in scans for record in scan.found}
+    objects: list[Pending] = []
+    state: dict[bytes, bytes | None] = {}
+    lost: list[str] = []
+    last = drained
+    for number in sorted(number for number in found if number > drained):
+        if number > last + 1:
+            lost.append(f"the journal lacks what was done between batch {last} and {number}")
+        last = number
+        for item in found[number].objects:
+            if isinstance(item.data, PackedObject) and not _are_packed(packs, [item]):
+                lost.append(f"object {item.oid.hex()} is not in the pack that the journal names")
+            else:
+                objects.append(item)
+        state.update(found[number].state)
+    return Remains(Batches(objects, state, last), lost)

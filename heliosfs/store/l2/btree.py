@@ -165,6 +165,16 @@ class TreeWalk:
             if flags & SUB and not flags & DUPLICATES:
                 yield key, database_in(data)
 
+    def is_reached(self, number: int) -> bool:
+        """Return True if the walk has passed a page, or found it on the free list."""
+        at = number >> 3
+        return at < len(self._seen) and bool(self._seen[at] & 1 << (number & 7))
+
+    def check(self, values: bytes) -> None:
+        """Walk the tree of the values of a key, as its entry describes it.  Damage."""
+        for _ in self.entries(database_in(values), "the values of a key"):
+            pass
+
     def _found(self, error: Damage) -> None:
         if self._tell is None:
             raise error
@@ -177,8 +187,7 @@ class TreeWalk:
     def _walk_table(self, table: Database) -> None:
         for _, data, flags in self.entries(table, "a table"):
             if flags & SUB:
-                for _ in self.entries(database_in(data), "the values of a key"):
-                    pass
+                self.check(data)
 
     def _free_pages(self) -> Iterator[int]:
         """Yield the count of pages in each entry of the free list; Damage if one occurs twice."""

@@ -1,0 +1,75 @@
+"""`helios fsck --repair NEW`, of a workspace that is not mounted."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from heliosfs.cli.main import main
+from heliosfs.store.l2.environment import FILE
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    path = tmp_path / "ws"
+    assert main(["init", str(path)]) == 0
+    monkeypatch.chdir(path)
+    assert main(["commit", "-q", "--allow-empty", "-m", "first"]) == 0
+    assert main(["tag", "v1"]) == 0
+    return path
+
+
+def test_a_new_store_takes_the_place_of_the_old_one(
+    workspace: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    old, new = workspace / ".helios", workspace.parent / "new"
+    before = {name: (old / name).read_bytes() for name in os.listdir(old)}
+    capfd.readouterr()
+    assert main(["fsck", "--repair", str(new)]) == 0
+    told = capfd.readouterr().out
+    assert told.startswith(f"made {new} of ")
+    assert "nothing is lost" in told
+    assert f"to use it: mv {old} {old}.damaged && mv {new} {old}" in told
+    assert {name: (old / name).read_bytes() for name in os.listdir(old)} == before
+    old.rename(f"{old}.damaged")
+    new.rename(old)
+    assert main(["tag"]) == 0
+    assert main(["fsck"]) == 0
+    told = capfd.readouterr().out
+    assert told.startswith("v1\n")
+    assert "all sound" in told
+
+
+def test_what_is_lost_is_listed(workspace: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    file = workspace / ".helios" / FILE
+    file.write_bytes(file.read_bytes().replace(b"tag/v1", b"tag/v2"))
+    capfd.readouterr()
+    assert main(["fsck", "--repair", str(workspace.parent / "new"), "--json"]) == 0
+    document = json.loads(capfd.readouterr().out)
+    assert document["new"] == str(workspace.parent / "new")
+    assert document["lost_paths"] == []
+    assert "the state under tag/v2 cannot be read" in document["lost"]
+
+
+def test_a_directory_that_is_there_is_left_alone(
+    workspace: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    new = workspace.parent / "new"
+    new.mkdir()
+    (new / "mine").write_text("mine")
+    assert main(["fsck", "--repair", str(new)]) == 1
+    assert "is there already" in capfd.readouterr().err
+    assert os.listdir(new) == ["mine"]
+
+
+def test_nothing_is_left_behind_where_nothing_can_be_read(
+    workspace: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (workspace / ".helios" / FILE).unlink()
+    new = workspace.parent / "new"
+    assert main(["fsck", "--repair", str(new)]) == 1
+    assert FILE in capfd.readouterr().err
+    assert not new.exists()
