@@ -27,6 +27,8 @@ class Configuration:
         self._file = file or MemoryFile()
         self._below = tuple(below)
         data = self._file.read()
+        self.has_file = data is not None
+        """True if there is a file, though it may be empty."""
         try:
             self.text = (data or b"").decode()
         except UnicodeDecodeError as error:
@@ -77,6 +79,7 @@ class Configuration:
         # Written before it is applied: after a failure, both the file and the settings are the old
         # ones.
         self._file.replace(text.encode())
+        self.has_file = True
         self.text, self.settings = text, settings
         for apply in self._followers:
             apply(settings)

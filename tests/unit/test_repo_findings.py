@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from blake3 import blake3
 
 from heliosfs.errors import CorruptObject
 from heliosfs.repo import keys
@@ -22,18 +23,33 @@ def opened(stage: Stage, text: bytes | None) -> Repository:
     return repository
 
 
-def test_settings_that_are_gone_are_told_of_once() -> None:
+def test_settings_that_are_gone_are_told_of() -> None:
+    """A file that is missing until there is one again, one that was emptied once."""
     stage = Stage()
     assert opened(stage, None).findings == []
     assert opened(stage, SETTINGS).findings == []
     assert opened(stage, SETTINGS).findings == []
-    for lost in (None, b""):
-        repository = opened(stage, lost)
-        assert repository.findings == [
-            "helios.yaml had settings, and is missing or empty: the defaults are in force"
-        ]
-        assert opened(stage, lost).findings == []
-        opened(stage, SETTINGS)
+    digest = blake3(SETTINGS).hexdigest()[:16]
+    for _ in range(2):
+        (found,) = opened(stage, None).findings
+        assert found.startswith(f"helios.yaml is missing, and had settings (BLAKE3 {digest}…): ")
+        assert "put it back from a copy" in found
+    assert opened(stage, SETTINGS).findings == []
+    (found,) = opened(stage, b"").findings
+    assert found.startswith(f"helios.yaml is empty, and had settings (BLAKE3 {digest}…): ")
+    for empty in (b"", None):
+        assert opened(stage, empty).findings == []
+
+
+def test_settings_that_are_set_again_are_not_missed() -> None:
+    stage = Stage()
+    opened(stage, SETTINGS)
+    file = MemoryFile()
+    repository = Repository.open(stage.store, stage.clock, IDENTITY)
+    repository.configure(Configuration(file))
+    assert len(repository.findings) == 1
+    repository.configuration.set("performance.l1_cache_size", "64MB")
+    assert opened(stage, file.data).findings == []
 
 
 def test_settings_that_are_others_are_told_of() -> None:
