@@ -13,6 +13,7 @@ import tarfile
 import time
 import zipfile
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from itertools import chain
 from typing import BinaryIO, NamedTuple, Protocol
 
@@ -29,6 +30,10 @@ from heliosfs.repo.repository import Repository
 FORMATS = ("tar", "tgz", "tar.gz", "zip")
 _ENDINGS = {".tar": "tar", ".tgz": "tgz", ".tar.gz": "tar.gz", ".zip": "zip"}
 _ZIP_FIRST_YEAR = 1980
+
+
+class _UnmatchedPath(NotFound):
+    """A path that matches nothing, while the archive of the others is whole."""
 
 
 class _Source(NamedTuple):
@@ -127,14 +132,38 @@ class _Writer(Protocol):
     def close(self) -> None:
         """Write the end of the archive."""
 
+    def abandon(self) -> None:
+        """Write nothing more, so that the archive is seen to be cut off."""
+
 
 def _archive(options: Options, kind: str, out: str | None, source: _Source, what: _Chosen) -> None:
     if out is None:
         _write(options, kind, sys.stdout.buffer, source, what)
         sys.stdout.buffer.flush()
         return
-    with open(out, "wb") as file:
+    with _replacing(out) as file:
         _write(options, kind, file, source, what)
+
+
+@contextmanager
+def _replacing(path: str) -> Iterator[BinaryIO]:
+    """Open a file that takes the place of `path` at the end; after an error `path` is as before."""
+    place = os.path.realpath(path)
+    if os.path.lexists(place) and not os.path.isfile(place):
+        with open(place, "wb") as file:  # such as /dev/null, or a FIFO
+            yield file
+        return
+    draft = f"{place}.{os.getpid()}.tmp"
+    with open(draft, "xb") as file:
+        try:
+            yield file
+        except _UnmatchedPath:
+            os.replace(draft, place)
+            raise
+        except BaseException:
+            os.unlink(draft)
+            raise
+        os.replace(draft, place)
 
 
 def _write(options: Options, kind: str, file: BinaryIO, source: _Source, what: _Chosen) -> None:
@@ -144,19 +173,36 @@ def _write(options: Options, kind: str, file: BinaryIO, source: _Source, what: _
     if first is None and what.spec.items and what.spec.items[0].word != ".":
         raise NotFound(f"nothing matches {what.spec.items[0].word[:80]!r}")
     writer: _Writer = _Zip(file, source) if kind == "zip" else _Tar(kind, file, source)
+    try:
+        missing = _fill(options, writer, prefix, chain([first] if first else [], named), what)
+        writer.close()
+    except BaseException:
+        writer.abandon()
+        raise
+    if missing:
+        word = next(iter(missing))
+        raise _UnmatchedPath(f"nothing matches {word[:80]!r}; the rest is in the archive")
+
+
+def _fill(
+    options: Options,
+    writer: _Writer,
+    prefix: str,
+    named: Iterable[tuple[str, TreeItem]],
+    what: _Chosen,
+) -> Iterable[str]:
+    """Write all entries; return the words that match none of them."""
     # As in git, the directories of a prefix are entries of their own.
     if prefix.endswith("/"):
         writer.add(prefix, TreeItem(b"", _directory(), lambda: iter(())))
     missing = {item.word: item for item in what.spec.items if item.word != "."}
-    for name, item in chain([first] if first else [], named):
+    for name, item in named:
         if "verbose" in options:
             print(prefix + name, file=sys.stderr)
         writer.add(prefix + name, item)
         for word in [word for word, each in missing.items() if each.matches(item.path)]:
             del missing[word]
-    writer.close()
-    if missing:
-        raise NotFound(f"nothing matches {next(iter(missing))[:80]!r}; the rest is in the archive")
+    return missing
 
 
 def _named(items: Iterable[TreeItem], what: _Chosen) -> Iterator[tuple[str, TreeItem]]:
@@ -225,6 +271,11 @@ class _Tar:
         """Write the end of the archive."""
         self._tar.close()
 
+    def abandon(self) -> None:
+        # Both objects would write the end when they are deleted.
+        self._tar.closed = True
+        self._tar.fileobj.closed = True
+
 
 class _Zip:
     """Writer of a zip file."""
@@ -258,6 +309,10 @@ class _Zip:
     def close(self) -> None:
         """Write the central directory of the archive."""
         self._zip.close()
+
+    def abandon(self) -> None:
+        # It would write the directory when it is deleted.
+        self._zip.fp = None
 
 
 class _Pieces(io.RawIOBase):
