@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from heliosfs.clock import SECOND_NS
 from heliosfs.fuse.wire import ATTR_AT, ATTR_HOLDS, ENTRY, ENTRY_BYTES
+from heliosfs.objects.blob import WHOLE_MAX
 from heliosfs.objects.tree import decode_entry
 from heliosfs.workspace.inode import Inode, StatInode
 from heliosfs.workspace.nodes import DirNode, Listed
@@ -64,7 +65,7 @@ def build(node: StatInode) -> bytes:
         0,
         ino,
         size,
-        -(-size // PAGE_BYTES) * _BLOCKS_PER_PAGE,
+        -(-node.data_bytes // PAGE_BYTES) * _BLOCKS_PER_PAGE,
         atime,
         mtime,
         ctime,
@@ -82,7 +83,11 @@ def build(node: StatInode) -> bytes:
 
 
 def build_listed(listed: Listed) -> bytes:
-    """Build the entry of a child that has no node of its own yet."""
+    """Build the entry of a child that has no node of its own yet.
+
+    The attributes of a large file hold for no time, so that stat(2) asks for them: its holes are
+    known only from its list of parts, which a listing does not read.
+    """
     child, _ = decode_entry(listed.raw)
     ino = listed.ino
     # The size of a symbolic link is the length of its target; its entry has none.
@@ -93,7 +98,7 @@ def build_listed(listed: Listed) -> bytes:
         ino,
         0,
         FOREVER_SECONDS,
-        FOREVER_SECONDS,
+        FOREVER_SECONDS if size <= WHOLE_MAX else 0,
         0,
         0,
         ino,

@@ -99,6 +99,23 @@ def decode_parts(data: bytes) -> Parts:
     return Parts(size, {index: oid for index, oid in ids.items() if oid != ZERO_PART})
 
 
+def stored_bytes(data: bytes) -> int:
+    """Return the bytes of a file that are not in holes, from its PARTS object.
+
+    Cost: O(runs of parts); the ids are not looked at.
+    """
+    (size,) = _SIZE.unpack_from(data)
+    if not size & _HAS_HOLES:
+        return int(size)
+    size &= ~_HAS_HOLES
+    total, at = 0, _SIZE.size
+    while at + _RUN.size <= len(data):
+        first, length = _RUN.unpack_from(data, at)
+        total += min((first + length) * PART_BYTES, size) - first * PART_BYTES
+        at += _RUN.size + length * OID_BYTES
+    return int(total)
+
+
 def _decode_runs(data: bytes, count: int) -> dict[int, BlobId]:
     ids: dict[int, BlobId] = {}
     # `free` is the first part that no run has named yet: runs neither overlap nor go back.

@@ -32,3 +32,12 @@ def next_hole(content: LargeFile, offset: int) -> int:
     while not content.is_hole(index):
         index += 1
     return min(index * PART_BYTES, content.size)
+
+
+def data_bytes(content: LargeFile) -> int:
+    """Return the bytes of a large file that are not in holes: O(parts in memory)."""
+    ids, loaded = content.stored.ids, content.loaded.parts
+    count = len(ids) + sum(number not in ids for number in loaded)
+    last = content.size // PART_BYTES
+    is_short = content.size % PART_BYTES and not content.is_hole(last)
+    return count * PART_BYTES - (PART_BYTES - content.size % PART_BYTES if is_short else 0)

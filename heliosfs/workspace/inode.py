@@ -93,6 +93,11 @@ class StatInode(Inode):
         return 0
 
     @property
+    def data_bytes(self) -> int:
+        """`st_blocks` in bytes, not rounded: the size without the holes."""
+        return self.size
+
+    @property
     def link_count(self) -> int:
         """`st_nlink`."""
         raise NotImplementedError

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, TypeAlias
 
-from heliosfs.objects.blob import EMPTY_BLOB
-from heliosfs.objects.ids import Oid
+from heliosfs.errors import StoreError
+from heliosfs.objects.blob import EMPTY_BLOB, WHOLE_MAX, stored_bytes
+from heliosfs.objects.ids import Kind, Oid
 from heliosfs.objects.tree import NO_OID, OID_AT, Entry, encode_entry, encode_file, join_leaf
+from heliosfs.workspace.holes import data_bytes
 from heliosfs.workspace.inode import KEPT_ALL, KEPT_NOTHING, KEPT_PAGES, Inode, StatInode
 from heliosfs.workspace.large_file import LargeFile
 from heliosfs.workspace.leaves import LeafTable
@@ -277,6 +280,18 @@ class FileNode(LeafNode):
 
     @property
     def size(self) -> int:
+        return self.file_size
+
+    @property
+    def data_bytes(self) -> int:
+        """`st_blocks` in bytes.  Of a large file that is not loaded, its list of parts is read."""
+        content = self.content
+        if isinstance(content, LargeFile):
+            return data_bytes(content)
+        if content is None and self.file_size > WHOLE_MAX and self.oid is not None:
+            # stat(2) of a damaged file still has an answer; reading it has none.
+            with suppress(StoreError):
+                return stored_bytes(self.workspace.store.read(self.oid, Kind.PARTS))
         return self.file_size
 
     def encode(self, oid: Oid) -> bytes:

@@ -8,14 +8,14 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from heliosfs.objects.blob import PART_BYTES, WHOLE_MAX, decode_parts, encode_parts
+from heliosfs.objects.blob import PART_BYTES, WHOLE_MAX, decode_parts, encode_parts, stored_bytes
 from heliosfs.objects.ids import BlobId, Kind, Oid, object_id
 from heliosfs.store.base import Edit, NewObject
 from heliosfs.store.edited import EditedObject
 from heliosfs.store.memory import MemoryStore
 from heliosfs.workspace.account import Account
 from heliosfs.workspace.extents import Extents
-from heliosfs.workspace.holes import next_data, next_hole
+from heliosfs.workspace.holes import data_bytes, next_data, next_hole
 from heliosfs.workspace.large_file import LargeFile
 from heliosfs.workspace.parts import DirtyPart
 
@@ -145,6 +145,9 @@ class ContentMachine(RuleBasedStateMachine):
         assert not self.content.loaded.dirty
         self.content.loaded.cut(0)
         self.content = LargeFile.load(self.store, oid, self.account)
+        parts = [self.model[at : at + PART_BYTES] for at in range(0, len(self.model), PART_BYTES)]
+        data = sum(len(part) for part in parts if any(part) or len(part) < PART_BYTES)
+        assert data_bytes(self.content) == stored_bytes(self.store.read(oid, Kind.PARTS)) == data
 
     @rule()
     def drop_clean(self) -> None:
@@ -162,6 +165,10 @@ class ContentMachine(RuleBasedStateMachine):
         assert self.account.dirty_bytes == sum(sizes[index] for index in self.content.loaded.dirty)
         assert self.account.dirty_part_count == len(self.content.loaded.dirty)
         assert self.content.size == len(self.model)
+        count = sum(
+            any(self.model[at : at + PART_BYTES]) for at in range(0, len(self.model), PART_BYTES)
+        )
+        assert (count - 1) * PART_BYTES < data_bytes(self.content) <= len(self.model)
 
     def teardown(self) -> None:
         assert self.content.read(self.store, 0, len(self.model) + 1) == self.model
