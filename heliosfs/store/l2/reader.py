@@ -263,7 +263,10 @@ class Snapshot:
         raise DecodeError(f"object {number} is missing")
 
     def _join(self, number: int, first: bytes) -> bytes:
-        further, record = read_alone(first)
+        try:
+            further, record = read_alone(first)
+        except IndexError as error:
+            raise DecodeError(f"object {number} has a damaged count of pieces") from error
         pieces = [record]
         cursor = self._cursor
         if further and not cursor.set_key(NUMBER.pack(number)):

@@ -14,7 +14,7 @@ from heliosfs.objects.ids import OID_BYTES, Oid
 from heliosfs.store.base import LISTED, NUMBERED
 from heliosfs.store.encoding.codecs import DecodeError
 from heliosfs.store.l2.reader import Snapshot
-from heliosfs.store.l2.sealed import SealedTable, unseal
+from heliosfs.store.l2.sealed import SealedTable, shown_key, unseal
 from heliosfs.store.l2.series import Value, get_numbered, split_block, write_numbered
 from heliosfs.store.pending import Changes
 
@@ -126,10 +126,13 @@ class StateReader(SealedTable):
             data = unseal(key, cursor.value())
             family, number = key[: -_NUMBER.size], key[-_NUMBER.size :]
             mark = key[:1]
+            is_packed = mark == LISTED and key.find(b"/") + 1 == len(family)
+            if (mark == NUMBERED or is_packed) and len(number) < _NUMBER.size:
+                raise CorruptObject(f"the state has a block under {shown_key(key)}")
             if mark == NUMBERED:
                 for each, value in split_block(_NUMBER.unpack(number)[0], data):
                     yield family + _NUMBER.pack(each), self._whole(value)
-            elif mark == LISTED and key.find(b"/") + 1 == len(family):
+            elif is_packed:
                 for each, _ in split_block(_NUMBER.unpack(number)[0], data):
                     yield family + self._oid(each), b""
             else:

@@ -22,6 +22,8 @@ from heliosfs.store.l2.record import (
     unpack_head,
 )
 
+_NUMBER_MAX = 2**64 - 1
+
 
 class StoredValue(NamedTuple):
     """The value under the key of a number."""
@@ -86,7 +88,7 @@ def _from(snapshot: Snapshot, number: int) -> Iterator[tuple[int, bytes]]:
             yield first, value
             if not bundle_count(value):
                 # Past its further pieces, whose keys are longer, without reading them.
-                more = cursor.set_range(NUMBER.pack(first + 1))
+                more = first < _NUMBER_MAX and cursor.set_range(NUMBER.pack(first + 1))
                 continue
         more = cursor.next()
 
