@@ -47,12 +47,12 @@ class _Source(NamedTuple):
 
 
 def archive(argv: list[str], options: Options) -> int:
-    """Write the archive and return the exit code.  NotFound, UsageError, OSError."""
+    """Write the archive and return the exit code.  Raise NotFound, UsageError or OSError."""
     if "list" in options:
         print("\n".join(FORMATS))
         return 0
     if not options.words:
-        raise options.misuse("which revision? archive HEAD")
+        raise options.misuse("give a revision, as in 'archive HEAD'")
     out = options.value("output")
     kind = options.value("format") or _kind_of(out or "")
     if kind not in FORMATS:

@@ -45,9 +45,9 @@ class SetupError(Exception):
 
 
 def main(argv: list[str]) -> int:
-    """Set up, then become `helios ARGV`: `mount` and its arguments.
+    """Set up, then replace this process with `helios ARGV`: `mount` and its arguments.
 
-    Returns only when there is nothing to become: for help, and when the set-up failed.
+    Return only for help, and when the set-up failed.
     """
     if len(argv) == 1 or not {"-h", "--help"}.isdisjoint(argv):
         return _help()
@@ -70,9 +70,9 @@ def _help() -> int:
 
 
 def ensure(*, dev: bool) -> None:
-    """Make `.venv` what the lock says, with the tools of `test.sh` if `dev`.  SetupError.
+    """Make `.venv` match the lock file; with `dev`, add the tools of `test.sh`.  Raise SetupError.
 
-    Calls at the same time wait for each other; what was interrupted is done again.
+    Calls at the same time wait for each other; an interrupted set-up is done again.
     """
     stamp = _stamp()
     if _is_current(stamp, dev):
@@ -95,7 +95,7 @@ def ensure(*, dev: bool) -> None:
 def missing_packages(*, dev: bool) -> list[str]:
     """Return Debian's names of missing packages that `.venv` or a mount needs.
 
-    SetupError when they are missing from a Python that is not Debian's.
+    Raise SetupError when they are missing from a Python that is not Debian's.
     """
     import shutil
     import sysconfig
@@ -128,18 +128,18 @@ def missing_packages(*, dev: bool) -> list[str]:
 
 
 def install_packages(names: list[str]) -> None:
-    """Install Debian packages; as root, or by sudo.  SetupError names them when it cannot."""
+    """Install Debian packages as root or by sudo.  Raise SetupError, which names them."""
     import shutil
 
     if not names:
         return
     wanted = " ".join(names)
     if shutil.which("apt-get") is None:
-        raise SetupError(f"needs what Debian calls {wanted}; install that and try again")
+        raise SetupError(f"packages are missing, in Debian {wanted}: install them and try again")
     prefix = ["env", "DEBIAN_FRONTEND=noninteractive"]
     if os.geteuid() != 0:
         if shutil.which("sudo") is None:
-            raise SetupError(f"needs packages: as root, run apt-get install {wanted}")
+            raise SetupError(f"packages are missing: as root, run apt-get install {wanted}")
         # Asks for a password only where somebody can give it.
         prefix = ["sudo", *([] if sys.stdin.isatty() else ["-n"]), *prefix]
     print(f"helios: installing packages: {wanted}", flush=True)

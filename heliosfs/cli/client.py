@@ -77,11 +77,11 @@ def run(
     pass_on: Callable[[bytes], None] = print_bytes,
     screen: Screen | None = None,
 ) -> int:
-    """Carry out a verb where the current directory is, print its reply, return the exit code.
+    """Carry out a verb in the current directory, print its reply, and return the exit code.
 
     `tell` is called with the progress of a long verb, `pass_on` with the reply in parts;
-    `screen` describes the terminal that shows them.  NotFound outside of every workspace;
-    Refused, HeliosError.
+    `screen` describes the terminal that shows them.  Raise NotFound outside of every workspace,
+    and Refused or another HeliosError if the verb fails.
     """
     # Like git and cat: a reader that leaves (`helios log | head`) ends us without a word.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
@@ -132,7 +132,7 @@ def _run_in_process(
 
 
 def repository_over(where: str) -> Location:
-    """Return the workspace that is not mounted and has `where` in it.  NotFound."""
+    """Return the workspace that is not mounted and has `where` in it.  Raise NotFound."""
     refuse_dead(where)
     place = find_repository(where)
     if place is None:
@@ -158,7 +158,7 @@ def _lost(mountpoint: str) -> NotFound:
 
 
 def current_directory() -> str:
-    """Return the current directory, links resolved.  NotFound when it was removed."""
+    """Return the current directory, links resolved.  Raise NotFound when it was removed."""
     try:
         return os.getcwd()
     except FileNotFoundError as error:
@@ -166,12 +166,15 @@ def current_directory() -> str:
 
 
 def ask(view: Location, argv: Sequence[str]) -> bytes:
-    """Return the whole reply of a mounted view to a verb.  Refused."""
+    """Return the whole reply of a mounted view to a verb.  Raise Refused."""
     return b"".join(_replies(view, argv))
 
 
 def ask_in_current_directory(argv: Sequence[str]) -> str:
-    """Return the whole reply to a verb run in the current directory.  NotFound, HeliosError."""
+    """Return the whole reply to a verb run in the current directory.
+
+    Raise NotFound or HeliosError.
+    """
     parts: list[bytes] = []
     run(argv, pass_on=parts.append)
     return b"".join(parts).decode("utf-8", "surrogateescape")
@@ -245,7 +248,7 @@ def _refusal(fd: int, error: OSError) -> Refused:
 def with_repository(place: Location, use: Callable[[Repository], T]) -> T:
     """Open the store of a workspace that is not mounted, and use it in this process.
 
-    StoreBusy when another process has it open.
+    Raise StoreBusy when another process has it open.
     """
     from heliosfs.cli.configuration import configuration
     from heliosfs.cli.identity import identity
@@ -268,9 +271,7 @@ def with_repository(place: Location, use: Callable[[Repository], T]) -> T:
         finally:
             store.close()
     except StoreBusy as error:
-        raise StoreBusy(
-            f"{place.root} is mounted elsewhere or in use: {with_served_workspace(error)}"
-        ) from error
+        raise StoreBusy(f"{place.root} is in use: {with_served_workspace(error)}") from error
     finally:
         os.close(dir_fd)
     return result

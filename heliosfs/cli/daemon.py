@@ -97,7 +97,7 @@ class MountFailed(HeliosError):
 
 
 def start(setup: Setup, on_report: Callable[[str, str], None]) -> None:
-    """Mount in the background, and return when the mount answers.  MountFailed.
+    """Mount in the background, and return when the mount answers.  Raise MountFailed.
 
     `on_report` is called with each earlier report: its first word, and the rest of the line.
     An exception during the wait, such as KeyboardInterrupt, ends the daemon.
@@ -131,7 +131,7 @@ def start(setup: Setup, on_report: Callable[[str, str], None]) -> None:
 
 
 def run(setup: Setup, report: Callable[[str], None]) -> None:
-    """Open the repository, mount it, and serve until it is unmounted.  HeliosError."""
+    """Open the repository, mount it, and serve until it is unmounted.  Raise HeliosError."""
     from heliosfs.daemon.serve import serve
 
     # Both are opened now: once mounted, their paths lead into the mount itself.

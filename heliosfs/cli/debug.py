@@ -35,7 +35,7 @@ def _debug_journal(options: Options) -> int:
     try:
         rows = list(islice(journal_rows(read_journal(store_fd)), limit_of(options)))
     except StoreBusy as error:
-        raise StoreBusy(f"{place.root} is mounted elsewhere or in use: {error}") from error
+        raise StoreBusy(f"{place.root} is in use: {error}") from error
     finally:
         os.close(store_fd)
     print(reply_of(rows, as_json="json" in options), end="")

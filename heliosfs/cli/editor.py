@@ -31,7 +31,7 @@ def is_terminal() -> bool:
 def with_edited_message(argv: Sequence[str], options: Options) -> list[str]:
     """Return the words of a commit with the message that the user wrote.
 
-    HeliosError when the message is empty, or the editor cannot be run or fails.
+    Raise HeliosError when the message is empty, or the editor cannot be run or fails.
     """
     status = ask_in_current_directory(["status"])
     begin = _begin(options)

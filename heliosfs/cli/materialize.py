@@ -44,9 +44,12 @@ class TreeItem(NamedTuple):
 
 
 def materialize(argv: list[str], options: Options) -> int:
-    """Write REV into OUT.  AlreadyExists when OUT holds something; NotFound, StoreError."""
+    """Write REV into OUT.  Raise AlreadyExists if OUT is not empty.
+
+    Raise NotFound or StoreError.
+    """
     if len(options.words) != 2:
-        raise options.misuse("which revision, and which directory?")
+        raise options.misuse("give a revision and a directory, as in 'materialize HEAD DIR'")
     revision, out = options.words
     where = current_directory()
     view = find_view(where)

@@ -33,7 +33,7 @@ def commit(argv: list[str], options: Options) -> list[str]:
 def with_message(argv: Sequence[str], options: Options) -> list[str]:
     """Return the words of a commit with the content of the file in place of its name.
 
-    UsageError when it is not UTF-8, or there is another message; OSError.
+    Raise UsageError when the file is not UTF-8, or another message is given; OSError.
     """
     options.only_one("message", "file")
     name = options.value("file")
@@ -65,7 +65,7 @@ def _replaced(argv: Sequence[str], message: str) -> list[str]:
             flags, _, value = word.partition("F")
             rest = words[at + 1 :] if value else words[at + 2 :]
             return [*words[:at], *([flags] if flags != "-" else []), message, *rest]
-    raise AssertionError("no -F among the words")
+    raise AssertionError("the words contain no -F option")
 
 
 def with_author(argv: Sequence[str], options: Options) -> list[str]:

@@ -106,7 +106,7 @@ def init_parser() -> LocalVerbParser:
 
 
 def mount(argv: Sequence[str]) -> int:
-    """Run `helios mount` and return the exit code.  HeliosError."""
+    """Run `helios mount` and return the exit code.  Raise HeliosError."""
     asked = mount_parser().parse_args(argv)
     options = parse_options(asked.options)
     if asked.all:
@@ -139,7 +139,7 @@ def mount(argv: Sequence[str]) -> int:
 def _is_served(directory: str, *, foreground: bool) -> bool:
     """Return True, and say so, if the workspace is mounted already; unmount one without a daemon.
 
-    Busy if it was to be mounted in the foreground.
+    Raise Busy if it was to be mounted in the foreground.
     """
     if mounttable.mount_at(directory) is None:
         return False
@@ -224,7 +224,7 @@ def _install_unit(directory: str, options: Sequence[str], log: str | None) -> in
 
 
 def init(argv: Sequence[str]) -> int:
-    """Run `helios init` and return the exit code.  HeliosError."""
+    """Run `helios init` and return the exit code.  Raise HeliosError."""
     from heliosfs.clock import SystemClock
     from heliosfs.repo.repository import Repository
     from heliosfs.store.local import LocalStore
@@ -232,7 +232,7 @@ def init(argv: Sequence[str]) -> int:
     asked = init_parser().parse_args(argv)
     directory = check_directory(asked.directory)
     if mounttable.mount_at(directory) is not None:
-        raise AlreadyExists(f"{directory} is mounted")
+        raise AlreadyExists(f"{directory} is mounted already")
     store = os.path.realpath(asked.store) if asked.store else None
     check_place(directory, store)
     _make_directory(directory)
@@ -257,7 +257,7 @@ def init(argv: Sequence[str]) -> int:
 
 
 def parse_options(given: Sequence[str]) -> set[str]:
-    """Return the names after `-o`.  UsageError names one that is unknown."""
+    """Return the names after `-o`.  Raise UsageError, which names an unknown one."""
     names = {name for each in given for name in each.split(",") if name}
     for name in sorted(names - OPTIONS.keys()):
         raise UsageError(f"unknown mount option {name!r}: there are {', '.join(OPTIONS)}")
@@ -267,7 +267,7 @@ def parse_options(given: Sequence[str]) -> set[str]:
 def is_helios_listed(names: set[str]) -> bool | None:
     """Return True for helios=listed, False for helios=hidden, None for neither.
 
-    UsageError when both are given.
+    Raise UsageError when both are given.
     """
     said = names & {"helios=hidden", "helios=listed"}
     if len(said) > 1:

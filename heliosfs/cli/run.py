@@ -28,12 +28,12 @@ class _ChosenBranch(NamedTuple):
 
 
 def run(argv: list[str], options: Options) -> int:
-    """Become the command; return an exit code only if there is no such command.
+    """Replace this process with the command; return an exit code if there is no such command.
 
-    NotFound when the workspace is not mounted; Refused.
+    Raise NotFound when the workspace is not mounted, Refused when its daemon refuses the branch.
     """
     if not options.words:
-        raise options.misuse("which command?")
+        raise options.misuse("give a command to run")
     where = current_directory()
     view = find_view(where)
     if view is None:

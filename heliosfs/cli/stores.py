@@ -39,7 +39,7 @@ def open_store(directory: str, store: str | None, *, create: bool) -> int:
 
     `store` is where the user says it is, also after it was moved; None: where it is remembered
     to be, `.helios` for a new one.  With `create`, a directory for a new store is made.
-    NotFound, StoreError, NotPermitted if the store or what names it is another user's.
+    Raise NotFound or StoreError, and NotPermitted if another user owns the store or its pointer.
     """
     home = os.path.join(directory, REPOSITORY)
     pointer = _read_pointer(home)
@@ -54,7 +54,9 @@ def open_store(directory: str, store: str | None, *, create: bool) -> int:
         with _directory(path, directory) as fd:
             return os.dup(fd)
     except FileNotFoundError as error:
-        raise NotFound(f"no store at {path}") from error
+        raise NotFound(
+            f"no store at {path}: check the path, or run helios init {directory}"
+        ) from error
     except OSError as error:
         if os.path.islink(path):
             raise StoreError(
@@ -67,7 +69,7 @@ def open_store(directory: str, store: str | None, *, create: bool) -> int:
 def remember_store(directory: str, store: str | None, store_fd: int) -> str:
     """Let the workspace remember the store that was opened for it; return the store's id.
 
-    The caller has the store locked.  StoreError.
+    The caller has the store locked.  Raise StoreError.
     """
     home = os.path.join(directory, REPOSITORY)
     try:
@@ -86,13 +88,16 @@ def remember_store(directory: str, store: str | None, store_fd: int) -> str:
 
 
 def with_served_workspace(error: StoreBusy) -> StoreBusy:
-    """Say which workspace the process serves that has a store open."""
+    """Return the error with the workspace that is served by the process with the store open."""
     served = runfiles.served_by(error.pid)
     return StoreBusy(f"{error}: it serves {served}", error.pid) if served else error
 
 
 def _remembered(directory: str, pointer: Pointer, store: str | None) -> str:
-    """Return the path of the remembered store: that one, or where the user says it is now."""
+    """Return the path of the workspace's store: `store` if the user gave it, else as remembered.
+
+    Raise NotFound or StoreError if that store is not there.
+    """
     path = store or pointer.path
     hint = "is its disk mounted? if it was moved: helios mount --store NEW " + directory
     if store is not None and store != pointer.path:
@@ -119,7 +124,7 @@ def _remembered(directory: str, pointer: Pointer, store: str | None) -> str:
 
 
 def _check_new(directory: str, home: str, path: str) -> None:
-    """Refuse a new store where an old one is remembered."""
+    """Raise StoreError or NotFound if the workspace has, or had, a store at another place."""
     if path != home and os.path.exists(os.path.join(home, FORMAT)):
         raise StoreError(f"{home} is a store already: move it to {path}, or leave out --store")
     known = runfiles.known(directory)
@@ -184,7 +189,7 @@ def _file(dir_fd: int, name: str) -> StoredFile:
 def _directory(path: str, workspace: str) -> Iterator[int]:
     """Open a directory of a workspace, whose files are read and written below it.
 
-    OSError, NotPermitted if it is another user's.
+    Raise OSError, or NotPermitted if it belongs to another user.
 
     It is not followed when it is a link: whoever made the directory around it could otherwise have
     files of the user's read and written over that lie elsewhere.

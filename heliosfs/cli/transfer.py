@@ -31,15 +31,15 @@ _PATHS = ("from-git", "from-dir", "verify", "to-git")
 
 
 def import_(argv: Sequence[str], options: Options) -> int:
-    """Run `import` where the current directory is, and return the exit code.  HeliosError.
+    """Run `import` in the current directory, and return the exit code.  Raise HeliosError.
 
-    Outside of every workspace it makes one of the current directory.
+    If the directory is in no workspace, it becomes one.
     """
     return _with_progress("import", argv, options)
 
 
 def export(argv: Sequence[str], options: Options) -> int:
-    """Run `export` where the current directory is, and return the exit code.  HeliosError."""
+    """Run `export` in the current directory, and return the exit code.  Raise HeliosError."""
     return _with_progress("export", argv, options)
 
 

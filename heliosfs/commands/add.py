@@ -23,7 +23,7 @@ def add(request: Request, options: Options) -> str:
     words = [*options.words, *(options.paths or [])]
     options.only_one("all", "update")
     if not words and "all" not in options and "update" not in options:
-        raise options.misuse("which path? 'add .' takes all below the current directory")
+        raise options.misuse("give a path: 'add .' takes everything below the current directory")
     view = request.view
     source = view.state().root if "force" in options else view.selected()
     if "update" in options:

@@ -37,7 +37,7 @@ def blame(request: Request, options: Options) -> Steps[str]:
     repository, view = request.repository, request.view
     words = [*options.words, *(options.paths or [])]
     if not words:
-        raise options.misuse("which file?")
+        raise options.misuse("give a file")
     if len(words) > 2:
         raise options.misuse(f"one argument too many: {words[2]!r}")
     revision, word = words if len(words) == 2 else (None, words[0])

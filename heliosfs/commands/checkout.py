@@ -54,7 +54,7 @@ def _show(request: Request, options: Options, new: str | None) -> str:
         repository.checkout_branch(new)
         return _reply(repository, options, f"Switched to a new branch '{new}'\n")
     if not options.words:
-        raise options.misuse("which branch or revision?")
+        raise options.misuse("give a branch or a revision")
     name = named(request, options.words[0])
     if name in repository.refs and "detach" not in options:
         if name == view.branch:
@@ -126,7 +126,7 @@ def _check_root(request: Request, name: str) -> None:
     """Check that the view is the one at the mount point, which alone changes branches."""
     if request.view is not request.repository.root:
         raise UsageError(
-            f"a live view shows its branch, {request.view.branch!r}: "
+            f"a live view cannot leave its branch, {request.view.branch!r}: "
             f"{name!r} can be checked out at the mount point"
         )
 

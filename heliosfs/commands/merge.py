@@ -45,7 +45,7 @@ def merge(request: Request, options: Options) -> Steps[str]:
         with request.repository.transaction:
             return _end(request, options)
     if not options.words:
-        raise options.misuse("which branch or commit?")
+        raise options.misuse("give a branch or a commit")
     if "dry-run" in options:
         return (yield from _dry_run(request, options))
     options.at_most(1)

@@ -33,7 +33,7 @@ def parse_moment(text: str, now_seconds: int) -> int:
     """Return seconds since 1970 of `2026-11-27 14:00`, `yesterday`, `2 weeks ago`, `@1700000000`.
 
     A date alone is its moment at the time of day that it is now, as in git; without a zone it is
-    that of this machine.  ValueError.
+    that of this machine.  Raise ValueError.
 
     >>> parse_moment("2.days.ago", 1_000_000), parse_moment("@5", 0)
     (827200, 5)
@@ -86,7 +86,7 @@ def _calendar(text: str, now_seconds: int) -> int:
 
 
 def show_moment(who: Signature, form: str, now_seconds: int) -> str:
-    """Return the moment of a signature, in a format of git's `--date`.  ValueError.
+    """Return the moment of a signature, in a format of git's `--date`.  Raise ValueError.
 
     >>> show_moment(Signature(b"A", b"a@b", 1_700_000_000, 60), "iso", 0)
     '2023-11-14 23:13:20 +0100'

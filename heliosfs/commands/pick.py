@@ -51,7 +51,7 @@ def _run(request: Request, options: Options, verb: str) -> Steps[str]:
             with request.repository.transaction:
                 return _go_on(request, options, verb)
     if not options.words:
-        raise options.misuse("which commit?")
+        raise options.misuse("give a commit")
     wish = _pick_options(options, verb)
     sources = yield from _sources(request, options, newest_first=verb == REVERT)
     yield ALONE

@@ -104,7 +104,7 @@ def quote_path(path: bytes, *, around: bytes = b"") -> str:
 def below(cwd: str, path: str) -> bytes:
     """Return a path that a caller in `cwd` means, from the root of the view.
 
-    UsageError when it leads out of the view.
+    Raise UsageError when it leads out of the view.
 
     >>> below("src/lib", "../x.c")
     b'src/x.c'

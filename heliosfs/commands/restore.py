@@ -28,7 +28,7 @@ def restore(request: Request, options: Options) -> str:
     if not words and is_saved:
         request, words = request._replace(cwd=""), ["."]
     if not words:
-        raise options.misuse("which path?")
+        raise options.misuse("give a path")
     is_staged = "staged" in options
     if is_saved:
         options.only_one("saved", "at", "source", "staged", "ours", "theirs")
@@ -70,7 +70,10 @@ def _reply(options: Options, name: str, changed: list[bytes]) -> str:
 
 
 def side_of_merge(request: Request, options: Options) -> str:
-    """Return the commit of the side that --ours or --theirs means.  NotFound without a merge."""
+    """Return the commit of the side that --ours or --theirs means.
+
+    Raise NotFound without a merge.
+    """
     view = request.view
     if view.merging is None:
         raise NotFound("--ours and --theirs are sides of a merge, and none is open")
@@ -108,7 +111,7 @@ def restore_paths(
     """Take paths of a tree into the working tree, as one operation; return those that changed.
 
     With `overlay` nothing is removed.  With `with_stage` the stage, if there is one, gets them
-    too.  NotFound names a path that is on neither side (with `overlay`: not in the source).
+    too.  Raise NotFound for a path on neither side (with `overlay`: not in the source).
     """
     view = request.view
     store = request.repository.store

@@ -40,7 +40,7 @@ def range_of(word: str) -> RevisionRange | None:
 def named(request: Request, word: str) -> str:
     """Return the name that a word means: `-` is the branch or commit that was checked out before.
 
-    NotFound.
+    Raise NotFound.
     """
     if word != "-":
         return word
@@ -98,7 +98,7 @@ def exists(request: Request, path: bytes, *roots: Entry | None) -> bool:
 
 
 def spec_of(request: Request, words: list[str], *roots: Entry | None) -> Pathspec:
-    """Return the pathspecs of a request.  NotFound names a plain one that none of the trees has."""
+    """Return the pathspecs of a request.  Raise NotFound for a plain one that no tree has."""
     spec = pathspec(request.cwd, words)
     for item in spec.items if roots else ():
         if item.fits is None and not any(

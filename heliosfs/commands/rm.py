@@ -19,10 +19,10 @@ _NAMED_COUNT = 10
 
 
 def rm(request: Request, options: Options) -> str:
-    """Remove the files that the words mean, among those that HEAD or the stage has."""
+    """Remove the files that HEAD or the stage has and the words name."""
     words = [*options.words, *(options.paths or [])]
     if not words:
-        raise options.misuse("which path?")
+        raise options.misuse("give a path")
     view, store = request.view, request.repository.store
     spec = pathspec(request.cwd, words, default=request.cwd)
     work = view.selected()
@@ -62,7 +62,7 @@ def _single_quoted(path: bytes) -> str:
 def _files_to_remove(
     request: Request, options: Options, spec: Pathspec, base: Entry
 ) -> list[bytes]:
-    """Return the files to remove.  NotFound names a word without one; directories need -r."""
+    """Return the files to remove.  Raise NotFound for a word without one; directories need -r."""
     store = request.repository.store
     paths = [path for path, _ in files_below(store, base, spec)]
     for item in spec.items:
@@ -83,7 +83,7 @@ def _files_to_remove(
 def _check_kept(
     request: Request, options: Options, paths: list[bytes], base: Entry, work: Entry
 ) -> None:
-    """Check that no content is lost that no commit has.  Busy."""
+    """Check that no content is lost that no commit has.  Raise Busy."""
     view, store = request.view, request.repository.store
     head = view.head_root()
     changed: list[bytes] = []

@@ -51,7 +51,7 @@ def stash(request: Request, options: Options) -> str | Steps[str]:
     """Carry out the subcommand that the first word names; `push` without words."""
     verb, *words = options.words or ["push"]
     if options.words and options.paths is None and verb not in _VERBS:
-        raise options.misuse(f"{', '.join(_VERBS)}, not {verb[:80]!r}")
+        raise options.misuse(f"the first word is {', '.join(_VERBS)}, not {verb[:80]!r}")
     return _VERBS[verb](request, options, words)
 
 
@@ -180,12 +180,14 @@ def _ways_to_resolve(conflicts: list[Conflict], found: _Found, verb: str) -> str
 def _branch(request: Request, options: Options, words: list[str]) -> str:
     """Create a branch where the entry was made, with its changes."""
     if not words:
-        raise options.misuse("which name? stash branch NAME")
+        raise options.misuse("give the name of the new branch, as in 'stash branch NAME'")
     name, rest = words[0], words[1:]
     found = _find(request, options, rest)
     repository = request.repository
     if request.view is not request.repository.root:
-        raise options.misuse("a live view shows its branch: use it at the mount point")
+        raise options.misuse(
+            "a live view cannot leave its branch: run 'stash branch' at the mount point"
+        )
     with repository.transaction:
         create_branch(repository, name, found.commit.parents[0])
         repository.checkout_branch(name)
@@ -258,12 +260,12 @@ def _show(request: Request, options: Options, words: list[str]) -> Steps[str]:
 
 
 def _find(request: Request, options: Options, words: list[str]) -> _Found:
-    """Return the entry that a word names; the newest without one.  UsageError, NotFound."""
+    """Return the entry that a word names; the newest without one.  Raise UsageError or NotFound."""
     if len(words) > 1:
         raise options.misuse(f"one argument too many: {words[1]!r}")
     matched = _POSITION.fullmatch(words[0]) if words else None
     if words and matched is None and words[0] != "stash":
-        raise options.misuse(f"stash@{{N}}, not {words[0][:80]!r}")
+        raise options.misuse(f"name an entry as stash@{{N}}, not as {words[0][:80]!r}")
     position = int(matched[1]) if matched else 0
     entry = find_stashed(request.repository.store, position)
     return _Found(position, entry, request.repository.history.read(entry.oid))

@@ -43,7 +43,7 @@ class ValueType(Protocol):
         """Return the type and its range in words."""
 
     def parse(self, text: str) -> Value:
-        """Return the value of a text.  ValueError says what is wrong with it."""
+        """Return the value of a text.  Raise ValueError, which says what is wrong with it."""
 
     def show(self, value: Value) -> str:
         """Return the text that `parse` turns into the value."""

@@ -23,7 +23,7 @@ _DATA_AT = BODY_AT + wire.TRANSFER_BYTES
 
 
 class HandleRequests:
-    """Handlers by opcode.  A handler that does not wait is atomic."""
+    """Handlers of requests about open files, by opcode.  A handler that does not wait is atomic."""
 
     def __init__(
         self,

@@ -20,7 +20,10 @@ _DOTS = (b".", b"..")
 
 
 class ListingRequests:
-    """Handlers by opcode.  The kernel opens directories by itself, and lists them by inode."""
+    """Handlers of requests about listings, by opcode.
+
+    The kernel opens directories by itself, and lists them by inode.
+    """
 
     def __init__(self, filesystem: FileSystem, kernel: Kernel, trimmer: Trimmer) -> None:
         self._filesystem = filesystem

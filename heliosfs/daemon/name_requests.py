@@ -30,7 +30,7 @@ _NAMES_AT = BODY_AT + wire.NUMBER.size
 
 
 class NameRequests:
-    """Handlers by opcode.  Each is atomic, since none waits."""
+    """Handlers of requests about names, by opcode.  Each is atomic, since none waits."""
 
     def __init__(
         self,
@@ -197,7 +197,7 @@ class NameRequests:
         return DONE
 
     def _check_known(self, directory: StatInode, name: bytes) -> None:
-        """Check that a name leads to an inode that the kernel refers to.  ESTALE.
+        """Check that a name leads to an inode that the kernel refers to.  Fail with ESTALE.
 
         A verb may have put another file there, and the kernel may not have been told yet.  It would
         move what it remembers to the new name, for which no notice comes; instead, ESTALE makes it

@@ -25,9 +25,9 @@ _FORGOTTEN_AT = BODY_AT + wire.NUMBER.size
 
 
 class NodeRequests:
-    """Handlers by opcode.
+    """Handlers of requests about inodes, by opcode.
 
-    Each is atomic, since none waits, but SETATTR for the time of a file that may be mapped.
+    Each is atomic, since none waits, except SETATTR for the time of a file that may be mapped.
     """
 
     def __init__(

@@ -42,7 +42,7 @@ def _reads(flags: int) -> bool:
 
 
 class OpenRequests:
-    """Handlers by opcode.  One that does not wait is atomic."""
+    """Handlers of requests before a read, by opcode.  A handler that does not wait is atomic."""
 
     def __init__(
         self,

@@ -36,8 +36,8 @@ class Reader:
         max_bytes = max(MEMORY_MIN_BYTES, self._core.working_set.budget_bytes // 2)
         if other_bytes - self._start_bytes > max_bytes:
             raise TooLarge(
-                f"{self._name} needs more than {max_bytes // _MIB} MiB of memory: name paths or "
-                "fewer commits, or raise performance.working_set, of which this is half"
+                f"{self._name} needs more than {max_bytes // _MIB} MiB of memory, half of "
+                "performance.working_set: name paths or fewer commits, or raise that setting"
             )
 
     def _other_bytes(self) -> int:

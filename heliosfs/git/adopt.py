@@ -59,7 +59,9 @@ def adopt(
 
     A branch with commits or other changes of its own stays, and git's goes to `imported/NAME`.  A
     branch or tag that follows another git repository is never moved, and a deleted one stays
-    deleted.  In a repository without commits, HEAD gets the name that it has in git.  StoreError.
+    deleted.  In a repository without commits, HEAD gets the name that it has in git.
+
+    Raise StoreError.
     """
     return _Adoption(repository, ids, refs, names, own).run()
 
@@ -103,7 +105,7 @@ class _Adoption:
         self._repository.publish()
 
     def _move_refs(self) -> None:
-        """Move all refs or none, without a turn for others."""
+        """Move all refs or none, in one step: no other task runs in between."""
         with self._repository.transaction:
             self._name_first_branch()
             for ref in self._refs.chosen:
@@ -173,7 +175,7 @@ class _Adoption:
                 self._outcome.skipped.append((head, str(error)))
 
     def _tag(self, ref: GitRef, oid: CommitId) -> str | None:
-        """Return the name of the tag that follows the ref from now on; None if none does."""
+        """Return the name of the tag that follows the ref from now on, or None."""
         tags, name = self._repository.refs.tags, self._names.of(ref)
         if self._has_same_commit(ref, name, tags.get(ref.short), oid):
             return None
@@ -195,7 +197,7 @@ class _Adoption:
         return name
 
     def _branch(self, ref: GitRef, oid: CommitId | None) -> str | None:
-        """Return the name of the branch that follows the ref from now on; None if none does."""
+        """Return the name of the branch that follows the ref from now on, or None."""
         descent, following = self._descent, self._following
         refs, name = self._repository.refs, self._names.of(ref)
         if oid is None:
@@ -250,7 +252,7 @@ class _Adoption:
     def _put_aside(
         self, ref: GitRef, name: str, oid: CommitId, told: list[tuple[str, str]]
     ) -> None:
-        """Move a branch below `imported/` to git's commit, and report it.  AlreadyExists."""
+        """Move a branch below `imported/` to git's commit, and report it.  Raise AlreadyExists."""
         refs = self._repository.refs
         key = ref._replace(name=f"{ASIDE_REF}{ref.name}")
         aside = ASIDE + name

@@ -25,12 +25,11 @@ piece."""
 
 
 class GitEncoder:
-    """An encoder that computes git's ids of objects, and passes those that git lacks to a sink.
+    """Encoder that computes the git ids of objects, and passes objects that git lacks to a sink.
 
-    `has` returns True for an object that git has already; a tree that git has is not read.  A
-    directory that stands for a submodule and has files remains a submodule if its commit is in the
-    result of `checked_out`, else it becomes a directory.  Memory: 150 bytes for each distinct
-    object.
+    `has` returns True for an id of an object that git has already; a tree that git has is not read.
+    A submodule's directory that has files remains a submodule if its commit is in the result of
+    `checked_out`; otherwise it becomes a directory.  Memory: 150 bytes for each distinct object.
     """
 
     def __init__(

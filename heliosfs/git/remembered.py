@@ -65,7 +65,7 @@ class OriginNotes:
 
 
 def _decode_ref(key: bytes, value: bytes) -> tuple[int, str, RememberedRef]:
-    """Read a ref from its key behind the prefix, and its value.  CorruptObject."""
+    """Read a ref from its key behind the prefix, and its value.  Raise CorruptObject."""
     name = key.decode("utf-8", "surrogateescape")
     try:
         if key.startswith(b"refs/"):
@@ -74,7 +74,7 @@ def _decode_ref(key: bytes, value: bytes) -> tuple[int, str, RememberedRef]:
         at = 2 + value[0]
         end = at + value[1]
         if end > len(value):
-            raise ValueError("it ends within an id of git")
+            raise ValueError("its value ends within a git id")
         ours = value[end:].decode("utf-8", "surrogateescape")
         return int(number, 16), ref, RememberedRef(value[2:at], ours, value[at:end])
     except (ValueError, IndexError) as error:

@@ -32,7 +32,7 @@ def verify(repository: Repository, git: Git) -> Steps[VerifyResult]:
     """Compare all commits that branches and tags reach.
 
     The trees are hashed anew as git does, from every byte of every file in the store, and not
-    looked up in the notes of the import.  StoreError if an object is damaged.
+    looked up in the notes of the import.  Raise StoreError if an object is damaged.
     """
     found = VerifyResult()
     ids = IdMap(repository.store)

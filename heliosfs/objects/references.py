@@ -21,7 +21,7 @@ NEVER_STORED = frozenset((EMPTY_BLOB, ZERO_PART, EMPTY_TREE_ID))
 def references(kind: Kind, data: bytes) -> list[Reference]:
     """Return the objects that an object needs to be complete, without those never stored.
 
-    ValueError, IndexError or struct.error when the bytes are not such an object.
+    Raise ValueError, IndexError or struct.error when the bytes are not such an object.
     """
     if kind is Kind.TREE:
         return references_in(data, outline(data))
@@ -37,7 +37,7 @@ def references(kind: Kind, data: bytes) -> list[Reference]:
 
 
 def entry_references(entry: Entry) -> Iterator[Reference]:
-    """Yield the object of one entry, if it has one that is stored."""
+    """Yield the reference of an entry to its object, unless such an object is never stored."""
     if stat.S_ISREG(entry.mode):
         if entry.size:
             yield (Kind.BLOB if entry.size <= WHOLE_MAX else Kind.PARTS), entry.oid

@@ -22,7 +22,7 @@ class Configuration:
     def __init__(self, file: SideFile | None = None, below: Sequence[Layer] = ()) -> None:
         """Read the settings; `below` are the other files, the lowest precedence first.
 
-        UsageError, StoreError.
+        Raise UsageError or StoreError.
         """
         self._file = file or MemoryFile()
         self._below = tuple(below)
@@ -42,7 +42,7 @@ class Configuration:
         self._followers.append(apply)
 
     def set(self, path: str, text: str) -> Setting:
-        """Set a key in the file; return the setting in force.  UsageError, StoreError."""
+        """Set a key in the file; return the setting in force.  Raise UsageError or StoreError."""
         key = find_key(path)
         if key.is_of_user:
             raise UsageError(
@@ -59,7 +59,7 @@ class Configuration:
     def unset(self, path: str) -> Setting:
         """Remove a key from the file; return the setting in force.
 
-        NotFound, UsageError, StoreError.
+        Raise NotFound, UsageError or StoreError.
         """
         entry = self.settings.find(path)
         if entry.source != FILE:

@@ -11,14 +11,14 @@ from heliosfs.repo.working_state import DETACHED, State
 
 
 def checkout_commit(repository: Repository, view: View, oid: CommitId) -> None:
-    """Make the tree at the root equal to a commit, with HEAD detached.  UsageError.
+    """Make the tree at the root equal to a commit, with HEAD detached.  Raise UsageError.
 
     `undo` leads back to the branch; or, if the detached state that was left last had uncommitted
     changes, to that state, because this verb discards it.
     """
     if view is not repository.root:
         raise UsageError(
-            f"a live view shows its branch, {view.branch!r}: "
+            f"a live view cannot leave its branch, {view.branch!r}: "
             "use 'reset --hard', or check out at the mount point"
         )
     goal = repository.history.read(oid).root

@@ -31,8 +31,9 @@ def resolve(
     That is an id, a unique prefix of one, a branch, a tag, HEAD, ORIG_HEAD, MERGE_HEAD, or `@{-1}`
     for the previous checkout; after a branch or HEAD, `@{n}` for its commit n changes ago; and
     after any of these `~n`, `^n`, `^{commit}`.  `head` is the commit of HEAD, and `view` the view
-    whose HEAD that is (None for that of the mount point).  UsageError, NotFound, Ambiguous.  Cost:
-    for `~n` up to 127 commits, and n / 4,096 + 128 records; for `@{n}` n operations.
+    whose HEAD that is (None for that of the mount point).  Raise UsageError, NotFound or Ambiguous.
+
+    Cost: for `~n` up to 127 commits, and n / 4,096 + 128 records; for `@{n}` n operations.
     """
     match = _REVISION.fullmatch(text)
     if match is None:
@@ -87,7 +88,7 @@ def _base(repository: Repository, name: str, head: CommitId | None, view: View) 
 
 
 def _with_prefix(repository: Repository, name: str) -> CommitId | None:
-    """Return the only commit whose id begins like this, or None.  Ambiguous."""
+    """Return the only commit whose id begins like this, or None.  Raise Ambiguous."""
     found = repository.history.with_prefix(name)
     if len(found) > 1:
         ids = ", ".join(oid.hex()[: len(name) + 4] for oid in found[:4])
@@ -164,8 +165,9 @@ def _below(repository: Repository, oid: CommitId, count: int, text: str) -> Comm
     found = first_parents.below(oid, count)
     if found is None:
         place = first_parents.place(oid)
-        length = f"has {place.depth}" if place is not None else "does not have so many"
-        raise NotFound(f"{text[:80]!r}: {oid.hex()[:12]} {length} first parents below it")
+        has = f"has only {place.depth}" if place is not None else "has fewer"
+        wanted = f"{text[:80]!r} goes back {count} first parents"
+        raise NotFound(f"{wanted}, but {oid.hex()[:12]} {has} below it")
     return found
 
 

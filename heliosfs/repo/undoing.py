@@ -13,7 +13,7 @@ from heliosfs.repo.working_state import State
 
 
 def undo(repository: Repository, view: View) -> Operation:
-    """Revert the last operation that is not undone; return it.  NotFound."""
+    """Revert the last operation that is not undone; return it.  Raise NotFound."""
     target = view.log.undo_target()
     before = view.state()
     if target.before.slot != view.slot:
@@ -25,7 +25,7 @@ def undo(repository: Repository, view: View) -> Operation:
 
 
 def redo(view: View) -> Operation:
-    """Revert the last undo that is not reverted; return it.  NotFound."""
+    """Revert the last undo that is not reverted; return it.  Raise NotFound."""
     target = view.log.redo_target()
     before = view.state()
     after = view.ignoring.keep_in(target.before, before.root, target)
@@ -38,8 +38,8 @@ def take_back(
 ) -> list[Operation]:
     """Undo, or redo, `count` operations within a transaction; return them.
 
-    NotFound if there are not so many.  UsageError if one before the last leads to another branch;
-    then the transaction must be taken back.
+    Raise NotFound if there are fewer operations, and UsageError if one before the last leads to
+    another branch; after UsageError the caller must roll the transaction back.
     """
     done: list[Operation] = []
     while len(done) < count:
@@ -48,7 +48,7 @@ def take_back(
         except NotFound as error:
             if not done:
                 raise
-            word = "redone" if redoes else "taken back"
+            word = "redone" if redoes else "undone"
             raise NotFound(f"only {len(done)} of {count} operations can be {word}") from error
         if view not in repository.views() and len(done) < count:
             raise UsageError(
@@ -80,7 +80,7 @@ def _step(
 
 
 def _take_back_checkout(repository: Repository, checkout: Operation) -> None:
-    """Show again the branch from which a commit was checked out.  NotFound, Busy.
+    """Show again the branch from which a commit was checked out.  Raise NotFound or Busy.
 
     Changes of ignored files since then, which came along, are taken back to the branch.
     """

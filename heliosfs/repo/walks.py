@@ -28,24 +28,27 @@ class WalkStep(NamedTuple):
 
 
 class Visit(NamedTuple):
-    """A commit that a walk yields."""
+    """A commit that a walk yields, with its nearest ancestors that the walk yields."""
 
     oid: CommitId
     commit: Commit
     parents: Sequence[CommitId]
-    """Nearest ancestors that the walk yields, too."""
+    """Nearest ancestors that the walk yields."""
 
 
 Stepper = Callable[[CommitId, Commit], WalkStep]
 
 
 def whole(oid: CommitId, commit: Commit) -> WalkStep:
-    """Return the step of a walk over all commits."""
+    """Return the step at a commit in a walk over all commits: continue at all its parents."""
     return WalkStep(tuple(dict.fromkeys(commit.parents)))
 
 
 def first_parent(oid: CommitId, commit: Commit) -> WalkStep:
-    """Return the step of a walk along first parents, without the commits of merged branches."""
+    """Return the step at a commit in a walk along first parents: continue at the first one.
+
+    Such a walk leaves out the commits of merged branches.
+    """
     return WalkStep(commit.parents[:1])
 
 

@@ -91,15 +91,16 @@ class Collection(Protocol):
         """Read as `Store.read` does, but without a change of L1."""
 
     def mark(self, oid: Oid) -> bool:
-        """Keep an object; return True if it was not marked before.  MissingObject."""
+        """Keep an object; return True if it was not marked before.  Raise MissingObject."""
 
     def enter(self, kind: Kind, oid: Oid, *, reads_blob: bool = False) -> list[Reference] | None:
         """Mark an object, and return those to which it refers; None if it was marked before.
 
         Blobs are not read, unless `reads_blob`.  References that a tree shares with another one
         that was entered may be left out.  Blobs with the targets of symbolic links are marked if
-        there are any.  MissingObject; CorruptObject, after the object was marked.  15 us for a
-        tree, 5 for a blob, if objects are entered in the order in which they were added.
+        there are any.  Raise MissingObject, or CorruptObject after the object was marked.  Cost:
+        15 us for a tree, 5 for a blob, if objects are entered in the order in which they were
+        added.
         """
 
     def is_marked(self, oid: Oid) -> bool:
@@ -115,7 +116,7 @@ class Collection(Protocol):
     def plan_pack(self) -> Work | None:
         """Return work that encodes some marked objects in less space; None when done.
 
-        Before a sweep, and slow: a few MB a second.
+        Do this work before a sweep.  It is slow: a few MB a second.
         """
 
     @property
@@ -123,10 +124,10 @@ class Collection(Protocol):
         """Number of bytes that `plan_pack` has saved."""
 
     def plan_settle(self) -> Work | None:
-        """Return work that moves published batches into L2.
+        """Return work that moves published batches into L2; None when done.
 
-        Return None once everything is there that was published at the first call.  It comes before
-        a sweep, so that no state in L2 names an object that is removed.
+        It is done when everything that was published before the first call is in L2.  Do this work
+        before a sweep, so that no state in L2 names an object that the sweep removes.
         """
 
     def plan_count(self) -> Work | None:
@@ -200,7 +201,7 @@ class Link(NamedTuple):
 
 
 class StateSeen(NamedTuple):
-    """A key and value of the state, and the layer that has them."""
+    """Description of a key and its value in the state, and the layer that has them."""
 
     key: bytes
     value: bytes | None
@@ -209,7 +210,7 @@ class StateSeen(NamedTuple):
 
 
 class ObjectSeen(NamedTuple):
-    """An object in a record of the journal."""
+    """Description of an object in a record of the journal."""
 
     oid: Oid
     kind: Kind
@@ -219,7 +220,7 @@ class ObjectSeen(NamedTuple):
 
 
 class BatchSeen(NamedTuple):
-    """A record of the journal."""
+    """Description of a record of the journal."""
 
     file: str
     at: int
@@ -231,7 +232,7 @@ class BatchSeen(NamedTuple):
 
 
 class FileSeen(NamedTuple):
-    """The end of the sound records in a file of the journal."""
+    """Description of a file of the journal: where its sound records end, and its size."""
 
     file: str
     sound_bytes: int
@@ -270,7 +271,10 @@ class Objects(Protocol):
     """The objects of a store: all of it that immutable trees and contents need."""
 
     def read(self, oid: Oid, kind: Kind) -> bytes:
-        """Return the bytes of an object, checked against its id.  MissingObject, CorruptObject."""
+        """Return the bytes of an object, checked against its id.
+
+        Raise MissingObject or CorruptObject.
+        """
 
     def contains(self, oid: Oid) -> bool:
         """Return True if the store has the object; its bytes may still be damaged."""
@@ -329,7 +333,7 @@ class Store(Objects, StateMap, Protocol):
     was opened; None for all others."""
 
     def bulk(self) -> Bulk:
-        """Begin a bulk.  Busy while another one, or a garbage collection, is under way."""
+        """Begin a bulk.  Raise Busy while another one, or a garbage collection, is under way."""
 
     def publish(self) -> None:
         """Make the batch atomic and safe from a killed process.
@@ -355,7 +359,7 @@ class Store(Objects, StateMap, Protocol):
         """Return work that moves published batches into L2; None if there are none."""
 
     def collect(self) -> Collection:
-        """Begin a garbage collection.  Busy while another one, or a `Bulk`, is under way."""
+        """Begin a garbage collection.  Raise Busy while another one, or a `Bulk`, is under way."""
 
     @property
     def pending_bytes(self) -> int:

@@ -35,7 +35,7 @@ _PATTERN = re.compile(rb"heliosfs store\nversion (\d+)\n")
 
 
 def read_format(directory: Directory) -> int | None:
-    """Return the version of the store in this directory, None without one; StoreFormat."""
+    """Return the version of the store in this directory, None without one.  Raise StoreFormat."""
     try:
         text = directory.read(_FORMAT)
     except FileNotFoundError:
@@ -120,7 +120,7 @@ def release_lock(fd: int, *, is_clean: bool, holder: int = 0) -> None:
 def is_closed_cleanly(directory: Directory) -> bool:
     """Return True if the last process that had the store open has closed it.
 
-    StoreBusy when a process has it open; StoreError.
+    Raise StoreBusy when a process has it open, or StoreError.
     """
     try:
         fd = directory.open(_LOCK, os.O_RDONLY)
@@ -150,7 +150,7 @@ class Lock(NamedTuple):
 
 
 def take_lock(directory: Directory) -> Lock:
-    """Lock the store for this process while the descriptor is open.  StoreBusy."""
+    """Lock the store for this process while the descriptor is open.  Raise StoreBusy."""
     refusal = None
     try:
         fd = directory.open(_LOCK, os.O_RDWR | os.O_CREAT)

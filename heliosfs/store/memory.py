@@ -111,7 +111,7 @@ class MemoryStore(MemoryState):
         if found is None:
             raise MissingObject(f"object {oid.hex()} is not in the store")
         if object_id(kind, found.data) != oid:
-            raise CorruptObject(f"object {oid.hex()} does not have its bytes")
+            raise CorruptObject(f"object {oid.hex()} is damaged: its bytes have another id")
         self._hits += 1
         return found.data
 

@@ -118,7 +118,9 @@ def _encode(count: int, reached: Reached) -> bytes:
 
 
 def make_witness(directory: Directory, salt: bytes) -> None:
-    """Make the witness of a store that is made or upgraded; on the disk on return.  StoreError.
+    """Make the witness of a store that is made or upgraded; on the disk on return.
+
+    Raise StoreError.
 
     It comes before `format`, so that a store without one has lost it.
     """
@@ -131,30 +133,30 @@ def make_witness(directory: Directory, salt: bytes) -> None:
         finally:
             os.close(fd)
     except OSError as error:
-        raise store_error("cannot make the store's witness", error) from error
+        raise store_error("cannot make the store's file 'witness'", error) from error
 
 
 def read_witness(directory: Directory) -> Reached | None:
     """Return the last that a store's witness says; None if it is missing or damaged.
 
-    StoreError.
+    Raise StoreError.
     """
     try:
         fd = directory.open(WITNESS_FILE, os.O_RDONLY)
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise store_error("cannot read the store's witness", error) from error
+        raise store_error("cannot read the store's file 'witness'", error) from error
     try:
         return max(_slots(fd), default=(0, None))[1]
     except OSError as error:
-        raise store_error("cannot read the store's witness", error) from error
+        raise store_error("cannot read the store's file 'witness'", error) from error
     finally:
         os.close(fd)
 
 
 def _slots(fd: int) -> list[tuple[int, Reached]]:
-    """Return the sound slots, each with its count.  OSError."""
+    """Return the sound slots, each with its count.  Raise OSError."""
     found = []
     for at in (0, _SECTOR_BYTES):
         data = os.pread(fd, _SLOT.size + _U32.size, at)
@@ -168,7 +170,7 @@ def _slots(fd: int) -> list[tuple[int, Reached]]:
 
 
 def sum_up(directory: Directory, name: str) -> tuple[int, int]:
-    """Return the length and the CRC-32 of a file; zeros if it is too long.  OSError."""
+    """Return the length and the CRC-32 of a file; zeros if it is too long.  Raise OSError."""
     fd = directory.open(name, os.O_RDONLY)
     try:
         length = os.fstat(fd).st_size
@@ -186,7 +188,7 @@ def sum_up(directory: Directory, name: str) -> tuple[int, int]:
 def is_as_closed(directory: Directory, name: str, reached: Reached) -> bool:
     """Return True if a file is what it was when the store was closed.
 
-    Of a file that was not summed up, only that the store was closed is known.  StoreError.
+    Of a file that was not summed up, only that the store was closed is known.  Raise StoreError.
     """
     if not reached.is_closed:
         return False
@@ -199,7 +201,7 @@ def is_as_closed(directory: Directory, name: str, reached: Reached) -> bool:
 
 
 def check_generation(reached: Reached, generation: int, file: str) -> None:
-    """Check that L2 has come as far as the witness says.  StoreError."""
+    """Check that L2 has come as far as the witness says.  Raise StoreError."""
     if generation < reached.generation:
         raise StoreError(
             f"{file} is older than the rest of the store: it is the result of {generation} "
@@ -208,7 +210,10 @@ def check_generation(reached: Reached, generation: int, file: str) -> None:
 
 
 def check_batch(reached: Reached, batch: int) -> None:
-    """Check that L2 and the journal together have come as far as the witness says.  StoreError."""
+    """Check that L2 and the journal together have come as far as the witness says.
+
+    Raise StoreError.
+    """
     if batch < reached.batch:
         raise StoreError(
             f"the journal is cut short, lost or older than the rest of the store: it ends with "

@@ -88,7 +88,10 @@ def part_lonely_links(store: Objects, base: Entry, root: Entry, paths: Iterable[
 
 
 def _part(store: Objects, members: _Members, like: Entry) -> Iterator[tuple[bytes, Entry]]:
-    """Yield new entries for the names that must leave a group."""
+    """Yield entries without a link for the names that must leave a link group.
+
+    These are a single member, unless it is so in `like`, and members that differ from most others.
+    """
     if len(members) == 1:
         path, entry = members[0]
         # A commit may hold a group of one name; keep it then, so that it is no difference.

@@ -43,7 +43,7 @@ class Pattern(NamedTuple):
 
 
 def parse_pattern(line: bytes) -> Pattern:
-    """Parse the pattern of a line that has one."""
+    """Parse a line of an ignore file, or a pattern of attributes, that is not empty."""
     is_negated = line.startswith(b"!")
     text = line[is_negated:]
     is_only_directory = text.endswith(b"/")

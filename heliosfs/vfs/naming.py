@@ -39,7 +39,8 @@ class Naming:
     ) -> Node:
         """Create a file, directory, symbolic link or device.
 
-        EEXIST, ENOENT (the directory was removed), ENAMETOOLONG, EROFS, EPERM (`.helios`).
+        Fail with EEXIST, ENOENT (the directory was removed), ENAMETOOLONG, EROFS or EPERM
+        (`.helios`).
         """
         directory = self._target(parent, name)
         if directory.workspace.lookup(directory, name) is not None:
@@ -53,14 +54,17 @@ class Naming:
     def create_unnamed(self, parent: StatInode, mode: int, uid: int, gid: int) -> FileNode:
         """Create a file without a name in the tree of a directory (O_TMPFILE); `link` can name it.
 
-        It is removed with its last handle.  ENOENT, EROFS, EPERM (`.helios`).
+        It is removed with its last handle.  Fail with ENOENT, EROFS or EPERM (`.helios`).
         """
         directory = self._target(parent, b"")
         gid = directory.gid if directory.mode & stat.S_ISGID else gid
         return directory.workspace.create_unnamed(mode, uid, gid)
 
     def link(self, node: StatInode, parent: StatInode, name: bytes) -> Node:
-        """Add a name to a file.  EXDEV between workspaces, EPERM for a directory, as `create`."""
+        """Add a name to a file.
+
+        Fail with EXDEV between workspaces, EPERM for a directory, and else as `create` does.
+        """
         directory = self._target(parent, name)
         if not isinstance(node, LeafNode):
             raise PosixError(errno.EPERM)
@@ -74,14 +78,17 @@ class Naming:
         return node
 
     def unlink(self, parent: StatInode, name: bytes) -> Node:
-        """Remove a name of a file that is no directory.  ENOENT, EISDIR, EROFS, EPERM."""
+        """Remove a name of a file that is no directory.
+
+        Fail with ENOENT, EISDIR, EROFS or EPERM.
+        """
         directory, node = self._existing(parent, name)
         if isinstance(node, DirNode):
             raise PosixError(errno.EISDIR)
         return directory.workspace.remove(directory, name)
 
     def rmdir(self, parent: StatInode, name: bytes) -> Node:
-        """Remove an empty directory.  ENOENT, ENOTDIR, ENOTEMPTY, EROFS, EPERM."""
+        """Remove an empty directory.  Fail with ENOENT, ENOTDIR, ENOTEMPTY, EROFS or EPERM."""
         directory, node = self._existing(parent, name)
         if not isinstance(node, DirNode):
             raise PosixError(errno.ENOTDIR)
@@ -92,7 +99,10 @@ class Naming:
     def rename(
         self, parent: StatInode, name: bytes, new_parent: StatInode, new_name: bytes, flags: int
     ) -> None:
-        """Rename or exchange as renameat2(2) does, with its errors; EXDEV between workspaces."""
+        """Rename or exchange as renameat2(2) does, with its errors.
+
+        Fail with EXDEV between workspaces.
+        """
         if flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE):
             raise PosixError(errno.EINVAL)
         source, node = self._existing(parent, name)
@@ -138,7 +148,10 @@ class Naming:
         return directory
 
     def _existing(self, parent: StatInode, name: bytes) -> tuple[DirNode, Node]:
-        """Return a directory and its child, whose name may be removed.  ENOENT, as `_target`."""
+        """Return a directory and its child, whose name may be removed.
+
+        Fail with ENOENT, and else as `_target` does.
+        """
         directory = self._target(parent, name)
         node = directory.workspace.lookup(directory, name)
         if node is None:
@@ -147,7 +160,10 @@ class Naming:
 
 
 def _check_replaceable(node: Node, there: Node) -> None:
-    """Check that a rename may put `node` in the place of `there`.  EISDIR, ENOTDIR, ENOTEMPTY."""
+    """Check that a rename may put `node` in the place of `there`.
+
+    Fail with EISDIR, ENOTDIR or ENOTEMPTY.
+    """
     if isinstance(there, DirNode):
         if not isinstance(node, DirNode):
             raise PosixError(errno.EISDIR)

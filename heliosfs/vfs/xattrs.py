@@ -17,7 +17,10 @@ XATTR_NAMES_MAX_BYTES = 64 * 1024
 
 
 def get_xattr(node: StatInode, name: bytes) -> bytes:
-    """Return the value of an extended attribute.  ENODATA; EOPNOTSUPP outside of `user.`."""
+    """Return the value of an extended attribute.
+
+    Fail with ENODATA if there is none, with EOPNOTSUPP for a name outside of `user.`.
+    """
     _check_name(name)
     value = _xattrs_of(node).get(name)
     if value is None:
@@ -33,7 +36,7 @@ def list_xattrs(node: StatInode) -> list[bytes]:
 def set_xattr(filesystem: FileSystem, node: StatInode, name: bytes, value: bytes | None) -> None:
     """Set an extended attribute, or remove it if the value is None.
 
-    ENODATA, EOPNOTSUPP, EROFS, EPERM, ENOSPC.
+    Fail with ENODATA, EOPNOTSUPP, EROFS, EPERM or ENOSPC.
     """
     _check_name(name)
     changed = filesystem.check_writable(node)

@@ -19,10 +19,10 @@ FILE = "inodes"
 class InodeTable:
     """Mapping of numbers to inodes.  No number except the root's is assigned twice.
 
-    Programs that compare two states of a tree by stat(2), as `tar -g` and restic do, treat a file
-    of the same number, size and time as unchanged, even across mounts.  So the numbers of a mount
-    begin where those of the previous one ended: the end of a block of numbers is on disk before
-    the block is used.
+    Programs that compare two states of a tree by stat(2), such as `tar -g` and restic, treat a file
+    with the same number, size and time as unchanged, even across mounts.  So the numbers of a mount
+    begin after those of the previous mount: numbers are reserved in blocks, and the end of a block
+    is written to disk before the block is used.
     """
 
     __slots__ = ("_end", "_file", "_next", "nodes")

@@ -25,7 +25,7 @@ class Leaf:
         self.touched: set[bytes] = set()
 
     def written(self, oid: TreeId, data: bytes | None) -> None:
-        """Record that the leaf equals the object `oid`, whose bytes are `data` if known."""
+        """Record that the leaf equals the object `oid`; `data` is its bytes, None if not known."""
         self.oid = self.base = oid
         self.data = data
         self.touched = set()

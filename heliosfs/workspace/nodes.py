@@ -374,7 +374,7 @@ def entry_of(child: Child, name: bytes) -> bytes:
 
 
 def join_children(directory: DirNode) -> bytes:
-    """Return one leaf of all children, which must be loaded and clean."""
+    """Return the bytes of one leaf with the entries of all children, which are loaded and clean."""
     children = directory.children
     assert children is not None
     if directory.unsorted:

@@ -35,7 +35,7 @@ class FileContent(Protocol):
 class WorkingSet:
     """Working set: the files whose bytes are in memory, and the number of these bytes.
 
-    They share the budget with other memory (`others`): L1, nodes, objects that wait for L2.
+    The files share the budget with other memory (`others`): L1, nodes, objects that wait for L2.
     """
 
     def __init__(
@@ -137,7 +137,7 @@ class WorkingSet:
             self.account.written_bytes += end - offset
 
     def parts_of(self, node: FileContent) -> LargeFile | None:
-        """Return the content of a large file, or None of a file in one piece.  StoreError."""
+        """Return the content of a large file, or None of a file in one piece.  Raise StoreError."""
         content = node.content
         if content is None and node.file_size > WHOLE_MAX:
             content = self.load(node)

@@ -310,7 +310,7 @@ def test_what_cannot_be_a_target_is_refused(stage: Stage, tmp_path: Path) -> Non
     (tmp_path / "full/file").touch()
     with pytest.raises(NotFound, match="is not a git repository"):
         export(stage, tmp_path / "full")
-    with pytest.raises(UsageError, match=r"which repository\? export --to-git DIR"):
+    with pytest.raises(UsageError, match="give a repository, as in 'export --to-git DIR'"):
         stage.run("export")
     with pytest.raises(NotFound, match="no branch 'none'"):
         export(stage, clone.path, "none")

@@ -135,7 +135,7 @@ def test_another_distribution_is_told_the_names(
     monkeypatch: pytest.MonkeyPatch, steps: list[list[str]]
 ) -> None:
     which(monkeypatch)
-    with pytest.raises(bootstrap.SetupError, match="needs what Debian calls fuse3 gcc;"):
+    with pytest.raises(bootstrap.SetupError, match="packages are missing, in Debian fuse3 gcc:"):
         bootstrap.install_packages(["fuse3", "gcc"])
     bootstrap.install_packages([])
     assert steps == []

@@ -290,7 +290,7 @@ def test_checkout_of_nothing_known(stage: Stage) -> None:
 def test_a_live_view_stays_on_its_branch(stage: Stage) -> None:
     stage.run("branch", "x")
     for argv in (["checkout", "main"], ["checkout", "HEAD"], ["checkout", "-b", "y"]):
-        with pytest.raises(UsageError, match="a live view shows its branch"):
+        with pytest.raises(UsageError, match="a live view cannot leave its branch"):
             stage.run(*argv, branch="x")
     assert "y" not in stage.repository.refs
     assert stage.run("checkout", "x", branch="x") == "Already on 'x'\n"

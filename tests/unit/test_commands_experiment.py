@@ -231,7 +231,7 @@ def test_an_unknown_experiment(stage: Stage, action: str) -> None:
     with pytest.raises(NotFound, match="no experiment 'nope'") as caught:
         stage.run("experiment", action, "nope")
     assert caught.value.errno == errno.ENOENT
-    with pytest.raises(UsageError, match="which experiment"):
+    with pytest.raises(UsageError, match="the current branch is not an experiment"):
         stage.run("experiment", action)
 
 

@@ -311,11 +311,11 @@ def test_histories_without_a_common_commit() -> None:
 
 def test_wrong_syntax(stage: Stage) -> None:
     for argv, problem in (
-        ((), "which branch or commit"),
+        ((), "give a branch or a commit"),
         (("x", "y"), "one argument too many"),
         (("--ours", "--theirs", "x"), "exclude each other"),
         (("--abort", "x"), "one argument too many"),
-        (("--dry-run",), "which branch"),
+        (("--dry-run",), "give a branch"),
         (("-m", "", "--no-ff", "x"), "empty message"),
     ):
         with pytest.raises(UsageError, match=problem):

@@ -154,7 +154,7 @@ def test_several_operations_at_once(stage: Stage) -> None:
     log = stage.run("oplog")
     with pytest.raises(NotFound, match="only 1 of 2 operations can be redone"):
         stage.run("redo", "2")
-    with pytest.raises(NotFound, match="only 4 of 99 operations can be taken back"):
+    with pytest.raises(NotFound, match="only 4 of 99 operations can be undone"):
         stage.run("undo", "99")
     assert (stage.head, stage.run("oplog")) == (ids[3], log)
     for word in ("0", "-1", "two", "9" * 30):
@@ -185,7 +185,7 @@ def test_back_to_an_operation(stage: Stage) -> None:
     assert (stage.head, files(stage)) == (ids[4], {"a": b"dirty"})
     with pytest.raises(NotFound, match="no operation 99: 'oplog' lists 1 to 7"):
         stage.run("oplog", "restore", "99")
-    with pytest.raises(UsageError, match="which operation"):
+    with pytest.raises(UsageError, match="give the number of an operation"):
         stage.run("oplog", "restore")
     with pytest.raises(UsageError, match="belongs to"):
         stage.run("oplog", "--at", "now")

@@ -60,14 +60,14 @@ def test_unknown_verb_suggests_one() -> None:
         (["log", "-n", "-1"], "'-1' is not a number"),
         (["log", "-n", "9" * 50], "is not a number"),
         (["reset", "--soft", "--hard"], "--soft and --hard exclude each other"),
-        (["checkout"], "which branch or revision?"),
-        (["branch", "-d"], "which branch?"),
-        (["branch", "-m"], "what is the new name?"),
+        (["checkout"], "give a branch or a revision"),
+        (["branch", "-d"], "give the name of a branch"),
+        (["branch", "-m"], "give the new name"),
         (["branch", "--fork"], "--fork needs the name of the branch"),
         (["branch", "-f"], "--force needs the name of the branch"),
         (["commit", "-F", "file"], "here, give the text with -m"),
         (["merge", "--squash", "--markers", "x"], "exclude each other"),
-        (["rev-parse"], "which revision?"),
+        (["rev-parse"], "give a revision"),
     ],
 )
 def test_wrong_syntax_is_a_usage_error(argv: list[str], problem: str) -> None:

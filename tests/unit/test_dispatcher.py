@@ -127,7 +127,7 @@ async def test_an_error_is_an_errno(
     asked.release.set()
     for error, code in (
         (PosixError(errno.ENOTEMPTY), errno.ENOTEMPTY),
-        (CorruptObject("object 1234 does not have its bytes"), errno.EIO),
+        (CorruptObject("object 1234 is damaged: its bytes have another id"), errno.EIO),
         (KeyError("fh"), errno.EIO),
     ):
         asked.error = error

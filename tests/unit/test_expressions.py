@@ -100,11 +100,11 @@ def test_characters_where_the_text_is_utf8_and_bytes_elsewhere() -> None:
         ("[a", Syntax.EXTENDED, "not closed"),
         ("[[:nope:]]", Syntax.BASIC, "unknown name"),
         (r"\(a", Syntax.BASIC, "not closed"),
-        (r"a\)", Syntax.BASIC, "not opened"),
+        (r"a\)", Syntax.BASIC, "has no opening one"),
         ("*a", Syntax.EXTENDED, "nothing stands before"),
         ("a\\", Syntax.BASIC, "backslash"),
         ("a" + "*" * 200, Syntax.EXTENDED, "repetitions of one another"),
-        ("(" * 200, Syntax.EXTENDED, "groups in one another"),
+        ("(" * 200, Syntax.EXTENDED, "groups are nested more than"),
     ],
 )
 def test_refusals_name_the_pattern_and_a_way_on(pattern: str, syntax: Syntax, said: str) -> None:

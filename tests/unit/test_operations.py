@@ -45,11 +45,14 @@ async def test_our_errors_have_their_errno(error: Exception, code: int) -> None:
 async def test_what_the_store_could_not_read_is_told_in_the_log(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    for error in (CorruptObject("object 1234 does not have its bytes"), PosixError(errno.EIO)):
+    for error in (
+        CorruptObject("object 1234 is damaged: its bytes have another id"),
+        PosixError(errno.EIO),
+    ):
         with pytest.raises(pyfuse3.FUSEError):
             await Broken(error).act(1)
     assert [record.getMessage() for record in caplog.records] == [
-        "act: object 1234 does not have its bytes"
+        "act: object 1234 is damaged: its bytes have another id"
     ]
 
 

@@ -26,7 +26,10 @@ from heliosfs.steps import Steps
 
 
 class _Side(NamedTuple):
-    """One of two compared trees, and its commit; None for the stage, for example."""
+    """One of two compared trees, and its commit.
+
+    `commit` is None for a tree without a commit, such as the stage.
+    """
 
     root: Entry | None
     commit: CommitId | None = None
@@ -136,7 +139,7 @@ def _side(request: Request, oid: CommitId | None) -> _Side:
 
 
 def _common(request: Request, one: _Side, other: _Side) -> Steps[_Side]:
-    """Find the merge base of two commits, the newest of several.  NotFound."""
+    """Find the merge base of two commits, the newest of several.  Raise NotFound."""
     assert one.commit is not None and other.commit is not None
     bases = yield from find_merge_bases(request.repository.history, one.commit, other.commit)
     if not bases:

@@ -35,7 +35,7 @@ def export(request: Request, options: Options) -> Steps[str]:
 def export_steps(request: Request, options: Options, path: str | None) -> Steps[str]:
     """Carry out `export` to the git repository at `path`."""
     if path is None:
-        raise options.misuse("which repository? export --to-git DIR")
+        raise options.misuse("give a repository, as in 'export --to-git DIR'")
     repository = request.repository
     chosen = choose(repository, options.words)
     git, device = yield from _open(repository, path, chosen)

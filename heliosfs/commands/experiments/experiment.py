@@ -44,7 +44,7 @@ def experiment(request: Request, options: Options) -> str | Steps[str]:
     action, *words = options.words or ["list"]
     carry_out = _ACTIONS.get(action)
     if carry_out is None:
-        raise options.misuse(f"{', '.join(_ACTIONS)}? not {action[:80]!r}")
+        raise options.misuse(f"the first word is {', '.join(_ACTIONS)}, not {action[:80]!r}")
     for key in _OPTIONS:
         if key in options and key not in _ALLOWED[action]:
             raise options.misuse(f"'experiment {action}' has no option --{key}")
@@ -53,7 +53,7 @@ def experiment(request: Request, options: Options) -> str | Steps[str]:
 
 def _start(request: Request, options: Options, words: list[str]) -> str:
     if len(words) != 1:
-        raise options.misuse("which name? experiment start NAME")
+        raise options.misuse("give one name, as in 'experiment start NAME'")
     name, repository, view = words[0], request.repository, request.view
     wants_checkout = "checkout" in options
     if wants_checkout and view is not repository.root:
@@ -94,7 +94,7 @@ def _parameters(options: Options) -> dict[str, str]:
 def _record(request: Request, options: Options, words: list[str]) -> str:
     repository = request.repository
     if not words:
-        raise options.misuse("which numbers? experiment record score=0.93 tests=41/42")
+        raise options.misuse("give a score, as in 'experiment record score=0.93 tests=41/42'")
     scores = {}
     for word in words:
         metric, _, text = word.partition("=")
@@ -238,7 +238,7 @@ def _named(request: Request, options: Options, words: list[str]) -> Experiment:
         return known.get(words[0])
     found = known.of_slot(request.view.slot)
     if found is None:
-        raise options.misuse("which experiment? The branch you are on is not one: name it with -e")
+        raise options.misuse("the current branch is not an experiment: name one with -e")
     return found
 
 

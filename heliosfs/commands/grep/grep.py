@@ -38,7 +38,7 @@ def grep(request: Request, options: Options) -> Steps[str]:
     patterns = options.values("regexp")
     if not patterns:
         if not words:
-            raise options.misuse("which pattern?")
+            raise options.misuse("give a pattern")
         patterns = [words.pop(0)]
     expression = _compile(patterns, options)
     paint = paint_of(request, options)

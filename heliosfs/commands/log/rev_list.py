@@ -17,7 +17,7 @@ def rev_list(request: Request, options: Options) -> Steps[str]:
     """Return the id of each commit on a line, or the number of commits."""
     names_refs = any(key in options for key in ("all", "branches", "tags", "remotes"))
     if not options.words and not names_refs:
-        raise options.misuse("which revisions? rev-list HEAD")
+        raise options.misuse("give a revision, as in 'rev-list HEAD'")
     limit, skipped = options.number("max-count"), options.number("skip") or 0
     wanted = filter_of(options, request.repository.clock.now_ns() // SECOND_NS)
     form = form_of(request, options) if "format" in options or "oneline" in options else None

@@ -113,7 +113,7 @@ def _edits_line(edited: list[bytes], way: str) -> str:
 
 def _count(options: Options, word: str) -> int:
     if not word.isdecimal() or not int(word[:9]) >= 1:
-        raise options.misuse(f"how many operations? not {word[:80]!r}")
+        raise options.misuse(f"a number of operations is 1 or more, not {word[:80]!r}")
     return int(word[:9])
 
 
@@ -139,7 +139,7 @@ def _chosen_state(request: Request, options: Options) -> Past:
         options.only_one("saved", "before")
         return last_save(request)
     if not numbers:
-        raise options.misuse("which operation? 'oplog' lists their numbers")
+        raise options.misuse("give the number of an operation: 'oplog' lists them")
     number = _count(options, numbers[0])
     return state_after(request.view, number, before="before" in options)
 

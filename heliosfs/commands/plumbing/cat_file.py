@@ -90,7 +90,7 @@ def ls_tree(request: Request, options: Options) -> Steps[str]:
     """List a tree: mode, kind, id and name of each entry."""
     options.only_one("name-only", "json")
     if not options.words:
-        raise options.misuse("which tree? ls-tree HEAD")
+        raise options.misuse("give a tree, as in 'ls-tree HEAD'")
     name, *words = options.words
     found = find_object(request.repository, request.view, name, request.cwd)
     if found.entry is None or not found.entry.is_dir:

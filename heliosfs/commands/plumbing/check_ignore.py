@@ -28,7 +28,7 @@ def check_ignore(request: Request, options: Options) -> Steps[str]:
     """Return the ignored ones of the paths, each on a line; the exit code is 1 if none is."""
     words = [*options.words, *(options.paths or [])]
     if not words:
-        raise options.misuse("which path?")
+        raise options.misuse("give a path")
     if "quiet" in options and len(words) > 1:
         raise options.misuse("-q takes exactly one path")
     work = request.view.state().root

@@ -16,7 +16,7 @@ def merge_base(request: Request, options: Options) -> Steps[str]:
     repository, view = request.repository, request.view
     ids = [resolve(repository, word, view.head, view) for word in options.words]
     if len(ids) < 2 or ("is-ancestor" in options and len(ids) != 2):
-        raise options.misuse("which two commits?")
+        raise options.misuse("give two commits")
     history = repository.history
     if "is-ancestor" in options:
         is_ancestor = yield from reaches(history, ids[1:], ids[0])

@@ -39,7 +39,7 @@ def rev_parse(request: Request, options: Options) -> Steps[str]:
     if options.has_any(("all", "branches", "tags")):
         words = [*words, *_refs(request, options)]
     elif not words:
-        raise options.misuse("which revision?")
+        raise options.misuse("give a revision")
     is_one = "verify" in options
     if is_one:
         options.at_most(1)

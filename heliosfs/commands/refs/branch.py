@@ -26,7 +26,10 @@ from heliosfs.trees.wildmatch import matcher
 
 
 def branch(request: Request, options: Options) -> str | Steps[str]:
-    """Carry out the form that the options choose; without words, list.  Deleting comes in steps."""
+    """List, create, move, copy or delete branches as the options say; without words, list them.
+
+    Return the reply, or the steps that make it.
+    """
     options.only_one("fork", "move", "copy", "delete", "force-delete", "show-current", "list")
     if options.has_any(LISTED):
         for key in ("fork", "move", "copy", "delete", "force-delete", "show-current"):
@@ -81,7 +84,7 @@ def _create(request: Request, options: Options) -> str:
 
 
 def move_branch(request: Request, name: str, base: str | None) -> Branch:
-    """Move a branch that is not shown here to another commit, with its files.  Busy."""
+    """Move a branch that is not shown here to another commit, with its files.  Raise Busy."""
     repository, view = request.repository, request.view
     branch = repository.refs.branch(name)
     if branch.slot == view.slot:
@@ -97,7 +100,7 @@ def move_branch(request: Request, name: str, base: str | None) -> Branch:
 def _delete(request: Request, options: Options) -> Steps[str]:
     repository = request.repository
     if not options.words:
-        raise options.misuse("which branch?")
+        raise options.misuse("give the name of a branch")
     names = list(dict.fromkeys(options.words))
     for name in names:
         if repository.refs.branch(name).slot == request.view.slot:
@@ -142,7 +145,7 @@ def _old_and_new(request: Request, options: Options) -> tuple[str, str]:
     """Return the two names of -m and -c; with one word, the old one is the view's branch."""
     options.at_most(2)
     if not options.words:
-        raise options.misuse("what is the new name?")
+        raise options.misuse("give the new name")
     new = options.words[-1]
     old = options.words[0] if len(options.words) == 2 else request.view.require_branch()
     return old, new

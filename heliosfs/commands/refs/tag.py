@@ -26,7 +26,7 @@ def tag(request: Request, options: Options) -> str | Steps[str]:
         return _delete(request, options)
     if any(key in options for key in ("list", *LISTED)) or not options.words:
         if "force" in options or "annotate" in options or "message" in options:
-            raise options.misuse("which name?")
+            raise options.misuse("give the name of the new tag")
         return _list(request, options)
     options.at_most(2)
     name, revision = (*options.words, "HEAD")[:2]
@@ -49,7 +49,7 @@ def _delete(request: Request, options: Options) -> str:
     repository = request.repository
     names = list(dict.fromkeys(options.words))
     if not names:
-        raise options.misuse("which tag?")
+        raise options.misuse("give the name of a tag")
     for name in names:
         if name not in repository.refs.tags:
             raise NotFound(f"no tag {name[:80]!r}")

@@ -33,7 +33,7 @@ _CHUNK_BYTES = 64 * 1024
 
 
 class DetailChunks:
-    """Chunks of details, and the chunk of each commit."""
+    """Details of commits (message, metadata, diff) in compressed chunks, and the chunk of each."""
 
     def __init__(self, repository: Repository) -> None:
         self._repository = repository
@@ -51,7 +51,7 @@ class DetailChunks:
         return len(self.places) < DETAILS_MAX_COUNT and self._all_bytes < DETAILS_MAX_BYTES
 
     def add(self, row: Row) -> Steps[None]:
-        """Take in a commit, if it is still there."""
+        """Add the details of a commit, if the commit is still in the store."""
         try:
             commit = self._repository.history.read(row.oid)
             detail = _about(commit)

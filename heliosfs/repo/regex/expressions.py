@@ -75,7 +75,7 @@ class _Options(NamedTuple):
 
 
 class _Matcher(Protocol):
-    """The part of the engine's compiled expression that is used."""
+    """Attributes of the engine's compiled expression that this module uses."""
 
     @property
     def programsize(self) -> int: ...
@@ -167,8 +167,8 @@ def compile_expression(
 ) -> Expression:
     """Return an expression that matches where any of the patterns does.
 
-    A pattern of several lines is several patterns, as in git.  UsageError, which quotes the pattern
-    and says what is wrong with it.
+    A pattern of several lines is several patterns, as in git.  Raise UsageError, which quotes the
+    pattern and says what is wrong with it.
     """
     parts = [line for pattern in patterns for line in pattern.split(b"\n")]
     if syntax is Syntax.FIXED and len(parts) == 1 and not (ignore_case or whole_words):
@@ -223,7 +223,7 @@ def line_steps(expression: Expression, text: bytes) -> Steps[list[MatchingLine]]
 
 
 def span_steps(expression: Expression, text: bytes, limit: int = SPANS_MAX) -> Steps[list[Span]]:
-    """Return the matches that are not empty.  TooLarge for more than `limit` of them."""
+    """Return the matches that are not empty.  Raise TooLarge for more than `limit` of them."""
     found: list[Span] = []
 
     def take(spans: list[Span]) -> None:
@@ -327,7 +327,7 @@ def _pieces(text: bytes, size: int) -> Iterator[tuple[int, int]]:
 
 
 def _source_of(pattern: bytes, syntax: Syntax) -> bytes:
-    """Return one pattern in the language of the engine, known to compile.  UsageError."""
+    """Return one pattern in the language of the engine, known to compile.  Raise UsageError."""
     if syntax is Syntax.FIXED:
         return quote(pattern)
     try:
@@ -371,7 +371,7 @@ def _search_word(matcher: _Matcher, text: bytes, start: int, stop: int) -> Span 
 
 
 def _compiled(source: bytes, options: _Options, *, is_text: bool) -> _Matcher:
-    """Compile for the engine, in 50 us.  ValueError with its message."""
+    """Return the engine's compiled expression (50 us).  Raise ValueError with its message."""
     import re2  # only verbs that search pay for it
 
     asked = re2.Options()

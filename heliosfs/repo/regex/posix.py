@@ -37,7 +37,7 @@ def quote(literal: bytes) -> bytes:
 
 
 def translate(pattern: bytes, *, is_extended: bool) -> bytes:
-    r"""Return the engine's expression for a POSIX one.  UsageError.
+    r"""Return the engine's expression for a POSIX one.  Raise UsageError.
 
     >>> translate(rb"a\(b\|c\)*+[]x]", is_extended=False)
     b'a(?:(?:b|c))*\\+[\\]x]'
@@ -123,12 +123,12 @@ class _Translation:
             self._was_repeated = False
         if operator == b"(":
             if len(self._levels) > _NESTED_MAX:
-                raise UsageError(f"more than {_NESTED_MAX} groups in one another")
+                raise UsageError(f"groups are nested more than {_NESTED_MAX} deep: use fewer")
             self._levels.append([])
             self._can_repeat = False
         elif operator == b")":
             if len(self._levels) == 1:
-                raise UsageError("a group is closed that was not opened")
+                raise UsageError("a closing parenthesis has no opening one")
             inner = b"".join(self._levels.pop())
             self._add(b"(?:%s)" % inner)
         elif operator in b"^$|":
@@ -165,7 +165,7 @@ class _Translation:
         if not all(each.isdigit() or not each for each in (low, high)) or inner in (b"", b","):
             raise UsageError("{ is followed by no numbers: write {2,5}, or \\{ for the character")
         if any(int(each[:9] or b"0") > _REPEAT_MAX for each in (low, high)):
-            raise UsageError(f"a repetition of more than {_REPEAT_MAX}")
+            raise UsageError(f"a repetition count is more than {_REPEAT_MAX}: use a smaller one")
         self._at = end + len(closing)
         return b"{%s%s%s}" % (low or b"0", comma, high)
 

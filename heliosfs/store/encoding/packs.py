@@ -61,7 +61,7 @@ class PackLocation(NamedTuple):
 
 
 def decode_location(data: bytes, at: int = 0) -> tuple[PackLocation, int]:
-    """Return the place at `at`, and where it ends; IndexError."""
+    """Return the place at `at`, and where it ends.  Raise IndexError."""
     pack, at = read_varint(data, at)
     offset, at = read_varint(data, at)
     length, at = read_varint(data, at)
@@ -173,7 +173,7 @@ class Packs:
     def tidy(self, uses: Mapping[int, PackUse]) -> None:
         """Cut off all bytes that L2 does not refer to, at open, once L2 has the journal.
 
-        StoreError.
+        Raise StoreError.
         """
         try:
             for pack in pack_numbers(self._directory):
@@ -191,7 +191,10 @@ class Packs:
                 yield f"{PREFIX}{pack} ends at byte {length}, and not at {use.end}"
 
     def append(self, encoded: Encoded) -> PackLocation:
-        """Write a body; it is safe from a power cut after a sync.  StoreError, StoreFull."""
+        """Write a body; it is safe from a power cut after a sync.
+
+        Raise StoreError or StoreFull.
+        """
         codec, body = encoded
         with self._appending:
             # After a failed sync, bytes that L2 would name may be lost.
@@ -233,7 +236,7 @@ class Packs:
             return not is_open and not self._unnamed.get(pack)
 
     def remove_unused(self, uses: Mapping[int, PackUse]) -> None:
-        """Delete the packs to which L2 does not refer, and never will.  StoreError.
+        """Delete the packs to which L2 does not refer, and never will.  Raise StoreError.
 
         Call it on the owner's thread, so that nobody is about to read a place that was found a
         moment ago.
@@ -255,7 +258,7 @@ class Packs:
         self._directory.unlink(name)
 
     def read(self, place: PackLocation) -> Encoded:
-        """Return the body at a place; DecodeError if the pack ends before it does."""
+        """Return the body at a place.  Raise DecodeError if the pack ends before the body does."""
         pack, offset, length, codec = place
         if codec not in _CODECS:
             raise DecodeError(f"codec {codec} is unknown in pack {pack}")
@@ -287,7 +290,9 @@ class Packs:
             self._names_synced = max(self._names_synced, synced.names)
 
     def sync(self, of_last_run: Iterable[int] = ()) -> None:
-        """Make everything that was appended safe from a power cut, on any thread.  StoreError.
+        """Make everything that was appended safe from a power cut, on any thread.
+
+        Raise StoreError.
 
         `of_last_run` are packs to which the last process may have appended without a sync.
         """
@@ -307,10 +312,10 @@ class Packs:
         self.end_sync(sync)
 
     def load(self, packed: PackedObject, kind: Kind, oid: Oid) -> bytes:
-        """Return the bytes of an object; DecodeError if they do not have its id."""
+        """Return the bytes of an object.  Raise DecodeError if their id is not `oid`."""
         data = decode(*self.read(packed.place), packed.size)
         if object_id(kind, data) != oid:
-            raise DecodeError("its bytes have another id")
+            raise DecodeError(f"the bytes in the pack are not those of object {oid.hex()}")
         return data
 
     def close(self) -> None:

@@ -68,7 +68,7 @@ class Repack:
         return self._scanned and self._next >= self._end
 
     def step(self) -> None:
-        """Do the next step.  StoreError, StoreFull."""
+        """Do the next step.  Raise StoreError or StoreFull."""
         try:
             if self._scanned:
                 self._encode_some()
@@ -179,7 +179,7 @@ def _body_of(payload: Payload) -> Encoded:
 def _check(decoded: bytes, data: bytes) -> None:
     """Raise DecodeError unless a new encoding decodes to the object that it is to replace."""
     if decoded != data:
-        raise DecodeError("an encoded object decodes to other bytes")
+        raise DecodeError("a new encoding of an object does not decode to its bytes")
 
 
 def _write(change: ReclaimTransaction, rewrites: list[_Rewrite]) -> None:

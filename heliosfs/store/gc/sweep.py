@@ -58,7 +58,7 @@ class Sweep:
         return not self._steps and (self._copy is None or self._copy.is_done)
 
     def step(self) -> None:
-        """Do the next step.  StoreError, StoreFull."""
+        """Do the next step.  Raise StoreError or StoreFull."""
         try:
             if self._steps:
                 with self._database.writing:
@@ -74,7 +74,7 @@ class Sweep:
             self._copy = PackCopy(self._database)
 
     def applied(self) -> None:
-        """Delete the packs that L2 does not name any more, after a step.  StoreError.
+        """Delete the packs that L2 does not name any more, after a step.  Raise StoreError.
 
         Call it on the owner's thread.
         """

@@ -87,7 +87,7 @@ def segment_names(directory: Directory) -> list[str]:
 
 
 def replay(directory: Directory, packs: Packs, salt: bytes, drained: int) -> Batches:
-    """Return the batches after number `drained`, in order; StoreError if damage has lost some."""
+    """Return the batches after `drained`, in order.  Raise StoreError if damage has lost some."""
     seed = crc32(salt)
     try:
         scans = [_scan(name, directory.read(name), seed) for name in segment_names(directory)]
@@ -109,7 +109,7 @@ def replay(directory: Directory, packs: Packs, salt: bytes, drained: int) -> Bat
 
 
 def _are_packed(packs: Packs, objects: list[Pending]) -> bool:
-    """Return True if the packs have every body that a record places there."""
+    """Return True if the packs have every body that the records of the objects name."""
     try:
         for item in objects:
             if isinstance(item.data, PackedObject):

@@ -68,7 +68,7 @@ class WalkResult(NamedTuple):
 
 
 def walk(fd: int, tables: Mapping[bytes, int] | None = None) -> WalkResult:
-    """Walk everything that the newest meta page reaches.  Damage, OSError.
+    """Walk everything that the newest meta page reaches.  Raise Damage or OSError.
 
     `tables` are the flags of the tables that may be there.  Cost: 4 s for 1 GB of small records,
     2 us for each page of large ones.  It reads with pread(2) alone, and so may run on any thread.
@@ -79,7 +79,7 @@ def walk(fd: int, tables: Mapping[bytes, int] | None = None) -> WalkResult:
 
 
 def problems(fd: int, tables: Mapping[bytes, int] | None = None) -> list[str]:
-    """Return everything that a walk finds: it goes on behind damage.  OSError."""
+    """Return everything that a walk finds: it goes on behind damage.  Raise OSError."""
     found: list[str] = []
     length = os.fstat(fd).st_size
     try:
@@ -91,7 +91,10 @@ def problems(fd: int, tables: Mapping[bytes, int] | None = None) -> list[str]:
 
 
 def is_short(fd: int) -> bool:
-    """Return True if a file has fewer pages than its newest meta page counts.  Damage, OSError."""
+    """Return True if a file has fewer pages than its newest meta page counts.
+
+    Raise Damage or OSError.
+    """
     length = os.fstat(fd).st_size
     meta = newest_meta(fd, length)
     return length < (meta.last_page + 1) * meta.page_bytes
@@ -121,10 +124,12 @@ class TreeWalk:
     ) -> None:
         """Prepare a walk.  It ends at the first damage, or tells of all that it finds.
 
-        Damage if the file says to be much longer than it is.
+        Raise Damage if the file says to be much longer than it is.
         """
         if meta.last_page >= length // meta.page_bytes + _MISSING_MAX:
-            raise Damage(f"the last page is said to be number {meta.last_page}")
+            raise Damage(
+                f"the meta page says that the last page is {meta.last_page}, far beyond the end"
+            )
         self._tell = tell
         self._fd = fd
         self._tables = tables
@@ -139,9 +144,9 @@ class TreeWalk:
     def run(self) -> WalkResult:
         meta = self._meta
         if meta.free.flags & ~ENVIRONMENT_FLAGS or not meta.free.flags & INTEGER_KEYS:
-            raise Damage(f"the free list has the flags {meta.free.flags:#x}")
+            raise Damage(f"the free list has unexpected flags: {meta.free.flags:#x}")
         if meta.main.flags:
-            raise Damage(f"the table of tables has the flags {meta.main.flags:#x}")
+            raise Damage(f"the table of tables has unexpected flags: {meta.main.flags:#x}")
         # The two meta pages belong to no tree.
         self._take(0, 2)
         free = 0
@@ -158,7 +163,7 @@ class TreeWalk:
         return WalkResult(meta, self._reached, free, self._highest)
 
     def tables(self) -> Iterator[tuple[bytes, Database]]:
-        """Yield the named tables.  Damage."""
+        """Yield the named tables.  Raise Damage."""
         entries = self.entries(self._meta.main, "the table of tables")
         for key, data, flags in entries:
             # A named table: its description is a value of the table of tables.
@@ -182,7 +187,7 @@ class TreeWalk:
 
     def _check_table(self, name: bytes, table: Database) -> None:
         if self._tables is not None and self._tables.get(name) != table.flags:
-            raise Damage(f"there is a table {name!r} with the flags {table.flags:#x}")
+            raise Damage(f"table {name!r} is unknown, or has unexpected flags: {table.flags:#x}")
 
     def _walk_table(self, table: Database) -> None:
         for _, data, flags in self.entries(table, "a table"):
@@ -190,11 +195,14 @@ class TreeWalk:
                 self.check(data)
 
     def _free_pages(self) -> Iterator[int]:
-        """Yield the count of pages in each entry of the free list; Damage if one occurs twice."""
+        """Yield the count of pages in each entry of the free list.
+
+        Raise Damage if a page occurs twice.
+        """
         entries = self.entries(self._meta.free, "the free list", wants_data=True)
         for key, data, _ in entries:
             if len(key) != U64.size or U64.unpack(key)[0] > self._meta.transaction:
-                raise Damage(f"an entry of the free list has the key {key.hex()}")
+                raise Damage(f"an entry of the free list has a wrong key: {key.hex()}")
             if len(data) < U64.size:
                 raise Damage("an entry of the free list is cut short")
             (count,) = U64.unpack_from(data)
@@ -206,7 +214,7 @@ class TreeWalk:
                     raise Damage(f"the free list names page {page} after page {before}")
                 before = page
                 if not 2 <= page <= self._meta.last_page:
-                    raise Damage(f"the free list names page {page}")
+                    raise Damage(f"the free list names page {page}, which the file does not have")
                 self._mark(page)
             yield count
 
@@ -237,12 +245,17 @@ class TreeWalk:
         with_values = [own + others for own, others in zip(sums.own, sums.below, strict=True)]
         if wanted not in ((*sums.own, sums.entries), (*with_values, sums.entries)):
             counted = (*sums.own, sums.entries)
-            self._found(Damage(f"{what} has {counted} where {wanted} is noted"))
+            self._found(
+                Damage(f"{what} has the counts {counted}, but its description says {wanted}")
+            )
 
     def _look(
         self, tree: Database, what: str, pending: list[Below], sums: _Sums, *, wants_data: bool
     ) -> list[tuple[bytes, bytes, int]]:
-        """Take a page from those pending, and return its entries; add those below it.  Damage."""
+        """Take a page from `pending`, and return its entries; add the pages below it to `pending`.
+
+        Raise Damage.
+        """
         at = pending.pop()
         number, depth, _, _ = at
         page = self._page(number)
@@ -250,7 +263,9 @@ class TreeWalk:
         # All leaves of a B-tree are equally deep, so the depth says of which kind a page must be.
         is_leaf = depth == 1
         if bool(flags & LEAF) != is_leaf or bool(flags & BRANCH) == is_leaf:
-            raise Damage(f"page {number} has the flags {flags:#x} at depth {depth} of {what}")
+            raise Damage(
+                f"page {number} has unexpected flags at depth {depth} of {what}: {flags:#x}"
+            )
         sums.own[is_leaf] += 1
         if not is_leaf:
             pending += children(page, at, tree.flags)
@@ -296,7 +311,7 @@ class TreeWalk:
             # A large value lies in pages of its own, and its node has the number of the first.
             in_page = U64.size if flags & BIG else size
             if key_bytes > LMDB_KEY_MAX or data_at + in_page > end:
-                raise Damage(f"a node of page {number} reaches beyond it")
+                raise Damage(f"a node of page {number} goes beyond the end of the page")
             room -= even(NODE.size + key_bytes + in_page)
             key = page[at + NODE.size : data_at]
             if not flags & BIG:
@@ -306,7 +321,7 @@ class TreeWalk:
             count, data = self._overflow(first, size, wants_data=wants_data)
             yield key, data, flags, count
         if room:
-            raise Damage(f"the nodes of page {number} lie over each other, or apart")
+            raise Damage(f"the nodes of page {number} overlap, or have gaps between them")
 
     def _overflow(self, first: int, size: int, *, wants_data: bool) -> tuple[int, bytes]:
         head = self._read(first, 1)
@@ -329,11 +344,11 @@ class TreeWalk:
     def _read(self, number: int, count: int) -> bytes:
         if number + count > self._count:
             raise Damage(
-                f"page {number + count - 1} is in use, and the file ends after {self._count}"
+                f"page {number + count - 1} is in use, but the file has only {self._count} pages"
             )
         data = os.pread(self._fd, count * self._page_bytes, number * self._page_bytes)
         if len(data) < count * self._page_bytes:
-            raise Damage(f"page {number} cannot be read whole")
+            raise Damage(f"the file ends within page {number}")
         return data
 
     def _take(self, first: int, count: int) -> None:

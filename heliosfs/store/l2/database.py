@@ -75,8 +75,8 @@ class ObjectDatabase:
     ) -> None:
         """Open the file, or create one with the given salt, or a random one.
 
-        An unclean file is walked first.  StoreError if it is damaged, or missing without `create`.
-        With `is_read_only` nothing on the disk is altered, and nobody may write.
+        An unclean file is walked first.  With `is_read_only` nothing on the disk is altered, and
+        nobody may write.  Raise StoreError if the file is damaged, or missing without `create`.
         """
         self._directory = directory
         self._guard = threading.Lock()
@@ -138,7 +138,10 @@ class ObjectDatabase:
         self.packs.close()
 
     def has(self, oid: Oid, kind: Kind, data: bytes) -> bool:
-        """Return True if the object is here and sound: 2 us if it is not here, else as `load`."""
+        """Return True if L2 has the object, undamaged.
+
+        Cost: 2 us if L2 does not have it, else as `load`.
+        """
         with self.guarded_reading() as snapshot:
             return snapshot.find(oid, kind, data) is not None
 
@@ -148,7 +151,7 @@ class ObjectDatabase:
             return bool(snapshot.candidates(oid))
 
     def load(self, oid: Oid) -> tuple[list[Payload], bytes] | None:
-        """Return an object's chain and its bytes, checked against its id; CorruptObject."""
+        """Return an object's chain and its bytes, checked against its id.  Raise CorruptObject."""
         self._loads += 1
         # Mapped pages count as memory of the process until they are unmapped.
         if self._loads % _UNMAP_AFTER == 0:
@@ -212,7 +215,7 @@ class ObjectDatabase:
     ) -> None:
         """Write one transaction, which is on the disk on return.
 
-        StoreError, StoreFull: nothing of it is.
+        After StoreError or StoreFull, nothing of it is on the disk.
 
         `found` are the short ids and numbers of the new objects, `totals` the totals with them, and
         `places` their places in packs, which must have been synced.  Do not call it on the owner's

@@ -134,9 +134,9 @@ def node_offsets(page: bytes, number: int) -> list[int]:
         raise Damage(f"page {number} is empty")
     offsets = list(struct.unpack_from(f"<{count}H", page, PAGE.size))
     if not lower <= upper <= len(page) or min(offsets) < upper:
-        raise Damage(f"page {number} has nodes where its table of them is")
+        raise Damage(f"the nodes of page {number} overlap its table of nodes")
     if max(offsets) + NODE.size > len(page):
-        raise Damage(f"a node of page {number} reaches beyond it")
+        raise Damage(f"a node of page {number} goes beyond the end of the page")
     return offsets
 
 
@@ -149,12 +149,12 @@ def children(page: bytes, at_page: Below, tree_flags: int) -> list[Below]:
     for at in node_offsets(page, number):
         part, more, flags, key_bytes = NODE.unpack_from(page, at)
         if at + NODE.size + key_bytes > len(page):
-            raise Damage(f"a node of page {number} reaches beyond it")
+            raise Damage(f"a node of page {number} goes beyond the end of the page")
         room -= even(NODE.size + key_bytes)
         pages.append(part | more << 16 | flags << 32)
         keys.append(page[at + NODE.size : at + NODE.size + key_bytes])
     if room:
-        raise Damage(f"the nodes of page {number} lie over each other, or apart")
+        raise Damage(f"the nodes of page {number} overlap, or have gaps between them")
     # The key of the first node stands for the lowest, whatever it is.
     check_order(keys[1:], at_page, tree_flags)
     bounds = [low, *keys[1:], high]

@@ -66,7 +66,7 @@ class Unindexed:
 
 
 def unpacked(packs: Packs, payload: Payload) -> Payload:
-    """Return a payload with its body read from the pack; DecodeError."""
+    """Return a copy of the payload with its body read from the pack.  Raise DecodeError."""
     try:
         place, _ = decode_location(payload.body)
     except IndexError as error:
@@ -204,7 +204,10 @@ class Snapshot:
         return found
 
     def oid_of(self, number: int) -> Oid:
-        """Return the id of an object: 2 us for a commit, the cost of a read else; DecodeError."""
+        """Return the id of an object: 2 us for a commit, the cost of a read else.
+
+        Raise DecodeError.
+        """
         oid = commit_oid(self.record(number))
         if oid is not None:
             return oid
@@ -212,11 +215,11 @@ class Snapshot:
         return object_id(chain[-1].kind, decode_chain(chain)[-1])
 
     def payload(self, number: int) -> Payload:
-        """Return the payload of an object; DecodeError if it is missing or damaged."""
+        """Return the payload of an object.  Raise DecodeError if it is missing or damaged."""
         return unpack(number, self.record(number))
 
     def record(self, number: int) -> bytes:
-        """Return the record of an object: 1 us beside the last one; DecodeError."""
+        """Return the record of an object: 1 us beside the last one.  Raise DecodeError."""
         index = number - self._first
         value = self._value
         # Neighbours share a value, and chains and scans go from neighbour to neighbour.
@@ -232,7 +235,7 @@ class Snapshot:
         return record
 
     def chain(self, number: int) -> list[Payload]:
-        """Return a record and all that it needs to be decoded, bases first; DecodeError."""
+        """Return a record and all that it needs to be decoded, bases first.  Raise DecodeError."""
         chain = []
         at: int | None = number
         while at is not None:
@@ -247,7 +250,7 @@ class Snapshot:
         return chain
 
     def alone_bytes(self, number: int) -> int:
-        """Return the bytes of the record of a large object; DecodeError."""
+        """Return the bytes of the record of a large object.  Raise DecodeError."""
         return len(self._join(number, self._go_to(number)))
 
     def _go_to(self, number: int) -> bytes:

@@ -47,7 +47,7 @@ class Totals(NamedTuple):
 
 
 def decode_totals(data: bytes) -> Totals:
-    """Read the bytes under `totals`.  StoreError."""
+    """Read the bytes under `totals`.  Raise StoreError."""
     try:
         return Totals(*_TOTALS.unpack(unseal(TOTALS_KEY, data)))
     except (struct.error, CorruptObject) as error:
@@ -55,13 +55,13 @@ def decode_totals(data: bytes) -> Totals:
 
 
 def read_totals(txn: Transaction) -> Totals | None:
-    """Return the totals, or None in a new file.  StoreError."""
+    """Return the totals, or None in a new file.  Raise StoreError."""
     raw = txn.get(TOTALS_KEY)
     return None if raw is None else decode_totals(raw)
 
 
 def read_uses(txn: Transaction) -> dict[int, PackUse]:
-    """Return the uses of the packs.  StoreError."""
+    """Return the uses of the packs.  Raise StoreError."""
     raw = txn.get(PACKS_KEY)
     if raw is None:
         return {}
@@ -72,7 +72,10 @@ def read_uses(txn: Transaction) -> dict[int, PackUse]:
 
 
 def look_at_totals(directory: Directory, *, was_clean: bool) -> Totals:
-    """Read what the L2 of a store holds that nobody has open, and alter nothing.  StoreError."""
+    """Read what the L2 of a store holds that nobody has open, and alter nothing.
+
+    Raise StoreError.
+    """
     check_file(directory, FILE, is_thorough=not was_clean)
     path = directory.path_of(FILE)
     with lmdb_errors("cannot read"), open_unaltered(path) as env, env.begin() as txn:
