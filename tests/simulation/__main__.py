@@ -10,12 +10,14 @@ import argparse
 import json
 import logging
 import os
+import select
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
+from itertools import chain
+from typing import TextIO
 
 from tests.simulation.run import Failure, Figures, simulate
 from tests.simulation.shrink import shrink
@@ -34,7 +36,6 @@ def main() -> int:
     parser.add_argument("--from", type=int, default=None, dest="first", help="first seed of --long")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--shrink", type=int, metavar="SEED")
-    parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if os.environ.get("PYTHONHASHSEED") != "0":
         command = [sys.executable, "-m", "tests.simulation", *sys.argv[1:]]
@@ -46,8 +47,6 @@ def main() -> int:
     if asked.seeds:
         first, _, end = asked.seeds.partition("..")
         first, end = int(first), int(end)
-    if asked.worker:
-        return _work(first, end)
     if asked.long is not None:
         first = int(time.time()) * 1_000 if asked.first is None else asked.first
         return Crowd(_chunks(first, first + 10**9, asked.long)).run(asked.processes)
@@ -73,18 +72,34 @@ def _shrink(seed: int) -> int:
     return 0
 
 
-def _work(first: int, end: int) -> int:
+def _work(first: int, end: int, out: TextIO) -> None:
     """Run seeds in this process; tell the parent each one before it begins, and what failed."""
     total = Figures()
     for seed in range(first, end):
-        print(json.dumps({"at": seed}), flush=True)
+        print(json.dumps({"at": seed}), file=out, flush=True)
         try:
             total.add(simulate(seed))
         except Failure as failure:
             told = {"seed": seed, "kind": failure.kind, "report": failure.report()}
-            print(json.dumps(told), flush=True)
-    print(json.dumps({"figures": asdict(total)}), flush=True)
-    return 0
+            print(json.dumps(told), file=out, flush=True)
+    print(json.dumps({"figures": asdict(total)}), file=out, flush=True)
+
+
+class Child:
+    """A process that runs a chunk of seeds, forked so that it need not import anything."""
+
+    def __init__(self, first: int, end: int) -> None:
+        self.first = first
+        self.end = end
+        self.told: list[bytes] = []
+        self.fd, writing = os.pipe()
+        self.pid = os.fork()
+        if not self.pid:
+            os.close(self.fd)
+            with os.fdopen(writing, "w") as out:
+                _work(first, end, out)
+            os._exit(0)
+        os.close(writing)
 
 
 class Crowd:
@@ -92,18 +107,26 @@ class Crowd:
 
     def __init__(self, chunks: Iterator[tuple[int, int]]) -> None:
         self._chunks = chunks
-        self._lock = threading.Lock()
         self.total = Figures()
         self.failed: dict[str, list[int]] = {}
 
     def run(self, count: int) -> int:
         """Run them all; return the exit code."""
         began = time.monotonic()
-        threads = [threading.Thread(target=self._take) for _ in range(count)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        children: dict[int, Child] = {}
+        while True:
+            while len(children) < count and (chunk := next(self._chunks, None)):
+                child = Child(*chunk)
+                children[child.fd] = child
+            if not children:
+                break
+            for fd in select.select(list(children), (), ())[0]:
+                data = os.read(fd, 1 << 20)
+                children[fd].told.append(data)
+                if not data:
+                    again = self._take(children.pop(fd))
+                    if again is not None:
+                        self._chunks = chain([again], self._chunks)
         seconds = time.monotonic() - began
         total = self.total
         ends = ", ".join(f"{count} {name}" for name, count in sorted(total.ends.items()))
@@ -117,33 +140,22 @@ class Crowd:
             print(f"    PYTHONHASHSEED=0 python -m tests.simulation --shrink {seeds[0]}")
         return bool(self.failed)
 
-    def _take(self) -> None:
-        while True:
-            with self._lock:
-                chunk = next(self._chunks, None)
-            if chunk is None:
-                return
-            self._run(*chunk)
-
-    def _run(self, first: int, end: int) -> None:
-        command = [sys.executable, "-m", "tests.simulation", "--worker"]
-        command += ["--seeds", f"{first}..{end}"]
-        done = subprocess.run(
-            command, env=_ENVIRONMENT, stdout=subprocess.PIPE, text=True, check=False
-        )
-        at = first
-        with self._lock:
-            for line in done.stdout.splitlines():
-                told = json.loads(line)
-                at = told.get("at", at)
-                if "kind" in told:
-                    self._note(told["kind"], told["seed"], told["report"])
-                if "figures" in told:
-                    self.total.add(Figures(**told["figures"]))
-            if done.returncode:
-                self._note(f"the process ended with {done.returncode}", at, "")
-        if done.returncode and at + 1 < end:
-            self._run(at + 1, end)
+    def _take(self, child: Child) -> tuple[int, int] | None:
+        """Take over what a child has told; return the seeds that it left undone."""
+        os.close(child.fd)
+        _, status = os.waitpid(child.pid, 0)
+        at = child.first
+        for line in b"".join(child.told).splitlines():
+            told = json.loads(line)
+            at = told.get("at", at)
+            if "kind" in told:
+                self._note(told["kind"], told["seed"], told["report"])
+            if "figures" in told:
+                self.total.add(Figures(**told["figures"]))
+        if not status:
+            return None
+        self._note(f"the process ended with {os.waitstatus_to_exitcode(status)}", at, "")
+        return (at + 1, child.end) if at + 1 < child.end else None
 
     def _note(self, kind: str, seed: int, report: str) -> None:
         seeds = self.failed.setdefault(kind, [])

@@ -22,6 +22,7 @@ from tests.simulation.mount import Fault, Life
 NAMES = (b"a", b"b", b"c", b"d")
 BRANCHES = ("main", "x", "y", "z/w")
 SIZES = (0, 1, 7, 100, 4095, 4096, 4097, 9000)
+LARGE_BYTES = 70_000
 OPEN_MAX = 4
 _OF_DISK = (errno.EIO, errno.ENOSPC, errno.EROFS)
 _DOT = b".helios"
@@ -100,7 +101,11 @@ class Actor:
 
     def _bytes(self) -> bytes:
         random = self.random
-        return bytes([random.randrange(97, 123)]) * random.choice(SIZES[1:])
+        letter = bytes([random.randrange(97, 123)])
+        if random.random() < 0.03:
+            # What nothing can compress goes into a pack.
+            return letter + Random(random.randrange(100)).randbytes(LARGE_BYTES)
+        return letter * random.choice(SIZES[1:])
 
     # Calls on both sides.
 
@@ -110,7 +115,10 @@ class Actor:
         arguments = [
             place.prefix + each if isinstance(each, tuple) else each for each in paths_and_more
         ]
+        before = self.model.freeze()
         real = await outcome(self.cache.retried(getattr(self.cache, name), *arguments))
+        if name == "listdir" and before != self.model.freeze():
+            return None
         if not was_settled or not self.life.is_settled or not self._is_there(place):
             self.oracle.adopt()
             return None
@@ -146,7 +154,7 @@ class Actor:
 
     async def do_symlink(self) -> None:
         place = self._place()
-        await self._both(place, "symlink", self._path(place), b"to/" + self._bytes()[:50])
+        await self._both(place, "symlink", self._path(place), b"to/" + self._bytes()[:1])
 
     async def do_link(self) -> None:
         place = self._place()
@@ -190,9 +198,8 @@ class Actor:
         await self._list(place, self._path(place) if self.random.random() < 0.5 else ())
 
     async def _list(self, place: Place, path: PathBytes) -> None:
-        before = self.model.freeze()
         real = await self._both(place, "listdir", path)
-        if real is None or isinstance(real, Failed) or before != self.model.freeze():
+        if real is None or isinstance(real, Failed):
             return
         wanted = self.model.works[place.branch].tree.listdir(path)
         check(f"listing of {path} in {place.branch!r}", sorted(real), wanted)
@@ -512,6 +519,64 @@ class Actor:
 
     async def do_merge(self) -> None:
         await self._verb("merge", self._branch(), place=self._place())
+
+    async def do_add(self) -> None:
+        place = self._place()
+        await self._verb("add", self._word(place), place=place)
+
+    def _word(self, place: Place) -> str:
+        return b"/".join(self._file(place)).decode()
+
+    async def do_restore(self) -> None:
+        place = self._place()
+        how = self.random.choice((("-s", "HEAD~1"), ("--staged",), ("--saved",), ()))
+        await self._verb("restore", *how, self._word(place), place=place)
+
+    async def do_remove(self) -> None:
+        place = self._place()
+        await self._verb("rm", "-r", "-f", self._word(place), place=place)
+
+    async def do_pick(self) -> None:
+        place = self._place()
+        verb = self.random.choice(("cherry-pick", "revert"))
+        how = self.random.choice(((), ("-n",), ("--markers",)))
+        await self._verb(verb, *how, self._revision(), place=place)
+
+    async def do_conclude(self) -> None:
+        """End what a merge or a pick has left open."""
+        place = self._place()
+        verb = self.random.choice(("merge", "cherry-pick", "revert"))
+        how = self.random.choice(("--abort", "--continue"))
+        await self._verb(verb, how, place=place)
+
+    async def do_merge_marked(self) -> None:
+        how = self.random.choice(("--markers", "--no-commit", "--squash", "--theirs", "--no-ff"))
+        await self._verb("merge", how, self._branch(), place=self._place())
+
+    async def do_amend(self) -> None:
+        await self._verb("commit", "--amend", "-m", "again", place=self._place())
+
+    async def do_experiment(self) -> None:
+        name = f"e{self.random.randrange(2)}"
+        words = self.random.choice(
+            (("start", name), ("start", name, "--checkout"), ("finish", name), ("abandon", name))
+        )
+        await self._verb("experiment", *words)
+
+    async def do_configure(self) -> None:
+        key, value = self.random.choice(
+            (
+                ("durability.mode", "sync"),
+                ("durability.mode", "async"),
+                ("mount.helios", "listed"),
+                ("checkout.times", "commit"),
+                ("checkout.times", "now"),
+            )
+        )
+        await self._verb("config", key, value)
+
+    async def do_rename_branch(self) -> None:
+        await self._verb("branch", "-m", self._branch(), f"r{self.random.randrange(3)}")
 
     async def do_status(self) -> None:
         await self._verb(self.random.choice(("status", "log", "diff", "oplog", "branch")))

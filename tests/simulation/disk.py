@@ -18,6 +18,7 @@ from typing import NamedTuple
 import lmdb
 
 from heliosfs.store.directory import Directory
+from tests.simulation.threads import gate
 
 SECTOR_BYTES = 512
 TMPFS = "/dev/shm"
@@ -219,6 +220,11 @@ class SimulatedDirectory(Directory):
         return written
 
     def _sync(self, fd: int) -> None:
+        gate()
+        self._sync_now(fd)
+        gate()
+
+    def _sync_now(self, fd: int) -> None:
         disk = self.fake
         if disk.step():
             raise Died
@@ -265,6 +271,7 @@ class SimulatedDirectory(Directory):
         self.fake.late_names.append({old: 0, new: ino})
 
     def _commit(self, txn: lmdb.Transaction[bytes]) -> None:
+        gate()
         disk = self.fake
         if disk.step():
             if disk.random.random() < 0.5:
@@ -274,6 +281,7 @@ class SimulatedDirectory(Directory):
             raise lmdb.DiskError("mdb_txn_commit")
         super()._commit(txn)
         self._note_foreign()
+        gate()
 
     def _note_foreign(self) -> None:
         """The names of files that LMDB made are changes of the directory, too."""

@@ -15,6 +15,7 @@ from tests.simulation.model import DETACHED, Frozen, Model, Picture, Tree, Work,
 from tests.simulation.mount import Fault, Hooks, Life
 
 _ALWAYS = (errno.EBUSY, errno.EINVAL, errno.ENOENT, errno.EEXIST, errno.EAGAIN, errno.EINTR)
+_READING = ("status", "log", "diff", "oplog", "gc", "fsck", "show", "blame", "grep", "ls-files")
 _OF_DISK = (errno.EIO, errno.ENOSPC, errno.EROFS)
 
 
@@ -28,6 +29,8 @@ class Oracle(Hooks):
         self.adoptions = 0
         self.checkpoints: dict[trio.lowlevel.Task, int] = {}
         """Number of the batch that each task has saved last."""
+        self._is_plain = True
+        """Whether nothing was staged, and no merge open, when the verb began."""
         self._effects: dict[str, Callable[[View, str, list[str]], None]] = {
             "commit": self._commit,
             "reset": self._reset,
@@ -50,6 +53,9 @@ class Oracle(Hooks):
         self.model.unsealed.append(number)
         if not self.is_in_verb:
             self.model.seal()
+
+    def begins(self, view: View) -> None:
+        self._is_plain = view.stage.root is None and view.merging is None
 
     def went_on(self) -> None:
         self.model.seal()
@@ -77,7 +83,9 @@ class Oracle(Hooks):
         code = error.errno
         if code in _OF_DISK and (self.disk.is_full or self.disk.has_failed):
             return
-        if argv[0] == "commit" and code == errno.ENODATA:
+        if code == errno.ENODATA and (argv[0] != "commit" or not self._is_plain):
+            return
+        if code == errno.ENODATA:
             work = self.model.works[name]
             before = self.model.commits[work.head] if work.head else Picture({}, frozenset())
             if work.tree.picture() != before:
@@ -88,9 +96,7 @@ class Oracle(Hooks):
 
     def carried_out(self, view: View, name: str, argv: list[str]) -> None:
         self.verbs += 1
-        effect = self._effects.get(argv[0])
-        if effect is not None:
-            effect(view, name, argv)
+        self._effects.get(argv[0], self._other)(view, name, argv)
         for work in self.model.works.values():
             work.note()
         self.model.seal()
@@ -157,10 +163,13 @@ class Oracle(Hooks):
         before = work.past()
         head = view.head
         assert head is not None
-        if bytes(head) == work.head:
+        if bytes(head) == work.head and "--amend" not in argv:
             raise Fault("a commit that is no new one")
         work.head = bytes(head)
-        self.model.commits[work.head] = before.picture
+        if self._is_plain and "--amend" not in argv:
+            self.model.commits[work.head] = before.picture
+        else:
+            self.note_commit(work.head)
         work.moved(before)
         self._saved(work)
 
@@ -251,6 +260,13 @@ class Oracle(Hooks):
         model = self.model
         if len(argv) == 1:
             return
+        if argv[1] == "-m":
+            model.works[argv[3]] = model.works.pop(argv[2])
+            model.root = argv[3] if model.root == argv[2] else model.root
+            return
+        if argv[1] not in ("-D", "--fork") and argv[1].startswith("-"):
+            self._other(view, name, argv)
+            return
         if argv[1] == "-D":
             del model.works[argv[2]]
         elif argv[1] == "--fork":
@@ -276,10 +292,12 @@ class Oracle(Hooks):
         before = work.past()
         entries = len(stashed(self.life.store))
         if "pop" not in argv:
-            if model.stash is not None and entries == len(model.stash):
-                if before.picture != base:
-                    raise Fault("nothing was stashed, though there are changes")
+            if before.picture == base:
+                if model.stash is not None and entries != len(model.stash):
+                    raise Fault("something was stashed, though there are no changes")
                 return
+            if model.stash is not None and entries == len(model.stash):
+                raise Fault("nothing was stashed, though there are changes")
             work.tree.show(base)
             model.stash = None if model.stash is None else (*model.stash, before)
         elif model.stash is not None and model.stash:
@@ -303,6 +321,15 @@ class Oracle(Hooks):
         if work.head != before.head or work.tree.picture() != before.picture:
             work.moved(before)
             self._saved(work)
+
+    def _other(self, view: View, name: str, argv: list[str]) -> None:
+        """Take over what a verb did of which the model knows only whether it changes anything."""
+        if argv[0] in _READING:
+            return
+        self.adopt()
+        for each in self.model.works.values():
+            each.undo = each.redo = None
+        self.model.stash = None
 
     # After a crash.
 

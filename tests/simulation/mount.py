@@ -25,6 +25,8 @@ from heliosfs.repo.identity import Identity
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.view import View
 from heliosfs.steps import Steps, Work
+from heliosfs.store import drain, witness
+from heliosfs.store.encoding import packs
 from heliosfs.store.journal import journal
 from heliosfs.store.l2 import database
 from heliosfs.store.local import LocalStore
@@ -37,6 +39,7 @@ from heliosfs.workspace.workspace import Workspace
 from tests.simulation.disk import Died, Disk, SimulatedDirectory
 from tests.simulation.kernel import GID, UID, CachingKernel
 from tests.simulation.model import DETACHED, PathBytes, Picture, Shown
+from tests.simulation.threads import GatedThreading, Worker
 
 IDENTITY = Identity(b"Ada", b"ada@example.org", UID, GID)
 _PREPARED_BYTES = 64 * 1024
@@ -53,6 +56,8 @@ class Hooks:
     """Whether a verb runs now, so that the model does not have its effect yet."""
 
     def published(self, number: int) -> None: ...
+
+    def begins(self, view: View) -> None: ...
 
     def went_on(self) -> None: ...
 
@@ -116,11 +121,13 @@ class Pauses:
         """Number of the moment at which the process dies; 0 for none."""
         self._count = 0
 
-    async def __call__(self) -> None:
+    async def __call__(self, *, is_killed: bool = True) -> None:
         self._count += 1
-        if self._count == self.dies_at:
+        if self.dies_at and self._count >= self.dies_at:
             self._disk.is_dead = True
-            raise Died
+            # A thread that runs is ended by its next call of the disk.
+            if is_killed:
+                raise Died
         for _ in range(self._random.choice((0, 0, 1, 1, 2, 4))):
             await trio.lowlevel.checkpoint()
 
@@ -162,10 +169,14 @@ class SimulatedKernel(Kernel):
         return not self.telling
 
     async def execute(self, work: Work) -> None:
-        await self._pauses()
+        worker = Worker(work.execute)
         try:
-            work.execute()
-            await self._pauses()
+            # A thread cannot be cancelled.
+            with trio.CancelScope(shield=True):
+                await self._pauses(is_killed=False)
+                while not worker.step():
+                    await self._pauses(is_killed=False)
+                await self._pauses(is_killed=False)
         finally:
             work.apply()
 
@@ -288,6 +299,7 @@ def _run(
 ) -> str:
     name = view.branch or DETACHED
     hooks = cast("SimulatedRepository", repository).hooks
+    hooks.begins(view)
     hooks.is_in_verb = True
     try:
         reply = table.run(repository, view, argv, cwd, screen=screen)
@@ -314,6 +326,7 @@ def _begin(
         error: Exception | None = None
         while True:
             name = view.branch or DETACHED
+            hooks.begins(view)
             hooks.is_in_verb = True
             try:
                 step = next(steps) if error is None else steps.throw(error)
@@ -344,6 +357,7 @@ def simulated() -> Iterator[None]:
         (driver, "SLICE_NS", -1),
         (journal, "_PREPARED_BYTES", _PREPARED_BYTES),
         (database, "unmap_pages", lambda device, inode: True),
+        *((module, "threading", GatedThreading) for module in (database, drain, packs, witness)),
     )
     kept = [(module, name, getattr(module, name)) for module, name, _ in seams]
     for module, name, value in seams:
