@@ -108,7 +108,10 @@ class Oracle(Hooks):
         self.adoptions += 1
         model, life = self.model, self.life
         repository = life.repository
-        model.root = repository.root.branch or DETACHED
+        root = repository.root.branch or DETACHED
+        if root != model.root and model.root in model.works:
+            self._move_root(root)
+        model.root = root
         names = {branch.name for branch in repository.refs}
         for name in set(model.works) - names - {DETACHED}:
             del model.works[name]
@@ -119,6 +122,16 @@ class Oracle(Hooks):
         model.tags = {tag: bytes(oid) for tag, oid in repository.refs.tags.items()}
         for work in model.works.values():
             self.note_commit(work.head)
+
+    def _move_root(self, name: str) -> None:
+        """The files at the root, and the handles on them, belong to another branch now."""
+        works = self.model.works
+        leaving = works[self.model.root]
+        tree, leaving.tree = leaving.tree, Tree(leaving.tree.picture())
+        if name in works:
+            works[name].tree = tree
+        else:
+            works[name] = Work(self.head(name), tree, undo=None, redo=None)
 
     def _adopt_work(self, name: str) -> None:
         life, works = self.life, self.model.works

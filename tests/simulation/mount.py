@@ -191,6 +191,8 @@ class Life:
         self.random = random
         self.disk = disk
         self.store = SimulatedStore(SimulatedDirectory(disk), create=True, cache_bytes=1 << 20)
+        self.found = self.store.number, dict(self.store.scan(b""))
+        """The last batch that was left, and its state."""
         try:
             repository = SimulatedRepository.open(self.store, clock, IDENTITY)
         except BaseException:

@@ -16,12 +16,13 @@ from trio._core import _run
 
 from heliosfs.clock import FixedClock
 from heliosfs.errors import StoreError
-from tests.simulation.actions import Actor
 from tests.simulation.checks import check_belief, check_commits, check_trees
+from tests.simulation.damage import judge
 from tests.simulation.disk import TMPFS, Died, Disk
 from tests.simulation.effects import Oracle
 from tests.simulation.model import Model, Tree, Work
 from tests.simulation.mount import Fault, Life, simulated
+from tests.simulation.verb_actions import VerbActor
 
 LIVES = (1, 2, 2, 3)
 WEIGHTS = {
@@ -60,6 +61,8 @@ class Plan:
     """Whether these changes are counted from the opening of the store on."""
     stops_after: int = 0
     """Number of moments between two steps after which the process dies; 0 for never."""
+    damage: int = 0
+    """Seed of the damage that is done to a copy of what is left; 0 for none."""
 
 
 @dataclass
@@ -110,7 +113,9 @@ def plan(seed: int) -> list[Plan]:
         end = random.choice(ENDS)
         dies_after = random.randint(1, random.choice((8, 40))) if end.startswith("die") else 0
         stops_after = random.randint(1, 2 * count) if end.startswith("stop") else 0
-        plans.append(Plan(actions, end, dies_after, random.random() < 0.3, stops_after))
+        is_early = random.random() < 0.3
+        damage = random.getrandbits(32) if random.random() < 0.3 else 0
+        plans.append(Plan(actions, end, dies_after, is_early, stops_after, damage))
     return plans
 
 
@@ -176,13 +181,22 @@ class Simulation:
                 self.figures.requests += life.cache.requests
         disk.end(is_killed=not ended.startswith("unmount"))
         is_cut = plan.end.endswith("cut")
-        self.figures.ends[ended] = self.figures.ends.get(ended, 0) + 1
+        self._count(ended)
         if is_cut:
             disk.cut_power()
             self.published = 0
-            self.figures.ends["power cut"] = self.figures.ends.get("power cut", 0) + 1
+            self._count("power cut")
         else:
             self.published = max(self.published, number)
+        if plan.damage and self.states and (disk.path / "format").exists():
+            random = Random(plan.damage)
+            # After a power cut nothing may be left that says which batch was safe.
+            promised = 0 if is_cut else self.promised
+            told = judge(disk.path, random, self.states, self.model.commits, promised)
+            self._count(f"damage {told}")
+
+    def _count(self, what: str) -> None:
+        self.figures.ends[what] = self.figures.ends.get(what, 0) + 1
 
     def _close(self, life: Life) -> str:
         """Unmount; says how that went."""
@@ -199,12 +213,15 @@ class Simulation:
 
     def _begin(self, life: Life, oracle: Oracle) -> None:
         """Compare what a life finds with what was left."""
-        number = life.store.number
+        number, found = life.found
         model = self.model
         oracle.attach(life)
-        found = dict(life.store.scan(b""))
-        if not self.states:
-            model.works = {"main": Work(None, Tree())}
+        if not number:
+            # A store that was just made, or of which nothing is left.
+            if self.promised or self.published:
+                raise Fault(f"batch {max(self.promised, self.published)} is gone")
+            model.works, model.root, model.tags, model.stash = {}, "main", {}, ()
+            model.works["main"] = Work(None, Tree())
             model.works["main"].note()
         else:
             promised = max(self.promised, self.published)
@@ -215,18 +232,19 @@ class Simulation:
             if found != self.states[number]:
                 raise Fault(f"the state is not that of batch {number}")
             oracle.come_back(number, model.worlds.get(number))
-        model.worlds[number] = model.freeze()
-        self.states = {}
+        model.worlds = {life.store.number: model.freeze()}
+        self.states = {number: found}
         life.serve(oracle)
         life.store.follow(self.states, oracle)
         check_commits(life, oracle, self.random)
+        # What an open has found is in L2; what it has made new is not safe yet.
         self.promised, self.published = number, 0
 
     async def _main(self, life: Life, oracle: Oracle, plan: Plan) -> None:
         async with trio.open_nursery() as background:
             background.start_soon(life.work)
             actors = [
-                Actor(life, oracle, self.disk, Random(0))
+                VerbActor(life, oracle, self.disk, Random(0))
                 for _ in range(1 + max((each.actor for each in plan.actions), default=0))
             ]
             async with trio.open_nursery() as nursery:
@@ -242,7 +260,7 @@ class Simulation:
                 await self._settle(life, oracle, actors)
             background.cancel_scope.cancel()
 
-    async def _act(self, life: Life, actor: Actor, actions: list[Action]) -> None:
+    async def _act(self, life: Life, actor: VerbActor, actions: list[Action]) -> None:
         for action in actions:
             await life.pauses()
             self.figures.actions += 1
@@ -255,7 +273,7 @@ class Simulation:
             if life.is_settled and action.seed % 4 == 0:
                 check_belief(life)
 
-    async def _settle(self, life: Life, oracle: Oracle, actors: list[Actor]) -> None:
+    async def _settle(self, life: Life, oracle: Oracle, actors: list[VerbActor]) -> None:
         """Let all come to an end, and look at everything."""
         check_belief(life)
         check_trees(life, oracle)
