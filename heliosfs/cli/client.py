@@ -23,7 +23,14 @@ from typing import TYPE_CHECKING, TypeVar
 
 from heliosfs.cli.locate import LOST, Location, find_dead_mount, find_repository, find_view
 from heliosfs.cli.stores import open_store, with_served_workspace
-from heliosfs.errors import HeliosError, NotFound, StoreBusy, UsageError
+from heliosfs.errors import (
+    HeliosError,
+    NotFound,
+    StoreBusy,
+    StoreError,
+    StoreFormat,
+    UsageError,
+)
 
 if TYPE_CHECKING:
     from heliosfs.commands.verb import Screen
@@ -125,10 +132,22 @@ def _run_in_process(
     from heliosfs.commands.verb import NO_SCREEN
 
     told, shown = tell or (lambda progress: None), screen or NO_SCREEN
-    return with_repository(
-        place,
-        lambda found: run_verb(found, found.root, list(argv), place.below, told, shown),
-    )
+    opened: list[Repository] = []
+
+    def use(found: Repository) -> str:
+        opened.append(found)
+        return run_verb(found, found.root, list(argv), place.below, told, shown)
+
+    try:
+        return with_repository(place, use)
+    except (StoreBusy, StoreFormat):
+        raise
+    except StoreError as error:
+        if argv[0] != "fsck" or opened:
+            raise
+        from heliosfs.cli.damage import list_damage
+
+        raise list_damage(place, error) from error
 
 
 def repository_over(where: str) -> Location:

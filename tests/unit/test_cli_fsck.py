@@ -73,3 +73,37 @@ def test_nothing_is_left_behind_where_nothing_can_be_read(
     assert main(["fsck", "--repair", str(new)]) == 1
     assert FILE in capfd.readouterr().err
     assert not new.exists()
+
+
+def test_all_that_is_damaged_is_listed_where_the_store_does_not_open(
+    workspace: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    file = workspace / ".helios" / FILE
+    data = bytearray(file.read_bytes())
+    # The checksums of two values, and a page that says that it is another one.
+    for key in (b"tag/v1", b"branch/main"):
+        at = data.rfind(key) + len(key) + 3
+        data[at] ^= 1
+    last = len(data) // 4096 - 1
+    data[last * 4096] ^= 1
+    file.write_bytes(data)
+    before = {name: (file.parent / name).read_bytes() for name in os.listdir(file.parent)}
+    capfd.readouterr()
+    assert main(["fsck"]) == 1
+    told = capfd.readouterr().err
+    assert "the store does not open" in told
+    assert f"page {last} says that it is page {last ^ 1}" in told
+    before.pop("lock")
+    assert {name: (file.parent / name).read_bytes() for name in before} == before
+
+
+def test_a_store_that_opens_is_checked_as_before(
+    workspace: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (workspace / ".helios" / "witness").unlink()
+    capfd.readouterr()
+    assert main(["fsck"]) == 1
+    told = capfd.readouterr().err
+    assert "when it was opened: the file witness is missing or damaged" in told
+    assert main(["fsck"]) == 0
+    assert capfd.readouterr().out.endswith("all sound\n")
