@@ -15,6 +15,23 @@ settings.load_profile("heliosfs")
 _SOURCES = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--long",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="let each test that enumerates or draws go on for SECONDS, in place of its sample",
+    )
+
+
+@pytest.fixture(scope="session")
+def long_seconds(request: pytest.FixtureRequest) -> float:
+    """How long a test that enumerates goes on; 0 for its sample."""
+    seconds: float = request.config.getoption("--long")
+    return seconds
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _own_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Nothing of the user's settings reaches a test, and nothing of a test reaches the user."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import threading
 from collections.abc import Container, Sequence
 from contextlib import suppress
 
@@ -30,6 +31,7 @@ class Directory:
     def __init__(self, dir_fd: int) -> None:
         self.fd = os.dup(dir_fd)
         self._owners = {os.fstat(dir_fd).st_uid, os.geteuid(), 0}
+        self._syncing = threading.Lock()
         self.failure: str | None = None
         """Reason why nothing can be relied on, once a sync has failed; kept until the next open.
 
@@ -112,16 +114,26 @@ class Directory:
         if self.failure is not None:
             raise StoreError(self.failure)
 
-    def sync(self, fd: int) -> None:
-        """Call fdatasync(2).  StoreError when it, or another sync before it, failed."""
-        self.check()
-        try:
-            self._sync(fd)
-        except OSError as error:
-            # I42: the kernel may have dropped what it did not write.
-            reason = os.strerror(error.errno or errno.EIO).lower()
-            self.failure = _unknown(f"a sync of the store failed ({reason})")
-            raise StoreError(self.failure) from error
+    def sync(self, fd: int, *, forgets: bool = False) -> None:
+        """Call fdatasync(2).  StoreError when it, or another sync before it, failed.
+
+        With `forgets`, the next reads of the file come from the disk: of what an earlier process
+        failed to sync, the page cache still has the bytes, as clean pages.
+
+        One at a time: the kernel reports a failure to one caller only, and a second sync of the
+        same file would return 0 before the first one has noted what it was told.
+        """
+        with self._syncing:
+            self.check()
+            try:
+                self._sync(fd)
+            except OSError as error:
+                # I42: the kernel may have dropped what it did not write.
+                reason = os.strerror(error.errno or errno.EIO).lower()
+                self.failure = _unknown(f"a sync of the store failed ({reason})")
+                raise StoreError(self.failure) from error
+        if forgets:
+            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
 
     def sync_names(self) -> None:
         """Make created, renamed and deleted names safe from a power cut.  StoreError, as `sync`."""

@@ -7,9 +7,9 @@
     pack-<n>       bodies of large objects, whose places L2 and the journal name
     witness        how far the others had come
 
-For a moment there are `format.new`, `store.lmdb.new` (a compaction) and the files of an older
-format (an upgrade).  Other files may lie beside these, such as `inodes` and `helios.yaml` of the
-layers above; they are left alone.
+For a moment there are `format.new`, `store.lmdb.new` (a compaction, or a new store) and the files
+of an older format (an upgrade).  Other files may lie beside these, such as `inodes` and
+`helios.yaml` of the layers above; they are left alone.
 """
 
 from __future__ import annotations

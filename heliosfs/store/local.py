@@ -283,8 +283,9 @@ class LocalStore:
                     self._witness.close(FILE if is_safe else None)
                 lock = self._lock
                 was_clean = lock.was_clean and not is_writable
+                is_clean = is_safe and self._directory.failure is None
                 holder = 0 if is_writable else lock.holder
-                release_lock(lock.fd, is_clean=is_safe or was_clean, holder=holder)
+                release_lock(lock.fd, is_clean=is_clean or was_clean, holder=holder)
                 self._directory.close()
 
 

@@ -1,6 +1,7 @@
 """Opening, or creation, of the store in a directory: the order in which its files are trusted.
 
-    1. `format` says whether a store is here, and of which kind; then `lock` is taken
+    1. `format` says whether a store is here, and of which kind; then `lock` is taken, and names
+       that the last process left unsynced are synced
     2. `witness` says how far the store had come, and what L2 was when it was closed; where L2 is
        not that, or was not closed, its pages and its state are looked at first
     3. L2 is opened, or created if `format` is missing and no other file is here; one that is older
@@ -27,15 +28,14 @@ from typing import NamedTuple
 
 from heliosfs.errors import NotFound, StoreError, StoreFull, StoreUnwritable
 from heliosfs.store.directory import Directory, kind_of_failure, store_error
-from heliosfs.store.encoding.packs import PackedObject
+from heliosfs.store.encoding.packs import settle_packs
 from heliosfs.store.formats import format1, format2
 from heliosfs.store.formats.upgrade import upgrade
 from heliosfs.store.journal.journal import Journal
 from heliosfs.store.journal.replay import replay, segment_names
-from heliosfs.store.l2.compact import COMPACT_FILE
 from heliosfs.store.l2.database import ObjectDatabase
 from heliosfs.store.l2.encoder import write_batches
-from heliosfs.store.l2.environment import FILE
+from heliosfs.store.l2.environment import FILE, NEW_FILE
 from heliosfs.store.l2.statecheck import state_problems
 from heliosfs.store.layout import (
     VERSION,
@@ -100,7 +100,7 @@ def open_parts(directory: Directory, *, create: bool) -> StoreParts:
             _log.warning("the store is opened to read only: %s", error)
             return _open_to_read(directory, lock, refusal)
     except BaseException:
-        release_lock(lock.fd, is_clean=lock.was_clean)
+        release_lock(lock.fd, is_clean=lock.was_clean and directory.failure is None)
         raise
 
 
@@ -114,7 +114,7 @@ def _open_to_write(directory: Directory, lock: Lock, version: int | None) -> Sto
             upgrade(directory)
         if version == format2.VERSION:
             format2.upgrade(directory, was_clean=lock.was_clean)
-        remove_leftovers(directory, (*format1.FILES, COMPACT_FILE))
+        remove_leftovers(directory, (*format1.FILES, NEW_FILE))
         if version is not None and not lock.was_clean:
             # I55: names that the last process did not sync may be in the page cache alone.
             directory.sync_names()
@@ -162,13 +162,13 @@ class _Opening:
     def __init__(self, directory: Directory) -> None:
         self.findings: list[str] = []
         self._directory = directory
-        self._is_new = False
+        self._is_new = self._was_clean = False
         self._reached: Reached | None = None
 
     def begin(self, version: int | None, *, was_clean: bool, is_read_only: bool = False) -> None:
         """Open L2, after a look at every page of it where it is not known to be as it was left."""
         directory = self._directory
-        self._is_new = version is None
+        self._is_new, self._was_clean = version is None, was_clean
         reached = None
         if version == VERSION:
             reached = read_witness(directory)
@@ -202,11 +202,14 @@ class _Opening:
                 f"the file `format` is missing beside {FILE}, which holds objects: this was a "
                 "store, and is left as it is; put `format` back from a copy"
             )
-        batches = self.replay()
-        if batches.last > totals.batch:
+        if not self._was_clean:
             # I55: so may be bodies that its journal names; L2 names them only after a sync.
-            bodies = [item.data for item in batches.objects if isinstance(item.data, PackedObject)]
-            database.packs.sync({body.place.pack for body in bodies})
+            settle_packs(directory, database.uses)
+        batches = self.replay()
+        # I39, also when there is nothing to move: what L2 seems to have may be in the page cache
+        # only, if the last sync of its meta page failed.  A transaction more is on the disk, or
+        # fails.
+        if batches.last > totals.batch or not self._was_clean:
             for _ in write_batches(database, *batches):
                 pass
         self._look_at_packs()

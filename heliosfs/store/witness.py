@@ -3,7 +3,8 @@
 Each of the others can be lost, cut short or put back from an earlier day and still be sound in
 itself.  The witness says which batch was on the disk, and how many transactions L2 had, so that an
 open refuses what has less.  It never says more than is so: it is written *after* a sync or a commit
-has returned, and not synced itself.  After a power cut it may say less, which only asks for less.
+has returned, and not synced itself.  After a power cut it may say less, which only asks for less;
+but that the store was closed is taken back, on the disk, before anything is written.
 
     slot      magic 4 | count 8 | salt 8 | batch 8 | generation 8 | closed 1 | file bytes 8
               | file check 4 | CRC-32 of all before 4
@@ -71,6 +72,9 @@ class Witness:
             found = _slots(self._fd)
             self._count = max((count for count, _ in found), default=0)
             self._write()
+            if found and max(found)[1].is_closed:
+                # On the disk before L2 is written: what a power cut leaves of that is no damage.
+                directory.sync(self._fd)
 
     def note(self, *, batch: int = 0, generation: int = 0) -> None:
         """Note that a batch, or a transaction of L2, is on the disk: 5 us.
@@ -132,6 +136,8 @@ def make_witness(directory: Directory, salt: bytes) -> None:
             directory.sync(fd)
         finally:
             os.close(fd)
+        # Its name, too: that of `format` could be on the disk without it.
+        directory.sync_names()
     except OSError as error:
         raise store_error("cannot make the store's file 'witness'", error) from error
 

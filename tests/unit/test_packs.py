@@ -229,10 +229,10 @@ class _HeldDirectory(Directory):
         self.begun, self.go = threading.Event(), threading.Event()
         self.synced: list[str] = []
 
-    def _sync(self, fd: int) -> None:
+    def sync(self, fd: int, *, forgets: bool = False) -> None:
         self.begun.set()
         assert self.go.wait(30)
-        super()._sync(fd)
+        super().sync(fd)
         self.synced.append(os.readlink(f"/proc/self/fd/{fd}"))
 
 

@@ -289,17 +289,11 @@ class Packs:
                     del self._unsynced[pack]
             self._names_synced = max(self._names_synced, synced.names)
 
-    def sync(self, of_last_run: Iterable[int] = ()) -> None:
+    def sync(self) -> None:
         """Make everything that was appended safe from a power cut, on any thread.
 
         Raise StoreError.
-
-        `of_last_run` are packs to which the last process may have appended without a sync.
         """
-        with self._appending:
-            for pack in of_last_run:
-                self._append_count += 1
-                self._unsynced[pack] = self._append_count
         sync = self.begin_sync()
         try:
             for fd in sync.fds:
@@ -358,6 +352,26 @@ class Packs:
         if len(self._fds) >= _OPEN_MAX:
             oldest = next(pack for pack in self._fds if pack != self._current)
             os.close(self._fds.pop(oldest))
+
+
+def settle_packs(directory: Directory, uses: Mapping[int, PackUse]) -> None:
+    """Sync the packs that have more than L2 names, and forget what the page cache has of them.
+
+    A killed process may have left bytes that are only in memory, and L2 is about to name them.
+    StoreError.
+    """
+    try:
+        for pack in pack_numbers(directory):
+            name = f"{PREFIX}{pack}"
+            if directory.status(name).st_size <= uses.get(pack, PackUse(0, 0)).end:
+                continue
+            fd = directory.open(name, os.O_RDWR)
+            try:
+                directory.sync(fd, forgets=True)
+            finally:
+                os.close(fd)
+    except OSError as error:
+        raise store_error("cannot read a pack", error) from error
 
 
 def pack_numbers(directory: Directory) -> list[int]:

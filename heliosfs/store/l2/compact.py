@@ -8,7 +8,6 @@ never shrinks by itself; a copy without free pages replaces it.
 from __future__ import annotations
 
 import logging
-import os
 from itertools import islice
 
 import lmdb
@@ -19,12 +18,13 @@ from heliosfs.store.l2.environment import (
     ALONE_KEYS,
     FILE,
     LOCK_FILE,
+    NEW_FILE,
     open_environment,
     open_tables,
+    put_in_place,
     used_pages,
 )
 
-COMPACT_FILE = f"{FILE}.new"
 _FREE_SHARE_MIN = 10
 """A file is copied if at least one page in this many is free."""
 _USED_PAGES_MAX = 64 * 1024
@@ -43,15 +43,9 @@ def compact(directory: Directory, database: ObjectDatabase) -> None:
     """
     try:
         if _pays(database):
-            _copy(database, directory.path_of(COMPACT_FILE))
-            fd = directory.open(COMPACT_FILE, os.O_RDWR)
-            try:
-                directory.sync(fd)
-            finally:
-                os.close(fd)
+            _copy(database, directory.path_of(NEW_FILE))
             database.close()
-            directory.rename(COMPACT_FILE, FILE)
-            directory.sync_names()
+            put_in_place(directory)
         database.close()
         directory.unlink(LOCK_FILE)
     except (OSError, lmdb.Error) as error:
@@ -77,7 +71,9 @@ def _copy(database: ObjectDatabase, path: str) -> None:
     ):
         txn = copy.begin(write=True)
         for key in ALONE_KEYS:
-            txn.put(key, source.get(key) or b"")
+            value = source.get(key)
+            if value is not None:
+                txn.put(key, value)
         for old, new in zip(database.tables, open_tables(copy, txn), strict=True):
             items = iter(source.cursor(old))
             while some := list(islice(items, _ITEMS_AT_ONCE)):

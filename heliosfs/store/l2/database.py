@@ -32,6 +32,7 @@ from heliosfs.store.l2.environment import (
     Transaction,
     check_file,
     lmdb_errors,
+    make_file,
     mapped,
     open_file,
     open_tables,
@@ -95,9 +96,11 @@ class ObjectDatabase:
         self.marks: Marks | None = None
         """Marks of the garbage collection that is under way."""
         with lmdb_errors("cannot open"):
-            if not create:
-                check_file(directory, FILE, is_thorough=not was_clean)
-            self.env = open_file(directory, create=create, is_read_only=is_read_only)
+            if create and FILE not in directory.names():
+                totals = Totals(salt=salt or os.urandom(8))
+                make_file(directory, {TOTALS_KEY: totals.encode()})
+            check_file(directory, FILE, is_thorough=not was_clean)
+            self.env = open_file(directory, is_read_only=is_read_only)
             try:
                 self.map_bytes = self.env.info()["map_size"]
                 status = directory.status(FILE)
@@ -105,24 +108,20 @@ class ObjectDatabase:
                 # Slots of killed processes would keep old pages from being reused.
                 self.env.reader_check()
                 self.tables = open_tables(self.env, create=not is_read_only)
-                self._begin(salt, create=create)
+                self._begin()
             except BaseException:
                 self.env.close()
                 raise
 
-    def _begin(self, salt: bytes, *, create: bool) -> None:
-        """Read the totals of L2; in a new file, write those of an empty one."""
+    def _begin(self) -> None:
+        """Read the totals of L2."""
         with self.env.begin() as txn:
             totals = read_totals(txn)
             self.uses = read_uses(txn)
-        if totals is None and not create:
+        if totals is None:
             raise emptied()
-        if totals is not None:
-            self.totals = totals
-            self._read_recent()
-        else:
-            self.totals = Totals(salt=salt or os.urandom(8))
-            self.write([], [], {}, self.totals)
+        self.totals = totals
+        self._read_recent()
 
     def _read_recent(self) -> None:
         try:

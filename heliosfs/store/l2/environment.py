@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import NamedTuple, TypeAlias
 
@@ -16,6 +16,8 @@ from heliosfs.store.l2.pages import Damage
 
 FILE = "store.lmdb"
 LOCK_FILE = f"{FILE}-lock"
+NEW_FILE = f"{FILE}.new"
+"""Name of a file that is being written, until it is whole and takes the other's place."""
 _LOCK_BYTES = 8192
 """Size of LMDB's lock file for its 126 readers."""
 MAP_BYTES = 64 * 1024**3
@@ -88,8 +90,8 @@ def open_tables(
     )
 
 
-def open_file(directory: Directory, *, create: bool, is_read_only: bool) -> lmdb.Environment:
-    """Open or create the file of a store.  StoreError, StoreFull, lmdb.Error.
+def open_file(directory: Directory, *, is_read_only: bool) -> lmdb.Environment:
+    """Open the file of a store.  StoreError, StoreFull, lmdb.Error.
 
     LMDB writes to its lock file through a mapping, and a write to a page for which a full disk has
     no room ends the process (SIGBUS).  So the disk must hold all of it first.
@@ -104,7 +106,41 @@ def open_file(directory: Directory, *, create: bool, is_read_only: bool) -> lmdb
             os.close(fd)
     except OSError as error:
         raise store_error(f"cannot make {LOCK_FILE}", error) from error
-    return open_environment(directory.path_of(FILE), MAP_BYTES, create=create)
+    return open_environment(directory.path_of(FILE), MAP_BYTES, create=False)
+
+
+def make_file(directory: Directory, values: Mapping[bytes, bytes]) -> None:
+    """Make a file with empty tables, and these values in the unnamed database.
+
+    It takes its name when it is on the disk, because LMDB begins a file without a sync: after a
+    power cut one half of its first pages could be there.  StoreError, lmdb.Error.
+    """
+    path = directory.path_of(NEW_FILE)
+    try:
+        if NEW_FILE in directory.names():
+            # One that was begun before may be no file of LMDB.
+            directory.unlink(NEW_FILE)
+    except OSError as error:
+        raise store_error(f"cannot delete {NEW_FILE}", error) from error
+    with open_environment(path, MAP_BYTES, sync=False) as env, env.begin(write=True) as txn:
+        open_tables(env, txn)
+        for key, value in values.items():
+            txn.put(key, value)
+    try:
+        put_in_place(directory)
+    except OSError as error:
+        raise store_error(f"cannot make {FILE}", error) from error
+
+
+def put_in_place(directory: Directory) -> None:
+    """Let a new file, which nobody has open, take the name.  StoreError, OSError."""
+    fd = directory.open(NEW_FILE, os.O_RDWR)
+    try:
+        directory.sync(fd)
+    finally:
+        os.close(fd)
+    directory.rename(NEW_FILE, FILE)
+    directory.sync_names()
 
 
 def used_pages(txn: Transaction, tables: Tables) -> int:
@@ -123,6 +159,10 @@ def check_file(directory: Directory, name: str, *, is_thorough: bool) -> None:
     try:
         fd = directory.open(name, os.O_RDONLY)
         try:
+            if is_thorough:
+                # When the sync of a meta page failed, LMDB put the old one back, unsynced: it must
+                # be on the disk before a page that the new one names is written over.
+                directory.sync(fd)
             if is_thorough or btree.is_short(fd):
                 btree.walk(fd, TABLE_FLAGS if name == FILE else None)
         finally:
