@@ -93,7 +93,9 @@ class Translator:
                 self._ids.note_tag(git_id, data)
             else:
                 oid = git_id.hex()
-                raise Damaged(f"git commit {oid} cannot be imported: {path.decode()}", oid)
+                raise Damaged(
+                    f"git commit {oid} cannot be imported: {path.decode(errors='replace')}", oid
+                )
 
     def close_commits(self) -> Steps[None]:
         """Finish the last commit that was read: all of its objects have come."""
