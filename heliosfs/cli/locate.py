@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import errno
 import os
-import stat
 from typing import NamedTuple
 
 from heliosfs.cli.ownership import check_server, own_ids
@@ -84,17 +83,19 @@ def _is_view(root: str) -> bool:
 def _is_answered(home: int) -> bool:
     """Detect a daemon by its control file where no mount table can be read, as in some sandboxes.
 
-    A control file has a size only while it is open; no other file gets one by being opened.  The
-    launcher looks for the same.
+    A control file has a size only while it is open, and then its name may lead to another file; no
+    other file does either.  The launcher looks for the same.
     """
     control = os.open("ctl", _BENEATH, dir_fd=home)
     try:
+        flags = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         before = os.stat("command", dir_fd=control, follow_symlinks=False)
-        if not stat.S_ISREG(before.st_mode) or before.st_size or before.st_uid not in own_ids():
-            return False
-        command = os.open("command", os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=control)
+        command = os.open("command", flags, dir_fd=control)
         try:
-            return os.fstat(command).st_size > 0
+            opened = os.fstat(command)
+            now = os.stat("command", dir_fd=control, follow_symlinks=False)
+            is_other = opened.st_size > before.st_size == 0 or not os.path.samestat(opened, now)
+            return opened.st_uid in own_ids() and is_other
         finally:
             os.close(command)
     finally:
