@@ -57,7 +57,7 @@ def parse(table: bytes) -> list[Mount]:
 
 
 def mounts(process: str = "/proc/self") -> list[Mount]:
-    """Return every mount that a process sees, in the order they were made.  OSError."""
+    """Return every mount that a process sees, in the order they were made.  Raise OSError."""
     with open(f"{process}/mountinfo", "rb") as file:
         return parse(file.read())
 

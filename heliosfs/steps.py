@@ -36,7 +36,7 @@ class Work(Protocol):
     """
 
     def execute(self) -> None:
-        """Do the work; may block, may run on any thread.  StoreError on failure."""
+        """Do the work; may block, may run on any thread.  Raise StoreError on failure."""
 
     def apply(self) -> None:
         """Take over the result, on the owner's thread, after `execute` returned or raised."""

@@ -29,7 +29,7 @@ def _is_of_files(options: Options) -> bool:
 
 
 def _debug_journal(options: Options) -> int:
-    """Print the batches of the journal.  NotFound, StoreBusy, StoreError."""
+    """Print the batches of the journal.  Raise NotFound, StoreBusy or StoreError."""
     place = repository_over(current_directory())
     store_fd = open_store(place.root, None, create=False)
     try:

@@ -41,7 +41,7 @@ def fsck(argv: list[str], options: Options) -> int | list[str]:
 
 
 def _repaired(old_fd: int, new: str) -> dict[str, object]:
-    """Make the new store; return what is told of it.  HeliosError: there is none."""
+    """Make the new store; return what is told of it.  After HeliosError there is no store."""
     from heliosfs.repo.rescue import Rescue
 
     try:
@@ -68,7 +68,7 @@ def _repaired(old_fd: int, new: str) -> dict[str, object]:
 
 
 def _lost_paths(new_fd: int) -> list[dict[str, str]]:
-    """Open the new store, and name the paths that cannot be read.  HeliosError."""
+    """Open the new store, and name the paths that cannot be read.  Raise HeliosError."""
     from heliosfs.clock import SystemClock
     from heliosfs.repo.identity import Identity
     from heliosfs.repo.lost_paths import lost_paths

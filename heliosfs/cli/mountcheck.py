@@ -18,7 +18,7 @@ _FUSE_CONF = "/etc/fuse.conf"
 def check_directory(path: str) -> str:
     """Return the resolved path of a future mount point; it or its parent exists.
 
-    UsageError, NotFound, NotPermitted.
+    Raise UsageError, NotFound or NotPermitted.
     """
     if not path or "\0" in path or "\n" in path:
         raise UsageError(f"not a directory name: {path!r}")
@@ -46,7 +46,7 @@ def check_directory(path: str) -> str:
 
 
 def check_place(directory: str, store: str | None) -> None:
-    """Refuse what cannot work or would hide something.  UsageError, Busy."""
+    """Refuse what cannot work or would hide something.  Raise UsageError or Busy."""
     for what, path in (("DIR", directory), ("--store", store)):
         if path is None:
             continue
@@ -65,7 +65,7 @@ def check_place(directory: str, store: str | None) -> None:
 def clear_dead_mount(directory: str) -> bool:
     """Take away our mount at `directory` if its daemon is gone; False if it lives.
 
-    UsageError when the mount is not ours, HeliosError when it cannot be taken away.
+    Raise UsageError when the mount is not ours, HeliosError when it cannot be taken away.
     """
     cleared = False
     while (found := mounttable.mount_at(directory)) is not None:
@@ -84,7 +84,7 @@ def clear_dead_mount(directory: str) -> bool:
 
 
 def check_fuse(allow_other: bool) -> None:
-    """Check that this user may mount at all.  HeliosError, with a line for each obstacle."""
+    """Check that this user may mount at all.  Raise HeliosError with a line for each."""
     if not os.path.exists(_DEVICE):
         raise HeliosError(
             f"there is no {_DEVICE}: load the module (modprobe fuse), or give the "

@@ -18,7 +18,10 @@ class _Move(NamedTuple):
 
 
 def mv(argv: list[str], options: Options) -> int:
-    """Rename the named paths, and return the exit code.  NotFound, AlreadyExists, OSError."""
+    """Rename the named paths, and return the exit code.
+
+    Raise NotFound, AlreadyExists or OSError.
+    """
     if len(options.words) < 2:
         raise options.misuse("mv SOURCE TARGET, or mv SOURCE... DIRECTORY")
     view = find_view(current_directory())

@@ -26,9 +26,9 @@ _MNT_DETACH = 2
 def bind_privately(source: str, target: str, inner: Sequence[tuple[str, str]]) -> None:
     """Let this process and its children see `source` at `target`; nobody else does.
 
-    `inner` are pairs that are mounted before, at targets in `source`.  OSError where the kernel
-    allows no namespace: without CAP_SYS_ADMIN it takes a user namespace, in which user and
-    group are mapped to themselves.  Only a process with one thread can have one (unshare(2)).
+    `inner` are pairs that are mounted before, at targets in `source`.  Without CAP_SYS_ADMIN the
+    kernel needs a user namespace, in which user and group are mapped to themselves; only a process
+    with one thread can have one (unshare(2)).  Raise OSError where the kernel allows none.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     uid, gid = os.geteuid(), os.getegid()

@@ -41,7 +41,7 @@ def own_ids() -> frozenset[int]:
 def check_owner(fd: int, path: str, workspace: str) -> None:
     """Check that an open directory at `path`, which a workspace keeps things in, is the caller's.
 
-    NotPermitted says how to allow another user's.
+    The text of NotPermitted says how to allow another user's.
     """
     uid = os.fstat(fd).st_uid
     if uid not in own_ids() and not is_safe(path) and not is_safe(workspace):
@@ -52,7 +52,10 @@ def check_owner(fd: int, path: str, workspace: str) -> None:
 
 
 def check_server(mount: Mount, path: str) -> None:
-    """Check that the daemon of one of our mounts runs as the caller, or as root.  NotPermitted."""
+    """Check that the daemon of one of our mounts runs as the caller, or as root.
+
+    Raise NotPermitted.
+    """
     uid = mount.user_id
     if uid is None or uid == _ROOT or uid in own_ids() or uid == _outer_id(os.geteuid()):
         return
@@ -67,7 +70,7 @@ def check_private(path: str, what: str) -> None:
     """Check that no other user has put a file or directory there, where there is one.
 
     A link counts as what it leads to if it is the caller's own, or root's (as systemd-tmpfiles(8)
-    follows them).  NotPermitted.
+    follows them).  Raise NotPermitted.
     """
     own = own_ids() | {_ROOT}
     try:

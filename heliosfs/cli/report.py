@@ -18,7 +18,7 @@ _PAGE = os.path.join(".helios", "report.html")
 
 
 def report(argv: list[str], options: Options) -> int:
-    """Write the page, and return the exit code.  NotFound, StoreError, UsageError."""
+    """Write the page, and return the exit code.  Raise NotFound, StoreError or UsageError."""
     options.at_most(1)
     out = options.words[0] if options.words else "-"
     if out == "-" and sys.stdout.isatty():

@@ -55,7 +55,7 @@ class Registration:
     """File in which a daemon describes itself, locked until it is closed."""
 
     def __init__(self, workspace: KnownWorkspace, log: str) -> None:
-        """Take the lock.  Busy if another daemon of the same mount point still has it."""
+        """Take the lock.  Raise Busy if another daemon of the same mount point still has it."""
         self._document: dict[str, object] = {
             "pid": os.getpid(),
             "log": log,
@@ -96,7 +96,7 @@ def last_log(mountpoint: str) -> str:
 def open_log(path: str) -> int:
     """Open a log for appending, its directory made.  HeliosError names what is wrong.
 
-    NotPermitted if another user has put it there.
+    Raise NotPermitted if another user has put it there.
     """
     check_private(path, "the log")
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOCTTY
@@ -144,7 +144,7 @@ def served_by(pid: int) -> str | None:
 
 
 def forget(mountpoint: str) -> None:
-    """Take a workspace off the list.  Busy while it is served."""
+    """Take a workspace off the list.  Raise Busy while it is served."""
     if find(mountpoint) is not None:
         raise Busy(f"{mountpoint} is mounted: 'helios umount {mountpoint}' first")
     with suppress(FileNotFoundError):
@@ -199,7 +199,7 @@ def _remembered(path: str) -> KnownWorkspace | None:
 
 
 def _last_document(text: bytes) -> dict[str, Any]:
-    """Return the JSON document in the last whole line.  ValueError."""
+    """Return the JSON document in the last whole line.  Raise ValueError."""
     document: dict[str, Any] = json.loads(text[: text.rindex(b"\n")].rpartition(b"\n")[2])
     return document
 
@@ -226,7 +226,10 @@ def _is_locked(fd: int) -> bool:
 
 
 def _directory() -> str:
-    """Return the path of the state directory.  NotPermitted if it is there and another user's."""
+    """Return the path of the state directory.
+
+    Raise NotPermitted if it is there and another user's.
+    """
     state = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
     path = os.path.join(state, "heliosfs")
     check_private(path, "the state directory")
@@ -234,7 +237,10 @@ def _directory() -> str:
 
 
 def _close_to_others() -> None:
-    """Make the state directory the user's alone, which an older heliosfs did not.  OSError."""
+    """Make the state directory the user's alone, which an older heliosfs did not.
+
+    Raise OSError.
+    """
     if os.stat(_directory()).st_mode & 0o077:
         os.chmod(_directory(), 0o700)
 

@@ -41,7 +41,7 @@ def umount_parser() -> LocalVerbParser:
 
 
 def umount(argv: Sequence[str]) -> int:
-    """Run `helios umount` and return the exit code.  NotFound, Busy, HeliosError."""
+    """Run `helios umount` and return the exit code.  Raise NotFound, Busy or HeliosError."""
     asked = umount_parser().parse_args(argv)
     mount = _mount(asked.directory, may_be_gone=asked.forget)
     if mount is None:
@@ -62,7 +62,7 @@ def umount(argv: Sequence[str]) -> int:
 
 
 def unmount_or_explain(mount: Mount, daemon: runfiles.Daemon | None, *, lazy: bool) -> None:
-    """Unmount.  Busy names the processes that use it; HeliosError if it fails otherwise."""
+    """Unmount.  Raise Busy, which names the processes that use it, or another HeliosError."""
     deadline = time.monotonic() + _PASSING_SECONDS
     pid = daemon.pid if daemon else 0
     while True:
@@ -117,7 +117,7 @@ def wait_saved(directory: str, seconds: float = _SAVE_SECONDS) -> None:
 def _mount(given: str | None, *, may_be_gone: bool) -> Mount | None:
     """Return our mount at a directory, or over the current one.
 
-    None if it is gone, and only its daemon is there, or that may be.  NotFound.
+    None if it is gone, and only its daemon is there, or that may be.  Raise NotFound.
     """
     if given is not None:
         directory = os.path.realpath(given)

@@ -38,7 +38,7 @@ _NAME_MAX = 200
 
 
 def install(directory: str, words: Sequence[str]) -> str:
-    """Write and enable the unit that mounts a workspace; return its path.  HeliosError.
+    """Write and enable the unit that mounts a workspace; return its path.  Raise HeliosError.
 
     `words` are the options of `helios mount` beside DIR.
     """
@@ -61,7 +61,7 @@ def install(directory: str, words: Sequence[str]) -> str:
 
 
 def remove(directory: str) -> str:
-    """Delete the unit of a workspace, which stays mounted; return its path.  NotFound."""
+    """Delete the unit of a workspace, which stays mounted; return its path.  Raise NotFound."""
     path = unit_path(directory)
     link = os.path.join(os.path.dirname(path), _WANTS, os.path.basename(path))
     with contextlib.suppress(FileNotFoundError):

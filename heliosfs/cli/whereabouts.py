@@ -23,7 +23,7 @@ def _asks_for_place(options: Options) -> bool:
 
 
 def _whereabouts(argv: Sequence[str], options: Options) -> int:
-    """Print a line for each thing that is asked for, in their order.  NotFound."""
+    """Print a line for each thing that is asked for, in their order.  Raise NotFound."""
     where = current_directory()
     place = _place(where)
     flags = [word for word in argv[1:] if word.startswith("-") and not _is_place_option(word)]

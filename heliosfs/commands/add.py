@@ -56,7 +56,10 @@ def _known(request: Request, source: Entry, words: list[str]) -> list[bytes]:
 
 
 def _existing(request: Request, words: list[str], source: Entry) -> list[bytes]:
-    """Return the paths that the words mean, also deleted ones.  NotFound names a word."""
+    """Return the paths that the words mean, also deleted ones.
+
+    Raise NotFound, which names a word without a path.
+    """
     view = request.view
     try:
         return chosen(request, words, [source, view.base_root()], "here: nothing was staged")

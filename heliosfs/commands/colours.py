@@ -200,7 +200,7 @@ COLOURED = Paint(is_on=True)
 
 
 def paint_of(request: Request, options: Options) -> Paint:
-    """Return what paints the reply to a request.  UsageError.
+    """Return what paints the reply to a request.  Raise UsageError.
 
     `--color` and `--no-color` decide; without them, or with `auto`, the caller, who knows
     whether the reply goes to a terminal.  What is for programs has no colours.

@@ -76,7 +76,10 @@ def commit(request: Request, options: Options) -> str:
 
 
 def conclude(request: Request, options: Options, verb: str) -> str:
-    """Commit what an interrupted verb has prepared: `merge --continue` and the like.  NotFound."""
+    """Commit what an interrupted verb has prepared: `merge --continue` and the like.
+
+    Raise NotFound.
+    """
     options.at_most(0)
     there = open_verb(request.view)
     if there != verb:
@@ -89,7 +92,7 @@ def conclude(request: Request, options: Options, verb: str) -> str:
 def commit_message(repository: Repository, view: View, text: bytes) -> str:
     """Commit with the whole text as the message; the reply is the new id in hex.
 
-    UsageError when the text is blank, not UTF-8, or has a NUL byte; TooLarge; and the errors
+    Raise UsageError when the text is blank, not UTF-8, or has a NUL byte; TooLarge; and the errors
     of `View.commit`, to which this adds less than 5 us.
     """
     try:
@@ -150,7 +153,7 @@ def _content(request: Request, options: Options) -> tuple[Entry | None, Entry | 
     """Return the tree to commit, None for the usual one, and what stays staged.
 
     If paths are named, only these are committed.  An absolute one, and the root of the view,
-    mean everything: the caller found the view by it.  NotFound, UsageError.
+    mean everything: the caller found the view by it.  Raise NotFound or UsageError.
     """
     view = request.view
     words = [*options.words, *(options.paths or [])]

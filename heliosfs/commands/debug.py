@@ -60,7 +60,7 @@ def debug(request: Request, options: Options) -> Steps[str]:
 
 
 def limit_of(options: Options) -> int:
-    """Return how many rows a reply may have.  UsageError."""
+    """Return how many rows a reply may have.  Raise UsageError."""
     limit = options.number("limit") if "limit" in options else None
     if limit is not None and not 0 < limit <= _LIMIT_MAX:
         raise options.misuse(f"--limit takes 1 to {_LIMIT_MAX}")
@@ -112,7 +112,10 @@ def journal_rows(seen: Iterable[BatchSeen | FileSeen]) -> Iterator[Row]:
 
 
 def _find(request: Request, inspection: Inspection, word: str) -> Oid:
-    """Return the object that an id, a prefix of one, or a name stands for.  NotFound, Ambiguous."""
+    """Return the object that an id, a prefix of one, or a name stands for.
+
+    Raise NotFound or Ambiguous.
+    """
     digits = word.lower()
     if len(digits) >= _ID_DIGITS_MIN and not set(digits) - set("0123456789abcdef"):
         found = inspection.ids(digits, _AMBIGUOUS_MAX)

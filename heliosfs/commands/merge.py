@@ -81,7 +81,7 @@ def _reply_text(request: Request, options: Options, before: CommitId | None, don
 
 
 def check_shown(request: Request) -> None:
-    """Check that the view of a request is still what is shown where it came from.  Busy."""
+    """Check that the view of a request is still what is shown where it came from.  Raise Busy."""
     if request.view not in request.repository.views():
         raise Busy("another branch was checked out meanwhile: try again")
 

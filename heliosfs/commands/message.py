@@ -18,14 +18,17 @@ _MAIN_BRANCHES = ("main", "master")
 
 
 def checked_message(paragraphs: list[str]) -> str:
-    """Return the message of several `-m`, each of them a paragraph.  UsageError, TooLarge."""
+    """Return the message of several `-m`, each of them a paragraph.
+
+    Raise UsageError or TooLarge.
+    """
     message = "\n\n".join(text.rstrip(NEWLINES) for text in paragraphs)
     check_utf8(message, "the message")
     return check_message(message)
 
 
 def check_message(message: str) -> str:
-    """Return the message if a commit may have it.  UsageError, TooLarge."""
+    """Return the message if a commit may have it.  Raise UsageError or TooLarge."""
     if not message or message.isspace():
         raise UsageError("usage: empty message")
     if "\0" in message:

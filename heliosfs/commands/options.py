@@ -89,7 +89,7 @@ class Options:
         return self._given.get(key, [])
 
     def number(self, key: str) -> int | None:
-        """Return the value of an option as a number from 0 on.  UsageError."""
+        """Return the value of an option as a number from 0 on.  Raise UsageError."""
         text = self.value(key)
         if text is None:
             return None
@@ -98,13 +98,13 @@ class Options:
         return int(text)
 
     def only_one(self, *keys: str) -> None:
-        """Check that at most one of these options is given.  UsageError."""
+        """Check that at most one of these options is given.  Raise UsageError."""
         given = [f"-{key}" if len(key) == 1 else f"--{key}" for key in keys if key in self._given]
         if len(given) > 1:
             raise self.misuse(f"{' and '.join(given)} exclude each other")
 
     def at_most(self, count: int) -> None:
-        """Check that there are at most `count` words.  UsageError."""
+        """Check that there are at most `count` words.  Raise UsageError."""
         if len(self.words) > count:
             raise self.misuse(f"one argument too many: {self.words[count]!r}")
 
@@ -143,7 +143,7 @@ class VerbParser:
         return self._help
 
     def parse(self, argv: Sequence[str]) -> Options:
-        """Parse the words after the verb.  UsageError."""
+        """Parse the words after the verb.  Raise UsageError."""
         given: dict[str, list[str]] = {}
         words: list[str] = []
         paths: list[str] | None = None

@@ -97,7 +97,7 @@ def is_magic(word: str) -> bool:
 def pathspec(cwd: str, words: Sequence[str], *, default: str | None = None) -> Pathspec:
     """Read the words of a caller in `cwd`.
 
-    Exceptions alone are taken from everything, or from `default`.  UsageError.
+    Exceptions alone are taken from everything, or from `default`.  Raise UsageError.
     """
     items: list[_Item] = []
     excluded: list[_Item] = []
@@ -161,7 +161,7 @@ def _entries(store: Store, root: Entry, places: Sequence[bytes]) -> Iterator[tup
 
 
 def _read(cwd: str, word: str) -> tuple[_Item, bool]:
-    """Read a pathspec as git does, and return whether it is an exception.  UsageError."""
+    """Read a pathspec as git does, and return whether it is an exception.  Raise UsageError."""
     magic, text = _magic(word)
     is_exception = "exclude" in magic
     if "top" in magic:
@@ -231,7 +231,7 @@ def _test(prefix: bytes, text: bytes, magic: set[str], *, has_pattern: bool) -> 
 
 
 def _magic(word: str) -> tuple[set[str], str]:
-    """Split a pathspec into the words of its magic and the rest.  UsageError."""
+    """Split a pathspec into the words of its magic and the rest.  Raise UsageError."""
     if word.startswith(":("):
         inside, end, text = word[2:].partition(")")
         magic = {each for each in inside.split(",") if each}
@@ -253,7 +253,7 @@ def _magic(word: str) -> tuple[set[str], str]:
 
 
 def _check_pattern(store: Store, sides: Sequence[Entry], item: _Item, problem: str) -> None:
-    """Check that something matches a pattern.  NotFound.
+    """Check that something matches a pattern.  Raise NotFound.
 
     In a tree that is too large to be looked through while others wait, nothing is said.
     """

@@ -31,7 +31,7 @@ def reset(request: Request, options: Options) -> str:
 def _target(request: Request, options: Options) -> tuple[CommitId | None, list[str]]:
     """Return commit and paths; before the first commit it is None, and only the stage changes.
 
-    A word is a revision if it can be one.  NotFound.
+    A word is a revision if it can be one.  Raise NotFound.
     """
     repository, head = request.repository, request.view.head
     words, paths = options.words, options.paths

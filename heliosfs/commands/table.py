@@ -143,7 +143,7 @@ def parse_line(text: str) -> CommandLine:
 
     A line is shell-like words, a JSON list of words, or a JSON object
     `{"argv": [...], "cwd": "...", "progress": true, "exit": true, "color": true, "columns": 80}`.
-    UsageError.
+    Raise UsageError.
 
     >>> parse_line("reset --hard 'HEAD~1'").argv
     ['reset', '--hard', 'HEAD~1']
@@ -166,7 +166,7 @@ def parse_line(text: str) -> CommandLine:
 
 
 def _check_text(text: str) -> None:
-    """Check that a word stands for bytes: UTF-8, or others as PEP 383 has them.  UsageError.
+    """Check that a word stands for bytes: UTF-8, or others as PEP 383 has them.  Raise UsageError.
 
     JSON can name half of a pair of surrogates, which no file, pattern or message can have.
     """

@@ -59,7 +59,7 @@ def parse(text: str, source: str) -> dict[str, Assignment]:
 def assign(text: str, path: str, value: str, source: str) -> str:
     """Return the text with a value, as the key's type shows it, set for a canonical path.
 
-    UsageError when the text is written in a way that cannot be edited so.
+    Raise UsageError when the text is written in a way that cannot be edited so.
     """
     before = parse(text, source)
     edited = _assigned(text, path, _scalar(value), source)

@@ -86,7 +86,7 @@ class Settings:
         )
 
     def find(self, path: str) -> Setting:
-        """Return the setting of a key.  UsageError if there is no such key."""
+        """Return the setting of a key.  Raise UsageError if there is no such key."""
         key = find_key(path)
         for entry in self.entries:
             if entry.key.path == key.path:
@@ -95,7 +95,7 @@ class Settings:
 
 
 def resolve(layers: Iterable[Layer]) -> Settings:
-    """Return the settings from the files, of which a later one wins.  UsageError."""
+    """Return the settings from the files, of which a later one wins.  Raise UsageError."""
     said: dict[str, tuple[str, Assignment]] = {}
     for layer in layers:
         for path, assignment in parse(layer.text, layer.source).items():

@@ -67,7 +67,7 @@ class ControlPages:
     async def fill(self, handle: ChannelHandle, fh: int, offset: int, size: int) -> bytes:
         """Return the bytes of some pages, after running the request that was written before.
 
-        EINVAL if several handles read the file, whose replies the pages would mix.
+        Fail with EINVAL if several handles read the file, whose replies the pages would mix.
         """
         node, channel = handle.node, handle.channel
         if node.readers > 1:

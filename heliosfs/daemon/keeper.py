@@ -191,19 +191,22 @@ class Keeper:
             await self.drain()
 
     async def sync(self) -> None:
-        """Save all changes and wait until they are safe from a power cut.  StoreError."""
+        """Save all changes and wait until they are safe from a power cut.  Raise StoreError."""
         self.repository.checkpoint()
         await self._sync_published()
 
     async def acknowledge(self, *, sync: bool) -> None:
-        """Make what was published safe from a power cut; with `sync`, all changes.  StoreError."""
+        """Make what was published safe from a power cut; with `sync`, all changes.
+
+        Raise StoreError.
+        """
         if sync:
             await self.sync()
         else:
             await self._sync_published()
 
     async def _sync_published(self) -> bool:
-        """Sync what is published; return True if there was something.  StoreError.
+        """Sync what is published; return True if there was something.  Raise StoreError.
 
         A failure makes the mount read-only at once, whichever task asked, because the system
         reports the failure of a write only once: the next sync would seem to succeed.
@@ -222,7 +225,7 @@ class Keeper:
             raise
 
     async def drain(self) -> None:
-        """Move the published objects and states from the journal into L2.  StoreError."""
+        """Move the published objects and states from the journal into L2.  Raise StoreError."""
         async with self._draining:
             before_bytes = self._store.pending_bytes
             work = self._store.plan_drain()

@@ -67,7 +67,7 @@ class Kernel:
         self._barriers = trio.CapacityLimiter(BARRIERS_MAX)
 
     async def barrier(self) -> None:
-        """Have the kernel write all dirty pages back: 26 us if there is none.  StoreError.
+        """Have the kernel write all dirty pages back: 26 us if there is none.  Raise StoreError.
 
         The pages arrive as write requests, which the loop serves while this waits.
         """
@@ -76,7 +76,10 @@ class Kernel:
                 await _in_thread(_syncfs, self._mountpoint)
 
     async def last_barrier(self) -> None:
-        """Run a barrier and allow none after it, as its writes may not be served.  StoreError."""
+        """Run a barrier and allow none after it, as its writes may not be served.
+
+        Raise StoreError.
+        """
         await self.barrier()
         for number in range(BARRIERS_MAX):
             # All permits are taken and none is given back, so a later barrier waits until it is
@@ -137,7 +140,7 @@ class Kernel:
             await self.invalidate(Invalidation(listings=relisted))
 
     async def execute(self, work: Work) -> None:
-        """Execute planned work on a thread and apply it, even if it failed.  StoreError."""
+        """Execute planned work on a thread and apply it, even if it failed.  Raise StoreError."""
         try:
             await _in_thread(_execute, work)
         finally:

@@ -97,13 +97,13 @@ class NodeRequests:
 
         The kernel writes such bytes back at any later time, and those writes would move the
         mtime.  Never call it with a new size: the kernel sends no write before such a request
-        is answered (fuse_set_nowrite), and the barrier would wait forever.  StoreError.
+        is answered (fuse_set_nowrite), and the barrier would wait forever.  Raise StoreError.
         """
         await self._barrier()
         return self._set(node, wanted)
 
     def _access(self, ino: int, message: Message, end: int) -> bytes:
-        """Check that root may access a node.  EACCES.
+        """Check that root may access a node.  Fail with EACCES.
 
         The request is sent only where the kernel checks no permissions itself.
         """

@@ -146,7 +146,7 @@ class PretendedRequests:
     def _created(self, ino: int, name: bytes, kind: int) -> Answer:
         """Return the entry of the node that is there, as if it had been created now.
 
-        ENOENT if it is of another kind: the kernel checks the kind too late.
+        Fail with ENOENT if it is of another kind: the kernel checks the kind too late.
         """
         node = self._real(ino, name)
         if node is None or stat.S_IFMT(node.mode) != kind:

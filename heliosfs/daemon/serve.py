@@ -59,7 +59,7 @@ def serve(repository: Repository, options: MountOptions, on_ready: Callable[[], 
     """Mount and answer requests; return once unmounted, or after SIGTERM or SIGINT.
 
     `on_ready` is called when the mount answers.  All changes are saved before the return.
-    HeliosError if the mount fails.
+    Raise HeliosError if the mount fails.
     """
     fuse_options = _fuse_options(options)
     connection = Connection(mount(options.mountpoint, fuse_options), options.mountpoint)

@@ -107,7 +107,10 @@ class Verbs:
         self._is_ending = True
 
     async def run_long(self, name: str, steps: Steps[str]) -> str:
-        """Run a long verb for which no channel waits; return its reply.  Busy if another runs."""
+        """Run a long verb for which no channel waits; return its reply.
+
+        Raise Busy if another runs.
+        """
         reply = await self._drive(self._take_place(_LongRun(name, steps, None, None)))
         assert reply is not None
         return reply

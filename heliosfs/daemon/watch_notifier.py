@@ -144,7 +144,7 @@ class WatchNotifier:
 
 
 def touch(fd: int, *, is_modified: bool = True) -> None:
-    """Set an open file's mtime (IN_MODIFY) or mode (IN_ATTRIB) to the value it has.  OSError.
+    """Set an open file's mtime (IN_MODIFY) or mode (IN_ATTRIB) to the value it has.  Raise OSError.
 
     A directory gets both, since some watchers ask only for the one, some for the other.
     """
@@ -162,7 +162,7 @@ class _Timespec(ctypes.Structure):
 
 
 def _set_mtime(path: str, time_ns: int) -> None:
-    """Set the mtime alone, which os.utime() cannot: it sets both times.  OSError."""
+    """Set the mtime alone, which os.utime() cannot: it sets both times.  Raise OSError."""
     omitted = _Timespec(0, _UTIME_OMIT)
     times = (_Timespec * 2)(omitted, _Timespec(*divmod(time_ns, SECOND_NS)))
     if _libc.utimensat(_AT_FDCWD, os.fsencode(path), times, 0) != 0:

@@ -68,7 +68,7 @@ class Connection:
     def begin(self) -> bool:
         """Pass the kernel's INIT on to libfuse; return True if the kernel knows `prune` (6.18).
 
-        HeliosError if the kernel sends no INIT or is older than Linux 5.1.
+        Raise HeliosError if the kernel sends no INIT or is older than Linux 5.1.
         """
         select.select((self.fd,), (), ())
         length = self.receive()

@@ -19,7 +19,7 @@ _READ_AHEAD_KB = 512
 def mount(mountpoint: str, options: Collection[str]) -> int:
     """Mount; return the descriptor of the FUSE device, on which nothing is answered yet.
 
-    HeliosError when fusermount3 refuses.
+    Raise HeliosError when fusermount3 refuses.
     """
     ours, theirs = socket.socketpair()
     with ours, theirs:

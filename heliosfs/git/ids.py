@@ -57,7 +57,7 @@ class IdMap:
         return len(self._notes.noted)
 
     def publish(self) -> None:
-        """Publish the notes, and the objects that they name.  StoreError."""
+        """Publish the notes, and the objects that they name.  Raise StoreError."""
         self.put_noted()
         self._store.publish()
 

@@ -71,7 +71,7 @@ class Import:
         self._count: CommitCount | None = None
 
     def run(self) -> Steps[Outcome]:
-        """Import all objects, then create and move refs in one publish.  HeliosError."""
+        """Import all objects, then create and move refs in one publish.  Raise HeliosError."""
         ids = self._ids
         origin = yield from identify(ids, self._repository.refs, self._git, self._name)
         names = Names(ids, self._repository.refs, origin)

@@ -67,7 +67,7 @@ class Origin:
 
 
 def decode_origin(number: int, data: bytes) -> Origin:
-    """Read the value of `Origin.encode`.  CorruptObject."""
+    """Read the value of `Origin.encode`.  Raise CorruptObject."""
     try:
         said = json.loads(data)
         roots = tuple(bytes.fromhex(root) for root in said["roots"])
@@ -79,7 +79,7 @@ def decode_origin(number: int, data: bytes) -> Origin:
 def identify(ids: IdMap, refs: Refs, git: Git, name: str | None = None) -> Steps[Origin]:
     """Return the origin of a git repository: a known one, or a new one, not yet noted.
 
-    `name` selects one, or names a new one.  AlreadyExists, Busy, UsageError.
+    `name` selects one, or names a new one.  Raise AlreadyExists, Busy or UsageError.
     """
     known = [decode_origin(*each) for each in ids.origins.all()]
     here = []

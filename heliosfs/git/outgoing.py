@@ -51,7 +51,7 @@ def choose(repository: Repository, words: Iterable[str]) -> dict[str, str]:
 def hash_of(repository: Repository, branches: Iterable[str]) -> Steps[str]:
     """Return the name of the hash of git's ids in the history of some branches.
 
-    UsageError if they have different ones.  Cost: the commits since the last imported ones.
+    Raise UsageError if they have different ones.  Cost: the commits since the last imported ones.
     """
     found: dict[str, str] = {}
     seen: set[CommitId] = set()
@@ -99,7 +99,7 @@ class Outgoing:
         self._below = {parent for name in there for parent in _parents(name)}
 
     def named(self, chosen: dict[str, str]) -> dict[str, str]:
-        """Return the full name in git by chosen branch.  Busy if a name clashes."""
+        """Return the full name in git by chosen branch.  Raise Busy if a name clashes."""
         found = {}
         for name, as_name in chosen.items():
             ref = HEADS + check_name(as_name) if as_name else self._ref(name, HEADS)

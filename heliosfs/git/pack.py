@@ -44,7 +44,7 @@ class Pack:
         self._body.close()
 
     def add(self, kind: bytes, size: int, pieces: Iterable[bytes]) -> Iterator[None]:
-        """Add an object of `size` bytes, and yield after each piece.  StoreFull."""
+        """Add an object of `size` bytes, and yield after each piece.  Raise StoreFull."""
         deflate = zlib.compressobj(_LEVEL)
         self._write(_entry_head(_KINDS[kind], size))
         for piece in pieces:
@@ -54,7 +54,7 @@ class Pack:
         self.count += 1
 
     def index(self) -> None:
-        """Let git check and add the pack: all of it, or nothing.  HeliosError."""
+        """Let git check and add the pack: all of it, or nothing.  Raise HeliosError."""
         if not self.count:
             return
         self._body.seek(0)

@@ -57,7 +57,10 @@ class Git:
 
     @classmethod
     def find(cls, path: str) -> Git:
-        """Return the repository whose working tree or git directory is `path`.  NotFound, Busy."""
+        """Return the repository whose working tree or git directory is `path`.
+
+        Raise NotFound or Busy.
+        """
         # Neither the path nor what is above it: only git's own rules for `path` itself.
         command = _command(None, "-C", path, "rev-parse", "--absolute-git-dir")
         bounds = environment() | {"GIT_CEILING_DIRECTORIES": os.path.dirname(path)}
@@ -89,13 +92,16 @@ class Git:
         return cls(os.path.realpath(path))
 
     def ask(self, *argv: str, data: bytes = b"", seconds: float | None = PROBE_SECONDS) -> bytes:
-        """Return the output of a command.  HeliosError if it fails, Busy if it takes too long."""
+        """Return the output of a command.
+
+        Raise HeliosError if it fails, Busy if it takes too long.
+        """
         return self.ask_with_errors(*argv, data=data, seconds=seconds)[0]
 
     def ask_with_errors(
         self, *argv: str, data: bytes = b"", seconds: float | None = PROBE_SECONDS
     ) -> tuple[bytes, bytes]:
-        """Return the output of a command, and its error output.  HeliosError, Busy."""
+        """Return the output of a command, and its error output.  Raise HeliosError or Busy."""
         try:
             done = subprocess.run(
                 _command(self.git_dir, *argv),

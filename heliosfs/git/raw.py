@@ -39,7 +39,7 @@ class RawCommit(NamedTuple):
 
 
 def parse_commit(data: bytes) -> RawCommit:
-    """Read a commit as leniently as git does.  ValueError if it names no tree."""
+    """Read a commit as leniently as git does.  Raise ValueError if it names no tree."""
     head, _, message = data.partition(b"\n\n")
     tree = b""
     parents = []
@@ -80,7 +80,7 @@ class RawTag(NamedTuple):
 
 
 def parse_tag(data: bytes) -> RawTag:
-    """Read a tag; ValueError."""
+    """Read a tag.  Raise ValueError."""
     lines = data.split(b"\n", 2)
     if len(lines) < 2 or lines[0][:7] != b"object " or lines[1][:5] != b"type ":
         raise ValueError("not a tag")

@@ -88,7 +88,7 @@ class Source:
             end_unseen(process)
 
     def read(self) -> Portion | None:
-        """Return the next portion; None at the end.  HeliosError."""
+        """Return the next portion; None at the end.  Raise HeliosError."""
         (length,) = prepare.LENGTH.unpack(self._take(prepare.LENGTH.size))
         portion: Portion | tuple[int, str] = marshal.loads(self._take(length))
         if len(portion) == 3:

@@ -56,7 +56,7 @@ class ObjectStream:
     def read(self, limit_bytes: int) -> list[GitObject]:
         """Return the next objects, of about `limit_bytes` in all; an empty list at the end.
 
-        MissingInGit, CutShort.
+        Raise MissingInGit or CutShort.
         """
         objects: list[GitObject] = []
         read, read_line = self._source.read, self._source.readline

@@ -63,7 +63,7 @@ class Target:
         return shown
 
     def move(self, changes: dict[str, bytes]) -> None:
-        """Move all refs to other objects, or none.  HeliosError."""
+        """Move all refs to other objects, or none.  Raise HeliosError."""
         if not changes:
             return
         shown = self.checked_out() & {

@@ -24,7 +24,7 @@ _PLACES_MAX = 65_536
 
 
 def write(ids: IdMap, bulk: Bulk) -> Steps[None]:
-    """Write the gathered objects, and the notes on them.  StoreError."""
+    """Write the gathered objects, and the notes on them.  Raise StoreError."""
     ids.hand_over(bulk)
     work = bulk.plan_write()
     if work is not None:
@@ -80,7 +80,7 @@ class Translator:
         return len(self._trees.covered)
 
     def take(self, objects: Iterable[Plain | CommitRow]) -> Steps[None]:
-        """Take the next objects.  Damaged."""
+        """Take the next objects.  Raise Damaged."""
         for each in objects:
             if len(each) == 5:
                 yield from self.close_commits()

@@ -85,7 +85,7 @@ def revise_parts(
 
 
 def decode_parts(data: bytes) -> Parts:
-    """Read a PARTS object; ValueError when its length does not fit its size."""
+    """Read a PARTS object.  Raise ValueError when its length does not fit its size."""
     if len(data) < _SIZE.size:
         raise ValueError(f"a parts object of {len(data)} bytes")
     (size,) = _SIZE.unpack_from(data)

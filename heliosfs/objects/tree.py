@@ -156,7 +156,10 @@ def is_dir_entry(raw: bytes) -> bool:
 
 
 def split_leaf(data: bytes) -> list[bytes]:
-    """Return the encoded entries of a leaf, undecoded; ValueError if the bytes do not fit."""
+    """Return the encoded entries of a leaf, undecoded.
+
+    Raise ValueError if the bytes do not fit.
+    """
     check_leaf(data)
     at, end = 1, len(data)
     raws = []
@@ -198,7 +201,10 @@ def join_leaf(entries: Iterable[bytes]) -> bytes:
 
 
 def join_leaves(leaves: list[bytes]) -> bytes:
-    """Return one leaf with the entries of several, in their order; ValueError if one is none."""
+    """Return one leaf with the entries of several, in their order.
+
+    Raise ValueError if one is none.
+    """
     if len(leaves) == 1:
         return leaves[0]
     for leaf in leaves:
@@ -233,7 +239,7 @@ def encode_index(leaves: list[LeafRef]) -> bytes:
 
 
 def decode_index(data: bytes) -> list[LeafRef]:
-    """Read an index; ValueError when the bytes do not fit."""
+    """Read an index.  Raise ValueError when the bytes do not fit."""
     if data[:1] != INDEX:
         raise ValueError("not an index")
     leaves = []

@@ -42,7 +42,7 @@ def create_branch(
 
 
 def rename_branch(repository: Repository, old: str, new: str) -> Branch:
-    """Rename a branch; its working state stays.  NotFound, AlreadyExists."""
+    """Rename a branch; its working state stays.  Raise NotFound or AlreadyExists."""
     branch = repository.refs.branch(old)
     with repository.transaction:
         repository.refs.rename(branch, new)
@@ -57,7 +57,7 @@ def tips_beside(repository: Repository, branches: Collection[Branch]) -> frozens
 
 
 def check_reached(repository: Repository, branches: Collection[Branch]) -> Steps[None]:
-    """Check that something else reaches all commits of the branches.  Busy.
+    """Check that something else reaches all commits of the branches.  Raise Busy.
 
     Cost: for each branch that is no ancestor of another one, the commits that it does not share.
     """
@@ -73,7 +73,7 @@ def delete_branch(
 ) -> DeletedBranch:
     """Delete a branch.
 
-    Busy if it is at the root or has open files; without `force`, also if it has uncommitted
+    Raise Busy if it is at the root or has open files; without `force`, also if it has uncommitted
     changes, or commits that no other branch or tag reaches (`is_reached` says that `check_reached`
     has already checked this).  With `force`, its uncommitted changes become a commit that no branch
     names, so that they can be restored; its ignored files do in either case.

@@ -17,7 +17,7 @@ def start(
     parameters: Mapping[str, str],
     minimize: tuple[str, ...],
 ) -> Experiment:
-    """Create the branch and the record.  UsageError, AlreadyExists, StoreError."""
+    """Create the branch and the record.  Raise UsageError, AlreadyExists or StoreError."""
     with core.transaction:
         core.experiments.check_free(name)
         slot = core.refs.create(name, base).slot
@@ -28,7 +28,7 @@ def start(
 
 
 def end(core: Core, experiment: Experiment, state: str) -> Experiment:
-    """Finish or abandon an experiment: its branch becomes an ordinary one.  StoreError."""
+    """Finish or abandon an experiment: its branch becomes an ordinary one.  Raise StoreError."""
     ended_ns = core.clock.now_ns()
     ended = replace(experiment, state=state, ended_ns=ended_ns)
     with core.transaction:

@@ -142,7 +142,9 @@ class FirstParents:
     def below(self, oid: CommitId, count: int) -> CommitId | None:
         """Return the commit `count` first parents below; None if the chain is shorter.
 
-        Cost: up to 127 commits, and count / 4,096 + 128 records.  MissingObject, CorruptObject.
+        Cost: up to 127 commits, and count / 4,096 + 128 records.
+
+        Raise MissingObject or CorruptObject.
         """
         place = self.place(oid) if count > _STRIDE else None
         if place is not None:
@@ -282,7 +284,7 @@ class FirstParents:
 
 
 def decode_milestone(data: bytes) -> Milestone:
-    """Read a record.  ValueError if its length is wrong."""
+    """Read a record.  Raise ValueError if its length is wrong."""
     ids = data[_RECORD.size :]
     if len(data) < _RECORD.size or len(ids) % OID_BYTES or len(ids) > len(STRIDES) * OID_BYTES:
         raise ValueError(f"the record of a milestone has {len(data)} bytes")

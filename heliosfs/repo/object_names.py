@@ -34,7 +34,7 @@ class Named(NamedTuple):
 def find_object(repository: Repository, view: View, text: str, cwd: str = "") -> Named:
     """Return the object for `REV`, `REV^{tree}`, `REV:PATH`, `:PATH` (of the stage) or an id.
 
-    A path begins at the root, or in `cwd` after `./`.  UsageError, NotFound, Ambiguous.
+    A path begins at the root, or in `cwd` after `./`.  Raise UsageError, NotFound or Ambiguous.
     """
     peeled = _PEELED.fullmatch(text)
     if peeled is not None:

@@ -13,7 +13,7 @@ _HEX = re.compile(r"[0-9a-f]{64}")
 
 
 def check_name(name: str, what: str = "branch") -> str:
-    """Return the name; UsageError that says what is wrong with it."""
+    """Return the name.  Raise UsageError, which says what is wrong with it."""
     problem = _problem(name)
     if problem:
         raise UsageError(f"{name[:80]!r} is not a valid {what} name: {problem}")

@@ -64,7 +64,7 @@ class Refs:
         return self._branches.get(name)
 
     def branch(self, name: str) -> Branch:
-        """Return the branch of that name.  NotFound."""
+        """Return the branch of that name.  Raise NotFound."""
         branch = self._branches.get(name)
         if branch is None:
             raise NotFound(f"no branch {name!r}")
@@ -75,7 +75,7 @@ class Refs:
         return path in self._prefixes
 
     def create(self, name: str, head: CommitId | None) -> Branch:
-        """Create a branch.  UsageError, AlreadyExists."""
+        """Create a branch.  Raise UsageError or AlreadyExists."""
         self._check_free(name)
         known = self._store.get(keys.NEXT_SLOT)
         slot = _SLOT.unpack(known)[0] if known else DETACHED + 1
@@ -94,7 +94,7 @@ class Refs:
         self._write(branch)
 
     def rename(self, branch: Branch, name: str) -> None:
-        """Rename a branch.  UsageError, AlreadyExists."""
+        """Rename a branch.  Raise UsageError or AlreadyExists."""
         # Released first: `a` may become `a/b`, which its own name would block.
         self._release(branch)
         try:
@@ -124,7 +124,7 @@ class Refs:
     ) -> None:
         """Create a tag with an optional annotation.
 
-        UsageError, AlreadyExists unless `force` moves the tag.
+        Raise UsageError, and AlreadyExists unless `force` moves the tag.
         """
         check_name(name, "tag")
         if name in self.tags and not force:
@@ -135,7 +135,7 @@ class Refs:
         annotate(self._store, name, note)
 
     def delete_tag(self, name: str) -> CommitId:
-        """Delete a tag, and return its commit.  NotFound."""
+        """Delete a tag, and return its commit.  Raise NotFound."""
         oid = self.tags.pop(name, None)
         if oid is None:
             raise NotFound(f"no tag {name!r}")

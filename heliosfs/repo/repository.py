@@ -66,7 +66,9 @@ class Repository(Core):
     ) -> Repository:
         """Open a store, and make it a repository if it is not one yet.
 
-        `branch` is the branch of a new repository, or the one to check out at the root.  NotFound.
+        `branch` is the branch of a new repository, or the one to check out at the root.
+
+        Raise NotFound.
         """
         if store.get(keys.ROOT) is None:
             slot = Refs(store).create(branch or DEFAULT_BRANCH, None).slot
@@ -82,7 +84,7 @@ class Repository(Core):
         return repository
 
     def configure(self, configuration: Configuration) -> None:
-        """Apply a configuration, now and after each change.  StoreError."""
+        """Apply a configuration, now and after each change.  Raise StoreError."""
         self.configuration = configuration
         seen = see_settings(self, configuration)
         if seen is not None:
@@ -90,12 +92,12 @@ class Repository(Core):
         configuration.follow(self._apply)
 
     def close(self) -> None:
-        """Save every view and close the store.  StoreError."""
+        """Save every view and close the store.  Raise StoreError."""
         self.checkpoint()
         self.store.close()
 
     def checkpoint(self) -> None:
-        """Save the uncommitted changes of every view.  StoreError."""
+        """Save the uncommitted changes of every view.  Raise StoreError."""
         for view in self.views():
             view.checkpoint()
 
@@ -124,7 +126,7 @@ class Repository(Core):
         return view
 
     def checkout_branch(self, name: str) -> bool:
-        """Show a branch at the root; return False if it is there already.  NotFound, Busy.
+        """Show a branch at the root; return False if it is there already.  Raise NotFound or Busy.
 
         Both branches keep their uncommitted changes.  Cost: O(changed) between the two trees.
         """
@@ -138,7 +140,10 @@ class Repository(Core):
         return True
 
     def previous(self) -> tuple[int, CommitId | None]:
-        """Return slot and HEAD of the working state that the root showed before.  NotFound."""
+        """Return slot and HEAD of the working state that the root showed before.
+
+        Raise NotFound.
+        """
         data = self.store.get(keys.PREVIOUS)
         if data is None:
             raise NotFound("nothing else was checked out before")
@@ -146,7 +151,7 @@ class Repository(Core):
         return slot, CommitId(Oid(data[_SLOT.size :])) if len(data) > _SLOT.size else None
 
     def close_live(self, branch: Branch) -> None:
-        """Save and close the live view of a branch.  Busy if it has open files."""
+        """Save and close the live view of a branch.  Raise Busy if it has open files."""
         view = self.live.get(branch.slot)
         if view is None:
             return

@@ -62,7 +62,7 @@ class Rescue:
         return len(self._oids) - 2
 
     def run(self) -> None:
-        """Make the new store.  StoreError."""
+        """Make the new store.  Raise StoreError."""
         state = self.damaged.state()
         store = LocalStore.open(self._new_fd, create=True)
         try:
@@ -262,7 +262,7 @@ class Rescue:
 
 
 def _check_beside(name: str, data: bytes) -> None:
-    """Check that a file beside the store can be read.  HeliosError, ValueError."""
+    """Check that a file beside the store can be read.  Raise HeliosError or ValueError."""
     if name == CONFIGURATION_FILE:
         Configuration(MemoryFile(data))
     if name == INODES_FILE:

@@ -34,7 +34,10 @@ class Past(NamedTuple):
 
 
 def state_after(view: View, number: int, *, before: bool = False) -> Past:
-    """Return the state after an operation of the log, or before it.  NotFound, UsageError."""
+    """Return the state after an operation of the log, or before it.
+
+    Raise NotFound or UsageError.
+    """
     log = view.log
     last = log.last.sequence if log.last is not None else 0
     if not log.first <= number <= last:
@@ -48,7 +51,7 @@ def state_after(view: View, number: int, *, before: bool = False) -> Past:
 
 
 def state_at(view: View, time_ns: int) -> Past:
-    """Return the state at a moment, according to operations and saves.  NotFound.
+    """Return the state at a moment, according to operations and saves.  Raise NotFound.
 
     Cost: the logarithm of the number of operations.
     """

@@ -63,7 +63,7 @@ class Saves:
         return self._held
 
     def read(self, save: Save) -> State:
-        """Return the working state of a save.  NotFound if it was dropped meanwhile."""
+        """Return the working state of a save.  Raise NotFound if it was dropped meanwhile."""
         value = self._store.get(self._key(save.sequence))
         if value is None:
             raise NotFound("that save is not kept any more")

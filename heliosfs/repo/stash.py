@@ -44,7 +44,7 @@ def stashed(store: StateMap) -> list[StashEntry]:
 
 
 def find_stashed(store: StateMap, position: int) -> StashEntry:
-    """Return the entry `stash@{position}`.  NotFound."""
+    """Return the entry `stash@{position}`.  Raise NotFound."""
     entries = stashed(store)
     if position >= len(entries):
         count = f"there are {len(entries)}" if entries else "the stash is empty"

@@ -17,7 +17,7 @@ def create_tag(
 ) -> None:
     """Create a tag with an optional annotation.
 
-    UsageError, AlreadyExists unless `force` moves the tag.
+    Raise UsageError, and AlreadyExists unless `force` moves the tag.
     """
     before = core.refs.tags.get(name)
     with core.transaction:
@@ -27,7 +27,7 @@ def create_tag(
 
 
 def delete_tag(core: Core, name: str) -> CommitId:
-    """Delete a tag, and return its commit.  NotFound."""
+    """Delete a tag, and return its commit.  Raise NotFound."""
     with core.transaction:
         oid = core.refs.delete_tag(name)
         core.dropped.add(oid, core.clock.now_ns())

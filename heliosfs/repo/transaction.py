@@ -88,7 +88,7 @@ class Transaction:
         """Let a workspace, whose tree is flushed, show a root when the transaction ends.
 
         Unless it has to keep its own times (`with_times`), its files get times that show when they
-        came (see `redate`).  Return the encoded root.  StoreError.
+        came (see `redate`).  Return the encoded root.  Raise StoreError.
         """
         dated = with_times_unchanged(root) if with_times else redate(workspace, root)
         self.targets[workspace] = dated

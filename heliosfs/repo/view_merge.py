@@ -86,7 +86,7 @@ def open_verb(view: View) -> str:
 
 
 def check_can_begin(view: View) -> None:
-    """Check that nothing is open or staged.  Busy."""
+    """Check that nothing is open or staged.  Raise Busy."""
     verb = open_verb(view)
     if verb:
         raise Busy(f"a {verb} is open: commit it, or give it up with '{verb} --abort'")
@@ -99,9 +99,10 @@ def merge_into(
 ) -> Done:
     """Merge a commit into the state of a view; uncommitted changes elsewhere stay.
 
-    `bases` are the merge bases, if they are known.  Busy if a merge is open, or uncommitted changes
-    are in the way; MergeConflict; UsageError if the histories have nothing in common.  Cost:
-    O(changed on both sides).
+    `bases` are the merge bases, if they are known.
+
+    Raise Busy if a merge is open or uncommitted changes are in the way, MergeConflict, or
+    UsageError if the histories have nothing in common.  Cost: O(changed on both sides).
     """
     check_can_begin(view)
     core = view.core
@@ -167,8 +168,8 @@ def _squash(view: View, head: CommitId, target: Entry, text: str) -> Done:
 def abort(view: View, verb: str = "merge") -> None:
     """Go back to the state before the open verb, including its uncommitted changes.
 
-    For several picks, that is the state before the first.  NotFound if the verb is not open.  Undo
-    brings back the edits made since then.
+    For several picks, that is the state before the first.  Raise NotFound if the verb is not open.
+    Undo brings back the edits made since then.
     """
     there = open_verb(view)
     if there != verb:
@@ -279,7 +280,7 @@ def _base_root(
 
 
 def _carry(view: View, before: State, target: Entry) -> Entry:
-    """Return the target's tree with the uncommitted changes of the state on top.  Busy."""
+    """Return the target's tree with the uncommitted changes of the state on top.  Raise Busy."""
     head = view.head_root()
     if head is None:
         if before.root.size or view.has_changes():
@@ -289,7 +290,7 @@ def _carry(view: View, before: State, target: Entry) -> Entry:
 
 
 def carry_changes(view: View, head: Entry, working: Entry, target: Entry) -> Entry:
-    """Return the target's tree with the changes from `head` to `working` on top.  Busy."""
+    """Return the target's tree with the changes from `head` to `working` on top.  Raise Busy."""
     core = view.core
     store = core.store
     if head.oid == working.oid and not differs(head, working):

@@ -61,9 +61,9 @@ def pick(
 ) -> PickResult:
     """Commit each change on top of HEAD; uncommitted changes elsewhere stay.
 
-    Busy if something is open or staged, or uncommitted changes are in the way; PickConflict;
-    NothingToCommit if a change is there already; NotFound before the first commit; UsageError if
-    the main line of a merge is not named.
+    Raise Busy if something is open or staged, or uncommitted changes are in the way,
+    PickConflict, NothingToCommit if a change is there already, NotFound before the first commit,
+    or UsageError if the main line of a merge is not named.
     """
     check_can_begin(view)
     head = view.head
@@ -133,7 +133,7 @@ def conclude(
 def skip(view: View, verb: str) -> PickResult:
     """Leave out the commit whose pick is open, and continue with those after it.
 
-    NotFound if none is open.
+    Raise NotFound if none is open.
     """
     note, head = _open(view, verb), view.head
     assert head is not None
@@ -154,7 +154,7 @@ def skip(view: View, verb: str) -> PickResult:
 
 
 def _open(view: View, verb: str) -> OpenPick:
-    """Return the open pick.  NotFound if none is open, or another verb's."""
+    """Return the open pick.  Raise NotFound if none is open, or another verb's."""
     note = view.pick
     if note is None or note.options.verb != verb:
         there = open_verb(view)

@@ -50,7 +50,7 @@ def decode_heads(data: bytes, at: int) -> tuple[int, CommitId | None, CommitId |
 
 
 def decode_state(data: bytes, at: int = 0) -> tuple[State, int]:
-    """Return the state at `at` and where it ends.  CorruptObject if the bytes do not fit."""
+    """Return the state at `at` and where it ends.  Raise CorruptObject if the bytes do not fit."""
     try:
         slot, head, merging, at = decode_heads(data, at)
         root, at = decode_entry(data, at)

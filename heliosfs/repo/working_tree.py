@@ -46,7 +46,7 @@ class WorkingTree:
         return branch.head if branch else self._detached_head
 
     def require_branch(self) -> str:
-        """Return the branch's name.  UsageError if detached."""
+        """Return the branch's name.  Raise UsageError if detached."""
         if self.branch is None:
             raise UsageError("HEAD is detached: check out a branch first")
         return self.branch

@@ -61,7 +61,7 @@ class PackedAddition(HashedAddition):
         self._written: dict[Oid, Pending] = {}
 
     def execute(self) -> None:
-        """Hash and write.  StoreError, StoreFull."""
+        """Hash and write.  Raise StoreError or StoreFull."""
         super().execute()
         # Empty until all is written: `apply` then adds nothing after a failure.
         oids, self.oids = self.oids, []

@@ -96,7 +96,7 @@ class _Write:
         self._prefer_zstd = prefer_zstd
 
     def execute(self) -> None:
-        """Write everything.  StoreError, StoreFull."""
+        """Write everything.  Raise StoreError or StoreFull."""
         for key in self._state:
             check_key(key)
         # Keys were checked before: a bad one must not fail a write that has begun.

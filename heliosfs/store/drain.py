@@ -59,7 +59,7 @@ class Drain:
         self._cancelled = False
 
     def execute(self) -> None:
-        """Encode and write.  StoreError, StoreFull: the next drain takes the rest."""
+        """Encode and write.  After StoreError or StoreFull, the next drain takes the rest."""
         with self._running:
             if self._cancelled or self.succeeded:
                 return
@@ -150,7 +150,7 @@ class Sync:
     def execute(self) -> None:
         """Call fdatasync(2) on each file: the packs first, because the journal refers to them.
 
-        StoreError.
+        Raise StoreError.
         """
         try:
             for fd in self._fds:

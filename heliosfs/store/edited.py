@@ -40,7 +40,7 @@ class EditedObject:
         return self.held_bytes
 
     def apply(self, base: bytes, kind: Kind, oid: Oid) -> bytes:
-        """Return the bytes of the object; DecodeError if they do not have its id."""
+        """Return the bytes of the object.  Raise DecodeError if they do not have its id."""
         if self.size > EDITED_MAX_BYTES:
             raise DecodeError(f"an edited object of {self.size} bytes")
         whole = bytearray(base[: self.size])
@@ -61,7 +61,7 @@ class EditedObject:
 
 
 def decode_edited(data: bytes, at: int, size: int) -> tuple[EditedObject, int]:
-    """Return the edited object at `at` and where it ends; `size` is its size.  IndexError."""
+    """Return the edited object at `at` and where it ends; `size` is its size.  Raise IndexError."""
     if len(data) < at + OID_BYTES:
         raise IndexError("an edited object ends within the id of its base")
     base = Oid(data[at : at + OID_BYTES])

@@ -122,7 +122,7 @@ class LocalInspection:
 def read_journal(dir_fd: int) -> Iterator[BatchSeen | FileSeen]:
     """Read the journal of a store that nobody has open, and leave all as it is.
 
-    To open the store would move what the journal has to L2 first.  StoreBusy, StoreError.
+    To open the store would move what the journal has to L2 first.  Raise StoreBusy or StoreError.
     """
     directory = Directory(dir_fd)
     try:

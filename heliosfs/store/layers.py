@@ -51,7 +51,7 @@ class StateLayers:
         return value  # type: ignore[return-value]
 
     def put(self, key: bytes, value: bytes | None) -> None:
-        """Set a key in the batch; None removes it.  ValueError for a key of a wrong shape."""
+        """Set a key in the batch; None removes it.  Raise ValueError for a wrong key."""
         if not 0 < len(key) <= KEY_MAX or key[0] in SHAPED:
             check_key(key)
         self._seen[key] = self.batch[key] = value

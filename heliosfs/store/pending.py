@@ -112,7 +112,7 @@ class PendingObjects:
 
 
 def bytes_of(packs: Packs, pending: Pending, read: Callable[[Oid, Kind], bytes]) -> bytes:
-    """Return the bytes of a pending object, from its pack if they are there; CorruptObject.
+    """Return the bytes of a pending object, from its pack if they are there.  Raise CorruptObject.
 
     `read` reads the base of an edited object.
     """

@@ -126,7 +126,7 @@ class DamagedStore:
                 found[key] = value
 
     def _expanded(self, key: bytes, value: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Yield the keys and values that a key of L2 stands for.  CorruptObject."""
+        """Yield the keys and values that a key of L2 stands for.  Raise CorruptObject."""
         mark = key[:1]
         family, last = key[: -NUMBER.size], key[-NUMBER.size :]
         is_list = mark == LISTED and key.find(b"/") + 1 == len(family)
@@ -176,7 +176,7 @@ class DamagedStore:
 
 
 def _lock(directory: Directory) -> int:
-    """Keep others from opening the store; -1 if it has no lock.  StoreBusy, OSError."""
+    """Keep others from opening the store; -1 if it has no lock.  Raise StoreBusy or OSError."""
     try:
         fd = directory.open(_LOCK, os.O_RDONLY)
     except FileNotFoundError:

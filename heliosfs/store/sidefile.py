@@ -12,10 +12,13 @@ class SideFile(Protocol):
     """A file whose name the store leaves alone."""
 
     def read(self) -> bytes | None:
-        """Return all of its bytes; None if there is no file.  StoreError."""
+        """Return all of its bytes; None if there is no file.  Raise StoreError."""
 
     def replace(self, data: bytes) -> None:
-        """Replace its bytes, or, after a failure or a crash, keep the old ones.  StoreError."""
+        """Replace its bytes, or, after a failure or a crash, keep the old ones.
+
+        Raise StoreError.
+        """
 
 
 class StoredFile:

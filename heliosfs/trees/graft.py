@@ -34,7 +34,7 @@ def graft(
 
     Entries that `source` lacks are removed, or kept with `overlay`.  Missing parent directories
     of a path are taken from `source` too.  Objects go into the store's batch.  Raises
-    AlreadyExists if a file lies where a directory is needed.  Cost: O(changed).
+    Raise AlreadyExists if a file lies where a directory is needed.  Cost: O(changed).
     """
     edits: dict[bytes, Entry | None] = {}
     for path in paths:

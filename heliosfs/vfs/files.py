@@ -54,7 +54,8 @@ class Files:
     def open(self, node: StatInode, flags: int, uid: int = 0) -> int:
         """Open a file; return the handle's number.
 
-        EROFS, EPERM, ESTALE, EISDIR, ENXIO; EIO if the text of a virtual file cannot be made.
+        Fail with EROFS, EPERM, ESTALE, EISDIR or ENXIO, and with EIO if the text of a virtual file
+        cannot be made.
         """
         writing = bool(flags & (_WRITING | os.O_TRUNC))
         if isinstance(node, FileNode):
@@ -99,7 +100,7 @@ class Files:
         return node in self._mappable
 
     def read(self, handle: Handle, offset: int, length: int) -> bytes | bytearray:
-        """Return up to `length` bytes at `offset`.  EISDIR, StoreError."""
+        """Return up to `length` bytes at `offset`.  Fail with EISDIR, or raise StoreError."""
         if isinstance(handle, FileHandle):
             return self._contents.read(handle.node, offset, length)
         if isinstance(handle, TextHandle):
@@ -107,7 +108,10 @@ class Files:
         raise PosixError(errno.EISDIR)
 
     def write(self, handle: Handle, offset: int, data: bytes) -> int:
-        """Write at `offset`; return the byte count.  EBADF, EFBIG, EROFS, ENOSPC, StoreError."""
+        """Write at `offset`; return the byte count.
+
+        Fail with EBADF, EFBIG, EROFS or ENOSPC, or raise StoreError.
+        """
         if not isinstance(handle, FileHandle) or not handle.is_writer:
             raise PosixError(errno.EBADF)
         node = handle.node
@@ -123,7 +127,7 @@ class Files:
         return len(data)
 
     def truncate(self, node: FileNode, size: int) -> None:
-        """Set the size of a file.  EFBIG, StoreError."""
+        """Set the size of a file.  Fail with EFBIG, or raise StoreError."""
         if size > FILE_MAX_BYTES:
             raise PosixError(errno.EFBIG)
         node.touch()
@@ -137,7 +141,9 @@ class Files:
 
         Check that enough space is free now; reserve nothing.  A user other than root clears the
         set-id bits, and the set-group-id bit in any case if `gid`, the only known one of the user's
-        groups, is not the file's.  EBADF, EFBIG, EROFS, ENOSPC, EOPNOTSUPP, StoreError.
+        groups, is not the file's.
+
+        Fail with EBADF, EFBIG, EROFS, ENOSPC or EOPNOTSUPP, or raise StoreError.
         """
         if not isinstance(handle, FileHandle) or not handle.is_writer:
             raise PosixError(errno.EBADF)
@@ -163,7 +169,7 @@ class Files:
     def seek(self, handle: Handle, offset: int, whence: int) -> int:
         """Return the offset of the next data or hole, as lseek(2) does.
 
-        `whence` is SEEK_DATA or SEEK_HOLE.  ENXIO, EINVAL, StoreError.
+        `whence` is SEEK_DATA or SEEK_HOLE.  Fail with ENXIO or EINVAL, or raise StoreError.
         """
         if not isinstance(handle, FileHandle) or whence not in (os.SEEK_DATA, os.SEEK_HOLE):
             raise PosixError(errno.EINVAL)
@@ -183,8 +189,10 @@ class Files:
         """Copy a range as copy_file_range(2) does; return the number of bytes copied.
 
         It may be smaller than `length`.  Files of other branches and of snapshots can be copied
-        from, too.  EBADF, EFBIG, EROFS, ENOSPC, StoreError; EXDEV if one of the two is no file of a
-        workspace, which makes the kernel read and write the bytes itself.
+        from, too.
+
+        Fail with EBADF, EFBIG, EROFS or ENOSPC, or raise StoreError.  Fail with EXDEV if one of the
+        two is no file of a workspace: then the kernel reads and writes the bytes itself.
         """
         if not isinstance(source, FileHandle) or not isinstance(target, FileHandle):
             raise PosixError(errno.EXDEV)
@@ -206,7 +214,7 @@ class Files:
     def set_attributes(self, node: StatInode, wanted: SetAttributes) -> None:
         """Set attributes, as chmod, chown, truncate and utimensat do.
 
-        EROFS, EPERM, EISDIR, EINVAL, EFBIG, StoreError.
+        Fail with EROFS, EPERM, EISDIR, EINVAL or EFBIG, or raise StoreError.
         """
         # The shell's `>` truncates a control file, which has no bytes to lose.
         if isinstance(node, ControlFile) and wanted == SetAttributes(size=wanted.size):

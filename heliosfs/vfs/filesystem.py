@@ -49,7 +49,7 @@ class FileSystem:
         repository.configuration.follow(self._apply)
 
     def node(self, ino: int) -> StatInode:
-        """Return the node of an inode number.  ESTALE if no node has it any more."""
+        """Return the node of an inode number.  Fail with ESTALE if no node has it any more."""
         node = self.nodes.get(ino)
         if node is None:
             raise PosixError(errno.ESTALE)
@@ -61,7 +61,10 @@ class FileSystem:
         return found
 
     def lookup(self, parent: StatInode, name: bytes) -> StatInode | None:
-        """Return the child of that name, or None.  ENOTDIR, ENAMETOOLONG, ESTALE, EIO."""
+        """Return the child of that name, or None.
+
+        Fail with ENOTDIR, ENAMETOOLONG, ESTALE or EIO.
+        """
         if isinstance(parent, DirNode):
             self.guard(parent.workspace)
             if name == DOT_HELIOS:
@@ -87,7 +90,7 @@ class FileSystem:
         return self.lookup(parent, name)
 
     def names(self, directory: StatInode) -> list[bytes]:
-        """Return the names in a directory, without `.` and `..`.  ENOTDIR."""
+        """Return the names in a directory, without `.` and `..`.  Fail with ENOTDIR."""
         if isinstance(directory, DirNode):
             names = list(directory.workspace.names(directory))
             if DOT_HELIOS in directory.workspace.load(directory):
@@ -118,7 +121,7 @@ class FileSystem:
         return above or directory
 
     def readlink(self, node: StatInode) -> bytes:
-        """Return the target of a symbolic link.  EINVAL if the node is none."""
+        """Return the target of a symbolic link.  Fail with EINVAL if the node is none."""
         if isinstance(node, (SymlinkNode, VirtualLink)):
             return node.target
         raise PosixError(errno.EINVAL)
@@ -156,7 +159,7 @@ class FileSystem:
     def check_writable(self, node: StatInode) -> Node:
         """Return the node if it may be changed.
 
-        EROFS in a snapshot or after the store has failed, EPERM in `.helios`.
+        Fail with EROFS in a snapshot or after the store has failed, EPERM in `.helios`.
         """
         if isinstance(node, Node):
             if node.workspace.read_only:
@@ -168,7 +171,7 @@ class FileSystem:
         raise NotPermitted("files under .helios are made by heliosfs and cannot be changed")
 
     def guard(self, workspace: Workspace) -> None:
-        """Check that a tree still shows a branch.  ESTALE if it does not."""
+        """Check that a tree still shows a branch.  Fail with ESTALE if it does not."""
         if workspace.is_closed:
             raise PosixError(errno.ESTALE)
 

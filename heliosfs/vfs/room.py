@@ -25,13 +25,19 @@ class Room:
         self._left_bytes = 0
 
     def take(self, count_bytes: int) -> None:
-        """Count bytes that are about to be written.  StoreFull if there is no room for them."""
+        """Count bytes that are about to be written.
+
+        Raise StoreFull if there is no room for them.
+        """
         self._left_bytes -= count_bytes
         if self._left_bytes < 0:
             self._look(count_bytes)
 
     def check(self, count_bytes: int) -> None:
-        """Check that L2 has room for so many bytes now; reserve nothing: 10 us.  StoreFull."""
+        """Check that L2 has room for so many bytes now; reserve nothing: 10 us.
+
+        Raise StoreFull.
+        """
         disk = self._repository.store.disk()
         if disk.f_bavail * disk.f_frsize < count_bytes:
             raise StoreFull("the disk of the store is full: make room there")

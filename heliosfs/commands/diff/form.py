@@ -48,7 +48,7 @@ def wants_changes(options: Options) -> bool:
 
 
 def chosen_changes(options: Options, changes: list[FileChange]) -> list[FileChange]:
-    """Return the changes that --diff-filter lets through.  UsageError."""
+    """Return the changes that --diff-filter lets through.  Raise UsageError."""
     letters = options.value("diff-filter")
     if letters is None:
         return changes
@@ -65,7 +65,7 @@ def chosen_changes(options: Options, changes: list[FileChange]) -> list[FileChan
 
 
 def patch_of(request: Request, options: Options) -> Patch:
-    """Return a maker of diffs that follows the options.  UsageError."""
+    """Return a maker of diffs that follows the options.  Raise UsageError."""
     spaces = next((kind for key, kind in _SPACES.items() if key in options), Spaces.ALL)
     mode = options.value("word-diff") if "word-diff" in options else "none"
     mode = "color" if "color-words" in options else mode

@@ -64,7 +64,10 @@ class Patch:
         self.paint = paint
 
     def text(self, changes: list[FileChange]) -> Steps[bytes]:
-        """Make the diff, a step for each file.  TooLarge when it would exceed `PATCH_MAX_BYTES`."""
+        """Make the diff, a step for each file.
+
+        Raise TooLarge when it would exceed `PATCH_MAX_BYTES`.
+        """
         pieces = [bytes_of(f"# {remark}\n") for change in changes for remark in _remarks(change)]
         size = sum(map(len, pieces))
         for change in changes:
@@ -108,7 +111,7 @@ class Patch:
         return f"{left}..{right}", patch
 
     def _whole(self, entry: Entry | None) -> Steps[bytes]:
-        """Read all bytes of a file of any kind, in a step for each MiB.  TooLarge."""
+        """Read all bytes of a file of any kind, in a step for each MiB.  Raise TooLarge."""
         if entry is None:
             return b""
         if not stat.S_ISREG(entry.mode) or entry.size <= _READ_AT_ONCE:

@@ -12,7 +12,7 @@ from heliosfs.steps import Steps, on_thread
 def named_path(options: Options, key: str) -> Steps[str | None]:
     """Return the path that an option names, links resolved; None without the option.
 
-    UsageError when it is relative: no current directory is known.
+    Raise UsageError when it is relative: no current directory is known.
     """
     path = options.value(key)
     if path is None:

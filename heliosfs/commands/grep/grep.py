@@ -77,7 +77,7 @@ class _Search:
         """The files that were found so far."""
 
     def run(self, revision: str, root: Entry, spec: Pathspec) -> Steps[None]:
-        """Find matching files among those that are meant, in byte order.  TooLarge."""
+        """Find matching files among those that are meant, in byte order.  Raise TooLarge."""
         for place, file in files_below(self._store, root, spec):
             if not stat.S_ISREG(file.mode) or (not file.size and not self._without):
                 continue

@@ -56,7 +56,7 @@ class CommitPrinter:
 
 
 def form_of(request: Request, options: Options, paint: Paint | None = None) -> CommitPrinter:
-    """Return the form that the options ask for.  UsageError."""
+    """Return the form that the options ask for.  Raise UsageError."""
     now_seconds = request.repository.clock.now_ns() // SECOND_NS
     date = options.value("date") or "default"
     try:

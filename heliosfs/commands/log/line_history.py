@@ -92,7 +92,7 @@ class _Lines:
         self._effort = Effort()
 
     def part(self, commit: Commit, options: Options) -> _Part:
-        """Return the lines that -L names.  UsageError, NotFound."""
+        """Return the lines that -L names.  Raise UsageError or NotFound."""
         word = options.value("lines") or ""
         found = _WORD.fullmatch(word)
         if found is None:

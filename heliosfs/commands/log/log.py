@@ -59,7 +59,10 @@ class _Entry(NamedTuple):
 
 
 def _entries(request: Request, options: Options, form: CommitPrinter) -> Steps[list[_Entry]]:
-    """Return the commits to show.  TooLarge when their changes are more than one reply may have."""
+    """Return the commits to show.
+
+    Raise TooLarge when their changes are more than one reply may have.
+    """
     limit, skipped = options.number("max-count"), options.number("skip") or 0
     wanted = filter_of(options, _now_seconds(request))
     pick = ChangeFilter(request.repository.store, options)

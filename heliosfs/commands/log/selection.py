@@ -15,7 +15,7 @@ Filter = Callable[[Commit], Steps[bool]]
 
 
 def filter_of(options: Options, now_seconds: int) -> Filter | None:
-    """Return a test for the commits that are wanted; None when all are.  UsageError."""
+    """Return a test for the commits that are wanted; None when all are.  Raise UsageError."""
     options.only_one("merges", "no-merges")
     tests = list(_tests(options, now_seconds))
     searches = [
@@ -65,7 +65,7 @@ def _search(options: Options, key: str, text: Callable[[Commit], bytes]) -> list
 
 
 def syntax_of(options: Options) -> Syntax:
-    """Return the language of patterns that the options ask for.  UsageError."""
+    """Return the language of patterns that the options ask for.  Raise UsageError."""
     options.only_one("fixed-strings", "basic-regexp", "extended-regexp", "perl-regexp")
     if "fixed-strings" in options:
         return Syntax.FIXED

@@ -23,7 +23,7 @@ _LAST_OF_A_SECOND = SECOND_NS - 1
 
 
 def moment_state(request: Request, options: Options) -> Past:
-    """Return the state of the view at the moment of `--at`.  UsageError, NotFound."""
+    """Return the state of the view at the moment of `--at`.  Raise UsageError or NotFound."""
     value = options.value("at")
     assert value is not None
     now_seconds = request.repository.clock.now_ns() // SECOND_NS
@@ -40,7 +40,7 @@ def moment_state(request: Request, options: Options) -> Past:
 
 
 def last_save(request: Request) -> Past:
-    """Return the last save of the view that differs from its state now.  NotFound."""
+    """Return the last save of the view that differs from its state now.  Raise NotFound."""
     view = request.view
     root = view.state().root
     for save in reversed(view.saves.all()):
@@ -84,7 +84,7 @@ def restored(
     With `--at` all come from the state of that moment, else each from the last save, or state
     beside an operation, that has something else there than the working tree.  Ignored files that
     are meant come, too.
-    NotFound, UsageError.
+    Raise NotFound or UsageError.
     """
     view, store = request.view, request.repository.store
     before, here = view.state(), view.selected()

@@ -45,7 +45,10 @@ class Ref(NamedTuple):
 
 
 def refs_of(request: Request, options: Options, kinds: Sequence[str]) -> Steps[list[Ref]]:
-    """Return the refs that the options let through, in their order.  UsageError, NotFound."""
+    """Return the refs that the options let through, in their order.
+
+    Raise UsageError or NotFound.
+    """
     repository, view = request.repository, request.view
     history = repository.history
     found: list[Ref] = []
@@ -132,7 +135,7 @@ class RefForm:
     """Format that the caller spells out: `%(refname:short) %(objectname)`."""
 
     def __init__(self, request: Request, template: str, paint: Paint = PLAIN) -> None:
-        """Prepare a format.  UsageError when a field is unknown."""
+        """Prepare a format.  Raise UsageError when a field is unknown."""
         self._paint = paint
         self._now_seconds = request.repository.clock.now_ns() // SECOND_NS
         self._template = template

@@ -50,7 +50,7 @@ def porcelain(
     ignored: Sequence[Change],
     spec: Pathspec,
 ) -> str:
-    """Return the status in one of the formats for programs.  UsageError."""
+    """Return the status in one of the formats for programs.  Raise UsageError."""
     version = options.value("porcelain") or "v1"
     if version not in ("1", "2", "v1", "v2"):
         raise options.misuse(f"--porcelain is v1 or v2, not {version[:80]!r}")

@@ -36,7 +36,7 @@ class Closure:
     def advance(self, limit: int) -> bool:
         """Enter at most `limit` objects; return True if there are more.
 
-        MissingObject, CorruptObject.  60,000 objects a second.
+        Raise MissingObject or CorruptObject.  Cost: 60,000 objects a second.
         """
         roots, pending, lately, pace = self._roots, self._pending, self._lately, Pace()
         enter = self._enter

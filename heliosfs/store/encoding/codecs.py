@@ -109,7 +109,7 @@ def squeeze(data: bytes) -> Encoded:
 
 
 def decode(codec: int, body: bytes, size: int) -> bytes:
-    """Decode an object of `size` bytes that was encoded without reference; DecodeError."""
+    """Decode an object of `size` bytes that was encoded without reference.  Raise DecodeError."""
     try:
         if codec == Codec.LZ4:
             data = _unlz4(body, size, b"")
@@ -168,7 +168,7 @@ def encode_delta(
 
 
 def decode_delta(codec: int, body: bytes, size: int, base: bytes, named: bytes = b"") -> bytes:
-    """Decode an object of `size` bytes that was encoded against `base`; DecodeError."""
+    """Decode an object of `size` bytes that was encoded against `base`.  Raise DecodeError."""
     try:
         head, at = read_varint(body, 0)
         tail, at = read_varint(body, at)
@@ -271,7 +271,7 @@ _VARINTS = [bytes((number,)) for number in range(0x80)] + [
 
 
 def read_varint(data: bytes, at: int) -> tuple[int, int]:
-    """Return the number at `at` and the offset after it; IndexError if it has no end."""
+    """Return the number at `at` and the offset after it.  Raise IndexError if it has no end."""
     byte = data[at]
     if byte < 0x80:
         return byte, at + 1

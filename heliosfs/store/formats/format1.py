@@ -75,7 +75,7 @@ class OldDatabase:
     """A file of format 1, whose store this process has locked."""
 
     def __init__(self, directory: Directory) -> None:
-        """Open the file.  StoreError."""
+        """Open the file.  Raise StoreError."""
         check_file(directory, FILE, is_thorough=False)
         try:
             self._env = lmdb.open(
@@ -139,7 +139,7 @@ class OldDatabase:
             number = next_number
 
     def _payload(self, number: int) -> _Payload:
-        """Return a payload, joined from its pieces; DecodeError."""
+        """Return a payload, joined from its pieces.  Raise DecodeError."""
         raw = self._txn.get(_NUMBER.pack(number), db=self._payloads)
         if raw is None:
             raise DecodeError(f"payload {number} is missing")
@@ -167,7 +167,7 @@ class OldDatabase:
         return _Payload(codec, kind, size, base, next_number, b"".join(pieces))
 
     def _decode(self, number: int, payload: _Payload | None = None) -> _Decoded:
-        """Return the object of a payload; DecodeError."""
+        """Return the object of a payload.  Raise DecodeError."""
         above: list[tuple[int, _Payload]] = []
         at: int | None = number
         while at is not None and at not in self._kept:

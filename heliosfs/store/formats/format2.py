@@ -44,7 +44,7 @@ _log = logging.getLogger(__name__)
 def upgrade(directory: Directory, *, was_clean: bool) -> None:
     """Upgrade a store of format 2, which this process has locked: 3 us for each value of state.
 
-    StoreError, StoreFull: the store is as it was.
+    After StoreError or StoreFull, the store is as it was.
     """
     _log.info("the store has format %d, and becomes format %d", VERSION, PRESENT)
     check_file(directory, FILE, is_thorough=not was_clean)
@@ -66,7 +66,7 @@ def upgrade(directory: Directory, *, was_clean: bool) -> None:
 
 
 def _sealed(txn: Transaction, tables: Tables) -> Totals:
-    """Put seals behind all values unless they have them; return the totals.  StoreError."""
+    """Put seals behind all values unless they have them; return the totals.  Raise StoreError."""
     raw = txn.get(TOTALS_KEY)
     if raw is None:
         raise emptied()

@@ -29,8 +29,8 @@ _log = logging.getLogger(__name__)
 def upgrade(directory: Directory) -> None:
     """Upgrade a store of format 1, which this process has locked.
 
-    It needs disk for both files, and 70 us for each object.  StoreError, StoreFull: the store is as
-    it was.
+    It needs disk for both files, and 70 us for each object.  After StoreError or StoreFull the
+    store is as it was.
     """
     _log.info("the store has format %d, and becomes format %d", format1.VERSION, VERSION)
     _remove_new(directory)

@@ -54,7 +54,7 @@ class Chains:
     def load(self, snapshot: Snapshot, oid: Oid) -> tuple[Kind, bytes] | None:
         """Return the kind and bytes of an object, checked against its id; None if L2 has none.
 
-        CorruptObject.
+        Raise CorruptObject.
 
         15 us for a small one whose neighbours in the chain were read; `Snapshot.chain` and decoding
         all of it take 150 us.
@@ -65,7 +65,7 @@ class Chains:
     def find(self, snapshot: Snapshot, oid: Oid, numbers: list[int]) -> Decoded | None:
         """Return the object with this id among those of the numbers; None without numbers.
 
-        CorruptObject.
+        Raise CorruptObject.
         """
         reason = ""
         for number in numbers:
@@ -93,7 +93,7 @@ class Chains:
         return outline_after(base.ends, found.data, len(base.data), found.head, found.tail)
 
     def decode(self, snapshot: Snapshot, number: int) -> Decoded:
-        """Return an object by its number, without a check of its id; DecodeError."""
+        """Return an object by its number, without a check of its id.  Raise DecodeError."""
         found = self._get(number)
         if found is not None:
             return found
@@ -137,7 +137,7 @@ class Chains:
 
 
 def _whole(snapshot: Snapshot, head: Head) -> Decoded:
-    """Return an object that is encoded alone, in its record or in a pack; DecodeError."""
+    """Return an object that is encoded alone, in its record or in a pack.  Raise DecodeError."""
     number, codec, kind, kept, size, base, position, record, at = head
     body = record[at:]
     if codec == Codec.PACKED:
@@ -147,7 +147,7 @@ def _whole(snapshot: Snapshot, head: Head) -> Decoded:
 
 
 def _after(before: Decoded, head: Head) -> Decoded:
-    """Return an object that is a delta to the one before; DecodeError."""
+    """Return an object that is a delta to the one before.  Raise DecodeError."""
     _, codec, kind, kept, size, base, _, record, at = head
     body = record[at:]
     named = before.id if kind is _COMMIT else b""

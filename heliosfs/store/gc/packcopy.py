@@ -36,7 +36,7 @@ class PackCopy:
         return not self._packs or self._next >= self._end
 
     def step(self) -> None:
-        """Copy some bodies.  StoreError, StoreFull: nothing changed.  DecodeError."""
+        """Copy some bodies.  Raise DecodeError.  After StoreError or StoreFull nothing changed."""
         database = self._database
         moves: list[tuple[Payload, PackLocation]] = []
         # Appending needs no lock of the writer: nothing names the copies yet, and a crash leaves

@@ -110,7 +110,7 @@ class Journal:
     ) -> None:
         """Begin a journal behind batch `last_number`; `witness` is told what becomes durable.
 
-        With a refusal, make no file, and raise it for every batch.  StoreError.
+        With a refusal, make no file, and raise it for every batch.  Raise StoreError.
         """
         self.number = last_number
         """Number of the last batch that was appended."""
@@ -149,7 +149,9 @@ class Journal:
                     segment.extent = 0
 
     def append(self, objects: Sequence[Pending], state: Changes) -> None:
-        """Write a batch as the next record: 10 us for 17 KB in 4 objects.  StoreError, StoreFull.
+        """Write a batch as the next record: 10 us for 17 KB in 4 objects.
+
+        Raise StoreError or StoreFull.
 
         After an error the journal is as it was; if it cannot be cut back, it refuses all further
         batches.

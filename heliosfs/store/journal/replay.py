@@ -211,7 +211,7 @@ def _read_table(data: bytes, at: int, content_at: int) -> tuple[list[Pending], C
 def remains(directory: Directory, packs: Packs, salt: bytes, drained: int) -> Remains:
     """Return the sound batches after number `drained`, whatever is missing between them.
 
-    StoreError.
+    Raise StoreError.
     """
     seed = crc32(salt)
     try:

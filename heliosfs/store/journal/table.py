@@ -40,7 +40,7 @@ class StateItem(NamedTuple):
 
 
 def read_items(data: bytes, at: int, stop: int) -> Iterator[ObjectItem | StateItem]:
-    """Read the items of a table whose checksum is right.  StoreError.
+    """Read the items of a table whose checksum is right.  Raise StoreError.
 
     A table can be wrong all the same: written by a newer heliosfs, or on purpose.
     """

@@ -176,7 +176,7 @@ class TreeWalk:
         return at < len(self._seen) and bool(self._seen[at] & 1 << (number & 7))
 
     def check(self, values: bytes) -> None:
-        """Walk the tree of the values of a key, as its entry describes it.  Damage."""
+        """Walk the tree of the values of a key, as its entry describes it.  Raise Damage."""
         for _ in self.entries(database_in(values), "the values of a key"):
             pass
 

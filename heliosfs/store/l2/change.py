@@ -26,7 +26,7 @@ from heliosfs.store.l2.walk import StoredValue, alone_keys, values
 
 
 def packed_bytes(number: int, record: bytes) -> int:
-    """Return the bytes of an object that lie in a pack; DecodeError."""
+    """Return the bytes of an object that lie in a pack.  Raise DecodeError."""
     payload = unpack(number, record)
     return decode_location(payload.body)[0].length if payload.codec == Codec.PACKED else 0
 
@@ -51,7 +51,7 @@ class ReclaimTransaction:
             self._txn.delete(INDEX_KEY, entry, db=self._ids)
 
     def remove(self, stored: StoredValue, keeps: Callable[[int], bool]) -> None:
-        """Remove from a stored value the records whose numbers are not kept.  DecodeError."""
+        """Remove from a stored value the records whose numbers are not kept.  Raise DecodeError."""
         left = []
         for number, record in stored.records:
             if not record or keeps(number):
@@ -71,7 +71,7 @@ class ReclaimTransaction:
             self._txn.delete(NUMBER.pack(stored.first), db=self._objects)
 
     def rewrite(self, number: int, record: bytes) -> None:
-        """Replace the record of a number.  DecodeError."""
+        """Replace the record of a number.  Raise DecodeError."""
         stored = next(values(self._snapshot, number))
         if stored.is_alone:
             self._remove_alone(stored)

@@ -335,7 +335,7 @@ class Encoder:
         return _Version(number, 0, None, kept_id(oid, kind), data)
 
     def _bytes_of(self, item: Pending) -> bytes:
-        """Return all bytes of an edited object; CorruptObject if its base cannot be read."""
+        """Return all bytes of an edited object.  Raise CorruptObject if its base cannot be read."""
         return bytes_of(self._snapshot.packs, item, self._read)
 
     def _read(self, oid: Oid, kind: Kind) -> bytes:

@@ -141,7 +141,7 @@ def node_offsets(page: bytes, number: int) -> list[int]:
 
 
 def children(page: bytes, at_page: Below, tree_flags: int) -> list[Below]:
-    """Return the pages below a branch, each with the keys that lead to it.  Damage."""
+    """Return the pages below a branch, each with the keys that lead to it.  Raise Damage."""
     number, depth, low, high = at_page
     keys: list[bytes] = []
     pages: list[int] = []
@@ -165,7 +165,7 @@ def children(page: bytes, at_page: Below, tree_flags: int) -> list[Below]:
 
 
 def check_order(keys: list[bytes], page: Below, tree_flags: int) -> None:
-    """Check that a search with any of these keys leads to it.  Damage."""
+    """Check that a search with any of these keys leads to it.  Raise Damage."""
     bounded = [page.low, *keys, page.high]
     found = [key for key in bounded if key is not None]
     if tree_flags & INTEGER_KEYS:
@@ -178,7 +178,7 @@ def check_order(keys: list[bytes], page: Below, tree_flags: int) -> None:
 
 
 def fixed_keys(page: bytes, number: int, key_bytes: int) -> list[bytes]:
-    """Return the keys of a page of keys of one size.  Damage."""
+    """Return the keys of a page of keys of one size.  Raise Damage."""
     count = fixed_count(page, number)
     size = PAGE.unpack_from(page)[1]
     if size != key_bytes:

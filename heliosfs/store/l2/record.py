@@ -97,13 +97,13 @@ Head: TypeAlias = "tuple[int, int, Kind, bytes, int, int | None, int, bytes, int
 
 
 def unpack(number: int, data: bytes) -> Payload:
-    """Read a record; DecodeError."""
+    """Read a record.  Raise DecodeError."""
     head = unpack_head(number, data)
     return Payload(*head[:7], data[head[8] :])
 
 
 def unpack_head(number: int, data: bytes) -> Head:
-    """Read a record without a copy of its body: 1 us.  DecodeError."""
+    """Read a record without a copy of its body: 1 us.  Raise DecodeError."""
     try:
         first = data[0]
         codec, kind = first & _CODEC_MASK, _KINDS[first >> _KIND_SHIFT]
@@ -151,21 +151,24 @@ def join_bundle(records: list[bytes]) -> bytes:
 
 
 def bundle_count(value: bytes) -> int:
-    """Return the number of records under a key; 0 for an object that lies alone.  DecodeError."""
+    """Return the number of records under a key; 0 for an object that lies alone.
+
+    Raise DecodeError.
+    """
     if not value:
         raise DecodeError("a value of the table of objects is empty")
     return value[0]
 
 
 def record_in(value: bytes, index: int) -> bytes:
-    """Return a record of a bundle; empty if it was removed.  IndexError, struct.error."""
+    """Return a record of a bundle; empty if it was removed.  Raise IndexError or struct.error."""
     start = 1 + _END.size * value[0]
     begin = _END.unpack_from(value, _END.size * index - 1)[0] if index else 0
     return value[start + begin : start + _END.unpack_from(value, _END.size * index + 1)[0]]
 
 
 def split_bundle(value: bytes) -> list[bytes]:
-    """Return the records of a bundle: 0.1 us each; DecodeError."""
+    """Return the records of a bundle: 0.1 us each.  Raise DecodeError."""
     count = value[0] if value else 0
     start = 1 + _END.size * count
     if len(value) < start:
@@ -191,7 +194,10 @@ def cut_alone(record: bytes) -> list[bytes]:
 
 
 def read_alone(value: bytes) -> tuple[int, bytes]:
-    """Return the number of pieces after the first, and the record's part in it.  IndexError."""
+    """Return the number of pieces after the first, and the record's part in it.
+
+    Raise IndexError.
+    """
     further, at = read_varint(value, 1)
     if further > _PIECES_MAX:
         raise IndexError(f"an object has {further} pieces")
@@ -201,7 +207,7 @@ def read_alone(value: bytes) -> tuple[int, bytes]:
 def split_value(value: bytes) -> list[bytes]:
     """Return the records of a bundle, or the first part of an object that lies alone.
 
-    DecodeError.
+    Raise DecodeError.
     """
     if bundle_count(value):
         return split_bundle(value)
@@ -212,7 +218,10 @@ def split_value(value: bytes) -> list[bytes]:
 
 
 def decode_chain(chain: list[Payload]) -> list[bytes]:
-    """Return the objects of a chain, of which each is a delta to the one before; DecodeError."""
+    """Return the objects of a chain, of which each is a delta to the one before.
+
+    Raise DecodeError.
+    """
     before = chain[0]
     objects = [decode(before.codec, before.body, before.size)]
     for payload in chain[1:]:

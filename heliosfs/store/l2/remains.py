@@ -69,7 +69,7 @@ class PageRemains:
     """The nodes of all leaves of a file, those that its trees lead to first."""
 
     def __init__(self, fd: int, packs: Packs) -> None:
-        """Look at every page: 10 us each.  OSError."""
+        """Look at every page: 10 us each.  Raise OSError."""
         self._fd = fd
         self._packs = packs
         self._length = os.fstat(fd).st_size
@@ -121,7 +121,7 @@ class PageRemains:
                 self._state.setdefault(key, []).append((is_reached, node))
 
     def _value(self, node: _Node) -> bytes:
-        """Return the value of a node; DecodeError."""
+        """Return the value of a node.  Raise DecodeError."""
         page = os.pread(self._fd, PAGE_BYTES, node.page * PAGE_BYTES)
         low, high, flags, key_bytes = NODE.unpack_from(page, node.at)
         size = low | high << 16

@@ -29,7 +29,10 @@ def seal(key: bytes, value: bytes) -> bytes:
 
 
 def unseal(key: bytes, sealed: bytes) -> bytes:
-    """Return the value in front of a seal: 0.5 us; CorruptObject if the seal is not its own."""
+    """Return the value in front of a seal: 0.5 us.
+
+    Raise CorruptObject if the seal is not its own.
+    """
     # I52: what was damaged, or lies under another key, is no value.
     value = sealed[:-SEAL_BYTES]
     found = sealed[-SEAL_BYTES:]

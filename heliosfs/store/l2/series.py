@@ -40,7 +40,7 @@ class Value(NamedTuple):
 
 
 def split_block(first: int, block: bytes) -> Iterator[tuple[int, Value]]:
-    """Yield the entries of a block with their numbers, in order; CorruptObject."""
+    """Yield the entries of a block with their numbers, in order.  Raise CorruptObject."""
     at, end, number = 0, len(block), first
     try:
         while at < end:
