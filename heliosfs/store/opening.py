@@ -178,12 +178,21 @@ class _Opening:
                     "the newest is not known"
                 )
         is_known = reached is not None and is_as_closed(directory, FILE, reached)
-        if was_clean and reached is not None and reached.is_closed and not is_known:
-            self._find(f"{FILE} is not as it was when the store was closed")
         is_trusted = version != VERSION or (was_clean and is_known)
         self.database = ObjectDatabase(
             directory, create=self._is_new, was_clean=is_trusted, is_read_only=is_read_only
         )
+        # After a power cut neither the lock nor the witness need to tell of a later process, whose
+        # changes are no damage: L2 tells, by its generation.
+        is_unchanged = reached is not None and self.database.totals.generation == reached.generation
+        if (
+            was_clean
+            and reached is not None
+            and reached.is_closed
+            and not is_known
+            and is_unchanged
+        ):
+            self._find(f"{FILE} is not as it was when the store was closed")
         if not is_trusted:
             with self.database.reading() as snapshot:
                 for problem in state_problems(snapshot, self.database.totals):

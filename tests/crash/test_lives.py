@@ -124,3 +124,30 @@ def test_a_close_that_fails_is_none(lives: Lives) -> None:
     store = lives.open()
     assert store.stats().objects == 1
     store.close()
+
+
+def write_back(disk: Disk) -> None:
+    """Let everything reach the disk, as the system does by itself after some seconds."""
+    disk.begin()
+    directory = SimulatedDirectory(disk)
+    directory.sync_names()
+    directory.close()
+    for contents in disk.contents.values():
+        contents.settle()
+
+
+def test_a_power_cut_that_takes_the_marks_of_a_process_is_no_damage(lives: Lives) -> None:
+    """Neither the pid in the lock file nor the witness is synced; L2 is, at every drain."""
+    lives.open().close()
+    lives.disk.end(is_killed=False)
+    write_back(lives.disk)
+    store = lives.open()
+    [oid] = give(store, b"drained")
+    run(store.plan_drain())
+    lives.kill(store)
+    lives.disk.cut_power(spares=False)
+    (lives.disk.path / "lock").write_bytes(b"")
+    store = lives.open()
+    assert store.findings == []
+    assert store.read(oid, Kind.BLOB) == b"drained"
+    store.close()

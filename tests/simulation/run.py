@@ -231,6 +231,8 @@ class Simulation:
                 raise Fault(f"batch {number} was never published: {sorted(self.states)[-3:]}")
             if found != self.states[number]:
                 raise Fault(f"the state is not that of batch {number}")
+            if life.store.findings:
+                raise Fault(f"damage is told of, where there is none: {life.store.findings}")
             oracle.come_back(number, model.worlds.get(number))
         model.worlds = {life.store.number: model.freeze()}
         self.states = {number: found}

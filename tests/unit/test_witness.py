@@ -125,6 +125,7 @@ def test_an_older_file_of_l2_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_older_witness_asks_for_less(tmp_path: Path) -> None:
+    """A power cut may leave one, since it is not synced: L2 says that it has come further."""
     store = open_local(tmp_path)
     store.close()
     older = (tmp_path / WITNESS_FILE).read_bytes()
@@ -133,7 +134,8 @@ def test_an_older_witness_asks_for_less(tmp_path: Path) -> None:
     store.close()
     (tmp_path / WITNESS_FILE).write_bytes(older)
     store = open_local(tmp_path)
-    assert store.findings == ["store.lmdb is not as it was when the store was closed"]
+    assert store.findings == []
+    assert store.stats().objects == 1
     store.close()
 
 
