@@ -17,7 +17,8 @@ LMDB writes its file itself, in C.  Its file is compared before and after each c
 the changed pages are written in any order, then synced, then the meta page, whose descriptor is
 opened with O_DSYNC.  A library put before libc (LD_PRELOAD) would see the calls, but must be there
 when the process begins, cannot be told in the same process which sync is to fail or to wait, and
-sees nothing more: a page that is written with the bytes it had is no change.
+sees nothing more: a page that is written with the bytes it had is no change.  That LMDB does make
+its calls in this order is what `test_lmdb_order.py` checks, with such a library.
 """
 
 from __future__ import annotations
