@@ -94,15 +94,25 @@ class FirstParents:
 
         Cost: 0.5 us, and every 64 commits a record.
         """
+        # One call for each commit made: what the common case needs is written out here.
+        kept = self._kept
+        place: Place | None = None
         if not parents:
-            place: Place | None = Place(0, 0, oid)
+            place = Place(0, 0, oid)
         else:
             # A chain without records stays so until `index`: no walk at each of its commits.
-            kept = self._kept
             first = parents[0]
             below = kept[first] if first in kept else self._find(first)
-            place = self._above(oid, below, len(parents) > 1) if below is not None else None
-        self._keep(oid, place)
+            if below is not None:
+                depth, merge_count, milestone = below
+                if (depth + 1) % _STRIDE and len(parents) == 1:
+                    place = tuple.__new__(Place, (depth + 1, merge_count, milestone))
+                else:
+                    place = self._above(oid, below, len(parents) > 1)
+        if len(kept) < self._kept_max:
+            kept[oid] = place
+        else:
+            self._keep(oid, place)
 
     def index(self, tips: Iterable[CommitId], publish: Callable[[], None]) -> Steps[None]:
         """Write the records that the chains of `tips` lack, in steps, and publish now and then.
