@@ -51,7 +51,7 @@ def find_view(path: str) -> Location | None:
     """Return the nearest mounted view at or above a directory.
 
     A directory of that name counts only if a daemon of heliosfs answers in it.
-    NotPermitted if another user mounted the view.
+    Raise NotPermitted if another user mounted the view.
     """
     for root in upward(path):
         if _is_view(root):

@@ -81,7 +81,7 @@ class Export:
     def run(
         self, chosen: dict[str, str] | None, *, tags: bool, squash: bool, force: bool
     ) -> Steps[ExportResult]:
-        """Export the chosen branches, each under a name, or all; with `tags`, tags, too.  Busy."""
+        """Export branches, those chosen under names or all; with `tags`, also tags.  Raise Busy."""
         done = ExportResult()
         refs, target = self._repository.refs, self._target
         origin = yield from identify(self._ids, refs, target.git)

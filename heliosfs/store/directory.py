@@ -49,7 +49,7 @@ class Directory:
     def path_of(self, name: str) -> str:
         """Return a path, for a library that accepts nothing else; valid until `close`.
 
-        StoreError if it is not a regular file.
+        Raise StoreError if it is not a regular file.
         """
         self.check_plain(name)
         # The link leads to the directory itself, past whatever is mounted above it.
@@ -81,18 +81,18 @@ class Directory:
     def check_plain(self, name: str) -> None:
         """Check that a file, if it is there, is a regular one: for a library that opens it itself.
 
-        StoreError, OSError.
+        Raise StoreError or OSError.
         """
         with suppress(FileNotFoundError):
             _check(name, self.status(name), self._owners)
 
     def read(self, name: str) -> bytes:
-        """Return the bytes of a whole file.  FileNotFoundError."""
+        """Return the bytes of a whole file.  Raise FileNotFoundError."""
         with os.fdopen(self.open(name, os.O_RDONLY), "rb") as file:
             return file.read()
 
     def status(self, name: str) -> os.stat_result:
-        """Return stat(2) of a file, and of a link itself.  FileNotFoundError."""
+        """Return stat(2) of a file, and of a link itself.  Raise FileNotFoundError."""
         return os.stat(name, dir_fd=self.fd, follow_symlinks=False)
 
     def disk(self) -> os.statvfs_result:
@@ -115,7 +115,7 @@ class Directory:
             raise StoreError(self.failure)
 
     def sync(self, fd: int, *, forgets: bool = False) -> None:
-        """Call fdatasync(2).  StoreError when it, or another sync before it, failed.
+        """Call fdatasync(2).  Raise StoreError when it, or another sync before it, failed.
 
         With `forgets`, the next reads of the file come from the disk: of what an earlier process
         failed to sync, the page cache still has the bytes, as clean pages.
@@ -181,7 +181,7 @@ def _unknown(event: str) -> str:
 
 
 def _check(name: str, status: os.stat_result, owners: Container[int]) -> None:
-    """Check that a file is a regular one of a user who may have made it.  StoreError."""
+    """Check that a file is a regular one of a user who may have made it.  Raise StoreError."""
     if not stat.S_ISREG(status.st_mode):
         raise StoreError(f"{name} in the store is not a regular file: remove it")
     # In a directory that others may write to, what they left there is not the store's.

@@ -358,7 +358,7 @@ def settle_packs(directory: Directory, uses: Mapping[int, PackUse]) -> None:
     """Sync the packs that have more than L2 names, and forget what the page cache has of them.
 
     A killed process may have left bytes that are only in memory, and L2 is about to name them.
-    StoreError.
+    Raise StoreError.
     """
     try:
         for pack in pack_numbers(directory):

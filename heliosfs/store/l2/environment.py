@@ -133,7 +133,7 @@ def make_file(directory: Directory, values: Mapping[bytes, bytes]) -> None:
 
 
 def put_in_place(directory: Directory) -> None:
-    """Let a new file, which nobody has open, take the name.  StoreError, OSError."""
+    """Let a new file, which nobody has open, take the name.  Raise StoreError or OSError."""
     fd = directory.open(NEW_FILE, os.O_RDWR)
     try:
         directory.sync(fd)
@@ -150,7 +150,7 @@ def used_pages(txn: Transaction, tables: Tables) -> int:
 
 
 def check_file(directory: Directory, name: str, *, is_thorough: bool) -> None:
-    """Check that LMDB can map a file without a crash.  StoreError.
+    """Check that LMDB can map a file without a crash.  Raise StoreError.
 
     Reading behind the end of a mapped file ends the process (SIGBUS), and so may a damaged page.  A
     file that is shorter than its meta page says is walked, and with `is_thorough` every file: use
