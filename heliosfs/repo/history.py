@@ -149,7 +149,7 @@ class History:
 
 def listed_in(collection: StoreCollection) -> list[CommitId]:
     """Return the commits that are listed in L2; call it on the thread of `collection`."""
-    return [CommitId(Oid(key[len(keys.COMMIT) :])) for key, _ in collection.scan(keys.COMMIT)]
+    return [CommitId(oid) for oid in collection.listed(keys.COMMIT)]
 
 
 def decoded(oid: CommitId, data: bytes) -> Commit:

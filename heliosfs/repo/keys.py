@@ -80,6 +80,8 @@ MILESTONES = b"repo/milestones"
 """Present once every chain of first parents that refs name has its milestones."""
 GC_LAST = b"gc/last"
 """Results of the last garbage collection."""
+GC_HANDOVER = b"gc/handover"
+"""Record of what the last garbage collection looked at, and the next one need not."""
 
 NUMBER = struct.Struct(">Q")
 """Number at the end of a key, big-endian, so that state is scanned in its order."""

@@ -85,7 +85,7 @@ class Collection(Protocol):
     """
 
     def snapshot(self) -> AbstractContextManager[None]:
-        """Return a context in which one thread may call the methods up to `scan`."""
+        """Return a context in which one thread may call the methods up to `is_old`."""
 
     def read(self, oid: Oid, kind: Kind) -> bytes:
         """Read as `Store.read` does, but without a change of L1."""
@@ -109,8 +109,30 @@ class Collection(Protocol):
     def scan(self, prefix: bytes) -> list[tuple[bytes, bytes]]:
         """Return the state under a prefix as of `plan_settle`; later changes may be missing.
 
-        The prefix ends with a slash.  Commits of a list come in the order in which they were added,
-        in which they are read fastest.
+        The prefix ends with a slash.  No order.
+        """
+
+    def listed(self, prefix: bytes) -> list[Oid]:
+        """Return the commits of a list as of `plan_settle`, without those that are old.
+
+        They come in the order in which they were added, in which they are read fastest.
+        """
+
+    def is_old(self, oid: Oid) -> bool:
+        """Return True if an earlier collection that is recalled kept an object and all it needs."""
+
+    def recall(self, data: bytes) -> list[Reference] | None:
+        """Take over what an earlier collection reached: it is *old*, stays, and is not entered.
+
+        Call it first, and only if nothing that collection kept was let go since then, or if it does
+        not matter that it stays: nothing from before that collection is removed.  Return objects
+        that must be entered, too; None if the bytes are of no use, and nothing was recalled.
+        """
+
+    def remember(self) -> bytes | None:
+        """Return bytes for `recall`, after a sweep; None if there would be too many.
+
+        On any thread.  1 us for each object that stays only because others are deltas to it.
         """
 
     def plan_pack(self) -> Work | None:

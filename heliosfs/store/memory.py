@@ -341,6 +341,18 @@ class _MemoryCollection:
     def scan(self, prefix: bytes) -> list[tuple[bytes, bytes]]:
         return list(self._store.scan(prefix))
 
+    def listed(self, prefix: bytes) -> list[Oid]:
+        return [Oid(key[len(prefix) :]) for key, _ in self._store.scan(prefix)]
+
+    def is_old(self, oid: Oid) -> bool:
+        return False
+
+    def recall(self, data: bytes) -> list[Reference] | None:
+        return None
+
+    def remember(self) -> bytes | None:
+        return None
+
     def is_marked(self, oid: Oid) -> bool:
         return oid in self._marked or oid in self._added
 

@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -22,7 +23,9 @@ from heliosfs.errors import HeliosError, NotFound, NothingToCommit, StoreError
 from heliosfs.objects.ids import CommitId, Oid
 from heliosfs.objects.references import NEVER_STORED
 from heliosfs.objects.tree import decode_entry
+from heliosfs.repo import keys
 from heliosfs.repo.check import check_store
+from heliosfs.repo.gc import recall
 from heliosfs.repo.gc.collect import GcResult
 from heliosfs.repo.gc.retention import Retention
 from heliosfs.repo.operation_log import OperationLog
@@ -326,14 +329,39 @@ class LocalStage(Stage):
 
 
 class LocalGcMachine(GcMachine):
-    """The same on disk, where objects are deltas and the sweep has many steps."""
+    """The same on disk, where objects are deltas and the sweep has many steps.
+
+    A collection relies on the one before unless a commit was lost, however many trees were.  At the
+    end, one that looks at everything leaves what can be reached, and the one before left no less.
+    """
 
     stage: LocalStage
+
+    def __init__(self) -> None:
+        self.patch = pytest.MonkeyPatch()
+        self.patch.setattr(recall, "OBJECTS_FOR_A_LOST_TREE", 0)
+        super().__init__()
 
     def make_stage(self) -> Stage:
         return LocalStage()
 
+    @precondition(lambda self: self.running is None)
+    @rule()
+    def look_at_all(self) -> None:
+        """Compare what two collections leave, of which the second recalls nothing."""
+        store, repository = self.stage.store, self.stage.repository
+        retention = self.retention(0, 3, unreached=True)
+        run_to_end(collect(repository, retention), store)
+        needed, listed = self.needed(), set(repository.history.ids())
+        assert all(store.contains(oid) for oid in needed)
+        store.put(keys.GC_HANDOVER, None)
+        store.publish()
+        run_to_end(collect(repository, retention), store)
+        assert (self.needed(), set(repository.history.ids())) == (needed, listed)
+        assert all(store.contains(oid) for oid in needed)
+
     def close(self) -> None:
+        self.patch.undo()
         self.stage.store.close()
         shutil.rmtree(self.stage.path)
 

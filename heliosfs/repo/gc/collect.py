@@ -24,10 +24,13 @@ from heliosfs.errors import CorruptObject, MissingObject
 from heliosfs.objects.commit import CommitLinks
 from heliosfs.objects.ids import CommitId, Kind, TreeId
 from heliosfs.objects.outline import EMPTY_TREE_ID
+from heliosfs.objects.references import Reference
 from heliosfs.pace import Pace
 from heliosfs.repo import keys
 from heliosfs.repo.gc.closure import Closure
+from heliosfs.repo.gc.commits import CommitReader
 from heliosfs.repo.gc.forgetting import count_operations, forget_commits, forget_operations
+from heliosfs.repo.gc.recall import Lost, Recall
 from heliosfs.repo.gc.retention import KeepDecision, KeptLog, Retention, kept_operations
 from heliosfs.repo.gc.roots import (
     commit_roots,
@@ -41,7 +44,6 @@ from heliosfs.repo.gc.roots import (
     staged_roots,
     state_references,
 )
-from heliosfs.repo.history import links_of, listed_in
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.stash import stashed_since
 from heliosfs.repo.working_state import State
@@ -50,8 +52,6 @@ from heliosfs.store.base import Collection, Store
 from heliosfs.workspace.flush import flush_files
 
 _RECORD = struct.Struct("<qqQQQQQQ")
-_READ_COUNT = 1_000
-"""Commits that are read in one go on the thread: 50 ms."""
 _MARK_COUNT = 2_000
 """Objects that are marked in one go: 50 ms."""
 _FLUSH_BYTES = 2 * 1024 * 1024
@@ -103,19 +103,27 @@ def collect_garbage(
     another collection runs.  MissingObject, CorruptObject: an object that must stay is damaged, and
     nothing was removed.  If it is ended early, it has removed only a part.
     """
-    collection = repository.store.collect()
     history = repository.history
-    history.announced = set()
-    try:
+    # What is kept is encoded anew with `packs`, so all of it must be known to stay.
+    recalls = not packs
+    while True:
+        collection = repository.store.collect()
+        history.announced = set()
         run = _Run(repository, collection, retention, guests)
-        result = yield from run.steps(dry_run=dry_run, packs=packs)
-    except (MissingObject, CorruptObject) as error:
-        raise type(error)(f"nothing was removed, since {error}: 'helios fsck' tells more") from None
-    finally:
-        history.announced = None
-        history.cancel_removal()
-        collection.close()
-    return result
+        try:
+            return (yield from run.steps(dry_run=dry_run, packs=packs, recalls=recalls))
+        except Lost:
+            recalls = False
+        except (MissingObject, CorruptObject) as error:
+            # What the last collection has kept may be damaged, and not even be wanted any more.
+            if not run.relies_on_the_last:
+                text = f"nothing was removed, since {error}: 'helios fsck' tells more"
+                raise type(error)(text) from None
+            recalls = False
+        finally:
+            history.announced = None
+            history.cancel_removal()
+            collection.close()
 
 
 class _Run:
@@ -131,20 +139,31 @@ class _Run:
         self._collection = collection
         self._retention = retention
         self._guests = guests
-        self._keep_decision = KeepDecision(retention)
+        self._keep_decision = KeepDecision(retention, collection.is_old)
+        self._commits = CommitReader(collection, self._keep_decision)
+        self._recall = Recall(repository.store, collection)
+        self._named: set[CommitId] = set()
+        """Commits that working states name."""
         self._logs: dict[int, KeptLog] = {}
         self._saves: dict[int, int] = {}
         """Sequence, by slot, of the last save that is known to stay."""
         self._undo_commits = 0
         self._closure = Closure(collection.enter)
 
-    def steps(self, *, dry_run: bool, packs: bool) -> Steps[GcResult]:
+    @property
+    def relies_on_the_last(self) -> bool:
+        """True if what the last collection kept is not looked at again."""
+        return self._recall.is_used
+
+    def steps(self, *, dry_run: bool, packs: bool, recalls: bool) -> Steps[GcResult]:
         clock = self._repository.clock
         begun_ns = clock.now_ns()
+        if recalls:
+            self._closure.add(self._recall.begin())
         yield from self._decide_what_stays()
         yield from self._flush()
         doomed = self._freeze(dry_run=dry_run)
-        yield TURN
+        yield from on_thread(partial(self._check, self._store.stats().objects))
         yield from self._mark()
         if dry_run:
             commits, operations = len(doomed), count_operations(self._repository, self._logs)
@@ -154,6 +173,7 @@ class _Run:
                 self._repository, self._logs, self._retention.since_ns
             )
             commits = yield from forget_commits(self._repository)
+            self._recall.forget()
             yield from self._forget_rest()
             # I47: what names an object is gone from L2 before the object goes.
             yield from self._settle()
@@ -174,9 +194,21 @@ class _Run:
             self._undo_commits,
         )
         if not dry_run:
+            marks = yield from on_thread(self._collection.remember)
+            self._recall.hand_over(self._keep_decision, marks)
             self._store.put(keys.GC_LAST, _RECORD.pack(*collected))
             self._store.publish()
         return collected
+
+    def _add(self, roots: Iterable[Reference]) -> None:
+        """Let objects be marked, with all that they reach."""
+        added = list(roots)
+        self._closure.add(added)
+        self._recall.note(added)
+
+    def _check(self, object_count: int) -> None:
+        with self._collection.snapshot():
+            self._recall.check(self._keep_decision, self._named, object_count)
 
     def _decide_what_stays(self) -> Steps[None]:
         """Decide about operations and commits, as far as that is possible before `_freeze`."""
@@ -191,20 +223,21 @@ class _Run:
         # The list is read from L2 on a thread, where pending state is not seen: so it is drained
         # first.
         yield from self._settle()
-        listed = yield from on_thread(self._listed)
-        for at in range(0, len(listed), _READ_COUNT):
-            yield from self._learn(listed[at : at + _READ_COUNT])
-        yield from self._keep([*judgement.young(), *self._tips(), *(yield from self._scored())])
+        yield from self._commits.note_listed()
+        tips = [*judgement.young(), *self._tips(), *self._recall.tips(judgement)]
+        yield from self._commits.keep([*tips, *(yield from self._scored())])
         # What is kept in addition from here on is reached by undo and by saves alone.
         count = len(judgement.kept)
         undone = (state for kept in self._logs.values() for state in kept.states)
-        yield from self._keep([*heads(undone), *heads(saved)])
+        named = {*heads(undone), *heads(saved)}
+        self._named |= named
+        yield from self._commits.keep(list(named))
         self._undo_commits = len(judgement.kept) - count
         for kept in self._logs.values():
             self._enter_states(kept)
             yield TURN
         for state in saved:
-            self._closure.add(state_references(state))
+            self._add(state_references(state))
 
     def _new_saves(self, slot: int) -> list[State]:
         """Return the states of the saves that stay, without those returned before."""
@@ -225,30 +258,6 @@ class _Run:
                 yield TURN
         return found
 
-    def _keep(self, tips: list[CommitId]) -> Steps[None]:
-        """Keep commits and everything that they reach."""
-        while tips:
-            tips = yield from on_thread(partial(self._keep_decision.keep, tips))
-            yield from self._learn(tips)
-
-    def _listed(self) -> list[CommitId]:
-        with self._collection.snapshot():
-            return listed_in(self._collection)
-
-    def _learn(self, oids: list[CommitId]) -> Steps[None]:
-        """Read commits on a thread, and note them."""
-
-        def read() -> list[CommitLinks]:
-            pace, found = Pace(), []
-            with self._collection.snapshot():
-                for oid in oids:
-                    found.append(links_of(oid, self._collection.read(oid, Kind.COMMIT)))
-                    pace()
-            return found
-
-        for oid, links in zip(oids, (yield from on_thread(read)), strict=True):
-            self._keep_decision.note(oid, links)
-
     def _flush(self) -> Steps[None]:
         """Flush in steps, so that little is left for the flush in `_freeze`."""
         for view in self._repository.views():
@@ -267,23 +276,23 @@ class _Run:
         states = [*saved, *saved_states(repository), *(view.state() for view in repository.views())]
         assert history.announced is not None
         states += (state for kept in self._logs.values() for state in kept.states)
+        self._named.update(heads(states))
         # `announced` are the commits that were written since the collection began, listed or not.
         tips = [*self._tips(), *history.announced, *heads(states)]
         tips += stashed_since(self._store, {slot: log.first for slot, log in self._logs.items()})
-        while tips:
+        while tips := self._commits.keep_known(tips):
             # Commits made after `_decide_what_stays` are unknown: few, and read here at once.
-            tips = self._keep_decision.keep(tips)
             for oid in tips:
                 commit = history.read(oid)
                 links = CommitLinks(commit.tree, commit.parents, commit.committer.seconds)
                 self._keep_decision.note(oid, links)
         for state in states:
-            self._closure.add(state_references(state))
-        self._closure.add(staged_roots(repository))
+            self._add(state_references(state))
+        self._add(staged_roots(repository))
         for slot, sequence, staged in staged_before(repository):
             # The tree that was staged before an operation is needed as long as its undo is.
             if slot in self._logs and sequence >= self._logs[slot].first:
-                self._closure.add(staged)
+                self._add(staged)
         # I47: from here on nobody can find what goes, nor remember its id.
         doomed = self._keep_decision.doomed()
         if not dry_run:
@@ -316,14 +325,14 @@ class _Run:
     def _enter_states(self, kept: KeptLog) -> None:
         """Let the trees of a log's states be marked; its commits are known to stay by now."""
         for state in kept.states:
-            self._closure.add(state_references(state))
+            self._add(state_references(state))
         kept.states = []
 
     def _mark(self) -> Steps[None]:
         closure = self._closure
         yield from self._mark_commits()
         for found in nameless_files(self._repository):
-            closure.add(found)
+            self._add(found)
             yield TURN
         is_more = True
         while is_more:

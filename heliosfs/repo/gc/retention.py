@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -33,10 +33,16 @@ class KeepDecision:
     """The decision which of the listed commits stay.
 
     A commit stays if one that stays reaches it: the kept ones are closed under parents.
+
+    Commits that an earlier collection kept are *old*.  They stay, and are not noted; which of them
+    were reached is known.
     """
 
-    def __init__(self, retention: Retention) -> None:
+    def __init__(self, retention: Retention, is_old: Callable[[CommitId], bool]) -> None:
         self._retention = retention
+        self._is_old = is_old
+        self.old: set[CommitId] = set()
+        """Old commits that those that stay have as parents, or that are tips."""
         self._links: dict[CommitId, CommitLinks] = {}
         self._young: list[CommitId] = []
         self.kept: set[CommitId] = set()
@@ -44,9 +50,13 @@ class KeepDecision:
     def note(self, oid: CommitId, links: CommitLinks) -> None:
         """Note a commit that is listed, or that `keep` did not know."""
         self._links[oid] = links
-        retention = self._retention
-        if retention.keeps_unreached and links.seconds * SECOND_NS >= retention.since_ns:
+        if self.is_young(links.seconds):
             self._young.append(oid)
+
+    def is_young(self, seconds: int) -> bool:
+        """Return True if a commit of this time stays even if nothing reaches it."""
+        retention = self._retention
+        return retention.keeps_unreached and seconds * SECOND_NS >= retention.since_ns
 
     def young(self) -> list[CommitId]:
         """Return the commits that stay even if nothing reaches them."""
@@ -54,16 +64,19 @@ class KeepDecision:
 
     def keep(self, tips: Iterable[CommitId]) -> list[CommitId]:
         """Keep commits and their ancestors; return the unknown ones, for `note`."""
-        kept, known = self.kept, self._links
+        kept, known, old = self.kept, self._links, self.old
         unknown = []
         pending = list(tips)
         while pending:
             oid = pending.pop()
-            if oid in kept:
+            if oid in kept or oid in old:
                 continue
             links = known.get(oid)
             if links is None:
-                unknown.append(oid)
+                if self._is_old(oid):
+                    old.add(oid)
+                else:
+                    unknown.append(oid)
                 continue
             kept.add(oid)
             pending += links.parents
@@ -72,6 +85,19 @@ class KeepDecision:
     def doomed(self) -> set[CommitId]:
         """Return the listed commits that do not stay."""
         return self._links.keys() - self.kept
+
+    def heads(self, before: Mapping[CommitId, int]) -> dict[CommitId, int]:
+        """Return the commits that stay and are no parents of such, with their times.
+
+        `before` are those of the earlier collection.
+        """
+        links, kept = self._links, self.kept
+        found = {oid: links[oid].seconds for oid in kept}
+        found |= before
+        for oid in kept:
+            for parent in links[oid].parents:
+                found.pop(parent, None)
+        return found
 
     def kept_trees(self) -> Iterator[tuple[CommitId, TreeId]]:
         """Yield the commits that stay with their trees, in the order in which they were noted."""

@@ -14,12 +14,14 @@ from heliosfs.objects.references import Reference, references
 from heliosfs.pace import Pace
 from heliosfs.steps import Work
 from heliosfs.store.base import Collection, SweepResult
+from heliosfs.store.encoding.codecs import DecodeError
 from heliosfs.store.gc.chains import Chains
-from heliosfs.store.gc.repack import Repack
-from heliosfs.store.gc.sweep import Sweep
+from heliosfs.store.gc.recollection import Recollection, decode_recollection
+from heliosfs.store.gc.removal import Removal
 from heliosfs.store.l2.database import ObjectDatabase
 from heliosfs.store.l2.marks import Marks
 from heliosfs.store.l2.reader import Snapshot
+from heliosfs.store.l2.record import commit_oid
 from heliosfs.store.l2.states import StateReader
 from heliosfs.store.pending import Pending, bytes_of
 
@@ -48,10 +50,14 @@ class LocalCollection:
         self._settle: Callable[[], Work | None] | None = None
         self._marks = database.marks = Marks(database.totals.next_number)
         self._chains = Chains()
-        self._entered: set[Oid] = set()
+        self._entered: dict[Oid, Kind] = {}
         """Pending objects that were marked."""
-        self._repack: Repack | None = None
-        self._sweep: Sweep | None = None
+        self._spared: list[int] = []
+        """Commits from before the recollection that it did not reach."""
+        self._removal = removal = Removal(database, self._marks)
+        # Bound, not passed on by methods of the collection.
+        self.plan_pack, self.plan_count = removal.plan_pack, removal.plan_count
+        self.plan_sweep = removal.plan_sweep
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
@@ -103,7 +109,7 @@ class LocalCollection:
         numbers = self._snapshot.numbers_of(oid)
         if not numbers and oid in self._pending:
             is_new = oid not in self._entered
-            self._entered.add(oid)
+            self._entered[oid] = self._pending[oid].kind
             return [] if is_new else None
         found = numbers or self._look(lambda snapshot: snapshot.numbers_of(oid))
         if not found:
@@ -134,6 +140,45 @@ class LocalCollection:
             return True
         return any(map(self._marks.keeps, self._snapshot.numbers_of(oid)))
 
+    def recall(self, data: bytes) -> list[Reference] | None:
+        marks = self._marks
+        found = decode_recollection(data, self._database.totals.salt, marks.end)
+        if found is None:
+            return None
+        marks.recall(found.first, found.reached)
+        self._spared = found.commits
+        return found.pending
+
+    def remember(self) -> bytes | None:
+        marks, pace = self._marks, Pace()
+        reached = marks.reached()
+        commits = [number for number in self._spared if not reached[number]]
+        with self._database.browsing() as snapshot:
+            for number in marks.kept_for_others():
+                pace()
+                try:
+                    if commit_oid(snapshot.record(number)) is not None:
+                        commits.append(number)
+                except DecodeError:
+                    continue
+        pending = [(kind, oid) for oid, kind in self._entered.items()]
+        found = Recollection(marks.end, reached, commits, pending)
+        return found.encode(self._database.totals.salt)
+
+    def is_old(self, oid: Oid) -> bool:
+        return any(map(self._marks.is_old, self._snapshot.numbers_of(oid)))
+
+    def listed(self, prefix: bytes) -> list[Oid]:
+        pace = Pace()
+        found: list[Oid] = []
+        state = StateReader(self._snapshot)
+        spared = (number for number in self._spared if state.is_listed(prefix, number))
+        found += map(self._snapshot.oid_of, spared)
+        for oid in state.listed(prefix, self._marks.first):
+            found.append(oid)
+            pace()
+        return found
+
     def scan(self, prefix: bytes) -> list[tuple[bytes, bytes]]:
         pace, found = Pace(), []
         for item in StateReader(self._snapshot).expanded(prefix):
@@ -141,14 +186,9 @@ class LocalCollection:
             pace()
         return found
 
-    def plan_pack(self) -> Work | None:
-        if self._repack is None:
-            self._repack = Repack(self._database, self._marks)
-        return None if self._repack.is_done else _Step(self._repack)
-
     @property
     def packed_bytes(self) -> int:
-        return self._repack.saved_bytes if self._repack else 0
+        return self._removal.packed_bytes
 
     def plan_settle(self) -> Work | None:
         if self._settle is None:
@@ -158,40 +198,15 @@ class LocalCollection:
             self._settle = None
         return work
 
-    def plan_count(self) -> Work | None:
-        return self._plan(counts_only=True)
-
-    def plan_sweep(self) -> Work | None:
-        return self._plan(counts_only=False)
-
     @property
     def swept(self) -> SweepResult:
-        return self._sweep.swept if self._sweep else SweepResult()
+        return self._removal.swept
 
     def close(self) -> None:
         # Closed before, perhaps, and another collection is under way.
         if self._database.marks is self._marks:
             self._database.marks = None
             self._closed(self)
-
-    def _plan(self, *, counts_only: bool) -> Work | None:
-        if self._sweep is None:
-            self._sweep = Sweep(self._database, self._marks, counts_only=counts_only)
-        return None if self._sweep.is_done else _Step(self._sweep)
-
-
-class _Step:
-    """The next piece of a sweep or repack, as work."""
-
-    def __init__(self, work: Sweep | Repack) -> None:
-        self._work = work
-
-    def execute(self) -> None:
-        self._work.step()
-
-    def apply(self) -> None:
-        if isinstance(self._work, Sweep):
-            self._work.applied()
 
 
 def _of_kind(oid: Oid, kind: Kind, found: Kind, data: bytes) -> bytes:

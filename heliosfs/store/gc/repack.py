@@ -20,7 +20,7 @@ from heliosfs.store.l2.database import ObjectDatabase
 from heliosfs.store.l2.marks import Marks
 from heliosfs.store.l2.reader import Snapshot
 from heliosfs.store.l2.record import Payload, pack
-from heliosfs.store.l2.walk import bases, values
+from heliosfs.store.l2.walk import heads, values
 
 _SCANNED = 5_000
 _STEP_BYTES = 256 * 1024
@@ -81,7 +81,8 @@ class Repack:
         """Note which objects are bases of others."""
         pace, seen = Pace(), 0
         with self._database.browsing() as snapshot:
-            for number, base in bases(snapshot, self._next):
+            for head in heads(snapshot, self._next):
+                number, base = head[0], head[5]
                 pace()
                 if number >= self._end or seen == _SCANNED:
                     break

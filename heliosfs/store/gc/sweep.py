@@ -2,6 +2,7 @@
 
     settle   make the marks final: from here on nothing new relies on an unmarked object
     scan     read which objects are deltas to which, and keep the bases of kept ones
+             (none if nothing goes; after a recollection, only the records since then)
     unlist   remove the entries of doomed objects from the index
     remove   remove their records
     copy     move the live bodies out of packs that are more than half dead (`PackCopy`)
@@ -24,9 +25,9 @@ from heliosfs.store.gc.packcopy import PackCopy
 from heliosfs.store.l2.change import ReclaimTransaction, packed_bytes
 from heliosfs.store.l2.database import ObjectDatabase
 from heliosfs.store.l2.marks import Marks
-from heliosfs.store.l2.reader import index_entry
-from heliosfs.store.l2.record import SHORT_BYTES
-from heliosfs.store.l2.walk import StoredValue, bases, index_entries, values
+from heliosfs.store.l2.reader import Snapshot, index_entry
+from heliosfs.store.l2.record import SHORT_BYTES, unpack_head
+from heliosfs.store.l2.walk import StoredValue, heads, index_entries, values
 
 _SCANNED = 5_000
 """Records whose headers are read in a step: 15 ms."""
@@ -45,11 +46,15 @@ class Sweep:
         self._counts_only = counts_only
         self.swept = SweepResult()
         self._bases = array("Q")
-        self._next = 1
+        """Base of each object from the first on that may go; 0 for one that is whole."""
+        self._next = marks.first
+        self._end = marks.first
         self._next_entry = index_entry(bytes(SHORT_BYTES), 0)
         self._steps: list[Callable[[], bool]] = [self._scan, self._count]
         if not counts_only:
-            self._steps = [self._settle, self._scan, self._unlist, self._remove]
+            # After a recollection, few objects can go: they are looked up, not looked for.
+            unlist = self._unlist if marks.first == 1 else self._unlist_young
+            self._steps = [self._settle, self._scan, unlist, self._remove]
         self._copy: PackCopy | None = None
 
     @property
@@ -64,7 +69,7 @@ class Sweep:
                 with self._database.writing:
                     if self._steps[0]():
                         del self._steps[0]
-                        self._next = 1
+                        self._next = self._marks.first
             elif self._copy is not None:
                 self._copy.step()
         except DecodeError as error:
@@ -86,17 +91,22 @@ class Sweep:
         return True
 
     def _scan(self) -> bool:
-        """Note the bases of all records; at the end, keep what kept deltas need."""
-        if self._marks.kept_count >= self._database.totals.objects:
+        """Note the bases of the records; at the end, keep what kept deltas need."""
+        marks, first = self._marks, self._marks.first
+        if first == 1 and marks.kept_count >= self._database.totals.objects:
             # Nothing goes: most often, and known without a look at the records.
             self._steps = self._steps[:1]
             return True
-        self._bases = self._bases or array("Q", bytes(8 * self._database.totals.next_number))
-        end = len(self._bases)
+        if not self._bases:
+            # Later objects, too: their bases were chosen when all of them seemed to stay.
+            self._end = self._database.totals.next_number
+            self._bases = array("Q", bytes(8 * (self._end - first)))
+        based, end = self._bases, self._end
         seen = 0
         pace = Pace()
         with self._database.reading() as snapshot:
-            for number, base in bases(snapshot, self._next):
+            for head in heads(snapshot, self._next):
+                number, kept, base = head[0], head[3], head[5]
                 pace()
                 # Newer objects were written when the marks were final, and rely on kept ones only.
                 if number >= end or seen == _SCANNED:
@@ -104,16 +114,24 @@ class Sweep:
                 seen += 1
                 self._next = number + 1
                 if base is not None:
-                    self._bases[number] = base
+                    based[number - first] = base
+                if first > 1 and not marks.keeps(number):
+                    self._spare_copy(snapshot, number, kept)
         if seen == _SCANNED:
             return False
         # I45: what a kept delta needs is kept: from the last to the first.
-        marks, based = self._marks, self._bases
-        for number in range(end - 1, 0, -1):
+        for at in range(end - first - 1, -1, -1):
             pace()
-            if based[number] and marks.keeps(number):
-                marks.need(based[number])
+            if based[at] and marks.keeps(first + at):
+                marks.need(based[at])
         return True
+
+    def _spare_copy(self, snapshot: Snapshot, number: int, kept: bytes) -> None:
+        """Keep an object that is stored once more because its older copy is damaged."""
+        # I56: what is old is not looked at again, but may need the copy that came later.
+        others = snapshot.numbers_with_prefix(kept[:SHORT_BYTES])
+        if any(other < self._marks.first for other in others):
+            self._marks.need(number)
 
     def _unlist(self) -> bool:
         """Remove the entries of some doomed objects from the index."""
@@ -131,6 +149,19 @@ class Sweep:
         self._next_entry = index_entry(short, number + 1)
         return False
 
+    def _unlist_young(self) -> bool:
+        """Remove the entries of some doomed objects, which are found by their records."""
+        self._database.forget_recent(self._marks.keeps)
+        gone = [
+            index_entry(unpack_head(number, record)[3][:SHORT_BYTES], number)
+            for stored in self._doomed_values()
+            for number, record in stored.records
+            if record and not self._marks.keeps(number)
+        ]
+        if gone:
+            self._database.change(lambda change: change.unlist(gone))
+        return self._next >= self._end
+
     def _count(self) -> bool:
         """Add some doomed objects to the totals."""
         values = self._doomed_values()
@@ -140,7 +171,7 @@ class Sweep:
                     if record and not self._marks.keeps(number):
                         alone_bytes = snapshot.alone_bytes(number) if stored.is_alone else 0
                         self._note(1, alone_bytes or len(record) + packed_bytes(number, record))
-        return self._next >= len(self._bases)
+        return self._next >= self._end
 
     def _remove(self) -> bool:
         """Remove some doomed objects."""
@@ -148,7 +179,7 @@ class Sweep:
         if values:
             done = self._database.change(partial(self._remove_from, values))
             self._note(done.objects, done.stored_bytes)
-        return self._next >= len(self._bases)
+        return self._next >= self._end
 
     def _remove_from(self, values: list[StoredValue], change: ReclaimTransaction) -> None:
         pace = Pace()
@@ -158,7 +189,7 @@ class Sweep:
 
     def _doomed_values(self) -> list[StoredValue]:
         """Return the next values with doomed objects, as many as suit one transaction."""
-        end = len(self._bases)
+        end = self._end
         keeps = self._marks.keeps
         found: list[StoredValue] = []
         seen = count = 0

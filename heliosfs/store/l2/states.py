@@ -106,17 +106,42 @@ class StateReader(SealedTable):
     def _listed_as(self, family: bytes, oid: Oid) -> int | None:
         """Return the number under which a commit is listed, or None."""
         for number in self._objects.commits(oid):
-            if get_numbered(self, family, number) is not None:
+            if self.is_listed(family, number):
                 return number
         return None
 
     def _listed_under(self, family: bytes, part: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Yield the commits of a list whose ids begin with `part`."""
         for number in self._objects.numbers_with_prefix(part):
-            if get_numbered(self, family, number) is not None:
+            if self.is_listed(family, number):
                 oid = self._oid(number)
                 if oid.startswith(part):
                     yield family + oid, b""
+
+    def listed(self, family: bytes, first: int) -> Iterator[Oid]:
+        """Yield the commits of a list in the order of their numbers, from `first` on."""
+        cursor = self.txn.cursor(self.table)
+        key = family + _NUMBER.pack(first)
+        if cursor.set_range(key) and cursor.key() != key:
+            # The block before may reach to the number and beyond.
+            cursor.prev()
+        elif not cursor.key():
+            cursor.last()
+        more = cursor.key().startswith(family) or cursor.set_range(family)
+        while more and (key := cursor.key()).startswith(family):
+            rest = key[len(family) :]
+            if len(rest) == _NUMBER.size:
+                block = unseal(key, cursor.value())
+                for each, _ in split_block(_NUMBER.unpack(rest)[0], block):
+                    if each >= first:
+                        yield self._oid(each)
+            else:
+                yield Oid(rest)
+            more = cursor.next()
+
+    def is_listed(self, family: bytes, number: int) -> bool:
+        """Return True if a list has the commit of this number."""
+        return get_numbered(self, family, number) is not None
 
     def expanded(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Yield keys and values for all database keys under a prefix, in no order."""

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from heliosfs.store.l2.reader import INDEX_KEY, NUMBER, Snapshot, piece_key, seek
 from heliosfs.store.l2.record import (
     SHORT_BYTES,
+    Head,
     Payload,
     bundle_count,
     read_alone,
@@ -58,15 +59,15 @@ def headers(snapshot: Snapshot, number: int) -> Iterator[Payload]:
                 yield unpack(at, record)
 
 
-def bases(snapshot: Snapshot, number: int) -> Iterator[tuple[int, int | None]]:
-    """Yield the numbers from one on and their bases, None for what is whole: 1 us each.
+def heads(snapshot: Snapshot, number: int) -> Iterator[Head]:
+    """Yield the records from a number on, without copies of their bodies: 1 us each; DecodeError.
 
-    DecodeError.
+    Of a large record, the part in its first piece.
     """
     for first, value in _from(snapshot, number):
         for at, record in enumerate(split_value(value), first):
             if record and at >= number:
-                yield at, unpack_head(at, record)[5]
+                yield unpack_head(at, record)
 
 
 def values(snapshot: Snapshot, number: int) -> Iterator[StoredValue]:
