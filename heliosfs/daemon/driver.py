@@ -10,6 +10,7 @@ import trio
 
 from heliosfs.daemon.keeper import Keeper
 from heliosfs.daemon.kernel import Kernel
+from heliosfs.pace import Pace
 from heliosfs.steps import ALONE, Progress, Step, Steps, Turn
 from heliosfs.store.base import Store
 
@@ -89,6 +90,9 @@ class Driver:
             # the step.
             if now_ns < slice_end_ns:
                 continue
+            if isinstance(step, (Turn, Progress)):
+                # It computes on the loop: threads of others make room.
+                Pace.request_count += 1
             if now_ns - driven.checked_ns > CHECKED_NS:
                 driven.checked_ns = now_ns
                 check()

@@ -17,6 +17,7 @@ from heliosfs.fuse.connection import Connection
 from heliosfs.fuse.handler import Handler, errno_of
 from heliosfs.fuse.loop import ReaderLock, RequestLoop
 from heliosfs.fuse.wire import HEAD, Data, Opcode
+from heliosfs.pace import Pace
 
 IDLE_MAX = 4
 """Most workers that wait for their turn to read; further idle workers end."""
@@ -100,6 +101,8 @@ class Dispatcher:
                 # The request was withdrawn between the wait and the read.
                 if not end:
                     continue
+                # A thread that computes makes room when it sees that somebody came.
+                Pace.request_count += 1
                 _, opcode, unique, ino = unpack(message)
                 handler = handlers.get(opcode)
                 if handler is None:

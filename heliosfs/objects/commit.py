@@ -152,6 +152,32 @@ def commit_links(data: bytes) -> CommitLinks:
     return CommitLinks(TreeId(Oid(tree)), tuple(map(CommitId, map(Oid, oids))), seconds)
 
 
+class CommitHeading(NamedTuple):
+    """The part of a commit that a list of many of them shows."""
+
+    parents: tuple[CommitId, ...]
+    author: bytes
+    """Name of the author."""
+    seconds: int
+    """Seconds since the epoch, UTC, of the committer."""
+    subject: str
+
+
+def commit_heading(data: bytes) -> CommitHeading:
+    """Read this part alone: 5 us.  ValueError, struct.error."""
+    root, parents, author, committer, message, *_ = _lengths(data)
+    begin = _HEAD.size + root
+    at = begin + parents
+    oids = [CommitId(Oid(data[each : each + OID_BYTES])) for each in range(begin, at, OID_BYTES)]
+    _, _, name, _ = _WHO.unpack_from(data, at)
+    name_at = at + _WHO.size
+    (seconds,) = _SECONDS.unpack_from(data, at + author)
+    text_at = at + author + committer
+    lines, _ = split_message(data[text_at : text_at + message])
+    subject = b" ".join(lines).decode("utf-8", "replace")
+    return CommitHeading(tuple(oids), data[name_at : name_at + name], seconds, subject)
+
+
 def _lengths(data: bytes) -> list[int]:
     if data[0] != VERSION:
         raise ValueError(f"a commit of version {data[0]}; this program knows {VERSION}")

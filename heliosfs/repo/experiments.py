@@ -170,6 +170,11 @@ class Experiments:
         except (ValueError, AttributeError) as error:
             raise CorruptObject(f"scores of {oid.hex()} cannot be read: {error}") from error
 
+    def scored(self) -> set[CommitId]:
+        """Return every commit that has scores, even if it was removed."""
+        found = self._store.scan(keys.SCORE)
+        return {CommitId(Oid(key[len(keys.SCORE) :])) for key, _ in found}
+
     def forget_scores(self, oid: CommitId) -> None:
         """Drop the scores of a commit that was removed."""
         if self._store.get(keys.SCORE + oid) is not None:

@@ -9,7 +9,9 @@ from collections.abc import Collection, Iterator
 from heliosfs.errors import CorruptObject
 from heliosfs.objects.commit import (
     Commit,
+    CommitHeading,
     CommitLinks,
+    commit_heading,
     commit_id,
     commit_links,
     decode_commit,
@@ -68,6 +70,14 @@ class History:
             commit = decoded(oid, self._store.read(oid, Kind.COMMIT))
             self._keep(oid, commit)
         return commit
+
+    def heading(self, oid: CommitId) -> CommitHeading:
+        """Return what a list of commits shows, for many of them.  MissingObject, CorruptObject."""
+        data = self._store.read(oid, Kind.COMMIT)
+        try:
+            return commit_heading(data)
+        except (ValueError, IndexError, struct.error) as error:
+            raise CorruptObject(f"commit {oid.hex()} cannot be read: {error}") from error
 
     def __contains__(self, oid: CommitId) -> bool:
         if oid in self._condemned:

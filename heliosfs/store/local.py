@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 
 from heliosfs.errors import CorruptObject, MissingObject, StoreError
-from heliosfs.objects.ids import Kind, Oid
+from heliosfs.objects.ids import Kind, Oid, object_id
 from heliosfs.steps import Work
 from heliosfs.store.addition import PackedAddition
 from heliosfs.store.base import Addition, Bulk, Collection, Edit, Inspection, NewObject, StoreStats
@@ -22,12 +22,14 @@ from heliosfs.store.gc.collection import LocalCollection
 from heliosfs.store.inspection import LocalInspection
 from heliosfs.store.l2.compact import compact
 from heliosfs.store.l2.environment import FILE
+from heliosfs.store.l2.record import Payload
 from heliosfs.store.layers import StateLayers
 from heliosfs.store.layout import release_lock
 from heliosfs.store.opening import open_parts
 from heliosfs.store.pending import ColdObject, Pending, PendingObjects, bytes_of
 from heliosfs.store.settling import Settling
 
+_COMMIT = Kind.COMMIT
 DEFAULT_CACHE_BYTES = 512 * 1024 * 1024
 
 
@@ -106,7 +108,8 @@ class LocalStore:
         found = self._l2.load(oid)
         if found is None:
             raise MissingObject(f"object {oid.hex()} is not in the store")
-        chain, data = found
+        chain, objects = found
+        data = objects[-1]
         _check_kind(oid, kind, chain[-1].kind)
         if len(data) >= PACKED_FROM_BYTES:
             # It would push out much, and the page cache has it.
@@ -116,6 +119,8 @@ class LocalStore:
         else:
             # It was decoded from a chain, which the next read from L1 need not do again.
             encoded = codecs.encode(data)
+            if kind is _COMMIT:
+                self._cache.put_all(_commits_below(chain, objects))
         self._cache.put(oid, CachedObject(kind, len(data), *encoded))
         return data
 
@@ -287,6 +292,20 @@ class LocalStore:
                 holder = 0 if is_writable else lock.holder
                 release_lock(lock.fd, is_clean=is_clean or was_clean, holder=holder)
                 self._directory.close()
+
+
+def _commits_below(chain: list[Payload], objects: list[bytes]) -> list[tuple[Oid, CachedObject]]:
+    """Return the commits that one is a delta to, most of them its nearest ancestors.
+
+    Whoever reads a commit most often reads its parents next, and they were decoded anyway.
+    """
+    found = []
+    for payload, data in zip(chain[:-1], objects[:-1], strict=True):
+        # The record of a commit has all of its id, so it can be compared.
+        if payload.kind is _COMMIT and object_id(_COMMIT, data) == payload.id:
+            entry = CachedObject(_COMMIT, len(data), codecs.Codec.RAW, data)
+            found.append((Oid(payload.id), entry))
+    return found
 
 
 def _run(work: Work | None) -> None:

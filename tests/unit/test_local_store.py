@@ -196,6 +196,20 @@ def test_versions_are_small_and_chains_short(store: LocalStore, every: int) -> N
     assert depths[256] == depths[512] == 0
 
 
+def test_a_commit_brings_its_ancestors(store: LocalStore) -> None:
+    """They were decoded with it, and a walk reads them next: one read of L2 for sixteen."""
+    commits: list[Oid] = []
+    for number in range(64):
+        data = b"commit %d of a long line of commits" % number + bytes(100)
+        commits.append(add(store, data, commits[-1] if commits else None, Kind.COMMIT))
+        drain(store)
+    forget(store)
+    before = store.stats().misses
+    for number, oid in reversed(list(enumerate(commits))):
+        assert store.read(oid, Kind.COMMIT).startswith(b"commit %d of" % number)
+    assert store.stats().misses - before <= 5
+
+
 def test_versions_that_branch_off(store: LocalStore) -> None:
     data = versions(20)
     ids: list[Oid] = []

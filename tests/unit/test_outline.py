@@ -7,7 +7,14 @@ import stat
 
 import pytest
 
-from heliosfs.objects.commit import Commit, Signature, commit_links, decode_commit, encode_commit
+from heliosfs.objects.commit import (
+    Commit,
+    Signature,
+    commit_heading,
+    commit_links,
+    decode_commit,
+    encode_commit,
+)
 from heliosfs.objects.ids import CommitId, Kind, Oid, object_id
 from heliosfs.objects.outline import (
     EMPTY_TREE_ID,
@@ -119,9 +126,11 @@ def test_links_of_a_commit() -> None:
     who, then = Signature(b"Ada", b"a@b", 1, 0), Signature(b"Bo", b"", 1 << 40, -60)
     root = Entry(b"", stat.S_IFDIR | 0o755, 1, 2, 3, 4, Oid(b"t" * 32), xattrs={b"user.a": b"x"})
     for count in range(4):
-        commit = Commit(root, parents[:count], who, then, b"why", {"k": "v"}, b"git")
+        commit = Commit(root, parents[:count], who, then, b"why\nit is\n\nbody", {"k": "v"}, b"git")
         links = commit_links(encode_commit(commit))
         again = decode_commit(encode_commit(commit))
         assert links == (again.tree, again.parents, again.committer.seconds)
+        heading = commit_heading(encode_commit(commit))
+        assert heading == (again.parents, b"Ada", again.committer.seconds, again.subject)
     with pytest.raises(ValueError, match="version"):
         commit_links(b"\7" + bytes(99))

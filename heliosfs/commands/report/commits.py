@@ -60,6 +60,7 @@ class ReportData:
             *(("branch", each.name, each.head) for each in repository.refs),
             *(("tag", name, oid) for name, oid in sorted(repository.refs.tags.items())),
         ]
+        self._scored = repository.experiments.scored()
         self._heads = [oid for _, _, oid in self.refs if oid is not None]
         self._heads += [own.experiment.base for own in self.experiments]
         if repository.root.head is not None:
@@ -112,9 +113,11 @@ class ReportData:
         seen: set[CommitId] = set()
         ready: list[tuple[int, CommitId]] = []
         pending = self._heads
+        # Parents of a commit that is there are there, too; what refs named may be gone.
+        is_parent = False
         while pending or ready:
             for oid in pending:
-                row = None if oid in seen else self._read(oid)
+                row = None if oid in seen else self._read(oid, is_listed=is_parent)
                 seen.add(oid)
                 if row is not None:
                     heapq.heappush(ready, (-row.seconds, oid))
@@ -125,24 +128,25 @@ class ReportData:
                 self.left_out = True
                 return
             pending = list(self.rows[heapq.heappop(ready)[1]].parents)
+            is_parent = True
 
-    def _read(self, oid: CommitId) -> Row | None:
-        """Read a commit; None if it was removed."""
+    def _read(self, oid: CommitId, *, is_listed: bool = False) -> Row | None:
+        """Read a commit; None if it was removed.  30 us if it is known to be listed."""
         if oid in self.rows:
             return self.rows[oid]
         history = self._repository.history
         try:
-            if oid not in history:
+            if not is_listed and oid not in history:
                 return None
-            commit = history.read(oid)
+            heading = history.heading(oid)
         except MissingObject:
             return None
         row = self.rows[oid] = Row(
             oid,
-            commit.committer.seconds,
-            commit.parents,
-            commit.subject[:_SUBJECT_MAX_CHARACTERS],
-            text_of(commit.author.name),
-            self._repository.experiments.scores(oid),
+            heading.seconds,
+            heading.parents,
+            heading.subject[:_SUBJECT_MAX_CHARACTERS],
+            text_of(heading.author),
+            self._repository.experiments.scores(oid) if oid in self._scored else {},
         )
         return row

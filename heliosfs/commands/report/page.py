@@ -32,7 +32,7 @@ def report(request: Request, options: Options) -> Steps[str]:
 
 
 def page_steps(repository: Repository) -> Steps[str]:
-    """Make the page: 60 us a commit, and 1 ms for each diff that goes into it."""
+    """Make the page: 50 us a commit, and 1 ms for each diff that goes into it."""
     gathered = ReportData(repository)
     yield from gathered.gather()
     details = DetailChunks(repository)

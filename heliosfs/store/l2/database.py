@@ -149,8 +149,11 @@ class ObjectDatabase:
         with self.guarded_reading() as snapshot:
             return bool(snapshot.candidates(oid))
 
-    def load(self, oid: Oid) -> tuple[list[Payload], bytes] | None:
-        """Return an object's chain and its bytes, checked against its id.  Raise CorruptObject."""
+    def load(self, oid: Oid) -> tuple[list[Payload], list[bytes]] | None:
+        """Return an object's chain and the bytes of each of its objects.  Raise CorruptObject.
+
+        The last one is the object, checked against its id, and the others are not checked.
+        """
         self._loads += 1
         # Mapped pages count as memory of the process until they are unmapped.
         if self._loads % _UNMAP_AFTER == 0:
@@ -160,15 +163,15 @@ class ObjectDatabase:
             for number in snapshot.candidates(oid):
                 try:
                     chain = snapshot.chain(number)
-                    data = decode_chain(chain)[-1]
+                    objects = decode_chain(chain)
                 except DecodeError as error:
                     # An earlier copy may be damaged, and a later one sound: every candidate is
                     # tried.
                     reason = str(error)
                     continue
                 # I30: bytes are returned only if they have the id that was asked for.
-                if object_id(chain[-1].kind, data) == oid:
-                    return chain, data
+                if object_id(chain[-1].kind, objects[-1]) == oid:
+                    return chain, objects
                 reason = "its bytes have another id"
         if reason:
             raise CorruptObject(f"object {oid.hex()} is damaged: {reason}")

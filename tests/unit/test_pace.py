@@ -1,0 +1,57 @@
+"""Rests of a working thread: only while somebody waits for the interpreter."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from heliosfs import pace
+from heliosfs.pace import Pace
+
+
+@pytest.fixture
+def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """A clock that goes on by 0.3 ms a look, and the sleeps."""
+    found: list[float] = []
+    now = 0.0
+
+    def look() -> float:
+        nonlocal now
+        now += 0.0003
+        return now
+
+    monkeypatch.setattr(time, "perf_counter", look)
+    monkeypatch.setattr(time, "sleep", found.append)
+    monkeypatch.setattr(Pace, "is_shared", True)
+    monkeypatch.setattr(Pace, "request_count", 0)
+    return found
+
+
+def work(each: Pace, count: int) -> None:
+    for _ in range(count):
+        each()
+
+
+def test_it_rests_while_requests_come_and_a_while_after(slept: list[float]) -> None:
+    each = Pace()
+    work(each, 100)
+    assert slept == []
+    Pace.request_count += 1
+    work(each, 30)
+    assert len(slept) > 3
+    assert set(slept) == {pace.REST_SECONDS}
+    work(each, 1_000)
+    count = len(slept)
+    work(each, 1_000)
+    assert len(slept) == count
+
+
+def test_it_never_rests_where_nobody_is_served(
+    slept: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Pace, "is_shared", False)
+    each = Pace()
+    Pace.request_count += 1
+    work(each, 100)
+    assert slept == []
