@@ -23,6 +23,7 @@ from benchmarks import (
     importing,
     inprocess,
     large,
+    longhistory,
     memory,
     mounted,
     polling,
@@ -55,8 +56,9 @@ BENCHMARKS: dict[str, Callable[[Plan], Iterator[Row]]] = {
     "polling": polling.polling,
     "large": large.large,
     "bounded": bounded.bounded,
+    "history": longhistory.history,
 }
-LONG = {"programs", "polling", "large", "bounded"}
+LONG = {"programs", "polling", "large", "bounded", "history"}
 """Those that take minutes each."""
 JSON_PATH = Path(__file__).parents[1] / "build" / "benchmarks.json"
 

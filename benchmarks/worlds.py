@@ -31,7 +31,8 @@ _DRAIN_EVERY = 100
 class World:
     """A repository whose first commit is a tree, without a mount."""
 
-    def __init__(self, directory: Path, tree: Tree) -> None:
+    def __init__(self, directory: Path, tree: Tree, *, is_new: bool = True) -> None:
+        """Make one, or open one that was made with the tree."""
         self.tree = tree
         self._fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self.store = LocalStore.open(self._fd, create=True)
@@ -39,9 +40,10 @@ class World:
         self.repository = Repository.open(self.store, SystemClock(), who)
         self.filesystem = FileSystem(self.repository)
         self.files = Files(self.filesystem)
-        fill(tree, self.repository.root.workspace)
-        self.repository.root.commit("the tree")
-        drain(self.store)
+        if is_new:
+            fill(tree, self.repository.root.workspace)
+            self.repository.root.commit("the tree")
+            drain(self.store)
         self._texts = [(path, text(path, HOT_BYTES)) for path in tree.hot]
         self._number = 0
 
