@@ -93,6 +93,7 @@ class _Check:
         for slot in slots(repository):
             operations += yield from self._take_operations(slot)
             self._try(f"the saves of {self._name(slot)}", partial(self._take_saves, slot))
+            yield TURN
         yield from self._walk()
         return CheckResult(len(listed), operations, self._closure.count, self._problems)
 

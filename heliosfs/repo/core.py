@@ -90,6 +90,8 @@ class Core:
         """Keep a state for `restore --saved`, before another one of its slot replaces it."""
         saves = Saves(self.store, state.slot, self.inverses)
         saves.add(self.clock.now_ns(), state.encode())
+        if self.history.changed_slots is not None:
+            self.history.changed_slots.add(state.slot)
 
     @property
     def resident_bytes(self) -> int:

@@ -39,6 +39,8 @@ class History:
         """Commits that are listed in the store, but treated as removed."""
         self.announced: set[CommitId] | None = None
         """Commits announced since a garbage collection began; None while there is none."""
+        self.changed_slots: set[int] | None = None
+        """Slots with operations and saves since then; None while there is none."""
 
     def write(self, commit: Commit) -> CommitId:
         """Add a commit to the store's batch; the caller publishes."""

@@ -173,6 +173,8 @@ class OperationLog:
         self._store.put(self._last_key, key)
         self._inverses.append((setattr, (self, "_last", self._last)))
         self._last = operation
+        if self._history.changed_slots is not None:
+            self._history.changed_slots.add(self._slot)
 
 
 def logged_slots(store: StateMap) -> list[int]:

@@ -84,6 +84,8 @@ class View(WorkingTree):
             self.save(state)
             encoded = state.encode_with(self._saved_root)
             self.saves.add(self.core.clock.now_ns(), encoded)
+            if self.core.history.changed_slots is not None:
+                self.core.history.changed_slots.add(self.slot)
 
     def save(self, state: State) -> None:
         """Put the working state, which is that of the workspace, into the store's batch."""

@@ -33,6 +33,7 @@ from heliosfs.repo.gc.forgetting import count_operations, forget_commits, forget
 from heliosfs.repo.gc.recall import Lost, Recall
 from heliosfs.repo.gc.retention import KeepDecision, KeptLog, Retention, kept_operations
 from heliosfs.repo.gc.roots import (
+    changed_slots,
     commit_roots,
     heads,
     log_of,
@@ -108,7 +109,7 @@ def collect_garbage(
     recalls = not packs
     while True:
         collection = repository.store.collect()
-        history.announced = set()
+        history.announced, history.changed_slots = set(), set()
         run = _Run(repository, collection, retention, guests)
         try:
             return (yield from run.steps(dry_run=dry_run, packs=packs, recalls=recalls))
@@ -121,7 +122,7 @@ def collect_garbage(
                 raise type(error)(text) from None
             recalls = False
         finally:
-            history.announced = None
+            history.announced = history.changed_slots = None
             history.cancel_removal()
             collection.close()
 
@@ -166,7 +167,8 @@ class _Run:
         yield from on_thread(partial(self._check, self._store.stats().objects))
         yield from self._mark()
         if dry_run:
-            commits, operations = len(doomed), count_operations(self._repository, self._logs)
+            commits = len(doomed)
+            operations = yield from count_operations(self._repository, self._logs)
             yield from self._drive(self._collection.plan_count)
         else:
             operations = yield from forget_operations(
@@ -270,7 +272,7 @@ class _Run:
         # The uncommitted changes of every view become objects, which can be marked.
         repository.checkpoint()
         saved: list[State] = []
-        for slot in slots(repository):
+        for slot in changed_slots(repository, self._logs):
             self._take_new_operations(slot)
             saved += self._new_saves(slot)
         states = [*saved, *saved_states(repository), *(view.state() for view in repository.views())]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from itertools import islice
 
 from heliosfs.objects.blob import WHOLE_MAX
@@ -63,6 +63,19 @@ def forget_staged(repository: Repository, slot: int, sequence: int) -> None:
 def slots(repository: Repository) -> list[int]:
     """Return every slot whose working state and operation log are in use."""
     return [DETACHED, *(branch.slot for branch in repository.refs)]
+
+
+def changed_slots(repository: Repository, known: Container[int]) -> list[int]:
+    """Return the slots that are not known, or have changed since the collection began.
+
+    There may be thousands of others, of which each takes 40 us to look at.
+    """
+    changed = repository.history.changed_slots
+    assert changed is not None
+    shown = {view.slot for view in repository.views()}
+    return [
+        slot for slot in slots(repository) if slot in changed or slot in shown or slot not in known
+    ]
 
 
 def dead_slots(repository: Repository) -> list[int]:
