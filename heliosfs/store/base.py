@@ -96,11 +96,8 @@ class Collection(Protocol):
     def enter(self, kind: Kind, oid: Oid, *, reads_blob: bool = False) -> list[Reference] | None:
         """Mark an object, and return those to which it refers; None if it was marked before.
 
-        Blobs are not read, unless `reads_blob`.  References that a tree shares with another one
-        that was entered may be left out.  Blobs with the targets of symbolic links are marked if
-        there are any.  Raise MissingObject, or CorruptObject after the object was marked.  Cost:
-        15 us for a tree, 5 for a blob, if objects are entered in the order in which they were
-        added.
+        Blobs are read only if `reads_blob`.  References that a tree shares with one that was
+        entered may be left out.  Raise MissingObject, or CorruptObject after marking.
         """
 
     def is_marked(self, oid: Oid) -> bool:
@@ -113,10 +110,7 @@ class Collection(Protocol):
         """
 
     def listed(self, prefix: bytes) -> list[Oid]:
-        """Return the commits of a list as of `plan_settle`, without those that are old.
-
-        They come in the order in which they were added, in which they are read fastest.
-        """
+        """Return the commits of a list that are not old, in the order in which they were added."""
 
     def is_old(self, oid: Oid) -> bool:
         """Return True if an earlier collection that is recalled kept an object and all it needs."""
@@ -124,16 +118,12 @@ class Collection(Protocol):
     def recall(self, data: bytes) -> list[Reference] | None:
         """Take over what an earlier collection reached: it is *old*, stays, and is not entered.
 
-        Call it first, and only if nothing that collection kept was let go since then, or if it does
-        not matter that it stays: nothing from before that collection is removed.  Return objects
-        that must be entered, too; None if the bytes are of no use, and nothing was recalled.
+        Call it first; nothing from before that collection is removed.  Return objects that must be
+        entered, too; None if the bytes are of no use, and nothing was recalled.
         """
 
     def remember(self) -> bytes | None:
-        """Return bytes for `recall`, after a sweep; None if there would be too many.
-
-        On any thread.  1 us for each object that stays only because others are deltas to it.
-        """
+        """Return bytes for `recall`, after a sweep, on any thread; None if they were too many."""
 
     def plan_pack(self) -> Work | None:
         """Return work that encodes some marked objects in less space; None when done.

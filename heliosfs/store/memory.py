@@ -331,8 +331,7 @@ class _MemoryCollection:
         data = self.read(oid, kind)
         try:
             if kind is Kind.TREE:
-                links = links_in(data, outline(data))
-                self._marked.update(blob for blob in links if blob in self._store.objects)
+                self._marked |= self._store.objects.keys() & links_in(data, outline(data))
             return references(kind, data)
         except (ValueError, IndexError, struct.error) as error:
             name = kind.name.lower()
