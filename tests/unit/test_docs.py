@@ -114,6 +114,15 @@ def _inherited(
     return found
 
 
+def test_tests_that_are_named_exist() -> None:
+    text = "\n".join(page.read_text() for page in PAGES if page.name != "CHANGELOG.md")
+    sources = "\n".join(path.read_text() for path in (SOURCES / "tests").rglob("test_*.py"))
+    defined = set(re.findall(r"\bdef (test_\w+)", sources))
+    named = set(re.findall(r"`(test_\w+)`", text))
+    assert named - defined == set()
+    assert "test_every_verb_has_its_place" in named
+
+
 def test_attributes_that_are_named_exist() -> None:
     """`Workspace.unload` and the like are found wherever their class lies."""
     known, bases = _attributes()
