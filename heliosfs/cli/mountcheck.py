@@ -16,12 +16,12 @@ _FUSE_CONF = "/etc/fuse.conf"
 
 
 def check_directory(path: str) -> str:
-    """Return the resolved path of a future mount point; it or its parent exists.
+    """Return the resolved path of a future mount point, which exists or whose parent does.
 
     Raise UsageError, NotFound or NotPermitted.
     """
     if not path or "\0" in path or "\n" in path:
-        raise UsageError(f"not a directory name: {path!r}")
+        raise UsageError(f"not a directory name: {path!r} is empty, or has a NUL byte or a newline")
     directory = os.path.realpath(path)
     if directory == "/":
         raise UsageError("cannot mount over the root directory '/'")
@@ -46,7 +46,7 @@ def check_directory(path: str) -> str:
 
 
 def check_place(directory: str, store: str | None) -> None:
-    """Refuse what cannot work or would hide something.  Raise UsageError or Busy."""
+    """Refuse a mount that cannot work or would hide files.  Raise UsageError or Busy."""
     for what, path in (("DIR", directory), ("--store", store)):
         if path is None:
             continue

@@ -1,4 +1,4 @@
-"""Verbs that the command line carries out itself; written to a control file, each is refused.
+"""Verbs that only the command line runs.  A control file refuses each of them.
 
 The daemon does not write outside of its store and starts no command: it would block all
 other requests, could not write into its own mount, and has other rights than its caller.
@@ -22,7 +22,7 @@ def materialize(request: Request, options: Options) -> str:
 
 def mv(request: Request, options: Options) -> str:
     """Refuse: the command line does it (`heliosfs.cli.move`); a rename is a system call."""
-    raise options.misuse("rename files as in any directory: mv(1); 'helios mv' stages that, too")
+    raise options.misuse("rename files with mv(1), or with the command 'helios mv'")
 
 
 def run(request: Request, options: Options) -> str:

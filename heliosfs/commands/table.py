@@ -114,7 +114,7 @@ def begin(
 
 def _verb_of(argv: list[str]) -> Verb:
     if not argv:
-        raise UsageError("a request names a verb")
+        raise UsageError("the request is empty: begin it with a verb")
     return find_verb(argv[0])
 
 

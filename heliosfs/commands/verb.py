@@ -92,21 +92,21 @@ class Verb(NamedTuple):
     takes_paths: bool = False
     """True if words after `--` are paths."""
     is_long: bool = False
-    """True if its function returns steps instead of the reply, so that others need not wait."""
+    """True if the function returns steps instead of the reply, so that other requests run too."""
     is_reading: bool = False
-    """True if its function returns steps that change nothing, or nothing before `ALONE`.
+    """True if the function returns steps that change nothing before they yield `ALONE`, or at all.
 
-    Until then it runs beside all others.
+    Before `ALONE`, the verb runs at the same time as any other verb.
     """
     reading_words: tuple[str, ...] = ()
     """First words with which the verb reads only; "" stands for no word."""
     reading_options: tuple[str, ...] = ()
     """Options with which the verb reads only."""
     client: str = ""
-    """Module of `heliosfs.cli` whose function of the verb's name runs first, in the client.
+    """Module of `heliosfs.cli` with a function of the verb's name, which the client calls first.
 
-    It carries the verb out and returns the exit code, or returns the words for the daemon.
-    Empty: the client has no part in it.
+    That function runs the verb and returns the exit code, or returns the words for the daemon.
+    Empty if the client only sends the words.
     """
     takes_command: bool = False
     """True if its first word begins a command, whose options are not its own."""
@@ -215,7 +215,7 @@ class Verb(NamedTuple):
 
     @property
     def function(self) -> Callable[[Request, Options], Any]:
-        """Return the function that carries it out; its module is imported on first use."""
+        """Return the verb's function; import the module of the function on first use."""
         name = f"heliosfs.commands.{self.module}"
         module = sys.modules.get(name) or import_module(name)
         function: Callable[[Request, Options], Any] = getattr(module, self.function_name)
@@ -223,6 +223,6 @@ class Verb(NamedTuple):
 
     @property
     def function_name(self) -> str:
-        """The name of its functions: that of the verb, as Python can spell it."""
+        """Name of the verb as a Python identifier: the name of its functions."""
         name = self.name.replace("-", "_")
         return f"{name}_" if iskeyword(name) else name

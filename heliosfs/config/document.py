@@ -109,7 +109,9 @@ def _leaves(node: Node, prefix: str, source: str) -> Iterator[_Leaf]:
         line = name.start_mark.line + 1
         path = f"{prefix}{name.value}" if name.id == "scalar" else ""
         if not path or "." in name.value:
-            raise _error(source, line, f"{path or 'a key'}: keys are nested, not joined by dots")
+            raise _error(
+                source, line, f"{path or 'a key'}: nest the key in its section, without dots"
+            )
         if path in SECTIONS:
             if value.id == "mapping":
                 yield from _leaves(value, f"{path}.", source)
@@ -165,7 +167,7 @@ def _assigned(text: str, path: str, value: str, source: str) -> str:
 
 
 def _deepest(root: Node, parts: list[str]) -> tuple[Node, list[str]]:
-    """Return the innermost node on the way to a path, and the parts missing below it."""
+    """Return the innermost node of a path that exists, and the parts of the path below it."""
     node = root
     for at, part in enumerate(parts):
         below = None
@@ -178,7 +180,10 @@ def _deepest(root: Node, parts: list[str]) -> tuple[Node, list[str]]:
 
 
 def _extent(root: Node, leaf: _Leaf) -> tuple[int, int]:
-    """Return the first and last line of a leaf, with the sections that hold nothing else."""
+    """Return the first and the last line to delete with a key.
+
+    They include each section that would be left empty.
+    """
     first = leaf.name.start_mark.line
     last = leaf.value.end_mark.line
     node = root

@@ -164,7 +164,7 @@ class Keeper:
                 await self._relieve()
 
     async def catch_up(self) -> None:
-        """Move written bytes into the store until no more than the limits are left."""
+        """Move written bytes into the store, and published bytes into L2, down to their limits."""
         if self._account.dirty_part_bytes > UNSEALED_MAX_BYTES:
             await self._seal(UNSEALED_MAX_BYTES)
         await self._relieve()
@@ -175,7 +175,7 @@ class Keeper:
         await self._seal(SEAL_FROM_BYTES // 2)
 
     async def _seal(self, target_bytes: int) -> None:
-        """Store written parts of large files until at most `target_bytes` of them are left."""
+        """Store written parts of large files until at most `target_bytes` are unstored."""
         while self._account.dirty_part_bytes > target_bytes:
             async with self._sealing:
                 work = plan_seal(self.repository.working_set, _SEALED_AT_ONCE_BYTES)
@@ -196,7 +196,7 @@ class Keeper:
         await self._sync_published()
 
     async def acknowledge(self, *, sync: bool) -> None:
-        """Make what was published safe from a power cut; with `sync`, all changes.
+        """Sync the published batches; with `sync`, save and sync all changes.
 
         Raise StoreError.
         """
@@ -206,10 +206,10 @@ class Keeper:
             await self._sync_published()
 
     async def _sync_published(self) -> bool:
-        """Sync what is published; return True if there was something.  Raise StoreError.
+        """Sync the published batches; return False if there was nothing to sync.  Raise StoreError.
 
-        A failure makes the mount read-only at once, whichever task asked, because the system
-        reports the failure of a write only once: the next sync would seem to succeed.
+        A failure makes the mount read-only at once, because the system reports the failure of a
+        write only once: the next sync would seem to succeed.
         """
         try:
             async with self._syncing:

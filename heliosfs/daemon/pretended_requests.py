@@ -42,7 +42,7 @@ class PretendedName(NamedTuple):
 
 
 class _Nothing(StatInode):
-    """Pretended node, to which a name that went leads."""
+    """Pretended node, found under a name that was removed."""
 
     def __init__(self, filesystem: FileSystem, kind: int) -> None:
         repository = filesystem.repository
@@ -83,7 +83,7 @@ class PretendedRequests:
         }
 
     def install(self) -> None:
-        """Replace the usual handlers."""
+        """Put the handlers of this object in place of the usual ones, until `uninstall`."""
         self._usual = {opcode: self._handlers[opcode] for opcode in self._own}
         self._nothing = {
             kind == stat.S_IFDIR: build(_Nothing(self._filesystem, kind))
@@ -93,7 +93,10 @@ class PretendedRequests:
         self._handlers.update(self._own)
 
     def uninstall(self) -> None:
-        """Restore the usual handlers.  The thread must have ended: its calls would alter files."""
+        """Restore the usual handlers.
+
+        The notifying thread must have ended, because its calls would change real files now.
+        """
         self._handlers.update(self._usual)
 
     def _is_ours(self, message: Message) -> bool:

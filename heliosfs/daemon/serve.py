@@ -73,10 +73,11 @@ def serve(repository: Repository, options: MountOptions, on_ready: Callable[[], 
 
 
 def _fuse_options(options: MountOptions) -> set[str]:
-    """Return the options for fusermount3; the kernel checks modes unless only root can enter.
+    """Return the options for fusermount3.
 
-    Root passes every check except that of execution, which the kernel makes in any case; and the
-    checks cost a GETATTR of the directory for each create, rename and unlink.
+    The kernel is told to check permissions (`default_permissions`) unless only root can enter.
+    Root would pass all checks except that for execution, which the kernel always makes.  Each
+    create, rename and unlink then saves a GETATTR of the directory.
     """
     chosen = {f"fsname={options.fsname}", "subtype=heliosfs"}
     if options.allow_other:

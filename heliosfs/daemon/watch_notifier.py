@@ -144,9 +144,9 @@ class WatchNotifier:
 
 
 def touch(fd: int, *, is_modified: bool = True) -> None:
-    """Set an open file's mtime (IN_MODIFY) or mode (IN_ATTRIB) to the value it has.  Raise OSError.
+    """Set an open file's mtime (IN_MODIFY) or mode (IN_ATTRIB) to its current value.
 
-    A directory gets both, since some watchers ask only for the one, some for the other.
+    Of a directory set both, since some watchers ask for only one of the two events.  Raise OSError.
     """
     status = os.fstat(fd)
     # The way through /proc leads to the file itself, also when that is a link.

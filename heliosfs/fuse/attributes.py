@@ -27,7 +27,7 @@ MISSING = ENTRY.pack(0, 0, FOREVER_SECONDS, *(0,) * 19)
 
 
 def entry(node: StatInode) -> bytes:
-    """Return the entry of a node, cached on it until it changes."""
+    """Return the entry of a node, which is cached in `node.attr` until the node changes."""
     kept = node.attr
     if kept is None:
         kept = build(node)
@@ -36,7 +36,7 @@ def entry(node: StatInode) -> bytes:
 
 
 def entry_once(node: StatInode) -> bytes:
-    """Return the entry for a name that may lead to another node at the next look-up."""
+    """Return the entry of a node under a name that the kernel must look up again each time."""
     # The time that the name holds is 0, so the kernel asks again; the attributes hold as usual.
     made = entry(node)
     return made[:_NAME_HOLDS_AT] + _HOLDS_NOT + made[_NAME_HOLDS_AT + 8 :]

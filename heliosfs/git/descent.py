@@ -34,9 +34,9 @@ class Descent:
         return self._targets[git_id]
 
     def compare(self, ref: GitRef, head: CommitId, oid: CommitId, limit: int) -> Steps[None]:
-        """Find out whether `head`, of a branch here, or `oid`, of its ref, leads to the other.
+        """Find out if one of `head`, of a branch, and `oid`, of its ref in git, leads to the other.
 
-        Look at `limit` commits at most, and at none if the answer cannot matter.
+        Read up to `limit` commits, and none if the branch has not moved since the last exchange.
         """
         if head == oid or self.is_behind(ref, head, oid) or (head, oid) in self._compared:
             return
@@ -47,14 +47,17 @@ class Descent:
                 return
 
     def is_behind(self, ref: GitRef, head: CommitId, oid: CommitId) -> bool:
-        """Return True if the branch here is as git had it last, or part of git's history now."""
+        """Return True if git has every commit of the branch.
+
+        This is so if the branch has not moved since the last exchange, or leads to git's commit.
+        """
         before = self._names.known.get(ref.name)
         if before is not None and self.commit_of(before.git_id) == head:
             return True
         return (head, oid) in self._reached
 
     def is_ahead(self, head: CommitId, oid: CommitId) -> bool:
-        """Return True if the branch here has all of git's commits, and newer ones besides."""
+        """Return True if the branch has all commits of the ref in git, and newer ones."""
         return (oid, head) in self._reached
 
     def is_of_git(self, oid: CommitId) -> bool:

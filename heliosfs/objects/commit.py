@@ -71,7 +71,7 @@ class Commit:
 
     @property
     def body(self) -> bytes:
-        """Message without its first paragraph and the blank lines that end it."""
+        """Message after its first paragraph and the blank lines that follow that paragraph."""
         return split_message(self.message)[1]
 
 

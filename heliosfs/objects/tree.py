@@ -241,7 +241,7 @@ def encode_index(leaves: list[LeafRef]) -> bytes:
 def decode_index(data: bytes) -> list[LeafRef]:
     """Read an index.  Raise ValueError when the bytes do not fit."""
     if data[:1] != INDEX:
-        raise ValueError("not an index")
+        raise ValueError("the tree is not an index")
     leaves = []
     at, end = 1, len(data)
     while at < end:

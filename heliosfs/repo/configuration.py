@@ -14,13 +14,15 @@ FILE = "helios.yaml"
 
 
 class Configuration:
-    """The current settings, and the one file among their sources that can be changed from here.
+    """The current settings, and the repository's file, the only one of their sources to change.
 
-    A change is checked, then written, then passed to all followers.
+    A change is checked, written to the file, and then passed to all followers.
     """
 
     def __init__(self, file: SideFile | None = None, below: Sequence[Layer] = ()) -> None:
-        """Read the settings; `below` are the other files, the lowest precedence first.
+        """Read the settings from `file`, and from the layers in `below`, which `file` overrides.
+
+        `below` is in the order of precedence, the lowest first.
 
         Raise UsageError or StoreError.
         """

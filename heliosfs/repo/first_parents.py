@@ -172,9 +172,9 @@ class FirstParents:
         return self._walk(oid, count)
 
     def fork(self, one: CommitId, other: CommitId) -> Fork | None:
-        """Return where two chains meet.
+        """Return the highest commit that two chains have in common.
 
-        None if they have no commit in common, or a chain has no records.  Cost: as `below`.
+        None if there is none, or a chain has no records.  The cost is that of two calls of `below`.
         """
         places = self.place(one), self.place(other)
         if places[0] is None or places[1] is None:

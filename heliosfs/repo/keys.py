@@ -99,7 +99,7 @@ def name_in(prefix: bytes, key: bytes) -> str:
 
 
 def of_slot(prefix: bytes, slot: int) -> bytes:
-    """Return the key of a slot: `work/`, `save/`, `stage/` and `variants/`."""
+    """Return the key of a slot under `work/`, `save/`, `stage/` or `variants/`, its prefix."""
     return b"%s%016x" % (prefix, slot)
 
 
@@ -109,7 +109,7 @@ def slot_in(prefix: bytes, key: bytes) -> int:
 
 
 def of_number(prefix: bytes, number: int) -> bytes:
-    """Return the key of a numbered thing, or of the log of a slot."""
+    """Return the key that ends with a number, such as that of the log of a slot."""
     return prefix + NUMBER.pack(number)
 
 
@@ -119,7 +119,7 @@ def number_in(prefix: bytes, key: bytes) -> int:
 
 
 def of_log(slot: int) -> tuple[bytes, bytes, bytes]:
-    """Return what the keys of a slot's operations begin with, and those of its last and first."""
+    """Return the prefix of a slot's operations, and the keys of its last and first number."""
     number = NUMBER.pack(slot)
     return OPERATION + number, LAST_OPERATION + number, FIRST_OPERATION + number
 

@@ -106,7 +106,7 @@ class Repository(Core):
         return [self.root, *self.live.values()]
 
     def take_stale(self) -> Invalidation:
-        """Return what the kernel must forget now; the caller ensures that it does."""
+        """Return the cached data that the kernel must forget; the caller notifies the kernel."""
         stale, self.transaction.stale = self.transaction.stale, Invalidation()
         return stale
 
@@ -119,7 +119,7 @@ class Repository(Core):
         branch = self.refs.branch(name)
         # I23: a branch is shown at the root or in one live view, never at both.
         if branch.slot == self.root.slot:
-            raise Busy(f"branch {name!r} is checked out at the mount point")
+            raise Busy(f"branch {name!r} is checked out at the mount point: use it there")
         view = self.live.get(branch.slot)
         if view is None:
             view = self.live[branch.slot] = self._open_view(self.saved_state(branch))

@@ -40,7 +40,7 @@ def check_score(metric: str, text: str) -> None:
         )
     if len(text) > VALUE_MAX_CHARACTERS or not math.isfinite(_parse(text)):
         raise UsageError(
-            f"usage: {metric}={text[:80]!r} is not a number: 3, 0.93, 1e-4, or 41/42, and finite"
+            f"usage: {metric}={text[:80]!r} is not a finite number such as 3, 0.93, 1e-4 or 41/42"
         )
 
 

@@ -259,11 +259,11 @@ def _base_root(
     attributes: Attributes | None,
     depth: int = 0,
 ) -> Entry | None:
-    """Return the tree from which both sides come: of several merge bases, their merge.
+    """Return the tree of the merge base; None for unrelated histories.
 
-    The merge of the first bases counts as a virtual commit whose parents they are: its common
-    ancestors with the next base are those of any of them.  None for unrelated histories.  Source:
-    the recursive strategy of git-merge(1).
+    Several merge bases are merged one after another, as by the recursive strategy of
+    git-merge(1).  The result so far counts as a virtual commit, with the bases merged so far as
+    its parents; its merge with the next base may have several bases again (recursion).
     """
     if not bases:
         return None

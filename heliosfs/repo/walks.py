@@ -20,7 +20,7 @@ _DOUBTS = 5
 
 
 class WalkStep(NamedTuple):
-    """The decision of a walk on one commit."""
+    """Decision about one commit: is the commit shown, and where does the walk continue?"""
 
     parents: tuple[CommitId, ...]
     """Commits where the walk continues."""
@@ -40,7 +40,7 @@ Stepper = Callable[[CommitId, Commit], WalkStep]
 
 
 def whole(oid: CommitId, commit: Commit) -> WalkStep:
-    """Return the step at a commit in a walk over all commits: continue at all its parents."""
+    """Return the step of a walk over all commits: continue at all parents of the commit."""
     return WalkStep(tuple(dict.fromkeys(commit.parents)))
 
 

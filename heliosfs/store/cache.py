@@ -80,7 +80,7 @@ class ObjectCache:
         self._shrink()
 
     def resize(self, capacity_bytes: int) -> None:
-        """Limit the entries to `capacity_bytes` from now on."""
+        """Set the limit of all entries together, and drop entries until they are within it."""
         self.capacity_bytes = capacity_bytes
         self._shrink()
 

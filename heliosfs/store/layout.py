@@ -44,7 +44,7 @@ def read_format(directory: Directory) -> int | None:
         raise store_error("cannot read the store's format", error) from error
     match = _PATTERN.fullmatch(text)
     if match is None:
-        raise StoreFormat("this directory holds a file `format` that is not a heliosfs store's")
+        raise StoreFormat("the file `format` in this directory is not that of a heliosfs store")
     version = int(match[1])
     if not 0 < version <= VERSION:
         raise StoreFormat(

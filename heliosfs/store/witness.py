@@ -30,7 +30,7 @@ from heliosfs.store.directory import Directory, store_error
 
 WITNESS_FILE = "witness"
 CHECKED_MAX_BYTES = 64 * 1024 * 1024
-"""Length of `store.lmdb` above which its bytes are not summed up, at close and at open."""
+"""Largest `store.lmdb` whose checksum is computed, at close and at open."""
 _MAGIC = b"HeW\x01"
 _SECTOR_BYTES = 512
 _SLOT = struct.Struct("<4sQ8sQQBQI")
@@ -42,7 +42,7 @@ _READ_BYTES = 1024 * 1024
 
 
 class Reached(NamedTuple):
-    """How far a store had come, at least."""
+    """Lower bound of the progress of a store."""
 
     salt: bytes
     batch: int = 0
@@ -57,10 +57,13 @@ class Reached(NamedTuple):
 
 
 class Witness:
-    """The witness of an open store.  Any thread may note."""
+    """The witness of an open store.  Its methods may be called from any thread."""
 
     def __init__(self, directory: Directory, reached: Reached) -> None:
-        """Begin to witness an open store that has come so far."""
+        """Open the witness of a store, and record that the store is open and has reached `reached`.
+
+        If the file cannot be opened or written, the witness keeps its old numbers.
+        """
         self._directory = directory
         self._reached = reached._replace(is_closed=False, file_bytes=0, file_check=0)
         self._noting = threading.Lock()
@@ -77,9 +80,9 @@ class Witness:
                 directory.sync(self._fd)
 
     def note(self, *, batch: int = 0, generation: int = 0) -> None:
-        """Note that a batch, or a transaction of L2, is on the disk: 5 us.
+        """Record that a batch, or a transaction of L2, is on the disk: 5 us.
 
-        A failure is no failure of the store: the witness then says less than is so.
+        Ignore an OSError: the witness then only has lower numbers than the store.
         """
         with self._noting, suppress(OSError):
             reached = self._reached
@@ -91,7 +94,10 @@ class Witness:
                 self._write()
 
     def close(self, file: str | None) -> None:
-        """Note that the store is closed, and what `file` is then; None after a failure."""
+        """Record that the store is closed, with the checksum of `file`.
+
+        After a failure of the store, `file` is None: only close the witness.
+        """
         with self._noting:
             if self._fd < 0:
                 return
@@ -176,7 +182,10 @@ def _slots(fd: int) -> list[tuple[int, Reached]]:
 
 
 def sum_up(directory: Directory, name: str) -> tuple[int, int]:
-    """Return the length and the CRC-32 of a file; zeros if it is too long.  Raise OSError."""
+    """Return the length and the CRC-32 of a file, or zeros above `CHECKED_MAX_BYTES`.
+
+    Raise OSError.
+    """
     fd = directory.open(name, os.O_RDONLY)
     try:
         length = os.fstat(fd).st_size
@@ -192,9 +201,9 @@ def sum_up(directory: Directory, name: str) -> tuple[int, int]:
 
 
 def is_as_closed(directory: Directory, name: str, reached: Reached) -> bool:
-    """Return True if a file is what it was when the store was closed.
+    """Return True if the store was closed, and the file has not changed since.
 
-    Of a file that was not summed up, only that the store was closed is known.  Raise StoreError.
+    A file above `CHECKED_MAX_BYTES` has no checksum, and counts as unchanged.  Raise StoreError.
     """
     if not reached.is_closed:
         return False

@@ -28,7 +28,7 @@ REQUEST_MAX_BYTES = 64 * 1024
 
 
 class LongRequest(NamedTuple):
-    """Part of a request that only a verb in steps has."""
+    """The additional data of a request for a verb that is a generator of steps."""
 
     name: str
     begin: Callable[[], Steps[str]]
@@ -46,11 +46,11 @@ class ControlRequest:
     """True if the reply must wait until the store is safe from a power cut."""
     run: Callable[[], str]
     observe: Callable[[int], None] | None = None
-    """Function to call with the duration of the request in ns, once it was carried out."""
+    """Function to call after the request, with its duration in ns."""
     long: LongRequest | None = None
-    """Steps of a long verb; if they are set, they are taken in place of `run`."""
+    """Steps of a long verb, which run in place of `run`; None for other verbs."""
     reading: LongRequest | None = None
-    """Steps of a verb that changes nothing before they ask to be alone; they come before `long`."""
+    """Steps that change nothing before they yield `ALONE`; they precede `long` if both are set."""
     exit: bool = False
     """True if the reply begins with a line that tells the exit code."""
     begun_ns: int = field(default_factory=perf_counter_ns)
@@ -306,7 +306,7 @@ class CommandChannel(Channel):
         if self._verb is not None:
             argv = [self._verb, *argv]
         if not argv:
-            raise UsageError("usage: a command line names a verb")
+            raise UsageError("usage: the command line is empty: begin it with a verb")
         try:
             verb = find_verb(argv[0])
         except UsageError as error:

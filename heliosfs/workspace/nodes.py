@@ -128,12 +128,12 @@ class DirNode(Node):
         self.changed_ns = parent.changed_ns
 
     def mark_listing_stale(self) -> bool:
-        """Record that names changed without the kernel's knowledge; return True if that is new."""
+        """Mark the listing that the kernel has as stale; return False if it was marked already."""
         is_new, self.is_listing_stale = not self.is_listing_stale, True
         return is_new
 
     def note_listed(self, *, is_calm: bool) -> None:
-        """Record that a listing is complete; the kernel may cache it if `is_calm` is True."""
+        """Record the end of a listing, which the kernel may cache if `is_calm` is True."""
         self.is_listing_stale = not is_calm
 
     @property
@@ -142,7 +142,7 @@ class DirNode(Node):
         return all(isinstance(child, bytes) for child in (self.children or {}).values())
 
     def mark(self, name: bytes, old: bytes | None) -> None:
-        """Record that the entry of `name`, which was `old`, came, went or was replaced."""
+        """Record that the entry of `name`, so far `old`, was added, removed or replaced."""
         self.dirty.setdefault(name, old)
         self.touch()
 

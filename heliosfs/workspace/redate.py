@@ -326,7 +326,7 @@ class _Walk:
         return encode_index(refs)
 
     def _unite_links(self, root: Entry, now_ns: int) -> Entry:
-        """Set the latest mtime on all names of a file, as the walk may have met only some."""
+        """Set the latest mtime on all names of a file, since the walk may have missed some."""
         members: dict[int, list[tuple[bytes, Entry]]] = {}
         for path, entry in linked_entries(self._store, root):
             if entry.group in self._groups:
@@ -341,7 +341,7 @@ class _Walk:
 
 
 def _same_bytes(old: bytes, new: bytes) -> bool:
-    """Return True if two entries of the same size and id have the same kind, target and device."""
+    """Return True if two entries of equal size and id also have equal kind, target and device."""
     if old[1] & _KIND != new[1] & _KIND:
         return False
     if not (old[FLAGS_AT] | new[FLAGS_AT]) & (TARGET | DEVICE):

@@ -45,7 +45,7 @@ def test_unknown_verb_suggests_one() -> None:
 @pytest.mark.parametrize(
     ("argv", "problem"),
     [
-        ([], "a request names a verb"),
+        ([], "the request is empty"),
         (["log", "--frob"], "unknown option '--frob'; see 'helios log --help'"),
         (["log", "-x"], "unknown option '-x'"),
         (["commit", "-qx"], "unknown option '-x'"),

@@ -68,7 +68,7 @@ def import_steps(
         return import_directory(request, options, directory, beneath)
     if (path := sources["verify"]) is not None:
         return _verify(request.repository, path, as_json=as_json)
-    raise options.misuse("--from-git, --from-dir, --beneath or --verify?")
+    raise options.misuse("give --from-git, --from-dir, --beneath or --verify")
 
 
 def _beneath(request: Request, options: Options, path: str | None) -> Beneath | None:

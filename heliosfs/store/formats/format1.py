@@ -174,7 +174,7 @@ class OldDatabase:
             read = payload if at == number else None
             above.append((at, read or self._payload(at)))
             if len(above) > _CHAIN_MAX:
-                raise DecodeError(f"payload {number} ends a chain that is too long")
+                raise DecodeError(f"payload {number} has too long a chain of bases")
             at = above[-1][1].base
         found = self._kept[at] if at is not None else None
         for each, (codec, kind, size, _, _, body) in reversed(above):

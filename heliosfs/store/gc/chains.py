@@ -108,7 +108,7 @@ class Chains:
             if found is not None:
                 break
             if len(above) > _CHAIN_MAX:
-                raise DecodeError(f"object {number} ends a chain that is too long")
+                raise DecodeError(f"object {number} has too long a chain of bases")
             head = unpack_head(base, snapshot.record(base))
         while above:
             head = above.pop()

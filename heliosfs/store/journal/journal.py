@@ -153,8 +153,8 @@ class Journal:
 
         Raise StoreError or StoreFull.
 
-        After an error the journal is as it was; if it cannot be cut back, it refuses all further
-        batches.
+        After an error, truncate the journal to its previous end.  If that fails, too, refuse all
+        further batches.
         """
         if self._broken is not None:
             raise type(self._broken)(str(self._broken))

@@ -164,9 +164,9 @@ def _scan(name: str, data: bytes, seed: int) -> _Scan:
 def read_record(
     data: bytes, at: int, seed: int, checks: RangeChecks | None = None
 ) -> Record | None:
-    """Return the record at `at`; None if there is none that is whole and sound.
+    """Return the record at offset `at`; None unless a complete, undamaged record begins there.
 
-    With `checks`, the time for what is none does not depend on the length that it claims.
+    With `checks`, bytes that only resemble a header cost the same time for any length in them.
     """
     table_at = at + RECORD_HEAD.size
     if len(data) < table_at or data[at : at + len(RECORD_MAGIC)] != RECORD_MAGIC:
@@ -193,7 +193,7 @@ def read_record(
 
 
 def _read_table(data: bytes, at: int, content_at: int) -> tuple[list[Pending], Changes]:
-    """Read a table whose checksum is right; the bytes of its objects follow it."""
+    """Decode a table whose checksum was verified; the bytes of its objects follow the table."""
     objects = []
     state: dict[bytes, bytes | None] = {}
     for item in read_items(data, at, content_at):

@@ -230,7 +230,7 @@ class TreeWalk:
                 raise Damage(f"{what} has {tree.entries} entries and no root")
             return
         if not 0 < tree.depth <= DEPTH_MAX:
-            raise Damage(f"{what} has a depth of {tree.depth}")
+            raise Damage(f"{what} has a depth of {tree.depth}, not of 1 to {DEPTH_MAX}")
         sums = _Sums([0, 0, 0], [0, 0, 0])
         pending = [Below(tree.root, tree.depth, None, None)]
         while pending:

@@ -140,7 +140,7 @@ class Encoder:
         against it."""
 
     def take(self, items: Iterator[Pending | PreparedObject]) -> bool:
-        """Encode as many objects as fit one transaction; return True if there may be more."""
+        """Encode items until the transaction is full; return False if `items` is exhausted."""
         numbers, encoded_items = self.new_numbers, self._items
         prefer_zstd = self._prefer_zstd
         first = number = self._before.next_number

@@ -204,7 +204,7 @@ class Snapshot:
         return found
 
     def oid_of(self, number: int) -> Oid:
-        """Return the id of an object: 2 us for a commit, the cost of a read else.
+        """Return the id of an object: 2 us for a commit; for others the object is read and hashed.
 
         Raise DecodeError.
         """
@@ -244,7 +244,7 @@ class Snapshot:
                 payload = unpacked(self.packs, payload)
             chain.append(payload)
             if len(chain) > _CHAIN_MAX:
-                raise DecodeError(f"object {number} ends a chain that is too long")
+                raise DecodeError(f"object {number} has too long a chain of bases")
             at = payload.base
         chain.reverse()
         return chain

@@ -218,7 +218,7 @@ class PageRemains:
 
     def _decode(self, number: int, record: bytes, depth: int) -> _Decoded:
         if depth > _CHAIN_MAX:
-            raise DecodeError(f"object {number} ends a chain that is too long")
+            raise DecodeError(f"object {number} has too long a chain of bases")
         payload = unpack(number, record)
         base: _Decoded | None = None
         if payload.base is not None:

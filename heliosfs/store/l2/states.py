@@ -101,7 +101,7 @@ class StateReader(SealedTable):
         try:
             return self._objects.oid_of(number)
         except DecodeError as error:
-            raise CorruptObject(f"state refers to an object: {error}") from error
+            raise CorruptObject(f"state refers to a damaged object: {error}") from error
 
     def _listed_as(self, family: bytes, oid: Oid) -> int | None:
         """Return the number under which a commit is listed, or None."""
