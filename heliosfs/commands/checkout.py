@@ -106,7 +106,7 @@ def _is_revision(request: Request, word: str) -> bool:
 def _paths(request: Request, options: Options, paths: list[str]) -> str:
     options.at_most(1)
     if not paths or "branch" in options or "B" in options or "detach" in options:
-        raise options.misuse("after -- come paths, before it at most a revision")
+        raise options.misuse("give paths after --, and at most one revision before it")
     revision = options.words[0] if options.words else None
     place = "HEAD" if request.view.stage.root is None else "the stage"
     if "ours" in options or "theirs" in options:

@@ -44,7 +44,7 @@ def _action(options: Options) -> tuple[str, list[str]]:
     if first in _ACTIONS:
         return first, rest
     if "." not in first:
-        raise options.misuse(f"get, set, unset, list or a key, not {first[:80]!r}")
+        raise options.misuse(f"give get, set, unset, list or a key, not {first[:80]!r}")
     return ("set" if rest else "get"), options.words
 
 

@@ -47,7 +47,7 @@ def debug(request: Request, options: Options) -> Steps[str]:
     elif what == "journal" and not words:
         rows = journal_rows(inspection.journal())
     else:
-        raise options.misuse("debug object|chain ID, debug state [PREFIX], or debug journal")
+        raise options.misuse("give 'object ID', 'chain ID', 'state [PREFIX]' or 'journal'")
     kept: list[Row] = []
     limit = limit_of(options)
     for row in rows:

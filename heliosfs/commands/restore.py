@@ -76,7 +76,7 @@ def side_of_merge(request: Request, options: Options) -> str:
     """
     view = request.view
     if view.merging is None:
-        raise NotFound("--ours and --theirs are sides of a merge, and none is open")
+        raise NotFound("--ours and --theirs need an open merge, and none is open")
     if "ours" in options:
         return "HEAD"
     return view.merging.hex()

@@ -28,7 +28,7 @@ def rm(request: Request, options: Options) -> str:
     work = view.selected()
     is_merging = view.merging is not None
     if is_merging and "cached" in options:
-        raise Busy("a merge is open: its commit takes everything that is there")
+        raise Busy("a merge is open, and its commit takes every file: leave out --cached")
     # In an open merge what is there counts: that is how a deletion is decided for.
     base = work if is_merging else view.base_root()
     paths = _files_to_remove(request, options, spec, base)

@@ -54,7 +54,7 @@ _COLUMNS = 10_000
 
 
 def find_verb(name: str) -> Verb:
-    """Return the verb of that name.  UsageError names what there is instead, or was meant."""
+    """Return the verb of that name.  Raise UsageError, which suggests a verb that exists."""
     verb = VERBS.get(name)
     if verb is None:
         from heliosfs.commands.instead import unknown_verb
@@ -71,11 +71,11 @@ def run(
     report: Callable[[Progress], None] = lambda progress: None,
     screen: Screen = NO_SCREEN,
 ) -> str:
-    """Carry out a verb and return its reply; `argv` begins with the verb's name.
+    """Run a verb and return the reply; `argv` begins with the verb's name.
 
-    The text of every UsageError begins with `usage: `, which is how a client that has only
-    the text knows it.  Text that is not UTF-8 is in surrogates (PEP 383), in the words and in
-    the reply.  `report` is told how far a long verb is.
+    The text of every UsageError begins with `usage: `, by which a client that has only the text
+    recognizes it.  Bytes that are not UTF-8 are surrogates (PEP 383) in the words and in the
+    reply.  `report` is called with the progress of a long verb.
     """
     try:
         reply = _verb_of(argv).run(Request(repository, view, cwd, screen), argv[1:], report)
@@ -97,7 +97,7 @@ def begin(
     cwd: str = "",
     screen: Screen = NO_SCREEN,
 ) -> Steps[str]:
-    """Carry out a long verb in steps, as `run` does others."""
+    """Run a long verb in steps; otherwise as `run`."""
     try:
         request = Request(repository, view, cwd, screen)
         reply = yield from _verb_of(argv).begin(request, argv[1:])
@@ -166,9 +166,9 @@ def parse_line(text: str) -> CommandLine:
 
 
 def _check_text(text: str) -> None:
-    """Check that a word stands for bytes: UTF-8, or others as PEP 383 has them.  Raise UsageError.
+    """Check that a word can be encoded: as UTF-8, or with surrogates (PEP 383).  Raise UsageError.
 
-    JSON can name half of a pair of surrogates, which no file, pattern or message can have.
+    JSON can contain half of a pair of surrogates; no file name, pattern or message can.
     """
     if "\0" in text:
         raise UsageError(f"{_USAGE}a request may not contain a NUL byte")
@@ -208,7 +208,7 @@ def _parse_json(line: str) -> CommandLine:
         if not isinstance(flag, bool):
             raise UsageError(f"{_USAGE}{key!r} must be true or false")
     if isinstance(columns, bool) or not isinstance(columns, int) or not 0 <= columns <= _COLUMNS:
-        raise UsageError(f"{_USAGE}'columns' must be a number up to {_COLUMNS}")
+        raise UsageError(f"{_USAGE}'columns' must be a whole number from 0 to {_COLUMNS}")
     for text in (cwd, *argv):
         _check_text(text)
     screen = Screen(flags["color"] is True, columns)

@@ -25,7 +25,7 @@ NODE_BYTES = 1_100
 
 
 class Core:
-    """A store and what lives in it; views, and thus what is shown where, are unknown here."""
+    """The store of a repository with the objects made from it; the core does not know the views."""
 
     def __init__(self, store: Store, clock: Clock, identity: Identity) -> None:
         self.store = store
@@ -75,7 +75,7 @@ class Core:
 
     @property
     def has_milestones(self) -> bool:
-        """True if every chain of first parents that a ref named once has its records."""
+        """True if `index_first_parents` has run to its end in this store."""
         return self.store.get(keys.MILESTONES) is not None
 
     def index_first_parents(self) -> Steps[None]:
@@ -87,7 +87,7 @@ class Core:
         self.publish()
 
     def note_save(self, state: State) -> None:
-        """Keep a state for `restore --saved`, before another one of its slot replaces it."""
+        """Keep a state for `restore --saved`, before a newer state of the slot replaces it."""
         saves = Saves(self.store, state.slot, self.inverses)
         saves.add(self.clock.now_ns(), state.encode())
         if self.history.changed_slots is not None:
@@ -95,7 +95,7 @@ class Core:
 
     @property
     def resident_bytes(self) -> int:
-        """Memory of what the budget of the working set bounds."""
+        """Bytes of memory that the budget of the working set limits."""
         return self.working_set.account.resident_bytes + self._other_bytes()
 
     def _other_bytes(self) -> int:

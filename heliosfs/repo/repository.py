@@ -146,7 +146,7 @@ class Repository(Core):
         """
         data = self.store.get(keys.PREVIOUS)
         if data is None:
-            raise NotFound("nothing else was checked out before")
+            raise NotFound("nothing else was checked out before: name a branch")
         (slot,) = _SLOT.unpack_from(data)
         return slot, CommitId(Oid(data[_SLOT.size :])) if len(data) > _SLOT.size else None
 

@@ -60,7 +60,7 @@ def state_at(view: View, time_ns: int) -> Past:
     if operation is not None and (save is None or operation.time_ns >= save.time_ns):
         return Past(operation.after, operation.time_ns, operation)
     if save is None:
-        raise NotFound("nothing is known of that moment: every save and every operation is newer")
+        raise NotFound("nothing is known of that moment: all saves and operations are newer")
     return Past(view.saves.read(save), save.time_ns, None)
 
 

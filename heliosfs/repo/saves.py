@@ -66,7 +66,7 @@ class Saves:
         """Return the working state of a save.  Raise NotFound if it was dropped meanwhile."""
         value = self._store.get(self._key(save.sequence))
         if value is None:
-            raise NotFound("that save is not kept any more")
+            raise NotFound("the save was deleted meanwhile")
         return decode_state(value, _TIME.size)[0]
 
     def at(self, time_ns: int) -> Save | None:

@@ -100,7 +100,7 @@ class Drain:
             self._cancelled = True
 
     def _consume(self) -> Iterator[Pending]:
-        """Yield each object and drop it, so that memory has it only as long as needed."""
+        """Yield each object, and drop the reference to it, so that its memory can be freed."""
         waiting = self._waiting
         while waiting:
             item = waiting.popleft()
@@ -109,7 +109,7 @@ class Drain:
 
 
 class Waiting:
-    """Work that waits for a drain that somebody else executes."""
+    """Work that waits for a drain on another thread."""
 
     def __init__(self, drain: Drain) -> None:
         self._drain = drain
@@ -122,7 +122,7 @@ class Waiting:
 
 
 class Sync:
-    """Work that makes everything published before it was planned safe from a power cut.
+    """Work that makes safe from a power cut all batches published before it was planned.
 
     Batches stay marked as unsafe until every call of a sync has returned: two syncs, or a sync and
     a drain, may run at once, and each of them syncs everything that it relies on.
@@ -162,7 +162,7 @@ class Sync:
         self.succeeded = True
 
     def apply(self) -> None:
-        """Note what is safe now; nothing after a failure."""
+        """Record the synced batches as safe; after a failure, record none."""
         self._drop_references()
         # I35: `durable` is raised only after the sync that covers the batch has returned.
         if self.succeeded:

@@ -1,4 +1,4 @@
-"""The way of what a store has published into L2: which drain is planned when, and what it frees."""
+"""Settling: the plans of drains, which move published batches into L2 and free their memory."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ class Settling:
         self._state = state
 
         self.is_stopped = False
-        """True if nothing can be written, and so no drain is planned."""
+        """True if the store cannot be written, so that no drain is planned."""
 
     @property
     def is_done(self) -> bool:
-        """True if nothing published waits for a drain."""
+        """True if all published batches are in L2."""
         return not (self._pending.published or self._state.published)
 
     def plan(self) -> Work | None:
@@ -84,7 +84,7 @@ class Settling:
         self._journal.free(drain.segments)
 
     def release(self) -> None:
-        """Let L1 instead of memory have the objects that a running drain has brought to L2."""
+        """Free the memory of objects that a running drain has written to L2; L1 keeps them."""
         slices = self.drain.slices if self.drain is not None else ()
         while slices:
             objects, cached = slices.popleft()

@@ -61,8 +61,8 @@ class Invalidation:
 def switch(workspace: Workspace, target: Entry) -> Invalidation:
     """Make the clean live tree equal to `target`, except for times (see `redate`).
 
-    Return the cached state that the kernel must forget.  Cost: O(changed).  Raises StoreError,
-    which leaves the tree as it was.
+    Return the cached state that the kernel must forget.  Raise StoreError; the tree is then
+    unchanged.  Cost: O(changed).
     """
     dated = redate(workspace, target)
     stale = Invalidation()
@@ -73,9 +73,9 @@ def switch(workspace: Workspace, target: Entry) -> Invalidation:
 def carry_out(
     workspace: Workspace, dated: RedateResult, steps: list[KeptDirectory], stale: Invalidation
 ) -> None:
-    """Alter the tree as planned; add to `stale` what the kernel must forget.
+    """Change the tree as planned; add the stale data of the kernel's caches to `stale`.
 
-    `plan` has read everything that this needs, and the tree must not have changed since.
+    `plan` has read all necessary objects, and the tree must not have changed since.
     """
     target = dated.root
     workspace.twin = dated.twin

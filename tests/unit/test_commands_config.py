@@ -64,7 +64,7 @@ def test_list_tells_sources_and_what_has_no_effect(stage: Stage) -> None:
 @pytest.mark.parametrize(
     ("argv", "problem"),
     [
-        (["frob"], "get, set, unset, list or a key, not 'frob'"),
+        (["frob"], "give get, set, unset, list or a key, not 'frob'"),
         (["list", "x"], "'config list' takes no key"),
         (["get"], "which key?"),
         (["set", "performance.compression"], "which key and value?"),

@@ -101,7 +101,7 @@ def test_characters_where_the_text_is_utf8_and_bytes_elsewhere() -> None:
         ("[[:nope:]]", Syntax.BASIC, "unknown name"),
         (r"\(a", Syntax.BASIC, "not closed"),
         (r"a\)", Syntax.BASIC, "has no opening one"),
-        ("*a", Syntax.EXTENDED, "nothing stands before"),
+        ("*a", Syntax.EXTENDED, "there is nothing to repeat"),
         ("a\\", Syntax.BASIC, "backslash"),
         ("a" + "*" * 200, Syntax.EXTENDED, "repetitions of one another"),
         ("(" * 200, Syntax.EXTENDED, "groups are nested more than"),

@@ -54,7 +54,7 @@ def log_lines(request: Request, options: Options, form: CommitPrinter) -> Steps[
     history = repository.history
     tips = yield from tips_of(request, options, options.words)
     if len(tips.shown) != 1 or tips.hidden:
-        raise options.misuse("-L begins at one commit")
+        raise options.misuse("-L takes only one commit to begin at")
     lines = _Lines(request, paint_of(request, options))
     parts = {tips.shown[0]: lines.part(history.read(tips.shown[0]), options)}
     limit, skipped = options.number("max-count"), options.number("skip") or 0

@@ -147,7 +147,7 @@ class _Translation:
     def _repeat(self, operator: bytes) -> None:
         level = self._levels[-1]
         if not self._can_repeat:
-            raise UsageError(f"nothing stands before {operator.decode()} that could be repeated")
+            raise UsageError(f"there is nothing to repeat before {operator.decode()}")
         self._repeats = self._repeats + 1 if self._was_repeated else 1
         self._was_repeated = True
         if self._repeats > _NESTED_MAX:

@@ -153,7 +153,9 @@ class OldDatabase:
                 _, at = read_varint(raw, at)
                 base = number - distance
                 if not 0 < base < number:
-                    raise DecodeError(f"payload {number} has the base {base}, where there is none")
+                    raise DecodeError(
+                        f"payload {number} refers to the base {base}, which does not exist"
+                    )
         except (IndexError, KeyError) as error:
             raise DecodeError(f"payload {number} has a damaged header") from error
         next_number = number + 1 + further

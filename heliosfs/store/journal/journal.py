@@ -88,7 +88,7 @@ class Segment:
         """Number of its last record; 0 if it has none."""
 
     def shrink(self, directory: Directory) -> None:
-        """Return disk that a spare segment does not need; on any thread, when drained."""
+        """Truncate a spare, drained segment to the size that is kept.  On any thread."""
         if self.extent > KEEP_BYTES:
             directory.truncate(self.fd, KEEP_BYTES)
             self.extent = KEEP_BYTES
@@ -97,7 +97,7 @@ class Segment:
 class Journal:
     """The journal of a store.
 
-    One thread owns it; it is opened after the last run's is replayed and deleted.
+    One thread owns it.  It is created after the journal of the last run was replayed and deleted.
     """
 
     def __init__(
@@ -108,9 +108,9 @@ class Journal:
         witness: Witness | None = None,
         refusal: StoreError | None = None,
     ) -> None:
-        """Begin a journal behind batch `last_number`; `witness` is told what becomes durable.
+        """Begin a journal after batch `last_number`; `witness` gets the numbers of synced batches.
 
-        With a refusal, make no file, and raise it for every batch.  Raise StoreError.
+        With a refusal, create no file, and raise the refusal for every batch.  Raise StoreError.
         """
         self.number = last_number
         """Number of the last batch that was appended."""
@@ -248,7 +248,7 @@ class Journal:
         return Segment(name, fd)
 
     def _cut_back(self, segment: Segment) -> None:
-        """Remove a record that was written in part; it is void, but would fill a full disk."""
+        """Truncate a partly written record, which is void, but takes room on a full disk."""
         try:
             self._directory.truncate(segment.fd, segment.end)
             segment.extent = segment.end

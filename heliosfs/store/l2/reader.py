@@ -1,4 +1,4 @@
-"""Reads of L2 as of the start of a transaction: where objects lie, and which one an id means."""
+"""Snapshots of L2: the number of an id, and the record of a number, as of one transaction."""
 
 from __future__ import annotations
 
@@ -85,7 +85,10 @@ class Snapshot:
     __slots__ = ("_cursor", "_first", "_ids_cursor", "_recent", "_value", "packs", "tables", "txn")
 
     def __init__(self, txn: Transaction, tables: Tables, recent: Unindexed, packs: Packs) -> None:
-        """See L2 by `txn`; `recent` must be older than `txn`, which sees what left it since."""
+        """Read L2 in the transaction `txn`.
+
+        `recent` must be older than `txn`: then `txn` sees the entries that have left `recent`.
+        """
         self.txn = txn
         self.tables = tables
         self._cursor = txn.cursor(tables.objects)
@@ -98,10 +101,10 @@ class Snapshot:
     def missing(
         self, items: Iterable[Pending | PreparedObject], marks: Marks | None = None
     ) -> Iterator[Pending | PreparedObject]:
-        """Yield the items that are not here with the same bytes: 1 us, or reading what is here.
+        """Yield the items that L2 lacks, or has with other bytes.
 
-        An item that is not yielded will stay: it is claimed from a garbage collection, and yielded
-        if it cannot be.
+        Cost: 1 us for an item that L2 lacks; otherwise the object is read.  An item that is not
+        yielded is protected from a garbage collection; if that is impossible, yield it.
         """
         recent = self._recent.numbers
         cursor = self._ids_cursor
@@ -219,7 +222,7 @@ class Snapshot:
         return unpack(number, self.record(number))
 
     def record(self, number: int) -> bytes:
-        """Return the record of an object: 1 us beside the last one.  Raise DecodeError."""
+        """Return the record of an object: 1 us if it is near the last one.  Raise DecodeError."""
         index = number - self._first
         value = self._value
         # Neighbours share a value, and chains and scans go from neighbour to neighbour.

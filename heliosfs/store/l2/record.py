@@ -127,7 +127,7 @@ def unpack_head(number: int, data: bytes) -> Head:
     # I43: a delta comes after its base.
     if not 0 < distance < number:
         raise DecodeError(
-            f"object {number} has a base {distance} numbers before it, where there is none"
+            f"object {number} refers to a base {distance} numbers before it, which does not exist"
         )
     return number, codec, kind, kept, size, number - distance, position, data, at
 
