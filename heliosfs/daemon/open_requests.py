@@ -1,4 +1,4 @@
-"""Handler of OPEN, and what the kernel is told before it can read: bytes of a file, sizes of texts.
+"""Handler of OPEN, which also pushes bytes of small files and sizes of texts to the kernel.
 
 It takes the inode, the message and its length, and returns the body of the answer, or, when it has
 to wait, a coroutine that does.  It reads all that it needs from the message first, because the next
@@ -94,7 +94,7 @@ class OpenRequests:
         )
 
     def _push(self, node: FileNode) -> None:
-        """Push the bytes that the kernel lacks of a small file, so that no read request follows.
+        """Push the missing bytes of a small file to the kernel, so that no READ follows.
 
         The kernel keeps whole pages of what was written through the mount, and so lacks the last
         one.  If the bytes cannot be read, a read request follows and reports the error.
@@ -122,7 +122,7 @@ class OpenRequests:
         return wire.OPENED.pack(fh, OpenFlags.DIRECT_IO, 0)
 
     async def _send_size(self, node: VirtualText, last: bytes) -> None:
-        """Tell the kernel how long a text is, by pushing its last byte.
+        """Notify the kernel of the length of a text, by pushing the last byte.
 
         The kernel asks for no size before sendfile(2) and splice(2), with which cp, busybox's cat
         and Python's shutil read: they would find an empty file.

@@ -1,4 +1,4 @@
-"""The turns of verbs: what surrounds each one, so that no other sees half of it.
+"""The turns of verbs: the lock, the barrier and the notices around each verb.
 
 A turn begins with the barrier, which collects what the kernel and the keeper still hold, and ends
 when the kernel has forgotten what the verb made stale.  In between the kernel may show a tree that
@@ -18,7 +18,7 @@ from heliosfs.vfs.control import ControlRequest
 
 
 class Turns:
-    """Verbs one after another, in the order in which they ask."""
+    """Turns that run one verb at a time, in the order of the requests."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class Turns:
         return reply
 
     async def finish(self, driven: RunningSteps[str], request: ControlRequest | None) -> None:
-        """Run the steps of a long or reading verb on to their end, while no other verb runs."""
+        """Run the remaining steps of a long or reading verb while no other verb runs."""
         async with self._serial:
             try:
                 if request is not None:

@@ -1,4 +1,4 @@
-"""The running of verbs: one after another, and long ones beside all others."""
+"""Runner of verbs: one at a time, except long verbs, which run beside the others."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _T = TypeVar("_T")
 
 
 class _LongRun(RunningSteps[str]):
-    """Long verb that has begun."""
+    """A long verb between its first step and its reply."""
 
     def __init__(
         self, name: str, steps: Steps[str], channel: Channel | None, request: ControlRequest | None
@@ -39,7 +39,7 @@ class _LongRun(RunningSteps[str]):
         """Channel for the reply; None if no caller waits for one."""
         self.request = request
         self.lock = HandoffLock()
-        """Lock of the task that drives it, as several processes may read from one descriptor."""
+        """Lock held while a task runs its steps; several processes may read from one channel."""
 
 
 class Verbs:
@@ -78,7 +78,7 @@ class Verbs:
                 self._answer(channel, request, reply)
 
     async def drive(self, channel: Channel) -> None:
-        """Run on the long verb whose reply is being read, if the reply was read so far."""
+        """Continue the long verb of a channel if the caller has read its reply so far."""
         run = self._long
         if run is None or run.channel is not channel or not channel.is_read:
             return
@@ -103,7 +103,7 @@ class Verbs:
             self._drop(run)
 
     def end(self) -> None:
-        """Have a long verb stop at its next check, since the mount ends."""
+        """Stop a long verb at its next step, because the mount ends."""
         self._is_ending = True
 
     async def run_long(self, name: str, steps: Steps[str]) -> str:
@@ -129,7 +129,7 @@ class Verbs:
         return driven.results[0]
 
     async def _read(self, channel: Channel, request: ControlRequest, reading: LongRequest) -> str:
-        """Run a verb beside all others, and alone from where its steps ask for that."""
+        """Run a reading verb beside other verbs, and without them after it yields `ALONE`."""
         await self._turns.capture(request)
         driven = RunningSteps(reading.begin())
         check = self._reader(reading.name, channel.opener_pid)
@@ -163,7 +163,7 @@ class Verbs:
         run.close()
 
     async def _drive(self, run: _LongRun, end_ns: int | None = None) -> str | None:
-        """Run on until the verb is done or the time is `end_ns`; return the reply, or None."""
+        """Continue the verb until its end, or until `end_ns`; return the reply, or None."""
         try:
             with self._kernel.working():
                 if await self._driver.run_until(run, end_ns, partial(self._check, run)):

@@ -1,4 +1,4 @@
-"""Notices: messages that tell the kernel, unasked, that something in its cache is out of date.
+"""Notices: messages to the kernel, without a request, about stale data in its caches.
 
 A notice of a name takes the lock of its directory, and one of a listing those of its pages.  A
 process that waits for an answer of ours may hold these locks: such a notice is never sent from the
@@ -26,7 +26,7 @@ _DELETE = struct.Struct("=QQII")
 _PRUNE = struct.Struct("=IIQ")
 """Number of inodes, -, -."""
 _UNKNOWN = (errno.ENOENT, errno.ENOTDIR, errno.ENOTEMPTY)
-"""Errors of a notice that are no failure: the kernel had cached nothing, or the file is in use."""
+"""Errors of a notice to ignore: the kernel has nothing cached, or the file is in use."""
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ class Notices:
         self._fd = fd
 
     def entry(self, parent: int, name: bytes, child: int) -> None:
-        """Have the kernel forget what a name leads to.
+        """Make the kernel forget the inode of a name.
 
         If `child` is not 0, that inode was removed, and the kernel notifies its watchers.
         """
@@ -49,15 +49,15 @@ class Notices:
             self._tell(Notice.INVALIDATE_ENTRY, _ENTRY.pack(parent, len(name), 0) + name + b"\0")
 
     def attributes(self, ino: int) -> None:
-        """Have the kernel forget the attributes of an inode."""
+        """Make the kernel forget the attributes of an inode."""
         self._tell(Notice.INVALIDATE_INODE, _INODE.pack(ino, -1, 0))
 
     def listing(self, ino: int) -> None:
-        """Have the kernel forget the listing of a directory, and its attributes."""
+        """Make the kernel forget the listing and the attributes of a directory."""
         self._tell(Notice.INVALIDATE_INODE, _INODE.pack(ino, 0, 0))
 
     def store(self, ino: int, offset: int, data: Data) -> None:
-        """Have the kernel cache bytes of a file, and its size if they reach beyond it: 2 us.
+        """Put bytes of a file into the kernel's cache, which may raise the cached size: 2 us.
 
         The kernel waits for a process that reads the same page, and that process waits for us: so
         call it from the loop only for a file that no process has open.  The kernel keeps only pages
@@ -66,7 +66,7 @@ class Notices:
         self._tell(Notice.STORE, _STORE.pack(ino, offset, len(data), 0) + data)
 
     def prune(self, inodes: Sequence[int]) -> None:
-        """Have the kernel forget those of the inodes that are not in use.
+        """Make the kernel forget those of the inodes that are not in use.
 
         A file system mounted on one of them counts as a use.  Linux 6.18.
         """

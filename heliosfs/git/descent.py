@@ -49,7 +49,7 @@ class Descent:
     def is_behind(self, ref: GitRef, head: CommitId, oid: CommitId) -> bool:
         """Return True if git has every commit of the branch.
 
-        This is so if the branch has not moved since the last exchange, or leads to git's commit.
+        Either the branch has not moved since the last exchange, or git's commit descends from it.
         """
         before = self._names.known.get(ref.name)
         if before is not None and self.commit_of(before.git_id) == head:

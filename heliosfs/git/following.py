@@ -17,7 +17,7 @@ from heliosfs.trees.stored import EMPTY_TREE, Change, find_entry, walk_changes
 
 
 class Following:
-    """The branches that an import moves, and what becomes of their uncommitted files.
+    """The branches that an import moves, with the fate of their uncommitted files.
 
     A branch that is shown somewhere moves with its view, at the end: until then, the verb can be
     refused, and no file has changed.
@@ -42,7 +42,7 @@ class Following:
         return is_changed(repository, repository.saved_state(branch))
 
     def has_files_of(self, ref: GitRef, branch: Branch, oid: CommitId) -> bool:
-        """Return True if the branch's files already contain all that git has since committed.
+        """Return True if the files of the branch already have the content of git's newer commits.
 
         Cost: O(changed), in git's commits.
         """
@@ -61,7 +61,7 @@ class Following:
         )
 
     def move(self, branch: Branch, oid: CommitId, *, keeps: bool = False) -> None:
-        """Move a branch, at once or when its view is shown; `keeps` leaves its files alone."""
+        """Move a branch, at once or when its view is shown; with `keeps`, keep its files."""
         view = self._repository.view_of(branch)
         if view is None and branch.head is not None:
             head = self._repository.history.read(branch.head).root
@@ -78,17 +78,17 @@ class Following:
         self._repository.refs.move(branch, oid)
 
     def drop(self, oid: CommitId | None) -> None:
-        """Note that a name has left a commit, so that it can be found for a while."""
+        """Record that a ref has left a commit, so that the commit can be found for a while."""
         if oid is not None:
             self._repository.dropped.add(oid, self._repository.clock.now_ns())
 
     def show(self) -> None:
-        """Let the views that are open follow their branches."""
+        """Switch the open views to the new commits of their branches."""
         for view, oid, keeps in self._shown:
             self._show(view, oid, keeps)
 
     def _show(self, view: View, oid: CommitId, keeps: bool) -> None:
-        """Let an open view follow; files that existed before the first commit stay."""
+        """Switch an open view to its branch; files from before the first commit stay."""
         before = view.state()
         keeps = keeps or (view.head is None and before.root.oid != EMPTY_TREE)
         self.kept_files = self.kept_files or keeps
@@ -103,7 +103,7 @@ def _is_directory(change: Change) -> bool:
 
 
 def _is_same(one: Entry | None, other: Entry | None) -> bool:
-    """Return True if git would not tell the two entries apart."""
+    """Return True if the two entries are equal for git."""
     if one is None or other is None:
         return one is other
     same = (one.oid, one.target, stat.S_IFMT(one.mode), one.mode & stat.S_IXUSR)

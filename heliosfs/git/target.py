@@ -44,7 +44,7 @@ class Target:
         self._objects.close()
 
     def has(self, git_id: bytes) -> bool:
-        """Return True if the repository has an object, and then all it leads to: 5 us."""
+        """Return True if the repository has an object, with all objects reachable from it: 5 us."""
         at = bisect_left(self._objects, git_id)
         return at < len(self._objects) and self._objects[at] == git_id
 

@@ -1,4 +1,4 @@
-"""Check that the files are sound, and every object that can be reached is there and sound."""
+"""Check of a repository: no file is damaged, and no reachable object is missing or damaged."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _STEP_COUNT = 500
 
 
 class Problem(NamedTuple):
-    """An object or a value that cannot be read any more, or damage to a file."""
+    """An unreadable object or value, or damage to a file."""
 
     place: str
     """The first thing found that needs it, or the files that are damaged."""
@@ -106,7 +106,7 @@ class _Check:
                 return []
 
     def _try(self, place: str, take: Callable[[], None]) -> None:
-        """Take roots; what cannot be read is a problem, and the check goes on."""
+        """Add roots to the check; record an unreadable one as a problem, and continue."""
         try:
             take()
         except (StoreError, ValueError, struct.error) as error:

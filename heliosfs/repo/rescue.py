@@ -1,4 +1,4 @@
-"""A new store of what a damaged one still has: `helios fsck --repair NEW`.
+"""Rescue: a new store with the readable parts of a damaged one (`helios fsck --repair NEW`).
 
 Objects come from their payloads, wherever these lie; the index is made anew.  State is taken as it
 is where it can be read and what it names is there.  A branch whose commit is lost goes back to the
@@ -42,7 +42,7 @@ _DERIVED = (keys.MILESTONE, keys.MILESTONES)
 
 
 class Rescue:
-    """The way from a damaged store to a new one."""
+    """The rescue of a damaged store into a new one."""
 
     def __init__(self, old_fd: int, new_fd: int) -> None:
         """See DamagedStore; the new directory is empty."""
@@ -53,7 +53,7 @@ class Rescue:
 
     @property
     def lost(self) -> list[str]:
-        """Lines for people about what is lost, or not as it was."""
+        """Lines for people about lost or altered data."""
         return self.damaged.lost
 
     @property
@@ -125,7 +125,7 @@ class Rescue:
             self._parents[oid] = tuple(commit_links(data).parents)
 
     def _mend(self, state: dict[bytes, bytes]) -> None:
-        """Let all state name what is there."""
+        """Remove references to missing objects from all state."""
         for key in [key for key in state if key.startswith(_DERIVED)]:
             del state[key]
         for key in [key for key in state if key.startswith(keys.COMMIT)]:
@@ -210,7 +210,7 @@ class Rescue:
                 del state[key]
 
     def _is_there(self, value: bytes, at: int) -> bool:
-        """Return True if a working state can be read, and what it names itself is there."""
+        """Return True if a working state and the objects that it names are readable."""
         found: State | None = None
         with suppress(CorruptObject, ValueError):
             found = decode_state(value, at)[0]
@@ -234,7 +234,7 @@ class Rescue:
             state.setdefault(keys.COMMIT + oid, b"")
 
     def _cut_logs(self, store: Store, state: dict[bytes, bytes]) -> None:
-        """Let each log end with the newest operation that can be read, and have no gap."""
+        """Cut each log so that it ends with its newest readable operation and has no gap."""
         logs: dict[int, list[int]] = {}
         for key, _ in _under(state, keys.OPERATION):
             slot, sequence = keys.operation_in(keys.OPERATION, key)
@@ -280,7 +280,7 @@ def _under(state: dict[bytes, bytes], prefix: bytes) -> list[tuple[bytes, bytes]
 
 
 def _last_heads(state: dict[bytes, bytes], commits: dict[Oid, tuple[Oid, ...]]) -> dict[int, Oid]:
-    """Return the commit of each slot after its newest operation whose commit is there."""
+    """Return for each slot the commit of the newest operation whose commit exists."""
     newest: dict[int, tuple[int, Oid]] = {}
     for key, value in _under(state, keys.OPERATION):
         slot, sequence = keys.operation_in(keys.OPERATION, key)

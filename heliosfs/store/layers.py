@@ -28,7 +28,7 @@ class StateBelow(Protocol):
 
 
 class StateLayers:
-    """The state of a store: the values put, and how far each has come.
+    """The state of a store: the values that were put, in layers by their progress to L2.
 
     Its `get`, `put`, `scan` and `abandon` are bound as those of the store: a commit calls them a
     dozen times, and methods that pass a call on would make it two.
@@ -40,7 +40,7 @@ class StateLayers:
         self.batch: State = {}
         """State put since the last publish."""
         self.published: State = {}
-        """State that the journal has, and no drain has taken."""
+        """State in the journal that no drain has moved yet."""
         self._draining: Mapping[bytes, bytes | None] = {}
 
     def get(self, key: bytes) -> bytes | None:
@@ -61,7 +61,7 @@ class StateLayers:
         return iter(overlay(self._below.scan_state(prefix), self._seen, prefix))
 
     def above(self, prefix: bytes) -> Iterator[tuple[bytes, bytes | None, str]]:
-        """Return what lies above L2 of a prefix: key, value (None: removed), and the layer."""
+        """Return the state of a prefix above L2: key, value (None: removed) and layer."""
         for key, value in sorted(self._seen.items()):
             if key.startswith(prefix):
                 is_published = key in self.published
@@ -98,7 +98,7 @@ class StateLayers:
         return state
 
     def end_drain(self, *, succeeded: bool) -> None:
-        """Drop the state that L2 has now; or, if the drain failed, call it published again."""
+        """Drop the draining layer; after a failed drain, add it to the published layer."""
         state, self._draining = self._draining, {}
         if not succeeded:
             self.published = {**state, **self.published}

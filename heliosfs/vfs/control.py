@@ -33,7 +33,7 @@ class LongRequest(NamedTuple):
     name: str
     begin: Callable[[], Steps[str]]
     progress: bool
-    """True if the caller reads lines of progress while the verb runs, and then the reply."""
+    """True if lines of progress precede the reply and are read while the verb runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class ControlRequest:
         return f"exit: {exit_code_of(reply)}\n{reply}"
 
     def answered(self) -> None:
-        """Record the duration of the request, waits included, now that it was carried out."""
+        """Record the duration of the request, with all waits, after its end."""
         if self.observe is not None:
             self.observe(perf_counter_ns() - self.begun_ns)
 
@@ -96,7 +96,7 @@ class Channel:
         self._idle_text = idle_text
         self._pending = bytearray()
         self._refusal: HeliosError | None = None
-        """Error for which the request that is being written was refused."""
+        """Error with which the pending request was refused."""
         self._reply: bytes | None = None
         self._cursor = 0
         self._start: int | None = None
@@ -107,7 +107,7 @@ class Channel:
 
     @property
     def is_read(self) -> bool:
-        """Return True if the reply was read as far as it has come."""
+        """Return True if the caller has read all of the reply that exists so far."""
         return self._reply is not None and self._cursor >= len(self._reply)
 
     def write(self, data: bytes) -> list[ControlRequest]:
@@ -233,7 +233,7 @@ class MessageChannel(Channel):
         self._repository = repository
         self._view = view
         self._decoder = codecs.getincrementaldecoder("utf-8")()
-        """Decoder that tells a character cut by the end of a write from a wrong one."""
+        """Decoder that accepts a character whose bytes come in two writes."""
 
     def fail(self, error: HeliosError) -> None:
         super().fail(error)
@@ -281,7 +281,7 @@ class CommandChannel(Channel):
         self._repository = repository
         self._view = view
         self._verb = verb
-        """Verb of the file; None if the line names it (`ctl/command`)."""
+        """Verb of the file; None if the first word of a line is the verb (`ctl/command`)."""
 
     def _complete(self, data: bytes) -> list[ControlRequest]:
         *lines, rest = bytes(self._pending).split(b"\n")

@@ -66,7 +66,7 @@ class Node(StatInode):
 
 
 class Listed(Inode):
-    """Child that was listed but not used; it takes a third of a node's memory.
+    """Child that was listed but not looked up; it takes a third of a node's memory.
 
     It is clean, not a directory, and has one name.  `Workspace.lookup` replaces it by a node.
     """
@@ -147,7 +147,7 @@ class DirNode(Node):
         self.touch()
 
     def note_names_changed(self, now_ns: int) -> None:
-        """Set mtime and ctime, because a name came, went, or refers to another file."""
+        """Set mtime and ctime, because a name was added, removed or given to another file."""
         self.mtime_ns = self.ctime_ns = now_ns
         self.touch()
 

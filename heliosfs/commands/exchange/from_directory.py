@@ -37,7 +37,7 @@ _SUFFIX = b".imported"
 def import_directory(
     request: Request, options: Options, path: str, beneath: Beneath | None
 ) -> Steps[str]:
-    """Take the files of a directory in; with `beneath`, what of it is not known yet.
+    """Import the files of a directory; with `beneath`, only those that were not imported yet.
 
     NotFound when it cannot be opened; NotPermitted names a file that cannot be read, and nothing
     is taken in; Busy when another branch is checked out meanwhile.
@@ -80,11 +80,11 @@ class _Import:
         self._root = self._view.state().root
         self._found = Comparison()
         self._places: dict[bytes, bytes] = {}
-        """Path in the workspace for each path in the directory that is taken in."""
+        """Path in the workspace for each imported path of the directory."""
         self._count = 0
 
     def compare(self) -> Steps[None]:
-        """Find new files, and the paths at which they are taken in."""
+        """Find new files, and choose their paths in the workspace."""
         found = yield from compare(self._store, self._root, self._dir_fd, self._taken or ())
         self._found = found
         self._places = {item.path: item.path for item in found.new}
@@ -151,7 +151,7 @@ class _Import:
         self._count = sum(1 for path in self._places if path not in directories)
 
     def _edits(self, root: Entry, source: Entry) -> Iterator[tuple[bytes, Entry]]:
-        """Yield what goes where in the workspace, and the directories above it that are missing."""
+        """Yield each path and its new entry, and the missing directories above it."""
         above: set[bytes] = set()
         for path, place in self._places.items():
             entry = find_entry(self._store, source, path)
@@ -219,7 +219,7 @@ class _Import:
 
 
 class _Wanted:
-    """Return the paths that are taken in: those chosen, their parents, and whole directories."""
+    """Return the paths to import: those chosen, their parents, and whole directories."""
 
     def __init__(self, paths: set[bytes], whole: set[bytes]) -> None:
         self._whole = whole
@@ -242,7 +242,7 @@ class _Wanted:
 
 
 def _free_name(store: Store, root: Entry, path: bytes, taken: set[bytes]) -> bytes:
-    """Return a name beside `path` that neither the tree nor anything taken in has."""
+    """Return a path beside `path` that neither the tree nor an imported file has."""
     directory, slash, name = path.rpartition(b"/")
     number = 1
     while True:

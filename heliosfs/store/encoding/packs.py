@@ -86,7 +86,7 @@ class PackUse(NamedTuple):
     """The part of a pack that L2 refers to."""
 
     end: int
-    """Largest end of a place that L2 refers to, or did."""
+    """Largest end of a place to which L2 refers or once referred."""
     live_bytes: int
 
 
@@ -96,12 +96,12 @@ def encode_uses(uses: Mapping[int, PackUse]) -> bytes:
 
 
 def decode_uses(data: bytes) -> dict[int, PackUse]:
-    """Read what `encode_uses` wrote; struct.error."""
+    """Decode the result of `encode_uses`.  Raise struct.error."""
     return {pack: PackUse(end, live_bytes) for pack, end, live_bytes in _USE.iter_unpack(data)}
 
 
 def with_places(uses: Mapping[int, PackUse], places: Iterable[PackLocation]) -> dict[int, PackUse]:
-    """Return the uses after L2 has come to refer to these places."""
+    """Return the uses with these places added."""
     merged = dict(uses)
     for place in places:
         use = merged.get(place.pack, PackUse(0, 0))
@@ -113,7 +113,7 @@ def with_places(uses: Mapping[int, PackUse], places: Iterable[PackLocation]) -> 
 def without_places(
     uses: Mapping[int, PackUse], places: Iterable[PackLocation]
 ) -> dict[int, PackUse]:
-    """Return the uses after L2 has ceased to refer to these places; unused packs are left out."""
+    """Return the uses with these places removed, without packs that are now unused."""
     left = dict(uses)
     for place in places:
         use = left[place.pack]
@@ -122,7 +122,7 @@ def without_places(
 
 
 def encode_large(data: bytes, *, prefer_zstd: bool = False) -> Encoded:
-    """Encode without reference, with little effort on bytes that look incompressible.
+    """Encode bytes without a base; stop early if they look incompressible.
 
     128 KiB: 4 us of random bytes, 110 us of source text.
     """
@@ -158,7 +158,7 @@ class Packs:
         self._current = 0
         self._end = 0
         self._unsynced: dict[int, int] = {}
-        """Number of the last append to each pack with bytes that a power cut could destroy.
+        """Number of the last append to each pack that has unsynced bytes.
 
         A pack is removed when a sync has *returned* that began after that append."""
         self._append_count = 0
@@ -166,7 +166,7 @@ class Packs:
         self._names_synced = 0
         """Number of created packs whose names are safe from a power cut."""
         self._unnamed: dict[int, int] = {}
-        """Number of bodies in each pack that L2 does not refer to yet, and perhaps never will."""
+        """Number of bodies in each pack to which L2 does not refer yet, or ever."""
         self.disk_bytes = 0
         """Bytes of all packs."""
 
@@ -182,7 +182,7 @@ class Packs:
             raise store_error("cannot clean up the packs", error) from error
 
     def problems(self, uses: Mapping[int, PackUse]) -> Iterator[str]:
-        """Yield a line for each pack that is missing, or ends before what L2 names."""
+        """Yield a line for each pack that is missing, or too short for its places in L2."""
         there = set(pack_numbers(self._directory))
         for pack, use in sorted(uses.items()):
             if pack not in there:
@@ -223,14 +223,14 @@ class Packs:
                     self._unnamed[place.pack] -= 1
 
     def retire(self, uses: Mapping[int, PackUse]) -> None:
-        """Append no more to the current pack if more than half of it is dead."""
+        """Stop appending to the current pack if more than half of it is dead."""
         with self._appending:
             use = uses.get(self._current, PackUse(self._end, 0))
             if use.live_bytes * 2 < use.end:
                 self._end = max(self._end, PACK_MAX_BYTES)
 
     def is_settled(self, pack: int) -> bool:
-        """Return True if L2 refers to all of a pack that it will ever refer to."""
+        """Return True if L2 will refer to no more bodies of a pack than now."""
         with self._appending:
             is_open = pack == self._current and self._end < PACK_MAX_BYTES
             return not is_open and not self._unnamed.get(pack)
@@ -282,7 +282,7 @@ class Packs:
             return PackSync(fds, self._append_count, names)
 
     def end_sync(self, synced: PackSync) -> None:
-        """Note that everything in the scope is on the disk, after all its calls have returned."""
+        """Record that the scope is on the disk, after all calls of its sync have returned."""
         with self._appending:
             for pack, appended in list(self._unsynced.items()):
                 if appended <= synced.append_count:
