@@ -83,7 +83,7 @@ class PackedObject:
 
 
 class PackUse(NamedTuple):
-    """The part of a pack that L2 refers to."""
+    """The bytes of a pack to which L2 refers: their number, and their end."""
 
     end: int
     """Largest end of a place to which L2 refers or once referred."""
