@@ -75,9 +75,10 @@ class Witness:
             found = _slots(self._fd)
             self._count = max((count for count, _ in found), default=0)
             self._write()
-            if found and max(found)[1].is_closed:
-                # On the disk before L2 is written: what a power cut leaves of that is no damage.
-                directory.sync(self._fd)
+            # On the disk before L2 is written: what a power cut leaves of that is no damage.  Also
+            # if the file says that the store is open: that may be a write of an earlier open whose
+            # sync failed, so that the disk still has a closed mark.
+            directory.sync(self._fd)
 
     def note(self, *, batch: int = 0, generation: int = 0) -> None:
         """Record that a batch, or a transaction of L2, is on the disk: 5 us.

@@ -102,7 +102,7 @@ def test_a_newer_format_is_refused_and_says_what_to_do(tmp_path: Path, *, create
 @pytest.mark.parametrize("text", ["", "tar", "heliosfs store\nversion x\n"])
 def test_a_format_of_something_else_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "format").write_text(text)
-    with pytest.raises(StoreFormat, match="not a heliosfs store"):
+    with pytest.raises(StoreFormat, match="not that of a heliosfs store"):
         open_store(tmp_path)
 
 

@@ -99,7 +99,7 @@ class ObjectDatabase:
             if create and FILE not in directory.names():
                 totals = Totals(salt=salt or os.urandom(8))
                 make_file(directory, {TOTALS_KEY: totals.encode()})
-            check_file(directory, FILE, is_thorough=not was_clean)
+            check_file(directory, FILE, is_thorough=not was_clean, is_read_only=is_read_only)
             self.env = open_file(directory, is_read_only=is_read_only)
             try:
                 self.map_bytes = self.env.info()["map_size"]

@@ -149,7 +149,9 @@ def used_pages(txn: Transaction, tables: Tables) -> int:
     return sum(stat["branch_pages"] + stat["leaf_pages"] + stat["overflow_pages"] for stat in stats)
 
 
-def check_file(directory: Directory, name: str, *, is_thorough: bool) -> None:
+def check_file(
+    directory: Directory, name: str, *, is_thorough: bool, is_read_only: bool = False
+) -> None:
     """Check that LMDB can map a file without a crash.  Raise StoreError.
 
     Reading behind the end of a mapped file ends the process (SIGBUS), and so may a damaged page.  A
@@ -159,7 +161,7 @@ def check_file(directory: Directory, name: str, *, is_thorough: bool) -> None:
     try:
         fd = directory.open(name, os.O_RDONLY)
         try:
-            if is_thorough:
+            if is_thorough and not is_read_only:
                 # When the sync of a meta page failed, LMDB put the old one back, unsynced: it must
                 # be on the disk before a page that the new one names is written over.
                 directory.sync(fd)
