@@ -30,6 +30,7 @@ from heliosfs.store.l2.record import cut_alone, join_bundle, pack
 from heliosfs.store.l2.series import Value, join_blocks
 from heliosfs.store.memory import MemoryStore
 from heliosfs.store.pending import Pending
+from tests.sources import parsed
 
 SOURCES = Path(__file__).parents[2]
 DOCS = SOURCES / "docs"
@@ -140,7 +141,7 @@ def test_diagrams_show_what_the_code_has() -> None:
     functions = {
         each.name
         for path in (SOURCES / "heliosfs").rglob("*.py")
-        for each in ast.parse(path.read_text()).body
+        for each in parsed(path).body
         if isinstance(each, ast.FunctionDef)
     }
     arrows = _ARROW.findall(text)
@@ -163,7 +164,7 @@ def _attributes() -> tuple[dict[str, set[str]], dict[str, list[str]]]:
     known: dict[str, set[str]] = {}
     bases: dict[str, list[str]] = {}
     for path in (SOURCES / "heliosfs").rglob("*.py"):
-        for kind in ast.walk(ast.parse(path.read_text())):
+        for kind in ast.walk(parsed(path)):
             if not isinstance(kind, ast.ClassDef):
                 continue
             names = known.setdefault(kind.name, set())

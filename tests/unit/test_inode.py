@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import heliosfs
+from tests.sources import parsed
 
 PACKAGE = Path(heliosfs.__file__).parent
 NOTES = {"lookups", "opens", "attr", "kept", "is_listing_stale"}
@@ -34,7 +35,7 @@ def test_nobody_else_writes_what_the_kernel_knows() -> None:
         if str(path.relative_to(PACKAGE)) not in OWNERS
         # Below the tree nobody knows nodes; an attribute of such a name is another thing there.
         and path.relative_to(PACKAGE).parts[0] not in ("repo", "store", "objects")
-        for line, name in _written(ast.parse(path.read_text()))
+        for line, name in _written(parsed(path))
     ]
     assert found == []
 
@@ -48,10 +49,7 @@ def test_what_the_kernel_sees_has_types() -> None:
         str(path.relative_to(PACKAGE))
         for path in seams
         if str(path.relative_to(PACKAGE)) not in allowed
-        and any(
-            isinstance(node, ast.Name) and node.id == "Any"
-            for node in ast.walk(ast.parse(path.read_text()))
-        )
+        and any(isinstance(node, ast.Name) and node.id == "Any" for node in ast.walk(parsed(path)))
     ]
     assert found == []
 
@@ -70,11 +68,7 @@ def _letting_go(tree: ast.AST, scope: str = "") -> Iterator[str]:
 
 
 def test_few_let_a_node_go() -> None:
-    found = {
-        place
-        for path in sorted(PACKAGE.rglob("*.py"))
-        for place in _letting_go(ast.parse(path.read_text()))
-    }
+    found = {place for path in sorted(PACKAGE.rglob("*.py")) for place in _letting_go(parsed(path))}
     assert found == {
         "FileSystem.reclaim",
         "Workspace.release",

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import heliosfs
+from tests.sources import parsed
 
 PACKAGE = Path(heliosfs.__file__).parent
 TESTS = Path(__file__).parents[1]
@@ -68,7 +69,7 @@ def test_every_test_that_is_named_exists() -> None:
     defined = {
         each.name
         for path in TESTS.rglob("*.py")
-        for each in ast.walk(ast.parse(path.read_text()))
+        for each in ast.walk(parsed(path))
         if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
     }
     for row in rows():

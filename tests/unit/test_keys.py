@@ -8,6 +8,7 @@ from pathlib import Path
 
 import heliosfs
 from heliosfs.repo import keys
+from tests.sources import parsed
 
 PACKAGE = Path(heliosfs.__file__).parent
 PAGE = PACKAGE.parent / "docs/reference/on-disk-format.md"
@@ -36,7 +37,7 @@ def test_only_this_module_spells_a_prefix() -> None:
         name = str(path.relative_to(PACKAGE))
         if name == "repo/keys.py" or name.startswith("store/formats/"):
             continue
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(parsed(path)):
             if isinstance(node, ast.Constant) and isinstance(node.value, bytes):
                 found += [(name, node.lineno) for each in PREFIXES if node.value.startswith(each)]
     assert found == []

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import heliosfs
+from tests.sources import parsed
 
 PACKAGE = Path(heliosfs.__file__).parent
 PAGE = PACKAGE.parent / "docs/explanation/concurrency.md"
@@ -64,11 +65,7 @@ def _locks(tree: ast.AST, scope: str = "") -> Iterator[str]:
 
 
 def test_every_lock_is_in_the_table() -> None:
-    found = {
-        lock
-        for path in sorted(PACKAGE.rglob("*.py"))
-        for lock in _locks(ast.parse(path.read_text()))
-    }
+    found = {lock for path in sorted(PACKAGE.rglob("*.py")) for lock in _locks(parsed(path))}
     rows = dict(_ROW.findall(PAGE.read_text()))
     assert found == set(rows)
     orders = [int(order) for order in rows.values() if order != "–"]
@@ -84,7 +81,7 @@ def test_nested_locks_are_taken_in_order() -> None:
     }
     seen = 0
     for path in sorted(PACKAGE.rglob("*.py")):
-        for held, taken in _nested(ast.parse(path.read_text()), orders, []):
+        for held, taken in _nested(parsed(path), orders, []):
             seen += 1
             assert orders[held] < orders[taken], f"{path.name}: {taken} within {held}"
     assert seen >= 3

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import heliosfs
+from tests.sources import parsed
 
 PACKAGE = Path(heliosfs.__file__).parent
 TESTS = Path(__file__).parents[1]
@@ -41,7 +42,7 @@ def defined() -> set[str]:
     return {
         each.name
         for path in TESTS.rglob("*.py")
-        for each in ast.walk(ast.parse(path.read_text()))
+        for each in ast.walk(parsed(path))
         if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef)
     }
 
@@ -58,7 +59,7 @@ def test_every_row_names_tests_that_exist() -> None:
 def imported(path: Path) -> set[str]:
     """The top-level modules that a module imports, at its top or later."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Import):
             found.update(alias.name.split(".")[0] for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:

@@ -12,6 +12,7 @@ import pytest
 
 import heliosfs
 from heliosfs.commands.table import VERBS
+from tests.sources import parsed
 
 PACKAGE = Path(heliosfs.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
@@ -63,7 +64,7 @@ def _docstrings(tree: ast.Module) -> Iterator[tuple[int, str]]:
 @pytest.mark.parametrize("path", MODULES, ids=_name)
 def test_docstrings_open_with_a_verb_or_a_noun(path: Path) -> None:
     """ "Return …", "Largest file that …"; never "What …" or "Whether …", which have no subject."""
-    tree = ast.parse(path.read_text())
+    tree = parsed(path)
     found = [
         f"{_name(path)}:{line}: {text.splitlines()[0]}"
         for line, text in _docstrings(tree)
@@ -90,7 +91,7 @@ def test_no_class_is_too_wide() -> None:
     wide = {
         node.name
         for path in MODULES
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in ast.walk(parsed(path))
         if isinstance(node, ast.ClassDef)
         and sum(isinstance(each, (ast.FunctionDef, ast.AsyncFunctionDef)) for each in node.body)
         > METHODS_MAX
@@ -102,14 +103,14 @@ def test_every_package_has_a_door() -> None:
     """The docstring of `__init__` says which one idea the folder holds."""
     for path in PACKAGE.rglob("__init__.py"):
         if path.parent != PACKAGE:
-            assert ast.get_docstring(ast.parse(path.read_text())), _name(path)
+            assert ast.get_docstring(parsed(path)), _name(path)
 
 
 def test_a_class_has_a_name_of_its_own() -> None:
     """One word, one meaning: two public classes of one name have to be told apart each time."""
     found: defaultdict[str, list[str]] = defaultdict(list)
     for path in MODULES:
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(parsed(path)):
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 found[node.name].append(_name(path))
     shared = {name: places for name, places in found.items() if len(places) > 1}
@@ -120,7 +121,7 @@ def test_a_constant_has_one_value() -> None:
     """The same public name with another value elsewhere is a trap."""
     found: defaultdict[str, set[tuple[str, str]]] = defaultdict(set)
     for path in MODULES:
-        for node in ast.parse(path.read_text()).body:
+        for node in parsed(path).body:
             if isinstance(node, (ast.Assign, ast.AnnAssign)) and node.value is not None:
                 targets = node.targets if isinstance(node, ast.Assign) else [node.target]
                 for target in targets:
