@@ -88,11 +88,7 @@ def segment_names(directory: Directory) -> list[str]:
 
 def replay(directory: Directory, packs: Packs, salt: bytes, drained: int) -> Batches:
     """Return the batches after `drained`, in order.  Raise StoreError if damage has lost some."""
-    seed = crc32(salt)
-    try:
-        scans = [_scan(name, directory.read(name), seed) for name in segment_names(directory)]
-    except OSError as error:
-        raise store_error("cannot read the journal", error) from error
+    scans = _scans(directory, salt)
     found = {record.number: record for scan in scans for record in scan.found}
     objects: list[Pending] = []
     state: dict[bytes, bytes | None] = {}
@@ -106,6 +102,15 @@ def replay(directory: Directory, packs: Packs, salt: bytes, drained: int) -> Bat
         state.update(found[last].state)
     _check_lost(scans, last)
     return Batches(objects, state, last)
+
+
+def _scans(directory: Directory, salt: bytes) -> list[_Scan]:
+    """Read all files of the journal.  Raise StoreError."""
+    seed = crc32(salt)
+    try:
+        return [_scan(name, directory.read(name), seed) for name in segment_names(directory)]
+    except OSError as error:
+        raise store_error("cannot read the journal", error) from error
 
 
 def _are_packed(packs: Packs, objects: list[Pending]) -> bool:
@@ -213,11 +218,7 @@ def remains(directory: Directory, packs: Packs, salt: bytes, drained: int) -> Re
 
     Raise StoreError.
     """
-    seed = crc32(salt)
-    try:
-        scans = [_scan(name, directory.read(name), seed) for name in segment_names(directory)]
-    except OSError as error:
-        raise store_error("cannot read the journal", error) from error
+    scans = _scans(directory, salt)
     found = {record.number: record for scan in scans for record in scan.found}
     objects: list[Pending] = []
     state: dict[bytes, bytes | None] = {}
