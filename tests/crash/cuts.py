@@ -126,7 +126,7 @@ def digest(files: dict[str, bytes]) -> bytes:
 
 
 class Seen(NamedTuple):
-    """What was found in a state."""
+    """Result of opening one state: what the store holds, or the fault."""
 
     picture: Picture | None
     fault: str = ""

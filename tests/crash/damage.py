@@ -224,7 +224,7 @@ QUESTIONS: dict[str, Callable[[Opened], str]] = {
 
 
 class _Heard(logging.Handler):
-    """What the log is told at `WARNING` and above."""
+    """Handler that keeps the messages of level `WARNING` and above."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)

@@ -39,7 +39,7 @@ from tests.crash.faulty import Died
 SECTOR = 512
 PAGE = 4096
 NAMES = -1
-"""What a sync of the directory syncs, in place of a file."""
+"""Number that stands for the names of the directory, where others are numbers of files."""
 _MAPPED = ("store.lmdb", "store.lmdb.new")
 """Files that LMDB writes."""
 _UNTRACKED = ("lock", "store.lmdb-lock")
@@ -55,7 +55,7 @@ class Change(NamedTuple):
     """`write`, `truncate`, `create`, `rename` or `unlink`."""
     file: int
     offset: int = 0
-    """Of a write; of a truncation the size."""
+    """Offset of a write; the new size for a truncation."""
     data: bytes = b""
     name: str = ""
     new_name: str = ""
@@ -82,7 +82,7 @@ class Torn(NamedTuple):
     block: int
     """`SECTOR` or `PAGE`."""
     kept: Callable[[int, int], bool]
-    """Of (number, count) of a block of the write: whether it is on the disk."""
+    """Function of (number, count) of a block of the write; True if the block is on the disk."""
 
 
 def first_half(number: int, count: int) -> bool:
@@ -98,12 +98,12 @@ def every_other(number: int, count: int) -> bool:
 
 
 class Failing(NamedTuple):
-    """Which syncs fail: from the `first` one on, so many."""
+    """Choice of the syncs that fail: `many` of them, from the `first` one on."""
 
     first: int
     many: int
     outcome: str = "nothing"
-    """Of a commit of LMDB that fails: its pages were not written (`nothing`); all were, and are
+    """State after a commit of LMDB that fails: no page was written (`nothing`); all were, and are
     seen, but the sync of the meta page failed (`all`); or LMDB put the old meta page back, as it
     does (`restored`)."""
 
@@ -112,7 +112,7 @@ Files = Mapping[str, bytes]
 
 
 class Disk:
-    """What was done to a directory, in order; each event has a number."""
+    """Record of the changes of a directory and its syncs, in order; each event has a number."""
 
     def __init__(self, files: Files | None = None) -> None:
         """`files` are on the disk from the beginning."""
@@ -120,7 +120,7 @@ class Disk:
         self.changes: list[Change] = []
         self.syncs: list[Synced] = []
         self.names: dict[str, int] = {}
-        """What a process sees now."""
+        """Name -> number of the file that a process finds there now."""
         self.contents: dict[int, bytearray] = {}
         self._inodes: dict[int, int] = {}
         self._count = 0
@@ -212,7 +212,7 @@ class Disk:
 
     @property
     def is_failing(self) -> bool:
-        """Whether the sync that was counted last fails."""
+        """Return True if the sync that was counted last fails."""
         failing = self.failing
         if failing is None:
             return False

@@ -74,7 +74,7 @@ def picture_of(store: LocalStore) -> Picture:
 
 
 class Told:
-    """What may be there, and what must be: versions of something, and when each was promised."""
+    """Versions of one thing, with the moments from which each may be, or must be, on the disk."""
 
     def __init__(self, first: object) -> None:
         self.versions: list[object] = [first]
@@ -187,9 +187,9 @@ class Life:
         self.told = {"state": Told(b""), "apart": Told(b"")}
         self.told |= {name: Told(None) for name in SIDE_FILES}
         self.jobs: list[Job] = []
-        """Those that are slow: they go on when it is drawn."""
+        """Slow jobs: each goes on when it is drawn."""
         self._awaited: list[Job] = []
-        """Those for which the life waits, and lets others act meanwhile."""
+        """Jobs that the life waits for, while it lets others act."""
         self.number = 0
         self.has_failed = False
         self.store: WatchedStore

@@ -24,7 +24,7 @@ class Kind(NamedTuple):
     live: Callable[[Life], None]
     failing: Failing | None = None
     begins_old: bool = False
-    """Whether it begins with a store of format 1."""
+    """True if the life begins with a store of format 1."""
 
 
 def creation(life: Life) -> None:
@@ -50,7 +50,7 @@ def syncs(life: Life) -> None:
 
 
 def acts(life: Life) -> Callable[[], None]:
-    """What is done meanwhile, something else each time."""
+    """Return a function that does something beside a sync, something else each time."""
 
     def act() -> None:
         life.chance.choice((life.commit, life.sync_published, life.save))()
@@ -80,7 +80,7 @@ def mixture(life: Life) -> None:
 
 
 def others(life: Life) -> Callable[[], None]:
-    """What goes on beside a long verb."""
+    """Return a function that does something beside a long verb."""
     acts = (life.commit, life.save, life.begin_sync, life.go_on, life.go_on, life.sync)
 
     def act() -> None:
