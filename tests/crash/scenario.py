@@ -26,10 +26,10 @@ class Scenario:
         self.objects: dict[Oid, bytes] = {}
         self.state: dict[bytes, bytes | None] = {}
         self.published = 0
-        """Of batches whose publish returned."""
+        """Number of batches whose publish returned."""
         self.trying = 0
         self.synced = 0
-        """Of batches that a sync or a drain made safe from a power cut."""
+        """Number of batches that a sync or a drain made safe from a power cut."""
 
     @staticmethod
     def blob(number: int) -> bytes:

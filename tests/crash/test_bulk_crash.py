@@ -63,7 +63,7 @@ class BulkScenario:
 
 
 def check_bulk(path: Path, scenario: BulkScenario) -> None:
-    """What was written is there, and state names nothing that is not."""
+    """Check that all that was written is there, and that state names no object that is missing."""
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         store = LocalStore.open(fd, create=True, cache_bytes=1 << 20)

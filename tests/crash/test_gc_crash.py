@@ -39,7 +39,7 @@ EVERYTHING = Retention(since_ns=2**62, operation_count=2, keeps_unreached=False)
 
 @pytest.fixture(autouse=True)
 def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that there are many."""
+    """Make the steps of a collection so small that there are many."""
     monkeypatch.setattr(sweep, "_REMOVED", 12)
     monkeypatch.setattr(repack, "_STEP_BYTES", 3_000)
     monkeypatch.setattr(sweep, "_LISTED", 20)

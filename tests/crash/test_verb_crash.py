@@ -20,7 +20,7 @@ from tests.verb_scenarios import SCENARIOS, Scenario, build, carry_out, picture,
 
 LATER_NS = 1_800_000_000 * 10**9
 FAILURES = (None, errno.ENOSPC, errno.EIO)
-"""What befalls the write: the process dies, or the system refuses it."""
+"""Failures of a write: None if the process dies, else the error with which the system refuses."""
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ class Hang(AssertionError):
 
 
 class Harness(NamedTuple):
-    """What is fuzzed."""
+    """A function to fuzz, its sound inputs, and the errors that it may raise."""
 
     name: str
     run: Callable[[bytes], object]

@@ -38,7 +38,7 @@ from heliosfs.store.memory import MemoryStore
 from tests.fuzz.harness import Harness
 
 NO_OBJECT = (ValueError, IndexError, struct.error)
-"""What decoders of objects raise; callers turn it into CorruptObject."""
+"""Errors that decoders of objects raise; callers turn them into CorruptObject."""
 OID = Oid(bytes(range(32)))
 
 

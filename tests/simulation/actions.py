@@ -1,4 +1,4 @@
-"""What happens: calls of programs, verbs, and what the kernel and the disk do meanwhile."""
+"""Events of a simulation: calls of programs, verbs, and acts of the kernel and of the disk."""
 
 from __future__ import annotations
 
@@ -136,13 +136,13 @@ class Actor:
         return real
 
     def _is_there(self, place: Place) -> bool:
-        """Whether a place still shows its branch."""
+        """Return True if a place still shows its branch."""
         if place.prefix:
             return place.branch in self.model.works and place.branch != self.model.root
         return place.branch == self.model.root
 
     def _is_excused(self, real: Any) -> bool:
-        """Whether a call may fail since the disk does."""
+        """Return True if a call may fail because the disk does."""
         is_failure = isinstance(real, Failed) and real.code in _OF_DISK
         return is_failure and (self.disk.is_full or self.disk.has_failed)
 
@@ -430,7 +430,7 @@ class Actor:
 
 
 async def outcome(call: Awaitable[Any]) -> Any:
-    """What a call returns, or how it fails."""
+    """Return the result of a call, or the error with which it fails."""
     try:
         return await call
     except OSError as error:

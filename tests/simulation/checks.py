@@ -19,7 +19,7 @@ _UNUSED = frozenset((3, 6))
 
 
 def check_belief(life: Life) -> None:
-    """Whatever the kernel would answer by itself is what the daemon would answer."""
+    """Check that each answer the kernel has cached is the one that the daemon would send."""
     cache, nodes = life.cache, life.filesystem.nodes
     for inode in cache.inodes.values():
         if inode.ino == ROOT or not inode.lookups:

@@ -1,6 +1,6 @@
 """A disk of which a test decides what it keeps: deaths, power cuts, full and failing ones.
 
-The files are real ones, so that LMDB can map them, and lie on tmpfs, which gives no inode number
+The files are real ones, so that LMDB can map them, and lie on tmpfs, which uses no inode number
 twice: what they hold is what the page cache holds.  Beside them is recorded what has reached the
 disk for good.  A power cut puts the files back to that, and to any part of what came after it.
 """
@@ -37,7 +37,7 @@ class Write(NamedTuple):
 
 @dataclass
 class Contents:
-    """What the disk has of one file."""
+    """Content of one file on the disk, and the writes that are not safe there yet."""
 
     base: bytearray = field(default_factory=bytearray)
     late: list[Write] = field(default_factory=list)
@@ -64,7 +64,7 @@ class Disk:
         self.late_names: list[dict[str, int]] = []
         """Changes of names since the last sync of the directory, each atomic; 0 removes one."""
         self.replaced: dict[int, bytes] = {}
-        """What files of LMDB held when another one took their names."""
+        """Contents of files of LMDB, by inode number, from when another file took their names."""
         self.change_count = 0
         self.dies_at = 0
         """Number of the change with which the process dies; 0 for none."""
@@ -72,7 +72,7 @@ class Disk:
         self.is_full = False
         self.failing_syncs = 0
         self.has_failed = False
-        """Whether a sync has failed in this life."""
+        """True if a sync has failed in this life."""
 
     def step(self) -> bool:
         """Count a change; tells whether the process dies with it.  All after it raise `Died`."""
@@ -166,7 +166,7 @@ class Disk:
 
 
 def is_foreign(name: str) -> bool:
-    """Whether a file is written past `Directory`: by LMDB, or as a mere note."""
+    """Return True if writes of a file bypass `Directory`: those of LMDB, or of a mere note."""
     return "lmdb" in name or name == "lock"
 
 

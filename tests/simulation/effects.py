@@ -1,4 +1,4 @@
-"""What a verb does to the model, at the moment at which it does it to the product."""
+"""Effects of verbs on the model, each at the moment at which the product has it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Oracle(Hooks):
         self.checkpoints: dict[trio.lowlevel.Task, int] = {}
         """Number of the batch that each task has saved last."""
         self._is_plain = True
-        """Whether nothing was staged, and no merge open, when the verb began."""
+        """True if nothing was staged, and no merge open, when the verb began."""
         self._effects: dict[str, Callable[[View, str, list[str]], None]] = {
             "commit": self._commit,
             "reset": self._reset,

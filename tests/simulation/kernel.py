@@ -38,7 +38,7 @@ class Inode:
         self.attr: tuple[int, ...] = ()
         self.is_attr_held = False
         self.is_size_held = False
-        """Whether size and times are held, too: a write makes them unknown."""
+        """True if size and times are held, too: a write makes them unknown."""
         self.size = 0
         self.pages: dict[int, bytes] = {}
         self.listing: list[bytes] | None = None

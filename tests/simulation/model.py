@@ -1,4 +1,4 @@
-"""What must be there: the tree of every branch, its history, and what of it is saved."""
+"""Model of what must be there: the tree of every branch, its history, and what of it is saved."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class File:
         self.mode = mode
         self.data = data
         self.is_known = True
-        """Whether the model knows its bytes: not of a file with several names, after a switch."""
+        """True if the model knows its bytes; a switch hides those of a file with several names."""
 
     @property
     def is_directory(self) -> bool:

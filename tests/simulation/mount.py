@@ -46,14 +46,14 @@ _PREPARED_BYTES = 64 * 1024
 
 
 class Fault(AssertionError):
-    """What should never be."""
+    """Breach of a rule that must always hold."""
 
 
 class Hooks:
-    """What the simulation is told of, at the moment at which it happens."""
+    """Events that the simulation is told of, at the moment at which they happen."""
 
     is_in_verb = False
-    """Whether a verb runs now, so that the model does not have its effect yet."""
+    """True while a verb runs whose effect the model does not have yet."""
 
     def published(self, number: int) -> None: ...
 
@@ -82,7 +82,7 @@ class SimulatedStore(LocalStore):
 
     @property
     def number(self) -> int:
-        """Of the last batch that was published."""
+        """Number of the last batch that was published."""
         return self._journal.number
 
     def publish(self) -> None:
@@ -224,7 +224,7 @@ class Life:
 
     @property
     def is_settled(self) -> bool:
-        """Whether the kernel knows of all that verbs have changed."""
+        """True if the kernel has been told of all that verbs have changed."""
         return not self.kernel.telling and not self.repository.transaction.stale
 
     def abandon(self) -> None:
@@ -352,7 +352,7 @@ def _begin(
 
 @contextmanager
 def simulated() -> Iterator[None]:
-    """Put the seams in place: verbs are told of, and every step gives others their turn."""
+    """Put the seams in place: verbs are told of, and every step lets others take their turn."""
     seams = (
         (control, "run", _run),
         (control, "begin", _begin),

@@ -58,7 +58,7 @@ class Plan:
     dies_after: int = 0
     """Number of changes of the disk after which the process dies; 0 for never."""
     dies_early: bool = False
-    """Whether these changes are counted from the opening of the store on."""
+    """True if these changes are counted from the opening of the store on."""
     stops_after: int = 0
     """Number of moments between two steps after which the process dies; 0 for never."""
     damage: int = 0
@@ -67,7 +67,7 @@ class Plan:
 
 @dataclass
 class Figures:
-    """What was done in one or in many simulations."""
+    """Counts of what was done in one or in many simulations."""
 
     seeds: int = 0
     actions: int = 0
@@ -295,7 +295,7 @@ def causes(error: BaseException) -> list[BaseException]:
 
 
 def _is_death(error: BaseException) -> bool:
-    """Whether nothing but the death of the process is the cause."""
+    """Return True if nothing but the death of the process is the cause."""
     return all(isinstance(each, (Died, trio.Cancelled)) for each in causes(error))
 
 

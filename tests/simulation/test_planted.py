@@ -29,7 +29,7 @@ def quiet() -> Iterator[None]:
 
 
 def found() -> str:
-    """What the first seed that fails tells of."""
+    """Return the kind of the failure that the first failing seed ends with."""
     for seed in range(SEEDS_MAX):
         try:
             simulate(seed)

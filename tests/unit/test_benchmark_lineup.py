@@ -1,4 +1,4 @@
-"""What the benchmarks put side by side: file systems, placements, what fills them; no mounts."""
+"""Lineup of the benchmarks: file systems, placements, what fills them; no mounts."""
 
 from __future__ import annotations
 

@@ -110,7 +110,7 @@ def test_a_file_that_lost_what_is_reachable_is_refused(
 
 
 def test_any_damage_is_told_or_harmless(tmp_path: Path) -> None:
-    """Whatever a page says, the walk ends, with what it found or with Damage."""
+    """A walk over any damaged page ends, with what it found or with Damage."""
     path = tmp_path / "whole"
     make(path, 3, transactions=1)
     whole = path.read_bytes()

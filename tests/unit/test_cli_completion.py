@@ -78,7 +78,7 @@ def test_bash_completes(
 def test_bash_neither_runs_nor_shows_what_a_branch_is_called(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Whoever is imported from has named the branches; `$(…)` and U+202E are allowed in a name."""
+    """Branches may come from an import; `$(…)` and U+202E are allowed in their names."""
     names = ["x$(touch${IFS}made)", "x`touch${IFS}made`", "x{a,b}", "x\u202egnp", "x\x9b1m", "xä"]
     (tmp_path / "names").write_text("".join(f"  {name}\n" for name in names))
     ask = (

@@ -1,4 +1,4 @@
-"""Who holds a file system: found in /proc by its device, without asking the file system."""
+"""Holders of a file system: found in /proc by its device, without asking the file system."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who signs commits."""
+"""Identity that signs commits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `helios mount` refuses, and how it says so."""
+"""Refusals of `helios mount`, and their messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a terminal gets: who decides on colours, and the pager."""
+"""Output on a terminal: the choice of colours, and the pager."""
 
 from __future__ import annotations
 

@@ -172,7 +172,7 @@ def test_a_stored_file_is_replaced_whole(tmp_path: Path) -> None:
 
 
 def test_a_program_is_named_by_the_user_alone(stage: Stage) -> None:
-    """Whoever writes to a workspace, or made its store, must not have a program run by `log`."""
+    """A user who writes to a workspace, or made its store, cannot have `log` run a program."""
     with pytest.raises(UsageError, match=r"set it in ~/\.config/heliosfs/helios\.yaml"):
         stage.run("config", "set", "ui.pager", "touch made")
     here = b"ui:\n  pager: touch made\n  color: never\n"

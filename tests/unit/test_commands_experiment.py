@@ -22,7 +22,7 @@ def stage() -> Stage:
 
 
 def attempt(stage: Stage, name: str, text: str, *scores: str) -> str:
-    """A commit in the experiment's live view, with numbers; gives its id."""
+    """Commit a text in the experiment's live view, record numbers for it, and return its id."""
     stage.live(name).write(b"a", text.encode())
     document = json.loads(stage.run("commit", "-m", text, "--json", branch=name))
     if scores:

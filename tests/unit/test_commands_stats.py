@@ -1,4 +1,4 @@
-"""What is measured, and how it is told."""
+"""Measures, and how they are told."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ class Control:
 
     @property
     def messages(self) -> list[bytes]:
-        """Of all commits, the newest first."""
+        """Messages of all commits, the newest first."""
         return [commit.message for _, commit in self.repository.history.walk(self.head)]
 
     @property
@@ -136,7 +136,7 @@ def test_dash_reads_byte_by_byte(control: Control) -> None:
 
 
 def test_who_reads_ahead_may_go_back(control: Control) -> None:
-    """What bash's `read` does for a line: offset 7 is where the request ended."""
+    """A seek back works as bash's `read` makes it for a line: the request ended at offset 7."""
     channel = control.command()
     control.write(channel, b"branch\n")
     reply = b"* main\n"

@@ -1,4 +1,4 @@
-"""What the pages say that the code can be asked about: links, verbs, errors, limits, bytes."""
+"""Statements of the pages that the code can confirm: links, verbs, errors, limits, bytes."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relativ
 
 
 def code_of(text: str) -> str:
-    """What is set as code in a page, a piece to a line."""
+    """Return all that is set as code in a page, a piece to a line."""
     return "\n".join([*_FENCE.findall(text), *_CODE.findall(_FENCE.sub("", text))])
 
 

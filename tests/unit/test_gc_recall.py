@@ -282,7 +282,7 @@ def test_what_stayed_for_another_one_is_looked_at_again(tmp_path: Path) -> None:
 
 
 def test_the_second_copy_of_a_damaged_object_stays(tmp_path: Path) -> None:
-    """What is old needs it, although nothing that is looked at does."""
+    """An old object needs the second copy, although no object that is looked at does."""
     store = open_local(tmp_path)
     trees = versions(store, 3)
     left = marked_and_swept(store, trees, None)

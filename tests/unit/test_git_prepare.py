@@ -1,4 +1,4 @@
-"""What the program beside an import makes of what git prints; no git."""
+"""Preparation of git's output by the program beside an import; no git is run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the kernel knows of a node is noted in one place."""
+"""Check that the kernel's knowledge of a node is noted in one place."""
 
 from __future__ import annotations
 

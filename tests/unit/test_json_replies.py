@@ -55,7 +55,7 @@ WORDS = {
     "error": "why a request was refused, in words",
     "errno": "the name of its errno",
 }
-"""What a field is called that is the same in all replies."""
+"""Meaning of each field that is the same in all replies."""
 
 CALLS = (
     "status --json", "status --json --ignored", "diff --json", "diff --json --stat",

@@ -1,4 +1,4 @@
-"""What the kernel is told, and from where."""
+"""Notices to the kernel, and the threads that send them."""
 
 from __future__ import annotations
 

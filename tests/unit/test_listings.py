@@ -21,14 +21,14 @@ SIZE = 4096
 
 
 class WatchedChanges:
-    """What stands for the kernel, and for what listings do not need."""
+    """Stand-in for the kernel, and for all that listings do not need."""
 
     is_calm = True
 
     def __init__(self) -> None:
         self.forgotten: list[int] = []
         self.change: Callable[[], None] = self.look
-        """What happens while it is told."""
+        """Function that is called while the kernel is told."""
 
     def look(self) -> None: ...
 

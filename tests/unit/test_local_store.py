@@ -1,4 +1,4 @@
-"""What the store of a repository does beyond the contract."""
+"""Behaviour of a repository's store beyond the contract."""
 
 from __future__ import annotations
 
@@ -435,7 +435,7 @@ def test_no_file_of_a_store_is_followed_elsewhere(tmp_path: Path, name: str, kin
 def test_no_file_of_another_user_is_taken_for_the_store_s(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    """Who may write to the directory of a store, but does not own it, adds nothing to it."""
+    """A user who may write to the directory of a store, but does not own it, adds nothing to it."""
     open_store(tmp_path).close()
     other = os.geteuid() + 12345
     (inode,) = {path.stat().st_ino for path in tmp_path.rglob(name)}

@@ -21,7 +21,7 @@ from tests.tree_builder import Stage
 
 
 class Beside:
-    """What stands for keeper and trimmer."""
+    """Stand-in for keeper and trimmer."""
 
     def touch(self) -> None: ...
     def look(self) -> None: ...
@@ -53,7 +53,7 @@ class Asked:
         self.root = filesystem.repository.root.workspace.root.ino
 
     def __call__(self, opcode: Opcode, ino: int, body: bytes, uid: int = 0) -> int:
-        """Gives the inode that the answer begins with, if it does."""
+        """Return the inode that the answer begins with, or 0."""
         message = bytearray(struct.pack("=IIQQIIII", 0, opcode, 2, ino, uid, 0, 0, 0) + body)
         answer = self.handlers[opcode](ino, message, len(message))
         assert isinstance(answer, (bytes, type(None)))

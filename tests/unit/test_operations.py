@@ -16,7 +16,7 @@ pytestmark = pytest.mark.trio
 
 
 class Broken:
-    """What a handler may meet."""
+    """An object whose handler raises the error that it was made with."""
 
     def __init__(self, error: BaseException) -> None:
         self.error = error

@@ -237,7 +237,7 @@ class _HeldDirectory(Directory):
 
 
 def test_a_sync_beside_another_one_waits_for_the_disk_too(tmp_path: Path) -> None:
-    """What a sync has begun with is not on the disk before it returned."""
+    """Data with which a sync has begun is not on the disk before that sync returned."""
     directory = _HeldDirectory(tmp_path)
     packs = Packs(directory)
     packs.append(encode_large(RANDOM))

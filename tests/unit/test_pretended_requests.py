@@ -1,4 +1,4 @@
-"""What a thread pretends to do, for those who watch: it alters nothing, and shows to nobody."""
+"""Requests that a thread pretends, for watchers: they alter nothing, and nobody sees them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ENTRY_HOLDS = struct.Struct("=QQQQ")
 
 
 class Beside:
-    """What stands for keeper, trimmer and notices."""
+    """Stand-in for keeper, trimmer and notices."""
 
     def touch(self) -> None: ...
     def look(self) -> None: ...

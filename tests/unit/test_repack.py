@@ -35,7 +35,7 @@ def add(store: LocalStore, data: bytes, kind: Kind = Kind.BLOB, base: Oid | None
 
 
 def pack(store: LocalStore, *, keep: list[Oid] | None = None) -> int:
-    """Pack, sweep what is not in `keep`, and give how much less the rest takes."""
+    """Pack, sweep what is not in `keep`, and return how much less the rest takes."""
     store.publish()
     settle(store)
     collection = store.collect()
@@ -55,7 +55,7 @@ def records(store: LocalStore) -> list[Payload]:
 
 
 def body_bytes(payload: Payload) -> int:
-    """Of a large object, those in its pack."""
+    """Return the length of a body; of a large object, that of its bytes in the pack."""
     if payload.codec == Codec.PACKED:
         return decode_location(payload.body)[0].length
     return len(payload.body)

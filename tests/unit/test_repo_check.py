@@ -1,4 +1,4 @@
-"""Whether a check finds what is missing or damaged, and says what needs it."""
+"""Checks of a store, which find what is missing or damaged, and say what needs it."""
 
 from __future__ import annotations
 

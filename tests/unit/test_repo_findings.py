@@ -1,4 +1,4 @@
-"""What is told of a repository that is not as it was left: settings, files, single operations."""
+"""Findings in a repository that is not as it was left: settings, files, single operations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a garbage collection keeps, and what it removes."""
+"""Objects that a garbage collection keeps, and objects that it removes."""
 
 from __future__ import annotations
 
@@ -429,7 +429,7 @@ def test_what_goes_can_be_had_until_it_is_decided_and_not_after(stage: Stage) ->
 
 
 def test_the_same_commit_made_again_while_it_goes_stays(stage: Stage) -> None:
-    """Equal trees, parents, message and second give an equal id."""
+    """A commit with an equal tree, parents, message and second has an equal id."""
     stage.clock.step_ns = 0
     stage.repository.configure(Configuration(MemoryFile(b"checkout:\n  times: commit\n")))
     base = stage.commit(a=b"base")

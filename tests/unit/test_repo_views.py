@@ -1,4 +1,4 @@
-"""What a repository keeps: working states over reopening, whoever looked at them before."""
+"""Working states of a repository: kept over reopening, whoever looked at them before."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ def edit(workspace: Workspace, name: bytes, size: int) -> None:
 
 
 def sizes(workspace: Workspace, root: Entry) -> dict[bytes, int]:
-    """What the store has of a root."""
+    """Return the size of each entry of a stored root, by name."""
     raws = read_entries(workspace.store, TreeId(root.oid))
     return {entry.name: entry.size for entry in (decode_entry(raw)[0] for raw in raws)}
 

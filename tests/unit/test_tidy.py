@@ -1,4 +1,4 @@
-"""What a linter does not know: words, doors and the sizes of things."""
+"""Rules that a linter does not know: words, doors and the sizes of things."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FUNCTION_LINES_MAX = 50
 METHODS_MAX = 19
 
 LONG: dict[str, str] = {}
-"""What is still too long: a function, or the module itself."""
+"""Function of a module that is still too long; an empty name for the module itself."""
 
 OPENING = re.compile(r"(What|Whether|Of|Those|So|Who|Whoever|That|This is)\b")
 GIVES = re.compile(r"\b[Gg]ives?\b")
@@ -153,7 +153,7 @@ def test_everything_is_imported_by_somebody() -> None:
 
 
 def test_no_helper_comes_from_a_test_module() -> None:
-    """What several tests use has a module of its own, named after what it is."""
+    """A helper that several tests use has a module of its own, named after what it is."""
     tests = PACKAGE.parent / "tests"
     found = [
         f"{path.relative_to(tests)}: {line}"

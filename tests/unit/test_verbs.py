@@ -51,7 +51,7 @@ class Mount:
         *,
         progress: bool = False,
     ) -> str:
-        """Run a long verb; gives what its channel says."""
+        """Run a long verb; return what its channel says."""
         channel = channel or self.channel()
         long = LongRequest("work", steps, progress)
         await self.verbs.run(channel, [ControlRequest(False, False, str, None, long)])
@@ -60,7 +60,7 @@ class Mount:
     async def reading(
         self, steps: Callable[[], Steps[str]], channel: CommandChannel | None = None
     ) -> str:
-        """Run a reading verb; gives what its channel says."""
+        """Run a reading verb; return what its channel says."""
         channel = channel or self.channel()
         request = ControlRequest(
             False, False, str, reading=LongRequest("looking", steps, progress=False)
@@ -69,7 +69,7 @@ class Mount:
         return channel.read(1000).decode()
 
     async def short(self, text: str = "done\n") -> str:
-        """Run any other verb; gives its reply."""
+        """Run any other verb; return its reply."""
         channel = self.channel()
         await self.verbs.run(channel, [ControlRequest(False, False, lambda: text)])
         return channel.read(1000).decode()

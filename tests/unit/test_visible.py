@@ -26,7 +26,7 @@ from tests.tree_builder import Stage
 
 SECONDS = 60
 ODD = "\033]0;title\007 \033[2J \x9b1m \r \b \u202egnp.exe\u2066 \x7f"
-"""What sets titles, clears, hides and turns around: harmless here, because nothing shows it."""
+"""Text that sets titles, clears, hides and turns around: harmless here, as nothing shows it."""
 _SGR = re.compile(r"\033\[[0-9;]*m")
 _OBEYED = re.compile(
     "[\0-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\udc80-\udcff]"
@@ -34,7 +34,7 @@ _OBEYED = re.compile(
 
 
 def obeyed(text: str) -> set[str]:
-    """What a terminal would obey in a text, our own colours apart."""
+    """Return what a terminal would obey in a text, our own colours apart."""
     return set(_OBEYED.findall(_SGR.sub("", text)))
 
 
@@ -187,7 +187,7 @@ def test_refusals_of_the_command_line_are_visible(
 
 
 def on_a_terminal(argv: list[str], cwd: Path) -> str:
-    """What a terminal gets from a command, on both of its outputs."""
+    """Return what a terminal gets from a command, on both of its outputs."""
     leader, follower = pty.openpty()
     try:
         process = subprocess.Popen(
