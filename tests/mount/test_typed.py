@@ -72,6 +72,28 @@ def test_an_answer_has_an_exit_code_at_every_entrance(mounted: Mounted, tmp_path
         assert done.stdout == out
 
 
+def test_a_control_file_is_known_although_another_caller_had_just_closed_it(
+    mounted: Mounted, tmp_path: Path
+) -> None:
+    put(mounted.path / "a", "x\n")
+    program = launcher(tmp_path)
+    script = program.read_text()
+    look = "if [ -s command ]; then sized=1; fi"
+    assert script.count(look) == 1
+    # Whoever has the file open while its size is looked at closes it before it is opened here.
+    held = f"exec 4<>command\n    {look}\n    exec 4>&-"
+    program.write_text(script.replace(look, held))
+    for words, out in (
+        (["status", "-s"], " A a\n"),
+        (["rev-parse", "--abbrev-ref", "HEAD"], "main\n"),
+    ):
+        done = subprocess.run(
+            [program, *words], cwd=mounted.path, capture_output=True, text=True,
+            timeout=SECONDS, check=True,
+        )  # fmt: skip
+        assert (done.stdout, done.stderr) == (out, "")
+
+
 def test_where_the_workspace_is(mounted: Mounted) -> None:
     put(mounted.path / "src/lib/a", "x\n")
     mounted.commit("one")
