@@ -33,11 +33,6 @@ def configuration_directories() -> tuple[str, str]:
     return _MACHINE, os.path.join(home, "heliosfs")
 
 
-def user_path() -> str:
-    """Return the path of the user's file, which need not exist."""
-    return os.path.join(configuration_directories()[1], FILE)
-
-
 def _read(path: str) -> str | None:
     try:
         with open(path, encoding="utf-8") as file:

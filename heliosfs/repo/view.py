@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from heliosfs.errors import Busy, NotFound, NothingToCommit, Stale
 from heliosfs.objects.commit import Commit, Signature
-from heliosfs.objects.ids import CommitId, Oid, TreeId
+from heliosfs.objects.ids import CommitId, Oid
 from heliosfs.objects.tree import Entry
 from heliosfs.repo import keys
 from heliosfs.repo.core import Core
@@ -20,8 +20,6 @@ from heliosfs.repo.saves import Saves
 from heliosfs.repo.working_state import State
 from heliosfs.repo.working_tree import WorkingTree
 from heliosfs.trees.graft import graft
-from heliosfs.trees.same import differs
-from heliosfs.trees.stored import EMPTY_TREE, Change, walk_changes
 from heliosfs.workspace.flush import flush
 from heliosfs.workspace.workspace import Workspace
 
@@ -211,15 +209,6 @@ class View(WorkingTree):
             staged = None
         mode = "--hard" if hard else "--soft" if soft else "--mixed"
         self.move("reset", f"{mode} {target.hex()[:12]}", before, after, staged)
-
-    def changes(self) -> Iterator[Change]:
-        """Yield the differences from HEAD as `walk_changes` does, and that of the root itself."""
-        root = self.selected()
-        head = self.head_root()
-        if head is not None and differs(head, root):
-            yield Change(b"", head, root)
-        old = TreeId(head.oid) if head else EMPTY_TREE
-        yield from walk_changes(self.core.store, old, TreeId(root.oid))
 
     def has_changes(self) -> bool:
         """Return True if anything differs from HEAD."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import io
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyfuse3
 import pytest
 
 import heliosfs
@@ -150,6 +152,21 @@ def test_everything_is_imported_by_somebody() -> None:
         and not re.search(rf"\b{re.escape(path.stem)}\b", text.replace(f'"{path.stem}"', ""))
     ]
     assert unused == []
+
+
+def test_everything_is_used() -> None:
+    """A function or class whose name stands nowhere else in the package serves no user."""
+    defined: defaultdict[str, int] = defaultdict(int)
+    for path in MODULES:
+        for node in ast.walk(parsed(path)):
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+                defined[node.name] += 1
+    words = Counter(word for path in MODULES for word in re.findall(r"\w+", path.read_text()))
+    # Called by name: verbs, and by the libraries that they override methods of.
+    called = {name.replace("-", "_") for name in VERBS} | {"import_", "config"}
+    called |= {*dir(pyfuse3.Operations), *dir(io.RawIOBase), "FixedClock"}
+    unused = {name for name, count in defined.items() if words[name] <= count} - called
+    assert {name for name in unused if not name.startswith("__")} == set()
 
 
 def test_no_helper_comes_from_a_test_module() -> None:

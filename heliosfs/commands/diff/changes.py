@@ -5,18 +5,20 @@ from __future__ import annotations
 import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from operator import attrgetter
 
 from heliosfs.commands.pathspec import Pathspec
 from heliosfs.commands.render import quote_path, text_of
 from heliosfs.objects.ids import TreeId
 from heliosfs.objects.tree import Entry
 from heliosfs.repo import merge
-from heliosfs.steps import TURN, Steps
+from heliosfs.steps import TURN, Steps, at_once
 from heliosfs.store.base import Store
 from heliosfs.trees.gitlinks import gitlink_of, is_directory, is_gitlink
 from heliosfs.trees.same import differs
 from heliosfs.trees.stored import EMPTY_TREE, Change, walk_changes
 
+_path_of = attrgetter("path")
 _PAIRS_MAX = 1000
 """Number of files that are compared to find renames."""
 _WALKED_AT_ONCE = 100
@@ -109,19 +111,21 @@ def compare(
 
     Cost: O(changed).
     """
-    return _ordered(store, by_file(_walk(store, old, new)), with_renames=with_renames)
+    return at_once(compare_in_steps(store, old, new, with_renames=with_renames))
 
 
 def compare_in_steps(
     store: Store, old: Entry | None, new: Entry, *, with_renames: bool = True
 ) -> Steps[list[FileChange]]:
-    """`compare`, letting others in between."""
-    changes: list[FileChange] = []
+    """Return what `compare` returns, in steps."""
+    found: list[FileChange] = []
     for count, change in enumerate(_walk(store, old, new)):
-        changes += by_file((change,))
+        file_change = _of_file(change)
+        if file_change is not None:
+            found.append(file_change)
         if not count % _WALKED_AT_ONCE:
             yield TURN
-    return _ordered(store, changes, with_renames=with_renames)
+    return find_renames(store, found) if with_renames else sorted(found, key=_path_of)
 
 
 def _walk(store: Store, old: Entry | None, new: Entry) -> Iterator[Change]:
@@ -131,21 +135,17 @@ def _walk(store: Store, old: Entry | None, new: Entry) -> Iterator[Change]:
     yield from walk_changes(store, tree, TreeId(new.oid))
 
 
-def _ordered(store: Store, found: list[FileChange], *, with_renames: bool) -> list[FileChange]:
-    if with_renames:
-        return find_renames(store, found)
-    return sorted(found, key=lambda change: change.path)
-
-
 def by_file(changes: Iterable[Change]) -> list[FileChange]:
     """Leave out directories that exist only because of the files in them."""
-    found = []
-    for path, old, new in changes:
-        if old is None or new is None or not same_kind(old, new):
-            old, new = _without_contents(old), _without_contents(new)
-        if old is not None or new is not None:
-            found.append(FileChange(path, old, new))
-    return found
+    return [found for change in changes if (found := _of_file(change)) is not None]
+
+
+def _of_file(change: Change) -> FileChange | None:
+    """Return a change, or None for a directory that exists only because of the files in it."""
+    path, old, new = change
+    if old is None or new is None or not same_kind(old, new):
+        old, new = _without_contents(old), _without_contents(new)
+    return FileChange(path, old, new) if old is not None or new is not None else None
 
 
 def find_renames(store: Store, changes: list[FileChange]) -> list[FileChange]:
@@ -164,7 +164,7 @@ def find_renames(store: Store, changes: list[FileChange]) -> list[FileChange]:
             paired.append(FileChange(change.path, old, change.new, source, percent))
         elif change.path not in found:
             paired.append(change)
-    return sorted(paired, key=lambda change: change.path)
+    return sorted(paired, key=_path_of)
 
 
 def within(changes: list[FileChange], spec: Pathspec) -> list[FileChange]:
@@ -185,7 +185,7 @@ def within(changes: list[FileChange], spec: Pathspec) -> list[FileChange]:
             found.append(FileChange(change.path, None, change.new))
         elif was_meant:
             found.append(FileChange(change.source, change.old, None))
-    return sorted(found, key=lambda change: change.path)
+    return sorted(found, key=_path_of)
 
 
 def split_renames(changes: Iterable[FileChange]) -> list[FileChange]:
@@ -197,7 +197,7 @@ def split_renames(changes: Iterable[FileChange]) -> list[FileChange]:
         else:
             found.append(FileChange(change.source, change.old, None))
             found.append(FileChange(change.path, None, change.new))
-    return sorted(found, key=lambda change: change.path)
+    return sorted(found, key=_path_of)
 
 
 def name_status(changes: list[FileChange], *, letters: bool, is_plain: bool = False) -> str:
@@ -224,7 +224,7 @@ def reversed_changes(changes: list[FileChange]) -> list[FileChange]:
         else FileChange(each.source, each.new, each.old, each.path, each.percent)
         for each in changes
     ]
-    return sorted(found, key=lambda change: change.path)
+    return sorted(found, key=_path_of)
 
 
 def same_kind(old: Entry, new: Entry) -> bool:

@@ -63,11 +63,6 @@ def make_branch(request: Request, name: str, base: str | None, *, fork: bool) ->
     return create_branch(repository, name, resolve(repository, base or "HEAD", view.head))
 
 
-def branches_document(repository: Repository, view: View) -> list[dict[str, object]]:
-    """Return all branches as values for JSON."""
-    return [_document(repository, view, each) for each in _sorted(repository)]
-
-
 def _create(request: Request, options: Options) -> str:
     fork = "fork" in options
     options.only_one("fork", "force")
