@@ -1,1 +1,1 @@
-"""What heliosfs takes, beside what others take, measured in one run: `python -m benchmarks`."""
+"""Costs of heliosfs beside those of others, measured in one run: `python -m benchmarks`."""

@@ -59,12 +59,12 @@ BENCHMARKS: dict[str, Callable[[Plan], Iterator[Row]]] = {
     "history": longhistory.history,
 }
 LONG = {"programs", "polling", "large", "bounded", "history"}
-"""Those that take minutes each."""
+"""Benchmarks that take minutes each."""
 JSON_PATH = Path(__file__).parents[1] / "build" / "benchmarks.json"
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run the benchmarks that are asked for; gives the exit code."""
+    """Run the benchmarks that are asked for; return the exit code."""
     parser = _parser()
     asked = parser.parse_args(argv)
     for name in asked.names:

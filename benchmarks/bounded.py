@@ -95,7 +95,7 @@ def _watched(what: str, action: Callable[[], object], mount: Mount, budget: floa
 
 
 def _file_steps(plan: Plan) -> Iterator[list[Step]]:
-    """What is done between a mount and the next."""
+    """Yield the steps between a mount and the next."""
     half = (plan.size_bytes or (_QUICK_SIZE if plan.quick else _SIZE)) // 2
     filled = contents()
     size = f"{2 * half / GIB:g} GiB"

@@ -24,7 +24,7 @@ _IN_C_LIMIT = 0.5
 
 
 class Operation(NamedTuple):
-    """What a program does to the files `0`, `1`, … of a directory."""
+    """Operation of a program on the files `0`, `1`, … of a directory."""
 
     name: str
     sample: Callable[[Path, int], list[float]]

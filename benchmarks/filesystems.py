@@ -32,11 +32,11 @@ class FileSystem:
 
     name: str
     mount: Mounter
-    """Mount it over a source directory, and give the place where it shows the files; unmounted in
+    """Mount it over a source directory, and yield the place where it shows the files; unmounted in
     the end, while what was written stays in the source.  Missing; RuntimeError when it fails."""
     note: str = ""
     is_in_memory: bool = False
-    """Whether its source lies in memory, and not on the disk that is measured."""
+    """True if its source lies in memory, and not on the disk that is measured."""
 
     @contextmanager
     def source(self, plan: Plan) -> Iterator[Path]:

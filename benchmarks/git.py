@@ -23,7 +23,7 @@ GIT_ENVIRONMENT = {
 
 
 class GitFigures(NamedTuple):
-    """What git's commands take, from start to end, in a tree on the same disk."""
+    """Times that git's commands take, from start to end, in a tree on the same disk."""
 
     commit: Figure
     """`git commit -a` with one file changed."""

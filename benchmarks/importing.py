@@ -17,7 +17,7 @@ from benchmarks.table import Figure, Peer, Row, Unit, figure_of
 from benchmarks.trees import HOT_BYTES, Tree, revised, text
 
 _COMMITS = 12_200
-"""Of one file each: with the trees that lead to it 50,000 objects."""
+"""Number of commits, each of one file: with the trees that lead to it 50,000 objects."""
 _TREE = Tree(1_000)
 _REPEATS = 5
 _COMMAND_SECONDS = 300
@@ -56,7 +56,7 @@ def importing(plan: Plan) -> Iterator[Row]:
 
 
 def _make(source: Path, commits: int) -> int:
-    """A bare repository, packed; gives the number of its objects."""
+    """Make a bare repository, packed; return the number of its objects."""
     run("git", "init", "-q", "--bare", "--template=", "-b", "main", str(source))
     run("git", "fast-import", "--quiet", cwd=source, stdin=b"".join(_stream(commits)))
     run("git", "repack", "-a", "-d", "-q", cwd=source)

@@ -38,7 +38,7 @@ Taken = dict[str, dict[str, list[float]]]
 
 
 class Content:
-    """What a half of the file is filled with: 1 MiB after the other, all of them different."""
+    """Content of a half of the file: 1 MiB after the other, all of them different."""
 
     def __init__(self, name: str, pool: bytes | memoryview, first: int = 0) -> None:
         self.name = name
@@ -68,7 +68,7 @@ def contents() -> tuple[Content, Content]:
 
 
 def write(path: Path, content: Content, offset: int, size_bytes: int) -> float:
-    """Fill a part of a file in steps of 1 MiB, and close it; gives nanoseconds."""
+    """Fill a part of a file in steps of 1 MiB, and close it; return nanoseconds."""
     fd = os.open(path, os.O_WRONLY | os.O_CREAT, 0o644)
     began = time.perf_counter_ns()
     try:
@@ -82,7 +82,7 @@ def write(path: Path, content: Content, offset: int, size_bytes: int) -> float:
 
 
 def read(path: Path, content: Content, offset: int, size_bytes: int) -> float:
-    """Read what `write` wrote; RuntimeError when it is something else.  Gives nanoseconds."""
+    """Read what `write` wrote; RuntimeError when it is something else.  Return nanoseconds."""
     fd = os.open(path, os.O_RDONLY)
     buffer = bytearray(_STEP)
     took = 0

@@ -11,7 +11,7 @@ from benchmarks.measure import Plan
 from benchmarks.table import Peer, Row, Unit, figure_of
 
 Samples = Mapping[str, Sequence[float]]
-"""What was measured, by the name of the file system."""
+"""Samples by the name of the file system."""
 
 
 class Lineup:
@@ -27,7 +27,7 @@ class Lineup:
 
     @contextmanager
     def mounted(self) -> Iterator[dict[str, Path]]:
-        """Mount all that can be; gives their places, another one first each time."""
+        """Mount all that can be; yield their places, another one first each time."""
         self._turn += 1
         with ExitStack() as stack:
             places: dict[str, Path] = {}

@@ -31,11 +31,11 @@ class Plan:
     repeats: int | None = None
     """Samples for every figure, instead of the number that each asks for."""
     size_bytes: int | None = None
-    """Of the large file, instead of the size that each benchmark has."""
+    """Size of the large file, instead of the size that each benchmark has."""
     file_count: int | None = None
-    """In the large tree, instead of the number that the benchmark has."""
+    """Number of files in the large tree, instead of the number that the benchmark has."""
     memo: dict[object, object] = field(default_factory=dict)
-    """What several benchmarks share, made by the first that wants it."""
+    """Objects that several benchmarks share, made by the first that wants them."""
 
     def count(self, wanted: int) -> int:
         """How many samples to take of something that asks for `wanted`."""
@@ -126,7 +126,7 @@ def working_directory(path: Path) -> Iterator[None]:
 
 
 def run(*argv: str, cwd: Path | None = None, stdin: bytes = b"") -> str:
-    """Run a command that is not measured, and give its output.  CalledProcessError."""
+    """Run a command that is not measured, and return its output.  CalledProcessError."""
     done = subprocess.run(
         argv, cwd=cwd, input=stdin, capture_output=True, check=True, timeout=COMMAND_SECONDS
     )

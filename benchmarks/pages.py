@@ -13,7 +13,7 @@ END = "<!-- benchmarks: end -->"
 
 
 def budgets(rows: Iterable[Row], environment: Mapping[str, object]) -> str:
-    """What has a budget, in one table, under a line that says where it was measured."""
+    """Return all that has a budget, in one table, under a line that says where it was measured."""
     return f"\n{_where(environment)}\n\n{_listed([row for row in rows if _has_budget(row)])}\n"
 
 
@@ -91,7 +91,7 @@ def _own(row: Row) -> tuple[str, str, str]:
 
 
 def _budget(row: Row) -> str:
-    """What is allowed, and the word `missed` after what was not kept."""
+    """Return the limits of a row, with the word `missed` after each that was not kept."""
     parts = []
     if row.budget is not None:
         parts.append(show(row.budget, row.unit) + ("" if row.is_met else ", missed"))
@@ -110,7 +110,7 @@ def _cell(row: Row, peer: Peer) -> str:
 
 
 def _notes(rows: Sequence[Row]) -> str:
-    """What the rows and their peers have to say, once each."""
+    """Return the notes of the rows and their peers, once each."""
     said: dict[str, None] = {}
     for row in rows:
         if row.note:

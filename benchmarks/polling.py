@@ -1,4 +1,4 @@
-"""What polling gains and costs, and what a mount costs when nobody uses it."""
+"""Gains and costs of polling, and costs of a mount that nobody uses."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ _SETTLE_SECONDS = 2.0
 """After this, what was changed is saved and the loop sleeps."""
 _IDLE_BUDGET = 0.01
 _NOT_SLOWER = 1.05
-"""What two builds of the same differ by on a quiet machine."""
+"""Ratio by which two builds of the same differ on a quiet machine."""
 _PAUSE_SECONDS = 0.0001
 """Between two requests of the client that has the loop poll as much as it can: until the next."""
 _BUILD = ["make", "-s", "-j2"]
 
 
 def idle(plan: Plan) -> Iterator[Row]:
-    """What a mount costs that nobody uses: CPU time, and a build on the disk beside it."""
+    """Costs of a mount that nobody uses: CPU time, and a build on the disk beside it."""
     directory = plan.directory("idle")
     make_repository(directory, Tree(1_000))
     with serving(plan, directory) as mount:
@@ -142,6 +142,6 @@ def _requests(path: Path) -> Iterator[None]:
 
 
 def _cpu_seconds(mount: Mount) -> float:
-    """What all threads of the daemon have had of the CPUs: proc(5), `stat`."""
+    """Return the CPU time that all threads of the daemon have had: proc(5), `stat`."""
     fields = Path(f"/proc/{mount.pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

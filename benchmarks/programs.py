@@ -32,7 +32,7 @@ class Step(NamedTuple):
     prepare: Callable[[Path], object] = lambda _work: None
     """Runs ahead of it, unmeasured."""
     lacking: str = ""
-    """What the machine would need to run it."""
+    """Programs that the machine would need to run it."""
 
 
 def programs(plan: Plan) -> Iterator[Row]:
@@ -143,5 +143,5 @@ def _steps(made: Sources) -> list[Step]:
 
 
 def _absent(*programs: str) -> str:
-    """Those of the programs that the machine does not have."""
+    """Return the programs that the machine does not have."""
     return ", ".join(name for name in programs if shutil.which(name) is None)

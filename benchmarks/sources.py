@@ -1,4 +1,4 @@
-"""What real programs work on: made once in a run, on the disk, from what the machine has."""
+"""Files for real programs: made once in a run, on the disk, from what the machine has."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What history takes on disk: 1,000 versions of a file, all overhead counted."""
+"""Disk space that history takes: 1,000 versions of a file, all overhead counted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was measured, as rows; the arithmetic over samples; the table and its JSON.  Pure."""
+"""Measurements as rows; the arithmetic over samples; the table and its JSON.  Pure."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from enum import Enum
 from typing import NamedTuple
 
 VERSION = 1
-"""Of the JSON document."""
+"""Version of the JSON document."""
 
 
 class Unit(Enum):
-    """What the numbers of a row count."""
+    """Unit of the numbers of a row."""
 
     NS = "ns"
     BYTES = "bytes"
     TIMES = "times"
     """A ratio."""
     SHARE = "share"
-    """Of a whole, which is 1."""
+    """Part of a whole, which is 1."""
     CALLS = "calls"
-    """Of Python functions."""
+    """Calls of Python functions."""
     PER_SECOND = "per second"
     BYTES_PER_SECOND = "bytes per second"
 
     @property
     def is_rate(self) -> bool:
-        """Whether more is better."""
+        """Return True if more is better."""
         return self in {Unit.PER_SECOND, Unit.BYTES_PER_SECOND}
 
 
@@ -55,7 +55,7 @@ def figure_of(samples: Sequence[float]) -> Figure:
 
 @dataclass(frozen=True)
 class Peer:
-    """Who did the same, in the same run."""
+    """A system that did the same, in the same run."""
 
     name: str
     figure: Figure | None
@@ -74,14 +74,14 @@ class Row:
     figure: Figure
     unit: Unit = Unit.NS
     budget: float | None = None
-    """Of the median."""
+    """Budget of the median."""
     budget_p95: float | None = None
     peers: tuple[Peer, ...] = ()
     note: str = ""
 
     @property
     def is_met(self) -> bool | None:
-        """Whether it keeps to its budget; None when it has none."""
+        """Return True if it keeps to its budget; None when it has none."""
         if self.budget is None:
             return None
         assert not self.unit.is_rate, "a rate is only compared"
@@ -91,7 +91,7 @@ class Row:
 
     @property
     def has_spread(self) -> bool:
-        """Whether the 95th percentile tells of the bad cases."""
+        """Return True if the 95th percentile tells of the bad cases."""
         return self.figure.samples > 1 and self.unit is not Unit.TIMES and not self.unit.is_rate
 
     def ratio(self, peer: Peer) -> float | None:
@@ -101,7 +101,7 @@ class Row:
         return self.figure.median / peer.figure.median
 
     def is_within(self, peer: Peer) -> bool | None:
-        """Whether the ratio keeps to its limit; None when it has none, or was not measured."""
+        """Return True if the ratio keeps to its limit; None when it has none, or is not known."""
         ratio = self.ratio(peer)
         if ratio is None or peer.limit is None:
             return None

@@ -109,7 +109,7 @@ def write_tree(tree: Tree, root: Path) -> None:
 
 
 def fill(tree: Tree, workspace: Workspace) -> dict[str, FileNode]:
-    """Make the tree in an empty workspace; gives the hot files."""
+    """Make the tree in an empty workspace; return the hot files."""
     root = workspace.root
     directories = {"": root}
     hot = set(tree.hot)

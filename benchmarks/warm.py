@@ -1,4 +1,4 @@
-"""What the kernel answers from its caches, without us."""
+"""Answers of the kernel from its caches, without us."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _STOPPED_SECONDS = 10
 
 
 def warm(plan: Plan) -> Iterator[Row]:
-    """What the kernel answers from its caches: the daemon is stopped meanwhile."""
+    """Answers of the kernel from its caches: the daemon is stopped meanwhile."""
     disk = plan.directory("warm-disk")
     with mounted(plan, "warm", None) as mount, ExitStack() as stack:
         for name, own, peer in zip(

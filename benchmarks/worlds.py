@@ -56,7 +56,7 @@ class World:
         self._write(*self._texts[0])
 
     def find(self, path: str) -> FileNode:
-        """The node of a file, as look-ups give it."""
+        """Return the node of a file, as look-ups find it."""
         node: object = self.repository.root.workspace.root
         for name in path.split("/"):
             node = self.filesystem.lookup(node, name.encode())
@@ -117,7 +117,7 @@ class Mount:
         return f"{self.path}/.helios/ctl/{name}"
 
     def ask(self, verb: str, request: str) -> str:
-        """Write a request to a control file, and give the reply."""
+        """Write a request to a control file, and return the reply."""
         fd = os.open(self.control(verb), os.O_RDWR)
         try:
             os.write(fd, f"{request}\n".encode())

@@ -1,4 +1,4 @@
-"""What every level shares: a home of its own, and no test that passes by skipping in CI."""
+"""Setting of every level: a home of its own, and no test that passes by skipping in CI."""
 
 from __future__ import annotations
 

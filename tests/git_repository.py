@@ -38,7 +38,7 @@ class Clone:
         place.chmod(mode)
 
     def commit(self, message: str | bytes, *argv: str, **environment: str) -> str:
-        """Commit all files, an hour after the last one; gives the id in hex."""
+        """Commit all files, an hour after the last one; return the id in hex."""
         self.git("add", "--all", "--force")
         self.seconds += 3600
         when = f"{self.seconds} +0230"
@@ -52,7 +52,7 @@ class Clone:
         return self.id("HEAD")
 
     def object(self, kind: str, data: bytes) -> str:
-        """Store an object as it is; gives its id in hex."""
+        """Store an object as it is; return its id in hex."""
         argv = ("hash-object", "-t", kind, "-w", "--stdin", "--literally")
         return self.git(*argv, data=data).decode().strip()
 
@@ -107,7 +107,7 @@ def refs_of(path: Path) -> dict[str, str]:
 
 
 def fsck(path: Path) -> str:
-    """What git finds wrong; empty when nothing is."""
+    """Return the errors that git finds; empty when there are none."""
     argv = ["git", "fsck", "--full", "--strict", "--no-dangling", "--no-progress"]
     done = subprocess.run(
         argv, cwd=path, env=ENVIRONMENT, capture_output=True, timeout=60, check=False, text=True

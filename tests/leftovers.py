@@ -31,7 +31,7 @@ def main(directory: str) -> int:
 
 
 def _daemons(below: Path) -> Iterator[int]:
-    """Who holds the lock of a run file, and so is a daemon that lives."""
+    """Yield the daemons that live, each of which holds the lock of its run file."""
     for path in below.rglob("state/heliosfs/*.json"):
         with open(path) as file:
             try:

@@ -24,7 +24,7 @@ class TreeBuilder:
         self.workspace = workspace
 
     def node(self, path: bytes) -> Node:
-        """What lies at the path; b"" is the root."""
+        """Return the node at the path; b"" is the root."""
         node: Node | None = self.workspace.root
         for name in path.split(b"/") if path else ():
             assert isinstance(node, DirNode), path
@@ -44,7 +44,7 @@ class TreeBuilder:
         return node
 
     def write(self, path: bytes, data: bytes, mode: int = 0o644) -> FileNode:
-        """Give a file, new or not, these bytes."""
+        """Fill a file, new or not, with these bytes."""
         parent, name = self._place(path)
         node = self.workspace.lookup(parent, name)
         if node is None:
@@ -145,7 +145,7 @@ class Stage:
         return run(self.repository, view, list(argv), cwd)
 
     def commit(self, message: str = "work", **files: bytes) -> str:
-        """Write `name=bytes` files and commit; gives the id in hex."""
+        """Write `name=bytes` files and commit; return the id in hex."""
         for name, data in files.items():
             self.files.write(name.encode(), data)
         self.run("commit", "-q", "--allow-empty", "-m", message)

@@ -194,7 +194,7 @@ def missing_verbs() -> set[str]:
 
 
 def build(repository: Repository) -> None:
-    """Give a new repository commits, branches, tags, an experiment, staged and other changes."""
+    """Fill a new repository: commits, branches, tags, an experiment, staged and other changes."""
     files = TreeBuilder(repository.root.workspace)
 
     def verb(line: str, branch: str | None = None) -> None:

@@ -65,7 +65,7 @@ class Browser:
         self.events: list[dict[str, Any]] = []
 
     def call(self, method: str, session: str | None = None, **parameters: object) -> dict[str, Any]:
-        """Carry out a command, and give its result."""
+        """Carry out a command, and return its result."""
         self._number += 1
         message: dict[str, Any] = {"id": self._number, "method": method, "params": parameters}
         if session is not None:
@@ -188,7 +188,7 @@ class Tab:
         ]
 
     def problems(self) -> list[str]:
-        """What the page complained of: exceptions, errors, policy violations, dialogs."""
+        """Return what the page complained of: exceptions, errors, policy violations, dialogs."""
         return [
             json.dumps(event["params"])[:600]
             for event in self._browser.events

@@ -284,7 +284,7 @@ class Both:
         return self.commit(oid).parents
 
     def write(self, nodes: list[Node]) -> list[tuple[int, CommitId]]:
-        """Add a history; gives the mark and the id of each commit."""
+        """Add a history; return the mark and the id of each commit."""
         written: list[tuple[int, CommitId]] = []
         for node in nodes:
             self._seconds += 60
@@ -367,7 +367,7 @@ class Both:
 
 
 def git_tree(store: Store, root: Entry, known: dict[bytes, bytes]) -> str:
-    """The id that git gives to a tree."""
+    """Return the id that git has for a tree."""
     return _git_tree(store, root, known).hex()
 
 

@@ -69,7 +69,7 @@ def by_heliosfs(both: Both, oid: CommitId, path: bytes, data: bytes) -> list[Com
 
 
 def differences(directory: Path, seed: int, size: int, count: int) -> int:
-    """How many lines of the last version the two give to different commits."""
+    """Return the number of lines of the last version that the two blame on different commits."""
     nodes, path = blamed_history(Random(seed), size, count)
     both = Both(directory)
     written = both.write(nodes)

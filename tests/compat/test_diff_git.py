@@ -246,7 +246,7 @@ def test_hunks_name_the_function_as_git_does(tmp_path: Path) -> None:
 
 
 def test_renames_are_those_that_git_finds(tmp_path: Path) -> None:
-    """Of files that moved and changed: which, and, within a few percent, how much is the same."""
+    """The same renames are found, and within a few percent the same similarity of their files."""
     random = Random(20_261_127)
     stage = Stage()
     where = tmp_path / "tree"

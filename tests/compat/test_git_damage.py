@@ -175,7 +175,7 @@ def test_nothing_but_a_wrong_name_is_no_damage(stage: Stage, clone: Clone) -> No
 def test_an_export_completes_what_it_names_or_is_refused(
     stage: Stage, clone: Clone, tmp_path: Path
 ) -> None:
-    """Of an abandoned branch git may have pruned some objects and not others."""
+    """Git may have pruned some objects of an abandoned branch and not others."""
     import_(stage, clone.path)
     out = tmp_path / "out.git"
     clone.git("clone", "--quiet", "--bare", "--branch", "whole", "--single-branch", ".", str(out))

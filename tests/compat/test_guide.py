@@ -60,7 +60,7 @@ IN_VIEWS = (
     ('"HEAD~1"])', '"HEAD~1"], cwd=view)'),
     ('"rev-parse", "HEAD"]', '"rev-parse", "HEAD"], cwd=view'),
 )  # fmt: skip
-"""What makes the agents safe from each other: a live view for each."""
+"""Changes that make the agents safe from each other: a live view for each."""
 
 
 class Guide:
@@ -77,7 +77,7 @@ class Guide:
         self.mounted.helios("commit", "-m", "base")
 
     def run(self, program: str, before: str = "", after: str = "") -> str:
-        """What a program prints, which `helios` prints into."""
+        """Run a program; return what it prints, and `helios` with it."""
         path = self._scratch / "program.py"
         path.write_text(f"{before}\n{program}\n{after}")
         return self.type(sys.executable, "-u", str(path))

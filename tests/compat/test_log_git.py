@@ -264,9 +264,9 @@ ODD_DATES = [
     *("A <a@b> 67768036191676799 +0100", "A <a@b> 253402300800 +0200", "A <a@b>1500000000 +0200"),
 ]
 NO_DATES = ["A <a@b> -5 +0000", "A <a@b> 5", "A <a@b> 1500000000 0200", "A <a@b> 1.5 +0000"]
-"""What git takes for no date: in its plain formats the epoch."""
+"""Dates that git takes for no date: in its plain formats the epoch."""
 DEADLY_DATES = ["A <a@b> 5 -0100", "A <a@b> 9223372036854775807 +0100", "A <a@b> 1 -99999999999"]
-"""What git stops at."""
+"""Dates at which git stops."""
 
 
 def dated(path: Path, whos: list[str]) -> tuple[Clone, Stage]:

@@ -32,7 +32,7 @@ def test_merges_are_those_of_git(tmp_path: Path, seed: int, repeats: bool) -> No
 
 
 def test_histories_are_what_they_are_said_to_be() -> None:
-    """Of the seeds above: criss-cross, with links, submodules, binary files, and clean merges."""
+    """Histories of these seeds cross, and have links, submodules, binary files, clean merges."""
     kinds: set[bytes] = set()
     crossed = 0
     for seed in range(1, 61):

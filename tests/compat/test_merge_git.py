@@ -1,4 +1,4 @@
-"""merge against the real git: the same scenarios give the same trees, or a conflict on both."""
+"""Merge against the real git: the same scenarios make the same trees, or a conflict on both."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What users of git type, verb by verb, against the real git on the same history."""
+"""Commands that users of git type, verb by verb, against the real git on the same history."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Pair:
         self.stage.run("checkout", "trunk")
 
     def git(self, *words: str, cwd: str = "") -> tuple[str, int]:
-        """What git answers, and its exit code."""
+        """Return git's output, and its exit code."""
         done = subprocess.run(
             ["git", *words],
             cwd=self.clone.path / cwd,
@@ -738,7 +738,7 @@ def _is_executable(each: zipfile.ZipInfo) -> bool:
 
 
 def _members(data: bytes, *, is_tree: bool) -> list[tuple[object, ...]]:
-    """What an archive has; times alone of a tree are those of now."""
+    """Return the members of an archive; the times in a tar of a tree are those of now: left out."""
     if data.startswith(b"PK"):
         with zipfile.ZipFile(io.BytesIO(data)) as pack:
             return [

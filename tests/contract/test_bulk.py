@@ -1,4 +1,4 @@
-"""What every store promises of a bulk (heliosfs/store/base.py)."""
+"""Promises of every store about a bulk (heliosfs/store/base.py)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every store promises (heliosfs/store/base.py), run against each of them."""
+"""Promises of every store (heliosfs/store/base.py), checked with each of them."""
 
 from __future__ import annotations
 

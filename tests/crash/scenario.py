@@ -37,7 +37,7 @@ class Scenario:
 
     @staticmethod
     def large(number: int) -> bytes:
-        """What lies in a pack; of every third, what nothing can compress."""
+        """Return bytes for a pack; nothing can compress those of every third number."""
         if number % 3:
             return b"large %d\n" % number * 12_000
         return random.Random(number).randbytes(PACKED_FROM_BYTES + number)

@@ -27,7 +27,7 @@ class Mounted:
         self.path = path
         self.options = options
         self.output = ""
-        """What the last `helios mount` printed."""
+        """Output of the last `helios mount`."""
         self._pidfd = -1
         self.pid = 0
         self.log = Path()
@@ -88,7 +88,7 @@ class Mounted:
         )
 
     def helios(self, *argv: str, cwd: Path | None = None) -> str:
-        """Run a verb that must succeed; gives what it printed."""
+        """Run a verb that must succeed; return what it printed."""
         done = self.command(*argv, cwd=cwd)
         assert done.returncode == 0, f"helios {' '.join(argv)}: {done.stderr}{self._log_tail()}"
         return done.stdout
@@ -103,7 +103,7 @@ class Mounted:
             os.close(fd)
 
     def commit(self, message: str, *, view: str = ".") -> str:
-        """Commit through the control file; gives the id."""
+        """Commit through the control file; return the id."""
         return self.control("commit", message, view=view).strip()
 
     def end(self) -> None:

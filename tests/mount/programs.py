@@ -55,7 +55,7 @@ def put(path: Path, text: str) -> None:
 
 
 def names(path: Path) -> list[str]:
-    """What a directory lists, but for `.helios`."""
+    """Return the names in a directory, but for `.helios`."""
     return sorted(name for name in os.listdir(path) if name != ".helios")
 
 

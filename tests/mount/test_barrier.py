@@ -174,7 +174,7 @@ def test_a_crowd_that_waits_leaves_somebody_to_serve_what_it_waits_for(mounted: 
 
 
 def test_a_writer_in_full_swing_tears_no_commit_of_a_rename(mounted: Mounted) -> None:
-    """Whoever renames a whole file into place finds it whole in every commit."""
+    """A whole file that is renamed into place is whole in every commit."""
     script = (
         "import os,itertools\n"
         "for n in itertools.count():\n"

@@ -198,7 +198,7 @@ def test_a_listing_is_of_the_tree_that_was_checked_out(mounted: Mounted) -> None
 
 
 def test_the_bytes_that_come_with_an_open(mounted: Mounted) -> None:
-    """Of every size around the end of a page, also after a checkout, a write and a truncation."""
+    """Files that end near the end of a page are right, also after a checkout, write, truncation."""
     place = mounted.path / "d"
     place.mkdir()
     sizes = [0, 1, 4095, 4096, 4097, 10_000, PUSHED_MAX_BYTES, PUSHED_MAX_BYTES + 1]

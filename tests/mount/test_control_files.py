@@ -1,4 +1,4 @@
-"""What real shells write to control files, and what they say of an error."""
+"""Requests that real shells write to control files, and what they say of an error."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.mount.programs import SECONDS, put, run, shell
 
 
 def messages(mounted: Mounted) -> list[str]:
-    """Of all commits, the newest first."""
+    """Return the messages of all commits, the newest first."""
     done = mounted.command("log", "--json")
     if done.returncode:
         return []
@@ -307,7 +307,7 @@ def test_texts_are_read_without_read(changed: Mounted) -> None:
 
 
 def sent(fd: int) -> bytes:
-    """What sendfile(2) gives until it gives nothing more."""
+    """Return what sendfile(2) sends until it sends nothing more."""
     target = os.memfd_create("sent")
     try:
         while os.sendfile(target, fd, None, 1 << 20):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tests.mount.conftest import Mounted
 
 BYTES = random.Random(1).randbytes(50_000)
-"""What no compression makes shorter, and so can be found in the store as it is."""
+"""Bytes that no compression makes shorter, and so can be found in the store as they are."""
 
 
 def damage(mounted: Mounted, data: bytes) -> None:

@@ -18,7 +18,7 @@ from tests.posix.consistency import mounted_tree, opened, stored_tree
 WRITERS = 4
 COLLECTIONS = 12
 REST_SECONDS = 0.03
-"""What an agent rests in each round: what they make all the time must not outgrow a collection."""
+"""Rest of an agent in each round: what they make all the time must not outgrow a collection."""
 ALL = "--aggressive --remove-old-snapshots --before=0s\n"
 OLD = "--remove-old-snapshots --before=1s\n"
 
@@ -34,7 +34,7 @@ class Agent(threading.Thread):
         self.random = random.Random(name)
         self.stopped = threading.Event()
         self.known: dict[str, bytes] = {}
-        """What the file held in each commit that is certain to stay."""
+        """Content of the file in each commit that is certain to stay."""
         self.round_count = 0
         self.error: Exception | None = None
 
@@ -123,7 +123,7 @@ def test_collected_mounted_and_not(mounted: Mounted) -> None:
 
 
 def store_bytes(path: Path) -> int:
-    """Of the file of L2, and of the packs."""
+    """Return the size of L2's file and of the packs."""
     store = path / ".helios"
     files = [store / "store.lmdb", *store.glob("pack-*")]
     return sum(file.stat().st_size for file in files)

@@ -1,4 +1,4 @@
-"""What is there again after the daemon ended, however it ended."""
+"""Persistence of a workspace after its daemon ended, however it ended."""
 
 from __future__ import annotations
 
@@ -208,7 +208,7 @@ def test_what_was_fsynced_outlives_a_killed_daemon(mounted: Mounted) -> None:
 
 
 def test_killed_in_the_middle_of_a_copy(mounted: Mounted) -> None:
-    """What is there afterwards is a state that was: no file has bytes that it never had."""
+    """The state afterwards is one that was: no file has bytes that it never had."""
     source = STDLIB / "encodings"
     copy = subprocess.Popen(
         ["sh", "-c", f"for i in 1 2 3 4 5 6 7 8 9; do cp -a {source} $i || exit; done"],

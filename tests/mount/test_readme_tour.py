@@ -105,7 +105,7 @@ def read_block(language: str, block: str) -> Iterator[Step]:
 
 
 def is_complete(command: str) -> bool:
-    """Whether bash would run it, and not wait for more lines."""
+    """Return True if bash would run it, and not wait for more lines."""
     done = subprocess.run(
         ["bash", "-n", "-c", command], capture_output=True, text=True, timeout=SECONDS, check=False
     )
@@ -132,6 +132,6 @@ def run(steps: list[Step], mounted: Mounted, tmp_path: Path) -> list[tuple[int, 
 
 
 def matches(stated: str, output: str) -> bool:
-    """Whether the output is the stated text; `…` in it stands for anything."""
+    """Return True if the output is the stated text; `…` in it stands for anything."""
     pattern = ".*".join(re.escape(part) for part in stated.split("…"))
     return re.fullmatch(pattern, output, re.DOTALL) is not None

@@ -87,7 +87,7 @@ def test_streams_exit_codes_and_signals(ws: Mounted) -> None:
 
 
 def test_without_the_rights_of_root(ws: Mounted) -> None:
-    """A user namespace where the kernel gives one; else a line says that there is none."""
+    """A user namespace where the kernel allows one; else a line says that there is none."""
     before = ("setpriv", "--bounding-set=-sys_admin", "--inh-caps=-sys_admin")
     done = run(ws, "-b", "idea", "sh", "-c", LOOK, before=before)
     has_namespace = "no mount namespace" not in done.stderr

@@ -1,4 +1,4 @@
-"""What is typed in a mounted workspace: exit codes through control files, client and launcher."""
+"""Commands typed in a mounted workspace: exit codes through control files, client, launcher."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def test_mv_keeps_the_file_and_stages_both_paths(mounted: Mounted) -> None:
 
 
 def on_a_terminal(mounted: Mounted, *words: str, **environment: str) -> tuple[int, str]:
-    """Run a verb with a terminal for input and output; gives exit code and what it shows."""
+    """Run a verb with a terminal for input and output; return exit code and what it shows."""
     leader, follower = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "heliosfs.cli", *words],

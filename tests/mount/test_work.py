@@ -39,7 +39,7 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def describe(root: Path) -> dict[str, tuple[object, ...]]:
-    """What `cp -a` is to keep of every path below a directory."""
+    """Return what `cp -a` is to keep of every path below a directory."""
     found: dict[str, tuple[object, ...]] = {}
     for directory, directories, files in os.walk(root):
         for name in [*directories, *files]:

@@ -15,7 +15,7 @@ __all__ = ["mounted", "mounter"]
 
 @pytest.fixture(scope="module")
 def options() -> tuple[str, ...]:
-    """What the module's workspace is mounted with."""
+    """Options with which the module's workspace is mounted."""
     return ("-o", "allow_other")
 
 

@@ -1,4 +1,4 @@
-"""Whether a workspace is sound: as the mount shows it, and as the repository holds it."""
+"""Soundness of a workspace: as the mount shows it, and as the repository holds it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Tree = dict[bytes, "Found"]
 
 
 class Found(NamedTuple):
-    """What must be the same of a file wherever it is looked at."""
+    """Attributes of a file that must be the same wherever it is looked at."""
 
     mode: int
     uid: int
@@ -150,7 +150,7 @@ def stored_tree(repository: Repository) -> Tree:
 
 
 def _check_directory(workspace: Workspace, directory: DirNode) -> None:
-    """Its tree is the one that its entries give, whatever its history."""
+    """Check that a directory's tree is the one that its entries make, whatever its history."""
     raws = read_entries(workspace.store, TreeId(directory.tree))
     assert [entry_name(raw) for raw in raws] == sorted(workspace.names(directory))
     assert write_entries(MemoryStore(), raws) == directory.tree

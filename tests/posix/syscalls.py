@@ -74,14 +74,14 @@ def fallocate(fd: int, mode: int, offset: int, length: int) -> None:
 
 
 def link_descriptor(fd: int, path: str | Path) -> None:
-    """Give an open file a name, as linkat(2) tells how; Python's `os.link` follows no links."""
+    """Link an open file to a name, as linkat(2) tells how; Python's `os.link` follows no links."""
     place = f"/proc/self/fd/{fd}".encode()
     arguments = (_AT_FDCWD, place, _AT_FDCWD, os.fsencode(path), _AT_SYMLINK_FOLLOW)
     _check(_libc.linkat(*arguments), path)
 
 
 def copy_range(source: int, target: int, length: int, offset: int, at: int) -> int:
-    """All of a range, by copy_file_range(2), which may copy less at once; gives the count."""
+    """Copy all of a range by copy_file_range(2), which may copy less at once; return the count."""
     done = 0
     while done < length:
         count = os.copy_file_range(source, target, length - done, offset + done, at + done)

@@ -1,4 +1,4 @@
-"""What programs see of a checkout, a reset or an undo, whatever the kernel had cached."""
+"""Effects of a checkout, a reset or an undo on programs, whatever the kernel had cached."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ def start_crowd(where: Path, seed: int, size: int = CROWD) -> list[subprocess.Po
 
 
 def unexpected(crowd: list[subprocess.Popen[bytes]]) -> dict[str, int]:
-    """What no program should have seen; the crowd has ended."""
+    """Count the outcomes that no program should have seen; the crowd has ended."""
     outcomes: collections.Counter[str] = collections.Counter()
     for process in crowd:
         out, err = process.communicate(timeout=SECONDS)
@@ -91,7 +91,7 @@ def test_a_crowd_while_the_tree_moves(mounter: Mounter, seed: int) -> None:
 
 
 def test_a_crowd_beside_imports(mounter: Mounter, tmp_path: Path) -> None:
-    """Of a history that is new, and again, while the tree is committed and moved to it."""
+    """A history is imported, new and again, while the tree is committed and moved to it."""
     mounted = with_a_commit(mounter)
     history = quick_history(tmp_path / "history.git", 1500)
     replies: list[str] = []
@@ -118,7 +118,7 @@ def test_a_crowd_beside_imports(mounter: Mounter, tmp_path: Path) -> None:
 
 
 def test_a_crowd_beside_garbage_collections(mounter: Mounter) -> None:
-    """Of what commits, resets and operations leave behind, all of it at once."""
+    """All that commits, resets and operations leave behind is collected at once."""
     mounted = with_a_commit(mounter)
     replies: list[str] = []
     crowd = start_crowd(mounted.path, 4000)

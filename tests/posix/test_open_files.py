@@ -208,7 +208,7 @@ except OSError as error:
 
 
 def other_process(kind: str, argument: int) -> bool:
-    """Whether another process gets a lock."""
+    """Return True if another process gets a lock."""
     done = subprocess.run(
         [sys.executable, "-ISc", _OTHER_PROCESS, kind, str(argument)],
         check=True, capture_output=True, text=True, timeout=SECONDS,

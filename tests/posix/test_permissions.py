@@ -1,4 +1,4 @@
-"""Who may do what, and what a change does to set-id bits: as ext4 answers."""
+"""Permissions, and effects of changes on set-id bits: as ext4 answers."""
 
 from __future__ import annotations
 

@@ -139,7 +139,7 @@ def test_large_files_in_little_memory(mounter: Mounter, seed: int) -> None:
 
 
 def test_what_was_synced_survives_kill_9(mounter: Mounter) -> None:
-    """Of files of every size, in little memory, with commits between."""
+    """Files of every size survive it, in little memory, with commits between."""
     mounted: Mounted = mounter()
     mounted.helios("config", "set", "performance.working_set", "16MB")
     sizes = {"small": 5_000, "whole": WHOLE_MAX, "parted": SIZE_MAX, "large": LARGE_MAX}

@@ -1,4 +1,4 @@
-"""What each call does to the modification and the change time of what it touches."""
+"""Effects of each call on the modification and the change time of what it touches."""
 
 from __future__ import annotations
 

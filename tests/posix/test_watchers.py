@@ -1,4 +1,4 @@
-"""What inotify and fanotify tell of changes through the mount, and of a checkout."""
+"""Events that inotify and fanotify report of changes through the mount, and of a checkout."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Watcher(contextlib.AbstractContextManager["Watcher"]):
         return sorted(found | set(self.events()))
 
     def events(self) -> list[str]:
-        """What happened since the last time: `event path name`."""
+        """Return the events since the last time: `event path name`."""
         ready, _, _ = select.select([self._fd], [], [], 0.2)
         data = os.read(self._fd, 65536) if ready else b""
         events = []

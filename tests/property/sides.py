@@ -32,7 +32,7 @@ _AT_FDCWD = -100
 
 @dataclass(slots=True)
 class Status:
-    """What is compared of one file; `group` is equal for the names of one file."""
+    """Attributes of one file that are compared; `group` is equal for the names of one file."""
 
     mode: int
     uid: int
@@ -86,7 +86,7 @@ class Real:
         return os.open(self.path(path), flags | os.O_NOFOLLOW | os.O_NONBLOCK, mode)
 
     def opens_content(self, path: PathBytes) -> bool:
-        """Whether an open of the path, if it succeeds, is that of a regular file."""
+        """Return True if an open of the path, should it succeed, is that of a regular file."""
         try:
             kind = stat.S_IFMT(os.lstat(self.path(path)).st_mode)
         except OSError:
@@ -356,7 +356,7 @@ class Ours:
 
 
 def is_within(directory: DirNode, above: object) -> bool:
-    """Whether `directory` is `above` or lies in it."""
+    """Return True if `directory` is `above` or lies in it."""
     place: DirNode | None = directory
     while place is not None and place is not above:
         place = place.parent

@@ -122,7 +122,7 @@ class FileSystemMachine(RuleBasedStateMachine):
             self.ours.close(fh)
 
     def both(self, name: str, *arguments: Any) -> tuple[Any, Any]:
-        """Make a call on both sides; both fail with one errno, or both give something."""
+        """Make a call on both sides; both fail with one errno, or both return something."""
         real = outcome(getattr(self.real, name), *arguments)
         ours = outcome(getattr(self.ours, name), *arguments)
         if isinstance(real, Failed) or isinstance(ours, Failed):
@@ -130,7 +130,7 @@ class FileSystemMachine(RuleBasedStateMachine):
         return real, ours
 
     def equal(self, name: str, *arguments: Any) -> None:
-        """Make a call on both sides that gives the same."""
+        """Make a call on both sides that returns the same."""
         real, ours = self.both(name, *arguments)
         assert real == ours, (name, arguments)
 
@@ -352,13 +352,13 @@ class FileSystemMachine(RuleBasedStateMachine):
 
 @dataclass(frozen=True)
 class Failed:
-    """What a call raised."""
+    """Error that a call raised."""
 
     errno: int
 
 
 def outcome(call: Callable[..., Any], *arguments: Any) -> Any:
-    """What the call gives, or how it fails."""
+    """Return the result of the call, or the error with which it fails."""
     try:
         return call(*arguments)
     except (OSError, HeliosError) as error:

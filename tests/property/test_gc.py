@@ -49,7 +49,7 @@ BRANCHES = st.sampled_from(["main", "idea", "other"])
 
 
 class GcMachine(RuleBasedStateMachine):
-    """What a commit holds is noted when it is made."""
+    """Machine that makes and collects commits, and notes what each holds when it is made."""
 
     def __init__(self) -> None:
         super().__init__()

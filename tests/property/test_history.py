@@ -165,7 +165,7 @@ class HistoryMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.line.undo)
     @rule(path=PATHS, data=DATA)
     def there_and_back(self, path: bytes, data: bytes) -> None:
-        """What is edited between an undo and a redo is what undo finds next."""
+        """An edit between an undo and a redo is what the next undo finds."""
         self.undo()
         self.write(path, data)
         self.redo()

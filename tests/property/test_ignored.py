@@ -81,7 +81,7 @@ class Line:
 
 
 class IgnoredMachine(RuleBasedStateMachine):
-    """Of the working tree the model knows every file, and of each step what must become of it."""
+    """Model that knows every file of the working tree, and what each step must make of it."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What differs between two leaves, against dictionaries."""
+"""Differences between two leaves, against dictionaries."""
 
 from __future__ import annotations
 

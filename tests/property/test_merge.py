@@ -53,7 +53,7 @@ def stage_of(base: Tree, ours: Tree, theirs: Tree) -> Stage:
 
 
 def model(base: Tree, ours: Tree, theirs: Tree) -> Tree:
-    """What disjoint edits give: of each path, the side that changed it."""
+    """Return the result of disjoint edits: of each path, the side that changed it."""
     paths = {*base, *ours, *theirs}
     picked = {
         path: theirs.get(path) if ours.get(path) == base.get(path) else ours.get(path)

@@ -45,13 +45,13 @@ def edit(random: Random, files: TreeBuilder, who: bytes) -> None:
 
 
 def fits(tree: dict[bytes, tuple[int, bytes]], path: bytes) -> bool:
-    """Whether nothing but directories lies above a path."""
+    """Return True if nothing but directories lies above a path."""
     above = [path[:at] for at in range(len(path)) if path[at : at + 1] == b"/"]
     return all(stat.S_ISDIR(tree[each][0]) for each in above if each in tree)
 
 
 def check(store: Store, root: Entry) -> None:
-    """What a directory's entry says of it is so."""
+    """Check that each directory is as its entry says."""
     pending = [root]
     while pending:
         directory = pending.pop()

@@ -84,7 +84,7 @@ def entries(store: Store, root: Entry) -> dict[bytes, Entry]:
 
 
 def look(workspace: Workspace, path: bytes) -> int | None:
-    """Load the way to a path, as far as it goes; gives its inode number."""
+    """Load the way to a path, as far as it goes; return its inode number."""
     node: object = workspace.root
     for part in path.split(b"/"):
         if not isinstance(node, DirNode):
@@ -126,7 +126,7 @@ def test_what_a_switch_brings_is_new_and_what_stays_is_not(
 
 
 def _has_the_same(store: Store, was: Entry, entry: Entry) -> bool:
-    """Whether a file has the bytes, a directory the files, that were there."""
+    """Return True if a file has the bytes, a directory the files, that were there."""
     if was.is_dir and entry.is_dir:
         old, new = ({e.name: e for e in map(_decode, read_entries(store, TreeId(each.oid)))}
                     for each in (was, entry))  # fmt: skip

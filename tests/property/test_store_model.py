@@ -27,7 +27,7 @@ CONTENT = st.one_of(
 
 
 class StoreMachine(RuleBasedStateMachine):
-    """What was published is in `kept`; what was gathered since, in `batch` too."""
+    """Published data is in `kept`; data gathered since is in `batch`, too."""
 
     objects = Bundle("objects")
 

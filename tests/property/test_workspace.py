@@ -40,7 +40,7 @@ Tree = dict[bytes, "File | Tree"]
 
 
 def check_remembered(store: Store, directory: DirNode) -> None:
-    """What a directory remembers of its tree is what the store has."""
+    """Check that a directory remembers of its tree what the store has."""
     if directory.data is not None:
         assert directory.data == read_tree(store, TreeId(directory.tree))
     for leaf in directory.leaves.leaves if directory.leaves else ():
@@ -177,7 +177,7 @@ class WorkspaceMachine(RuleBasedStateMachine):
 
     @rule()
     def list(self) -> None:
-        """What a listing makes of the children; a look-up later gives the same inode."""
+        """List all directories; a look-up later finds the inode that a listing made of a child."""
         pending = [self.workspace.root]
         while pending:
             directory = pending.pop()

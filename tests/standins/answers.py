@@ -1,4 +1,4 @@
-"""What the stand-ins for models say."""
+"""Answers of the stand-ins for models."""
 
 from __future__ import annotations
 

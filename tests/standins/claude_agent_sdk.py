@@ -11,7 +11,7 @@ from tests.standins.answers import next_answer
 
 @dataclass
 class ClaudeAgentOptions:
-    """What of the options the samples use."""
+    """Options that the samples use."""
 
     cwd: str | Path | None = None
     permission_mode: str | None = None

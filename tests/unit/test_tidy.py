@@ -18,6 +18,9 @@ from tests.sources import parsed
 
 PACKAGE = Path(heliosfs.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
+SOURCES = Path(__file__).parents[2]
+OTHERS = sorted(path for name in ("tests", "benchmarks") for path in (SOURCES / name).rglob("*.py"))
+"""Modules that are not part of the program, but written in the same words."""
 
 LINES_MAX = 400
 FUNCTION_LINES_MAX = 50
@@ -26,7 +29,7 @@ METHODS_MAX = 19
 LONG: dict[str, str] = {}
 """Function of a module that is still too long; an empty name for the module itself."""
 
-OPENING = re.compile(r"(What|Whether|Of|Those|So|Who|Whoever|That|This is)\b")
+OPENING = re.compile(r"(What|Whatever|Whether|Of|Those|So|Who|Whoever|That|This is)\b")
 GIVES = re.compile(r"\b[Gg]ives?\b")
 
 _Named = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
@@ -63,14 +66,26 @@ def _docstrings(tree: ast.Module) -> Iterator[tuple[int, str]]:
                 yield after.lineno, after.value.value
 
 
+def _without_subject(path: Path, tree: ast.Module) -> list[str]:
+    """Return the docstrings that open with neither a verb nor a noun, or that use a banned verb."""
+    return [
+        f"{path}:{line}: {text.splitlines()[0]}"
+        for line, text in _docstrings(tree)
+        if OPENING.match(text) or GIVES.search(text)
+    ]
+
+
 @pytest.mark.parametrize("path", MODULES, ids=_name)
 def test_docstrings_open_with_a_verb_or_a_noun(path: Path) -> None:
     """ "Return …", "Largest file that …"; never "What …" or "Whether …", which have no subject."""
-    tree = parsed(path)
+    assert _without_subject(path, parsed(path)) == []
+
+
+def test_docstrings_of_tests_and_benchmarks_do_too() -> None:
+    """Docstrings of tests and benchmarks obey the same rule as those of the program."""
+    assert OTHERS
     found = [
-        f"{_name(path)}:{line}: {text.splitlines()[0]}"
-        for line, text in _docstrings(tree)
-        if (OPENING.match(text) or GIVES.search(text)) and len(path.relative_to(PACKAGE).parts) > 1
+        each for path in OTHERS for each in _without_subject(path, ast.parse(path.read_text()))
     ]
     assert found == []
 
