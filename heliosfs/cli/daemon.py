@@ -293,12 +293,17 @@ def _child(setup: Setup, log_fd: int, writer: int) -> NoReturn:
     """Run the daemon, from the fork to its exit."""
     code = 1
 
+    reports = open(writer, "wb", buffering=0)  # noqa: SIM115 - closed by the last report
+
     def report(text: str) -> None:
+        # Closed since "ready": the number of the descriptor may be that of another file by now.
+        if reports.closed:
+            return
         # Whoever started us may be gone; the mount does not depend on it.
         with contextlib.suppress(OSError):
-            os.write(writer, os.fsencode(text) + b"\n")
-            if text == "ready":
-                os.close(writer)
+            reports.write(os.fsencode(text) + b"\n")
+        if text == "ready":
+            reports.close()
 
     try:
         os.setsid()

@@ -70,6 +70,24 @@ def test_a_refusal_arrives_with_its_exit_code(
     assert caught.value.exit_code == 2
 
 
+def test_a_failure_after_the_start_is_written_to_the_log_alone(
+    setup: daemon.Setup, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The pipe is closed by then, and its number may be that of a file of the store."""
+
+    def run(setup: daemon.Setup, report: Report) -> None:
+        report("ready")
+        for number in range(16):
+            os.open(tmp_path / f"file-{number}", os.O_WRONLY | os.O_CREAT)
+        raise ZeroDivisionError("after the start")
+
+    run_with(monkeypatch, run)
+    daemon.start(setup, lambda word, rest: None)
+    os.wait()
+    assert [each.read_bytes() for each in sorted(tmp_path.glob("file-*"))] == [b""] * 16
+    assert "after the start" in (tmp_path / "log").read_text()
+
+
 def test_a_bug_is_a_line_here_and_a_traceback_in_the_log(
     setup: daemon.Setup, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
