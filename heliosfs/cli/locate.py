@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+from contextlib import ExitStack
 from typing import NamedTuple
 
 from heliosfs.cli.ownership import check_server, own_ids
@@ -86,20 +87,21 @@ def _is_answered(home: int) -> bool:
     A control file has a size only while it is open, and then its name may lead to another file; no
     other file does either.  The launcher looks for the same.
     """
-    control = os.open("ctl", _BENEATH, dir_fd=home)
-    try:
-        flags = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        before = os.stat("command", dir_fd=control, follow_symlinks=False)
-        command = os.open("command", flags, dir_fd=control)
-        try:
+    flags = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    with ExitStack() as opened_files:
+        control = os.open("ctl", _BENEATH, dir_fd=home)
+        opened_files.callback(os.close, control)
+        # Another process may have closed the file after its size was looked at; then it shows
+        # neither.  A second open, while the first file is open, leads to one without a name.
+        for _ in range(2):
+            before = os.stat("command", dir_fd=control, follow_symlinks=False)
+            command = os.open("command", flags, dir_fd=control)
+            opened_files.callback(os.close, command)
             opened = os.fstat(command)
             now = os.stat("command", dir_fd=control, follow_symlinks=False)
-            is_other = opened.st_size > before.st_size == 0 or not os.path.samestat(opened, now)
-            return opened.st_uid in own_ids() and is_other
-        finally:
-            os.close(command)
-    finally:
-        os.close(control)
+            if opened.st_size > before.st_size == 0 or not os.path.samestat(opened, now):
+                return opened.st_uid in own_ids()
+    return False
 
 
 def find_repository(path: str) -> Location | None:

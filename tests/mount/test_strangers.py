@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import heliosfs.cli
+from heliosfs.cli import locate
 from tests.git_repository import Clone
 from tests.mount.conftest import SECONDS, Mounted
 
@@ -225,3 +226,22 @@ def test_the_launcher_speaks_to_every_view(mounted: Mounted, launcher: Path) -> 
     refused = launch(launcher, mounted.path, "checkout", "no\u202esuch")
     assert refused.returncode == 1
     assert "\u202e" not in refused.stderr
+
+
+def test_a_view_is_known_without_a_mount_table_although_another_caller_has_just_left(
+    mounted: Mounted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locate, "mount_of", lambda fd: None)
+    held = [os.open(mounted.path / ".helios/ctl/command", os.O_RDWR)]
+    open_file = os.open
+
+    def leave_and_open(
+        path: str, flags: int, mode: int = 0o777, *, dir_fd: int | None = None
+    ) -> int:
+        if path == "command" and held:
+            os.close(held.pop())
+        return open_file(path, flags, mode, dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "open", leave_and_open)
+    view = locate.find_view(str(mounted.path))
+    assert (view, held) == (locate.Location(str(mounted.path), ""), [])
