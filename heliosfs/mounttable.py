@@ -6,6 +6,7 @@ may look up its own, and a caller is not blocked by one whose daemon is gone.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 FSTYPE = "fuse.heliosfs"
+SELF = "/proc/self"
 
 _OCTAL = re.compile(rb"\\([0-7]{3})")
 _MOUNT_ID = b"mnt_id:"
@@ -56,10 +58,19 @@ def parse(table: bytes) -> list[Mount]:
     return mounts
 
 
-def mounts(process: str = "/proc/self") -> list[Mount]:
-    """Return every mount that a process sees, in the order they were made.  Raise OSError."""
-    with open(f"{process}/mountinfo", "rb") as file:
-        return parse(file.read())
+def mounts(process: str = SELF) -> list[Mount]:
+    """Return every mount that a process sees, in the order they were made.
+
+    Raise OSError, with a text for the user if it is the caller's own table that is missing.
+    """
+    try:
+        with open(f"{process}/mountinfo", "rb") as file:
+            return parse(file.read())
+    except FileNotFoundError as error:
+        if process != SELF:
+            raise
+        reason = "the mount table cannot be read, because /proc is not mounted"
+        raise FileNotFoundError(errno.ENOENT, reason) from error
 
 
 def mount_at(path: str) -> Mount | None:
@@ -90,7 +101,7 @@ def mount_of(fd: int) -> Mount | None:
 
     A process whose root directory was changed does not see all mounts that it has files of.
     """
-    number = mount_id(f"/proc/self/fdinfo/{fd}")
+    number = mount_id(f"{SELF}/fdinfo/{fd}")
     if number is None:
         return None
     with suppress(OSError):
@@ -117,7 +128,7 @@ def mount_id_at(path: str) -> int | None:
     except OSError:
         return None
     try:
-        return mount_id(f"/proc/self/fdinfo/{fd}")
+        return mount_id(f"{SELF}/fdinfo/{fd}")
     finally:
         os.close(fd)
 

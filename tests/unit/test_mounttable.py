@@ -23,6 +23,17 @@ def table(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mounttable, "mounts", lambda: mounttable.parse(TABLE))
 
 
+def test_a_missing_proc_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = str(tmp_path / "7")
+    with pytest.raises(FileNotFoundError, match="No such file") as caught:
+        mounttable.mounts(gone)
+    assert caught.value.filename == f"{gone}/mountinfo"
+    monkeypatch.setattr(mounttable, "SELF", gone)
+    with pytest.raises(FileNotFoundError, match="because /proc is not mounted") as caught:
+        mounttable.mounts(gone)
+    assert caught.value.filename is None
+
+
 def test_mountinfo_is_read_with_its_escapes_and_optional_fields() -> None:
     first, ours, *_ = mounttable.parse(TABLE)
     assert first == mounttable.Mount("/", "ext4", "/dev/sda1", 21, "8:1")
