@@ -23,8 +23,9 @@ _ENDING = sum(
 
 
 def wants_to_end(pid: int) -> bool:
-    """Return True if a signal that ends programs is pending for a thread: 30 us.
+    """Return True if a signal that ends programs is pending for a thread, and not blocked: 30 us.
 
+    A program that blocks a signal reads it with sigwait(3) or signalfd(2), and goes on until then.
     Source: proc_pid_status(5).  False for a thread that cannot be seen, for example in another pid
     namespace.
     """
@@ -33,5 +34,6 @@ def wants_to_end(pid: int) -> bool:
             lines = file.read().split(b"\n")
     except OSError:
         return False
-    fields = (line.split(b":\t", 1) for line in lines if b"Pnd:" in line)
-    return any(int(value, 16) & _ENDING for _, value in fields)
+    fields = dict(line.split(b":\t", 1) for line in lines if line.startswith((b"Sig", b"Shd")))
+    pending = int(fields[b"SigPnd"], 16) | int(fields[b"ShdPnd"], 16)
+    return bool(pending & ~int(fields[b"SigBlk"], 16) & _ENDING)

@@ -301,13 +301,19 @@ async def test_a_reader_has_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 async def test_a_signal_that_waits_for_a_process_is_seen() -> None:
-    blocked = {signal.SIGINT, signal.SIGUSR1}
+    """A stopped process stands for one that waits in the kernel: its signals stay pending."""
+    blocked = {signal.SIGTERM}
     child = subprocess.Popen(
         ["sleep", "60"],
         preexec_fn=lambda: signal.pthread_sigmask(signal.SIG_BLOCK, blocked),  # noqa: PLW1509
     )
     try:
         assert not wants_to_end(child.pid)
+        os.kill(child.pid, signal.SIGTERM)
+        # It does not end the process, which may read it by signalfd(2) when it comes to that.
+        assert not wants_to_end(child.pid)
+        os.kill(child.pid, signal.SIGSTOP)
+        os.waitpid(child.pid, os.WUNTRACED)
         os.kill(child.pid, signal.SIGUSR1)
         assert not wants_to_end(child.pid)
         os.kill(child.pid, signal.SIGINT)
