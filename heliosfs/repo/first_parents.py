@@ -281,8 +281,12 @@ class FirstParents:
         return jumps
 
     def _milestone(self, oid: CommitId) -> Milestone | None:
-        value = self._records.get(keys.MILESTONE + oid)
-        return decode_milestone(value) if value is not None else None
+        try:
+            value = self._records.get(keys.MILESTONE + oid)
+            return decode_milestone(value) if value is not None else None
+        except (StoreError, ValueError):
+            # The commits say the same: a commit must not fail for a damaged record.  fsck lists it.
+            return None
 
     def _keep(self, oid: CommitId, place: Place | None) -> None:
         kept = self._kept

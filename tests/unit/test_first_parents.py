@@ -6,6 +6,7 @@ import random
 
 import pytest
 
+from heliosfs.errors import StoreError
 from heliosfs.objects.commit import Commit, Signature
 from heliosfs.objects.ids import CommitId, Oid
 from heliosfs.objects.tree import Entry
@@ -133,6 +134,22 @@ def test_a_chain_without_records_is_walked() -> None:
     assert graph.history.first_parents.place(chain[-1]) is None
     assert not list(graph.store.scan(keys.MILESTONE))
     assert merge_bases(graph.history, chain[-1], chain[20]) == [chain[20]]
+
+
+def test_a_damaged_record_is_one_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = Ancestry()
+    chain = graph.line(None, 300)
+    graph.store.put(keys.MILESTONE + chain[192], b"short")
+    graph.history = History(graph.store)
+    assert graph.history.first_parents.below(chain[299], 290) == chain[9]
+    graph.line(chain[-1], 100)
+
+    def fail(key: bytes) -> bytes | None:
+        raise StoreError("state is damaged")
+
+    monkeypatch.setattr(graph.store, "get", fail)
+    graph.history = History(graph.store)
+    assert graph.history.first_parents.below(chain[299], 290) == chain[9]
 
 
 def test_a_removed_commit_takes_its_record_along() -> None:
