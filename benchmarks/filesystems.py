@@ -106,7 +106,7 @@ def _compiled(plan: Plan) -> str:
 
 
 def _installed(name: str) -> Callable[[Plan], str]:
-    """Where the program of that name is, whose Debian package is called the same."""
+    """Return a search for the program of that name, whose Debian package is called the same."""
 
     def find(_plan: Plan) -> str:
         path = shutil.which(name)

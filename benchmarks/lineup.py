@@ -21,7 +21,7 @@ class Lineup:
         self.filesystems = filesystems
         self.sources: dict[str, Path] = {}
         self.missing: dict[str, str] = {}
-        """Why there are no figures, by the name of the file system."""
+        """Reasons why there are no figures, by the name of the file system."""
         self._plan = plan
         self._turn = 0
 

@@ -14,7 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 COMMAND_SECONDS = 120
-"""How long a command that is not measured may take."""
+"""Longest time that a command that is not measured may take."""
 _SAMPLES_MIN = 5
 _PACKAGES = ("pyfuse3", "trio", "lmdb", "blake3", "lz4")
 
@@ -23,7 +23,7 @@ Action = Callable[[], object]
 
 @dataclass(frozen=True)
 class Plan:
-    """How much to measure, and where."""
+    """Extent of the measurements, and their place."""
 
     scratch: Path
     """A directory of this run's own, on the disk that is measured."""
@@ -38,14 +38,14 @@ class Plan:
     """Objects that several benchmarks share, made by the first that wants them."""
 
     def count(self, wanted: int) -> int:
-        """How many samples to take of something that asks for `wanted`."""
+        """Return the number of samples to take of something that asks for `wanted`."""
         if self.repeats is not None:
             return self.repeats
         return max(_SAMPLES_MIN, wanted // 5) if self.quick else wanted
 
     @property
     def seconds(self) -> float:
-        """How long the samples of one figure may take, once there are a few."""
+        """Time that the samples of one figure may take, once there are a few."""
         return 1.0 if self.quick else 4.0
 
     def directory(self, name: str) -> Path:
@@ -143,7 +143,7 @@ def disk_bytes(path: Path) -> int:
 
 
 def environment(plan: Plan) -> dict[str, object]:
-    """Where the figures come from: without it they mean nothing."""
+    """Return the environment of the figures: without it they mean nothing."""
     return {
         "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "kernel": platform.release(),

@@ -1,4 +1,4 @@
-"""Where client and daemon run, and what else wants the CPUs: for what is measured."""
+"""Placements of client and daemon, and of other work for the CPUs, while something is measured."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def all_cpus_busy() -> Iterator[None]:
 
 
 class Placement(NamedTuple):
-    """Where things run while something is measured."""
+    """CPUs and other work while something is measured."""
 
     name: str
     mounting: Callable[[], AbstractContextManager[None]] = nullcontext

@@ -30,7 +30,7 @@ class Step(NamedTuple):
     name: str
     argv: list[str]
     prepare: Callable[[Path], object] = lambda _work: None
-    """Runs ahead of it, unmeasured."""
+    """Function that runs ahead of it, unmeasured."""
     lacking: str = ""
     """Programs that the machine would need to run it."""
 
@@ -63,7 +63,7 @@ def programs(plan: Plan) -> Iterator[Row]:
 
 
 def repeats(plan: Plan, wanted: int, quick: int) -> int:
-    """How often to run what takes seconds."""
+    """Return the number of runs of a program that takes seconds."""
     return plan.repeats or (quick if plan.quick else wanted)
 
 

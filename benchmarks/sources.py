@@ -72,7 +72,7 @@ def test_file_{n}(tmp_path):
 
 @dataclass(frozen=True)
 class Sources:
-    """Where they lie."""
+    """Paths of the files that programs work on."""
 
     repository: Path
     """A git repository of the standard library's modules."""

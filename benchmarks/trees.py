@@ -34,7 +34,7 @@ class Tree:
         return f"{self.file_count:,} files{shape}"
 
     def path(self, index: int) -> str:
-        """Where the file of that number lies."""
+        """Return the path of the file of that number."""
         if self.directories:
             return f"d{index % self.directories:04}/f{index // self.directories:04}"
         return nested_path(index, self.file_count)

@@ -27,7 +27,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(scope="session")
 def long_seconds(request: pytest.FixtureRequest) -> float:
-    """How long a test that enumerates goes on; 0 for its sample."""
+    """Return the seconds for which a test that enumerates goes on; 0 for its sample."""
     seconds: float = request.config.getoption("--long")
     return seconds
 

@@ -12,7 +12,7 @@ from heliosfs.steps import Steps
 
 
 class Descent:
-    """Which of two commits is an ancestor of the other, as far as an import has asked.
+    """Cache of which of two commits is an ancestor of the other, as far as an import has asked.
 
     To find out takes turns of others, in which a branch may move.  So it is found out before the
     refs are moved, and kept here for the moment in which they are.

@@ -84,7 +84,7 @@ def texts(tab: Tab, selector: str) -> list[str]:
 
 
 def drawn(tab: Tab) -> list[int]:
-    """How many dots each series of the chart has."""
+    """Return the number of dots that each series of the chart has."""
     paths = "[...document.querySelectorAll('#chart .dots')]"
     counts = tab.evaluate(f"{paths}.map((path) => path.getAttribute('d').split('M').length - 1)")
     assert isinstance(counts, list)

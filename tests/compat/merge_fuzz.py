@@ -398,7 +398,7 @@ def _git_id(kind: bytes, data: bytes) -> bytes:
 
 @dataclass
 class Difference:
-    """Where the two do not agree."""
+    """A merge on which the two do not agree."""
 
     seed: int
     kind: str

@@ -13,7 +13,7 @@ import pytest
 from tests.crash.damage import GOOD
 
 COUNT = int(os.environ.get("HELIOS_DAMAGES", "150"))
-"""How many damages; thousands are for whoever has the time."""
+"""Number of damages; set it to thousands when there is time."""
 
 
 AT_ONCE = min(COUNT, 30)

@@ -23,7 +23,7 @@ class Harness(NamedTuple):
 
     name: str
     run: Callable[[bytes], object]
-    """Decodes its argument, and asserts what must be true of any bytes."""
+    """Function that decodes its argument, and asserts what must be true of any bytes."""
     refuses: tuple[type[Exception], ...]
     """Errors that are documented for bytes that are damaged; any other is a finding."""
     seeds: Callable[[], list[bytes]]

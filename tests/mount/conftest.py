@@ -17,7 +17,7 @@ from heliosfs import mounttable
 from heliosfs.cli import runfiles
 
 SECONDS = 30
-"""How long anything here may take; all of it takes milliseconds when it works."""
+"""Longest time that anything here may take; all of it takes milliseconds when it works."""
 
 
 class Mounted:

@@ -47,7 +47,7 @@ class Reader:
         os.write(self.fd, json.dumps(line).encode() + b"\n")
 
     def progress(self, count: int = 1) -> dict[str, int]:
-        """How far it is, once it has taken so many commits in."""
+        """Return the progress of the import, once it has taken so many commits in."""
         done: dict[str, int] = {"done": 0}
         while done["done"] < count:
             line = os.read(self.fd, 65536).decode()
@@ -89,7 +89,7 @@ def wait_until_taken(workspace: Mounted) -> None:
 
 
 def taken(reply: str) -> int:
-    """How many commits a reply says were taken in."""
+    """Return the number of commits that a reply says were taken in."""
     return int(reply.split(" ", 1)[0])
 
 

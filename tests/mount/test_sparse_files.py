@@ -25,7 +25,7 @@ def make(path: Path) -> None:
 
 
 def holes(path: Path) -> list[int]:
-    """Where data begins and ends."""
+    """Return the offsets at which data begins and ends."""
     found, at = [], 0
     with open(path, "rb") as file:
         try:

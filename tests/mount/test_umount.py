@@ -83,7 +83,7 @@ def test_a_command_in_one_workspace_holds_no_other(
 
 @needs_root
 def test_mounts_outside_come_and_go_inside() -> None:
-    """Where mounts are shared, an unmount outside reaches a namespace that `run` has made."""
+    """An unmount outside reaches a namespace that `run` has made, if mounts are shared."""
     script = """
         set -e
         mount --make-rshared /

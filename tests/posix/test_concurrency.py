@@ -58,7 +58,7 @@ def with_a_commit(mounter: Mounter) -> Mounted:
 
 
 def node_count(mounted: Mounted) -> int:
-    """How many nodes the daemon holds."""
+    """Return the number of nodes that the daemon holds."""
     text = (mounted.path / ".helios/stats").read_text()
     stats = dict(line.split(": ") for line in text.splitlines())
     return int(stats["node_count"])

@@ -1,4 +1,4 @@
-"""Where the bytes of a file are: holes, room, copies without copying, and files without a name."""
+"""Space of files: holes, room, copies without copying, and files without a name."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ class Inode:
         self.pages: dict[int, bytes] = {}
         self.listing: list[bytes] | None = None
         self.listing_version = 0
-        """Grows when a listing, whether cached or under way, is out of date."""
+        """Number that grows when a listing, whether cached or under way, is out of date."""
         self.target: bytes | None = None
 
     @property

@@ -1,4 +1,4 @@
-"""How many Python calls the paths take that are taken most."""
+"""Number of Python calls in the paths that are taken most."""
 
 from __future__ import annotations
 

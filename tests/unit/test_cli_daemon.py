@@ -1,4 +1,4 @@
-"""How a daemon is started and what it reports, and the take-in of a first mount."""
+"""Start of a daemon, its reports, and the take-in of a first mount."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ import heliosfs.cli
 
 LAUNCHER = Path(heliosfs.cli.__file__).with_name("helios")
 IS_ANSWERED = "if is_answered; then"
-"""How the launcher tells a control file from others, once it is open."""
+"""Line of the launcher that tells a control file from others, once it is open."""
 SECONDS = 20
 
 
@@ -257,7 +257,7 @@ def plant_a_linked_directory(root: Path) -> None:
 def test_no_directory_takes_over_the_command(
     bin_directory: Path, tmp_path: Path, plant: Callable[[Path], None]
 ) -> None:
-    """Where no daemon answers, nothing is written, and Python, called in place, says so."""
+    """Nothing is written if no daemon answers, and Python, called in place, says so."""
     (bin_directory / "helios").write_bytes(LAUNCHER.read_bytes())
     (bin_directory / "helios-py").write_text('#!/bin/sh\nprintf "%s\\n" "$PWD" "$@"\n')
     root = tmp_path / "ws"

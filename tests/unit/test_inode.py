@@ -55,7 +55,7 @@ def test_what_the_kernel_sees_has_types() -> None:
 
 
 def _letting_go(tree: ast.AST, scope: str = "") -> Iterator[str]:
-    """Where something is taken out of a table of nodes."""
+    """Yield the functions that take something out of a table of nodes."""
     for each in ast.iter_child_nodes(tree):
         inner = scope
         if isinstance(each, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):

@@ -1,4 +1,4 @@
-"""How requests are waited for: no worker stops the others, no poll without hope of a request."""
+"""Waits for requests: no worker stops the others, no poll without hope of a request."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def make(path: Path, size: int, extents: list[tuple[int, bytes]]) -> None:
 
 @pytest.fixture
 def read_counts(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many bytes each pread gave."""
+    """Return a list, to which each pread adds the number of bytes that it read."""
     counts: list[int] = []
     pread = os.pread
 

@@ -29,7 +29,9 @@ METHODS_MAX = 19
 LONG: dict[str, str] = {}
 """Function of a module that is still too long; an empty name for the module itself."""
 
-OPENING = re.compile(r"(What|Whatever|Whether|Of|Those|So|Who|Whoever|That|This is)\b")
+OPENING = re.compile(
+    r"(What|Whatever|Whether|Of|Those|So|Who|Whoever|That|This is|How|Why|Where|Which)\b"
+)
 GIVES = re.compile(r"\b[Gg]ives?\b")
 
 _Named = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef

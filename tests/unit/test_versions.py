@@ -1,4 +1,4 @@
-"""Which version an object is encoded against, without a store."""
+"""Choice of the version that an object is encoded against, without a store."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def chain(versions: Versions, count: int, kind: Kind = Kind.BLOB) -> list[Prepar
 
 
 def depth(made: list[PreparedObject], at: int) -> int:
-    """How many others it takes to decode one; each of them comes before it."""
+    """Return how many others it takes to decode one; each of them comes before it."""
     place = {each.oid: index for index, each in enumerate(made)}
     steps, index = 0, at
     while (base := made[index].base) is not None:
