@@ -272,6 +272,7 @@ def with_repository(place: Location, use: Callable[[Repository], T]) -> T:
     from heliosfs.cli.configuration import configuration
     from heliosfs.cli.identity import identity
     from heliosfs.clock import SystemClock
+    from heliosfs.repo.configuration import FILE as CONFIGURATION_FILE
     from heliosfs.repo.repository import Repository
     from heliosfs.store.local import LocalStore
 
@@ -279,7 +280,7 @@ def with_repository(place: Location, use: Callable[[Repository], T]) -> T:
     try:
         store = LocalStore.open(dir_fd)
         try:
-            settings = configuration(dir_fd)
+            settings = configuration(store.file_beside(CONFIGURATION_FILE))
             repository = Repository.open(store, SystemClock(), identity(place.root), None)
             repository.path = place.root
             repository.configure(settings)

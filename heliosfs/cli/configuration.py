@@ -7,17 +7,17 @@ import os
 from heliosfs.config.settings import Layer
 from heliosfs.errors import HeliosError, UsageError
 from heliosfs.repo.configuration import FILE, Configuration
-from heliosfs.store.sidefile import StoredFile
+from heliosfs.store.sidefile import SideFile
 
 _MACHINE = "/etc/heliosfs"
 
 
-def configuration(store_fd: int) -> Configuration:
-    """Return the settings of the repository in a directory, whose descriptor must stay open.
+def configuration(file: SideFile) -> Configuration:
+    """Return the settings of the repository that has this `helios.yaml`.
 
     UsageError names file, line and key; HeliosError when a file is there and cannot be read.
     """
-    return Configuration(StoredFile(store_fd, FILE), layers())
+    return Configuration(file, layers())
 
 
 def layers() -> list[Layer]:

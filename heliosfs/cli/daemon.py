@@ -143,7 +143,7 @@ def run(setup: Setup, report: Callable[[str], None]) -> None:
         if store.refusal is not None:
             report(f"read-only {one_line(store.refusal)}")
         store_id = stores.remember_store(setup.mountpoint, setup.store, store_fd)
-        repository = _open_repository(setup, store, store_fd)
+        repository = _open_repository(setup, store)
         _tell_findings(repository, store.unclosed_by, setup.log, report)
         _check_beneath(repository, setup.mountpoint, directory_fd, report)
         registered = runfiles.Registration(
@@ -172,19 +172,19 @@ def _open_store(store_fd: int) -> LocalStore:
         raise stores.with_served_workspace(error) from error
 
 
-def _open_repository(setup: Setup, store: LocalStore, store_fd: int) -> Repository:
+def _open_repository(setup: Setup, store: LocalStore) -> Repository:
     from heliosfs.cli.configuration import configuration
     from heliosfs.clock import SystemClock
+    from heliosfs.repo.configuration import FILE as CONFIGURATION_FILE
     from heliosfs.repo.repository import Repository
-    from heliosfs.store.sidefile import StoredFile
     from heliosfs.workspace.inodes import FILE as INODES_FILE
 
-    settings = configuration(store_fd)
+    settings = configuration(store.file_beside(CONFIGURATION_FILE))
     who = identity(setup.mountpoint)
     repository = Repository.open(store, SystemClock(), who, setup.branch)
     repository.path = setup.mountpoint
     repository.configure(settings)
-    repository.inodes.go_on(StoredFile(store_fd, INODES_FILE))
+    repository.keep_numbers(store.file_beside(INODES_FILE))
     return repository
 
 

@@ -151,6 +151,8 @@ def _halt_poll(setting: str | None, cpu_info: str | None) -> Finding:
 def _settings(view: locate.Location | None, place: locate.Location | None) -> Settings:
     """Return the settings of a workspace, or those that a new one would have."""
     from heliosfs.cli.configuration import configuration, layers
+    from heliosfs.repo.configuration import FILE as CONFIGURATION_FILE
+    from heliosfs.store.sidefile import StoredFile
 
     if place is not None:
         try:
@@ -158,7 +160,7 @@ def _settings(view: locate.Location | None, place: locate.Location | None) -> Se
         except HeliosError:
             return resolve(layers())  # what is wrong with the store is a finding of its own
         try:
-            return configuration(fd).settings
+            return configuration(StoredFile(fd, CONFIGURATION_FILE)).settings
         finally:
             os.close(fd)
     below = layers()

@@ -22,6 +22,7 @@ from heliosfs.repo.seen_settings import see_settings
 from heliosfs.repo.view import View
 from heliosfs.repo.working_state import DETACHED, State
 from heliosfs.store.base import Store
+from heliosfs.store.sidefile import SideFile
 from heliosfs.workspace.switch import Invalidation
 from heliosfs.workspace.unloading import close
 from heliosfs.workspace.working_set import DEFAULT_BUDGET_BYTES
@@ -90,6 +91,12 @@ class Repository(Core):
         if seen is not None:
             self.findings.append(seen)
         configuration.follow(self._apply)
+
+    def keep_numbers(self, file: SideFile) -> None:
+        """Continue the numbers of inodes where the mount before ended.  Raise StoreError."""
+        finding = self.inodes.go_on(file)
+        if finding is not None:
+            self.findings.append(finding)
 
     def close(self) -> None:
         """Save every view and close the store.  Raise StoreError."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import partial
 
 from heliosfs.errors import CorruptObject, MissingObject, StoreError
 from heliosfs.objects.ids import Kind, Oid, object_id
@@ -28,6 +29,7 @@ from heliosfs.store.layout import release_lock
 from heliosfs.store.opening import open_parts
 from heliosfs.store.pending import ColdObject, Pending, PendingObjects, bytes_of
 from heliosfs.store.settling import Settling
+from heliosfs.store.sidefile import BesideFile
 
 _COMMIT = Kind.COMMIT
 DEFAULT_CACHE_BYTES = 512 * 1024 * 1024
@@ -68,6 +70,8 @@ class LocalStore:
         # Bound, not passed on by methods of the store: see `StateLayers`.
         self.get, self.put = state.get, state.put
         self.scan, self.abandon = state.scan, state.abandon
+        self.file_beside = partial(BesideFile, directory)
+        """Return the file of a name in the store's directory, of a layer above.  Until `close`."""
         self._settling = Settling(
             directory, self._l2, self._journal, self._cache, self._pending, state
         )

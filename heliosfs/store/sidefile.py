@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import closing
 from typing import Protocol
 
 from heliosfs.store.directory import Directory, store_error
@@ -21,28 +22,29 @@ class SideFile(Protocol):
         """
 
 
-class StoredFile:
-    """A file in the store's directory, which may lie beneath the mount."""
+class BesideFile:
+    """A file in the directory of an open store, which may lie beneath the mount.
 
-    def __init__(self, dir_fd: int, name: str) -> None:
-        """Keep the descriptor, which the caller still owns."""
-        self._dir_fd = dir_fd
+    A sync of it that fails is one of the store's: the kernel reports a failure to one caller only,
+    and here it may be about names of the store.
+    """
+
+    def __init__(self, directory: Directory, name: str) -> None:
+        """Keep the directory, which the caller still owns."""
+        self._directory = directory
         self._name = name
 
     def read(self) -> bytes | None:
-        directory = Directory(self._dir_fd)
         try:
-            return directory.read(self._name)
+            return self._directory.read(self._name)
         except FileNotFoundError:
             return None
         except OSError as error:
             raise store_error(f"cannot read {self._name}", error) from error
-        finally:
-            directory.close()
 
     def replace(self, data: bytes) -> None:
         """Replace the file; the bytes are on the disk on return, after some milliseconds."""
-        directory = Directory(self._dir_fd)
+        directory = self._directory
         # Written beside the file and renamed: rename(2) is atomic, writing in place is not.
         new = f"{self._name}.new"
         try:
@@ -56,8 +58,24 @@ class StoredFile:
             directory.sync_names()
         except OSError as error:
             raise store_error(f"cannot write {self._name}", error) from error
-        finally:
-            directory.close()
+
+
+class StoredFile:
+    """A file in the directory of a store that this process does not have open."""
+
+    def __init__(self, dir_fd: int, name: str) -> None:
+        """Keep the descriptor, which the caller still owns."""
+        self._dir_fd = dir_fd
+        self._name = name
+
+    def read(self) -> bytes | None:
+        with closing(Directory(self._dir_fd)) as directory:
+            return BesideFile(directory, self._name).read()
+
+    def replace(self, data: bytes) -> None:
+        """Replace the file, as `BesideFile.replace` does."""
+        with closing(Directory(self._dir_fd)) as directory:
+            BesideFile(directory, self._name).replace(data)
 
 
 class MemoryFile:

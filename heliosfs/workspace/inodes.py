@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 
-from heliosfs.errors import StoreError
+from heliosfs.errors import StoreError, StoreFull, StoreUnwritable
 from heliosfs.store.sidefile import SideFile
 from heliosfs.workspace.inode import Inode
 
 ROOT_INO = 1
+INO_MAX = 2**63 - 1
 BLOCK_COUNT = 2**18
 """Size of the blocks in which numbers are reserved.  A mount that is killed loses the rest of its
 block; about 16,000 such mounts fit below 2^32, the limit for stat(2) in 32-bit programs."""
@@ -39,30 +40,46 @@ class InodeTable:
         ino = self._next
         # I7: the end of a block is on the disk before a number of the block is used.
         if ino >= self._end:
-            self._reserve()
+            # Files stay readable when the disk is full or has failed. The next mount may then give
+            # these numbers again; after a failed sync, nothing more is kept of this one.
+            with contextlib.suppress(StoreError):
+                self._reserve()
         self._next = ino + 1
         return ino
 
-    def go_on(self, file: SideFile) -> None:
+    def go_on(self, file: SideFile) -> str | None:
         """Continue with the first free number according to `file`, and keep the file up to date.
 
-        Raises StoreError.  Cost: some milliseconds, now and for every block.
+        Return a line for people if the file is damaged.  Raise StoreError, but not for a disk that
+        is full or read-only, where files stay readable.  Cost: some milliseconds, now and for every
+        block.
         """
-        data = file.read() or b""
-        self._next = max(self._next, int(data) if data.strip().isdigit() else 0)
+        data = file.read()
+        free = _decode(data) if data is not None else ROOT_INO
+        self._next = max(self._next, free or ROOT_INO)
         self._file = file
-        self._reserve()
+        with contextlib.suppress(StoreFull, StoreUnwritable):
+            self._reserve()
+        if free is None:
+            return f"the file {FILE} is damaged: numbers of inodes may be given a second time"
+        return None
 
     def end(self) -> None:
         """Release the reserved numbers that were not used; nobody may allocate after this."""
-        self._note(self._next)
+        with contextlib.suppress(StoreError):
+            self._note(self._next)
 
     def _reserve(self) -> None:
         self._end = self._next + BLOCK_COUNT
         self._note(self._end)
 
     def _note(self, free: int) -> None:
-        # On a full disk files stay readable; the next mount might then assign numbers twice.
-        with contextlib.suppress(StoreError):
-            if self._file is not None:
-                self._file.replace(b"%020d\n" % free)
+        if self._file is not None:
+            self._file.replace(b"%020d\n" % free)
+
+
+def _decode(data: bytes) -> int | None:
+    """Return the number in the file; None if it is damaged."""
+    text = data.strip()
+    free = int(text) if text.isdigit() else 0
+    return free if 0 < free < INO_MAX else None

@@ -40,7 +40,6 @@ from heliosfs.repo.configuration import Configuration
 from heliosfs.repo.gc.roots import log_of, slots
 from heliosfs.repo.repository import Repository
 from heliosfs.store.local import LocalStore
-from heliosfs.store.sidefile import StoredFile
 from heliosfs.workspace.inodes import FILE as INODES_FILE
 from tests.crash.spoil import spoil
 from tests.stores import run as carry_out
@@ -69,10 +68,10 @@ class Opened:
     def __init__(self, path: Path, start_ns: int) -> None:
         self.fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
         self.store = LocalStore.open(self.fd, create=not (path / "format").exists())
-        settings = Configuration(StoredFile(self.fd, CONFIGURATION_FILE))
+        settings = Configuration(self.store.file_beside(CONFIGURATION_FILE))
         self.repository = Repository.open(self.store, FixedClock(start_ns), IDENTITY)
         self.repository.configure(settings)
-        self.repository.inodes.go_on(StoredFile(self.fd, INODES_FILE))
+        self.repository.keep_numbers(self.store.file_beside(INODES_FILE))
 
     def verb(self, *argv: str) -> str:
         return run(self.repository, self.repository.root, list(argv))

@@ -16,6 +16,7 @@ from heliosfs.store.encoding.packs import PACKED_FROM_BYTES
 from heliosfs.store.l2 import encoder, environment
 from heliosfs.store.l2.environment import FILE
 from heliosfs.store.local import LocalStore
+from heliosfs.workspace.inodes import BLOCK_COUNT, InodeTable
 from tests.crash.faulty import Died, FaultyDirectory, UnwritableDirectory
 from tests.crash.scenario import Scenario, after_death, check, check_open
 from tests.stores import open_local
@@ -217,6 +218,29 @@ def test_a_sync_that_failed_ends_publishing(tmp_path: Path) -> None:
         drain.execute()
     drain.apply()
     assert store.get(b"head") == b"1"
+    with pytest.raises(StoreError, match="what reached the disk is not known"):
+        store.close()
+    check(tmp_path, scenario, 1)
+
+
+@pytest.mark.parametrize("step", [3, 5], ids=["its bytes", "its name"])
+def test_a_sync_of_a_file_beside_that_failed_ends_publishing(tmp_path: Path, step: int) -> None:
+    """The directory's sync is about the names of the store, too."""
+    directory = FaultyDirectory(tmp_path, 1 << 30, errno.EIO)
+    store = LocalStore(directory, create=True)
+    scenario = Scenario()
+    scenario.publish(store, 1)
+    table = InodeTable()
+    table.go_on(store.file_beside("inodes"))
+    directory.fail_at = directory.count + step
+    # Files stay readable.
+    assert [table.allocate() for _ in range(BLOCK_COUNT + 1)][-1] == BLOCK_COUNT + 1
+    assert directory.count == directory.fail_at
+    with pytest.raises(StoreError, match="what reached the disk is not known"):
+        store.plan_sync()
+    with pytest.raises(StoreError, match="what reached the disk is not known"):
+        scenario.publish(store, 2)
+    table.end()
     with pytest.raises(StoreError, match="what reached the disk is not known"):
         store.close()
     check(tmp_path, scenario, 1)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from heliosfs.errors import StoreFull
+import pytest
+
+from heliosfs.errors import StoreError, StoreFull
 from heliosfs.store.sidefile import MemoryFile
 from heliosfs.workspace.inodes import BLOCK_COUNT, ROOT_INO, InodeTable
 
@@ -12,6 +14,13 @@ class FullDisk(MemoryFile):
 
     def replace(self, data: bytes) -> None:
         raise StoreFull("no space left")
+
+
+class FailedDisk(MemoryFile):
+    """A file of which it is not known what reached the disk."""
+
+    def replace(self, data: bytes) -> None:
+        raise StoreError("a sync of the store failed")
 
 
 def mounted(file: MemoryFile) -> InodeTable:
@@ -45,3 +54,21 @@ def test_a_file_that_cannot_be_read_as_a_number_and_a_full_disk_keep_nobody_away
     assert mounted(MemoryFile(b"junk")).allocate() == ROOT_INO + 1
     table = mounted(FullDisk(b"70\n"))
     assert [table.allocate() for _ in range(3)] == [70, 71, 72]
+
+
+def test_a_damaged_file_is_told_of() -> None:
+    for data in (b"", b"junk", b"-5\n", b"0\n", b"%d\n" % 2**64):
+        told = InodeTable().go_on(MemoryFile(data))
+        assert told == "the file inodes is damaged: numbers of inodes may be given a second time"
+    assert InodeTable().go_on(MemoryFile()) is None
+    assert InodeTable().go_on(MemoryFile(b"%020d\n" % 70)) is None
+
+
+def test_after_a_sync_that_failed_nothing_is_mounted_but_files_stay_readable() -> None:
+    with pytest.raises(StoreError, match="a sync of the store failed"):
+        InodeTable().go_on(FailedDisk(b"70\n"))
+    table = mounted(FullDisk(b"70\n"))
+    table._file = FailedDisk()
+    last = [table.allocate() for _ in range(BLOCK_COUNT + 5)][-1]
+    assert last == 70 + BLOCK_COUNT + 4
+    table.end()
