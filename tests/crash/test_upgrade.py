@@ -14,7 +14,7 @@ from typing import Any, cast
 import pytest
 from lmdb.verify import verify
 
-from heliosfs.errors import StoreError
+from heliosfs.errors import StoreError, StoreFull
 from heliosfs.store.formats import format1
 from heliosfs.store.l2.environment import FILE
 from heliosfs.store.local import LocalStore
@@ -144,6 +144,23 @@ def test_a_failure_at_every_step(tmp_path: Path, expected: Any, version: int, er
             assert told is None
             return
     pytest.fail("the upgrade did not complete")
+
+
+def test_a_full_disk_has_room_for_the_lock_file_before_lmdb_maps_it(
+    tmp_path: Path, expected: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without its room, a write to the mapping would end the process."""
+    path = unpacked(tmp_path, 2)
+
+    def full(fd: int, offset: int, length: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "posix_fallocate", full)
+        with pytest.raises(StoreFull, match=r"cannot make store\.lmdb-lock: no space left"):
+            LocalStore(FaultyDirectory(path, 1 << 30))
+    assert (path / "format").read_text() == "heliosfs store\nversion 2\n"
+    check(path, expected)
 
 
 def test_an_upgrade_that_fails_leaves_no_file_behind(old: Path) -> None:

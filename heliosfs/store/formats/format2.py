@@ -18,14 +18,13 @@ from heliosfs.errors import StoreError
 from heliosfs.store.directory import Directory
 from heliosfs.store.l2.environment import (
     FILE,
-    MAP_BYTES,
     PACKS_KEY,
     TOTALS_KEY,
     Tables,
     Transaction,
     check_file,
     lmdb_errors,
-    open_environment,
+    open_file,
     open_tables,
 )
 from heliosfs.store.l2.sealed import SUM_MODULUS, seal, seal_of
@@ -48,11 +47,7 @@ def upgrade(directory: Directory, *, was_clean: bool) -> None:
     """
     _log.info("the store has format %d, and becomes format %d", VERSION, PRESENT)
     check_file(directory, FILE, is_thorough=not was_clean)
-    path = directory.path_of(FILE)
-    with (
-        lmdb_errors("cannot upgrade"),
-        open_environment(path, MAP_BYTES, create=False) as environment,
-    ):
+    with lmdb_errors("cannot upgrade"), open_file(directory, is_read_only=False) as environment:
         tables = open_tables(environment)
         txn = environment.begin(write=True)
         try:
