@@ -285,7 +285,10 @@ class Snapshot:
 
 
 def seek(cursor: lmdb.Cursor[bytes], number: int) -> bool:
-    """Move a cursor to the key of a number, or the last one before it; False if there is none."""
+    """Move a cursor to the key of a number, the last one before it, or else the first of all.
+
+    Return False if there is no key at all.
+    """
     key = NUMBER.pack(number)
     if cursor.set_range(key):
         return cursor.key() == key or cursor.prev() or cursor.first()
