@@ -12,7 +12,7 @@ from contextlib import suppress
 
 from heliosfs.errors import CorruptObject, StoreBusy, StoreError, StoreFormat
 from heliosfs.objects.ids import Oid
-from heliosfs.store.base import LISTED, NUMBERED
+from heliosfs.store.base import LISTED
 from heliosfs.store.directory import Directory, store_error
 from heliosfs.store.encoding.packs import Packs
 from heliosfs.store.journal.replay import remains
@@ -20,7 +20,7 @@ from heliosfs.store.l2.environment import ALONE_KEYS, FILE, TOTALS_KEY
 from heliosfs.store.l2.reader import NUMBER
 from heliosfs.store.l2.remains import PageRemains
 from heliosfs.store.l2.sealed import seal, shown_key
-from heliosfs.store.l2.series import split_block
+from heliosfs.store.l2.series import block_number, split_block
 from heliosfs.store.l2.totals import decode_totals
 from heliosfs.store.layout import VERSION, read_format
 from heliosfs.store.pending import Pending
@@ -127,14 +127,12 @@ class DamagedStore:
 
     def _expanded(self, key: bytes, value: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Yield the keys and values that a key of L2 stands for.  Raise CorruptObject."""
-        mark = key[:1]
-        family, last = key[: -NUMBER.size], key[-NUMBER.size :]
-        is_list = mark == LISTED and key.find(b"/") + 1 == len(family)
-        if mark != NUMBERED and not is_list:
+        first, family = block_number(key), key[: -NUMBER.size]
+        if first is None:
             yield key, value
             return
-        for number, (refers, rest) in split_block(NUMBER.unpack(last)[0], value):
-            if is_list:
+        for number, (refers, rest) in split_block(first, value):
+            if key[:1] == LISTED:
                 oid = self._oid_of(number, family)
                 if oid is not None:
                     yield family + oid, b""

@@ -11,8 +11,9 @@ import pytest
 
 from heliosfs.errors import CorruptObject, StoreError
 from heliosfs.store.l2.environment import FILE, TOTALS_KEY
-from heliosfs.store.l2.sealed import SEAL_BYTES, seal, unseal
+from heliosfs.store.l2.sealed import SEAL_BYTES, seal, shown_key, unseal
 from heliosfs.store.l2.totals import decode_totals
+from heliosfs.store.rescue import DamagedStore
 from tests.stores import open_local, settle
 
 
@@ -110,3 +111,27 @@ def test_damaged_totals_are_refused(tmp_path: Path) -> None:
     env.close()
     with pytest.raises(StoreError, match="its totals cannot be read"):
         open_local(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "key", [b"@list/" + b"12345", b"@list/" + bytes(33), b"~log/" + bytes(9), b"~1"]
+)
+def test_a_key_of_another_length_is_told_of_and_refused(tmp_path: Path, key: bytes) -> None:
+    fill(tmp_path)
+    alter(tmp_path, lambda txn, table: txn.put(key, seal(key, b""), db=table))
+    wanted = f"the state has a damaged key, {shown_key(key)}"
+    store = open_local(tmp_path)
+    assert f"store.lmdb: {wanted}" in store.findings
+    with pytest.raises(CorruptObject, match=wanted):
+        list(store.scan(key[:3]))
+    collection = store.collect()
+    with collection.snapshot(), pytest.raises(CorruptObject, match=wanted):
+        collection.listed(key[:3])
+    collection.close()
+    store.close()
+    fd = os.open(tmp_path, os.O_RDONLY)
+    damaged = DamagedStore(fd)
+    assert key not in damaged.state()
+    assert wanted in damaged.lost
+    damaged.close()
+    os.close(fd)

@@ -16,8 +16,10 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from heliosfs.errors import CorruptObject
+from heliosfs.objects.ids import OID_BYTES
+from heliosfs.store.base import LISTED, NUMBERED, SLOT_BYTES
 from heliosfs.store.encoding.codecs import read_varint, varint
-from heliosfs.store.l2.sealed import SealedTable, unseal
+from heliosfs.store.l2.sealed import SealedTable, shown_key, unseal
 
 _NUMBER = struct.Struct(">Q")
 _NUMBER_MAX = 2**64 - 1
@@ -37,6 +39,23 @@ class Value(NamedTuple):
     refers: int
     """Number of the commit with whose id the value begins; 0 if it begins with none."""
     rest: bytes
+
+
+def block_number(key: bytes) -> int | None:
+    """Return the number with which the block under a key begins; None if a value lies there.
+
+    Raise CorruptObject for a key that L2 has neither for a block nor for a value.
+    """
+    mark = key[:1]
+    if mark not in (LISTED, NUMBERED):
+        return None
+    rest = len(key) - key.find(b"/") - 1
+    # A list has blocks, and the ids of commits that L2 lacks; a series has blocks below a slot.
+    if mark == LISTED and rest == OID_BYTES:
+        return None
+    if rest != (_NUMBER.size if mark == LISTED else SLOT_BYTES + _NUMBER.size):
+        raise CorruptObject(f"the state has a damaged key, {shown_key(key)}")
+    return int(_NUMBER.unpack_from(key, len(key) - _NUMBER.size)[0])
 
 
 def split_block(first: int, block: bytes) -> Iterator[tuple[int, Value]]:

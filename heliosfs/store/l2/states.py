@@ -14,8 +14,14 @@ from heliosfs.objects.ids import OID_BYTES, Oid
 from heliosfs.store.base import LISTED, NUMBERED
 from heliosfs.store.encoding.codecs import DecodeError
 from heliosfs.store.l2.reader import Snapshot
-from heliosfs.store.l2.sealed import SealedTable, shown_key, unseal
-from heliosfs.store.l2.series import Value, get_numbered, split_block, write_numbered
+from heliosfs.store.l2.sealed import SealedTable, unseal
+from heliosfs.store.l2.series import (
+    Value,
+    block_number,
+    get_numbered,
+    split_block,
+    write_numbered,
+)
 from heliosfs.store.pending import Changes
 
 _NUMBER = struct.Struct(">Q")
@@ -129,14 +135,14 @@ class StateReader(SealedTable):
             cursor.last()
         more = cursor.key().startswith(family) or cursor.set_range(family)
         while more and (key := cursor.key()).startswith(family):
-            rest = key[len(family) :]
-            if len(rest) == _NUMBER.size:
-                block = unseal(key, cursor.value())
-                for each, _ in split_block(_NUMBER.unpack(rest)[0], block):
+            begin = block_number(key)
+            block = unseal(key, cursor.value())
+            if begin is None:
+                yield Oid(key[len(family) :])
+            else:
+                for each, _ in split_block(begin, block):
                     if each >= first:
                         yield self._oid(each)
-            else:
-                yield Oid(rest)
             more = cursor.next()
 
     def is_listed(self, family: bytes, number: int) -> bool:
@@ -149,19 +155,15 @@ class StateReader(SealedTable):
         more = cursor.set_range(prefix)
         while more and (key := cursor.key()).startswith(prefix):
             data = unseal(key, cursor.value())
-            family, number = key[: -_NUMBER.size], key[-_NUMBER.size :]
-            mark = key[:1]
-            is_packed = mark == LISTED and key.find(b"/") + 1 == len(family)
-            if (mark == NUMBERED or is_packed) and len(number) < _NUMBER.size:
-                raise CorruptObject(f"the state has a block under {shown_key(key)}")
-            if mark == NUMBERED:
-                for each, value in split_block(_NUMBER.unpack(number)[0], data):
-                    yield family + _NUMBER.pack(each), self._whole(value)
-            elif is_packed:
-                for each, _ in split_block(_NUMBER.unpack(number)[0], data):
-                    yield family + self._oid(each), b""
-            else:
+            begin, family = block_number(key), key[: -_NUMBER.size]
+            if begin is None:
                 yield key, data
+            elif key[:1] == NUMBERED:
+                for each, value in split_block(begin, data):
+                    yield family + _NUMBER.pack(each), self._whole(value)
+            else:
+                for each, _ in split_block(begin, data):
+                    yield family + self._oid(each), b""
             more = cursor.next()
 
 
