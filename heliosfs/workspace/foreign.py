@@ -71,6 +71,8 @@ class Comparison:
         self.different: list[ForeignItem] = []
         """Items whose kind or content differs; nothing below a directory if the tree has a file."""
         self.same: list[ForeignItem] = []
+        self.reserved: list[bytes] = []
+        """Paths below the top directory that are left out, because the workspace has the name."""
         self.is_whole = True
         """False if some items were not compared, being too many or not readable."""
 
@@ -189,10 +191,12 @@ def compare(
     while pending:
         path, entry = pending.popleft()
         try:
-            items = yield from on_thread(partial(scan, dir_fd, path))
+            items, reserved = yield from on_thread(partial(scan, dir_fd, path))
         except OSError:
             found.is_whole = False
             continue
+        if path:
+            found.reserved += reserved
         below = yield from comparing.directory(entry, items, trusts_times=trusts_times)
         pending.extend(below)
         if count // _PROGRESS_EVERY != (count + len(items)) // _PROGRESS_EVERY:
@@ -210,7 +214,8 @@ def everything(dir_fd: int) -> Steps[KnownItems]:
     known = KnownItems()
     pending = deque([b""])
     while pending:
-        for item in (yield from on_thread(partial(scan, dir_fd, pending.popleft()))):
+        items, _ = yield from on_thread(partial(scan, dir_fd, pending.popleft()))
+        for item in items:
             known.add(item)
             if item.is_dir:
                 pending.append(item.path)
@@ -218,14 +223,18 @@ def everything(dir_fd: int) -> Steps[KnownItems]:
     return known
 
 
-def scan(dir_fd: int, path: bytes) -> list[ForeignItem]:
-    """Return the items of the directory at `path`, sorted by name.  Raises OSError."""
+def scan(dir_fd: int, path: bytes) -> tuple[list[ForeignItem], list[bytes]]:
+    """Return the items of the directory at `path`, sorted by name, and its `.helios`, if any.
+
+    Raise OSError.
+    """
     fd = os.open(path or b".", os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=dir_fd)
     try:
         with os.scandir(fd) as entries:
             names = sorted(os.fsencode(entry.name) for entry in entries)
         prefix = path + b"/" if path else b""
-        return [_item(fd, prefix, name) for name in names if name not in SKIPPED]
+        items = [_item(fd, prefix, name) for name in names if name not in SKIPPED]
+        return items, [prefix + name for name in names if name == DOT_HELIOS]
     finally:
         os.close(fd)
 

@@ -91,6 +91,28 @@ def test_nothing_that_is_there_is_overwritten(stage: Stage, tmp_path: Path) -> N
     assert stage.files.read(b"dir/new") == b"new"
 
 
+def test_a_reserved_name_below_is_left_out_and_told(stage: Stage, tmp_path: Path) -> None:
+    """The one at the top is the repository of the directory itself."""
+    source = write(
+        tmp_path / "source",
+        **{
+            ".helios__format": b"3",
+            "a__.helios__format": b"3",
+            "a__b__.helios": b"",
+            "a__file": b"",
+        },
+    )
+    dry = document(stage, "--from-dir", str(source), "--dry-run")
+    assert (dry["new"], dry["reserved"]) == (["a/file"], ["a/.helios", "a/b/.helios"])
+    text = stage.run("import", "--from-dir", str(source))
+    assert text.startswith("imported 1 file from ")
+    assert text.endswith(
+        "  left out, because the name is reserved: a/.helios\n"
+        "  left out, because the name is reserved: a/b/.helios\n"
+    )
+    assert stage.files.tree().keys() == {b"a", b"a/b", b"a/file"}
+
+
 def test_both_are_kept_on_demand(stage: Stage, tmp_path: Path) -> None:
     stage.files.write(b"file", b"ours")
     stage.files.write(b"file.imported", b"ours too")

@@ -191,6 +191,7 @@ class _Import:
             "same_count": len(self._found.same),
             "renamed": renamed,
             "left_out": [text_of(item.path) for item in left],
+            "reserved": [text_of(path) for path in self._found.reserved],
             "new": [text_of(item.path) for item in self._found.new_files] if is_dry else [],
             "dry_run": is_dry,
         }
@@ -213,13 +214,15 @@ class _Import:
             lines.append(
                 "  (the workspace has other files with these names; --keep-both imports them, too)"
             )
+        reserved = [text_of(path) for path in self._found.reserved]
+        lines += _some("  left out, because the name is reserved: ", reserved)
         if not self._found.is_whole:
             lines.append("  some files could not be read")
         return "".join(f"{line}\n" for line in lines)
 
 
 class _Wanted:
-    """Return the paths to import: those chosen, their parents, and whole directories."""
+    """Test of paths to import: those chosen, their parents, and all below whole directories."""
 
     def __init__(self, paths: set[bytes], whole: set[bytes]) -> None:
         self._whole = whole
