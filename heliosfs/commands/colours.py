@@ -187,8 +187,10 @@ class Paint:
 def finished(reply: str, *, is_for_terminal: bool) -> str:
     """Return a reply with the codes of its colours, and for a terminal with nothing else to obey.
 
-    The exit code that it stands for stays.
+    The exit code that it stands for stays.  A reply without colours, for a program, stays as it is.
     """
+    if not is_for_terminal and MARK not in reply:
+        return reply
     parts = reply.split(MARK)
     if is_for_terminal:
         parts = list(map(visible, parts))

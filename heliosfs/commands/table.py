@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
-from heliosfs.commands.colours import MARK, finished
+from heliosfs.commands.colours import finished
 from heliosfs.commands.declarations.branches import DECLARED_BRANCH
 from heliosfs.commands.declarations.commits import DECLARED
 from heliosfs.commands.declarations.experiments import DECLARED_EXPERIMENTS
@@ -79,10 +79,7 @@ def run(
     """
     try:
         reply = _verb_of(argv).run(Request(repository, view, cwd, screen), argv[1:], report)
-        is_for_terminal = screen.columns > 0
-        if is_for_terminal or MARK in reply:
-            return finished(reply, is_for_terminal=is_for_terminal)
-        return reply
+        return finished(reply, is_for_terminal=screen.columns > 0)
     except HeliosError as error:
         told = _with_client_hint(error, argv)
         if told is error:
@@ -101,10 +98,7 @@ def begin(
     try:
         request = Request(repository, view, cwd, screen)
         reply = yield from _verb_of(argv).begin(request, argv[1:])
-        is_for_terminal = screen.columns > 0
-        if is_for_terminal or MARK in reply:
-            return finished(reply, is_for_terminal=is_for_terminal)
-        return reply
+        return finished(reply, is_for_terminal=screen.columns > 0)
     except HeliosError as error:
         told = _with_client_hint(error, argv)
         if told is error:

@@ -8,7 +8,7 @@ import pytest
 
 from heliosfs.commands.colours import PLAIN, Paint, Role, finished
 from heliosfs.commands.table import parse_line, run
-from heliosfs.commands.verb import Screen
+from heliosfs.commands.verb import Screen, answer, exit_code_of
 from heliosfs.commands.visible import visible
 from heliosfs.errors import UsageError
 from tests.tree_builder import Stage
@@ -118,6 +118,13 @@ def test_a_request_says_whether_there_are_colours() -> None:
 def test_a_colour_of_another_name(stage: Stage) -> None:
     with pytest.raises(UsageError, match="always, never, auto"):
         stage.run("diff", "--color=sometimes")
+
+
+def test_a_reply_for_a_program_stays_as_it_is() -> None:
+    reply = answer("a\033[mb", 1)
+    assert finished(reply, is_for_terminal=False) is reply
+    shown = finished(reply, is_for_terminal=True)
+    assert (shown, exit_code_of(shown)) == ("a^[[mb", 1)
 
 
 def test_names_of_colours() -> None:
