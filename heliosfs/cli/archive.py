@@ -17,7 +17,12 @@ from contextlib import contextmanager
 from itertools import chain
 from typing import BinaryIO, NamedTuple, Protocol
 
-from heliosfs.cli.client import ask_in_current_directory, current_directory, with_repository
+from heliosfs.cli.client import (
+    ask_in_current_directory,
+    current_directory,
+    repository_over,
+    with_repository,
+)
 from heliosfs.cli.locate import REPOSITORY, Location, find_view
 from heliosfs.cli.materialize import TreeItem, snapshot_items, stored_items
 from heliosfs.commands.options import Options
@@ -67,8 +72,6 @@ def archive(argv: list[str], options: Options) -> int:
     if view is not None:
         _archive(options, kind, out, _mounted(view, revision), _spec(options, view.below, words))
         return 0
-    from heliosfs.cli.client import repository_over
-
     place = repository_over(where)
 
     def write(repository: Repository) -> None:
@@ -154,7 +157,13 @@ def _replacing(path: str) -> Iterator[BinaryIO]:
             yield file
         return
     draft = f"{place}.{os.getpid()}.tmp"
-    with open(draft, "xb") as file:
+    try:
+        opened = open(draft, "xb")  # noqa: SIM115 - closed below
+    except OSError as error:
+        # In the words of the user, who knows nothing of the draft.
+        error.filename = path
+        raise
+    with opened as file:
         try:
             yield file
         except _UnmatchedPath:

@@ -81,6 +81,13 @@ def test_a_path_that_matches_nothing_is_told_of(tmp_path: Path) -> None:
     assert names_in("tar", out.read_bytes()) == ["f01"]
 
 
+def test_a_place_that_cannot_be_written_is_named_as_given(tmp_path: Path) -> None:
+    out = str(tmp_path / "no/../none/out.tar")
+    with pytest.raises(FileNotFoundError) as caught, _replacing(out):
+        pass
+    assert caught.value.filename == out
+
+
 def test_a_link_stays_and_a_device_is_written_to(tmp_path: Path) -> None:
     target, link = tmp_path / "target", tmp_path / "link"
     target.write_bytes(b"before")
