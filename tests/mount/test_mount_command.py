@@ -168,6 +168,9 @@ def test_everything_in_a_dead_mount_says_what_to_do(mounted: Mounted, tmp_path: 
     assert said.count("=1\n") == len(verbs), said
     assert "Traceback" not in said
     assert f"{mounted.log} (ends with: " in said
+    led = mounted.command("-C", str(mounted.path / "src"), "status", cwd=Path("/"))
+    assert (led.returncode, led.stdout) == (1, "")
+    assert hint in led.stderr
     mounted.mount()
     assert mounted.helios("doctor", str(mounted.path)).count("is mounted, served by") == 1
 
