@@ -229,7 +229,11 @@ class _Opening:
             make_witness(directory, totals.salt)
             write_format(directory)
         witness = Witness(directory, Reached(totals.salt, batches.last, database.totals.generation))
-        journal = Journal(directory, totals.salt, batches.last, witness)
+        try:
+            journal = Journal(directory, totals.salt, batches.last, witness)
+        except BaseException:
+            witness.close(None)
+            raise
         journal.prepare()
         database.witness = witness
         return journal, witness

@@ -4,7 +4,7 @@ Each of the others can be lost, cut short or put back from an earlier day and st
 itself.  The witness says which batch was on the disk, and how many transactions L2 had, so that an
 open refuses what has less.  It never says more than is so: it is written *after* a sync or a commit
 has returned, and not synced itself.  After a power cut it may say less, which only asks for less;
-but that the store was closed is taken back, on the disk, before anything is written.
+but that the store was closed is taken back, on the disk, before the store takes a batch.
 
     slot      magic 4 | count 8 | salt 8 | batch 8 | generation 8 | closed 1 | file bytes 8
               | file check 4 | CRC-32 of all before 4
@@ -62,7 +62,8 @@ class Witness:
     def __init__(self, directory: Directory, reached: Reached) -> None:
         """Open the witness of a store, and record that the store is open and has reached `reached`.
 
-        If the file cannot be opened or written, the witness keeps its old numbers.
+        If the file cannot be opened or written, the witness keeps its old numbers.  Raise
+        StoreError if a sync of it fails.
         """
         self._directory = directory
         self._reached = reached._replace(is_closed=False, file_bytes=0, file_check=0)
@@ -70,15 +71,24 @@ class Witness:
         """Lock of the file, held while one slot is written."""
         self._count = 0
         self._fd = -1
-        with self._noting, suppress(OSError):
-            self._fd = directory.open(WITNESS_FILE, os.O_RDWR | os.O_CREAT)
-            found = _slots(self._fd)
-            self._count = max((count for count, _ in found), default=0)
-            self._write()
-            # On the disk before L2 is written: what a power cut leaves of that is no damage.  Also
-            # if the file says that the store is open: that may be a write of an earlier open whose
-            # sync failed, so that the disk still has a closed mark.
-            directory.sync(self._fd)
+        try:
+            with self._noting, suppress(OSError):
+                self._begin()
+        except BaseException:
+            self.close(None)
+            raise
+
+    def _begin(self) -> None:
+        """Open the file, and take back that the store is closed.  Raise StoreError or OSError."""
+        directory = self._directory
+        self._fd = directory.open(WITNESS_FILE, os.O_RDWR | os.O_CREAT)
+        found = _slots(self._fd)
+        self._count = max((count for count, _ in found), default=0)
+        self._write()
+        # On the disk before L2 is written: what a power cut leaves of that is no damage.  Also if
+        # the file says that the store is open: that may be a write of an earlier open whose sync
+        # failed, so that the disk still has a closed mark.
+        directory.sync(self._fd)
 
     def note(self, *, batch: int = 0, generation: int = 0) -> None:
         """Record that a batch, or a transaction of L2, is on the disk: 5 us.

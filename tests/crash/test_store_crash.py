@@ -6,6 +6,7 @@ import errno
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -221,6 +222,32 @@ def test_a_sync_that_failed_ends_publishing(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="what reached the disk is not known"):
         store.close()
     check(tmp_path, scenario, 1)
+
+
+@pytest.mark.parametrize("error", [errno.ENOSPC, errno.EIO])
+@pytest.mark.parametrize("is_closed", [True, False])
+def test_an_open_that_fails_at_any_step_leaves_no_file_open(
+    tmp_path: Path, error: int, *, is_closed: bool
+) -> None:
+    (tmp_path / "store").mkdir()
+    store = open_local(tmp_path / "store")
+    Scenario().publish(store, 1)
+    if is_closed:
+        store.close()
+    for step in range(1, 100):
+        path = tmp_path / f"{step}"
+        shutil.copytree(tmp_path / "store", path)
+        directory = FaultyDirectory(path, step, error)
+        before = set(os.listdir("/proc/self/fd"))
+        with suppress(StoreError):
+            LocalStore(directory).close()
+        # The directory's own was open before.
+        assert len(os.listdir("/proc/self/fd")) == len(before) - 1
+        if directory.count < step:
+            assert step > 8
+            store.close()
+            return
+    pytest.fail("the store did not open")
 
 
 @pytest.mark.parametrize("step", [3, 5], ids=["its bytes", "its name"])
