@@ -18,23 +18,23 @@ from heliosfs.errors import StoreError, StoreFull
 from heliosfs.repo.repository import Repository
 from heliosfs.steps import BACKLOG_BYTES
 from heliosfs.workspace.flush import flush_files
-from heliosfs.workspace.sealing import plan_seal
+from heliosfs.workspace.offloading import plan_offload
 
 SLICE_BYTES = 2 * 1024 * 1024
 """Most bytes that are stored before other requests get their turn: about 3 ms."""
-SEAL_FROM_BYTES = 16 * 1024 * 1024
+OFFLOAD_FROM_BYTES = 16 * 1024 * 1024
 """Written bytes of large files beyond which they are moved into the store, on a thread."""
 TRIM_FROM_BYTES = 16 * 1024 * 1024
 """Drained bytes after which free memory is returned to the system."""
-UNSEALED_MAX_BYTES = 64 * 1024 * 1024
+UNSTORED_MAX_BYTES = 64 * 1024 * 1024
 """Written bytes of large files, not yet in the store, beyond which writers wait."""
-_SEALED_AT_ONCE_BYTES = 4 * 1024 * 1024
+_OFFLOADED_AT_ONCE_BYTES = 4 * 1024 * 1024
 
 log = logging.getLogger(__name__)
 
 
 class Keeper:
-    """Owner of the tasks that save, sync, seal and drain.
+    """Owner of the tasks that save, sync, offload and drain.
 
     While a file is open for writing, it has the kernel write dirty pages back at each save.
     """
@@ -49,8 +49,8 @@ class Keeper:
         self._on_failure = on_failure
         self._save_wanted = trio.Event()
         self._sync_wanted = trio.Event()
-        self._seal_wanted = trio.Event()
-        self._sealing = trio.Lock()
+        self._offload_wanted = trio.Event()
+        self._offloading = trio.Lock()
         self._draining = trio.Lock()
         self._syncing = trio.Lock()
         self._drained_bytes = 0
@@ -85,16 +85,16 @@ class Keeper:
         if self.is_idle:
             self.touch()
         dirty_bytes = self._account.dirty_part_bytes
-        if dirty_bytes > SEAL_FROM_BYTES:
-            self._seal_wanted.set()
-        return dirty_bytes > UNSEALED_MAX_BYTES or self._store.pending_bytes > BACKLOG_BYTES
+        if dirty_bytes > OFFLOAD_FROM_BYTES:
+            self._offload_wanted.set()
+        return dirty_bytes > UNSTORED_MAX_BYTES or self._store.pending_bytes > BACKLOG_BYTES
 
     async def run(self) -> None:
         """Work until cancelled."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._repeat, self._sync_for_a_while)
             nursery.start_soon(self._repeat, self._save_once)
-            nursery.start_soon(self._repeat, self._seal_some)
+            nursery.start_soon(self._repeat, self._offload_some)
 
     async def _repeat(self, work: Callable[[], Awaitable[None]]) -> None:
         while True:
@@ -157,7 +157,7 @@ class Keeper:
         if self._account.flush_bytes <= threshold_bytes:
             return
         # Large files are hashed on a thread; what is left for the loop are small ones.
-        await self._seal(0)
+        await self._offload(0)
         for view in self.repository.views():
             while flush_files(view.workspace, SLICE_BYTES):
                 await trio.lowlevel.checkpoint()
@@ -165,20 +165,20 @@ class Keeper:
 
     async def catch_up(self) -> None:
         """Move written bytes into the store, and published bytes into L2, down to their limits."""
-        if self._account.dirty_part_bytes > UNSEALED_MAX_BYTES:
-            await self._seal(UNSEALED_MAX_BYTES)
+        if self._account.dirty_part_bytes > UNSTORED_MAX_BYTES:
+            await self._offload(UNSTORED_MAX_BYTES)
         await self._relieve()
 
-    async def _seal_some(self) -> None:
-        await self._seal_wanted.wait()
-        self._seal_wanted = trio.Event()
-        await self._seal(SEAL_FROM_BYTES // 2)
+    async def _offload_some(self) -> None:
+        await self._offload_wanted.wait()
+        self._offload_wanted = trio.Event()
+        await self._offload(OFFLOAD_FROM_BYTES // 2)
 
-    async def _seal(self, target_bytes: int) -> None:
+    async def _offload(self, target_bytes: int) -> None:
         """Store written parts of large files until at most `target_bytes` are unstored."""
         while self._account.dirty_part_bytes > target_bytes:
-            async with self._sealing:
-                work = plan_seal(self.repository.working_set, _SEALED_AT_ONCE_BYTES)
+            async with self._offloading:
+                work = plan_offload(self.repository.working_set, _OFFLOADED_AT_ONCE_BYTES)
                 if work is None:
                     return
                 await self._kernel.execute(work)

@@ -3,7 +3,7 @@
 A file of at most `WHOLE_MAX` bytes is `bytes` while clean and a `bytearray` once written;
 a larger one is a `LargeFile`.  Over the budget, files that were not used lately are evicted: dirty
 bytes are stored first, then the file leaves memory, to be read again when needed.
-Written parts of large files can leave earlier (`sealing`).
+Written parts of large files can leave earlier (`offloading`).
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class WorkingSet:
         self.writers = 0
         """Number of files open for writing; without any, the kernel holds no dirty pages."""
         self._loaded: dict[FileContent, None] = {}
-        self.unsealed: dict[FileContent, None] = {}
+        self.unstored: dict[FileContent, None] = {}
         """Large files that may have dirty parts, in the order in which they were written."""
 
     def budget(self, budget_bytes: int) -> None:
@@ -86,7 +86,7 @@ class WorkingSet:
             content.write(self.store, offset, data)
             node.file_size = content.size
             # As `wrote_parts`, without its call: a long writer comes here for each piece.
-            self.unsealed[node] = None
+            self.unstored[node] = None
             self._charge(0)
             return
         size = len(content)
@@ -181,7 +181,7 @@ class WorkingSet:
         if content is not None:
             if isinstance(content, LargeFile):
                 content.loaded.cut(0)
-                self.unsealed.pop(node, None)
+                self.unstored.pop(node, None)
             else:
                 self.account.whole_bytes -= len(content)
             node.content = None
@@ -227,7 +227,7 @@ class WorkingSet:
 
     def wrote_parts(self, node: FileContent) -> None:
         """Record that parts of a large file were written or changed.  Raises StoreError."""
-        self.unsealed[node] = None
+        self.unstored[node] = None
         self._charge(0)
 
     def _outgrow(self, node: FileContent, offset: int, data: bytes) -> None:

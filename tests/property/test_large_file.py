@@ -124,12 +124,12 @@ class ContentMachine(RuleBasedStateMachine):
 
     @rule(limit_bytes=st.sampled_from([1, 2 * PART_BYTES, _MAX]))
     @precondition(lambda self: not self.under_way)
-    def begin_seal(self, limit_bytes: int) -> None:
+    def begin_offload(self, limit_bytes: int) -> None:
         self.under_way = self.content.dirty_parts(self.store, limit_bytes)
         assert all(part.number != self.content.tail for part in self.under_way)
 
     @rule()
-    def end_seal(self) -> None:
+    def end_offload(self) -> None:
         work = self.store.plan_add([NewObject(Kind.BLOB, *part[1:]) for part in self.under_way])
         work.execute()
         work.apply()

@@ -1,4 +1,4 @@
-"""Sealing: written parts of large files are stored before a commit asks for it, and leave memory.
+"""Offloading of written parts of large files: they are stored before a commit, and leave memory.
 
 A writer of a large file would else fill the working set, and the next commit would have to hash all
 that was written while everybody waits.  The hashing runs on a thread; what was written again in the
@@ -15,24 +15,24 @@ from heliosfs.workspace.parts import DirtyPart
 from heliosfs.workspace.working_set import WorkingSet
 
 
-def plan_seal(working_set: WorkingSet, limit_bytes: int) -> Work | None:
+def plan_offload(working_set: WorkingSet, limit_bytes: int) -> Work | None:
     """Return work that stores about `limit_bytes` of dirty parts and drops them from memory.
 
     None if there are no dirty parts except those being written now.  Raises StoreError.
     """
-    for node in list(working_set.unsealed):
+    for node in list(working_set.unstored):
         content = node.content
         if isinstance(content, LargeFile):
             parts = content.dirty_parts(working_set.store, limit_bytes)
             if parts:
-                return _Seal(working_set.store, content, parts)
+                return _Offload(working_set.store, content, parts)
             if content.loaded.dirty:
                 continue
-        del working_set.unsealed[node]
+        del working_set.unstored[node]
     return None
 
 
-class _Seal:
+class _Offload:
     """Work that stores dirty parts of one file."""
 
     def __init__(self, store: Store, content: LargeFile, parts: list[DirtyPart]) -> None:
