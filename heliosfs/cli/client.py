@@ -166,13 +166,16 @@ def refuse_dead(where: str) -> None:
     """
     dead = find_dead_mount(where)
     if dead is not None:
-        raise _lost(dead)
+        raise lost_daemon(dead)
 
 
-def _lost(mountpoint: str) -> NotFound:
+def lost_daemon(mountpoint: str) -> NotFound:
+    """Return the error about a mount whose daemon was killed; it says what to do."""
+    import shlex
+
     return NotFound(
-        f"the mount {mountpoint} lost its daemon: 'helios mount {mountpoint}' mounts it again, "
-        "with everything that was saved"
+        f"the mount {mountpoint} lost its daemon: 'helios mount {shlex.quote(mountpoint)}' mounts "
+        "it again, with everything that was saved"
     )
 
 
@@ -219,7 +222,7 @@ def _replies(
         fd = os.open(view.command, os.O_RDWR | os.O_CLOEXEC)
     except OSError as error:
         if error.errno in LOST:
-            raise _lost(view.root) from error
+            raise lost_daemon(view.root) from error
         reason = (error.strerror or str(error)).lower()
         raise HeliosError(f"cannot use {view.command}: {reason}") from error
     try:
@@ -230,7 +233,7 @@ def _replies(
                 data = _after_progress(data, tell) or os.read(fd, _REPLY_READ_BYTES)
         except OSError as error:
             if error.errno in LOST:
-                raise _lost(view.root) from error
+                raise lost_daemon(view.root) from error
             raise _refusal(fd, error) from error
         while data:
             yield data

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -13,7 +14,7 @@ from typing import NamedTuple
 from heliosfs import __version__, mounttable
 from heliosfs.cli import locate, runfiles
 from heliosfs.cli.arguments import LocalVerbParser
-from heliosfs.cli.client import ask, with_repository
+from heliosfs.cli.client import ask, lost_daemon, with_repository
 from heliosfs.cli.holders import find_holders
 from heliosfs.cli.mountcheck import check_fuse
 from heliosfs.cli.stores import open_store
@@ -244,8 +245,7 @@ def _mounted(view: locate.Location) -> Iterator[Finding]:
 
 def _dead(mountpoint: str) -> Iterator[Finding]:
     """Explain a mount whose daemon was killed: its store is beneath the mount, out of reach."""
-    advice = f"'helios mount {mountpoint}' mounts it again, with everything that was saved"
-    yield Finding("workspace", BAD, f"the mount {mountpoint} lost its daemon: {advice}")
+    yield Finding("workspace", BAD, str(lost_daemon(mountpoint)))
     log = runfiles.last_log(mountpoint)
     if os.path.exists(log):
         lines = (_read(log) or "").strip().splitlines()
@@ -267,7 +267,7 @@ def _held(mountpoint: str) -> Iterator[Finding]:
 
 
 def _unmounted(place: locate.Location) -> Iterator[Finding]:
-    advice = f"files written here now are not part of it; helios mount {place.root}"
+    advice = f"files written here now are not part of it; helios mount {shlex.quote(place.root)}"
     yield Finding("workspace", HINT, f"{place.root} is not mounted: {advice}")
     yield from _held(place.root)
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import sys
 
@@ -102,4 +103,5 @@ def _print(old: str, new: str, document: dict[str, object]) -> None:
             print(f"  and {len(lines) - _LISTED_COUNT} more (--json lists them)")
     else:
         print("nothing is lost")
-    print(f"to use it: mv {old} {old}.damaged && mv {new} {old}")
+    place, aside = shlex.quote(old), shlex.quote(f"{old}.damaged")
+    print(f"to use it: mv {place} {aside} && mv {shlex.quote(new)} {place}")

@@ -148,7 +148,7 @@ def _is_served(directory: str, *, foreground: bool) -> bool:
         return False
     serving = runfiles.find(directory)
     if foreground:
-        raise Busy(f"{directory} is mounted already: helios umount {directory}")
+        raise Busy(f"{directory} is mounted already: helios umount {shlex.quote(directory)}")
     log = f"; its log is {serving.log}" if serving else ""
     print(f"{directory} is mounted already{log}")
     return True
@@ -214,7 +214,7 @@ def _mount_all() -> int:
 def _install_unit(directory: str, options: Sequence[str], log: str | None) -> int:
     mounted = mounttable.mount_at(directory)
     if not (mounted.is_ours if mounted else locate.has_repository(directory)):
-        raise NotFound(f"{directory} is not a workspace yet: helios mount {directory}")
+        raise NotFound(f"{directory} is not a workspace yet: helios mount {shlex.quote(directory)}")
     words = [word for option in options for word in ("-o", option)]
     path = unit.install(directory, [*words, *(["--log", os.path.abspath(log)] if log else [])])
     print(f"installed {path}")
@@ -252,7 +252,7 @@ def init(argv: Sequence[str]) -> int:
         os.close(fd)
     if not asked.quiet:
         print(f"made a repository in {store or os.path.join(directory, locate.REPOSITORY)}")
-        print(f"mount it with: helios mount {directory}")
+        print(f"mount it with: helios mount {shlex.quote(directory)}")
     return 0
 
 
@@ -335,11 +335,12 @@ def _serve_in_background(setup: daemon.Setup) -> int:
     print(f"mounted {path}{also}")
     print(f"log: {setup.log}")
     print(f"  work    edit the files in {path} with anything")
-    print(f"  commit  echo 'what I did' > {path}/.helios/ctl/commit")
-    print(f"  learn   cat {path}/.helios/README")
+    print(f"  commit  echo 'what I did' > {shlex.quote(path)}/.helios/ctl/commit")
+    print(f"  learn   cat {shlex.quote(path)}/.helios/README")
     if _stands_beneath(path):
         print(
-            f"helios: this shell still shows the directory beneath the mount: cd {path}",
+            "helios: this shell still shows the directory beneath the mount: "
+            f"cd {shlex.quote(path)}",
             file=sys.stderr,
         )
     return 0

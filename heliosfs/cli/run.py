@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 from typing import NamedTuple
 
@@ -39,7 +40,7 @@ def run(argv: list[str], options: Options) -> int:
     if view is None:
         refuse_dead(where)
         place = find_repository(where)
-        hint = f": helios mount {place.root}" if place is not None else ""
+        hint = f": helios mount {shlex.quote(place.root)}" if place is not None else ""
         raise NotFound(f"not inside a mounted workspace ({where}){hint}")
     wanted, fork = options.value("branch"), "fork" in options
     if fork and wanted is None:

@@ -12,6 +12,7 @@ import fcntl
 import hashlib
 import json
 import os
+import shlex
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -146,7 +147,7 @@ def served_by(pid: int) -> str | None:
 def forget(mountpoint: str) -> None:
     """Take a workspace off the list.  Raise Busy while it is served."""
     if find(mountpoint) is not None:
-        raise Busy(f"{mountpoint} is mounted: 'helios umount {mountpoint}' first")
+        raise Busy(f"{mountpoint} is mounted: 'helios umount {shlex.quote(mountpoint)}' first")
     with suppress(FileNotFoundError):
         os.unlink(_path(mountpoint, "json"))
 

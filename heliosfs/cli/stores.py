@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
@@ -55,13 +56,14 @@ def open_store(directory: str, store: str | None, *, create: bool) -> int:
             return os.dup(fd)
     except FileNotFoundError as error:
         raise NotFound(
-            f"no store at {path}: check the path, or run helios init {directory}"
+            f"no store at {path}: check the path, or run helios init {shlex.quote(directory)}"
         ) from error
     except OSError as error:
         if os.path.islink(path):
             raise StoreError(
                 f"{path} is a symbolic link, which is not followed: "
-                f"helios mount --store {os.path.realpath(path)} {directory}"
+                f"helios mount --store {shlex.quote(os.path.realpath(path))} "
+                f"{shlex.quote(directory)}"
             ) from error
         raise StoreError(f"cannot open the store {path}: {_reason(error)}") from error
 
@@ -99,7 +101,8 @@ def _remembered(directory: str, pointer: Pointer, store: str | None) -> str:
     Raise NotFound or StoreError if that store is not there.
     """
     path = store or pointer.path
-    hint = "is its disk mounted? if it was moved: helios mount --store NEW " + directory
+    name = shlex.quote(directory)
+    hint = f"is its disk mounted? if it was moved: helios mount --store NEW {name}"
     if store is not None and store != pointer.path:
         hint = f"it was in {pointer.path}"
         if not pointer.id and os.path.exists(os.path.join(pointer.path, FORMAT)):
@@ -130,11 +133,12 @@ def _check_new(directory: str, home: str, path: str) -> None:
     known = runfiles.known(directory)
     if known is None or known.store == home or os.path.exists(os.path.join(path, FORMAT)):
         return
-    begin_anew = f"to begin anew: helios umount --forget {directory}"
+    begin_anew = f"to begin anew: helios umount --forget {shlex.quote(directory)}"
     if os.path.exists(os.path.join(known.store, FORMAT)):
         raise StoreError(
             f"{directory} has its store in {known.store}: "
-            f"helios mount --store {known.store} {directory}; {begin_anew}"
+            f"helios mount --store {shlex.quote(known.store)} {shlex.quote(directory)}; "
+            f"{begin_anew}"
         )
     if path == known.store:
         raise NotFound(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from shlex import quote
 from typing import NamedTuple
 
 from heliosfs.repo import keys
@@ -21,7 +22,7 @@ _TEXT = """
 The workspace {path} is not mounted, and what you see
 here is the directory beneath it: an old copy, or nothing. Mount it with
 
-    helios mount {path}
+    helios mount {name}
 
 What you write here now is not in the workspace, and a mount hides it. The next
 mount names such files, and 'helios import --beneath' takes them in. This file is
@@ -53,7 +54,8 @@ def leave_note(beneath: Beneath) -> None:
     A file of that name that is not ours stays as it is.  If the note cannot be written, there is
     none.
     """
-    text = _MARK + _TEXT.format(path=beneath.path).encode("utf-8", "surrogateescape")
+    told = _TEXT.format(path=beneath.path, name=quote(beneath.path))
+    text = _MARK + told.encode("utf-8", "surrogateescape")
     with contextlib.suppress(OSError):
         # A FIFO of that name must not block the mount, and a link must not lead out of the
         # directory.

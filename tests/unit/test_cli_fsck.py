@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -41,6 +43,22 @@ def test_a_new_store_takes_the_place_of_the_old_one(
     told = capfd.readouterr().out
     assert told.startswith("v1\n")
     assert "all sound" in told
+
+
+def test_the_commands_that_are_proposed_can_be_pasted_for_any_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    place = tmp_path / "it's $HOME; x"
+    assert main(["init", str(place)]) == 0
+    proposed = capfd.readouterr().out.rpartition("mount it with: ")[2]
+    assert shlex.split(proposed) == ["helios", "mount", str(place)]
+    monkeypatch.chdir(place)
+    assert main(["fsck", "--repair", "../a new store"]) == 0
+    proposed = capfd.readouterr().out.rpartition("to use it: ")[2]
+    subprocess.run(["sh", "-c", proposed], cwd="/", timeout=30, check=True)
+    assert sorted(os.listdir(place)) == [".helios", ".helios.damaged"]
+    assert main(["fsck"]) == 0
+    assert "all sound" in capfd.readouterr().out
 
 
 def test_what_is_lost_is_listed(workspace: Path, capfd: pytest.CaptureFixture[str]) -> None:
