@@ -42,7 +42,7 @@ def _reads(flags: int) -> bool:
 
 
 class OpenRequests:
-    """Handlers of requests before a read, by opcode.  A handler that does not wait is atomic."""
+    """Handler of OPEN, by its opcode.  It is atomic where it does not wait."""
 
     def __init__(
         self,
