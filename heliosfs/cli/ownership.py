@@ -38,6 +38,11 @@ def own_ids() -> frozenset[int]:
     return frozenset((euid,))
 
 
+def trusted_ids() -> frozenset[int]:
+    """Return the ids of users who may do anything to the caller: the caller's own, and root."""
+    return own_ids() | {_ROOT}
+
+
 def check_owner(fd: int, path: str, workspace: str) -> None:
     """Check that an open directory at `path`, which a workspace keeps things in, is the caller's.
 
@@ -57,7 +62,7 @@ def check_server(mount: Mount, path: str) -> None:
     Raise NotPermitted.
     """
     uid = mount.user_id
-    if uid is None or uid == _ROOT or uid in own_ids() or uid == _outer_id(os.geteuid()):
+    if uid is None or uid in trusted_ids() or uid == _outer_id(os.geteuid()):
         return
     if not is_safe(path) and not is_safe(mount.path):
         raise NotPermitted(
@@ -72,14 +77,14 @@ def check_private(path: str, what: str) -> None:
     A link counts as what it leads to if it is the caller's own, or root's (as systemd-tmpfiles(8)
     follows them).  Raise NotPermitted.
     """
-    own = own_ids() | {_ROOT}
+    trusted = trusted_ids()
     try:
         status = os.lstat(path)
-        if stat.S_ISLNK(status.st_mode) and status.st_uid in own:
+        if stat.S_ISLNK(status.st_mode) and status.st_uid in trusted:
             status = os.stat(path)
     except (FileNotFoundError, NotADirectoryError):
         return
-    if stat.S_ISLNK(status.st_mode) or status.st_uid not in own:
+    if stat.S_ISLNK(status.st_mode) or status.st_uid not in trusted:
         raise NotPermitted(f"{what} {path} belongs to {_name(status.st_uid)}: it is not used")
 
 

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from heliosfs.cli.ownership import check_private, own_ids
+from heliosfs.cli.ownership import check_private, trusted_ids
 from heliosfs.errors import Busy, HeliosError, NotPermitted
 
 LOG_MAX_BYTES = 4 * 1024 * 1024
@@ -112,7 +112,7 @@ def open_log(path: str) -> int:
         reason = (error.strerror or str(error)).lower()
         raise HeliosError(f"cannot write {path}: {reason}; name another log with --log") from error
     # Again, of what was opened: in a directory of others it may be another file by now.
-    if os.fstat(fd).st_uid in own_ids() | {0}:
+    if os.fstat(fd).st_uid in trusted_ids():
         return fd
     os.close(fd)
     raise NotPermitted(f"the log {path} belongs to another user: name another with --log")

@@ -126,6 +126,7 @@ def test_root_by_sudo_may_use_what_the_caller_owns(monkeypatch: pytest.MonkeyPat
     assert ownership.own_ids() == {0, OTHER}
     monkeypatch.setattr(os, "geteuid", lambda: 77)
     assert ownership.own_ids() == {77}
+    assert ownership.trusted_ids() == {0, 77}
 
 
 def test_a_state_directory_of_another_user_is_not_used(
