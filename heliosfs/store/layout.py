@@ -122,19 +122,34 @@ def is_closed_cleanly(directory: Directory) -> bool:
 
     Raise StoreBusy when a process has it open, or StoreError.
     """
+    fd = share_lock(directory)
+    if fd is None:
+        return True
+    try:
+        return not os.fstat(fd).st_size
+    finally:
+        os.close(fd)
+
+
+def share_lock(directory: Directory) -> int | None:
+    """Keep others from opening the store while the descriptor is open; None if it has no lock.
+
+    Raise StoreBusy when a process has it open, or StoreError.
+    """
     try:
         fd = directory.open(_LOCK, os.O_RDONLY)
     except FileNotFoundError:
-        return True
+        return None
     except OSError as error:
         raise store_error("cannot look at the store's lock", error) from error
     try:
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        return not os.fstat(fd).st_size
-    except BlockingIOError as error:
-        raise StoreBusy("a process has the store open") from error
-    finally:
+    except OSError as error:
         os.close(fd)
+        if isinstance(error, BlockingIOError):
+            raise StoreBusy("a process has the store open: unmount it first") from error
+        raise store_error("cannot lock the store", error) from error
+    return fd
 
 
 class Lock(NamedTuple):

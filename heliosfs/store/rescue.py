@@ -5,12 +5,11 @@ Nothing of the store is changed: files are opened to read, and LMDB opens none.
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import suppress
 
-from heliosfs.errors import CorruptObject, StoreBusy, StoreError, StoreFormat
+from heliosfs.errors import CorruptObject, StoreError, StoreFormat
 from heliosfs.objects.ids import Oid
 from heliosfs.store.base import LISTED
 from heliosfs.store.directory import Directory, store_error
@@ -22,11 +21,9 @@ from heliosfs.store.l2.remains import PageRemains
 from heliosfs.store.l2.sealed import seal, shown_key
 from heliosfs.store.l2.series import block_number, split_block
 from heliosfs.store.l2.totals import decode_totals
-from heliosfs.store.layout import VERSION, read_format
+from heliosfs.store.layout import VERSION, read_format, share_lock
 from heliosfs.store.pending import Pending
 from heliosfs.store.witness import Reached, check_batch, check_generation, read_witness
-
-_LOCK = "lock"
 
 
 class DamagedStore:
@@ -43,9 +40,10 @@ class DamagedStore:
         """Keys of state whose values cannot be read."""
         self._directory = Directory(dir_fd)
         self._packs = Packs(self._directory)
-        self._fd = self._lock_fd = -1
+        self._fd: int | None = None
+        self._lock_fd: int | None = None
         try:
-            self._lock_fd = _lock(self._directory)
+            self._lock_fd = share_lock(self._directory)
             self._check_format()
             self._fd = self._directory.open(FILE, os.O_RDONLY)
             self._pages = PageRemains(self._fd, self._packs)
@@ -73,9 +71,9 @@ class DamagedStore:
     def close(self) -> None:
         """Close the files.  Idempotent."""
         for fd in (self._fd, self._lock_fd):
-            if fd >= 0:
+            if fd is not None:
                 os.close(fd)
-        self._fd = self._lock_fd = -1
+        self._fd = self._lock_fd = None
         self._packs.close()
         self._directory.close()
 
@@ -171,17 +169,3 @@ class DamagedStore:
         with suppress(OSError, StoreError):
             return self._directory.read(name)
         return None
-
-
-def _lock(directory: Directory) -> int:
-    """Keep others from opening the store; -1 if it has no lock.  Raise StoreBusy or OSError."""
-    try:
-        fd = directory.open(_LOCK, os.O_RDONLY)
-    except FileNotFoundError:
-        return -1
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(fd)
-        raise StoreBusy("a process has the store open: unmount it first") from error
-    return fd

@@ -20,10 +20,13 @@ from heliosfs.errors import CorruptObject, NotFound, StoreBusy, StoreError, Stor
 from heliosfs.objects.ids import Kind, Oid, object_id
 from heliosfs.steps import Work
 from heliosfs.store.base import BatchSeen
+from heliosfs.store.directory import Directory
 from heliosfs.store.l2 import database as lmdbstore
 from heliosfs.store.l2 import environment
 from heliosfs.store.l2.environment import FILE
+from heliosfs.store.layout import is_closed_cleanly
 from heliosfs.store.local import LocalStore
+from heliosfs.store.rescue import DamagedStore
 
 
 def open_store(path: Path, *, create: bool = True, cache_bytes: int = 1 << 20) -> LocalStore:
@@ -104,6 +107,26 @@ def test_a_format_of_something_else_is_refused(tmp_path: Path, text: str) -> Non
     (tmp_path / "format").write_text(text)
     with pytest.raises(StoreFormat, match="not that of a heliosfs store"):
         open_store(tmp_path)
+
+
+def test_nobody_reads_the_files_of_a_store_that_is_open(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    fd = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)
+    directory = Directory(fd)
+    before = os.listdir("/proc/self/fd")
+    for look in (lambda: DamagedStore(fd), lambda: is_closed_cleanly(directory)):
+        with pytest.raises(StoreBusy, match="a process has the store open: unmount it first"):
+            look()
+    assert os.listdir("/proc/self/fd") == before
+    store.close()
+    assert is_closed_cleanly(directory)
+    damaged = DamagedStore(fd)
+    with pytest.raises(StoreBusy):
+        open_store(tmp_path)
+    damaged.close()
+    open_store(tmp_path).close()
+    directory.close()
+    os.close(fd)
 
 
 def test_an_open_store_is_busy_and_names_its_process(tmp_path: Path, store: LocalStore) -> None:
