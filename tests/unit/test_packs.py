@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import random
 import threading
@@ -215,6 +216,33 @@ def test_after_a_sync_that_failed_nothing_is_taken(tmp_path: Path) -> None:
         packs.sync()
     with pytest.raises(StoreError, match="a sync of the store failed"):
         packs.append(encode_large(TEXT))
+    packs.close()
+    directory.close()
+
+
+def test_a_sync_that_cannot_begin_leaves_nothing_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packs_module, "PACK_MAX_BYTES", 1)
+    directory = FaultyDirectory(tmp_path, 1 << 30)
+    packs = Packs(directory)
+    packs.append(encode_large(RANDOM))
+    packs.append(encode_large(TEXT))
+    before = os.listdir("/proc/self/fd")
+    duplicated: list[int] = []
+
+    def dup(fd: int) -> int:
+        if duplicated:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        duplicated.append(fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 0))
+        return duplicated[0]
+
+    with monkeypatch.context() as scarce, pytest.raises(OSError, match="Too many open files"):
+        scarce.setattr(os, "dup", dup)
+        packs.sync()
+    assert duplicated
+    assert os.listdir("/proc/self/fd") == before
+    packs.sync()
     packs.close()
     directory.close()
 

@@ -17,6 +17,7 @@ import os
 import struct
 import threading
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from typing import NamedTuple
 
 from lz4 import block as lz4  # type: ignore[import-untyped]
@@ -277,7 +278,12 @@ class Packs:
     def begin_sync(self) -> PackSync:
         """Return the scope of a sync that begins now."""
         with self._appending, self._table:
-            fds = [os.dup(self._fd(pack)) for pack in sorted(self._unsynced)]
+            with ExitStack() as duplicated:
+                fds = []
+                for pack in sorted(self._unsynced):
+                    fds.append(os.dup(self._fd(pack)))
+                    duplicated.callback(os.close, fds[-1])
+                duplicated.pop_all()
             names = self._names_made if self._names_made > self._names_synced else 0
             return PackSync(fds, self._append_count, names)
 
