@@ -207,9 +207,9 @@ def recalled(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     used: list[bool] = []
     hand_over = recall.Recall.hand_over
 
-    def noting(made: recall.Recall, judgement: KeepDecision, marks: bytes | None) -> None:
+    def noting(made: recall.Recall, decision: KeepDecision, marks: bytes | None) -> None:
         used.append(made.is_used)
-        hand_over(made, judgement, marks)
+        hand_over(made, decision, marks)
 
     monkeypatch.setattr(recall.Recall, "hand_over", noting)
     return used

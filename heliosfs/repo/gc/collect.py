@@ -214,7 +214,7 @@ class _Run:
 
     def _decide_what_stays(self) -> Steps[None]:
         """Decide about operations and commits, as far as that is possible before `_freeze`."""
-        judgement = self._keep_decision
+        decision = self._keep_decision
         saved: list[State] = []
         for slot in slots(self._repository):
             for kept in kept_operations(log_of(self._repository, slot), self._retention):
@@ -226,15 +226,15 @@ class _Run:
         # first.
         yield from self._settle()
         yield from self._commits.note_listed()
-        tips = [*judgement.young(), *self._tips(), *self._recall.tips(judgement)]
+        tips = [*decision.young(), *self._tips(), *self._recall.tips(decision)]
         yield from self._commits.keep([*tips, *(yield from self._scored())])
         # What is kept in addition from here on is reached by undo and by saves alone.
-        count = len(judgement.kept)
+        count = len(decision.kept)
         undone = (state for kept in self._logs.values() for state in kept.states)
         named = {*heads(undone), *heads(saved)}
         self._named |= named
         yield from self._commits.keep(list(named))
-        self._undo_commits = len(judgement.kept) - count
+        self._undo_commits = len(decision.kept) - count
         for kept in self._logs.values():
             self._enter_states(kept)
             yield TURN

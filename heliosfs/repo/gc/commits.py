@@ -17,11 +17,11 @@ _READ_COUNT = 1_000
 
 
 class CommitReader:
-    """Reads commits for a judgement, without the cache of the history."""
+    """Reads commits for a decision, without the cache of the history."""
 
-    def __init__(self, collection: Collection, judgement: KeepDecision) -> None:
+    def __init__(self, collection: Collection, decision: KeepDecision) -> None:
         self._collection = collection
-        self._keep_decision = judgement
+        self._keep_decision = decision
 
     def note_listed(self) -> Steps[None]:
         """Note all commits that are listed and not old."""

@@ -59,16 +59,16 @@ class Recall:
         self._before = before
         return further
 
-    def tips(self, judgement: KeepDecision) -> list[CommitId]:
+    def tips(self, decision: KeepDecision) -> list[CommitId]:
         """Return the commits without children of then that stay because they are young."""
         heads = self._before.heads if self._before else {}
-        return [oid for oid, seconds in heads.items() if judgement.is_young(seconds)]
+        return [oid for oid, seconds in heads.items() if decision.is_young(seconds)]
 
     def note(self, roots: Iterable[Reference]) -> None:
-        """Note roots of this collection; commits are known to the judgement."""
+        """Note roots of this collection; commits are known to the decision."""
         self._roots.update(oid for kind, oid in roots if kind is not Kind.COMMIT)
 
-    def check(self, judgement: KeepDecision, named: Iterable[CommitId], object_count: int) -> None:
+    def check(self, decision: KeepDecision, named: Iterable[CommitId], object_count: int) -> None:
         """Raise Lost if too much of what was kept then does not stay now.
 
         `named` are the commits that working states name, and `object_count` is that of the store.
@@ -76,15 +76,15 @@ class Recall:
         """
         roots, before, pace = self._roots, self._before, Pace()
         if before is None:
-            for _, tree in judgement.kept_trees():
+            for _, tree in decision.kept_trees():
                 roots.discard(tree)
                 pace()
             return
         # I56: what is not looked at again is all that these reach.
-        if not all(oid in judgement.old or oid in judgement.kept for oid in before.heads):
+        if not all(oid in decision.old or oid in decision.kept for oid in before.heads):
             raise Lost
-        trees = {tree for _, tree in judgement.kept_trees()}
-        for oid in judgement.old.intersection(named):
+        trees = {tree for _, tree in decision.kept_trees()}
+        for oid in decision.old.intersection(named):
             trees.add(links_of(oid, self._collection.read(oid, Kind.COMMIT)).tree)
             pace()
         lost = sum(1 for oid in before.trees if oid not in roots and oid not in trees)
@@ -99,10 +99,10 @@ class Recall:
             # I57: it is gone from the disk before the first object that it speaks of.
             self._store.put(keys.GC_HANDOVER, None)
 
-    def hand_over(self, judgement: KeepDecision, marks: bytes | None) -> None:
+    def hand_over(self, decision: KeepDecision, marks: bytes | None) -> None:
         """Leave what the next collection can rely on, after a sweep; the caller publishes."""
         data = None
         if marks is not None:
-            heads = judgement.heads(self._before.heads if self._before else {})
+            heads = decision.heads(self._before.heads if self._before else {})
             data = Handover(heads, self._roots, self._lost_count, marks).encode()
         self._store.put(keys.GC_HANDOVER, data)
