@@ -6,6 +6,7 @@ shows nothing.  What C functions do is not counted.
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from itertools import cycle
@@ -96,10 +97,13 @@ def _counted(action: Callable[[], object], before: Callable[[], object]) -> int:
         nonlocal count
         count += event == "call"
 
+    # Finalisers of earlier garbage would be counted.
+    gc.disable()
     sys.setprofile(note)
     try:
         action()
     finally:
         sys.setprofile(None)
+        gc.enable()
     # Not the action itself.
     return count - 1
