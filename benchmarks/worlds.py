@@ -69,7 +69,7 @@ class World:
         os.close(self._fd)
 
     def _write(self, path: str, data: bytes) -> None:
-        """As a program does: open, write, close; and drain now and then, as a mount does."""
+        """Open, write and close as a program does, and drain now and then, as a mount does."""
         self._number += 1
         fh = self.files.open_node(self.find(path), writing=True)
         self.files.write(self.files.handles[fh], 0, revised(data, self._number))

@@ -96,7 +96,7 @@ def settle(store: Store) -> None:
 
 
 class FailingStore(MemoryStore):
-    """Its next publish fails when it is told so, and takes the batch's state back."""
+    """Store whose next publish fails when it is told so, and takes the batch's state back."""
 
     is_failing = False
 

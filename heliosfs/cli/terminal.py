@@ -30,7 +30,7 @@ PAGINATE = "HELIOS_PAGINATE"
 _PAGED = frozenset({"blame", "diff", "grep", "log", "oplog", "show", "status"})
 _DEFAULT_PAGER = "less"
 _PAGER_SETTINGS = {"LESS": "FRX", "LV": "-c"}
-"""As git sets them where the user did not: leave at once what fits on the screen."""
+"""Settings that git makes, too, where the user did not: leave at once what fits on the screen."""
 _CANNOT_RUN = (126, 127)
 _CHANGING = ("delete", "force-delete", "move", "copy", "fork", "show-current")
 

@@ -81,7 +81,7 @@ class Verb(NamedTuple):
     errors: tuple[tuple[str, str], ...]
     """Pairs: names of errnos, and the situation in which they are the answer."""
     example: str
-    """Its words in a typical call, as a shell takes them."""
+    """Words of a typical call, as a shell takes them."""
     barrier: bool = False
     """True if it captures or discards the working state.
 

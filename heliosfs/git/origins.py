@@ -41,7 +41,7 @@ class Origin:
     name: str
     """Prefix of the names of its branches and tags, where others have the same names."""
     path: str
-    """Its git directory at the last time; empty if it turned out to be another origin."""
+    """Git directory of the origin at the last time; empty if it turned out to be another origin."""
     roots: tuple[bytes, ...] = ()
     """Commits without parents, as of the first time."""
     is_apart: bool = False

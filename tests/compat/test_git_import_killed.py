@@ -46,7 +46,7 @@ Import.__init__.__kwdefaults__.update(portion_bytes=8192, written_count=64)
 from heliosfs.cli.main import main
 sys.exit(main())
 """
-"""As the command, but it writes often, so that it can be killed between two writes."""
+"""Program that imports with many small writes, so that it can be killed between two of them."""
 
 
 def helios(place: Path, *argv: str) -> subprocess.Popen[str]:

@@ -78,7 +78,7 @@ class Torn(NamedTuple):
     """A write of which only some blocks reach the disk."""
 
     change: int
-    """Its `at`."""
+    """`at` of the write."""
     block: int
     """`SECTOR` or `PAGE`."""
     kept: Callable[[int, int], bool]

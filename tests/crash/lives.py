@@ -273,7 +273,7 @@ class Life:
         self.repository.checkpoint()
 
     def sync(self) -> None:
-        """As the keeper, `commit --sync` and fsync of a file: save, and wait for the disk."""
+        """Save and wait for the disk, as the keeper, `commit --sync` and fsync of a file do."""
         self.repository.checkpoint()
         self.sync_published()
 

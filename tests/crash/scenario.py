@@ -52,7 +52,7 @@ class Scenario:
         return bytes(data), edits[-1:]
 
     def add_edited(self, store: LocalStore, number: int) -> None:
-        """As a part of a large file is saved of which little was written since."""
+        """Add a version of a part that differs little from the one before."""
         data, edits = self.edited(number)
         base = object_id(Kind.BLOB, self.edited(number - 1)[0])
         if number == 1:
@@ -61,7 +61,7 @@ class Scenario:
         store.add(object_id(Kind.BLOB, data), Kind.BLOB, data, base, edits=edits)
 
     def add_large(self, store: LocalStore, number: int) -> None:
-        """As written parts of a large file come, from another thread; some with a base."""
+        """Add parts as a written large file does, from another thread; some have a base."""
         base = object_id(Kind.BLOB, self.large(number - 1)) if number % 4 == 0 else None
         work = store.plan_add([NewObject(Kind.BLOB, self.large(number), base)])
         try:

@@ -118,7 +118,7 @@ class Life:
         self.work()
 
     def collect(self, *, packs: bool = True) -> None:
-        """With commits in between, some of them equal to what goes."""
+        """Collect with commits in between, some of them equal to what goes."""
         turns = 0
         number = 20
         for step in collect(self.repository, EVERYTHING, packs=packs):
@@ -231,7 +231,7 @@ def test_the_end_at_every_step_of_one_that_relies_on_the_one_before(
 
 
 def test_power_loss_at_every_step(tmp_path: Path) -> None:
-    """As death, and of the journal only what was synced is left."""
+    """The process dies, and of the journal only what was synced is left."""
 
     def look(left: Path, life: Life) -> None:
         for file in left.glob("journal-*"):

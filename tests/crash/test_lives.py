@@ -53,7 +53,7 @@ def lives() -> Iterator[Lives]:
 def test_a_store_whose_making_was_killed_keeps_what_came_later(
     lives: Lives, dies_after: int
 ) -> None:
-    """Its `format` may have got its name in the page cache alone."""
+    """The name of `format` may be in the page cache alone."""
     try:
         lives.kill(lives.open(dies_after=dies_after))
     except Died:

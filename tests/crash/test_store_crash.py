@@ -24,7 +24,7 @@ from tests.stores import open_local
 
 
 def steps() -> Iterator[int]:
-    """As many as the scenario has; the tests below check that the last one completes it."""
+    """Yield as many steps as the scenario has; tests check that the last one completes it."""
     yield from range(1, 400)
 
 
@@ -43,7 +43,7 @@ def die_at(path: Path, step: int, scenario: Scenario) -> FaultyDirectory | None:
 def test_death_at_every_step(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, per_transaction: int
 ) -> None:
-    """Also between the transactions of one drain."""
+    """The steps include those between the transactions of one drain."""
     monkeypatch.setattr(encoder, "TXN_OBJECTS", per_transaction)
     for step in steps():
         scenario = Scenario()
@@ -57,7 +57,7 @@ def test_death_at_every_step(
 
 
 def test_power_loss_at_every_step(tmp_path: Path) -> None:
-    """As death, and of the journal and the packs only what was synced is left."""
+    """The process dies, and of the journal and the packs only what was synced is left."""
     for step in steps():
         scenario = Scenario()
         path = tmp_path / f"{step}"

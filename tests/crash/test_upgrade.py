@@ -149,7 +149,7 @@ def test_a_failure_at_every_step(tmp_path: Path, expected: Any, version: int, er
 def test_a_full_disk_has_room_for_the_lock_file_before_lmdb_maps_it(
     tmp_path: Path, expected: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without its room, a write to the mapping would end the process."""
+    """A write to the mapping would end the process if the disk had no room for it."""
     path = unpacked(tmp_path, 2)
 
     def full(fd: int, offset: int, length: int) -> None:

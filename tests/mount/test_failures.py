@@ -1,4 +1,4 @@
-"""When something is broken: the errno says so, and the mount goes on."""
+"""Failures of the parts below a mount: the errno says so, and the mount goes on."""
 
 from __future__ import annotations
 

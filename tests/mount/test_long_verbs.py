@@ -145,7 +145,7 @@ def wide(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mounted]:
     ids=" ".join,
 )
 def test_who_only_looks_lets_others_in(wide: Mounted, words: list[str]) -> None:
-    """And sees what was there when the request came, whatever they do."""
+    """A verb that only looks sees what was there when the request came."""
     quiet = wide.helios(*words)
     fd = os.open(wide.path / ".helios/ctl/command", os.O_RDWR)
     begins, replies = threading.Event(), []

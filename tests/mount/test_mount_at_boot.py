@@ -44,7 +44,7 @@ def test_all_that_were_mounted_before_are_mounted_as_they_were(
 
 
 def test_a_service_manager_starts_and_stops_it(mounter: Mounter, tmp_path: Path) -> None:
-    """As its unit does, without systemd: readiness is told, SIGTERM saves and unmounts."""
+    """The commands of the unit tell of readiness, and SIGTERM saves and unmounts."""
     workspace = mounter()
     (workspace.path / "a").write_text("a\n")
     workspace.unmount()

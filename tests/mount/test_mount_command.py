@@ -369,7 +369,7 @@ def test_a_reader_that_leaves_is_no_error(mounted: Mounted) -> None:
 
 
 def test_unmounted_before_the_kernel_is_answered(tmp_path: Path) -> None:
-    """As by a script that unmounts at once: `helios mount` is ready a moment earlier."""
+    """A script may unmount at once: `helios mount` is ready a moment earlier."""
     connection = Connection(mount(str(tmp_path), {"fsname=test"}), str(tmp_path))
     fd = int(connection.device.rpartition("/")[2])
     try:

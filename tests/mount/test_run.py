@@ -134,7 +134,7 @@ def test_outside_of_a_mounted_workspace(ws: Mounted, tmp_path: Path) -> None:
 
 
 def test_a_fork_has_what_is_ignored_and_its_paths_lead_into_it(ws: Mounted) -> None:
-    """As of a package installed editable: a file in the environment with an absolute path."""
+    """An ignored file holds an absolute path, as that of a package installed editable does."""
     (ws.path / ".heliosignore").write_text("env/\n")
     (ws.path / "src").mkdir()
     (ws.path / "src/code").write_text("main\n")

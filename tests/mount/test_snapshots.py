@@ -244,7 +244,7 @@ def requests(log: Path, name: str) -> list[str]:
 
 
 def test_recursive_programs_do_not_enter_the_history(mounter: Mounter) -> None:
-    """Even where `.helios` is listed, unless they follow links."""
+    """They do not enter it even where `.helios` is listed, unless they follow links."""
     workspace = mounter("--debug", "-o", "helios=listed")
     count = 30
     for number in range(count):

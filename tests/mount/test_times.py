@@ -117,7 +117,7 @@ def test_make_builds_what_a_verb_replaced_and_only_that(mounted: Mounted) -> Non
 
 
 def test_python_takes_no_version_for_another_of_the_same_second(mounted: Mounted) -> None:
-    """Its caches know whole seconds and the size."""
+    """Python's caches know whole seconds and the size."""
     place = mounted.path
     put(place / ".heliosignore", "__pycache__/\n")
     program = "import m, sys; sys.stdout.write(str(m.value))"
@@ -147,7 +147,7 @@ def test_python_takes_no_version_for_another_of_the_same_second(mounted: Mounted
 
 
 def test_a_backup_sees_by_stat_what_a_verb_replaced(mounter: Mounter) -> None:
-    """Also from mount to mount, and after a kill, with times and sizes made equal."""
+    """The states are equal in time and size, and lie a mount or a kill apart, too."""
     mounted = mounter()
     path = mounted.path / "package"
     seen: dict[tuple[int, ...], str] = {}

@@ -67,7 +67,7 @@ def test_nodes_go_and_files_stay(mounted: Mounted) -> None:
 
 
 def test_what_is_mounted_on_a_file_stays(mounted: Mounted, tmp_path: Path) -> None:
-    """As a container's secrets are; where the kernel can be asked for just what nobody uses."""
+    """A container's secrets are mounted so; the kernel is asked to drop only what nobody uses."""
     mounted.helios("config", "set", "performance.working_set", "16MB")
     (tmp_path / "secret").write_text("secret")
     place = mounted.path / "env"

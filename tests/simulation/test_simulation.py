@@ -17,7 +17,7 @@ TOP = Path(__file__).parents[2]
 
 @pytest.mark.parametrize("first", range(0, SEEDS, AT_ONCE))
 def test_nothing_is_lost_and_nothing_wrong_is_told(first: int) -> None:
-    """In a process of its own: names are hashed as in any run of these seeds."""
+    """The seeds run in a process of their own, so that names are hashed as in any other run."""
     command = [sys.executable, "-m", "tests.simulation", "--seeds", f"{first}..{first + AT_ONCE}"]
     done = subprocess.run(
         [*command, "--processes", "1"],

@@ -99,6 +99,6 @@ class GatedLock:
 
 
 class GatedThreading:
-    """In place of the module `threading`, where the store makes its locks."""
+    """Stand-in for the module `threading`, where the store makes its locks."""
 
     Lock = GatedLock

@@ -9,7 +9,7 @@ from tests.standins.answers import next_answer
 
 
 class ChatCompletion:
-    """As it was before version 1."""
+    """Stand-in for the class as it was before version 1."""
 
     @staticmethod
     def create(*, model: str, messages: list[dict[str, str]], temperature: float = 1) -> Any:

@@ -27,7 +27,7 @@ COMMIT = (
 
 
 def printed(*objects: tuple[bytes, bytes, bytes]) -> bytes:
-    """As `git cat-file` prints kind, path and bytes; the id is the number of the object."""
+    """Return what `git cat-file` prints: kind, path and bytes; the id is the object's number."""
     parts = []
     for number, (kind, path, data) in enumerate(objects):
         parts.append(b"%040x %s %d %s\n%s\n" % (number, kind, len(data), path, data))

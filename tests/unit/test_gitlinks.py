@@ -110,7 +110,7 @@ def test_diff_names_the_commits(stage: Stage) -> None:
 
 
 def test_a_submodule_that_is_filled_is_a_directory(stage: Stage) -> None:
-    """Its mark is told as what it is, an extended attribute, and nothing is shown as deleted."""
+    """The mark is shown as an extended attribute, and nothing is shown as deleted."""
     stage.files.write(b"sub/x", b"x\n")
     assert stage.run("diff", "--name-status") == "A\tsub/x\n"
     stage.commit("filled")

@@ -73,7 +73,7 @@ def test_every_lock_is_in_the_table() -> None:
 
 
 def test_nested_locks_are_taken_in_order() -> None:
-    """As far as one function shows it: `with` inside `with`, and several in one."""
+    """The order is checked within a function: `with` inside `with`, and several in one."""
     orders = {
         name.rpartition(".")[2]: int(order)
         for name, order in _ROW.findall(PAGE.read_text())

@@ -425,7 +425,7 @@ async def test_a_free_handoff_lock_is_taken_without_a_checkpoint() -> None:
 async def test_beside_long_work_the_next_request_is_waited_for(
     loop: RequestLoop, requests: Requests, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And not left to the end of the next slice: the task that works does not come in between."""
+    """It is not left to the end of the next slice: the task that works does not come in between."""
     loop.long_work = 1
     worked = []
 

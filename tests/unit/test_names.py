@@ -66,7 +66,7 @@ def asked() -> Asked:
 
 
 def test_an_answer_that_is_looked_at_late_does_not_stay(asked: Asked) -> None:
-    """For each way to change a directory: its attributes, if they were told before, are old."""
+    """Each way to change a directory makes the attributes old that were told before."""
     mode = struct.pack("=II", 0o755, 0)
     one = asked(Opcode.MKDIR, asked.root, mode + b"one\0")
     two = asked(Opcode.MKDIR, asked.root, mode + b"two\0")

@@ -45,7 +45,7 @@ def open_store(path: Path) -> LocalStore:
 
 
 def add(store: LocalStore, *data: bytes) -> list[Oid]:
-    """As a large file's parts come."""
+    """Add objects as a large file adds its parts."""
     work = store.plan_add([NewObject(Kind.BLOB, each) for each in data])
     work.execute()
     work.apply()

@@ -31,7 +31,7 @@ def mtimes(stage: Stage, *paths: bytes) -> list[int]:
 
 
 def test_names_of_one_file_have_one_time(stage: Stage) -> None:
-    """Also where one of them lies in a directory in which nothing changed."""
+    """One of the names may lie in a directory in which nothing changed."""
     stage.files.write(b"d/one", b"linked")
     stage.files.link(b"d/one", b"e/two")
     first = stage.commit("two names")

@@ -154,7 +154,7 @@ def test_what_cannot_be_read_again_is_not_written(
 
 
 def test_only_what_was_there_is_packed(store: LocalStore) -> None:
-    """Not what a drain brings meanwhile: it may still be the end of the last bundle."""
+    """Objects that a drain brings stay: they may still be the end of the last bundle."""
     add(store, text(11))
     store.publish()
     settle(store)

@@ -101,7 +101,7 @@ def test_in_and_out(name: str, tmp_path: Path, read_counts: list[int]) -> None:
 
 
 def test_the_next_data_of_files_of_any_shape() -> None:
-    """As it is defined, where holes are long, and where they are many."""
+    """The result is as defined where holes are long, and where they are many."""
     chosen = random.Random(5)
     for count in (1, 3, 40):
         for density in (0.02, 0.5, 0.98):

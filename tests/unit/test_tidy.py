@@ -30,7 +30,8 @@ LONG: dict[str, str] = {}
 """Function of a module that is still too long; an empty name for the module itself."""
 
 OPENING = re.compile(
-    r"(What|Whatever|Whether|Of|Those|So|Who|Whoever|That|This is|How|Why|Where|Which)\b"
+    r"(What|Whatever|Whether|Of|Those|So|Who|Whoever|That|This is|How|Why|Where|Which"
+    r"|As|Its|And|Also|Even|Not)\b"
 )
 GIVES = re.compile(r"\b[Gg]ives?\b")
 

@@ -11,7 +11,7 @@ from tests.standins.answers import next_answer
 
 
 class AgentExecutor:
-    """As it was before version 1."""
+    """Stand-in for the class as it was before version 1."""
 
     def run(self, task: str) -> str:
         """Write, and fail after that if the task is to fail."""
