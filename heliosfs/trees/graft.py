@@ -33,8 +33,9 @@ def graft(
     """Replace the given paths of `target`, and everything below them, by those of `source`.
 
     Entries that `source` lacks are removed, or kept with `overlay`.  Missing parent directories
-    of a path are taken from `source` too.  Objects go into the store's batch.  Raises
-    Raise AlreadyExists if a file lies where a directory is needed.  Cost: O(changed).
+    of a path are taken from `source` too, and those that it lacks go with the last entry in them.
+    Objects go into the store's batch.  Raise AlreadyExists if a file lies where a directory is
+    needed.  Cost: O(changed).
     """
     edits: dict[bytes, Entry | None] = {}
     for path in paths:
@@ -46,7 +47,10 @@ def graft(
                 edits[change.path] = change.new
     changed = sorted(edits)
     for path in changed:
-        _make_parents(store, edits, path, target, source)
+        if edits[path] is None:
+            _drop_parents(store, edits, path, source)
+        else:
+            _make_parents(store, edits, path, target, source)
     return GraftResult(edit_tree(store, target, edits, now_ns), changed)
 
 
@@ -66,9 +70,19 @@ def _make_parents(
     store: Objects, edits: dict[bytes, Entry | None], path: bytes, target: Entry, source: Entry
 ) -> None:
     above = path.rpartition(b"/")[0]
-    while above and edits[path] is not None and above not in edits:
+    while above and above not in edits:
         # The target has this directory, and so all those above it.
         if find_entry(store, target, above) is not None:
             return
         edits[above] = find_entry(store, source, above)
+        above = above.rpartition(b"/")[0]
+
+
+def _drop_parents(
+    store: Objects, edits: dict[bytes, Entry | None], path: bytes, source: Entry
+) -> None:
+    above = path.rpartition(b"/")[0]
+    while above and above not in edits and find_entry(store, source, above) is None:
+        # Of a directory in which something stays, this removes nothing.
+        edits[above] = None
         above = above.rpartition(b"/")[0]

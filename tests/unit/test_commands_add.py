@@ -380,3 +380,25 @@ def test_update_stages_nothing_new() -> None:
     assert stage.run("add", "-v", "-u", "d") == "add 'd/kept'\n"
     assert stage.run("add", "-v", "-u") == "add 'a'\nremove 'gone'\n"
     assert stage.run("status", "-s") == "M  a\nM  d/kept\n A d/new\nD  gone\n"
+
+
+def test_a_directory_goes_with_the_last_entry_that_is_staged_as_deleted(stage: Stage) -> None:
+    stage.files.remove(b"d")
+    stage.run("add", "d/e/y")
+    stage.run("commit")
+    assert (committed(stage, b"d/x"), find_entry(stage.store, root_of_head(stage), b"d/e")) == (
+        b"x\n",
+        None,
+    )
+    stage.run("add", "d/x")
+    stage.run("commit")
+    assert find_entry(stage.store, root_of_head(stage), b"d") is None
+    assert stage.run("status", "-s") == ""
+
+
+def test_a_directory_that_is_still_there_stays_in_the_stage(stage: Stage) -> None:
+    stage.files.remove(b"d/e/y")
+    stage.run("add", "d/e/y")
+    stage.run("commit")
+    assert find_entry(stage.store, root_of_head(stage), b"d/e") is not None
+    assert stage.run("status", "-s") == ""
