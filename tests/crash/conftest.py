@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 
 from heliosfs.store.journal import journal
+from tests.in_memory import tmp_path
+
+__all__ = ["tmp_path"]
 
 
 @pytest.fixture(autouse=True)

@@ -42,6 +42,7 @@ from heliosfs.repo.repository import Repository
 from heliosfs.store.local import LocalStore
 from heliosfs.workspace.inodes import FILE as INODES_FILE
 from tests.crash.spoil import spoil
+from tests.in_memory import tmpfs
 from tests.stores import run as carry_out
 from tests.tree_builder import IDENTITY, Stage, TreeBuilder
 from tests.verb_scenarios import build as build_repository
@@ -368,7 +369,7 @@ def campaign(stores: Path, seeds: range) -> list[Outcome]:
 
 def main(argv: list[str]) -> None:
     first = int(argv[1]) if len(argv) > 1 else 0
-    with tempfile.TemporaryDirectory() as place:
+    with tempfile.TemporaryDirectory(dir=tmpfs()) as place:
         begin = time.monotonic()
         outcomes = campaign(Path(place), range(first, first + int(argv[0])))
         counts = Counter(each.name for each in outcomes)

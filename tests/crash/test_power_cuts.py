@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import itertools
 import shutil
-import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,15 +19,6 @@ STATES = 26
 """Different states that are opened of each life; 25 lives in all."""
 SEED = 1
 _SLICE_SECONDS = 20.0
-
-
-@pytest.fixture
-def scratch() -> Iterator[Path]:
-    """A directory in memory: what is tested does not depend on the speed of a disk."""
-    shared = Path("/dev/shm")
-    path = Path(tempfile.mkdtemp(prefix="helios-", dir=shared if shared.is_dir() else None))
-    yield path
-    shutil.rmtree(path)
 
 
 def new(path: Path) -> Path:
@@ -50,14 +39,14 @@ def examined(life: Life, scratch: Path, seed: int, states: int, until: float) ->
 
 @pytest.mark.parametrize("is_failing", [False, True], ids=["sound", "failing"])
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
-def test_a_sample(kind: Kind, scratch: Path, *, is_failing: bool) -> None:
-    life = lived(failing(kind, SEED) if is_failing else kind, scratch / "life", SEED)
-    examiner = examined(life, scratch, SEED, STATES, until=time.monotonic() + 300)
+def test_a_sample(kind: Kind, tmp_path: Path, *, is_failing: bool) -> None:
+    life = lived(failing(kind, SEED) if is_failing else kind, tmp_path / "life", SEED)
+    examiner = examined(life, tmp_path, SEED, STATES, until=time.monotonic() + 300)
     assert examiner.states >= STATES // 2
 
 
 def test_all_for_as_long_as_told(
-    long_seconds: float, scratch: Path, capsys: pytest.CaptureFixture[str]
+    long_seconds: float, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Life after life, each for 20 s or until all its cuts are examined."""
     if not long_seconds:
@@ -68,7 +57,7 @@ def test_all_for_as_long_as_told(
     for seed in itertools.count(SEED):
         for kind in itertools.chain(KINDS, (failing(kind, seed) for kind in KINDS)):
             until = min(end, time.monotonic() + _SLICE_SECONDS)
-            path = scratch / "one"
+            path = tmp_path / "one"
             path.mkdir()
             examiner = examined(lived(kind, path / "life", seed), path, seed, 10**9, until)
             shutil.rmtree(path)
@@ -92,23 +81,23 @@ def cut_after(life: Life, scratch: Path) -> None:
         assert not examiner.examine(life, Cut(moment, lost))
 
 
-def test_l2_names_no_body_of_a_killed_process_that_is_not_on_the_disk(scratch: Path) -> None:
+def test_l2_names_no_body_of_a_killed_process_that_is_not_on_the_disk(tmp_path: Path) -> None:
     """The next open drains the journal; the pack that it names was never synced."""
-    life = Life(new(scratch / "life"), SEED)
+    life = Life(new(tmp_path / "life"), SEED)
     life.open()
     life.commit()
     assert any(name.startswith("pack-") for name in life.disk.names)
     life.kill()
     life.open()
-    cut_after(life, scratch)
+    cut_after(life, tmp_path)
 
 
 @pytest.mark.parametrize("first", range(1, 10))
 def test_names_that_a_killed_process_made_are_synced_before_they_are_relied_on(
-    scratch: Path, first: int
+    tmp_path: Path, first: int
 ) -> None:
     """It ended while it made a store, also between the rename of `format` and its sync."""
-    life = Life(new(scratch / "life"), SEED, failing=Failing(first, 1))
+    life = Life(new(tmp_path / "life"), SEED, failing=Failing(first, 1))
     with life.failures():
         life.open()
     life.kill()
@@ -117,15 +106,15 @@ def test_names_that_a_killed_process_made_are_synced_before_they_are_relied_on(
     life.commit()
     life.drain()
     life.sync()
-    cut_after(life, scratch)
+    cut_after(life, tmp_path)
 
 
-def test_a_database_is_whole_before_it_has_its_name(scratch: Path) -> None:
+def test_a_database_is_whole_before_it_has_its_name(tmp_path: Path) -> None:
     """LMDB begins a file with two pages that it does not sync; one alone is no file of its."""
-    life = Life(new(scratch / "life"), SEED)
+    life = Life(new(tmp_path / "life"), SEED)
     life.open()
     life.disk.seal()
-    examiner = Examiner(scratch)
+    examiner = Examiner(tmp_path)
     moment = next(each.at for each in life.disk.changes if each.verb == "rename")
     first_pages = [each.at for each in life.disk.changes if each.at < moment][:3]
     for lost in (first_pages[1:], first_pages[2:], [first_pages[1]]):
@@ -134,13 +123,13 @@ def test_a_database_is_whole_before_it_has_its_name(scratch: Path) -> None:
 
 @pytest.mark.parametrize("outcome", ["nothing", "all", "restored"])
 def test_a_batch_stays_in_the_journal_until_l2_has_it_on_the_disk(
-    scratch: Path, outcome: str
+    tmp_path: Path, outcome: str
 ) -> None:
     """A commit of L2 whose last sync failed is in the page cache, where the next process sees it.
 
     It looks as if L2 had the batch, and so as if the journal were not needed.
     """
-    life = Life(new(scratch / "life"), SEED)
+    life = Life(new(tmp_path / "life"), SEED)
     life.open()
     life.commit()
     life.sync()
@@ -153,14 +142,14 @@ def test_a_batch_stays_in_the_journal_until_l2_has_it_on_the_disk(
     life.kill()
     life.disk.failing = None
     life.open()
-    cut_after(life, scratch)
+    cut_after(life, tmp_path)
     life.commit()
     life.sync()
-    cut_after(life, scratch)
+    cut_after(life, tmp_path)
 
 
-def test_a_store_that_was_closed_after_a_failure_was_not_closed_cleanly(scratch: Path) -> None:
-    path = new(scratch / "life")
+def test_a_store_that_was_closed_after_a_failure_was_not_closed_cleanly(tmp_path: Path) -> None:
+    path = new(tmp_path / "life")
     life = Life(path, SEED)
     life.open()
     life.commit()

@@ -31,7 +31,8 @@ from heliosfs.store.l2.walk import headers, values
 from heliosfs.store.local import LocalStore
 from tests.fuzz.harness import Harness
 from tests.fuzz.objects import ROOT, WHO
-from tests.fuzz.shared import NEW, OLD, blob_id, memory_directory, opened
+from tests.fuzz.shared import NEW, OLD, blob_id, opened
+from tests.in_memory import tmpfs
 from tests.stores import run
 
 _STATE = 2
@@ -52,7 +53,7 @@ def _tree_file(data: bytes) -> None:
 @functools.cache
 def _stored() -> bytes:
     """A file of L2 with some objects and state."""
-    with tempfile.TemporaryDirectory(dir=memory_directory()) as path:
+    with tempfile.TemporaryDirectory(dir=tmpfs()) as path:
         fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
         store = LocalStore.open(fd, create=True)
         os.close(fd)
@@ -76,7 +77,7 @@ def _stored() -> bytes:
 
 
 def _tree_file_seeds() -> list[bytes]:
-    with tempfile.TemporaryDirectory(dir=memory_directory()) as path:
+    with tempfile.TemporaryDirectory(dir=tmpfs()) as path:
         name = f"{path}/small"
         with lmdb.open(name, subdir=False, max_dbs=2, map_size=1 << 20) as env:
             table = env.open_db(b"ids", dupsort=True, dupfixed=True)
@@ -142,7 +143,7 @@ def _read_l2(snapshot: Snapshot) -> None:
 
 
 def _l2_seeds() -> list[bytes]:
-    with tempfile.TemporaryDirectory(dir=memory_directory()) as path:
+    with tempfile.TemporaryDirectory(dir=tmpfs()) as path:
         Path(path, FILE).write_bytes(_stored())
         found = []
         with lmdb.open(f"{path}/{FILE}", subdir=False, readonly=True, lock=False, max_dbs=3) as env:
@@ -159,7 +160,7 @@ def _l2_seeds() -> list[bytes]:
 
 def _format1(data: bytes) -> None:
     """Values of a file of the first format, whose pages are sound."""
-    with tempfile.TemporaryDirectory(dir=memory_directory()) as path:
+    with tempfile.TemporaryDirectory(dir=tmpfs()) as path:
         name = f"{path}/{format1.FILE}"
         with lmdb.open(name, subdir=False, max_dbs=4, map_size=1 << 24, sync=False) as env:
             tables = [env.open_db(each) for each in (b"payloads", b"index", b"state", b"meta")]

@@ -16,6 +16,7 @@ from heliosfs.store.encoding.packs import (
     Packs,
 )
 from heliosfs.store.l2.database import ObjectDatabase
+from tests.in_memory import tmpfs
 
 OLD = b"".join(b"line %d of an old version\n" % number for number in range(60))
 NEW = OLD.replace(b"line 30 of an old", b"line 30 of a newer")
@@ -29,7 +30,7 @@ class Opened:
     """Files that the harnesses share."""
 
     def __init__(self) -> None:
-        self.path = Path(tempfile.mkdtemp(prefix="fuzz-", dir=memory_directory()))
+        self.path = Path(tempfile.mkdtemp(prefix="fuzz-", dir=tmpfs()))
         atexit.register(shutil.rmtree, self.path, ignore_errors=True)
         fd = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
         self.directory = Directory(fd)
@@ -37,10 +38,6 @@ class Opened:
         self.packs = Packs(self.directory)
         self.location = self.packs.append(encode(OLD))
         self.database = ObjectDatabase(self.directory, b"12345678", create=True)
-
-
-def memory_directory() -> str | None:
-    return "/dev/shm" if os.path.isdir("/dev/shm") else None
 
 
 @functools.cache

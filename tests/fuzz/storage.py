@@ -38,7 +38,8 @@ from heliosfs.store.l2.series import Value, join_blocks, split_block
 from heliosfs.store.pending import Pending
 from heliosfs.store.witness import WITNESS_FILE, make_witness, read_witness
 from tests.fuzz.harness import Harness
-from tests.fuzz.shared import NEW, OLD, blob_id, memory_directory, opened
+from tests.fuzz.shared import NEW, OLD, blob_id, opened
+from tests.in_memory import tmpfs
 
 
 def _codec(data: bytes) -> None:
@@ -177,7 +178,7 @@ def _journal_seeds() -> list[bytes]:
         ([], {b"~op/" + bytes(16): b"x" * 40}),
     ]
     found = []
-    with tempfile.TemporaryDirectory(dir=memory_directory()) as path:
+    with tempfile.TemporaryDirectory(dir=tmpfs()) as path:
         fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
         directory = Directory(fd)
         os.close(fd)

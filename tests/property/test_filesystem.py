@@ -32,6 +32,7 @@ from heliosfs.store.memory import MemoryStore
 from heliosfs.store.sidefile import MemoryFile
 from heliosfs.vfs.trim import SLICE_COUNT, Trim
 from heliosfs.workspace.working_set import DEFAULT_BUDGET_BYTES
+from tests.in_memory import tmpfs
 from tests.property.sides import (
     RENAME_EXCHANGE,
     RENAME_NOREPLACE,
@@ -42,7 +43,6 @@ from tests.property.sides import (
     compare,
 )
 
-TMPFS = "/dev/shm" if os.path.isdir("/dev/shm") else None
 OPEN_MAX = 6
 
 names = st.sampled_from([b"a", b"b", b"c", b"\xff\n", b"f" * 255])
@@ -92,7 +92,7 @@ class FileSystemMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.umask = os.umask(0)
-        self.scratch = Path(tempfile.mkdtemp(dir=TMPFS))
+        self.scratch = Path(tempfile.mkdtemp(dir=tmpfs()))
         self.copies = 0
         (self.scratch / "0").mkdir(mode=0o755)
         self.real = Real(self.scratch / "0")

@@ -37,6 +37,7 @@ from heliosfs.store.local import LocalStore
 from heliosfs.store.memory import MemoryStore
 from heliosfs.trees.stored import read_entries
 from heliosfs.workspace.unloading import close
+from tests.in_memory import tmpfs
 from tests.tree_builder import IDENTITY, Stage
 
 Tree = dict[bytes, bytes]
@@ -312,7 +313,7 @@ class LocalStage(Stage):
     """A stage on a store on disk."""
 
     def __init__(self) -> None:
-        self.path = Path(tempfile.mkdtemp(prefix="heliosfs-gc-"))
+        self.path = Path(tempfile.mkdtemp(prefix="heliosfs-gc-", dir=tmpfs()))
         super().__init__(self.opened())
 
     def opened(self) -> Any:

@@ -17,6 +17,7 @@ from heliosfs.steps import Work
 from heliosfs.store.base import NewObject
 from heliosfs.store.encoding.packs import PACKED_FROM_BYTES
 from heliosfs.store.local import LocalStore
+from tests.in_memory import tmpfs
 
 SERIES = [b"~op/" + bytes(7) + b"\1" + number.to_bytes(8, "big") for number in (1, 2, 3, 4, 300)]
 KEYS = st.sampled_from([b"a", b"a/1", b"a/2", b"b", b"\xff\xff", *SERIES])
@@ -33,7 +34,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.path = Path(tempfile.mkdtemp(prefix="store-model-"))
+        self.path = Path(tempfile.mkdtemp(prefix="store-model-", dir=tmpfs()))
         self.kept_objects: dict[Oid, tuple[Kind, bytes]] = {}
         self.kept_state: dict[bytes, bytes] = {}
         self.batch_objects: dict[Oid, tuple[Kind, bytes]] = {}
@@ -164,7 +165,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule()
     def die(self) -> None:
         """The next process finds a copy of the files: the dead one's are still open here."""
-        left = Path(tempfile.mkdtemp(prefix="store-model-"))
+        left = Path(tempfile.mkdtemp(prefix="store-model-", dir=tmpfs()))
         shutil.copytree(self.path, left, dirs_exist_ok=True)
         self.store.close()
         shutil.rmtree(self.path)
