@@ -12,13 +12,18 @@ from typing import Any
 
 import pytest
 
+from heliosfs.clock import FixedClock
 from heliosfs.errors import HeliosError
 from heliosfs.git import importer
 from heliosfs.git.process import Git
 from heliosfs.git.refs import GitRefs
 from heliosfs.git.source import Source
+from heliosfs.repo.check import check_store
+from heliosfs.repo.repository import Repository
+from heliosfs.steps import run_to_end
 from tests.git_repository import Clone
-from tests.tree_builder import Stage
+from tests.stores import open_local
+from tests.tree_builder import IDENTITY, Stage
 
 COMMITS = 400
 
@@ -39,53 +44,74 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
     return clone
 
 
-SMALL_STEPS = """
-import sys
+IMPORTS = """
+import os, signal, sys
 from heliosfs.git.importer import Import
+from heliosfs.store.directory import Directory
+
+def killing(change):
+    def changed(*arguments, **options):
+        global left
+        left -= 1
+        if not left:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return change(*arguments, **options)
+    return changed
+
+left = int(sys.argv.pop(1))
 Import.__init__.__kwdefaults__.update(portion_bytes=8192, written_count=64)
+for name in ("write", "truncate", "unlink", "rename", "_sync", "_commit"):
+    setattr(Directory, name, killing(getattr(Directory, name)))
 from heliosfs.cli.main import main
 sys.exit(main())
 """
-"""Program that imports with many small writes, so that it can be killed between two of them."""
+"""Program that imports with many small writes; its first argument is the number of the change of
+the store before which it is killed, or 0."""
 
 
-def helios(place: Path, *argv: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", SMALL_STEPS, *argv],
+def helios(place: Path, *argv: str, dies_at: int = 0) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", IMPORTS, str(dies_at), *argv],
         cwd=place,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        capture_output=True,
         text=True,
+        timeout=120,
+        check=False,
     )
 
 
 def say(place: Path, *argv: str) -> str:
-    running = helios(place, *argv)
-    told, error = running.communicate(timeout=120)
-    assert running.returncode == 0, error
-    return told
+    done = helios(place, *argv)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
-def test_a_killed_import_goes_on_and_nothing_is_half_done(tmp_path: Path, clone: Clone) -> None:
-    count = 0
-    while True:
-        importing = helios(tmp_path, "import", "--from-git", str(clone.path))
-        try:
-            importing.communicate(timeout=0.1 + count * 0.04)
-        except subprocess.TimeoutExpired:
-            importing.send_signal(signal.SIGKILL)
-            importing.communicate()
-        if importing.returncode == 0:
-            break
-        count += 1
-        assert count < 100
-        if (tmp_path / ".helios" / "format").exists():
-            if "other" in say(tmp_path, "branch"):
-                # It was killed when all was done.
-                say(tmp_path, "import", "--verify", str(clone.path))
-            assert say(tmp_path, "fsck").endswith("all sound\n")
-    assert count > 0
+def look(store: Path) -> bool:
+    """Check that all in the store is sound; return True if the import is done."""
+    repository = Repository.open(open_local(store), FixedClock(), IDENTITY)
+    try:
+        assert run_to_end(check_store(repository), repository.store).problems == []
+        return "other" in repository.refs
+    finally:
+        repository.close()
+
+
+def test_a_killed_import_goes_on_and_nothing_is_half_done(
+    tmp_path: Path, clone: Clone, long_seconds: float
+) -> None:
+    """It dies later each time: by two thirds more changes of the store, or by one if it is long."""
+    deaths = 0
+    at = 1
+    argv = ("import", "--from-git", str(clone.path))
+    while (done := helios(tmp_path, *argv, dies_at=at)).returncode:
+        assert done.returncode == -signal.SIGKILL, done.stderr
+        deaths += 1
+        at += 1 if long_seconds else 1 + at * 2 // 3
+        if (tmp_path / ".helios" / "format").exists() and look(tmp_path / ".helios"):
+            # It was killed when all was done.
+            say(tmp_path, "import", "--verify", str(clone.path))
+    assert deaths > 6
     assert f"{COMMITS} commits" in say(tmp_path, "import", "--verify", str(clone.path))
     assert say(tmp_path, "fsck").endswith("all sound\n")
     back = tmp_path / "back"
