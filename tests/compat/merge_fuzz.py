@@ -14,7 +14,7 @@ import hashlib
 import stat
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -41,7 +41,7 @@ Leaf = tuple[bytes, bytes]
 """Mode in git's words, and bytes: of a submodule the commit in hex."""
 Tree = dict[bytes, Leaf]
 
-_NAMES = [b"a", b"b", b"c", b"d", b"e"]
+NAMES = (b"a", b"b", b"c", b"d", b"e")
 
 
 @dataclass
@@ -55,8 +55,9 @@ class Node:
 class Author:
     """Makes random trees out of trees."""
 
-    def __init__(self, random: Random, *, repeats: bool) -> None:
+    def __init__(self, random: Random, *, repeats: bool, names: Sequence[bytes] = NAMES) -> None:
         self.random = random
+        self.names = names
         self.repeats = repeats
         """True if some lines of a text are alike, so that there is a choice what matches."""
         self._serial = 0
@@ -123,7 +124,7 @@ class Author:
 
     def _path(self) -> bytes:
         depth = self.random.choice([1, 1, 2, 2, 3])
-        return b"/".join(self.random.choice(_NAMES) for _ in range(depth))
+        return b"/".join(self.random.choice(self.names) for _ in range(depth))
 
     def _any(self, tree: Tree) -> bytes | None:
         return self.random.choice(sorted(tree)) if tree else None
@@ -203,7 +204,7 @@ class Author:
         if path is None:
             return
         leaf = tree.pop(path)
-        name = self.random.choice(_NAMES)
+        name = self.random.choice(self.names)
         tree[path + b"/" + name] = leaf if self.random.random() < 0.5 else self._leaf()
 
     def _become_file(self, tree: Tree) -> None:
@@ -304,7 +305,7 @@ class Both:
             self._stream += lines
             signature = Signature(b"T", b"t@example.com", self._seconds, 0)
             parents = tuple(written[each][1] for each in node.parents)
-            root = self._root(node.tree)
+            root = stored_root(self.store, node.tree)
             oid = self._stage.repository.history.write(
                 Commit(root, parents, signature, signature, b"")
             )
@@ -351,19 +352,21 @@ class Both:
             argv, cwd=self._directory, capture_output=True, check=True, env=ENVIRONMENT, text=True
         ).stdout
 
-    def _root(self, tree: Tree) -> Entry:
-        edits: dict[bytes, Entry | None] = {}
-        for path, (mode, data) in tree.items():
-            name = path.rpartition(b"/")[2]
-            entry = Entry(name, _KINDS[mode], 1000, 1000, 0, 0, NO_OID)
-            if mode == LINK:
-                entry = entry._replace(target=data)
-            elif mode == SUBMODULE:
-                entry = entry._replace(oid=EMPTY_TREE, xattrs={GITLINK: data})
-            else:
-                entry = entry._replace(oid=put_file(self.store, data), size=len(data))
-            edits[path] = entry
-        return edit_tree(self.store, Entry(b"", 0o040755, 1000, 1000, 0, 0, EMPTY_TREE), edits, 0)
+
+def stored_root(store: Store, tree: Tree) -> Entry:
+    """Store a tree; return its root."""
+    edits: dict[bytes, Entry | None] = {}
+    for path, (mode, data) in tree.items():
+        name = path.rpartition(b"/")[2]
+        entry = Entry(name, _KINDS[mode], 1000, 1000, 0, 0, NO_OID)
+        if mode == LINK:
+            entry = entry._replace(target=data)
+        elif mode == SUBMODULE:
+            entry = entry._replace(oid=EMPTY_TREE, xattrs={GITLINK: data})
+        else:
+            entry = entry._replace(oid=put_file(store, data), size=len(data))
+        edits[path] = entry
+    return edit_tree(store, Entry(b"", 0o040755, 1000, 1000, 0, 0, EMPTY_TREE), edits, 0)
 
 
 def git_tree(store: Store, root: Entry, known: dict[bytes, bytes]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.fuzz import git_input, l2_input, objects, storage, words
+from tests.fuzz import git_input, l2_input, objects, storage, with_git, words
 
 HARNESSES = {
     each.name: each
@@ -12,5 +12,6 @@ HARNESSES = {
         *l2_input.HARNESSES,
         *words.HARNESSES,
         *git_input.HARNESSES,
+        *with_git.HARNESSES,
     )
 }

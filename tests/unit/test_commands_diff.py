@@ -224,7 +224,7 @@ def test_stat() -> None:
     assert stage.run("diff", "--stat", "HEAD~1", "HEAD") == (
         " a    |   3 +-\n"
         " b    | Bin 1 -> 2 bytes\n"
-        f" long | 500 {'+' * 68}\n"
+        f" long | 500 {'+' * 67}\n"
         " 3 files changed, 502 insertions(+), 1 deletion(-)\n"
     )
     changes = json.loads(stage.run("diff", "--stat", "--json", "HEAD~1", "HEAD"))["changes"]
@@ -232,6 +232,67 @@ def test_stat() -> None:
         (2, 1), (None, None), (500, 0),
     ]  # fmt: skip
     assert stage.run("diff", "--stat") == ""
+
+
+def test_stat_in_narrow_columns() -> None:
+    """As `git diff --stat=` has it: whatever changed has a sign; names lose their beginning."""
+    stage = Stage()
+    stage.files.write(b"some/very/long/path/of/a/file", b"old\n")
+    stage.commit(a=b"1\n")
+    stage.files.write(b"some/very/long/path/of/a/file", b"new\n" * 500)
+    stage.commit(a=b"2\n")
+    change = ("diff", "HEAD~1", "HEAD")
+    assert stage.run(*change, "--stat=40") == (
+        " a                         |   2 +-\n"
+        " .../long/path/of/a/file   | 501 +++++-\n"
+        " 2 files changed, 501 insertions(+), 2 deletions(-)\n"
+    )
+    assert stage.run(*change, "--stat=40,12,1") == (
+        " a | 2 +-\n ...\n 2 files changed, 501 insertions(+), 2 deletions(-)\n"
+    )
+    with pytest.raises(UsageError, match="--stat takes WIDTH"):
+        stage.run(*change, "--stat=wide")
+
+
+def test_counts_of_what_has_no_lines() -> None:
+    """A binary file that moved, and one in place of a link, are binary still."""
+    stage = Stage()
+    stage.files.symlink(b"link", b"elsewhere")
+    stage.commit(a=b"\0" * 9)
+    stage.files.rename(b"a", b"b")
+    stage.files.remove(b"link")
+    stage.files.write(b"link", b"\0\0\0")
+    stage.commit()
+    change = ("diff", "HEAD~1", "HEAD")
+    assert stage.run(*change, "--numstat") == "-\t-\ta => b\n-\t-\tlink\n"
+    assert stage.run(*change, "--stat").splitlines()[:2] == [
+        " a => b | Bin",
+        " link   | Bin 9 -> 3 bytes",
+    ]
+
+
+def test_a_heading_ends_before_what_is_no_character() -> None:
+    stage = Stage()
+    lines = [b"\n"] * 9
+    stage.commit(a=b"def \xff(x)\n" + b"".join(lines))
+    stage.commit(a=b"def \xff(x)\n" + b"".join([*lines, b"new\n"]))
+    assert "@@ -8,3 +8,4 @@ def \n" in stage.run("diff", "HEAD~1", "HEAD")
+
+
+def test_where_spaces_do_not_count_indents_do() -> None:
+    """The change is shown where the lines as they are read best."""
+    stage = Stage()
+    stage.commit(a=b"  else:\n    word 29\n")
+    stage.commit(a=b"  else:\n  else:\n    word 29\n")
+    lines = stage.run("diff", "-b", "HEAD~1", "HEAD").splitlines()
+    assert lines[-3:] == ["+  else:", "   else:", "     word 29"]
+
+
+def test_form_feeds_are_no_spaces() -> None:
+    stage = Stage()
+    stage.commit(a=b"x\n")
+    stage.commit(a=b"x\f\n")
+    assert "+x\f" in stage.run("diff", "-w", "HEAD~1", "HEAD")
 
 
 def test_binary_files(monkeypatch: pytest.MonkeyPatch) -> None:

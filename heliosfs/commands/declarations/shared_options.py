@@ -21,7 +21,12 @@ E_FULL = ("ENOSPC, EIO", "the store is full, or failed")
 E_STORE = ("EIO", "the store failed")
 CONTEXT = Option(("-U", "--unified"), "show N lines of context (default: 3)", "N")
 FORMATS = (
-    Option(("--stat",), "count the changed lines of each file", "WIDTH", is_optional=True),
+    Option(
+        ("--stat",),
+        "count the changed lines of each file",
+        "WIDTH[,NAME[,COUNT]]",
+        is_optional=True,
+    ),
     Option(("--shortstat",), "show only their sum"),
     Option(("--numstat",), "show the counts in a form for programs"),
     Option(("--summary",), "list created, deleted and renamed files, and changed modes"),

@@ -236,6 +236,8 @@ def same_kind(old: Entry, new: Entry) -> bool:
 
 def same_content(old: Entry, new: Entry) -> bool:
     """Return True if bytes of files, targets of links, commits of submodules, … are equal."""
+    if not same_kind(old, new):
+        return False
     if old.is_dir:
         return gitlink_of(old) == gitlink_of(new) or not is_gitlink(new)
     return (old.oid, old.target, old.rdev) == (new.oid, new.target, new.rdev)

@@ -16,6 +16,7 @@ from heliosfs.commands.diff.patch import (
     shown_id,
 )
 from heliosfs.commands.diff.stat import (
+    StatWidth,
     diffstat,
     is_unseen,
     numstat,
@@ -109,7 +110,7 @@ def changes_text(
         parts.append((yield from numstat(maker, changes, is_plain=is_plain)))
     is_asked = wants_changes(options)
     if "stat" in options or (default == "stat" and not is_asked):
-        parts.append((yield from diffstat(maker, changes, request.screen.columns or 80)))
+        parts.append((yield from diffstat(maker, changes, _stat_width(request, options))))
     if "shortstat" in options:
         parts.append((yield from shortstat(maker, changes)))
     if "summary" in options:
@@ -121,6 +122,17 @@ def changes_text(
             parts.append("\n")
         parts.append(lines)
     return "".join(parts)
+
+
+def _stat_width(request: Request, options: Options) -> StatWidth:
+    """Return what --stat=WIDTH,NAME,COUNT asks for.  Raise UsageError."""
+    text = options.value("stat") or ""
+    numbers = text.split(",") if text else []
+    is_sound = all(not each or (each.isascii() and each.isdigit()) for each in numbers)
+    if len(numbers) > 3 or not is_sound or any(len(each) > 9 for each in numbers):
+        raise options.misuse(f"--stat takes WIDTH, WIDTH,NAME or WIDTH,NAME,COUNT, not {text!r}")
+    width, name, count = [*(int(each or 0) for each in numbers), 0, 0, 0][:3]
+    return StatWidth(width or request.screen.columns or 80, name, count)
 
 
 def changes_document(

@@ -11,8 +11,11 @@ from heliosfs.repo.lines.compare import ChangedRange, Effort, changed_ranges
 
 _HEADING_BYTES = 80
 _NO_NEWLINE = b"\\ No newline at end of file\n"
-_SPACES = re.compile(rb"[ \t\r\v\f]+")
-_WORD = re.compile(rb"[^ \t\r\n\v\f]+")
+_BLANKS = b" \t\r\n"
+"""Bytes that git takes for spaces: other than in C, \\v and \\f are none."""
+_SPACES = re.compile(rb"[ \t\r]+")
+_NO_CHARACTER = re.compile("[\ufffe\uffff]")
+_WORD = re.compile(rb"[^ \t\r\n]+")
 
 
 class Spaces(Enum):
@@ -40,8 +43,8 @@ def compared_lines(lines: list[bytes], spaces: Spaces) -> list[bytes]:
     if spaces is Spaces.IGNORED:
         return [_SPACES.sub(b"", line).rstrip(b"\n") for line in lines]
     if spaces is Spaces.AT_END_IGNORED:
-        return [line.rstrip() for line in lines]
-    return [_SPACES.sub(b" ", line.rstrip()) for line in lines]
+        return [line.rstrip(_BLANKS) for line in lines]
+    return [_SPACES.sub(b" ", line.rstrip(_BLANKS)) for line in lines]
 
 
 def hunks(
@@ -76,8 +79,17 @@ def hunks(
 def _heading(line: bytes) -> bytes:
     """Return the text after a hunk's second @@: this line, if it begins a definition."""
     if line[:1].isalpha() or line[:1] in (b"_", b"$"):
-        return b" " + line[:_HEADING_BYTES].rstrip()
+        return b" " + _whole_characters(line[:_HEADING_BYTES].rstrip(_BLANKS))
     return b""
+
+
+def _whole_characters(text: bytes) -> bytes:
+    """Return the beginning of a text that is UTF-8, as git does (utf8.c, `pick_one_utf8_char`)."""
+    try:
+        found = text.decode()
+    except UnicodeDecodeError as error:
+        found = text[: error.start].decode()
+    return _NO_CHARACTER.split(found, maxsplit=1)[0].encode()
 
 
 class _Hunks:
@@ -146,7 +158,7 @@ def _blank_ends(old: list[bytes], new: list[bytes]) -> tuple[int, int] | None:
     counts = []
     for lines in (old, new):
         count = 0
-        while count < len(lines) and not lines[-1 - count].strip():
+        while count < len(lines) and not lines[-1 - count].strip(_BLANKS):
             count += 1
         counts.append(count)
     if counts[1] <= counts[0]:

@@ -85,8 +85,6 @@ class Patch:
     def counts(self, change: FileChange) -> tuple[int, int] | None:
         """Return the number of added and of removed lines; None of a binary file."""
         old, new = git_part(change.old), git_part(change.new)
-        if old is not None and new is not None and same_content(old, new):
-            return 0, 0
         source = change.path if change.source is None else change.source
         before, after = self._bytes(old, source), self._bytes(new, change.path)
         if before is None or after is None:
@@ -172,16 +170,14 @@ class Patch:
 
     def _ranges(self, old: list[bytes], new: list[bytes]) -> list[ChangedRange]:
         before, after = (compared_lines(lines, self._spaces) for lines in (old, new))
-        return changed_ranges(before, after, Effort())
+        return changed_ranges(before, after, Effort(), shown=(old, new))
 
     def _bytes(self, entry: Entry | None, path: bytes) -> bytes | None:
         """Return the content to compare: file or target of a link; None when it is binary."""
         if entry is None:
             return b""
-        if stat.S_ISLNK(entry.mode):
-            return entry.target
-        if entry.is_dir:
-            return b"Subproject commit %s\n" % gitlink_of(entry).hex().encode()
+        if not stat.S_ISREG(entry.mode):
+            return special_text(entry)
         is_text = True if self._as_text else said_to_be_text(self._attributes, path)
         if entry.size > TEXT_MAX_BYTES or is_text is False:
             return None
@@ -206,6 +202,13 @@ def git_part(entry: Entry | None) -> Entry | None:
         return None
     has_place = stat.S_ISREG(entry.mode) or stat.S_ISLNK(entry.mode) or is_gitlink(entry)
     return entry if has_place else None
+
+
+def special_text(entry: Entry) -> bytes:
+    """Return what git compares of a link or a submodule in place of a file's bytes."""
+    if stat.S_ISLNK(entry.mode):
+        return entry.target
+    return b"Subproject commit %s\n" % gitlink_of(entry).hex().encode()
 
 
 def git_mode(entry: Entry) -> str:

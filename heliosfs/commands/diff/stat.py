@@ -2,35 +2,96 @@
 
 from __future__ import annotations
 
+import stat
+from typing import NamedTuple
+
 from heliosfs.commands.colours import Role
 from heliosfs.commands.diff.changes import FileChange, same_content
-from heliosfs.commands.diff.patch import Patch, git_mode, git_part
+from heliosfs.commands.diff.patch import Patch, git_mode, git_part, special_text
 from heliosfs.commands.render import quote_path, text_of
+from heliosfs.objects.tree import Entry
 from heliosfs.steps import TURN, Steps
 
+_Counted = tuple[str, tuple[int, int] | None, FileChange]
+"""Name of a file, its added and removed lines (None if it is binary), and the change."""
 
-def diffstat(patch: Patch, changes: list[FileChange], columns: int = 80) -> Steps[str]:
+
+class StatWidth(NamedTuple):
+    """The room that `--stat` may take, in columns; 0 stands for no limit of its own."""
+
+    columns: int = 80
+    """Width of a line, with the name and the bar."""
+    name: int = 0
+    """Largest width of a name."""
+    files: int = 0
+    """Largest number of files that are shown."""
+
+
+class _Layout(NamedTuple):
+    """Widths of the parts of a line."""
+
+    name: int
+    number: int
+    bar: int
+    largest: int
+    """Number of changed lines that the longest bar stands for."""
+
+
+def diffstat(patch: Patch, changes: list[FileChange], width: StatWidth | None = None) -> Steps[str]:
     """Return a line for each file, with a bar for its added and removed lines, and the totals."""
     counted = yield from _counted(patch, changes)
     if not counted:
         return ""
-    name_width = max(len(name) for name, _, _ in counted)
-    largest = max((sum(counts) for _, counts, _ in counted if counts), default=0)
-    number_width = max(len(str(largest)), 3 if any(not counts for _, counts, _ in counted) else 1)
-    bar_width = max(columns - name_width - number_width - 5, 10)
+    width = width or StatWidth()
+    shown = counted[: width.files or None]
+    layout = _layout(shown, width)
     lines = []
-    for name, counts, change in counted:
+    for name, counts, change in shown:
         if counts is None:
-            old = patch.paint(Role.REMOVED, str(_size(change.old)))
-            new = patch.paint(Role.ADDED, str(_size(change.new)))
-            what = f"{'Bin':>{number_width}} {old} -> {new} bytes"
+            what = f"{'Bin':>{layout.number}}"
+            before, after = _sizes(change)
+            if before or after:
+                old = patch.paint(Role.REMOVED, str(before))
+                new = patch.paint(Role.ADDED, str(after))
+                what += f" {old} -> {new} bytes"
         else:
-            added, removed = _bar(counts, largest, bar_width)
+            added, removed = _bar(counts, layout)
             bar = patch.paint(Role.ADDED, added) + patch.paint(Role.REMOVED, removed)
-            what = f"{sum(counts):>{number_width}} {bar}".rstrip()
-        lines.append(f" {name:<{name_width}} | {what}\n")
+            what = f"{sum(counts):>{layout.number}} {bar}".rstrip()
+        lines.append(f" {_fitting(name, layout.name)} | {what}\n")
+    if len(shown) < len(counted):
+        lines.append(" ...\n")
     lines.append(_totals([counts for _, counts, _ in counted]))
     return "".join(lines)
+
+
+def _layout(counted: list[_Counted], width: StatWidth) -> _Layout:
+    """Share the columns out between names and bars, as git does (diff.c, `show_stats`)."""
+    largest = max((sum(counts) for _, counts, _ in counted if counts), default=0)
+    binary = [_sizes(change) for _, counts, change in counted if counts is None]
+    number = max(len(str(largest)), 3 if binary else 0)
+    columns = max(width.columns, 16 + 6 + number)
+    # "Bin 12 -> 345 bytes" stands where other files have a bar.
+    bar = max([largest, *(len(f"Bin {old} -> {new} bytes") - 4 for old, new in binary)])
+    name = max(len(name) for name, _, _ in counted)
+    name = min(name, width.name or name)
+    rest = columns - number - 6
+    if name + bar > rest:
+        bar = min(bar, max(columns * 3 // 8 - number - 6, 6))
+        if name > rest - bar:
+            name = rest - bar
+        else:
+            bar = rest - name
+    return _Layout(name, number, bar, largest)
+
+
+def _fitting(name: str, width: int) -> str:
+    """Return a name in so many columns; of a longer one the end, from a slash on if it has one."""
+    if len(name) <= width:
+        return name.ljust(width)
+    room = max(width - 3, 0)
+    end = name[len(name) - room :]
+    return "..." + end[max(end.find("/"), 0) :].ljust(room)
 
 
 def shortstat(patch: Patch, changes: list[FileChange]) -> Steps[str]:
@@ -73,9 +134,7 @@ def summary(changes: list[FileChange]) -> str:
     return "".join(lines)
 
 
-def _counted(
-    patch: Patch, changes: list[FileChange]
-) -> Steps[list[tuple[str, tuple[int, int] | None, FileChange]]]:
+def _counted(patch: Patch, changes: list[FileChange]) -> Steps[list[_Counted]]:
     """Return names and counts; a file of which nothing counts as changed is left out, as in git."""
     counted = []
     for change in changes:
@@ -132,15 +191,37 @@ def stat_name(change: FileChange) -> str:
     return f"{old[:head]}{{{' => '.join(middles)}}}{old[len(old) - tail :]}"
 
 
-def _size(entry: object) -> int:
-    return getattr(entry, "size", 0)
+def _sizes(change: FileChange) -> tuple[int, int]:
+    """Return the sizes of a binary file before and after; 0 and 0 if its bytes are the same."""
+    old, new = git_part(change.old), git_part(change.new)
+    if old is not None and new is not None and same_content(old, new):
+        return 0, 0
+    return _size(old), _size(new)
 
 
-def _bar(counts: tuple[int, int], largest: int, width: int) -> tuple[str, str]:
-    if largest <= width:
-        return "+" * counts[0], "-" * counts[1]
-    added, removed = (-(-count * width // largest) for count in counts)
-    return "+" * added, "-" * min(removed, width - added)
+def _size(entry: Entry | None) -> int:
+    """Return the number of bytes that git compares: of a link its target, of a submodule a line."""
+    if entry is None:
+        return 0
+    return entry.size if stat.S_ISREG(entry.mode) else len(special_text(entry))
+
+
+def _bar(counts: tuple[int, int], layout: _Layout) -> tuple[str, str]:
+    """Return the signs for added and removed lines; whatever there is has one at least."""
+    added, removed = counts
+    if layout.bar <= layout.largest:
+        total = _scaled(added + removed, layout)
+        if added and removed:
+            total = max(total, 2)
+        smaller = _scaled(min(counts), layout)
+        added, removed = (
+            (smaller, total - smaller) if added < removed else (total - smaller, smaller)
+        )
+    return "+" * added, "-" * removed
+
+
+def _scaled(count: int, layout: _Layout) -> int:
+    return 1 + count * (layout.bar - 1) // layout.largest if count else 0
 
 
 def _totals(all_counts: list[tuple[int, int] | None]) -> str:

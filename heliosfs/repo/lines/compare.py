@@ -62,9 +62,15 @@ def split_lines(data: bytes) -> list[bytes]:
 
 
 def changed_ranges(
-    old: list[bytes], new: list[bytes], effort: Effort, method: Method = Method.MYERS
+    old: list[bytes],
+    new: list[bytes],
+    effort: Effort,
+    method: Method = Method.MYERS,
+    shown: tuple[list[bytes], list[bytes]] | None = None,
 ) -> list[ChangedRange]:
     """Return the differences, in order; no two ranges touch.
+
+    `shown` are the lines as they are, if `old` and `new` lack spaces that do not count.
 
     Cost: 1 us for each line between the first and the last difference, and more where much differs.
     """
@@ -80,8 +86,9 @@ def changed_ranges(
         marks[head : head + len(part)] = part
     # Only diffs for people are moved to where they read best; git's merges do not, either.
     by_indent = method is Method.MYERS
-    choose_positions(old, changed[0], changed[1], by_indent=by_indent)
-    choose_positions(new, changed[1], changed[0], by_indent=by_indent)
+    before, after = shown or (old, new)
+    choose_positions(old, changed[0], changed[1], by_indent=by_indent, shown=before)
+    choose_positions(new, changed[1], changed[0], by_indent=by_indent, shown=after)
     return _ranges(*changed)
 
 

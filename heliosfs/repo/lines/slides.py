@@ -16,18 +16,25 @@ _INDENT_WEIGHT = 60
 
 
 def choose_positions(
-    lines: list[bytes], changed: bytearray, other: bytearray, *, by_indent: bool
+    lines: list[bytes],
+    changed: bytearray,
+    other: bytearray,
+    *,
+    by_indent: bool,
+    shown: list[bytes] | None = None,
 ) -> None:
     """Move the groups of changed lines of one side to where they are shown.
 
-    `other` has the marks of the other side, which stay as they are.
+    `other` has the marks of the other side, which stay as they are.  `shown` are the lines whose
+    indent counts, if the compared ones were made of them.
     """
     places = _places(other)
     at = kept = 0
     while (start := changed.find(1, at)) >= 0:
         kept += start - at
         stop = changed.find(0, start)
-        group = _Group(lines, changed, start, stop if stop >= 0 else len(lines), kept)
+        stop = stop if stop >= 0 else len(lines)
+        group = _Group(lines, shown or lines, changed, start, stop, kept)
         group.choose_positions(places, by_indent=by_indent)
         at, kept = group.stop, group.kept
 
@@ -50,9 +57,16 @@ class _Group:
     """Adjacent changed lines."""
 
     def __init__(
-        self, lines: list[bytes], changed: bytearray, start: int, stop: int, kept: int
+        self,
+        lines: list[bytes],
+        shown: list[bytes],
+        changed: bytearray,
+        start: int,
+        stop: int,
+        kept: int,
     ) -> None:
         self._lines = lines
+        self._shown = shown
         self._changed = changed
         self.start = start
         self.stop = stop
@@ -118,7 +132,7 @@ class _Group:
         for stop in range(
             max(first, self.stop - size - 1, self.stop - _SLIDING_MAX), self.stop + 1
         ):
-            cuts = [_cut(self._lines, stop), _cut(self._lines, stop - size)]
+            cuts = [_cut(self._shown, stop), _cut(self._shown, stop - size)]
             score = _Score(sum(each.indent for each in cuts), sum(each.penalty for each in cuts))
             # The last of equal places wins: the one furthest down, as in git.
             if best_score is None or score.compared(best_score) <= 0:
@@ -177,7 +191,7 @@ def _indent(line: bytes) -> int:
             width += 1
         elif byte == 0x09:
             width += 8 - width % 8
-        elif byte not in b"\n\v\f\r":
+        elif byte not in b"\n\r":
             return width
         if width >= _INDENT_MAX:
             return _INDENT_MAX

@@ -101,7 +101,8 @@ def merge_texts(
         else:
             conflict_count += 1
             if form is ConflictStyle.DIFF3:
-                out += _marked(mine, old, other, labels)
+                ending = _line_ending(*lines, piece.ours_start, piece.theirs_start)
+                out += _marked(mine, old, other, labels, ending)
             else:
                 out += _refined(mine, other, labels, effort)
     out += lines[0][at:]
@@ -141,11 +142,33 @@ def _growth(ranges: list[ChangedRange]) -> int:
     return sum(each.new_stop - each.new_start - (each.stop - each.start) for each in ranges)
 
 
+def _line_ending(
+    base: list[bytes], ours: list[bytes], theirs: list[bytes], start: int, other_start: int
+) -> bytes:
+    """Return the newline of the lines that a merge adds where a conflict begins.
+
+    The file keeps one kind of newline: that of the lines before, and of the first line of the base
+    (xmerge.c, `is_cr_needed`).
+    """
+    sides = (ours, start), (theirs, other_start)
+    is_mixed = any(_has_return(lines, max(at - 1, 0)) is False for lines, at in sides)
+    return b"\r\n" if not is_mixed and _has_return(base, 0) else b"\n"
+
+
+def _has_return(lines: list[bytes], at: int) -> bool | None:
+    r"""Return True if a line ends with \r\n; None where no newline is near."""
+    if not lines:
+        return None
+    if not lines[at].endswith(b"\n"):
+        if not at:
+            return None
+        at -= 1
+    return lines[at].endswith(b"\r\n")
+
+
 def _marked(
-    mine: list[bytes], old: list[bytes], other: list[bytes], labels: Labels
+    mine: list[bytes], old: list[bytes], other: list[bytes], labels: Labels, ending: bytes
 ) -> Iterator[bytes]:
-    # Markers end like the lines around them, so that the file keeps one kind of newline.
-    ending = b"\r\n" if (mine or old or other)[0].endswith(b"\r\n") else b"\n"
     sides = ((b"<", labels.ours, mine), (b"|", labels.base, old), (b"=", "", other))
     return _between_markers(sides, labels.theirs, ending, _MARKER)
 
@@ -208,9 +231,10 @@ def _united(
         mine, other = ours[each.start : at], theirs[each.other_start : each.other_stop]
         if each.favor is not Favor.THEIRS:
             yield from mine
-        # Otherwise the last line of ours and the first of theirs would become one line.
-        if each.favor is Favor.UNION and mine and other and not mine[-1].endswith(b"\n"):
-            yield b"\n"
+        # Otherwise the last line of ours and the first of theirs would become one line.  Git ends
+        # it also where theirs has none.
+        if each.favor is Favor.UNION and mine and not mine[-1].endswith(b"\n"):
+            yield _line_ending(base, ours, theirs, each.start, each.other_start)
         if each.favor is not Favor.OURS:
             yield from other
     yield from ours[at:]
@@ -231,7 +255,7 @@ def _blocks(
         elif not mine or not other:
             yield whole
         else:
-            for each in changed_ranges(mine, other, effort):
+            for each in changed_ranges(mine, other, effort, Method.HISTOGRAM):
                 yield _Block(
                     start + each.start,
                     start + each.stop,
