@@ -29,6 +29,10 @@ _NOTE = b"\x05 that is all \x05\n"
 """A line that is no id, which `diff-tree --stdin` repeats once it has replied to those before."""
 
 
+class NoAnswer(Exception):
+    """Git ended: it fails an assertion of its own in the merge of some histories (2.39)."""
+
+
 class Merged(NamedTuple):
     """Git's result of a merge."""
 
@@ -59,13 +63,17 @@ class Git:
 
     def close(self) -> None:
         """End the processes, and remove the repository."""
-        for process in self._running.values():
-            assert process.stdin is not None and process.stdout is not None
-            process.stdin.close()
-            process.wait(10)
-            process.stdout.close()
-        self._running.clear()
+        for process in list(self._running.values()):
+            self._forget(process)
         shutil.rmtree(self._path)
+
+    def _forget(self, process: subprocess.Popen[bytes]) -> None:
+        """End a process, or bury one that has ended."""
+        assert process.stdin is not None and process.stdout is not None
+        process.stdin.close()
+        process.wait(10)
+        process.stdout.close()
+        self._running = {argv: each for argv, each in self._running.items() if each is not process}
 
     # Objects.
 
@@ -122,7 +130,10 @@ class Git:
         return b"".join(lines[1:])
 
     def merge(self, ours: str, theirs: str, style: str = "diff3") -> Merged:
-        """Return what `git merge-tree` makes of two commits, with conflicts in this style."""
+        """Return what `git merge-tree` makes of two commits, with conflicts in this style.
+
+        Raise NoAnswer.
+        """
         process = self._process(
             *("-c", "merge.directoryRenames=false", "-c", f"merge.conflictStyle={style}"),
             *("-c", "core.abbrev=40"),
@@ -135,7 +146,11 @@ class Git:
         fields: list[bytes] = []
         # Verdict, tree, then a field for each version of a file in conflict; an empty one ends it.
         while not fields or fields[-1]:
-            fields.append(_field(stdout))
+            field = _field(stdout)
+            if field is None:
+                self._forget(process)
+                raise NoAnswer
+            fields.append(field)
         return Merged(fields[0] == b"1", fields[1].decode(), fields[2:-1])
 
     def _process(self, *argv: str) -> subprocess.Popen[bytes]:
@@ -149,15 +164,17 @@ class Git:
                 env=ENVIRONMENT,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
             )
         return process
 
 
-def _field(file: IO[bytes]) -> bytes:
-    """Read as far as the next NUL."""
+def _field(file: IO[bytes]) -> bytes | None:
+    """Read as far as the next NUL; None at the end."""
     found = bytearray()
     while (byte := file.read(1)) != b"\0":
-        assert byte, "git merge-tree ended"
+        if not byte:
+            return None
         found += byte
     return bytes(found)
 

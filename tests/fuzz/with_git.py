@@ -33,7 +33,7 @@ from heliosfs.trees.attributes import Attributes
 from heliosfs.trees.files import put_file, read_file
 from tests.compat.merge_fuzz import FILE, NAMES, Author, Node, Tree, git_tree, history, stored_root
 from tests.compat.texts import edited, text
-from tests.fuzz.git_answers import git
+from tests.fuzz.git_answers import NoAnswer, git
 from tests.fuzz.harness import Harness
 from tests.tree_builder import IDENTITY
 
@@ -283,7 +283,7 @@ _LINES = (
 
 HARNESSES = [
     Harness("merge-texts", _merge_texts, (), _three_seeds, (*_LINES, _ADDED)),
-    Harness("merge-trees", _merge_trees, (), _random_seeds),
+    Harness("merge-trees", _merge_trees, (NoAnswer,), _random_seeds),
     Harness("diff-texts", _diff_texts, (), _two_seeds, _LINES),
     Harness("diff-trees", _diff_trees, (), _random_seeds),
 ]

@@ -235,7 +235,7 @@ def test_stat() -> None:
 
 
 def test_stat_in_narrow_columns() -> None:
-    """As `git diff --stat=` has it: whatever changed has a sign; names lose their beginning."""
+    """The widths are those of git: whatever changed has a sign; names lose their beginning."""
     stage = Stage()
     stage.files.write(b"some/very/long/path/of/a/file", b"old\n")
     stage.commit(a=b"1\n")

@@ -159,6 +159,8 @@ class OldDatabase:
         except (IndexError, KeyError) as error:
             raise DecodeError(f"payload {number} has a damaged header") from error
         next_number = number + 1 + further
+        if next_number > _NUMBER_END:
+            raise DecodeError(f"payload {number} has more pieces than there are numbers")
         pieces = [raw[at:]]
         for piece_number in range(number + 1, next_number):
             piece = self._txn.get(_NUMBER.pack(piece_number), db=self._payloads)

@@ -137,7 +137,7 @@ class Snapshot:
             while entry.startswith(short):
                 # The index has them in order of their numbers; inserted at one place, the newest
                 # comes first.
-                found.insert(at, int.from_bytes(entry[SHORT_BYTES:], "big"))
+                found.insert(at, entry_number(entry))
                 if not cursor.next_dup():
                     break
                 entry = cursor.value()
@@ -150,7 +150,7 @@ class Snapshot:
         cursor = self._ids_cursor
         more = cursor.set_range_dup(INDEX_KEY, short)
         while more and (entry := cursor.value()).startswith(short):
-            found.append(int.from_bytes(entry[SHORT_BYTES:], "big"))
+            found.append(entry_number(entry))
             more = cursor.next_dup()
         return found
 
@@ -282,6 +282,11 @@ class Snapshot:
                 raise DecodeError(f"object {number} lacks its piece {index}")
             pieces.append(cursor.value())
         return b"".join(pieces)
+
+
+def entry_number(entry: bytes) -> int:
+    """Return the number in an entry of the index: of a damaged one some number, of 64 bits."""
+    return int.from_bytes(entry[SHORT_BYTES : SHORT_BYTES + NUMBER.size], "big")
 
 
 def seek(cursor: lmdb.Cursor[bytes], number: int) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import NamedTuple
 
-from heliosfs.store.l2.reader import INDEX_KEY, NUMBER, Snapshot, piece_key, seek
+from heliosfs.store.l2.reader import INDEX_KEY, NUMBER, Snapshot, entry_number, piece_key, seek
 from heliosfs.store.l2.record import (
     SHORT_BYTES,
     Head,
@@ -100,8 +100,7 @@ def index_entries(snapshot: Snapshot, begin: bytes, limit: int) -> list[tuple[by
     if not cursor.set_range_dup(INDEX_KEY, begin):
         return []
     return [
-        (entry[:SHORT_BYTES], int.from_bytes(entry[SHORT_BYTES:], "big"))
-        for entry in islice(cursor.iternext_dup(), limit)
+        (entry[:SHORT_BYTES], entry_number(entry)) for entry in islice(cursor.iternext_dup(), limit)
     ]
 
 
