@@ -18,8 +18,8 @@ from collections.abc import Sequence
 from typing import IO, NamedTuple
 
 from tests.compat.merge_fuzz import SUBMODULE, Tree
-from tests.fuzz.shared import memory_directory
 from tests.git_repository import ENVIRONMENT
+from tests.in_memory import tmpfs
 
 _OBJECTS_MAX = 20_000
 """Objects of one repository: they lie in memory."""
@@ -46,7 +46,7 @@ class Git:
     """A bare repository, and processes that read it."""
 
     def __init__(self) -> None:
-        self._path = tempfile.mkdtemp(prefix="fuzz-git-", dir=memory_directory())
+        self._path = tempfile.mkdtemp(prefix="fuzz-git-", dir=tmpfs())
         argv = ["git", "init", "-q", "--bare", "--template=", self._path]
         subprocess.run(argv, check=True, env=ENVIRONMENT)
         os.mkdir(f"{self._path}/info")
