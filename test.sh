@@ -12,6 +12,10 @@ cd "$(dirname "$0")" || exit 1
 
 python3 -m heliosfs.cli.bootstrap || exit 1
 bin=$PWD/.venv/bin
+# Bytecode is kept, and beside the sources there is none: the tests start thousands of interpreters,
+# of which each would compile the whole package.
+unset PYTHONDONTWRITEBYTECODE
+export PYTHONPYCACHEPREFIX="$PWD/.venv/pycache"
 seconds=${TEST_SECONDS:-1200}
 
 # Everything that the tests make lies in here, mounts and daemons included.

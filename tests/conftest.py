@@ -43,6 +43,10 @@ def _own_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
         patch.setenv("GIT_CONFIG_NOSYSTEM", "1")
         # Programs that tests start run these sources, whatever is installed.
         patch.setenv("PYTHONPATH", _SOURCES)
+        # A thousand of them would compile it each time, where the user keeps no bytecode.
+        if "PYTHONDONTWRITEBYTECODE" in os.environ:
+            patch.delenv("PYTHONDONTWRITEBYTECODE")
+            patch.setenv("PYTHONPYCACHEPREFIX", str(home / "bytecode"))
         for name in ("HELIOS_DEBUG", "HELIOS_AUTHOR_NAME", "HELIOS_AUTHOR_EMAIL"):
             patch.delenv(name, raising=False)
         yield

@@ -123,8 +123,8 @@ def test_python_takes_no_version_for_another_of_the_same_second(mounted: Mounted
     program = "import m, sys; sys.stdout.write(str(m.value))"
 
     def value() -> str:
-        cached = ("env", "-u", "PYTHONDONTWRITEBYTECODE", sys.executable)
-        return run(*cached, "-c", program, cwd=place).stdout
+        unset = ("-u", "PYTHONDONTWRITEBYTECODE", "-u", "PYTHONPYCACHEPREFIX")
+        return run("env", *unset, sys.executable, "-c", program, cwd=place).stdout
 
     for number in (1, 2):
         put(place / "m.py", f"value = {number}\n")
