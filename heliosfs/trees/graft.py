@@ -9,6 +9,7 @@ from heliosfs.objects.ids import TreeId
 from heliosfs.objects.tree import Entry
 from heliosfs.store.base import Objects
 from heliosfs.trees.edit import edit_tree
+from heliosfs.trees.links import settle_links
 from heliosfs.trees.same import differs
 from heliosfs.trees.stored import EMPTY_TREE, Change, find_entry, walk_changes
 
@@ -34,8 +35,11 @@ def graft(
 
     Entries that `source` lacks are removed, or kept with `overlay`.  Missing parent directories
     of a path are taken from `source` too, and those that it lacks go with the last entry in them.
-    Objects go into the store's batch.  Raise AlreadyExists if a file lies where a directory is
-    needed.  Cost: O(changed).
+    A name that becomes unlike the other names of its file is parted from them.  Objects go into the
+    store's batch.
+
+    Raise AlreadyExists if a file lies where a directory is needed.  Cost: O(changed), and that of
+    `settle_links`.
     """
     edits: dict[bytes, Entry | None] = {}
     for path in paths:
@@ -51,7 +55,8 @@ def graft(
             _drop_parents(store, edits, path, source)
         else:
             _make_parents(store, edits, path, target, source)
-    return GraftResult(edit_tree(store, target, edits, now_ns), changed)
+    root = edit_tree(store, target, edits, now_ns)
+    return GraftResult(settle_links(store, target, root, source, now_ns), changed)
 
 
 def _difference(

@@ -61,7 +61,7 @@ def settle_links(store: Objects, before: Entry, root: Entry, like: Entry, now_ns
     parted: dict[bytes, Entry | None] = {}
     for group, members in _groups(store, root).items():
         if group in touched:
-            parted.update(_part(store, members, like))
+            parted.update(_part(store, members, like, before))
     return edit_tree(store, root, parted, now_ns)
 
 
@@ -87,10 +87,13 @@ def part_lonely_links(store: Objects, base: Entry, root: Entry, paths: Iterable[
     return edit_tree(store, root, repairs, root.mtime_ns)
 
 
-def _part(store: Objects, members: _Members, like: Entry) -> Iterator[tuple[bytes, Entry]]:
+def _part(
+    store: Objects, members: _Members, like: Entry, before: Entry
+) -> Iterator[tuple[bytes, Entry]]:
     """Yield entries without a link for the names that must leave a link group.
 
     These are a single member, unless it is so in `like`, and members that differ from most others.
+    Of as many on either side, those that are as in `before` stay.
     """
     if len(members) == 1:
         path, entry = members[0]
@@ -101,7 +104,11 @@ def _part(store: Objects, members: _Members, like: Entry) -> Iterator[tuple[byte
     # Entries hold a dict of xattrs, which cannot be hashed and counted; their text can.
     values = [repr(entry._replace(name=b"")) for _, entry in members]
     counts = Counter(values)
-    most = max(values, key=counts.__getitem__)
+    stay = {
+        value: find_entry(store, before, path) == entry
+        for (path, entry), value in zip(members, values, strict=True)
+    }
+    most = max(values, key=lambda value: (counts[value], stay[value]))
     for (path, entry), value in zip(members, values, strict=True):
         if value != most:
             yield path, entry._replace(group=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from heliosfs.objects.tree import FLAGS_AT, LINK
 from heliosfs.workspace.nodes import DirNode, FileNode, LeafNode, Listed, Node
 from heliosfs.workspace.workspace import Workspace
 
@@ -22,8 +23,9 @@ def unload(workspace: Workspace, node: Node | Listed) -> list[DirNode]:
             or node.lookups
             or node.opens
             or (isinstance(node, DirNode) and not node.holds_no_node)
-            # Its other names share the node, and would find it missing.
-            or (isinstance(node, LeafNode) and node.group)
+            # Its other names share the node, and would find it missing.  Also when none is left
+            # but the entry has the group still: once all groups are loaded, none is looked for.
+            or (isinstance(node, LeafNode) and (node.group or node.raw[FLAGS_AT] & LINK))
         ):
             return relisted
         if isinstance(node, FileNode):

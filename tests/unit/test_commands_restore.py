@@ -148,3 +148,45 @@ def test_a_pattern_takes_nothing_away_that_is_new() -> None:
     with pytest.raises(NotFound, match=r"no path matches '\*.py'"):
         stage.run("add", "*.py")
     stage.run("checkout", "HEAD", "--", "*.md")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ("restore", "-s", "HEAD~1", "link"),
+        ("checkout", "HEAD~1", "--", "link"),
+        ("restore", "--saved", "link"),
+    ],
+)
+def test_one_name_of_a_file_is_brought_back_alone(stage: Stage, line: tuple[str, ...]) -> None:
+    """The other name keeps its bytes, and the two are no longer one file."""
+    stage.files.write(b"link", b"old\n")
+    stage.files.link(b"link", b"other")
+    stage.commit("linked")
+    stage.files.write(b"link", b"new\n")
+    stage.commit("written by either name")
+    stage.run(*line)
+    for _ in range(2):
+        assert stage.files.read(b"link") == b"old\n"
+        assert stage.files.read(b"other") == b"new\n"
+        assert stage.run("status", "-s").split() == ["M", "link"]
+        stage.reopen()
+    stage.files.write(b"other", b"newer\n")
+    assert stage.files.read(b"link") == b"old\n"
+
+
+@pytest.mark.parametrize("line", [("add", "link"), ("commit", "-m", "a part", "link")])
+def test_one_name_of_a_file_is_committed_alone(stage: Stage, line: tuple[str, ...]) -> None:
+    stage.files.write(b"link", b"old\n")
+    stage.files.link(b"link", b"other")
+    stage.commit("linked")
+    stage.files.write(b"link", b"new\n")
+    stage.run(*line)
+    if line[0] == "add":
+        stage.run("commit", "-m", "a part")
+    assert stage.files.read(b"other") == b"new\n"
+    stage.run("reset", "--hard")
+    for _ in range(2):
+        assert stage.files.read(b"link") == b"new\n"
+        assert stage.files.read(b"other") == b"old\n"
+        stage.reopen()

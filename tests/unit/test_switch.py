@@ -18,6 +18,7 @@ from heliosfs.workspace.flush import flush
 from heliosfs.workspace.inodes import InodeTable
 from heliosfs.workspace.nodes import FileNode
 from heliosfs.workspace.switch import switch
+from heliosfs.workspace.unloading import unload
 from heliosfs.workspace.working_set import WorkingSet
 from heliosfs.workspace.workspace import Workspace, empty_root
 from tests.tree_builder import TreeBuilder
@@ -123,6 +124,17 @@ def test_a_file_of_whose_names_one_is_left_can_be_read_from_the_next_tree(
     found = find_entry(workspace.store, flush(workspace), b"a")
     assert found is not None
     assert found.group == 0
+
+
+def test_a_file_of_whose_names_one_is_left_can_be_forgotten(workspace: Workspace) -> None:
+    """Its entry has the group still, and no other name is looked for any more."""
+    files = TreeBuilder(workspace)
+    files.write(b"a", b"1\n")
+    files.link(b"a", b"z")
+    root = flush(workspace)
+    switch(workspace, edit_tree(workspace.store, root, {b"z": None}, 1))
+    unload(workspace, files.node(b"a"))
+    assert files.read(b"a") == b"1\n"
 
 
 def test_a_tree_with_links_that_cannot_be_read_alters_nothing(
