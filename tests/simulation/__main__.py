@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -24,6 +25,8 @@ from tests.simulation.shrink import shrink
 
 CHUNK = 100
 """Seeds of one process: what one of them leaks ends with it."""
+SECONDS_MAX = 60
+"""Time for a seed, hundreds of times what it needs, after which it is taken to hang."""
 _ENVIRONMENT = {**os.environ, "PYTHONHASHSEED": "0"}
 """The order of names in a listing is that of their hashes."""
 
@@ -72,11 +75,17 @@ def _shrink(seed: int) -> int:
     return 0
 
 
+def _hangs(number: int, frame: object) -> None:
+    raise TimeoutError(f"it takes more than {SECONDS_MAX} s")
+
+
 def _work(first: int, end: int, out: TextIO) -> None:
     """Run seeds in this process; tell the parent each one before it begins, and what failed."""
     total = Figures()
+    signal.signal(signal.SIGALRM, _hangs)
     for seed in range(first, end):
         print(json.dumps({"at": seed}), file=out, flush=True)
+        signal.alarm(SECONDS_MAX)
         try:
             total.add(simulate(seed))
         except Failure as failure:

@@ -6,7 +6,6 @@ import errno
 import os
 import stat
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from random import Random
 from typing import Any, NamedTuple
 
@@ -15,13 +14,14 @@ import trio
 from heliosfs.errors import StoreError
 from tests.simulation.disk import Disk
 from tests.simulation.effects import Oracle, check
-from tests.simulation.kernel import CachingKernel, Handle
+from tests.simulation.kernel import PAGE_BYTES, CachingKernel, Handle
 from tests.simulation.model import File, PathBytes
 from tests.simulation.mount import Fault, Life
 
 NAMES = (b"a", b"b", b"c", b"d")
 BRANCHES = ("main", "x", "y", "z/w")
 SIZES = (0, 1, 7, 100, 4095, 4096, 4097, 9000)
+XATTRS = (b"user.a", b"user.b")
 LARGE_BYTES = 70_000
 OPEN_MAX = 4
 _OF_DISK = (errno.EIO, errno.ENOSPC, errno.EROFS)
@@ -41,20 +41,23 @@ class Place(NamedTuple):
     prefix: PathBytes
 
 
-@dataclass
 class OpenFile:
     """A file that a program has open, and what the model knows of it."""
 
-    handle: Handle
-    file: File
-    branch: str
+    def __init__(self, handle: Handle, file: File, branch: str) -> None:
+        self.handle = handle
+        self.file = handle.file = file
+        self.branch = branch
 
 
 class Actor:
     """Somebody who uses the mount; several of them do at once."""
 
-    def __init__(self, life: Life, oracle: Oracle, disk: Disk, random: Random) -> None:
+    def __init__(
+        self, life: Life, oracle: Oracle, disk: Disk, random: Random, pid: int = 0
+    ) -> None:
         self.life = life
+        self.pid = pid
         self.oracle = oracle
         self.model = oracle.model
         self.cache: CachingKernel = life.cache
@@ -182,6 +185,23 @@ class Actor:
         place = self._place()
         await self._both(place, "truncate", self._file(place), self.random.choice(SIZES))
 
+    async def do_set_xattr(self) -> None:
+        place = self._place()
+        path, name = self._path(place), self.random.choice(XATTRS)
+        if self.random.random() < 0.3:
+            await self._both(place, "removexattr", path, name)
+        else:
+            value = self._bytes()[:20]
+            await self._both(place, "setxattr", path, name, value)
+
+    async def do_list_xattrs(self) -> None:
+        place = self._place()
+        path = self._path(place)
+        real = await self._both(place, "xattrs", path)
+        if real is not None and not isinstance(real, Failed):
+            wanted = self.model.works[place.branch].tree.xattrs(path)
+            check(f"attributes of {path} in {place.branch!r}", real, wanted)
+
     async def do_stat(self) -> None:
         place = self._place()
         path = self._path(place)
@@ -202,6 +222,8 @@ class Actor:
         if real is None or isinstance(real, Failed):
             return
         wanted = self.model.works[place.branch].tree.listdir(path)
+        if not path and self.life.repository.configuration.settings.is_helios_listed:
+            wanted = sorted([*wanted, _DOT])
         check(f"listing of {path} in {place.branch!r}", sorted(real), wanted)
 
     async def do_read_tree(self) -> None:
@@ -238,7 +260,7 @@ class Actor:
             await self._close(opened)
 
     async def _read_all(self, opened: OpenFile, what: str) -> None:
-        wanted, version = opened.file.data, self.oracle.verbs
+        wanted, version = seen(opened), self.oracle.verbs
         is_known = opened.file.is_known and self.life.is_settled
         real = await outcome(self.cache.read(opened.handle, 0, 1 << 20))
         if not is_known or not opened.file.is_known or version != self.oracle.verbs:
@@ -343,6 +365,31 @@ class Actor:
         for work in self.model.works.values():
             work.note()
 
+    async def do_store_mapped(self) -> None:
+        """Change a file through a shared mapping."""
+        mapped = [each for each in self.open_files if each.handle.flags & os.O_RDWR]
+        if mapped:
+            opened = self.random.choice(mapped)
+            offset = self.random.choice((0, 5, 4090, 4096, 8999))
+            await self.cache.change_mapped(opened.handle, offset, self._bytes()[:1])
+
+    async def do_write_back(self) -> None:
+        """The kernel writes some dirty pages back, as it does now and then."""
+        dirty = self.cache.dirty_inodes()
+        if dirty:
+            await outcome(self.cache.write_back(self.random.choice(dirty)))
+
+    async def do_touch(self) -> None:
+        """Set the time of a file, after which no earlier store may move it."""
+        place = self._place()
+        path = place.prefix + self._file(place)
+        before = self.cache.store_count
+        inode = await outcome(self.cache.retried(self.cache.touch, path, 1_600_000_000))
+        if isinstance(inode, Failed) or not inode.dirty:
+            return
+        if min(inode.dirty.values()).number <= before:
+            raise Fault(f"a store through a mapping of {path} moves its time")
+
     async def do_read_open(self) -> None:
         readable = [each for each in self.open_files if each.handle.flags & 3 != os.O_WRONLY]
         if readable:
@@ -396,7 +443,7 @@ class Actor:
         self.cache.forget_some()
 
     async def do_wait(self) -> None:
-        await trio.sleep(self.random.choice((0.0, 0.01, 0.15, 1.0)))
+        await trio.sleep(self.random.choice((0.0, 0.01, 0.15, 1.0, 12.0)))
 
     async def do_reduce(self) -> None:
         """The working set is over its budget."""
@@ -427,6 +474,16 @@ class Actor:
 
     async def do_fail_sync(self) -> None:
         self.disk.failing_syncs = 1
+
+
+def seen(opened: OpenFile) -> bytes:
+    """Return the bytes that a program sees: those of the daemon, and those of dirty pages."""
+    inode, data = opened.handle.inode, opened.file.data
+    for number in inode.dirty:
+        at = number * PAGE_BYTES
+        page = inode.pages[number][: len(data) - at]
+        data = data[:at] + page + data[at + len(page) :]
+    return data
 
 
 async def outcome(call: Awaitable[Any]) -> Any:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from random import Random
 
+import trio
+
 from heliosfs.fuse import wire
 from heliosfs.fuse.attributes import build, build_listed
 from heliosfs.workspace.inode import StatInode
@@ -12,6 +14,8 @@ from tests.simulation.effects import Oracle, check, shown
 from tests.simulation.kernel import ATTR, PAGE_BYTES, ROOT, Inode
 from tests.simulation.mount import Fault, Life
 
+STORE_SECONDS_MAX = 3.0
+"""Largest age of a dirty page: saves come every second."""
 _SIZE_AND_TIMES = frozenset((1, 2, 4, 5, 7, 8))
 """Fields of the attributes that a write makes unknown."""
 _UNUSED = frozenset((3, 6))
@@ -74,6 +78,8 @@ def _check_attributes(node: object, inode: Inode) -> None:
 def _check_pages(life: Life, node: FileNode, inode: Inode) -> None:
     contents = life.repository.working_set
     for number, page in inode.pages.items():
+        if number in inode.dirty:
+            continue
         data = bytes(contents.read(node, number * PAGE_BYTES, PAGE_BYTES))
         there = page[: max(0, inode.size - number * PAGE_BYTES)]
         if data[: len(there)] != there:
@@ -87,6 +93,15 @@ def _check_listing(life: Life, node: DirNode, inode: Inode) -> None:
     names = sorted(life.filesystem.names(node))
     if sorted(inode.listing) != names:
         raise Fault(f"the kernel's listing of {inode.ino} is {inode.listing}, and it has {names}")
+
+
+def check_stores(life: Life) -> None:
+    """Check that no store through a mapping waits for longer than saves do."""
+    store, disk = life.cache.first_store(), life.disk
+    if store is None or disk.is_full or disk.has_failed:
+        return
+    if trio.current_time() - store.time > STORE_SECONDS_MAX:
+        raise Fault("what a mapping changed was not written back for seconds")
 
 
 def check_trees(life: Life, oracle: Oracle) -> None:

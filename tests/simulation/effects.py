@@ -7,13 +7,18 @@ from collections.abc import Callable
 
 import trio
 
+from heliosfs.commands import table
+from heliosfs.config.schema import DAY_NS
 from heliosfs.errors import HeliosError
 from heliosfs.repo.stash import stashed
 from heliosfs.repo.view import View
 from tests.simulation.disk import Disk
+from tests.simulation.kernel import Handle
 from tests.simulation.model import DETACHED, Frozen, Model, Picture, Tree, Work, World
 from tests.simulation.mount import Fault, Hooks, Life
 
+_OPERATIONS_MAX = 200
+"""Number of operations of a branch that no life reaches."""
 _ALWAYS = (errno.EBUSY, errno.EINVAL, errno.ENOENT, errno.EEXIST, errno.EAGAIN, errno.EINTR)
 _READING = ("status", "log", "diff", "oplog", "gc", "fsck", "show", "blame", "grep", "ls-files")
 _OF_DISK = (errno.EIO, errno.ENOSPC, errno.EROFS)
@@ -29,6 +34,8 @@ class Oracle(Hooks):
         self.adoptions = 0
         self.checkpoints: dict[trio.lowlevel.Task, int] = {}
         """Number of the batch that each task has saved last."""
+        self.asked: dict[trio.lowlevel.Task, int] = {}
+        """Number of the last store through a mapping before each task's request."""
         self._is_plain = True
         """True if nothing was staged, and no merge open, when the verb began."""
         self._effects: dict[str, Callable[[View, str, list[str]], None]] = {
@@ -46,6 +53,7 @@ class Oracle(Hooks):
     def attach(self, life: Life) -> None:
         """Follow a life that has just begun."""
         self.life = life
+        life.tell(self)
 
     # Hooks.
 
@@ -54,11 +62,45 @@ class Oracle(Hooks):
         if not self.is_in_verb:
             self.model.seal()
 
-    def begins(self, view: View) -> None:
+    def begins(self, view: View, verb: str) -> None:
         self._is_plain = view.stage.root is None and view.merging is None
+        store = self.life.cache.first_store()
+        asked = self.asked.get(trio.lowlevel.current_task(), 0)
+        if store is not None and store.number <= asked and table.VERBS[verb].barrier:
+            raise Fault(f"{verb} does not see what a mapping changed before it")
+
+    def wrote_back(self, handle: Handle, offset: int, data: bytes) -> None:
+        """The daemon has bytes that came through a mapping."""
+        file = handle.file
+        if file is None or not file.is_known:
+            self.adopt()
+            return
+        file.data = file.data[:offset] + data + file.data[offset + len(data) :]
+        for work in self.model.works.values():
+            work.note()
 
     def went_on(self) -> None:
         self.model.seal()
+
+    def collects(self, argv: list[str]) -> None:
+        """A collection begins, which may drop operations."""
+        settings = self.life.repository.configuration.settings
+        if (
+            "--before=0s" not in argv
+            and settings.snapshot_ttl_ns >= DAY_NS
+            and settings.retention_count > _OPERATIONS_MAX
+        ):
+            return
+        if "--dry-run" in argv:
+            return
+        for work in self.model.works.values():
+            work.undo = work.redo = None
+
+    def writes_settings(self, text: bytes) -> None:
+        self.model.settings.append(text)
+
+    def wrote_settings(self, text: bytes) -> None:
+        self.model.settings = [text]
 
     def checkpointed(self) -> None:
         """Everything that is shown is saved."""
@@ -82,6 +124,13 @@ class Oracle(Hooks):
         self.model.seal()
         code = error.errno
         if code in _OF_DISK and (self.disk.is_full or self.disk.has_failed):
+            return
+        if argv[0] in ("undo", "redo") and code == errno.ENOENT:
+            work = self.model.works[name]
+            if work.undo if argv[0] == "undo" else work.redo:
+                raise Fault(f"{name}: nothing to {argv[0]}, though there is")
+        if argv[0] == "fsck" and self.life.repository.findings:
+            # It repeats what the open has told of, which was judged then.
             return
         if code == errno.ENODATA and (argv[0] != "commit" or not self._is_plain):
             return
@@ -300,8 +349,7 @@ class Oracle(Hooks):
     def _stash(self, view: View, name: str, argv: list[str]) -> None:
         model = self.model
         work = model.works[name]
-        assert work.head is not None
-        base = model.commits[work.head]
+        base = model.commits[work.head] if work.head else Picture({}, frozenset())
         before = work.past()
         entries = len(stashed(self.life.store))
         if "pop" not in argv:
@@ -348,7 +396,7 @@ class Oracle(Hooks):
 
     def come_back(self, number: int, world: World | None) -> None:
         """Take over what a life has found, and compare it with what was there after a batch."""
-        model, life = self.model, self.life
+        model = self.model
         if world is None:
             model.works.clear()
             self.adopt()
@@ -361,7 +409,6 @@ class Oracle(Hooks):
             model.root, model.tags, model.stash = world.root, dict(world.tags), world.stash
         model.worlds = {number: model.freeze()}
         model.unsealed.clear()
-        self.life = life
 
     def _compare_names(self, world: World) -> None:
         repository = self.life.repository

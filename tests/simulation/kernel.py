@@ -11,8 +11,13 @@ import os
 import stat
 import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
 from random import Random
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
+
+import pyfuse3
+import trio
 
 from heliosfs.errors import HeliosError
 from heliosfs.fuse import wire
@@ -24,6 +29,14 @@ PAGE_BYTES = 4096
 ATTR = struct.Struct("=QQQqqqIIIIIIIIII")
 _HOLDS_NAME, _HOLDS_ATTR = 2, 3
 UID = GID = 1000
+
+
+class Store(NamedTuple):
+    """The first of the stores that made a page dirty."""
+
+    number: int
+    """Count of all stores until then."""
+    time: float
 
 
 class Inode:
@@ -41,6 +54,10 @@ class Inode:
         """True if size and times are held, too: a write makes them unknown."""
         self.size = 0
         self.pages: dict[int, bytes] = {}
+        self.dirty: dict[int, Store] = {}
+        """Pages that a shared mapping has changed, and of which the daemon does not know yet."""
+        self.writers: list[Handle] = []
+        """Open files with which dirty pages can be written back."""
         self.listing: list[bytes] | None = None
         self.listing_version = 0
         """Number that grows when a listing, whether cached or under way, is out of date."""
@@ -68,7 +85,12 @@ class Inode:
                     self.pages[number] = self.pages[number][:cut].ljust(PAGE_BYTES, b"\0")
                 else:
                     del self.pages[number]
+                    self.dirty.pop(number, None)
         self.size = size
+
+    def drop_pages(self) -> None:
+        """Forget the pages that can be read again."""
+        self.pages = {number: self.pages[number] for number in self.dirty}
 
     def drop_listing(self) -> None:
         self.listing = None
@@ -80,6 +102,9 @@ class Inode:
 
 class Handle:
     """An open file."""
+
+    file: Any = None
+    """What the model knows of it."""
 
     def __init__(self, inode: Inode, fh: int, flags: int, *, is_direct: bool) -> None:
         self.inode = inode
@@ -97,27 +122,40 @@ class CachingKernel:
         self.inodes: dict[int, Inode] = {ROOT: Inode(ROOT)}
         self.names: dict[tuple[int, bytes], tuple[int, bool]] = {}
         """Directory and name -> inode (0: none), and whether that is held without asking."""
+        self.rare: Any = None
+        """Methods for the requests that pyfuse3 relays."""
         self.forgets: list[tuple[int, int]] = []
         """Inodes that went, of which the daemon is still to hear."""
         self.requests = 0
-        self.answered: Callable[[], None] = lambda: None
-        """Called as soon as the daemon has carried a request out."""
+        self.store_count = 0
+        self.wrote_back: Callable[[Handle, int, bytes], None] = lambda handle, at, data: None
+        """Called as soon as the daemon has the bytes of a dirty page."""
 
     # The protocol.
 
-    async def ask(self, opcode: int, ino: int, body: bytes = b"", *, uid: int = UID) -> Data:
-        """Send a request and return the answer.  OSError."""
+    async def ask(
+        self,
+        opcode: int,
+        ino: int,
+        body: bytes = b"",
+        *,
+        pid: int = 0,
+        taken: Callable[[], None] = lambda: None,
+    ) -> Data:
+        """Send a request and return the answer.  OSError.
+
+        `taken` is called once the daemon has read the request, and may still wait for something.
+        """
         message = bytearray(BODY_AT) + body
         HEAD.pack_into(message, 0, len(message), opcode, 1, ino)
-        CALLER.pack_into(message, CALLER_AT, uid, uid, 0)
+        CALLER.pack_into(message, CALLER_AT, UID, UID, pid)
         self.requests += 1
         try:
             answer = self.handlers[opcode](ino, message, len(message))
-            self.answered()
+            taken()
             if answer is None or isinstance(answer, (bytes, bytearray)):
                 return answer or b""
             data = await answer
-            self.answered()
         except HeliosError as error:
             raise OSError(error.errno, str(error)) from error
         return data or b""
@@ -185,7 +223,7 @@ class CachingKernel:
             inode.drop_listing()
             return
         if ino and self.random.random() < 0.3:
-            self.inodes[ino].pages.clear()
+            self.inodes[ino].drop_pages()
             return
         self.drop_name(*key)
 
@@ -211,7 +249,7 @@ class CachingKernel:
         if inode is not None:
             inode.forget_attributes()
             inode.drop_listing()
-            inode.pages.clear()
+            inode.drop_pages()
 
     def store(self, ino: int, offset: int, data: Data) -> None:
         inode = self.inodes.get(ino)
@@ -426,6 +464,12 @@ class CachingKernel:
             raise OSError(errno.EOPNOTSUPP, "")
         await self._set(inode, Valid.MODE, mode=mode)
 
+    async def touch(self, path: Sequence[bytes], seconds: int, *, asks: bool) -> Inode:
+        """Set the modification time."""
+        inode = await self.walk(path, asks=asks)
+        await self._set(inode, Valid.MTIME, mtime=seconds)
+        return inode
+
     async def truncate(self, path: Sequence[bytes], size: int, *, asks: bool) -> None:
         inode = await self.walk(path, asks=asks)
         if inode.ino == ROOT or stat.S_ISDIR(inode.mode):
@@ -434,15 +478,52 @@ class CachingKernel:
             raise OSError(errno.EINVAL, "")
         await self._set(inode, Valid.SIZE, size=size)
 
-    async def _set(self, inode: Inode, valid: int, mode: int = 0, size: int = 0) -> None:
-        body = wire.SETATTR.pack(valid, 0, 0, size, 0, 0, 0, 0, 0, 0, 0, mode, 0, 0, 0)
+    async def _set(
+        self, inode: Inode, valid: int, mode: int = 0, size: int = 0, mtime: int = 0
+    ) -> None:
+        body = wire.SETATTR.pack(valid, 0, 0, size, 0, 0, mtime, 0, 0, 0, 0, mode, 0, 0, 0)
         answer = bytes(await self.ask(Opcode.SETATTR, inode.ino, body))
         holds, _, _ = wire.ATTR_HOLDS.unpack_from(answer)
         inode.tell(answer[wire.ATTR_HOLDS.size :], is_held=holds > 0)
 
+    # Extended attributes, of which the kernel keeps none.
+
+    async def _rarely(self, name: str, *arguments: Any) -> Any:
+        """Send a request that pyfuse3 relays, and return the answer.  OSError."""
+        self.requests += 1
+        try:
+            return await getattr(self.rare, name)(*arguments)
+        except pyfuse3.FUSEError as error:
+            raise OSError(error.errno, "") from error
+
+    async def _attributed(self, path: Sequence[bytes], *, asks: bool) -> Inode:
+        inode = await self.walk(path, asks=asks)
+        if inode.ino != ROOT and stat.S_ISLNK(inode.mode):
+            # xattr_permission in fs/xattr.c
+            raise OSError(errno.EPERM, "")
+        return inode
+
+    async def setxattr(
+        self, path: Sequence[bytes], name: bytes, value: bytes, *, asks: bool
+    ) -> None:
+        inode = await self._attributed(path, asks=asks)
+        await self._rarely("setxattr", inode.ino, name, value, None)
+        inode.forget_attributes()
+
+    async def removexattr(self, path: Sequence[bytes], name: bytes, *, asks: bool) -> None:
+        inode = await self._attributed(path, asks=asks)
+        await self._rarely("removexattr", inode.ino, name, None)
+        inode.forget_attributes()
+
+    async def xattrs(self, path: Sequence[bytes], *, asks: bool) -> dict[bytes, bytes]:
+        """Return all attributes, as listxattr(2) and getxattr(2) give them."""
+        inode = await self.walk(path, asks=asks)
+        names = await self._rarely("listxattr", inode.ino, None)
+        return {name: await self._rarely("getxattr", inode.ino, name, None) for name in names}
+
     # Open files.
 
-    async def open(self, path: Sequence[bytes], flags: int, *, asks: bool) -> Handle:
+    async def open(self, path: Sequence[bytes], flags: int, pid: int = 0, *, asks: bool) -> Handle:
         directory, name = await self._place(path, asks=asks)
         try:
             inode = await self.child(directory, name, asks=asks)
@@ -459,7 +540,8 @@ class CachingKernel:
         kept = flags & ~(os.O_CREAT | os.O_EXCL)
         inode.opens += 1
         try:
-            answer = bytes(await self.ask(Opcode.OPEN, inode.ino, wire.OPEN.pack(kept, 0)))
+            body = wire.OPEN.pack(kept, 0)
+            answer = bytes(await self.ask(Opcode.OPEN, inode.ino, body, pid=pid))
         except BaseException:
             inode.opens -= 1
             self._let_go(inode)
@@ -484,10 +566,18 @@ class CachingKernel:
             inode.resize(0)
             inode.is_size_held = False
         if not how & (OpenFlags.KEEP_CACHE | OpenFlags.DIRECT_IO):
-            inode.pages.clear()
-        return Handle(inode, fh, flags, is_direct=bool(how & OpenFlags.DIRECT_IO))
+            inode.drop_pages()
+        handle = Handle(inode, fh, flags, is_direct=bool(how & OpenFlags.DIRECT_IO))
+        if flags & os.O_ACCMODE != os.O_RDONLY:
+            inode.writers.append(handle)
+        return handle
 
     async def close(self, handle: Handle) -> None:
+        """Unmap a file and close it."""
+        if handle in handle.inode.writers:
+            with suppress(OSError):
+                await self.write_back(handle.inode)
+            handle.inode.writers.remove(handle)
         body = wire.NUMBER.pack(handle.fh) + bytes(16)
         await self.ask(Opcode.RELEASE, handle.inode.ino, body)
         handle.inode.opens -= 1
@@ -497,6 +587,7 @@ class CachingKernel:
         await self.ask(Opcode.FLUSH, handle.inode.ino, wire.NUMBER.pack(handle.fh) + bytes(16))
 
     async def fsync(self, handle: Handle) -> None:
+        await self.write_back(handle.inode)
         await self.ask(Opcode.FSYNC, handle.inode.ino, wire.NUMBER.pack(handle.fh) + bytes(8))
 
     def _transfer(self, handle: Handle, offset: int, size: int, how: int = 0) -> bytes:
@@ -551,6 +642,51 @@ class CachingKernel:
         if not handle.is_direct:
             self._keep(inode, offset, data[:written])
         return cast("int", written)
+
+    # Shared mappings.
+
+    async def change_mapped(self, handle: Handle, offset: int, data: bytes) -> None:
+        """Store bytes within a page of a mapped file; beyond its end it does nothing."""
+        inode = handle.inode
+        number, within = divmod(offset, PAGE_BYTES)
+        if not inode.is_size_held:
+            await self.attributes_of(inode)
+        if number not in inode.pages and offset < inode.size:
+            await self._fill(handle, number)
+        page = inode.pages.get(number)
+        if page is None or offset + len(data) > inode.size:
+            return
+        inode.pages[number] = page[:within] + data + page[within + len(data) :]
+        self.store_count += 1
+        inode.dirty.setdefault(number, Store(self.store_count, trio.current_time()))
+
+    async def write_back(self, inode: Inode) -> None:
+        """Send the dirty pages of a file.  OSError: the others stay dirty, this one is lost."""
+        while inode.dirty:
+            number = next(iter(inode.dirty))
+            store = inode.dirty.pop(number)
+            offset = number * PAGE_BYTES
+            data = inode.pages[number][: inode.size - offset]
+            handle = inode.writers[0]
+            body = self._transfer(handle, offset, len(data)) + data
+            inode.is_size_held = False
+            taken = partial(self.wrote_back, handle, offset, data)
+            try:
+                await self.ask(Opcode.WRITE, inode.ino, body, taken=taken)
+            except OSError:
+                inode.pages.pop(number, None)
+                raise
+            except BaseException:
+                inode.dirty.setdefault(number, store)
+                raise
+
+    def dirty_inodes(self) -> list[Inode]:
+        return [inode for inode in self.inodes.values() if inode.dirty]
+
+    def first_store(self) -> Store | None:
+        """Return the first of the stores of which the daemon does not know."""
+        stores = [store for inode in self.dirty_inodes() for store in inode.dirty.values()]
+        return min(stores, default=None)
 
     def _keep(self, inode: Inode, offset: int, data: bytes) -> None:
         at = 0

@@ -17,6 +17,8 @@ class Shown(NamedTuple):
 
     mode: int
     data: bytes = b""
+    xattrs: tuple[tuple[bytes, bytes], ...] = ()
+    """Names and values of its extended attributes, sorted."""
 
     @property
     def is_directory(self) -> bool:
@@ -33,15 +35,22 @@ class Picture(NamedTuple):
 class File:
     """A file that has names, or is open."""
 
-    def __init__(self, mode: int, data: bytes = b"") -> None:
+    def __init__(
+        self, mode: int, data: bytes = b"", xattrs: tuple[tuple[bytes, bytes], ...] = ()
+    ) -> None:
         self.mode = mode
         self.data = data
+        self.xattrs = dict(xattrs)
         self.is_known = True
         """True if the model knows its bytes; a switch hides those of a file with several names."""
 
     @property
     def is_directory(self) -> bool:
         return stat.S_ISDIR(self.mode)
+
+    def shown(self) -> Shown:
+        xattrs = tuple(sorted(self.xattrs.items())) if self.xattrs else ()
+        return Shown(self.mode, self.data, xattrs)
 
 
 class Tree:
@@ -56,7 +65,7 @@ class Tree:
         names: dict[int, list[PathBytes]] = {}
         shown = {}
         for path, file in self.files.items():
-            shown[path] = Shown(file.mode, file.data)
+            shown[path] = file.shown()
             names.setdefault(id(file), []).append(path)
         links = frozenset(frozenset(paths) for paths in names.values() if len(paths) > 1)
         return Picture(shown, links)
@@ -77,7 +86,7 @@ class Tree:
                     file = grouped.setdefault(group, file)
                 file.is_known = False
             elif old is not None and _stays(old, shown):
-                old.mode = shown.mode
+                old.mode, old.xattrs = shown.mode, dict(shown.xattrs)
                 file = old
             else:
                 file = File(*shown)
@@ -96,9 +105,9 @@ class Tree:
                 file = grouped.setdefault(group, file)
             elif any(other is file for other in self.files.values()):
                 file = File(*shown)
-            if (file.mode, file.data) != shown or group is not None:
+            if file.shown() != shown or group is not None:
                 file.is_known = False
-            file.mode, file.data = shown
+            file.mode, file.data, file.xattrs = shown.mode, shown.data, dict(shown.xattrs)
             self.files[path] = file
         there = {id(file) for file in self.files.values()}
         for file in before.values():
@@ -232,6 +241,23 @@ class Tree:
             raise OSError(errno.EOPNOTSUPP, "")
         file.mode = stat.S_IFMT(file.mode) | mode
 
+    def _attributed(self, path: PathBytes) -> File:
+        """Return a file that may have attributes of users (xattr(7)): no link."""
+        file = self.find(path)
+        if stat.S_ISLNK(file.mode):
+            raise OSError(errno.EPERM, "")
+        return file
+
+    def setxattr(self, path: PathBytes, name: bytes, value: bytes) -> None:
+        self._attributed(path).xattrs[name] = value
+
+    def removexattr(self, path: PathBytes, name: bytes) -> None:
+        if self._attributed(path).xattrs.pop(name, None) is None:
+            raise OSError(errno.ENODATA, "")
+
+    def xattrs(self, path: PathBytes) -> dict[bytes, bytes]:
+        return self.find(path).xattrs
+
     def truncate(self, path: PathBytes, size: int) -> None:
         file = self.find(path)
         if file.is_directory:
@@ -320,6 +346,8 @@ class Model:
         self.tags: dict[str, bytes] = {}
         self.commits: dict[bytes, Picture] = {}
         self.stash: tuple[Past, ...] | None = ()
+        self.settings = [b""]
+        """Texts of `helios.yaml`: the one that is there, and the one that is being written."""
         self.worlds: dict[int, World] = {}
         """By the number of a batch."""
         self.unsealed: list[int] = []

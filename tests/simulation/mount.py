@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from random import Random
@@ -11,33 +12,40 @@ from typing import Any, cast
 import trio
 
 from heliosfs.clock import FixedClock
+from heliosfs.commands import gc as commands_gc
 from heliosfs.commands import table
 from heliosfs.commands.verb import NO_SCREEN, Screen
-from heliosfs.daemon import driver
+from heliosfs.daemon import auto_gc, driver, keeper, reader, verbs
+from heliosfs.daemon.auto_gc import Collector
 from heliosfs.daemon.kernel import Kernel
+from heliosfs.daemon.rare_requests import Operations
 from heliosfs.daemon.service import Service
 from heliosfs.daemon.watchers import Watchers
-from heliosfs.errors import HeliosError
+from heliosfs.errors import HeliosError, StoreError
 from heliosfs.fuse.loop import RequestLoop
 from heliosfs.fuse.notices import Notices
 from heliosfs.objects.ids import CommitId
+from heliosfs.repo.configuration import FILE as SETTINGS_FILE
+from heliosfs.repo.configuration import Configuration
 from heliosfs.repo.identity import Identity
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.view import View
 from heliosfs.steps import Steps, Work
-from heliosfs.store import drain, witness
+from heliosfs.store import directory, drain, witness
 from heliosfs.store.encoding import packs
 from heliosfs.store.journal import journal
 from heliosfs.store.l2 import database
 from heliosfs.store.local import LocalStore
+from heliosfs.store.sidefile import BesideFile
 from heliosfs.vfs import control
 from heliosfs.vfs.filesystem import FileSystem
+from heliosfs.workspace.inodes import FILE as INODES_FILE
 from heliosfs.workspace.nodes import DirNode, FileNode, Node, SymlinkNode
 from heliosfs.workspace.switch import Invalidation
 from heliosfs.workspace.unloading import discard
 from heliosfs.workspace.workspace import Workspace
 from tests.simulation.disk import Died, Disk, SimulatedDirectory
-from tests.simulation.kernel import GID, UID, CachingKernel
+from tests.simulation.kernel import GID, UID, CachingKernel, Handle
 from tests.simulation.model import DETACHED, PathBytes, Picture, Shown
 from tests.simulation.threads import GatedThreading, Worker
 
@@ -57,15 +65,23 @@ class Hooks:
 
     def published(self, number: int) -> None: ...
 
-    def begins(self, view: View) -> None: ...
+    def begins(self, view: View, verb: str) -> None: ...
 
     def went_on(self) -> None: ...
+
+    def wrote_back(self, handle: Handle, offset: int, data: bytes) -> None: ...
 
     def checkpointed(self) -> None: ...
 
     def carried_out(self, view: View, name: str, argv: list[str]) -> None: ...
 
     def refused(self, name: str, argv: list[str], error: HeliosError) -> None: ...
+
+    def collects(self, argv: list[str]) -> None: ...
+
+    def writes_settings(self, text: bytes) -> None: ...
+
+    def wrote_settings(self, text: bytes) -> None: ...
 
 
 class SimulatedStore(LocalStore):
@@ -78,7 +94,6 @@ class SimulatedStore(LocalStore):
         """Begin to record; `states` gets the state by the number of the batch."""
         self.states = states
         self.hooks = hooks
-        states[self.number] = dict(self.scan(b""))
 
     @property
     def number(self) -> int:
@@ -99,6 +114,17 @@ class SimulatedStore(LocalStore):
         super().publish()
         if self.number != before:
             self.hooks.published(self.number)
+
+
+class SettingsFile(BesideFile):
+    """`helios.yaml`, which tells of each change."""
+
+    hooks = Hooks()
+
+    def replace(self, data: bytes) -> None:
+        self.hooks.writes_settings(data)
+        super().replace(data)
+        self.hooks.wrote_settings(data)
 
 
 class SimulatedRepository(Repository):
@@ -155,7 +181,15 @@ class SimulatedKernel(Kernel):
         """Number of invalidations that are under way."""
 
     async def barrier(self) -> None:
+        """Write all dirty pages back, as syncfs(2) does."""
         await self._pauses()
+        cache = cast("CachingKernel", self._notices)
+        for inode in cache.dirty_inodes():
+            try:
+                await cache.write_back(inode)
+            except OSError as error:
+                raise StoreError(f"a page could not be written back: {error}") from error
+            await self._pauses()
 
     async def invalidate(self, stale: Invalidation) -> None:
         self.telling += 1
@@ -184,26 +218,77 @@ class SimulatedKernel(Kernel):
         await self._pauses()
 
 
+class Callers:
+    """The programs that wait for replies, and the signals that are pending for them."""
+
+    def __init__(self) -> None:
+        self._left: Counter[int] = Counter()
+
+    def signal(self, pid: int, after: int) -> None:
+        """Let a signal be pending for a program when it is asked about so often."""
+        self._left[pid] = after + 1
+
+    def calm(self, pid: int) -> None:
+        """Take the signal back, or what is left of it."""
+        del self._left[pid]
+
+    def wants_to_end(self, pid: int) -> bool:
+        if pid not in self._left:
+            return False
+        self._left[pid] -= 1
+        return self._left[pid] <= 0
+
+
+class RaisingLog:
+    """Log of a task of the background, for which each error is a fault, unless the disk failed."""
+
+    disk: Disk | None = None
+
+    def info(self, *arguments: object) -> None: ...
+
+    def warning(self, *arguments: object) -> None: ...
+
+    def error(self, text: str, *arguments: object) -> None:
+        disk = self.disk
+        if disk is None or not (disk.is_full or disk.has_failed):
+            raise Fault(text % arguments)
+
+    def exception(self, text: str) -> None:
+        raise Fault(f"{text}: an error in the background")
+
+
+CALLERS = Callers()
+LOG = RaisingLog()
+
+
 class Life:
     """The daemon from its start to its end."""
 
     def __init__(self, disk: Disk, clock: FixedClock, random: Random) -> None:
         self.random = random
         self.disk = disk
+        self.clock = clock
         self.store = SimulatedStore(SimulatedDirectory(disk), create=True, cache_bytes=1 << 20)
         self.found = self.store.number, dict(self.store.scan(b""))
         """The last batch that was left, and its state."""
-        try:
-            repository = SimulatedRepository.open(self.store, clock, IDENTITY)
-        except BaseException:
-            self.abandon()
-            raise
+
+    def begin(self, states: dict[int, dict[bytes, bytes]], hooks: Hooks) -> None:
+        """Open the repository of the store."""
+        self.store.follow(states, hooks)
+        self.settings = SettingsFile(self.store._directory, SETTINGS_FILE)
+        configuration = Configuration(self.settings)
+        repository = SimulatedRepository.open(self.store, self.clock, IDENTITY)
+        repository.configure(configuration)
+        repository.keep_numbers(self.store.file_beside(INODES_FILE))
         self.repository = cast("SimulatedRepository", repository)
 
-    def serve(self, hooks: Hooks) -> None:
+    def tell(self, hooks: Hooks) -> None:
+        """Tell of all that happens from now on."""
+        self.hooks = self.store.hooks = self.settings.hooks = self.repository.hooks = hooks
+
+    def serve(self) -> None:
         """Put together what answers requests."""
         repository, random = self.repository, self.random
-        self.hooks = repository.hooks = hooks
         self.cache = CachingKernel(random)
         self.pauses = Pauses(random, self.disk)
         notices = cast("Notices", self.cache)
@@ -212,14 +297,20 @@ class Life:
         watchers = Watchers(repository, "/", notices)
         service = Service(repository, self.filesystem, self.kernel, notices, watchers)
         self.keeper, self.trimmer = service.keeper, service.trimmer
+        self.collector = Collector(repository, service.keeper, service.verbs.run_long)
+        LOG.disk = self.disk
         if random.random() < 0.5:
             self.trimmer.prune = self.cache.prune
         self.cache.handlers = service.handlers
+        self.cache.wrote_back = self.hooks.wrote_back
+        self.cache.rare = Operations(self.filesystem, self.kernel, service.keeper, xattr=True)
 
     async def work(self) -> None:
         """Run the tasks of the background, until cancelled."""
         async with trio.open_nursery() as nursery:
-            for task in (self.keeper.run, self.trimmer.run, self.kernel.run):
+            for task in (
+                self.keeper.run, self.trimmer.run, self.kernel.run, self.collector.run,
+            ):  # fmt: skip
                 nursery.start_soon(task)
 
     @property
@@ -284,7 +375,8 @@ def read_picture(workspace: Workspace) -> Picture:
                 data = bytes(workspace.working_set.read(node, 0, node.file_size))
             elif isinstance(node, SymlinkNode):
                 data = node.target
-            files[path] = Shown(node.mode, data)
+            xattrs = tuple(sorted(node.xattrs.items())) if node.xattrs else ()
+            files[path] = Shown(node.mode, data, xattrs)
             if not isinstance(node, DirNode):
                 names.setdefault(node.ino, []).append(path)
     links = frozenset(frozenset(paths) for paths in names.values() if len(paths) > 1)
@@ -301,7 +393,7 @@ def _run(
 ) -> str:
     name = view.branch or DETACHED
     hooks = cast("SimulatedRepository", repository).hooks
-    hooks.begins(view)
+    hooks.begins(view, argv[0])
     hooks.is_in_verb = True
     try:
         reply = table.run(repository, view, argv, cwd, screen=screen)
@@ -324,11 +416,13 @@ def _begin(
     """The steps of a verb; whatever it changes, it changes after its last turn."""
     hooks = cast("SimulatedRepository", repository).hooks
     steps = table.begin(repository, view, argv, cwd, screen)
+    if argv[0] == "gc":
+        hooks.collects(argv)
     try:
         error: Exception | None = None
         while True:
             name = view.branch or DETACHED
-            hooks.begins(view)
+            hooks.begins(view, argv[0])
             hooks.is_in_verb = True
             try:
                 step = next(steps) if error is None else steps.throw(error)
@@ -350,6 +444,13 @@ def _begin(
         steps.close()
 
 
+def _automatic(repository: Repository) -> Steps[str]:
+    """The steps of a collection that the mount begins by itself."""
+    hooks = cast("SimulatedRepository", repository).hooks
+    hooks.collects(["gc"])
+    return commands_gc.automatic(repository)
+
+
 @contextmanager
 def simulated() -> Iterator[None]:
     """Put the seams in place: verbs are told of, and every step lets others take their turn."""
@@ -357,9 +458,19 @@ def simulated() -> Iterator[None]:
         (control, "run", _run),
         (control, "begin", _begin),
         (driver, "SLICE_NS", -1),
+        (driver, "CHECKED_NS", -1),
+        (verbs, "TOLD_NS", -1),
+        (verbs, "wants_to_end", CALLERS.wants_to_end),
+        (reader, "wants_to_end", CALLERS.wants_to_end),
+        (auto_gc, "automatic", _automatic),
+        (auto_gc, "log", LOG),
+        (keeper, "log", LOG),
         (journal, "_PREPARED_BYTES", _PREPARED_BYTES),
         (database, "unmap_pages", lambda device, inode: True),
-        *((module, "threading", GatedThreading) for module in (database, drain, packs, witness)),
+        *(
+            (module, "threading", GatedThreading)
+            for module in (database, directory, drain, packs, witness)
+        ),
     )
     kept = [(module, name, getattr(module, name)) for module, name, _ in seams]
     for module, name, value in seams:

@@ -16,12 +16,13 @@ from trio._core import _run
 
 from heliosfs.clock import FixedClock
 from heliosfs.errors import StoreError
-from tests.simulation.checks import check_belief, check_commits, check_trees
+from heliosfs.repo.configuration import FILE as SETTINGS_FILE
+from tests.simulation.checks import check_belief, check_commits, check_stores, check_trees
 from tests.simulation.damage import judge
 from tests.simulation.disk import TMPFS, Died, Disk
 from tests.simulation.effects import Oracle
 from tests.simulation.model import Model, Tree, Work
-from tests.simulation.mount import Fault, Life, simulated
+from tests.simulation.mount import Fault, Hooks, Life, simulated
 from tests.simulation.verb_actions import VerbActor
 
 LIVES = (1, 2, 2, 3)
@@ -34,6 +35,8 @@ WEIGHTS = {
     "undo": 4, "redo": 3, "tag": 1, "stash": 2, "pop": 2, "merge": 4, "status": 1, "gc": 1,
     "fsck": 1, "look_back": 2, "add": 2, "restore": 2, "remove": 1, "pick": 2, "conclude": 2,
     "merge_marked": 2, "amend": 1, "experiment": 1, "rename_branch": 1,
+    "configure": 2, "collect_soon": 2, "interrupted": 2, "abandoned": 2, "set_xattr": 2,
+    "list_xattrs": 1, "store_mapped": 5, "write_back": 1, "touch": 1,
 }  # fmt: skip
 RARE = {"fill_disk": 1, "free_disk": 3, "fail_sync": 1}
 ENDS = ("unmount", "kill", "cut", "die", "die", "die and cut", "stop", "stop", "stop and cut")
@@ -119,6 +122,18 @@ def plan(seed: int) -> list[Plan]:
     return plans
 
 
+class Opening(Hooks):
+    """Batches that are published before a life is served: they change nothing that users see."""
+
+    def __init__(self, model: Model) -> None:
+        self._worlds = model.worlds
+
+    def published(self, number: int) -> None:
+        world = self._worlds.get(number - 1)
+        if world is not None:
+            self._worlds[number] = world
+
+
 class Simulation:
     """The lives of a plan, on one disk."""
 
@@ -135,6 +150,8 @@ class Simulation:
         """The last batch that an answer called safe, or that an open has found."""
         self.published = 0
         """The last batch that was published, which a death leaves."""
+        self.is_closed = True
+        """True if the last life, if any, was ended by an unmount."""
 
     def run(self) -> None:
         """Live through all of it.  Fault, or whatever the product raises."""
@@ -179,6 +196,7 @@ class Simulation:
             self.figures.adoptions += oracle.adoptions
             if hasattr(life, "cache"):
                 self.figures.requests += life.cache.requests
+        self.is_closed = ended == "unmount"
         disk.end(is_killed=not ended.startswith("unmount"))
         is_cut = plan.end.endswith("cut")
         self._count(ended)
@@ -203,6 +221,7 @@ class Simulation:
         disk = self.disk
         disk.is_full = False
         try:
+            life.repository.inodes.end()
             life.repository.close()
         except StoreError:
             if not (disk.has_failed or disk.failing_syncs):
@@ -215,39 +234,52 @@ class Simulation:
         """Compare what a life finds with what was left."""
         number, found = life.found
         model = self.model
-        oracle.attach(life)
-        if not number:
-            # A store that was just made, or of which nothing is left.
-            if self.promised or self.published:
-                raise Fault(f"batch {max(self.promised, self.published)} is gone")
-            model.works, model.root, model.tags, model.stash = {}, "main", {}, ()
-            model.works["main"] = Work(None, Tree())
-            model.works["main"].note()
-        else:
-            promised = max(self.promised, self.published)
-            if number < promised:
-                raise Fault(f"batch {promised} was promised, and {number} is the last one")
+        promised = max(self.promised, self.published)
+        if number < promised:
+            raise Fault(f"batch {promised} was promised, and {number} is the last one")
+        if number:
             if number not in self.states:
                 raise Fault(f"batch {number} was never published: {sorted(self.states)[-3:]}")
             if found != self.states[number]:
                 raise Fault(f"the state is not that of batch {number}")
-            if life.store.findings:
-                raise Fault(f"damage is told of, where there is none: {life.store.findings}")
-            oracle.come_back(number, model.worlds.get(number))
-        model.worlds = {life.store.number: model.freeze()}
-        self.states = {number: found}
-        life.serve(oracle)
-        life.store.follow(self.states, oracle)
-        check_commits(life, oracle, self.random)
-        # What an open has found is in L2; what it has made new is not safe yet.
+        # What an open has found is in L2; what it makes new is not safe yet.
         self.promised, self.published = number, 0
+        self.states = {number: found}
+        world = model.worlds.get(number)
+        model.worlds = {} if world is None else {number: world}
+        life.begin(self.states, Opening(model))
+        oracle.attach(life)
+        self._check_findings(life)
+        if number:
+            oracle.come_back(life.store.number, world)
+        else:
+            # A store that was just made, or of which nothing is left.
+            model.works, model.root, model.tags, model.stash = {}, "main", {}, ()
+            model.works["main"] = Work(None, Tree())
+            model.works["main"].note()
+            model.worlds = {life.store.number: model.freeze()}
+        life.serve()
+        check_commits(life, oracle, self.random)
+
+    def _check_findings(self, life: Life) -> None:
+        """Check the settings, and that damage is told of only where there is some."""
+        text = life.settings.read() or b""
+        if text not in self.model.settings:
+            raise Fault(f"the settings are {text!r}, not {self.model.settings}")
+        self.model.settings = [text]
+        told = life.repository.findings
+        if not self.is_closed:
+            # A death may come between the file and the batch that has its digest.
+            told = [line for line in told if not line.startswith(SETTINGS_FILE)]
+        if told:
+            raise Fault(f"damage is told of, where there is none: {told}")
 
     async def _main(self, life: Life, oracle: Oracle, plan: Plan) -> None:
         async with trio.open_nursery() as background:
             background.start_soon(life.work)
             actors = [
-                VerbActor(life, oracle, self.disk, Random(0))
-                for _ in range(1 + max((each.actor for each in plan.actions), default=0))
+                VerbActor(life, oracle, self.disk, Random(0), pid)
+                for pid in range(1, 2 + max((each.actor for each in plan.actions), default=0))
             ]
             async with trio.open_nursery() as nursery:
                 for number, actor in enumerate(actors):
@@ -272,6 +304,7 @@ class Simulation:
                 await actor.act(action.kind, Random(action.seed))
             finally:
                 self.promised = max(self.promised, actor.promised)
+            check_stores(life)
             if life.is_settled and action.seed % 4 == 0:
                 check_belief(life)
 

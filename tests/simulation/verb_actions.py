@@ -3,30 +3,65 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import stat
+from typing import cast
+
+import trio
 
 from tests.simulation.actions import BRANCHES, Actor, Failed, Place, outcome
 from tests.simulation.effects import check
-from tests.simulation.mount import Fault
+from tests.simulation.kernel import Handle
+from tests.simulation.mount import CALLERS, Fault
 
+SETTINGS = {
+    "durability.mode": ("sync", "async"),
+    "durability.interval": ("1ms", "1s"),
+    "durability.checkpoint_interval": ("10ms", "1s"),
+    "mount.helios": ("listed", "hidden"),
+    "checkout.times": ("commit", "now"),
+    "performance.compression": ("zstd", "lz4"),
+    "performance.working_set": ("16MB", "1GB"),
+    "performance.l1_cache_size": ("0B", "1MB"),
+    "ai_optimizations.snapshot_retention": ("0", "1", "3", "500"),
+    "cleanup.auto_gc_enabled": ("true", "false"),
+    "cleanup.snapshot_ttl": ("0s", "30d"),
+    "cleanup.interval": ("1ms", "1s", "1h"),
+}
+COLLECTIONS = (
+    ("gc",),
+    ("gc",),
+    ("gc", "--dry-run"),
+    ("gc", "--aggressive"),
+    ("gc", "--remove-old-snapshots", "--before=0s"),
+    ("gc", "--aggressive", "--remove-old-snapshots", "--before=0s"),
+)
+LOOKS = (("status",), ("log",), ("log", "-p"), ("diff",), ("fsck",), ("grep", "a"))
 _DOT = b".helios"
 
 
 class VerbActor(Actor):
     """An actor that runs verbs, too."""
 
-    async def _verb(self, *words: str, place: Place | None = None) -> str:
-        """Run a verb by a control file; returns the reply, or the error."""
-        place = place or Place(self.model.root, ())
+    async def _channel(self, place: Place) -> Handle | None:
+        """Open a control file; None if the place is gone."""
         path = (*place.prefix, _DOT, b"ctl", b"command")
-        flags = os.O_RDWR
-        handle = await outcome(self.cache.retried(self.cache.open, path, flags))
+        handle = await outcome(self.cache.retried(self.cache.open, path, os.O_RDWR, self.pid))
         if isinstance(handle, Failed):
             if handle.code not in (errno.ENOENT, errno.ESTALE):
                 raise Fault(f"no control file in {place}: {os.strerror(handle.code)}")
+            return None
+        return cast("Handle", handle)
+
+    async def _verb(self, *words: str, place: Place | None = None) -> str:
+        """Run a verb by a control file; returns the reply, or the error."""
+        place = place or Place(self.model.root, ())
+        handle = await self._channel(place)
+        if handle is None:
             return ""
         line = " ".join(f"'{word}'" if " " in word else word for word in words)
+        self.oracle.asked[trio.lowlevel.current_task()] = self.cache.store_count
         try:
             written = await outcome(self.cache.write(handle, 0, line.encode() + b"\n"))
             text = await outcome(self.cache.read(handle, len(line) + 1, 1 << 16))
@@ -150,16 +185,19 @@ class VerbActor(Actor):
         await self._verb("experiment", *words)
 
     async def do_configure(self) -> None:
-        key, value = self.random.choice(
-            (
-                ("durability.mode", "sync"),
-                ("durability.mode", "async"),
-                ("mount.helios", "listed"),
-                ("checkout.times", "commit"),
-                ("checkout.times", "now"),
-            )
-        )
-        await self._verb("config", key, value)
+        key, values = self.random.choice(sorted(SETTINGS.items()))
+        if self.random.random() < 0.2:
+            await self._verb("config", "unset", key)
+        else:
+            await self._verb("config", key, self.random.choice(values))
+        # On the disk when it is answered, and in force.
+        if not self._code and len(self.model.settings) > 1:
+            raise Fault(f"{key} was not written")
+
+    async def do_collect_soon(self) -> None:
+        """Let the mount collect by itself after each change, when it is idle for a moment."""
+        await self._verb("config", "cleanup.interval", "1ms")
+        await self._verb("config", "cleanup.auto_gc_enabled", "true")
 
     async def do_rename_branch(self) -> None:
         await self._verb("branch", "-m", self._branch(), f"r{self.random.randrange(3)}")
@@ -168,12 +206,40 @@ class VerbActor(Actor):
         await self._verb(self.random.choice(("status", "log", "diff", "oplog", "branch")))
 
     async def do_gc(self) -> None:
-        await self._verb("gc")
+        await self._verb(*self.random.choice(COLLECTIONS))
+
+    async def do_interrupted(self) -> None:
+        """Run a verb whose caller gets a signal meanwhile."""
+        CALLERS.signal(self.pid, self.random.randrange(12))
+        line = self.random.choice((*COLLECTIONS, *COLLECTIONS, *LOOKS))
+        try:
+            await self._verb(*line, place=self._place())
+        finally:
+            CALLERS.calm(self.pid)
+
+    async def do_abandoned(self) -> None:
+        """Die while a long verb tells of its progress."""
+        handle = await self._channel(Place(self.model.root, ()))
+        if handle is None:
+            return
+        words = self.random.choice(COLLECTIONS)
+        line = json.dumps({"argv": words, "progress": True}).encode() + b"\n"
+        try:
+            at = await outcome(self.cache.write(handle, 0, line))
+            count = self.random.choice((0, 1, 4, 20))
+            while not isinstance(at, Failed) and count:
+                count -= 1
+                data = await outcome(self.cache.read(handle, len(line), 1 << 16))
+                if isinstance(data, Failed) or not data.startswith(b"progress: "):
+                    break
+        finally:
+            if not self.disk.is_dead:
+                await self.cache.close(handle)
 
     async def do_fsck(self) -> None:
         reply = await self._verb("fsck")
         is_excused = self._code == errno.EBUSY or self.disk.has_failed or self.disk.is_full
-        if "error: " in reply and not is_excused:
+        if "error: " in reply and not is_excused and not self.life.repository.findings:
             raise Fault(f"fsck: {reply}")
 
     async def do_look_back(self) -> None:
