@@ -104,7 +104,7 @@ class Handle:
     """An open file."""
 
     file: Any = None
-    """What the model knows of it."""
+    """File of the model, or None."""
 
     def __init__(self, inode: Inode, fh: int, flags: int, *, is_direct: bool) -> None:
         self.inode = inode
@@ -516,7 +516,7 @@ class CachingKernel:
         inode.forget_attributes()
 
     async def xattrs(self, path: Sequence[bytes], *, asks: bool) -> dict[bytes, bytes]:
-        """Return all attributes, as listxattr(2) and getxattr(2) give them."""
+        """Return all attributes, by listxattr(2) and getxattr(2)."""
         inode = await self.walk(path, asks=asks)
         names = await self._rarely("listxattr", inode.ino, None)
         return {name: await self._rarely("getxattr", inode.ino, name, None) for name in names}

@@ -127,7 +127,7 @@ def test_a_file_of_whose_names_one_is_left_can_be_read_from_the_next_tree(
 
 
 def test_a_file_of_whose_names_one_is_left_can_be_forgotten(workspace: Workspace) -> None:
-    """Its entry has the group still, and no other name is looked for any more."""
+    """The entry has the group still, though no other name is looked for any more."""
     files = TreeBuilder(workspace)
     files.write(b"a", b"1\n")
     files.link(b"a", b"z")
