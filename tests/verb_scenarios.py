@@ -157,6 +157,7 @@ CHANGING: dict[str, list[Scenario]] = {
 
 UNCHANGING = {
     "archive": "runs in the client",
+    "backup": "writes into another store: tests/crash/test_backup_crash.py",
     "blame": "reads",
     "cat-file": "reads",
     "check-ignore": "reads",

@@ -19,8 +19,11 @@ def fsck(request: Request, options: Options) -> Steps[str]:
     options.at_most(0)
     if "repair" in options:
         raise options.misuse("only the command line makes another store, of an unmounted workspace")
-    checked = yield from check_store(request.repository)
-    as_json = "json" in options
+    return told((yield from check_store(request.repository)), as_json="json" in options)
+
+
+def told(checked: CheckResult, *, as_json: bool) -> str:
+    """Return the reply about a sound store; raise CorruptObject with a list of the problems."""
     if checked.problems:
         # A refusal is one line, by which a client that wants JSON knows it.
         raise CorruptObject(json.dumps(_document(checked)) if as_json else _problems(checked))

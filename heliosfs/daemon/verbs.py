@@ -145,6 +145,7 @@ class Verbs:
         self, channel: Channel, request: ControlRequest, long: LongRequest
     ) -> str | None:
         """Begin a long verb; return its reply, or None if the caller gets it by reading on."""
+        await self._turns.capture(request)
         run = self._take_place(_LongRun(long.name, long.begin(), channel, request))
         async with run.lock:
             return await self._drive(run, time.monotonic_ns() + TOLD_NS if long.progress else None)

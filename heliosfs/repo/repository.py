@@ -8,7 +8,7 @@ from functools import partial
 
 from heliosfs.clock import Clock
 from heliosfs.config.settings import Settings
-from heliosfs.errors import Busy, NotFound
+from heliosfs.errors import Busy, NotFound, NotPermitted
 from heliosfs.objects.ids import CommitId, Oid
 from heliosfs.repo import keys
 from heliosfs.repo.beneath import Beneath
@@ -63,14 +63,27 @@ class Repository(Core):
 
     @classmethod
     def open(
-        cls, store: Store, clock: Clock, identity: Identity, branch: str | None = None
+        cls,
+        store: Store,
+        clock: Clock,
+        identity: Identity,
+        branch: str | None = None,
+        *,
+        is_backup: bool = False,
     ) -> Repository:
         """Open a store, and make it a repository if it is not one yet.
 
         `branch` is the branch of a new repository, or the one to check out at the root.
+        The store of a backup is opened with `is_backup` only, and then nobody works in it.
 
-        Raise NotFound.
+        Raise NotFound or NotPermitted.
         """
+        if not is_backup and store.get(keys.BACKUP) is not None:
+            # I58: the next backup replaces all state, and with it what had been done here.
+            raise NotPermitted(
+                "this store is a backup, in which nobody works: "
+                "'helios backup --restore DIR NEW' makes a workspace of it"
+            )
         if store.get(keys.ROOT) is None:
             slot = Refs(store).create(branch or DEFAULT_BRANCH, None).slot
             store.put(keys.ROOT, _SLOT.pack(slot))

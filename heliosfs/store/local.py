@@ -13,6 +13,7 @@ from heliosfs.store.addition import PackedAddition
 from heliosfs.store.base import Addition, Bulk, Collection, Edit, Inspection, NewObject, StoreStats
 from heliosfs.store.bulk import LocalBulk
 from heliosfs.store.cache import CachedObject, ObjectCache
+from heliosfs.store.copying import Copying
 from heliosfs.store.directory import Directory, disk_bytes
 from heliosfs.store.drain import Sync
 from heliosfs.store.edited import EditedObject
@@ -72,6 +73,8 @@ class LocalStore:
         self.scan, self.abandon = state.scan, state.abandon
         self.file_beside = partial(BesideFile, directory)
         """Return the file of a name in the store's directory, of a layer above.  Until `close`."""
+        self.copying = partial(Copying, self._l2)
+        """Return the objects and the state of L2, to copy them into another store."""
         self._settling = Settling(
             directory, self._l2, self._journal, self._cache, self._pending, state
         )

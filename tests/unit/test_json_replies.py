@@ -77,8 +77,9 @@ CALLS = (
     "log --json nothing",
 )  # fmt: skip
 """In this order; @ is something that is done in between."""
-ELSEWHERE = {"import", "export", "debug"}
-"""Verbs whose replies are those of git's side (tests/compat), or may change with any version."""
+ELSEWHERE = {"backup", "import", "export", "debug"}
+"""Verbs whose replies are those of git's side (tests/compat), need a store on a disk
+(tests/unit/test_cli_backup.py), or may change with any version."""
 
 
 def shown(value: object, top: bool = True) -> str:

@@ -1,4 +1,4 @@
-"""Declarations of the verbs that keep a store small and sound: gc, fsck, debug."""
+"""Declarations of the verbs that keep a store small and sound: gc, fsck, backup, debug."""
 
 from __future__ import annotations
 
@@ -67,6 +67,49 @@ FSCK = Verb(
     is_long=True,
 )
 
+BACKUP = Verb(
+    name="backup",
+    module="backup",
+    client="backup",
+    summary="copy the whole store into a directory, and later what is new",
+    synopsis=(
+        "[--keep-going] [--json] DIR",
+        "--verify [--json] DIR",
+        "--restore [--keep-going] [--json] DIR NEW",
+    ),
+    description=(
+        "DIR becomes a copy of all that the store has at one moment: commits, branches, tags,\n"
+        "uncommitted work of every branch, the operation log, scores, settings. DIR is made, or\n"
+        "is empty, or is a backup of this store: then only what is new is copied. The workspace\n"
+        "can be used meanwhile. Every object is compared with its id. If it ends early, DIR has\n"
+        "the last backup that was completed, and the next one goes on from there.\n"
+        "--verify reads all of a backup and reports damage, as fsck does. --restore makes a\n"
+        "workspace of a backup in NEW, a new or empty directory."
+    ),
+    options=(
+        Option(("--keep-going",), "leave out what is damaged, and copy the rest"),
+        Option(("--verify",), "check a backup; neither the store nor a workspace is needed"),
+        Option(("--restore",), "make a workspace of a backup"),
+        JSON,
+    ),
+    errors=(
+        E_USAGE,
+        _E_RUNS,
+        ("EINVAL", "a path that is not absolute, in a control file"),
+        ("EEXIST", "DIR holds something else, or is the backup of another store"),
+        ("EEXIST", "--restore: NEW is not empty"),
+        ("EPERM", "DIR lies in a workspace, is a symbolic link, or belongs to another user"),
+        ("ENOENT", "the directory above DIR is missing; --verify, --restore: no backup there"),
+        ("EBUSY", "another process uses DIR"),
+        ("EIO", "something is damaged, and --keep-going was not given"),
+        ("ENOSPC", "the disk of DIR is full; the last backup is as it was"),
+    ),
+    example="/srv/backup/project",
+    barrier=True,
+    is_long=True,
+    exit_codes="--keep-going: something is damaged, and not copied",
+)
+
 DEBUG = Verb(
     name="debug",
     module="debug",
@@ -99,4 +142,4 @@ DEBUG = Verb(
     is_reading=True,
 )
 
-DECLARED_UPKEEP = (GC, FSCK, DEBUG)
+DECLARED_UPKEEP = (GC, FSCK, BACKUP, DEBUG)

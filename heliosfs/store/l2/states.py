@@ -154,17 +154,21 @@ class StateReader(SealedTable):
         cursor = self.txn.cursor(self.table)
         more = cursor.set_range(prefix)
         while more and (key := cursor.key()).startswith(prefix):
-            data = unseal(key, cursor.value())
-            begin, family = block_number(key), key[: -_NUMBER.size]
-            if begin is None:
-                yield key, data
-            elif key[:1] == NUMBERED:
-                for each, value in split_block(begin, data):
-                    yield family + _NUMBER.pack(each), self._whole(value)
-            else:
-                for each, _ in split_block(begin, data):
-                    yield family + self._oid(each), b""
+            yield from self.expand(key, cursor.value())
             more = cursor.next()
+
+    def expand(self, key: bytes, sealed: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Yield the keys and values for a key of the database.  Raise CorruptObject."""
+        data = unseal(key, sealed)
+        begin, family = block_number(key), key[: -_NUMBER.size]
+        if begin is None:
+            yield key, data
+        elif key[:1] == NUMBERED:
+            for each, value in split_block(begin, data):
+                yield family + _NUMBER.pack(each), self._whole(value)
+        else:
+            for each, _ in split_block(begin, data):
+                yield family + self._oid(each), b""
 
 
 def _split_numbered(key: bytes) -> tuple[bytes, int]:

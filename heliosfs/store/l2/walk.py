@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import NamedTuple
 
+from heliosfs.store.encoding.codecs import DecodeError
 from heliosfs.store.l2.reader import INDEX_KEY, NUMBER, Snapshot, entry_number, piece_key, seek
 from heliosfs.store.l2.record import (
     SHORT_BYTES,
@@ -78,6 +79,22 @@ def values(snapshot: Snapshot, number: int) -> Iterator[StoredValue]:
             yield StoredValue(first, value, list(enumerate(records, first)))
 
 
+def numbers(snapshot: Snapshot, number: int) -> Iterator[tuple[int, str]]:
+    """Yield each number from one on that has a record, and an empty text.
+
+    Of a damaged value, yield the first number and what is wrong, and go on behind it.
+    """
+    for first, value in _from(snapshot, number):
+        try:
+            records = split_value(value)
+        except DecodeError as error:
+            yield first, str(error)
+            continue
+        for at, record in enumerate(records, first):
+            if record and at >= number:
+                yield at, ""
+
+
 def _from(snapshot: Snapshot, number: int) -> Iterator[tuple[int, bytes]]:
     """Yield the first number and the value of each key from the one with a number on."""
     cursor = snapshot.txn.cursor(snapshot.tables.objects)
@@ -87,7 +104,7 @@ def _from(snapshot: Snapshot, number: int) -> Iterator[tuple[int, bytes]]:
         if len(key) == NUMBER.size:
             (first,) = NUMBER.unpack(key)
             yield first, value
-            if not bundle_count(value):
+            if not value or not bundle_count(value):
                 # Past its further pieces, whose keys are longer, without reading them.
                 more = first < _NUMBER_MAX and cursor.set_range(NUMBER.pack(first + 1))
                 continue

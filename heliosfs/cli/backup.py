@@ -1,0 +1,187 @@
+"""`helios backup`: the client's part, which is all of it where no workspace is concerned."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import stat
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
+
+from heliosfs.cli.client import current_directory
+from heliosfs.cli.locate import REPOSITORY
+from heliosfs.cli.progress import ProgressLine
+from heliosfs.commands.options import Options
+from heliosfs.errors import AlreadyExists, HeliosError, NotPermitted, StoreError
+from heliosfs.mounttable import workspace_over
+from heliosfs.repo.backup_directory import LastBackup, last_backup, open_backup, plain_path
+
+if TYPE_CHECKING:
+    from heliosfs.store.local import LocalStore
+
+_NEW = f"{REPOSITORY}.new"
+"""Name of the store until it is whole: one that is not must never be opened."""
+_LISTED_COUNT = 20
+
+T = TypeVar("T")
+
+
+def backup(argv: list[str], options: Options) -> int | list[str]:
+    """Verify or restore a backup; return the words of all other requests, with plain paths."""
+    options.only_one("verify", "restore")
+    if "verify" in options:
+        return _with_progress(partial(_verify, options))
+    if "restore" in options:
+        return _with_progress(partial(_restore, options))
+    if len(options.words) != 1 or not options.words[0]:
+        raise options.misuse("name the directory of the backup, as in 'backup DIR'")
+    flags = [f"--{key}" for key in ("keep-going", "json") if key in options]
+    return [argv[0], *flags, _path(options.words[0])]
+
+
+def _with_progress(use: Callable[[ProgressLine], T]) -> T:
+    line = ProgressLine()
+    try:
+        return use(line)
+    finally:
+        line.end()
+
+
+def _path(word: str) -> str:
+    return plain_path(os.path.join(current_directory(), word))
+
+
+def _verify(options: Options, line: ProgressLine) -> int:
+    from heliosfs.clock import SystemClock
+    from heliosfs.commands.fsck import told
+    from heliosfs.repo.check import check_store
+    from heliosfs.repo.identity import Identity
+    from heliosfs.repo.repository import Repository
+    from heliosfs.steps import run_to_end
+
+    if len(options.words) != 1:
+        raise options.misuse("name the directory of the backup, as in 'backup --verify DIR'")
+    store = open_backup(_path(options.words[0]))
+    try:
+        who = Identity(b"", b"", os.getuid(), os.getgid())
+        repository = Repository.open(store, SystemClock(), who, is_backup=True)
+        checked = run_to_end(check_store(repository), store, line.tell)
+    finally:
+        store.close()
+    line.end()
+    print(told(checked, as_json="json" in options), end="")
+    return 0
+
+
+def _restore(options: Options, line: ProgressLine) -> int:
+    if len(options.words) != 2 or not all(options.words):
+        raise options.misuse("name a backup and a new directory, as in 'backup --restore DIR NEW'")
+    path, new = map(_path, options.words)
+    over = workspace_over(new)
+    if over is not None:
+        raise NotPermitted(f"{new} lies in the workspace {over}: name a directory outside of it")
+    source = open_backup(path)
+    try:
+        last = last_backup(source)
+        assert last is not None
+        was_there = _prepare(new)
+        try:
+            count, damaged = _fill(source, new, options, line)
+        except BaseException:
+            _take_back(new, was_there=was_there)
+            raise
+    finally:
+        source.close()
+    line.end()
+    _tell(options, path, new, last, count, damaged)
+    return 1 if damaged else 0
+
+
+def _prepare(new: str) -> bool:
+    """Make the directory of the workspace, if it is not there and empty; return True if it was."""
+    try:
+        os.mkdir(new)
+    except FileExistsError:
+        try:
+            names = set(os.listdir(new))
+        except NotADirectoryError as error:
+            raise AlreadyExists(f"{new} is no directory") from error
+        if os.path.islink(new):
+            raise NotPermitted(f"{new} is a symbolic link, which is not followed") from None
+        if names - {_NEW}:
+            raise AlreadyExists(f"{new} is not empty: name a new or empty directory") from None
+        if _NEW in names:
+            # What a restore that was killed has left.
+            shutil.rmtree(os.path.join(new, _NEW))
+        return True
+    except OSError as error:
+        raise HeliosError(f"cannot make {new}: {_reason(error)}") from error
+    return False
+
+
+def _fill(
+    source: LocalStore, new: str, options: Options, line: ProgressLine
+) -> tuple[int, list[str]]:
+    """Make the store of the workspace, under another name until it is whole."""
+    from heliosfs.repo.backup import restore
+    from heliosfs.store.local import LocalStore
+
+    place = os.path.join(new, _NEW)
+    os.mkdir(place, 0o700)
+    fd = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        target = LocalStore.open(fd, create=True)
+        try:
+            done = restore(source, target, line.tell, keeps_going="keep-going" in options)
+        finally:
+            target.close()
+    finally:
+        os.close(fd)
+    os.rename(place, os.path.join(new, REPOSITORY))
+    for each in (new, os.path.dirname(new)):
+        _sync(each)
+    return done
+
+
+def _sync(directory: str) -> None:
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    except OSError as error:
+        raise StoreError(f"cannot sync {directory}: {_reason(error)}") from error
+    finally:
+        os.close(fd)
+
+
+def _take_back(new: str, *, was_there: bool) -> None:
+    shutil.rmtree(os.path.join(new, _NEW), ignore_errors=True)
+    if not was_there and stat.S_ISDIR(os.lstat(new).st_mode) and not os.listdir(new):
+        os.rmdir(new)
+
+
+def _tell(
+    options: Options, path: str, new: str, last: LastBackup, count: int, damaged: list[str]
+) -> None:
+    from heliosfs.clock import SECOND_NS
+    from heliosfs.commands.render import iso_time
+
+    time = iso_time(last.time_ns // SECOND_NS)
+    if "json" in options:
+        document = {"directory": path, "new": new, "time": time, "object_count": count}
+        print(json.dumps({**document, "damaged": damaged}))
+        return
+    print(f"restored {count} objects, as of {time}, to {new}")
+    if damaged:
+        print(f"damaged, and not restored ({len(damaged)}):")
+        for text in damaged[:_LISTED_COUNT]:
+            print(f"  {text}")
+        if len(damaged) > _LISTED_COUNT:
+            print(f"  and {len(damaged) - _LISTED_COUNT} more (--json lists them)")
+    print(f"mount it with: helios mount {shlex.quote(new)}")
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()

@@ -1,0 +1,221 @@
+"""Copies of objects and state from the L2 of a store into that of another: for backups.
+
+Objects are taken in the order of their numbers, so that the base of a delta comes before it, and
+the record of a copy is that of the original: it is decoded and compared with its id, but not
+encoded again.  The other store has numbers of its own.  A number always means the same object, so
+a later copy of the same store begins where the last one ended.
+
+State is compared as the layers above see it, since the blocks of L2 name objects by number.  Both
+sides have it in nearly the same order, so that a comparison of the two in step holds in memory only
+what differs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from itertools import islice, zip_longest
+from typing import NamedTuple
+
+from heliosfs.errors import CorruptObject
+from heliosfs.objects.ids import Oid, object_id
+from heliosfs.pace import Pace
+from heliosfs.store.encoding.codecs import Codec, DecodeError, Encoded
+from heliosfs.store.encoding.versions import PreparedObject
+from heliosfs.store.gc.chains import Chains
+from heliosfs.store.l2.database import ObjectDatabase
+from heliosfs.store.l2.reader import NUMBER, Snapshot, unpacked
+from heliosfs.store.l2.record import SHORT_BYTES, Payload, unpack_head
+from heliosfs.store.l2.sealed import shown_key
+from heliosfs.store.l2.states import StateReader
+from heliosfs.store.l2.totals import read_totals
+from heliosfs.store.l2.walk import heads, numbers
+from heliosfs.store.remembered import TwoGenerationCache
+
+TAIL_COUNT = 32
+"""Number of objects by which a store is known to be the one that was copied before."""
+
+
+class CopiedRecord(NamedTuple):
+    """An object that can be read, as the other store takes it."""
+
+    number: int
+    prepared: PreparedObject
+
+
+class DamagedRecord(NamedTuple):
+    """An object, or several, that cannot be copied."""
+
+    number: int
+    text: str
+    """Line for people."""
+
+
+class Copying:
+    """The objects and the state that L2 has, for a thread that copies them.
+
+    Nobody may remove objects meanwhile; whoever copies holds a collection that sweeps nothing.
+    """
+
+    def __init__(self, database: ObjectDatabase) -> None:
+        self._database = database
+        self._chains = Chains()
+        self._oids: TwoGenerationCache[Oid] = TwoGenerationCache()
+        """Ids by number, as bytes: those of the bases of what comes next."""
+
+    @property
+    def salt(self) -> bytes:
+        """Random bytes that no other store has, not even one that was restored from it."""
+        return self._database.totals.salt
+
+    @property
+    def end(self) -> int:
+        """Number after that of the last object now."""
+        return self._database.totals.next_number
+
+    @contextmanager
+    def snapshot(self) -> Iterator[CopiedSnapshot]:
+        """Open a snapshot of objects and state for a thread; one is open at a time."""
+        with self._database.browsing() as snapshot:
+            yield CopiedSnapshot(snapshot, self._chains, self._oids)
+
+
+class CopiedSnapshot:
+    """The objects and the state as one transaction sees them."""
+
+    def __init__(self, snapshot: Snapshot, chains: Chains, oids: TwoGenerationCache[Oid]) -> None:
+        self._snapshot = snapshot
+        self._chains = chains
+        self._oids = oids
+        self._state = StateReader(snapshot)
+        totals = read_totals(snapshot.txn)
+        assert totals is not None
+        self.end = totals.next_number
+        """Number after that of the last object."""
+
+    def records(self, first: int, stop: int) -> Iterator[CopiedRecord | DamagedRecord]:
+        """Yield the objects of a range of numbers, in order, each checked against its id: 20 us."""
+        pace = Pace()
+        for number, text in numbers(self._snapshot, first):
+            if number >= stop:
+                return
+            pace()
+            if text:
+                yield DamagedRecord(number, f"objects from number {number} on: {text}")
+                continue
+            try:
+                prepared = self._prepared(number)
+            except DecodeError as error:
+                yield DamagedRecord(number, self._named(number, str(error)))
+                continue
+            yield CopiedRecord(number, prepared)
+
+    def _prepared(self, number: int) -> PreparedObject:
+        head = unpack_head(number, self._snapshot.record(number))
+        _, codec, kind, kept, size, base, position, record, at = head
+        found = self._chains.decode(self._snapshot, number)
+        oid = object_id(kind, found.data)
+        if not oid.startswith(kept):
+            raise DecodeError("its bytes have another id")
+        body = record[at:]
+        if codec == Codec.PACKED:
+            payload = Payload(number, codec, kind, kept, size, base, position, body)
+            payload = unpacked(self._snapshot.packs, payload)
+            codec, body = payload.codec, payload.body
+        encoded = Encoded(Codec(codec), body)
+        base_oid = None if base is None else self._oid_of(base)
+        self._oids.put(NUMBER.pack(number), oid)
+        return PreparedObject(oid, kind, size, position, base_oid, encoded)
+
+    def _oid_of(self, number: int) -> Oid:
+        key = NUMBER.pack(number)
+        oid = self._oids.get(key)
+        if oid is None:
+            found = self._chains.decode(self._snapshot, number)
+            oid = object_id(found.kind, found.data)
+            self._oids.put(key, oid)
+        return oid
+
+    def _named(self, number: int, text: str) -> str:
+        """Return a line about a damaged object, with its kind and the id that its record has."""
+        try:
+            head = unpack_head(number, self._snapshot.record(number))
+        except DecodeError:
+            return f"object {number}: {text}"
+        return f"{head[2].name.lower()} {head[3].hex()}…: {text}"
+
+    def tail(self, stop: int) -> list[tuple[int, str]]:
+        """Return the last objects before a number: number, and beginning of the id in hex."""
+        found: list[tuple[int, str]] = []
+        # Numbers that were removed leave gaps; wider ones find fewer objects, which is safe.
+        first = max(1, stop - TAIL_COUNT * 4)
+        try:
+            for head in heads(self._snapshot, first):
+                if head[0] >= stop:
+                    break
+                found.append((head[0], head[3][:SHORT_BYTES].hex()))
+        except DecodeError:
+            return []
+        return found[-TAIL_COUNT:]
+
+    def state(self, damaged: list[bytes] | None = None) -> Iterator[tuple[bytes, bytes]]:
+        """Yield all keys and values.  Raise CorruptObject.
+
+        With `damaged`, add the keys of L2 whose values cannot be read to it, and go on.
+        """
+        pace = Pace()
+        state = self._state
+        for key, sealed in self._snapshot.txn.cursor(self._snapshot.tables.state):
+            try:
+                for item in state.expand(key, sealed):
+                    pace()
+                    yield item
+            except CorruptObject:
+                if damaged is None:
+                    raise
+                damaged.append(key)
+
+    def get(self, key: bytes) -> bytes | None:
+        """Return the value of a key, or None.  Raise CorruptObject."""
+        return self._state.get(key)
+
+
+def differences(
+    wanted: Iterable[tuple[bytes, bytes]],
+    there: Iterable[tuple[bytes, bytes]],
+    is_copied: Callable[[bytes], bool],
+) -> dict[bytes, bytes | None]:
+    """Return the changes that make the state that is there the wanted one.
+
+    Only keys for which `is_copied` is true count, on both sides.  In memory are what differs, and
+    what comes at another place than on the other side.
+    """
+    ahead: dict[bytes, bytes] = {}
+    behind: dict[bytes, bytes] = {}
+    for new, old in zip_longest(wanted, there):
+        if new == old:
+            continue
+        if new is not None and is_copied(new[0]):
+            if behind.get(new[0]) == new[1]:
+                del behind[new[0]]
+            else:
+                ahead[new[0]] = new[1]
+        if old is not None and is_copied(old[0]):
+            if ahead.get(old[0]) == old[1]:
+                del ahead[old[0]]
+            else:
+                behind[old[0]] = old[1]
+    changes: dict[bytes, bytes | None] = dict.fromkeys(behind)
+    changes.update(ahead)
+    return changes
+
+
+def family(key: bytes) -> bytes:
+    """Return the part of a key of state that it shares with all of its kind."""
+    name, slash, _ = key.partition(b"/")
+    return name + slash
+
+
+def shown(keys: Iterable[bytes], limit: int) -> list[str]:
+    """Return lines for people about keys whose values cannot be read."""
+    return [f"the state under {shown_key(key)} cannot be read" for key in islice(keys, limit)]
