@@ -11,8 +11,8 @@ import errno
 import os
 import stat
 import threading
-from collections.abc import Container, Sequence
-from contextlib import suppress
+from collections.abc import Container, Iterator, Sequence
+from contextlib import contextmanager, suppress
 
 import lmdb
 
@@ -29,8 +29,10 @@ class Directory:
     """A directory, by a duplicate of the given descriptor, which it owns until `close`."""
 
     def __init__(self, dir_fd: int) -> None:
-        self.fd = os.dup(dir_fd)
-        self._owners = {os.fstat(dir_fd).st_uid, os.geteuid(), 0}
+        """Duplicate the descriptor.  Raise StoreError."""
+        with store_errors("cannot open the store's directory"):
+            self._owners = {os.fstat(dir_fd).st_uid, os.geteuid(), 0}
+            self.fd = os.dup(dir_fd)
         self._syncing = threading.Lock()
         self.failure: str | None = None
         """Reason why nothing can be relied on, once a sync has failed; kept until the next open.
@@ -96,8 +98,9 @@ class Directory:
         return os.stat(name, dir_fd=self.fd, follow_symlinks=False)
 
     def disk(self) -> os.statvfs_result:
-        """Return statvfs(3) of the file system on which the directory lies."""
-        return os.fstatvfs(self.fd)
+        """Return statvfs(3) of the file system on which the directory lies.  Raise StoreError."""
+        with store_errors("cannot look at the disk of the store"):
+            return os.fstatvfs(self.fd)
 
     def write(self, fd: int, buffers: Sequence[bytes], offset: int) -> int:
         """Write all buffers at `offset`; return the number of bytes written."""
@@ -201,11 +204,12 @@ def _write_rest(fd: int, rest: memoryview, offset: int) -> int:
 
 
 def disk_bytes(directory: Directory, name: str) -> int:
-    """Return the bytes of disk that a file takes; 0 if there is no such file."""
-    try:
-        return directory.status(name).st_blocks * 512
-    except FileNotFoundError:
-        return 0
+    """Return the bytes of disk that a file takes; 0 if there is no such file.  Raise StoreError."""
+    with store_errors(f"cannot look at {name}"):
+        try:
+            return directory.status(name).st_blocks * 512
+        except FileNotFoundError:
+            return 0
 
 
 def kind_of_failure(code: int | None) -> type[StoreError]:
@@ -219,3 +223,12 @@ def store_error(what: str, error: OSError) -> StoreError:
     """Return the StoreError for a failed system call."""
     kind = kind_of_failure(error.errno)
     return kind(f"{what}: {os.strerror(error.errno or errno.EIO).lower()}")
+
+
+@contextmanager
+def store_errors(what: str) -> Iterator[None]:
+    """Turn errors of system calls inside the context into StoreErrors."""
+    try:
+        yield
+    except OSError as error:
+        raise store_error(what, error) from error

@@ -10,7 +10,7 @@ from zlib import crc32
 from heliosfs.errors import CorruptObject
 from heliosfs.objects.ids import Kind, Oid
 from heliosfs.store.base import BatchSeen, FileSeen, Link, ObjectSeen, StateSeen
-from heliosfs.store.directory import Directory, store_error
+from heliosfs.store.directory import Directory, store_error, store_errors
 from heliosfs.store.encoding.codecs import Codec, DecodeError
 from heliosfs.store.encoding.packs import PackedObject, decode_location
 from heliosfs.store.journal.journal import CHECKED_FROM, RECORD_HEAD, RECORD_MAGIC
@@ -103,16 +103,13 @@ class LocalInspection:
         directory, database = self._directory, self._database
         # Nobody may write meanwhile: a walk must not pass from one transaction into the next.
         with database.writing:
-            fd = directory.open(FILE, os.O_RDONLY)
-            try:
-                found = [f"{FILE}: {text}" for text in btree.problems(fd, TABLE_FLAGS)]
-            finally:
-                os.close(fd)
+            found = _page_problems(directory)
             if not found:
                 with database.reading() as snapshot:
                     state = state_problems(snapshot, database.totals)
                     found = [f"{FILE}: {text}" for text in state]
-            found += database.packs.problems(database.uses)
+            with store_errors("cannot look at the packs"):
+                found += database.packs.problems(database.uses)
         return found
 
     def journal(self) -> Iterator[BatchSeen | FileSeen]:
@@ -126,10 +123,25 @@ def read_journal(dir_fd: int) -> Iterator[BatchSeen | FileSeen]:
     """
     directory = Directory(dir_fd)
     try:
-        was_clean = is_closed_cleanly(directory)
-        yield from _read_files(directory, look_at_totals(directory, was_clean=was_clean).salt)
+        with store_errors("cannot read the store"):
+            was_clean = is_closed_cleanly(directory)
+            salt = look_at_totals(directory, was_clean=was_clean).salt
+        yield from _read_files(directory, salt)
     finally:
         directory.close()
+
+
+def _page_problems(directory: Directory) -> list[str]:
+    """Look at every page of L2; return a line for each problem."""
+    try:
+        fd = directory.open(FILE, os.O_RDONLY)
+        try:
+            return [f"{FILE}: {text}" for text in btree.problems(fd, TABLE_FLAGS)]
+        finally:
+            os.close(fd)
+    except OSError as error:
+        # What cannot be read is a finding of a check, and no end of it.
+        return [str(store_error(f"{FILE} cannot be read", error))]
 
 
 def _payload_of(snapshot: Snapshot, oid: Oid) -> Payload | None:
@@ -163,21 +175,20 @@ def _link(payload: Payload) -> Link:
 
 
 def _read_files(directory: Directory, salt: bytes) -> Iterator[BatchSeen | FileSeen]:
+    """Yield what the files of a journal have, in the order of their names.  Raise StoreError."""
     seed = crc32(salt)
-    names = sorted(segment_names(directory), key=lambda name: int(name.rpartition("-")[2]))
-    for name in names:
-        try:
+    with store_errors("cannot read the journal"):
+        names = sorted(segment_names(directory), key=lambda name: int(name.rpartition("-")[2]))
+        for name in names:
             fd = directory.open(name, os.O_RDONLY)
-        except OSError as error:
-            raise store_error(f"cannot read {name}", error) from error
-        try:
-            at = 0
-            while (batch := _read_batch(fd, name, at, seed)) is not None:
-                yield batch
-                at = batch.end
-            yield FileSeen(name, at, os.fstat(fd).st_size)
-        finally:
-            os.close(fd)
+            try:
+                at = 0
+                while (batch := _read_batch(fd, name, at, seed)) is not None:
+                    yield batch
+                    at = batch.end
+                yield FileSeen(name, at, os.fstat(fd).st_size)
+            finally:
+                os.close(fd)
 
 
 def _read_batch(fd: int, name: str, at: int, seed: int) -> BatchSeen | None:

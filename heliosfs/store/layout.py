@@ -101,20 +101,20 @@ def write_format(directory: Directory) -> None:
         raise store_error("cannot make a store", error) from error
 
 
-def release_lock(fd: int, *, is_clean: bool, holder: int = 0) -> None:
+def release_lock(directory: Directory, fd: int, *, is_clean: bool, holder: int = 0) -> None:
     """Release the store for other processes; an empty lock file says that it was closed properly.
 
     If `is_clean` is False, the file keeps the pid: the next open still has to find out what the
     process before has left.  `holder` is the pid that it keeps, if it is not that of this process.
     """
-    with suppress(OSError):
-        if is_clean:
-            os.ftruncate(fd, 0)
-        elif holder:
-            text = b"%d\n" % holder
-            os.pwrite(fd, text, 0)
-            os.ftruncate(fd, len(text))
-    os.close(fd)
+    try:
+        with suppress(OSError):
+            if is_clean:
+                directory.truncate(fd, 0)
+            elif holder:
+                _write_holder(directory, fd, holder)
+    finally:
+        os.close(fd)
 
 
 def is_closed_cleanly(directory: Directory) -> bool:
@@ -199,14 +199,19 @@ def take_lock(directory: Directory) -> Lock:
 
 def _write_pid(directory: Directory, fd: int) -> StoreError | None:
     """Write the pid of this process into the lock; return the error if there is no room for it."""
-    text = b"%d\n" % os.getpid()
     try:
-        # First the bytes, which may have their room on a full disk already; never empty between.
-        directory.write(fd, (text,), 0)
-        directory.truncate(fd, len(text))
+        _write_holder(directory, fd, os.getpid())
     except OSError as error:
         refusal = store_error("cannot write the store's lock", error)
         if isinstance(refusal, (StoreFull, StoreUnwritable)):
             return refusal
         raise
     return None
+
+
+def _write_holder(directory: Directory, fd: int, pid: int) -> None:
+    """Write the pid of the process that has the store open into the lock.  Raise OSError."""
+    text = b"%d\n" % pid
+    # First the bytes, which may have their room on a full disk already; never empty between.
+    directory.write(fd, (text,), 0)
+    directory.truncate(fd, len(text))

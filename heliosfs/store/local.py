@@ -297,8 +297,11 @@ class LocalStore:
                 was_clean = lock.was_clean and not is_writable
                 is_clean = is_safe and self._directory.failure is None
                 holder = 0 if is_writable else lock.holder
-                release_lock(lock.fd, is_clean=is_clean or was_clean, holder=holder)
-                self._directory.close()
+                try:
+                    is_clean = is_clean or was_clean
+                    release_lock(self._directory, lock.fd, is_clean=is_clean, holder=holder)
+                finally:
+                    self._directory.close()
 
 
 def _commits_below(chain: list[Payload], objects: list[bytes]) -> list[tuple[Oid, CachedObject]]:

@@ -27,7 +27,7 @@ import os
 from typing import NamedTuple
 
 from heliosfs.errors import NotFound, StoreError, StoreFull, StoreUnwritable
-from heliosfs.store.directory import Directory, kind_of_failure, store_error
+from heliosfs.store.directory import Directory, kind_of_failure, store_error, store_errors
 from heliosfs.store.encoding.packs import settle_packs
 from heliosfs.store.formats import format1, format2
 from heliosfs.store.formats.upgrade import upgrade
@@ -83,6 +83,12 @@ def open_parts(directory: Directory, *, create: bool) -> StoreParts:
 
     NotFound, StoreFormat, StoreBusy, StoreError; nothing stays open then.
     """
+    with store_errors("cannot open the store"):
+        return _open_parts(directory, create=create)
+
+
+def _open_parts(directory: Directory, *, create: bool) -> StoreParts:
+    """Carry out `open_parts`.  OSError besides."""
     if read_format(directory) is None and not create:
         raise NotFound("there is no heliosfs store in this directory")
     lock = take_lock(directory)
@@ -100,7 +106,8 @@ def open_parts(directory: Directory, *, create: bool) -> StoreParts:
             _log.warning("the store is opened to read only: %s", error)
             return _open_to_read(directory, lock, refusal)
     except BaseException:
-        release_lock(lock.fd, is_clean=lock.was_clean and directory.failure is None)
+        is_clean = lock.was_clean and directory.failure is None
+        release_lock(directory, lock.fd, is_clean=is_clean)
         raise
 
 

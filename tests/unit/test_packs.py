@@ -237,7 +237,7 @@ def test_a_sync_that_cannot_begin_leaves_nothing_open(
         duplicated.append(fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 0))
         return duplicated[0]
 
-    with monkeypatch.context() as scarce, pytest.raises(OSError, match="Too many open files"):
+    with monkeypatch.context() as scarce, pytest.raises(StoreError, match="too many open files"):
         scarce.setattr(os, "dup", dup)
         packs.sync()
     assert duplicated

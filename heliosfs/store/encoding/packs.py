@@ -24,7 +24,7 @@ from lz4 import block as lz4  # type: ignore[import-untyped]
 
 from heliosfs.errors import StoreError
 from heliosfs.objects.ids import Kind, Oid, object_id
-from heliosfs.store.directory import Directory, store_error
+from heliosfs.store.directory import Directory, store_error, store_errors
 from heliosfs.store.encoding.codecs import (
     Codec,
     DecodeError,
@@ -276,9 +276,9 @@ class Packs:
         return Encoded(Codec(codec), body)
 
     def begin_sync(self) -> PackSync:
-        """Return the scope of a sync that begins now."""
+        """Return the scope of a sync that begins now.  Raise StoreError."""
         with self._appending, self._table:
-            with ExitStack() as duplicated:
+            with store_errors("cannot sync the packs"), ExitStack() as duplicated:
                 fds = []
                 for pack in sorted(self._unsynced):
                     fds.append(os.dup(self._fd(pack)))
