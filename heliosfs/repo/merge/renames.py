@@ -56,8 +56,9 @@ def find_renames(
     if not any(path in relevant for path in gone):
         return {}
     new = {path: new for path, (old, new) in changes.items() if old is None and _counts(new)}
+    gone, new = _in_gits_order(gone, relevant), _in_gits_order(new, relevant)
     # Irrelevant files take part: one of them may be the source of a new path, which is taken then.
-    found = _exact(_in_gits_order(gone, relevant), new)
+    found = _exact(gone, new)
     for path, rename in found.items():
         del gone[path], new[rename.path]
     wanted = {path: entry for path, entry in gone.items() if path in relevant}
@@ -82,8 +83,8 @@ def _identity(entry: Entry) -> tuple[int, bytes] | None:
     return (kind, gitlink_of(entry)) if is_gitlink(entry) else None
 
 
-def _in_gits_order(gone: Mapping[bytes, Entry], relevant: Collection[bytes]) -> dict[bytes, Entry]:
-    """Put last the files in directories that contain nothing relevant.
+def _in_gits_order(files: Mapping[bytes, Entry], relevant: Collection[bytes]) -> dict[bytes, Entry]:
+    """Put last the files in directories in which the other side changed nothing.
 
     So they are tried last if several files are equal, because git looks into such a directory after
     all others (merge-ort.c, possible_trivial_merges).
@@ -94,8 +95,8 @@ def _in_gits_order(gone: Mapping[bytes, Entry], relevant: Collection[bytes]) -> 
         while above not in touched:
             touched.add(above)
             above = above.rpartition(b"/")[0]
-    order = sorted(gone, key=lambda path: (path.rpartition(b"/")[0] not in touched, path))
-    return {path: gone[path] for path in order}
+    order = sorted(files, key=lambda path: (path.rpartition(b"/")[0] not in touched, path))
+    return {path: files[path] for path in order}
 
 
 def _exact(gone: Mapping[bytes, Entry], new: Mapping[bytes, Entry]) -> dict[bytes, Rename]:
@@ -104,7 +105,7 @@ def _exact(gone: Mapping[bytes, Entry], new: Mapping[bytes, Entry]) -> dict[byte
     for path, entry in gone.items():
         sources.setdefault(_identity(entry), []).append(path)
     found = {}
-    for path, entry in sorted(new.items()):
+    for path, entry in new.items():
         there = sources.get(_identity(entry))
         if there:
             source = next((each for each in there if _name(each) == _name(path)), there[0])
@@ -129,17 +130,18 @@ class _Similar:
         gone, new = self._gone, self._new
         only_names = len(gone) * len(new) > pairs_max or len(gone) + len(new) > _FILES_MAX
         scores = []
-        for path in gone:
-            for target in new:
+        for at, path in enumerate(gone):
+            for number, target in enumerate(new):
                 is_same_name = _name(path) == _name(target)
                 if is_same_name or not only_names:
                     score = self._score(path, target)
                     if score >= SIMILARITY_PERCENT * _POINTS:
                         # Sorted, this puts the most similar pair first, then one that kept its base
-                        # name; the paths make the order definite.
-                        scores.append((-score, not is_same_name, target, path))
+                        # name; of equal ones the first in git's order.
+                        rank = -score, not is_same_name, number, at
+                        scores.append((rank, target, path))
         taken: set[bytes] = set()
-        for negative, _, target, path in sorted(scores):
+        for (negative, *_), target, path in sorted(scores):
             if path not in found and target not in taken:
                 found[path] = Rename(target, -negative // _POINTS)
                 taken.add(target)
