@@ -18,8 +18,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-import pytest
-
 from heliosfs.clock import FixedClock
 from heliosfs.commands.gc import collect
 from heliosfs.commands.table import run
@@ -30,10 +28,9 @@ from heliosfs.repo.check import check_store
 from heliosfs.repo.gc.retention import Retention
 from heliosfs.repo.repository import Repository
 from heliosfs.steps import Progress, Steps, Turn, Work
-from heliosfs.store import sidefile
 from heliosfs.store.base import NewObject
 from heliosfs.store.local import LocalStore
-from heliosfs.store.sidefile import StoredFile
+from heliosfs.store.sidefile import BesideFile
 from tests.crash.disk import Disk, Failing, RecordingDirectory, record
 from tests.crash.faulty import Died
 from tests.tree_builder import IDENTITY, TreeBuilder
@@ -348,6 +345,11 @@ class Life:
     def number_inodes(self, number: int) -> None:
         self._replace("inodes", b"%020d\n" % number)
 
+    def write_beside(self) -> None:
+        """Replace the configuration or the inode numbers."""
+        self.number += 1
+        self.chance.choice((self.configure, self.number_inodes))(self.number)
+
     def bulk(self, number: int) -> None:
         """Write objects and state straight to L2, as an import does."""
         writing = self.store.bulk()
@@ -379,13 +381,9 @@ class Life:
 
     def _replace(self, name: str, data: bytes) -> None:
         told, begun = self.told[name], self.disk.now
-        fd = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(sidefile, "Directory", lambda fd: RecordingDirectory(fd, self.disk))
-                StoredFile(fd, name).replace(data)
+            BesideFile(self.directory, name).replace(data)
         finally:
-            os.close(fd)
             told.version(begun, data)
         told.promise(self.disk.now, len(told.versions) - 1)
 
@@ -468,6 +466,7 @@ def everything(life: Life) -> Iterator[Callable[[], None]]:
         life.begin_drain: 3,
         life.go_on: 12,
         life.sync: 2,
+        life.write_beside: 1,
     }
     while True:
         yield life.chance.choices(list(weights), list(weights.values()))[0]

@@ -28,7 +28,7 @@ from heliosfs.repo.repository import Repository
 from heliosfs.steps import Work, perform, run_to_end
 from heliosfs.store.directory import Directory
 from heliosfs.store.local import LocalStore
-from heliosfs.store.sidefile import StoredFile
+from heliosfs.store.sidefile import BesideFile
 from tests.crash.lives import EVERYTHING, LARGE_BYTES, TEXT, picture_of
 from tests.tree_builder import IDENTITY, TreeBuilder
 
@@ -110,9 +110,9 @@ class Worker:
 
     def _open(self) -> None:
         fd = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY)
-        directory = Directory(fd)
+        self._directory = Directory(fd)
         os.close(fd)
-        self._store = TellingStore(directory, create=True, cache_bytes=1 << 20)
+        self._store = TellingStore(self._directory, create=True, cache_bytes=1 << 20)
         self._store.said = self._said
         self._said.begun("state", state_of(self._store))
         clock = FixedClock(1_700_000_000 * _NS + self._number * _NS)
@@ -184,12 +184,8 @@ class Worker:
 
     def _side(self) -> None:
         data = b"%020d\n" % self._chance.randrange(10**15)
-        fd = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            self._said.begun(SIDE_FILE, sha256(data).hexdigest())
-            StoredFile(fd, SIDE_FILE).replace(data)
-        finally:
-            os.close(fd)
+        self._said.begun(SIDE_FILE, sha256(data).hexdigest())
+        BesideFile(self._directory, SIDE_FILE).replace(data)
         say("done", SIDE_FILE)
         say("safe", SIDE_FILE, self._said.counts[SIDE_FILE])
 

@@ -13,7 +13,7 @@ from tests.crash.disk import Disk, Failing
 from tests.crash.lives import Life, Told, everything, picture_of
 from tests.stores import open_local
 
-_OLD = Path(__file__).parents[1] / "data/format-1.tar.xz"
+_DATA = Path(__file__).parents[1] / "data"
 _STEPS = 30
 
 
@@ -23,8 +23,8 @@ class Kind(NamedTuple):
     name: str
     live: Callable[[Life], None]
     failing: Failing | None = None
-    begins_old: bool = False
-    """True if the life begins with a store of format 1."""
+    begins_with: int = 0
+    """Format of the store with which the life begins; 0 for none."""
 
 
 def creation(life: Life) -> None:
@@ -161,7 +161,7 @@ def kills(life: Life) -> None:
 
 
 def upgrade(life: Life) -> None:
-    """A store of format 1 becomes one of format 2."""
+    """A store of an older format becomes one of today's."""
     life.open()
     life.commit()
     life.sync()
@@ -195,7 +195,8 @@ KINDS = (
     Kind("bulk", bulk),
     Kind("files beside", files_beside),
     Kind("kills", kills),
-    Kind("upgrade", upgrade, begins_old=True),
+    Kind("upgrade from format 1", upgrade, begins_with=1),
+    Kind("upgrade from format 2", upgrade, begins_with=2),
 )
 
 
@@ -216,12 +217,11 @@ def lived(kind: Kind, path: Path, seed: int) -> Life:
     path.mkdir()
     disk = Disk()
     told = None
-    if kind.begins_old:
-        with tarfile.open(_OLD) as archive:
-            archive.extractall(path, filter="data")
+    if kind.begins_with:
+        _unpack(kind.begins_with, path)
         disk = Disk({file.name: file.read_bytes() for file in path.iterdir()})
         disk.adopt(path)
-        told = Told(upgraded(path.with_name(path.name + "-upgraded")))
+        told = Told(upgraded(kind.begins_with, path.with_name(path.name + "-upgraded")))
     life = Life(path, seed, disk, kind.failing)
     if told is not None:
         life.told["state"] = told
@@ -232,13 +232,17 @@ def lived(kind: Kind, path: Path, seed: int) -> Life:
     return life
 
 
-def upgraded(path: Path) -> bytes:
-    """Return the state that a store of format 1 comes to have."""
+def upgraded(version: int, path: Path) -> bytes:
+    """Return the state that a store of an older format comes to have."""
     path.mkdir()
-    with tarfile.open(_OLD) as archive:
-        archive.extractall(path, filter="data")
+    _unpack(version, path)
     store = open_local(path)
     try:
         return picture_of(store).state
     finally:
         store.close()
+
+
+def _unpack(version: int, path: Path) -> None:
+    with tarfile.open(_DATA / f"format-{version}.tar.xz") as archive:
+        archive.extractall(path, filter="data")

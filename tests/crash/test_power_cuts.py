@@ -16,7 +16,7 @@ from tests.crash.lives import Life
 from tests.crash.power import KINDS, Kind, failing, lived
 
 STATES = 26
-"""Different states that are opened of each life; 25 lives in all."""
+"""Different states that are opened of each life; 24 lives in all."""
 SEED = 1
 _SLICE_SECONDS = 20.0
 
