@@ -7,7 +7,8 @@ from typing import Protocol
 
 from heliosfs.objects.ids import Kind, Oid, object_id
 from heliosfs.store.base import Edit, NewObject
-from heliosfs.store.encoding.packs import PACKED_FROM_BYTES, PackedObject, encode_large
+from heliosfs.store.encoding.packs import PACKED_FROM_BYTES, encode_large
+from heliosfs.store.encoding.places import PackedObject
 from heliosfs.store.exclusive import Exclusive
 from heliosfs.store.l2.database import ObjectDatabase
 from heliosfs.store.pending import Pending, PendingObjects

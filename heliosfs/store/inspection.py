@@ -12,7 +12,7 @@ from heliosfs.objects.ids import Kind, Oid
 from heliosfs.store.base import BatchSeen, FileSeen, Link, ObjectSeen, StateSeen
 from heliosfs.store.directory import Directory, store_error, store_errors
 from heliosfs.store.encoding.codecs import Codec, DecodeError
-from heliosfs.store.encoding.packs import PackedObject, decode_location
+from heliosfs.store.encoding.places import PackedObject, decode_location
 from heliosfs.store.journal.journal import CHECKED_FROM, RECORD_HEAD, RECORD_MAGIC
 from heliosfs.store.journal.replay import segment_names
 from heliosfs.store.journal.table import ObjectItem, StateItem, read_items

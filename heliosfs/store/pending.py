@@ -10,7 +10,8 @@ from heliosfs.objects.ids import OID_BYTES, Kind, Oid
 from heliosfs.store.base import LISTED, NUMBERED, SLOT_BYTES, Edit
 from heliosfs.store.edited import DEPTH_MAX, EditedObject, is_worth_it
 from heliosfs.store.encoding.codecs import DecodeError
-from heliosfs.store.encoding.packs import PackedObject, Packs
+from heliosfs.store.encoding.packs import Packs
+from heliosfs.store.encoding.places import PackedObject
 
 KEY_MAX = 400
 SHAPED = LISTED + NUMBERED

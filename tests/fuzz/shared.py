@@ -12,9 +12,7 @@ from pathlib import Path
 from heliosfs.objects.ids import Kind, Oid, object_id
 from heliosfs.store.directory import Directory
 from heliosfs.store.encoding.codecs import encode
-from heliosfs.store.encoding.packs import (
-    Packs,
-)
+from heliosfs.store.encoding.packs import Packs
 from heliosfs.store.l2.database import ObjectDatabase
 from tests.in_memory import tmpfs
 

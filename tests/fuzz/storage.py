@@ -15,7 +15,7 @@ from heliosfs.store.directory import Directory
 from heliosfs.store.edited import EditedObject, decode_edited
 from heliosfs.store.encoding import codecs
 from heliosfs.store.encoding.codecs import Codec, DecodeError, encode, encode_delta
-from heliosfs.store.encoding.packs import (
+from heliosfs.store.encoding.places import (
     PackedObject,
     PackLocation,
     PackUse,

@@ -18,14 +18,12 @@ from heliosfs.store.base import NewObject
 from heliosfs.store.directory import Directory
 from heliosfs.store.encoding import packs as packs_module
 from heliosfs.store.encoding.codecs import Codec, DecodeError, decode
-from heliosfs.store.encoding.packs import (
-    PACKED_FROM_BYTES,
+from heliosfs.store.encoding.packs import PACKED_FROM_BYTES, Packs, encode_large
+from heliosfs.store.encoding.places import (
     PackLocation,
-    Packs,
     PackUse,
     decode_location,
     decode_uses,
-    encode_large,
     encode_uses,
     with_places,
 )

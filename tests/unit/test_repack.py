@@ -13,7 +13,7 @@ from heliosfs.errors import StoreError
 from heliosfs.objects.ids import Kind, Oid, object_id
 from heliosfs.store.encoding import codecs
 from heliosfs.store.encoding.codecs import Codec, Encoded
-from heliosfs.store.encoding.packs import decode_location
+from heliosfs.store.encoding.places import decode_location
 from heliosfs.store.gc.repack import Repack
 from heliosfs.store.l2.record import Payload
 from heliosfs.store.l2.walk import headers

@@ -5,7 +5,7 @@ from __future__ import annotations
 from heliosfs.objects.ids import Oid
 from heliosfs.pace import Pace
 from heliosfs.store.encoding.codecs import Codec, Encoded
-from heliosfs.store.encoding.packs import PackLocation, decode_location
+from heliosfs.store.encoding.places import PackLocation, decode_location
 from heliosfs.store.l2.change import ReclaimTransaction
 from heliosfs.store.l2.database import ObjectDatabase
 from heliosfs.store.l2.record import Payload, pack

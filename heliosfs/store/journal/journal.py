@@ -43,7 +43,7 @@ from zlib import crc32
 from heliosfs.errors import StoreError
 from heliosfs.store.directory import Directory, store_error
 from heliosfs.store.edited import EditedObject
-from heliosfs.store.encoding.packs import PackedObject
+from heliosfs.store.encoding.places import PackedObject
 from heliosfs.store.pending import Changes, Pending
 from heliosfs.store.witness import Witness
 

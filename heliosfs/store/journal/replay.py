@@ -30,7 +30,8 @@ from heliosfs.objects.ids import object_id
 from heliosfs.store.directory import Directory, store_error
 from heliosfs.store.edited import EditedObject
 from heliosfs.store.encoding.codecs import DecodeError
-from heliosfs.store.encoding.packs import PackedObject, Packs
+from heliosfs.store.encoding.packs import Packs
+from heliosfs.store.encoding.places import PackedObject
 from heliosfs.store.journal.journal import CHECKED_FROM, PREFIX, RECORD_HEAD, RECORD_MAGIC
 from heliosfs.store.journal.rangecheck import RangeChecks
 from heliosfs.store.journal.table import StateItem, read_items

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from heliosfs.errors import StoreError
 from heliosfs.objects.ids import OID_BYTES, Kind, Oid
 from heliosfs.store.edited import EditedObject, decode_edited
-from heliosfs.store.encoding.packs import PackedObject, decode_location
+from heliosfs.store.encoding.places import PackedObject, decode_location
 from heliosfs.store.journal.journal import (
     EDITED_TAG,
     OBJECT,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from heliosfs.store.encoding.codecs import Codec
-from heliosfs.store.encoding.packs import PackLocation, Packs, decode_location
+from heliosfs.store.encoding.packs import Packs
+from heliosfs.store.encoding.places import PackLocation, decode_location
 from heliosfs.store.l2.environment import Tables, Transaction
 from heliosfs.store.l2.reader import (
     INDEX_KEY,

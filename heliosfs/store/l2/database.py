@@ -13,9 +13,9 @@ from heliosfs.errors import CorruptObject, StoreError
 from heliosfs.objects.ids import Kind, Oid, object_id
 from heliosfs.store.directory import Directory
 from heliosfs.store.encoding.codecs import DecodeError
-from heliosfs.store.encoding.packs import (
+from heliosfs.store.encoding.packs import Packs
+from heliosfs.store.encoding.places import (
     PackLocation,
-    Packs,
     PackUse,
     encode_uses,
     with_places,

@@ -12,12 +12,8 @@ from heliosfs.store.cache import ENTRY_OVERHEAD_BYTES, CachedObject
 from heliosfs.store.edited import EditedObject
 from heliosfs.store.encoding import codecs
 from heliosfs.store.encoding.codecs import DecodeError
-from heliosfs.store.encoding.packs import (
-    PACKED_FROM_BYTES,
-    PackedObject,
-    PackLocation,
-    encode_large,
-)
+from heliosfs.store.encoding.packs import PACKED_FROM_BYTES, encode_large
+from heliosfs.store.encoding.places import PackedObject, PackLocation
 from heliosfs.store.encoding.versions import (
     STEP,
     SURELY_PAYS,

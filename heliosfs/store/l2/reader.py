@@ -11,7 +11,8 @@ import lmdb
 
 from heliosfs.objects.ids import Kind, Oid, object_id
 from heliosfs.store.encoding.codecs import Codec, DecodeError
-from heliosfs.store.encoding.packs import Packs, decode_location
+from heliosfs.store.encoding.packs import Packs
+from heliosfs.store.encoding.places import decode_location
 from heliosfs.store.encoding.versions import PreparedObject
 from heliosfs.store.l2.environment import Tables, Transaction
 from heliosfs.store.l2.marks import Marks

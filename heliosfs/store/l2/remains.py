@@ -16,7 +16,8 @@ from typing import NamedTuple
 from heliosfs.errors import CorruptObject
 from heliosfs.objects.ids import Kind, Oid, object_id
 from heliosfs.store.encoding.codecs import Codec, DecodeError, decode, decode_delta, named_id
-from heliosfs.store.encoding.packs import Packs, decode_location
+from heliosfs.store.encoding.packs import Packs
+from heliosfs.store.encoding.places import decode_location
 from heliosfs.store.l2.btree import TreeWalk
 from heliosfs.store.l2.pages import (
     BIG,

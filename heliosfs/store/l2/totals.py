@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from heliosfs.errors import CorruptObject, StoreError
 from heliosfs.store.directory import Directory
-from heliosfs.store.encoding.packs import PackUse, decode_uses
+from heliosfs.store.encoding.places import PackUse, decode_uses
 from heliosfs.store.l2.environment import (
     FILE,
     PACKS_KEY,
