@@ -25,7 +25,7 @@ SLICE_BYTES = 2 * 1024 * 1024
 OFFLOAD_FROM_BYTES = 16 * 1024 * 1024
 """Written bytes of large files beyond which they are moved into the store, on a thread."""
 TRIM_FROM_BYTES = 16 * 1024 * 1024
-"""Drained bytes after which free memory is returned to the system."""
+"""Bytes that left memory after which free memory is returned to the system."""
 UNSTORED_MAX_BYTES = 64 * 1024 * 1024
 """Written bytes of large files, not yet in the store, beyond which writers wait."""
 _OFFLOADED_AT_ONCE_BYTES = 4 * 1024 * 1024
@@ -53,8 +53,8 @@ class Keeper:
         self._offloading = trio.Lock()
         self._draining = trio.Lock()
         self._syncing = trio.Lock()
-        self._drained_bytes = 0
-        """Number of bytes drained since free memory was last returned to the system."""
+        self._freed_bytes = 0
+        """Bytes drained and offloaded since free memory was last returned to the system."""
         self.is_idle = True
         """True if nothing has changed since the last save began."""
         self.change_count = 0
@@ -145,8 +145,8 @@ class Keeper:
         await self._sync_published()
         await self.drain()
         # Not beside long work, which would need the memory again at once.
-        if self._drained_bytes > TRIM_FROM_BYTES and not self._kernel.is_working:
-            self._drained_bytes = 0
+        if self._freed_bytes > TRIM_FROM_BYTES and not self._kernel.is_working:
+            self._freed_bytes = 0
             await self._kernel.give_memory_back()
 
     async def shorten(self, threshold_bytes: int = 8 * SLICE_BYTES) -> None:
@@ -182,6 +182,7 @@ class Keeper:
                 if work is None:
                     return
                 await self._kernel.execute(work)
+                self._freed_bytes += _OFFLOADED_AT_ONCE_BYTES
             await self._relieve()
 
     async def _relieve(self) -> None:
@@ -231,4 +232,4 @@ class Keeper:
             work = self._store.plan_drain()
             if work is not None:
                 await self._kernel.execute(work)
-                self._drained_bytes += max(0, before_bytes - self._store.pending_bytes)
+                self._freed_bytes += max(0, before_bytes - self._store.pending_bytes)

@@ -7,7 +7,8 @@ from typing import Protocol
 
 from heliosfs.objects.ids import Kind, Oid, object_id
 from heliosfs.store.base import Edit, NewObject
-from heliosfs.store.encoding.packs import PACKED_FROM_BYTES, encode_large
+from heliosfs.store.encoding.codecs import Codec, encode
+from heliosfs.store.encoding.packs import PACKED_FROM_BYTES, Body, looks_compressible
 from heliosfs.store.encoding.places import PackedObject
 from heliosfs.store.exclusive import Exclusive
 from heliosfs.store.l2.database import ObjectDatabase
@@ -35,7 +36,7 @@ class HashedAddition:
 
     def apply(self) -> None:
         for oid, (kind, data, base, edits) in zip(self.oids, self._objects, strict=False):
-            self._add(oid, kind, data, base, edits=edits)
+            self._add(oid, kind, bytes(data), base, edits=edits)
 
 
 class PackedAddition(HashedAddition):
@@ -59,40 +60,51 @@ class PackedAddition(HashedAddition):
         self._collection_count = exclusive.collection_count
         self._prefer_zstd = prefer_zstd
         self._found: set[Oid] = set()
-        self._written: dict[Oid, Pending] = {}
+        self._written: list[Pending] = []
 
     def execute(self) -> None:
         """Hash and write.  Raise StoreError or StoreFull."""
         super().execute()
         # Empty until all is written: `apply` then adds nothing after a failure.
         oids, self.oids = self.oids, []
-        for oid, (kind, data, base, _) in zip(oids, self._objects, strict=True):
-            if base is None and len(data) >= PACKED_FROM_BYTES and oid not in self._written:
-                written = self._write(oid, kind, data)
-                if written is None:
-                    self._found.add(oid)
-                else:
-                    self._written[oid] = written
+        large: dict[Oid, NewObject] = {}
+        for oid, each in zip(oids, self._objects, strict=True):
+            if each.base is None and len(each.data) >= PACKED_FROM_BYTES:
+                large.setdefault(oid, each)
+        self._drop_known(large)
+        bodies = [self._body(each.data) for each in large.values()]
+        # With one write for all of them: each call waits for the interpreter twice.
+        places = self._database.packs.append_all(bodies) if bodies else []
+        for (oid, each), place in zip(large.items(), places, strict=True):
+            self._written.append(Pending(oid, each.kind, PackedObject(place, len(each.data)), None))
         self.oids = oids
 
-    def _write(self, oid: Oid, kind: Kind, data: bytes) -> Pending | None:
-        """Write a large object to a pack; return None if the store has it."""
-        if oid in self._pending.by_oid:
-            return None
+    def _drop_known(self, large: dict[Oid, NewObject]) -> None:
+        """Drop the objects that the store has from those to write."""
+        found = {oid for oid in large if oid in self._pending.by_oid}
         # A collection may be about to sweep the copy that L2 has.
-        if self._exclusive.collection is None and self._database.has(oid, kind, data):
-            return None
-        place = self._database.packs.append(encode_large(data, prefer_zstd=self._prefer_zstd))
-        return Pending(oid, kind, PackedObject(place, len(data)), None)
+        if self._exclusive.collection is None:
+            for oid in self._database.candidates(large):
+                kind, data, _, _ = large[oid]
+                if oid not in found and self._database.has(oid, kind, data):
+                    found.add(oid)
+        self._found = found
+        for oid in found:
+            del large[oid]
+
+    def _body(self, data: bytes | memoryview) -> Body:
+        if not looks_compressible(data):
+            return Codec.RAW, data
+        return encode(data, prefer_zstd=self._prefer_zstd)
 
     def apply(self) -> None:
         if not self.oids:
             return
-        for written in self._written.values():
+        for written in self._written:
             self._pending.append(written)
         # A collection that began since may have removed what was found.
         is_safe = self._exclusive.collection_count == self._collection_count
         there = self._found if is_safe else set()
         for oid, (kind, data, base, edits) in zip(self.oids, self._objects, strict=True):
-            if oid not in there:
-                self._add(oid, kind, data, base, edits=edits)
+            if oid not in there and oid not in self._pending.by_oid:
+                self._add(oid, kind, bytes(data), base, edits=edits)

@@ -34,7 +34,7 @@ class NewObject(NamedTuple):
     """The arguments of `Store.add`, except the id."""
 
     kind: Kind
-    data: bytes
+    data: bytes | memoryview
     base: Oid | None = None
     edits: Sequence[Edit] = ()
 

@@ -102,7 +102,7 @@ class Directory:
         with store_errors("cannot look at the disk of the store"):
             return os.fstatvfs(self.fd)
 
-    def write(self, fd: int, buffers: Sequence[bytes], offset: int) -> int:
+    def write(self, fd: int, buffers: Sequence[bytes | memoryview], offset: int) -> int:
         """Write all buffers at `offset`; return the number of bytes written."""
         if len(buffers) > _BUFFERS_MAX:
             buffers = (b"".join(buffers),)

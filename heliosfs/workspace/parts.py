@@ -12,7 +12,8 @@ from heliosfs.store.base import Edit, Store
 from heliosfs.workspace.account import Account
 from heliosfs.workspace.extents import Extents
 
-Part: TypeAlias = "bytes | bytearray | Extents"
+Part: TypeAlias = "bytes | memoryview | bytearray | Extents"
+"""A memoryview is a whole part of a longer write, which stays in memory as long as it does."""
 
 READ_PARTS_KEPT = 8
 """Most parts kept that were only read; the kernel caches them itself and rarely asks again."""
@@ -22,7 +23,7 @@ class DirtyPart(NamedTuple):
     """Copy of a dirty part that is about to be stored."""
 
     number: int
-    data: bytes
+    data: bytes | memoryview
     base: Oid | None
     """Id of the part's previous version, if it was stored."""
     edits: Sequence[Edit]

@@ -379,7 +379,7 @@ class RecordingDirectory(Directory):
             self.recorded.truncated(self._file(fd), 0)
         return fd
 
-    def write(self, fd: int, buffers: Sequence[bytes], offset: int) -> int:
+    def write(self, fd: int, buffers: Sequence[bytes | memoryview], offset: int) -> int:
         self._live()
         written = super().write(fd, buffers, offset)
         if self._is_tracked(fd):

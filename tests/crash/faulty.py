@@ -52,7 +52,7 @@ class FaultyDirectory(Directory):
             self._step()
         return super().open(name, flags)
 
-    def write(self, fd: int, buffers: Sequence[bytes], offset: int) -> int:
+    def write(self, fd: int, buffers: Sequence[bytes | memoryview], offset: int) -> int:
         if self._fails():
             data = b"".join(buffers)
             if self.error is not None or self.count == self.fail_at:
@@ -99,6 +99,6 @@ class UnwritableDirectory(FaultyDirectory):
         self.count += 1
         return self.count >= self.fail_at
 
-    def write(self, fd: int, buffers: Sequence[bytes], offset: int) -> int:
+    def write(self, fd: int, buffers: Sequence[bytes | memoryview], offset: int) -> int:
         self._step()
         return Directory.write(self, fd, buffers, offset)

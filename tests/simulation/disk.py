@@ -208,7 +208,7 @@ class SimulatedDirectory(Directory):
     def path_is_there(self, name: str) -> bool:
         return os.path.lexists(self.fake.path / name)
 
-    def write(self, fd: int, buffers: Sequence[bytes], offset: int) -> int:
+    def write(self, fd: int, buffers: Sequence[bytes | memoryview], offset: int) -> int:
         disk = self.fake
         dies = disk.step()
         data = b"".join(buffers)

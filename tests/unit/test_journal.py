@@ -39,7 +39,7 @@ class FailingDirectory(Directory):
             raise OSError(self.error, os.strerror(self.error))
         return super().open(name, flags)
 
-    def write(self, fd: int, buffers: Sequence[bytes], offset: int) -> int:
+    def write(self, fd: int, buffers: Sequence[bytes | memoryview], offset: int) -> int:
         data = b"".join(buffers)
         if len(data) > self.room:
             super().write(fd, (data[: self.room],), offset)

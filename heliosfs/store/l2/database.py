@@ -136,7 +136,7 @@ class ObjectDatabase:
         self.env.close()
         self.packs.close()
 
-    def has(self, oid: Oid, kind: Kind, data: bytes) -> bool:
+    def has(self, oid: Oid, kind: Kind, data: bytes | memoryview) -> bool:
         """Return True if L2 has the object, undamaged.
 
         Cost: 2 us if L2 does not have it, else as `load`.
@@ -146,8 +146,12 @@ class ObjectDatabase:
 
     def names(self, oid: Oid) -> bool:
         """Return True if the index may have an object with this id: 2 us."""
+        return bool(self.candidates((oid,)))
+
+    def candidates(self, oids: Iterable[Oid]) -> list[Oid]:
+        """Return those of the ids that the index may have: 1 us each."""
         with self.guarded_reading() as snapshot:
-            return bool(snapshot.candidates(oid))
+            return [oid for oid in oids if snapshot.candidates(oid)]
 
     def load(self, oid: Oid) -> tuple[list[Payload], list[bytes]] | None:
         """Return an object's chain and the bytes of each of its objects.  Raise CorruptObject.

@@ -170,7 +170,7 @@ class Snapshot:
         except DecodeError:
             return False
 
-    def find(self, oid: Oid, kind: Kind, data: bytes) -> int | None:
+    def find(self, oid: Oid, kind: Kind, data: bytes | memoryview) -> int | None:
         """Return the number of the object with this id, kind and bytes, or None.
 
         It costs as much as reading the object if it is here, else 1 us.
