@@ -7,7 +7,7 @@ import ctypes
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
 _M_ARENA_MAX = -8
-_KEPT_BYTES = 32 * 1024 * 1024
+_HEAP_KEPT_BYTES = 32 * 1024 * 1024
 """Free memory at the end of the heap that stays until `give_back`: as much as a writer of a large
 file fills and empties again and again.  Each page of memory that is fetched anew costs a fault, a
 seventh of the daemon's time for such a write."""
@@ -25,7 +25,7 @@ def use_one_heap() -> None:
     mallopt = getattr(_libc, "mallopt", None)
     if mallopt is not None:
         mallopt(_M_ARENA_MAX, 1)
-        mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
+        mallopt(_M_TRIM_THRESHOLD, _HEAP_KEPT_BYTES)
         mallopt(_M_MMAP_THRESHOLD, _MAPPED_FROM_BYTES)
 
 

@@ -26,6 +26,9 @@ OFFLOAD_FROM_BYTES = 16 * 1024 * 1024
 """Written bytes of large files beyond which they are moved into the store, on a thread."""
 TRIM_FROM_BYTES = 16 * 1024 * 1024
 """Bytes that left memory after which free memory is returned to the system."""
+URGENT_FROM_BYTES = 24 * 1024 * 1024
+"""Written bytes of large files, not yet in the store, beyond which compression is left for later: a
+writer is faster than it."""
 UNSTORED_MAX_BYTES = 64 * 1024 * 1024
 """Written bytes of large files, not yet in the store, beyond which writers wait."""
 _OFFLOADED_AT_ONCE_BYTES = 4 * 1024 * 1024
@@ -144,6 +147,7 @@ class Keeper:
         # Before the drain, which may take long.
         await self._sync_published()
         await self.drain()
+        await self._compress()
         # Not beside long work, which would need the memory again at once.
         if self._freed_bytes > TRIM_FROM_BYTES and not self._kernel.is_working:
             self._freed_bytes = 0
@@ -176,14 +180,28 @@ class Keeper:
 
     async def _offload(self, target_bytes: int) -> None:
         """Store written parts of large files until at most `target_bytes` are unstored."""
-        while self._account.dirty_part_bytes > target_bytes:
+        working_set = self.repository.working_set
+        while (dirty_bytes := self._account.dirty_part_bytes) > target_bytes:
             async with self._offloading:
-                work = plan_offload(self.repository.working_set, _OFFLOADED_AT_ONCE_BYTES)
+                is_urgent = dirty_bytes > URGENT_FROM_BYTES
+                work = plan_offload(working_set, _OFFLOADED_AT_ONCE_BYTES, is_urgent=is_urgent)
                 if work is None:
                     return
                 await self._kernel.execute(work)
                 self._freed_bytes += _OFFLOADED_AT_ONCE_BYTES
             await self._relieve()
+
+    async def _compress(self) -> None:
+        """Compress what was stored in a hurry, until something changes.  Raise StoreError."""
+        while self.is_idle:
+            work = self._store.plan_compress()
+            if work is None:
+                return
+            try:
+                await self._kernel.execute(work)
+            except StoreFull as error:
+                log.warning("what was written fast stays uncompressed: %s", error)
+                return
 
     async def _relieve(self) -> None:
         """Drain the store if more than BACKLOG_BYTES wait for that."""

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from heliosfs.objects.ids import Kind, Oid, object_id
 from heliosfs.store.base import Edit, NewObject
+from heliosfs.store.deferral import Deferral
 from heliosfs.store.encoding.codecs import Codec, encode
 from heliosfs.store.encoding.packs import PACKED_FROM_BYTES, Body, looks_compressible
 from heliosfs.store.encoding.places import PackedObject
@@ -49,16 +50,22 @@ class PackedAddition(HashedAddition):
         pending: PendingObjects,
         database: ObjectDatabase,
         exclusive: Exclusive,
+        deferral: Deferral,
         *,
-        prefer_zstd: bool,
+        is_urgent: bool,
     ) -> None:
-        """Prepare the work of a store, to which `add`, `pending` and the others belong."""
+        """Prepare the work of a store, to which `add`, `pending` and the others belong.
+
+        With `is_urgent`, compress nothing now.
+        """
         super().__init__(objects, add)
         self._pending = pending
         self._database = database
         self._exclusive = exclusive
         self._collection_count = exclusive.collection_count
-        self._prefer_zstd = prefer_zstd
+        self._deferral = deferral
+        self._is_urgent = is_urgent
+        self._deferred: list[Oid] = []
         self._found: set[Oid] = set()
         self._written: list[Pending] = []
 
@@ -72,11 +79,23 @@ class PackedAddition(HashedAddition):
             if each.base is None and len(each.data) >= PACKED_FROM_BYTES:
                 large.setdefault(oid, each)
         self._drop_known(large)
-        bodies = [self._body(each.data) for each in large.values()]
+        bodies: dict[Oid, Body] = {}
+        deferred: dict[Oid, Body] = {}
+        for oid, (_, data, _, _) in large.items():
+            if not looks_compressible(data):
+                bodies[oid] = Codec.RAW, data
+            elif self._is_urgent:
+                deferred[oid] = Codec.RAW, data
+            else:
+                bodies[oid] = encode(data, prefer_zstd=self._deferral.prefer_zstd)
         # With one write for all of them: each call waits for the interpreter twice.
-        places = self._database.packs.append_all(bodies) if bodies else []
-        for (oid, each), place in zip(large.items(), places, strict=True):
-            self._written.append(Pending(oid, each.kind, PackedObject(place, len(each.data)), None))
+        packs = self._database.packs
+        places = packs.append_all([*bodies.values()])
+        places += packs.append_all([*deferred.values()], are_deferred=True)
+        for oid, place in zip((*bodies, *deferred), places, strict=True):
+            kind, data, _, _ = large[oid]
+            self._written.append(Pending(oid, kind, PackedObject(place, len(data)), None))
+        self._deferred = [*deferred]
         self.oids = oids
 
     def _drop_known(self, large: dict[Oid, NewObject]) -> None:
@@ -92,16 +111,12 @@ class PackedAddition(HashedAddition):
         for oid in found:
             del large[oid]
 
-    def _body(self, data: bytes | memoryview) -> Body:
-        if not looks_compressible(data):
-            return Codec.RAW, data
-        return encode(data, prefer_zstd=self._prefer_zstd)
-
     def apply(self) -> None:
         if not self.oids:
             return
         for written in self._written:
             self._pending.append(written)
+        self._deferral.waiting += self._deferred
         # A collection that began since may have removed what was found.
         is_safe = self._exclusive.collection_count == self._collection_count
         there = self._found if is_safe else set()

@@ -310,8 +310,8 @@ class Objects(Protocol):
         nothing in L1.
         """
 
-    def plan_add(self, objects: Sequence[NewObject]) -> Addition:
-        """Return work that adds objects, and computes their ids where it is executed."""
+    def plan_add(self, objects: Sequence[NewObject], *, is_urgent: bool = False) -> Addition:
+        """Return work that adds objects, and hashes them; `is_urgent` defers compression."""
 
 
 class StateMap(Protocol):
@@ -369,6 +369,9 @@ class Store(Objects, StateMap, Protocol):
 
     def plan_drain(self) -> Work | None:
         """Return work that moves published batches into L2; None if there are none."""
+
+    def plan_compress(self) -> Work | None:
+        """Return work that compresses some of what was urgent, once L2 has it; None if done."""
 
     def collect(self) -> Collection:
         """Begin a garbage collection.  Raise Busy while another one, or a `Bulk`, is under way."""

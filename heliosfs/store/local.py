@@ -14,6 +14,7 @@ from heliosfs.store.base import Addition, Bulk, Collection, Edit, Inspection, Ne
 from heliosfs.store.bulk import LocalBulk
 from heliosfs.store.cache import CachedObject, ObjectCache
 from heliosfs.store.copying import Copying
+from heliosfs.store.deferral import Deferral
 from heliosfs.store.directory import Directory, disk_bytes
 from heliosfs.store.drain import Sync
 from heliosfs.store.edited import EditedObject
@@ -80,6 +81,8 @@ class LocalStore:
         )
         self._exclusive = Exclusive()
         self._exclusive.refusal = parts.refusal
+        self._deferral = Deferral(self._l2, self._pending, self._exclusive)
+        self.plan_compress = self._deferral.plan
         self._settling.is_stopped = parts.refusal is not None
         self._pending.take_over(parts.batches.objects)
         state.take_over(parts.batches.state)
@@ -163,7 +166,7 @@ class LocalStore:
         # I40: the base of an edited object stays until L2 has made a delta of it.  A collection may
         # remove one that only edits need, so there are none while it runs.
         if edits and base is not None and not is_collecting:
-            held = pending.edited(base, len(data), edits, self._l2.names) or data
+            held = pending.edited(base, len(data), edits, self._l2.candidates) or data
         # What Pending() does, without its call.
         fields = (oid, kind, held, base)
         item = tuple.__new__(ColdObject if is_cold else Pending, fields)
@@ -171,14 +174,15 @@ class LocalStore:
         pending.used_bytes += len(held)
         pending.batch.append(item)
 
-    def plan_add(self, objects: Sequence[NewObject]) -> Addition:
+    def plan_add(self, objects: Sequence[NewObject], *, is_urgent: bool = False) -> Addition:
         return PackedAddition(
             objects,
             self.add,
             self._pending,
             self._l2,
             self._exclusive,
-            prefer_zstd=self._settling.prefer_zstd,
+            self._deferral,
+            is_urgent=is_urgent,
         )
 
     def bulk(self) -> Bulk:
@@ -220,7 +224,7 @@ class LocalStore:
 
     def tune(self, cache_bytes: int, *, prefer_zstd: bool) -> None:
         self._cache.resize(cache_bytes)
-        self._settling.prefer_zstd = prefer_zstd
+        self._settling.prefer_zstd = self._deferral.prefer_zstd = prefer_zstd
 
     def disk(self) -> os.statvfs_result:
         return self._directory.disk()

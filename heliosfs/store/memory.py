@@ -136,7 +136,7 @@ class MemoryStore(MemoryState):
         if self._exclusive.collection is not None:
             self._spared.add(oid)
 
-    def plan_add(self, objects: Sequence[NewObject]) -> Addition:
+    def plan_add(self, objects: Sequence[NewObject], *, is_urgent: bool = False) -> Addition:
         return HashedAddition(objects, self.add)
 
     def bulk(self) -> Bulk:
@@ -186,11 +186,10 @@ class MemoryStore(MemoryState):
     def disk(self) -> os.statvfs_result:
         return os.statvfs("/")
 
-    def plan_sync(self) -> Work | None:
-        return None
-
     def plan_drain(self) -> Work | None:
         return None
+
+    plan_sync = plan_compress = plan_drain
 
     def inspect(self) -> Inspection:
         return _MemoryInspection(self)

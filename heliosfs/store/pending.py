@@ -10,7 +10,7 @@ from heliosfs.objects.ids import OID_BYTES, Kind, Oid
 from heliosfs.store.base import LISTED, NUMBERED, SLOT_BYTES, Edit
 from heliosfs.store.edited import DEPTH_MAX, EditedObject, is_worth_it
 from heliosfs.store.encoding.codecs import DecodeError
-from heliosfs.store.encoding.packs import Packs
+from heliosfs.store.encoding.packs import Packs, load_packed
 from heliosfs.store.encoding.places import PackedObject
 
 KEY_MAX = 400
@@ -65,17 +65,21 @@ class PendingObjects:
         """Objects that the journal has, and no drain has taken."""
 
     def edited(
-        self, base: Oid, size: int, edits: Sequence[Edit], is_stored: Callable[[Oid], bool]
+        self,
+        base: Oid,
+        size: int,
+        edits: Sequence[Edit],
+        find: Callable[[Iterable[Oid]], Sequence[Oid]],
     ) -> EditedObject | None:
         """Return an object as its edits, if that saves enough and L2 can make a delta of it.
 
-        `is_stored` returns True if L2 has an object.
+        `find` returns those of some ids that L2 has.
         """
         if not is_worth_it(size, edits):
             return None
         below = self.by_oid.get(base)
         if below is None:
-            return EditedObject(base, size, edits) if is_stored(base) else None
+            return EditedObject(base, size, edits) if find((base,)) else None
         depth = below.data.depth + 1 if isinstance(below.data, EditedObject) else 1
         return EditedObject(base, size, edits, depth) if depth <= DEPTH_MAX else None
 
@@ -120,7 +124,7 @@ def bytes_of(packs: Packs, pending: Pending, read: Callable[[Oid, Kind], bytes])
     oid, kind, data, _ = pending
     try:
         if isinstance(data, PackedObject):
-            return packs.load(data, kind, oid)
+            return load_packed(packs, data, kind, oid)
         if isinstance(data, EditedObject):
             return data.apply(read(data.base, kind), kind, oid)
         return data

@@ -15,17 +15,20 @@ from heliosfs.workspace.parts import DirtyPart
 from heliosfs.workspace.working_set import WorkingSet
 
 
-def plan_offload(working_set: WorkingSet, limit_bytes: int) -> Work | None:
+def plan_offload(
+    working_set: WorkingSet, limit_bytes: int, *, is_urgent: bool = False
+) -> Work | None:
     """Return work that stores about `limit_bytes` of dirty parts and drops them from memory.
 
-    None if there are no dirty parts except those being written now.  Raises StoreError.
+    With `is_urgent`, it leaves their compression for later.  None if there are no dirty parts
+    except those being written now.  Raises StoreError.
     """
     for node in list(working_set.unstored):
         content = node.content
         if isinstance(content, LargeFile):
             parts = content.dirty_parts(working_set.store, limit_bytes)
             if parts:
-                return _Offload(working_set.store, content, parts)
+                return _Offload(working_set.store, content, parts, is_urgent=is_urgent)
             if content.loaded.dirty:
                 continue
         del working_set.unstored[node]
@@ -35,11 +38,14 @@ def plan_offload(working_set: WorkingSet, limit_bytes: int) -> Work | None:
 class _Offload:
     """Work that stores dirty parts of one file."""
 
-    def __init__(self, store: Store, content: LargeFile, parts: list[DirtyPart]) -> None:
+    def __init__(
+        self, store: Store, content: LargeFile, parts: list[DirtyPart], *, is_urgent: bool
+    ) -> None:
         self._content = content
         self._parts = parts
         self._addition = store.plan_add(
-            [NewObject(Kind.BLOB, part.data, part.base, part.edits) for part in parts]
+            [NewObject(Kind.BLOB, part.data, part.base, part.edits) for part in parts],
+            is_urgent=is_urgent,
         )
 
     def execute(self) -> None:

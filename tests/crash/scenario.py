@@ -10,7 +10,7 @@ from pathlib import Path
 from lmdb.verify import verify
 
 from heliosfs.objects.ids import Kind, Oid, object_id
-from heliosfs.steps import Work
+from heliosfs.steps import Work, perform
 from heliosfs.store.base import Edit, NewObject
 from heliosfs.store.directory import Directory
 from heliosfs.store.encoding.packs import PACKED_FROM_BYTES
@@ -61,13 +61,13 @@ class Scenario:
         store.add(object_id(Kind.BLOB, data), Kind.BLOB, data, base, edits=edits)
 
     def add_large(self, store: LocalStore, number: int) -> None:
-        """Add parts as a written large file does, from another thread; some have a base."""
+        """Add parts as a written large file does, from another thread; some have a base.
+
+        Those of odd numbers are added in a hurry.
+        """
         base = object_id(Kind.BLOB, self.large(number - 1)) if number % 4 == 0 else None
-        work = store.plan_add([NewObject(Kind.BLOB, self.large(number), base)])
-        try:
-            work.execute()
-        finally:
-            work.apply()
+        large = NewObject(Kind.BLOB, self.large(number), base)
+        perform(store.plan_add([large], is_urgent=number % 2 == 1))
 
     def publish(self, store: LocalStore, number: int) -> None:
         self.trying = number
@@ -94,8 +94,15 @@ class Scenario:
                 work = store.plan_drain()
                 self.publish_during(store, number)
                 self._work(work, number)
+            if number in (7, 8):
+                self.compress(store)
         store.close()
         self.synced = self.published
+
+    def compress(self, store: LocalStore) -> None:
+        """Compress what was added in a hurry, and is in L2."""
+        while (work := store.plan_compress()) is not None:
+            perform(work)
 
     def publish_during(self, store: LocalStore, number: int) -> None:
         """State that changes while a drain is under way."""

@@ -15,6 +15,7 @@ from heliosfs.store.directory import Directory
 from heliosfs.store.edited import EditedObject, decode_edited
 from heliosfs.store.encoding import codecs
 from heliosfs.store.encoding.codecs import Codec, DecodeError, encode, encode_delta
+from heliosfs.store.encoding.packs import load_packed
 from heliosfs.store.encoding.places import (
     PackedObject,
     PackLocation,
@@ -125,7 +126,7 @@ def _edited_seeds() -> list[bytes]:
 
 def _location(data: bytes) -> None:
     place, _ = decode_location(data)
-    opened().packs.load(PackedObject(place, len(OLD)), Kind.BLOB, blob_id(OLD))
+    load_packed(opened().packs, PackedObject(place, len(OLD)), Kind.BLOB, blob_id(OLD))
 
 
 def _location_seeds() -> list[bytes]:

@@ -11,7 +11,7 @@ import trio.testing
 
 from heliosfs.daemon.keeper import TRIM_FROM_BYTES, Keeper
 from heliosfs.daemon.kernel import Kernel
-from heliosfs.errors import StoreError
+from heliosfs.errors import StoreError, StoreFull
 from heliosfs.objects.blob import PART_BYTES
 from heliosfs.store.memory import MemoryStore
 from tests.tree_builder import Stage
@@ -138,6 +138,81 @@ async def test_strict_durability_syncs_before_the_answer() -> None:
     assert len(store.synced_at) == 1
     await keeper.acknowledge(sync=True)
     assert len(store.synced_at) == 2
+
+
+class HurriedStore(SlowStore):
+    """A store that is asked in a hurry or not, and has three steps of compression to do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hurries: list[bool] = []
+        self.left = 3
+        self.error: StoreError | None = None
+
+    def plan_add(self, objects: Any, *, is_urgent: bool = False) -> Any:
+        self.hurries.append(is_urgent)
+        return super().plan_add(objects)
+
+    def plan_sync(self) -> Any:
+        return None
+
+    def plan_compress(self) -> Any:
+        return self if self.left else None
+
+    def execute(self) -> None:
+        self.left -= 1
+        if self.error is not None:
+            raise self.error
+
+
+def hurried() -> tuple[Stage, HurriedStore, Keeper]:
+    store = HurriedStore()
+    stage = Stage(store)
+    failed: list[StoreError] = []
+    return stage, store, Keeper(stage.repository, cast("Kernel", Here()), failed.append)
+
+
+async def test_a_writer_that_is_ahead_leaves_compression_for_later() -> None:
+    stage, store, keeper = hurried()
+    stage.files.write(b"file", os.urandom(1 << 20) * 30)
+    await keeper.shorten()
+    # Above 24 MiB in a hurry, in pieces of 4 MiB, and what is left then is not.
+    assert store.hurries == [True, True, False, False, False, False, False, False]
+
+
+async def test_it_compresses_after_a_save_until_something_changes(autojump_clock: object) -> None:
+    _, store, keeper = hurried()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(keeper.run)
+        keeper.touch()
+        await trio.sleep(0.5)
+        assert store.left == 3
+        await trio.sleep(1)
+        assert store.left == 0
+        nursery.cancel_scope.cancel()
+    store.left = 3
+    store.apply = keeper.touch  # type: ignore[method-assign]
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(keeper.run)
+        keeper.touch()
+        await trio.sleep(1.5)
+        assert store.left == 2
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_full_disk_ends_compression_and_nothing_else(
+    autojump_clock: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    _, store, keeper = hurried()
+    store.error = StoreFull("no space left on device")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(keeper.run)
+        keeper.touch()
+        await trio.sleep(5)
+        assert store.left == 2
+        assert keeper.is_idle
+        nursery.cancel_scope.cancel()
+    assert "stays uncompressed: no space left" in caplog.text
 
 
 class FullStore(SlowStore):

@@ -6,6 +6,9 @@ once, and the journal has only its place, too: it never waits in memory, and is 
 once.  One that the owner adds is written to the journal as it is, so that nobody waits for its
 compression, and to a pack by the drain.
 
+A body whose compression is deferred lies, as it came, in a pack with others of its kind
+(`store.deferral`): when all of them are compressed, nothing is left in it, and it is deleted.
+
 The bytes of a pack after the last place that L2 refers to were never published: the next open cuts
 them off, and deletes a pack to which L2 does not refer at all.  Prior art: the value log of WiscKey
 (Lu et al., FAST '16), Bitcask.
@@ -75,6 +78,26 @@ class PackSync(NamedTuple):
     """Number of packs created before it; 0 if all their names are safe."""
 
 
+class _Growing:
+    """A pack to which bodies are appended."""
+
+    __slots__ = ("end", "pack")
+
+    def __init__(self) -> None:
+        self.pack = 0
+        """Number of the pack; 0 while there is none."""
+        self.end = 0
+
+    @property
+    def is_open(self) -> bool:
+        """True if the pack gets more bodies."""
+        return bool(self.pack) and self.end < PACK_MAX_BYTES
+
+    def close(self) -> None:
+        """Append no more to this pack."""
+        self.end = max(self.end, PACK_MAX_BYTES)
+
+
 class Packs:
     """The packs of a store.  Any thread may append and read."""
 
@@ -86,8 +109,9 @@ class Packs:
         self._table = threading.Lock()
         """Lock of `_fds`, held while a file is read, so that nobody closes it meanwhile."""
         self._fds: dict[int, int] = {}
-        self._current = 0
-        self._end = 0
+        self._growing = _Growing()
+        self._deferred = _Growing()
+        """The pack of bodies that will be compressed, and leave it then."""
         self._unsynced: dict[int, int] = {}
         """Number of the last append to each pack that has unsynced bytes.
 
@@ -125,42 +149,46 @@ class Packs:
         """Write a body, as `append_all` does."""
         return self.append_all((encoded,))[0]
 
-    def append_all(self, bodies: Sequence[Body]) -> list[PackLocation]:
+    def append_all(
+        self, bodies: Sequence[Body], *, are_deferred: bool = False
+    ) -> list[PackLocation]:
         """Write bodies one after the other; they are safe from a power cut after a sync.
 
-        Raise StoreError or StoreFull: then nothing will name any of them.
+        With `are_deferred`, they will be compressed later.  Raise StoreError or StoreFull: then
+        nothing will name any of them.
         """
+        growing = self._deferred if are_deferred else self._growing
         places: list[PackLocation] = []
         with self._appending:
             # After a failed sync, bytes that L2 would name may be lost.
             self._directory.check()
             try:
                 while len(places) < len(bodies):
-                    places += self._append_some(bodies[len(places) :])
+                    places += self._append_some(growing, bodies[len(places) :])
             except OSError as error:
                 raise store_error("cannot write a pack", error) from error
             for place in places:
                 self._unnamed[place.pack] = self._unnamed.get(place.pack, 0) + 1
         return places
 
-    def _append_some(self, bodies: Sequence[Body]) -> list[PackLocation]:
+    def _append_some(self, growing: _Growing, bodies: Sequence[Body]) -> list[PackLocation]:
         """Write the first of these bodies with one write, as many as the pack takes."""
-        if not self._current or self._end >= PACK_MAX_BYTES:
-            self._begin()
+        if not growing.is_open:
+            self._begin(growing)
         places: list[PackLocation] = []
-        end = self._end
+        pack, end = growing.pack, growing.end
         for codec, body in bodies:
             if end >= PACK_MAX_BYTES:
                 break
-            places.append(PackLocation(self._current, end, len(body), codec))
+            places.append(PackLocation(pack, end, len(body), codec))
             end += len(body)
         with self._table:
-            fd = self._fd(self._current)
-        self._directory.write(fd, [body for _, body in bodies[: len(places)]], self._end)
-        self.disk_bytes += end - self._end
-        self._end = end
+            fd = self._fd(pack)
+        self._directory.write(fd, [body for _, body in bodies[: len(places)]], growing.end)
+        self.disk_bytes += end - growing.end
+        growing.end = end
         self._append_count += 1
-        self._unsynced[self._current] = self._append_count
+        self._unsynced[pack] = self._append_count
         return places
 
     def named(self, places: Iterable[PackLocation]) -> None:
@@ -171,16 +199,18 @@ class Packs:
                     self._unnamed[place.pack] -= 1
 
     def retire(self, uses: Mapping[int, PackUse]) -> None:
-        """Stop appending to the current pack if more than half of it is dead."""
+        """Stop appending to a pack if more than half of it is dead."""
         with self._appending:
-            use = uses.get(self._current, PackUse(self._end, 0))
-            if use.live_bytes * 2 < use.end:
-                self._end = max(self._end, PACK_MAX_BYTES)
+            for growing in (self._growing, self._deferred):
+                use = uses.get(growing.pack, PackUse(growing.end, 0))
+                if use.live_bytes * 2 < use.end:
+                    growing.close()
 
     def is_settled(self, pack: int) -> bool:
         """Return True if L2 will refer to no more bodies of a pack than now."""
         with self._appending:
-            is_open = pack == self._current and self._end < PACK_MAX_BYTES
+            growing = (self._growing, self._deferred)
+            is_open = any(each.pack == pack and each.is_open for each in growing)
             return not is_open and not self._unnamed.get(pack)
 
     def remove_unused(self, uses: Mapping[int, PackUse]) -> None:
@@ -191,19 +221,17 @@ class Packs:
         """
         try:
             for pack in pack_numbers(self._directory):
-                if pack not in uses and self.is_settled(pack):
-                    self._remove(pack)
+                if pack in uses or not self.is_settled(pack):
+                    continue
+                name = f"{PREFIX}{pack}"
+                with self._table:
+                    fd = self._fds.pop(pack, None)
+                if fd is not None:
+                    os.close(fd)
+                self.disk_bytes -= self._directory.status(name).st_size
+                self._directory.unlink(name)
         except OSError as error:
             raise store_error("cannot delete a pack", error) from error
-
-    def _remove(self, pack: int) -> None:
-        name = f"{PREFIX}{pack}"
-        with self._table:
-            fd = self._fds.pop(pack, None)
-        if fd is not None:
-            os.close(fd)
-        self.disk_bytes -= self._directory.status(name).st_size
-        self._directory.unlink(name)
 
     def read(self, place: PackLocation) -> Encoded:
         """Return the body at a place.  Raise DecodeError if the pack ends before the body does."""
@@ -258,13 +286,6 @@ class Packs:
                 os.close(fd)
         self.end_sync(sync)
 
-    def load(self, packed: PackedObject, kind: Kind, oid: Oid) -> bytes:
-        """Return the bytes of an object.  Raise DecodeError if their id is not `oid`."""
-        data = decode(*self.read(packed.place), packed.size)
-        if object_id(kind, data) != oid:
-            raise DecodeError(f"the bytes in the pack are not those of object {oid.hex()}")
-        return data
-
     def close(self) -> None:
         """Close the files.  Idempotent."""
         for fd in self._fds.values():
@@ -281,18 +302,20 @@ class Packs:
             self._directory.truncate(self._fd(pack), use.end)
         self.disk_bytes += min(length, use.end)
         # Appending goes on in the last pack, if that is not full.
-        if pack > self._current and use.end < PACK_MAX_BYTES:
+        growing = self._growing
+        if pack > growing.pack and use.end < PACK_MAX_BYTES:
             # A pack shorter than its places is damaged: new bodies go behind them all the same.
-            self._current, self._end = pack, max(length, use.end)
+            growing.pack, growing.end = pack, max(length, use.end)
 
-    def _begin(self) -> None:
-        pack = max(self._current, *pack_numbers(self._directory), 0) + 1
+    def _begin(self, growing: _Growing) -> None:
+        known = (self._growing.pack, self._deferred.pack)
+        pack = max(*known, *pack_numbers(self._directory)) + 1
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
         with self._table:
             self._make_room()
             self._fds[pack] = self._directory.open(f"{PREFIX}{pack}", flags)
         self._names_made += 1
-        self._current, self._end = pack, 0
+        growing.pack, growing.end = pack, 0
 
     def _fd(self, pack: int) -> int:
         fd = self._fds.get(pack)
@@ -303,8 +326,17 @@ class Packs:
 
     def _make_room(self) -> None:
         if len(self._fds) >= _OPEN_MAX:
-            oldest = next(pack for pack in self._fds if pack != self._current)
+            used = (self._growing.pack, self._deferred.pack)
+            oldest = next(pack for pack in self._fds if pack not in used)
             os.close(self._fds.pop(oldest))
+
+
+def load_packed(packs: Packs, packed: PackedObject, kind: Kind, oid: Oid) -> bytes:
+    """Return the bytes of an object.  Raise DecodeError if their id is not `oid`."""
+    data = decode(*packs.read(packed.place), packed.size)
+    if object_id(kind, data) != oid:
+        raise DecodeError(f"the bytes in the pack are not those of object {oid.hex()}")
+    return data
 
 
 def settle_packs(directory: Directory, uses: Mapping[int, PackUse]) -> None:

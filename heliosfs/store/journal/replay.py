@@ -30,7 +30,7 @@ from heliosfs.objects.ids import object_id
 from heliosfs.store.directory import Directory, store_error
 from heliosfs.store.edited import EditedObject
 from heliosfs.store.encoding.codecs import DecodeError
-from heliosfs.store.encoding.packs import Packs
+from heliosfs.store.encoding.packs import Packs, load_packed
 from heliosfs.store.encoding.places import PackedObject
 from heliosfs.store.journal.journal import CHECKED_FROM, PREFIX, RECORD_HEAD, RECORD_MAGIC
 from heliosfs.store.journal.rangecheck import RangeChecks
@@ -119,7 +119,7 @@ def _are_packed(packs: Packs, objects: list[Pending]) -> bool:
     try:
         for item in objects:
             if isinstance(item.data, PackedObject):
-                packs.load(item.data, item.kind, item.oid)
+                load_packed(packs, item.data, item.kind, item.oid)
     except DecodeError:
         return False
     return True

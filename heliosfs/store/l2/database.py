@@ -144,10 +144,6 @@ class ObjectDatabase:
         with self.guarded_reading() as snapshot:
             return snapshot.find(oid, kind, data) is not None
 
-    def names(self, oid: Oid) -> bool:
-        """Return True if the index may have an object with this id: 2 us."""
-        return bool(self.candidates((oid,)))
-
     def candidates(self, oids: Iterable[Oid]) -> list[Oid]:
         """Return those of the ids that the index may have: 1 us each."""
         with self.guarded_reading() as snapshot:

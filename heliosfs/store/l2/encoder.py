@@ -12,7 +12,7 @@ from heliosfs.store.cache import ENTRY_OVERHEAD_BYTES, CachedObject
 from heliosfs.store.edited import EditedObject
 from heliosfs.store.encoding import codecs
 from heliosfs.store.encoding.codecs import DecodeError
-from heliosfs.store.encoding.packs import PACKED_FROM_BYTES, encode_large
+from heliosfs.store.encoding.packs import PACKED_FROM_BYTES, encode_large, load_packed
 from heliosfs.store.encoding.places import PackedObject, PackLocation
 from heliosfs.store.encoding.versions import (
     STEP,
@@ -325,7 +325,7 @@ class Encoder:
             raise DecodeError("the bytes of a prepared object are not in memory")
         oid, kind, data, _ = item
         if isinstance(data, PackedObject):
-            data = self._snapshot.packs.load(data, kind, oid)
+            data = load_packed(self._snapshot.packs, data, kind, oid)
         elif isinstance(data, EditedObject):
             data = self._bytes_of(item)
         return _Version(number, 0, None, kept_id(oid, kind), data)
