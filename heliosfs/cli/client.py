@@ -278,6 +278,7 @@ def with_repository(place: Location, use: Callable[[Repository], T]) -> T:
     from heliosfs.repo.configuration import FILE as CONFIGURATION_FILE
     from heliosfs.repo.repository import Repository
     from heliosfs.store.local import LocalStore
+    from heliosfs.workspace.inodes import FILE as INODES_FILE
 
     dir_fd = open_store(place.root, None, create=False)
     try:
@@ -287,6 +288,7 @@ def with_repository(place: Location, use: Callable[[Repository], T]) -> T:
             repository = Repository.open(store, SystemClock(), identity(place.root), None)
             repository.path = place.root
             repository.configure(settings)
+            repository.look_at_numbers(store.file_beside(INODES_FILE))
             for text in repository.findings:
                 print(f"helios: {text}", file=sys.stderr)
             result = use(repository)

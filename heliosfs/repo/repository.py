@@ -23,6 +23,7 @@ from heliosfs.repo.view import View
 from heliosfs.repo.working_state import DETACHED, State
 from heliosfs.store.base import Store
 from heliosfs.store.sidefile import SideFile
+from heliosfs.workspace.inodes import problem_of
 from heliosfs.workspace.switch import Invalidation
 from heliosfs.workspace.unloading import close
 from heliosfs.workspace.working_set import DEFAULT_BUDGET_BYTES
@@ -107,9 +108,15 @@ class Repository(Core):
 
     def keep_numbers(self, file: SideFile) -> None:
         """Continue the numbers of inodes where the mount before ended.  Raise StoreError."""
-        finding = self.inodes.go_on(file)
-        if finding is not None:
-            self.findings.append(finding)
+        self.look_at_numbers(file)
+        self.inodes.go_on(file)
+
+    def look_at_numbers(self, file: SideFile) -> None:
+        """Note if the file with the numbers of inodes is damaged or lost.  Raise StoreError."""
+        was_mounted = self.store.get(keys.TAKEN_IN) is not None
+        problem = problem_of(file.read(), was_mounted=was_mounted)
+        if problem is not None:
+            self.findings.append(problem)
 
     def close(self) -> None:
         """Save every view and close the store.  Raise StoreError."""

@@ -47,22 +47,19 @@ class InodeTable:
         self._next = ino + 1
         return ino
 
-    def go_on(self, file: SideFile) -> str | None:
+    def go_on(self, file: SideFile) -> None:
         """Continue with the first free number according to `file`, and keep the file up to date.
 
-        Return a line for people if the file is damaged.  Raise StoreError, but not for a disk that
-        is full or read-only, where files stay readable.  Cost: some milliseconds, now and for every
-        block.
+        A file that is missing or damaged has none (see `problem_of`).  Raise StoreError, but not
+        for a disk that is full or read-only, where files stay readable.  Cost: some milliseconds,
+        now and for every block.
         """
         data = file.read()
-        free = _decode(data) if data is not None else ROOT_INO
+        free = _decode(data) if data is not None else None
         self._next = max(self._next, free or ROOT_INO)
         self._file = file
         with contextlib.suppress(StoreFull, StoreUnwritable):
             self._reserve()
-        if free is None:
-            return f"the file {FILE} is damaged: numbers of inodes may be given a second time"
-        return None
 
     def end(self) -> None:
         """Release the reserved numbers that were not used; nobody may allocate after this."""
@@ -76,6 +73,19 @@ class InodeTable:
     def _note(self, free: int) -> None:
         if self._file is not None:
             self._file.replace(b"%020d\n" % free)
+
+
+def problem_of(data: bytes | None, *, was_mounted: bool) -> str | None:
+    """Return a line for people about the bytes of the file; None if they are sound.
+
+    No bytes are none of a store that no mount has had yet.
+    """
+    if data is None and not was_mounted:
+        return None
+    if data is not None and _decode(data) is not None:
+        return None
+    what = "missing" if data is None else "damaged"
+    return f"the file {FILE} is {what}: numbers of inodes may be given a second time"
 
 
 def _decode(data: bytes) -> int | None:

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from heliosfs.cli.main import main
+from heliosfs.repo import keys
 from heliosfs.store.l2.environment import FILE
+from heliosfs.store.local import LocalStore
 
 
 @pytest.fixture
@@ -125,3 +127,33 @@ def test_a_store_that_opens_is_checked_as_before(
     assert "when it was opened: the file witness is missing or damaged" in told
     assert main(["fsck"]) == 0
     assert capfd.readouterr().out.endswith("all sound\n")
+
+
+@pytest.mark.parametrize("data", [None, b"junk"], ids=["missing", "damaged"])
+def test_the_numbers_of_inodes_are_looked_at_without_a_mount(
+    workspace: Path, capfd: pytest.CaptureFixture[str], data: bytes | None
+) -> None:
+    store = workspace / ".helios"
+    fd = os.open(store, os.O_RDONLY | os.O_DIRECTORY)
+    opened = LocalStore.open(fd)
+    os.close(fd)
+    assert not (store / "inodes").exists()
+    assert main(["fsck"]) == 1  # It is in use.
+    # As a mount leaves it.
+    opened.put(keys.TAKEN_IN, b"1")
+    opened.publish()
+    opened.close()
+    (store / "inodes").write_bytes(b"%020d\n" % 70)
+    assert main(["fsck"]) == 0
+    if data is None:
+        (store / "inodes").unlink()
+    else:
+        (store / "inodes").write_bytes(data)
+    capfd.readouterr()
+    assert main(["fsck"]) == 1
+    what = "missing" if data is None else "damaged"
+    told = f"the file inodes is {what}: numbers of inodes may be given a second time"
+    assert f"when it was opened: {told}" in capfd.readouterr().err
+    assert main(["fsck", "--repair", str(workspace.parent / "new"), "--json"]) == 0
+    lost = json.loads(capfd.readouterr().out)["lost"]
+    assert any(line.startswith(("the file inodes is missing", "inodes cannot")) for line in lost)

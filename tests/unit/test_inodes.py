@@ -6,7 +6,7 @@ import pytest
 
 from heliosfs.errors import StoreError, StoreFull
 from heliosfs.store.sidefile import MemoryFile
-from heliosfs.workspace.inodes import BLOCK_COUNT, ROOT_INO, InodeTable
+from heliosfs.workspace.inodes import BLOCK_COUNT, ROOT_INO, InodeTable, problem_of
 
 
 class FullDisk(MemoryFile):
@@ -58,10 +58,15 @@ def test_a_file_that_cannot_be_read_as_a_number_and_a_full_disk_keep_nobody_away
 
 def test_a_damaged_file_is_told_of() -> None:
     for data in (b"", b"junk", b"-5\n", b"0\n", b"%d\n" % 2**64):
-        told = InodeTable().go_on(MemoryFile(data))
+        told = problem_of(data, was_mounted=True)
         assert told == "the file inodes is damaged: numbers of inodes may be given a second time"
-    assert InodeTable().go_on(MemoryFile()) is None
-    assert InodeTable().go_on(MemoryFile(b"%020d\n" % 70)) is None
+    assert problem_of(b"%020d\n" % 70, was_mounted=True) is None
+
+
+def test_a_file_is_missing_once_there_was_a_mount() -> None:
+    told = problem_of(None, was_mounted=True)
+    assert told == "the file inodes is missing: numbers of inodes may be given a second time"
+    assert problem_of(None, was_mounted=False) is None
 
 
 def test_after_a_sync_that_failed_nothing_is_mounted_but_files_stay_readable() -> None:
