@@ -2,9 +2,9 @@
 
 It is forked before a store or a loop exists (an LMDB environment does not survive a fork)
 and reports through a pipe, a line at a time: `taken N` while files are taken in, `beneath JSON`
-of files that are not in the workspace, `found TEXT` of what is not as it was left, `read-only TEXT`
-if nothing can be written, `ready`, or `error CODE TEXT`.  The end of the pipe without either of the
-last two means that it died.
+of files that are not in the workspace, `left-out JSON` of those whose names are reserved, `found
+TEXT` of what is not as it was left, `read-only TEXT` if nothing can be written, `ready`, or `error
+CODE TEXT`.  The end of the pipe without either of the last two means that it died.
 """
 
 from __future__ import annotations
@@ -265,8 +265,12 @@ def take_in(repository: Repository, directory_fd: int, report: Callable[[str], N
         taken = None
     elif is_first:
         taken = taken or KnownItems()
-    # An older heliosfs did not note what it took in: begin with what is there.
-    taken = taken or run_to_end(everything(directory_fd), store)
+    if not taken:
+        # An older heliosfs did not note what it took in: begin with what is there.
+        taken, reserved = run_to_end(everything(directory_fd), store)
+        if is_first and reserved:
+            paths = sorted(os.fsdecode(path) for path in reserved)
+            report(f"left-out {json.dumps({'count': len(paths), 'first': paths[:_NAMED_MAX]})}")
     with repository.transaction:
         store.put(keys.TAKEN_IN, b"1")
         remember(store, taken)

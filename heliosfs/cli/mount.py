@@ -292,6 +292,8 @@ def _stay(setup: daemon.Setup) -> int:
         word, _, rest = text.partition(" ")
         if word == "beneath":
             print(_hidden(setup.mountpoint, rest), file=sys.stderr)
+        if word == "left-out":
+            print(_left_out(rest), file=sys.stderr)
         if word == "found":
             print(f"helios: {rest}", file=sys.stderr)
         if word == "read-only":
@@ -307,12 +309,14 @@ def _stay(setup: daemon.Setup) -> int:
 def _serve_in_background(setup: daemon.Setup) -> int:
     """Serve in a daemon, and tell what was mounted once the mount answers."""
     line = ProgressLine()
-    taken, hidden, refused = 0, "", ""
+    taken, hidden, left_out, refused = 0, "", "", ""
 
     def on_report(word: str, rest: str) -> None:
-        nonlocal taken, hidden, refused
+        nonlocal taken, hidden, left_out, refused
         if word == "beneath":
             hidden = _hidden(setup.mountpoint, rest)
+        if word == "left-out":
+            left_out = _left_out(rest)
         if word == "found":
             print(f"helios: {rest}", file=sys.stderr)
         if word == "read-only":
@@ -326,11 +330,9 @@ def _serve_in_background(setup: daemon.Setup) -> int:
     finally:
         line.end()
     path = setup.mountpoint
-    if refused:
-        print(refused, file=sys.stderr)
-    if hidden:
+    for told in filter(None, (refused, left_out, hidden)):
         # First, so that a reader that leaves after a line (`| head -1`) does not lose it.
-        print(hidden, file=sys.stderr)
+        print(told, file=sys.stderr)
     also = f"; imported {taken} files, the originals stay beneath the mount" if taken else ""
     print(f"mounted {path}{also}")
     print(f"log: {setup.log}")
@@ -354,14 +356,13 @@ def _refused(reason: str) -> str:
 def _hidden(path: str, told: str) -> str:
     """Say which files the mount hides, and how to take them in."""
     said = json.loads(told)
-    count, first = said["count"], [repr(name) for name in said["first"]]
+    count = said["count"]
     text = ""
     if count:
         files = "1 file" if count == 1 else f"{count} files"
-        more = f" and {count - len(first)} more" if count > len(first) else ""
         text = (
             f"helios: the mount hides {files} beneath it that the workspace has not, or has "
-            f"otherwise: {', '.join(first)}{more}\n"
+            f"otherwise: {_some(count, said['first'])}\n"
             f"  helios -C {shlex.quote(path)} import --beneath   takes them in (--dry-run: lists)"
         )
     if not said["is_whole"]:
@@ -369,6 +370,17 @@ def _hidden(path: str, told: str) -> str:
             "\n" if text else "helios: "
         ) + "  not all that lies beneath was looked at: 'import --beneath --dry-run' does"
     return text
+
+
+def _left_out(told: str) -> str:
+    """Say which paths were not imported with the other files of the directory."""
+    return f"helios: left out, because the name is reserved: {_some(**json.loads(told))}"
+
+
+def _some(count: int, first: list[str]) -> str:
+    """Return the first of some names, and how many more there are."""
+    more = f" and {count - len(first)} more" if count > len(first) else ""
+    return ", ".join(map(repr, first)) + more
 
 
 def _stands_beneath(path: str) -> bool:

@@ -209,18 +209,25 @@ def compare(
     return found
 
 
-def everything(dir_fd: int) -> Steps[KnownItems]:
-    """Return the digests of all items that the open directory has now."""
+def everything(dir_fd: int) -> Steps[tuple[KnownItems, list[bytes]]]:
+    """Return the digests of all items that the open directory has now, and its reserved paths.
+
+    These are the `.helios` of the directories below it.
+    """
     known = KnownItems()
+    reserved: list[bytes] = []
     pending = deque([b""])
     while pending:
-        items, _ = yield from on_thread(partial(scan, dir_fd, pending.popleft()))
+        path = pending.popleft()
+        items, named = yield from on_thread(partial(scan, dir_fd, path))
+        if path:
+            reserved += named
         for item in items:
             known.add(item)
             if item.is_dir:
                 pending.append(item.path)
         yield TURN
-    return known
+    return known, reserved
 
 
 def scan(dir_fd: int, path: bytes) -> tuple[list[ForeignItem], list[bytes]]:

@@ -28,6 +28,8 @@ class Mounted:
         self.options = options
         self.output = ""
         """Output of the last `helios mount`."""
+        self.told = ""
+        """Standard error of the last `helios mount`."""
         self._pidfd = -1
         self.pid = 0
         self.log = Path()
@@ -40,7 +42,7 @@ class Mounted:
         """Run `helios mount`; the daemon's output is in `log`."""
         done = self.command("mount", *self.options, *options, str(self.path), cwd=Path("/"))
         assert done.returncode == 0, done.stderr + self._log_tail()
-        self.output = done.stdout
+        self.output, self.told = done.stdout, done.stderr
         found = runfiles.find(str(self.path))
         assert found is not None, f"no daemon registered: {done.stdout}"
         self._close_pidfd()

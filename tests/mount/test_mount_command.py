@@ -56,9 +56,12 @@ def test_a_second_call_says_so(mounted: Mounted) -> None:
 def test_files_in_the_directory_are_taken_in(mounter: Mounter, tmp_path: Path) -> None:
     put(tmp_path / "ws/src/a.txt", "text\n")
     put(tmp_path / "ws/b", "b\n")
+    put(tmp_path / "ws/src/.helios/format", "of another workspace\n")
     os.utime(tmp_path / "ws/b", ns=(1, 2_000_000_003))
     workspace = mounter()
     assert "imported 2 files" in workspace.output
+    told = "helios: left out, because the name is reserved: 'src/.helios'"
+    assert told in workspace.told
     assert (workspace.path / "src/a.txt").read_text() == "text\n"
     assert (workspace.path / "b").stat().st_mtime_ns == 2_000_000_003
     put(workspace.path / "b", "changed\n")

@@ -167,6 +167,18 @@ def test_files_are_taken_in_once(tmp_path: Path) -> None:
     assert names(open_repository(store)) == [b"a"]
 
 
+def test_what_is_not_taken_in_because_its_name_is_reserved_is_told_of(tmp_path: Path) -> None:
+    for name in (".helios", "a/.helios", "b\n/c/.helios"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "format").write_text("x")
+    store = MemoryStore()
+    left_out = {"count": 2, "first": ["a/.helios", "b\n/c/.helios"]}
+    told = take_in(open_repository(store), tmp_path)
+    assert told[-1] == f"left-out {json.dumps(left_out)}"
+    assert set(told[:-1]) == {"taken 0"}
+    assert take_in(open_repository(store), tmp_path) == []
+
+
 def test_a_take_in_that_failed_begins_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
