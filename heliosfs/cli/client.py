@@ -282,7 +282,7 @@ def with_repository(place: Location, use: Callable[[Repository], T]) -> T:
 
     dir_fd = open_store(place.root, None, create=False)
     try:
-        store = LocalStore.open(dir_fd)
+        store = LocalStore.open(dir_fd, is_brief=True)
         try:
             settings = configuration(store.file_beside(CONFIGURATION_FILE))
             repository = Repository.open(store, SystemClock(), identity(place.root), None)

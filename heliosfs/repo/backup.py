@@ -17,7 +17,7 @@ nobody needs may be needed again, and must not be missing from a backup that cou
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext, suppress
 from functools import partial
 from typing import NamedTuple
@@ -31,7 +31,7 @@ from heliosfs.repo.repository import Repository
 from heliosfs.repo.store_copy import StoreCopy
 from heliosfs.steps import TURN, Progress, Steps, on_thread
 from heliosfs.store.base import SLOT_BYTES, Collection
-from heliosfs.store.copying import CopiedSnapshot, Copying
+from heliosfs.store.copying import CopiedSnapshot, Copying, SeriesMark
 from heliosfs.store.local import LocalStore
 from heliosfs.workspace.flush import flush_files
 from heliosfs.workspace.inodes import FILE as INODES_FILE
@@ -130,6 +130,7 @@ class _Run:
         )
         self._before = target.stats()
         self._last: LastBackup | None = None
+        self._known: dict[bytes, SeriesMark] = {}
         self._files: dict[bytes, bytes | None] = {}
         self._next = 1
 
@@ -148,6 +149,9 @@ class _Run:
         first = yield from on_thread(self._first)
         if first is None:
             yield from self._check_line()
+        elif self._last is not None and not self._last.damaged:
+            marks = self._last.series.items()
+            self._known = {bytes.fromhex(name): mark for name, mark in marks}
         begin = self._next = first or 1
         end = self._source.end
         while self._next < end:
@@ -204,7 +208,7 @@ class _Run:
     def _finish(self, time_ns: int) -> BackupResult:
         """Copy what came meanwhile, and the state.  CorruptObject, StoreError."""
         rest = partial(self._rest, time_ns)
-        done = self._copy.finish(self._next, rest, is_first=self._last is None)
+        done = self._copy.finish(self._next, rest, self._known, is_first=self._last is None)
         now, before = self._target.stats(), self._before
         return BackupResult(
             time_ns,
@@ -215,13 +219,16 @@ class _Run:
             self._copy.damaged,
         )
 
-    def _rest(self, time_ns: int, snapshot: CopiedSnapshot) -> dict[bytes, bytes | None]:
+    def _rest(
+        self, time_ns: int, snapshot: CopiedSnapshot, marks: Mapping[bytes, SeriesMark]
+    ) -> dict[bytes, bytes | None]:
         last = LastBackup(
             self._source.salt.hex(),
             snapshot.end,
             time_ns,
             snapshot.tail(snapshot.end),
             len(self._copy.damaged),
+            {name.hex(): mark for name, mark in marks.items()},
         )
         return {**self._files, keys.BACKUP: last.encode()}
 
@@ -252,7 +259,7 @@ def restore(
         while at < end:
             at = copy.piece(at)
             report(Progress(min(at, end) - 1, end - 1, "objects"))
-        done = copy.finish(at, lambda snapshot: {}, is_first=True)
+        done = copy.finish(at, lambda snapshot, marks: {}, {}, is_first=True)
     finally:
         bulk.close()
     for name in FILES:

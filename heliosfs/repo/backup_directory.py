@@ -27,6 +27,7 @@ from heliosfs.errors import (
 from heliosfs.mounttable import upward, workspace_over
 from heliosfs.repo import keys
 from heliosfs.steps import perform
+from heliosfs.store.copying import SeriesMark
 from heliosfs.store.local import LocalStore
 from heliosfs.store.sidefile import StoredFile
 
@@ -49,8 +50,10 @@ class LastBackup(NamedTuple):
     time_ns: int
     tail: list[tuple[int, str]]
     """Last objects before `end`: number, and beginning of the id in hex."""
-    damaged: int = 0
+    damaged: int
     """Number of objects and values that could not be copied."""
+    series: dict[str, SeriesMark]
+    """Marks of the long series of state, by their names in hex."""
 
     def encode(self) -> bytes:
         """Return the bytes under `repo/backup`."""
@@ -207,7 +210,7 @@ def open_backup(path: str, *, create: bool = False) -> LocalStore:
         if not is_made and not create:
             raise NotFound(f"{path} holds no complete backup: run 'helios backup {path}' again")
         with named(path):
-            store = LocalStore.open(fd, create=not is_made)
+            store = LocalStore.open(fd, create=not is_made, is_brief=True)
     finally:
         os.close(fd)
     try:
@@ -251,8 +254,10 @@ def last_backup(store: LocalStore) -> LastBackup | None:
     try:
         document: dict[str, Any] = json.loads(data)
         document["tail"] = [(number, short) for number, short in document["tail"]]
+        series = document["series"].items()
+        document["series"] = {name: SeriesMark(*mark) for name, mark in series}
         return LastBackup(**document)
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise StoreError(f"its record of the last backup cannot be read: {error}") from error
 
 

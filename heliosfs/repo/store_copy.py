@@ -16,7 +16,14 @@ from heliosfs.errors import CorruptObject
 from heliosfs.repo import keys
 from heliosfs.steps import perform
 from heliosfs.store.base import Bulk
-from heliosfs.store.copying import CopiedSnapshot, Copying, DamagedRecord, differences, family
+from heliosfs.store.copying import (
+    CopiedSnapshot,
+    Copying,
+    DamagedRecord,
+    SeriesMark,
+    differences,
+    family,
+)
 from heliosfs.store.copying import shown as shown_keys
 
 _COPIED_COUNT = 2_000
@@ -106,13 +113,15 @@ class StoreCopy:
     def finish(
         self,
         first: int,
-        rest: Callable[[CopiedSnapshot], Changes],
+        rest: Callable[[CopiedSnapshot, Mapping[bytes, SeriesMark]], Changes],
+        known: Mapping[bytes, SeriesMark],
         *,
         is_first: bool,
     ) -> CopyResult:
         """Copy the objects from a number on, then all state as of one moment, and `rest` with it.
 
-        `is_first`: no complete copy is there, so that state may be written in parts.
+        `known` are the marks of the copy that is there.  `is_first`: no complete one is there, so
+        that state may be written in parts.
         CorruptObject names what is damaged, and the copy is as it was.  StoreError, StoreFull.
         """
         lost: list[bytes] | None = [] if self._keeps_going else None
@@ -123,13 +132,15 @@ class StoreCopy:
             self._check()
             if is_first:
                 self._write_state(snapshot, lost)
+            if lost is not None:
+                lost.clear()
+            marks, grown = snapshot.series(known)
             with self._target.snapshot() as there:
-                if lost is not None:
-                    lost.clear()
-                changes = differences(snapshot.state(lost), self._named(there.state()), is_copied)
+                old = self._named(there.state({}, without=grown))
+                changes = differences(snapshot.state(grown, lost), old, is_copied)
             if lost:
                 self._keep_what_is_lost(changes, lost)
-            final = {**changes, **rest(snapshot)}
+            final = {**changes, **rest(snapshot, marks)}
         # I59: all objects are written, and were read back.
         self._bulk.put_all(final)
         self._write()
@@ -154,7 +165,7 @@ class StoreCopy:
 
     def _write_state(self, snapshot: CopiedSnapshot, lost: list[bytes] | None) -> None:
         """Write all state, a part at a time, so that it is never in memory as a whole."""
-        items = (item for item in snapshot.state(lost) if is_copied(item[0]))
+        items = (item for item in snapshot.state({}, lost) if is_copied(item[0]))
         while some := dict(islice(items, _VALUES_COUNT)):
             self._bulk.put_all(some)
             self._write()

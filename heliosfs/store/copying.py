@@ -7,26 +7,32 @@ a later copy of the same store begins where the last one ended.
 
 State is compared as the layers above see it, since the blocks of L2 name objects by number.  Both
 sides have it in nearly the same order, so that a comparison of the two in step holds in memory only
-what differs.
+what differs.  Most state of a long history are two series that only grow: its commits and its
+operations.  Of each long series a copy keeps a mark, a digest of the blocks that were there; where
+the next copy finds the same, it looks at what comes behind them alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from itertools import islice, zip_longest
+from itertools import groupby, islice, zip_longest
 from typing import NamedTuple
+
+from blake3 import blake3
 
 from heliosfs.errors import CorruptObject
 from heliosfs.objects.ids import Oid, object_id
 from heliosfs.pace import Pace
+from heliosfs.store.base import LISTED, NUMBERED
 from heliosfs.store.encoding.codecs import Codec, DecodeError, Encoded
 from heliosfs.store.encoding.versions import PreparedObject
 from heliosfs.store.gc.chains import Chains
 from heliosfs.store.l2.database import ObjectDatabase
 from heliosfs.store.l2.reader import NUMBER, Snapshot, unpacked
 from heliosfs.store.l2.record import SHORT_BYTES, Payload, unpack_head
-from heliosfs.store.l2.sealed import shown_key
+from heliosfs.store.l2.sealed import shown_key, unseal
+from heliosfs.store.l2.series import Value, block_number, split_block
 from heliosfs.store.l2.states import StateReader
 from heliosfs.store.l2.totals import read_totals
 from heliosfs.store.l2.walk import heads, numbers
@@ -34,6 +40,30 @@ from heliosfs.store.remembered import TwoGenerationCache
 
 TAIL_COUNT = 32
 """Number of objects by which a store is known to be the one that was copied before."""
+_MARKED_ROWS = 4
+"""Blocks from which on a series gets a mark; a shorter one is compared faster than it is noted."""
+
+
+class SeriesMark(NamedTuple):
+    """The extent of a series at a moment, as a later look at it can find it again."""
+
+    rows: int
+    """Number of its blocks, without the last one."""
+    digest: str
+    """Digest of these, as they lie in L2."""
+    last: int
+    """Last number in the series."""
+    tail: str
+    """Digest of the entries in the last block."""
+
+
+class GrownSeries(NamedTuple):
+    """A series that has the entries of a known mark, and perhaps more."""
+
+    row: bytes
+    """Key of the block with which the new ones begin, or end what was there."""
+    last: int
+    """Last number that was there."""
 
 
 class CopiedRecord(NamedTuple):
@@ -158,22 +188,62 @@ class CopiedSnapshot:
             return []
         return found[-TAIL_COUNT:]
 
-    def state(self, damaged: list[bytes] | None = None) -> Iterator[tuple[bytes, bytes]]:
-        """Yield all keys and values.  Raise CorruptObject.
+    def _rows(self) -> Iterator[tuple[bytes, bytes]]:
+        """Yield the keys of the table of state, and what lies under them, in order."""
+        yield from self._snapshot.txn.cursor(self._snapshot.tables.state)
 
-        With `damaged`, add the keys of L2 whose values cannot be read to it, and go on.
+    def series(
+        self, known: Mapping[bytes, SeriesMark]
+    ) -> tuple[dict[bytes, SeriesMark], dict[bytes, GrownSeries]]:
+        """Return the marks of all long series, and the series that have grown since known marks.
+
+        One in which anything else has changed is not among these.
         """
         pace = Pace()
-        state = self._state
-        for key, sealed in self._snapshot.txn.cursor(self._snapshot.tables.state):
+        marks: dict[bytes, SeriesMark] = {}
+        grown: dict[bytes, GrownSeries] = {}
+        for name, rows in groupby(self._rows(), key=_series):
+            if name is None:
+                continue
+            mark, found = _look(rows, known.get(name), pace)
+            if mark is not None:
+                marks[name] = mark
+            if found is not None:
+                grown[name] = found
+        return marks, grown
+
+    def state(
+        self,
+        grown: Mapping[bytes, GrownSeries],
+        damaged: list[bytes] | None = None,
+        *,
+        without: Container[bytes] = (),
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """Yield all keys and values: of grown series the new ones, of those in `without` none.
+
+        Raise CorruptObject.  With `damaged`, add the keys of L2 whose values cannot be read to it,
+        and go on.
+        """
+        pace = Pace()
+        for row in self._rows():
+            name = _series(row)
+            after = 0
+            if name is not None:
+                if name in without:
+                    continue
+                found = grown.get(name)
+                if found is not None:
+                    after = found.last
+                    if row[0] < found.row:
+                        continue
             try:
-                for item in state.expand(key, sealed):
+                for item in self._state.expand(*row, after=after):
                     pace()
                     yield item
             except CorruptObject:
                 if damaged is None:
                     raise
-                damaged.append(key)
+                damaged.append(row[0])
 
     def get(self, key: bytes) -> bytes | None:
         """Return the value of a key, or None.  Raise CorruptObject."""
@@ -208,6 +278,65 @@ def differences(
     changes: dict[bytes, bytes | None] = dict.fromkeys(behind)
     changes.update(ahead)
     return changes
+
+
+def _series(row: tuple[bytes, bytes]) -> bytes | None:
+    """Return the name of the series to which a block belongs; None if it is no block."""
+    key = row[0]
+    if key[:1] not in (LISTED, NUMBERED):
+        return None
+    try:
+        return None if block_number(key) is None else key[: -NUMBER.size]
+    except CorruptObject:
+        return None
+
+
+def _look(
+    rows: Iterable[tuple[bytes, bytes]], known: SeriesMark | None, pace: Pace
+) -> tuple[SeriesMark | None, GrownSeries | None]:
+    """Return the mark of a series, if it is long, and what has grown if it has a known one."""
+    hasher = blake3()
+    count, last_row = -1, (b"", b"")
+    digest = ""
+    recent: list[tuple[bytes, bytes]] = []
+    for row in rows:
+        pace()
+        if count >= 0:
+            for part in last_row:
+                hasher.update(part)
+        count, last_row = count + 1, row
+        if known is not None and count >= known.rows:
+            digest = digest or hasher.hexdigest()
+            if (block_number(row[0]) or 0) <= known.last:
+                recent.append(row)
+    mark = grown = None
+    try:
+        if count >= _MARKED_ROWS:
+            entries = _entries([last_row])
+            mark = SeriesMark(count, hasher.hexdigest(), entries[-1][0], _digest(entries))
+        if known is not None and recent and digest == known.digest:
+            before = [entry for entry in _entries(recent) if entry[0] <= known.last]
+            if _digest(before) == known.tail:
+                grown = GrownSeries(recent[0][0], known.last)
+    except CorruptObject:
+        return None, None
+    return mark, grown
+
+
+def _entries(rows: Iterable[tuple[bytes, bytes]]) -> list[tuple[int, Value]]:
+    """Return the entries of blocks with their numbers.  Raise CorruptObject."""
+    return [
+        entry
+        for key, sealed in rows
+        for entry in split_block(block_number(key) or 0, unseal(key, sealed))
+    ]
+
+
+def _digest(entries: Iterable[tuple[int, Value]]) -> str:
+    hasher = blake3()
+    for number, (refers, rest) in entries:
+        hasher.update(b"%d %d %d " % (number, refers, len(rest)) + rest)
+    return str(hasher.hexdigest())
 
 
 def family(key: bytes) -> bytes:

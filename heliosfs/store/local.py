@@ -52,11 +52,12 @@ class LocalStore:
         *,
         cache_bytes: int = DEFAULT_CACHE_BYTES,
         create: bool = False,
+        is_brief: bool = False,
     ) -> None:
         """Take over `directory`.  See `open`."""
         self._directory = directory
         try:
-            parts = open_parts(directory, create=create)
+            parts = open_parts(directory, create=create, is_brief=is_brief)
         except BaseException:
             directory.close()
             raise
@@ -89,16 +90,23 @@ class LocalStore:
 
     @classmethod
     def open(
-        cls, dir_fd: int, *, cache_bytes: int = DEFAULT_CACHE_BYTES, create: bool = False
+        cls,
+        dir_fd: int,
+        *,
+        cache_bytes: int = DEFAULT_CACHE_BYTES,
+        create: bool = False,
+        is_brief: bool = False,
     ) -> LocalStore:
         """Open the store in a directory, or create one there; the caller keeps the descriptor.
+
+        With `is_brief`, nothing is prepared for many batches: the first ones take a little longer.
 
         On return, everything that a crash left in the journal is in L2; unless the disk is full or
         read-only, which `refusal` tells then: such a store can be read.  NotFound if there is no
         store, StoreFormat if it cannot be read, StoreBusy if another process has it open,
         StoreError if it is damaged.
         """
-        return cls(Directory(dir_fd), cache_bytes=cache_bytes, create=create)
+        return cls(Directory(dir_fd), cache_bytes=cache_bytes, create=create, is_brief=is_brief)
 
     def read(self, oid: Oid, kind: Kind) -> bytes:
         pending = self._pending.by_oid.get(oid)

@@ -78,16 +78,16 @@ class StoreParts(NamedTuple):
     """Reason why nothing can be written; None if it can."""
 
 
-def open_parts(directory: Directory, *, create: bool) -> StoreParts:
-    """Open the store in a directory, or create one there.
+def open_parts(directory: Directory, *, create: bool, is_brief: bool = False) -> StoreParts:
+    """Open the store in a directory, or create one there; with `is_brief`, prepare no journal.
 
     NotFound, StoreFormat, StoreBusy, StoreError; nothing stays open then.
     """
     with store_errors("cannot open the store"):
-        return _open_parts(directory, create=create)
+        return _open_parts(directory, create=create, is_brief=is_brief)
 
 
-def _open_parts(directory: Directory, *, create: bool) -> StoreParts:
+def _open_parts(directory: Directory, *, create: bool, is_brief: bool) -> StoreParts:
     """Carry out `open_parts`.  OSError besides."""
     if read_format(directory) is None and not create:
         raise NotFound("there is no heliosfs store in this directory")
@@ -97,7 +97,7 @@ def _open_parts(directory: Directory, *, create: bool) -> StoreParts:
         try:
             if lock.refusal is not None:
                 raise lock.refusal
-            return _open_to_write(directory, lock, version)
+            return _open_to_write(directory, lock, version, is_brief=is_brief)
         except StoreError as error:
             # A new store, or one of another format, needs room for what it lacks.
             refusal = _no_room(error)
@@ -111,7 +111,9 @@ def _open_parts(directory: Directory, *, create: bool) -> StoreParts:
         raise
 
 
-def _open_to_write(directory: Directory, lock: Lock, version: int | None) -> StoreParts:
+def _open_to_write(
+    directory: Directory, lock: Lock, version: int | None, *, is_brief: bool
+) -> StoreParts:
     """Carry out the steps.  StoreError, StoreFull, StoreUnwritable; L2 is closed then."""
     opening = _Opening(directory)
     try:
@@ -126,7 +128,7 @@ def _open_to_write(directory: Directory, lock: Lock, version: int | None) -> Sto
             # I55: names that the last process did not sync may be in the page cache alone.
             directory.sync_names()
         opening.begin(version, was_clean=lock.was_clean)
-        journal, witness = opening.recover()
+        journal, witness = opening.recover(is_brief=is_brief)
         return StoreParts(lock, opening.database, journal, witness, opening.findings)
     except BaseException:
         opening.close_opened()
@@ -209,7 +211,7 @@ class _Opening:
             reached = None
         self._reached = reached
 
-    def recover(self) -> tuple[Journal, Witness]:
+    def recover(self, *, is_brief: bool) -> tuple[Journal, Witness]:
         """Move what the last run published into L2, and begin a journal."""
         directory, database = self._directory, self.database
         totals = database.totals
@@ -241,7 +243,8 @@ class _Opening:
         except BaseException:
             witness.close(None)
             raise
-        journal.prepare()
+        if not is_brief:
+            journal.prepare()
         database.witness = witness
         return journal, witness
 

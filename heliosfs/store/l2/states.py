@@ -157,18 +157,23 @@ class StateReader(SealedTable):
             yield from self.expand(key, cursor.value())
             more = cursor.next()
 
-    def expand(self, key: bytes, sealed: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Yield the keys and values for a key of the database.  Raise CorruptObject."""
+    def expand(self, key: bytes, sealed: bytes, *, after: int = 0) -> Iterator[tuple[bytes, bytes]]:
+        """Yield the keys and values for a key of the database, of a block those after a number.
+
+        Raise CorruptObject.
+        """
         data = unseal(key, sealed)
         begin, family = block_number(key), key[: -_NUMBER.size]
         if begin is None:
             yield key, data
         elif key[:1] == NUMBERED:
             for each, value in split_block(begin, data):
-                yield family + _NUMBER.pack(each), self._whole(value)
+                if each > after:
+                    yield family + _NUMBER.pack(each), self._whole(value)
         else:
             for each, _ in split_block(begin, data):
-                yield family + self._oid(each), b""
+                if each > after:
+                    yield family + self._oid(each), b""
 
 
 def _split_numbered(key: bytes) -> tuple[bytes, int]:
