@@ -67,7 +67,7 @@ class _Check:
     def __init__(self, repository: Repository, collection: Collection) -> None:
         self._repository = repository
         self._collection = collection
-        self._closure = Closure(self._enter)
+        self._closure = Closure(self._enter, collection.follow)
         self._roots: deque[tuple[str, Iterable[Reference]]] = deque()
         self._place = ""
         self._problems: list[Problem] = []
@@ -82,6 +82,8 @@ class _Check:
         files = yield from on_thread(repository.store.inspect().problems)
         self._problems += [Problem("the files of the store", text) for text in files]
         listed = yield from on_thread(self._listed)
+        while (yield from on_thread(self._survey)):
+            yield TURN
         self._roots += (("the list of commits", [(Kind.COMMIT, oid)]) for oid in listed)
         yield from self._walk()
         self._try("the working states", self._take_states)
@@ -96,6 +98,10 @@ class _Check:
             yield TURN
         yield from self._walk()
         return CheckResult(len(listed), operations, self._closure.count, self._problems)
+
+    def _survey(self) -> bool:
+        with self._collection.snapshot():
+            return self._collection.survey(reads_blobs=True)
 
     def _listed(self) -> list[CommitId]:
         with self._collection.snapshot():

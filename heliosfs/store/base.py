@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -13,6 +12,7 @@ from heliosfs.objects.ids import Kind, Oid
 from heliosfs.objects.references import Reference
 from heliosfs.steps import Work
 from heliosfs.store.encoding.versions import PreparedObject
+from heliosfs.store.reaching import Reaching
 
 LISTED = b"@"
 """First byte of the key `@name/<commit id>`, whose value is empty: the list `name` has the
@@ -76,32 +76,13 @@ class SweepResult(NamedTuple):
     """Bytes that their encoded payloads took."""
 
 
-class Collection(Protocol):
+class Collection(Reaching, Protocol):
     """A garbage collection that is under way; a store has one at a time.
 
     Nothing is removed before the first call of `plan_sweep`.  The sweep then removes every object
     that was neither marked nor added since the collection began, unless another object needs it to
     be decoded.  The caller ensures that nothing refers to the removed objects.
     """
-
-    def snapshot(self) -> AbstractContextManager[None]:
-        """Return a context in which one thread may call the methods up to `is_old`."""
-
-    def read(self, oid: Oid, kind: Kind) -> bytes:
-        """Read as `Store.read` does, but without a change of L1."""
-
-    def mark(self, oid: Oid) -> bool:
-        """Keep an object; return True if it was not marked before.  Raise MissingObject."""
-
-    def enter(self, kind: Kind, oid: Oid, *, reads_blob: bool = False) -> list[Reference] | None:
-        """Mark an object, and return those to which it refers; None if it was marked before.
-
-        Blobs are read only if `reads_blob`.  References that a tree shares with one that was
-        entered may be left out.  Raise MissingObject, or CorruptObject after marking.
-        """
-
-    def is_marked(self, oid: Oid) -> bool:
-        """Return True if an object is in the store and will stay."""
 
     def scan(self, prefix: bytes) -> list[tuple[bytes, bytes]]:
         """Return the state under a prefix as of `plan_settle`; later changes may be missing.

@@ -33,6 +33,7 @@ from heliosfs.store.encoding.codecs import decode, decode_delta, named_id
 from heliosfs.store.encoding.versions import PreparedObject
 from heliosfs.store.exclusive import Exclusive
 from heliosfs.store.pending import check_key
+from heliosfs.store.reaching import Unsurveyed
 
 _SWEPT_COUNT = 16
 """Objects that one step of a sweep removes: few, so that tests can act in between."""
@@ -295,7 +296,7 @@ class _MemoryInspection:
         return iter(())
 
 
-class _MemoryCollection:
+class _MemoryCollection(Unsurveyed):
     """A collection over the dict of the store; any thread may use it."""
 
     def __init__(
@@ -341,9 +342,6 @@ class _MemoryCollection:
 
     def listed(self, prefix: bytes) -> list[Oid]:
         return [Oid(key[len(prefix) :]) for key, _ in self._store.scan(prefix)]
-
-    def is_old(self, oid: Oid) -> bool:
-        return False
 
     def recall(self, data: bytes) -> list[Reference] | None:
         return None

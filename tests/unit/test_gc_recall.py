@@ -14,6 +14,7 @@ from heliosfs.commands.gc import collect
 from heliosfs.commands.table import run
 from heliosfs.errors import MissingObject
 from heliosfs.objects.ids import Kind, Oid, object_id
+from heliosfs.objects.references import Reference
 from heliosfs.objects.tree import Entry, encode_entry, join_leaf
 from heliosfs.repo import keys
 from heliosfs.repo.check import check_store
@@ -23,8 +24,9 @@ from heliosfs.repo.gc.handover import Handover, decode_handover
 from heliosfs.repo.gc.retention import Retention
 from heliosfs.repo.repository import Repository
 from heliosfs.steps import run_to_end
-from heliosfs.store.gc.collection import LocalCollection
+from heliosfs.store.gc.marking import Marking
 from heliosfs.store.gc.recollection import Recollection, decode_recollection
+from heliosfs.store.l2.marks import Marks
 from heliosfs.store.local import LocalStore
 from tests.stores import finish, give, open_local, settle
 from tests.tree_builder import IDENTITY, TreeBuilder
@@ -41,16 +43,14 @@ class Life:
         self.open()
         self.entered = 0
         self.number = 0
-        before = LocalCollection.enter
+        before = Marks.reach
 
-        def counting(
-            collection: LocalCollection, kind: Kind, oid: Oid, *, reads_blob: bool = False
-        ) -> object:
-            found = before(collection, kind, oid, reads_blob=reads_blob)
-            self.entered += found is not None
-            return found
+        def counting(marks: Marks, number: int) -> bool:
+            is_new = before(marks, number)
+            self.entered += is_new
+            return is_new
 
-        monkeypatch.setattr(LocalCollection, "enter", counting)
+        monkeypatch.setattr(Marks, "reach", counting)
 
     def open(self) -> None:
         self.store = open_local(self.path)
@@ -215,17 +215,19 @@ def test_damage_that_nothing_wants_any_more_lets_all_be_looked_at(
     life.commit(5)
     life.collect()
     life.commit(2)
-    before = LocalCollection.mark
+    before = Marking.enter
     calls = 0
 
-    def failing(collection: LocalCollection, oid: Oid) -> bool:
+    def failing(
+        marking: Marking, kind: Kind, oid: Oid, *, reads_blob: bool = False
+    ) -> list[Reference] | None:
         nonlocal calls
         calls += 1
         if calls == 1:
             raise MissingObject("an object is missing")
-        return before(collection, oid)
+        return before(marking, kind, oid, reads_blob=reads_blob)
 
-    monkeypatch.setattr(LocalCollection, "mark", failing)
+    monkeypatch.setattr(Marking, "enter", failing)
     life.collect()
     assert life.entered > 10
     life.assert_sound()

@@ -26,7 +26,7 @@ from heliosfs.objects.outline import (
 )
 from heliosfs.objects.references import references
 from heliosfs.objects.tree import Entry, LeafRef, encode_entry, encode_index, join_leaf
-from heliosfs.store.encoding.codecs import encode_delta, shared_lengths
+from heliosfs.store.encoding.codecs import decode_splice, encode_delta
 
 KINDS = (stat.S_IFREG, stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK, stat.S_IFIFO)
 
@@ -72,7 +72,7 @@ def test_each_version_adds_what_it_does_not_share(seed: int) -> None:
         data = leaf(entries)
         delta = encode_delta(data, before)
         if delta is not None:
-            head, tail = shared_lengths(delta.body)
+            _, head, tail = decode_splice(delta.codec, delta.body, 0, len(data), before)
             found = outline_after(known.ends, data, len(before), head, tail)
             assert found.ends == outline(data).ends
             added = set(references_in(data, found))
@@ -94,7 +94,8 @@ def test_one_change_is_one_entry() -> None:
     data = leaf(entries)
     delta = encode_delta(data, before)
     assert delta is not None
-    found = outline_after(outline(before).ends, data, len(before), *shared_lengths(delta.body))
+    _, *same = decode_splice(delta.codec, delta.body, 0, len(data), before)
+    found = outline_after(outline(before).ends, data, len(before), *same)
     assert found.end - found.begin == 1
     assert len(references_in(data, found)) == 1
 
@@ -108,7 +109,8 @@ def test_an_index_of_leaves() -> None:
     assert references(Kind.TREE, data) == [(Kind.TREE, each.oid) for each in leaves]
     delta = encode_delta(data, before)
     assert delta is not None
-    found = outline_after(outline(before).ends, data, len(before), *shared_lengths(delta.body))
+    _, *same = decode_splice(delta.codec, delta.body, 0, len(data), before)
+    found = outline_after(outline(before).ends, data, len(before), *same)
     assert references_in(data, found) == [(Kind.TREE, leaves[4].oid)]
     assert links_in(data, found) == []
 

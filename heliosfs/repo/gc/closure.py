@@ -16,13 +16,18 @@ class Closure:
     """A walk over objects, in pieces, each of which may run on another thread.
 
     `enter` is called with every object, and returns the objects to which it refers, or None if it
-    was entered before.  What a root reaches is entered before the next root, so roots are best
-    added in the order in which they came to the store.  Memory: the roots, the objects still to be
-    visited, and 10 MB for those met lately.
+    was entered before; `follow` is that of the collection.  What a root reaches is entered before
+    the next root, so roots are best added in the order in which they came to the store.  Memory:
+    the roots, the objects still to be visited, and 10 MB for those met lately.
     """
 
-    def __init__(self, enter: Callable[[Kind, Oid], list[Reference] | None]) -> None:
+    def __init__(
+        self,
+        enter: Callable[[Kind, Oid], list[Reference] | None],
+        follow: Callable[[int], tuple[int, list[Reference]] | None],
+    ) -> None:
         self._enter = enter
+        self._follow = follow
         self._roots: deque[Reference] = deque()
         self._pending: list[Reference] = []
         self._lately: set[Oid] = set()
@@ -34,19 +39,25 @@ class Closure:
         self._roots.extend(roots)
 
     def advance(self, limit: int) -> bool:
-        """Enter at most `limit` objects; return True if there are more.
+        """Enter about `limit` objects at most; return True if there are more.
 
-        Raise MissingObject or CorruptObject.  Cost: 60,000 objects a second.
+        Raise MissingObject or CorruptObject.  Cost: 60,000 objects a second, and ten times as many
+        of those that were surveyed.
         """
         roots, pending, lately, pace = self._roots, self._pending, self._lately, Pace()
-        enter = self._enter
-        while limit:
+        enter, follow = self._enter, self._follow
+        while limit > 0:
             if pending:
                 kind, oid = pending.pop()
+            elif (followed := follow(limit)) is not None:
+                self.count += followed[0]
+                limit -= followed[0]
+                pending += followed[1]
+                continue
             elif roots:
                 kind, oid = roots.popleft()
             else:
-                break
+                return False
             # A set in memory is faster to ask than the store, which would say the same.
             if oid in lately:
                 continue
@@ -59,4 +70,4 @@ class Closure:
             if found is not None:
                 self.count += 1
                 pending += found
-        return bool(pending or roots)
+        return True

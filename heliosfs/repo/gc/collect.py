@@ -17,15 +17,12 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from itertools import islice
 from typing import NamedTuple, Protocol
 
 from heliosfs.errors import CorruptObject, MissingObject
 from heliosfs.objects.commit import CommitLinks
-from heliosfs.objects.ids import CommitId, Kind, TreeId
-from heliosfs.objects.outline import EMPTY_TREE_ID
+from heliosfs.objects.ids import CommitId, Kind
 from heliosfs.objects.references import Reference
-from heliosfs.pace import Pace
 from heliosfs.repo import keys
 from heliosfs.repo.gc.closure import Closure
 from heliosfs.repo.gc.commits import CommitReader
@@ -149,7 +146,7 @@ class _Run:
         self._saves: dict[int, int] = {}
         """Sequence, by slot, of the last save that is known to stay."""
         self._undo_commits = 0
-        self._closure = Closure(collection.enter)
+        self._closure = Closure(collection.enter, collection.follow)
 
     @property
     def relies_on_the_last(self) -> bool:
@@ -225,6 +222,7 @@ class _Run:
         # The list is read from L2 on a thread, where pending state is not seen: so it is drained
         # first.
         yield from self._settle()
+        yield from self._commits.survey()
         yield from self._commits.note_listed()
         tips = [*decision.young(), *self._tips(), *self._recall.tips(decision)]
         yield from self._commits.keep([*tips, *(yield from self._scored())])
@@ -332,7 +330,8 @@ class _Run:
 
     def _mark(self) -> Steps[None]:
         closure = self._closure
-        yield from self._mark_commits()
+        # In the order in which they came to the store.
+        closure.add((Kind.COMMIT, oid) for oid, _ in self._keep_decision.kept_trees())
         for found in nameless_files(self._repository):
             self._add(found)
             yield TURN
@@ -340,24 +339,6 @@ class _Run:
         while is_more:
             is_more = yield from on_thread(self._advance)
             yield Progress(closure.count, self._store.stats().objects, "objects marked")
-
-    def _mark_commits(self) -> Steps[None]:
-        """Mark the commits that stay, and let their trees be marked in the order of the commits.
-
-        They are not read again: what they name is known.
-        """
-        commits = self._keep_decision.kept_trees()
-
-        def mark(some: list[tuple[CommitId, TreeId]]) -> None:
-            pace = Pace()
-            with self._collection.snapshot():
-                for oid, _ in some:
-                    self._collection.mark(oid)
-                    pace()
-
-        while some := list(islice(commits, _MARK_COUNT)):
-            yield from on_thread(partial(mark, some))
-            self._closure.add((Kind.TREE, tree) for _, tree in some if tree != EMPTY_TREE_ID)
 
     def _advance(self) -> bool:
         with self._collection.snapshot():

@@ -23,6 +23,11 @@ class CommitReader:
         self._collection = collection
         self._keep_decision = decision
 
+    def survey(self) -> Steps[None]:
+        """Let the collection read all that is new in the order in which it lies."""
+        while (yield from on_thread(self._survey)):
+            pass
+
     def note_listed(self) -> Steps[None]:
         """Note all commits that are listed and not old."""
         listed = yield from on_thread(self._listed)
@@ -40,6 +45,10 @@ class CommitReader:
         with self._collection.snapshot():
             return self._keep_decision.keep(tips)
 
+    def _survey(self) -> bool:
+        with self._collection.snapshot():
+            return self._collection.survey()
+
     def _listed(self) -> list[CommitId]:
         with self._collection.snapshot():
             return listed_in(self._collection)
@@ -52,6 +61,9 @@ class CommitReader:
         pace, found = Pace(), []
         with self._collection.snapshot():
             for oid in oids:
-                found.append(links_of(oid, self._collection.read(oid, Kind.COMMIT)))
+                links = self._collection.links_of(oid)
+                if links is None:
+                    links = links_of(oid, self._collection.read(oid, Kind.COMMIT))
+                found.append(links)
                 pace()
         return found

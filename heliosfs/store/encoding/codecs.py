@@ -37,6 +37,9 @@ class Codec(IntEnum):
 
 _LZ4 = Codec.LZ4
 """The member as a global name, which is found faster than through the enum."""
+_SPLICE, _SPLICE_LZ4, _SPLICE_ZSTD = (
+    int(each) for each in (Codec.SPLICE, Codec.SPLICE_LZ4, Codec.SPLICE_ZSTD)
+)
 DELTAS = frozenset((Codec.SPLICE, Codec.SPLICE_LZ4, Codec.SPLICE_ZSTD))
 
 
@@ -169,32 +172,46 @@ def encode_delta(
 
 def decode_delta(codec: int, body: bytes, size: int, base: bytes, named: bytes = b"") -> bytes:
     """Decode an object of `size` bytes that was encoded against `base`.  Raise DecodeError."""
+    return decode_splice(codec, body, 0, size, base, named)[0]
+
+
+def decode_splice(
+    codec: int, record: bytes, at: int, size: int, base: bytes, named: bytes = b""
+) -> tuple[bytes, int, int]:
+    """Decode a delta that begins within a record, as `decode_delta` does.
+
+    Return the object, and how many of its first and last bytes are those of its base.
+    """
     try:
-        head, at = read_varint(body, 0)
-        tail, at = read_varint(body, at)
+        head = record[at]
+        # One byte, most often: without a call.
+        if head < 0x80:
+            at += 1
+        else:
+            head, at = read_varint(record, at)
+        tail = record[at]
+        if tail < 0x80:
+            at += 1
+        else:
+            tail, at = read_varint(record, at)
         wanted = size - head - tail
         # Checked before anything is allocated: the lengths may be damaged.
         if wanted < 0 or head + tail > len(base):
             raise DecodeError("a delta does not fit the version that it changes")
-        if codec == Codec.SPLICE:
-            middle = body[at:]
-        elif codec == Codec.SPLICE_LZ4:
-            middle = _unlz4(body[at:], wanted, named + _around(base, head, tail))
-        elif codec == Codec.SPLICE_ZSTD:
-            middle = _unzstd(body[at:], wanted, named + _around(base, head, tail))
+        middle = record[at:]
+        if codec == _SPLICE:
+            pass
+        elif codec == _SPLICE_LZ4:
+            middle = _unlz4(middle, wanted, named + _around(base, head, tail))
+        elif codec == _SPLICE_ZSTD:
+            middle = _unzstd(middle, wanted, named + _around(base, head, tail))
         else:
             raise DecodeError(f"codec {codec} is unknown here")
     except (*_BAD_BODY, IndexError) as error:
         raise DecodeError(str(error)) from error
     if len(middle) != wanted:
         raise DecodeError(f"{len(middle)} bytes where {wanted} were stored")
-    return b"".join((base[:head], middle, base[len(base) - tail :]))
-
-
-def shared_lengths(body: bytes) -> tuple[int, int]:
-    """Return how many first and last bytes a delta that was decoded has from its base."""
-    head, at = read_varint(body, 0)
-    return head, read_varint(body, at)[0]
+    return base[:head] + middle + base[len(base) - tail :], head, tail
 
 
 def common_prefix(a: bytes, b: bytes) -> int:

@@ -5,13 +5,7 @@ from __future__ import annotations
 from heliosfs.errors import CorruptObject
 from heliosfs.objects.ids import Kind, Oid, object_id
 from heliosfs.objects.outline import Outline, outline, outline_after
-from heliosfs.store.encoding.codecs import (
-    Codec,
-    DecodeError,
-    decode,
-    decode_delta,
-    shared_lengths,
-)
+from heliosfs.store.encoding.codecs import Codec, DecodeError, decode, decode_splice
 from heliosfs.store.l2.reader import Snapshot, unpacked
 from heliosfs.store.l2.record import Head, Payload, unpack_head
 
@@ -20,7 +14,7 @@ _HELD_COUNT = 50_000
 _HELD_MAX_BYTES = 1024 * 1024
 """Size above which objects are not held: they have few versions, and their chains are read anew."""
 _CHAIN_MAX = 256
-_COMMIT, _TREE = Kind.COMMIT, Kind.TREE
+_COMMIT = Kind.COMMIT
 
 
 class Decoded:
@@ -149,9 +143,8 @@ def _whole(snapshot: Snapshot, head: Head) -> Decoded:
 def _after(before: Decoded, head: Head) -> Decoded:
     """Return an object that is a delta to the one before.  Raise DecodeError."""
     _, codec, kind, kept, size, base, _, record, at = head
-    body = record[at:]
     named = before.id if kind is _COMMIT else b""
-    found = Decoded(kind, kept, decode_delta(codec, body, size, before.data, named), base)
-    if kind is _TREE:
-        found.head, found.tail = shared_lengths(body)
+    data, head_bytes, tail_bytes = decode_splice(codec, record, at, size, before.data, named)
+    found = Decoded(kind, kept, data, base)
+    found.head, found.tail = head_bytes, tail_bytes
     return found

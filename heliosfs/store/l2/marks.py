@@ -86,6 +86,12 @@ class Marks:
         self._marks[number] = _REACHED
         return True
 
+    def is_reached(self, number: int) -> bool:
+        """Return True if an object was reached, by this collection or by the one it recalls."""
+        if number >= len(self._marks):
+            return number in self._late
+        return self._marks[number] in (_REACHED, _OLD)
+
     def claim(self, number: int) -> bool:
         """Mark an object that was added again; return True if the copy in L2 will stay."""
         # I46: what is given to the store while it is swept stays, or is stored anew.

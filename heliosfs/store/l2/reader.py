@@ -83,7 +83,7 @@ class Snapshot:
     So the index finds candidates, and methods that take an id compare the whole id.
     """
 
-    __slots__ = ("_cursor", "_first", "_ids_cursor", "_recent", "_value", "packs", "tables", "txn")
+    __slots__ = ("_cursor", "_first", "_ids_cursor", "recent", "_value", "packs", "tables", "txn")
 
     def __init__(self, txn: Transaction, tables: Tables, recent: Unindexed, packs: Packs) -> None:
         """Read L2 in the transaction `txn`.
@@ -94,7 +94,7 @@ class Snapshot:
         self.tables = tables
         self._cursor = txn.cursor(tables.objects)
         self._ids_cursor = txn.cursor(tables.ids)
-        self._recent = recent
+        self.recent = recent
         self.packs = packs
         self._first = 0
         self._value = b""
@@ -107,7 +107,7 @@ class Snapshot:
         Cost: 1 us for an item that L2 lacks; otherwise the object is read.  An item that is not
         yielded is protected from a garbage collection; if that is impossible, yield it.
         """
-        recent = self._recent.numbers
+        recent = self.recent.numbers
         cursor = self._ids_cursor
         for item in items:
             short = item[0][:SHORT_BYTES]
@@ -129,7 +129,7 @@ class Snapshot:
     def candidates(self, oid: Oid) -> list[int]:
         """Return the numbers of the objects whose short id is that of `oid`, the newest first."""
         short = oid[:SHORT_BYTES]
-        recent = self._recent.numbers.get(short)
+        recent = self.recent.numbers.get(short)
         found = [] if recent is None else [recent]
         cursor = self._ids_cursor
         if cursor.set_range_dup(INDEX_KEY, short):
@@ -147,7 +147,7 @@ class Snapshot:
     def numbers_with_prefix(self, prefix: bytes) -> list[int]:
         """Return the numbers of the objects whose ids may begin with `prefix`."""
         short = prefix[:SHORT_BYTES]
-        found = self._recent.with_prefix(short)
+        found = self.recent.with_prefix(short)
         cursor = self._ids_cursor
         more = cursor.set_range_dup(INDEX_KEY, short)
         while more and (entry := cursor.value()).startswith(short):
@@ -160,9 +160,11 @@ class Snapshot:
         found = self.candidates(oid)
         # One candidate is the object, except by a collision of seven bytes, which a read of it
         # would show.
-        if len(found) > 1:
-            found = [number for number in found if self._is(number, oid)]
-        return found
+        return found if len(found) < 2 else self.copies_of(oid)
+
+    def copies_of(self, oid: Oid) -> list[int]:
+        """Return the numbers of an object, which is read to be compared with its id."""
+        return [number for number in self.candidates(oid) if self._is(number, oid)]
 
     def _is(self, number: int, oid: Oid) -> bool:
         try:

@@ -7,7 +7,7 @@ is kept as the number of that object, in blocks under `@name/`; that of another 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from heliosfs.errors import CorruptObject
 from heliosfs.objects.ids import OID_BYTES, Oid
@@ -124,8 +124,11 @@ class StateReader(SealedTable):
                 if oid.startswith(part):
                     yield family + oid, b""
 
-    def listed(self, family: bytes, first: int) -> Iterator[Oid]:
-        """Yield the commits of a list in the order of their numbers, from `first` on."""
+    def listed(self, family: bytes, first: int, known: Mapping[int, Oid]) -> Iterator[Oid]:
+        """Yield the commits of a list in the order of their numbers, from `first` on.
+
+        `known` are ids that need not be read.
+        """
         cursor = self.txn.cursor(self.table)
         key = family + _NUMBER.pack(first)
         if cursor.set_range(key) and cursor.key() != key:
@@ -142,7 +145,7 @@ class StateReader(SealedTable):
             else:
                 for each, _ in split_block(begin, block):
                     if each >= first:
-                        yield self._oid(each)
+                        yield known.get(each) or self._oid(each)
             more = cursor.next()
 
     def is_listed(self, family: bytes, number: int) -> bool:
