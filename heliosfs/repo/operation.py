@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from heliosfs.errors import CorruptObject, StoreError
 from heliosfs.objects.commit import Commit
@@ -37,6 +38,7 @@ FORMAT_1 = 255
 
 _FIXED = struct.Struct("<32sBq")
 _FORMAT_1 = struct.Struct("<qQQQQQHH")
+_NUMBERS = 5
 _COMMIT_VERB = "commit"
 
 
@@ -61,6 +63,15 @@ class Operation:
     prior_redoes: int
     reverted: int
     """Operation that an undo has reverted."""
+
+
+class OperationPlace(NamedTuple):
+    """The part of an operation that is readable without its commit."""
+
+    sequence: int
+    time_ns: int
+    undoes: int
+    redoes: int
 
 
 def encode_operation(operation: Operation, slot: int, history: History) -> bytes:
@@ -108,6 +119,33 @@ def decode_operation(sequence: int, data: bytes, slot: int, history: History) ->
         raise CorruptObject(f"operation {sequence} cannot be read: {error}") from error
 
 
+def decode_place(sequence: int, data: bytes) -> OperationPlace:
+    """Read when an operation was, and what undo and redo revert while it is the last one.
+
+    Raise CorruptObject.
+    """
+    try:
+        if data[OID_BYTES] == FORMAT_1:
+            time_ns, undoes, redoes, *_ = _FORMAT_1.unpack_from(data, OID_BYTES + 1)
+        else:
+            _, flags, time_ns = _FIXED.unpack_from(data)
+            numbers = _ordinary(sequence) if flags & ORDINARY else _decode_numbers(data)[0]
+            undoes, redoes, *_ = numbers
+    except (struct.error, IndexError, ValueError) as error:
+        raise CorruptObject(f"operation {sequence} cannot be read: {error}") from error
+    return OperationPlace(sequence, time_ns, undoes, redoes)
+
+
+def _decode_numbers(data: bytes) -> tuple[tuple[int, ...], int]:
+    """Return the numbers of an operation that is not ordinary, and where they end."""
+    at = _FIXED.size
+    found = []
+    for _ in range(_NUMBERS):
+        number, at = read_varint(data, at)
+        found.append(number)
+    return tuple(found), at
+
+
 def _decode(
     sequence: int,
     data: bytes,
@@ -117,14 +155,9 @@ def _decode(
     slot: int,
     history: History,
 ) -> Operation:
-    at = _FIXED.size
-    numbers = _ordinary(sequence)
+    numbers, at = _ordinary(sequence), _FIXED.size
     if not flags & ORDINARY:
-        found = []
-        for _ in numbers:
-            number, at = read_varint(data, at)
-            found.append(number)
-        numbers = tuple(found)
+        numbers, at = _decode_numbers(data)
     verb = _COMMIT_VERB
     if not flags & COMMIT:
         verb, at = _decode_text(data, at)

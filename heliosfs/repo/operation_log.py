@@ -12,7 +12,14 @@ from heliosfs.errors import CorruptObject, NotFound
 from heliosfs.repo import keys
 from heliosfs.repo.history import History
 from heliosfs.repo.inverses import Inverses
-from heliosfs.repo.operation import TEXT_MAX, Operation, decode_operation, encode_operation
+from heliosfs.repo.operation import (
+    TEXT_MAX,
+    Operation,
+    OperationPlace,
+    decode_operation,
+    decode_place,
+    encode_operation,
+)
 from heliosfs.repo.working_state import State
 from heliosfs.store.base import StateMap
 
@@ -30,12 +37,18 @@ class OperationLog:
         self._history = history
         self._slot = slot
         self._prefix, self._last_key, self._first_key = keys.of_log(slot)
-        known = store.get(self._last_key)
-        self._last = self.read(keys.NUMBER.unpack(known)[0]) if known else None
+        self._last: OperationPlace | None = None
+        if known := store.get(self._last_key):
+            # Not all of it, which takes its commit: a damaged one must not keep a branch closed.
+            (sequence,) = keys.NUMBER.unpack(known)
+            data = store.get(self._prefix + known)
+            if data is None:
+                raise _missing(sequence)
+            self._last = decode_place(sequence, data)
 
     @property
-    def last(self) -> Operation | None:
-        """Newest operation, or None."""
+    def last(self) -> OperationPlace | None:
+        """Place of the newest operation, or None."""
         return self._last
 
     @property
@@ -48,7 +61,7 @@ class OperationLog:
         """Return an operation; CorruptObject if it is missing or cannot be read."""
         data = self._store.get(self._prefix + keys.NUMBER.pack(sequence))
         if data is None:
-            raise CorruptObject(f"operation {sequence} is missing in the operation log")
+            raise _missing(sequence)
         return decode_operation(sequence, data, self._slot, self._history)
 
     def operations(self) -> Iterator[Operation]:
@@ -172,9 +185,15 @@ class OperationLog:
         self._store.put(self._prefix + key, data)
         self._store.put(self._last_key, key)
         self._inverses.append((setattr, (self, "_last", self._last)))
-        self._last = operation
+        # What OperationPlace() does, without its call.
+        place = (operation.sequence, operation.time_ns, operation.undoes, operation.redoes)
+        self._last = tuple.__new__(OperationPlace, place)
         if self._history.changed_slots is not None:
             self._history.changed_slots.add(self._slot)
+
+
+def _missing(sequence: int) -> CorruptObject:
+    return CorruptObject(f"operation {sequence} is missing in the operation log")
 
 
 def logged_slots(store: StateMap) -> list[int]:

@@ -8,7 +8,7 @@ from functools import partial
 
 from heliosfs.clock import Clock
 from heliosfs.config.settings import Settings
-from heliosfs.errors import Busy, NotFound, NotPermitted
+from heliosfs.errors import Busy, NotFound, NotPermitted, StoreError
 from heliosfs.objects.ids import CommitId, Oid
 from heliosfs.repo import keys
 from heliosfs.repo.beneath import Beneath
@@ -61,6 +61,11 @@ class Repository(Core):
         """Lines for people about what was not as it had been left when all this was opened."""
         self.is_new = store.get(keys.ROOT) is None
         self.root = self._open_root()
+        try:
+            self.root.read_head()
+        except StoreError as error:
+            # The files of the working state are there without it, and so are the other branches.
+            self.findings.append(str(error))
 
     @classmethod
     def open(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from heliosfs.errors import UsageError
+from heliosfs.errors import StoreError, UsageError
+from heliosfs.objects.commit import Commit
 from heliosfs.objects.ids import CommitId, Oid
 from heliosfs.objects.tree import Entry
 from heliosfs.repo.core import Core
@@ -60,10 +61,28 @@ class WorkingTree:
         root = planned.root if planned else flush(self.workspace)
         return State(self.slot, self.head, root, self.merging)
 
+    def read_head(self) -> Commit | None:
+        """Return the commit at HEAD; None before the first one.
+
+        Raise StoreError, which says what to do, if it cannot be read.
+        """
+        head = self.head
+        if head is None:
+            return None
+        try:
+            return self.core.history.read(head)
+        except StoreError as error:
+            whose = f"HEAD of branch {self.branch!r}" if self.branch is not None else "HEAD"
+            raise type(error)(
+                f"{head.hex()[:12]}, the {whose}, cannot be read ({error}): 'helios reset REV' "
+                "leads it to another commit and leaves all files as they are; 'helios fsck' lists "
+                "what is damaged"
+            ) from error
+
     def head_root(self) -> Entry | None:
-        """Return the root entry of HEAD; None before the first commit."""
-        head = self.core.history.read(self.head).root if self.head else None
-        return with_shown_times(self.workspace, head, is_head=True) if head else None
+        """Return the root entry of HEAD; None before the first commit.  Raise StoreError."""
+        head = self.read_head()
+        return with_shown_times(self.workspace, head.root, is_head=True) if head else None
 
     def base_root(self) -> Entry:
         """Return the tree with which the working tree is compared: the stage, or HEAD."""

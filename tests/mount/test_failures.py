@@ -80,3 +80,32 @@ def test_a_damaged_file_can_be_moved_linked_and_removed(damaged: Mounted) -> Non
     (damaged.path / "linked").unlink()
     damaged.commit("removed")
     assert names(damaged.path) == ["sound"]
+
+
+def test_a_workspace_whose_head_is_damaged_is_mounted(mounted: Mounted) -> None:
+    """The working state has a tree of its own, and the other branches have theirs."""
+    put(mounted.path / "a", "1\n")
+    first = mounted.commit("one")
+    mounted.helios("branch", "other")
+    put(mounted.path / "a", "2\n")
+    message = random.Random(2).randbytes(400).hex()
+    second = mounted.commit(message)
+    put(mounted.path / "b", "uncommitted\n")
+    mounted.unmount()
+    damage(mounted, message[100:120].encode())
+    mounted.mount()
+    assert f"{second[:12]}, the HEAD of branch 'main', cannot be read" in mounted.told
+    assert ((mounted.path / "a").read_text(), (mounted.path / "b").read_text()) == (
+        "2\n",
+        "uncommitted\n",
+    )
+    refused = mounted.command("status")
+    assert refused.returncode == 1
+    assert "'helios reset REV' leads it to another commit" in refused.stderr
+    put(mounted.path / ".helios/branches/other/c", "3\n")
+    mounted.commit("three", view=".helios/branches/other")
+    mounted.helios("reset", first)
+    assert mounted.helios("status", "-s") == " M a\n A b\n"
+    mounted.commit("two again")
+    mounted.remount()
+    assert "cannot be read" not in mounted.told

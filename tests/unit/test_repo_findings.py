@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 from blake3 import blake3
 
-from heliosfs.errors import CorruptObject
+from heliosfs.errors import CorruptObject, MissingObject
+from heliosfs.objects.ids import Oid
 from heliosfs.repo import keys
 from heliosfs.repo.check import check_store
 from heliosfs.repo.configuration import Configuration
+from heliosfs.repo.operation import decode_place
 from heliosfs.repo.repository import Repository
 from heliosfs.steps import run_to_end
 from heliosfs.store.sidefile import MemoryFile
@@ -94,3 +96,65 @@ def test_a_check_goes_on_behind_operations_that_are_missing() -> None:
         "operation 5 of main",
         "operation 2 of main",
     ]
+
+
+def test_a_branch_whose_head_is_lost_keeps_its_files_and_lets_the_others_be_used() -> None:
+    stage = Stage()
+    sound = stage.commit("one", a=b"1")
+    stage.run("branch", "other")
+    lost = stage.commit("two", a=b"2")
+    stage.files.write(b"b", b"uncommitted")
+    stage.reopen()
+    del stage.store.objects[Oid(bytes.fromhex(lost))]
+    stage.crash()
+    (found,) = stage.repository.findings
+    assert found.startswith(
+        f"{lost[:12]}, the HEAD of branch 'main', cannot be read (object {lost}"
+    )
+    assert "'helios reset REV' leads it to another commit" in found
+    with pytest.raises(CorruptObject, match=r"when it was opened: .*the HEAD of branch 'main'"):
+        stage.run("fsck")
+    for argv in (["status"], ["diff"], ["commit", "-m", "x"], ["reset", "--hard", sound]):
+        with pytest.raises(MissingObject, match=lost[:12]):
+            stage.run(*argv)
+    assert stage.files.read(b"a") == b"2"
+    stage.live("other").write(b"c", b"3")
+    stage.run("commit", "-m", "three", branch="other")
+    stage.run("checkout", "other")
+    assert stage.run("status", "-s") == ""
+    stage.run("checkout", "main")
+    stage.run("reset", sound)
+    assert (stage.files.read(b"a"), stage.files.read(b"b")) == (b"2", b"uncommitted")
+    assert stage.run("status", "-s") == " M a\n A b\n"
+    stage.commit("two again")
+    stage.reopen()
+    assert stage.repository.findings == []
+
+
+def test_the_place_of_an_operation_is_read_without_its_commit() -> None:
+    stage = Stage()
+    stage.commit("one", a=b"1")
+    stage.commit("two", a=b"2")
+    stage.run("undo")
+    stage.run("tag", "v1")
+    stage.run("reset", "HEAD")
+    stage.files.write(b"b", b"3")
+    stage.run("commit", "--work", "-m", "three")
+    log = stage.view.log
+    newest = log.last
+    assert newest is not None
+    stage.reopen()
+    assert stage.view.log.last == newest
+    for operation in log.operations():
+        data = stage.store.get(
+            keys.of_operation(keys.OPERATION, stage.view.slot, operation.sequence)
+        )
+        assert data is not None
+        assert decode_place(operation.sequence, data) == (
+            operation.sequence,
+            operation.time_ns,
+            operation.undoes,
+            operation.redoes,
+        )
+        with pytest.raises(CorruptObject, match=f"operation {operation.sequence} cannot be read"):
+            decode_place(operation.sequence, data[:33])

@@ -82,10 +82,16 @@ def _step(request: Request, options: Options) -> str:
     options.at_most(1)
     verb, count = options.verb, _count(options, options.words[0]) if options.words else 1
     repository, view = request.repository, request.view
-    was_root, last, root = view is repository.root, view.log.last, view.state().root
+    was_root, root = view is repository.root, view.state().root
+    newest = view.log.last
+    last = None
+    if newest is not None and (verb == "redo" or newest.undoes != newest.sequence):
+        last = view.log.read(newest.sequence)
     done = take_back(repository, view, count, redoes=verb == "redo")
+    # Most often it is what is undone first.
+    last = last or done[0]
     now = repository.root if was_root else view
-    edited = lost_edits(view, last.after.root, root, now.state().root) if last is not None else []
+    edited = lost_edits(view, last.after.root, root, now.state().root)
     if "json" in options:
         document = {"operation": _document(done[-1]), "count": len(done), **_where(now)}
         return json_reply(document | {"kept": [text_of(path) for path in edited]})
