@@ -17,7 +17,7 @@ from heliosfs.fuse import wire
 from heliosfs.fuse.attributes import attributes
 from heliosfs.fuse.handler import DONE, Answer, Handler
 from heliosfs.fuse.wire import BODY_AT, Message, Opcode, Valid
-from heliosfs.vfs.files import Files, SetAttributes
+from heliosfs.vfs.files import Files, SetAttributes, without_set_id
 from heliosfs.vfs.filesystem import FileSystem
 from heliosfs.workspace.inode import StatInode
 
@@ -73,6 +73,9 @@ class NodeRequests:
         wanted = SetAttributes()
         if valid & Valid.MODE:
             wanted.mode = mode
+        elif valid & (Valid.OWNER | Valid.KILL_SUIDGID) or not valid & Valid.VALUES:
+            # A chown, a change by one who may not keep them, or nothing but these bits.
+            wanted.mode = self._without_set_id(node, message)
         if valid & Valid.UID:
             wanted.uid = uid
         if valid & Valid.GID:
@@ -86,6 +89,18 @@ class NodeRequests:
         if valid & Valid.MTIME and not valid & Valid.SIZE and self._files.may_be_mapped(node):
             return self._set_after_stores(node, wanted)
         return self._set(node, wanted)
+
+    def _without_set_id(self, node: StatInode, message: Message) -> int | None:
+        """Return the mode without the bits that the caller's change clears; None for a directory.
+
+        The kernel leaves them to us, if it knows HANDLE_KILLPRIV_V2 (5.11), or sets the mode.
+        """
+        if stat.S_ISDIR(node.mode):
+            return None
+        uid, gid, _ = wire.CALLER.unpack_from(message, wire.CALLER_AT)
+        mode = without_set_id(node.mode)
+        # Of the caller's groups only one is known.
+        return mode & ~stat.S_ISGID if uid and gid != node.gid else mode
 
     def _set(self, node: StatInode, wanted: SetAttributes) -> bytes:
         self._files.set_attributes(node, wanted)

@@ -33,7 +33,12 @@ _RELAYED_MAX_BYTES = 128 * 1024
 """Buffer for an answer of pyfuse3.  The longest hold the value of an extended attribute, of at most
 64 KiB."""
 _SPLICES = Capability.SPLICE_READ | Capability.SPLICE_WRITE | Capability.SPLICE_MOVE
-_WANTED = Capability.EXPLICIT_INVAL_DATA | Capability.CACHE_SYMLINKS | Capability.PARALLEL_DIROPS
+_WANTED = (
+    Capability.EXPLICIT_INVAL_DATA
+    | Capability.CACHE_SYMLINKS
+    | Capability.PARALLEL_DIROPS
+    | Capability.HANDLE_KILLPRIV_V2
+)
 
 _GONE = (errno.ENOENT, errno.ENODEV, errno.EINVAL)
 """Errors of an answer that no process waits for: the caller was killed, or the file system was

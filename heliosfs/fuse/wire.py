@@ -145,6 +145,10 @@ class Valid:
     MTIME = 1 << 5
     ATIME_NOW = 1 << 7
     MTIME_NOW = 1 << 8
+    KILL_SUIDGID = 1 << 11
+    OWNER = UID | GID
+    VALUES = MODE | OWNER | SIZE | ATIME | MTIME
+    """Flags of the fields that have a value; without any, set-id bits alone are cleared."""
 
 
 class Capability(IntFlag):
@@ -157,6 +161,9 @@ class Capability(IntFlag):
     PARALLEL_DIROPS = 1 << 18
     CACHE_SYMLINKS = 1 << 23
     NO_OPENDIR = 1 << 24
+    HANDLE_KILLPRIV_V2 = 1 << 28
+    """Set-id bits are cleared by the file system when it changes an owner, and when it is told to:
+    else the kernel asks for the mode ahead of each chown (`fuse_setattr` in fs/fuse/dir.c)."""
     EXPLICIT_INVAL_DATA = 1 << 25
 
 

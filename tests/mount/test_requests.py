@@ -147,6 +147,10 @@ ACTIONS: dict[str, tuple[Callable[[Path], object], Callable[[Path], object]]] = 
     "unlink": (lambda d: os.stat(d / "file"), lambda d: os.unlink(d / "file")),
     "mkdir": (lambda d: None, lambda d: os.mkdir(d / "sub")),
     "chmod": (lambda d: os.stat(d / "file"), lambda d: os.chmod(d / "file", 0o600)),
+    "chown, after a write": (
+        lambda d: write_file(d / "file", b"y"),
+        lambda d: os.chown(d / "file", os.getuid(), os.getgid()),
+    ),
     "copy a file, as cp does": (
         lambda d: os.stat(d / "file"),
         lambda d: copied(str(d / "file"), str(d / "copy")),

@@ -51,6 +51,12 @@ def give_to_own_group(path: str) -> None:
     os.chown(path, -1, USER)
 
 
+def copy_range(path: str) -> None:
+    fd = os.open(path, os.O_RDWR)
+    os.copy_file_range(fd, fd, 1, 0, 1)
+    os.close(fd)
+
+
 def store_in_mapping(path: str) -> None:
     fd = os.open(path, os.O_RDWR)
     with mmap.mmap(fd, 1) as mapped:
@@ -64,6 +70,7 @@ CHANGES: list[Callable[[str], None]] = [
     truncate_at_open,
     truncate_open_file,
     lambda path: os.truncate(path, 0),
+    copy_range,
     give_to_own_group,
 ]
 
@@ -83,7 +90,7 @@ def test_a_users_change_clears_set_id_bits(
     assert oct(mode("file")) == oct(after)
 
 
-@pytest.mark.parametrize("change", [*CHANGES[:5], store_in_mapping])
+@pytest.mark.parametrize("change", [*CHANGES[:6], store_in_mapping])
 def test_roots_change_keeps_set_id_bits(place: Path, change: Callable[[str], None]) -> None:
     create("file", mode=0o6755)
     change("file")
@@ -99,9 +106,10 @@ def test_set_group_id_without_group_execute_stays(place: Path) -> None:
         assert mode("file") == 0o2745
 
 
-def test_roots_chown_clears_set_id_bits_of_files_only(place: Path) -> None:
+@pytest.mark.parametrize("ids", [(1, 1), (-1, 1), (1, -1), (-1, -1)])
+def test_roots_chown_clears_set_id_bits_of_files_only(place: Path, ids: tuple[int, int]) -> None:
     create("file", mode=0o6755)
-    os.chown("file", 1, 1)
+    os.chown("file", *ids)
     assert mode("file") == 0o755
     os.mkdir("directory")
     os.chmod("directory", 0o6755)

@@ -21,6 +21,7 @@ AUTO_INVAL_DATA = 1 << 12
 CACHE_SYMLINKS = 1 << 23
 EXPLICIT_INVAL_DATA = 1 << 25
 NO_OPENDIR = 1 << 24
+HANDLE_KILLPRIV_V2 = 1 << 28
 PARALLEL_DIROPS = 1 << 18
 SPLICE_READ = 1 << 9
 OTHER = 1 << 5
@@ -57,7 +58,7 @@ def ends() -> Iterator[Ends]:
 
 
 def test_the_kernel_keeps_what_it_has() -> None:
-    wanted = CACHE_SYMLINKS | EXPLICIT_INVAL_DATA | PARALLEL_DIROPS
+    wanted = CACHE_SYMLINKS | EXPLICIT_INVAL_DATA | PARALLEL_DIROPS | HANDLE_KILLPRIV_V2
     answered = AUTO_INVAL_DATA | OTHER
     assert agreed(answered, AUTO_INVAL_DATA | OTHER | wanted) == OTHER | wanted
 
