@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 from collections.abc import Iterator
 
@@ -25,10 +26,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def long_seconds(request: pytest.FixtureRequest) -> float:
     """Return the seconds for which a test that enumerates goes on; 0 for its sample."""
     seconds: float = request.config.getoption("--long")
+    if seconds:
+        # That of each other test, after which the whole run would end (`faulthandler_timeout`).
+        faulthandler.cancel_dump_traceback_later()
     return seconds
 
 

@@ -11,8 +11,8 @@ import shutil
 import struct
 import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from enum import IntEnum
 from pathlib import Path
 from typing import NamedTuple
@@ -100,13 +100,29 @@ class LoopMount:
         subprocess.run(argv, check=True, capture_output=True)
 
     def _unmount(self) -> None:
+        self._wait(self._is_unmounted)
+        # Also where another process had a copy of the mount, in a namespace of its own: mounted
+        # again before it is gone, the file system would be the one that was shut down.
+        self._wait(lambda: str(self._image) not in _backing_files())
+
+    def _is_unmounted(self) -> bool:
+        argv = ["umount", str(self.path)]
+        return not subprocess.run(argv, check=False, capture_output=True).returncode
+
+    def _wait(self, is_so: Callable[[], bool]) -> None:
         end = time.monotonic() + _WAIT_SECONDS
-        while True:
-            done = subprocess.run(["umount", str(self.path)], check=False, capture_output=True)
-            if not done.returncode:
-                return
-            assert time.monotonic() < end, done.stderr.decode()
+        while not is_so():
+            assert time.monotonic() < end, f"{self.path} is in use"
             time.sleep(0.05)
+
+
+def _backing_files() -> set[str]:
+    """Return the files that loop devices show."""
+    found = set()
+    for path in Path("/sys/block").glob("loop*/loop/backing_file"):
+        with suppress(OSError):
+            found.add(path.read_text().rstrip("\n"))
+    return found
 
 
 @contextmanager
