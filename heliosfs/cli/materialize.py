@@ -143,7 +143,7 @@ def _file_pieces(place: bytes, size: int) -> Iterator[tuple[int, bytes]]:
     with open(place, "rb", buffering=0) as file:
         offset = 0
         while offset < size:
-            # Smaller files have no holes; see lseek(2) for how larger ones tell of theirs.
+            # Smaller files are read at once; see lseek(2) for how larger ones tell of their holes.
             if size > _READ_BYTES:
                 try:
                     offset = os.lseek(file.fileno(), offset, os.SEEK_DATA)

@@ -14,7 +14,7 @@ from heliosfs.vfs.handles import ChannelHandle, FileHandle, Handle, TextHandle
 from heliosfs.vfs.room import Room
 from heliosfs.vfs.virtual import ControlFile, VirtualText
 from heliosfs.workspace.copying import copy
-from heliosfs.workspace.holes import next_data, next_hole
+from heliosfs.workspace.holes import next_data, next_data_block, next_hole, next_hole_block
 from heliosfs.workspace.inode import StatInode
 from heliosfs.workspace.nodes import DirNode, FileNode
 
@@ -164,6 +164,8 @@ class Files:
             self._contents.punch(node, offset, min(end, node.file_size))
         if not mode & _KEEP_SIZE and end > node.file_size:
             self._contents.truncate(node, end)
+        if not mode & _PUNCH_HOLE:
+            self._contents.fill(node, offset, end)
         node.mtime_ns = node.ctime_ns = self._clock.now_ns()
 
     def seek(self, handle: Handle, offset: int, whence: int) -> int:
@@ -176,12 +178,17 @@ class Files:
         node = handle.node
         if offset >= node.file_size:
             raise PosixError(errno.ENXIO)
-        # Only large files have holes; the end of a file counts as one.
-        parts = self._contents.parts_of(node)
+        parts, size = self._contents.parts_of(node), node.file_size
+        # The end of a file counts as a hole.
         if whence == os.SEEK_HOLE:
-            return next_hole(parts, offset) if parts else node.file_size
-        found = next_data(parts, offset) if parts else offset
-        if found >= node.file_size:
+            if parts:
+                return next_hole(parts, offset)
+            return next_hole_block(node.hole_blocks, offset, size)
+        if parts:
+            found = next_data(parts, offset)
+        else:
+            found = next_data_block(node.hole_blocks, offset, size)
+        if found >= size:
             raise PosixError(errno.ENXIO)
         return found
 

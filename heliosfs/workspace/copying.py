@@ -27,6 +27,7 @@ def copy(
     if is_whole and source.oid is not None:
         working_set.drop(target)
         target.oid, target.file_size = source.oid, length
+        target.hole_blocks = source.hole_blocks
         return length
     parts = working_set.parts_of(source)
     end = at + length

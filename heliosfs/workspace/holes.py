@@ -1,4 +1,9 @@
-"""Holes of a large file: its parts that are neither stored nor in memory; as lseek(2) asks."""
+"""Holes of files, as lseek(2) and stat(2) tell of them.
+
+Those of a large file are its parts that are neither stored nor in memory.  Those of a small one are
+blocks that were never written, bits of a number: known only while its node is, because what is
+stored are the bytes.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +11,9 @@ from itertools import chain
 
 from heliosfs.objects.blob import PART_BYTES
 from heliosfs.workspace.large_file import LargeFile
+
+HOLE_BYTES = 4096
+"""Unit of the holes of small files: a page, as on other file systems."""
 
 
 def next_data(content: LargeFile, offset: int) -> int:
@@ -41,3 +49,62 @@ def data_bytes(content: LargeFile) -> int:
     last = content.size // PART_BYTES
     is_short = content.size % PART_BYTES and not content.is_hole(last)
     return count * PART_BYTES - (PART_BYTES - content.size % PART_BYTES if is_short else 0)
+
+
+def _blocks(start: int, stop: int) -> int:
+    return (1 << stop) - (1 << start) if start < stop else 0
+
+
+def with_hole(holes: int, offset: int, end: int, size: int) -> int:
+    """Add the blocks between two offsets to the holes of a small file of `size` bytes."""
+    stop = end // HOLE_BYTES if end < size else -(-size // HOLE_BYTES)
+    return holes | _blocks(-(-offset // HOLE_BYTES), stop)
+
+
+def without_hole(holes: int, offset: int, end: int) -> int:
+    """Take the blocks of which something lies between two offsets from the holes."""
+    return holes & ~_blocks(offset // HOLE_BYTES, -(-end // HOLE_BYTES))
+
+
+def cut_holes(holes: int, size: int) -> int:
+    """Return the holes that are left when a file is cut to `size` bytes."""
+    return holes & _blocks(0, -(-size // HOLE_BYTES))
+
+
+def holes_of_parts(content: LargeFile) -> int:
+    """Return the holes that a large file has when it has become small."""
+    holes = 0
+    for index in range(-(-content.size // PART_BYTES)):
+        if content.is_hole(index):
+            end = min((index + 1) * PART_BYTES, content.size)
+            holes = with_hole(holes, index * PART_BYTES, end, content.size)
+    return holes
+
+
+def next_data_block(holes: int, offset: int, size: int) -> int:
+    """Return what `next_data` does, of a small file."""
+    at = offset // HOLE_BYTES
+    if not holes >> at & 1:
+        return offset
+    while holes >> at & 1:
+        at += 1
+    return min(at * HOLE_BYTES, size)
+
+
+def next_hole_block(holes: int, offset: int, size: int) -> int:
+    """Return what `next_hole` does, of a small file."""
+    at = offset // HOLE_BYTES
+    later = holes >> at
+    if later & 1:
+        return offset
+    if not later:
+        return size
+    return (at + (later & -later).bit_length() - 1) * HOLE_BYTES
+
+
+def small_data_bytes(holes: int, size: int) -> int:
+    """Return the bytes of a small file that are not in holes."""
+    hole_bytes = holes.bit_count() * HOLE_BYTES
+    if size % HOLE_BYTES and holes >> size // HOLE_BYTES & 1:
+        hole_bytes -= HOLE_BYTES - size % HOLE_BYTES
+    return size - hole_bytes

@@ -16,7 +16,7 @@ from heliosfs.errors import StoreError
 from heliosfs.objects.blob import EMPTY_BLOB, WHOLE_MAX, stored_bytes
 from heliosfs.objects.ids import Kind, Oid
 from heliosfs.objects.tree import NO_OID, OID_AT, Entry, encode_entry, encode_file, join_leaf
-from heliosfs.workspace.holes import data_bytes
+from heliosfs.workspace.holes import data_bytes, small_data_bytes
 from heliosfs.workspace.inode import KEPT_ALL, KEPT_NOTHING, KEPT_PAGES, Inode, StatInode
 from heliosfs.workspace.large_file import LargeFile
 from heliosfs.workspace.leaves import LeafTable
@@ -251,11 +251,13 @@ class LeafNode(Node):
 class FileNode(LeafNode):
     """Regular file."""
 
-    __slots__ = ("content", "file_size", "kept", "oid", "recent")
+    __slots__ = ("content", "file_size", "hole_blocks", "kept", "oid", "recent")
 
     def __init__(self, workspace: Workspace, ino: int, entry: Entry, raw: bytes | None) -> None:
         super().__init__(workspace, ino, entry, raw)
         self.file_size = entry.size
+        self.hole_blocks = 0
+        """Blocks that were never written, as bits (`holes`), of a file that is not large."""
         self.oid: Oid | None = entry.oid
         """Id of the stored content; None while `content` differs from it."""
         self.content: bytes | bytearray | LargeFile | None = None
@@ -292,6 +294,8 @@ class FileNode(LeafNode):
             # stat(2) of a damaged file still has an answer; reading it has none.
             with suppress(StoreError):
                 return stored_bytes(self.workspace.store.read(self.oid, Kind.PARTS))
+        if self.hole_blocks:
+            return small_data_bytes(self.hole_blocks, self.file_size)
         return self.file_size
 
     def encode(self, oid: Oid) -> bytes:

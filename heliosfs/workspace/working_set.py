@@ -15,6 +15,7 @@ from heliosfs.objects.blob import EMPTY_BLOB, WHOLE_MAX
 from heliosfs.objects.ids import Kind, Oid, object_id
 from heliosfs.store.base import Store
 from heliosfs.workspace.account import Account
+from heliosfs.workspace.holes import cut_holes, holes_of_parts, with_hole, without_hole
 from heliosfs.workspace.large_file import LargeFile
 
 DEFAULT_BUDGET_BYTES = 1024**3
@@ -28,6 +29,8 @@ class FileContent(Protocol):
     content: bytes | bytearray | LargeFile | None
     """Content in memory: None while not loaded, a bytearray or a `LargeFile` once written."""
     file_size: int
+    hole_blocks: int
+    """Blocks that were never written, as bits (`holes`), of a file that is not large."""
     recent: bool
     """True if the file was read or written since the working set was last reduced."""
 
@@ -95,7 +98,10 @@ class WorkingSet:
             return
         if offset > size:
             content.extend(bytes(offset - size))
+            node.hole_blocks = with_hole(node.hole_blocks, size, offset, offset)
         content[offset:end] = data
+        if node.hole_blocks:
+            node.hole_blocks = without_hole(node.hole_blocks, offset, end)
         self.account.written_bytes += len(data)
         if end > size:
             node.file_size = end
@@ -107,7 +113,7 @@ class WorkingSet:
             self.drop(node)
             node.content = bytearray()
             self._loaded[node] = None
-            node.file_size = 0
+            node.file_size = node.hole_blocks = 0
             node.oid = None
             return
         content = self.writable(node)
@@ -121,8 +127,10 @@ class WorkingSet:
             before = len(content)
             if size < before:
                 del content[size:]
+                node.hole_blocks = cut_holes(node.hole_blocks, size)
             else:
                 content.extend(bytes(size - before))
+                node.hole_blocks = with_hole(node.hole_blocks, before, size, size)
             self._charge(size - before)
         node.file_size = size
 
@@ -134,7 +142,13 @@ class WorkingSet:
             self.wrote_parts(node)
         else:
             content[offset:end] = bytes(end - offset)
+            node.hole_blocks = with_hole(node.hole_blocks, offset, end, node.file_size)
             self.account.written_bytes += end - offset
+
+    def fill(self, node: FileContent, offset: int, end: int) -> None:
+        """Let the bytes from `offset` to `end` be data, and no hole; of a small file only."""
+        if node.hole_blocks:
+            node.hole_blocks = without_hole(node.hole_blocks, offset, min(end, node.file_size))
 
     def parts_of(self, node: FileContent) -> LargeFile | None:
         """Return the content of a large file, or None of a file in one piece.  Raise StoreError."""
@@ -151,6 +165,7 @@ class WorkingSet:
         if isinstance(content, LargeFile):
             oid = content.freeze(self.store, base)
             if content.size <= WHOLE_MAX:
+                node.hole_blocks = holes_of_parts(content)
                 self.drop(node)
         else:
             assert content is not None
@@ -236,7 +251,7 @@ class WorkingSet:
         self.account.whole_bytes -= len(content)
         self.account.written_bytes = max(0, self.account.written_bytes - len(content))
         parted = LargeFile.of_bytes(content, self.account)
-        node.content = parted
+        node.content, node.hole_blocks = parted, 0
         if data:
             parted.write(self.store, offset, data)
         else:

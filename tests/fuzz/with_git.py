@@ -163,20 +163,26 @@ def _merge_trees(data: bytes) -> None:
             assert git_tree(repository.store, merged.root, {}) == by_git.tree, _told(nodes)
         return
     is_meant = by_git.is_clean and all(
-        _is_meant(each, nodes[-2].tree, nodes[-1].tree) for each in merged.conflicts
+        _is_meant(each, merged.conflicts, nodes[-2].tree, nodes[-1].tree)
+        for each in merged.conflicts
     )
     assert is_meant or _is_base_undecided(repository, *here[-2:]), (
         f"{merged.conflicts} here, {by_git} by git: {_told(nodes)}"
     )
 
 
-def _is_meant(conflict: Conflict, ours: Tree, theirs: Tree) -> bool:
-    """Return True for a file that was moved to where both have the same, or one has an empty one.
+def _is_meant(conflict: Conflict, others: list[Conflict], ours: Tree, theirs: Tree) -> bool:
+    """Return True for a conflict with a moved file that git does not see.
 
-    Git drops changes there, or takes a text with its markers.
+    It was moved to where both sides have the same, or one has an empty file; or two files were
+    moved to one path, of which the other side replaced one by a file of another kind.
     """
-    there = ours.get(conflict.path), theirs.get(conflict.path)
+    path = conflict.path
+    kinds = {each.kind for each in others if each.path == path}
+    there = ours.get(path), theirs.get(path)
     is_empty = any(leaf is not None and not leaf[1] for leaf in there)
+    if kinds == {"rename/add", "type"}:
+        return True
     return conflict.kind == "rename/add" and (there[0] == there[1] or is_empty)
 
 

@@ -72,3 +72,27 @@ def test_programs_keep_the_holes(mounted: Mounted, tmp_path: Path) -> None:
     for name in ("copy", "out/sparse"):
         run("cmp", "sparse", name, cwd=mounted.path)
         assert (mounted.path / name).stat().st_blocks * 512 == 2 * PART, name
+
+
+def test_small_files_have_holes_of_a_page(mounted: Mounted) -> None:
+    """Holes as on ext4, until the daemon no longer remembers the file: then it is all data."""
+    path = mounted.path / "small"
+    with open(path, "wb") as file:
+        fd = file.fileno()
+        os.ftruncate(fd, PART)
+        assert os.fstat(fd).st_blocks == 0
+        os.pwrite(fd, b"x", 70_000)
+        assert (os.fstat(fd).st_blocks, holes(path)) == (8, [69_632, 73_728])
+        # Written zeros are data, and so is what was allocated.
+        os.pwrite(fd, bytes(4096), 0)
+        os.posix_fallocate(fd, 8192, 4096)
+        assert (os.fstat(fd).st_blocks, holes(path)[:4]) == (24, [0, 4096, 8192, 12_288])
+        run("fallocate", "-p", "-o", "0", "-l", "12288", path, cwd=mounted.path)
+        assert (os.fstat(fd).st_blocks, holes(path)) == (8, [69_632, 73_728])
+    run("cp", "small", "copy", cwd=mounted.path)
+    assert (mounted.path / "copy").stat().st_blocks == 8
+    mounted.commit("small")
+    assert path.stat().st_blocks == 8
+    mounted.remount()
+    assert path.stat().st_blocks * 512 == PART
+    assert path.read_bytes() == bytes(70_000) + b"x" + bytes(PART - 70_001)
