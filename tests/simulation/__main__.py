@@ -161,6 +161,7 @@ class Crowd:
                 self._note(told["kind"], told["seed"], told["report"])
             if "figures" in told:
                 self.total.add(Figures(**told["figures"]))
+        print(f"{self.total.seeds} seeds", file=sys.stderr, flush=True)
         if not status:
             return None
         self._note(f"the process ended with {os.waitstatus_to_exitcode(status)}", at, "")

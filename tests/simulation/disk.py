@@ -133,12 +133,18 @@ class Disk:
             kept["lock"] = b""
         for name in os.listdir(self.path):
             os.unlink(self.path / name)
+        for name, data in kept.items():
+            (self.path / name).write_bytes(data)
+        self.settle()
+
+    def settle(self) -> None:
+        """Let all that is there be safe, as after days; call it when all is closed."""
         self.contents.clear()
         self.names.clear()
         self.late_names.clear()
         self.replaced.clear()
-        for name, data in kept.items():
-            (self.path / name).write_bytes(data)
+        for name in os.listdir(self.path):
+            data = (self.path / name).read_bytes()
             ino = self.names[name] = os.stat(self.path / name).st_ino
             if not is_foreign(name):
                 self.contents[ino] = Contents(bytearray(data))

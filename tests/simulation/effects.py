@@ -14,7 +14,7 @@ from heliosfs.repo.stash import stashed
 from heliosfs.repo.view import View
 from tests.simulation.disk import Disk
 from tests.simulation.kernel import Handle
-from tests.simulation.model import DETACHED, Frozen, Model, Picture, Tree, Work, World
+from tests.simulation.model import DETACHED, Frozen, Model, PathBytes, Picture, Tree, Work, World
 from tests.simulation.mount import Fault, Hooks, Life
 
 _OPERATIONS_MAX = 200
@@ -36,6 +36,8 @@ class Oracle(Hooks):
         """Number of the batch that each task has saved last."""
         self.asked: dict[trio.lowlevel.Task, int] = {}
         """Number of the last store through a mapping before each task's request."""
+        self.sources: dict[str, dict[PathBytes, bytes]] = {}
+        """Files of the directories that are taken in, by the directory's path."""
         self._is_plain = True
         """True if nothing was staged, and no merge open, when the verb began."""
         self._effects: dict[str, Callable[[View, str, list[str]], None]] = {
@@ -48,6 +50,7 @@ class Oracle(Hooks):
             "tag": self._tag,
             "stash": self._stash,
             "merge": self._merge,
+            "import": self._import,
         }
 
     def attach(self, life: Life) -> None:
@@ -382,6 +385,22 @@ class Oracle(Hooks):
         if work.head != before.head or work.tree.picture() != before.picture:
             work.moved(before)
             self._saved(work)
+
+    def _import(self, view: View, name: str, argv: list[str]) -> None:
+        """Files were taken in that were not there; nothing else has changed."""
+        work = self.model.works[name]
+        before = work.past()
+        self._merge(view, name, argv)
+        after = work.tree.picture()
+        for path, shown in before.picture.files.items():
+            there = after.files.get(path)
+            if there is None or (there != shown and not shown.is_directory):
+                raise Fault(f"an import has changed {path}")
+        for path, data in self.sources.pop(argv[2]).items():
+            above = [before.picture.files.get(path[:length]) for length in range(1, len(path))]
+            is_blocked = any(each is not None and not each.is_directory for each in above)
+            if path not in before.picture.files and not is_blocked:
+                check(f"bytes of {path}, which was taken in", after.files[path].data, data)
 
     def _other(self, view: View, name: str, argv: list[str]) -> None:
         """Take over what a verb did of which the model knows only whether it changes anything."""

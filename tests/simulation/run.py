@@ -18,9 +18,10 @@ from heliosfs.clock import FixedClock
 from heliosfs.errors import StoreError
 from heliosfs.repo.configuration import FILE as SETTINGS_FILE
 from tests.simulation.checks import check_belief, check_commits, check_stores, check_trees
-from tests.simulation.damage import judge
+from tests.simulation.damage import contents_of, judge
 from tests.simulation.disk import TMPFS, Died, Disk
 from tests.simulation.effects import Oracle
+from tests.simulation.formats import downgrade
 from tests.simulation.model import Model, Tree, Work
 from tests.simulation.mount import Fault, Hooks, Life, simulated
 from tests.simulation.verb_actions import VerbActor
@@ -37,6 +38,7 @@ WEIGHTS = {
     "merge_marked": 2, "amend": 1, "experiment": 1, "rename_branch": 1,
     "configure": 2, "collect_soon": 2, "interrupted": 2, "abandoned": 2, "set_xattr": 2,
     "list_xattrs": 1, "store_mapped": 5, "write_back": 1, "touch": 1,
+    "import_directory": 1,
 }  # fmt: skip
 RARE = {"fill_disk": 1, "free_disk": 3, "fail_sync": 1}
 ENDS = ("unmount", "kill", "cut", "die", "die", "die and cut", "stop", "stop", "stop and cut")
@@ -66,6 +68,8 @@ class Plan:
     """Number of moments between two steps after which the process dies; 0 for never."""
     damage: int = 0
     """Seed of the damage that is done to a copy of what is left; 0 for none."""
+    becomes_old: bool = False
+    """True if what is left becomes a store of an earlier format, which the next life upgrades."""
 
 
 @dataclass
@@ -118,7 +122,8 @@ def plan(seed: int) -> list[Plan]:
         stops_after = random.randint(1, 2 * count) if end.startswith("stop") else 0
         is_early = random.random() < 0.3
         damage = random.getrandbits(32) if random.random() < 0.3 else 0
-        plans.append(Plan(actions, end, dies_after, is_early, stops_after, damage))
+        becomes_old = random.random() < 0.05
+        plans.append(Plan(actions, end, dies_after, is_early, stops_after, damage, becomes_old))
     return plans
 
 
@@ -150,6 +155,8 @@ class Simulation:
         """The last batch that an answer called safe, or that an open has found."""
         self.published = 0
         """The last batch that was published, which a death leaves."""
+        self.left_before: dict[str, bytes] = {}
+        """Files of the store as the life before left them."""
         self.is_closed = True
         """True if the last life, if any, was ended by an unmount."""
 
@@ -210,8 +217,13 @@ class Simulation:
             random = Random(plan.damage)
             # After a power cut nothing may be left that says which batch was safe.
             promised = 0 if is_cut else self.promised
-            told = judge(disk.path, random, self.states, self.model.commits, promised)
+            told = judge(
+                disk.path, random, self.states, self.model.commits, promised, self.left_before
+            )
             self._count(f"damage {told}")
+        self.left_before = contents_of(disk.path)
+        if plan.becomes_old and downgrade(disk):
+            self._count("format 2")
 
     def _count(self, what: str) -> None:
         self.figures.ends[what] = self.figures.ends.get(what, 0) + 1
