@@ -106,8 +106,7 @@ class Actor:
         random = self.random
         letter = bytes([random.randrange(97, 123)])
         if random.random() < 0.03:
-            # What nothing can compress goes into a pack.
-            return letter + Random(random.randrange(100)).randbytes(LARGE_BYTES)
+            return letter + self._large()
         return letter * random.choice(SIZES[1:])
 
     # Calls on both sides.
@@ -405,6 +404,18 @@ class Actor:
                 await self.life.pauses()
             await self._write(opened, 0, self._bytes())
             await self._close(opened)
+
+    async def do_write_large(self) -> None:
+        """Make a file that goes into a pack."""
+        place = self._place()
+        opened = await self._open(place, self._path(place), os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        if opened is not None:
+            await self._write(opened, 0, self._large())
+            await self._close(opened)
+
+    def _large(self) -> bytes:
+        """Return bytes that nothing can compress, of which there are so many that some repeat."""
+        return Random(self.random.randrange(100)).randbytes(LARGE_BYTES)
 
     async def do_save(self) -> None:
         """Write a new file and rename it over the old one, as editors do."""

@@ -14,6 +14,7 @@ from tests.simulation.effects import Oracle, check, shown
 from tests.simulation.kernel import ATTR, PAGE_BYTES, ROOT, Inode
 from tests.simulation.mount import Fault, Life
 
+_LONG_SECONDS = 2.0
 STORE_SECONDS_MAX = 3.0
 """Largest age of a dirty page: saves come every second."""
 _SIZE_AND_TIMES = frozenset((1, 2, 4, 5, 7, 8))
@@ -102,6 +103,13 @@ def check_stores(life: Life) -> None:
         return
     if trio.current_time() - store.time > STORE_SECONDS_MAX:
         raise Fault("what a mapping changed was not written back for seconds")
+
+
+async def check_long_verbs(life: Life) -> None:
+    """Check that a long verb can begin, once those that have begun had time to end."""
+    await trio.sleep(_LONG_SECONDS)
+    if life.verbs._long is not None:
+        raise Fault(f"the place of a long verb, {life.verbs._long.name!r}, is taken for ever")
 
 
 def check_trees(life: Life, oracle: Oracle) -> None:

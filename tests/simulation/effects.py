@@ -36,8 +36,9 @@ class Oracle(Hooks):
         """Number of the batch that each task has saved last."""
         self.asked: dict[trio.lowlevel.Task, int] = {}
         """Number of the last store through a mapping before each task's request."""
-        self.sources: dict[str, dict[PathBytes, bytes]] = {}
-        """Files of the directories that are taken in, by the directory's path."""
+        self.sources: dict[str, tuple[int, dict[PathBytes, bytes]]] = {}
+        """By the path of a directory that is taken in: the number of versions of the tree before
+        that, and the directory's files."""
         self._is_plain = True
         """True if nothing was staged, and no merge open, when the verb began."""
         self._effects: dict[str, Callable[[View, str, list[str]], None]] = {
@@ -390,16 +391,21 @@ class Oracle(Hooks):
         """Files were taken in that were not there; nothing else has changed."""
         work = self.model.works[name]
         before = work.past()
+        work.note()
+        seen_count = len(work.versions)
         self._merge(view, name, argv)
         after = work.tree.picture()
         for path, shown in before.picture.files.items():
             there = after.files.get(path)
             if there is None or (there != shown and not shown.is_directory):
                 raise Fault(f"an import has changed {path}")
-        for path, data in self.sources.pop(argv[2]).items():
-            above = [before.picture.files.get(path[:length]) for length in range(1, len(path))]
+        count, files = self.sources.pop(argv[2])
+        since = [*work.versions[count:seen_count], before.picture]
+        for path, data in files.items():
+            # What was there for a moment may be left out.
+            above = [seen.files.get(path[:at]) for seen in since for at in range(1, len(path))]
             is_blocked = any(each is not None and not each.is_directory for each in above)
-            if path not in before.picture.files and not is_blocked:
+            if not any(path in seen.files for seen in since) and not is_blocked:
                 check(f"bytes of {path}, which was taken in", after.files[path].data, data)
 
     def _other(self, view: View, name: str, argv: list[str]) -> None:

@@ -297,6 +297,7 @@ class Life:
         watchers = Watchers(repository, "/", notices)
         service = Service(repository, self.filesystem, self.kernel, notices, watchers)
         self.keeper, self.trimmer = service.keeper, service.trimmer
+        self.verbs = service.verbs
         self.collector = Collector(repository, service.keeper, service.verbs.run_long)
         LOG.disk = self.disk
         if random.random() < 0.5:

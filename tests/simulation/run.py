@@ -17,7 +17,13 @@ from trio._core import _run
 from heliosfs.clock import FixedClock
 from heliosfs.errors import StoreError
 from heliosfs.repo.configuration import FILE as SETTINGS_FILE
-from tests.simulation.checks import check_belief, check_commits, check_stores, check_trees
+from tests.simulation.checks import (
+    check_belief,
+    check_commits,
+    check_long_verbs,
+    check_stores,
+    check_trees,
+)
 from tests.simulation.damage import contents_of, judge
 from tests.simulation.disk import TMPFS, Died, Disk
 from tests.simulation.effects import Oracle
@@ -37,7 +43,7 @@ WEIGHTS = {
     "fsck": 1, "look_back": 2, "add": 2, "restore": 2, "remove": 1, "pick": 2, "conclude": 2,
     "merge_marked": 2, "amend": 1, "experiment": 1, "rename_branch": 1,
     "configure": 2, "collect_soon": 2, "interrupted": 2, "abandoned": 2, "set_xattr": 2,
-    "list_xattrs": 1, "store_mapped": 5, "write_back": 1, "touch": 1,
+    "list_xattrs": 1, "store_mapped": 5, "write_back": 1, "touch": 1, "write_large": 2,
     "import_directory": 1,
 }  # fmt: skip
 RARE = {"fill_disk": 1, "free_disk": 3, "fail_sync": 1}
@@ -328,6 +334,7 @@ class Simulation:
             while actor.open_files:
                 await actor.do_close()
         check_commits(life, oracle, self.random)
+        await check_long_verbs(life)
 
 
 def causes(error: BaseException) -> list[BaseException]:

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import pytest
 
+from heliosfs.commands.exchange.from_directory import _Import
+from heliosfs.daemon import verbs
+from heliosfs.daemon.turns import Turns
+from heliosfs.errors import PosixError
+from heliosfs.repo.gc.retention import Retention
 from heliosfs.store import drain
 from heliosfs.store.drain import Sync
+from heliosfs.store.formats import format2
 from heliosfs.store.journal.journal import Journal
+from heliosfs.store.sidefile import BesideFile
 from heliosfs.vfs.files import Files
 from heliosfs.workspace import switch, unloading
 from heliosfs.workspace.nodes import DirNode
 from tests.simulation.kernel import CachingKernel
+from tests.simulation.mount import SimulatedKernel
 from tests.simulation.run import Failure, simulate
 
 SEEDS_MAX = 400
@@ -62,7 +72,7 @@ def test_a_sync_that_does_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
         self.succeeded = True
 
     monkeypatch.setattr(Sync, "execute", execute)
-    assert "was promised" in found()
+    assert "batch" in found()
 
 
 def test_a_drain_that_leaves_state_behind(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,7 +89,7 @@ def test_a_segment_that_is_written_over_too_early(monkeypatch: pytest.MonkeyPatc
         self._live[-1].end = 0
 
     monkeypatch.setattr(Journal, "rotate", rotate)
-    assert "Fault" in found()
+    assert "batch" in found()
 
 
 def test_a_file_that_is_cut_off_too_late(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,3 +113,65 @@ def test_a_node_that_is_unloaded_while_it_is_known(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("heliosfs.vfs.filesystem.unload", unload)
     monkeypatch.setattr("heliosfs.workspace.inode.Inode.is_used", property(lambda self: False))
     assert found()
+
+
+def test_a_save_that_leaves_the_pages_of_mappings_to_the_kernel(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def barrier(self: SimulatedKernel) -> None: ...
+
+    monkeypatch.setattr(SimulatedKernel, "barrier", barrier)
+    assert "mapping" in found()
+
+
+def test_a_verb_that_leaves_the_pages_of_mappings_to_the_kernel(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def capture(self: Turns, request: Any) -> None: ...
+
+    monkeypatch.setattr(Turns, "capture", capture)
+    assert "does not see what a mapping changed" in found()
+
+
+def test_an_attribute_that_no_save_keeps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("heliosfs.vfs.xattrs.set_xattr", set_without_touch)
+    monkeypatch.setattr("heliosfs.daemon.rare_requests.set_xattr", set_without_touch)
+    assert "Fault" in found()
+
+
+def set_without_touch(filesystem: Any, node: Any, name: bytes, value: bytes | None) -> None:
+    """Set an attribute behind the back of the next flush."""
+    if value is not None:
+        node.xattrs = {**(node.xattrs or {}), name: value}
+    elif not node.xattrs or node.xattrs.pop(name, None) is None:
+        raise PosixError(errno.ENODATA)
+
+
+def test_settings_that_are_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(BesideFile, "replace", lambda self, data: None)
+    assert "settings" in found()
+
+
+def test_a_collection_that_takes_one_operation_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is one of those that the mount begins by itself, or of a verb."""
+    monkeypatch.setattr(Retention, "keeps", lambda self, operation, count: count < 1)
+    assert "nothing to" in found()
+
+
+def test_a_long_verb_that_goes_on_when_its_caller_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verbs.Verbs, "release", lambda self, channel: None)
+    assert "is taken for ever" in found()
+
+
+def test_an_upgrade_that_forgets_a_seal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(format2, "seal_of", lambda sealed: 1)
+    assert "damage is told of" in found()
+
+
+def test_a_directory_that_is_taken_in_without_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    def first(importing: _Import, *arguments: Any) -> Iterator[Any]:
+        return islice(edits(importing, *arguments), 1)
+
+    edits = _Import._edits
+    monkeypatch.setattr(_Import, "_edits", first)
+    assert "KeyError" in found()

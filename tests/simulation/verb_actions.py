@@ -14,6 +14,7 @@ import trio
 from tests.simulation.actions import BRANCHES, Actor, Failed, Place, outcome
 from tests.simulation.effects import check
 from tests.simulation.kernel import Handle
+from tests.simulation.model import PathBytes
 from tests.simulation.mount import CALLERS, Fault
 
 SETTINGS = {
@@ -202,18 +203,24 @@ class VerbActor(Actor):
         """Let the mount collect by itself after each change, when it is idle for a moment."""
         await self._verb("config", "cleanup.interval", "1ms")
         await self._verb("config", "cleanup.auto_gc_enabled", "true")
+        if self.random.random() < 0.5:
+            await trio.sleep(1.0)
+            await self.do_undo()
 
     async def do_import_directory(self) -> None:
         """Take in the files of a directory elsewhere."""
         path = self.disk.path.with_name(f"{self.disk.path.name}-source-{self.pid}")
-        wanted = self.oracle.sources[str(path)] = {}
+        place = self._place()
+        wanted: dict[PathBytes, bytes] = {}
+        count = len(self.model.works[place.branch].versions) - 1
+        self.oracle.sources[str(path)] = max(0, count), wanted
         path.mkdir()
         try:
             for name in self.random.sample(SOURCES, 2):
                 wanted[tuple(os.fsencode(name).split(b"/"))] = data = self._bytes()
                 (path / name).parent.mkdir(parents=True, exist_ok=True)
                 (path / name).write_bytes(data)
-            await self._verb("import", "--from-dir", str(path), place=self._place())
+            await self._verb("import", "--from-dir", str(path), place=place)
         finally:
             shutil.rmtree(path)
 
@@ -225,6 +232,8 @@ class VerbActor(Actor):
 
     async def do_gc(self) -> None:
         await self._verb(*self.random.choice(COLLECTIONS))
+        if self.random.random() < 0.5:
+            await self.do_undo()
 
     async def do_interrupted(self) -> None:
         """Run a verb whose caller gets a signal meanwhile."""
