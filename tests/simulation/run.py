@@ -46,6 +46,12 @@ WEIGHTS = {
     "list_xattrs": 1, "store_mapped": 5, "write_back": 1, "touch": 1, "write_large": 2,
     "import_directory": 1,
 }  # fmt: skip
+ABOUT_STORE = {
+    "write_large": 8, "write": 4, "commit": 8, "drain": 6, "save_all": 4, "open": 4,
+    "write_open": 4, "fsync": 4, "wait": 4, "gc": 3, "delete_branch": 2, "branch": 3,
+    "reset": 4, "checkout": 3, "read_tree": 3, "fsck": 1, "unlink": 2, "look_back": 2,
+}  # fmt: skip
+"""Weights of a life in which most happens between memory and disk."""
 RARE = {"fill_disk": 1, "free_disk": 3, "fail_sync": 1}
 ENDS = ("unmount", "kill", "cut", "die", "die", "die and cut", "stop", "stop", "stop and cut")
 """A life ends when all is done, at a change of the disk ("die"), or at a moment ("stop")."""
@@ -105,6 +111,8 @@ def plan(seed: int) -> list[Plan]:
     # Swarm testing: what is left out makes room for the rest (Groce and others, 2012).
     weights = {kind: share for kind, share in WEIGHTS.items() if random.random() < 0.75}
     weights |= {"write": 10, "commit": 14}
+    if random.random() < 0.15:
+        weights = dict(ABOUT_STORE)
     for kind in random.sample(sorted(weights), 3):
         weights[kind] *= 4
     if random.random() < 0.2:

@@ -152,9 +152,8 @@ def test_settings_that_are_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "settings" in found()
 
 
-def test_a_collection_that_takes_one_operation_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is one of those that the mount begins by itself, or of a verb."""
-    monkeypatch.setattr(Retention, "keeps", lambda self, operation, count: count < 1)
+def test_a_collection_that_takes_what_can_be_undone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Retention, "keeps", lambda self, operation, count: False)
     assert "nothing to" in found()
 
 
