@@ -17,6 +17,7 @@ from pathlib import Path
 from types import FrameType
 
 from benchmarks import (
+    backups,
     bounded,
     calls,
     fileops,
@@ -57,8 +58,9 @@ BENCHMARKS: dict[str, Callable[[Plan], Iterator[Row]]] = {
     "large": large.large,
     "bounded": bounded.bounded,
     "history": longhistory.history,
+    "backup": backups.backups,
 }
-LONG = {"programs", "polling", "large", "bounded", "history"}
+LONG = {"programs", "polling", "large", "bounded", "history", "backup"}
 """Benchmarks that take minutes each."""
 JSON_PATH = Path(__file__).parents[1] / "build" / "benchmarks.json"
 

@@ -16,8 +16,13 @@ from heliosfs.cli.locate import REPOSITORY
 from heliosfs.cli.progress import ProgressLine
 from heliosfs.commands.options import Options
 from heliosfs.errors import AlreadyExists, HeliosError, NotPermitted, StoreError
-from heliosfs.mounttable import workspace_over
-from heliosfs.repo.backup_directory import LastBackup, last_backup, open_backup, plain_path
+from heliosfs.repo.backup_directory import (
+    LastBackup,
+    check_outside,
+    last_backup,
+    open_backup,
+    plain_path,
+)
 
 if TYPE_CHECKING:
     from heliosfs.store.local import LocalStore
@@ -64,8 +69,14 @@ def _verify(options: Options, line: ProgressLine) -> int:
 
     if len(options.words) != 1:
         raise options.misuse("name the directory of the backup, as in 'backup --verify DIR'")
-    store = open_backup(_path(options.words[0]))
+    path = _path(options.words[0])
+    store = open_backup(path)
     try:
+        if store.refusal is not None:
+            raise type(store.refusal)(
+                f"{path} cannot be written, and a check marks what it has read: check a copy, or "
+                "restore it, which compares every object with its id"
+            )
         who = Identity(b"", b"", os.getuid(), os.getgid())
         repository = Repository.open(store, SystemClock(), who, is_backup=True)
         checked = run_to_end(check_store(repository), store, line.tell)
@@ -80,9 +91,7 @@ def _restore(options: Options, line: ProgressLine) -> int:
     if len(options.words) != 2 or not all(options.words):
         raise options.misuse("name a backup and a new directory, as in 'backup --restore DIR NEW'")
     path, new = map(_path, options.words)
-    over = workspace_over(new)
-    if over is not None:
-        raise NotPermitted(f"{new} lies in the workspace {over}: name a directory outside of it")
+    check_outside(new, "")
     source = open_backup(path)
     try:
         last = last_backup(source)

@@ -76,8 +76,8 @@ def check_outside(path: str, workspace: str) -> None:
         over = workspace
     if over is not None:
         raise NotPermitted(
-            f"{path} lies in the workspace {over}, and would be lost with it: "
-            "name a directory outside of it, on another disk"
+            f"{path} lies in the workspace {over}: name a directory outside of it, "
+            "best on another disk"
         )
     for above in list(upward(path))[1:]:
         if os.path.isfile(os.path.join(above, _FORMAT)) and _is_store(above):

@@ -29,7 +29,7 @@ from heliosfs.store.copying import shown as shown_keys
 _COPIED_COUNT = 2_000
 """Objects that are copied in one go."""
 _COPIED_BYTES = 4 * 1024 * 1024
-_VALUES_COUNT = 20_000
+_VALUES_COUNT = 5_000
 """Values of state that are written in one go, where no complete copy is there yet."""
 _LISTED_COUNT = 20
 

@@ -108,7 +108,7 @@ def replace_directory(monkeypatch: pytest.MonkeyPatch, make: Make) -> None:
     monkeypatch.setattr(local, "Directory", make)
 
 
-def die(opened: list[local.LocalStore]) -> None:
+def die(held: object) -> None:
     """Do what a process that is dead does."""
 
 
@@ -120,7 +120,7 @@ def interrupted(
         directory = FaultyDirectory(path, step, error)
         replace_directory(patch, lambda fd: directory)
         if error is None:
-            patch.setattr(backup, "_close", die)
+            patch.setattr(backup, "_give_up", die)
         try:
             source.back_up(path)
         except Died:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import mmap
 import os
 import random
 import signal
@@ -104,15 +105,17 @@ def test_uncommitted_work_of_every_branch_comes_back(mounter: Mounter, tmp_path:
     (live / "side/ignored").write_text("an ignored file\n")
     (live / "other/new").write_bytes(os.urandom(1_500_000))
     # Open, and not synced by anybody.
-    with open(mounted.path / "file", "r+b") as file:
+    with open(mounted.path / "file", "r+b") as file, mmap.mmap(file.fileno(), 0) as mapped:
         file.write(b"just now")
         file.flush()
+        # A page that the kernel has not written back.
+        mapped[:4] = b"Just"
         mounted.helios("backup", str(tmp_path / "backup"))
     wanted = {
         view: {each.name: each.read_bytes() for each in place.iterdir() if each.is_file()}
         for view, place in (("", mounted.path), ("side", live / "side"), ("other", live / "other"))
     }
-    assert wanted[""]["file"] == b"just nowd\n"
+    assert wanted[""]["file"] == b"Just nowd\n"
     restored(mounted, tmp_path / "backup", "new")
     again = mounter(name="new")
     for view, files in wanted.items():

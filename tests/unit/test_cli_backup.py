@@ -360,6 +360,8 @@ def test_restoring_never_writes_over_anything(
     told = refused(capfd, "backup", "--restore", str(place.backup), str(place.path))
     assert told == f"EEXIST {place.path} is not empty: name a new or empty directory"
     assert content(place.store) == before
+    told = refused(capfd, "backup", "--restore", str(place.backup), str(place.backup / "new"))
+    assert f"lies in the store {place.backup}" in told
     file = place.path.parent / "file"
     file.write_text("mine")
     told = refused(capfd, "backup", "--restore", str(place.backup), str(file))
