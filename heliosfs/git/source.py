@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import marshal
-import os
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterable
 
@@ -16,11 +14,7 @@ from heliosfs.git.health import Damaged, id_in
 from heliosfs.git.prepare import Portion
 from heliosfs.git.process import Git, complaint, end_unseen, environment
 from heliosfs.git.stream import FORMAT, LIST, PIPE_BYTES
-
-_PROGRAM = (
-    "import sys; sys.path[:] = sys.argv.pop(1).split('\\n'); "
-    "from heliosfs.git.prepare import main; main(sys.argv[1:])"
-)
+from heliosfs.isolated import command
 
 
 class Source:
@@ -66,11 +60,9 @@ class Source:
         self._lister.stdout.close()
         assert self._printer.stdout is not None
         _widen(self._printer.stdout.fileno())
-        # Isolated, with our own path: no module comes from the environment or the current
-        # directory.
-        command = [sys.executable, "-I", "-S", "-c", _PROGRAM, "\n".join(_import_path())]
+        words = [str(portion_bytes), *([prepare.PREFER_ZSTD] if prefer_zstd else [])]
         self._preparer = subprocess.Popen(
-            [*command, str(portion_bytes), *([prepare.PREFER_ZSTD] if prefer_zstd else [])],
+            command(prepare.__name__, *words),
             stdin=self._printer.stdout,
             stdout=subprocess.PIPE,
             stderr=self._errors,
@@ -113,12 +105,6 @@ class Source:
         lines = [line for line in said.splitlines() if id_in(line.decode("utf-8", "replace"))]
         text = complaint(lines[-1] if lines else said)
         return Damaged(f"git stopped: {text}", id_in(text))
-
-
-def _import_path() -> list[str]:
-    """Return the path on which the program finds the same modules as this process."""
-    here = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    return [here, *map(os.path.abspath, sys.path)]
 
 
 def _widen(fd: int) -> None:

@@ -28,7 +28,7 @@ from heliosfs.repo.working_state import DETACHED, State
 from heliosfs.steps import TURN, Progress, Steps, on_thread
 from heliosfs.store.base import Collection
 
-_STEP_COUNT = 500
+_STEP_COUNT = 2_000
 """Objects that are read and hashed in one go on the thread."""
 
 
@@ -81,9 +81,9 @@ class _Check:
         self._problems += [Problem("when it was opened", text) for text in repository.findings]
         files = yield from on_thread(repository.store.inspect().problems)
         self._problems += [Problem("the files of the store", text) for text in files]
-        listed = yield from on_thread(self._listed)
         while (yield from on_thread(self._survey)):
             yield TURN
+        listed = yield from on_thread(self._listed)
         self._roots += (("the list of commits", [(Kind.COMMIT, oid)]) for oid in listed)
         yield from self._walk()
         self._try("the working states", self._take_states)

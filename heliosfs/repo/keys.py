@@ -133,6 +133,11 @@ def of_operation(prefix: bytes, slot: int, sequence: int) -> bytes:
     return prefix + _OPERATION.pack(slot, sequence)
 
 
+def of_operations(prefix: bytes, slot: int) -> bytes:
+    """Return the prefix of the keys of `of_operation` of a slot."""
+    return prefix + NUMBER.pack(slot)
+
+
 def operation_in(prefix: bytes, key: bytes) -> tuple[int, int]:
     """Return slot and sequence in a key of `of_operation`."""
     slot, sequence = _OPERATION.unpack_from(key, len(prefix))

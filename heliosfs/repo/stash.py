@@ -87,13 +87,6 @@ def stashed_since(store: StateMap, firsts: Mapping[int, int]) -> Iterator[Commit
             yield from (each.entry.oid for each in _changes(data))
 
 
-def forget_stashed(store: StateMap, slot: int, sequence: int) -> None:
-    """Forget the changes of an operation to the stash; the caller publishes."""
-    key = keys.of_operation(keys.STASH_CHANGE, slot, sequence)
-    if store.get(key) is not None:
-        store.put(key, None)
-
-
 def _changes(data: bytes) -> list[StashChange]:
     return [
         StashChange(is_added, StashEntry(number, CommitId(Oid(oid))))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -40,6 +41,9 @@ class Reaching(Protocol):
     def links_of(self, oid: Oid) -> CommitLinks | None:
         """Return the links of a commit that was surveyed, once; None if they must be read."""
 
+    def enter_surveyed(self, commits: Iterable[Oid]) -> list[Oid]:
+        """Enter those of the commits that were surveyed: 0.3 us each; return the others."""
+
     def follow(self, limit: int) -> tuple[int, list[Reference]] | None:
         """Enter what surveyed objects refer to that were entered, at most about `limit` objects.
 
@@ -62,6 +66,9 @@ class Unsurveyed:
 
     def links_of(self, oid: Oid) -> CommitLinks | None:
         return None
+
+    def enter_surveyed(self, commits: Iterable[Oid]) -> list[Oid]:
+        return list(commits)
 
     def follow(self, limit: int) -> tuple[int, list[Reference]] | None:
         return None

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import random
+import signal
 import stat
 import struct
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import lmdb
 import pytest
@@ -18,7 +21,7 @@ from heliosfs.objects.references import Reference
 from heliosfs.objects.tree import NO_OID, Entry, encode_entry, join_leaf
 from heliosfs.repo.gc.closure import Closure
 from heliosfs.store.base import Collection
-from heliosfs.store.gc import listing, survey
+from heliosfs.store.gc import listing, marking, survey, surveyors
 from heliosfs.store.gc.recollection import decode_recollection
 from heliosfs.store.l2 import database, encoder, reader, record
 from heliosfs.store.l2.environment import FILE
@@ -158,6 +161,75 @@ def test_the_same_is_reached(
         assert reached(store, roots, surveys=True, reads_blobs=reads_blobs) == one_by_one
 
 
+def share(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(marking, "SHARED_FROM", 1)
+    for module in (marking, surveyors):
+        monkeypatch.setattr(module, "program_count", lambda: 3)
+
+
+@pytest.mark.parametrize("reads_blobs", [False, True])
+def test_programs_survey_the_same(
+    store: LocalStore, reads_blobs: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history = History(store, 5)
+    for _ in range(120):
+        history.commit()
+    settle(store)
+    every = (history.commits, history.commits[-1:], history.dice.sample(history.commits, 9))
+    one_by_one = [reached(store, each, surveys=False, reads_blobs=reads_blobs) for each in every]
+    alone = surveyed(store, reads_blobs=reads_blobs)
+    share(monkeypatch)
+    joined = surveyed(store, reads_blobs=reads_blobs, closing=alone)
+    for oid in history.commits:
+        links = alone.links_of(oid)
+        assert links is not None and joined.links_of(oid) == links
+    joined.close()
+    for roots, expected in zip(every, one_by_one, strict=True):
+        assert reached(store, roots, surveys=True, reads_blobs=reads_blobs) == expected
+
+
+@pytest.mark.parametrize(
+    "program", [["false"], ["head", "-c100"], ["sh", "-c", "kill -9 $$"], ["no such program"]]
+)
+def test_what_programs_did_not_survey_is_looked_up(
+    store: LocalStore, program: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history = History(store, 6)
+    for _ in range(40):
+        history.commit()
+    settle(store)
+    one_by_one = reached(store, history.commits[-9:], surveys=False, reads_blobs=True)
+    share(monkeypatch)
+    monkeypatch.setattr(surveyors, "command", lambda *words: program)
+    assert reached(store, history.commits[-9:], surveys=True, reads_blobs=True) == one_by_one
+
+
+def test_programs_end_with_the_collection(
+    store: LocalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history = History(store, 7)
+    for _ in range(9):
+        history.commit()
+    settle(store)
+    share(monkeypatch)
+    started: list[subprocess.Popen[bytes]] = []
+    start = subprocess.Popen
+
+    def starting(*words: object, **options: Any) -> subprocess.Popen[bytes]:
+        started.append(start(["sleep", "600"], **options))
+        return started[-1]
+
+    monkeypatch.setattr(subprocess, "Popen", starting)
+    collection = store.collect()
+    with collection.snapshot():
+        for _ in range(5):
+            assert collection.survey()
+    collection.close()
+    assert len(started) == 3
+    for each in started:
+        assert each.wait(10) == -signal.SIGKILL
+
+
 @pytest.mark.parametrize("reads_blobs", [False, True])
 @pytest.mark.parametrize(("short_bytes", "commits"), [(1, 8), (1, 30), (2, 80)])
 @pytest.mark.parametrize("seed", range(3))
@@ -185,7 +257,11 @@ def test_the_same_is_reached_when_short_ids_collide(
     store.close()
 
 
-def surveyed(store: LocalStore, *, reads_blobs: bool) -> Collection:
+def surveyed(
+    store: LocalStore, *, reads_blobs: bool, closing: Collection | None = None
+) -> Collection:
+    if closing is not None:
+        closing.close()
     collection = store.collect()
     with collection.snapshot():
         while collection.survey(reads_blobs=reads_blobs):

@@ -6,14 +6,13 @@ import io
 import marshal
 import random
 import subprocess
-import sys
 
 import pytest
 
 from heliosfs.git import prepare
 from heliosfs.git.prepare import Plain, Preparer, prepared_of
-from heliosfs.git.source import _import_path
 from heliosfs.git.stream import PART, CutShort, MissingInGit, ObjectStream
+from heliosfs.isolated import command
 from heliosfs.objects.blob import EMPTY_BLOB, PART_BYTES, WHOLE_MAX, ZERO_PART, decode_parts
 from heliosfs.objects.commit import Commit, Signature, encode_commit, join_commit
 from heliosfs.objects.ids import CommitId, Kind, Oid, object_id
@@ -172,13 +171,8 @@ def test_a_commit_that_cannot_be_read_says_why() -> None:
     ],
 )
 def test_the_program_says_how_it_ended(given: bytes, end: tuple[int, str]) -> None:
-    program = "import sys; sys.path[:] = sys.argv.pop(1).split('\\n'); "
-    program += "from heliosfs.git.prepare import main; main(sys.argv[1:])"
     done = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", program, "\n".join(_import_path()), "1000"],
-        input=given,
-        capture_output=True,
-        check=True,
+        command(prepare.__name__, "1000"), input=given, capture_output=True, check=True
     )
     portions, at = [], 0
     while at < len(done.stdout):

@@ -330,8 +330,10 @@ class _Run:
 
     def _mark(self) -> Steps[None]:
         closure = self._closure
+        kept = (oid for oid, _ in self._keep_decision.kept_trees())
+        further = yield from on_thread(partial(self._collection.enter_surveyed, kept))
         # In the order in which they came to the store.
-        closure.add((Kind.COMMIT, oid) for oid, _ in self._keep_decision.kept_trees())
+        closure.add((Kind.COMMIT, oid) for oid in further)
         for found in nameless_files(self._repository):
             self._add(found)
             yield TURN

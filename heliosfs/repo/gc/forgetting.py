@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
 
 from heliosfs.objects.tree import TIME_MAX_NS
 from heliosfs.repo import keys
 from heliosfs.repo.gc.retention import KeptLog
-from heliosfs.repo.gc.roots import dead_slots, forget_staged, log_of, saves_of
+from heliosfs.repo.gc.roots import dead_slots, kept_for_undo, log_of, saves_of
 from heliosfs.repo.repository import Repository
 from heliosfs.steps import TURN, Steps
 
@@ -58,11 +59,12 @@ def forget_operations(
 def _drop_operations(repository: Repository, slot: int, first: int) -> Steps[int]:
     count = 0
     begin = log_of(repository, slot).first
+    # The tree that was staged before an operation, and its stash entries, serve only its undo.
+    served = deque(kept_for_undo(repository, slot, first) if begin < first else ())
     while dropped := log_of(repository, slot).drop_before(first, _STATE_COUNT):
-        # The tree that was staged before an operation, and its stash entries, serve only its undo.
-        for sequence in range(begin, begin + dropped):
-            forget_staged(repository, slot, sequence)
         begin += dropped
+        while served and served[0][0] < begin:
+            repository.store.put(served.popleft()[1], None)
         repository.store.publish()
         count += dropped
         yield TURN

@@ -13,7 +13,7 @@ from heliosfs.repo import keys
 from heliosfs.repo.operation_log import OperationLog, logged_slots
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.saves import Saves
-from heliosfs.repo.stash import forget_stashed, stashed
+from heliosfs.repo.stash import stashed
 from heliosfs.repo.working_state import DETACHED, State, decode_state
 from heliosfs.workspace.large_file import LargeFile
 from heliosfs.workspace.nodes import FileNode
@@ -52,12 +52,18 @@ def staged_before(repository: Repository) -> Iterator[tuple[int, int, list[Refer
         yield slot, sequence, list(entry_references(decode_entry(value)[0]))
 
 
-def forget_staged(repository: Repository, slot: int, sequence: int) -> None:
-    """Drop the staged tree of the time before an operation; the caller publishes."""
-    key = keys.of_operation(keys.STAGE_BEFORE, slot, sequence)
-    if repository.store.get(key) is not None:
-        repository.store.put(key, None)
-    forget_stashed(repository.store, slot, sequence)
+def kept_for_undo(repository: Repository, slot: int, end: int) -> list[tuple[int, bytes]]:
+    """Return what serves only the undo of operations before `end`: their sequences, and keys.
+
+    Few operations have such state, so it is looked for once, and not for each of them.
+    """
+    found = []
+    for prefix in (keys.STAGE_BEFORE, keys.STASH_CHANGE):
+        for key, _ in repository.store.scan(keys.of_operations(prefix, slot)):
+            _, sequence = keys.operation_in(prefix, key)
+            if sequence < end:
+                found.append((sequence, key))
+    return sorted(found)
 
 
 def slots(repository: Repository) -> list[int]:

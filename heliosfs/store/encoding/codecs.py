@@ -184,14 +184,20 @@ def decode_splice(
     """
     try:
         head = record[at]
-        # One byte, most often: without a call.
+        # One or two bytes, most often: without a call.
         if head < 0x80:
             at += 1
+        elif record[at + 1] < 0x80:
+            head += (record[at + 1] << 7) - 0x80
+            at += 2
         else:
             head, at = read_varint(record, at)
         tail = record[at]
         if tail < 0x80:
             at += 1
+        elif record[at + 1] < 0x80:
+            tail += (record[at + 1] << 7) - 0x80
+            at += 2
         else:
             tail, at = read_varint(record, at)
         wanted = size - head - tail

@@ -49,6 +49,7 @@ class LocalCollection:
         self.read, self.mark, self.is_marked = marking.read, marking.mark, marking.is_marked
         self.survey, self.links_of = marking.survey, marking.links_of
         self.enter, self.follow = marking.enter, marking.follow
+        self.enter_surveyed = marking.enter_surveyed
         self.plan_pack, self.plan_count = removal.plan_pack, removal.plan_count
         self.plan_sweep = removal.plan_sweep
 
@@ -121,6 +122,7 @@ class LocalCollection:
         return self._removal.swept
 
     def close(self) -> None:
+        self._marking.close()
         # Closed before, perhaps, and another collection is under way.
         if self._database.marks is self._marks:
             self._database.marks = None

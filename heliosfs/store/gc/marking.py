@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import TypeVar
 
 from heliosfs.errors import CorruptObject, MissingObject
@@ -15,7 +15,9 @@ from heliosfs.objects.references import Reference, references
 from heliosfs.pace import Pace
 from heliosfs.store.encoding.codecs import DecodeError
 from heliosfs.store.gc.chains import Chains
+from heliosfs.store.gc.listing import Listing
 from heliosfs.store.gc.survey import FURTHER, PARTIAL, REFERS, Survey
+from heliosfs.store.gc.surveyors import SHARED_FROM, Surveyors, program_count
 from heliosfs.store.l2.database import ObjectDatabase
 from heliosfs.store.l2.marks import Marks
 from heliosfs.store.l2.reader import Snapshot
@@ -40,6 +42,8 @@ class Marking:
         self._pending = pending
         self._marks = marks
         self._chains = Chains()
+        self._listing: Listing | None = None
+        self._surveyors: Surveyors | None = None
         self._survey: Survey | None = None
         self._stack: list[int] = []
         """Surveyed objects that were reached, and whose references were not followed."""
@@ -57,19 +61,40 @@ class Marking:
             yield self._snapshot
 
     def survey(self, *, reads_blobs: bool = False) -> bool:
-        """Do as `Collection.survey` says."""
-        survey, first = self._survey, self._marks.first
-        if survey is None:
-            totals = self._database.totals
+        """Do as `Reaching.survey` says."""
+        if self._survey is not None:
+            self._survey.advance(self._snapshot)
+            return not self._survey.is_done
+        if self._surveyors is not None:
+            if not self._surveyors.advance():
+                self._survey = self._surveyors.survey()
+                self._surveyors.close()
+            return self._survey is None
+        totals, first = self._database.totals, self._marks.first
+        if self._listing is None:
             if (totals.next_number - first) * _SURVEY_SHARE < totals.objects:
                 return False
-            survey = Survey(first, totals.next_number, reads_blobs=reads_blobs)
-            self._survey = survey
-        survey.advance(self._snapshot)
-        return not survey.is_done
+            self._listing = Listing(totals.next_number)
+        if not self._listing.advance(self._snapshot):
+            self._begin_survey(first, self._listing.is_sole[first:], reads_blobs=reads_blobs)
+            self._listing.is_sole = bytearray()
+        return True
+
+    def _begin_survey(self, first: int, is_sole: bytearray, *, reads_blobs: bool) -> None:
+        if len(is_sole) >= SHARED_FROM and program_count():
+            # If they cannot be started, for whatever reason, this thread can do it, too.
+            with suppress(OSError):
+                self._surveyors = Surveyors(self._database, first, is_sole, reads_blobs=reads_blobs)
+                return
+        self._survey = Survey(first, is_sole, reads_blobs=reads_blobs)
+
+    def close(self) -> None:
+        """End what was begun.  Idempotent."""
+        if self._surveyors is not None:
+            self._surveyors.close()
 
     def links_of(self, oid: Oid) -> CommitLinks | None:
-        """Do as `Collection.links_of` says."""
+        """Do as `Reaching.links_of` says."""
         return self._survey.commits.pop(oid, None) if self._survey else None
 
     def commits_by_number(self) -> dict[int, Oid]:
@@ -78,7 +103,7 @@ class Marking:
         return {number: oid for oid, number in numbers.items()}
 
     def read(self, oid: Oid, kind: Kind) -> bytes:
-        """Do as `Collection.read` says."""
+        """Do as `Reaching.read` says."""
         pending = self._pending.get(oid)
         if pending is not None:
             found, data = pending.kind, bytes_of(self._database.packs, pending, self.read)
@@ -90,11 +115,11 @@ class Marking:
         return _of_kind(oid, kind, found, data)
 
     def mark(self, oid: Oid) -> bool:
-        """Do as `Collection.mark` says."""
+        """Do as `Reaching.mark` says."""
         return self._mark(oid, Snapshot.numbers_of) is not None
 
     def enter(self, kind: Kind, oid: Oid, *, reads_blob: bool = False) -> list[Reference] | None:
-        """Do as `Collection.enter` says."""
+        """Do as `Reaching.enter` says."""
         survey = self._survey
         if kind is _COMMIT and survey is not None and survey.is_done:
             number = survey.numbers.get(oid)
@@ -137,8 +162,20 @@ class Marking:
             found.ends = shape.ends
         return result
 
+    def enter_surveyed(self, commits: Iterable[Oid]) -> list[Oid]:
+        """Do as `Reaching.enter_surveyed` says."""
+        numbers = self._survey.numbers if self._survey is not None else {}
+        reach, further = self._marks.reach, []
+        for oid in commits:
+            number = numbers.get(oid)
+            if number is None:
+                further.append(oid)
+            elif reach(number):
+                self._stack.append(number)
+        return further
+
     def follow(self, limit: int) -> tuple[int, list[Reference]] | None:
-        """Do as `Collection.follow` says."""
+        """Do as `Reaching.follow` says."""
         survey, stack = self._survey, self._stack
         if survey is None or not (stack or self._partial):
             return None
@@ -218,7 +255,7 @@ class Marking:
         return found
 
     def is_marked(self, oid: Oid) -> bool:
-        """Do as `Collection.is_marked` says."""
+        """Do as `Reaching.is_marked` says."""
         # It is in a batch that is or will be published, and whose drain claims it.
         if oid in self._pending:
             return True

@@ -79,7 +79,7 @@ class ObjectDatabase:
         An unclean file is walked first.  With `is_read_only` nothing on the disk is altered, and
         nobody may write.  Raise StoreError if the file is damaged, or missing without `create`.
         """
-        self._directory = directory
+        self.directory = directory
         self._guard = threading.Lock()
         self._loads = 0
         self._recent = Unindexed({})
@@ -290,7 +290,7 @@ class ObjectDatabase:
         )
         txn.put(TOTALS_KEY, totals.encode())
         txn.put(PACKS_KEY, seal(PACKS_KEY, encode_uses(uses)))
-        self._directory.commit(txn)
+        self.directory.commit(txn)
         self.totals = totals
         # I53: after the commit has returned.
         if self.witness is not None:

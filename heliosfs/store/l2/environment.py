@@ -79,6 +79,18 @@ def open_unaltered(path: str) -> lmdb.Environment:
     )
 
 
+def open_beside(path: str, map_bytes: int) -> lmdb.Environment:
+    """Open a file to read, in another process than the one that owns it.  lmdb.Error."""
+    return lmdb.open(
+        path,
+        map_size=map_bytes,
+        subdir=False,
+        readonly=True,
+        max_dbs=len(Tables._fields),
+        lib_version=LMDB_0_9,
+    )
+
+
 def open_tables(
     env: lmdb.Environment, txn: Transaction | None = None, *, create: bool = True
 ) -> Tables:

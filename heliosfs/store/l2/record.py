@@ -120,8 +120,12 @@ def unpack_head(number: int, data: bytes) -> Head:
             size, at = read_varint(data, at)
         if codec not in DELTAS:
             return number, codec, kind, kept, size, None, 0, data, at
-        distance, at = read_varint(data, at)
-        position, at = read_varint(data, at)
+        distance, position = data[at], data[at + 1]
+        if distance < 0x80 and position < 0x80:
+            at += 2
+        else:
+            distance, at = read_varint(data, at)
+            position, at = read_varint(data, at)
     except (IndexError, KeyError) as error:
         raise DecodeError(f"object {number} has a damaged header") from error
     # I43: a delta comes after its base.

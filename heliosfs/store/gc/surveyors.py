@@ -1,0 +1,143 @@
+"""Surveys by programs beside this one: each CPU reads a part of L2.
+
+A survey is hashing and decoding of many small objects, which keeps the interpreter for itself.  In
+programs of its own it takes a part of the time, and none of the interpreter of a mount.  Such a
+program opens the file to read, as LMDB allows, and writes the survey to its standard output.
+What one of them could not survey, for whatever reason, is looked up one by one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import select
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+
+import lmdb
+
+from heliosfs.isolated import command
+from heliosfs.store.directory import Directory
+from heliosfs.store.encoding.packs import Packs
+from heliosfs.store.gc.survey import Survey
+from heliosfs.store.l2.database import ObjectDatabase
+from heliosfs.store.l2.environment import FILE, open_beside, open_tables
+from heliosfs.store.l2.reader import Snapshot, Unindexed
+
+SHARED_FROM = 40_000
+"""Objects from which several programs survey them: starting them takes 0.15 s."""
+_PROGRAMS_MAX = 4
+_WAIT_SECONDS = 0.05
+_READ_BYTES = 1024 * 1024
+
+
+def program_count() -> int:
+    """Return how many programs share a survey; 0 if there is one CPU for all."""
+    count = len(os.sched_getaffinity(0))
+    return min(count, _PROGRAMS_MAX) if count > 1 else 0
+
+
+class Surveyors:
+    """Programs that survey the objects of a database, in equal parts."""
+
+    def __init__(
+        self, database: ObjectDatabase, first: int, is_sole: bytearray, *, reads_blobs: bool
+    ) -> None:
+        """Start them for the objects from `first` on, one for each byte of `is_sole`.  OSError."""
+        self._database = database
+        self._first = first
+        self._count = len(is_sole)
+        self._reads_blobs = reads_blobs
+        self._programs: list[subprocess.Popen[bytes]] = []
+        self._parts: list[bytearray] = []
+        self._open: dict[int, int] = {}
+        """Index of each program whose output has not ended, by descriptor."""
+        try:
+            for begin, end in self._cuts():
+                self._start(begin, end)
+            # They begin together: each reads all of this before it does anything else.
+            for program, (begin, end) in zip(self._programs, self._cuts(), strict=True):
+                assert program.stdin is not None
+                # If it has ended already, its output tells.
+                with contextlib.suppress(BrokenPipeError), program.stdin:
+                    program.stdin.write(is_sole[begin - first : end - first])
+        except BaseException:
+            self.close()
+            raise
+
+    def _cuts(self) -> Iterator[tuple[int, int]]:
+        shares = program_count()
+        for share in range(shares):
+            yield (
+                self._first + self._count * share // shares,
+                self._first + self._count * (share + 1) // shares,
+            )
+
+    def _start(self, begin: int, end: int) -> None:
+        fd = self._database.directory.fd
+        numbers = (fd, self._database.map_bytes, begin, end, int(self._reads_blobs))
+        program = subprocess.Popen(
+            command(__name__, *map(str, numbers)),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            pass_fds=[fd],
+        )
+        self._programs.append(program)
+        self._parts.append(bytearray())
+        assert program.stdout is not None
+        self._open[program.stdout.fileno()] = len(self._programs) - 1
+
+    def advance(self) -> bool:
+        """Wait a little for the programs; return True if one of them goes on."""
+        ready, _, _ = select.select(list(self._open), [], [], _WAIT_SECONDS)
+        for fd in ready:
+            data = os.read(fd, _READ_BYTES)
+            if data:
+                self._parts[self._open[fd]] += data
+            else:
+                del self._open[fd]
+        return bool(self._open)
+
+    def survey(self) -> Survey:
+        """Return the survey of all, once no program goes on."""
+        whole = Survey(self._first, bytearray(), reads_blobs=self._reads_blobs)
+        for part, (_, end) in zip(self._parts, self._cuts(), strict=True):
+            whole.join(bytes(part), end)
+        return whole
+
+    def close(self) -> None:
+        """End the programs if they still run.  Idempotent."""
+        for program in self._programs:
+            if program.stdout is not None:
+                program.stdout.close()
+            if program.poll() is None:
+                program.kill()
+                threading.Thread(target=program.wait, name="reaper", daemon=True).start()
+        if self._programs:
+            # A killed program leaves its place among the readers, which keeps old pages in use.
+            self._database.env.reader_check()
+        self._programs, self._open = [], {}
+
+
+def main(argv: list[str]) -> None:
+    """Survey some objects; standard input has a byte for each, as `Listing.is_sole` does."""
+    # Much is allocated and nothing of it is cyclic: the collector would only walk it.
+    gc.disable()
+    dir_fd, map_bytes, begin, end, reads_blobs = map(int, argv)
+    survey = Survey(begin, bytearray(sys.stdin.buffer.read()), reads_blobs=bool(reads_blobs))
+    assert survey.end == end
+    directory = Directory(dir_fd)
+    packs = Packs(directory, is_read_only=True)
+    with open_beside(directory.path_of(FILE), map_bytes) as env:
+        tables = open_tables(env, create=False)
+        # The file may have grown further than it is mapped: then the rest is not surveyed.
+        with contextlib.suppress(lmdb.Error):
+            while not survey.is_done:
+                # A transaction for each part: one keeps old pages from being reused.
+                with env.begin() as txn:
+                    survey.advance(Snapshot(txn, tables, Unindexed({}), packs))
+    sys.stdout.buffer.write(survey.dump())
