@@ -11,6 +11,7 @@ from heliosfs.commands.verb import Request
 from heliosfs.errors import NotFound, UsageError
 from heliosfs.objects.ids import TreeId
 from heliosfs.objects.tree import Entry, decode_entry
+from heliosfs.steps import TURN, Steps, at_once
 from heliosfs.store.base import Store
 from heliosfs.trees.gitlinks import is_directory
 from heliosfs.trees.stored import find_entry, read_entries, walk_changes
@@ -112,6 +113,13 @@ def pathspec(cwd: str, words: Sequence[str], *, default: str | None = None) -> P
 def chosen(
     request: Request, words: Sequence[str], sides: Sequence[Entry], problem: str
 ) -> list[bytes]:
+    """Return what `chosen_in_steps` returns, at once."""
+    return at_once(chosen_in_steps(request, words, sides, problem))
+
+
+def chosen_in_steps(
+    request: Request, words: Sequence[str], sides: Sequence[Entry], problem: str
+) -> Steps[list[bytes]]:
     """Return the paths that a verb takes from one tree into another.
 
     A name stands for itself, a pattern for all it matches of what differs between the sides.
@@ -125,16 +133,16 @@ def chosen(
     if spec.is_plain:
         return [item.place for item in spec.items]
     first, *others = sides
-    changed = {
-        path
-        for other in others
-        for path, _, new in walk_changes(store, TreeId(first.oid), TreeId(other.oid))
-        if new is None or not new.is_dir
-    }
-    found = sorted(path for path in changed if spec.matches(path))
+    matched: set[bytes] = set()
+    for other in others:
+        for path, _, new in walk_changes(store, TreeId(first.oid), TreeId(other.oid)):
+            yield TURN
+            if (new is None or not new.is_dir) and spec.matches(path):
+                matched.add(path)
+    found = sorted(matched)
     for item in spec.items:
         if item.fits is not None and not any(map(item.fits, found)):
-            _check_pattern(store, sides, item, problem)
+            yield from _check_pattern(store, sides, item, problem)
     return found
 
 
@@ -143,6 +151,16 @@ def files_below(store: Store, root: Entry, spec: Pathspec) -> Iterator[tuple[byt
     for path, entry in _entries(store, root, spec.places):
         if not is_directory(entry) and spec.matches(path):
             yield path, entry
+
+
+def paths_below(store: Store, root: Entry, spec: Pathspec) -> Steps[list[bytes]]:
+    """Return the paths of `files_below`, in steps: a pattern may fit few of many."""
+    found = []
+    for path, entry in _entries(store, root, spec.places):
+        if not is_directory(entry) and spec.matches(path):
+            found.append(path)
+        yield TURN
+    return found
 
 
 def _entries(store: Store, root: Entry, places: Sequence[bytes]) -> Iterator[tuple[bytes, Entry]]:
@@ -252,15 +270,16 @@ def _magic(word: str) -> tuple[set[str], str]:
     return magic, word[at:].removeprefix(":")
 
 
-def _check_pattern(store: Store, sides: Sequence[Entry], item: _Item, problem: str) -> None:
+def _check_pattern(store: Store, sides: Sequence[Entry], item: _Item, problem: str) -> Steps[None]:
     """Check that something matches a pattern.  Raise NotFound.
 
-    In a tree that is too large to be looked through while others wait, nothing is said.
+    In a tree that takes too long to be looked through, nothing is said.
     """
     left = _LOOKED_AT_MAX
     for root in sides:
         for path, entry in islice(_entries(store, root, [item.place]), left):
             left -= 1
+            yield TURN
             if not entry.is_dir and item.matches(path):
                 return
     if left > 0:

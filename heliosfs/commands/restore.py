@@ -17,11 +17,12 @@ from heliosfs.commands.verb import Request
 from heliosfs.errors import NotFound
 from heliosfs.objects.tree import Entry
 from heliosfs.repo.revisions import resolve
+from heliosfs.steps import Steps
 from heliosfs.trees.graft import GraftResult, graft
 from heliosfs.trees.stored import find_entry
 
 
-def restore(request: Request, options: Options) -> str:
+def restore(request: Request, options: Options) -> str | Steps[str]:
     """Make the paths exactly what the source has there: what it does not have goes."""
     words = [*options.words, *(options.paths or [])]
     is_saved = "saved" in options or "at" in options
@@ -47,11 +48,11 @@ def restore(request: Request, options: Options) -> str:
     return _reply(options, name, changed)
 
 
-def _restore_saved(request: Request, options: Options, words: list[str]) -> str:
+def _restore_saved(request: Request, options: Options, words: list[str]) -> Steps[str]:
     """Restore an automatic save; the reply names its time."""
     from heliosfs.commands.operations.past import described, restored
 
-    found = restored(request, options, words)
+    found = yield from restored(request, options, words)
     if "json" in options:
         changed = [text_of(path) for _, paths in found for path in paths]
         times = [iso_time(past.time_ns // SECOND_NS) for past, _ in found]

@@ -6,11 +6,12 @@ import stat
 from collections.abc import Iterator
 
 from heliosfs.commands.options import Options
-from heliosfs.commands.pathspec import Pathspec, files_below, pathspec
+from heliosfs.commands.pathspec import Pathspec, paths_below, pathspec
 from heliosfs.commands.render import json_reply, quote_path, text_of
 from heliosfs.commands.verb import Request
 from heliosfs.errors import Busy, NotFound
 from heliosfs.objects.tree import Entry
+from heliosfs.steps import ALONE, Steps
 from heliosfs.trees.edit import edit_tree
 from heliosfs.trees.same import differs
 from heliosfs.trees.stored import find_entry
@@ -18,36 +19,20 @@ from heliosfs.trees.stored import find_entry
 _NAMED_COUNT = 10
 
 
-def rm(request: Request, options: Options) -> str:
+def rm(request: Request, options: Options) -> Steps[str]:
     """Remove the files that HEAD or the stage has and the words name."""
     words = [*options.words, *(options.paths or [])]
     if not words:
         raise options.misuse("give a path")
-    view, store = request.view, request.repository.store
     spec = pathspec(request.cwd, words, default=request.cwd)
-    work = view.selected()
-    is_merging = view.merging is not None
-    if is_merging and "cached" in options:
-        raise Busy("a merge is open, and its commit takes every file: leave out --cached")
-    # In an open merge what is there counts: that is how a deletion is decided for.
-    base = work if is_merging else view.base_root()
-    paths = _files_to_remove(request, options, spec, base)
-    if not (is_merging or "force" in options):
-        _check_kept(request, options, paths, base, work)
-    if "dry-run" not in options and paths:
-        now = request.repository.clock.now_ns()
-        edits: dict[bytes, Entry | None] = dict.fromkeys(_with_parents(paths))
-        staged = edit_tree(store, base, _present(request, edits, base), now)
-        staged_root = staged if view.differs(view.head, staged) and not is_merging else None
-        text = " ".join(words)
-        if "cached" in options:
-            with request.repository.transaction:
-                view.stage.replace(staged_root)
-        else:
-            before = view.state()
-            root = edit_tree(store, work, _present(request, edits, work), now)
-            after = before._replace(root=view.ignoring.keep(root, before.root))
-            view.move("rm", text, before, after, staged_root)
+    base = _base_of(request, options)
+    paths = yield from _files_to_remove(request, options, spec, base)
+    yield ALONE
+    if base != (base := _base_of(request, options)):
+        # Others have changed it meanwhile; now they cannot, but for the files of an open merge.
+        paths = yield from _files_to_remove(request, options, spec, base)
+    with request.repository.transaction:
+        _remove(request, options, words, base, paths)
     if "json" in options:
         return json_reply({"changed": [text_of(path) for path in paths]})
     if "quiet" in options:
@@ -55,16 +40,50 @@ def rm(request: Request, options: Options) -> str:
     return "".join(f"rm {_single_quoted(path)}\n" for path in paths)
 
 
+def _remove(
+    request: Request, options: Options, words: list[str], base: Entry, paths: list[bytes]
+) -> None:
+    """Remove the files of a tree, unless content would be lost.  Raise Busy."""
+    view, store = request.view, request.repository.store
+    is_merging, work = view.merging is not None, view.selected()
+    if not (is_merging or "force" in options):
+        _check_kept(request, options, paths, base, work)
+    if "dry-run" in options or not paths:
+        return
+    now = request.repository.clock.now_ns()
+    edits: dict[bytes, Entry | None] = dict.fromkeys(_with_parents(paths))
+    staged = edit_tree(store, base, _present(request, edits, base), now)
+    staged_root = staged if view.differs(view.head, staged) and not is_merging else None
+    if "cached" in options:
+        view.stage.replace(staged_root)
+        return
+    before = view.state()
+    root = edit_tree(store, work, _present(request, edits, work), now)
+    after = before._replace(root=view.ignoring.keep(root, before.root))
+    view.move("rm", " ".join(words), before, after, staged_root)
+
+
 def _single_quoted(path: bytes) -> str:
     return "'" + quote_path(path) + "'"
 
 
+def _base_of(request: Request, options: Options) -> Entry:
+    """Return the tree whose files are meant.  Raise Busy."""
+    view = request.view
+    if view.merging is None:
+        return view.base_root()
+    if "cached" in options:
+        raise Busy("a merge is open, and its commit takes every file: leave out --cached")
+    # In an open merge what is there counts: that is how a deletion is decided for.
+    return view.selected()
+
+
 def _files_to_remove(
     request: Request, options: Options, spec: Pathspec, base: Entry
-) -> list[bytes]:
+) -> Steps[list[bytes]]:
     """Return the files to remove.  Raise NotFound for a word without one; directories need -r."""
     store = request.repository.store
-    paths = [path for path, _ in files_below(store, base, spec)]
+    paths = yield from paths_below(store, base, spec)
     for item in spec.items:
         if item.fits is not None and any(map(item.fits, paths)):
             continue

@@ -125,7 +125,9 @@ def compare_in_steps(
             found.append(file_change)
         if not count % _WALKED_AT_ONCE:
             yield TURN
-    return find_renames(store, found) if with_renames else sorted(found, key=_path_of)
+    if with_renames:
+        return (yield from find_renames_in_steps(store, found))
+    return sorted(found, key=_path_of)
 
 
 def _walk(store: Store, old: Entry | None, new: Entry) -> Iterator[Change]:
@@ -148,13 +150,13 @@ def _of_file(change: Change) -> FileChange | None:
     return FileChange(path, old, new) if old is not None or new is not None else None
 
 
-def find_renames(store: Store, changes: list[FileChange]) -> list[FileChange]:
+def find_renames_in_steps(store: Store, changes: list[FileChange]) -> Steps[list[FileChange]]:
     """Pair deleted files with added ones of which half is the same (`repo/merge`).
 
     Cost: bounded, 50 ms.
     """
     pairs = {change.path: (change.old, change.new) for change in changes}
-    found = merge.find_renames(store, pairs, pairs.keys(), _PAIRS_MAX)
+    found = yield from merge.find_renames_in_steps(store, pairs, pairs.keys(), _PAIRS_MAX)
     sources = {rename.path: (path, rename.percent) for path, rename in found.items()}
     paired = []
     for change in changes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from heliosfs.clock import SECOND_NS
 from heliosfs.commands.moments import ago, parse_moment
 from heliosfs.commands.options import Options
-from heliosfs.commands.pathspec import chosen, is_magic
+from heliosfs.commands.pathspec import chosen_in_steps, is_magic
 from heliosfs.commands.render import iso_time
 from heliosfs.commands.verb import Request
 from heliosfs.errors import NotFound
@@ -14,6 +14,7 @@ from heliosfs.objects.tree import Entry
 from heliosfs.repo.returning import Past, recent_states, state_at
 from heliosfs.repo.saves import COUNT_MAX
 from heliosfs.repo.view import View
+from heliosfs.steps import ALONE, TURN, Steps
 from heliosfs.store.base import Store
 from heliosfs.trees.graft import graft
 from heliosfs.trees.same import differs
@@ -78,7 +79,7 @@ def described(request: Request, past: Past) -> str:
 
 def restored(
     request: Request, options: Options, words: list[str]
-) -> list[tuple[Past, list[bytes]]]:
+) -> Steps[list[tuple[Past, list[bytes]]]]:
     """Restore paths from saves, as one operation; return each state and what it changed.
 
     With `--at` all come from the state of that moment, else each from the last save, or state
@@ -86,19 +87,29 @@ def restored(
     are meant come, too.
     Raise NotFound or UsageError.
     """
-    view, store = request.view, request.repository.store
-    before, here = view.state(), view.selected()
+    before = request.view.state()
     if options.value("at") is not None:
         past = moment_state(request, options)
         problem = f"at {iso_time(past.time_ns // SECOND_NS)}"
-        found = [(past, chosen(request, words, (before.root, past.state.root), problem))]
+        sides = before.root, past.state.root
+        found = [(past, (yield from chosen_in_steps(request, words, sides, problem)))]
     else:
         together = any(map(is_magic, words))
-        found = [
-            _last_other(request, before.root, each)
-            for each in ([words] if together else [[word] for word in words])
-        ]
-    root = here
+        found = []
+        for each in [words] if together else [[word] for word in words]:
+            found.append((yield from _last_other(request, before.root, each)))
+    yield ALONE
+    with request.repository.transaction:
+        return _put_back(request, words, found)
+
+
+def _put_back(
+    request: Request, words: list[str], found: list[tuple[Past, list[bytes]]]
+) -> list[tuple[Past, list[bytes]]]:
+    """Restore the paths of earlier states; return those of them that changed."""
+    view, store = request.view, request.repository.store
+    # Files may have been written meanwhile: those that are not meant stay as they are now.
+    before, root = view.state(), view.selected()
     for past, paths in found:
         root = graft(store, root, past.state.root, paths, request.repository.clock.now_ns()).root
     after = before._replace(root=view.ignoring.keep(root, before.root))
@@ -111,7 +122,7 @@ def restored(
     ]
 
 
-def _last_other(request: Request, here: Entry, words: list[str]) -> tuple[Past, list[bytes]]:
+def _last_other(request: Request, here: Entry, words: list[str]) -> Steps[tuple[Past, list[bytes]]]:
     """Find the last known state with other versions of these paths; return it and the paths."""
     store = request.repository.store
     seen = {here.oid}
@@ -121,14 +132,14 @@ def _last_other(request: Request, here: Entry, words: list[str]) -> tuple[Past, 
             continue
         seen.add(root.oid)
         try:
-            paths = chosen(request, words, (here, root), "in a save")
+            paths = yield from chosen_in_steps(request, words, (here, root), "in a save")
         except NotFound:
             continue
-        others = [
-            path
-            for path in paths
-            if find_entry(store, root, path) is not None and _differs_at(store, path, here, root)
-        ]
+        others = []
+        for path in paths:
+            yield TURN
+            if find_entry(store, root, path) is not None and _differs_at(store, path, here, root):
+                others.append(path)
         if others:
             return past, others
     meant = " ".join(words)[:80]

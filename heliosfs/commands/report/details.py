@@ -10,7 +10,7 @@ from base64 import b64encode
 from itertools import islice
 from zlib import DEFLATED, MAX_WBITS, compressobj
 
-from heliosfs.commands.diff.changes import FileChange, by_file, find_renames
+from heliosfs.commands.diff.changes import FileChange, by_file, find_renames_in_steps
 from heliosfs.commands.diff.patch import Patch, attributes_of
 from heliosfs.commands.render import quote_path, text_of
 from heliosfs.commands.report.commits import Row
@@ -86,7 +86,7 @@ class DetailChunks:
         remarks = ["there are more files"] if len(changes) > _FILES_MAX else []
         text = ""
         maker = Patch(store, attributes=self._attributes)
-        for change in find_renames(store, by_file(changes[:_FILES_MAX])):
+        for change in (yield from find_renames_in_steps(store, by_file(changes[:_FILES_MAX]))):
             yield TURN
             if _is_large(change):
                 remarks.append(f"{quote_path(change.path)} is large")

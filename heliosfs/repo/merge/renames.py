@@ -10,6 +10,7 @@ from typing import NamedTuple, TypeGuard
 
 from heliosfs.objects.tree import Entry
 from heliosfs.repo.lines.compare import split_lines
+from heliosfs.steps import TURN, Steps, at_once
 from heliosfs.store.base import Store
 from heliosfs.trees.files import read_file
 from heliosfs.trees.gitlinks import gitlink_of, is_gitlink
@@ -44,6 +45,16 @@ def find_renames(
     relevant: Collection[bytes],
     pairs_max: int = PAIRS_MAX,
 ) -> dict[bytes, Rename]:
+    """Return what `find_renames_in_steps` returns, at once."""
+    return at_once(find_renames_in_steps(store, changes, relevant, pairs_max))
+
+
+def find_renames_in_steps(
+    store: Store,
+    changes: Mapping[bytes, Pair],
+    relevant: Collection[bytes],
+    pairs_max: int = PAIRS_MAX,
+) -> Steps[dict[bytes, Rename]]:
     """Return the renames, by old path, of the files in `changes` that were deleted.
 
     Only the paths in `relevant` are looked for.  Files with the same bytes come first; then those
@@ -62,7 +73,7 @@ def find_renames(
     for path, rename in found.items():
         del gone[path], new[rename.path]
     wanted = {path: entry for path, entry in gone.items() if path in relevant}
-    found.update(_Similar(store, wanted, new).find(pairs_max))
+    found.update((yield from _Similar(store, wanted, new).find(pairs_max)))
     return {path: rename for path, rename in found.items() if path in relevant}
 
 
@@ -123,8 +134,8 @@ class _Similar:
         self._new = dict(new)
         self._pieces: dict[bytes, Counter[bytes] | None] = {}
 
-    def find(self, pairs_max: int) -> dict[bytes, Rename]:
-        found = self._of_one_name()
+    def find(self, pairs_max: int) -> Steps[dict[bytes, Rename]]:
+        found = yield from self._of_one_name()
         for path, rename in found.items():
             del self._gone[path], self._new[rename.path]
         gone, new = self._gone, self._new
@@ -140,6 +151,7 @@ class _Similar:
                         # name; of equal ones the first in git's order.
                         rank = -score, not is_same_name, number, at
                         scores.append((rank, target, path))
+                    yield TURN
         taken: set[bytes] = set()
         for (negative, *_), target, path in sorted(scores):
             if path not in found and target not in taken:
@@ -147,7 +159,7 @@ class _Similar:
                 taken.add(target)
         return found
 
-    def _of_one_name(self) -> dict[bytes, Rename]:
+    def _of_one_name(self) -> Steps[dict[bytes, Rename]]:
         targets: dict[bytes, list[bytes]] = {}
         for path in self._new:
             targets.setdefault(_name(path), []).append(path)
@@ -159,6 +171,7 @@ class _Similar:
                 score = self._score(path, there[0])
                 if score >= _SAME_NAME_PERCENT * _POINTS:
                     found[path] = Rename(there[0], score // _POINTS)
+                yield TURN
         return found
 
     def _score(self, path: bytes, target: bytes) -> int:
