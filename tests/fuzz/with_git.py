@@ -181,9 +181,9 @@ def _is_meant(conflict: Conflict, others: list[Conflict], ours: Tree, theirs: Tr
     kinds = {each.kind for each in others if each.path == path}
     there = ours.get(path), theirs.get(path)
     is_empty = any(leaf is not None and not leaf[1] for leaf in there)
-    if kinds == {"rename/add", "type"}:
-        return True
-    return conflict.kind == "rename/add" and (there[0] == there[1] or is_empty)
+    if "rename/add" not in kinds:
+        return False
+    return kinds == {"rename/add", "type"} or there[0] == there[1] or is_empty
 
 
 def _is_base_undecided(repository: Repository, ours: CommitId, theirs: CommitId) -> bool:
