@@ -7,7 +7,8 @@ in L2, as a garbage collection does with the bodies of packs that are mostly dea
 The pack of deferred bodies is deleted when L2 names nothing in it any more.
 
 A crash, at any point, leaves each object at one of its two places.  What a run that ended did not
-compress stays as it came, and takes more disk: the list is in memory only.
+compress stays as it came, and takes more disk until a `gc --aggressive` (`gc.repack`): the list is
+in memory only.
 """
 
 from __future__ import annotations
@@ -19,12 +20,11 @@ from heliosfs.objects.ids import Oid, object_id
 from heliosfs.pace import Pace
 from heliosfs.steps import Work
 from heliosfs.store.encoding.codecs import Codec, DecodeError, Encoded, encode
-from heliosfs.store.encoding.places import PackLocation, decode_location
 from heliosfs.store.exclusive import Exclusive
-from heliosfs.store.l2.change import ReclaimTransaction
+from heliosfs.store.gc.packcopy import move_bodies, raw_body
 from heliosfs.store.l2.database import ObjectDatabase
 from heliosfs.store.l2.reader import Snapshot
-from heliosfs.store.l2.record import Payload, pack
+from heliosfs.store.l2.record import Payload
 from heliosfs.store.pending import PendingObjects
 
 _WAITING_MAX = 1 << 18
@@ -105,7 +105,7 @@ class _Compression:
                 database.packs.sync()
                 payloads = [payload for payload, _ in found]
                 moves = list(zip(payloads, places, strict=True))
-                database.change(lambda change: _move(change, moves))
+                database.change(lambda change: move_bodies(change, moves))
         self._succeeded = True
 
     def _found(self, snapshot: Snapshot) -> Iterator[tuple[Payload, Encoded]]:
@@ -116,14 +116,11 @@ class _Compression:
             for number in snapshot.candidates(oid):
                 try:
                     payload = snapshot.payload(number)
-                    if payload.codec != Codec.PACKED:
-                        continue
-                    place, _ = decode_location(payload.body)
-                    data = self._database.packs.read(place).body
-                except (DecodeError, IndexError):
+                    data = raw_body(self._database.packs, payload)
+                except DecodeError:
                     # Left to the check, and to the reader of this object.
                     continue
-                if place.codec != Codec.RAW or object_id(payload.kind, data) != oid:
+                if data is None or object_id(payload.kind, data) != oid:
                     continue
                 encoded = encode(data, prefer_zstd=self._prefer_zstd)
                 if encoded.codec != Codec.RAW:
@@ -132,10 +129,3 @@ class _Compression:
     def apply(self) -> None:
         if self._succeeded:
             self._done()
-
-
-def _move(change: ReclaimTransaction, moves: list[tuple[Payload, PackLocation]]) -> None:
-    for payload, place in moves:
-        encoded = Encoded(Codec.PACKED, place.encode())
-        record = pack(Oid(payload.id), payload.kind, payload.size, encoded)
-        change.move(payload.number, record, place)

@@ -14,7 +14,7 @@ from heliosfs.steps import drain, perform
 from heliosfs.store.base import NewObject
 from heliosfs.store.encoding import packs
 from heliosfs.store.local import LocalStore
-from tests.stores import open_local
+from tests.stores import finish, open_local
 
 SIZE = 100_000
 TEXTS = [b"line %d of a text\n" % number * (SIZE // 16) for number in range(40)]
@@ -168,3 +168,26 @@ def test_a_hurry_goes_on_in_another_pack(store: LocalStore, tmp_path: Path) -> N
     compress(store)
     assert list(pack_bytes(tmp_path)) == ["pack-2"]
     assert [store.read(oid, Kind.BLOB) for oid in oids] == TEXTS[2:4]
+
+
+def test_an_aggressive_collection_compresses_what_another_run_left(
+    store: LocalStore, tmp_path: Path
+) -> None:
+    oids = add(store, *TEXTS, RANDOM)
+    drain(store)
+    store.close()
+    again = open_local(tmp_path)
+    assert again.plan_compress() is None
+    collection = again.collect()
+    with collection.snapshot():
+        for oid in oids:
+            collection.mark(oid)
+    finish(collection.plan_settle)
+    finish(collection.plan_pack)
+    finish(collection.plan_sweep)
+    collection.close()
+    assert collection.packed_bytes > sum(map(len, TEXTS)) * 0.9
+    assert sum(pack_bytes(tmp_path).values()) < SIZE + sum(map(len, TEXTS)) // 20
+    assert [again.read(oid, Kind.BLOB) for oid in oids] == [*TEXTS, RANDOM]
+    assert again.inspect().problems() == []
+    again.close()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from heliosfs.objects.ids import Oid
+from collections.abc import Iterable
+
+from heliosfs.objects.ids import Oid, object_id
 from heliosfs.pace import Pace
-from heliosfs.store.encoding.codecs import Codec, Encoded
+from heliosfs.store.encoding.codecs import Codec, DecodeError, Encoded
+from heliosfs.store.encoding.packs import Packs
 from heliosfs.store.encoding.places import PackLocation, decode_location
 from heliosfs.store.l2.change import ReclaimTransaction
 from heliosfs.store.l2.database import ObjectDatabase
@@ -47,7 +50,7 @@ class PackCopy:
             # Copies are on the disk before L2 names them, as in a drain.
             database.packs.sync()
             with database.writing:
-                database.change(lambda change: _move(change, moves))
+                database.change(lambda change: move_bodies(change, moves))
 
     def _next_bodies(self) -> list[tuple[Payload, PackLocation]]:
         pace, seen, left = Pace(), 0, _COPY_STEP_BYTES
@@ -68,7 +71,27 @@ class PackCopy:
         return found
 
 
-def _move(change: ReclaimTransaction, moves: list[tuple[Payload, PackLocation]]) -> None:
+def raw_body(packs: Packs, payload: Payload) -> bytes | None:
+    """Return the bytes of an object that lies in a pack as it came; None of any other record.
+
+    Raise DecodeError, also if the bytes have another id than the record.
+    """
+    if payload.codec != Codec.PACKED:
+        return None
+    try:
+        place, _ = decode_location(payload.body)
+    except IndexError as error:
+        raise DecodeError(f"object {payload.number} has a damaged location in a pack") from error
+    if place.codec != Codec.RAW:
+        return None
+    data = packs.read(place).body
+    if not object_id(payload.kind, data).startswith(payload.id):
+        raise DecodeError(f"object {payload.number} has other bytes than its id says")
+    return data
+
+
+def move_bodies(change: ReclaimTransaction, moves: Iterable[tuple[Payload, PackLocation]]) -> None:
+    """Let the records of objects name other places in packs, which are on the disk."""
     for payload, place in moves:
         encoded = Encoded(Codec.PACKED, place.encode())
         record = pack(Oid(payload.id), payload.kind, payload.size, encoded)

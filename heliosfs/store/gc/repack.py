@@ -13,8 +13,11 @@ from heliosfs.objects.ids import Kind, Oid
 from heliosfs.pace import Pace
 from heliosfs.store.encoding import codecs
 from heliosfs.store.encoding.codecs import Codec, DecodeError, Encoded, decode, decode_delta
+from heliosfs.store.encoding.packs import looks_compressible
+from heliosfs.store.encoding.places import PackLocation
 from heliosfs.store.gc.chains import Chains
 from heliosfs.store.gc.likeness import SimilarityIndex, features
+from heliosfs.store.gc.packcopy import move_bodies, raw_body
 from heliosfs.store.l2.change import ReclaimTransaction
 from heliosfs.store.l2.database import ObjectDatabase
 from heliosfs.store.l2.marks import Marks
@@ -101,6 +104,7 @@ class Repack:
         """
         pace, seen, left = Pace(), 0, _STEP_BYTES
         rewrites: list[_Rewrite] = []
+        bodies: list[tuple[Payload, Encoded]] = []
         with self._database.browsing() as snapshot:
             for stored in values(snapshot, self._next):
                 if stored.first >= self._end or left < 0 or seen >= _STEP_RECORDS:
@@ -110,7 +114,12 @@ class Repack:
                     if not record or number >= self._end or not self._marks.keeps(number):
                         continue
                     payload = snapshot.payload(number)
-                    if _REPACKED_MIN_BYTES <= payload.size <= _REPACKED_MAX_BYTES:
+                    if payload.codec == Codec.PACKED:
+                        compressed = self._compressed(payload)
+                        left -= payload.size
+                        if compressed is not None:
+                            bodies.append((payload, compressed))
+                    elif _REPACKED_MIN_BYTES <= payload.size <= _REPACKED_MAX_BYTES:
                         smaller = self._smaller(snapshot, payload)
                         left -= payload.size
                         if smaller is not None:
@@ -119,17 +128,34 @@ class Repack:
                 self._next = stored.first + len(stored.records)
             else:
                 self._next = self._end
-        if rewrites:
+        if rewrites or bodies:
+            packs = self._database.packs
+            places = packs.append_all([encoded for _, encoded in bodies])
+            # On the disk before L2 names the new places, as in a drain.
+            packs.sync()
+            moves = [(payload, place) for (payload, _), place in zip(bodies, places, strict=True)]
             with self._database.writing:
-                done = self._database.change(lambda change: _write(change, rewrites))
+                done = self._database.change(lambda change: _write(change, rewrites, moves))
             self.saved_bytes += done.stored_bytes
+
+    def _compressed(self, payload: Payload) -> Encoded | None:
+        """Return the body, compressed, of an object in a pack that was written in a hurry."""
+        try:
+            data = raw_body(self._database.packs, payload)
+        except DecodeError:
+            # Left to the check, and to the reader of this object.
+            return None
+        if data is None or not looks_compressible(data):
+            return None
+        encoded = codecs.encode(data, prefer_zstd=True)
+        return encoded if encoded.codec != Codec.RAW else None
 
     def _smaller(self, snapshot: Snapshot, payload: Payload) -> bytes | None:
         """Return a smaller record of an object, or None."""
         data = self._chains.decode(snapshot, payload.number).data
         if payload.codec in _WHOLE:
             found = self._whole_again(snapshot, payload, data)
-        # The others have little to gain: zstd already, a tiny or incompressible middle, or a pack.
+        # The others have little to gain: zstd already, or a tiny or incompressible middle.
         elif payload.codec == Codec.SPLICE_LZ4:
             found = self._delta_again(snapshot, payload, data)
         else:
@@ -183,6 +209,11 @@ def _check(decoded: bytes, data: bytes) -> None:
         raise DecodeError("a new encoding of an object does not decode to its bytes")
 
 
-def _write(change: ReclaimTransaction, rewrites: list[_Rewrite]) -> None:
+def _write(
+    change: ReclaimTransaction,
+    rewrites: list[_Rewrite],
+    moves: list[tuple[Payload, PackLocation]],
+) -> None:
     for number, record in rewrites:
         change.rewrite(number, record)
+    move_bodies(change, moves)
