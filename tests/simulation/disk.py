@@ -47,6 +47,8 @@ class Contents:
 
     def settle(self) -> None:
         for write in self.late:
+            # What comes later to the same place is there in any case.
+            self.lost = [each for each in self.lost if not _replaces(write, each)]
             _apply(self.base, write)
         self.late.clear()
 
@@ -299,6 +301,16 @@ class SimulatedDirectory(Directory):
         for name in ("store.lmdb", "store.lmdb-lock", "lock"):
             if name not in known and self.path_is_there(name):
                 disk.late_names.append({name: os.stat(name, dir_fd=self.fd).st_ino})
+
+
+def _replaces(write: Write, lost: Write) -> bool:
+    """Return True if a later write leaves nothing of an earlier one for a power cut to bring."""
+    if write.data is None:
+        return lost.offset >= write.offset
+    if lost.data is None:
+        return False
+    end, lost_end = write.offset + len(write.data), lost.offset + len(lost.data)
+    return write.offset < lost_end and lost.offset < end
 
 
 def _apply(data: bytearray, write: Write) -> None:

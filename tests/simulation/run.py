@@ -52,6 +52,14 @@ ABOUT_STORE = {
     "reset": 4, "checkout": 3, "read_tree": 3, "fsck": 1, "unlink": 2, "look_back": 2,
 }  # fmt: skip
 """Weights of a life in which most happens between memory and disk."""
+ABOUT_COLLECTIONS = {
+    "write": 8, "mkdir": 1, "save": 2, "unlink": 2, "commit": 10, "branch": 4, "checkout": 8,
+    "delete_branch": 3, "detach": 2, "reset": 6, "undo": 4, "redo": 2, "stash": 3, "pop": 2,
+    "add": 4, "tag": 1, "gc": 8, "collect_soon": 3, "abandoned": 2, "interrupted": 2, "wait": 4,
+    "configure": 1, "drain": 2, "open": 3, "write_open": 3, "fsck": 2, "look_back": 3,
+    "read_tree": 4, "experiment": 1, "amend": 1, "restore": 2,
+}  # fmt: skip
+"""Weights of a life in which most of what was made goes away again."""
 RARE = {"fill_disk": 1, "free_disk": 3, "fail_sync": 1}
 ENDS = ("unmount", "kill", "cut", "die", "die", "die and cut", "stop", "stop", "stop and cut")
 """A life ends when all is done, at a change of the disk ("die"), or at a moment ("stop")."""
@@ -111,8 +119,9 @@ def plan(seed: int) -> list[Plan]:
     # Swarm testing: what is left out makes room for the rest (Groce and others, 2012).
     weights = {kind: share for kind, share in WEIGHTS.items() if random.random() < 0.75}
     weights |= {"write": 10, "commit": 14}
-    if random.random() < 0.15:
-        weights = dict(ABOUT_STORE)
+    theme = random.random()
+    if theme < 0.3:
+        weights = dict(ABOUT_STORE if theme < 0.15 else ABOUT_COLLECTIONS)
     for kind in random.sample(sorted(weights), 3):
         weights[kind] *= 4
     if random.random() < 0.2:
