@@ -227,7 +227,7 @@ class CopiedSnapshot:
         pace = Pace()
         for row in self._rows():
             name = _series(row)
-            after = 0
+            after = -1
             if name is not None:
                 if name in without:
                     continue

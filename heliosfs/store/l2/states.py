@@ -160,7 +160,9 @@ class StateReader(SealedTable):
             yield from self.expand(key, cursor.value())
             more = cursor.next()
 
-    def expand(self, key: bytes, sealed: bytes, *, after: int = 0) -> Iterator[tuple[bytes, bytes]]:
+    def expand(
+        self, key: bytes, sealed: bytes, *, after: int = -1
+    ) -> Iterator[tuple[bytes, bytes]]:
         """Yield the keys and values for a key of the database, of a block those after a number.
 
         Raise CorruptObject.
