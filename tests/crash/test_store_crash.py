@@ -216,6 +216,10 @@ def test_a_sync_that_failed_ends_publishing(tmp_path: Path) -> None:
             store.plan_sync()
     with pytest.raises(StoreError, match="what reached the disk is not known"):
         scenario.publish(store, 2)
+    # Nor is a batch taken of which nothing is in a pack.
+    store.put(b"head", b"2")
+    with pytest.raises(StoreError, match="what reached the disk is not known"):
+        store.publish()
     drain = store.plan_drain()
     assert drain is not None
     with pytest.raises(StoreError, match="what reached the disk is not known"):

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from random import Random
+from types import ModuleType
 from typing import Any, cast
 
 import trio
@@ -27,18 +28,22 @@ from heliosfs.fuse.notices import Notices
 from heliosfs.objects.ids import CommitId
 from heliosfs.repo.configuration import FILE as SETTINGS_FILE
 from heliosfs.repo.configuration import Configuration
+from heliosfs.repo.gc import collect, commits, forgetting, roots
 from heliosfs.repo.identity import Identity
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.view import View
 from heliosfs.steps import Steps, Work
 from heliosfs.store import directory, drain, witness
 from heliosfs.store.encoding import packs
+from heliosfs.store.formats import format2
+from heliosfs.store.gc import packcopy, repack, sweep
 from heliosfs.store.journal import journal
-from heliosfs.store.l2 import database
+from heliosfs.store.l2 import compact, database, encoder
 from heliosfs.store.local import LocalStore
 from heliosfs.store.sidefile import BesideFile
 from heliosfs.vfs import control
 from heliosfs.vfs.filesystem import FileSystem
+from heliosfs.workspace import inodes
 from heliosfs.workspace.inodes import FILE as INODES_FILE
 from heliosfs.workspace.nodes import DirNode, FileNode, Node, SymlinkNode
 from heliosfs.workspace.switch import Invalidation
@@ -51,6 +56,29 @@ from tests.simulation.threads import GatedThreading, Worker
 
 IDENTITY = Identity(b"Ada", b"ada@example.org", UID, GID)
 _PREPARED_BYTES = 64 * 1024
+
+
+LIMITS: tuple[tuple[ModuleType, str, int], ...] = (
+    (encoder, "TXN_OBJECTS", 3),
+    (packs, "PACK_MAX_BYTES", 150_000),
+    (packs, "_OPEN_MAX", 2),
+    (sweep, "_SCANNED", 4),
+    (sweep, "_LISTED", 5),
+    (sweep, "_REMOVED", 2),
+    (packcopy, "_SCANNED", 4),
+    (packcopy, "_COPY_STEP_BYTES", 80_000),
+    (repack, "_SCANNED", 4),
+    (repack, "_STEP_RECORDS", 3),
+    (collect, "_MARK_COUNT", 3),
+    (commits, "_READ_COUNT", 2),
+    (forgetting, "_STATE_COUNT", 2),
+    (roots, "_NODE_SLICE", 3),
+    (database, "RECENT_MAX", 8),
+    (compact, "_ITEMS_AT_ONCE", 4),
+    (format2, "_ITEMS_AT_ONCE", 4),
+    (inodes, "BLOCK_COUNT", 200),
+)
+"""Sizes of what is done at once, so small that all is done in several steps."""
 
 
 class Fault(AssertionError):
@@ -468,6 +496,7 @@ def simulated() -> Iterator[None]:
         (keeper, "log", LOG),
         (journal, "_PREPARED_BYTES", _PREPARED_BYTES),
         (database, "unmap_pages", lambda device, inode: True),
+        *LIMITS,
         *(
             (module, "threading", GatedThreading)
             for module in (database, directory, drain, packs, witness)
