@@ -186,6 +186,34 @@ def test_a_drain_that_failed_is_made_again(tmp_path: Path) -> None:
     check(tmp_path, scenario, 4)
 
 
+def test_state_that_changes_during_a_drain_that_fails_stays_newer(tmp_path: Path) -> None:
+    directory = FaultyDirectory(tmp_path, 1 << 30, errno.ENOSPC)
+    store = LocalStore(directory, create=True)
+    for key in (b"changed", b"removed", b"left"):
+        store.put(key, b"old")
+    store.publish()
+    work = store.plan_drain()
+    assert work is not None
+    store.put(b"changed", b"new")
+    store.put(b"removed", None)
+    store.publish()
+    directory.fail_at = directory.count + 1
+    with pytest.raises(StoreFull):
+        work.execute()
+    work.apply()
+    expected = {b"changed": b"new", b"left": b"old"}
+    for _ in range(2):
+        assert dict(store.scan(b"")) == expected
+        work = store.plan_drain()
+        if work is not None:
+            work.execute()
+            work.apply()
+    store.close()
+    store = open_local(tmp_path)
+    assert dict(store.scan(b"")) == expected
+    store.close()
+
+
 def test_a_close_during_a_drain_that_never_ran(tmp_path: Path) -> None:
     store = open_local(tmp_path)
     scenario = Scenario()
