@@ -159,15 +159,17 @@ def _merge_trees(data: bytes) -> None:
         here.append(repository.history.write(commit))
     by_git = answers.merge(*in_git[-2:])
     merged = merge_commits(repository, here[-2], here[-1], MergeRules())
+    found = merge_bases(repository.history, here[-2], here[-1])
+    bases = [nodes[here.index(each)] for each in found]
     if by_git.is_clean == (not merged.conflicts):
-        if by_git.is_clean and git_tree(repository.store, merged.root, {}) != by_git.tree:
-            bases = merge_bases(repository.history, here[-2], here[-1])
-            assert _is_a_choice([nodes[here.index(each)] for each in bases], nodes), _told(nodes)
+        is_same = git_tree(repository.store, merged.root, {}) == by_git.tree
+        assert not by_git.is_clean or is_same or _is_a_choice(bases, nodes), _told(nodes)
         return
     is_meant = by_git.is_clean and all(
         _is_meant(each, merged.conflicts, nodes[-2].tree, nodes[-1].tree)
         for each in merged.conflicts
     )
+    is_meant = is_meant or _is_a_choice(bases, nodes)
     assert is_meant or _is_base_undecided(repository, *here[-2:]), (
         f"{merged.conflicts} here, {by_git} by git: {_told(nodes)}"
     )
@@ -176,10 +178,13 @@ def _merge_trees(data: bytes) -> None:
 def _is_a_choice(bases: list[Node], nodes: list[Node]) -> bool:
     """Return True if a side added several files that equal one which it removed.
 
-    Which of them was moved is decided by the order of git's hash table.
+    Which of them was moved is decided by the order of git's hash table.  Of several bases, the
+    merge may have had what was removed.
     """
-    for base in bases:
-        for tip in nodes[-2:]:
+    for tip in nodes[-2:]:
+        if len(bases) > 1 and len(set(tip.tree.values())) < len(tip.tree):
+            return True
+        for base in bases:
             gone = {leaf for path, leaf in base.tree.items() if path not in tip.tree}
             added = Counter(leaf for path, leaf in tip.tree.items() if path not in base.tree)
             if any(added[leaf] > 1 for leaf in gone):
