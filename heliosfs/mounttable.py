@@ -13,7 +13,11 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import NamedTuple
 
-FSTYPE = "fuse.heliosfs"
+SUBTYPE = "heliosfs"
+CONTROL_SUBTYPE = "heliosfs-ctl"
+FSTYPE = f"fuse.{SUBTYPE}"
+CONTROL_FSTYPE = f"fuse.{CONTROL_SUBTYPE}"
+"""Type of the mounts inside a workspace's mount, which show control files."""
 SELF = "/proc/self"
 
 _OCTAL = re.compile(rb"\\([0-7]{3})")
@@ -38,7 +42,13 @@ class Mount(NamedTuple):
 
     @property
     def is_ours(self) -> bool:
+        """Return True for the mount of a workspace."""
         return self.fstype == FSTYPE
+
+    @property
+    def is_control(self) -> bool:
+        """Return True for a mount with control files, inside of a workspace's mount."""
+        return self.fstype == CONTROL_FSTYPE
 
 
 def parse(table: bytes) -> list[Mount]:
@@ -88,6 +98,12 @@ def mounts_below(path: str) -> list[Mount]:
     """Return our mounts somewhere below a directory."""
     prefix = path.rstrip("/") + "/"
     return [mount for mount in mounts() if mount.is_ours and mount.path.startswith(prefix)]
+
+
+def control_mounts(path: str) -> list[Mount]:
+    """Return the mounts with control files inside of the workspace mounted at `path`."""
+    prefix = path.rstrip("/") + "/"
+    return [mount for mount in mounts() if mount.is_control and mount.path.startswith(prefix)]
 
 
 def workspace_over(path: str) -> str | None:

@@ -57,6 +57,7 @@ class Setup:
     xattr: bool = False
     shares_history: bool = False
     is_helios_listed: bool | None = None
+    are_opens_asked: bool = False
     debug: bool = False
     named_log: str | None = None
     """Path of the log if the user chose it."""
@@ -69,6 +70,7 @@ class Setup:
             ("xattr", self.xattr),
             ("helios=listed", self.is_helios_listed is True),
             ("helios=hidden", self.is_helios_listed is False),
+            ("opens=asked", self.are_opens_asked),
         )
         given = tuple(name for name, is_given in options if is_given)
         return runfiles.KnownWorkspace(self.mountpoint, store, store_id, given, self.named_log)
@@ -83,6 +85,7 @@ class Setup:
             shares_history=self.shares_history,
             xattr=self.xattr,
             is_helios_listed=self.is_helios_listed,
+            are_opens_asked=self.are_opens_asked,
             debug=self.debug,
             fsname=FSTYPE.removeprefix("fuse."),
         )

@@ -238,9 +238,27 @@ def _mounted(view: locate.Location) -> Iterator[Finding]:
     served = f"served by process {daemon.pid}" if daemon else "served by another user's daemon"
     yield Finding("workspace", OK, f"{root} is mounted, {served}")
     yield Finding("store", OK, f"format {VERSION}, open")
+    yield _opens(root)
     if daemon:
         yield Finding("log", OK, daemon.log)
     yield _disk(view.root)
+
+
+def _opens(mountpoint: str) -> Finding:
+    """Tell whether programs wait for the daemon at each open and close: 15 us."""
+    subject = "opens"
+    control = os.path.join(mountpoint, locate.CONTROL)
+    if any(each.path == control for each in mounttable.control_mounts(mountpoint)):
+        return Finding(subject, OK, "the kernel opens files by itself")
+    known = runfiles.known(mountpoint)
+    if known is not None and "opens=asked" in known.options:
+        return Finding(subject, OK, "the daemon is asked, as by the option opens=asked")
+    return Finding(
+        subject,
+        HINT,
+        f"the daemon is asked at each, because nothing is mounted at {control}: if root mounts the "
+        "workspace, or another user with allow_other, the kernel opens files by itself",
+    )
 
 
 def _dead(mountpoint: str) -> Iterator[Finding]:

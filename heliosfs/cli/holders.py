@@ -169,6 +169,9 @@ class _Search:
 
     def _is_same(self, mount: Mount) -> bool:
         """Return True if it is the wanted mount, and no later one: device numbers are reused."""
+        # It was in the table a moment ago, as it is looked for only while it is there.
+        if mount.is_control:
+            return True
         daemon = runfiles.find(mount.path) if mount.is_ours else None
         return mount.is_ours and (
             daemon is None

@@ -14,6 +14,7 @@ from heliosfs.cli.ownership import check_server, own_ids
 from heliosfs.mounttable import mount_of, mount_over, upward
 
 REPOSITORY = ".helios"
+CONTROL = ".helios/ctl"
 COMMAND = ".helios/ctl/command"
 _COMMAND_BELOW = "ctl/command"
 POINTER = "store-path"

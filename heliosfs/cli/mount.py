@@ -31,6 +31,7 @@ OPTIONS = {
     "xattr": "user extended attributes (every write costs one more request)",
     "helios=hidden": "find .helios by name, and list it nowhere (as configured by default)",
     "helios=listed": "show .helios in listings: programs that follow links walk through history",
+    "opens=asked": "ask the daemon at each open, and show control files without a mount inside",
     "debug": "log every request (as --debug)",
 }
 """Mount options, as given after `-o`, and their help."""
@@ -47,7 +48,7 @@ def mount_parser() -> LocalVerbParser:
         "as uncommitted changes; the files themselves stay beneath the mount, untouched.",
         epilog="mount options:\n"
         + "\n".join(f"  {name:<20} {text}" for name, text in OPTIONS.items())
-        + "\n\nend it with 'helios umount DIR' or 'fusermount3 -u DIR'; nothing is lost",
+        + "\n\nend it with 'helios umount DIR' or 'fusermount3 -uz DIR'; nothing is lost",
     )
     parser.add_argument(
         "directory", metavar="DIR", nargs="?", help="created if only its last part is missing"
@@ -168,6 +169,7 @@ def _setup(directory: str, asked: argparse.Namespace, options: set[str]) -> daem
         shares_history="allow_other=history" in options,
         xattr="xattr" in options,
         is_helios_listed=is_helios_listed(options),
+        are_opens_asked="opens=asked" in options,
         debug=asked.debug or "debug" in options,
         named_log=os.path.abspath(asked.log) if asked.log else None,
     )

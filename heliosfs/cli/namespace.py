@@ -44,8 +44,8 @@ def bind_privately(source: str, target: str, inner: Sequence[tuple[str, str]]) -
     _check(libc.mount(b"none", b"/", None, _MS_REC | _MS_SLAVE, None), "/")
     _detach_others(libc, target)
     for what, where in inner:
-        _bind(libc, what, where, _MS_BIND)
-    _bind(libc, source, target, _MS_BIND | _MS_REC)
+        _bind(libc, what, where)
+    _bind(libc, source, target)
 
 
 def _detach_others(libc: ctypes.CDLL, target: str) -> None:
@@ -60,7 +60,8 @@ def _detach_others(libc: ctypes.CDLL, target: str) -> None:
             libc.umount2(os.fsencode(mount.path), _MNT_DETACH)
 
 
-def _bind(libc: ctypes.CDLL, source: str, target: str, flags: int) -> None:
+def _bind(libc: ctypes.CDLL, source: str, target: str) -> None:
+    flags = _MS_BIND | _MS_REC
     done = libc.mount(os.fsencode(source), os.fsencode(target), None, flags, None)
     _check(done, target)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shlex
@@ -9,7 +10,7 @@ import sys
 from typing import NamedTuple
 
 from heliosfs.cli.client import ask, current_directory, refuse_dead
-from heliosfs.cli.locate import REPOSITORY, Location, find_repository, find_view
+from heliosfs.cli.locate import COMMAND, REPOSITORY, Location, find_repository, find_view
 from heliosfs.cli.namespace import bind_privately
 from heliosfs.commands.options import Options
 from heliosfs.errors import NotFound
@@ -85,6 +86,9 @@ def _show(live: str, top: str, *, is_quiet: bool) -> str:
 
     The directories of `.helios` that the links of every view lead to come along.
     """
+    # What is mounted in the view comes along, so it must be there before.
+    with contextlib.suppress(OSError):
+        os.stat(os.path.join(live, COMMAND))
     places = [os.path.join(REPOSITORY, name) for name in ("view", "live")]
     pairs = [(os.path.join(top, place), os.path.join(live, place)) for place in places]
     try:

@@ -12,7 +12,14 @@ from heliosfs.cli.arguments import LocalVerbParser
 from heliosfs.cli.holders import Holder, find_holders
 from heliosfs.errors import Busy, HeliosError, NotFound
 from heliosfs.fuse.mounting import unmount
-from heliosfs.mounttable import Mount, is_there, mount_at, mount_over
+from heliosfs.mounttable import (
+    Mount,
+    control_mounts,
+    is_there,
+    mount_at,
+    mount_over,
+    workspace_over,
+)
 
 _SAVE_SECONDS = 120
 _QUIET_SECONDS = 0.3
@@ -62,21 +69,32 @@ def umount(argv: Sequence[str]) -> int:
 
 
 def unmount_or_explain(mount: Mount, daemon: runfiles.Daemon | None, *, lazy: bool) -> None:
-    """Unmount.  Raise Busy, which names the processes that use it, or another HeliosError."""
+    """Unmount, and before it the control files that are mounted inside.
+
+    Raise Busy, which names the processes that use it, or another HeliosError.
+    """
     deadline = time.monotonic() + _PASSING_SECONDS
     pid = daemon.pid if daemon else 0
     while True:
-        reason = unmount(mount.path, lazy=lazy)
+        # A lazy unmount takes along what is mounted inside.
+        inner = [] if lazy else control_mounts(mount.path)
+        reasons = [unmount(each.path, lazy=lazy) for each in (*reversed(inner), mount)]
         if not is_there(mount):
             return
         if not lazy:
-            holders = [each for each in find_holders(mount.path, mount.device, pid) if each.pid]
+            holders = [
+                holder
+                for each in (*inner, mount)
+                for holder in find_holders(each.path, each.device, pid)
+                if holder.pid
+            ]
             if holders:
                 raise Busy(
                     f"{mount.path} is in use by {_named(holders)}: end that process, or use --lazy"
                 )
         if lazy or time.monotonic() > deadline:
-            raise HeliosError(f"cannot unmount {mount.path}: {reason or 'it is still mounted'}")
+            reason = reasons[-1] or "it is still mounted"
+            raise HeliosError(f"cannot unmount {mount.path}: {reason}")
         time.sleep(_PASSING_SECONDS / 10)
 
 
@@ -128,7 +146,10 @@ def _mount(given: str | None, *, may_be_gone: bool) -> Mount | None:
         if mount is None or not mount.is_ours:
             raise NotFound(f"{directory} is not a mounted heliosfs workspace")
         return mount
-    over = mount_over(os.getcwd())
+    where = os.getcwd()
+    over = mount_over(where)
+    if over is not None and over.is_control:
+        over = mount_over(workspace_over(where) or where)
     if over is None or not over.is_ours:
         raise NotFound(f"{os.getcwd()} is not inside a mounted heliosfs workspace")
     return over

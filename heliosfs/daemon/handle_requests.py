@@ -7,10 +7,13 @@ the next request overwrites it.
 
 from __future__ import annotations
 
+import errno
+
 from heliosfs.daemon.control_pages import ControlPages
 from heliosfs.daemon.keeper import Keeper
 from heliosfs.daemon.kernel import Kernel
 from heliosfs.daemon.verbs import Verbs
+from heliosfs.errors import PosixError
 from heliosfs.fuse import wire
 from heliosfs.fuse.handler import DONE, Answer, Handler
 from heliosfs.fuse.notices import Notices
@@ -18,6 +21,7 @@ from heliosfs.fuse.wire import BODY_AT, Message, Opcode
 from heliosfs.vfs.files import Files
 from heliosfs.vfs.handles import ChannelHandle, FileHandle, Handle
 from heliosfs.workspace.inode import KEPT_ALL
+from heliosfs.workspace.nodes import FileNode
 
 _DATA_AT = BODY_AT + wire.TRANSFER_BYTES
 
@@ -35,8 +39,11 @@ class HandleRequests:
         notices: Notices,
     ) -> None:
         self._files = files
+        self._node = files.node
         self._handles = files.handles
+        self._handle = files.handle
         self._read_file = files.read
+        self._read_node = files.read_node
         self._write_file = files.write
         self._verbs = verbs
         self._kernel = kernel
@@ -49,7 +56,6 @@ class HandleRequests:
             Opcode.RELEASE: self._release,
             Opcode.FSYNC: self._fsync,
             Opcode.FLUSH: self._flush,
-            Opcode.DESTROY: self._destroy,
             Opcode.FALLOCATE: self._fallocate,
             Opcode.LSEEK: self._lseek,
             Opcode.COPY_FILE_RANGE: self._copy_file_range,
@@ -58,7 +64,11 @@ class HandleRequests:
 
     def _read(self, ino: int, message: Message, end: int) -> Answer:
         fh, offset, size = wire.TRANSFER.unpack_from(message, BODY_AT)
-        handle = self._handles[fh]
+        if not fh:
+            node = self._node(ino)
+            if isinstance(node, FileNode):
+                return self._read_node(node, offset, size)
+        handle = self._handle(fh, ino)
         if isinstance(handle, ChannelHandle):
             (how,) = wire.WORD.unpack_from(message, wire.READ_FLAGS_AT)
             # The kernel reads for its page cache, on behalf of sendfile or splice, and not for a
@@ -78,13 +88,16 @@ class HandleRequests:
 
     def _write(self, ino: int, message: Message, end: int) -> Answer:
         fh, offset, _ = wire.TRANSFER.unpack_from(message, BODY_AT)
-        handle = self._handles[fh]
+        handle = self._handle(fh, ino)
         # A copy, because the next request overwrites the message and the file keeps these bytes.
         data = bytes(memoryview(message)[_DATA_AT:end])
         if isinstance(handle, ChannelHandle):
             handle.channel.position = offset + len(data)
             return self._write_channel(handle, fh, data)
-        written = wire.WRITTEN.pack(self._write_file(handle, offset, data), 0)
+        (how,) = wire.WORD.unpack_from(message, wire.WRITE_FLAGS_AT)
+        is_late = bool(how & wire.WRITE_OF_CACHE)
+        count = self._write_file(handle, offset, data, is_late=is_late)
+        written = wire.WRITTEN.pack(count, 0)
         assert isinstance(handle, FileHandle)
         if handle.node.kept == KEPT_ALL:
             handle.node.note_written()
@@ -101,14 +114,19 @@ class HandleRequests:
         return wire.WRITTEN.pack(len(data), 0)
 
     async def _catch_up(self, answer: bytes) -> bytes:
-        with self._kernel.waiting():
-            await self._keeper.catch_up()
+        barriers = self._kernel.barriers
+        barriers.waiting_writes += 1
+        try:
+            with self._kernel.waiting():
+                await self._keeper.catch_up()
+        finally:
+            barriers.waiting_writes -= 1
         return answer
 
     def _fallocate(self, ino: int, message: Message, end: int) -> Answer:
         fh, offset, length, mode = wire.ALLOCATE.unpack_from(message, BODY_AT)
         uid, gid, _ = wire.CALLER.unpack_from(message, wire.CALLER_AT)
-        handle = self._handles[fh]
+        handle = self._handle(fh, ino)
         before = handle.node.mode
         self._files.allocate(handle, mode, offset, length, uid, gid)
         if handle.node.mode != before:
@@ -118,19 +136,18 @@ class HandleRequests:
 
     def _lseek(self, ino: int, message: Message, end: int) -> bytes:
         fh, offset, whence = wire.SEEK.unpack_from(message, BODY_AT)
-        return wire.NUMBER.pack(self._files.seek(self._handles[fh], offset, whence))
+        return wire.NUMBER.pack(self._files.seek(self._handle(fh, ino), offset, whence))
 
     def _copy_file_range(self, ino: int, message: Message, end: int) -> Answer:
-        return self._caught_up(wire.WRITTEN.pack(self._copied(message), 0))
+        return self._caught_up(wire.WRITTEN.pack(self._copied(ino, message), 0))
 
     def _copy_file_range_64(self, ino: int, message: Message, end: int) -> Answer:
-        return self._caught_up(wire.NUMBER.pack(self._copied(message)))
+        return self._caught_up(wire.NUMBER.pack(self._copied(ino, message)))
 
-    def _copied(self, message: Message) -> int:
-        source, offset, _, target, at, length = wire.COPY.unpack_from(message, BODY_AT)
-        handles = self._handles
-        copied = self._files.copy(handles[source], offset, handles[target], at, length)
-        written = handles[target]
+    def _copied(self, ino: int, message: Message) -> int:
+        fh_in, offset, ino_out, fh_out, at, length = wire.COPY.unpack_from(message, BODY_AT)
+        source, written = self._handle(fh_in, ino), self._handle(fh_out, ino_out)
+        copied = self._files.copy(source, offset, written, at, length)
         assert isinstance(written, FileHandle)
         # The bytes did not come through the kernel, so its pages of the file are not complete.
         written.node.note_replaced()
@@ -138,6 +155,9 @@ class HandleRequests:
 
     def _flush(self, ino: int, message: Message, end: int) -> Answer:
         (fh,) = wire.NUMBER.unpack_from(message, BODY_AT)
+        if not fh:
+            # It never asks again.  There is nothing to flush: each write was answered.
+            raise PosixError(errno.ENOSYS)
         handle = self._handles[fh]
         if isinstance(handle, ChannelHandle):
             return self._finish(handle)
@@ -149,7 +169,7 @@ class HandleRequests:
 
     def _fsync(self, ino: int, message: Message, end: int) -> Answer:
         (fh,) = wire.NUMBER.unpack_from(message, BODY_AT)
-        return self._sync(self._handles[fh])
+        return self._sync(self._handle(fh, ino))
 
     async def _sync(self, handle: Handle) -> bytes:
         if isinstance(handle, ChannelHandle):
@@ -160,14 +180,13 @@ class HandleRequests:
 
     def _release(self, ino: int, message: Message, end: int) -> bytes:
         (fh,) = wire.NUMBER.unpack_from(message, BODY_AT)
+        if not fh:
+            # Of a file that was created before the kernel was told to open by itself.
+            return DONE
         handle = self._handles[fh]
         if isinstance(handle, ChannelHandle):
             self._verbs.release(handle.channel)
         self._files.release(fh)
         if isinstance(handle, ChannelHandle) and handle.is_reader:
             self._pages.release(handle, fh)
-        return DONE
-
-    def _destroy(self, ino: int, message: Message, end: int) -> bytes:
-        """Answer the last request, after the unmount."""
         return DONE

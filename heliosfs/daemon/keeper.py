@@ -58,6 +58,10 @@ class Keeper:
         self._syncing = trio.Lock()
         self._freed_bytes = 0
         """Bytes drained and offloaded since free memory was last returned to the system."""
+        self._quiet_count = 0
+        """Number of saves in a row before which nothing had changed."""
+        self.quiet_max: int | None = None
+        """Number of such saves after which the next one waits for a change; None for no limit."""
         self.is_idle = True
         """True if nothing has changed since the last save began."""
         self.change_count = 0
@@ -129,13 +133,15 @@ class Keeper:
         await self._save_wanted.wait()
         self._save_wanted = trio.Event()
         await trio.sleep(self._settings.checkpoint_interval_ns / SECOND_NS)
+        self._quiet_count = self._quiet_count + 1 if self.is_idle else 0
         # Before the work, so that a change during it leads to another save.
         self.is_idle = True
         working_set = self.repository.working_set
         if working_set.writers:
             # A process may change pages through a mapping, and the kernel does not tell: have it
             # write them back at every interval.
-            self._save_wanted.set()
+            if self.quiet_max is None or self._quiet_count < self.quiet_max:
+                self._save_wanted.set()
             try:
                 await self._kernel.barrier()
             except StoreError as error:

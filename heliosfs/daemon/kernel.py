@@ -21,7 +21,6 @@ sizes and times (docs/decisions/2026-11-25-write-through-cache.md).
 
 from __future__ import annotations
 
-import ctypes
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -31,31 +30,26 @@ from typing import TypeVar
 
 import trio
 
+from heliosfs.daemon.barrier import Barrier
 from heliosfs.daemon.errand import ErrandThread
 from heliosfs.daemon.heap import give_back
-from heliosfs.errors import StoreError
 from heliosfs.fuse.loop import RequestLoop
 from heliosfs.fuse.notices import Notices
 from heliosfs.fuse.wire import Data
 from heliosfs.steps import Work
 from heliosfs.workspace.switch import Invalidation
 
-BARRIERS_MAX = 4
-"""Most threads that wait for a barrier at once.  Others must be left for the store's work: a
-barrier waits for writes, which may wait for the store."""
-
 _ARRIVED_NS = 10**9
 """Time after which every process has taken in its answer, with a large margin."""
 _T = TypeVar("_T")
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Kernel:
     """Calls that leave the loop: the barrier, the invalidations, and the store's work."""
 
-    def __init__(self, loop: RequestLoop, mountpoint: str, notices: Notices) -> None:
+    def __init__(self, loop: RequestLoop, barriers: Barrier, notices: Notices) -> None:
         self._loop = loop
-        self._mountpoint = mountpoint
+        self.barriers = barriers
         self._notices = notices
         self._errands = ErrandThread()
         self._page_errands = ErrandThread()
@@ -64,27 +58,22 @@ class Kernel:
         self._changed_ns = 0
         self._relisted: list[int] = []
         self._is_relisted = trio.Event()
-        self._barriers = trio.CapacityLimiter(BARRIERS_MAX)
 
     async def barrier(self) -> None:
-        """Have the kernel write all dirty pages back: 26 us if there is none.  Raise StoreError.
+        """Have the kernel write all dirty pages back: 10 us if there is none.  Raise StoreError.
 
         The pages arrive as write requests, which the loop serves while this waits.
         """
-        async with self._barriers:
-            with self.waiting():
-                await _in_thread(_syncfs, self._mountpoint)
+        with self.waiting():
+            await self.barriers.run()
 
     async def last_barrier(self) -> None:
         """Run a barrier and allow none after it, as its writes may not be served.
 
         Raise StoreError.
         """
-        await self.barrier()
-        for number in range(BARRIERS_MAX):
-            # All permits are taken and none is given back, so a later barrier waits until it is
-            # cancelled.
-            await self._barriers.acquire_on_behalf_of(number)
+        with self.waiting():
+            await self.barriers.run_last()
 
     async def invalidate(self, stale: Invalidation) -> None:
         """Have the kernel forget the names, listings and attributes that are out of date.
@@ -125,6 +114,10 @@ class Kernel:
         """Have the kernel cache bytes of a file that others may have open: 100 us."""
         with self.waiting():
             await self._page_errands.run(partial(self._notices.store, ino, offset, data))
+
+    async def close_device(self, fd: int) -> None:
+        """Close the device of a mount that is gone, after all notices that are on their way."""
+        await self._page_errands.run(partial(os.close, fd))
 
     def relist(self, ino: int) -> None:
         """Have the kernel forget a listing soon, from the task of `run`."""
@@ -184,13 +177,3 @@ async def _in_thread(function: Callable[[_T], None], argument: _T) -> None:
 
 def _execute(work: Work) -> None:
     work.execute()
-
-
-def _syncfs(mountpoint: str) -> None:
-    fd = os.open(mountpoint, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        if _libc.syncfs(fd) != 0:
-            code = ctypes.get_errno()
-            raise StoreError(f"the kernel could not write back its pages: {os.strerror(code)}")
-    finally:
-        os.close(fd)

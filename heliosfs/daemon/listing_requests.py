@@ -13,6 +13,7 @@ from heliosfs.fuse.handler import DONE, Answer, Handler
 from heliosfs.fuse.wire import BODY_AT, Message, Opcode
 from heliosfs.vfs.filesystem import FileSystem
 from heliosfs.vfs.listings import Listings
+from heliosfs.vfs.virtual import MountPoint
 from heliosfs.workspace.inode import Inode, StatInode
 from heliosfs.workspace.nodes import DirNode
 
@@ -40,6 +41,8 @@ class ListingRequests:
         parts: list[bytes] = []
         room = size
         node: Inode | None
+        # Names of a mount that is to lie there: the kernel must not keep inodes of it.
+        is_covered = isinstance(directory, MountPoint) and directory.is_covered
         for position, name in self._listings.after(directory, start):
             length = len(name)
             filled = wire.padded(wire.DIRENT.size + length)
@@ -48,6 +51,8 @@ class ListingRequests:
             if name in _DOTS:
                 node = above = directory if name == b"." else filesystem.parent(directory)
                 listed, mode = NO_ENTRY, above.mode
+            elif is_covered:
+                node, listed, mode = directory, NO_ENTRY, 0
             else:
                 node = filesystem.peek(directory, name)
                 if node is None:

@@ -10,17 +10,19 @@ import errno
 import os
 import stat
 
+from heliosfs.daemon.control_mounts import ControlMounts
 from heliosfs.daemon.forgetter import Trimmer
 from heliosfs.daemon.keeper import Keeper
 from heliosfs.errors import PosixError
 from heliosfs.fuse import wire
 from heliosfs.fuse.attributes import MISSING, entry, entry_in
-from heliosfs.fuse.handler import DONE, OPENED_FILE, Handler
+from heliosfs.fuse.handler import DONE, OPENED_FILE, Answer, Handler
 from heliosfs.fuse.notices import Notices
 from heliosfs.fuse.wire import BODY_AT, Message, Opcode
 from heliosfs.vfs.files import Files
 from heliosfs.vfs.filesystem import FileSystem
 from heliosfs.vfs.naming import RENAME_EXCHANGE, Naming
+from heliosfs.vfs.virtual import MountPoint
 from heliosfs.workspace.inode import StatInode
 from heliosfs.workspace.nodes import DirNode, FileNode, Node
 
@@ -30,7 +32,10 @@ _NAMES_AT = BODY_AT + wire.NUMBER.size
 
 
 class NameRequests:
-    """Handlers of requests about names, by opcode.  Each is atomic, since none waits."""
+    """Handlers of requests about names, by opcode.  Each is atomic where it does not wait.
+
+    None waits but LOOKUP where a mount is to lie.
+    """
 
     def __init__(
         self,
@@ -39,6 +44,7 @@ class NameRequests:
         keeper: Keeper,
         trimmer: Trimmer,
         notices: Notices,
+        mounts: ControlMounts | None = None,
     ) -> None:
         self._filesystem = filesystem
         self._node = filesystem.node
@@ -47,6 +53,7 @@ class NameRequests:
         self._keeper = keeper
         self._look = trimmer.look
         self._notices = notices
+        self._mounts = mounts
         self.handlers: dict[int, Handler] = {
             Opcode.LOOKUP: self._lookup,
             Opcode.SYMLINK: self._symlink,
@@ -61,10 +68,12 @@ class NameRequests:
             Opcode.TMPFILE: self._tmpfile,
         }
 
-    def _lookup(self, ino: int, message: Message, end: int) -> bytes:
+    def _lookup(self, ino: int, message: Message, end: int) -> Answer:
         directory = self._node(ino)
         name = bytes(message[BODY_AT : end - 1])
         node = self._filesystem.lookup(directory, name)
+        if node is None:
+            node = self._behind(directory, name, message)
         if node is None:
             # The kernel may remember a miss only if we do, too: a switch must know which names to
             # correct.
@@ -74,7 +83,24 @@ class NameRequests:
             raise PosixError(errno.ENOENT)
         node.refer()
         self._look()
+        if isinstance(node, MountPoint) and self._mounts is not None:
+            _, _, pid = wire.CALLER.unpack_from(message, wire.CALLER_AT)
+            if self._mounts.holds(node, pid):
+                return self._hold(self._mounts, node)
         return entry_in(directory, node)
+
+    def _behind(self, directory: StatInode, name: bytes, message: Message) -> StatInode | None:
+        """Look a name up where another mount is to lie.  Fail with ESTALE or ENODEV."""
+        if not isinstance(directory, MountPoint) or self._mounts is None:
+            return None
+        _, _, pid = wire.CALLER.unpack_from(message, wire.CALLER_AT)
+        self._mounts.enter(directory, pid)
+        return directory.lookup(name)
+
+    async def _hold(self, mounts: ControlMounts, point: MountPoint) -> bytes:
+        """Answer the look-up of a mount point once the mount is there."""
+        await mounts.hold(point)
+        return entry(point)
 
     def _mknod(self, ino: int, message: Message, end: int) -> bytes:
         mode, rdev, _, _ = wire.MKNOD.unpack_from(message, BODY_AT)
@@ -133,6 +159,7 @@ class NameRequests:
         # It made the file, so it knows that there is nothing in it: no read will come for its
         # pages.
         node.note_kept()
+        self._files.late.made(node, flags)
         fh = self._files.open_node(node, writing=True, flags=flags)
         return entry(node) + wire.OPENED.pack(fh, OPENED_FILE, 0)
 

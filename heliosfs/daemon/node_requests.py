@@ -86,7 +86,7 @@ class NodeRequests:
             wanted.atime_ns = now_ns if valid & Valid.ATIME_NOW else atime * SECOND_NS + atime_ns
         if valid & Valid.MTIME:
             wanted.mtime_ns = now_ns if valid & Valid.MTIME_NOW else mtime * SECOND_NS + mtime_ns
-        if valid & Valid.MTIME and not valid & Valid.SIZE and self._files.may_be_mapped(node):
+        if valid & Valid.MTIME and not valid & Valid.SIZE and self._files.late.needs_barrier(node):
             return self._set_after_stores(node, wanted)
         return self._set(node, wanted)
 

@@ -11,6 +11,7 @@ import errno
 import os
 from contextlib import suppress
 
+from heliosfs.daemon.control_mounts import ControlMounts
 from heliosfs.daemon.control_pages import ControlPages
 from heliosfs.daemon.keeper import Keeper
 from heliosfs.daemon.kernel import Kernel
@@ -24,7 +25,7 @@ from heliosfs.fuse.wire import BODY_AT, Message, Opcode, OpenFlags
 from heliosfs.vfs.files import Files
 from heliosfs.vfs.filesystem import FileSystem
 from heliosfs.vfs.handles import ChannelHandle, TextHandle
-from heliosfs.vfs.virtual import BuiltText, ControlFile, VirtualText
+from heliosfs.vfs.virtual import BuiltText, ControlFile, FixedText, VirtualText
 from heliosfs.workspace.inode import KEPT_ALL, KEPT_PAGES
 from heliosfs.workspace.nodes import FileNode
 
@@ -53,6 +54,7 @@ class OpenRequests:
         keeper: Keeper,
         pages: ControlPages,
         notices: Notices,
+        mounts: ControlMounts | None = None,
     ) -> None:
         self._node = filesystem.node
         self._contents = filesystem.repository.working_set
@@ -63,12 +65,20 @@ class OpenRequests:
         self._keeper = keeper
         self._pages = pages
         self._notices = notices
+        self._mounts = mounts
         self.handlers: dict[int, Handler] = {Opcode.OPEN: self._open}
 
     def _open(self, ino: int, message: Message, end: int) -> Answer:
         node = self._node(ino)
         flags, _ = wire.OPEN.unpack_from(message, BODY_AT)
         uid, _, pid = wire.CALLER.unpack_from(message, wire.CALLER_AT)
+        if isinstance(node, (FileNode, FixedText)) and self._mounts is not None:
+            if not self._mounts.is_decided.is_set():
+                return self._open_later(ino, message[:end])
+            if not self._files.are_opens_asked:
+                # The kernel opens all files of the mount by itself from now on.  Such a file has no
+                # state of its own: a request names the inode.
+                raise PosixError(errno.ENOSYS)
         if isinstance(node, FileNode):
             if flags & _CHANGING:
                 self._keeper.touch()
@@ -77,7 +87,7 @@ class OpenRequests:
             return wire.OPENED.pack(self._files.open(node, flags, uid), OPENED_FILE, 0)
         if isinstance(node, VirtualText):
             return self._open_text(node, flags, pid)
-        if isinstance(node, ControlFile) and node.refuses(pid, is_reader=_may_read(flags)):
+        if isinstance(node, ControlFile) and self._sends_back(node, flags, pid):
             # ESTALE makes the kernel look the name up again, which finds another file.
             raise PosixError(errno.ESTALE)
         fh = self._files.open(node, flags, uid)
@@ -92,6 +102,21 @@ class OpenRequests:
         return (
             opened if size <= handle.node.sent_size else self._pages.tell(handle.node, size, opened)
         )
+
+    def _sends_back(self, node: ControlFile, flags: int, pid: int) -> bool:
+        """Return True if a thread must get another file for its name, unless it came back once."""
+        return node.refuses(pid, is_reader=_may_read(flags)) and not (
+            self._mounts is not None and self._mounts.was_sent_back(pid)
+        )
+
+    async def _open_later(self, ino: int, message: Message) -> bytes:
+        """Open a file once it is known whether opens are asked for."""
+        assert self._mounts is not None
+        with self._kernel.waiting():
+            await self._mounts.is_decided.wait()
+        answer = self._open(ino, message, len(message))
+        assert isinstance(answer, bytes)
+        return answer
 
     def _push(self, node: FileNode) -> None:
         """Push the missing bytes of a small file to the kernel, so that no READ follows.

@@ -8,7 +8,6 @@ from typing import Any
 import pyfuse3
 
 from heliosfs.daemon.keeper import Keeper
-from heliosfs.daemon.kernel import Kernel
 from heliosfs.fuse.handler import handler
 from heliosfs.vfs.filesystem import FileSystem
 from heliosfs.vfs.xattrs import get_xattr, list_xattrs, set_xattr
@@ -23,35 +22,14 @@ class Operations(pyfuse3.Operations):
     def __init__(
         self,
         filesystem: FileSystem,
-        kernel: Kernel,
         keeper: Keeper,
         *,
         xattr: bool = False,
     ) -> None:
         super().__init__()
         self._filesystem = filesystem
-        self._kernel = kernel
         self._keeper = keeper
         self._xattr = xattr
-
-    @handler
-    async def fsyncdir(self, fh: int, datasync: bool) -> None:
-        with self._kernel.waiting():
-            await self._keeper.sync()
-
-    @handler
-    async def statfs(self, ctx: Any) -> pyfuse3.StatvfsData:
-        disk = self._filesystem.repository.store.disk()
-        data = pyfuse3.StatvfsData()
-        data.f_bsize = data.f_frsize = disk.f_frsize
-        data.f_blocks = disk.f_blocks
-        data.f_bfree = disk.f_bfree
-        data.f_bavail = disk.f_bavail
-        data.f_files = disk.f_files
-        data.f_ffree = disk.f_ffree
-        data.f_favail = disk.f_favail
-        data.f_namemax = 255
-        return data
 
     @handler
     async def getxattr(self, inode: int, name: bytes, ctx: Any) -> Any:

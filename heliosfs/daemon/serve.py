@@ -14,6 +14,8 @@ import pyfuse3
 import trio
 
 from heliosfs.daemon.auto_gc import Collector
+from heliosfs.daemon.barrier import Barrier
+from heliosfs.daemon.control_mounts import ControlMounts
 from heliosfs.daemon.heap import use_one_heap
 from heliosfs.daemon.indexer import Indexer
 from heliosfs.daemon.kernel import Kernel
@@ -26,10 +28,12 @@ from heliosfs.errors import HeliosError
 from heliosfs.fuse.connection import Connection
 from heliosfs.fuse.dispatcher import Dispatcher
 from heliosfs.fuse.handler import log_requests
+from heliosfs.fuse.inner import InnerDevices
 from heliosfs.fuse.loop import RequestLoop
 from heliosfs.fuse.mounting import mount
 from heliosfs.fuse.notices import Notices
 from heliosfs.fuse.tracing import traced
+from heliosfs.mounttable import CONTROL_SUBTYPE, SUBTYPE
 from heliosfs.pace import Pace
 from heliosfs.repo.repository import Repository
 from heliosfs.vfs.filesystem import FileSystem
@@ -51,6 +55,8 @@ class MountOptions:
     """True if other users may read the files under `.helios`, too."""
     is_helios_listed: bool | None = None
     """True if this mount lists `.helios`; None leaves it to the configuration."""
+    are_opens_asked: bool = False
+    """True if the daemon is asked to open files, also where the kernel could do that by itself."""
     debug: bool = False
     fsname: str = "heliosfs"
 
@@ -61,7 +67,7 @@ def serve(repository: Repository, options: MountOptions, on_ready: Callable[[], 
     `on_ready` is called when the mount answers.  All changes are saved before the return.
     Raise HeliosError if the mount fails.
     """
-    fuse_options = _fuse_options(options)
+    fuse_options = _fuse_options(options, SUBTYPE)
     connection = Connection(mount(options.mountpoint, fuse_options), options.mountpoint)
     try:
         _serve(repository, connection, options, fuse_options, on_ready)
@@ -72,19 +78,28 @@ def serve(repository: Repository, options: MountOptions, on_ready: Callable[[], 
             repository.close()
 
 
-def _fuse_options(options: MountOptions) -> set[str]:
+def _fuse_options(options: MountOptions, subtype: str) -> set[str]:
     """Return the options for fusermount3.
 
     The kernel is told to check permissions (`default_permissions`) unless only root can enter.
     Root would pass all checks except that for execution, which the kernel always makes.  Each
     create, rename and unlink then saves a GETATTR of the directory.
     """
-    chosen = {f"fsname={options.fsname}", "subtype=heliosfs"}
+    chosen = {f"fsname={options.fsname}", f"subtype={subtype}"}
     if options.allow_other:
         chosen.add("allow_other")
     if options.allow_other or os.geteuid() != 0:
         chosen.add("default_permissions")
     return chosen
+
+
+def _can_split(options: MountOptions) -> bool:
+    """Return True if there may be a mount inside of the workspace's.
+
+    fusermount3 makes it, which is root for the kernel, and the mount of another user refuses root
+    unless it lets others in (fuse_permissible_uidgid in fs/fuse/dir.c).
+    """
+    return not options.are_opens_asked and (os.geteuid() == 0 or options.allow_other)
 
 
 def _serve(
@@ -96,15 +111,18 @@ def _serve(
 ) -> None:
     filesystem = FileSystem(repository, options.is_helios_listed, is_shared=options.shares_history)
     loop = RequestLoop()
-    notices = Notices(connection.fd)
-    kernel = Kernel(loop, options.mountpoint, notices)
+    notices = Notices(connection.fd, filesystem.device_of)
+    kernel = Kernel(loop, Barrier(options.mountpoint, connection.fd), notices)
     watchers = Watchers(repository, options.mountpoint, notices)
-    service = Service(repository, filesystem, kernel, notices, watchers)
-    keeper, trimmer, verbs, handlers = (
-        service.keeper, service.trimmer, service.verbs, service.handlers,
-    )  # fmt: skip
-    operations = Operations(filesystem, kernel, keeper, xattr=options.xattr)
-    collector = Collector(repository, keeper, verbs.run_long)
+    inner = InnerDevices(loop, connection)
+    mounts = None
+    if _can_split(options):
+        connection.is_opened_by_kernel = True
+        inner_options = _fuse_options(options, CONTROL_SUBTYPE)
+        mounts = ControlMounts(filesystem, kernel, inner, options.mountpoint, inner_options)
+    service = Service(repository, filesystem, kernel, notices, watchers, mounts)
+    handlers = service.handlers
+    operations = Operations(filesystem, service.keeper, xattr=options.xattr)
     if options.debug:
         log_requests(Operations)
         handlers = traced(handlers)
@@ -115,32 +133,43 @@ def _serve(
         raise HeliosError(f"cannot mount at {options.mountpoint}: {error}") from error
     try:
         if connection.begin():
-            trimmer.prune = notices.prune
-        dispatcher = Dispatcher(connection, loop, handlers)
-        indexer = Indexer(repository)
+            service.trimmer.prune = notices.prune
+        ended = mounts.ended if mounts is not None else lambda _device: None
+        dispatcher = Dispatcher(connection, loop, handlers, inner, ended)
+        collector = Collector(repository, service.keeper, service.verbs.run_long)
         background = (
-            keeper.run, trimmer.run, collector.run, watchers.run, kernel.run, indexer.run,
+            service.keeper.run, service.trimmer.run, collector.run, watchers.run, kernel.run,
+            Indexer(repository).run,
         )  # fmt: skip
-        trio.run(_main, dispatcher, background, kernel, verbs, on_ready)
+        trio.run(_main, dispatcher, background, service, kernel, mounts, on_ready)
     finally:
         pyfuse3.close()
+        inner.end()
 
 
 async def _main(
     dispatcher: Dispatcher,
     background: Iterable[Callable[[], Awaitable[None]]],
+    service: Service,
     kernel: Kernel,
-    verbs: Verbs,
+    mounts: ControlMounts | None,
     on_ready: Callable[[], None],
 ) -> None:
     _tune()
     async with trio.open_nursery() as nursery:
-        await nursery.start(_stop_on_signal, dispatcher, kernel, verbs)
+        await nursery.start(_stop_on_signal, dispatcher, kernel, service.verbs)
         for work in background:
             nursery.start_soon(work)
+        nursery.start_soon(_dispatch, dispatcher, nursery.cancel_scope)
+        if mounts is not None:
+            await nursery.start(mounts.run)
         on_ready()
-        await dispatcher.run()
-        nursery.cancel_scope.cancel()
+
+
+async def _dispatch(dispatcher: Dispatcher, scope: trio.CancelScope) -> None:
+    """Serve requests until the mount ends, and end everything else then."""
+    await dispatcher.run()
+    scope.cancel()
 
 
 async def _stop_on_signal(

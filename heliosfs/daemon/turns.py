@@ -7,6 +7,8 @@ is not the store's, so turns never overlap.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from heliosfs.daemon.driver import Driver, RunningSteps
 from heliosfs.daemon.keeper import Keeper
 from heliosfs.daemon.kernel import Kernel
@@ -33,6 +35,8 @@ class Turns:
         self._keeper = keeper
         self._watchers = watchers
         self._driver = driver
+        self.on_ended: Callable[[], None] = lambda: None
+        """Function to call at the end of each turn."""
         self._serial = HandoffLock()
         """Lock that is held while a verb runs: from its barrier to the last invalidation."""
 
@@ -89,3 +93,4 @@ class Turns:
             await self._kernel.invalidate(stale)
             if stale.changed:
                 self._watchers.note(stale.changed)
+        self.on_ended()

@@ -60,6 +60,10 @@ class Verbs:
         self._turns = Turns(repository, kernel, keeper, watchers, self._driver)
         self._is_ending = False
 
+    def follow(self, on_ended: Callable[[], None]) -> None:
+        """Call a function at the end of each turn of a verb."""
+        self._turns.on_ended = on_ended
+
     async def run(self, channel: Channel, requests: list[ControlRequest]) -> None:
         """Run the requests that a channel has completed, and add the replies to it."""
         for request in requests:

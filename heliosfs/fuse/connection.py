@@ -9,7 +9,6 @@ systems that others change too, and pyfuse3 has no option for them: they are cha
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import select
 import socket
@@ -18,9 +17,10 @@ import trio
 
 from heliosfs.errors import HeliosError
 from heliosfs.fuse import wire
+from heliosfs.fuse.device import Device
 from heliosfs.fuse.loop import HandoffLock
 from heliosfs.fuse.mounting import unmount, widen_read_ahead
-from heliosfs.fuse.wire import ANSWER_HEAD, BODY_AT, Capability, Data, Message, Opcode
+from heliosfs.fuse.wire import ANSWER_HEAD, BODY_AT, Capability, Opcode
 from heliosfs.mounttable import is_there, mount_at
 
 _MINOR_AT = 4
@@ -40,23 +40,14 @@ _WANTED = (
     | Capability.HANDLE_KILLPRIV_V2
 )
 
-_GONE = (errno.ENOENT, errno.ENODEV, errno.EINVAL)
-"""Errors of an answer that no process waits for: the caller was killed, or the file system was
-unmounted (fuse_dev_do_write in fs/fuse/dev.c)."""
 
-
-class Connection:
-    """Connection to the kernel of one mount, from INIT to the unmount."""
+class Connection(Device):
+    """Connection to the kernel of the workspace's mount, from INIT to the unmount."""
 
     def __init__(self, fd: int, mountpoint: str) -> None:
+        super().__init__(fd)
         self._mountpoint = mountpoint
         self._mount = mount_at(mountpoint)
-        self.fd = fd
-        """The FUSE device, readable when a request is there or the file system was unmounted."""
-        os.set_blocking(fd, False)
-        self.message: Message = bytearray(wire.FUSE_MESSAGE_MAX_BYTES)
-        """Buffer with the request that was received last."""
-        self._buffers = (self.message,)
         self._ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._ours.setblocking(False)  # noqa: FBT003 (its name)
         self._theirs = theirs.detach()
@@ -64,6 +55,8 @@ class Connection:
         self._init = 0
         """Unique number of the INIT request; 0 once it was answered."""
         self._offered = 0
+        self.is_opened_by_kernel = False
+        """True if the kernel opens files by itself, and so truncates them by a request."""
 
     @property
     def device(self) -> str:
@@ -91,38 +84,6 @@ class Connection:
         self._ours.send(self.message[:length])
         return bool(minor >= _PRUNE_FROM_MINOR)
 
-    def receive(self) -> int:
-        """Read the next request into `message`; return its length, or 0 if there is none.
-
-        ConnectionResetError once the file system was unmounted.
-        """
-        try:
-            return os.readv(self.fd, self._buffers)
-        except BlockingIOError:
-            return 0
-        except OSError as error:
-            if error.errno in (errno.ENODEV, errno.ECONNABORTED):
-                raise ConnectionResetError from None
-            # ENOENT: the request was interrupted before it was read.
-            if error.errno in (errno.ENOENT, errno.EINTR):
-                return 0
-            raise
-
-    def answer(self, unique: int, data: Data) -> None:
-        """Answer a request, unless its caller no longer waits."""
-        self._send((ANSWER_HEAD.pack(ANSWER_HEAD.size + len(data), 0, unique), data))
-
-    def refuse(self, unique: int, code: int) -> None:
-        """Answer a request with an errno, unless its caller no longer waits."""
-        self._send((ANSWER_HEAD.pack(ANSWER_HEAD.size, -code, unique),))
-
-    def _send(self, parts: tuple[Data, ...]) -> None:
-        try:
-            os.writev(self.fd, parts)
-        except OSError as error:
-            if error.errno not in _GONE:
-                raise
-
     async def relay(self, request: bytes) -> None:
         """Send a request to pyfuse3, whose answer `forward` passes on."""
         async with self._relaying:
@@ -146,19 +107,23 @@ class Connection:
     def _forward(self, answer: bytearray) -> None:
         _, error, unique = ANSWER_HEAD.unpack_from(answer)
         if unique != self._init:
-            self._send((answer,))
+            self.send((answer,))
             return
         self._init = 0
         if error:
             raise HeliosError(f"cannot mount: libfuse refused: {os.strerror(-error)}")
         at = ANSWER_HEAD.size + _FLAGS_AT
         (flags,) = wire.WORD.unpack_from(answer, at)
-        wire.WORD.pack_into(answer, at, agreed(flags, self._offered))
+        flags = agreed(flags, self._offered)
+        if self.is_opened_by_kernel:
+            # No OPEN would bring the flag.
+            flags &= ~Capability.ATOMIC_O_TRUNC
+        wire.WORD.pack_into(answer, at, flags)
         # A later libfuse may agree to larger writes, for which `message` has no room.
         at = ANSWER_HEAD.size + _MAX_WRITE_AT
         (max_write,) = wire.WORD.unpack_from(answer, at)
         wire.WORD.pack_into(answer, at, min(max_write, wire.WRITE_MAX_BYTES))
-        self._send((answer,))
+        self.send((answer,))
         widen_read_ahead(self._mountpoint)
 
     def end(self) -> None:

@@ -7,14 +7,16 @@ has to wait keeps the worker that read it, while another worker reads on.
 from __future__ import annotations
 
 import errno
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, TypeAlias
 
 import pyfuse3
 import trio
 
 from heliosfs.fuse.connection import Connection
+from heliosfs.fuse.device import ROOT, Device
 from heliosfs.fuse.handler import Handler, errno_of
+from heliosfs.fuse.inner import InnerDevices
 from heliosfs.fuse.loop import ReaderLock, RequestLoop
 from heliosfs.fuse.wire import HEAD, Data, Opcode
 from heliosfs.pace import Pace
@@ -26,17 +28,15 @@ _RELAY_MAX_WORKERS = 1_000_000
 """Most workers of pyfuse3, which is to say no limit: each waiting request keeps a worker, and one
 must be left to read the requests that those wait for, however many processes wait at once."""
 
-_Waiting: TypeAlias = "tuple[int, int, Coroutine[Any, Any, Data | None]]"
-"""Opcode and unique number of a request, and the coroutine that answers it."""
+_Waiting: TypeAlias = "tuple[Device, int, int, Coroutine[Any, Any, Data | None]]"
+"""Device, opcode and unique number of a request, and the coroutine that answers it."""
 
 _RELAYED = frozenset(
     (
-        Opcode.STATFS,
         Opcode.SETXATTR,
         Opcode.GETXATTR,
         Opcode.LISTXATTR,
         Opcode.REMOVEXATTR,
-        Opcode.FSYNCDIR,
     )
 )
 """Opcodes that pyfuse3 answers, by the methods of `rare_requests.Operations`."""
@@ -44,12 +44,20 @@ _UNANSWERED = (Opcode.FORGET, Opcode.BATCH_FORGET)
 
 
 class Dispatcher:
-    """Pool of workers that serve the requests of a connection."""
+    """Pool of workers that serve the requests of a connection, and of those inside of it."""
 
     def __init__(
-        self, connection: Connection, loop: RequestLoop, handlers: Mapping[int, Handler]
+        self,
+        connection: Connection,
+        loop: RequestLoop,
+        handlers: Mapping[int, Handler],
+        inner: InnerDevices | None = None,
+        on_ended: Callable[[Device], None] = lambda _device: None,
     ) -> None:
+        """Serve `connection` and `inner`; call `on_ended` with a device whose mount is gone."""
         self._connection = connection
+        self._inner = inner
+        self._on_ended = on_ended
         self._loop = loop
         self._handlers = handlers
         self._turn = ReaderLock()
@@ -69,7 +77,7 @@ class Dispatcher:
     def stop(self) -> None:
         """Read no further request; those that were read are still answered."""
         self._is_over = True
-        trio.lowlevel.notify_closing(self._connection.fd)
+        trio.lowlevel.notify_closing(self._loop.waited_fd(self._connection.fd))
 
     async def _work(self, nursery: trio.Nursery) -> None:
         while self._idle_count < IDLE_MAX:
@@ -82,63 +90,78 @@ class Dispatcher:
             # Nobody is left to take the turn while this worker waits for its request.
             if not self._idle_count:
                 nursery.start_soon(self._work, nursery)
-            await self._finish(*waiting)
+            await _finish(*waiting)
 
     async def _read(self) -> _Waiting | None:
         """Read and answer requests; return the first one that has to wait, or None at the end."""
         connection, handlers = self._connection, self._handlers
         fd, message = connection.fd, connection.message
-        wait_readable, receive, answer = (
-            self._loop.wait_readable,
-            connection.receive,
-            connection.answer,
-        )
-        unpack = HEAD.unpack_from
+        wait_readable, unpack = self._loop.wait_readable, HEAD.unpack_from
+        device: Device | None
         try:
             while not self._is_over:
-                await wait_readable(fd)
-                end = receive()
+                device = self._ready() if await wait_readable(fd) else connection
+                end = device.receive() if device is connection else self._receive(device)
                 # The request was withdrawn between the wait and the read.
                 if not end:
                     continue
+                assert device is not None
                 # A thread that computes makes room when it sees that somebody came.
                 Pace.request_count += 1
                 _, opcode, unique, ino = unpack(message)
                 handler = handlers.get(opcode)
                 if handler is None:
-                    if opcode in _RELAYED:
+                    if opcode in _RELAYED and device is connection:
                         # A copy, because the buffer is used for the next request while this one
                         # waits.
-                        return opcode, unique, connection.relay(bytes(message[:end]))
+                        return device, opcode, unique, connection.relay(bytes(message[:end]))
                     # INTERRUPT, too, so that the kernel sends no more of them: the signals of the
                     # caller are looked at instead; see `daemon.caller`.
-                    connection.refuse(unique, errno.ENOSYS)
+                    device.refuse(unique, errno.ENOSYS)
                     continue
                 try:
-                    data = handler(ino, message, end)
+                    data = handler(device.root if ino == ROOT else ino, message, end)
                 except Exception as error:  # noqa: BLE001 (whatever it is, it has an errno)
-                    self._refuse(opcode, unique, error)
+                    _refuse(device, opcode, unique, error)
                     continue
                 if isinstance(data, (bytes, bytearray)):
-                    answer(unique, data)
+                    device.answer(unique, data)
                 elif data is not None:
-                    return opcode, unique, data
+                    return device, opcode, unique, data
         except (ConnectionResetError, trio.ClosedResourceError):
             self._is_over = True
         return None
 
-    async def _finish(
-        self, opcode: int, unique: int, waiting: Coroutine[Any, Any, Data | None]
-    ) -> None:
-        try:
-            data = await waiting
-        except Exception as error:  # noqa: BLE001 (whatever it is, it has an errno)
-            self._refuse(opcode, unique, error)
-        else:
-            if data is not None:
-                self._connection.answer(unique, data)
+    def _ready(self) -> Device | None:
+        assert self._inner is not None
+        return self._inner.ready()
 
-    def _refuse(self, opcode: int, unique: int, error: Exception) -> None:
-        code = errno_of(Opcode(opcode).name.lower(), error)
-        if opcode not in _UNANSWERED:
-            self._connection.refuse(unique, code)
+    def _receive(self, device: Device | None) -> int:
+        """Receive a request from a device inside; return 0 if there is none."""
+        if device is None:
+            return 0
+        try:
+            return device.receive()
+        except ConnectionResetError:
+            assert self._inner is not None
+            self._inner.remove(device)
+            self._on_ended(device)
+            return 0
+
+
+async def _finish(
+    device: Device, opcode: int, unique: int, waiting: Coroutine[Any, Any, Data | None]
+) -> None:
+    try:
+        data = await waiting
+    except Exception as error:  # noqa: BLE001 (whatever it is, it has an errno)
+        _refuse(device, opcode, unique, error)
+    else:
+        if data is not None:
+            device.answer(unique, data)
+
+
+def _refuse(device: Device, opcode: int, unique: int, error: Exception) -> None:
+    code = errno_of(Opcode(opcode).name.lower(), error)
+    if opcode not in _UNANSWERED:
+        device.refuse(unique, code)

@@ -27,7 +27,6 @@ import os
 import select
 import time
 from collections.abc import Callable
-from typing import Any
 
 import trio
 
@@ -58,57 +57,85 @@ class RequestLoop:
         self.sleeps = 0
         self._clock_ns = clock_ns
         self._poller: select.poll | None = None
+        self._others = self._all = -1
+        self._is_turn_of_others = False
         self._served = 0
         self._credit = 0
         self._backed_off_until_ns = 0
         self._back_off_ns = _BACK_OFF_MIN_NS
 
-    async def wait_readable(self, fd: int) -> None:
-        """Return when a request is there.
+    def watch_also(self, others: int, all_fd: int) -> None:
+        """Watch the descriptor `others`, too; `all_fd` is readable when one of the two is.
+
+        Call it before the first wait.
+        """
+        self._others, self._all = others, all_fd
+
+    def waited_fd(self, fd: int) -> int:
+        """Return the descriptor for which a sleep waits in place of `fd`."""
+        return fd if self._all < 0 else self._all
+
+    async def wait_readable(self, fd: int) -> bool:
+        """Return when a request is there; return True if it is at the other descriptor.
 
         A checkpoint of trio only if none was there, or after `BURST` requests in a row.
         """
         if self._poller is None:
             self._poller = select.poll()
             self._poller.register(fd, select.POLLIN)
+            if self._others >= 0:
+                self._poller.register(self._others, select.POLLIN)
         ready = self._poller.poll
         # I17: a poll would keep the CPU from the thread that a handler waits for.
         may_poll = self._credit > 0 and not self.waiting_handlers
-        if (
-            ready(0)
-            or (may_poll and self._poll(ready))
-            or (self.long_work and select.select((fd,), (), (), LINGER_SECONDS)[0])
-        ):
+        found = (
+            ready(0) or (may_poll and self._poll(ready)) or (self.long_work and self._linger(fd))
+        )
+        if found:
             self._served += 1
             if self._served >= BURST:
                 self._served = 0
                 await trio.lowlevel.checkpoint()
-            return
-        self._served = 0
-        self.sleeps += 1
-        began_ns = self._clock_ns()
-        await trio.lowlevel.wait_readable(fd)
-        self._learn(self._clock_ns() - began_ns)
+        else:
+            self._served = 0
+            self.sleeps += 1
+            began_ns = self._clock_ns()
+            await trio.lowlevel.wait_readable(self.waited_fd(fd))
+            self._learn(self._clock_ns() - began_ns)
+            if self._others < 0:
+                return False
+            found = ready(0)
+        if len(found) > 1:
+            # In turn, so that neither waits for a pause of the other.
+            self._is_turn_of_others = not self._is_turn_of_others
+            return self._is_turn_of_others
+        return bool(found) and found[0][0] != fd
 
-    def _poll(self, ready: Callable[[int], Any]) -> bool:
-        """Poll for a moment; return True if a request came.  Other processes may run meanwhile."""
+    def _linger(self, fd: int) -> list[tuple[int, int]]:
+        """Wait for a request for a moment, without a pass through the scheduler."""
+        assert self._poller is not None
+        fds = (fd,) if self._others < 0 else (fd, self._others)
+        return self._poller.poll(0) if select.select(fds, (), (), LINGER_SECONDS)[0] else []
+
+    def _poll(self, ready: Callable[[int], list[tuple[int, int]]]) -> list[tuple[int, int]]:
+        """Poll for a moment; return what came, if anything.  Other processes may run meanwhile."""
         now_ns = self._clock_ns()
         if now_ns < self._backed_off_until_ns:
-            return False
+            return []
         self.polls += 1
         end_ns = now_ns + POLL_NS
         while now_ns < end_ns:
-            if ready(0):
+            if found := ready(0):
                 self._credit = min(self._credit + 1, _CREDIT_MAX)
-                return True
+                return found
             before_ns = now_ns
             os.sched_yield()
             now_ns = self._clock_ns()
             if now_ns - before_ns > _CROWDED_NS:
                 self._back_off(now_ns)
-                return bool(ready(0))
+                return ready(0)
         self._credit -= 4
-        return False
+        return []
 
     def _back_off(self, now_ns: int) -> None:
         """Stop polling for a while, twice as long each time, because the CPU is wanted elsewhere.

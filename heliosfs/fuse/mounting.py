@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import shutil
 import socket
@@ -12,6 +13,7 @@ from collections.abc import Collection
 from heliosfs.errors import HeliosError
 from heliosfs.mounttable import mount_at
 
+_MS_SHARED = 0x100000
 _READ_AHEAD_KB = 512
 """Read-ahead of a mount.  Not more, because a page fault in a mapping reads as much around it."""
 
@@ -59,6 +61,15 @@ def unmount(mountpoint: str, *, lazy: bool = False) -> str:
     return (
         (text or f"{command[0]} ended with exit code {done.returncode}") if done.returncode else ""
     )
+
+
+def share(mountpoint: str) -> None:
+    """Let what is mounted inside later come to copies of the mount in other namespaces, too.
+
+    Those of `helios run` are such copies (mount_namespaces(7)).  Only root may; else nothing
+    changes.
+    """
+    ctypes.CDLL(None).mount(b"none", os.fsencode(mountpoint), None, _MS_SHARED, None)
 
 
 def widen_read_ahead(mountpoint: str) -> None:

@@ -61,6 +61,12 @@ TRANSFER_BYTES = 40
 READ_FLAGS_AT = BODY_AT + 20
 READ_OF_CALLER = 1 << 1
 """Flag of a read for a program (FUSE_READ_LOCKOWNER); a read without it fills the page cache."""
+WRITE_FLAGS_AT = BODY_AT + 20
+WRITE_OF_CACHE = 1 << 0
+"""Flag of a write of the kernel's own: pages that were stored through a mapping."""
+STATFS = struct.Struct("=QQQQQIII28x")
+"""Blocks, free ones, those for users, inodes, free ones, block size, longest name, fragment size.
+"""
 ALLOCATE = struct.Struct("=QQQI")
 """fh, offset, length, mode."""
 SEEK = struct.Struct("=QQI")
@@ -154,11 +160,17 @@ class Valid:
 class Capability(IntFlag):
     """Flags of INIT that are chosen here."""
 
+    ASYNC_READ = 1 << 0
+    ATOMIC_O_TRUNC = 1 << 3
+    BIG_WRITES = 1 << 5
     SPLICE_WRITE = 1 << 7
     SPLICE_MOVE = 1 << 8
     SPLICE_READ = 1 << 9
     AUTO_INVAL_DATA = 1 << 12
+    DO_READDIRPLUS = 1 << 13
+    ASYNC_DIO = 1 << 15
     PARALLEL_DIROPS = 1 << 18
+    MAX_PAGES = 1 << 22
     CACHE_SYMLINKS = 1 << 23
     NO_OPENDIR = 1 << 24
     HANDLE_KILLPRIV_V2 = 1 << 28

@@ -22,8 +22,11 @@ from heliosfs.vfs.virtual import (
     FixedText,
     LinkDir,
     MountContext,
+    MountPoint,
     PlaceDir,
     VirtualDir,
+    VirtualLink,
+    VirtualNode,
     VirtualText,
 )
 from heliosfs.workspace.nodes import DirNode
@@ -32,6 +35,8 @@ from heliosfs.workspace.workspace import Workspace
 _IGNORE = "/*\n"
 """Pattern for all of `.helios`.  It is anchored, because some programs match the files of a live
 view, too, against the ignore files above it."""
+REPORTS = b"reports"
+"""Directory of the texts beside the control files: what the daemon must open lies there."""
 _ABOVE_LIVE_VIEWS = {
     b".gitignore": _IGNORE,
     b".ignore": _IGNORE,
@@ -56,6 +61,8 @@ class DotDirs:
         self._snapshots = repository.open_snapshots
         self._live: dict[int, VirtualDir] = {}
         self._nested: WeakValueDictionary[str, VirtualDir] = WeakValueDictionary()
+        self.on_shown: Callable[[MountPoint], None] = lambda _point: None
+        """Function to call when a program looks up a live view, with the mount point in it."""
         places = PlaceDir(site, self._find_view), PlaceDir(site, self._find_live)
         self._root = _DotDir(self, repository, site, lambda: repository.root, places).directory
 
@@ -70,6 +77,14 @@ class DotDirs:
                     self._live[slot] = _DotDir(self, self._repository, self._site, find).directory
                 return self._live[slot]
         return None
+
+    def mount_point(self, workspace: Workspace) -> MountPoint:
+        """Return the mount point in the `.helios` of a workspace that shows a branch."""
+        directory = self.of(workspace)
+        assert directory is not None
+        point = directory.children[b"ctl"]
+        assert isinstance(point, MountPoint)
+        return point
 
     def drop_snapshot(self, workspace: Workspace) -> None:
         """Drop the tree of a commit, now that the kernel has forgotten its root."""
@@ -118,7 +133,10 @@ class DotDirs:
         # A branch is shown at one place: this one is at the mount point.
         if branch.slot == self._repository.root.slot:
             return None
-        return self._repository.live_view(path).workspace.root
+        workspace = self._repository.live_view(path).workspace
+        if self._site.is_split:
+            self.on_shown(self.mount_point(workspace))
+        return workspace.root
 
 
 class _DotDir:
@@ -144,21 +162,41 @@ class _DotDir:
         children[b"README"] = FixedText(site, dotfiles.readme())
         for name, text in _ABOVE_LIVE_VIEWS.items():
             children[name] = FixedText(site, text)
-        for report_name, report in dotfiles.FILES.items():
-            children[report_name.encode()] = VirtualText(site, partial(self._report, report))
-        for built_name, build in dotfiles.BUILT_FILES.items():
-            steps = partial(self._build, build)
-            children[built_name.encode()] = BuiltText(
-                site, steps, repository.store, barrier=built_name in dotfiles.OF_WORKING_STATE
-            )
-        children[b"ctl"] = self._control()
+        self._inner = site.inner()
+        control = self._control()
+        children[b"ctl"] = MountPoint(site, control, self._place)
+        control.children[REPORTS] = reports = VirtualDir(self._inner)
+        reports.children.update(self._reports())
+        for report_name in reports.children:
+            target = b"ctl/%s/%s" % (REPORTS, report_name)
+            children[report_name] = VirtualLink(site, target, is_fixed=True)
         children[b"snapshots"] = LinkDir(site, self._find_snapshot, self._list_snapshots)
         children[b"branches"] = self._branches("")
         children[b"view"], children[b"live"] = places or (
             LinkDir(site, self._find_view, _no_names),
             self._branches("", is_listed=False),
         )
-        children[b"diff"] = PlaceDir(site, self._find_diff)
+
+    def _reports(self) -> dict[bytes, VirtualNode]:
+        """Make the texts that are generated when they are opened."""
+        site = self._inner
+        reports: dict[bytes, VirtualNode] = {}
+        for report_name, report in dotfiles.FILES.items():
+            reports[report_name.encode()] = VirtualText(site, partial(self._report, report))
+        for built_name, build in dotfiles.BUILT_FILES.items():
+            steps = partial(self._build, build)
+            barrier = built_name in dotfiles.OF_WORKING_STATE
+            store = self._repository.store
+            reports[built_name.encode()] = BuiltText(site, steps, store, barrier=barrier)
+        reports[b"diff"] = PlaceDir(site, self._find_diff)
+        return reports
+
+    def _place(self) -> bytes:
+        """Return the path of the control files below the mount point of the workspace."""
+        view = self._view()
+        if view is self._repository.root:
+            return b".helios/ctl"
+        return b".helios/live/%s/.helios/ctl" % _bytes(view.branch or "")
 
     def _report(self, report: Callable[[Repository, View], str]) -> str:
         return report(self._repository, self._view())
@@ -173,17 +211,18 @@ class _DotDir:
             return b"../"
         return b"../../../../" + b"../" * (view.branch or "").count("/")
 
-    def _control(self) -> VirtualDir:
-        directory = ControlDir(self._site)
+    def _control(self) -> ControlDir:
+        site = self._inner
+        directory = ControlDir(site)
         channel = partial(self._open_channel, None)
-        directory.children[b"command"] = ControlFile(self._site, channel, is_long=True)
+        directory.children[b"command"] = ControlFile(site, channel, is_long=True)
         for name, verb in VERBS.items():
             if not verb.control_file:
                 continue
             channel = partial(self._open_channel, verb)
             is_long = verb.is_long or verb.can_read
-            directory.children[name.encode()] = ControlFile(self._site, channel, is_long=is_long)
-        directory.children[b"error"] = VirtualText(self._site, self._owner.errors.text)
+            directory.children[name.encode()] = ControlFile(site, channel, is_long=is_long)
+        directory.children[b"error"] = VirtualText(site, self._owner.errors.text)
         return directory
 
     def _open_channel(self, verb: Verb | None) -> Channel:
@@ -257,7 +296,7 @@ class _DotDir:
         def steps() -> Steps[str]:
             return dotfiles.diff_text(self._repository, self._view(), old, new)
 
-        return BuiltText(self._site, steps, self._repository.store, is_fixed=False)
+        return BuiltText(self._inner, steps, self._repository.store, is_fixed=False)
 
 
 def _text(name: bytes) -> str:

@@ -11,8 +11,9 @@ from heliosfs.errors import NotPermitted, PosixError
 from heliosfs.objects.tree import clamp_time
 from heliosfs.vfs.filesystem import FileSystem
 from heliosfs.vfs.handles import ChannelHandle, FileHandle, Handle, TextHandle
+from heliosfs.vfs.late import LateStores
 from heliosfs.vfs.room import Room
-from heliosfs.vfs.virtual import ControlFile, VirtualText
+from heliosfs.vfs.virtual import ControlFile, FixedText, VirtualText
 from heliosfs.workspace.copying import copy
 from heliosfs.workspace.holes import next_data, next_data_block, next_hole, next_hole_block
 from heliosfs.workspace.inode import StatInode
@@ -46,10 +47,19 @@ class Files:
         self._clock = filesystem.repository.clock
         self._contents = filesystem.repository.working_set
         self._room = Room(filesystem.repository)
+        self.node = filesystem.node
         self.handles: dict[int, Handle] = {}
-        self._mappable: dict[FileNode, int] = {}
-        """File that may have a shared mapping -> number of its handles that allow one."""
+        self.are_opens_asked = True
+        """True if the daemon opens files; else a request names a file by its inode, not a handle.
+        """
+        self.late = LateStores()
         self._next = 1
+
+    def leave_opens(self) -> None:
+        """Leave it to the kernel to open files; call it before any is open."""
+        self.are_opens_asked = self.late.are_opens_asked = False
+        # Nothing tells when a file is open for writing.
+        self._contents.writers += 1
 
     def open(self, node: StatInode, flags: int, uid: int = 0) -> int:
         """Open a file; return the handle's number.
@@ -61,7 +71,6 @@ class Files:
         if isinstance(node, FileNode):
             if writing:
                 self._filesystem.check_writable(node)
-                self._filesystem.guard(node.workspace)
                 if flags & os.O_TRUNC:
                     self.truncate(node, 0)
                     if uid:
@@ -84,20 +93,33 @@ class Files:
         return self._add(TextHandle(node, data))
 
     def open_node(self, node: FileNode, writing: bool, flags: int = 0) -> int:
-        """Open a regular file without a check; return the handle's number."""
+        """Open a regular file without a check; return the handle's number, 0 if it needs none."""
+        # Neither as long as it is not known who will open files.
+        if not self.are_opens_asked or self._filesystem.site.is_split:
+            return 0
         is_mappable = flags & os.O_ACCMODE == os.O_RDWR
         if writing:
             self._contents.writers += 1
             if is_mappable:
-                self._mappable[node] = self._mappable.get(node, 0) + 1
+                self.late.add(node)
         workspace = node.workspace
         workspace.handles += 1
         workspace.read_ns = max(workspace.read_ns, node.mtime_ns)
         return self._add(FileHandle(node, writing, is_mappable))
 
-    def may_be_mapped(self, node: StatInode) -> bool:
-        """Return True if the kernel may hold bytes that a shared mapping of the file changed."""
-        return node in self._mappable
+    def handle(self, fh: int, ino: int) -> Handle:
+        """Return the handle that a request names; for 0, one of the file itself.
+
+        The kernel has checked what it may do.  Fail with ESTALE, or EISDIR if it is no file.
+        """
+        if fh:
+            return self.handles[fh]
+        node = self.node(ino)
+        if isinstance(node, FileNode):
+            return FileHandle(node, is_writer=True)
+        if isinstance(node, FixedText):
+            return TextHandle(node, node.data)
+        raise PosixError(errno.EISDIR)
 
     def read(self, handle: Handle, offset: int, length: int) -> bytes | bytearray:
         """Return up to `length` bytes at `offset`.  Fail with EISDIR, or raise StoreError."""
@@ -107,11 +129,20 @@ class Files:
             return handle.data[offset : offset + length]
         raise PosixError(errno.EISDIR)
 
-    def write(self, handle: Handle, offset: int, data: bytes) -> int:
+    def read_node(self, node: FileNode, offset: int, length: int) -> bytes | bytearray:
+        """Return up to `length` bytes of a file that the kernel opened.  Raise StoreError."""
+        workspace = node.workspace
+        workspace.read_ns = max(workspace.read_ns, node.mtime_ns)
+        return self._contents.read(node, offset, length)
+
+    def write(self, handle: Handle, offset: int, data: bytes, *, is_late: bool = False) -> int:
         """Write at `offset`; return the byte count.
 
-        Fail with EBADF, EFBIG, EROFS or ENOSPC, or raise StoreError.
+        With `is_late`, the bytes were stored through a mapping at some time before.  Fail with
+        EBADF, EFBIG, EROFS, ESTALE or ENOSPC, or raise StoreError.
         """
+        if isinstance(handle, TextHandle):
+            self._filesystem.check_writable(handle.node)
         if not isinstance(handle, FileHandle) or not handle.is_writer:
             raise PosixError(errno.EBADF)
         node = handle.node
@@ -123,7 +154,12 @@ class Files:
         self._room.take(len(data))
         node.touch()
         self._contents.write(node, offset, data)
-        node.mtime_ns = node.ctime_ns = self._clock.now_ns()
+        node.ctime_ns = now_ns = self._clock.now_ns()
+        if not is_late or self.late.moves_time_of(node):
+            node.mtime_ns = now_ns
+        if not node.opens:
+            # The kernel opened it, and can read it without a request from now on.
+            node.workspace.read_ns = max(node.workspace.read_ns, now_ns)
         return len(data)
 
     def truncate(self, node: FileNode, size: int) -> None:
@@ -254,16 +290,11 @@ class Files:
             if handle.is_writer:
                 self._contents.writers -= 1
                 if handle.is_mappable:
-                    self._unmap(handle.node)
+                    self.late.remove(handle.node)
             handle.node.workspace.handles -= 1
         elif isinstance(handle, ChannelHandle) and handle.is_reader:
             handle.node.readers -= 1
         self._filesystem.reclaim(node)
-
-    def _unmap(self, node: FileNode) -> None:
-        count = self._mappable.pop(node)
-        if count > 1:
-            self._mappable[node] = count - 1
 
     def _add(self, handle: Handle) -> int:
         fh = self._next

@@ -36,7 +36,9 @@ class FileSystem:
         self.repository = repository
         self.nodes = repository.inodes.nodes
         now_ns = repository.clock.now_ns()
-        site = MountContext(repository.inodes, repository.identity, now_ns, is_shared=is_shared)
+        self.site = site = MountContext(
+            repository.inodes, repository.identity, now_ns, is_shared=is_shared
+        )
         self.dot = DotDirs(repository, site)
         self.on_relisted: Callable[[int], None] = lambda _ino: None
         """Function to call with the inode of a directory whose listing the kernel must forget."""
@@ -159,16 +161,23 @@ class FileSystem:
     def check_writable(self, node: StatInode) -> Node:
         """Return the node if it may be changed.
 
-        Fail with EROFS in a snapshot or after the store has failed, EPERM in `.helios`.
+        Fail with EROFS in a snapshot or after the store has failed, ESTALE in a tree that no longer
+        shows a branch, EPERM in `.helios`.
         """
         if isinstance(node, Node):
             if node.workspace.read_only:
                 raise ReadOnly("a snapshot cannot be changed")
+            self.guard(node.workspace)
             # I51: nothing is accepted that the store would not keep.
             if self.failure is not None:
                 raise ReadOnly(self.failure)
             return node
         raise NotPermitted("files under .helios are made by heliosfs and cannot be changed")
+
+    def device_of(self, ino: int) -> int | None:
+        """Return the device of the mount inside that has an inode; None for the workspace's."""
+        node = self.nodes.get(ino)
+        return node.site.fd if isinstance(node, VirtualNode) else None
 
     def guard(self, workspace: Workspace) -> None:
         """Check that a tree still shows a branch.  Fail with ESTALE if it does not."""

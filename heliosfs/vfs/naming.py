@@ -137,7 +137,6 @@ class Naming:
         directory = self._filesystem.check_writable(parent)
         if not isinstance(directory, DirNode):
             raise PosixError(errno.ENOTDIR)
-        self._filesystem.guard(directory.workspace)
         if len(name) > NAME_MAX:
             raise PosixError(errno.ENAMETOOLONG)
         # I50: what a tree has under that name is not shown, and nothing is added to it.

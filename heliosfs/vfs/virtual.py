@@ -20,12 +20,13 @@ if TYPE_CHECKING:
 class VirtualNode(StatInode):
     """Node that no commit contains.  It has attributes like a node of a workspace."""
 
-    __slots__ = ("__weakref__", "is_fixed")
+    __slots__ = ("__weakref__", "is_fixed", "site")
 
     def __init__(self, site: MountContext, mode: int, *, is_fixed: bool) -> None:
         identity = site.identity
         ino = site.inodes.allocate()
         super().__init__(ino, mode, identity.uid, identity.gid, site.time_ns)
+        self.site = site
         site.inodes.nodes[ino] = self
         self.is_fixed = is_fixed
         """True if its name leads to this node for as long as the directory lives."""
@@ -53,14 +54,23 @@ class MountContext:
         self.inodes = inodes
         self.identity = identity
         self.time_ns = time_ns
+        self.is_shared = is_shared
+        self.is_split = False
+        """True if the control files of each view, and its texts, are a mount inside this one."""
+        self.fd: int | None = None
+        """Device of the mount inside that has the nodes, while it is there; else None."""
         self.directory_mode = stat.S_IFDIR | (0o555 if is_shared else 0o500)
         self.text_mode = stat.S_IFREG | (0o444 if is_shared else 0o400)
+
+    def inner(self) -> MountContext:
+        """Return the values for the nodes of a mount inside; these nodes share nothing else."""
+        return MountContext(self.inodes, self.identity, self.time_ns, is_shared=self.is_shared)
 
 
 class VirtualDir(VirtualNode):
     """Directory of fixed names."""
 
-    __slots__ = ("children", "site")
+    __slots__ = ("children",)
 
     @property
     def link_count(self) -> int:
@@ -72,7 +82,6 @@ class VirtualDir(VirtualNode):
 
     def __init__(self, site: MountContext, *, is_fixed: bool = True) -> None:
         super().__init__(site, site.directory_mode, is_fixed=is_fixed)
-        self.site = site
         self.children: dict[bytes, VirtualNode] = {}
 
     def lookup(self, name: bytes) -> StatInode | None:
@@ -149,15 +158,15 @@ class BuiltText(VirtualText):
 class FixedText(VirtualText):
     """Text that never changes, and so has a size: git reads no further in an ignore file."""
 
-    __slots__ = ("_size",)
+    __slots__ = ("data",)
 
     def __init__(self, site: MountContext, text: str) -> None:
         super().__init__(site, lambda: text)
-        self._size = len(text.encode())
+        self.data = text.encode()
 
     @property
     def size(self) -> int:
-        return self._size
+        return len(self.data)
 
     @property
     def is_kept(self) -> bool:
@@ -169,8 +178,8 @@ class VirtualLink(VirtualNode):
 
     __slots__ = ("target",)
 
-    def __init__(self, site: MountContext, target: bytes) -> None:
-        super().__init__(site, stat.S_IFLNK | 0o777, is_fixed=False)
+    def __init__(self, site: MountContext, target: bytes, *, is_fixed: bool = False) -> None:
+        super().__init__(site, stat.S_IFLNK | 0o777, is_fixed=is_fixed)
         self.target = target
 
 
@@ -306,3 +315,33 @@ class ControlDir(VirtualDir):
         # file.
         file.refused_pid = 0
         return ControlFile(self.site, file.channel, is_fixed=False) if file.is_taken else file
+
+
+class MountPoint(VirtualDir):
+    """Directory on which the mount with the control files of a view is to lie.
+
+    It finds none of them then, and has their names for a listing alone: who looks one up waits for
+    the mount.  In a mount without others inside it shows the control files itself.
+    """
+
+    __slots__ = ("control", "place")
+
+    def __init__(self, site: MountContext, control: ControlDir, place: Callable[[], bytes]) -> None:
+        super().__init__(site)
+        # fusermount3 asks for the right to write when it is not run by root.
+        self.mode |= stat.S_IWUSR
+        self.control = control
+        """Root of the mount."""
+        self.place = place
+        """Function that returns the path below the workspace; NotFound if no view has it now."""
+
+    @property
+    def is_covered(self) -> bool:
+        """Return True if another mount is to lie here."""
+        return self.site.is_split
+
+    def lookup(self, name: bytes) -> StatInode | None:
+        return None if self.is_covered else self.control.lookup(name)
+
+    def names(self) -> Iterator[bytes]:
+        return self.control.names()

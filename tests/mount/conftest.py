@@ -8,6 +8,7 @@ import select
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,6 +16,11 @@ import pytest
 
 from heliosfs import mounttable
 from heliosfs.cli import runfiles
+
+ASKED = ("-o", "opens=asked")
+"""Options with which the daemon is asked for every open, and nothing is mounted inside."""
+DEFAULTS = ASKED if os.environ.get("HELIOS_TEST_OPENS") == "asked" else ()
+"""Options of all workspaces: the tests pass both ways."""
 
 SECONDS = 30
 """Longest time that anything here may take; all of it takes milliseconds when it works."""
@@ -25,7 +31,7 @@ class Mounted:
 
     def __init__(self, path: Path, options: tuple[str, ...] = ()) -> None:
         self.path = path
-        self.options = options
+        self.options = (*DEFAULTS, *options)
         self.output = ""
         """Output of the last `helios mount`."""
         self.told = ""
@@ -33,6 +39,11 @@ class Mounted:
         self._pidfd = -1
         self.pid = 0
         self.log = Path()
+
+    @property
+    def are_opens_asked(self) -> bool:
+        """True if the daemon is asked for every open."""
+        return "opens=asked" in self.options
 
     @property
     def is_mounted(self) -> bool:
@@ -51,9 +62,7 @@ class Mounted:
 
     def unmount(self) -> None:
         """Unmount as a user does, and wait until the daemon has saved and ended."""
-        subprocess.run(
-            ["fusermount3", "-u", str(self.path)], check=True, capture_output=True, timeout=SECONDS
-        )
+        fusermount(self.path)
         self.wait_ended()
 
     def remount(self, *options: str) -> None:
@@ -137,6 +146,19 @@ class Mounted:
     def _log_tail(self) -> str:
         log = Path(runfiles.log_path(str(self.path)))
         return "\n" + log.read_text(errors="replace")[-4000:] if log.exists() else ""
+
+
+def fusermount(path: Path) -> None:
+    """Unmount a workspace, and before it what is mounted inside."""
+    inner = [mount.path for mount in mounttable.control_mounts(str(path))]
+    for each in (*reversed(inner), str(path)):
+        command = ["fusermount3", "-u", each]
+        for last in (False,) * 20 + (True,):
+            # The daemon itself has the mount open for a moment, at a barrier.
+            done = subprocess.run(command, check=last, capture_output=True, timeout=SECONDS)
+            if not done.returncode:
+                break
+            time.sleep(0.02)
 
 
 Mounter = Callable[..., Mounted]

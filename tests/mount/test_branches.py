@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.mount.conftest import ASKED
 from tests.mount.programs import SECONDS, errno_of, names, put, run, shell
 
 if TYPE_CHECKING:
-    from tests.mount.conftest import Mounted
+    from tests.mount.conftest import Mounted, Mounter
 
 
 @pytest.fixture
@@ -183,7 +184,11 @@ def test_a_shell_in_a_view_that_goes_away_is_told(based: Mounted) -> None:
     os.close(fd)
 
 
-def test_a_view_with_open_files_cannot_be_checked_out_or_deleted(based: Mounted) -> None:
+def test_a_view_with_open_files_cannot_be_checked_out_or_deleted(mounter: Mounter) -> None:
+    """Opens are asked for there, so the daemon knows of them."""
+    based = mounter(*ASKED)
+    put(based.path / "d/file", "base\n")
+    based.commit("base")
     based.control("branch", "idea\n")
     with open(based.path / ".helios/branches/idea/d/file") as file:
         assert errno_of(based.control, "checkout", "idea\n") == "EBUSY"
@@ -192,6 +197,26 @@ def test_a_view_with_open_files_cannot_be_checked_out_or_deleted(based: Mounted)
         assert file.read() == "base\n"
     based.control("checkout", "idea\n")
     assert (based.path / ".helios/branch").read_text() == "idea\n"
+
+
+def test_files_that_are_open_in_a_view_that_goes(mounted: Mounted) -> None:
+    """They show what they had; what is written to them is refused, and so not lost unnoticed."""
+    if mounted.are_opens_asked:
+        return
+    put(mounted.path / "d/file", "base\n")
+    mounted.commit("base")
+    for verb, words in (("checkout", "idea\n"), ("branch", "-D idea\n")):
+        mounted.control("checkout", "main\n")
+        mounted.control("branch", "idea\n")
+        with open(mounted.path / ".helios/branches/idea/d/file", "r+b", buffering=0) as file:
+            mounted.control(verb, words)
+            assert file.read() == b"base\n"
+            assert errno_of(file.write, b"lost") == "ESTALE"
+            assert errno_of(os.ftruncate, file.fileno(), 0) == "ESTALE"
+        mounted.control("checkout", "main\n")
+        if verb == "checkout":
+            assert (mounted.path / ".helios/branches/idea/d/file").read_text() == "base\n"
+            mounted.control("branch", "-D idea\n")
 
 
 def test_checkout_swaps_working_states(based: Mounted) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.mount.conftest import fusermount
 from tests.mount.programs import errno_of, names, put
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def test_it_mounts_to_read_and_says_why(disk: Path, mounter: Mounter, how: str) 
     refused = mounted.command("commit", "-m", "three")
     assert refused.returncode == 1
     assert reason in refused.stderr
-    subprocess.run(["fusermount3", "-u", str(mounted.path)], check=True, timeout=30)
+    fusermount(mounted.path)
 
     if how == "full":
         for path in disk.glob("fill*"):

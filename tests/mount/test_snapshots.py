@@ -124,11 +124,21 @@ def test_a_diff_file(kept: Mounted) -> None:
     assert os.listdir(kept.path / ".helios/diff") == []
 
 
+def write_to(path: Path, flags: int) -> None:
+    """Open a file and write: one of the two is refused, depending on who opens."""
+    fd = os.open(path, flags)
+    try:
+        os.write(fd, b"changed")
+    finally:
+        os.close(fd)
+
+
 READ_ONLY: dict[str, Callable[[Path], object]] = {
-    "open O_WRONLY": lambda root: os.open(root / "d/file", os.O_WRONLY),
-    "open O_RDWR": lambda root: os.open(root / "d/file", os.O_RDWR),
+    "open O_WRONLY": lambda root: write_to(root / "d/file", os.O_WRONLY),
+    "open O_RDWR": lambda root: write_to(root / "d/file", os.O_RDWR),
     "open O_TRUNC": lambda root: os.open(root / "d/file", os.O_RDONLY | os.O_TRUNC),
-    "open O_APPEND": lambda root: os.open(root / "d/file", os.O_WRONLY | os.O_APPEND),
+    "open O_APPEND": lambda root: write_to(root / "d/file", os.O_WRONLY | os.O_APPEND),
+    "fallocate": lambda root: os.posix_fallocate(os.open(root / "d/file", os.O_WRONLY), 0, 9),
     "open O_CREAT": lambda root: os.open(root / "none", os.O_CREAT),
     "open O_CREAT O_EXCL": lambda root: os.open(root / "d/none", os.O_CREAT | os.O_EXCL),
     "truncate": lambda root: os.truncate(root / "d/file", 0),
@@ -194,7 +204,7 @@ NOT_PERMITTED: dict[str, Callable[[Path], object]] = {
     "unlink a control file": lambda dot: os.unlink(dot / "ctl/commit"),
     "unlink a snapshot": lambda dot: os.unlink(dot / "snapshots/HEAD"),
     "unlink a branch": lambda dot: os.unlink(dot / "branches/main"),
-    "rmdir": lambda dot: os.rmdir(dot / "ctl"),
+    "rmdir": lambda dot: os.rmdir(dot / "view"),
     "rmdir of .helios": os.rmdir,
     "rename": lambda dot: os.rename(dot / "HEAD", dot / "none"),
     "rename of .helios": lambda dot: os.rename(dot, dot.parent / "none"),

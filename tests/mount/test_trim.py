@@ -44,7 +44,7 @@ def test_nodes_go_and_files_stay(mounted: Mounted) -> None:
     here = os.open(place, os.O_RDONLY)
     for number in range(COUNT):
         (place / f"{number}").write_text(f"{number}")
-    wait_below(mounted, COUNT // 2)
+    wait_below(mounted, COUNT * 2 // 3)
 
     assert os.pread(first, 99, 0) == b"still open"
     assert os.readlink(f"/proc/self/fd/{first}") == str(place / "first")
@@ -58,7 +58,7 @@ def test_nodes_go_and_files_stay(mounted: Mounted) -> None:
         assert all(entry.inode() == os.lstat(entry.path).st_ino for entry in listed)
     (place / "5").write_text("changed")
     mounted.commit("one")
-    wait_below(mounted, COUNT // 2)
+    wait_below(mounted, COUNT * 2 // 3)
     assert (place / "5").read_text() == "changed"
     assert os.stat(place / "link").st_ino == os.fstat(first).st_ino
     assert "Traceback" not in mounted.log.read_text()
@@ -77,7 +77,7 @@ def test_what_is_mounted_on_a_file_stays(mounted: Mounted, tmp_path: Path) -> No
         (mounted.path / "d").mkdir()
         for number in range(COUNT):
             (mounted.path / "d" / f"{number}").write_text("")
-        wait_below(mounted, COUNT // 2)
+        wait_below(mounted, COUNT * 2 // 3)
         release = tuple(map(int, os.uname().release.split("-")[0].split(".")[:2]))
         assert place.read_text() == ("secret" if release >= (6, 18) else "beneath")
     finally:

@@ -18,6 +18,7 @@ from heliosfs.commands import table
 from heliosfs.commands.verb import NO_SCREEN, Screen
 from heliosfs.daemon import auto_gc, driver, keeper, reader, verbs
 from heliosfs.daemon.auto_gc import Collector
+from heliosfs.daemon.barrier import Barrier
 from heliosfs.daemon.kernel import Kernel
 from heliosfs.daemon.rare_requests import Operations
 from heliosfs.daemon.service import Service
@@ -202,7 +203,7 @@ class SimulatedKernel(Kernel):
     """The calls to the kernel, on the loop."""
 
     def __init__(self, notices: Notices, pauses: Pauses) -> None:
-        super().__init__(RequestLoop(), "/", notices)
+        super().__init__(RequestLoop(), Barrier("/", -1), notices)
         self._pauses = pauses
         self._errands = self._page_errands = _Errands(pauses)  # type: ignore[assignment]
         self.telling = 0
@@ -332,7 +333,7 @@ class Life:
             self.trimmer.prune = self.cache.prune
         self.cache.handlers = service.handlers
         self.cache.wrote_back = self.hooks.wrote_back
-        self.cache.rare = Operations(self.filesystem, self.kernel, service.keeper, xattr=True)
+        self.cache.rare = Operations(self.filesystem, service.keeper, xattr=True)
 
     async def work(self) -> None:
         """Run the tasks of the background, until cancelled."""

@@ -151,10 +151,10 @@ async def test_what_nobody_knows_is_refused(asked: Asked) -> None:
 
 
 async def test_pyfuse3_answers_the_rest(asked: Asked) -> None:
-    asked.ask(Opcode.STATFS, 2, b"?")
+    asked.ask(Opcode.GETXATTR, 2, b"?")
     await trio.testing.wait_all_tasks_blocked()
     request = asked.libfuse.recv(4096)
-    assert struct.unpack_from("=IIQQ", request) == (41, Opcode.STATFS, 2, 7)
+    assert struct.unpack_from("=IIQQ", request) == (41, Opcode.GETXATTR, 2, 7)
     answer = struct.pack("=IiQ", 20, 0, 2) + b"much"
     asked.libfuse.send(answer)
     assert await asked.answered() == (2, 0, b"much")

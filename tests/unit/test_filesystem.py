@@ -347,13 +347,13 @@ def test_a_view_that_is_shown_nowhere_is_stale(caller: Caller) -> None:
     caller.commit()
     create_branch(caller.repository, "b", caller.repository.root.head)
     live = caller.walk(".helios/branches/b")
-    dot = caller.walk(".helios/branches/b/.helios")
+    reports = caller.walk(".helios/branches/b/.helios/ctl/reports")
     file = caller.walk(".helios/branches/b/file")
     delete_branch(caller.repository, "b")
     assert code(caller.filesystem.lookup, live, b"file") == "ESTALE"
     assert code(caller.naming.create, live, b"new", FILE, 0, 0) == "ESTALE"
     assert code(caller.files.open, file, os.O_RDWR) == "ESTALE"
-    branch = caller.filesystem.lookup(dot, b"branch")
+    branch = caller.filesystem.lookup(reports, b"branch")
     assert code(caller.files.open, branch, os.O_RDONLY) in ("ENOENT", "ESTALE")
     caller.forget_all()
     assert file.ino not in caller.filesystem.nodes

@@ -7,6 +7,7 @@ from typing import cast
 
 import pytest
 
+from heliosfs.daemon.barrier import Barrier
 from heliosfs.daemon.kernel import Kernel
 from heliosfs.fuse.loop import RequestLoop
 from heliosfs.fuse.notices import Notices
@@ -37,6 +38,6 @@ class WatchedChanges:
 async def test_names_and_listings_are_told_from_threads() -> None:
     """The kernel may wait there for a process that waits for the loop."""
     told = WatchedChanges()
-    kernel = Kernel(RequestLoop(), "/", cast("Notices", told))
+    kernel = Kernel(RequestLoop(), Barrier("/", -1), cast("Notices", told))
     await kernel.invalidate(Invalidation([(1, b"a", 0)], [2], [1]))
     assert told.notes == [("entry", False), ("listing", False), ("attributes", True)]

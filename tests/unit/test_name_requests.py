@@ -8,6 +8,7 @@ from typing import cast
 
 import pytest
 
+from heliosfs.daemon.barrier import Barrier
 from heliosfs.daemon.kernel import Kernel
 from heliosfs.daemon.service import Service
 from heliosfs.daemon.watchers import Watchers
@@ -33,7 +34,7 @@ class Mounted:
         service = Service(
             repository,
             FileSystem(repository),
-            Kernel(RequestLoop(), "/", notices),
+            Kernel(RequestLoop(), Barrier("/", -1), notices),
             notices,
             Watchers(repository, "/", notices),
         )

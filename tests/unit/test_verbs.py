@@ -16,6 +16,7 @@ import trio
 import trio.testing
 
 from heliosfs.daemon import driver, reader, verbs
+from heliosfs.daemon.barrier import Barrier
 from heliosfs.daemon.caller import wants_to_end
 from heliosfs.daemon.keeper import Keeper
 from heliosfs.daemon.kernel import Kernel
@@ -37,7 +38,7 @@ class Mount:
     def __init__(self) -> None:
         self.stage = Stage()
         repository = self.stage.repository
-        kernel = Kernel(RequestLoop(), "/", Notices(-1))
+        kernel = Kernel(RequestLoop(), Barrier("/", -1), Notices(-1))
         keeper = Keeper(repository, kernel, lambda error: None)
         self.verbs = Verbs(repository, kernel, keeper, Watchers(repository, "/", Notices(-1)))
 

@@ -1,0 +1,147 @@
+"""The barrier: a call of syncfs(2), on a thread, that fetches the kernel's dirty pages.
+
+Mostly there is none, and syncfs takes a microsecond.  Then what costs is the way to a thread and
+back.  So the loop does not leave the task: it wakes the thread, and sleeps until the thread is done
+or a request comes, 10 us.  If a request comes, which may be one of the pages, the loop serves on,
+and the task waits as for any other thread.
+
+Linux no longer waits in syncfs for the answers of a FUSE daemon (since 6.18,
+AS_NO_DATA_INTEGRITY in fs/fs-writeback.c): when it returns, the pages have been sent, behind other
+requests.  So the barrier ends when no request is left to read.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import select
+import threading
+from typing import Protocol
+
+import trio
+
+from heliosfs.errors import StoreError
+from heliosfs.fuse.loop import HandoffLock
+
+_PATIENCE_MS = 1
+"""Time for which the loop itself waits for the thread while no request comes."""
+_PASSES_MAX = 200
+"""Passes of the loop, each with up to 64 requests, after which no page can still be among them."""
+_ROOM_SECONDS = 0.001
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class BarrierObserver(Protocol):
+    """Object that is told of each barrier."""
+
+    def barrier_begun(self) -> int:
+        """Note that a barrier begins; return a number for `barrier_ended`."""
+
+    def barrier_ended(self, number: int) -> None:
+        """Note that the kernel has sent all pages that were dirty when the barrier began."""
+
+
+class Barrier:
+    """Runner of barriers for one mount, one at a time.
+
+    Tasks that ask while one runs share the next.
+    """
+
+    def __init__(self, mountpoint: str, device: int) -> None:
+        """Sync the mount at `mountpoint`; look out for requests at the descriptor `device`."""
+        self._mountpoint = mountpoint
+        self._device = device
+        self.observer: BarrierObserver | None = None
+        self._lock = HandoffLock()
+        self._begun = self._ended = 0
+        self._is_over = False
+        self._error: StoreError | None = None
+        self._asked = self._done = -1
+        self._poller = select.poll()
+        self._requests = select.poll()
+        self.waiting_writes = 0
+        """Number of writes that wait for room; the kernel sends a limited number at once."""
+
+    async def run(self) -> None:
+        """Fetch all pages that are dirty now: 10 us if there is none.  Raise StoreError.
+
+        The pages arrive as write requests, which the loop serves while this waits.
+        """
+        needed = self._begun + 1
+        async with self._lock:
+            if self._ended >= needed:
+                return
+            if self._is_over:
+                await trio.sleep_forever()
+            # The thread cannot be stopped, and its answer is for this call alone.
+            with trio.CancelScope(shield=True):
+                await self._run()
+
+    async def run_last(self) -> None:
+        """Run a barrier; each later one waits until it is cancelled, as its writes are not served.
+
+        Raise StoreError.
+        """
+        await self.run()
+        self._is_over = True
+
+    async def _run(self) -> None:
+        if self._asked < 0:
+            self._begin()
+        self._begun = number = self._begun + 1
+        observed = self.observer.barrier_begun() if self.observer is not None else 0
+        os.eventfd_write(self._asked, 1)
+        found = self._poller.poll(_PATIENCE_MS)
+        if not any(fd == self._done for fd, _ in found):
+            await trio.lowlevel.wait_readable(self._done)
+        os.eventfd_read(self._done)
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
+        await self._serve_sent()
+        self._ended = number
+        if self.observer is not None:
+            self.observer.barrier_ended(observed)
+
+    async def _serve_sent(self) -> None:
+        """Let the workers serve the requests that have been sent."""
+        passes = 0
+        while passes < _PASSES_MAX and (self.waiting_writes or self._requests.poll(0)):
+            if self.waiting_writes:
+                await trio.sleep(_ROOM_SECONDS)
+            else:
+                await trio.lowlevel.checkpoint()
+                passes += 1
+
+    def _begin(self) -> None:
+        self._asked = os.eventfd(0, os.EFD_CLOEXEC)
+        self._done = os.eventfd(0, os.EFD_CLOEXEC)
+        for fd in (self._done, self._device):
+            self._poller.register(fd, select.POLLIN)
+        self._requests.register(self._device, select.POLLIN)
+        threading.Thread(target=self._work, name="barrier", daemon=True).start()
+
+    def _work(self) -> None:
+        while True:
+            os.eventfd_read(self._asked)
+            try:
+                _syncfs(self._mountpoint)
+            except StoreError as error:
+                self._error = error
+            except OSError as error:
+                self._error = _failed(error.errno or 0)
+            os.eventfd_write(self._done, 1)
+
+
+def _syncfs(mountpoint: str) -> None:
+    # Not kept open, or the mount would be busy when it is to be unmounted.
+    fd = os.open(mountpoint, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        if _libc.syncfs(fd) != 0:
+            raise _failed(ctypes.get_errno())
+    finally:
+        os.close(fd)
+
+
+def _failed(code: int) -> StoreError:
+    return StoreError(f"the kernel could not write back its pages: {os.strerror(code)}")

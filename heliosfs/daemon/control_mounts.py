@@ -1,0 +1,209 @@
+"""The mounts of the control files: one in the workspace, and one in each live view that is used.
+
+In the workspace's own connection the kernel opens files by itself, for which it must not be asked
+anything about opens.  Control files and texts need their opens.  So they are in connections of
+their own, which are mounted inside the workspace by the same daemon.
+
+That of the workspace is there before the daemon says that it is ready.  That of a live view is
+begun when the view is first looked up.  Until it is there, programs find an empty mount point.  Who
+looks up a name in it is refused with ESTALE, on which the kernel walks the whole path again
+(`retry_estale` in fs/namei.c).  It must not wait there, since it holds the lock of the directory
+that mount(2) takes.  On its second way the kernel looks the mount point up again without a lock
+(`d_revalidate`), and that look-up waits until the mount is there.  The first one never does: it may
+be that of fusermount3, or one for which fusermount3 waits.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+from collections.abc import Callable, Collection
+from functools import partial
+
+import trio
+
+from heliosfs.daemon.kernel import Kernel
+from heliosfs.errors import HeliosError, NotFound, PosixError
+from heliosfs.fuse.device import Device
+from heliosfs.fuse.inner import InnerDevices
+from heliosfs.fuse.mounting import mount, share, unmount
+from heliosfs.mounttable import Mount, mount_at, mounts
+from heliosfs.vfs.filesystem import FileSystem
+from heliosfs.vfs.virtual import MountPoint
+
+_PATIENCE_SECONDS = 2.0
+"""Longest wait of a program for a mount, which takes 5 ms."""
+_REFUSED_MAX = 1000
+_AGAIN_SECONDS = 1.0
+"""Time after a mount that failed before another is tried."""
+
+log = logging.getLogger(__name__)
+
+
+class _State:
+    """The mount at one mount point, from its beginning until it is gone."""
+
+    def __init__(self) -> None:
+        self.device: Device | None = None
+        """None while it is not there yet, or if it failed."""
+        self.mount: Mount | None = None
+        self.is_decided = trio.Event()
+        self.failed_at = 0.0
+        self.refused: set[int] = set()
+        """Threads that were sent back to walk their paths again."""
+
+
+class ControlMounts:
+    """Owner of the mounts inside of a workspace's mount."""
+
+    def __init__(
+        self,
+        filesystem: FileSystem,
+        kernel: Kernel,
+        inner: InnerDevices,
+        mountpoint: str,
+        options: Collection[str],
+    ) -> None:
+        self._filesystem = filesystem
+        self._kernel = kernel
+        self._inner = inner
+        self._mountpoint = os.fsencode(mountpoint)
+        self._options = options
+        self._states: dict[MountPoint, _State] = {}
+        self._nursery: trio.Nursery | None = None
+        self.is_decided = trio.Event()
+        """Event that is set once the workspace's mount is there, or failed."""
+        self.on_split: Callable[[], None] = lambda: None
+        """Function to call when it is there."""
+        filesystem.site.is_split = True
+        filesystem.dot.on_shown = self.want
+
+    async def run(self, task_status: trio.TaskStatus[None]) -> None:
+        """Make the workspace's mount; then make and end those of live views until cancelled.
+
+        If there can be none, show the control files in the workspace's own mount.
+        """
+        async with trio.open_nursery() as self._nursery:
+            filesystem = self._filesystem
+            await trio.to_thread.run_sync(share, os.fsdecode(self._mountpoint))
+            root = filesystem.dot.mount_point(filesystem.repository.root.workspace)
+            if await self._is_there(root):
+                self.on_split()
+            else:
+                filesystem.site.is_split = False
+            self.is_decided.set()
+            task_status.started()
+            await trio.sleep_forever()
+
+    def want(self, point: MountPoint) -> None:
+        """Begin the mount of a live view, unless it is there or has just failed: 0.2 us."""
+        state = self._states.get(point)
+        if state is None or (
+            state.failed_at and trio.current_time() > state.failed_at + _AGAIN_SECONDS
+        ):
+            assert self._nursery is not None
+            self._states[point] = state = _State()
+            self._nursery.start_soon(self._mount, point, state)
+
+    def enter(self, point: MountPoint, pid: int) -> None:
+        """Send a thread back that looked up a name where the mount is to lie.
+
+        Return if the control files are shown there.  Fail with ESTALE for a thread that shall walk
+        its path again, with ENODEV if there is no mount on its way.
+        """
+        self.want(point)
+        if not point.is_covered:
+            return
+        state = self._states[point]
+        has_failed = state.is_decided.is_set() and state.device is None
+        if has_failed or pid in state.refused:
+            # In the second case it came again the same way: its mount namespace has no such mount,
+            # or it stands in the directory beneath.
+            state.refused.discard(pid)
+            raise PosixError(errno.ENODEV)
+        if len(state.refused) >= _REFUSED_MAX:
+            state.refused.clear()
+        state.refused.add(pid)
+        raise PosixError(errno.ESTALE)
+
+    def was_sent_back(self, pid: int) -> bool:
+        """Return True once for a thread that `enter` has sent back: the kernel does so only once.
+
+        A second ESTALE on the same way would reach the program.
+        """
+        for state in self._states.values():
+            if pid in state.refused:
+                state.refused.discard(pid)
+                return True
+        return False
+
+    def holds(self, point: MountPoint, pid: int) -> bool:
+        """Return True if a thread that looks up the mount point is to wait for the mount."""
+        state = self._states.get(point)
+        return state is not None and pid in state.refused and not state.is_decided.is_set()
+
+    async def hold(self, point: MountPoint) -> None:
+        """Wait for the mount, or until it should have been there."""
+        with trio.move_on_after(_PATIENCE_SECONDS):
+            await self._is_there(point)
+
+    async def _is_there(self, point: MountPoint) -> bool:
+        """Wait for the mount, which is begun if need be; return True if it is there."""
+        self.want(point)
+        state = self._states[point]
+        with self._kernel.waiting():
+            await state.is_decided.wait()
+        return state.device is not None
+
+    async def _mount(self, point: MountPoint, state: _State) -> None:
+        try:
+            path = os.fsdecode(os.path.join(self._mountpoint, point.place()))
+            making = partial(_mount, path, self._options)
+            fd, state.mount = await trio.to_thread.run_sync(making, abandon_on_cancel=True)
+        except HeliosError as error:
+            if not isinstance(error, NotFound):
+                log.warning("the control files have no mount of their own: %s", error)
+            state.failed_at = trio.current_time()
+        else:
+            state.device = self._inner.add(fd, point.control.ino)
+            point.control.site.fd = fd
+        finally:
+            state.is_decided.set()
+
+    def ended(self, device: Device) -> None:
+        """Note that a mount was unmounted, and that nobody uses it any more."""
+        for point, state in list(self._states.items()):
+            if state.device is device:
+                del self._states[point]
+            if point.control.site.fd == device.fd:
+                point.control.site.fd = None
+        if self._nursery is not None:
+            self._nursery.start_soon(self._kernel.close_device, device.fd)
+
+    def sweep(self) -> None:
+        """Unmount those of live views that are no longer open: 1 us."""
+        for point, state in list(self._states.items()):
+            try:
+                point.place()
+            except NotFound:
+                del self._states[point]
+                if state.mount is not None and self._nursery is not None:
+                    unmounting = partial(_unmount, state.mount.device)
+                    self._nursery.start_soon(partial(trio.to_thread.run_sync, unmounting))
+
+
+def _mount(path: str, options: Collection[str]) -> tuple[int, Mount | None]:
+    """Mount; return the descriptor and the line of the mount table: 5 ms.  Raise HeliosError."""
+    return mount(path, options), mount_at(path)
+
+
+def _unmount(device: str) -> None:
+    """Unmount lazily whatever of a device is mounted.
+
+    The way to the mount point has become invalid, and the kernel detaches what is below when a
+    process walks it; so it may be gone by then.
+    """
+    for each in mounts():
+        if each.device == device:
+            unmount(each.path, lazy=True)

@@ -1,0 +1,143 @@
+"""The barrier: one at a time, shared by those who ask meanwhile, and over when all is served."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+
+import pytest
+import trio
+import trio.testing
+
+from heliosfs.daemon import barrier
+from heliosfs.daemon.barrier import Barrier
+from heliosfs.errors import StoreError
+
+pytestmark = pytest.mark.trio
+SECONDS = 10
+
+
+class Observed:
+    """The kernel's part: calls of syncfs that end when they are let, and a device of requests."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.calls = 0
+        self.may_end = threading.Event()
+        self.error: Exception | None = None
+        self.reader, self.writer = os.pipe()
+        self.seen: list[str] = []
+        self.barrier = Barrier("/nowhere", self.reader)
+        self.barrier.observer = self
+        monkeypatch.setattr(barrier, "_syncfs", self._syncfs)
+
+    def _syncfs(self, mountpoint: str) -> None:
+        assert mountpoint == "/nowhere"
+        self.calls += 1
+        assert self.may_end.wait(SECONDS)
+        if self.error is not None:
+            raise self.error
+
+    def barrier_begun(self) -> int:
+        self.seen.append("begun")
+        return self.calls
+
+    def barrier_ended(self, number: int) -> None:
+        self.seen.append("ended")
+
+
+@pytest.fixture
+def kernel(monkeypatch: pytest.MonkeyPatch) -> Iterator[Observed]:
+    made = Observed(monkeypatch)
+    yield made
+    made.may_end.set()
+    os.close(made.reader)
+    os.close(made.writer)
+
+
+async def test_with_nothing_dirty_the_loop_waits_itself(kernel: Observed) -> None:
+    kernel.may_end.set()
+    for count in (1, 2, 3):
+        await kernel.barrier.run()
+        assert kernel.calls == count
+    assert kernel.seen == ["begun", "ended"] * 3
+
+
+async def test_who_asks_meanwhile_shares_the_next(kernel: Observed) -> None:
+    done: list[int] = []
+
+    async def ask(number: int) -> None:
+        await kernel.barrier.run()
+        done.append(number)
+
+    with trio.fail_after(SECONDS):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ask, 0)
+            await trio.testing.wait_all_tasks_blocked()
+            for number in range(1, 6):
+                nursery.start_soon(ask, number)
+            await trio.testing.wait_all_tasks_blocked()
+            assert done == []
+            kernel.may_end.set()
+    assert sorted(done) == list(range(6))
+    assert kernel.calls == 2, "the first had begun before the others asked"
+
+
+async def test_it_ends_when_what_was_sent_is_served(kernel: Observed) -> None:
+    """Linux 6.18 does not wait in syncfs for the answers to the pages that it sends."""
+    os.write(kernel.writer, b"pages")
+    kernel.may_end.set()
+    served: list[bytes] = []
+
+    async def serve() -> None:
+        await trio.lowlevel.checkpoint()
+        await trio.lowlevel.checkpoint()
+        served.append(os.read(kernel.reader, 5))
+
+    with trio.fail_after(SECONDS):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(serve)
+            await kernel.barrier.run()
+            assert served == [b"pages"]
+
+
+async def test_a_write_that_waits_for_room_holds_it_up(kernel: Observed) -> None:
+    kernel.may_end.set()
+    kernel.barrier.waiting_writes = 1
+    with trio.fail_after(SECONDS):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(kernel.barrier.run)
+            await trio.sleep(0.05)
+            assert kernel.seen == ["begun"]
+            kernel.barrier.waiting_writes = 0
+    assert kernel.seen == ["begun", "ended"]
+
+
+async def test_requests_without_end_do_not_hold_it_up(kernel: Observed) -> None:
+    os.write(kernel.writer, b"others")
+    kernel.may_end.set()
+    with trio.fail_after(SECONDS):
+        await kernel.barrier.run()
+
+
+async def test_a_failure_is_reported_and_the_next_one_runs(kernel: Observed) -> None:
+    kernel.may_end.set()
+    for error, text in (
+        (StoreError("the kernel could not write back its pages: Input/output error"), "pages"),
+        (OSError(5, "of open"), "Input/output error"),
+    ):
+        kernel.error = error
+        with pytest.raises(StoreError, match=text):
+            await kernel.barrier.run()
+    kernel.error = None
+    await kernel.barrier.run()
+    assert kernel.seen[-1] == "ended"
+
+
+async def test_none_runs_after_the_last(kernel: Observed) -> None:
+    kernel.may_end.set()
+    await kernel.barrier.run_last()
+    with trio.move_on_after(0.05) as scope:
+        await kernel.barrier.run()
+    assert scope.cancelled_caught
+    assert kernel.calls == 1

@@ -1,0 +1,111 @@
+"""Mounts inside: how they are agreed on, and whose turn it is among their devices."""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+
+import pytest
+import trio
+import trio.testing
+
+from heliosfs.fuse.device import Device
+from heliosfs.fuse.inner import InnerDevices, answer_init
+from heliosfs.fuse.loop import RequestLoop
+from heliosfs.fuse.wire import WRITE_MAX_BYTES, Capability
+
+SECONDS = 10
+
+
+class Pair:
+    """A device that is a socket, and the kernel's end of it."""
+
+    def __init__(self) -> None:
+        self.kernel, device = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.fd = device.detach()
+
+    def send(self, text: bytes) -> None:
+        self.kernel.send(text)
+
+    def close(self) -> None:
+        self.kernel.close()
+
+
+def test_what_is_agreed_on_is_what_was_offered() -> None:
+    offered = Capability.ATOMIC_O_TRUNC | Capability.DO_READDIRPLUS | Capability.AUTO_INVAL_DATA
+    message = bytearray(40) + struct.pack("=IIII", 7, 45, 4096, offered)
+    answer = answer_init(1, message, len(message))
+    assert len(answer) == 64
+    assert struct.unpack_from("=IIII", answer) == (
+        7,
+        31,
+        4096,
+        Capability.ATOMIC_O_TRUNC | Capability.DO_READDIRPLUS,
+    )
+    assert struct.unpack_from("=I", answer, 20) == (WRITE_MAX_BYTES,)
+
+
+@pytest.mark.trio
+async def test_requests_of_all_devices_are_found_in_turn() -> None:
+    loop, main = RequestLoop(), Pair()
+    device = Device(main.fd)
+    inner = InnerDevices(loop, device)
+    pairs = [Pair() for _ in range(3)]
+    devices = [inner.add(pair.fd, 100 + number) for number, pair in enumerate(pairs)]
+    try:
+        with trio.fail_after(SECONDS):
+            for number, pair in enumerate(pairs):
+                pair.send(b"request %d" % number)
+                assert await loop.wait_readable(main.fd)
+                found = inner.ready()
+                assert found is devices[number]
+                assert found.root == 100 + number
+                assert found.message is device.message
+                assert device.message[: found.receive()] == b"request %d" % number
+            for pair in (main, *pairs):
+                pair.send(b"x" * 5)
+            turns = []
+            for _ in range(4):
+                turns.append(await loop.wait_readable(main.fd))
+                reader = inner.ready() if turns[-1] else device
+                assert reader is not None and reader.receive() == 5
+            assert sorted(turns) == [False, True, True, True]
+            assert turns[0] != turns[1], "neither waits for a pause of the other"
+            inner.remove(devices[0])
+            inner.remove(devices[0])
+            pairs[0].send(b"late")
+            main.send(b"mine")
+            assert not await loop.wait_readable(main.fd)
+        assert inner.ready() is None
+    finally:
+        for pair in (main, *pairs):
+            pair.close()
+        os.close(devices[0].fd)
+        os.close(main.fd)
+        inner.end()
+
+
+@pytest.mark.trio
+async def test_a_sleep_ends_with_a_request_of_any_device() -> None:
+    loop, main, pair = RequestLoop(), Pair(), Pair()
+    inner = InnerDevices(loop, Device(main.fd))
+    inner.add(pair.fd, 7)
+    try:
+        with trio.fail_after(SECONDS):
+            async with trio.open_nursery() as nursery:
+                found: list[bool] = []
+
+                async def wait() -> None:
+                    found.append(await loop.wait_readable(main.fd))
+
+                nursery.start_soon(wait)
+                await trio.testing.wait_all_tasks_blocked()
+                pair.send(b"request")
+        assert found == [True]
+        assert loop.sleeps == 1
+    finally:
+        for each in (main, pair):
+            each.close()
+        os.close(main.fd)
+        inner.end()
