@@ -14,6 +14,11 @@ import heliosfs.cli
 
 SECONDS = 60
 SOURCES = Path(__file__).parents[2]
+CACHING_PYTHON = (
+    *("env", "-u", "PYTHONDONTWRITEBYTECODE", "-u", "PYTHONPYCACHEPREFIX"),
+    sys.executable,
+)
+"""Python as it is without settings: bytecode lies in `__pycache__`, beside the sources."""
 LAUNCHER = Path(heliosfs.cli.__file__).with_name("helios")
 
 

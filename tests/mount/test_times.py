@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from tests.mount.conftest import Mounted, Mounter
-from tests.mount.programs import errno_of, put, run
+from tests.mount.programs import CACHING_PYTHON, errno_of, put, run
 
 SECOND_NS = 10**9
 
@@ -123,8 +122,7 @@ def test_python_takes_no_version_for_another_of_the_same_second(mounted: Mounted
     program = "import m, sys; sys.stdout.write(str(m.value))"
 
     def value() -> str:
-        unset = ("-u", "PYTHONDONTWRITEBYTECODE", "-u", "PYTHONPYCACHEPREFIX")
-        return run("env", *unset, sys.executable, "-c", program, cwd=place).stdout
+        return run(*CACHING_PYTHON, "-c", program, cwd=place).stdout
 
     for number in (1, 2):
         put(place / "m.py", f"value = {number}\n")

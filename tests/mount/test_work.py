@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.mount.programs import names, put, run, shell
+from tests.mount.programs import CACHING_PYTHON, names, put, run, shell
 
 if TYPE_CHECKING:
     from tests.mount.conftest import Mounted, Mounter
@@ -64,7 +63,7 @@ def test_a_source_tree_is_copied_compiled_and_kept(mounted: Mounted, sources: Pa
     run("diff", "-r", "--no-dereference", sources, "tree", cwd=mounted.path)
     assert describe(mounted.path / "tree") == describe(sources)
     mounted.commit("as it came")
-    run(sys.executable, "-m", "compileall", "-q", "tree/json", "tree/asyncio", cwd=mounted.path)
+    run(*CACHING_PYTHON, "-m", "compileall", "-q", "tree/json", "tree/asyncio", cwd=mounted.path)
     assert list((mounted.path / "tree/json/__pycache__").glob("*.pyc"))
     shutil.rmtree(mounted.path / "tree/json/__pycache__")
     shutil.rmtree(mounted.path / "tree/asyncio/__pycache__")
