@@ -149,6 +149,8 @@ class Survey:
         self._reads_blobs = reads_blobs
         self._is_sole = is_sole
         self._next = first
+        self._told = 0
+        """Number of objects of which portions told."""
         self._met = Met()
         self._bases = Bases()
 
@@ -183,40 +185,48 @@ class Survey:
         else:
             self._next = self.end
 
-    def dump(self) -> bytes:
-        """Return what `join` takes."""
+    def portion(self) -> bytes:
+        """Return, for `join`, what was noted since the last call; it is not held any more."""
+        begin, self._told = self._told, len(self.bases)
+        end, edge_begin = self._told, self.starts[begin]
         links = [(oid, *each, self.numbers[oid]) for oid, each in self.commits.items()]
-        edges, starts, bases = self.edges.tobytes(), self.starts.tobytes(), self.bases.tobytes()
-        further = _plain(self.further)
-        return marshal.dumps(
-            (bytes(self.flags), edges, starts, bases, further, self.targets, links)
-        )
+        further, targets = _plain(self.further), self.targets
+        self.commits, self.further, self.targets = {}, {}, {}
+        edges, starts = self.edges[edge_begin:], self.starts[begin + 1 : end + 1]
+        arrays = [each.tobytes() for each in (edges, starts, self.bases[begin:])]
+        return marshal.dumps((bytes(self.flags[begin:end]), arrays, further, targets, links))
 
-    def join(self, data: bytes, end: int) -> None:
-        """Go on with what another survey found of the objects up to `end`; 0.5 us for each.
+    def join(self, portion: bytes) -> None:
+        """Take over the next portion of a survey that began at the same number: 0.4 us an object.
 
-        Bytes that end early say nothing: then those objects are not surveyed.
+        Portions are small, because reading one keeps the interpreter.
         """
-        at, edge_count = self.end - self.first, len(self.edges)
-        self.end = self._next = end
-        try:
-            flags, edges, starts, bases, further, targets, links = marshal.loads(data)
-        except (EOFError, ValueError, TypeError):
-            self.flags += bytes(end - self.first - at)
-            self._fill(end)
-            return
+        flags, (edges, starts, bases), further, targets, links = marshal.loads(portion)
         self.flags += flags
         self.edges.frombytes(edges)
+        self.starts.frombytes(starts)
         self.bases.frombytes(bases)
-        begins = array("Q", starts)
-        self.starts.extend([each + edge_count for each in begins[1:]])
-        for each, found in further.items():
-            self.further[at + each] = [(_KINDS[kind], oid) for kind, oid in found]
-        for each, oids in targets.items():
-            self.targets[at + each] = oids
+        for at, found in further.items():
+            self.further[at] = [(_KINDS[kind], oid) for kind, oid in found]
+        self.targets.update(targets)
         for oid, tree, parents, seconds, number in links:
             self.commits[oid] = CommitLinks(tree, parents, seconds)
             self.numbers[oid] = number
+
+    def append(self, later: Survey) -> None:
+        """Take over another survey, of the numbers that follow."""
+        # What the programs did not tell of was not surveyed.
+        self.flags += bytes(later.first - self.first - len(self.flags))
+        self._fill(later.first)
+        at, edge_count = len(self.bases), len(self.edges)
+        self.flags += later.flags
+        self.edges.extend(later.edges)
+        self.starts.extend([each + edge_count for each in later.starts[1:]])
+        self.bases.extend(later.bases)
+        self.further.update((at + each, found) for each, found in later.further.items())
+        self.targets.update((at + each, found) for each, found in later.targets.items())
+        self.commits.update(later.commits)
+        self.numbers.update(later.numbers)
 
     def _fill(self, number: int) -> None:
         """Note that there was nothing before a number, from the last object on."""

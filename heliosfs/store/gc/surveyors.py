@@ -2,7 +2,7 @@
 
 A survey is hashing and decoding of many small objects, which keeps the interpreter for itself.  In
 programs of its own it takes a part of the time, and none of the interpreter of a mount.  Such a
-program opens the file to read, as LMDB allows, and writes the survey to its standard output.
+program opens the file to read, as LMDB allows, and writes portions of the survey to its output.
 What one of them could not survey, for whatever reason, is looked up one by one.
 """
 
@@ -12,6 +12,7 @@ import contextlib
 import gc
 import os
 import select
+import struct
 import subprocess
 import sys
 import threading
@@ -31,7 +32,9 @@ SHARED_FROM = 40_000
 """Objects from which several programs survey them: starting them takes 0.15 s."""
 _PROGRAMS_MAX = 4
 _WAIT_SECONDS = 0.05
-_READ_BYTES = 1024 * 1024
+_OUTPUT_BYTES = 256 * 1024
+_LENGTH = struct.Struct("<I")
+"""Length of a portion, in front of it."""
 
 
 def program_count() -> int:
@@ -52,7 +55,9 @@ class Surveyors:
         self._count = len(is_sole)
         self._reads_blobs = reads_blobs
         self._programs: list[subprocess.Popen[bytes]] = []
-        self._parts: list[bytearray] = []
+        self._unread: list[bytearray] = []
+        """Output of each program that is no whole portion yet."""
+        self._surveys: list[Survey] = []
         self._open: dict[int, int] = {}
         """Index of each program whose output has not ended, by descriptor."""
         try:
@@ -87,7 +92,8 @@ class Surveyors:
             pass_fds=[fd],
         )
         self._programs.append(program)
-        self._parts.append(bytearray())
+        self._unread.append(bytearray())
+        self._surveys.append(Survey(begin, bytearray(), reads_blobs=self._reads_blobs))
         assert program.stdout is not None
         self._open[program.stdout.fileno()] = len(self._programs) - 1
 
@@ -95,18 +101,33 @@ class Surveyors:
         """Wait a little for the programs; return True if one of them goes on."""
         ready, _, _ = select.select(list(self._open), [], [], _WAIT_SECONDS)
         for fd in ready:
-            data = os.read(fd, _READ_BYTES)
+            data = os.read(fd, _OUTPUT_BYTES)
             if data:
-                self._parts[self._open[fd]] += data
+                self._take(self._open[fd], data)
             else:
                 del self._open[fd]
         return bool(self._open)
 
+    def _take(self, index: int, data: bytes) -> None:
+        """Join the whole portions of a program's output."""
+        unread, at = self._unread[index], 0
+        unread += data
+        while len(unread) >= at + _LENGTH.size:
+            (size,) = _LENGTH.unpack_from(unread, at)
+            end = at + _LENGTH.size + size
+            if len(unread) < end:
+                break
+            self._surveys[index].join(bytes(unread[at + _LENGTH.size : end]))
+            at = end
+        del unread[:at]
+
     def survey(self) -> Survey:
         """Return the survey of all, once no program goes on."""
-        whole = Survey(self._first, bytearray(), reads_blobs=self._reads_blobs)
-        for part, (_, end) in zip(self._parts, self._cuts(), strict=True):
-            whole.join(bytes(part), end)
+        whole = self._surveys[0]
+        for later in self._surveys[1:]:
+            whole.append(later)
+        end = Survey(self._first + self._count, bytearray(), reads_blobs=self._reads_blobs)
+        whole.append(end)
         return whole
 
     def close(self) -> None:
@@ -125,6 +146,8 @@ class Surveyors:
 
 def main(argv: list[str]) -> None:
     """Survey some objects; standard input has a byte for each, as `Listing.is_sole` does."""
+    # Whatever it was started by: requests of the mount go first.
+    os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     # Much is allocated and nothing of it is cyclic: the collector would only walk it.
     gc.disable()
     dir_fd, map_bytes, begin, end, reads_blobs = map(int, argv)
@@ -140,4 +163,6 @@ def main(argv: list[str]) -> None:
                 # A transaction for each part: one keeps old pages from being reused.
                 with env.begin() as txn:
                     survey.advance(Snapshot(txn, tables, Unindexed({}), packs))
-    sys.stdout.buffer.write(survey.dump())
+                portion = survey.portion()
+                sys.stdout.buffer.write(_LENGTH.pack(len(portion)) + portion)
+                sys.stdout.buffer.flush()
