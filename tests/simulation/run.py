@@ -339,6 +339,9 @@ class Simulation:
                 await actor.act(action.kind, Random(action.seed))
             finally:
                 self.promised = max(self.promised, actor.promised)
+            if self.disk.is_dead:
+                # Another task has met its end, and the kernel waits for its notices for ever.
+                return
             check_stores(life)
             if life.is_settled and action.seed % 4 == 0:
                 check_belief(life)
