@@ -404,6 +404,27 @@ def test_work_that_goes_on_meanwhile_is_kept(stage: Stage) -> None:
     assert stage.files.read(b"a").startswith(b"garbage")
 
 
+@pytest.mark.parametrize("turn", range(2, 8))
+def test_what_is_discarded_meanwhile_can_be_undone(stage: Stage, turn: int) -> None:
+    """The files are from before the collection, and the operation that names them is not."""
+    base = stage.commit(a=b"base")
+    lost = stage.commit(a=b"lost")
+    stage.files.write(b"a", b"uncommitted")
+    stage.repository.checkpoint()
+
+    def act(count: int) -> None:
+        if count == turn:
+            stage.run("reset", "--hard", base)
+
+    # No save of then is kept for its age, nor an operation.
+    with_turns(collect(stage.repository, now(stage, unreached=False)), act)
+    assert stage.files.read(b"a") == b"base"
+    stage.run("undo")
+    stage.reopen()
+    assert stage.files.read(b"a") == b"uncommitted"
+    assert stage.head == lost
+
+
 def test_what_goes_can_be_had_until_it_is_decided_and_not_after(stage: Stage) -> None:
     base = stage.commit(a=b"base")
     lost = stage.commit(a=b"lost", b=b"lost too")
