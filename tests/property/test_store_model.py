@@ -82,18 +82,29 @@ class StoreMachine(RuleBasedStateMachine):
         kind=st.sampled_from(Kind),
         is_random=st.booleans(),
         elsewhere=st.booleans(),
+        is_urgent=st.booleans(),
     )
-    def add_large(self, seed: int, kind: Kind, *, is_random: bool, elsewhere: bool) -> Oid:
+    def add_large(
+        self, seed: int, kind: Kind, *, is_random: bool, elsewhere: bool, is_urgent: bool
+    ) -> Oid:
         size = PACKED_FROM_BYTES + 1000 * seed
         data = random.Random(seed).randbytes(size) if is_random else b"line %d\n" % seed * 9_000
         if not elsewhere:
             return self._add(data, kind, None)
-        work = self.store.plan_add([NewObject(kind, data), NewObject(kind, data[:100])])
+        objects = [NewObject(kind, data), NewObject(kind, data[:100])]
+        work = self.store.plan_add(objects, is_urgent=is_urgent)
         work.execute()
         work.apply()
         self.batch_objects[work.oids[0]] = (kind, data)
         self.batch_objects[work.oids[1]] = (kind, data[:100])
         return work.oids[0]
+
+    @rule()
+    def compress(self) -> None:
+        work = self.store.plan_compress()
+        if work is not None:
+            work.execute()
+            work.apply()
 
     @rule(target=objects, base=objects, shift=st.integers(-70_000, 5_000), place=st.integers(0, 99))
     def add_edited(self, base: Oid, shift: int, place: int) -> Oid:
