@@ -32,7 +32,7 @@ from heliosfs.mounttable import Mount, mount_at, mounts
 from heliosfs.vfs.filesystem import FileSystem
 from heliosfs.vfs.virtual import MountPoint
 
-_PATIENCE_SECONDS = 2.0
+_PATIENCE_SECONDS = 10.0
 """Longest wait of a program for a mount, which takes 5 ms."""
 _REFUSED_MAX = 1000
 _AGAIN_SECONDS = 1.0

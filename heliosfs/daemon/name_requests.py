@@ -22,7 +22,7 @@ from heliosfs.fuse.wire import BODY_AT, Message, Opcode
 from heliosfs.vfs.files import Files
 from heliosfs.vfs.filesystem import FileSystem
 from heliosfs.vfs.naming import RENAME_EXCHANGE, Naming
-from heliosfs.vfs.virtual import MountPoint
+from heliosfs.vfs.virtual import ControlDir, ControlFile, MountPoint
 from heliosfs.workspace.inode import StatInode
 from heliosfs.workspace.nodes import DirNode, FileNode, Node
 
@@ -71,7 +71,10 @@ class NameRequests:
     def _lookup(self, ino: int, message: Message, end: int) -> Answer:
         directory = self._node(ino)
         name = bytes(message[BODY_AT : end - 1])
-        node = self._filesystem.lookup(directory, name)
+        if isinstance(directory, ControlDir):
+            node = self._control_file(directory, name, message)
+        else:
+            node = self._filesystem.lookup(directory, name)
         if node is None:
             node = self._behind(directory, name, message)
         if node is None:
@@ -86,8 +89,18 @@ class NameRequests:
         if isinstance(node, MountPoint) and self._mounts is not None:
             _, _, pid = wire.CALLER.unpack_from(message, wire.CALLER_AT)
             if self._mounts.holds(node, pid):
-                return self._hold(self._mounts, node)
+                return _entry_of_mount(self._mounts, node)
         return entry_in(directory, node)
+
+    def _control_file(
+        self, directory: ControlDir, name: bytes, message: Message
+    ) -> StatInode | None:
+        """Look a control file up; a thread on its second way gets one that nobody else can open."""
+        _, _, pid = wire.CALLER.unpack_from(message, wire.CALLER_AT)
+        file = directory.children.get(name)
+        if isinstance(file, ControlFile) and self._mounts and self._mounts.was_sent_back(pid):
+            file.send_back(pid)
+        return directory.lookup_again(name, pid)
 
     def _behind(self, directory: StatInode, name: bytes, message: Message) -> StatInode | None:
         """Look a name up where another mount is to lie.  Fail with ESTALE or ENODEV."""
@@ -96,11 +109,6 @@ class NameRequests:
         _, _, pid = wire.CALLER.unpack_from(message, wire.CALLER_AT)
         self._mounts.enter(directory, pid)
         return directory.lookup(name)
-
-    async def _hold(self, mounts: ControlMounts, point: MountPoint) -> bytes:
-        """Answer the look-up of a mount point once the mount is there."""
-        await mounts.hold(point)
-        return entry(point)
 
     def _mknod(self, ino: int, message: Message, end: int) -> bytes:
         mode, rdev, _, _ = wire.MKNOD.unpack_from(message, BODY_AT)
@@ -244,6 +252,12 @@ class NameRequests:
         linked.refer()
         self._changed(told)
         return entry(linked)
+
+
+async def _entry_of_mount(mounts: ControlMounts, point: MountPoint) -> bytes:
+    """Return the entry of a mount point once the mount is there."""
+    await mounts.hold(point)
+    return entry(point)
 
 
 def _allows(mode: int, flags: int) -> bool:

@@ -87,7 +87,7 @@ class OpenRequests:
             return wire.OPENED.pack(self._files.open(node, flags, uid), OPENED_FILE, 0)
         if isinstance(node, VirtualText):
             return self._open_text(node, flags, pid)
-        if isinstance(node, ControlFile) and self._sends_back(node, flags, pid):
+        if isinstance(node, ControlFile) and node.refuses(pid, is_reader=_may_read(flags)):
             # ESTALE makes the kernel look the name up again, which finds another file.
             raise PosixError(errno.ESTALE)
         fh = self._files.open(node, flags, uid)
@@ -101,12 +101,6 @@ class OpenRequests:
         size = self._pages.size_at_open(handle, flags)
         return (
             opened if size <= handle.node.sent_size else self._pages.tell(handle.node, size, opened)
-        )
-
-    def _sends_back(self, node: ControlFile, flags: int, pid: int) -> bool:
-        """Return True if a thread must get another file for its name, unless it came back once."""
-        return node.refuses(pid, is_reader=_may_read(flags)) and not (
-            self._mounts is not None and self._mounts.was_sent_back(pid)
         )
 
     async def _open_later(self, ino: int, message: Message) -> bytes:

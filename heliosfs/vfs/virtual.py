@@ -238,6 +238,9 @@ class PlaceDir(VirtualDir):
         return self.find(name)
 
 
+_REFUSED_MAX = 1000
+
+
 class ControlFile(VirtualNode):
     """Control file: each open of it has a channel of its own.
 
@@ -245,7 +248,7 @@ class ControlFile(VirtualNode):
     further than the size that the kernel knows.  So while it is open to read, it has a size.
     """
 
-    __slots__ = ("channel", "is_long", "readers", "refused_pid", "sent_size")
+    __slots__ = ("channel", "is_long", "origin", "readers", "refused", "sent_size")
 
     def __init__(
         self,
@@ -262,8 +265,10 @@ class ControlFile(VirtualNode):
         """True if its verb may take long; the write of such a request lasts as long as the verb."""
         self.readers = 0
         """Number of open handles that can read."""
-        self.refused_pid = 0
-        """Thread that last got ESTALE, so that it looks the name up again; 0 if there is none."""
+        self.refused: dict[int, None] = {}
+        """Threads that got ESTALE, so that they look the name up again."""
+        self.origin: ControlFile | None = None
+        """File of which this one takes the place for one thread."""
         self.sent_size = 0
         """Size that the kernel was sent last."""
 
@@ -287,11 +292,27 @@ class ControlFile(VirtualNode):
         A thread that was sent back and comes again without a look-up follows a link of
         /proc/PID/fd: it shares the file.
         """
-        if not (is_reader or self.is_long):
+        if self.origin is not None:
+            self.origin.refused.pop(pid, None)
+        if not (is_reader or self.is_long) or not self.is_taken:
             return False
-        is_free = not self.is_taken or self.refused_pid == pid
-        self.refused_pid = 0 if is_free else pid
-        return not is_free
+        if pid in self.refused:
+            del self.refused[pid]
+            return False
+        self.send_back(pid)
+        return True
+
+    def send_back(self, pid: int) -> None:
+        """Note that a thread looks the name up again."""
+        self.refused[pid] = None
+        if len(self.refused) > _REFUSED_MAX:
+            del self.refused[next(iter(self.refused))]
+
+    def of_its_own(self) -> ControlFile:
+        """Return another file for the name, which nobody else can open."""
+        made = ControlFile(self.site, self.channel, is_fixed=False)
+        made.origin = self
+        return made
 
     @property
     def size(self) -> int:
@@ -309,12 +330,18 @@ class ControlDir(VirtualDir):
 
     def lookup(self, name: bytes) -> StatInode | None:
         file = super().lookup(name)
-        if not isinstance(file, ControlFile):
-            return file
-        # The thread did look the name up again, so it is not one that follows a link to the open
-        # file.
-        file.refused_pid = 0
-        return ControlFile(self.site, file.channel, is_fixed=False) if file.is_taken else file
+        return file.of_its_own() if isinstance(file, ControlFile) and file.is_taken else file
+
+    def lookup_again(self, name: bytes, pid: int) -> StatInode | None:
+        """Return the child of a name for a thread; one of its own if it was sent back.
+
+        The kernel sends a thread back once: if another has taken the file meanwhile, it would see
+        the error.  It may look the name up twice before it opens the file, as the first answer is
+        another inode than it knew.
+        """
+        file = super().lookup(name)
+        is_back = isinstance(file, ControlFile) and pid in file.refused
+        return file.of_its_own() if is_back and isinstance(file, ControlFile) else self.lookup(name)
 
 
 class MountPoint(VirtualDir):

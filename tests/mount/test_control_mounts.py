@@ -78,7 +78,8 @@ def test_eight_that_come_at_once_to_what_is_not_mounted_yet(ws: Mounted) -> None
     head = ws.control("rev-parse", "HEAD\n")
     for process in processes:
         told = process.communicate(timeout=SECONDS)[0]
-        assert told == "".join(f"{head}b{number}\n" for number in range(8))
+        expected = "".join(f"{head}b{number}\n" for number in range(8))
+        assert told == expected, ws.log.read_text()
     assert len(inside(ws)) == 9
 
 
