@@ -43,4 +43,7 @@ def directory() -> Iterator[Path]:
 def tmp_path() -> Iterator[Path]:
     """A directory in memory, for levels of tests that import this in place of pytest's."""
     with directory() as path:
-        yield path
+        # A directory further down, so that what a test makes beside it goes, too.
+        inner = path / "test"
+        inner.mkdir()
+        yield inner
