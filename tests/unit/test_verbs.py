@@ -327,3 +327,20 @@ async def test_a_signal_that_waits_for_a_process_is_seen() -> None:
         child.kill()
         child.wait()
     assert not wants_to_end(child.pid)
+
+
+@pytest.mark.parametrize(("mode", "asked"), [("sync", [False]), ("async", [])])
+async def test_a_verb_waits_for_the_disk_where_the_settings_say_so(
+    monkeypatch: pytest.MonkeyPatch, mode: str, asked: list[bool]
+) -> None:
+    found: list[bool] = []
+
+    async def acknowledge(self: Keeper, *, sync: bool) -> None:
+        found.append(sync)
+
+    monkeypatch.setattr(Keeper, "acknowledge", acknowledge)
+    mount = Mount()
+    mount.stage.repository.configuration.set("durability.mode", mode)
+    with trio.fail_after(10):
+        assert await mount.short() == "done\n"
+    assert found == asked
