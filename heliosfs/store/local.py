@@ -27,11 +27,12 @@ from heliosfs.store.l2.compact import compact
 from heliosfs.store.l2.environment import FILE
 from heliosfs.store.l2.record import Payload
 from heliosfs.store.layers import StateLayers
-from heliosfs.store.layout import release_lock
+from heliosfs.store.layout import Lock, release_lock
 from heliosfs.store.opening import open_parts
 from heliosfs.store.pending import ColdObject, Pending, PendingObjects, bytes_of
 from heliosfs.store.settling import Settling
 from heliosfs.store.sidefile import BesideFile
+from heliosfs.store.witness import Witness
 
 _COMMIT = Kind.COMMIT
 DEFAULT_CACHE_BYTES = 512 * 1024 * 1024
@@ -302,18 +303,34 @@ class LocalStore:
                     compact(self._directory, self._l2)
             finally:
                 self._l2.close()
-                if self._witness is not None:
-                    # After the last write to L2: the witness has the sum of its bytes.
-                    self._witness.close(FILE if is_safe else None)
-                lock = self._lock
-                was_clean = lock.was_clean and not is_writable
-                is_clean = is_safe and self._directory.failure is None
-                holder = 0 if is_writable else lock.holder
-                try:
-                    is_clean = is_clean or was_clean
-                    release_lock(self._directory, lock.fd, is_clean=is_clean, holder=holder)
-                finally:
-                    self._directory.close()
+                _release(
+                    self._directory,
+                    self._lock,
+                    self._witness,
+                    is_safe=is_safe,
+                    is_writable=is_writable,
+                )
+
+
+def _release(
+    directory: Directory, lock: Lock, witness: Witness | None, *, is_safe: bool, is_writable: bool
+) -> None:
+    """Write down how a store was left, and let other processes open it.  Raise StoreError."""
+    try:
+        if witness is not None:
+            # I62: after the last write to L2, of whose bytes the witness has the sum.  The sync of
+            # a compaction may have failed, too.
+            is_closed = is_safe and directory.failure is None
+            witness.close(FILE if is_closed else None)
+    finally:
+        is_clean = is_safe and directory.failure is None
+        was_clean = lock.was_clean and not is_writable
+        holder = 0 if is_writable else lock.holder
+        try:
+            is_clean = is_clean or was_clean
+            release_lock(directory, lock.fd, is_clean=is_clean, holder=holder)
+        finally:
+            directory.close()
 
 
 def _commits_below(chain: list[Payload], objects: list[bytes]) -> list[tuple[Oid, CachedObject]]:

@@ -6,8 +6,9 @@
        not that, or was not closed, its pages and its state are looked at first
     3. L2 is opened, or created if `format` is missing and no other file is here; one that is older
        than the witness is refused
-    4. the journal of the last run is read, and the batches that L2 lacks are written there; one
-       that ends before the witness says is refused
+    4. the journal of the last run is read; one that ends before the witness says is refused.  Then
+       the witness no longer says that the store is closed, and the batches that L2 lacks are
+       written there
     5. packs are cut back to the bodies that L2 names, and the journal is deleted: everything that
        refers to them has been read by now
     6. `format` is written, and a new journal begins
@@ -173,6 +174,7 @@ class _Opening:
         self._directory = directory
         self._is_new = self._was_clean = False
         self._reached: Reached | None = None
+        self._witness: Witness | None = None
 
     def begin(self, version: int | None, *, was_clean: bool, is_read_only: bool = False) -> None:
         """Open L2, after a look at every page of it where it is not known to be as it was left."""
@@ -224,6 +226,12 @@ class _Opening:
             # I55: so may be bodies that its journal names; L2 names them only after a sync.
             settle_packs(directory, database.uses)
         batches = self.replay()
+        if self._is_new:
+            make_witness(directory, totals.salt)
+        # I62, before the first write to L2: a power cut amid that write leaves other bytes in its
+        # free pages, which are damage only in a store that is still closed.
+        witness = self._witness = Witness(directory, self._reached or Reached(totals.salt))
+        database.witness = witness
         # I39, also when there is nothing to move: what L2 seems to have may be in the page cache
         # only, if the last sync of its meta page failed.  A transaction more is on the disk, or
         # fails.
@@ -235,17 +243,11 @@ class _Opening:
         database.packs.tidy(database.uses)
         _remove_journal(directory)
         if self._is_new:
-            make_witness(directory, totals.salt)
             write_format(directory)
-        witness = Witness(directory, Reached(totals.salt, batches.last, database.totals.generation))
-        try:
-            journal = Journal(directory, totals.salt, batches.last, witness)
-        except BaseException:
-            witness.close(None)
-            raise
+        witness.note(batch=batches.last, generation=database.totals.generation)
+        journal = Journal(directory, totals.salt, batches.last, witness)
         if not is_brief:
             journal.prepare()
-        database.witness = witness
         return journal, witness
 
     def replay(self) -> Batches:
@@ -259,6 +261,8 @@ class _Opening:
 
     def close_opened(self) -> None:
         """Close what was opened."""
+        if self._witness is not None:
+            self._witness.close(None)
         if hasattr(self, "database"):
             self.database.close()
 

@@ -3,8 +3,11 @@
 Each of the others can be lost, cut short or put back from an earlier day and still be sound in
 itself.  The witness says which batch was on the disk, and how many transactions L2 had, so that an
 open refuses what has less.  It never says more than is so: it is written *after* a sync or a commit
-has returned, and not synced itself.  After a power cut it may say less, which only asks for less;
-but that the store was closed is taken back, on the disk, before the store takes a batch.
+has returned, and not synced itself.  After a power cut it may say less, which only asks for less.
+
+That the store was closed is another matter: while the disk says so, any other byte of L2 is damage,
+even in a page that LMDB does not use.  So it is written once all pages of L2 are on the disk, and
+taken back, on the disk, before the first of them is written again.
 
     slot      magic 4 | count 8 | salt 8 | batch 8 | generation 8 | closed 1 | file bytes 8
               | file check 4 | CRC-32 of all before 4
@@ -63,7 +66,7 @@ class Witness:
         """Open the witness of a store, and record that the store is open and has reached `reached`.
 
         If the file cannot be opened or written, the witness keeps its old numbers.  Raise
-        StoreError if a sync of it fails.
+        StoreError if a sync of it fails, or if it goes on saying that the store is closed.
         """
         self._directory = directory
         self._reached = reached._replace(is_closed=False, file_bytes=0, file_check=0)
@@ -72,8 +75,12 @@ class Witness:
         self._count = 0
         self._fd = -1
         try:
-            with self._noting, suppress(OSError):
+            with self._noting:
                 self._begin()
+        except OSError as error:
+            if reached.is_closed:
+                self.close(None)
+                raise store_error("cannot write the store's file 'witness'", error) from error
         except BaseException:
             self.close(None)
             raise
@@ -85,9 +92,9 @@ class Witness:
         found = _slots(self._fd)
         self._count = max((count for count, _ in found), default=0)
         self._write()
-        # On the disk before L2 is written: what a power cut leaves of that is no damage.  Also if
-        # the file says that the store is open: that may be a write of an earlier open whose sync
-        # failed, so that the disk still has a closed mark.
+        # I62, on the disk before L2 is written: what a power cut leaves of that is no damage.  Also
+        # if the file says that the store is open: that may be a write of an earlier open whose
+        # sync failed, so that the disk still has a closed mark.
         directory.sync(self._fd)
 
     def note(self, *, batch: int = 0, generation: int = 0) -> None:
@@ -105,15 +112,18 @@ class Witness:
                 self._write()
 
     def close(self, file: str | None) -> None:
-        """Record that the store is closed, with the checksum of `file`.
+        """Record that the store is closed, with the checksum of `file`, which nobody has open.
 
-        After a failure of the store, `file` is None: only close the witness.
+        After a failure of the store, `file` is None: only close the witness.  Raise StoreError if
+        the sync of `file` fails.
         """
         with self._noting:
             if self._fd < 0:
                 return
             try:
                 if file is not None:
+                    # I62: what is summed up is on the disk.
+                    _sync(self._directory, file)
                     length, check = sum_up(self._directory, file)
                     self._reached = self._reached._replace(
                         is_closed=True, file_bytes=length, file_check=check
@@ -190,6 +200,18 @@ def _slots(fd: int) -> list[tuple[int, Reached]]:
             reached = Reached(salt, batch, generation, bool(closed), length, check)
             found.append((count, reached))
     return found
+
+
+def _sync(directory: Directory, name: str) -> None:
+    """Sync a file: a transaction for which there was no room leaves pages that nobody has synced.
+
+    Raise StoreError or OSError.
+    """
+    fd = directory.open(name, os.O_RDONLY)
+    try:
+        directory.sync(fd)
+    finally:
+        os.close(fd)
 
 
 def sum_up(directory: Directory, name: str) -> tuple[int, int]:

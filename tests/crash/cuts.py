@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +18,7 @@ from heliosfs.repo.repository import Repository
 from heliosfs.steps import Work, perform, run_to_end
 from heliosfs.store.l2.environment import FILE
 from tests.crash.disk import (
+    LOCKS,
     PAGE,
     SECTOR,
     Disk,
@@ -135,8 +136,9 @@ class Seen(NamedTuple):
 class Examiner:
     """Opens states, and looks at what is there; a state that was seen is not opened again."""
 
-    def __init__(self, scratch: Path) -> None:
+    def __init__(self, scratch: Path, locks: Sequence[bytes | None] = LOCKS) -> None:
         self._scratch = scratch
+        self._locks = locks
         self._seen: dict[bytes, Seen] = {}
         self._count = 0
         self.checked = 0
@@ -176,7 +178,7 @@ class Examiner:
         path = self._scratch / f"{self._count}"
         again = self._scratch / f"{self._count}-again"
         try:
-            lay_out(path, files, seed)
+            lay_out(path, files, seed, self._locks)
             return self._use(path, again, files, seed)
         except Exception as error:  # noqa: BLE001 (whatever it is, it is a fault of the state)
             return Seen(None, f"{type(error).__name__}: {error}")

@@ -45,6 +45,9 @@ _MAPPED = ("store.lmdb", "store.lmdb.new")
 _UNTRACKED = ("lock", "store.lmdb-lock")
 """Never synced, and trusted by nobody: a state has them in any condition."""
 LMDB_META_PAGES = 2
+LEFT_LOCK = b"4194303\n"
+"""Lock of a process that ended without a close, or whose last truncation was lost."""
+LOCKS = (None, b"", LEFT_LOCK)
 
 
 class Change(NamedTuple):
@@ -491,13 +494,16 @@ def record(path: Path, disk: Disk) -> RecordingDirectory:
         os.close(fd)
 
 
-def lay_out(path: Path, files: Files, seed: int) -> None:
-    """Write files as a power cut left them, with what nobody may trust in some condition."""
+def lay_out(path: Path, files: Files, seed: int, locks: Sequence[bytes | None] = LOCKS) -> None:
+    """Write files as a power cut left them, with what nobody may trust in some condition.
+
+    `locks` are the conditions of the lock, of which one is drawn.
+    """
     path.mkdir()
     for name, data in files.items():
         (path / name).write_bytes(data)
     chance = random.Random(seed)
-    lock = chance.choice((None, b"", b"4194303\n"))
+    lock = chance.choice(locks)
     if lock is not None:
         (path / "lock").write_bytes(lock)
     readers = chance.choice((None, b"", bytes(8192), chance.randbytes(8192)))

@@ -31,7 +31,7 @@ from heliosfs.steps import Progress, Steps, Turn, Work
 from heliosfs.store.base import NewObject
 from heliosfs.store.local import LocalStore
 from heliosfs.store.sidefile import BesideFile
-from tests.crash.disk import Disk, Failing, RecordingDirectory, record
+from tests.crash.disk import LEFT_LOCK, Disk, Failing, RecordingDirectory, record
 from tests.crash.faulty import Died
 from tests.tree_builder import IDENTITY, TreeBuilder
 
@@ -224,6 +224,10 @@ class Life:
         self.jobs.clear()
         abandon(self.path)
         self.path = left
+
+    def leave_lock(self) -> None:
+        """Let the lock, which is never synced, be as before it was emptied at the close."""
+        (self.path / "lock").write_bytes(LEFT_LOCK)
 
     def kill_and_open(self) -> None:
         """A killed process loses nothing that was published."""

@@ -160,6 +160,19 @@ def kills(life: Life) -> None:
         life.chance.choice((life.sync, life.drain, life.save))()
 
 
+def locks_left(life: Life) -> None:
+    """Processes that close the store, of which the next one finds the lock as if they had not."""
+    life.open()
+    for _ in range(3):
+        life.commit()
+        life.chance.choice((life.sync, life.drain, life.save))()
+        life.close()
+        life.leave_lock()
+        life.open()
+    life.commit()
+    life.sync()
+
+
 def upgrade(life: Life) -> None:
     """A store of an older format becomes one of today's."""
     life.open()
@@ -195,6 +208,7 @@ KINDS = (
     Kind("bulk", bulk),
     Kind("files beside", files_beside),
     Kind("kills", kills),
+    Kind("locks left", locks_left),
     Kind("upgrade from format 1", upgrade, begins_with=1),
     Kind("upgrade from format 2", upgrade, begins_with=2),
 )

@@ -6,17 +6,20 @@ import itertools
 import shutil
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from heliosfs.store.l2 import compact
+from heliosfs.store.witness import read_witness
 from tests.crash.cuts import Cut, Examiner, cuts
-from tests.crash.disk import Failing
+from tests.crash.disk import PAGE, SECTOR, Failing, record
 from tests.crash.lives import Life
 from tests.crash.power import KINDS, Kind, failing, lived
 
 STATES = 26
-"""Different states that are opened of each life; 24 lives in all."""
+"""Different states that are opened of each life; 26 lives in all."""
 SEED = 1
 _SLICE_SECONDS = 20.0
 
@@ -159,3 +162,87 @@ def test_a_store_that_was_closed_after_a_failure_was_not_closed_cleanly(tmp_path
     with life.failures():
         life.close()
     assert (path / "lock").stat().st_size
+
+
+CLEAN = (b"",)
+"""Condition of a lock that says that the store was closed: it is not synced, so any cut may."""
+
+
+def check_cuts_since(
+    life: Life, begun: int, scratch: Path, blocks: Sequence[int], states: int = 10**9
+) -> None:
+    """Let the power fail at each moment since one, in each way, and see that nothing is damage."""
+    life.disk.seal()
+    examiner = Examiner(scratch, CLEAN)
+    for cut in cuts(life.disk, SEED):
+        if cut.moment > begun and (cut.torn is None or cut.torn.block in blocks):
+            fault = examiner.examine(life, cut)
+            assert not fault, f"{fault} ({cut})"
+            if examiner.states >= states:
+                return
+    assert examiner.states > 3
+
+
+@pytest.mark.parametrize("block", [SECTOR, PAGE])
+@pytest.mark.parametrize("is_compacted", [False, True], ids=["free pages", "compacted"])
+def test_l2_is_not_written_while_the_disk_says_that_the_store_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int, *, is_compacted: bool
+) -> None:
+    """LMDB writes to free pages, and behind the end, before its meta page tells of another state.
+
+    What the lock says leads to a transaction within the open; after the cut, it says the opposite.
+    """
+    monkeypatch.setattr(compact, "_pays", lambda database: is_compacted)
+    life = Life(new(tmp_path / "life"), SEED)
+    life.open()
+    for _ in range(3):
+        life.commit()
+        life.drain()
+    life.close()
+    life.leave_lock()
+    begun = life.disk.now
+    life.open()
+    check_cuts_since(life, begun, tmp_path, [block])
+    written = [change for change in life.disk.changes if change.at > begun]
+    assert written[0].file == life.disk.names["witness"]
+    assert any(change.file == life.disk.names["store.lmdb"] for change in written)
+
+
+@pytest.mark.parametrize("failing", range(1, 6))
+def test_a_store_is_not_closed_if_a_sync_of_its_close_failed(tmp_path: Path, failing: int) -> None:
+    """A compaction syncs last, when all else is done."""
+    life = Life(new(tmp_path / "life"), SEED)
+    life.open()
+    for _ in range(3):
+        life.commit()
+        life.drain()
+    life.commit()
+    life.disk.failing = Failing(life.disk.sync_count + failing, 1)
+    with life.failures():
+        life.close()
+    assert life.has_failed
+    witness = read_witness(record(life.path, life.disk))
+    assert witness is not None and not witness.is_closed
+    life.kill()
+    life.disk.failing = None
+    begun = life.disk.now
+    life.open()
+    check_cuts_since(life, begun, tmp_path, [SECTOR, PAGE], STATES)
+
+
+def test_what_is_summed_up_at_a_close_is_on_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A transaction for which there was no room has written pages that no commit has synced."""
+    monkeypatch.setattr(compact, "_pays", lambda database: False)
+    life = Life(new(tmp_path / "life"), SEED)
+    life.open()
+    life.commit()
+    life.drain()
+    life.repository.checkpoint()
+    life.drain()
+    with open(life.path / "store.lmdb", "ab") as file:
+        file.write(b"page of nobody's".ljust(PAGE, b"."))
+    begun = life.disk.now
+    life.close()
+    check_cuts_since(life, begun, tmp_path, [SECTOR, PAGE])

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from pathlib import Path
 
 import pytest
 
-from heliosfs.errors import StoreError
+from heliosfs.errors import StoreError, StoreFull
 from heliosfs.store.directory import Directory
 from heliosfs.store.l2.environment import FILE
 from heliosfs.store.witness import WITNESS_FILE, Reached, Witness, read_witness
@@ -50,6 +51,21 @@ def test_the_later_slot_counts_and_the_other_one_when_it_is_torn(
         assert read_witness(directory) in (Reached(b"saltsalt", 8, 7), Reached(b"saltsalt", 8))
     file.write_bytes(bytes(1024))
     assert read_witness(directory) is None
+
+
+def test_a_closed_mark_that_cannot_be_taken_back_lets_nothing_be_written(
+    directory: Directory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lower number asks for less; but a store that is closed has no other bytes than it had."""
+
+    def fail(fd: int, buffers: object, offset: int) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    Witness(directory, Reached(b"saltsalt", batch=3)).close(None)
+    monkeypatch.setattr(directory, "write", fail)
+    Witness(directory, Reached(b"saltsalt", batch=4)).close(None)
+    with pytest.raises(StoreFull, match="cannot write the store's file 'witness'"):
+        Witness(directory, Reached(b"saltsalt", batch=4, is_closed=True))
 
 
 def test_the_witness_says_what_a_sync_has_returned_for(tmp_path: Path) -> None:
