@@ -228,7 +228,7 @@ class _Opening:
         batches = self.replay()
         if self._is_new:
             make_witness(directory, totals.salt)
-        # I62, before the first write to L2: a power cut amid that write leaves other bytes in its
+        # I62: before the first write to L2.  A power cut amid that write leaves other bytes in its
         # free pages, which are damage only in a store that is still closed.
         witness = self._witness = Witness(directory, self._reached or Reached(totals.salt))
         database.witness = witness

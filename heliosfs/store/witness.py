@@ -92,7 +92,7 @@ class Witness:
         found = _slots(self._fd)
         self._count = max((count for count, _ in found), default=0)
         self._write()
-        # I62, on the disk before L2 is written: what a power cut leaves of that is no damage.  Also
+        # I62: on the disk before L2 is written; what a power cut leaves of that is no damage.  Also
         # if the file says that the store is open: that may be a write of an earlier open whose
         # sync failed, so that the disk still has a closed mark.
         directory.sync(self._fd)
