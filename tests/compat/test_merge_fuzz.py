@@ -105,10 +105,88 @@ def test_criss_cross(tmp_path: Path, name: str, turned: bool) -> None:
     if turned:
         one, two, ours, theirs = two, one, theirs, ours
     nodes = [Node([], base), Node([0], one), Node([0], two), Node([1, 2], ours)]
+    check(tmp_path, [*nodes, Node([2, 1], theirs)])
+
+
+def check(tmp_path: Path, nodes: list[Node]) -> None:
+    """Merge the last two commits of a history with both, and compare."""
     both = Both(tmp_path / "git")
-    written = both.write([*nodes, Node([2, 1], theirs)])
+    written = both.write(nodes)
     both.send()
     (our_mark, our_oid), (their_mark, their_oid) = written[-2:]
     by_git, here = both.by_git(our_mark, their_mark), both.by_heliosfs(our_oid, their_oid)
     assert here[0] == by_git[0], (by_git, here)
     assert not here[0] or here[1] == by_git[1]
+
+
+CHANGED = TEXT + b"more\n"
+IN_PLACE: dict[str, tuple[Tree, Tree, Tree]] = {
+    # base; one side, which adds equal files, one of them below what was a file; the other side.
+    "a changed file": (
+        {b"a": (FILE, TEXT)},
+        {b"c": (FILE, TEXT), b"a/x": (FILE, TEXT)},
+        {b"a": (FILE, CHANGED)},
+    ),
+    "a changed file, whose name one has": (
+        {b"a": (FILE, TEXT)},
+        {b"b": (FILE, TEXT), b"a/a": (FILE, TEXT)},
+        {b"a": (FILE, CHANGED)},
+    ),
+    "another file, that was changed": (
+        {b"b": (FILE, b"other\n"), b"z": (FILE, TEXT)},
+        {b"b/x": (FILE, TEXT), b"c": (FILE, TEXT)},
+        {b"b": (FILE, b"changed\n"), b"z": (FILE, CHANGED)},
+    ),
+    "another file, that was not changed": (
+        {b"b": (FILE, b"other\n"), b"z": (FILE, TEXT)},
+        {b"b/x": (FILE, TEXT), b"c": (FILE, TEXT)},
+        {b"b": (FILE, b"other\n"), b"z": (FILE, CHANGED)},
+    ),
+    "a link, that was removed": (
+        {b"b": (LINK, b"z"), b"z": (FILE, TEXT)},
+        {b"b/x": (FILE, TEXT), b"c": (FILE, TEXT)},
+        {b"z": (FILE, CHANGED)},
+    ),
+    "a file, that was added": (
+        {b"z": (FILE, TEXT)},
+        {b"b/x": (FILE, TEXT), b"c": (FILE, TEXT)},
+        {b"b": (FILE, b"added\n"), b"z": (FILE, CHANGED)},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", IN_PLACE)
+@pytest.mark.parametrize("turned", [False, True])
+def test_equal_files_of_which_one_lies_below_what_was_a_file(
+    tmp_path: Path, name: str, turned: bool
+) -> None:
+    """Git looks at once into a directory where the other side changed something, also a file."""
+    base, one, two = IN_PLACE[name]
+    tips = (two, one) if turned else (one, two)
+    check(tmp_path, [Node([], base), *(Node([0], tree) for tree in tips)])
+
+
+def lines(*numbers: int) -> bytes:
+    return b"".join(b"line %d\n" % number for number in numbers)
+
+
+def test_a_nested_criss_cross(tmp_path: Path) -> None:
+    """Three bases of bases, whose merge has a file under two names, one below the old one."""
+    empty, first, last = (FILE, b""), (FILE, lines(1)), (FILE, lines(8))
+    more = FILE, b"}\n" + lines(13, 14)
+    nodes = [
+        Node([], {b"a": first}),
+        Node([0], {b"c": first, b"b/b": (FILE, lines(3))}),
+        Node([0], {b"a/a": first}),
+        Node([0], {b"a": last}),
+        Node([1, 2], {b"c": empty}),
+        Node([2, 1], {b"a/a": first, b"b/b": (FILE, lines(3))}),
+        Node([4, 3], {b"c": empty}),
+        Node([5, 3], {b"a": last}),
+        Node([6], {b"c": more}),
+        Node([8, 7], {b"c": more}),
+        Node([7, 8], {b"c": more}),
+        Node([9], {b"c": (FILE, lines(14))}),
+        Node([10], {b"e/d": (FILE, lines(18) + b"}\n\n" + lines(14, 17))}),
+    ]
+    check(tmp_path, nodes)

@@ -100,7 +100,8 @@ def _in_gits_order(files: Mapping[bytes, Entry], relevant: Collection[bytes]) ->
     So they are tried last if several files are equal, because git looks into such a directory after
     all others (merge-ort.c, possible_trivial_merges).
     """
-    touched = {b""}
+    # A directory in place of a file that the other side changed is looked into at once, too.
+    touched = {b"", *relevant}
     for path in relevant:
         above = path.rpartition(b"/")[0]
         while above not in touched:
