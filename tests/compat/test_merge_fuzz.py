@@ -166,6 +166,46 @@ def test_equal_files_of_which_one_lies_below_what_was_a_file(
     check(tmp_path, [Node([], base), *(Node([0], tree) for tree in tips)])
 
 
+LEFT: dict[str, tuple[Tree, Tree, Tree]] = {
+    # base; a side that moved what is there; the other one, with another kind in its old place.
+    "a link, and files at both places": (
+        {b"a/d": (LINK, b"a")},
+        {b"d": (LINK, b"a")},
+        {b"a/d": (FILE, b"one\n"), b"d": (FILE, b"two\n")},
+    ),
+    "a file, and links at both places": (
+        {b"a/d": (FILE, TEXT)},
+        {b"d": (FILE, TEXT)},
+        {b"a/d": (LINK, b"a"), b"d": (LINK, b"b")},
+    ),
+    "a changed file, and links at both places": (
+        {b"a/d": (FILE, TEXT)},
+        {b"d": (FILE, CHANGED)},
+        {b"a/d": (LINK, b"a"), b"d": (LINK, b"b")},
+    ),
+    "a file, which the other side moved, too": (
+        {b"a/d": (FILE, TEXT)},
+        {b"d": (FILE, TEXT)},
+        {b"a/d": (LINK, b"a"), b"d": (FILE, CHANGED)},
+    ),
+    "a link, and another link at the new place": (
+        {b"a/d": (LINK, b"a")},
+        {b"d": (LINK, b"a")},
+        {b"a/d": (FILE, TEXT), b"d": (LINK, b"b")},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LEFT)
+@pytest.mark.parametrize("turned", [False, True])
+def test_what_was_moved_to_where_there_is_another_kind(
+    tmp_path: Path, name: str, turned: bool
+) -> None:
+    base, one, two = LEFT[name]
+    tips = (two, one) if turned else (one, two)
+    check(tmp_path, [Node([], base), *(Node([0], tree) for tree in tips)])
+
+
 def lines(*numbers: int) -> bytes:
     return b"".join(b"line %d\n" % number for number in numbers)
 

@@ -125,6 +125,10 @@ class EntryMerger:
                 return MergedEntry(theirs, "")
             if same_file(base, theirs):
                 return MergedEntry(ours, "")
+        return self.choose(base, ours, theirs)
+
+    def choose(self, base: Entry | None, ours: Entry, theirs: Entry) -> MergedEntry:
+        """Decide between two entries of different kinds, neither of which came of the other."""
         if self._rules.is_virtual:
             return MergedEntry(base, "type")
         conflict, entry = self._undecided("type", ours, theirs, ours)

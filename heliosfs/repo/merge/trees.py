@@ -258,7 +258,11 @@ class TreeMerge:
             # `_files` must not place the twin once more as an added file.
             self._taken.add((moved.path, not is_ours))
             pair = (moved.entry, twin) if is_ours else (twin, moved.entry)
-            merged = self._merger.merge(base, *pair, moved.path)
+            if stat.S_IFMT(twin.mode) == stat.S_IFMT(moved.entry.mode):
+                merged = self._merger.merge(base, *pair, moved.path)
+            else:
+                # The other side has the file nowhere: unchanged or not, it is not given up.
+                merged = self._merger.choose(base, *pair)
             self._note(moved.path, merged.conflict, base, *pair)
             self._put(moved.path, merged.entry, is_ours=True)
             self._put(path, stayed.entry, is_ours=not is_ours)
