@@ -7,12 +7,16 @@ and the task waits as for any other thread.
 
 Linux no longer waits in syncfs for the answers of a FUSE daemon (since 6.18,
 AS_NO_DATA_INTEGRITY in fs/fs-writeback.c): when it returns, the pages have been sent, behind other
-requests.  So the barrier ends when no request is left to read.
+requests.  So the barrier ends when no request is left to read.  For the same reason syncfs mostly
+reports the refusal of a page one barrier too late, and to whom it does not concern, since it has
+one error for the whole mount.  So the handler notes here which pages it refuses, and syncfs is
+only believed about errors that are not ours.
 """
 
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import select
 import threading
@@ -55,12 +59,24 @@ class Barrier:
         self._lock = HandoffLock()
         self._begun = self._ended = 0
         self._is_over = False
-        self._error: StoreError | None = None
+        self._error = 0
+        self._refusals: set[int] = set()
+        self._lost = 0
         self._asked = self._done = -1
         self._poller = select.poll()
         self._requests = select.poll()
         self.waiting_writes = 0
         """Number of writes that wait for room; the kernel sends a limited number at once."""
+
+    def note_refusal(self, code: int, *, is_lost: bool) -> None:
+        """Note that a page is refused with the error `code`.
+
+        With `is_lost`, it belongs to a tree that can be committed: the barrier that fetches it
+        fails.  Other pages, of snapshots and deleted branches, are no business of any verb.
+        """
+        self._refusals.add(code)
+        if is_lost:
+            self._lost = code
 
     async def run(self) -> None:
         """Fetch all pages that are dirty now: 10 us if there is none.  Raise StoreError.
@@ -95,10 +111,13 @@ class Barrier:
         if not any(fd == self._done for fd, _ in found):
             await trio.lowlevel.wait_readable(self._done)
         os.eventfd_read(self._done)
-        error, self._error = self._error, None
-        if error is not None:
-            raise error
+        error, self._error = self._error, 0
+        if error and error not in self._refusals:
+            raise _failed(error)
         await self._serve_sent()
+        lost, self._lost = self._lost, 0
+        if lost:
+            raise _failed(lost)
         self._ended = number
         if self.observer is not None:
             self.observer.barrier_ended(observed)
@@ -126,10 +145,8 @@ class Barrier:
             os.eventfd_read(self._asked)
             try:
                 _syncfs(self._mountpoint)
-            except StoreError as error:
-                self._error = error
             except OSError as error:
-                self._error = _failed(error.errno or 0)
+                self._error = error.errno or errno.EIO
             os.eventfd_write(self._done, 1)
 
 
@@ -138,7 +155,8 @@ def _syncfs(mountpoint: str) -> None:
     fd = os.open(mountpoint, os.O_RDONLY | os.O_DIRECTORY)
     try:
         if _libc.syncfs(fd) != 0:
-            raise _failed(ctypes.get_errno())
+            code = ctypes.get_errno()
+            raise OSError(code, os.strerror(code))
     finally:
         os.close(fd)
 

@@ -13,7 +13,7 @@ from heliosfs.daemon.control_pages import ControlPages
 from heliosfs.daemon.keeper import Keeper
 from heliosfs.daemon.kernel import Kernel
 from heliosfs.daemon.verbs import Verbs
-from heliosfs.errors import PosixError
+from heliosfs.errors import HeliosError, PosixError
 from heliosfs.fuse import wire
 from heliosfs.fuse.handler import DONE, Answer, Handler
 from heliosfs.fuse.notices import Notices
@@ -96,12 +96,25 @@ class HandleRequests:
             return self._write_channel(handle, fh, data)
         (how,) = wire.WORD.unpack_from(message, wire.WRITE_FLAGS_AT)
         is_late = bool(how & wire.WRITE_OF_CACHE)
-        count = self._write_file(handle, offset, data, is_late=is_late)
+        try:
+            count = self._write_file(handle, offset, data, is_late=is_late)
+        except HeliosError as error:
+            if is_late and isinstance(handle, FileHandle):
+                self._refuse_page(handle.node, error.errno)
+            raise
         written = wire.WRITTEN.pack(count, 0)
         assert isinstance(handle, FileHandle)
         if handle.node.kept == KEPT_ALL:
             handle.node.note_written()
         return self._caught_up(written)
+
+    def _refuse_page(self, node: FileNode, code: int) -> None:
+        workspace = node.workspace
+        is_kept = not (workspace.read_only or workspace.is_closed)
+        self._kernel.barriers.note_refusal(code, is_lost=is_kept)
+        if not is_kept:
+            # The kernel keeps what it could not write, and would show it to everybody.
+            self._kernel.relist(node.ino)
 
     def _caught_up(self, answer: bytes) -> Answer:
         """Return the answer to a write, or a coroutine that first waits for room in the store."""

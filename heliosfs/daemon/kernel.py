@@ -120,7 +120,7 @@ class Kernel:
         await self._page_errands.run(partial(os.close, fd))
 
     def relist(self, ino: int) -> None:
-        """Have the kernel forget a listing soon, from the task of `run`."""
+        """Have the kernel forget a listing, or a file's pages, soon, from the task of `run`."""
         self._relisted.append(ino)
         self._is_relisted.set()
 

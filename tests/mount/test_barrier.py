@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING
+
+import pytest
 
 from tests.mount.programs import SECONDS, put
 
@@ -61,6 +65,36 @@ def test_a_mapping_alone_is_a_change_for_status_and_reset(mounted: Mounted) -> N
     assert path.read_bytes() == bytes(4096)
     mounted.control("undo", "\n")
     assert path.read_bytes()[:5] == b"bytes"
+
+
+def test_what_is_stored_where_nothing_can_be_is_gone_and_stops_no_verb(mounted: Mounted) -> None:
+    """A snapshot, and a branch deleted meanwhile: the one that stored gets the error."""
+    if mounted.are_opens_asked:
+        pytest.skip("a snapshot is not opened for writing, nor a branch deleted that is in use")
+    put(mounted.path / "file", "text" * 1024)
+    oid = mounted.commit("one")
+    mounted.control("branch", "idea\n")
+    for where, code in ((f"snapshots/{oid}", errno.EROFS), ("live/idea", errno.ESTALE)):
+        path = mounted.path / ".helios" / where / "file"
+        with open(path, "r+b") as file, mmap.mmap(file.fileno(), 4096) as mapped:
+            if code == errno.ESTALE:
+                mounted.control("branch", "-D idea\n")
+            for word in (b"once", b"more"):
+                mapped[:4] = word
+                for number in range(3):
+                    put(mounted.path / "other", f"{code} {word!r} {number}\n")
+                    mounted.commit("another")
+                deadline = time.monotonic() + SECONDS
+                while mapped[:4] != b"text":
+                    assert time.monotonic() < deadline, mapped[:4]
+                    time.sleep(0.01)
+                assert os.pread(file.fileno(), 9, 0) == b"texttextt"
+            mapped[:4] = b"lost"
+            with pytest.raises(OSError) as failed:
+                mapped.flush()
+            assert failed.value.errno == code
+    assert (mounted.path / f".helios/snapshots/{oid}/file").read_text() == "text" * 1024
+    assert "could not write back" not in mounted.log.read_text()
 
 
 def test_a_file_in_a_live_view_that_is_open(mounted: Mounted) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from collections.abc import Iterator
@@ -122,16 +123,35 @@ async def test_requests_without_end_do_not_hold_it_up(kernel: Observed) -> None:
 
 async def test_a_failure_is_reported_and_the_next_one_runs(kernel: Observed) -> None:
     kernel.may_end.set()
-    for error, text in (
-        (StoreError("the kernel could not write back its pages: Input/output error"), "pages"),
-        (OSError(5, "of open"), "Input/output error"),
-    ):
-        kernel.error = error
-        with pytest.raises(StoreError, match=text):
-            await kernel.barrier.run()
+    kernel.error = OSError(errno.EIO, "of open")
+    with pytest.raises(StoreError, match="pages: Input/output error"):
+        await kernel.barrier.run()
     kernel.error = None
     await kernel.barrier.run()
     assert kernel.seen[-1] == "ended"
+
+
+async def test_pages_refused_that_no_branch_has_are_no_failure(kernel: Observed) -> None:
+    """The kernel reports them later, to a barrier that has nothing to do with them."""
+    kernel.may_end.set()
+    for code in (errno.EROFS, errno.ESTALE):
+        kernel.barrier.note_refusal(code, is_lost=False)
+        await kernel.barrier.run()
+        kernel.error = OSError(code, "of a page")
+        await kernel.barrier.run()
+    kernel.error = OSError(errno.ENOTCONN, "of the mount")
+    with pytest.raises(StoreError, match="not connected"):
+        await kernel.barrier.run()
+
+
+async def test_a_page_lost_fails_the_barrier_that_served_it_and_no_other(kernel: Observed) -> None:
+    kernel.may_end.set()
+    kernel.barrier.note_refusal(errno.ENOSPC, is_lost=True)
+    kernel.barrier.note_refusal(errno.ESTALE, is_lost=False)
+    with pytest.raises(StoreError, match="No space left"):
+        await kernel.barrier.run()
+    kernel.error = OSError(errno.ENOSPC, "of the same page")
+    await kernel.barrier.run()
 
 
 async def test_none_runs_after_the_last(kernel: Observed) -> None:
