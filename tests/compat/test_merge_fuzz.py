@@ -81,6 +81,13 @@ CROSSED: dict[str, tuple[Tree, Tree, Tree, Tree, Tree]] = {
         {b"d/c/e": (FILE, TEXT)},
         {b"d": (FILE, TEXT), b"e": (FILE, b"2\n")},
     ),
+    "a base moved a file to where the other, which removed it, added one": (
+        {b"c/b": (FILE, TEXT + b"more\n"), b"z": (FILE, b"z\n")},
+        {b"a/b": (FILE, TEXT), b"z": (FILE, b"z\n")},
+        {b"a/b": (FILE, b""), b"z": (FILE, b"z\n")},
+        {b"a/b": (FILE, TEXT), b"z": (FILE, b"z\n")},
+        {b"z": (FILE, b"z\n")},
+    ),
     "binary files were added by both": (
         {b"a": (FILE, TEXT)},
         {b"a": (FILE, TEXT), b"b": (FILE, b"\0one")},

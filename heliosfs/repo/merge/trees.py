@@ -240,8 +240,10 @@ class TreeMerge:
         # The favoured side is the one that deleted the file.
         elif (self._rules.favor is Favor.OURS) != (ours is not None):
             return
-        # A virtual base favours neither side.
-        keep = base if self._rules.is_virtual else place.entry
+        # A virtual base favours neither side.  Where the other side has added a file at the new
+        # path, both count as added, and are merged with nothing as their base.
+        is_met = (self._theirs if ours else self._ours).added(place.path) is not None
+        keep = base if self._rules.is_virtual and not is_met else place.entry
         self._put(place.path, keep, is_ours=ours is not None)
 
     def _retyped(self, path: bytes, base: Entry, ours: SideEntry, theirs: SideEntry) -> None:
