@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 
 from heliosfs.clock import Clock
@@ -115,10 +116,14 @@ class Repository(Core):
         """Continue the numbers of inodes where the mount before ended.  Raise StoreError."""
         self.look_at_numbers(file)
         self.inodes.go_on(file)
+        if self.store.get(keys.NUMBERED) is None and file.read() is not None:
+            # A full disk must not keep a workspace from being mounted.
+            with suppress(StoreError), self.transaction:
+                self.store.put(keys.NUMBERED, b"1")
 
     def look_at_numbers(self, file: SideFile) -> None:
         """Note if the file with the numbers of inodes is damaged or lost.  Raise StoreError."""
-        was_mounted = self.store.get(keys.TAKEN_IN) is not None
+        was_mounted = self.store.get(keys.NUMBERED) is not None
         problem = problem_of(file.read(), was_mounted=was_mounted)
         if problem is not None:
             self.findings.append(problem)

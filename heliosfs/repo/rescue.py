@@ -79,7 +79,7 @@ class Rescue:
             data = self.damaged.read_beside(name)
             if data is not None:
                 self._copy(name, data)
-            elif name == INODES_FILE and keys.TAKEN_IN in state:
+            elif name == INODES_FILE and keys.NUMBERED in state:
                 self.lost.append(f"the file {name} is missing, or cannot be read")
 
     def _copy(self, name: str, data: bytes) -> None:

@@ -140,7 +140,7 @@ def test_the_numbers_of_inodes_are_looked_at_without_a_mount(
     assert not (store / "inodes").exists()
     assert main(["fsck"]) == 1  # It is in use.
     # As a mount leaves it.
-    opened.put(keys.TAKEN_IN, b"1")
+    opened.put(keys.NUMBERED, b"1")
     opened.publish()
     opened.close()
     (store / "inodes").write_bytes(b"%020d\n" % 70)
