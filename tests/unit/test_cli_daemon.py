@@ -27,12 +27,27 @@ def setup(tmp_path: Path) -> daemon.Setup:
     return daemon.Setup(mountpoint=str(tmp_path), log=str(tmp_path / "log"))
 
 
+@pytest.fixture
+def children(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The processes that were forked; the process of the tests may have others."""
+    forked: list[int] = []
+    fork = os.fork
+
+    def noting() -> int:
+        pid = fork()
+        forked.append(pid)
+        return pid
+
+    monkeypatch.setattr(os, "fork", noting)
+    return forked
+
+
 def run_with(monkeypatch: pytest.MonkeyPatch, run: Callable[[daemon.Setup, Report], None]) -> None:
     monkeypatch.setattr(daemon, "run", run)
 
 
 def test_it_returns_when_the_mount_is_ready(
-    setup: daemon.Setup, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    setup: daemon.Setup, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, children: list[int]
 ) -> None:
     reader, writer = os.pipe()
 
@@ -50,7 +65,7 @@ def test_it_returns_when_the_mount_is_ready(
     assert said == [("taken", "256"), ("taken", "300")]
     assert not (tmp_path / "ran").exists()
     os.write(writer, b"x")
-    os.wait()
+    os.waitpid(children[0], 0)
     assert (tmp_path / "ran").read_text() == "/ True"
     assert "to the log" in (tmp_path / "log").read_text()
     os.close(reader)
@@ -71,7 +86,7 @@ def test_a_refusal_arrives_with_its_exit_code(
 
 
 def test_a_failure_after_the_start_is_written_to_the_log_alone(
-    setup: daemon.Setup, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    setup: daemon.Setup, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, children: list[int]
 ) -> None:
     """The pipe is closed by then, and its number may be that of a file of the store."""
 
@@ -83,7 +98,7 @@ def test_a_failure_after_the_start_is_written_to_the_log_alone(
 
     run_with(monkeypatch, run)
     daemon.start(setup, lambda word, rest: None)
-    os.wait()
+    os.waitpid(children[0], 0)
     assert [each.read_bytes() for each in sorted(tmp_path.glob("file-*"))] == [b""] * 16
     assert "after the start" in (tmp_path / "log").read_text()
 
@@ -109,7 +124,7 @@ def test_a_daemon_that_dies_is_noticed(
 
 
 def test_an_interrupted_wait_ends_the_daemon(
-    setup: daemon.Setup, monkeypatch: pytest.MonkeyPatch
+    setup: daemon.Setup, monkeypatch: pytest.MonkeyPatch, children: list[int]
 ) -> None:
     reader, _writer = os.pipe()
 
@@ -124,7 +139,7 @@ def test_an_interrupted_wait_ends_the_daemon(
     with pytest.raises(KeyboardInterrupt):
         daemon.start(setup, interrupt)
     with pytest.raises(ChildProcessError):
-        os.wait()
+        os.waitpid(children[0], 0)
     os.close(reader)
     os.close(_writer)
 
