@@ -158,9 +158,7 @@ class ControlMounts:
 
     async def _mount(self, point: MountPoint, state: _State) -> None:
         try:
-            path = os.fsdecode(os.path.join(self._mountpoint, point.place()))
-            making = partial(_mount, path, self._options)
-            fd, state.mount = await trio.to_thread.run_sync(making, abandon_on_cancel=True)
+            fd, state.mount = await self._mount_where_it_is(point)
         except HeliosError as error:
             if not isinstance(error, NotFound):
                 log.warning("the control files have no mount of their own: %s", error)
@@ -170,14 +168,30 @@ class ControlMounts:
             point.control.site.fd = fd
         finally:
             state.is_decided.set()
+        # The view may have gone meanwhile.
+        self.sweep()
+
+    async def _mount_where_it_is(self, point: MountPoint) -> tuple[int, Mount | None]:
+        is_again = False
+        while True:
+            place = point.place()
+            path = os.fsdecode(os.path.join(self._mountpoint, place))
+            making = partial(_mount, path, self._options)
+            try:
+                return await trio.to_thread.run_sync(making, abandon_on_cancel=True)
+            except HeliosError:
+                # The branch may have been renamed meanwhile, or have been shown elsewhere for a
+                # moment.  If it is gone, this is NotFound.
+                if point.place() == place and is_again:
+                    raise
+                is_again = True
 
     def ended(self, device: Device) -> None:
         """Note that a mount was unmounted, and that nobody uses it any more."""
         for point, state in list(self._states.items()):
             if state.device is device:
                 del self._states[point]
-            if point.control.site.fd == device.fd:
-                point.control.site.fd = None
+        self._filesystem.dot.unmounted(device.fd)
         if self._nursery is not None:
             self._nursery.start_soon(self._kernel.close_device, device.fd)
 
@@ -187,6 +201,9 @@ class ControlMounts:
             try:
                 point.place()
             except NotFound:
+                if not state.is_decided.is_set():
+                    # It is being made, and ended after that.
+                    continue
                 del self._states[point]
                 if state.mount is not None and self._nursery is not None:
                     unmounting = partial(_unmount, state.mount.device)

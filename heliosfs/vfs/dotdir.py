@@ -60,6 +60,8 @@ class DotDirs:
         self.errors = ErrorLog()
         self._snapshots = repository.open_snapshots
         self._live: dict[int, VirtualDir] = {}
+        self._gone: list[list[VirtualNode]] = []
+        """Control files of views that are gone, of those mounts that the kernel still has."""
         self._nested: WeakValueDictionary[str, VirtualDir] = WeakValueDictionary()
         self.on_shown: Callable[[MountPoint], None] = lambda _point: None
         """Function to call when a program looks up a live view, with the mount point in it."""
@@ -73,6 +75,7 @@ class DotDirs:
         for slot, view in self._repository.live.items():
             if view.workspace is workspace:
                 if slot not in self._live:
+                    self._drop_gone()
                     find = partial(self._view_of_slot, slot)
                     self._live[slot] = _DotDir(self, self._repository, self._site, find).directory
                 return self._live[slot]
@@ -82,9 +85,7 @@ class DotDirs:
         """Return the mount point in the `.helios` of a workspace that shows a branch."""
         directory = self.of(workspace)
         assert directory is not None
-        point = directory.children[b"ctl"]
-        assert isinstance(point, MountPoint)
-        return point
+        return _mount_point(directory)
 
     def drop_snapshot(self, workspace: Workspace) -> None:
         """Drop the tree of a commit, now that the kernel has forgotten its root."""
@@ -92,6 +93,40 @@ class DotDirs:
             if held is workspace:
                 del self._snapshots[oid]
                 return
+
+    def unmounted(self, device: int) -> None:
+        """Note that the kernel has forgotten the nodes of a mount inside, which it does not tell.
+
+        `device` is the descriptor that the mount had.
+        """
+        roots = [self._root, *self._live.values()]
+        shown = [[*_mount_point(directory).control.descendants()] for directory in roots]
+        for nodes in [*shown, *self._gone]:
+            site = nodes[0].site
+            if site.fd == device:
+                site.fd = None
+                for node in [*nodes, *site.passing]:
+                    node.forget(node.lookups)
+                    _reclaim(node)
+        self._gone = [nodes for nodes in self._gone if nodes[0].site.fd is not None]
+
+    def _drop_gone(self) -> None:
+        """Drop the `.helios` of each view that is no longer open.
+
+        What the kernel refers to goes with its last reference.
+        """
+        for slot in self._live.keys() - self._repository.live.keys():
+            directory = self._live.pop(slot)
+            inner = [*_mount_point(directory).control.descendants()]
+            for node in [*directory.descendants(), *inner]:
+                node.is_fixed = False
+                # Without this they would refer to each other, and wait for a collection of all
+                # garbage, which a daemon hardly ever makes.
+                if isinstance(node, VirtualDir):
+                    node.children = {}
+                _reclaim(node)
+            if inner[0].site.fd is not None:
+                self._gone.append(inner)
 
     def prefix_directory(self, path: str, make: Callable[[], VirtualDir]) -> VirtualDir:
         """Return the directory for a prefix of branch names with slashes; make it if need be."""
@@ -137,6 +172,17 @@ class DotDirs:
         if self._site.is_split:
             self.on_shown(self.mount_point(workspace))
         return workspace.root
+
+
+def _mount_point(directory: VirtualDir) -> MountPoint:
+    point = directory.children[b"ctl"]
+    assert isinstance(point, MountPoint)
+    return point
+
+
+def _reclaim(node: VirtualNode) -> None:
+    if not (node.is_fixed or node.is_used):
+        node.site.inodes.nodes.pop(node.ino, None)
 
 
 class _DotDir:

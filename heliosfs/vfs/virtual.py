@@ -5,7 +5,7 @@ from __future__ import annotations
 import stat
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
-from weakref import WeakValueDictionary
+from weakref import WeakSet, WeakValueDictionary
 
 from heliosfs.repo.identity import Identity
 from heliosfs.steps import Steps, run_to_end
@@ -28,6 +28,8 @@ class VirtualNode(StatInode):
         super().__init__(ino, mode, identity.uid, identity.gid, site.time_ns)
         self.site = site
         site.inodes.nodes[ino] = self
+        if not is_fixed:
+            site.passing.add(self)
         self.is_fixed = is_fixed
         """True if its name leads to this node for as long as the directory lives."""
 
@@ -59,6 +61,8 @@ class MountContext:
         """True if the control files of each view, and its texts, are a mount inside this one."""
         self.fd: int | None = None
         """Device of the mount inside that has the nodes, while it is there; else None."""
+        self.passing: WeakSet[VirtualNode] = WeakSet()
+        """Nodes that no directory has as its child: the kernel's references keep them."""
         self.directory_mode = stat.S_IFDIR | (0o555 if is_shared else 0o500)
         self.text_mode = stat.S_IFREG | (0o444 if is_shared else 0o400)
 
@@ -91,6 +95,15 @@ class VirtualDir(VirtualNode):
     def names(self) -> Iterator[bytes]:
         """Return the names for a listing; `lookup` finds each of them."""
         return iter(self.children)
+
+    def descendants(self) -> Iterator[VirtualNode]:
+        """Return this directory and all nodes below it, up to a mount inside."""
+        yield self
+        for child in self.children.values():
+            if isinstance(child, VirtualDir):
+                yield from child.descendants()
+            else:
+                yield child
 
 
 class VirtualText(VirtualNode):

@@ -106,6 +106,64 @@ def test_it_is_found_by_the_new_name_of_its_branch(ws: Mounted) -> None:
     assert len(ws.commit("renamed", view=".helios/live/new")) == 64
 
 
+def test_a_branch_renamed_while_its_mount_is_made(ws: Mounted) -> None:
+    for number in range(20):
+        ws.control("branch", f"old{number}\n")
+        assert (ws.path / f".helios/live/old{number}/file").read_text() == "text\n"
+        time.sleep(number / 2000)
+        ws.control("branch", f"-m old{number} new/{number}\n")
+        live = f".helios/live/new/{number}"
+        assert (ws.path / live / ".helios/branch").read_text() == f"new/{number}\n"
+    assert len(inside(ws)) == 21
+
+
+def test_a_branch_shown_elsewhere_and_back_while_its_mount_is_made(ws: Mounted) -> None:
+    ws.control("branch", "idea\n")
+    for number in range(20):
+        assert (ws.path / ".helios/live/idea/file").read_text() == "text\n"
+        time.sleep(number / 2000)
+        ws.control("checkout", "idea\n")
+        ws.control("checkout", "main\n")
+        assert (ws.path / ".helios/live/idea/.helios/branch").read_text() == "idea\n"
+    wait_for(ws, [CTL, ".helios/live/idea/.helios/ctl"])
+
+
+def test_a_branch_deleted_while_its_mount_is_made(ws: Mounted) -> None:
+    for number in range(20):
+        ws.control("branch", f"b{number}\n")
+        assert (ws.path / f".helios/live/b{number}/file").read_text() == "text\n"
+        time.sleep(number / 2000)
+        ws.control("branch", f"-D b{number}\n")
+    time.sleep(0.2)
+    wait_for(ws, [CTL])
+
+
+def test_nodes_go_with_views(ws: Mounted) -> None:
+    """The kernel says of no node that it forgot it when its mount ends."""
+    counts = []
+    for _ in range(4):
+        for number in range(10):
+            ws.control("branch", f"b{number}\n")
+            live = ws.path / f".helios/live/b{number}/.helios"
+            assert (live / "branch").read_text() == f"b{number}\n"
+            assert (live / "diff/HEAD..HEAD").read_text() == ""
+            assert len(os.listdir(live / "ctl")) > 10
+        for number in range(10):
+            ws.control("branch", f"-D b{number}\n")
+        wait_for(ws, [CTL])
+        # The next live view lets go what is left of those before.
+        ws.control("branch", "last\n")
+        assert (ws.path / ".helios/live/last/.helios/branch").read_text() == "last\n"
+        (line,) = [
+            line
+            for line in (ws.path / ".helios/metrics").read_text().splitlines()
+            if line.startswith("heliosfs_nodes ")
+        ]
+        counts.append(int(line.split()[1]))
+        ws.control("branch", "-D last\n")
+    assert max(counts) - min(counts) < 75, counts
+
+
 def test_what_somebody_unmounts_comes_again(ws: Mounted) -> None:
     subprocess.run(["umount", ws.path / CTL], check=True, timeout=SECONDS)
     assert inside(ws) == []

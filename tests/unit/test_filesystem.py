@@ -233,6 +233,21 @@ def test_what_was_looked_at_in_snapshots_is_let_go(caller: Caller) -> None:
     assert not caller.filesystem.dot._snapshots
 
 
+def test_the_helios_of_deleted_branches_is_let_go(caller: Caller) -> None:
+    caller.write("file", b"x")
+    caller.commit()
+    counts = set()
+    for number in range(5):
+        create_branch(caller.repository, f"b{number}", caller.repository.root.head)
+        held = caller.walk(f".helios/live/b{number}/.helios/ctl")
+        assert caller.read(f".helios/live/b{number}/.helios/branch") == b"b%d\n" % number
+        assert caller.filesystem.nodes[held.ino] is held
+        delete_branch(caller.repository, f"b{number}", force=True)
+        caller.forget_all()
+        counts.add(len(caller.filesystem.nodes))
+    assert len(counts) == 1
+
+
 def test_files_that_come_and_go_leave_nothing(caller: Caller) -> None:
     caller.write("kept", b"x")
     caller.mkdir("d")

@@ -71,6 +71,7 @@ def test_few_let_a_node_go() -> None:
     found = {place for path in sorted(PACKAGE.rglob("*.py")) for place in _letting_go(parsed(path))}
     assert found == {
         "FileSystem.reclaim",
+        "_reclaim",
         "Workspace.release",
         "discard",
         "unload",
