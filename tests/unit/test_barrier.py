@@ -64,6 +64,28 @@ async def test_with_nothing_dirty_the_loop_waits_itself(kernel: Observed) -> Non
     assert kernel.seen == ["begun", "ended"] * 3
 
 
+async def test_the_thread_runs_on_the_cpu_of_the_loop(
+    kernel: Observed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another CPU would have to be woken, which takes longer than all that the thread does."""
+    wanted: list[set[int]] = []
+
+    def set_affinity(thread: int, cpus: set[int]) -> None:
+        assert thread in map(int, os.listdir("/proc/self/task"))
+        assert thread != threading.get_native_id()
+        wanted.append(cpus)
+        raise PermissionError
+
+    may = os.sched_getaffinity(0)
+    monkeypatch.setattr(os, "sched_setaffinity", set_affinity)
+    kernel.may_end.set()
+    for _ in range(3):
+        await kernel.barrier.run()
+    assert kernel.calls == 3
+    assert wanted
+    assert all(cpus <= may for cpus in wanted)
+
+
 async def test_who_asks_meanwhile_shares_the_next(kernel: Observed) -> None:
     done: list[int] = []
 
