@@ -14,7 +14,7 @@ import trio
 from heliosfs.errors import StoreError
 from tests.simulation.disk import Disk
 from tests.simulation.effects import Oracle, check
-from tests.simulation.kernel import PAGE_BYTES, CachingKernel, Handle
+from tests.simulation.kernel import PAGE_BYTES, CachingKernel, Handle, Inode
 from tests.simulation.model import File, PathBytes
 from tests.simulation.mount import Fault, Life
 
@@ -122,6 +122,8 @@ class Actor:
         if name == "listdir" and before != self.model.freeze():
             return None
         if not was_settled or not self.life.is_settled or not self._is_there(place):
+            if isinstance(real, Inode):
+                self.oracle.doubt(real)
             self.oracle.adopt()
             return None
         if self._is_excused(real):
@@ -217,13 +219,21 @@ class Actor:
         await self._list(place, self._path(place) if self.random.random() < 0.5 else ())
 
     async def _list(self, place: Place, path: PathBytes) -> None:
+        was_listed = self._is_dot_listed()
         real = await self._both(place, "listdir", path)
         if real is None or isinstance(real, Failed):
             return
+        is_listed = self._is_dot_listed()
+        if not path and is_listed != was_listed:
+            # The setting was changed while the listing was under way: either is right.
+            return
         wanted = self.model.works[place.branch].tree.listdir(path)
-        if not path and self.life.repository.configuration.settings.is_helios_listed:
+        if not path and is_listed:
             wanted = sorted([*wanted, _DOT])
         check(f"listing of {path} in {place.branch!r}", sorted(real), wanted)
+
+    def _is_dot_listed(self) -> bool:
+        return self.life.repository.configuration.settings.is_helios_listed
 
     async def do_read_tree(self) -> None:
         """Look at everything, as a search does."""
@@ -275,6 +285,8 @@ class Actor:
             self._judge_open(place, path, flags, real, is_settled=is_settled)
             return None
         if not is_settled:
+            if flags & os.O_TRUNC:
+                self.oracle.doubt(real.inode)
             self.oracle.adopt()
             file = File(stat.S_IFREG)
             file.is_known = False
@@ -351,6 +363,8 @@ class Actor:
         file = opened.file
         if opened.handle.flags & os.O_APPEND:
             offset = len(file.data)
+        if not file.is_known:
+            self.oracle.doubt(opened.handle.inode)
         real = await outcome(self.cache.write(opened.handle, offset, data))
         if isinstance(real, Failed):
             if not self._is_excused(real):

@@ -13,7 +13,7 @@ from heliosfs.errors import HeliosError
 from heliosfs.repo.stash import stashed
 from heliosfs.repo.view import View
 from tests.simulation.disk import Disk
-from tests.simulation.kernel import Handle
+from tests.simulation.kernel import Handle, Inode
 from tests.simulation.model import DETACHED, Frozen, Model, PathBytes, Picture, Tree, Work, World
 from tests.simulation.mount import Fault, Hooks, Life
 
@@ -80,6 +80,7 @@ class Oracle(Hooks):
         """The daemon has bytes that came through a mapping."""
         file = handle.file
         if file is None or not file.is_known:
+            self.doubt(handle.inode)
             self.adopt()
             return
         file.data = file.data[:offset] + data + file.data[offset + len(data) :]
@@ -158,6 +159,17 @@ class Oracle(Hooks):
         self.model.seal()
 
     # Adoption, where the model cannot tell.
+
+    def doubt(self, inode: Inode) -> None:
+        """Bytes of a file change, and the model cannot tell how.
+
+        Before the kernel is told of a checkout, a path may lead it to the file that was there
+        before.  That has no name any more, and no picture shows its bytes: whoever has had it open
+        since it had one is no longer judged.
+        """
+        for handle in inode.handles:
+            if handle.file is not None:
+                handle.file.is_known = False
 
     def adopt(self) -> None:
         """Take over what the product shows."""

@@ -56,6 +56,7 @@ class Inode:
         self.pages: dict[int, bytes] = {}
         self.dirty: dict[int, Store] = {}
         """Pages that a shared mapping has changed, and of which the daemon does not know yet."""
+        self.handles: list[Handle] = []
         self.writers: list[Handle] = []
         """Open files with which dirty pages can be written back."""
         self.listing: list[bytes] | None = None
@@ -470,13 +471,14 @@ class CachingKernel:
         await self._set(inode, Valid.MTIME, mtime=seconds)
         return inode
 
-    async def truncate(self, path: Sequence[bytes], size: int, *, asks: bool) -> None:
+    async def truncate(self, path: Sequence[bytes], size: int, *, asks: bool) -> Inode:
         inode = await self.walk(path, asks=asks)
         if inode.ino == ROOT or stat.S_ISDIR(inode.mode):
             raise OSError(errno.EISDIR, "")
         if not stat.S_ISREG(inode.mode):
             raise OSError(errno.EINVAL, "")
         await self._set(inode, Valid.SIZE, size=size)
+        return inode
 
     async def _set(
         self, inode: Inode, valid: int, mode: int = 0, size: int = 0, mtime: int = 0
@@ -568,6 +570,7 @@ class CachingKernel:
         if not how & (OpenFlags.KEEP_CACHE | OpenFlags.DIRECT_IO):
             inode.drop_pages()
         handle = Handle(inode, fh, flags, is_direct=bool(how & OpenFlags.DIRECT_IO))
+        inode.handles.append(handle)
         if flags & os.O_ACCMODE != os.O_RDONLY:
             inode.writers.append(handle)
         return handle
@@ -581,6 +584,7 @@ class CachingKernel:
         body = wire.NUMBER.pack(handle.fh) + bytes(16)
         await self.ask(Opcode.RELEASE, handle.inode.ino, body)
         handle.inode.opens -= 1
+        handle.inode.handles.remove(handle)
         self._let_go(handle.inode)
 
     async def flush(self, handle: Handle) -> None:
