@@ -238,6 +238,8 @@ class _Opening:
         if batches.last > totals.batch or not self._was_clean:
             for _ in write_batches(database, *batches):
                 pass
+            # Before the journal is deleted, without which an L2 of before looks like the newest.
+            witness.settle(batch=batches.last, generation=database.totals.generation)
         self._look_at_packs()
         # I39: nothing of the last run is deleted before L2 has it.
         database.packs.tidy(database.uses)

@@ -111,6 +111,16 @@ class Witness:
                 )
                 self._write()
 
+    def settle(self, *, batch: int, generation: int) -> None:
+        """Record it as `note` does, and let it be on the disk on return.
+
+        Raise StoreError if the sync fails.
+        """
+        self.note(batch=batch, generation=generation)
+        with self._noting:
+            if self._fd >= 0:
+                self._directory.sync(self._fd)
+
     def close(self, file: str | None) -> None:
         """Record that the store is closed, with the checksum of `file`, which nobody has open.
 

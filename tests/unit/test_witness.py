@@ -140,6 +140,36 @@ def test_an_older_file_of_l2_is_refused(tmp_path: Path) -> None:
     open_local(tmp_path).close()
 
 
+def test_an_older_file_of_l2_is_refused_also_after_a_power_cut_behind_an_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once the journal of before is deleted, only the witness tells that L2 has its batches."""
+    synced: list[bytes] = []
+    inner = Directory.sync
+
+    def sync(self: Directory, fd: int, *, forgets: bool = False) -> None:
+        inner(self, fd, forgets=forgets)
+        if os.readlink(f"/proc/self/fd/{fd}").endswith(WITNESS_FILE):
+            synced.append((tmp_path / "store" / WITNESS_FILE).read_bytes())
+
+    (tmp_path / "made").mkdir()
+    made = open_local(tmp_path / "made")
+    give(made, b"one")
+    killed = shutil.copytree(tmp_path / "made", tmp_path / "killed")
+    made.close()
+    shutil.copytree(killed, tmp_path / "store")
+    monkeypatch.setattr(Directory, "sync", sync)
+    store = open_local(tmp_path / "store")
+    cut = tmp_path / "cut"
+    shutil.copytree(tmp_path / "store", cut)
+    (cut / WITNESS_FILE).write_bytes(synced[-1])
+    store.close()
+    open_local(shutil.copytree(cut, tmp_path / "whole")).close()
+    shutil.copyfile(killed / FILE, cut / FILE)
+    with pytest.raises(StoreError, match=f"{FILE} is older than the rest of the store"):
+        open_local(cut)
+
+
 def test_an_older_witness_asks_for_less(tmp_path: Path) -> None:
     """A power cut may leave one, since it is not synced: L2 says that it has come further."""
     store = open_local(tmp_path)
