@@ -28,6 +28,22 @@ class Died(BaseException):
     """The process ends here, or the machine."""
 
 
+class NoRoom(OSError):
+    """The disk is full."""
+
+
+class NoRoomForCommit(lmdb.DiskError):
+    """The disk is full, as LMDB tells of it."""
+
+
+def is_for_want_of_room(error: BaseException) -> bool:
+    """Return True if a full disk is the cause of an error, which a thread may tell of later."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, (NoRoom, NoRoomForCommit)):
+        cause = cause.__cause__
+    return cause is not None
+
+
 class Write(NamedTuple):
     """A change of a file that is not safe yet: bytes at an offset, or a new size."""
 
@@ -194,7 +210,7 @@ class SimulatedDirectory(Directory):
         if disk.step():
             raise Died
         if disk.is_full:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            raise NoRoom(errno.ENOSPC, os.strerror(errno.ENOSPC))
         is_there = self.path_is_there(name)
         fd = super().open(name, flags)
         ino = os.fstat(fd).st_ino
@@ -227,7 +243,7 @@ class SimulatedDirectory(Directory):
         if dies:
             raise Died
         if disk.is_full:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            raise NoRoom(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return written
 
     def _sync(self, fd: int) -> None:
@@ -289,7 +305,7 @@ class SimulatedDirectory(Directory):
                 super()._commit(txn)
             raise Died
         if disk.is_full:
-            raise lmdb.DiskError("mdb_txn_commit")
+            raise NoRoomForCommit("mdb_txn_commit")
         super()._commit(txn)
         self._note_foreign()
         gate()

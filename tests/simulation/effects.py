@@ -12,7 +12,7 @@ from heliosfs.config.schema import DAY_NS
 from heliosfs.errors import HeliosError
 from heliosfs.repo.stash import stashed
 from heliosfs.repo.view import View
-from tests.simulation.disk import Disk
+from tests.simulation.disk import Disk, is_for_want_of_room
 from tests.simulation.kernel import Handle, Inode
 from tests.simulation.model import DETACHED, Frozen, Model, PathBytes, Picture, Tree, Work, World
 from tests.simulation.mount import Fault, Hooks, Life
@@ -132,6 +132,9 @@ class Oracle(Hooks):
         self.model.seal()
         code = error.errno
         if code in _OF_DISK and (self.disk.is_full or self.disk.has_failed):
+            return
+        if is_for_want_of_room(error):
+            # There may be room again by now.
             return
         if argv[0] in ("undo", "redo") and code == errno.ENOENT:
             work = self.model.works[name]

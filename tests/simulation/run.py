@@ -277,6 +277,14 @@ class Simulation:
                 raise Fault(f"batch {number} was never published: {sorted(self.states)[-3:]}")
             if found != self.states[number]:
                 raise Fault(f"the state is not that of batch {number}")
+        if max(self.states, default=0) > number:
+            # A power cut took batches, whose numbers are given once more.  That a journal ends too
+            # early is noticed; not that a file of it goes on with what was lost then.
+            self.left_before = {
+                name: data
+                for name, data in self.left_before.items()
+                if not name.startswith("journal-")
+            }
         # What an open has found is in L2; what it makes new is not safe yet.
         self.promised, self.published = number, 0
         self.states = {number: found}
