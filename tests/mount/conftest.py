@@ -150,15 +150,20 @@ class Mounted:
 
 def fusermount(path: Path) -> None:
     """Unmount a workspace, and before it what is mounted inside."""
-    inner = [mount.path for mount in mounttable.control_mounts(str(path))]
-    for each in (*reversed(inner), str(path)):
-        command = ["fusermount3", "-u", each]
-        for last in (False,) * 20 + (True,):
-            # The daemon itself has the mount open for a moment, at a barrier.
-            done = subprocess.run(command, check=last, capture_output=True, timeout=SECONDS)
-            if not done.returncode:
-                break
-            time.sleep(0.02)
+    deadline = time.monotonic() + SECONDS
+    while True:
+        # The daemon itself has the mount open for a moment, at a barrier, and mounts anew what was
+        # unmounted inside when somebody uses it.
+        inner = [mount.path for mount in mounttable.control_mounts(str(path))]
+        is_last = time.monotonic() > deadline
+        for each in reversed(inner):
+            command = ["fusermount3", "-u", each]
+            subprocess.run(command, check=False, capture_output=True, timeout=SECONDS)
+        command = ["fusermount3", "-u", str(path)]
+        done = subprocess.run(command, check=is_last, capture_output=True, timeout=SECONDS)
+        if not done.returncode:
+            return
+        time.sleep(0.02)
 
 
 Mounter = Callable[..., Mounted]
