@@ -176,6 +176,9 @@ class Simulation:
         self.clock = FixedClock()
         self.promised = 0
         """The last batch that an answer called safe, or that an open has found."""
+        self.is_witnessed = True
+        """False from a power cut to the end of the next open: nothing may be left until then that
+        says which batch was safe."""
         self.published = 0
         """The last batch that was published, which a death leaves."""
         self.left_before: dict[str, bytes] = {}
@@ -233,13 +236,13 @@ class Simulation:
         if is_cut:
             disk.cut_power()
             self.published = 0
+            self.is_witnessed = False
             self._count("power cut")
         else:
             self.published = max(self.published, number)
         if plan.damage and self.states and (disk.path / "format").exists():
             random = Random(plan.damage)
-            # After a power cut nothing may be left that says which batch was safe.
-            promised = 0 if is_cut else self.promised
+            promised = self.promised if self.is_witnessed else 0
             told = judge(
                 disk.path, random, self.states, self.model.commits, promised, self.left_before
             )
@@ -286,7 +289,7 @@ class Simulation:
                 if not name.startswith("journal-")
             }
         # What an open has found is in L2; what it makes new is not safe yet.
-        self.promised, self.published = number, 0
+        self.promised, self.published, self.is_witnessed = number, 0, True
         self.states = {number: found}
         world = model.worlds.get(number)
         model.worlds = {} if world is None else {number: world}
