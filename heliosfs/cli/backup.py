@@ -15,13 +15,15 @@ from heliosfs.cli.client import current_directory
 from heliosfs.cli.locate import REPOSITORY
 from heliosfs.cli.progress import ProgressLine
 from heliosfs.commands.options import Options
-from heliosfs.errors import AlreadyExists, HeliosError, NotPermitted, StoreError
+from heliosfs.errors import AlreadyExists, HeliosError, NotPermitted
 from heliosfs.repo.backup_directory import (
     LastBackup,
     check_outside,
     last_backup,
     open_backup,
     plain_path,
+    reason,
+    sync_directory,
 )
 
 if TYPE_CHECKING:
@@ -127,7 +129,7 @@ def _prepare(new: str) -> bool:
             shutil.rmtree(os.path.join(new, _NEW))
         return True
     except OSError as error:
-        raise HeliosError(f"cannot make {new}: {_reason(error)}") from error
+        raise HeliosError(f"cannot make {new}: {reason(error)}") from error
     return False
 
 
@@ -151,18 +153,8 @@ def _fill(
         os.close(fd)
     os.rename(place, os.path.join(new, REPOSITORY))
     for each in (new, os.path.dirname(new)):
-        _sync(each)
+        sync_directory(each)
     return done
-
-
-def _sync(directory: str) -> None:
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    except OSError as error:
-        raise StoreError(f"cannot sync {directory}: {_reason(error)}") from error
-    finally:
-        os.close(fd)
 
 
 def _take_back(new: str, *, was_there: bool) -> None:
@@ -190,7 +182,3 @@ def _tell(
         if len(damaged) > _LISTED_COUNT:
             print(f"  and {len(damaged) - _LISTED_COUNT} more (--json lists them)")
     print(f"mount it with: helios mount {shlex.quote(new)}")
-
-
-def _reason(error: OSError) -> str:
-    return (error.strerror or str(error)).lower()

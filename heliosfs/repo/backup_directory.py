@@ -127,12 +127,17 @@ def _make_directory(path: str) -> None:
     except FileNotFoundError as error:
         raise NotFound(f"{parent} is not there: is its disk mounted? else make it") from error
     except OSError as error:
-        raise StoreError(f"cannot make {path}: {_reason(error)}") from error
-    fd = os.open(parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        raise StoreError(f"cannot make {path}: {reason(error)}") from error
+    sync_directory(parent)
+
+
+def sync_directory(path: str) -> None:
+    """Make the names in a directory safe from a power cut.  Raise StoreError."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(fd)
     except OSError as error:
-        raise StoreError(f"cannot make {path}: {_reason(error)}") from error
+        raise StoreError(f"cannot sync {path}: {reason(error)}") from error
     finally:
         os.close(fd)
 
@@ -150,7 +155,7 @@ def _open_directory(path: str) -> int:
             raise AlreadyExists(f"{path} is no directory") from error
         if isinstance(error, FileNotFoundError):
             raise NotFound(f"there is no backup at {path}") from error
-        raise StoreError(f"cannot open {path}: {_reason(error)}") from error
+        raise StoreError(f"cannot open {path}: {reason(error)}") from error
     status = os.fstat(fd)
     if status.st_uid != os.geteuid() or status.st_mode & stat.S_IWOTH:
         os.close(fd)
@@ -261,5 +266,6 @@ def last_backup(store: LocalStore) -> LastBackup | None:
         raise StoreError(f"its record of the last backup cannot be read: {error}") from error
 
 
-def _reason(error: OSError) -> str:
+def reason(error: OSError) -> str:
+    """Return what the system says of an error, as part of a sentence."""
     return (error.strerror or str(error)).lower()
