@@ -404,6 +404,9 @@ class Oracle(Hooks):
         if work.head != before.head or work.tree.picture() != before.picture:
             work.moved(before)
             self._saved(work)
+        elif "--squash" in argv or "--no-commit" in argv:
+            # The merge is recorded where the other side has what is here already, too.
+            work.undo = work.redo = None
 
     def _import(self, view: View, name: str, argv: list[str]) -> None:
         """Files were taken in that were not there; nothing else has changed."""
