@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 
+from heliosfs.objects.tree import FLAGS_AT, LINK
 from heliosfs.workspace.nodes import LeafNode, Node
 
 
@@ -21,6 +22,22 @@ class LinkGroups:
         """True if the tree has, or had, a file with several names."""
         self.is_complete = not links_below
         """True if all groups of the tree are loaded."""
+
+    def find(self, group: int) -> LeafNode | None:
+        """Return the node that all names of a group share; None if no name of it is loaded.
+
+        A file that was loaded as the only name of its group, and was changed since, has left it:
+        its entry has no group, so other names of the group are another file.
+        """
+        node = self.by_number.get(group)
+        if node is not None and not node.links:
+            raw = node.raw
+            # I8: a name that comes back must not lead to the node of what is another file now.
+            if raw is None or not raw[FLAGS_AT] & LINK:
+                del self.by_number[group]
+                node.group = 0
+                return None
+        return node
 
     def join(self, node: LeafNode) -> None:
         """Assign a link group to a file that gets a further name, unless it has one."""

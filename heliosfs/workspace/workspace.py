@@ -191,7 +191,7 @@ class Workspace:
 
     def _adopt_link(self, directory: DirNode, name: bytes, raw: bytes) -> None:
         entry, _ = decode_entry(raw)
-        node = self.links.by_number.get(entry.group)
+        node = self.links.find(entry.group)
         if node is None:
             made = make_node(self, self.inodes.allocate(), entry, raw)
             assert isinstance(made, LeafNode)

@@ -44,7 +44,7 @@ from heliosfs.store.local import LocalStore
 from heliosfs.store.sidefile import BesideFile
 from heliosfs.vfs import control
 from heliosfs.vfs.filesystem import FileSystem
-from heliosfs.workspace import inodes
+from heliosfs.workspace import inodes, link_groups
 from heliosfs.workspace.inodes import FILE as INODES_FILE
 from heliosfs.workspace.nodes import DirNode, FileNode, Node, SymlinkNode
 from heliosfs.workspace.switch import Invalidation
@@ -481,6 +481,16 @@ def _automatic(repository: Repository) -> Steps[str]:
     return commands_gc.automatic(repository)
 
 
+class _Chance:
+    """Chance that is the same in each simulation, in place of `secrets`."""
+
+    def __init__(self) -> None:
+        self._random = Random(0)
+
+    def randbits(self, count: int) -> int:
+        return self._random.getrandbits(count)
+
+
 @contextmanager
 def simulated() -> Iterator[None]:
     """Put the seams in place: verbs are told of, and every step lets others take their turn."""
@@ -496,6 +506,8 @@ def simulated() -> Iterator[None]:
         (auto_gc, "log", LOG),
         (keeper, "log", LOG),
         (journal, "_PREPARED_BYTES", _PREPARED_BYTES),
+        # Link groups are told apart by chance, and a seed must give the same ones again.
+        (link_groups, "secrets", _Chance()),
         (database, "unmap_pages", lambda device, inode: True),
         *LIMITS,
         *(
