@@ -19,6 +19,12 @@ from heliosfs.mounttable import mount_over
 _NOT_FOUND = 127
 _NOT_EXECUTABLE = 126
 
+_BEGINNINGS = {
+    "fork": ", with the changes of this one",
+    "copy-ignored": ", with the ignored files of this one",
+}
+"""Option of `branch` that a new branch is made with -> how the report of it ends."""
+
 
 class _ChosenBranch(NamedTuple):
     """Branch that the command works on, and whether the mount point shows it."""
@@ -43,10 +49,11 @@ def run(argv: list[str], options: Options) -> int:
         place = find_repository(where)
         hint = f": helios mount {shlex.quote(place.root)}" if place is not None else ""
         raise NotFound(f"not inside a mounted workspace ({where}){hint}")
-    wanted, fork = options.value("branch"), "fork" in options
-    if fork and wanted is None:
-        raise options.misuse("--fork needs the name of a branch: -b NEW --fork")
-    chosen = _choose_branch(view, wanted, fork=fork, is_quiet="quiet" in options)
+    options.only_one(*_BEGINNINGS)
+    wanted, how = options.value("branch"), [key for key in _BEGINNINGS if key in options]
+    if how and wanted is None:
+        raise options.misuse(f"--{how[0]} needs the name of a branch: -b NEW --{how[0]}")
+    chosen = _choose_branch(view, wanted, how, is_quiet="quiet" in options)
     over = mount_over(view.root)
     top = over.path if over is not None else view.root
     root = top
@@ -60,11 +67,11 @@ def run(argv: list[str], options: Options) -> int:
 
 
 def _choose_branch(
-    view: Location, wanted: str | None, *, fork: bool, is_quiet: bool
+    view: Location, wanted: str | None, how: list[str], *, is_quiet: bool
 ) -> _ChosenBranch:
     """Return the wanted branch, made if it is missing; without one, that of the view.
 
-    With `fork`, a new branch has the uncommitted changes of the view, and its ignored files.
+    `how` is the option of `branch` with which it is made, if any.
     """
     branches = json.loads(ask(view, ["branch", "--json"]))
     for each in branches:
@@ -72,11 +79,11 @@ def _choose_branch(
             return _ChosenBranch(each["name"], each["mounted"])
     if wanted is None:
         return _ChosenBranch(None, is_shown=True)
-    how = ["--fork"] if fork else []
-    made = json.loads(ask(view, ["branch", "--json", *how, "--", wanted]))
+    given = [f"--{key}" for key in how]
+    made = json.loads(ask(view, ["branch", "--json", *given, "--", wanted]))
     if not is_quiet:
         at = f"at {made['head'][:12]}" if made["head"] else "without a commit"
-        changes = ", with the changes of this one" if fork else ""
+        changes = "".join(_BEGINNINGS[key] for key in how)
         print(f"helios: new branch {wanted!r} {at}{changes}", file=sys.stderr)
     return _ChosenBranch(wanted, is_shown=False)
 

@@ -32,7 +32,7 @@ _DEFAULT_PAGER = "less"
 _PAGER_SETTINGS = {"LESS": "FRX", "LV": "-c"}
 """Settings that git makes, too, where the user did not: leave at once what fits on the screen."""
 _CANNOT_RUN = (126, 127)
-_CHANGING = ("delete", "force-delete", "move", "copy", "fork", "show-current")
+_CHANGING = ("delete", "force-delete", "move", "copy", "fork", "copy-ignored", "show-current")
 
 
 def run(argv: Sequence[str], options: Options) -> int:

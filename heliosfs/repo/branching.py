@@ -14,6 +14,7 @@ from heliosfs.repo.refs import Branch
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.stage import Stage
 from heliosfs.repo.view import View
+from heliosfs.repo.working_state import State
 from heliosfs.steps import Steps, at_once
 
 
@@ -28,17 +29,50 @@ class DeletedBranch(NamedTuple):
     """Commit of its whole working tree, if that had ignored files."""
 
 
-def create_branch(
-    repository: Repository, name: str, base: CommitId | None, fork: View | None = None
-) -> Branch:
-    """Create a branch at `base`, with the uncommitted changes of `fork`, if given: 10 us."""
+def create_branch(repository: Repository, name: str, base: CommitId | None) -> Branch:
+    """Create a branch at `base`, with nothing uncommitted: 10 us."""
+    with repository.transaction:
+        return repository.refs.create(name, base)
+
+
+def fork_branch(repository: Repository, name: str, origin: Branch | View) -> Branch:
+    """Create a branch with the working state of another one: files, stage, HEAD.
+
+    `origin` is that branch, shown anywhere or nowhere, or a view, which may be detached.
+    Cost: 10 us, and a flush of what is dirty there.
+    """
+    if isinstance(origin, Branch):
+        origin = repository.view_of(origin) or origin
+    with repository.transaction:
+        if isinstance(origin, View):
+            state, staged = origin.state(), origin.stage.root
+        else:
+            state = repository.saved_state(origin)
+            staged = Stage(repository.store, origin.slot).root
+        branch = repository.refs.create(name, state.head)
+        _start(repository, branch, state)
+        Stage(repository.store, branch.slot).replace(staged)
+    return branch
+
+
+def branch_with_ignored(repository: Repository, name: str, base: CommitId, view: View) -> Branch:
+    """Create a branch at `base`, with the ignored files of a view, but not its changes.
+
+    Cost: O(changed, and ignored directories); nothing is copied.
+    """
     with repository.transaction:
         branch = repository.refs.create(name, base)
-        if fork is not None:
-            state = fork.state()._replace(slot=branch.slot, head=base)
-            repository.store.put(keys.of_slot(keys.WORK, branch.slot), state.encode())
-            Stage(repository.store, branch.slot).replace(fork.stage.root)
+        goal = repository.history.read(base).root
+        root = view.ignoring.keep(goal, view.state().root)
+        if root != goal:
+            _start(repository, branch, State(branch.slot, base, root))
     return branch
+
+
+def _start(repository: Repository, branch: Branch, state: State) -> None:
+    """Put the working state of a new branch into the batch."""
+    own = state._replace(slot=branch.slot)
+    repository.store.put(keys.of_slot(keys.WORK, branch.slot), own.encode())
 
 
 def rename_branch(repository: Repository, old: str, new: str) -> Branch:

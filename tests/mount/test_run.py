@@ -156,3 +156,7 @@ def test_a_fork_has_what_is_ignored_and_its_paths_lead_into_it(ws: Mounted) -> N
     without = run(ws, "-b", "plain", "-q", "--", "cat", "env/link/code")
     assert without.returncode == 1
     assert run(ws, "--fork", "--", "true").returncode == 2
+    copied = run(ws, "-b", "copied", "--copy-ignored", "--", "cat", "env/link/code")
+    assert copied.stdout == "main\n"
+    assert copied.stderr.endswith(", with the ignored files of this one\n")
+    assert run(ws, "-b", "x", "--copy-ignored", "--fork", "--", "true").returncode == 2

@@ -100,6 +100,69 @@ def test_a_branch_begins_without_uncommitted_changes(stage: Stage) -> None:
     assert stage.run("status", "-s", branch="forked") == " A b\n"
 
 
+def test_a_fork_of_another_branch_has_its_working_state(stage: Stage) -> None:
+    stage.run("branch", "base")
+    stage.live("base").write(b"b", b"uncommitted")
+    stage.live("base").write(b"c", b"staged")
+    stage.run("add", "c", branch="base")
+    stage.files.write(b"here", b"of main")
+    stage.run("branch", "--fork", "x", "base")
+    assert stage.run("status", "-s", branch="x") == stage.run("status", "-s", branch="base")
+    assert stage.run("status", "-s", branch="x") == " A b\nA  c\n"
+    stage.live("x").write(b"b", b"of x")
+    assert stage.live("base").read(b"b") == b"uncommitted"
+    # The same of a branch that is shown nowhere.
+    stage.reopen()
+    stage.run("branch", "y", "x", "--fork")
+    assert stage.live("y").read(b"b") == b"of x"
+    assert stage.run("status", "-s", branch="y") == " A b\nA  c\n"
+    stage.run("branch", "--fork", "z", "HEAD")
+    assert stage.run("status", "-s", branch="z") == " A here\n"
+
+
+def test_only_a_branch_has_something_to_fork(stage: Stage) -> None:
+    with pytest.raises(UsageError, match="takes a branch: 'HEAD~1' has no uncommitted changes"):
+        stage.run("branch", "--fork", "x", "HEAD~1")
+    with pytest.raises(NotFound):
+        stage.run("branch", "--fork", "x", "nothing")
+    with pytest.raises(UsageError, match="exclude each other"):
+        stage.run("branch", "--fork", "--copy-ignored", "x")
+    with pytest.raises(UsageError, match="--copy-ignored needs the name of the branch"):
+        stage.run("branch", "--copy-ignored")
+    assert "x" not in stage.repository.refs
+
+
+def test_copied_are_the_ignored_files_and_no_change(stage: Stage) -> None:
+    stage.files.write(b".heliosignore", b".env\nmodules/\n")
+    stage.run("commit", "-m", "rules")
+    stage.files.write(b".env", b"KEY=1")
+    stage.files.write(b"modules/one/index.js", b"1")
+    stage.files.write(b"src/kept.o", b"tracked later")
+    stage.files.write(b"a", b"changed")
+    stage.files.write(b"new", b"untracked")
+    stage.run("add", "new")
+    stage.run("branch", "--copy-ignored", "x")
+    assert stage.run("status", "-s", branch="x") == ""
+    assert stage.run("status", "-s", "--ignored", branch="x") == "!! .env\n!! modules/\n"
+    assert stage.live("x").read(b"modules/one/index.js") == b"1"
+    assert stage.live("x").read(b"a") == b"2\n"
+    stage.live("x").write(b".env", b"KEY=2")
+    assert stage.files.read(b".env") == b"KEY=1"
+    # At an older commit, whose tree does not have the rules: they are ignored here.
+    stage.run("branch", "--copy-ignored", "old", "HEAD~2")
+    assert stage.live("old").read(b".env") == b"KEY=1"
+    assert stage.live("old").read(b"a") == b"1\n"
+    stage.reopen()
+    assert stage.live("x").read(b".env") == b"KEY=2"
+    assert stage.live("x").read(b"modules/one/index.js") == b"1"
+
+
+def test_with_nothing_ignored_a_copy_is_a_plain_branch(stage: Stage) -> None:
+    stage.files.write(b"b", b"new")
+    stage.run("branch", "--copy-ignored", "x")
+    assert stage.run("status", "-s", branch="x") == ""
+
+
 def test_forks_are_isolated(stage: Stage) -> None:
     stage.files.write(b"b", b"shared")
     stage.run("branch", "--fork", "x")

@@ -8,7 +8,14 @@ import pytest
 
 from heliosfs.clock import FixedClock
 from heliosfs.errors import NotFound, StoreError
-from heliosfs.repo.branching import create_branch, delete_branch, rename_branch
+from heliosfs.objects.ids import CommitId
+from heliosfs.repo.branching import (
+    branch_with_ignored,
+    create_branch,
+    delete_branch,
+    fork_branch,
+    rename_branch,
+)
 from heliosfs.repo.detaching import checkout_commit
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.revisions import resolve
@@ -33,15 +40,22 @@ def build() -> tuple[FailingStore, Repository]:
     return store, repository
 
 
+def commit_id(repository: Repository, text: str) -> CommitId:
+    return resolve(repository, text, repository.root.head)
+
+
 def commit_of(repository: Repository, text: str) -> None:
-    oid = resolve(repository, text, repository.root.head)
-    checkout_commit(repository, repository.root, oid)
+    checkout_commit(repository, repository.root, commit_id(repository, text))
 
 
 VERBS: dict[str, Callable[[Repository], object]] = {
     "branch": lambda repository: create_branch(repository, "new", repository.root.head),
-    "fork": lambda repository: create_branch(
-        repository, "new", repository.root.head, repository.root
+    "fork": lambda repository: fork_branch(repository, "new", repository.root),
+    "fork of another": lambda repository: fork_branch(
+        repository, "new", repository.refs.branch("side")
+    ),
+    "branch with what is ignored": lambda repository: branch_with_ignored(
+        repository, "new", commit_id(repository, "HEAD~1"), repository.root
     ),
     "rename": lambda repository: rename_branch(repository, "side", "other"),
     "delete": lambda repository: delete_branch(repository, "side"),

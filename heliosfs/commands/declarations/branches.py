@@ -23,17 +23,20 @@ BRANCH = Verb(
     synopsis=(
         "[-v | --show-current | --json]",
         "--list [-v] [--merged [REV]] [--sort KEY] [--format F] [PATTERN]...",
-        "[--fork | -f] NAME [BASE]",
+        "[--fork | --copy-ignored | -f] NAME [BASE]",
         "(-m | -c) [OLD] NEW",
         "(-d | -D) NAME...",
     ),
     description=(
-        "A new branch begins at HEAD, or at BASE, with nothing uncommitted. Its live\n"
-        "workspace is .helios/branches/NAME. Nothing else moves: 'checkout' shows a branch\n"
-        "at the mount point."
+        "A new branch begins at HEAD, or at BASE, with nothing uncommitted and nothing ignored;\n"
+        "with --fork, as the branch BASE is now, uncommitted changes and ignored files\n"
+        "included; with --copy-ignored, with the ignored files alone, such as dependencies\n"
+        "and .env. Its live workspace is .helios/branches/NAME. Nothing else moves:\n"
+        "'checkout' shows a branch at the mount point."
     ),
     options=(
-        Option(("--fork",), "begin with the uncommitted changes of the current branch"),
+        Option(("--fork",), "begin with all files of the current branch, or BASE, as now"),
+        Option(("--copy-ignored",), "begin with the ignored files of the current branch"),
         Option(("-f", "--force"), "move a branch that exists, with its files"),
         Option(("-m", "-M", "--move"), "rename a branch, or the current one"),
         Option(("-c", "-C", "--copy"), "create a branch of another name at the same commit"),
@@ -48,7 +51,7 @@ BRANCH = Verb(
         JSON,
     ),
     errors=(
-        ("EINVAL", "wrong syntax, or a name that no branch may have"),
+        ("EINVAL", "wrong syntax, a name that no branch may have; --fork: BASE is no branch"),
         ("EEXIST", "the name is taken"),
         ("ENOENT", "no such branch or base; nothing was committed yet"),
         E_AMBIGUOUS,

@@ -129,20 +129,21 @@ RUN = Verb(
     module="client_verbs",
     client="run",
     summary="run a command in the workspace of a branch",
-    synopsis=("[-b BRANCH [--fork]] [-q] [--] COMMAND [ARGUMENT]...",),
+    synopsis=("[-b BRANCH [--fork | --copy-ignored]] [-q] [--] COMMAND [ARGUMENT]...",),
     description=(
         "The command finds the branch at the path of the mount point, in a mount namespace\n"
         "of its own: absolute paths of the workspace lead into the branch, and .helios is\n"
         "that of the branch. It starts in the same directory, if the branch has it. A\n"
         "branch that does not exist is created at HEAD; with --fork, with the uncommitted\n"
-        "changes and the ignored files of the current branch. Where no namespace can be\n"
-        "created, only the current directory is in the branch, and a line says so. The\n"
-        "variable HELIOS_BRANCH is the name of the branch. The exit code is that of the\n"
-        "command. Works only on the command line."
+        "changes and the ignored files of the current branch; with --copy-ignored, with the\n"
+        "ignored files alone. Where no namespace can be created, only the current directory\n"
+        "is in the branch, and a line says so. The variable HELIOS_BRANCH is the name of the\n"
+        "branch. The exit code is that of the command. Works only on the command line."
     ),
     options=(
         Option(("-b", "--branch"), "the branch (default: the current one)", "BRANCH"),
         Option(("--fork",), "create the branch with the files as they are now"),
+        Option(("--copy-ignored",), "create it with the ignored files, without changes"),
         Option(("-q", "--quiet"), "do not report a new branch, or a missing namespace"),
     ),
     errors=(

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from heliosfs.commands.colours import Role, paint_of
 from heliosfs.commands.declarations.shared_options import LISTED
-from heliosfs.commands.options import Options
+from heliosfs.commands.options import Options, misuse
 from heliosfs.commands.refs.form import HEADS, RefForm, listed, refs_of
 from heliosfs.commands.render import bytes_of, commit_line, json_reply, short
 from heliosfs.commands.verb import Request
 from heliosfs.errors import Busy, NotFound
 from heliosfs.objects.ids import CommitId
 from heliosfs.repo.branching import (
+    branch_with_ignored,
     check_reached,
     create_branch,
     delete_branch,
+    fork_branch,
     rename_branch,
     tips_beside,
 )
@@ -24,15 +26,18 @@ from heliosfs.repo.view import View
 from heliosfs.steps import ALONE, Steps
 from heliosfs.trees.wildmatch import matcher
 
+_FORMS = ("fork", "copy-ignored", "move", "copy", "delete", "force-delete", "show-current")
+"""Options of which one excludes the others, and those of a list."""
+
 
 def branch(request: Request, options: Options) -> str | Steps[str]:
     """List, create, move, copy or delete branches as the options say; without words, list them.
 
     Return the reply, or the steps that make it.
     """
-    options.only_one("fork", "move", "copy", "delete", "force-delete", "show-current", "list")
+    options.only_one(*_FORMS, "list")
     if options.has_any(LISTED):
-        for key in ("fork", "move", "copy", "delete", "force-delete", "show-current"):
+        for key in _FORMS:
             for other in LISTED:
                 options.only_one(key, other)
     if "delete" in options or "force-delete" in options:
@@ -47,32 +52,54 @@ def branch(request: Request, options: Options) -> str | Steps[str]:
     is_list = options.has_any(("list", "remotes", "verbose", *LISTED))
     if options.words and not is_list:
         return _create(request, options)
-    for key in ("fork", "force"):
+    for key in ("fork", "copy-ignored", "force"):
         if key in options:
             raise options.misuse(f"--{key} needs the name of the branch")
     return _list(request, options)
 
 
-def make_branch(request: Request, name: str, base: str | None, *, fork: bool) -> Branch:
-    """Create a branch at `base`, or at HEAD; `fork` takes the view's uncommitted changes along."""
+def make_branch(
+    request: Request, name: str, base: str | None, *, fork: bool = False, with_ignored: bool = False
+) -> Branch:
+    """Create a branch at `base`, or at HEAD.
+
+    `fork` takes the working state of `base`, or of the view; `with_ignored` the view's ignored
+    files alone.
+    """
     repository, view = request.repository, request.view
     if fork:
-        return create_branch(repository, name, view.head, fork=view)
+        return fork_branch(repository, name, _origin(request, base))
     if base is None and view.head is None:
         raise NotFound("nothing was committed yet: commit first, or use --fork")
-    return create_branch(repository, name, resolve(repository, base or "HEAD", view.head))
+    oid = resolve(repository, base or "HEAD", view.head)
+    if with_ignored:
+        return branch_with_ignored(repository, name, oid, view)
+    return create_branch(repository, name, oid)
+
+
+def _origin(request: Request, base: str | None) -> Branch | View:
+    """Return what is forked.  Raise UsageError for a revision that is no branch."""
+    if base is None or base == "HEAD":
+        return request.view
+    refs = request.repository.refs
+    if base not in refs:
+        # The error of a name that means nothing comes first.
+        resolve(request.repository, base, request.view.head)
+        raise misuse("branch", f"--fork takes a branch: {base[:80]!r} has no uncommitted changes")
+    return refs.branch(base)
 
 
 def _create(request: Request, options: Options) -> str:
-    fork = "fork" in options
-    options.only_one("fork", "force")
-    options.at_most(1 if fork else 2)
+    options.only_one("fork", "copy-ignored", "force")
+    options.at_most(2)
     name, base = [*options.words, None][:2]
     assert name is not None
     if "force" in options and name in request.repository.refs:
         made = move_branch(request, name, base)
     else:
-        made = make_branch(request, name, base, fork=fork)
+        made = make_branch(
+            request, name, base, fork="fork" in options, with_ignored="copy-ignored" in options
+        )
     if "json" in options:
         return json_reply(_document(request.repository, request.view, made))
     return ""
