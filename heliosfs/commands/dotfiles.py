@@ -83,7 +83,7 @@ def log(repository: Repository, view: View) -> Steps[str]:
 
 def oplog(repository: Repository, view: View) -> Steps[str]:
     """Return a line for each of the last operations."""
-    return visible((yield from operation_lines(view.log.operations(), LINES_MAX)))
+    return visible((yield from operation_lines(view.log.listed(), LINES_MAX)))
 
 
 def report(repository: Repository, view: View) -> Steps[str]:

@@ -22,7 +22,7 @@ from heliosfs.commands.declarations.settings import DECLARED_SETTINGS
 from heliosfs.commands.declarations.upkeep import DECLARED_UPKEEP
 from heliosfs.commands.refusal import tell_as_json
 from heliosfs.commands.verb import NO_SCREEN, Request, Screen, Verb
-from heliosfs.errors import HeliosError, UsageError
+from heliosfs.errors import CorruptObject, HeliosError, MissingObject, StoreError, UsageError
 
 if TYPE_CHECKING:
     from heliosfs.repo.repository import Repository
@@ -49,6 +49,7 @@ VERBS: dict[str, Verb] = {
 }
 
 _USAGE = "usage: "
+_FSCK = "'helios fsck'"
 _COLUMNS = 10_000
 """Columns of the widest terminal."""
 
@@ -81,7 +82,7 @@ def run(
         reply = _verb_of(argv).run(Request(repository, view, cwd, screen), argv[1:], report)
         return finished(reply, is_for_terminal=screen.columns > 0)
     except HeliosError as error:
-        told = _with_client_hint(error, argv)
+        told = _with_hint(error, argv, view)
         if told is error:
             raise
         raise told from error
@@ -100,7 +101,7 @@ def begin(
         reply = yield from _verb_of(argv).begin(request, argv[1:])
         return finished(reply, is_for_terminal=screen.columns > 0)
     except HeliosError as error:
-        told = _with_client_hint(error, argv)
+        told = _with_hint(error, argv, view)
         if told is error:
             raise
         raise told from error
@@ -112,11 +113,25 @@ def _verb_of(argv: list[str]) -> Verb:
     return find_verb(argv[0])
 
 
-def _with_client_hint(error: HeliosError, argv: list[str]) -> HeliosError:
+def _with_hint(error: HeliosError, argv: list[str], view: View) -> HeliosError:
+    """Return the error as the client tells it, with what to do about a damaged store."""
     if isinstance(error, UsageError):
         error = UsageError(_USAGE + str(error).removeprefix(_USAGE))
+    if isinstance(error, CorruptObject | MissingObject) and _FSCK not in str(error):
+        error = _damage(error, view)
     tell_as_json(error, argv)
     return error
+
+
+def _damage(error: StoreError, view: View) -> StoreError:
+    try:
+        # Most verbs begin at HEAD; if that is what is damaged, there is a way out of it.
+        view.read_head()
+    except (CorruptObject, MissingObject) as of_head:
+        return of_head
+    return type(error)(
+        f"{error}: {_FSCK} lists what is damaged, 'helios fsck --repair NEW' saves the rest"
+    )
 
 
 class CommandLine(NamedTuple):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from heliosfs.errors import CorruptObject, NotFound
+from heliosfs.errors import CorruptObject, NotFound, StoreError
 from heliosfs.repo import keys
 from heliosfs.repo.history import History
 from heliosfs.repo.inverses import Inverses
@@ -70,6 +70,17 @@ class OperationLog:
         first = self.first
         while sequence >= first:
             yield self.read(sequence)
+            sequence -= 1
+
+    def listed(self) -> Iterator[tuple[int, Operation | StoreError]]:
+        """Yield the number of each operation, the newest first, and it or why it cannot be read."""
+        sequence = self._last.sequence if self._last else 0
+        first = self.first
+        while sequence >= first:
+            try:
+                yield sequence, self.read(sequence)
+            except StoreError as error:
+                yield sequence, error
             sequence -= 1
 
     def record(self, time_ns: int, verb: str, text: str, before: State, after: State) -> None:

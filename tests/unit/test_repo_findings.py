@@ -114,9 +114,30 @@ def test_a_branch_whose_head_is_lost_keeps_its_files_and_lets_the_others_be_used
     assert "'helios reset REV' leads it to another commit" in found
     with pytest.raises(CorruptObject, match=r"when it was opened: .*the HEAD of branch 'main'"):
         stage.run("fsck")
-    for argv in (["status"], ["diff"], ["commit", "-m", "x"], ["reset", "--hard", sound]):
-        with pytest.raises(MissingObject, match=lost[:12]):
-            stage.run(*argv)
+    for line in (
+        "status",
+        "diff",
+        "commit -m x",
+        f"reset --hard {sound}",
+        "log",
+        "undo",
+        "show",
+        "stash",
+        "rev-parse HEAD~1",
+        "blame a",
+    ):
+        with pytest.raises(MissingObject, match=f"{lost[:12]}, the HEAD of .*'helios reset REV'"):
+            stage.run(*line.split())
+    newest, older = stage.run("oplog").splitlines()[:2]
+    assert newest == f"   2 (cannot be read: object {lost} is not in the store)"
+    assert f"-> {sound[:12]} one" in older
+    assert stage.run("branch", "-v") == (
+        f"* main  {lost[:12]} (cannot be read: 'helios fsck' tells more)\n"
+        f"  other {sound[:12]} one\n"
+    )
+    for line in ("for-each-ref", "branch --merged main"):
+        with pytest.raises(MissingObject, match=f"{lost[:12]} of branch 'main' .*'helios fsck --r"):
+            stage.run(*line.split(), branch="other")
     assert stage.files.read(b"a") == b"2"
     stage.live("other").write(b"c", b"3")
     stage.run("commit", "-m", "three", branch="other")

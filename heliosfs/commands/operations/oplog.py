@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import islice
+from typing import TypeAlias
 
 from heliosfs.clock import SECOND_NS
 from heliosfs.commands.moments import ago
@@ -17,6 +18,7 @@ from heliosfs.commands.operations.past import (
 from heliosfs.commands.options import Options
 from heliosfs.commands.render import head_line, iso_time, json_reply, quote_path, short, text_of
 from heliosfs.commands.verb import Request
+from heliosfs.errors import StoreError
 from heliosfs.repo.operation import Operation
 from heliosfs.repo.returning import WALKED_MAX, Past, go_to, lost_edits, state_after
 from heliosfs.repo.undoing import take_back
@@ -25,6 +27,8 @@ from heliosfs.repo.working_state import State
 from heliosfs.steps import TURN, Steps
 
 _EDITED_COUNT = 5
+_Listed: TypeAlias = "tuple[int, Operation | StoreError]"
+"""Number of an operation, and it or why it cannot be read."""
 
 
 def undo(request: Request, options: Options) -> str:
@@ -51,16 +55,19 @@ def oplog(request: Request, options: Options) -> str | Steps[str]:
     options.at_most(0)
     if "saved" in options:
         return _saves(request, options)
-    operations, count_max = request.view.log.operations(), options.number("max-count")
+    operations, count_max = request.view.log.listed(), options.number("max-count")
     if "json" in options:
         return _operation_documents(operations, count_max)
     return operation_lines(operations, count_max)
 
 
-def operation_lines(operations: Iterable[Operation], count_max: int | None) -> Steps[str]:
+def operation_lines(operations: Iterable[_Listed], count_max: int | None) -> Steps[str]:
     """Return a line for each operation, and for `count_max` at most."""
     lines = []
-    for each in islice(operations, count_max):
+    for number, each in islice(operations, count_max):
+        if isinstance(each, StoreError):
+            lines.append(f"{number:>4} (cannot be read: {each})\n")
+            continue
         lines.append(
             f"{each.sequence:>4} {iso_time(each.time_ns // SECOND_NS)} {each.verb:<8} "
             f"{_head(each.before)} -> {_head(each.after)} {_line(each.text)}".rstrip()
@@ -70,9 +77,12 @@ def operation_lines(operations: Iterable[Operation], count_max: int | None) -> S
     return "".join(lines)
 
 
-def _operation_documents(operations: Iterable[Operation], count_max: int | None) -> Steps[str]:
-    documents = []
-    for each in islice(operations, count_max):
+def _operation_documents(operations: Iterable[_Listed], count_max: int | None) -> Steps[str]:
+    documents: list[dict[str, object]] = []
+    for number, each in islice(operations, count_max):
+        if isinstance(each, StoreError):
+            documents.append({"sequence": number, "error": str(each)})
+            continue
         documents.append(_document(each))
         yield TURN
     return json_reply(documents)

@@ -8,7 +8,7 @@ from heliosfs.commands.options import Options, misuse
 from heliosfs.commands.refs.form import HEADS, RefForm, listed, refs_of
 from heliosfs.commands.render import bytes_of, commit_line, json_reply, short
 from heliosfs.commands.verb import Request
-from heliosfs.errors import Busy, NotFound
+from heliosfs.errors import Busy, NotFound, StoreError
 from heliosfs.objects.ids import CommitId
 from heliosfs.repo.branching import (
     branch_with_ignored,
@@ -236,9 +236,19 @@ def _shown(request: Request, options: Options, found: list[Branch]) -> str:
         shown = f"{name:<{width}}"
         line = f"{mark} {paint(Role.CURRENT, shown) if mark == '*' else shown}"
         if is_verbose:
-            line += f" {commit_line(repository, head) if head else '(no commit)'}"
+            line += f" {_tip(repository, head)}"
         lines.append(f"{line}\n")
     return "".join(lines)
+
+
+def _tip(repository: Repository, head: CommitId | None) -> str:
+    """Return id and subject of a branch's commit; a damaged one does not hide the others."""
+    if head is None:
+        return "(no commit)"
+    try:
+        return commit_line(repository, head)
+    except StoreError:
+        return f"{short(head)} (cannot be read: 'helios fsck' tells more)"
 
 
 def _sorted(repository: Repository) -> list[Branch]:

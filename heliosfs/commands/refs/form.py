@@ -13,11 +13,12 @@ from heliosfs.commands.moments import show_moment
 from heliosfs.commands.options import Options
 from heliosfs.commands.render import SHORT_DIGITS, bytes_of, text_of
 from heliosfs.commands.verb import Request
-from heliosfs.errors import UsageError
+from heliosfs.errors import StoreError, UsageError
 from heliosfs.git.annotations import all_annotations
 from heliosfs.objects.commit import Commit, Signature, split_message
 from heliosfs.objects.ids import CommitId
 from heliosfs.repo.ancestry import reaches
+from heliosfs.repo.history import History
 from heliosfs.repo.revisions import resolve
 from heliosfs.repo.tag_notes import Annotation
 from heliosfs.steps import TURN, Steps
@@ -56,14 +57,23 @@ def refs_of(request: Request, options: Options, kinds: Sequence[str]) -> Steps[l
         for branch in repository.refs:
             if branch.head is not None:
                 current = branch.slot == view.slot
-                commit = history.read(branch.head)
+                commit = _commit_of(history, f"branch {branch.name!r}", branch.head)
                 found.append(Ref(HEADS + branch.name, branch.head, commit, None, current))
     if TAGS in kinds and repository.refs.tags:
         notes = all_annotations(repository)
         for name, oid in repository.refs.tags.items():
-            found.append(Ref(TAGS + name, oid, history.read(oid), notes.get(name)))
+            commit = _commit_of(history, f"tag {name!r}", oid)
+            found.append(Ref(TAGS + name, oid, commit, notes.get(name)))
     found = yield from _chosen(request, options, found)
     return _sorted(options, found)
+
+
+def _commit_of(history: History, whose: str, oid: CommitId) -> Commit:
+    """Return the commit of a ref.  StoreError, which names the ref."""
+    try:
+        return history.read(oid)
+    except StoreError as error:
+        raise type(error)(f"{oid.hex()[:12]} of {whose} cannot be read ({error})") from error
 
 
 def _chosen(request: Request, options: Options, refs: list[Ref]) -> Steps[list[Ref]]:
