@@ -174,7 +174,8 @@ The same thing has the same name in all of them.
 {named}
 
 A CHANGE has an ENTRY, or null, in `old` and `new`; a COMMIT has a PERSON in `author` and
-`committer`; an OPERATION a STATE in `before` and `after`.
+`committer`; an OPERATION a STATE in `before` and `after`.  An operation whose
+commit is damaged has `sequence` and `error` alone.
 
 ## Replies
 
