@@ -117,13 +117,16 @@ def _with_hint(error: HeliosError, argv: list[str], view: View) -> HeliosError:
     """Return the error as the client tells it, with what to do about a damaged store."""
     if isinstance(error, UsageError):
         error = UsageError(_USAGE + str(error).removeprefix(_USAGE))
-    if isinstance(error, CorruptObject | MissingObject) and _FSCK not in str(error):
+    # What fsck itself raises is its list.
+    if isinstance(error, CorruptObject | MissingObject) and argv[0] != "fsck":
         error = _damage(error, view)
     tell_as_json(error, argv)
     return error
 
 
 def _damage(error: StoreError, view: View) -> StoreError:
+    if _FSCK in str(error):
+        return error
     try:
         # Most verbs begin at HEAD; if that is what is damaged, there is a way out of it.
         view.read_head()
