@@ -28,6 +28,10 @@ class Option(NamedTuple):
     """True if its value may be left out; a value comes after `=` then."""
     is_last_optional: bool = False
     """True if its value may be left out where no word comes after it."""
+    is_repeated: bool = False
+    """True if all of its values count, not only the last one."""
+    is_for_text: bool = False
+    """True if it has no effect on a reply in JSON, or none at all, or works in the client only."""
 
     @property
     def key(self) -> str:
@@ -46,7 +50,12 @@ class Option(NamedTuple):
 
 
 HELP = Option(("-h", "--help"), "show this text")
-JSON = Option(("--json",), "reply with one JSON document")
+JSON = Option(("--json",), "reply with one JSON document", is_for_text=True)
+
+
+def for_text(*options: Option) -> tuple[Option, ...]:
+    """Return options as declared by a verb whose replies in JSON do not depend on them."""
+    return tuple(option._replace(is_for_text=True) for option in options)
 
 
 class Options:

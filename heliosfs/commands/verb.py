@@ -67,6 +67,24 @@ def exit_code_of(reply: str) -> int:
     return reply.exit_code if isinstance(reply, Reply) else 0
 
 
+class Effect(NamedTuple):
+    """Effect of a verb in all its forms, by which a client decides whether to ask its user."""
+
+    is_read_only: bool = False
+    """True if no form changes a file, a commit, a name, a record or a setting."""
+    is_destructive: bool = False
+    """True if a form replaces or removes some of these, even if `undo` brings it back."""
+    is_idempotent: bool = False
+    """True if the same call again changes nothing more; a refusal changes nothing."""
+
+
+READS = Effect(is_read_only=True, is_idempotent=True)
+ADDS = Effect()
+ADDS_ONCE = Effect(is_idempotent=True)
+REPLACES = Effect(is_destructive=True)
+REPLACES_ONCE = Effect(is_destructive=True, is_idempotent=True)
+
+
 class Verb(NamedTuple):
     """Declaration of a verb, for programs and for people."""
 
@@ -82,6 +100,7 @@ class Verb(NamedTuple):
     """Pairs: names of errnos, and the situation in which they are the answer."""
     example: str
     """Words of a typical call, as a shell takes them."""
+    effect: Effect
     barrier: bool = False
     """True if it captures or discards the working state.
 
@@ -110,6 +129,8 @@ class Verb(NamedTuple):
     """
     takes_command: bool = False
     """True if its first word begins a command, whose options are not its own."""
+    is_tool: bool = False
+    """True if `helios mcp` offers it to agents: a verb of history that replies in JSON."""
     exit_codes: str = ""
     """Reason for exit code 1 although nothing was refused; a refusal has 2 then.  Empty: none."""
 

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from heliosfs.commands.diff import form
 from heliosfs.commands.render import below, quote_path, relative
 from heliosfs.errors import Ambiguous, NotFound, TooLarge, UsageError
 from heliosfs.repo.lines.compare import Effort, changed_ranges, split_lines
@@ -232,6 +233,35 @@ def test_stat() -> None:
         (2, 1), (None, None), (500, 0),
     ]  # fmt: skip
     assert stage.run("diff", "--stat") == ""
+
+
+def test_lines_in_json() -> None:
+    """Each change has the lines that a diff of it alone would show, and no more than its limit."""
+    stage = Stage()
+    stage.commit(a=b"1\n", gone=b"x\n")
+    stage.files.remove(b"gone")
+    stage.commit(a=b"2\n", bin=b"\0")
+    changes = []
+    for words in (["diff", "HEAD~1", "HEAD"], ["show"]):
+        changes = json.loads(stage.run(*words, "--json", "-p"))["changes"]
+        assert [each["path"] for each in changes] == ["a", "bin", "gone"]
+        for change in changes:
+            alone = stage.run("diff", "HEAD~1", "HEAD", "--", change["path"])
+            assert change["patch"] == alone
+        assert changes[0]["patch"].endswith("@@ -1 +1 @@\n-1\n+2\n")
+        assert "patch" not in json.loads(stage.run(*words, "--json"))["changes"][0]
+    counted = json.loads(stage.run("diff", "--json", "-p", "--stat", "HEAD~1", "HEAD"))["changes"]
+    assert (counted[0]["insertions"], counted[0]["patch"]) == (1, changes[0]["patch"])
+
+
+def test_lines_in_json_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limit is that of all files together."""
+    stage = Stage()
+    stage.commit(a=b"1\n", b=b"1\n")
+    monkeypatch.setattr(form, "PATCH_MAX_BYTES", 150)
+    assert json.loads(stage.run("show", "--json", "-p", "HEAD", "--", "a"))
+    with pytest.raises(TooLarge):
+        stage.run("show", "--json", "-p")
 
 
 def test_stat_in_narrow_columns() -> None:

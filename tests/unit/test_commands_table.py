@@ -13,6 +13,7 @@ from heliosfs.commands.options import Option, VerbParser
 from heliosfs.commands.table import VERBS, CommandLine, find_verb, parse_line
 from heliosfs.errors import UsageError
 from tests.tree_builder import Stage
+from tests.verb_scenarios import CHANGING, UNCHANGING
 
 ROOT = Path(__file__).parents[2]
 
@@ -25,6 +26,22 @@ def test_every_verb_has_a_function_and_a_help_that_names_its_options() -> None:
         for option in verb.options:
             assert option.names[-1] in text
         assert max(map(len, text.splitlines())) <= 90
+
+
+def test_a_verb_that_only_reads_changes_nothing() -> None:
+    reading = {name for name, verb in VERBS.items() if verb.effect.is_read_only}
+    assert not reading & CHANGING.keys()
+    assert {name for name, why in UNCHANGING.items() if why == "reads"} - reading == {
+        # A form of each writes outside of the store.
+        "fsck",
+        "report",
+    }
+
+
+def test_what_only_reads_can_be_called_again() -> None:
+    for name, verb in VERBS.items():
+        assert not (verb.effect.is_read_only and verb.effect.is_destructive), name
+        assert verb.effect.is_idempotent or not verb.effect.is_read_only, name
 
 
 def test_help_is_a_reply() -> None:

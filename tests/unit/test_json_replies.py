@@ -59,6 +59,7 @@ WORDS = {
 
 CALLS = (
     "status --json", "status --json --ignored", "diff --json", "diff --json --stat",
+    "diff --json -p",
     "add --json file", "commit --json -m x", "log --json", "show --json", "show --json HEAD:file",
     "branch --json", "branch --json new", "branch -m --json new other",
     "branch -c --json other more", "branch -d --json more other", "tag --json v1", "tag --json",

@@ -14,7 +14,7 @@ from heliosfs.commands.declarations.shared_options import (
     REF_LIST,
 )
 from heliosfs.commands.options import JSON, Option
-from heliosfs.commands.verb import Verb
+from heliosfs.commands.verb import READS, REPLACES, REPLACES_ONCE, Verb
 
 BRANCH = Verb(
     name="branch",
@@ -42,10 +42,14 @@ BRANCH = Verb(
         Option(("-c", "-C", "--copy"), "create a branch of another name at the same commit"),
         Option(("-d", "--delete"), "delete branches, unless commits or changes would be lost"),
         Option(("-D", "--force-delete"), "delete branches, even if commits or changes are lost"),
-        Option(("--show-current",), "show the name of the current branch; nothing when detached"),
+        Option(
+            ("--show-current",),
+            "show the name of the current branch; nothing when detached",
+            is_for_text=True,
+        ),
         Option(("-l", "-a", "--list"), "list the branches, or those that match, such as 'idea-*'"),
-        Option(("-v", "--verbose"), "list the branches with id and subject"),
-        Option(("-r", "--remotes"), "accepted: there are no remotes"),
+        Option(("-v", "--verbose"), "list the branches with id and subject", is_for_text=True),
+        Option(("-r", "--remotes"), "accepted: there are no remotes", is_for_text=True),
         *REF_LIST,
         *COLOUR,
         JSON,
@@ -59,6 +63,8 @@ BRANCH = Verb(
         E_FULL,
     ),
     example="idea-7 main",
+    effect=REPLACES_ONCE,
+    is_tool=True,
     barrier=True,
     reading_options=("delete", "force-delete", *LISTED),
 )
@@ -91,7 +97,11 @@ CHECKOUT = Verb(
         Option(("--detach",), "show the commit of a branch, not the branch"),
         Option(("--ours",), "in an open merge: take the paths as HEAD has them"),
         Option(("--theirs",), "in an open merge: take them as the merged commit has them"),
-        Option(("-f", "--force"), "accepted: uncommitted changes stay with their branch"),
+        Option(
+            ("-f", "--force"),
+            "accepted: uncommitted changes stay with their branch",
+            is_for_text=True,
+        ),
         QUIET,
         JSON,
     ),
@@ -104,6 +114,8 @@ CHECKOUT = Verb(
         E_FULL,
     ),
     example="idea-7",
+    effect=REPLACES,
+    is_tool=True,
     barrier=True,
     takes_paths=True,
 )
@@ -136,6 +148,7 @@ SWITCH = Verb(
         E_FULL,
     ),
     example="idea-7",
+    effect=REPLACES,
     barrier=True,
 )
 
@@ -164,6 +177,8 @@ RESET = Verb(
         E_FULL,
     ),
     example="--hard HEAD~1",
+    effect=REPLACES,
+    is_tool=True,
     barrier=True,
     takes_paths=True,
 )
@@ -188,6 +203,8 @@ UNDO = Verb(
         E_FULL,
     ),
     example="",
+    effect=REPLACES,
+    is_tool=True,
     barrier=True,
 )
 
@@ -203,6 +220,8 @@ REDO = Verb(
     options=(JSON,),
     errors=(E_USAGE, ("ENOENT", "nothing to redo, or not so much"), E_FULL),
     example="",
+    effect=REPLACES,
+    is_tool=True,
     barrier=True,
 )
 
@@ -231,6 +250,8 @@ OPLOG = Verb(
     ),
     errors=(E_USAGE, ("ENOENT", "no such operation or save"), E_FULL),
     example="-n 10",
+    effect=REPLACES,
+    is_tool=True,
     barrier=True,
     reading_words=("",),
 )
@@ -273,6 +294,7 @@ REV_PARSE = Verb(
     ),
     errors=(E_USAGE, ("ENOENT", "the revision names nothing"), E_AMBIGUOUS),
     example="HEAD~2",
+    effect=READS,
     exit_codes="--verify -q: there is no such revision",
     is_reading=True,
 )

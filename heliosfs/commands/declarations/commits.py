@@ -15,16 +15,19 @@ from heliosfs.commands.declarations.shared_options import (
     QUIET,
     SELECTION,
 )
-from heliosfs.commands.options import JSON, Option
-from heliosfs.commands.verb import Verb
+from heliosfs.commands.options import JSON, Option, for_text
+from heliosfs.commands.verb import ADDS, ADDS_ONCE, READS, Verb
 
 _FORMATS = (
     Option(
         ("--pretty", "--format"),
         "oneline, short, full, fuller, or such as '%h %an %s'",
         "FORM",
+        is_for_text=True,
     ),
-    Option(("--date",), "default, iso, short, rfc, relative, unix or raw", "FORM"),
+    Option(
+        ("--date",), "default, iso, short, rfc, relative, unix or raw", "FORM", is_for_text=True
+    ),
 )
 ADD = Verb(
     name="add",
@@ -53,6 +56,7 @@ ADD = Verb(
         E_FULL,
     ),
     example="src/main.c",
+    effect=ADDS_ONCE,
     barrier=True,
     takes_paths=True,
 )
@@ -77,12 +81,24 @@ COMMIT = Verb(
             ("-m", "--message"),
             "the message (default: 'snapshot', or that of the open merge)",
             "TEXT",
+            is_repeated=True,
         ),
-        Option(("-F", "--file"), "read the message from a file, or - for the input", "FILE"),
-        Option(("--no-edit",), "do not open an editor, as a terminal without -m does"),
+        Option(
+            ("-F", "--file"),
+            "read the message from a file, or - for the input",
+            "FILE",
+            is_for_text=True,
+        ),
+        Option(
+            ("--no-edit",), "do not open an editor, as a terminal without -m does", is_for_text=True
+        ),
         Option(("--dry-run",), "commit nothing; reply with the status"),
-        Option(("--message-only",), "with --dry-run, only the message of an open merge"),
-        Option(("--no-verify",), "accepted: there are no hooks"),
+        Option(
+            ("--message-only",),
+            "with --dry-run, only the message of an open merge",
+            is_for_text=True,
+        ),
+        Option(("--no-verify",), "accepted: there are no hooks", is_for_text=True),
         Option(("-s", "--signoff"), "add a line Signed-off-by"),
         Option(("--work",), "commit everything, even if something was added"),
         Option(("-a", "--all"), "the same as --work"),
@@ -90,7 +106,9 @@ COMMIT = Verb(
         Option(("--allow-empty",), "commit even if nothing changed"),
         Option(("--expect",), "only if HEAD is still this commit: a full id", "ID"),
         Option(("--author",), "who wrote it: 'Name <email>'", "AUTHOR"),
-        Option(("--meta",), "metadata of the commit; may be repeated", "KEY=VALUE"),
+        Option(
+            ("--meta",), "metadata of the commit; may be repeated", "KEY=VALUE", is_repeated=True
+        ),
         Option(("--sync",), "reply only when the commit is safe from a power cut"),
         Option(
             ("--allow-markers",), "commit even if files have conflict markers of the open merge"
@@ -110,6 +128,8 @@ COMMIT = Verb(
         E_FULL,
     ),
     example="-m 'fix the parser'",
+    effect=ADDS,
+    is_tool=True,
     barrier=True,
     takes_paths=True,
 )
@@ -128,16 +148,25 @@ STATUS = Verb(
         "to the next commit. While a merge is open, UU, AA, DU and UD mark unresolved paths."
     ),
     options=(
-        Option(("-s", "--short"), "a line for each path: letters of A, M, D, R, T or U"),
-        Option(("-b", "--branch"), "with --short, begin with the branch"),
+        Option(
+            ("-s", "--short"),
+            "a line for each path: letters of A, M, D, R, T or U",
+            is_for_text=True,
+        ),
+        Option(("-b", "--branch"), "with --short, begin with the branch", is_for_text=True),
         Option(
             ("--porcelain",),
             "for programs: paths from the root; v1 (default) or v2",
             "V",
             is_optional=True,
+            is_for_text=True,
         ),
-        Option(("--long",), "in words; the default"),
-        Option(("-z", "--null"), "for programs: end each path with a NUL, quote nothing"),
+        Option(("--long",), "in words; the default", is_for_text=True),
+        Option(
+            ("-z", "--null"),
+            "for programs: end each path with a NUL, quote nothing",
+            is_for_text=True,
+        ),
         Option(
             ("-u", "--untracked-files"),
             "no, normal or all (default): no leaves out new files",
@@ -156,6 +185,8 @@ STATUS = Verb(
     ),
     errors=(E_USAGE, E_STORE),
     example="--short",
+    effect=READS,
+    is_tool=True,
     barrier=True,
     takes_paths=True,
     is_reading=True,
@@ -181,13 +212,13 @@ DIFF = Verb(
     options=(
         Option(("--cached", "--staged"), "compare the stage with HEAD, or with REV"),
         Option(("-R", "--reverse"), "swap the two sides"),
-        Option(("-p", "-u", "--patch"), "show the changed lines (the default)"),
-        Option(("-s", "--no-patch"), "show nothing"),
+        Option(("-p", "-u", "--patch"), "show the changed lines (the default, but not in JSON)"),
+        Option(("-s", "--no-patch"), "show nothing", is_for_text=True),
         CONTEXT,
         *FORMATS,
         *COMPARISON,
-        Option(("--exit-code",), "end with exit code 1 if something differs"),
-        Option(("-q", "--quiet"), "the same, and show nothing"),
+        Option(("--exit-code",), "end with exit code 1 if something differs", is_for_text=True),
+        Option(("-q", "--quiet"), "the same, and show nothing", is_for_text=True),
         *COLOUR,
         JSON,
     ),
@@ -199,6 +230,8 @@ DIFF = Verb(
         E_STORE,
     ),
     example="HEAD~1 HEAD -- src",
+    effect=READS,
+    is_tool=True,
     exit_codes="--exit-code, --quiet: something differs",
     barrier=True,
     takes_paths=True,
@@ -218,32 +251,39 @@ LOG = Verb(
     ),
     options=(
         *SELECTION,
-        Option(("--oneline",), "one line for each commit: id and subject"),
+        Option(("--oneline",), "one line for each commit: id and subject", is_for_text=True),
         *_FORMATS,
-        Option(("--abbrev-commit",), "show 12 digits of each id"),
-        Option(("--no-abbrev-commit",), "show whole ids, with --oneline too"),
-        Option(("--graph",), "draw the graph of the commits beside them"),
+        Option(("--abbrev-commit",), "show 12 digits of each id", is_for_text=True),
+        Option(("--no-abbrev-commit",), "show whole ids, with --oneline too", is_for_text=True),
+        Option(("--graph",), "draw the graph of the commits beside them", is_for_text=True),
         Option(("--follow",), "follow one file across renames"),
         Option(
             ("--decorate",),
             "show the branches and tags that name a commit; 'no' hides them",
             "MODE",
             is_optional=True,
+            is_for_text=True,
         ),
-        Option(("--no-decorate",), "do not show them (the default)"),
+        Option(("--no-decorate",), "do not show them (the default)", is_for_text=True),
         Option(
             ("-g", "--walk-reflogs"),
             "show the commits that HEAD, or a branch, named before: HEAD@{N}",
+            is_for_text=True,
         ),
-        Option(("-L", "--lines"), "show the history of some lines of a file", "START,STOP:PATH"),
-        *PICKAXE,
-        Option(("-s", "--no-patch"), "do not show what they changed"),
         Option(
-            ("-p", "-u", "--patch"), "show the changed lines; of merges only with --first-parent"
+            ("-L", "--lines"),
+            "show the history of some lines of a file",
+            "START,STOP:PATH",
+            is_for_text=True,
         ),
-        CONTEXT,
-        *FORMATS,
-        *COMPARISON,
+        *PICKAXE,
+        Option(("-s", "--no-patch"), "do not show what they changed", is_for_text=True),
+        Option(
+            ("-p", "-u", "--patch"),
+            "show the changed lines; of merges only with --first-parent",
+            is_for_text=True,
+        ),
+        *for_text(CONTEXT, *FORMATS, *COMPARISON),
         *COLOUR,
         JSON,
     ),
@@ -255,6 +295,8 @@ LOG = Verb(
         E_STORE,
     ),
     example="--oneline -5",
+    effect=READS,
+    is_tool=True,
     takes_paths=True,
     is_reading=True,
 )
@@ -270,13 +312,13 @@ SHOW = Verb(
         "link. This PATH is relative to the root, or to the current directory after ./"
     ),
     options=(
-        Option(("-p", "-u", "--patch"), "show the changed lines (the default)"),
+        Option(("-p", "-u", "--patch"), "show the changed lines (the default, but not in JSON)"),
         CONTEXT,
         *FORMATS,
         *COMPARISON,
-        Option(("-s", "--no-patch"), "show only the commit, not what it changed"),
-        Option(("--oneline",), "show the commit in one line: id and subject"),
-        Option(("--abbrev-commit",), "show 12 digits of each id"),
+        Option(("-s", "--no-patch"), "show only the commit, not what it changed", is_for_text=True),
+        Option(("--oneline",), "show the commit in one line: id and subject", is_for_text=True),
+        Option(("--abbrev-commit",), "show 12 digits of each id", is_for_text=True),
         *_FORMATS,
         *COLOUR,
         JSON,
@@ -289,6 +331,8 @@ SHOW = Verb(
         E_STORE,
     ),
     example="HEAD~1:src/main.c",
+    effect=READS,
+    is_tool=True,
     takes_paths=True,
     is_reading=True,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from heliosfs.commands.declarations.shared_options import E_AMBIGUOUS, E_FULL, E_STORE, QUIET
 from heliosfs.commands.options import JSON, Option
-from heliosfs.commands.verb import Verb
+from heliosfs.commands.verb import REPLACES, REPLACES_ONCE, Verb
 
 EXPERIMENT = Verb(
     name="experiment",
@@ -31,8 +31,12 @@ EXPERIMENT = Verb(
     ),
     options=(
         Option(("--from",), "start: begin at this revision (HEAD)", "REV"),
-        Option(("--param",), "start: a parameter to remember; may be repeated", "K=V"),
-        Option(("--minimize",), "start: a metric for which less is better", "METRIC"),
+        Option(
+            ("--param",), "start: a parameter to remember; may be repeated", "K=V", is_repeated=True
+        ),
+        Option(
+            ("--minimize",), "start: a metric for which less is better", "METRIC", is_repeated=True
+        ),
         Option(("--checkout",), "start: show the branch at the mount point"),
         Option(("-e", "--experiment"), "record: at the HEAD of this experiment", "NAME"),
         Option(("--commit",), "record: for this commit, of any branch", "REV"),
@@ -52,6 +56,8 @@ EXPERIMENT = Verb(
         E_FULL,
     ),
     example="record score=0.93 tests=41/42",
+    effect=REPLACES,
+    is_tool=True,
     barrier=True,
     reading_words=("", "list"),
 )
@@ -72,6 +78,7 @@ REPORT = Verb(
     options=(QUIET,),
     errors=(("EINVAL", "wrong syntax; a FILE, asked for by a control file"), E_STORE),
     example="report.html",
+    effect=REPLACES_ONCE,
     control_file=False,
     is_long=True,
 )

@@ -13,7 +13,7 @@ from heliosfs.commands.declarations.shared_options import (
     QUIET,
 )
 from heliosfs.commands.options import JSON, Option
-from heliosfs.commands.verb import Verb
+from heliosfs.commands.verb import READS, REPLACES, REPLACES_ONCE, Verb
 
 RM = Verb(
     name="rm",
@@ -42,6 +42,7 @@ RM = Verb(
         E_FULL,
     ),
     example="-r old",
+    effect=REPLACES_ONCE,
     barrier=True,
     takes_paths=True,
 )
@@ -69,6 +70,7 @@ MV = Verb(
         ("EEXIST", "the target is there"),
     ),
     example="old.c new.c",
+    effect=REPLACES_ONCE,
     control_file=False,
 )
 
@@ -117,6 +119,7 @@ STASH = Verb(
         E_FULL,
     ),
     example="push -m 'half of it'",
+    effect=REPLACES,
     barrier=True,
     takes_paths=True,
     reading_words=("list", "show"),
@@ -148,6 +151,7 @@ LS_FILES = Verb(
     ),
     errors=(E_USAGE, ("ENOENT", "--error-unmatch: a path does not exist"), E_STORE),
     example="-s src",
+    effect=READS,
     barrier=True,
     takes_paths=True,
     is_reading=True,

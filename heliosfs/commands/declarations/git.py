@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from heliosfs.commands.declarations.shared_options import E_FULL, E_USAGE
 from heliosfs.commands.options import JSON, Option
-from heliosfs.commands.verb import Verb
+from heliosfs.commands.verb import ADDS_ONCE, REPLACES_ONCE, Verb
 
 _E_SILENT = ("EBUSY", "git does not answer there")
 
@@ -71,6 +71,7 @@ IMPORT = Verb(
         E_FULL,
     ),
     example="--from-git /srv/project.git",
+    effect=ADDS_ONCE,
     barrier=True,
     is_long=True,
 )
@@ -108,6 +109,7 @@ EXPORT = Verb(
         E_FULL,
     ),
     example="--to-git /srv/project.git main",
+    effect=REPLACES_ONCE,
     is_long=True,
 )
 

@@ -12,7 +12,7 @@ from heliosfs.commands.declarations.shared_options import (
     REF_LIST,
 )
 from heliosfs.commands.options import JSON, Option
-from heliosfs.commands.verb import Verb
+from heliosfs.commands.verb import REPLACES, REPLACES_ONCE, Verb
 
 MERGE = Verb(
     name="merge",
@@ -44,17 +44,31 @@ MERGE = Verb(
         Option(("--dry-run",), "only show which branches would conflict, and on which paths"),
         Option(("--squash",), "merge the files only, as uncommitted changes; HEAD stays"),
         Option(("--no-ff",), "make a merge commit where a fast-forward is possible"),
-        Option(("--ff",), "fast-forward HEAD where possible (the default)"),
+        Option(("--ff",), "fast-forward HEAD where possible (the default)", is_for_text=True),
         Option(("--ff-only",), "refuse anything else"),
         Option(("--no-commit",), "leave the merge open for a look; --continue commits it"),
-        Option(("--commit",), "commit the merge (the default)"),
-        Option(("-X", "--strategy-option"), "ours or theirs: as --ours and --theirs", "NAME"),
-        Option(("-s", "--strategy"), "accepted: 'ort' is the only strategy", "NAME"),
-        Option(("-e", "--edit", "--no-edit"), "accepted: -m gives the message"),
-        Option(("-n", "--no-stat", "--stat"), "accepted: no summary is ever shown"),
-        Option(("--no-verify",), "accepted: there are no hooks"),
+        Option(("--commit",), "commit the merge (the default)", is_for_text=True),
+        Option(
+            ("-X", "--strategy-option"),
+            "ours or theirs: as --ours and --theirs",
+            "NAME",
+            is_repeated=True,
+        ),
+        Option(
+            ("-s", "--strategy"), "accepted: 'ort' is the only strategy", "NAME", is_for_text=True
+        ),
+        Option(("-e", "--edit", "--no-edit"), "accepted: -m gives the message", is_for_text=True),
+        Option(
+            ("-n", "--no-stat", "--stat"), "accepted: no summary is ever shown", is_for_text=True
+        ),
+        Option(("--no-verify",), "accepted: there are no hooks", is_for_text=True),
         Option(("--allow-unrelated-histories",), "merge even without a common commit"),
-        Option(("-m", "--message"), "the message (default: 'Merge branch ...')", "TEXT"),
+        Option(
+            ("-m", "--message"),
+            "the message (default: 'Merge branch ...')",
+            "TEXT",
+            is_repeated=True,
+        ),
         QUIET,
         JSON,
     ),
@@ -67,6 +81,8 @@ MERGE = Verb(
         E_FULL,
     ),
     example="idea-7",
+    effect=REPLACES_ONCE,
+    is_tool=True,
     barrier=True,
     is_reading=True,
 )
@@ -87,13 +103,27 @@ TAG = Verb(
     ),
     options=(
         Option(("-a", "--annotate"), "with a message; on a terminal an editor opens for it"),
-        Option(("-m", "--message"), "the message; each of several is a paragraph", "TEXT"),
-        Option(("-F", "--file"), "read the message from a file, or - for the input", "FILE"),
+        Option(
+            ("-m", "--message"),
+            "the message; each of several is a paragraph",
+            "TEXT",
+            is_repeated=True,
+        ),
+        Option(
+            ("-F", "--file"),
+            "read the message from a file, or - for the input",
+            "FILE",
+            is_for_text=True,
+        ),
         Option(("-d", "--delete"), "delete tags; the commits stay"),
         Option(("-f", "--force"), "move a tag that exists"),
         Option(("-l", "--list"), "list the tags that match a pattern such as 'v1.*'"),
         Option(
-            ("-n", "--lines"), "list with the first N lines of the message", "N", is_optional=True
+            ("-n", "--lines"),
+            "list with the first N lines of the message",
+            "N",
+            is_optional=True,
+            is_for_text=True,
         ),
         *REF_LIST,
         JSON,
@@ -106,6 +136,8 @@ TAG = Verb(
         E_FULL,
     ),
     example="-m 'the first one' v1.0 HEAD~2",
+    effect=REPLACES_ONCE,
+    is_tool=True,
     reading_options=("list", *LISTED),
 )
 
@@ -143,6 +175,8 @@ RESTORE = Verb(
         E_FULL,
     ),
     example="-s HEAD~1 src/main.c",
+    effect=REPLACES,
+    is_tool=True,
     barrier=True,
     takes_paths=True,
 )

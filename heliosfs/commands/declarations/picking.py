@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from heliosfs.commands.declarations.shared_options import E_AMBIGUOUS, E_FULL, E_STORE, QUIET
 from heliosfs.commands.options import JSON, Option
-from heliosfs.commands.verb import Verb
+from heliosfs.commands.verb import REPLACES, Verb
 
 _SYNOPSIS = (
     "[--ours | --theirs | --markers] [-n] [-m PARENT] REV|A..B...",
@@ -25,7 +25,12 @@ _OPTIONS = (
     ),
     Option(("--ours",), "decide every conflict in favour of HEAD"),
     Option(("--theirs",), "decide every conflict in favour of the picked change"),
-    Option(("-X", "--strategy-option"), "ours or theirs: as the options of that name", "NAME"),
+    Option(
+        ("-X", "--strategy-option"),
+        "ours or theirs: as the options of that name",
+        "NAME",
+        is_repeated=True,
+    ),
     Option(("--markers",), "write conflicts into the files, in diff3 style, and stay open"),
     Option(("--continue",), "commit what is open, and go on with the rest"),
     Option(("--skip",), "leave out what is open, and go on with the rest"),
@@ -33,7 +38,7 @@ _OPTIONS = (
     Option(("--allow-empty",), "make a commit even of a change that changes nothing"),
     Option(("--empty",), "for a change that changes nothing: stop (refuse), drop or keep", "HOW"),
     Option(("--allow-markers",), "--continue: also with conflict markers left in files"),
-    Option(("--no-edit",), "accepted: no editor is ever opened"),
+    Option(("--no-edit",), "accepted: no editor is ever opened", is_for_text=True),
     QUIET,
     JSON,
 )
@@ -63,6 +68,8 @@ CHERRY_PICK = Verb(
     ),
     errors=_ERRORS,
     example="idea-7~2",
+    effect=REPLACES,
+    is_tool=True,
     barrier=True,
     is_reading=True,
 )
@@ -79,6 +86,8 @@ REVERT = Verb(
     options=_OPTIONS,
     errors=_ERRORS,
     example="HEAD~1",
+    effect=REPLACES,
+    is_tool=True,
     barrier=True,
     is_reading=True,
 )

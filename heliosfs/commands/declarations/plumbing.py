@@ -12,7 +12,7 @@ from heliosfs.commands.declarations.shared_options import (
     SELECTION,
 )
 from heliosfs.commands.options import JSON, Option
-from heliosfs.commands.verb import Verb
+from heliosfs.commands.verb import READS, REPLACES_ONCE, Verb
 
 REV_LIST = Verb(
     name="rev-list",
@@ -35,6 +35,7 @@ REV_LIST = Verb(
     ),
     errors=(E_USAGE, ("ENOENT", "a word is neither a revision nor a path"), E_AMBIGUOUS, E_STORE),
     example="--count HEAD~3..HEAD",
+    effect=READS,
     takes_paths=True,
     is_reading=True,
 )
@@ -62,6 +63,7 @@ CAT_FILE = Verb(
         E_STORE,
     ),
     example="-p HEAD:src/main.c",
+    effect=READS,
     exit_codes="-e: there is no such object",
     is_reading=True,
 )
@@ -91,6 +93,7 @@ LS_TREE = Verb(
     ),
     errors=(E_USAGE, ("ENOENT", "there is no such tree"), E_AMBIGUOUS, E_STORE),
     example="-r HEAD src",
+    effect=READS,
     takes_paths=True,
     is_reading=True,
 )
@@ -117,6 +120,7 @@ MERGE_BASE = Verb(
     ),
     errors=(E_USAGE, E_REVISION, E_AMBIGUOUS, E_STORE),
     example="main idea-7",
+    effect=READS,
     exit_codes="there is no common ancestor; --is-ancestor: it is not one",
     is_reading=True,
 )
@@ -136,6 +140,7 @@ FOR_EACH_REF = Verb(
     options=(Option(("--count",), "list at most N", "N"), *REF_LIST, *COLOUR, JSON),
     errors=(E_USAGE, E_REVISION, E_AMBIGUOUS, E_STORE),
     example="--format='%(refname:short) %(committerdate:short)' refs/heads",
+    effect=READS,
     is_reading=True,
 )
 
@@ -163,6 +168,7 @@ CHECK_IGNORE = Verb(
     ),
     errors=(E_USAGE, E_STORE),
     example="-v build/x.o",
+    effect=READS,
     exit_codes="none of the paths is ignored",
     barrier=True,
     takes_paths=True,
@@ -196,6 +202,7 @@ ARCHIVE = Verb(
         E_STORE,
     ),
     example="--prefix app/ -o /tmp/app.tar.gz HEAD",
+    effect=REPLACES_ONCE,
     control_file=False,
     takes_paths=True,
 )

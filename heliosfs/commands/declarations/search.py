@@ -10,7 +10,7 @@ from heliosfs.commands.declarations.shared_options import (
     E_USAGE,
 )
 from heliosfs.commands.options import JSON, Option
-from heliosfs.commands.verb import Verb
+from heliosfs.commands.verb import ADDS_ONCE, READS, REPLACES, Verb
 
 GREP = Verb(
     name="grep",
@@ -61,6 +61,7 @@ GREP = Verb(
         E_STORE,
     ),
     example="-n TODO HEAD~1 -- src",
+    effect=READS,
     exit_codes="nothing matches",
     barrier=True,
     is_reading=True,
@@ -90,6 +91,8 @@ BLAME = Verb(
         E_STORE,
     ),
     example="src/main.c",
+    effect=READS,
+    is_tool=True,
     barrier=True,
     is_reading=True,
     takes_paths=True,
@@ -121,6 +124,7 @@ MATERIALIZE = Verb(
         E_STORE,
     ),
     example="HEAD~1 /tmp/out --exclude '*.o'",
+    effect=ADDS_ONCE,
     control_file=False,
 )
 
@@ -152,6 +156,7 @@ RUN = Verb(
         E_STORE,
     ),
     example="-b idea-7 -- make test",
+    effect=REPLACES,
     control_file=False,
     takes_command=True,
 )
@@ -166,6 +171,7 @@ VERSION = Verb(
     options=(JSON,),
     errors=(E_USAGE,),
     example="",
+    effect=READS,
 )
 
 DECLARED_SEARCH = (GREP, BLAME, MATERIALIZE, RUN, VERSION)

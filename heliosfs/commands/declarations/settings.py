@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from heliosfs.commands.declarations.shared_options import E_FULL, E_STORE, E_USAGE
 from heliosfs.commands.options import JSON, Option
-from heliosfs.commands.verb import Verb
+from heliosfs.commands.verb import READS, REPLACES_ONCE, Verb
 
 CONFIG = Verb(
     name="config",
@@ -41,6 +41,7 @@ CONFIG = Verb(
         E_FULL,
     ),
     example="set performance.l1_cache_size 2GB",
+    effect=REPLACES_ONCE,
     exit_codes="--get KEY, or KEY alone: there is no such key",
 )
 
@@ -57,6 +58,7 @@ STATS = Verb(
     options=(JSON,),
     errors=(E_USAGE, E_STORE),
     example="",
+    effect=READS,
 )
 
 DECLARED_SETTINGS = (CONFIG, STATS)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from heliosfs.commands.options import Option
 
-QUIET = Option(("-q", "--quiet"), "reply with nothing")
+QUIET = Option(("-q", "--quiet"), "reply with nothing", is_for_text=True)
 NUMBER = Option(("-n", "--max-count"), "show at most N; -5 is short for -n 5", "N", is_number=True)
 COLOUR = (
     Option(
-        ("--color",), "use colours: always, never or auto (the default)", "WHEN", is_optional=True
+        ("--color",),
+        "use colours: always, never or auto (the default)",
+        "WHEN",
+        is_optional=True,
+        is_for_text=True,
     ),
-    Option(("--no-color",), "the same as --color=never"),
+    Option(("--no-color",), "the same as --color=never", is_for_text=True),
 )
 AT = Option(("--at",), "go back to a moment, such as '10 min ago', if it is known", "WHEN")
 
@@ -27,13 +31,25 @@ FORMATS = (
         "WIDTH[,NAME[,COUNT]]",
         is_optional=True,
     ),
-    Option(("--shortstat",), "show only their sum"),
-    Option(("--numstat",), "show the counts in a form for programs"),
-    Option(("--summary",), "list created, deleted and renamed files, and changed modes"),
-    Option(("--name-status",), "show only the paths, with A, M, D, R or T before each"),
-    Option(("--name-only",), "show only the paths"),
-    Option(("--raw",), "show modes, ids and paths"),
-    Option(("-z", "--null"), "with these, end each path with a NUL, and quote nothing"),
+    Option(("--shortstat",), "show only their sum", is_for_text=True),
+    Option(("--numstat",), "show the counts in a form for programs", is_for_text=True),
+    Option(
+        ("--summary",),
+        "list created, deleted and renamed files, and changed modes",
+        is_for_text=True,
+    ),
+    Option(
+        ("--name-status",),
+        "show only the paths, with A, M, D, R or T before each",
+        is_for_text=True,
+    ),
+    Option(("--name-only",), "show only the paths", is_for_text=True),
+    Option(("--raw",), "show modes, ids and paths", is_for_text=True),
+    Option(
+        ("-z", "--null"),
+        "with these, end each path with a NUL, and quote nothing",
+        is_for_text=True,
+    ),
 )
 COMPARISON = (
     Option(("-w", "--ignore-all-space"), "ignore spaces"),
@@ -44,8 +60,15 @@ COMPARISON = (
         "mark words, not lines: plain (default), color, porcelain or none",
         "MODE",
         is_optional=True,
+        is_for_text=True,
     ),
-    Option(("--color-words",), "the same as --word-diff=color", "REGEX", is_optional=True),
+    Option(
+        ("--color-words",),
+        "the same as --word-diff=color",
+        "REGEX",
+        is_optional=True,
+        is_for_text=True,
+    ),
     Option(
         ("--diff-filter",),
         "show only changes of these letters; a lower-case letter excludes",
@@ -58,15 +81,17 @@ COMPARISON = (
         "find renames: similar deleted and new files (the default)",
         "N",
         is_optional=True,
+        is_for_text=True,
     ),
     Option(("--no-renames",), "do not find renames"),
-    Option(("--no-ext-diff",), "accepted: no external program is ever used"),
-    Option(("--no-textconv",), "accepted, for the same reason"),
+    Option(("--no-ext-diff",), "accepted: no external program is ever used", is_for_text=True),
+    Option(("--no-textconv",), "accepted, for the same reason", is_for_text=True),
     Option(
         ("--minimal", "--patience", "--histogram", "--diff-algorithm"),
         "accepted: there is one algorithm",
         "NAME",
         is_optional=True,
+        is_for_text=True,
     ),
 )
 """Options of all verbs that compare trees."""
@@ -75,7 +100,9 @@ PICKAXE = (
     Option(("-S",), "only commits that change how often TEXT occurs", "TEXT"),
     Option(("-G",), "only commits with a changed line that matches", "PATTERN"),
     Option(("--pickaxe-regex",), "take the text of -S as a pattern"),
-    Option(("--pickaxe-all",), "with -S and -G, show all changes of such a commit"),
+    Option(
+        ("--pickaxe-all",), "with -S and -G, show all changes of such a commit", is_for_text=True
+    ),
 )
 
 SELECTION = (
@@ -90,10 +117,19 @@ SELECTION = (
         is_optional=True,
     ),
     Option(("--tags",), "start at all tags, or at those that match", "PATTERN", is_optional=True),
-    Option(("--remotes",), "accepted: there are none", "PATTERN", is_optional=True),
-    Option(("--author",), "only by this author: a pattern of 'Name <email>'", "PATTERN"),
-    Option(("--committer",), "only by this committer", "PATTERN"),
-    Option(("--grep",), "only with a message that matches; any of several", "PATTERN"),
+    Option(
+        ("--remotes",), "accepted: there are none", "PATTERN", is_optional=True, is_for_text=True
+    ),
+    Option(
+        ("--author",),
+        "only by this author: a pattern of 'Name <email>'",
+        "PATTERN",
+        is_repeated=True,
+    ),
+    Option(("--committer",), "only by this committer", "PATTERN", is_repeated=True),
+    Option(
+        ("--grep",), "only with a message that matches; any of several", "PATTERN", is_repeated=True
+    ),
     Option(("-i", "--regexp-ignore-case"), "ignore case in patterns"),
     Option(("-F", "--fixed-strings"), "patterns are plain text"),
     Option(("-E", "--extended-regexp"), "patterns are extended regular expressions"),
@@ -115,15 +151,40 @@ REF_LIST = (
         "list those with REV, or HEAD, in their history",
         "REV",
         is_last_optional=True,
+        is_repeated=True,
     ),
-    Option(("--no-contains",), "list those without it", "REV", is_last_optional=True),
     Option(
-        ("--merged",), "list those in the history of REV, or HEAD", "REV", is_last_optional=True
+        ("--no-contains",), "list those without it", "REV", is_last_optional=True, is_repeated=True
     ),
-    Option(("--no-merged",), "list those not in it", "REV", is_last_optional=True),
-    Option(("--points-at",), "list those that name REV, or HEAD", "REV", is_last_optional=True),
-    Option(("--sort",), "sort by refname, creatordate, version:refname, …; -KEY reverses", "KEY"),
-    Option(("--format",), "show each as '%(refname:short) %(objectname)' or the like", "FORM"),
+    Option(
+        ("--merged",),
+        "list those in the history of REV, or HEAD",
+        "REV",
+        is_last_optional=True,
+        is_repeated=True,
+    ),
+    Option(
+        ("--no-merged",), "list those not in it", "REV", is_last_optional=True, is_repeated=True
+    ),
+    Option(
+        ("--points-at",),
+        "list those that name REV, or HEAD",
+        "REV",
+        is_last_optional=True,
+        is_repeated=True,
+    ),
+    Option(
+        ("--sort",),
+        "sort by refname, creatordate, version:refname, …; -KEY reverses",
+        "KEY",
+        is_repeated=True,
+    ),
+    Option(
+        ("--format",),
+        "show each as '%(refname:short) %(objectname)' or the like",
+        "FORM",
+        is_for_text=True,
+    ),
 )
 """Options of lists of branches and tags."""
 

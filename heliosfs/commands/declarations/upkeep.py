@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from heliosfs.commands.declarations.shared_options import E_AMBIGUOUS, E_FULL, E_USAGE
 from heliosfs.commands.options import JSON, Option
-from heliosfs.commands.verb import Verb
+from heliosfs.commands.verb import ADDS_ONCE, READS, REPLACES_ONCE, Verb
 
 _E_RUNS = ("EBUSY", "another long verb runs")
 _E_DAMAGE = ("EIO", "an object that is needed is missing or damaged; nothing was removed")
@@ -38,6 +38,7 @@ GC = Verb(
     ),
     errors=(E_USAGE, _E_RUNS, _E_DAMAGE, E_FULL),
     example="--remove-old-snapshots --before=48h",
+    effect=REPLACES_ONCE,
     is_long=True,
 )
 
@@ -63,6 +64,7 @@ FSCK = Verb(
         E_FULL,
     ),
     example="--repair /tmp/rescued",
+    effect=ADDS_ONCE,
     barrier=True,
     is_long=True,
 )
@@ -105,6 +107,7 @@ BACKUP = Verb(
         ("ENOSPC", "the disk of DIR is full; the last backup is as it was"),
     ),
     example="/srv/backup/project",
+    effect=ADDS_ONCE,
     barrier=True,
     is_long=True,
     exit_codes="--keep-going: something is damaged, and not copied",
@@ -138,6 +141,7 @@ DEBUG = Verb(
         ("EIO", "the object, or the store, is damaged"),
     ),
     example="chain HEAD:notes",
+    effect=READS,
     control_file=False,
     is_reading=True,
 )

@@ -9,6 +9,7 @@ from heliosfs.commands.diff.changes import FileChange, name_status
 from heliosfs.commands.diff.hunks import Spaces, Words
 from heliosfs.commands.diff.patch import (
     DEFAULT_CONTEXT,
+    PATCH_MAX_BYTES,
     Patch,
     attributes_of,
     git_mode,
@@ -138,13 +139,26 @@ def _stat_width(request: Request, options: Options) -> StatWidth:
 def changes_document(
     request: Request, options: Options, changes: list[FileChange]
 ) -> Steps[list[dict[str, object]]]:
-    """Return changes as values for JSON; their lines are counted if --stat asks for it."""
-    if not any(key in options for key in COUNTS):
+    """Return changes as values for JSON: with counts if --stat, with lines if --patch asks for it.
+
+    Raise TooLarge when the lines would exceed `PATCH_MAX_BYTES`.
+    """
+    with_counts = any(key in options for key in COUNTS)
+    with_lines = "patch" in options
+    if not (with_counts or with_lines):
         return [change.document for change in changes]
     patch = patch_of(request, options)
     documents = []
+    left_bytes = PATCH_MAX_BYTES
     for change in changes:
-        documents.append(change.document | stat_document(patch, change))
+        document = change.document
+        if with_counts:
+            document |= stat_document(patch, change)
+        if with_lines:
+            lines = yield from patch.text([change], left_bytes)
+            left_bytes -= len(lines)
+            document |= {"patch": text_of(lines)}
+        documents.append(document)
         yield TURN
     return documents
 

@@ -63,11 +63,12 @@ class Patch:
         self._prefixes = (b"b/", b"a/") if is_reversed else (b"a/", b"b/")
         self.paint = paint
 
-    def text(self, changes: list[FileChange]) -> Steps[bytes]:
+    def text(self, changes: list[FileChange], max_bytes: int | None = None) -> Steps[bytes]:
         """Make the diff, a step for each file.
 
-        Raise TooLarge when it would exceed `PATCH_MAX_BYTES`.
+        Raise TooLarge when it would exceed `max_bytes`, or `PATCH_MAX_BYTES`.
         """
+        limit_bytes = PATCH_MAX_BYTES if max_bytes is None else max_bytes
         pieces = [bytes_of(f"# {remark}\n") for change in changes for remark in _remarks(change)]
         size = sum(map(len, pieces))
         for change in changes:
@@ -77,7 +78,7 @@ class Patch:
                 for piece in self._pair(old, new, source, change.path, percent):
                     pieces.append(piece)
                     size += len(piece)
-            if size > PATCH_MAX_BYTES:
+            if size > limit_bytes:
                 raise TooLarge(_too_large())
             yield TURN
         return b"".join(pieces)
