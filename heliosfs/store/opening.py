@@ -140,7 +140,8 @@ def _open_to_read(directory: Directory, lock: Lock, refusal: StoreError) -> Stor
     """Open the store without altering anything, with what the journal has.  StoreError."""
     todo = "make the disk writable" if isinstance(refusal, StoreUnwritable) else "make room"
     refusal = type(refusal)(
-        f"read-only since the mount: {refusal}; {todo}, unmount, and mount again"
+        f"read-only since the mount: {refusal}; {todo}, unmount, and mount again; "
+        "'helios fsck --repair NEW' makes a store of all that is here on another disk"
     )
     opening = _Opening(directory)
     try:
