@@ -14,6 +14,7 @@ the table of verbs says that it may be another one than 0.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -22,10 +23,10 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from heliosfs.cli.locate import LOST, Location, find_dead_mount, find_repository, find_view
-from heliosfs.cli.stores import open_store, with_served_workspace
 from heliosfs.errors import (
     HeliosError,
     NotFound,
+    PosixError,
     StoreBusy,
     StoreError,
     StoreFormat,
@@ -189,7 +190,37 @@ def current_directory() -> str:
 
 def ask(view: Location, argv: Sequence[str]) -> bytes:
     """Return the whole reply of a mounted view to a verb.  Raise Refused."""
-    return b"".join(_replies(view, argv))
+    return exchange(view, view.command, request_line(argv, view.below))
+
+
+def request_line(argv: Sequence[str], cwd: str, branch: str | None = None) -> bytes:
+    """Return the line that asks `ctl/command` for a verb, in a directory below the view's root.
+
+    `branch` is that of another view.
+    """
+    document: dict[str, object] = {"argv": list(argv), "cwd": cwd}
+    if branch is not None:
+        document["branch"] = branch
+    return json.dumps(document).encode() + b"\n"
+
+
+def exchange(view: Location, path: str, request: bytes) -> bytes:
+    """Write a request to a control file of a view, and return the whole reply.  Raise Refused."""
+    fd = _open_control_file(view, path)
+    try:
+        try:
+            os.write(fd, request)
+            data = os.read(fd, _REPLY_READ_BYTES)
+        except OSError as error:
+            raise _failure(view, fd, error) from error
+        # All of a reply is there before its first byte is read: a short read is its end.
+        parts = [data]
+        while len(data) == _REPLY_READ_BYTES:
+            data = os.read(fd, _REPLY_READ_BYTES)
+            parts.append(data)
+        return b"".join(parts)
+    finally:
+        os.close(fd)
 
 
 def ask_in_current_directory(argv: Sequence[str]) -> str:
@@ -218,13 +249,7 @@ def _replies(
     if screen is not None:
         document |= {key: value for key, value in screen._asdict().items() if value}
     request = json.dumps(document).encode() + b"\n"
-    try:
-        fd = os.open(view.command, os.O_RDWR | os.O_CLOEXEC)
-    except OSError as error:
-        if error.errno in LOST:
-            raise lost_daemon(view.root) from error
-        reason = (error.strerror or str(error)).lower()
-        raise HeliosError(f"cannot use {view.command}: {reason}") from error
+    fd = _open_control_file(view, view.command)
     try:
         try:
             os.write(fd, request)
@@ -232,14 +257,27 @@ def _replies(
             while tell and data.startswith(_PROGRESS):
                 data = _after_progress(data, tell) or os.read(fd, _REPLY_READ_BYTES)
         except OSError as error:
-            if error.errno in LOST:
-                raise lost_daemon(view.root) from error
-            raise _refusal(fd, error) from error
+            raise _failure(view, fd, error) from error
         while data:
             yield data
             data = os.read(fd, _REPLY_READ_BYTES)
     finally:
         os.close(fd)
+
+
+def _open_control_file(view: Location, path: str) -> int:
+    try:
+        return os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno in LOST:
+            raise lost_daemon(view.root) from error
+        reason = (error.strerror or str(error)).lower()
+        raise PosixError(error.errno or errno.EIO, f"cannot use {path}: {reason}") from error
+
+
+def _failure(view: Location, fd: int, error: OSError) -> HeliosError:
+    """Return the error of a request that failed on an open control file."""
+    return lost_daemon(view.root) if error.errno in LOST else _refusal(fd, error)
 
 
 def _after_progress(data: bytes, tell: Callable[[Progress], None]) -> bytes:
@@ -274,6 +312,7 @@ def with_repository(place: Location, use: Callable[[Repository], T]) -> T:
     """
     from heliosfs.cli.configuration import configuration
     from heliosfs.cli.identity import identity
+    from heliosfs.cli.stores import open_store, with_served_workspace
     from heliosfs.clock import SystemClock
     from heliosfs.repo.configuration import FILE as CONFIGURATION_FILE
     from heliosfs.repo.repository import Repository

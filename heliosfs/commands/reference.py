@@ -52,6 +52,9 @@ an object that also tells where relative paths begin.
 
     {"argv": ["diff", "HEAD~1", "--", "a file"], "cwd": "src"}
 
+With `"branch": "idea-7"` in such an object, the verb acts on that branch, wherever the control file
+is: in a container, that sees the workspace but not the control files of a new live view.
+
 With `--json` the reply is one JSON document, whose [fields are listed](json.md). Times are
 ISO 8601 with seconds since the epoch beside them, ids are full. Bytes of a path or a message that
 are no UTF-8 come as lone surrogates (`\\udc80` to `\\udcff`, PEP 383): Python's `os.fsencode`

@@ -148,13 +148,16 @@ class CommandLine(NamedTuple):
     exit: bool = False
     """True if the reply begins with a line with the exit code, before the text."""
     screen: Screen = NO_SCREEN
+    branch: str | None = None
+    """Branch whose view is meant, in place of the one that the control file is in."""
 
 
 def parse_line(text: str) -> CommandLine:
     """Parse a request.
 
     A line is shell-like words, a JSON list of words, or a JSON object
-    `{"argv": [...], "cwd": "...", "progress": true, "exit": true, "color": true, "columns": 80}`.
+    `{"argv": [...], "cwd": "...", "branch": "...", "progress": true, "exit": true, "color": true,
+    "columns": 80}`.
     Raise UsageError.
 
     >>> parse_line("reset --hard 'HEAD~1'").argv
@@ -202,11 +205,13 @@ def _parse_json(line: str) -> CommandLine:
         raise UsageError(f"{_USAGE}not JSON: {error}") from error
     cwd: object = ""
     columns: object = 0
+    branch: object = None
     flags: dict[str, object] = {"progress": False, "exit": False, "color": False}
     if isinstance(value, dict):
         cwd = value.pop("cwd", "")
         flags = {key: value.pop(key, False) for key in flags}
         columns = value.pop("columns", 0)
+        branch = value.pop("branch", None)
         argv = value.pop("argv", None)
         if value:
             raise UsageError(f"{_USAGE}unknown key {next(iter(value))[:80]!r} in the request")
@@ -221,9 +226,11 @@ def _parse_json(line: str) -> CommandLine:
             raise UsageError(f"{_USAGE}{key!r} must be true or false")
     if isinstance(columns, bool) or not isinstance(columns, int) or not 0 <= columns <= _COLUMNS:
         raise UsageError(f"{_USAGE}'columns' must be a whole number from 0 to {_COLUMNS}")
-    for text in (cwd, *argv):
+    if not isinstance(branch, str | None):
+        raise UsageError(f"{_USAGE}'branch' must be the name of a branch")
+    for text in (cwd, branch or "", *argv):
         _check_text(text)
     screen = Screen(flags["color"] is True, columns)
     return CommandLine(
-        argv, cwd.strip("/"), flags["progress"] is True, flags["exit"] is True, screen
+        argv, cwd.strip("/"), flags["progress"] is True, flags["exit"] is True, screen, branch
     )

@@ -11,6 +11,7 @@ import codecs
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from time import perf_counter_ns
 from typing import NamedTuple
 
@@ -302,7 +303,7 @@ class CommandChannel(Channel):
             text = line.decode()
         except UnicodeDecodeError as error:
             raise _not_utf8(error) from error
-        argv, cwd, progress, wants_exit, screen = parse_line(text)
+        argv, cwd, progress, wants_exit, screen, branch = parse_line(text)
         if self._verb is not None:
             argv = [self._verb, *argv]
         if not argv:
@@ -313,6 +314,8 @@ class CommandChannel(Channel):
             tell_as_json(error, argv)
             raise
         repository, view = self._repository, self._view
+        if branch is not None:
+            view = partial(_view_of, repository, branch)
         steps = LongRequest(
             verb.name, lambda: begin(repository, view(), argv, cwd, screen), progress
         )
@@ -325,6 +328,11 @@ class CommandChannel(Channel):
             steps if verb.reads(argv[1:]) else None,
             exit=wants_exit,
         )
+
+
+def _view_of(repository: Repository, name: str) -> View:
+    """Return the view that shows a branch, its live view opened if necessary.  Raise NotFound."""
+    return repository.view_of(repository.refs.branch(name)) or repository.live_view(name)
 
 
 def _not_utf8(error: UnicodeDecodeError) -> UsageError:

@@ -161,6 +161,12 @@ def test_who_asks_may_want_to_know_how_far_it_is() -> None:
     assert parse_line('{"argv": ["import"], "progress": true}') == CommandLine(["import"], "", True)
 
 
+def test_a_request_may_be_about_another_branch() -> None:
+    found = parse_line('{"argv": ["status"], "branch": "idea/7"}')
+    assert (found.argv, found.branch) == (["status"], "idea/7")
+    assert parse_line('["status"]').branch is None
+
+
 @pytest.mark.parametrize(
     "line",
     [
@@ -176,6 +182,8 @@ def test_who_asks_may_want_to_know_how_far_it_is() -> None:
         '{"argv": ["log"], "user": "me"}',
         '{"argv": ["log"], "progress": 1}',
         '{"argv": ["log"], "exit": "yes"}',
+        '{"argv": ["log"], "branch": 7}',
+        '{"argv": ["log"], "branch": "a\\u0000b"}',
         '["a\\u0000b"]',
         '{"argv": [], "cwd": "\\u0000"}',
         "a\0b",

@@ -422,3 +422,19 @@ def test_only_verbs_that_look_at_the_files_wait_for_the_kernel(control: Control)
         b"rev-parse HEAD": False,
     }
     assert [request.sync for request in channel.write(b"commit --sync\ncommit\n")] == [True, False]
+
+
+def test_a_request_about_another_branch(control: Control) -> None:
+    """The view of the branch acts: a live view, which need not be open, or the mount point."""
+    channel = control.command()
+    control.write(channel, b"commit -m base\nbranch side\n")
+    control.write(channel, b'{"argv": ["commit", "--allow-empty", "-m", "x"], "branch": "side"}\n')
+    refs = control.repository.refs
+    assert control.read(channel).startswith(b"[side ")
+    assert refs.branch("side").head != control.head
+    control.write(channel, b'{"argv": ["rev-parse", "--abbrev-ref", "HEAD"], "branch": "side"}\n')
+    assert control.read(channel) == b"side\n"
+    control.write(channel, b'{"argv": ["rev-parse", "HEAD"], "branch": "main"}\n')
+    assert control.read(channel) == control.head_text
+    with pytest.raises(NotFound, match="no branch 'none'"):
+        control.write(channel, b'{"argv": ["status"], "branch": "none"}\n')

@@ -134,6 +134,8 @@ def test_a_class_has_a_name_of_its_own() -> None:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 found[node.name].append(_name(path))
     shared = {name: places for name, places in found.items() if len(places) > 1}
+    # Users of the client import its class by this name, and see none of the inner ones.
+    assert shared.pop("Workspace") == ["client/workspace.py", "workspace/workspace.py"]
     assert shared == {}
 
 
