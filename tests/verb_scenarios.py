@@ -28,6 +28,8 @@ def _after(*before: str) -> tuple[tuple[str, ...], ...]:
     return tuple(tuple(line.split()) for line in before)
 
 
+_HOOK = ("hook", "Stop", "--payload", '{"session_id": "s", "turn_id": "t"}')
+
 CHANGING: dict[str, list[Scenario]] = {
     "add": [Scenario(("add", "b")), Scenario(("add", "-u"))],
     "commit": [
@@ -145,6 +147,14 @@ CHANGING: dict[str, list[Scenario]] = {
         Scenario(("undo",), _after("stash")),
         Scenario(("redo",), _after("stash", "undo")),
     ],
+    "hook": [
+        Scenario(("hook", "UserPromptSubmit", "--payload", '{"session_id": "s", "prompt": "x"}')),
+        Scenario(("hook", "WorktreeCreate", "--payload", '{"name": "fresh"}')),
+        Scenario(
+            ("hook", "WorktreeRemove", "--payload", '{"worktree_path": "/w/.helios/live/side"}')
+        ),
+    ],
+    "rewind": [Scenario(("rewind", "1"), (_HOOK,))],
     "experiment": [
         Scenario(("experiment", "start", "fresh")),
         Scenario(("experiment", "start", "fresh", "--checkout")),

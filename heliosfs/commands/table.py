@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from heliosfs.commands.colours import finished
+from heliosfs.commands.declarations.agents import DECLARED_AGENTS
 from heliosfs.commands.declarations.branches import DECLARED_BRANCH
 from heliosfs.commands.declarations.commits import DECLARED
 from heliosfs.commands.declarations.experiments import DECLARED_EXPERIMENTS
@@ -43,6 +44,7 @@ VERBS: dict[str, Verb] = {
         *DECLARED_SEARCH,
         *DECLARED_PLUMBING,
         *DECLARED_EXPERIMENTS,
+        *DECLARED_AGENTS,
         *DECLARED_SETTINGS,
         *DECLARED_UPKEEP,
     )

@@ -18,6 +18,7 @@ from heliosfs.repo.core import NODE_BYTES, Core
 from heliosfs.repo.history import CACHED_MIN
 from heliosfs.repo.identity import Identity
 from heliosfs.repo.metrics import Metrics
+from heliosfs.repo.prompts import PromptMemory
 from heliosfs.repo.refs import Branch, Refs
 from heliosfs.repo.seen_settings import see_settings
 from heliosfs.repo.view import View
@@ -56,6 +57,7 @@ class Repository(Core):
         self.on_collect: list[Callable[[], None]] = [self._forget_twins]
         """Functions called when a garbage collection begins, to forget ids of objects that no root
         reaches."""
+        self.prompts = PromptMemory()
         self.path = ""
         """Path of the workspace, shown to people; "" if it is not known."""
         self.findings = list(store.findings)

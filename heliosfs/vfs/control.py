@@ -15,9 +15,10 @@ from functools import partial
 from time import perf_counter_ns
 from typing import NamedTuple
 
+from heliosfs.commands.agents.failure import told_to_user
 from heliosfs.commands.commit import commit_message
 from heliosfs.commands.refusal import tell_as_json
-from heliosfs.commands.table import begin, find_verb, parse_line, run
+from heliosfs.commands.table import VERBS, begin, find_verb, parse_line, run
 from heliosfs.commands.verb import exit_code_of
 from heliosfs.commands.visible import visible
 from heliosfs.errors import HeliosError, TooLarge, UsageError
@@ -26,6 +27,8 @@ from heliosfs.repo.view import View
 from heliosfs.steps import Steps
 
 REQUEST_MAX_BYTES = 64 * 1024
+PAYLOAD_KEPT_BYTES = 256 * 1024
+"""Bytes of an agent's payload that are kept: it may hold whole files, and what counts is short."""
 
 
 class LongRequest(NamedTuple):
@@ -333,6 +336,47 @@ class CommandChannel(Channel):
 def _view_of(repository: Repository, name: str) -> View:
     """Return the view that shows a branch, its live view opened if necessary.  Raise NotFound."""
     return repository.view_of(repository.refs.branch(name)) or repository.live_view(name)
+
+
+class HookChannel(Channel):
+    """Channel of `ctl/hook`: a line with the event, then the client's JSON, complete as a message.
+
+    Whatever the client writes is taken, because an agent whose hook fails may stop: the end of a
+    long payload is dropped, and a refusal is a reply that tells the user.
+    """
+
+    def __init__(
+        self,
+        errors: ErrorLog,
+        repository: Repository,
+        view: Callable[[], View],
+        idle_text: Callable[[], str],
+    ) -> None:
+        super().__init__(errors, idle_text)
+        self._repository = repository
+        self._view = view
+
+    def _take(self, data: bytes) -> list[ControlRequest]:
+        self._pending += data[: max(0, PAYLOAD_KEPT_BYTES - len(self._pending))]
+        return []
+
+    def _ends_request(self, data: bytes) -> bool:
+        return False
+
+    def _last(self) -> list[ControlRequest]:
+        text = bytes(self._pending).decode("utf-8", "replace")
+        self._pending.clear()
+        line, _, payload = text.partition("\n")
+        argv = ["hook", *line.split(), f"--payload={payload}"]
+
+        def run_hook() -> str:
+            try:
+                return run(self._repository, self._view(), argv)
+            except HeliosError as error:
+                self._errors.note(f"hook: {visible(str(error))}")
+                return told_to_user(error, argv)
+
+        return [ControlRequest(barrier=VERBS["hook"].barrier, sync=False, run=run_hook)]
 
 
 def _not_utf8(error: UnicodeDecodeError) -> UsageError:

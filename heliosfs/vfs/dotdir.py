@@ -14,7 +14,13 @@ from heliosfs.repo.repository import Repository
 from heliosfs.repo.revisions import is_stable, resolve
 from heliosfs.repo.view import View
 from heliosfs.steps import Steps
-from heliosfs.vfs.control import Channel, CommandChannel, ErrorLog, MessageChannel
+from heliosfs.vfs.control import (
+    Channel,
+    CommandChannel,
+    ErrorLog,
+    HookChannel,
+    MessageChannel,
+)
 from heliosfs.vfs.virtual import (
     BuiltText,
     ControlDir,
@@ -280,6 +286,8 @@ class _DotDir:
         if verb.name == "commit":
             return MessageChannel(errors, self._repository, self._view)
         usage = partial(dotfiles.control_usage, verb)
+        if verb.name == "hook":
+            return HookChannel(errors, self._repository, self._view, usage)
         return CommandChannel(errors, self._repository, self._view, verb.name, usage)
 
     def _find_snapshot(self, name: bytes) -> bytes | None:

@@ -74,7 +74,8 @@ CALLS = (
     "@clash", "merge --json clash", "experiment start --json e", "@attempt",
     "experiment record --json -e e score=1",
     "experiment list --json", "experiment show --json e", "experiment best --json e",
-    "experiment finish --json e", "gc --json", "fsck --json", "version --json",
+    "experiment finish --json e", "reset --hard", "@edit", 'hook Stop --payload {"turn_id":"t"}',
+    "rewind --json", "rewind --json 1", "gc --json", "fsck --json", "version --json",
     "log --json nothing",
 )  # fmt: skip
 """In this order; @ is something that is done in between."""
