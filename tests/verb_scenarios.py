@@ -193,6 +193,7 @@ UNCHANGING = {
     "show": "reads",
     "stats": "reads",
     "status": "reads",
+    "try": "runs in the client",
     "version": "reads",
 }
 

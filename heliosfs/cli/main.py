@@ -215,7 +215,7 @@ def _complain(text: str, exit_code: int, words: Sequence[str], number: int) -> i
     if "--json" in words:
         from heliosfs.commands.refusal import asks_for_json, refusal
 
-        if asks_for_json(words) and "run" not in words[:1]:
+        if asks_for_json(words):
             print(refusal(text, number))
             return exit_code
     from heliosfs.commands.visible import visible

@@ -28,3 +28,8 @@ def mv(request: Request, options: Options) -> str:
 def run(request: Request, options: Options) -> str:
     """Refuse: the command line does it (`heliosfs.cli.run`)."""
     raise options.misuse("only the command line starts commands")
+
+
+def try_(request: Request, options: Options) -> str:
+    """Refuse: the command line does it (`heliosfs.cli.trial`)."""
+    raise options.misuse("only the command line starts commands")

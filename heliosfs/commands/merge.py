@@ -40,6 +40,8 @@ def merge(request: Request, options: Options) -> Steps[str]:
     options.only_one("ff-only", "no-ff", "squash")
     for key in ("markers", "abort", "continue", "dry-run", "no-ff"):
         options.only_one("squash", key)
+    if "base" in options and "squash" not in options:
+        raise options.misuse("--base needs --squash")
     if "abort" in options or "continue" in options:
         yield ALONE
         with request.repository.transaction:
@@ -53,7 +55,7 @@ def merge(request: Request, options: Options) -> Steps[str]:
     repository, view = request.repository, request.view
     theirs, before = resolve(repository, name, view.head, view), view.head
     bases = None
-    if before is not None:
+    if before is not None and "base" not in options:
         bases = yield from find_merge_bases(repository.history, before, theirs)
     yield ALONE
     check_shown(request)
@@ -62,7 +64,10 @@ def merge(request: Request, options: Options) -> Steps[str]:
     with repository.transaction:
         try:
             wish = _merge_options(request, options, name, theirs)
-            done = view_merge.merge_into(view, theirs, wish, bases)
+            if wish.base is not None:
+                done = view_merge.merge_files(view, wish.base, theirs, wish)
+            else:
+                done = view_merge.merge_into(view, theirs, wish, bases)
         except MergeConflict as error:
             raise _refusal(error, options, name) from error
         # A reply that cannot be made must not follow a merge that was.
@@ -108,9 +113,10 @@ def _merge_options(request: Request, options: Options, name: str, theirs: Commit
     said = options.values("message")
     message = checked_message(said) if said else merge_message(*request[:2], theirs, name)
     favor = Favor.OURS if "ours" in options else Favor.NONE
+    since = options.value("base")
     return MergeOptions(
         message,
-        Labels("HEAD", "merged common ancestors", name),
+        Labels("HEAD", since or "merged common ancestors", name),
         Favor.THEIRS if "theirs" in options else favor,
         markers="markers" in options,
         fast_forward="no-ff" not in options,
@@ -118,12 +124,16 @@ def _merge_options(request: Request, options: Options, name: str, theirs: Commit
         commits="no-commit" not in options,
         unrelated="allow-unrelated-histories" in options,
         squash="squash" in options,
+        base=resolve(request.repository, since, request.view.head) if since else None,
     )
 
 
 def _refusal(error: MergeConflict, options: Options, name: str) -> Conflicted:
     """Return the error in the form asked for: one line of JSON, or a line for each path."""
     ways = [f"merge {way} {name}" for way in ("--markers", "--ours", "--theirs")]
+    since = options.value("base")
+    if since is not None:
+        ways = [f"merge --squash --base {since} {way} {name}" for way in ("--ours", "--theirs")]
     if "json" in options:
         document = {
             "error": str(error),
@@ -131,7 +141,10 @@ def _refusal(error: MergeConflict, options: Options, name: str) -> Conflicted:
             "ways": ways,
         }
         return Conflicted(json.dumps(document))
-    return Conflicted(f"{error}\n{conflict_lines(error.conflicts)}{_ways_to_resolve(name)}")
+    told = "\n  ".join(["ways to continue:", *(f"helios {way}" for way in ways)])
+    if since is None:
+        told = _ways_to_resolve(name)
+    return Conflicted(f"{error}\n{conflict_lines(error.conflicts)}{told}")
 
 
 def _ways_to_resolve(name: str) -> str:

@@ -13,8 +13,14 @@ DOCUMENT = '{"error": '
 _USAGE = "usage: "
 
 
+_TAKE_COMMAND = frozenset({"race", "run", "try"})
+"""Verbs whose words may be options of a command."""
+
+
 def asks_for_json(argv: Sequence[str]) -> bool:
-    """Return True if the words of a request have `--json` among its options."""
+    """Return True if the words of a request, verb included, have `--json` among its options."""
+    if argv and argv[0] in _TAKE_COMMAND:
+        return False
     for word in argv:
         if word == "--":
             return False
@@ -41,7 +47,7 @@ def tell_as_json(error: HeliosError, argv: Sequence[str]) -> None:
 
     The prefix `usage: ` of an error in the syntax stays in front of the document.
     """
-    if argv and argv[0] != "run" and asks_for_json(argv):
+    if asks_for_json(argv):
         text = str(error)
         before = _USAGE if text.startswith(_USAGE) else ""
         error.args = (before + refusal(text.removeprefix(_USAGE), error.errno),)

@@ -76,6 +76,8 @@ class MergeOptions(NamedTuple):
     """True if histories without a common commit may be merged."""
     squash: bool = False
     """True if only the files are merged, and HEAD stays where it is."""
+    base: CommitId | None = None
+    """Commit since which changes are merged by `merge_files`; by default, the merge base."""
 
 
 def open_verb(view: View) -> str:
@@ -163,6 +165,33 @@ def _squash(view: View, head: CommitId, target: Entry, text: str) -> Done:
     after = _carry(view, before, target)
     view.move("merge", f"{text} (squashed)", before, State(view.slot, head, after))
     return Done(head, is_fast_forward=False, is_news=True, conflicts=[])
+
+
+def merge_files(view: View, base: CommitId, theirs: CommitId, options: MergeOptions) -> Done:
+    """Merge the changes between two commits into the files; HEAD stays.
+
+    Unlike `merge_into`, it also merges into files that have uncommitted changes.  The result is an
+    uncommitted change.  Raise Busy if a merge is open or something is staged, NotFound before the
+    first commit, or MergeConflict.  Cost: O(changed on both sides).
+    """
+    check_can_begin(view)
+    if view.head is None:
+        raise NotFound("nothing was committed yet: commit first")
+    core = view.core
+    before, work = view.state(), view.selected()
+    roots = [core.history.read(oid).root for oid in (base, theirs)]
+    # As in git, the working tree counts: its .gitattributes need not be committed.
+    attributes = Attributes(core.store, before.root, (b"merge",))
+    rules = MergeRules(options.favor, options.labels, attributes=attributes)
+    merged = merge_trees(core.store, roots[0], work, roots[1], rules, core.clock.now_ns())
+    if merged.conflicts:
+        view.conflicts = merged.conflicts
+        raise MergeConflict(merged.conflicts)
+    if not _changes(core.store, work, merged.root):
+        return Done(view.head, is_fast_forward=False, is_news=False, conflicts=[])
+    after = before._replace(root=carry_changes(view, work, before.root, merged.root))
+    view.move("merge", f"{options.message.split(chr(10), 1)[0]} (squashed)", before, after)
+    return Done(view.head, is_fast_forward=False, is_news=True, conflicts=[])
 
 
 def abort(view: View, verb: str = "merge") -> None:

@@ -99,7 +99,7 @@ def test_without_the_rights_of_root(ws: Mounted) -> None:
 
 def test_without_a_namespace_the_branch_is_the_current_directory(ws: Mounted) -> None:
     program = (
-        "import sys, errno, heliosfs.cli.run as it\n"
+        "import sys, errno, heliosfs.cli.inside as it\n"
         "from heliosfs.cli.main import main\n"
         "def refuse(*arguments): raise PermissionError(errno.EPERM, 'Not permitted')\n"
         "it.bind_privately = refuse\n"

@@ -392,3 +392,32 @@ def test_squash_with_a_conflict_changes_nothing(stage: Stage) -> None:
     assert stage.run("status", "-s") == ""
     stage.run("merge", "--squash", "--theirs", "x")
     assert stage.files.read(b"a") == b"theirs\n2\n3\n4\n5\n"
+
+
+def test_squash_since_a_commit_merges_into_uncommitted_files(clean: Stage) -> None:
+    """`x` changed line 1 of `a` since its first commit; line 5 is changed here, uncommitted."""
+    start = clean.run("rev-parse", "x").strip()
+    clean.live("x").write(b"a", b"again\n2\n3\n4\n5\n")
+    clean.run("commit", "-m", "again", branch="x")
+    clean.files.write(b"a", b"theirs\n2\n3\n4\nmine\n")
+    head = clean.run("rev-parse", "HEAD")
+    assert clean.run("merge", "--squash", "--base", start, "x").startswith("Squashed: ")
+    assert clean.files.read(b"a") == b"again\n2\n3\n4\nmine\n"
+    assert "d" not in clean.run("ls-files").split()
+    assert clean.run("rev-parse", "HEAD") == head
+    assert clean.run("merge", "--squash", "--base", start, "x") == "Already up to date.\n"
+    clean.run("undo")
+    assert clean.files.read(b"a") == b"theirs\n2\n3\n4\nmine\n"
+
+
+def test_squash_since_a_commit_with_a_conflict_changes_nothing(stage: Stage) -> None:
+    stage.files.write(b"a", b"mine\n2\n3\n4\n5\n")
+    before = dict(stage.store.state), stage.files.tree()
+    with pytest.raises(Conflicted, match=r"--squash --base x~1 --theirs x"):
+        stage.run("merge", "--squash", "--base", "x~1", "x")
+    assert stage.files.tree() == before[1]
+    stage.run("merge", "--squash", "--base", "x~1", "--theirs", "x")
+    assert stage.files.read(b"a") == b"theirs\n2\n3\n4\n5\n"
+    assert stage.files.read(b"d/new") == b"new\n"
+    with pytest.raises(UsageError, match="--base needs --squash"):
+        stage.run("merge", "--base", "x~1", "x")

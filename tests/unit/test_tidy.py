@@ -183,7 +183,7 @@ def test_everything_is_used() -> None:
                 defined[node.name] += 1
     words = Counter(word for path in MODULES for word in re.findall(r"\w+", path.read_text()))
     # Called by name: verbs, and by the libraries that they override methods of.
-    called = {name.replace("-", "_") for name in VERBS} | {"import_", "config"}
+    called = {verb.function_name for verb in VERBS.values()} | {"config"}
     called |= {*dir(pyfuse3.Operations), *dir(io.RawIOBase), "FixedClock"}
     unused = {name for name, count in defined.items() if words[name] <= count} - called
     assert {name for name in unused if not name.startswith("__")} == set()

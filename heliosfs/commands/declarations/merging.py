@@ -21,7 +21,7 @@ MERGE = Verb(
     synopsis=(
         "[--ours | --theirs | --markers] [--no-commit] [-m TEXT] BRANCH|REV",
         "(--no-ff | --ff-only) BRANCH|REV",
-        "[--ours | --theirs] --squash BRANCH|REV",
+        "[--ours | --theirs] --squash [--base REV] BRANCH|REV",
         "--continue [-m TEXT] [--allow-markers]",
         "--abort",
         "--dry-run BRANCH|REV...",
@@ -43,6 +43,11 @@ MERGE = Verb(
         Option(("--abort",), "go back to the state before the open merge"),
         Option(("--dry-run",), "only show which branches would conflict, and on which paths"),
         Option(("--squash",), "merge the files only, as uncommitted changes; HEAD stays"),
+        Option(
+            ("--base",),
+            "--squash: merge what changed since REV, also into files with uncommitted changes",
+            "REV",
+        ),
         Option(("--no-ff",), "make a merge commit where a fast-forward is possible"),
         Option(("--ff",), "fast-forward HEAD where possible (the default)", is_for_text=True),
         Option(("--ff-only",), "refuse anything else"),

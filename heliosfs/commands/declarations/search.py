@@ -1,4 +1,4 @@
-"""Declarations of the verbs that look at content or copy it elsewhere: grep, run and more."""
+"""Declarations of the verbs that look at content or copy it elsewhere: grep, blame and more."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from heliosfs.commands.declarations.shared_options import (
     E_USAGE,
 )
 from heliosfs.commands.options import JSON, Option
-from heliosfs.commands.verb import ADDS_ONCE, READS, REPLACES, Verb
+from heliosfs.commands.verb import ADDS_ONCE, READS, Verb
 
 GREP = Verb(
     name="grep",
@@ -128,39 +128,6 @@ MATERIALIZE = Verb(
     control_file=False,
 )
 
-RUN = Verb(
-    name="run",
-    module="client_verbs",
-    client="run",
-    summary="run a command in the workspace of a branch",
-    synopsis=("[-b BRANCH [--fork | --copy-ignored]] [-q] [--] COMMAND [ARGUMENT]...",),
-    description=(
-        "The command finds the branch at the path of the mount point, in a mount namespace\n"
-        "of its own: absolute paths of the workspace lead into the branch, and .helios is\n"
-        "that of the branch. It starts in the same directory, if the branch has it. A\n"
-        "branch that does not exist is created at HEAD; with --fork, with the uncommitted\n"
-        "changes and the ignored files of the current branch; with --copy-ignored, with the\n"
-        "ignored files alone. Where no namespace can be created, only the current directory\n"
-        "is in the branch, and a line says so. The variable HELIOS_BRANCH is the name of the\n"
-        "branch. The exit code is that of the command. Works only on the command line."
-    ),
-    options=(
-        Option(("-b", "--branch"), "the branch (default: the current one)", "BRANCH"),
-        Option(("--fork",), "create the branch with the files as they are now"),
-        Option(("--copy-ignored",), "create it with the ignored files, without changes"),
-        Option(("-q", "--quiet"), "do not report a new branch, or a missing namespace"),
-    ),
-    errors=(
-        ("EINVAL", "wrong syntax; asked for by a control file; a name that no branch may have"),
-        ("ENOENT", "the workspace is not mounted; nothing was committed yet"),
-        E_STORE,
-    ),
-    example="-b idea-7 -- make test",
-    effect=REPLACES,
-    control_file=False,
-    takes_command=True,
-)
-
 VERSION = Verb(
     name="version",
     module="version",
@@ -174,5 +141,5 @@ VERSION = Verb(
     effect=READS,
 )
 
-DECLARED_SEARCH = (GREP, BLAME, MATERIALIZE, RUN, VERSION)
+DECLARED_SEARCH = (GREP, BLAME, MATERIALIZE, VERSION)
 """Declarations in the order of the reference page."""

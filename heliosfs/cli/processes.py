@@ -1,0 +1,93 @@
+"""Whole trees of processes: found in /proc, and ended, whatever sessions they have made.
+
+A process whose parent has ended becomes a child of the nearest ancestor that is a "subreaper"
+(prctl(2)).  A process that is one has all that it started among its descendants for as long as
+they run, without a cgroup or any right of root.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import time
+from contextlib import suppress
+
+_PR_SET_CHILD_SUBREAPER = 36
+GRACE_SECONDS = 3.0
+"""Time that processes have to end by themselves after SIGTERM."""
+_KILL_SECONDS = 5.0
+"""Time in which killed processes must be gone; one that waits for a disk may take longer."""
+_POLL_SECONDS = 0.01
+
+
+def become_subreaper() -> None:
+    """Let descendants whose parent ends become children of this process."""
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def descendants(of: int) -> list[int]:
+    """Return the ids of all processes below a process, parents first; zombies are left out."""
+    children: dict[int, list[int]] = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            with suppress(OSError, ValueError, IndexError):
+                state, parent = _state_and_parent(name)
+                if state not in "ZX":
+                    children.setdefault(parent, []).append(int(name))
+    found: list[int] = []
+    level = children.get(of, [])
+    while level:
+        found += level
+        level = [child for each in level for child in children.get(each, [])]
+    return found
+
+
+def end_descendants(grace_seconds: float = GRACE_SECONDS) -> list[int]:
+    """End all processes below this one; return the ids of those that are still there.
+
+    They get SIGTERM, and after `grace_seconds` SIGKILL.  The ended ones are reaped.  It takes at
+    most `grace_seconds` and five seconds more.  The caller is a subreaper and waits for no child.
+    """
+    me = os.getpid()
+    told: set[int] = set()
+    for number, seconds in ((signal.SIGTERM, grace_seconds), (signal.SIGKILL, _KILL_SECONDS)):
+        until = time.monotonic() + seconds
+        told.clear()
+        while left := descendants(me):
+            # A process may have begun between two looks, so each look tells the new ones.
+            for pid in left:
+                if pid not in told or number == signal.SIGKILL:
+                    told.add(pid)
+                    with suppress(ProcessLookupError, PermissionError):
+                        os.kill(pid, number)
+                        # A stopped process acts on no other signal.
+                        os.kill(pid, signal.SIGCONT)
+            if time.monotonic() > until:
+                break
+            reap()
+            time.sleep(_POLL_SECONDS)
+        reap()
+        if not left:
+            return []
+    return descendants(me)
+
+
+def reap() -> None:
+    """Reap every child that has ended."""
+    with suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+
+
+def exit_code_of_status(status: int) -> int:
+    """Return the exit code for the status of an ended child: 128 + N for signal N, as shells do."""
+    code = os.waitstatus_to_exitcode(status)
+    return 128 - code if code < 0 else code
+
+
+def _state_and_parent(pid: str) -> tuple[str, int]:
+    with open(f"/proc/{pid}/stat", "rb") as file:
+        # The name of the program, in brackets, may have blanks and brackets itself.
+        fields = file.read().rpartition(b") ")[2].split()
+    return fields[0].decode(), int(fields[1])

@@ -1,0 +1,79 @@
+"""Declarations of the verbs that run a command in a branch: run, try."""
+
+from __future__ import annotations
+
+from heliosfs.commands.declarations.shared_options import E_STORE
+from heliosfs.commands.options import Option
+from heliosfs.commands.verb import REPLACES, Verb
+
+RUN = Verb(
+    name="run",
+    module="client_verbs",
+    client="run",
+    summary="run a command in the workspace of a branch",
+    synopsis=("[-b BRANCH [--fork | --copy-ignored]] [-q] [--] COMMAND [ARGUMENT]...",),
+    description=(
+        "The command finds the branch at the path of the mount point, in a mount namespace\n"
+        "of its own: absolute paths of the workspace lead into the branch, and .helios is\n"
+        "that of the branch. It starts in the same directory, if the branch has it. A\n"
+        "branch that does not exist is created at HEAD; with --fork, with the uncommitted\n"
+        "changes and the ignored files of the current branch; with --copy-ignored, with the\n"
+        "ignored files alone. Where no namespace can be created, only the current directory\n"
+        "is in the branch, and a line says so. The variable HELIOS_BRANCH is the name of the\n"
+        "branch. The exit code is that of the command. Works only on the command line."
+    ),
+    options=(
+        Option(("-b", "--branch"), "the branch (default: the current one)", "BRANCH"),
+        Option(("--fork",), "create the branch with the files as they are now"),
+        Option(("--copy-ignored",), "create it with the ignored files, without changes"),
+        Option(("-q", "--quiet"), "do not report a new branch, or a missing namespace"),
+    ),
+    errors=(
+        ("EINVAL", "wrong syntax; asked for by a control file; a name that no branch may have"),
+        ("ENOENT", "the workspace is not mounted; nothing was committed yet"),
+        E_STORE,
+    ),
+    example="-b idea-7 -- make test",
+    effect=REPLACES,
+    control_file=False,
+    takes_command=True,
+)
+
+TRY = Verb(
+    name="try",
+    module="client_verbs",
+    client="trial",
+    summary="run a command in a throw-away fork, then keep or drop its changes",
+    synopsis=("[-b NAME] [--keep | --drop] [-q] [--] COMMAND [ARGUMENT]...",),
+    description=(
+        "The fork is a new branch with the files as they are, uncommitted changes and ignored\n"
+        "files included. The command finds it at the path of the mount point, as with 'run';\n"
+        "what it leaves running is ended. Then the changed files are listed, and a terminal is\n"
+        "asked: 'keep' merges the changes into the branch and drops the fork. If the branch\n"
+        "had uncommitted changes, they stay uncommitted, and the changes are merged into the\n"
+        "files. 'leave' only says how to do either later; it is the default without a\n"
+        "terminal. After a conflict the fork is left, too. Ignored files are not merged. The\n"
+        "exit code is that of the command; 1 if a fork to be kept was left. Works only on the\n"
+        "command line."
+    ),
+    options=(
+        Option(("-b", "--branch"), "the name of the fork (default: try-1, try-2 ...)", "NAME"),
+        Option(("--keep",), "keep the changes if the command succeeds; else leave them"),
+        Option(("--drop",), "drop the changes"),
+        Option(("-q", "--quiet"), "do not list the changed files"),
+    ),
+    errors=(
+        ("EINVAL", "wrong syntax; asked for by a control file; a name that no branch may have"),
+        ("ENOENT", "the workspace is not mounted; nothing was committed yet"),
+        ("EEXIST", "-b: the name is taken"),
+        ("EBUSY", "a merge is open"),
+        E_STORE,
+    ),
+    example="--keep -- make format",
+    effect=REPLACES,
+    control_file=False,
+    takes_command=True,
+)
+
+DECLARED_RUNNING = (RUN, TRY)
+"""Declarations in the order of the reference page."""
