@@ -5,6 +5,13 @@ back.  So the loop does not leave the task: it wakes the thread, and sleeps unti
 or a request comes, 10 us.  If a request comes, which may be one of the pages, the loop serves on,
 and the task waits as for any other thread.
 
+A commit mostly need not even wait.  Its message comes in one request, and the end of it in another.
+Between the two, while the answer is on its way to the program and back, the thread is let run
+(`begin`): it runs on the CPU of the loop, which has nothing else to do then.  The second request
+finds the barrier done, and asks only if a page is still to be read (`has_fetched`).  A store before
+the message was written is fetched so; one after it counts for this commit only by chance, as it
+always did.
+
 Linux no longer waits in syncfs for the answers of a FUSE daemon (since 6.18,
 AS_NO_DATA_INTEGRITY in fs/fs-writeback.c): when it returns, the pages have been sent, behind other
 requests.  So the barrier ends when no request is left to read.  For the same reason syncfs mostly
@@ -21,26 +28,31 @@ import errno
 import os
 import select
 import threading
+import time
 from typing import Protocol
 
 import trio
 
 from heliosfs.errors import StoreError
 from heliosfs.fuse.loop import HandoffLock
+from heliosfs.vfs.control_request import BegunBarrier
 
 _PATIENCE_MS = 1
 """Time for which the loop itself waits for the thread while no request comes."""
 _PASSES_MAX = 200
 """Passes of the loop, each with up to 64 requests, after which no page can still be among them."""
 _ROOM_SECONDS = 0.001
+AHEAD_NS = 1_000_000
+"""Longest time between `begin` and the request that wants the barrier.  After a longer one the
+barrier runs anew, since a person or a slow program may have stored much meanwhile."""
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class BarrierObserver(Protocol):
     """Object that is told of each barrier."""
 
-    def barrier_begun(self) -> int:
-        """Note that a barrier begins; return a number for `barrier_ended`."""
+    def barrier_begun(self, number: int) -> None:
+        """Note that a barrier begins; the numbers grow."""
 
     def barrier_ended(self, number: int) -> None:
         """Note that the kernel has sent all pages that were dirty when the barrier began."""
@@ -58,7 +70,13 @@ class Barrier:
         self._device = device
         self.observer: BarrierObserver | None = None
         self._lock = HandoffLock()
-        self._begun = self._ended = 0
+        self._begun = self._ended = self._failed = 0
+        """Numbers of the last barrier that was asked for, that is over, and that failed."""
+        self._synced = 0
+        """Number of the last barrier of which syncfs has returned; the thread sets it."""
+        self._is_awaited = False
+        """True if the thread is to tell when it is done."""
+        self._is_running = False
         self._is_over = False
         self._error = 0
         self._refusals: set[int] = set()
@@ -82,20 +100,53 @@ class Barrier:
         if is_lost:
             self._lost = code
 
-    async def run(self) -> None:
+    def begin(self) -> BegunBarrier:
+        """Let the thread begin a barrier for a request that is about to come: 2 us."""
+        number = self._begun + 1 if self._is_over else self._ask()
+        return BegunBarrier(number, time.monotonic_ns())
+
+    def is_busy(self, begun: BegunBarrier) -> bool:
+        """Return True while the thread is not done with a barrier that began ahead."""
+        return self._synced < begun.number
+
+    def has_fetched(self, begun: BegunBarrier) -> bool:
+        """Return True if a barrier that began ahead is over: 2 us.  If not, `run` ends it."""
+        if (
+            self.is_busy(begun)
+            or begun.number <= self._failed
+            or self._is_running
+            or self._is_over
+            or self._error
+            or self._lost
+            or self.waiting_writes
+            or time.monotonic_ns() - begun.at_ns > AHEAD_NS
+            or self._requests.poll(0)
+        ):
+            return False
+        self._end(begun.number)
+        return True
+
+    async def run(self, begun: BegunBarrier | None = None) -> None:
         """Fetch all pages that are dirty now: 10 us if there is none.  Raise StoreError.
 
-        The pages arrive as write requests, which the loop serves while this waits.
+        With `begun`, that barrier will do, unless it began long ago.  The pages arrive as write
+        requests, which the loop serves while this waits.
         """
         needed = self._begun + 1
+        if begun is not None and time.monotonic_ns() - begun.at_ns <= AHEAD_NS:
+            needed = begun.number
         async with self._lock:
             if self._ended >= needed:
                 return
             if self._is_over:
                 await trio.sleep_forever()
-            # The thread cannot be stopped, and its answer is for this call alone.
-            with trio.CancelScope(shield=True):
-                await self._run()
+            self._is_running = True
+            try:
+                # The thread cannot be stopped, and its answer is for this call alone.
+                with trio.CancelScope(shield=True):
+                    await self._run(needed)
+            finally:
+                self._is_running = False
 
     async def run_last(self) -> None:
         """Run a barrier; each later one waits until it is cancelled, as its writes are not served.
@@ -105,27 +156,48 @@ class Barrier:
         await self.run()
         self._is_over = True
 
-    async def _run(self) -> None:
-        if self._asked < 0:
-            self._begin()
-        self._begun = number = self._begun + 1
-        observed = self.observer.barrier_begun() if self.observer is not None else 0
-        self._stay_near()
-        os.eventfd_write(self._asked, 1)
-        found = self._poller.poll(_PATIENCE_MS)
-        if not any(fd == self._done for fd, _ in found):
-            await trio.lowlevel.wait_readable(self._done)
-        os.eventfd_read(self._done)
+    async def _run(self, needed: int) -> None:
+        # One that failed is not done for those who share it.
+        number = needed if self._failed < needed <= self._begun else self._ask()
+        await self._wait(number)
         error, self._error = self._error, 0
         if error and error not in self._refusals:
+            self._failed = self._synced
             raise _failed(error)
         await self._serve_sent()
         lost, self._lost = self._lost, 0
         if lost:
+            self._failed = self._synced
             raise _failed(lost)
-        self._ended = number
+        self._end(number)
+
+    def _ask(self) -> int:
+        """Wake the thread; return the number of the barrier that it begins."""
+        if self._asked < 0:
+            self._begin()
+        self._begun += 1
         if self.observer is not None:
-            self.observer.barrier_ended(observed)
+            self.observer.barrier_begun(self._begun)
+        self._stay_near()
+        os.eventfd_write(self._asked, 1)
+        return self._begun
+
+    async def _wait(self, number: int) -> None:
+        """Wait until the thread has done what it was asked for."""
+        # Set before the first look, as the thread looks at it after it has set the number.
+        self._is_awaited = True
+        while self._synced < number:
+            found = self._poller.poll(_PATIENCE_MS)
+            if not any(fd == self._done for fd, _ in found):
+                await trio.lowlevel.wait_readable(self._done)
+            # It may also tell of an earlier one, of which nobody had to be told any more.
+            os.eventfd_read(self._done)
+        self._is_awaited = False
+
+    def _end(self, number: int) -> None:
+        self._ended = max(self._ended, number)
+        if self.observer is not None:
+            self.observer.barrier_ended(number)
 
     async def _serve_sent(self) -> None:
         """Let the workers serve the requests that have been sent."""
@@ -161,11 +233,14 @@ class Barrier:
         self._thread_id = threading.get_native_id()
         while True:
             os.eventfd_read(self._asked)
+            number = self._begun
             try:
                 _syncfs(self._mountpoint)
             except OSError as error:
                 self._error = error.errno or errno.EIO
-            os.eventfd_write(self._done, 1)
+            self._synced = number
+            if self._is_awaited:
+                os.eventfd_write(self._done, 1)
 
 
 def _syncfs(mountpoint: str) -> None:

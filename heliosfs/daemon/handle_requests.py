@@ -18,6 +18,8 @@ from heliosfs.fuse import wire
 from heliosfs.fuse.handler import DONE, Answer, Handler
 from heliosfs.fuse.notices import Notices
 from heliosfs.fuse.wire import BODY_AT, Message, Opcode
+from heliosfs.vfs.control import Channel
+from heliosfs.vfs.control_request import ControlRequest
 from heliosfs.vfs.files import Files
 from heliosfs.vfs.handles import ChannelHandle, FileHandle, Handle
 from heliosfs.workspace.inode import KEPT_ALL
@@ -39,6 +41,7 @@ class HandleRequests:
         notices: Notices,
     ) -> None:
         self._files = files
+        self._contents = keeper.repository.working_set
         self._node = files.node
         self._handles = files.handles
         self._handle = files.handle
@@ -93,7 +96,9 @@ class HandleRequests:
         data = bytes(memoryview(message)[_DATA_AT:end])
         if isinstance(handle, ChannelHandle):
             handle.channel.position = offset + len(data)
-            return self._write_channel(handle, fh, data)
+            if self._pages.is_used_up(handle, fh):
+                return self._write_anew(handle, fh, data)
+            return self._write_channel(handle, data)
         (how,) = wire.WORD.unpack_from(message, wire.WRITE_FLAGS_AT)
         is_late = bool(how & wire.WRITE_OF_CACHE)
         try:
@@ -120,11 +125,27 @@ class HandleRequests:
         """Return the answer to a write, or a coroutine that first waits for room in the store."""
         return self._catch_up(answer) if self._keeper.written() else answer
 
-    async def _write_channel(self, handle: ChannelHandle, fh: int, data: bytes) -> bytes:
-        if self._pages.is_used_up(handle, fh):
-            await self._pages.begin_anew(handle, fh)
-        await self._verbs.run(handle.channel, handle.channel.write(data))
-        return wire.WRITTEN.pack(len(data), 0)
+    def _write_channel(self, handle: ChannelHandle, data: bytes) -> Answer:
+        channel = handle.channel
+        requests = channel.write(data)
+        written = wire.WRITTEN.pack(len(data), 0)
+        if requests:
+            return self._answered(channel, requests, written)
+        if channel.needs_barrier_soon and self._contents.writers:
+            self._kernel.begin_barrier(channel)
+        return written
+
+    async def _answered(
+        self, channel: Channel, requests: list[ControlRequest], answer: bytes
+    ) -> bytes:
+        await self._verbs.run(channel, requests)
+        return answer
+
+    async def _write_anew(self, handle: ChannelHandle, fh: int, data: bytes) -> bytes:
+        await self._pages.begin_anew(handle, fh)
+        return await self._answered(
+            handle.channel, handle.channel.write(data), wire.WRITTEN.pack(len(data), 0)
+        )
 
     async def _catch_up(self, answer: bytes) -> bytes:
         barriers = self._kernel.barriers
@@ -172,12 +193,8 @@ class HandleRequests:
             # It never asks again.  There is nothing to flush: each write was answered.
             raise PosixError(errno.ENOSYS)
         handle = self._handles[fh]
-        if isinstance(handle, ChannelHandle):
-            return self._finish(handle)
-        return DONE
-
-    async def _finish(self, handle: ChannelHandle) -> bytes:
-        await self._verbs.run(handle.channel, handle.channel.finish())
+        if isinstance(handle, ChannelHandle) and (requests := handle.channel.finish()):
+            return self._answered(handle.channel, requests, DONE)
         return DONE
 
     def _fsync(self, ino: int, message: Message, end: int) -> Answer:
@@ -186,7 +203,7 @@ class HandleRequests:
 
     async def _sync(self, handle: Handle) -> bytes:
         if isinstance(handle, ChannelHandle):
-            await self._finish(handle)
+            await self._verbs.run(handle.channel, handle.channel.finish())
         with self._kernel.waiting():
             await self._keeper.sync()
         return DONE

@@ -145,6 +145,7 @@ def _serve(
     finally:
         pyfuse3.close()
         inner.end()
+        loop.close()
 
 
 async def _main(

@@ -16,7 +16,7 @@ from heliosfs.daemon.watchers import Watchers
 from heliosfs.errors import StoreError
 from heliosfs.fuse.loop import HandoffLock
 from heliosfs.repo.repository import Repository
-from heliosfs.vfs.control import ControlRequest
+from heliosfs.vfs.control_request import ControlRequest
 
 
 class Turns:
@@ -69,7 +69,7 @@ class Turns:
         # I16: a verb that captures the tree sees what the kernel still held.
         if request.barrier:
             if self._repository.working_set.writers:
-                await self._kernel.barrier()
+                await self._kernel.barrier(request.begun_barrier)
             await self._keeper.shorten()
 
     async def acknowledge(self, request: ControlRequest) -> None:

@@ -19,7 +19,8 @@ from heliosfs.errors import Busy, HeliosError, Interrupted
 from heliosfs.fuse.loop import HandoffLock
 from heliosfs.repo.repository import Repository
 from heliosfs.steps import Steps
-from heliosfs.vfs.control import Channel, ControlRequest, LongRequest
+from heliosfs.vfs.control import Channel
+from heliosfs.vfs.control_request import ControlRequest, LongRequest
 
 TOLD_NS = 200_000_000
 """Time between two progress lines of a long verb."""

@@ -60,6 +60,7 @@ class Dispatcher:
         self._on_ended = on_ended
         self._loop = loop
         self._handlers = handlers
+        loop.watch(connection.fd)
         self._turn = ReaderLock()
         self._idle_count = 0
         self._is_over = False
@@ -77,7 +78,7 @@ class Dispatcher:
     def stop(self) -> None:
         """Read no further request; those that were read are still answered."""
         self._is_over = True
-        trio.lowlevel.notify_closing(self._loop.waited_fd(self._connection.fd))
+        trio.lowlevel.notify_closing(self._loop.fd)
 
     async def _work(self, nursery: trio.Nursery) -> None:
         while self._idle_count < IDLE_MAX:
@@ -95,13 +96,17 @@ class Dispatcher:
     async def _read(self) -> _Waiting | None:
         """Read and answer requests; return the first one that has to wait, or None at the end."""
         connection, handlers = self._connection, self._handlers
-        fd, message = connection.fd, connection.message
+        main_fd, message = connection.fd, connection.message
         wait_readable, unpack = self._loop.wait_readable, HEAD.unpack_from
         device: Device | None
         try:
             while not self._is_over:
-                device = self._ready() if await wait_readable(fd) else connection
-                end = device.receive() if device is connection else self._receive(device)
+                fd = await wait_readable()
+                if fd == main_fd:
+                    device, end = connection, connection.receive()
+                else:
+                    device = self._inner_device(fd)
+                    end = self._receive(device)
                 # The request was withdrawn between the wait and the read.
                 if not end:
                     continue
@@ -132,9 +137,8 @@ class Dispatcher:
             self._is_over = True
         return None
 
-    def _ready(self) -> Device | None:
-        assert self._inner is not None
-        return self._inner.ready()
+    def _inner_device(self, fd: int) -> Device | None:
+        return self._inner.get(fd) if self._inner is not None else None
 
     def _receive(self, device: Device | None) -> int:
         """Receive a request from a device inside; return 0 if there is none."""

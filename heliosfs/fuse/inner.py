@@ -1,14 +1,13 @@
 """Mounts inside of the workspace's mount, each with a FUSE connection of its own.
 
 The kernel and a daemon agree once for a whole connection whether opens are asked for.  So what
-needs its opens asked for has a connection of its own.  All of them share the workers, and the time
-of a wait does not depend on their number: the kernel gathers their devices in one descriptor.
+needs its opens asked for has a connection of its own.  All of them share the workers, and the wait
+for requests (`RequestLoop`), whose time does not depend on their number.
 """
 
 from __future__ import annotations
 
 import os
-import select
 import struct
 
 from heliosfs.fuse import wire
@@ -46,38 +45,31 @@ def answer_init(ino: int, message: Message, end: int) -> bytes:
 
 
 class InnerDevices:
-    """Devices of the mounts inside of another one, gathered in one descriptor."""
+    """Devices of the mounts inside of another one, by their descriptors."""
 
     def __init__(self, loop: RequestLoop, main: Device) -> None:
-        """Let the loop wait for these devices beside the `main` one."""
+        """Let the loop wait for these devices, whose requests come where those of `main` do."""
+        self._loop = loop
         self._message = main.message
         self._devices: dict[int, Device] = {}
-        self._gathered = select.epoll()
-        self._all = select.epoll()
-        for fd in (main.fd, self._gathered.fileno()):
-            self._all.register(fd, select.EPOLLIN)
-        loop.watch_also(self._gathered.fileno(), self._all.fileno())
 
     def add(self, fd: int, root: int) -> Device:
         """Serve the requests of a further device, whose root is the inode `root`."""
         device = self._devices[fd] = Device(fd, self._message, root)
-        self._gathered.register(fd, select.EPOLLIN)
+        self._loop.watch(fd)
         return device
 
     def remove(self, device: Device) -> None:
         """Serve no further requests of a device; its descriptor stays open.  Idempotent."""
         if self._devices.pop(device.fd, None) is not None:
-            self._gathered.unregister(device.fd)
+            self._loop.unwatch(device.fd)
 
-    def ready(self) -> Device | None:
-        """Return a device with a request; None if the last one was withdrawn."""
-        found = self._gathered.poll(0, 1)
-        return self._devices[found[0][0]] if found else None
+    def get(self, fd: int) -> Device | None:
+        """Return the device of a descriptor; None if it was removed."""
+        return self._devices.get(fd)
 
     def end(self) -> None:
         """Close all devices, whose mounts answer ENOTCONN from then on."""
         for fd in self._devices:
             os.close(fd)
         self._devices.clear()
-        self._gathered.close()
-        self._all.close()

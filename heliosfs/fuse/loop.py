@@ -14,7 +14,9 @@ without credit the loop does not poll.  The harm is measured too: a `sched_yield
 let another process run, and then the loop does not poll for a while, each time twice as long, until
 no other process has wanted the CPU for a second.  An idle mount sleeps, and costs nothing.
 
-`wait_readable` tries the cheapest way first: look, poll, linger for long work, sleep.
+`wait_readable` tries the cheapest way first: look, poll, linger for long work, sleep.  It looks at
+one epoll descriptor with the devices of all mounts, and asks it for one of them: the kernel names
+them in turn, at the same cost for one as for a thousand.
 
 Refused: sleeping in every case, which adds a wake-up to each request; polling without end,
 which takes a CPU from a compiler beside it; a thread that polls, which needs the interpreter lock
@@ -45,51 +47,56 @@ _CALM_NS = 1_000_000_000
 
 
 class RequestLoop:
-    """Wait for requests on a descriptor, by polling or sleeping, whichever costs less."""
+    """Wait for requests on some descriptors, by polling or sleeping, whichever costs less."""
 
     def __init__(self, clock_ns: Callable[[], int] = time.monotonic_ns) -> None:
         self.waiting_handlers = 0
         """Number of handlers that wait for a thread: they need the CPU more than a poll does."""
         self.long_work = 0
         """Number of long verbs that are under way in slices."""
+        self.then: Callable[[], None] | None = None
+        """Function to call once, when the request that was read last is answered."""
         self.polls = 0
         """Number of times that the loop polled before it would have slept."""
         self.sleeps = 0
         self._clock_ns = clock_ns
-        self._poller: select.poll | None = None
-        self._others = self._all = -1
-        self._is_turn_of_others = False
+        self._watched = select.epoll()
         self._served = 0
         self._credit = 0
         self._backed_off_until_ns = 0
         self._back_off_ns = _BACK_OFF_MIN_NS
 
-    def watch_also(self, others: int, all_fd: int) -> None:
-        """Watch the descriptor `others`, too; `all_fd` is readable when one of the two is.
+    @property
+    def fd(self) -> int:
+        """Descriptor for which a sleep waits, readable when a watched one is."""
+        return self._watched.fileno()
 
-        Call it before the first wait.
-        """
-        self._others, self._all = others, all_fd
+    def watch(self, fd: int) -> None:
+        """Wait for requests on a further descriptor."""
+        self._watched.register(fd, select.EPOLLIN)
 
-    def waited_fd(self, fd: int) -> int:
-        """Return the descriptor for which a sleep waits in place of `fd`."""
-        return fd if self._all < 0 else self._all
+    def unwatch(self, fd: int) -> None:
+        """Wait no longer for requests on a descriptor, which is still open."""
+        self._watched.unregister(fd)
 
-    async def wait_readable(self, fd: int) -> bool:
-        """Return when a request is there; return True if it is at the other descriptor.
+    def close(self) -> None:
+        """Wait for nothing any more.  Idempotent."""
+        self._watched.close()
+
+    async def wait_readable(self) -> int:
+        """Return the descriptor of a request that is there; -1 if it was withdrawn meanwhile.
 
         A checkpoint of trio only if none was there, or after `BURST` requests in a row.
         """
-        if self._poller is None:
-            self._poller = select.poll()
-            self._poller.register(fd, select.POLLIN)
-            if self._others >= 0:
-                self._poller.register(self._others, select.POLLIN)
-        ready = self._poller.poll
+        if self.then is not None:
+            then, self.then = self.then, None
+            then()
+        ready = self._watched.poll
         # I17: a poll would keep the CPU from the thread that a handler waits for.
         may_poll = self._credit > 0 and not self.waiting_handlers
+        # One at a time: the kernel puts it behind the others, so that each has its turn.
         found = (
-            ready(0) or (may_poll and self._poll(ready)) or (self.long_work and self._linger(fd))
+            ready(0, 1) or (may_poll and self._poll(ready)) or (self.long_work and self._linger())
         )
         if found:
             self._served += 1
@@ -100,24 +107,18 @@ class RequestLoop:
             self._served = 0
             self.sleeps += 1
             began_ns = self._clock_ns()
-            await trio.lowlevel.wait_readable(self.waited_fd(fd))
+            await trio.lowlevel.wait_readable(self.fd)
             self._learn(self._clock_ns() - began_ns)
-            if self._others < 0:
-                return False
-            found = ready(0)
-        if len(found) > 1:
-            # In turn, so that neither waits for a pause of the other.
-            self._is_turn_of_others = not self._is_turn_of_others
-            return self._is_turn_of_others
-        return bool(found) and found[0][0] != fd
+            found = ready(0, 1)
+        return found[0][0] if found else -1
 
-    def _linger(self, fd: int) -> list[tuple[int, int]]:
+    def _linger(self) -> list[tuple[int, int]]:
         """Wait for a request for a moment, without a pass through the scheduler."""
-        assert self._poller is not None
-        fds = (fd,) if self._others < 0 else (fd, self._others)
-        return self._poller.poll(0) if select.select(fds, (), (), LINGER_SECONDS)[0] else []
+        # The timeout of an epoll descriptor's own wait is a whole number of milliseconds.
+        is_there = select.select((self._watched,), (), (), LINGER_SECONDS)[0]
+        return self._watched.poll(0, 1) if is_there else []
 
-    def _poll(self, ready: Callable[[int], list[tuple[int, int]]]) -> list[tuple[int, int]]:
+    def _poll(self, ready: Callable[[int, int], list[tuple[int, int]]]) -> list[tuple[int, int]]:
         """Poll for a moment; return what came, if anything.  Other processes may run meanwhile."""
         now_ns = self._clock_ns()
         if now_ns < self._backed_off_until_ns:
@@ -125,7 +126,7 @@ class RequestLoop:
         self.polls += 1
         end_ns = now_ns + POLL_NS
         while now_ns < end_ns:
-            if found := ready(0):
+            if found := ready(0, 1):
                 self._credit = min(self._credit + 1, _CREDIT_MAX)
                 return found
             before_ns = now_ns
@@ -133,7 +134,7 @@ class RequestLoop:
             now_ns = self._clock_ns()
             if now_ns - before_ns > _CROWDED_NS:
                 self._back_off(now_ns)
-                return ready(0)
+                return ready(0, 1)
         self._credit -= 4
         return []
 

@@ -10,63 +10,21 @@ from __future__ import annotations
 import codecs
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import partial
-from time import perf_counter_ns
-from typing import NamedTuple
 
 from heliosfs.commands.agents.failure import told_to_user
 from heliosfs.commands.commit import commit_message
 from heliosfs.commands.refusal import tell_as_json
 from heliosfs.commands.table import VERBS, begin, find_verb, parse_line, run
-from heliosfs.commands.verb import exit_code_of
 from heliosfs.commands.visible import visible
 from heliosfs.errors import HeliosError, TooLarge, UsageError
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.view import View
-from heliosfs.steps import Steps
+from heliosfs.vfs.control_request import BegunBarrier, ControlRequest, LongRequest
 
 REQUEST_MAX_BYTES = 64 * 1024
 PAYLOAD_KEPT_BYTES = 256 * 1024
 """Bytes of an agent's payload that are kept: it may hold whole files, and what counts is short."""
-
-
-class LongRequest(NamedTuple):
-    """The additional data of a request for a verb that is a generator of steps."""
-
-    name: str
-    begin: Callable[[], Steps[str]]
-    progress: bool
-    """True if lines of progress precede the reply and are read while the verb runs."""
-
-
-@dataclass(frozen=True, slots=True)
-class ControlRequest:
-    """Request to run one verb."""
-
-    barrier: bool
-    """True if the kernel must write its dirty pages back first."""
-    sync: bool
-    """True if the reply must wait until the store is safe from a power cut."""
-    run: Callable[[], str]
-    observe: Callable[[int], None] | None = None
-    """Function to call after the request, with its duration in ns."""
-    long: LongRequest | None = None
-    """Steps of a long verb, which run in place of `run`; None for other verbs."""
-    reading: LongRequest | None = None
-    """Steps that change nothing before they yield `ALONE`; they precede `long` if both are set."""
-    exit: bool = False
-    """True if the reply begins with a line that tells the exit code."""
-    begun_ns: int = field(default_factory=perf_counter_ns)
-
-    def framed(self, reply: str) -> str:
-        """Return the reply, preceded by a line with the exit code."""
-        return f"exit: {exit_code_of(reply)}\n{reply}"
-
-    def answered(self) -> None:
-        """Record the duration of the request, with all waits, after its end."""
-        if self.observe is not None:
-            self.observe(perf_counter_ns() - self.begun_ns)
 
 
 class ErrorLog:
@@ -108,6 +66,13 @@ class Channel:
         """Kernel's offset at which the last write ended."""
         self.opener_pid = 0
         """Thread that opened the file; 0 if it is not known."""
+        self.begun_barrier: BegunBarrier | None = None
+        """Barrier that began after the last write."""
+
+    @property
+    def needs_barrier_soon(self) -> bool:
+        """Return True if the bytes so far become a request with a barrier once they end."""
+        return False
 
     @property
     def is_read(self) -> bool:
@@ -239,6 +204,10 @@ class MessageChannel(Channel):
         self._decoder = codecs.getincrementaldecoder("utf-8")()
         """Decoder that accepts a character whose bytes come in two writes."""
 
+    @property
+    def needs_barrier_soon(self) -> bool:
+        return bool(self._pending)
+
     def fail(self, error: HeliosError) -> None:
         super().fail(error)
         self._decoder.reset()
@@ -257,12 +226,14 @@ class MessageChannel(Channel):
         self._decoder.reset()
         text = bytes(self._pending)
         self._pending.clear()
+        begun, self.begun_barrier = self.begun_barrier, None
         return [
             ControlRequest(
                 barrier=True,
                 sync=False,
                 run=lambda: commit_message(self._repository, self._view(), text),
                 observe=self._repository.metrics.observe_commit,
+                begun_barrier=begun,
             )
         ]
 

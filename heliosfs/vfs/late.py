@@ -35,7 +35,7 @@ class LateStores:
         self._fresh: dict[StatInode, None] = {}
         """Files that were made to be written only, without a time or a read since."""
         self._timed: dict[StatInode, int] = {}
-        """File whose time was set -> number of the barriers that had begun by then."""
+        """File whose time was set -> number of the last barrier that had begun by then."""
         self._begun = 0
 
     def made(self, node: FileNode, flags: int) -> None:
@@ -74,10 +74,9 @@ class LateStores:
         """Return True if a late store came after the time was set, as far as can be known."""
         return node not in self._timed
 
-    def barrier_begun(self) -> int:
-        """Note that a barrier begins; return its number for `barrier_ended`."""
-        self._begun += 1
-        return self._begun
+    def barrier_begun(self, number: int) -> None:
+        """Note that a barrier begins; the numbers grow."""
+        self._begun = number
 
     def barrier_ended(self, number: int) -> None:
         """Note that all stores from before a barrier have arrived."""

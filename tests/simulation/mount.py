@@ -43,6 +43,7 @@ from heliosfs.store.l2 import compact, database, encoder
 from heliosfs.store.local import LocalStore
 from heliosfs.store.sidefile import BesideFile
 from heliosfs.vfs import control
+from heliosfs.vfs.control_request import BegunBarrier
 from heliosfs.vfs.filesystem import FileSystem
 from heliosfs.workspace import inodes, link_groups
 from heliosfs.workspace.inodes import FILE as INODES_FILE
@@ -209,7 +210,7 @@ class SimulatedKernel(Kernel):
         self.telling = 0
         """Number of invalidations that are under way."""
 
-    async def barrier(self) -> None:
+    async def barrier(self, begun: BegunBarrier | None = None) -> None:
         """Write all dirty pages back, as syncfs(2) does."""
         await self._pauses()
         cache = cast("CachingKernel", self._notices)

@@ -21,6 +21,7 @@ from heliosfs.store.drain import Sync
 from heliosfs.store.formats import format2
 from heliosfs.store.journal.journal import Journal
 from heliosfs.store.sidefile import BesideFile
+from heliosfs.vfs.control_request import BegunBarrier
 from heliosfs.vfs.files import Files
 from heliosfs.workspace import switch, unloading
 from heliosfs.workspace.nodes import DirNode
@@ -118,7 +119,7 @@ def test_a_node_that_is_unloaded_while_it_is_known(monkeypatch: pytest.MonkeyPat
 def test_a_save_that_leaves_the_pages_of_mappings_to_the_kernel(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    async def barrier(self: SimulatedKernel) -> None: ...
+    async def barrier(self: SimulatedKernel, begun: BegunBarrier | None = None) -> None: ...
 
     monkeypatch.setattr(SimulatedKernel, "barrier", barrier)
     assert "mapping" in found()

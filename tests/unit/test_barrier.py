@@ -14,6 +14,7 @@ import trio.testing
 from heliosfs.daemon import barrier
 from heliosfs.daemon.barrier import Barrier
 from heliosfs.errors import StoreError
+from heliosfs.vfs.control_request import BegunBarrier
 
 pytestmark = pytest.mark.trio
 SECONDS = 10
@@ -39,9 +40,8 @@ class Observed:
         if self.error is not None:
             raise self.error
 
-    def barrier_begun(self) -> int:
+    def barrier_begun(self, number: int) -> None:
         self.seen.append("begun")
-        return self.calls
 
     def barrier_ended(self, number: int) -> None:
         self.seen.append("ended")
@@ -104,6 +104,84 @@ async def test_who_asks_meanwhile_shares_the_next(kernel: Observed) -> None:
             kernel.may_end.set()
     assert sorted(done) == list(range(6))
     assert kernel.calls == 2, "the first had begun before the others asked"
+
+
+async def test_one_that_began_ahead_is_over_without_another_call(kernel: Observed) -> None:
+    kernel.may_end.set()
+    for count in (1, 2, 3):
+        begun = kernel.barrier.begin()
+        await done(kernel, begun)
+        assert kernel.barrier.has_fetched(begun)
+        assert kernel.calls == count
+        assert kernel.seen == ["begun", "ended"] * count
+        # Nor does the long way need another one.
+        await kernel.barrier.run(begun)
+        assert kernel.calls == count
+    await kernel.barrier.run()
+    assert kernel.calls == 4
+
+
+async def done(kernel: Observed, begun: BegunBarrier) -> None:
+    """Wait until the thread is done with it; then it is as if it had begun just now."""
+    with trio.fail_after(SECONDS):
+        while kernel.barrier.is_busy(begun):
+            await trio.sleep(0.001)
+
+
+async def test_one_that_began_ahead_and_is_not_done_is_waited_for(kernel: Observed) -> None:
+    begun = kernel.barrier.begin()
+    assert not kernel.barrier.has_fetched(begun)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(kernel.barrier.run, begun)
+        await trio.testing.wait_all_tasks_blocked()
+        assert kernel.seen == ["begun"]
+        kernel.may_end.set()
+    assert kernel.seen == ["begun", "ended"]
+    assert kernel.calls == 1
+
+
+async def test_one_that_began_long_ago_does_not_count(
+    kernel: Observed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kernel.may_end.set()
+    begun = kernel.barrier.begin()
+    await done(kernel, begun)
+    monkeypatch.setattr(barrier, "AHEAD_NS", 0)
+    assert not kernel.barrier.has_fetched(begun)
+    await kernel.barrier.run(begun)
+    assert kernel.calls == 2
+
+
+async def test_one_that_began_ahead_is_not_over_before_its_pages_are_served(
+    kernel: Observed,
+) -> None:
+    kernel.may_end.set()
+    begun = kernel.barrier.begin()
+    await done(kernel, begun)
+    os.write(kernel.writer, b"pages")
+    assert not kernel.barrier.has_fetched(begun)
+    os.read(kernel.reader, 5)
+    kernel.barrier.waiting_writes = 1
+    assert not kernel.barrier.has_fetched(begun)
+    kernel.barrier.waiting_writes = 0
+    assert kernel.barrier.has_fetched(begun)
+
+
+async def test_the_failure_of_one_that_began_ahead_is_that_of_who_wants_it(
+    kernel: Observed,
+) -> None:
+    kernel.may_end.set()
+    kernel.error = OSError(errno.EIO, "of open")
+    begun = kernel.barrier.begin()
+    await done(kernel, begun)
+    assert not kernel.barrier.has_fetched(begun)
+    with pytest.raises(StoreError, match="pages: Input/output error"):
+        await kernel.barrier.run(begun)
+    kernel.error = None
+    # Another request that began with it must not take it for done.
+    assert not kernel.barrier.has_fetched(begun)
+    await kernel.barrier.run(begun)
+    assert kernel.calls == 2
 
 
 async def test_it_ends_when_what_was_sent_is_served(kernel: Observed) -> None:
@@ -179,7 +257,9 @@ async def test_a_page_lost_fails_the_barrier_that_served_it_and_no_other(kernel:
 async def test_none_runs_after_the_last(kernel: Observed) -> None:
     kernel.may_end.set()
     await kernel.barrier.run_last()
+    begun = kernel.barrier.begin()
+    assert not kernel.barrier.has_fetched(begun)
     with trio.move_on_after(0.05) as scope:
-        await kernel.barrier.run()
+        await kernel.barrier.run(begun)
     assert scope.cancelled_caught
     assert kernel.calls == 1

@@ -17,10 +17,10 @@ from heliosfs.vfs.control import (
     REQUEST_MAX_BYTES,
     Channel,
     CommandChannel,
-    ControlRequest,
     ErrorLog,
     MessageChannel,
 )
+from heliosfs.vfs.control_request import BegunBarrier, ControlRequest
 
 
 class Control:
@@ -388,6 +388,26 @@ def test_a_new_request_replaces_the_reply(control: Control) -> None:
     control.write(channel, b"rev-parse --abbrev-ref HEAD\n")
     assert control.read(channel) == b"main\n"
     assert control.read(channel) == b""
+
+
+def test_a_barrier_that_began_with_a_message_is_that_of_its_commit(control: Control) -> None:
+    control.change()
+    channel = control.message()
+    assert not channel.needs_barrier_soon
+    channel.write(b"")
+    assert not channel.needs_barrier_soon
+    for text in (b"a message", b" in two writes"):
+        channel.write(text)
+        assert channel.needs_barrier_soon
+    channel.begun_barrier = begun = BegunBarrier(7, 1)
+    (request,) = channel.finish()
+    assert request.barrier and request.begun_barrier is begun
+    assert not channel.needs_barrier_soon
+    channel.write(b"another")
+    assert channel.finish()[0].begun_barrier is None
+    command = control.command()
+    command.write(b"commit -m message")
+    assert not command.needs_barrier_soon, "it runs within the write that ends its line"
 
 
 def test_an_empty_message_is_refused(control: Control) -> None:

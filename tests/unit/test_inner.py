@@ -50,6 +50,7 @@ def test_what_is_agreed_on_is_what_was_offered() -> None:
 async def test_requests_of_all_devices_are_found_in_turn() -> None:
     loop, main = RequestLoop(), Pair()
     device = Device(main.fd)
+    loop.watch(main.fd)
     inner = InnerDevices(loop, device)
     pairs = [Pair() for _ in range(3)]
     devices = [inner.add(pair.fd, 100 + number) for number, pair in enumerate(pairs)]
@@ -57,55 +58,63 @@ async def test_requests_of_all_devices_are_found_in_turn() -> None:
         with trio.fail_after(SECONDS):
             for number, pair in enumerate(pairs):
                 pair.send(b"request %d" % number)
-                assert await loop.wait_readable(main.fd)
-                found = inner.ready()
+                found = inner.get(await loop.wait_readable())
                 assert found is devices[number]
                 assert found.root == 100 + number
                 assert found.message is device.message
                 assert device.message[: found.receive()] == b"request %d" % number
             for pair in (main, *pairs):
-                pair.send(b"x" * 5)
+                for _ in range(3):
+                    pair.send(b"x" * 5)
             turns = []
-            for _ in range(4):
-                turns.append(await loop.wait_readable(main.fd))
-                reader = inner.ready() if turns[-1] else device
-                assert reader is not None and reader.receive() == 5
-            assert sorted(turns) == [False, True, True, True]
-            assert turns[0] != turns[1], "neither waits for a pause of the other"
+            for _ in range(12):
+                turns.append(await loop.wait_readable())
+                reader = inner.get(turns[-1]) or device
+                assert reader.fd == turns[-1] and reader.receive() == 5
+            for begin in (0, 4, 8):
+                # None waits for a pause of another.
+                assert set(turns[begin : begin + 4]) == {main.fd, *(each.fd for each in devices)}
             inner.remove(devices[0])
             inner.remove(devices[0])
             pairs[0].send(b"late")
             main.send(b"mine")
-            assert not await loop.wait_readable(main.fd)
-        assert inner.ready() is None
+            assert await loop.wait_readable() == main.fd
+            assert device.receive() == 4
+            with trio.move_on_after(0.01):
+                await loop.wait_readable()
+                raise AssertionError("the device is watched no more")
+        assert inner.get(devices[0].fd) is None
     finally:
         for pair in (main, *pairs):
             pair.close()
         os.close(devices[0].fd)
         os.close(main.fd)
         inner.end()
+        loop.close()
 
 
 @pytest.mark.trio
 async def test_a_sleep_ends_with_a_request_of_any_device() -> None:
     loop, main, pair = RequestLoop(), Pair(), Pair()
+    loop.watch(main.fd)
     inner = InnerDevices(loop, Device(main.fd))
     inner.add(pair.fd, 7)
     try:
         with trio.fail_after(SECONDS):
             async with trio.open_nursery() as nursery:
-                found: list[bool] = []
+                found: list[int] = []
 
                 async def wait() -> None:
-                    found.append(await loop.wait_readable(main.fd))
+                    found.append(await loop.wait_readable())
 
                 nursery.start_soon(wait)
                 await trio.testing.wait_all_tasks_blocked()
                 pair.send(b"request")
-        assert found == [True]
+        assert found == [pair.fd]
         assert loop.sleeps == 1
     finally:
         for each in (main, pair):
             each.close()
         os.close(main.fd)
         inner.end()
+        loop.close()

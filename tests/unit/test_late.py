@@ -37,14 +37,14 @@ def test_a_new_file_gets_its_first_time_at_once() -> None:
 def test_what_arrives_late_leaves_the_time_until_the_next_barrier() -> None:
     late, file, other = LateStores(), node(), node()
     late.are_opens_asked = False
-    under_way = late.barrier_begun()
+    late.barrier_begun(1)
     for each in (file, other):
         late.made(each, os.O_WRONLY)
         late.needs_barrier(each)
-    late.barrier_ended(under_way)
+    late.barrier_ended(1)
     assert not late.moves_time_of(file), "that barrier had begun before"
-    after = late.barrier_begun()
-    late.barrier_ended(after)
+    late.barrier_begun(2)
+    late.barrier_ended(2)
     assert late.moves_time_of(file) and late.moves_time_of(other)
 
 

@@ -59,14 +59,17 @@ def time() -> Time:
 
 
 @pytest.fixture
-def loop(time: Time) -> RequestLoop:
-    return RequestLoop(time)
+def loop(time: Time, requests: Requests) -> Iterator[RequestLoop]:
+    made = RequestLoop(time)
+    made.watch(requests.reader)
+    yield made
+    made.close()
 
 
 async def serve(loop: RequestLoop, requests: Requests, count: int) -> None:
     """Take so many requests, one after another."""
     for _ in range(count):
-        await loop.wait_readable(requests.reader)
+        await loop.wait_readable()
         requests.take()
 
 
@@ -91,6 +94,16 @@ async def test_what_is_there_is_served_without_a_checkpoint(
     with trio.testing.assert_no_checkpoints():
         await serve(loop, requests, BURST - 1)
     assert (loop.polls, loop.sleeps) == (0, 0)
+
+
+async def test_what_was_left_for_after_the_answer_is_done_once(
+    loop: RequestLoop, requests: Requests
+) -> None:
+    done: list[int] = []
+    requests.send(3)
+    loop.then = lambda: done.append(1)
+    await serve(loop, requests, 3)
+    assert done == [1]
 
 
 async def test_background_tasks_get_their_turn_under_a_flood(
@@ -158,7 +171,7 @@ async def test_close_requests_make_it_poll(
     assert (loop.polls, loop.sleeps) == (0, 1)
     monkeypatch.setattr(os, "sched_yield", requests.send)
     with trio.testing.assert_no_checkpoints():
-        await loop.wait_readable(requests.reader)
+        await loop.wait_readable()
     assert (loop.polls, loop.sleeps) == (1, 1)
 
 
@@ -281,7 +294,7 @@ async def test_a_handler_that_waits_does_not_stop_the_others(
     async def worker() -> None:
         while True:
             async with lock:
-                await loop.wait_readable(requests.reader)
+                await loop.wait_readable()
                 requests.take()
             if not served:
                 served.append("waits")
@@ -318,7 +331,7 @@ async def test_every_worker_may_wait_and_each_comes_back(
     async def worker(number: int) -> None:
         while True:
             async with lock:
-                await loop.wait_readable(requests.reader)
+                await loop.wait_readable()
                 requests.take()
             waiting.append(number)
             await releases[number].wait()
@@ -442,13 +455,13 @@ async def test_beside_long_work_the_next_request_is_waited_for(
         sender = threading.Timer(0.01, requests.send)
         sender.start()
         count = len(worked)
-        await loop.wait_readable(requests.reader)
+        await loop.wait_readable()
         assert loop.sleeps == 0 and len(worked) == count
         requests.take()
         # None comes: the work goes on.
         monkeypatch.setattr("heliosfs.fuse.loop.LINGER_SECONDS", 0.01)
         with trio.move_on_after(0.1):
-            await loop.wait_readable(requests.reader)
+            await loop.wait_readable()
         assert loop.sleeps == 1 and len(worked) > count
         nursery.cancel_scope.cancel()
     sender.join()

@@ -26,7 +26,8 @@ from heliosfs.errors import Busy, HeliosError, Interrupted, NotFound, TooLarge
 from heliosfs.fuse.loop import RequestLoop
 from heliosfs.fuse.notices import Notices
 from heliosfs.steps import ALONE, TURN, Progress, Steps, on_thread
-from heliosfs.vfs.control import CommandChannel, ControlRequest, ErrorLog, LongRequest
+from heliosfs.vfs.control import CommandChannel, ErrorLog
+from heliosfs.vfs.control_request import ControlRequest, LongRequest
 from tests.tree_builder import Stage
 
 pytestmark = pytest.mark.trio
