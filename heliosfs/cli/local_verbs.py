@@ -41,6 +41,7 @@ LOCAL_VERBS: dict[str, LocalVerb] = {
         LocalVerb("end a mount; everything is kept", "umount", "umount"),
         LocalVerb("list the workspaces on this machine, mounted and not", "listing", "ls"),
         LocalVerb("check what this machine offers, and say what to do", "doctor", "doctor"),
+        LocalVerb("serve the verbs of history to an agent, by MCP", "mcp", "mcp"),
         LocalVerb("print what makes a shell complete verbs", "completion", "completion"),
         LocalVerb("write manual pages for man(1)", "man", "man"),
     )

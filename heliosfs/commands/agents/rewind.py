@@ -57,9 +57,11 @@ def _chosen(changes: list[PromptedChange], options: Options) -> PromptedChange:
 
 
 def _list(changes: list[PromptedChange], options: Options) -> str:
+    limit = options.number("max-count")
     if "json" in options:
-        return json_reply([_document(number, each) for number, each in enumerate(changes, 1)])
-    limit = options.number("max-count") or _LISTED
+        chosen = changes[:limit]
+        return json_reply([_document(number, each) for number, each in enumerate(chosen, 1)])
+    limit = limit or _LISTED
     lines = [
         f"{number:>3}  {iso_words(each.seconds, each.offset_minutes)}  "
         f"{f'{each.agent} {each.session}':<16}  {each.commit_count:>3}  "

@@ -47,12 +47,13 @@ REWIND = Verb(
         "the commit with everything as it was when that prompt came, whatever wrote the files;\n"
         "'undo' comes back. It knows what the hooks told: see 'hook'."
     ),
-    options=(NUMBER._replace(is_for_text=True), JSON),
+    options=(NUMBER, JSON),
     errors=(E_USAGE, ("ENOENT", "no such prompt changed files on this branch"), E_FULL),
     example="1",
     effect=REPLACES,
     barrier=True,
     is_reading=True,
+    is_tool=True,
 )
 
 DECLARED_AGENTS = (HOOK, REWIND)
