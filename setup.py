@@ -1,11 +1,16 @@
-"""Make the manual pages while the wheel is built, which pyproject.toml cannot say."""
+"""Make the manual pages and take the plugin along while the wheel is built.
+
+pyproject.toml cannot say either.
+"""
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 
 from setuptools import setup
+from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).parent
 sys.path.insert(0, str(ROOT))
@@ -22,4 +27,14 @@ def manual() -> list[str]:
     return [f"build/man/{name}" for name, _ in pages()]
 
 
-setup(data_files=[("share/man/man1", manual())])
+class BuildWithPlugin(build_py):  # type: ignore[misc]
+    """The step that copies the package, and the plugin for agents into it."""
+
+    def run(self) -> None:
+        super().run()
+        if not self.editable_mode:
+            plugin = Path(self.build_lib, "heliosfs", "plugin")
+            shutil.copytree(ROOT / "integrations/plugin", plugin, dirs_exist_ok=True)
+
+
+setup(cmdclass={"build_py": BuildWithPlugin}, data_files=[("share/man/man1", manual())])

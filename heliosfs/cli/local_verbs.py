@@ -39,6 +39,7 @@ LOCAL_VERBS: dict[str, LocalVerb] = {
         LocalVerb("make a repository without mounting it", "mount", "init"),
         LocalVerb("mount a workspace, made on first use", "mount", "mount"),
         LocalVerb("end a mount; everything is kept", "umount", "umount"),
+        LocalVerb("make a project ready for agents, and take that back", "agent", "agent"),
         LocalVerb("list the workspaces on this machine, mounted and not", "listing", "ls"),
         LocalVerb("check what this machine offers, and say what to do", "doctor", "doctor"),
         LocalVerb("serve the verbs of history to an agent, by MCP", "mcp", "mcp"),

@@ -152,6 +152,30 @@ def forget(mountpoint: str) -> None:
         os.unlink(_path(mountpoint, "json"))
 
 
+def agent_record(root: str) -> str:
+    """Return the path of the record of what `helios agent init` did to a project."""
+    return _path(root, "agent")
+
+
+def agent_records() -> list[str]:
+    """Return the paths of these records, of all projects."""
+    try:
+        names = os.listdir(_directory())
+    except OSError:
+        return []
+    return [os.path.join(_directory(), name) for name in names if name.endswith(".agent")]
+
+
+def write_agent_record(root: str, text: str) -> None:
+    """Write such a record, which only this user can read.  Raise OSError."""
+    os.makedirs(_directory(), mode=0o700, exist_ok=True)
+    path = agent_record(root)
+    fd = os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with open(fd, "w", encoding="utf-8") as file:
+        file.write(text)
+    os.replace(f"{path}.new", path)
+
+
 def digest_of(mountpoint: str) -> str:
     """Return eight digits that tell mount points of the same name apart."""
     return hashlib.sha256(os.fsencode(mountpoint)).hexdigest()[:8]

@@ -21,6 +21,8 @@ def test_the_wheel_has_all_of_the_package_and_the_launcher(tmp_path: Path) -> No
         shutil.copy(SOURCES / name, copy)
     left_out = shutil.ignore_patterns("__pycache__")
     shutil.copytree(SOURCES / "heliosfs", copy / "heliosfs", ignore=left_out)
+    plugin = SOURCES / "integrations/plugin"
+    shutil.copytree(plugin, copy / "integrations/plugin", symlinks=True)
     # With the setuptools of the lock, so that nothing is fetched.
     options = ["--no-deps", "--no-build-isolation", "--no-index", "--wheel-dir", str(tmp_path)]
     subprocess.run(
@@ -46,4 +48,18 @@ def test_the_wheel_has_all_of_the_package_and_the_launcher(tmp_path: Path) -> No
         for path in (copy / "heliosfs").rglob("*")
         if path.is_file() and path.name != "helios"
     }
-    assert packed - scripts == sources
+    plugged = {f"heliosfs/plugin/{path.relative_to(plugin)}" for path in files_below(plugin)}
+    assert {
+        ".claude-plugin/plugin.json",
+        ".codex-plugin/plugin.json",
+        ".github/plugin/plugin.json",
+        "gemini/gemini-extension.json",
+        "hooks/hooks.json",
+        "qwen-extension.json",
+        "skills/helios-rewind/SKILL.md",
+    } <= {name.removeprefix("heliosfs/plugin/") for name in plugged}
+    assert packed - scripts == sources | plugged
+
+
+def files_below(directory: Path) -> list[Path]:
+    return [path for path in directory.rglob("*") if path.is_file()]

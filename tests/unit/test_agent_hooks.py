@@ -87,7 +87,7 @@ def test_a_session_of_each_client(client: str) -> None:
     }
     assert session.tell(stop.pop()) == ""
     files.write(b"later", b"in the background\n")
-    session.tell(session.event_of(HookMoment.END))
+    session.tell("sessionEnd" if client == "copilot" else "SessionEnd")
     assert len(session.commits) == 4
     last, done, tools, before = session.commits
     assert before.subject == "before: Add a parser"
@@ -296,6 +296,17 @@ def test_an_interrupt_is_found_by_the_prompt_that_was_interrupted(session: Sessi
     session.stage.run("undo")
     session.stage.run("rewind", "2")
     assert files.read(b"a") == b"0"
+
+
+def test_codex_tells_of_an_interrupt() -> None:
+    session = Session("codex")
+    session.tell("UserPromptSubmit", prompt="Do much", turn_id="one")
+    session.stage.files.write(b"a", b"half")
+    session.tell("Interrupt", turn_id="one")
+    assert session.subjects[0] == "after: Do much"
+    session.tell("UserPromptSubmit", prompt="Go on", turn_id="two")
+    session.stage.run("rewind", "1")
+    assert b"a" not in session.stage.files.tree()
 
 
 def test_after_a_stop_changes_are_those_of_nobody(session: Session) -> None:

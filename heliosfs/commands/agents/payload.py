@@ -48,6 +48,7 @@ MOMENTS = {
     "AfterAgent": HookMoment.STOP,
     "agentStop": HookMoment.STOP,
     "subagentStop": HookMoment.STOP,
+    "Interrupt": HookMoment.END,
     "SessionEnd": HookMoment.END,
     "sessionEnd": HookMoment.END,
     "WorktreeCreate": HookMoment.WORKTREE_CREATE,
