@@ -101,11 +101,17 @@ def make_fork(base: Base, names: str, command: str) -> TrialFork:
     return TrialFork(name, base, start, has_changes)
 
 
-def commit_all(view: Location, message: str) -> str | None:
+def fork_again(fork: TrialFork, name: str) -> TrialFork:
+    """Make another fork that begins with the same files as one that no command has changed yet."""
+    ask(fork.view, ["branch", "--fork", "--", name])
+    return fork._replace(name=name)
+
+
+def commit_all(view: Location, message: str, *, allow_empty: bool = False) -> str | None:
     """Commit all files of a view; return the id, or None if nothing had changed."""
     words = ["commit", "--work", "--json", "--allow-markers", "-m", subject(message)]
     try:
-        made = json.loads(ask(view, words))
+        made = json.loads(ask(view, [*words, "--allow-empty"] if allow_empty else words))
     except Refused as error:
         if error.errno == errno.ENODATA:
             return None
@@ -118,8 +124,12 @@ def finish(fork: TrialFork, message: str) -> str | None:
     """Commit what a command left in a fork; return the head, or None if the files are as before."""
     commit_all(fork.view, message)
     head = _head(fork.view)
-    same = ask(fork.view, ["diff", "--name-only", fork.start, head]) == b""
-    return None if same else head
+    return head if is_changed(fork, head) else None
+
+
+def is_changed(fork: TrialFork, head: str) -> bool:
+    """Return True if a commit has other files than the fork had at its beginning."""
+    return ask(fork.view, ["diff", "--name-only", fork.start, head]) != b""
 
 
 def changes_of(fork: TrialFork, head: str) -> str:

@@ -6,12 +6,12 @@ import contextlib
 import os
 import shlex
 import sys
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 from heliosfs.cli.client import current_directory, refuse_dead
 from heliosfs.cli.locate import COMMAND, REPOSITORY, Location, find_repository, find_view
 from heliosfs.cli.namespace import bind_privately
-from heliosfs.errors import NotFound
+from heliosfs.errors import HeliosError, NotFound
 from heliosfs.mounttable import mount_over
 
 _NOT_FOUND = 127
@@ -79,6 +79,19 @@ def become(command: list[str]) -> int:
         reason = (error.strerror or str(error)).lower()
         print(f"helios: cannot run {command[0]!r}: {reason}", file=sys.stderr)
         return _NOT_EXECUTABLE
+
+
+def be_command(inside: Inside, command: list[str], *, is_quiet: bool) -> NoReturn:
+    """Become a command in a branch, in a child of this process; errors end it with a line."""
+    code = _NOT_EXECUTABLE
+    try:
+        enter(inside, is_quiet=is_quiet)
+        code = become(command)
+    except (HeliosError, OSError) as error:
+        print(f"helios: {error}", file=sys.stderr)
+    finally:
+        sys.stderr.flush()
+        os._exit(code)
 
 
 def _show(live: str, top: str, *, is_quiet: bool) -> str:

@@ -11,8 +11,10 @@ import ctypes
 import os
 import signal
 import time
+from collections.abc import Collection
 from contextlib import suppress
 
+_PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 GRACE_SECONDS = 3.0
 """Time that processes have to end by themselves after SIGTERM."""
@@ -26,8 +28,18 @@ def become_subreaper() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def descendants(of: int) -> list[int]:
-    """Return the ids of all processes below a process, parents first; zombies are left out."""
+def end_with_parent(parent: int) -> None:
+    """Let the kernel send SIGTERM to this process when its parent, `parent`, ends."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    if os.getppid() != parent:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def descendants(of: int, spared: Collection[int] = ()) -> list[int]:
+    """Return the ids of all processes below a process, parents first; zombies are left out.
+
+    Those in `spared`, and what is below them, are left out, too.
+    """
     children: dict[int, list[int]] = {}
     for name in os.listdir("/proc"):
         if name.isdigit():
@@ -36,44 +48,45 @@ def descendants(of: int) -> list[int]:
                 if state not in "ZX":
                     children.setdefault(parent, []).append(int(name))
     found: list[int] = []
-    level = children.get(of, [])
+    level = [of]
     while level:
+        below = [child for each in level for child in children.get(each, [])]
+        level = [child for child in below if child not in spared]
         found += level
-        level = [child for each in level for child in children.get(each, [])]
     return found
 
 
-def end_descendants(grace_seconds: float = GRACE_SECONDS) -> list[int]:
+def end_descendants(
+    grace_seconds: float = GRACE_SECONDS, spared: Collection[int] = ()
+) -> list[int]:
     """End all processes below this one; return the ids of those that are still there.
 
     They get SIGTERM, and after `grace_seconds` SIGKILL.  The ended ones are reaped.  It takes at
     most `grace_seconds` and five seconds more.  The caller is a subreaper and waits for no child.
     """
     me = os.getpid()
-    told: set[int] = set()
     for number, seconds in ((signal.SIGTERM, grace_seconds), (signal.SIGKILL, _KILL_SECONDS)):
         until = time.monotonic() + seconds
-        told.clear()
-        while left := descendants(me):
-            # A process may have begun between two looks, so each look tells the new ones.
-            for pid in left:
-                if pid not in told or number == signal.SIGKILL:
-                    told.add(pid)
-                    with suppress(ProcessLookupError, PermissionError):
-                        os.kill(pid, number)
-                        # A stopped process acts on no other signal.
-                        os.kill(pid, signal.SIGCONT)
+        told: set[int] = set()
+        while left := descendants(me, spared):
+            # A process may have begun since the last look.
+            for pid in left if number == signal.SIGKILL else set(left) - told:
+                told.add(pid)
+                with suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, number)
+                    # A stopped process acts on no other signal.
+                    os.kill(pid, signal.SIGCONT)
             if time.monotonic() > until:
                 break
-            reap()
+            _reap()
             time.sleep(_POLL_SECONDS)
-        reap()
+        _reap()
         if not left:
             return []
-    return descendants(me)
+    return descendants(me, spared)
 
 
-def reap() -> None:
+def _reap() -> None:
     """Reap every child that has ended."""
     with suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0]:

@@ -10,12 +10,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from heliosfs.cli.forks import TrialFork, changes_of, drop, find_base, finish, keep, make_fork, ways
-from heliosfs.cli.inside import Inside, become, enter, mounted_view
-from heliosfs.cli.processes import become_subreaper, end_descendants, exit_code_of_status
+from heliosfs.cli.inside import Inside, be_command, mounted_view
+from heliosfs.cli.processes import (
+    become_subreaper,
+    descendants,
+    end_descendants,
+    exit_code_of_status,
+)
 from heliosfs.commands.options import Options
 from heliosfs.errors import HeliosError
 
-_CANNOT_ENTER = 126
 _STOPPING = (signal.SIGTERM, signal.SIGHUP)
 _FROM_THE_TERMINAL = (signal.SIGINT, signal.SIGQUIT)
 _QUESTIONS = 3
@@ -109,30 +113,20 @@ def _run(inside: Inside, command: list[str], *, is_quiet: bool) -> tuple[int, bo
     Return its exit code, and True if this process was told to end meanwhile.
     """
     become_subreaper()
+    # Where a shell replaced itself with this program, its jobs are children of this process.
+    others = descendants(os.getpid())
     sys.stdout.flush()
     signal.pthread_sigmask(signal.SIG_BLOCK, _FROM_THE_TERMINAL + _STOPPING)
     child = os.fork()
     if not child:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _FROM_THE_TERMINAL + _STOPPING)
-        _be(inside, command, is_quiet=is_quiet)
+        be_command(inside, command, is_quiet=is_quiet)
     with _passing_signals(child) as stopped:
         code = exit_code_of_status(os.waitpid(child, 0)[1])
-        left = end_descendants()
+        left = end_descendants(spared=others)
     if left:
         _tell(f"helios: processes that cannot be ended: {' '.join(map(str, left))}")
     return code, bool(stopped)
-
-
-def _be(inside: Inside, command: list[str], *, is_quiet: bool) -> None:
-    """Become the command in a branch; never return."""
-    code = _CANNOT_ENTER
-    try:
-        enter(inside, is_quiet=is_quiet)
-        code = become(command)
-    except (HeliosError, OSError) as error:
-        _tell(f"helios: {error}")
-    finally:
-        os._exit(code)
 
 
 @contextmanager

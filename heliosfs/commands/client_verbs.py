@@ -33,3 +33,8 @@ def run(request: Request, options: Options) -> str:
 def try_(request: Request, options: Options) -> str:
     """Refuse: the command line does it (`heliosfs.cli.trial`)."""
     raise options.misuse("only the command line starts commands")
+
+
+def race(request: Request, options: Options) -> str:
+    """Refuse: the command line does it (`heliosfs.cli.race`)."""
+    raise options.misuse("only the command line starts commands")

@@ -130,7 +130,7 @@ def misuse(verb: str, problem: str) -> UsageError:
 class VerbParser:
     """Parser of the words of one verb."""
 
-    __slots__ = ("_by_name", "_help", "_takes_command", "_takes_paths", "_verb")
+    __slots__ = ("_before_command", "_by_name", "_help", "_takes_command", "_takes_paths", "_verb")
 
     def __init__(
         self,
@@ -140,12 +140,14 @@ class VerbParser:
         *,
         takes_paths: bool,
         takes_command: bool = False,
+        before_command: int = 0,
     ) -> None:
         self._verb = verb
         self._by_name = {name: option for option in options for name in option.names}
         self._help = help_text
         self._takes_paths = takes_paths
         self._takes_command = takes_command
+        self._before_command = before_command
 
     def format_help(self) -> str:
         """Return the help, newline included."""
@@ -169,7 +171,7 @@ class VerbParser:
                 self._short(word, rest, given)
             else:
                 words.append(word)
-                if self._takes_command:
+                if self._takes_command and len(words) > self._before_command:
                     words += rest
         return Options(self._verb, given, words, paths)
 

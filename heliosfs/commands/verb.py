@@ -129,6 +129,8 @@ class Verb(NamedTuple):
     """
     takes_command: bool = False
     """True if its first word begins a command, whose options are not its own."""
+    before_command: int = 0
+    """Number of words that come before the command."""
     is_tool: bool = False
     """True if `helios mcp` offers it to agents: a verb of history that replies in JSON."""
     exit_codes: str = ""
@@ -166,6 +168,7 @@ class Verb(NamedTuple):
                 text,
                 takes_paths=self.takes_paths,
                 takes_command=self.takes_command,
+                before_command=self.before_command,
             )
             _parsers[self.name] = parser
         return parser

@@ -226,6 +226,25 @@ def test_where_numbers_go(stage: Stage) -> None:
         stage.run("experiment", "record", "score=1", "--commit", "nope")
 
 
+def test_a_commit_made_elsewhere_is_added(stage: Stage) -> None:
+    stage.run("experiment", "start", "idea")
+    stage.run("branch", "other")
+    stage.live("other").write(b"new", b"new\n")
+    stage.run("commit", "-m", "elsewhere", branch="other")
+    made = stage.run("rev-parse", "other")
+    with pytest.raises(UsageError, match="--add needs -e NAME and --commit REV"):
+        stage.run("experiment", "record", "score=1", "--commit", "other", "--add")
+    words = ("experiment", "record", "score=1", "-e", "idea", "--commit", "other")
+    stage.run(*words)
+    with pytest.raises(NotFound):
+        stage.run("experiment", "best", "idea")
+    for _ in range(2):
+        stage.run(*words, "--add")
+    assert stage.run("experiment", "best", "idea") == made
+    shown = json.loads(stage.run("experiment", "show", "idea", "--json"))
+    assert [each["subject"] for each in shown["commits"]] == ["elsewhere"]
+
+
 @pytest.mark.parametrize("action", ["show", "best", "finish", "abandon"])
 def test_an_unknown_experiment(stage: Stage, action: str) -> None:
     with pytest.raises(NotFound, match="no experiment 'nope'") as caught:

@@ -12,7 +12,7 @@ EXPERIMENT = Verb(
     summary="start experiments, record scores, compare them, find the best",
     synopsis=(
         "start NAME [--from REV] [--param K=V]... [--minimize METRIC]...",
-        "record METRIC=NUMBER... [-e NAME] [--commit REV]",
+        "record METRIC=NUMBER... [-e NAME] [--commit REV [--add]]",
         "[list] [--sort score|age|commits|name] [--reverse] [--by METRIC]",
         "show [NAME] [--sort score|age|name] [--reverse] [--by METRIC]",
         "best [NAME] [--by METRIC] [--min | --max]",
@@ -40,6 +40,7 @@ EXPERIMENT = Verb(
         Option(("--checkout",), "start: show the branch at the mount point"),
         Option(("-e", "--experiment"), "record: at the HEAD of this experiment", "NAME"),
         Option(("--commit",), "record: for this commit, of any branch", "REV"),
+        Option(("--add",), "record: count the commit as one that the experiment made"),
         Option(("--sort",), "list, show: by score, age, commits or name (age)", "KEY"),
         Option(("--reverse",), "list, show: reverse the order"),
         Option(("--by",), "list, show, best: use this metric", "METRIC"),

@@ -1,4 +1,4 @@
-"""Declarations of the verbs that run a command in a branch: run, try."""
+"""Declarations of the verbs that run a command in a branch: run, try, race."""
 
 from __future__ import annotations
 
@@ -75,5 +75,49 @@ TRY = Verb(
     takes_command=True,
 )
 
-DECLARED_RUNNING = (RUN, TRY)
+RACE = Verb(
+    name="race",
+    module="client_verbs",
+    client="race",
+    summary="run a command in several forks side by side, and merge the best",
+    synopsis=(
+        "N [-b NAME] [--timeout SECONDS] [--output DIR] [-q] [--] COMMAND [ARGUMENT]...",
+        "N --score COMMAND [--minimize] [OPTION]... [--] COMMAND [ARGUMENT]...",
+    ),
+    description=(
+        "Makes N forks, as 'try' does, and runs the command in all of them at once. {i} in its\n"
+        "words, and the variable HELIOS_RACE_INDEX, are the number of the fork, from 1. The\n"
+        "first one that succeeds wins, and the others are ended with all that they started.\n"
+        "With --score, all run to their end, and in each fork whose command succeeds the score\n"
+        "command runs, in a shell; the last line it prints is a number such as 3, 0.93 or\n"
+        "41/42, and the highest wins. The winner is merged as by 'try --keep'; the other forks\n"
+        "are dropped. Each attempt is a commit of an experiment, with score, seconds and exit\n"
+        "code: 'experiment show race-1'. Lines of output begin with the number of the fork.\n"
+        "The input is empty. ^C ends all, drops the forks and abandons the experiment. The\n"
+        "exit code is 0, or 1 if no fork succeeded or the winner could not be merged. Works\n"
+        "only on the command line."
+    ),
+    options=(
+        Option(("-b", "--branch"), "the name of the experiment (default: race-1 ...)", "NAME"),
+        Option(("--score",), "the command whose output is the score of a fork", "COMMAND"),
+        Option(("--minimize",), "the lowest score wins"),
+        Option(("--timeout",), "end what still runs after this time", "SECONDS"),
+        Option(("--output",), "write the output to DIR/1.log, DIR/2.log ...", "DIR"),
+        Option(("-q", "--quiet"), "do not list the attempts and the changed files"),
+    ),
+    errors=(
+        ("EINVAL", "wrong syntax; asked for by a control file; a name that no branch may have"),
+        ("ENOENT", "the workspace is not mounted; nothing was committed yet"),
+        ("EEXIST", "-b: the name is taken"),
+        ("EBUSY", "a merge is open"),
+        E_STORE,
+    ),
+    example="3 -- claude -p 'make the tests pass'",
+    effect=REPLACES,
+    control_file=False,
+    takes_command=True,
+    before_command=1,
+)
+
+DECLARED_RUNNING = (RUN, TRY, RACE)
 """Declarations in the order of the reference page."""

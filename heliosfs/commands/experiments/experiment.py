@@ -29,7 +29,7 @@ from heliosfs.steps import TURN, Steps
 
 _ALLOWED = {
     "start": {"from", "param", "minimize", "checkout", "quiet", "json"},
-    "record": {"experiment", "commit", "quiet", "json"},
+    "record": {"experiment", "commit", "add", "quiet", "json"},
     "list": {"sort", "reverse", "by", "json"},
     "show": {"sort", "reverse", "by", "json"},
     "best": {"by", "min", "max", "json"},
@@ -100,8 +100,12 @@ def _record(request: Request, options: Options, words: list[str]) -> str:
         metric, _, text = word.partition("=")
         check_score(metric, text)
         scores[metric] = text
+    if "add" in options and not ("experiment" in options and "commit" in options):
+        raise options.misuse("--add needs -e NAME and --commit REV")
     oid, found = _recorded_commit(request, options)
     with repository.transaction:
+        if "add" in options and found is not None:
+            repository.experiments.add_commit(found, oid)
         repository.experiments.record(oid, scores)
     if "json" in options:
         name = found.name if found else None
