@@ -6,10 +6,15 @@ hundred intervals for that thread, unless the thread sleeps now and then.
 
 It sleeps only while somebody waits: a collection of a workspace that nobody uses would else take
 twice its time.
+
+What counts is how long the thread has worked, not how long one of its loops has: were a walk and
+the walk that it calls to count on their own, each would take the other's sleep for work, and sleep
+after every call.
 """
 
 from __future__ import annotations
 
+import threading
 import time
 
 WORK_SECONDS = 0.001
@@ -18,10 +23,32 @@ _BUSY_SECONDS = 0.05
 """Time after a request in which more are expected."""
 
 
+class _Rests:
+    """Working time and rests of one thread."""
+
+    __slots__ = ("busy_until", "end", "seen")
+
+    def __init__(self) -> None:
+        self.end = 0.0
+        """Time at which the thread has worked for long enough."""
+        self.seen = 0
+        """Number of requests that had come when it last looked."""
+        self.busy_until = 0.0
+
+
+class _OfThread(threading.local):
+    def __init__(self) -> None:
+        self.rests = _Rests()
+
+
+_own = _OfThread()
+
+
 class Pace:
     """A callable that work on a thread calls often, and that sleeps now and then if others wait.
 
-    Each piece of work has its own.  A call without sleep takes 0.1 us.
+    All of a thread share its working time, so that nested ones do not sleep for each other; use one
+    only on the thread that made it.  A call without sleep takes 0.1 us.
     """
 
     is_shared = False
@@ -30,17 +57,16 @@ class Pace:
     """Number of requests that came, and of other work that was begun where they are served."""
 
     def __init__(self) -> None:
-        self._end = time.perf_counter() + WORK_SECONDS
-        self._seen = Pace.request_count
-        self._busy_until = 0.0
+        self._rests = _own.rests
 
     def __call__(self) -> None:
         """Return at once, or sleep if the working time is used up."""
-        if Pace.is_shared and (now := time.perf_counter()) >= self._end:
-            if Pace.request_count != self._seen:
-                self._seen = Pace.request_count
-                self._busy_until = now + _BUSY_SECONDS
-            if now < self._busy_until:
+        rests = self._rests
+        if Pace.is_shared and (now := time.perf_counter()) >= rests.end:
+            if Pace.request_count != rests.seen:
+                rests.seen = Pace.request_count
+                rests.busy_until = now + _BUSY_SECONDS
+            if now < rests.busy_until:
                 time.sleep(REST_SECONDS)
                 now = time.perf_counter()
-            self._end = now + WORK_SECONDS
+            rests.end = now + WORK_SECONDS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 
 import pytest
@@ -25,6 +26,7 @@ def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     monkeypatch.setattr(time, "sleep", found.append)
     monkeypatch.setattr(Pace, "is_shared", True)
     monkeypatch.setattr(Pace, "request_count", 0)
+    monkeypatch.setattr(pace._own, "rests", pace._Rests())
     return found
 
 
@@ -45,6 +47,27 @@ def test_it_rests_while_requests_come_and_a_while_after(slept: list[float]) -> N
     count = len(slept)
     work(each, 1_000)
     assert len(slept) == count
+
+
+def test_nested_ones_rest_no_more_often_than_one(slept: list[float]) -> None:
+    outer, inner = Pace(), Pace()
+    Pace.request_count = 1
+    for _ in range(300):
+        Pace.request_count += 1
+        outer()
+        inner()
+    # 600 looks at the clock of 0.3 ms each, and one more in each of the rests, after 1 ms of work.
+    assert len(slept) <= 600 * 0.3 / 1.0
+
+
+def test_each_thread_rests_for_itself(slept: list[float]) -> None:
+    Pace.request_count += 1
+    work(Pace(), 30)
+    before = len(slept)
+    other = threading.Thread(target=lambda: work(Pace(), 30))
+    other.start()
+    other.join()
+    assert len(slept) >= 2 * before - 1
 
 
 def test_it_never_rests_where_nobody_is_served(
