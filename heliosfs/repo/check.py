@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import NamedTuple
 
+from heliosfs.emptying import Container, empty_later
 from heliosfs.errors import CorruptObject, StoreError
 from heliosfs.objects.ids import CommitId, Kind, Oid
 from heliosfs.objects.references import Reference
@@ -57,10 +58,12 @@ def check_store(repository: Repository) -> Steps[CheckResult]:
     """
     # Only to mark what was read: nothing is swept, and no collection can remove objects meanwhile.
     collection = repository.store.collect()
+    check = _Check(repository, collection)
     try:
-        return (yield from _Check(repository, collection).steps())
+        return (yield from check.steps())
     finally:
         collection.close()
+        empty_later(*check.containers())
 
 
 class _Check:
@@ -68,9 +71,16 @@ class _Check:
         self._repository = repository
         self._collection = collection
         self._closure = Closure(self._enter, collection.follow)
+        self._listed_commits: deque[CommitId] = deque()
+        """Listed commits from which the walk has not begun yet."""
         self._roots: deque[tuple[str, Iterable[Reference]]] = deque()
+        """Roots after these, each with its place."""
         self._place = ""
         self._problems: list[Problem] = []
+
+    def containers(self) -> tuple[Container, ...]:
+        """Return what grows with the history, for whoever empties it."""
+        return self._listed_commits, *self._closure.containers()
 
     def steps(self) -> Steps[CheckResult]:
         repository = self._repository
@@ -83,8 +93,7 @@ class _Check:
         self._problems += [Problem("the files of the store", text) for text in files]
         while (yield from on_thread(self._survey)):
             yield TURN
-        listed = yield from on_thread(self._listed)
-        self._roots += (("the list of commits", [(Kind.COMMIT, oid)]) for oid in listed)
+        commit_count = yield from on_thread(self._take_listed)
         yield from self._walk()
         self._try("the working states", self._take_states)
         self._try("what is staged", self._take_staged)
@@ -97,19 +106,20 @@ class _Check:
             self._try(f"the saves of {self._name(slot)}", partial(self._take_saves, slot))
             yield TURN
         yield from self._walk()
-        return CheckResult(len(listed), operations, self._closure.count, self._problems)
+        return CheckResult(commit_count, operations, self._closure.count, self._problems)
 
     def _survey(self) -> bool:
         with self._collection.snapshot():
             return self._collection.survey(reads_blobs=True)
 
-    def _listed(self) -> list[CommitId]:
+    def _take_listed(self) -> int:
+        """Let the walk begin from all listed commits; return their number."""
         with self._collection.snapshot():
             try:
-                return listed_in(self._collection)
+                self._listed_commits.extend(listed_in(self._collection))
             except StoreError as error:
                 self._problems.append(Problem("the list of commits", str(error)))
-                return []
+        return len(self._listed_commits)
 
     def _try(self, place: str, take: Callable[[], None]) -> None:
         """Add roots to the check; record an unreadable one as a problem, and continue."""
@@ -180,14 +190,24 @@ class _Check:
         while left > 0:
             before = closure.count
             try:
-                if not closure.advance(left):
-                    if not self._roots:
-                        return False
-                    self._place, found = self._roots.popleft()
-                    closure.add(found)
+                if not closure.advance(left) and not self._add_root():
+                    return False
             except StoreError as error:
                 self._problems.append(Problem(self._place, str(error)))
             left -= closure.count - before
+        return True
+
+    def _add_root(self) -> bool:
+        """Let the closure go on with the next root; return False if there is none."""
+        if self._listed_commits:
+            self._place = "the list of commits"
+            # Not made roots before: a tuple for each commit of a long history takes a while.
+            self._closure.add([(Kind.COMMIT, self._listed_commits.popleft())])
+        elif self._roots:
+            self._place, found = self._roots.popleft()
+            self._closure.add(found)
+        else:
+            return False
         return True
 
     def _enter(self, kind: Kind, oid: Oid) -> list[Reference] | None:

@@ -207,9 +207,9 @@ def recalled(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     used: list[bool] = []
     hand_over = recall.Recall.hand_over
 
-    def noting(made: recall.Recall, decision: KeepDecision, marks: bytes | None) -> None:
+    def noting(made: recall.Recall, decision: KeepDecision) -> bytes | None:
         used.append(made.is_used)
-        hand_over(made, decision, marks)
+        return hand_over(made, decision)
 
     monkeypatch.setattr(recall.Recall, "hand_over", noting)
     return used

@@ -155,7 +155,7 @@ def test_a_damaged_record_is_one_that_is_missing(monkeypatch: pytest.MonkeyPatch
 def test_a_removed_commit_takes_its_record_along() -> None:
     graph = Ancestry()
     chain = graph.line(None, 200)
-    graph.history.begin_removal(chain[100:])
+    graph.history.begin_removal(set(chain[100:]))
     while graph.history.forget(7):
         pass
     assert [key for key, _ in graph.store.scan(keys.MILESTONE)] == [keys.MILESTONE + chain[64]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable
 
+from heliosfs.emptying import Container, empty
 from heliosfs.objects.ids import Kind, Oid
 from heliosfs.objects.references import Reference
 from heliosfs.pace import Pace
@@ -33,6 +34,10 @@ class Closure:
         self._lately: set[Oid] = set()
         self.count = 0
         """Number of new objects."""
+
+    def containers(self) -> tuple[Container, ...]:
+        """Return what grows with the history, for whoever empties it."""
+        return self._roots, self._pending, self._lately
 
     def add(self, roots: Iterable[Reference]) -> None:
         """Enter these objects, too; do not call it while `advance` runs."""
@@ -64,7 +69,7 @@ class Closure:
             pace()
             limit -= 1
             if len(lately) >= _LATELY_COUNT:
-                lately.clear()
+                empty([lately])
             lately.add(oid)
             found = enter(kind, oid)
             if found is not None:

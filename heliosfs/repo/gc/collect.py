@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import NamedTuple, Protocol
 
+from heliosfs.emptying import Container, empty_later
 from heliosfs.errors import CorruptObject, MissingObject
 from heliosfs.objects.commit import CommitLinks
 from heliosfs.objects.ids import CommitId, Kind
@@ -122,6 +123,7 @@ def collect_garbage(
             history.announced = history.changed_slots = None
             history.cancel_removal()
             collection.close()
+            empty_later(*run.containers())
 
 
 class _Run:
@@ -153,6 +155,11 @@ class _Run:
         """True if what the last collection kept is not looked at again."""
         return self._recall.is_used
 
+    def containers(self) -> tuple[Container, ...]:
+        """Return what grows with the history, for whoever empties it."""
+        found = (self._keep_decision.containers(), self._closure.containers())
+        return *found[0], *found[1], *self._recall.containers()
+
     def steps(self, *, dry_run: bool, packs: bool, recalls: bool) -> Steps[GcResult]:
         clock = self._repository.clock
         begun_ns = clock.now_ns()
@@ -160,11 +167,11 @@ class _Run:
             self._closure.add(self._recall.begin())
         yield from self._decide_what_stays()
         yield from self._flush()
-        doomed = self._freeze(dry_run=dry_run)
+        doomed_count = self._freeze(dry_run=dry_run)
         yield from on_thread(partial(self._check, self._store.stats().objects))
         yield from self._mark()
         if dry_run:
-            commits = len(doomed)
+            commits = doomed_count
             operations = yield from count_operations(self._repository, self._logs)
             yield from self._drive(self._collection.plan_count)
         else:
@@ -193,8 +200,8 @@ class _Run:
             self._undo_commits,
         )
         if not dry_run:
-            marks = yield from on_thread(self._collection.remember)
-            self._recall.hand_over(self._keep_decision, marks)
+            handed = yield from on_thread(partial(self._recall.hand_over, self._keep_decision))
+            self._store.put(keys.GC_HANDOVER, handed)
             self._store.put(keys.GC_LAST, _RECORD.pack(*collected))
             self._store.publish()
         return collected
@@ -264,8 +271,8 @@ class _Run:
             while flush_files(view.workspace, _FLUSH_BYTES):
                 yield TURN
 
-    def _freeze(self, *, dry_run: bool) -> set[CommitId]:
-        """Decide, in one moment, that what can be reached now stays; return the doomed commits."""
+    def _freeze(self, *, dry_run: bool) -> int:
+        """Decide, in one moment, that what can be reached now stays; count the doomed commits."""
         repository, history = self._repository, self._repository.history
         # The uncommitted changes of every view become objects, which can be marked.
         repository.checkpoint()
@@ -294,12 +301,13 @@ class _Run:
             if slot in self._logs and sequence >= self._logs[slot].first:
                 self._add(staged)
         # I47: from here on nobody can find what goes, nor remember its id.
-        doomed = self._keep_decision.doomed()
+        doomed = self._keep_decision.doomed
+        doomed_count = len(doomed)
         if not dry_run:
             history.begin_removal(doomed)
             for forget in repository.on_collect:
                 forget()
-        return doomed
+        return doomed_count
 
     def _tips(self) -> Iterator[CommitId]:
         """Yield the commits that something other than an operation log names."""
@@ -330,10 +338,7 @@ class _Run:
 
     def _mark(self) -> Steps[None]:
         closure = self._closure
-        kept = (oid for oid, _ in self._keep_decision.kept_trees())
-        further = yield from on_thread(partial(self._collection.enter_surveyed, kept))
-        # In the order in which they came to the store.
-        closure.add((Kind.COMMIT, oid) for oid in further)
+        yield from on_thread(self._enter_kept)
         for found in nameless_files(self._repository):
             self._add(found)
             yield TURN
@@ -341,6 +346,12 @@ class _Run:
         while is_more:
             is_more = yield from on_thread(self._advance)
             yield Progress(closure.count, self._store.stats().objects, "objects marked")
+
+    def _enter_kept(self) -> None:
+        kept = (oid for oid, _ in self._keep_decision.kept_trees())
+        further = self._collection.enter_surveyed(kept)
+        # In the order in which they came to the store.
+        self._closure.add((Kind.COMMIT, oid) for oid in further)
 
     def _advance(self) -> bool:
         with self._collection.snapshot():

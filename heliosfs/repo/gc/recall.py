@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from heliosfs.emptying import Container
 from heliosfs.objects.ids import CommitId, Kind, Oid
 from heliosfs.objects.references import Reference
 from heliosfs.pace import Pace
@@ -99,10 +100,17 @@ class Recall:
             # I57: it is gone from the disk before the first object that it speaks of.
             self._store.put(keys.GC_HANDOVER, None)
 
-    def hand_over(self, decision: KeepDecision, marks: bytes | None) -> None:
-        """Leave what the next collection can rely on, after a sweep; the caller publishes."""
-        data = None
-        if marks is not None:
-            heads = decision.heads(self._before.heads if self._before else {})
-            data = Handover(heads, self._roots, self._lost_count, marks).encode()
-        self._store.put(keys.GC_HANDOVER, data)
+    def hand_over(self, decision: KeepDecision) -> bytes | None:
+        """Return what the next collection can rely on, after a sweep: the value for its key.
+
+        Call it on a thread.
+        """
+        marks = self._collection.remember()
+        if marks is None:
+            return None
+        heads = decision.heads(self._before.heads if self._before else {})
+        return Handover(heads, self._roots, self._lost_count, marks).encode()
+
+    def containers(self) -> tuple[Container, ...]:
+        """Return what grows with the history, for whoever empties it."""
+        return (self._roots,)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from heliosfs.clock import SECOND_NS
+from heliosfs.emptying import Container
 from heliosfs.objects.commit import CommitLinks
 from heliosfs.objects.ids import CommitId, TreeId
 from heliosfs.repo.operation import Operation
@@ -46,10 +47,15 @@ class KeepDecision:
         self._links: dict[CommitId, CommitLinks] = {}
         self._young: list[CommitId] = []
         self.kept: set[CommitId] = set()
+        self.doomed: set[CommitId] = set()
+        """Noted commits that nothing has kept so far.  As a set from the beginning, because the
+        difference of two large ones would hold up whoever needs it at once."""
 
     def note(self, oid: CommitId, links: CommitLinks) -> None:
         """Note a commit that is listed, or that `keep` did not know."""
         self._links[oid] = links
+        if oid not in self.kept:
+            self.doomed.add(oid)
         if self.is_young(links.seconds):
             self._young.append(oid)
 
@@ -64,7 +70,7 @@ class KeepDecision:
 
     def keep(self, tips: Iterable[CommitId]) -> list[CommitId]:
         """Keep commits and their ancestors; return the unknown ones, for `note`."""
-        kept, known, old = self.kept, self._links, self.old
+        kept, known, old, doomed = self.kept, self._links, self.old, self.doomed
         unknown = []
         pending = list(tips)
         while pending:
@@ -79,12 +85,9 @@ class KeepDecision:
                     unknown.append(oid)
                 continue
             kept.add(oid)
+            doomed.discard(oid)
             pending += links.parents
         return unknown
-
-    def doomed(self) -> set[CommitId]:
-        """Return the listed commits that do not stay."""
-        return self._links.keys() - self.kept
 
     def heads(self, before: Mapping[CommitId, int]) -> dict[CommitId, int]:
         """Return the commits that stay and are no parents of such, with their times.
@@ -98,6 +101,10 @@ class KeepDecision:
             for parent in links[oid].parents:
                 found.pop(parent, None)
         return found
+
+    def containers(self) -> tuple[Container, ...]:
+        """Return what grows with the history, for whoever empties it."""
+        return self._links, self._young, self.kept, self.doomed, self.old
 
     def kept_trees(self) -> Iterator[tuple[CommitId, TreeId]]:
         """Yield the commits that stay with their trees, in the order in which they were noted."""

@@ -37,12 +37,16 @@ class Decoded:
 class Chains:
     """Decoded objects by number, as many as fit.  A number always means the same object.
 
-    Two generations, each with half of the memory: what was not used lately is forgotten.
+    Two generations, each with half of the memory: what was not used lately is forgotten, and then
+    freed while the next ones come.
     """
 
     def __init__(self) -> None:
         self._young: dict[int, Decoded] = {}
         self._old: dict[int, Decoded] = {}
+        self._forgotten: dict[int, Decoded] = {}
+        """The generation before, which goes a few entries at a time: all at once would keep the
+        interpreter for 20 ms."""
         self._young_bytes = 0
 
     def load(self, snapshot: Snapshot, oid: Oid) -> tuple[Kind, bytes] | None:
@@ -124,10 +128,16 @@ class Chains:
         if size > _HELD_MAX_BYTES:
             return
         if self._young_bytes + size > _HELD_BYTES or len(self._young) >= _HELD_COUNT:
-            self._old, self._young = self._young, {}
+            self._forgotten, self._old, self._young = self._old, self._young, {}
             self._young_bytes = 0
         self._young[number] = found
         self._young_bytes += size
+        if self._forgotten:
+            self._forgotten.popitem()
+
+    def containers(self) -> tuple[dict[int, Decoded], ...]:
+        """Return what holds the objects, for whoever empties it."""
+        return self._young, self._old, self._forgotten
 
 
 def _whole(snapshot: Snapshot, head: Head) -> Decoded:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TypeVar
 
+from heliosfs.emptying import empty_later
 from heliosfs.errors import CorruptObject, MissingObject
 from heliosfs.objects.commit import CommitLinks
 from heliosfs.objects.ids import Kind, Oid
@@ -92,6 +93,10 @@ class Marking:
         """End what was begun.  Idempotent."""
         if self._surveyors is not None:
             self._surveyors.close()
+        if self._survey is not None:
+            empty_later(*self._survey.containers())
+            self._survey = None
+        empty_later(*self._chains.containers(), self._unread, self.entered)
 
     def links_of(self, oid: Oid) -> CommitLinks | None:
         """Do as `Reaching.links_of` says."""

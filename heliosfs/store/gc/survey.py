@@ -19,8 +19,9 @@ from __future__ import annotations
 import marshal
 import struct
 from array import array
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
+from heliosfs.emptying import empty_later
 from heliosfs.objects.commit import CommitLinks, commit_links
 from heliosfs.objects.ids import Kind, Oid, object_id
 from heliosfs.objects.outline import (
@@ -73,6 +74,7 @@ class Bases:
     def __init__(self) -> None:
         self._young: dict[int, _Base] = {}
         self._old: dict[int, _Base] = {}
+        self._forgotten: dict[int, _Base] = {}
         self._young_bytes = 0
         self._chains = Chains()
 
@@ -97,10 +99,16 @@ class Bases:
             size = len(found[0])
             if size > _HELD_MAX_BYTES:
                 return
-            self._old, self._young = young, {}
+            self._forgotten, self._old, self._young = self._old, young, {}
             young = self._young
         young[number] = found
         self._young_bytes = size
+        if self._forgotten:
+            self._forgotten.popitem()
+
+    def containers(self) -> tuple[dict[int, Any], ...]:
+        """Return what holds the objects, for whoever empties it."""
+        return self._young, self._old, self._forgotten, *self._chains.containers()
 
 
 class Met:
@@ -109,6 +117,7 @@ class Met:
     def __init__(self) -> None:
         self._young: dict[bytes, int] = {}
         self._old: dict[bytes, int] = {}
+        self._forgotten: dict[bytes, int] = {}
 
     def get(self, key: bytes) -> int | None:
         """Return the number of an object that is surely the one; None if it is not known."""
@@ -117,8 +126,15 @@ class Met:
     def add(self, key: bytes, number: int) -> None:
         """Note the number of an object."""
         if len(self._young) >= _MET_COUNT:
-            self._old, self._young = self._young, {}
+            self._forgotten, self._old, self._young = self._old, self._young, {}
         self._young[key] = number
+        # An entry at a time: all at once would keep the interpreter for 20 ms.
+        if self._forgotten:
+            self._forgotten.popitem()
+
+    def containers(self) -> tuple[dict[bytes, int], ...]:
+        """Return what holds the numbers, for whoever empties it."""
+        return self._young, self._old, self._forgotten
 
 
 class Survey:
@@ -168,6 +184,7 @@ class Survey:
             self._next = self.end
         if self.is_done:
             self._fill(self.end)
+            empty_later(*self._met.containers(), *self._bases.containers())
             self._met, self._bases, self._is_sole = Met(), Bases(), bytearray()
 
     def _read_some(self, snapshot: Snapshot) -> None:
@@ -227,6 +244,11 @@ class Survey:
         self.targets.update((at + each, found) for each, found in later.targets.items())
         self.commits.update(later.commits)
         self.numbers.update(later.numbers)
+
+    def containers(self) -> tuple[dict[Any, Any], ...]:
+        """Return what grows with the history, for whoever empties it."""
+        noted = (self.further, self.targets, self.commits, self.numbers)
+        return *noted, *self._met.containers(), *self._bases.containers()
 
     def _fill(self, number: int) -> None:
         """Note that there was nothing before a number, from the last object on."""

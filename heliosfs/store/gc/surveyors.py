@@ -20,6 +20,7 @@ from collections.abc import Iterator
 
 import lmdb
 
+from heliosfs.emptying import empty_later
 from heliosfs.isolated import command
 from heliosfs.store.directory import Directory
 from heliosfs.store.encoding.packs import Packs
@@ -123,9 +124,10 @@ class Surveyors:
 
     def survey(self) -> Survey:
         """Return the survey of all, once no program goes on."""
-        whole = self._surveys[0]
-        for later in self._surveys[1:]:
+        (whole, *others), self._surveys = self._surveys, []
+        for later in others:
             whole.append(later)
+            empty_later(*later.containers())
         end = Survey(self._first + self._count, bytearray(), reads_blobs=self._reads_blobs)
         whole.append(end)
         return whole
@@ -141,7 +143,9 @@ class Surveyors:
         if self._programs:
             # A killed program leaves its place among the readers, which keeps old pages in use.
             self._database.env.reader_check()
-        self._programs, self._open = [], {}
+        for each in self._surveys:
+            empty_later(*each.containers())
+        self._programs, self._open, self._surveys = [], {}, []
 
 
 def main(argv: list[str]) -> None:
