@@ -21,7 +21,7 @@ from collections.abc import Iterator
 import lmdb
 
 from heliosfs.emptying import empty_later
-from heliosfs.isolated import command
+from heliosfs.isolated import command, give_way
 from heliosfs.store.directory import Directory
 from heliosfs.store.encoding.packs import Packs
 from heliosfs.store.gc.survey import Survey
@@ -151,7 +151,7 @@ class Surveyors:
 def main(argv: list[str]) -> None:
     """Survey some objects; standard input has a byte for each, as `Listing.is_sole` does."""
     # Whatever it was started by: requests of the mount go first.
-    os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+    give_way()
     # Much is allocated and nothing of it is cyclic: the collector would only walk it.
     gc.disable()
     dir_fd, map_bytes, begin, end, reads_blobs = map(int, argv)
