@@ -9,7 +9,8 @@ import sys
 
 _SETATTR_CALLS = {"x86_64": 314, "aarch64": 274}
 """Number of sched_setattr(2), for which most C libraries have no function, by machine."""
-_SLICE_NS = 100_000_000
+_OWN_SLICE_NS = 100_000_000
+"""Slice of such a program: the longest that Linux allows."""
 
 _PROGRAM = (
     "import sys; sys.path[:] = sys.argv.pop(1).split('\\n'); "
@@ -52,7 +53,7 @@ def give_way() -> None:
     os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     number = _SETATTR_CALLS.get(platform.machine())
     if number is not None:
-        wanted = _Scheduling(policy=os.SCHED_BATCH, runtime_ns=_SLICE_NS)
+        wanted = _Scheduling(policy=os.SCHED_BATCH, runtime_ns=_OWN_SLICE_NS)
         wanted.size = ctypes.sizeof(wanted)
         wanted.nice = os.getpriority(os.PRIO_PROCESS, 0)
         # A refusal leaves everything as it was.

@@ -40,4 +40,4 @@ def test_a_program_gives_way_to_whoever_wakes_up() -> None:
     assert policy == os.SCHED_BATCH
     assert nice == os.getpriority(os.PRIO_PROCESS, 0) + 3
     # Linux before 6.12 tells no slice.
-    assert slice_ns in (0, isolated._SLICE_NS)
+    assert slice_ns in (0, isolated._OWN_SLICE_NS)

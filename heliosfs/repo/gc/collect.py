@@ -123,7 +123,7 @@ def collect_garbage(
             history.announced = history.changed_slots = None
             history.cancel_removal()
             collection.close()
-            empty_later(*run.containers())
+            empty_later(*run.containers)
 
 
 class _Run:
@@ -149,16 +149,17 @@ class _Run:
         """Sequence, by slot, of the last save that is known to stay."""
         self._undo_commits = 0
         self._closure = Closure(collection.enter, collection.follow)
+        self.containers: list[Container] = [
+            *self._keep_decision.containers(),
+            *self._closure.containers(),
+            *self._recall.containers(),
+        ]
+        """Containers that grow with the history, for whoever empties them."""
 
     @property
     def relies_on_the_last(self) -> bool:
         """True if what the last collection kept is not looked at again."""
         return self._recall.is_used
-
-    def containers(self) -> tuple[Container, ...]:
-        """Return what grows with the history, for whoever empties it."""
-        found = (self._keep_decision.containers(), self._closure.containers())
-        return *found[0], *found[1], *self._recall.containers()
 
     def steps(self, *, dry_run: bool, packs: bool, recalls: bool) -> Steps[GcResult]:
         clock = self._repository.clock
