@@ -25,6 +25,7 @@ from heliosfs.store.copying import (
     family,
 )
 from heliosfs.store.copying import shown as shown_keys
+from heliosfs.store.encoding.versions import PreparedObject
 
 _COPIED_COUNT = 2_000
 """Objects that are copied in one go."""
@@ -76,6 +77,7 @@ class StoreCopy:
         self.damaged: list[str] = []
         """Lines for people about what could not be copied."""
         self._object_count = 0
+        self._unwritten: list[PreparedObject] = []
 
     def piece(self, first: int) -> int:
         """Copy some objects from a number on; return the number after them.  StoreError."""
@@ -91,6 +93,7 @@ class StoreCopy:
                 self.damaged.append(found.text)
                 continue
             bulk.add_prepared(found.prepared)
+            self._unwritten.append(found.prepared)
             count += 1
             if count >= _COPIED_COUNT or bulk.waiting_bytes >= _COPIED_BYTES:
                 return found.number + 1
@@ -99,16 +102,16 @@ class StoreCopy:
     def _write(self) -> None:
         """Write what was gathered, and read the new objects back."""
         before = self._target.end
+        wanted, self._unwritten = self._unwritten, []
         work = self._bulk.plan_write()
         if work is None:
             return
         with self._naming():
             perform(work)
         with self._naming(), self._target.snapshot() as written:
-            for found in written.records(before, written.end):
-                if isinstance(found, DamagedRecord):
-                    raise CorruptObject(f"what was just written cannot be read: {found.text}")
-                self._object_count += 1
+            for found in written.unlike(before, wanted):
+                raise CorruptObject(f"what was just written cannot be read: {found.text}")
+            self._object_count += written.end - before
 
     def finish(
         self,

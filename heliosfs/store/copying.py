@@ -28,14 +28,14 @@ from heliosfs.store.base import LISTED, NUMBERED
 from heliosfs.store.encoding.codecs import Codec, DecodeError, Encoded
 from heliosfs.store.encoding.versions import PreparedObject
 from heliosfs.store.gc.chains import Chains
+from heliosfs.store.l2 import walk
 from heliosfs.store.l2.database import ObjectDatabase
 from heliosfs.store.l2.reader import NUMBER, Snapshot, unpacked
-from heliosfs.store.l2.record import SHORT_BYTES, Payload, unpack_head
+from heliosfs.store.l2.record import SHORT_BYTES, Head, Payload, unpack_head
 from heliosfs.store.l2.sealed import shown_key, unseal
 from heliosfs.store.l2.series import Value, block_number, split_block
 from heliosfs.store.l2.states import StateReader
 from heliosfs.store.l2.totals import read_totals
-from heliosfs.store.l2.walk import heads, numbers
 from heliosfs.store.remembered import TwoGenerationCache
 
 TAIL_COUNT = 32
@@ -124,9 +124,9 @@ class CopiedSnapshot:
         """Number after that of the last object."""
 
     def records(self, first: int, stop: int) -> Iterator[CopiedRecord | DamagedRecord]:
-        """Yield the objects of a range of numbers, in order, each checked against its id: 20 us."""
+        """Yield the objects of a range of numbers, in order, each checked against its id: 12 us."""
         pace = Pace()
-        for number, text in numbers(self._snapshot, first):
+        for number, record, text in walk.records(self._snapshot, first):
             if number >= stop:
                 return
             pace()
@@ -134,16 +134,57 @@ class CopiedSnapshot:
                 yield DamagedRecord(number, f"objects from number {number} on: {text}")
                 continue
             try:
-                prepared = self._prepared(number)
+                prepared = self._prepared(self._head(number, record))
             except DecodeError as error:
                 yield DamagedRecord(number, self._named(number, str(error)))
                 continue
             yield CopiedRecord(number, prepared)
 
-    def _prepared(self, number: int) -> PreparedObject:
-        head = unpack_head(number, self._snapshot.record(number))
-        _, codec, kind, kept, size, base, position, record, at = head
-        found = self._chains.decode(self._snapshot, number)
+    def unlike(self, first: int, wanted: Iterable[PreparedObject]) -> Iterator[DamagedRecord]:
+        """Compare the objects from a number on with those that were just written: 5 us each.
+
+        An object that was there before is passed over.  A record that has the bytes and the base
+        that were wanted is not decoded: its base was compared before it, and what both yield has
+        the right id, since it had it where they come from.
+        """
+        pace, left = Pace(), iter(wanted)
+        for number, record, text in walk.records(self._snapshot, first):
+            pace()
+            try:
+                if text:
+                    raise DecodeError(text)
+                head = self._head(number, record)
+                if not self._is_next(head, left):
+                    self._prepared(head)
+            except DecodeError as error:
+                yield DamagedRecord(number, self._named(number, str(error)))
+
+    def _is_next(self, head: Head, wanted: Iterator[PreparedObject]) -> bool:
+        """Compare a record with the next wanted object that has its id; return True if equal."""
+        number, codec, kind, kept, size, base, position, record, at = head
+        for each in wanted:
+            if not each.oid.startswith(kept):
+                continue
+            encoded = each.encoded
+            base_oid = None if base is None else self._oids.get(NUMBER.pack(base))
+            if (
+                encoded is None
+                or (kind, size, position) != (each.kind, each.size, each.position)
+                or base_oid != each.base
+                or codec != encoded.codec
+                or record[at:] != encoded.body
+            ):
+                return False
+            self._oids.put(NUMBER.pack(number), each.oid)
+            return True
+        return False
+
+    def _head(self, number: int, record: bytes | None) -> Head:
+        return unpack_head(number, self._snapshot.record(number) if record is None else record)
+
+    def _prepared(self, head: Head) -> PreparedObject:
+        number, codec, kind, kept, size, base, position, record, at = head
+        found = self._chains.decode_record(self._snapshot, head)
         oid = object_id(kind, found.data)
         if not oid.startswith(kept):
             raise DecodeError("its bytes have another id")
@@ -180,7 +221,7 @@ class CopiedSnapshot:
         # Numbers that were removed leave gaps; wider ones find fewer objects, which is safe.
         first = max(1, stop - TAIL_COUNT * 4)
         try:
-            for head in heads(self._snapshot, first):
+            for head in walk.heads(self._snapshot, first):
                 if head[0] >= stop:
                     break
                 found.append((head[0], head[3][:SHORT_BYTES].hex()))

@@ -95,7 +95,11 @@ class Chains:
         found = self._get(number)
         if found is not None:
             return found
-        head = unpack_head(number, snapshot.record(number))
+        return self.decode_record(snapshot, unpack_head(number, snapshot.record(number)))
+
+    def decode_record(self, snapshot: Snapshot, head: Head) -> Decoded:
+        """Return the object of a record that was read, as `decode` does.  Raise DecodeError."""
+        number, found = head[0], None
         above: list[Head] = []
         while True:
             above.append(head)

@@ -79,20 +79,22 @@ def values(snapshot: Snapshot, number: int) -> Iterator[StoredValue]:
             yield StoredValue(first, value, list(enumerate(records, first)))
 
 
-def numbers(snapshot: Snapshot, number: int) -> Iterator[tuple[int, str]]:
-    """Yield each number from one on that has a record, and an empty text.
+def records(snapshot: Snapshot, number: int) -> Iterator[tuple[int, bytes | None, str]]:
+    """Yield each number from one on that has a record, the record, and an empty text.
 
-    Of a damaged value, yield the first number and what is wrong, and go on behind it.
+    Of a large object, None in place of the record, of which only the first piece was read.  Of a
+    damaged value, the first number and what is wrong; then it goes on behind it.
     """
     for first, value in _from(snapshot, number):
         try:
-            records = split_value(value)
+            found = split_value(value)
         except DecodeError as error:
-            yield first, str(error)
+            yield first, None, str(error)
             continue
-        for at, record in enumerate(records, first):
+        is_alone = not bundle_count(value)
+        for at, record in enumerate(found, first):
             if record and at >= number:
-                yield at, ""
+                yield at, None if is_alone else record, ""
 
 
 def _from(snapshot: Snapshot, number: int) -> Iterator[tuple[int, bytes]]:
