@@ -22,6 +22,7 @@ from heliosfs.steps import drain
 from heliosfs.store.local import LocalStore
 from heliosfs.vfs.files import Files
 from heliosfs.vfs.filesystem import FileSystem
+from heliosfs.workspace.inode import StatInode
 from heliosfs.workspace.nodes import FileNode
 
 _DRAIN_EVERY = 100
@@ -57,9 +58,11 @@ class World:
 
     def find(self, path: str) -> FileNode:
         """Return the node of a file, as look-ups find it."""
-        node: object = self.repository.root.workspace.root
+        node: StatInode = self.repository.root.workspace.root
         for name in path.split("/"):
-            node = self.filesystem.lookup(node, name.encode())
+            child = self.filesystem.lookup(node, name.encode())
+            assert child is not None, path
+            node = child
         assert isinstance(node, FileNode)
         return node
 

@@ -48,7 +48,8 @@ def talk(
 def text(result: CallToolResult) -> str:
     (part,) = result.content
     assert isinstance(part, TextContent)
-    return part.text
+    found: str = part.text
+    return found
 
 
 @MODES

@@ -85,7 +85,8 @@ def talk(machine: FakeMachine, use: Use, *, mode: str = "auto", **options: Any) 
 def text(result: CallToolResult) -> str:
     (part,) = result.content
     assert isinstance(part, TextContent)
-    return part.text
+    found: str = part.text
+    return found
 
 
 @MODES
@@ -103,9 +104,11 @@ def test_the_tools_have_the_hints_of_the_table(machine: FakeMachine, mode: str) 
             assert hints.idempotent_hint == effect.is_idempotent
             assert hints.open_world_hint is False
             assert tool.input_schema["properties"]["arguments"]["type"] == "array"
-        found = {tool.name: tool.annotations for tool in tools}
-        assert found["status"].read_only_hint and not found["commit"].destructive_hint  # type: ignore[union-attr]
-        assert found["reset"].destructive_hint  # type: ignore[union-attr]
+        destructive = {
+            tool.name for tool in tools if tool.annotations and tool.annotations.destructive_hint
+        }
+        assert "reset" in destructive
+        assert destructive.isdisjoint({"status", "commit"})
 
     talk(machine, use, mode=mode)
 
