@@ -6,6 +6,8 @@ import re
 import stat
 
 from heliosfs.clock import SECOND_NS
+from heliosfs.commands.agent_trace import trace_of
+from heliosfs.commands.agents.payload import one_line
 from heliosfs.commands.moments import iso_words
 from heliosfs.commands.options import Options
 from heliosfs.commands.render import (
@@ -18,6 +20,7 @@ from heliosfs.commands.render import (
 )
 from heliosfs.commands.verb import Request
 from heliosfs.errors import NotFound, TooLarge
+from heliosfs.objects.commit import Commit
 from heliosfs.objects.ids import CommitId
 from heliosfs.objects.tree import Entry
 from heliosfs.repo.blame import Blame, LineOrigin
@@ -29,6 +32,7 @@ from heliosfs.trees.files import read_file
 from heliosfs.trees.stored import find_entry
 
 _NOT_COMMITTED = "Not Committed Yet"
+_PROMPT_WIDTH = 40
 _LINES = re.compile(r"(\d{1,9})(?:,(\+?)(\d{1,9}))?")
 
 
@@ -53,7 +57,7 @@ def blame(request: Request, options: Options) -> Steps[str]:
     start, stop = _range(options, len(rows))
     if "json" in options:
         return json_reply([_document(request, *row) for row in rows[start:stop]])
-    return _text(request, rows[start:stop], path)
+    return _text(request, options, rows[start:stop], path)
 
 
 def _data(request: Request, entry: Entry, word: str) -> bytes:
@@ -77,9 +81,16 @@ def _range(options: Options, count: int) -> tuple[int, int]:
     return start, int(found[3]) + (start if found[2] else 0)
 
 
-def _text(request: Request, rows: list[tuple[int, LineOrigin | None, bytes]], path: bytes) -> str:
+def _text(
+    request: Request,
+    options: Options,
+    rows: list[tuple[int, LineOrigin | None, bytes]],
+    path: bytes,
+) -> str:
+    is_of_agents = "agent" in options
     with_paths = any(origin is not None and origin.path != path for _, origin, _ in rows)
-    heads = [_head(request, origin, path if with_paths else None) for _, origin, _ in rows]
+    shown = path if with_paths else None
+    heads = [_head(request, origin, shown, with_agent=is_of_agents) for _, origin, _ in rows]
     name_width = max((len(name) for _, name, _, _ in heads), default=0)
     path_width = max((len(place) for _, _, _, place in heads), default=0)
     number_width = len(str(rows[-1][0])) if rows else 1
@@ -94,7 +105,7 @@ def _text(request: Request, rows: list[tuple[int, LineOrigin | None, bytes]], pa
 
 
 def _head(
-    request: Request, origin: LineOrigin | None, path: bytes | None
+    request: Request, origin: LineOrigin | None, path: bytes | None, *, with_agent: bool
 ) -> tuple[str, str, str, str]:
     """Return id, author, date and path of a line."""
     place = "" if path is None else quote_path(origin.path if origin else path)
@@ -102,10 +113,33 @@ def _head(
         clock = request.repository.clock
         now = clock.now_ns() // SECOND_NS
         return "0" * SHORT_DIGITS, _NOT_COMMITTED, iso_words(now, clock.utc_offset_minutes()), place
-    author = request.repository.history.read(origin.commit).author
+    commit = request.repository.history.read(origin.commit)
+    author = commit.author
+    name = (_agent(commit) if with_agent else "") or text_of(author.name)
     digits = origin.commit.hex()[:SHORT_DIGITS]
     oid = f"^{digits[:-1]}" if origin.is_boundary else digits
-    return oid, text_of(author.name), iso_words(author.seconds, author.offset_minutes), place
+    return oid, name, iso_words(author.seconds, author.offset_minutes), place
+
+
+def _agent(commit: Commit) -> str:
+    """Return the agent that made the changes of a commit, and the prompt; "" if none did."""
+    trace = trace_of(commit)
+    if trace is None or not trace.is_made:
+        return ""
+    return f"{trace.who}: {one_line(trace.cause, _PROMPT_WIDTH)}" if trace.cause else trace.who
+
+
+def _agent_document(commit: Commit) -> dict[str, object] | None:
+    trace = trace_of(commit)
+    if trace is None or not trace.is_made:
+        return None
+    return {
+        "agent": trace.agent,
+        "session": trace.session,
+        "subagent": trace.subagent,
+        "turn": trace.after_turn if trace.is_before else trace.turn,
+        "prompt": trace.cause,
+    }
 
 
 def _document(
@@ -124,4 +158,5 @@ def _document(
         "seconds": commit.author.seconds,
         "subject": commit.subject,
         "boundary": origin.is_boundary,
+        "by": _agent_document(commit),
     }

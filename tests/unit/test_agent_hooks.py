@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from heliosfs.commands.agent_trace import trace_of
 from heliosfs.commands.agents.payload import MOMENTS, HookMoment, read_payload, text_at
-from heliosfs.commands.agents.trace import trace_of
 from heliosfs.errors import Busy, NotFound, StoreFull, UsageError
 from heliosfs.objects.commit import Commit
 from heliosfs.objects.ids import CommitId, Oid
@@ -177,6 +177,54 @@ def test_an_open_merge_is_left_alone(session: Session) -> None:
     session.tell("UserPromptSubmit")
     session.tell("Stop")
     assert session.subjects == ["ours", "base"]
+
+
+def test_who_made_it(session: Session) -> None:
+    stage = session.stage
+    stage.files.write(b"a", b"by the user\n")
+    session.tell("UserPromptSubmit", prompt="Add a parser", prompt_id="one")
+    stage.files.write(b"a", b"by the user\nby the agent\n")
+    session.tell("PostToolBatch", prompt_id="one")
+    stage.files.write(b"a", b"by the user\nby the agent\ninterrupted\n")
+    session.tell("UserPromptSubmit", prompt="Go on", prompt_id="two")
+    stage.files.write(b"a", b"by the user\nby the agent\ninterrupted\nby a subagent\n")
+    session.tell("SubagentStop", prompt_id="two")
+    stage.commit("by hand", b=b"")
+    lines = stage.run("log", "--agent").splitlines()
+    assert [line.partition("  ")[2] for line in lines] == [
+        "claude 7b0f5a52, general-purpose a3f9c1d2e  Changed b.py.  <- Go on",
+        "claude 7b0f5a52   before: Go on  <- Add a parser",
+        "claude 7b0f5a52   Write, Bash  <- Add a parser",
+        "claude 7b0f5a52   before: Add a parser",
+    ]
+    assert len(stage.run("log", "--agent=subagent").splitlines()) == 0
+    assert len(stage.run("log", "--agent=general-purpose").splitlines()) == 1
+    assert len(stage.run("log", "--agent=PARSER", "--oneline").splitlines()) == 3
+    documents = json.loads(stage.run("log", "--agent", "--json"))
+    assert [each["metadata"]["event"] for each in documents] == [
+        "stop",
+        "prompt",
+        "tools",
+        "prompt",
+    ]
+    stage.files.write(b"a", stage.files.read(b"a") + b"not committed\n")
+    blamed = [line.partition("(")[2] for line in stage.run("blame", "--agent", "a").splitlines()]
+    assert [line.partition("  ")[0].partition(" 20")[0] for line in blamed] == [
+        "Ada",
+        "claude 7b0f5a52: Add a parser",
+        "claude 7b0f5a52: Add a parser",
+        "claude 7b0f5a52, general-purpose a3f9c1d2e: Go on",
+        "Not Committed Yet",
+    ]
+    told = [each.get("by") for each in json.loads(stage.run("blame", "--json", "a"))]
+    assert [each and (each["turn"], each["prompt"]) for each in told] == [
+        None,
+        ("one", "Add a parser"),
+        ("one", "Add a parser"),
+        ("two", "Go on"),
+        None,
+    ]
+    assert "claude" not in stage.run("blame", "a")
 
 
 def test_what_is_staged_and_what_is_not_are_committed(session: Session) -> None:

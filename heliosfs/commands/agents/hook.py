@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from heliosfs.commands.agents import trace
+from heliosfs.commands import agent_trace as trace
 from heliosfs.commands.agents.payload import (
     MOMENTS,
     HookMoment,

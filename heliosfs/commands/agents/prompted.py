@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from heliosfs.commands.agents.trace import AgentTrace, trace_of
+from heliosfs.commands.agent_trace import AgentTrace, trace_of
 from heliosfs.objects.commit import Commit
 from heliosfs.objects.ids import CommitId
 from heliosfs.repo.history import History

@@ -251,6 +251,12 @@ LOG = Verb(
     ),
     options=(
         *SELECTION,
+        Option(
+            ("--agent",),
+            "only commits of agents; WORD is in their session or prompt",
+            "WORD",
+            is_optional=True,
+        ),
         Option(("--oneline",), "one line for each commit: id and subject", is_for_text=True),
         *_FORMATS,
         Option(("--abbrev-commit",), "show 12 digits of each id", is_for_text=True),

@@ -72,7 +72,7 @@ BLAME = Verb(
     name="blame",
     module="blame",
     summary="show which commit added each line of a file",
-    synopsis=("[-L START,STOP] [--json] [REV] [--] PATH",),
+    synopsis=("[-L START,STOP] [--agent | --json] [REV] [--] PATH",),
     description=(
         "Shows id, author, date, number and text of each line, as git blame does. Without REV\n"
         "it shows the file in the working tree, with uncommitted lines as 'Not Committed Yet'.\n"
@@ -81,6 +81,11 @@ BLAME = Verb(
     ),
     options=(
         Option(("-L", "--lines"), "show only these lines: 10,20 or 10,+5", "START,STOP"),
+        Option(
+            ("--agent",),
+            "name the agent that made a line, and its prompt",
+            is_for_text=True,
+        ),
         JSON,
     ),
     errors=(

@@ -7,9 +7,10 @@ from functools import partial
 from unicodedata import combining, east_asian_width
 
 from heliosfs.clock import SECOND_NS
+from heliosfs.commands.agent_trace import trace_of
 from heliosfs.commands.colours import PLAIN, Paint, Role, paint_of
 from heliosfs.commands.log.placeholders import Format
-from heliosfs.commands.moments import show_moment
+from heliosfs.commands.moments import iso_words, show_moment
 from heliosfs.commands.options import Options
 from heliosfs.commands.render import SHORT_DIGITS, person, short, text_of
 from heliosfs.commands.verb import Request
@@ -66,6 +67,8 @@ def form_of(request: Request, options: Options, paint: Paint | None = None) -> C
             f"--date is default, iso, iso-strict, short, rfc, relative, unix or raw, not {date!r}"
         ) from None
     template = "oneline" if "oneline" in options else options.value("format")
+    if template is None and "agent" in options:
+        return CommitPrinter(_with_agent, {}, is_dense=True, before_changes="\n", between="")
     if template is None:
         template = "medium"
     names: dict[CommitId, str] = {}
@@ -192,6 +195,16 @@ def line(
     """Return id and subject of a commit, in one line."""
     shown_id = paint(Role.COMMIT, oid.hex()[:digits])
     return f"{shown_id}{names} {commit.subject}".rstrip(" ") + "\n"
+
+
+def _with_agent(oid: CommitId, commit: Commit, names: str) -> str:
+    """Return id, time, agent, subject and prompt of a commit that a hook made, in one line."""
+    trace = trace_of(commit)
+    by = trace.who if trace is not None else text_of(commit.author.name)
+    author = commit.author
+    time = iso_words(author.seconds, author.offset_minutes)[:16]
+    cause = f"  <- {trace.cause}" if trace is not None and trace.cause else ""
+    return f"{short(oid)} {time}  {by:<16}  {commit.subject}{cause}\n"
 
 
 def _is_decorated(request: Request, options: Options) -> bool:

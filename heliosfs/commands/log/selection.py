@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from heliosfs.commands.agent_trace import trace_of
 from heliosfs.commands.moments import parse_moment
 from heliosfs.commands.options import Options
 from heliosfs.commands.render import bytes_of
@@ -47,11 +48,23 @@ def _tests(options: Options, now_seconds: int) -> Iterator[Callable[[Commit], bo
         yield lambda commit: len(commit.parents) > 1
     if "no-merges" in options:
         yield lambda commit: len(commit.parents) < 2
+    if "agent" in options:
+        words = [value.casefold() for value in options.values("agent") if value]
+        yield lambda commit: _is_of_agent(commit, words)
     least, most = options.number("min-parents"), options.number("max-parents")
     if least is not None:
         yield lambda commit: len(commit.parents) >= least
     if most is not None:
         yield lambda commit: len(commit.parents) <= most
+
+
+def _is_of_agent(commit: Commit, words: list[str]) -> bool:
+    """Return True if a hook made the commit, and its agent, session or prompt has all words."""
+    trace = trace_of(commit)
+    if trace is None:
+        return False
+    told = f"{trace.who} {trace.session} {trace.prompt} {trace.after}".casefold()
+    return all(word in told for word in words)
 
 
 def _search(options: Options, key: str, text: Callable[[Commit], bytes]) -> list[Filter]:
