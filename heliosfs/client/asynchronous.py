@@ -137,6 +137,7 @@ class AsyncWorkspace:
     merge = _on_thread(Workspace.merge)
     branch = _opens(Workspace.branch, _live)
     fork = _opens(Workspace.fork, _live)
+    live = _opens(Workspace.live, _live)
     experiment = _opens(Workspace.experiment, _running)
     experiments = _on_thread(Workspace.experiments)
 

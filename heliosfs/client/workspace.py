@@ -140,6 +140,15 @@ class Workspace(ViewClient):
         self._json("branch", "--fork", "--json", "--", name, *given(base))
         return LiveBranch(self._live(name), name, self._door, keep=keep)
 
+    def live(self, name: str, *, keep: bool = True) -> LiveBranch:
+        """Return the live workspace of a branch that exists; see `branch`.  Raise NotFound.
+
+        The branch that is shown at the mount point has none.
+        """
+        if name not in {each.name for each in self.branches() if not each.mounted}:
+            raise NotFound(f"no branch {name!r} with a live workspace")
+        return LiveBranch(self._live(name), name, self._door, keep=keep)
+
     def checkout(self, revision: str, *, create: bool = False) -> HeadPosition:
         """Show another branch, or an old commit, in this directory.
 

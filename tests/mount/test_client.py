@@ -127,6 +127,10 @@ def test_a_fork_leaves_nothing_behind_unless_it_is_kept(workspace: Workspace) ->
             nested.commit("deep")
             assert clean.merge(nested.name).fast_forward
     assert [each.name for each in workspace.branches()] == ["clean", "kept", "main"]
+    assert workspace.live("kept").status().changes == workspace.status().changes
+    for name in ("main", "broken"):
+        with pytest.raises(errors.NotFound, match=f"no branch '{name}'"):
+            workspace.live(name)
     assert Workspace(clean.path).head == clean.head
 
 

@@ -1,0 +1,1 @@
+"""Workspaces of heliosfs for agent frameworks: a module for each, to be copied or imported."""
