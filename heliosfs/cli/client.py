@@ -328,7 +328,7 @@ def with_repository(place: Location, use: Callable[[Repository], T]) -> T:
             repository.path = place.root
             repository.configure(settings)
             repository.look_at_numbers(store.file_beside(INODES_FILE))
-            for text in repository.findings:
+            for text in (*repository.findings, *repository.news):
                 print(f"helios: {text}", file=sys.stderr)
             result = use(repository)
             repository.close()

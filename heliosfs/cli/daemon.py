@@ -195,6 +195,8 @@ def _tell_findings(
     repository: Repository, unclosed_by: int, log: str | None, report: Callable[[str], None]
 ) -> None:
     """Report what is not as it was left, and a daemon that ended without closing its store."""
+    for text in repository.news:
+        report(text)
     for text in repository.findings:
         report(f"found {text}")
     if unclosed_by:

@@ -11,6 +11,7 @@ from heliosfs.commands.verb import Request
 from heliosfs.errors import NotFound, NotPermitted
 from heliosfs.objects.tree import Entry
 from heliosfs.store.base import Store
+from heliosfs.trees.gitless import git_dir_of, put_at
 from heliosfs.trees.graft import graft
 from heliosfs.trees.stored import find_entry
 
@@ -24,12 +25,15 @@ def add(request: Request, options: Options) -> str:
     options.only_one("all", "update")
     if not words and "all" not in options and "update" not in options:
         raise options.misuse("give a path: 'add .' takes everything below the current directory")
+    _check_outside_git(request, words)
     view = request.view
     source = view.state().root if "force" in options else view.selected()
     if "update" in options:
         paths = _known(request, source, words)
     else:
         paths = [b""] if not words else _existing(request, words, source)
+    if "force" in options:
+        source = _without_git_dirs(request, source, paths)
     if "dry-run" in options:
         now = request.repository.clock.now_ns()
         changed = graft(request.repository.store, view.base_root(), source, paths, now).changed
@@ -45,6 +49,28 @@ def add(request: Request, options: Options) -> str:
         verb = "remove" if find_entry(store, source, path) is None else "add"
         lines.append(f"{verb} {quote_path(relative(request.cwd, path))!r}\n")
     return "".join(lines)
+
+
+def _check_outside_git(request: Request, words: list[str]) -> None:
+    """Check that no path is in a `.git`.  Raise NotPermitted."""
+    for word in words:
+        if not is_magic(word) and git_dir_of(below(request.cwd, word)) is not None:
+            raise NotPermitted(f"{word[:80]!r} is kept out of commits: git's own files stay git's")
+
+
+def _without_git_dirs(request: Request, source: Entry, paths: list[bytes]) -> Entry:
+    """Return the tree with no `.git` in the directories that are meant."""
+    store, git_free = request.repository.store, request.repository.history.git_free
+    for path in paths:
+        entry = find_entry(store, source, path)
+        if entry is None or not entry.is_dir:
+            continue
+        stripped = git_free.strip(entry)
+        if not path:
+            return stripped
+        if stripped.oid != entry.oid:
+            source = put_at(store, source, path, stripped)
+    return source
 
 
 def _known(request: Request, source: Entry, words: list[str]) -> list[bytes]:

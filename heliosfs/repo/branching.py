@@ -72,6 +72,7 @@ def branch_with_ignored(repository: Repository, name: str, base: CommitId, view:
 def _start(repository: Repository, branch: Branch, state: State) -> None:
     """Put the working state of a new branch into the batch."""
     own = state._replace(slot=branch.slot)
+    repository.note_git_dirs()
     repository.store.put(keys.of_slot(keys.WORK, branch.slot), own.encode())
 
 

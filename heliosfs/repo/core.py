@@ -48,8 +48,11 @@ class Core:
             self.store.publish()
 
     def snapshot(self, oid: CommitId) -> Workspace:
-        """Return a read-only tree of a commit, with inodes of its own.  MissingObject."""
-        root = self.history.read(oid).root
+        """Return a read-only tree of a commit, with inodes of its own.  MissingObject.
+
+        It is the whole tree: what a commit of an earlier version has of a `.git` can be had here.
+        """
+        root = self.history.read_whole(oid).root
         return Workspace(
             self.store, self.clock, self.inodes, self.working_set, root, read_only=True
         )
@@ -86,8 +89,14 @@ class Core:
         self.store.put(keys.MILESTONES, b"")
         self.publish()
 
+    def note_git_dirs(self) -> None:
+        """Put into the batch that a working tree has a `.git`, with the first such tree."""
+        if self.working_set.has_git_dirs and self.store.get(keys.GIT_SEEN) is None:
+            self.store.put(keys.GIT_SEEN, b"1")
+
     def note_save(self, state: State) -> None:
         """Keep a state for `restore --saved`, before a newer state of the slot replaces it."""
+        self.note_git_dirs()
         saves = Saves(self.store, state.slot, self.inverses)
         saves.add(self.clock.now_ns(), state.encode())
         if self.history.changed_slots is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import struct
 from collections.abc import Iterator
+from dataclasses import replace
 
 from heliosfs.emptying import empty_later
 from heliosfs.errors import CorruptObject
@@ -23,8 +24,11 @@ from heliosfs.repo import keys
 from heliosfs.repo.first_parents import FirstParents
 from heliosfs.store.base import Collection as StoreCollection
 from heliosfs.store.base import Store
+from heliosfs.trees.gitless import GitFree
 
 CACHED_MIN = 2048
+WORKING_TREE_KEY = "working-tree"
+"""Key in the metadata of a commit that keeps a whole working tree, with what is in no commit."""
 
 
 class History:
@@ -34,6 +38,10 @@ class History:
         self._store = store
         self._cache: dict[CommitId, Commit] = {}
         self.first_parents = FirstParents(store, self.read)
+        self.git_free = GitFree(store)
+        """Trees of commits without a `.git`."""
+        self.has_git_dirs = False
+        """True if any commit may have a `.git`, because an earlier version made it."""
         self.capacity = CACHED_MIN
         """Largest number of decoded commits in memory."""
         self._condemned: set[CommitId] = set()
@@ -56,7 +64,8 @@ class History:
         oid = commit_id(data)
         base = commit.parents[0] if commit.parents else None
         self._store.add(oid, Kind.COMMIT, data, base)
-        self._keep(oid, commit)
+        if WORKING_TREE_KEY not in commit.metadata:
+            self._keep(oid, commit)
         return oid
 
     def announce(self, oid: CommitId) -> None:
@@ -67,11 +76,27 @@ class History:
         self._store.put(keys.COMMIT + oid, b"")
 
     def read(self, oid: CommitId) -> Commit:
-        """Return a commit.  MissingObject, CorruptObject."""
+        """Return a commit, without any `.git` in its tree.  MissingObject, CorruptObject."""
         commit = self._cache.get(oid)
         if commit is None:
-            commit = decoded(oid, self._store.read(oid, Kind.COMMIT))
+            commit = self._without_git_dirs(self.read_whole(oid))
             self._keep(oid, commit)
+        return commit
+
+    def read_whole(self, oid: CommitId) -> Commit:
+        """Return a commit as it is stored.  MissingObject, CorruptObject."""
+        return decoded(oid, self._store.read(oid, Kind.COMMIT))
+
+    def forget_trees(self) -> None:
+        """Forget the trees that no commit names, because a collection may remove them."""
+        if self.git_free.count:
+            self.git_free.forget()
+            self._cache.clear()
+
+    def _without_git_dirs(self, commit: Commit) -> Commit:
+        # I63: such a commit may have a `.git`, and no verb gets to see it.
+        if self.has_git_dirs or WORKING_TREE_KEY in commit.metadata:
+            return replace(commit, root=self.git_free.strip(commit.root))
         return commit
 
     def heading(self, oid: CommitId) -> CommitHeading:

@@ -5,12 +5,17 @@ verb makes the working tree equal to another one.  Such a verb leads from one st
 each may have its own rules.  A file that the rules of either state ignore is kept as it is now, or
 else as it is in the new state.  So no step loses a file that another step cannot restore, whichever
 state has the rules.
+
+A `.git` is kept as ignored files are, without any rule, and as a whole: such a step neither changes
+one nor brings one back.  A person who gets back what was lost (`restore --at`) gets one that is
+missing, too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from heliosfs.errors import StoreError
 from heliosfs.objects.ids import CommitId, TreeId
 from heliosfs.objects.tree import Entry
 from heliosfs.repo.operation import Operation
@@ -19,6 +24,7 @@ from heliosfs.repo.working_tree import WorkingTree
 from heliosfs.store.base import Store
 from heliosfs.trees.carry import carry
 from heliosfs.trees.edit import edit_tree
+from heliosfs.trees.gitless import git_dir_of, put_at, without_links
 from heliosfs.trees.same import is_same_but_link
 from heliosfs.trees.select import Selection, SelectionMemo, has_additions, select
 from heliosfs.trees.stored import Change, emptied, find_entry, walk_changes
@@ -51,6 +57,17 @@ class Ignoring:
             return []
         return self._select(self._tree.base_root(), work, None).ignored
 
+    def git_dirs(self, work: Entry) -> list[bytes]:
+        """Return every `.git` of a flushed working tree that lies in no ignored directory."""
+        if not (self._tree.core.working_set.has_git_dirs and self._tree.workspace.has_rules):
+            return []
+        try:
+            base = self._tree.base_root()
+        except StoreError:
+            # A branch whose HEAD is lost can be left, too.
+            base = emptied(work)
+        return self._select(base, work, self._quiet).git_dirs
+
     def keep(self, target: Entry, work: Entry) -> Entry:
         """Return the working tree after a verb that makes it `target`, which has no ignored files.
 
@@ -69,14 +86,25 @@ class Ignoring:
         selected = select(store, base, work, self._quiet, rules).root
         return carry(store, work, selected, target, self._now_ns())
 
-    def keep_in(self, state: State, work: Entry, taken_back: Operation | None = None) -> State:
+    def keep_in(
+        self,
+        state: State,
+        work: Entry,
+        taken_back: Operation | None = None,
+        *,
+        with_git_dirs: bool = False,
+    ) -> State:
         """Return an earlier working state, with the files ignored here or there as they are now.
 
         `taken_back` is the operation that is undone: what it did itself to an ignored file, such as
-        a `restore` of one, is undone, too.
+        a `restore` of one, is undone, too.  `with_git_dirs`, a `.git` that is not here comes back.
         """
-        if state.root == work or self._has_nothing_more():
-            # Nothing changes, or nothing here is untracked.
+        if state.root == work:
+            return state
+        if not with_git_dirs and self._tree.core.working_set.has_git_dirs:
+            state = state._replace(root=self._without_git_dirs(state))
+        if self._has_nothing_more():
+            # Nothing here is untracked.
             return state
         base = self._tree.base_root()
         if base.oid == work.oid:
@@ -96,6 +124,14 @@ class Ignoring:
         root = carry(store, work, selected, target, self._now_ns(), state.root)
         return state._replace(root=root)
 
+    def _without_git_dirs(self, state: State) -> Entry:
+        """Return the root of an earlier state without a `.git` outside ignored directories."""
+        store, root = self._tree.core.store, state.root
+        head = next(self._head(state.head), None) or emptied(root)
+        for path in select(store, head, root, self._quiet).git_dirs:
+            root = put_at(store, root, path, None)
+        return root
+
     def with_ignored_changes(self, state: State, since: Entry) -> State:
         """Return the saved state of a branch with the changes of ignored files here since `since`.
 
@@ -111,13 +147,23 @@ class Ignoring:
         rules = [base, *self._head(self._tree.head), work, state.root, head]
         selected = select(store, base, work, None, rules).root
         edits: dict[bytes, Entry | None] = {}
+        git_dirs: set[bytes] = set()
         for path, _, new in walk_changes(store, TreeId(since.oid), TreeId(work.oid)):
+            if (git_dir := git_dir_of(path)) is not None:
+                git_dirs.add(git_dir)
+                continue
             if new is None or new.is_dir or find_entry(store, selected, path) is not None:
                 continue
             if find_entry(store, head, path) is None and _has_room(store, state.root, path):
                 # Its other names may not come along, so it is no hard link there.
                 edits[path] = new._replace(group=0)
-        return state._replace(root=edit_tree(store, state.root, edits, self._now_ns()))
+        root = edit_tree(store, state.root, edits, self._now_ns())
+        for path in git_dirs:
+            # Of which a mixture of two would be none; where there is none, it goes by itself.
+            now = find_entry(store, work, path)
+            if now is not None and find_entry(store, root, path) is not None:
+                root = put_at(store, root, path, without_links(store, now))
+        return state._replace(root=root)
 
     def forget_rules(self) -> None:
         """Forget whether rules apply, because the tree came from elsewhere."""
@@ -143,6 +189,8 @@ class Ignoring:
         done = []
         for path, old, new in walk_changes(store, *trees):
             if old is None or new is None or old.is_dir or new.is_dir:
+                continue
+            if git_dir_of(path) is not None:
                 continue
             held = find_entry(store, work, path)
             is_left = held is not None and not held.is_dir and is_same_but_link(held, new)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from heliosfs.objects.commit import Commit
 from heliosfs.objects.ids import CommitId, TreeId
 from heliosfs.objects.tree import Entry
 from heliosfs.repo.core import Core
+from heliosfs.repo.history import WORKING_TREE_KEY
 from heliosfs.repo.working_state import State
 from heliosfs.trees.select import select
 from heliosfs.trees.stored import emptied, has_changes, trees_differ
+
+_NO_METADATA: Mapping[str, str] = {}
 
 
 def is_changed(core: Core, state: State) -> bool:
@@ -23,7 +28,7 @@ def commit_leftovers(
     """Commit the changes that would be lost with a deleted branch, within a transaction.
 
     Return a commit of its uncommitted changes, or None, and one of its whole working tree if that
-    has ignored files, or None.  No branch names them.
+    has ignored files or a `.git`, or None.  No branch names them.
     """
     base, selected = _selected(core, state)
     rest = ignored = None
@@ -32,7 +37,8 @@ def commit_leftovers(
         rest = _commit(core, what, state.head, selected)
     if has_changes(core.store, TreeId(selected.oid), TreeId(state.root.oid)):
         what = f"ignored files of branch {name} when it was deleted"
-        ignored = _commit(core, what, rest or state.head, state.root)
+        metadata = {WORKING_TREE_KEY: "whole"}
+        ignored = _commit(core, what, rest or state.head, state.root, metadata)
     return rest, ignored
 
 
@@ -45,8 +51,14 @@ def _selected(core: Core, state: State) -> tuple[Entry, Entry]:
     return base, select(core.store, base, state.root).root
 
 
-def _commit(core: Core, message: str, parent: CommitId | None, root: Entry) -> CommitId:
+def _commit(
+    core: Core,
+    message: str,
+    parent: CommitId | None,
+    root: Entry,
+    metadata: Mapping[str, str] = _NO_METADATA,
+) -> CommitId:
     signature = core.identity.sign(core.clock)
     parents = (parent,) if parent is not None else ()
     text = message.encode("utf-8", "surrogateescape")
-    return core.history.write(Commit(root, parents, signature, signature, text))
+    return core.history.write(Commit(root, parents, signature, signature, text, metadata))

@@ -15,6 +15,7 @@ from heliosfs.repo import keys
 from heliosfs.repo.beneath import Beneath
 from heliosfs.repo.configuration import Configuration
 from heliosfs.repo.core import NODE_BYTES, Core
+from heliosfs.repo.git_dirs import NONE, open_older, taken_over
 from heliosfs.repo.history import CACHED_MIN
 from heliosfs.repo.identity import Identity
 from heliosfs.repo.metrics import Metrics
@@ -54,7 +55,10 @@ class Repository(Core):
         """Trees of the commits that someone looks at; kept by the code that shows them."""
         self.beneath: Beneath | None = None
         """Directory beneath the mount point, kept by the code that opened it."""
-        self.on_collect: list[Callable[[], None]] = [self._forget_twins]
+        self.on_collect: list[Callable[[], None]] = [
+            self._forget_twins,
+            self.history.forget_trees,
+        ]
         """Functions called when a garbage collection begins, to forget ids of objects that no root
         reaches."""
         self.prompts = PromptMemory()
@@ -62,7 +66,12 @@ class Repository(Core):
         """Path of the workspace, shown to people; "" if it is not known."""
         self.findings = list(store.findings)
         """Lines for people about what was not as it had been left when all this was opened."""
-        self.is_new = store.get(keys.ROOT) is None
+        self.news: list[str] = []
+        """Lines for people about what this version does otherwise with this store."""
+        known = store.get(keys.ROOT)
+        self.is_new = known is None
+        if known is not None and (news := open_older(self, _SLOT.unpack(known)[0])):
+            self.news.append(news)
         self.root = self._open_root()
         try:
             self.root.read_head()
@@ -97,6 +106,7 @@ class Repository(Core):
             slot = Refs(store).create(branch or DEFAULT_BRANCH, None).slot
             store.put(keys.ROOT, _SLOT.pack(slot))
             store.put(keys.MILESTONES, b"")
+            store.put(keys.GIT_DIRS, NONE)
             repository = cls(store, clock, identity)
             repository.is_new = True
             store.publish()
@@ -211,9 +221,14 @@ class Repository(Core):
         assert state.slot not in self.live
         leaving = self.root
         workspace = leaving.workspace
-        before = leaving.state()
+        before = left = leaving.state()
         # The branch that is left keeps its uncommitted changes.
         leaving.save(before)
+        # I65: a `.git` at the mount point stays there, and is in one working state.
+        if git_dirs := leaving.ignoring.git_dirs(before.root):
+            left, state = taken_over(self.store, git_dirs, before, state)
+            if left != before:
+                leaving.save_left(left)
         saved = self.transaction.show(workspace, state.root)
         self.root = View(self, workspace, state.slot, state.head, state.merging, saved)
         self.inverses.append((setattr, (self, "root", leaving)))

@@ -80,7 +80,8 @@ def _around_operations(view: View) -> Iterator[Past]:
 def go_to(view: View, past: State, text: str) -> None:
     """Make HEAD and all files as in a state, in one operation; ignored files stay."""
     before = view.state()
-    view.move("restore", text, before, view.ignoring.keep_in(past, before.root))
+    after = view.ignoring.keep_in(past, before.root, with_git_dirs=True)
+    view.move("restore", text, before, after)
 
 
 def lost_edits(view: View, since: Entry, root: Entry, now: Entry) -> list[bytes]:

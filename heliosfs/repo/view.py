@@ -90,9 +90,16 @@ class View(WorkingTree):
         planned = self._transaction.targets.get(self.workspace)
         root = planned.raw if planned else self.workspace.root.raw
         assert root is not None
-        self.core.store.put(self._work_key, state.encode_with(root))
+        core = self.core
+        core.store.put(self._work_key, state.encode_with(root))
+        if core.working_set.has_git_dirs:
+            core.note_git_dirs()
         self._inverses.append((setattr, (self, "_saved_root", self._saved_root)))
         self._saved_root = root
+
+    def save_left(self, state: State) -> None:
+        """Put the state of a view that shows another branch from now on into the batch."""
+        self.core.store.put(self._work_key, state.encode())
 
     def commit(
         self,

@@ -2,16 +2,20 @@
 
 A switch between two trees leaves alone the files that the ignore files of either tree keep out of
 commits: those that are there now stay, and those of the new tree come where nothing is now.
+A `.git` goes with them, but as a whole: one that is there now stays as it is, with the directories
+above it, and nothing is put into it.
 """
 
 from __future__ import annotations
 
-from heliosfs.errors import AlreadyExists
+from heliosfs.errors import AlreadyExists, Busy
 from heliosfs.objects.ids import TreeId
 from heliosfs.objects.tree import Entry, decode_entry, encode_entry, entry_name, is_dir_entry
 from heliosfs.store.base import Objects
 from heliosfs.trees.edit import edit_tree, put_directory
+from heliosfs.trees.gitless import git_dir_of
 from heliosfs.trees.links import settle_links
+from heliosfs.trees.reserved import DOT_GIT
 from heliosfs.trees.same import differs
 from heliosfs.trees.stored import (
     EMPTY_TREE,
@@ -36,6 +40,8 @@ def carry(
     nothing in its place.  `whole` is the tree that the target was selected from: its ignored files
     come back where nothing else is.
     Objects go into the store's batch.  Cost: O(changed), ignored files included.
+
+    Raise Busy if a file of the target is to go where a directory has a `.git`.
     """
     whole = whole or target
     if work == selected:
@@ -56,7 +62,8 @@ def carry(
 def fill(store: Objects, root: Entry, source: Entry) -> Entry:
     """Return `root` with the files and whole directories that only `source` has.
 
-    Where both trees have an entry, and the two are not directories, that of `root` stays.
+    Where both trees have an entry, and the two are not directories, that of `root` stays, and so
+    does a `.git`.
     Objects go into the store's batch.  Cost: O(differing directories).
     """
     places = [_Place(-1, root, source, {})]
@@ -68,7 +75,7 @@ def fill(store: Objects, root: Entry, source: Entry) -> Entry:
                 continue
             if mine is None:
                 place.added[name] = other
-            elif is_dir_entry(mine) and is_dir_entry(other):
+            elif name != DOT_GIT and is_dir_entry(mine) and is_dir_entry(other):
                 entry, source = decode_entry(mine)[0], decode_entry(other)[0]
                 if entry.oid != source.oid:
                     places.append(_Place(number, entry, source, {}))
@@ -104,11 +111,22 @@ class _Place:
 def _blocked_paths(
     store: Objects, work: Entry, edits: dict[bytes, Entry | None]
 ) -> dict[bytes, Entry | None]:
-    """Return edits that empty the directories of `work` that files are going to replace."""
+    """Return edits that empty the directories of `work` that files are going to replace.
+
+    Raise Busy for one that has a `.git`.
+    """
     removed: dict[bytes, Entry | None] = {}
     for path, new in edits.items():
         there = find_entry(store, work, path) if new is not None and not new.is_dir else None
         if there is not None and there.is_dir:
-            below = walk_changes(store, TreeId(there.oid), EMPTY_TREE, path + b"/")
-            removed.update((change.path, None) for change in below)
+            for change in walk_changes(store, TreeId(there.oid), EMPTY_TREE, path + b"/"):
+                # I64: no step takes a `.git` away, and so neither the directories above it.
+                if (git_dir := git_dir_of(change.path)) is not None:
+                    name, place = _shown(git_dir), _shown(path)
+                    raise Busy(f"{name} is in the way of a file {place}: move it away first")
+                removed[change.path] = None
     return removed
+
+
+def _shown(path: bytes) -> str:
+    return repr(path.decode("utf-8", "surrogateescape"))

@@ -1,7 +1,8 @@
 """Select the part of a working tree that its ignore files do not keep out of commits.
 
 As in git, a path that the base has (HEAD, or the stage) is never ignored.  So the walk visits only
-paths that differ from the base, and leaves out only new ones.
+paths that differ from the base, and leaves out only new ones.  A `.git` is left out wherever it is:
+no base has one, and no rule is asked about it.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from heliosfs.store.base import Objects
 from heliosfs.trees.edit import put_directory, with_attributes
 from heliosfs.trees.ignore import IgnoreRules, rules_in
 from heliosfs.trees.links import part_lonely_links
+from heliosfs.trees.reserved import DOT_GIT
 from heliosfs.trees.same import differs
 from heliosfs.trees.stored import EMPTY_TREE, Change, changed_entries, find_entry, read_entries
 
@@ -41,7 +43,17 @@ class Selection(NamedTuple):
     ignored: list[Change]
     """Ignored files, and directories that are ignored as a whole; incomplete with a memo."""
     has_rules: bool
-    """True if an ignore file applies to a directory that differs from the base."""
+    """True if an ignore file applies to a directory that differs from the base, or has a `.git`."""
+    git_dirs: list[bytes]
+    """Every `.git` that was left out, but for those in directories that a rule ignores."""
+
+
+class _Quiet(NamedTuple):
+    """Findings in a directory in which nothing differs that a commit would record."""
+
+    has_ignored: bool
+    """True if any file is ignored there."""
+    git_dirs: tuple[bytes, ...]
 
 
 class SelectionMemo:
@@ -51,16 +63,15 @@ class SelectionMemo:
     """
 
     def __init__(self) -> None:
-        self._pairs: dict[_Pair, bool] = {}
-        """Pair -> True if any file is ignored there."""
+        self._pairs: dict[_Pair, _Quiet] = {}
 
-    def get(self, pair: _Pair) -> bool | None:
+    def get(self, pair: _Pair) -> _Quiet | None:
         return self._pairs.get(pair)
 
-    def note(self, pair: _Pair, *, has_ignored: bool) -> None:
+    def note(self, pair: _Pair, found: _Quiet) -> None:
         if len(self._pairs) >= _QUIET_MAX:
             self._pairs.clear()
-        self._pairs[pair] = has_ignored
+        self._pairs[pair] = found
 
 
 def select(
@@ -78,11 +89,11 @@ def select(
     memory for the changes of one directory on each level, and for the ignored paths.
     """
     if base.oid == work.oid:
-        return Selection(work, [], has_rules=False)
+        return Selection(work, [], has_rules=False, git_dirs=[])
     walk = _Walk(store, quiet or SelectionMemo())
     known = {root.oid: root for root in others if root.oid != work.oid}
     root = walk.run(base, work, tuple(_Other(each, None) for each in known.values()))
-    return Selection(root, sorted(walk.ignored), walk.has_rules)
+    return Selection(root, sorted(walk.ignored), walk.has_rules, walk.git_dirs)
 
 
 def has_additions(store: Objects, base: Entry, work: Entry) -> bool:
@@ -147,7 +158,9 @@ class _Directory:
     __slots__ = (
         "below",
         "edits",
+        "first_git_dir",
         "first_ignored",
+        "has_git_dir",
         "has_ignored",
         "is_known",
         "has_changes",
@@ -156,11 +169,12 @@ class _Directory:
         "place",
     )
 
-    def __init__(self, place: _Place, pair: _Pair, first_ignored: int) -> None:
+    def __init__(self, place: _Place, pair: _Pair, first_ignored: int, first_git_dir: int) -> None:
         self.place = place
         self.pair = pair
         self.first_ignored = first_ignored
         """Length of the list of ignored paths when the visit began."""
+        self.first_git_dir = first_git_dir
         self.below: list[_Place] = []
         """Subdirectories that are still to be visited."""
         self.edits: dict[bytes, Entry | None] = {}
@@ -168,6 +182,8 @@ class _Directory:
         self.has_changes = False
         """True if a path that is not ignored differs from the base."""
         self.has_ignored = False
+        self.has_git_dir = False
+        """True if a `.git` is here, or below in a directory that is not ignored."""
         self.is_known = False
         """True if the memo already has the result."""
         self.is_memoizable = bool(place.path)
@@ -182,6 +198,7 @@ class _Walk:
         self._store = store
         self._memo = quiet
         self.ignored: list[Change] = []
+        self.git_dirs: list[bytes] = []
         self.has_rules = False
         self._linked: list[bytes] = []
         """Selected paths that have or had a link group."""
@@ -199,7 +216,7 @@ class _Walk:
             if not way:
                 # Not None: the base has the root.
                 root = entry or work
-                if self._linked and directory.has_ignored:
+                if self._linked and (directory.has_ignored or directory.has_git_dir):
                     return part_lonely_links(self._store, base, root, self._linked)
                 return root
             _merge_into(way[-1], directory, entry)
@@ -210,13 +227,15 @@ class _Walk:
         # The directory's own rules follow from its tree, which is in the key.
         above = (rules.key if rules is not None else None, is_inside)
         pair = (path, _tree(old), TreeId(new.oid), above)
-        directory = _Directory(place, pair, len(self.ignored))
+        directory = _Directory(place, pair, len(self.ignored), len(self.git_dirs))
         # Valid with other trees too: what some rules ignore, more rules ignore as well.
         known = self._memo.get(pair)
         if known is not None:
             directory.is_known = True
-            directory.has_ignored = known
-            self.has_rules |= known
+            directory.has_ignored, git_dirs = known
+            directory.has_git_dir = bool(git_dirs)
+            self.git_dirs += git_dirs
+            self.has_rules |= known.has_ignored or directory.has_git_dir
             return directory
         prefix = path + b"/" if path else b""
         # Inside an ignored directory no rule can include a file again (gitignore(5)).
@@ -245,6 +264,9 @@ class _Walk:
                 continue
             is_dir = is_dir_entry(new_raw)
             here = prefix + name
+            if name == DOT_GIT:
+                self._leave_out(directory, here)
+                continue
             if not is_dir and (old_raw is not None or not may_ignore):
                 # What the base has is tracked, and no rule is asked about it.
                 directory.has_changes = True
@@ -275,21 +297,30 @@ class _Walk:
                 if _has_link(new_raw):
                     self._linked.append(here)
 
+    def _leave_out(self, directory: _Directory, git_dir: bytes) -> None:
+        # I63: whatever the base has of that name, no commit gets one.
+        self.git_dirs.append(git_dir)
+        directory.edits[DOT_GIT] = None
+        directory.has_git_dir = self.has_rules = True
+
     def _close(self, directory: _Directory) -> Entry | None:
         """Return the directory's entry in the selected tree, once all below was visited."""
         place = directory.place
         old, new = place.old, place.new
         # Only quiet directories are worth remembering: the others are written by the next commit.
         if directory.is_memoizable and not (directory.has_changes or directory.is_known):
-            self._memo.note(directory.pair, has_ignored=directory.has_ignored)
-        if not directory.has_ignored:
+            git_dirs = tuple(self.git_dirs[directory.first_git_dir :])
+            self._memo.note(directory.pair, _Quiet(directory.has_ignored, git_dirs))
+        if not (directory.has_ignored or directory.has_git_dir):
             return new
         if directory.has_changes:
             # Both kinds of changes: neither the base's tree nor the working tree's is right.
             return self._without(directory)
         if old is None:
-            # A directory in which everything is ignored is ignored itself.
-            self.ignored[directory.first_ignored :] = [Change(place.path, None, new)]
+            # A directory in which everything is ignored is ignored itself, and so is one that has
+            # nothing but a `.git`: a step that took away what was tracked in it leaves no change.
+            if directory.has_ignored:
+                self.ignored[directory.first_ignored :] = [Change(place.path, None, new)]
             return None
         if not old.is_dir:
             # The base has a file of that name, so its change to a directory is recorded.
@@ -316,6 +347,7 @@ def _merge_into(above: _Directory, directory: _Directory, entry: Entry | None) -
     """Merge the result of a subdirectory into the directory above it."""
     place = directory.place
     above.has_ignored |= directory.has_ignored
+    above.has_git_dir |= directory.has_git_dir
     above.is_memoizable &= directory.is_memoizable
     # An entry equal to the base's, or none at all, is no difference.
     if entry is not None and entry is not place.old:

@@ -37,6 +37,7 @@ from heliosfs.objects.tree import (
 )
 from heliosfs.store.base import Store
 from heliosfs.trees.ignore import IGNORE_NAME
+from heliosfs.trees.reserved import DOT_GIT
 from heliosfs.trees.same import same_but_times
 from heliosfs.trees.stored import EMPTY_TREE, put_tree
 from heliosfs.workspace.leaves import Leaf, LeafTable
@@ -110,8 +111,10 @@ def _flush_directory(workspace: Workspace, directory: DirNode) -> None:
         if children is None:
             children = workspace.load(directory)
         if IGNORE_NAME in children:
-            # I29: False only where no ignore file lies above a change.
+            # I29: False only where no ignore file lies above a change, and no `.git` is.
             workspace.has_rules = True
+        if DOT_GIT in children:
+            workspace.has_rules = workspace.working_set.has_git_dirs = True
         edits = _clean(workspace, directory.dirty, children)
         if len(children) < INDEX_FROM:
             tree = _write_leaf_directory(workspace.store, directory, edits)

@@ -56,6 +56,8 @@ class WorkingSet:
         self.account = Account()
         self.writers = 0
         """Number of files open for writing; without any, the kernel holds no dirty pages."""
+        self.has_git_dirs = False
+        """True if a working tree may have a `.git`: a flush met one, or the store says so."""
         self._loaded: dict[FileContent, None] = {}
         self.unstored: dict[FileContent, None] = {}
         """Large files that may have dirty parts, in the order in which they were written."""

@@ -91,7 +91,8 @@ def test_new_commits_are_ordinary_commits(stage: Stage, tmp_path: Path) -> None:
     files.symlink(b"link", b"target")
     files.fifo(b"fifo")
     files.directory(b"empty/below")
-    files.write(b"nested/.git/HEAD", b"ref: refs/heads/x\n")
+    files.write(b"nested/.git/HEAD", b"in no commit, so not left out")
+    files.write(b"nested/.GIT/HEAD", b"ref: refs/heads/x\n")
     files.write(b"nested/file", b"f")
     stage.commit("fix the <parser>\n\nwith a body")
     out = tmp_path / "out.git"

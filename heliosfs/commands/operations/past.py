@@ -16,9 +16,10 @@ from heliosfs.repo.saves import COUNT_MAX
 from heliosfs.repo.view import View
 from heliosfs.steps import ALONE, TURN, Steps
 from heliosfs.store.base import Store
+from heliosfs.trees.gitless import git_dir_of, put_at
 from heliosfs.trees.graft import graft
 from heliosfs.trees.same import differs
-from heliosfs.trees.stored import find_entry, has_changes
+from heliosfs.trees.stored import find_entry, has_changes, walk_changes
 
 _LAST_OF_A_SECOND = SECOND_NS - 1
 
@@ -46,7 +47,7 @@ def last_save(request: Request) -> Past:
     root = view.state().root
     for save in reversed(view.saves.all()):
         state = view.saves.read(save)
-        if has_other_content(request.repository.store, state.root, root):
+        if _would_change(request.repository.store, b"", root, state.root):
             return Past(state, save.time_ns, None)
     raise NotFound(f"no save differs from the files as they are now ({kept_saves(view)})")
 
@@ -111,7 +112,14 @@ def _put_back(
     # Files may have been written meanwhile: those that are not meant stay as they are now.
     before, root = view.state(), view.selected()
     for past, paths in found:
-        root = graft(store, root, past.state.root, paths, request.repository.clock.now_ns()).root
+        now_ns = request.repository.clock.now_ns()
+        root, changed = graft(store, root, past.state.root, paths, now_ns)
+        for git_dir in {each for path in changed if (each := git_dir_of(path)) is not None}:
+            # I64: one that is here stays as it is; one that was lost comes back as a whole.
+            if find_entry(store, before.root, git_dir) is not None and find_entry(
+                store, root, git_dir
+            ):
+                root = put_at(store, root, git_dir, None)
     after = before._replace(root=view.ignoring.keep(root, before.root))
     if has_other_content(store, after.root, before.root):
         text = f"{describe_past(found[0][0])}: {' '.join(words)}"
@@ -138,7 +146,7 @@ def _last_other(request: Request, here: Entry, words: list[str]) -> Steps[tuple[
         others = []
         for path in paths:
             yield TURN
-            if find_entry(store, root, path) is not None and _differs_at(store, path, here, root):
+            if find_entry(store, root, path) is not None and _would_change(store, path, here, root):
                 others.append(path)
         if others:
             return past, others
@@ -151,6 +159,24 @@ def _differs_at(store: Store, path: bytes, one: Entry, other: Entry) -> bool:
     if here is None or there is None:
         return here is not there
     return has_other_content(store, here, there)
+
+
+def _would_change(store: Store, path: bytes, here: Entry, past: Entry) -> bool:
+    """Return True if a path of an earlier state has something else than here, or here is nothing.
+
+    A `.git` that is here does not count, because it is not restored.
+    """
+    now, then = find_entry(store, here, path), find_entry(store, past, path)
+    if now is None or then is None or now.is_dir != then.is_dir or differs(now, then):
+        return now is not then
+    if not now.is_dir:
+        return False
+    prefix = path + b"/" if path else b""
+    for change in walk_changes(store, TreeId(now.oid), TreeId(then.oid), prefix):
+        git_dir = git_dir_of(change.path)
+        if git_dir is None or find_entry(store, here, git_dir) is None:
+            return True
+    return False
 
 
 def has_other_content(store: Store, one: Entry, other: Entry) -> bool:

@@ -291,7 +291,7 @@ class _Run:
         while tips := self._commits.keep_known(tips):
             # Commits made after `_decide_what_stays` are unknown: few, and read here at once.
             for oid in tips:
-                commit = history.read(oid)
+                commit = history.read_whole(oid)
                 links = CommitLinks(commit.tree, commit.parents, commit.committer.seconds)
                 self._keep_decision.note(oid, links)
         for state in states:
