@@ -5,7 +5,7 @@ from __future__ import annotations
 import stat
 
 from heliosfs.git.refs import GitRef
-from heliosfs.objects.ids import CommitId, TreeId
+from heliosfs.objects.ids import CommitId, Oid, TreeId
 from heliosfs.objects.tree import Entry
 from heliosfs.repo import keys
 from heliosfs.repo.leftovers import is_changed
@@ -63,10 +63,12 @@ class Following:
     def move(self, branch: Branch, oid: CommitId, *, keeps: bool = False) -> None:
         """Move a branch, at once or when its view is shown; with `keeps`, keep its files."""
         view = self._repository.view_of(branch)
-        if view is None and branch.head is not None:
-            head = self._repository.history.read(branch.head).root
-            if self._repository.saved_state(branch).root.oid != head.oid:
-                # It has ignored files, which stay.
+        if view is None:
+            held: Oid = EMPTY_TREE
+            if branch.head is not None:
+                held = self._repository.history.read(branch.head).root.oid
+            if self._repository.saved_state(branch).root.oid != held:
+                # It has ignored files or a `.git`, which stay.
                 view = self._repository.live_view(branch.name)
         if view is not None:
             self._shown.append((view, oid, keeps))
@@ -90,7 +92,7 @@ class Following:
     def _show(self, view: View, oid: CommitId, keeps: bool) -> None:
         """Switch an open view to its branch; files from before the first commit stay."""
         before = view.state()
-        keeps = keeps or (view.head is None and before.root.oid != EMPTY_TREE)
+        keeps = keeps or (view.head is None and view.has_changes())
         self.kept_files = self.kept_files or keeps
         root = self._repository.history.read(oid).root
         root = before.root if keeps else view.ignoring.keep(root, before.root)

@@ -91,7 +91,8 @@ class History:
         """Forget the trees that no commit names, because a collection may remove them."""
         if self.git_free.count:
             self.git_free.forget()
-            self._cache.clear()
+            empty_later(self._cache)
+            self._cache = {}
 
     def _without_git_dirs(self, commit: Commit) -> Commit:
         # I63: such a commit may have a `.git`, and no verb gets to see it.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from heliosfs.emptying import empty_later
 from heliosfs.objects.ids import OID_BYTES, Oid, TreeId
 from heliosfs.objects.tree import (
     OID_AT,
@@ -116,7 +117,8 @@ class GitFree:
 
     def forget(self) -> None:
         """Forget everything, because objects that were made may go from the store."""
-        self._known.clear()
+        empty_later(self._known)
+        self._known = {}
 
     def _below(self, tree: TreeId) -> list[TreeId]:
         return [

@@ -27,8 +27,8 @@ SOURCES = Path(__file__).parents[2]
 SECONDS = 60
 TOUR = "## Two-minute tour\n"
 PAGES = ["README.md", "docs/tutorial.md", *(f"docs/how-to/{name}.md" for name in
-         ("agents", "backup", "clean-up", "commit-a-part", "experiments", "go-back", "ignore-files",
-          "mounts", "parallel-ideas", "try-and-race"))]  # fmt: skip
+         ("agents", "backup", "clean-up", "commit-a-part", "experiments", "git-inside", "go-back",
+          "ignore-files", "mounts", "parallel-ideas", "try-and-race"))]  # fmt: skip
 
 _BLOCK = re.compile(r"^```(sh|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _STATED = re.compile(r"(?:^|\s+)# => ?(.*)$")

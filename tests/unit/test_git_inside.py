@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 
 import pytest
 
@@ -364,6 +365,22 @@ def test_a_deleted_branch_leaves_it_in_a_snapshot(stage: Stage) -> None:
     stage.run("commit", "--amend", "-m", "again")
     (amended,) = stage.repository.history.with_prefix(stage.head)
     assert ".git" not in stage.run("ls-tree", "-r", "--name-only", amended.hex())
+
+
+def test_an_import_of_a_directory_mixes_no_two_of_them(stage: Stage, tmp_path: Path) -> None:
+    for place in ("", "vendor/x", "vendor/new"):
+        git_dir = tmp_path / "from" / place / ".git"
+        git_dir.mkdir(parents=True)
+        (git_dir / "index").write_text("foreign")
+        (git_dir / "packed-refs").write_text("foreign")
+    (tmp_path / "from" / "b").write_text("1\n")
+    stage.run("import", "--from-dir", str(tmp_path / "from"), "--keep-both")
+    assert git_files(stage.files) == {
+        **ALL,
+        b"vendor/new/.git/index": b"foreign",
+        b"vendor/new/.git/packed-refs": b"foreign",
+    }
+    assert stage.run("status", "-s") == " A b\n"
 
 
 def commit_whole(stage: Stage, message: bytes) -> None:

@@ -22,9 +22,10 @@ from heliosfs.repo.repository import Repository
 from heliosfs.steps import ALONE, TURN, Steps, on_thread
 from heliosfs.store.base import Store
 from heliosfs.trees.edit import edit_tree
+from heliosfs.trees.gitless import git_dir_of
 from heliosfs.trees.stored import EMPTY_TREE, find_entry, walk_changes
 from heliosfs.workspace.flush import flush, flush_files
-from heliosfs.workspace.foreign import Comparison, KnownItems, compare
+from heliosfs.workspace.foreign import Comparison, ForeignItem, KnownItems, compare
 from heliosfs.workspace.ingest import ingest
 from heliosfs.workspace.unloading import close
 from heliosfs.workspace.workspace import Workspace, empty_root
@@ -86,6 +87,7 @@ class _Import:
     def compare(self) -> Steps[None]:
         """Find new files, and choose their paths in the workspace."""
         found = yield from compare(self._store, self._root, self._dir_fd, self._taken or ())
+        found.new, found.different = map(self._outside_git, (found.new, found.different))
         self._found = found
         self._places = {item.path: item.path for item in found.new}
         if self._keeps_both:
@@ -95,6 +97,18 @@ class _Import:
                 free.add(place)
                 self._places[item.path] = place
         self._count = len(found.new_files) + (len(found.different) if self._keeps_both else 0)
+
+    def _outside_git(self, items: list[ForeignItem]) -> list[ForeignItem]:
+        """Return the items without those for a `.git` that is here: two would be mixed up."""
+        known: dict[bytes, bool] = {}
+        left = []
+        for item in items:
+            git_dir = git_dir_of(item.path)
+            if git_dir is not None and git_dir not in known:
+                known[git_dir] = find_entry(self._store, self._root, git_dir) is not None
+            if git_dir is None or not known[git_dir]:
+                left.append(item)
+        return left
 
     def run(self) -> Steps[None]:
         """Read the chosen files on a thread, and put them into the workspace."""
