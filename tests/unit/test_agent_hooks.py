@@ -346,6 +346,20 @@ def test_an_interrupt_is_found_by_the_prompt_that_was_interrupted(session: Sessi
     assert files.read(b"a") == b"0"
 
 
+def test_a_prompt_without_words_is_none() -> None:
+    session = Session("qwen")
+    session.tell("UserPromptSubmit", prompt="Do much")
+    for number in range(2):
+        session.stage.files.write(b"a", b"%d" % number)
+        session.tell("PostToolUse")
+        session.stage.files.write(b"b", b"%d" % number)
+        session.tell("UserPromptSubmit", prompt="")
+    session.tell("Stop")
+    assert session.subjects[:4] == ["after: Do much", "write_file"] * 2
+    [row] = json.loads(session.stage.run("rewind", "--json"))
+    assert (row["prompt"], row["commits"]) == ("Do much", 4)
+
+
 def test_codex_tells_of_an_interrupt() -> None:
     session = Session("codex")
     session.tell("UserPromptSubmit", prompt="Do much", turn_id="one")

@@ -85,7 +85,10 @@ def commands(client: str) -> dict[str, str]:
         if client == "copilot":
             assert group.keys() == {"type", "bash", "timeoutSec"}
             assert (group["type"], group["timeoutSec"]) == ("command", 30)
-            found[event] = group["bash"]
+            # It runs the hooks of a plugin in the plugin's own directory.
+            entered, _, called = group["bash"].partition(" && ")
+            assert entered == 'cd "${COPILOT_PROJECT_DIR:-.}"'
+            found[event] = called
             continue
         # Without a matcher, it is for every tool and every source.
         assert group.keys() == {"hooks"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 from heliosfs.commands import agent_trace as trace
 from heliosfs.commands.agents.payload import (
@@ -28,6 +29,7 @@ _SUBJECT_WIDTH = 72
 _DEFAULT_AGENT = "agent"
 _LAST_WORDS = ("last_assistant_message", "prompt_response", "response", "finalMessage")
 """Members with what the agent said in the end, as the clients call them."""
+_HOOK_CONTEXT = re.compile(r"\A\s*<hook_context>.*?</hook_context>\s*", re.DOTALL)
 _LIVE = "/.helios/live/"
 _RECALLED_MAX = 20
 """Number of commits in which the prompt of a session is looked for after a remount."""
@@ -89,10 +91,12 @@ def _commit(request: Request, moment: HookMoment, agent: str, payload: HookPaylo
     repository, view = request.repository, request.view
     session = one_line(text_at(payload, "session_id", "sessionId"), 80)
     subagent = _subagent(payload)
+    last = _last_prompt(repository, view, session)
+    if moment is HookMoment.PROMPT and last is not None and _continues(last, payload):
+        moment = HookMoment.TOOLS
     metadata = {trace.AGENT: agent, trace.EVENT: moment.value}
     if session:
         metadata[trace.SESSION] = session
-    last = _last_prompt(repository, view, session)
     if moment is HookMoment.PROMPT:
         prompt = _new_prompt(repository, payload)
         message = f"before: {one_line(prompt.text, _SUBJECT_WIDTH - 8) or 'a prompt'}"
@@ -138,7 +142,17 @@ def _save_for(request: Request, agent: str, name: str) -> None:
 
 def _new_prompt(repository: Repository, payload: HookPayload) -> AgentPrompt:
     turn = _turn(payload) or f"{repository.clock.now_ns():x}"
-    return AgentPrompt(turn, one_line(text_at(payload, "prompt"), _PROMPT_WIDTH))
+    return AgentPrompt(turn, one_line(_words(payload), _PROMPT_WIDTH))
+
+
+def _words(payload: HookPayload) -> str:
+    """Return the prompt, without what Gemini CLI puts before it: the context of SessionStart."""
+    return _HOOK_CONTEXT.sub("", text_at(payload, "prompt"))
+
+
+def _continues(last: AgentPrompt, payload: HookPayload) -> bool:
+    """Return True if no words came: Qwen Code tells of a prompt whenever tools have answered."""
+    return not (last.is_answered or _words(payload).strip())
 
 
 def _turn(payload: HookPayload) -> str:
@@ -174,7 +188,7 @@ def _subagent(payload: HookPayload) -> str:
 
 def _message(moment: HookMoment, payload: HookPayload, prompt: AgentPrompt) -> str:
     if moment is HookMoment.TOOLS:
-        text = counted(tool_names(payload)) or "a tool"
+        text = counted(tool_names(payload)) or f"after: {prompt.text}"
     else:
         text = text_at(payload, *_LAST_WORDS)
         if not one_line(text, _SUBJECT_WIDTH):
