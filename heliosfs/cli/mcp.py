@@ -43,6 +43,8 @@ def mcp(argv: Sequence[str]) -> int:
     # A thread waits for the next line of the client: no exception would end that.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     workspace = os.path.realpath(asked.workspace) if asked.workspace else None
+    if sys.stdin.isatty():
+        print("helios: waiting for a client, which writes JSON here: see mcp.md", file=sys.stderr)
     known = KnownViews()
     run_server(Access(known.root, known.ask), workspace)
     return 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 
 from heliosfs.commands.verb import Effect, Verb
-from heliosfs.mcp.words import LISTED_COUNT, tool_options, tool_verbs
+from heliosfs.mcp.words import LISTED_COUNT, tool_verbs
 
 _PAGE = """\
 # MCP server
@@ -32,17 +32,13 @@ them reaches out of the workspace (`openWorldHint` is false).
   or records; `undo` brings back what the verbs of the command line promise. An idempotent one, called
   again in the same way, changes nothing more.
 - The input has a property for each option that matters to a reply in JSON, by its long name without
-  dashes. A flag is true or false; an option that may be repeated is a list; an option whose value may
+  dashes; `tools/list` has them all. A flag is true or false; an option that may be repeated is a list; an option whose value may
   be left out takes an empty text.
 - `arguments` are the words that are no options: `{{"hard": true, "arguments": ["HEAD~1"]}}` is `reset --hard HEAD~1`.
   `paths` are what comes after `--`.
 - `directory` is where relative paths begin, and which branch is meant: `.helios/branches/NAME` is the
   live workspace of a branch. It begins at the directory of the client, and does not leave the workspace.
 - A list has the newest {count} entries, unless `max-count` says otherwise.
-
-| tool | properties |
-|---|---|
-{properties}
 
 ## Results
 
@@ -51,6 +47,7 @@ them reaches out of the workspace (`openWorldHint` is false).
 - A refusal is a result with `isError`: the reason as text, and `error` and `errno` as structured content. A merge with
   conflicts adds `conflicts` and `ways`. Nothing was changed then.
 - Bytes that are not UTF-8 are shown as `\\udc80` to `\\udcff`.
+- A reply of more than 4 MiB is refused, with EMSGSIZE.
 - A call that the client cancels, because its time is up for example, is not answered. Its verb has been carried out as a whole,
   or not at all; `log` and `status` tell which.
 
@@ -81,12 +78,7 @@ last prompts that changed files, and the last commits.
 
 def mcp_page() -> str:
     """Return the page in Markdown."""
-    verbs = tool_verbs()
-    return _PAGE.format(
-        tools="\n".join(map(_row, verbs)),
-        properties="\n".join(map(_properties, verbs)),
-        count=LISTED_COUNT,
-    )
+    return _PAGE.format(tools="\n".join(map(_row, tool_verbs())), count=LISTED_COUNT)
 
 
 def _row(verb: Verb) -> str:
@@ -96,12 +88,6 @@ def _row(verb: Verb) -> str:
 
 def _hints(effect: Effect) -> tuple[bool, bool, bool]:
     return effect.is_read_only, effect.is_destructive, effect.is_idempotent
-
-
-def _properties(verb: Verb) -> str:
-    names = [*(option.key for option in tool_options(verb)), "arguments"]
-    names += ["paths"] if verb.takes_paths else []
-    return f"| `{verb.name}` | {', '.join(f'`{name}`' for name in names)} |"
 
 
 if __name__ == "__main__":

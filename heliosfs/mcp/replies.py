@@ -8,8 +8,10 @@ from typing import Any
 from mcp_types import CallToolResult, TextContent
 
 from heliosfs.commands.refusal import DOCUMENT, refusal
-from heliosfs.errors import HeliosError
+from heliosfs.errors import HeliosError, TooLarge
 
+REPLY_MAX_LETTERS = 4 * 1024 * 1024
+"""Length of the longest reply that a client is sent, on one line, and most of it twice."""
 _USAGE = "usage: "
 
 
@@ -26,6 +28,16 @@ def result_of(reply: str) -> CallToolResult:
     document = _encodable(document) if "\\ud" in reply else document
     structured = document if isinstance(document, dict) else {"result": document}
     return CallToolResult(content=[_text(_compact(document))], structured_content=structured)
+
+
+def check_size(reply: str) -> None:
+    """Refuse a reply that is too long for a client, let alone for a model.  Raise TooLarge."""
+    if len(reply) > REPLY_MAX_LETTERS:
+        mib = f"{len(reply) / 1024**2:.1f} MiB"
+        raise TooLarge(
+            f"the reply has {mib}, a result at most {REPLY_MAX_LETTERS // 1024**2}: name paths, "
+            "ask for fewer commits, or read the files below .helios/snapshots"
+        )
 
 
 def refused(error: HeliosError) -> CallToolResult:

@@ -16,7 +16,7 @@ from heliosfs import __version__
 from heliosfs.commands.render import SHORT_DIGITS
 from heliosfs.errors import HeliosError
 from heliosfs.mcp.places import Access, ClientPlace
-from heliosfs.mcp.replies import encodable_text, refusal_document
+from heliosfs.mcp.replies import check_size, encodable_text, refusal_document
 from heliosfs.mcp.tools import verb_tools
 
 Row = dict[str, Any]
@@ -148,10 +148,12 @@ def _text(place: ClientPlace, argv: Sequence[str]) -> str:
 def _reply(place: ClientPlace, argv: Sequence[str]) -> str:
     """Return the reply to a verb.  Raise ResourceError, whose text the client is told."""
     try:
-        return place.ask(argv)
+        reply = place.ask(argv)
+        check_size(reply)
     except HeliosError as error:
         kind = ResourceNotFoundError if error.errno == errno.ENOENT else ResourceError
         raise kind(str(refusal_document(error)["error"])) from error
+    return reply
 
 
 def _revision(word: str) -> str:

@@ -15,7 +15,7 @@ from pydantic import model_validator
 from heliosfs.commands.verb import Verb
 from heliosfs.errors import HeliosError
 from heliosfs.mcp.places import ClientPlace
-from heliosfs.mcp.replies import refused, result_of
+from heliosfs.mcp.replies import check_size, refused, result_of
 from heliosfs.mcp.words import directory_of, input_schema, tool_description, tool_verbs, words_of
 
 
@@ -66,6 +66,9 @@ def _function(verb: Verb, place: ClientPlace) -> Callable[..., Awaitable[CallToo
 
 def _carry_out(verb: Verb, place: ClientPlace, given: dict[str, Any]) -> CallToolResult:
     try:
-        return result_of(place.ask(words_of(verb, given), directory_of(verb, given)))
+        reply = place.ask(words_of(verb, given), directory_of(verb, given))
+        if verb.effect.is_read_only:
+            check_size(reply)
+        return result_of(reply)
     except HeliosError as error:
         return refused(error)

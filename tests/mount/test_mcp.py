@@ -183,12 +183,12 @@ class LineClient:
         result: dict[str, Any] = answer["result"]
         return result
 
-    def begin(self) -> dict[str, Any]:
+    def begin(self, version: str = "2025-06-18") -> dict[str, Any]:
         offered = {} if self.roots is None else {"roots": {"listChanged": True}}
         answer = self.request(
             "initialize",
             {
-                "protocolVersion": "2025-06-18",
+                "protocolVersion": version,
                 "capabilities": offered,
                 "clientInfo": {"name": "lines", "version": "1"},
             },
@@ -270,6 +270,30 @@ def test_a_client_of_lines(mounted: Mounted, tmp_path: Path) -> None:
         assert client.asked_roots == 2
         unknown = client.answer(client.send("tools/call", {"name": "gc", "arguments": {}}))
         assert unknown["result"]["isError"]
+
+
+def test_the_oldest_protocol(mounted: Mounted) -> None:
+    """Results have no structure there: a client has the same as text."""
+    (mounted.path / "a").write_text("1\n")
+    with line_client(mounted.path) as client:
+        assert client.begin("2024-11-05")["protocolVersion"] == "2024-11-05"
+        assert client.request("tools/list")["tools"]
+        done = client.call("commit", message="old")
+        assert json.loads(done["content"][0]["text"])["subject"] == "old"
+
+
+def test_a_workspace_that_is_mounted_again(mounted: Mounted) -> None:
+    """The server knows where a view is, and sees when it is there no more."""
+    with line_client(mounted.path.parent) as client:
+        client.roots = [f"file://{mounted.path}"]
+        client.begin()
+        assert not client.call("status")["isError"]
+        mounted.remount()
+        assert not client.call("status")["isError"]
+        mounted.unmount()
+        assert client.call("status")["isError"]
+        mounted.mount()
+        assert not client.call("status")["isError"]
 
 
 def test_many_calls_at_once_are_answered_each(mounted: Mounted) -> None:

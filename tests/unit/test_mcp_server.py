@@ -25,6 +25,7 @@ from mcp_types import (
 from heliosfs.cli import mcp as command
 from heliosfs.commands.table import VERBS
 from heliosfs.errors import HeliosError, NotFound
+from heliosfs.mcp import replies
 from heliosfs.mcp.places import Access
 from heliosfs.mcp.server import make_server
 from tests.tree_builder import Stage
@@ -180,6 +181,26 @@ def test_bytes_that_no_message_can_carry(machine: FakeMachine, stage: Stage, mod
         assert missing.is_error
 
     talk(machine, use, mode=mode)
+
+
+def test_a_reply_that_is_too_long(
+    machine: FakeMachine, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A verb that reads is refused, and one that has changed something is not."""
+    monkeypatch.setattr(replies, "REPLY_MAX_LETTERS", 200)
+    stage.files.write(b"a", b"3\n")
+
+    async def use(client: Client) -> None:
+        long = await client.call_tool("log", {})
+        assert long.structured_content is not None
+        assert long.structured_content["errno"] == "EMSGSIZE"
+        assert "name paths" in text(long)
+        assert not (await client.call_tool("commit", {"message": "long" * 100})).is_error
+        with pytest.raises(MCPError, match="name paths"):
+            await client.read_resource("helios://log")
+        assert (await client.read_resource("helios://show/HEAD/a")).contents
+
+    talk(machine, use)
 
 
 @MODES

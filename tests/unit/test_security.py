@@ -34,6 +34,7 @@ OF_THIS_MACHINE = {
     "cli/identity.py": "the name of the host",
     "cli/unit.py": "systemd's socket",
     "fuse/connection.py": "the pair over which pyfuse3 gets its requests",
+    "mcp/places.py": "file: URLs are taken apart",
     "fuse/mounting.py": "the pair over which fusermount3 sends the device",
 }
 
