@@ -6,6 +6,7 @@ import ctypes
 import os
 import platform
 import sys
+from contextlib import suppress
 
 _SETATTR_CALLS = {"x86_64": 314, "aarch64": 274}
 """Number of sched_setattr(2), for which most C libraries have no function, by machine."""
@@ -47,9 +48,14 @@ class _Scheduling(ctypes.Structure):
 def give_way() -> None:
     """Let this program have its share of a CPU while others want it, too, but never make them wait.
 
-    Since Linux 6.12 a program that wakes up may take the CPU at once from one with a longer slice;
-    with an equal one it would often wait for the end of that slice.  Older kernels ignore it.
+    It gets a session of its own: Linux divides the CPUs among sessions first (sched(7), autogroup),
+    and what it takes would count as taken by whoever started it.  Since Linux 6.12 a program that
+    wakes up may take the CPU at once from one with a longer slice; with an equal one it would often
+    wait for the end of that slice.  Older kernels ignore it.
     """
+    # Refused to the leader of a process group, such as one that a shell began.
+    with suppress(PermissionError):
+        os.setsid()
     os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     number = _SETATTR_CALLS.get(platform.machine())
     if number is not None:

@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager
 from itertools import islice
 from typing import NamedTuple
 
+from heliosfs.emptying import empty
 from heliosfs.errors import CorruptObject
 from heliosfs.repo import keys
 from heliosfs.steps import perform
@@ -78,6 +79,11 @@ class StoreCopy:
         """Lines for people about what could not be copied."""
         self._object_count = 0
         self._unwritten: list[PreparedObject] = []
+
+    def close(self) -> None:
+        """End the writing, and let go of the objects of both stores: 20 ms.  Idempotent."""
+        self._bulk.close()
+        empty((*self._source.containers(), *self._target.containers()))
 
     def piece(self, first: int) -> int:
         """Copy some objects from a number on; return the number after them.  StoreError."""

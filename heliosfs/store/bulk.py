@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 
+from heliosfs.emptying import empty_later
 from heliosfs.objects.ids import Kind, Oid
 from heliosfs.pace import Pace
 from heliosfs.store.base import Bulk
@@ -71,6 +72,7 @@ class LocalBulk:
         return work
 
     def close(self) -> None:
+        empty_later(*self._numbers.containers(), *self._versions.containers())
         self._closed(self)
 
 

@@ -14,13 +14,14 @@ the next copy finds the same, it looks at what comes behind them alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import groupby, islice, zip_longest
 from typing import NamedTuple
 
 from blake3 import blake3
 
+from heliosfs.emptying import Container
 from heliosfs.errors import CorruptObject
 from heliosfs.objects.ids import Oid, object_id
 from heliosfs.pace import Pace
@@ -102,6 +103,10 @@ class Copying:
     def end(self) -> int:
         """Number after that of the last object now."""
         return self._database.totals.next_number
+
+    def containers(self) -> tuple[Container, ...]:
+        """Return what holds objects and ids, for whoever empties it."""
+        return *self._chains.containers(), *self._oids.containers()
 
     @contextmanager
     def snapshot(self) -> Iterator[CopiedSnapshot]:
@@ -258,7 +263,7 @@ class CopiedSnapshot:
         grown: Mapping[bytes, GrownSeries],
         damaged: list[bytes] | None = None,
         *,
-        without: Container[bytes] = (),
+        without: Collection[bytes] = (),
     ) -> Iterator[tuple[bytes, bytes]]:
         """Yield all keys and values: of grown series the new ones, of those in `without` none.
 

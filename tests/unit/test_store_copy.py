@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeAlias
 
 import pytest
 
-from heliosfs.errors import HeliosError
+from heliosfs.errors import CorruptObject, HeliosError, NotFound
 from heliosfs.repo.backup import BackupResult, back_up
 from heliosfs.repo.backup_directory import last_backup, open_backup
 from heliosfs.repo.store_copy import is_copied
 from heliosfs.steps import run_to_end
 from heliosfs.store import copying
+from heliosfs.store.encoding.versions import PreparedObject
+from heliosfs.store.gc.chains import Chains, Decoded
+from heliosfs.store.l2.encoder import Encoder
+from heliosfs.store.l2.reader import Snapshot
+from heliosfs.store.l2.record import Head, pack
 from heliosfs.store.local import LocalStore
 from tests.crash.damage import Opened
 from tests.tree_builder import TreeBuilder
 
 START_NS = 1_700_000_000 * 10**9
+Link: TypeAlias = Callable[[Encoder, int, PreparedObject], bytes]
 ALL = ("gc", "--aggressive", "--remove-old-snapshots", "--before=0s")
 
 
@@ -122,4 +130,64 @@ def test_what_was_there_before_is_not_looked_at(
     store = open_backup(str(path))
     assert state_of(store) == source.state()
     store.close()
+    source.opened.close()
+
+
+def _flipped(link: Link) -> Link:
+    """Let a record of a delta be written with another last byte."""
+
+    def linked(encoder: Encoder, number: int, item: PreparedObject) -> bytes:
+        record = link(encoder, number, item)
+        if item.base is None:
+            return record
+        return record[:-1] + bytes((record[-1] ^ 1,))
+
+    return linked
+
+
+def _led_astray(link: Link) -> Link:
+    """Let a record of a delta be written with the object before it as its base."""
+
+    def linked(encoder: Encoder, number: int, item: PreparedObject) -> bytes:
+        record = link(encoder, number, item)
+        base = None if item.base is None else encoder.new_numbers.get(item.base)
+        if base is None or item.encoded is None or number - base == 1:
+            return record
+        return pack(item.oid, item.kind, item.size, item.encoded, 1, item.position)
+
+    return linked
+
+
+@pytest.mark.parametrize("fault", [_flipped, _led_astray])
+def test_what_was_written_wrong_is_found_before_the_backup_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Callable[[Link], Link]
+) -> None:
+    source = Source(tmp_path / "source", 2)
+    source.commit(40)
+    path = tmp_path / "backup"
+    link = Encoder._link
+    monkeypatch.setattr(Encoder, "_link", fault(link))
+    with pytest.raises(CorruptObject, match="what was just written cannot be read"):
+        source.back_up(path)
+    with pytest.raises(NotFound, match="no complete backup"):
+        open_backup(str(path))
+    source.opened.close()
+
+
+def test_a_record_as_it_was_to_be_is_not_decoded_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = Source(tmp_path / "source", 3)
+    source.commit(60)
+    decoded: list[int] = []
+    decode = Chains.decode_record
+
+    def noting(chains: Chains, snapshot: Snapshot, head: Head) -> Decoded:
+        decoded.append(head[0])
+        return decode(chains, snapshot, head)
+
+    monkeypatch.setattr(Chains, "decode_record", noting)
+    done = source.back_up(tmp_path / "backup")
+    # Once, to be compared with its id.
+    assert len(decoded) == done.new_object_count > 100
     source.opened.close()

@@ -22,6 +22,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import NamedTuple
 
+from heliosfs.emptying import Container
 from heliosfs.objects.ids import Kind, Oid
 from heliosfs.store.encoding import codecs
 from heliosfs.store.encoding.codecs import Encoded
@@ -89,6 +90,10 @@ class Versions:
         self._cached: OrderedDict[Oid, bytes] = OrderedDict()
         self._places: TwoGenerationCache[tuple[int, Oid]] = TwoGenerationCache(KNOWN_MAX)
         """Position, and the last version up to this one whose position 16 divides."""
+
+    def containers(self) -> tuple[Container, ...]:
+        """Return what holds the versions, for whoever empties it."""
+        return self._cached, *self._places.containers()
 
     def encode(self, oid: Oid, kind: Kind, data: bytes, base: Oid | None) -> PreparedObject | None:
         """Encode the version after `base`, which has no other successor unless it is a commit.
