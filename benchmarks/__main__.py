@@ -30,6 +30,7 @@ from benchmarks import (
     polling,
     programs,
     storage,
+    waits,
     warm,
 )
 from benchmarks.git import set_git_environment
@@ -59,8 +60,9 @@ BENCHMARKS: dict[str, Callable[[Plan], Iterator[Row]]] = {
     "bounded": bounded.bounded,
     "history": longhistory.history,
     "backup": backups.backups,
+    "waits": waits.waits,
 }
-LONG = {"programs", "polling", "large", "bounded", "history", "backup"}
+LONG = {"programs", "polling", "large", "bounded", "history", "backup", "waits"}
 """Benchmarks that take minutes each."""
 JSON_PATH = Path(__file__).parents[1] / "build" / "benchmarks.json"
 
