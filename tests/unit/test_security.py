@@ -31,11 +31,12 @@ NETWORK = {
     "urllib",
 }
 OF_THIS_MACHINE = {
+    "client/threads.py": "the loop of a program that uses asyncio",
     "cli/identity.py": "the name of the host",
     "cli/unit.py": "systemd's socket",
     "fuse/connection.py": "the pair over which pyfuse3 gets its requests",
-    "mcp/places.py": "file: URLs are taken apart",
     "fuse/mounting.py": "the pair over which fusermount3 sends the device",
+    "mcp/places.py": "the form of file: addresses",
 }
 
 

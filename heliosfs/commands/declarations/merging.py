@@ -45,7 +45,7 @@ MERGE = Verb(
         Option(("--squash",), "merge the files only, as uncommitted changes; HEAD stays"),
         Option(
             ("--base",),
-            "--squash: merge what changed since REV, also into files with uncommitted changes",
+            "--squash: merge what changed since REV, also into changed files",
             "REV",
         ),
         Option(("--no-ff",), "make a merge commit where a fast-forward is possible"),

@@ -81,7 +81,7 @@ RACE = Verb(
     client="race",
     summary="run a command in several forks side by side, and merge the best",
     synopsis=(
-        "N [-b NAME] [--timeout SECONDS] [--output DIR] [-q] [--] COMMAND [ARGUMENT]...",
+        "N [-b NAME] [--timeout SECONDS] [OPTION]... [--] COMMAND [ARGUMENT]...",
         "N --score COMMAND [--minimize] [OPTION]... [--] COMMAND [ARGUMENT]...",
     ),
     description=(
