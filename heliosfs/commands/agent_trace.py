@@ -12,6 +12,8 @@ SESSION = "session"
 PROMPT = "prompt"
 TURN = "turn"
 EVENT = "event"
+BY_ITSELF = "commit"
+"""Event of a commit that no hook made, while an agent worked on a prompt."""
 TOOLS = "tools"
 SUBAGENT = "subagent"
 AFTER = "after"
@@ -60,7 +62,7 @@ class AgentTrace(NamedTuple):
 
 
 def trace_of(commit: Commit) -> AgentTrace | None:
-    """Return what a commit says of an agent; None if no hook made it."""
+    """Return what a commit says of an agent; None if none was at work."""
     metadata: Mapping[str, str] = commit.metadata
     if AGENT not in metadata or EVENT not in metadata:
         return None

@@ -57,7 +57,7 @@ def commit(request: Request, options: Options) -> str:
     details: CommitDetails = {
         "expect": _expected(options.value("expect"), view),
         "author": _author(options.value("author"), request),
-        "metadata": _metadata(options),
+        "metadata": _metadata(request, options),
         "content": content,
         "kept": kept,
     }
@@ -106,7 +106,7 @@ def commit_message(repository: Repository, view: View, text: bytes) -> str:
             from heliosfs.repo import view_pick
 
             return f"{view_pick.conclude(view, message.encode()).made[0].hex()}\n"
-    return f"{view.commit(message).hex()}\n"
+    return f"{view.commit(message, metadata=repository.prompts.open_at(view.slot)).hex()}\n"
 
 
 def _dry_run(request: Request, options: Options) -> str:
@@ -200,8 +200,11 @@ def _author(text: str | None, request: Request) -> Signature | None:
     )
 
 
-def _metadata(options: Options) -> dict[str, str]:
-    metadata = {}
+def _metadata(request: Request, options: Options) -> dict[str, str]:
+    """Return the metadata that is given, and that of the prompt on which an agent works here."""
+    metadata: dict[str, str] = {}
+    if "amend" not in options:
+        metadata |= request.repository.prompts.open_at(request.view.slot)
     for pair in options.values("meta"):
         key, equals, value = pair.partition("=")
         if not equals or not key.isprintable() or not key.strip() or "\0" in value:

@@ -28,6 +28,20 @@ class PromptMemory:
 
     def __init__(self) -> None:
         self._prompts: dict[str, AgentPrompt] = {}
+        self._open: dict[int, dict[str, str]] = {}
+        """By slot of a view: metadata about the prompt that an agent is working on there."""
+
+    def open(self, slot: int, metadata: dict[str, str]) -> None:
+        """Remember that an agent works on a prompt in a view, until `close` or the next one."""
+        self._open[slot] = metadata
+
+    def close(self, slot: int) -> None:
+        """Remember that the agent is done."""
+        self._open.pop(slot, None)
+
+    def open_at(self, slot: int) -> dict[str, str]:
+        """Return metadata for a commit made in a view meanwhile; empty if no agent works there."""
+        return self._open.get(slot, {})
 
     def last(self, session: str) -> AgentPrompt | None:
         """Return the last prompt of a session; None if it is not known."""

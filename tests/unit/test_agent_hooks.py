@@ -9,6 +9,7 @@ import pytest
 
 from heliosfs.commands.agent_trace import trace_of
 from heliosfs.commands.agents.payload import MOMENTS, HookMoment, read_payload, text_at
+from heliosfs.commands.commit import commit_message
 from heliosfs.errors import Busy, NotFound, StoreFull, UsageError
 from heliosfs.objects.commit import Commit
 from heliosfs.objects.ids import CommitId, Oid
@@ -189,6 +190,7 @@ def test_who_made_it(session: Session) -> None:
     session.tell("UserPromptSubmit", prompt="Go on", prompt_id="two")
     stage.files.write(b"a", b"by the user\nby the agent\ninterrupted\nby a subagent\n")
     session.tell("SubagentStop", prompt_id="two")
+    session.tell("Stop", prompt_id="two")
     stage.commit("by hand", b=b"")
     lines = stage.run("log", "--agent").splitlines()
     assert [line.partition("  ")[2] for line in lines] == [
@@ -322,6 +324,43 @@ class TestRewind:
         assert done.subjects[0] == "mine"
         done.stage.run("rewind", "1")
         assert done.stage.files.read(b"b") == b"1\n"
+
+
+def test_what_the_agent_commits_by_itself_is_of_its_prompt(session: Session) -> None:
+    """By the command, by a tool, by the control file: rewind finds it, and the way to before it."""
+    stage = session.stage
+    stage.commit("base", a=b"1\n")
+    before = stage.view.head
+    session.tell("UserPromptSubmit", prompt="make it fast", prompt_id="p1")
+    stage.files.write(b"a", b"2\n")
+    stage.run("commit", "-q", "-m", "mine", "--meta", "agent=other", "--meta", "k=v")
+    stage.files.write(b"a", b"3\n")
+    commit_message(stage.repository, stage.view, b"by the file")
+    stage.run("commit", "-q", "--amend", "-m", "again")
+    session.tell("Stop", prompt_id="p1")
+    assert session.subjects == ["again", "mine", "base"]
+    assert [trace.turn for each in session.commits if (trace := trace_of(each))] == ["p1", "p1"]
+    assert session.commits[1].metadata["agent"] == "other"
+    assert session.commits[1].metadata["k"] == "v"
+    (found,) = json.loads(stage.run("rewind", "--json"))
+    assert (found["prompt"], found["commits"]) == ("make it fast", 2)
+    stage.files.write(b"a", b"of the user\n")
+    stage.run("commit", "-q", "-m", "after the stop")
+    assert trace_of(session.commits[0]) is None
+    stage.run("rewind", "1")
+    assert stage.view.head == before
+    assert stage.files.read(b"a") == b"1\n"
+
+
+def test_a_subagent_that_stops_leaves_the_prompt_open(session: Session) -> None:
+    stage = session.stage
+    stage.commit("base", a=b"1\n")
+    session.tell("UserPromptSubmit", prompt_id="p1")
+    session.tell("SubagentStop", prompt_id="p1")
+    stage.files.write(b"a", b"2\n")
+    stage.run("commit", "-q", "-m", "mine")
+    assert trace_of(session.commits[0]) is not None
+    assert "subagent" not in session.commits[0].metadata
 
 
 def test_an_interrupt_is_found_by_the_prompt_that_was_interrupted(session: Session) -> None:

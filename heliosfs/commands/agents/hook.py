@@ -113,11 +113,24 @@ def _commit(request: Request, moment: HookMoment, agent: str, payload: HookPaylo
         metadata[trace.TOOLS] = one_line(",".join(dict.fromkeys(names)), _PROMPT_WIDTH)
     if subagent:
         metadata[trace.SUBAGENT] = subagent
+    _note_open(repository, view, moment, metadata)
     if session:
         # A subagent that stops leaves the prompt open: the agent itself goes on.
         is_answered = prompt.is_answered or (moment is HookMoment.STOP and not subagent)
         repository.prompts.note(session, prompt._replace(is_answered=is_answered))
     save(view, message, metadata, is_first=moment is HookMoment.PROMPT and view.head is None)
+
+
+def _note_open(
+    repository: Repository, view: View, moment: HookMoment, metadata: dict[str, str]
+) -> None:
+    """Let the commits that the agent, or a tool of it, makes by itself name the prompt, too."""
+    if moment is HookMoment.PROMPT:
+        keys = (trace.AGENT, trace.SESSION, trace.TURN, trace.PROMPT)
+        said = {key: metadata[key] for key in keys if key in metadata}
+        repository.prompts.open(view.slot, said | {trace.EVENT: trace.BY_ITSELF})
+    elif moment in (HookMoment.STOP, HookMoment.END) and trace.SUBAGENT not in metadata:
+        repository.prompts.close(view.slot)
 
 
 def save(view: View, message: str, metadata: dict[str, str], *, is_first: bool = False) -> None:
