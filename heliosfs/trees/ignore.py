@@ -1,4 +1,10 @@
-"""Ignore rules: the paths that `.heliosignore` files keep out of commits (gitignore(5))."""
+"""Ignore rules: the paths that `.heliosignore` files keep out of commits (gitignore(5)).
+
+A line `#!include:.gitignore`, as in files of gcloud, takes in git's own rules from its directory
+down: each `.gitignore`, and `info/exclude` of each `.git` directory.  In one directory they are
+asked in the order of git, after `.heliosignore`: `.gitignore`, the directories above it, and
+`info/exclude` after those.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +17,14 @@ from heliosfs.objects.tree import Entry
 from heliosfs.store.base import Objects
 from heliosfs.trees.files import read_file
 from heliosfs.trees.patterns import PatternList, parse_lines
+from heliosfs.trees.reserved import DOT_GIT
 from heliosfs.trees.stored import find_entry
 
 IGNORE_NAME = b".heliosignore"
+_GIT_NAME = b".gitignore"
+_EXCLUDE_NAME = DOT_GIT + b"/info/exclude"
+_INCLUDE = b"#!include:.gitignore"
+"""Line of a `.heliosignore`, a remark for git, that takes in git's ignore files."""
 
 
 class Patterns(NamedTuple):
@@ -24,6 +35,8 @@ class Patterns(NamedTuple):
     """All patterns, including those that end with a slash and match directories only."""
     negated: frozenset[int]
     """Numbers of the lines that begin with `!`."""
+    takes_in_git: bool
+    """True if git's ignore files count from here down."""
 
 
 class IgnoreRules(NamedTuple):
@@ -35,11 +48,20 @@ class IgnoreRules(NamedTuple):
     place: bytes
     """Path of the directory with a slash at its end; b"" is the root."""
     above: IgnoreRules | None
+    name: bytes = IGNORE_NAME
+    """Path of the ignore file in its directory."""
+    takes_in_git: bool = False
+    """True if git's ignore files count in this directory and below."""
+
+    @property
+    def source(self) -> bytes:
+        """Path of the ignore file."""
+        return self.place + self.name
 
     @property
     def key(self) -> tuple[object, ...]:
         """Return a hashable value that is equal for equal rules."""
-        return self.place, self.oid, self.above.key if self.above is not None else None
+        return self.source, self.oid, self.above.key if self.above is not None else None
 
     def ignores(self, path: bytes, *, is_dir: bool) -> bool:
         """Return True if a path is ignored; no directory above it may be ignored already.
@@ -67,17 +89,34 @@ def rules_in(
     store: Objects, directory: Entry, place: bytes, above: IgnoreRules | None
 ) -> IgnoreRules | None:
     """Return the rules that apply in a directory, given those that apply `above` it."""
-    found = find_entry(store, directory, IGNORE_NAME)
+    own = _patterns_at(store, directory, IGNORE_NAME)
+    takes_in_git = above is not None and above.takes_in_git
+    takes_in_git |= own is not None and own[0].takes_in_git
+    rules = above
+    # The last one is asked first.
+    for name in (_EXCLUDE_NAME, _GIT_NAME) if takes_in_git else ():
+        found = _patterns_at(store, directory, name)
+        if found is not None:
+            rules = IgnoreRules(*found, place, rules, name, takes_in_git=True)
+    if own is not None:
+        rules = IgnoreRules(*own, place, rules, takes_in_git=takes_in_git)
+    return rules
+
+
+def _patterns_at(store: Objects, directory: Entry, name: bytes) -> tuple[Patterns, Oid] | None:
+    """Return the patterns of an ignore file and its id; None if there is none, or an empty one."""
+    found = find_entry(store, directory, name)
     if found is None or not stat.S_ISREG(found.mode) or not found.size:
-        return above
-    return IgnoreRules(_parse(read_file(store, found)), found.oid, place, above)
+        return None
+    return _parse(read_file(store, found)), found.oid
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
 def _parse(data: bytes) -> Patterns:
     patterns = parse_lines(data)
     return Patterns(
         PatternList(each for each in patterns if not each[1].is_only_directory),
         PatternList(patterns),
         frozenset(number for number, pattern in patterns if pattern.is_negated),
+        any(line.rstrip() == _INCLUDE for line in data.split(b"\n")),
     )

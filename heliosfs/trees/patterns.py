@@ -65,11 +65,11 @@ def parse_lines(data: bytes) -> list[tuple[int, Pattern]]:
         if not line or line.startswith(b"#"):
             continue
         line = line.removesuffix(b"\r").partition(b"\0")[0]
-        found.append((number, parse_pattern(_without_spaces(line))))
+        found.append((number, parse_pattern(without_spaces(line))))
     return found
 
 
-def _without_spaces(line: bytes) -> bytes:
+def without_spaces(line: bytes) -> bytes:
     r"""Strip trailing spaces, but not one that follows a backslash."""
     end = len(line.rstrip(b" "))
     if end == len(line):

@@ -291,3 +291,61 @@ def test_nobody_looks_before_a_verb_needs_it(stage: Stage) -> None:
     assert plain.view.workspace.has_rules
     plain.run("commit", "-m", "second")
     assert not plain.view.workspace.has_rules
+
+
+INCLUDE = b"#!include:.gitignore\n"
+
+
+def test_git_ignore_files_count_where_a_line_takes_them_in() -> None:
+    stage = Stage()
+    stage.files.write(b".gitignore", b"*.o\n")
+    stage.files.write(b"x.o", b"1\n")
+    assert stage.run("status", "-s") == " A .gitignore\n A x.o\n"
+    stage.files.write(b".heliosignore", b"  " + INCLUDE)
+    assert " A x.o\n" in stage.run("status", "-s")
+    stage.files.write(b".heliosignore", b"# ours\r\n" + INCLUDE.replace(b"\n", b" \r\n"))
+    assert stage.run("status", "-s") == " A .gitignore\n A .heliosignore\n"
+    # Nearer ones win, and of one directory ours.
+    stage.files.write(b"d/.gitignore", b"!x.o\n/build/\n")
+    for path in (b"d/x.o", b"d/y.o", b"d/build/z", b"d/e/y.o", b"d/e/build/z"):
+        stage.files.write(path, b"1\n")
+    assert stage.run("ls-files", "--others", "--exclude-standard").split() == [
+        *(".gitignore", ".heliosignore", "d/.gitignore", "d/e/build/z", "d/x.o")
+    ]
+    stage.files.write(b"d/.heliosignore", b"x.o\n!y.o\n")
+    assert stage.run("check-ignore", "-v", "d/x.o") == "d/.heliosignore:1:x.o\td/x.o\n"
+    assert stage.run("check-ignore", "-v", "x.o") == ".gitignore:1:*.o\tx.o\n"
+    stage.commit("all")
+    assert "d/y.o" in committed(stage)
+    assert "d/x.o" not in committed(stage)
+
+
+def test_the_line_in_a_directory_counts_there() -> None:
+    stage = Stage()
+    for place in (b"", b"d/", b"d/e/"):
+        stage.files.write(place + b".gitignore", b"*.o\n")
+        stage.files.write(place + b"x.o", b"1\n")
+    stage.files.write(b"d/.heliosignore", INCLUDE)
+    stage.commit("all")
+    assert [path for path in sorted(committed(stage)) if path.endswith("x.o")] == ["x.o"]
+
+
+def test_what_git_excludes_by_itself_counts_as_it_is_now() -> None:
+    stage = Stage()
+    stage.files.write(b".heliosignore", INCLUDE)
+    stage.commit("first")
+    stage.files.write(b"notes", b"1\n")
+    stage.files.write(b"d/notes", b"1\n")
+    assert stage.run("status", "-s") == " A d/notes\n A notes\n"
+    stage.files.write(b".git/info/exclude", b"/notes\n")
+    assert stage.run("status", "-s", "--ignored") == " A d/notes\n!! notes\n"
+    stage.reopen()
+    assert stage.run("check-ignore", "-v", "notes") == ".git/info/exclude:1:/notes\tnotes\n"
+    stage.files.write(b".git/info/exclude", b"notes\n")
+    assert stage.run("status", "-s") == ""
+    # A `.gitignore` comes before it, whichever is nearer.
+    stage.files.write(b".gitignore", b"!/d/notes\n")
+    stage.run("commit", "-m", "second")
+    assert sorted(committed(stage)) == [".gitignore", ".heliosignore", "d/notes"]
+    stage.run("reset", "--hard", "HEAD~1")
+    assert stage.files.read(b"notes") == b"1\n"

@@ -11,7 +11,8 @@ from heliosfs.objects.tree import Entry
 from heliosfs.steps import TURN, Steps
 from heliosfs.store.base import Store
 from heliosfs.trees.files import read_file
-from heliosfs.trees.ignore import IGNORE_NAME, IgnoreRules, rules_in
+from heliosfs.trees.ignore import IgnoreRules, rules_in
+from heliosfs.trees.patterns import without_spaces
 from heliosfs.trees.stored import find_entry
 
 
@@ -109,8 +110,8 @@ def _decide(store: Store, work: Entry, path: bytes, *, is_dir: bool) -> _Decisio
 
 
 def _decision(store: Store, work: Entry, rules: IgnoreRules, line: int) -> _Decision:
-    source = rules.place + IGNORE_NAME
+    source = rules.source
     entry = find_entry(store, work, source)
     lines = read_file(store, entry).split(b"\n") if entry is not None else []
-    pattern = lines[line - 1].removesuffix(b"\r") if line <= len(lines) else b""
+    pattern = without_spaces(lines[line - 1].removesuffix(b"\r")) if line <= len(lines) else b""
     return _Decision(source, line, pattern, line not in rules.patterns.negated)
