@@ -17,6 +17,7 @@ from pathlib import Path
 from types import FrameType
 
 from benchmarks import (
+    agents,
     backups,
     bounded,
     calls,
@@ -47,6 +48,7 @@ BENCHMARKS: dict[str, Callable[[Plan], Iterator[Row]]] = {
     "store": inprocess.store,
     "control": mounted.control,
     "command": mounted.command,
+    "hooks": agents.hooks,
     "files": fileops.files,
     "placement": fileops.placement,
     "warm": warm.warm,
