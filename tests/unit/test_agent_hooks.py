@@ -435,6 +435,27 @@ def test_a_prompt_is_known_after_a_remount(session: Session) -> None:
     assert row["commits"] == 2
 
 
+def test_a_prompt_that_nobody_told_of_is_no_other_one(session: Session) -> None:
+    session.tell("UserPromptSubmit", prompt="One", prompt_id="one")
+    session.stage.files.write(b"a", b"1")
+    session.tell("Stop", prompt_id="one")
+    session.stage.files.write(b"a", b"2")
+    session.tell("PostToolBatch", prompt_id="two")
+    assert "prompt" not in session.commits[0].metadata
+    rows = json.loads(session.stage.run("rewind", "--json"))
+    assert [(row["turn"], row["prompt"]) for row in rows] == [("two", ""), ("one", "One")]
+    assert "(a prompt that is not known)" in session.stage.run("rewind")
+
+
+def test_work_in_the_background_leaves_a_prompt_open(session: Session) -> None:
+    session.tell("UserPromptSubmit", prompt="One", prompt_id="one")
+    session.tell("Stop", prompt_id="one", background_tasks=[{"id": "a", "type": "subagent"}])
+    session.stage.files.write(b"a", b"1")
+    session.tell("UserPromptSubmit", prompt="Two", prompt_id="two")
+    [row] = json.loads(session.stage.run("rewind", "--json"))
+    assert row["prompt"] == "One"
+
+
 class TestWorktrees:
     """Branches for worktrees."""
 

@@ -103,7 +103,7 @@ def _commit(request: Request, moment: HookMoment, agent: str, payload: HookPaylo
         if last is not None and not last.is_answered:
             metadata |= {trace.AFTER: last.text, trace.AFTER_TURN: last.turn}
     else:
-        prompt = last or AgentPrompt(_turn(payload), "")
+        prompt = _prompt_of(last, payload)
         message = _message(moment, payload, prompt)
     if prompt.turn:
         metadata[trace.TURN] = prompt.turn
@@ -115,8 +115,9 @@ def _commit(request: Request, moment: HookMoment, agent: str, payload: HookPaylo
         metadata[trace.SUBAGENT] = subagent
     _note_open(repository, view, moment, metadata)
     if session:
-        # A subagent that stops leaves the prompt open: the agent itself goes on.
-        is_answered = prompt.is_answered or (moment is HookMoment.STOP and not subagent)
+        # A subagent that stops, or that goes on in the background, leaves the prompt open.
+        is_stop = moment is HookMoment.STOP and not subagent
+        is_answered = prompt.is_answered or (is_stop and not payload.get("background_tasks"))
         repository.prompts.note(session, prompt._replace(is_answered=is_answered))
     save(view, message, metadata, is_first=moment is HookMoment.PROMPT and view.head is None)
 
@@ -161,6 +162,12 @@ def _new_prompt(repository: Repository, payload: HookPayload) -> AgentPrompt:
 def _words(payload: HookPayload) -> str:
     """Return the prompt, without what Gemini CLI puts before it: the context of SessionStart."""
     return _HOOK_CONTEXT.sub("", text_at(payload, "prompt"))
+
+
+def _prompt_of(last: AgentPrompt | None, payload: HookPayload) -> AgentPrompt:
+    """Return the prompt for which an agent works: the last one, unless the payload has another."""
+    turn = _turn(payload)
+    return last if last is not None and turn in ("", last.turn) else AgentPrompt(turn, "")
 
 
 def _continues(last: AgentPrompt, payload: HookPayload) -> bool:
