@@ -22,11 +22,11 @@ from heliosfs.repo.undoing import undo
 
 MOST = {
     "write 4 KB of an open file": 8,
-    "commit, one file changed": 97,
-    "save, one file changed": 60,
-    "commit after that save": 70,
+    "commit, one file changed": 80,
+    "save, one file changed": 56,
+    "commit after that save": 52,
     "reset --hard, one file changed": 145,
-    "checkout, branches differ in one file": 140,
+    "checkout, branches differ in one file": 130,
     "undo of a commit": 130,
     "status, one file changed": 100,
     "branch": 28,

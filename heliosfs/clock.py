@@ -10,6 +10,7 @@ import time
 from typing import Protocol
 
 SECOND_NS = 10**9
+_QUARTER_NS = 900 * SECOND_NS
 AHEAD_MAX_NS = 86_400 * SECOND_NS
 """Largest lead over the present of a time that the clock takes into account.  A time further ahead
 was made up, and does not come from a clock that was set back since."""
@@ -36,6 +37,8 @@ class SystemClock:
 
     def __init__(self) -> None:
         self._latest_ns = 0
+        self._quarter = -1
+        self._offset_minutes = 0
 
     def now_ns(self) -> int:
         now_ns = time.time_ns()
@@ -53,7 +56,12 @@ class SystemClock:
             self._latest_ns = time_ns
 
     def utc_offset_minutes(self) -> int:
-        return time.localtime().tm_gmtoff // 60
+        # Offsets change at quarters of an hour; to ask takes 1 us.
+        quarter = time.time_ns() // _QUARTER_NS
+        if quarter != self._quarter:
+            self._offset_minutes = time.localtime().tm_gmtoff // 60
+            self._quarter = quarter
+        return self._offset_minutes
 
 
 class FixedClock:

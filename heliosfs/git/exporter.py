@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 
 from heliosfs.errors import Busy, CorruptObject, NotFound, UsageError
@@ -222,7 +222,7 @@ class Export:
         base = [(yield from self._commit(oid))] if oid is not None else []
         lines = [f"{name}: {subjects[0]}", "", *(f"* {each}" for each in reversed(subjects))]
         message = "\n".join(lines).encode("utf-8", "surrogateescape")
-        squashed = replace(tip, message=message)
+        squashed = tip._replace(message=message)
         yield from self._check_filters(head, [oid] if oid is not None else [], squashed)
         tree = yield from self._encoder.root(squashed.tree)
         git_id = self._encoder.write_object(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -27,8 +26,7 @@ _BLANK = b" \t\r\n"
 """Bytes of which a line that separates paragraphs of a message may consist (git's isspace)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Signature:
+class Signature(NamedTuple):
     """A person and a moment."""
 
     name: bytes
@@ -43,11 +41,11 @@ class Signature:
         return head + self.name + self.email
 
 
-@dataclass(frozen=True, slots=True)
-class Commit:
+class Commit(NamedTuple):
     """A snapshot and its place in history.
 
-    Names and messages are bytes, because git accepts any bytes there.
+    Names and messages are bytes, because git accepts any bytes there.  A named tuple, which is made
+    in half the time of a frozen dataclass.
     """
 
     root: Entry
@@ -56,7 +54,7 @@ class Commit:
     author: Signature
     committer: Signature
     message: bytes
-    metadata: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
+    metadata: Mapping[str, str] = _NOTHING
     git: bytes = b""
     """Bytes of git's own object, if the commit was imported; they lead to the same git id again."""
 
@@ -103,9 +101,14 @@ def split_message(message: bytes) -> tuple[list[bytes], bytes]:
 
 def encode_commit(commit: Commit) -> bytes:
     """Return the bytes of a commit: a version, the lengths of its fields, the fields."""
-    author, committer = commit.author, commit.committer
-    rest = encode_rest(author, committer, commit.message, commit.metadata, commit.git)
-    return join_commit(commit.root, commit.parents, *rest)
+    root, parents, author, committer, message, metadata, git = commit
+    entry = encode_entry(root)
+    ids = parents[0] if len(parents) == 1 else b"".join(parents)
+    by = author.encode()
+    then = by if committer is author else committer.encode()
+    pairs = _encode_metadata(metadata) if metadata else b""
+    lengths = map(len, (entry, ids, by, then, message, pairs, git))
+    return b"".join((_HEAD.pack(VERSION, *lengths), entry, ids, by, then, message, pairs, git))
 
 
 def encode_rest(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import heapq
 import struct
 from collections.abc import Iterator
-from dataclasses import replace
 
 from heliosfs.emptying import empty_later
 from heliosfs.errors import CorruptObject
@@ -54,7 +53,11 @@ class History:
     def write(self, commit: Commit) -> CommitId:
         """Add a commit to the store's batch; the caller publishes."""
         oid = self.add(commit)
-        self.announce(oid)
+        # What `announce` does, without its call.
+        self._condemned.discard(oid)
+        if self.announced is not None:
+            self.announced.add(oid)
+        self._store.put(keys.COMMIT + oid, b"")
         self.first_parents.note(oid, commit.parents)
         return oid
 
@@ -97,7 +100,7 @@ class History:
     def _without_git_dirs(self, commit: Commit) -> Commit:
         # I63: such a commit may have a `.git`, and no verb gets to see it.
         if self.has_git_dirs or WORKING_TREE_KEY in commit.metadata:
-            return replace(commit, root=self.git_free.strip(commit.root))
+            return commit._replace(root=self.git_free.strip(commit.root))
         return commit
 
     def heading(self, oid: CommitId) -> CommitHeading:

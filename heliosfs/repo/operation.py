@@ -80,7 +80,13 @@ def encode_operation(operation: Operation, slot: int, history: History) -> bytes
     head = after.head
     old_head = operation.before.head
     commit = _read(history, head)
-    numbers = _numbers(operation)
+    numbers = (
+        operation.undoes,
+        operation.redoes,
+        operation.prior_undoes,
+        operation.prior_redoes,
+        operation.reverted,
+    )
     flags = ORDINARY if numbers == _ordinary(operation.sequence) else 0
     if commit is not None:
         if operation.text == commit.subject[:TEXT_MAX]:
@@ -106,6 +112,15 @@ def encode_operation(operation: Operation, slot: int, history: History) -> bytes
         parts.append(_encode_state(operation.before, is_at_head=bool(flags & AT_HEAD_BEFORE)))
         parts.append(_encode_state(after, is_at_head=bool(flags & AT_HEAD_AFTER)))
     return _FIXED.pack(head or NO_OID, flags, operation.time_ns) + b"".join(parts)
+
+
+def encode_said_operation(head: CommitId, time_ns: int) -> bytes:
+    """Return what `encode_operation` does for an operation of which its commit says all.
+
+    It is that of a commit of everything in the workspace, outside of a pick, after an operation
+    that was not undone.
+    """
+    return _FIXED.pack(head, ORDINARY | SUBJECT | COMMIT, time_ns)
 
 
 def decode_operation(sequence: int, data: bytes, slot: int, history: History) -> Operation:
@@ -171,16 +186,6 @@ def _decode(
         before, at = _decode_state(data, at, history, is_at_head=bool(flags & AT_HEAD_BEFORE))
         after, at = _decode_state(data, at, history, is_at_head=bool(flags & AT_HEAD_AFTER))
     return Operation(sequence, time_ns, verb, text, before, after, *numbers)
-
-
-def _numbers(operation: Operation) -> tuple[int, ...]:
-    return (
-        operation.undoes,
-        operation.redoes,
-        operation.prior_undoes,
-        operation.prior_redoes,
-        operation.reverted,
-    )
 
 
 def _ordinary(sequence: int) -> tuple[int, ...]:

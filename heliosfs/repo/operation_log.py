@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from heliosfs.errors import CorruptObject, NotFound, StoreError
+from heliosfs.objects.commit import Commit
 from heliosfs.repo import keys
 from heliosfs.repo.history import History
 from heliosfs.repo.inverses import Inverses
@@ -19,6 +20,7 @@ from heliosfs.repo.operation import (
     decode_operation,
     decode_place,
     encode_operation,
+    encode_said_operation,
 )
 from heliosfs.repo.working_state import State
 from heliosfs.store.base import StateMap
@@ -102,6 +104,20 @@ class OperationLog:
                 reverted=NONE,
             )
         )
+
+    def record_said(self, time_ns: int, commit: Commit, before: State, after: State) -> None:
+        """Append the operation of a commit of which the commit itself says all: 2 us.
+
+        It is one of everything in the workspace, without an open pick.
+        """
+        last = self._last
+        if last is None or after.head is None or last.undoes != last.sequence:
+            self.record(time_ns, "commit", commit.subject, before, after)
+            return
+        sequence = last.sequence + 1
+        # What OperationPlace() does, without its call.
+        place = tuple.__new__(OperationPlace, (sequence, time_ns, sequence, NONE))
+        self._put(place, encode_said_operation(after.head, time_ns))
 
     def undo_target(self) -> Operation:
         """Return the operation that undo reverts now.  NotFound."""
@@ -191,14 +207,17 @@ class OperationLog:
     def _append(self, operation: Operation) -> None:
         # I26: numbers follow on each other; the last one is known by its key.
         assert operation.sequence == (self._last.sequence + 1 if self._last else 1)
-        key = keys.NUMBER.pack(operation.sequence)
+        # What OperationPlace() does, without its call.
+        fields = (operation.sequence, operation.time_ns, operation.undoes, operation.redoes)
         data = encode_operation(operation, self._slot, self._history)
+        self._put(tuple.__new__(OperationPlace, fields), data)
+
+    def _put(self, place: OperationPlace, data: bytes) -> None:
+        key = keys.NUMBER.pack(place.sequence)
         self._store.put(self._prefix + key, data)
         self._store.put(self._last_key, key)
         self._inverses.append((setattr, (self, "_last", self._last)))
-        # What OperationPlace() does, without its call.
-        place = (operation.sequence, operation.time_ns, operation.undoes, operation.redoes)
-        self._last = tuple.__new__(OperationPlace, place)
+        self._last = place
         if self._history.changed_slots is not None:
             self._history.changed_slots.add(self._slot)
 

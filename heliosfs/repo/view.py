@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from heliosfs.errors import Busy, NotFound, NothingToCommit, Stale
@@ -121,8 +120,7 @@ class View(WorkingTree):
         head = self.head
         if expect is not None:
             _check_head(expect, head)
-        core = self.core
-        workspace = self.workspace
+        core, workspace = self.core, self.workspace
         # Read before the flush: if HEAD had this tree and the flush altered it, they differ.
         flushed = workspace.root.tree
         planned = self._transaction.targets.get(workspace)
@@ -136,18 +134,19 @@ class View(WorkingTree):
             or (workspace.was_altered and self.is_tree(head, flushed))
         )
         root = content or root
-        is_wanted = allow_empty or self.merging is not None
-        if not (is_altered or is_wanted or self.differs(head, root)):
+        is_wanted = is_altered or allow_empty or self.merging is not None
+        if not (is_wanted or self.differs(head, root)):
             raise NothingToCommit("nothing to commit, working tree clean")
         signature = core.identity.sign(core.clock)
         parents: tuple[CommitId, ...] = (head,) if head is not None else ()
         if self.merging is not None and self.pick is None:
             parents += (self.merging,)
-        text = message.encode("utf-8", "surrogateescape")
-        commit = Commit(root, parents, author or signature, signature, text, metadata)
+        data = message.encode("utf-8", "surrogateescape")
+        commit = Commit(root, parents, author or signature, signature, data, metadata)
         with self._transaction:
             oid = self.write(commit)
-            self._finish("commit", commit.subject, before, State(self.slot, oid, before.root), kept)
+            text = commit if content is None and self.merging is None else commit.subject
+            self._finish("commit", text, before, State(self.slot, oid, before.root), kept)
         if content is None:
             workspace.nothing_added_to = oid
         return oid
@@ -159,7 +158,7 @@ class View(WorkingTree):
         if experiment is None:
             return core.history.write(commit)
         metadata = {**commit.metadata, METADATA_KEY: experiment.name}
-        oid = core.history.write(replace(commit, metadata=metadata))
+        oid = core.history.write(commit._replace(metadata=metadata))
         core.experiments.add_commit(experiment, oid)
         return oid
 
@@ -246,15 +245,28 @@ class View(WorkingTree):
             self._finish(verb, text, before, after, staged)
 
     def _finish(
-        self, verb: str, text: str, before: State, after: State, staged: Entry | None
+        self,
+        verb: str,
+        text: str | Commit,
+        before: State,
+        after: State,
+        staged: Entry | None,
     ) -> None:
+        """Go to another state within a transaction, and record the operation.
+
+        In place of a text, the operation may have a commit that says all about it.
+        """
         if self.conflicts:
             self._inverses.append((setattr, (self, "conflicts", self.conflicts)))
             self.conflicts = []
         self.adopt(after)
         self.save(after)
         # I27: the state that is left is in the log before another one is shown.
-        self.log.record(self.core.clock.now_ns(), verb, text, before, after)
+        now_ns = self.core.clock.now_ns()
+        if isinstance(text, Commit):
+            self.log.record_said(now_ns, text, before, after)
+        else:
+            self.log.record(now_ns, verb, text, before, after)
         if staged is not None or self.stage.root is not None:
             self.restage(staged)
 

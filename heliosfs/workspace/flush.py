@@ -144,7 +144,15 @@ def _clean(
             edits = None
             workspace.was_altered |= old is not None
             continue
-        # I2: from here on the entry is what the node is; directories have theirs already.
+        if isinstance(child, DirNode):
+            # It was flushed before, which has said if it was altered.
+            assert child.raw is not None
+            if old is None:
+                edits = None
+            elif edits is not None:
+                edits.append((old, child.raw))
+            continue
+        # I2: from here on the entry is what the node is.
         if isinstance(child, LeafNode) and child.raw is None:
             oid = NO_OID
             if isinstance(child, FileNode):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -159,11 +158,10 @@ def test_merge_bases_by_definition(data: st.DataObject, seconds: list[int]) -> N
     above: list[set[int]] = []
     for at, second in enumerate(seconds):
         parents = data.draw(st.sets(st.integers(0, at - 1), max_size=3)) if at else set()
-        who = replace(pattern.committer, seconds=second)
+        who = pattern.committer._replace(seconds=second)
         ids.append(
             history.write(
-                replace(
-                    pattern,
+                pattern._replace(
                     parents=tuple(ids[each] for each in sorted(parents)),
                     committer=who,
                     message=b"%d" % at,

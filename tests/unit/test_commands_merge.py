@@ -300,9 +300,7 @@ def test_histories_without_a_common_commit() -> None:
     stage.commit("one", a=b"1\n")
     history = stage.repository.history
     assert stage.view.head is not None
-    from dataclasses import replace
-
-    alone = history.write(replace(history.read(stage.view.head), message=b"alone", parents=()))
+    alone = history.write(history.read(stage.view.head)._replace(message=b"alone", parents=()))
     with pytest.raises(UsageError, match="no common commit"):
         stage.run("merge", alone.hex())
     stage.run("merge", "--allow-unrelated-histories", alone.hex())

@@ -6,7 +6,6 @@ Each test would not end if a verb went from path to path.
 from __future__ import annotations
 
 import stat
-from dataclasses import replace
 
 import pytest
 
@@ -45,7 +44,7 @@ def stage() -> Stage:
     stage.commit(a=b"1\n")
     history = stage.repository.history
     assert stage.view.head is not None
-    commit = replace(history.read(stage.view.head), root=deep(stage))
+    commit = history.read(stage.view.head)._replace(root=deep(stage))
     with stage.repository.transaction:
         create_branch(stage.repository, "deep", history.write(commit))
     return stage

@@ -42,7 +42,6 @@ from zlib import crc32
 
 from heliosfs.errors import StoreError
 from heliosfs.store.directory import Directory, store_error
-from heliosfs.store.edited import EditedObject
 from heliosfs.store.encoding.places import PackedObject
 from heliosfs.store.pending import Changes, Pending
 from heliosfs.store.witness import Witness
@@ -274,14 +273,16 @@ def encode_table(objects: Sequence[Pending], state: Changes) -> bytes:
     """Return the table of a record: everything but the bytes of its objects."""
     parts: list[bytes] = []
     for oid, kind, data, base in objects:
-        if isinstance(data, PackedObject):
+        # Nearly all are bytes.
+        if isinstance(data, bytes):
+            if base is None:
+                parts.append(_pack_object(OBJECT_TAG, kind, 0, len(data), oid))
+            else:
+                parts += (_pack_object(OBJECT_TAG, kind, 1, len(data), oid), base)
+        elif isinstance(data, PackedObject):
             parts += (_pack_object(PACKED_TAG, kind, 0, data.size, oid), data.place.encode())
-        elif isinstance(data, EditedObject):
-            parts += (_pack_object(EDITED_TAG, kind, 1, data.size, oid), data.encode())
-        elif base is None:
-            parts.append(_pack_object(OBJECT_TAG, kind, 0, len(data), oid))
         else:
-            parts += (_pack_object(OBJECT_TAG, kind, 1, len(data), oid), base)
+            parts += (_pack_object(EDITED_TAG, kind, 1, data.size, oid), data.encode())
     for key, value in state.items():
         if value is None:
             parts += (_pack_state(STATE_TAG, 1, len(key), 0), key)
