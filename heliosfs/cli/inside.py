@@ -11,6 +11,8 @@ from typing import NamedTuple, NoReturn
 from heliosfs.cli.client import current_directory, refuse_dead
 from heliosfs.cli.locate import COMMAND, REPOSITORY, Location, find_repository, find_view
 from heliosfs.cli.namespace import bind_privately
+from heliosfs.cli.sandbox import SandboxPlace, SandboxWish, confine
+from heliosfs.commands.options import Options
 from heliosfs.errors import HeliosError, NotFound
 from heliosfs.mounttable import mount_over
 
@@ -54,18 +56,26 @@ def mount_point(view: Location) -> str:
     return over.path if over is not None else view.root
 
 
-def enter(inside: Inside, *, is_quiet: bool) -> None:
+def enter(inside: Inside, wish: SandboxWish | None = None, *, is_quiet: bool) -> list[str]:
     """Take this process into the branch: its mount namespace, directory and HELIOS_BRANCH.
 
-    Where no namespace can be had, the directory is below `live`; a line on standard error says so,
-    unless `is_quiet`.
+    With `wish`, it is in a sandbox afterwards, or is so with the words that are returned before the
+    command.  Where no namespace can be had, the directory is below `live`; a line on standard error
+    says so, unless `is_quiet`.  Raise HeliosError where no sandbox can be made.
     """
-    root = inside.top
-    if inside.branch is not None and not inside.is_shown:
+    root, words = inside.top, list[str]()
+    is_elsewhere = inside.branch is not None and not inside.is_shown
+    if wish is not None:
+        source = inside.live if is_elsewhere else inside.top
+        _show_control_files(source)
+        words, root = confine(SandboxPlace(source, inside.top, inside.below), wish)
+    elif is_elsewhere:
         root = _show(inside.live, inside.top, is_quiet=is_quiet)
-    _go_to(root, inside.below)
+    if not words:
+        _go_to(root, inside.below)
     if inside.branch is not None:
         os.environ["HELIOS_BRANCH"] = inside.branch
+    return words
 
 
 def become(command: list[str]) -> int:
@@ -81,12 +91,14 @@ def become(command: list[str]) -> int:
         return _NOT_EXECUTABLE
 
 
-def be_command(inside: Inside, command: list[str], *, is_quiet: bool) -> NoReturn:
+def be_command(
+    inside: Inside, command: list[str], wish: SandboxWish | None, *, is_quiet: bool
+) -> NoReturn:
     """Become a command in a branch, in a child of this process; errors end it with a line."""
     code = _NOT_EXECUTABLE
     try:
-        enter(inside, is_quiet=is_quiet)
-        code = become(command)
+        words = enter(inside, wish, is_quiet=is_quiet)
+        code = become([*words, *command])
     except (HeliosError, OSError) as error:
         print(f"helios: {error}", file=sys.stderr)
     finally:
@@ -99,9 +111,7 @@ def _show(live: str, top: str, *, is_quiet: bool) -> str:
 
     The directories of `.helios` that the links of every view lead to come along.
     """
-    # What is mounted in the view comes along, so it must be there before.
-    with contextlib.suppress(OSError):
-        os.stat(os.path.join(live, COMMAND))
+    _show_control_files(live)
     places = [os.path.join(REPOSITORY, name) for name in ("view", "live")]
     pairs = [(os.path.join(top, place), os.path.join(live, place)) for place in places]
     try:
@@ -118,6 +128,12 @@ def _show(live: str, top: str, *, is_quiet: bool) -> str:
     return top
 
 
+def _show_control_files(root: str) -> None:
+    """Have the control files of a view mounted: what is mounted in it comes along later."""
+    with contextlib.suppress(OSError):
+        os.stat(os.path.join(root, COMMAND))
+
+
 def _go_to(root: str, below: str) -> None:
     """Go to a directory below the root, or the nearest above it that is there."""
     path = os.path.normpath(os.path.join(root, below))
@@ -129,3 +145,12 @@ def _go_to(root: str, below: str) -> None:
         else:
             os.environ["PWD"] = path
             return
+
+
+def sandbox_wish(options: Options) -> SandboxWish | None:
+    """Return the sandbox that the options ask for.  Raise UsageError for --net without one."""
+    if "sandbox" not in options:
+        if "net" in options:
+            raise options.misuse("--net needs --sandbox")
+        return None
+    return SandboxWish("net" in options, "quiet" in options)

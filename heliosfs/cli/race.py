@@ -26,7 +26,7 @@ from heliosfs.cli.forks import (
     make_fork,
     ways,
 )
-from heliosfs.cli.inside import mounted_view
+from heliosfs.cli.inside import mounted_view, sandbox_wish
 from heliosfs.cli.racers import (
     Output,
     Racer,
@@ -36,6 +36,7 @@ from heliosfs.cli.racers import (
     raise_when_stopped,
     signals_held,
 )
+from heliosfs.cli.sandbox import SandboxWish
 from heliosfs.commands.options import Options
 from heliosfs.errors import HeliosError, UsageError
 from heliosfs.repo.scores import check_score, value_of
@@ -79,6 +80,7 @@ class _Wish(NamedTuple):
     timeout: float | None
     directory: str | None
     """Directory of the files that the output goes to; None for the streams of the caller."""
+    sandbox: SandboxWish | None
     is_quiet: bool
 
     @property
@@ -126,6 +128,7 @@ def _wish(options: Options, find_name: Callable[[], str]) -> _Wish:
         minimize,
         options.number("timeout"),
         options.value("output"),
+        sandbox_wish(options),
         "quiet" in options,
     )
 
@@ -218,9 +221,11 @@ class _Contest:
     def _start(self, attempt: Attempt, command: list[str], output: Output) -> Racer:
         variables = {"HELIOS_RACE_INDEX": str(attempt.number)}
         outputs = output, self._output(attempt, 2)
-        is_quiet = self._wish.is_quiet or attempt.number > 1
+        is_quiet, sandbox = self._wish.is_quiet or attempt.number > 1, self._wish.sandbox
+        if sandbox is not None:
+            sandbox = sandbox._replace(is_quiet=is_quiet)
         return self._racers.start(
-            attempt.fork.inside, command, variables, outputs, is_quiet=is_quiet
+            attempt.fork.inside, command, variables, outputs, sandbox, is_quiet=is_quiet
         )
 
     def _output(self, attempt: Attempt, fd: int) -> Output:

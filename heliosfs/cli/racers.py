@@ -25,6 +25,7 @@ from heliosfs.cli.processes import (
     end_with_parent,
     exit_code_of_status,
 )
+from heliosfs.cli.sandbox import SandboxWish
 
 _FAILED = 126
 _TAKEN_BYTES = 64 * 1024
@@ -103,6 +104,7 @@ class Racers:
         command: list[str],
         variables: Mapping[str, str],
         outputs: tuple[Output, Output],
+        wish: SandboxWish | None,
         *,
         is_quiet: bool,
     ) -> Racer:
@@ -117,7 +119,7 @@ class Racers:
             parent = os.getpid()
             pid = os.fork()
             if not pid:
-                _supervise(parent, inside, command, variables, pipes, is_quiet=is_quiet)
+                _supervise(parent, inside, command, variables, pipes, wish, is_quiet=is_quiet)
             for _, write_end in pipes:
                 os.close(write_end)
             taken = {pipe[0]: output for pipe, output in zip(pipes, outputs, strict=True)}
@@ -211,6 +213,7 @@ def _supervise(
     command: list[str],
     variables: Mapping[str, str],
     pipes: list[tuple[int, int]],
+    wish: SandboxWish | None,
     *,
     is_quiet: bool,
 ) -> NoReturn:
@@ -229,7 +232,7 @@ def _supervise(
             for fd, (_, write_end) in enumerate(pipes, 1):
                 os.dup2(write_end, fd)
             os.environ.update(variables)
-            be_command(inside, command, is_quiet=is_quiet)
+            be_command(inside, command, wish, is_quiet=is_quiet)
         for fd in [fd for pipe in pipes for fd in pipe]:
             os.close(fd)
         code = _wait(child, parent)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 
 from heliosfs.cli.client import ask
-from heliosfs.cli.inside import Inside, become, enter, mount_point, mounted_view
+from heliosfs.cli.inside import Inside, become, enter, mount_point, mounted_view, sandbox_wish
 from heliosfs.cli.locate import Location
+from heliosfs.cli.trial import run_child
 from heliosfs.commands.options import Options
 
 _BEGINNINGS = {
@@ -24,6 +26,7 @@ def run(argv: list[str], options: Options) -> int:
     """
     if not options.words:
         raise options.misuse("give a command to run")
+    wish = sandbox_wish(options)
     view = mounted_view()
     options.only_one(*_BEGINNINGS)
     wanted, how = options.value("branch"), [key for key in _BEGINNINGS if key in options]
@@ -31,8 +34,11 @@ def run(argv: list[str], options: Options) -> int:
         raise options.misuse(f"--{how[0]} needs the name of a branch: -b NEW --{how[0]}")
     is_quiet = "quiet" in options
     branch, is_shown = _choose_branch(view, wanted, how, is_quiet=is_quiet)
-    enter(Inside(mount_point(view), branch, is_shown, view.below), is_quiet=is_quiet)
-    return become(options.words)
+    inside = Inside(mount_point(view), branch, is_shown, view.below)
+    if wish is not None and shutil.which("bwrap"):
+        # It ends with its parent, which therefore has to stay.
+        return run_child(inside, options.words, wish, is_quiet=is_quiet)[0]
+    return become([*enter(inside, wish, is_quiet=is_quiet), *options.words])
 
 
 def _choose_branch(

@@ -10,13 +10,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from heliosfs.cli.forks import TrialFork, changes_of, drop, find_base, finish, keep, make_fork, ways
-from heliosfs.cli.inside import Inside, be_command, mounted_view
+from heliosfs.cli.inside import Inside, be_command, mounted_view, sandbox_wish
 from heliosfs.cli.processes import (
     become_subreaper,
     descendants,
     end_descendants,
     exit_code_of_status,
 )
+from heliosfs.cli.sandbox import SandboxWish
 from heliosfs.commands.options import Options
 from heliosfs.errors import HeliosError
 
@@ -35,13 +36,13 @@ def try_(argv: list[str], options: Options) -> int:
     if not options.words:
         raise options.misuse("give a command to try")
     options.only_one("keep", "drop")
-    command = shlex.join(options.words)
+    command, wish = shlex.join(options.words), sandbox_wish(options)
     base = find_base(mounted_view())
     fork = make_fork(base, options.value("branch") or "try-{}", command)
     is_quiet = "quiet" in options
     if not is_quiet:
         _tell(f"helios: trying in fork {fork.name} of {base}")
-    code, is_stopped = _run(fork.inside, options.words, is_quiet=is_quiet)
+    code, is_stopped = run_child(fork.inside, options.words, wish, is_quiet=is_quiet)
     head = finish(fork, f"try: {command}")
     if head is None:
         drop(base, fork.name)
@@ -107,7 +108,9 @@ def _decide(fork: TrialFork, head: str, code: int, choice: str) -> int:
     return code
 
 
-def _run(inside: Inside, command: list[str], *, is_quiet: bool) -> tuple[int, bool]:
+def run_child(
+    inside: Inside, command: list[str], wish: SandboxWish | None, *, is_quiet: bool
+) -> tuple[int, bool]:
     """Run a command in a branch, and end what it leaves running.
 
     Return its exit code, and True if this process was told to end meanwhile.
@@ -120,7 +123,7 @@ def _run(inside: Inside, command: list[str], *, is_quiet: bool) -> tuple[int, bo
     child = os.fork()
     if not child:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _FROM_THE_TERMINAL + _STOPPING)
-        be_command(inside, command, is_quiet=is_quiet)
+        be_command(inside, command, wish, is_quiet=is_quiet)
     with _passing_signals(child) as stopped:
         code = exit_code_of_status(os.waitpid(child, 0)[1])
         left = end_descendants(spared=others)

@@ -133,8 +133,15 @@ class Verb(NamedTuple):
     """Number of words that come before the command."""
     is_tool: bool = False
     """True if `helios mcp` offers it to agents: a verb of history that replies in JSON."""
+    is_own: bool = False
+    """True if it changes nothing but the branch of the view and its files."""
     exit_codes: str = ""
     """Reason for exit code 1 although nothing was refused; a refusal has 2 then.  Empty: none."""
+
+    @property
+    def is_confined(self) -> bool:
+        """Return True if a program in a sandbox may ask for it."""
+        return self.control_file and (self.effect.is_read_only or self.is_own)
 
     @property
     def usage(self) -> str:

@@ -13,11 +13,12 @@ from collections.abc import Callable
 from functools import partial
 
 from heliosfs.commands.agents.failure import told_to_user
+from heliosfs.commands.agents.payload import confined
 from heliosfs.commands.commit import commit_message
 from heliosfs.commands.refusal import tell_as_json
 from heliosfs.commands.table import VERBS, begin, find_verb, parse_line, run
 from heliosfs.commands.visible import visible
-from heliosfs.errors import HeliosError, TooLarge, UsageError
+from heliosfs.errors import HeliosError, NotPermitted, TooLarge, UsageError
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.view import View
 from heliosfs.vfs.control_request import BegunBarrier, ControlRequest, LongRequest
@@ -251,12 +252,16 @@ class CommandChannel(Channel):
         view: Callable[[], View],
         verb: str | None,
         idle_text: Callable[[], str],
+        *,
+        is_confined: bool = False,
     ) -> None:
         super().__init__(errors, idle_text)
         self._repository = repository
         self._view = view
         self._verb = verb
         """Verb of the file; None if the first word of a line is the verb (`ctl/command`)."""
+        self._is_confined = is_confined
+        """True for a program in a sandbox: other branches and what lies outside are not its."""
 
     def _complete(self, data: bytes) -> list[ControlRequest]:
         *lines, rest = bytes(self._pending).split(b"\n")
@@ -287,6 +292,9 @@ class CommandChannel(Channel):
         except UsageError as error:
             tell_as_json(error, argv)
             raise
+        if self._is_confined and (branch is not None or not verb.is_confined):
+            what = "a request to another branch" if branch is not None else f"'{verb.name}'"
+            raise NotPermitted(f"{what} is not allowed in a sandbox: run it outside")
         repository, view = self._repository, self._view
         if branch is not None:
             view = partial(_view_of, repository, branch)
@@ -322,10 +330,13 @@ class HookChannel(Channel):
         repository: Repository,
         view: Callable[[], View],
         idle_text: Callable[[], str],
+        *,
+        is_confined: bool = False,
     ) -> None:
         super().__init__(errors, idle_text)
         self._repository = repository
         self._view = view
+        self._is_confined = is_confined
 
     def _take(self, data: bytes) -> list[ControlRequest]:
         self._pending += data[: max(0, PAYLOAD_KEPT_BYTES - len(self._pending))]
@@ -338,6 +349,8 @@ class HookChannel(Channel):
         text = bytes(self._pending).decode("utf-8", "replace")
         self._pending.clear()
         line, _, payload = text.partition("\n")
+        if self._is_confined:
+            line, payload = confined(line, payload)
         argv = ["hook", *line.split(), f"--payload={payload}"]
 
         def run_hook() -> str:

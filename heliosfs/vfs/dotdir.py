@@ -43,6 +43,9 @@ _IGNORE = "/*\n"
 view, too, against the ignore files above it."""
 REPORTS = b"reports"
 """Directory of the texts beside the control files: what the daemon must open lies there."""
+CONFINED = b"confined"
+"""Directory of the control files that `helios run --sandbox` shows in place of all of them."""
+HOOK = "hook"
 _ABOVE_LIVE_VIEWS = {
     b".gitignore": _IGNORE,
     b".ignore": _IGNORE,
@@ -217,8 +220,8 @@ class _DotDir:
         self._inner = site.inner()
         control = self._control()
         children[b"ctl"] = MountPoint(site, control, self._place)
-        control.children[REPORTS] = reports = VirtualDir(self._inner)
-        reports.children.update(self._reports())
+        reports = control.children[REPORTS]
+        assert isinstance(reports, VirtualDir)
         for report_name in reports.children:
             target = b"ctl/%s/%s" % (REPORTS, report_name)
             children[report_name] = VirtualLink(site, target, is_fixed=True)
@@ -264,31 +267,39 @@ class _DotDir:
         return b"../../../../" + b"../" * (view.branch or "").count("/")
 
     def _control(self) -> ControlDir:
+        """Make the directory of the control files, with that for sandboxes in it."""
+        directory = self._control_files(is_confined=False)
+        directory.children[CONFINED] = confined = self._control_files(is_confined=True)
+        for each in (directory, confined):
+            each.children[REPORTS] = reports = VirtualDir(self._inner)
+            reports.children.update(self._reports())
+        return directory
+
+    def _control_files(self, *, is_confined: bool) -> ControlDir:
         site = self._inner
         directory = ControlDir(site)
-        channel = partial(self._open_channel, None)
+        channel = partial(self._open_channel, None, is_confined)
         directory.children[b"command"] = ControlFile(site, channel, is_long=True)
         for name, verb in VERBS.items():
-            if not verb.control_file:
+            if not verb.control_file or (is_confined and not verb.is_confined and name != HOOK):
                 continue
-            channel = partial(self._open_channel, verb)
+            channel = partial(self._open_channel, verb, is_confined)
             is_long = verb.is_long or verb.can_read
             directory.children[name.encode()] = ControlFile(site, channel, is_long=is_long)
         directory.children[b"error"] = VirtualText(site, self._owner.errors.text)
         return directory
 
-    def _open_channel(self, verb: Verb | None) -> Channel:
-        errors = self._owner.errors
+    def _open_channel(self, verb: Verb | None, is_confined: bool) -> Channel:
+        errors, repository, view = self._owner.errors, self._repository, self._view
         if verb is None:
-            return CommandChannel(
-                errors, self._repository, self._view, None, dotfiles.command_usage
-            )
+            usage = dotfiles.command_usage
+            return CommandChannel(errors, repository, view, None, usage, is_confined=is_confined)
         if verb.name == "commit":
-            return MessageChannel(errors, self._repository, self._view)
+            return MessageChannel(errors, repository, view)
         usage = partial(dotfiles.control_usage, verb)
-        if verb.name == "hook":
-            return HookChannel(errors, self._repository, self._view, usage)
-        return CommandChannel(errors, self._repository, self._view, verb.name, usage)
+        if verb.name == HOOK:
+            return HookChannel(errors, repository, view, usage, is_confined=is_confined)
+        return CommandChannel(errors, repository, view, verb.name, usage, is_confined=is_confined)
 
     def _find_snapshot(self, name: bytes) -> bytes | None:
         try:

@@ -228,7 +228,7 @@ def test_usage_and_head_without_a_request(changed: Mounted) -> None:
     oid = changed.commit("one")
     assert (control / "commit").read_text() == f"{oid}\n"
     for name in os.listdir(control):
-        if name not in ("commit", "error", "reports"):
+        if name not in ("commit", "confined", "error", "reports"):
             assert (control / name).read_text().startswith("usage: "), name
 
 

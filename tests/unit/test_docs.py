@@ -88,7 +88,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 @pages
 def test_control_files_commands_and_texts_exist(page: Path) -> None:
     code = code_of(page.read_text())
-    assert set(_CONTROL_FILE.findall(code)) <= {*VERBS, "command", "error", "reports"}
+    assert set(_CONTROL_FILE.findall(code)) <= {*VERBS, "command", "confined", "error", "reports"}
     assert set(_COMMAND.findall(code)) <= {*VERBS, *LOCAL_VERBS}
     assert set(_ROOT_FILE.findall(code)) <= {*FILES, *BUILT_FILES, "README"}
 

@@ -33,6 +33,7 @@ NETWORK = {
 OF_THIS_MACHINE = {
     "client/threads.py": "the loop of a program that uses asyncio",
     "cli/identity.py": "the name of the host",
+    "cli/namespace.py": "the loopback device of a sandbox, by its ioctl",
     "cli/unit.py": "systemd's socket",
     "fuse/connection.py": "the pair over which pyfuse3 gets its requests",
     "fuse/mounting.py": "the pair over which fusermount3 sends the device",

@@ -55,6 +55,8 @@ MOMENTS = {
     "WorktreeRemove": HookMoment.WORKTREE_REMOVE,
 }
 """Names of events, as the clients call them."""
+_DIRECTORIES = ("cwd", "workingDirectory")
+"""Members with the directory of the agent, as the clients call them."""
 
 
 def read_payload(text: str) -> HookPayload:
@@ -71,6 +73,24 @@ def read_payload(text: str) -> HookPayload:
     except (ValueError, RecursionError):
         return dict(_members(text))
     return whole if isinstance(whole, dict) else {}
+
+
+def confined(line: str, text: str) -> tuple[str, str]:
+    """Return the line and the payload of an event in a sandbox, where there is one view only.
+
+    The directory of the agent would choose another one.  Worktrees mean nothing there.
+
+    >>> confined("Stop --client x", '{"cwd": "/ws/.helios/live/other", "session_id": "s"}')
+    ('Stop --client x', '{"session_id": "s"}')
+    >>> confined("WorktreeRemove", "{}")
+    ('', '{}')
+    """
+    words = line.split()
+    worktrees = (HookMoment.WORKTREE_CREATE, HookMoment.WORKTREE_REMOVE)
+    if any(MOMENTS.get(word) in worktrees for word in words):
+        return "", "{}"
+    payload = {key: each for key, each in read_payload(text).items() if key not in _DIRECTORIES}
+    return line, json.dumps(payload)
 
 
 def _members(text: str) -> Iterator[tuple[str, object]]:

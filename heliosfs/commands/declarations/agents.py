@@ -51,6 +51,7 @@ REWIND = Verb(
     errors=(E_USAGE, ("ENOENT", "no such prompt changed files on this branch"), E_FULL),
     example="1",
     effect=REPLACES,
+    is_own=True,
     barrier=True,
     is_reading=True,
     is_tool=True,

@@ -178,6 +178,7 @@ RESET = Verb(
     ),
     example="--hard HEAD~1",
     effect=REPLACES,
+    is_own=True,
     is_tool=True,
     barrier=True,
     takes_paths=True,
@@ -204,6 +205,7 @@ UNDO = Verb(
     ),
     example="",
     effect=REPLACES,
+    is_own=True,
     is_tool=True,
     barrier=True,
 )
@@ -221,6 +223,7 @@ REDO = Verb(
     errors=(E_USAGE, ("ENOENT", "nothing to redo, or not so much"), E_FULL),
     example="",
     effect=REPLACES,
+    is_own=True,
     is_tool=True,
     barrier=True,
 )

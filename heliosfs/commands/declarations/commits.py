@@ -57,6 +57,7 @@ ADD = Verb(
     ),
     example="src/main.c",
     effect=ADDS_ONCE,
+    is_own=True,
     barrier=True,
     takes_paths=True,
 )
@@ -129,6 +130,7 @@ COMMIT = Verb(
     ),
     example="-m 'fix the parser'",
     effect=ADDS,
+    is_own=True,
     is_tool=True,
     barrier=True,
     takes_paths=True,

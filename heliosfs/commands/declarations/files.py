@@ -43,6 +43,7 @@ RM = Verb(
     ),
     example="-r old",
     effect=REPLACES_ONCE,
+    is_own=True,
     barrier=True,
     takes_paths=True,
 )

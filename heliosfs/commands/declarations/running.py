@@ -6,12 +6,20 @@ from heliosfs.commands.declarations.shared_options import E_STORE
 from heliosfs.commands.options import Option
 from heliosfs.commands.verb import REPLACES, Verb
 
+_SANDBOX = (
+    Option(("--sandbox",), "let the command write nowhere but in the workspace and in /tmp"),
+    Option(("--net",), "--sandbox: with the network"),
+)
+
 RUN = Verb(
     name="run",
     module="client_verbs",
     client="run",
     summary="run a command in the workspace of a branch",
-    synopsis=("[-b BRANCH [--fork | --copy-ignored]] [-q] [--] COMMAND [ARGUMENT]...",),
+    synopsis=(
+        "[-b BRANCH [--fork | --copy-ignored]] [-q] [--] COMMAND [ARGUMENT]...",
+        "--sandbox [--net] [OPTION]... [--] COMMAND [ARGUMENT]...",
+    ),
     description=(
         "The command finds the branch at the path of the mount point, in a mount namespace\n"
         "of its own: absolute paths of the workspace lead into the branch, and .helios is\n"
@@ -20,12 +28,17 @@ RUN = Verb(
         "changes and the ignored files of the current branch; with --copy-ignored, with the\n"
         "ignored files alone. Where no namespace can be created, only the current directory\n"
         "is in the branch, and a line says so. The variable HELIOS_BRANCH is the name of the\n"
-        "branch. The exit code is that of the command. Works only on the command line."
+        "branch. The exit code is that of the command. Works only on the command line.\n"
+        "--sandbox makes all that lies outside of the workspace read-only, with an empty /tmp and\n"
+        "/run, and gives the command no network. Of .helios it leaves history, and control files\n"
+        "for the verbs of this branch. It is made by bubblewrap (bwrap) or, if that is not\n"
+        "installed, by namespaces and Landlock; a line says what holds, and one what does not."
     ),
     options=(
         Option(("-b", "--branch"), "the branch (default: the current one)", "BRANCH"),
         Option(("--fork",), "create the branch with the files as they are now"),
         Option(("--copy-ignored",), "create it with the ignored files, without changes"),
+        *_SANDBOX,
         Option(("-q", "--quiet"), "do not report a new branch, or a missing namespace"),
     ),
     errors=(
@@ -44,7 +57,7 @@ TRY = Verb(
     module="client_verbs",
     client="trial",
     summary="run a command in a throw-away fork, then keep or drop its changes",
-    synopsis=("[-b NAME] [--keep | --drop] [-q] [--] COMMAND [ARGUMENT]...",),
+    synopsis=("[-b NAME] [--keep | --drop] [--sandbox [--net]] [-q] [--] COMMAND [ARGUMENT]...",),
     description=(
         "The fork is a new branch with the files as they are, uncommitted changes and ignored\n"
         "files included. The command finds it at the path of the mount point, as with 'run';\n"
@@ -60,6 +73,7 @@ TRY = Verb(
         Option(("-b", "--branch"), "the name of the fork (default: try-1, try-2 ...)", "NAME"),
         Option(("--keep",), "keep the changes if the command succeeds; else leave them"),
         Option(("--drop",), "drop the changes"),
+        *_SANDBOX,
         Option(("-q", "--quiet"), "do not list the changed files"),
     ),
     errors=(
@@ -103,6 +117,7 @@ RACE = Verb(
         Option(("--minimize",), "the lowest score wins"),
         Option(("--timeout",), "end what still runs after this time", "SECONDS"),
         Option(("--output",), "write the output to DIR/1.log, DIR/2.log ...", "DIR"),
+        *_SANDBOX,
         Option(("-q", "--quiet"), "do not list the attempts and the changed files"),
     ),
     errors=(
