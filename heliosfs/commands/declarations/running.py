@@ -57,7 +57,7 @@ TRY = Verb(
     module="client_verbs",
     client="trial",
     summary="run a command in a throw-away fork, then keep or drop its changes",
-    synopsis=("[-b NAME] [--keep | --drop] [--sandbox [--net]] [-q] [--] COMMAND [ARGUMENT]...",),
+    synopsis=("[-b NAME] [--keep | --drop] [OPTION]... [--] COMMAND [ARGUMENT]...",),
     description=(
         "The fork is a new branch with the files as they are, uncommitted changes and ignored\n"
         "files included. The command finds it at the path of the mount point, as with 'run';\n"
