@@ -35,7 +35,6 @@ OF_THIS_MACHINE = {
     "cli/identity.py": "the name of the host",
     "cli/namespace.py": "the loopback device of a sandbox, by its ioctl",
     "cli/unit.py": "systemd's socket",
-    "client/threads.py": "tasks of the caller's loop, and no streams",
     "fuse/connection.py": "the pair over which pyfuse3 gets its requests",
     "fuse/mounting.py": "the pair over which fusermount3 sends the device",
     "mcp/places.py": "the form of file: addresses",
