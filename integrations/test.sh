@@ -21,6 +21,14 @@ if ! cmp -s integrations/requirements.txt "$own/requirements.txt"; then
     cp integrations/requirements.txt "$own/requirements.txt"
 fi
 
+if command -v npm >/dev/null && ! cmp -s integrations/opencode/package.json "$own/package.json"; then
+    npm install --silent --no-audit --no-fund --no-package-lock --prefix integrations/opencode
+    cp integrations/opencode/package.json "$own/package.json"
+fi
+
 "$own/bin/python" -m mypy --strict --explicit-package-bases integrations/*.py integrations/tests
+if command -v npm >/dev/null; then
+    integrations/opencode/node_modules/.bin/tsc -p integrations/opencode
+fi
 [ $# -gt 0 ] || set -- integrations/tests
 exec "$own/bin/python" -m pytest -c integrations/pytest.ini -q "$@"
