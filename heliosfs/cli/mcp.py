@@ -35,8 +35,7 @@ def mcp(argv: Sequence[str]) -> int:
     """Run `helios mcp` and return the exit code, when the client ends.  Raise HeliosError."""
     asked = mcp_parser().parse_args(argv)
     if find_spec("mcp") is None:
-        command = f"{sys.executable} -m pip install '{_REQUIREMENT}'"
-        raise HeliosError(f"it needs the package mcp, an extra (heliosfs[mcp]): {command}")
+        raise HeliosError(f"it needs the package mcp: {_way_to_install()}")
     from heliosfs.mcp.places import Access
     from heliosfs.mcp.server import run_server
 
@@ -48,6 +47,13 @@ def mcp(argv: Sequence[str]) -> int:
     known = KnownViews()
     run_server(Access(known.root, known.ask), workspace)
     return 0
+
+
+def _way_to_install() -> str:
+    # Tools of uv and pipx have no pip of their own.
+    if find_spec("pip") is None:
+        return "install heliosfs[mcp] in place of heliosfs"
+    return f"{sys.executable} -m pip install '{_REQUIREMENT}'"
 
 
 class KnownViews:

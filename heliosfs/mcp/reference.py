@@ -31,14 +31,14 @@ them reaches out of the workspace (`openWorldHint` is false).
 - A tool that only reads changes nothing. One that is destructive may replace or remove files, names
   or records; `undo` brings back what the verbs of the command line promise. An idempotent one, called
   again in the same way, changes nothing more.
-- The input has a property for each option that matters to a reply in JSON, by its long name without
-  dashes; `tools/list` has them all. A flag is true or false; an option that may be repeated is a list; an option whose value may
+- The input has a property for each option that matters to a reply in JSON, by its long name with
+  underscores, `max_count`; `tools/list` has them all. A flag is true or false; an option that may be repeated is a list; an option whose value may
   be left out takes an empty text.
 - `arguments` are the words that are no options: `{{"hard": true, "arguments": ["HEAD~1"]}}` is `reset --hard HEAD~1`.
   `paths` are what comes after `--`.
 - `directory` is where relative paths begin, and which branch is meant: `.helios/branches/NAME` is the
   live workspace of a branch. It begins at the directory of the client, and does not leave the workspace.
-- A list has the newest {count} entries, unless `max-count` says otherwise.
+- A list has the newest {count} entries, unless `max_count` says otherwise.
 
 ## Results
 

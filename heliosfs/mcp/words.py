@@ -36,7 +36,7 @@ def tool_description(verb: Verb) -> str:
 
 def input_schema(verb: Verb) -> Schema:
     """Return the JSON schema of the tool's input: a property for each option, and the words."""
-    properties = {option.key: _property(option) for option in tool_options(verb)}
+    properties = {_name(option): _property(option) for option in tool_options(verb)}
     properties[ARGUMENTS] = _texts("words of a form that are no options, in order")
     if verb.takes_paths:
         properties[PATHS] = _texts("paths, which come after --")
@@ -58,7 +58,8 @@ def words_of(verb: Verb, given: Mapping[str, Any]) -> list[str]:
     >>> words_of(VERBS["reset"], {"hard": True, "arguments": ["HEAD~1"]})
     ['reset', '--json', '--hard', 'HEAD~1']
     """
-    options = {option.key: option for option in tool_options(verb)}
+    options = {_name(option): option for option in tool_options(verb)}
+    given = {key.replace("-", "_"): value for key, value in given.items()}
     words = _list(verb, ARGUMENTS, given.get(ARGUMENTS))
     wrong = next((word for word in words if len(word) > 1 and word.startswith("-")), None)
     if wrong is not None:
@@ -82,6 +83,11 @@ def directory_of(verb: Verb, given: Mapping[str, Any]) -> str:
     if not isinstance(directory, str) or "\0" in directory:
         raise misuse(verb.name, f"{DIRECTORY!r} is the path of a directory")
     return directory
+
+
+def _name(option: Option) -> str:
+    """Return the name of an option's property; not every model may write a dash in one."""
+    return option.key.replace("-", "_")
 
 
 def _property(option: Option) -> Schema:
@@ -116,14 +122,14 @@ def _option_words(verb: Verb, option: Option, value: object) -> Iterator[str]:
         return
     if not option.value:
         if value is not True:
-            raise misuse(verb.name, f"{option.key!r} is true or false")
+            raise misuse(verb.name, f"{_name(option)!r} is true or false")
         yield name
     elif value is True and _may_be_empty(option):
         yield f"{name}="
     else:
-        values = _list(verb, option.key, value)
+        values = _list(verb, _name(option), value)
         if len(values) > 1 and not option.is_repeated:
-            raise misuse(verb.name, f"{option.key!r} takes one value")
+            raise misuse(verb.name, f"{_name(option)!r} takes one value")
         # Joined, so that no value passes for another option.
         yield from (f"{name}={each}" if name[:2] == "--" else f"{name}{each}" for each in values)
 
@@ -135,7 +141,7 @@ def _limit(verb: Verb, given: Mapping[str, Any], words: list[str]) -> Iterator[s
     """
     for option in tool_options(verb):
         is_list = verb.effect.is_read_only or not words
-        if option.is_number and is_list and given.get(option.key) is None:
+        if option.is_number and is_list and given.get(_name(option)) is None:
             yield f"{option.names[-1]}={LISTED_COUNT}"
 
 

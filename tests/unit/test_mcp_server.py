@@ -125,7 +125,7 @@ def test_a_result_is_the_reply_in_json(machine: FakeMachine, stage: Stage, mode:
         assert done.structured_content == {"branch": "main", **head}
         assert head["metadata"] == {"k": "v"}
         assert json.loads(text(done)) == done.structured_content
-        log = await client.call_tool("log", {"max-count": 2, "arguments": ["HEAD"]})
+        log = await client.call_tool("log", {"max_count": 2, "arguments": ["HEAD"]})
         assert log.structured_content is not None
         assert [each["subject"] for each in log.structured_content["result"]] == ["third", "second"]
         diff = await client.call_tool("diff", {"arguments": ["HEAD~1", "HEAD"], "patch": True})
@@ -318,7 +318,7 @@ def test_the_roots_choose_the_workspace(
     asked: list[int] = []
 
     async def subject(client: Client) -> str:
-        done = await client.call_tool("log", {"max-count": 1})
+        done = await client.call_tool("log", {"max_count": 1})
         if done.is_error:
             return text(done)
         assert done.structured_content is not None
@@ -429,7 +429,10 @@ def test_a_call_that_the_client_gives_up_is_carried_out_once_and_whole(
 
 def test_without_the_package_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(command, "find_spec", lambda name: None)
-    with pytest.raises(HeliosError, match=r"heliosfs\[mcp\].* -m pip install 'mcp>=2\.3,<3'$"):
+    with pytest.raises(HeliosError, match=r"needs the package mcp: install heliosfs\[mcp\]"):
+        command.mcp([])
+    monkeypatch.setattr(command, "find_spec", lambda name: name if name == "pip" else None)
+    with pytest.raises(HeliosError, match=r" -m pip install 'mcp>=2\.3,<3'$"):
         command.mcp([])
 
 

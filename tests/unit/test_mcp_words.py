@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ SAMPLES: dict[str, Any] = {"boolean": True, "integer": 3, "array": ["a", "b"], "
 
 
 def given(name: str, **values: Any) -> list[str]:
-    return words_of(VERBS[name], {key.replace("_", "-"): each for key, each in values.items()})
+    return words_of(VERBS[name], values)
 
 
 def test_the_page_is_made_from_the_table() -> None:
@@ -40,15 +41,16 @@ def test_the_tools_are_verbs_of_history_that_reply_in_json() -> None:
 def test_each_property_is_an_option_that_the_verb_takes() -> None:
     for verb in tool_verbs():
         schema = input_schema(verb)
-        keys = {option.key for option in verb.options if not option.is_for_text}
-        own = {"arguments", "directory", *(["paths"] if verb.takes_paths else [])}
-        assert schema["properties"].keys() == keys | own, verb.name
-        assert keys.isdisjoint(own)
+        keys = [option.key for option in verb.options if not option.is_for_text]
+        names = [key.replace("-", "_") for key in keys]
+        own = ["arguments", *(["paths"] if verb.takes_paths else []), "directory"]
+        assert list(schema["properties"]) == names + own, verb.name
         assert schema["additionalProperties"] is False
-        for key in keys:
-            form = schema["properties"][key]
+        for key, name in zip(keys, names, strict=True):
+            assert re.fullmatch(r"[A-Za-z]\w*", name)
+            form = schema["properties"][name]
             assert form["description"]
-            found = verb.parser().parse(words_of(verb, {key: SAMPLES[form["type"]]})[1:])
+            found = verb.parser().parse(words_of(verb, {name: SAMPLES[form["type"]]})[1:])
             assert key in found
             if form["type"] == "array":
                 assert found.values(key) == ["a", "b"]
@@ -60,7 +62,7 @@ def test_nothing_is_offered_that_is_for_text() -> None:
     for verb in tool_verbs():
         properties = input_schema(verb)["properties"]
         assert properties.keys().isdisjoint(
-            {"json", "color", "no-color", "quiet", "null", "format", "oneline", "graph", "file"}
+            {"json", "color", "no_color", "quiet", "null", "format", "oneline", "graph", "file"}
         ), verb.name
         for key, form in properties.items():
             assert "accepted" not in form["description"], (verb.name, key)
@@ -93,6 +95,7 @@ def test_what_models_and_clients_write_in_place_of_it() -> None:
     assert given("restore", paths='["a", "b c"]') == ["restore", "--json", "--", "a", "b c"]
     assert given("branch", contains=True) == ["branch", "--json", "--contains="]
     assert given("status", ignored="") == ["status", "--json", "--ignored="]
+    assert words_of(VERBS["log"], {"max-count": 3}) == ["log", "--json", "--max-count=3"]
     assert given("redo", arguments=None, directory=None) == ["redo", "--json"]
 
 
@@ -130,7 +133,9 @@ def test_no_value_passes_for_an_option() -> None:
                 continue
             found = verb.parser().parse(words_of(verb, {key: "--hard"})[1:])
             known = {option.key for option in verb.options}
-            assert {each for each in known if each in found} - {"json", "max-count"} <= {key}
+            assert {each for each in known if each in found} - {"json", "max-count"} <= {
+                key.replace("_", "-")
+            }
 
 
 def test_the_directory() -> None:
