@@ -42,7 +42,8 @@ from heliosfs.errors import HeliosError, UsageError
 
 _GB = 1000**3
 _SIZE_MAX_GB = 20
-_GIT_IGNORE = ".gitignore"
+_INCLUDE = "#!include:.gitignore"
+"""Line of a `.heliosignore` by which git's ignore files count."""
 
 
 def agent_parser() -> LocalVerbParser:
@@ -50,9 +51,9 @@ def agent_parser() -> LocalVerbParser:
     parser = LocalVerbParser(
         prog="helios agent",
         description="init: make the workspace, or the project, that the current directory is in\n"
-        "ready for agents. Lines for them go into AGENTS.md and CLAUDE.md, the patterns of\n"
-        ".gitignore into .heliosignore, the plugin into each client that is found, and the\n"
-        "history gets a bound. A second time brings all of that up to date.\n"
+        "ready for agents. Lines for them go into AGENTS.md and CLAUDE.md, .heliosignore takes in\n"
+        ".gitignore, each client that is found gets the plugin, and the history a bound.\n"
+        "A second time brings all of that up to date.\n"
         "remove: take all of that back.",
         epilog="clients: " + ", ".join(CLIENTS),
     )
@@ -161,12 +162,11 @@ class _AgentSetup:
         has_claude = os.path.exists(os.path.join(self._root, CLAUDE.name))
         if (has_claude or CLIENTS["claude"] in clients) and not is_included(self._root):
             files.append((CLAUDE, INSTRUCTIONS))
-        patterns = read_text(os.path.join(self._root, _GIT_IGNORE))
-        if patterns:
-            files.append((IGNORE, patterns))
+        if not _takes_in_git_rules(self._root):
+            files.append((IGNORE, _INCLUDE))
         for file, text in files:
             done = put_block(self._root, file, text)
-            what = f"the patterns of {_GIT_IGNORE}" if file is IGNORE else "lines for agents"
+            what = "the rules of .gitignore" if file is IGNORE else "lines for agents"
             print(f"{file.name}: {what} {done or 'are there already'}")
 
     def _install(self, clients: list[AgentClient]) -> bool:
@@ -264,6 +264,14 @@ class _AgentSetup:
     def _save(self) -> None:
         self._done["version"] = __version__
         runfiles.write_agent_record(self._root, json.dumps(self._done, indent=1))
+
+
+def _takes_in_git_rules(root: str) -> bool:
+    """Return True if a `.heliosignore` of the user's takes in git's rules already."""
+    text = read_text(os.path.join(root, IGNORE.name)) or ""
+    place = IGNORE.place(text)
+    own = text if place is None else text[: place[0]] + text[place[1] :]
+    return _INCLUDE in own.splitlines()
 
 
 def _size(root: str) -> str:

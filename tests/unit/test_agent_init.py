@@ -98,7 +98,7 @@ def test_what_was_done_is_taken_back_to_the_byte(
     assert "helios mount" in said
     assert (project / "CLAUDE.md").read_text().startswith("# Mine, without a last newline\n<!-- ")
     assert "helios rewind" in (project / "AGENTS.md").read_text()
-    assert (project / ".heliosignore").read_text().splitlines()[1:3] == ["node_modules/", ".env"]
+    assert (project / ".heliosignore").read_text().splitlines()[1:2] == ["#!include:.gitignore"]
     after = files(project)
     assert main(["agent", "init"]) == 0
     assert files(project) == after
@@ -144,15 +144,12 @@ def test_a_second_time_brings_lines_up_to_date(home: Path, project: Path) -> Non
     path = project / "AGENTS.md"
     own = path.read_text().replace("helios rewind", "something old")
     path.write_text("Above\n\n" + own + "Below\n")
-    (project / ".gitignore").write_text("dist/\n")
     main(["agent", "init"])
     text = path.read_text()
     assert text.startswith("Above\n\n<!-- helios agent: begin")
     assert text.endswith("<!-- helios agent: end -->\nBelow\n")
     assert text.count("helios agent: begin") == 1
     assert "something old" not in text
-    assert "dist/" in (project / ".heliosignore").read_text()
-    assert "node_modules" not in (project / ".heliosignore").read_text()
     main(["agent", "remove"])
     assert path.read_text() == "Above\nBelow\n"
 
@@ -168,6 +165,18 @@ def test_one_file_under_two_names_gets_the_lines_once(home: Path, project: Path)
     (project / "CLAUDE.md").write_text("@AGENTS.md\n")
     main(["agent", "init"])
     assert (project / "CLAUDE.md").read_text() == "@AGENTS.md\n"
+
+
+def test_rules_of_git_are_taken_in_once(home: Path, project: Path) -> None:
+    (project / ".heliosignore").write_text("#!include:.gitignore\n*.tmp\n")
+    main(["agent", "init"])
+    assert (project / ".heliosignore").read_text() == "#!include:.gitignore\n*.tmp\n"
+    (project / ".heliosignore").write_text("*.tmp\n")
+    for _ in range(2):
+        main(["agent", "init"])
+        assert (project / ".heliosignore").read_text().count("#!include:.gitignore") == 1
+    main(["agent", "remove"])
+    assert (project / ".heliosignore").read_text() == "*.tmp\n"
 
 
 def test_each_client_is_called_in_its_own_way(home: Path, project: Path) -> None:
