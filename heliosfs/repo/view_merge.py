@@ -28,7 +28,7 @@ from heliosfs.trees.attributes import Attributes
 from heliosfs.trees.edit import edit_tree
 from heliosfs.trees.links import settle_links
 from heliosfs.trees.same import differs
-from heliosfs.trees.stored import Change, walk_changes
+from heliosfs.trees.stored import Change, find_entry, walk_changes
 
 _DEPTH_MAX = 10
 """Depth to which several bases are merged with each other; below it, the oldest one is used."""
@@ -327,8 +327,7 @@ def carry_changes(view: View, head: Entry, working: Entry, target: Entry) -> Ent
     changes = _changes(store, head, target)
     selected = view.ignoring.select(working)
     dirty = _changes(store, head, selected)
-    # A link that only ignored names share is no change of the tracked one.
-    dirty += [each for each in _changes(store, selected, working) if each.old is None]
+    dirty += _ignored_among(store, selected, working, changes)
     blocking = _blocked_paths(dirty, changes)
     if blocking:
         shown = ", ".join(repr(path.decode("utf-8", "replace")) for path in blocking[:_NAMED_COUNT])
@@ -341,6 +340,21 @@ def carry_changes(view: View, head: Entry, working: Entry, target: Entry) -> Ent
     except AlreadyExists as error:
         raise Busy(f"uncommitted changes are in the way: {error}") from error
     return settle_links(store, working, root, target, now)
+
+
+def _ignored_among(
+    store: Store, selected: Entry, working: Entry, changes: Sequence[Change]
+) -> list[Change]:
+    """Return, as additions, what is ignored and lies where a merge changes something.
+
+    Not all that is ignored is looked at: dependencies have many files, and so has a `.git`.
+    """
+    found: list[Change] = []
+    for change in changes if selected.oid != working.oid else ():
+        there = find_entry(store, working, change.path)
+        if there is not None and find_entry(store, selected, change.path) is None:
+            found.append(Change(change.path, None, there))
+    return found
 
 
 def _changes(store: Store, old: Entry, new: Entry) -> list[Change]:
