@@ -38,9 +38,9 @@ from heliosfs.pace import Pace
 from heliosfs.repo.repository import Repository
 from heliosfs.vfs.filesystem import FileSystem
 
-_COLLECTED_COUNTS = (5_000, 10, 100_000)
+_COLLECTED_COUNTS = (2_000, 3, 100_000)
 """Thresholds of Python's cyclic garbage collector.  It holds up all requests while it looks at the
-new objects: 5,000 take 1 ms.  Survivors are looked at once more, and then hardly ever again."""
+new objects: 2,000 take 0.4 ms.  Survivors are looked at once more, and then hardly ever again."""
 _SWITCH_SECONDS = 0.00005
 """Longest time for which a thread that drains keeps the interpreter lock from a request."""
 

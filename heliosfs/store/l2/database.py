@@ -36,6 +36,7 @@ from heliosfs.store.l2.environment import (
     mapped,
     open_file,
     open_tables,
+    put_in_pieces,
 )
 from heliosfs.store.l2.marks import Marks
 from heliosfs.store.l2.reader import INDEX_KEY, Snapshot, Unindexed, index_entry, piece_key
@@ -270,7 +271,7 @@ class ObjectDatabase:
             if entries:
                 values = sorted([index_entry(short, number) for short, number in entries])
                 keyed = [(INDEX_KEY, value) for value in values]
-                txn.cursor(tables.ids).putmulti(keyed, dupdata=True)
+                put_in_pieces(txn.cursor(tables.ids), keyed)
             change = 0
             if state:
                 change = StateReader(Snapshot(txn, tables, recent, self.packs)).write(state)

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from zlib import crc32
 
 from heliosfs.errors import CorruptObject
-from heliosfs.store.l2.environment import Table, Transaction
+from heliosfs.store.l2.environment import Table, Transaction, put_in_pieces
 
 SEAL_BYTES = 4
 SUM_MODULUS = 1 << 64
@@ -92,7 +92,7 @@ class SealedTable:
         for key, _ in sealed:
             if cursor.set_key(key):
                 self.change -= seal_of(cursor.value())
-        cursor.putmulti(sealed)
+        put_in_pieces(cursor, sealed)
 
     def delete(self, key: bytes) -> None:
         """Remove a value if there is one."""
