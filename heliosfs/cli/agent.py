@@ -76,7 +76,9 @@ def agent(argv: Sequence[str]) -> int:
     chosen = _chosen(asked.client)
     setup = _AgentSetup(root)
     if asked.action == "init":
-        return setup.init(found_clients() if chosen is None else chosen, is_chosen=bool(chosen))
+        return setup.init(
+            found_clients() if chosen is None else chosen, is_chosen=chosen is not None
+        )
     return setup.remove(chosen)
 
 

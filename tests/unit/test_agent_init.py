@@ -235,7 +235,9 @@ def test_a_client_that_refuses(
     assert f"by hand: codex plugin marketplace add {plugin_directory()}; codex plugin add" in said
     assert "gemini: not on the PATH" in said
     assert main(["agent", "init", "--client", "gemini"]) == 1
+    capsys.readouterr()
     assert main(["agent", "init", "--client", "none"]) == 0
+    assert "gemini" not in capsys.readouterr().out
     assert main(["agent", "init", "--client", "emacs"]) == 2
     assert main(["agent", "other"]) == 2
 
