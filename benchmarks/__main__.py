@@ -22,6 +22,7 @@ from benchmarks import (
     bounded,
     calls,
     fileops,
+    forks,
     importing,
     inprocess,
     large,
@@ -57,6 +58,7 @@ BENCHMARKS: dict[str, Callable[[Plan], Iterator[Row]]] = {
     "memory": memory.memory,
     "idle": polling.idle,
     "programs": programs.programs,
+    "forks": forks.forks,
     "polling": polling.polling,
     "large": large.large,
     "bounded": bounded.bounded,
@@ -64,7 +66,7 @@ BENCHMARKS: dict[str, Callable[[Plan], Iterator[Row]]] = {
     "backup": backups.backups,
     "waits": waits.waits,
 }
-LONG = {"programs", "polling", "large", "bounded", "history", "backup", "waits"}
+LONG = {"programs", "forks", "polling", "large", "bounded", "history", "backup", "waits"}
 """Benchmarks that take minutes each."""
 JSON_PATH = Path(__file__).parents[1] / "build" / "benchmarks.json"
 
