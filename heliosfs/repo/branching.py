@@ -122,7 +122,8 @@ def delete_branch(
             at_once(check_reached(repository, [branch]))
     with repository.transaction:
         repository.close_live(branch)
-        rest, ignored = commit_leftovers(repository, branch.name, repository.saved_state(branch))
+        state, beside = repository.saved_state(branch), repository.root.state().root
+        rest, ignored = commit_leftovers(repository, branch.name, state, beside)
         repository.refs.delete(branch)
         Stage(repository.store, branch.slot).replace(None)
         repository.experiments.branch_deleted(branch.slot, rest or branch.head)

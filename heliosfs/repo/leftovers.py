@@ -10,8 +10,9 @@ from heliosfs.objects.tree import Entry
 from heliosfs.repo.core import Core
 from heliosfs.repo.history import WORKING_TREE_KEY
 from heliosfs.repo.working_state import State
-from heliosfs.trees.select import select
-from heliosfs.trees.stored import emptied, has_changes, trees_differ
+from heliosfs.trees.gitless import put_at
+from heliosfs.trees.select import Selection, select
+from heliosfs.trees.stored import emptied, find_entry, has_changes, trees_differ
 
 _NO_METADATA: Mapping[str, str] = {}
 
@@ -19,36 +20,44 @@ _NO_METADATA: Mapping[str, str] = {}
 def is_changed(core: Core, state: State) -> bool:
     """Return True if a state differs from its commit in more than times and ignored files."""
     base, selected = _selected(core, state)
-    return trees_differ(core.store, base, selected)
+    return trees_differ(core.store, base, selected.root)
 
 
 def commit_leftovers(
-    core: Core, name: str, state: State
+    core: Core, name: str, state: State, beside: Entry
 ) -> tuple[CommitId | None, CommitId | None]:
     """Commit the changes that would be lost with a deleted branch, within a transaction.
 
     Return a commit of its uncommitted changes, or None, and one of its whole working tree if that
-    has ignored files or a `.git`, or None.  No branch names them.
+    has ignored files, or a `.git` that is not the same in the working tree `beside`, or None.  No
+    branch names them.
     """
-    base, selected = _selected(core, state)
+    store = core.store
+    base, (selected, _, _, git_dirs) = _selected(core, state)
     rest = ignored = None
-    if trees_differ(core.store, base, selected):
+    if trees_differ(store, base, selected):
         what = f"uncommitted changes of branch {name} when it was deleted"
         rest = _commit(core, what, state.head, selected)
-    if has_changes(core.store, TreeId(selected.oid), TreeId(state.root.oid)):
+    whole = state.root
+    for path in git_dirs:
+        # A fork that did nothing with git leaves nothing of it behind.
+        mine, there = (find_entry(store, root, path) for root in (state.root, beside))
+        if mine is not None and there is not None and mine.oid == there.oid:
+            whole = put_at(store, whole, path, None)
+    if has_changes(store, TreeId(selected.oid), TreeId(whole.oid)):
         what = f"ignored files of branch {name} when it was deleted"
         metadata = {WORKING_TREE_KEY: "whole"}
         ignored = _commit(core, what, rest or state.head, state.root, metadata)
     return rest, ignored
 
 
-def _selected(core: Core, state: State) -> tuple[Entry, Entry]:
-    """Return the tree of a state's commit, and the state's tree without ignored files."""
+def _selected(core: Core, state: State) -> tuple[Entry, Selection]:
+    """Return the tree of a state's commit, and what is selected of the state's tree."""
     if state.head is not None:
         base = core.history.read(state.head).root
     else:
         base = emptied(state.root)
-    return base, select(core.store, base, state.root).root
+    return base, select(core.store, base, state.root)
 
 
 def _commit(

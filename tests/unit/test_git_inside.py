@@ -350,6 +350,8 @@ def test_hard_links_between_repositories(stage: Stage) -> None:
 
 
 def test_a_deleted_branch_leaves_it_in_a_snapshot(stage: Stage) -> None:
+    stage.run("branch", "--fork", "same")
+    assert "commit" not in stage.run("branch", "-d", "same")
     stage.run("branch", "--fork", "x")
     stage.live("x").write(b".git/index", b"of x")
     said = stage.run("branch", "-d", "x")
