@@ -126,6 +126,10 @@ def test_a_fork_leaves_nothing_behind_unless_it_is_kept(workspace: Workspace) ->
             put(nested.path / "deep", "x\n")
             nested.commit("deep")
             assert clean.merge(nested.name).fast_forward
+        put(clean.path / "loose", "not committed\n")
+        with workspace.fork("copy", "clean") as copy:
+            assert (copy.path / "loose").read_text() == "not committed\n"
+            assert not (copy.path / "draft").exists()
     assert [each.name for each in workspace.branches()] == ["clean", "kept", "main"]
     assert workspace.live("kept").status().changes == workspace.status().changes
     for name in ("main", "broken"):
