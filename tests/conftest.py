@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import faulthandler
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -34,6 +35,15 @@ def long_seconds(request: pytest.FixtureRequest) -> float:
         # That of each other test, after which the whole run would end (`faulthandler_timeout`).
         faulthandler.cancel_dump_traceback_later()
     return seconds
+
+
+@pytest.fixture(autouse=True)
+def _own_pipes() -> Iterator[None]:
+    """Undo what a client called in this process has set: tests after it write to pipes, too."""
+    before = signal.getsignal(signal.SIGPIPE)
+    yield
+    if signal.getsignal(signal.SIGPIPE) is not before:
+        signal.signal(signal.SIGPIPE, before)
 
 
 @pytest.fixture(autouse=True, scope="session")

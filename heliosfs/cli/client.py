@@ -91,11 +91,13 @@ def run(
     `screen` describes the terminal that shows them.  Raise NotFound outside of every workspace,
     and Refused or another HeliosError if the verb fails.
     """
-    # Like git and cat: a reader that leaves (`helios log | head`) ends us without a word.
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     where = current_directory()
     view = find_view(where)
     if view is not None:
+        # Like git and cat: a reader that leaves (`helios log | head`) ends us without a word.  Not
+        # where the store is open in this process, which a program that it started and that ended
+        # early must not end.
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         from heliosfs.commands.table import VERBS
 
         verb = VERBS.get(argv[0])

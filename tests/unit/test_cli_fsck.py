@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import signal
 import subprocess
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 
 from heliosfs.cli.main import main
 from heliosfs.repo import keys
+from heliosfs.store.gc import marking, surveyors
 from heliosfs.store.l2.environment import FILE
 from heliosfs.store.local import LocalStore
 
@@ -157,3 +159,22 @@ def test_the_numbers_of_inodes_are_looked_at_without_a_mount(
     assert main(["fsck", "--repair", str(workspace.parent / "new"), "--json"]) == 0
     lost = json.loads(capfd.readouterr().out)["lost"]
     assert any(line.startswith(("the file inodes is missing", "inodes cannot")) for line in lost)
+
+
+def test_no_pipe_ends_a_process_that_has_the_store_open(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Programs that survey the store may end early: what they left out is looked up one by one."""
+    monkeypatch.setattr(marking, "SHARED_FROM", 1)
+    for module in (marking, surveyors):
+        monkeypatch.setattr(module, "program_count", lambda: 3)
+    started: list[tuple[str, ...]] = []
+
+    def command(*words: str) -> list[str]:
+        started.append(words)
+        return ["false"]
+
+    monkeypatch.setattr(surveyors, "command", command)
+    assert main(["fsck"]) == 0
+    assert started
+    assert signal.getsignal(signal.SIGPIPE) is signal.SIG_IGN
