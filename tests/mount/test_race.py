@@ -52,7 +52,7 @@ def test_the_first_success_is_merged_and_the_others_end(ws: Mounted) -> None:
     (ws.path / "built.o").write_text("ignored\n")
     command = (
         'cat built.o; echo "$HELIOS_RACE_INDEX {i}" > won; pwd >> won; echo "told {i}" >&2; '
-        "[ {i} = 2 ] || { setsid sleep 95 & (trap '' TERM; sleep 95) & sleep 95; }"
+        "[ {i} = 2 ] && sleep 1 || { setsid sleep 95 & (trap '' TERM; sleep 95) & sleep 95; }"
     )
     begun = time.monotonic()
     done = ws.command("race", "3", "--", "sh", "-c", command)
