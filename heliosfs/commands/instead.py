@@ -37,7 +37,6 @@ OF_GIT = {
     "format-patch": "'helios show REV' is a patch that 'git apply' takes",
     "fsmonitor--daemon": "not needed: the file system knows what changed",
     "hash-object": "'helios rev-parse REV:PATH' shows the id of a file",
-    "hook": _HOOK,
     "instaweb": "'helios report FILE' writes a page for any browser",
     "interpret-trailers": "'helios commit --meta KEY=VALUE' keeps metadata with a commit",
     "ls-remote": "there are no remotes: 'helios branch' and 'helios tag' list what is here",
