@@ -228,9 +228,10 @@ def test_verbs_that_reach_further_are_refused(
         program = f"fd = os.open('.helios/ctl/command', os.O_RDWR)\n{write}"
         assert box.python(program, *flags) == f"{REFUSED} EPERM", line
     assert box.python("open('.helios/ctl/gc', 'w')", *flags).startswith(REFUSED)
-    nested = box.run(*HELIOS, "run", "-b", "other", "--", "true", flags=flags)
-    assert nested.returncode == 1
-    assert "not allowed in a sandbox" in nested.stderr
+    if IS_SHOWN:
+        nested = box.run(*HELIOS, "run", "-b", "other", "--", "true", flags=flags)
+        assert nested.returncode == 1
+        assert "not allowed in a sandbox" in nested.stderr
     assert (
         box.ws.helios("branch", "-v"),
         box.ws.helios("config", "get", "cleanup.auto_gc_enabled"),
