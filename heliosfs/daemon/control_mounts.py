@@ -20,6 +20,7 @@ import logging
 import os
 from collections.abc import Callable, Collection
 from functools import partial
+from weakref import WeakValueDictionary
 
 import trio
 
@@ -34,6 +35,8 @@ from heliosfs.vfs.virtual import MountPoint
 
 _PATIENCE_SECONDS = 10.0
 """Longest wait of a program for a mount, which takes 5 ms."""
+_END_SECONDS = 1.0
+"""Longest wait for the news that a mount has ended."""
 _REFUSED_MAX = 1000
 _AGAIN_SECONDS = 1.0
 """Time after a mount that failed before another is tried."""
@@ -49,6 +52,10 @@ class _State:
         """None while it is not there yet, or if it failed."""
         self.mount: Mount | None = None
         self.is_decided = trio.Event()
+        self.is_abandoned = False
+        """True if the view was closed while the mount was being made.  Another view of the branch
+        may be at its path when it is done."""
+        self.has_ended = trio.Event()
         self.failed_at = 0.0
         self.refused: set[int] = set()
         """Threads that were sent back to walk their paths again."""
@@ -71,6 +78,8 @@ class ControlMounts:
         self._mountpoint = os.fsencode(mountpoint)
         self._options = options
         self._states: dict[MountPoint, _State] = {}
+        self._paths: WeakValueDictionary[bytes, trio.Lock] = WeakValueDictionary()
+        """Locks by which one mount at a time is made, or taken back, at a path."""
         self._nursery: trio.Nursery | None = None
         self.is_decided = trio.Event()
         """Event that is set once the workspace's mount is there, or failed."""
@@ -139,13 +148,28 @@ class ControlMounts:
         return False
 
     def holds(self, point: MountPoint, pid: int) -> bool:
-        """Return True if a thread that looks up the mount point is to wait for the mount."""
+        """Return True if a thread that looks up the mount point is to wait for the mount.
+
+        Costs 1 ms for a thread that was sent back from a mount point whose mount was there.
+        """
         state = self._states.get(point)
-        return state is not None and pid in state.refused and not state.is_decided.is_set()
+        if state is None or pid not in state.refused:
+            return False
+        if not state.is_decided.is_set():
+            return True
+        # The kernel drops it with the old name of a branch, and tells of it a little later.
+        device = None if state.mount is None else state.mount.device
+        return state.device is not None and all(each.device != device for each in mounts())
 
     async def hold(self, point: MountPoint) -> None:
         """Wait for the mount, or until it should have been there."""
         with trio.move_on_after(_PATIENCE_SECONDS):
+            before = self._states.get(point)
+            if before is not None and before.device is not None:
+                with trio.move_on_after(_END_SECONDS):
+                    await before.has_ended.wait()
+                self.want(point)
+                self._states[point].refused |= before.refused
             await self._is_there(point)
 
     async def _is_there(self, point: MountPoint) -> bool:
@@ -158,12 +182,13 @@ class ControlMounts:
 
     async def _mount(self, point: MountPoint, state: _State) -> None:
         try:
-            fd, state.mount = await self._mount_where_it_is(point)
+            made = await self._mount_where_it_is(point, state)
         except HeliosError as error:
             if not isinstance(error, NotFound):
                 log.warning("the control files have no mount of their own: %s", error)
             state.failed_at = trio.current_time()
         else:
+            fd, state.mount = made
             state.device = self._inner.add(fd, point.control.ino)
             point.control.site.fd = fd
         finally:
@@ -171,26 +196,39 @@ class ControlMounts:
         # The view may have gone meanwhile.
         self.sweep()
 
-    async def _mount_where_it_is(self, point: MountPoint) -> tuple[int, Mount | None]:
+    async def _mount_where_it_is(
+        self, point: MountPoint, state: _State
+    ) -> tuple[int, Mount | None]:
         is_again = False
         while True:
             place = point.place()
             path = os.fsdecode(os.path.join(self._mountpoint, place))
             making = partial(_mount, path, self._options)
-            try:
-                return await trio.to_thread.run_sync(making, abandon_on_cancel=True)
-            except HeliosError:
-                # The branch may have been renamed meanwhile, or have been shown elsewhere for a
-                # moment.  If it is gone, this is NotFound.
-                if point.place() == place and is_again:
-                    raise
-                is_again = True
+            async with self._paths.setdefault(place, trio.Lock()):
+                try:
+                    made = await trio.to_thread.run_sync(making, abandon_on_cancel=True)
+                except HeliosError:
+                    # The branch may have been renamed meanwhile, or have been shown elsewhere for
+                    # a moment.  If it is gone, this is NotFound.
+                    if point.place() == place and is_again:
+                        raise
+                    is_again = True
+                    continue
+                if not state.is_abandoned:
+                    return made
+                # Before the next view mounts at the same path, whose mount would lie on this one.
+                await trio.to_thread.run_sync(_take_back, *made)
+            if not point.is_fixed:
+                raise NotFound("the view has another mount point now")
+            # It is shown here again: the kernel has dropped the mount with the name, or will.
+            state.is_abandoned = False
 
     def ended(self, device: Device) -> None:
         """Note that a mount was unmounted, and that nobody uses it any more."""
         for point, state in list(self._states.items()):
             if state.device is device:
                 del self._states[point]
+                state.has_ended.set()
         self._filesystem.dot.unmounted(device.fd)
         if self._nursery is not None:
             self._nursery.start_soon(self._kernel.close_device, device.fd)
@@ -202,7 +240,8 @@ class ControlMounts:
                 point.place()
             except NotFound:
                 if not state.is_decided.is_set():
-                    # It is being made, and ended after that.
+                    # It is being made, and taken back after that.
+                    state.is_abandoned = True
                     continue
                 del self._states[point]
                 if state.mount is not None and self._nursery is not None:
@@ -213,6 +252,13 @@ class ControlMounts:
 def _mount(path: str, options: Collection[str]) -> tuple[int, Mount | None]:
     """Mount; return the descriptor and the line of the mount table: 5 ms.  Raise HeliosError."""
     return mount(path, options), mount_at(path)
+
+
+def _take_back(fd: int, made: Mount | None) -> None:
+    """End a mount that nobody has used yet."""
+    if made is not None:
+        _unmount(made.device)
+    os.close(fd)
 
 
 def _unmount(device: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import subprocess
 import time
@@ -34,18 +33,6 @@ def inside(ws: Mounted) -> list[str]:
         mount.path.removeprefix(f"{ws.path}/")
         for mount in mounttable.control_mounts(str(ws.path))
     ]  # fmt: skip
-
-
-def read_at_last(path: Path) -> str:
-    """Return a text of a view that is coming: it may be late for the moment of its mount."""
-    for _ in range(4):
-        try:
-            return path.read_text()
-        except OSError as error:
-            if error.errno not in (errno.ESTALE, errno.ENODEV):
-                raise
-            time.sleep(0.02)
-    return path.read_text()
 
 
 def wait_for(ws: Mounted, expected: list[str]) -> None:
@@ -126,7 +113,7 @@ def test_a_branch_renamed_while_its_mount_is_made(ws: Mounted) -> None:
         time.sleep(number / 2000)
         ws.control("branch", f"-m old{number} new/{number}\n")
         live = f".helios/live/new/{number}"
-        assert read_at_last(ws.path / live / ".helios/branch") == f"new/{number}\n"
+        assert (ws.path / live / ".helios/branch").read_text() == f"new/{number}\n"
     assert len(inside(ws)) == 21
 
 
@@ -137,7 +124,7 @@ def test_a_branch_shown_elsewhere_and_back_while_its_mount_is_made(ws: Mounted) 
         time.sleep(number / 2000)
         ws.control("checkout", "idea\n")
         ws.control("checkout", "main\n")
-        assert read_at_last(ws.path / ".helios/live/idea/.helios/branch") == "idea\n"
+        assert (ws.path / ".helios/live/idea/.helios/branch").read_text() == "idea\n"
     wait_for(ws, [CTL, ".helios/live/idea/.helios/ctl"])
 
 
