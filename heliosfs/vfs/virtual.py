@@ -345,6 +345,14 @@ class ControlDir(VirtualDir):
         file = super().lookup(name)
         return file.of_its_own() if isinstance(file, ControlFile) and file.is_taken else file
 
+    def names(self) -> Iterator[bytes]:
+        """Return the names for a listing: those of the control files, which a sandbox has too.
+
+        Its directory is found by its name, so that no program that walks the tree finds them twice.
+        """
+        children = self.children.items()
+        return (name for name, child in children if not isinstance(child, ControlDir))
+
     def lookup_again(self, name: bytes, pid: int) -> StatInode | None:
         """Return the child of a name for a thread; one of its own if it was sent back.
 
