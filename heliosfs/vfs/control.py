@@ -239,7 +239,26 @@ class MessageChannel(Channel):
         ]
 
 
-class CommandChannel(Channel):
+class _VerbChannel(Channel):
+    """Channel whose requests name verbs."""
+
+    def __init__(
+        self,
+        errors: ErrorLog,
+        repository: Repository,
+        view: Callable[[], View],
+        idle_text: Callable[[], str],
+        *,
+        is_confined: bool = False,
+    ) -> None:
+        super().__init__(errors, idle_text)
+        self._repository = repository
+        self._view = view
+        self._is_confined = is_confined
+        """True for a program in a sandbox: other branches and what lies outside are not its."""
+
+
+class CommandChannel(_VerbChannel):
     """Channel of any other control file: a command line runs at its newline.
 
     An empty line is the verb without arguments; `ctl/command` ignores it.
@@ -255,13 +274,9 @@ class CommandChannel(Channel):
         *,
         is_confined: bool = False,
     ) -> None:
-        super().__init__(errors, idle_text)
-        self._repository = repository
-        self._view = view
+        super().__init__(errors, repository, view, idle_text, is_confined=is_confined)
         self._verb = verb
         """Verb of the file; None if the first word of a line is the verb (`ctl/command`)."""
-        self._is_confined = is_confined
-        """True for a program in a sandbox: other branches and what lies outside are not its."""
 
     def _complete(self, data: bytes) -> list[ControlRequest]:
         *lines, rest = bytes(self._pending).split(b"\n")
@@ -317,26 +332,12 @@ def _view_of(repository: Repository, name: str) -> View:
     return repository.view_of(repository.refs.branch(name)) or repository.live_view(name)
 
 
-class HookChannel(Channel):
+class HookChannel(_VerbChannel):
     """Channel of `ctl/hook`: a line with the event, then the client's JSON, complete as a message.
 
     Whatever the client writes is taken, because an agent whose hook fails may stop: the end of a
     long payload is dropped, and a refusal is a reply that tells the user.
     """
-
-    def __init__(
-        self,
-        errors: ErrorLog,
-        repository: Repository,
-        view: Callable[[], View],
-        idle_text: Callable[[], str],
-        *,
-        is_confined: bool = False,
-    ) -> None:
-        super().__init__(errors, idle_text)
-        self._repository = repository
-        self._view = view
-        self._is_confined = is_confined
 
     def _take(self, data: bytes) -> list[ControlRequest]:
         self._pending += data[: max(0, PAYLOAD_KEPT_BYTES - len(self._pending))]

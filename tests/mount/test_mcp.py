@@ -7,24 +7,22 @@ import os
 import select
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import anyio
-import pytest
 from mcp import Client, StdioServerParameters
-from mcp_types import CallToolResult, ListRootsResult, Root, TextContent, TextResourceContents
+from mcp_types import ListRootsResult, Root, TextResourceContents
 
+from tests.mcp_client import MODES, Use, text
 from tests.mount.conftest import SECONDS, Mounted, Mounter
-
-MODES = pytest.mark.parametrize("mode", ["auto", "legacy"])
 
 
 def talk(
     cwd: Path,
-    use: Callable[[Client], Awaitable[None]],
+    use: Use,
     *words: str,
     mode: str = "auto",
     **more: Any,
@@ -43,13 +41,6 @@ def talk(
                 await use(client)
 
     anyio.run(run)
-
-
-def text(result: CallToolResult) -> str:
-    (part,) = result.content
-    assert isinstance(part, TextContent)
-    found: str = part.text
-    return found
 
 
 @MODES

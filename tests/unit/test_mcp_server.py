@@ -15,7 +15,6 @@ import pytest
 from mcp import Client, MCPDeprecationWarning, MCPError
 from mcp_types import (
     BlobResourceContents,
-    CallToolResult,
     ListRootsResult,
     Root,
     TextContent,
@@ -28,12 +27,8 @@ from heliosfs.errors import HeliosError, NotFound
 from heliosfs.mcp import replies
 from heliosfs.mcp.places import Access
 from heliosfs.mcp.server import make_server
+from tests.mcp_client import MODES, Use, text
 from tests.tree_builder import Stage
-
-MODES = pytest.mark.parametrize("mode", ["auto", "legacy"])
-"""Protocol 2026-07-28, in which a client is told to call again with its roots, and those before."""
-
-Use = Callable[[Client], Awaitable[None]]
 
 
 class FakeMachine:
@@ -81,13 +76,6 @@ def talk(machine: FakeMachine, use: Use, *, mode: str = "auto", **options: Any) 
             await use(client)
 
     anyio.run(run)
-
-
-def text(result: CallToolResult) -> str:
-    (part,) = result.content
-    assert isinstance(part, TextContent)
-    found: str = part.text
-    return found
 
 
 @MODES

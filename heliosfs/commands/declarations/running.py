@@ -10,6 +10,16 @@ _SANDBOX = (
     Option(("--sandbox",), "let the command write nowhere but in the workspace and in /tmp"),
     Option(("--net",), "--sandbox: with the network"),
 )
+_E_RUNS = (
+    ("EINVAL", "wrong syntax; asked for by a control file; a name that no branch may have"),
+    ("ENOENT", "the workspace is not mounted; nothing was committed yet"),
+)
+_E_FORKS = (
+    *_E_RUNS,
+    ("EEXIST", "-b: the name is taken"),
+    ("EBUSY", "a merge is open"),
+    E_STORE,
+)
 
 RUN = Verb(
     name="run",
@@ -42,8 +52,7 @@ RUN = Verb(
         Option(("-q", "--quiet"), "do not report a new branch, or a missing namespace"),
     ),
     errors=(
-        ("EINVAL", "wrong syntax; asked for by a control file; a name that no branch may have"),
-        ("ENOENT", "the workspace is not mounted; nothing was committed yet"),
+        *_E_RUNS,
         E_STORE,
     ),
     example="-b idea-7 -- make test",
@@ -76,13 +85,7 @@ TRY = Verb(
         *_SANDBOX,
         Option(("-q", "--quiet"), "do not list the changed files"),
     ),
-    errors=(
-        ("EINVAL", "wrong syntax; asked for by a control file; a name that no branch may have"),
-        ("ENOENT", "the workspace is not mounted; nothing was committed yet"),
-        ("EEXIST", "-b: the name is taken"),
-        ("EBUSY", "a merge is open"),
-        E_STORE,
-    ),
+    errors=(*_E_FORKS,),
     example="--keep -- make format",
     effect=REPLACES,
     control_file=False,
@@ -120,13 +123,7 @@ RACE = Verb(
         *_SANDBOX,
         Option(("-q", "--quiet"), "do not list the attempts and the changed files"),
     ),
-    errors=(
-        ("EINVAL", "wrong syntax; asked for by a control file; a name that no branch may have"),
-        ("ENOENT", "the workspace is not mounted; nothing was committed yet"),
-        ("EEXIST", "-b: the name is taken"),
-        ("EBUSY", "a merge is open"),
-        E_STORE,
-    ),
+    errors=(*_E_FORKS,),
     example="3 -- claude -p 'make the tests pass'",
     effect=REPLACES,
     control_file=False,
