@@ -149,7 +149,9 @@ class _AgentSetup:
                 failed |= not self._uninstall(name)
         if clients is None:
             for file in MARKED:
-                if take_block(self._root, file):
+                # Without a record of it, a file with no other lines is taken for ours.
+                is_made = file.name in self._done.get("made", [file.name])
+                if take_block(self._root, file, is_made=is_made):
                     print(f"{file.name}: lines taken out")
             self._unbound_history()
         if failed or clients is not None:
@@ -166,8 +168,11 @@ class _AgentSetup:
             files.append((CLAUDE, INSTRUCTIONS))
         if not _takes_in_git_rules(self._root):
             files.append((IGNORE, _INCLUDE))
+        made: list[str] = self._done.setdefault("made", [])
         for file, text in files:
             done = put_block(self._root, file, text)
+            if done == "made":
+                made.append(file.name)
             what = "the rules of .gitignore" if file is IGNORE else "lines for agents"
             print(f"{file.name}: {what} {done or 'are there already'}")
 

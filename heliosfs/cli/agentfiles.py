@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -83,8 +84,11 @@ def put_block(root: str, file: MarkedFile, text: str) -> str:
     return "extended"
 
 
-def take_block(root: str, file: MarkedFile) -> bool:
-    """Take our lines out of a file, which is removed if it has no others; return True if it had."""
+def take_block(root: str, file: MarkedFile, *, is_made: bool) -> bool:
+    """Take our lines out of a file; return True if it had any.
+
+    A file that was made for them (`is_made`) is removed if it has no others.
+    """
     path = os.path.join(root, file.name)
     content = read_text(path)
     place = file.place(content) if content is not None else None
@@ -92,7 +96,7 @@ def take_block(root: str, file: MarkedFile) -> bool:
         return False
     before, after = content[: place[0]], content[place[1] :]
     rest = before.removesuffix("\n") + after if before else after
-    if rest:
+    if rest or not is_made:
         write_text(path, rest)
     else:
         os.unlink(path)
@@ -123,9 +127,26 @@ def read_text(path: str) -> str | None:
 
 
 def write_text(path: str, text: str) -> None:
-    """Write a file in place, so that links to it stay.  Raise OSError."""
-    with open(path, "w", encoding="utf-8", newline="") as file:
-        file.write(text)
+    """Write a file, to which links stay; if that fails, it is as it was.  Raise OSError."""
+    path = os.path.realpath(path)
+    is_there = os.path.exists(path)
+    # A new file in its place would not have its other names.
+    if is_there and os.stat(path).st_nlink > 1:
+        with open(path, "w", encoding="utf-8", newline="") as file:
+            file.write(text)
+        return
+    new = f"{path}.helios-new"
+    written = open(new, "x", encoding="utf-8", newline="")  # noqa: SIM115 (closed below)
+    try:
+        with written as file:
+            file.write(text)
+        if is_there:
+            shutil.copymode(path, new)
+        os.replace(new, path)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            os.unlink(new)
+        raise
 
 
 def restore_json(path: str, old: str | None) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shlex
@@ -90,6 +91,7 @@ def test_what_was_done_is_taken_back_to_the_byte(
     home: Path, project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     add_client(home, "claude", CLAUDE)
+    (project / "AGENTS.md").touch()
     before = files(project)
     assert main(["agent", "init"]) == 0
     said = capsys.readouterr().out
@@ -280,11 +282,10 @@ def test_lines_of_ours_leave_no_trace(tmp_path: Path, content: str) -> None:
     path = tmp_path / AGENTS.name
     path.write_text(content, newline="")
     put_block(str(tmp_path), AGENTS, "text")
-    assert take_block(str(tmp_path), AGENTS)
-    assert not take_block(str(tmp_path), AGENTS)
-    if content:
-        with path.open(newline="") as file:
-            assert file.read() == content
+    assert take_block(str(tmp_path), AGENTS, is_made=False)
+    assert not take_block(str(tmp_path), AGENTS, is_made=False)
+    with path.open(newline="") as file:
+        assert file.read() == content
     put_block(str(tmp_path), IGNORE, "*.o")
     done = subprocess.run(
         ["git", "check-ignore", "--no-index", "x.o"],
@@ -295,6 +296,27 @@ def test_lines_of_ours_leave_no_trace(tmp_path: Path, content: str) -> None:
     )
     assert done.returncode != 0
     assert IGNORE.block("*.o").splitlines()[1] == "*.o"
+
+
+def test_a_file_that_cannot_be_written_stays_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "real").write_text("mine\n")
+    (tmp_path / "real").chmod(0o640)
+    (tmp_path / AGENTS.name).symlink_to("real")
+
+    def replace(*words: str) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", replace)
+        with pytest.raises(OSError, match="No space"):
+            put_block(str(tmp_path), AGENTS, "text")
+    assert sorted(os.listdir(tmp_path)) == [AGENTS.name, "real"]
+    assert (tmp_path / "real").read_text() == "mine\n"
+    assert put_block(str(tmp_path), AGENTS, "text") == "extended"
+    assert (tmp_path / AGENTS.name).is_symlink()
+    assert (tmp_path / "real").stat().st_mode & 0o777 == 0o640
 
 
 def test_json_is_restored_only_if_it_says_the_same(tmp_path: Path) -> None:
