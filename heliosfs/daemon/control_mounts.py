@@ -10,7 +10,7 @@ looks up a name in it is refused with ESTALE, on which the kernel walks the whol
 (`retry_estale` in fs/namei.c).  It must not wait there, since it holds the lock of the directory
 that mount(2) takes.  On its second way the kernel looks the mount point up again without a lock
 (`d_revalidate`), and that look-up waits until the mount is there.  The first one never does: it may
-be that of fusermount3, or one for which fusermount3 waits.
+be that of the thread that mounts, or one for which that thread waits.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from heliosfs.daemon.kernel import Kernel
 from heliosfs.errors import HeliosError, NotFound, PosixError
 from heliosfs.fuse.device import Device
 from heliosfs.fuse.inner import InnerDevices
-from heliosfs.fuse.mounting import mount, share, unmount
+from heliosfs.fuse.mounting import is_connected, mount_inside, share, unmount_inside
 from heliosfs.mounttable import Mount, mount_at, mounts
 from heliosfs.vfs.filesystem import FileSystem
 from heliosfs.vfs.virtual import MountPoint
 
 _PATIENCE_SECONDS = 10.0
-"""Longest wait of a program for a mount, which takes 5 ms."""
+"""Longest wait of a program for a mount, which takes 1 to 3 ms, and 5 if fusermount3 makes it."""
 _END_SECONDS = 1.0
 """Longest wait for the news that a mount has ended."""
 _REFUSED_MAX = 1000
@@ -51,6 +51,8 @@ class _State:
         self.device: Device | None = None
         """None while it is not there yet, or if it failed."""
         self.mount: Mount | None = None
+        self.place = b""
+        """Path of the mount below the workspace."""
         self.is_decided = trio.Event()
         self.is_abandoned = False
         """True if the view was closed while the mount was being made.  Another view of the branch
@@ -80,6 +82,8 @@ class ControlMounts:
         self._states: dict[MountPoint, _State] = {}
         self._paths: WeakValueDictionary[bytes, trio.Lock] = WeakValueDictionary()
         """Locks by which one mount at a time is made, or taken back, at a path."""
+        self._leaving: dict[bytes, trio.Event] = {}
+        """Events by path, set once a mount there that nobody wants any more is gone."""
         self._nursery: trio.Nursery | None = None
         self.is_decided = trio.Event()
         """Event that is set once the workspace's mount is there, or failed."""
@@ -182,31 +186,29 @@ class ControlMounts:
 
     async def _mount(self, point: MountPoint, state: _State) -> None:
         try:
-            made = await self._mount_where_it_is(point, state)
+            await self._mount_where_it_is(point, state)
         except HeliosError as error:
             if not isinstance(error, NotFound):
                 log.warning("the control files have no mount of their own: %s", error)
             state.failed_at = trio.current_time()
-        else:
-            fd, state.mount = made
-            state.device = self._inner.add(fd, point.control.ino)
-            point.control.site.fd = fd
         finally:
             state.is_decided.set()
         # The view may have gone meanwhile.
         self.sweep()
 
-    async def _mount_where_it_is(
-        self, point: MountPoint, state: _State
-    ) -> tuple[int, Mount | None]:
+    async def _mount_where_it_is(self, point: MountPoint, state: _State) -> None:
         is_again = False
         while True:
+            # One that is to go from this path must not be on top, nor beneath.
+            self.sweep()
             place = point.place()
             path = os.fsdecode(os.path.join(self._mountpoint, place))
             making = partial(_mount, path, self._options)
             async with self._paths.setdefault(place, trio.Lock()):
+                while place in self._leaving:
+                    await self._leaving[place].wait()
                 try:
-                    made = await trio.to_thread.run_sync(making, abandon_on_cancel=True)
+                    fd, made = await trio.to_thread.run_sync(making, abandon_on_cancel=True)
                 except HeliosError:
                     # The branch may have been renamed meanwhile, or have been shown elsewhere for
                     # a moment.  If it is gone, this is NotFound.
@@ -214,10 +216,14 @@ class ControlMounts:
                         raise
                     is_again = True
                     continue
+                # Even if it is taken back: a program may have entered it.
+                device = self._inner.add(fd, point.control.ino)
+                point.control.site.fd = fd
                 if not state.is_abandoned:
-                    return made
+                    state.device, state.mount, state.place = device, made, place
+                    return
                 # Before the next view mounts at the same path, whose mount would lie on this one.
-                await trio.to_thread.run_sync(_take_back, *made)
+                await self._leave(place, os.dup(fd), made)
             if not point.is_fixed:
                 raise NotFound("the view has another mount point now")
             # It is shown here again: the kernel has dropped the mount with the name, or will.
@@ -244,29 +250,37 @@ class ControlMounts:
                     state.is_abandoned = True
                     continue
                 del self._states[point]
-                if state.mount is not None and self._nursery is not None:
-                    unmounting = partial(_unmount, state.mount.device)
-                    self._nursery.start_soon(partial(trio.to_thread.run_sync, unmounting))
+                if state.device is not None and self._nursery is not None:
+                    # The kernel may end the mount at any time, with which the descriptor is closed.
+                    fd = os.dup(state.device.fd)
+                    self._leaving[state.place] = trio.Event()
+                    self._nursery.start_soon(self._leave, state.place, fd, state.mount)
+
+    async def _leave(self, place: bytes, fd: int, made: Mount | None) -> None:
+        """Unmount what was mounted at a path, and close a descriptor of its device."""
+        try:
+            await trio.to_thread.run_sync(_unmount, fd, made)
+        finally:
+            leaving = self._leaving.pop(place, None)
+            if leaving is not None:
+                leaving.set()
 
 
 def _mount(path: str, options: Collection[str]) -> tuple[int, Mount | None]:
-    """Mount; return the descriptor and the line of the mount table: 5 ms.  Raise HeliosError."""
-    return mount(path, options), mount_at(path)
+    """Mount; return the descriptor and the line of the mount table.  Raise HeliosError."""
+    return mount_inside(path, options), mount_at(path)
 
 
-def _take_back(fd: int, made: Mount | None) -> None:
-    """End a mount that nobody has used yet."""
-    if made is not None:
-        _unmount(made.device)
-    os.close(fd)
+def _unmount(fd: int, made: Mount | None) -> None:
+    """Unmount a file system wherever it is mounted, and close a descriptor of its device.
 
-
-def _unmount(device: str) -> None:
-    """Unmount lazily whatever of a device is mounted.
-
-    The way to the mount point has become invalid, and the kernel detaches what is below when a
-    process walks it; so it may be gone by then.
+    The way to the mount point may have become invalid.  The kernel detaches what is below when a
+    process walks it; so the mount may be gone by then, and its number be that of another one.
     """
-    for each in mounts():
-        if each.device == device:
-            unmount(each.path, lazy=True)
+    table = mounts() if made is not None else []
+    # It is looked up in this order: a number is given away once its mount has ended.
+    if is_connected(fd):
+        for each in table:
+            if made is not None and each.device == made.device:
+                unmount_inside(each.path)
+    os.close(fd)

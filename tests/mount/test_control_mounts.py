@@ -110,7 +110,7 @@ def test_a_branch_renamed_while_its_mount_is_made(ws: Mounted) -> None:
     for number in range(20):
         ws.control("branch", f"old{number}\n")
         assert (ws.path / f".helios/live/old{number}/file").read_text() == "text\n"
-        time.sleep(number / 2000)
+        time.sleep(number / 10000)
         ws.control("branch", f"-m old{number} new/{number}\n")
         live = f".helios/live/new/{number}"
         assert (ws.path / live / ".helios/branch").read_text() == f"new/{number}\n"
@@ -121,7 +121,7 @@ def test_a_branch_shown_elsewhere_and_back_while_its_mount_is_made(ws: Mounted) 
     ws.control("branch", "idea\n")
     for number in range(20):
         assert (ws.path / ".helios/live/idea/file").read_text() == "text\n"
-        time.sleep(number / 2000)
+        time.sleep(number / 10000)
         ws.control("checkout", "idea\n")
         ws.control("checkout", "main\n")
         assert (ws.path / ".helios/live/idea/.helios/branch").read_text() == "idea\n"
@@ -132,7 +132,7 @@ def test_a_branch_deleted_while_its_mount_is_made(ws: Mounted) -> None:
     for number in range(20):
         ws.control("branch", f"b{number}\n")
         assert (ws.path / f".helios/live/b{number}/file").read_text() == "text\n"
-        time.sleep(number / 2000)
+        time.sleep(number / 10000)
         ws.control("branch", f"-D b{number}\n")
     time.sleep(0.2)
     wait_for(ws, [CTL])
