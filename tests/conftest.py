@@ -10,6 +10,8 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
+from tests import ready_process
+
 # A machine that runs tests side by side is slow now and then; what hangs is ended by faulthandler.
 settings.register_profile("heliosfs", deadline=None)
 settings.load_profile("heliosfs")
@@ -64,6 +66,7 @@ def _own_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
         for name in ("HELIOS_DEBUG", "HELIOS_AUTHOR_NAME", "HELIOS_AUTHOR_EMAIL"):
             patch.delenv(name, raising=False)
         yield
+        ready_process.end()
 
 
 def pytest_terminal_summary(

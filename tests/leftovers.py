@@ -37,7 +37,8 @@ def _daemons(below: Path) -> Iterator[int]:
             try:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
-                yield int(json.load(file)["pid"])
+                # A line for each thing that became known of it.
+                yield int(json.loads(file.readline())["pid"])
 
 
 if __name__ == "__main__":

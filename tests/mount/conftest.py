@@ -7,7 +7,6 @@ import os
 import select
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ import pytest
 
 from heliosfs import mounttable
 from heliosfs.cli import runfiles
+from tests import ready_process
 
 ASKED = ("-o", "opens=asked")
 """Options with which the daemon is asked for every open, and nothing is mounted inside."""
@@ -88,15 +88,7 @@ class Mounted:
         self, *argv: str, cwd: Path | None = None, stdin: str = ""
     ) -> subprocess.CompletedProcess[str]:
         """Run `helios` (its Python side) in the workspace; the caller checks the exit code."""
-        return subprocess.run(
-            [sys.executable, "-m", "heliosfs.cli", *argv],
-            cwd=cwd or self.path,
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=SECONDS,
-            check=False,
-        )
+        return ready_process.run(argv, cwd=cwd or self.path, stdin=stdin, timeout=SECONDS)
 
     def helios(self, *argv: str, cwd: Path | None = None) -> str:
         """Run a verb that must succeed; return what it printed."""

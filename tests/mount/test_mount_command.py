@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -16,9 +15,8 @@ import heliosfs.cli
 from heliosfs import mounttable
 from heliosfs.fuse.connection import Connection
 from heliosfs.fuse.mounting import mount
-
-if TYPE_CHECKING:
-    from tests.mount.conftest import Mounted, Mounter
+from tests import leftovers
+from tests.mount.conftest import Mounted, Mounter
 
 SECONDS = 30
 LAUNCHER = Path(heliosfs.cli.__file__).with_name("helios")
@@ -392,3 +390,14 @@ def test_root_s_mount_reads_large_files_in_large_requests(mounter: Mounter) -> N
     device = mounted.path.stat().st_dev
     place = f"/sys/class/bdi/{os.major(device)}:{os.minor(device)}/read_ahead_kb"
     assert int(Path(place).read_text()) == (512 if os.geteuid() == 0 else 128)
+
+
+def test_the_end_of_all_tests_finds_what_they_left(
+    mounter: Mounter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    mounted = mounter()
+    assert leftovers.main(str(tmp_path)) == 1
+    mounted.wait_ended()
+    assert not mounted.is_mounted
+    assert leftovers.main(str(tmp_path)) == 0
