@@ -1,0 +1,47 @@
+"""Buckets by their URLs."""
+
+from __future__ import annotations
+
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from heliosfs.errors import UsageError
+from heliosfs.remote.bucket import Bucket
+from heliosfs.remote.buckets.shared_directory import DirectoryBucket
+from heliosfs.repo.backup_directory import check_outside, plain_path
+
+
+def open_bucket(url: str, *, make: bool = False) -> Bucket:
+    """Return the bucket that a URL names; nothing is asked of the storage yet, see `probe`.
+
+    With `make`, a directory is made (`DirectoryBucket.make`).  Raise UsageError for a URL that
+    names no storage, NotPermitted for a directory in a workspace or a store; with `make`,
+    AlreadyExists and Unreachable.
+    """
+    parts = urlsplit(url)
+    refuse_secrets(parts)
+    if parts.scheme == "file":
+        bucket = DirectoryBucket(_directory(parts))
+        if make:
+            bucket.make()
+        return bucket
+    raise UsageError(f"{url!r} names no storage: write file:///DIRECTORY")
+
+
+def refuse_secrets(parts: SplitResult) -> None:
+    """Refuse a URL with a user or password, without repeating it.  Raise UsageError."""
+    if "@" in parts.netloc:
+        raise UsageError(
+            f"the {parts.scheme} URL holds a user or a password, which would be seen in settings "
+            "and listings of processes: leave out what is before the @, and set the environment "
+            "variables, or write the file, that the storage's own tools read"
+        )
+
+
+def _directory(parts: SplitResult) -> str:
+    if parts.netloc not in ("", "localhost") or parts.query or parts.fragment:
+        raise UsageError("a directory is file:///DIRECTORY, with no host, ? or #")
+    path = unquote(parts.path)
+    if not path.startswith("/") or "\0" in path:
+        raise UsageError(f"file:// and an absolute path name a directory, and {path!r} is none")
+    check_outside(plain_path(path), "")
+    return path
