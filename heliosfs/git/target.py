@@ -9,6 +9,7 @@ import tempfile
 from bisect import bisect_left
 
 from heliosfs.errors import Busy, HeliosError
+from heliosfs.git import raw
 from heliosfs.git.filters import info_attributes
 from heliosfs.git.process import Git, complaint
 
@@ -47,6 +48,10 @@ class Target:
         """Return True if the repository has an object, with all objects reachable from it: 5 us."""
         at = bisect_left(self._objects, git_id)
         return at < len(self._objects) and self._objects[at] == git_id
+
+    def has_file(self, data: bytes) -> bool:
+        """Return True if the repository has a file with these bytes."""
+        return self.has(raw.git_id(self.git.hash_name, b"blob", data))
 
     def is_ancestor(self, old: bytes, new: bytes) -> bool:
         """Return True if `old` is reachable from `new`; both must be in the repository."""
