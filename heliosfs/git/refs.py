@@ -93,11 +93,6 @@ class GitRefs:
         if self.detached is not None and self.detached not in self.chosen:
             self.chosen = [*self.chosen, self.detached]
 
-    def count_commits(self, wanted: Iterable[bytes], known: Iterable[bytes]) -> CommitCount:
-        """Start to count the commits that `wanted` reaches and `known` does not."""
-        lines = [each.hex() for each in wanted] + [f"^{each.hex()}" for each in known]
-        return CommitCount(self._git, "".join(f"{line}\n" for line in lines).encode())
-
     def _find_head(self) -> None:
         git = self._git
         said = git.ask("rev-parse", "--verify", "--quiet", DETACHED).decode("ascii").strip()
@@ -124,9 +119,11 @@ class GitRefs:
 
 
 class CommitCount:
-    """A count by git that runs in the background."""
+    """A count, by git in the background, of what `wanted` reaches and `known` does not."""
 
-    def __init__(self, git: Git, revisions: bytes) -> None:
+    def __init__(self, git: Git, wanted: Iterable[bytes], known: Iterable[bytes]) -> None:
+        lines = [each.hex() for each in wanted] + [f"^{each.hex()}" for each in known]
+        revisions = "".join(f"{line}\n" for line in lines).encode()
         with tempfile.TemporaryFile() as asked, tempfile.TemporaryFile() as errors:
             asked.write(revisions)
             asked.seek(0)

@@ -254,7 +254,7 @@ def test_nothing_shows_before_the_end_and_the_rest_goes_on(stage: Stage, clone: 
     for step in steps:
         if not isinstance(step, (Turn, Progress)):
             perform(step)
-        elif importing.commit_count >= 4:
+        elif importing.intake.commit_count >= 4:
             break
     steps.close()
     assert list(stage.repository.history.ids()) == []

@@ -14,7 +14,7 @@ import pytest
 
 from heliosfs.clock import FixedClock
 from heliosfs.errors import HeliosError
-from heliosfs.git import importer
+from heliosfs.git import intake
 from heliosfs.git.process import Git
 from heliosfs.git.refs import GitRefs
 from heliosfs.git.source import Source
@@ -139,7 +139,7 @@ def test_a_program_that_ends_too_soon_ends_the_import(
             process.wait()
 
     with monkeypatch.context() as patched:
-        patched.setattr(importer, "Source", Broken)
+        patched.setattr(intake, "Source", Broken)
         for _ in range(TRIES):
             stage = Stage()
             try:

@@ -147,7 +147,9 @@ def _differences(found: VerifyResult, path: str) -> str:
 
 
 def _text(done: Import, outcome: Outcome, refs: GitRefs, git: Git) -> str:
-    lines = [f"{done.commit_count} commits, {done.object_count} objects from {git.git_dir}"]
+    lines = [
+        f"{done.intake.commit_count} commits, {done.intake.object_count} objects from {git.git_dir}"
+    ]
     for word, names in (("new", outcome.new), ("moved", outcome.moved)):
         lines += [f"  {word}: {name.split('/', 1)[1]}" for name in names[:_LISTED_COUNT]]
         if len(names) > _LISTED_COUNT:
@@ -197,8 +199,12 @@ def _of_files(done: Import) -> list[str]:
             f"  {done.converted}: not converted here, where files are as git stores them; "
             "changed ones with filters are not exported without --with-filtered"
         )
-    if done.covered_count:
-        versions = "1 version" if done.covered_count == 1 else f"{done.covered_count} versions"
+    if done.intake.covered_count:
+        versions = (
+            "1 version"
+            if done.intake.covered_count == 1
+            else f"{done.intake.covered_count} versions"
+        )
         lines.append(
             f"  {versions} of .helios in the history, kept and exported again, but not shown by a "
             "workspace: the name is reserved"
@@ -208,10 +214,10 @@ def _of_files(done: Import) -> list[str]:
 
 def _document(done: Import, outcome: Outcome, refs: GitRefs) -> dict[str, object]:
     return {
-        "commit_count": done.commit_count,
-        "object_count": done.object_count,
+        "commit_count": done.intake.commit_count,
+        "object_count": done.intake.object_count,
         "converted": dict(done.converted.counts),
-        "covered_count": done.covered_count,
+        "covered_count": done.intake.covered_count,
         "new": outcome.new,
         "moved": outcome.moved,
         "same_count": outcome.same_count,
