@@ -190,6 +190,16 @@ def current_directory() -> str:
         raise NotFound("the current directory was removed") from error
 
 
+def enter(directory: str) -> None:
+    """Change to a directory.  Raise NotFound if its mount has lost its daemon, else OSError."""
+    try:
+        os.chdir(directory)
+    except OSError as error:
+        if error.errno in LOST:
+            refuse_dead(os.path.abspath(directory))
+        raise
+
+
 def ask(view: Location, argv: Sequence[str]) -> bytes:
     """Return the whole reply of a mounted view to a verb.  Raise Refused."""
     return exchange(view, view.command, request_line(argv, view.below))

@@ -100,23 +100,12 @@ def _after_option(argv: list[str]) -> list[str]:
         what = "a directory" if name[:2] == "-C" else "KEY=VALUE"
         raise UsageError(f"{name[:2]} needs {what}; see 'helios --help'")
     if name == "-C":
-        _enter(rest[0])
+        from heliosfs.cli.client import enter
+
+        enter(rest[0])
     else:
         _set_for_this_call(rest[0])
     return rest[1:]
-
-
-def _enter(directory: str) -> None:
-    """Change to a directory.  Raise NotFound if its mount has lost its daemon, else OSError."""
-    try:
-        os.chdir(directory)
-    except OSError as error:
-        from heliosfs.cli.client import refuse_dead
-        from heliosfs.cli.locate import LOST
-
-        if error.errno in LOST:
-            refuse_dead(os.path.abspath(directory))
-        raise
 
 
 def _set_for_this_call(word: str) -> None:

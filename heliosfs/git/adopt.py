@@ -66,6 +66,19 @@ def adopt(
     return _Adoption(repository, ids, refs, names, own).run()
 
 
+def announce(repository: Repository, ids: IdMap) -> Steps[None]:
+    """Add the commits that were taken in to the list of commits.
+
+    They are visible a moment before the refs are; each of them is complete.
+    """
+    for count, (_, oid) in enumerate(ids.unfinished.commits(), 1):
+        repository.history.announce(oid)
+        if not count % _ADOPT_BATCH_COUNT:
+            repository.publish()
+            yield TURN
+    repository.publish()
+
+
 class _Adoption:
     """The choice of a branch or tag for each ref, and of what follows and what stays."""
 
@@ -81,7 +94,7 @@ class _Adoption:
         self._following = Following(repository, refs.head, own)
 
     def run(self) -> Steps[Outcome]:
-        yield from self._announce()
+        yield from announce(self._repository, self._ids)
         for ref in self._refs.chosen:
             yield from self._compare(ref, sys.maxsize)
         # No verb from here on: refs are compared with what git has, and then moved, at one moment.
@@ -91,18 +104,6 @@ class _Adoption:
             yield from self._compare(ref, _MOVED_MAX)
         self._move_refs()
         return self._outcome
-
-    def _announce(self) -> Steps[None]:
-        """Add the new commits to the list of commits.
-
-        They are visible a moment before the refs are; each of them is complete.
-        """
-        for count, (_, oid) in enumerate(self._ids.unfinished.commits(), 1):
-            self._repository.history.announce(oid)
-            if not count % _ADOPT_BATCH_COUNT:
-                self._repository.publish()
-                yield TURN
-        self._repository.publish()
 
     def _move_refs(self) -> None:
         """Move all refs or none, in one step: no other task runs in between."""

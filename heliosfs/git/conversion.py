@@ -147,15 +147,15 @@ class Conversion:
             return git_id
         # A tag that was imported keeps its object, with the tagger and signature that only git has.
         for known in names.tagged(name):
-            chain, target = self._unwrap(known)
+            chain, target = self.unwrap(known)
             if target == commit:
-                self._write_tags(chain)
+                self.write_tags(chain)
                 return known
         return commit
 
     def other_tag(self, git_id: bytes) -> Steps[bool]:
         """Pack an imported tag of a tree or file; return True if `git_id` is such a tag."""
-        chain, target = self._unwrap(git_id)
+        chain, target = self.unwrap(git_id)
         known = self._ids.find(target)
         if known is None or known.kind == Kind.COMMIT or len(target) != self._id_bytes:
             return False
@@ -167,10 +167,10 @@ class Conversion:
             raise CorruptObject(
                 f"imported object {target.hex()} cannot be turned back into the object that git had"
             )
-        self._write_tags(chain)
+        self.write_tags(chain)
         return True
 
-    def _unwrap(self, git_id: bytes) -> tuple[list[bytes], bytes]:
+    def unwrap(self, git_id: bytes) -> tuple[list[bytes], bytes]:
         """Follow annotated tags from an id; return them, and the id that they lead to."""
         chain: list[bytes] = []
         while len(chain) < _TAG_DEPTH_MAX and (data := self._ids.tag(git_id)) is not None:
@@ -178,7 +178,8 @@ class Conversion:
             git_id = raw.parse_tag(data).target
         return chain, git_id
 
-    def _write_tags(self, chain: list[bytes]) -> None:
+    def write_tags(self, chain: list[bytes]) -> None:
+        """Pass annotated tags to the sink."""
         for data in chain:
             self.encoder.write_object(b"tag", data)
 

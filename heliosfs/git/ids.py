@@ -7,6 +7,7 @@
 | `git-origin/` number | a repository that was imported or exported to (`Origin.encode`) |
 | `git-ref/` its number, `/`, full name of a ref | last values of the ref (`RememberedRef`) |
 | `git-ref/` full name of a ref | git's id, from the time when repositories were not told apart |
+| `git-served/` our id | git's id of a commit made here, for clones: that of its whole history |
 | `git-tag/` id of git | an annotated tag, as git has it |
 | `git-taken/` number | commits of an import under way: length of git's ids, then git's and ours |
 """
@@ -119,6 +120,15 @@ class IdMap:
     def note_git_of(self, oid: Oid, git_id: bytes) -> None:
         """Note that a tree or commit of ours is this object of git."""
         self._notes.noted[keys.GIT_OF + oid] = git_id
+
+    def served(self, oid: CommitId) -> bytes | None:
+        """Return the id that clones get for a commit made here; None if it is not known yet."""
+        return self._notes.get(keys.GIT_SERVED + oid)
+
+    def note_served(self, oid: CommitId, git_id: bytes) -> None:
+        """Note the id that clones get for a commit."""
+        self._notes.noted[keys.GIT_SERVED + oid] = git_id
+        self.note(git_id, Kind.COMMIT, oid, 0)
 
     def tag(self, git_id: bytes) -> bytes | None:
         """Return the bytes of an annotated tag."""

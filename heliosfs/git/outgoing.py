@@ -48,11 +48,13 @@ def choose(repository: Repository, words: Iterable[str]) -> dict[str, str]:
     return chosen
 
 
-def hash_of(repository: Repository, branches: Iterable[str]) -> Steps[str]:
+def hash_of(repository: Repository, branches: Iterable[str], preferred: str = "sha1") -> Steps[str]:
     """Return the name of the hash of git's ids in the history of some branches.
 
-    Raise UsageError if they have different ones.  Cost: the commits since the last imported ones.
+    It is `preferred` if no commit came from git or was sent to a clone.  Raise UsageError if there
+    are different ones.  Cost: the commits since the last of these.
     """
+    ids = IdMap(repository.store)
     found: dict[str, str] = {}
     seen: set[CommitId] = set()
     for name in branches:
@@ -63,9 +65,9 @@ def hash_of(repository: Repository, branches: Iterable[str]) -> Steps[str]:
                 continue
             seen.add(oid)
             commit = repository.history.read(oid)
-            if commit.git:
-                is_long = len(raw.parse_commit(commit.git).tree) == 32
-                found.setdefault("sha256" if is_long else "sha1", name)
+            git_id = raw.parse_commit(commit.git).tree if commit.git else ids.served(oid)
+            if git_id:
+                found.setdefault("sha256" if len(git_id) == 32 else "sha1", name)
                 break
             pending += commit.parents
             yield TURN
@@ -74,7 +76,7 @@ def hash_of(repository: Repository, branches: Iterable[str]) -> Steps[str]:
             f"branch {found['sha1']!r} has its history from a sha1 repository, and "
             f"{found['sha256']!r} from a sha256 one: name branches of one of them"
         )
-    return next(iter(found), "sha1")
+    return next(iter(found), preferred)
 
 
 class Outgoing:

@@ -22,6 +22,8 @@ class RememberedRef(NamedTuple):
 
 LEGACY_ORIGIN = 0
 """Origin that stands for all repositories imported before origins were recorded."""
+PUSHED_ORIGIN = 0xFFFFFFFF
+"""Origin that stands for all repositories from which tags were pushed."""
 
 
 class OriginNotes:

@@ -63,9 +63,10 @@ def _stale_ids(collection: Collection) -> list[bytes]:
 
     ids = collection.scan(keys.GIT_ID)
     found = [key for key, value in ids if is_garbage(known_oid(value))]
-    return found + [
-        key for key, _ in collection.scan(keys.GIT_OF) if is_garbage(Oid(key[len(keys.GIT_OF) :]))
-    ]
+    for prefix in (keys.GIT_OF, keys.GIT_SERVED):
+        scanned = collection.scan(prefix)
+        found += [key for key, _ in scanned if is_garbage(Oid(key[len(prefix) :]))]
+    return found
 
 
 def _stale_tags(collection: Collection) -> list[bytes]:

@@ -1,4 +1,4 @@
-"""Declarations of the verbs that exchange history with git: import, export."""
+"""Declarations of the verbs that exchange history with git: import, export, and for clones."""
 
 from __future__ import annotations
 
@@ -113,4 +113,73 @@ EXPORT = Verb(
     is_long=True,
 )
 
-DECLARED_GIT = (IMPORT, EXPORT)
+UPLOAD_PACK = Verb(
+    name="upload-pack",
+    module="exchange.serving",
+    summary="list the refs, and send the objects, that a git clone of this workspace asks for",
+    synopsis=(
+        "[--known] [--object-format FORM] [--to-git REPO]",
+        "--to-git REPO --want FILE",
+    ),
+    description=(
+        "This is the side of 'git fetch helios::DIR' that git-remote-helios calls; people call\n"
+        "that. The reply is JSON: branches and tags by their full names, with the ids that they\n"
+        "have in git. Objects of those that git never had go to REPO. With --known, these have\n"
+        "no id, and nothing is written. With --want, the objects that the lines of FILE name go\n"
+        "to REPO, with all that they reach and REPO lacks. No ref of REPO changes."
+    ),
+    options=(
+        Option(("--known",), "give no id to what git never had"),
+        Option(("--object-format",), "sha1 or sha256, where the history has neither", "FORM"),
+        Option(("--to-git",), "the git directory that gets objects", "REPO"),
+        Option(("--want",), "a file with git's ids, one a line", "FILE"),
+    ),
+    errors=(
+        E_USAGE,
+        ("EINVAL", "a path that is not absolute, in a control file"),
+        ("ENOENT", "no such repository, file or object"),
+        _E_SILENT,
+        ("EIO", "git refused the objects; REPO has ids of another hash"),
+        E_FULL,
+    ),
+    example="--known",
+    effect=ADDS_ONCE,
+    control_file=False,
+    is_long=True,
+)
+
+RECEIVE_PACK = Verb(
+    name="receive-pack",
+    module="exchange.serving",
+    summary="change branches and tags as a git push to this workspace asks for",
+    synopsis=("--from-git REPO --updates FILE [--atomic] [--dry-run]",),
+    description=(
+        "This is the side of 'git push helios::DIR' that git-remote-helios calls; people call\n"
+        "that. A line of FILE is '=' or, to force it, '+', the id before, the id after and the\n"
+        "full name of a ref; '-' stands for no ref, '?' for an id that git does not know. Each\n"
+        "branch that moves takes its files along, in all views, and 'undo' there reverts that.\n"
+        "One with uncommitted changes is refused. The reply is JSON: the refs that were refused,\n"
+        "and why; all others changed, in one transaction."
+    ),
+    options=(
+        Option(("--from-git",), "the git directory that has the commits", "REPO"),
+        Option(("--updates",), "a file with the refs to change", "FILE"),
+        Option(("--atomic",), "change all refs or none"),
+        Option(("--dry-run",), "only look what would be refused"),
+    ),
+    errors=(
+        E_USAGE,
+        ("EINVAL", "a path that is not absolute, in a control file"),
+        ("ENOENT", "no such repository or file"),
+        _E_SILENT,
+        ("EIO", "shallow or partial clone, damaged object; REPO has ids of another hash"),
+        E_FULL,
+    ),
+    example="--from-git /srv/clone/.git --updates /srv/clone/.git/updates",
+    effect=REPLACES_ONCE,
+    barrier=True,
+    control_file=False,
+    is_long=True,
+)
+
+DECLARED_GIT = (IMPORT, EXPORT, UPLOAD_PACK, RECEIVE_PACK)
