@@ -48,6 +48,9 @@ class RemoteHelper:
         self._is_dry = False
         self._is_atomic = False
         self._shows_progress = False
+        self._is_cloning = False
+        self._other_format = ""
+        """Format of the workspace's ids, if the git directory has another one."""
 
     def serve(self) -> None:
         """Answer git's commands until it has no more.  Raise HeliosError."""
@@ -88,7 +91,9 @@ class RemoteHelper:
             self._is_atomic = value == "true"
         elif name == "progress":
             self._shows_progress = value == "true"
-        elif name not in ("verbosity", "cas", "object-format", "followtags", "cloning"):
+        elif name == "cloning":
+            self._is_cloning = value == "true"
+        elif name not in ("verbosity", "cas", "object-format", "followtags"):
             return "unsupported"
         return "ok"
 
@@ -106,9 +111,7 @@ class RemoteHelper:
             print(f"helios: {ref} is left out: {why}", file=sys.stderr)
         self._say(f":object-format {found['object_format']}")
         if git is not None and found["object_format"] != git.object_format:
-            # git makes a clone anew when it hears of another format, and refuses anything else.
-            git.object_format = found["object_format"]
-            self._drop_arrivals()
+            self._other_format = found["object_format"]
         refs: dict[str, str | None] = found["refs"]
         if found["head"] in refs and found["head"] != "HEAD":
             self._say(f"@{found['head']} HEAD")
@@ -120,6 +123,16 @@ class RemoteHelper:
         self._say("")
 
     def _fetch(self, wanted: list[str]) -> None:
+        git = self._need_git()
+        if self._other_format:
+            # git has made a clone anew with the format that it was told.
+            if not self._is_cloning:
+                raise UsageError(
+                    f"the workspace has ids of {self._other_format}, and {git.common} those of "
+                    f"{git.object_format}"
+                )
+            git.object_format = self._other_format
+            self._drop_arrivals()
         arrivals = self._arriving()
         git_ids = sorted({line.split(" ", 1)[0] for line in wanted})
         path = arrivals.write("want", git_ids)

@@ -22,7 +22,7 @@ from heliosfs.store.base import Store
 from heliosfs.trees.gitlinks import gitlink_of
 from heliosfs.trees.stored import read_entries
 
-_TURN_COUNT = 256
+_LINES_TURN = 256
 _TREE = b"tree"
 _BLOB = b"blob"
 
@@ -45,7 +45,7 @@ def find_boundary(
         oid, *parents = (bytes.fromhex(word) for word in line.decode("ascii").split())
         if ids.commit(oid) is None:
             found.update(each for each in parents if ids.commit(each) is not None)
-        if not count % _TURN_COUNT:
+        if not count % _LINES_TURN:
             yield TURN
     return found
 

@@ -89,20 +89,13 @@ class Export:
             head = heads.get(name)
             if head is None:
                 raise NotFound(f"branch {name!r} was deleted meanwhile")
-            give = self._squash(head, name) if squash else conversion.commit(head)
-            done.refs[ref] = yield from give
+            done.refs[ref] = (
+                yield from self._squash(head, name) if squash else conversion.commit(head)
+            )
         for name, ref in tagged.items():
             done.refs[ref] = yield from conversion.tag(name, oids[name], names)
         if tags:
-            for ref, git_id in names.commitless():
-                # Deleted in git since: an export does not bring it back.
-                is_gone = ref in names.known and ref not in target.refs
-                if (
-                    not is_gone
-                    and ref not in done.refs
-                    and (yield from conversion.other_tag(git_id))
-                ):
-                    done.refs[ref] = git_id
+            yield from self._take_other_tags(names, done)
         # Before any ref moves: a ref must not name an object that git lacks.
         yield from on_thread(self._pack.index)
         done.object_count = self._pack.count
@@ -121,6 +114,15 @@ class Export:
         done.dotgit_count = encoder.dotgit_count
         done.submodules, done.vendored = sorted(encoder.submodules), sorted(encoder.vendored)
         return done
+
+    def _take_other_tags(self, names: Names, done: ExportResult) -> Steps[None]:
+        """Take the tags of no commit that were imported."""
+        for ref, git_id in names.commitless():
+            # Deleted in git since: an export does not bring it back.
+            is_gone = ref in names.known and ref not in self._target.refs
+            is_taken = is_gone or ref in done.refs
+            if not is_taken and (yield from self._conversion.other_tag(git_id)):
+                done.refs[ref] = git_id
 
     def _note_refs(
         self, origin: Origin, names: Names, done: ExportResult, tagged: dict[str, str]

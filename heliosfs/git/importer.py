@@ -56,7 +56,7 @@ class Import:
             portion_bytes=portion_bytes,
             written_count=written_count,
         )
-        """What takes the objects in, and counts them."""
+        """Intake of the objects, which counts them."""
 
     def run(self) -> Steps[Outcome]:
         """Import all objects, then create and move refs in one publish.  Raise HeliosError."""

@@ -6,6 +6,7 @@ apart from what exports note, which may be the id of a squashed commit.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -24,7 +25,6 @@ from heliosfs.steps import TURN, Steps
 
 _NO_ORIGIN = Origin(-1, "", "")
 """A clone follows no repository: each branch and tag has its own name in it."""
-_ID_BYTES = {"sha1": 20, "sha256": 32}
 
 
 @dataclass(slots=True)
@@ -71,12 +71,12 @@ class Served:
         self._repository = repository
         self._ids = IdMap(repository.store)
         self._names = Names(self._ids, repository.refs, _NO_ORIGIN)
-        self._id_bytes = _ID_BYTES[hash_name]
+        self._id_bytes = hashlib.new(hash_name).digest_size
         guard = Guard(repository.store, lambda data: False, b"", allows=False)
         self._known = _ServedConversion(
             *(repository, self._ids, hash_name, lambda git_id: True, None, guard)
         )
-        """Gives what is known, and encodes the rest for its id alone."""
+        """Conversion that knows ids, and encodes other commits for their ids alone."""
         self._sent = self._known
         if has is not None:
             self._sent = _ServedConversion(
@@ -162,7 +162,7 @@ class Served:
             found.left_out[ref] = str(error)
             return
         # An imported commit, too, is asked for by git's id, which a collection may have dropped.
-        if self._ids.commit(commit) is None:
+        if conversion is self._known and self._ids.commit(commit) is None:
             self._ids.note_served(oid, commit)
         found.refs[ref] = git_id
         yield TURN
