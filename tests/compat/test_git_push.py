@@ -1,4 +1,4 @@
-"""What a push may do to branches and tags here: `receive-pack`, by itself, against the real git."""
+"""Changes of branches and tags by a push: `receive-pack`, by itself, against the real git."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ def test_all_or_none(stage: Stage, clone: Clone) -> None:
 
 
 def test_tags_of_every_kind(stage: Stage, tmp_path: Path) -> None:
-    """What is no plain form of a tag keeps its bytes, too; a tag of no commit is refused."""
+    """A tag of an odd form keeps its bytes, too; one of no commit is refused."""
     clone = everything(tmp_path / "clone")
     commit = clone.id("HEAD")
     old = f"object {commit}\ntype commit\ntag old\n\nwithout a tagger\n"

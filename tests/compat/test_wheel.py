@@ -42,7 +42,9 @@ def test_the_wheel_has_all_of_the_package_and_the_launcher(tmp_path: Path) -> No
         [launcher] = scripts
         assert archive.read(launcher) == (SOURCES / "heliosfs/cli/helios").read_bytes()
         metadata = next(name for name in archive.namelist() if name.endswith("entry_points.txt"))
-        assert b"helios-py = heliosfs.cli.main:main" in archive.read(metadata)
+        programs = archive.read(metadata)
+        assert b"helios-py = heliosfs.cli.main:main" in programs
+        assert b"git-remote-helios = heliosfs.cli.git_remote:main" in programs
     sources = {
         str(path.relative_to(copy))
         for path in (copy / "heliosfs").rglob("*")
