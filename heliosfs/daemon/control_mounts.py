@@ -15,6 +15,7 @@ be that of the thread that mounts, or one for which that thread waits.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import os
@@ -30,6 +31,7 @@ from heliosfs.fuse.device import Device
 from heliosfs.fuse.inner import InnerDevices
 from heliosfs.fuse.mounting import is_connected, mount_inside, share, unmount_inside
 from heliosfs.mounttable import Mount, mount_at, mounts
+from heliosfs.trees.reserved import DOT_HELIOS
 from heliosfs.vfs.filesystem import FileSystem
 from heliosfs.vfs.virtual import MountPoint
 
@@ -106,6 +108,11 @@ class ControlMounts:
             else:
                 filesystem.site.is_split = False
             self.is_decided.set()
+            if filesystem.site.is_split:
+                # Before the first program: the kernel learns from the answer to an OPEN that it is
+                # to open files itself, and would until then send a RELEASE for each one created.
+                readme = os.path.join(self._mountpoint, DOT_HELIOS, b"README")
+                await trio.to_thread.run_sync(_open_once, readme, abandon_on_cancel=True)
             task_status.started()
             await trio.sleep_forever()
 
@@ -264,6 +271,12 @@ class ControlMounts:
             leaving = self._leaving.pop(place, None)
             if leaving is not None:
                 leaving.set()
+
+
+def _open_once(path: bytes) -> None:
+    """Open and close a file of the workspace's mount, whatever comes of it."""
+    with contextlib.suppress(OSError):
+        os.close(os.open(path, os.O_RDONLY))
 
 
 def _mount(path: str, options: Collection[str]) -> tuple[int, Mount | None]:

@@ -42,12 +42,13 @@ class HandleRequests:
     ) -> None:
         self._files = files
         self._contents = keeper.repository.working_set
+        self._nodes = keeper.repository.inodes.nodes
         self._node = files.node
         self._handles = files.handles
         self._handle = files.handle
         self._read_file = files.read
         self._read_node = files.read_node
-        self._write_file = files.write
+        self._write_node = files.write_node
         self._verbs = verbs
         self._kernel = kernel
         self._keeper = keeper
@@ -91,35 +92,33 @@ class HandleRequests:
 
     def _write(self, ino: int, message: Message, end: int) -> Answer:
         fh, offset, _ = wire.TRANSFER.unpack_from(message, BODY_AT)
-        handle = self._handle(fh, ino)
         # A copy, because the next request overwrites the message and the file keeps these bytes.
         data = bytes(memoryview(message)[_DATA_AT:end])
+        node = None if fh else self._nodes.get(ino)
+        if isinstance(node, FileNode):
+            return self._write_to(node, offset, data, message)
+        handle = self._handle(fh, ino)
         if isinstance(handle, ChannelHandle):
             handle.channel.position = offset + len(data)
             if self._pages.is_used_up(handle, fh):
                 return self._write_anew(handle, fh, data)
             return self._write_channel(handle, data)
+        return self._write_to(self._files.writable(handle), offset, data, message)
+
+    def _write_to(self, node: FileNode, offset: int, data: bytes, message: Message) -> Answer:
         (how,) = wire.WORD.unpack_from(message, wire.WRITE_FLAGS_AT)
         is_late = bool(how & wire.WRITE_OF_CACHE)
         try:
-            count = self._write_file(handle, offset, data, is_late=is_late)
+            count = self._write_node(node, offset, data, is_late=is_late)
         except HeliosError as error:
-            if is_late and isinstance(handle, FileHandle):
-                self._refuse_page(handle.node, error.errno)
+            if is_late:
+                _refuse_page(self._kernel, node, error.errno)
             raise
         written = wire.WRITTEN.pack(count, 0)
-        assert isinstance(handle, FileHandle)
-        if handle.node.kept == KEPT_ALL:
-            handle.node.note_written()
-        return self._caught_up(written)
-
-    def _refuse_page(self, node: FileNode, code: int) -> None:
-        workspace = node.workspace
-        is_kept = not (workspace.read_only or workspace.is_closed)
-        self._kernel.barriers.note_refusal(code, is_lost=is_kept)
-        if not is_kept:
-            # The kernel keeps what it could not write, and would show it to everybody.
-            self._kernel.relist(node.ino)
+        if node.kept == KEPT_ALL:
+            node.note_written()
+        # As `_caught_up`, without its call.
+        return self._catch_up(written) if self._keeper.written() else written
 
     def _caught_up(self, answer: bytes) -> Answer:
         """Return the answer to a write, or a coroutine that first waits for room in the store."""
@@ -220,3 +219,13 @@ class HandleRequests:
         if isinstance(handle, ChannelHandle) and handle.is_reader:
             self._pages.release(handle, fh)
         return DONE
+
+
+def _refuse_page(kernel: Kernel, node: FileNode, code: int) -> None:
+    """Note that a page which was stored through a mapping is refused with the error `code`."""
+    workspace = node.workspace
+    is_kept = not (workspace.read_only or workspace.is_closed)
+    kernel.barriers.note_refusal(code, is_lost=is_kept)
+    if not is_kept:
+        # The kernel keeps what it could not write, and would show it to everybody.
+        kernel.relist(node.ino)

@@ -47,6 +47,7 @@ class NameRequests:
         mounts: ControlMounts | None = None,
     ) -> None:
         self._filesystem = filesystem
+        self._nodes = filesystem.nodes
         self._node = filesystem.node
         self._naming = Naming(filesystem)
         self._files = files
@@ -69,13 +70,14 @@ class NameRequests:
         }
 
     def _lookup(self, ino: int, message: Message, end: int) -> Answer:
-        directory = self._node(ino)
+        known = self._nodes.get(ino)
+        directory = known if isinstance(known, StatInode) else self._node(ino)
         name = bytes(message[BODY_AT : end - 1])
         if isinstance(directory, ControlDir):
             node = self._control_file(directory, name, message)
         else:
             node = self._filesystem.lookup(directory, name)
-        if node is None:
+        if node is None and isinstance(directory, MountPoint):
             node = self._behind(directory, name, message)
         if node is None:
             # The kernel may remember a miss only if we do, too: a switch must know which names to
@@ -102,9 +104,9 @@ class NameRequests:
             file.send_back(pid)
         return directory.lookup_again(name, pid)
 
-    def _behind(self, directory: StatInode, name: bytes, message: Message) -> StatInode | None:
+    def _behind(self, directory: MountPoint, name: bytes, message: Message) -> StatInode | None:
         """Look a name up where another mount is to lie.  Fail with ESTALE or ENODEV."""
-        if not isinstance(directory, MountPoint) or self._mounts is None:
+        if self._mounts is None:
             return None
         _, _, pid = wire.CALLER.unpack_from(message, wire.CALLER_AT)
         self._mounts.enter(directory, pid)
@@ -135,12 +137,17 @@ class NameRequests:
         rdev: int = 0,
     ) -> Node:
         uid, gid, _ = wire.CALLER.unpack_from(message, wire.CALLER_AT)
-        directory = self._node(parent)
-        told = _sent_attributes(directory)
+        known = self._nodes.get(parent)
+        directory = known if isinstance(known, StatInode) else self._node(parent)
+        is_sent = directory.attr is not None
         node = self._naming.create(directory, name, mode, uid, gid, target=target, rdev=rdev)
         node.refer()
         self._look()
-        self._changed(told)
+        # As `_changed`, without its call: a program that unpacks a tree comes here for each file.
+        if is_sent:
+            self._notices.attributes(directory.ino)
+        if self._keeper.is_idle:
+            self._keeper.touch()
         return node
 
     def _changed(self, told: list[int]) -> None:

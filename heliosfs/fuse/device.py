@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from io import FileIO
 
 from heliosfs.fuse import wire
 from heliosfs.fuse.wire import ANSWER_HEAD, Data, Message
@@ -14,6 +15,9 @@ ROOT = 1
 _GONE = (errno.ENOENT, errno.ENODEV, errno.EINVAL)
 """Errors of an answer that no process waits for: the caller was killed, or the file system was
 unmounted (fuse_dev_do_write in fs/fuse/dev.c)."""
+_JOINED_MAX_BYTES = 4096
+"""Longest body that is copied behind its head.  The kernel pins each part of an answer by itself,
+which takes longer than to copy so few bytes."""
 
 
 class Device:
@@ -30,7 +34,8 @@ class Device:
             message = bytearray(wire.FUSE_MESSAGE_MAX_BYTES)
         self.message: Message = message
         """Buffer with the request that was received last."""
-        self._buffers = (self.message,)
+        # It reports that nothing is there without an exception, as `os.readv` cannot.
+        self._read_into = FileIO(fd, closefd=False).readinto
 
     def receive(self) -> int:
         """Read the next request into `message`; return its length, or 0 if there is none.
@@ -38,9 +43,7 @@ class Device:
         ConnectionResetError once the file system was unmounted.
         """
         try:
-            return os.readv(self.fd, self._buffers)
-        except BlockingIOError:
-            return 0
+            return self._read_into(self.message) or 0
         except OSError as error:
             if error.errno in (errno.ENODEV, errno.ECONNABORTED):
                 raise ConnectionResetError from None
@@ -51,7 +54,17 @@ class Device:
 
     def answer(self, unique: int, data: Data) -> None:
         """Answer a request, unless its caller no longer waits."""
-        self.send((ANSWER_HEAD.pack(ANSWER_HEAD.size + len(data), 0, unique), data))
+        size = len(data)
+        head = ANSWER_HEAD.pack(ANSWER_HEAD.size + size, 0, unique)
+        if size > _JOINED_MAX_BYTES:
+            self.send((head, data))
+            return
+        # As `send`, without its call: nearly all answers are short.
+        try:
+            os.write(self.fd, head + data)
+        except OSError as error:
+            if error.errno not in _GONE:
+                raise
 
     def refuse(self, unique: int, code: int) -> None:
         """Answer a request with an errno, unless its caller no longer waits."""

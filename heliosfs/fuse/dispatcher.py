@@ -23,6 +23,8 @@ from heliosfs.pace import Pace
 
 IDLE_MAX = 4
 """Most workers that wait for their turn to read; further idle workers end."""
+_RUN_MAX = 8
+"""Most requests of the workspace's mount in a row before those inside have their turn."""
 _RELAY_MIN_WORKERS = 2
 _RELAY_MAX_WORKERS = 1_000_000
 """Most workers of pyfuse3, which is to say no limit: each waiting request keeps a worker, and one
@@ -95,19 +97,22 @@ class Dispatcher:
 
     async def _read(self) -> _Waiting | None:
         """Read and answer requests; return the first one that has to wait, or None at the end."""
-        connection, handlers = self._connection, self._handlers
-        main_fd, message = connection.fd, connection.message
-        wait_readable, unpack = self._loop.wait_readable, HEAD.unpack_from
+        connection, handlers, loop = self._connection, self._handlers, self._loop
+        message, unpack = connection.message, HEAD.unpack_from
         device: Device | None
+        run = 0
         try:
             while not self._is_over:
-                fd = await wait_readable()
-                if fd == main_fd:
+                if loop.is_behind and run < _RUN_MAX and loop.then is None:
                     device, end = connection, connection.receive()
+                    loop.is_behind = end > 0
+                    run += 1
                 else:
-                    device = self._inner_device(fd)
-                    end = self._receive(device)
-                # The request was withdrawn between the wait and the read.
+                    fd = await loop.wait_readable(run + 1)
+                    run = 0
+                    device = connection if fd == connection.fd else self._inner_device(fd)
+                    end = connection.receive() if device is connection else self._receive(device)
+                # None is there, or it was withdrawn between the wait and the read.
                 if not end:
                     continue
                 assert device is not None
@@ -116,13 +121,8 @@ class Dispatcher:
                 _, opcode, unique, ino = unpack(message)
                 handler = handlers.get(opcode)
                 if handler is None:
-                    if opcode in _RELAYED and device is connection:
-                        # A copy, because the buffer is used for the next request while this one
-                        # waits.
-                        return device, opcode, unique, connection.relay(bytes(message[:end]))
-                    # INTERRUPT, too, so that the kernel sends no more of them: the signals of the
-                    # caller are looked at instead; see `daemon.caller`.
-                    device.refuse(unique, errno.ENOSYS)
+                    if waiting := self._relayed(device, opcode, unique, end):
+                        return waiting
                     continue
                 try:
                     data = handler(device.root if ino == ROOT else ino, message, end)
@@ -135,6 +135,17 @@ class Dispatcher:
                     return device, opcode, unique, data
         except (ConnectionResetError, trio.ClosedResourceError):
             self._is_over = True
+        return None
+
+    def _relayed(self, device: Device, opcode: int, unique: int, end: int) -> _Waiting | None:
+        """Return a request for pyfuse3, which waits; refuse any other that has no handler."""
+        connection = self._connection
+        if opcode in _RELAYED and device is connection:
+            # A copy, because the buffer is used for the next request while this one waits.
+            return device, opcode, unique, connection.relay(bytes(connection.message[:end]))
+        # INTERRUPT, too, so that the kernel sends no more of them: the signals of the caller are
+        # looked at instead; see `daemon.caller`.
+        device.refuse(unique, errno.ENOSYS)
         return None
 
     def _inner_device(self, fd: int) -> Device | None:

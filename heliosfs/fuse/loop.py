@@ -16,7 +16,8 @@ no other process has wanted the CPU for a second.  An idle mount sleeps, and cos
 
 `wait_readable` tries the cheapest way first: look, poll, linger for long work, sleep.  It looks at
 one epoll descriptor with the devices of all mounts, and asks it for one of them: the kernel names
-them in turn, at the same cost for one as for a thousand.
+them in turn, at the same cost for one as for a thousand.  While requests are there before they are
+looked for (`is_behind`), who reads them may do so without asking here, a few times in a row.
 
 Refused: sleeping in every case, which adds a wake-up to each request; polling without end,
 which takes a CPU from a compiler beside it; a thread that polls, which needs the interpreter lock
@@ -58,6 +59,8 @@ class RequestLoop:
         """Function to call once, when the request that was read last is answered."""
         self.polls = 0
         """Number of times that the loop polled before it would have slept."""
+        self.is_behind = False
+        """True if the request that was found last was there before the loop looked for it."""
         self.sleeps = 0
         self._clock_ns = clock_ns
         self._watched = select.epoll()
@@ -83,10 +86,11 @@ class RequestLoop:
         """Wait for nothing any more.  Idempotent."""
         self._watched.close()
 
-    async def wait_readable(self) -> int:
+    async def wait_readable(self, count: int = 1) -> int:
         """Return the descriptor of a request that is there; -1 if it was withdrawn meanwhile.
 
-        A checkpoint of trio only if none was there, or after `BURST` requests in a row.
+        A checkpoint of trio only if none was there, or after `BURST` requests in a row; `count` is
+        the number of requests since the last call, with the one that comes.
         """
         if self.then is not None:
             then, self.then = self.then, None
@@ -95,11 +99,14 @@ class RequestLoop:
         # I17: a poll would keep the CPU from the thread that a handler waits for.
         may_poll = self._credit > 0 and not self.waiting_handlers
         # One at a time: the kernel puts it behind the others, so that each has its turn.
-        found = (
-            ready(0, 1) or (may_poll and self._poll(ready)) or (self.long_work and self._linger())
-        )
+        found = ready(0, 1)
+        self.is_behind = bool(found)
+        if not found and may_poll:
+            found = self._poll(ready)
+        if not found and self.long_work:
+            found = self._linger()
         if found:
-            self._served += 1
+            self._served += count
             if self._served >= BURST:
                 self._served = 0
                 await trio.lowlevel.checkpoint()
@@ -126,15 +133,15 @@ class RequestLoop:
         self.polls += 1
         end_ns = now_ns + POLL_NS
         while now_ns < end_ns:
-            if found := ready(0, 1):
-                self._credit = min(self._credit + 1, _CREDIT_MAX)
-                return found
             before_ns = now_ns
             os.sched_yield()
             now_ns = self._clock_ns()
             if now_ns - before_ns > _CROWDED_NS:
                 self._back_off(now_ns)
                 return ready(0, 1)
+            if found := ready(0, 1):
+                self._credit = min(self._credit + 1, _CREDIT_MAX)
+                return found
         self._credit -= 4
         return []
 

@@ -135,17 +135,27 @@ class Files:
         workspace.read_ns = max(workspace.read_ns, node.mtime_ns)
         return self._contents.read(node, offset, length)
 
-    def write(self, handle: Handle, offset: int, data: bytes, *, is_late: bool = False) -> int:
-        """Write at `offset`; return the byte count.
-
-        With `is_late`, the bytes were stored through a mapping at some time before.  Fail with
-        EBADF, EFBIG, EROFS, ESTALE or ENOSPC, or raise StoreError.
-        """
+    def writable(self, handle: Handle) -> FileNode:
+        """Return the file that a handle may write to.  Fail with EBADF, or EPERM for a text."""
         if isinstance(handle, TextHandle):
             self._filesystem.check_writable(handle.node)
         if not isinstance(handle, FileHandle) or not handle.is_writer:
             raise PosixError(errno.EBADF)
-        node = handle.node
+        return handle.node
+
+    def write(self, handle: Handle, offset: int, data: bytes) -> int:
+        """Write at `offset`; return the byte count.
+
+        Fail with EBADF, EPERM, EFBIG, EROFS, ESTALE or ENOSPC, or raise StoreError.
+        """
+        return self.write_node(self.writable(handle), offset, data)
+
+    def write_node(self, node: FileNode, offset: int, data: bytes, *, is_late: bool = False) -> int:
+        """Write at `offset` of a file that may be written; return the byte count.
+
+        With `is_late`, the bytes were stored through a mapping at some time before.  Fail with
+        EFBIG, EROFS, ESTALE or ENOSPC, or raise StoreError.
+        """
         if offset + len(data) > FILE_MAX_BYTES:
             raise PosixError(errno.EFBIG)
         # A changed file was checked when it changed first; `raw` is the entry of an unchanged one.

@@ -68,7 +68,9 @@ class FileSystem:
         Fail with ENOTDIR, ENAMETOOLONG, ESTALE or EIO.
         """
         if isinstance(parent, DirNode):
-            self.guard(parent.workspace)
+            # As `guard`, without its call.
+            if parent.workspace.is_closed:
+                raise PosixError(errno.ESTALE)
             if name == DOT_HELIOS:
                 return self._dot_helios(parent)
             found = parent.workspace.lookup(parent, name)
@@ -167,7 +169,9 @@ class FileSystem:
         if isinstance(node, Node):
             if node.workspace.read_only:
                 raise ReadOnly("a snapshot cannot be changed")
-            self.guard(node.workspace)
+            # As `guard`, without its call.
+            if node.workspace.is_closed:
+                raise PosixError(errno.ESTALE)
             # I51: nothing is accepted that the store would not keep.
             if self.failure is not None:
                 raise ReadOnly(self.failure)

@@ -43,7 +43,8 @@ class Naming:
         (`.helios`).
         """
         directory = self._target(parent, name)
-        if directory.workspace.lookup(directory, name) is not None:
+        # A look-up would make a node of what is there.
+        if name in directory.workspace.load(directory):
             raise PosixError(errno.EEXIST)
         if directory.mode & stat.S_ISGID:
             gid = directory.gid

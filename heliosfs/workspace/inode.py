@@ -60,7 +60,9 @@ class StatInode(Inode):
     """True for a directory whose names changed, or may change, without the kernel's knowledge."""
 
     def __init__(self, ino: int, mode: int, uid: int, gid: int, mtime_ns: int) -> None:
-        super().__init__(ino)
+        # As `Inode.__init__`, without its call.
+        self.ino = ino
+        self.lookups = 0
         self.mode = mode
         self.uid = uid
         self.gid = gid

@@ -144,12 +144,16 @@ class DirNode(Node):
     def mark(self, name: bytes, old: bytes | None) -> None:
         """Record that the entry of `name`, so far `old`, was added, removed or replaced."""
         self.dirty.setdefault(name, old)
-        self.touch()
+        self.attr = None
+        if self.raw is not None:
+            self.touch()
 
     def note_names_changed(self, now_ns: int) -> None:
         """Set mtime and ctime, because a name was added, removed or given to another file."""
         self.mtime_ns = self.ctime_ns = now_ns
-        self.touch()
+        self.attr = None
+        if self.raw is not None:
+            self.touch()
 
     def encode(self, oid: Oid, links_below: bool = False) -> bytes:
         if not (self.xattrs or links_below):
@@ -194,8 +198,11 @@ class LeafNode(Node):
         """Further names of the node, besides `parent` and `name`."""
 
     def touch(self) -> None:
+        self.attr = None
+        if self.raw is None:
+            return
         # Each name has an entry in a directory of its own, and all of these are out of date now.
-        if self.links and self.raw is not None:
+        if self.links:
             oid = content_oid(self)
             for parent, name in self.links:
                 parent.mark(name, self.encode_as(name, oid))

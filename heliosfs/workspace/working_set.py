@@ -104,19 +104,27 @@ class WorkingSet:
         content[offset:end] = data
         if node.hole_blocks:
             node.hole_blocks = without_hole(node.hole_blocks, offset, end)
-        self.account.written_bytes += len(data)
+        account = self.account
+        account.written_bytes += len(data)
         if end > size:
             node.file_size = end
-            self._charge(end - size)
+            # As `_charge`, without its call.
+            account.whole_bytes += end - size
+            if account.whole_bytes + account.part_bytes > self.budget_bytes // 8:
+                self._charge(0)
+
+    def begin(self, node: FileContent) -> None:
+        """Let a file that has no bytes in memory be empty."""
+        node.content = bytearray()
+        self._loaded[node] = None
+        node.file_size = node.hole_blocks = 0
+        node.oid = None
 
     def truncate(self, node: FileContent, size: int) -> None:
         """Set the size of a file.  Raises StoreError."""
         if size == 0:
             self.drop(node)
-            node.content = bytearray()
-            self._loaded[node] = None
-            node.file_size = node.hole_blocks = 0
-            node.oid = None
+            self.begin(node)
             return
         content = self.writable(node)
         if not isinstance(content, LargeFile) and size > WHOLE_MAX:

@@ -219,7 +219,7 @@ class Workspace:
         entry = Entry(name, mode, uid, gid, now, 0, NO_OID, target=target, rdev=rdev)
         node = make_node(self, self.inodes.allocate(), entry, None)
         if isinstance(node, FileNode):
-            self.working_set.truncate(node, 0)
+            self.working_set.begin(node)
         elif isinstance(node, DirNode):
             node.tree = EMPTY_TREE
             node.children = {}
@@ -232,7 +232,7 @@ class Workspace:
         """Create a regular file without a name, to which nothing refers yet."""
         entry = Entry(b"", mode, uid, gid, self.clock.now_ns(), 0, NO_OID)
         node = FileNode(self, self.inodes.allocate(), entry, None)
-        self.working_set.truncate(node, 0)
+        self.working_set.begin(node)
         self.inodes.nodes[node.ino] = node
         self.unnamed.add(node)
         return node
@@ -310,7 +310,9 @@ class Workspace:
     def _insert(self, directory: DirNode, name: bytes, node: Node) -> None:
         # A new name may be one that an ignore file names, which the last commit did not know.
         self.nothing_added_to = None
-        children = self.load(directory)
+        children = directory.children
+        if children is None:
+            children = self.load(directory)
         children[name] = node
         directory.unsorted = True
         if isinstance(node, LeafNode):

@@ -240,6 +240,17 @@ def test_requests_with_opens(mounter: Mounter, name: str) -> None:
     assert counted_of(mounter(*ASKED, "--debug"), name) == WITH_OPENS[name]
 
 
+def test_a_file_that_is_created_before_any_was_opened_has_no_release(mounter: Mounter) -> None:
+    workspace = mounter("--debug")
+    for number in range(3):
+        write_file(workspace.path / f"new{number}", b"x")
+    # A request that comes after the last close.
+    os.listdir(workspace.path)
+    text = workspace.log.read_text()
+    assert text.count(" create(") >= 3
+    assert workspace.are_opens_asked or " release(" not in text
+
+
 def counted_of(workspace: Mounted, name: str) -> str:
     """The requests of an action in a workspace that is mounted anew."""
     root = workspace.path

@@ -134,6 +134,7 @@ def test_an_answer_that_nobody_waits_for_is_no_error(
     def refuse(fd: int, parts: object) -> int:
         raise OSError(codes.pop(0), "of the kernel")
 
+    monkeypatch.setattr(os, "write", refuse)
     monkeypatch.setattr(os, "writev", refuse)
     ends.connection.answer(2, b"")
     ends.connection.refuse(4, errno.ENOENT)
