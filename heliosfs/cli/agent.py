@@ -30,6 +30,7 @@ from heliosfs.cli.agentfiles import (
     INSTRUCTIONS,
     MARKED,
     is_included,
+    leads_outside,
     put_block,
     read_text,
     restore_json,
@@ -38,6 +39,7 @@ from heliosfs.cli.agentfiles import (
 from heliosfs.cli.arguments import LocalVerbParser
 from heliosfs.cli.client import ask_in_current_directory, current_directory, refuse_dead
 from heliosfs.cli.locate import find_repository, find_view
+from heliosfs.commands.refusal import put_into_words
 from heliosfs.errors import HeliosError, UsageError
 
 _GB = 1000**3
@@ -144,6 +146,11 @@ class _AgentSetup:
         Return the exit code.
         """
         failed = False
+        has_any = os.path.exists(self._record)
+        if clients is not None:
+            for client in clients:
+                if client.name not in self._done["clients"]:
+                    print(f"{client.name}: 'helios agent init' has not installed the plugin here")
         for name in list(self._done["clients"]):
             if clients is None or CLIENTS.get(name) in clients:
                 failed |= not self._uninstall(name)
@@ -151,10 +158,15 @@ class _AgentSetup:
             for file in MARKED:
                 # Without a record of it, a file with no other lines is taken for ours.
                 is_made = file.name in self._done.get("made", [file.name])
+                if leads_outside(self._root, file):
+                    continue
                 if take_block(self._root, file, is_made=is_made):
+                    has_any = True
                     print(f"{file.name}: lines taken out")
             self._unbound_history()
-        if failed or clients is not None:
+            if not has_any:
+                print(f"nothing of 'helios agent init' is in {self._root}")
+        if failed or (clients is not None and has_any):
             self._save()
         else:
             with suppress(FileNotFoundError):
@@ -170,6 +182,9 @@ class _AgentSetup:
             files.append((IGNORE, _INCLUDE))
         made: list[str] = self._done.setdefault("made", [])
         for file, text in files:
+            if leads_outside(self._root, file):
+                print(f"{file.name}: a link that leads outside of the project: left as it is")
+                continue
             done = put_block(self._root, file, text)
             if done == "made":
                 made.append(file.name)
@@ -266,7 +281,11 @@ class _AgentSetup:
 
     def _config(self, *words: str) -> str:
         os.chdir(self._root)
-        return ask_in_current_directory(["config", *words])
+        try:
+            return ask_in_current_directory(["config", *words])
+        except HeliosError as error:
+            put_into_words(error)
+            raise
 
     def _save(self) -> None:
         self._done["version"] = __version__

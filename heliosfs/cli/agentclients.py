@@ -161,6 +161,8 @@ def _run(client: AgentClient, words: list[str], directory: str) -> str:
             timeout=_INSTALL_SECONDS,
             check=False,
         )
+    except FileNotFoundError:
+        return f"{client.name} is not on the PATH"
     except (OSError, subprocess.SubprocessError) as error:
         return f"{client.name} {words[0]}: {error}"
     if not done.returncode:

@@ -61,6 +61,16 @@ IGNORE = MarkedFile(".heliosignore", "# ", "")
 MARKED = (AGENTS, CLAUDE, IGNORE)
 
 
+def leads_outside(root: str, file: MarkedFile) -> bool:
+    """Return True if a file of the project is a link to one elsewhere.
+
+    Whoever works in the project may have made it, and what is written there others may run.
+    """
+    top = os.path.realpath(root)
+    path = os.path.realpath(os.path.join(top, file.name))
+    return os.path.commonpath((top, path)) != top
+
+
 def put_block(root: str, file: MarkedFile, text: str) -> str:
     """Write our lines into a file of the project, in place of those from before.
 

@@ -20,7 +20,8 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from heliosfs.cli.locate import LOST, Location, find_dead_mount, find_repository, find_view
 from heliosfs.errors import (
@@ -162,6 +163,23 @@ def repository_over(where: str) -> Location:
     return place
 
 
+def mounted_view(where: str) -> Location:
+    """Return the mounted view around a directory.  NotFound says what to do where there is none."""
+    view = find_view(where)
+    if view is not None:
+        return view
+    # A sandbox may have no mount table.
+    with suppress(OSError):
+        refuse_dead(where)
+    place = find_repository(where)
+    if place is not None:
+        import shlex
+
+        way = f"helios mount {shlex.quote(place.root)}"
+        raise NotFound(f"the workspace {place.root} is not mounted: '{way}'")
+    raise NotFound(f"{where} is in no heliosfs workspace: 'helios mount DIR' makes one")
+
+
 def refuse_dead(where: str) -> None:
     """Refuse a directory whose mount has lost its daemon.  NotFound says what to do.
 
@@ -203,6 +221,17 @@ def enter(directory: str) -> None:
 def ask(view: Location, argv: Sequence[str]) -> bytes:
     """Return the whole reply of a mounted view to a verb.  Raise Refused."""
     return exchange(view, view.command, request_line(argv, view.below))
+
+
+def ask_json(view: Location, verb: str, *words: str) -> Any:
+    """Return the document that a mounted view replies to a verb.  Raise Refused, in words."""
+    try:
+        return json.loads(ask(view, [verb, "--json", *words]))
+    except Refused as error:
+        from heliosfs.commands.refusal import put_into_words
+
+        put_into_words(error)
+        raise
 
 
 def request_line(argv: Sequence[str], cwd: str, branch: str | None = None) -> bytes:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from heliosfs import __version__, mounttable
 from heliosfs.cli import locate, runfiles
 from heliosfs.cli.arguments import LocalVerbParser
-from heliosfs.cli.client import ask, lost_daemon, with_repository
+from heliosfs.cli.client import ask, ask_json, lost_daemon, with_repository
 from heliosfs.cli.holders import find_holders
 from heliosfs.cli.mountcheck import check_fuse
 from heliosfs.cli.stores import open_store
@@ -167,7 +167,7 @@ def _settings(view: locate.Location | None, place: locate.Location | None) -> Se
     below = layers()
     if view is None:
         return resolve(below)
-    asked = json.loads(ask(view, ["config", "list", "--changed", "--json"]))
+    asked = ask_json(view, "config", "list", "--changed")
     known = resolve([])
     said = {each["key"]: each for each in asked}
     entries = tuple(

@@ -8,11 +8,10 @@ fork alone, and they never become a commit of the base.
 from __future__ import annotations
 
 import errno
-import json
 import os
 from typing import NamedTuple
 
-from heliosfs.cli.client import Refused, ask
+from heliosfs.cli.client import Refused, ask, ask_json
 from heliosfs.cli.inside import Inside, mount_point
 from heliosfs.cli.locate import Location, find_view
 from heliosfs.errors import Busy, HeliosError, NotFound
@@ -78,8 +77,14 @@ def find_base(view: Location) -> Base:
 
     Raise NotFound before its first commit, Busy while a merge is open there.
     """
-    ask(view, ["rev-parse", "HEAD"])
-    if json.loads(ask(view, ["status", "--json"]))["merging"] is not None:
+    try:
+        ask(view, ["rev-parse", "HEAD"])
+    except Refused as error:
+        if error.errno == errno.ENOENT:
+            text = "nothing was committed yet, so nothing can be forked: commit first"
+            raise NotFound(text) from error
+        raise
+    if ask_json(view, "status")["merging"] is not None:
         raise Busy("a merge is open: commit it, or give it up")
     return Base(view, mount_point(view), _branch_of(view))
 
@@ -109,9 +114,9 @@ def fork_again(fork: TrialFork, name: str) -> TrialFork:
 
 def commit_all(view: Location, message: str, *, allow_empty: bool = False) -> str | None:
     """Commit all files of a view; return the id, or None if nothing had changed."""
-    words = ["commit", "--work", "--json", "--allow-markers", "-m", subject(message)]
+    words = ["--work", "--allow-markers", "-m", subject(message)]
     try:
-        made = json.loads(ask(view, [*words, "--allow-empty"] if allow_empty else words))
+        made = ask_json(view, "commit", *words, *(["--allow-empty"] if allow_empty else []))
     except Refused as error:
         if error.errno == errno.ENODATA:
             return None

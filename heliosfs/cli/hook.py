@@ -12,6 +12,7 @@ import subprocess
 import sys
 from typing import NamedTuple
 
+from heliosfs.cli.client import current_directory, print_bytes
 from heliosfs.cli.locate import Location, find_view
 from heliosfs.commands.agents.payload import (
     MOMENTS,
@@ -48,13 +49,12 @@ def hook(argv: list[str], options: Options) -> int:
     try:
         given = options.value("payload")
         text = given if given is not None else _standard_input()
-        answer = _answer(argv, options, moment, text)
+        print_bytes(os.fsencode(_answer(argv, options, moment, text)))
     except (HeliosError, OSError, subprocess.SubprocessError) as error:
         if not is_needed:
             return 0
         print(f"helios: {error}", file=sys.stderr)
         return 1
-    print(answer, end="")
     return 0
 
 
@@ -82,7 +82,7 @@ def _view(directory: str, *, is_known: bool) -> Location | None:
     """Return the view of the current directory, else that of the directory in the payload."""
     if not is_known:
         return None
-    found = find_view(os.getcwd())
+    found = find_view(current_directory())
     if found is None and os.path.isabs(directory):
         return find_view(os.path.realpath(directory))
     return found

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shlex
 import sys
 from typing import NamedTuple, NoReturn
 
-from heliosfs.cli.client import current_directory, refuse_dead
-from heliosfs.cli.locate import COMMAND, REPOSITORY, Location, find_repository, find_view
+from heliosfs.cli.locate import COMMAND, REPOSITORY, Location
 from heliosfs.cli.namespace import bind_privately
 from heliosfs.cli.sandbox import SandboxPlace, SandboxWish, confine
 from heliosfs.commands.options import Options
-from heliosfs.errors import HeliosError, NotFound
+from heliosfs.errors import HeliosError
 from heliosfs.mounttable import mount_over
 
 _NOT_FOUND = 127
@@ -36,18 +34,6 @@ class Inside(NamedTuple):
     def live(self) -> str:
         """Return the live directory of a branch that the mount point does not show."""
         return os.path.join(self.top, REPOSITORY, "live", self.branch or "")
-
-
-def mounted_view() -> Location:
-    """Return the mounted view around the current directory.  Raise NotFound if there is none."""
-    where = current_directory()
-    view = find_view(where)
-    if view is None:
-        refuse_dead(where)
-        place = find_repository(where)
-        hint = f": helios mount {shlex.quote(place.root)}" if place is not None else ""
-        raise NotFound(f"not inside a mounted workspace ({where}){hint}")
-    return view
 
 
 def mount_point(view: Location) -> str:

@@ -13,6 +13,7 @@ import platform
 import struct
 from collections.abc import Iterable
 from contextlib import suppress
+from typing import NamedTuple
 
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 """Numbers of the system calls, the same on all architectures."""
@@ -35,15 +36,34 @@ _SCOPED_ABSTRACT_SOCKETS, _SCOPED_SIGNALS = 1, 2
 NETWORK_SINCE, SCOPES_SINCE = 4, 6
 """Versions that know of TCP, and of signals and abstract sockets."""
 
+
+class _Calls(NamedTuple):
+    """Numbers of system calls on an architecture (`AUDIT_ARCH_…`)."""
+
+    architecture: int
+    ioctl: int
+    prlimit: int
+    keys: tuple[int, ...]
+    """add_key(2), request_key(2) and keyctl(2)."""
+
+
+_X32 = 0x40000000
 _ARCHITECTURES = {
-    "x86_64": ((0xC000003E, 16), (0xC000003E, 0x40000000 + 514), (0x40000003, 54)),
-    "aarch64": ((0xC00000B7, 29), (0x40000028, 54)),
+    "x86_64": (
+        _Calls(0xC000003E, 16, 302, (248, 249, 250)),
+        _Calls(0xC000003E, _X32 + 514, _X32 + 302, (_X32 + 248, _X32 + 249, _X32 + 250)),
+        _Calls(0x40000003, 54, 340, (286, 287, 288)),
+    ),
+    "aarch64": (
+        _Calls(0xC00000B7, 29, 261, (217, 218, 219)),
+        _Calls(0x40000028, 54, 369, (309, 310, 311)),
+    ),
 }
-"""Machine -> architectures of its programs, and the number of ioctl(2) in each."""
+"""Machine -> architectures of its programs."""
 _TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
 _LOAD_WORD, _JUMP_IF_EQUAL, _RETURN = 0x20, 0x15, 0x06
-_NUMBER_AT, _ARCHITECTURE_AT, _REQUEST_AT = 0, 4, 24
-"""Places in `struct seccomp_data`: the last is the lower half of the second argument."""
+_NUMBER_AT, _ARCHITECTURE_AT, _PROCESS_AT, _REQUEST_AT, _LIMIT_AT = 0, 4, 16, 24, 32
+"""Places in `struct seccomp_data`: the last three are the lower halves of arguments 1 to 3."""
 _ALLOW, _REFUSE = 0x7FFF0000, 0x00050000 | errno.EPERM
 
 
@@ -95,19 +115,31 @@ def drop_capabilities() -> None:
     _check(libc.capset(header, bytes(24)))
 
 
-def typing_filter() -> bytes:
-    """Return a seccomp program that refuses ioctls which type into a terminal; b"" if unknown here.
+def call_filter() -> bytes:
+    """Return a seccomp program that refuses what reaches out by no file; b"" if unknown here.
 
-    With TIOCSTI a program puts a command into the input of the shell that it was started from.
+    With TIOCSTI a program puts a command into the input of the shell that it was started from; a
+    limit of CPU time or of a file's size ends another process of the user; and the kernel's keys
+    are those of the user.
     """
-    known = _ARCHITECTURES.get(platform.machine(), ())
     program: list[tuple[int, int, int, int]] = []
-    for architecture, number in known:
+    for calls in _ARCHITECTURES.get(platform.machine(), ()):
         program += [
             (_LOAD_WORD, 0, 0, _ARCHITECTURE_AT),
-            (_JUMP_IF_EQUAL, 0, 6, architecture),
+            (_JUMP_IF_EQUAL, 0, 16, calls.architecture),
             (_LOAD_WORD, 0, 0, _NUMBER_AT),
-            (_JUMP_IF_EQUAL, 0, 4, number),
+            (_JUMP_IF_EQUAL, 13, 0, calls.keys[0]),
+            (_JUMP_IF_EQUAL, 12, 0, calls.keys[1]),
+            (_JUMP_IF_EQUAL, 11, 0, calls.keys[2]),
+            (_JUMP_IF_EQUAL, 7, 0, calls.ioctl),
+            (_JUMP_IF_EQUAL, 0, 10, calls.prlimit),
+            # Limits of the caller itself, and a question, which has no address of a new limit.
+            (_LOAD_WORD, 0, 0, _PROCESS_AT),
+            (_JUMP_IF_EQUAL, 8, 0, 0),
+            (_LOAD_WORD, 0, 0, _LIMIT_AT),
+            (_JUMP_IF_EQUAL, 0, 5, 0),
+            (_LOAD_WORD, 0, 0, _LIMIT_AT + 4),
+            (_JUMP_IF_EQUAL, 4, 3, 0),
             (_LOAD_WORD, 0, 0, _REQUEST_AT),
             (_JUMP_IF_EQUAL, 1, 0, _TIOCSTI),
             (_JUMP_IF_EQUAL, 0, 1, _TIOCLINUX),

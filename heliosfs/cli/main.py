@@ -36,6 +36,7 @@ _OF_SETTING = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `helios`; return 0 when done, 1 refused, 2 wrong usage, 130 interrupted."""
     words = list(sys.argv[1:] if argv is None else argv)
+    _open_closed_streams()
     if os.isatty(1) or os.isatty(2):
         from heliosfs.cli.seen import guard_terminal
 
@@ -66,6 +67,19 @@ def main(argv: Sequence[str] | None = None) -> int:
             traceback.print_exc()
         text = f"a bug: {type(error).__name__}: {error} (HELIOS_DEBUG=1 shows where)"
         return _complain(text, 1, words, 0)
+
+
+def _open_closed_streams() -> None:
+    """Open /dev/null for each standard stream that is closed.
+
+    Otherwise the next file to be opened, one of a store for example, would be that stream.
+    """
+    for fd, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+            setattr(sys, name, open(fd, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
 
 
 def _dispatch(argv: list[str]) -> int:

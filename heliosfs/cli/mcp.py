@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 
 from heliosfs.cli.arguments import LocalVerbParser
-from heliosfs.cli.client import ask, lost_daemon
-from heliosfs.cli.locate import CONTROL, Location, find_dead_mount, find_repository, find_view
-from heliosfs.errors import HeliosError, NotFound
+from heliosfs.cli.client import ask, mounted_view
+from heliosfs.cli.locate import CONTROL, Location
+from heliosfs.errors import HeliosError
 
 _REQUIREMENT = "mcp>=2.3,<3"
 """Requirement of the extra `mcp`."""
@@ -35,7 +35,7 @@ def mcp(argv: Sequence[str]) -> int:
     """Run `helios mcp` and return the exit code, when the client ends.  Raise HeliosError."""
     asked = mcp_parser().parse_args(argv)
     if find_spec("mcp") is None:
-        raise HeliosError(f"it needs the package mcp: {_way_to_install()}")
+        raise HeliosError(f"'helios mcp' needs the package mcp: {_way_to_install()}")
     from heliosfs.mcp.places import Access
     from heliosfs.mcp.server import run_server
 
@@ -78,7 +78,7 @@ class KnownViews:
         known = self._views.get(directory)
         if known is not None and _device(known[0]) == known[1]:
             return known[0]
-        view = _find(directory)
+        view = mounted_view(directory)
         self._views[directory] = view, _device(view)
         return view
 
@@ -89,17 +89,3 @@ def _device(view: Location) -> int:
         return os.stat(os.path.join(view.root, CONTROL)).st_dev
     except OSError:
         return 0
-
-
-def _find(directory: str) -> Location:
-    """Return the mounted view around a directory.  NotFound says what to do."""
-    view = find_view(directory)
-    if view is not None:
-        return view
-    dead = find_dead_mount(directory)
-    if dead is not None:
-        raise lost_daemon(dead)
-    place = find_repository(directory)
-    if place is not None:
-        raise NotFound(f"the workspace {place.root} is not mounted: 'helios mount {place.root}'")
-    raise NotFound(f"{directory} is in no heliosfs workspace: 'helios mount DIR' makes one")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import sys
@@ -12,7 +11,7 @@ from contextlib import suppress
 from functools import partial
 from typing import NamedTuple
 
-from heliosfs.cli.client import ask
+from heliosfs.cli.client import ask, ask_json, current_directory, mounted_view
 from heliosfs.cli.forks import (
     Base,
     TrialFork,
@@ -26,7 +25,7 @@ from heliosfs.cli.forks import (
     make_fork,
     ways,
 )
-from heliosfs.cli.inside import mounted_view, sandbox_wish
+from heliosfs.cli.inside import sandbox_wish
 from heliosfs.cli.racers import (
     Output,
     Racer,
@@ -94,7 +93,7 @@ def race(argv: list[str], options: Options) -> int:
     It is 1 if none succeeded or the winner was not merged, 128 + N after signal N.  Raise NotFound
     outside of a mounted workspace and before the first commit, Busy while a merge is open, Refused.
     """
-    view = mounted_view()
+    view = mounted_view(current_directory())
     base = find_base(view)
     wish = _wish(options, partial(_free_name, base))
     if wish.directory is not None:
@@ -135,8 +134,8 @@ def _wish(options: Options, find_name: Callable[[], str]) -> _Wish:
 
 def _free_name(base: Base) -> str:
     """Return the first name for a race that neither a branch nor an experiment has."""
-    taken = {each["name"] for each in json.loads(ask(base.view, ["branch", "--json"]))}
-    taken |= {each["name"] for each in json.loads(ask(base.view, ["experiment", "--json"]))}
+    taken = {each["name"] for each in ask_json(base.view, "branch")}
+    taken |= {each["name"] for each in ask_json(base.view, "experiment")}
     number = 1
     while any(f"{each}-".startswith(f"race-{number}-") for each in taken):
         number += 1

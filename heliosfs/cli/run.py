@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 
-from heliosfs.cli.client import ask
-from heliosfs.cli.inside import Inside, become, enter, mount_point, mounted_view, sandbox_wish
+from heliosfs.cli.client import ask_json, current_directory, mounted_view
+from heliosfs.cli.inside import Inside, become, enter, mount_point, sandbox_wish
 from heliosfs.cli.locate import Location
 from heliosfs.cli.trial import run_child
 from heliosfs.commands.options import Options
@@ -27,7 +26,7 @@ def run(argv: list[str], options: Options) -> int:
     if not options.words:
         raise options.misuse("give a command to run")
     wish = sandbox_wish(options)
-    view = mounted_view()
+    view = mounted_view(current_directory())
     options.only_one(*_BEGINNINGS)
     wanted, how = options.value("branch"), [key for key in _BEGINNINGS if key in options]
     if how and wanted is None:
@@ -49,14 +48,14 @@ def _choose_branch(
     The branch is None for a detached HEAD.  The other value is True if the mount point shows it.
     `how` is the option of `branch` with which it is made, if any.
     """
-    branches = json.loads(ask(view, ["branch", "--json"]))
+    branches = ask_json(view, "branch")
     for each in branches:
         if each["name"] == wanted if wanted is not None else each["current"]:
             return each["name"], each["mounted"]
     if wanted is None:
         return None, True
     given = [f"--{key}" for key in how]
-    made = json.loads(ask(view, ["branch", "--json", *given, "--", wanted]))
+    made = ask_json(view, "branch", *given, "--", wanted)
     if not is_quiet:
         at = f"at {made['head'][:12]}" if made["head"] else "without a commit"
         changes = "".join(_BEGINNINGS[key] for key in how)

@@ -11,10 +11,13 @@ are those of `ctl/confined`, which refuse verbs that reach other branches or wha
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
+import stat
 import subprocess
 import sys
+from contextlib import suppress
 from typing import NamedTuple
 
 from heliosfs.cli import landlock
@@ -64,8 +67,11 @@ class _Claims(NamedTuple):
         elif denies_tcp:
             self.not_held.append("the network can be reached")
 
-    def note_scopes(self, version: int) -> None:
-        """Note what holds between processes."""
+    def note_processes(self, version: int) -> None:
+        """Note what holds between processes that see each other."""
+        self.not_held.append(
+            "processes outside: their names and arguments can be seen, their priorities changed"
+        )
         if version >= landlock.SCOPES_SINCE:
             self.held.append("no signal reaches a process outside")
         else:
@@ -89,6 +95,7 @@ def confine(place: SandboxPlace, wish: SandboxWish) -> tuple[list[str], str]:
     Return words to put before a command, and the directory in which it sees the branch.  Raise
     HeliosError where no sandbox can be made.
     """
+    _close_directories()
     bubblewrap = shutil.which("bwrap")
     reason = ""
     if bubblewrap is not None:
@@ -98,6 +105,14 @@ def confine(place: SandboxPlace, wish: SandboxWish) -> tuple[list[str], str]:
             _tell(wish, "bubblewrap", _Claims(_held_by_bubblewrap(place, wish), _not_held(wish)))
             return words, place.top
     return [], _confine_here(place, wish, reason)
+
+
+def _close_directories() -> None:
+    """Let no open directory go to the command: paths from there are those of outside."""
+    for name in os.listdir("/proc/self/fd"):
+        with suppress(OSError):
+            if stat.S_ISDIR(os.fstat(int(name)).st_mode):
+                fcntl.fcntl(int(name), fcntl.F_SETFD, fcntl.FD_CLOEXEC)
 
 
 def _confine_here(place: SandboxPlace, wish: SandboxWish, reason: str) -> str:
@@ -121,15 +136,18 @@ def _confine_here(place: SandboxPlace, wish: SandboxWish, reason: str) -> str:
         root, writable = place.source, [place.source]
         denies_tcp = not wish.with_network
         claims.note_no_namespace(place, str(error), version, denies_tcp=denies_tcp)
-    claims.note_scopes(version)
+    claims.note_processes(version)
     landlock.drop_capabilities()
     devices = [os.path.join("/dev", name) for name in _DEVICES]
     landlock.restrict(writable, devices, denies_tcp=denies_tcp)
-    program = landlock.typing_filter()
+    program = landlock.call_filter()
     if program:
         landlock.filter_calls(program)
     else:
-        claims.not_held.append("a program can type into the terminal (TIOCSTI)")
+        claims.not_held.append(
+            "a program can type into the terminal (TIOCSTI), use keys of this user in the kernel, "
+            "and set limits of processes outside"
+        )
     if reason:
         claims.not_held.append(f"bubblewrap would hold more, but fails: {reason}")
     _tell(wish, f"Landlock, version {version}", claims)
@@ -174,7 +192,7 @@ def _bubblewrap_words(program: str, place: SandboxPlace, wish: SandboxWish) -> l
     words += ["--unshare-all", "--cap-drop", "ALL", "--die-with-parent"]
     if wish.with_network:
         words.append("--share-net")
-    program_of_calls = landlock.typing_filter()
+    program_of_calls = landlock.call_filter()
     if program_of_calls:
         fd = os.memfd_create("seccomp", 0)
         os.write(fd, program_of_calls)
@@ -216,7 +234,10 @@ def _not_held(wish: SandboxWish) -> list[str]:
     """Return what no kind of sandbox holds."""
     not_held = ["files outside can be read, and sockets at paths outside of /tmp and /run used"]
     if wish.with_network:
-        not_held.append("--net: what is read can be sent, and services of this machine be reached")
+        not_held.append(
+            "--net: what is read can be sent, and services of this machine be reached, also those "
+            "with abstract sockets"
+        )
     return not_held
 
 

@@ -9,8 +9,9 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from heliosfs.cli.client import current_directory, mounted_view
 from heliosfs.cli.forks import TrialFork, changes_of, drop, find_base, finish, keep, make_fork, ways
-from heliosfs.cli.inside import Inside, be_command, mounted_view, sandbox_wish
+from heliosfs.cli.inside import Inside, be_command, sandbox_wish
 from heliosfs.cli.processes import (
     become_subreaper,
     descendants,
@@ -37,7 +38,7 @@ def try_(argv: list[str], options: Options) -> int:
         raise options.misuse("give a command to try")
     options.only_one("keep", "drop")
     command, wish = shlex.join(options.words), sandbox_wish(options)
-    base = find_base(mounted_view())
+    base = find_base(mounted_view(current_directory()))
     fork = make_fork(base, options.value("branch") or "try-{}", command)
     is_quiet = "quiet" in options
     if not is_quiet:

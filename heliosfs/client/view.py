@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from heliosfs.cli.client import lost_daemon
-from heliosfs.cli.locate import Location, find_dead_mount, find_view
+from heliosfs.cli.client import mounted_view
+from heliosfs.cli.locate import Location
 from heliosfs.client.commands import StartedCommand
 from heliosfs.client.requests import Door, request_json, request_text
 from heliosfs.errors import NotFound
@@ -24,14 +23,7 @@ class ViewClient:
 
         Raise NotFound if nothing is mounted there, NotPermitted if another user mounted it.
         """
-        where = os.path.realpath(path)
-        view = find_view(where)
-        if view is None:
-            with suppress(OSError):
-                dead = find_dead_mount(where)
-                if dead is not None:
-                    raise lost_daemon(dead)
-            raise NotFound(f"not inside a mounted workspace ({where})")
+        view = mounted_view(os.path.realpath(path))
         self._root = view.root
         self._door = Door(Location(view.root, ""))
 

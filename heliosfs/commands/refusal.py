@@ -42,6 +42,13 @@ def refusal(text: str, number: int) -> str:
     return json.dumps({"error": text, "errno": errno.errorcode.get(number, "EIO")})
 
 
+def put_into_words(error: HeliosError) -> None:
+    """Let an error whose text is such a document say it in words again."""
+    text = str(error)
+    if text.startswith(DOCUMENT):
+        error.args = (json.loads(text)["error"],)
+
+
 def tell_as_json(error: HeliosError, argv: Sequence[str]) -> None:
     """Let an error say its text as a document, if the request asked for JSON.
 

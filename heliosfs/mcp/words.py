@@ -69,7 +69,8 @@ def words_of(verb: Verb, given: Mapping[str, Any]) -> list[str]:
         if key in options:
             said += _option_words(verb, options[key], value)
         elif key not in (ARGUMENTS, DIRECTORY) and (key != PATHS or not verb.takes_paths):
-            raise misuse(verb.name, f"unknown property {key[:80]!r}")
+            known = ", ".join(input_schema(verb)["properties"])
+            raise UsageError(f"usage: unknown property {key[:80]!r}: {verb.name!r} has {known}")
     said += _limit(verb, given, words)
     said += words
     if given.get(PATHS) is not None:

@@ -187,6 +187,24 @@ def test_a_dead_mount_and_one_that_is_gone_do_not_hurt(mounted: Mounted, client:
     assert client.send("Stop", "{}").returncode == 0
 
 
+@pytest.mark.parametrize("streams", ["<&-", ">&-", "> /dev/full", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("event", ["SessionStart", "Stop", "WorktreeRemove"])
+def test_streams_that_are_closed_or_full_do_not_hurt(
+    mounted: Mounted, tmp_path: Path, path: Path, event: str, streams: str
+) -> None:
+    for place in (mounted.path, tmp_path):
+        words = ["sh", "-c", f"helios hook {event} {streams}"]
+        done = subprocess.run(
+            words,
+            cwd=place,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=SECONDS,
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (0, b"")
+
+
 def test_a_worktree_that_cannot_be_made_has_an_exit_code(mounted: Mounted, client: Client) -> None:
     (mounted.path / "a").write_text("1")
     done = client.send("WorktreeCreate", json.dumps({"name": "a b"}))

@@ -222,7 +222,7 @@ def test_only_the_expected_head(workspace: Workspace) -> None:
 
 
 def test_where_there_is_no_workspace(mounted: Mounted, tmp_path: Path) -> None:
-    with pytest.raises(errors.NotFound, match="not inside a mounted workspace"):
+    with pytest.raises(errors.NotFound, match="is in no heliosfs workspace"):
         Workspace(tmp_path)
     workspace = Workspace(mounted.path)
     assert workspace.head is None

@@ -128,7 +128,7 @@ def test_outside_of_a_mounted_workspace(ws: Mounted, tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 1
-    assert "not inside a mounted workspace" in done.stderr
+    assert f"{tmp_path} is in no heliosfs workspace: 'helios mount DIR'" in done.stderr
     ws.unmount()
     done = run(ws, "true")
     assert f"helios mount {ws.path}" in done.stderr
@@ -160,3 +160,10 @@ def test_a_fork_has_what_is_ignored_and_its_paths_lead_into_it(ws: Mounted) -> N
     assert copied.stdout == "main\n"
     assert copied.stderr.endswith(", with the ignored files of this one\n")
     assert run(ws, "-b", "x", "--copy-ignored", "--fork", "--", "true").returncode == 2
+
+
+def test_a_refusal_is_told_in_words(mounted: Mounted) -> None:
+    """The command asks in JSON; its user does not."""
+    done = run(mounted, "-b", "idea", "--", "true")
+    assert done.returncode == 1
+    assert done.stderr == "helios: nothing was committed yet: commit first, or use --fork\n"

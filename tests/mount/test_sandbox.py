@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import pty
+import resource
 import shutil
 import signal
 import socket
@@ -177,11 +178,47 @@ def test_processes_outside_are_out_of_reach(box: Sandbox) -> None:
                 f"print(os.listdir('/proc/{process.pid}/root'))",
                 f"print(os.listdir('/proc/{box.ws.pid}/cwd'))",
                 f"print(len(open('/proc/{process.pid}/environ').read()))",
+                f"import resource\nresource.prlimit({process.pid}, resource.RLIMIT_CPU, (1, 1))",
             ):
                 assert box.python(program).startswith(REFUSED), program
             assert process.poll() is None
+            assert resource.prlimit(process.pid, resource.RLIMIT_CPU)[0] != 1
         finally:
             process.kill()
+
+
+def test_what_ends_a_process_or_is_a_key_of_the_user_is_refused(box: Sandbox) -> None:
+    """A process may limit itself, and ask."""
+    own = "import resource\nresource.setrlimit(resource.RLIMIT_CPU, (50, 50))\n"
+    assert (
+        box.python(f"{own}print(resource.prlimit(os.getppid(), resource.RLIMIT_CPU) != 0)")
+        == "True"
+    )
+    number = {"x86_64": 250, "aarch64": 219}[os.uname().machine]
+    call = f"libc = ctypes.CDLL(None, use_errno=True)\ndone = libc.syscall({number}, 0, -4, 0)"
+    refuse = "if done < 0:\n    raise OSError(ctypes.get_errno(), 'refused')"
+    assert box.python(f"{call}\n{refuse}") == f"{REFUSED} EPERM"
+
+
+def test_no_open_directory_comes_along(box: Sandbox, tmp_path: Path) -> None:
+    """Paths from there would be those of outside."""
+    fd = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        program = f"import os; os.open('made', os.O_WRONLY | os.O_CREAT, dir_fd={fd})"
+        done = subprocess.run(
+            [*HELIOS, "run", "--sandbox", "-q", "--", PYTHON, "-c", program],
+            cwd=box.ws.path,
+            pass_fds=(fd,),
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+        )
+    finally:
+        os.close(fd)
+    assert done.returncode == 1
+    assert "Error: [Errno" in done.stderr
+    assert not (tmp_path / "made").exists()
 
 
 @pytest.mark.parametrize("flags", BRANCHES)

@@ -178,9 +178,10 @@ def test_in_a_live_view_and_inside_of_run(ws: Mounted) -> None:
 def test_what_cannot_be_forked(mounted: Mounted, tmp_path: Path) -> None:
     done = mounted.command("try", "--", "true")
     assert done.returncode == 1
+    assert "nothing was committed yet, so nothing can be forked: commit first" in done.stderr
     assert mounted.helios("branch", "--list").split() == ["*", "main"], done.stderr
     done = mounted.command("try", "--", "true", cwd=tmp_path)
-    assert "not inside a mounted workspace" in done.stderr
+    assert f"{tmp_path} is in no heliosfs workspace: 'helios mount DIR'" in done.stderr
     (mounted.path / "f").write_text("1\n")
     mounted.commit("one")
     mounted.helios("branch", "x")

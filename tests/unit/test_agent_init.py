@@ -108,6 +108,12 @@ def test_what_was_done_is_taken_back_to_the_byte(
     assert main(["agent", "remove"]) == 0
     assert files(project) == before
     assert runfiles.agent_records() == []
+    capsys.readouterr()
+    assert main(["agent", "remove"]) == 0
+    assert capsys.readouterr().out == f"nothing of 'helios agent init' is in {project}\n"
+    assert main(["agent", "remove", "--client", "codex"]) == 0
+    assert "codex: 'helios agent init' has not installed" in capsys.readouterr().out
+    assert runfiles.agent_records() == []
     assert calls(home, "claude")[:2] == [
         f"plugin marketplace add {plugin_directory()} --scope local",
         "plugin install helios@heliosfs --scope local",
@@ -169,6 +175,23 @@ def test_one_file_under_two_names_gets_the_lines_once(home: Path, project: Path)
     assert (project / "CLAUDE.md").read_text() == "@AGENTS.md\n"
 
 
+def test_a_link_to_elsewhere_is_left_alone(
+    home: Path, project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An agent may have made it, and a shell may run what is written there."""
+    profile = tmp_path / "profile"
+    profile.write_text("alias ll='ls -l'\n")
+    (project / "AGENTS.md").symlink_to(profile)
+    (project / ".heliosignore").symlink_to(tmp_path / "missing")
+    assert main(["agent", "init", "--client", "none"]) == 0
+    said = capsys.readouterr().out
+    assert "AGENTS.md: a link that leads outside of the project: left as it is\n" in said
+    assert ".heliosignore: a link that leads outside" in said
+    main(["agent", "remove"])
+    assert profile.read_text() == "alias ll='ls -l'\n"
+    assert not (tmp_path / "missing").exists()
+
+
 def test_rules_of_git_are_taken_in_once(home: Path, project: Path) -> None:
     (project / ".heliosignore").write_text("#!include:.gitignore\n*.tmp\n")
     main(["agent", "init"])
@@ -224,6 +247,13 @@ def test_a_client_that_another_project_needs_keeps_the_plugin(
     monkeypatch.chdir(project / "src")
     main(["agent", "remove"])
     assert calls(home, "codex")[-1] == "plugin marketplace remove heliosfs"
+
+
+def test_a_client_that_is_not_there(
+    home: Path, project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["agent", "init", "--client", "gemini"]) == 1
+    assert "not installed: gemini is not on the PATH\n" in capsys.readouterr().out
 
 
 def test_a_client_that_refuses(

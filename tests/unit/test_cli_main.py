@@ -289,3 +289,16 @@ def test_a_verb_of_the_command_line_has_a_function_and_a_parser(verb: LocalVerb)
     module = import_module(f"heliosfs.cli.{verb.module}")
     assert list(signature(getattr(module, verb.name)).parameters) == ["argv"]
     assert verb.parser().prog == f"helios {verb.name}"
+
+
+@pytest.mark.parametrize("streams", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_streams_that_are_closed_are_no_files(streams: str, tmp_path: Path) -> None:
+    """The first files that are opened would be the streams: replies would be written into them."""
+    code = "import os, sys; from heliosfs.cli.main import main; code = main(['--version']); "
+    code += f"fd = os.open({str(tmp_path / 'file')!r}, os.O_CREAT | os.O_RDWR); "
+    code += "print('said'); print('complained', file=sys.stderr); sys.exit(code or 3 - min(fd, 3))"
+    words = ["sh", "-c", f'"$@" {streams}', "sh", sys.executable, "-c", code]
+    done = subprocess.run(words, capture_output=True, stdin=subprocess.DEVNULL, check=False)
+    assert done.returncode == 0, done.stderr
+    assert b"AttributeError" not in done.stderr
+    assert (tmp_path / "file").read_bytes() == b""

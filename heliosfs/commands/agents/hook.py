@@ -208,7 +208,7 @@ def _subagent(payload: HookPayload) -> str:
 
 def _message(moment: HookMoment, payload: HookPayload, prompt: AgentPrompt) -> str:
     if moment is HookMoment.TOOLS:
-        text = counted(tool_names(payload)) or f"after: {prompt.text}"
+        text = counted(tool_names(payload)) or f"after: {prompt.text or 'a prompt'}"
     else:
         text = text_at(payload, *_LAST_WORDS)
         if not one_line(text, _SUBJECT_WIDTH):
