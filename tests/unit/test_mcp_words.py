@@ -111,7 +111,7 @@ def test_a_list_is_bounded_unless_it_says_how() -> None:
     ("name", "values", "problem"),
     [
         ("reset", {"hard": "yes"}, "'hard' is true or false"),
-        ("reset", {"keep": True}, "unknown property 'keep': 'reset' has hard, "),
+        ("reset", {"keep": True}, "unknown property 'keep': 'reset' has "),
         ("undo", {"paths": ["a"]}, "unknown property 'paths'"),
         ("log", {"json": False}, "unknown property 'json'"),
         ("reset", {"arguments": ["--hard"]}, "'--hard' is an option, which is a property"),
