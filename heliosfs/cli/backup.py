@@ -5,32 +5,25 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import shutil
-import stat
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from heliosfs.cli.client import current_directory
-from heliosfs.cli.locate import REPOSITORY
+from heliosfs.cli.newplace import new_store, prepare, take_back
 from heliosfs.cli.progress import ProgressLine
 from heliosfs.commands.options import Options
-from heliosfs.errors import AlreadyExists, HeliosError, NotPermitted
 from heliosfs.repo.backup_directory import (
     LastBackup,
     check_outside,
     last_backup,
     open_backup,
     plain_path,
-    reason,
-    sync_directory,
 )
 
 if TYPE_CHECKING:
     from heliosfs.store.local import LocalStore
 
-_NEW = f"{REPOSITORY}.new"
-"""Name of the store until it is whole: one that is not must never be opened."""
 _LISTED_COUNT = 20
 
 T = TypeVar("T")
@@ -98,39 +91,17 @@ def _restore(options: Options, line: ProgressLine) -> int:
     try:
         last = last_backup(source)
         assert last is not None
-        was_there = _prepare(new)
+        was_there = prepare(new)
         try:
             count, damaged = _fill(source, new, options, line)
         except BaseException:
-            _take_back(new, was_there=was_there)
+            take_back(new, was_there=was_there)
             raise
     finally:
         source.close()
     line.end()
     _tell(options, path, new, last, count, damaged)
     return 1 if damaged else 0
-
-
-def _prepare(new: str) -> bool:
-    """Make the directory of the workspace, if it is not there and empty; return True if it was."""
-    try:
-        os.mkdir(new)
-    except FileExistsError:
-        try:
-            names = set(os.listdir(new))
-        except NotADirectoryError as error:
-            raise AlreadyExists(f"{new} is no directory") from error
-        if os.path.islink(new):
-            raise NotPermitted(f"{new} is a symbolic link, which is not followed") from None
-        if names - {_NEW}:
-            raise AlreadyExists(f"{new} is not empty: name a new or empty directory") from None
-        if _NEW in names:
-            # What a restore that was killed has left.
-            shutil.rmtree(os.path.join(new, _NEW))
-        return True
-    except OSError as error:
-        raise HeliosError(f"cannot make {new}: {reason(error)}") from error
-    return False
 
 
 def _fill(
@@ -140,27 +111,13 @@ def _fill(
     from heliosfs.repo.backup import restore
     from heliosfs.store.local import LocalStore
 
-    place = os.path.join(new, _NEW)
-    os.mkdir(place, 0o700)
-    fd = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    try:
+    with new_store(new) as fd:
         target = LocalStore.open(fd, create=True)
         try:
             done = restore(source, target, line.tell, keeps_going="keep-going" in options)
         finally:
             target.close()
-    finally:
-        os.close(fd)
-    os.rename(place, os.path.join(new, REPOSITORY))
-    for each in (new, os.path.dirname(new)):
-        sync_directory(each)
     return done
-
-
-def _take_back(new: str, *, was_there: bool) -> None:
-    shutil.rmtree(os.path.join(new, _NEW), ignore_errors=True)
-    if not was_there and stat.S_ISDIR(os.lstat(new).st_mode) and not os.listdir(new):
-        os.rmdir(new)
 
 
 def _tell(

@@ -37,6 +37,7 @@ LOCAL_VERBS: dict[str, LocalVerb] = {
     verb.name: verb
     for verb in (
         LocalVerb("make a repository without mounting it", "mount", "init"),
+        LocalVerb("make a workspace of what a remote has", "clone", "clone"),
         LocalVerb("mount a workspace, made on first use", "mount", "mount"),
         LocalVerb("end a mount; everything is kept", "umount", "umount"),
         LocalVerb("make a project ready for agents, and take that back", "agent", "agent"),

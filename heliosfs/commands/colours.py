@@ -36,6 +36,8 @@ class Role(Enum):
     HEAD = auto()
     BRANCH = auto()
     TAG = auto()
+    REMOTE = auto()
+    """Branch of a remote."""
     CURRENT = auto()
     """The branch that the caller is on, in a list of branches."""
     STAGED = auto()
@@ -56,6 +58,7 @@ _CODES = {
     Role.HEAD: "1;36",
     Role.BRANCH: "1;32",
     Role.TAG: "1;33",
+    Role.REMOTE: "1;31",
     Role.CURRENT: "32",
     Role.STAGED: "32",
     Role.UNSTAGED: "31",

@@ -23,7 +23,6 @@ OF_GIT = {
     "bundle": "'helios export --to-git REPO', then 'git bundle' there",
     "cherry": "'helios log A..B' lists the commits of B that A does not have",
     "clean": "'helios reset --hard' leaves what HEAD has; 'helios undo' brings the rest back",
-    "clone": "'helios import --from-git REPO' imports the whole history of a repository",
     "commit-tree": "'helios commit -m TEXT' makes a commit of the working tree",
     "describe": "'helios log --decorate' shows tags, 'helios tag --points-at REV' lists them",
     "diff-files": _TREES,
@@ -32,14 +31,13 @@ OF_GIT = {
     "difftool": "diff two snapshots with any tool: diff -r .helios/snapshots/A .helios/snapshots/B",
     "fast-export": _EXPORT,
     "fast-import": "'helios import --from-git REPO' imports a repository",
-    "fetch": _IMPORT,
     "filter-branch": "'helios export', rewrite there, 'helios import' into a new workspace",
     "format-patch": "'helios show REV' is a patch that 'git apply' takes",
     "fsmonitor--daemon": "not needed: the file system knows what changed",
     "hash-object": "'helios rev-parse REV:PATH' shows the id of a file",
     "instaweb": "'helios report FILE' writes a page for any browser",
     "interpret-trailers": "'helios commit --meta KEY=VALUE' keeps metadata with a commit",
-    "ls-remote": "there are no remotes: 'helios branch' and 'helios tag' list what is here",
+    "ls-remote": "'helios fetch', then 'helios branch -r'",
     "maintenance": _GC,
     "merge-file": _MERGE,
     "merge-tree": _MERGE,
@@ -49,13 +47,10 @@ OF_GIT = {
     "notes": "'helios commit --meta KEY=VALUE' keeps metadata with a commit",
     "pack-refs": _GC,
     "prune": _GC,
-    "pull": _IMPORT,
-    "push": _EXPORT,
     "range-diff": "'helios diff A...B' shows the changes of B since the merge base",
     "read-tree": "'helios restore -s REV .' takes the files of a commit",
     "rebase": "'helios merge', or 'helios merge --squash', brings branches together",
     "reflog": "'helios log -g', or 'helios oplog': what was done; 'helios undo' takes it back",
-    "remote": "there are no remotes: 'helios import --from-git', 'helios export --to-git'",
     "repack": _GC,
     "replace": "history does not change: 'helios commit --amend' replaces the last commit",
     "request-pull": _MAIL,
@@ -103,7 +98,7 @@ def unknown_verb(name: str, known: Iterable[str]) -> str:
 
 
 _PATCHWISE = "whole files or paths: 'helios add PATH', 'helios restore PATH'"
-_REMOTE = "there are no remotes: 'helios import --from-git', 'helios export --to-git'"
+_REMOTE = "the upstream of a branch is always the one of its name at 'origin'"
 
 OPTIONS_OF_GIT = {
     ("add", "-p"): _PATCHWISE,

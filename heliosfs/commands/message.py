@@ -57,6 +57,8 @@ def merge_message(repository: Repository, view: View, theirs: CommitId, name: st
         what = f"branch {name!r}"
     elif name in repository.refs.tags:
         what = f"tag {name!r}"
+    elif repository.remotes.find(name) is not None:
+        what = f"remote-tracking branch {name!r}"
     else:
         what = f"commit {name!r}"
     into = f" into {view.branch}" if view.branch and view.branch not in _MAIN_BRANCHES else ""

@@ -18,6 +18,7 @@ from heliosfs.commands.declarations.git import DECLARED_GIT
 from heliosfs.commands.declarations.merging import DECLARED_MERGE
 from heliosfs.commands.declarations.picking import DECLARED_PICK
 from heliosfs.commands.declarations.plumbing import DECLARED_PLUMBING
+from heliosfs.commands.declarations.remotes import DECLARED_REMOTES
 from heliosfs.commands.declarations.running import DECLARED_RUNNING
 from heliosfs.commands.declarations.search import DECLARED_SEARCH
 from heliosfs.commands.declarations.settings import DECLARED_SETTINGS
@@ -40,6 +41,7 @@ VERBS: dict[str, Verb] = {
         *DECLARED_FILES,
         *DECLARED_BRANCH,
         *DECLARED_GIT,
+        *DECLARED_REMOTES,
         *DECLARED_MERGE,
         *DECLARED_PICK,
         *DECLARED_SEARCH,

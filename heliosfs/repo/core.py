@@ -11,6 +11,7 @@ from heliosfs.repo.history import History
 from heliosfs.repo.identity import Identity
 from heliosfs.repo.inverses import Inverses
 from heliosfs.repo.refs import Branch, Refs
+from heliosfs.repo.remotes import Remotes
 from heliosfs.repo.saves import Saves
 from heliosfs.repo.transaction import Transaction
 from heliosfs.repo.working_state import State, decode_state
@@ -35,6 +36,7 @@ class Core:
         self.transaction = Transaction(store, self.inverses)
         """Context for every change of state: `with core.transaction:`."""
         self.refs = Refs(store, self.inverses)
+        self.remotes = Remotes(store, self.inverses)
         self.dropped = DroppedCommits(store)
         self.experiments = Experiments(store, self.inverses)
         self.history = History(store)
@@ -84,7 +86,7 @@ class Core:
     def index_first_parents(self) -> Steps[None]:
         """Write the records that the chains of all refs lack, in steps.  StoreError."""
         heads = [branch.head for branch in self.refs if branch.head is not None]
-        tips = dict.fromkeys([*heads, *self.refs.tags.values()])
+        tips = dict.fromkeys([*heads, *self.refs.tags.values(), *self.remotes.commits()])
         yield from self.history.first_parents.index(tips, self.publish)
         self.store.put(keys.MILESTONES, b"")
         self.publish()

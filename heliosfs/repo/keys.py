@@ -64,6 +64,13 @@ GIT_TAG = b"git-tag/"
 GIT_TAKEN = b"git-taken/"
 """Number: commits of an import that is under way."""
 
+REMOTE = b"remote/"
+"""Name of a remote: its URL."""
+REMOTE_REF = b"remote-ref/"
+"""Name of a remote, a slash, kind and name of a ref: what the remote has there, as last seen."""
+PUSHING = b"remote-push/"
+"""Name of a remote: present while a push to it is under way, or was cut short."""
+
 ROOT = b"repo/root"
 """The slot that the mount point shows."""
 PREVIOUS = b"repo/previous"

@@ -28,9 +28,10 @@ def resolve(
 ) -> CommitId:
     """Return the commit for a revision.
 
-    That is an id, a unique prefix of one, a branch, a tag, HEAD, ORIG_HEAD, MERGE_HEAD, or `@{-1}`
-    for the previous checkout; after a branch or HEAD, `@{n}` for its commit n changes ago; and
-    after any of these `~n`, `^n`, `^{commit}`.  `head` is the commit of HEAD, and `view` the view
+    That is an id, a unique prefix of one, a branch, a tag, a branch of a remote such as
+    `origin/main`, HEAD, ORIG_HEAD, MERGE_HEAD, or `@{-1}` for the previous checkout; after a branch
+    or HEAD, `@{n}` for its commit n changes ago; and after any of these `~n`, `^n`, `^{commit}`.
+    `head` is the commit of HEAD, and `view` the view
     whose HEAD that is (None for that of the mount point).  Raise UsageError, NotFound or Ambiguous.
 
     Cost: for `~n` up to 127 commits, and n / 4,096 + 128 records; for `@{n}` n operations.
@@ -75,7 +76,7 @@ def _base(repository: Repository, name: str, head: CommitId | None, view: View) 
         if branch.head is None:
             raise NotFound(f"branch {name!r} has no commit yet")
         return branch.head
-    tag = repository.refs.tags.get(name)
+    tag = repository.refs.tags.get(name) or repository.remotes.find(name)
     if tag is not None:
         return tag
     if _HEX.fullmatch(name) and PREFIX_MIN_DIGITS <= len(name) < 64:

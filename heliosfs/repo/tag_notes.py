@@ -24,9 +24,20 @@ def annotation(store: StateMap, name: str) -> Annotation | None:
     data = store.get(keys.of_name(keys.TAG_NOTE, name))
     if data is None:
         return None
+    return decode_annotation(data)
+
+
+def decode_annotation(data: bytes) -> Annotation:
+    """Read the bytes that `encode_annotation` returned.  struct.error if they do not fit."""
     (length,) = _LENGTH.unpack_from(data)
     at = _LENGTH.size + length
     return Annotation(decode_signature(data[_LENGTH.size : at]), data[at:])
+
+
+def encode_annotation(tagger: Signature, message: bytes) -> bytes:
+    """Return the bytes of an annotation."""
+    said = tagger.encode()
+    return _LENGTH.pack(len(said)) + said + message
 
 
 def annotate(store: StateMap, name: str, note: Annotation | None) -> None:
@@ -36,5 +47,4 @@ def annotate(store: StateMap, name: str, note: Annotation | None) -> None:
         if store.get(key) is not None:
             store.put(key, None)
         return
-    tagger = note.tagger.encode()
-    store.put(key, _LENGTH.pack(len(tagger)) + tagger + note.message)
+    store.put(key, encode_annotation(note.tagger, note.message))

@@ -193,7 +193,7 @@ def test_a_refusal_is_read_from_the_same_handle(
     assert caught.value.exit_code == exit_code
 
 
-@pytest.mark.parametrize("name", ["push", "rebase", "worktree", "submodule"])
+@pytest.mark.parametrize("name", ["ls-remote", "rebase", "worktree", "submodule"])
 def test_a_verb_of_git_is_answered_with_what_there_is(
     name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

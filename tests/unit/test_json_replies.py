@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+import tempfile
 from pathlib import Path
 
 from heliosfs.commands.table import VERBS
@@ -75,7 +76,9 @@ CALLS = (
     "experiment record --json -e e score=1",
     "experiment list --json", "experiment show --json e", "experiment best --json e",
     "experiment finish --json e", "reset --hard", "@edit", 'hook Stop --payload {"turn_id":"t"}',
-    "rewind --json", "rewind --json 1", "gc --json", "fsck --json", "version --json",
+    "rewind --json", "rewind --json 1",
+    "remote add --json origin URL", "remote --json", "push --json", "fetch --json",
+    "pull --json", "remote remove --json origin", "gc --json", "fsck --json", "version --json",
     "log --json nothing",
 )  # fmt: skip
 """In this order; @ is something that is done in between."""
@@ -109,13 +112,18 @@ def replies() -> list[tuple[str, str]]:
     stage.commit("base", **{"file": b"1\n2\n", "gone": b"x\n", ".heliosignore": b"*.tmp\n"})
     stage.files.write(b"file", b"2\n3\n")
     stage.files.write(b"log.tmp", b"")
+    with tempfile.TemporaryDirectory() as directory:
+        return _called(stage, f"file://{directory}/remote")
+
+
+def _called(stage: Stage, url: str) -> list[tuple[str, str]]:
     found = []
     for call in CALLS:
         if call.startswith("@"):
             _do(stage, call)
             continue
         try:
-            reply = stage.run(*call.split())
+            reply = stage.run(*call.replace("URL", url).split())
         except HeliosError as error:
             reply = str(error)
         if "--json" in call:

@@ -109,7 +109,7 @@ SELECTION = (
     NUMBER,
     Option(("--skip",), "leave out the first N", "N"),
     Option(("--reverse",), "show the oldest of them first"),
-    Option(("--all",), "start at all branches and tags"),
+    Option(("--all",), "start at all branches and tags, those of remotes included"),
     Option(
         ("--branches",),
         "start at all branches, or at those that match",
@@ -118,7 +118,10 @@ SELECTION = (
     ),
     Option(("--tags",), "start at all tags, or at those that match", "PATTERN", is_optional=True),
     Option(
-        ("--remotes",), "accepted: there are none", "PATTERN", is_optional=True, is_for_text=True
+        ("--remotes",),
+        "start at the branches of all remotes, or at those that match",
+        "PATTERN",
+        is_optional=True,
     ),
     Option(
         ("--author",),

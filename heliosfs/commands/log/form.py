@@ -226,6 +226,8 @@ def decorations(repository: Repository, view: View, paint: Paint = PLAIN) -> dic
     # In git's order: the last of the refs first, tags before branches.
     for tag, oid in sorted(repository.refs.tags.items(), reverse=True):
         names.setdefault(oid, []).append(paint(Role.TAG, f"tag: {tag}"))
+    for name, oid in sorted(repository.remotes.branches(), reverse=True):
+        names.setdefault(oid, []).append(paint(Role.REMOTE, name))
     for branch in sorted(repository.refs, key=lambda branch: branch.name, reverse=True):
         if branch.head is not None and branch.slot != view.slot:
             names.setdefault(branch.head, []).append(paint(Role.BRANCH, branch.name))

@@ -108,6 +108,11 @@ def _refs(request: Request, options: Options) -> Iterator[CommitId]:
         for branch in sorted(refs, key=lambda branch: branch.name):
             if branch.head is not None and _matches(branch.name, pattern):
                 yield branch.head
+    if "all" in options or "remotes" in options:
+        pattern = options.value("remotes") or "*"
+        for name, oid in request.repository.remotes.branches():
+            if _matches(name, pattern):
+                yield oid
     if "all" in options or "tags" in options:
         pattern = options.value("tags") or "*"
         for name, oid in sorted(refs.tags.items()):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from heliosfs.commands.colours import Role, paint_of
 from heliosfs.commands.declarations.shared_options import LISTED
 from heliosfs.commands.options import Options, misuse
-from heliosfs.commands.refs.form import HEADS, RefForm, listed, refs_of
+from heliosfs.commands.refs.form import HEADS, REMOTES, RefForm, listed, refs_of
 from heliosfs.commands.render import bytes_of, commit_line, json_reply, short
 from heliosfs.commands.verb import Request
 from heliosfs.errors import Busy, NotFound, StoreError
@@ -22,8 +22,9 @@ from heliosfs.repo.branching import (
 from heliosfs.repo.refs import Branch
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.revisions import resolve
+from heliosfs.repo.upstream import compare_upstream
 from heliosfs.repo.view import View
-from heliosfs.steps import ALONE, Steps
+from heliosfs.steps import ALONE, Steps, at_once
 from heliosfs.trees.wildmatch import matcher
 
 _FORMS = ("fork", "copy-ignored", "move", "copy", "delete", "force-delete", "show-current")
@@ -49,7 +50,7 @@ def branch(request: Request, options: Options) -> str | Steps[str]:
     if "show-current" in options:
         options.at_most(0)
         return f"{request.view.branch}\n" if request.view.branch else ""
-    is_list = options.has_any(("list", "remotes", "verbose", *LISTED))
+    is_list = options.has_any(("list", "remotes", "all", "verbose", *LISTED))
     if options.words and not is_list:
         return _create(request, options)
     for key in ("fork", "copy-ignored", "force"):
@@ -199,35 +200,58 @@ def _list(request: Request, options: Options) -> str | Steps[str]:
         return _listed(request, options)
     repository = request.repository
     tests = [matcher(bytes_of(pattern)) for pattern in options.words or ["*"]]
+
+    def is_chosen(name: str) -> bool:
+        return any(fits(bytes_of(name)) for fits in tests)
+
     found = [] if "remotes" in options else _sorted(repository)
+    far = repository.remotes.branches() if options.has_any(("remotes", "all")) else ()
     return _shown(
         request,
         options,
-        [each for each in found if any(fits(bytes_of(each.name)) for fits in tests)],
+        [each for each in found if is_chosen(each.name)],
+        [(name, oid) for name, oid in far if is_chosen(name)],
     )
 
 
 def _listed(request: Request, options: Options) -> Steps[str]:
     """List the branches that the options let through, in their order and form."""
-    refs = yield from refs_of(request, options, (HEADS,))
+    kinds = [HEADS] if "remotes" not in options else []
+    kinds += [REMOTES] if options.has_any(("remotes", "all")) else []
+    refs = yield from refs_of(request, options, kinds)
     tests = [matcher(bytes_of(pattern)) for pattern in options.words or ["*"]]
     refs = [ref for ref in refs if any(fits(bytes_of(ref.short)) for fits in tests)]
     template = options.value("format")
     if template is not None:
         return listed(refs, RefForm(request, template, paint_of(request, options)))
-    branches = [request.repository.refs.branch(ref.short) for ref in refs]
-    return _shown(request, options, branches)
+    branches = request.repository.refs
+    return _shown(
+        request,
+        options,
+        [branches.branch(ref.short) for ref in refs if ref.name.startswith(HEADS)],
+        [(ref.short, ref.oid) for ref in refs if ref.name.startswith(REMOTES)],
+    )
 
 
-def _shown(request: Request, options: Options, found: list[Branch]) -> str:
+def _shown(
+    request: Request,
+    options: Options,
+    found: list[Branch],
+    far: list[tuple[str, CommitId]],
+) -> str:
+    """Return a line for each branch, and for each of `far`, which are branches of remotes."""
     repository, view = request.repository, request.view
     if "json" in options:
-        return json_reply([_document(repository, view, each) for each in found])
-    rows = []
-    if view.branch is None and not (options.words or any(key in options for key in LISTED)):
+        documents = [_document(repository, view, each) for each in found]
+        return json_reply(documents + [_far_document(*each) for each in far])
+    rows: list[tuple[str, str, CommitId | None]] = []
+    is_chosen = bool(options.words) or options.has_any(("remotes", *LISTED))
+    if view.branch is None and not is_chosen:
         at = f" at {short(view.head)}" if view.head else ""
         rows.append(("*", f"(HEAD detached{at})", view.head))
     rows += [("*" if each.slot == view.slot else " ", each.name, each.head) for each in found]
+    prefix = "" if "remotes" in options else "remotes/"
+    rows += [(" ", prefix + name, oid) for name, oid in far]
     is_verbose = "verbose" in options
     width = max((len(name) for _, name, _ in rows), default=0) if is_verbose else 0
     paint = paint_of(request, options)
@@ -236,23 +260,34 @@ def _shown(request: Request, options: Options, found: list[Branch]) -> str:
         shown = f"{name:<{width}}"
         line = f"{mark} {paint(Role.CURRENT, shown) if mark == '*' else shown}"
         if is_verbose:
-            line += f" {_tip(repository, head)}"
+            line += f" {_tip(repository, name, head)}"
         lines.append(f"{line}\n")
     return "".join(lines)
 
 
-def _tip(repository: Repository, head: CommitId | None) -> str:
-    """Return id and subject of a branch's commit; a damaged one does not hide the others."""
+def _tip(repository: Repository, name: str, head: CommitId | None) -> str:
+    """Return id and subject of a branch's commit, and how it differs from its upstream.
+
+    A damaged commit does not hide the others.
+    """
     if head is None:
         return "(no commit)"
     try:
-        return commit_line(repository, head)
+        upstream = at_once(compare_upstream(repository, name, head))
+        oid, _, subject = commit_line(repository, head).partition(" ")
     except StoreError:
         return f"{short(head)} (cannot be read: 'helios fsck' tells more)"
+    if upstream is not None:
+        subject = f"[{upstream.name}{': ' * bool(str(upstream))}{upstream}] {subject}"
+    return f"{oid} {subject}".rstrip()
 
 
 def _sorted(repository: Repository) -> list[Branch]:
     return sorted(repository.refs, key=lambda branch: branch.name)
+
+
+def _far_document(name: str, head: CommitId) -> dict[str, object]:
+    return {"name": name, "head": head.hex(), "current": False, "mounted": False}
 
 
 def _document(repository: Repository, view: View, branch: Branch) -> dict[str, object]:

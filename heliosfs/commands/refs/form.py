@@ -24,7 +24,7 @@ from heliosfs.repo.tag_notes import Annotation
 from heliosfs.steps import TURN, Steps
 from heliosfs.trees.wildmatch import matcher
 
-HEADS, TAGS = "refs/heads/", "refs/tags/"
+HEADS, REMOTES, TAGS = "refs/heads/", "refs/remotes/", "refs/tags/"
 
 _FIELD = re.compile(r"%(?:\((\*?)([a-zA-Z]+)(?::([^)]*))?\)|([0-9a-fA-F]{2})|(%))")
 _DIGITS = re.compile(r"(\d+)")
@@ -59,6 +59,10 @@ def refs_of(request: Request, options: Options, kinds: Sequence[str]) -> Steps[l
                 current = branch.slot == view.slot
                 commit = _commit_of(history, f"branch {branch.name!r}", branch.head)
                 found.append(Ref(HEADS + branch.name, branch.head, commit, None, current))
+    if REMOTES in kinds:
+        for name, oid in repository.remotes.branches():
+            commit = _commit_of(history, f"branch {name!r}", oid)
+            found.append(Ref(REMOTES + name, oid, commit))
     if TAGS in kinds and repository.refs.tags:
         notes = all_annotations(repository)
         for name, oid in repository.refs.tags.items():

@@ -17,6 +17,7 @@ from heliosfs.commands.status.unmerged import unmerged
 from heliosfs.commands.verb import Request
 from heliosfs.objects.tree import NO_OID, Entry
 from heliosfs.repo.merge import Conflict
+from heliosfs.repo.upstream import UpstreamComparison
 from heliosfs.repo.view import View
 from heliosfs.repo.view_merge import open_conflicts
 from heliosfs.trees.gitlinks import is_directory
@@ -49,6 +50,7 @@ def porcelain(
     found: UncommittedChanges,
     ignored: Sequence[Change],
     spec: Pathspec,
+    upstream: UpstreamComparison | None,
 ) -> str:
     """Return the status in one of the formats for programs.  Raise UsageError."""
     version = options.value("porcelain") or "v1"
@@ -59,7 +61,7 @@ def porcelain(
     # As in git, paths are from the root where they cannot be taken for those of a person.
     cwd = "" if is_for_programs else request.cwd
     paint = PLAIN if is_for_programs else paint_of(request, options)
-    lines = _Lines(request.view, cwd, paint, is_plain=is_plain)
+    lines = _Lines(request.view, cwd, paint, upstream, is_plain=is_plain)
     left = {path: code for path, code in unmerged(request.view).items() if spec.matches(path)}
     rows = [row for row in _rows(found) if row.path not in left]
     if version.endswith("2"):
@@ -106,7 +108,16 @@ def _rows(found: UncommittedChanges) -> list[_Row]:
 class _Lines:
     """Writer of lines or, with `is_plain`, of unquoted paths with a NUL after each (-z)."""
 
-    def __init__(self, view: View, cwd: str, paint: Paint, *, is_plain: bool) -> None:
+    def __init__(
+        self,
+        view: View,
+        cwd: str,
+        paint: Paint,
+        upstream: UpstreamComparison | None,
+        *,
+        is_plain: bool,
+    ) -> None:
+        self._upstream = upstream
         self._paint = paint
         self._view = view
         self._cwd = cwd
@@ -148,6 +159,9 @@ class _Lines:
             head = self._view.head
             lines.append(f"# branch.oid {head.hex() if head else '(initial)'}")
             lines.append(f"# branch.head {self._view.branch or '(detached)'}")
+            if self._upstream is not None:
+                name, ahead, behind = self._upstream
+                lines += [f"# branch.upstream {name}", f"# branch.ab +{ahead} -{behind}"]
         lines += [self._ordinary(row) for row in rows]
         conflicts = {each.path: each for each in open_conflicts(self._view)} if left else {}
         lines += [self._unmerged(conflicts[path], code) for path, code in left.items()]
@@ -209,6 +223,10 @@ class _Lines:
         if view.branch is None:
             return self._paint(Role.UNSTAGED, "HEAD (no branch)")
         branch = self._paint(Role.CURRENT, view.branch)
+        if self._upstream is not None:
+            numbers = str(self._upstream)
+            branch += f"...{self._paint(Role.UNSTAGED, self._upstream.name)}"
+            branch += f" [{numbers}]" if numbers else ""
         return branch if view.head else f"No commits yet on {branch}"
 
 

@@ -16,6 +16,7 @@ from heliosfs.commands.status.uncommitted import (
 )
 from heliosfs.commands.status.unmerged import UNMERGED, unmerged
 from heliosfs.commands.verb import Request
+from heliosfs.repo.upstream import UpstreamComparison, compare_upstream
 from heliosfs.repo.view import View
 from heliosfs.repo.view_merge import open_conflicts, open_verb
 from heliosfs.steps import Steps
@@ -35,10 +36,11 @@ def status(request: Request, options: Options) -> Steps[str]:
         if "ignored" in options:
             document["ignored"] = [text_of(change.path) for change in ignored]
         return json_reply(document)
+    upstream = yield from compare_upstream(view.core, view.branch, view.head)
     if any(key in options for key in ("short", "porcelain", "null")):
-        return porcelain(request, options, found, ignored, spec)
+        return porcelain(request, options, found, ignored, spec, upstream)
     paint = paint_of(request, options)
-    text = _long(view, request.cwd, found, spec, paint)
+    text = _long(view, request.cwd, found, spec, paint, upstream)
     if not ignored:
         return text
     return f"{text}\nIgnored files:\n" + "".join(
@@ -61,14 +63,25 @@ def _chosen(options: Options, found: UncommittedChanges, spec: Pathspec) -> Unco
 
 def long_status(view: View, cwd: str) -> Steps[str]:
     """Return the status in words."""
-    return _long(view, cwd, (yield from uncommitted_changes(view)), Pathspec((), ()), PLAIN)
+    upstream = yield from compare_upstream(view.core, view.branch, view.head)
+    found = yield from uncommitted_changes(view)
+    return _long(view, cwd, found, Pathspec((), ()), PLAIN, upstream)
 
 
-def _long(view: View, cwd: str, found: UncommittedChanges, spec: Pathspec, paint: Paint) -> str:
+def _long(
+    view: View,
+    cwd: str,
+    found: UncommittedChanges,
+    spec: Pathspec,
+    paint: Paint,
+    upstream: UpstreamComparison | None,
+) -> str:
     lines = [where(view)]
     if view.branch is None:
         said, at, name = lines[0].partition("HEAD detached at ")
         lines = [said + paint(Role.UNSTAGED, at) + name]
+    if upstream is not None:
+        lines += [*_upstream_lines(upstream), ""]
     if view.core.store.refusal is not None:
         lines.append(f"The workspace is {view.core.store.refusal}")
     if view.head is None:
@@ -91,6 +104,20 @@ def _long(view: View, cwd: str, found: UncommittedChanges, spec: Pathspec, paint
     elif view.merging is None:
         lines.append("nothing to commit, working tree clean")
     return "\n".join(lines) + "\n"
+
+
+def _upstream_lines(upstream: UpstreamComparison) -> list[str]:
+    name, ahead, behind = upstream
+    if ahead and behind:
+        said = f"Your branch and '{name}' have {ahead} and {behind} commits of their own."
+        return [said, '  (use "helios pull" to merge them)']
+    if ahead:
+        said = f"Your branch is ahead of '{name}' by {ahead} commit{'s' * (ahead > 1)}."
+        return [said, '  (use "helios push" to publish)']
+    if behind:
+        said = f"Your branch is behind '{name}' by {behind} commit{'s' * (behind > 1)}."
+        return [said, '  (use "helios pull" to update)']
+    return [f"Your branch is up to date with '{name}'."]
 
 
 def _open_lines(view: View, cwd: str, left: dict[bytes, str], paint: Paint) -> list[str]:

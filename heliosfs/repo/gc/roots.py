@@ -22,11 +22,12 @@ _NODE_SLICE = 4_096
 
 
 def commit_roots(repository: Repository) -> Iterator[CommitId]:
-    """Yield the commits that refs, the stash and open snapshots name."""
+    """Yield the commits that refs, those of remotes, the stash and open snapshots name."""
     for branch in repository.refs:
         if branch.head is not None:
             yield branch.head
     yield from repository.refs.tags.values()
+    yield from repository.remotes.commits()
     yield from (entry.oid for entry in stashed(repository.store))
     yield from repository.open_snapshots
 

@@ -1,0 +1,116 @@
+"""`helios clone`: a workspace of what a remote has."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import shlex
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from heliosfs.cli.arguments import LocalVerbParser
+from heliosfs.cli.progress import ProgressLine
+from heliosfs.errors import NotFound, UsageError
+
+if TYPE_CHECKING:
+    from heliosfs.remote.bucket import Bucket
+    from heliosfs.remote.fetch import FetchResult
+
+_FIRST = ("main", "master")
+"""Branches that are shown first if the remote has them."""
+
+
+def clone_parser() -> LocalVerbParser:
+    """Return the parser of the arguments of `helios clone`."""
+    parser = LocalVerbParser(
+        prog="helios clone",
+        description="Make a workspace of what a remote has, in DIR, a new or empty directory.\n\n"
+        "All branches of the remote become origin/NAME, with their history; one of them becomes\n"
+        "a branch here. If it ends early, nothing is left.",
+    )
+    parser.add_argument("url", metavar="URL", help="as of 'helios remote add'")
+    parser.add_argument(
+        "directory", metavar="DIR", nargs="?", help="(default: the last part of URL)"
+    )
+    parser.add_argument(
+        *("-b", "--branch"),
+        metavar="NAME",
+        help="the branch that becomes one here (default: main, or the first)",
+    )
+    parser.add_argument("-q", "--quiet", action="store_true", help="print nothing")
+    return parser
+
+
+def clone(argv: Sequence[str]) -> int:
+    """Run `helios clone` and return the exit code.  Raise HeliosError."""
+    from heliosfs.cli.newplace import prepare, take_back
+    from heliosfs.remote.buckets.opening import open_bucket
+    from heliosfs.repo.backup_directory import check_outside, plain_path
+
+    asked = clone_parser().parse_args(argv)
+    name = asked.directory or posixpath.basename(asked.url.rstrip("/"))
+    if not name:
+        raise UsageError("name the directory, as in 'clone URL DIR'")
+    directory = plain_path(os.path.abspath(name))
+    bucket = open_bucket(asked.url)
+    branch = _chosen(bucket, asked.url, asked.branch)
+    check_outside(directory, "")
+    was_there = prepare(directory)
+    line = ProgressLine()
+    try:
+        done = _fill(directory, bucket, asked.url, branch, line)
+    except BaseException:
+        take_back(directory, was_there=was_there)
+        raise
+    finally:
+        line.end()
+    if not asked.quiet:
+        print(f"{done.commit_count} commits, {done.object_count} objects from {asked.url}")
+        print(f"mount it with: helios mount {shlex.quote(directory)}")
+    return 0
+
+
+def _chosen(bucket: Bucket, url: str, asked: str | None) -> str:
+    """Return the branch that becomes one here, before anything is made.  NotFound."""
+    from heliosfs.remote.bucket import NoObject
+    from heliosfs.remote.layout import REFS, check_format, ref_of
+    from heliosfs.repo.remotes import HEADS
+
+    try:
+        check_format(bucket)
+    except NoObject:
+        raise NotFound(f"{url} is no remote: 'helios remote add' and 'push' make one") from None
+    refs = [ref_of(each.key) for each in bucket.list(f"{REFS}{HEADS}/")]
+    names = [ref[1] for ref in refs if ref is not None]
+    if asked is not None and asked not in names:
+        raise NotFound(f"{url} has no branch {asked[:80]!r}")
+    if not names:
+        raise NotFound(f"{url} has no branch yet: 'helios remote add' it to a workspace, and push")
+    return asked or next((each for each in _FIRST if each in names), names[0])
+
+
+def _fill(directory: str, bucket: Bucket, url: str, branch: str, line: ProgressLine) -> FetchResult:
+    """Make the store, under another name until it is whole."""
+    from heliosfs.cli.identity import identity
+    from heliosfs.cli.newplace import new_store
+    from heliosfs.clock import SystemClock
+    from heliosfs.commands.table import run
+    from heliosfs.remote.fetch import fetch
+    from heliosfs.repo.remotes import DEFAULT_REMOTE
+    from heliosfs.repo.repository import Repository
+    from heliosfs.steps import run_to_end
+    from heliosfs.store.local import LocalStore
+
+    with new_store(directory) as fd:
+        store = LocalStore.open(fd, create=True)
+        try:
+            repository = Repository.open(store, SystemClock(), identity(directory), branch)
+            with repository.transaction:
+                repository.remotes.add(DEFAULT_REMOTE, url)
+            steps = fetch(repository, bucket, DEFAULT_REMOTE)
+            done = run_to_end(steps, store, line.tell)
+            run(repository, repository.root, ["merge", "-q", f"{DEFAULT_REMOTE}/{branch}"])
+            repository.close()
+        finally:
+            store.close()
+    return done

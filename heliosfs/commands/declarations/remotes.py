@@ -1,0 +1,142 @@
+"""Declarations of the verbs that share history through storage: remote, push, fetch, pull."""
+
+from __future__ import annotations
+
+from heliosfs.commands.declarations.shared_options import E_FULL, E_USAGE, QUIET
+from heliosfs.commands.options import JSON, Option
+from heliosfs.commands.verb import REPLACES_ONCE, Verb
+
+_E_RUNS = ("EBUSY", "another long verb, a garbage collection or an import runs")
+_E_REMOTE = ("ENOENT", "no such remote, or no such branch")
+_E_STORAGE = ("EIO", "the storage does not answer, refuses the credentials, or is damaged")
+
+REMOTE = Verb(
+    name="remote",
+    module="remotes.remote",
+    summary="name the storage with which commits are shared",
+    synopsis=("[list] [--json]", "add [NAME] URL [--json]", "remove NAME [--json]"),
+    description=(
+        "A remote is a directory that machines share, or storage with conditional writes, in\n"
+        "which 'push' puts branches and from which 'fetch' takes them. NAME is 'origin' unless\n"
+        "given. 'add' checks that it can be one. The names are kept in the store, not in\n"
+        "helios.yaml; credentials never are. 'remove' changes nothing there."
+    ),
+    options=(
+        Option(("-v", "--verbose"), "accepted: the URL is always shown", is_for_text=True),
+        JSON,
+    ),
+    errors=(
+        ("EINVAL", "wrong syntax, or a URL of no known kind"),
+        ("EEXIST", "the name is taken, or the directory holds something else"),
+        ("ENOENT", "no such remote"),
+        _E_RUNS,
+        _E_STORAGE,
+        E_FULL,
+    ),
+    example="add origin file:///srv/team/project",
+    effect=REPLACES_ONCE,
+    is_long=True,
+)
+
+PUSH = Verb(
+    name="push",
+    module="remotes.push",
+    summary="send commits to a remote, and let its branches name them",
+    synopsis=("[--force-with-lease] [--tags] [REMOTE] [BRANCH[:NAME]]...", "--all [REMOTE]"),
+    description=(
+        "Without BRANCH the current branch is pushed; without REMOTE it goes to 'origin', or to\n"
+        "the only one there is. A BRANCH may be a tag, too. Only what the remote lacks is sent,\n"
+        "and its branch moves last, so that nobody sees a branch without its files. A push that\n"
+        "ends early has changed nothing there; the next one sends the rest.\n"
+        "A branch that has commits there which this one lacks is not moved: 'pull' first. With\n"
+        "--force-with-lease it loses them, if it still is what was last fetched or pushed.\n"
+        "Uncommitted changes, the operation log and scores stay here."
+    ),
+    options=(
+        Option(("--all",), "push every branch"),
+        Option(("--tags",), "push every tag, too"),
+        Option(("--force-with-lease",), "let the branch lose commits that were seen here"),
+        Option(
+            ("-u", "--set-upstream"),
+            "accepted: the branch of the same name is always the upstream",
+            is_for_text=True,
+        ),
+        QUIET,
+        JSON,
+    ),
+    errors=(
+        E_USAGE,
+        ("ENOENT", "no such remote, branch or tag; the branch has no commit"),
+        ("ESTALE", "the branch there has, or may have, commits that this one lacks"),
+        ("EMSGSIZE", "an object has more than 64 MiB: files are cut into parts, and have not"),
+        _E_RUNS,
+        _E_STORAGE,
+        E_FULL,
+    ),
+    example="origin main",
+    effect=REPLACES_ONCE,
+    is_long=True,
+    exit_codes="several branches: some were refused, and the others pushed",
+)
+
+FETCH = Verb(
+    name="fetch",
+    module="remotes.fetch",
+    summary="bring the branches of a remote, with all that they need",
+    synopsis=("[-p] [REMOTE] [--json]",),
+    description=(
+        "What the remote has becomes origin/NAME here, for every branch NAME; no branch and no\n"
+        "file of yours changes. Such names are revisions: 'log origin/main', 'diff\n"
+        "main...origin/main', 'merge origin/main'. New tags become tags. Everything that comes\n"
+        "is compared with its id, and only when all is there, the names move: a damaged remote\n"
+        "is refused, and nothing has changed. 'undo' does not take a fetch back."
+    ),
+    options=(
+        Option(("-p", "--prune"), "forget branches that the remote has no more"),
+        QUIET,
+        JSON,
+    ),
+    errors=(E_USAGE, ("ENOENT", "no such remote"), _E_RUNS, _E_STORAGE, E_FULL),
+    example="origin",
+    effect=REPLACES_ONCE,
+    is_long=True,
+)
+
+PULL = Verb(
+    name="pull",
+    module="remotes.fetch",
+    summary="fetch, and merge the branch of the remote into this one",
+    synopsis=("[OPTION]... [REMOTE] [BRANCH]",),
+    description=(
+        "Without BRANCH, the branch of the same name is merged. It is 'fetch', and then 'merge\n"
+        "REMOTE/BRANCH', which moves the branch forward where possible. With conflicts the\n"
+        "merge is refused, and says how to go on; what was fetched stays. 'undo' takes the\n"
+        "merge back."
+    ),
+    options=(
+        Option(("--ff-only",), "refuse anything but a fast-forward"),
+        Option(("--no-ff",), "make a merge commit where a fast-forward is possible"),
+        Option(("--ours",), "decide every conflict for HEAD"),
+        Option(("--theirs",), "decide every conflict for the remote"),
+        Option(("--markers",), "write conflicts into the files, in diff3 style"),
+        Option(("--no-commit",), "leave the merge open for a look"),
+        QUIET,
+        JSON,
+    ),
+    errors=(
+        E_USAGE,
+        _E_REMOTE,
+        ("EAGAIN", "conflicts: nothing was merged"),
+        ("EBUSY", "a merge is open already, or uncommitted or staged changes are in the way"),
+        _E_RUNS,
+        _E_STORAGE,
+        E_FULL,
+    ),
+    example="origin main",
+    effect=REPLACES_ONCE,
+    barrier=True,
+    is_long=True,
+)
+
+DECLARED_REMOTES = (REMOTE, PUSH, FETCH, PULL)
+"""Declarations in the order of the reference page."""

@@ -1,0 +1,1 @@
+"""Verbs of remotes: `remote`, `push`, `fetch`, `pull`."""

@@ -1,0 +1,98 @@
+"""`fetch` and `pull`: bring what a remote has, and merge it."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from heliosfs.commands.merge import merge
+from heliosfs.commands.options import Options
+from heliosfs.commands.remotes.remote import check_words, named_remote
+from heliosfs.commands.render import json_reply, short
+from heliosfs.commands.table import find_verb
+from heliosfs.commands.verb import Request
+from heliosfs.errors import NotFound
+from heliosfs.remote.buckets.opening import open_bucket
+from heliosfs.remote.fetch import FetchResult, MovedRef
+from heliosfs.remote.fetch import fetch as fetch_refs
+from heliosfs.repo.remotes import HEADS, TAGS
+from heliosfs.steps import Steps, on_thread
+
+_MERGE_FLAGS = ("ff-only", "no-ff", "ours", "theirs", "markers", "no-commit", "quiet", "json")
+"""Options of `pull` that are those of `merge`."""
+
+
+def fetch(request: Request, options: Options) -> Steps[str]:
+    """Bring the branches of a remote up to date, with all commits that they need."""
+    check_words(options, 1)
+    remote = named_remote(request, options.words[0] if options.words else None)
+    result = yield from _fetched(request, remote, prunes="prune" in options)
+    if "json" in options:
+        return json_reply(_document(request, remote, result))
+    return "" if "quiet" in options else _text(request, remote, result)
+
+
+def pull(request: Request, options: Options) -> Steps[str]:
+    """Fetch, and merge the branch of the remote into that of the view."""
+    check_words(options, 2)
+    branch = options.words[1] if len(options.words) > 1 else request.view.require_branch()
+    remote = named_remote(request, options.words[0] if options.words else None, branch)
+    result = yield from _fetched(request, remote, prunes=False)
+    name = f"{remote}/{branch}"
+    if request.repository.remotes.tracked(remote, HEADS, branch) is None:
+        raise NotFound(f"{remote} has no branch {branch!r}: 'helios push' makes it")
+    flags = [f"--{key}" for key in _MERGE_FLAGS if key in options]
+    merged = yield from merge(request, find_verb("merge").parser().parse([*flags, name]))
+    if "json" in options or "quiet" in options:
+        return merged
+    return _text(request, remote, result) + merged
+
+
+def _fetched(request: Request, remote: str, *, prunes: bool) -> Steps[FetchResult]:
+    url = request.repository.remotes.url(remote)
+    bucket = yield from on_thread(partial(open_bucket, url))
+    return (yield from fetch_refs(request.repository, bucket, remote, prunes=prunes))
+
+
+def _document(request: Request, remote: str, result: FetchResult) -> dict[str, object]:
+    return {
+        "remote": remote,
+        "url": request.repository.remotes.url(remote),
+        "moved": [_moved_document(each) for each in result.moved],
+        "gone": [_moved_document(each) for each in result.gone],
+        "commit_count": result.commit_count,
+        "object_count": result.object_count,
+        "got_bytes": result.got_bytes,
+    }
+
+
+def _moved_document(ref: MovedRef) -> dict[str, object]:
+    return {
+        "name": ref.name,
+        "tag": ref.kind == TAGS,
+        "before": ref.before.hex() if ref.before else None,
+        "after": ref.after.hex() if ref.after else None,
+        "forced": ref.is_forced,
+    }
+
+
+def _text(request: Request, remote: str, result: FetchResult) -> str:
+    lines = [_line(remote, each) for each in result.moved]
+    for each in result.gone:
+        kept = request.repository.remotes.tracked(remote, each.kind, each.name) is not None
+        hint = "gone there; --prune forgets it" if kept else "deleted"
+        lines.append(f" - [{hint}] {remote}/{each.name}\n")
+    if not lines:
+        return ""
+    counts = f"{result.commit_count} commits, {result.object_count} objects, "
+    told = f"{counts}{result.got_bytes} bytes received\n" if result.object_count else ""
+    return f"From {request.repository.remotes.url(remote)}\n{''.join(lines)}{told}"
+
+
+def _line(remote: str, ref: MovedRef) -> str:
+    assert ref.after is not None
+    names = f"{ref.name} -> {ref.name if ref.kind == TAGS else f'{remote}/{ref.name}'}\n"
+    if ref.before is None:
+        return f" * {'[new tag]' if ref.kind == TAGS else '[new branch]'} {names}"
+    if ref.is_forced:
+        return f" + {short(ref.before)}...{short(ref.after)} {names}"
+    return f"   {short(ref.before)}..{short(ref.after)} {names}"

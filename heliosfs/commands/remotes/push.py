@@ -1,0 +1,154 @@
+"""`push`: send commits to a remote, and let its branches name them."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import NamedTuple
+
+from heliosfs.commands.options import Options
+from heliosfs.commands.remotes.remote import named_remote
+from heliosfs.commands.render import json_reply, short
+from heliosfs.commands.verb import Request, answer
+from heliosfs.errors import NotFound
+from heliosfs.objects.ids import CommitId
+from heliosfs.remote.buckets.opening import open_bucket
+from heliosfs.remote.push import NotFastForward, PushResult
+from heliosfs.remote.push import push as push_ref
+from heliosfs.repo.ref_names import check_name
+from heliosfs.repo.remotes import HEADS, TAGS
+from heliosfs.steps import Steps, on_thread
+
+
+class _PushedRef(NamedTuple):
+    """A branch or tag to push, and its name there."""
+
+    kind: str
+    name: str
+    there: str
+    commit: CommitId
+
+
+class _PushOutcome(NamedTuple):
+    """A branch or tag after its push: the results, or why it was refused."""
+
+    ref: _PushedRef
+    result: PushResult | None
+    refusal: str
+
+
+def push(request: Request, options: Options) -> Steps[str]:
+    """Push branches, one after another; a refused one does not keep the others."""
+    remote, refs = _chosen(request, options)
+    url = request.repository.remotes.url(remote)
+    bucket = yield from on_thread(partial(open_bucket, url))
+    outcomes = []
+    for ref in refs:
+        steps = push_ref(
+            request.repository,
+            bucket,
+            remote,
+            ref.kind,
+            ref.there,
+            ref.commit,
+            with_lease="force-with-lease" in options,
+            note_of=ref.name,
+        )
+        try:
+            outcomes.append(_PushOutcome(ref, (yield from steps), ""))
+        except NotFastForward as error:
+            if len(refs) == 1:
+                raise
+            outcomes.append(_PushOutcome(ref, None, str(error)))
+    code = 1 if any(each.result is None for each in outcomes) else 0
+    if "json" in options:
+        return answer(json_reply(_document(remote, url, outcomes)), code)
+    return answer("" if "quiet" in options else _text(url, outcomes), code)
+
+
+def _chosen(request: Request, options: Options) -> tuple[str, list[_PushedRef]]:
+    """Return the remote and the refs that the words mean."""
+    repository, words = request.repository, list(options.words)
+    if "all" in options and len(words) > 1:
+        raise options.misuse("--all pushes every branch: name none")
+    branch = request.view.branch
+    word = None
+    if words and (words[0] in repository.remotes.names or not _is_ref(request, words[0])):
+        word = words.pop(0)
+    remote = named_remote(request, word, branch)
+    refs = [_ref(request, each) for each in words]
+    if "all" in options:
+        heads = sorted((each.name, each.head) for each in repository.refs if each.head is not None)
+        refs = [_PushedRef(HEADS, name, name, oid) for name, oid in heads]
+    elif not words and "tags" not in options:
+        refs.append(_ref(request, request.view.require_branch()))
+    if "tags" in options:
+        tags = sorted(repository.refs.tags.items())
+        refs += [_PushedRef(TAGS, name, name, oid) for name, oid in tags]
+    if not refs:
+        raise NotFound("nothing to push: there is no commit yet, or no tag")
+    return remote, list(dict.fromkeys(refs))
+
+
+def _is_ref(request: Request, word: str) -> bool:
+    refs, name = request.repository.refs, word.partition(":")[0]
+    return name in refs or name in refs.tags
+
+
+def _ref(request: Request, word: str) -> _PushedRef:
+    """Return the branch or tag of a word such as `main`, or `main:name-there`.  NotFound."""
+    refs = request.repository.refs
+    name, _, there = word.removeprefix("refs/heads/").partition(":")
+    branch, tag = refs.find(name), refs.tags.get(name)
+    there = check_name(there.removeprefix("refs/heads/") or name)
+    if branch is None and tag is not None:
+        return _PushedRef(TAGS, name, there, tag)
+    branch = refs.branch(name)
+    if branch.head is None:
+        raise NotFound(f"branch {name!r} has no commit yet")
+    return _PushedRef(HEADS, name, there, branch.head)
+
+
+def _document(remote: str, url: str, outcomes: list[_PushOutcome]) -> dict[str, object]:
+    pushed, refused = [], []
+    for ref, result, refusal in outcomes:
+        if result is None:
+            refused.append({"name": ref.there, "error": refusal})
+            continue
+        pushed.append(
+            {
+                "name": ref.there,
+                "tag": ref.kind == TAGS,
+                "before": result.before.hex() if result.before else None,
+                "after": ref.commit.hex(),
+                "forced": result.is_forced,
+                "commit_count": result.commit_count,
+                "object_count": result.object_count,
+                "sent_bytes": result.sent_bytes,
+            }
+        )
+    return {"remote": remote, "url": url, "pushed": pushed, "refused": refused}
+
+
+def _text(url: str, outcomes: list[_PushOutcome]) -> str:
+    lines = []
+    for ref, result, refusal in outcomes:
+        names = f"{ref.name} -> {ref.there}"
+        if result is None:
+            lines.append(f" ! [refused] {names} ({refusal})\n")
+        elif result.before == ref.commit:
+            continue
+        elif result.before is None:
+            what = "[new tag]" if ref.kind == TAGS else "[new branch]"
+            lines.append(f" * {what} {names}\n")
+        elif result.is_forced:
+            lines.append(f" + {short(result.before)}...{short(ref.commit)} {names} (forced)\n")
+        else:
+            lines.append(f"   {short(result.before)}..{short(ref.commit)} {names}\n")
+    if not lines:
+        return "Everything up-to-date\n"
+    results = [each.result for each in outcomes if each.result is not None]
+    objects = sum(each.object_count for each in results)
+    size = sum(each.sent_bytes for each in results)
+    commits = sum(each.commit_count for each in results)
+    told = f"{commits} commits, {objects} objects, {size} bytes sent\n" if objects else ""
+    return f"To {url}\n{''.join(lines)}{told}"

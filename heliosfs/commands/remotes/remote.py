@@ -1,0 +1,85 @@
+"""`remote`: name the storage with which commits are shared."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from heliosfs.commands.options import Options
+from heliosfs.commands.render import json_reply
+from heliosfs.commands.verb import Request
+from heliosfs.errors import UsageError
+from heliosfs.remote.buckets.opening import open_bucket
+from heliosfs.remote.buckets.probe import probe
+from heliosfs.remote.layout import settle_format
+from heliosfs.repo.remotes import DEFAULT_REMOTE
+from heliosfs.steps import ALONE, Steps, on_thread
+
+
+def remote(request: Request, options: Options) -> Steps[str]:
+    """Add, remove or list remotes."""
+    form, *words = options.words or ["list"]
+    if form == "add":
+        return (yield from _add(request, options, words))
+    if form in ("remove", "rm"):
+        return (yield from _remove(request, options, words))
+    if form != "list":
+        raise options.misuse(f"add, remove or list, not {form[:80]!r}")
+    if words:
+        raise options.misuse(f"one argument too many: {words[0]!r}")
+    return _listed(request, options)
+
+
+def _add(request: Request, options: Options, words: list[str]) -> Steps[str]:
+    """Add a remote once its storage was asked whether it keeps what a remote needs."""
+    if len(words) not in (1, 2):
+        raise options.misuse("give a name and a URL, as in 'remote add origin file:///srv/team'")
+    name, url = words if len(words) == 2 else (DEFAULT_REMOTE, words[0])
+    repository = request.repository
+    # Refused before anything is asked or written elsewhere.
+    repository.remotes.check_new(name, url)
+    yield from on_thread(partial(_prepare, url))
+    yield ALONE
+    with repository.transaction:
+        repository.remotes.add(name, url)
+    return json_reply({"name": name, "url": url}) if "json" in options else ""
+
+
+def _prepare(url: str) -> None:
+    bucket = open_bucket(url, make=True)
+    probe(bucket)
+    settle_format(bucket)
+
+
+def _remove(request: Request, options: Options, words: list[str]) -> Steps[str]:
+    """Forget a remote and its branches; nothing there changes."""
+    if len(words) != 1:
+        raise options.misuse("give the name of the remote")
+    repository = request.repository
+    repository.remotes.url(words[0])
+    yield ALONE
+    with repository.transaction:
+        repository.remotes.remove(words[0], repository.clock.now_ns())
+    return json_reply({"removed": words[0]}) if "json" in options else ""
+
+
+def _listed(request: Request, options: Options) -> str:
+    remotes = request.repository.remotes
+    if "json" in options:
+        return json_reply([{"name": name, "url": remotes.url(name)} for name in remotes.names])
+    return "".join(f"{name}\t{remotes.url(name)}\n" for name in remotes.names)
+
+
+def named_remote(request: Request, word: str | None, branch: str | None = None) -> str:
+    """Return the remote of that name, or the one that is meant without a name.  NotFound."""
+    remotes = request.repository.remotes
+    if word is None:
+        return remotes.default(branch)
+    remotes.url(word)
+    return word
+
+
+def check_words(options: Options, most: int) -> None:
+    """Check that at most `most` words are given, none of them empty.  Raise UsageError."""
+    options.at_most(most)
+    if "" in options.words:
+        raise UsageError("usage: an empty word names nothing")

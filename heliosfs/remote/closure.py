@@ -1,0 +1,133 @@
+"""Objects that a commit needs beyond what is known: those to push, and those to be fetched.
+
+Both ask the same question, and it is answered by comparing trees level by level: what a commit
+refers to and its parents do not is *beyond* them, and read; what only the parents refer to is read
+as well, to know what it refers to.  So a directory that did not change is never entered, and the
+cost is O(changed).  A commit whose parents are known to be complete is complete itself if all that
+is beyond them is there.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Collection, Iterator, Sequence
+
+from heliosfs.errors import CorruptObject, MissingObject
+from heliosfs.objects.commit import CommitLinks
+from heliosfs.objects.ids import CommitId, Kind, Oid
+from heliosfs.objects.outline import EMPTY_TREE_ID
+from heliosfs.objects.references import Reference, references
+from heliosfs.remote.packfile import RemoteObject
+from heliosfs.repo.history import History, links_of
+from heliosfs.repo.walks import excluded_commits
+from heliosfs.steps import TURN, Steps, Turn
+from heliosfs.store.base import Store
+
+
+class NewCommits:
+    """Commits that some others do not reach, and those where the two meet."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.links: dict[CommitId, CommitLinks] = {}
+        """Links of each of them, with no commit before its parents."""
+        self.boundary: dict[CommitId, None] = {}
+        """Parents of these commits that are reached, or known to be complete."""
+
+    def walk(self, tip: CommitId, known: Collection[CommitId] | History) -> Steps[None]:
+        """Take `tip` and its ancestors down to the first known ones.  MissingObject."""
+        pending: list[tuple[CommitId, CommitLinks | None]] = [(tip, None)]
+        while pending:
+            oid, links = pending.pop()
+            if links is not None:
+                self.links[oid] = links
+                continue
+            if oid in self.links:
+                continue
+            if oid in known:
+                self.boundary[oid] = None
+                continue
+            links = self.read(oid)
+            pending.append((oid, links))
+            pending += [(each, None) for each in reversed(links.parents)]
+            yield TURN
+
+    def read(self, oid: CommitId) -> CommitLinks:
+        """Return the links of a commit.  MissingObject, CorruptObject."""
+        return links_of(oid, self._store.read(oid, Kind.COMMIT))
+
+
+def unreached(
+    store: Store, history: History, tip: CommitId, known: Sequence[CommitId]
+) -> Steps[NewCommits]:
+    """Return the commits of `tip` that none of `known` reaches, in steps."""
+    hidden = yield from excluded_commits(history, [tip], known)
+    found = NewCommits(store)
+    yield from found.walk(tip, hidden)
+    return found
+
+
+class Beyond:
+    """Objects of trees that others do not have; one that was found is not found again."""
+
+    def __init__(self, store: Store, *, reads_blobs: bool) -> None:
+        """Prepare a search; without `reads_blobs`, contents are only looked for."""
+        self._store = store
+        self._reads_blobs = reads_blobs
+        self._seen: set[Oid] = set()
+
+    def of(
+        self, links: CommitLinks, parents: Sequence[CommitLinks]
+    ) -> Iterator[RemoteObject | Turn]:
+        """Yield the objects of a commit's tree that the trees of its parents do not have.
+
+        MissingObject, CorruptObject.  The data of a content that is not read is empty.
+        """
+        new = _root(links)
+        old = [each for parent in parents for each in _root(parent)]
+        known: set[Oid] = set()
+        while new:
+            fresh = self._fresh(new, known, old)
+            among = {oid for _, oid in new}
+            known.update(oid for _, oid in old)
+            new = []
+            for kind, oid in fresh:
+                found = RemoteObject(kind, oid, self._read(kind, oid))
+                new += referred(found) if kind is not Kind.BLOB else ()
+                yield found
+            stale, old = old, []
+            for kind, oid in stale if new else ():
+                if kind is not Kind.BLOB and oid not in among:
+                    old += referred(RemoteObject(kind, oid, self._store.read(oid, kind)))
+                    yield TURN
+
+    def _fresh(
+        self, new: list[Reference], known: Collection[Oid], old: list[Reference]
+    ) -> list[Reference]:
+        shared = {oid for _, oid in old}
+        fresh = []
+        for kind, oid in new:
+            if oid not in shared and oid not in known and oid not in self._seen:
+                self._seen.add(oid)
+                fresh.append((kind, oid))
+        return fresh
+
+    def _read(self, kind: Kind, oid: Oid) -> bytes:
+        if kind is not Kind.BLOB or self._reads_blobs:
+            return self._store.read(oid, kind)
+        if not self._store.contains(oid):
+            raise MissingObject(f"object {oid.hex()} is missing")
+        return b""
+
+
+def _root(links: CommitLinks) -> list[Reference]:
+    return [(Kind.TREE, links.tree)] if links.tree != EMPTY_TREE_ID else []
+
+
+def referred(found: RemoteObject) -> list[Reference]:
+    """Return what an object refers to.  CorruptObject."""
+    try:
+        return references(found.kind, found.data)
+    except (ValueError, IndexError, struct.error) as error:
+        name = found.kind.name.lower()
+        raise CorruptObject(f"{name} {found.oid.hex()} cannot be read: {error}") from error

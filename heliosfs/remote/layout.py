@@ -1,0 +1,164 @@
+"""Layout of a bucket: the names of its objects, its format, and the records of its refs.
+
+`docs/reference/remote-format.md` describes all of it byte by byte.  Refs are the only objects that
+change; a ref is created or swapped after everything that it needs is there.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import struct
+from base64 import b64decode, b64encode
+from typing import NamedTuple
+
+from heliosfs.errors import CorruptObject, StoreFormat, TooLarge, UsageError
+from heliosfs.objects.ids import OID_BYTES, CommitId, Oid
+from heliosfs.remote.bucket import Bucket, Changed, NoObject
+from heliosfs.repo.ref_names import check_name
+from heliosfs.repo.tag_notes import Annotation, decode_annotation, encode_annotation
+
+FORMAT_KEY = "format"
+FORMAT = b"helios-remote 1\n"
+_FORMAT_MAX = 1_024
+REFS = "refs/"
+REF_BYTES_MAX = 128 * 1024
+"""Largest record of a ref that is read."""
+_GENERATION_MAX = 2**63 - 1
+_TEXT_MAX = 1_024
+_PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-~")
+_QUOTED = [chr(byte) if byte in _PLAIN else f"%{byte:02X}" for byte in range(256)]
+_ESCAPE = re.compile(rb"%([0-9A-F]{2})")
+_NOTE_MAX = 64 * 1024
+
+
+def pack_key(digest: bytes) -> str:
+    """Return the key of a pack, which is named by the BLAKE3 of its bytes."""
+    return f"packs/{digest.hex()}"
+
+
+def trees_key(commit: CommitId) -> str:
+    """Return the key of the object with the trees and commits of a push."""
+    return f"trees/{commit.hex()}"
+
+
+def ref_key(kind: str, name: str) -> str:
+    """Return the key of a ref.  The name is quoted whole, so that `a` and `a/b` never collide."""
+    quoted = [_QUOTED[byte] for byte in name.encode("utf-8", "surrogateescape")]
+    return f"{REFS}{kind}/{''.join(quoted)}"
+
+
+def ref_of(key: str) -> tuple[str, str] | None:
+    """Return kind and name of a ref by its key; None for a key that `ref_key` does not return."""
+    prefix, _, rest = key.partition("/")
+    kind, _, quoted = rest.partition("/")
+    data = _ESCAPE.sub(
+        lambda found: bytes((int(found[1], 16),)), quoted.encode("utf-8", "surrogateescape")
+    )
+    name = data.decode("utf-8", "surrogateescape")
+    try:
+        check_name(name)
+    except UsageError:
+        return None
+    return (kind, name) if f"{prefix}/" == REFS and ref_key(kind, name) == key else None
+
+
+class RefRecord(NamedTuple):
+    """The content of a ref in a bucket."""
+
+    commit: CommitId
+    trees: CommitId
+    """Commit by which `trees/` names what the closure of `commit` is read from."""
+    generation: int
+    """Number of times that the ref was written."""
+    by: str
+    """Name and address of who wrote it."""
+    at: int
+    """Time of that by the clock of who wrote it, in seconds since 1970."""
+    note: Annotation | None = None
+    """Tagger and message of an annotated tag."""
+
+    def encode(self) -> bytes:
+        """Return the bytes: JSON, so that people can read it.  TooLarge."""
+        document: dict[str, object] = {
+            "commit": self.commit.hex(),
+            "trees": self.trees.hex(),
+            "generation": self.generation,
+            "by": self.by[:_TEXT_MAX],
+            "at": self.at,
+        }
+        note = self.note
+        if note is not None and note.tagger is not None:
+            if len(note.message) > _NOTE_MAX:
+                raise TooLarge(f"the message of a tag that is pushed has at most {_NOTE_MAX} bytes")
+            document["note"] = b64encode(encode_annotation(note.tagger, note.message)).decode()
+        return json.dumps(document).encode() + b"\n"
+
+
+def decode_ref(name: str, data: bytes) -> RefRecord:
+    """Read the record of a ref; keys that are not known are passed over.  CorruptObject."""
+    try:
+        document = json.loads(data)
+        if not isinstance(document, dict):
+            raise TypeError("not a JSON object")
+        record = RefRecord(
+            _commit(document["commit"]),
+            _commit(document["trees"]),
+            _number(document["generation"]),
+            _text(document["by"]),
+            _number(document["at"]),
+            _note(document.get("note")),
+        )
+    except (ValueError, KeyError, TypeError, RecursionError, struct.error) as error:
+        raise CorruptObject(f"the remote's record of {name!r} cannot be read: {error}") from error
+    return record
+
+
+def _commit(value: object) -> CommitId:
+    if not isinstance(value, str) or len(value) != 2 * OID_BYTES:
+        raise ValueError("not the id of a commit")
+    return CommitId(Oid(bytes.fromhex(value)))
+
+
+def _number(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _GENERATION_MAX:
+        raise ValueError("not a number")
+    return value
+
+
+def _text(value: object) -> str:
+    # Control characters of a foreign text must not reach a terminal.
+    if not isinstance(value, str) or len(value) > _TEXT_MAX or not value.isprintable():
+        raise ValueError("not a line of text")
+    return value
+
+
+def _note(value: object) -> Annotation | None:
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise TypeError("not the note of a tag")
+    return decode_annotation(b64decode(value, validate=True))
+
+
+def check_format(bucket: Bucket) -> None:
+    """Check that a bucket has the format that this program knows: one request.
+
+    NoObject if it has none, StoreFormat for another one, Unreachable.
+    """
+    data = bucket.get(FORMAT_KEY, 0, _FORMAT_MAX).data
+    if data != FORMAT:
+        raise StoreFormat(
+            f"the remote has the format {data[:40]!r}; this program knows {FORMAT.decode().strip()}"
+        )
+
+
+def settle_format(bucket: Bucket) -> None:
+    """Check the format of a bucket; write it if there is none.  StoreFormat, Unreachable."""
+    try:
+        check_format(bucket)
+    except NoObject:
+        try:
+            bucket.create(FORMAT_KEY, FORMAT)
+        except Changed:
+            check_format(bucket)

@@ -1,0 +1,281 @@
+"""Push: the objects that a remote lacks are sent, and then one of its refs is moved.
+
+Packs go first, then the object with all new trees and commits, which names them, and last the ref.
+So whoever sees a ref sees all that it needs, and a push that is cut short at any request leaves
+objects which nothing names yet.  The next push finds the packs by their names, and sends the rest.
+
+What the remote lacks is told without asking it: everything that its refs, as they were last seen,
+do not reach.  A ref is swapped only if it still is what was seen, so a push that began from old
+knowledge is refused, and has done no harm.
+"""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from typing import NamedTuple
+
+from heliosfs.clock import SECOND_NS
+from heliosfs.errors import Stale
+from heliosfs.objects.ids import CommitId, Kind
+from heliosfs.remote.bucket import Bucket, Changed, NoObject
+from heliosfs.remote.closure import Beyond, NewCommits, unreached
+from heliosfs.remote.layout import (
+    REF_BYTES_MAX,
+    RefRecord,
+    decode_ref,
+    pack_key,
+    ref_key,
+    trees_key,
+)
+from heliosfs.remote.packfile import PackName, PackWriter, RemoteObject
+from heliosfs.remote.treesfile import TreesWriter
+from heliosfs.repo.ancestry import reaches
+from heliosfs.repo.remotes import HEADS, TAGS, TrackedRef
+from heliosfs.repo.repository import Repository
+from heliosfs.repo.tag_notes import annotation
+from heliosfs.steps import TURN, Progress, Steps, Turn, on_thread
+
+_GATHERED_BYTES = 4 * 1024 * 1024
+"""Bytes of objects that are read before they are encoded."""
+_GATHERED_COUNT = 2_000
+
+
+class NotFastForward(Stale):
+    """The ref of the remote has commits that the pushed one lacks, or may have."""
+
+
+class PushResult(NamedTuple):
+    """The results of a push of one ref."""
+
+    before: CommitId | None
+    """Commit that the ref had; None if it is new."""
+    is_forced: bool
+    """True if the ref has lost commits."""
+    commit_count: int = 0
+    object_count: int = 0
+    """Number of objects that were sent, commits included."""
+    sent_bytes: int = 0
+
+
+def push(
+    repository: Repository,
+    bucket: Bucket,
+    remote: str,
+    kind: str,
+    name: str,
+    head: CommitId,
+    *,
+    with_lease: bool = False,
+    note_of: str = "",
+) -> Steps[PushResult]:
+    """Let a ref of a remote name a commit, and send what it needs.
+
+    For a tag, `note_of` is its name here.  `with_lease` lets the ref lose commits, if it still is
+    what was last seen of it.  NotFastForward says what to do; Unreachable, and nothing here has
+    changed.
+    """
+    seen = repository.remotes.tracked(remote, kind, name)
+    is_forced = False
+    if seen is not None and seen.commit != head:
+        is_forced = not (yield from _descends(repository, kind, head, seen.commit))
+        if is_forced and not with_lease:
+            raise NotFastForward(_refused(remote, name))
+    upload = _Upload(repository, bucket, remote)
+    trees = yield from upload.run(head)
+    record = RefRecord(
+        head,
+        trees,
+        seen.generation + 1 if seen is not None else 1,
+        _signed(repository),
+        repository.clock.now_ns() // SECOND_NS,
+        annotation(repository.store, note_of or name) if kind == TAGS else None,
+    )
+    place = _RefPlace(bucket, remote, kind, name)
+    # I66: whoever sees the ref from here on sees all that it needs.
+    now = yield from on_thread(partial(place.write, record, seen))
+    # Not after ALONE: it belongs to no branch and no view, and says what is so in the remote.
+    with repository.transaction:
+        repository.remotes.url(remote)
+        repository.remotes.track(remote, kind, name, now, repository.clock.now_ns())
+        repository.remotes.note_push(remote, is_under_way=False)
+    return PushResult(
+        seen.commit if seen is not None else None,
+        is_forced,
+        upload.commit_count,
+        upload.object_count,
+        upload.sent_bytes,
+    )
+
+
+def _descends(repository: Repository, kind: str, head: CommitId, before: CommitId) -> Steps[bool]:
+    """Return True if a ref may move between two commits without losing any."""
+    history = repository.history
+    if kind != HEADS or before not in history:
+        return False
+    return (yield from reaches(history, [head], before))
+
+
+def _refused(remote: str, name: str) -> str:
+    return (
+        f"{remote}/{name} has commits that are not in what is pushed: 'helios pull {remote} "
+        f"{name}' merges them; --force-with-lease drops them from the remote"
+    )
+
+
+def _signed(repository: Repository) -> str:
+    identity = repository.identity
+    text = (b"%s <%s>" % (identity.name, identity.email)).decode("utf-8", "replace")
+    return "".join(each for each in text if each.isprintable())[:256]
+
+
+class _RefPlace:
+    """A ref of a remote that is to be written."""
+
+    def __init__(self, bucket: Bucket, remote: str, kind: str, name: str) -> None:
+        self._bucket = bucket
+        self._name = f"{remote}/{name}"
+        self._fetch = f"'helios fetch {remote}'"
+        self._key = ref_key(kind, name)
+
+    def write(self, record: RefRecord, seen: TrackedRef | None) -> TrackedRef:
+        """Create or swap the ref; return what the remote has.  NotFastForward, Unreachable."""
+        if seen is not None and seen.commit == record.commit:
+            return self._look(record)
+        try:
+            if seen is None:
+                version = self._bucket.create(self._key, record.encode())
+            else:
+                version = self._bucket.swap(self._key, record.encode(), seen.version)
+        except Changed:
+            return self._look(record)
+        return TrackedRef(record.commit, record.trees, record.generation, version)
+
+    def _look(self, wanted: RefRecord) -> TrackedRef:
+        """Return what the remote has if that is the commit which is wanted.
+
+        It is our own if the answer to our request was lost, and as good if another one pushed it.
+        """
+        try:
+            data, version = self._bucket.get(self._key, 0, REF_BYTES_MAX)
+        except NoObject:
+            raise NotFastForward(
+                f"{self._name} was deleted there: {self._fetch} with --prune, then push"
+            ) from None
+        found = decode_ref(self._name, data)
+        if found.commit != wanted.commit:
+            at = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(min(found.at, 2**40)))
+            raise NotFastForward(
+                f"{self._name} was moved by {found.by} at {at}: {self._fetch}, merge, and push "
+                "again, or 'helios pull'"
+            )
+        return TrackedRef(found.commit, found.trees, found.generation, version)
+
+
+class _Upload:
+    """The objects of a commit on their way into a bucket."""
+
+    def __init__(self, repository: Repository, bucket: Bucket, remote: str) -> None:
+        self.commit_count = self.object_count = self.sent_bytes = 0
+        self._repository = repository
+        self._bucket = bucket
+        self._remote = remote
+        self._known = [
+            seen
+            for seen in repository.remotes.refs(remote).values()
+            if seen.commit in repository.history
+        ]
+        self._is_resumed = False
+        self._taken: list[RemoteObject] = []
+        self._taken_bytes = 0
+        self._trees = TreesWriter()
+        self._pack = PackWriter()
+        self._packs: list[PackName] = []
+
+    def run(self, head: CommitId) -> Steps[CommitId]:
+        """Send what the remote lacks of a commit; return the commit by which `trees/` names it."""
+        repository = self._repository
+        known = list({seen.commit: None for seen in self._known})
+        new = yield from unreached(repository.store, repository.history, head, known)
+        bases: dict[CommitId, None] = {}
+        for oid in new.boundary:
+            holder = yield from self._holder(oid)
+            bases[holder] = None
+        if not new.links:
+            return next(iter(bases))
+        self._is_resumed = repository.remotes.is_pushing(self._remote)
+        if not self._is_resumed:
+            with repository.transaction:
+                repository.remotes.note_push(self._remote, is_under_way=True)
+        yield from self._take_all(new)
+        yield from on_thread(partial(self._finish, head, list(bases)))
+        return head
+
+    def _holder(self, oid: CommitId) -> Steps[CommitId]:
+        """Return the commit by which `trees/` names the closure of a commit that a ref reaches."""
+        for seen in self._known:
+            if seen.commit == oid:
+                return seen.trees
+        for seen in self._known:
+            if (yield from reaches(self._repository.history, [seen.commit], oid)):
+                return seen.trees
+        raise AssertionError(f"no ref of {self._remote} reaches {oid.hex()}")
+
+    def _take_all(self, new: NewCommits) -> Steps[None]:
+        store = self._repository.store
+        beyond = Beyond(store, reads_blobs=True)
+        for count, (oid, links) in enumerate(new.links.items()):
+            parents = [new.links.get(each) or new.read(each) for each in links.parents]
+            yield from self._take(RemoteObject(Kind.COMMIT, oid, store.read(oid, Kind.COMMIT)))
+            for found in beyond.of(links, parents):
+                if isinstance(found, Turn):
+                    yield found
+                else:
+                    yield from self._take(found)
+            yield Progress(count, len(new.links), "commits", self.object_count)
+        self.commit_count = len(new.links)
+        yield from self._hand_over()
+
+    def _take(self, found: RemoteObject) -> Steps[None]:
+        self._taken.append(found)
+        self._taken_bytes += len(found.data)
+        self.object_count += 1
+        if self._taken_bytes >= _GATHERED_BYTES or len(self._taken) >= _GATHERED_COUNT:
+            yield from self._hand_over()
+        yield TURN
+
+    def _hand_over(self) -> Steps[None]:
+        taken, self._taken, self._taken_bytes = self._taken, [], 0
+        yield from on_thread(partial(self._encode, taken))
+
+    def _encode(self, taken: list[RemoteObject]) -> None:
+        """Encode objects, and send the packs that are full; on a thread."""
+        for found in taken:
+            if found.kind in (Kind.TREE, Kind.COMMIT) and not self._trees.is_full:
+                self._trees.add(found)
+                continue
+            self._pack.add(found)
+            if self._pack.is_full:
+                self._send_pack()
+
+    def _send_pack(self) -> None:
+        name, data = self._pack.finish()
+        self._packs.append(name)
+        self._create(pack_key(name.digest), data)
+
+    def _finish(self, head: CommitId, bases: list[CommitId]) -> None:
+        """Send the last pack, and then the trees, which name all packs; on a thread."""
+        if not self._pack.is_empty:
+            self._send_pack()
+        self._create(trees_key(head), self._trees.finish(bases, self._packs))
+
+    def _create(self, key: str, data: bytes) -> None:
+        """Create an object, unless it is there: by its name it is as good as ours."""
+        # Asked only after a push that was cut short: another one has no request to spare.
+        if self._is_resumed and any(each.key == key for each in self._bucket.list(key)):
+            return
+        try:
+            self._bucket.create(key, data)
+        except Changed:
+            return
+        self.sent_bytes += len(data)

@@ -1,0 +1,131 @@
+"""The object with all new trees and commits of a push, and with the names of its packs.
+
+It is `HEAD`, the counts of its bases and packs, these, and then *frames*: groups of whole objects
+that are compressed together, because a directory and the same directory one commit later differ in
+one entry.  At the end is the BLAKE3 of all before it.  It is named by the commit that was pushed,
+so its bytes are not what the name promises; each object in it is known by the id of its bytes
+alone, and whoever reads it checks that nothing is missing (`closure`).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from blake3 import blake3
+
+from heliosfs.errors import CorruptObject
+from heliosfs.objects.ids import OID_BYTES, CommitId, Kind, Oid, object_id
+from heliosfs.remote.packfile import OBJECT_MAX, PACK_MAX, PackName, RemoteObject, check_size
+from heliosfs.store.encoding.codecs import Codec, DecodeError, decode, encode
+
+HEAD = b"helios-trees 1\n\0"
+_COUNTS = struct.Struct("<II")
+_PACK = struct.Struct(f"<{OID_BYTES}sQ")
+_FRAME = struct.Struct("<BII")
+_RECORD = struct.Struct("<BI")
+_FRAME_BYTES = 1024 * 1024
+"""Bytes from which a frame takes no further object."""
+_FRAME_MAX = OBJECT_MAX + _FRAME_BYTES + _RECORD.size
+FRAMES_FULL_BYTES = 16 * 1024 * 1024
+"""Size of all frames from which further trees go into packs."""
+TREES_MAX = 256 * 1024 * 1024
+"""Largest object of this form that is read."""
+
+
+class TreesWriter:
+    """Frames that grow in memory; its methods may be called on any thread, one after another."""
+
+    def __init__(self) -> None:
+        self._waiting: list[bytes] = []
+        self._waiting_bytes = 0
+        self._frames: list[bytes] = []
+        self._frames_bytes = 0
+
+    @property
+    def is_full(self) -> bool:
+        """True if further objects belong into packs."""
+        return self._frames_bytes >= FRAMES_FULL_BYTES
+
+    def add(self, found: RemoteObject) -> None:
+        """Add an object.  TooLarge."""
+        check_size(found)
+        self._waiting += (_RECORD.pack(found.kind, len(found.data)), found.data)
+        self._waiting_bytes += _RECORD.size + len(found.data)
+        if self._waiting_bytes >= _FRAME_BYTES:
+            self._close_frame()
+
+    def _close_frame(self) -> None:
+        data = b"".join(self._waiting)
+        codec, body = encode(data, prefer_zstd=True)
+        frame = _FRAME.pack(codec, len(data), len(body)) + body
+        self._frames.append(frame)
+        self._frames_bytes += len(frame)
+        self._waiting, self._waiting_bytes = [], 0
+
+    def finish(self, bases: Sequence[CommitId], packs: Sequence[PackName]) -> bytes:
+        """Return the bytes of the object."""
+        if self._waiting:
+            self._close_frame()
+        rows = [_PACK.pack(*each) for each in packs]
+        parts = (HEAD, _COUNTS.pack(len(bases), len(packs)), *bases, *rows, *self._frames)
+        data = b"".join(parts)
+        return data + blake3(data).digest()
+
+
+class PushedTrees(NamedTuple):
+    """The head of such an object, and the place of its frames."""
+
+    bases: list[CommitId]
+    """Commits that name the objects with the rest of the closure."""
+    packs: list[PackName]
+    data: bytes
+    frames_at: int
+
+
+def read_trees(shown: str, data: bytes) -> PushedTrees:
+    """Read the head of an object with trees.  CorruptObject."""
+    end = len(data) - OID_BYTES
+    at = len(HEAD) + _COUNTS.size
+    if end < at or not data.startswith(HEAD) or blake3(data[:end]).digest() != data[end:]:
+        raise CorruptObject(f"{shown} of the remote is damaged or cut off")
+    base_count, pack_count = _COUNTS.unpack_from(data, len(HEAD))
+    packs_at = at + base_count * OID_BYTES
+    frames_at = packs_at + pack_count * _PACK.size
+    if frames_at > end:
+        raise CorruptObject(f"{shown} of the remote has an impossible head")
+    bases = [data[place : place + OID_BYTES] for place in range(at, packs_at, OID_BYTES)]
+    packs = [PackName(*row) for row in _PACK.iter_unpack(data[packs_at:frames_at])]
+    if any(pack.size > PACK_MAX for pack in packs):
+        raise CorruptObject(f"{shown} of the remote has a pack of impossible size")
+    return PushedTrees([CommitId(Oid(each)) for each in bases], packs, data[:end], frames_at)
+
+
+def read_frame(shown: str, trees: PushedTrees, at: int) -> tuple[list[RemoteObject], int]:
+    """Return the objects of the frame at an offset, and the offset after it.  CorruptObject."""
+    data, body_at = trees.data, at + _FRAME.size
+    if body_at > len(data):
+        raise CorruptObject(f"{shown} of the remote ends within a frame")
+    codec, size, stored = _FRAME.unpack_from(data, at)
+    end = body_at + stored
+    if codec not in (Codec.RAW, Codec.LZ4, Codec.ZSTD) or size > _FRAME_MAX or end > len(data):
+        raise CorruptObject(f"{shown} of the remote has an impossible frame")
+    try:
+        return list(_records(decode(codec, data[body_at:end], size))), end
+    except (DecodeError, ValueError) as error:
+        raise CorruptObject(f"{shown} of the remote has a damaged frame: {error}") from error
+
+
+def _records(data: bytes) -> Iterator[RemoteObject]:
+    at = 0
+    while at < len(data):
+        if at + _RECORD.size > len(data):
+            raise ValueError("it ends within an object")
+        kind, size = _RECORD.unpack_from(data, at)
+        at += _RECORD.size
+        if at + size > len(data):
+            raise ValueError("it ends within an object")
+        body = data[at : at + size]
+        yield RemoteObject(Kind(kind), object_id(Kind(kind), body), body)
+        at += size

@@ -1,0 +1,203 @@
+"""Remotes, and what their refs named when they were last seen.
+
+What is seen of a remote is kept beside the refs of the repository, under names such as
+`origin/main`.  It is no operation of a branch, so `undo` leaves it alone: only a fetch or a push
+changes it, and it says what the remote had then.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from heliosfs.errors import AlreadyExists, CorruptObject, NotFound, UsageError
+from heliosfs.objects.ids import OID_BYTES, CommitId, Oid
+from heliosfs.repo import keys
+from heliosfs.repo.dropped import DroppedCommits
+from heliosfs.repo.inverses import Inverses
+from heliosfs.store.base import StateMap
+
+DEFAULT_REMOTE = "origin"
+HEADS = "heads"
+"""Kind of the branches of a remote."""
+TAGS = "tags"
+URL_MAX_BYTES = 4_096
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_VALUE = struct.Struct(f"<{OID_BYTES}s{OID_BYTES}sQ")
+
+
+class TrackedRef(NamedTuple):
+    """A ref of a remote, as it was last seen."""
+
+    commit: CommitId
+    trees: CommitId
+    """Commit by which the remote names the trees of the closure of `commit`."""
+    generation: int
+    """Number of times that the ref was written there."""
+    version: str
+    """Version of the object that is the ref, by which it is replaced."""
+
+    def encode(self) -> bytes:
+        return _VALUE.pack(self.commit, self.trees, self.generation) + self.version.encode()
+
+
+class Remotes:
+    """All remotes and their refs; read when they are first asked for.
+
+    Changes go into the store's batch; a transaction publishes them.
+    """
+
+    def __init__(self, store: StateMap, inverses: Inverses) -> None:
+        self._store = store
+        self._inverses = inverses
+        self._known: dict[str, dict[tuple[str, str], TrackedRef]] | None = None
+        """Refs by kind and name, by remote."""
+
+    def _all(self) -> dict[str, dict[tuple[str, str], TrackedRef]]:
+        known = self._known
+        if known is None:
+            known = self._known = {
+                keys.name_in(keys.REMOTE, key): {} for key, _ in self._store.scan(keys.REMOTE)
+            }
+            for key, value in self._store.scan(keys.REMOTE_REF) if known else ():
+                remote, kind, name = keys.name_in(keys.REMOTE_REF, key).split("/", 2)
+                known.setdefault(remote, {})[kind, name] = _decoded(key, value)
+        return known
+
+    @property
+    def names(self) -> list[str]:
+        """Names of all remotes, in order."""
+        return sorted(self._all())
+
+    def url(self, name: str) -> str:
+        """Return the URL of a remote.  NotFound."""
+        value = self._store.get(keys.of_name(keys.REMOTE, name))
+        if value is None:
+            there = self.names
+            has = f"there are {', '.join(there)}" if there else "'helios remote add NAME URL'"
+            raise NotFound(f"no remote {name[:80]!r}: {has}")
+        return value.decode("utf-8", "surrogateescape")
+
+    def default(self, branch: str | None = None) -> str:
+        """Return the remote that is meant if none is named: `origin`, or the only one.  NotFound.
+
+        A branch that only one remote has makes it that one.
+        """
+        there = self.names
+        if DEFAULT_REMOTE in there or not there:
+            self.url(DEFAULT_REMOTE)
+            return DEFAULT_REMOTE
+        having = [each for each in there if (HEADS, branch) in self._all()[each]]
+        if len(there) > 1 and len(having) != 1:
+            raise NotFound(f"several remotes, and none is 'origin': name one of {', '.join(there)}")
+        return having[0] if having else there[0]
+
+    def check_new(self, name: str, url: str) -> None:
+        """Check that a remote can be added.  UsageError, AlreadyExists."""
+        if _NAME.fullmatch(name) is None or ".." in name or name.endswith((".", ".lock")):
+            raise UsageError(f"usage: {name[:80]!r} is not a name that a remote can have")
+        if len(url.encode("utf-8", "surrogateescape")) > URL_MAX_BYTES:
+            raise UsageError(f"usage: a URL has at most {URL_MAX_BYTES} bytes")
+        if name in self._all():
+            raise AlreadyExists(f"a remote {name!r} exists already: {self.url(name)}")
+
+    def add(self, name: str, url: str) -> None:
+        """Add a remote.  UsageError, AlreadyExists."""
+        self.check_new(name, url)
+        known = self._all()
+        self._inverses.append((known.pop, (name, None)))
+        known[name] = {}
+        self._store.put(keys.of_name(keys.REMOTE, name), url.encode("utf-8", "surrogateescape"))
+
+    def remove(self, name: str, now_ns: int) -> None:
+        """Remove a remote, and what is known of its refs.  NotFound."""
+        self.url(name)
+        for kind, ref in list(self.refs(name)):
+            self.track(name, kind, ref, None, now_ns)
+        known = self._all()
+        self._inverses.append((known.__setitem__, (name, known.pop(name))))
+        self._store.put(keys.of_name(keys.REMOTE, name), None)
+        self.note_push(name, is_under_way=False)
+
+    def refs(self, remote: str) -> dict[tuple[str, str], TrackedRef]:
+        """Return the refs of a remote by kind and name; do not change what is returned."""
+        return self._all().get(remote, {})
+
+    def tracked(self, remote: str, kind: str, name: str) -> TrackedRef | None:
+        """Return what is known of a ref of a remote."""
+        return self.refs(remote).get((kind, name))
+
+    def track(
+        self, remote: str, kind: str, name: str, seen: TrackedRef | None, now_ns: int
+    ) -> None:
+        """Keep what a remote has in a ref from now on; None if it has no such ref.
+
+        The commit that it had is kept for a while, as one that a branch had.
+        """
+        refs = self._all()[remote]
+        before = refs.get((kind, name))
+        if before is not None and (seen is None or seen.commit != before.commit):
+            DroppedCommits(self._store).add(before.commit, now_ns)
+        self._inverses.append((_set, (refs, (kind, name), before)))
+        _set(refs, (kind, name), seen)
+        key = keys.of_name(keys.REMOTE_REF, f"{remote}/{kind}/{name}")
+        self._store.put(key, seen.encode() if seen is not None else None)
+
+    def branches(self) -> Iterator[tuple[str, CommitId]]:
+        """Yield the branches of all remotes by name, such as `origin/main`, and their commits."""
+        for remote, refs in sorted(self._all().items()):
+            for (kind, name), seen in sorted(refs.items()):
+                if kind == HEADS:
+                    yield f"{remote}/{name}", seen.commit
+
+    def commits(self) -> Iterator[CommitId]:
+        """Yield the commits that refs of remotes name."""
+        for refs in self._all().values():
+            for seen in refs.values():
+                yield seen.commit
+
+    def find(self, name: str) -> CommitId | None:
+        """Return the commit of a branch such as `origin/main`; None if there is none."""
+        remote, _, branch = name.removeprefix("remotes/").partition("/")
+        seen = self.tracked(remote, HEADS, branch) if branch else None
+        return seen.commit if seen is not None else None
+
+    def upstream(self, branch: str) -> tuple[str, CommitId] | None:
+        """Return name and commit of the branch of that name at `origin`, or at the only remote."""
+        known = self._all()
+        remote = DEFAULT_REMOTE if DEFAULT_REMOTE in known else next(iter(known), "")
+        if remote != DEFAULT_REMOTE and len(known) > 1:
+            return None
+        seen = self.tracked(remote, HEADS, branch)
+        return (f"{remote}/{branch}", seen.commit) if seen is not None else None
+
+    def is_pushing(self, remote: str) -> bool:
+        """Return True if a push to a remote was cut short."""
+        return self._store.get(keys.of_name(keys.PUSHING, remote)) is not None
+
+    def note_push(self, remote: str, *, is_under_way: bool) -> None:
+        """Note in the batch that a push begins, or that it has ended."""
+        key = keys.of_name(keys.PUSHING, remote)
+        if is_under_way or self._store.get(key) is not None:
+            self._store.put(key, b"" if is_under_way else None)
+
+
+def _set(
+    refs: dict[tuple[str, str], TrackedRef], key: tuple[str, str], seen: TrackedRef | None
+) -> None:
+    if seen is None:
+        refs.pop(key, None)
+    else:
+        refs[key] = seen
+
+
+def _decoded(key: bytes, value: bytes) -> TrackedRef:
+    try:
+        commit, trees, generation = _VALUE.unpack_from(value)
+        version = value[_VALUE.size :].decode()
+    except (struct.error, ValueError) as error:
+        raise CorruptObject(f"the record {key!r} cannot be read: {error}") from error
+    return TrackedRef(CommitId(Oid(commit)), CommitId(Oid(trees)), generation, version)

@@ -1,0 +1,199 @@
+"""The verbs of remotes, over a directory that two repositories share."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from heliosfs.commands.table import VERBS
+from heliosfs.commands.verb import exit_code_of
+from heliosfs.errors import AlreadyExists, Conflicted, HeliosError, NotFound, Stale, UsageError
+from tests.tree_builder import Stage
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"file://{tmp_path}/remote"
+
+
+@pytest.fixture
+def two(url: str) -> tuple[Stage, Stage]:
+    """Two repositories with the same commit."""
+    one, other = Stage(), Stage()
+    one.run("remote", "add", "origin", url)
+    one.commit("first", a=b"1\n")
+    one.run("push")
+    other.run("remote", "add", url)
+    other.run("pull", "origin", "main")
+    return one, other
+
+
+def test_remotes_are_added_listed_and_removed(url: str) -> None:
+    stage = Stage()
+    assert stage.run("remote") == ""
+    stage.run("remote", "add", "team", url)
+    assert stage.run("remote") == stage.run("remote", "list", "-v") == f"team\t{url}\n"
+    with pytest.raises(AlreadyExists):
+        stage.run("remote", "add", "team", url)
+    stage.reopen()
+    assert json.loads(stage.run("remote", "--json")) == [{"name": "team", "url": url}]
+    stage.run("remote", "remove", "team")
+    assert stage.run("remote") == ""
+    for words in (["remove", "team"], ["remove", "origin"]):
+        with pytest.raises(NotFound):
+            stage.run("remote", *words)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["add"],
+        ["add", "a/b", "URL"],
+        ["add", "..", "URL"],
+        ["add", "-x", "URL"],
+        ["add", "x", "gopher://host/x"],
+        ["add", "x", "y", "z"],
+        ["remove"],
+        ["rename", "a", "b"],
+        ["list", "x"],
+    ],
+)
+def test_wrong_words(words: list[str], url: str) -> None:
+    stage = Stage()
+    with pytest.raises(UsageError):
+        stage.run("remote", *(url if word == "URL" else word for word in words))
+    assert stage.run("remote") == ""
+
+
+def test_a_directory_with_something_else_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    stage = Stage()
+    with pytest.raises(HeliosError):
+        stage.run("remote", "add", f"file://{tmp_path}")
+    assert stage.run("remote") == ""
+
+
+def test_without_a_remote() -> None:
+    stage = Stage()
+    stage.commit(a=b"1")
+    for verb in ("push", "fetch", "pull"):
+        with pytest.raises(NotFound, match="remote add"):
+            stage.run(verb)
+
+
+def test_push_pull_and_push_again(two: tuple[Stage, Stage]) -> None:
+    one, other = two
+    assert other.files.read(b"a") == b"1\n"
+    assert one.run("push") == "Everything up-to-date\n"
+    other.commit("second", b=b"2\n")
+    assert other.run("push").splitlines()[1].endswith(" main -> main")
+    one.commit("third", c=b"3\n")
+    with pytest.raises(Stale, match="'helios pull'"):
+        one.run("push")
+    assert "Merge made" in one.run("pull")
+    assert one.run("log", "--format=%s", "-1") == "Merge remote-tracking branch 'origin/main'\n"
+    one.run("push", "-q")
+    assert "Fast-forward" in other.run("pull")
+    assert other.head == one.head
+    assert other.run("pull") == "Already up to date.\n"
+
+
+def test_undo_takes_back_the_merge_and_not_the_fetch(two: tuple[Stage, Stage]) -> None:
+    one, other = two
+    one.commit("second", a=b"2\n")
+    one.run("push")
+    before = other.head
+    other.run("pull")
+    other.run("undo")
+    assert other.head == before
+    assert other.run("rev-parse", "origin/main") == f"{one.head}\n"
+    assert other.run("status", "-sb") == "## main...origin/main [behind 1]\n"
+
+
+def test_a_conflict_keeps_what_was_fetched(two: tuple[Stage, Stage]) -> None:
+    one, other = two
+    one.commit("ours", a=b"one\n")
+    one.run("push")
+    other.commit("theirs", a=b"other\n")
+    before = other.head
+    with pytest.raises(Conflicted, match="merge --theirs origin/main"):
+        other.run("pull")
+    assert other.head == before
+    assert other.run("rev-parse", "origin/main") == f"{one.head}\n"
+    other.run("pull", "--theirs")
+    assert other.files.read(b"a") == b"one\n"
+
+
+def test_branches_and_tags_of_other_names(two: tuple[Stage, Stage]) -> None:
+    one, other = two
+    one.run("tag", "-m", "the first\n\nwith a body", "v1")
+    one.run("tag", "plain")
+    one.run("branch", "idea")
+    one.run("push", "origin", "idea:review/idea", "v1")
+    assert "[new tag] v1" in other.run("fetch")
+    assert other.run("branch", "-r") == "  origin/main\n  origin/review/idea\n"
+    assert (
+        other.run("branch", "-a") == "* main\n  remotes/origin/main\n  remotes/origin/review/idea\n"
+    )
+    assert other.run("tag", "-n3") == one.run("tag", "-n3", "v1")
+    assert "plain" in one.run("push", "--tags", "--all")
+    other.run("fetch")
+    assert other.run("tag") == "plain\nv1\n"
+    assert "refs/remotes/origin/idea" in other.run("for-each-ref")
+    other.run("checkout", "-b", "idea", "origin/idea")
+    with pytest.raises(NotFound, match="nowhere"):
+        one.run("push", "origin", "nowhere")
+    with pytest.raises(NotFound, match="nowhere"):
+        one.run("push", "nowhere", "main")
+
+
+def test_one_refused_branch_does_not_keep_the_others(two: tuple[Stage, Stage]) -> None:
+    one, other = two
+    one.run("branch", "idea")
+    one.commit(a=b"2\n")
+    one.run("push")
+    other.run("branch", "own")
+    other.commit(a=b"3\n")
+    reply = other.run("push", "--all")
+    assert exit_code_of(reply) == 1
+    assert " * [new branch] own -> own\n" in reply
+    assert " ! [refused] main -> main (" in reply
+    document = json.loads(other.run("push", "--all", "--json"))
+    assert [each["name"] for each in document["pushed"]] == ["own"]
+    assert [each["name"] for each in document["refused"]] == ["main"]
+
+
+def test_ahead_and_behind(two: tuple[Stage, Stage]) -> None:
+    one, other = two
+    assert "Your branch is up to date with 'origin/main'." in other.run("status")
+    one.commit("second", b=b"2\n")
+    one.run("push")
+    other.commit("mine", c=b"3\n")
+    assert other.run("status", "-sb") == "## main...origin/main [ahead 1]\n"
+    assert "ahead of 'origin/main' by 1 commit." in other.run("status")
+    other.run("fetch")
+    assert other.run("status", "-sb") == "## main...origin/main [ahead 1, behind 1]\n"
+    assert "# branch.upstream origin/main\n# branch.ab +1 -1\n" in other.run(
+        "status", "--porcelain=v2", "-b"
+    )
+    assert "1 and 1 commits of their own" in other.run("status")
+    assert "[origin/main: ahead 1, behind 1] mine\n" in other.run("branch", "-vv")
+    assert other.run("log", "--format=%s", "HEAD..origin/main") == "second\n"
+    assert "(origin/main)" in other.run("log", "--remotes", "--decorate", "--oneline")
+    assert "second" in other.run("log", "--all", "--format=%s")
+    other.run("reset", "--hard", "HEAD~1")
+    assert "behind 'origin/main' by 1 commit." in other.run("status")
+
+
+def test_a_repository_without_remotes_shows_nothing_of_them() -> None:
+    stage = Stage()
+    stage.commit("mine", a=b"1\n")
+    assert stage.run("status", "-sb") == "## main\n"
+    assert "branch" not in stage.run("status").replace("On branch", "")
+    assert "[" not in stage.run("branch", "-vv")
+
+
+def test_programs_in_a_sandbox_cannot_reach_remotes() -> None:
+    assert not any(VERBS[name].is_confined for name in ("remote", "push", "fetch", "pull"))
