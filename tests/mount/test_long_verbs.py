@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,10 +23,26 @@ from tests.mount.conftest import SECONDS, Mounted, Mounter
 from tests.mount.programs import errno_of, run, shell
 
 FEW = 1000
-MANY = 12_000
-WRITTEN = 4_000
+MANY = 4_000
+"""Commits whose import takes longer than what is done to it, where git is slow (`slow_git`)."""
+WRITTEN = 2_300
 """Commits of which the first are written when so many are told: more than one write takes."""
-"""Commits whose import takes longer than what is done to it."""
+SLOW_FROM = WRITTEN + 300
+"""Commits that a slow git lists at once."""
+SLOW_GIT = """#!{python} -IS
+import os, subprocess, sys, time
+if "--in-commit-order" not in sys.argv:
+    os.execv({git!r}, sys.argv)
+with subprocess.Popen([{git!r}, *sys.argv[1:]], stdout=subprocess.PIPE) as lister:
+    for count, line in enumerate(lister.stdout):
+        if count >= 4 * {count} and not count % 4:
+            sys.stdout.buffer.flush()
+            if os.path.exists({slow!r}):
+                time.sleep(0.03)
+        sys.stdout.buffer.write(line)
+    sys.stdout.buffer.flush()
+"""
+"""A git that lists the objects of the last commits of an import at 30 ms a commit."""
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +53,35 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def long_history(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return quick_history(tmp_path_factory.mktemp("git") / "many.git", MANY)
+
+
+class SlowGit:
+    """A slow git for the daemons that begin now: an import is under way for as long as it is."""
+
+    def __init__(self, place: Path) -> None:
+        found = shutil.which("git")
+        assert found is not None
+        self._slow = place / "slow"
+        self.hurry = self._slow.unlink
+        self._slow.touch()
+        text = SLOW_GIT.format(
+            python=sys.executable, git=found, count=SLOW_FROM, slow=str(self._slow)
+        )
+        (place / "git").write_text(text)
+        (place / "git").chmod(0o755)
+
+
+@pytest.fixture
+def slow_git(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> SlowGit:
+    place = tmp_path_factory.mktemp("slow")
+    monkeypatch.setenv("PATH", f"{place}:{os.environ['PATH']}")
+    return SlowGit(place)
+
+
+@pytest.fixture
+def slowed(slow_git: SlowGit, mounter: Mounter) -> Mounted:
+    """A new, empty workspace, whose daemon has a slow git."""
+    return mounter()
 
 
 class Reader:
@@ -171,88 +217,91 @@ def test_who_only_looks_lets_others_in(wide: Mounted, words: list[str]) -> None:
     assert done > 30
 
 
-def test_one_at_a_time(mounted: Mounted, long_history: Path, tmp_path: Path) -> None:
-    reader = Reader(mounted, long_history)
+def test_one_at_a_time(slowed: Mounted, long_history: Path, tmp_path: Path) -> None:
+    reader = Reader(slowed, long_history)
     assert reader.progress()["total"] == MANY
     out = tmp_path / "out.git"
-    assert errno_of(mounted.control, "import", f"--from-git {long_history}\n") == "EBUSY"
-    done = mounted.command("export", "--to-git", str(out))
+    assert errno_of(slowed.control, "import", f"--from-git {long_history}\n") == "EBUSY"
+    done = slowed.command("export", "--to-git", str(out))
     assert (done.returncode, out.exists()) == (1, False)
     assert "another long operation is running, 'import'" in done.stderr
-    assert mounted.helios("status").startswith("On branch main\n")
+    assert slowed.helios("status").startswith("On branch main\n")
     reader.close()
-    (mounted.path / "file").write_text("x")
-    mounted.commit("one")
-    mounted.helios("export", "--to-git", str(out))
+    (slowed.path / "file").write_text("x")
+    slowed.commit("one")
+    slowed.helios("export", "--to-git", str(out))
     assert list(refs_of(out)) == ["refs/heads/main"]
 
 
-def test_nobody_waits_to_write_another_request(mounted: Mounted, long_history: Path) -> None:
+def test_nobody_waits_to_write_another_request(slowed: Mounted, long_history: Path) -> None:
     """A shell's import is answered within its write, during which the kernel locks the file."""
-    (mounted.path / "file").write_text("text")
-    head = mounted.commit("first")
+    (slowed.path / "file").write_text("text")
+    head = slowed.commit("first")
     script = f"echo --from-git {long_history} > .helios/ctl/import"
     with (
-        subprocess.Popen(["bash", "-c", script], cwd=mounted.path) as one,
+        subprocess.Popen(["bash", "-c", script], cwd=slowed.path) as one,
         subprocess.Popen(
             ["bash", "-c", f"echo import --from-git {long_history} > .helios/ctl/command"],
-            cwd=mounted.path,
+            cwd=slowed.path,
             stderr=subprocess.DEVNULL,
         ) as two,
     ):
-        wait_until_taken(mounted)
-        assert mounted.control("command", "rev-parse HEAD\n") == f"{head}\n"
-        assert mounted.control("rev-parse", "HEAD\n") == f"{head}\n"
+        wait_until_taken(slowed)
+        assert slowed.control("command", "rev-parse HEAD\n") == f"{head}\n"
+        assert slowed.control("rev-parse", "HEAD\n") == f"{head}\n"
         assert one.poll() is None or two.poll() is None
         for client in (one, two):
             client.kill()
 
 
-def test_who_closes_ends_it_and_the_next_goes_on(mounted: Mounted, long_history: Path) -> None:
-    reader = Reader(mounted, long_history)
+def test_who_closes_ends_it_and_the_next_goes_on(
+    slow_git: SlowGit, slowed: Mounted, long_history: Path
+) -> None:
+    reader = Reader(slowed, long_history)
     reader.progress(WRITTEN)
     reader.close()
-    assert_nothing_shows(mounted)
-    reply = mounted.helios("import", "--from-git", str(long_history))
+    assert_nothing_shows(slowed)
+    slow_git.hurry()
+    reply = slowed.helios("import", "--from-git", str(long_history))
     assert 0 < taken(reply) < MANY
-    assert branches(mounted) == {"trunk"}
-    mounted.helios("import", "--verify", str(long_history))
+    assert branches(slowed) == {"trunk"}
+    slowed.helios("import", "--verify", str(long_history))
 
 
-def test_after_kill_9_it_goes_on(mounted: Mounted, long_history: Path) -> None:
-    reader = Reader(mounted, long_history)
+def test_after_kill_9_it_goes_on(slowed: Mounted, long_history: Path) -> None:
+    reader = Reader(slowed, long_history)
     reader.progress(WRITTEN)
-    mounted.kill9()
+    slowed.kill9()
     reader.close()
-    subprocess.run(["fusermount3", "-uz", str(mounted.path)], check=True, timeout=SECONDS)
-    mounted.mount()
-    assert_nothing_shows(mounted)
-    assert_goes_on(mounted, long_history)
+    subprocess.run(["fusermount3", "-uz", str(slowed.path)], check=True, timeout=SECONDS)
+    slowed.mount()
+    assert_nothing_shows(slowed)
+    assert_goes_on(slowed, long_history)
 
 
-def test_a_daemon_that_shall_end_does(mounted: Mounted, long_history: Path) -> None:
+def test_a_daemon_that_shall_end_does(slowed: Mounted, long_history: Path) -> None:
     errors: list[str] = []
 
     def ask() -> None:
-        errors.append(errno_of(mounted.control, "import", f"--from-git {long_history}\n"))
+        errors.append(errno_of(slowed.control, "import", f"--from-git {long_history}\n"))
 
     thread = threading.Thread(target=ask)
     thread.start()
-    wait_until_taken(mounted)
-    mounted.terminate()
+    wait_until_taken(slowed)
+    slowed.terminate()
     thread.join(SECONDS)
     # The kernel may be quicker than our answer.
     assert errors in (["EINTR"], ["ENOTCONN"], ["ECONNABORTED"])
-    mounted.mount()
-    assert_nothing_shows(mounted)
+    slowed.mount()
+    assert_nothing_shows(slowed)
 
 
 def test_the_command_line_shows_how_far_it_is_and_ends_at_ctrl_c(
-    mounted: Mounted, long_history: Path
+    slowed: Mounted, long_history: Path
 ) -> None:
     pid, terminal = pty.fork()
     if not pid:
-        os.chdir(mounted.path)
+        os.chdir(slowed.path)
         argv = [sys.executable, "-m", "heliosfs.cli", "import", "--from-git", str(long_history)]
         os.execv(sys.executable, argv)
     shown, count = b"", 0
@@ -268,22 +317,22 @@ def test_the_command_line_shows_how_far_it_is_and_ends_at_ctrl_c(
     _, status = os.waitpid(pid, 0)
     assert os.waitstatus_to_exitcode(status) == 130
     assert f"of {MANY:,} commits, ".encode() in shown
-    assert_nothing_shows(mounted)
-    assert_goes_on(mounted, long_history)
+    assert_nothing_shows(slowed)
+    assert_goes_on(slowed, long_history)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_who_waits_in_write_can_be_killed(
-    mounted: Mounted, long_history: Path, number: signal.Signals
+    slowed: Mounted, long_history: Path, number: signal.Signals
 ) -> None:
     script = f"echo --from-git {long_history} > .helios/ctl/import"
-    client = subprocess.Popen(["bash", "-c", script], cwd=mounted.path, stderr=subprocess.PIPE)
+    client = subprocess.Popen(["bash", "-c", script], cwd=slowed.path, stderr=subprocess.PIPE)
     with client:
-        wait_until_taken(mounted)
+        wait_until_taken(slowed)
         client.send_signal(number)
         assert client.wait(SECONDS) == -number
-    assert_nothing_shows(mounted)
-    assert_goes_on(mounted, long_history)
+    assert_nothing_shows(slowed)
+    assert_goes_on(slowed, long_history)
 
 
 @pytest.mark.parametrize("name", ["bash", "dash"])
