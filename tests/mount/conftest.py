@@ -65,6 +65,20 @@ class Mounted:
         fusermount(self.path)
         self.wait_ended()
 
+    def umount(self) -> str:
+        """Run `helios umount`, and wait until the daemon has ended; return what it complains of.
+
+        Mount namespaces that other tests make meanwhile are copies that keep the mount for a
+        moment: nothing else may.
+        """
+        done = self.command("umount", str(self.path), cwd=Path("/"))
+        assert not self.is_mounted
+        if done.returncode:
+            assert f"{self.path} is unmounted here, but held by" in done.stderr
+            assert ", mount namespace mnt:[" in done.stderr
+        self.wait_ended()
+        return done.stderr
+
     def remount(self, *options: str) -> None:
         """Unmount, and mount again."""
         self.unmount()

@@ -184,7 +184,7 @@ def test_a_listing_is_of_the_tree_that_was_checked_out(mounted: Mounted) -> None
     for watcher in watchers:
         watcher.start()
     try:
-        for turn in range(200):
+        for turn in range(90):
             oid, names = trees[turn % 2]
             mounted.control("reset", f"--hard {oid}\n")
             assert place.stat().st_mtime_ns == 10**18

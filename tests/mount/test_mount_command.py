@@ -88,7 +88,7 @@ def test_every_clean_end_keeps_everything(mounted: Mounted, how: str) -> None:
     put(mounted.path / "kept/file", "kept\n")
     ends: dict[str, Callable[[], object]] = {
         "fusermount3": mounted.unmount,
-        "umount": lambda: mounted.helios("umount", str(mounted.path), cwd=Path("/")),
+        "umount": mounted.umount,
         "SIGTERM": mounted.terminate,
         "SIGINT": lambda: mounted.terminate(signal.SIGINT),
     }
