@@ -86,6 +86,10 @@ class ControlMounts:
         """Locks by which one mount at a time is made, or taken back, at a path."""
         self._leaving: dict[bytes, trio.Event] = {}
         """Events by path, set once a mount there that nobody wants any more is gone."""
+        self._served: set[Device] = set()
+        """Devices of mounts that are there, or are being taken back."""
+        self._stale: set[int] = set()
+        """Threads that were in a mount whose view had been closed, and walk their paths again."""
         self._nursery: trio.Nursery | None = None
         self.is_decided = trio.Event()
         """Event that is set once the workspace's mount is there, or failed."""
@@ -152,11 +156,24 @@ class ControlMounts:
 
         A second ESTALE on the same way would reach the program.
         """
+        if pid in self._stale:
+            self._stale.discard(pid)
+            return True
         for state in self._states.values():
             if pid in state.refused:
                 state.refused.discard(pid)
                 return True
         return False
+
+    def note_stale(self, ino: int, pid: int) -> None:
+        """Note that a thread got ESTALE in a directory, if that is the root of a mount.
+
+        It lay where that of the next view of the same branch is to lie, and was taken back.
+        """
+        if any(each.root == ino for each in self._served):
+            if len(self._stale) >= _REFUSED_MAX:
+                self._stale.clear()
+            self._stale.add(pid)
 
     def holds(self, point: MountPoint, pid: int) -> bool:
         """Return True if a thread that looks up the mount point is to wait for the mount.
@@ -164,7 +181,7 @@ class ControlMounts:
         Costs 1 ms for a thread that was sent back from a mount point whose mount was there.
         """
         state = self._states.get(point)
-        if state is None or pid not in state.refused:
+        if state is None or not (pid in state.refused or pid in self._stale):
             return False
         if not state.is_decided.is_set():
             return True
@@ -225,6 +242,7 @@ class ControlMounts:
                     continue
                 # Even if it is taken back: a program may have entered it.
                 device = self._inner.add(fd, point.control.ino)
+                self._served.add(device)
                 point.control.site.fd = fd
                 if not state.is_abandoned:
                     state.device, state.mount, state.place = device, made, place
@@ -238,6 +256,7 @@ class ControlMounts:
 
     def ended(self, device: Device) -> None:
         """Note that a mount was unmounted, and that nobody uses it any more."""
+        self._served.discard(device)
         for point, state in list(self._states.items()):
             if state.device is device:
                 del self._states[point]

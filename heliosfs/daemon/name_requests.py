@@ -70,15 +70,21 @@ class NameRequests:
         }
 
     def _lookup(self, ino: int, message: Message, end: int) -> Answer:
-        known = self._nodes.get(ino)
-        directory = known if isinstance(known, StatInode) else self._node(ino)
         name = bytes(message[BODY_AT : end - 1])
-        if isinstance(directory, ControlDir):
-            node = self._control_file(directory, name, message)
-        else:
-            node = self._filesystem.lookup(directory, name)
-        if node is None and isinstance(directory, MountPoint):
-            node = self._behind(directory, name, message)
+        try:
+            known = self._nodes.get(ino)
+            directory = known if isinstance(known, StatInode) else self._node(ino)
+            if isinstance(directory, ControlDir):
+                node = self._control_file(directory, name, message)
+            else:
+                node = self._filesystem.lookup(directory, name)
+            if node is None and isinstance(directory, MountPoint):
+                node = self._behind(directory, name, message)
+        except PosixError as error:
+            if error.errno == errno.ESTALE and self._mounts is not None:
+                _, _, pid = wire.CALLER.unpack_from(message, wire.CALLER_AT)
+                self._mounts.note_stale(ino, pid)
+            raise
         if node is None:
             # The kernel may remember a miss only if we do, too: a switch must know which names to
             # correct.

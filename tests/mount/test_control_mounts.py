@@ -97,6 +97,19 @@ def test_it_goes_with_its_view(ws: Mounted) -> None:
     wait_for(ws, [CTL, ".helios/live/shown/.helios/ctl"])
 
 
+def test_a_branch_made_again_while_the_mount_of_the_old_one_is_made(ws: Mounted) -> None:
+    """The old mount may lie where that of the namesake is to lie, until it is taken back."""
+    live = ".helios/live/idea"
+    for number in range(30):
+        ws.control("branch", "idea\n")
+        put(ws.path / live / "file", f"{number}\n")
+        ws.control("branch", "-D idea\n")
+        ws.control("branch", "idea\n")
+        assert (ws.path / live / "file").read_text() == "text\n"
+        assert ws.control("status", "--short\n", view=live) == ""
+        ws.control("branch", "-D idea\n")
+
+
 def test_it_is_found_by_the_new_name_of_its_branch(ws: Mounted) -> None:
     ws.control("branch", "old\n")
     assert (ws.path / ".helios/live/old/.helios/branch").read_text() == "old\n"
