@@ -143,7 +143,8 @@ class Conversion:
             short = name.encode("utf-8", "surrogateescape")
             data = raw.encode_tag(commit, short, note.tagger, note.message)
             git_id = self.encoder.write_object(b"tag", data)
-            self._ids.note_tag(git_id, data)
+            if self._ids.tag(git_id) is None:
+                self._ids.note_tag(git_id, data)
             return git_id
         # A tag that was imported keeps its object, with the tagger and signature that only git has.
         for known in names.tagged(name):

@@ -39,15 +39,22 @@ def upload_pack(request: Request, options: Options) -> Steps[str]:
         raise options.misuse(f"an object format is sha1 or sha256, not {preferred[:80]!r}")
     repository = request.repository
     hash_name = yield from _hash_name(repository, preferred)
-    if to_git is None:
+    if to_git is None or "known" in options:
         served = Served(repository, hash_name)
         return (yield from _list(request, served, hash_name, only_known="known" in options))
+    if want is None:
+        # Most often nothing is new, and REPO need not be looked at.
+        served = Served(repository, hash_name)
+        found = yield from served.list(request.view, only_known=True)
+        if None not in found.refs.values():
+            yield from served.remember()
+            return json_reply(_document(found, hash_name))
     git = yield from on_thread(partial(Git.find, to_git))
     if git.hash_name != hash_name:
         # Where only the listing is wanted, it says so, and git refuses.
         if want is None:
             served = Served(repository, hash_name)
-            return (yield from _list(request, served, hash_name, only_known="known" in options))
+            return (yield from _list(request, served, hash_name, only_known=False))
         raise HeliosError(
             f"the history has ids of {hash_name}, and {git.git_dir} those of {git.hash_name}"
         )
@@ -60,9 +67,8 @@ def upload_pack(request: Request, options: Options) -> Steps[str]:
             yield from served.send([_git_id(line) for line in lines])
             reply = json_reply({"object_count": pack.count})
         else:
-            reply = yield from _list(
-                request, served, hash_name, only_known="known" in options, remembers=False
-            )
+            found = yield from served.list(request.view, only_known=False)
+            reply = json_reply(_document(found, hash_name))
         yield from on_thread(pack.index)
         yield from served.remember()
     return reply
@@ -94,11 +100,10 @@ def _hash_name(repository: Repository, preferred: str) -> Steps[str]:
     return (yield from hash_of(repository, names, preferred))
 
 
-def _list(
-    request: Request, served: Served, hash_name: str, *, only_known: bool, remembers: bool = True
-) -> Steps[str]:
+def _list(request: Request, served: Served, hash_name: str, *, only_known: bool) -> Steps[str]:
+    """List the refs without sending anything."""
     found = yield from served.list(request.view, only_known=only_known)
-    if remembers and not only_known:
+    if not only_known:
         yield from served.remember()
     return json_reply(_document(found, hash_name))
 
