@@ -75,12 +75,12 @@ class GitDirectory:
 
     def ids_of(self, sources: Sequence[str]) -> dict[str, str]:
         """Return git's id of each ref or other name.  Raise NotFound."""
-        found = {}
-        for source in dict.fromkeys(sources):
-            try:
-                found[source] = _ask(["rev-parse", "--verify", "--end-of-options", source]).strip()
-            except HeliosError as error:
-                raise NotFound(f"there is no {source!r} to push: {error}") from error
+        names = list(dict.fromkeys(sources))
+        said = _ask(["cat-file", "--batch-check=%(objectname)"], "".join(f"{n}\n" for n in names))
+        found = dict(zip(names, said.splitlines(), strict=True))
+        for name, git_id in found.items():
+            if " " in git_id:
+                raise NotFound(f"there is no {name!r} to push: {git_id}")
         return found
 
 
@@ -172,9 +172,9 @@ def _move(source: str, target: str) -> None:
         os.rename(half, target)
 
 
-def _ask(argv: Sequence[str]) -> str:
+def _ask(argv: Sequence[str], text: str = "") -> str:
     """Return what git says about the repository in its environment.  Raise HeliosError."""
-    done = subprocess.run(["git", *argv], capture_output=True, check=False)
+    done = subprocess.run(["git", *argv], input=os.fsencode(text), capture_output=True, check=False)
     if done.returncode:
         lines = os.fsdecode(done.stderr).strip().splitlines() or ["git failed"]
         raise HeliosError(lines[-1].removeprefix("fatal: "))

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from heliosfs.errors import HeliosError, UsageError
+from heliosfs.git.ids import IdMap
+from heliosfs.objects.ids import CommitId, Oid
 from tests.git_repository import Clone, everything, refs_of
 from tests.tree_builder import Stage
 
@@ -234,3 +236,51 @@ def test_what_is_wrong_is_refused_before_anything_is_done(
     with pytest.raises(HeliosError, match="ids of sha256, and the history here those of sha1"):
         push(stage, other, f"= {_NEW} {two} refs/heads/other")
     assert seen(stage) == {"refs/heads/main": one}
+
+
+def test_after_a_garbage_collection(stage: Stage, clone: Clone, tmp_path: Path) -> None:
+    """Ids of what is gone are forgotten, and a push on top of what is left finds all of it."""
+    push(stage, clone, f"= {_NEW} {clone.id('main')} refs/heads/main")
+    stage.files.symlink(b"link", b"a")
+    stage.files.write(b"dir/c", b"3\n")
+    kept = stage.commit("made here")
+    stage.run("branch", "idea")
+    stage.run("checkout", "idea")
+    stage.files.write(b"c", b"4\n")
+    gone = stage.commit("an idea")
+    base = tmp_path / "base"
+    clone.git("init", "-q", "--bare", str(base))
+    stage.run("upload-pack", f"--to-git={base}")
+    stage.run("checkout", "main")
+    two = seen(stage)["refs/heads/main"]
+    clone.git("fetch", "-q", str(base), str(two))
+    clone.git("reset", "-q", "--hard", "FETCH_HEAD")
+    clone.write("a", b"new\n")
+    three = clone.commit("three")
+    assert push(stage, clone, f"= {two} {three} refs/heads/topic") == {
+        "refs/heads/topic": "stale info"
+    }
+    assert push(stage, clone, f"= {_NEW} {three} refs/heads/topic") == {}
+    for name in ("idea", "topic"):
+        stage.run("branch", "-D", name)
+    stage.run("gc", "--aggressive", "--remove-old-snapshots", "--before=0s")
+    ids = IdMap(stage.store)
+    assert ids.served(CommitId(Oid(bytes.fromhex(gone)))) is None
+    assert ids.served(CommitId(Oid(bytes.fromhex(kept)))) is not None
+    clone.write("dir/c", b"new\n")
+    four = clone.commit("four")
+    assert push(stage, clone, f"= {two} {four} refs/heads/main") == {}
+    assert stage.files.read(b"dir/c") == b"new\n"
+    assert "4 commits" in stage.run("import", "--verify", str(clone.path))
+    assert stage.run("fsck").endswith("all sound\n")
+
+
+def test_a_branch_with_filtered_files_is_left_out(stage: Stage, tmp_path: Path) -> None:
+    stage.files.write(b".gitattributes", b"*.bin filter=lfs\n")
+    stage.commit("plain")
+    stage.run("branch", "plain")
+    stage.files.write(b"x.bin", b"what LFS would keep elsewhere")
+    stage.commit("filtered")
+    reply = json.loads(stage.run("upload-pack"))
+    assert list(reply["refs"]) == ["refs/heads/plain"]
+    assert "x.bin (filter=lfs)" in reply["left_out"]["refs/heads/main"]
