@@ -45,9 +45,11 @@ class Turns:
         # I14: the next verb begins when the kernel has forgotten what this one made stale.
         async with self._serial:
             try:
-                await self.capture(request)
+                if request.barrier:
+                    await self.capture(request)
                 reply = request.run()
-                await self.acknowledge(request)
+                if request.sync or self._keeper.is_strict:
+                    await self.acknowledge(request)
             finally:
                 await self._invalidate()
         return reply

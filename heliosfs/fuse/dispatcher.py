@@ -1,13 +1,17 @@
 """The workers: they read the kernel's requests, and answer them or send them on to pyfuse3.
 
 One worker reads at a time, and answers at once each request that need not wait.  A request that
-has to wait keeps the worker that read it, while another worker reads on.
+has to wait keeps the worker that read it, while another worker reads on.  A coroutine runs up to
+its first wait before its worker lets go of the turn to read: most verbs never wait, and to wake
+another worker for each takes longer than the lock of it all.
 """
 
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Generator, Mapping
+from functools import partial
+from types import coroutine
 from typing import Any, TypeAlias
 
 import pyfuse3
@@ -30,8 +34,10 @@ _RELAY_MAX_WORKERS = 1_000_000
 """Most workers of pyfuse3, which is to say no limit: each waiting request keeps a worker, and one
 must be left to read the requests that those wait for, however many processes wait at once."""
 
-_Waiting: TypeAlias = "tuple[Device, int, int, Coroutine[Any, Any, Data | None]]"
-"""Device, opcode and unique number of a request, and the coroutine that answers it."""
+_Answering: TypeAlias = "Coroutine[Any, Any, Data | None]"
+_Waiting: TypeAlias = "tuple[Device, int, int, _Answering, object]"
+"""Device, opcode and unique number of a request, the coroutine that answers it, and what that has
+yielded for the first time."""
 
 _RELAYED = frozenset(
     (
@@ -131,8 +137,8 @@ class Dispatcher:
                     continue
                 if isinstance(data, (bytes, bytearray)):
                     device.answer(unique, data)
-                elif data is not None:
-                    return device, opcode, unique, data
+                elif data is not None and (waiting := _begin(device, opcode, unique, data)):
+                    return waiting
         except (ConnectionResetError, trio.ClosedResourceError):
             self._is_over = True
         return None
@@ -142,7 +148,8 @@ class Dispatcher:
         connection = self._connection
         if opcode in _RELAYED and device is connection:
             # A copy, because the buffer is used for the next request while this one waits.
-            return device, opcode, unique, connection.relay(bytes(connection.message[:end]))
+            relayed = connection.relay(bytes(connection.message[:end]))
+            return _begin(device, opcode, unique, relayed)
         # INTERRUPT, too, so that the kernel sends no more of them: the signals of the caller are
         # looked at instead; see `daemon.caller`.
         device.refuse(unique, errno.ENOSYS)
@@ -164,11 +171,41 @@ class Dispatcher:
             return 0
 
 
+def _begin(device: Device, opcode: int, unique: int, answering: _Answering) -> _Waiting | None:
+    """Run a coroutine up to its first wait; return None if it has answered without one."""
+    try:
+        first = answering.send(None)
+    except StopIteration as stop:
+        if stop.value is not None:
+            device.answer(unique, stop.value)
+    except Exception as error:  # noqa: BLE001 (whatever it is, it has an errno)
+        _refuse(device, opcode, unique, error)
+    else:
+        return device, opcode, unique, answering, first
+    return None
+
+
+@coroutine
+def _resume(answering: _Answering, waited: object) -> Generator[Any, Any, Data | None]:
+    """Wait as a coroutine that has begun wants to, and run it to its end, in the same task."""
+    go_on: Callable[[], object]
+    while True:
+        try:
+            go_on = partial(answering.send, (yield waited))
+        except BaseException as error:  # noqa: BLE001 (the coroutine is to see it, whatever it is)
+            go_on = partial(answering.throw, error)
+        try:
+            waited = go_on()
+        except StopIteration as stop:
+            data: Data | None = stop.value
+            return data
+
+
 async def _finish(
-    device: Device, opcode: int, unique: int, waiting: Coroutine[Any, Any, Data | None]
+    device: Device, opcode: int, unique: int, answering: _Answering, first: object
 ) -> None:
     try:
-        data = await waiting
+        data = await _resume(answering, first)
     except Exception as error:  # noqa: BLE001 (whatever it is, it has an errno)
         _refuse(device, opcode, unique, error)
     else:

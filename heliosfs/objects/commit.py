@@ -99,10 +99,13 @@ def split_message(message: bytes) -> tuple[list[bytes], bytes]:
     return lines, message[at:]
 
 
-def encode_commit(commit: Commit) -> bytes:
-    """Return the bytes of a commit: a version, the lengths of its fields, the fields."""
+def encode_commit(commit: Commit, entry: bytes | None = None) -> bytes:
+    """Return the bytes of a commit: a version, the lengths of its fields, the fields.
+
+    A caller that has its encoded root passes that as `entry`.
+    """
     root, parents, author, committer, message, metadata, git = commit
-    entry = encode_entry(root)
+    entry = entry or encode_entry(root)
     ids = parents[0] if len(parents) == 1 else b"".join(parents)
     by = author.encode()
     then = by if committer is author else committer.encode()

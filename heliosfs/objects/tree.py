@@ -40,6 +40,8 @@ _FIXED = struct.Struct("<HIIqQ32sBB")
 _U64 = struct.Struct("<Q")
 _U32 = struct.Struct("<I")
 _U16 = struct.Struct("<H")
+pack_fixed = _FIXED.pack
+"""Return the first 60 bytes of an entry: mode, uid, gid, mtime, size, id, flags, name's length."""
 LEAF = b"\0"
 INDEX = b"\1"
 """The first byte of a tree object."""

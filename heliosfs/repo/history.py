@@ -13,12 +13,11 @@ from heliosfs.objects.commit import (
     CommitHeading,
     CommitLinks,
     commit_heading,
-    commit_id,
     commit_links,
     decode_commit,
     encode_commit,
 )
-from heliosfs.objects.ids import CommitId, Kind, Oid
+from heliosfs.objects.ids import CommitId, Kind, Oid, object_id
 from heliosfs.repo import keys
 from heliosfs.repo.first_parents import FirstParents
 from heliosfs.store.base import Collection as StoreCollection
@@ -50,9 +49,12 @@ class History:
         self.changed_slots: set[int] | None = None
         """Slots with operations and saves since then; None while there is none."""
 
-    def write(self, commit: Commit) -> CommitId:
-        """Add a commit to the store's batch; the caller publishes."""
-        oid = self.add(commit)
+    def write(self, commit: Commit, root: bytes | None = None) -> CommitId:
+        """Add a commit to the store's batch; the caller publishes.
+
+        A caller that has the encoded root passes it, too.
+        """
+        oid = self.add(commit, root)
         # What `announce` does, without its call.
         self._condemned.discard(oid)
         if self.announced is not None:
@@ -61,10 +63,10 @@ class History:
         self.first_parents.note(oid, commit.parents)
         return oid
 
-    def add(self, commit: Commit) -> CommitId:
+    def add(self, commit: Commit, root: bytes | None = None) -> CommitId:
         """Add a commit like `write`, but do not list it among all commits before `announce`."""
-        data = encode_commit(commit)
-        oid = commit_id(data)
+        data = encode_commit(commit, root)
+        oid = CommitId(object_id(Kind.COMMIT, data))
         base = commit.parents[0] if commit.parents else None
         self._store.add(oid, Kind.COMMIT, data, base)
         if WORKING_TREE_KEY not in commit.metadata:

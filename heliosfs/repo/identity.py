@@ -20,4 +20,6 @@ class Identity:
     def sign(self, clock: Clock) -> Signature:
         """Return a signature of this moment."""
         seconds = clock.now_ns() // SECOND_NS
-        return Signature(self.name, self.email, seconds, clock.utc_offset_minutes())
+        # What Signature() does, without its call.
+        fields = (self.name, self.email, seconds, clock.utc_offset_minutes())
+        return tuple.__new__(Signature, fields)

@@ -163,23 +163,23 @@ class LocalStore:
         edits: Sequence[Edit] = (),
     ) -> None:
         pending = self._pending
-        if oid in pending.by_oid:
-            return
-        # A small object is looked up by the drain, off this thread (`Snapshot.missing`).  During a
-        # collection none is: it may be about to sweep the copy that L2 has.
-        is_collecting = self._exclusive.collection is not None
-        is_looked_up = len(data) >= PACKED_FROM_BYTES and not is_collecting
-        if is_looked_up and self._l2.has(oid, kind, data):
+        by_oid = pending.by_oid
+        if oid in by_oid:
             return
         held: bytes | EditedObject = data
-        # I40: the base of an edited object stays until L2 has made a delta of it.  A collection may
-        # remove one that only edits need, so there are none while it runs.
-        if edits and base is not None and not is_collecting:
-            held = pending.edited(base, len(data), edits, self._l2.candidates) or data
+        # A small object is looked up by the drain, off this thread (`Snapshot.missing`).  During a
+        # collection none is: it may be about to sweep the copy that L2 has.
+        if (edits or len(data) >= PACKED_FROM_BYTES) and self._exclusive.collection is None:
+            if len(data) >= PACKED_FROM_BYTES and self._l2.has(oid, kind, data):
+                return
+            # I40: the base of an edited object stays until L2 has made a delta of it.  A collection
+            # may remove one that only edits need, so there are none while it runs.
+            if edits and base is not None:
+                held = pending.edited(base, len(data), edits, self._l2.candidates) or data
         # What Pending() does, without its call.
         fields = (oid, kind, held, base)
         item = tuple.__new__(ColdObject if is_cold else Pending, fields)
-        pending.by_oid[oid] = item
+        by_oid[oid] = item
         pending.used_bytes += len(held)
         pending.batch.append(item)
 

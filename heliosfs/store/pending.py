@@ -14,6 +14,7 @@ from heliosfs.store.encoding.packs import Packs, load_packed
 from heliosfs.store.encoding.places import PackedObject
 
 KEY_MAX = 400
+_NUMBER_BYTES = 2 * SLOT_BYTES
 SHAPED = LISTED + NUMBERED
 """The first bytes of keys that have one shape."""
 
@@ -134,13 +135,14 @@ def bytes_of(packs: Packs, pending: Pending, read: Callable[[Oid, Kind], bytes])
 
 def check_key(key: bytes) -> None:
     """Raise ValueError unless a key has 1 to 400 bytes, and the shape of its first byte."""
-    if not 0 < len(key) <= KEY_MAX:
-        raise ValueError(f"a state key of {len(key)} bytes; 1 to {KEY_MAX} are allowed")
-    if key[0] in SHAPED:
-        mark = key[:1]
-        rest = len(key) - key.find(b"/") - 1
-        if rest != (OID_BYTES if mark == LISTED else 2 * SLOT_BYTES):
-            raise ValueError(f"a state key beginning with {mark!r} and ending with {rest} bytes")
+    size = len(key)
+    if not 0 < size <= KEY_MAX:
+        raise ValueError(f"a state key of {size} bytes; 1 to {KEY_MAX} are allowed")
+    # By calls of methods of bytes and without slices: a commit has two such keys.
+    wanted = OID_BYTES if key.startswith(LISTED) else _NUMBER_BYTES
+    if key[0] in SHAPED and key.find(b"/") != size - wanted - 1:
+        rest = size - key.find(b"/") - 1
+        raise ValueError(f"a state key beginning with {key[:1]!r} and ending with {rest} bytes")
 
 
 def overlay(

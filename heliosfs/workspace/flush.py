@@ -21,7 +21,7 @@ where a changed file among 10,000 costs 800 KB of writes
 
 from __future__ import annotations
 
-from heliosfs.objects.ids import TreeId
+from heliosfs.objects.ids import Kind, TreeId, object_id
 from heliosfs.objects.splice import SPLICED_MAX, Replacement, splice
 from heliosfs.objects.tree import (
     FLAGS_AT,
@@ -51,6 +51,9 @@ from heliosfs.workspace.nodes import (
     join_children,
 )
 from heliosfs.workspace.workspace import Workspace
+
+_TREE = Kind.TREE
+"""Kind of tree objects; a global is looked up faster than a member of an enum."""
 
 
 def flush(workspace: Workspace) -> Entry:
@@ -117,10 +120,15 @@ def _flush_directory(workspace: Workspace, directory: DirNode) -> None:
             workspace.has_rules = workspace.working_set.has_git_dirs = True
         edits = _clean(workspace, directory.dirty, children)
         if len(children) < INDEX_FROM:
-            tree = _write_leaf_directory(workspace.store, directory, edits)
+            data = _join_leaf_directory(directory, edits)
         else:
-            tree = _write_index(workspace.store, directory, children)
-        directory.tree = tree
+            data = _join_index(workspace.store, directory, children)
+        # I3: `data` and the tree that is written here are the same bytes.
+        directory.data = data
+        base = directory.tree
+        # What `put_tree` does, without its call.
+        directory.tree = tree = TreeId(object_id(_TREE, data))
+        workspace.store.add(tree, _TREE, data, base if base != EMPTY_TREE else None)
         directory.dirty = {}
     # This looks at every child, so trees without hard links do not pay for it.
     below = workspace.links.exist and any(
@@ -175,22 +183,19 @@ def _clean(
     return edits
 
 
-def _write_leaf_directory(
-    store: Store, directory: DirNode, edits: list[Replacement] | None
-) -> TreeId:
-    data = None if directory.leaves is not None else directory.data
-    directory.leaves = None
-    if data is not None:
-        data = splice(data, edits) if edits is not None and len(edits) <= SPLICED_MAX else None
-    if data is None:
-        data = join_children(directory)
-    # I3: `data` and the tree that is written here are the same bytes.
-    directory.data = data
-    base = directory.tree
-    return put_tree(store, data, base if base != EMPTY_TREE else None)
+def _join_leaf_directory(directory: DirNode, edits: list[Replacement] | None) -> bytes:
+    """Return the bytes of a directory that is one leaf."""
+    if directory.leaves is not None:
+        directory.leaves = None
+    elif edits is not None and len(edits) <= SPLICED_MAX and directory.data is not None:
+        data = splice(directory.data, edits)
+        if data is not None:
+            return data
+    return join_children(directory)
 
 
-def _write_index(store: Store, directory: DirNode, children: dict[bytes, Child]) -> TreeId:
+def _join_index(store: Store, directory: DirNode, children: dict[bytes, Child]) -> bytes:
+    """Return the bytes of a directory's index, after its leaves were written."""
     table = directory.leaves
     if table is None:
         table = directory.leaves = LeafTable.of_names(sorted(children))
@@ -211,9 +216,7 @@ def _write_index(store: Store, directory: DirNode, children: dict[bytes, Child])
     if data is None:
         data = encode_index(table.refs())
     table.mark_written()
-    directory.data = data
-    base = directory.tree
-    return put_tree(store, data, base if base != EMPTY_TREE else None)
+    return data
 
 
 def _write_leaf(

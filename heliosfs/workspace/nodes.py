@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from heliosfs.errors import StoreError
 from heliosfs.objects.blob import EMPTY_BLOB, WHOLE_MAX, stored_bytes
 from heliosfs.objects.ids import Kind, Oid
-from heliosfs.objects.tree import NO_OID, OID_AT, Entry, encode_entry, encode_file, join_leaf
+from heliosfs.objects.tree import NO_OID, OID_AT, Entry, encode_entry, join_leaf, pack_fixed
 from heliosfs.workspace.holes import data_bytes, small_data_bytes
 from heliosfs.workspace.inode import KEPT_ALL, KEPT_NOTHING, KEPT_PAGES, Inode, StatInode
 from heliosfs.workspace.large_file import LargeFile
@@ -157,9 +157,12 @@ class DirNode(Node):
 
     def encode(self, oid: Oid, links_below: bool = False) -> bytes:
         if not (self.xattrs or links_below):
-            return encode_file(
-                self.mode, self.uid, self.gid, self.mtime_ns, self.subdir_count, oid, self.name
+            name, below = self.name, self.subdir_count
+            # What `encode_file` does, without its call: a commit encodes a directory per level.
+            head = pack_fixed(
+                self.mode, self.uid, self.gid, self.mtime_ns, below, oid, 0, len(name)
             )
+            return head + name
         return encode_entry(
             Entry(
                 self.name,
@@ -308,8 +311,9 @@ class FileNode(LeafNode):
     def encode(self, oid: Oid) -> bytes:
         if self.xattrs or self.links:
             return self.encode_as(self.name, oid)
-        return encode_file(
-            self.mode, self.uid, self.gid, self.mtime_ns, self.file_size, oid, self.name
+        name, size = self.name, self.file_size
+        return (
+            pack_fixed(self.mode, self.uid, self.gid, self.mtime_ns, size, oid, 0, len(name)) + name
         )
 
 

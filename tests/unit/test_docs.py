@@ -240,7 +240,7 @@ def test_a_record_of_the_journal_is_as_the_page_on_the_format_says() -> None:
     table = struct.pack("<BBBQ32s32s", 1, 3, 1, 5, b"o" * 32, b"b" * 32)
     table += struct.pack("<BBHI3s2s", 2, 0, 3, 2, b"key", b"va")
     table += struct.pack("<BBHI1s", 2, 1, 1, 0, b"x")
-    assert encode_table(items, {b"key": b"va", b"x": None}) == table
+    assert encode_table(items, {b"key": b"va", b"x": None}) == (table, [b"bytes"])
     checked = struct.pack("<IQQQ", len(table), 5, 7, 6)
     seed = crc32(b"saltsalt")
     check = struct.pack("<I", crc32(checked + table, seed))

@@ -55,8 +55,10 @@ CHECKED_FROM = 8
 _U32 = struct.Struct("<I")
 _CHECKED = struct.Struct("<IQQQ")
 OBJECT = struct.Struct("<BBBQ32s")
+_BASED = struct.Struct("<BBBQ32s32s")
 STATE = struct.Struct("<BBHI")
 _pack_object = OBJECT.pack
+_pack_based = _BASED.pack
 _pack_state = STATE.pack
 OBJECT_TAG = 1
 STATE_TAG = 2
@@ -163,8 +165,7 @@ class Journal:
             self._directory.check()
         segment = self._live[-1]
         number = self.number + 1
-        table = encode_table(objects, state)
-        contents = [item.data for item in objects if isinstance(item.data, bytes)]
+        table, contents = encode_table(objects, state)
         head = encode_head(table, sum(map(len, contents)), number, self.durable, self._seed)
         try:
             written = self._directory.write(segment.fd, (head, table, *contents), segment.end)
@@ -269,16 +270,18 @@ def encode_head(table: bytes, content_bytes: int, number: int, durable: int, see
     return RECORD_MAGIC + _U32.pack(crc32(table, crc32(checked, seed))) + checked
 
 
-def encode_table(objects: Sequence[Pending], state: Changes) -> bytes:
-    """Return the table of a record: everything but the bytes of its objects."""
+def encode_table(objects: Sequence[Pending], state: Changes) -> tuple[bytes, list[bytes]]:
+    """Return the table of a record, and the bytes of its objects, which follow the table."""
     parts: list[bytes] = []
+    contents: list[bytes] = []
     for oid, kind, data, base in objects:
         # Nearly all are bytes.
         if isinstance(data, bytes):
+            contents.append(data)
             if base is None:
                 parts.append(_pack_object(OBJECT_TAG, kind, 0, len(data), oid))
             else:
-                parts += (_pack_object(OBJECT_TAG, kind, 1, len(data), oid), base)
+                parts.append(_pack_based(OBJECT_TAG, kind, 1, len(data), oid, base))
         elif isinstance(data, PackedObject):
             parts += (_pack_object(PACKED_TAG, kind, 0, data.size, oid), data.place.encode())
         else:
@@ -288,4 +291,4 @@ def encode_table(objects: Sequence[Pending], state: Changes) -> bytes:
             parts += (_pack_state(STATE_TAG, 1, len(key), 0), key)
         else:
             parts += (_pack_state(STATE_TAG, 0, len(key), len(value)), key, value)
-    return b"".join(parts)
+    return b"".join(parts), contents
