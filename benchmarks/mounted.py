@@ -11,12 +11,13 @@ from pathlib import Path
 
 from benchmarks.git import Changes, git_figures
 from benchmarks.measure import COMMAND_SECONDS, Action, Plan
-from benchmarks.table import Row, figure_of
+from benchmarks.table import Peer, Row, figure_of
 from benchmarks.trees import Tree
 from benchmarks.worlds import Mount, mounted
 
 TREES = (Tree(1_000), Tree(10_000))
 LAUNCHER = Path(__file__).parents[1] / "heliosfs" / "cli" / "helios"
+_TURNS = 10
 _US = 1_000.0
 _MS = 1_000_000.0
 
@@ -36,26 +37,30 @@ def control(plan: Plan) -> Iterator[Row]:
     """Requests to control files, as a program and as bash make them."""
     tree = TREES[0]
     git = git_figures(plan, tree)
-    with mounted(plan, "control", tree) as mount:
-        changes = Changes(tree, mount.path)
-        path = mount.control("commit")
-        taken = plan.sample(lambda: _write(path, b"message\n"), 1_000, before=changes.make)
-        yield Row(
-            "control",
-            "open, write, close ctl/commit, one 10 KB file changed",
-            figure_of(taken),
-            budget=250 * _US,
-            budget_p95=1 * _MS,
-            peers=(git.peer("commit"),),
-        )
-        yield Row(
-            "control",
-            "echo message > ctl/commit, in bash",
-            figure_of(_by_bash(mount, tree, plan.count(500))),
-            budget=250 * _US,
-            budget_p95=1 * _MS,
-            peers=(git.peer("commit"),),
-        )
+    options = ("-o", "opens=asked")
+    with (
+        mounted(plan, "control", tree) as mount,
+        mounted(plan, "asked", tree, options) as other,
+    ):
+        changes, others = Changes(tree, mount.path), Changes(tree, other.path)
+        for what, sample in (
+            ("open, write, close ctl/commit, one 10 KB file changed", _by_program),
+            ("echo message > ctl/commit, in bash", _by_bash),
+        ):
+            taken: list[float] = []
+            asked: list[float] = []
+            # In turns: what disturbs the machine disturbs both.
+            for _ in range(_TURNS):
+                taken += sample(plan, mount, changes)
+                asked += sample(plan, other, others)
+            yield Row(
+                "control",
+                what,
+                figure_of(taken),
+                budget=250 * _US,
+                budget_p95=1 * _MS,
+                peers=(git.peer("commit"), Peer("opens=asked", figure_of(asked))),
+            )
         yield from _held(plan, mount, changes)
         for verb, action, before in _requests(mount, changes):
             taken = plan.sample(action, 300, before=before)
@@ -72,9 +77,14 @@ def _write(path: str, request: bytes) -> None:
         os.close(fd)
 
 
-def _by_bash(mount: Mount, tree: Tree, count: int) -> list[float]:
+def _by_program(plan: Plan, mount: Mount, changes: Changes) -> list[float]:
+    path = mount.control("commit")
+    return plan.sample(lambda: _write(path, b"message\n"), 1_000 // _TURNS, before=changes.make)
+
+
+def _by_bash(plan: Plan, mount: Mount, _changes: Changes) -> list[float]:
     """The samples that a loop in bash took itself."""
-    change = mount.path / tree.hot[0]
+    change = mount.path / TREES[0].hot[0]
     words: list[str] = [
         "bash",
         "-c",
@@ -82,7 +92,7 @@ def _by_bash(mount: Mount, tree: Tree, count: int) -> list[float]:
         "bash",
         str(change),
         mount.control("commit"),
-        str(count),
+        str(plan.count(500 // _TURNS)),
     ]
     done = subprocess.run(words, capture_output=True, check=True, timeout=COMMAND_SECONDS)
     return [float(line) for line in done.stdout.split()]

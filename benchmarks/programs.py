@@ -107,6 +107,7 @@ def _steps(made: Sources) -> list[Step]:
         ),
         search,
         Step("git clone", ["git", "clone", "-q", "--no-hardlinks", str(made.repository), "clone"]),
+        Step("git status, right after git clone", ["git", "-C", "clone", "status"]),
         Step(
             "git status",
             ["git", "-C", "clone", "status"],

@@ -91,7 +91,7 @@ def sources(plan: Plan, *, has_npm: bool) -> Sources:
     made = Sources(*(root / name for name in ("git", "files.tar", "c", "suite", "npm")))
     for each in (made.repository, made.c_project, made.suite, made.npm_project):
         each.mkdir()
-    _write_archive(made.archive)
+    write_archive(made.archive)
     run("tar", "-xf", str(made.archive), "-C", str(made.repository))
     for words in (
         ["init", "-q", "--template=", "-b", "main"],
@@ -117,7 +117,8 @@ def _modules() -> Iterator[tuple[Path, str]]:
                 yield path, str(path.relative_to(root))
 
 
-def _write_archive(archive: Path) -> None:
+def write_archive(archive: Path) -> None:
+    """Write a tar archive of the standard library's modules."""
     with tarfile.open(archive, "w") as tar:
         for path, name in _modules():
             tar.add(path, name)

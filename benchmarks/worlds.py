@@ -8,7 +8,7 @@ import select
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -144,9 +144,11 @@ def make_repository(directory: Path, tree: Tree) -> None:
 
 
 @contextmanager
-def serving(plan: Plan, directory: Path, module: str = "heliosfs.cli") -> Iterator[Mount]:
+def serving(
+    plan: Plan, directory: Path, module: str = "heliosfs.cli", options: Sequence[str] = ()
+) -> Iterator[Mount]:
     """Mount a directory as `helios mount` does, in a process of its own."""
-    command = [sys.executable, "-m", module, "mount", "--foreground"]
+    command = [sys.executable, "-m", module, "mount", "--foreground", *options]
     log = plan.scratch / "daemon.log"
     with (
         subprocess.Popen(
@@ -162,10 +164,12 @@ def serving(plan: Plan, directory: Path, module: str = "heliosfs.cli") -> Iterat
 
 
 @contextmanager
-def mounted(plan: Plan, name: str, tree: Tree | None) -> Iterator[Mount]:
+def mounted(
+    plan: Plan, name: str, tree: Tree | None, options: Sequence[str] = ()
+) -> Iterator[Mount]:
     """A new workspace with the tree, mounted."""
     directory = plan.directory(name)
     if tree is not None:
         make_repository(directory, tree)
-    with serving(plan, directory) as mount:
+    with serving(plan, directory, options=options) as mount:
         yield mount
