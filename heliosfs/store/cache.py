@@ -64,8 +64,14 @@ class ObjectCache:
 
     def put(self, oid: Oid, entry: CachedObject) -> None:
         """Add an entry and drop others; ignore one that is larger than the cache."""
-        if len(entry.body) + ENTRY_OVERHEAD_BYTES <= self.capacity_bytes:
-            self.put_all(((oid, entry),))
+        size = len(entry.body) + ENTRY_OVERHEAD_BYTES
+        if size > self.capacity_bytes or oid in self._new or oid in self._proven:
+            return
+        self._new[oid] = entry
+        self._new_bytes += size
+        self.used_bytes += size
+        if self.used_bytes > self.capacity_bytes:
+            self._shrink()
 
     def put_all(self, entries: Iterable[tuple[Oid, CachedObject]]) -> None:
         """Add many entries as `put` does: 0.4 us each."""

@@ -19,6 +19,7 @@ from heliosfs.store.directory import Directory, disk_bytes
 from heliosfs.store.drain import Sync
 from heliosfs.store.edited import EditedObject
 from heliosfs.store.encoding import codecs
+from heliosfs.store.encoding.codecs import CODECS
 from heliosfs.store.encoding.packs import PACKED_FROM_BYTES
 from heliosfs.store.exclusive import Exclusive
 from heliosfs.store.gc.collection import LocalCollection
@@ -128,19 +129,23 @@ class LocalStore:
         if found is None:
             raise MissingObject(f"object {oid.hex()} is not in the store")
         chain, objects = found
-        data = objects[-1]
-        _check_kind(oid, kind, chain[-1].kind)
-        if len(data) >= PACKED_FROM_BYTES:
+        data, last = objects[-1], chain[-1]
+        if last.kind is not kind:
+            _check_kind(oid, kind, last.kind)
+        size = len(data)
+        if size >= PACKED_FROM_BYTES:
             # It would push out much, and the page cache has it.
             return data
         if len(chain) == 1:
-            encoded = codecs.Encoded(codecs.Codec(chain[0].codec), chain[0].body)
+            codec, body = CODECS[last.codec], last.body
         else:
             # It was decoded from a chain, which the next read from L1 need not do again.
-            encoded = codecs.encode(data)
+            codec, body = codecs.encode(data)
             if kind is _COMMIT:
                 self._cache.put_all(_commits_below(chain, objects))
-        self._cache.put(oid, CachedObject(kind, len(data), *encoded))
+        # What CachedObject() does, without its call: a first pass over a tree comes here for each
+        # file.
+        self._cache.put(oid, tuple.__new__(CachedObject, (kind, size, codec, body)))
         return data
 
     def contains(self, oid: Oid) -> bool:

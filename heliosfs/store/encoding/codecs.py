@@ -35,8 +35,10 @@ class Codec(IntEnum):
     """The body is a place in a pack, where the encoded object lies."""
 
 
-_LZ4 = Codec.LZ4
-"""The member as a global name, which is found faster than through the enum."""
+_RAW, _LZ4, _ZSTD = Codec.RAW, Codec.LZ4, Codec.ZSTD
+"""The members as global names, which are found faster than through the enum."""
+CODECS = tuple(Codec)
+"""Codec by its number, as it is stored; the numbers have no gap."""
 _SPLICE, _SPLICE_LZ4, _SPLICE_ZSTD = (
     int(each) for each in (Codec.SPLICE, Codec.SPLICE_LZ4, Codec.SPLICE_ZSTD)
 )
@@ -114,11 +116,11 @@ def squeeze(data: bytes) -> Encoded:
 def decode(codec: int, body: bytes, size: int) -> bytes:
     """Decode an object of `size` bytes that was encoded without reference.  Raise DecodeError."""
     try:
-        if codec == Codec.LZ4:
+        if codec == _LZ4:
             data = _unlz4(body, size, b"")
-        elif codec == Codec.RAW:
+        elif codec == _RAW:
             data = body
-        elif codec == Codec.ZSTD:
+        elif codec == _ZSTD:
             data = _unzstd(body, size, b"")
         else:
             raise DecodeError(f"codec {codec} is unknown here")

@@ -371,16 +371,14 @@ class Reading:
         try:
             self._txn = self._env.begin()
         except lmdb.Error as error:
-            self._end()
+            if self._guard is not None:
+                self._guard.release()
             raise mapped("cannot read", error) from error
         return Snapshot(self._txn, self._tables, self._recent, self._packs)
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self._txn.abort()
-        self._end()
-        if isinstance(error, lmdb.Error):
-            raise mapped("cannot read", error) from error
-
-    def _end(self) -> None:
         if self._guard is not None:
             self._guard.release()
+        if isinstance(error, lmdb.Error):
+            raise mapped("cannot read", error) from error

@@ -33,6 +33,8 @@ INDEX_KEY = b"\0"
 NUMBER = struct.Struct(">Q")
 _ENTRY_NUMBER_BYTES = 5
 _CHAIN_MAX = 256
+_PACKED = Codec.PACKED
+"""The member as a global name, which is found faster than through the enum."""
 _PIECE = struct.Struct(">QI")
 
 
@@ -245,8 +247,8 @@ class Snapshot:
         chain = []
         at: int | None = number
         while at is not None:
-            payload = self.payload(at)
-            if payload.codec == Codec.PACKED:
+            payload = unpack(at, self.record(at))
+            if payload.codec == _PACKED:
                 payload = unpacked(self.packs, payload)
             chain.append(payload)
             if len(chain) > _CHAIN_MAX:
@@ -266,7 +268,9 @@ class Snapshot:
             key, value = self._cursor.item()
             if len(key) == NUMBER.size:
                 (first,) = NUMBER.unpack(key)
-                if first <= number < first + (bundle_count(value) or 1):
+                # A call only for what is not there: `bundle_count` refuses an empty value.
+                count = value[0] if value else bundle_count(value)
+                if first <= number < first + (count or 1):
                     self._first, self._value = first, value
                     return value
         raise DecodeError(f"object {number} is missing")
