@@ -11,44 +11,23 @@ The bulk of the store stays open to the end, which keeps a collection from begin
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import NamedTuple
 
 from heliosfs.errors import Busy, CorruptObject, HeliosError, MissingObject
-from heliosfs.objects.ids import CommitId, Kind
+from heliosfs.objects.ids import CommitId
 from heliosfs.remote.bucket import Bucket, NoObject
-from heliosfs.remote.closure import Beyond, NewCommits
-from heliosfs.remote.layout import (
-    REF_BYTES_MAX,
-    REFS,
-    decode_ref,
-    pack_key,
-    ref_key,
-    ref_of,
-    trees_key,
-)
-from heliosfs.remote.packfile import PackName, RemoteObject, read_pack
-from heliosfs.remote.treechecks import check_tree, has_git_dir
-from heliosfs.remote.treesfile import TREES_MAX, PushedTrees, read_frame, read_trees
+from heliosfs.remote.download import Download
+from heliosfs.remote.layout import REF_BYTES_MAX, REFS, decode_ref, ref_key, ref_of
+from heliosfs.remote.reading import READERS
 from heliosfs.repo import keys
 from heliosfs.repo.ancestry import reaches
 from heliosfs.repo.git_dirs import SOME
-from heliosfs.repo.history import decoded
 from heliosfs.repo.remotes import TAGS, TrackedRef
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.tag_notes import Annotation
-from heliosfs.steps import TURN, Progress, Steps, Turn, on_thread
-from heliosfs.store.base import Bulk
-
-_READERS = 8
-"""Requests that are under way at once where many small objects are read."""
-_DECODED_BYTES = 4 * 1024 * 1024
-"""Bytes of objects that are decoded in one go."""
-_DECODED_COUNT = 2_000
-_WRITTEN_BYTES = 8 * 1024 * 1024
-_ANNOUNCED_COUNT = 500
+from heliosfs.steps import Steps, on_thread
 
 
 class DamagedRemote(HeliosError):
@@ -89,7 +68,7 @@ def fetch(
     """
     remotes, history = repository.remotes, repository.history
     before = dict(remotes.refs(remote))
-    run = _Download(repository, bucket)
+    run = Download(repository, bucket)
     try:
         listed = yield from on_thread(partial(_versions, bucket))
         changed = [each for each, version in listed.items() if not _is_same(before, each, version)]
@@ -149,7 +128,7 @@ def _read_refs(bucket: Bucket, names: list[_RefName]) -> dict[_RefName, _ReadRef
     if len(names) == 1:
         found = [read(names[0])]
     else:
-        with ThreadPoolExecutor(_READERS) as pool:
+        with ThreadPoolExecutor(READERS) as pool:
             found = list(pool.map(read, names))
     return {name: each for name, each in zip(names, found, strict=True) if each is not None}
 
@@ -178,7 +157,7 @@ def _keep(
     remote: str,
     records: dict[_RefName, _ReadRef],
     gone: list[MovedRef],
-    run: _Download,
+    run: Download,
 ) -> None:
     """Keep what was seen of all refs, in one publish."""
     remotes, now_ns = repository.remotes, repository.clock.now_ns()
@@ -198,129 +177,3 @@ def _keep(
             repository.store.put(keys.GIT_DIRS, SOME)
             repository.inverses.append((setattr, (repository.history, "has_git_dirs", False)))
             repository.history.has_git_dirs = True
-
-
-class _Download:
-    """The objects of some commits on their way out of a bucket."""
-
-    def __init__(self, repository: Repository, bucket: Bucket) -> None:
-        self.commit_count = self.object_count = self.got_bytes = 0
-        self.has_git_dirs = False
-        """True if a commit has a `.git`, as those of an early version may."""
-        self._repository = repository
-        self._store = repository.store
-        self._bucket = bucket
-
-    def take(self, bulk: Bulk, lacking: dict[CommitId, CommitId]) -> Steps[None]:
-        """Store these commits with all that they need, and list them.
-
-        The values are those by which `trees/` names them.  MissingObject, CorruptObject.
-        """
-        packs: set[PackName] = set()
-        pending, seen = list(lacking.values()), set(lacking.values())
-        while pending:
-            oid = pending.pop()
-            # The commits below one that is here are here, too.
-            if oid in self._repository.history:
-                continue
-            trees = yield from on_thread(partial(self._read_trees, oid))
-            yield from self._add(bulk, _of_frames(_shown(oid), trees))
-            for name in trees.packs:
-                if name not in packs:
-                    packs.add(name)
-                    data = yield from on_thread(partial(self._read_pack, name))
-                    yield from self._add(bulk, read_pack(name, data))
-            pending += [each for each in trees.bases if each not in seen]
-            seen.update(trees.bases)
-        yield from _write(bulk)
-        new = NewCommits(self._store)
-        for oid in lacking:
-            yield from new.walk(oid, self._repository.history)
-        yield from self._check(new)
-        yield from self._announce(new)
-
-    def _read_trees(self, oid: CommitId) -> PushedTrees:
-        return read_trees(_shown(oid), self._get(trees_key(oid), TREES_MAX))
-
-    def _read_pack(self, name: PackName) -> bytes:
-        return self._get(pack_key(name.digest), name.size)
-
-    def _get(self, key: str, most: int) -> bytes:
-        try:
-            data = self._bucket.get(key, 0, most + 1).data
-        except NoObject:
-            raise MissingObject(f"it has no {key}") from None
-        if len(data) > most:
-            raise CorruptObject(f"{key} has more than {most} bytes")
-        self.got_bytes += len(data)
-        return data
-
-    def _add(self, bulk: Bulk, objects: Iterator[RemoteObject]) -> Steps[None]:
-        """Hand objects over to the bulk, and write now and then."""
-        while taken := (yield from on_thread(partial(_slice, objects))):
-            for found in taken:
-                bulk.add(found.oid, found.kind, found.data)
-                self.object_count += 1
-                yield TURN
-            if bulk.waiting_bytes >= _WRITTEN_BYTES:
-                yield from _write(bulk)
-            yield Progress(self.object_count, 0, "objects")
-
-    def _check(self, new: NewCommits) -> Steps[None]:
-        """Check that each commit can be read, and that all which it needs is there."""
-        store = self._store
-        beyond = Beyond(store, reads_blobs=False)
-        for oid, links in new.links.items():
-            root = decoded(oid, store.read(oid, Kind.COMMIT)).root
-            if not root.is_dir:
-                raise CorruptObject(f"commit {oid.hex()} has no directory")
-            parents = [new.links.get(each) or new.read(each) for each in links.parents]
-            for found in beyond.of(links, parents):
-                if isinstance(found, Turn):
-                    yield found
-                elif found.kind is Kind.TREE:
-                    check_tree(found)
-                    self.has_git_dirs = self.has_git_dirs or has_git_dir(found)
-            yield TURN
-
-    def _announce(self, new: NewCommits) -> Steps[None]:
-        """List the commits, each of which is complete, a moment before the refs are moved."""
-        history = self._repository.history
-        # I67: `_check` has found them complete, and no collection runs beside a bulk.
-        for count, (oid, links) in enumerate(new.links.items(), 1):
-            history.announce(oid)
-            history.first_parents.note(oid, links.parents)
-            if not count % _ANNOUNCED_COUNT:
-                self._repository.publish()
-                yield TURN
-        self._repository.publish()
-        self.commit_count = len(new.links)
-
-
-def _shown(oid: CommitId) -> str:
-    return f"trees/{oid.hex()[:12]}"
-
-
-def _of_frames(shown: str, trees: PushedTrees) -> Iterator[RemoteObject]:
-    at = trees.frames_at
-    while at < len(trees.data):
-        found, at = read_frame(shown, trees, at)
-        yield from found
-
-
-def _slice(objects: Iterator[RemoteObject]) -> list[RemoteObject]:
-    """Return the next objects, until they are some MB; on a thread."""
-    taken: list[RemoteObject] = []
-    size = 0
-    for found in objects:
-        taken.append(found)
-        size += len(found.data)
-        if size >= _DECODED_BYTES or len(taken) >= _DECODED_COUNT:
-            break
-    return taken
-
-
-def _write(bulk: Bulk) -> Steps[None]:
-    work = bulk.plan_write()
-    if work is not None:
-        yield work

@@ -22,12 +22,14 @@ FORMAT_KEY = "format"
 FORMAT = b"helios-remote 1\n"
 _FORMAT_MAX = 1_024
 REFS = "refs/"
+TREES = "trees/"
 REF_BYTES_MAX = 128 * 1024
 """Largest record of a ref that is read."""
 _GENERATION_MAX = 2**63 - 1
 _TEXT_MAX = 1_024
 _PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-~")
 _QUOTED = [chr(byte) if byte in _PLAIN else f"%{byte:02X}" for byte in range(256)]
+_DIGITS = re.compile(rf"[0-9a-f]{{{2 * OID_BYTES}}}")
 _ESCAPE = re.compile(rb"%([0-9A-F]{2})")
 _NOTE_MAX = 64 * 1024
 
@@ -39,7 +41,15 @@ def pack_key(digest: bytes) -> str:
 
 def trees_key(commit: CommitId) -> str:
     """Return the key of the object with the trees and commits of a push."""
-    return f"trees/{commit.hex()}"
+    return f"{TREES}{commit.hex()}"
+
+
+def commit_of(key: str) -> CommitId | None:
+    """Return the commit in a key of `trees_key`; None for another key."""
+    digits = key.removeprefix(TREES)
+    if _DIGITS.fullmatch(digits) is None or digits == key:
+        return None
+    return CommitId(Oid(bytes.fromhex(digits)))
 
 
 def ref_key(kind: str, name: str) -> str:

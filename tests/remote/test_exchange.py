@@ -7,11 +7,12 @@ import random
 import pytest
 
 from heliosfs.remote.buckets.memory import MemoryBucket
+from heliosfs.remote.fetch import fetch
 from heliosfs.remote.push import NotFastForward
 from heliosfs.repo.gc.collect import collect_garbage
 from heliosfs.repo.gc.retention import Retention
 from heliosfs.repo.remotes import HEADS
-from heliosfs.steps import run_to_end
+from heliosfs.steps import Progress, Turn, perform, run_to_end
 from heliosfs.store.encoding.codecs import encode
 from tests.remote.machines import Machine
 
@@ -82,6 +83,29 @@ def test_a_thousand_commits_are_fetched_by_few_requests() -> None:
     assert two.fetch().commit_count == 1_000
     assert bucket.requests.total() <= 10
     assert two.run("rev-parse", "origin/main~900") == one.run("rev-parse", "HEAD~900")
+    two.check()
+
+
+def test_many_pushes_are_fetched_several_at_once() -> None:
+    bucket = MemoryBucket()
+    one, two = Machine(bucket), Machine(bucket)
+    for number in range(100):
+        one.commit(a=b"%d" % number)
+        one.push()
+    # What a push that was cut short has left, and nobody needs.
+    bucket.create(f"trees/{'ab' * 32}", b"damaged")
+    bucket.requests.clear()
+    steps = fetch(two.repository, two.bucket, "origin")
+    waits = 0
+    for step in steps:
+        if not isinstance(step, Turn | Progress):
+            before = bucket.requests.total()
+            perform(step)
+            waits += bucket.requests.total() > before
+    assert two.origin_main == one.head
+    assert bucket.requests["get"] <= 202
+    assert bucket.requests["list"] == 2
+    assert waits <= 40
     two.check()
 
 

@@ -1,0 +1,155 @@
+"""Download: the objects that some commits need, out of a bucket into the store, and their check."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+from heliosfs.errors import CorruptObject
+from heliosfs.objects.ids import CommitId, Kind
+from heliosfs.remote.bucket import Bucket
+from heliosfs.remote.closure import Beyond, NewCommits
+from heliosfs.remote.packfile import PackName, RemoteObject, read_pack
+from heliosfs.remote.reading import AHEAD_BYTES, READERS, BucketReader
+from heliosfs.remote.treechecks import check_tree, has_git_dir
+from heliosfs.remote.treesfile import PushedTrees, read_frame, read_trees
+from heliosfs.repo.history import decoded
+from heliosfs.repo.repository import Repository
+from heliosfs.steps import TURN, Progress, Steps, Turn, on_thread
+from heliosfs.store.base import Bulk
+
+_DECODED_BYTES = 4 * 1024 * 1024
+"""Bytes of objects that are decoded in one go."""
+_DECODED_COUNT = 2_000
+_WRITTEN_BYTES = 8 * 1024 * 1024
+_ANNOUNCED_COUNT = 500
+
+
+class Download:
+    """The objects of some commits on their way out of a bucket."""
+
+    def __init__(self, repository: Repository, bucket: Bucket) -> None:
+        self.commit_count = self.object_count = 0
+        self.has_git_dirs = False
+        """True if a commit has a `.git`, as those of an early version may."""
+        self._repository = repository
+        self._store = repository.store
+        self._packs: set[PackName] = set()
+        self._waiting: list[PackName] = []
+        """Packs that are to be read."""
+        self._reader = BucketReader(bucket, repository.history)
+
+    @property
+    def got_bytes(self) -> int:
+        """Bytes that were received, but for refs."""
+        return self._reader.got_bytes
+
+    def take(self, bulk: Bulk, lacking: dict[CommitId, CommitId]) -> Steps[None]:
+        """Store these commits with all that they need, and list them.
+
+        The values are those by which `trees/` names them.  MissingObject, CorruptObject.
+        """
+        pending, seen = list(lacking.values()), set(lacking.values())
+        while pending:
+            oid = pending.pop()
+            # The commits below one that is here are here, too.
+            if oid in self._repository.history:
+                continue
+            shown = f"trees/{oid.hex()[:12]}"
+            trees = read_trees(shown, (yield from self._reader.trees(oid)))
+            yield from self._add(bulk, _of_frames(shown, trees))
+            for name in trees.packs:
+                if name not in self._packs:
+                    self._packs.add(name)
+                    self._waiting.append(name)
+            yield from self._take_packs(bulk, is_last=False)
+            pending += [each for each in trees.bases if each not in seen]
+            seen.update(trees.bases)
+        yield from self._take_packs(bulk, is_last=True)
+        yield from _write(bulk)
+        new = NewCommits(self._store)
+        for oid in lacking:
+            yield from new.walk(oid, self._repository.history)
+        yield from self._check(new)
+        yield from self._announce(new)
+
+    def _take_packs(self, bulk: Bulk, *, is_last: bool) -> Steps[None]:
+        """Read the packs that were not read, as soon as enough are known."""
+        while self._waiting:
+            count = size = 0
+            for name in self._waiting[:READERS]:
+                if count and size >= AHEAD_BYTES:
+                    break
+                count, size = count + 1, size + name.size
+            if not is_last and count < READERS and size < AHEAD_BYTES:
+                return
+            names, self._waiting = self._waiting[:count], self._waiting[count:]
+            found = yield from self._reader.packs(names)
+            for name, data in zip(names, found, strict=True):
+                yield from self._add(bulk, read_pack(name, data))
+
+    def _add(self, bulk: Bulk, objects: Iterator[RemoteObject]) -> Steps[None]:
+        """Hand objects over to the bulk, and write now and then."""
+        while taken := (yield from on_thread(partial(_slice, objects))):
+            for found in taken:
+                bulk.add(found.oid, found.kind, found.data)
+                self.object_count += 1
+                yield TURN
+            if bulk.waiting_bytes >= _WRITTEN_BYTES:
+                yield from _write(bulk)
+            yield Progress(self.object_count, 0, "objects")
+
+    def _check(self, new: NewCommits) -> Steps[None]:
+        """Check that each commit can be read, and that all which it needs is there."""
+        store = self._store
+        beyond = Beyond(store, reads_blobs=False)
+        for oid, links in new.links.items():
+            root = decoded(oid, store.read(oid, Kind.COMMIT)).root
+            if not root.is_dir:
+                raise CorruptObject(f"commit {oid.hex()} has no directory")
+            parents = [new.links.get(each) or new.read(each) for each in links.parents]
+            for found in beyond.of(links, parents):
+                if isinstance(found, Turn):
+                    yield found
+                elif found.kind is Kind.TREE:
+                    check_tree(found)
+                    self.has_git_dirs = self.has_git_dirs or has_git_dir(found)
+            yield TURN
+
+    def _announce(self, new: NewCommits) -> Steps[None]:
+        """List the commits, each of which is complete, a moment before the refs are moved."""
+        history = self._repository.history
+        # I67: `_check` has found them complete, and no collection runs beside a bulk.
+        for count, (oid, links) in enumerate(new.links.items(), 1):
+            history.announce(oid)
+            history.first_parents.note(oid, links.parents)
+            if not count % _ANNOUNCED_COUNT:
+                self._repository.publish()
+                yield TURN
+        self._repository.publish()
+        self.commit_count = len(new.links)
+
+
+def _of_frames(shown: str, trees: PushedTrees) -> Iterator[RemoteObject]:
+    at = trees.frames_at
+    while at < len(trees.data):
+        found, at = read_frame(shown, trees, at)
+        yield from found
+
+
+def _slice(objects: Iterator[RemoteObject]) -> list[RemoteObject]:
+    """Return the next objects, until they are some MB; on a thread."""
+    taken: list[RemoteObject] = []
+    size = 0
+    for found in objects:
+        taken.append(found)
+        size += len(found.data)
+        if size >= _DECODED_BYTES or len(taken) >= _DECODED_COUNT:
+            break
+    return taken
+
+
+def _write(bulk: Bulk) -> Steps[None]:
+    work = bulk.plan_write()
+    if work is not None:
+        yield work
