@@ -17,7 +17,7 @@ from heliosfs.daemon.kernel import Kernel
 from heliosfs.errors import StoreError, StoreFull
 from heliosfs.repo.repository import Repository
 from heliosfs.steps import BACKLOG_BYTES
-from heliosfs.workspace.flush import flush_files
+from heliosfs.workspace.flush import file_slices
 from heliosfs.workspace.offloading import plan_offload
 
 SLICE_BYTES = 2 * 1024 * 1024
@@ -169,7 +169,7 @@ class Keeper:
         # Large files are hashed on a thread; what is left for the loop are small ones.
         await self._offload(0)
         for view in self.repository.views():
-            while flush_files(view.workspace, SLICE_BYTES):
+            for _ in file_slices(view.workspace, SLICE_BYTES):
                 await trio.lowlevel.checkpoint()
                 await self._relieve()
 

@@ -33,7 +33,7 @@ from heliosfs.steps import TURN, Progress, Steps, on_thread
 from heliosfs.store.base import SLOT_BYTES, Collection
 from heliosfs.store.copying import CopiedSnapshot, Copying, SeriesMark
 from heliosfs.store.local import LocalStore
-from heliosfs.workspace.flush import flush_files
+from heliosfs.workspace.flush import file_slices
 from heliosfs.workspace.inodes import FILE as INODES_FILE
 
 ID_FILE = "id"
@@ -212,7 +212,7 @@ class _Run:
     def _save(self) -> Steps[int]:
         """Save what every view has not committed; return the moment."""
         for view in self._repository.views():
-            while flush_files(view.workspace, _FLUSH_BYTES):
+            for _ in file_slices(view.workspace, _FLUSH_BYTES):
                 yield TURN
         self._repository.checkpoint()
         self._files = {

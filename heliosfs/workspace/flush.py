@@ -21,6 +21,8 @@ where a changed file among 10,000 costs 800 KB of writes
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from heliosfs.objects.ids import Kind, TreeId, object_id
 from heliosfs.objects.splice import SPLICED_MAX, Replacement, splice
 from heliosfs.objects.tree import (
@@ -73,26 +75,52 @@ def flush(workspace: Workspace) -> Entry:
     return decode_entry(root.raw)[0]
 
 
-def flush_files(workspace: Workspace, limit_bytes: int) -> bool:
-    """Store about `limit_bytes` of dirty files ahead of a flush; return True if more are left.
+def file_slices(workspace: Workspace, limit_bytes: int) -> Iterator[None]:
+    """Store dirty files ahead of a flush; yield when about `limit_bytes` are stored and more left.
 
-    This is for callers that must not block the event loop for as long as a full flush takes.
+    This is for callers that must not block the event loop for as long as a full flush takes.  The
+    tree may change in between.  It ends when little is left for the flush: O(dirty) in all.
     """
+    is_more = True
+    while is_more:
+        is_more = False
+        for _ in _pass(workspace, limit_bytes):
+            is_more = True
+            yield
+
+
+def _pass(workspace: Workspace, limit_bytes: int) -> Iterator[None]:
+    """Go once through the dirty directories, each before those below it, and store their files."""
     working_set = workspace.working_set
-    root = workspace.root
-    if root.raw is not None:
-        return False
-    for directory in _dirty_directories(root):
-        children = workspace.load(directory)
-        for name, old in directory.dirty.items():
-            node = children.get(name)
-            if isinstance(node, FileNode) and node.oid is None:
-                working_set.freeze(node, base_of(old))
+    left_bytes = limit_bytes
+    pending = [workspace.root] if workspace.is_dirty else []
+    for directory in pending:
+        # What was taken out of the tree may have lost its bytes, and its base may be garbage.
+        if not _is_shown(workspace, directory):
+            continue
+        # A copy, because names come and go in between.
+        for name in list(directory.dirty):
+            children = directory.children
+            node = children.get(name) if children is not None else None
+            if isinstance(node, DirNode) and node.raw is None:
+                pending.append(node)
+            elif isinstance(node, FileNode) and node.oid is None:
+                working_set.freeze(node, base_of(directory.dirty.get(name)))
                 # An object costs some time apart from its bytes: as much as 4 KiB of them.
-                limit_bytes -= node.file_size + 4096
-                if limit_bytes < 0:
-                    return True
-    return False
+                left_bytes -= node.file_size + 4096
+                if left_bytes < 0:
+                    yield
+                    left_bytes = limit_bytes
+                    if not _is_shown(workspace, directory):
+                        break
+
+
+def _is_shown(workspace: Workspace, directory: DirNode) -> bool:
+    """Return True if a directory is still in the tree.  Cost: O(depth)."""
+    above: DirNode | None = directory
+    while above is not None and above is not workspace.root:
+        above = above.parent
+    return above is not None and not workspace.is_closed
 
 
 def _dirty_directories(root: DirNode) -> list[DirNode]:

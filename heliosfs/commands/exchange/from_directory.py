@@ -24,7 +24,7 @@ from heliosfs.store.base import Store
 from heliosfs.trees.edit import edit_tree
 from heliosfs.trees.gitless import git_dir_of
 from heliosfs.trees.stored import EMPTY_TREE, find_entry, walk_changes
-from heliosfs.workspace.flush import flush, flush_files
+from heliosfs.workspace.flush import file_slices, flush
 from heliosfs.workspace.foreign import Comparison, ForeignItem, KnownItems, compare
 from heliosfs.workspace.ingest import ingest
 from heliosfs.workspace.unloading import close
@@ -119,7 +119,7 @@ class _Import:
         side = Workspace(self._store, clock, repository.inodes, repository.working_set, root)
         try:
             yield from ingest(side, self._dir_fd, is_wanted=self._wanted())
-            while flush_files(side, _SLICE_BYTES):
+            for _ in file_slices(side, _SLICE_BYTES):
                 repository.publish()
                 yield TURN
             yield ALONE

@@ -48,7 +48,7 @@ from heliosfs.repo.stash import stashed_since
 from heliosfs.repo.working_state import State
 from heliosfs.steps import TURN, Progress, Steps, Work, on_thread
 from heliosfs.store.base import Collection, Store
-from heliosfs.workspace.flush import flush_files
+from heliosfs.workspace.flush import file_slices
 
 _RECORD = struct.Struct("<qqQQQQQQ")
 _MARK_COUNT = 2_000
@@ -269,7 +269,7 @@ class _Run:
     def _flush(self) -> Steps[None]:
         """Flush in steps, so that little is left for the flush in `_freeze`."""
         for view in self._repository.views():
-            while flush_files(view.workspace, _FLUSH_BYTES):
+            for _ in file_slices(view.workspace, _FLUSH_BYTES):
                 yield TURN
 
     def _freeze(self, *, dry_run: bool) -> int:
