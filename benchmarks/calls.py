@@ -40,7 +40,7 @@ MOST = {
     "request: set an owner": 12,
     "request: set a mode": 10,
     "write 4 KB of an open file": 8,
-    "commit, one file changed": 70,
+    "commit, one file changed": 68,
     "save, one file changed": 50,
     "commit after that save": 46,
     "reset --hard, one file changed": 145,

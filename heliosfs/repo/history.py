@@ -70,7 +70,11 @@ class History:
         base = commit.parents[0] if commit.parents else None
         self._store.add(oid, Kind.COMMIT, data, base)
         if WORKING_TREE_KEY not in commit.metadata:
-            self._keep(oid, commit)
+            # What `_keep` does, without its call.
+            cache = self._cache
+            if len(cache) >= self.capacity:
+                cache.clear()
+            cache[oid] = commit
         return oid
 
     def announce(self, oid: CommitId) -> None:

@@ -91,7 +91,9 @@ class Refs:
         """Let the branch name another commit."""
         self._inverses.append((_set_head, (branch, branch.head)))
         branch.head = head
-        self._write(branch)
+        # What `_write` does, without its call.
+        key = keys.of_name(keys.BRANCH, branch.name)
+        self._store.put(key, _SLOT.pack(branch.slot) + (head or b""))
 
     def rename(self, branch: Branch, name: str) -> None:
         """Rename a branch.  Raise UsageError or AlreadyExists."""

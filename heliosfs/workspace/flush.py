@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from heliosfs.objects.ids import Kind, TreeId, object_id
+from heliosfs.objects.ids import Kind, Oid, TreeId, object_id
 from heliosfs.objects.splice import SPLICED_MAX, Replacement, splice
 from heliosfs.objects.tree import (
     FLAGS_AT,
@@ -192,7 +192,9 @@ def _clean(
         if isinstance(child, LeafNode) and child.raw is None:
             oid = NO_OID
             if isinstance(child, FileNode):
-                oid = workspace.working_set.freeze(child, base_of(old))
+                # What `base_of` does, without its call.
+                base = Oid(old[OID_AT:FLAGS_AT]) if old is not None else NO_OID
+                oid = workspace.working_set.freeze(child, base if base != NO_OID else None)
             child.raw = child.encode(oid)
         new = child if isinstance(child, bytes) else child.raw
         # The node of a file with several names has one entry, not that of this name.
