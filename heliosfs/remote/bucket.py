@@ -51,13 +51,16 @@ class Lying(HeliosError):
 class Bucket(Protocol):
     """Object storage below one prefix.
 
-    Keys are relative to it, with slashes, in ASCII.  Every method may raise `Unreachable`.
+    Keys are relative to it, with slashes, in ASCII, and no part begins with a dot; any other is
+    refused with UsageError.  Some storages (SeaweedFS) make files and directories of them: for
+    those, where one key is `a/b`, none is `a`, and none is listed in order that begins with `a`,
+    as `a-` does; and no part is longer than 255 bytes.  Every method may raise `Unreachable`.
     """
 
     def get(self, key: str, start: int = 0, length: int | None = None) -> Got:
-        """Return `length` bytes from `start`, or those up to the end; fewer at the end.
+        """Return `length` bytes from `start`, or those up to the end; fewer, or none, at the end.
 
-        One request.  NoObject.
+        One request.  NoObject, or Lying if fewer bytes come than the object has.
         """
         ...
 
@@ -72,7 +75,8 @@ class Bucket(Protocol):
     def swap(self, key: str, data: bytes, expected: str) -> str:
         """Replace an object that must be of the version `expected`; return the new version.
 
-        One request.  Changed, also if it was deleted.
+        One request.  Changed, also if it was deleted; after a request whose answer was lost the
+        other version may be our own.
         """
         ...
 
@@ -86,6 +90,7 @@ class Bucket(Protocol):
     def delete(self, key: str, expected: str | None = None) -> None:
         """Delete an object; nothing happens if there is none.
 
-        With `expected`, Changed if it is another version.
+        With `expected`, Changed if it is another version: where a storage cannot compare while it
+        deletes, it is looked at before, and what is written in between is deleted.
         """
         ...

@@ -12,7 +12,7 @@ import pytest
 
 from heliosfs.errors import UsageError
 from heliosfs.remote.bucket import Bucket, Changed, NoObject
-from tests.remote.storages import STORAGES, Opener
+from tests.remote.storages import AS_FILES, STORAGES, Opener
 
 RACERS_COUNT = 4
 ROUNDS_COUNT = 15
@@ -27,6 +27,13 @@ def opener(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opener]:
 @pytest.fixture
 def bucket(opener: Opener) -> Bucket:
     return opener()
+
+
+@pytest.fixture(params=[name for name in STORAGES if name not in AS_FILES])
+def flat_bucket(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bucket]:
+    """A bucket whose storage keeps keys as they are, and does not make directories of them."""
+    with STORAGES[request.param](tmp_path) as opener:
+        yield opener()
 
 
 def keys(bucket: Bucket, prefix: str = "", after: str = "") -> list[str]:
@@ -141,8 +148,18 @@ def test_an_object_is_deleted_if_it_is_the_version(bucket: Bucket) -> None:
     assert keys(bucket) == []
 
 
+def test_an_object_may_have_others_below_or_beside(flat_bucket: Bucket) -> None:
+    check_listings(
+        flat_bucket,
+        ["a", "a-b", "a.d", "a.d/a", "a.x", "a/b", "a/b-", "a/b.d/c", "a/b.m", "a/b/d", "a0"],
+    )
+
+
 def test_a_listing_is_by_prefix_and_by_key(bucket: Bucket) -> None:
-    names = ["a", "a-b", "a.d", "a.d_", "a.x", "a/b", "a/b.d/c", "a/b.m", "a/bc", "a0", "b/c"]
+    check_listings(bucket, ["a.d_", "a.x", "a0", "b/b-", "b/c.d/c", "b/c.m", "b/d", "c/a"])
+
+
+def check_listings(bucket: Bucket, names: list[str]) -> None:
     for name in reversed(names):
         bucket.create(name, name.encode())
     assert keys(bucket) == names
@@ -177,12 +194,20 @@ ODD = [
     'refs/heads/"#?',
     "refs/heads/a.lock..b...",
     "refs/heads/-",
-    "refs/heads/" + 700 * "long",
+    "refs/heads/" + 240 * "x",
 ]
 
 
-@pytest.mark.parametrize("key", [key[:800] for key in ODD])
+@pytest.mark.parametrize("key", ODD)
 def test_an_odd_key(bucket: Bucket, key: str) -> None:
+    check_key_is_kept(bucket, key)
+
+
+def test_a_long_part_of_a_key(flat_bucket: Bucket) -> None:
+    check_key_is_kept(flat_bucket, f"refs/heads/{700 * 'x'}")
+
+
+def check_key_is_kept(bucket: Bucket, key: str) -> None:
     version = bucket.create(key, b"1")
     assert bucket.get(key) == (b"1", version)
     assert bucket.get(key, 0, 1) == (b"1", version)
@@ -192,7 +217,8 @@ def test_an_odd_key(bucket: Bucket, key: str) -> None:
     assert keys(bucket) == []
 
 
-def test_long_parts_of_keys_are_in_order(bucket: Bucket) -> None:
+def test_long_parts_of_keys_are_in_order(flat_bucket: Bucket) -> None:
+    bucket = flat_bucket
     stem = 240 * "s"
     ends = ["", "!", "-", "/a", "/a/b", "0", "a", "a/b"]
     names = sorted(f"refs/{stem}{end}" for end in ends)

@@ -6,6 +6,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from heliosfs.errors import UsageError
 from heliosfs.remote.bucket import Bucket
+from heliosfs.remote.buckets.cloud_settings import CLOUD_SCHEMES, open_cloud
 from heliosfs.remote.buckets.shared_directory import DirectoryBucket
 from heliosfs.repo.backup_directory import check_outside, plain_path
 
@@ -24,7 +25,12 @@ def open_bucket(url: str, *, make: bool = False) -> Bucket:
         if make:
             bucket.make()
         return bucket
-    raise UsageError(f"{url!r} names no storage: write file:///DIRECTORY")
+    if parts.scheme in CLOUD_SCHEMES:
+        return open_cloud(parts)
+    raise UsageError(
+        f"{url!r} names no storage: write s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, "
+        "az://CONTAINER/PREFIX or file:///DIRECTORY"
+    )
 
 
 def refuse_secrets(parts: SplitResult) -> None:
