@@ -6,6 +6,7 @@ import json
 import mmap
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -124,15 +125,32 @@ def test_uncommitted_work_of_every_branch_comes_back(mounter: Mounter, tmp_path:
     assert again.helios("oplog") == mounted.helios("oplog")
 
 
-def fill(mounted: Mounted, count: int) -> None:
-    """Make objects that take a while to copy."""
-    numbers = random.Random(1)
-    for part in range(count // 1000):
-        place = mounted.path / f"d{part}"
-        place.mkdir()
-        for number in range(1000):
-            (place / f"f{number}").write_bytes(numbers.randbytes(600))
-    mounted.commit("many files")
+@pytest.fixture(scope="module")
+def many_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An unmounted workspace with objects that take a while to copy."""
+    made = Mounted(tmp_path_factory.mktemp("many") / "ws")
+    try:
+        made.mount()
+        numbers = random.Random(1)
+        for part in range(8):
+            place = made.path / f"d{part}"
+            place.mkdir()
+            for number in range(1000):
+                (place / f"f{number}").write_bytes(numbers.randbytes(600))
+        made.commit("many files")
+        made.unmount()
+    finally:
+        made.end()
+    return made.path
+
+
+@pytest.fixture
+def filled(many_files: Path, mounter: Mounter) -> Mounted:
+    """A copy of that workspace, mounted."""
+    copy = mounter(start=False)
+    shutil.copytree(many_files, copy.path)
+    copy.mount()
+    return copy
 
 
 class Client:
@@ -159,56 +177,52 @@ class Client:
         self.process.wait(SECONDS)
 
 
-def test_a_daemon_that_is_killed_and_the_next_backup(mounted: Mounted, tmp_path: Path) -> None:
-    fill(mounted, 8000)
+def test_a_daemon_that_is_killed_and_the_next_backup(filled: Mounted, tmp_path: Path) -> None:
     backup = tmp_path / "backup"
-    client = Client(mounted, backup)
-    mounted.kill9()
+    client = Client(filled, backup)
+    filled.kill9()
     client.end()
-    subprocess.run(["fusermount3", "-uz", str(mounted.path)], check=True, timeout=SECONDS)
-    mounted.mount()
-    done = document(mounted, backup)
+    subprocess.run(["fusermount3", "-uz", str(filled.path)], check=True, timeout=SECONDS)
+    filled.mount()
+    done = document(filled, backup)
     # What was copied before is there.
     assert 0 < done["new_object_count"] < done["object_count"]
-    assert mounted.helios("backup", "--verify", str(backup)).endswith("all sound\n")
-    restored(mounted, backup, "new")
+    assert filled.helios("backup", "--verify", str(backup)).endswith("all sound\n")
+    restored(filled, backup, "new")
 
 
-def test_a_client_that_is_killed_ends_it(mounted: Mounted, tmp_path: Path) -> None:
-    fill(mounted, 8000)
+def test_a_client_that_is_killed_ends_it(filled: Mounted, tmp_path: Path) -> None:
     backup = tmp_path / "backup"
-    client = Client(mounted, backup)
+    client = Client(filled, backup)
     client.process.send_signal(signal.SIGKILL)
     client.end()
     end = time.monotonic() + SECONDS
     while time.monotonic() < end:
-        done = mounted.command("backup", "--json", str(backup))
+        done = filled.command("backup", "--json", str(backup))
         # Until its store is closed: another long verb, or another process that has it open.
         if done.returncode == 0:
             break
         assert json.loads(done.stdout)["errno"] == "EBUSY", done.stdout
         time.sleep(0.05)
-    assert mounted.helios("backup", "--verify", str(backup)).endswith("all sound\n")
-    (mounted.path / "file").write_text("and all goes on")
-    mounted.commit("after it")
+    assert filled.helios("backup", "--verify", str(backup)).endswith("all sound\n")
+    (filled.path / "file").write_text("and all goes on")
+    filled.commit("after it")
 
 
-def test_it_ends_with_the_mount(mounted: Mounted, tmp_path: Path) -> None:
-    fill(mounted, 8000)
+def test_it_ends_with_the_mount(filled: Mounted, tmp_path: Path) -> None:
     backup = tmp_path / "backup"
-    client = Client(mounted, backup)
-    mounted.terminate()
+    client = Client(filled, backup)
+    filled.terminate()
     client.end()
-    mounted.mount()
-    document(mounted, backup)
-    assert mounted.helios("backup", "--verify", str(backup)).endswith("all sound\n")
+    filled.mount()
+    document(filled, backup)
+    assert filled.helios("backup", "--verify", str(backup)).endswith("all sound\n")
 
 
-def test_a_collection_and_a_backup_exclude_each_other(mounted: Mounted, tmp_path: Path) -> None:
-    fill(mounted, 4000)
-    client = Client(mounted, tmp_path / "backup")
+def test_a_collection_and_a_backup_exclude_each_other(filled: Mounted, tmp_path: Path) -> None:
+    client = Client(filled, tmp_path / "backup")
     try:
-        assert errno_of(mounted.control, "gc", "\n") in ("EBUSY", "ok")
+        assert errno_of(filled.control, "gc", "\n") in ("EBUSY", "ok")
     finally:
         client.process.wait(SECONDS)
     assert client.process.returncode == 0

@@ -18,11 +18,16 @@ def unmap_pages(device: int, inode: int) -> bool:
     read.  Cost: about 0.2 ms.  Return False if no mapping was found.
     """
     found = False
-    with open("/proc/self/maps", encoding="ascii", errors="replace") as maps:
-        for line in maps:
-            span, _, _, place, number, *_ = line.split(maxsplit=5)
-            if int(number) != inode or place != f"{os.major(device):02x}:{os.minor(device):02x}":
-                continue
-            start, end = (int(part, 16) for part in span.split("-"))
+    place = b"%02x:%02x %d" % (os.major(device), os.minor(device), inode)
+    with open("/proc/self/maps", "rb") as maps:
+        data = maps.read()
+    at = data.find(b" %b " % place)
+    while at >= 0:
+        begin = data.rfind(b"\n", 0, at) + 1
+        # A path may look like it, but nothing before a path does.
+        span, _, _, *named = data[begin:].split(maxsplit=5)[:5]
+        if b" ".join(named) == place:
+            start, end = (int(part, 16) for part in span.split(b"-"))
             found |= _libc.madvise(start, end - start, _MADV_DONTNEED) == 0
+        at = data.find(b" %b " % place, at + 1)
     return found
