@@ -191,6 +191,7 @@ UNCHANGING = {
     "pull": "fetch, then merge",
     "push": "keeps what the remote has in one transaction: tests/remote/test_faults.py",
     "race": "runs in the client",
+    "receive-pack": "in steps; its refs are one transaction: tests/compat/test_git_push.py",
     "remote": "one key: tests/remote/test_exchange.py",
     "report": "reads",
     "rev-list": "reads",
@@ -200,6 +201,7 @@ UNCHANGING = {
     "stats": "reads",
     "status": "reads",
     "try": "runs in the client",
+    "upload-pack": "adds ids of git in steps: tests/compat/test_git_remote.py",
     "version": "reads",
 }
 
