@@ -33,7 +33,7 @@ def switch(request: Request, options: Options) -> str:
     new = options.value("create") or options.value("force-create")
     if new is None and "detach" not in options and options.words:
         name = named(request, options.words[0])
-        if name not in request.repository.refs:
+        if name not in request.repository.refs and not _is_offered(request, name):
             if _is_revision(request, name):
                 raise options.misuse(f"{name[:80]!r} is not a branch: use --detach to look at it")
             raise NotFound(f"no branch {name[:80]!r}")
@@ -62,6 +62,12 @@ def _show(request: Request, options: Options, new: str | None) -> str:
         _check_root(request, name)
         repository.checkout_branch(name)
         return _reply(repository, options, f"Switched to branch '{name}'\n")
+    if "detach" not in options and _is_offered(request, name):
+        _check_root(request, name)
+        far = repository.remotes.offering(name)
+        make_branch(request, name, far)
+        repository.checkout_branch(name)
+        return _reply(repository, options, f"Switched to a new branch '{name}' from {far}\n")
     try:
         oid = resolve(repository, name, view.head)
     except NotFound as error:
@@ -101,6 +107,12 @@ def _is_revision(request: Request, word: str) -> bool:
     except HeliosError:
         return False
     return True
+
+
+def _is_offered(request: Request, word: str) -> bool:
+    """Return True if a word means nothing here, and is a branch of one remote."""
+    offered = request.repository.remotes.offering(word)
+    return offered is not None and not _is_revision(request, word)
 
 
 def _paths(request: Request, options: Options, paths: list[str]) -> str:

@@ -11,11 +11,12 @@ The bulk of the store stays open to the end, which keeps a collection from begin
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import NamedTuple
 
-from heliosfs.errors import Busy, CorruptObject, HeliosError, MissingObject
+from heliosfs.errors import Busy, CorruptObject, HeliosError, MissingObject, NotFound
 from heliosfs.objects.ids import CommitId
 from heliosfs.remote.bucket import Bucket, NoObject
 from heliosfs.remote.download import Download
@@ -24,7 +25,7 @@ from heliosfs.remote.reading import READERS
 from heliosfs.repo import keys
 from heliosfs.repo.ancestry import reaches
 from heliosfs.repo.git_dirs import SOME
-from heliosfs.repo.remotes import TAGS, TrackedRef
+from heliosfs.repo.remotes import HEADS, TAGS, TrackedRef
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.tag_notes import Annotation
 from heliosfs.steps import Steps, on_thread
@@ -59,20 +60,28 @@ class FetchResult(NamedTuple):
 
 
 def fetch(
-    repository: Repository, bucket: Bucket, remote: str, *, prunes: bool = False
+    repository: Repository,
+    bucket: Bucket,
+    remote: str,
+    branches: Sequence[str] = (),
+    *,
+    prunes: bool = False,
 ) -> Steps[FetchResult]:
     """Bring what is known of the refs of a remote up to date, with all that they need.
 
-    With `prunes`, refs that the remote has no more are forgotten.  DamagedRemote, and nothing has
-    changed; Unreachable; Busy while a garbage collection or an import runs.
+    With `branches`, only these; NotFound if one is not there.  With `prunes`, refs that the remote
+    has no more are forgotten.  DamagedRemote, and nothing has changed; Unreachable; Busy while a
+    garbage collection or an import runs.
     """
     remotes, history = repository.remotes, repository.history
     before = dict(remotes.refs(remote))
     run = Download(repository, bucket)
     try:
-        listed = yield from on_thread(partial(_versions, bucket))
-        changed = [each for each, version in listed.items() if not _is_same(before, each, version)]
-        records = yield from on_thread(partial(_read_refs, bucket, changed))
+        if branches:
+            records = yield from _named(bucket, remote, branches)
+            gone: list[MovedRef] = []
+        else:
+            records, gone = yield from _all_changed(bucket, before)
         lacking = {seen.commit: seen.trees for seen, _ in records.values()}
         lacking = {oid: trees for oid, trees in lacking.items() if oid not in history}
         bulk = repository.store.bulk() if lacking else None
@@ -80,9 +89,6 @@ def fetch(
             if bulk is not None:
                 yield from run.take(bulk, lacking)
             moved = yield from _compared(repository, before, records)
-            gone = [
-                MovedRef(*each, before[each].commit, None) for each in before if each not in listed
-            ]
             _keep(repository, remote, records, gone if prunes else [], run)
         finally:
             if bulk is not None:
@@ -98,6 +104,27 @@ _RefName = tuple[str, str]
 def _is_same(before: dict[_RefName, TrackedRef], name: _RefName, version: str) -> bool:
     seen = before.get(name)
     return seen is not None and seen.version == version
+
+
+def _named(bucket: Bucket, remote: str, branches: Sequence[str]) -> Steps[dict[_RefName, _ReadRef]]:
+    """Read some branches: a request for each, however many others there are.  NotFound."""
+    names = [(HEADS, name) for name in dict.fromkeys(branches)]
+    records = yield from on_thread(partial(_read_refs, bucket, names))
+    for each in names:
+        if each not in records:
+            raise NotFound(f"{remote} has no branch {each[1][:80]!r}")
+    return records
+
+
+def _all_changed(
+    bucket: Bucket, before: dict[_RefName, TrackedRef]
+) -> Steps[tuple[dict[_RefName, _ReadRef], list[MovedRef]]]:
+    """Read all refs that are not as they were; return also those that are gone."""
+    listed = yield from on_thread(partial(_versions, bucket))
+    changed = [each for each in listed if not _is_same(before, each, listed[each])]
+    records = yield from on_thread(partial(_read_refs, bucket, changed))
+    missing = [each for each in before if each not in listed]
+    return records, [MovedRef(*each, before[each].commit, None) for each in missing]
 
 
 def _versions(bucket: Bucket) -> dict[_RefName, str]:

@@ -140,36 +140,45 @@ class _RefPlace:
 
     def write(self, record: RefRecord, seen: TrackedRef | None) -> TrackedRef:
         """Create or swap the ref; return what the remote has.  NotFastForward, Unreachable."""
-        if seen is not None and seen.commit == record.commit:
-            return self._look(record)
-        try:
-            if seen is None:
-                version = self._bucket.create(self._key, record.encode())
-            else:
-                version = self._bucket.swap(self._key, record.encode(), seen.version)
-        except Changed:
-            return self._look(record)
+        if seen is None or seen.commit != record.commit:
+            try:
+                return self._put(record, seen.version if seen is not None else None)
+            except Changed:
+                pass
+        found, version = self._look()
+        if seen is not None and found.commit == seen.commit != record.commit:
+            # It has not moved, and is another object all the same: that of a copied directory.
+            try:
+                return self._put(record._replace(generation=found.generation + 1), version)
+            except Changed:
+                found, version = self._look()
+        # It is our own if the answer to our request was lost, and as good if another pushed it.
+        if found.commit == record.commit:
+            return TrackedRef(found.commit, found.trees, found.generation, version)
+        at = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(min(found.at, 2**40)))
+        raise NotFastForward(
+            f"{self._name} was moved by {found.by} at {at}: {self._fetch}, merge, and push "
+            "again, or 'helios pull'"
+        )
+
+    def _put(self, record: RefRecord, expected: str | None) -> TrackedRef:
+        """Create the ref, or swap that of the version `expected`.  Changed."""
+        data = record.encode()
+        if expected is None:
+            version = self._bucket.create(self._key, data)
+        else:
+            version = self._bucket.swap(self._key, data, expected)
         return TrackedRef(record.commit, record.trees, record.generation, version)
 
-    def _look(self, wanted: RefRecord) -> TrackedRef:
-        """Return what the remote has if that is the commit which is wanted.
-
-        It is our own if the answer to our request was lost, and as good if another one pushed it.
-        """
+    def _look(self) -> tuple[RefRecord, str]:
+        """Return what the remote has, and the version.  NotFastForward if it has none."""
         try:
             data, version = self._bucket.get(self._key, 0, REF_BYTES_MAX)
         except NoObject:
             raise NotFastForward(
                 f"{self._name} was deleted there: {self._fetch} with --prune, then push"
             ) from None
-        found = decode_ref(self._name, data)
-        if found.commit != wanted.commit:
-            at = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(min(found.at, 2**40)))
-            raise NotFastForward(
-                f"{self._name} was moved by {found.by} at {at}: {self._fetch}, merge, and push "
-                "again, or 'helios pull'"
-            )
-        return TrackedRef(found.commit, found.trees, found.generation, version)
+        return decode_ref(self._name, data), version
 
 
 class _Upload:

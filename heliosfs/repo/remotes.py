@@ -165,6 +165,11 @@ class Remotes:
         seen = self.tracked(remote, HEADS, branch) if branch else None
         return seen.commit if seen is not None else None
 
+    def offering(self, branch: str) -> str | None:
+        """Return the name of the only branch of that name at any remote, such as `origin/main`."""
+        found = [remote for remote, refs in self._all().items() if (HEADS, branch) in refs]
+        return f"{found[0]}/{branch}" if len(found) == 1 else None
+
     def upstream(self, branch: str) -> tuple[str, CommitId] | None:
         """Return name and commit of the branch of that name at `origin`, or at the only remote."""
         known = self._all()

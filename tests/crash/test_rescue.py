@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 
 from heliosfs.errors import HeliosError
+from heliosfs.objects.ids import CommitId, Oid
 from heliosfs.repo import keys
 from heliosfs.repo.lost_paths import lost_paths
+from heliosfs.repo.remotes import HEADS, TrackedRef
 from heliosfs.repo.rescue import Rescue
 from heliosfs.store.l2.environment import FILE
 from heliosfs.store.l2.sealed import seal
@@ -77,6 +79,22 @@ def test_nothing_is_lost_of_a_sound_store(
 ) -> None:
     assert rescue(stores / kind, tmp_path / "new") == []
     assert answers_of(tmp_path / "new") == models[kind]
+
+
+def test_remotes_stay_and_what_they_had_is_fetched_anew(old: Path, tmp_path: Path) -> None:
+    opened = Opened(old, 0)
+    remotes = opened.repository.remotes
+    with opened.repository.transaction:
+        remotes.add("origin", "file:///srv/team")
+        lost = CommitId(Oid(bytes(32)))
+        remotes.track("origin", HEADS, "main", TrackedRef(lost, lost, 1, "v"), 0)
+    opened.close()
+    rescue(old, tmp_path / "new")
+    opened = Opened(tmp_path / "new", 0)
+    remotes = opened.repository.remotes
+    assert [remotes.url(name) for name in remotes.names] == ["file:///srv/team"]
+    assert list(remotes.branches()) == []
+    opened.close()
 
 
 @pytest.mark.parametrize("page", [0, 1])

@@ -141,6 +141,22 @@ def test_a_push_that_would_lose_commits_is_refused() -> None:
     assert two.origin_main == one.head
 
 
+def test_a_remote_that_was_copied_is_the_same() -> None:
+    bucket, copy = MemoryBucket(), MemoryBucket()
+    one = Machine(bucket)
+    one.commit(a=b"1")
+    one.push()
+    copy.create("before/all/others", b"so that the versions differ")
+    for each in bucket.list(""):
+        copy.create(each.key, bucket.get(each.key).data)
+    one.bucket = copy
+    one.commit(a=b"2")
+    assert not one.push().is_forced
+    two = Machine(copy)
+    two.fetch()
+    assert two.origin_main == one.head
+
+
 def test_a_ref_that_is_gone_is_told_of_and_forgotten_on_request() -> None:
     bucket = MemoryBucket()
     one = Machine(bucket)

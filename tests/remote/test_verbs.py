@@ -197,3 +197,45 @@ def test_a_repository_without_remotes_shows_nothing_of_them() -> None:
 
 def test_programs_in_a_sandbox_cannot_reach_remotes() -> None:
     assert not any(VERBS[name].is_confined for name in ("remote", "push", "fetch", "pull"))
+
+
+def test_a_branch_that_only_the_remote_has_is_created_on_checkout(
+    two: tuple[Stage, Stage],
+) -> None:
+    one, other = two
+    one.run("branch", "idea")
+    one.run("branch", "more")
+    one.run("push", "--all")
+    other.run("fetch")
+    with pytest.raises(NotFound):
+        other.run("checkout", "nowhere")
+    assert "from origin/idea" in other.run("checkout", "idea")
+    assert other.run("status", "-sb") == "## idea...origin/idea\n"
+    other.run("switch", "more")
+    assert other.view.branch == "more"
+    other.files.write(b"file", b"x")
+    other.run("branch", "-D", "idea")
+    other.files.write(b"idea", b"a path of this name goes first\n")
+    other.commit("named as a branch")
+    other.files.write(b"idea", b"changed\n")
+    other.run("checkout", "idea")
+    assert other.files.read(b"idea") == b"a path of this name goes first\n"
+    assert other.view.branch == "more"
+
+
+def test_only_the_named_branches_are_fetched(two: tuple[Stage, Stage]) -> None:
+    one, other = two
+    one.run("branch", "idea")
+    one.run("branch", "more")
+    one.run("push", "--all", "-q")
+    assert "[new branch] idea" in other.run("fetch", "origin", "idea")
+    assert other.run("branch", "-r").split() == ["origin/idea", "origin/main"]
+    assert other.run("fetch", "idea") == ""
+    with pytest.raises(NotFound, match="no branch 'nowhere'"):
+        other.run("fetch", "origin", "nowhere")
+    with pytest.raises(NotFound, match="no branch 'nowhere'"):
+        other.run("pull", "origin", "nowhere")
+    with pytest.raises(UsageError):
+        other.run("fetch", "--prune", "origin", "idea")
+    other.run("pull", "origin", "main")
+    assert "origin/more" not in other.run("branch", "-r")

@@ -83,20 +83,21 @@ FETCH = Verb(
     name="fetch",
     module="remotes.fetch",
     summary="bring the branches of a remote, with all that they need",
-    synopsis=("[-p] [REMOTE] [--json]",),
+    synopsis=("[REMOTE] [BRANCH]... [--json]", "-p [REMOTE] [--json]"),
     description=(
         "What the remote has becomes origin/NAME here, for every branch NAME; no branch and no\n"
         "file of yours changes. Such names are revisions: 'log origin/main', 'diff\n"
         "main...origin/main', 'merge origin/main'. New tags become tags. Everything that comes\n"
         "is compared with its id, and only when all is there, the names move: a damaged remote\n"
-        "is refused, and nothing has changed. 'undo' does not take a fetch back."
+        "is refused, and nothing has changed. 'undo' does not take a fetch back. With BRANCH,\n"
+        "only this is asked for, and no tag."
     ),
     options=(
         Option(("-p", "--prune"), "forget branches that the remote has no more"),
         QUIET,
         JSON,
     ),
-    errors=(E_USAGE, ("ENOENT", "no such remote"), _E_RUNS, _E_STORAGE, E_FULL),
+    errors=(E_USAGE, _E_REMOTE, _E_RUNS, _E_STORAGE, E_FULL),
     example="origin",
     effect=REPLACES_ONCE,
     is_long=True,

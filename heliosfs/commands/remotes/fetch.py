@@ -23,9 +23,16 @@ _MERGE_FLAGS = ("ff-only", "no-ff", "ours", "theirs", "markers", "no-commit", "q
 
 def fetch(request: Request, options: Options) -> Steps[str]:
     """Bring the branches of a remote up to date, with all commits that they need."""
-    check_words(options, 1)
-    remote = named_remote(request, options.words[0] if options.words else None)
-    result = yield from _fetched(request, remote, prunes="prune" in options)
+    words = list(options.words)
+    if "" in words:
+        raise options.misuse("an empty word names nothing")
+    remotes, word = request.repository.remotes, None
+    if words and (words[0] in remotes.names or remotes.offering(words[0]) is None):
+        word = words.pop(0)
+    remote = named_remote(request, word)
+    if words and "prune" in options:
+        raise options.misuse("--prune looks at all branches: name none")
+    result = yield from _fetched(request, remote, words, prunes="prune" in options)
     if "json" in options:
         return json_reply(_document(request, remote, result))
     return "" if "quiet" in options else _text(request, remote, result)
@@ -36,7 +43,7 @@ def pull(request: Request, options: Options) -> Steps[str]:
     check_words(options, 2)
     branch = options.words[1] if len(options.words) > 1 else request.view.require_branch()
     remote = named_remote(request, options.words[0] if options.words else None, branch)
-    result = yield from _fetched(request, remote, prunes=False)
+    result = yield from _fetched(request, remote, options.words[1:], prunes=False)
     name = f"{remote}/{branch}"
     if request.repository.remotes.tracked(remote, HEADS, branch) is None:
         raise NotFound(f"{remote} has no branch {branch!r}: 'helios push' makes it")
@@ -47,10 +54,12 @@ def pull(request: Request, options: Options) -> Steps[str]:
     return _text(request, remote, result) + merged
 
 
-def _fetched(request: Request, remote: str, *, prunes: bool) -> Steps[FetchResult]:
+def _fetched(
+    request: Request, remote: str, branches: list[str], *, prunes: bool
+) -> Steps[FetchResult]:
     url = request.repository.remotes.url(remote)
     bucket = yield from on_thread(partial(open_bucket, url))
-    return (yield from fetch_refs(request.repository, bucket, remote, prunes=prunes))
+    return (yield from fetch_refs(request.repository, bucket, remote, branches, prunes=prunes))
 
 
 def _document(request: Request, remote: str, result: FetchResult) -> dict[str, object]:
