@@ -92,20 +92,21 @@ class HandleRequests:
 
     def _write(self, ino: int, message: Message, end: int) -> Answer:
         fh, offset, _ = wire.TRANSFER.unpack_from(message, BODY_AT)
-        # A copy, because the next request overwrites the message and the file keeps these bytes.
-        data = bytes(memoryview(message)[_DATA_AT:end])
+        view = memoryview(message)[_DATA_AT:end]
         node = None if fh else self._nodes.get(ino)
         if isinstance(node, FileNode):
-            return self._write_to(node, offset, data, message)
+            return self._write_to(node, offset, view, message)
         handle = self._handle(fh, ino)
         if isinstance(handle, ChannelHandle):
+            # A copy, because the next request overwrites the message.
+            data = bytes(view)
             handle.channel.position = offset + len(data)
             if self._pages.is_used_up(handle, fh):
                 return self._write_anew(handle, fh, data)
             return self._write_channel(handle, data)
-        return self._write_to(self._files.writable(handle), offset, data, message)
+        return self._write_to(self._files.writable(handle), offset, view, message)
 
-    def _write_to(self, node: FileNode, offset: int, data: bytes, message: Message) -> Answer:
+    def _write_to(self, node: FileNode, offset: int, data: memoryview, message: Message) -> Answer:
         (how,) = wire.WORD.unpack_from(message, wire.WRITE_FLAGS_AT)
         is_late = bool(how & wire.WRITE_OF_CACHE)
         try:

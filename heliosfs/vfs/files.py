@@ -150,7 +150,9 @@ class Files:
         """
         return self.write_node(self.writable(handle), offset, data)
 
-    def write_node(self, node: FileNode, offset: int, data: bytes, *, is_late: bool = False) -> int:
+    def write_node(
+        self, node: FileNode, offset: int, data: bytes | memoryview, *, is_late: bool = False
+    ) -> int:
         """Write at `offset` of a file that may be written; return the byte count.
 
         With `is_late`, the bytes were stored through a mapping at some time before.  Fail with

@@ -81,14 +81,17 @@ class WorkingSet:
             return data
         return content[offset : offset + length]
 
-    def write(self, node: FileContent, offset: int, data: bytes) -> None:
-        """Write `data` at `offset`, after zeros if that is beyond the end.  Raises StoreError."""
+    def write(self, node: FileContent, offset: int, data: bytes | memoryview) -> None:
+        """Write `data` at `offset`, after zeros if that is beyond the end.  Raises StoreError.
+
+        A memoryview is copied.
+        """
         content = node.content
         if content.__class__ is not bytearray:
             content = self.writable(node)
         end = offset + len(data)
         if isinstance(content, LargeFile):
-            content.write(self.store, offset, data)
+            content.write(self.store, offset, bytes(data))
             node.file_size = content.size
             # As `wrote_parts`, without its call: a long writer comes here for each piece.
             self.unstored[node] = None
@@ -96,12 +99,16 @@ class WorkingSet:
             return
         size = len(content)
         if end > WHOLE_MAX:
-            self._outgrow(node, offset, data)
+            self._outgrow(node, offset, bytes(data))
             return
         if offset > size:
             content.extend(bytes(offset - size))
             node.hole_blocks = with_hole(node.hole_blocks, size, offset, offset)
-        content[offset:end] = data
+        if offset >= size:
+            # A slice that is assigned to would be copied twice.
+            content += data
+        else:
+            content[offset:end] = data
         if node.hole_blocks:
             node.hole_blocks = without_hole(node.hole_blocks, offset, end)
         account = self.account

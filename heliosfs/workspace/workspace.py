@@ -216,7 +216,7 @@ class Workspace:
     ) -> Node:
         """Create a child of the file type in `mode`.  The name must be free."""
         now = self.clock.now_ns()
-        entry = Entry(name, mode, uid, gid, now, 0, NO_OID, target=target, rdev=rdev)
+        entry = Entry(name, mode, uid, gid, now, 0, NO_OID, 0, target, rdev)
         node = make_node(self, self.inodes.allocate(), entry, None)
         if isinstance(node, FileNode):
             self.working_set.begin(node)
