@@ -14,13 +14,18 @@ after every call.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
 WORK_SECONDS = 0.001
 REST_SECONDS = 0.001
 _BUSY_SECONDS = 0.05
 """Time after a request in which more are expected."""
+
+T = TypeVar("T")
 
 
 class _Rests:
@@ -52,7 +57,7 @@ class Pace:
     """
 
     is_shared = False
-    """True if another thread of this process serves requests; a mount sets it."""
+    """True if a thread of this process serves requests; `serve_here` sets it."""
     request_count = 0
     """Number of requests that came, and of other work that was begun where they are served."""
 
@@ -70,3 +75,20 @@ class Pace:
                 time.sleep(REST_SECONDS)
                 now = time.perf_counter()
             rests.end = now + WORK_SECONDS
+
+
+def serve_here() -> None:
+    """Let the calling thread be the one that serves requests: it never rests, all others do."""
+    Pace.is_shared = True
+    _own.rests.end = math.inf
+
+
+def paced(items: Iterable[T]) -> Iterator[T]:
+    """Yield items, and rest between two of them when the working time is used up: 0.2 us each.
+
+    For the loops of threads that have nothing else to call a `Pace`.
+    """
+    pace = Pace()
+    for each in items:
+        pace()
+        yield each

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from importlib import import_module
 from keyword import iskeyword
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from heliosfs.commands.options import HELP, Option, Options, VerbParser, describe
@@ -212,6 +213,11 @@ class Verb(NamedTuple):
         options = parser.parse(argv)
         if "help" in options:
             return parser.format_help()
+        if self.is_long and not self._is_loaded:
+            from heliosfs.steps import on_thread
+
+            # Some import 10 ms of modules, and no request waits for a thread.
+            yield from on_thread(self._load)
         reply: str | Steps[str] = self.function(request, options)
         return reply if isinstance(reply, str) else (yield from reply)
 
@@ -247,10 +253,21 @@ class Verb(NamedTuple):
     @property
     def function(self) -> Callable[[Request, Options], Any]:
         """Return the verb's function; import the module of the function on first use."""
-        name = f"heliosfs.commands.{self.module}"
-        module = sys.modules.get(name) or import_module(name)
+        module = sys.modules[self._module_name] if self._is_loaded else self._load()
         function: Callable[[Request, Options], Any] = getattr(module, self.function_name)
         return function
+
+    @property
+    def _module_name(self) -> str:
+        return f"heliosfs.commands.{self.module}"
+
+    @property
+    def _is_loaded(self) -> bool:
+        """True if the module is there, and no thread is still importing it."""
+        return hasattr(sys.modules.get(self._module_name), self.function_name)
+
+    def _load(self) -> ModuleType:
+        return import_module(self._module_name)
 
     @property
     def function_name(self) -> str:

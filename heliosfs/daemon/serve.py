@@ -34,7 +34,7 @@ from heliosfs.fuse.mounting import mount
 from heliosfs.fuse.notices import Notices
 from heliosfs.fuse.tracing import traced
 from heliosfs.mounttable import CONTROL_SUBTYPE, SUBTYPE
-from heliosfs.pace import Pace
+from heliosfs.pace import serve_here
 from heliosfs.repo.repository import Repository
 from heliosfs.vfs.filesystem import FileSystem
 
@@ -202,5 +202,5 @@ def _tune() -> None:
     gc.set_threshold(*_COLLECTED_COUNTS)
     sys.setswitchinterval(_SWITCH_SECONDS)
     use_one_heap()
-    Pace.is_shared = True
+    serve_here()
     os.umask(0)

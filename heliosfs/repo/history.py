@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import struct
 from collections.abc import Iterator
+from typing import cast
 
 from heliosfs.emptying import empty_later
 from heliosfs.errors import CorruptObject
@@ -202,7 +203,8 @@ class History:
 
 def listed_in(collection: StoreCollection) -> list[CommitId]:
     """Return the commits that are listed in L2; call it on the thread of `collection`."""
-    return [CommitId(oid) for oid in collection.listed(keys.COMMIT)]
+    # All of them at once, not one after another: the list is as long as the history.
+    return cast("list[CommitId]", collection.listed(keys.COMMIT))
 
 
 def decoded(oid: CommitId, data: bytes) -> Commit:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from heliosfs.emptying import empty
 from heliosfs.errors import CorruptObject
+from heliosfs.pace import paced
 from heliosfs.repo import keys
 from heliosfs.steps import perform
 from heliosfs.store.base import Bulk
@@ -189,6 +190,6 @@ class StoreCopy:
 
     def _check_state(self, changes: Changes) -> None:
         with self._naming(), self._target.snapshot() as written:
-            for key, value in changes.items():
+            for key, value in paced(changes.items()):
                 if written.get(key) != value:
                     raise CorruptObject("the state that was just written cannot be read")

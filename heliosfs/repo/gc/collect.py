@@ -54,6 +54,8 @@ _RECORD = struct.Struct("<qqQQQQQQ")
 _MARK_COUNT = 2_000
 """Objects that are marked in one go: 50 ms."""
 _FLUSH_BYTES = 2 * 1024 * 1024
+_STATE_COUNT = 64
+"""States of a log that are looked at before a turn: 0.3 ms."""
 
 
 class GcParticipant(Protocol):
@@ -236,16 +238,28 @@ class _Run:
         yield from self._commits.keep([*tips, *(yield from self._scored())])
         # What is kept in addition from here on is reached by undo and by saves alone.
         count = len(decision.kept)
-        undone = (state for kept in self._logs.values() for state in kept.states)
-        named = {*heads(undone), *heads(saved)}
+        named = {*heads(saved)}
+        for states in self._states_of_logs():
+            named.update(heads(states))
+            yield TURN
         self._named |= named
         yield from self._commits.keep(list(named))
         self._undo_commits = len(decision.kept) - count
-        for kept in self._logs.values():
-            self._enter_states(kept)
+        # Their commits are known to stay by now; what is marked are their trees.
+        for states in self._states_of_logs():
+            for state in states:
+                self._add(state_references(state))
             yield TURN
+        for kept in self._logs.values():
+            kept.states = []
         for state in saved:
             self._add(state_references(state))
+
+    def _states_of_logs(self) -> Iterator[list[State]]:
+        """Yield the states to which undo and redo lead, some at a time."""
+        for kept in list(self._logs.values()):
+            for at in range(0, len(kept.states), _STATE_COUNT):
+                yield kept.states[at : at + _STATE_COUNT]
 
     def _new_saves(self, slot: int) -> list[State]:
         """Return the states of the saves that stay, without those returned before."""
@@ -330,12 +344,6 @@ class _Run:
                 break
             kept.states += (operation.before, operation.after)
         kept.last = log.last.sequence if log.last else 0
-
-    def _enter_states(self, kept: KeptLog) -> None:
-        """Let the trees of a log's states be marked; its commits are known to stay by now."""
-        for state in kept.states:
-            self._add(state_references(state))
-        kept.states = []
 
     def _mark(self) -> Steps[None]:
         closure = self._closure

@@ -21,7 +21,7 @@ from collections.abc import Iterable
 from heliosfs.emptying import Container
 from heliosfs.objects.ids import CommitId, Kind, Oid
 from heliosfs.objects.references import Reference
-from heliosfs.pace import Pace
+from heliosfs.pace import paced
 from heliosfs.repo import keys
 from heliosfs.repo.gc.handover import OBJECTS_FOR_A_LOST_TREE, Handover, decode_handover
 from heliosfs.repo.gc.retention import KeepDecision
@@ -75,24 +75,23 @@ class Recall:
         `named` are the commits that working states name, and `object_count` is that of the store.
         Call it on a thread, in the context of the collection.
         """
-        roots, before, pace = self._roots, self._before, Pace()
+        roots, before = self._roots, self._before
         if before is None:
             for _, tree in decision.kept_trees():
                 roots.discard(tree)
-                pace()
             return
         # I56: what is not looked at again is all that these reach.
-        if not all(oid in decision.old or oid in decision.kept for oid in before.heads):
+        if not all(oid in decision.old or oid in decision.kept for oid in paced(before.heads)):
             raise Lost
         trees = {tree for _, tree in decision.kept_trees()}
-        for oid in decision.old.intersection(named):
+        for oid in paced(decision.old.intersection(named)):
             trees.add(links_of(oid, self._collection.read(oid, Kind.COMMIT)).tree)
-            pace()
-        lost = sum(1 for oid in before.trees if oid not in roots and oid not in trees)
+        lost = sum(1 for oid in paced(before.trees) if oid not in roots and oid not in trees)
         self._lost_count = before.lost_count + lost
         if self._lost_count * OBJECTS_FOR_A_LOST_TREE > object_count:
             raise Lost
-        roots -= trees
+        for tree in paced(trees):
+            roots.discard(tree)
 
     def forget(self) -> None:
         """Hand over nothing, before something goes that was kept; the caller publishes."""

@@ -10,6 +10,7 @@ from heliosfs.clock import SECOND_NS
 from heliosfs.emptying import Container
 from heliosfs.objects.commit import CommitLinks
 from heliosfs.objects.ids import CommitId, TreeId
+from heliosfs.pace import Pace, paced
 from heliosfs.repo.operation import Operation
 from heliosfs.repo.operation_log import OperationLog
 from heliosfs.repo.working_state import State
@@ -71,9 +72,10 @@ class KeepDecision:
     def keep(self, tips: Iterable[CommitId]) -> list[CommitId]:
         """Keep commits and their ancestors; return the unknown ones, for `note`."""
         kept, known, old, doomed = self.kept, self._links, self.old, self.doomed
-        unknown = []
-        pending = list(tips)
+        unknown: list[CommitId] = []
+        pending, pace = list(tips), Pace()
         while pending:
+            pace()
             oid = pending.pop()
             if oid in kept or oid in old:
                 continue
@@ -95,9 +97,9 @@ class KeepDecision:
         `before` are those of the earlier collection.
         """
         links, kept = self._links, self.kept
-        found = {oid: links[oid].seconds for oid in kept}
-        found |= before
-        for oid in kept:
+        found = {oid: links[oid].seconds for oid in paced(kept)}
+        found.update(paced(before.items()))
+        for oid in paced(kept):
             for parent in links[oid].parents:
                 found.pop(parent, None)
         return found
@@ -109,7 +111,7 @@ class KeepDecision:
     def kept_trees(self) -> Iterator[tuple[CommitId, TreeId]]:
         """Yield the commits that stay with their trees, in the order in which they were noted."""
         kept = self.kept
-        for oid, links in self._links.items():
+        for oid, links in paced(self._links.items()):
             if oid in kept:
                 yield oid, links.tree
 

@@ -6,11 +6,14 @@ import struct
 from itertools import islice
 
 from heliosfs.objects.ids import Oid
+from heliosfs.pace import Pace, paced
 from heliosfs.store.l2.reader import INDEX_KEY, Snapshot, index_entry
 from heliosfs.store.l2.record import SHORT_BYTES
 
 _LISTED = 20_000
 """Entries that are read in one go: 5 ms."""
+_PIECE = 256
+"""Entries between two rests at most."""
 _ENTRY = struct.Struct(f">{SHORT_BYTES}sBI")
 """Short id, and the number in two parts."""
 
@@ -38,14 +41,16 @@ class Listing:
         cursor = snapshot.txn.cursor(snapshot.tables.ids)
         if not cursor.set_range_dup(INDEX_KEY, self._next):
             return False
-        entries = list(islice(cursor.iternext_dup(), _LISTED))
-        self._note(entries)
+        entries, pace = islice(cursor.iternext_dup(), _LISTED), Pace()
+        while piece := list(islice(entries, _PIECE)):
+            self._note(piece)
+            pace()
         short, number = self._last
         self._next = index_entry(short, number + 1)
         return True
 
     def _note_unindexed(self, snapshot: Snapshot) -> None:
-        for short, number in snapshot.recent.numbers.items():
+        for short, number in paced(snapshot.recent.numbers.items()):
             if len(snapshot.candidates(Oid(short))) > 1:
                 self._shared.add(short)
             elif number < self._end:

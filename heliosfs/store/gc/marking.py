@@ -13,7 +13,7 @@ from heliosfs.objects.commit import CommitLinks
 from heliosfs.objects.ids import Kind, Oid
 from heliosfs.objects.outline import links_in, outline, references_in
 from heliosfs.objects.references import Reference, references
-from heliosfs.pace import Pace
+from heliosfs.pace import Pace, paced
 from heliosfs.store.encoding.codecs import DecodeError
 from heliosfs.store.gc.chains import Chains
 from heliosfs.store.gc.listing import Listing
@@ -105,7 +105,7 @@ class Marking:
     def commits_by_number(self) -> dict[int, Oid]:
         """Return the ids of the surveyed commits, by number."""
         numbers = self._survey.numbers if self._survey else {}
-        return {number: oid for oid, number in numbers.items()}
+        return {number: oid for oid, number in paced(numbers.items())}
 
     def read(self, oid: Oid, kind: Kind) -> bytes:
         """Do as `Reaching.read` says."""
@@ -171,7 +171,7 @@ class Marking:
         """Do as `Reaching.enter_surveyed` says."""
         numbers = self._survey.numbers if self._survey is not None else {}
         reach, further = self._marks.reach, []
-        for oid in commits:
+        for oid in paced(commits):
             number = numbers.get(oid)
             if number is None:
                 further.append(oid)
@@ -210,7 +210,7 @@ class Marking:
     def _complete(self, survey: Survey) -> list[Reference]:
         """Return what trees share with bases that were not reached."""
         further: list[Reference] = []
-        for at in self._partial:
+        for at in paced(self._partial):
             base = survey.bases[at]
             # I61: the rest of what the tree refers to was entered with its base.
             if self._marks.is_reached(base) and base not in self._unread:

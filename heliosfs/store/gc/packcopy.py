@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from heliosfs.objects.ids import Oid, object_id
-from heliosfs.pace import Pace
+from heliosfs.pace import Pace, paced
 from heliosfs.store.encoding.codecs import Codec, DecodeError, Encoded
 from heliosfs.store.encoding.packs import Packs
 from heliosfs.store.encoding.places import PackLocation, decode_location
@@ -92,7 +92,7 @@ def raw_body(packs: Packs, payload: Payload) -> bytes | None:
 
 def move_bodies(change: ReclaimTransaction, moves: Iterable[tuple[Payload, PackLocation]]) -> None:
     """Let the records of objects name other places in packs, which are on the disk."""
-    for payload, place in moves:
+    for payload, place in paced(moves):
         encoded = Encoded(Codec.PACKED, place.encode())
         record = pack(Oid(payload.id), payload.kind, payload.size, encoded)
         change.move(payload.number, record, place)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from heliosfs.errors import StoreError
 from heliosfs.objects.ids import Kind, Oid
-from heliosfs.pace import Pace
+from heliosfs.pace import Pace, paced
 from heliosfs.store.encoding import codecs
 from heliosfs.store.encoding.codecs import Codec, DecodeError, Encoded, decode, decode_delta
 from heliosfs.store.encoding.packs import looks_compressible
@@ -214,6 +214,6 @@ def _write(
     rewrites: list[_Rewrite],
     moves: list[tuple[Payload, PackLocation]],
 ) -> None:
-    for number, record in rewrites:
+    for number, record in paced(rewrites):
         change.rewrite(number, record)
     move_bodies(change, moves)

@@ -33,7 +33,7 @@ from heliosfs.objects.outline import (
     references_in,
 )
 from heliosfs.objects.references import Reference
-from heliosfs.pace import Pace
+from heliosfs.pace import Pace, paced
 from heliosfs.store.encoding.codecs import Codec, DecodeError, decode, decode_splice
 from heliosfs.store.gc.chains import Chains
 from heliosfs.store.l2.reader import Snapshot
@@ -167,6 +167,8 @@ class Survey:
         self._next = first
         self._told = 0
         """Number of objects of which portions told."""
+        self._part = 0, 0
+        """Index of the first object of the part that is joined, and that of its first edge."""
         self._met = Met()
         self._bases = Bases()
 
@@ -213,37 +215,34 @@ class Survey:
         arrays = [each.tobytes() for each in (edges, starts, self.bases[begin:])]
         return marshal.dumps((bytes(self.flags[begin:end]), arrays, further, targets, links))
 
-    def join(self, portion: bytes) -> None:
-        """Take over the next portion of a survey that began at the same number: 0.4 us an object.
+    def begin_part(self, first: int) -> None:
+        """Let the portions that are joined next be those of a survey that began at `first`.
 
-        Portions are small, because reading one keeps the interpreter.
+        What the part before did not tell of counts as not surveyed.
+        """
+        self.flags += bytes(first - self.first - len(self.flags))
+        self._fill(first)
+        self._part = first - self.first, len(self.edges)
+
+    def join(self, portion: bytes) -> None:
+        """Take over the next portion of a part, on any thread: 0.4 us an object.
+
+        Portions are small, because reading one keeps the interpreter.  They are joined one after
+        another for the same reason: two surveys of 100,000 objects would be one in 15 ms.
         """
         flags, (edges, starts, bases), further, targets, links = marshal.loads(portion)
+        begin, edge_count = self._part
         self.flags += flags
         self.edges.frombytes(edges)
-        self.starts.frombytes(starts)
+        own_starts = array("Q", starts)
+        self.starts.extend(each + edge_count for each in paced(own_starts))
         self.bases.frombytes(bases)
-        for at, found in further.items():
-            self.further[at] = [(_KINDS[kind], oid) for kind, oid in found]
-        self.targets.update(targets)
-        for oid, tree, parents, seconds, number in links:
+        for at, found in paced(further.items()):
+            self.further[begin + at] = [(_KINDS[kind], oid) for kind, oid in found]
+        self.targets.update((begin + at, found) for at, found in paced(targets.items()))
+        for oid, tree, parents, seconds, number in paced(links):
             self.commits[oid] = CommitLinks(tree, parents, seconds)
             self.numbers[oid] = number
-
-    def append(self, later: Survey) -> None:
-        """Take over another survey, of the numbers that follow."""
-        # What the programs did not tell of was not surveyed.
-        self.flags += bytes(later.first - self.first - len(self.flags))
-        self._fill(later.first)
-        at, edge_count = len(self.bases), len(self.edges)
-        self.flags += later.flags
-        self.edges.extend(later.edges)
-        self.starts.extend([each + edge_count for each in later.starts[1:]])
-        self.bases.extend(later.bases)
-        self.further.update((at + each, found) for each, found in later.further.items())
-        self.targets.update((at + each, found) for each, found in later.targets.items())
-        self.commits.update(later.commits)
-        self.numbers.update(later.numbers)
 
     def containers(self) -> tuple[dict[Any, Any], ...]:
         """Return what grows with the history, for whoever empties it."""
@@ -252,10 +251,10 @@ class Survey:
 
     def _fill(self, number: int) -> None:
         """Note that there was nothing before a number, from the last object on."""
-        at, edge_count = number - self.first, len(self.edges)
-        while len(self.bases) < at:
-            self.bases.append(0)
-            self.starts.append(edge_count)
+        count = number - self.first - len(self.bases)
+        if count > 0:
+            self.bases.extend(array("Q", (0,)) * count)
+            self.starts.extend(array("Q", (len(self.edges),)) * count)
 
     def _take(self, snapshot: Snapshot, number: int, record: bytes, is_alone: bool) -> None:
         """Note an object as far as it is certain."""

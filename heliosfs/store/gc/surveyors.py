@@ -16,6 +16,7 @@ import struct
 import subprocess
 import sys
 import threading
+from collections import deque
 from collections.abc import Iterator
 
 import lmdb
@@ -58,7 +59,12 @@ class Surveyors:
         self._programs: list[subprocess.Popen[bytes]] = []
         self._unread: list[bytearray] = []
         """Output of each program that is no whole portion yet."""
-        self._surveys: list[Survey] = []
+        self._portions: list[deque[bytes]] = []
+        """Whole portions of each program that are not joined yet."""
+        self._survey = Survey(first, bytearray(), reads_blobs=reads_blobs)
+        """What was joined: everything of the programs before `_joining`, and a part of its own."""
+        self._joining = 0
+        """Index of the program whose portions are joined."""
         self._open: dict[int, int] = {}
         """Index of each program whose output has not ended, by descriptor."""
         try:
@@ -94,23 +100,37 @@ class Surveyors:
         )
         self._programs.append(program)
         self._unread.append(bytearray())
-        self._surveys.append(Survey(begin, bytearray(), reads_blobs=self._reads_blobs))
+        self._portions.append(deque())
         assert program.stdout is not None
         self._open[program.stdout.fileno()] = len(self._programs) - 1
 
     def advance(self) -> bool:
-        """Wait a little for the programs; return True if one of them goes on."""
-        ready, _, _ = select.select(list(self._open), [], [], _WAIT_SECONDS)
+        """Wait a little for the programs, and join one portion; return True if there is more."""
+        is_ready = self._portions[self._joining] or self._joining not in self._open.values()
+        seconds = 0.0 if is_ready else _WAIT_SECONDS
+        ready, _, _ = select.select(list(self._open), [], [], seconds)
         for fd in ready:
             data = os.read(fd, _OUTPUT_BYTES)
             if data:
                 self._take(self._open[fd], data)
             else:
                 del self._open[fd]
-        return bool(self._open)
+        return self._join()
+
+    def _join(self) -> bool:
+        """Join the next portion if it is there; return False if there will be none."""
+        if self._portions[self._joining]:
+            self._survey.join(self._portions[self._joining].popleft())
+        elif self._joining not in self._open.values():
+            if self._joining == len(self._programs) - 1:
+                return False
+            self._joining += 1
+            cuts = list(self._cuts())
+            self._survey.begin_part(cuts[self._joining][0])
+        return True
 
     def _take(self, index: int, data: bytes) -> None:
-        """Join the whole portions of a program's output."""
+        """Take the whole portions of a program's output."""
         unread, at = self._unread[index], 0
         unread += data
         while len(unread) >= at + _LENGTH.size:
@@ -118,18 +138,15 @@ class Surveyors:
             end = at + _LENGTH.size + size
             if len(unread) < end:
                 break
-            self._surveys[index].join(bytes(unread[at + _LENGTH.size : end]))
+            self._portions[index].append(bytes(unread[at + _LENGTH.size : end]))
             at = end
         del unread[:at]
 
     def survey(self) -> Survey:
-        """Return the survey of all, once no program goes on."""
-        (whole, *others), self._surveys = self._surveys, []
-        for later in others:
-            whole.append(later)
-            empty_later(*later.containers())
-        end = Survey(self._first + self._count, bytearray(), reads_blobs=self._reads_blobs)
-        whole.append(end)
+        """Return the survey of all, once there is no more."""
+        whole = self._survey
+        self._survey = Survey(self._first, bytearray(), reads_blobs=self._reads_blobs)
+        whole.begin_part(self._first + self._count)
         return whole
 
     def close(self) -> None:
@@ -143,9 +160,8 @@ class Surveyors:
         if self._programs:
             # A killed program leaves its place among the readers, which keeps old pages in use.
             self._database.env.reader_check()
-        for each in self._surveys:
-            empty_later(*each.containers())
-        self._programs, self._open, self._surveys = [], {}, []
+        empty_later(*self._survey.containers())
+        self._programs, self._open, self._portions = [], {}, []
 
 
 def main(argv: list[str]) -> None:

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from functools import partial
 
 from heliosfs.errors import StoreError
-from heliosfs.pace import Pace
+from heliosfs.pace import Pace, paced
 from heliosfs.store.base import SweepResult
 from heliosfs.store.encoding.codecs import DecodeError
 from heliosfs.store.gc.packcopy import PackCopy
@@ -142,7 +142,7 @@ class Sweep:
             entries = index_entries(snapshot, self._next_entry, _LISTED)
         if not entries:
             return True
-        gone = [index_entry(*entry) for entry in entries if not self._marks.keeps(entry[1])]
+        gone = [index_entry(*entry) for entry in paced(entries) if not self._marks.keeps(entry[1])]
         if gone:
             self._database.change(lambda change: change.unlist(gone))
         short, number = entries[-1]
@@ -154,7 +154,7 @@ class Sweep:
         self._database.forget_recent(self._marks.keeps)
         gone = [
             index_entry(unpack_head(number, record)[3][:SHORT_BYTES], number)
-            for stored in self._doomed_values()
+            for stored in paced(self._doomed_values())
             for number, record in stored.records
             if record and not self._marks.keeps(number)
         ]
@@ -166,7 +166,7 @@ class Sweep:
         """Add some doomed objects to the totals."""
         values = self._doomed_values()
         with self._database.reading() as snapshot:
-            for stored in values:
+            for stored in paced(values):
                 for number, record in stored.records:
                     if record and not self._marks.keeps(number):
                         alone_bytes = snapshot.alone_bytes(number) if stored.is_alone else 0

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from heliosfs.pace import Pace, paced
 from heliosfs.store.l2.pages import (
     BIG,
     BRANCH,
@@ -209,7 +210,7 @@ class TreeWalk:
             if len(data) < (count + 1) * U64.size:
                 raise Damage("an entry of the free list is cut short")
             before = self._meta.last_page + 1
-            for (page,) in U64.iter_unpack(data[U64.size : (count + 1) * U64.size]):
+            for (page,) in paced(U64.iter_unpack(data[U64.size : (count + 1) * U64.size])):
                 if page >= before:
                     raise Damage(f"the free list names page {page} after page {before}")
                 before = page
@@ -231,9 +232,10 @@ class TreeWalk:
             return
         if not 0 < tree.depth <= DEPTH_MAX:
             raise Damage(f"{what} has a depth of {tree.depth}, not of 1 to {DEPTH_MAX}")
-        sums = _Sums([0, 0, 0], [0, 0, 0])
+        sums, pace = _Sums([0, 0, 0], [0, 0, 0]), Pace()
         pending = [Below(tree.root, tree.depth, None, None)]
         while pending:
+            pace()
             try:
                 found = self._look(tree, what, pending, sums, wants_data=wants_data)
             except Damage as error:

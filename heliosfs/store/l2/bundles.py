@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from heliosfs.pace import paced
 from heliosfs.store.l2.reader import Snapshot
 from heliosfs.store.l2.record import (
     BUNDLE_BYTES,
@@ -42,7 +43,7 @@ class Bundles:
     def add(self, number: int, added: list[bytes]) -> None:
         """Append records, the first of which has the given number."""
         records, room = self._records, self._room
-        for record in added:
+        for record in paced(added):
             size = len(record) + END_BYTES
             if size <= room and len(records) < BUNDLE_MAX:
                 records.append(record)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from heliosfs.pace import paced
 from heliosfs.store.encoding.codecs import Codec
 from heliosfs.store.encoding.packs import Packs
 from heliosfs.store.encoding.places import PackLocation, decode_location
@@ -48,7 +49,7 @@ class ReclaimTransaction:
 
     def unlist(self, entries: Iterable[bytes]) -> None:
         """Remove entries from the index."""
-        for entry in entries:
+        for entry in paced(entries):
             self._txn.delete(INDEX_KEY, entry, db=self._ids)
 
     def remove(self, stored: StoredValue, keeps: Callable[[int], bool]) -> None:

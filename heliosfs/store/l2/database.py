@@ -11,6 +11,7 @@ import lmdb
 
 from heliosfs.errors import CorruptObject, StoreError
 from heliosfs.objects.ids import Kind, Oid, object_id
+from heliosfs.pace import paced
 from heliosfs.store.directory import Directory
 from heliosfs.store.encoding.codecs import DecodeError
 from heliosfs.store.encoding.packs import Packs
@@ -263,7 +264,7 @@ class ObjectDatabase:
         tables = self.tables
         txn = self.env.begin(write=True)
         try:
-            for number, pieces in inserts:
+            for number, pieces in paced(inserts):
                 # The first may be the bundle that was the last, and grows.
                 is_new = number >= self.totals.next_number
                 for index, piece in enumerate(pieces):

@@ -10,6 +10,7 @@ from typing import NamedTuple, TypeAlias
 import lmdb
 
 from heliosfs.errors import StoreError, StoreFull
+from heliosfs.pace import paced
 from heliosfs.store.directory import Directory, kind_of_failure, store_error
 from heliosfs.store.l2 import btree
 from heliosfs.store.l2.pages import Damage
@@ -47,7 +48,7 @@ def put_in_pieces(cursor: Cursor, items: Sequence[tuple[bytes, bytes]]) -> None:
 
     One call for all of them would keep the interpreter for 10 ms and more.
     """
-    for at in range(0, len(items), _PUT_COUNT):
+    for at in paced(range(0, len(items), _PUT_COUNT)):
         cursor.putmulti(items[at : at + _PUT_COUNT], dupdata=True)
 
 

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from heliosfs.errors import CorruptObject
 from heliosfs.objects.ids import OID_BYTES
+from heliosfs.pace import Pace
 from heliosfs.store.base import LISTED, NUMBERED, SLOT_BYTES
 from heliosfs.store.encoding.codecs import read_varint, varint
 from heliosfs.store.l2.sealed import SealedTable, shown_key, unseal
@@ -115,8 +116,9 @@ def _entries(first: int, block: bytes) -> Mapping[int, Value]:
 def write_numbered(state: SealedTable, family: bytes, changes: Mapping[int, Value | None]) -> None:
     """Set or remove values of a family, and write each changed block once."""
     waiting = sorted(changes)
-    at = 0
+    at, pace = 0, Pace()
     while at < len(waiting):
+        pace()
         number = waiting[at]
         block = _block_of(state, family, number)
         changed: dict[int, Value | None] = dict(split_block(*block)) if block else {}

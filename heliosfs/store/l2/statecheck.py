@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from heliosfs.errors import CorruptObject
+from heliosfs.pace import paced
 from heliosfs.store.l2.reader import Snapshot
 from heliosfs.store.l2.sealed import SUM_MODULUS, seal_of, unseal
 from heliosfs.store.l2.series import block_number, split_block
@@ -15,7 +16,7 @@ def state_problems(snapshot: Snapshot, totals: Totals) -> Iterator[str]:
     """Yield what is wrong with the state, a line for each value: 2 us for a value."""
     total = 0
     is_sound = True
-    for key, sealed in snapshot.txn.cursor(snapshot.tables.state):
+    for key, sealed in paced(snapshot.txn.cursor(snapshot.tables.state)):
         total += seal_of(sealed)
         try:
             value = unseal(key, sealed)

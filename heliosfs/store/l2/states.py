@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 
 from heliosfs.errors import CorruptObject
 from heliosfs.objects.ids import OID_BYTES, Oid
+from heliosfs.pace import paced
 from heliosfs.store.base import LISTED, NUMBERED
 from heliosfs.store.encoding.codecs import DecodeError
 from heliosfs.store.l2.reader import Snapshot
@@ -71,7 +72,7 @@ class StateReader(SealedTable):
         """
         packed: dict[bytes, dict[int, Value | None]] = {}
         plain: list[tuple[bytes, bytes]] = []
-        for key, value in changes.items():
+        for key, value in paced(changes.items()):
             mark = key[:1]
             if mark == NUMBERED:
                 family, number = _split_numbered(key)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import NamedTuple
 
+from heliosfs.pace import paced
 from heliosfs.store.encoding.codecs import DecodeError
 from heliosfs.store.l2.reader import INDEX_KEY, NUMBER, Snapshot, entry_number, piece_key, seek
 from heliosfs.store.l2.record import (
@@ -119,7 +120,8 @@ def index_entries(snapshot: Snapshot, begin: bytes, limit: int) -> list[tuple[by
     if not cursor.set_range_dup(INDEX_KEY, begin):
         return []
     return [
-        (entry[:SHORT_BYTES], entry_number(entry)) for entry in islice(cursor.iternext_dup(), limit)
+        (entry[:SHORT_BYTES], entry_number(entry))
+        for entry in paced(islice(cursor.iternext_dup(), limit))
     ]
 
 
