@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 from heliosfs.emptying import empty_later
 from heliosfs.objects.ids import Kind, Oid
-from heliosfs.pace import Pace
+from heliosfs.pace import Pace, paced
 from heliosfs.store.base import Bulk
 from heliosfs.store.encoding.versions import KNOWN_MAX, PreparedObject, Versions
 from heliosfs.store.l2.database import ObjectDatabase
@@ -99,7 +99,7 @@ class _Write:
 
     def execute(self) -> None:
         """Write everything.  Raise StoreError or StoreFull."""
-        for key in self._state:
+        for key in paced(self._state):
             check_key(key)
         # Keys were checked before: a bad one must not fail a write that has begun.
         steps = write_batches(

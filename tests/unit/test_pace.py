@@ -8,7 +8,7 @@ import time
 import pytest
 
 from heliosfs import pace
-from heliosfs.pace import Pace
+from heliosfs.pace import Pace, paced, serve_here
 
 
 @pytest.fixture
@@ -78,3 +78,24 @@ def test_it_never_rests_where_nobody_is_served(
     Pace.request_count += 1
     work(each, 100)
     assert slept == []
+
+
+def test_a_loop_rests_between_its_items(slept: list[float]) -> None:
+    Pace.request_count += 1
+    assert list(paced(range(30))) == list(range(30))
+    assert len(slept) > 3
+
+
+def test_the_thread_that_serves_never_rests(
+    slept: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Pace, "is_shared", False)
+    serve_here()
+    assert Pace.is_shared
+    Pace.request_count += 1
+    work(Pace(), 100)
+    assert slept == []
+    other = threading.Thread(target=lambda: work(Pace(), 30))
+    other.start()
+    other.join()
+    assert slept != []

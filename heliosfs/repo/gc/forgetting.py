@@ -14,6 +14,8 @@ from heliosfs.steps import TURN, Steps
 
 _STATE_COUNT = 256
 """Keys that are removed before a turn: 0.5 ms."""
+_COMMIT_COUNT = 64
+"""Commits of which this is done: what else may be known of each is looked up in L2."""
 
 
 def count_operations(repository: Repository, logs: Mapping[int, KeptLog]) -> Steps[int]:
@@ -74,7 +76,7 @@ def _drop_operations(repository: Repository, slot: int, first: int) -> Steps[int
 def forget_commits(repository: Repository) -> Steps[int]:
     """Remove the doomed commits from all lists; return how many."""
     count = 0
-    while taken := repository.history.forget(_STATE_COUNT):
+    while taken := repository.history.forget(_COMMIT_COUNT):
         for oid in taken:
             repository.experiments.forget_scores(oid)
         repository.store.publish()

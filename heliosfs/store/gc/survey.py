@@ -196,8 +196,8 @@ class Survey:
                 break
             left -= len(stored.records)
             is_alone = stored.is_alone
-            pace()
             for number, record in stored.records:
+                pace()
                 if record and self._next <= number < self.end:
                     self._take(snapshot, number, record, is_alone)
             self._next = stored.first + len(stored.records)

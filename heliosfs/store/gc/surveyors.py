@@ -60,9 +60,9 @@ class Surveyors:
         self._unread: list[bytearray] = []
         """Output of each program that is no whole portion yet."""
         self._portions: list[deque[bytes]] = []
-        """Whole portions of each program that are not joined yet."""
+        """Portions of each program that are whole and not joined yet."""
         self._survey = Survey(first, bytearray(), reads_blobs=reads_blobs)
-        """What was joined: everything of the programs before `_joining`, and a part of its own."""
+        """The joined portions: all of the programs before `_joining`, and some of its own."""
         self._joining = 0
         """Index of the program whose portions are joined."""
         self._open: dict[int, int] = {}

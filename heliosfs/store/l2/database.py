@@ -270,8 +270,8 @@ class ObjectDatabase:
                 for index, piece in enumerate(pieces):
                     txn.put(piece_key(number, index), piece, append=is_new, db=tables.objects)
             if entries:
-                values = sorted([index_entry(short, number) for short, number in entries])
-                keyed = [(INDEX_KEY, value) for value in values]
+                values = sorted([index_entry(short, number) for short, number in paced(entries)])
+                keyed = [(INDEX_KEY, value) for value in paced(values)]
                 put_in_pieces(txn.cursor(tables.ids), keyed)
             change = 0
             if state:
@@ -337,7 +337,7 @@ class ObjectDatabase:
 
     def forget_recent(self, keeps: Callable[[int], bool]) -> None:
         """Remove the objects that are not kept from the table of those not yet indexed."""
-        numbers = self._recent.numbers.items()
+        numbers = paced(self._recent.numbers.items())
         self._recent = Unindexed({short: number for short, number in numbers if keeps(number)})
 
     def _grow(self) -> None:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from heliosfs.errors import CorruptObject
 from heliosfs.objects.ids import Kind, Oid, object_id
+from heliosfs.pace import paced
 from heliosfs.store.cache import ENTRY_OVERHEAD_BYTES, CachedObject
 from heliosfs.store.edited import EditedObject
 from heliosfs.store.encoding import codecs
@@ -254,7 +255,7 @@ class Encoder:
     @property
     def numbers(self) -> list[tuple[bytes, int]]:
         """Short ids and numbers of the new objects."""
-        return [(oid[:SHORT_BYTES], number) for oid, number in self.new_numbers.items()]
+        return [(oid[:SHORT_BYTES], number) for oid, number in paced(self.new_numbers.items())]
 
     def _encode_version(self, number: int, item: Pending, data: bytes, base_oid: Oid) -> bytes:
         """Return the record of an object that has a base."""

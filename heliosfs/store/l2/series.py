@@ -11,13 +11,14 @@ number of the object stands for the 32 bytes.
 from __future__ import annotations
 
 import struct
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
 from heliosfs.errors import CorruptObject
 from heliosfs.objects.ids import OID_BYTES
-from heliosfs.pace import Pace
+from heliosfs.pace import paced
 from heliosfs.store.base import LISTED, NUMBERED, SLOT_BYTES
 from heliosfs.store.encoding.codecs import read_varint, varint
 from heliosfs.store.l2.sealed import SealedTable, shown_key, unseal
@@ -85,7 +86,7 @@ def join_blocks(entries: Mapping[int, Value]) -> Iterator[tuple[int, bytes]]:
     """Yield the blocks of sorted entries: the first number and the bytes of each."""
     parts: list[bytes] = []
     size = first = before = 0
-    for number, (refers, rest) in entries.items():
+    for number, (refers, rest) in paced(entries.items()):
         if size + len(rest) > _BLOCK_BYTES or len(parts) == _BLOCK_MAX:
             yield first, b"".join(parts)
             parts, size = [], 0
@@ -116,19 +117,18 @@ def _entries(first: int, block: bytes) -> Mapping[int, Value]:
 def write_numbered(state: SealedTable, family: bytes, changes: Mapping[int, Value | None]) -> None:
     """Set or remove values of a family, and write each changed block once."""
     waiting = sorted(changes)
-    at, pace = 0, Pace()
+    at = 0
     while at < len(waiting):
-        pace()
         number = waiting[at]
         block = _block_of(state, family, number)
         changed: dict[int, Value | None] = dict(split_block(*block)) if block else {}
         limit = _next_block(state, family, number)
         begin = at
-        while at < len(waiting) and (limit is None or waiting[at] < limit):
-            at += 1
-        for each in waiting[begin:at]:
+        at = len(waiting) if limit is None else bisect_left(waiting, limit, begin)
+        for each in paced(waiting[begin:at]):
             changed[each] = changes[each]
-        left = {each: value for each, value in sorted(changed.items()) if value is not None}
+        entries = paced(sorted(changed.items()))
+        left = {each: value for each, value in entries if value is not None}
         if block:
             state.delete(family + _NUMBER.pack(block[0]))
         for first, data in join_blocks(left):
