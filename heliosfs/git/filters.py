@@ -19,6 +19,7 @@ from heliosfs.objects.ids import TreeId
 from heliosfs.objects.tree import Entry, decode_entry
 from heliosfs.steps import TURN, Steps
 from heliosfs.store.base import Store
+from heliosfs.store.remembered import TwoGenerationCache
 from heliosfs.trees.attributes import ATTRIBUTES_NAME, Attributes, Value
 from heliosfs.trees.files import read_file
 from heliosfs.trees.stored import EMPTY_TREE, find_entry, read_entries, walk_changes
@@ -27,6 +28,10 @@ _NAMES = (b"filter", b"ident", b"eol", b"text", b"working-tree-encoding")
 _INFO_MAX_BYTES = 1024 * 1024
 _NAMED_COUNT = 10
 _TURN_COUNT = 64
+_SHORT_COUNT = 64
+"""Number of commits whose changed files are looked at before whole trees are searched."""
+_SEARCHED_PER_COMMIT = 20
+"""Number of trees that may be searched for each further commit."""
 _DIRECTORIES_MAX = 100_000
 _STORED_MAX_BYTES = 64 * 1024 * 1024
 """Size above which a file is not read to see whether git stores the same bytes."""
@@ -142,12 +147,20 @@ class Guard:
         self._allows = allows
         self.converted = ConversionCounts()
         """Changed files that git would have converted."""
+        self._silent: TwoGenerationCache[TreeId] = TwoGenerationCache()
+        """Trees with no `.gitattributes` in them or below."""
+        self._checked_count = 0
+        self._searched_count = 0
+        """Number of trees that were searched for `.gitattributes`."""
 
     def check(self, parents: Sequence[Entry], root: Entry, label: str) -> Steps[None]:
         """Check the files that a commit has and none of its parents had; `label` names the commit.
 
         NotPermitted, with the names of the files, if some have filters.
         """
+        self._checked_count += 1
+        if not self._info and (yield from self._is_silent(TreeId(root.oid))):
+            return
         attributes = Attributes(self._store, root, _NAMES, self._info)
         refused: list[tuple[bytes, str]] = []
         for count, (path, entry) in enumerate(self._fresh(parents, root)):
@@ -165,6 +178,36 @@ class Guard:
             self.converted.add(ways)
         if refused:
             raise NotPermitted(_refusal(sorted(refused), label))
+
+    def _is_silent(self, root: TreeId) -> Steps[bool]:
+        """Return True if it is known that a tree has no `.gitattributes`, at any depth.
+
+        Of a long history each tree is searched once, and nothing else has to be read.  False says
+        nothing: of a short one, it would take longer than a look at the changed files.
+        """
+        store, silent = self._store, self._silent
+        stack: list[tuple[TreeId, bool]] = [(root, False)]
+        while stack:
+            tree, is_searched = stack.pop()
+            if is_searched:
+                # All that is below was on the stack above it.
+                silent.put(tree, tree)
+                continue
+            if silent.get(tree):
+                continue
+            if self._searched_count >= (self._checked_count - _SHORT_COUNT) * _SEARCHED_PER_COMMIT:
+                # What is known of the trees so far stays known.
+                return False
+            self._searched_count += 1
+            stack.append((tree, True))
+            for encoded in read_entries(store, tree):
+                entry, _ = decode_entry(encoded)
+                if entry.name == ATTRIBUTES_NAME:
+                    return False
+                if entry.is_dir:
+                    stack.append((TreeId(entry.oid), False))
+            yield TURN
+        return True
 
     def _fresh(self, parents: Sequence[Entry], root: Entry) -> Iterator[tuple[bytes, Entry]]:
         store = self._store

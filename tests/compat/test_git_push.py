@@ -275,12 +275,19 @@ def test_after_a_garbage_collection(stage: Stage, clone: Clone, tmp_path: Path) 
     assert stage.run("fsck").endswith("all sound\n")
 
 
-def test_a_branch_with_filtered_files_is_left_out(stage: Stage, tmp_path: Path) -> None:
-    stage.files.write(b".gitattributes", b"*.bin filter=lfs\n")
-    stage.commit("plain")
+@pytest.mark.parametrize("count", [1, 70])
+def test_a_branch_with_filtered_files_is_left_out(stage: Stage, count: int) -> None:
+    """Also behind so many commits without attributes that whole trees were searched for them."""
+    for number in range(count):
+        stage.files.write(b"a/b/c", b"%d\n" % number)
+        stage.files.write(b"a/x.bin", b"%d\n" % number)
+        stage.commit("plain")
+    stage.files.write(b"a/b/.gitattributes", b"*.bin filter=lfs\n")
+    stage.files.write(b"a/x.bin", b"not below these attributes")
+    stage.commit("attributes")
     stage.run("branch", "plain")
-    stage.files.write(b"x.bin", b"what LFS would keep elsewhere")
+    stage.files.write(b"a/b/x.bin", b"what LFS would keep elsewhere")
     stage.commit("filtered")
     reply = json.loads(stage.run("upload-pack"))
     assert list(reply["refs"]) == ["refs/heads/plain"]
-    assert "x.bin (filter=lfs)" in reply["left_out"]["refs/heads/main"]
+    assert "a/b/x.bin (filter=lfs)" in reply["left_out"]["refs/heads/main"]
