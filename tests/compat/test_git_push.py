@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from heliosfs.errors import HeliosError, UsageError
+from heliosfs.errors import HeliosError, StoreFull, UsageError
 from heliosfs.git.ids import IdMap
 from heliosfs.objects.ids import CommitId, Oid
 from tests.git_repository import Clone, everything, refs_of
@@ -277,7 +278,7 @@ def test_after_a_garbage_collection(stage: Stage, clone: Clone, tmp_path: Path) 
 
 @pytest.mark.parametrize("count", [1, 70])
 def test_a_branch_with_filtered_files_is_left_out(stage: Stage, count: int) -> None:
-    """Also behind so many commits without attributes that whole trees were searched for them."""
+    """The guard sees it, also behind so many plain commits that it has searched whole trees."""
     for number in range(count):
         stage.files.write(b"a/b/c", b"%d\n" % number)
         stage.files.write(b"a/x.bin", b"%d\n" % number)
@@ -291,3 +292,49 @@ def test_a_branch_with_filtered_files_is_left_out(stage: Stage, count: int) -> N
     reply = json.loads(stage.run("upload-pack"))
     assert list(reply["refs"]) == ["refs/heads/plain"]
     assert "a/b/x.bin (filter=lfs)" in reply["left_out"]["refs/heads/main"]
+
+
+def test_a_push_whose_publish_fails_has_changed_nothing(
+    clone: Clone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Let each publish of a push fail in turn; then the same push is repeated."""
+    one = clone.id("main")
+    clone.write("a", b"new\n")
+    two = clone.commit("two")
+    lines = (
+        f"= {one} {two} refs/heads/main",
+        f"= {one} {two} refs/heads/side",
+        f"= {one} {_GONE} refs/heads/gone",
+        f"= {_NEW} {two} refs/tags/v1",
+    )
+    failed = 0
+    while True:
+        stage = Stage()
+        names = ("main", "side", "gone")
+        push(stage, clone, *(f"= {_NEW} {one} refs/heads/{name}" for name in names))
+        stage.run("upload-pack")
+        before, publish, left = seen(stage), stage.store.publish, failed
+
+        def fail(publish: Callable[[], None] = publish) -> None:
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise StoreFull("no room")
+            publish()
+
+        with monkeypatch.context() as patched:
+            patched.setattr(stage.store, "publish", fail)
+            try:
+                assert push(stage, clone, *lines) == {}
+                break
+            except StoreFull:
+                failed += 1
+        assert seen(stage) == before
+        assert stage.files.read(b"a") == b"1\n"
+        assert push(stage, clone, *lines) == {}
+        assert stage.files.read(b"a") == b"new\n"
+        assert seen(stage) == dict.fromkeys(
+            ("refs/heads/main", "refs/heads/side", "refs/tags/v1"), two
+        )
+    # At least that of the commits and that of the refs.
+    assert failed >= 2
