@@ -29,6 +29,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from xml.sax.saxutils import escape
 
 PAGE_COUNT = 1000
+_CHUNK_BYTES = 256 * 1024
+_CREDIT_SECONDS = 0.01
 
 
 class Stored(NamedTuple):
@@ -96,7 +98,8 @@ class S3Server(ThreadingHTTPServer):
         if not self.bytes_per_second:
             return
         with self._link:
-            begin = max(self._free_at, time.monotonic())
+            # A little of what passed unused counts: the link goes on while a chunk is copied.
+            begin = max(self._free_at, time.monotonic() - _CREDIT_SECONDS)
             self._free_at = begin + size / self.bytes_per_second
             pause = self._free_at - time.monotonic()
         time.sleep(max(0.0, pause))
@@ -129,7 +132,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._serve()
 
     def _serve(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        body = self._body()
         parts = urlsplit(self.path)
         _, bucket, key = (*parts.path.split("/", 2), "")[:3]
         key = unquote(key)
@@ -137,7 +140,6 @@ class _Handler(BaseHTTPRequestHandler):
         server = self.server
         fault = server.take_fault(method, key)
         time.sleep(server.latency_seconds)
-        server.wait(len(body))
         with server.lock:
             server.received_bytes += len(body)
         if fault is not None and not fault.is_done and fault.cut_bytes is None:
@@ -165,6 +167,18 @@ class _Handler(BaseHTTPRequestHandler):
             self._get(key)
         if self._is_lost and fault is not None:
             self._fail(fault)
+
+    def _body(self) -> bytes:
+        chunks = []
+        left = int(self.headers.get("Content-Length") or 0)
+        while left:
+            chunk = self.rfile.read(min(left, _CHUNK_BYTES))
+            if not chunk:
+                break
+            self.server.wait(len(chunk))
+            chunks.append(chunk)
+            left -= len(chunk)
+        return b"".join(chunks)
 
     def _put(self, key: str, body: bytes) -> None:
         e_tag = f'"{hashlib.md5(body).hexdigest()}"'
@@ -255,7 +269,6 @@ class _Handler(BaseHTTPRequestHandler):
     ) -> None:
         if self._is_lost:
             return
-        self.server.wait(len(body))
         self.send_response(status)
         for name, value in (headers or {}).items():
             self.send_header(name, value)
@@ -269,7 +282,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body[: self._cut_bytes])
             self.close_connection = True
         else:
-            self.wfile.write(body)
+            for at in range(0, len(body), _CHUNK_BYTES):
+                chunk = memoryview(body)[at : at + _CHUNK_BYTES]
+                self.server.wait(len(chunk))
+                self.wfile.write(chunk)
 
 
 @contextmanager

@@ -215,6 +215,16 @@ def test_links_are_not_followed(bucket: DirectoryBucket, tmp_path: Path) -> None
     assert (outside / "secret").read_bytes() == b"secret"
 
 
+def test_names_that_no_object_has_are_not_listed(bucket: DirectoryBucket) -> None:
+    bucket.create("refs/a", b"1")
+    root = Path(bucket.path)
+    (root / "re.m").mkdir()
+    (root / "re.m" / "fs").touch()
+    for name in (".nfs0001", "a\\b", "other.x", "refs.d/new\n", "refs.d/.hidden"):
+        (root / name).touch()
+    assert [each.key for each in bucket.list("")] == ["refs/a"]
+
+
 def test_a_disk_that_is_not_mounted_is_not_taken_for_an_empty_one(
     bucket: DirectoryBucket, tmp_path: Path
 ) -> None:

@@ -7,9 +7,8 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import NamedTuple
 
-from heliosfs.remote.bucket import Got
+from heliosfs.remote.bucket import Got, StoredObject
 from heliosfs.remote.buckets.file_names import key_part
 from heliosfs.remote.buckets.object_keys import is_key
 
@@ -20,22 +19,13 @@ ROOT_FLAGS = DIRECTORY_FLAGS & ~os.O_NOFOLLOW
 """Flags for the directory itself, which the user named, be it by a link."""
 
 
-class FoundName(NamedTuple):
-    """A file or directory below one that is being listed."""
+def entries(
+    fd: int, base: str, prefix: str, after: str
+) -> Iterator[tuple[str, str, StoredObject | None]]:
+    """Return the names in a directory that are, or may hold, objects that are asked for.
 
-    key: str
-    name: str
-    is_directory: bool
-
-    def below(self, where: tuple[str, ...]) -> tuple[str, tuple[str, ...], str | None]:
-        """Return the key, the names of directories, and the name of the file, if it is one."""
-        if self.is_directory:
-            return self.key, (*where, self.name), None
-        return self.key, where, self.name
-
-
-def found_names(fd: int, base: str, prefix: str, after: str) -> Iterator[FoundName]:
-    """Return what is in a directory and may be, or hold, objects that are asked for."""
+    Each with its key, and with None for a directory, whose keys begin with that.
+    """
     for name in os.listdir(fd):
         found = key_part(name)
         if found is None:
@@ -45,9 +35,13 @@ def found_names(fd: int, base: str, prefix: str, after: str) -> Iterator[FoundNa
         if is_directory:
             may_hold = key.startswith(prefix) or prefix.startswith(key)
             if may_hold and (key > after or after.startswith(key)):
-                yield FoundName(key, name, is_directory)
+                yield name, key, None
         elif key.startswith(prefix) and key > after and is_key(key):
-            yield FoundName(key, name, is_directory)
+            with suppress(FileNotFoundError):
+                status = os.stat(name, dir_fd=fd, follow_symlinks=False)
+                if stat.S_ISREG(status.st_mode):
+                    version = version_of(status)
+                    yield name, key, StoredObject(key, status.st_size, version, status.st_mtime)
 
 
 @contextmanager

@@ -7,7 +7,6 @@ import fcntl
 import heapq
 import os
 import secrets
-import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -20,7 +19,7 @@ from heliosfs.remote.buckets.directory_files import (
     DIRECTORY_FLAGS,
     FILE_FLAGS,
     ROOT_FLAGS,
-    found_names,
+    entries,
     make_directory,
     opened,
     read_range,
@@ -144,27 +143,29 @@ class DirectoryBucket:
             return staged.version
 
     def list(self, prefix: str, after: str = "") -> Iterator[StoredObject]:
-        """Return objects by key, each as it is when it is returned.  Unreachable.
+        """Return objects by key, each as it is when its directory is read.  Unreachable.
 
         One readdir(3) for each directory that can have some, and one stat(2) for each object.
         """
         # The smallest key, or beginning of keys, comes first: what a directory holds is never
         # smaller than its own name, so it is read when its turn comes.
-        ahead: list[tuple[str, tuple[str, ...], str | None]] = [("", (), None)]
+        ahead: list[tuple[str, tuple[str, ...], StoredObject | None]] = [("", (), None)]
         while ahead:
-            key, where, name = heapq.heappop(ahead)
-            with self._errors(f"list {prefix}"), self._root() as root:
-                try:
-                    with opened(root, where) as parent:
-                        if name is None:
-                            for each in found_names(parent, key, prefix, after):
-                                heapq.heappush(ahead, each.below(where))
-                            continue
-                        status = os.stat(name, dir_fd=parent, follow_symlinks=False)
-                except (FileNotFoundError, NotADirectoryError):
-                    continue
-            if stat.S_ISREG(status.st_mode):
-                yield StoredObject(key, status.st_size, version_of(status), status.st_mtime)
+            key, where, stored = heapq.heappop(ahead)
+            if stored is not None:
+                yield stored
+                continue
+            with (
+                self._errors(f"list {prefix}"),
+                self._root() as root,
+                suppress(FileNotFoundError, NotADirectoryError),
+                opened(root, where) as parent,
+            ):
+                for name, below, found in entries(parent, key, prefix, after):
+                    if found is None:
+                        heapq.heappush(ahead, (below, (*where, name), None))
+                    elif path_of(below) == (where, name):
+                        heapq.heappush(ahead, (below, (), found))
 
     def delete(self, key: str, expected: str | None = None) -> None:
         """Delete an object.  Changed, Unreachable."""
