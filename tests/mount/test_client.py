@@ -257,11 +257,17 @@ def test_commands_run_in_the_workspace(workspace: Workspace) -> None:
 
 def test_a_command_that_is_late_ends_with_all_it_started(workspace: Workspace) -> None:
     begun = time.monotonic()
-    with pytest.raises(subprocess.TimeoutExpired) as caught:
-        # The pipe is held by a grandchild, which a kill of the shell alone would leave.
-        workspace.run(["sh", "-c", "echo begun; sleep 1000 & wait"], timeout=0.5)
+    output = None
+    for seconds in (0.5, SECONDS / 3):
+        with pytest.raises(subprocess.TimeoutExpired) as caught:
+            # The pipe is held by a grandchild, which a kill of the shell alone would leave.
+            workspace.run(["sh", "-c", "echo begun; sleep 1000 & wait"], timeout=seconds)
+        output = caught.value.output
+        # A busy machine may not have begun it by then.
+        if output:
+            break
     assert time.monotonic() - begun < SECONDS
-    assert caught.value.output == "begun\n"
+    assert output == "begun\n"
 
 
 def test_several_threads_use_one_object(workspace: Workspace) -> None:

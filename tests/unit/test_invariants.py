@@ -51,7 +51,7 @@ def marks() -> dict[int, set[str]]:
         text = path.read_text()
         for mark in _MARK.finditer(text):
             line = text.count("\n", 0, mark.start()) + 1
-            found[int(mark[1])].add(place_of(ast.parse(text), line))
+            found[int(mark[1])].add(place_of(parsed(path), line))
     return found
 
 
@@ -66,11 +66,11 @@ def test_what_the_page_says_is_marked_in_the_code_and_nothing_else() -> None:
 
 
 def test_every_test_that_is_named_exists() -> None:
+    # Without their trees, which take four seconds.
     defined = {
-        each.name
+        name
         for path in TESTS.rglob("*.py")
-        for each in ast.walk(parsed(path))
-        if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+        for name in re.findall(r"^ *(?:async def|def|class) (\w+)", path.read_text(), re.MULTILINE)
     }
     for row in rows():
         assert row.tests, f"I{row.number} names no test"
