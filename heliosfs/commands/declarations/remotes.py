@@ -16,10 +16,11 @@ REMOTE = Verb(
     summary="name the storage with which commits are shared",
     synopsis=("[list] [--json]", "add [NAME] URL [--json]", "remove NAME [--json]"),
     description=(
-        "A remote is a directory that machines share, or storage with conditional writes, in\n"
-        "which 'push' puts branches and from which 'fetch' takes them. NAME is 'origin' unless\n"
-        "given. 'add' checks that it can be one. The names are kept in the store, not in\n"
-        "helios.yaml; credentials never are. 'remove' changes nothing there."
+        "A remote is a directory that machines share (file:///DIR), or a bucket (s3://, gs://,\n"
+        "az://), into which 'push' puts branches and from which 'fetch' takes them. NAME is\n"
+        "'origin' unless given. 'add' probes whether the storage keeps what a remote needs. Names\n"
+        "are kept in the store, not in helios.yaml; credentials never are, they come from the\n"
+        "environment. 'remove' changes nothing there."
     ),
     options=(
         Option(("-v", "--verbose"), "accepted: the URL is always shown", is_for_text=True),

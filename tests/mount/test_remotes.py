@@ -1,0 +1,89 @@
+"""Remotes of mounted workspaces: by command and control file, while others work or are killed."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+from tests.mount.conftest import SECONDS, Mounted, Mounter
+
+
+def _two(mounter: Mounter, tmp_path: Path) -> tuple[Mounted, Mounted]:
+    """A workspace that has pushed a commit, and a clone of it."""
+    url = f"file://{tmp_path}/remote"
+    one = mounter(name="one")
+    (one.path / "a").write_text("1\n")
+    one.commit("first")
+    one.helios("remote", "add", "origin", url)
+    one.helios("push")
+    one.helios("clone", "-q", url, str(tmp_path / "two"), cwd=tmp_path)
+    return one, mounter(name="two")
+
+
+class _Pusher(threading.Thread):
+    """A push by the command line, beside the test."""
+
+    def __init__(self, mounted: Mounted) -> None:
+        super().__init__()
+        self.mounted = mounted
+        self.codes: list[int] = []
+
+    def run(self) -> None:
+        self.codes.append(self.mounted.command("push").returncode)
+
+
+def test_two_workspaces_share_a_branch(mounter: Mounter, tmp_path: Path) -> None:
+    one, two = _two(mounter, tmp_path)
+    assert (two.path / "a").read_text() == "1\n"
+    (two.path / "a").write_text("2\n")
+    two.commit("second")
+    assert "main -> main" in two.control("push", "origin main\n")
+    with (one.path / "a").open() as file:
+        assert "Fast-forward" in one.control("pull", "origin main\n")
+        assert file.read() == "1\n"
+    assert (one.path / "a").read_text() == "2\n"
+    assert one.helios("status", "-sb") == "## main...origin/main\n"
+    one.helios("undo")
+    assert (one.path / "a").read_text() == "1\n"
+    assert one.helios("status", "-sb") == "## main...origin/main [behind 1]\n"
+
+
+def test_work_goes_on_beside_a_push(mounter: Mounter, tmp_path: Path) -> None:
+    one, two = _two(mounter, tmp_path)
+    (one.path / "large").write_bytes(random.Random(1).randbytes(20_000_000))
+    one.commit("large")
+    pusher = _Pusher(one)
+    pusher.start()
+    for number in range(5):
+        (one.path / "beside").write_text(f"{number}\n")
+        one.commit(f"beside {number}")
+    pusher.join(SECONDS)
+    assert pusher.codes == [0]
+    one.helios("push")
+    two.helios("pull")
+    assert (two.path / "large").read_bytes() == (one.path / "large").read_bytes()
+    assert (two.path / "beside").read_text() == "4\n"
+
+
+def test_a_daemon_that_is_killed_in_a_push(mounter: Mounter, tmp_path: Path) -> None:
+    one, two = _two(mounter, tmp_path)
+    (one.path / "large").write_bytes(random.Random(1).randbytes(30_000_000))
+    one.commit("large")
+    packs = tmp_path / "remote" / "packs.d"
+    known = len(list(packs.iterdir()))
+    pusher = _Pusher(one)
+    pusher.start()
+    while pusher.is_alive() and len(list(packs.iterdir())) == known:
+        time.sleep(0.002)
+    one.kill9()
+    pusher.join(SECONDS)
+    subprocess.run(["fusermount3", "-uz", str(one.path)], check=True, timeout=SECONDS)
+    one.mount()
+    two.helios("pull")
+    assert two.helios("fsck").endswith("all sound\n")
+    one.helios("push")
+    two.helios("pull")
+    assert (two.path / "large").read_bytes() == (one.path / "large").read_bytes()
