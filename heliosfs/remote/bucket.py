@@ -67,8 +67,8 @@ class Bucket(Protocol):
     def create(self, key: str, data: bytes) -> str:
         """Store an object that must not be there yet; return its version.
 
-        One request.  Changed if there is one: after a request whose answer was lost it may be our
-        own.
+        One request.  Changed if there is one, and only then, so that what is named by its content
+        is there: after a request whose answer was lost it may be our own.
         """
         ...
 

@@ -22,7 +22,8 @@ class Faults:
     burst_count: int = 3
     """Largest number of requests that fail in a burst."""
     conflict: float = 0.0
-    """A create or swap is refused (409), although nobody else was quicker; nothing is done."""
+    """A swap is refused (Changed, 409), or a create (Unreachable), although nobody else was
+    quicker; nothing is done."""
     truncation: float = 0.0
     """A range is answered with fewer bytes than there are, as if that were all."""
     lost_answer: float = 0.0
@@ -92,7 +93,7 @@ class FaultyBucket:
     def create(self, key: str, data: bytes) -> str:
         self._begin(f"create {key}")
         if self._happens("conflict", self.faults.conflict):
-            raise Changed(f"409 for {key}")
+            raise Unreachable(f"409 for {key}")
         version = self.bucket.create(key, data)
         self._delay(key, None)
         self._end(f"create {key}")

@@ -109,14 +109,19 @@ def test_a_storage_that_keeps_failing(bucket: CloudBucket, server: S3Server) -> 
 
 
 def test_a_conflict_is_repeated(bucket: CloudBucket, server: S3Server) -> None:
-    """S3 says 409 while another request for the key is under way; it says nothing of who wins."""
+    """S3 says 409 while another request for the key is under way; it says nothing of who wins.
+
+    A pack that is named by its content is taken for there after Changed, so that it must be.
+    """
     server.faults = [Fault(409, "ConditionalRequestConflict")] * 2
     version = bucket.create("a", b"1")
     server.faults = [Fault(409, "ConditionalRequestConflict")] * 2
     assert bucket.swap("a", b"2", version) == bucket.get("a").version
     server.fault = lambda method, key: Fault(409, "ConditionalRequestConflict")
-    with pytest.raises(Changed):
+    with pytest.raises(Unreachable, match="409 ConditionalRequestConflict"):
         bucket.create("b", b"1")
+    with pytest.raises(Changed):
+        bucket.swap("a", b"3", version)
 
 
 def test_a_body_that_is_cut_off(bucket: CloudBucket, server: S3Server) -> None:

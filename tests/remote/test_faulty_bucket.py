@@ -59,7 +59,7 @@ def test_without_faults_it_is_the_bucket() -> None:
     ("faults", "error", "is_done"),
     [
         (Faults(burst=1.0), Unreachable, False),
-        (Faults(conflict=1.0), Changed, False),
+        (Faults(conflict=1.0), Unreachable, False),
         (Faults(lost_answer=1.0), Unreachable, True),
         (Faults(repetition=1.0), Changed, True),
     ],

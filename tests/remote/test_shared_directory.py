@@ -255,6 +255,14 @@ def test_a_directory_that_holds_something_else_is_refused(tmp_path: Path) -> Non
     assert os.listdir(tmp_path) == ["photo.jpg"]
 
 
+def test_a_disk_as_a_whole_can_be_a_remote(tmp_path: Path) -> None:
+    (tmp_path / "lost+found").mkdir()
+    bucket = DirectoryBucket(str(tmp_path))
+    bucket.make()
+    bucket.create("a", b"")
+    assert [each.key for each in bucket.list("")] == ["a"]
+
+
 def test_files_have_the_permissions_of_the_directory(tmp_path: Path) -> None:
     """A group whose directory it is can use it, whatever the umask of each member is."""
     path = tmp_path / "bucket"

@@ -85,7 +85,13 @@ class CloudBucket:
         with self._failures.told(f"create {key}", key):
             try:
                 return _without_conflicts(put)
-            except (obstore.exceptions.AlreadyExistsError, obstore.exceptions.PreconditionError):
+            except (
+                obstore.exceptions.AlreadyExistsError,
+                obstore.exceptions.PreconditionError,
+            ) as error:
+                # It says nothing of an object: who heard Changed would take it for there.
+                if is_conflict(error):
+                    raise
                 raise Changed(
                     f"there is an object {key} in {self._failures.place} already"
                 ) from None

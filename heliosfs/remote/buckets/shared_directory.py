@@ -33,6 +33,8 @@ from heliosfs.remote.buckets.object_keys import check_key
 
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 """Errors of link(2) on file systems that have no hard links: FAT, and many network drives."""
+_OF_THE_DISK = "lost+found"
+"""Directory in the root of a file system of its own, which may be a remote as a whole."""
 _LEFT_SECONDS = 86_400
 """Age from which a file that was being written is taken for what a crash left."""
 _LOCK_SECONDS = 60.0
@@ -205,7 +207,7 @@ class DirectoryBucket:
         names = os.listdir(fd)
         if NEW in names:
             return
-        others = sorted(set(names) - {LOCK})
+        others = sorted(set(names) - {LOCK, _OF_THE_DISK})
         if others:
             raise AlreadyExists(
                 f"{self.path} holds something else ({', '.join(others[:5])}): "
