@@ -60,6 +60,7 @@ BENCHMARKS: dict[str, Callable[[Plan], Iterator[Row]]] = {
     "memory": memory.memory,
     "idle": polling.idle,
     "programs": programs.programs,
+    "dependencies": forks.dependencies,
     "forks": forks.forks,
     "polling": polling.polling,
     "large": large.large,

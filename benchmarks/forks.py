@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from benchmarks.git import GIT_ENVIRONMENT
 from benchmarks.measure import COMMAND_SECONDS, Plan
+from benchmarks.mounted import LAUNCHER
 from benchmarks.programs import timed_program
 from benchmarks.sources import Sources, sources
 from benchmarks.table import Peer, Row, figure_of
@@ -24,6 +25,10 @@ _TREE = Tree(1_000)
 _REPEATS = 7
 _IGNORED = "*.o\n*.a\n/c/program\n__pycache__/\n.pytest_cache/\n/crate/target/\n"
 _CRATE_MODULES = 30
+_DEPENDENCIES = "node_modules"
+_PACKAGES = Tree(20_000, directories=1_000)
+_FORK = ("branch", "--fork", "fork")
+_FORK_MS = 20
 _FUNCTIONS = 40
 
 
@@ -68,6 +73,49 @@ def forks(plan: Plan) -> Iterator[Row]:
                 figure_of(taken["helios"]),
                 peers=(Peer("the same in a git worktree", figure_of(taken["git"])),),
             )
+
+
+def dependencies(plan: Plan) -> Iterator[Row]:
+    """A fork of a project with 20,000 ignored files, beside a worktree that gets a copy of them."""
+    repository = plan.directory("dependencies-git") / "base"
+    with mounted(plan, "dependencies", _TREE) as mount:
+        (mount.path / ".heliosignore").write_text(f"/{_DEPENDENCIES}/\n")
+        _run([*_HELIOS, "commit", "-q", "-m", "project"], mount.path)
+        shutil.copytree(mount.path, repository)
+        (repository / ".gitignore").write_text(f"/{_DEPENDENCIES}/\n")
+        for words in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "project"]):
+            _run(["git", *words], repository)
+        for place in (repository, mount.path):
+            for path, data in _PACKAGES.files():
+                file = place / _DEPENDENCIES / path
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_bytes(data)
+        remove = [*_HELIOS, "branch", "-D", "fork"]
+        taken: dict[str, list[float]] = {"helios": [], "git": []}
+        # In turn, so that what disturbs the machine disturbs both.
+        for _ in range(plan.count(_REPEATS)):
+            taken["helios"].append(timed_program([str(LAUNCHER), *_FORK], mount.path))
+            _run(remove, mount.path)
+            taken["git"].append(_worktree_with_copy(repository))
+        yield Row(
+            "dependencies",
+            f"helios branch --fork, {_PACKAGES.file_count:,} ignored files",
+            figure_of(taken["helios"]),
+            budget=_FORK_MS * 1_000_000.0,
+            peers=(Peer("git worktree add and cp -a", figure_of(taken["git"])),),
+        )
+
+
+def _worktree_with_copy(base: Path) -> float:
+    """Nanoseconds to make a worktree and to copy what git does not carry."""
+    there = base.parent / "worktree"
+    add = ["git", "worktree", "add", "-q", "--detach", str(there)]
+    copy = ["cp", "-a", _DEPENDENCIES, str(there)]
+    try:
+        return timed_program(add, base) + timed_program(copy, base)
+    finally:
+        shutil.rmtree(there)
+        _run(["git", "worktree", "prune"], base)
 
 
 def _in_fork(build: _Build, base: Path) -> float:

@@ -16,6 +16,7 @@ from heliosfs.cli.processes import (
     become_subreaper,
     descendants,
     end_descendants,
+    end_with_parent,
     exit_code_of_status,
 )
 from heliosfs.cli.sandbox import SandboxWish
@@ -121,8 +122,9 @@ def run_child(
     others = descendants(os.getpid())
     sys.stdout.flush()
     signal.pthread_sigmask(signal.SIG_BLOCK, _FROM_THE_TERMINAL + _STOPPING)
-    child = os.fork()
+    parent, child = os.getpid(), os.fork()
     if not child:
+        end_with_parent(parent)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _FROM_THE_TERMINAL + _STOPPING)
         be_command(inside, command, wish, is_quiet=is_quiet)
     with _passing_signals(child) as stopped:

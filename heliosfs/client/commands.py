@@ -6,8 +6,13 @@ import os
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+
+from heliosfs.cli.processes import descendants
 
 _PIPE = subprocess.PIPE
+_REST_SECONDS = 1.0
+"""Time in which the pipes of a killed command are closed by their last writer."""
 
 
 class StartedCommand:
@@ -50,8 +55,7 @@ class StartedCommand:
                 out, err = process.communicate(text, timeout)
             except subprocess.TimeoutExpired as late:
                 self.kill()
-                # All writers are gone, so this ends.
-                out, err = process.communicate()
+                out, err = self._rest()
                 raise subprocess.TimeoutExpired(self._words, late.timeout, out, err) from None
             except BaseException:
                 self.kill()
@@ -61,7 +65,27 @@ class StartedCommand:
             done.check_returncode()
         return done
 
+    def _rest(self) -> tuple[str, str]:
+        """Return the output of a command that was killed.
+
+        A daemon that it began, which is no descendant any more, may have the pipes open for ever.
+        """
+        try:
+            return self._process.communicate(timeout=_REST_SECONDS)
+        except subprocess.TimeoutExpired as late:
+            # In bytes, whatever the pipes are read as.
+            parts = (late.stdout or b"", late.stderr or b"")
+            out, err = (
+                part if isinstance(part, str) else part.decode("utf-8", "replace") for part in parts
+            )
+            return out, err
+
     def kill(self) -> None:
-        """Kill the command and what it started, but for what has left its session."""
+        """Kill the command and what it started, but for what has become a daemon."""
         if self._process.returncode is None:
+            # Some may have made sessions of their own.
+            started = descendants(self._process.pid)
             os.killpg(self._process.pid, signal.SIGKILL)
+            for pid in started:
+                with suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, signal.SIGKILL)

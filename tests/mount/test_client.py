@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -268,6 +269,23 @@ def test_a_command_that_is_late_ends_with_all_it_started(workspace: Workspace) -
             break
     assert time.monotonic() - begun < SECONDS
     assert output == "begun\n"
+
+
+def test_a_late_command_whose_programs_have_sessions_of_their_own(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    """One is killed as well; a daemon has no parent of ours, and is not waited for."""
+    child, daemon = tmp_path / "child", tmp_path / "daemon"
+    sleep = "exec setsid sh -c 'echo $$ > {}; exec sleep 1000'"
+    command = f"({sleep.format(child)}) & (({sleep.format(daemon)}) &) ; echo begun; wait"
+    with pytest.raises(subprocess.TimeoutExpired) as caught:
+        workspace.run(["sh", "-c", command], timeout=3)
+    assert caught.value.output == "begun\n"
+    os.kill(int(daemon.read_text()), signal.SIGKILL)
+    until = time.monotonic() + SECONDS
+    while Path(f"/proc/{int(child.read_text())}/cwd").exists():
+        assert time.monotonic() < until
+        time.sleep(0.01)
 
 
 def test_several_threads_use_one_object(workspace: Workspace) -> None:

@@ -220,6 +220,22 @@ def test_a_signal_ends_the_command_and_leaves_the_fork(ws: Mounted) -> None:
     assert not [pid for pid in descendants(os.getpid()) if b"98" in _command_line(pid)]
 
 
+def test_killed_at_once_it_ends_its_command(ws: Mounted) -> None:
+    process = subprocess.Popen(
+        [*HELIOS, "try", "--", "sh", "-c", "echo $$ > pid; exec sleep 96"],
+        cwd=ws.path,
+        stderr=subprocess.DEVNULL,
+    )
+    file = ws.path / ".helios/live/try-1/pid"
+    _until(lambda: file.exists() and file.read_text().endswith("\n"))
+    pid = int(file.read_text())
+    process.kill()
+    process.wait()
+    _until(lambda: b"96" not in _command_line(pid))
+    assert (ws.path / "file").read_text() == LINES
+    assert branches(ws) == ["main", "try-1"]
+
+
 @pytest.mark.parametrize(
     ("answer", "content", "left"),
     [("k\n", "9\n", False), ("drop\n", "", False), ("what\nl\n", "", True), ("\x04", "", True)],
