@@ -11,7 +11,7 @@ from contextlib import suppress
 from heliosfs.cli.processes import descendants
 
 _PIPE = subprocess.PIPE
-_REST_SECONDS = 1.0
+_LAST_OUTPUT_SECONDS = 1.0
 """Time in which the pipes of a killed command are closed by their last writer."""
 
 
@@ -71,7 +71,7 @@ class StartedCommand:
         A daemon that it began, which is no descendant any more, may have the pipes open for ever.
         """
         try:
-            return self._process.communicate(timeout=_REST_SECONDS)
+            return self._process.communicate(timeout=_LAST_OUTPUT_SECONDS)
         except subprocess.TimeoutExpired as late:
             # In bytes, whatever the pipes are read as.
             parts = (late.stdout or b"", late.stderr or b"")

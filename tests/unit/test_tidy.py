@@ -87,9 +87,7 @@ def test_docstrings_open_with_a_verb_or_a_noun(path: Path) -> None:
 def test_docstrings_of_tests_and_benchmarks_do_too() -> None:
     """Docstrings of tests and benchmarks obey the same rule as those of the program."""
     assert OTHERS
-    found = [
-        each for path in OTHERS for each in _without_subject(path, parsed(path))
-    ]
+    found = [each for path in OTHERS for each in _without_subject(path, parsed(path))]
     assert found == []
 
 
