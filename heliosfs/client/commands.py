@@ -7,6 +7,7 @@ import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from typing import Any
 
 from heliosfs.cli.processes import descendants
 
@@ -74,7 +75,7 @@ class StartedCommand:
             return self._process.communicate(timeout=_LAST_OUTPUT_SECONDS)
         except subprocess.TimeoutExpired as late:
             # In bytes, whatever the pipes are read as.
-            parts = (late.stdout or b"", late.stderr or b"")
+            parts: tuple[Any, ...] = (late.stdout or b"", late.stderr or b"")
             out, err = (
                 part if isinstance(part, str) else part.decode("utf-8", "replace") for part in parts
             )
