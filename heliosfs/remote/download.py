@@ -9,6 +9,7 @@ from heliosfs.errors import CorruptObject
 from heliosfs.objects.ids import CommitId, Kind
 from heliosfs.remote.bucket import Bucket
 from heliosfs.remote.closure import Beyond, NewCommits
+from heliosfs.remote.likeness import LikelyBases
 from heliosfs.remote.packfile import PackName, RemoteObject, read_pack
 from heliosfs.remote.reading import AHEAD_BYTES, READERS, BucketReader
 from heliosfs.remote.treechecks import check_tree, has_git_dir
@@ -34,6 +35,7 @@ class Download:
         """True if a commit has a `.git`, as those of an early version may."""
         self._repository = repository
         self._store = repository.store
+        self._bases = LikelyBases()
         self._packs: set[PackName] = set()
         self._waiting: list[PackName] = []
         """Packs that are to be read."""
@@ -92,7 +94,7 @@ class Download:
         """Hand objects over to the bulk, and write now and then."""
         while taken := (yield from on_thread(partial(_slice, objects))):
             for found in taken:
-                bulk.add(found.oid, found.kind, found.data)
+                bulk.add(found.oid, found.kind, found.data, self._bases.take(found))
                 self.object_count += 1
                 yield TURN
             if bulk.waiting_bytes >= _WRITTEN_BYTES:

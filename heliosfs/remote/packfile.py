@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator
+from operator import itemgetter
 from typing import NamedTuple
 
 from blake3 import blake3
@@ -90,11 +91,15 @@ def check_size(found: RemoteObject) -> None:
 
 
 def read_pack(name: PackName, data: bytes) -> Iterator[RemoteObject]:
-    """Yield the objects of a pack, each checked against its id.  CorruptObject."""
+    """Yield the objects of a pack in the order in which they were sent.  CorruptObject.
+
+    Each is checked against its id.
+    """
     shown = f"pack {name.digest.hex()[:12]}"
     if len(data) != name.size or blake3(data).digest() != name.digest:
         raise CorruptObject(f"{shown} of the remote has other bytes than its name says")
-    for oid, kind, codec, size, stored, at in _rows(shown, data):
+    rows = sorted(_rows(shown, data), key=itemgetter(5))
+    for oid, kind, codec, size, stored, at in rows:
         if size > OBJECT_MAX or at + stored > len(data):
             raise CorruptObject(f"{shown} of the remote has an object of impossible size")
         yield decoded_object(kind, codec, data[at : at + stored], size, oid)
