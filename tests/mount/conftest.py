@@ -99,14 +99,14 @@ class Mounted:
         assert self._has_ended(), f"the daemon {self.pid} did not end\n{self._log_tail()}"
 
     def command(
-        self, *argv: str, cwd: Path | None = None, stdin: str = ""
+        self, *argv: str, cwd: Path | None = None, stdin: str = "", seconds: float = SECONDS
     ) -> subprocess.CompletedProcess[str]:
         """Run `helios` (its Python side) in the workspace; the caller checks the exit code."""
-        return ready_process.run(argv, cwd=cwd or self.path, stdin=stdin, timeout=SECONDS)
+        return ready_process.run(argv, cwd=cwd or self.path, stdin=stdin, timeout=seconds)
 
-    def helios(self, *argv: str, cwd: Path | None = None) -> str:
+    def helios(self, *argv: str, cwd: Path | None = None, seconds: float = SECONDS) -> str:
         """Run a verb that must succeed; return what it printed."""
-        done = self.command(*argv, cwd=cwd)
+        done = self.command(*argv, cwd=cwd, seconds=seconds)
         assert done.returncode == 0, f"helios {' '.join(argv)}: {done.stderr}{self._log_tail()}"
         return done.stdout
 
