@@ -19,13 +19,14 @@ from heliosfs.objects.tree import Entry, encode_entry, join_leaf
 from heliosfs.repo import keys
 from heliosfs.repo.check import check_store
 from heliosfs.repo.gc import recall
-from heliosfs.repo.gc.collect import GcResult
+from heliosfs.repo.gc.collect import GcResult, collect_garbage
 from heliosfs.repo.gc.handover import Handover, decode_handover
 from heliosfs.repo.gc.retention import Retention
 from heliosfs.repo.repository import Repository
 from heliosfs.steps import run_to_end
 from heliosfs.store.gc.marking import Marking
 from heliosfs.store.gc.recollection import Recollection, decode_recollection
+from heliosfs.store.gc.sweep import Sweep
 from heliosfs.store.l2.marks import Marks
 from heliosfs.store.local import LocalStore
 from tests.stores import finish, give, open_local, settle
@@ -171,6 +172,41 @@ def test_a_lost_commit_lets_all_be_looked_at(life: Life) -> None:
     life.assert_sound()
     life.collect(Retention(since_ns=2**62, operation_count=0))
     assert life.entered <= 4
+
+
+def test_what_names_an_object_leaves_the_disk_before_it(
+    life: Life, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A crash between the two would leave a commit in the list whose objects are gone."""
+    life.commit(1)
+    base = life.repository.root.head
+    life.commit(3)
+    lost = life.repository.root.head
+    assert base is not None
+    assert lost is not None
+    life.run("reset", "--hard", base.hex())
+    settle(life.store)
+    listed = keys.COMMIT + lost
+    steps = 0
+
+    def is_known() -> bool:
+        """Return True if L2 lists it, or does not have its removal yet."""
+        return listed in [seen.key for seen in life.store.inspect().state(keys.COMMIT, 99)]
+
+    def step(sweep: Sweep) -> None:
+        nonlocal steps
+        steps += 1
+        assert not is_known()
+        kept(sweep)
+
+    kept = Sweep.step
+    assert is_known()
+    monkeypatch.setattr(Sweep, "step", step)
+    # Without what the layers above keep: they let state leave L2, too.
+    retention = Retention(since_ns=2**62, operation_count=0, keeps_unreached=False)
+    gone = run_to_end(collect_garbage(life.repository, retention), life.store)
+    assert gone.commits == 3
+    assert steps > 3
 
 
 @pytest.mark.parametrize(

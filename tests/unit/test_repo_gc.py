@@ -9,7 +9,7 @@ import pytest
 
 from heliosfs.commands.gc import collect
 from heliosfs.errors import Busy, MissingObject, NotFound
-from heliosfs.objects.ids import Kind, Oid, object_id
+from heliosfs.objects.ids import CommitId, Kind, Oid, object_id
 from heliosfs.objects.tree import encode_entry
 from heliosfs.repo.configuration import Configuration
 from heliosfs.repo.gc.collect import GcResult, last_collected
@@ -423,6 +423,27 @@ def test_what_is_discarded_meanwhile_can_be_undone(stage: Stage, turn: int) -> N
     stage.reopen()
     assert stage.files.read(b"a") == b"uncommitted"
     assert stage.head == lost
+
+
+def test_what_an_import_announces_meanwhile_stays(stage: Stage) -> None:
+    """Commits that nothing else names until the refs of an import move."""
+    base = stage.commit(a=b"base")
+    stage.commit(a=b"below")
+    lost = stage.commit(a=b"imported again")
+    stage.run("reset", "--hard", base)
+    announced = False
+
+    def act(count: int) -> None:
+        nonlocal announced
+        if not announced:
+            announced = True
+            stage.repository.history.announce(CommitId(Oid(bytes.fromhex(lost))))
+
+    collected = with_turns(collect(stage.repository, now(stage, 0, unreached=False)), act)
+    assert collected.commits == 0
+    stage.run("branch", "imported", lost)
+    assert stage.run("show", "imported:a") == "imported again"
+    assert stage.run("show", "imported~1:a") == "below"
 
 
 def test_what_goes_can_be_had_until_it_is_decided_and_not_after(stage: Stage) -> None:
