@@ -1,6 +1,6 @@
 """Real S3 servers, started for the contract of buckets: moto, and SeaweedFS.
 
-They are in no requirements, as they take 400 MB: `tests/remote/test.sh` installs them, and names
+They are in no requirements, as they take 290 MB: `tests/remote/test.sh` installs them, and names
 their directory in HELIOS_S3_SERVERS.
 """
 

@@ -4,7 +4,7 @@
 #   tests/remote/test.sh                all tests of buckets
 #   tests/remote/test.sh ARGUMENT ...   pytest with these arguments
 #
-# The servers take 400 MB, so they are no part of ./test.sh, and lie in build/s3-servers, which is made
+# The servers take 290 MB, so they are no part of ./test.sh, and lie in build/s3-servers, which is made
 # on the first call (a minute).
 set -eu
 cd "$(dirname "$0")/../.."
@@ -17,5 +17,5 @@ if ! cmp -s tests/remote/requirements.txt "$own/requirements.txt"; then
     "$own/bin/python" -m pip install --quiet --disable-pip-version-check -r tests/remote/requirements.txt
     cp tests/remote/requirements.txt "$own/requirements.txt"
 fi
-[ $# -gt 0 ] || set -- tests/remote/test_bucket_contract.py tests/remote/test_probe.py
+[ $# -gt 0 ] || set -- tests/remote/test_bucket_contract.py tests/remote/test_probe.py tests/remote/test_exchange_on_storages.py
 HELIOS_S3_SERVERS="$own/bin" exec "$main/bin/python" -m pytest -q "$@"
