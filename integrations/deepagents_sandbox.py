@@ -16,15 +16,7 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 
-from deepagents.backends.protocol import (
-    DeleteResult,
-    EditResult,
-    ExecuteResponse,
-    FileDownloadResponse,
-    FileOperationError,
-    FileUploadResponse,
-    WriteResult,
-)
+from deepagents.backends import protocol
 from deepagents.backends.sandbox import BaseSandbox
 
 from heliosfs import Workspace
@@ -60,7 +52,7 @@ class HeliosSandbox(BaseSandbox):
         """Name of the branch, to attach to it later."""
         return self.branch.name
 
-    def execute(self, command: str, *, timeout: int | None = None) -> ExecuteResponse:
+    def execute(self, command: str, *, timeout: int | None = None) -> protocol.ExecuteResponse:
         """Run a shell command in the live directory, and commit; a timeout of 0 is none."""
         seconds = self._timeout if timeout is None else timeout
         try:
@@ -73,37 +65,33 @@ class HeliosSandbox(BaseSandbox):
         self._commit(f"execute {command}")
         data = text.encode()
         if len(data) <= self._max_output_bytes:
-            return ExecuteResponse(text, exit_code)
+            return protocol.ExecuteResponse(text, exit_code)
         kept = data[: self._max_output_bytes].decode(errors="ignore")
-        return ExecuteResponse(kept, exit_code, truncated=True)
+        return protocol.ExecuteResponse(kept, exit_code, truncated=True)
 
     def _commit(self, message: str) -> None:
         message = (_purpose.get() or message).replace("\0", " ")[:10_000]
         with suppress(NothingToCommit):
             self.branch.commit(message, agent="deepagents")
 
-    def write(self, file_path: str, content: str) -> WriteResult:
+    def write(self, file_path: str, content: str) -> protocol.WriteResult:
         """Write a file, and commit it."""
         with _for(f"write {file_path}"):
             return super().write(file_path, content)
 
     def edit(
-        self,
-        file_path: str,
-        old_string: str,
-        new_string: str,
-        replace_all: bool = False,
-    ) -> EditResult:
+        self, file_path: str, old_string: str, new_string: str, replace_all: bool = False
+    ) -> protocol.EditResult:
         """Replace text in a file, and commit it."""
         with _for(f"edit {file_path}"):
             return super().edit(file_path, old_string, new_string, replace_all)
 
-    def delete(self, file_path: str) -> DeleteResult:
+    def delete(self, file_path: str) -> protocol.DeleteResult:
         """Delete a file or directory, and commit that."""
         with _for(f"delete {file_path}"):
             return super().delete(file_path)
 
-    def upload_files(self, files: list[tuple[str, bytes]]) -> list[FileUploadResponse]:
+    def upload_files(self, files: list[tuple[str, bytes]]) -> list[protocol.FileUploadResponse]:
         """Write files, each as far as it can be, and commit them."""
         responses = []
         for name, data in files:
@@ -111,20 +99,20 @@ class HeliosSandbox(BaseSandbox):
                 path = _absolute(name)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(data)
-                responses.append(FileUploadResponse(name))
+                responses.append(protocol.FileUploadResponse(name))
             except OSError as error:
-                responses.append(FileUploadResponse(name, error=_code(error)))
+                responses.append(protocol.FileUploadResponse(name, error=_code(error)))
         self._commit("upload " + " ".join(name for name, _ in files))
         return responses
 
-    def download_files(self, paths: list[str]) -> list[FileDownloadResponse]:
+    def download_files(self, paths: list[str]) -> list[protocol.FileDownloadResponse]:
         """Read files, each as far as it can be."""
         responses = []
         for name in paths:
             try:
-                responses.append(FileDownloadResponse(name, _absolute(name).read_bytes()))
+                responses.append(protocol.FileDownloadResponse(name, _absolute(name).read_bytes()))
             except OSError as error:
-                responses.append(FileDownloadResponse(name, error=_code(error)))
+                responses.append(protocol.FileDownloadResponse(name, error=_code(error)))
         return responses
 
 
@@ -143,7 +131,7 @@ def _absolute(name: str) -> Path:
     return Path(name)
 
 
-def _code(error: OSError) -> FileOperationError:
+def _code(error: OSError) -> protocol.FileOperationError:
     if isinstance(error, FileNotFoundError):
         return "file_not_found"
     if isinstance(error, IsADirectoryError):
