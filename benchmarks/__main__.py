@@ -83,7 +83,8 @@ def main(argv: Sequence[str]) -> int:
             parser.error(f"there is no benchmark {name!r}: there are {', '.join(BENCHMARKS)}")
     if asked.list:
         for name, function in BENCHMARKS.items():
-            print(f"{name:<10} {function.__doc__}{' [long]' if name in LONG else ''}")
+            title = (function.__doc__ or "").partition("\n")[0]
+            print(f"{name:<10} {title}{' [long]' if name in LONG else ''}")
         return 0
     signal.signal(signal.SIGTERM, _stop)
     with _scratch(asked.dir) as scratch:

@@ -190,9 +190,11 @@ PUBLISHERS = {
     "repo/gc/collect.py": "steps that remove what nobody names",
     "repo/gc/forgetting.py": "steps that remove what nobody names",
     "git/adopt.py": "commits that are announced before the refs",
-    "git/exporter.py": "ids of objects that git has",
+    "git/boundary.py": "ids of objects that git has",
+    "git/conversion.py": "ids of objects that git has",
     "git/ids.py": "ids of objects that git has",
     "git/retained.py": "ids of objects that are gone",
+    "remote/download.py": "commits that are announced before the refs",
     "commands/exchange/from_directory.py": "objects of a large directory, before they are named",
     "daemon/keeper.py": "objects that wait",
 }

@@ -23,6 +23,8 @@ from tests.tree_builder import Stage
 class Beside:
     """Stand-in for keeper and trimmer."""
 
+    is_idle = True
+
     def touch(self) -> None: ...
     def look(self) -> None: ...
 
