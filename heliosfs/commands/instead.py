@@ -99,6 +99,12 @@ def unknown_verb(name: str, known: Iterable[str]) -> str:
 
 _PATCHWISE = "whole files or paths: 'helios add PATH', 'helios restore PATH'"
 _REMOTE = "the upstream of a branch is always the one of its name at 'origin'"
+FORCE = "--force-with-lease drops commits of the remote that were seen here: 'helios fetch' first"
+"""Advice for whoever forces a push without a look."""
+_TO_PUSH = "'helios log origin/main..' shows what a push would send"
+_REBASE = "'helios pull' merges; 'helios pull --ff-only' refuses what is no fast-forward"
+_ATOMIC = "each branch moves by itself; push those alone that belong together"
+_WHOLE = "a fetch has the whole history; 'helios fetch REMOTE BRANCH' asks for one branch alone"
 
 OPTIONS_OF_GIT = {
     ("add", "-p"): _PATCHWISE,
@@ -122,9 +128,23 @@ OPTIONS_OF_GIT = {
     ("commit", "-n"): "there are no hooks to skip",
     ("diff", "--no-index"): "diff(1) compares any two files",
     ("diff", "--merge-base"): "'helios diff A...B'",
+    ("fetch", "--all"): "'helios remote' lists the remotes: fetch each by its name",
+    ("fetch", "--depth"): _WHOLE,
+    ("fetch", "--tags"): "a fetch that names no branch brings new tags anyway",
+    ("fetch", "-t"): "a fetch that names no branch brings new tags anyway",
+    ("fetch", "-f"): "origin/NAME is always what the remote has, whatever it was before",
     ("log", "--stdin"): "give the revisions as words",
     ("merge", "--quit"): "'helios merge --abort', or 'helios commit'",
     ("merge", "-S"): "commits are not signed: 'helios export', then sign with git",
+    ("pull", "--rebase"): _REBASE,
+    ("pull", "-r"): _REBASE,
+    ("push", "--atomic"): _ATOMIC,
+    ("push", "--dry-run"): _TO_PUSH,
+    ("push", "-n"): _TO_PUSH,
+    ("push", "--follow-tags"): "--tags pushes every tag",
+    ("push", "--force"): FORCE,
+    ("push", "-f"): FORCE,
+    ("push", "--mirror"): "--all --tags pushes every branch and tag, and deletes none",
     ("reset", "-p"): _PATCHWISE,
     ("reset", "--keep"): "'helios stash', 'helios reset --hard REV', 'helios stash pop'",
     ("reset", "--merge"): "'helios merge --abort', or 'helios reset --hard'",

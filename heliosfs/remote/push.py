@@ -16,7 +16,7 @@ from functools import partial
 from typing import NamedTuple
 
 from heliosfs.clock import SECOND_NS
-from heliosfs.errors import Stale
+from heliosfs.errors import NotFound, Stale
 from heliosfs.objects.ids import CommitId, Kind
 from heliosfs.remote.bucket import Bucket, Changed, NoObject
 from heliosfs.remote.closure import Beyond, NewCommits, unreached
@@ -106,6 +106,30 @@ def push(
         upload.object_count,
         upload.sent_bytes,
     )
+
+
+def delete(repository: Repository, bucket: Bucket, remote: str, name: str) -> Steps[PushResult]:
+    """Delete a branch of a remote, or a tag, if it still is what was last seen of it.
+
+    What it named stays there, as other refs may need it.  NotFound if no such ref was seen;
+    NotFastForward; Unreachable, and nothing here has changed.  Where a bucket deletes without a
+    condition, what somebody pushes between the look at the version and the deletion is lost.
+    """
+    remotes = repository.remotes
+    kind = HEADS if remotes.tracked(remote, HEADS, name) is not None else TAGS
+    seen = remotes.tracked(remote, kind, name)
+    if seen is None:
+        raise NotFound(f"no {name[:80]!r} was seen at {remote}: 'helios fetch {remote}' looks")
+    try:
+        yield from on_thread(partial(bucket.delete, ref_key(kind, name), seen.version))
+    except Changed:
+        raise NotFastForward(
+            f"{remote}/{name} has moved since it was seen: 'helios fetch {remote}', and look"
+        ) from None
+    with repository.transaction:
+        remotes.url(remote)
+        remotes.track(remote, kind, name, None, repository.clock.now_ns())
+    return PushResult(seen.commit, is_forced=False)
 
 
 def _descends(repository: Repository, kind: str, head: CommitId, before: CommitId) -> Steps[bool]:

@@ -99,10 +99,14 @@ class Remotes:
         """Check that a remote can be added.  UsageError, AlreadyExists."""
         if _NAME.fullmatch(name) is None or ".." in name or name.endswith((".", ".lock")):
             raise UsageError(f"usage: {name[:80]!r} is not a name that a remote can have")
-        if len(url.encode("utf-8", "surrogateescape")) > URL_MAX_BYTES:
-            raise UsageError(f"usage: a URL has at most {URL_MAX_BYTES} bytes")
+        self.check_url(url)
         if name in self._all():
             raise AlreadyExists(f"a remote {name!r} exists already: {self.url(name)}")
+
+    def check_url(self, url: str) -> None:
+        """Check that a URL can be kept.  UsageError."""
+        if len(url.encode("utf-8", "surrogateescape")) > URL_MAX_BYTES:
+            raise UsageError(f"usage: a URL has at most {URL_MAX_BYTES} bytes")
 
     def add(self, name: str, url: str) -> None:
         """Add a remote.  UsageError, AlreadyExists."""

@@ -20,6 +20,7 @@ PREFIX_MIN_DIGITS = 4
 _REVISION = re.compile(r"(?P<base>[^~^]+)(?P<steps>(?:[~^]\d*|\^\{(?:commit|object)?\})*)")
 _STEP = re.compile(r"([~^])(\d*)(\{\w*\})?")
 _HEX = re.compile(r"[0-9a-f]+")
+_UPSTREAM = ("@{u}", "@{upstream}")
 _EARLIER = re.compile(r"(?P<name>.*)@\{(?P<count>\d{1,9})\}")
 
 
@@ -30,9 +31,9 @@ def resolve(
 
     That is an id, a unique prefix of one, a branch, a tag, a branch of a remote such as
     `origin/main`, HEAD, ORIG_HEAD, MERGE_HEAD, or `@{-1}` for the previous checkout; after a branch
-    or HEAD, `@{n}` for its commit n changes ago; and after any of these `~n`, `^n`, `^{commit}`.
-    `head` is the commit of HEAD, and `view` the view
-    whose HEAD that is (None for that of the mount point).  Raise UsageError, NotFound or Ambiguous.
+    or HEAD, `@{n}` for its commit n changes ago, `@{u}` for its upstream; and after any of these
+    `~n`, `^n`, `^{commit}`.  `head` is the commit of HEAD, and `view` the view whose HEAD that is
+    (None for that of the mount point).  Raise UsageError, NotFound or Ambiguous.
 
     Cost: for `~n` up to 127 commits, and n / 4,096 + 128 records; for `@{n}` n operations.
     """
@@ -123,7 +124,9 @@ def _remembered(view: View, name: str) -> CommitId:
 
 
 def _earlier(repository: Repository, text: str, head: CommitId | None, view: View) -> CommitId:
-    """Return the commit of `HEAD@{n}`, `BRANCH@{n}` or `@{n}`: the one n changes ago."""
+    """Return the commit of `BRANCH@{n}`, `HEAD@{n}` or `@{n}`, n changes ago, or of `@{u}`."""
+    if text.endswith(_UPSTREAM):
+        return _upstream(repository, text[: text.rindex("@")], view)
     found = _EARLIER.fullmatch(text)
     if found is None:
         raise NotFound(f"no revision {text[:80]!r}: after @ comes a number of changes, as @{{1}}")
@@ -148,6 +151,17 @@ def _earlier(repository: Repository, text: str, head: CommitId | None, view: Vie
     if passed < count or at is None:
         raise NotFound(f"{text[:80]!r}: its history has {passed} changes")
     return at
+
+
+def _upstream(repository: Repository, name: str, view: View) -> CommitId:
+    """Return the commit of the branch of the same name at `origin`, or at the only remote."""
+    branch = name if name not in ("", "HEAD", "@") else view.require_branch()
+    found = repository.remotes.upstream(branch)
+    if found is None:
+        raise NotFound(
+            f"branch {branch[:80]!r} is at no remote that was seen: 'helios push' or 'helios fetch'"
+        )
+    return found[1]
 
 
 def _previous(repository: Repository) -> CommitId:

@@ -239,3 +239,101 @@ def test_only_the_named_branches_are_fetched(two: tuple[Stage, Stage]) -> None:
         other.run("fetch", "--prune", "origin", "idea")
     other.run("pull", "origin", "main")
     assert "origin/more" not in other.run("branch", "-r")
+
+
+def test_a_branch_of_the_remote_is_deleted_unless_it_has_moved(two: tuple[Stage, Stage]) -> None:
+    one, other = two
+    for name in ("idea", "more", "last"):
+        one.run("branch", name)
+    one.run("tag", "v1")
+    one.run("push", "-q", "--all", "--tags")
+    other.run("fetch")
+    assert " - [deleted] idea\n" in one.run("push", "--delete", "origin", "idea")
+    assert " - [deleted] more\n" in one.run("push", "origin", ":more")
+    one.run("push", "-d", "v1")
+    assert one.run("branch", "-r").split() == ["origin/last", "origin/main"]
+    assert one.run("tag") == "v1\n"
+    assert " - [gone there; --prune forgets it] origin/idea\n" in other.run("fetch")
+    other.run("fetch", "-p")
+    assert other.run("branch", "-r") == one.run("branch", "-r")
+    other.commit("moved", a=b"2\n")
+    other.run("push", "origin", "main:last")
+    with pytest.raises(Stale, match="'helios fetch origin'"):
+        one.run("push", "origin", "--delete", "last")
+    with pytest.raises(NotFound, match="'helios fetch origin'"):
+        one.run("push", "--delete", "idea")
+    for words in (["--delete"], ["--delete", "origin"], ["--delete", "--all"]):
+        with pytest.raises(UsageError):
+            one.run("push", *words)
+    one.run("fetch")
+    document = json.loads(one.run("push", "--json", "--delete", "last"))
+    assert document["pushed"][0]["after"] is None
+    other.run("checkout", "-b", "last")
+    with pytest.raises(Stale, match="deleted there"):
+        other.run("push")
+
+
+def test_the_current_branch_is_pushed_as_head(two: tuple[Stage, Stage]) -> None:
+    one, other = two
+    one.commit("second", a=b"2\n")
+    assert " main -> main\n" in one.run("push", "-u", "origin", "HEAD")
+    assert " * [new branch] main -> review\n" in one.run("push", "@:review")
+    with pytest.raises(UsageError, match="force-with-lease"):
+        one.run("push", "+main")
+    one.run("checkout", "HEAD~1")
+    with pytest.raises(HeliosError, match="branch"):
+        one.run("push", "origin", "HEAD")
+    other.run("fetch")
+    assert "review" in other.run("branch", "-r")
+
+
+def test_the_upstream_is_a_revision(two: tuple[Stage, Stage]) -> None:
+    one, _ = two
+    one.commit("second", a=b"2\n")
+    assert one.run("log", "--format=%s", "@{u}..") == "second\n"
+    before = one.run("rev-parse", "HEAD~1")
+    assert one.run("rev-parse", "main@{upstream}", "HEAD@{u}~0") == before * 2
+    one.run("branch", "own")
+    with pytest.raises(NotFound, match="'helios push'"):
+        one.run("rev-parse", "own@{u}")
+
+
+def test_another_url_forgets_what_the_old_place_had(
+    two: tuple[Stage, Stage], url: str, tmp_path: Path
+) -> None:
+    one, other = two
+    with pytest.raises(NotFound):
+        one.run("remote", "set-url", "team", url)
+    with pytest.raises(UsageError):
+        one.run("remote", "set-url", "origin")
+    with pytest.raises(HeliosError):
+        one.run("remote", "set-url", "origin", f"file://{tmp_path}/none/below")
+    assert one.run("remote", "get-url") == f"{url}\n"
+    assert one.run("branch", "-r") == "  origin/main\n"
+    one.run("remote", "set-url", "origin", f"{url}-2")
+    one.reopen()
+    assert one.run("remote", "get-url", "origin") == f"{url}-2\n"
+    assert one.run("branch", "-r") == ""
+    # Nothing of it is known to be there, so all of it is sent.
+    assert "1 commits" in one.run("push")
+    other.run("remote", "set-url", "origin", f"{url}-2")
+    assert "[new branch] main" in other.run("fetch")
+    assert json.loads(other.run("remote", "get-url", "--json"))["url"] == f"{url}-2"
+
+
+@pytest.mark.parametrize(
+    ("words", "advice"),
+    [
+        (["remote", "rename", "origin", "o"], "remote add NEW URL"),
+        (["remote", "prune", "origin"], "fetch --prune"),
+        (["remote", "add", "o", "git@host:a/b"], "import --from-git"),
+        (["remote", "add", "o", "https://host/a/b"], "import --from-git"),
+        (["remote", "add", "o", "/srv/team"], "'file:///srv/team'"),
+        (["push", "--force"], "--force-with-lease"),
+        (["pull", "--rebase"], "'helios pull' merges"),
+        (["fetch", "--all"], "'helios remote'"),
+    ],
+)
+def test_words_of_git_are_refused_with_what_to_do(words: list[str], advice: str) -> None:
+    with pytest.raises(UsageError, match=advice):
+        Stage().run(*words)

@@ -277,9 +277,10 @@ REV_PARSE = Verb(
     description=(
         "A revision is a full id, a unique prefix of 4 digits or more, a branch, a tag, HEAD,\n"
         "ORIG_HEAD (before the last reset or merge), MERGE_HEAD, or @{-1} for what was\n"
-        "checked out before; after HEAD or a branch @{N} is what it named N changes ago;\n"
-        "after it, ~N goes back N first parents and ^N to the N-th parent. REV^{tree} is its\n"
-        "tree, REV:PATH a file or directory in it, :PATH one of the stage. A..B gives two ids.\n"
+        "checked out before; after HEAD or a branch @{N} is what it named N changes ago, and\n"
+        "@{u} its upstream; after all of these, ~N goes back N first parents and ^N to the N-th\n"
+        "parent. REV^{tree} is its tree, REV:PATH a file or directory in it, :PATH one of the\n"
+        "stage. A..B gives two ids.\n"
         "The options about the place of the workspace work only on the command line."
     ),
     options=(

@@ -14,13 +14,20 @@ REMOTE = Verb(
     name="remote",
     module="remotes.remote",
     summary="name the storage with which commits are shared",
-    synopsis=("[list] [--json]", "add [NAME] URL [--json]", "remove NAME [--json]"),
+    synopsis=(
+        "[list] [--json]",
+        "add [NAME] URL [--json]",
+        "set-url NAME URL [--json]",
+        "get-url [NAME] [--json]",
+        "remove NAME [--json]",
+    ),
     description=(
         "A remote is a directory that machines share (file:///DIR), or a bucket (s3://, gs://,\n"
         "az://), into which 'push' puts branches and from which 'fetch' takes them. NAME is\n"
         "'origin' unless given. 'add' probes whether the storage keeps what a remote needs. Names\n"
         "are kept in the store, not in helios.yaml; credentials never are, they come from the\n"
-        "environment. 'remove' changes nothing there."
+        "environment. 'remove' changes nothing there, and neither does 'set-url', after which the\n"
+        "branches of the remote are those that the next 'fetch' finds."
     ),
     options=(
         Option(("-v", "--verbose"), "accepted: the URL is always shown", is_for_text=True),
@@ -43,7 +50,11 @@ PUSH = Verb(
     name="push",
     module="remotes.push",
     summary="send commits to a remote, and let its branches name them",
-    synopsis=("[--force-with-lease] [--tags] [REMOTE] [BRANCH[:NAME]]...", "--all [REMOTE]"),
+    synopsis=(
+        "[--force-with-lease] [--tags] [REMOTE] [BRANCH[:NAME]]...",
+        "--all [REMOTE]",
+        "--delete [REMOTE] NAME...",
+    ),
     description=(
         "Without BRANCH the current branch is pushed; without REMOTE it goes to 'origin', or to\n"
         "the only one there is. A BRANCH may be a tag, too. Only what the remote lacks is sent,\n"
@@ -51,11 +62,14 @@ PUSH = Verb(
         "ends early has changed nothing there; the next one sends the rest.\n"
         "A branch that has commits there which this one lacks is not moved: 'pull' first. With\n"
         "--force-with-lease it loses them, if it still is what was last fetched or pushed.\n"
+        "With --delete, or as ':NAME', a branch or tag there goes, if it still is what was last\n"
+        "seen of it; its commits stay.\n"
         "Uncommitted changes, the operation log and scores stay here."
     ),
     options=(
         Option(("--all",), "push every branch"),
         Option(("--tags",), "push every tag, too"),
+        Option(("-d", "--delete"), "delete branches or tags of the remote"),
         Option(("--force-with-lease",), "let the branch lose commits that were seen here"),
         Option(
             ("-u", "--set-upstream"),

@@ -5,18 +5,23 @@ from __future__ import annotations
 from functools import partial
 from typing import NamedTuple
 
+from heliosfs.commands.instead import FORCE
 from heliosfs.commands.options import Options
 from heliosfs.commands.remotes.remote import named_remote
 from heliosfs.commands.render import json_reply, short
 from heliosfs.commands.verb import Request, answer
-from heliosfs.errors import NotFound
+from heliosfs.errors import NotFound, UsageError
 from heliosfs.objects.ids import CommitId
+from heliosfs.remote.bucket import Bucket
 from heliosfs.remote.buckets.opening import open_bucket
-from heliosfs.remote.push import NotFastForward, PushResult
+from heliosfs.remote.push import NotFastForward, PushResult, delete
 from heliosfs.remote.push import push as push_ref
 from heliosfs.repo.ref_names import check_name
 from heliosfs.repo.remotes import HEADS, TAGS
 from heliosfs.steps import Steps, on_thread
+
+_HEAD = ("HEAD", "@")
+"""Words for the current branch."""
 
 
 class _PushedRef(NamedTuple):
@@ -25,7 +30,8 @@ class _PushedRef(NamedTuple):
     kind: str
     name: str
     there: str
-    commit: CommitId
+    commit: CommitId | None
+    """None to delete what is there."""
 
 
 class _PushOutcome(NamedTuple):
@@ -43,18 +49,9 @@ def push(request: Request, options: Options) -> Steps[str]:
     bucket = yield from on_thread(partial(open_bucket, url))
     outcomes = []
     for ref in refs:
-        steps = push_ref(
-            request.repository,
-            bucket,
-            remote,
-            ref.kind,
-            ref.there,
-            ref.commit,
-            with_lease="force-with-lease" in options,
-            note_of=ref.name,
-        )
         try:
-            outcomes.append(_PushOutcome(ref, (yield from steps), ""))
+            result = yield from _push_one(request, bucket, remote, ref, options)
+            outcomes.append(_PushOutcome(ref, result, ""))
         except NotFastForward as error:
             if len(refs) == 1:
                 raise
@@ -65,11 +62,31 @@ def push(request: Request, options: Options) -> Steps[str]:
     return answer("" if "quiet" in options else _text(url, outcomes), code)
 
 
+def _push_one(
+    request: Request, bucket: Bucket, remote: str, ref: _PushedRef, options: Options
+) -> Steps[PushResult]:
+    if ref.commit is None:
+        return (yield from delete(request.repository, bucket, remote, ref.there))
+    steps = push_ref(
+        request.repository,
+        bucket,
+        remote,
+        ref.kind,
+        ref.there,
+        ref.commit,
+        with_lease="force-with-lease" in options,
+        note_of=ref.name,
+    )
+    return (yield from steps)
+
+
 def _chosen(request: Request, options: Options) -> tuple[str, list[_PushedRef]]:
     """Return the remote and the refs that the words mean."""
     repository, words = request.repository, list(options.words)
     if "all" in options and len(words) > 1:
         raise options.misuse("--all pushes every branch: name none")
+    if "delete" in options:
+        return _chosen_to_delete(request, options)
     branch = request.view.branch
     word = None
     if words and (words[0] in repository.remotes.names or not _is_ref(request, words[0])):
@@ -89,15 +106,40 @@ def _chosen(request: Request, options: Options) -> tuple[str, list[_PushedRef]]:
     return remote, list(dict.fromkeys(refs))
 
 
+def _chosen_to_delete(request: Request, options: Options) -> tuple[str, list[_PushedRef]]:
+    words, remotes = list(options.words), request.repository.remotes
+    if "all" in options or "tags" in options:
+        raise options.misuse("--delete goes without --all and --tags: name each branch")
+    word = words.pop(0) if words and (words[0] in remotes.names or len(words) > 1) else None
+    if not words:
+        raise options.misuse("name the branch to delete, as in 'push --delete origin idea'")
+    remote = named_remote(request, word, words[0])
+    return remote, [_deletion(each) for each in dict.fromkeys(words)]
+
+
+def _deletion(word: str) -> _PushedRef:
+    name = check_name(word.removeprefix("refs/heads/").removeprefix("refs/tags/"))
+    return _PushedRef(HEADS, name, name, None)
+
+
 def _is_ref(request: Request, word: str) -> bool:
     refs, name = request.repository.refs, word.partition(":")[0]
-    return name in refs or name in refs.tags
+    return name in _HEAD or name in refs or name in refs.tags or word.startswith((":", "+"))
 
 
 def _ref(request: Request, word: str) -> _PushedRef:
-    """Return the branch or tag of a word such as `main`, or `main:name-there`.  NotFound."""
+    """Return the branch or tag of a word: `main`, `HEAD`, `main:name-there`, `:name-there`.
+
+    NotFound; UsageError.
+    """
+    if word.startswith("+"):
+        raise UsageError(f"usage: {word[:80]!r} forces: {FORCE}")
     refs = request.repository.refs
     name, _, there = word.removeprefix("refs/heads/").partition(":")
+    if not name and there:
+        return _deletion(there)
+    if name in _HEAD:
+        name = request.view.require_branch()
     branch, tag = refs.find(name), refs.tags.get(name)
     there = check_name(there.removeprefix("refs/heads/") or name)
     if branch is None and tag is not None:
@@ -119,7 +161,7 @@ def _document(remote: str, url: str, outcomes: list[_PushOutcome]) -> dict[str, 
                 "name": ref.there,
                 "tag": ref.kind == TAGS,
                 "before": result.before.hex() if result.before else None,
-                "after": ref.commit.hex(),
+                "after": ref.commit.hex() if ref.commit else None,
                 "forced": result.is_forced,
                 "commit_count": result.commit_count,
                 "object_count": result.object_count,
@@ -135,6 +177,8 @@ def _text(url: str, outcomes: list[_PushOutcome]) -> str:
         names = f"{ref.name} -> {ref.there}"
         if result is None:
             lines.append(f" ! [refused] {names} ({refusal})\n")
+        elif ref.commit is None:
+            lines.append(f" - [deleted] {ref.there}\n")
         elif result.before == ref.commit:
             continue
         elif result.before is None:

@@ -14,6 +14,14 @@ from heliosfs.remote.layout import settle_format
 from heliosfs.repo.remotes import DEFAULT_REMOTE
 from heliosfs.steps import ALONE, Steps, on_thread
 
+_INSTEAD = {
+    "prune": "'helios fetch --prune REMOTE'",
+    "rename": "'helios remote remove OLD' and 'helios remote add NEW URL'",
+    "show": "'helios fetch REMOTE', then 'helios branch -r'",
+    "update": "'helios fetch'",
+}
+"""Advice for each form of git that is not here."""
+
 
 def remote(request: Request, options: Options) -> Steps[str]:
     """Add, remove or list remotes."""
@@ -22,8 +30,13 @@ def remote(request: Request, options: Options) -> Steps[str]:
         return (yield from _add(request, options, words))
     if form in ("remove", "rm"):
         return (yield from _remove(request, options, words))
+    if form == "set-url":
+        return (yield from _set_url(request, options, words))
+    if form == "get-url":
+        return _url(request, options, words)
     if form != "list":
-        raise options.misuse(f"add, remove or list, not {form[:80]!r}")
+        advice = _INSTEAD.get(form, "add, remove, set-url, get-url or list")
+        raise options.misuse(f"{advice}, not {form[:80]!r}")
     if words:
         raise options.misuse(f"one argument too many: {words[0]!r}")
     return _listed(request, options)
@@ -60,6 +73,33 @@ def _remove(request: Request, options: Options, words: list[str]) -> Steps[str]:
     with repository.transaction:
         repository.remotes.remove(words[0], repository.clock.now_ns())
     return json_reply({"removed": words[0]}) if "json" in options else ""
+
+
+def _set_url(request: Request, options: Options, words: list[str]) -> Steps[str]:
+    """Keep another URL for a remote, and forget its branches.
+
+    What to send is told by what is known of the branches, which may be true of the old place alone.
+    """
+    if len(words) != 2:
+        raise options.misuse("give a name and a URL")
+    name, url = words
+    repository = request.repository
+    repository.remotes.url(name)
+    repository.remotes.check_url(url)
+    yield from on_thread(partial(_prepare, url))
+    yield ALONE
+    with repository.transaction:
+        repository.remotes.remove(name, repository.clock.now_ns())
+        repository.remotes.add(name, url)
+    return json_reply({"name": name, "url": url}) if "json" in options else ""
+
+
+def _url(request: Request, options: Options, words: list[str]) -> str:
+    if len(words) > 1:
+        raise options.misuse("give the name of one remote")
+    name = words[0] if words else DEFAULT_REMOTE
+    url = request.repository.remotes.url(name)
+    return json_reply({"name": name, "url": url}) if "json" in options else f"{url}\n"
 
 
 def _listed(request: Request, options: Options) -> str:

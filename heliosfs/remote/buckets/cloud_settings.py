@@ -32,6 +32,9 @@ _CREDENTIALS = {
     "az": "set AZURE_STORAGE_ACCOUNT_NAME, and AZURE_STORAGE_ACCOUNT_KEY or "
     "AZURE_STORAGE_SAS_TOKEN",
 }
+_OF_DAEMON = (
+    "a mounted workspace has those of its daemon: 'helios umount', then 'helios mount' with them"
+)
 _AWS_ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
 _AWS_IDENTITIES = (
     "AWS_ACCESS_KEY_ID",
@@ -79,7 +82,7 @@ def open_cloud(parts: SplitResult, *, retry_seconds: float = _RETRY_SECONDS) -> 
     server = (
         endpoint or {"s3": "Amazon S3", "gs": "Google Cloud Storage", "az": "Azure"}[parts.scheme]
     )
-    failures = Failures(place, server, _CREDENTIALS[parts.scheme])
+    failures = Failures(place, server, f"{_CREDENTIALS[parts.scheme]}; {_OF_DAEMON}")
     return CloudBucket(store, failures, has_generations=parts.scheme == "gs")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from heliosfs.errors import UsageError
@@ -9,6 +10,9 @@ from heliosfs.remote.bucket import Bucket
 from heliosfs.remote.buckets.cloud_settings import CLOUD_SCHEMES, open_cloud
 from heliosfs.remote.buckets.shared_directory import DirectoryBucket
 from heliosfs.repo.backup_directory import check_outside, plain_path
+
+_OF_GIT = re.compile(r"(https?|ssh|git)://|[\w.-]+@[\w.-]+:|.*\.git/?$")
+"""URLs that git has, and no storage here."""
 
 
 def open_bucket(url: str, *, make: bool = False) -> Bucket:
@@ -27,9 +31,20 @@ def open_bucket(url: str, *, make: bool = False) -> Bucket:
         return bucket
     if parts.scheme in CLOUD_SCHEMES:
         return open_cloud(parts)
-    raise UsageError(
-        f"{url!r} names no storage: write s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, "
-        "az://CONTAINER/PREFIX or file:///DIRECTORY"
+    raise UsageError(f"{url!r} names no storage: {_instead(url)}")
+
+
+def _instead(url: str) -> str:
+    """Say what to write instead of a URL that names no storage."""
+    if url.startswith("/"):
+        return f"a directory is written 'file://{url}'"
+    if _OF_GIT.match(url):
+        return (
+            "a repository of git is cloned with git, and then 'helios import --from-git DIR' and "
+            "'helios export --to-git DIR' exchange with it"
+        )
+    return (
+        "write s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://CONTAINER/PREFIX or file:///DIRECTORY"
     )
 
 
