@@ -18,6 +18,20 @@ if TYPE_CHECKING:
 
 _FIRST = ("main", "master")
 """Branches that are shown first if the remote has them."""
+_ONE_BRANCH = (
+    "a clone has all history of all branches; 'helios init', 'helios remote add URL' and "
+    "'helios pull origin BRANCH' get one branch"
+)
+_STORAGE = "'helios remote add file:///DIR' makes a place to push to"
+_OF_GIT = {
+    "--bare": _STORAGE,
+    "--depth": _ONE_BRANCH,
+    "--filter": _ONE_BRANCH,
+    "--mirror": _STORAGE,
+    "--shallow-since": _ONE_BRANCH,
+    "--single-branch": _ONE_BRANCH,
+}
+"""Advice for options of git that are not here."""
 
 
 def clone_parser() -> LocalVerbParser:
@@ -47,6 +61,10 @@ def clone(argv: Sequence[str]) -> int:
     from heliosfs.remote.buckets.opening import open_bucket
     from heliosfs.repo.backup_directory import check_outside, plain_path
 
+    for word in argv:
+        advice = _OF_GIT.get(word.partition("=")[0])
+        if advice is not None:
+            raise UsageError(f"unknown option {word[:80]!r}: {advice}; see 'helios clone --help'")
     asked = clone_parser().parse_args(argv)
     name = asked.directory or posixpath.basename(asked.url.rstrip("/"))
     if not name:

@@ -170,8 +170,10 @@ class Remotes:
         return seen.commit if seen is not None else None
 
     def offering(self, branch: str) -> str | None:
-        """Return the name of the only branch of that name at any remote, such as `origin/main`."""
+        """Return the branch of that name at `origin`, or at the only remote that has one."""
         found = [remote for remote, refs in self._all().items() if (HEADS, branch) in refs]
+        if DEFAULT_REMOTE in found:
+            return f"{DEFAULT_REMOTE}/{branch}"
         return f"{found[0]}/{branch}" if len(found) == 1 else None
 
     def upstream(self, branch: str) -> tuple[str, CommitId] | None:

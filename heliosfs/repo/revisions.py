@@ -125,8 +125,9 @@ def _remembered(view: View, name: str) -> CommitId:
 
 def _earlier(repository: Repository, text: str, head: CommitId | None, view: View) -> CommitId:
     """Return the commit of `BRANCH@{n}`, `HEAD@{n}` or `@{n}`, n changes ago, or of `@{u}`."""
-    if text.endswith(_UPSTREAM):
-        return _upstream(repository, text[: text.rindex("@")], view)
+    upstream = upstream_of(repository, text, view)
+    if upstream is not None:
+        return upstream[1]
     found = _EARLIER.fullmatch(text)
     if found is None:
         raise NotFound(f"no revision {text[:80]!r}: after @ comes a number of changes, as @{{1}}")
@@ -153,15 +154,21 @@ def _earlier(repository: Repository, text: str, head: CommitId | None, view: Vie
     return at
 
 
-def _upstream(repository: Repository, name: str, view: View) -> CommitId:
-    """Return the commit of the branch of the same name at `origin`, or at the only remote."""
+def upstream_of(repository: Repository, text: str, view: View) -> tuple[str, CommitId] | None:
+    """Return name and commit of the upstream for `@{u}` or `BRANCH@{u}`; None for another word.
+
+    NotFound if there is no upstream.
+    """
+    if not text.endswith(_UPSTREAM):
+        return None
+    name = text[: text.rindex("@")]
     branch = name if name not in ("", "HEAD", "@") else view.require_branch()
     found = repository.remotes.upstream(branch)
     if found is None:
         raise NotFound(
             f"branch {branch[:80]!r} is at no remote that was seen: 'helios push' or 'helios fetch'"
         )
-    return found[1]
+    return found
 
 
 def _previous(repository: Repository) -> CommitId:

@@ -93,6 +93,33 @@ def test_what_cannot_be_cloned_leaves_nothing(
     assert os.listdir(tmp_path / "full") == ["file"]
 
 
+@pytest.mark.parametrize(
+    ("word", "advice"),
+    [
+        ("--depth=1", "pull origin BRANCH"),
+        ("--single-branch", "one branch"),
+        ("--bare", "file:///"),
+    ],
+)
+def test_options_of_git_are_refused_with_what_to_do(
+    word: str, advice: str, url: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert call("clone", word, url, "copy") == 2
+    assert advice in capfd.readouterr().err
+    assert not (tmp_path / "copy").exists()
+
+
+def test_one_branch_comes_as_the_advice_says(
+    url: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert call("init", "one") == 0
+    assert call("-C", "one", "remote", "add", url) == 0
+    assert call("-C", "one", "pull", "origin", "main") == 0
+    capfd.readouterr()
+    assert call("-C", "one", "branch", "-a") == 0
+    assert capfd.readouterr().out == "* main\n  remotes/origin/main\n"
+
+
 def test_a_damaged_remote_leaves_nothing(
     url: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -293,6 +293,10 @@ def test_the_upstream_is_a_revision(two: tuple[Stage, Stage]) -> None:
     assert one.run("log", "--format=%s", "@{u}..") == "second\n"
     before = one.run("rev-parse", "HEAD~1")
     assert one.run("rev-parse", "main@{upstream}", "HEAD@{u}~0") == before * 2
+    assert (
+        one.run("rev-parse", "--abbrev-ref", "@{u}", "remotes/origin/main") == "origin/main\n" * 2
+    )
+    assert one.run("rev-parse", "--symbolic-full-name", "@{u}") == "refs/remotes/origin/main\n"
     one.run("branch", "own")
     with pytest.raises(NotFound, match="'helios push'"):
         one.run("rev-parse", "own@{u}")
@@ -319,6 +323,40 @@ def test_another_url_forgets_what_the_old_place_had(
     other.run("remote", "set-url", "origin", f"{url}-2")
     assert "[new branch] main" in other.run("fetch")
     assert json.loads(other.run("remote", "get-url", "--json"))["url"] == f"{url}-2"
+
+
+def test_lists_of_branches_show_upstreams(two: tuple[Stage, Stage]) -> None:
+    one, other = two
+    one.run("branch", "own")
+    one.commit("second", a=b"2\n")
+    one.run("tag", "v1")
+
+    def shown(stage: Stage, fields: str) -> str:
+        return stage.run("for-each-ref", f"--format={fields}")
+
+    names = "%(upstream)|%(push:short)|%(upstream:lstrip=3)|%(upstream:remotename)"
+    assert shown(one, names).splitlines() == [
+        "refs/remotes/origin/main|origin/main|main|origin", "|||", "|||", "|||",
+    ]  # fmt: skip
+    track = "%(upstream:track)%(upstream:track,nobracket)%(upstream:trackshort)"
+    assert shown(one, track).splitlines()[0] == "[ahead 1]ahead 1>"
+    assert shown(other, track).splitlines()[0] == "="
+    one.run("push")
+    other.commit("mine", b=b"2\n")
+    other.run("fetch")
+    assert shown(other, track).splitlines()[0] == "[ahead 1, behind 1]ahead 1, behind 1<>"
+
+
+def test_a_checkout_prefers_origin(two: tuple[Stage, Stage], url: str) -> None:
+    one, other = two
+    one.run("branch", "idea")
+    one.run("remote", "add", "team", f"{url}-2")
+    one.run("push", "-q", "origin", "idea")
+    one.run("push", "-q", "team", "idea")
+    other.run("remote", "add", "team", f"{url}-2")
+    other.run("fetch", "team")
+    other.run("fetch", "origin")
+    assert "from origin/idea" in other.run("checkout", "idea")
 
 
 @pytest.mark.parametrize(

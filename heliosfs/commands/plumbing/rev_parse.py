@@ -12,7 +12,7 @@ from heliosfs.errors import Ambiguous, NotFound, UsageError
 from heliosfs.objects.ids import Oid
 from heliosfs.repo.ancestry import find_merge_bases
 from heliosfs.repo.object_names import find_object
-from heliosfs.repo.revisions import PREFIX_MIN_DIGITS, resolve
+from heliosfs.repo.revisions import PREFIX_MIN_DIGITS, resolve, upstream_of
 from heliosfs.steps import Steps
 
 OF_THE_CLIENT = (
@@ -93,6 +93,10 @@ def _name(request: Request, options: Options, word: str) -> str:
         return f"refs/heads/{word}" if is_full else word
     if word in refs.tags:
         return f"refs/tags/{word}" if is_full else word
+    upstream = upstream_of(request.repository, word, view)
+    far = upstream[0] if upstream is not None else word.removeprefix("remotes/")
+    if request.repository.remotes.find(far) is not None:
+        return f"refs/remotes/{far}" if is_full else far
     return _digits(request, options, resolve(request.repository, word, view.head, view))
 
 

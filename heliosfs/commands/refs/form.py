@@ -21,7 +21,8 @@ from heliosfs.repo.ancestry import reaches
 from heliosfs.repo.history import History
 from heliosfs.repo.revisions import resolve
 from heliosfs.repo.tag_notes import Annotation
-from heliosfs.steps import TURN, Steps
+from heliosfs.repo.upstream import compare_upstream
+from heliosfs.steps import TURN, Steps, at_once
 from heliosfs.trees.wildmatch import matcher
 
 HEADS, REMOTES, TAGS = "refs/heads/", "refs/remotes/", "refs/tags/"
@@ -150,6 +151,7 @@ class RefForm:
 
     def __init__(self, request: Request, template: str, paint: Paint = PLAIN) -> None:
         """Prepare a format.  Raise UsageError when a field is unknown."""
+        self._core = request.repository
         self._paint = paint
         self._now_seconds = request.repository.clock.now_ns() // SECOND_NS
         self._template = template
@@ -185,6 +187,8 @@ class RefForm:
         if star:
             # Of what an annotated tag names; of anything else git has nothing to say.
             return _plain(ref._replace(note=None), name, part or "") if ref.note else ""
+        if name in ("upstream", "push"):
+            return self._upstream(ref, part or "")
         who = re.fullmatch(r"(author|committer|creator|tagger)(name|email|date)?", name)
         if who is None:
             return _plain(ref, name, part or "")
@@ -202,6 +206,21 @@ class RefForm:
             return date
         raw = show_moment(signature, "raw", 0)
         return f"{text_of(signature.name)} <{text_of(signature.email)}> {raw}"
+
+    def _upstream(self, ref: Ref, part: str) -> str:
+        """Return the upstream of a branch, or how far the two are apart."""
+        found = self._core.remotes.upstream(ref.short) if ref.name.startswith(HEADS) else None
+        if found is None:
+            return ""
+        if part.startswith("track"):
+            apart = at_once(compare_upstream(self._core, ref.short, ref.oid))
+            assert apart is not None
+            if part == "trackshort":
+                return "<" * bool(apart.behind) + ">" * bool(apart.ahead) or "="
+            return f"[{apart}]" if str(apart) and part == "track" else str(apart)
+        if part == "remotename":
+            return found[0].partition("/")[0]
+        return ref.name if part == "remoteref" else _name(REMOTES + found[0], part)
 
 
 def _signature(ref: Ref, who: str) -> Signature:
@@ -221,7 +240,7 @@ def _plain(ref: Ref, name: str, part: str) -> str:
     lines, body = split_message(message)
     parents = () if ref.note is not None else ref.commit.parents
     if name == "refname":
-        return _name(ref, part)
+        return _name(ref.name, part)
     if name == "objectname":
         digits = SHORT_DIGITS
         if part.startswith("short="):
@@ -248,13 +267,13 @@ def _plain(ref: Ref, name: str, part: str) -> str:
     return texts.get(name, "")
 
 
-def _name(ref: Ref, part: str) -> str:
+def _name(name: str, part: str) -> str:
     if part == "short":
-        return ref.short
+        return name.split("/", 2)[2]
     found = re.fullmatch(r"(?:l?strip)=(-?\d+)", part)
     if found is None:
-        return ref.name
-    parts = ref.name.split("/")
+        return name
+    parts = name.split("/")
     count = int(found[1])
     return "/".join(parts[min(count, len(parts) - 1) :] if count >= 0 else parts[count:])
 
