@@ -77,7 +77,9 @@ class Remotes:
         value = self._store.get(keys.of_name(keys.REMOTE, name))
         if value is None:
             there = self.names
-            has = f"there are {', '.join(there)}" if there else "'helios remote add NAME URL'"
+            has = f"the remotes are {', '.join(there)}" if there else "'helios remote add NAME URL'"
+            if "://" in name:
+                has = "'helios remote add NAME URL' gives a URL a name first"
             raise NotFound(f"no remote {name[:80]!r}: {has}")
         return value.decode("utf-8", "surrogateescape")
 

@@ -280,9 +280,17 @@ def test_the_current_branch_is_pushed_as_head(two: tuple[Stage, Stage]) -> None:
     assert " * [new branch] main -> review\n" in one.run("push", "@:review")
     with pytest.raises(UsageError, match="force-with-lease"):
         one.run("push", "+main")
+    assert " * [new branch] main~1 -> old\n" in one.run("push", "-v", "origin", "main~1:old")
+    with pytest.raises(NotFound, match="no revision 'nowhere'"):
+        one.run("push", "nowhere:old")
+    with pytest.raises(NotFound, match="push --delete origin old"):
+        one.run("branch", "-d", "-r", "origin/old")
     one.run("checkout", "HEAD~1")
     with pytest.raises(HeliosError, match="branch"):
         one.run("push", "origin", "HEAD")
+    with pytest.raises(NotFound, match="gives a URL a name"):
+        one.run("fetch", "file:///srv/team")
+    assert other.run("pull", "--no-rebase", "-q") == ""
     other.run("fetch")
     assert "review" in other.run("branch", "-r")
 
@@ -368,6 +376,8 @@ def test_a_checkout_prefers_origin(two: tuple[Stage, Stage], url: str) -> None:
         (["remote", "add", "o", "https://host/a/b"], "import --from-git"),
         (["remote", "add", "o", "/srv/team"], "'file:///srv/team'"),
         (["push", "--force"], "--force-with-lease"),
+        (["fetch", "--dry-run"], "changes no branch"),
+        (["pull", "--autostash"], "stash pop"),
         (["pull", "--rebase"], "'helios pull' merges"),
         (["fetch", "--all"], "'helios remote'"),
     ],

@@ -6,6 +6,7 @@ from heliosfs.commands.declarations.shared_options import E_FULL, E_USAGE, QUIET
 from heliosfs.commands.options import JSON, Option
 from heliosfs.commands.verb import REPLACES_ONCE, Verb
 
+_VERBOSE = Option(("-v", "--verbose"), "accepted: the text has all that there is", is_for_text=True)
 _E_RUNS = ("EBUSY", "another long verb, a garbage collection or an import runs")
 _E_REMOTE = ("ENOENT", "no such remote, or no such branch")
 _E_STORAGE = ("EIO", "the storage does not answer, refuses the credentials, or is damaged")
@@ -76,6 +77,7 @@ PUSH = Verb(
             "accepted: the branch of the same name is always the upstream",
             is_for_text=True,
         ),
+        _VERBOSE,
         QUIET,
         JSON,
     ),
@@ -109,6 +111,7 @@ FETCH = Verb(
     ),
     options=(
         Option(("-p", "--prune"), "forget branches that the remote has no more"),
+        _VERBOSE,
         QUIET,
         JSON,
     ),
@@ -136,6 +139,8 @@ PULL = Verb(
         Option(("--theirs",), "decide every conflict for the remote"),
         Option(("--markers",), "write conflicts into the files, in diff3 style"),
         Option(("--no-commit",), "leave the merge open for a look"),
+        Option(("--no-rebase",), "accepted: a pull always merges", is_for_text=True),
+        _VERBOSE,
         QUIET,
         JSON,
     ),

@@ -126,6 +126,9 @@ def _delete(request: Request, options: Options) -> Steps[str]:
         raise options.misuse("give the name of a branch")
     names = list(dict.fromkeys(options.words))
     for name in names:
+        if name not in repository.refs and repository.remotes.find(name) is not None:
+            remote, _, there = name.removeprefix("remotes/").partition("/")
+            raise NotFound(f"{name!r} is at a remote: 'helios push --delete {remote} {there}'")
         if repository.refs.branch(name).slot == request.view.slot:
             raise Busy(f"cannot delete branch {name!r}: you are on it")
     force = "force-delete" in options

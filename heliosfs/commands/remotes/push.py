@@ -18,6 +18,7 @@ from heliosfs.remote.push import NotFastForward, PushResult, delete
 from heliosfs.remote.push import push as push_ref
 from heliosfs.repo.ref_names import check_name
 from heliosfs.repo.remotes import HEADS, TAGS
+from heliosfs.repo.revisions import resolve
 from heliosfs.steps import Steps, on_thread
 
 _HEAD = ("HEAD", "@")
@@ -124,11 +125,12 @@ def _deletion(word: str) -> _PushedRef:
 
 def _is_ref(request: Request, word: str) -> bool:
     refs, name = request.repository.refs, word.partition(":")[0]
-    return name in _HEAD or name in refs or name in refs.tags or word.startswith((":", "+"))
+    is_name = name in _HEAD or name in refs or name in refs.tags
+    return is_name or word.startswith("+") or (":" in word and "://" not in word)
 
 
 def _ref(request: Request, word: str) -> _PushedRef:
-    """Return the branch or tag of a word: `main`, `HEAD`, `main:name-there`, `:name-there`.
+    """Return the ref of a word: `main`, `HEAD`, `main:name-there`, `REV:branch-there`, `:name`.
 
     NotFound; UsageError.
     """
@@ -141,6 +143,10 @@ def _ref(request: Request, word: str) -> _PushedRef:
     if name in _HEAD:
         name = request.view.require_branch()
     branch, tag = refs.find(name), refs.tags.get(name)
+    if there and branch is None and tag is None:
+        there = check_name(there.removeprefix("refs/heads/"))
+        oid = resolve(request.repository, name, request.view.head, request.view)
+        return _PushedRef(HEADS, name, there, oid)
     there = check_name(there.removeprefix("refs/heads/") or name)
     if branch is None and tag is not None:
         return _PushedRef(TAGS, name, there, tag)
