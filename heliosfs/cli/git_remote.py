@@ -108,7 +108,7 @@ class RemoteHelper:
                 words.append(f"--to-git={self._arriving().path}")
         found = self._ask(words)
         for ref, why in found["left_out"].items():
-            print(f"helios: {ref} is left out: {why}", file=sys.stderr)
+            print(f"helios: {_seen(f'{ref} is left out: {why}')}", file=sys.stderr)
         self._say(f":object-format {found['object_format']}")
         if git is not None and found["object_format"] != git.object_format:
             self._other_format = found["object_format"]
@@ -158,7 +158,7 @@ class RemoteHelper:
         found = self._ask([*words, f"--updates={arrivals.write('updates', lines)}"])
         refused = found["refused"]
         for ref in refs:
-            self._say(f"error {ref} {_one_line(refused[ref])}" if ref in refused else f"ok {ref}")
+            self._say(f"error {ref} {_seen(refused[ref])}" if ref in refused else f"ok {ref}")
         self._say("")
 
     def _batch(self, prefix: str) -> list[str]:
@@ -236,14 +236,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _complain(text: str) -> int:
-    from heliosfs.commands.visible import visible
-
-    print(f"helios: {visible(_one_line(text))}", file=sys.stderr)
+    print(f"helios: {_seen(text)}", file=sys.stderr)
     return _FAILED
 
 
-def _one_line(text: str) -> str:
-    return " ".join(text.split("\n"))
+def _seen(text: str) -> str:
+    """Return one line that a terminal does not obey: git shows it as it is."""
+    from heliosfs.commands.visible import visible
+
+    return visible(" ".join(text.split("\n")))
 
 
 def _untold(progress: Progress) -> None:

@@ -23,6 +23,8 @@ _DECODED_BYTES = 4 * 1024 * 1024
 """Bytes of objects that are decoded in one go."""
 _DECODED_COUNT = 2_000
 _WRITTEN_BYTES = 8 * 1024 * 1024
+_UNWRITTEN_COUNT = 100_000
+"""Objects that are written in one go, however small they are."""
 _ANNOUNCED_COUNT = 500
 
 
@@ -92,13 +94,16 @@ class Download:
 
     def _add(self, bulk: Bulk, objects: Iterator[RemoteObject]) -> Steps[None]:
         """Hand objects over to the bulk, and write now and then."""
+        waiting = 0
         while taken := (yield from on_thread(partial(_slice, objects))):
             for found in taken:
                 bulk.add(found.oid, found.kind, found.data, self._bases.take(found))
                 self.object_count += 1
                 yield TURN
-            if bulk.waiting_bytes >= _WRITTEN_BYTES:
+            waiting += len(taken)
+            if bulk.waiting_bytes >= _WRITTEN_BYTES or waiting >= _UNWRITTEN_COUNT:
                 yield from _write(bulk)
+                waiting = 0
             yield Progress(self.object_count, 0, "objects")
 
     def _check(self, new: NewCommits) -> Steps[None]:

@@ -25,7 +25,7 @@ from heliosfs.remote.reading import READERS
 from heliosfs.repo import keys
 from heliosfs.repo.ancestry import reaches
 from heliosfs.repo.git_dirs import SOME
-from heliosfs.repo.remotes import HEADS, TAGS, TrackedRef
+from heliosfs.repo.remotes import HEADS, TAGS, TrackedRef, check_same
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.tag_notes import Annotation
 from heliosfs.steps import Steps, on_thread
@@ -74,6 +74,7 @@ def fetch(
     garbage collection or an import runs.
     """
     remotes, history = repository.remotes, repository.history
+    url = remotes.url(remote)
     before = dict(remotes.refs(remote))
     run = Download(repository, bucket)
     try:
@@ -89,6 +90,8 @@ def fetch(
             if bulk is not None:
                 yield from run.take(bulk, lacking)
             moved = yield from _compared(repository, before, records)
+            # It may be another one of that name by now.
+            check_same(remotes, remote, url)
             _keep(repository, remote, records, gone if prunes else [], run)
         finally:
             if bulk is not None:
@@ -189,8 +192,7 @@ def _keep(
     """Keep what was seen of all refs, in one publish."""
     remotes, now_ns = repository.remotes, repository.clock.now_ns()
     with repository.transaction:
-        # The remote may have been removed, and a garbage collection begun, while we waited.
-        remotes.url(remote)
+        # A garbage collection may have begun while we waited.
         for (kind, name), (seen, note) in records.items():
             if seen.commit not in repository.history:
                 raise Busy(f"{remote}/{name}: a garbage collection is removing it here: try again")

@@ -16,6 +16,7 @@ from heliosfs.errors import CorruptObject, StoreFormat, TooLarge, UsageError
 from heliosfs.objects.ids import OID_BYTES, CommitId, Oid
 from heliosfs.remote.bucket import Bucket, Changed, NoObject
 from heliosfs.repo.ref_names import check_name
+from heliosfs.repo.remotes import HEADS, TAGS
 from heliosfs.repo.tag_notes import Annotation, decode_annotation, encode_annotation
 
 FORMAT_KEY = "format"
@@ -25,7 +26,7 @@ REFS = "refs/"
 TREES = "trees/"
 REF_BYTES_MAX = 128 * 1024
 """Largest record of a ref that is read."""
-_GENERATION_MAX = 2**63 - 1
+_NUMBER_MAX = 2**63 - 1
 _TEXT_MAX = 1_024
 _PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-~")
 _QUOTED = [chr(byte) if byte in _PLAIN else f"%{byte:02X}" for byte in range(256)]
@@ -70,7 +71,9 @@ def ref_of(key: str) -> tuple[str, str] | None:
         check_name(name)
     except UsageError:
         return None
-    return (kind, name) if f"{prefix}/" == REFS and ref_key(kind, name) == key else None
+    if f"{prefix}/" != REFS or kind not in (HEADS, TAGS) or ref_key(kind, name) != key:
+        return None
+    return kind, name
 
 
 class RefRecord(NamedTuple):
@@ -93,7 +96,8 @@ class RefRecord(NamedTuple):
         document: dict[str, object] = {
             "commit": self.commit.hex(),
             "trees": self.trees.hex(),
-            "generation": self.generation,
+            # A count that somebody made up must not make ours unreadable.
+            "generation": min(self.generation, _NUMBER_MAX),
             "by": self.by[:_TEXT_MAX],
             "at": self.at,
         }
@@ -125,13 +129,14 @@ def decode_ref(name: str, data: bytes) -> RefRecord:
 
 
 def _commit(value: object) -> CommitId:
-    if not isinstance(value, str) or len(value) != 2 * OID_BYTES:
+    # Not by `fromhex` alone, which passes over blanks.
+    if not isinstance(value, str) or _DIGITS.fullmatch(value) is None:
         raise ValueError("not the id of a commit")
     return CommitId(Oid(bytes.fromhex(value)))
 
 
 def _number(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _GENERATION_MAX:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _NUMBER_MAX:
         raise ValueError("not a number")
     return value
 

@@ -99,9 +99,12 @@ def read_pack(name: PackName, data: bytes) -> Iterator[RemoteObject]:
     if len(data) != name.size or blake3(data).digest() != name.digest:
         raise CorruptObject(f"{shown} of the remote has other bytes than its name says")
     rows = sorted(_rows(shown, data), key=itemgetter(5))
+    end = 0
     for oid, kind, codec, size, stored, at in rows:
-        if size > OBJECT_MAX or at + stored > len(data):
+        # Bodies that overlap would let a small pack hold any number of large objects.
+        if size > OBJECT_MAX or at < end or at + stored > len(data):
             raise CorruptObject(f"{shown} of the remote has an object of impossible size")
+        end = at + stored
         yield decoded_object(kind, codec, data[at : at + stored], size, oid)
 
 

@@ -31,7 +31,7 @@ from heliosfs.remote.layout import (
 from heliosfs.remote.packfile import PackName, PackWriter, RemoteObject
 from heliosfs.remote.treesfile import TreesWriter
 from heliosfs.repo.ancestry import reaches
-from heliosfs.repo.remotes import HEADS, TAGS, TrackedRef
+from heliosfs.repo.remotes import HEADS, TAGS, TrackedRef, check_same
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.tag_notes import annotation
 from heliosfs.steps import TURN, Progress, Steps, Turn, on_thread
@@ -75,6 +75,7 @@ def push(
     what was last seen of it.  NotFastForward says what to do; Unreachable, and nothing here has
     changed.
     """
+    url = repository.remotes.url(remote)
     seen = repository.remotes.tracked(remote, kind, name)
     is_forced = False
     if seen is not None and seen.commit != head:
@@ -96,7 +97,7 @@ def push(
     now = yield from on_thread(partial(place.write, record, seen))
     # Not after ALONE: it belongs to no branch and no view, and says what is so in the remote.
     with repository.transaction:
-        repository.remotes.url(remote)
+        check_same(repository.remotes, remote, url)
         repository.remotes.track(remote, kind, name, now, repository.clock.now_ns())
         repository.remotes.note_push(remote, is_under_way=False)
     return PushResult(
@@ -116,6 +117,7 @@ def delete(repository: Repository, bucket: Bucket, remote: str, name: str) -> St
     condition, what somebody pushes between the look at the version and the deletion is lost.
     """
     remotes = repository.remotes
+    url = remotes.url(remote)
     kind = HEADS if remotes.tracked(remote, HEADS, name) is not None else TAGS
     seen = remotes.tracked(remote, kind, name)
     if seen is None:
@@ -127,7 +129,7 @@ def delete(repository: Repository, bucket: Bucket, remote: str, name: str) -> St
             f"{remote}/{name} has moved since it was seen: 'helios fetch {remote}', and look"
         ) from None
     with repository.transaction:
-        remotes.url(remote)
+        check_same(remotes, remote, url)
         remotes.track(remote, kind, name, None, repository.clock.now_ns())
     return PushResult(seen.commit, is_forced=False)
 

@@ -1,4 +1,4 @@
-"""Checks of a tree that came from elsewhere: entries that no file system has are refused.
+"""Checks of a tree that came from elsewhere: entries that no workspace has are refused.
 
 The id of a tree says that its bytes are those which someone wrote, not that they make sense.
 """
@@ -25,6 +25,10 @@ _KINDS = frozenset(
         stat.S_IFCHR,
     )
 )
+
+
+_TARGET_MAX_BYTES = 4_095
+"""Longest target of a symbolic link (PATH_MAX without the NUL)."""
 
 
 def check_tree(found: RemoteObject) -> None:
@@ -58,4 +62,9 @@ def _entries(data: bytes) -> Iterator[Entry]:
 def _checked(entry: Entry) -> Entry:
     if stat.S_IFMT(entry.mode) not in _KINDS:
         raise ValueError(f"an entry of mode {entry.mode:o}")
+    if b"\0" in entry.target or len(entry.target) > _TARGET_MAX_BYTES:
+        raise ValueError("a target that no symbolic link has")
+    # Those of other namespaces are capabilities and labels: the system would obey them.
+    if any(not name.startswith(b"user.") or b"\0" in name for name in entry.xattrs or ()):
+        raise ValueError("an attribute that is not of the user")
     return entry

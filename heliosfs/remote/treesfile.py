@@ -25,6 +25,7 @@ _COUNTS = struct.Struct("<II")
 _PACK = struct.Struct(f"<{OID_BYTES}sQ")
 _FRAME = struct.Struct("<BII")
 _RECORD = struct.Struct("<BI")
+_KINDS = frozenset(map(int, Kind))
 _FRAME_BYTES = 1024 * 1024
 """Bytes from which a frame takes no further object."""
 _FRAME_MAX = OBJECT_MAX + _FRAME_BYTES + _RECORD.size
@@ -102,8 +103,11 @@ def read_trees(shown: str, data: bytes) -> PushedTrees:
     return PushedTrees([CommitId(Oid(each)) for each in bases], packs, data[:end], frames_at)
 
 
-def read_frame(shown: str, trees: PushedTrees, at: int) -> tuple[list[RemoteObject], int]:
-    """Return the objects of the frame at an offset, and the offset after it.  CorruptObject."""
+def read_frame(shown: str, trees: PushedTrees, at: int) -> tuple[Iterator[RemoteObject], int]:
+    """Return the objects of the frame at an offset, and the offset after it.  CorruptObject.
+
+    They are made one by one, for a frame of a few KB can hold millions of them.
+    """
     data, body_at = trees.data, at + _FRAME.size
     if body_at > len(data):
         raise CorruptObject(f"{shown} of the remote ends within a frame")
@@ -112,20 +116,18 @@ def read_frame(shown: str, trees: PushedTrees, at: int) -> tuple[list[RemoteObje
     if codec not in (Codec.RAW, Codec.LZ4, Codec.ZSTD) or size > _FRAME_MAX or end > len(data):
         raise CorruptObject(f"{shown} of the remote has an impossible frame")
     try:
-        return list(_records(decode(codec, data[body_at:end], size))), end
-    except (DecodeError, ValueError) as error:
+        return _records(shown, decode(codec, data[body_at:end], size)), end
+    except DecodeError as error:
         raise CorruptObject(f"{shown} of the remote has a damaged frame: {error}") from error
 
 
-def _records(data: bytes) -> Iterator[RemoteObject]:
+def _records(shown: str, data: bytes) -> Iterator[RemoteObject]:
     at = 0
     while at < len(data):
-        if at + _RECORD.size > len(data):
-            raise ValueError("it ends within an object")
-        kind, size = _RECORD.unpack_from(data, at)
-        at += _RECORD.size
-        if at + size > len(data):
-            raise ValueError("it ends within an object")
-        body = data[at : at + size]
+        body_at = at + _RECORD.size
+        kind, size = _RECORD.unpack_from(data, at) if body_at <= len(data) else (0, len(data))
+        at = body_at + size
+        if at > len(data) or kind not in _KINDS:
+            raise CorruptObject(f"{shown} of the remote has a frame of no objects")
+        body = data[body_at:at]
         yield RemoteObject(Kind(kind), object_id(Kind(kind), body), body)
-        at += size

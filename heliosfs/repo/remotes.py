@@ -198,6 +198,12 @@ class Remotes:
             self._store.put(key, b"" if is_under_way else None)
 
 
+def check_same(remotes: Remotes, name: str, url: str) -> None:
+    """Check that a remote still is at a URL: what was seen there is true there alone.  NotFound."""
+    if remotes.url(name) != url:
+        raise NotFound(f"the remote {name!r} has another URL by now: {remotes.url(name)}")
+
+
 def _set(
     refs: dict[tuple[str, str], TrackedRef], key: tuple[str, str], seen: TrackedRef | None
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shlex
@@ -9,9 +10,11 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from heliosfs.cli.git_remote import RemoteHelper
 from heliosfs.cli.main import main
 from tests.git_repository import ENVIRONMENT, Clone, everything, fsck, refs_of
 from tests.git_repository import git as plain_git
@@ -299,3 +302,38 @@ def test_what_is_no_workspace_is_refused_in_one_line(
     assert "lost its daemon: 'helios mount " in line("clone", "helios::ws", "clone")
     assert not (tmp_path / "clone").exists()
     assert not (tmp_path / "shallow").exists()
+
+
+def test_a_terminal_obeys_no_name_of_a_ref(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """git shows what a remote helper says as it is."""
+    ref, id_ = "refs/heads/a\x9b1m\u202eb", "0" * 40
+    found = {
+        "object_format": "sha1",
+        "head": "",
+        "refs": {},
+        "peeled": {},
+        "left_out": {ref: "odd\nname"},
+        "refused": {ref: "there is\ra\x1b[2J\x9b1m"},
+    }
+
+    class FakeGit(SimpleNamespace):
+        common = path = "/nowhere"
+        object_format = "sha1"
+
+        def ids_of(self, sources: list[str]) -> dict[str, str]:
+            return dict.fromkeys(sources, id_)
+
+        def arrivals(self) -> SimpleNamespace:
+            write = "/nowhere/updates".format
+            return SimpleNamespace(path="/nowhere", write=write, close=lambda: None)
+
+    monkeypatch.delenv("GIT_DIR", raising=False)
+    monkeypatch.setattr(RemoteHelper, "_ask", lambda self, words: found)
+    monkeypatch.setattr(RemoteHelper, "_need_git", lambda self: FakeGit())
+    said = io.StringIO()
+    RemoteHelper("x", "/x", io.StringIO(f"list\npush {ref}:{ref}\n\n"), said).serve()
+    error = "refs/heads/a<U+009B>1m<U+202E>b is left out: odd name"
+    assert capsys.readouterr().err == f"helios: {error}\n"
+    assert f"error {ref} there is^Ma^[[2J<U+009B>1m\n" in said.getvalue()

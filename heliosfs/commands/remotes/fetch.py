@@ -14,7 +14,7 @@ from heliosfs.errors import NotFound
 from heliosfs.remote.buckets.opening import open_bucket
 from heliosfs.remote.fetch import FetchResult, MovedRef
 from heliosfs.remote.fetch import fetch as fetch_refs
-from heliosfs.repo.remotes import HEADS, TAGS
+from heliosfs.repo.remotes import HEADS, TAGS, check_same
 from heliosfs.steps import Steps, on_thread
 
 _MERGE_FLAGS = ("ff-only", "no-ff", "ours", "theirs", "markers", "no-commit", "quiet", "json")
@@ -59,6 +59,7 @@ def _fetched(
 ) -> Steps[FetchResult]:
     url = request.repository.remotes.url(remote)
     bucket = yield from on_thread(partial(open_bucket, url))
+    check_same(request.repository.remotes, remote, url)
     return (yield from fetch_refs(request.repository, bucket, remote, branches, prunes=prunes))
 
 

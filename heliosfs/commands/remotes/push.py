@@ -17,7 +17,7 @@ from heliosfs.remote.buckets.opening import open_bucket
 from heliosfs.remote.push import NotFastForward, PushResult, delete
 from heliosfs.remote.push import push as push_ref
 from heliosfs.repo.ref_names import check_name
-from heliosfs.repo.remotes import HEADS, TAGS
+from heliosfs.repo.remotes import HEADS, TAGS, check_same
 from heliosfs.repo.revisions import resolve
 from heliosfs.steps import Steps, on_thread
 
@@ -50,6 +50,8 @@ def push(request: Request, options: Options) -> Steps[str]:
     bucket = yield from on_thread(partial(open_bucket, url))
     outcomes = []
     for ref in refs:
+        # It may have got another while we waited, of which the bucket knows nothing.
+        check_same(request.repository.remotes, remote, url)
         try:
             result = yield from _push_one(request, bucket, remote, ref, options)
             outcomes.append(_PushOutcome(ref, result, ""))

@@ -34,6 +34,9 @@ def entries(
         key = base + part
         if is_directory:
             may_hold = key.startswith(prefix) or prefix.startswith(key)
+            # What is deeper than any key, or adds nothing to it, is not ours, and may have no end.
+            if not part or not is_key(key.removesuffix("/")):
+                continue
             if may_hold and (key > after or after.startswith(key)):
                 yield name, key, None
         elif key.startswith(prefix) and key > after and is_key(key):

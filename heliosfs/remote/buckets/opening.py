@@ -13,6 +13,7 @@ from heliosfs.repo.backup_directory import check_outside, plain_path
 
 _OF_GIT = re.compile(r"(https?|ssh|git)://|[\w.-]+@[\w.-]+:|.*\.git/?$")
 """URLs that git has, and no storage here."""
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 def open_bucket(url: str, *, make: bool = False) -> Bucket:
@@ -22,7 +23,7 @@ def open_bucket(url: str, *, make: bool = False) -> Bucket:
     names no storage, NotPermitted for a directory in a workspace or a store; with `make`,
     AlreadyExists and Unreachable.
     """
-    parts = urlsplit(url)
+    parts = _split(url)
     refuse_secrets(parts)
     if parts.scheme == "file":
         bucket = DirectoryBucket(_directory(parts))
@@ -48,6 +49,17 @@ def _instead(url: str) -> str:
     )
 
 
+def _split(url: str) -> SplitResult:
+    # `urlsplit` drops these, so that the storage would be another one than the URL that is shown.
+    if _CONTROL.search(url) or url != url.strip():
+        raise UsageError("a URL has no control characters, and no blanks at its ends")
+    try:
+        return urlsplit(url)
+    except ValueError:
+        # Its text repeats the host, and a password in it.
+        raise UsageError("the URL has a host that no storage has") from None
+
+
 def refuse_secrets(parts: SplitResult) -> None:
     """Refuse a URL with a user or password, without repeating it.  Raise UsageError."""
     if "@" in parts.netloc:
@@ -61,7 +73,7 @@ def refuse_secrets(parts: SplitResult) -> None:
 def _directory(parts: SplitResult) -> str:
     if parts.netloc not in ("", "localhost") or parts.query or parts.fragment:
         raise UsageError("a directory is file:///DIRECTORY, with no host, ? or #")
-    path = unquote(parts.path)
+    path = unquote(parts.path, errors="surrogateescape")
     if not path.startswith("/") or "\0" in path:
         raise UsageError(f"file:// and an absolute path name a directory, and {path!r} is none")
     check_outside(plain_path(path), "")
