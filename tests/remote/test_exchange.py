@@ -6,9 +6,10 @@ import random
 
 import pytest
 
+from heliosfs.errors import NotFound
 from heliosfs.remote.buckets.memory import MemoryBucket
 from heliosfs.remote.fetch import fetch
-from heliosfs.remote.push import NotFastForward
+from heliosfs.remote.push import NotFastForward, delete
 from heliosfs.repo.gc.collect import collect_garbage
 from heliosfs.repo.gc.retention import Retention
 from heliosfs.repo.remotes import HEADS
@@ -250,3 +251,35 @@ def test_merges_travel_whole() -> None:
     three.check()
     assert three.commits() == one.commits() == two.commits()
     assert three.files.tree() == one.files.tree()
+
+
+def test_a_deleted_ref_leaves_what_others_need() -> None:
+    bucket = MemoryBucket()
+    one, late = Machine(bucket), Machine(bucket)
+    first = one.commit(a=b"1")
+    one.run("branch", "early")
+    one.commit(a=b"2")
+    one.push()
+    # Nothing is sent for it: it is read from what the push of main has left.
+    one.push("early")
+    run_to_end(delete(one.repository, bucket, "origin", "main"), one.store)
+    assert list(one.tracked) == [(HEADS, "early")]
+    late.fetch()
+    assert [seen.commit.hex() for seen in late.tracked.values()] == [first]
+    late.check()
+    one.push()
+    late.fetch()
+    assert late.origin_main == one.head
+    late.check()
+
+
+def test_a_deletion_whose_answer_is_lost_is_repeated() -> None:
+    bucket = MemoryBucket()
+    one = Machine(bucket)
+    one.commit(a=b"1")
+    one.push()
+    bucket.delete("refs/heads/main")
+    run_to_end(delete(one.repository, bucket, "origin", "main"), one.store)
+    assert not one.tracked
+    with pytest.raises(NotFound, match="was seen"):
+        run_to_end(delete(one.repository, bucket, "origin", "main"), one.store)

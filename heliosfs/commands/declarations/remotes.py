@@ -27,8 +27,8 @@ REMOTE = Verb(
         "az://), into which 'push' puts branches and from which 'fetch' takes them. NAME is\n"
         "'origin' unless given. 'add' probes whether the storage keeps what a remote needs. Names\n"
         "are kept in the store, not in helios.yaml; credentials never are, they come from the\n"
-        "environment. 'remove' changes nothing there, and neither does 'set-url', after which the\n"
-        "branches of the remote are those that the next 'fetch' finds."
+        "environment. 'remove' changes nothing there. 'set-url' probes, too, and forgets the\n"
+        "branches of the old place: the next 'fetch' finds those of the new one."
     ),
     options=(
         Option(("-v", "--verbose"), "accepted: the URL is always shown", is_for_text=True),
@@ -58,9 +58,10 @@ PUSH = Verb(
     ),
     description=(
         "Without BRANCH the current branch is pushed; without REMOTE it goes to 'origin', or to\n"
-        "the only one there is. A BRANCH may be a tag, too. Only what the remote lacks is sent,\n"
-        "and its branch moves last, so that nobody sees a branch without its files. A push that\n"
-        "ends early has changed nothing there; the next one sends the rest.\n"
+        "the only one there is. A BRANCH may be a tag, too, and with NAME any revision. Only\n"
+        "what the remote lacks is sent, and its branch moves last, so that nobody sees a branch\n"
+        "without its files. A push that ends early has changed nothing there; the next one sends\n"
+        "the rest.\n"
         "A branch that has commits there which this one lacks is not moved: 'pull' first. With\n"
         "--force-with-lease it loses them, if it still is what was last fetched or pushed.\n"
         "With --delete, or as ':NAME', a branch or tag there goes, if it still is what was last\n"
