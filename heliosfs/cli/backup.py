@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from heliosfs.cli.client import current_directory
-from heliosfs.cli.newplace import new_store, prepare, take_back
+from heliosfs.cli.newplace import new_store, prepared
 from heliosfs.cli.progress import ProgressLine
 from heliosfs.commands.options import Options
 from heliosfs.repo.backup_directory import (
@@ -91,12 +91,8 @@ def _restore(options: Options, line: ProgressLine) -> int:
     try:
         last = last_backup(source)
         assert last is not None
-        was_there = prepare(new)
-        try:
+        with prepared(new):
             count, damaged = _fill(source, new, options, line)
-        except BaseException:
-            take_back(new, was_there=was_there)
-            raise
     finally:
         source.close()
     line.end()

@@ -57,7 +57,7 @@ def clone_parser() -> LocalVerbParser:
 
 def clone(argv: Sequence[str]) -> int:
     """Run `helios clone` and return the exit code.  Raise HeliosError."""
-    from heliosfs.cli.newplace import prepare, take_back
+    from heliosfs.cli.newplace import prepared
     from heliosfs.remote.buckets.opening import open_bucket
     from heliosfs.repo.backup_directory import check_outside, plain_path
 
@@ -73,13 +73,10 @@ def clone(argv: Sequence[str]) -> int:
     bucket = open_bucket(asked.url)
     branch = _chosen(bucket, asked.url, asked.branch)
     check_outside(directory, "")
-    was_there = prepare(directory)
     line = ProgressLine()
     try:
-        done = _fill(directory, bucket, asked.url, branch, line)
-    except BaseException:
-        take_back(directory, was_there=was_there)
-        raise
+        with prepared(directory):
+            done = _fill(directory, bucket, asked.url, branch, line)
     finally:
         line.end()
     if not asked.quiet:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import stat
@@ -9,33 +10,65 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from heliosfs.cli.locate import REPOSITORY
-from heliosfs.errors import AlreadyExists, HeliosError, NotPermitted
+from heliosfs.errors import AlreadyExists, Busy, HeliosError, NotPermitted
 from heliosfs.repo.backup_directory import reason, sync_directory
 
 _NEW = f"{REPOSITORY}.new"
 """Name of the store until it is whole: one that is not must never be opened."""
 
 
-def prepare(new: str) -> bool:
-    """Make the directory of the workspace, if it is not there and empty; return True if it was."""
+@contextmanager
+def prepared(new: str) -> Iterator[None]:
+    """Make the directory of the workspace, or use an empty one; take back what an error leaves.
+
+    Busy while another process fills it, AlreadyExists, NotPermitted for a link.
+    """
+    was_there = _made(new)
+    try:
+        fd = os.open(new, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError as error:
+        raise HeliosError(f"cannot open {new}: {reason(error)}") from error
+    try:
+        _lock(fd, new)
+        names = set(os.listdir(fd))
+        if names - {_NEW}:
+            raise AlreadyExists(f"{new} is not empty: name a new or empty directory")
+        if names:
+            # What a process that was killed has left.
+            shutil.rmtree(os.path.join(new, _NEW))
+        try:
+            yield
+        except BaseException:
+            _take_back(new, was_there=was_there)
+            raise
+    finally:
+        os.close(fd)
+
+
+def _made(new: str) -> bool:
+    """Make the directory; return True if it was there."""
     try:
         os.mkdir(new)
     except FileExistsError:
-        try:
-            names = set(os.listdir(new))
-        except NotADirectoryError as error:
-            raise AlreadyExists(f"{new} is no directory") from error
         if os.path.islink(new):
             raise NotPermitted(f"{new} is a symbolic link, which is not followed") from None
-        if names - {_NEW}:
-            raise AlreadyExists(f"{new} is not empty: name a new or empty directory") from None
-        if _NEW in names:
-            # What a restore that was killed has left.
-            shutil.rmtree(os.path.join(new, _NEW))
+        if not os.path.isdir(new):
+            raise AlreadyExists(f"{new} is no directory") from None
         return True
     except OSError as error:
         raise HeliosError(f"cannot make {new}: {reason(error)}") from error
     return False
+
+
+def _lock(fd: int, new: str) -> None:
+    """Keep others from filling, or clearing, the directory until it is closed.  Busy."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise Busy(f"another process makes a workspace in {new}: wait for it") from None
+    except OSError:
+        # Some file servers have no locks for directories.
+        pass
 
 
 @contextmanager
@@ -56,7 +89,7 @@ def new_store(new: str) -> Iterator[int]:
         sync_directory(each)
 
 
-def take_back(new: str, *, was_there: bool) -> None:
+def _take_back(new: str, *, was_there: bool) -> None:
     """Remove what is left of a store that was not finished, and the directory if it was made."""
     shutil.rmtree(os.path.join(new, _NEW), ignore_errors=True)
     if not was_there and stat.S_ISDIR(os.lstat(new).st_mode) and not os.listdir(new):

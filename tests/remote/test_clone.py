@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from heliosfs.cli.main import main
+from heliosfs.cli.newplace import new_store, prepared
 from heliosfs.remote.buckets.shared_directory import DirectoryBucket
 
 
@@ -136,3 +137,27 @@ def test_a_place_that_is_no_remote(tmp_path: Path, capfd: pytest.CaptureFixture[
     assert call("clone", f"file://{tmp_path}/empty", "copy") == 1
     assert "is no remote" in capfd.readouterr().err
     assert not (tmp_path / "copy").exists()
+
+
+def test_what_a_killed_clone_has_left_goes(
+    url: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    left = tmp_path / "copy" / ".helios.new"
+    left.mkdir(parents=True)
+    (left / "store.lmdb").write_bytes(b"half")
+    assert _said(capfd, "clone", "-q", url, "copy") == ""
+    assert os.listdir(tmp_path / "copy") == [".helios"]
+
+
+def test_two_clones_do_not_share_a_directory(
+    url: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The second would clear what the first has written, and the first would call it whole."""
+    copy = tmp_path / "copy"
+    with prepared(str(copy)), new_store(str(copy)) as fd:
+        os.close(os.open("written", os.O_CREAT | os.O_WRONLY, dir_fd=fd))
+        capfd.readouterr()
+        assert call("clone", url, "copy") == 1
+        assert "another process makes a workspace in" in capfd.readouterr().err
+        assert os.listdir(fd) == ["written"]
+    assert os.listdir(copy) == [".helios"]
