@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import pytest
 from heliosfs.remote.bucket import Got, Lying, NoObject, StoredObject, Unreachable
 from heliosfs.remote.buckets.memory import MemoryBucket
 from heliosfs.remote.buckets.probe import probe
+from heliosfs.remote.buckets.shared_directory import DirectoryBucket
 from tests.remote.storages import STORAGES
 
 
@@ -122,3 +125,13 @@ def test_a_storage_that_fails_is_not_called_a_liar() -> None:
     with pytest.raises(Unreachable):
         probe(bucket)
     assert list(bucket.list("")) == []
+
+
+def test_what_a_killed_probe_has_left_goes_after_a_day(tmp_path: Path) -> None:
+    bucket = DirectoryBucket(str(tmp_path / "bucket"))
+    bucket.make()
+    for name, age in (("old", 90_000), ("young", 3_000)):
+        bucket.create(f"probe/{name}", b"left")
+        os.utime(Path(bucket.path, "probe.d", name), (time.time() - age,) * 2)
+    probe(bucket)
+    assert [each.key for each in bucket.list("")] == ["probe/young"]

@@ -11,10 +11,12 @@ from heliosfs.remote.bucket import Bucket, Changed, Lying, NoObject
 
 _PREFIX = "probe/"
 """Beginning of the keys of objects that a probe makes, and deletes at the end."""
+_OLD_SECONDS = 86_400
+"""Age from which such an object is taken for what a killed probe has left."""
 
 
 def probe(bucket: Bucket) -> None:
-    """Check that a storage keeps the promises of `Bucket`; about 18 requests.
+    """Check that a storage keeps the promises of `Bucket`; about 19 requests.
 
     Raise Lying, which says what was seen, and Unreachable.  Servers are common that have the
     requests of S3, ignore their conditions, and overwrite: two pushes at once would then lose one.
@@ -25,6 +27,7 @@ def probe(bucket: Bucket) -> None:
         first = _check_create(bucket, key)
         second = _check_swap(bucket, key, other, first)
         _check_reads(bucket, key, second)
+        _sweep(bucket, key)
         _check_delete(bucket, key, first, second)
     finally:
         for each in (key, other):
@@ -62,6 +65,17 @@ def _check_reads(bucket: Bucket, key: str, version: str) -> None:
         raise Lying("the storage does not list an object that was just created")
     if listed[0].size != len(b"the second") or listed[0].version != version:
         raise Lying("the storage lists another size or version than was just written")
+
+
+def _sweep(bucket: Bucket, key: str) -> None:
+    """Delete what killed probes have left, by the clock of the storage."""
+    left = {each.key: each for each in bucket.list(_PREFIX)}
+    # Its own object is there, or `_check_reads` would have said so.
+    before = left[key].modified_at - _OLD_SECONDS if key in left else 0
+    for each in left.values():
+        if each.modified_at < before:
+            with suppress(HeliosError):
+                bucket.delete(each.key, each.version)
 
 
 def _check_delete(bucket: Bucket, key: str, old: str, version: str) -> None:
