@@ -17,12 +17,15 @@ from heliosfs.store.base import Objects
 
 
 def read_file(store: Objects, entry: Entry) -> bytes:
-    """Return the bytes of a regular file, all at once."""
+    """Return the bytes of a regular file, all at once.  CorruptObject, MissingObject."""
     if not entry.size:
         return b""
     if entry.size <= WHOLE_MAX:
         return store.read(entry.oid, Kind.BLOB)
     _, size, ids = read_parts(store, entry.oid)
+    # A list that somebody made up may be of a hole that no memory holds.
+    if size != entry.size:
+        raise CorruptObject(f"parts {entry.oid.hex()} are of {size} bytes, not of {entry.size}")
     pieces = []
     for index in range(part_count(size)):
         oid = ids.get(index)

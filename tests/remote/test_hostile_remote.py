@@ -11,6 +11,7 @@ import pytest
 from blake3 import blake3
 
 from heliosfs.errors import CorruptObject, HeliosError, NotFound, UsageError
+from heliosfs.objects.blob import encode_parts
 from heliosfs.objects.commit import Commit, Signature, encode_commit
 from heliosfs.objects.ids import CommitId, Kind, Oid, object_id
 from heliosfs.objects.tree import Entry, encode_entry, join_leaf
@@ -27,6 +28,7 @@ from heliosfs.remote.treesfile import PushedTrees, TreesWriter, read_frame, read
 from heliosfs.repo.remotes import HEADS
 from heliosfs.steps import Progress, Steps, Turn, perform
 from heliosfs.store.encoding.codecs import encode
+from heliosfs.trees.files import read_file
 from tests.remote.machines import Machine
 
 SOME = CommitId(Oid(b"\xab" * 32))
@@ -183,6 +185,17 @@ def test_an_object_of_another_kind_stands_for_nothing() -> None:
     with pytest.raises(HeliosError, match="nothing was changed"):
         reader.fetch()
     assert reader.tracked == {}
+
+
+def test_a_large_file_that_is_larger_than_its_entry_takes_no_memory() -> None:
+    data = encode_parts(2**45, {})
+    parts = RemoteObject(Kind.PARTS, object_id(Kind.PARTS, data), data)
+    entry = _file({})._replace(size=2 * 1024 * 1024, oid=parts.oid)
+    objects, head = _head(entry)
+    reader = Machine(_offered([*objects, parts], head))
+    reader.fetch()
+    with pytest.raises(CorruptObject, match="not of 2097152"):
+        read_file(reader.store, entry)
 
 
 def _framed(body: bytes, size: int) -> PushedTrees:
