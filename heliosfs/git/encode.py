@@ -16,6 +16,7 @@ from heliosfs.objects.tree import Entry, decode_entry
 from heliosfs.steps import TURN, Steps
 from heliosfs.store.base import Store
 from heliosfs.store.remembered import TwoGenerationCache
+from heliosfs.trees.files import read_whole
 from heliosfs.trees.gitlinks import gitlink_of, plain_xattrs
 from heliosfs.trees.stored import EMPTY_TREE, read_entries
 
@@ -189,7 +190,7 @@ class GitEncoder:
     def _pieces(self, oid: Oid, size: int) -> Iterator[bytes]:
         """Yield the bytes of a regular file in pieces."""
         if size <= WHOLE_MAX:
-            yield self._store.read(oid, Kind.BLOB) if size else b""
+            yield read_whole(self._store, oid, size)
             return
         left = size
         ids = decode_parts(self._store.read(oid, Kind.PARTS)).ids

@@ -18,10 +18,8 @@ from heliosfs.store.base import Objects
 
 def read_file(store: Objects, entry: Entry) -> bytes:
     """Return the bytes of a regular file, all at once.  CorruptObject, MissingObject."""
-    if not entry.size:
-        return b""
     if entry.size <= WHOLE_MAX:
-        return store.read(entry.oid, Kind.BLOB)
+        return read_whole(store, entry.oid, entry.size)
     _, size, ids = read_parts(store, entry.oid)
     # A list that somebody made up may be of a hole that no memory holds.
     if size != entry.size:
@@ -32,6 +30,15 @@ def read_file(store: Objects, entry: Entry) -> bytes:
         length = min(PART_BYTES, size - index * PART_BYTES)
         pieces.append(bytes(length) if oid is None else store.read(oid, Kind.BLOB))
     return b"".join(pieces)
+
+
+def read_whole(store: Objects, oid: Oid, size: int) -> bytes:
+    """Return the bytes of a file that is one object.  CorruptObject, MissingObject."""
+    data = store.read(oid, Kind.BLOB) if size else b""
+    # An entry that somebody made up may say another size.
+    if len(data) != size:
+        raise CorruptObject(f"content {oid.hex()} has {len(data)} bytes, not {size}")
+    return data
 
 
 def read_parts(store: Objects, oid: Oid) -> tuple[bytes, int, dict[int, BlobId]]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+from heliosfs.errors import CorruptObject
 from heliosfs.objects.blob import EMPTY_BLOB, WHOLE_MAX
 from heliosfs.objects.ids import Kind, Oid, object_id
 from heliosfs.store.base import Store
@@ -195,14 +196,24 @@ class WorkingSet:
         return oid
 
     def load(self, node: FileContent) -> bytes | bytearray | LargeFile:
-        """Load the content of a clean file; of a large one, only the list of its parts."""
-        oid = node.oid
+        """Load the content of a clean file; of a large one, only the list of its parts.
+
+        CorruptObject, also if the content is of another size than its entry: a tree may have been
+        made up elsewhere.
+        """
+        oid, size = node.oid, node.file_size
         assert oid is not None
-        if node.file_size > WHOLE_MAX:
-            content: bytes | LargeFile = LargeFile.load(self.store, oid, self.account)
+        content: bytes | LargeFile
+        if size > WHOLE_MAX:
+            content = LargeFile.load(self.store, oid, self.account)
+            found = content.size
         else:
-            content = self.store.read(oid, Kind.BLOB) if node.file_size else b""
-            self._charge(len(content))
+            content = self.store.read(oid, Kind.BLOB) if size else b""
+            found = len(content)
+        if found != size:
+            raise CorruptObject(f"content {oid.hex()} has {found} bytes, not {size}")
+        if size <= WHOLE_MAX:
+            self._charge(size)
         node.content = content
         self._loaded[node] = None
         return content

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from heliosfs.objects.ids import CommitId, Oid
 from heliosfs.remote.bucket import Bucket
+from heliosfs.remote.buckets.memory import MemoryBucket
 from heliosfs.remote.fetch import FetchResult, fetch
+from heliosfs.remote.layout import RefRecord, ref_key, trees_key
+from heliosfs.remote.packfile import RemoteObject
 from heliosfs.remote.push import PushResult, push
+from heliosfs.remote.treesfile import TreesWriter
 from heliosfs.repo.check import check_store
 from heliosfs.repo.remotes import HEADS, TrackedRef
 from heliosfs.steps import Steps, run_to_end
@@ -65,3 +71,15 @@ class Machine(Stage):
 
 def commit_id(text: str) -> CommitId:
     return CommitId(Oid(bytes.fromhex(text)))
+
+
+def forged_bucket(objects: Iterable[RemoteObject], commit: CommitId) -> MemoryBucket:
+    """Return a bucket whose `main` names a commit that someone made up of these objects."""
+    bucket = MemoryBucket()
+    writer = TreesWriter()
+    for each in objects:
+        writer.add(each)
+    bucket.create(trees_key(commit), writer.finish([], []))
+    record = RefRecord(commit, commit, 1, "Eve", 0)
+    bucket.create(ref_key(HEADS, "main"), record.encode())
+    return bucket

@@ -16,13 +16,12 @@ from heliosfs.objects.tree import Entry, encode_entry, join_leaf
 from heliosfs.remote import packfile, treesfile
 from heliosfs.remote.bucket import Changed, Got, StoredObject, Unreachable
 from heliosfs.remote.buckets.memory import MemoryBucket
-from heliosfs.remote.layout import RefRecord, ref_key, trees_key
+from heliosfs.remote.layout import ref_key, trees_key
 from heliosfs.remote.packfile import RemoteObject
 from heliosfs.remote.push import NotFastForward
-from heliosfs.remote.treesfile import TreesWriter
 from heliosfs.repo.remotes import HEADS
 from heliosfs.steps import Progress, Steps, Turn, perform
-from tests.remote.machines import Machine
+from tests.remote.machines import Machine, forged_bucket
 
 
 class KilledError(BaseException):
@@ -232,18 +231,6 @@ def test_a_bucket_whose_bytes_are_others() -> None:
     assert refused > 30 * (len(sound) - 1)
 
 
-def _forged(*objects: RemoteObject, commit: CommitId) -> MemoryBucket:
-    """A bucket in which a ref names a commit that someone made up."""
-    bucket = MemoryBucket()
-    writer = TreesWriter()
-    for each in objects:
-        writer.add(each)
-    bucket.create(trees_key(commit), writer.finish([], []))
-    record = RefRecord(commit, commit, 1, "Eve", 0)
-    bucket.create(ref_key(HEADS, "main"), record.encode())
-    return bucket
-
-
 def _commit_of(*entries: Entry) -> tuple[RemoteObject, RemoteObject]:
     data = join_leaf(map(encode_entry, entries))
     tree = RemoteObject(Kind.TREE, object_id(Kind.TREE, data), data)
@@ -272,7 +259,7 @@ def _empty_file(name: bytes, mode: int = 0o100644) -> Entry:
 def test_trees_that_no_file_system_has(entries: list[Entry]) -> None:
     objects = _commit_of(*entries)
     commit = CommitId(objects[1].oid)
-    reader = Machine(_forged(*objects, commit=commit))
+    reader = Machine(forged_bucket(objects, commit))
     with pytest.raises(HeliosError, match="nothing was changed"):
         reader.fetch()
     assert reader.tracked == {}
@@ -281,7 +268,7 @@ def test_trees_that_no_file_system_has(entries: list[Entry]) -> None:
 
 def test_a_git_directory_in_a_commit_is_not_shown() -> None:
     objects = _commit_of(_empty_file(b".git"), _empty_file(b"a"))
-    reader = Machine(_forged(*objects, commit=CommitId(objects[1].oid)))
+    reader = Machine(forged_bucket(objects, CommitId(objects[1].oid)))
     reader.pull()
     assert list(reader.files.tree()) == [b"a"]
     reader.reopen()
@@ -291,7 +278,7 @@ def test_a_git_directory_in_a_commit_is_not_shown() -> None:
 def test_sizes_are_checked_before_memory_is_taken() -> None:
     objects = _commit_of(_empty_file(b"a"))
     commit = CommitId(objects[1].oid)
-    bucket = _forged(*objects, commit=commit)
+    bucket = forged_bucket(objects, commit)
     data = bucket.get(trees_key(commit)).data[:-32]
     frame_at = len(treesfile.HEAD) + 8
     for size in (2**32 - 1, 2**31):

@@ -21,15 +21,16 @@ from heliosfs.remote.buckets.object_keys import is_key
 from heliosfs.remote.buckets.opening import open_bucket
 from heliosfs.remote.buckets.shared_directory import DirectoryBucket
 from heliosfs.remote.fetch import fetch
-from heliosfs.remote.layout import RefRecord, decode_ref, ref_key, ref_of, trees_key
+from heliosfs.remote.layout import RefRecord, decode_ref, ref_key, ref_of
 from heliosfs.remote.packfile import PackName, RemoteObject, read_pack
 from heliosfs.remote.push import delete
-from heliosfs.remote.treesfile import PushedTrees, TreesWriter, read_frame, read_trees
+from heliosfs.remote.treesfile import PushedTrees, read_frame, read_trees
 from heliosfs.repo.remotes import HEADS
 from heliosfs.steps import Progress, Steps, Turn, perform
 from heliosfs.store.encoding.codecs import encode
 from heliosfs.trees.files import read_file
-from tests.remote.machines import Machine
+from heliosfs.workspace.nodes import FileNode
+from tests.remote.machines import Machine, forged_bucket
 
 SOME = CommitId(Oid(b"\xab" * 32))
 RECORD = RefRecord(SOME, SOME, 1, "Eve <eve@example.org>", 0)
@@ -133,17 +134,6 @@ def _head(*entries: Entry) -> tuple[list[RemoteObject], CommitId]:
     return [tree, commit], CommitId(commit.oid)
 
 
-def _offered(objects: list[RemoteObject], commit: CommitId) -> MemoryBucket:
-    bucket = MemoryBucket()
-    writer = TreesWriter()
-    for each in objects:
-        writer.add(each)
-    bucket.create(trees_key(commit), writer.finish([], []))
-    record = RefRecord(commit, commit, 1, "Eve", 0)
-    bucket.create(ref_key(HEADS, "main"), record.encode())
-    return bucket
-
-
 def _link(target: bytes) -> Entry:
     return Entry(b"a", 0o120777, 0, 0, 0, 0, Oid(bytes(32)), target=target)
 
@@ -166,7 +156,7 @@ def _file(xattrs: dict[bytes, bytes]) -> Entry:
     ],
 )
 def test_links_and_attributes_are_those_of_a_workspace(entry: Entry, is_taken: bool) -> None:
-    reader = Machine(_offered(*_head(entry)))
+    reader = Machine(forged_bucket(*_head(entry)))
     if is_taken:
         reader.fetch()
         reader.check()
@@ -179,7 +169,7 @@ def test_links_and_attributes_are_those_of_a_workspace(entry: Entry, is_taken: b
 def test_an_object_of_another_kind_stands_for_nothing() -> None:
     (tree, commit), head = _head(_file({}))
     record = RefRecord(CommitId(tree.oid), head, 1, "Eve", 0)
-    bucket = _offered([tree, commit], head)
+    bucket = forged_bucket([tree, commit], head)
     bucket.create(ref_key(HEADS, "tree"), record.encode())
     reader = Machine(bucket)
     with pytest.raises(HeliosError, match="nothing was changed"):
@@ -192,10 +182,27 @@ def test_a_large_file_that_is_larger_than_its_entry_takes_no_memory() -> None:
     parts = RemoteObject(Kind.PARTS, object_id(Kind.PARTS, data), data)
     entry = _file({})._replace(size=2 * 1024 * 1024, oid=parts.oid)
     objects, head = _head(entry)
-    reader = Machine(_offered([*objects, parts], head))
+    reader = Machine(forged_bucket([*objects, parts], head))
     reader.fetch()
     with pytest.raises(CorruptObject, match="not of 2097152"):
         read_file(reader.store, entry)
+
+
+@pytest.mark.parametrize("size", [1, 4, 6, 1024 * 1024])
+def test_a_file_of_another_size_than_its_entry_is_not_read(size: int) -> None:
+    data = b"hello"
+    content = RemoteObject(Kind.BLOB, object_id(Kind.BLOB, data), data)
+    entry = _file({})._replace(size=size, oid=content.oid)
+    objects, head = _head(entry)
+    reader = Machine(forged_bucket([*objects, content], head))
+    reader.fetch()
+    with pytest.raises(CorruptObject, match=f"has 5 bytes, not {size}"):
+        read_file(reader.store, entry)
+    reader.run("reset", "--hard", "origin/main")
+    node = reader.files.node(b"a")
+    assert isinstance(node, FileNode)
+    with pytest.raises(CorruptObject, match=f"has 5 bytes, not {size}"):
+        reader.repository.working_set.load(node)
 
 
 def _framed(body: bytes, size: int) -> PushedTrees:
