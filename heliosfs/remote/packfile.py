@@ -59,6 +59,11 @@ class PackWriter:
         return not self._rows
 
     @property
+    def stored_bytes(self) -> int:
+        """Bytes of the bodies so far, encoded."""
+        return self._at - len(HEAD)
+
+    @property
     def is_full(self) -> bool:
         """True if the pack is to be finished before more is added."""
         return self._at >= PACK_FULL_BYTES

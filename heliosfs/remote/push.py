@@ -39,6 +39,11 @@ from heliosfs.steps import TURN, Progress, Steps, Turn, on_thread
 _GATHERED_BYTES = 4 * 1024 * 1024
 """Bytes of objects that are read before they are encoded."""
 _GATHERED_COUNT = 2_000
+SMALL_BYTES = 64 * 1024
+"""Compressed size up to which what is left for a pack travels with the trees instead: a request
+takes as long as some MB, and whoever wants the trees alone reads this much more."""
+_SMALL_DECODED_BYTES = 1024 * 1024
+"""The same before compression, so that a few KB of zeros do not hold a reader's memory."""
 
 
 class NotFastForward(Stale):
@@ -225,6 +230,9 @@ class _Upload:
         self._taken_bytes = 0
         self._trees = TreesWriter()
         self._pack = PackWriter()
+        self._in_pack: list[RemoteObject] = []
+        """The objects of the pack while they are small in all."""
+        self._in_pack_bytes = 0
         self._packs: list[PackName] = []
 
     def run(self, head: CommitId) -> Steps[CommitId]:
@@ -290,17 +298,32 @@ class _Upload:
                 self._trees.add(found)
                 continue
             self._pack.add(found)
+            self._in_pack_bytes += len(found.data)
+            if self._is_small():
+                self._in_pack.append(found)
+            else:
+                self._in_pack.clear()
             if self._pack.is_full:
                 self._send_pack()
 
+    def _is_small(self) -> bool:
+        """Return True if the objects of the pack are to travel with the trees."""
+        return (
+            self._pack.stored_bytes <= SMALL_BYTES and self._in_pack_bytes <= _SMALL_DECODED_BYTES
+        )
+
     def _send_pack(self) -> None:
+        self._in_pack, self._in_pack_bytes = [], 0
         name, data = self._pack.finish()
         self._packs.append(name)
         self._create(pack_key(name.digest), data)
 
     def _finish(self, head: CommitId, bases: list[CommitId]) -> None:
         """Send the last pack, and then the trees, which name all packs; on a thread."""
-        if not self._pack.is_empty:
+        if self._is_small():
+            for found in self._in_pack:
+                self._trees.add(found)
+        elif not self._pack.is_empty:
             self._send_pack()
         self._create(trees_key(head), self._trees.finish(bases, self._packs))
 

@@ -125,7 +125,7 @@ def test_a_damaged_remote_leaves_nothing(
     url: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     bucket = DirectoryBucket(str(tmp_path / "remote"))
-    for each in list(bucket.list("packs/")):
+    for each in list(bucket.list("trees/")):
         bucket.swap(each.key, b"x" * each.size, each.version)
     assert call("clone", url, "copy") == 1
     assert "origin is damaged" in capfd.readouterr().err

@@ -13,7 +13,7 @@ from heliosfs.errors import HeliosError
 from heliosfs.objects.commit import Commit, Signature, encode_commit
 from heliosfs.objects.ids import CommitId, Kind, Oid, object_id
 from heliosfs.objects.tree import Entry, encode_entry, join_leaf
-from heliosfs.remote import packfile, treesfile
+from heliosfs.remote import packfile, push, treesfile
 from heliosfs.remote.bucket import Changed, Got, StoredObject, Unreachable
 from heliosfs.remote.buckets.memory import MemoryBucket
 from heliosfs.remote.layout import ref_key, trees_key
@@ -79,6 +79,7 @@ def test_two_pushers_race_for_one_branch() -> None:
 def small_packs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Packs of a few objects, so that a push takes many requests."""
     monkeypatch.setattr(packfile, "PACK_FULL_BYTES", 3_000)
+    monkeypatch.setattr(push, "SMALL_BYTES", 0)
     monkeypatch.setattr(treesfile, "FRAMES_FULL_BYTES", 1_000)
     monkeypatch.setattr(treesfile, "_FRAME_BYTES", 500)
 
