@@ -104,6 +104,21 @@ class MissingObject(StoreError):
     """An object that something refers to is not in the store."""
 
 
+class PromisedObject(MissingObject):
+    """The content of a file has not been fetched yet: a remote has it."""
+
+    def __init__(self, oid: bytes, remote: str) -> None:
+        name = oid.hex()[:12]
+        super().__init__(
+            f"content {name} is still at the remote {remote!r}: 'helios fetch --contents' brings "
+            "all that is there"
+        )
+        self.oid = oid
+        """Id of the object."""
+        self.remote = remote
+        """Name of the remote that has it."""
+
+
 class CorruptObject(StoreError):
     """The bytes of an object do not have its id, or cannot be decoded."""
 

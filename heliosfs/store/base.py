@@ -12,6 +12,7 @@ from heliosfs.objects.ids import Kind, Oid
 from heliosfs.objects.references import Reference
 from heliosfs.steps import Work
 from heliosfs.store.encoding.versions import PreparedObject
+from heliosfs.store.promises import Promises
 from heliosfs.store.reaching import Reaching
 
 LISTED = b"@"
@@ -266,7 +267,7 @@ class Objects(Protocol):
     def read(self, oid: Oid, kind: Kind) -> bytes:
         """Return the bytes of an object, checked against its id.
 
-        Raise MissingObject or CorruptObject.
+        Raise MissingObject (PromisedObject if a remote has it) or CorruptObject.
         """
 
     def contains(self, oid: Oid) -> bool:
@@ -324,6 +325,10 @@ class Store(Objects, StateMap, Protocol):
     refusal: StoreError | None
     """Error with which each publish is refused, since the disk was full or read-only when the store
     was opened; None for all others."""
+
+    promises: Promises
+    """Contents that a remote has and the store has not: `read` raises PromisedObject for them, and
+    `contains` is False."""
 
     def bulk(self) -> Bulk:
         """Begin a bulk.  Raise Busy while another one, or a garbage collection, is under way."""

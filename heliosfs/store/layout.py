@@ -5,11 +5,12 @@
     store.lmdb     L2, and LMDB's own lock file beside it
     journal-<n>    batches that L2 does not have yet
     pack-<n>       bodies of large objects, whose places L2 and the journal name
+    promises-<n>   places of contents that a remote has, and this store has not
     witness        how far the others had come
 
-For a moment there are `format.new`, `store.lmdb.new` (a compaction, or a new store) and the files
-of an older format (an upgrade).  Other files may lie beside these, such as `inodes` and
-`helios.yaml` of the layers above; they are left alone.
+For a moment there are `format.new`, `promises-<n>.new`, `store.lmdb.new` (a compaction, or a new
+store) and the files of an older format (an upgrade).  Other files may lie beside these, such as
+`inodes` and `helios.yaml` of the layers above; they are left alone.
 """
 
 from __future__ import annotations
@@ -25,17 +26,27 @@ from heliosfs.errors import StoreBusy, StoreError, StoreFormat, StoreFull, Store
 from heliosfs.store.directory import Directory, store_error
 
 VERSION = 3
+PROMISING = 4
+"""Version of a store of `VERSION` that has promises, which earlier programs must not open."""
 
 _FORMAT = "format"
 _FORMAT_NEW = "format.new"
 _LOCK = "lock"
 _TEXT = "heliosfs store\nversion {}\n"
-_PART = re.compile(r"(journal|pack)-\d+")
+_PART = re.compile(r"(journal|pack|promises)-\d+")
 _PATTERN = re.compile(rb"heliosfs store\nversion (\d+)\n")
 
 
 def read_format(directory: Directory) -> int | None:
-    """Return the version of the store in this directory, None without one.  Raise StoreFormat."""
+    """Return the version of the store in this directory, None without one.  Raise StoreFormat.
+
+    A store that has promises is of `VERSION` all the same.
+    """
+    version = _declared(directory)
+    return VERSION if version == PROMISING else version
+
+
+def _declared(directory: Directory) -> int | None:
     try:
         text = directory.read(_FORMAT)
     except FileNotFoundError:
@@ -46,9 +57,9 @@ def read_format(directory: Directory) -> int | None:
     if match is None:
         raise StoreFormat("the file `format` in this directory is not that of a heliosfs store")
     version = int(match[1])
-    if not 0 < version <= VERSION:
+    if not 0 < version <= PROMISING:
         raise StoreFormat(
-            f"the store has format {version}, and this heliosfs knows formats 1 to {VERSION}: "
+            f"the store has format {version}, and this heliosfs knows formats 1 to {PROMISING}: "
             "install a newer heliosfs"
         )
     return version
@@ -85,12 +96,19 @@ def remove_leftovers(directory: Directory, names: Iterable[str]) -> None:
         raise store_error("cannot delete files of an earlier format", error) from error
 
 
-def write_format(directory: Directory) -> None:
+def declare_promises(directory: Directory, *, has_promises: bool) -> None:
+    """Let `format` say that the store has promises, or that it has none any more.  StoreError."""
+    version = PROMISING if has_promises else VERSION
+    if _declared(directory) != version:
+        write_format(directory, version)
+
+
+def write_format(directory: Directory, version: int = VERSION) -> None:
     """Declare the directory a store of this format, as the last step of creating it."""
     try:
         fd = directory.open(_FORMAT_NEW, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         try:
-            directory.write(fd, (_TEXT.format(VERSION).encode(),), 0)
+            directory.write(fd, (_TEXT.format(version).encode(),), 0)
             directory.sync(fd)
         finally:
             os.close(fd)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from functools import partial
 
-from heliosfs.errors import CorruptObject, MissingObject, StoreError
+from heliosfs.errors import CorruptObject, StoreError
 from heliosfs.objects.ids import Kind, Oid, object_id
 from heliosfs.steps import Work
 from heliosfs.store.addition import PackedAddition
@@ -65,6 +65,7 @@ class LocalStore:
             raise
         self._lock, self._l2, self._journal = parts.lock, parts.database, parts.journal
         self._witness, self.findings = parts.witness, parts.findings
+        self.promises = parts.promises
         self.refusal = parts.refusal
         self.unclosed_by = parts.lock.holder
         """Id of the process that ended without closing the store; 0 if none did."""
@@ -127,7 +128,7 @@ class LocalStore:
             return codecs.decode(cached.codec, cached.body, cached.size)
         found = self._l2.load(oid)
         if found is None:
-            raise MissingObject(f"object {oid.hex()} is not in the store")
+            raise self.promises.error(oid)
         chain, objects = found
         data, last = objects[-1], chain[-1]
         if last.kind is not kind:
@@ -308,6 +309,7 @@ class LocalStore:
                     compact(self._directory, self._l2)
             finally:
                 self._l2.close()
+                self.promises.close()
                 _release(
                     self._directory,
                     self._lock,

@@ -33,6 +33,8 @@ from heliosfs.store.encoding.codecs import decode, decode_delta, named_id
 from heliosfs.store.encoding.versions import PreparedObject
 from heliosfs.store.exclusive import Exclusive
 from heliosfs.store.pending import check_key
+from heliosfs.store.promisefile import MemoryPromises
+from heliosfs.store.promises import Promises
 from heliosfs.store.reaching import Unsurveyed
 
 _SWEPT_COUNT = 16
@@ -96,6 +98,7 @@ class MemoryStore(MemoryState):
     def __init__(self) -> None:
         super().__init__()
         self.refusal: StoreError | None = None
+        self.promises = Promises(MemoryPromises(), lambda has_promises: None)
         self.objects: dict[Oid, _Object] = {}
         self._added: list[Oid] = []
         self.given: set[Oid] = set()
@@ -110,7 +113,7 @@ class MemoryStore(MemoryState):
     def read(self, oid: Oid, kind: Kind) -> bytes:
         found = self.objects.get(oid)
         if found is None:
-            raise MissingObject(f"object {oid.hex()} is not in the store")
+            raise self.promises.error(oid)
         if object_id(kind, found.data) != oid:
             raise CorruptObject(f"object {oid.hex()} is damaged: its bytes have another id")
         self._hits += 1

@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import logging
 import os
+from functools import partial
 from typing import NamedTuple
 
 from heliosfs.errors import NotFound, StoreError, StoreFull, StoreUnwritable
@@ -42,6 +43,7 @@ from heliosfs.store.layout import (
     VERSION,
     Lock,
     check_unmade,
+    declare_promises,
     read_format,
     release_lock,
     remove_leftovers,
@@ -49,6 +51,8 @@ from heliosfs.store.layout import (
     write_format,
 )
 from heliosfs.store.pending import Batches
+from heliosfs.store.promisefile import StoredPromises
+from heliosfs.store.promises import Promises
 from heliosfs.store.witness import (
     WITNESS_FILE,
     Reached,
@@ -71,6 +75,7 @@ class StoreParts(NamedTuple):
     journal: Journal
     witness: Witness | None
     """None if nothing can be written."""
+    promises: Promises
     findings: list[str]
     """Lines for people about what is not as it was left, although the store opens."""
     batches: Batches = Batches([], {}, 0)
@@ -130,7 +135,8 @@ def _open_to_write(
             directory.sync_names()
         opening.begin(version, was_clean=lock.was_clean)
         journal, witness = opening.recover(is_brief=is_brief)
-        return StoreParts(lock, opening.database, journal, witness, opening.findings)
+        promises = opening.promises()
+        return StoreParts(lock, opening.database, journal, witness, promises, opening.findings)
     except BaseException:
         opening.close_opened()
         raise
@@ -148,7 +154,9 @@ def _open_to_read(directory: Directory, lock: Lock, refusal: StoreError) -> Stor
         opening.begin(VERSION, was_clean=lock.was_clean, is_read_only=True)
         database, batches = opening.database, opening.replay()
         journal = Journal(directory, database.totals.salt, batches.last, None, refusal)
-        return StoreParts(lock, database, journal, None, opening.findings, batches, refusal)
+        promises = opening.promises()
+        found = opening.findings
+        return StoreParts(lock, database, journal, None, promises, found, batches, refusal)
     except BaseException:
         opening.close_opened()
         raise
@@ -261,6 +269,15 @@ class _Opening:
         batches = replay(self._directory, self.database.packs, totals.salt, totals.batch)
         check_batch(reached, batches.last)
         return batches
+
+    def promises(self) -> Promises:
+        """Read what remotes have of the store's contents; a file that is damaged is a finding."""
+        promises = Promises(
+            StoredPromises(self._directory), partial(declare_promises, self._directory)
+        )
+        for problem in promises.damage:
+            self._find(problem)
+        return promises
 
     def close_opened(self) -> None:
         """Close what was opened."""

@@ -1,0 +1,268 @@
+"""Promises: contents that the store does not have, and the places where a remote has them.
+
+A fetch without contents keeps, of each pack that it left alone, a row for every content in it: id,
+sizes, codec, and offset in the pack.  Only blobs are promised, which refer to nothing, so history,
+trees and the marking of a collection never meet a promise.  `find` looks for one, `neighbours` are
+those that one request may read along with it, `packs_of` tells what a remote is needed for, and
+`drop` forgets those that are not needed any more.
+
+They lie in files beside the other files of a store (`promisefile`), which are on the disk before
+anything is published that needs them.  The newest is looked at first; many of a remote become one.
+A crash leaves at most a file that nothing needs, or a promise twice.
+
+An object that is in the store and promised, too, is simply there: whoever reads asks for a promise
+only when the store has no such object.  A store that promises anything has a format of its own,
+which versions of heliosfs that know no promises refuse.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Sequence
+from heapq import merge
+from typing import NamedTuple, Protocol
+
+from heliosfs.errors import CorruptObject, MissingObject, PromisedObject
+from heliosfs.objects.ids import Oid
+from heliosfs.pace import paced
+from heliosfs.store.promisefile import Promise, PromiseFile, PromiseFiles, Row, written_form
+
+_NAME = re.compile(r"promises-(\d+)(\.new)?")
+_FILES_MAX = 8
+"""Number of files from which those of a remote become one."""
+
+
+class PackRows(NamedTuple):
+    """The contents of a pack that are promised."""
+
+    digest: bytes
+    size: int
+    """Bytes of the pack."""
+    rows: Sequence[tuple[bytes, int, int, int, int]]
+    """Id, codec, size, stored size and offset of each."""
+
+
+class Declare(Protocol):
+    """The signature of what marks a store as one that has promises, or has none any more."""
+
+    def __call__(self, *, has_promises: bool) -> None: ...
+
+
+class Promises:
+    """All promises of a store.
+
+    They may be read on any thread, and one thread at a time alters them: whoever looks meanwhile
+    sees them as before.
+    """
+
+    def __init__(self, files: PromiseFiles, declare: Declare) -> None:
+        """Read what is there.
+
+        `declare` makes the store one that has promises, before the first of them, or one that has
+        none any more, after the last.  StoreError.
+        """
+        self.damage: list[str] = []
+        """Lines for people about files that cannot be read, and are left alone."""
+        self._place = files
+        self._declare = declare
+        self._writing = threading.Lock()
+        self._last = 0
+        self._leftovers: list[str] = []
+        """Files that were not finished."""
+        found = []
+        for name in files.names():
+            match = _NAME.fullmatch(name)
+            if match is None:
+                continue
+            if match[2]:
+                self._leftovers.append(name)
+                continue
+            self._last = max(self._last, int(match[1]))
+            try:
+                found.append(PromiseFile(name, int(match[1]), files.open(name)))
+            except CorruptObject as error:
+                self.damage.append(str(error))
+        found.sort(key=lambda each: each.number, reverse=True)
+        self._files = tuple(found)
+
+    def __bool__(self) -> bool:
+        return bool(self._files)
+
+    def __len__(self) -> int:
+        """Return the number of rows, in which an object may be more than once."""
+        return sum(each.count for each in self._files)
+
+    def __contains__(self, oid: Oid) -> bool:
+        return any(each.number_of(oid) is not None for each in self._files)
+
+    def __iter__(self) -> Iterator[Promise]:
+        """Yield all promises, each remote's by pack and offset; one may come twice."""
+        for file in self._files:
+            for place in range(file.count):
+                yield file.ordered(place)
+
+    def find(self, oid: Oid) -> Promise | None:
+        """Return the promise of an object; None if there is none.  CorruptObject."""
+        for file in self._files:
+            number = file.number_of(oid)
+            if number is not None:
+                return file.promise_at(number)
+        return None
+
+    def error(self, oid: Oid) -> MissingObject:
+        """Return the error for an object that the store does not have."""
+        promise = self.find(oid) if self._files else None
+        if promise is not None:
+            return PromisedObject(oid, promise.remote)
+        return MissingObject(f"object {oid.hex()} is not in the store")
+
+    def neighbours(self, promise: Promise, limit_bytes: int) -> list[Promise]:
+        """Return promises of the same pack, in order of offset, this one among them.
+
+        They lie in one range of at most `limit_bytes`, or are this one alone: those after it, which
+        were found after it in the walk of a directory, then those before it.
+        """
+        found = self._order_of(promise)
+        if found is None:
+            return [promise]
+        file, place, first, end = found
+        taken = [promise]
+        start, stop = promise.offset, promise.offset + promise.stored_bytes
+        for each in map(file.ordered, range(place + 1, end)):
+            stop = max(stop, each.offset + each.stored_bytes)
+            if stop - start > limit_bytes:
+                break
+            taken.append(each)
+        before = []
+        stop = max(each.offset + each.stored_bytes for each in taken)
+        for each in map(file.ordered, range(place - 1, first - 1, -1)):
+            if stop - each.offset > limit_bytes:
+                break
+            before.append(each)
+        return before[::-1] + taken
+
+    def _order_of(self, promise: Promise) -> tuple[PromiseFile, int, int, int] | None:
+        """Return the file of a promise, its place in the order, and those of its pack."""
+        for file in self._files:
+            number = file.number_of(promise.oid)
+            if number is None:
+                continue
+            _, _, first, count = file.pack_at(file.row_at(number)[1])
+            places = range(first, first + count)
+            at = bisect_left(places, promise.offset, key=lambda place: file.ordered(place).offset)
+            while at < count and file.ordered(first + at).oid != promise.oid:
+                at += 1
+            return (file, first + at, first, first + count) if at < count else None
+        return None
+
+    def packs_of(self, remote: str) -> Iterator[tuple[bytes, int]]:
+        """Yield digest and size of each pack of a remote that has promised contents."""
+        seen = set()
+        for file in self._files:
+            if file.remote == remote:
+                for number in range(file.pack_count):
+                    digest, size, _, _ = file.pack_at(number)
+                    if digest not in seen:
+                        seen.add(digest)
+                        yield digest, size
+
+    @property
+    def remotes(self) -> list[str]:
+        """Names of the remotes that have promised contents, in order."""
+        return sorted({each.remote for each in self._files})
+
+    def add(self, remote: str, packs: Sequence[PackRows]) -> None:
+        """Promise what is in packs of a remote, from now on and after a power cut; any thread.
+
+        Nothing of it is promised after StoreError.
+        """
+        packs = [each for each in packs if each.rows]
+        if not packs:
+            return
+        with self._writing:
+            self._declare(has_promises=True)
+            rows: list[Row] = [
+                (oid, number, codec, size, stored, offset)
+                for number, pack in enumerate(packs)
+                for oid, codec, size, stored, offset in paced(pack.rows)
+            ]
+            rows.sort()
+            file = self._write(remote, [(each.digest, each.size) for each in packs], rows)
+            self._files = (file, *self._files)
+            if len(self._of(remote)) > _FILES_MAX:
+                self._replace(self._of(remote), lambda oid: True)
+
+    def drop(self, is_needed: Callable[[Oid], bool]) -> int:
+        """Forget the promises that are not needed; return their number.  Any thread.  StoreError.
+
+        What made them needless is on the disk: nothing may refer to them after a power cut.
+        """
+        with self._writing:
+            before = len(self)
+            for remote in self.remotes:
+                files = self._of(remote)
+                if not all(
+                    is_needed(file.oid_at(number))
+                    for file in files
+                    for number in paced(range(file.count))
+                ):
+                    # All together: the newest of them tells where an object lies.
+                    self._replace(files, is_needed)
+            if before and not self._files and not self.damage:
+                self._declare(has_promises=False)
+            return before - len(self)
+
+    def problems(self) -> list[str]:
+        """Return what is wrong with the files, after reading all of them: 1 GB/s.  Any thread."""
+        found = (each.problem() for each in self._files)
+        return [*self.damage, *(each for each in found if each is not None)]
+
+    def close(self) -> None:
+        """Let go of the files."""
+        self._files = ()
+
+    def _of(self, remote: str) -> list[PromiseFile]:
+        """Return the files of a remote, the newest first."""
+        return [each for each in self._files if each.remote == remote]
+
+    def _replace(self, old: list[PromiseFile], is_needed: Callable[[Oid], bool]) -> None:
+        """Write what is needed of some files, the newest first, into one; then delete them."""
+        named: dict[tuple[bytes, int], int] = {}
+        for file in old:
+            for number in range(file.pack_count):
+                named.setdefault(file.pack_at(number)[:2], len(named))
+
+        def rows_of(file: PromiseFile, age: int) -> Iterator[tuple[bytes, int, Row]]:
+            for number in paced(range(file.count)):
+                oid, pack, codec, size, stored, at = file.row_at(number)
+                if is_needed(Oid(oid)):
+                    yield oid, age, (oid, named[file.pack_at(pack)[:2]], codec, size, stored, at)
+
+        rows: list[Row] = []
+        for oid, _, row in merge(*(rows_of(file, age) for age, file in enumerate(old))):
+            # Of a promise that several files have, that of the newest one.
+            if not rows or rows[-1][0] != oid:
+                rows.append(row)
+        kept = [each for each in self._files if each not in old]
+        if rows:
+            used = sorted({row[1] for row in rows})
+            places = {number: place for place, number in enumerate(used)}
+            rows = [(oid, places[pack], *rest) for oid, pack, *rest in rows]  # type: ignore[misc]
+            packs = list(named)
+            kept.insert(0, self._write(old[0].remote, [packs[each] for each in used], rows))
+        # Deleted only now: until then a crash leaves a promise twice, and none is lost.
+        self._files = tuple(kept)
+        self._place.remove([each.name for each in old])
+
+    def _write(
+        self, remote: str, packs: Sequence[tuple[bytes, int]], rows: Sequence[Row]
+    ) -> PromiseFile:
+        if self._leftovers:
+            self._place.remove(self._leftovers)
+            self._leftovers = []
+        self._last += 1
+        name = f"promises-{self._last}"
+        self._place.write(name, written_form(remote, packs, rows))
+        return PromiseFile(name, self._last, self._place.open(name))
