@@ -32,6 +32,7 @@ from benchmarks import (
     passes,
     polling,
     programs,
+    remotes,
     storage,
     waits,
     warm,
@@ -68,8 +69,9 @@ BENCHMARKS: dict[str, Callable[[Plan], Iterator[Row]]] = {
     "history": longhistory.history,
     "backup": backups.backups,
     "waits": waits.waits,
+    "remotes": remotes.remotes,
 }
-LONG = {"programs", "forks", "polling", "large", "bounded", "history", "backup", "waits"}
+LONG = {"programs", "forks", "polling", "large", "bounded", "history", "backup", "waits", "remotes"}
 """Benchmarks that take minutes each."""
 JSON_PATH = Path(__file__).parents[1] / "build" / "benchmarks.json"
 

@@ -330,6 +330,38 @@ def test_the_launcher_and_python_say_the_same(mounted: Mounted, argv: list[str])
         assert by_sh.stderr == ""
 
 
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["push", "origin", "behind:main", "main"],
+        ["push", "origin", "behind:main"],
+        ["push", "--frobnicate"],
+        ["push", "nowhere"],
+        ["push", "-q"],
+        ["fetch"],
+        ["pull"],
+    ],
+)
+def test_the_launcher_pushes_and_ends_as_python_does(
+    mounted: Mounted, tmp_path: Path, argv: list[str]
+) -> None:
+    for name in ("one", "two"):
+        put(mounted.path / name, "a\n")
+        mounted.commit(name)
+    mounted.helios("branch", "behind", "HEAD~1")
+    mounted.helios("remote", "add", "origin", f"file://{tmp_path}/remote")
+    assert launch("push", cwd=mounted.path).stdout.startswith("To file:")
+    by_sh = launch(*argv, cwd=mounted.path)
+    by_python = mounted.command(*argv)
+    assert (by_sh.returncode, by_sh.stdout, by_sh.stderr) == (
+        by_python.returncode,
+        by_python.stdout,
+        by_python.stderr,
+    )
+    refused = {"behind:main", "--frobnicate", "nowhere"}
+    assert bool(by_sh.returncode) == bool(refused.intersection(argv))
+
+
 def test_the_launcher_commits(mounted: Mounted) -> None:
     put(mounted.path / "src/a", "a\n")
     assert launch("commit", "-m", "by sh", cwd=mounted.path / "src").returncode == 0
