@@ -25,8 +25,9 @@ from heliosfs.remote.reading import READERS
 from heliosfs.repo import keys
 from heliosfs.repo.ancestry import reaches
 from heliosfs.repo.git_dirs import SOME
-from heliosfs.repo.remotes import HEADS, TAGS, TrackedRef, check_same
+from heliosfs.repo.remotes import EXPERIMENTS, HEADS, KIND_WORDS, TAGS, TrackedRef, check_same
 from heliosfs.repo.repository import Repository
+from heliosfs.repo.shared_experiments import decode_shared
 from heliosfs.repo.tag_notes import Annotation
 from heliosfs.steps import Steps, on_thread
 
@@ -65,13 +66,14 @@ def fetch(
     remote: str,
     branches: Sequence[str] = (),
     *,
+    kind: str = HEADS,
     prunes: bool = False,
 ) -> Steps[FetchResult]:
     """Bring what is known of the refs of a remote up to date, with all that they need.
 
-    With `branches`, only these; NotFound if one is not there.  With `prunes`, refs that the remote
-    has no more are forgotten.  DamagedRemote, and nothing has changed; Unreachable; Busy while a
-    garbage collection or an import runs.
+    With `branches`, only these, or those refs of another `kind`; NotFound if one is not there.
+    With `prunes`, refs that the remote has no more are forgotten.  DamagedRemote, and nothing has
+    changed; Unreachable; Busy while a garbage collection or an import runs.
     """
     remotes, history = repository.remotes, repository.history
     url = remotes.url(remote)
@@ -79,7 +81,7 @@ def fetch(
     run = Download(repository, bucket)
     try:
         if branches:
-            records = yield from _named(bucket, remote, branches)
+            records = yield from _named(bucket, remote, kind, branches)
             gone: list[MovedRef] = []
         else:
             records, gone = yield from _all_changed(bucket, before)
@@ -89,6 +91,10 @@ def fetch(
         try:
             if bulk is not None:
                 yield from run.take(bulk, lacking)
+            for (each_kind, name), (seen, _) in records.items():
+                if each_kind == EXPERIMENTS:
+                    # Before it is kept: whoever lists experiments can read all of them.
+                    decode_shared(name, history.read(seen.commit))
             moved = yield from _compared(repository, before, records)
             # It may be another one of that name by now.
             check_same(remotes, remote, url)
@@ -109,13 +115,15 @@ def _is_same(before: dict[_RefName, TrackedRef], name: _RefName, version: str) -
     return seen is not None and seen.version == version
 
 
-def _named(bucket: Bucket, remote: str, branches: Sequence[str]) -> Steps[dict[_RefName, _ReadRef]]:
-    """Read some branches: a request for each, however many others there are.  NotFound."""
-    names = [(HEADS, name) for name in dict.fromkeys(branches)]
+def _named(
+    bucket: Bucket, remote: str, kind: str, refs: Sequence[str]
+) -> Steps[dict[_RefName, _ReadRef]]:
+    """Read some refs: a request for each, however many others there are.  NotFound."""
+    names = [(kind, name) for name in dict.fromkeys(refs)]
     records = yield from on_thread(partial(_read_refs, bucket, names))
     for each in names:
         if each not in records:
-            raise NotFound(f"{remote} has no branch {each[1][:80]!r}")
+            raise NotFound(f"{remote} has no {KIND_WORDS[kind]} {each[1][:80]!r}")
     return records
 
 
@@ -173,6 +181,9 @@ def _compared(
         known = before.get((kind, name))
         if known is None:
             moved.append(MovedRef(kind, name, None, seen.commit))
+        elif known.commit != seen.commit and kind == EXPERIMENTS:
+            # Each record is a commit of its own.
+            moved.append(MovedRef(kind, name, known.commit, seen.commit))
         elif known.commit != seen.commit:
             history = repository.history
             is_forced = known.commit not in history or not (

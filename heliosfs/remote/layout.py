@@ -16,7 +16,7 @@ from heliosfs.errors import CorruptObject, StoreFormat, TooLarge, UsageError
 from heliosfs.objects.ids import OID_BYTES, CommitId, Oid
 from heliosfs.remote.bucket import Bucket, Changed, NoObject
 from heliosfs.repo.ref_names import check_name
-from heliosfs.repo.remotes import HEADS, TAGS
+from heliosfs.repo.remotes import EXPERIMENTS, HEADS, TAGS
 from heliosfs.repo.tag_notes import Annotation, decode_annotation, encode_annotation
 
 FORMAT_KEY = "format"
@@ -28,6 +28,8 @@ REF_BYTES_MAX = 128 * 1024
 """Largest record of a ref that is read."""
 _NUMBER_MAX = 2**63 - 1
 _TEXT_MAX = 1_024
+_KINDS = (HEADS, TAGS, EXPERIMENTS)
+"""Kinds of refs; others, of a later version, are passed over."""
 _PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-~")
 _QUOTED = [chr(byte) if byte in _PLAIN else f"%{byte:02X}" for byte in range(256)]
 _DIGITS = re.compile(rf"[0-9a-f]{{{2 * OID_BYTES}}}")
@@ -71,7 +73,7 @@ def ref_of(key: str) -> tuple[str, str] | None:
         check_name(name)
     except UsageError:
         return None
-    if f"{prefix}/" != REFS or kind not in (HEADS, TAGS) or ref_key(kind, name) != key:
+    if f"{prefix}/" != REFS or kind not in _KINDS or ref_key(kind, name) != key:
         return None
     return kind, name
 

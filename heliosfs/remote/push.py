@@ -114,8 +114,12 @@ def push(
     )
 
 
-def delete(repository: Repository, bucket: Bucket, remote: str, name: str) -> Steps[PushResult]:
+def delete(
+    repository: Repository, bucket: Bucket, remote: str, name: str, kind: str = ""
+) -> Steps[PushResult]:
     """Delete a branch of a remote, or a tag, if it still is what was last seen of it.
+
+    With `kind`, a ref of that kind alone.
 
     What it named stays there, as other refs may need it.  NotFound if no such ref was seen;
     NotFastForward; Unreachable, and nothing here has changed.  Where a bucket deletes without a
@@ -123,7 +127,7 @@ def delete(repository: Repository, bucket: Bucket, remote: str, name: str) -> St
     """
     remotes = repository.remotes
     url = remotes.url(remote)
-    kind = HEADS if remotes.tracked(remote, HEADS, name) is not None else TAGS
+    kind = kind or (HEADS if remotes.tracked(remote, HEADS, name) is not None else TAGS)
     seen = remotes.tracked(remote, kind, name)
     if seen is None:
         raise NotFound(f"no {name[:80]!r} was seen at {remote}: 'helios fetch {remote}' looks")

@@ -40,6 +40,13 @@ class Experiment:
     ended_ns: int | None = None
     tip: CommitId | None = None
     """Last commit of its branch, if that was deleted."""
+    resumed_ns: int | None = None
+    """When it was taken over from a remote."""
+
+    @property
+    def changed_ns(self) -> int:
+        """Time since which it is in its state."""
+        return self.ended_ns or self.resumed_ns or self.started_ns
 
     def encode(self) -> bytes:
         document = {
@@ -51,6 +58,7 @@ class Experiment:
             "state": self.state,
             "ended_ns": self.ended_ns,
             "tip": self.tip.hex() if self.tip else None,
+            "resumed_ns": self.resumed_ns,
         }
         return json.dumps(document, separators=(",", ":")).encode()
 
@@ -69,6 +77,7 @@ def decode_experiment(name: str, data: bytes) -> Experiment:
             document["state"],
             document["ended_ns"],
             _commit_id(document["tip"]) if document["tip"] else None,
+            document.get("resumed_ns"),
         )
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise CorruptObject(f"experiment {name!r} cannot be read: {error}") from error
@@ -90,6 +99,9 @@ class Experiments:
     def __iter__(self) -> Iterator[Experiment]:
         """Iterate over the experiments in order of their names."""
         return iter([self._by_name[name] for name in sorted(self._by_name)])
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._by_name
 
     def __len__(self) -> int:
         return len(self._by_name)
@@ -154,11 +166,14 @@ class Experiments:
         starts = range(0, len(ids), OID_BYTES)
         return list(dict.fromkeys(CommitId(Oid(ids[at : at + OID_BYTES])) for at in starts))
 
-    def record(self, oid: CommitId, scores: Scores) -> None:
-        """Add scores to a commit, and replace those of the same metrics."""
-        document = {**self.scores(oid), **scores}
-        text = json.dumps(document, separators=(",", ":"), sort_keys=True)
-        self._store.put(keys.SCORE + oid, text.encode())
+    def record(self, oid: CommitId, scores: Scores, times: Mapping[str, int]) -> None:
+        """Add scores to a commit, and replace those of the same metrics.
+
+        `times` are the seconds since 1970 in which they were recorded.
+        """
+        self._store.put(keys.SCORE + oid, _encoded({**self.scores(oid), **scores}))
+        at = {**self.score_times(oid), **{metric: times[metric] for metric in scores}}
+        self._store.put(keys.SCORED_AT + oid, _encoded(at))
 
     def scores(self, oid: CommitId) -> Scores:
         """Return the scores of a commit.  CorruptObject."""
@@ -170,6 +185,19 @@ class Experiments:
         except (ValueError, AttributeError) as error:
             raise CorruptObject(f"scores of {oid.hex()} cannot be read: {error}") from error
 
+    def score_times(self, oid: CommitId) -> Mapping[str, int]:
+        """Return the seconds in which scores were recorded, but for those of an early version.
+
+        CorruptObject.
+        """
+        data = self._store.get(keys.SCORED_AT + oid)
+        if data is None:
+            return {}
+        try:
+            return {str(metric): int(at) for metric, at in json.loads(data).items()}
+        except (ValueError, TypeError, AttributeError) as error:
+            raise CorruptObject(f"scores of {oid.hex()} cannot be read: {error}") from error
+
     def scored(self) -> set[CommitId]:
         """Return every commit that has scores, even if it was removed."""
         found = self._store.scan(keys.SCORE)
@@ -177,8 +205,9 @@ class Experiments:
 
     def forget_scores(self, oid: CommitId) -> None:
         """Drop the scores of a commit that was removed."""
-        if self._store.get(keys.SCORE + oid) is not None:
-            self._store.put(keys.SCORE + oid, None)
+        for prefix in (keys.SCORE, keys.SCORED_AT):
+            if self._store.get(prefix + oid) is not None:
+                self._store.put(prefix + oid, None)
 
     def _keep_in_memory(self, experiment: Experiment) -> None:
         self._by_name[experiment.name] = self._by_slot[experiment.slot] = experiment
@@ -196,6 +225,10 @@ class Experiments:
         for before in (of_name, of_slot):
             if before is not None:
                 self._keep_in_memory(before)
+
+
+def _encoded(document: Mapping[str, object]) -> bytes:
+    return json.dumps(document, separators=(",", ":"), sort_keys=True).encode()
 
 
 def _commit_id(text: str) -> CommitId:

@@ -48,6 +48,8 @@ VARIANTS = b"variants/"
 """Slot, or slot and number: commits of an experiment."""
 SCORE = b"score/"
 """Id of a commit: its scores."""
+SCORED_AT = b"scored-at/"
+"""Id of a commit: when each of its scores was recorded."""
 
 GIT_ID = b"git/"
 """Git's id: the object that it became here."""

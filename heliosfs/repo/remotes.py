@@ -23,6 +23,9 @@ DEFAULT_REMOTE = "origin"
 HEADS = "heads"
 """Kind of the branches of a remote."""
 TAGS = "tags"
+EXPERIMENTS = "experiments"
+"""Kind of the refs that name the records of experiments."""
+KIND_WORDS = {HEADS: "branch", TAGS: "tag", EXPERIMENTS: "experiment"}
 URL_MAX_BYTES = 4_096
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -158,6 +161,11 @@ class Remotes:
             for (kind, name), seen in sorted(refs.items()):
                 if kind == HEADS:
                     yield f"{remote}/{name}", seen.commit
+
+    def experiments(self, remote: str) -> dict[str, CommitId]:
+        """Return the experiments of a remote by name, and the commits that carry their records."""
+        refs = sorted(self.refs(remote).items())
+        return {name: seen.commit for (kind, name), seen in refs if kind == EXPERIMENTS}
 
     def commits(self) -> Iterator[CommitId]:
         """Yield the commits that refs of remotes name."""

@@ -1,10 +1,11 @@
-"""`experiment`: start, record, list, show, best, finish, abandon."""
+"""`experiment`: start, record, list, show, best, resume, finish, abandon."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from shlex import quote
 
+from heliosfs.clock import SECOND_NS
 from heliosfs.commands.experiments.table import (
     Summary,
     list_document,
@@ -13,6 +14,7 @@ from heliosfs.commands.experiments.table import (
     show_text,
     sorted_summaries,
     summarize,
+    summarize_far,
 )
 from heliosfs.commands.options import Options
 from heliosfs.commands.render import json_reply, short
@@ -25,6 +27,7 @@ from heliosfs.repo.branching import delete_branch
 from heliosfs.repo.experiments import ABANDONED, FINISHED, METADATA_KEY, Experiment
 from heliosfs.repo.revisions import resolve
 from heliosfs.repo.scores import best_of, check_score
+from heliosfs.repo.shared_experiments import far_experiments, find_far
 from heliosfs.steps import TURN, Steps
 
 _ALLOWED = {
@@ -33,6 +36,7 @@ _ALLOWED = {
     "list": {"sort", "reverse", "by", "json"},
     "show": {"sort", "reverse", "by", "json"},
     "best": {"by", "min", "max", "json"},
+    "resume": {"quiet", "json"},
     "finish": {"quiet", "json"},
     "abandon": {"quiet", "json"},
 }
@@ -103,10 +107,11 @@ def _record(request: Request, options: Options, words: list[str]) -> str:
     if "add" in options and not ("experiment" in options and "commit" in options):
         raise options.misuse("--add needs -e NAME and --commit REV")
     oid, found = _recorded_commit(request, options)
+    seconds = repository.clock.now_ns() // SECOND_NS
     with repository.transaction:
         if "add" in options and found is not None:
             repository.experiments.add_commit(found, oid)
-        repository.experiments.record(oid, scores)
+        repository.experiments.record(oid, scores, dict.fromkeys(scores, seconds))
     if "json" in options:
         name = found.name if found else None
         held = dict(repository.experiments.scores(oid))
@@ -156,9 +161,12 @@ def _list(request: Request, options: Options, words: list[str]) -> Steps[str]:
     for each in list(repository.experiments):
         summaries.append(summarize(repository, each, by))
         yield TURN
+    for far in list(far_experiments(repository)):
+        summaries.append(summarize_far(repository, far, by))
+        yield TURN
     rows = sorted_summaries(summaries, options)
     if "json" in options:
-        return json_reply([list_document(repository, each) for each in rows])
+        return json_reply([list_document(each) for each in rows])
     return list_text(repository, rows)
 
 
@@ -186,6 +194,27 @@ def _best(request: Request, options: Options, words: list[str]) -> str:
         document = {"id": best.oid.hex(), "metric": summary.metric, "text": best.text}
         return json_reply(document | {"value": best.value})
     return f"{best.oid.hex()}\n"
+
+
+def _resume(request: Request, options: Options, words: list[str]) -> str:
+    """Go on here with what another machine began."""
+    if len(words) not in (1, 2):
+        raise options.misuse("name one of a remote, as in 'experiment resume origin/NAME'")
+    repository = request.repository
+    far = find_far(repository, words[0])
+    if far is None:
+        raise NotFound(f"no experiment {words[0][:80]!r} was seen: 'helios fetch' looks")
+    made = experimenting.resume(repository, far, words[1] if len(words) == 2 else far.there)
+    summary = summarize(repository, made)
+    if "json" in options:
+        return json_reply(show_document(repository, summary))
+    if "quiet" in options:
+        return ""
+    assert summary.branch is not None
+    return (
+        f"Resumed experiment {made.name!r} with {len(summary.commits)} commits of {far.name}, "
+        f"on branch {summary.branch!r}.\n"
+    )
 
 
 def _finish(request: Request, options: Options, words: list[str]) -> str:
@@ -221,7 +250,7 @@ def _ended(request: Request, options: Options, ended: Experiment, remark: str) -
     if "json" in options:
         repository = request.repository
         now = repository.experiments.get(ended.name)
-        return json_reply(list_document(repository, summarize(repository, now)))
+        return json_reply(list_document(summarize(repository, now)))
     if "quiet" in options:
         return ""
     word = "Finished" if ended.state == FINISHED else "Abandoned"
@@ -229,8 +258,13 @@ def _ended(request: Request, options: Options, ended: Experiment, remark: str) -
 
 
 def _summary(request: Request, options: Options, words: list[str]) -> Summary:
-    found = _named(request, options, words)
-    return summarize(request.repository, found, options.value("by"))
+    """Gather the experiment that the words name; one of a remote is `origin/NAME`."""
+    repository, by = request.repository, options.value("by")
+    if len(words) == 1 and words[0] not in repository.experiments:
+        far = find_far(repository, words[0])
+        if far is not None:
+            return summarize_far(repository, far, by)
+    return summarize(repository, _named(request, options, words), by)
 
 
 def _named(request: Request, options: Options, words: list[str]) -> Experiment:
@@ -252,6 +286,7 @@ _ACTIONS: dict[str, Callable[[Request, Options, list[str]], str | Steps[str]]] =
     "list": _list,
     "show": _show,
     "best": _best,
+    "resume": _resume,
     "finish": _finish,
     "abandon": _abandon,
 }

@@ -11,6 +11,7 @@ from heliosfs.commands.options import Options
 from heliosfs.commands.render import iso_time, short
 from heliosfs.objects.ids import CommitId
 from heliosfs.repo.experiments import Experiment
+from heliosfs.repo.remotes import HEADS
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.scores import (
     DEFAULT_METRIC,
@@ -20,6 +21,7 @@ from heliosfs.repo.scores import (
     main_metric,
     value_of,
 )
+from heliosfs.repo.shared_experiments import FarExperiment, as_experiment
 
 _LIST_SORTS = ("score", "age", "commits", "name")
 _SHOW_SORTS = ("score", "age", "name")
@@ -42,6 +44,10 @@ class Summary:
     """Metric that is shown."""
     scored: list[ScoredCommit]
     """Commits that have the metric, the oldest first."""
+    branch: str | None
+    """Name of its branch; None if that was deleted."""
+    head: CommitId | None
+    """Last commit of its branch."""
 
     @property
     def minimize(self) -> bool:
@@ -62,6 +68,32 @@ def summarize(repository: Repository, experiment: Experiment, by: str | None = N
     history, known = repository.history, repository.experiments
     commits = [oid for oid in known.commits(experiment) if oid in history]
     scores = {oid: found for oid in commits if (found := known.scores(oid))}
+    branch = repository.refs.of_slot(experiment.slot)
+    place = (branch.name, branch.head) if branch is not None else (None, experiment.tip)
+    return _summary(experiment, commits, scores, by, place)
+
+
+def summarize_far(repository: Repository, far: FarExperiment, by: str | None = None) -> Summary:
+    """Gather an experiment of a remote, as `summarize` does one from here."""
+    record, history = far.record, repository.history
+    commits = [oid for oid in record.commits if oid in history]
+    scores: dict[CommitId, Scores] = {
+        oid: {metric: measured.text for metric, measured in record.scores[oid].items()}
+        for oid in commits
+        if record.scores.get(oid)
+    }
+    seen = repository.remotes.tracked(far.remote, HEADS, record.branch or "")
+    place = (f"{far.remote}/{record.branch}", seen.commit) if seen else (None, record.tip)
+    return _summary(as_experiment(far), commits, scores, by, place)
+
+
+def _summary(
+    experiment: Experiment,
+    commits: list[CommitId],
+    scores: dict[CommitId, Scores],
+    by: str | None,
+    place: tuple[str | None, CommitId | None],
+) -> Summary:
     metrics: dict[str, int] = {}
     for found in scores.values():
         for metric in found:
@@ -72,7 +104,7 @@ def summarize(repository: Repository, experiment: Experiment, by: str | None = N
         for oid, found in scores.items()
         if metric in found
     ]
-    return Summary(experiment, commits, scores, metrics, metric, scored)
+    return Summary(experiment, commits, scores, metrics, metric, scored, *place)
 
 
 def sorted_summaries(rows: list[Summary], options: Options) -> list[Summary]:
@@ -96,11 +128,10 @@ def list_text(repository: Repository, rows: list[Summary]) -> str:
     cells = [("NAME", "BRANCH", "COMMITS", "BEST", "LAST", "AGE", "STATE")]
     for row in rows:
         each = row.experiment
-        branch = repository.refs.of_slot(each.slot)
         cells.append(
             (
                 each.name,
-                branch.name if branch else "-",
+                row.branch or "-",
                 str(len(row.commits)),
                 _number(row, row.best),
                 _number(row, row.last),
@@ -111,18 +142,16 @@ def list_text(repository: Repository, rows: list[Summary]) -> str:
     return table(cells, right=(2, 3, 4, 5))
 
 
-def list_document(repository: Repository, row: Summary) -> dict[str, object]:
+def list_document(row: Summary) -> dict[str, object]:
     """Return an experiment as a value for JSON."""
     each = row.experiment
-    branch = repository.refs.of_slot(each.slot)
-    head = branch.head if branch else each.tip
     started = each.started_ns // SECOND_NS
     ended = each.ended_ns // SECOND_NS if each.ended_ns is not None else None
     return {
         "name": each.name,
         "state": each.state,
-        "branch": branch.name if branch else None,
-        "head": head.hex() if head else None,
+        "branch": row.branch,
+        "head": row.head.hex() if row.head else None,
         "base": each.base.hex(),
         "started": iso_time(started),
         "started_seconds": started,
@@ -140,12 +169,11 @@ def list_document(repository: Repository, row: Summary) -> dict[str, object]:
 def show_text(repository: Repository, row: Summary, options: Options) -> str:
     """Return the record of an experiment, and a table of its commits."""
     each = row.experiment
-    branch = repository.refs.of_slot(each.slot)
     started = each.started_ns // SECOND_NS
     facts = [
         ("experiment", each.name),
         ("state", each.state),
-        ("branch", branch.name if branch else f"deleted (was {_short(each.tip)})"),
+        ("branch", row.branch or f"deleted (was {_short(each.tip)})"),
         ("base", f"{short(each.base)} {_subject(repository, each.base)}".rstrip()),
         ("started", iso_time(started, repository.clock.utc_offset_minutes())),
         *(("parameter", f"{key}={value}") for key, value in each.parameters.items()),
@@ -177,7 +205,7 @@ def show_document(
                 "scores": dict(row.scores.get(oid, {})),
             }
         )
-    return list_document(repository, row) | {"commits": commits}
+    return list_document(row) | {"commits": commits}
 
 
 def age(seconds: int) -> str:

@@ -14,7 +14,7 @@ from heliosfs.errors import NotFound
 from heliosfs.remote.buckets.opening import open_bucket
 from heliosfs.remote.fetch import FetchResult, MovedRef
 from heliosfs.remote.fetch import fetch as fetch_refs
-from heliosfs.repo.remotes import HEADS, TAGS, check_same
+from heliosfs.repo.remotes import HEADS, KIND_WORDS, TAGS, check_same
 from heliosfs.steps import Steps, on_thread
 
 _MERGE_FLAGS = ("ff-only", "no-ff", "ours", "theirs", "markers", "no-commit", "quiet", "json")
@@ -78,6 +78,7 @@ def _document(request: Request, remote: str, result: FetchResult) -> dict[str, o
 def _moved_document(ref: MovedRef) -> dict[str, object]:
     return {
         "name": ref.name,
+        "kind": KIND_WORDS[ref.kind],
         "tag": ref.kind == TAGS,
         "before": ref.before.hex() if ref.before else None,
         "after": ref.after.hex() if ref.after else None,
@@ -102,7 +103,7 @@ def _line(remote: str, ref: MovedRef) -> str:
     assert ref.after is not None
     names = f"{ref.name} -> {ref.name if ref.kind == TAGS else f'{remote}/{ref.name}'}\n"
     if ref.before is None:
-        return f" * {'[new tag]' if ref.kind == TAGS else '[new branch]'} {names}"
+        return f" * [new {KIND_WORDS[ref.kind]}] {names}"
     if ref.is_forced:
         return f" + {short(ref.before)}...{short(ref.after)} {names}"
     return f"   {short(ref.before)}..{short(ref.after)} {names}"

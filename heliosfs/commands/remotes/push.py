@@ -10,33 +10,37 @@ from heliosfs.commands.options import Options
 from heliosfs.commands.remotes.remote import named_remote
 from heliosfs.commands.render import json_reply, short
 from heliosfs.commands.verb import Request, answer
-from heliosfs.errors import NotFound, UsageError
+from heliosfs.errors import AlreadyExists, NotFound, UsageError
 from heliosfs.objects.ids import CommitId
 from heliosfs.remote.bucket import Bucket
 from heliosfs.remote.buckets.opening import open_bucket
+from heliosfs.remote.experiments import push_experiment
 from heliosfs.remote.push import NotFastForward, PushResult, delete
 from heliosfs.remote.push import push as push_ref
+from heliosfs.repo.experiments import Experiment
 from heliosfs.repo.ref_names import check_name
-from heliosfs.repo.remotes import HEADS, TAGS, check_same
+from heliosfs.repo.remotes import EXPERIMENTS, HEADS, KIND_WORDS, TAGS, check_same
 from heliosfs.repo.revisions import resolve
 from heliosfs.steps import Steps, on_thread
 
+_EXPERIMENTS = f"refs/{EXPERIMENTS}/"
 _HEAD = ("HEAD", "@")
 """Words for the current branch."""
 
 
 class _PushedRef(NamedTuple):
-    """A branch or tag to push, and its name there."""
+    """A branch, tag or experiment to push, and its name there."""
 
     kind: str
     name: str
     there: str
     commit: CommitId | None
-    """None to delete what is there."""
+    """None to delete what is there, and of an experiment until its record is made."""
+    experiment: Experiment | None = None
 
 
 class _PushOutcome(NamedTuple):
-    """A branch or tag after its push: the results, or why it was refused."""
+    """A branch, tag or experiment after its push: the results, or why it was refused."""
 
     ref: _PushedRef
     result: PushResult | None
@@ -45,7 +49,8 @@ class _PushOutcome(NamedTuple):
 
 def push(request: Request, options: Options) -> Steps[str]:
     """Push branches, one after another; a refused one does not keep the others."""
-    remote, refs = _chosen(request, options)
+    remote, chosen = _chosen(request, options)
+    refs = _with_experiments(request, chosen)
     url = request.repository.remotes.url(remote)
     bucket = yield from on_thread(partial(open_bucket, url))
     outcomes = []
@@ -53,10 +58,9 @@ def push(request: Request, options: Options) -> Steps[str]:
         # It may have got another while we waited, of which the bucket knows nothing.
         check_same(request.repository.remotes, remote, url)
         try:
-            result = yield from _push_one(request, bucket, remote, ref, options)
-            outcomes.append(_PushOutcome(ref, result, ""))
-        except NotFastForward as error:
-            if len(refs) == 1:
+            outcomes.append((yield from _push_one(request, bucket, remote, ref, options)))
+        except (NotFastForward, AlreadyExists) as error:
+            if chosen == [ref]:
                 raise
             outcomes.append(_PushOutcome(ref, None, str(error)))
     code = 1 if any(each.result is None for each in outcomes) else 0
@@ -67,9 +71,15 @@ def push(request: Request, options: Options) -> Steps[str]:
 
 def _push_one(
     request: Request, bucket: Bucket, remote: str, ref: _PushedRef, options: Options
-) -> Steps[PushResult]:
+) -> Steps[_PushOutcome]:
+    if ref.experiment is not None:
+        made = push_experiment(request.repository, bucket, remote, ref.experiment, ref.there)
+        head, result = yield from made
+        return _PushOutcome(ref._replace(commit=head), result, "")
     if ref.commit is None:
-        return (yield from delete(request.repository, bucket, remote, ref.there))
+        kind = EXPERIMENTS if ref.kind == EXPERIMENTS else ""
+        result = yield from delete(request.repository, bucket, remote, ref.there, kind)
+        return _PushOutcome(ref, result, "")
     steps = push_ref(
         request.repository,
         bucket,
@@ -80,7 +90,24 @@ def _push_one(
         with_lease="force-with-lease" in options,
         note_of=ref.name,
     )
-    return (yield from steps)
+    return _PushOutcome(ref, (yield from steps), "")
+
+
+def _with_experiments(request: Request, chosen: list[_PushedRef]) -> list[_PushedRef]:
+    """Put the experiment of each branch before it: of what both need, the branch sends nothing."""
+    repository = request.repository
+    refs: list[_PushedRef] = []
+    for ref in chosen:
+        branch = repository.refs.find(ref.name) if ref.kind == HEADS and ref.commit else None
+        found = repository.experiments.of_slot(branch.slot) if branch is not None else None
+        if found is not None:
+            refs.append(_PushedRef(EXPERIMENTS, found.name, found.name, None, found))
+        refs.append(ref)
+    return _once(refs)
+
+
+def _once(refs: list[_PushedRef]) -> list[_PushedRef]:
+    return list({(each.kind, each.there, each.commit): each for each in refs}.values())
 
 
 def _chosen(request: Request, options: Options) -> tuple[str, list[_PushedRef]]:
@@ -98,7 +125,11 @@ def _chosen(request: Request, options: Options) -> tuple[str, list[_PushedRef]]:
     refs = [_ref(request, each) for each in words]
     if "all" in options:
         heads = sorted((each.name, each.head) for each in repository.refs if each.head is not None)
-        refs = [_PushedRef(HEADS, name, name, oid) for name, oid in heads]
+        refs = [
+            _PushedRef(EXPERIMENTS, each.name, each.name, None, each)
+            for each in repository.experiments
+        ]
+        refs += [_PushedRef(HEADS, name, name, oid) for name, oid in heads]
     elif not words and "tags" not in options:
         refs.append(_ref(request, request.view.require_branch()))
     if "tags" in options:
@@ -106,7 +137,7 @@ def _chosen(request: Request, options: Options) -> tuple[str, list[_PushedRef]]:
         refs += [_PushedRef(TAGS, name, name, oid) for name, oid in tags]
     if not refs:
         raise NotFound("nothing to push: there is no commit yet, or no tag")
-    return remote, list(dict.fromkeys(refs))
+    return remote, _once(refs)
 
 
 def _chosen_to_delete(request: Request, options: Options) -> tuple[str, list[_PushedRef]]:
@@ -121,18 +152,24 @@ def _chosen_to_delete(request: Request, options: Options) -> tuple[str, list[_Pu
 
 
 def _deletion(word: str) -> _PushedRef:
+    if word.startswith(_EXPERIMENTS):
+        name = check_name(word.removeprefix(_EXPERIMENTS))
+        return _PushedRef(EXPERIMENTS, name, name, None)
     name = check_name(word.removeprefix("refs/heads/").removeprefix("refs/tags/"))
     return _PushedRef(HEADS, name, name, None)
 
 
 def _is_ref(request: Request, word: str) -> bool:
     refs, name = request.repository.refs, word.partition(":")[0]
-    is_name = name in _HEAD or name in refs or name in refs.tags
+    is_name = name in _HEAD or name in refs or name in refs.tags or name.startswith(_EXPERIMENTS)
+    is_name = is_name or name in request.repository.experiments
     return is_name or word.startswith("+") or (":" in word and "://" not in word)
 
 
 def _ref(request: Request, word: str) -> _PushedRef:
     """Return the ref of a word: `main`, `HEAD`, `main:name-there`, `REV:branch-there`, `:name`.
+
+    `refs/experiments/NAME` is an experiment without its branch, and NAME, if there is no branch.
 
     NotFound; UsageError.
     """
@@ -145,6 +182,10 @@ def _ref(request: Request, word: str) -> _PushedRef:
     if name in _HEAD:
         name = request.view.require_branch()
     branch, tag = refs.find(name), refs.tags.get(name)
+    experiments, own = request.repository.experiments, name.removeprefix(_EXPERIMENTS)
+    if own != name or (branch is None and tag is None and own in experiments):
+        there = check_name(there.removeprefix(_EXPERIMENTS) or own)
+        return _PushedRef(EXPERIMENTS, own, there, None, experiments.get(own))
     if there and branch is None and tag is None:
         there = check_name(there.removeprefix("refs/heads/"))
         oid = resolve(request.repository, name, request.view.head, request.view)
@@ -167,6 +208,7 @@ def _document(remote: str, url: str, outcomes: list[_PushOutcome]) -> dict[str, 
         pushed.append(
             {
                 "name": ref.there,
+                "kind": KIND_WORDS[ref.kind],
                 "tag": ref.kind == TAGS,
                 "before": result.before.hex() if result.before else None,
                 "after": ref.commit.hex() if ref.commit else None,
@@ -190,9 +232,8 @@ def _text(url: str, outcomes: list[_PushOutcome]) -> str:
         elif result.before == ref.commit:
             continue
         elif result.before is None:
-            what = "[new tag]" if ref.kind == TAGS else "[new branch]"
-            lines.append(f" * {what} {names}\n")
-        elif result.is_forced:
+            lines.append(f" * [new {KIND_WORDS[ref.kind]}] {names}\n")
+        elif result.is_forced and ref.kind != EXPERIMENTS:
             lines.append(f" + {short(result.before)}...{short(ref.commit)} {names} (forced)\n")
         else:
             lines.append(f"   {short(result.before)}..{short(ref.commit)} {names}\n")
