@@ -24,7 +24,7 @@ from heliosfs.repo.shared_experiments import (
 from heliosfs.steps import Steps
 
 _TRIES = 8
-"""Times that others may be quicker before a push gives up."""
+"""Number of attempts of a push, in each of which others may be quicker."""
 
 
 def push_experiment(

@@ -162,11 +162,6 @@ class Remotes:
                 if kind == HEADS:
                     yield f"{remote}/{name}", seen.commit
 
-    def experiments(self, remote: str) -> dict[str, CommitId]:
-        """Return the experiments of a remote by name, and the commits that carry their records."""
-        refs = sorted(self.refs(remote).items())
-        return {name: seen.commit for (kind, name), seen in refs if kind == EXPERIMENTS}
-
     def commits(self) -> Iterator[CommitId]:
         """Yield the commits that refs of remotes name."""
         for refs in self._all().values():

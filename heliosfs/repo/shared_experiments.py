@@ -22,6 +22,7 @@ from heliosfs.objects.ids import OID_BYTES, CommitId, Oid
 from heliosfs.repo.core import Core
 from heliosfs.repo.experiments import Experiment
 from heliosfs.repo.ref_names import check_name
+from heliosfs.repo.remotes import EXPERIMENTS
 from heliosfs.repo.scores import check_score
 from heliosfs.workspace.workspace import empty_root
 
@@ -189,22 +190,21 @@ class FarExperiment(NamedTuple):
 
     remote: str
     there: str
-    """Its name there."""
+    """Name that it has there."""
     record: SharedExperiment
 
     @property
     def name(self) -> str:
-        """Its name here, such as `origin/formula`."""
+        """Name that it has here, such as `origin/formula`."""
         return f"{self.remote}/{self.there}"
 
 
 def far_experiments(core: Core) -> Iterator[FarExperiment]:
     """Yield the experiments of all remotes.  CorruptObject, MissingObject."""
     for remote in core.remotes.names:
-        for name in core.remotes.experiments(remote):
-            found = find_far(core, f"{remote}/{name}")
-            if found is not None:
-                yield found
+        for (kind, name), seen in sorted(core.remotes.refs(remote).items()):
+            if kind == EXPERIMENTS:
+                yield _far(core, remote, name, seen.commit)
 
 
 def find_far(core: Core, name: str) -> FarExperiment | None:
@@ -213,10 +213,13 @@ def find_far(core: Core, name: str) -> FarExperiment | None:
     CorruptObject, MissingObject.
     """
     remote, _, there = name.partition("/")
-    oid = core.remotes.experiments(remote).get(there)
-    if oid is None:
-        return None
-    return FarExperiment(remote, there, decode_shared(name, core.history.read(oid)))
+    seen = core.remotes.tracked(remote, EXPERIMENTS, there)
+    return _far(core, remote, there, seen.commit) if seen is not None else None
+
+
+def _far(core: Core, remote: str, there: str, oid: CommitId) -> FarExperiment:
+    record = decode_shared(f"{remote}/{there}", core.history.read(oid))
+    return FarExperiment(remote, there, record)
 
 
 def as_experiment(far: FarExperiment) -> Experiment:

@@ -16,6 +16,7 @@ EXPERIMENT = Verb(
         "[list] [--sort score|age|commits|name] [--reverse] [--by METRIC]",
         "show [NAME] [--sort score|age|name] [--reverse] [--by METRIC]",
         "best [NAME] [--by METRIC] [--min | --max]",
+        "resume REMOTE/NAME [NEW-NAME]",
         "finish [NAME]",
         "abandon [NAME]",
     ),
@@ -27,7 +28,9 @@ EXPERIMENT = Verb(
         "'helios merge $(helios experiment best NAME)'; of equal commits the first. NAME is by\n"
         "default the experiment of the current branch. 'finish' keeps the branch; 'abandon'\n"
         "deletes it, unless it is in use, and its commits stay until gc. The metric shown is\n"
-        "'score' or, where there is none, the one that was recorded."
+        "'score' or, where there is none, the one that was recorded. What 'fetch' brings is\n"
+        "REMOTE/NAME: 'list', 'show' and 'best' know it, and 'resume' goes on with it here, on a\n"
+        "branch; once more, it takes over what came since."
     ),
     options=(
         Option(("--from",), "start: begin at this revision (HEAD)", "REV"),
@@ -51,7 +54,7 @@ EXPERIMENT = Verb(
     ),
     errors=(
         ("EINVAL", "wrong syntax; a value that is no finite number; a name no branch may have"),
-        ("EEXIST", "start: a branch or an experiment has that name"),
+        ("EEXIST", "start, resume: a branch or an experiment has that name"),
         ("ENOENT", "no such experiment or revision; no commits yet; nothing recorded"),
         E_AMBIGUOUS,
         E_FULL,

@@ -66,10 +66,12 @@ PUSH = Verb(
         "--force-with-lease it loses them, if it still is what was last fetched or pushed.\n"
         "With --delete, or as ':NAME', a branch or tag there goes, if it still is what was last\n"
         "seen of it; its commits stay.\n"
-        "Uncommitted changes, the operation log and scores stay here."
+        "The experiment of a branch goes with it, and what others measured stays: all scores are\n"
+        "merged. One without a branch is pushed by its name, or as refs/experiments/NAME.\n"
+        "Uncommitted changes and the operation log stay here."
     ),
     options=(
-        Option(("--all",), "push every branch"),
+        Option(("--all",), "push every branch and experiment"),
         Option(("--tags",), "push every tag, too"),
         Option(("-d", "--delete"), "delete branches or tags of the remote"),
         Option(("--force-with-lease",), "let the branch lose commits that were seen here"),
@@ -105,10 +107,10 @@ FETCH = Verb(
     description=(
         "What the remote has becomes origin/NAME here, for every branch NAME; no branch and no\n"
         "file of yours changes. Such names are revisions: 'log origin/main', 'diff\n"
-        "main...origin/main', 'merge origin/main'. New tags become tags. Everything that comes\n"
-        "is compared with its id, and only when all is there, the names move: a damaged remote\n"
-        "is refused, and nothing has changed. 'undo' does not take a fetch back. With BRANCH,\n"
-        "only this is asked for, and no tag."
+        "main...origin/main', 'merge origin/main'. New tags become tags, and 'experiment list'\n"
+        "has origin/NAME. Everything that comes is compared with its id, and only when all is\n"
+        "there, the names move: a damaged remote is refused, and nothing has changed. 'undo' does\n"
+        "not take a fetch back. With BRANCH, only this is asked for, and no tag."
     ),
     options=(
         Option(("-p", "--prune"), "forget branches that the remote has no more"),
