@@ -70,10 +70,14 @@ def unreached(
 class Beyond:
     """Objects of trees that others do not have; one that was found is not found again."""
 
-    def __init__(self, store: Store, *, reads_blobs: bool) -> None:
-        """Prepare a search; without `reads_blobs`, contents are only looked for."""
+    def __init__(self, store: Store, *, reads_blobs: bool, remote: str = "") -> None:
+        """Prepare a search; without `reads_blobs`, contents are only looked for.
+
+        Those that are promised by `remote`, and are not here, are not found.
+        """
         self._store = store
         self._reads_blobs = reads_blobs
+        self._remote = remote
         self._seen: set[Oid] = set()
 
     def of(
@@ -92,6 +96,8 @@ class Beyond:
             known.update(oid for _, oid in old)
             new = []
             for kind, oid in fresh:
+                if kind is Kind.BLOB and self._is_there(oid):
+                    continue
                 found = RemoteObject(kind, oid, self._read(kind, oid))
                 new += referred(found) if kind is not Kind.BLOB else ()
                 yield found
@@ -115,9 +121,16 @@ class Beyond:
     def _read(self, kind: Kind, oid: Oid) -> bytes:
         if kind is not Kind.BLOB or self._reads_blobs:
             return self._store.read(oid, kind)
-        if not self._store.contains(oid):
+        if not self._store.contains(oid) and oid not in self._store.promises:
             raise MissingObject(f"object {oid.hex()} is missing")
         return b""
+
+    def _is_there(self, oid: Oid) -> bool:
+        """Return True if a content is at the remote, which has promised it, and not here."""
+        if not self._remote or not self._store.promises:
+            return False
+        at_remote = self._store.promises.find(oid, self._remote) is not None
+        return at_remote and not self._store.contains(oid)
 
 
 def _root(links: CommitLinks) -> list[Reference]:

@@ -1,8 +1,12 @@
-"""Download: the objects that some commits need, out of a bucket into the store, and their check."""
+"""Download: the objects that some commits need, out of a bucket into the store, and their check.
+
+A lazy one leaves contents where they are, and keeps their places as promises: it reads no pack,
+but for those of trees.  Promises are on the disk before a commit that needs them is listed.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 
 from heliosfs.errors import CorruptObject
@@ -10,7 +14,8 @@ from heliosfs.objects.ids import CommitId, Kind
 from heliosfs.remote.bucket import Bucket
 from heliosfs.remote.closure import Beyond, NewCommits
 from heliosfs.remote.likeness import LikelyBases
-from heliosfs.remote.packfile import PackName, RemoteObject, read_pack
+from heliosfs.remote.packfile import PackName, PackRow, RemoteObject, content_rows, read_pack
+from heliosfs.remote.packtable import NamedPack, PackTable, split_rows
 from heliosfs.remote.reading import AHEAD_BYTES, READERS, BucketReader
 from heliosfs.remote.treechecks import check_tree, has_git_dir
 from heliosfs.remote.treesfile import PushedTrees, read_frame, read_trees
@@ -18,6 +23,7 @@ from heliosfs.repo.history import decoded
 from heliosfs.repo.repository import Repository
 from heliosfs.steps import TURN, Progress, Steps, Turn, on_thread
 from heliosfs.store.base import Bulk
+from heliosfs.store.promises import PackRows
 
 _DECODED_BYTES = 4 * 1024 * 1024
 """Bytes of objects that are decoded in one go."""
@@ -26,12 +32,16 @@ _WRITTEN_BYTES = 8 * 1024 * 1024
 _UNWRITTEN_COUNT = 100_000
 """Objects that are written in one go, however small they are."""
 _ANNOUNCED_COUNT = 500
+_PROMISED_COUNT = 500_000
+"""Rows from which those that were noted are written."""
 
 
 class Download:
     """The objects of some commits on their way out of a bucket."""
 
-    def __init__(self, repository: Repository, bucket: Bucket) -> None:
+    def __init__(
+        self, repository: Repository, bucket: Bucket, remote: str, *, is_lazy: bool
+    ) -> None:
         self.commit_count = self.object_count = 0
         self.has_git_dirs = False
         """True if a commit has a `.git`, as those of an early version may."""
@@ -42,6 +52,13 @@ class Download:
         self._waiting: list[PackName] = []
         """Packs that are to be read."""
         self._reader = BucketReader(bucket, repository.history)
+        self._remote = remote
+        self._is_lazy = is_lazy
+        self._rows: list[PackRows] = []
+        """Contents that are to be promised."""
+        self._row_count = 0
+        self._promised: list[str] = []
+        """Names of the promises that were made."""
 
     @property
     def got_bytes(self) -> int:
@@ -53,6 +70,21 @@ class Download:
 
         The values are those by which `trees/` names them.  MissingObject, CorruptObject.
         """
+        try:
+            yield from self._take_all(bulk, lacking)
+            new = NewCommits(self._store)
+            for oid in lacking:
+                yield from new.walk(oid, self._repository.history)
+            yield from self._check(new)
+        except BaseException:
+            self._store.promises.take_back(self._promised)
+            raise
+        yield from self._announce(new)
+        if self._promised:
+            yield from on_thread(partial(self._store.promises.settle, self._remote))
+
+    def _take_all(self, bulk: Bulk, lacking: dict[CommitId, CommitId]) -> Steps[None]:
+        """Store the objects, and promise what is left there."""
         pending, seen = list(lacking.values()), set(lacking.values())
         while pending:
             oid = pending.pop()
@@ -62,20 +94,58 @@ class Download:
             shown = f"trees/{oid.hex()[:12]}"
             trees = read_trees(shown, (yield from self._reader.trees(oid)))
             yield from self._add(bulk, _of_frames(shown, trees))
-            for name in trees.packs:
-                if name not in self._packs:
-                    self._packs.add(name)
-                    self._waiting.append(name)
+            if self._is_lazy:
+                yield from self._take_rows(trees.table)
+            else:
+                self._want(each.name for each in trees.packs)
             yield from self._take_packs(bulk, is_last=False)
             pending += [each for each in trees.bases if each not in seen]
             seen.update(trees.bases)
         yield from self._take_packs(bulk, is_last=True)
         yield from _write(bulk)
-        new = NewCommits(self._store)
-        for oid in lacking:
-            yield from new.walk(oid, self._repository.history)
-        yield from self._check(new)
-        yield from self._announce(new)
+        yield from self._keep_promises()
+
+    def _want(self, names: Iterable[PackName]) -> None:
+        """Note packs that are to be read whole."""
+        for name in names:
+            if name not in self._packs:
+                self._packs.add(name)
+                self._waiting.append(name)
+
+    def _take_rows(self, table: PackTable) -> Steps[None]:
+        """Note the rows of the packs of contents, and the other packs as wanted."""
+        self._want(each.name for each in table.packs if each.holds_trees)
+        for index, packs in table.indexed():
+            rows = yield from self._reader.index(index)
+            yield from self._promise(split_rows(packs, rows))
+        beside = table.beside()
+        old = [each for each in beside if each.row_count is None]
+        ends = (yield from self._reader.ends([each.name for each in old])) if old else []
+        yield from self._promise(zip(old, ends, strict=True))
+        yield from self._promise(split_rows(beside if not old else [], table.rows))
+
+    def _promise(self, found: Iterable[tuple[NamedPack, bytes]]) -> Steps[None]:
+        """Note rows of packs, unless the contents share these with objects that are needed."""
+        for pack, table in found:
+            if pack.name in self._packs:
+                continue
+            shown = f"pack {pack.name.digest.hex()[:12]}"
+            rows = yield from on_thread(partial(content_rows, shown, pack.name, table))
+            if rows is None:
+                self._want([pack.name])
+                continue
+            self._packs.add(pack.name)
+            self._rows.append(PackRows(*pack.name, [_promised_row(row) for row in rows]))
+            self._row_count += len(rows)
+            if self._row_count >= _PROMISED_COUNT:
+                yield from self._keep_promises()
+
+    def _keep_promises(self) -> Steps[None]:
+        """Write the rows that were noted.  StoreError."""
+        packs, self._rows, self._row_count = self._rows, [], 0
+        if packs:
+            add = partial(self._store.promises.add, self._remote, packs)
+            self._promised.append((yield from on_thread(add)))
 
     def _take_packs(self, bulk: Bulk, *, is_last: bool) -> Steps[None]:
         """Read the packs that were not read, as soon as enough are known."""
@@ -160,3 +230,7 @@ def _write(bulk: Bulk) -> Steps[None]:
     work = bulk.plan_write()
     if work is not None:
         yield work
+
+
+def _promised_row(row: PackRow) -> tuple[bytes, int, int, int, int]:
+    return row.oid, row.codec, row.size, row.stored_bytes, row.offset

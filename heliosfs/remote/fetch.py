@@ -78,7 +78,7 @@ def fetch(
     remotes, history = repository.remotes, repository.history
     url = remotes.url(remote)
     before = dict(remotes.refs(remote))
-    run = Download(repository, bucket)
+    run = Download(repository, bucket, remote, is_lazy=remotes.notes.is_lazy(remote))
     try:
         if branches:
             records = yield from _named(bucket, remote, kind, branches)

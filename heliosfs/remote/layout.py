@@ -42,6 +42,11 @@ def pack_key(digest: bytes) -> str:
     return f"packs/{digest.hex()}"
 
 
+def index_key(digest: bytes) -> str:
+    """Return the key of an object with rows of packs, which is named by the BLAKE3 of its bytes."""
+    return f"index/{digest.hex()}"
+
+
 def trees_key(commit: CommitId) -> str:
     """Return the key of the object with the trees and commits of a push."""
     return f"{TREES}{commit.hex()}"

@@ -9,26 +9,29 @@ which was damaged, cut off or replaced is not taken for it.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator
-from operator import itemgetter
+from collections.abc import Iterator
+from operator import attrgetter
 from typing import NamedTuple
 
 from blake3 import blake3
 
 from heliosfs.errors import CorruptObject, TooLarge
 from heliosfs.objects.ids import OID_BYTES, Kind, Oid, object_id
-from heliosfs.store.encoding.codecs import DecodeError, decode, encode
+from heliosfs.store.encoding.codecs import Codec, DecodeError, decode, encode
 
 HEAD = b"helios-pack 1\n\0\0"
 _FOOT = struct.Struct("<QI4s")
 _FOOT_MARK = b"pkix"
 _ROW = struct.Struct(f"<{OID_BYTES}sBBIIQ")
+ROW_BYTES = _ROW.size
 OBJECT_MAX = 64 * 1024 * 1024
 """Largest object that is pushed or fetched, decoded."""
 PACK_FULL_BYTES = 8 * 1024 * 1024
 """Size from which a pack takes no further object."""
 PACK_MAX = 2 * OBJECT_MAX
 """Largest pack that is read."""
+_KINDS = frozenset(map(int, Kind))
+_CODECS = frozenset((int(Codec.RAW), int(Codec.LZ4), int(Codec.ZSTD)))
 
 
 class RemoteObject(NamedTuple):
@@ -44,6 +47,28 @@ class PackName(NamedTuple):
 
     digest: bytes
     size: int
+
+
+class PackRow(NamedTuple):
+    """A row of a pack: what it says of an object, which need not be true."""
+
+    oid: bytes
+    kind: int
+    codec: int
+    size: int
+    """Bytes of the object."""
+    stored_bytes: int
+    """Bytes that it takes in the pack."""
+    offset: int
+
+
+class FinishedPack(NamedTuple):
+    """A pack that can be sent."""
+
+    name: PackName
+    data: bytes
+    rows: bytes
+    """Rows of the pack, which are in `data`, too."""
 
 
 class PackWriter:
@@ -66,7 +91,8 @@ class PackWriter:
     @property
     def is_full(self) -> bool:
         """True if the pack is to be finished before more is added."""
-        return self._at >= PACK_FULL_BYTES
+        # The rows of many tiny objects take more than these.
+        return self._at + len(self._rows) * ROW_BYTES >= PACK_FULL_BYTES
 
     def add(self, found: RemoteObject) -> None:
         """Encode and add an object: 100 us for 10 KB.  TooLarge."""
@@ -77,13 +103,13 @@ class PackWriter:
         self._parts.append(body)
         self._at += len(body)
 
-    def finish(self) -> tuple[PackName, bytes]:
-        """Return the name and the bytes of the pack, and begin another one."""
-        rows = sorted(self._rows)
-        foot = _FOOT.pack(self._at, len(rows), _FOOT_MARK)
-        data = b"".join((*self._parts, *rows, foot))
+    def finish(self) -> FinishedPack:
+        """Return the pack, and begin another one."""
+        rows = b"".join(sorted(self._rows))
+        foot = _FOOT.pack(self._at, len(self._rows), _FOOT_MARK)
+        data = b"".join((*self._parts, rows, foot))
         self._parts, self._at, self._rows = [HEAD], len(HEAD), []
-        return PackName(blake3(data).digest(), len(data)), data
+        return FinishedPack(PackName(blake3(data).digest(), len(data)), data, rows)
 
 
 def check_size(found: RemoteObject) -> None:
@@ -103,24 +129,60 @@ def read_pack(name: PackName, data: bytes) -> Iterator[RemoteObject]:
     shown = f"pack {name.digest.hex()[:12]}"
     if len(data) != name.size or blake3(data).digest() != name.digest:
         raise CorruptObject(f"{shown} of the remote has other bytes than its name says")
-    rows = sorted(_rows(shown, data), key=itemgetter(5))
-    end = 0
-    for oid, kind, codec, size, stored, at in rows:
-        # Bodies that overlap would let a small pack hold any number of large objects.
-        if size > OBJECT_MAX or at < end or at + stored > len(data):
-            raise CorruptObject(f"{shown} of the remote has an object of impossible size")
-        end = at + stored
-        yield decoded_object(kind, codec, data[at : at + stored], size, oid)
-
-
-def _rows(shown: str, data: bytes) -> Iterable[tuple[bytes, int, int, int, int, int]]:
-    end = len(data) - _FOOT.size
-    if end < len(HEAD) or not data.startswith(HEAD):
+    if not data.startswith(HEAD):
         raise CorruptObject(f"{shown} of the remote is no pack")
-    at, count, mark = _FOOT.unpack_from(data, end)
-    if mark != _FOOT_MARK or at + count * _ROW.size != end:
+    for row in _in_order(shown, name, table_of(shown, name, data)):
+        body = data[row.offset : row.offset + row.stored_bytes]
+        yield decoded_object(row.kind, row.codec, body, row.size, row.oid)
+
+
+def table_of(shown: str, name: PackName, end: bytes) -> bytes:
+    """Return the rows out of the last bytes of a pack.  CorruptObject, ShortEnd."""
+    if len(end) < _FOOT.size:
+        raise CorruptObject(f"{shown} of the remote is no pack")
+    at, count, mark = _FOOT.unpack_from(end, len(end) - _FOOT.size)
+    size = count * _ROW.size
+    if mark != _FOOT_MARK or at < len(HEAD) or at + size + _FOOT.size != name.size:
         raise CorruptObject(f"{shown} of the remote has no table at its end")
-    return _ROW.iter_unpack(data[at:end])
+    if size + _FOOT.size > len(end):
+        raise ShortEnd(size + _FOOT.size)
+    return end[len(end) - _FOOT.size - size : len(end) - _FOOT.size]
+
+
+class ShortEnd(Exception):
+    """The rows of a pack begin before the bytes that were read of its end."""
+
+    def __init__(self, wanted_bytes: int) -> None:
+        super().__init__(wanted_bytes)
+        self.wanted_bytes = wanted_bytes
+        """Bytes of the end that have all rows."""
+
+
+def content_rows(shown: str, name: PackName, table: bytes) -> list[PackRow] | None:
+    """Return the rows of a pack of contents, by offset; None if the pack has other objects, too.
+
+    CorruptObject for rows that no pack has: whether the objects are what the rows say is known only
+    once they are read.
+    """
+    rows = list(_in_order(shown, name, table))
+    last = b""
+    for oid, kind, codec, *_ in _ROW.iter_unpack(table):
+        if kind not in _KINDS or codec not in _CODECS or oid <= last:
+            raise CorruptObject(f"{shown} of the remote has rows that no pack has")
+        last = oid
+    return rows if all(row.kind == Kind.BLOB for row in rows) else None
+
+
+def _in_order(shown: str, name: PackName, table: bytes) -> Iterator[PackRow]:
+    """Yield the rows of a pack by their offsets, each of which can be true.  CorruptObject."""
+    rows = sorted(map(PackRow._make, _ROW.iter_unpack(table)), key=attrgetter("offset"))
+    end, last = len(HEAD), name.size - len(table) - _FOOT.size
+    for row in rows:
+        # Bodies that overlap would let a small pack hold any number of large objects.
+        if row.size > OBJECT_MAX or row.offset < end or row.offset + row.stored_bytes > last:
+            raise CorruptObject(f"{shown} of the remote has an object of impossible size")
+        end = row.offset + row.stored_bytes
+        yield row
 
 
 def decoded_object(kind: int, codec: int, body: bytes, size: int, oid: bytes) -> RemoteObject:

@@ -24,11 +24,13 @@ from heliosfs.remote.layout import (
     REF_BYTES_MAX,
     RefRecord,
     decode_ref,
+    index_key,
     pack_key,
     ref_key,
     trees_key,
 )
-from heliosfs.remote.packfile import PackName, PackWriter, RemoteObject
+from heliosfs.remote.packfile import PackWriter, RemoteObject
+from heliosfs.remote.packtable import PackTableWriter
 from heliosfs.remote.treesfile import TreesWriter
 from heliosfs.repo.ancestry import reaches
 from heliosfs.repo.remotes import HEADS, TAGS, TrackedRef, check_same
@@ -104,7 +106,7 @@ def push(
     with repository.transaction:
         check_same(repository.remotes, remote, url)
         repository.remotes.track(remote, kind, name, now, repository.clock.now_ns())
-        repository.remotes.note_push(remote, is_under_way=False)
+        repository.remotes.notes.note_push(remote, is_under_way=False)
     return PushResult(
         seen.commit if seen is not None else None,
         is_forced,
@@ -233,11 +235,13 @@ class _Upload:
         self._taken: list[RemoteObject] = []
         self._taken_bytes = 0
         self._trees = TreesWriter()
-        self._pack = PackWriter()
+        self._overflow = PackWriter()
+        """Trees and the like beyond what goes into frames."""
+        self._contents = PackWriter()
         self._in_pack: list[RemoteObject] = []
-        """The objects of the pack while they are small in all."""
+        """The objects of the pack of contents while they are small in all."""
         self._in_pack_bytes = 0
-        self._packs: list[PackName] = []
+        self._packs = PackTableWriter(self._create_index)
 
     def run(self, head: CommitId) -> Steps[CommitId]:
         """Send what the remote lacks of a commit; return the commit by which `trees/` names it."""
@@ -250,10 +254,10 @@ class _Upload:
             bases[holder] = None
         if not new.links:
             return next(iter(bases))
-        self._is_resumed = repository.remotes.is_pushing(self._remote)
+        self._is_resumed = repository.remotes.notes.is_pushing(self._remote)
         if not self._is_resumed:
             with repository.transaction:
-                repository.remotes.note_push(self._remote, is_under_way=True)
+                repository.remotes.notes.note_push(self._remote, is_under_way=True)
         yield from self._take_all(new)
         yield from on_thread(partial(self._finish, head, list(bases)))
         return head
@@ -270,7 +274,7 @@ class _Upload:
 
     def _take_all(self, new: NewCommits) -> Steps[None]:
         store = self._repository.store
-        beyond = Beyond(store, reads_blobs=True)
+        beyond = Beyond(store, reads_blobs=True, remote=self._remote)
         for count, (oid, links) in enumerate(new.links.items()):
             parents = [new.links.get(each) or new.read(each) for each in links.parents]
             yield from self._take(RemoteObject(Kind.COMMIT, oid, store.read(oid, Kind.COMMIT)))
@@ -298,37 +302,50 @@ class _Upload:
     def _encode(self, taken: list[RemoteObject]) -> None:
         """Encode objects, and send the packs that are full; on a thread."""
         for found in taken:
-            if found.kind in (Kind.TREE, Kind.COMMIT) and not self._trees.is_full:
+            # Only contents may be left for later, so nothing else shares a pack with them.
+            if found.kind is Kind.BLOB:
+                self._add_content(found)
+            elif not self._trees.is_full:
                 self._trees.add(found)
-                continue
-            self._pack.add(found)
-            self._in_pack_bytes += len(found.data)
-            if self._is_small():
-                self._in_pack.append(found)
             else:
-                self._in_pack.clear()
-            if self._pack.is_full:
-                self._send_pack()
+                self._overflow.add(found)
+                if self._overflow.is_full:
+                    self._send_pack(self._overflow)
+
+    def _add_content(self, found: RemoteObject) -> None:
+        self._contents.add(found)
+        self._in_pack_bytes += len(found.data)
+        if self._is_small():
+            self._in_pack.append(found)
+        else:
+            self._in_pack.clear()
+        if self._contents.is_full:
+            self._send_pack(self._contents)
 
     def _is_small(self) -> bool:
-        """Return True if the objects of the pack are to travel with the trees."""
-        return (
-            self._pack.stored_bytes <= SMALL_BYTES and self._in_pack_bytes <= _SMALL_DECODED_BYTES
-        )
+        """Return True if the contents of the pack are to travel with the trees."""
+        is_stored_small = self._contents.stored_bytes <= SMALL_BYTES
+        return is_stored_small and self._in_pack_bytes <= _SMALL_DECODED_BYTES
 
-    def _send_pack(self) -> None:
-        self._in_pack, self._in_pack_bytes = [], 0
-        name, data = self._pack.finish()
-        self._packs.append(name)
-        self._create(pack_key(name.digest), data)
+    def _send_pack(self, pack: PackWriter) -> None:
+        if pack is self._contents:
+            self._in_pack, self._in_pack_bytes = [], 0
+        finished = pack.finish()
+        self._create(pack_key(finished.name.digest), finished.data)
+        self._packs.add(finished, holds_trees=pack is self._overflow)
+
+    def _create_index(self, digest: bytes, data: bytes) -> None:
+        self._create(index_key(digest), data)
 
     def _finish(self, head: CommitId, bases: list[CommitId]) -> None:
-        """Send the last pack, and then the trees, which name all packs; on a thread."""
+        """Send the last packs, and then the trees, which name all packs; on a thread."""
         if self._is_small():
             for found in self._in_pack:
                 self._trees.add(found)
-        elif not self._pack.is_empty:
-            self._send_pack()
+        elif not self._contents.is_empty:
+            self._send_pack(self._contents)
+        if not self._overflow.is_empty:
+            self._send_pack(self._overflow)
         self._create(trees_key(head), self._trees.finish(bases, self._packs))
 
     def _create(self, key: str, data: bytes) -> None:

@@ -14,8 +14,9 @@ from functools import partial
 from heliosfs.errors import CorruptObject, HeliosError, MissingObject
 from heliosfs.objects.ids import CommitId
 from heliosfs.remote.bucket import Bucket, NoObject
-from heliosfs.remote.layout import TREES, commit_of, pack_key, trees_key
-from heliosfs.remote.packfile import PackName
+from heliosfs.remote.layout import TREES, commit_of, index_key, pack_key, trees_key
+from heliosfs.remote.packfile import PackName, ShortEnd, table_of
+from heliosfs.remote.packtable import IndexName, read_index
 from heliosfs.remote.treesfile import TREES_MAX
 from heliosfs.repo.history import History
 from heliosfs.steps import Steps, on_thread
@@ -26,6 +27,8 @@ AHEAD_BYTES = 64 * 1024 * 1024
 """Bytes that are read at once, or ahead, unless one object is larger."""
 _ALONE_COUNT = 4
 """Objects with trees that are read one after another before others are read ahead."""
+_TAIL_BYTES = 256 * 1024
+"""Bytes of the end of a pack that are read to find its rows."""
 
 
 class BucketReader:
@@ -74,6 +77,37 @@ class BucketReader:
         self.got_bytes += sum(map(len, found))
         return found
 
+    def index(self, index: IndexName) -> Steps[bytes]:
+        """Return the rows of an object with rows.  MissingObject, CorruptObject."""
+
+        def read() -> bytes:
+            return read_index(index, self._get(index_key(index.digest), index.size))
+
+        found = yield from on_thread(read)
+        self.got_bytes += index.size
+        return found
+
+    def ends(self, names: Sequence[PackName]) -> Steps[list[bytes]]:
+        """Return the rows at the ends of packs.  MissingObject, CorruptObject."""
+
+        def read_all() -> list[bytes]:
+            with ThreadPoolExecutor(READERS) as pool:
+                return list(pool.map(self._read_end, names))
+
+        found = yield from on_thread(read_all)
+        self.got_bytes += sum(map(len, found))
+        return found
+
+    def _read_end(self, name: PackName) -> bytes:
+        shown, wanted = f"pack {name.digest.hex()[:12]}", min(name.size, _TAIL_BYTES)
+        try:
+            return table_of(shown, name, self._get_end(name, wanted))
+        except ShortEnd as short:
+            return table_of(shown, name, self._get_end(name, short.wanted_bytes))
+
+    def _get_end(self, name: PackName, size: int) -> bytes:
+        return self._get(pack_key(name.digest), size, name.size - size)
+
     def _list(self) -> list[tuple[CommitId, int]]:
         found = ((commit_of(each.key), each.size) for each in self._bucket.list(TREES))
         return [(oid, size) for oid, size in found if oid is not None]
@@ -115,11 +149,11 @@ class BucketReader:
         with ThreadPoolExecutor(READERS) as pool:
             return list(pool.map(read, names))
 
-    def _get(self, key: str, most: int) -> bytes:
+    def _get(self, key: str, most: int, start: int = 0) -> bytes:
         try:
-            data = self._bucket.get(key, 0, most + 1).data
+            data = self._bucket.get(key, start, most + 1).data
         except NoObject:
             raise MissingObject(f"it has no {key}") from None
         if len(data) > most:
-            raise CorruptObject(f"{key} has more than {most} bytes")
+            raise CorruptObject(f"{key} has more than {start + most} bytes")
         return data

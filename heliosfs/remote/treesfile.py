@@ -1,10 +1,13 @@
-"""The object with all new trees and commits of a push, and with the names of its packs.
+"""The object with all new trees and commits of a push, and with the names and rows of its packs.
 
-It is `HEAD`, the counts of its bases and packs, these, and then *frames*: groups of whole objects
-that are compressed together, because a directory and the same directory one commit later differ in
-one entry.  At the end is the BLAKE3 of all before it.  It is named by the commit that was pushed,
-so its bytes are not what the name promises; each object in it is known by the id of its bytes
-alone, and whoever reads it checks that nothing is missing (`closure`).
+It is `HEAD`, the counts of its bases, packs and indexes, these, rows of packs (`packtable`), and
+then *frames*: groups of whole objects that are compressed together, because a directory and the
+same directory one commit later differ in one entry.  At the end is the BLAKE3 of all before it.  It
+is named by the commit that was pushed, so its bytes are not what the name promises; each object in
+it is known by the id of its bytes alone, and whoever reads it checks that nothing is missing
+(`closure`).
+
+Earlier programs wrote `OLD_HEAD`, and of packs only their names: such an object is read, too.
 """
 
 from __future__ import annotations
@@ -17,12 +20,22 @@ from blake3 import blake3
 
 from heliosfs.errors import CorruptObject
 from heliosfs.objects.ids import OID_BYTES, CommitId, Kind, Oid, object_id
-from heliosfs.remote.packfile import OBJECT_MAX, PACK_MAX, PackName, RemoteObject, check_size
+from heliosfs.remote.packfile import OBJECT_MAX, PackName, RemoteObject, check_size
+from heliosfs.remote.packtable import (
+    NamedPack,
+    PackTable,
+    PackTableWriter,
+    check_packs,
+    read_table,
+)
 from heliosfs.store.encoding.codecs import Codec, DecodeError, decode, encode
 
-HEAD = b"helios-trees 1\n\0"
-_COUNTS = struct.Struct("<II")
-_PACK = struct.Struct(f"<{OID_BYTES}sQ")
+HEAD = b"helios-trees 2\n\0"
+OLD_HEAD = b"helios-trees 1\n\0"
+_COUNT = struct.Struct("<I")
+_COUNTS = struct.Struct("<III")
+_OLD_COUNTS = struct.Struct("<II")
+_OLD_PACK = struct.Struct(f"<{OID_BYTES}sQ")
 _FRAME = struct.Struct("<BII")
 _RECORD = struct.Struct("<BI")
 _KINDS = frozenset(map(int, Kind))
@@ -65,13 +78,12 @@ class TreesWriter:
         self._frames_bytes += len(frame)
         self._waiting, self._waiting_bytes = [], 0
 
-    def finish(self, bases: Sequence[CommitId], packs: Sequence[PackName]) -> bytes:
+    def finish(self, bases: Sequence[CommitId], packs: PackTableWriter) -> bytes:
         """Return the bytes of the object."""
         if self._waiting:
             self._close_frame()
-        rows = [_PACK.pack(*each) for each in packs]
-        parts = (HEAD, _COUNTS.pack(len(bases), len(packs)), *bases, *rows, *self._frames)
-        data = b"".join(parts)
+        counts, table = packs.finish()
+        data = b"".join((HEAD, _COUNT.pack(len(bases)), counts, *bases, table, *self._frames))
         return data + blake3(data).digest()
 
 
@@ -80,27 +92,46 @@ class PushedTrees(NamedTuple):
 
     bases: list[CommitId]
     """Commits that name the objects with the rest of the closure."""
-    packs: list[PackName]
+    table: PackTable
     data: bytes
     frames_at: int
+
+    @property
+    def packs(self) -> list[NamedPack]:
+        """Packs of the push."""
+        return self.table.packs
 
 
 def read_trees(shown: str, data: bytes) -> PushedTrees:
     """Read the head of an object with trees.  CorruptObject."""
     end = len(data) - OID_BYTES
-    at = len(HEAD) + _COUNTS.size
-    if end < at or not data.startswith(HEAD) or blake3(data[:end]).digest() != data[end:]:
+    is_old = data.startswith(OLD_HEAD)
+    counts = _OLD_COUNTS if is_old else _COUNTS
+    at = len(HEAD) + counts.size
+    is_known = is_old or data.startswith(HEAD)
+    if end < at or not is_known or blake3(data[:end]).digest() != data[end:]:
         raise CorruptObject(f"{shown} of the remote is damaged or cut off")
-    base_count, pack_count = _COUNTS.unpack_from(data, len(HEAD))
+    base_count, pack_count, *_ = counts.unpack_from(data, len(HEAD))
     packs_at = at + base_count * OID_BYTES
-    frames_at = packs_at + pack_count * _PACK.size
-    if frames_at > end:
+    if packs_at > end:
         raise CorruptObject(f"{shown} of the remote has an impossible head")
+    if is_old:
+        table, frames_at = _old_table(shown, data[:end], packs_at, pack_count)
+    else:
+        table, frames_at = read_table(shown, data[:end], len(HEAD) + _COUNT.size, packs_at)
+    check_packs(shown, table.packs)
     bases = [data[place : place + OID_BYTES] for place in range(at, packs_at, OID_BYTES)]
-    packs = [PackName(*row) for row in _PACK.iter_unpack(data[packs_at:frames_at])]
-    if any(pack.size > PACK_MAX for pack in packs):
-        raise CorruptObject(f"{shown} of the remote has a pack of impossible size")
-    return PushedTrees([CommitId(Oid(each)) for each in bases], packs, data[:end], frames_at)
+    return PushedTrees([CommitId(Oid(each)) for each in bases], table, data[:end], frames_at)
+
+
+def _old_table(shown: str, data: bytes, at: int, count: int) -> tuple[PackTable, int]:
+    """Read the packs of an object of the first form.  CorruptObject."""
+    end = at + count * _OLD_PACK.size
+    if end > len(data):
+        raise CorruptObject(f"{shown} of the remote has an impossible head")
+    names = [PackName(*row) for row in _OLD_PACK.iter_unpack(data[at:end])]
+    packs = [NamedPack(name, holds_trees=False, row_count=None) for name in names]
+    return PackTable(packs, [], b""), end
 
 
 def read_frame(shown: str, trees: PushedTrees, at: int) -> tuple[Iterator[RemoteObject], int]:

@@ -72,6 +72,8 @@ REMOTE_REF = b"remote-ref/"
 """Name of a remote, a slash, kind and name of a ref: what the remote has there, as last seen."""
 PUSHING = b"remote-push/"
 """Name of a remote: present while a push to it is under way, or was cut short."""
+REMOTE_LAZY = b"remote-lazy/"
+"""Name of a remote: present if fetches from it leave contents there."""
 
 ROOT = b"repo/root"
 """The slot that the mount point shows."""

@@ -56,6 +56,7 @@ class Remotes:
     def __init__(self, store: StateMap, inverses: Inverses) -> None:
         self._store = store
         self._inverses = inverses
+        self.notes = RemoteNotes(store)
         self._known: dict[str, dict[tuple[str, str], TrackedRef]] | None = None
         """Refs by kind and name, by remote."""
 
@@ -129,7 +130,7 @@ class Remotes:
         known = self._all()
         self._inverses.append((known.__setitem__, (name, known.pop(name))))
         self._store.put(keys.of_name(keys.REMOTE, name), None)
-        self.note_push(name, is_under_way=False)
+        self.notes.forget(name)
 
     def refs(self, remote: str) -> dict[tuple[str, str], TrackedRef]:
         """Return the refs of a remote by kind and name; do not change what is returned."""
@@ -190,15 +191,40 @@ class Remotes:
         seen = self.tracked(remote, HEADS, branch)
         return (f"{remote}/{branch}", seen.commit) if seen is not None else None
 
+
+class RemoteNotes:
+    """Notes on remotes, beside their refs.  Changes go into the store's batch."""
+
+    def __init__(self, store: StateMap) -> None:
+        self._store = store
+
+    def is_lazy(self, remote: str) -> bool:
+        """Return True if fetches from a remote leave contents there until they are asked for."""
+        return self._has(keys.REMOTE_LAZY, remote)
+
+    def leave_contents(self, remote: str, *, is_lazy: bool) -> None:
+        """Choose whether fetches from a remote leave contents there."""
+        self._note(keys.REMOTE_LAZY, remote, is_present=is_lazy)
+
     def is_pushing(self, remote: str) -> bool:
         """Return True if a push to a remote was cut short."""
-        return self._store.get(keys.of_name(keys.PUSHING, remote)) is not None
+        return self._has(keys.PUSHING, remote)
 
     def note_push(self, remote: str, *, is_under_way: bool) -> None:
-        """Note in the batch that a push begins, or that it has ended."""
-        key = keys.of_name(keys.PUSHING, remote)
-        if is_under_way or self._store.get(key) is not None:
-            self._store.put(key, b"" if is_under_way else None)
+        """Note that a push begins, or that it has ended."""
+        self._note(keys.PUSHING, remote, is_present=is_under_way)
+
+    def forget(self, remote: str) -> None:
+        """Forget all notes on a remote."""
+        self.note_push(remote, is_under_way=False)
+        self.leave_contents(remote, is_lazy=False)
+
+    def _has(self, prefix: bytes, remote: str) -> bool:
+        return self._store.get(keys.of_name(prefix, remote)) is not None
+
+    def _note(self, prefix: bytes, remote: str, *, is_present: bool) -> None:
+        if is_present != self._has(prefix, remote):
+            self._store.put(keys.of_name(prefix, remote), b"" if is_present else None)
 
 
 def check_same(remotes: Remotes, name: str, url: str) -> None:

@@ -309,7 +309,6 @@ class LocalStore:
                     compact(self._directory, self._l2)
             finally:
                 self._l2.close()
-                self.promises.close()
                 _release(
                     self._directory,
                     self._lock,

@@ -20,7 +20,7 @@ from __future__ import annotations
 import re
 import threading
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from heapq import merge
 from typing import NamedTuple, Protocol
 
@@ -87,9 +87,6 @@ class Promises:
         found.sort(key=lambda each: each.number, reverse=True)
         self._files = tuple(found)
 
-    def __bool__(self) -> bool:
-        return bool(self._files)
-
     def __len__(self) -> int:
         """Return the number of rows, in which an object may be more than once."""
         return sum(each.count for each in self._files)
@@ -103,10 +100,13 @@ class Promises:
             for place in range(file.count):
                 yield file.ordered(place)
 
-    def find(self, oid: Oid) -> Promise | None:
-        """Return the promise of an object; None if there is none.  CorruptObject."""
+    def find(self, oid: Oid, remote: str | None = None) -> Promise | None:
+        """Return the promise of an object, of one remote if that is given; None if there is none.
+
+        CorruptObject.
+        """
         for file in self._files:
-            number = file.number_of(oid)
+            number = file.number_of(oid) if remote in (None, file.remote) else None
             if number is not None:
                 return file.promise_at(number)
         return None
@@ -124,7 +124,7 @@ class Promises:
         They lie in one range of at most `limit_bytes`, or are this one alone: those after it, which
         were found after it in the walk of a directory, then those before it.
         """
-        found = self._order_of(promise)
+        found = _order_of(self._files, promise)
         if found is None:
             return [promise]
         file, place, first, end = found
@@ -143,23 +143,9 @@ class Promises:
             before.append(each)
         return before[::-1] + taken
 
-    def _order_of(self, promise: Promise) -> tuple[PromiseFile, int, int, int] | None:
-        """Return the file of a promise, its place in the order, and those of its pack."""
-        for file in self._files:
-            number = file.number_of(promise.oid)
-            if number is None:
-                continue
-            _, _, first, count = file.pack_at(file.row_at(number)[1])
-            places = range(first, first + count)
-            at = bisect_left(places, promise.offset, key=lambda place: file.ordered(place).offset)
-            while at < count and file.ordered(first + at).oid != promise.oid:
-                at += 1
-            return (file, first + at, first, first + count) if at < count else None
-        return None
-
     def packs_of(self, remote: str) -> Iterator[tuple[bytes, int]]:
         """Yield digest and size of each pack of a remote that has promised contents."""
-        seen = set()
+        seen: set[bytes] = set()
         for file in self._files:
             if file.remote == remote:
                 for number in range(file.pack_count):
@@ -173,14 +159,11 @@ class Promises:
         """Names of the remotes that have promised contents, in order."""
         return sorted({each.remote for each in self._files})
 
-    def add(self, remote: str, packs: Sequence[PackRows]) -> None:
+    def add(self, remote: str, packs: Sequence[PackRows]) -> str:
         """Promise what is in packs of a remote, from now on and after a power cut; any thread.
 
-        Nothing of it is promised after StoreError.
+        Return a name for `take_back`.  Nothing of it is promised after StoreError.
         """
-        packs = [each for each in packs if each.rows]
-        if not packs:
-            return
         with self._writing:
             self._declare(has_promises=True)
             rows: list[Row] = [
@@ -191,8 +174,25 @@ class Promises:
             rows.sort()
             file = self._write(remote, [(each.digest, each.size) for each in packs], rows)
             self._files = (file, *self._files)
+            return file.name
+
+    def take_back(self, names: Collection[str]) -> None:
+        """Forget what was added under some names, of which nothing was published.  Any thread."""
+        with self._writing:
+            gone = [each for each in self._files if each.name in names]
+            self._files = tuple(each for each in self._files if each not in gone)
+            self._place.remove([each.name for each in gone])
+            self._note_end()
+
+    def settle(self, remote: str) -> None:
+        """Let the files of a remote become one if they are many.  Any thread.  StoreError."""
+        with self._writing:
             if len(self._of(remote)) > _FILES_MAX:
                 self._replace(self._of(remote), lambda oid: True)
+
+    def _note_end(self) -> None:
+        if not self._files and not self.damage:
+            self._declare(has_promises=False)
 
     def drop(self, is_needed: Callable[[Oid], bool]) -> int:
         """Forget the promises that are not needed; return their number.  Any thread.  StoreError.
@@ -210,18 +210,14 @@ class Promises:
                 ):
                     # All together: the newest of them tells where an object lies.
                     self._replace(files, is_needed)
-            if before and not self._files and not self.damage:
-                self._declare(has_promises=False)
+            if before:
+                self._note_end()
             return before - len(self)
 
     def problems(self) -> list[str]:
         """Return what is wrong with the files, after reading all of them: 1 GB/s.  Any thread."""
         found = (each.problem() for each in self._files)
         return [*self.damage, *(each for each in found if each is not None)]
-
-    def close(self) -> None:
-        """Let go of the files."""
-        self._files = ()
 
     def _of(self, remote: str) -> list[PromiseFile]:
         """Return the files of a remote, the newest first."""
@@ -266,3 +262,22 @@ class Promises:
         name = f"promises-{self._last}"
         self._place.write(name, written_form(remote, packs, rows))
         return PromiseFile(name, self._last, self._place.open(name))
+
+
+def _order_of(
+    files: Sequence[PromiseFile], promise: Promise
+) -> tuple[PromiseFile, int, int, int] | None:
+    """Return the file of a promise, its place in the order, and those of its pack."""
+    for file in files:
+        number = file.number_of(promise.oid) if file.remote == promise.remote else None
+        if number is None:
+            continue
+        digest, _, first, count = file.pack_at(file.row_at(number)[1])
+        if digest != promise.pack:
+            continue
+        places = range(first, first + count)
+        at = bisect_left(places, promise.offset, key=lambda place: file.ordered(place).offset)
+        while at < count and file.ordered(first + at).oid != promise.oid:
+            at += 1
+        return (file, first + at, first, first + count) if at < count else None
+    return None

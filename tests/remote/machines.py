@@ -10,6 +10,7 @@ from heliosfs.remote.buckets.memory import MemoryBucket
 from heliosfs.remote.fetch import FetchResult, fetch
 from heliosfs.remote.layout import RefRecord, ref_key, trees_key
 from heliosfs.remote.packfile import RemoteObject
+from heliosfs.remote.packtable import PackTableWriter
 from heliosfs.remote.push import PushResult, push
 from heliosfs.remote.treesfile import TreesWriter
 from heliosfs.repo.check import check_store
@@ -22,11 +23,14 @@ from tests.tree_builder import Stage
 class Machine(Stage):
     """A repository that pushes to a bucket and fetches from it."""
 
-    def __init__(self, bucket: Bucket, store: MemoryStore | None = None) -> None:
+    def __init__(
+        self, bucket: Bucket, store: MemoryStore | None = None, *, is_lazy: bool = False
+    ) -> None:
         super().__init__(store)
         self.bucket = bucket
         with self.repository.transaction:
             self.repository.remotes.add("origin", "memory:")
+            self.repository.remotes.notes.leave_contents("origin", is_lazy=is_lazy)
 
     @property
     def tracked(self) -> dict[tuple[str, str], TrackedRef]:
@@ -79,7 +83,7 @@ def forged_bucket(objects: Iterable[RemoteObject], commit: CommitId) -> MemoryBu
     writer = TreesWriter()
     for each in objects:
         writer.add(each)
-    bucket.create(trees_key(commit), writer.finish([], []))
+    bucket.create(trees_key(commit), writer.finish([], PackTableWriter(lambda digest, data: None)))
     record = RefRecord(commit, commit, 1, "Eve", 0)
     bucket.create(ref_key(HEADS, "main"), record.encode())
     return bucket

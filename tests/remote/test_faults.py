@@ -281,7 +281,7 @@ def test_sizes_are_checked_before_memory_is_taken() -> None:
     commit = CommitId(objects[1].oid)
     bucket = forged_bucket(objects, commit)
     data = bucket.get(trees_key(commit)).data[:-32]
-    frame_at = len(treesfile.HEAD) + 8
+    frame_at = len(treesfile.HEAD) + 12
     for size in (2**32 - 1, 2**31):
         bad = data[: frame_at + 1] + size.to_bytes(4, "little") + data[frame_at + 5 :]
         lying = MemoryBucket()

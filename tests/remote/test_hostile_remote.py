@@ -208,7 +208,7 @@ def test_a_file_of_another_size_than_its_entry_is_not_read(size: int) -> None:
 def _framed(body: bytes, size: int) -> PushedTrees:
     codec, packed = encode(body, prefer_zstd=True)
     frame = treesfile._FRAME.pack(codec, size, len(packed)) + packed
-    data = treesfile.HEAD + treesfile._COUNTS.pack(0, 0) + frame
+    data = treesfile.HEAD + treesfile._COUNTS.pack(0, 0, 0) + frame
     return read_trees("trees/x", data + blake3(data).digest())
 
 

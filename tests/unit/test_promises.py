@@ -39,6 +39,7 @@ def test_every_promise_is_found_and_nothing_else() -> None:
     random.Random(5).shuffle(numbers)
     for at in range(0, 3_000, 100):
         promises.add("origin", [_pack(at // 100, numbers[at : at + 100])])
+        promises.settle("origin")
     for known in (promises, _promises(files)):
         assert len(known) == 3_000
         for place, number in enumerate(numbers):
@@ -77,6 +78,7 @@ def test_the_newest_promise_of_an_object_counts() -> None:
     promises = _promises(files)
     for name in range(1, 30):
         promises.add("origin", [_pack(name, [name, 0])])
+        promises.settle("origin")
         found = promises.find(_oid(0))
         assert found is not None and found.pack == bytes([name]) * 32
     promises.drop(lambda oid: oid != _oid(5))
