@@ -85,7 +85,9 @@ def examine(directory: str, *, reads_all: bool = False) -> Iterator[Finding]:
     yield _kernel(os.uname().release)
     yield _fuse()
     yield _fusermount()
-    yield _halt_poll(_read(_HALT_POLL), _read(_CPU_INFO))
+    from heliosfs.fuse.idle_cpus import openable
+
+    yield _halt_poll(_read(_HALT_POLL), _read(_CPU_INFO), are_kept_awake=openable())
     view, place, dead = locate.find_view(directory), None, None
     if view is None:
         dead = locate.find_dead_mount(directory)
@@ -135,11 +137,16 @@ def _fusermount() -> Finding:
     return Finding("fusermount3", BAD, "missing: install the package fuse3")
 
 
-def _halt_poll(setting: str | None, cpu_info: str | None) -> Finding:
+def _halt_poll(
+    setting: str | None, cpu_info: str | None, *, are_kept_awake: bool = False
+) -> Finding:
     """Check whether a virtual CPU without work is halted at once: waking it costs 40 us."""
     subject = "guest halt poll"
     if setting is not None and setting.strip().isdigit() and int(setting) >= _HALT_POLL_NS:
         return Finding(subject, OK, f"{int(setting)} ns")
+    if are_kept_awake:
+        text = "a mount keeps idle CPUs awake while requests come (performance.keep_cpus_awake)"
+        return Finding(subject, OK, text)
     if setting is not None:
         advice = f"echo {_HALT_POLL_NS} > {_HALT_POLL}"
         return Finding(subject, HINT, f"requests wait until halted CPUs wake up; as root: {advice}")

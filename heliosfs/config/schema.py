@@ -66,6 +66,14 @@ COMPRESSION = Key(
     "lz4",
     "what new objects are compressed with: lz4 is faster, zstd smaller; either is read",
 )
+KEEP_CPUS_AWAKE = Key(
+    "performance.keep_cpus_awake",
+    Bool(),
+    default=True,
+    summary="while many requests come, keep idle CPUs from halting, since each request would wait "
+    "for one to wake up; only in a virtual machine where that pays, and as root, who may write to "
+    "`/dev/cpu_dma_latency`",
+)
 MAX_SIZE = Key(
     "storage.max_size",
     Size(),
@@ -182,6 +190,7 @@ KEYS = (
     L1_CACHE_SIZE,
     BATCH_SIZE,
     COMPRESSION,
+    KEEP_CPUS_AWAKE,
     MAX_SIZE,
     *PEBBLE,
     DURABILITY_MODE,

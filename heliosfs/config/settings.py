@@ -48,6 +48,8 @@ class Settings:
     working_set_bytes: int
     l1_cache_bytes: int
     prefer_zstd: bool
+    keeps_cpus_awake: bool
+    """True if idle CPUs may be kept from halting while requests come."""
     is_sync: bool
     """True if a commit is answered only once it is safe from a power cut."""
     sync_interval_ns: int
@@ -73,6 +75,7 @@ class Settings:
             working_set_bytes=_number(values, schema.WORKING_SET),
             l1_cache_bytes=_number(values, schema.L1_CACHE_SIZE),
             prefer_zstd=values[schema.COMPRESSION.path] == "zstd",
+            keeps_cpus_awake=values[schema.KEEP_CPUS_AWAKE.path] is True,
             is_sync=values[schema.DURABILITY_MODE.path] == "sync",
             sync_interval_ns=_number(values, schema.DURABILITY_INTERVAL),
             checkpoint_interval_ns=_number(values, schema.CHECKPOINT_INTERVAL),

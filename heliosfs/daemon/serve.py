@@ -28,6 +28,7 @@ from heliosfs.errors import HeliosError
 from heliosfs.fuse.connection import Connection
 from heliosfs.fuse.dispatcher import Dispatcher
 from heliosfs.fuse.handler import log_requests
+from heliosfs.fuse.idle_cpus import DEVICE, IdleCpus, openable
 from heliosfs.fuse.inner import InnerDevices
 from heliosfs.fuse.loop import RequestLoop
 from heliosfs.fuse.mounting import mount
@@ -114,6 +115,8 @@ def _serve(
 ) -> None:
     filesystem = FileSystem(repository, options.is_helios_listed, is_shared=options.shares_history)
     loop = RequestLoop()
+    idle_cpus = IdleCpus(loop, DEVICE if openable() else None)
+    repository.configuration.follow(idle_cpus.apply)
     notices = Notices(connection.fd, filesystem.device_of)
     kernel = Kernel(loop, Barrier(options.mountpoint, connection.fd), notices)
     watchers = Watchers(repository, options.mountpoint, notices)
@@ -142,13 +145,14 @@ def _serve(
         collector = Collector(repository, service.keeper, service.verbs.run_long)
         background = (
             service.keeper.run, service.trimmer.run, collector.run, watchers.run, kernel.run,
-            Indexer(repository).run,
+            Indexer(repository).run, idle_cpus.run,
         )  # fmt: skip
         trio.run(_main, dispatcher, background, service, kernel, mounts, on_ready)
     finally:
         pyfuse3.close()
         inner.end()
         loop.close()
+        idle_cpus.close()
 
 
 async def _main(

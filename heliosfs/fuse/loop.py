@@ -43,6 +43,10 @@ _CROWDED_NS = 2 * POLL_NS
 """Duration of a `sched_yield` beyond which another process must have used the CPU."""
 _BACK_OFF_MIN_NS = 10_000_000
 _BACK_OFF_MAX_NS = 640_000_000
+_STREAK_GAP_NS = 1_000_000
+"""Longest time between two requests of a streak."""
+_STREAK_BEGINS = 8
+"""Number of such times after which a streak begins."""
 _CALM_NS = 1_000_000_000
 """Time without a crowded CPU after which the next pause between polls is short again."""
 
@@ -57,6 +61,10 @@ class RequestLoop:
         """Number of long verbs that are under way in slices."""
         self.then: Callable[[], None] | None = None
         """Function to call once, when the request that was read last is answered."""
+        self.is_streak = False
+        """True since requests came in a row, until who follows `on_streak` resets it."""
+        self.on_streak: Callable[[], None] = lambda: None
+        """Function to call when `is_streak` becomes True."""
         self.polls = 0
         """Number of times that the loop polled before it would have slept."""
         self.is_behind = False
@@ -66,6 +74,7 @@ class RequestLoop:
         self._watched = select.epoll()
         self._served = 0
         self._credit = 0
+        self._short_gaps = 0
         self._backed_off_until_ns = 0
         self._back_off_ns = _BACK_OFF_MIN_NS
 
@@ -141,6 +150,8 @@ class RequestLoop:
                 return ready(0, 1)
             if found := ready(0, 1):
                 self._credit = min(self._credit + 1, _CREDIT_MAX)
+                if not self.is_streak:
+                    self._note_gap(POLL_NS)
                 return found
         self._credit -= 4
         return []
@@ -158,10 +169,21 @@ class RequestLoop:
 
     def _learn(self, slept_ns: int) -> None:
         """Raise the credit after a sleep so short that a poll would have paid, else lower it."""
+        self._note_gap(slept_ns)
         if slept_ns < 2 * POLL_NS:
             self._credit = min(self._credit + 4, _CREDIT_MAX)
         else:
             self._credit = max(self._credit - 1, 0)
+
+    def _note_gap(self, gap_ns: int) -> None:
+        """Note for how long a request was waited for: a streak begins after some short times."""
+        if gap_ns >= _STREAK_GAP_NS:
+            self._short_gaps = 0
+            return
+        self._short_gaps += 1
+        if self._short_gaps >= _STREAK_BEGINS and not self.is_streak:
+            self.is_streak = True
+            self.on_streak()
 
 
 class HandoffLock:

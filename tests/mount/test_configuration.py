@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from heliosfs import mounttable
+from heliosfs.fuse.idle_cpus import DEVICE, openable
 from tests.mount.conftest import Mounted, Mounter
 
 MIB = 1024**2
@@ -51,6 +53,18 @@ def test_commits_are_safe_when_answered_once_that_is_set(mounted: Mounted) -> No
     mounted.mount()
     assert mounted.helios("log", "--oneline").count("\n") == 3
     assert mounted.helios("config", "get", "durability.mode") == "sync\n"
+
+
+def test_idle_cpus_are_the_daemons_business_only_where_it_pays(mounted: Mounted) -> None:
+    opened = set()
+    for each in Path(f"/proc/{mounted.pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            opened.add(os.readlink(each))
+    assert (DEVICE in opened) == openable()
+    for number in range(200):
+        (mounted.path / f"{number}").touch()
+    mounted.helios("config", "set", "performance.keep_cpus_awake", "false")
+    assert mounted.helios("config", "get", "performance.keep_cpus_awake") == "false\n"
 
 
 def test_the_file_keeps_its_comments_and_outlives_the_mount(mounted: Mounted) -> None:

@@ -95,6 +95,12 @@ def test_halted_cpus(setting: str | None, cpu_info: str | None, state: str) -> N
     assert doctor_module._halt_poll(setting, cpu_info).state == state
 
 
+def test_cpus_that_a_mount_keeps_awake_need_no_advice() -> None:
+    finding = doctor_module._halt_poll("0\n", "flags : hypervisor", are_kept_awake=True)
+    assert finding.state == OK
+    assert "performance.keep_cpus_awake" in finding.text
+
+
 @pytest.mark.parametrize(
     ("release", "state"), [("6.18.4-x1", OK), ("5.4.0", OK), ("5.3-rc1", HINT), ("4.19.0", HINT)]
 )

@@ -87,6 +87,42 @@ async def earn_credit(loop: RequestLoop, requests: Requests, time: Time) -> None
     await sleep_once(loop, requests, time, 0)
 
 
+async def test_requests_in_a_row_are_a_streak(
+    loop: RequestLoop, requests: Requests, time: Time
+) -> None:
+    streaks = []
+    loop.on_streak = lambda: streaks.append(loop.is_streak)
+    for _ in range(7):
+        await sleep_once(loop, requests, time, 5 * POLL_NS)
+    assert streaks == []
+    await sleep_once(loop, requests, time, 5 * POLL_NS)
+    assert streaks == [True]
+    loop.is_streak = False
+    await sleep_once(loop, requests, time, 5 * POLL_NS)
+    assert streaks == [True, True]
+
+
+async def test_requests_that_a_poll_finds_are_a_streak_too(
+    loop: RequestLoop, requests: Requests, time: Time, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await earn_credit(loop, requests, time)
+    monkeypatch.setattr(os, "sched_yield", requests.send)
+    await serve(loop, requests, 6)
+    assert not loop.is_streak
+    await serve(loop, requests, 1)
+    assert (loop.is_streak, loop.sleeps) == (True, 1)
+
+
+async def test_requests_far_apart_are_no_streak(
+    loop: RequestLoop, requests: Requests, time: Time
+) -> None:
+    for _ in range(5):
+        for _ in range(7):
+            await sleep_once(loop, requests, time, POLL_NS)
+        await sleep_once(loop, requests, time, 10 * POLL_NS)
+    assert not loop.is_streak
+
+
 async def test_what_is_there_is_served_without_a_checkpoint(
     loop: RequestLoop, requests: Requests
 ) -> None:
