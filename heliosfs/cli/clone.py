@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import posixpath
 import shlex
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -82,7 +83,9 @@ def clone(argv: Sequence[str]) -> int:
     if not asked.quiet:
         print(f"{done.commit_count} commits, {done.object_count} objects from {asked.url}")
         print(f"mount it with: helios mount {shlex.quote(directory)}")
-    return 0
+    for each in done.damaged:
+        print(f"helios: origin/{each.name} is damaged there: {each.text}", file=sys.stderr)
+    return 1 if done.damaged else 0
 
 
 def _chosen(bucket: Bucket, url: str, asked: str | None) -> str:
@@ -110,7 +113,7 @@ def _fill(directory: str, bucket: Bucket, url: str, branch: str, line: ProgressL
     from heliosfs.cli.newplace import new_store
     from heliosfs.clock import SystemClock
     from heliosfs.commands.table import run
-    from heliosfs.remote.fetch import fetch
+    from heliosfs.remote.fetch import check_undamaged, fetch
     from heliosfs.repo.remotes import DEFAULT_REMOTE
     from heliosfs.repo.repository import Repository
     from heliosfs.steps import run_to_end
@@ -124,6 +127,7 @@ def _fill(directory: str, bucket: Bucket, url: str, branch: str, line: ProgressL
                 repository.remotes.add(DEFAULT_REMOTE, url)
             steps = fetch(repository, bucket, DEFAULT_REMOTE)
             done = run_to_end(steps, store, line.tell)
+            check_undamaged(done, DEFAULT_REMOTE, branch)
             run(repository, repository.root, ["merge", "-q", f"{DEFAULT_REMOTE}/{branch}"])
             repository.close()
         finally:

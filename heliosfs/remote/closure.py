@@ -17,6 +17,7 @@ from heliosfs.objects.commit import CommitLinks
 from heliosfs.objects.ids import CommitId, Kind, Oid
 from heliosfs.objects.outline import EMPTY_TREE_ID
 from heliosfs.objects.references import Reference, references
+from heliosfs.remote.damage import read_here, read_whole
 from heliosfs.remote.packfile import RemoteObject
 from heliosfs.repo.history import History, links_of
 from heliosfs.repo.walks import excluded_commits
@@ -53,8 +54,12 @@ class NewCommits:
             yield TURN
 
     def read(self, oid: CommitId) -> CommitLinks:
-        """Return the links of a commit.  MissingObject, CorruptObject."""
-        return links_of(oid, self._store.read(oid, Kind.COMMIT))
+        """Return the links of a commit that is to be new.  MissingObject, CorruptObject."""
+        return links_of(oid, read_whole(self._store, oid, Kind.COMMIT))
+
+    def links_at(self, oid: CommitId) -> CommitLinks:
+        """Return the links of a parent of these commits, or of one of them.  DamagedHere."""
+        return self.links.get(oid) or links_of(oid, read_here(self._store, oid, Kind.COMMIT))
 
 
 def unreached(
@@ -104,7 +109,7 @@ class Beyond:
             stale, old = old, []
             for kind, oid in stale if new else ():
                 if kind is not Kind.BLOB and oid not in among:
-                    old += referred(RemoteObject(kind, oid, self._store.read(oid, kind)))
+                    old += referred(RemoteObject(kind, oid, read_here(self._store, oid, kind)))
                     yield TURN
 
     def _fresh(
@@ -120,7 +125,7 @@ class Beyond:
 
     def _read(self, kind: Kind, oid: Oid) -> bytes:
         if kind is not Kind.BLOB or self._reads_blobs:
-            return self._store.read(oid, kind)
+            return read_whole(self._store, oid, kind)
         if not self._store.contains(oid) and oid not in self._store.promises:
             raise MissingObject(f"object {oid.hex()} is missing")
         return b""

@@ -13,6 +13,7 @@ from heliosfs.errors import CorruptObject
 from heliosfs.objects.ids import CommitId, Kind
 from heliosfs.remote.bucket import Bucket
 from heliosfs.remote.closure import Beyond, NewCommits
+from heliosfs.remote.damage import read_whole, told_as_local
 from heliosfs.remote.likeness import LikelyBases
 from heliosfs.remote.packfile import PackName, PackRow, RemoteObject, content_rows, read_pack
 from heliosfs.remote.packtable import NamedPack, PackTable, split_rows
@@ -181,10 +182,10 @@ class Download:
         store = self._store
         beyond = Beyond(store, reads_blobs=False)
         for oid, links in new.links.items():
-            root = decoded(oid, store.read(oid, Kind.COMMIT)).root
+            root = decoded(oid, read_whole(store, oid, Kind.COMMIT)).root
             if not root.is_dir:
                 raise CorruptObject(f"commit {oid.hex()} has no directory")
-            parents = [new.links.get(each) or new.read(each) for each in links.parents]
+            parents = [new.links_at(each) for each in links.parents]
             for found in beyond.of(links, parents):
                 if isinstance(found, Turn):
                     yield found
@@ -229,7 +230,9 @@ def _slice(objects: Iterator[RemoteObject]) -> list[RemoteObject]:
 def _write(bulk: Bulk) -> Steps[None]:
     work = bulk.plan_write()
     if work is not None:
-        yield work
+        # It reads versions that are here, to make deltas of the new ones.
+        with told_as_local():
+            yield work
 
 
 def _promised_row(row: PackRow) -> tuple[bytes, int, int, int, int]:

@@ -11,16 +11,31 @@ The bulk of the store stays open to the end, which keeps a collection from begin
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import NamedTuple
 
-from heliosfs.errors import Busy, CorruptObject, HeliosError, MissingObject, NotFound
+from heliosfs.errors import (
+    Busy,
+    CorruptObject,
+    HeliosError,
+    MissingObject,
+    NotFound,
+    PromisedObject,
+)
 from heliosfs.objects.ids import CommitId
 from heliosfs.remote.bucket import Bucket, NoObject
+from heliosfs.remote.damage import DamagedRemote, told_as_local, told_as_of
 from heliosfs.remote.download import Download
-from heliosfs.remote.layout import REF_BYTES_MAX, REFS, decode_ref, ref_key, ref_of
+from heliosfs.remote.layout import (
+    REF_BYTES_MAX,
+    REFS,
+    check_written_format,
+    decode_ref,
+    ref_key,
+    ref_of,
+)
 from heliosfs.remote.reading import READERS
 from heliosfs.repo import keys
 from heliosfs.repo.ancestry import reaches
@@ -30,10 +45,7 @@ from heliosfs.repo.repository import Repository
 from heliosfs.repo.shared_experiments import decode_shared
 from heliosfs.repo.tag_notes import Annotation
 from heliosfs.steps import Steps, on_thread
-
-
-class DamagedRemote(HeliosError):
-    """A bucket has objects that are damaged or missing, or are not what their names say."""
+from heliosfs.store.base import Bulk
 
 
 class MovedRef(NamedTuple):
@@ -49,6 +61,15 @@ class MovedRef(NamedTuple):
     """True if it has lost commits."""
 
 
+class DamagedRef(NamedTuple):
+    """A ref of a remote that was not fetched, because it or what it needs is damaged there."""
+
+    kind: str
+    name: str
+    text: str
+    """Damage, in words."""
+
+
 class FetchResult(NamedTuple):
     """The results of a fetch."""
 
@@ -58,6 +79,26 @@ class FetchResult(NamedTuple):
     commit_count: int
     object_count: int
     got_bytes: int
+    damaged: list[DamagedRef]
+    """Refs that stay as they were."""
+
+
+class FetchCounts:
+    """The numbers of what a fetch has brought."""
+
+    def __init__(self) -> None:
+        self.commit_count = self.object_count = self.got_bytes = 0
+        self.has_git_dirs = False
+
+    def take(self, run: Download, bulk: Bulk, lacking: dict[CommitId, CommitId]) -> Steps[None]:
+        """Download what some commits need, and count it."""
+        try:
+            yield from run.take(bulk, lacking)
+        finally:
+            self.commit_count += run.commit_count
+            self.object_count += run.object_count
+            self.got_bytes += run.got_bytes
+            self.has_git_dirs = self.has_git_dirs or run.has_git_dirs
 
 
 def fetch(
@@ -75,36 +116,98 @@ def fetch(
     With `prunes`, refs that the remote has no more are forgotten.  DamagedRemote, and nothing has
     changed; Unreachable; Busy while a garbage collection or an import runs.
     """
-    remotes, history = repository.remotes, repository.history
+    remotes = repository.remotes
     url = remotes.url(remote)
     before = dict(remotes.refs(remote))
-    run = Download(repository, bucket, remote, is_lazy=remotes.notes.is_lazy(remote))
+    is_lazy = remotes.notes.is_lazy(remote)
+    download = partial(Download, repository, bucket, remote, is_lazy=is_lazy)
+    bulk: Bulk | None = None
     try:
-        if branches:
-            records = yield from _named(bucket, remote, kind, branches)
-            gone: list[MovedRef] = []
-        else:
-            records, gone = yield from _all_changed(bucket, before)
-        lacking = {seen.commit: seen.trees for seen, _ in records.values()}
-        lacking = {oid: trees for oid, trees in lacking.items() if oid not in history}
-        bulk = repository.store.bulk() if lacking else None
+        with told_as_of(remote):
+            if branches:
+                found = yield from _named(bucket, remote, kind, branches)
+                gone: list[MovedRef] = []
+            else:
+                found, gone = yield from _all_changed(bucket, before)
+            if any(each.commit not in repository.history for each in found.wanted()):
+                bulk = repository.store.bulk()
+            run = yield from _taken(repository, download, bulk, found)
+            _check_experiments(repository, found)
+            found.check_any()
+        with told_as_local():
+            moved = yield from _compared(repository, before, found.records)
+        # It may be another one of that name by now.
+        check_same(remotes, remote, url)
+        _keep(repository, remote, found.records, gone if prunes else [], run)
+    except DamagedRemote:
+        # It may be none that this version knows.
+        yield from on_thread(partial(check_written_format, bucket))
+        raise
+    finally:
+        if bulk is not None:
+            bulk.close()
+    if found.damaged:
+        yield from on_thread(partial(check_written_format, bucket))
+    return FetchResult(
+        moved, gone, run.commit_count, run.object_count, run.got_bytes, found.damaged
+    )
+
+
+def _taken(
+    repository: Repository,
+    download: Callable[[], Download],
+    bulk: Bulk | None,
+    found: _FoundRefs,
+) -> Steps[FetchCounts]:
+    """Take what all refs need, and leave out those of which the bucket does not have it.
+
+    CorruptObject, MissingObject if only one ref is asked for.
+    """
+    counts = FetchCounts()
+    lacking = _lacking(repository, found.records.values())
+    if bulk is None or not lacking:
+        return counts
+    try:
+        yield from counts.take(download(), bulk, lacking)
+        return counts
+    except PromisedObject:
+        raise
+    except (CorruptObject, MissingObject):
+        if found.asked_count == 1:
+            raise
+    # One of them is to blame: what the others need comes with them, one after another.
+    for name, each in list(found.records.items()):
+        lacking = _lacking(repository, [each])
         try:
-            if bulk is not None:
-                yield from run.take(bulk, lacking)
-            for (each_kind, name), (seen, _) in records.items():
-                if each_kind == EXPERIMENTS:
-                    # Before it is kept: whoever lists experiments can read all of them.
-                    decode_shared(name, history.read(seen.commit))
-            moved = yield from _compared(repository, before, records)
-            # It may be another one of that name by now.
-            check_same(remotes, remote, url)
-            _keep(repository, remote, records, gone if prunes else [], run)
-        finally:
-            if bulk is not None:
-                bulk.close()
-    except (CorruptObject, MissingObject) as error:
-        raise DamagedRemote(f"{remote} is damaged, and nothing was changed: {error}") from error
-    return FetchResult(moved, gone, run.commit_count, run.object_count, run.got_bytes)
+            if lacking:
+                yield from counts.take(download(), bulk, lacking)
+        except PromisedObject:
+            raise
+        except (CorruptObject, MissingObject) as error:
+            found.spoil(name, error)
+    return counts
+
+
+def _lacking(repository: Repository, refs: Iterable[_ReadRef]) -> dict[CommitId, CommitId]:
+    """Return the commits that are not here, and those that name their trees."""
+    return {seen.commit: seen.trees for seen, _ in refs if seen.commit not in repository.history}
+
+
+def _check_experiments(repository: Repository, found: _FoundRefs) -> None:
+    """Leave out experiments whose records cannot be read: whoever lists them can read all."""
+    for (kind, name), each in list(found.records.items()):
+        if kind == EXPERIMENTS:
+            try:
+                decode_shared(name, repository.history.read(each.seen.commit))
+            except CorruptObject as error:
+                found.spoil((kind, name), error)
+
+
+def check_undamaged(result: FetchResult, remote: str, branch: str) -> None:
+    """Check that a fetch has not left a branch out.  DamagedRemote."""
+    for each in result.damaged:
+        if (each.kind, each.name) == (HEADS, branch):
+            raise DamagedRemote(f"{remote}/{branch} is damaged there: {each.text}")
 
 
 _RefName = tuple[str, str]
@@ -115,27 +218,27 @@ def _is_same(before: dict[_RefName, TrackedRef], name: _RefName, version: str) -
     return seen is not None and seen.version == version
 
 
-def _named(
-    bucket: Bucket, remote: str, kind: str, refs: Sequence[str]
-) -> Steps[dict[_RefName, _ReadRef]]:
+def _named(bucket: Bucket, remote: str, kind: str, refs: Sequence[str]) -> Steps[_FoundRefs]:
     """Read some refs: a request for each, however many others there are.  NotFound."""
     names = [(kind, name) for name in dict.fromkeys(refs)]
-    records = yield from on_thread(partial(_read_refs, bucket, names))
+    found = yield from on_thread(partial(_read_refs, bucket, names))
+    damaged = {(each.kind, each.name) for each in found.damaged}
     for each in names:
-        if each not in records:
+        if each not in found.records and each not in damaged:
             raise NotFound(f"{remote} has no {KIND_WORDS[kind]} {each[1][:80]!r}")
-    return records
+    return found
 
 
 def _all_changed(
     bucket: Bucket, before: dict[_RefName, TrackedRef]
-) -> Steps[tuple[dict[_RefName, _ReadRef], list[MovedRef]]]:
+) -> Steps[tuple[_FoundRefs, list[MovedRef]]]:
     """Read all refs that are not as they were; return also those that are gone."""
     listed = yield from on_thread(partial(_versions, bucket))
     changed = [each for each in listed if not _is_same(before, each, listed[each])]
-    records = yield from on_thread(partial(_read_refs, bucket, changed))
+    found = yield from on_thread(partial(_read_refs, bucket, changed))
+    found.asked_count = len(listed)
     missing = [each for each in before if each not in listed]
-    return records, [MovedRef(*each, before[each].commit, None) for each in missing]
+    return found, [MovedRef(*each, before[each].commit, None) for each in missing]
 
 
 def _versions(bucket: Bucket) -> dict[_RefName, str]:
@@ -151,24 +254,57 @@ class _ReadRef(NamedTuple):
     note: Annotation | None
 
 
-def _read_refs(bucket: Bucket, names: list[_RefName]) -> dict[_RefName, _ReadRef]:
+class _FoundRefs:
+    """Refs of a bucket that were read, and those that could not be."""
+
+    def __init__(self) -> None:
+        self.records: dict[_RefName, _ReadRef] = {}
+        self.damaged: list[DamagedRef] = []
+        self.asked_count = 0
+        """Number of refs, with those that have not changed."""
+
+    def wanted(self) -> list[TrackedRef]:
+        """Return the refs that are to be kept."""
+        return [each.seen for each in self.records.values()]
+
+    def check_any(self) -> None:
+        """Check that not everything is damaged.  CorruptObject."""
+        if self.damaged and len(self.damaged) == self.asked_count:
+            raise CorruptObject(self.damaged[0].text)
+
+    def spoil(self, name: _RefName, error: HeliosError) -> None:
+        """Note that a ref, or what it needs, is damaged."""
+        self.records.pop(name, None)
+        self.damaged.append(DamagedRef(*name, str(error)))
+
+
+def _read_refs(bucket: Bucket, names: list[_RefName]) -> _FoundRefs:
     """Read refs, without those that are gone meanwhile; on a thread."""
 
-    def read(name: _RefName) -> _ReadRef | None:
+    def read(name: _RefName) -> _ReadRef | CorruptObject | None:
         try:
             data, version = bucket.get(ref_key(*name), 0, REF_BYTES_MAX)
+            record = decode_ref(name[1], data)
         except NoObject:
             return None
-        record = decode_ref(name[1], data)
+        except CorruptObject as error:
+            return error
         seen = TrackedRef(record.commit, record.trees, record.generation, version)
         return _ReadRef(seen, record.note)
 
     if len(names) == 1:
-        found = [read(names[0])]
+        results = [read(names[0])]
     else:
         with ThreadPoolExecutor(READERS) as pool:
-            found = list(pool.map(read, names))
-    return {name: each for name, each in zip(names, found, strict=True) if each is not None}
+            results = list(pool.map(read, names))
+    found = _FoundRefs()
+    found.asked_count = len(names)
+    for name, each in zip(names, results, strict=True):
+        if isinstance(each, CorruptObject):
+            found.spoil(name, each)
+        elif each is not None:
+            found.records[name] = each
+    return found
 
 
 def _compared(
@@ -198,7 +334,7 @@ def _keep(
     remote: str,
     records: dict[_RefName, _ReadRef],
     gone: list[MovedRef],
-    run: Download,
+    run: FetchCounts,
 ) -> None:
     """Keep what was seen of all refs, in one publish."""
     remotes, now_ns = repository.remotes, repository.clock.now_ns()

@@ -12,7 +12,7 @@ import struct
 from base64 import b64decode, b64encode
 from typing import NamedTuple
 
-from heliosfs.errors import CorruptObject, StoreFormat, TooLarge, UsageError
+from heliosfs.errors import CorruptObject, HeliosError, StoreFormat, TooLarge, UsageError
 from heliosfs.objects.ids import OID_BYTES, CommitId, Oid
 from heliosfs.remote.bucket import Bucket, Changed, NoObject
 from heliosfs.repo.ref_names import check_name
@@ -171,8 +171,22 @@ def check_format(bucket: Bucket) -> None:
     data = bucket.get(FORMAT_KEY, 0, _FORMAT_MAX).data
     if data != FORMAT:
         raise StoreFormat(
-            f"the remote has the format {data[:40]!r}; this program knows {FORMAT.decode().strip()}"
+            f"the remote has the format {data[:40]!r}; this program knows "
+            f"{FORMAT.decode().strip()!r}: a later heliosfs may know more"
         )
+
+
+def check_written_format(bucket: Bucket) -> None:
+    """Check the format of a bucket in which something does not fit.  StoreFormat.
+
+    One that has none, or cannot be read, is damaged in another way.
+    """
+    try:
+        check_format(bucket)
+    except StoreFormat:
+        raise
+    except HeliosError:
+        pass
 
 
 def settle_format(bucket: Bucket) -> None:

@@ -20,6 +20,7 @@ from heliosfs.errors import NotFound, Stale
 from heliosfs.objects.ids import CommitId, Kind
 from heliosfs.remote.bucket import Bucket, Changed, NoObject
 from heliosfs.remote.closure import Beyond, NewCommits, unreached
+from heliosfs.remote.damage import told_as_local
 from heliosfs.remote.layout import (
     REF_BYTES_MAX,
     RefRecord,
@@ -90,7 +91,8 @@ def push(
         if is_forced and not with_lease:
             raise NotFastForward(_refused(remote, name))
     upload = _Upload(repository, bucket, remote)
-    trees = yield from upload.run(head)
+    with told_as_local():
+        trees = yield from upload.run(head)
     record = RefRecord(
         head,
         trees,
@@ -150,7 +152,8 @@ def _descends(repository: Repository, kind: str, head: CommitId, before: CommitI
     history = repository.history
     if kind != HEADS or before not in history:
         return False
-    return (yield from reaches(history, [head], before))
+    with told_as_local():
+        return (yield from reaches(history, [head], before))
 
 
 def _refused(remote: str, name: str) -> str:
@@ -276,7 +279,7 @@ class _Upload:
         store = self._repository.store
         beyond = Beyond(store, reads_blobs=True, remote=self._remote)
         for count, (oid, links) in enumerate(new.links.items()):
-            parents = [new.links.get(each) or new.read(each) for each in links.parents]
+            parents = [new.links_at(each) for each in links.parents]
             yield from self._take(RemoteObject(Kind.COMMIT, oid, store.read(oid, Kind.COMMIT)))
             for found in beyond.of(links, parents):
                 if isinstance(found, Turn):

@@ -161,3 +161,16 @@ def test_two_clones_do_not_share_a_directory(
         assert "another process makes a workspace in" in capfd.readouterr().err
         assert os.listdir(fd) == ["written"]
     assert os.listdir(copy) == [".helios"]
+
+
+def test_a_branch_that_is_damaged_there_is_told(
+    url: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    bucket = DirectoryBucket(str(tmp_path / "remote"))
+    bucket.swap("refs/heads/idea", b"{}", bucket.get("refs/heads/idea").version)
+    assert call("clone", "-q", url, "copy") == 1
+    assert "helios: origin/idea is damaged there: " in capfd.readouterr().err
+    assert _said(capfd, "-C", str(tmp_path / "copy"), "log", "--format=%s") == "second\nfirst\n"
+    assert call("clone", "-b", "idea", url, "other") == 1
+    assert "origin/idea is damaged there" in capfd.readouterr().err
+    assert not (tmp_path / "other").exists()

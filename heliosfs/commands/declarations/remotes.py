@@ -108,9 +108,9 @@ FETCH = Verb(
         "What the remote has becomes origin/NAME here, for every branch NAME; no branch and no\n"
         "file of yours changes. Such names are revisions: 'log origin/main', 'diff\n"
         "main...origin/main', 'merge origin/main'. New tags become tags, and 'experiment list'\n"
-        "has origin/NAME. Everything that comes is compared with its id, and only when all is\n"
-        "there, the names move: a damaged remote is refused, and nothing has changed. 'undo' does\n"
-        "not take a fetch back. With BRANCH, only this is asked for, and no tag."
+        "has origin/NAME. Everything that comes is compared with its id, and a name moves only\n"
+        "when all that it needs is there: what is damaged at the remote is told, and stays as it\n"
+        "was. 'undo' does not take a fetch back. With BRANCH, only this is asked for, and no tag."
     ),
     options=(
         Option(("-p", "--prune"), "forget branches that the remote has no more"),
@@ -122,6 +122,7 @@ FETCH = Verb(
     example="origin",
     effect=REPLACES_ONCE,
     is_long=True,
+    exit_codes="a ref is damaged at the remote, and the others were fetched",
 )
 
 PULL = Verb(
@@ -160,6 +161,7 @@ PULL = Verb(
     effect=REPLACES_ONCE,
     barrier=True,
     is_long=True,
+    exit_codes="another ref is damaged at the remote; the branch was merged",
 )
 
 DECLARED_REMOTES = (REMOTE, PUSH, FETCH, PULL)

@@ -9,10 +9,10 @@ from heliosfs.commands.options import Options
 from heliosfs.commands.remotes.remote import check_words, named_remote
 from heliosfs.commands.render import json_reply, short
 from heliosfs.commands.table import find_verb
-from heliosfs.commands.verb import Request
+from heliosfs.commands.verb import Request, answer, exit_code_of
 from heliosfs.errors import NotFound
 from heliosfs.remote.buckets.opening import open_bucket
-from heliosfs.remote.fetch import FetchResult, MovedRef
+from heliosfs.remote.fetch import FetchResult, MovedRef, check_undamaged
 from heliosfs.remote.fetch import fetch as fetch_refs
 from heliosfs.repo.remotes import HEADS, KIND_WORDS, TAGS, check_same
 from heliosfs.steps import Steps, on_thread
@@ -33,9 +33,11 @@ def fetch(request: Request, options: Options) -> Steps[str]:
     if words and "prune" in options:
         raise options.misuse("--prune looks at all branches: name none")
     result = yield from _fetched(request, remote, words, prunes="prune" in options)
+    code = 1 if result.damaged else 0
     if "json" in options:
-        return json_reply(_document(request, remote, result))
-    return "" if "quiet" in options else _text(request, remote, result)
+        return answer(json_reply(_document(request, remote, result)), code)
+    told = "" if "quiet" in options else _text(request, remote, result)
+    return answer(told + _damage(remote, result), code)
 
 
 def pull(request: Request, options: Options) -> Steps[str]:
@@ -45,13 +47,16 @@ def pull(request: Request, options: Options) -> Steps[str]:
     remote = named_remote(request, options.words[0] if options.words else None, branch)
     result = yield from _fetched(request, remote, options.words[1:], prunes=False)
     name = f"{remote}/{branch}"
+    check_undamaged(result, remote, branch)
     if request.repository.remotes.tracked(remote, HEADS, branch) is None:
         raise NotFound(f"{remote} has no branch {branch!r}: 'helios push' makes it")
     flags = [f"--{key}" for key in _MERGE_FLAGS if key in options]
     merged = yield from merge(request, find_verb("merge").parser().parse([*flags, name]))
-    if "json" in options or "quiet" in options:
-        return merged
-    return _text(request, remote, result) + merged
+    code = exit_code_of(merged) or (1 if result.damaged else 0)
+    if "json" in options:
+        return answer(str(merged), code)
+    told = "" if "quiet" in options else _text(request, remote, result)
+    return answer(told + _damage(remote, result) + merged, code)
 
 
 def _fetched(
@@ -69,6 +74,10 @@ def _document(request: Request, remote: str, result: FetchResult) -> dict[str, o
         "url": request.repository.remotes.url(remote),
         "moved": [_moved_document(each) for each in result.moved],
         "gone": [_moved_document(each) for each in result.gone],
+        "damaged": [
+            {"name": each.name, "kind": KIND_WORDS[each.kind], "error": each.text}
+            for each in result.damaged
+        ],
         "commit_count": result.commit_count,
         "object_count": result.object_count,
         "got_bytes": result.got_bytes,
@@ -97,6 +106,13 @@ def _text(request: Request, remote: str, result: FetchResult) -> str:
     counts = f"{result.commit_count} commits, {result.object_count} objects, "
     told = f"{counts}{result.got_bytes} bytes received\n" if result.object_count else ""
     return f"From {request.repository.remotes.url(remote)}\n{''.join(lines)}{told}"
+
+
+def _damage(remote: str, result: FetchResult) -> str:
+    return "".join(
+        f" ! [damaged] {remote}/{each.name} ({each.text}); it stays as it was seen\n"
+        for each in result.damaged
+    )
 
 
 def _line(remote: str, ref: MovedRef) -> str:
