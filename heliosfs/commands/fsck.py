@@ -27,11 +27,21 @@ def told(checked: CheckResult, *, as_json: bool) -> str:
     if checked.problems:
         # A refusal is one line, by which a client that wants JSON knows it.
         raise CorruptObject(json.dumps(_document(checked)) if as_json else _problems(checked))
-    return json_reply(_document(checked)) if as_json else f"{_read(checked)}: all sound\n"
+    return json_reply(_document(checked)) if as_json else f"{_read(checked)}: {_sound(checked)}\n"
 
 
 def _read(checked: CheckResult) -> str:
     return f"{checked.commits} commits, {checked.operations} operations, {checked.objects} objects"
+
+
+def _sound(checked: CheckResult) -> str:
+    if not checked.promised:
+        return "all sound"
+    # They are not missing, and what is wrong with them is known only once they are here.
+    return (
+        f"all sound, and {checked.promised} contents are still at a remote "
+        "('helios fetch --contents' brings them)"
+    )
 
 
 def _problems(checked: CheckResult) -> str:
@@ -53,5 +63,6 @@ def _document(checked: CheckResult) -> dict[str, object]:
         "commit_count": checked.commits,
         "operation_count": checked.operations,
         "object_count": checked.objects,
+        "promised_count": checked.promised,
         "problems": [problem._asdict() for problem in checked.problems],
     }

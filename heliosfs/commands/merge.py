@@ -15,7 +15,7 @@ from heliosfs.commands.render import commit_line, head_line, json_reply, short
 from heliosfs.commands.revision_words import named
 from heliosfs.commands.status.conflicts import conflict_lines, conflicts_document
 from heliosfs.commands.verb import Request
-from heliosfs.errors import Busy, Conflicted
+from heliosfs.errors import Busy, Conflicted, PromisedObject
 from heliosfs.objects.ids import CommitId
 from heliosfs.repo import view_merge
 from heliosfs.repo.ancestry import find_merge_bases
@@ -175,8 +175,13 @@ def _reply(repository: Repository, before: CommitId | None, done: Done) -> str:
     old = history.read(before).root if before is not None else None
     store = repository.store
     new = history.read(done.head).root
-    maker = Patch(store, attributes=Attributes(store, new, (b"diff",)))
-    stat = run_to_end(diffstat(maker, compare(store, old, new)), store)
+    try:
+        maker = Patch(store, attributes=Attributes(store, new, (b"diff",)))
+        stat = run_to_end(diffstat(maker, compare(store, old, new)), store)
+    except PromisedObject:
+        # Nobody has asked for the contents yet, and they are not fetched to count their lines.
+        count = len(compare(store, old, new, with_renames=False))
+        stat = f" {count} file{'s' * (count != 1)} changed\n"
     if done.is_fast_forward:
         start = short(before) if before is not None else "nothing"
         return f"Updating {start}..{short(done.head)}\nFast-forward\n{stat}"

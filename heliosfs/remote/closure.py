@@ -12,7 +12,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Collection, Iterator, Sequence
 
-from heliosfs.errors import CorruptObject, MissingObject
+from heliosfs.errors import CorruptObject, MissingObject, PromisedObject
 from heliosfs.objects.commit import CommitLinks
 from heliosfs.objects.ids import CommitId, Kind, Oid
 from heliosfs.objects.outline import EMPTY_TREE_ID
@@ -124,11 +124,17 @@ class Beyond:
         return fresh
 
     def _read(self, kind: Kind, oid: Oid) -> bytes:
-        if kind is not Kind.BLOB or self._reads_blobs:
+        if kind is Kind.BLOB and not self._reads_blobs:
+            if not self._store.contains(oid) and oid not in self._store.promises:
+                raise MissingObject(f"object {oid.hex()} is missing")
+            return b""
+        try:
             return read_whole(self._store, oid, kind)
-        if not self._store.contains(oid) and oid not in self._store.promises:
-            raise MissingObject(f"object {oid.hex()} is missing")
-        return b""
+        except PromisedObject:
+            if kind is Kind.BLOB:
+                raise
+            # Somebody calls it a content: only these are left for later.
+            raise MissingObject(f"object {oid.hex()} is missing") from None
 
     def _is_there(self, oid: Oid) -> bool:
         """Return True if a content is at the remote, which has promised it, and not here."""

@@ -48,6 +48,8 @@ class CheckResult(NamedTuple):
     operations: int
     objects: int
     """Number of objects that were read, decoded and compared with their ids."""
+    promised: int
+    """Number of contents that remotes have, and that were not fetched yet."""
     problems: list[Problem]
 
 
@@ -90,6 +92,7 @@ class _Check:
             yield work
         self._problems += [Problem("when it was opened", text) for text in repository.findings]
         files = yield from on_thread(repository.store.inspect().problems)
+        files += yield from on_thread(repository.store.promises.problems)
         self._problems += [Problem("the files of the store", text) for text in files]
         while (yield from on_thread(self._survey)):
             yield TURN
@@ -106,7 +109,8 @@ class _Check:
             self._try(f"the saves of {self._name(slot)}", partial(self._take_saves, slot))
             yield TURN
         yield from self._walk()
-        return CheckResult(commit_count, operations, self._closure.count, self._problems)
+        promised = self._collection.promised_count
+        return CheckResult(commit_count, operations, self._closure.count, promised, self._problems)
 
     def _survey(self) -> bool:
         with self._collection.snapshot():

@@ -124,6 +124,16 @@ class Collection(Reaching, Protocol):
         before a sweep, so that no state in L2 names an object that the sweep removes.
         """
 
+    @property
+    def promised_count(self) -> int:
+        """Number of contents that were entered, and are promised instead of here."""
+
+    def plan_promises(self) -> Work | None:
+        """Return work that drops the promises of contents that were not entered; None when done.
+
+        Nothing is dropped after `recall`.  Do this work after a sweep.
+        """
+
     def plan_count(self) -> Work | None:
         """Return work that adds to `swept` the objects a sweep would remove; None when done."""
 

@@ -260,7 +260,11 @@ class LocalStore:
         exclusive.check()
         self._pending.make_whole(self.read)
         collection = LocalCollection(
-            self._l2, self._pending.by_oid, self._settling.until_now, exclusive.end
+            self._l2,
+            self._pending.by_oid,
+            self.promises,
+            self._settling.until_now,
+            exclusive.end,
         )
         exclusive.begin_collection(collection)
         return collection

@@ -7,7 +7,6 @@ import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from itertools import islice
-from typing import NamedTuple
 
 from heliosfs.errors import CorruptObject, MissingObject, StoreError
 from heliosfs.objects.ids import Kind, Oid, object_id
@@ -17,21 +16,18 @@ from heliosfs.steps import Work
 from heliosfs.store.addition import HashedAddition
 from heliosfs.store.base import (
     Addition,
-    BatchSeen,
     Bulk,
     Collection,
     Edit,
-    FileSeen,
     Inspection,
-    Link,
     NewObject,
-    StateSeen,
     StoreStats,
     SweepResult,
 )
 from heliosfs.store.encoding.codecs import decode, decode_delta, named_id
 from heliosfs.store.encoding.versions import PreparedObject
 from heliosfs.store.exclusive import Exclusive
+from heliosfs.store.memoryinspection import HeldObject, MemoryInspection
 from heliosfs.store.pending import check_key
 from heliosfs.store.promisefile import MemoryPromises
 from heliosfs.store.promises import Promises
@@ -39,11 +35,6 @@ from heliosfs.store.reaching import Unsurveyed
 
 _SWEPT_COUNT = 16
 """Objects that one step of a sweep removes: few, so that tests can act in between."""
-
-
-class _Object(NamedTuple):
-    kind: Kind
-    data: bytes
 
 
 class MemoryState:
@@ -99,7 +90,7 @@ class MemoryStore(MemoryState):
         super().__init__()
         self.refusal: StoreError | None = None
         self.promises = Promises(MemoryPromises(), lambda has_promises: None)
-        self.objects: dict[Oid, _Object] = {}
+        self.objects: dict[Oid, HeldObject] = {}
         self._added: list[Oid] = []
         self.given: set[Oid] = set()
         """Ids that were added in the batch, whether or not the store had them already."""
@@ -133,7 +124,7 @@ class MemoryStore(MemoryState):
         edits: Sequence[Edit] = (),
     ) -> None:
         if oid not in self.objects:
-            self.objects[oid] = _Object(kind, data)
+            self.objects[oid] = HeldObject(kind, data)
             self._added.append(oid)
             self._logical_bytes += len(data)
         self.given.add(oid)
@@ -162,12 +153,12 @@ class MemoryStore(MemoryState):
         self.abandon()
         self.publish()
 
-    def take(self, objects: Sequence[_Object], state: Mapping[bytes, bytes | None]) -> None:
+    def take(self, objects: Sequence[HeldObject], state: Mapping[bytes, bytes | None]) -> None:
         """Take over objects and state of a bulk as published, independently of the batch."""
         for kind, data in objects:
             oid = object_id(kind, data)
             if oid not in self.objects:
-                self.objects[oid] = _Object(kind, data)
+                self.objects[oid] = HeldObject(kind, data)
                 self._logical_bytes += len(data)
         self._settle(state)
 
@@ -196,7 +187,7 @@ class MemoryStore(MemoryState):
     plan_sync = plan_compress = plan_drain
 
     def inspect(self) -> Inspection:
-        return _MemoryInspection(self)
+        return MemoryInspection(self.objects, self.scan)
 
     def stats(self) -> StoreStats:
         return StoreStats(
@@ -216,7 +207,7 @@ class _MemoryBulk:
     def __init__(self, store: MemoryStore, closed: Callable[[Bulk], None]) -> None:
         self._store = store
         self._closed = closed
-        self._objects: list[_Object] = []
+        self._objects: list[HeldObject] = []
         self._state: dict[bytes, bytes | None] = {}
         self._versions: dict[Oid, bytes] = {}
         self.waiting_bytes = 0
@@ -224,7 +215,7 @@ class _MemoryBulk:
 
     def add(self, oid: Oid, kind: Kind, data: bytes, base: Oid | None = None) -> None:
         self._versions[oid] = data
-        self._objects.append(_Object(kind, data))
+        self._objects.append(HeldObject(kind, data))
         self.waiting_bytes += len(data)
 
     def add_prepared(self, prepared: PreparedObject) -> None:
@@ -254,7 +245,7 @@ class _MemoryBulk:
 
 class _MemoryWrite:
     def __init__(
-        self, store: MemoryStore, objects: list[_Object], state: dict[bytes, bytes | None]
+        self, store: MemoryStore, objects: list[HeldObject], state: dict[bytes, bytes | None]
     ) -> None:
         self._store = store
         self._objects = objects
@@ -265,38 +256,6 @@ class _MemoryWrite:
 
     def apply(self) -> None:
         self._store.take(self._objects, self._state)
-
-
-class _MemoryInspection:
-    """The inspection of a store without a journal, in which every object is whole."""
-
-    def __init__(self, store: MemoryStore) -> None:
-        self._store = store
-
-    def ids(self, prefix: str, limit: int) -> list[Oid]:
-        found = (oid for oid in self._store.objects if oid.hex().startswith(prefix))
-        return list(islice(found, limit))
-
-    def kind(self, oid: Oid) -> Kind | None:
-        found = self._store.objects.get(oid)
-        return found.kind if found else None
-
-    def layers(self, oid: Oid) -> list[str]:
-        return ["memory"] if oid in self._store.objects else []
-
-    def chain(self, oid: Oid) -> list[Link]:
-        kind, data = self._store.objects[oid]
-        return [Link(0, None, 0, kind, "raw", len(data), len(data), "memory")]
-
-    def state(self, prefix: bytes, limit: int) -> list[StateSeen]:
-        found = (StateSeen(*item, "memory") for item in self._store.scan(prefix))
-        return list(islice(found, limit))
-
-    def problems(self) -> list[str]:
-        return []
-
-    def journal(self) -> Iterator[BatchSeen | FileSeen]:
-        return iter(())
 
 
 class _MemoryCollection(Unsurveyed):
@@ -311,6 +270,7 @@ class _MemoryCollection(Unsurveyed):
         self._closed = closed
         self._marked: set[Oid] = set()
         self._left: list[Oid] | None = None
+        self._promises = store.promises.marks()
         self.swept = SweepResult()
 
     def snapshot(self) -> AbstractContextManager[None]:
@@ -322,11 +282,15 @@ class _MemoryCollection(Unsurveyed):
     def mark(self, oid: Oid) -> bool:
         if oid not in self._store.objects:
             raise MissingObject(f"object {oid.hex()} is not in the store")
+        self._promises.mark(oid)
         fresh = oid not in self._marked
         self._marked.add(oid)
         return fresh
 
     def enter(self, kind: Kind, oid: Oid, *, reads_blob: bool = False) -> list[Reference] | None:
+        is_here = oid in self._store.objects
+        if kind is Kind.BLOB and not is_here and self._promises.mark(oid) is not None:
+            return None
         if not self.mark(oid):
             return None
         if kind is Kind.BLOB and not reads_blob:
@@ -353,9 +317,17 @@ class _MemoryCollection(Unsurveyed):
         return None
 
     def is_marked(self, oid: Oid) -> bool:
-        return oid in self._marked or oid in self._added
+        return oid in self._marked or oid in self._added or self._promises.is_marked(oid)
 
     packed_bytes = 0
+
+    @property
+    def promised_count(self) -> int:
+        return sum(1 for oid in self._promises.marked() if oid not in self._store.objects)
+
+    def plan_promises(self) -> Work | None:
+        self._store.promises.drop(self._promises)
+        return None
 
     def plan_pack(self) -> Work | None:
         return None

@@ -172,7 +172,9 @@ class Promises:
                 for oid, codec, size, stored, offset in paced(pack.rows)
             ]
             rows.sort()
-            file = self._write(remote, [(each.digest, each.size) for each in packs], rows)
+            self._last += 1
+            named = [(each.digest, each.size) for each in packs]
+            file = self._write(self._last, remote, named, rows)
             self._files = (file, *self._files)
             return file.name
 
@@ -188,28 +190,29 @@ class Promises:
         """Let the files of a remote become one if they are many.  Any thread.  StoreError."""
         with self._writing:
             if len(self._of(remote)) > _FILES_MAX:
-                self._replace(self._of(remote), lambda oid: True)
+                self._replace(self._of(remote), lambda file, number: True)
 
     def _note_end(self) -> None:
         if not self._files and not self.damage:
             self._declare(has_promises=False)
 
-    def drop(self, is_needed: Callable[[Oid], bool]) -> int:
-        """Forget the promises that are not needed; return their number.  Any thread.  StoreError.
+    def marks(self) -> PromiseMarks:
+        """Return marks of the promises that there are now, of which none is marked yet."""
+        return PromiseMarks(self._files)
 
-        What made them needless is on the disk: nothing may refer to them after a power cut.
+    def drop(self, marks: PromiseMarks) -> int:
+        """Forget the promises that are not marked; return their number.  Any thread.  StoreError.
+
+        Those that were made since the marks were stay.  What made the others needless is on the
+        disk: nothing may refer to them after a power cut.
         """
         with self._writing:
             before = len(self)
             for remote in self.remotes:
-                files = self._of(remote)
-                if not all(
-                    is_needed(file.oid_at(number))
-                    for file in files
-                    for number in paced(range(file.count))
-                ):
+                files = [each for each in self._of(remote) if marks.covers(each)]
+                if not all(map(marks.has_all, files)):
                     # All together: the newest of them tells where an object lies.
-                    self._replace(files, is_needed)
+                    self._replace(files, marks.has)
             if before:
                 self._note_end()
             return before - len(self)
@@ -223,8 +226,13 @@ class Promises:
         """Return the files of a remote, the newest first."""
         return [each for each in self._files if each.remote == remote]
 
-    def _replace(self, old: list[PromiseFile], is_needed: Callable[[Oid], bool]) -> None:
-        """Write what is needed of some files, the newest first, into one; then delete them."""
+    def _replace(
+        self, old: list[PromiseFile], is_needed: Callable[[PromiseFile, int], bool]
+    ) -> None:
+        """Write what is needed of some files, the newest first, into one; then delete the rest.
+
+        It gets the name of the newest, so that those which are newer still come before it.
+        """
         named: dict[tuple[bytes, int], int] = {}
         for file in old:
             for number in range(file.pack_count):
@@ -232,8 +240,8 @@ class Promises:
 
         def rows_of(file: PromiseFile, age: int) -> Iterator[tuple[bytes, int, Row]]:
             for number in paced(range(file.count)):
-                oid, pack, codec, size, stored, at = file.row_at(number)
-                if is_needed(Oid(oid)):
+                if is_needed(file, number):
+                    oid, pack, codec, size, stored, at = file.row_at(number)
                     yield oid, age, (oid, named[file.pack_at(pack)[:2]], codec, size, stored, at)
 
         rows: list[Row] = []
@@ -241,27 +249,85 @@ class Promises:
             # Of a promise that several files have, that of the newest one.
             if not rows or rows[-1][0] != oid:
                 rows.append(row)
-        kept = [each for each in self._files if each not in old]
+        gone, new = [each.name for each in old], []
         if rows:
             used = sorted({row[1] for row in rows})
             places = {number: place for place, number in enumerate(used)}
             rows = [(oid, places[pack], *rest) for oid, pack, *rest in rows]  # type: ignore[misc]
             packs = list(named)
-            kept.insert(0, self._write(old[0].remote, [packs[each] for each in used], rows))
+            remote, number = old[0].remote, old[0].number
+            new.append(self._write(number, remote, [packs[each] for each in used], rows))
+            gone.remove(old[0].name)
         # Deleted only now: until then a crash leaves a promise twice, and none is lost.
-        self._files = tuple(kept)
-        self._place.remove([each.name for each in old])
+        kept = [*(each for each in self._files if each not in old), *new]
+        self._files = tuple(sorted(kept, key=lambda each: each.number, reverse=True))
+        self._place.remove(gone)
 
     def _write(
-        self, remote: str, packs: Sequence[tuple[bytes, int]], rows: Sequence[Row]
+        self, number: int, remote: str, packs: Sequence[tuple[bytes, int]], rows: Sequence[Row]
     ) -> PromiseFile:
         if self._leftovers:
             self._place.remove(self._leftovers)
             self._leftovers = []
-        self._last += 1
-        name = f"promises-{self._last}"
+        name = f"promises-{number}"
         self._place.write(name, written_form(remote, packs, rows))
-        return PromiseFile(name, self._last, self._place.open(name))
+        return PromiseFile(name, number, self._place.open(name))
+
+
+class PromiseMarks:
+    """Marks on the promises that a store had at some moment: a byte for each."""
+
+    def __init__(self, files: Sequence[PromiseFile]) -> None:
+        """Keep files, the newest first."""
+        self.keeps_all = False
+        """True if promises that are not marked may be needed, too."""
+        self._marks = {file: bytearray(file.count) for file in files}
+
+    def mark(self, oid: Oid) -> bool | None:
+        """Mark the promises of an object; return True if they were not; None if there are none."""
+        is_new = None
+        for file, marks in self._marks.items():
+            number = file.number_of(oid)
+            if number is not None:
+                is_new = bool(is_new) or not marks[number]
+                marks[number] = 1
+        return is_new
+
+    def is_marked(self, oid: Oid) -> bool:
+        """Return True if the promises of an object stay."""
+        for file, marks in self._marks.items():
+            number = file.number_of(oid)
+            if number is not None and (self.keeps_all or marks[number]):
+                return True
+        return False
+
+    def marked(self) -> set[Oid]:
+        """Return the ids of the objects that are marked."""
+        return {
+            file.oid_at(number)
+            for file, marks in self._marks.items()
+            for number, mark in enumerate(paced(marks))
+            if mark
+        }
+
+    def unmarked(self) -> Iterator[Oid]:
+        """Yield the ids of the promises that are not marked."""
+        for file, marks in self._marks.items():
+            for number, mark in enumerate(marks):
+                if not mark:
+                    yield file.oid_at(number)
+
+    def covers(self, file: PromiseFile) -> bool:
+        """Return True for a file that was there when the marks were made."""
+        return file in self._marks
+
+    def has(self, file: PromiseFile, number: int) -> bool:
+        """Return True if a row of a file is marked."""
+        return bool(self._marks[file][number])
+
+    def has_all(self, file: PromiseFile) -> bool:
+        """Return True if all rows of a file stay."""
+        return self.keeps_all or 0 not in self._marks[file]
 
 
 def _order_of(

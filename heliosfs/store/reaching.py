@@ -27,8 +27,9 @@ class Reaching(Protocol):
         """Mark an object, and return those to which it refers; None if it was marked before.
 
         Those to which a surveyed commit refers are left to `follow`.  Blobs are read only if
-        `reads_blob`.  References that a tree shares with one that was entered may be left out.
-        Raise MissingObject, or CorruptObject after marking.
+        `reads_blob`; one that is promised is marked as such, and None is returned.  References that
+        a tree shares with one that was entered may be left out.  Raise MissingObject, or
+        CorruptObject after marking.
         """
 
     def survey(self, *, reads_blobs: bool = False) -> bool:

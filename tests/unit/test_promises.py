@@ -32,6 +32,17 @@ def _promises(files: MemoryPromises | None = None) -> Promises:
     return Promises(files or MemoryPromises(), lambda has_promises: None)
 
 
+def _drop(promises: Promises, *needed: int) -> int:
+    """Forget all but some promises."""
+    marks = promises.marks()
+    for number in needed:
+        assert marks.mark(_oid(number))
+        assert marks.mark(_oid(number)) is False
+    assert marks.mark(_oid(10**9)) is None
+    assert marks.marked() == set(map(_oid, needed))
+    return promises.drop(marks)
+
+
 def test_every_promise_is_found_and_nothing_else() -> None:
     files = MemoryPromises()
     promises = _promises(files)
@@ -81,12 +92,44 @@ def test_the_newest_promise_of_an_object_counts() -> None:
         promises.settle("origin")
         found = promises.find(_oid(0))
         assert found is not None and found.pack == bytes([name]) * 32
-    promises.drop(lambda oid: oid != _oid(5))
+    _drop(promises, *(each for each in range(30) if each != 5))
     known = _promises(files)
     found = known.find(_oid(0))
     assert found is not None and found.pack == bytes([29]) * 32
     # A pack of which nothing is promised any more is not told.
     assert bytes([5]) * 32 not in dict(known.packs_of("origin"))
+
+
+def test_what_is_promised_after_the_marks_stays() -> None:
+    files = MemoryPromises()
+    promises = _promises(files)
+    promises.add("origin", [_pack(1, range(10))])
+    promises.add("origin", [_pack(2, range(5, 15))])
+    marks = promises.marks()
+    assert marks.mark(_oid(7))
+    promises.add("origin", [_pack(3, [7, 8, 20])])
+    assert promises.drop(marks) == 19
+    for known in (promises, _promises(files)):
+        assert {each.oid for each in known} == {_oid(7), _oid(8), _oid(20)}
+        # That of the newest pack, though the others were written later.
+        found = known.find(_oid(7))
+        assert found is not None and found.pack == bytes([3]) * 32
+    # A file that was replaced since the marks were made is left alone.
+    promises.settle("origin")
+    stale = promises.marks()
+    _drop(promises, 7, 8)
+    assert promises.drop(stale) == 0
+
+
+def test_what_is_taken_back_is_gone(tmp_path: Path) -> None:
+    store = open_local(tmp_path)
+    name = store.promises.add("origin", [_pack(1, range(10))])
+    other = store.promises.add("origin", [_pack(2, range(10, 20))])
+    store.promises.take_back([name])
+    assert _oid(1) not in store.promises and _oid(11) in store.promises
+    store.promises.take_back([other])
+    assert (tmp_path / "format").read_text() == "heliosfs store\nversion 3\n"
+    store.close()
 
 
 def test_dropping_all_undoes_the_format(tmp_path: Path) -> None:
@@ -97,9 +140,9 @@ def test_dropping_all_undoes_the_format(tmp_path: Path) -> None:
     store.close()
     store = open_local(tmp_path)
     assert store.promises.remotes == ["origin"]
-    assert store.promises.drop(lambda oid: oid == _oid(3)) == 9
+    assert _drop(store.promises, 3) == 9
     assert (tmp_path / "format").read_text() == "heliosfs store\nversion 4\n"
-    assert store.promises.drop(lambda oid: False) == 1
+    assert _drop(store.promises) == 1
     assert (tmp_path / "format").read_text() == "heliosfs store\nversion 3\n"
     assert not [name for name in tmp_path.iterdir() if "promises" in name.name]
     store.close()
@@ -148,7 +191,7 @@ def test_a_file_that_was_cut_off_is_a_finding(tmp_path: Path) -> None:
         assert store.promises.find(_oid(1)) is None
         # What others promise can still be added and dropped; the damaged file is left alone.
         store.promises.add("origin", [_pack(2, range(20, 30))])
-        store.promises.drop(lambda oid: False)
+        _drop(store.promises)
         assert file.read_bytes() == damaged
         store.close()
         assert (tmp_path / "format").read_text() == "heliosfs store\nversion 4\n"

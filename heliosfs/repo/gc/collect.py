@@ -190,6 +190,7 @@ class _Run:
                 # Before the sweep, whose scan must see the bases of new deltas.
                 yield from self._drive(self._collection.plan_pack)
             yield from self._drive(self._collection.plan_sweep)
+            yield from self._drive(self._collection.plan_promises)
         now_ns = clock.now_ns()
         swept = self._collection.swept
         collected = GcResult(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 
 from heliosfs.objects.ids import Oid
 from heliosfs.objects.references import Reference
@@ -12,6 +13,7 @@ from heliosfs.steps import Work
 from heliosfs.store.base import Collection, SweepResult
 from heliosfs.store.encoding.codecs import DecodeError
 from heliosfs.store.gc.marking import Marking
+from heliosfs.store.gc.promised import PromiseSweep
 from heliosfs.store.gc.recollection import Recollection, decode_recollection
 from heliosfs.store.gc.removal import Removal
 from heliosfs.store.l2.database import ObjectDatabase
@@ -19,6 +21,7 @@ from heliosfs.store.l2.marks import Marks
 from heliosfs.store.l2.record import commit_oid
 from heliosfs.store.l2.states import StateReader
 from heliosfs.store.pending import Pending
+from heliosfs.store.promises import Promises
 
 
 class LocalCollection:
@@ -32,6 +35,7 @@ class LocalCollection:
         self,
         database: ObjectDatabase,
         pending: Mapping[Oid, Pending],
+        promises: Promises,
         settling: Callable[[], Callable[[], Work | None]],
         closed: Callable[[Collection], None],
     ) -> None:
@@ -44,7 +48,10 @@ class LocalCollection:
         self._spared: list[int] = []
         """Commits from before the recollection that it did not reach."""
         self._removal = removal = Removal(database, self._marks)
-        self._marking = marking = Marking(database, pending, self._marks)
+        self._promised = promised = promises.marks()
+        self._promise_sweep = partial(PromiseSweep, database, promises, promised)
+        self._sweep_of_promises: PromiseSweep | None = None
+        self._marking = marking = Marking(database, pending, self._marks, promised)
         # Bound, not passed on by methods of the collection.
         self.read, self.mark, self.is_marked = marking.read, marking.mark, marking.is_marked
         self.survey, self.links_of = marking.survey, marking.links_of
@@ -59,6 +66,8 @@ class LocalCollection:
         if found is None:
             return None
         marks.recall(found.first, found.reached)
+        # What is not entered again may need any of them.
+        self._promised.keeps_all = True
         self._spared = found.commits
         return found.pending
 
@@ -108,6 +117,15 @@ class LocalCollection:
     @property
     def packed_bytes(self) -> int:
         return self._removal.packed_bytes
+
+    @property
+    def promised_count(self) -> int:
+        return self._marking.promised_count
+
+    def plan_promises(self) -> Work | None:
+        if self._sweep_of_promises is None:
+            self._sweep_of_promises = self._promise_sweep()
+        return None if self._sweep_of_promises.is_done else self._sweep_of_promises
 
     def plan_settle(self) -> Work | None:
         if self._settle is None:

@@ -23,6 +23,7 @@ from heliosfs.store.l2.database import ObjectDatabase
 from heliosfs.store.l2.marks import Marks
 from heliosfs.store.l2.reader import Snapshot
 from heliosfs.store.pending import Pending, bytes_of
+from heliosfs.store.promises import PromiseMarks
 
 _T = TypeVar("_T")
 _COMMIT = Kind.COMMIT
@@ -37,11 +38,16 @@ class Marking:
     """
 
     def __init__(
-        self, database: ObjectDatabase, pending: Mapping[Oid, Pending], marks: Marks
+        self,
+        database: ObjectDatabase,
+        pending: Mapping[Oid, Pending],
+        marks: Marks,
+        promises: PromiseMarks,
     ) -> None:
         self._database = database
         self._pending = pending
         self._marks = marks
+        self._promises = promises
         self._chains = Chains()
         self._listing: Listing | None = None
         self._surveyors: Surveyors | None = None
@@ -54,6 +60,8 @@ class Marking:
         """Objects that were reached and could not be read."""
         self.entered: dict[Oid, Kind] = {}
         """Pending objects that were marked."""
+        self.promised_count = 0
+        """Number of contents that were reached, and are not here."""
 
     @contextmanager
     def snapshot(self) -> Iterator[Snapshot]:
@@ -135,8 +143,8 @@ class Marking:
                 return []
         if kind is Kind.BLOB and not reads_blob:
             # I61: what is taken for a blob is not read, so it must be one.
-            return None if self._mark(oid, _blobs_of) is None else []
-        numbers = self._mark(oid, Snapshot.numbers_of)
+            return None if self._mark(oid, _blobs_of, is_blob=True) is None else []
+        numbers = self._mark(oid, Snapshot.numbers_of, is_blob=kind is Kind.BLOB)
         if numbers is None:
             return None
         try:
@@ -228,17 +236,28 @@ class Marking:
         self._partial = []
         return further
 
-    def _mark(self, oid: Oid, numbers_of: Callable[[Snapshot, Oid], list[int]]) -> list[int] | None:
-        """Mark an object; return its numbers in the snapshot; None if it was marked before."""
+    def _mark(
+        self, oid: Oid, numbers_of: Callable[[Snapshot, Oid], list[int]], *, is_blob: bool = False
+    ) -> list[int] | None:
+        """Mark an object; return its numbers in the snapshot.
+
+        None if it was marked before, and for a content that is not here, and promised.
+        """
         # First in L2: a batch that has the object once more may never be published.
         numbers = numbers_of(self._snapshot, oid)
         if not numbers and oid in self._pending:
             is_new = oid not in self.entered
             self.entered[oid] = self._pending[oid].kind
+            # I68: a power cut may take it, so its promise stays.
+            self._promises.mark(oid)
             return [] if is_new else None
         found = numbers or self._look(lambda snapshot: numbers_of(snapshot, oid))
         if not found:
-            raise _missing(oid)
+            is_first = self._promises.mark(oid) if is_blob else None
+            if is_first is None:
+                raise _missing(oid)
+            self.promised_count += is_first
+            return None
         is_new = False
         for number in found:
             is_new |= self._marks.reach(number)
@@ -247,7 +266,7 @@ class Marking:
     def _mark_link(self, blob: Oid) -> None:
         try:
             # I61: most links were not imported, and another object may have such a short id.
-            self._mark(blob, Snapshot.copies_of)
+            self._mark(blob, Snapshot.copies_of, is_blob=True)
         except MissingObject:
             return
 
@@ -264,7 +283,9 @@ class Marking:
         # It is in a batch that is or will be published, and whose drain claims it.
         if oid in self._pending:
             return True
-        return any(map(self._marks.keeps, self._snapshot.numbers_of(oid)))
+        if any(map(self._marks.keeps, self._snapshot.numbers_of(oid))):
+            return True
+        return self._promises.is_marked(oid)
 
 
 def _of_kind(oid: Oid, kind: Kind, found: Kind, data: bytes) -> bytes:
