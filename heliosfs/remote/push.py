@@ -53,6 +53,10 @@ class NotFastForward(Stale):
     """The ref of the remote has commits that the pushed one lacks, or may have."""
 
 
+class DeletedThere(NotFastForward):
+    """The ref was deleted in the remote since it was seen."""
+
+
 class PushResult(NamedTuple):
     """The results of a push of one ref."""
 
@@ -215,7 +219,7 @@ class _RefPlace:
         try:
             data, version = self._bucket.get(self._key, 0, REF_BYTES_MAX)
         except NoObject:
-            raise NotFastForward(
+            raise DeletedThere(
                 f"{self._name} was deleted there: {self._fetch} with --prune, then push"
             ) from None
         return decode_ref(self._name, data), version

@@ -23,6 +23,12 @@ def is_changed(core: Core, state: State) -> bool:
     return trees_differ(core.store, base, selected.root)
 
 
+def uncommitted_tree(core: Core, state: State) -> Entry | None:
+    """Return the tree that a commit of all changes of a state would have; None without any."""
+    base, selected = _selected(core, state)
+    return selected.root if trees_differ(core.store, base, selected.root) else None
+
+
 def commit_leftovers(
     core: Core, name: str, state: State, beside: Entry
 ) -> tuple[CommitId | None, CommitId | None]:

@@ -55,6 +55,7 @@ PUSH = Verb(
         "[--force-with-lease] [--tags] [REMOTE] [BRANCH[:NAME]]...",
         "--all [REMOTE]",
         "--delete [REMOTE] NAME...",
+        "--work [REMOTE]",
     ),
     description=(
         "Without BRANCH the current branch is pushed; without REMOTE it goes to 'origin', or to\n"
@@ -68,12 +69,16 @@ PUSH = Verb(
         "seen of it; its commits stay.\n"
         "The experiment of a branch goes with it, and what others measured stays: all scores are\n"
         "merged. One without a branch is pushed by its name, or as refs/experiments/NAME.\n"
-        "Uncommitted changes and the operation log stay here."
+        "With --work, the uncommitted changes of the current branch become a commit there, on\n"
+        "machines/MACHINE/BRANCH, and nothing changes here: another machine can take them over.\n"
+        "The next one replaces it, and a push of the branch deletes it when all is committed.\n"
+        "Ignored files, the operation log and, without --work, uncommitted changes stay here."
     ),
     options=(
         Option(("--all",), "push every branch and experiment"),
         Option(("--tags",), "push every tag, too"),
         Option(("-d", "--delete"), "delete branches or tags of the remote"),
+        Option(("--work",), "push uncommitted changes instead, for another machine"),
         Option(("--force-with-lease",), "let the branch lose commits that were seen here"),
         Option(
             ("-u", "--set-upstream"),
@@ -95,6 +100,7 @@ PUSH = Verb(
     ),
     example="origin main",
     effect=REPLACES_ONCE,
+    barrier=True,
     is_long=True,
     exit_codes="several branches: some were refused, and the others pushed",
 )

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import NamedTuple
 
 from heliosfs.commands.instead import FORCE
 from heliosfs.commands.options import Options
+from heliosfs.commands.remotes.outcomes import (
+    PushedRef,
+    PushOutcome,
+    document_of,
+    exit_code,
+    text_of,
+)
 from heliosfs.commands.remotes.remote import named_remote
-from heliosfs.commands.render import json_reply, short
+from heliosfs.commands.remotes.work import clear_work, push_work
+from heliosfs.commands.render import json_reply
 from heliosfs.commands.verb import Request, answer
 from heliosfs.errors import AlreadyExists, NotFound, UsageError
-from heliosfs.objects.ids import CommitId
 from heliosfs.remote.bucket import Bucket
 from heliosfs.remote.buckets.opening import open_bucket
 from heliosfs.remote.experiments import push_experiment
-from heliosfs.remote.push import NotFastForward, PushResult, delete
+from heliosfs.remote.push import NotFastForward, delete
 from heliosfs.remote.push import push as push_ref
-from heliosfs.repo.experiments import Experiment
 from heliosfs.repo.ref_names import check_name
-from heliosfs.repo.remotes import EXPERIMENTS, HEADS, KIND_WORDS, TAGS, check_same
+from heliosfs.repo.remotes import EXPERIMENTS, HEADS, TAGS, check_same
 from heliosfs.repo.revisions import resolve
 from heliosfs.steps import Steps, on_thread
 
@@ -28,27 +33,10 @@ _HEAD = ("HEAD", "@")
 """Words for the current branch."""
 
 
-class _PushedRef(NamedTuple):
-    """A branch, tag or experiment to push, and its name there."""
-
-    kind: str
-    name: str
-    there: str
-    commit: CommitId | None
-    """None to delete what is there, and of an experiment until its record is made."""
-    experiment: Experiment | None = None
-
-
-class _PushOutcome(NamedTuple):
-    """A branch, tag or experiment after its push: the results, or why it was refused."""
-
-    ref: _PushedRef
-    result: PushResult | None
-    refusal: str
-
-
 def push(request: Request, options: Options) -> Steps[str]:
     """Push branches, one after another; a refused one does not keep the others."""
+    if "work" in options:
+        return (yield from push_work(request, options))
     remote, chosen = _chosen(request, options)
     refs = _with_experiments(request, chosen)
     url = request.repository.remotes.url(remote)
@@ -62,24 +50,26 @@ def push(request: Request, options: Options) -> Steps[str]:
         except (NotFastForward, AlreadyExists) as error:
             if chosen == [ref]:
                 raise
-            outcomes.append(_PushOutcome(ref, None, str(error)))
-    code = 1 if any(each.result is None for each in outcomes) else 0
+            outcomes.append(PushOutcome(ref, None, str(error)))
+    pushed = [ref.name for ref, result, _ in outcomes if result and ref.commit]
+    outcomes += yield from clear_work(request.repository, bucket, remote, pushed)
+    code = exit_code(outcomes)
     if "json" in options:
-        return answer(json_reply(_document(remote, url, outcomes)), code)
-    return answer("" if "quiet" in options else _text(url, outcomes), code)
+        return answer(json_reply(document_of(remote, url, outcomes)), code)
+    return answer("" if "quiet" in options else text_of(url, outcomes), code)
 
 
 def _push_one(
-    request: Request, bucket: Bucket, remote: str, ref: _PushedRef, options: Options
-) -> Steps[_PushOutcome]:
+    request: Request, bucket: Bucket, remote: str, ref: PushedRef, options: Options
+) -> Steps[PushOutcome]:
     if ref.experiment is not None:
         made = push_experiment(request.repository, bucket, remote, ref.experiment, ref.there)
         head, result = yield from made
-        return _PushOutcome(ref._replace(commit=head), result, "")
+        return PushOutcome(ref._replace(commit=head), result, "")
     if ref.commit is None:
         kind = EXPERIMENTS if ref.kind == EXPERIMENTS else ""
         result = yield from delete(request.repository, bucket, remote, ref.there, kind)
-        return _PushOutcome(ref, result, "")
+        return PushOutcome(ref, result, "")
     steps = push_ref(
         request.repository,
         bucket,
@@ -90,27 +80,27 @@ def _push_one(
         with_lease="force-with-lease" in options,
         note_of=ref.name,
     )
-    return _PushOutcome(ref, (yield from steps), "")
+    return PushOutcome(ref, (yield from steps), "")
 
 
-def _with_experiments(request: Request, chosen: list[_PushedRef]) -> list[_PushedRef]:
+def _with_experiments(request: Request, chosen: list[PushedRef]) -> list[PushedRef]:
     """Put the experiment of each branch before it: of what both need, the branch sends nothing."""
     repository = request.repository
-    refs: list[_PushedRef] = []
+    refs: list[PushedRef] = []
     for ref in chosen:
         branch = repository.refs.find(ref.name) if ref.kind == HEADS and ref.commit else None
         found = repository.experiments.of_slot(branch.slot) if branch is not None else None
         if found is not None:
-            refs.append(_PushedRef(EXPERIMENTS, found.name, found.name, None, found))
+            refs.append(PushedRef(EXPERIMENTS, found.name, found.name, None, found))
         refs.append(ref)
     return _once(refs)
 
 
-def _once(refs: list[_PushedRef]) -> list[_PushedRef]:
+def _once(refs: list[PushedRef]) -> list[PushedRef]:
     return list({(each.kind, each.there, each.commit): each for each in refs}.values())
 
 
-def _chosen(request: Request, options: Options) -> tuple[str, list[_PushedRef]]:
+def _chosen(request: Request, options: Options) -> tuple[str, list[PushedRef]]:
     """Return the remote and the refs that the words mean."""
     repository, words = request.repository, list(options.words)
     if "all" in options and len(words) > 1:
@@ -126,21 +116,21 @@ def _chosen(request: Request, options: Options) -> tuple[str, list[_PushedRef]]:
     if "all" in options:
         heads = sorted((each.name, each.head) for each in repository.refs if each.head is not None)
         refs = [
-            _PushedRef(EXPERIMENTS, each.name, each.name, None, each)
+            PushedRef(EXPERIMENTS, each.name, each.name, None, each)
             for each in repository.experiments
         ]
-        refs += [_PushedRef(HEADS, name, name, oid) for name, oid in heads]
+        refs += [PushedRef(HEADS, name, name, oid) for name, oid in heads]
     elif not words and "tags" not in options:
         refs.append(_ref(request, request.view.require_branch()))
     if "tags" in options:
         tags = sorted(repository.refs.tags.items())
-        refs += [_PushedRef(TAGS, name, name, oid) for name, oid in tags]
+        refs += [PushedRef(TAGS, name, name, oid) for name, oid in tags]
     if not refs:
         raise NotFound("nothing to push: there is no commit yet, or no tag")
     return remote, _once(refs)
 
 
-def _chosen_to_delete(request: Request, options: Options) -> tuple[str, list[_PushedRef]]:
+def _chosen_to_delete(request: Request, options: Options) -> tuple[str, list[PushedRef]]:
     words, remotes = list(options.words), request.repository.remotes
     if "all" in options or "tags" in options:
         raise options.misuse("--delete goes without --all and --tags: name each branch")
@@ -151,12 +141,12 @@ def _chosen_to_delete(request: Request, options: Options) -> tuple[str, list[_Pu
     return remote, [_deletion(each) for each in dict.fromkeys(words)]
 
 
-def _deletion(word: str) -> _PushedRef:
+def _deletion(word: str) -> PushedRef:
     if word.startswith(_EXPERIMENTS):
         name = check_name(word.removeprefix(_EXPERIMENTS))
-        return _PushedRef(EXPERIMENTS, name, name, None)
+        return PushedRef(EXPERIMENTS, name, name, None)
     name = check_name(word.removeprefix("refs/heads/").removeprefix("refs/tags/"))
-    return _PushedRef(HEADS, name, name, None)
+    return PushedRef(HEADS, name, name, None)
 
 
 def _is_ref(request: Request, word: str) -> bool:
@@ -166,7 +156,7 @@ def _is_ref(request: Request, word: str) -> bool:
     return is_name or word.startswith("+") or (":" in word and "://" not in word)
 
 
-def _ref(request: Request, word: str) -> _PushedRef:
+def _ref(request: Request, word: str) -> PushedRef:
     """Return the ref of a word: `main`, `HEAD`, `main:name-there`, `REV:branch-there`, `:name`.
 
     `refs/experiments/NAME` is an experiment without its branch, and NAME, if there is no branch.
@@ -185,63 +175,15 @@ def _ref(request: Request, word: str) -> _PushedRef:
     experiments, own = request.repository.experiments, name.removeprefix(_EXPERIMENTS)
     if own != name or (branch is None and tag is None and own in experiments):
         there = check_name(there.removeprefix(_EXPERIMENTS) or own)
-        return _PushedRef(EXPERIMENTS, own, there, None, experiments.get(own))
+        return PushedRef(EXPERIMENTS, own, there, None, experiments.get(own))
     if there and branch is None and tag is None:
         there = check_name(there.removeprefix("refs/heads/"))
         oid = resolve(request.repository, name, request.view.head, request.view)
-        return _PushedRef(HEADS, name, there, oid)
+        return PushedRef(HEADS, name, there, oid)
     there = check_name(there.removeprefix("refs/heads/") or name)
     if branch is None and tag is not None:
-        return _PushedRef(TAGS, name, there, tag)
+        return PushedRef(TAGS, name, there, tag)
     branch = refs.branch(name)
     if branch.head is None:
         raise NotFound(f"branch {name!r} has no commit yet")
-    return _PushedRef(HEADS, name, there, branch.head)
-
-
-def _document(remote: str, url: str, outcomes: list[_PushOutcome]) -> dict[str, object]:
-    pushed, refused = [], []
-    for ref, result, refusal in outcomes:
-        if result is None:
-            refused.append({"name": ref.there, "error": refusal})
-            continue
-        pushed.append(
-            {
-                "name": ref.there,
-                "kind": KIND_WORDS[ref.kind],
-                "tag": ref.kind == TAGS,
-                "before": result.before.hex() if result.before else None,
-                "after": ref.commit.hex() if ref.commit else None,
-                "forced": result.is_forced,
-                "commit_count": result.commit_count,
-                "object_count": result.object_count,
-                "sent_bytes": result.sent_bytes,
-            }
-        )
-    return {"remote": remote, "url": url, "pushed": pushed, "refused": refused}
-
-
-def _text(url: str, outcomes: list[_PushOutcome]) -> str:
-    lines = []
-    for ref, result, refusal in outcomes:
-        names = f"{ref.name} -> {ref.there}"
-        if result is None:
-            lines.append(f" ! [refused] {names} ({refusal})\n")
-        elif ref.commit is None:
-            lines.append(f" - [deleted] {ref.there}\n")
-        elif result.before == ref.commit:
-            continue
-        elif result.before is None:
-            lines.append(f" * [new {KIND_WORDS[ref.kind]}] {names}\n")
-        elif result.is_forced and ref.kind != EXPERIMENTS:
-            lines.append(f" + {short(result.before)}...{short(ref.commit)} {names} (forced)\n")
-        else:
-            lines.append(f"   {short(result.before)}..{short(ref.commit)} {names}\n")
-    if not lines:
-        return "Everything up-to-date\n"
-    results = [each.result for each in outcomes if each.result is not None]
-    objects = sum(each.object_count for each in results)
-    size = sum(each.sent_bytes for each in results)
-    commits = sum(each.commit_count for each in results)
-    told = f"{commits} commits, {objects} objects, {size} bytes sent\n" if objects else ""
-    return f"To {url}\n{''.join(lines)}{told}"
+    return PushedRef(HEADS, name, there, branch.head)

@@ -1,0 +1,121 @@
+"""`push --work`: uncommitted work as a branch of the remote, which another machine can take over.
+
+The branch is `machines/MACHINE/BRANCH`.  It belongs to this machine: each push replaces the one
+before, whatever it has, and one that finds nothing uncommitted deletes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+
+from heliosfs.commands.options import Options
+from heliosfs.commands.remotes.outcomes import (
+    PushedRef,
+    PushOutcome,
+    document_of,
+    exit_code,
+    text_of,
+)
+from heliosfs.commands.remotes.remote import named_remote
+from heliosfs.commands.render import json_reply
+from heliosfs.commands.verb import Request, answer
+from heliosfs.errors import Stale
+from heliosfs.objects.commit import Commit
+from heliosfs.remote.bucket import Bucket
+from heliosfs.remote.buckets.opening import open_bucket
+from heliosfs.remote.push import DeletedThere, NotFastForward, PushResult, delete, push
+from heliosfs.repo import keys
+from heliosfs.repo.machine import machine_name, work_branch
+from heliosfs.repo.remotes import HEADS, check_same
+from heliosfs.repo.repository import Repository
+from heliosfs.repo.work_commit import WORK_KEY, is_same_work, work_of
+from heliosfs.steps import TURN, Steps, on_thread
+from heliosfs.workspace.flush import file_slices
+
+_SHOWN = "uncommitted work"
+_FLUSHED_BYTES = 4 * 1024 * 1024
+_NOT_BESIDE = ("all", "tags", "delete", "force-with-lease")
+
+
+def push_work(request: Request, options: Options) -> Steps[str]:
+    """Push the uncommitted changes of the view's branch, and nothing else."""
+    for other in _NOT_BESIDE:
+        options.only_one("work", other)
+    options.at_most(1)
+    repository = request.repository
+    branch = repository.refs.branch(request.view.require_branch())
+    remote = named_remote(request, options.words[0] if options.words else None, branch.name)
+    url = repository.remotes.url(remote)
+    for _ in file_slices(request.view.workspace, _FLUSHED_BYTES):
+        yield TURN
+    with repository.transaction:
+        machine = machine_name(repository)
+    work = work_of(repository, branch, machine)
+    bucket = yield from on_thread(partial(open_bucket, url))
+    check_same(repository.remotes, remote, url)
+    if work is None:
+        outcomes = yield from clear_work(repository, bucket, remote, [branch.name])
+    else:
+        there = work_branch(machine, branch.name)
+        outcomes = [(yield from _push_work(repository, bucket, remote, there, work))]
+    code = exit_code(outcomes)
+    if "json" in options:
+        return answer(json_reply(document_of(remote, url, outcomes)), code)
+    return answer("" if "quiet" in options else text_of(url, outcomes), code)
+
+
+def _push_work(
+    repository: Repository, bucket: Bucket, remote: str, there: str, work: Commit
+) -> Steps[PushOutcome]:
+    """Let the branch of this machine name a commit, if it has nothing of another one.  Stale."""
+    seen = repository.remotes.tracked(remote, HEADS, there)
+    if seen is not None:
+        before = repository.history.read(seen.commit)
+        # The lease is what this machine has pushed, not what it has seen.
+        if before.metadata.get(WORK_KEY) != work.metadata[WORK_KEY]:
+            raise Stale(
+                f"{remote}/{there} has something that this machine has not pushed: "
+                f"'helios push --delete {remote} {there}' drops it"
+            )
+        if is_same_work(work, before):
+            ref = PushedRef(HEADS, _SHOWN, there, seen.commit)
+            return PushOutcome(ref, PushResult(seen.commit, is_forced=False), "")
+    with repository.transaction:
+        head = repository.history.write(work)
+    steps = partial(push, repository, bucket, remote, HEADS, there, head, with_lease=True)
+    try:
+        result = yield from steps()
+    except DeletedThere:
+        # Another machine has taken it over, and this one has gone on.
+        with repository.transaction:
+            repository.remotes.track(remote, HEADS, there, None, repository.clock.now_ns())
+        result = yield from steps()
+    # It replaces what this machine has pushed: nobody loses anything by it.
+    result = result._replace(is_forced=False)
+    return PushOutcome(PushedRef(HEADS, _SHOWN, there, head), result, "")
+
+
+def clear_work(
+    repository: Repository, bucket: Bucket, remote: str, names: Iterable[str]
+) -> Steps[list[PushOutcome]]:
+    """Delete what this machine has pushed of branches, where these have no changes any more."""
+    outcomes: list[PushOutcome] = []
+    if repository.store.get(keys.MACHINE) is None:
+        return outcomes
+    with repository.transaction:
+        machine = machine_name(repository)
+    for name in names:
+        there, branch = work_branch(machine, name), repository.refs.find(name)
+        seen = repository.remotes.tracked(remote, HEADS, there)
+        if seen is None or branch is None or work_of(repository, branch, machine) is not None:
+            continue
+        if repository.history.read(seen.commit).metadata.get(WORK_KEY) != machine:
+            continue
+        ref = PushedRef(HEADS, there, there, None)
+        try:
+            result = yield from delete(repository, bucket, remote, there)
+            outcomes.append(PushOutcome(ref, result, ""))
+        except NotFastForward as error:
+            outcomes.append(PushOutcome(ref, None, str(error)))
+    return outcomes
