@@ -10,13 +10,13 @@ from heliosfs.git import raw
 from heliosfs.git.ids import IdMap
 from heliosfs.git.modes import LEGACY_MODE, git_mode_of
 from heliosfs.git.names import is_reserved
-from heliosfs.objects.blob import PART_BYTES, WHOLE_MAX, decode_parts, part_count
-from heliosfs.objects.ids import Kind, Oid, TreeId
+from heliosfs.objects.blob import PART_BYTES, WHOLE_MAX, part_count
+from heliosfs.objects.ids import Oid, TreeId
 from heliosfs.objects.tree import Entry, decode_entry
 from heliosfs.steps import TURN, Steps
 from heliosfs.store.base import Store
 from heliosfs.store.remembered import TwoGenerationCache
-from heliosfs.trees.files import read_whole
+from heliosfs.trees.files import check_size, read_parts, read_whole
 from heliosfs.trees.gitlinks import gitlink_of, plain_xattrs
 from heliosfs.trees.stored import EMPTY_TREE, read_entries
 
@@ -192,12 +192,13 @@ class GitEncoder:
         if size <= WHOLE_MAX:
             yield read_whole(self._store, oid, size)
             return
+        _, found, ids = read_parts(self._store, oid)
+        check_size(oid, found, size)
         left = size
-        ids = decode_parts(self._store.read(oid, Kind.PARTS)).ids
         for index in range(part_count(left)):
             part = ids.get(index)
             length = min(left, PART_BYTES)
-            yield bytes(length) if part is None else self._store.read(part, Kind.BLOB)
+            yield bytes(length) if part is None else read_whole(self._store, part, length)
             left -= length
 
     def _is_wanted(self, git_id: bytes) -> bool:

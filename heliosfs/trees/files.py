@@ -21,15 +21,22 @@ def read_file(store: Objects, entry: Entry) -> bytes:
     if entry.size <= WHOLE_MAX:
         return read_whole(store, entry.oid, entry.size)
     _, size, ids = read_parts(store, entry.oid)
-    # A list that somebody made up may be of a hole that no memory holds.
-    if size != entry.size:
-        raise CorruptObject(f"parts {entry.oid.hex()} are of {size} bytes, not of {entry.size}")
+    check_size(entry.oid, size, entry.size)
     pieces = []
     for index in range(part_count(size)):
         oid = ids.get(index)
         length = min(PART_BYTES, size - index * PART_BYTES)
-        pieces.append(bytes(length) if oid is None else store.read(oid, Kind.BLOB))
+        pieces.append(bytes(length) if oid is None else read_whole(store, oid, length))
     return b"".join(pieces)
+
+
+def check_size(oid: Oid, found: int, size: int) -> None:
+    """Check that a list of parts is of as many bytes as its file.  CorruptObject.
+
+    One that somebody made up may be of a hole that no memory holds.
+    """
+    if found != size:
+        raise CorruptObject(f"parts {oid.hex()} are of {found} bytes, not of {size}")
 
 
 def read_whole(store: Objects, oid: Oid, size: int) -> bytes:

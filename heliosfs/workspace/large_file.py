@@ -225,7 +225,9 @@ class LargeFile:
     def _read_below(self, store: Store, index: int, part: Extents) -> Extents:
         """Return the extents of a part after loading the stored part below them."""
         if part.below is None:
-            part.below = self.stored.read(store, index)
+            part.below = self.stored.read(
+                store, index, min(PART_BYTES, self.size - index * PART_BYTES)
+            )
             self.loaded.account.part_bytes += len(part.below)
         return part
 
@@ -257,7 +259,8 @@ class LargeFile:
             assert piece is not None
             return piece + bytes(stop - start - len(piece))
         if part is None:
-            part = self.stored.read(store, index)
+            length = min(PART_BYTES, self.size - index * PART_BYTES)
+            part = self.stored.read(store, index, length)
             if part:
                 self.loaded.hold_read(index, part)
         piece = bytes(part[start:stop])
@@ -272,7 +275,10 @@ class LargeFile:
         if isinstance(part, Extents):
             whole = self._read_below(store, index, part).whole()
         else:
-            whole = bytearray(self.stored.read(store, index) if part is None else part)
+            if part is None:
+                length = min(PART_BYTES, self.size - index * PART_BYTES)
+                part = self.stored.read(store, index, length)
+            whole = bytearray(part)
         self.loaded.hold(index, whole, is_dirty=True)
         return whole
 

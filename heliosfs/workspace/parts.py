@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple, TypeAlias
 
+from heliosfs.errors import CorruptObject
 from heliosfs.objects.blob import encode_parts, revise_parts
 from heliosfs.objects.ids import BlobId, Kind, Oid, object_id
 from heliosfs.store.base import Edit, Store
@@ -59,10 +60,21 @@ class StoredParts:
         for number in [number for number in self.ids if number >= count]:
             del self.ids[number]
 
-    def read(self, store: Store, number: int) -> bytes:
-        """Return the stored bytes of a part; none for a hole.  Raises StoreError."""
+    def read(self, store: Store, number: int, length: int) -> bytes:
+        """Return the stored bytes of a part of `length` bytes; none for a hole.  StoreError.
+
+        CorruptObject if it is longer or shorter: a list may have been made up elsewhere, and zeros
+        in place of what it lacks would look like data.
+        """
         oid = self.ids.get(number)
-        return b"" if oid is None else store.read(oid, Kind.BLOB)
+        if oid is None:
+            return b""
+        data = store.read(oid, Kind.BLOB)
+        if len(data) != length:
+            raise CorruptObject(
+                f"part {number} of a file, {oid.hex()}, has {len(data)} bytes, not {length}"
+            )
+        return data
 
     def store_list(self, store: Store, size: int, base: Oid | None) -> Oid:
         """Add the list for a file of `size` bytes to the store's batch, and return its id."""

@@ -11,9 +11,10 @@ import pytest
 from blake3 import blake3
 
 from heliosfs.errors import CorruptObject, HeliosError, NotFound, UsageError
-from heliosfs.objects.blob import encode_parts
+from heliosfs.git.encode import GitEncoder
+from heliosfs.objects.blob import PART_BYTES, encode_parts
 from heliosfs.objects.commit import Commit, Signature, encode_commit
-from heliosfs.objects.ids import CommitId, Kind, Oid, object_id
+from heliosfs.objects.ids import BlobId, CommitId, Kind, Oid, object_id
 from heliosfs.objects.tree import Entry, encode_entry, join_leaf
 from heliosfs.remote import packfile, treesfile
 from heliosfs.remote.buckets.memory import MemoryBucket
@@ -26,7 +27,7 @@ from heliosfs.remote.packfile import PackName, RemoteObject, read_pack
 from heliosfs.remote.push import delete
 from heliosfs.remote.treesfile import PushedTrees, read_frame, read_trees
 from heliosfs.repo.remotes import HEADS
-from heliosfs.steps import Progress, Steps, Turn, perform
+from heliosfs.steps import Progress, Steps, Turn, perform, run_to_end
 from heliosfs.store.encoding.codecs import encode
 from heliosfs.trees.files import read_file
 from heliosfs.workspace.nodes import FileNode
@@ -202,6 +203,55 @@ def test_a_file_of_another_size_than_its_entry_is_not_read(size: int) -> None:
     assert isinstance(node, FileNode)
     with pytest.raises(CorruptObject, match=f"has 5 bytes, not {size}"):
         reader.repository.working_set.load(node)
+
+
+@pytest.mark.parametrize("length", [0, 1, PART_BYTES - 1, PART_BYTES + 1])
+@pytest.mark.parametrize("number", [0, 3, 16])
+def test_a_part_of_another_size_than_its_place_is_not_read(length: int, number: int) -> None:
+    """No zeros are read in its place: not in the mount, by a verb, or in a clone of git's."""
+    size = 16 * PART_BYTES + 1_000
+    own = PART_BYTES if number < 16 else 1_000
+    good, last, bad = (_blob(bytes([at]) * many) for at, many in _lengths(length))
+    ids = dict.fromkeys(range(16), BlobId(good.oid)) | {16: BlobId(last.oid)}
+    ids[number] = BlobId(bad.oid)
+    data = encode_parts(size, ids)
+    parts = RemoteObject(Kind.PARTS, object_id(Kind.PARTS, data), data)
+    entry = _file({})._replace(size=size, oid=parts.oid)
+    objects, head = _head(entry)
+    reader = Machine(forged_bucket([*objects, parts, good, last, bad], head))
+    reader.fetch()
+    said = f"has {length} bytes, not {own}"
+    with pytest.raises(CorruptObject, match=said):
+        read_file(reader.store, entry)
+    encoder = GitEncoder(reader.store, "sha1", lambda _: False, None)
+    with pytest.raises(CorruptObject, match=said):
+        run_to_end(encoder.file(entry.oid, size), reader.store)
+    reader.run("reset", "--hard", "origin/main")
+    node = reader.files.node(b"a")
+    assert isinstance(node, FileNode)
+    contents, at = reader.repository.working_set, number * PART_BYTES
+    for _ in range(2):
+        with pytest.raises(CorruptObject, match=said):
+            contents.read(node, at, 4_096)
+    # The others are there; and what replaces the whole part makes the file whole.
+    beside = 5 * PART_BYTES
+    assert contents.read(node, beside, 10) == good.data[:10]
+    contents.write(node, at + 1, b"within")
+    with pytest.raises(CorruptObject, match=said):
+        contents.read(node, at, 4_096)
+    contents.write(node, at, b"\7" * own)
+    assert contents.read(node, at, own) == b"\7" * own
+    node.touch()
+    reader.run("commit", "-q", "-m", "whole")
+    assert len(reader.run("show", "HEAD:a")) == size
+
+
+def _lengths(length: int) -> list[tuple[int, int]]:
+    return [(1, PART_BYTES), (2, 1_000), (3, length)]
+
+
+def _blob(data: bytes) -> RemoteObject:
+    return RemoteObject(Kind.BLOB, object_id(Kind.BLOB, data), data)
 
 
 def _framed(body: bytes, size: int) -> PushedTrees:
