@@ -3,8 +3,8 @@
 A fetch without contents keeps, of each pack that it left alone, a row for every content in it: id,
 sizes, codec, and offset in the pack.  Only blobs are promised, which refer to nothing, so history,
 trees and the marking of a collection never meet a promise.  `find` looks for one, `neighbours` are
-those that one request may read along with it, `packs_of` tells what a remote is needed for, and
-`drop` forgets those that are not needed any more.
+those that one request may read along with it, and `drop` forgets those that are not needed any
+more.
 
 They lie in files beside the other files of a store (`promisefile`), which are on the disk before
 anything is published that needs them.  The newest is looked at first; many of a remote become one.
@@ -143,17 +143,6 @@ class Promises:
             before.append(each)
         return before[::-1] + taken
 
-    def packs_of(self, remote: str) -> Iterator[tuple[bytes, int]]:
-        """Yield digest and size of each pack of a remote that has promised contents."""
-        seen: set[bytes] = set()
-        for file in self._files:
-            if file.remote == remote:
-                for number in range(file.pack_count):
-                    digest, size, _, _ = file.pack_at(number)
-                    if digest not in seen:
-                        seen.add(digest)
-                        yield digest, size
-
     @property
     def remotes(self) -> list[str]:
         """Names of the remotes that have promised contents, in order."""
@@ -178,10 +167,13 @@ class Promises:
             self._files = (file, *self._files)
             return file.name
 
-    def take_back(self, names: Collection[str]) -> None:
-        """Forget what was added under some names, of which nothing was published.  Any thread."""
+    def take_back(self, names: Collection[str] = (), *, remote: str | None = None) -> None:
+        """Forget what was added under some names, or all promises of a remote.  Any thread.
+
+        Nothing was published that needs them, or all of it is here, and on the disk.
+        """
         with self._writing:
-            gone = [each for each in self._files if each.name in names]
+            gone = [each for each in self._files if each.name in names or each.remote == remote]
             self._files = tuple(each for each in self._files if each not in gone)
             self._place.remove([each.name for each in gone])
             self._note_end()

@@ -24,6 +24,10 @@ from heliosfs.commands.table import run
 from heliosfs.config.document import assign
 from heliosfs.errors import StoreError
 from heliosfs.objects.ids import Kind, object_id
+from heliosfs.remote.buckets.memory import MemoryBucket
+from heliosfs.remote.contents import make_whole
+from heliosfs.remote.fetch import fetch
+from heliosfs.remote.push import SMALL_BYTES
 from heliosfs.repo.check import check_store
 from heliosfs.repo.gc.retention import Retention
 from heliosfs.repo.repository import Repository
@@ -33,6 +37,7 @@ from heliosfs.store.local import LocalStore
 from heliosfs.store.sidefile import BesideFile
 from tests.crash.disk import LEFT_LOCK, Disk, Failing, RecordingDirectory, record
 from tests.crash.faulty import Died
+from tests.remote.machines import Machine
 from tests.tree_builder import IDENTITY, TreeBuilder
 
 APART = b"git/"
@@ -191,6 +196,7 @@ class Life:
         self.has_failed = False
         self.store: WatchedStore
         self.directory: RecordingDirectory
+        self.pusher: Machine
         self.repository: Repository
 
     # What a process does.
@@ -336,6 +342,27 @@ class Life:
     def collect(self, others: Callable[[], None]) -> None:
         """Collect garbage, all that can go, with others between and within the steps."""
         self._drive(collect(self.repository, EVERYTHING, packs=True), others)
+
+    def add_lazy_remote(self) -> None:
+        """Add a remote, with somebody who pushes to it, from which fetches bring no contents."""
+        self.pusher = Machine(MemoryBucket())
+        remotes = self.repository.remotes
+        with self.repository.transaction:
+            remotes.add("origin", "memory:")
+            remotes.notes.leave_contents("origin", is_lazy=True)
+
+    def fetch_lazily(self, others: Callable[[], None]) -> None:
+        """Let the other one push some files, and fetch without their contents."""
+        self.number += 1
+        pushed = {f"p{at}": self.chance.randbytes(SMALL_BYTES // 2) for at in range(3)}
+        self.pusher.commit("pushed", **{f"n{self.number}": b"few", **pushed})
+        self.pusher.push()
+        self._drive(fetch(self.repository, self.pusher.bucket, "origin"), others)
+        assert self.store.promises.remotes == ["origin"]
+
+    def bring_contents(self, others: Callable[[], None]) -> None:
+        """Bring all contents that are promised."""
+        self._drive(make_whole(self.repository, lambda url: self.pusher.bucket), others)
 
     def check(self, others: Callable[[], None]) -> None:
         """Look at every object, as fsck does."""

@@ -139,6 +139,27 @@ def bulk(life: Life) -> None:
     life.sync()
 
 
+def lazy_fetches(life: Life) -> None:
+    """Fetches that leave contents at the remote, a collection of much of it, and the rest."""
+    life.open()
+    life.add_lazy_remote()
+    for _ in range(2):
+        life.fetch_lazily(others(life))
+    life.finish_all()
+    life.verb("reset", "--hard", "origin/main")
+    life.fetch_lazily(others(life))
+    life.collect(others(life))
+    life.finish_all()
+    life.bring_contents(others(life))
+    life.finish_all()
+    life.fetch_lazily(others(life))
+    life.sync()
+    life.close()
+    life.open()
+    life.commit()
+    life.sync()
+
+
 def files_beside(life: Life) -> None:
     """The configuration and the inode numbers, replaced while the store is in use."""
     life.open()
@@ -206,6 +227,7 @@ KINDS = (
     Kind("check", check),
     Kind("compaction", compaction),
     Kind("bulk", bulk),
+    Kind("lazy fetches", lazy_fetches),
     Kind("files beside", files_beside),
     Kind("kills", kills),
     Kind("locks left", locks_left),

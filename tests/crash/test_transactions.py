@@ -149,6 +149,7 @@ PUBLISHERS = {
     "git/conversion.py": "ids of objects that git has",
     "git/ids.py": "ids of objects that git has",
     "git/retained.py": "ids of objects that are gone",
+    "remote/contents.py": "objects that are here, before what they replace is forgotten",
     "remote/download.py": "commits that are announced before the refs",
     "commands/exchange/from_directory.py": "objects of a large directory, before they are named",
     "daemon/keeper.py": "objects that wait",

@@ -28,7 +28,8 @@ REMOTE = Verb(
         "'origin' unless given. 'add' probes whether the storage keeps what a remote needs. Names\n"
         "are kept in the store, not in helios.yaml; credentials never are, they come from the\n"
         "environment. 'remove' changes nothing there. 'set-url' probes, too, and forgets the\n"
-        "branches of the old place: the next 'fetch' finds those of the new one."
+        "branches of the old place: the next 'fetch' finds those of the new one. Both are refused\n"
+        "while contents are still at the remote."
     ),
     options=(
         Option(("-v", "--verbose"), "accepted: the URL is always shown", is_for_text=True),
@@ -38,7 +39,7 @@ REMOTE = Verb(
         ("EINVAL", "wrong syntax, or a URL of no known kind"),
         ("EEXIST", "the name is taken, or the directory holds something else"),
         ("ENOENT", "no such remote"),
-        _E_RUNS,
+        ("EBUSY", "contents are still at the remote; or another long verb or a gc runs"),
         _E_STORAGE,
         E_FULL,
     ),
@@ -109,17 +110,28 @@ FETCH = Verb(
     name="fetch",
     module="remotes.fetch",
     summary="bring the branches of a remote, with all that they need",
-    synopsis=("[REMOTE] [BRANCH]... [--json]", "-p [REMOTE] [--json]"),
+    synopsis=(
+        "[REMOTE] [BRANCH]... [--json]",
+        "-p [REMOTE] [--json]",
+        "--contents [PATH]... [--json]",
+        "--contents --all [--json]",
+    ),
     description=(
         "What the remote has becomes origin/NAME here, for every branch NAME; no branch and no\n"
         "file of yours changes. Such names are revisions: 'log origin/main', 'diff\n"
         "main...origin/main', 'merge origin/main'. New tags become tags, and 'experiment list'\n"
         "has origin/NAME. Everything that comes is compared with its id, and a name moves only\n"
         "when all that it needs is there: what is damaged at the remote is told, and stays as it\n"
-        "was. 'undo' does not take a fetch back. With BRANCH, only this is asked for, and no tag."
+        "was. 'undo' does not take a fetch back. With BRANCH, only this is asked for, and no tag.\n"
+        "In a workspace of 'clone', contents of files stay at the remote until somebody reads\n"
+        "them. --contents brings those of the files at each PATH, or of all files as they are\n"
+        "now; with --all, those of every commit, so that the remote is not needed any more. It\n"
+        "can be interrupted, and goes on where it was."
     ),
     options=(
         Option(("-p", "--prune"), "forget branches that the remote has no more"),
+        Option(("--contents",), "bring contents that earlier fetches have left there"),
+        Option(("--all",), "with --contents: those of all commits"),
         _VERBOSE,
         QUIET,
         JSON,

@@ -6,6 +6,7 @@ from functools import partial
 
 from heliosfs.commands.merge import merge
 from heliosfs.commands.options import Options
+from heliosfs.commands.remotes.contents import bring
 from heliosfs.commands.remotes.remote import check_words, named_remote
 from heliosfs.commands.render import json_reply, short
 from heliosfs.commands.table import find_verb
@@ -26,6 +27,10 @@ def fetch(request: Request, options: Options) -> Steps[str]:
     words = list(options.words)
     if "" in words:
         raise options.misuse("an empty word names nothing")
+    if "contents" in options:
+        return (yield from bring(request, options))
+    if "all" in options:
+        raise options.misuse("--all belongs to --contents; without it, name a remote or none")
     remotes, word = request.repository.remotes, None
     if words and (words[0] in remotes.names or remotes.offering(words[0]) is None):
         word = words.pop(0)

@@ -10,6 +10,7 @@ from heliosfs.commands.verb import Request
 from heliosfs.errors import UsageError
 from heliosfs.remote.buckets.opening import open_bucket
 from heliosfs.remote.buckets.probe import probe
+from heliosfs.remote.contents import release
 from heliosfs.remote.layout import settle_format
 from heliosfs.repo.remotes import DEFAULT_REMOTE
 from heliosfs.steps import ALONE, Steps, on_thread
@@ -69,6 +70,7 @@ def _remove(request: Request, options: Options, words: list[str]) -> Steps[str]:
         raise options.misuse("give the name of the remote")
     repository = request.repository
     repository.remotes.url(words[0])
+    yield from release(repository, words[0])
     yield ALONE
     with repository.transaction:
         repository.remotes.remove(words[0], repository.clock.now_ns())
@@ -86,6 +88,7 @@ def _set_url(request: Request, options: Options, words: list[str]) -> Steps[str]
     repository = request.repository
     repository.remotes.url(name)
     repository.remotes.check_url(url)
+    yield from release(repository, name)
     yield from on_thread(partial(_prepare, url))
     yield ALONE
     with repository.transaction:

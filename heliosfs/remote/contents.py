@@ -1,0 +1,289 @@
+"""Contents that are brought in bulk: those of some trees, or all that remotes have promised.
+
+They come in the order in which they lie in their packs, so that one request reads many, and go past
+the journal.  What was written stays: whoever is interrupted begins again, and reads only the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import NamedTuple
+
+from heliosfs.errors import Busy, CorruptObject
+from heliosfs.objects.ids import Kind, Oid
+from heliosfs.objects.references import Reference
+from heliosfs.remote.bucket import Bucket, Lying, NoObject
+from heliosfs.remote.buckets.opening import open_bucket
+from heliosfs.remote.closure import referred
+from heliosfs.remote.damage import DamagedRemote
+from heliosfs.remote.layout import pack_key
+from heliosfs.remote.likeness import LikelyBases
+from heliosfs.remote.packfile import OBJECT_MAX, RemoteObject, decoded_object
+from heliosfs.remote.reading import READERS
+from heliosfs.repo.repository import Repository
+from heliosfs.steps import TURN, Progress, Steps, on_thread
+from heliosfs.store.base import Bulk
+from heliosfs.store.promisefile import Promise
+from heliosfs.store.promises import PromiseMarks
+
+_RANGE_BYTES = 4 * 1024 * 1024
+"""Bytes from which a range takes no further content."""
+_DECODED_BYTES_MAX = 32 * 1024 * 1024
+"""Bytes of contents, decoded, from which it takes none either."""
+_GAP_MAX_BYTES = 64 * 1024
+"""Most bytes between two contents that are read for nothing, to save a request."""
+_WAITING_BYTES = 8 * 1024 * 1024
+
+
+class Brought(NamedTuple):
+    """The results of bringing contents."""
+
+    content_count: int
+    """Number of contents that came."""
+    got_bytes: int
+    """Bytes that were received."""
+
+
+class Contents:
+    """The promised contents of a repository that somebody wants to have here."""
+
+    def __init__(
+        self, repository: Repository, opening: Callable[[str], Bucket] | None = None
+    ) -> None:
+        """Want nothing yet; `opening` returns the bucket of a URL, as `open_bucket` does."""
+        self._repository = repository
+        self._store = repository.store
+        self._promises = repository.store.promises
+        self._opening = opening or open_bucket
+        self._buckets: dict[str, Bucket] = {}
+        self._wanted: PromiseMarks = self._promises.marks()
+        self._promises_before = self._promises.marks()
+        """Marks of nothing: the promises that there are now."""
+        self._wants_all = False
+        self._failed: dict[Oid, str] = {}
+        """Contents that the remote does not have as it says, and the reasons."""
+        self._count = self._got_bytes = 0
+
+    def want_all(self) -> None:
+        """Want everything that is promised."""
+        self._wants_all = True
+
+    def want(self, roots: Iterable[Reference]) -> Steps[None]:
+        """Want the contents that some objects reach within their trees.  StoreError."""
+        pending, seen = list(roots), set()
+        while pending:
+            kind, oid = pending.pop()
+            if oid in seen:
+                continue
+            if kind is Kind.BLOB:
+                self._wanted.mark(oid)
+            else:
+                seen.add(oid)
+                pending += referred(RemoteObject(kind, oid, self._store.read(oid, kind)))
+            yield TURN
+
+    def bring(self) -> Steps[Brought]:
+        """Read what is wanted and not here, and store it.
+
+        Unreachable, DamagedRemote: what came before stays, and of a remote that has damage, all
+        else comes.  Busy while a garbage collection or an import runs.
+        """
+        total_bytes = yield from self._total_bytes()
+        if not total_bytes:
+            return Brought(0, 0)
+        bulk, bases, done_bytes = self._store.bulk(), LikelyBases(), 0
+        try:
+            ranges = _Ranges(self._missing())
+            while group := (yield from ranges.next_group()):
+                buckets = yield from self._buckets_of(group)
+                for found in (yield from on_thread(partial(_read_all, buckets, group))):
+                    yield from self._add(bulk, found, bases)
+                done_bytes += sum(row.stored_bytes for each in group for row in each.rows)
+                yield Progress(done_bytes, total_bytes, "bytes", self._count)
+            yield from _written(bulk)
+        finally:
+            bulk.close()
+        if self._failed:
+            oid, reason = next(iter(self._failed.items()))
+            raise DamagedRemote(
+                f"{len(self._failed)} contents cannot be had, the others are here: {reason}"
+                f" (content {oid.hex()[:12]})"
+            )
+        return Brought(self._count, self._got_bytes)
+
+    def forget(self) -> Steps[None]:
+        """Forget all promises, after everything that was promised was brought.  StoreError."""
+        assert self._wants_all and not self._failed
+        # I68: what was here before need not be on the disk yet.
+        yield from _settle(self._repository)
+        yield from on_thread(partial(self._promises.drop, self._promises_before))
+
+    def _is_wanted(self, oid: Oid) -> bool:
+        return self._wants_all or self._wanted.is_marked(oid)
+
+    def _missing(self) -> Iterator[Promise | None]:
+        """Yield the promises that are wanted and not here; None now and then."""
+        for each in self._promises:
+            yield each if self._is_wanted(each.oid) and not self._store.contains(each.oid) else None
+
+    def _total_bytes(self) -> Steps[int]:
+        total = 0
+        for each in self._promises:
+            total += each.stored_bytes if self._is_wanted(each.oid) else 0
+            yield TURN
+        return total
+
+    def _add(self, bulk: Bulk, found: _Arrived, bases: LikelyBases) -> Steps[None]:
+        self._got_bytes += found.got_bytes
+        self._failed.update(found.failed)
+        for each in found.objects:
+            bulk.add(each.oid, each.kind, each.data, bases.take(each))
+            self._count += 1
+            yield TURN
+        if bulk.waiting_bytes >= _WAITING_BYTES:
+            yield from _written(bulk)
+
+    def _buckets_of(self, group: list[_Range]) -> Steps[list[Bucket]]:
+        for remote in {each.remote for each in group} - self._buckets.keys():
+            url = self._repository.remotes.url(remote)
+            self._buckets[remote] = yield from on_thread(partial(self._opening, url))
+        return [self._buckets[each.remote] for each in group]
+
+
+class _Range:
+    """Promised contents that lie together in a pack: one request reads them."""
+
+    def __init__(self, first: Promise) -> None:
+        self.rows = [first]
+        self.remote = first.remote
+        self.pack = first.pack
+        self.start = first.offset
+        self.end = first.offset + first.stored_bytes
+        self._decoded_bytes = first.size
+
+    def take(self, each: Promise) -> bool:
+        """Add a content if it belongs here; return True then."""
+        end = each.offset + each.stored_bytes
+        decoded_bytes = self._decoded_bytes + each.size
+        if (
+            (each.remote, each.pack) != (self.remote, self.pack)
+            or not self.end <= each.offset <= self.end + _GAP_MAX_BYTES
+            or end - self.start > _RANGE_BYTES
+            or decoded_bytes > _DECODED_BYTES_MAX
+        ):
+            return False
+        self.rows.append(each)
+        self.end, self._decoded_bytes = end, decoded_bytes
+        return True
+
+
+class _Ranges:
+    """Promises in the order of their packs, in ranges."""
+
+    def __init__(self, promises: Iterator[Promise | None]) -> None:
+        self._promises = promises
+        self._next: _Range | None = None
+        """The range that is not finished."""
+
+    def next_group(self) -> Steps[list[_Range]]:
+        """Return the ranges to read next; none at the end."""
+        group: list[_Range] = []
+        for each in self._promises:
+            yield TURN
+            if each is None or (self._next is not None and self._next.take(each)):
+                continue
+            if self._next is not None:
+                group.append(self._next)
+            self._next = _Range(each)
+            if len(group) >= READERS:
+                return group
+        if self._next is not None:
+            group.append(self._next)
+            self._next = None
+        return group
+
+
+class _Arrived(NamedTuple):
+    """The contents of a range that came."""
+
+    objects: list[RemoteObject]
+    failed: dict[Oid, str]
+    got_bytes: int
+
+
+def _read_all(buckets: list[Bucket], group: list[_Range]) -> list[_Arrived]:
+    """Read some ranges at once; on a thread.  Unreachable."""
+    if len(group) == 1:
+        return [_read(buckets[0], group[0])]
+    with ThreadPoolExecutor(READERS) as pool:
+        return list(pool.map(_read, buckets, group))
+
+
+def _read(bucket: Bucket, wanted: _Range) -> _Arrived:
+    """Read a range, and compare each content in it with its id; on a thread.  Unreachable."""
+    rows, remote = wanted.rows, wanted.remote
+    if wanted.end > rows[0].pack_size or any(each.size > OBJECT_MAX for each in rows):
+        return _all_failed(rows, f"{remote} has told an impossible place of it")
+    try:
+        data = bucket.get(pack_key(wanted.pack), wanted.start, wanted.end - wanted.start).data
+    except NoObject:
+        why = "has no such pack any more; 'helios fetch' asks for its new place"
+        return _all_failed(rows, f"{remote} {why}")
+    except Lying as error:
+        return _all_failed(rows, f"{remote}: {error}")
+    objects, failed = [], {}
+    for each in rows:
+        at = each.offset - wanted.start
+        body = data[at : at + each.stored_bytes]
+        try:
+            objects.append(decoded_object(Kind.BLOB, each.codec, body, each.size, each.oid))
+        except CorruptObject as error:
+            failed[each.oid] = f"{remote} is damaged: {error}"
+    return _Arrived(objects, failed, len(data))
+
+
+def _all_failed(rows: list[Promise], reason: str) -> _Arrived:
+    return _Arrived([], dict.fromkeys((each.oid for each in rows), reason), 0)
+
+
+def _written(bulk: Bulk) -> Steps[None]:
+    work = bulk.plan_write()
+    if work is not None:
+        yield work
+
+
+def make_whole(
+    repository: Repository, opening: Callable[[str], Bucket] | None = None
+) -> Steps[Brought]:
+    """Bring all that remotes have promised, and forget the promises.  See `Contents.bring`."""
+    contents = Contents(repository, opening)
+    contents.want_all()
+    brought = yield from contents.bring()
+    yield from contents.forget()
+    return brought
+
+
+def release(repository: Repository, remote: str) -> Steps[None]:
+    """Forget what a remote has promised, all of which is here; otherwise raise Busy."""
+    store, left = repository.store, 0
+    for each in store.promises:
+        if each.remote == remote and not store.contains(each.oid):
+            left += 1
+        yield TURN
+    if left:
+        raise Busy(
+            f"{left} contents are still at {remote}: 'helios fetch --contents --all' brings them"
+        )
+    if remote in store.promises.remotes:
+        yield from _settle(repository)
+        yield from on_thread(partial(store.promises.take_back, remote=remote))
+
+
+def _settle(repository: Repository) -> Steps[None]:
+    """Let all that is here be on the disk as well."""
+    repository.publish()
+    work = repository.store.plan_sync()
+    if work is not None:
+        yield work
