@@ -31,6 +31,7 @@ from heliosfs.fuse.notices import Notices
 from heliosfs.fuse.wire import Opcode, Valid
 from heliosfs.repo.branching import create_branch
 from heliosfs.repo.undoing import undo
+from heliosfs.workspace.nodes import DirNode
 
 MOST = {
     "request: look up a free name": 3,
@@ -41,6 +42,7 @@ MOST = {
     "request: set a mode": 10,
     "write 4 KB of an open file": 8,
     "commit, one file changed": 68,
+    "commit, one file changed, with a .git": 143,
     "save, one file changed": 50,
     "commit after that save": 46,
     "reset --hard, one file changed": 145,
@@ -105,6 +107,13 @@ def _paths(where: World) -> Iterator[tuple[str, Callable[[], object], Callable[[
     names = cycle(("other", "main"))
     what = "checkout, branches differ in one file"
     yield what, lambda: repository.checkout_branch(next(names)), repository.take_stale
+    # From here on the tree has what a commit leaves out.
+    workspace = repository.root.workspace
+    git_dir = workspace.create(workspace.root, b".git", stat.S_IFDIR | 0o755, 0, 0)
+    assert isinstance(git_dir, DirNode)
+    workspace.create(git_dir, b"HEAD", stat.S_IFREG | 0o644, 0, 0)
+    what = "commit, one file changed, with a .git"
+    yield what, lambda: repository.root.commit("message"), where.change
 
 
 class _Request:

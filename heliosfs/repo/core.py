@@ -40,6 +40,8 @@ class Core:
         self.dropped = DroppedCommits(store)
         self.experiments = Experiments(store, self.inverses)
         self.history = History(store)
+        self._is_git_noted = False
+        """True if the store is known to say that a working tree has a `.git`."""
         self.inodes = InodeTable()
         self.working_set = WorkingSet(store, others=self._other_bytes, publish=self.publish)
 
@@ -93,8 +95,11 @@ class Core:
 
     def note_git_dirs(self) -> None:
         """Put into the batch that a working tree has a `.git`, with the first such tree."""
-        if self.working_set.has_git_dirs and self.store.get(keys.GIT_SEEN) is None:
-            self.store.put(keys.GIT_SEEN, b"1")
+        if self.working_set.has_git_dirs and not self._is_git_noted:
+            if self.store.get(keys.GIT_SEEN) is None:
+                self.store.put(keys.GIT_SEEN, b"1")
+                self.inverses.append((setattr, (self, "_is_git_noted", False)))
+            self._is_git_noted = True
 
     def note_save(self, state: State) -> None:
         """Keep a state for `restore --saved`, before a newer state of the slot replaces it."""

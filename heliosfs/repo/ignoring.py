@@ -28,6 +28,7 @@ from heliosfs.trees.gitless import git_dir_of, put_at, without_links
 from heliosfs.trees.same import is_same_but_link
 from heliosfs.trees.select import Selection, SelectionMemo, has_additions, select
 from heliosfs.trees.stored import Change, emptied, find_entry, walk_changes
+from heliosfs.workspace.following import Followed, Selected, follow
 
 
 class Ignoring:
@@ -40,6 +41,8 @@ class Ignoring:
     def __init__(self, tree: WorkingTree) -> None:
         self._tree = tree
         self._quiet = SelectionMemo()
+        self._last: Selected | None = None
+        """The last commit of everything."""
         tree.workspace.has_rules = True
 
     def select(self, work: Entry) -> Entry:
@@ -49,6 +52,27 @@ class Ignoring:
         found = self._select(self._tree.base_root(), work, self._quiet)
         self._tree.workspace.has_rules = found.has_rules
         return found.root
+
+    def select_next(self, work: Entry) -> Followed:
+        """Return what a commit of everything would contain, of the working tree as shown.
+
+        Cost: O(edited) if the last commit was one of everything, else that of `select`.
+        """
+        last, core = self._last, self._tree.core
+        if last is not None and last.head == self._tree.head and not core.transaction.targets:
+            followed = follow(self._tree.workspace, last)
+            if followed is not None:
+                return followed
+        return Followed(self.select(work), is_altered=False)
+
+    def note_commit(self, head: CommitId, root: Entry) -> None:
+        """Note a commit of everything in the working tree as shown, for the next one."""
+        workspace = self._tree.workspace
+        if workspace.has_rules:
+            self._last = Selected(head, TreeId(workspace.root.tree), root)
+            workspace.record.begin()
+        else:
+            workspace.record.end()
 
     def ignored(self) -> list[Change]:
         """Return the ignored files, and whole directories.  Cost: O(changed + ignored)."""

@@ -116,9 +116,7 @@ class View(WorkingTree):
         `content` is another root to commit, after which `kept` is staged.  An open merge becomes
         the second parent.  NothingToCommit if only times differ; Stale if `expect` is not HEAD.
         """
-        head = self.head
-        if expect is not None:
-            _check_head(expect, head)
+        _check_head(expect, head := self.head)
         core, workspace = self.core, self.workspace
         # Read before the flush: if HEAD had this tree and the flush altered it, they differ.
         flushed = workspace.root.tree
@@ -127,18 +125,17 @@ class View(WorkingTree):
         # What State() does, without its call; so below.
         before = tuple.__new__(State, (self.slot, head, root, self.merging))
         content = content or self.stage.root
-        if content is None and workspace.has_rules:
-            content = self.ignoring.select(root)
+        is_selected, is_altered = content is None and workspace.has_rules, False
+        if is_selected:
+            content, is_altered = self.ignoring.select_next(root)
         is_all = content is None
-        was_altered = workspace.was_altered and self.is_tree(head, flushed)
-        is_altered = is_all and (was_altered or (head, root.oid) == self._altered)
+        was_altered = is_all and workspace.was_altered and self.is_tree(head, flushed)
+        is_altered |= was_altered or (is_all and (head, root.oid) == self._altered)
         root = content or root
         if not (is_altered or allow_empty or self.merging or self.differs(head, root)):
             raise NothingToCommit("nothing to commit, working tree clean")
         signature = core.identity.sign(core.clock)
-        parents: tuple[CommitId, ...] = (head,) if head is not None else ()
-        if self.merging is not None and self.pick is None:
-            parents += (self.merging,)
+        parents = self._parents() if self.merging is not None else (head,) if head else ()
         data = message.encode("utf-8", "surrogateescape")
         fields = (root, parents, author or signature, signature, data, metadata, b"")
         commit = tuple.__new__(Commit, fields)
@@ -149,7 +146,14 @@ class View(WorkingTree):
             self._finish("commit", text, before, after, kept)
         if is_all:
             workspace.nothing_added_to = oid
+        elif is_selected and not planned:
+            self.ignoring.note_commit(oid, root)
         return oid
+
+    def _parents(self) -> tuple[CommitId, ...]:
+        """Return the parents of a commit while a merge or a pick is open."""
+        parents = (self.head, None if self.pick is not None else self.merging)
+        return tuple(each for each in parents if each is not None)
 
     def write(self, commit: Commit, root: bytes | None = None) -> CommitId:
         """Add a commit made here to the store's batch, with its experiment's name, if any.
@@ -180,9 +184,7 @@ class View(WorkingTree):
         Message, author and metadata that are not given are those of the replaced commit.  NotFound
         before the first commit; Busy while a merge is open; Stale.
         """
-        head = self.head
-        if expect is not None:
-            _check_head(expect, head)
+        _check_head(expect, head := self.head)
         if head is None:
             raise NotFound("there is no commit yet to amend")
         if self.merging is not None:
@@ -306,7 +308,8 @@ class View(WorkingTree):
             self.core.refs.move(branch, head)
 
 
-def _check_head(expect: CommitId, head: CommitId | None) -> None:
-    if expect != head:
+def _check_head(expect: CommitId | None, head: CommitId | None) -> None:
+    """Raise Stale if HEAD is not what the caller expects, if it expects anything."""
+    if expect is not None and expect != head:
         now = head.hex() if head else "no commit"
         raise Stale(f"HEAD is {now}, not {expect.hex()}")

@@ -21,7 +21,7 @@ from heliosfs.trees.reserved import DOT_GIT
 from heliosfs.trees.stored import find_entry
 
 IGNORE_NAME = b".heliosignore"
-_GIT_NAME = b".gitignore"
+GIT_IGNORE_NAME = b".gitignore"
 _EXCLUDE_NAME = DOT_GIT + b"/info/exclude"
 _INCLUDE = b"#!include:.gitignore"
 """Line of a `.heliosignore`, a remark for git, that takes in git's ignore files."""
@@ -94,7 +94,7 @@ def rules_in(
     takes_in_git |= own is not None and own[0].takes_in_git
     rules = above
     # The last one is asked first.
-    for name in (_EXCLUDE_NAME, _GIT_NAME) if takes_in_git else ():
+    for name in (_EXCLUDE_NAME, GIT_IGNORE_NAME) if takes_in_git else ():
         found = _patterns_at(store, directory, name)
         if found is not None:
             rules = IgnoreRules(*found, place, rules, name, takes_in_git=True)

@@ -67,9 +67,15 @@ def flush(workspace: Workspace) -> Entry:
     root = workspace.root
     workspace.was_altered = False
     if root.raw is None:
+        directories = _dirty_directories(root)
+        before, record = root.tree, workspace.record
+        if record.flushes is not None:
+            record.open(directories)
         # I2: children first: the entry of a directory names the tree of its children.
-        for directory in reversed(_dirty_directories(root)):
+        for directory in reversed(directories):
             _flush_directory(workspace, directory)
+        if record.current is not None:
+            record.close(TreeId(before), TreeId(root.tree))
         workspace.working_set.account.written_bytes = 0
     assert root.raw is not None
     return decode_entry(root.raw)[0]
@@ -157,6 +163,8 @@ def _flush_directory(workspace: Workspace, directory: DirNode) -> None:
         # What `put_tree` does, without its call.
         directory.tree = tree = TreeId(object_id(_TREE, data))
         workspace.store.add(tree, _TREE, data, base if base != EMPTY_TREE else None)
+        if workspace.record.current is not None:
+            workspace.record.current[directory] = edits, directory.dirty
         directory.dirty = {}
     # This looks at every child, so trees without hard links do not pay for it.
     below = workspace.links.exist and any(

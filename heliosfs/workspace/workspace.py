@@ -23,6 +23,7 @@ from heliosfs.objects.tree import (
 )
 from heliosfs.store.base import Store
 from heliosfs.trees.stored import EMPTY_TREE, read_directory
+from heliosfs.workspace.flushed import FlushRecord
 from heliosfs.workspace.inodes import InodeTable
 from heliosfs.workspace.leaves import LeafTable
 from heliosfs.workspace.link_groups import LinkGroups
@@ -69,6 +70,8 @@ class Workspace:
         """True if an ignore file may apply to a changed path (see repo/ignoring.py)."""
         self.was_altered = False
         """True if the last flush differed in more than times from the one before."""
+        self.record = FlushRecord()
+        """Flushes since the last commit, if their edits are followed (see following.py)."""
         self.gives_new_times = False
         """True if files that a switch replaces get its time instead of the stored one."""
         self.read_ns = clock.now_ns()

@@ -186,6 +186,11 @@ class IgnoredMachine(RuleBasedStateMachine):
         self.commits[self.stage.head] = taken
         self.step(dict(self.tree), self.stage.head)
 
+    @rule()
+    def save(self) -> None:
+        """An automatic save, between two commits, is no step."""
+        self.stage.view.checkpoint()
+
     @rule(data=st.data())
     def reset(self, data: st.DataObject) -> None:
         if not self.commits:

@@ -1,0 +1,62 @@
+"""Records of flushes: what each has edited, for as long as somebody follows it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from heliosfs.objects.ids import TreeId
+from heliosfs.objects.splice import Replacement
+from heliosfs.workspace.nodes import DirNode
+
+FLUSHES_MAX = 8
+"""Most flushes in a row that are recorded: an edit has one second later been saved."""
+EDITS_MAX = 256
+"""Most names that one of them may have edited."""
+
+EditedDirectories = dict[DirNode, tuple[list[Replacement] | None, dict[bytes, bytes | None]]]
+"""Directory -> its edits, None if names came or went, and all names that were dirty."""
+
+
+class Flush(NamedTuple):
+    """A flush that was recorded: the trees before and after it, and what it edited."""
+
+    before: TreeId
+    after: TreeId
+    directories: EditedDirectories
+
+
+class FlushRecord:
+    """Flushes since a commit, recorded until they are too many, or one of them too large."""
+
+    __slots__ = ("current", "flushes")
+
+    def __init__(self) -> None:
+        self.flushes: list[Flush] | None = None
+        """Flushes since `begin`; None while nobody follows them, or if one was not recorded."""
+        self.current: EditedDirectories | None = None
+        """Edits of the flush that is under way; None if it is not recorded."""
+
+    def begin(self) -> None:
+        """Record the flushes from now on."""
+        self.flushes = []
+
+    def end(self) -> None:
+        """Record nothing any more."""
+        self.flushes = self.current = None
+
+    def open(self, directories: list[DirNode]) -> None:
+        """Begin a flush of some dirty directories."""
+        if self.flushes is None:
+            return
+        edit_count = sum(len(directory.dirty) for directory in directories)
+        if len(self.flushes) < FLUSHES_MAX and edit_count <= EDITS_MAX:
+            self.current = {}
+        else:
+            self.end()
+
+    def close(self, before: TreeId, after: TreeId) -> None:
+        """End the flush."""
+        if self.current is not None:
+            assert self.flushes is not None
+            self.flushes.append(Flush(before, after, self.current))
+            self.current = None
