@@ -10,7 +10,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 
 from heliosfs.errors import HeliosError, NotFound
@@ -20,6 +20,8 @@ _HOME = "helios"
 _INCOMING = "incoming-"
 _PLACES = "places"
 """File with the absolute path of each relative one that a remote has had."""
+_LEFT_OUT = "left-out"
+"""File with the refs that git cannot have, and why, as they were told last."""
 _NAME = re.compile(r"\w[\w-]*(?:[./]\w[\w-]*)*", re.ASCII)
 _PACK_FILES = (".pack", ".rev", ".idx")
 """Files of a pack, in the order in which they appear: the last one makes git see it."""
@@ -53,21 +55,36 @@ class GitDirectory:
 
     def remember(self, path: str, place: str) -> None:
         """Remember the absolute path that a relative one was found to mean."""
-        if not self._is_named or os.path.isabs(path) or self._places().get(path) == place:
-            return
-        os.makedirs(self._home, exist_ok=True)
-        file = os.path.join(self._home, _PLACES)
-        with open(f"{file}.new", "w", encoding="utf-8", errors="surrogateescape") as new:
-            json.dump(self._places() | {path: place}, new)
-        os.replace(f"{file}.new", file)
+        if not os.path.isabs(path) and self._places().get(path) != place:
+            self._keep(_PLACES, self._places() | {path: place})
+
+    def newly_left_out(self, found: Mapping[str, str]) -> dict[str, str]:
+        """Return those of the refs that are left out which were not told before, and keep all."""
+        told = self._kept(_LEFT_OUT)
+        if told != found:
+            self._keep(_LEFT_OUT, found)
+        return {ref: why for ref, why in found.items() if told.get(ref) != why}
 
     def _places(self) -> dict[str, str]:
+        return self._kept(_PLACES)
+
+    def _kept(self, name: str) -> dict[str, str]:
         try:
-            with open(os.path.join(self._home, _PLACES), encoding="utf-8") as file:
+            with open(os.path.join(self._home, name), encoding="utf-8") as file:
                 found: dict[str, str] = json.load(file)
                 return found
         except (OSError, ValueError):
             return {}
+
+    def _keep(self, name: str, found: Mapping[str, str]) -> None:
+        """Write a file for a remote that has a name; of others nothing is kept."""
+        if not self._is_named:
+            return
+        os.makedirs(self._home, exist_ok=True)
+        file = os.path.join(self._home, name)
+        with open(f"{file}.new", "w", encoding="utf-8", errors="surrogateescape") as new:
+            json.dump(found, new)
+        os.replace(f"{file}.new", file)
 
     def arrivals(self) -> Arrivals:
         """Return a new place for objects that arrive."""

@@ -107,7 +107,10 @@ class RemoteHelper:
             if not is_for_push:
                 words.append(f"--to-git={self._arriving().path}")
         found = self._ask(words)
-        for ref, why in found["left_out"].items():
+        left_out: dict[str, str] = found["left_out"]
+        if git is not None and not is_for_push:
+            left_out = git.newly_left_out(left_out)
+        for ref, why in left_out.items():
             print(f"helios: {_seen(f'{ref} is left out: {why}')}", file=sys.stderr)
         self._say(f":object-format {found['object_format']}")
         if git is not None and found["object_format"] != git.object_format:
@@ -156,6 +159,9 @@ class RemoteHelper:
         words += ["--atomic"] if self._is_atomic else []
         words += ["--dry-run"] if self._is_dry else []
         found = self._ask([*words, f"--updates={arrivals.write('updates', lines)}"])
+        # A daemon of an earlier version says nothing of it.
+        for ref, lost in found.get("lost", {}).items():
+            print(f"helios: {_seen(_lost(ref, lost))}", file=sys.stderr)
         refused = found["refused"]
         for ref in refs:
             self._say(f"error {ref} {_seen(refused[ref])}" if ref in refused else f"ok {ref}")
@@ -233,6 +239,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         where = f": {error.filename}" if error.filename else ""
         return _complain(f"{(error.strerror or str(error)).lower()}{where}")
     return 0
+
+
+def _lost(ref: str, lost: dict[str, int]) -> str:
+    return (
+        f"{ref.removeprefix('refs/heads/')}: git holds neither empty directories nor FIFOs, "
+        f"sockets and devices: {lost['empty_directories']} and {lost['special_files']} of them are "
+        "gone from the branch; 'helios undo' there takes the push back"
+    )
 
 
 def _complain(text: str) -> int:

@@ -32,6 +32,22 @@ class PushedRefs:
     def __init__(self, repository: Repository, ids: IdMap) -> None:
         self._repository = repository
         self._ids = ids
+        self._told: list[str] = []
+        """Refs that were created or deleted, and tags that were moved, in words."""
+
+    def note(self, view: View) -> None:
+        """Record in the log of a view what no log of a branch has: what is new, and what is gone.
+
+        A ref that was deleted has no log any more, and a tag never had one.
+        """
+        if not self._told:
+            return
+        slots = {each.slot: each for each in self._repository.views()}
+        # It may have been closed, or show another branch, since the push began.
+        now = slots.get(view.slot, self._repository.root)
+        now_ns = self._repository.clock.now_ns()
+        now.log.note(now_ns, _VERB, ", ".join(self._told), now.state())
+        self._told.clear()
 
     def commit_at(self, ref: str) -> CommitId | None:
         """Return the commit that a ref, by its full name, has now."""
@@ -68,6 +84,7 @@ class PushedRefs:
         branch = refs.find(name)
         if branch is None:
             refs.create(name, oid)
+            self._told.append(f"new branch {name}")
         elif branch.head != oid:
             self._drop(branch.head)
             self._move(branch, oid)
@@ -86,21 +103,26 @@ class PushedRefs:
             ):
                 # Its bytes would not come back, so git's own object stands for it.
                 note = None
+        before = self._repository.refs.tags.get(name)
         create_tag(self._repository, name, oid, force=True, note=note)
         is_kept = data is not None and note is None
         self._ids.origins.note_ref(
             PUSHED_ORIGIN, TAGS + name, RememberedRef(git_id, name, b"") if is_kept else None
         )
+        self._told.append(f"tag {name} moved{_was(before)}" if before else f"new tag {name}")
 
     def delete_branch(self, name: str) -> None:
         """Delete a branch.  Raise Busy if files in its view are open."""
         refs = self._repository.refs
-        if refs.branch(name).head is not None:
+        head = refs.branch(name).head
+        if head is not None:
             delete_branch(self._repository, name, force=True, is_reached=True)
+            self._told.append(f"deleted branch {name}{_was(head)}")
 
     def delete_tag(self, name: str) -> None:
         """Delete a tag."""
-        delete_tag(self._repository, name)
+        oid = delete_tag(self._repository, name)
+        self._told.append(f"deleted tag {name}{_was(oid)}")
         self._ids.origins.note_ref(PUSHED_ORIGIN, TAGS + name, None)
 
     def _has_changes(self, branch: Branch) -> bool:
@@ -142,3 +164,7 @@ class PushedRefs:
     def _drop(self, oid: CommitId | None) -> None:
         if oid is not None:
             self._repository.dropped.add(oid, self._repository.clock.now_ns())
+
+
+def _was(oid: CommitId) -> str:
+    return f" (was {oid.hex()[:_ID_DIGITS]})"

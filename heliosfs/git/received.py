@@ -10,6 +10,7 @@ from heliosfs.git.adopt import announce
 from heliosfs.git.boundary import Pairing, find_boundary
 from heliosfs.git.ids import IdMap
 from heliosfs.git.intake import Intake
+from heliosfs.git.modes import git_mode_of
 from heliosfs.git.process import Git
 from heliosfs.git.pushed import PushedRefs
 from heliosfs.git.refs import HEADS, TAGS, GitRef
@@ -19,7 +20,9 @@ from heliosfs.repo.ancestry import reaches
 from heliosfs.repo.ref_names import check_name
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.view import View
-from heliosfs.steps import ALONE, Steps, at_once
+from heliosfs.steps import ALONE, TURN, Steps, at_once
+from heliosfs.trees.gitlinks import gitlink_of
+from heliosfs.trees.stored import EMPTY_TREE, walk_changes
 
 _MOVED_MAX = 500
 _BEHIND = "fetch first"
@@ -43,6 +46,13 @@ class RefUpdate(NamedTuple):
     """True if the ref was there, with a commit that git had not seen yet."""
 
 
+class LostEntries(NamedTuple):
+    """Numbers of entries that a branch loses by a push, because git cannot hold them."""
+
+    empty_directories: int
+    special_files: int
+
+
 class _Refused(Exception):
     """Reason not to change anything, where a push is to be atomic."""
 
@@ -63,6 +73,8 @@ class ReceivedPush:
         self._ids = IdMap(repository.store)
         self._served = Served(repository, git.hash_name)
         self._pushed = PushedRefs(repository, self._ids)
+        self.lost: dict[str, LostEntries] = {}
+        """Entries, by full name of the branch, that git cannot hold, and which the push drops."""
         self._compared: dict[tuple[CommitId, CommitId], bool] = {}
 
     def run(self, *, is_atomic: bool = False, is_dry: bool = False) -> Steps[dict[str, str]]:
@@ -79,6 +91,7 @@ class ReceivedPush:
         yield from self._take_in(going)
         for each in going:
             yield from self._compare(each)
+            yield from self._find_lost(each)
         yield from announce(self._repository, self._ids)
         # No verb from here on: what the refs are is looked at, and changed, at one moment.
         yield ALONE
@@ -88,12 +101,30 @@ class ReceivedPush:
                 self._change(going)
                 if is_atomic and self.reasons:
                     raise _Refused
+                self._pushed.note(self._view)
                 self._ids.unfinished.clear()
                 self._ids.put_noted()
         except _Refused:
             pass
         self._finish(is_atomic=is_atomic)
         return self.reasons
+
+    def _find_lost(self, update: RefUpdate) -> Steps[None]:
+        """Count what a branch has, and a commit of git's cannot have.  Cost: O(changed)."""
+        here = self._pushed.commit_at(update.ref)
+        new = self._ids.commit_of(update.new) if update.new is not None else None
+        if here is None or new is None or update.ref.startswith(TAGS):
+            return
+        history, empty, special = self._repository.history, 0, 0
+        before, after = history.read(here), history.read_whole(new)
+        for change in walk_changes(self._repository.store, before.tree, after.tree):
+            entry = change.old
+            if entry is not None and change.new is None and not gitlink_of(entry):
+                empty += entry.is_dir and entry.oid == EMPTY_TREE
+                special += not git_mode_of(entry)
+            yield TURN
+        if empty or special:
+            self.lost[update.ref] = LostEntries(empty, special)
 
     def _finish(self, *, is_atomic: bool) -> None:
         if is_atomic and self.reasons:

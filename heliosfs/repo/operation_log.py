@@ -119,6 +119,28 @@ class OperationLog:
         place = tuple.__new__(OperationPlace, (sequence, time_ns, sequence, NONE))
         self._put(place, encode_said_operation(after.head, time_ns))
 
+    def note(self, time_ns: int, verb: str, text: str, state: State) -> None:
+        """Append that something was done which changed no state of this log.
+
+        Undo and redo pass over it: they revert what they would without it.
+        """
+        last = self._last
+        self._append(
+            Operation(
+                last.sequence + 1 if last else 1,
+                time_ns,
+                verb,
+                text[:TEXT_MAX],
+                state,
+                state,
+                undoes=last.undoes if last else NONE,
+                redoes=last.redoes if last else NONE,
+                prior_undoes=last.undoes if last else NONE,
+                prior_redoes=last.redoes if last else NONE,
+                reverted=NONE,
+            )
+        )
+
     def undo_target(self) -> Operation:
         """Return the operation that undo reverts now.  NotFound."""
         return self._target(self._last.undoes if self._last else NONE, "undo")

@@ -338,3 +338,83 @@ def test_a_push_whose_publish_fails_has_changed_nothing(
         )
     # At least that of the commits and that of the refs.
     assert failed >= 2
+
+
+def test_refs_that_come_and_go_are_in_the_operation_log(stage: Stage, clone: Clone) -> None:
+    one = clone.id("main")
+    push(stage, clone, f"= {_NEW} {one} refs/heads/main")
+    clone.write("a", b"new\n")
+    two = clone.commit("two")
+    push(
+        stage,
+        clone,
+        f"= {one} {two} refs/heads/main",
+        f"= {_NEW} {one} refs/heads/idea",
+        f"= {_NEW} {two} refs/tags/v1",
+    )
+    lines = stage.run("oplog").splitlines()
+    head = stage.head[:12]
+    assert lines[0].endswith(f"push     {head} -> {head} new branch idea, new tag v1")
+    assert lines[1].endswith(f"main {head}")
+    idea = stage.run("rev-parse", "idea")[:12]
+    push(
+        stage,
+        clone,
+        f"= {one} {_GONE} refs/heads/idea",
+        f"+ {two} {one} refs/tags/v1",
+        f"= {_NEW} {two} refs/heads/x",
+        f"= {_NEW} {two} refs/heads/x",
+    )
+    assert stage.run("oplog", "-n1").endswith(
+        f"deleted branch idea (was {idea}), tag v1 moved (was {head}), new branch x\n"
+    )
+    push(stage, clone, f"= {one} {_GONE} refs/tags/v1", f"= {_NEW} {one} refs/tags/x/../y")
+    assert stage.run("oplog", "-n1").endswith(f"deleted tag v1 (was {idea})\n")
+    # Undo and redo pass over what changed no file, in either direction.
+    stage.reopen()
+    stage.run("undo")
+    assert stage.files.read(b"a") == b"1\n"
+    push(stage, clone, f"= {_NEW} {two} refs/heads/y")
+    assert stage.run("oplog", "-n1").endswith("new branch y\n")
+    stage.run("redo")
+    assert stage.files.read(b"a") == b"new\n"
+    stage.run("undo")
+    assert stage.files.read(b"a") == b"1\n"
+    stage.run("undo")
+    with pytest.raises(HeliosError, match="nothing to undo"):
+        stage.run("undo")
+
+
+def test_a_refused_push_is_in_no_log(stage: Stage, clone: Clone) -> None:
+    one = clone.id("main")
+    push(stage, clone, f"= {_NEW} {one} refs/heads/main")
+    before = stage.run("oplog")
+    lines = (f"= {_NEW} {one} refs/heads/idea", f"= {one} {_GONE} refs/heads/main")
+    assert len(push(stage, clone, *lines, options=("--atomic",))) == 2
+    assert push(stage, clone, lines[0], options=("--dry-run",)) == {}
+    assert stage.run("oplog") == before
+
+
+def test_what_git_cannot_hold_is_told_when_a_push_drops_it(stage: Stage, clone: Clone) -> None:
+    one = clone.id("main")
+    push(stage, clone, f"= {_NEW} {one} refs/heads/main")
+    stage.files.directory(b"dir/empty")
+    stage.files.directory(b"other/empty")
+    stage.files.fifo(b"dir/pipe")
+    stage.commit("here")
+    found = json.loads(stage.run("upload-pack", f"--to-git={clone.path}"))
+    here = found["refs"]["refs/heads/main"]
+    clone.git("reset", "-q", "--hard", here)
+    clone.write("dir/b", b"changed\n")
+    two = clone.commit("two")
+    file = clone.path.parent / "updates"
+    file.write_text(f"= {here} {two} refs/heads/main\n")
+    words = ("receive-pack", f"--from-git={clone.path}", f"--updates={file}")
+    reply = json.loads(stage.run(*words))
+    assert reply == {
+        "refused": {},
+        "lost": {"refs/heads/main": {"empty_directories": 2, "special_files": 1}},
+    }
+    assert set(stage.files.tree()) == {b"a", b"dir", b"dir/b"}
+    stage.run("undo")
+    assert b"dir/pipe" in stage.files.tree()

@@ -246,6 +246,41 @@ def test_a_push_takes_the_files_along_and_is_undone(
     assert "idea" not in verb(mounted, "branch")
 
 
+def test_what_git_cannot_have_is_told_once_and_what_a_push_drops(
+    remotes: Remotes, mounted: Mounted, tmp_path: Path
+) -> None:
+    ws = mounted.path
+    (ws / "dir/empty").mkdir(parents=True)
+    os.mkfifo(ws / "dir/pipe")
+    (ws / "dir/a").write_text("a\n")
+    mounted.commit("one")
+    verb(mounted, "branch", "filtered")
+    live = ws / ".helios/branches/filtered"
+    (live / ".gitattributes").write_text("*.bin filter=lfs\n")
+    (live / "x.bin").write_text("what LFS would keep elsewhere\n")
+    verb(mounted, "commit", "-q", "-m", "filtered", view=".helios/branches/filtered")
+    told = remotes.run(tmp_path, "clone", "-q", "helios::ws", "clone").stderr
+    assert "refs/heads/filtered is left out: " in told
+    clone = tmp_path / "clone"
+    assert remotes.run(clone, "fetch").stderr == ""
+    # Another reason is told again, and another branch.
+    verb(mounted, "branch", "more", "filtered")
+    told = remotes.run(clone, "fetch").stderr
+    assert "refs/heads/more is left out: " in told
+    assert "refs/heads/filtered" not in told
+    assert remotes.run(clone, "fetch").stderr == ""
+
+    (clone / "dir/a").write_text("new\n")
+    remotes.git(clone, "commit", "-qam", "two")
+    told = remotes.run(clone, "push", "-q", "origin", "main", "main:new").stderr
+    assert "helios: main: git holds neither empty directories nor FIFOs" in told
+    assert "1 and 1 of them are gone" in told
+    assert os.listdir(ws / "dir") == ["a"]
+    assert verb(mounted, "oplog", "-n1").endswith(" new branch new\n")
+    verb(mounted, "undo")
+    assert sorted(os.listdir(ws / "dir")) == ["a", "empty", "pipe"]
+
+
 def test_a_killed_push_or_fetch_is_repeated(
     remotes: Remotes, imported: Callable[[Path, Path], None], tmp_path: Path
 ) -> None:
@@ -336,4 +371,7 @@ def test_a_terminal_obeys_no_name_of_a_ref(
     RemoteHelper("x", "/x", io.StringIO(f"list\npush {ref}:{ref}\n\n"), said).serve()
     error = "refs/heads/a<U+009B>1m<U+202E>b is left out: odd name"
     assert capsys.readouterr().err == f"helios: {error}\n"
+    found["lost"] = {ref: {"empty_directories": 1, "special_files": 0}}
+    RemoteHelper("x", "/x", io.StringIO(f"push {ref}:{ref}\n\n"), io.StringIO()).serve()
+    assert "helios: a<U+009B>1m<U+202E>b: git holds neither" in capsys.readouterr().err
     assert f"error {ref} there is^Ma^[[2J<U+009B>1m\n" in said.getvalue()

@@ -91,7 +91,8 @@ def receive_pack(request: Request, options: Options) -> Steps[str]:
     lines = yield from on_thread(partial(_read_lines, path))
     push = ReceivedPush(repository, request.view, git, [_update(line) for line in lines])
     reasons = yield from push.run(is_atomic="atomic" in options, is_dry="dry-run" in options)
-    return json_reply({"refused": reasons})
+    lost = {ref: each._asdict() for ref, each in push.lost.items() if ref not in reasons}
+    return json_reply({"refused": reasons, "lost": lost})
 
 
 def _hash_name(repository: Repository, preferred: str) -> Steps[str]:
