@@ -23,7 +23,7 @@ from heliosfs.vfs.control_request import ControlRequest
 from heliosfs.vfs.files import Files
 from heliosfs.vfs.handles import ChannelHandle, FileHandle, Handle
 from heliosfs.workspace.inode import KEPT_ALL
-from heliosfs.workspace.nodes import FileNode
+from heliosfs.workspace.nodes import FileNode, Listed
 
 _DATA_AT = BODY_AT + wire.TRANSFER_BYTES
 
@@ -48,6 +48,7 @@ class HandleRequests:
         self._handle = files.handle
         self._read_file = files.read
         self._read_node = files.read_node
+        self._read_listed = files.read_listed
         self._write_node = files.write_node
         self._verbs = verbs
         self._kernel = kernel
@@ -69,7 +70,12 @@ class HandleRequests:
     def _read(self, ino: int, message: Message, end: int) -> Answer:
         fh, offset, size = wire.TRANSFER.unpack_from(message, BODY_AT)
         if not fh:
-            node = self._node(ino)
+            known = self._nodes.get(ino)
+            if isinstance(known, Listed):
+                data = self._read_listed(known, offset, size)
+                if data is not None:
+                    return data
+            node = known if isinstance(known, FileNode) else self._node(ino)
             if isinstance(node, FileNode):
                 return self._read_node(node, offset, size)
         handle = self._handle(fh, ino)

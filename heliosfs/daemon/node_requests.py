@@ -14,12 +14,13 @@ from heliosfs.clock import SECOND_NS
 from heliosfs.daemon.keeper import Keeper
 from heliosfs.errors import PosixError
 from heliosfs.fuse import wire
-from heliosfs.fuse.attributes import attributes
+from heliosfs.fuse.attributes import attributes, listed_attributes
 from heliosfs.fuse.handler import DONE, Answer, Handler
 from heliosfs.fuse.wire import BODY_AT, Message, Opcode, Valid
 from heliosfs.vfs.files import Files, SetAttributes, without_set_id
 from heliosfs.vfs.filesystem import FileSystem
 from heliosfs.workspace.inode import StatInode
+from heliosfs.workspace.nodes import Listed
 
 _FORGOTTEN_AT = BODY_AT + wire.NUMBER.size
 
@@ -62,6 +63,8 @@ class NodeRequests:
 
     def _getattr(self, ino: int, message: Message, end: int) -> bytes:
         node = self._nodes.get(ino)
+        if isinstance(node, Listed) and (answer := listed_attributes(node)) is not None:
+            return answer
         return attributes(node if isinstance(node, StatInode) else self._node(ino))
 
     def _setattr(self, ino: int, message: Message, end: int) -> Answer:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from heliosfs.clock import SECOND_NS
 from heliosfs.fuse.wire import ATTR_AT, ATTR_HOLDS, ENTRY, ENTRY_BYTES
 from heliosfs.objects.blob import WHOLE_MAX
-from heliosfs.objects.tree import decode_entry
+from heliosfs.objects.tree import decode_entry, unpack_fixed
 from heliosfs.workspace.inode import Inode, StatInode
 from heliosfs.workspace.large_file import LargeFile
 from heliosfs.workspace.nodes import DirNode, FileNode, Listed, Node
@@ -15,6 +15,7 @@ PAGE_BYTES = 4096
 _BLOCKS_PER_PAGE = PAGE_BYTES // 512
 IO_BYTES = 128 * 1024
 _NAME_HOLDS_AT = 16
+_ATTRIBUTES_HOLD_AT = 24
 _HOLDS_NOT = bytes(8)
 _FOREVER = ATTR_HOLDS.pack(FOREVER_SECONDS, 0, 0)
 _NEVER = ATTR_HOLDS.pack(0, 0, 0)
@@ -47,6 +48,14 @@ def attributes(node: StatInode) -> bytes:
     """Return the answer to a GETATTR or SETATTR request: the attributes without a name."""
     holds = _FOREVER if isinstance(node, Node) or node.is_kept else _NEVER
     return holds + entry(node)[ATTR_AT:]
+
+
+def listed_attributes(listed: Listed) -> bytes | None:
+    """Return the answer to a GETATTR request for a child without a node; None if it needs one."""
+    answer = build_listed(listed)
+    # The holes of a large file are in its list of parts.
+    holds = answer[_ATTRIBUTES_HOLD_AT : _ATTRIBUTES_HOLD_AT + 8]
+    return _FOREVER + answer[ATTR_AT:] if holds != _HOLDS_NOT else None
 
 
 def build(node: StatInode) -> bytes:
@@ -97,11 +106,14 @@ def build_listed(listed: Listed) -> bytes:
     The attributes of a large file hold for no time, so that stat(2) asks for them: its holes are
     known only from its list of parts, which a listing does not read.
     """
-    child, _ = decode_entry(listed.raw)
-    ino = listed.ino
-    # The size of a symbolic link is the length of its target; its entry has none.
-    size = len(child.target) or child.size
-    time, time_ns = divmod(child.mtime_ns, SECOND_NS)
+    raw, ino = listed.raw, listed.ino
+    mode, uid, gid, mtime_ns, size, _, flags, _ = unpack_fixed(raw)
+    rdev = 0
+    if flags:
+        child, _ = decode_entry(raw)
+        # The size of a symbolic link is the length of its target; its entry has none.
+        size, rdev = len(child.target) or size, child.rdev
+    time, time_ns = divmod(mtime_ns, SECOND_NS)
     ctime, ctime_ns = divmod(listed.ctime_ns, SECOND_NS)
     return ENTRY.pack(
         ino,
@@ -119,11 +131,11 @@ def build_listed(listed: Listed) -> bytes:
         time_ns,
         time_ns,
         ctime_ns,
-        child.mode,
+        mode,
         1,
-        child.uid,
-        child.gid,
-        child.rdev & _DEVICE,
+        uid,
+        gid,
+        rdev & _DEVICE,
         IO_BYTES,
         0,
     )

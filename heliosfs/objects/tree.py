@@ -42,6 +42,8 @@ _U32 = struct.Struct("<I")
 _U16 = struct.Struct("<H")
 pack_fixed = _FIXED.pack
 """Return the first 60 bytes of an entry: mode, uid, gid, mtime, size, id, flags, name's length."""
+unpack_fixed = _FIXED.unpack_from
+"""Return the values of these bytes, without the name."""
 LEAF = b"\0"
 INDEX = b"\1"
 """The first byte of a tree object."""

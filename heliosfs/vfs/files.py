@@ -7,8 +7,10 @@ import os
 import stat
 from dataclasses import dataclass
 
-from heliosfs.errors import NotPermitted, PosixError
-from heliosfs.objects.tree import clamp_time
+from heliosfs.errors import CorruptObject, NotPermitted, PosixError
+from heliosfs.objects.blob import WHOLE_MAX
+from heliosfs.objects.ids import Kind, Oid
+from heliosfs.objects.tree import clamp_time, unpack_fixed
 from heliosfs.vfs.filesystem import FileSystem
 from heliosfs.vfs.handles import ChannelHandle, FileHandle, Handle, TextHandle
 from heliosfs.vfs.late import LateStores
@@ -17,7 +19,7 @@ from heliosfs.vfs.virtual import ControlFile, FixedText, VirtualText
 from heliosfs.workspace.copying import copy
 from heliosfs.workspace.holes import next_data, next_data_block, next_hole, next_hole_block
 from heliosfs.workspace.inode import StatInode
-from heliosfs.workspace.nodes import DirNode, FileNode
+from heliosfs.workspace.nodes import DirNode, FileNode, Listed
 
 FILE_MAX_BYTES = 2**40
 _KEEP_SIZE, _PUNCH_HOLE, _ZERO_RANGE = 1, 2, 16
@@ -134,6 +136,23 @@ class Files:
         workspace = node.workspace
         workspace.read_ns = max(workspace.read_ns, node.mtime_ns)
         return self._contents.read(node, offset, length)
+
+    def read_listed(self, listed: Listed, offset: int, length: int) -> bytes | None:
+        """Return the bytes of a small file that has no node, if all of them are asked for.
+
+        The kernel keeps them, so a search through a tree leaves neither nodes nor contents behind
+        here.  Return None if it takes a node to answer.  Raise StoreError.
+        """
+        mode, _, _, mtime_ns, size, oid, flags, _ = unpack_fixed(listed.raw)
+        if offset or flags or not 0 < size <= min(length, WHOLE_MAX) or not stat.S_ISREG(mode):
+            return None
+        workspace = listed.workspace
+        workspace.read_ns = max(workspace.read_ns, mtime_ns)
+        data = self._contents.store.read(Oid(oid), Kind.BLOB)
+        # As `WorkingSet.load`: a tree may have been made up elsewhere.
+        if len(data) != size:
+            raise CorruptObject(f"content {oid.hex()} has {len(data)} bytes, not {size}")
+        return data
 
     def writable(self, handle: Handle) -> FileNode:
         """Return the file that a handle may write to.  Fail with EBADF, or EPERM for a text."""
