@@ -27,6 +27,7 @@ A refused call changes nothing, and raises a class of [`heliosfs.errors`](errors
 
 _OBJECTS = (
     ("view", ("ViewClient",)),
+    ("remotes", ("RemoteClient",)),
     ("workspace", ("Workspace", "LiveBranch", "RunningExperiment")),
     ("requests", ("UnmergedPaths",)),
     ("asynchronous", ("AsyncWorkspace", "AsyncLiveBranch", "AsyncRunningExperiment")),

@@ -232,6 +232,100 @@ class MergeOutcome:
 
 
 @dataclass(frozen=True, slots=True)
+class RefMove:
+    """A branch, tag or experiment that a push or a fetch has moved."""
+
+    name: str
+    kind: str
+    """`branch`, `tag` or `experiment`."""
+    before: str | None
+    """None if it is new."""
+    after: str | None
+    """None if it was deleted."""
+    forced: bool
+    """True if it has lost commits."""
+
+
+@dataclass(frozen=True, slots=True)
+class RefProblem:
+    """A branch, tag or experiment that stays as it was."""
+
+    name: str
+    kind: str
+    error: str
+    """Reason, in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class PushOutcome:
+    """Result of a push."""
+
+    remote: str
+    url: str
+    pushed: tuple[RefMove, ...]
+    refused: tuple[RefProblem, ...]
+    commit_count: int
+    object_count: int
+    """Number of objects that were sent."""
+    sent_bytes: int
+
+    @classmethod
+    def of(cls, document: Document) -> PushOutcome:
+        """Return the result that a document describes."""
+        pushed = document["pushed"]
+        counts = ("commit_count", "object_count", "sent_bytes")
+        return cls(
+            document["remote"],
+            document["url"],
+            moves_of(pushed),
+            problems_of(document["refused"]),
+            *(sum(each[count] for each in pushed) for count in counts),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class FetchOutcome:
+    """Result of a fetch."""
+
+    remote: str
+    url: str
+    moved: tuple[RefMove, ...]
+    gone: tuple[RefMove, ...]
+    """Refs that the remote has no more."""
+    damaged: tuple[RefProblem, ...]
+    """Refs that are damaged at the remote."""
+    commit_count: int
+    object_count: int
+    """Number of objects that were received."""
+    got_bytes: int
+
+    @classmethod
+    def of(cls, document: Document) -> FetchOutcome:
+        """Return the result that a document describes."""
+        return cls(
+            document["remote"],
+            document["url"],
+            moves_of(document["moved"]),
+            moves_of(document["gone"]),
+            problems_of(document["damaged"]),
+            document["commit_count"],
+            document["object_count"],
+            document["got_bytes"],
+        )
+
+
+def moves_of(documents: list[Document]) -> tuple[RefMove, ...]:
+    """Return the moves of refs that documents describe."""
+    names = RefMove.__dataclass_fields__
+    return tuple(RefMove(**{name: each[name] for name in names}) for each in documents)
+
+
+def problems_of(documents: list[Document]) -> tuple[RefProblem, ...]:
+    """Return the refs with reasons that documents describe."""
+    return tuple(RefProblem(**each) for each in documents)
+
+
+@dataclass(frozen=True, slots=True)
 class Score:
     """A number that was recorded for a commit."""
 

@@ -7,10 +7,11 @@ import uuid
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from heliosfs import isolated
 from heliosfs.cli.locate import REPOSITORY
+from heliosfs.client.remotes import Favor, RemoteClient
 from heliosfs.client.requests import Door, commit_everything, request_json
 from heliosfs.client.values import (
     BranchInfo,
@@ -24,17 +25,14 @@ from heliosfs.client.values import (
     WorkspaceStatus,
     score_of,
 )
-from heliosfs.client.view import ViewClient
 from heliosfs.client.words import flags, given, values
 from heliosfs.errors import NotFound
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-Favor = Literal["ours", "theirs", "markers"]
 
-
-class Workspace(ViewClient):
+class Workspace(RemoteClient):
     """A mounted workspace, or the live directory of one of its branches.
 
     An object holds nothing open and may be used by several threads at once; each call is a request

@@ -46,6 +46,22 @@ def test_the_sample_of_the_readme(guide: Guide) -> None:
     assert (guide.path / "src/app.py").read_text() == "print('hello')\n"
 
 
+def test_share_with_other_machines(guide: Guide, tmp_path: Path) -> None:
+    url = f"file://{tmp_path}/remote"
+    guide.type("helios", "remote", "add", "origin", url)
+    guide.run(program("Share with other machines"), after="publish()")
+    guide.type("helios", "clone", "-q", url, str(tmp_path / "other"))
+    other = ("helios", "-C", str(tmp_path / "other"))
+    guide.type(*other, "commit", "-q", "--allow-empty", "-m", "sooner")
+    guide.type(*other, "push", "-q")
+    put(guide.path / "new", "x\n")
+    guide.type("helios", "commit", "-m", "later")
+    said = guide.run(program("Share with other machines"), after="publish()")
+    assert said.endswith(" bytes sent\n")
+    assert guide.subjects()[:1] == ["Merge remote-tracking branch 'origin/main'"]
+    assert set(guide.subjects()[1:3]) == {"later", "sooner"}
+
+
 def test_keep_what_is_better(guide: Guide) -> None:
     before = SCORE + "measure, run_performance_tests = score, lambda: measure('solution.py')"
     said = guide.run(program("Keep what is better"), before, "print(best, repr(solution))")

@@ -90,6 +90,10 @@ def test_the_verbs_are_coroutines(run: Callable[[Main], Workspace]) -> None:
             await attempt.record(score=3)
             assert (await attempt.best()).value == 3
         assert [each.state for each in await workspace.experiments()] == ["finished"]
+        await workspace.request("remote", "add", f"file://{workspace.path}-remote")
+        assert (await workspace.push("origin", "main")).pushed[0].after == made
+        assert (await workspace.fetch()).moved == ()
+        assert not (await workspace.pull()).merged
         kept = await workspace.fork("kept")
         assert kept.name == "kept"
         assert [each.name for each in await workspace.branches()] == ["e", "kept", "main"]

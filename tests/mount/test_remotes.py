@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import random
 import subprocess
@@ -9,6 +10,10 @@ import threading
 import time
 from pathlib import Path
 
+import pytest
+
+from heliosfs import Workspace
+from heliosfs.errors import Stale
 from tests.mount.conftest import SECONDS, Mounted, Mounter
 
 
@@ -50,6 +55,56 @@ def test_two_workspaces_share_a_branch(mounter: Mounter, tmp_path: Path) -> None
     one.helios("undo")
     assert (one.path / "a").read_text() == "1\n"
     assert one.helios("status", "-sb") == "## main...origin/main [behind 1]\n"
+
+
+def test_the_client_shares_branches_work_and_experiments(mounter: Mounter, tmp_path: Path) -> None:
+    one, two = _two(mounter, tmp_path)
+    here, there = Workspace(one.path), Workspace(two.path)
+    (one.path / "a").write_text("2\n")
+    made = here.commit("second")
+    pushed = here.push()
+    (move,) = pushed.pushed
+    assert (move.name, move.kind, move.after, move.forced) == ("main", "branch", made, False)
+    assert (pushed.remote, pushed.commit_count) == ("origin", 1)
+    assert pushed.sent_bytes > 0
+    (two.path / "b").write_text("3\n")
+    there.commit("beside")
+    with pytest.raises(Stale):
+        there.push("origin", "main")
+    assert there.pull("origin", "main").merged
+    assert there.push("origin").pushed[0].name == "main"
+    assert here.fetch("origin").moved[0].after == there.head
+    assert here.pull(ff_only=True).fast_forward
+
+    with here.experiment("idea") as attempt:
+        (attempt.path / "a").write_text("4\n")
+        attempt.commit("try")
+        attempt.record(score=0.5)
+        assert [each.kind for each in attempt.push("origin").pushed] == ["experiment", "branch"]
+    assert {(each.kind, each.name) for each in there.fetch().moved} == {
+        ("experiment", "idea"),
+        ("branch", "idea"),
+    }
+    (info,) = there.experiments()
+    assert (info.name, info.branch) == ("origin/idea", "origin/idea")
+    assert info.best is not None
+    assert info.best.value == 0.5
+
+    # What a program has stored through a mapping a moment ago comes along.
+    (one.path / "map").write_bytes(bytes(4096))
+    with (one.path / "map").open("r+b") as file, mmap.mmap(file.fileno(), 4096) as stored:
+        stored[:5] = b"typed"
+        (work,) = here.push(work=True).pushed
+    there.fetch()
+    there.merge(f"origin/{work.name}", squash=True)
+    assert (two.path / "map").read_bytes()[:5] == b"typed"
+    here.reset(hard=True)
+    (one.path / "map").unlink(missing_ok=True)
+    (gone,) = here.push(work=True).pushed
+    assert (gone.name, gone.after) == (work.name, None)
+    assert [each.name for each in there.fetch(prune=True).gone] == [work.name]
+    refused = here.push("origin", "main", "idea", delete=True)
+    assert {each.after for each in refused.pushed} == {None}
 
 
 def test_work_goes_on_beside_a_push(mounter: Mounter, tmp_path: Path) -> None:

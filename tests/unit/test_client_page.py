@@ -24,7 +24,7 @@ def test_the_page_is_made_from_the_docstrings() -> None:
 def test_every_method_of_the_synchronous_client_is_one_of_the_other() -> None:
     bodies = {
         node.name: node
-        for name in ("view", "workspace", "asynchronous")
+        for name in ("view", "remotes", "workspace", "asynchronous")
         for node in parsed(SOURCES / f"heliosfs/client/{name}.py").body
         if isinstance(node, ast.ClassDef)
     }
@@ -40,7 +40,7 @@ def test_every_method_of_the_synchronous_client_is_one_of_the_other() -> None:
         return {each for each in found if not each.startswith("_")}
 
     left_out = {"head", "start"}
-    assert public("ViewClient", "Workspace") - public("AsyncWorkspace") == left_out
+    assert public("ViewClient", "RemoteClient", "Workspace") - public("AsyncWorkspace") == left_out
     assert public("LiveBranch") - public("AsyncLiveBranch") == set()
     assert public("RunningExperiment") - public("AsyncRunningExperiment") == set()
 

@@ -22,7 +22,7 @@ class PushedRef(NamedTuple):
     experiment: Experiment | None = None
 
 
-class PushOutcome(NamedTuple):
+class RefOutcome(NamedTuple):
     """A branch, tag or experiment after its push: the results, or why it was refused."""
 
     ref: PushedRef
@@ -30,17 +30,17 @@ class PushOutcome(NamedTuple):
     refusal: str
 
 
-def exit_code(outcomes: list[PushOutcome]) -> int:
+def exit_code(outcomes: list[RefOutcome]) -> int:
     """Return the exit code of a push."""
     return 1 if any(each.result is None for each in outcomes) else 0
 
 
-def document_of(remote: str, url: str, outcomes: list[PushOutcome]) -> dict[str, object]:
+def document_of(remote: str, url: str, outcomes: list[RefOutcome]) -> dict[str, object]:
     """Return the results as a value for JSON."""
     pushed, refused = [], []
     for ref, result, refusal in outcomes:
         if result is None:
-            refused.append({"name": ref.there, "error": refusal})
+            refused.append({"name": ref.there, "kind": KIND_WORDS[ref.kind], "error": refusal})
             continue
         pushed.append(
             {
@@ -58,7 +58,7 @@ def document_of(remote: str, url: str, outcomes: list[PushOutcome]) -> dict[str,
     return {"remote": remote, "url": url, "pushed": pushed, "refused": refused}
 
 
-def text_of(url: str, outcomes: list[PushOutcome]) -> str:
+def text_of(url: str, outcomes: list[RefOutcome]) -> str:
     """Return the results as text."""
     lines = []
     for ref, result, refusal in outcomes:

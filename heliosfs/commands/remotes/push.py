@@ -8,7 +8,7 @@ from heliosfs.commands.instead import FORCE
 from heliosfs.commands.options import Options
 from heliosfs.commands.remotes.outcomes import (
     PushedRef,
-    PushOutcome,
+    RefOutcome,
     document_of,
     exit_code,
     text_of,
@@ -50,7 +50,7 @@ def push(request: Request, options: Options) -> Steps[str]:
         except (NotFastForward, AlreadyExists) as error:
             if chosen == [ref]:
                 raise
-            outcomes.append(PushOutcome(ref, None, str(error)))
+            outcomes.append(RefOutcome(ref, None, str(error)))
     pushed = [ref.name for ref, result, _ in outcomes if result and ref.commit]
     outcomes += yield from clear_work(request.repository, bucket, remote, pushed)
     code = exit_code(outcomes)
@@ -61,15 +61,15 @@ def push(request: Request, options: Options) -> Steps[str]:
 
 def _push_one(
     request: Request, bucket: Bucket, remote: str, ref: PushedRef, options: Options
-) -> Steps[PushOutcome]:
+) -> Steps[RefOutcome]:
     if ref.experiment is not None:
         made = push_experiment(request.repository, bucket, remote, ref.experiment, ref.there)
         head, result = yield from made
-        return PushOutcome(ref._replace(commit=head), result, "")
+        return RefOutcome(ref._replace(commit=head), result, "")
     if ref.commit is None:
         kind = EXPERIMENTS if ref.kind == EXPERIMENTS else ""
         result = yield from delete(request.repository, bucket, remote, ref.there, kind)
-        return PushOutcome(ref, result, "")
+        return RefOutcome(ref, result, "")
     steps = push_ref(
         request.repository,
         bucket,
@@ -80,7 +80,7 @@ def _push_one(
         with_lease="force-with-lease" in options,
         note_of=ref.name,
     )
-    return PushOutcome(ref, (yield from steps), "")
+    return RefOutcome(ref, (yield from steps), "")
 
 
 def _with_experiments(request: Request, chosen: list[PushedRef]) -> list[PushedRef]:

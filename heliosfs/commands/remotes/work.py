@@ -12,7 +12,7 @@ from functools import partial
 from heliosfs.commands.options import Options
 from heliosfs.commands.remotes.outcomes import (
     PushedRef,
-    PushOutcome,
+    RefOutcome,
     document_of,
     exit_code,
     text_of,
@@ -67,7 +67,7 @@ def push_work(request: Request, options: Options) -> Steps[str]:
 
 def _push_work(
     repository: Repository, bucket: Bucket, remote: str, there: str, work: Commit
-) -> Steps[PushOutcome]:
+) -> Steps[RefOutcome]:
     """Let the branch of this machine name a commit, if it has nothing of another one.  Stale."""
     seen = repository.remotes.tracked(remote, HEADS, there)
     if seen is not None:
@@ -80,7 +80,7 @@ def _push_work(
             )
         if is_same_work(work, before):
             ref = PushedRef(HEADS, _SHOWN, there, seen.commit)
-            return PushOutcome(ref, PushResult(seen.commit, is_forced=False), "")
+            return RefOutcome(ref, PushResult(seen.commit, is_forced=False), "")
     with repository.transaction:
         head = repository.history.write(work)
     steps = partial(push, repository, bucket, remote, HEADS, there, head, with_lease=True)
@@ -93,14 +93,14 @@ def _push_work(
         result = yield from steps()
     # It replaces what this machine has pushed: nobody loses anything by it.
     result = result._replace(is_forced=False)
-    return PushOutcome(PushedRef(HEADS, _SHOWN, there, head), result, "")
+    return RefOutcome(PushedRef(HEADS, _SHOWN, there, head), result, "")
 
 
 def clear_work(
     repository: Repository, bucket: Bucket, remote: str, names: Iterable[str]
-) -> Steps[list[PushOutcome]]:
+) -> Steps[list[RefOutcome]]:
     """Delete what this machine has pushed of branches, where these have no changes any more."""
-    outcomes: list[PushOutcome] = []
+    outcomes: list[RefOutcome] = []
     if repository.store.get(keys.MACHINE) is None:
         return outcomes
     with repository.transaction:
@@ -115,7 +115,7 @@ def clear_work(
         ref = PushedRef(HEADS, there, there, None)
         try:
             result = yield from delete(repository, bucket, remote, there)
-            outcomes.append(PushOutcome(ref, result, ""))
+            outcomes.append(RefOutcome(ref, result, ""))
         except NotFastForward as error:
-            outcomes.append(PushOutcome(ref, None, str(error)))
+            outcomes.append(RefOutcome(ref, None, str(error)))
     return outcomes
