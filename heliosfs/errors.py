@@ -119,6 +119,10 @@ class PromisedObject(MissingObject):
         """Name of the remote that has it."""
 
 
+class Unfetched(StoreError):
+    """The content of a file is still at a remote, and could not be had from there."""
+
+
 class CorruptObject(StoreError):
     """The bytes of an object do not have its id, or cannot be decoded."""
 

@@ -132,7 +132,7 @@ def _run_in_process(
             "saved, not about the files that lie here now",
             file=sys.stderr,
         )
-    from heliosfs.commands.table import run as run_verb
+    from heliosfs.commands.table import run_alone
     from heliosfs.commands.verb import NO_SCREEN
 
     told, shown = tell or (lambda progress: None), screen or NO_SCREEN
@@ -140,7 +140,7 @@ def _run_in_process(
 
     def use(found: Repository) -> str:
         opened.append(found)
-        return run_verb(found, found.root, list(argv), place.below, told, shown)
+        return run_alone(found, lambda: found.root, list(argv), place.below, told, shown)
 
     try:
         return with_repository(place, use)

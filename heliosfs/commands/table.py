@@ -25,14 +25,32 @@ from heliosfs.commands.declarations.settings import DECLARED_SETTINGS
 from heliosfs.commands.declarations.upkeep import DECLARED_UPKEEP
 from heliosfs.commands.refusal import tell_as_json
 from heliosfs.commands.verb import NO_SCREEN, Request, Screen, Verb
-from heliosfs.errors import CorruptObject, HeliosError, MissingObject, StoreError, UsageError
+from heliosfs.errors import (
+    CorruptObject,
+    HeliosError,
+    MissingObject,
+    PromisedObject,
+    StoreError,
+    Unfetched,
+    UsageError,
+)
 
 if TYPE_CHECKING:
     from heliosfs.repo.repository import Repository
     from heliosfs.repo.view import View
     from heliosfs.steps import Progress, Steps
 
-__all__ = ["VERBS", "CommandLine", "Request", "Verb", "begin", "find_verb", "parse_line", "run"]
+__all__ = [
+    "VERBS",
+    "CommandLine",
+    "Request",
+    "Verb",
+    "begin",
+    "find_verb",
+    "parse_line",
+    "run",
+    "run_alone",
+]
 
 VERBS: dict[str, Verb] = {
     verb.name: verb
@@ -94,6 +112,31 @@ def run(
         raise told from error
 
 
+def run_alone(
+    repository: Repository,
+    view: Callable[[], View],
+    argv: list[str],
+    cwd: str = "",
+    report: Callable[[Progress], None] = lambda progress: None,
+    screen: Screen = NO_SCREEN,
+) -> str:
+    """Run a verb as `run` does, again and again until all contents that it needs are here.
+
+    For callers beside whom nobody waits for the store.  `view` returns the view each time.  Raise
+    Unfetched, too.
+    """
+    from heliosfs.remote.repetition import repeated
+
+    def attempt() -> str:
+        return run(repository, view(), argv, cwd, report, screen)
+
+    try:
+        return repeated(repository, attempt, report)
+    except Unfetched as error:
+        tell_as_json(error, argv)
+        raise
+
+
 def begin(
     repository: Repository,
     view: View,
@@ -121,6 +164,9 @@ def _verb_of(argv: list[str]) -> Verb:
 
 def _with_hint(error: HeliosError, argv: list[str], view: View) -> HeliosError:
     """Return the error as the client tells it, with what to do about a damaged store."""
+    if isinstance(error, PromisedObject):
+        # It is run again once the content is here.
+        return error
     if isinstance(error, UsageError):
         error = UsageError(_USAGE + str(error).removeprefix(_USAGE))
     # What fsck itself raises is its list.

@@ -52,6 +52,11 @@ class RunningSteps(Generic[T]):
         """Record that the work yielded by the generator failed; `next` raises the error in it."""
         self._error = error
 
+    def restart(self, steps: Steps[T]) -> None:
+        """Go on with other steps, in place of those that have failed."""
+        self._steps.close()
+        self._steps, self._error = steps, None
+
     def close(self) -> None:
         """Close the generator, so that it frees what it holds.  Idempotent."""
         self._steps.close()

@@ -13,7 +13,7 @@ from heliosfs.daemon.control_pages import ControlPages
 from heliosfs.daemon.keeper import Keeper
 from heliosfs.daemon.kernel import Kernel
 from heliosfs.daemon.verbs import Verbs
-from heliosfs.errors import HeliosError, PosixError
+from heliosfs.errors import HeliosError, PosixError, PromisedObject
 from heliosfs.fuse import wire
 from heliosfs.fuse.handler import DONE, Answer, Handler
 from heliosfs.fuse.notices import Notices
@@ -118,7 +118,7 @@ class HandleRequests:
         try:
             count = self._write_node(node, offset, data, is_late=is_late)
         except HeliosError as error:
-            if is_late:
+            if is_late and not isinstance(error, PromisedObject):
                 _refuse_page(self._kernel, node, error.errno)
             raise
         written = wire.WRITTEN.pack(count, 0)

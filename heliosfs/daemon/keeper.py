@@ -14,7 +14,7 @@ import trio
 from heliosfs.clock import SECOND_NS
 from heliosfs.config.settings import Settings
 from heliosfs.daemon.kernel import Kernel
-from heliosfs.errors import StoreError, StoreFull
+from heliosfs.errors import PromisedObject, StoreError, StoreFull
 from heliosfs.repo.repository import Repository
 from heliosfs.steps import BACKLOG_BYTES
 from heliosfs.workspace.flush import file_slices
@@ -109,6 +109,10 @@ class Keeper:
                 await work()
             except StoreFull as error:
                 log.warning("saving failed, and is tried again: %s", error)
+                self.touch()
+            except PromisedObject as error:
+                # Nothing is lost, and nothing of it is wrong.
+                log.warning("saving waits, and is tried again: %s", error)
                 self.touch()
             except StoreError as error:
                 log.error("the mount is read-only now, because saving failed: %s", error)

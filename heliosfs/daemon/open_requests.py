@@ -16,7 +16,7 @@ from heliosfs.daemon.control_pages import ControlPages
 from heliosfs.daemon.keeper import Keeper
 from heliosfs.daemon.kernel import Kernel
 from heliosfs.daemon.verbs import Verbs
-from heliosfs.errors import PosixError, StoreError
+from heliosfs.errors import PosixError, PromisedObject, StoreError
 from heliosfs.fuse import wire
 from heliosfs.fuse.attributes import PAGE_BYTES
 from heliosfs.fuse.handler import OPENED_FILE, Answer, Handler
@@ -130,15 +130,26 @@ class OpenRequests:
         if node.barrier and self._contents.writers:
             await self._kernel.barrier()
         if isinstance(node, BuiltText) and not flags & (os.O_ACCMODE | os.O_TRUNC):
-            text = await self._verbs.work_off("making the text", node.steps(), pid)
+            text = await self._verbs.work_off("making the text", node.steps, pid)
             fh = self._files.open_text(node, text)
         else:
-            fh = self._files.open(node, flags)
+            fh = await self._open_now(node, flags, pid)
         if node.size and not node.is_kept:
             handle = self._handles[fh]
             assert isinstance(handle, TextHandle)
             await self._send_size(node, handle.data[-1:])
         return wire.OPENED.pack(fh, OpenFlags.DIRECT_IO, 0)
+
+    async def _open_now(self, node: VirtualText, flags: int, pid: int) -> int:
+        """Open a text that is made at once, unless contents are needed that a remote has."""
+
+        async def attempt() -> int:
+            return self._files.open(node, flags)
+
+        try:
+            return self._files.open(node, flags)
+        except PromisedObject as error:
+            return await self._verbs.hydrator.repeated(error, attempt, "making the text", pid)
 
     async def _send_size(self, node: VirtualText, last: bytes) -> None:
         """Notify the kernel of the length of a text, by pushing the last byte.

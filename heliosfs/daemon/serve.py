@@ -141,7 +141,10 @@ def _serve(
         if connection.begin():
             service.trimmer.prune = notices.prune
         ended = mounts.ended if mounts is not None else lambda _device: None
-        dispatcher = Dispatcher(connection, loop, handlers, inner, ended)
+        hydrator = service.verbs.hydrator
+        dispatcher = Dispatcher(
+            connection, loop, handlers, inner, ended, hydrator.bring, hydrator.end
+        )
         collector = Collector(repository, service.keeper, service.verbs.run_long)
         background = (
             service.keeper.run, service.trimmer.run, collector.run, watchers.run, kernel.run,

@@ -49,6 +49,7 @@ class Service:
         self.keeper = keeper = Keeper(repository, kernel, self._fail)
         self.trimmer = Trimmer(filesystem, kernel)
         self.verbs = verbs = Verbs(repository, kernel, keeper, watchers)
+        verbs.hydrator.on_failure = filesystem.dot.errors.note
         self._files = files
         if mounts is not None:
             mounts.on_split = self._leave_opens

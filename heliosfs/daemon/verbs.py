@@ -6,21 +6,25 @@ import json
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from heliosfs.daemon.caller import wants_to_end
 from heliosfs.daemon.driver import Driver, RunningSteps
+from heliosfs.daemon.hydrator import Hydrator
 from heliosfs.daemon.keeper import Keeper
 from heliosfs.daemon.kernel import Kernel
 from heliosfs.daemon.reader import Reader
 from heliosfs.daemon.turns import Turns
 from heliosfs.daemon.watchers import Watchers
-from heliosfs.errors import Busy, HeliosError, Interrupted
+from heliosfs.errors import Busy, HeliosError, Interrupted, PromisedObject, Unfetched
 from heliosfs.fuse.loop import HandoffLock
 from heliosfs.repo.repository import Repository
 from heliosfs.steps import Steps
 from heliosfs.vfs.control import Channel
 from heliosfs.vfs.control_request import ControlRequest, LongRequest
+
+if TYPE_CHECKING:
+    from heliosfs.remote.repetition import Repetition
 
 TOLD_NS = 200_000_000
 """Time between two progress lines of a long verb."""
@@ -32,15 +36,31 @@ class _LongRun(RunningSteps[str]):
     """A long verb between its first step and its reply."""
 
     def __init__(
-        self, name: str, steps: Steps[str], channel: Channel | None, request: ControlRequest | None
+        self,
+        name: str,
+        begin: Callable[[], Steps[str]],
+        channel: Channel | None,
+        request: ControlRequest | None,
     ) -> None:
-        super().__init__(steps)
+        super().__init__(begin())
         self.name = name
         self.channel = channel
         """Channel for the reply; None if no caller waits for one."""
         self.request = request
         self.lock = HandoffLock()
         """Lock held while a task runs its steps; several processes may read from one channel."""
+        self._begin = begin
+        self._again: Repetition | None = None
+
+    def begin_again(self, error: PromisedObject, hydrator: Hydrator) -> None:
+        """Begin again once the content is here for which the verb was abandoned.
+
+        Raise Unfetched.
+        """
+        if self._again is None:
+            self._again = hydrator.repetition()
+        self._again.missed(error)
+        self.restart(self._again.steps(self._begin))
 
 
 class Verbs:
@@ -59,6 +79,7 @@ class Verbs:
         self._long: _LongRun | None = None
         self._driver = Driver(kernel, keeper, repository.store)
         self._turns = Turns(repository, kernel, keeper, watchers, self._driver)
+        self.hydrator = Hydrator(repository, kernel, keeper, self._driver)
         self._is_ending = False
 
     def follow(self, on_ended: Callable[[], None]) -> None:
@@ -70,12 +91,17 @@ class Verbs:
         for request in requests:
             try:
                 reply: str | None
-                if request.reading is not None:
-                    reply = await self._read(channel, request, request.reading)
-                elif request.long is not None:
-                    reply = await self._begin(channel, request, request.long)
-                else:
-                    reply = await self._turns.run(request)
+                try:
+                    if request.reading is not None:
+                        reply = await self._read(channel, request, request.reading)
+                    elif request.long is not None:
+                        reply = await self._begin(channel, request, request.long)
+                    else:
+                        reply = await self._turns.run(request)
+                except PromisedObject as promised:
+                    reply = await self._repeat(channel, request, promised)
+            except Unfetched as error:
+                reply = _refused(channel, request, error)
             except Exception as error:
                 channel.fail(_error_to_report(error))
                 raise
@@ -92,6 +118,9 @@ class Verbs:
                 return
             try:
                 reply = await self._drive(run, time.monotonic_ns() + TOLD_NS)
+            except Unfetched as error:
+                assert run.request is not None
+                reply = _refused(channel, run.request, error)
             except Exception as error:
                 channel.fail(_error_to_report(error))
                 raise
@@ -110,22 +139,30 @@ class Verbs:
     def end(self) -> None:
         """Stop a long verb at its next step, because the mount ends."""
         self._is_ending = True
+        self.hydrator.end()
 
     async def run_long(self, name: str, steps: Steps[str]) -> str:
         """Run a long verb for which no channel waits; return its reply.
 
         Raise Busy if another runs.
         """
-        reply = await self._drive(self._take_place(_LongRun(name, steps, None, None)))
+        reply = await self._drive(self._take_place(_LongRun(name, lambda: steps, None, None)))
         assert reply is not None
         return reply
 
-    async def work_off(self, name: str, steps: Steps[_T], pid: int) -> _T:
+    async def work_off(self, name: str, begin: Callable[[], Steps[_T]], pid: int) -> _T:
         """Run steps that change nothing, and so may run beside a long verb; return the result.
 
         They end with the thread `pid`, for which they run; 0 if it is not known.
         """
-        driven = RunningSteps(steps)
+        attempt = partial(self._work_off, name, begin, pid)
+        try:
+            return await attempt()
+        except PromisedObject as error:
+            return await self.hydrator.repeated(error, attempt, name, pid)
+
+    async def _work_off(self, name: str, begin: Callable[[], Steps[_T]], pid: int) -> _T:
+        driven = RunningSteps(begin())
         try:
             with self._kernel.working():
                 await self._driver.run_until(driven, None, self._reader(name, pid))
@@ -146,12 +183,24 @@ class Verbs:
             driven.close()
         return driven.results[0]
 
+    async def _repeat(
+        self, channel: Channel, request: ControlRequest, error: PromisedObject
+    ) -> str:
+        """Run a verb again that has met a content that a remote has, once that is here."""
+        # I69: it was abandoned, and holds nothing while it waits.
+        if request.reading is not None:
+            name = request.reading.name
+            attempt = partial(self._read, channel, request, request.reading)
+        else:
+            name, attempt = "a verb", partial(self._turns.run, request)
+        return await self.hydrator.repeated(error, attempt, name, channel.opener_pid)
+
     async def _begin(
         self, channel: Channel, request: ControlRequest, long: LongRequest
     ) -> str | None:
         """Begin a long verb; return its reply, or None if the caller gets it by reading on."""
         await self._turns.capture(request)
-        run = self._take_place(_LongRun(long.name, long.begin(), channel, request))
+        run = self._take_place(_LongRun(long.name, long.begin, channel, request))
         async with run.lock:
             return await self._drive(run, time.monotonic_ns() + TOLD_NS if long.progress else None)
 
@@ -171,11 +220,18 @@ class Verbs:
     async def _drive(self, run: _LongRun, end_ns: int | None = None) -> str | None:
         """Continue the verb until its end, or until `end_ns`; return the reply, or None."""
         try:
-            with self._kernel.working():
-                if await self._driver.run_until(run, end_ns, partial(self._check, run)):
-                    await self._turns.finish(run, run.request)
-                elif run.results and run.request is not None:
-                    await self._turns.acknowledge(run.request)
+            while True:
+                try:
+                    with self._kernel.working():
+                        if await self._driver.run_until(run, end_ns, partial(self._check, run)):
+                            await self._turns.finish(run, run.request)
+                        elif run.results and run.request is not None:
+                            await self._turns.acknowledge(run.request)
+                    break
+                except PromisedObject as error:
+                    run.begin_again(error, self.hydrator)
+                if run.request is not None:
+                    await self._turns.capture(run.request)
         except BaseException:
             self._drop(run)
             raise
@@ -206,6 +262,17 @@ class Verbs:
         self._keeper.touch()
         request.answered()
         channel.answer(request.framed(reply) if request.exit else reply)
+
+
+def _refused(channel: Channel, request: ControlRequest, error: Unfetched) -> str:
+    """Return the reply to a request whose contents cannot be had, or report the error, raised."""
+    try:
+        if request.unfetched is None:
+            raise error
+        return request.unfetched(error)
+    except HeliosError as told:
+        channel.fail(told)
+        raise
 
 
 def _error_to_report(error: Exception) -> HeliosError:

@@ -4,6 +4,9 @@ One worker reads at a time, and answers at once each request that need not wait.
 has to wait keeps the worker that read it, while another worker reads on.  A coroutine runs up to
 its first wait before its worker lets go of the turn to read: most verbs never wait, and to wake
 another worker for each takes longer than the lock of it all.
+
+A handler that needs a content which a remote has fails, and is called again with a copy of its
+message once that is here: handlers are synchronous, and none of them waits.
 """
 
 from __future__ import annotations
@@ -17,12 +20,13 @@ from typing import Any, TypeAlias
 import pyfuse3
 import trio
 
+from heliosfs.errors import PromisedObject
 from heliosfs.fuse.connection import Connection
 from heliosfs.fuse.device import ROOT, Device
 from heliosfs.fuse.handler import Handler, errno_of
 from heliosfs.fuse.inner import InnerDevices
 from heliosfs.fuse.loop import ReaderLock, RequestLoop
-from heliosfs.fuse.wire import HEAD, Data, Opcode
+from heliosfs.fuse.wire import CALLER, CALLER_AT, HEAD, Data, Message, Opcode
 from heliosfs.pace import Pace
 
 IDLE_MAX = 4
@@ -38,6 +42,12 @@ _Answering: TypeAlias = "Coroutine[Any, Any, Data | None]"
 _Waiting: TypeAlias = "tuple[Device, int, int, _Answering, object]"
 """Device, opcode and unique number of a request, the coroutine that answers it, and what that has
 yielded for the first time."""
+
+_Bring: TypeAlias = Callable[[PromisedObject, int], Coroutine[Any, Any, None]]
+"""Function that waits until the content of an error is here, for a thread by its id."""
+
+_AGAIN_MAX = 5
+"""Most times that a handler is called again for the same content, which has come each time."""
 
 _RELAYED = frozenset(
     (
@@ -61,11 +71,19 @@ class Dispatcher:
         handlers: Mapping[int, Handler],
         inner: InnerDevices | None = None,
         on_ended: Callable[[Device], None] = lambda _device: None,
+        bring: _Bring | None = None,
+        on_over: Callable[[], None] = lambda: None,
     ) -> None:
-        """Serve `connection` and `inner`; call `on_ended` with a device whose mount is gone."""
+        """Serve `connection` and `inner`; call `on_ended` with a device whose mount is gone.
+
+        `bring` waits for contents that handlers need; `on_over` is called when no further request
+        is read, so that it waits no longer.
+        """
         self._connection = connection
         self._inner = inner
         self._on_ended = on_ended
+        self._bring = bring
+        self._on_over = on_over
         self._loop = loop
         self._handlers = handlers
         loop.watch(connection.fd)
@@ -86,6 +104,7 @@ class Dispatcher:
     def stop(self) -> None:
         """Read no further request; those that were read are still answered."""
         self._is_over = True
+        self._on_over()
         trio.lowlevel.notify_closing(self._loop.fd)
 
     async def _work(self, nursery: trio.Nursery) -> None:
@@ -133,7 +152,14 @@ class Dispatcher:
                 try:
                     data = handler(device.root if ino == ROOT else ino, message, end)
                 except Exception as error:  # noqa: BLE001 (whatever it is, it has an errno)
-                    _refuse(device, opcode, unique, error)
+                    if isinstance(error, PromisedObject) and self._bring is not None:
+                        copied = bytearray(message[:end])
+                        inode = device.root if ino == ROOT else ino
+                        coming = self._call_again(handler, inode, copied, error)
+                        if waiting := _begin(device, opcode, unique, coming):
+                            return waiting
+                    else:
+                        _refuse(device, opcode, unique, error)
                     continue
                 if isinstance(data, (bytes, bytearray)):
                     device.answer(unique, data)
@@ -141,7 +167,30 @@ class Dispatcher:
                     return waiting
         except (ConnectionResetError, trio.ClosedResourceError):
             self._is_over = True
+            self._on_over()
         return None
+
+    async def _call_again(
+        self, handler: Handler, ino: int, message: Message, error: PromisedObject
+    ) -> Data | None:
+        """Call a handler again each time that a content has come which it needs."""
+        assert self._bring is not None
+        pid = CALLER.unpack_from(message, CALLER_AT)[2]
+        count = 0
+        while True:
+            # I69: nothing is held but the message; what the handler has done it does again.
+            await self._bring(error, pid)
+            try:
+                answer = handler(ino, message, len(message))
+            except PromisedObject as other:
+                count = count + 1 if other.oid == error.oid else 0
+                if count > _AGAIN_MAX:
+                    raise
+                error = other
+                continue
+            if answer is None or isinstance(answer, (bytes, bytearray)):
+                return answer
+            return await answer
 
     def _relayed(self, device: Device, opcode: int, unique: int, end: int) -> _Waiting | None:
         """Return a request for pyfuse3, which waits; refuse any other that has no handler."""

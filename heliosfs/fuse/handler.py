@@ -11,7 +11,7 @@ from typing import Any, TypeAlias, TypeVar
 
 import pyfuse3
 
-from heliosfs.errors import HeliosError, StoreError
+from heliosfs.errors import HeliosError, StoreError, Unfetched
 from heliosfs.fuse.wire import Data, Message, OpenFlags
 
 Answer: TypeAlias = "Data | Coroutine[Any, Any, Data] | None"
@@ -47,7 +47,8 @@ def errno_of(name: str, error: Exception) -> int:
     if not isinstance(error, HeliosError):
         log.error("%s failed", name, exc_info=error)
         return errno.EIO
-    if isinstance(error, StoreError):
+    # That contents cannot be had is told once, and not for each file of a search.
+    if isinstance(error, StoreError) and not isinstance(error, Unfetched):
         log.error("%s: %s", name, error)
     return error.errno
 

@@ -74,11 +74,9 @@ class FinishedPack(NamedTuple):
 class PackWriter:
     """A pack that grows in memory; its methods may be called on any thread, one after another."""
 
-    def __init__(self, salt: bytes = b"") -> None:
-        """Begin with bytes that let the name be another one for the same objects."""
-        self._begin = HEAD + salt
-        self._parts = [self._begin]
-        self._at = len(self._begin)
+    def __init__(self) -> None:
+        self._parts = [HEAD]
+        self._at = len(HEAD)
         self._rows: list[bytes] = []
 
     @property
@@ -88,7 +86,7 @@ class PackWriter:
     @property
     def stored_bytes(self) -> int:
         """Bytes of the bodies so far, encoded."""
-        return self._at - len(self._begin)
+        return self._at - len(HEAD)
 
     @property
     def is_full(self) -> bool:
@@ -110,7 +108,7 @@ class PackWriter:
         rows = b"".join(sorted(self._rows))
         foot = _FOOT.pack(self._at, len(self._rows), _FOOT_MARK)
         data = b"".join((*self._parts, rows, foot))
-        self._parts, self._at, self._rows = [self._begin], len(self._begin), []
+        self._parts, self._at, self._rows = [HEAD], len(HEAD), []
         return FinishedPack(PackName(blake3(data).digest(), len(data)), data, rows)
 
 

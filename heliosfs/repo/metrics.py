@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
+from dataclasses import dataclass
 
 from heliosfs.clock import Clock
 
@@ -53,11 +54,27 @@ def _middle(index: int) -> int:
     return low + ((1 << shift) >> 1)
 
 
+@dataclass(slots=True)
+class HydrationCounts:
+    """Counts of what was read of promised contents, since the repository was opened."""
+
+    requests: int = 0
+    """Ranges that were asked for."""
+    failures: int = 0
+    """Ranges that could not be had."""
+    objects: int = 0
+    """Contents that came."""
+    received_bytes: int = 0
+    waiting: int = 0
+    """Requests of the kernel that wait for a content now."""
+
+
 class Metrics:
     """Measurements since the repository was opened."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+        self.hydration = HydrationCounts()
         self.commit_latency = Histogram()
         self._minutes: deque[list[int]] = deque(maxlen=_HOUR_MINUTES + 1)
         """Minute since the epoch, and the number of commits in it."""

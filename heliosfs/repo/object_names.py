@@ -7,7 +7,7 @@ import re
 import stat
 from typing import NamedTuple
 
-from heliosfs.errors import NotFound, StoreError, UsageError
+from heliosfs.errors import NotFound, PromisedObject, StoreError, UsageError
 from heliosfs.objects.ids import Kind, Oid, object_id
 from heliosfs.objects.tree import Entry
 from heliosfs.repo.repository import Repository
@@ -90,11 +90,14 @@ def _by_id(repository: Repository, text: str) -> Named | None:
         oid = Oid(bytes.fromhex(text))
     except ValueError:
         return None
-    if not repository.store.contains(oid):
+    store = repository.store
+    if not store.contains(oid) and oid not in store.promises:
         return None
     for kind, name, mode in ((Kind.TREE, "tree", 0o040755), (Kind.BLOB, "blob", 0o100644)):
         try:
-            data = repository.store.read(oid, kind)
+            data = store.read(oid, kind)
+        except PromisedObject:
+            raise
         except StoreError:
             continue
         size = 0 if kind is Kind.TREE else len(data)

@@ -111,6 +111,19 @@ class Promises:
                 return file.promise_at(number)
         return None
 
+    def after(self, promise: Promise) -> Iterator[Promise]:
+        """Yield all other promises, by pack and offset: those after this one come first."""
+        files = self._files
+        found = _order_of(files, promise)
+        if found is None:
+            return
+        file, place, _, _ = found
+        at = files.index(file)
+        yield from map(file.ordered, range(place + 1, file.count))
+        for other in (*files[at + 1 :], *files[:at]):
+            yield from map(other.ordered, range(other.count))
+        yield from map(file.ordered, range(place))
+
     def error(self, oid: Oid) -> MissingObject:
         """Return the error for an object that the store does not have."""
         promise = self.find(oid) if self._files else None

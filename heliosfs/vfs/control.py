@@ -18,7 +18,14 @@ from heliosfs.commands.commit import commit_message
 from heliosfs.commands.refusal import tell_as_json
 from heliosfs.commands.table import VERBS, begin, find_verb, parse_line, run
 from heliosfs.commands.visible import visible
-from heliosfs.errors import HeliosError, NotPermitted, TooLarge, UsageError
+from heliosfs.errors import (
+    HeliosError,
+    NotPermitted,
+    PromisedObject,
+    TooLarge,
+    Unfetched,
+    UsageError,
+)
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.view import View
 from heliosfs.vfs.control_request import BegunBarrier, ControlRequest, LongRequest
@@ -324,6 +331,7 @@ class CommandChannel(_VerbChannel):
             steps if verb.is_long else None,
             steps if verb.reads(argv[1:]) else None,
             exit=wants_exit,
+            unfetched=partial(_told, argv),
         )
 
 
@@ -354,14 +362,27 @@ class HookChannel(_VerbChannel):
             line, payload = confined(line, payload)
         argv = ["hook", *line.split(), f"--payload={payload}"]
 
+        def tell(error: HeliosError) -> str:
+            self._errors.note(f"hook: {visible(str(error))}")
+            return told_to_user(error, argv)
+
         def run_hook() -> str:
             try:
                 return run(self._repository, self._view(), argv)
+            except PromisedObject:
+                # It is run again once the content is here.
+                raise
             except HeliosError as error:
-                self._errors.note(f"hook: {visible(str(error))}")
-                return told_to_user(error, argv)
+                return tell(error)
 
-        return [ControlRequest(barrier=VERBS["hook"].barrier, sync=False, run=run_hook)]
+        barrier = VERBS["hook"].barrier
+        return [ControlRequest(barrier=barrier, sync=False, run=run_hook, unfetched=tell)]
+
+
+def _told(argv: list[str], error: Unfetched) -> str:
+    """Raise the error as the request asked to be told of errors."""
+    tell_as_json(error, argv)
+    raise error
 
 
 def _not_utf8(error: UnicodeDecodeError) -> UsageError:

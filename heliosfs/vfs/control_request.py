@@ -8,6 +8,7 @@ from time import perf_counter_ns
 from typing import NamedTuple
 
 from heliosfs.commands.verb import exit_code_of
+from heliosfs.errors import Unfetched
 from heliosfs.steps import Steps
 
 
@@ -44,6 +45,9 @@ class ControlRequest:
     """Steps that change nothing before they yield `ALONE`; they precede `long` if both are set."""
     exit: bool = False
     """True if the reply begins with a line that tells the exit code."""
+    unfetched: Callable[[Unfetched], str] | None = None
+    """Function that returns the reply where contents are needed that cannot be had, or raises the
+    error as the request is to see it; None to report it as it is."""
     begun_barrier: BegunBarrier | None = None
     """Barrier that has begun for this request already."""
     begun_ns: int = field(default_factory=perf_counter_ns)

@@ -29,6 +29,10 @@ def copy(
         target.oid, target.file_size = source.oid, length
         target.hole_blocks = source.hole_blocks
         return length
+    if working_set.store.promises and length:
+        # What a remote has of the first piece is needed before the target is changed.
+        working_set.read(source, offset, 1)
+        working_set.read(source, offset + min(length, PART_BYTES) - 1, 1)
     parts = working_set.parts_of(source)
     end = at + length
     if parts is None or end <= WHOLE_MAX or (at - offset) % PART_BYTES:

@@ -14,6 +14,7 @@ from heliosfs.store.base import Edit, Store
 from heliosfs.trees.files import read_parts
 from heliosfs.workspace.account import Account
 from heliosfs.workspace.extents import EXTENTS_MAX, Extents
+from heliosfs.workspace.needed_parts import check_here
 from heliosfs.workspace.parts import DirtyPart, LoadedParts, StoredParts
 
 _ZEROS = bytes(PART_BYTES)
@@ -78,6 +79,8 @@ class LargeFile:
         that the write extends.
         """
         end = offset + len(data)
+        if self.stored.ids and store.promises:
+            check_here(self, store, offset, end)
         if end > self.size:
             self.resize(store, end)
         view = memoryview(data)
@@ -97,6 +100,9 @@ class LargeFile:
 
     def resize(self, store: Store, size: int) -> None:
         """Truncate the file, or extend it with a hole."""
+        if self.stored.ids and store.promises:
+            # What becomes one object needs all of its bytes.
+            check_here(self, store, size, size, is_whole=size <= WHOLE_MAX)
         count = part_count(size)
         if size < self.size:
             self.loaded.cut(count)
@@ -116,6 +122,8 @@ class LargeFile:
 
     def punch(self, store: Store, offset: int, end: int) -> None:
         """Zero the bytes from `offset` to `end`, inside the file; whole parts become holes."""
+        if self.stored.ids and store.promises:
+            check_here(self, store, offset, end)
         while offset < end:
             index, start = divmod(offset, PART_BYTES)
             stop = min(PART_BYTES, end - index * PART_BYTES)

@@ -150,6 +150,7 @@ PUBLISHERS = {
     "git/ids.py": "ids of objects that git has",
     "git/retained.py": "ids of objects that are gone",
     "remote/contents.py": "objects that are here, before what they replace is forgotten",
+    "remote/hydration.py": "contents that have come",
     "remote/download.py": "commits that are announced before the refs",
     "commands/exchange/from_directory.py": "objects of a large directory, before they are named",
     "daemon/keeper.py": "objects that wait",

@@ -12,7 +12,7 @@ import pytest
 from heliosfs.errors import HeliosError, NotPermitted, UsageError
 from heliosfs.remote.bucket import Changed, Lying, NoObject, Unreachable
 from heliosfs.remote.buckets.cloud import CloudBucket
-from heliosfs.remote.buckets.cloud_settings import open_cloud
+from heliosfs.remote.buckets.cloud_settings import Patience, open_cloud
 from heliosfs.remote.buckets.opening import open_bucket
 from tests.remote.s3_server import Fault, S3Server, s3_server
 from tests.remote.storages import s3_settings
@@ -42,7 +42,7 @@ def bucket(server: S3Server) -> CloudBucket:
 
 
 def impatient(url: str = "s3://bucket/prefix") -> CloudBucket:
-    return open_cloud(urlsplit(url), retry_seconds=1.0)
+    return open_cloud(urlsplit(url), Patience(repeating=1.0))
 
 
 def shown(error: HeliosError) -> str:

@@ -14,7 +14,7 @@ import pytest
 import trio
 import trio.testing
 
-from heliosfs.errors import CorruptObject, PosixError
+from heliosfs.errors import CorruptObject, PosixError, PromisedObject, Unfetched
 from heliosfs.fuse.connection import Connection
 from heliosfs.fuse.dispatcher import IDLE_MAX, Dispatcher
 from heliosfs.fuse.handler import Answer, Handler
@@ -42,12 +42,25 @@ class Asked:
             Opcode.GETATTR: self._fail,
             Opcode.FORGET: self._fail,
             Opcode.FLUSH: self._wait_and_fail,
+            Opcode.ACCESS: self._need,
         }
         self.error: Exception = PosixError(errno.ENOTEMPTY)
-        self.dispatcher = Dispatcher(self.connection, RequestLoop(), traced(self.handlers))
+        self.brought: list[tuple[str, int]] = []
+        """Contents that were waited for, and for which thread."""
+        self.here: set[str] = set()
+        self.keeps = True
+        self.bringing: Exception | None = None
+        self.is_over = False
+        self.dispatcher = Dispatcher(
+            self.connection,
+            RequestLoop(),
+            traced(self.handlers),
+            bring=self._bring,
+            on_over=self._over,
+        )
 
-    def ask(self, opcode: int, unique: int, body: bytes = b"") -> None:
-        head = struct.pack("=IIQQIIII", 40 + len(body), opcode, unique, 7, 0, 0, 0, 0)
+    def ask(self, opcode: int, unique: int, body: bytes = b"", pid: int = 0) -> None:
+        head = struct.pack("=IIQQIIII", 40 + len(body), opcode, unique, 7, 0, 0, pid, 0)
         self.kernel.send(head + body)
 
     async def answered(self) -> tuple[int, int, bytes]:
@@ -63,6 +76,25 @@ class Asked:
         self.kernel.close()
         self.libfuse.close()
         self.connection.end()
+
+    async def _bring(self, error: PromisedObject, pid: int) -> None:
+        self.brought.append((error.oid.decode(), pid))
+        await self.release.wait()
+        if self.bringing is not None:
+            raise self.bringing
+        if self.keeps:
+            self.here.add(error.oid.decode())
+
+    def _over(self) -> None:
+        self.is_over = True
+        self.release.set()
+
+    def _need(self, ino: int, message: Message, end: int) -> Answer:
+        """Echo a list of contents once all of them are here."""
+        for each in bytes(message[40:end]).decode().split():
+            if each not in self.here:
+                raise PromisedObject(each.encode(), "origin")
+        return self._echo(ino, message, end)
 
     def _echo(self, ino: int, message: Message, end: int) -> Answer:
         return b"%d of %s" % (ino, message[40:end])
@@ -171,3 +203,43 @@ async def test_the_log_tells_what_was_asked(asked: Asked, caplog: pytest.LogCapt
     assert "readlink(7): b'7 of '" in caplog.text
     assert f"lookup(7, b'name'): inode {int.from_bytes(b'7 of nam', 'little')}" in caplog.text
     assert "getattr(7): Directory not empty" in caplog.text
+
+
+async def test_a_handler_is_called_again_when_its_contents_have_come(asked: Asked) -> None:
+    asked.ask(Opcode.ACCESS, 2, b"one two", pid=12)
+    asked.ask(Opcode.ACCESS, 4, b"three", pid=34)
+    # Its message is overwritten meanwhile.
+    for unique in range(10, 30, 2):
+        asked.ask(Opcode.LOOKUP, unique, b"another name")
+        assert (await asked.answered())[0] == unique
+    assert asked.brought == [("one", 12), ("three", 34)]
+    asked.release.set()
+    answers = sorted([await asked.answered(), await asked.answered()])
+    assert answers == [(2, 0, b"7 of one two"), (4, 0, b"7 of three")]
+    assert asked.brought[2:] == [("two", 12)]
+
+
+async def test_contents_that_cannot_be_had_are_an_error(
+    asked: Asked, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked.bringing = Unfetched("content 12 is still at the remote")
+    asked.release.set()
+    asked.ask(Opcode.ACCESS, 2, b"one")
+    assert await asked.answered() == (2, errno.EIO, b"")
+    # Who waits tells it once, for thousands of files.
+    assert not [each for each in caplog.records if each.levelno >= logging.WARNING]
+
+
+async def test_a_content_that_comes_and_is_not_there(asked: Asked) -> None:
+    asked.release.set()
+    asked.keeps = False
+    asked.ask(Opcode.ACCESS, 2, b"one")
+    assert await asked.answered() == (2, errno.EIO, b"")
+
+
+async def test_nobody_waits_for_contents_when_the_mount_ends(asked: Asked) -> None:
+    asked.ask(Opcode.ACCESS, 2, b"one")
+    await trio.testing.wait_all_tasks_blocked()
+    asked.dispatcher.stop()
+    assert asked.is_over
+    assert (await asked.answered())[0] == 2

@@ -261,7 +261,7 @@ async def test_what_only_reads_runs_beside_it() -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(mount.long, gate.steps)
             await trio.testing.wait_all_tasks_blocked()
-            assert await mount.verbs.work_off("looking", reading.steps(), 0) == "through\n"
+            assert await mount.verbs.work_off("looking", reading.steps, 0) == "through\n"
             gate.is_open = True
 
 
@@ -276,7 +276,7 @@ async def test_a_reader_ends_with_its_caller(monkeypatch: pytest.MonkeyPatch) ->
     assert channel.read(100) == b"error: looking was interrupted\n"
     gate.is_closed = False
     with trio.fail_after(30), pytest.raises(Interrupted):
-        await mount.verbs.work_off("a text", gate.steps(), 4711)
+        await mount.verbs.work_off("a text", gate.steps, 4711)
     assert gate.is_closed
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from heliosfs.commands.agents.payload import HookPayload, one_line, text_at
 from heliosfs.commands.refs.branch import make_branch
 from heliosfs.commands.verb import Request
-from heliosfs.errors import Busy, HeliosError, UsageError
+from heliosfs.errors import Busy, HeliosError, PromisedObject, UsageError
 from heliosfs.objects.tree import Entry
 from heliosfs.repo.branching import delete_branch
 from heliosfs.repo.repository import Repository
@@ -87,6 +87,8 @@ def _setting(repository: Repository, root: Entry, path: bytes) -> str:
             return ""
         document = json.loads(read_file(repository.store, entry))
         value = document["worktree"]["baseRef"]
+    except PromisedObject:
+        raise
     except (HeliosError, ValueError, LookupError, TypeError, RecursionError):
         # Settings of another program, of which nothing here depends on the form.
         return ""

@@ -14,7 +14,7 @@ from heliosfs.commands.diff.changes import FileChange, by_file, find_renames_in_
 from heliosfs.commands.diff.patch import Patch, attributes_of
 from heliosfs.commands.render import quote_path, text_of
 from heliosfs.commands.report.commits import Row
-from heliosfs.errors import MissingObject
+from heliosfs.errors import MissingObject, PromisedObject
 from heliosfs.objects.commit import Commit
 from heliosfs.objects.ids import CommitId, TreeId
 from heliosfs.repo.experiments import METADATA_KEY
@@ -56,6 +56,8 @@ class DetailChunks:
             commit = self._repository.history.read(row.oid)
             detail = _about(commit)
             yield from self._add_diff(commit, detail)
+        except PromisedObject:
+            raise
         except MissingObject:
             return
         self._open[row.shown_id] = detail

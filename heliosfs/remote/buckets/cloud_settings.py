@@ -5,7 +5,7 @@ from __future__ import annotations
 import configparser
 import os
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import SplitResult, unquote
 
 from heliosfs.errors import UsageError
@@ -19,11 +19,21 @@ if TYPE_CHECKING:
 CLOUD_SCHEMES = ("s3", "gs", "az")
 """Schemes of URLs: S3, Google Cloud Storage, Azure."""
 
-_RETRY_SECONDS = 60.0
-_ANSWER_SECONDS = 120.0
-"""Longest time without a byte."""
-_REQUEST_SECONDS = 600.0
-"""Longest request: 16 MiB at 28 kB/s."""
+
+class Patience(NamedTuple):
+    """Longest times of a request, in seconds."""
+
+    repeating: float = 60.0
+    """From the first attempt to the last one."""
+    connecting: float = 10.0
+    answer: float = 120.0
+    """Without a byte."""
+    request: float = 600.0
+    """Until all has come: 16 MiB at 28 kB/s."""
+
+
+PATIENT = Patience()
+HASTY = Patience(repeating=4.0, connecting=4.0, answer=10.0, request=120.0)
 _CREDENTIALS = {
     "s3": "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE for a profile in "
     "~/.aws/credentials, and AWS_ENDPOINT_URL for a storage that is not Amazon's",
@@ -46,11 +56,11 @@ _AWS_IDENTITIES = (
 """Variables of which each says whose requests they are, so that no file is asked."""
 
 
-def open_cloud(parts: SplitResult, *, retry_seconds: float = _RETRY_SECONDS) -> CloudBucket:
+def open_cloud(parts: SplitResult, patience: Patience = PATIENT) -> CloudBucket:
     """Return the bucket of a URL of one of `CLOUD_SCHEMES`.
 
-    A request is repeated for `retry_seconds` at most.  Raise UsageError for a URL or settings that
-    are wrong, and where the extra `remote` is not installed.
+    Requests wait and are repeated within the limits of `patience`.  Raise UsageError for a URL or
+    settings that are wrong, and where the extra `remote` is not installed.
     """
     try:
         import obstore
@@ -70,7 +80,7 @@ def open_cloud(parts: SplitResult, *, retry_seconds: float = _RETRY_SECONDS) -> 
         endpoint = os.environ.get("AZURE_STORAGE_ENDPOINT", "")
     # Only an endpoint that the user has named can be without encryption; the others are not.
     is_plain = parts.scheme == "gs" or endpoint.startswith("http://")
-    options = _patience(retry_seconds, is_plain=is_plain)
+    options = _limits(patience, is_plain=is_plain)
     try:
         store = _store(parts.scheme, parts.netloc, prefix, {**options, **settings})
     except (obstore.exceptions.BaseError, ValueError):
@@ -86,20 +96,20 @@ def open_cloud(parts: SplitResult, *, retry_seconds: float = _RETRY_SECONDS) -> 
     return CloudBucket(store, failures, has_generations=parts.scheme == "gs")
 
 
-def _patience(retry_seconds: float, *, is_plain: bool) -> dict[str, Any]:
+def _limits(patience: Patience, *, is_plain: bool) -> dict[str, Any]:
     """Return the limits of waiting, and of repeating."""
     client: ClientConfig = {
-        "connect_timeout": timedelta(seconds=10),
-        "read_timeout": timedelta(seconds=_ANSWER_SECONDS),
-        "timeout": timedelta(seconds=_REQUEST_SECONDS),
+        "connect_timeout": timedelta(seconds=patience.connecting),
+        "read_timeout": timedelta(seconds=patience.answer),
+        "timeout": timedelta(seconds=patience.request),
         "allow_http": is_plain,
     }
     retry: RetryConfig = {
         "max_retries": 10,
-        "retry_timeout": timedelta(seconds=retry_seconds),
+        "retry_timeout": timedelta(seconds=patience.repeating),
         "backoff": {
             "init_backoff": timedelta(milliseconds=100),
-            "max_backoff": timedelta(seconds=10),
+            "max_backoff": timedelta(seconds=patience.connecting),
         },
     }
     return {"client_options": client, "retry_config": retry}

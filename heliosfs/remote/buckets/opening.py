@@ -7,7 +7,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from heliosfs.errors import UsageError
 from heliosfs.remote.bucket import Bucket
-from heliosfs.remote.buckets.cloud_settings import CLOUD_SCHEMES, open_cloud
+from heliosfs.remote.buckets.cloud_settings import CLOUD_SCHEMES, HASTY, PATIENT, open_cloud
 from heliosfs.remote.buckets.shared_directory import DirectoryBucket
 from heliosfs.repo.backup_directory import check_outside, plain_path
 
@@ -16,12 +16,13 @@ _OF_GIT = re.compile(r"(https?|ssh|git)://|[\w.-]+@[\w.-]+:|.*\.git/?$")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
-def open_bucket(url: str, *, make: bool = False) -> Bucket:
+def open_bucket(url: str, *, make: bool = False, is_hasty: bool = False) -> Bucket:
     """Return the bucket that a URL names; nothing is asked of the storage yet, see `probe`.
 
-    With `make`, a directory is made (`DirectoryBucket.make`).  Raise UsageError for a URL that
-    names no storage, NotPermitted for a directory in a workspace or a store; with `make`,
-    AlreadyExists and Unreachable.
+    With `make`, a directory is made (`DirectoryBucket.make`).  With `is_hasty`, a server that does
+    not answer is given up within seconds, because a program waits that knows of no server.  Raise
+    UsageError for a URL that names no storage, NotPermitted for a directory in a workspace or a
+    store; with `make`, AlreadyExists and Unreachable.
     """
     parts = _split(url)
     refuse_secrets(parts)
@@ -31,7 +32,7 @@ def open_bucket(url: str, *, make: bool = False) -> Bucket:
             bucket.make()
         return bucket
     if parts.scheme in CLOUD_SCHEMES:
-        return open_cloud(parts)
+        return open_cloud(parts, HASTY if is_hasty else PATIENT)
     raise UsageError(f"{url!r} names no storage: {_instead(url)}")
 
 

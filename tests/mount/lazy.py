@@ -1,0 +1,100 @@
+"""Workspaces of which a server has the contents: one that has pushed, and a lazy copy of it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from heliosfs.cli.identity import identity
+from heliosfs.cli.newplace import new_store, prepared
+from heliosfs.clock import SystemClock
+from heliosfs.commands.table import run
+from heliosfs.remote.buckets.opening import open_bucket
+from heliosfs.remote.fetch import fetch
+from heliosfs.repo.repository import Repository
+from heliosfs.steps import run_to_end
+from heliosfs.store.local import LocalStore
+from tests.mount.conftest import SECONDS, Mounted, Mounter
+from tests.remote.promised import noise
+from tests.remote.s3_server import Fault, S3Server, s3_server
+from tests.remote.storages import s3_settings
+
+SIZE = 40_000
+COUNT = 60
+LARGE = noise(1_000, 4 * 1024 * 1024 + 212_345)
+URL = "s3://bucket/team"
+
+
+class Link:
+    """The way to the server: it can be cut, and hold up requests until they may go on."""
+
+    def __init__(self, server: S3Server) -> None:
+        self.server = server
+        self.is_cut = False
+        self.reached = threading.Event()
+        """Event that is set when a request is held up."""
+        self.go_on = threading.Event()
+        self.go_on.set()
+        server.fault = self._pass
+
+    def _pass(self, method: str, key: str) -> Fault | None:
+        if not self.go_on.is_set():
+            self.reached.set()
+            self.go_on.wait(SECONDS)
+        return Fault(0) if self.is_cut else None
+
+    @contextmanager
+    def held_up(self) -> Iterator[None]:
+        """Hold all requests up as long as the context lasts."""
+        self.reached.clear()
+        self.go_on.clear()
+        try:
+            yield
+        finally:
+            self.go_on.set()
+
+    @property
+    def request_count(self) -> int:
+        return sum(self.server.requests.values())
+
+
+@contextmanager
+def linked() -> Iterator[Link]:
+    """A server, and the settings by which all processes that are started find it."""
+    with s3_server() as server, s3_settings(server.endpoint, "access"):
+        yield Link(server)
+
+
+def fill(one: Mounted) -> None:
+    """Make files in a workspace, and push them."""
+    for number in range(COUNT):
+        path = one.path / f"{number // 20}" / f"{number:02}"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(noise(number, SIZE))
+    (one.path / "large").write_bytes(LARGE)
+    (one.path / "run").write_bytes(b"#!/bin/sh\n" + noise(2_000, SIZE))
+    (one.path / "run").chmod(0o755)
+    one.commit("first")
+    one.helios("remote", "add", "origin", URL)
+    one.helios("push")
+
+
+def copied(mounter: Mounter, path: Path, name: str = "two") -> Mounted:
+    """Return a workspace with the history of the remote, mounted, without contents."""
+    directory = str(path / name)
+    with prepared(directory), new_store(directory) as fd:
+        store = LocalStore.open(fd, create=True)
+        try:
+            repository = Repository.open(store, SystemClock(), identity(directory), "main")
+            with repository.transaction:
+                repository.remotes.add("origin", URL)
+                repository.remotes.notes.leave_contents("origin", is_lazy=True)
+            run_to_end(fetch(repository, open_bucket(URL), "origin"), store)
+            run(repository, repository.root, ["merge", "-q", "origin/main"])
+            assert store.promises
+            repository.close()
+        finally:
+            store.close()
+    return mounter(name=name)
