@@ -24,6 +24,8 @@ FORMAT = b"helios-remote 1\n"
 _FORMAT_MAX = 1_024
 REFS = "refs/"
 TREES = "trees/"
+PACKS = "packs/"
+INDEXES = "index/"
 REF_BYTES_MAX = 128 * 1024
 """Largest record of a ref that is read."""
 _NUMBER_MAX = 2**63 - 1
@@ -39,12 +41,12 @@ _NOTE_MAX = 64 * 1024
 
 def pack_key(digest: bytes) -> str:
     """Return the key of a pack, which is named by the BLAKE3 of its bytes."""
-    return f"packs/{digest.hex()}"
+    return f"{PACKS}{digest.hex()}"
 
 
 def index_key(digest: bytes) -> str:
     """Return the key of an object with rows of packs, which is named by the BLAKE3 of its bytes."""
-    return f"index/{digest.hex()}"
+    return f"{INDEXES}{digest.hex()}"
 
 
 def trees_key(commit: CommitId) -> str:

@@ -74,9 +74,11 @@ class FinishedPack(NamedTuple):
 class PackWriter:
     """A pack that grows in memory; its methods may be called on any thread, one after another."""
 
-    def __init__(self) -> None:
-        self._parts = [HEAD]
-        self._at = len(HEAD)
+    def __init__(self, salt: bytes = b"") -> None:
+        """Begin with bytes that let the name be another one for the same objects."""
+        self._begin = HEAD + salt
+        self._parts = [self._begin]
+        self._at = len(self._begin)
         self._rows: list[bytes] = []
 
     @property
@@ -86,7 +88,7 @@ class PackWriter:
     @property
     def stored_bytes(self) -> int:
         """Bytes of the bodies so far, encoded."""
-        return self._at - len(HEAD)
+        return self._at - len(self._begin)
 
     @property
     def is_full(self) -> bool:
@@ -108,7 +110,7 @@ class PackWriter:
         rows = b"".join(sorted(self._rows))
         foot = _FOOT.pack(self._at, len(self._rows), _FOOT_MARK)
         data = b"".join((*self._parts, rows, foot))
-        self._parts, self._at, self._rows = [HEAD], len(HEAD), []
+        self._parts, self._at, self._rows = [self._begin], len(self._begin), []
         return FinishedPack(PackName(blake3(data).digest(), len(data)), data, rows)
 
 

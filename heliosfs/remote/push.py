@@ -16,37 +16,28 @@ from functools import partial
 from typing import NamedTuple
 
 from heliosfs.clock import SECOND_NS
-from heliosfs.errors import NotFound, Stale
-from heliosfs.objects.ids import CommitId, Kind
+from heliosfs.errors import Busy, CorruptObject, NotFound, Stale
+from heliosfs.objects.ids import CommitId
+from heliosfs.remote.boundary import UNDER_WAY, LostObjects, Reliance
 from heliosfs.remote.bucket import Bucket, Changed, NoObject
-from heliosfs.remote.closure import Beyond, NewCommits, unreached
-from heliosfs.remote.damage import told_as_local
+from heliosfs.remote.damage import DamagedRemote, told_as_local
 from heliosfs.remote.layout import (
     REF_BYTES_MAX,
     RefRecord,
+    commit_of,
     decode_ref,
-    index_key,
-    pack_key,
     ref_key,
     trees_key,
 )
-from heliosfs.remote.packfile import PackWriter, RemoteObject
-from heliosfs.remote.packtable import PackTableWriter
-from heliosfs.remote.treesfile import TreesWriter
+from heliosfs.remote.upload import Upload
 from heliosfs.repo.ancestry import reaches
 from heliosfs.repo.remotes import HEADS, TAGS, TrackedRef, check_same
 from heliosfs.repo.repository import Repository
 from heliosfs.repo.tag_notes import annotation
-from heliosfs.steps import TURN, Progress, Steps, Turn, on_thread
+from heliosfs.steps import Steps, on_thread
 
-_GATHERED_BYTES = 4 * 1024 * 1024
-"""Bytes of objects that are read before they are encoded."""
-_GATHERED_COUNT = 2_000
-SMALL_BYTES = 64 * 1024
-"""Compressed size up to which what is left for a pack travels with the trees instead: a request
-takes as long as some MB, and whoever wants the trees alone reads this much more."""
-_SMALL_DECODED_BYTES = 1024 * 1024
-"""The same before compression, so that a few KB of zeros do not hold a reader's memory."""
+_TRIES = 5
+"""Number of times that objects are sent again which a collection deletes meanwhile."""
 
 
 class NotFastForward(Stale):
@@ -55,6 +46,10 @@ class NotFastForward(Stale):
 
 class DeletedThere(NotFastForward):
     """The ref was deleted in the remote since it was seen."""
+
+
+class OutOfDate(Stale):
+    """The refs of the remote were last seen before a garbage collection there."""
 
 
 class PushResult(NamedTuple):
@@ -94,9 +89,9 @@ def push(
         is_forced = not (yield from _descends(repository, kind, head, seen.commit))
         if is_forced and not with_lease:
             raise NotFastForward(_refused(remote, name))
-    upload = _Upload(repository, bucket, remote)
+    sending = _Sending(repository, bucket, remote, head, seen)
     with told_as_local():
-        trees = yield from upload.run(head)
+        trees = yield from sending.send()
     record = RefRecord(
         head,
         trees,
@@ -108,18 +103,15 @@ def push(
     place = _RefPlace(bucket, remote, kind, name)
     # I66: whoever sees the ref from here on sees all that it needs.
     now = yield from on_thread(partial(place.write, record, seen))
+    # I72: nor does a collection take it away, however long this has slept.
+    yield from sending.settle()
     # Not after ALONE: it belongs to no branch and no view, and says what is so in the remote.
     with repository.transaction:
         check_same(repository.remotes, remote, url)
         repository.remotes.track(remote, kind, name, now, repository.clock.now_ns())
-        repository.remotes.notes.note_push(remote, is_under_way=False)
-    return PushResult(
-        seen.commit if seen is not None else None,
-        is_forced,
-        upload.commit_count,
-        upload.object_count,
-        upload.sent_bytes,
-    )
+        repository.remotes.notes.note_pushed(remote, sending.stage)
+    before = seen.commit if seen is not None else None
+    return PushResult(before, is_forced, *sending.counts)
 
 
 def delete(
@@ -173,6 +165,128 @@ def _signed(repository: Repository) -> str:
     return "".join(each for each in text if each.isprintable())[:256]
 
 
+class _Sending:
+    """The upload of a push, repeated where a collection of the remote deletes what it needs."""
+
+    def __init__(
+        self,
+        repository: Repository,
+        bucket: Bucket,
+        remote: str,
+        head: CommitId,
+        seen: TrackedRef | None,
+    ) -> None:
+        self._repository = repository
+        self._bucket = bucket
+        self._remote = remote
+        self._head = head
+        self._seen = seen
+        self._without: set[CommitId] = set()
+        self._reliance = Reliance(bucket, head, repository.remotes.notes.stage(remote))
+        self.upload = Upload(repository, bucket, remote, self._reliance)
+        """The last upload."""
+
+    @property
+    def stage(self) -> int:
+        """Stage of the collections of the remote when they were looked at last."""
+        return self._reliance.stage
+
+    @property
+    def counts(self) -> tuple[int, int, int]:
+        """Numbers of commits, objects and bytes that were sent."""
+        upload = self.upload
+        return upload.commit_count, upload.object_count, upload.sent_bytes
+
+    def send(self) -> Steps[CommitId]:
+        """Send what the remote lacks, before the ref is moved.
+
+        Return the commit by which `trees/` names it.  Busy, OutOfDate.
+        """
+        for _ in range(_TRIES):
+            yield from self._plan(is_repair=False)
+            trees = yield from self.upload.run(self._head)
+            if not self._reliance.needs_look:
+                return trees
+            lost = yield from self._look()
+            if not lost.keys:
+                return trees
+            self._leave(lost, is_repair=True)
+        raise Busy(UNDER_WAY)
+
+    def settle(self) -> Steps[None]:
+        """See that everything is there to stay, after the ref was moved.  Busy.
+
+        Only a push that slept for as long as a collection waits has to send something again.
+        """
+        for _ in range(_TRIES):
+            lost = yield from on_thread(self._lost)
+            if not lost.keys:
+                return
+            self._leave(lost, is_repair=True)
+            yield from self._plan(is_repair=True)
+            yield from self.upload.run(self._head)
+        raise Busy(UNDER_WAY)
+
+    def _plan(self, *, is_repair: bool) -> Steps[None]:
+        """Find bases that are there and stay.  Busy, OutOfDate."""
+        for _ in range(_TRIES):
+            yield from self.upload.plan(self._head, self._seen)
+            # The ref that is swapped has reached its trees all the time, if the swap succeeds.
+            proven = self._seen.trees if self._seen is not None and not is_repair else None
+            bases = [trees_key(each) for each in self.upload.bases if each != proven]
+            if not bases:
+                return
+            self._reliance.found.update(bases)
+            lost = yield from self._look()
+            if not lost.keys:
+                return
+            if not is_repair:
+                yield from on_thread(partial(self._check_known, lost))
+            self._leave(lost, is_repair=is_repair)
+        raise Busy(UNDER_WAY)
+
+    def _look(self) -> Steps[LostObjects]:
+        """Look at the boundary before the ref is moved.  Busy if something is being deleted."""
+        lost = yield from on_thread(self._lost)
+        if lost.is_swept:
+            raise Busy(UNDER_WAY)
+        return lost
+
+    def _lost(self) -> LostObjects:
+        try:
+            return self._reliance.look()
+        except CorruptObject as error:
+            raise DamagedRemote(f"{self._remote} is damaged: {error}") from error
+
+    def _leave(self, lost: LostObjects, *, is_repair: bool) -> None:
+        """Prepare another upload, which relies on nothing that is lost."""
+        self._reliance.forget()
+        self._without |= {oid for oid in map(commit_of, lost.keys) if oid is not None}
+        self.upload = Upload(
+            self._repository,
+            self._bucket,
+            self._remote,
+            self._reliance,
+            self._without,
+            is_repair=is_repair,
+        )
+
+    def _check_known(self, lost: LostObjects) -> None:
+        """Check that refs which were seen with trees that are gone have not moved.  OutOfDate."""
+        for (kind, name), seen in self._repository.remotes.refs(self._remote).items():
+            if trees_key(seen.trees) not in lost.keys:
+                continue
+            try:
+                version = self._bucket.get(ref_key(kind, name), 0, REF_BYTES_MAX).version
+            except NoObject:
+                continue
+            if version != seen.version:
+                raise OutOfDate(
+                    f"{self._remote} was collected since {name} was seen there: "
+                    f"'helios fetch {self._remote}', and push again"
+                )
+
+
 class _RefPlace:
     """A ref of a remote that is to be written."""
 
@@ -190,7 +304,8 @@ class _RefPlace:
             except Changed:
                 pass
         found, version = self._look()
-        if seen is not None and found.commit == seen.commit != record.commit:
+        is_same = seen is not None and found[:2] == (seen.commit, seen.trees)
+        if is_same and found.commit != record.commit:
             # It has not moved, and is another object all the same: that of a copied directory.
             try:
                 return self._put(record._replace(generation=found.generation + 1), version)
@@ -223,145 +338,3 @@ class _RefPlace:
                 f"{self._name} was deleted there: {self._fetch} with --prune, then push"
             ) from None
         return decode_ref(self._name, data), version
-
-
-class _Upload:
-    """The objects of a commit on their way into a bucket."""
-
-    def __init__(self, repository: Repository, bucket: Bucket, remote: str) -> None:
-        self.commit_count = self.object_count = self.sent_bytes = 0
-        self._repository = repository
-        self._bucket = bucket
-        self._remote = remote
-        self._known = [
-            seen
-            for seen in repository.remotes.refs(remote).values()
-            if seen.commit in repository.history
-        ]
-        self._is_resumed = False
-        self._taken: list[RemoteObject] = []
-        self._taken_bytes = 0
-        self._trees = TreesWriter()
-        self._overflow = PackWriter()
-        """Trees and the like beyond what goes into frames."""
-        self._contents = PackWriter()
-        self._in_pack: list[RemoteObject] = []
-        """The objects of the pack of contents while they are small in all."""
-        self._in_pack_bytes = 0
-        self._packs = PackTableWriter(self._create_index)
-
-    def run(self, head: CommitId) -> Steps[CommitId]:
-        """Send what the remote lacks of a commit; return the commit by which `trees/` names it."""
-        repository = self._repository
-        known = list({seen.commit: None for seen in self._known})
-        new = yield from unreached(repository.store, repository.history, head, known)
-        bases: dict[CommitId, None] = {}
-        for oid in new.boundary:
-            holder = yield from self._holder(oid)
-            bases[holder] = None
-        if not new.links:
-            return next(iter(bases))
-        self._is_resumed = repository.remotes.notes.is_pushing(self._remote)
-        if not self._is_resumed:
-            with repository.transaction:
-                repository.remotes.notes.note_push(self._remote, is_under_way=True)
-        yield from self._take_all(new)
-        yield from on_thread(partial(self._finish, head, list(bases)))
-        return head
-
-    def _holder(self, oid: CommitId) -> Steps[CommitId]:
-        """Return the commit by which `trees/` names the closure of a commit that a ref reaches."""
-        for seen in self._known:
-            if seen.commit == oid:
-                return seen.trees
-        for seen in self._known:
-            if (yield from reaches(self._repository.history, [seen.commit], oid)):
-                return seen.trees
-        raise AssertionError(f"no ref of {self._remote} reaches {oid.hex()}")
-
-    def _take_all(self, new: NewCommits) -> Steps[None]:
-        store = self._repository.store
-        beyond = Beyond(store, reads_blobs=True, remote=self._remote)
-        for count, (oid, links) in enumerate(new.links.items()):
-            parents = [new.links_at(each) for each in links.parents]
-            yield from self._take(RemoteObject(Kind.COMMIT, oid, store.read(oid, Kind.COMMIT)))
-            for found in beyond.of(links, parents):
-                if isinstance(found, Turn):
-                    yield found
-                else:
-                    yield from self._take(found)
-            yield Progress(count, len(new.links), "commits", self.object_count)
-        self.commit_count = len(new.links)
-        yield from self._hand_over()
-
-    def _take(self, found: RemoteObject) -> Steps[None]:
-        self._taken.append(found)
-        self._taken_bytes += len(found.data)
-        self.object_count += 1
-        if self._taken_bytes >= _GATHERED_BYTES or len(self._taken) >= _GATHERED_COUNT:
-            yield from self._hand_over()
-        yield TURN
-
-    def _hand_over(self) -> Steps[None]:
-        taken, self._taken, self._taken_bytes = self._taken, [], 0
-        yield from on_thread(partial(self._encode, taken))
-
-    def _encode(self, taken: list[RemoteObject]) -> None:
-        """Encode objects, and send the packs that are full; on a thread."""
-        for found in taken:
-            # Only contents may be left for later, so nothing else shares a pack with them.
-            if found.kind is Kind.BLOB:
-                self._add_content(found)
-            elif not self._trees.is_full:
-                self._trees.add(found)
-            else:
-                self._overflow.add(found)
-                if self._overflow.is_full:
-                    self._send_pack(self._overflow)
-
-    def _add_content(self, found: RemoteObject) -> None:
-        self._contents.add(found)
-        self._in_pack_bytes += len(found.data)
-        if self._is_small():
-            self._in_pack.append(found)
-        else:
-            self._in_pack.clear()
-        if self._contents.is_full:
-            self._send_pack(self._contents)
-
-    def _is_small(self) -> bool:
-        """Return True if the contents of the pack are to travel with the trees."""
-        is_stored_small = self._contents.stored_bytes <= SMALL_BYTES
-        return is_stored_small and self._in_pack_bytes <= _SMALL_DECODED_BYTES
-
-    def _send_pack(self, pack: PackWriter) -> None:
-        if pack is self._contents:
-            self._in_pack, self._in_pack_bytes = [], 0
-        finished = pack.finish()
-        self._create(pack_key(finished.name.digest), finished.data)
-        self._packs.add(finished, holds_trees=pack is self._overflow)
-
-    def _create_index(self, digest: bytes, data: bytes) -> None:
-        self._create(index_key(digest), data)
-
-    def _finish(self, head: CommitId, bases: list[CommitId]) -> None:
-        """Send the last packs, and then the trees, which name all packs; on a thread."""
-        if self._is_small():
-            for found in self._in_pack:
-                self._trees.add(found)
-        elif not self._contents.is_empty:
-            self._send_pack(self._contents)
-        if not self._overflow.is_empty:
-            self._send_pack(self._overflow)
-        self._create(trees_key(head), self._trees.finish(bases, self._packs))
-
-    def _create(self, key: str, data: bytes) -> None:
-        """Create an object, unless it is there: by its name it is as good as ours."""
-        # Asked only after a push that was cut short: another one has no request to spare.
-        if self._is_resumed and any(each.key == key for each in self._bucket.list(key)):
-            return
-        try:
-            self._bucket.create(key, data)
-        except Changed:
-            return
-        self.sent_bytes += len(data)

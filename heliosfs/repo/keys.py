@@ -74,6 +74,8 @@ PUSHING = b"remote-push/"
 """Name of a remote: present while a push to it is under way, or was cut short."""
 REMOTE_LAZY = b"remote-lazy/"
 """Name of a remote: present if fetches from it leave contents there."""
+REMOTE_STAGE = b"remote-gc/"
+"""Name of a remote: the stage of its garbage collections, as last seen."""
 
 ROOT = b"repo/root"
 """The slot that the mount point shows."""

@@ -214,9 +214,21 @@ class RemoteNotes:
         """Note that a push begins, or that it has ended."""
         self._note(keys.PUSHING, remote, is_present=is_under_way)
 
+    def stage(self, remote: str) -> int:
+        """Return the stage of the garbage collections of a remote, as last seen; 0 if never."""
+        value = self._store.get(keys.of_name(keys.REMOTE_STAGE, remote))
+        return int.from_bytes(value or b"", "little")
+
+    def note_pushed(self, remote: str, stage: int) -> None:
+        """Note that a push has ended, which has seen a stage of the collections last."""
+        self.note_push(remote, is_under_way=False)
+        if stage != self.stage(remote):
+            key = keys.of_name(keys.REMOTE_STAGE, remote)
+            self._store.put(key, stage.to_bytes(8, "little") if stage else None)
+
     def forget(self, remote: str) -> None:
         """Forget all notes on a remote."""
-        self.note_push(remote, is_under_way=False)
+        self.note_pushed(remote, 0)
         self.leave_contents(remote, is_lazy=False)
 
     def _has(self, prefix: bytes, remote: str) -> bool:

@@ -27,7 +27,7 @@ from heliosfs.objects.ids import Kind, object_id
 from heliosfs.remote.buckets.memory import MemoryBucket
 from heliosfs.remote.contents import make_whole
 from heliosfs.remote.fetch import fetch
-from heliosfs.remote.push import SMALL_BYTES
+from heliosfs.remote.upload import SMALL_BYTES
 from heliosfs.repo.check import check_store
 from heliosfs.repo.gc.retention import Retention
 from heliosfs.repo.repository import Repository

@@ -11,7 +11,7 @@ import pytest
 
 from heliosfs.errors import Busy, HeliosError, NotFound
 from heliosfs.objects.ids import Kind, Oid
-from heliosfs.remote import contents, packfile, push
+from heliosfs.remote import contents, packfile, upload
 from heliosfs.remote.bucket import Unreachable
 from heliosfs.remote.buckets.memory import MemoryBucket
 from heliosfs.remote.contents import Brought, make_whole, release
@@ -25,7 +25,7 @@ from tests.stores import open_local
 @pytest.fixture(autouse=True)
 def _small_packs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packfile, "PACK_FULL_BYTES", 30_000)
-    monkeypatch.setattr(push, "SMALL_BYTES", 0)
+    monkeypatch.setattr(upload, "SMALL_BYTES", 0)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 from heliosfs.errors import CorruptObject, HeliosError, MissingObject, PromisedObject
 from heliosfs.objects.ids import Kind, Oid, object_id
 from heliosfs.objects.references import references
-from heliosfs.remote import packfile, push
+from heliosfs.remote import packfile, push, upload
 from heliosfs.remote.buckets.memory import MemoryBucket
 from heliosfs.repo.check import CheckResult, check_store
 from heliosfs.repo.gc.collect import collect_garbage
@@ -27,7 +27,7 @@ from tests.stores import blob, give, open_local, settle
 @pytest.fixture(autouse=True)
 def _small_packs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packfile, "PACK_FULL_BYTES", 30_000)
-    monkeypatch.setattr(push, "SMALL_BYTES", 0)
+    monkeypatch.setattr(upload, "SMALL_BYTES", 0)
 
 
 def _filled(bucket: MemoryBucket) -> Machine:
@@ -275,7 +275,7 @@ def test_a_damaged_remote_leaves_no_promise() -> None:
     monkey = pytest.MonkeyPatch()
     with monkey.context() as patch:
         # A push that forgets to send contents.
-        patch.setattr(push._Upload, "_add_content", lambda self, found: None)
+        patch.setattr(upload.Upload, "_add_content", lambda self, found: None)
         pusher.push()
     reader = Machine(bucket, is_lazy=True)
     with pytest.raises(HeliosError, match="nothing was changed"):

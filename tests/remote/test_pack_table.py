@@ -11,7 +11,7 @@ from blake3 import blake3
 
 from heliosfs.errors import CorruptObject, HeliosError
 from heliosfs.objects.ids import CommitId, Kind, Oid, object_id
-from heliosfs.remote import packfile, packtable, push, treesfile
+from heliosfs.remote import packfile, packtable, treesfile, upload
 from heliosfs.remote.buckets.memory import MemoryBucket
 from heliosfs.remote.layout import TREES
 from heliosfs.remote.packfile import (
@@ -193,7 +193,7 @@ def test_an_index_is_what_its_name_says() -> None:
 @pytest.fixture
 def small_packs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packfile, "PACK_FULL_BYTES", 3_000)
-    monkeypatch.setattr(push, "SMALL_BYTES", 0)
+    monkeypatch.setattr(upload, "SMALL_BYTES", 0)
     monkeypatch.setattr(treesfile, "FRAMES_FULL_BYTES", 1_000)
     monkeypatch.setattr(treesfile, "_FRAME_BYTES", 500)
 

@@ -21,6 +21,7 @@ REMOTE = Verb(
         "set-url NAME URL [--json]",
         "get-url [NAME] [--json]",
         "remove NAME [--json]",
+        "gc [NAME] [--grace TIME] [--dry-run] [--json]",
     ),
     description=(
         "A remote is a directory that machines share (file:///DIR), or a bucket (s3://, gs://,\n"
@@ -29,10 +30,19 @@ REMOTE = Verb(
         "are kept in the store, not in helios.yaml; credentials never are, they come from the\n"
         "environment. 'remove' changes nothing there. 'set-url' probes, too, and forgets the\n"
         "branches of the old place: the next 'fetch' finds those of the new one. Both are refused\n"
-        "while contents are still at the remote."
+        "while contents are still at the remote.\n"
+        "'gc' notes in the storage what no branch, tag or experiment there needs any more, and\n"
+        "deletes what an earlier run has noted, a day later at the soonest: run it once a day, on\n"
+        "any machine. Others push and fetch meanwhile, and lose nothing."
     ),
     options=(
         Option(("-v", "--verbose"), "accepted: the URL is always shown", is_for_text=True),
+        Option(
+            ("--grace",),
+            "gc: time between note and deletion, at least 1h (default: 24h)",
+            "TIME",
+        ),
+        Option(("-n", "--dry-run"), "gc: change nothing; tell what would be done"),
         JSON,
     ),
     errors=(

@@ -30,7 +30,7 @@ def fetch(request: Request, options: Options) -> Steps[str]:
     if "contents" in options:
         return (yield from bring(request, options))
     if "all" in options:
-        raise options.misuse("--all belongs to --contents; without it, name a remote or none")
+        raise options.misuse("--all belongs to --contents: 'helios remote' lists the remotes")
     remotes, word = request.repository.remotes, None
     if words and (words[0] in remotes.names or remotes.offering(words[0]) is None):
         word = words.pop(0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from heliosfs.commands.options import Options
+from heliosfs.commands.remotes.collection import collect_remote
 from heliosfs.commands.render import json_reply
 from heliosfs.commands.verb import Request
 from heliosfs.errors import UsageError
@@ -16,7 +17,7 @@ from heliosfs.repo.remotes import DEFAULT_REMOTE
 from heliosfs.steps import ALONE, Steps, on_thread
 
 _INSTEAD = {
-    "prune": "'helios fetch --prune REMOTE'",
+    "prune": "'helios fetch --prune REMOTE' forgets branches, 'helios remote gc' deletes objects",
     "rename": "'helios remote remove OLD' and 'helios remote add NEW URL'",
     "show": "'helios fetch REMOTE', then 'helios branch -r'",
     "update": "'helios fetch'",
@@ -25,8 +26,10 @@ _INSTEAD = {
 
 
 def remote(request: Request, options: Options) -> Steps[str]:
-    """Add, remove or list remotes."""
+    """Add, remove, list or collect remotes."""
     form, *words = options.words or ["list"]
+    if form != "gc" and ("dry-run" in options or "grace" in options):
+        raise options.misuse("--dry-run and --grace belong to 'remote gc'")
     if form == "add":
         return (yield from _add(request, options, words))
     if form in ("remove", "rm"):
@@ -35,8 +38,10 @@ def remote(request: Request, options: Options) -> Steps[str]:
         return (yield from _set_url(request, options, words))
     if form == "get-url":
         return _url(request, options, words)
+    if form == "gc":
+        return (yield from collect_remote(request, options, words))
     if form != "list":
-        advice = _INSTEAD.get(form, "add, remove, set-url, get-url or list")
+        advice = _INSTEAD.get(form, "add, remove, set-url, get-url, gc or list")
         raise options.misuse(f"{advice}, not {form[:80]!r}")
     if words:
         raise options.misuse(f"one argument too many: {words[0]!r}")
