@@ -209,6 +209,8 @@ class Dispatcher:
 
     def _receive(self, device: Device | None) -> int:
         """Receive a request from a device inside; return 0 if there is none."""
+        # It says nothing about the workspace's device, which would be read in vain.
+        self._loop.is_behind = False
         if device is None:
             return 0
         try:

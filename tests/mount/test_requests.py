@@ -122,6 +122,10 @@ ACTIONS: dict[str, tuple[Callable[[Path], object], Callable[[Path], object]]] = 
         lambda d: write_file(d / "file", b"more"),
         lambda d: os.stat(d / "file"),
     ),
+    "stat, after the first read": (
+        lambda d: read_file(d / "file"),
+        lambda d: os.stat(d / "file"),
+    ),
     "stat of a name that is not there": (lambda d: None, lambda d: (d / "none").exists()),
     "the same, again": (lambda d: (d / "none").exists(), lambda d: (d / "none").exists()),
     "create, write, close": (lambda d: None, lambda d: write_file(d / "new", b"x" * 4096)),

@@ -6,14 +6,17 @@ import os
 import socket
 import struct
 
+import pyfuse3
 import pytest
 import trio
 import trio.testing
 
+from heliosfs.fuse.connection import Connection
 from heliosfs.fuse.device import Device
+from heliosfs.fuse.dispatcher import Dispatcher
 from heliosfs.fuse.inner import InnerDevices, answer_init
 from heliosfs.fuse.loop import RequestLoop
-from heliosfs.fuse.wire import WRITE_MAX_BYTES, Capability
+from heliosfs.fuse.wire import WRITE_MAX_BYTES, Capability, Opcode
 
 SECONDS = 10
 
@@ -118,3 +121,50 @@ async def test_a_sleep_ends_with_a_request_of_any_device() -> None:
         os.close(main.fd)
         inner.end()
         loop.close()
+
+
+@pytest.mark.trio
+async def test_a_request_from_inside_has_none_of_the_workspace_looked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each such look would be a system call in vain, four for a commit."""
+
+    async def main(*workers: int) -> None:
+        await trio.sleep_forever()
+
+    monkeypatch.setattr(pyfuse3, "main", main)
+    outer, pair, loop = Pair(), Pair(), RequestLoop()
+    connection = Connection(outer.fd, "/no mount")
+    looks = 0
+
+    class Counted(Device):
+        def receive(self) -> int:
+            nonlocal looks
+            looks += 1
+            return super().receive()
+
+    monkeypatch.setattr(connection, "receive", Counted(outer.fd, connection.message).receive)
+    inner = InnerDevices(loop, connection)
+    inner.add(pair.fd, 7)
+    answer = b"body"
+    dispatcher = Dispatcher(connection, loop, {Opcode.LOOKUP: lambda *_: answer}, inner)
+    pair.kernel.settimeout(SECONDS)
+    try:
+        with trio.fail_after(SECONDS):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(dispatcher.run)
+                for unique in range(2, 22, 2):
+                    # Two at once: the second is there before it is looked for.
+                    for each in (unique, 100 + unique):
+                        pair.send(struct.pack("=IIQQ", 40, Opcode.LOOKUP, each, 7) + bytes(16))
+                    for _ in range(2):
+                        await trio.lowlevel.wait_readable(pair.kernel)
+                        assert pair.kernel.recv(99)[16:] == answer
+                dispatcher.stop()
+        assert looks == 0
+    finally:
+        outer.close()
+        pair.close()
+        inner.end()
+        loop.close()
+        connection.end()
