@@ -79,13 +79,16 @@ class GitEncoder:
     def file(self, oid: Oid, size: int) -> Steps[bytes]:
         """Pass the content of a regular file to the sink in pieces, and return its id."""
         digest = hashlib.new(self._hash_name, b"blob %d\0" % size)
+        piece = b""
         for piece in self._pieces(oid, size):
             digest.update(piece)
             yield TURN
         # Hashed before it is passed on: only the id tells whether git lacks it.
         git_id = digest.digest()
         if self._sink is not None and self._is_wanted(git_id):
-            for _ in self._sink(b"blob", size, self._pieces(oid, size)):
+            # A large file is read again, rather than kept in memory.
+            pieces = (piece,) if size <= WHOLE_MAX else self._pieces(oid, size)
+            for _ in self._sink(b"blob", size, pieces):
                 yield TURN
         self._known[oid] = git_id
         return git_id

@@ -24,6 +24,7 @@ from heliosfs.store.encoding.packs import PACKED_FROM_BYTES
 from heliosfs.store.exclusive import Exclusive
 from heliosfs.store.gc.collection import LocalCollection
 from heliosfs.store.inspection import LocalInspection
+from heliosfs.store.l2.bases import CAPACITY_BYTES as BASES_BYTES
 from heliosfs.store.l2.compact import compact
 from heliosfs.store.l2.environment import FILE
 from heliosfs.store.l2.record import Payload
@@ -37,6 +38,8 @@ from heliosfs.store.witness import Witness
 
 _COMMIT = Kind.COMMIT
 DEFAULT_CACHE_BYTES = 512 * 1024 * 1024
+_BASES_SHARE = 8
+"""Share of L1 that decoded bases may take beside it, where L1 is small."""
 
 
 class LocalStore:
@@ -137,7 +140,7 @@ class LocalStore:
         if size >= PACKED_FROM_BYTES:
             # It would push out much, and the page cache has it.
             return data
-        if len(chain) == 1:
+        if last.base is None:
             codec, body = CODECS[last.codec], last.body
         else:
             # It was decoded from a chain, which the next read from L1 need not do again.
@@ -235,10 +238,11 @@ class LocalStore:
 
     @property
     def memory_bytes(self) -> int:
-        return self.pending_bytes + self._cache.used_bytes
+        return self.pending_bytes + self._cache.used_bytes + self._l2.bases.used_bytes
 
     def tune(self, cache_bytes: int, *, prefer_zstd: bool) -> None:
         self._cache.resize(cache_bytes)
+        self._l2.bases.capacity_bytes = min(BASES_BYTES, cache_bytes // _BASES_SHARE)
         self._settling.prefer_zstd = self._deferral.prefer_zstd = prefer_zstd
 
     def disk(self) -> os.statvfs_result:

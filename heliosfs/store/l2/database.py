@@ -22,6 +22,7 @@ from heliosfs.store.encoding.places import (
     with_places,
     without_places,
 )
+from heliosfs.store.l2.bases import DecodedBases
 from heliosfs.store.l2.bundles import Insert
 from heliosfs.store.l2.change import ReclaimTransaction
 from heliosfs.store.l2.environment import (
@@ -41,7 +42,7 @@ from heliosfs.store.l2.environment import (
 )
 from heliosfs.store.l2.marks import Marks
 from heliosfs.store.l2.reader import INDEX_KEY, Snapshot, Unindexed, index_entry, piece_key
-from heliosfs.store.l2.record import SHORT_BYTES, Payload, decode_chain
+from heliosfs.store.l2.record import NO_BASES, SHORT_BYTES, Payload, decode_chain
 from heliosfs.store.l2.residency import unmap_pages
 from heliosfs.store.l2.sealed import SUM_MODULUS, seal
 from heliosfs.store.l2.states import StateReader
@@ -84,6 +85,8 @@ class ObjectDatabase:
         self.directory = directory
         self._guard = threading.Lock()
         self._loads = 0
+        self.bases = DecodedBases()
+        """Objects that were decoded a short time ago, for the owner's thread."""
         self._recent = Unindexed({})
         self.packs = Packs(directory, is_read_only=is_read_only)
         self.uses: dict[int, PackUse] = {}
@@ -154,7 +157,8 @@ class ObjectDatabase:
     def load(self, oid: Oid) -> tuple[list[Payload], list[bytes]] | None:
         """Return an object's chain and the bytes of each of its objects.  Raise CorruptObject.
 
-        The last one is the object, checked against its id, and the others are not checked.
+        The last one is the object, checked against its id, and the others are not checked.  A chain
+        may begin after an object that was decoded a short time ago.
         """
         self._loads += 1
         # Mapped pages count as memory of the process until they are unmapped.
@@ -163,18 +167,23 @@ class ObjectDatabase:
         reason = ""
         with self.guarded_reading() as snapshot:
             for number in snapshot.candidates(oid):
-                try:
-                    chain = snapshot.chain(number)
-                    objects = decode_chain(chain)
-                except DecodeError as error:
-                    # An earlier copy may be damaged, and a later one sound: every candidate is
-                    # tried.
-                    reason = str(error)
-                    continue
-                # I30: bytes are returned only if they have the id that was asked for.
-                if object_id(chain[-1].kind, objects[-1]) == oid:
-                    return chain, objects
-                reason = "its bytes have another id"
+                # Without the bases that were decoded before, if it is not sound with them.
+                for known in (self.bases.known, NO_BASES):
+                    try:
+                        chain = snapshot.chain(number, known)
+                        objects = decode_chain(chain, known)
+                    except DecodeError as error:
+                        # An earlier copy may be damaged, and a later one sound: every candidate is
+                        # tried.
+                        reason = str(error)
+                        continue
+                    last = chain[-1]
+                    # I30: bytes are returned only if they have the id that was asked for.
+                    if object_id(last.kind, objects[-1]) == oid:
+                        if last.base is not None:
+                            self.bases.keep(last, objects[-1])
+                        return chain, objects
+                    reason = "its bytes have another id"
         if reason:
             raise CorruptObject(f"object {oid.hex()} is damaged: {reason}")
         return None

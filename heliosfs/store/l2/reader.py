@@ -17,7 +17,9 @@ from heliosfs.store.encoding.versions import PreparedObject
 from heliosfs.store.l2.environment import Tables, Transaction
 from heliosfs.store.l2.marks import Marks
 from heliosfs.store.l2.record import (
+    NO_BASES,
     SHORT_BYTES,
+    DecodedObjects,
     Payload,
     bundle_count,
     commit_oid,
@@ -242,11 +244,14 @@ class Snapshot:
             raise DecodeError(f"object {number} is missing")
         return record
 
-    def chain(self, number: int) -> list[Payload]:
-        """Return a record and all that it needs to be decoded, bases first.  Raise DecodeError."""
-        chain = []
+    def chain(self, number: int, known: DecodedObjects = NO_BASES) -> list[Payload]:
+        """Return a record and all that it needs to be decoded, bases first.  Raise DecodeError.
+
+        A base in `known`, and what that needs, is left out.
+        """
+        chain: list[Payload] = []
         at: int | None = number
-        while at is not None:
+        while at is not None and (at not in known or not chain):
             payload = unpack(at, self.record(at))
             if payload.codec == _PACKED:
                 payload = unpacked(self.packs, payload)

@@ -13,6 +13,7 @@ other objects have the first bytes, enough to find candidates, whose whole ids a
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from typing import NamedTuple, TypeAlias
 
 from heliosfs.objects.ids import OID_BYTES, Kind, Oid
@@ -222,15 +223,26 @@ def split_value(value: bytes) -> list[bytes]:
         raise DecodeError("the first piece of an object is damaged") from error
 
 
-def decode_chain(chain: list[Payload]) -> list[bytes]:
+DecodedObjects: TypeAlias = "Mapping[int, tuple[bytes, bytes]]"
+"""The id in the record, and the bytes, of objects by number."""
+NO_BASES: DecodedObjects = {}
+
+
+def decode_chain(chain: list[Payload], known: DecodedObjects = NO_BASES) -> list[bytes]:
     """Return the objects of a chain, of which each is a delta to the one before.
 
-    Raise DecodeError.
+    The first one is encoded alone, or is a delta to an object in `known`.  Raise DecodeError.
     """
-    before = chain[0]
-    objects = [decode(before.codec, before.body, before.size)]
-    for payload in chain[1:]:
-        named = named_id(payload.kind, before.id)
-        objects.append(decode_delta(payload.codec, payload.body, payload.size, objects[-1], named))
-        before = payload
+    objects: list[bytes] = []
+    before, data = b"", b""
+    if chain[0].base is not None:
+        before, data = known[chain[0].base]
+    for payload in chain:
+        if payload.base is None:
+            data = decode(payload.codec, payload.body, payload.size)
+        else:
+            named = named_id(payload.kind, before)
+            data = decode_delta(payload.codec, payload.body, payload.size, data, named)
+        objects.append(data)
+        before = payload.id
     return objects
