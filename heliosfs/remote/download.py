@@ -18,7 +18,7 @@ from heliosfs.remote.likeness import LikelyBases
 from heliosfs.remote.packfile import PackName, PackRow, RemoteObject, content_rows, read_pack
 from heliosfs.remote.packtable import NamedPack, PackTable, split_rows
 from heliosfs.remote.reading import AHEAD_BYTES, READERS, BucketReader
-from heliosfs.remote.treechecks import check_tree, has_git_dir
+from heliosfs.remote.treechecks import TreeChecks
 from heliosfs.remote.treesfile import PushedTrees, read_frame, read_trees
 from heliosfs.repo.history import decoded
 from heliosfs.repo.repository import Repository
@@ -44,11 +44,10 @@ class Download:
         self, repository: Repository, bucket: Bucket, remote: str, *, is_lazy: bool
     ) -> None:
         self.commit_count = self.object_count = 0
-        self.has_git_dirs = False
-        """True if a commit has a `.git`, as those of an early version may."""
         self._repository = repository
         self._store = repository.store
         self._bases = LikelyBases()
+        self._trees = TreeChecks()
         self._packs: set[PackName] = set()
         self._waiting: list[PackName] = []
         """Packs that are to be read."""
@@ -65,6 +64,11 @@ class Download:
     def got_bytes(self) -> int:
         """Bytes that were received, but for refs."""
         return self._reader.got_bytes
+
+    @property
+    def has_git_dirs(self) -> bool:
+        """True if a commit has a `.git`, as those of an early version may."""
+        return self._trees.has_git_dirs
 
     def take(self, bulk: Bulk, lacking: dict[CommitId, CommitId]) -> Steps[None]:
         """Store these commits with all that they need, and list them.
@@ -190,8 +194,7 @@ class Download:
                 if isinstance(found, Turn):
                     yield found
                 elif found.kind is Kind.TREE:
-                    check_tree(found)
-                    self.has_git_dirs = self.has_git_dirs or has_git_dir(found)
+                    self._trees.check(found)
             yield TURN
 
     def _announce(self, new: NewCommits) -> Steps[None]:
